@@ -1,0 +1,48 @@
+# `make help` lists the targets. Nothing has to be activated or installed before: make does the set-up.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+# Everything that a tool would keep in the user's home goes into the project's own scratch folder.
+export YOLO_CONFIG_DIR := $(CURDIR)/.finetrack/ultralytics
+export MPLCONFIGDIR := $(CURDIR)/.finetrack/matplotlib
+export DVC_SITE_CACHE_DIR := $(CURDIR)/.finetrack/dvc/site
+export DVC_GLOBAL_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/global
+export DVC_SYSTEM_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/system
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup repro ui test test-all lint lock results
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## Create .venv from the hash-pinned lock (every other target does it by itself)
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Python 3.11, 3.12 or 3.13 is needed, not $$($(PYTHON) --version 2>&1): run make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing requirements.lock into .venv (PyTorch is large: some minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $(READY)
+
+repro: $(READY)  ## Run what changed: compose, prepare, augment, finetune, evaluate
+	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again"; exit 1; }
+	$(BIN)/dvc repro
+
+ui: $(READY)  ## The MLflow UI on http://127.0.0.1:5001
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(or $(PORT),5001)
+
+test: $(READY)  ## The tests, under 10 minutes on 2 cores
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(READY)  ## The tests, the slow ones too
+	$(BIN)/python -m pytest -n 2
+
+lint: $(READY)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(READY)  ## Resolve requirements.lock anew from the ranges in pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
+	mv requirements.lock.new requirements.lock

@@ -1,0 +1,95 @@
+"""What the prepared dataset holds, image by image, and the digest that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of the prepared dataset.
+
+    Args:
+        file: Path below images/, such as `train/part_01.jpg`; its labels lie at labels/train/part_01.txt.
+        sha256: Of the image file's bytes.
+        labels_sha256: Of the label file's bytes.
+        width: In pixels.
+        height: In pixels.
+        classes: The class index of each object, in the order of the label file.
+        source: Where it came from, relative to the source folder.
+    """
+
+    file: str
+    sha256: str
+    labels_sha256: str
+    width: int
+    height: int
+    classes: tuple[int, ...]
+    source: str
+
+    @property
+    def split(self) -> str:
+        """The first part of `file`: train, val or test."""
+        return self.file.split("/", 1)[0]
+
+    @property
+    def label(self) -> str:
+        """The label file's path below labels/."""
+        return self.file.rsplit(".", 1)[0] + ".txt"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A prepared dataset: its task, its class names by index, its images sorted by file."""
+
+    task: str
+    names: tuple[str, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, and each image's place, contents and labels: the dataset's identity."""
+        digest = hashlib.sha256(json.dumps([self.task, self.names]).encode())
+        for item in sorted(self.items, key=lambda item: item.file):
+            digest.update(f"\n{item.file} {item.sha256} {item.labels_sha256}".encode())
+        return digest.hexdigest()
+
+    def of(self, split: str) -> tuple[Item, ...]:
+        """Return the images of one split."""
+        return tuple(item for item in self.items if item.split == split)
+
+    def counts(self, split: str) -> dict[str, int]:
+        """Count the objects of each class in one split, by class name."""
+        counts = dict.fromkeys(self.names, 0)
+        for cls in _classes(self.of(split)):
+            counts[self.names[cls]] += 1
+        return counts
+
+
+def render(manifest: Manifest) -> str:
+    """Write a manifest as JSON, a line per image, so that two versions can be compared by eye."""
+    head = {"task": manifest.task, "names": manifest.names, "digest": manifest.digest}
+    items = ",\n".join("  " + json.dumps(asdict(item), ensure_ascii=False) for item in manifest.items)
+    return json.dumps(head, ensure_ascii=False)[:-1] + f', "items": [\n{items}\n]}}\n'
+
+
+def parse(text: str) -> Manifest:
+    """Read a manifest, and hold its contents against its digest.
+
+    Raises:
+        ValueError: The digest does not fit: the file was changed by hand or cut.
+    """
+    raw: dict[str, Any] = json.loads(text)
+    items = tuple(Item(**{**item, "classes": tuple(item["classes"])}) for item in raw["items"])
+    manifest = Manifest(raw["task"], tuple(raw["names"]), items)
+    if manifest.digest != raw["digest"]:
+        raise ValueError("the manifest does not fit its own digest: it was changed by hand; run prepare again")
+    return manifest
+
+
+def _classes(items: Iterable[Item]) -> Iterable[int]:
+    return (cls for item in items for cls in item.classes)
