@@ -10,7 +10,7 @@ export DVC_GLOBAL_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/global
 export DVC_SYSTEM_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/system
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro ui test test-all lint lock results
+.PHONY: help setup repro ui test test-all lint lock deps results
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,7 @@ $(READY): requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing requirements.lock into .venv (PyTorch is large: some minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@test -e .dvc/config.local || printf '[core]\n    site_cache_dir = %s\n' '$(CURDIR)/.finetrack/dvc/site' > .dvc/config.local
 	@touch $(READY)
 
 repro: $(READY)  ## Run what changed: compose, prepare, augment, finetune, evaluate
@@ -42,6 +43,9 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+deps: $(READY)  ## List in dvc.yaml, file by file, the code that each stage runs
+	$(BIN)/python -m tests.contracts.closure
 
 lock: $(READY)  ## Resolve requirements.lock anew from the ranges in pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
 from types import FrameType
+
+from pipeline.core.refusal import Refused
 
 STAGES = ("prepare", "augment", "finetune", "evaluate")
 COMMANDS = ("compose", *STAGES)
@@ -21,12 +22,9 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m pipeline {{{'|'.join(COMMANDS)}}}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _terminate)
-    from pipeline.config import ConfigError  # noqa: PLC0415 (pydantic: not on the path of --help)
-    from pipeline.edges.files import Refused  # noqa: PLC0415
-
     try:
         return _run(arguments[0])
-    except (ConfigError, Refused) as error:
+    except Refused as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
@@ -43,11 +41,14 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _run(command: str) -> int:
-    from pipeline import compose  # noqa: PLC0415
+    from pipeline import compose
 
     if command == "compose":
-        compose.run()
+        for line in compose.run():
+            print(line)
     else:
+        import importlib
+
         importlib.import_module(f"pipeline.stages.{command}").run(compose.load())
     return 0
 

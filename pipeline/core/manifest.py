@@ -87,7 +87,9 @@ def parse(text: str) -> Manifest:
     items = tuple(Item(**{**item, "classes": tuple(item["classes"])}) for item in raw["items"])
     manifest = Manifest(raw["task"], tuple(raw["names"]), items)
     if manifest.digest != raw["digest"]:
-        raise ValueError("the manifest does not fit its own digest: it was changed by hand; run prepare again")
+        raise ValueError(
+            "the manifest does not fit its own digest: it was changed by hand; run prepare again"
+        )
     return manifest
 
 

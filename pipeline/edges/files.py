@@ -1,22 +1,19 @@
-"""Files: written whole or not at all, hashed by content, locked against a second writer."""
+"""Files: written whole or not at all, hashed by content, locked against a second writer.
+
+Imports are made where they are used: `compose` starts with this module at every `dvc repro`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from pipeline.core.refusal import Refused as Refused
 
 SCRATCH = ".finetrack"
-
-
-class Refused(RuntimeError):
-    """Stop the stage with one sentence for the user: what, where, what to do."""
 
 
 def project_root() -> Path:
@@ -33,6 +30,8 @@ def scratch(*parts: str) -> Path:
 
 def write(path: Path, content: str | bytes) -> None:
     """Write a file whole: to a temporary name, to the disk, then renamed into place."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -51,6 +50,9 @@ def write(path: Path, content: str | bytes) -> None:
 @contextmanager
 def folder_in_one_piece(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`, and rename it to `path` when the block ends well."""
+    import shutil
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     temporary.chmod(0o755)
@@ -77,12 +79,16 @@ def one_writer(path: Path, *, what: str) -> Iterator[None]:
     Raises:
         Refused: Another process holds it.
     """
+    from filelock import FileLock, Timeout
+
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise Refused(f"another process is at work on {what}: wait for it to end, or stop it, then run again") from None
+        raise Refused(
+            f"another process is at work on {what}: wait for it to end, or stop it, then run again"
+        ) from None
     try:
         yield
     finally:

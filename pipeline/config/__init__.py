@@ -1,0 +1,113 @@
+"""The schema of params.yaml: a module per conf group, every range checked, no I/O.
+
+Composing (Hydra) and typing (this package) are apart on purpose: a schema inside Hydra's defaults list
+breaks DVC's own composition. `parse` is applied to what was composed, before any work starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline.config.augment import Augment, Offline, Online
+from pipeline.config.data import Data, Split
+from pipeline.config.evaluate import Evaluate
+from pipeline.config.fields import Group
+from pipeline.config.finetune import Finetune, Gradual
+from pipeline.config.model import Model
+from pipeline.config.tracking import Tracking
+from pipeline.core.differences import flatten, render
+from pipeline.core.refusal import Refused
+from pipeline.core.wording import nearest, properties, refusal, schema_of
+
+__all__ = [
+    "Augment",
+    "Config",
+    "ConfigError",
+    "Data",
+    "Evaluate",
+    "Finetune",
+    "Gradual",
+    "Model",
+    "Offline",
+    "Online",
+    "Split",
+    "Tracking",
+    "parse",
+]
+
+
+class ConfigError(Refused):
+    """Say in one sentence which key is wrong and what it may be."""
+
+
+class Config(Group):
+    """One iteration."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data: Data
+    augment: Augment
+    model: Model
+    finetune: Finetune
+    evaluate: Evaluate
+    tracking: Tracking
+
+    @model_validator(mode="after")
+    def _possible_together(self) -> Config:
+        if self.finetune.imgsz % 32:
+            raise ValueError(
+                f"finetune.imgsz={self.finetune.imgsz} is not allowed: it must be a multiple of 32"
+            )
+        mixing = [name for name in ("mosaic", "mixup", "cutmix") if getattr(self.augment.online, name)]
+        if self.finetune.rect and mixing:
+            raise ValueError(
+                f"finetune.rect=true switches augment.online.{mixing[0]} off without a word: "
+                f"set augment.online.{mixing[0]}=0, or finetune.rect=false"
+            )
+        return self
+
+
+def parse(values: dict[str, Any]) -> Config:
+    """Check composed values and give them types.
+
+    Args:
+        values: What was composed, as plain dictionaries and lists.
+
+    Raises:
+        ConfigError: One sentence that names the key and the allowed values.
+    """
+    for key, value in flatten(values).items():
+        if value == "???":
+            raise ConfigError(f"{key} is not given: set it in conf/, or `dvc exp run -S {key}=...` for once")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """Name the first problem, unknown keys before missing ones, and count the other keys that have one.
+
+    A union reports a problem for each of its members, all under one key.
+    """
+    known = properties(Config.model_json_schema())
+    problems: dict[str, str] = {}
+    for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden"):
+        key, schema = schema_of(".".join(map(str, item["loc"])), known)
+        problems.setdefault(key, _problem(key, item, schema, known))
+    first, *rest = problems.values()
+    return first + (f" (and {len(rest)} more)" if rest else "")
+
+
+def _problem(key: str, item: Any, schema: Mapping[str, Any] | None, known: Mapping[str, Any]) -> str:
+    if item["type"] == "value_error":
+        return str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return f"{key} is no known key{nearest(key, known)}"
+    if item["type"] == "missing":
+        return f"{key} is missing"
+    if schema is None:
+        return f"{key}={render(item['input'])} is not allowed: it must be a group of keys"
+    return refusal(key, item["input"], schema)

@@ -1,0 +1,70 @@
+"""Schema of conf/augment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.config.fields import CountOrZero, Group, NotNegative, Positive, Share
+
+
+class Offline(Group):
+    """Copies drawn before the training: transforms have a range and `probability`, flips their chance."""
+
+    multiplier: Annotated[int, Field(ge=1, le=100)]
+    balance: Share
+    probability: Share
+    rotate: Annotated[float, Field(ge=0, le=180)]
+    fliplr: Share
+    flipud: Share
+    brightness: Share
+    contrast: Share
+    blur: Annotated[float, Field(ge=0, le=10)]
+    noise: Share
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    crop: Annotated[float, Field(ge=0, lt=1)]
+    visible: Share
+    workers: CountOrZero
+
+    @model_validator(mode="after")
+    def _copies_differ(self) -> Offline:
+        ranges = (self.rotate, self.brightness, self.contrast, self.blur, self.noise, self.scale, self.crop)
+        differ = self.fliplr or self.flipud or (self.probability and any(ranges))
+        if self.multiplier > 1 and not differ:
+            raise ValueError(
+                f"augment.offline.multiplier={self.multiplier} would only repeat images, as every range or "
+                "augment.offline.probability is 0: set augment=none, or give a transform a range"
+            )
+        return self
+
+
+class Online(Group):
+    """Ultralytics' augmentation while training, under its own names."""
+
+    hsv_h: Share
+    hsv_s: Share
+    hsv_v: Share
+    degrees: Annotated[float, Field(ge=0, le=180)]
+    translate: Share
+    scale: NotNegative | Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    shear: Annotated[float, Field(ge=0, le=90)]
+    perspective: Annotated[float, Field(ge=0, le=0.001)]
+    flipud: Share
+    fliplr: Share
+    bgr: Share
+    mosaic: Share
+    close_mosaic: CountOrZero
+    mixup: Share
+    cutmix: Share
+    copy_paste: Share
+    copy_paste_mode: Literal["flip", "mixup"]
+    auto_augment: Literal["randaugment", "autoaugment", "augmix"] | None
+    erasing: Share
+
+
+class Augment(Group):
+    """Offline copies and online transforms."""
+
+    offline: Offline
+    online: Online

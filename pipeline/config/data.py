@@ -1,0 +1,50 @@
+"""Schema of conf/data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.config.fields import Count, CountOrZero, Group, Positive
+
+
+class Split(Group):
+    """Relative weights of the three splits; they need not add up to one."""
+
+    train: Positive
+    val: Positive
+    test: Positive
+
+
+class Data(Group):
+    """Where images come from, and how they are divided."""
+
+    format: Literal["demo", "shapes", "yolo", "coco", "voc"]
+    source: str | None
+    split: Split
+    keep_split: bool
+    images: Count | None
+    pixels: Annotated[int, Field(ge=64, le=4096)] | None
+    samples: CountOrZero
+
+    @model_validator(mode="after")
+    def _drawn_or_read(self) -> Data:
+        drawn = self.format in {"demo", "shapes"}
+        if drawn and (self.images is None or self.pixels is None):
+            raise ValueError(f"data.images and data.pixels must be numbers where data.format={self.format}")
+        if drawn and self.source is not None:
+            raise ValueError(f"data.source must be null where data.format={self.format}, which is drawn")
+        if not drawn and not self.source:
+            raise ValueError(f"data.source must name a folder where data.format={self.format}")
+        if not drawn and (self.images, self.pixels) != (None, None):
+            raise ValueError(f"data.images and data.pixels must be null where data.format={self.format}")
+        return self
+
+    @model_validator(mode="after")
+    def _every_split_gets_images(self) -> Data:
+        weights = self.split.model_dump()
+        for name, weight in weights.items():
+            if self.images is not None and self.images * weight < sum(weights.values()):
+                raise ValueError(f"data.images={self.images} leaves no image for data.split.{name}={weight}")
+        return self

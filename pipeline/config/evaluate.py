@@ -1,0 +1,20 @@
+"""Schema of conf/evaluate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline.config.fields import Count, CountOrZero, Group, Share
+
+
+class Evaluate(Group):
+    """How the test split is measured."""
+
+    conf: Share
+    iou: Share
+    max_det: Count
+    batch: Count
+    bootstrap: Annotated[int, Field(ge=0, le=100_000)]
+    worst: CountOrZero

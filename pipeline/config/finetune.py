@@ -1,0 +1,108 @@
+"""Schema of conf/finetune."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.config.fields import Count, CountOrZero, Group, NotNegative, Positive, Share
+
+
+class Gradual(Group):
+    """How layer groups are unfrozen, from the head down."""
+
+    trigger: Literal["schedule", "plateau"]
+    every: Count
+    stall: Count
+    groups: Annotated[int, Field(ge=2, le=20)]
+    decay: Annotated[float, Field(gt=0, le=1)]
+
+
+class Finetune(Group):
+    """The strategy, and every Ultralytics training argument under its own name."""
+
+    strategy: Literal["full", "head", "gradual", "scratch"]
+    precision: Literal["auto", "fp32", "bf16"]
+    gradual: Gradual
+    epochs: Count
+    time: Positive | None
+    patience: CountOrZero
+    batch: Count
+    imgsz: Annotated[int, Field(ge=32, le=8192)]
+    save_period: Annotated[int, Field(ge=-1)]
+    cache: bool | Literal["ram", "disk"]
+    device: str | int | list[int] | None
+    workers: CountOrZero
+    cls_remap: bool
+    optimizer: Literal["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"]
+    verbose: bool
+    deterministic: bool
+    single_cls: bool
+    rect: bool
+    cos_lr: bool
+    amp: bool | Literal["fp16", "bf16", "fp32"]
+    fraction: Annotated[float, Field(gt=0, le=1)]
+    freeze: CountOrZero | Literal["backbone"] | list[int | str] | None
+    multi_scale: Share
+    compile: bool | str
+    channels_last: bool | None
+    overlap_mask: bool
+    mask_ratio: Count
+    dropout: Share
+    iou: Share
+    max_det: Count
+    lr0: Annotated[float, Field(gt=0, le=1)] | None
+    lrf: Annotated[float, Field(gt=0, le=1)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Share
+    warmup_epochs: NotNegative
+    warmup_momentum: Annotated[float, Field(ge=0, lt=1)]
+    warmup_bias_lr: Share
+    distill_model: str | None
+    dis: NotNegative
+    box: NotNegative
+    cls: NotNegative
+    cls_pw: Share
+    dfl: NotNegative
+    pose: NotNegative
+    kobj: NotNegative
+    rle: NotNegative
+    angle: NotNegative
+    dlog: NotNegative
+    dgrad: NotNegative
+    dlam: NotNegative
+    nbs: Count
+
+    @model_validator(mode="after")
+    def _possible(self) -> Finetune:
+        if self.optimizer == "auto" and self.lr0 is not None:
+            raise ValueError(
+                "finetune.optimizer=auto chooses its own learning rate and ignores finetune.lr0: "
+                "set finetune.lr0=null, or name an optimizer such as AdamW or SGD"
+            )
+        if self.optimizer != "auto" and self.lr0 is None:
+            raise ValueError(f"finetune.lr0 must be a number where finetune.optimizer={self.optimizer}")
+        if self.strategy == "head" and not self.freeze:
+            raise ValueError("finetune.freeze must name the frozen layers where finetune.strategy=head")
+        if self.strategy in {"gradual", "scratch"} and self.freeze:
+            raise ValueError(f"finetune.freeze must be null where finetune.strategy={self.strategy}")
+        return self
+
+    @model_validator(mode="after")
+    def _gradual_comes_to_an_end(self) -> Finetune:
+        steps = self.gradual
+        if self.strategy != "gradual":
+            return self
+        last = (steps.groups - 1) * steps.every
+        if steps.trigger == "schedule" and self.time is None and last >= self.epochs:
+            raise ValueError(
+                f"finetune.epochs={self.epochs} ends before the last of finetune.gradual.groups="
+                f"{steps.groups} is unfrozen after {last}: raise epochs, or lower gradual.every or groups"
+            )
+        if steps.trigger == "plateau" and 0 < self.patience <= steps.stall:
+            raise ValueError(
+                f"finetune.patience={self.patience} stops before finetune.gradual.stall={steps.stall} "
+                "can unfreeze anything: patience must be the larger of the two"
+            )
+        return self

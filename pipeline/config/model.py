@@ -1,0 +1,19 @@
+"""Schema of conf/model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline.config.fields import Group
+
+
+class Model(Group):
+    """Which base weights a fine-tuning starts from."""
+
+    name: str
+    architecture: Annotated[str, Field(pattern=r"^[\w./-]+\.yaml$")]
+    weights: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    folder: str | None

@@ -1,0 +1,24 @@
+"""The name of an iteration: one hash over everything that decides what a training will do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def key(
+    *, params: Mapping[str, Any], data: Mapping[str, str], code: Mapping[str, str], weights: str | None
+) -> str:
+    """Hash parameters, data, code and base weights to 64 hexadecimal digits.
+
+    Args:
+        params: The configuration that the training uses; JSON values.
+        data: A digest for each dataset.
+        code: A digest for each source file, a version for each library.
+        weights: SHA-256 of the base weights; None for random ones.
+    """
+    parts = {"params": params, "data": data, "code": code, "weights": weights}
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

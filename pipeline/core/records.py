@@ -1,0 +1,103 @@
+"""Where each augmented image came from and what was done to it, and the digest that names them all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One augmented image.
+
+    Args:
+        file: Path below images/ of the augmented dataset, such as `train/part_01_a1.jpg`.
+        source: Path below images/ of the prepared dataset, such as `train/part_01.jpg`.
+        seed: What its values and its noise were drawn from.
+        transforms: The drawn values of what was applied; `core.recipes.Recipe` says what each means.
+        classes: The class index of each object, in the order of the label file.
+        dropped: Objects of the source that lost their label, being cut below the visible share.
+        sha256: Of the image file's bytes.
+        labels_sha256: Of the label file's bytes.
+    """
+
+    file: str
+    source: str
+    seed: int
+    transforms: dict[str, Any]
+    classes: tuple[int, ...]
+    dropped: int
+    sha256: str
+    labels_sha256: str
+
+    @property
+    def label(self) -> str:
+        """The label file's path below labels/."""
+        return self.file.rsplit(".", 1)[0] + ".txt"
+
+
+@dataclass(frozen=True)
+class Records:
+    """All copies, and the digest of the prepared dataset that they were drawn from."""
+
+    prepared: str
+    copies: tuple[Copy, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of additional images."""
+        return len(self.copies)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every record, contents of files included: the augmented dataset's identity."""
+        return hashlib.sha256("\n".join([self.prepared, *map(_line, self.copies)]).encode()).hexdigest()
+
+    def counts(self) -> Counter[int]:
+        """Count the objects of each class, by class index."""
+        return Counter(cls for copy in self.copies for cls in copy.classes)
+
+
+def render(records: Records) -> str:
+    """Write records as JSON, a line per copy."""
+    head = {"prepared": records.prepared, "digest": records.digest}
+    lines = ",\n".join("  " + _line(copy) for copy in records.copies)
+    return json.dumps(head)[:-1] + f', "copies": [\n{lines}\n]}}\n'
+
+
+def parse(text: str) -> Records:
+    """Read records, and hold them against their digest.
+
+    Raises:
+        ValueError: No records, cut, or changed by hand.
+    """
+    raw = json.loads(text)
+    try:
+        copies = tuple(Copy(**{**copy, "classes": tuple(copy["classes"])}) for copy in raw["copies"])
+        records, digest = Records(raw["prepared"], copies), raw["digest"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a field is missing or unknown: {error}") from None
+    if records.digest != digest:
+        raise ValueError("the records do not fit their own digest")
+    return records
+
+
+def mark(stems: Collection[str]) -> str:
+    """Return what stands between stem and copy number, so that no copy bears an original's name."""
+    chosen = "_a"
+    while any(_ends_like_a_copy(stem, chosen) for stem in stems):
+        chosen += "a"
+    return chosen
+
+
+def _ends_like_a_copy(stem: str, chosen: str) -> bool:
+    before, found, number = stem.lower().rpartition(chosen)
+    return bool(before and found and number.isdigit())
+
+
+def _line(copy: Copy) -> str:
+    return json.dumps(asdict(copy), ensure_ascii=False)

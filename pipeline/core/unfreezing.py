@@ -1,0 +1,76 @@
+"""Gradual unfreezing: the head learns first, deeper layer groups follow, each at a lower rate.
+
+After Howard and Ruder, Universal Language Model Fine-tuning (2018): gradual unfreezing and discriminative
+learning rates. Which groups are open is a function of the epochs so far, so a resumed training needs no
+state of its own to go on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How layer groups are opened.
+
+    Args:
+        trigger: `schedule` opens a group every `every` epochs, `plateau` when val mAP stalls for `stall`.
+        every: Epochs, at least 1.
+        stall: Epochs without a new best, at least 1.
+        groups: At least 2; the first is everything above the backbone.
+        decay: 0..1; each deeper group learns at this share of the rate of the group above it.
+    """
+
+    trigger: Literal["schedule", "plateau"]
+    every: int
+    stall: int
+    groups: int
+    decay: float
+
+
+def layer_groups(layers: int, *, backbone: int, groups: int) -> tuple[range, ...]:
+    """Cut a network into groups of consecutive layers, from the head down to the stem.
+
+    Args:
+        layers: All layers, backbone included.
+        backbone: The first so many layers; those above it (neck and head) are the first group.
+        groups: 2 or more.
+
+    Raises:
+        ValueError: There are more groups than the backbone can fill.
+    """
+    if not 2 <= groups <= backbone + 1:
+        raise ValueError(
+            f"a backbone of {backbone} layers can be cut into 2 to {backbone + 1} groups, not {groups}"
+        )
+    share, rest = divmod(backbone, groups - 1)
+    sizes = [share + (place < rest) for place in range(groups - 1)]
+    edges = [0, *accumulate(sizes), layers]
+    return tuple(range(start, stop) for start, stop in reversed(list(pairwise(edges))))
+
+
+def opened(history: Sequence[float], schedule: Schedule) -> int:
+    """Count the groups that learn in the next epoch, given the val mAP of each epoch so far.
+
+    Args:
+        history: A value per finished epoch; empty before the first.
+        schedule: Trigger and counts.
+    """
+    if schedule.trigger == "schedule":
+        return min(schedule.groups, 1 + len(history) // schedule.every)
+    count, best, waited = 1, float("-inf"), 0
+    for value in history:
+        waited = 0 if value > best else waited + 1
+        best = max(best, value)
+        if waited == schedule.stall:
+            count, waited = count + 1, 0
+    return min(schedule.groups, count)
+
+
+def frozen(groups: Sequence[range], count: int) -> list[int]:
+    """List the layers that do not learn while the first `count` groups are open."""
+    return sorted(layer for group in groups[count:] for layer in group)

@@ -1,0 +1,220 @@
+"""COCO JSON: `annotations/*.json` with images/, or `<split>/_annotations.coco.json` beside the images.
+
+supervision turns the annotations of an image into boxes. It gives up on the whole dataset at the first object
+of a negative extent or unknown category, and keeps crowds and unused parents; these are found by hand before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+from supervision.dataset.formats.coco import coco_annotations_to_detections
+
+from pipeline.core.boxes import Note, Raw
+from pipeline.core.defects import Defect
+from pipeline.core.refusal import Refused
+from pipeline.edges.datasets import categories
+from pipeline.edges.datasets.categories import Indices
+from pipeline.edges.datasets.source import Annotated, Source, held_out, images_in, relative, split_of
+
+Row = Mapping[str, Any]
+
+_EMPTY = Raw(np.zeros(0, np.int64), np.zeros((0, 4)), ())
+
+
+class File(NamedTuple):
+    """One annotation file: where it lies, which split it stands for, what it holds."""
+
+    path: Path
+    split: str | None
+    data: Mapping[str, Any]
+    indices: Indices
+
+
+class Entry(NamedTuple):
+    """What one file says about one image."""
+
+    file: File
+    image: Row
+    annotations: tuple[Row, ...]
+
+
+def read(folder: Path) -> Source:
+    """Read a COCO dataset.
+
+    Raises:
+        Refused: There is no annotation file, or one that is no JSON.
+    """
+    found = _find(folder)
+    names, remarks = categories.merge(list(found.values()))
+    files = [
+        File(path, _split(path, folder), data, categories.indices(data, names))
+        for path, data in found.items()
+    ]
+    entries: dict[Path, list[Entry]] = defaultdict(list)
+    defects: list[Defect] = []
+    for file in files:
+        defects += _strays(file, folder)
+        for entry in _entries(file):
+            name = str(entry.image.get("file_name"))
+            path = _locate(name, file, folder)
+            if path is None:
+                reason = f"listed in {relative(file.path, folder)}, but there is no such image"
+                defects.append(Defect(_inside(name), "quarantined", reason))
+            else:
+                entries[path].append(entry)
+    images = tuple(_image(path, entries[path], folder) for path in sorted(entries))
+    defects += _unlisted(entries, folder)
+    return Source(names, images, tuple(defects), remarks)
+
+
+def _find(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Find the annotation files; where there are several kinds (captions, key points), those of instances."""
+    found = [path for pattern in ("*.json", "*/*.json") for path in sorted(folder.glob(pattern))]
+    for usual in ("_annotations.coco", "instances"):
+        if chosen := [path for path in found if path.name.startswith(usual)]:
+            found = chosen
+            break
+    files = {path: data for path in found if (data := _load(path))}
+    if not files:
+        raise Refused(
+            f"no COCO annotations in {folder}: expected annotations/*.json or */_annotations.coco.json"
+        )
+    return files
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    """Read a file if it describes objects in images; captions and other JSON are none of ours."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{path} is no JSON ({error}): mend it or remove it") from None
+    keys = ("images", "annotations", "categories")
+    if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in keys):
+        return None
+    data |= {key: [row for row in data[key] if isinstance(row, dict)] for key in keys}
+    boxed = any("bbox" in row for row in data["annotations"])
+    return data if boxed or not data["annotations"] else None
+
+
+def _split(path: Path, folder: Path) -> str | None:
+    in_folder = split_of(path.parent.name) if path.parent != folder else None
+    return in_folder or split_of(path.stem)
+
+
+def _entries(file: File) -> Iterator[Entry]:
+    by_image = defaultdict(list)
+    for annotation in file.data["annotations"]:
+        by_image[str(annotation.get("image_id"))].append(annotation)
+    for image in file.data["images"]:
+        yield Entry(file, image, tuple(by_image.get(str(image.get("id")), ())))
+
+
+def _strays(file: File, folder: Path) -> list[Defect]:
+    """Name the annotations of images that the file does not list."""
+    known = {str(image.get("id")) for image in file.data["images"]}
+    return [
+        Defect(
+            relative(file.path, folder), "dropped-object", f"{_mark(row)}: no image {row.get('image_id')!r}"
+        )
+        for row in file.data["annotations"]
+        if str(row.get("image_id")) not in known
+    ]
+
+
+def _locate(name: str, file: File, folder: Path) -> Path | None:
+    """Find an image where exporters put it; of a path that leads out of the source, the name alone counts."""
+    plain = _inside(name)
+    stem = file.path.stem.removeprefix("instances_")
+    split = file.split or ""
+    places = (
+        file.path.parent,
+        folder / "images" / stem,
+        folder / stem,
+        folder / "images" / split,
+        folder / split,
+    )
+    for place in (*places, folder / "images", folder):
+        if (place / plain).is_file():
+            return place / plain
+    return None
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.name if path.is_absolute() or ".." in path.parts or ":" in name else str(path)
+
+
+def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
+    splits = {entry.file.split for entry in entries}
+    split = held_out(splits)
+    chosen = [entry for entry in entries if entry.file.split == split]
+    notes = []
+    if len(splits) > 1:
+        notes.append(
+            Note(False, f"listed in {' and '.join(sorted(map(str, splits)))}: kept in {split} alone")
+        )
+    elif len(chosen) > 1:
+        notes.append(Note(False, f"listed {len(chosen)} times: its objects are put together"))
+    raw, found = _objects([(row, entry.file.indices) for entry in chosen for row in entry.annotations])
+    return Annotated(
+        path, relative(path, folder), split, raw, size=_size(chosen[0].image), notes=(*notes, *found)
+    )
+
+
+def _size(image: Row) -> tuple[int, int] | None:
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width * height else None
+
+
+def _objects(rows: Iterable[tuple[Row, Indices]]) -> tuple[Raw, list[Note]]:
+    """Let supervision turn annotations into boxes, after setting aside what it would stumble over."""
+    good, marks, notes = [], [], []
+    for row, indices in rows:
+        if fault := _fault(row, indices):
+            notes.append(Note(True, f"{_mark(row)}: {fault}"))
+            continue
+        upright = _upright(row["bbox"])
+        if upright != row["bbox"]:
+            notes.append(Note(False, f"{_mark(row)}: negative width or height: {row['bbox']}"))
+        good.append({"bbox": upright, "category_id": indices[row["category_id"]]})
+        marks.append(_mark(row))
+    if not good:
+        return _EMPTY, notes
+    found = coco_annotations_to_detections(good, resolution_wh=(0, 0), with_masks=False, use_iscrowd=False)
+    return Raw(found.class_id.astype(np.int64), found.xyxy.astype(np.float64), tuple(marks)), notes
+
+
+def _fault(row: Row, indices: Indices) -> str:
+    box = row.get("bbox")
+    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)):
+        return f"bbox {box!r} is not four numbers"
+    category = row.get("category_id")
+    if not isinstance(category, int | str) or category not in indices:
+        return f"category {category!r} is not in the list of categories"
+    return "a crowd, not one object (iscrowd)" if row.get("iscrowd") else ""
+
+
+def _upright(box: list[float]) -> list[float]:
+    x, y, width, height = box
+    return [min(x, x + width), min(y, y + height), abs(width), abs(height)]
+
+
+def _mark(row: Row) -> str:
+    return f"annotation {row.get('id')}"
+
+
+def _unlisted(entries: Mapping[Path, Any], folder: Path) -> list[Defect]:
+    """Name the images beside listed ones that no file lists: nobody says that nothing is on them."""
+    beside = sorted({path.parent for path in entries})
+    return [
+        Defect(relative(path, folder), "quarantined", "not listed in any annotation file")
+        for place in beside
+        for path in images_in(place, deep=False)
+        if path not in entries
+    ]

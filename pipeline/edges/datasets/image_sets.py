@@ -1,0 +1,26 @@
+"""ImageSets/Main of Pascal VOC: train.txt, val.txt and test.txt, an image's name per line."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from pipeline.edges.datasets.source import held_out
+
+
+def listed(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Read the split of each image name, and remarks on what is odd about the lists."""
+    claims: dict[str, set[str]] = defaultdict(set)
+    for split in ("train", "val", "test"):
+        file = folder / f"{split}.txt"
+        lines = file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
+        for line in lines:
+            if line.split():
+                claims[line.split()[0]].add(split)
+    splits = {name: held_out(found) or "train" for name, found in claims.items()}
+    twice = sum(len(found) > 1 for found in claims.values())
+    if not twice:
+        return splits, ()
+    return splits, (
+        f"ImageSets lists {twice} images in more than one split: each is kept in the held-out one",
+    )

@@ -1,0 +1,33 @@
+"""What a drawing function returns: one picture and the truth about it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Classes = NDArray[np.int64]
+
+
+def floats(values: ArrayLike) -> Floats:
+    """Return an array of single precision, in which everything here is drawn."""
+    return np.asarray(values, np.float32)
+
+
+class Drawing(NamedTuple):
+    """One drawn picture with its exact labels.
+
+    Attributes:
+        image: Blue, green, red; height x width x 3, 0 to 255.
+        boxes: One row per object, x1 y1 x2 y2 in pixels, tight around what is visible of it.
+        classes: One class index per object.
+        polygons: One outline per object, k x 2 in pixels, of its largest visible piece.
+    """
+
+    image: Pixels
+    boxes: Floats
+    classes: Classes
+    polygons: list[Floats]

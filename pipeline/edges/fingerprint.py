@@ -1,0 +1,157 @@
+"""Fingerprints of contents: the same for a copy at another place, on another machine, at another time.
+
+A file is read once: its hash is kept in a small database by path, length and times. Standard library
+only, and imports where they are used: every `dvc repro` passes here, most of them with nothing to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.core.refusal import Refused
+
+if TYPE_CHECKING:
+    import sqlite3
+
+SETTLED_NS = 2_000_000_000
+"""A file touched this short ago may change again within the clock's step: its hash is not kept yet."""
+LITTER = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini")
+
+
+class File(NamedTuple):
+    """A file, and what tells whether its contents may have changed."""
+
+    path: str
+    length: int
+    mtime: int
+    ctime: int
+
+
+def of_conf(folder: Path) -> str:
+    """Hash the YAML files below a folder; line ends do not count, since git may change them."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.yaml")):
+        contents = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(contents)}\n".encode())
+        digest.update(contents)
+    return digest.hexdigest()
+
+
+def of_file(path: Path, *, cache: Path) -> str:
+    """Return the SHA-256 of a file's contents, read once and then remembered in `cache`."""
+    return next(iter(hashes([str(path.resolve())], cache=cache).values()))
+
+
+def of_source(source: Path, *, cache: Path) -> str:
+    """Hash the places and contents of all files below a folder (hidden files, label caches and litter aside).
+
+    Args:
+        source: A folder, or a single file such as an archive.
+        cache: The database of known hashes.
+    """
+    if source.is_file():
+        return of_file(source, cache=cache)
+    paths = {str(path): path.relative_to(source).as_posix() for path in files(source)}
+    digest = hashlib.sha256()
+    known = hashes(paths, cache=cache)
+    for path, relative in sorted(paths.items(), key=lambda item: item[1]):
+        digest.update(f"{relative}\0{known[path]}\n".encode())
+    return digest.hexdigest()
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Walk the files that count below a folder; links are followed, each folder once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in names if real not in seen and _counts(name))
+        seen.add(real)
+
+
+def hashes(paths: Iterable[str], *, cache: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file, reading only those that are new or were touched."""
+    known: dict[str, str] = {}
+    unknown: list[File] = []
+    with closing(_database(cache)) as database, database:
+        for file in map(_stat, paths):
+            row = database.execute(
+                "SELECT sha256 FROM hashes WHERE (path, length, mtime, ctime) = (?, ?, ?, ?)", file
+            )
+            found = row.fetchone()
+            if found is None:
+                unknown.append(file)
+            else:
+                known[file.path] = found[0]
+        return known | (_read(unknown, database) if unknown else {})
+
+
+def _read(unknown: list[File], database: sqlite3.Connection) -> dict[str, str]:
+    """Hash files on all cores, and keep each hash as soon as its file has settled."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    read: dict[str, str] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(_sha256, (file.path for file in unknown))
+        for number, (file, sha256) in enumerate(_shown(zip(unknown, found, strict=True), len(unknown)), 1):
+            read[file.path] = sha256
+            if max(file.mtime, file.ctime) < time.time_ns() - SETTLED_NS:
+                database.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)", (*file, sha256))
+            if number % 1000 == 0:
+                database.commit()  # an interrupted reading goes on from here
+    return read
+
+
+def _shown(read: Iterable[tuple[File, str]], total: int) -> Iterable[tuple[File, str]]:
+    """Show a progress bar where there is something to wait for."""
+    if total < 1000:
+        return read
+    from tqdm import tqdm
+
+    return tqdm(read, "reading source images", total)
+
+
+def _database(cache: Path) -> sqlite3.Connection:
+    import sqlite3
+
+    columns = "path TEXT PRIMARY KEY, length INT, mtime INT, ctime INT, sha256 TEXT"
+    database = sqlite3.connect(cache, timeout=60)
+    try:
+        database.execute(f"CREATE TABLE IF NOT EXISTS hashes ({columns})")
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # damaged: what it held is read again
+        database.close()
+        cache.unlink()
+        return _database(cache)
+    return database
+
+
+def _stat(path: str) -> File:
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise Refused(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
+    return File(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _sha256(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Refused(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(".") and not name.endswith(LITTER)
+
+
+def _refuse(error: OSError) -> None:
+    raise Refused(f"{error.filename} cannot be read ({error.strerror}): check its access rights") from None

@@ -1,0 +1,29 @@
+"""What git says of the code a stage runs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+SECONDS = 10
+
+
+def state(folder: Path) -> tuple[str | None, bool]:
+    """Return the commit that is checked out in a folder, and whether tracked files differ from it.
+
+    Without git, a repository, a commit, or an answer in time: (None, False).
+    """
+    commit = _ask(folder, "rev-parse", "--verify", "HEAD")
+    if commit is None:
+        return None, False
+    changes = _ask(folder, "status", "--porcelain", "--untracked-files=no")
+    return commit, changes != ""
+
+
+def _ask(folder: Path, *question: str) -> str | None:
+    command = ["git", "-C", str(folder), "--no-optional-locks", *question]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

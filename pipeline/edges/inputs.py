@@ -1,0 +1,95 @@
+"""What goes into the pipeline from outside: source images and base weights, by fingerprint.
+
+An input that is absent, as for a colleague who only pulled the results, keeps the fingerprint on record.
+Standard library only, as all that a `dvc repro` with nothing to do passes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.core.refusal import Refused
+from pipeline.edges import base_weights, files, fingerprint
+
+DRAWN = {"demo", "shapes"}
+OURS = ("data/prepared", "data/augmented", "models/finetuned", "reports", files.SCRATCH, ".dvc")
+
+
+class Fact(NamedTuple):
+    """An input: what the configuration calls it, its fingerprint (None: absent), what stands in for it."""
+
+    name: str
+    fingerprint: str | None
+    otherwise: str | None = None
+
+
+def describe(values: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Take the fingerprints that `prepare` and `finetune` depend on.
+
+    Args:
+        values: The whole configuration.
+        lock: The last compose.lock.json, whose fingerprint stands where an input is absent.
+
+    Returns:
+        The entries of compose.lock.json, and what a user should know about them.
+
+    Raises:
+        Refused: An input is absent, and no fingerprint of it is on record.
+    """
+    facts = {"source": _source(values["data"]), "weights": _weights(values["model"], values["finetune"])}
+    entries: dict[str, Any] = {
+        key: fact.fingerprint or _recorded(key, fact, lock) for key, fact in facts.items()
+    }
+    absent = [
+        fact for key, fact in facts.items() if fact.fingerprint is None and entries[key] != fact.otherwise
+    ]
+    notes = [f"{fact.name} is not on this machine: its recorded fingerprint stands" for fact in absent]
+    return {**entries, "of": {key: fact.name for key, fact in facts.items()}}, notes
+
+
+def _recorded(key: str, fact: Fact, lock: Mapping[str, Any]) -> str:
+    recorded = lock.get(key) if lock.get("of", {}).get(key) == fact.name else None
+    if recorded or fact.otherwise:
+        return str(recorded or fact.otherwise)
+    raise Refused(
+        f"{fact.name} does not exist (a relative path starts at the project's folder): correct it in conf/"
+    )
+
+
+def _source(data: Mapping[str, Any]) -> Fact:
+    if data["format"] in DRAWN:
+        return Fact(f"data.format={data['format']}", "drawn")
+    name = f"data.source={data['source']}"
+    place = files.project_root() / Path(data["source"]).expanduser()
+    _refuse_our_own(name, place.resolve())
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return Fact(name, None)  # an empty folder is a disk that is not mounted
+    return Fact(name, fingerprint.of_source(place, cache=files.scratch() / "hashes.db"))
+
+
+def _weights(model: Mapping[str, Any], finetune: Mapping[str, Any]) -> Fact:
+    """Weights to be downloaded go by their name: once here, they are the same, and nothing reruns."""
+    if finetune["strategy"] == "scratch":
+        return Fact("finetune.strategy=scratch", "random")
+    name = f"model.weights={model['weights']}"
+    place = base_weights.locate(model["weights"], model["folder"])
+    if place is None:
+        downloadable = Path(model["weights"]).name == model["weights"]
+        return Fact(name, model["sha256"], otherwise=model["weights"] if downloadable else None)
+    sha256 = fingerprint.of_file(place, cache=files.scratch() / "hashes.db")
+    if model["sha256"] not in {None, sha256}:
+        raise Refused(
+            f"{name} has SHA-256 {sha256}, not model.sha256={model['sha256']}: another file, or a damaged one"
+        )
+    return Fact(name, sha256)
+
+
+def _refuse_our_own(name: str, place: Path) -> None:
+    root = files.project_root()
+    mine = [root / part for part in OURS]
+    if root.is_relative_to(place) or any(place.is_relative_to(part) for part in mine):
+        raise Refused(
+            f"{name} overlaps with what this project writes: keep source images in a folder of their own"
+        )

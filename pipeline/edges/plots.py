@@ -1,0 +1,203 @@
+"""The door to matplotlib: curves and matrices as PNG files, without a display or pyplot's global state."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#4D4D4D")
+"""Okabe and Ito's palette, which the colour-blind tell apart; its yellow is too pale for a line on white."""
+
+STYLES: Final = ("-", "--", "-.", ":")
+INK: Final = "#222222"
+FAINT: Final = "#B8B8B8"
+
+LOOK: Final[Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#888888",
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "figure.constrained_layout.w_pad": 0.12,
+    "figure.constrained_layout.h_pad": 0.12,
+    "lines.solid_capstyle": "round",
+}
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One line per class and their mean, over a common x.
+
+    Args:
+        x: (n,) what they are drawn over.
+        classes: Class name -> (n,); with many classes these are drawn as a faint bundle.
+        mean: (n,) the average over the classes.
+        notes: Class name, or `mean`, -> what its legend entry says beside the name.
+    """
+
+    x: NDArray[np.float64]
+    classes: Mapping[str, NDArray[np.float64]]
+    mean: NDArray[np.float64]
+    notes: Mapping[str, str]
+
+
+def precision_recall(curves: Curves, target: Path) -> None:
+    """Draw precision over recall at IoU 0.5; the notes are the average precisions."""
+    with mpl.rc_context(LOOK):
+        figure, axes = _unit_square("Precision and recall on the test split, IoU 0.5")
+        axes.set(xlabel="Recall", ylabel="Precision")
+        _draw(axes, curves)
+        _save(figure, target)
+
+
+def f1_confidence(curves: Curves, target: Path, *, threshold: float) -> None:
+    """Draw F1 over the confidence threshold at IoU 0.5, and mark the threshold that was chosen."""
+    with mpl.rc_context(LOOK):
+        figure, axes = _unit_square("F1 and confidence on the test split, IoU 0.5")
+        axes.set(xlabel="Confidence threshold", ylabel="F1")
+        axes.axvline(
+            threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"threshold  {threshold:.3f}"
+        )
+        _draw(axes, curves)
+        _save(figure, target)
+
+
+def confusion(matrix: NDArray[np.int64], names: Sequence[str], target: Path, *, title: str) -> None:
+    """Draw actual against predicted, coloured by the share of a class's objects, counts in the cells.
+
+    A false alarm (the last row) is set against the objects of the class that it was taken for.
+
+    Args:
+        matrix: (n, n) counts, actual by row.
+        names: The n names, the background last.
+        target: The PNG to write.
+        title: What stands above it.
+    """
+    count = len(names)
+    side = min(14.0, 2.6 + 0.62 * count)
+    objects = matrix.sum(axis=1)
+    shares = np.minimum(matrix / np.maximum(np.append(objects[:-1], 1), 1)[:, None], 1)
+    shares[-1] = np.minimum(matrix[-1] / np.maximum(objects, 1), 1)
+    with mpl.rc_context({**LOOK, "axes.grid": False, "font.size": 10 if count <= 20 else 7}):
+        figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+        axes = figure.add_subplot()
+        drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set(title=title, xlabel="Predicted", ylabel="Actual")
+        axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(count), names)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.axhline(count - 1.5, color="white", linewidth=3)
+        axes.axvline(count - 1.5, color="white", linewidth=3)
+        _count_cells(axes, matrix, shares)
+        bar = figure.colorbar(drawn, ax=axes, label="Share of the objects", shrink=0.75, aspect=25)
+        bar.outline.set_visible(False)
+        _save(figure, target)
+
+
+def training_curves(epochs_csv: Path, target: Path) -> None:
+    """Draw the columns of a training's epochs: each loss for train and val, mAP, learning rates.
+
+    Args:
+        epochs_csv: A row per epoch: epoch, train/..., val/..., metrics/..., lr/...
+        target: The PNG to write.
+    """
+    columns = _columns(epochs_csv)
+    panels = _panels(columns)
+    wide = min(3, len(panels))
+    tall = math.ceil(len(panels) / wide)
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(4.2 * wide, 3.1 * tall), layout="constrained")
+        for number, (title, lines) in enumerate(panels.items(), 1):
+            axes = figure.add_subplot(tall, wide, number)
+            axes.set_title(title)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            for index, (label, column) in enumerate(lines.items()):
+                values = columns[column]
+                mark = "o" if len(values) < 3 else None
+                axes.plot(columns["epoch"], values, label=label, color=COLOURS[index % 8], marker=mark)
+            axes.legend()
+            if number > len(panels) - wide:
+                axes.set_xlabel("Epoch")
+        _save(figure, target)
+
+
+def _unit_square(title: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(8.6, 5.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(title=title, xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_xticks(np.linspace(0, 1, 11))
+    axes.set_yticks(np.linspace(0, 1, 11))
+    return figure, axes
+
+
+def _draw(axes: Any, curves: Curves) -> None:
+    few = len(curves.classes) <= len(COLOURS)
+    for index, (name, line) in enumerate(curves.classes.items()):
+        label = f"{name}  {curves.notes.get(name, '')}".rstrip() if few else None
+        colour = COLOURS[index] if few else FAINT
+        axes.plot(curves.x, line, label=label, color=colour, linewidth=1.6 if few else 0.8)
+    if not few:
+        axes.plot([], [], color=FAINT, linewidth=0.8, label=f"{len(curves.classes)} classes")
+    if len(curves.classes) > 1:
+        label = f"mean  {curves.notes.get('mean', '')}".rstrip()
+        axes.plot(curves.x, curves.mean, label=label, color=INK, linewidth=2.6)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+
+
+def _count_cells(axes: Any, matrix: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+    if len(matrix) > 40:
+        return
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        colour = "white" if shares[row, column] > 0.55 else INK
+        axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour)
+
+
+def _columns(path: Path) -> dict[str, list[float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, skipinitialspace=True))
+    names = rows[0] if rows else {}
+    return {name.strip(): [float(row[name] or "nan") for row in rows] for name in names}
+
+
+def _panels(columns: Mapping[str, object]) -> dict[str, dict[str, str]]:
+    """Group columns: title -> {legend entry: column}."""
+    panels: dict[str, dict[str, str]] = {"mAP on val": {}}
+    for column in columns:
+        group, _, name = column.partition("/")
+        if group in {"train", "val"}:
+            panels.setdefault(name.replace("_", " "), {})[group] = column
+        elif group == "metrics" and name.startswith("mAP"):
+            panels["mAP on val"][name] = column
+        elif group == "lr":
+            panels.setdefault("learning rate", {})[name] = column
+    return panels
+
+
+def _save(figure: Figure, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, dpi=130, metadata={"Software": None})  # the same input gives the same bytes

@@ -1,0 +1,142 @@
+"""The best weights as an MLflow model: saved beside the messages, then sent like any other of them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from pipeline.edges.tracking.journal import Message
+from pipeline.edges.tracking.store import Store
+
+PACKAGES = ("mlflow", "ultralytics", "torch", "torchvision", "opencv-python", "numpy", "pandas")
+EXAMPLE_PIXELS = 640
+INPUT = "a list of images: file paths, base64 text, bytes of an image file, or RGB arrays (uint8, HxWx3)"
+OUTPUT = "a row per object; image: its place in the input; x1 y1 x2 y2: pixels of the image"
+SERVED = Path(__file__).parents[1] / "served.py"
+
+
+def save(folder: Path, weights: Path, example: Path) -> None:
+    """Write a pyfunc model with signature and example.
+
+    Signature and example are written into the saved model: given to MLflow, it would load the model and
+    predict in the middle of a training's process, to infer what is known here.
+
+    Args:
+        folder: Does not exist yet.
+        weights: An Ultralytics checkpoint.
+        example: An image, which is stored in the model as base64 text.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the signature, missed here, is given below
+        from mlflow import pyfunc
+        from mlflow.models import Model
+        from mlflow.models.utils import _save_example
+
+        pyfunc.save_model(
+            path=str(folder),
+            python_model=str(SERVED),
+            artifacts={"weights": str(weights.resolve())},
+            pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in PACKAGES],
+            metadata={"input": INPUT, "output": OUTPUT},
+        )
+    written = Model.load(str(folder))
+    written.signature = _signature()
+    _save_example(written, [_text(example)], str(folder))
+    _forget_paths(written)
+    written.save(str(folder / "MLmodel"))
+
+
+def _forget_paths(written: Any) -> None:
+    """Take this machine's paths out of what MLflow notes; it loads by the relative ones."""
+    flavor = written.flavors["python_function"]
+    flavor["model_code_path"] = SERVED.name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+
+
+def upload(store: Store, run_id: str, message: Message, folder: Path) -> None:
+    """Make the saved model known: tied to its run, with the run's parameters and the given metrics."""
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    client, run = store.client, store.client.get_run(run_id)
+    logged = _find(store, message["id"]) or client.create_logged_model(
+        store.experiment,
+        name=model_name(message["name"] or run.info.run_name),
+        source_run_id=run_id,
+        params=run.data.params,
+        model_type="detector",
+        tags={"finetrack.model": message["id"]},
+    )
+    client.log_model_artifacts(logged.model_id, str(_stamped(folder, logged, run_id)))
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if logged.model_id not in {output.model_id for output in outputs}:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    values = message["values"].items()
+    metrics = [Metric(key, value, message["time"], 0, model_id=logged.model_id) for key, value in values]
+    client.log_batch(run_id, metrics=metrics)
+    client.finalize_logged_model(logged.model_id, "READY")
+
+
+def model_name(name: str) -> str:
+    """Make a legal name of a model: MLflow takes no `/ : . % " '` in it."""
+    return re.sub(r"[/:.%\"']+", "-", name).strip("- ") or "detector"
+
+
+def _find(store: Store, identity: str) -> Any:
+    condition = f"tags.`finetrack.model` = '{identity}'"
+    return next(iter(store.client.search_logged_models([store.experiment], filter_string=condition)), None)
+
+
+def _stamped(folder: Path, logged: Any, run_id: str) -> Path:
+    """Write into the saved model which logged model and run it belongs to."""
+    from mlflow.models import Model
+
+    written = Model.load(str(folder))
+    written.model_id = written.model_uuid = logged.model_id
+    written.run_id, written.artifact_path = run_id, logged.artifact_location
+    written.save(str(folder / "MLmodel"))
+    return folder
+
+
+def _signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(AnyType())]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.long, "image"),
+                *(ColSpec(DataType.double, name) for name in ("x1", "y1", "x2", "y2", "score")),
+                ColSpec(DataType.long, "class"),
+                ColSpec(DataType.string, "name"),
+            ]
+        ),
+        params=ParamSchema(
+            [
+                ParamSpec("conf", DataType.double, 0.25),
+                ParamSpec("iou", DataType.double, 0.7),
+                ParamSpec("max_det", DataType.long, 300),
+            ]
+        ),
+    )
+    signature._is_signature_from_type_hint = True  # so a list reaches `predict` as it is, arrays too
+    return signature
+
+
+def _text(image: Path) -> str:
+    """Write an image as base64 text, made smaller where it is large."""
+    with Image.open(image) as opened:
+        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    picture.thumbnail((EXAMPLE_PIXELS, EXAMPLE_PIXELS))
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=90)
+    return base64.b64encode(data.getvalue()).decode()

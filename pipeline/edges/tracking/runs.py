@@ -1,0 +1,173 @@
+"""Open, take up, add to, find and close runs: everything that decides about a run's life."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.edges import files
+from pipeline.edges.tracking import journal, names, process, stale
+from pipeline.edges.tracking.delivery import PROCESS, STAGE
+from pipeline.edges.tracking.journal import Journal
+from pipeline.edges.tracking.sampler import Sampler
+from pipeline.edges.tracking.sender import Sender
+from pipeline.edges.tracking.session import Session
+from pipeline.edges.tracking.store import Store, is_outage
+from pipeline.edges.tracking.target import Target
+
+BYTES_PER_SECOND = 1_000_000
+"""The slowest upload that the end of a stage waits for."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What MLflow knows of a run."""
+
+    run_id: str
+    name: str
+    status: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+@contextlib.contextmanager
+def open_run(
+    target: Target, *, key: str, name: str, tags: Mapping[str, Any], resume: bool = False
+) -> Iterator[Session]:
+    """Open the run of an iteration, or with `resume` take up the one of this key that did not finish.
+
+    Leaving the block ends the run as FINISHED, by an exception as FAILED, by Ctrl-C or SIGTERM as KILLED.
+    """
+    own = (_taken_up(target, key) if resume else None) or journal.create(target.uri, target.experiment, key)
+    opening = {"kind": "resume" if resume else "open", "stage": "finetune", "name": name}
+    with _session(target, own, opening, tags) as session:
+        sampler = Sampler(session.load) if target.system_metrics else None
+        try:
+            yield session
+        finally:
+            if sampler:
+                sampler.close()
+
+
+@contextlib.contextmanager
+def attach(
+    target: Target, *, key: str, run_id: str | None, name: str | None = None, stage: str = "evaluate"
+) -> Iterator[Session]:
+    """Add to the run of an iteration, by its id or else by its key; where there is none, one is opened.
+
+    Meanwhile the run is RUNNING; afterwards it is FINISHED again and its duration that of the training. A
+    stage that fails or is stopped makes the run FAILED or KILLED until it is done again.
+    """
+    own = _left(target, key) or journal.create(target.uri, target.experiment, key)
+    opening = {"kind": "attach", "stage": stage, "name": name or f"{stage} {key[:8]}", "run_id": run_id}
+    with _session(target, own, opening, {}) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def parent(target: Target, *, name: str, tags: Mapping[str, Any]) -> Iterator[Session]:
+    """Open a run for others to hang under: give its id to their processes as FINETRACK_PARENT_RUN."""
+    key = uuid.uuid4().hex
+    own = journal.create(target.uri, target.experiment, key)
+    with _session(target, own, {"kind": "open", "stage": "sweep", "name": name}, tags) as session:
+        yield session
+
+
+def find(target: Target, *, run_id: str) -> Facts:
+    """Read a run.
+
+    Raises:
+        Refused: It is not there, or the store cannot be reached.
+    """
+    try:
+        run = Store(target).client.get_run(run_id)
+    except Exception as error:
+        problem = "cannot be reached" if is_outage(error) else f"has no run {run_id}"
+        raise files.Refused(
+            f"MLflow at {target.uri} {problem}: see to it, then run the command again"
+        ) from error
+    data = run.data
+    return Facts(run_id, run.info.run_name, run.info.status, data.params, data.metrics, data.tags)
+
+
+def send_missed(target: Target) -> None:
+    """Send what earlier commands could not send, and close the runs of those that were killed."""
+    for _ in stale.deliver_missed(Store(target)):
+        pass
+
+
+@contextlib.contextmanager
+def _session(
+    target: Target, own: Journal, opening: dict[str, Any], tags: Mapping[str, Any]
+) -> Iterator[Session]:
+    store = _store(target, own)
+    own.append(**opening, tags=names.tags({**_origin(own, opening), **tags}))
+    sender = Sender(store, own, stale.deliver_missed(store))
+    end = {"stage": opening["stage"], "adds": opening["kind"] == "attach", "status": "finished", "tags": {}}
+    try:
+        yield Session(own, sender, patience=target.timeout)
+    except BaseException as error:
+        end["status"] = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
+        end["tags"] = names.tags({"finetrack.reason": _reason(error)})
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # a full disk: the next command closes the run
+            own.append("end", **end)
+        sender.close(2 * target.timeout + own.weight() / BYTES_PER_SECOND)
+
+
+def _store(target: Target, own: Journal) -> Store:
+    try:
+        return Store(target)
+    except BaseException:
+        own.release()
+        raise
+
+
+def _left(target: Target, key: str) -> Journal | None:
+    """Take up what waits of the run of this key; a stage that did not end in it is closed first."""
+    own = next(journal.waiting(target.uri, target.experiment, key), None)
+    if own:
+        stale.close(own)
+    return own
+
+
+def _taken_up(target: Target, key: str) -> Journal | None:
+    """Take up what waits of the run of this key, if the run did not finish."""
+    for own in journal.waiting(target.uri, target.experiment, key):
+        messages = own.messages()
+        if messages and messages[-1].get("status") != "finished":
+            return own
+        own.release()
+    return None
+
+
+def _origin(own: Journal, opening: Mapping[str, Any]) -> dict[str, Any]:
+    """Tags that say which run this is and who is at it; a stage that adds to a run leaves its origin."""
+    stage = opening["stage"]
+    now = {"finetrack.key": own.head["key"], PROCESS: process.identity(), STAGE + stage: "running"}
+    if opening["kind"] == "attach":
+        return now
+    return now | {
+        "finetrack.dvc.exp": os.environ.get("DVC_EXP_NAME") or None,
+        "mlflow.parentRunId": os.environ.get("FINETRACK_PARENT_RUN") or None,
+        "mlflow.user": _user(),
+        "mlflow.source.name": f"python -m pipeline{'.' if stage == 'sweep' else ' '}{stage}",
+        "mlflow.source.type": "LOCAL",
+    }
+
+
+def _user() -> str | None:
+    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
+        return getpass.getuser()
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -1,0 +1,67 @@
+"""What earlier commands left behind: messages that were not sent, runs whose process is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from pipeline.edges.tracking import journal, process
+from pipeline.edges.tracking.delivery import OPENING, PROCESS, STAGE, Delivery, end
+from pipeline.edges.tracking.journal import Journal
+from pipeline.edges.tracking.sender import send_some, tell
+from pipeline.edges.tracking.store import Store, is_outage
+
+GONE = "the process ended without a word (killed, or the machine went down)"
+
+
+def deliver_missed(store: Store) -> Generator[None]:
+    """Send what waits from commands that have ended, a message per step; an outage ends it for this time."""
+    try:
+        for left in journal.waiting(store.target.uri):
+            yield from _deliver(store, left)
+        yield from _close_gone(store)
+    except Exception as error:
+        if not is_outage(error):
+            tell(f"messages of an earlier command could not be sent to MLflow: {error}")
+
+
+def close(left: Journal) -> None:
+    """End a journal whose process did not: what it told last is the last sign of life."""
+    messages = left.messages()
+    if messages and messages[-1]["kind"] != "end":
+        opening = next(message for message in reversed(messages) if message["kind"] in OPENING)
+        facts = {"stage": opening["stage"], "adds": opening["kind"] == "attach", "time": messages[-1]["time"]}
+        left.append("end", status="killed", tags={"finetrack.reason": GONE}, **facts)
+
+
+def _deliver(store: Store, left: Journal) -> Iterator[None]:
+    try:
+        close(left)
+        delivery = Delivery(store, left)
+        while pending := left.pending():
+            send_some(delivery, pending)
+            yield
+        left.discard()
+    finally:
+        left.release()
+
+
+def _close_gone(store: Store) -> Iterator[None]:
+    """Close the runs that a process of this machine left, where not even its messages are here any more."""
+    for run in store.search(f"tags.`{PROCESS}` LIKE '{process.machine()}%'", limit=1000):
+        if not process.is_gone(run.data.tags[PROCESS]):
+            continue
+        message = {"time": _last_sign(store, run), "adds": True, "status": "killed"}
+        running = [
+            name for name, value in run.data.tags.items() if name.startswith(STAGE) and value == "running"
+        ]
+        for name in running:
+            stage = {"stage": name.removeprefix(STAGE), "tags": {"finetrack.reason": GONE}}
+            end(store, run.info.run_id, message | stage)
+            yield
+
+
+def _last_sign(store: Store, run: Any) -> int:
+    histories = (store.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
+    times = (int(point.timestamp) for history in histories for point in history)
+    return max(times, default=int(run.info.start_time))

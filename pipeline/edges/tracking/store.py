@@ -1,0 +1,98 @@
+"""The one door to MLflow: its process-wide settings, a client, and a database that is ready."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from functools import cached_property
+from typing import Any
+
+from filelock import FileLock
+
+from pipeline.edges import files
+from pipeline.edges.tracking.target import Target
+
+
+class Store:
+    """MLflow at one target. Nothing goes over the network before it is needed."""
+
+    def __init__(self, target: Target) -> None:
+        _prepare(target)
+        from mlflow import MlflowClient
+
+        if target.database:
+            _initialise(target)
+        self.target = target
+        self.client: Any = MlflowClient(tracking_uri=target.address)
+
+    @cached_property
+    def experiment(self) -> str:
+        """The experiment's id; it is created where it does not exist, by whoever comes first."""
+        from mlflow.exceptions import MlflowException
+
+        name = self.target.experiment
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(self.client.create_experiment(name, artifact_location=self._artifacts()))
+            except MlflowException as error:
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise error from None
+        if found.lifecycle_stage != "active":
+            raise Closed(f"the MLflow experiment {name} was deleted: restore it, or set tracking.experiment")
+        return str(found.experiment_id)
+
+    def search(self, condition: str, *, limit: int = 1) -> list[Any]:
+        """Return the newest runs of the experiment that fulfil MLflow's filter expression."""
+        return list(self.client.search_runs([self.experiment], filter_string=condition, max_results=limit))
+
+    def _artifacts(self) -> str | None:
+        return self.target.artifacts and f"{self.target.artifacts}/{self.target.experiment.replace('/', '_')}"
+
+
+class Closed(Exception):
+    """The store answers, but takes nothing until the user acts."""
+
+
+def is_outage(error: Exception) -> bool:
+    """Tell a store that cannot take a message now from a message that it will never take.
+
+    Not reachable, overloaded, locked, out of disk, or without the right credentials: the message waits.
+    Anything else was understood and refused.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, FileNotFoundError):
+        return False
+    if isinstance(error, MlflowException):
+        code, kind = error.get_http_status_code(), error.error_code
+        return code >= 500 or code in {401, 403, 408, 429} or kind == "ENDPOINT_NOT_FOUND"
+    response = getattr(error, "response", None)
+    if response is not None:
+        return bool(response.status_code >= 500 or response.status_code in {401, 403, 404, 408, 429})
+    return isinstance(error, OSError | Closed)
+
+
+def _prepare(target: Target) -> None:
+    """Set what MLflow reads from the environment: nothing is sent home, and no call waits for minutes."""
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    os.environ |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(target.timeout))}
+    for name, value in {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox tries again, in the background
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+        "MLFLOW_UV_AUTO_DETECT": "false",
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what a user has to know is said by the sender, once
+    }.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.CRITICAL)
+
+
+def _initialise(target: Target) -> None:
+    """Create or meet the tables, one process at a time: several at once half-migrate a fresh database."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with FileLock(files.scratch("locks") / "mlflow.lock", timeout=300):
+        SqlAlchemyStore(target.address, target.artifacts).engine.dispose()

@@ -1,0 +1,56 @@
+"""Where the runs go: the store's address, and what this project makes of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.edges import files
+
+SERVERS = ("http", "https", "databricks")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the runs go.
+
+    Args:
+        uri: `sqlite:///FILE` (relative to the project's folder) or a server's address.
+        experiment: The name under which MLflow groups the runs.
+        timeout: Seconds that one call to the store may take.
+        system_metrics: Whether the load of processor, memory, disk, network and accelerator is logged.
+    """
+
+    uri: str
+    experiment: str
+    timeout: float = 10.0
+    system_metrics: bool = False
+
+    def __post_init__(self) -> None:
+        if self.database is None and not self.uri.startswith(SERVERS):
+            raise files.Refused(
+                f"tracking.uri={self.uri} is no place for runs: give sqlite:///FILE or a server's address"
+            )
+        if urlsplit(self.uri).password:
+            raise files.Refused(
+                "tracking.uri must not hold a password, since it is written to files: "
+                "use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+
+    @property
+    def database(self) -> Path | None:
+        """The sqlite file, or None where the runs go elsewhere."""
+        file = re.fullmatch(r"sqlite:///([^?]+)", self.uri)
+        return files.project_root() / file[1] if file and file[1] != ":memory:" else None
+
+    @property
+    def address(self) -> str:
+        """The address that MLflow takes: the same store from whatever folder a stage runs in."""
+        return f"sqlite:///{self.database}" if self.database else self.uri
+
+    @property
+    def artifacts(self) -> str | None:
+        """Where uploaded files go; None where the server decides."""
+        return (files.project_root() / "mlruns").as_uri() if self.database else None

@@ -1,0 +1,87 @@
+"""The one door to the augmentation library, OpenCV: pixels follow a recipe.
+
+Why OpenCV itself and neither AlbumentationsX nor torchvision: docs/decisions/augmentation.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core import geometry
+from pipeline.core.recipes import Recipe
+from pipeline.core.refusal import Refused
+
+if TYPE_CHECKING:
+    from cv2.typing import MatLike
+
+Pixels = NDArray[np.uint8]
+
+OUTSIDE = (114, 114, 114)
+"""What lies outside the source image: Ultralytics' letterbox grey. A mirrored border would show objects that
+bear no label."""
+
+JPEG = (".jpg", ".jpeg")
+QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
+
+
+def read(path: Path) -> Pixels:
+    """Read an image as BGR, turned as its EXIF orientation says, which is how training reads it.
+
+    Raises:
+        Refused: It is no image.
+    """
+    try:
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        image = None
+    if image is None:
+        raise Refused(f"{path} cannot be read as an image: run prepare again")
+    return np.asarray(image, np.uint8)
+
+
+def encode(image: Pixels, suffix: str) -> bytes:
+    """Encode as JPEG of quality 95, or as PNG, which loses nothing."""
+    return cv2.imencode(suffix, image, QUALITY if suffix.lower() in JPEG else ())[1].tobytes()
+
+
+def apply(image: Pixels, recipe: Recipe, seed: int) -> Pixels:
+    """Transform an image: geometry with one interpolation, then contrast and brightness, blur, noise.
+
+    Args:
+        image: Height x width x 3, BGR.
+        recipe: The drawn values.
+        seed: Of the noise.
+    """
+    cv2.setNumThreads(1)  # the copies are what runs in parallel
+    moved = _warp(image, geometry.matrix(recipe, image.shape[1], image.shape[0]))
+    toned = cv2.LUT(moved, _tones(recipe))
+    blurred = cv2.GaussianBlur(toned, (0, 0), recipe.blur) if recipe.blur else toned
+    noisy = _noisy(blurred, recipe.noise * 255, seed) if recipe.noise else blurred
+    return np.asarray(noisy, np.uint8)
+
+
+def _warp(image: Pixels, moved: geometry.Matrix) -> MatLike:
+    if np.array_equal(moved, np.eye(3)):
+        return image
+    height, width = image.shape[:2]
+    affine = geometry.on_centres(moved)[:2]
+    return cv2.warpAffine(image, affine, (width, height), flags=cv2.INTER_LINEAR, borderValue=OUTSIDE)
+
+
+def _tones(recipe: Recipe) -> Pixels:
+    levels = np.arange(256)
+    toned = (levels - 127.5) * recipe.contrast + 127.5 + recipe.brightness * 255
+    return np.asarray(np.clip(np.rint(toned), 0, 255), np.uint8)
+
+
+def _noisy(image: MatLike, deviation: float, seed: int) -> MatLike:
+    """Add Gaussian noise in whole grey levels; OpenCV draws it several times faster than numpy."""
+    cv2.setRNGSeed(seed % 2**31)  # of this thread alone
+    drawn = np.empty(image.shape, np.int16)
+    cv2.randn(drawn, np.zeros(3), np.full(3, deviation))
+    return cv2.add(image, drawn, dtype=cv2.CV_8U)

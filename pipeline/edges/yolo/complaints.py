@@ -1,0 +1,65 @@
+"""What Ultralytics and torch raise when a user can mend it, in one sentence that says how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+
+from pipeline.edges.files import Refused
+
+MEMORY: Final = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+@contextmanager
+def in_one_sentence(*, batch: Any, imgsz: int, device: Any) -> Iterator[None]:
+    """Turn the errors that a configuration can cause into Refused.
+
+    Args:
+        batch: finetune.batch.
+        imgsz: finetune.imgsz, pixels.
+        device: finetune.device.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY):
+            raise Refused(
+                f"the memory is not enough for batches of {batch} at {imgsz} pixels: "
+                "lower finetune.batch or finetune.imgsz, or set finetune.cache=false"
+            ) from None
+        raise
+    except ValueError as error:
+        raise _refusal(error, device) or error from None
+
+
+def one_device(device: Any) -> None:
+    """Refuse a device that is absent, and several at once.
+
+    Raises:
+        Refused: With what there is.
+    """
+    named = str(device).strip("[]() ").replace("cuda:", "")
+    if "," in named:
+        raise Refused(
+            f"finetune.device={device} names several GPUs: one training uses one; sweeps use the others"
+        )
+    if named.isdigit() and int(named) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise Refused(
+            f"finetune.device={device} is absent ({count} CUDA devices here): set finetune.device=cpu or null"
+        )
+
+
+def _refusal(error: ValueError, device: Any) -> Refused | None:
+    if "'device=" in str(error):
+        return Refused(
+            f"finetune.device={device} is absent: set finetune.device=cpu, or null for what there is"
+        )
+    if "BatchNorm" in str(error) or "more than 1 value per channel" in str(error):
+        return Refused(
+            "the last batch holds a single tiny image, which BatchNorm cannot use: change finetune.batch"
+        )
+    return None

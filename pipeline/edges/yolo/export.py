@@ -1,0 +1,71 @@
+"""Weights as an Ultralytics checkpoint that `YOLO(path)` loads, the same bytes for the same weights."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from ultralytics import __version__
+from ultralytics.utils import DEFAULT_CFG_KEYS
+
+from pipeline.edges.yolo import precision
+from pipeline.edges.yolo.job import Row
+
+PLACES: Final = ("data", "project", "name", "save_dir", "distill_model", "device", "cfg", "source")
+"""Arguments that may name this machine; a checkpoint travels."""
+
+
+def checkpoint(
+    model: torch.nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    arguments: Mapping[str, Any],
+    rows: Sequence[Row],
+) -> bytes:
+    """Write a model as a checkpoint file.
+
+    Args:
+        model: The network, of Ultralytics' class or ours.
+        weights: Its fp16 state.
+        arguments: Ultralytics' train arguments.
+        rows: The curves, for `train_results`.
+    """
+    kept = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_KEYS and key not in PLACES}
+    network = _network(model, weights, kept)
+    contents = {
+        "epoch": -1,
+        "model": network,
+        "ema": None,
+        "optimizer": None,
+        "train_args": kept,
+        "train_metrics": {key: value for key, value in rows[-1].items() if not key.startswith("lr/")},
+        "train_results": {key: [row.get(key) for row in rows] for key in rows[-1]},
+        "version": __version__,
+        "license": "AGPL-3.0 (https://ultralytics.com/license)",
+        "docs": "https://docs.ultralytics.com",
+    }
+    buffer = io.BytesIO()
+    torch.save(contents, buffer)
+    return buffer.getvalue()
+
+
+def _network(
+    model: torch.nn.Module, weights: Mapping[str, torch.Tensor], arguments: dict[str, Any]
+) -> torch.nn.Module:
+    criterion, model.criterion = (
+        getattr(model, "criterion", None),
+        None,
+    )  # training state, and not to be copied
+    network = copy.deepcopy(model).cpu()
+    model.criterion = criterion
+    if isinstance(network, precision.Bfloat16Model):
+        precision.restore(network)
+    network.args = arguments
+    network.half().load_state_dict(weights)
+    for parameter in network.parameters():
+        parameter.requires_grad = False
+        parameter.grad = None
+    return network.eval()

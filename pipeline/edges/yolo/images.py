@@ -1,0 +1,102 @@
+"""The images of a training, read where `prepare` and `augment` put them, and nothing written there.
+
+Ultralytics' own reader unpickles and writes `labels.cache` beside the labels, saves damaged JPEGs anew in
+place, and takes a .npy beside an image for the image.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.data.utils import exif_size, img2label_paths
+
+from pipeline.core import labels
+from pipeline.edges.files import Refused
+
+
+class Images(YOLODataset):  # type: ignore[misc]
+    """Ultralytics' detection dataset, with label files read as this project wrote them."""
+
+    def __init__(self, *args: Any, cache_folder: Path, **kwargs: Any) -> None:
+        self.cache_folder = cache_folder
+        super().__init__(*args, **kwargs)
+
+    def get_labels(self) -> list[dict[str, Any]]:
+        """Read all label files."""
+        self.label_files = img2label_paths(self.im_files)
+        classes = len(self.data["names"])
+        pairs = zip(self.im_files, self.label_files, strict=True)
+        return [
+            _label(Path(image), Path(label), classes=classes, merged=self.single_cls)
+            for image, label in pairs
+        ]
+
+    @property
+    def npy_files(self) -> list[Path]:
+        """Where `cache: disk` keeps decoded images: in scratch."""
+        return self._npy_files
+
+    @npy_files.setter
+    def npy_files(self, beside: list[Path]) -> None:
+        self._npy_files = [self.cache_folder / f"{number:07d}.npy" for number in range(len(beside))]
+
+
+def build(arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool, **sizes: Any) -> Images:
+    """Build the dataset as `ultralytics.data.build.build_yolo_dataset` does, from our class.
+
+    Args:
+        arguments: The trainer's namespace.
+        folders: Of images.
+        data: The trainer's dictionary of names and places.
+        train: Whether to augment.
+        **sizes: `batch` and `stride`.
+    """
+    split = "train" if train else "val"
+    cache_folder = Path(arguments.save_dir) / "images" / split
+    cache_folder.mkdir(parents=True, exist_ok=True)
+    return Images(
+        img_path=folders,
+        imgsz=arguments.imgsz,
+        batch_size=sizes["batch"],
+        augment=train,
+        hyp=arguments,
+        rect=arguments.rect or not train,
+        cache=arguments.cache or None,
+        single_cls=arguments.single_cls,
+        stride=sizes["stride"],
+        pad=0.0 if train else 0.5,
+        prefix=f"{split}: ",
+        task="detect",
+        data=data,
+        fraction=arguments.fraction if train else 1.0,
+        cache_folder=cache_folder,
+    )
+
+
+def _label(image: Path, label: Path, *, classes: int, merged: bool) -> dict[str, Any]:
+    try:
+        found = labels.parse(label.read_text("utf-8"))
+        with Image.open(image) as opened:
+            width, height = exif_size(opened)
+    except (OSError, ValueError) as error:
+        raise Refused(
+            f"{image} and {label} cannot be trained on ({error}): run prepare and augment again"
+        ) from None
+    if len(found) and not merged and found.classes.max() >= classes:
+        raise Refused(
+            f"{label} names class {found.classes.max()}, but there are {classes}: run prepare again"
+        )
+    return {
+        "im_file": str(image),
+        "shape": (height, width),
+        "cls": found.classes[:, None].astype(np.float32),
+        "bboxes": found.boxes.astype(np.float32),
+        "segments": [],
+        "keypoints": None,
+        "normalized": True,
+        "bbox_format": "xywh",
+    }

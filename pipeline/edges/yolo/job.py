@@ -1,0 +1,66 @@
+"""What a training is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pipeline.core.unfreezing import Schedule
+
+Row = dict[str, float]
+"""One epoch: epoch (from 1), seconds, train/*, val/*, metrics/*, lr/*."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The weights that a training starts from.
+
+    Args:
+        name: The name in the configuration, such as foundation.
+        path: None for random weights.
+        sha256: Of the file; None for random weights.
+        architecture: A model YAML, for random weights and for those of another task.
+    """
+
+    name: str
+    path: Path | None
+    sha256: str | None
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Args:
+        arguments: Ultralytics' train arguments under their own names, seed included.
+        base: What to start from.
+        names: The class names by index.
+        train: Folders of train images; labels lie in `labels` beside `images`.
+        val: The folder of val images.
+        precision: auto, fp32 or bf16.
+        gradual: How layers are unfrozen; None where they all learn, or `freeze` says which do not.
+        folder: For checkpoints in progress; this iteration's own.
+    """
+
+    arguments: Mapping[str, Any]
+    base: Base
+    names: tuple[str, ...]
+    train: tuple[Path, ...]
+    val: Path
+    precision: Literal["auto", "fp32", "bf16"]
+    gradual: Schedule | None
+    folder: Path
+
+
+class Outcome(NamedTuple):
+    """A finished training: two checkpoint files, the curves, what was really used."""
+
+    best: bytes
+    last: bytes
+    periodic: dict[str, bytes]
+    rows: list[Row]
+    best_epoch: int
+    effective: dict[str, Any]

@@ -1,0 +1,64 @@
+"""bf16 on the processor, which Ultralytics has for CUDA alone: the forward pass under autocast, NHWC."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+from ultralytics.nn.tasks import DetectionModel
+
+INSTRUCTIONS: Final = ("avx512_bf16", "amx_bf16", "bf16")
+"""x86 and ARM names; a processor without them computes bf16 through fp32, slower than fp32 itself."""
+
+
+def on_processor(precision: str) -> str:
+    """Choose fp32 or bf16 for a training on the CPU: bf16 only where the processor has instructions for it."""
+    if precision == "fp32":
+        return "fp32"
+    able = torch.cpu.get_capabilities()
+    return "bf16" if any(able.get(name) for name in INSTRUCTIONS) else "fp32"
+
+
+def on_cuda(precision: str, amp: bool | str) -> bool | str:
+    """Choose Ultralytics' `amp` for a training on a GPU.
+
+    `amp: true` means fp16 behind a check that downloads a model; bf16 needs neither the check nor a loss
+    scaler, so it stands in wherever the GPU has it. `amp: fp16` still asks for Ultralytics' way.
+    """
+    if precision == "fp32":
+        return False
+    if precision == "bf16" or amp is True:
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else False
+    return amp
+
+
+class Bfloat16Model(DetectionModel):  # type: ignore[misc]
+    """A detection model whose training forward runs in bf16; losses, and decoding in validation, stay fp32."""
+
+    def _predict_once(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        x = x.contiguous(memory_format=torch.channels_last)
+        if not self.training:
+            return super()._predict_once(x, *args, **kwargs)
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = super()._predict_once(x, *args, **kwargs)
+        return _float(outputs)
+
+
+def lower(model: torch.nn.Module) -> None:
+    """Make a detection model compute its training forward in bf16."""
+    model.__class__ = Bfloat16Model
+    model.to(memory_format=torch.channels_last)
+
+
+def restore(model: torch.nn.Module) -> None:
+    """Make it an ordinary NCHW model of Ultralytics' own class again, such as belongs in a checkpoint."""
+    model.__class__ = DetectionModel
+    model.to(memory_format=torch.contiguous_format)
+
+
+def _float(outputs: Any) -> Any:
+    if isinstance(outputs, torch.Tensor):
+        return outputs.float()
+    if isinstance(outputs, dict):
+        return {key: _float(value) for key, value in outputs.items()}
+    return type(outputs)(map(_float, outputs))

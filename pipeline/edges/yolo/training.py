@@ -1,0 +1,112 @@
+"""Train one job, from its base weights or from where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from pipeline.edges.files import Refused
+from pipeline.edges.yolo import complaints, export, precision, weights
+from pipeline.edges.yolo.job import Base, Job, Outcome, Row
+from pipeline.edges.yolo.trainer import Training, finished, student
+
+
+def train(
+    job: Job, *, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[Row], None]
+) -> Outcome:
+    """Train to the end, or go on with a training that was stopped.
+
+    Args:
+        job: What to train.
+        on_start: Called with the effective values once this session's first epoch has settled them.
+        on_epoch: Called with the row of each epoch once its checkpoint is on the disk; after a resume
+            with those of the epochs before, too.
+    """
+    arguments = job.arguments
+    complaints.one_device(arguments["device"])
+    with complaints.in_one_sentence(
+        batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]
+    ):
+        trainer = build(job)
+        for row in trainer.state["rows"] if trainer.state else []:
+            on_epoch(row)  # once more: the kill may have come before they were told
+        if not finished(trainer.state):
+            trainer.add_callback("on_fit_epoch_end", _Reporter(on_start, on_epoch))
+            trainer.train()
+    return _outcome(trainer)
+
+
+def build(job: Job) -> Training:
+    """Make the trainer, its network filled with the base weights.
+
+    Raises:
+        Refused: The weights are foreign, or fit nowhere.
+    """
+    source = weights.load(job.base.path) if job.base.path else None
+    network = weights.architecture(job.base.architecture, source)
+    trainer = Training(_arguments(job, network), job)
+    if source is not None:
+        empty = trainer.get_model(cfg=dict(network), verbose=False)
+        trainer.transferred = weights.transferred(source, empty)
+    if source is not None and not trainer.transferred[0]:
+        raise Refused(
+            f"no tensor of {job.base.path} fits {job.base.architecture}: set model.architecture to its own"
+        )
+    trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
+    return trainer
+
+
+def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
+    """Complete the user's arguments with those that this project owns."""
+    given = {key: value for key, value in job.arguments.items() if value is not None}
+    if given.get("freeze") == "backbone":
+        given["freeze"] = list(range(len(network["backbone"])))
+    cuda = torch.cuda.is_available() and str(given.get("device")) not in {"cpu", "mps"}
+    return given | {
+        "task": "detect",
+        "mode": "train",
+        "model": job.base.path.name if job.base.path else job.base.architecture,
+        "data": "data/prepared",
+        "save_dir": str(job.folder / "ultralytics"),
+        "exist_ok": True,
+        "plots": False,
+        "augmentations": [],  # or Ultralytics adds blur and CLAHE wherever albumentations is installed
+        "amp": precision.on_cuda(job.precision, given.get("amp", True)) if cuda else False,
+    }
+
+
+class _Reporter:
+    def __init__(self, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[Row], None]) -> None:
+        self.on_start, self.on_epoch, self.started = on_start, on_epoch, False
+
+    def __call__(self, trainer: Training) -> None:
+        assert trainer.state is not None
+        if not self.started:
+            self.on_start(trainer.state["effective"])
+            self.started = True
+        self.on_epoch(trainer.rows[-1])
+
+
+def _outcome(trainer: Training) -> Outcome:
+    state = trainer.state
+    assert state is not None
+    rows: list[Row] = state["rows"]
+    model = student(trainer.model)
+
+    def written(name: str, upto: int) -> bytes:
+        return export.checkpoint(model, state[name], arguments=vars(trainer.args), rows=rows[:upto])
+
+    best = int(state["stopper"][1])
+    return Outcome(
+        best=written("best", best),
+        last=written("last", len(rows)),
+        periodic={
+            name: export.checkpoint(model, tensors, arguments=vars(trainer.args), rows=rows)
+            for name, tensors in state["periodic"].items()
+        },
+        rows=rows,
+        best_epoch=best,
+        effective=state["effective"],
+    )

@@ -1,0 +1,106 @@
+"""Base weights: found, downloaded, checked, and read without running code from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from ultralytics.nn.tasks import load_checkpoint, yaml_model_load
+from ultralytics.utils import downloads
+
+from pipeline.edges import base_weights, files
+from pipeline.edges.files import Refused
+
+WAYS_ON: Final = (
+    "give model.weights a path, name a folder that holds it in model.folder, or use model=foundation"
+)
+
+
+def resolve(weights: str, *, folder: str | None, sha256: str | None) -> Path:
+    """Find base weights, downloading official ones where they are not on this machine.
+
+    Args:
+        weights: A path, or a name such as yolo26n.pt.
+        folder: A folder of weights, or None.
+        sha256: What the file must hash to, or None.
+
+    Raises:
+        Refused: They are nowhere, or are not the expected file.
+    """
+    path = base_weights.locate(weights, folder) or _download(weights, folder)
+    found = files.sha256(path)
+    if sha256 is not None and found != sha256:
+        raise Refused(
+            f"{path} is not the expected file: its SHA-256 is {found}, model.sha256 says {sha256}; "
+            "replace the file, or set model.sha256=null if it is the one you want"
+        )
+    return path
+
+
+def load(path: Path) -> torch.nn.Module:
+    """Read a checkpoint as an fp32 model.
+
+    Raises:
+        Refused: It is no sound Ultralytics checkpoint.
+    """
+    if path.suffix != ".pt":
+        raise Refused(f"{path} is no Ultralytics checkpoint, whose name would end in .pt: {WAYS_ON}")
+    try:
+        model, _ = load_checkpoint(str(path))
+    except Exception as error:  # whatever a foreign file makes of the readers: one sentence
+        raise Refused(f"{path} is no Ultralytics checkpoint ({_reason(error)}): {WAYS_ON}") from None
+    if not isinstance(getattr(model, "yaml", None), dict):
+        raise Refused(f"{path} holds a {type(model).__name__}, not a YOLO model: {WAYS_ON}")
+    return model
+
+
+def architecture(base: str, model: torch.nn.Module | None) -> dict[str, Any]:
+    """Return the network to build: the checkpoint's own, or `base` for random weights and for another task's.
+
+    Raises:
+        Refused: There is no such model YAML.
+    """
+    if model is not None and model.task == "detect":
+        return dict(model.yaml)
+    try:
+        return dict(yaml_model_load(base))
+    except (FileNotFoundError, ValueError) as error:
+        raise Refused(f"model.architecture={base} is not known to Ultralytics ({_short(error)})") from None
+
+
+def transferred(source: torch.nn.Module, target: torch.nn.Module) -> tuple[int, int]:
+    """Count the tensors that `target` has taken over from `source`, and all of them."""
+    old, new = source.state_dict(), target.state_dict()
+    same = (name in old and old[name].shape == tensor.shape for name, tensor in new.items())
+    return sum(same), len(new)
+
+
+def _download(weights: str, folder: str | None) -> Path:
+    target = files.scratch("weights") / weights
+    if target.is_file():
+        return target
+    if weights not in downloads.GITHUB_ASSETS_NAMES:
+        places = f"{weights}{f' and {folder}' if folder else ''} from {files.project_root()}"
+        raise Refused(
+            f"the base weights are not there ({places}), and Ultralytics has none of that name: {WAYS_ON}"
+        )
+    url = f"https://github.com/{downloads.GITHUB_ASSETS_REPO}"
+    try:
+        if not downloads.is_url(
+            url, check=True
+        ):  # three seconds, where the download itself would wait minutes
+            raise ConnectionError
+        return Path(downloads.attempt_download_asset(target, retry=1))
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise Refused(f"{weights} is not on this machine and could not be downloaded: {WAYS_ON}") from None
+
+
+def _reason(error: Exception) -> str:
+    said = str(error)
+    if any(sign in said for sign in ("truncated", "PytorchStreamReader", "EOF", "Ran out of input")):
+        return "it is cut short or damaged, or another kind of file"
+    if "outside the supported" in said:
+        return "it holds something else than a model, which is not executed to find out what"
+    return f"it is another kind of file: {type(error).__name__}"

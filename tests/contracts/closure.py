@@ -1,0 +1,90 @@
+"""The code that each stage runs, file by file, as dvc.yaml lists it. `make deps` writes the lists.
+
+Left out: `config` and `compose`, since what they decide reaches a stage as values, which DVC tracks;
+`__main__`, which only calls; `edges.tracking`, since logging changes no result, and a mended log line
+shall not retrain a model.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import grimp
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("prepare", "augment", "finetune", "evaluate")
+LEFT_OUT = (
+    "pipeline.config",
+    "pipeline.compose",
+    "pipeline.__main__",
+    "pipeline.sweep",
+    "pipeline.edges.tracking",
+)
+
+
+def code_of(stage: str) -> list[str]:
+    """List the files that a stage imports, directly or not, and its own."""
+    graph = grimp.build_graph("pipeline", cache_dir=None)
+    for module in [module for module in graph.modules if _within(module, LEFT_OUT)]:
+        graph.remove_module(module)
+    modules: set[str] = set()
+    waiting = {f"pipeline.stages.{stage}"}
+    while waiting:
+        modules |= waiting
+        found = {upstream for module in waiting for upstream in graph.find_upstream_modules(module)}
+        packages = {package for module in modules | found for package in _packages(module)}
+        waiting = (found | set(filter(_does_something, packages))) - modules
+    return sorted(map(_file, modules))
+
+
+def listed(stage: str, text: str) -> list[str]:
+    """Return the code files that dvc.yaml lists for a stage."""
+    return re.findall(r"^      - (pipeline/\S+)$", _block(stage, text), re.MULTILINE)
+
+
+def rewrite(text: str) -> str:
+    """Return dvc.yaml with the lists brought up to date, all else as it is."""
+    for stage in STAGES:
+        block = _block(stage, text)
+        lines = [line for line in block.splitlines() if not line.startswith("      - pipeline/")]
+        if "    deps:" not in lines:
+            lines.insert(
+                next(i for i, line in enumerate(lines) if line.startswith("    params:")), "    deps:"
+            )
+        start = lines.index("    deps:") + 1
+        end = next(i for i, line in enumerate(lines[start:], start) if not line.startswith("      "))
+        lines[end:end] = [f"      - {file}" for file in code_of(stage)]
+        text = text.replace(block, "\n".join(lines) + "\n")
+    return text
+
+
+def _block(stage: str, text: str) -> str:
+    found = re.search(rf"^  {stage}:\n(?:    .*\n)+", text, re.MULTILINE)
+    assert found, f"dvc.yaml has no stage {stage}"
+    return found.group()
+
+
+def _within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _packages(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def _file(module: str) -> str:
+    path = Path(*module.split("."))
+    return (path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")).as_posix()
+
+
+def _does_something(package: str) -> bool:
+    body = ast.parse((ROOT / _file(package)).read_text()).body
+    return any(not isinstance(node, ast.Expr) for node in body)
+
+
+if __name__ == "__main__":
+    path = ROOT / "dvc.yaml"
+    path.write_text(rewrite(path.read_text()))

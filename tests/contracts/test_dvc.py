@@ -1,0 +1,78 @@
+"""dvc.yaml, the schema and the code agree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.__main__ import STAGES
+from pipeline.config import Config
+from pipeline.core.wording import properties
+from tests.contracts import closure
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "dvc.yaml").read_text()
+DVC = yaml.safe_load(TEXT)["stages"]
+KEYS = list(properties(Config.model_json_schema()))
+LOCK_KEYS = {"source", "weights"}
+
+
+def params(stage: str) -> list[str]:
+    return [item for item in DVC[stage]["params"] if isinstance(item, str)]
+
+
+def test_one_word_per_stage():
+    modules = {path.stem for path in (ROOT / "pipeline/stages").glob("*.py")} - {"__init__"}
+    assert set(STAGES) == modules == set(DVC) - {"compose"} == set(closure.STAGES)
+    groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
+    assert set(Config.model_fields) - {"seed"} == groups - {"experiment", "sweep"}
+    assert {"augment", "finetune", "evaluate"} <= groups
+    assert all(DVC[name]["cmd"] == f"python -m pipeline {name}" for name in DVC)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_param_is_in_the_schema(stage):
+    for param in params(stage):
+        assert any(key == param or key.startswith(f"{param}.") for key in KEYS), param
+    locks = [item["compose.lock.json"] for item in DVC[stage]["params"] if isinstance(item, dict)]
+    assert {key for keys in locks for key in keys} <= LOCK_KEYS
+
+
+def test_every_key_that_shapes_a_result_is_a_param_of_some_stage():
+    tracked = [param for stage in STAGES for param in params(stage)]
+    loose = [key for key in KEYS if not any(key == param or key.startswith(f"{param}.") for param in tracked)]
+    assert all(key.startswith("tracking.") for key in loose), loose
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reads_no_group_that_dvc_does_not_know_of(stage):
+    """`config.finetune.imgsz` in evaluate.py must be one of evaluate's params, or it would not rerun."""
+    code = (ROOT / f"pipeline/stages/{stage}.py").read_text()
+    read = {match.rstrip(".") for match in re.findall(r"\bconfig\.([a-z_0-9.]+)", code)}
+    allowed = [*params(stage), "tracking"]
+    for key in read - {"model_dump"}:
+        inside = any(
+            f"{key}.".startswith(f"{param}.") or f"{param}.".startswith(f"{key}.") for param in allowed
+        )
+        assert inside, f"{stage}.py reads config.{key}, which dvc.yaml does not list among its params"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_listed_code_is_the_code_that_runs(stage):
+    code = closure.code_of(stage)
+    lines = "\n".join(f"      - {file}" for file in code)
+    assert closure.listed(stage, TEXT) == code, f"run `make deps`, or list under {stage}:\n{lines}"
+
+
+def test_every_import_can_be_read_from_the_code():
+    dynamic = [path for path in (ROOT / "pipeline").rglob("*.py") if "import_module(" in path.read_text()]
+    assert [path.name for path in dynamic] == ["__main__.py"], "the lists of code in dvc.yaml would miss it"
+
+
+def test_compose_always_runs_and_is_never_cached():
+    assert DVC["compose"]["always_changed"]
+    outs = {name: options for out in DVC["compose"]["outs"] for name, options in out.items()}
+    assert outs == {name: {"cache": False, "persist": True} for name in ("params.yaml", "compose.lock.json")}

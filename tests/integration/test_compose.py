@@ -1,0 +1,226 @@
+"""conf/ -> params.yaml by the real Hydra, in a copy of the project's conf/."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import compose_and_dump
+
+from pipeline import compose
+from pipeline.core.refusal import Refused
+
+ROOT = Path(__file__).parents[2]
+PARAMS, LOCK = Path("params.yaml"), Path("compose.lock.json")
+FULL = Path("conf/finetune/full.yaml")
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    known = {"weights": "weights.pt", "sha256": "null", "epochs": "20", "lr0": "0.001", "cos_lr": "true"}
+    for path in (Path("conf/model/foundation.yaml"), FULL):
+        for key, value in known.items():
+            path.write_text(re.sub(rf"(?m)^{key}: \S+", f"{key}: {value}", path.read_text()))
+    return tmp_path
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def state() -> list[tuple[bytes, int]]:
+    return [(path.read_bytes(), path.stat().st_mtime_ns) for path in (PARAMS, LOCK)]
+
+
+def refusal() -> str:
+    with pytest.raises(Refused) as caught:
+        compose.run()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_first_time_composes_what_dvc_would_byte_for_byte(project):
+    assert compose.run() == ["conf/ composed into params.yaml"]
+    compose_and_dump("dvc.yaml", str(project / "conf"), None, "config", str(project), [])
+    assert PARAMS.read_bytes() == Path("dvc.yaml").read_bytes()
+    assert compose.load().finetune.epochs == 20
+
+
+def test_nothing_changed_writes_nothing():
+    compose.run()
+    before = state()
+    assert compose.run() == []
+    assert state() == before
+
+
+def test_a_second_time_imports_the_standard_library_alone():
+    compose.run()
+    code = (
+        "import sys; from pipeline.__main__ import main; code = main(['compose']);"
+        "heavy = {'hydra', 'omegaconf', 'pydantic', 'yaml', 'numpy', 'filelock', 'tqdm'} & set(sys.modules);"
+        "sys.exit(code or (f'imported: {heavy}' if heavy else 0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_change_in_conf_is_composed_and_named():
+    compose.run()
+    edit(FULL, "epochs: 20", "epochs: 30")
+    assert compose.run() == ["conf/ changed: finetune.epochs 20 -> 30"]
+    assert compose.load().finetune.epochs == 30
+    assert json.loads(LOCK.read_text())["composed"]["finetune"]["epochs"] == 30
+
+
+def test_a_comment_in_conf_changes_no_value():
+    compose.run()
+    params = PARAMS.read_bytes()
+    edit(FULL, "strategy: full", "# One more comment\nstrategy: full")
+    assert compose.run() == ["conf/ composed into params.yaml"]
+    assert PARAMS.read_bytes() == params
+
+
+def test_a_hand_edit_stays_until_conf_changes_and_then_a_copy_is_kept():
+    compose.run()
+    edit(PARAMS, "epochs: 20", "epochs: 7")
+    edited = PARAMS.read_bytes()
+    assert compose.run() == ["params.yaml keeps what conf/ does not say: finetune.epochs=7 (20)"]
+    assert PARAMS.read_bytes() == edited
+    assert compose.load().finetune.epochs == 7
+
+    edit(FULL, "lr0: 0.001", "lr0: 0.002")
+    changed, dropped = compose.run()
+    assert changed == "conf/ changed: finetune.lr0 0.001 -> 0.002"
+    assert dropped.startswith("dropped (conf/ was composed anew): finetune.epochs=7 (20); a copy is ")
+    assert Path(dropped.rpartition(" ")[2]).read_bytes() == edited
+    assert compose.load().finetune.epochs == 20
+
+
+def test_an_edit_that_moved_to_conf_is_not_called_dropped():
+    compose.run()
+    edit(PARAMS, "epochs: 20", "epochs: 7")
+    edit(FULL, "epochs: 20", "epochs: 7")
+    assert compose.run() == ["conf/ changed: finetune.epochs 20 -> 7"]
+
+
+def test_under_dvc_exp_its_params_stay_even_where_conf_changed(monkeypatch):
+    compose.run()
+    edit(FULL, "lr0: 0.001", "lr0: 0.002")
+    edit(PARAMS, "epochs: 20", "epochs: 3")
+    monkeypatch.setenv("DVC_EXP_NAME", "one")
+    compose.run()
+    assert compose.load().finetune.epochs == 3
+    assert json.loads(LOCK.read_text())["composed"]["finetune"]["lr0"] == 0.002
+
+    monkeypatch.delenv("DVC_EXP_NAME")
+    compose.run()
+    assert compose.load().finetune.epochs == 3
+
+
+def test_what_a_refused_experiment_left_gives_way_to_conf(monkeypatch):
+    compose.run()
+    edit(PARAMS, "epochs: 20", "epochs: 0")
+    monkeypatch.setenv("DVC_EXP_NAME", "one")
+    assert "finetune.epochs=0" in refusal()
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert "left by a refused experiment" in compose.run()[1]
+    assert compose.load().finetune.epochs == 20
+
+
+def test_line_ends_make_no_difference():
+    compose.run()
+    FULL.write_bytes(FULL.read_bytes().replace(b"\n", b"\r\n"))
+    assert compose.run() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "sentence"),
+    [
+        (FULL, "epochs: 20", "epochs: 0", "conf/: finetune.epochs=0 is not allowed"),
+        (FULL, "epochs: 20", "epochs: [", "conf/: finetune/full.yaml, line "),
+        (
+            FULL,
+            "epochs: 20",
+            "epochs: 20\nepochs: 21",
+            "conf/: finetune/full.yaml, line ",
+        ),
+        (
+            FULL,
+            "epochs: 20",
+            "epoch: 20",
+            "conf/: finetune.epoch is no known key: did you mean finetune.epochs?",
+        ),
+        (FULL, "epochs: 20", "epochs: ${nowhere}", "conf/: Interpolation key 'nowhere' not found"),
+        (
+            Path("conf/config.yaml"),
+            "data: demo",
+            "data: dome",
+            "conf/: there is no data/dome: choose one of coco, demo",
+        ),
+        (Path("conf/config.yaml"), "data: demo", "data: voc", "conf/: data.source is not given"),
+    ],
+)
+def test_a_mistake_in_conf_is_one_sentence_and_nothing_is_written(path, old, new, sentence):
+    compose.run()
+    before = state()
+    edit(path, old, new)
+    assert refusal().startswith(sentence)
+    assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ("- 1\n", "params.yaml holds no keys"),
+        ("a: [\n", "params.yaml: line 2: "),
+        ("seed: 1\n", "params.yaml: data is missing"),
+        ("<<<<<<< ours\na: 1\n=======\n", "params.yaml: line "),
+    ],
+)
+def test_a_broken_params_file_is_one_sentence(params, sentence):
+    compose.run()
+    PARAMS.write_text(params)
+    assert refusal().startswith(sentence)
+    with pytest.raises(Refused):
+        compose.load()
+    assert PARAMS.read_text() == params
+
+
+def test_a_broken_lock_is_mended():
+    compose.run()
+    good = LOCK.read_bytes()
+    LOCK.write_text("<<<<<<< ours\n")
+    compose.run()
+    assert LOCK.read_bytes() == good
+
+
+def test_without_params_a_stage_says_what_to_do():
+    with pytest.raises(Refused, match="dvc repro"):
+        compose.load()
+
+
+def test_yaml_written_by_hand_means_what_it_means_in_conf():
+    compose.run()
+    edit(PARAMS, "lr0: 0.001", "lr0: 1e-3")
+    edit(PARAMS, "cos_lr: true", "cos_lr: yes")
+    compose.run()
+    assert compose.load().finetune.lr0 == 0.001
+    assert compose.load().finetune.cos_lr is True

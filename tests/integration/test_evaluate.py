@@ -1,0 +1,262 @@
+"""The evaluate stage on real weights: official ones where they lie beside the project, else untrained ones."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from ultralytics import YOLO
+from ultralytics.nn.tasks import DetectionModel
+
+from pipeline.config import Config, Evaluate, Finetune, Tracking
+from pipeline.core import labels, layout, manifest
+from pipeline.core.average_precision import average_precisions, mean
+from pipeline.core.manifest import Item, Manifest
+from pipeline.core.matching import Objects, tabulate
+from pipeline.core.refusal import Refused
+from pipeline.edges import files, tracking
+from pipeline.edges.yolo.predict import predict
+from pipeline.stages import evaluate
+from tests import coco_answers
+from tests.builders import prepared_dataset
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+OFFICIAL, COCO8 = SHARED / "weights" / "yolov8n.pt", SHARED / "hub-examples" / "coco8"
+NAMES = ("disc", "square", "bar")
+KEY = "a" * 64
+TARGET = {"uri": "sqlite:///mlflow.db", "experiment": "test", "timeout": 10.0}
+HOW = {"iou": 0.7, "max_det": 300, "batch": 4}
+
+official = pytest.mark.skipif(not OFFICIAL.exists(), reason="../shared/data has the official weights")
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """A checkpoint of random weights for three classes; with `conf` 0 it sees 300 objects everywhere."""
+    torch.manual_seed(0)
+    model = DetectionModel("yolo26n.yaml", nc=len(NAMES), verbose=False)
+    model.names = dict(enumerate(NAMES))
+    path = tmp_path_factory.mktemp("weights") / "untrained.pt"
+    torch.save({"model": model, "train_args": {"task": "detect"}}, path)
+    return path
+
+
+def trained(weights, names=NAMES):
+    """Put weights where finetune puts them, and open their run as finetune does."""
+    layout.FINETUNED.mkdir(parents=True)
+    shutil.copy(weights, layout.FINETUNED / "best.pt")
+    with tracking.open_run(tracking.Target(**TARGET), key=KEY, name="a run", tags={}) as session:
+        run_id = session.run_id
+    facts = {"run_id": run_id, "key": KEY, "names": list(names)}
+    (layout.FINETUNED / "run.json").write_text(json.dumps(facts))
+    return run_id
+
+
+def run(*, imgsz=64, seed=0, **how):
+    """Run the stage with the groups that it reads."""
+    group = Evaluate(**{"conf": 0.001, "bootstrap": 50, "worst": 2, **HOW, **how})
+    evaluate.run(
+        Config.model_construct(
+            seed=seed,
+            evaluate=group,
+            finetune=Finetune.model_construct(imgsz=imgsz),
+            tracking=Tracking(**TARGET, run_name=None, tags={}, system_metrics=False),
+        )
+    )
+    return json.loads(layout.TEST_METRICS.read_text())
+
+
+def extent(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def coco8():
+    """Write coco8 as a prepared dataset: its four val images are the test split."""
+    names = YOLO(OFFICIAL).names
+    items = []
+    for kept, split in (("train", "val"), ("val", "test")):
+        for image in sorted((COCO8 / "images" / kept).glob("*.jpg")):
+            label = COCO8 / "labels" / kept / f"{image.stem}.txt"
+            for kind, source in (("images", image), ("labels", label)):
+                target = layout.PREPARED / kind / split / source.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
+            classes = tuple(labels.parse(label.read_text()).classes.tolist())
+            hashes = files.sha256(image), files.sha256(label)
+            items.append(Item(f"{split}/{image.name}", *hashes, *extent(image), classes, image.name))
+    result = Manifest("detect", tuple(names.values()), tuple(sorted(items, key=lambda item: item.file)))
+    (layout.PREPARED / "manifest.json").write_text(manifest.render(result))
+    return result
+
+
+def truths(items):
+    """Read the objects of prepared images."""
+    known = [labels.parse((layout.PREPARED / "labels" / item.label).read_text()) for item in items]
+    boxes = [labels.to_xyxy(k.boxes, item.width, item.height) for k, item in zip(known, items, strict=True)]
+    return [Objects(box, k.classes) for box, k in zip(boxes, known, strict=True)]
+
+
+@official
+def test_official_weights_on_coco8(capsys):
+    dataset = coco8()
+    run_id = trained(OFFICIAL, dataset.names)
+    metrics = run(imgsz=320, bootstrap=200)
+
+    test = metrics["test"]
+    assert 0.3 < test["mAP50-95"] < test["mAP50"] < 1
+    for name in ("mAP50-95", "mAP50"):
+        assert test[f"{name}_low"] <= test[name] <= test[f"{name}_high"]
+    assert 0.05 < test["threshold"] < 0.95
+    assert test["threshold_from"] == "val"
+    assert (test["images"], test["objects"]) == (4, sum(len(item.classes) for item in dataset.of("test")))
+    present = {name for name, count in dataset.counts("test").items() if count}
+    assert set(metrics["per_class"]) == present
+    assert test["mAP50-95"] == pytest.approx(
+        np.mean([row["AP50-95"] for row in metrics["per_class"].values()]), abs=1e-5
+    )
+
+    facts = tracking.find(tracking.Target(**TARGET), run_id=run_id)
+    assert facts.status == "FINISHED"
+    assert facts.metrics["test/mAP50-95"] == test["mAP50-95"]
+    assert facts.metrics["test/mAP50_low"] == test["mAP50_low"]
+    assert facts.metrics["test/AP50-95/dog"] == metrics["per_class"]["dog"]["AP50-95"]
+    kept = next(Path("mlruns").rglob("evaluation"))
+    assert {path.name for path in kept.iterdir()} >= {
+        "metrics.json",
+        "pr_curve.png",
+        "confusion.csv",
+        "worst",
+    }
+    assert f"mAP50-95 {test['mAP50-95']:.3f}" in capsys.readouterr().out
+
+
+@official
+def test_agrees_with_faster_coco_eval_on_real_predictions():
+    dataset = coco8()
+    images = [layout.PREPARED / "images" / item.file for item in dataset.items]
+    found = list(predict(OFFICIAL, images, imgsz=320, conf=0.001, **HOW))
+    truth = truths(dataset.items)
+    table = tabulate(truth, found, len(dataset.names))
+    theirs = coco_answers.average_precisions(truth, found, len(dataset.names))
+    theirs = theirs[table.objects.any(axis=0)]
+    ours = average_precisions(table)
+    assert mean(ours)[0] == pytest.approx(theirs.mean(), abs=1e-9)
+    assert mean(ours[:, :, :1])[0] == pytest.approx(theirs[:, 0].mean(), abs=1e-9)
+
+
+@official
+def test_what_is_found_in_an_image_depends_neither_on_its_neighbours_nor_on_the_batch():
+    dataset = coco8()
+    images = [layout.PREPARED / "images" / item.file for item in dataset.items]
+    together = list(predict(OFFICIAL, images, imgsz=320, conf=0.1, **{**HOW, "batch": 8}))
+    for image, seen in zip(images, together, strict=True):
+        [alone] = predict(OFFICIAL, [image], imgsz=320, conf=0.1, **HOW)
+        assert seen.classes.tolist() == alone.classes.tolist()
+        np.testing.assert_allclose(seen.boxes, alone.boxes, atol=0.1)
+        width, height = extent(image)
+        assert (alone.boxes >= 0).all()
+        assert (alone.boxes <= [width, height, width, height]).all()
+
+
+def test_what_is_written(untrained):
+    prepared_dataset(layout.PREPARED)
+    trained(untrained)
+    metrics = run(conf=0.0)
+    present = list(metrics["per_class"])
+    curve = rows(layout.EVALUATION / "pr_curve.csv")
+    assert len(curve) == 101 * len(present)
+    for name in present:
+        area = np.mean([float(row["precision"]) for row in curve if row["class"] == name])
+        assert area == pytest.approx(metrics["per_class"][name]["AP50"], abs=1e-4)
+    assert len(rows(layout.EVALUATION / "f1_curve.csv")) == 101 * len(present)
+    actual = [row["actual"] for row in rows(layout.EVALUATION / "confusion.csv")]
+    for name in present:
+        assert actual.count(name) == metrics["per_class"][name]["objects"]
+    for name in ("pr_curve.png", "f1_curve.png", "confusion.png"):
+        assert extent(layout.EVALUATION / name) > (400, 300)
+    worst = sorted(path.name for path in (layout.EVALUATION / "worst").iterdir())
+    assert [name[:3] for name in worst] == ["01_", "02_"]
+
+
+def test_the_same_input_gives_the_same_files(untrained):
+    prepared_dataset(layout.PREPARED)
+    trained(untrained)
+    first = run(conf=0.0), contents()
+    assert (run(conf=0.0), contents()) == first
+    assert run(conf=0.0, seed=1)["test"]["mAP50"] == first[0]["test"]["mAP50"]
+
+
+def contents():
+    return {path: path.read_bytes() for path in sorted(layout.EVALUATION.rglob("*")) if path.is_file()}
+
+
+def test_without_objects_in_val_the_threshold_comes_from_test_and_says_so(untrained):
+    prepared_dataset(layout.PREPARED, images={"train": 1, "test": 2})
+    trained(untrained)
+    assert run(conf=0.0)["test"]["threshold_from"] == "test"
+
+
+def test_a_model_that_finds_nothing_is_measured_too(untrained):
+    prepared_dataset(layout.PREPARED)
+    trained(untrained)
+    test = run(conf=0.9)["test"]
+    figures = ("mAP50-95", "mAP50", "mAP50_low", "mAP50_high", "precision", "recall", "F1")
+    assert {test[figure] for figure in figures} == {0.0}
+
+
+def test_a_test_split_without_objects_is_refused_and_the_run_says_so(untrained):
+    prepared_dataset(layout.PREPARED, objects=(0, 0))
+    run_id = trained(untrained)
+    with pytest.raises(Refused, match="test split of data/prepared has no labelled object"):
+        run()
+    assert tracking.find(tracking.Target(**TARGET), run_id=run_id).status == "FAILED"
+
+
+def test_weights_for_other_classes_are_refused(untrained):
+    prepared_dataset(layout.PREPARED, classes=("disc", "square"))
+    trained(untrained)
+    with pytest.raises(
+        Refused, match="trained for the classes disc, square, bar, but data/prepared has disc, square:"
+    ):
+        run()
+
+
+def test_no_weights_are_refused():
+    prepared_dataset(layout.PREPARED)
+    with pytest.raises(Refused, match="run finetune first"):
+        run()
+
+
+@pytest.mark.parametrize("contents", [b"", b"no checkpoint", b"PK\x03\x04 cut"])
+def test_a_foreign_or_cut_checkpoint_is_refused(untrained, contents):
+    prepared_dataset(layout.PREPARED)
+    trained(untrained)
+    (layout.FINETUNED / "best.pt").write_bytes(contents)
+    with pytest.raises(Refused, match=r"models/finetuned/best\.pt is no .*: run finetune again") as refusal:
+        run()
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_image_that_was_changed_is_refused(untrained):
+    dataset = prepared_dataset(layout.PREPARED)
+    trained(untrained)
+    image = layout.PREPARED / "images" / dataset.of("test")[0].file
+    image.write_bytes(image.read_bytes() + b"\0")
+    with pytest.raises(Refused, match="is not the image that prepare wrote"):
+        run()

@@ -1,0 +1,214 @@
+"""Fingerprints of what comes from outside: images and base weights."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.refusal import Refused
+from pipeline.edges import fingerprint, inputs
+
+OLD = 1_700_000_000
+
+
+def settle(folder: Path) -> None:
+    """Date the files back: a hash is kept only once a file cannot change within the clock's step."""
+    for path in folder.rglob("*"):
+        os.utime(path, (OLD, OLD), follow_symlinks=False)
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    for name in ("b.jpg", "a/c.jpg", "a/d.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode() * 1000)
+    settle(folder)
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "hashes.db"
+
+
+@pytest.fixture(autouse=True)
+def still_clock(monkeypatch):
+    """Change times cannot be dated back: let every file count as settled, except where a test says else."""
+    monkeypatch.setattr(fingerprint, "SETTLED_NS", -(10**18))
+
+
+def known(cache: Path) -> dict[str, str]:
+    with sqlite3.connect(cache) as database:
+        return dict(database.execute("SELECT path, sha256 FROM hashes").fetchall())
+
+
+def test_a_copy_elsewhere_has_the_same_fingerprint(source, cache, tmp_path):
+    shutil.copytree(source, tmp_path / "copy")
+    assert fingerprint.of_source(source, cache=cache) == fingerprint.of_source(tmp_path / "copy", cache=cache)
+
+
+def test_litter_and_hidden_files_do_not_count(source, cache):
+    before = fingerprint.of_source(source, cache=cache)
+    for name in ("labels.cache", ".DS_Store", "Thumbs.db", "a/.git/x", "._b.jpg"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("x")
+    assert fingerprint.of_source(source, cache=cache) == before
+
+
+@pytest.mark.parametrize("change", ["contents", "name", "gone", "new", "moved"])
+def test_every_change_counts(source, cache, change):
+    before = fingerprint.of_source(source, cache=cache)
+    file = source / "b.jpg"
+    if change == "contents":
+        file.write_bytes(b"X" + file.read_bytes()[1:])  # same length
+    elif change in {"name", "moved"}:
+        file.rename(source / ("e.jpg" if change == "name" else "a/b.jpg"))
+    elif change == "gone":
+        file.unlink()
+    else:
+        (source / "new.jpg").write_bytes(b"")
+    assert fingerprint.of_source(source, cache=cache) != before
+
+
+def test_nothing_is_read_twice(source, cache):
+    before = fingerprint.of_source(source, cache=cache)
+    assert known(cache)[str(source / "b.jpg")] == hashlib.sha256(b"b.jpg" * 1000).hexdigest()
+    with sqlite3.connect(cache) as database:
+        database.execute("UPDATE hashes SET sha256 = 'kept'")
+    assert fingerprint.of_source(source, cache=cache) != before
+
+
+def test_a_file_that_may_still_change_is_not_remembered(source, cache, monkeypatch):
+    monkeypatch.setattr(fingerprint, "SETTLED_NS", 2_000_000_000)
+    (source / "new.jpg").write_bytes(b"x")
+    fingerprint.of_source(source, cache=cache)
+    assert str(source / "new.jpg") not in known(cache)
+
+
+def test_links_are_followed_once(source, cache):
+    before = fingerprint.of_source(source, cache=cache)
+    (source / "a/loop").symlink_to(source)
+    assert fingerprint.of_source(source, cache=cache) == before
+    (source / "linked.jpg").symlink_to(source / "b.jpg")
+    assert fingerprint.of_source(source, cache=cache) != before
+
+
+def test_a_dangling_link_is_one_sentence(source, cache):
+    (source / "x.jpg").symlink_to(source / "nowhere")
+    with pytest.raises(Refused, match=r"x\.jpg cannot be read"):
+        fingerprint.of_source(source, cache=cache)
+
+
+def test_a_damaged_cache_is_started_anew(source, cache):
+    before = fingerprint.of_source(source, cache=cache)
+    cache.write_bytes(b"no database" * 1000)
+    assert fingerprint.of_source(source, cache=cache) == before
+
+
+# ---- what compose.lock.json says of them
+
+
+def values(**changes) -> dict:
+    return {
+        "data": {"format": "yolo", "source": "images"},
+        "model": {"weights": "w.pt", "folder": None, "sha256": None},
+        "finetune": {"strategy": "full"},
+        **changes,
+    }
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.jpg").write_bytes(b"a")
+    (tmp_path / "w.pt").write_bytes(b"w")
+    return tmp_path
+
+
+SHA_W = hashlib.sha256(b"w").hexdigest()
+
+
+@pytest.mark.usefixtures("project")
+def test_present_inputs_go_by_their_contents():
+    entries, notes = inputs.describe(values(), {})
+    assert entries["weights"] == SHA_W
+    assert len(entries["source"]) == 64
+    assert notes == []
+
+
+@pytest.mark.parametrize("absence", ["absent", "empty"])
+def test_an_absent_source_keeps_what_is_recorded_with_a_word(project, absence):
+    lock, _ = inputs.describe(values(), {})
+    (project / "images/a.jpg").unlink()
+    if absence == "absent":
+        (project / "images").rmdir()
+    entries, notes = inputs.describe(values(), lock)
+    assert entries == lock
+    assert notes == ["data.source=images is not on this machine: its recorded fingerprint stands"]
+
+
+@pytest.mark.usefixtures("project")
+def test_an_absent_source_without_record_is_refused():
+    lock, _ = inputs.describe(values(), {})
+    other = values(data={"format": "yolo", "source": "elsewhere"})
+    with pytest.raises(Refused, match=r"data\.source=elsewhere does not exist"):
+        inputs.describe(other, lock)
+
+
+@pytest.mark.parametrize(
+    "place", [".", "..", "data/prepared", "reports/x", ".finetrack", "data/../data/prepared"]
+)
+@pytest.mark.usefixtures("project")
+def test_what_the_project_writes_is_no_source(place):
+    with pytest.raises(Refused, match="overlaps"):
+        inputs.describe(values(data={"format": "yolo", "source": place}), {})
+
+
+@pytest.mark.usefixtures("project")
+def test_drawn_images_need_no_source():
+    entries, _ = inputs.describe(values(data={"format": "demo", "source": None}), {})
+    assert entries["source"] == "drawn"
+
+
+def test_weights_to_be_downloaded_go_by_name(project):
+    (project / "w.pt").unlink()
+    entries, notes = inputs.describe(values(), {})
+    assert (entries["weights"], notes) == ("w.pt", [])
+    assert inputs.describe(values(), entries) == (entries, [])
+
+
+def test_weights_on_record_that_are_not_here_stand(project):
+    lock, _ = inputs.describe(values(), {})
+    (project / "w.pt").unlink()
+    entries, notes = inputs.describe(values(), lock)
+    assert entries == lock
+    assert notes == ["model.weights=w.pt is not on this machine: its recorded fingerprint stands"]
+
+
+@pytest.mark.usefixtures("project")
+def test_absent_weights_at_a_path_are_refused():
+    model = {"weights": "weights/w.pt", "folder": None, "sha256": None}
+    with pytest.raises(Refused, match=r"model\.weights=weights/w\.pt does not exist"):
+        inputs.describe(values(model=model), {})
+
+
+def test_a_given_sha256_is_held_against_the_file(project):
+    model = {"weights": "w.pt", "folder": None, "sha256": "0" * 64}
+    with pytest.raises(Refused, match=f"has SHA-256 {SHA_W}"):
+        inputs.describe(values(model=model), {})
+    (project / "w.pt").unlink()
+    assert inputs.describe(values(model=model), {})[0]["weights"] == "0" * 64
+
+
+@pytest.mark.usefixtures("project")
+def test_scratch_needs_no_weights():
+    entries, _ = inputs.describe(values(finetune={"strategy": "scratch"}), {})
+    assert entries["weights"] == "random"

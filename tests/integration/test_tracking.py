@@ -1,0 +1,310 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.edges import files, tracking
+from pipeline.edges.tracking import names
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def target(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return tracking.Target("sqlite:///mlflow.db", "trial", 20.0)
+
+
+@pytest.fixture
+def client(target):
+    from mlflow import MlflowClient
+
+    return MlflowClient(target.address)
+
+
+def python(code, **environment):
+    """Start Python on a script that has a target and the tracking package at hand."""
+    head = """
+        import os, sys, time
+        from pipeline.edges import tracking
+        target = tracking.Target("sqlite:///mlflow.db", "trial", 20.0)
+    """
+    script = textwrap.dedent(head) + textwrap.dedent(code)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def done(process, code=0):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    return out
+
+
+def runs(client):
+    experiment = client.get_experiment_by_name("trial")
+    return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+
+
+def curve(client, run_id, name):
+    return [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
+
+
+def outbox(folder):
+    return list((folder / ".finetrack/outbox").iterdir())
+
+
+@settings(deadline=None)  # the first call imports MLflow
+@given(st.text(max_size=300))
+def test_mlflow_takes_every_name_made_legal(name):
+    from mlflow.utils import validation
+
+    validation._validate_metric_name(names.legal(name))
+    validation._validate_param_name(names.legal(name))
+    validation._validate_tag_name(names.legal(name))
+    validation._validate_length_limit("name", validation.MAX_ENTITY_KEY_LENGTH, names.legal(name))
+
+
+def test_a_run_holds_what_was_said(target, client, tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots/curve.csv").write_text("a,b")
+    with tracking.open_run(target, key="k1", name="demo full", tags={"finetrack.seed": 0}) as session:
+        session.params({"finetune": {"lr0": 0.001}, "long": "x" * 7000})
+        for epoch in range(3):
+            session.metrics({"mAP50-95(B)": epoch / 10, "broken": math.nan, "none": None}, step=epoch)
+        session.metrics({"best/mAP50-95": 0.2})
+        session.describe("**a run**")
+        session.artifact(tmp_path / "plots")
+        session.artifact(tmp_path / "plots/curve.csv", folder="a/b")
+        session.table([{"job": 1, "mAP": 0.5}, {"job": 2}], "jobs.json")
+        (tmp_path / "plots/curve.csv").write_text("changed later")
+    run = client.get_run(session.run_id)
+    assert (run.info.run_name, run.info.status) == ("demo full", "FINISHED")
+    assert run.data.params["finetune.lr0"] == "0.001"
+    assert len(run.data.params["long"]) == 6000
+    assert curve(client, session.run_id, "mAP50-95_B") == [(0, 0.0), (1, 0.1), (2, 0.2)]
+    assert math.isnan(run.data.metrics["broken"])
+    assert run.data.metrics["best/mAP50-95"] == 0.2
+    assert run.data.tags["finetrack.seed"] == "0"
+    assert run.data.tags["mlflow.note.content"] == "**a run**"
+    artifacts = tmp_path / "mlruns/trial" / session.run_id / "artifacts"
+    assert (artifacts / "plots/curve.csv").read_text() == (artifacts / "a/b/curve.csv").read_text() == "a,b"
+    assert json.loads((artifacts / "jobs.json").read_text()) == {
+        "columns": ["job", "mAP"],
+        "data": [[1, 0.5], [2, None]],
+    }
+    assert outbox(tmp_path) == []
+
+
+def test_the_dataset_is_an_input(target, client):
+    splits = {"train": {"images": 3, "objects": {"pit": 5}}}
+    for _ in range(2):
+        with tracking.attach(target, key="k1", run_id=None) as session:
+            session.dataset("demo", "ab" * 32, source="data/prepared", classes=["pit"], splits=splits)
+    [run] = runs(client)
+    [entry] = run.inputs.dataset_inputs
+    assert (entry.dataset.name, entry.dataset.digest) == ("demo", "ab" * 18)
+    assert json.loads(entry.dataset.profile) == splits
+
+
+def test_the_same_store_from_every_folder(target, client, tmp_path, monkeypatch):
+    with tracking.open_run(target, key="k1", name="here", tags={}):
+        pass
+    copy = tmp_path / ".dvc/tmp/exps/copy"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with tracking.open_run(target, key="k2", name="there", tags={}):
+        pass
+    assert [run.info.run_name for run in runs(client)] == ["here", "there"]
+    assert list(copy.iterdir()) == []
+
+
+def test_a_second_stage_adds_to_the_run_and_keeps_its_duration(target, client):
+    with tracking.open_run(target, key="k1", name="demo", tags={}) as training:
+        training.params({"evaluate": {"conf": 0.1}})
+    end = client.get_run(training.run_id).info.end_time
+    for value in (0.5, 0.6):
+        with tracking.attach(target, key="k1", run_id=training.run_id) as session:
+            session.metrics({"test/mAP50": value})
+            session.params({"evaluate": {"conf": value, "iou": 0.7}})
+        assert session.run_id == training.run_id
+    run = client.get_run(training.run_id)
+    assert (run.info.status, run.info.end_time) == ("FINISHED", end)
+    assert run.data.metrics["test/mAP50"] == 0.6
+    assert run.data.params["evaluate.iou"] == "0.7"
+    assert run.data.tags["evaluate.conf"] == "0.6"  # a parameter of MLflow never changes
+    assert len(runs(client)) == 1
+
+
+def test_a_stage_that_failed_is_mended_by_its_next_success(target, client):
+    with tracking.open_run(target, key="k1", name="demo", tags={}) as training:
+        pass
+    with pytest.raises(ZeroDivisionError), tracking.attach(target, key="k1", run_id=training.run_id):
+        _ = 1 / 0
+    run = client.get_run(training.run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["finetrack.stage.evaluate"] == "failed"
+    assert run.data.tags["finetrack.reason"] == "ZeroDivisionError: division by zero"
+    with tracking.attach(target, key="k1", run_id=None):
+        assert client.get_run(training.run_id).info.status in {"FAILED", "RUNNING"}
+    assert client.get_run(training.run_id).info.status == "FINISHED"
+
+
+def test_a_run_made_elsewhere_is_opened_here(target, client):
+    with tracking.attach(target, key="k1", run_id="0" * 32, name="pulled") as session:
+        session.metrics({"test/mAP50": 0.5})
+    [run] = runs(client)
+    assert (run.info.run_name, run.info.status, run.data.metrics) == ("pulled", "FINISHED", {"test/mAP50": 0.5})
+
+
+def test_a_resumed_run_goes_on_and_repeats_no_step(target, client):
+    with pytest.raises(KeyboardInterrupt), tracking.open_run(target, key="k1", name="demo", tags={}) as first:
+        for epoch in range(3):
+            first.metrics({"loss": 1.0}, step=epoch)
+        raise KeyboardInterrupt
+    assert client.get_run(first.run_id).info.status == "KILLED"
+    with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as second:
+        for epoch in range(2, 5):
+            second.metrics({"loss": 2.0}, step=epoch)
+    assert second.run_id == first.run_id
+    assert client.get_run(first.run_id).info.status == "FINISHED"
+    assert curve(client, first.run_id, "loss") == [(0, 1.0), (1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
+    with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as third:
+        pass
+    assert third.run_id != first.run_id  # a finished run is not taken up
+
+
+def test_runs_hang_under_a_parent(target, client, monkeypatch):
+    with tracking.parent(target, name="sweep", tags={}) as sweep:
+        monkeypatch.setenv("FINETRACK_PARENT_RUN", str(sweep.run_id))
+        monkeypatch.setenv("DVC_EXP_NAME", "tame-puma")
+        with tracking.open_run(target, key="k1", name="job", tags={}) as job:
+            job.metrics({"best/mAP50-95": 0.3})
+        sweep.table([{"job": 1}], "jobs.json")
+    facts = tracking.find(target, run_id=job.run_id)
+    assert facts.tags["mlflow.parentRunId"] == sweep.run_id
+    assert facts.tags["finetrack.dvc.exp"] == "tame-puma"
+    assert (facts.name, facts.status, facts.metrics) == ("job", "FINISHED", {"best/mAP50-95": 0.3})
+    with pytest.raises(files.Refused, match="has no run nope"):
+        tracking.find(target, run_id="nope")
+
+
+def test_the_load_of_the_machine_is_logged(target, client, tmp_path):
+    target = tracking.Target(target.uri, target.experiment, target.timeout, system_metrics=True)
+    with tracking.open_run(target, key="k1", name="demo", tags={}) as session:
+        time.sleep(1.2)
+    metrics = client.get_run(session.run_id).data.metrics
+    assert 0 <= metrics["system/cpu_utilization_percentage"] <= 100
+    assert metrics["system/system_memory_usage_megabytes"] > 0
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/x", "sqlite://", "postgresql://h/db", ""])
+def test_a_uri_that_is_no_store_is_refused(uri):
+    with pytest.raises(files.Refused, match="is no place for runs"):
+        tracking.Target(uri, "trial")
+
+
+def test_a_password_in_the_uri_is_refused():
+    with pytest.raises(files.Refused, match="MLFLOW_TRACKING_PASSWORD"):
+        tracking.Target("https://me:secret@mlflow.example.org", "trial")
+
+
+def test_eight_processes_meet_a_fresh_database(target, client, tmp_path):
+    code = """
+        with tracking.open_run(target, key=sys.argv[-1], name="job", tags={}) as session:
+            for epoch in range(20):
+                session.metrics({"loss": epoch}, step=epoch)
+        print(session.run_id)
+    """
+    with ThreadPoolExecutor() as pool:
+        ids = list(pool.map(lambda _: done(python(code)).strip(), range(8)))
+    assert len(set(ids)) == 8
+    for run in runs(client):
+        assert run.info.status == "FINISHED"
+        assert len(curve(client, run.info.run_id, "loss")) == 20
+    assert outbox(tmp_path) == []
+
+
+STOPPED = """
+    import signal
+    from pipeline.__main__ import _terminate
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with tracking.open_run(target, key="k1", name="demo", tags={}) as session:
+            session.metrics({"loss": 1.0}, step=0)
+            print(session.run_id, flush=True)
+            time.sleep(100)
+    except KeyboardInterrupt:
+        sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_stage_leaves_the_run_killed(target, client, number):
+    process = python(STOPPED)
+    run_id = process.stdout.readline().strip()
+    process.send_signal(number)
+    done(process, 3)
+    assert client.get_run(run_id).info.status == "KILLED"
+
+
+@pytest.fixture
+def murdered(target):
+    """The id of a run whose process was killed by SIGKILL in the middle."""
+    process = python(STOPPED)
+    run_id = process.stdout.readline().strip()
+    process.kill()
+    process.communicate()
+    return run_id
+
+
+def test_a_murdered_run_is_closed_by_the_next_command(target, client, murdered):
+    assert client.get_run(murdered).info.status == "RUNNING"
+    tracking.send_missed(target)
+    run = client.get_run(murdered)
+    assert (run.info.status, run.data.tags["finetrack.stage.finetune"]) == ("KILLED", "killed")
+    assert "without a word" in run.data.tags["finetrack.reason"]
+    assert run.info.end_time - run.info.start_time < 60_000
+    assert "finetrack.process" not in run.data.tags
+
+
+def test_a_murdered_run_is_closed_though_its_outbox_is_gone(target, client, murdered, tmp_path):
+    for folder in outbox(tmp_path):
+        folder.rename(tmp_path / "lost")
+    with tracking.open_run(target, key="k2", name="other", tags={}) as session:
+        deadline = time.monotonic() + 30
+        while client.get_run(murdered).info.status == "RUNNING" and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert client.get_run(murdered).info.status == "KILLED"
+    assert client.get_run(session.run_id).info.status == "FINISHED"
+
+
+def test_a_murdered_run_is_taken_up(target, client, murdered):
+    with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as session:
+        session.metrics({"loss": 9.0}, step=0)
+        session.metrics({"loss": 2.0}, step=1)
+    assert session.run_id == murdered
+    assert client.get_run(murdered).info.status == "FINISHED"
+    assert curve(client, murdered, "loss") == [(0, 1.0), (1, 2.0)]
+
+
+def test_a_living_run_is_left_alone(target, client):
+    process = python(STOPPED)
+    run_id = process.stdout.readline().strip()
+    tracking.send_missed(target)
+    assert client.get_run(run_id).info.status == "RUNNING"
+    process.terminate()
+    done(process, 3)

@@ -1,0 +1,138 @@
+"""Pixels and boxes are moved apart from each other: what was drawn must be where its box says."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pipeline.core import geometry
+from pipeline.core.recipes import Recipe
+from pipeline.edges import transforms
+
+WIDTH, HEIGHT = 160, 120
+SHARE = st.floats(0, 1)
+UPRIGHT = st.builds(
+    Recipe,
+    fliplr=st.booleans(),
+    flipud=st.booleans(),
+    scale=st.floats(0.5, 1.5),
+    crop=st.floats(0, 0.6),
+    left=SHARE,
+    top=SHARE,
+)
+TURNED = st.builds(
+    Recipe,
+    fliplr=st.booleans(),
+    flipud=st.booleans(),
+    rotate=st.floats(-180, 180),
+    scale=st.floats(0.5, 1.2),
+    crop=st.floats(0, 0.3),
+    left=SHARE,
+    top=SHARE,
+)
+
+
+@st.composite
+def corners(draw):
+    """A pixel from the image's edge, beyond which all is grey and would be blended in."""
+    x, y = draw(st.integers(1, WIDTH - 30)), draw(st.integers(1, HEIGHT - 30))
+    return x, y, x + draw(st.integers(10, WIDTH - 1 - x)), y + draw(st.integers(10, HEIGHT - 1 - y))
+
+
+def extent(image):
+    """Return x1, y1, x2, y2 of what is white by half and more, or None where nothing is."""
+    white = (image[..., 0] >= 128).any(axis=0), (image[..., 0] >= 128).any(axis=1)
+    columns, rows = (np.flatnonzero(line) for line in white)
+    return (
+        np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) if len(rows) and len(columns) else None
+    )
+
+
+def transformed(image, box, recipe):
+    moved = geometry.move(np.array([box], np.float64), geometry.matrix(recipe, WIDTH, HEIGHT))
+    return transforms.apply(image, recipe, seed=0), geometry.clip(moved, WIDTH, HEIGHT)[0]
+
+
+@given(corners(), UPRIGHT)
+@settings(max_examples=300, deadline=None)
+def test_flips_scale_and_crop_leave_a_rectangle_within_a_pixel_of_its_box(box, recipe):
+    x1, y1, x2, y2 = box
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image[y1:y2, x1:x2] = 255
+    image, moved = transformed(image, box, recipe)
+    assume((moved[2:] - moved[:2]).min() > 1)  # what is thinner loses its label
+    assert np.abs(extent(image) - moved).max() <= 0.6  # half a pixel, and OpenCV's 1/32 pixel interpolation
+
+
+@given(corners(), TURNED)
+@settings(max_examples=300, deadline=None)
+def test_rotation_leaves_an_ellipse_within_its_box_and_fills_it(box, recipe):
+    x1, y1, x2, y2 = box
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    inside = (columns - (x1 + x2) / 2) ** 2 / (x2 - x1) ** 2 + (rows - (y1 + y2) / 2) ** 2 / (
+        y2 - y1
+    ) ** 2 <= 0.25
+    image = np.where(inside, 255, 0).astype(np.uint8)[..., None].repeat(3, axis=2)
+    whole = geometry.move(np.array([box], np.float64), geometry.matrix(recipe, WIDTH, HEIGHT))[0]
+    image, moved = transformed(image, box, recipe)
+    seen = extent(image)
+    step = 0.6 + 0.6 * recipe.scale / (
+        1 - recipe.crop
+    )  # a pixel's half, and the drawn ellipse's own, enlarged
+    if seen is not None:
+        assert (seen[:2] >= moved[:2] - step).all()
+        assert (seen[2:] <= moved[2:] + step).all()
+    if np.array_equal(whole, moved):  # what is cut at the image's edge may leave less than its box
+        assert np.abs(seen - moved).max() <= step + 1  # the tip of a small ellipse fades below half white
+
+
+def test_flips_alone_move_pixels_and_change_none():
+    image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    assert np.array_equal(transforms.apply(image, Recipe(fliplr=True), 0), image[:, ::-1])
+    assert np.array_equal(transforms.apply(image, Recipe(flipud=True), 0), image[::-1])
+    assert np.array_equal(transforms.apply(image, Recipe(fliplr=True, flipud=True), 0), image[::-1, ::-1])
+
+
+def test_rotation_is_clockwise_to_the_eye_and_shows_grey_outside():
+    image = np.zeros((101, 101, 3), np.uint8)
+    image[:10, 45:56] = 255  # top
+    turned = transforms.apply(image, Recipe(rotate=90), 0)
+    assert turned[50, 95].tolist() == [255] * 3  # right
+    assert transforms.apply(image, Recipe(rotate=45), 0)[0, 0].tolist() == [114] * 3
+
+
+@pytest.mark.parametrize(
+    ("recipe", "level", "answer"),
+    [
+        (Recipe(brightness=0.2), 100, 151),
+        (Recipe(brightness=-0.5), 100, 0),
+        (Recipe(contrast=1.5), 100, 86),  # (100 - 127.5) * 1.5 + 127.5 = 86.25
+        (Recipe(contrast=0.5, brightness=0.1), 200, 189),  # 163.75 + 25.5
+    ],
+)
+def test_contrast_turns_about_mid_grey_and_brightness_adds(recipe, level, answer):
+    image = np.full((8, 8, 3), level, np.uint8)
+    assert (transforms.apply(image, recipe, 0) == answer).all()
+
+
+def test_blur_spreads_a_point_with_its_standard_deviation():
+    image = np.zeros((61, 61, 3), np.uint8)
+    image[30, :] = 255
+    profile = transforms.apply(image, Recipe(blur=3.0), 0)[:, 30, 0].astype(float)
+    offsets = np.arange(61) - 30
+    assert np.sqrt((profile * offsets**2).sum() / profile.sum()) == pytest.approx(3.0, rel=0.1)
+
+
+def test_noise_has_its_deviation_in_every_channel_and_comes_from_the_seed():
+    image = np.full((200, 200, 3), 128, np.uint8)
+    first, again, other = (transforms.apply(image, Recipe(noise=0.05), seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert first.reshape(-1, 3).std(axis=0) == pytest.approx([0.05 * 255] * 3, rel=0.03)
+    assert first.mean() == pytest.approx(128, abs=0.2)
+    assert abs(np.corrcoef(first.reshape(-1, 3).T)[0, 1]) < 0.02
+
+
+def test_a_recipe_without_values_leaves_every_pixel():
+    image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    assert np.array_equal(transforms.apply(image, Recipe(), 0), image)

@@ -1,0 +1,178 @@
+"""Every refusal is one sentence that names the key and what it may be."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import Config, ConfigError, parse
+from pipeline.core.differences import flatten
+
+ROOT = Path(__file__).parents[2]
+DRAWN = {"data.images": None, "data.pixels": None}
+DEFAULTS: dict[str, Any] = json.loads((ROOT / "compose.lock.json").read_text())["composed"]
+
+
+def changed(changes: dict[str, Any], values: dict[str, Any] | None = None) -> dict[str, Any]:
+    values = copy.deepcopy(values or GOOD)
+    for key, value in changes.items():
+        *groups, last = key.split(".")
+        group = values
+        for name in groups:
+            group = group[name]
+        group[last] = value
+    return values
+
+
+GOOD = changed(
+    {
+        "data": {**DEFAULTS["data"], "format": "demo", "images": 280, "pixels": 256, "source": None},
+        "data.split": {"train": 160, "val": 60, "test": 60},
+        "augment.offline.multiplier": 2,
+        "augment.offline.fliplr": 0.0,
+        "augment.offline.flipud": 0.0,
+        "augment.offline.rotate": 10.0,
+        "finetune.epochs": 20,
+        "finetune.patience": 10,
+        "finetune.strategy": "full",
+        "finetune.freeze": None,
+        "finetune.optimizer": "AdamW",
+        "finetune.lr0": 0.001,
+        "finetune.gradual": {"trigger": "schedule", "every": 3, "stall": 3, "groups": 4, "decay": 0.7},
+    },
+    DEFAULTS,
+)
+REFUSED = [
+    ({"finetun": {"epochs": 3}}, "finetun is no known key: did you mean finetune?"),
+    ({"finetune.epoch": 3}, "finetune.epoch is no known key: did you mean finetune.epochs?"),
+    ({"finetune.mosaic": 1.0}, "finetune.mosaic is no known key: did you mean augment.online.mosaic?"),
+    ({"finetune.qqqq": 1}, "finetune.qqqq is no known key"),
+    ({"finetune.epochs": "3"}, "finetune.epochs='3' is not allowed: it must be a whole number, at least 1"),
+    ({"finetune.epochs": 0}, "finetune.epochs=0 is not allowed: it must be a whole number, at least 1"),
+    ({"finetune.epochs": True}, "finetune.epochs=true is not allowed: it must be a whole number, at least 1"),
+    (
+        {"finetune.lr0": 5},
+        "finetune.lr0=5 is not allowed: it must be a number, above 0 and at most 1, or null",
+    ),
+    (
+        {"finetune.lr0": float("nan")},
+        "finetune.lr0=nan is not allowed: it must be a number, above 0 and at most 1, or null",
+    ),
+    (
+        {"finetune.cache": "disc"},
+        "finetune.cache='disc' is not allowed: it must be true or false, or one of ram, disk",
+    ),
+    (
+        {"finetune.freeze": [1.5]},
+        "finetune.freeze=[1.5] is not allowed: it must be a whole number, at least 0, "
+        "or a list, each item a whole number, or text, or null",
+    ),
+    (
+        {"finetune.strategy": "ful"},
+        "finetune.strategy='ful' is not allowed: it must be one of full, head, gradual, scratch",
+    ),
+    (
+        {"tracking.uri": "mlruns"},
+        "tracking.uri='mlruns' is not allowed: it must be a database such as sqlite:///mlflow.db, "
+        "or a server such as http://127.0.0.1:5000",
+    ),
+    ({"tracking.tags": {"a": 1}}, "tracking.tags.a=1 is not allowed: it must be text"),
+    ({"augment": 3}, "augment=3 is not allowed: it must be a group of keys"),
+    (
+        {"finetune.epochs": 0, "seed": -1},
+        "seed=-1 is not allowed: it must be a whole number, at least 0 and below 4294967296 (and 1 more)",
+    ),
+    (
+        {"data.format": "yolo", "data.source": "???", **DRAWN},
+        "data.source is not given: set it in conf/, or `dvc exp run -S data.source=...` for once",
+    ),
+]
+IMPOSSIBLE = [
+    ({"finetune.optimizer": "auto"}, "finetune.lr0"),
+    ({"finetune.lr0": None}, "finetune.lr0 must be a number where finetune.optimizer=AdamW"),
+    ({"finetune.strategy": "head"}, "finetune.freeze must name the frozen layers"),
+    ({"finetune.strategy": "scratch", "finetune.freeze": 3}, "finetune.freeze must be null"),
+    ({"finetune.strategy": "gradual", "finetune.epochs": 9}, "finetune.gradual.groups=4"),
+    (
+        {"finetune.strategy": "gradual", "finetune.gradual.trigger": "plateau", "finetune.patience": 3},
+        "finetune.patience=3",
+    ),
+    ({"finetune.imgsz": 250}, "multiple of 32"),
+    ({"finetune.rect": True}, "augment.online.mosaic=0"),
+    ({"data.source": "/images"}, "data.source must be null where data.format=demo"),
+    ({"data.images": None}, "data.images and data.pixels must be numbers"),
+    ({"data.images": 3}, "data.images=3 leaves no image for data.split.val=60"),
+    ({"data.format": "coco", **DRAWN}, "data.source must name a folder where data.format=coco"),
+    ({"data.format": "coco", "data.source": "/images"}, "must be null where data.format=coco"),
+    (
+        {f"augment.offline.{key}": 0.0 for key in ("probability", "fliplr", "flipud")},
+        "augment.offline.multiplier=2 would only repeat images",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), REFUSED)
+def test_a_wrong_value_is_refused_in_one_sentence(changes, sentence):
+    with pytest.raises(ConfigError) as caught:
+        parse(changed(changes))
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(("changes", "words"), IMPOSSIBLE)
+def test_an_impossible_pair_is_refused_in_one_sentence(changes, words):
+    with pytest.raises(ConfigError) as caught:
+        parse(changed(changes))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"finetune.optimizer": "auto", "finetune.lr0": None},
+        {"finetune.strategy": "gradual", "finetune.epochs": 10},
+        {"finetune.strategy": "gradual", "finetune.epochs": 3, "finetune.time": 1.0},
+        {"finetune.strategy": "head", "finetune.freeze": 11},
+        {"finetune.rect": True, "augment.online.mosaic": 0.0},
+        {"finetune.lr0": 1},
+        {"data.format": "yolo", "data.source": "images", **DRAWN},
+        {"augment.online.scale": [0.5, 1.5]},
+    ],
+)
+def test_what_is_possible_passes(changes):
+    assert isinstance(parse(changed(changes)), Config)
+
+
+@pytest.mark.parametrize("key", flatten(GOOD))
+def test_a_missing_key_is_named(key):
+    values = copy.deepcopy(GOOD)
+    *groups, last = key.split(".")
+    group = values
+    for name in groups:
+        group = group[name]
+    del group[last]
+    with pytest.raises(ConfigError, match=f"^{key} is missing"):
+        parse(values)
+
+
+@given(
+    st.sampled_from(sorted(flatten(GOOD))),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.text()), st.just({})
+    ),
+)
+def test_any_value_anywhere_passes_unchanged_or_is_refused_in_one_line(key, value):
+    values = changed({key: value})
+    sentence = ""
+    try:
+        assert flatten(parse(values).model_dump()) == flatten(values)
+    except ConfigError as error:
+        sentence = str(error)
+    assert "\n" not in sentence
+    assert len(sentence) < 400

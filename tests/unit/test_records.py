@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import pytest
+
+from pipeline.core import records
+from pipeline.core.records import Copy, Records
+
+COPY = Copy(
+    file="train/ä_a1.jpg",
+    source="train/ä.jpg",
+    seed=2**48 - 1,
+    transforms={"rotate": -1.5, "fliplr": True},
+    classes=(1, 0, 1),
+    dropped=2,
+    sha256="0" * 64,
+    labels_sha256="1" * 64,
+)
+RECORDS = Records("2" * 64, (COPY, replace(COPY, file="train/b_a1.png", source="train/b.bmp", classes=())))
+
+
+def test_records_come_back_as_they_were_written():
+    assert records.parse(records.render(RECORDS)) == RECORDS
+    assert records.parse(records.render(Records("3" * 64, ()))) == Records("3" * 64, ())
+
+
+def test_a_copy_has_a_line_of_its_own():
+    assert sum('"source"' in line for line in records.render(RECORDS).splitlines()) == RECORDS.count == 2
+
+
+@pytest.mark.parametrize("change", [("-1.5", "1.5"), ("train/b.bmp", "train/c.bmp"), ("2" * 64, "4" * 64)])
+def test_a_change_by_hand_does_not_fit_the_digest(change):
+    with pytest.raises(ValueError, match="digest"):
+        records.parse(records.render(RECORDS).replace(*change))
+
+
+@pytest.mark.parametrize("change", [('"seed"', '"seeds"'), ('"copies"', '"copy"'), ('"digest"', '"sum"')])
+def test_a_missing_field_is_named(change):
+    with pytest.raises(ValueError, match="missing"):
+        records.parse(records.render(RECORDS).replace(*change))
+
+
+def test_cut_records_are_no_records():
+    with pytest.raises(ValueError, match="line"):
+        records.parse(records.render(RECORDS)[:200])
+
+
+def test_objects_are_counted_by_class():
+    assert RECORDS.counts() == {0: 1, 1: 2}
+
+
+@pytest.mark.parametrize(
+    ("stems", "mark"),
+    [
+        (["x", "y"], "_a"),
+        (["x", "x_a1"], "_aa"),
+        (["x_A12", "x_aa3"], "_aaa"),
+        (["x_a", "_a1", "x_a1b"], "_a"),
+    ],
+)
+def test_no_copy_can_bear_the_name_of_an_original(stems, mark):
+    assert records.mark(stems) == mark
