@@ -2,10 +2,12 @@
 
     python benchmarks/augment_libraries.py
 
-AlbumentationsX is no dependency of this project: its column needs `pip install albumentationsx==2.5.1`, best
-in a second environment, as Ultralytics uses what it finds. The candidates do the same work (flips, rotation,
-scale, crop, brightness and contrast, blur, noise, every one on every image) on one thread, in turn image by
-image, so that a busy machine slows all of them alike. docs/decisions/augmentation.md holds the figures.
+AlbumentationsX is no dependency of this project. For its column install it apart, as Ultralytics uses what it
+finds: `pip install --target FOLDER --no-deps albumentationsx albucore numkong stringzilla`, with FOLDER as
+PYTHONPATH.
+The candidates do the same work (flips, rotation, scale, crop, brightness and contrast, blur, noise, every one
+on every image) on one thread, in turn image by image, so that a busy machine slows all of them alike.
+docs/decisions/augmentation.md holds the figures.
 """
 
 from __future__ import annotations

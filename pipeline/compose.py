@@ -8,7 +8,7 @@ nothing to do stays as fast as DVC itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +19,8 @@ from pipeline.core.refusal import Refused
 from pipeline.edges import composed, fingerprint, inputs
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
     from pipeline.config import Config
 
 CONF = Path("conf")
@@ -88,7 +90,27 @@ def _under_dvc_exp() -> bool:
     return "DVC_EXP_NAME" in os.environ
 
 
-def _compose() -> Params:
+def preview(overrides: Sequence[str]) -> Values:
+    """Compose conf/ with overrides of which those that sweep count by their first value; writes nothing.
+
+    Raises:
+        Refused: Hydra cannot compose this.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    with _in_one_sentence("the command"):
+        parsed = [word for word in OverridesParser.create().parse_overrides(list(overrides))]
+        first = [_first(word) for word in parsed if not word.is_sweep_override() or word.is_discrete_sweep()]
+    return _compose(first).values
+
+
+def _first(override: Override) -> str:
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+
+
+def _compose(overrides: Sequence[str] = ()) -> Params:
     """Compose conf/ just as DVC does it (dvc.utils.hydra.compose_and_dump), byte for byte."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -98,7 +120,7 @@ def _compose() -> Params:
 
     with _in_one_sentence("conf/"):
         with initialize_config_dir(str(CONF.resolve()), version_base=None):
-            found = compose("config")
+            found = compose("config", overrides=list(overrides))
         OmegaConf.resolve(found)
         return Params(OmegaConf.to_yaml(found).encode(), _plain(found))
 

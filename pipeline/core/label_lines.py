@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +51,7 @@ def _numbers(line: str) -> list[float] | None:
         values = [float(field) for field in line.split()]
     except ValueError:
         return None
-    return values if not values or math.isfinite(values[0]) else None
+    return values if not values or abs(values[0]) < 1e6 else None  # NaN is not less
 
 
 def _box(values: list[float], pose: int) -> list[float] | None:

@@ -48,7 +48,7 @@ class Recipe:
         crop: Share cut away from both sides' lengths, 0..1.
         left: Share of what is cut from the width that is cut at the left, 0..1.
         top: Share of what is cut from the height that is cut at the top, 0..1.
-        contrast: Factor about mid-grey.
+        contrast: Factor about the image's mean.
         brightness: Added, as a share of 255.
         blur: Standard deviation in pixels.
         noise: Standard deviation as a share of 255.

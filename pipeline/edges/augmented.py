@@ -32,16 +32,21 @@ def write_records(folder: Path, prepared: str, copies: Iterable[Copy]) -> Record
     return written
 
 
-def read_records(folder: Path) -> Records:
+def read_records(folder: Path, *, prepared: str | None = None) -> Records:
     """Read the records of an augmented dataset and check every file that they name.
 
     Args:
         folder: The augmented dataset, such as data/augmented.
+        prepared: Digest of the prepared dataset that it must have been drawn from: copies of an earlier one
+            may show what is a test image now.
 
     Raises:
-        Refused: The records are absent or changed, or a file is absent, changed or not on record.
+        Refused: The records are absent, changed or of another prepared dataset, or a file is absent, changed
+            or not on record.
     """
     found = _records(folder / RECORDS)
+    if prepared not in {None, found.prepared}:
+        raise Refused(f"{folder} was drawn from an earlier state of the prepared images: run augment again")
     for copy in found.copies:
         _same(folder / "images" / copy.file, copy.sha256)
         _same(folder / "labels" / copy.label, copy.labels_sha256)

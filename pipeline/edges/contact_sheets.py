@@ -33,7 +33,7 @@ def write(copies: Sequence[Copy], *, source: Path, target: Path, names: Sequence
     width = 1 + min(COPIES, max((len(family) for _, family in chosen), default=0))
     for number, first in enumerate(range(0, wanted, ROWS), 1):
         rows = [_row(family, source, target, names)[:width] for family in chosen[first : first + ROWS]]
-        sheet = np.concatenate([_filled(row, width) for row in rows])
+        sheet = np.concatenate([_strip(row, width) for row in rows])
         cv2.imwrite(str(target / "samples" / f"sheet_{number}.jpg"), sheet)
 
 
@@ -50,11 +50,15 @@ def _tile(dataset: Path, file: str, names: Sequence[str]) -> Pixels:
     drawn = pictures.draw(image, known.classes, boxes, names)
     factor = TILE / max(drawn.shape[:2])
     height, width = (max(1, round(side * factor)) for side in drawn.shape[:2])
-    tile = np.full((TILE, TILE, 3), 255, np.uint8)
-    tile[:height, :width] = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
-    return tile
+    small = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
-def _filled(row: list[Pixels], width: int) -> Pixels:
-    blank = np.full((TILE, TILE, 3), 255, np.uint8)
-    return np.concatenate([*row, *[blank] * (width - len(row))], axis=1)
+def _strip(row: list[Pixels], width: int) -> Pixels:
+    """Lay pictures side by side on white, `width` places wide."""
+    gap = 6
+    strip = np.full((max(tile.shape[0] for tile in row) + gap, width * (TILE + gap), 3), 255, np.uint8)
+    for place, tile in enumerate(row):
+        left = place * (TILE + gap)
+        strip[: tile.shape[0], left : left + tile.shape[1]] = tile
+    return strip

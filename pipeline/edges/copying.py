@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import cv2
+
 from pipeline.core import copies, labels
 from pipeline.core.copies import Rules
 from pipeline.core.manifest import Item
@@ -63,6 +65,7 @@ def draw(todo: Sequence[Job], *, source: Path, target: Path, rules: Rules, worke
     Raises:
         Refused: A source image cannot be read.
     """
+    cv2.setNumThreads(1)  # copies run side by side, not the rows of one
     pool = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="augment")
     try:
         yield from pool.map(lambda job: _draw(job, source, target, rules), todo)

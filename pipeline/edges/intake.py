@@ -129,7 +129,7 @@ def _objects(entry: Annotated, image: Usable, known: int) -> Checked:
     """
     width, height = image.size
     if entry.size and entry.size != image.size:
-        turned = " (turned by its EXIF orientation)" if entry.size == (height, width) else ""
+        turned = " (turned by an EXIF orientation?)" if entry.size == (height, width) else ""
         stated = f"{entry.size[0]} x {entry.size[1]}"
         raise Unusable(
             f"annotated at {stated} pixels, but the image is displayed{turned} at {width} x {height}"

@@ -21,7 +21,7 @@ _CROWD = 15  # objects from which on names are written smaller
 
 def colour(index: int) -> Colour:
     """Return the colour of a class, as red, green, blue: hues a golden ratio apart, in three shades."""
-    shade = ((0.85, 1.0), (0.55, 1.0), (0.9, 0.72))[index // 8 % 3]
+    shade = ((0.7, 1.0), (0.45, 1.0), (0.9, 0.75))[index // 8 % 3]
     red, green, blue = colorsys.hsv_to_rgb((0.12 + index * 0.618034) % 1, *shade)
     return round(red * 255), round(green * 255), round(blue * 255)
 

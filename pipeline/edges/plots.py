@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#4D4D4D")
 """Okabe and Ito's palette, which the colour-blind tell apart; its yellow is too pale for a line on white."""
 
-STYLES: Final = ("-", "--", "-.", ":")
+STYLES: Final = (
+    "-",
+    "--",
+    "-.",
+    ":",
+)  # lines that lie on one another, such as equal learning rates, all show
 INK: Final = "#222222"
 FAINT: Final = "#B8B8B8"
 
@@ -31,20 +36,13 @@ LOOK: Final[Any] = {
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
     "axes.titlepad": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
+    **{"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True},
     "grid.color": "#E6E6E6",
     "grid.linewidth": 0.8,
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-    "legend.frameon": False,
-    "legend.fontsize": 9,
+    **{"xtick.color": "#555555", "ytick.color": "#555555"},
+    **{"legend.frameon": False, "legend.fontsize": 9},
     "lines.linewidth": 1.8,
-    "figure.constrained_layout.w_pad": 0.12,
-    "figure.constrained_layout.h_pad": 0.12,
-    "lines.solid_capstyle": "round",
+    **{"figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.12},
 }
 
 
@@ -135,11 +133,11 @@ def training_curves(epochs_csv: Path, target: Path) -> None:
         for number, (title, lines) in enumerate(panels.items(), 1):
             axes = figure.add_subplot(tall, wide, number)
             axes.set_title(title)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_xlim(columns["epoch"][0] - 0.5, columns["epoch"][-1] + 0.5)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             for index, (label, column) in enumerate(lines.items()):
-                values = columns[column]
-                mark = "o" if len(values) < 3 else None
-                axes.plot(columns["epoch"], values, label=label, color=COLOURS[index % 8], marker=mark)
+                (line,) = axes.plot(columns["epoch"], columns[column], label=label, color=COLOURS[index % 8])
+                line.set(linestyle=STYLES[index % 4], marker="o" if len(columns["epoch"]) < 3 else "")
             axes.legend()
             if number > len(panels) - wide:
                 axes.set_xlabel("Epoch")
@@ -149,9 +147,8 @@ def training_curves(epochs_csv: Path, target: Path) -> None:
 def _unit_square(title: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(8.6, 5.4), layout="constrained")
     axes = figure.add_subplot()
-    axes.set(title=title, xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_xticks(np.linspace(0, 1, 11))
-    axes.set_yticks(np.linspace(0, 1, 11))
+    tenths = np.linspace(0, 1, 11)
+    axes.set(title=title, xlim=(0, 1), ylim=(0, 1.02), xticks=tenths, yticks=tenths)
     return figure, axes
 
 
@@ -195,7 +192,7 @@ def _panels(columns: Mapping[str, object]) -> dict[str, dict[str, str]]:
             panels["mAP on val"][name] = column
         elif group == "lr":
             panels.setdefault("learning rate", {})[name] = column
-    return panels
+    return {title: lines for title, lines in panels.items() if lines}
 
 
 def _save(figure: Figure, target: Path) -> None:

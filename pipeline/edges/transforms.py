@@ -57,9 +57,8 @@ def apply(image: Pixels, recipe: Recipe, seed: int) -> Pixels:
         recipe: The drawn values.
         seed: Of the noise.
     """
-    cv2.setNumThreads(1)  # the copies are what runs in parallel
     moved = _warp(image, geometry.matrix(recipe, image.shape[1], image.shape[0]))
-    toned = cv2.LUT(moved, _tones(recipe))
+    toned = cv2.LUT(moved, _tones(recipe, middle=sum(cv2.mean(image)) / 3))
     blurred = cv2.GaussianBlur(toned, (0, 0), recipe.blur) if recipe.blur else toned
     noisy = _noisy(blurred, recipe.noise * 255, seed) if recipe.noise else blurred
     return np.asarray(noisy, np.uint8)
@@ -73,9 +72,9 @@ def _warp(image: Pixels, moved: geometry.Matrix) -> MatLike:
     return cv2.warpAffine(image, affine, (width, height), flags=cv2.INTER_LINEAR, borderValue=OUTSIDE)
 
 
-def _tones(recipe: Recipe) -> Pixels:
-    levels = np.arange(256)
-    toned = (levels - 127.5) * recipe.contrast + 127.5 + recipe.brightness * 255
+def _tones(recipe: Recipe, *, middle: float) -> Pixels:
+    """Give each grey level its new one; contrast turns about the image's mean, and so leaves it."""
+    toned = (np.arange(256) - middle) * recipe.contrast + middle + recipe.brightness * 255
     return np.asarray(np.clip(np.rint(toned), 0, 255), np.uint8)
 
 

@@ -24,7 +24,9 @@ def run(config: Config) -> None:
         augmented.lay_out(folder)
         copies = _copy(manifest, offline, seed=config.seed, folder=folder) if offline.multiplier > 1 else []
         written = augmented.write_records(folder, manifest.digest, copies)
-    print(_summary(manifest, written))
+    print(
+        _summary(manifest, written) if written.count else "augment: no copies (augment.offline.multiplier=1)"
+    )
 
 
 def _copy(manifest: Manifest, offline: Offline, *, seed: int, folder: Path) -> list[Copy]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from pipeline.config import Config
 from pipeline.core import labels, layout
@@ -16,14 +15,17 @@ from pipeline.edges import dataset, evaluated, files, tracking
 from pipeline.edges.files import Refused, folder_in_one_piece
 from pipeline.edges.yolo.predict import predict
 
+WEIGHTS: Final = layout.FINETUNED / "best.pt"
+
 
 def run(config: Config) -> None:
     """Measure models/finetuned on the test split, and add the figures to its run."""
     manifest = dataset.read_manifest(layout.PREPARED)
     trained = _read_trained()
+    how = config.evaluate.model_dump_json()  # a tag: unlike a parameter it may change when evaluated anew
     target = tracking.Target(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with tracking.attach(target, key=trained["key"], run_id=trained["run_id"]) as session:
-        _refuse_misfits(trained["names"], manifest)
+        _refuse_misfits(trained, manifest)
         evaluation = _evaluate(config, manifest)
         metrics = figures(evaluation)
         images = [layout.PREPARED / "images" / item.file for item in manifest.of("test")]
@@ -31,7 +33,7 @@ def run(config: Config) -> None:
             evaluated.write(folder, evaluation, images, worst=config.evaluate.worst)
         files.write(layout.TEST_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
         session.metrics(_flat(metrics))
-        session.tags({"finetrack.threshold.from": evaluation.chosen_on})
+        session.tags({"finetrack.evaluate": how, "finetrack.threshold.from": evaluation.chosen_on})
         session.artifact(layout.EVALUATION)
         session.artifact(layout.TEST_METRICS, folder="evaluation")
     print(_summary(metrics["test"]))
@@ -43,8 +45,8 @@ def _evaluate(config: Config, manifest: Manifest) -> Evaluation:
     how = config.evaluate
     found = list(
         predict(
-            layout.FINETUNED / "best.pt",
-            [_unchanged(item) for item in (*val, *test)],
+            WEIGHTS,
+            [layout.PREPARED / "images" / item.file for item in (*val, *test)],
             imgsz=config.finetune.imgsz,
             conf=how.conf,
             iou=how.iou,
@@ -57,28 +59,25 @@ def _evaluate(config: Config, manifest: Manifest) -> Evaluation:
     return evaluate(*splits, manifest.names, resamples=how.bootstrap, seed=config.seed)
 
 
-def _unchanged(item: Item) -> Path:
-    path = layout.PREPARED / "images" / item.file
-    if files.sha256(path) != item.sha256:
-        raise Refused(f"{path} is not the image that prepare wrote: run prepare again (dvc repro -f prepare)")
-    return path
-
-
 def _truth(item: Item) -> Objects:
     known = labels.parse((layout.PREPARED / "labels" / item.label).read_text(encoding="utf-8"))
     return Objects(labels.to_xyxy(known.boxes, item.width, item.height), known.classes)
 
 
 def _read_trained() -> dict[str, Any]:
+    """Read what finetune said about its weights."""
     try:
         trained: dict[str, Any] = json.loads((layout.FINETUNED / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         raise Refused(f"{layout.FINETUNED} holds no fine-tuned weights: run finetune first") from None
     return trained
 
 
-def _refuse_misfits(names: Sequence[str], manifest: Manifest) -> None:
-    """Refuse weights that were trained for other classes, and a test split with nothing to find."""
+def _refuse_misfits(trained: Mapping[str, Any], manifest: Manifest) -> None:
+    """Refuse weights that changed or are for other classes, and a test split with nothing to find."""
+    if not WEIGHTS.is_file() or files.sha256(WEIGHTS) != trained["sha256"]["best"]:
+        raise Refused(f"{WEIGHTS} is not what finetune wrote: run finetune again (dvc repro -f finetune)")
+    names = trained["names"]
     if tuple(names) != manifest.names:
         raise Refused(
             f"{layout.FINETUNED} was trained for the classes {', '.join(names)}, "

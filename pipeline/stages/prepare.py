@@ -46,7 +46,7 @@ def _take_in(data: Data, *, seed: int, hold: Path) -> tuple[Source, list[Outcome
     hold.mkdir()
     if data.source is None:
         return _draw(data, seed=seed, hold=hold)
-    source = datasets.read(data.format, Path(data.source).expanduser())
+    source = datasets.read(data.format, files.project_root() / Path(data.source).expanduser())
     known = len(source.names)
     work = [
         partial(intake.take, entry, known=known, hold=hold / str(number))
@@ -72,7 +72,8 @@ def _divide(
     """Return the split of each image that is used, and what a user should know of it."""
     if not taken:
         first = f"; the first: {found[0].file}: {found[0].reason}" if found else ""
-        raise Refused(f"none of the {len(found)} files in {data.source} can be used{first}")
+        number = defects.count(found, used=0).found
+        raise Refused(f"none of the {number} images in {data.source} can be used{first}")
     weights = data.split.model_dump()
     given = {image.source: image.split for image in taken if image.split} if data.keep_split else {}
     chosen = [_sample(image) for image in taken if not given or image.source in given]
@@ -111,6 +112,11 @@ def _statistics(used: Sequence[Taken], divided: Mapping[str, str], names: Sequen
     return json.dumps(statistics.describe(described, names), indent=2, ensure_ascii=False) + "\n"
 
 
+def _unlearnable(manifest: Manifest, objects: Mapping[str, int]) -> list[str]:
+    absent = [name for name, number in manifest.counts("train").items() if objects[name] and not number]
+    return [f"no objects in train to learn from: {', '.join(absent)}"] if absent else []
+
+
 def _report(manifest: Manifest, found: Sequence[Defect], remarks: Sequence[str]) -> None:
     """Print what was made, and what was rejected, for a person to read."""
     counts = defects.count(found, used=len(manifest.items))
@@ -120,6 +126,7 @@ def _report(manifest: Manifest, found: Sequence[Defect], remarks: Sequence[str])
     lines = [
         f"{counts.used} of {counts.found} images ({shares}), {sum(objects.values())} objects ({listed})",
         *remarks,
+        *_unlearnable(manifest, objects),
         *defects.summary(found),
     ]
     if found:

@@ -1,6 +1,8 @@
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,6 +27,16 @@ ALL = {
 }  # fmt: skip
 TRAIN = {"train": 5, "val": 2, "test": 2}
 ROOT = Path(__file__).parents[2]
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from pipeline.config import Augment, Config, Offline
+from pipeline.stages import augment
+group = Augment.model_construct(offline=Offline(**{offline}))
+augment.run(Config.model_construct(seed=0, augment=group))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +76,7 @@ def test_every_train_image_and_no_other_is_copied_and_every_file_is_on_record():
     assert sorted(copy.file for copy in records.copies if copy.source == "train/train_000.png") == [
         f"train/train_000_a{n}.png" for n in (1, 2, 3)
     ]
-    written = set(contents(layout.AUGMENTED)) - {"records.json", "samples/sheet_1.jpg"}
+    written = set(contents(layout.AUGMENTED)) - {"records.json", "samples/sheet_1.jpg", "samples/sheet_2.jpg"}
     assert written == {f"images/{c.file}" for c in records.copies} | {
         f"labels/{c.label}" for c in records.copies
     }
@@ -133,15 +145,8 @@ def test_balance_draws_the_rare_class_more_often():
 
 
 def test_multiplier_one_gives_an_empty_dataset_without_the_image_library():
-    Path("empty.py").write_text(f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from pipeline.config import Augment, Config, Offline
-from pipeline.stages import augment
-group = Augment.model_construct(offline=Offline(**{ {**ALL, "multiplier": 1}!r}))
-augment.run(Config.model_construct(seed=0, augment=group))
-assert not {{"cv2", "torch", "ultralytics"}} & set(sys.modules), "imported"
-""")
+    script = SCRIPT.format(root=str(ROOT), offline={**ALL, "multiplier": 1})
+    Path("empty.py").write_text(f"{script}assert not {{'cv2', 'torch', 'ultralytics'}} & set(sys.modules)\n")
     subprocess.run([sys.executable, "empty.py"], check=True)
     records = read_records(layout.AUGMENTED)
     assert records.count == 0
@@ -163,6 +168,31 @@ def test_a_damaged_source_is_refused_and_leaves_what_was_there():
         run()
     assert contents(layout.AUGMENTED) == before
     assert {path.name for path in layout.AUGMENTED.parent.iterdir()} == {"prepared", "augmented"}
+
+
+def test_a_source_that_is_no_image_is_refused_by_name(tmp_path):
+    for data in (b"", b"no image"):
+        (tmp_path / "x.png").write_bytes(data)
+        with pytest.raises(Refused, match=r"x\.png cannot be read"):
+            transforms.read(tmp_path / "x.png")
+
+
+def test_an_interrupted_stage_leaves_nothing_half_written():
+    Path("long.py").write_text(SCRIPT.format(root=str(ROOT), offline={**ALL, "multiplier": 100}))
+    stage = subprocess.Popen([sys.executable, "long.py"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(Path("data").glob(".augmented.*/images/train/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stage.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in stage.communicate(timeout=60)[1]
+    assert [path.name for path in Path("data").iterdir()] == ["prepared"]
+
+
+def test_copies_of_an_earlier_dataset_are_refused():
+    records = run()
+    assert read_records(layout.AUGMENTED, prepared=records.prepared) == records
+    with pytest.raises(Refused, match="earlier state"):
+        read_records(layout.AUGMENTED, prepared="0" * 64)
 
 
 def rewrite(path, old, new):

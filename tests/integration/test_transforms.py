@@ -60,7 +60,7 @@ def test_flips_scale_and_crop_leave_a_rectangle_within_a_pixel_of_its_box(box, r
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     image[y1:y2, x1:x2] = 255
     image, moved = transformed(image, box, recipe)
-    assume((moved[2:] - moved[:2]).min() > 1)  # what is thinner loses its label
+    assume((moved[2:] - moved[:2]).min() > 4)  # the enlarged corner of what is thinner fades below half white
     assert np.abs(extent(image) - moved).max() <= 0.6  # half a pixel, and OpenCV's 1/32 pixel interpolation
 
 
@@ -106,13 +106,14 @@ def test_rotation_is_clockwise_to_the_eye_and_shows_grey_outside():
     [
         (Recipe(brightness=0.2), 100, 151),
         (Recipe(brightness=-0.5), 100, 0),
-        (Recipe(contrast=1.5), 100, 86),  # (100 - 127.5) * 1.5 + 127.5 = 86.25
-        (Recipe(contrast=0.5, brightness=0.1), 200, 189),  # 163.75 + 25.5
+        (Recipe(contrast=1.5), 100, 90),  # (100 - 120) * 1.5 + 120
+        (Recipe(contrast=0.5, brightness=0.1), 140, 156),  # (140 - 120) * 0.5 + 120 + 25.5 = 155.5
     ],
 )
-def test_contrast_turns_about_mid_grey_and_brightness_adds(recipe, level, answer):
-    image = np.full((8, 8, 3), level, np.uint8)
-    assert (transforms.apply(image, recipe, 0) == answer).all()
+def test_contrast_turns_about_the_mean_and_brightness_adds(recipe, level, answer):
+    image = np.full((8, 8, 3), 100, np.uint8)
+    image[::2] = 140
+    assert (transforms.apply(image, recipe, 0)[image == level] == answer).all()
 
 
 def test_blur_spreads_a_point_with_its_standard_deviation():

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import copies
@@ -32,6 +32,7 @@ def one(labels, *, ranges=WILD, visible=0.3, seed=0, number=1):
 
 
 @given(BOXES, st.floats(0, 1), st.integers(0, 10_000))
+@settings(deadline=None)
 def test_boxes_stay_inside_and_visible_and_every_object_is_accounted_for(rows, visible, seed):
     drawn = one(labels_of(rows), visible=visible, seed=seed)
     assert len(drawn.labels) + drawn.dropped == len(rows)
@@ -42,6 +43,7 @@ def test_boxes_stay_inside_and_visible_and_every_object_is_accounted_for(rows, v
 
 
 @given(BOXES, st.integers(0, 10_000))
+@settings(deadline=None)
 def test_the_same_seed_source_and_number_give_the_same_draft(rows, seed):
     first, again = (one(labels_of(rows), seed=seed) for _ in range(2))
     assert first.recipe == again.recipe

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import geometry
@@ -46,6 +46,7 @@ def extremes(points):
 
 
 @given(cases(UPRIGHT))
+@settings(deadline=None)
 def test_flips_scale_and_crop_move_a_box_as_they_move_its_corners(case):
     recipe, extent, boxes = case
     x1, y1, x2, y2 = boxes[0]
@@ -55,6 +56,7 @@ def test_flips_scale_and_crop_move_a_box_as_they_move_its_corners(case):
 
 
 @given(cases(ANY))
+@settings(deadline=None)
 def test_under_rotation_a_box_is_the_tight_one_around_its_inscribed_ellipse(case):
     recipe, extent, boxes = case
     x1, y1, x2, y2 = boxes[0]
@@ -75,6 +77,7 @@ def test_under_rotation_a_box_is_the_tight_one_around_its_inscribed_ellipse(case
 
 
 @given(cases(ANY))
+@settings(deadline=None)
 def test_the_hull_is_the_tight_box_around_the_moved_corners(case):
     recipe, extent, boxes = case
     x1, y1, x2, y2 = boxes[0]

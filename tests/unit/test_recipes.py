@@ -1,7 +1,7 @@
 from dataclasses import asdict, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import recipes
@@ -55,12 +55,14 @@ def test_transforms_happen_with_the_probability_and_flips_with_their_own(drawn, 
 
 
 @given(st.integers(0, 2**48 - 1))
+@settings(deadline=None)
 def test_a_recipe_comes_back_from_what_it_applied(seed):
     recipe = draw(RANGES, seed)
     assert Recipe(**recipe.applied) == recipe == draw(RANGES, seed)
 
 
 @given(st.integers(0, 2**48 - 1))
+@settings(deadline=None)
 def test_switching_one_transform_off_leaves_the_values_of_the_others(seed):
     with_blur, without = draw(RANGES, seed), draw(replace(RANGES, blur=0, fliplr=0), seed)
     assert asdict(without) == {**asdict(with_blur), "blur": 0.0, "fliplr": False}

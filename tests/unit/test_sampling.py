@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import sampling
@@ -8,6 +8,7 @@ IMAGES = st.lists(st.lists(st.integers(0, 4), max_size=4), max_size=40)
 
 
 @given(IMAGES, st.integers(1, 6), st.floats(0, 1), st.integers(0, 2**32))
+@settings(deadline=None)
 def test_the_total_is_the_multiplier_and_each_image_gets_its_quota_rounded(images, multiplier, balance, seed):
     counts = sampling.copies(images, multiplier=multiplier, balance=balance, seed=seed)
     assert sum(counts) == (multiplier - 1) * len(images)
@@ -17,6 +18,7 @@ def test_the_total_is_the_multiplier_and_each_image_gets_its_quota_rounded(image
 
 
 @given(IMAGES, st.integers(1, 6), st.integers(0, 2**32))
+@settings(deadline=None)
 def test_without_balance_every_image_gets_the_same_number(images, multiplier, seed):
     counts = sampling.copies(images, multiplier=multiplier, balance=0, seed=seed)
     assert counts == [multiplier - 1] * len(images)

@@ -14,7 +14,7 @@ def read(form: str, folder: Path) -> Source:
     """Read a source; it is never written to.
 
     Args:
-        form: yolo, coco or voc. Its module is loaded on demand: some readers take a second to import.
+        form: yolo, coco or voc.
         folder: The source folder.
 
     Raises:
@@ -28,11 +28,14 @@ def read(form: str, folder: Path) -> Source:
     if len(set(source.names)) < len(source.names):
         twice = next(name for name in source.names if source.names.count(name) > 1)
         raise Refused(f"two classes of {folder} are called {twice!r}: give each a name of its own")
-    return Source(*source)
+    return source
 
 
 def _reader(form: str) -> Callable[[Path], Source]:
-    """Load a reader on demand, by imports that can be read: dvc.yaml lists each stage's code by them."""
+    """Load one format's module alone: supervision, behind two of them, takes a second and a half.
+
+    The imports are spelled out because dvc.yaml lists each stage's code by them.
+    """
     if form == "coco":
         from pipeline.edges.datasets import coco
 

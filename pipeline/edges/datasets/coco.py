@@ -1,30 +1,20 @@
-"""COCO JSON: `annotations/*.json` with images/, or `<split>/_annotations.coco.json` beside the images.
-
-supervision turns the annotations of an image into boxes. It gives up on the whole dataset at the first object
-of a negative extent or unknown category, and keeps crowds and unused parents; these are found by hand before.
-"""
+"""COCO JSON: `annotations/*.json` with images/, or `<split>/_annotations.coco.json` beside the images."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import numpy as np
-from supervision.dataset.formats.coco import coco_annotations_to_detections
-
-from pipeline.core.boxes import Note, Raw
+from pipeline.core.boxes import Note
 from pipeline.core.defects import Defect
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import categories
 from pipeline.edges.datasets.categories import Indices
+from pipeline.edges.datasets.coco_objects import Row, mark, objects
 from pipeline.edges.datasets.source import Annotated, Source, held_out, images_in, relative, split_of
-
-Row = Mapping[str, Any]
-
-_EMPTY = Raw(np.zeros(0, np.int64), np.zeros((0, 4)), ())
 
 
 class File(NamedTuple):
@@ -120,7 +110,7 @@ def _strays(file: File, folder: Path) -> list[Defect]:
     known = {str(image.get("id")) for image in file.data["images"]}
     return [
         Defect(
-            relative(file.path, folder), "dropped-object", f"{_mark(row)}: no image {row.get('image_id')!r}"
+            relative(file.path, folder), "dropped-object", f"{mark(row)}: no image {row.get('image_id')!r}"
         )
         for row in file.data["annotations"]
         if str(row.get("image_id")) not in known
@@ -131,9 +121,11 @@ def _locate(name: str, file: File, folder: Path) -> Path | None:
     """Find an image where exporters put it; of a path that leads out of the source, the name alone counts."""
     plain = _inside(name)
     stem = file.path.stem.removeprefix("instances_")
-    split = file.split or ""
+    split, own = file.split or "", file.path.parent
     places = (
-        file.path.parent,
+        own,
+        own / "images",
+        own / "data",
         folder / "images" / stem,
         folder / stem,
         folder / "images" / split,
@@ -161,7 +153,7 @@ def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
         )
     elif len(chosen) > 1:
         notes.append(Note(False, f"listed {len(chosen)} times: its objects are put together"))
-    raw, found = _objects([(row, entry.file.indices) for entry in chosen for row in entry.annotations])
+    raw, found = objects([(row, entry.file.indices) for entry in chosen for row in entry.annotations])
     return Annotated(
         path, relative(path, folder), split, raw, size=_size(chosen[0].image), notes=(*notes, *found)
     )
@@ -170,43 +162,6 @@ def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
 def _size(image: Row) -> tuple[int, int] | None:
     width, height = image.get("width"), image.get("height")
     return (width, height) if isinstance(width, int) and isinstance(height, int) and width * height else None
-
-
-def _objects(rows: Iterable[tuple[Row, Indices]]) -> tuple[Raw, list[Note]]:
-    """Let supervision turn annotations into boxes, after setting aside what it would stumble over."""
-    good, marks, notes = [], [], []
-    for row, indices in rows:
-        if fault := _fault(row, indices):
-            notes.append(Note(True, f"{_mark(row)}: {fault}"))
-            continue
-        upright = _upright(row["bbox"])
-        if upright != row["bbox"]:
-            notes.append(Note(False, f"{_mark(row)}: negative width or height: {row['bbox']}"))
-        good.append({"bbox": upright, "category_id": indices[row["category_id"]]})
-        marks.append(_mark(row))
-    if not good:
-        return _EMPTY, notes
-    found = coco_annotations_to_detections(good, resolution_wh=(0, 0), with_masks=False, use_iscrowd=False)
-    return Raw(found.class_id.astype(np.int64), found.xyxy.astype(np.float64), tuple(marks)), notes
-
-
-def _fault(row: Row, indices: Indices) -> str:
-    box = row.get("bbox")
-    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)):
-        return f"bbox {box!r} is not four numbers"
-    category = row.get("category_id")
-    if not isinstance(category, int | str) or category not in indices:
-        return f"category {category!r} is not in the list of categories"
-    return "a crowd, not one object (iscrowd)" if row.get("iscrowd") else ""
-
-
-def _upright(box: list[float]) -> list[float]:
-    x, y, width, height = box
-    return [min(x, x + width), min(y, y + height), abs(width), abs(height)]
-
-
-def _mark(row: Row) -> str:
-    return f"annotation {row.get('id')}"
 
 
 def _unlisted(entries: Mapping[Path, Any], folder: Path) -> list[Defect]:

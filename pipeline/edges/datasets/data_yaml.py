@@ -102,10 +102,15 @@ def _root(raw: Mapping[str, Any], file: Path) -> Path:
 
 def _images(named: Any, root: Path, file: Path) -> list[Path]:
     """List the images of a folder, a .txt file with a path per line, or several of these."""
-    if isinstance(named, list):
-        return [image for part in named for image in _images(part, root, file)]
-    if not isinstance(named, str):
-        raise Refused(f"{file} names {named!r} where a folder, a .txt file or a list of these is expected")
+    parts = named if isinstance(named, list) else [named]
+    if not all(isinstance(part, str) for part in parts):
+        raise Refused(
+            f"{file} has for train, val or test neither a folder, nor a .txt file, nor a list of these"
+        )
+    return [image for part in parts for image in _part(part, root)]
+
+
+def _part(named: str, root: Path) -> list[Path]:
     place = _existing(named, root)
     if place.suffix == ".txt" and place.is_file():
         lines = place.read_text(encoding="utf-8-sig").splitlines()
@@ -128,12 +133,12 @@ def _listed(line: str, beside: Path, root: Path) -> Path:
 def _names(raw: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     names, number = raw.get("names"), raw.get("nc")
     if isinstance(names, dict):
-        keys = {str(key): str(name) for key, name in names.items()}
+        keys = {str(key): name for key, name in names.items()}
         if set(keys) != {str(index) for index in range(len(keys))}:
             raise Refused(f"{file} numbers its names otherwise than 0 to {len(keys) - 1}: number them so")
         names = [keys[str(index)] for index in range(len(keys))]
-    if names is not None and not isinstance(names, list):
-        raise Refused(f"{file} has names: {names!r}, where a list or a mapping of class names is expected")
+    if not isinstance(names, list | None) or any(isinstance(name, list | dict) for name in names or ()):
+        raise Refused(f"{file} has names that are neither a list nor a mapping of plain words: write them so")
     if names and number is not None and number != len(names):
         raise Refused(f"{file} says nc: {number}, but names {len(names)} classes: make them agree")
     if not names and isinstance(number, int):

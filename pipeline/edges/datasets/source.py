@@ -96,8 +96,9 @@ def held_out(splits: Iterable[str | None]) -> str | None:
 
 
 def relative(path: Path, root: Path) -> str:
-    """Name a file relative to the source folder, on every system alike."""
-    return Path(os.path.relpath(path, root)).as_posix()
+    """Name a file relative to the source folder; bytes that are no UTF-8 are spelled out."""
+    name = Path(os.path.relpath(path, root)).as_posix()
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def images_in(folder: Path, *, deep: bool = True) -> list[Path]:

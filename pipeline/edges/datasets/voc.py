@@ -7,7 +7,6 @@ XML without image or image without XML, are found by hand before.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -179,7 +178,7 @@ def _corners(item: Element) -> list[float] | None:
         corners = [float(item.findtext(f"bndbox/{name}") or "") for name in _CORNERS]
     except ValueError:
         return None
-    return corners if all(map(math.isfinite, corners)) else None
+    return corners if all(abs(value) < 1e9 for value in corners) else None  # NaN is not less
 
 
 def _reversed(item: Element) -> str:

@@ -36,6 +36,8 @@ def read(folder: Path) -> Source:
     """
     file = data_yaml.find(folder)
     data = data_yaml.read(file) if file else _by_folders(folder)
+    if not data.splits:  # a data.yaml may give the names alone
+        data = data._replace(splits=_by_folders(data.root).splits)
     splits: dict[Path, list[str | None]] = defaultdict(list)
     for split, images in data.splits.items():
         for image in images:
@@ -47,7 +49,8 @@ def read(folder: Path) -> Source:
         raise Refused(
             f"no label files for the images in {folder}: expected {relative(found[0].label, folder)}"
         )
-    return _source(data, found)
+    source = _source(data, found)
+    return source._replace(remarks=(*source.remarks, *_elsewhere(found, folder)))
 
 
 def _source(data: Data, found: list[Found]) -> Source:
@@ -61,6 +64,15 @@ def _source(data: Data, found: list[Found]) -> Source:
         names = tuple(f"class_{index}" for index in range(highest + 1))
         remarks.append(f"the source names no classes: they are called class_0 to class_{highest}")
     return Source(names, images, tuple(_orphans(found, data.root)), tuple(remarks))
+
+
+def _elsewhere(found: list[Found], folder: Path) -> list[str]:
+    """Warn of images outside the source folder, whose changes `dvc repro` cannot notice."""
+    places = sorted({item.image.path.parent for item in found})
+    outside = [place for place in places if not place.resolve().is_relative_to(folder.resolve())]
+    return [
+        f"images lie outside data.source, in {place}, where changes go unnoticed" for place in outside[:1]
+    ]
 
 
 def _image(image: Path, splits: list[str | None], data: Data) -> Found:

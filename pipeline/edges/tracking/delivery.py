@@ -11,6 +11,7 @@ from pipeline.edges.tracking.store import Store
 
 STAGE = "finetrack.stage."
 PROCESS = "finetrack.process"
+JOURNAL = "finetrack.journal"
 WORST = ("failed", "killed", "finished")
 OPENING = frozenset({"open", "resume", "attach"})
 
@@ -51,7 +52,7 @@ class Delivery:
         return self._points
 
     def _open(self, message: Message) -> None:
-        tags = {**message["tags"], "finetrack.journal": self.journal.id}
+        tags = {**message["tags"], JOURNAL: self.journal.id}
         run_id = self.run_id or self._find(message)
         if run_id is None:
             run = self.store.client.create_run(
@@ -74,7 +75,7 @@ class Delivery:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-        conditions = [f"tags.`finetrack.journal` = '{self.journal.id}'"]
+        conditions = [f"tags.`{JOURNAL}` = '{self.journal.id}'"]
         if message["kind"] != "open":
             unfinished = " AND attributes.status != 'FINISHED'" if message["kind"] == "resume" else ""
             conditions.append(f"tags.`finetrack.key` = '{self.journal.head['key']}'{unfinished}")
@@ -129,6 +130,6 @@ def end(store: Store, run_id: str, message: Message) -> None:
         store.client.set_tag(run_id, name, value)
     worst = next(status for status in WORST if status in stages.values())
     time = run.info.end_time if message["adds"] and run.info.end_time else message["time"]
-    if PROCESS in run.data.tags:
-        store.client.delete_tag(run_id, PROCESS)
+    for name in {PROCESS, JOURNAL} & run.data.tags.keys():  # they serve while a stage is at the run
+        store.client.delete_tag(run_id, name)
     store.client.set_terminated(run_id, worst.upper(), end_time=time)

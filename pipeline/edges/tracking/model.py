@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from pipeline.edges.tracking.journal import Message
+from pipeline.edges.tracking.points import on_dataset
 from pipeline.edges.tracking.store import Store
 
 PACKAGES = ("mlflow", "ultralytics", "torch", "torchvision", "opencv-python", "numpy", "pandas")
@@ -79,14 +80,26 @@ def upload(store: Store, run_id: str, message: Message, folder: Path) -> None:
     if logged.model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     values = message["values"].items()
-    metrics = [Metric(key, value, message["time"], 0, model_id=logged.model_id) for key, value in values]
-    client.log_batch(run_id, metrics=metrics)
+    of = {"model_id": logged.model_id} | on_dataset(run)
+    client.log_batch(
+        run_id, metrics=[Metric(name, value, message["time"], 0, **of) for name, value in values]
+    )
+    client.set_logged_model_tags(logged.model_id, _about(logged.model_id, run))
     client.finalize_logged_model(logged.model_id, "READY")
 
 
 def model_name(name: str) -> str:
     """Make a legal name of a model: MLflow takes no `/ : . % " '` in it."""
     return re.sub(r"[/:.%\"']+", "-", name).strip("- ") or "detector"
+
+
+def _about(model_id: str, run: Any) -> dict[str, str]:
+    """What the model's page shows beside numbers: how to use it, who made it."""
+    use = f'mlflow.pyfunc.load_model("models:/{model_id}").predict(["part.jpg"], params={{"conf": 0.25}})'
+    note = f"```python\n{use}\n```\n\nInput: {INPUT}. Output: {OUTPUT}."
+    origin = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
+    known = {name: run.data.tags[name] for name in origin if name in run.data.tags}
+    return known | {"mlflow.note.content": note}
 
 
 def _find(store: Store, identity: str) -> Any:

@@ -13,6 +13,16 @@ MOST = 1000
 """What MLflow takes in one batch."""
 
 
+def on_dataset(run: Any) -> dict[str, str]:
+    """Name the run's dataset as a metric does that belongs to it."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return (
+        {"dataset_name": inputs[-1].dataset.name, "dataset_digest": inputs[-1].dataset.digest}
+        if inputs
+        else {}
+    )
+
+
 class Points:
     """What is known of a run's points: a step of a curve is logged once, the first time.
 
@@ -27,7 +37,7 @@ class Points:
         self._start: int = run.info.start_time
         self._there: set[str] = set(run.data.metrics)
         outputs = run.outputs.model_outputs if run.outputs else []
-        self._model: str | None = outputs[-1].model_id if outputs else None
+        self._result = {"model_id": outputs[-1].model_id} | on_dataset(run) if outputs else {}
         self._known: dict[str, set[tuple[int, int | None]]] = defaultdict(set)
 
     def send(self, messages: Sequence[Message]) -> None:
@@ -46,8 +56,7 @@ class Points:
         for name, value in message["values"].items():
             if mark not in self._points(name):
                 self._known[name].add(mark)
-                model = self._model if step is None else None
-                yield Metric(name, value, time, step or 0, model_id=model)
+                yield Metric(name, value, time, step or 0, **(self._result if step is None else {}))
 
     def _points(self, name: str) -> set[tuple[int, int | None]]:
         """Ask MLflow, once, for the points that it has of a curve."""

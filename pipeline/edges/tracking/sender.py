@@ -14,8 +14,17 @@ from pipeline.edges.tracking.store import Store, is_outage
 
 PAUSES = (0.2, 0.5, 1, 2, 5, 10, 30)
 """Seconds before the next try; the last one again and again."""
+PLAIN = {
+    "Connection refused": "connection refused",
+    "timed out": "no answer in time",
+    "resolve": "its name is not known",
+    "error code 401": "it wants credentials: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    "error code 403": "the credentials do not allow it",
+    "No space left": "no space left on the disk",
+}
+"""What MLflow says in five lines, by a mark in it."""
 TRIES = 3
-"""Failures in a row after which the end of a stage waits no longer."""
+"""Failures at the end of a stage after which it waits no longer."""
 
 
 class Sender:
@@ -28,6 +37,7 @@ class Sender:
         self._failures = 0
         self._reason = ""
         self._closing = False
+        self._ended = False
         self._left = 0
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="finetrack-outbox", daemon=True)
@@ -42,7 +52,7 @@ class Sender:
         """Return the run's id; wait for it no longer than it takes to see that the store is away."""
         with self._change:
             self._change.wait_for(
-                lambda: self._delivery.run_id or self._failures > 1 or self._ended(), patience
+                lambda: self._delivery.run_id or self._failures > 1 or self._ended, patience
             )
         return self._delivery.run_id
 
@@ -55,7 +65,7 @@ class Sender:
         if self._thread.is_alive():
             tell(f"sending the last messages to MLflow at {self._place()} (at most {patience:.0f} s) ...")
             self._thread.join(patience)
-        left = self._left if self._ended() else len(self.journal.pending(limit=10_000))
+        left = self._left if self._ended else len(self.journal.pending(limit=10_000))
         if left:
             tell(
                 f"{left} messages for MLflow at {self._place()} wait in {self.journal.folder.parent}; "
@@ -70,14 +80,15 @@ class Sender:
             self._missed.close()
             self._left = len(self.journal.pending(limit=10_000))
             self.journal.release() if self._left else self.journal.discard()
+            self._ended = True
             self.wake()
 
     def _work(self) -> None:
+        tries = TRIES
         while True:
             pending = self.journal.pending()
-            if pending:
-                if not self._send(pending) and self._closing and self._failures >= TRIES:
-                    return
+            if pending and tries:
+                tries = TRIES if self._send(pending) else tries - self._closing
             elif self._closing:
                 return
             elif next(self._missed, self) is self:
@@ -122,9 +133,6 @@ class Sender:
         with self._change:
             self._change.wait_for(over, timeout=seconds)
 
-    def _ended(self) -> bool:
-        return not self._thread.is_alive()
-
     def _place(self) -> str:
         return str(self._delivery.store.target.uri)
 
@@ -166,4 +174,5 @@ def _what(message: Message) -> str:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    text = " ".join(str(error).split())
+    return next((plain for mark, plain in PLAIN.items() if mark in text), text[:150])

@@ -81,7 +81,7 @@ class Session:
 
         Args:
             name: What a person calls it.
-            digest: SHA-256 of its contents; MLflow shows the first 36 digits of it.
+            digest: SHA-256 of its contents; MLflow shows the first 12 digits of it.
             source: Where it came from, such as a folder relative to the project.
             classes: The class names.
             splits: Facts per split, such as `{"train": {"images": 160, "objects": {"pit": 301}}}`.

@@ -13,6 +13,9 @@ from filelock import FileLock
 from pipeline.edges import files
 from pipeline.edges.tracking.target import Target
 
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Opens MLflow's pages for model training; without it they are those for agents and prompts."""
+
 
 class Store:
     """MLflow at one target. Nothing goes over the network before it is needed."""
@@ -35,7 +38,7 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self.client.create_experiment(name, artifact_location=self._artifacts()))
+                return str(self.client.create_experiment(name, self._artifacts(), tags=KIND))
             except MlflowException as error:
                 found = self.client.get_experiment_by_name(name)
                 if found is None:

@@ -43,23 +43,17 @@ def one_device(device: Any) -> None:
     """
     named = str(device).strip("[]() ").replace("cuda:", "")
     if "," in named:
-        raise Refused(
-            f"finetune.device={device} names several GPUs: one training uses one; sweeps use the others"
-        )
+        raise Refused(f"finetune.device={device} names several GPUs, and one training uses one: name one")
     if named.isdigit() and int(named) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise Refused(
-            f"finetune.device={device} is absent ({count} CUDA devices here): set finetune.device=cpu or null"
+            f"finetune.device={device} is absent ({count} GPUs here): set finetune.device=cpu or null"
         )
 
 
 def _refusal(error: ValueError, device: Any) -> Refused | None:
     if "'device=" in str(error):
-        return Refused(
-            f"finetune.device={device} is absent: set finetune.device=cpu, or null for what there is"
-        )
+        return Refused(f"finetune.device={device} is absent: set finetune.device=cpu, or null")
     if "BatchNorm" in str(error) or "more than 1 value per channel" in str(error):
-        return Refused(
-            "the last batch holds a single tiny image, which BatchNorm cannot use: change finetune.batch"
-        )
+        return Refused("the last batch is one tiny image, which BatchNorm cannot use: change finetune.batch")
     return None

@@ -29,9 +29,7 @@ def read(trainer: Any) -> dict[str, Any]:
         "processor": _processor(trainer.device),
         "threads": torch.get_num_threads(),
         "workers": trainer.train_loader.num_workers,
-        "freeze": [
-            int(name.split(".")[1]) for name in trainer.freeze_layer_names if name.startswith("model.")
-        ],
+        "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name != ALWAYS_FROZEN],
         "parameters": sum(parameter.numel() for parameter in parameters),
         "parameters_learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         "tensors_transferred": "{} of {}".format(*trainer.transferred),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from typing import Final
 
@@ -14,9 +15,11 @@ NOISE: Final = (
     "setting 'requires_grad=True'",
     "Creating new Ultralytics Settings",
     "cache='ram' may produce",
-    "Logging results to",
+    "engine/trainer: ",
+    "albumentations: ",
+    "Overriding model.yaml nc",
 )
-"""A line per frozen tensor, and remarks on what this project has arranged otherwise."""
+"""A line per frozen tensor, all arguments in one line, and remarks on what is arranged otherwise here."""
 
 
 def settle() -> None:
@@ -24,13 +27,17 @@ def settle() -> None:
     scratch = files.project_root() / files.SCRATCH
     os.environ |= {
         "YOLO_CONFIG_DIR": str(scratch / "ultralytics"),
-        "MPLCONFIGDIR": str(scratch / "matplotlib"),
         "YOLO_AUTOINSTALL": "false",  # it would run pip
         "YOLO_OFFLINE": "true",  # no probing for a network, hence no usage events
         "ULTRALYTICS_SAFE_LOAD": "true",  # checkpoints are read with weights_only
         "NO_ALBUMENTATIONS_UPDATE": "1",  # Ultralytics imports that library where it is installed
         "ALBUMENTATIONS_NO_TELEMETRY": "1",
     }
+    for name in ("ultralytics.utils", "ultralytics.nn.tasks"):
+        if module := sys.modules.get(
+            name
+        ):  # somebody imported it before this package: it has read its default
+            module.SAFE_LOAD = True  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", message=".*UntypedStorage|TypedStorage is deprecated", module="torch")
     logging.getLogger("ultralytics").addFilter(_worth_reading)
 

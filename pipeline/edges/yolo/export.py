@@ -19,11 +19,7 @@ PLACES: Final = ("data", "project", "name", "save_dir", "distill_model", "device
 
 
 def checkpoint(
-    model: torch.nn.Module,
-    weights: Mapping[str, torch.Tensor],
-    *,
-    arguments: Mapping[str, Any],
-    rows: Sequence[Row],
+    model: Any, weights: Mapping[str, torch.Tensor], *, arguments: Mapping[str, Any], rows: Sequence[Row]
 ) -> bytes:
     """Write a model as a checkpoint file.
 
@@ -41,8 +37,8 @@ def checkpoint(
         "ema": None,
         "optimizer": None,
         "train_args": kept,
-        "train_metrics": {key: value for key, value in rows[-1].items() if not key.startswith("lr/")},
-        "train_results": {key: [row.get(key) for row in rows] for key in rows[-1]},
+        "train_metrics": {key: rows[-1][key] for key in rows[-1] if key.startswith(("metrics/", "val/"))},
+        "train_results": {key: [row[key] for row in rows] for key in rows[-1] if key != "seconds"},
         "version": __version__,
         "license": "AGPL-3.0 (https://ultralytics.com/license)",
         "docs": "https://docs.ultralytics.com",
@@ -52,18 +48,15 @@ def checkpoint(
     return buffer.getvalue()
 
 
-def _network(
-    model: torch.nn.Module, weights: Mapping[str, torch.Tensor], arguments: dict[str, Any]
-) -> torch.nn.Module:
-    criterion, model.criterion = (
-        getattr(model, "criterion", None),
-        None,
-    )  # training state, and not to be copied
+def _network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[str, Any]) -> Any:
+    criterion, model.criterion = getattr(model, "criterion", None), None  # training state
     network = copy.deepcopy(model).cpu()
     model.criterion = criterion
     if isinstance(network, precision.Bfloat16Model):
         precision.restore(network)
     network.args = arguments
+    network.nc = len(network.names)
+    network.set_head_attr(max_det=arguments["max_det"])
     network.half().load_state_dict(weights)
     for parameter in network.parameters():
         parameter.requires_grad = False

@@ -83,13 +83,9 @@ def _label(image: Path, label: Path, *, classes: int, merged: bool) -> dict[str,
         with Image.open(image) as opened:
             width, height = exif_size(opened)
     except (OSError, ValueError) as error:
-        raise Refused(
-            f"{image} and {label} cannot be trained on ({error}): run prepare and augment again"
-        ) from None
+        raise Refused(f"{image} or {label} cannot be read ({error}): run prepare and augment again") from None
     if len(found) and not merged and found.classes.max() >= classes:
-        raise Refused(
-            f"{label} names class {found.classes.max()}, but there are {classes}: run prepare again"
-        )
+        raise Refused(f"{label} names class {found.classes.max()} of {classes}: run prepare again")
     return {
         "im_file": str(image),
         "shape": (height, width),

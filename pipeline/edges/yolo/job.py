@@ -56,11 +56,9 @@ class Job:
 
 
 class Outcome(NamedTuple):
-    """A finished training: two checkpoint files, the curves, what was really used."""
+    """A finished training: checkpoint files (best, last, epochN), the curves, what was really used."""
 
-    best: bytes
-    last: bytes
-    periodic: dict[str, bytes]
+    weights: dict[str, bytes]
     rows: list[Row]
     best_epoch: int
     effective: dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
@@ -11,12 +12,15 @@ INSTRUCTIONS: Final = ("avx512_bf16", "amx_bf16", "bf16")
 """x86 and ARM names; a processor without them computes bf16 through fp32, slower than fp32 itself."""
 
 
-def on_processor(precision: str) -> str:
-    """Choose fp32 or bf16 for a training on the CPU: bf16 only where the processor has instructions for it."""
-    if precision == "fp32":
-        return "fp32"
-    able = torch.cpu.get_capabilities()
-    return "bf16" if any(able.get(name) for name in INSTRUCTIONS) else "fp32"
+def on_processor(precision: str, able: Mapping[str, object] | None = None) -> str:
+    """Choose fp32 or bf16 for the CPU: bf16 only where the processor has instructions for it.
+
+    Args:
+        precision: auto, fp32 or bf16.
+        able: The processor's capabilities as torch names them; those of this one where None.
+    """
+    able = torch.cpu.get_capabilities() if able is None else able
+    return "bf16" if precision != "fp32" and any(able.get(name) for name in INSTRUCTIONS) else "fp32"
 
 
 def on_cuda(precision: str, amp: bool | str) -> bool | str:
@@ -33,7 +37,7 @@ def on_cuda(precision: str, amp: bool | str) -> bool | str:
 
 
 class Bfloat16Model(DetectionModel):  # type: ignore[misc]
-    """A detection model whose training forward runs in bf16; losses, and decoding in validation, stay fp32."""
+    """A detection model whose training forward runs in bf16; losses and validation stay fp32."""
 
     def _predict_once(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         x = x.contiguous(memory_format=torch.channels_last)

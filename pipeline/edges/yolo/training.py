@@ -10,7 +10,8 @@ import torch
 from pipeline.edges.files import Refused
 from pipeline.edges.yolo import complaints, export, precision, weights
 from pipeline.edges.yolo.job import Base, Job, Outcome, Row
-from pipeline.edges.yolo.trainer import Training, finished, student
+from pipeline.edges.yolo.progress import finished, student
+from pipeline.edges.yolo.trainer import Training
 
 
 def train(
@@ -47,15 +48,19 @@ def build(job: Job) -> Training:
     source = weights.load(job.base.path) if job.base.path else None
     network = weights.architecture(job.base.architecture, source)
     trainer = Training(_arguments(job, network), job)
-    if source is not None:
-        empty = trainer.get_model(cfg=dict(network), verbose=False)
-        trainer.transferred = weights.transferred(source, empty)
-    if source is not None and not trainer.transferred[0]:
-        raise Refused(
-            f"no tensor of {job.base.path} fits {job.base.architecture}: set model.architecture to its own"
-        )
     trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
+    if source is not None:
+        trainer.transferred = weights.transferred(source, trainer.model)
+        _refuse_misfit(job.base, *trainer.transferred)
     return trainer
+
+
+def _refuse_misfit(base: Base, taken: int, tensors: int) -> None:
+    if 2 * taken < tensors:
+        raise Refused(
+            f"only {taken} of {tensors} tensors of model.architecture={base.architecture} can come from "
+            f"{base.path}: set model.architecture to the one of these weights"
+        )
 
 
 def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
@@ -93,20 +98,12 @@ def _outcome(trainer: Training) -> Outcome:
     state = trainer.state
     assert state is not None
     rows: list[Row] = state["rows"]
-    model = student(trainer.model)
-
-    def written(name: str, upto: int) -> bytes:
-        return export.checkpoint(model, state[name], arguments=vars(trainer.args), rows=rows[:upto])
-
     best = int(state["stopper"][1])
-    return Outcome(
-        best=written("best", best),
-        last=written("last", len(rows)),
-        periodic={
-            name: export.checkpoint(model, tensors, arguments=vars(trainer.args), rows=rows)
-            for name, tensors in state["periodic"].items()
-        },
-        rows=rows,
-        best_epoch=best,
-        effective=state["effective"],
-    )
+    lengths = {"best": best, "last": len(rows)}
+    written = {
+        name: export.checkpoint(
+            student(trainer.model), weights, arguments=state["arguments"], rows=rows[: lengths.get(name)]
+        )
+        for name, weights in state["weights"].items()
+    }
+    return Outcome(written, rows, best, state["effective"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from ultralytics.nn.tasks import load_checkpoint, yaml_model_load
+from ultralytics.nn.tasks import guess_model_task, load_checkpoint, yaml_model_load
 from ultralytics.utils import downloads
 
 from pipeline.edges import base_weights, files
@@ -15,6 +14,7 @@ from pipeline.edges.files import Refused
 WAYS_ON: Final = (
     "give model.weights a path, name a folder that holds it in model.folder, or use model=foundation"
 )
+SITE: Final = f"https://github.com/{downloads.GITHUB_ASSETS_REPO}"
 
 
 def resolve(weights: str, *, folder: str | None, sha256: str | None) -> Path:
@@ -38,7 +38,7 @@ def resolve(weights: str, *, folder: str | None, sha256: str | None) -> Path:
     return path
 
 
-def load(path: Path) -> torch.nn.Module:
+def load(path: Path) -> Any:
     """Read a checkpoint as an fp32 model.
 
     Raises:
@@ -55,21 +55,24 @@ def load(path: Path) -> torch.nn.Module:
     return model
 
 
-def architecture(base: str, model: torch.nn.Module | None) -> dict[str, Any]:
-    """Return the network to build: the checkpoint's own, or `base` for random weights and for another task's.
+def architecture(base: str, model: Any) -> dict[str, Any]:
+    """Return the network to build: the checkpoint's own, or `base` for random weights and another task's.
 
     Raises:
         Refused: There is no such model YAML.
     """
-    if model is not None and model.task == "detect":
+    if model is not None and guess_model_task(model.yaml) == "detect":
         return dict(model.yaml)
     try:
         return dict(yaml_model_load(base))
     except (FileNotFoundError, ValueError) as error:
-        raise Refused(f"model.architecture={base} is not known to Ultralytics ({_short(error)})") from None
+        raise Refused(
+            f"model.architecture={base} is no model YAML that can be read ({type(error).__name__}): "
+            "name one of Ultralytics', such as yolo26n.yaml, or give a path"
+        ) from None
 
 
-def transferred(source: torch.nn.Module, target: torch.nn.Module) -> tuple[int, int]:
+def transferred(source: Any, target: Any) -> tuple[int, int]:
     """Count the tensors that `target` has taken over from `source`, and all of them."""
     old, new = source.state_dict(), target.state_dict()
     same = (name in old and old[name].shape == tensor.shape for name, tensor in new.items())
@@ -77,19 +80,16 @@ def transferred(source: torch.nn.Module, target: torch.nn.Module) -> tuple[int, 
 
 
 def _download(weights: str, folder: str | None) -> Path:
-    target = files.scratch("weights") / weights
-    if target.is_file():
-        return target
     if weights not in downloads.GITHUB_ASSETS_NAMES:
         places = f"{weights}{f' and {folder}' if folder else ''} from {files.project_root()}"
         raise Refused(
             f"the base weights are not there ({places}), and Ultralytics has none of that name: {WAYS_ON}"
         )
-    url = f"https://github.com/{downloads.GITHUB_ASSETS_REPO}"
+    target = files.scratch("weights") / weights
+    if target.is_file():
+        return target
     try:
-        if not downloads.is_url(
-            url, check=True
-        ):  # three seconds, where the download itself would wait minutes
+        if not downloads.is_url(SITE, check=True):  # three seconds; the download itself would wait minutes
             raise ConnectionError
         return Path(downloads.attempt_download_asset(target, retry=1))
     except OSError:

@@ -1,0 +1,90 @@
+"""How long a `dvc repro` with nothing to do takes, beside DVC's own time for the same pipeline.
+
+    python benchmarks/noop.py [ROUNDS]
+
+Both sides run in one copy of this project, in turns: `dvc repro` as dvc.yaml says, and as it would be without
+the compose stage. The later stages' outputs are stand-ins, since nothing runs; their dependencies, params and
+code files are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PARTS = (".dvc/config", ".dvcignore", ".gitignore", "conf", "pipeline", "params.yaml", "compose.lock.json")
+FOLDERS = {"data/prepared", "data/augmented", "models/finetuned", "reports/training", "reports/evaluation"}
+
+
+def environment() -> dict[str, str]:
+    """Put this interpreter's programs first on the path, as `make` does."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def build(folder: Path, dvc: dict[str, Any]) -> None:
+    """Copy the project, and let stand-ins take the place of what the stages would compute."""
+    for part in PARTS:
+        (folder / part).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, folder / part)
+    (folder / ".dvc/tmp").mkdir()
+    for place in FOLDERS:
+        (folder / place).mkdir(parents=True)
+        for number in range(100):
+            (folder / place / f"{number}.txt").write_text(f"{place} {number}")
+    for metrics in ("reports/training.json", "reports/metrics.json"):
+        (folder / metrics).write_text("{}")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    write(folder, dvc, compose=True)
+    for command in (["repro", "--quiet", "compose"], ["commit", "--quiet", "--force"]):
+        subprocess.run(["dvc", *command], cwd=folder, env=environment(), check=True)
+
+
+def write(folder: Path, dvc: dict[str, Any], *, compose: bool) -> None:
+    """Write dvc.yaml with the compose stage or without it."""
+    stages = {name: stage for name, stage in dvc["stages"].items() if compose or name != "compose"}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+
+
+def repro(folder: Path) -> float:
+    """Return the seconds of one `dvc repro`."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        ["dvc", "repro"], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - start
+    if done.returncode or "python -m pipeline prepare" in done.stdout:
+        sys.exit(f"this was no run with nothing to do:\n{done.stdout}{done.stderr}")
+    return seconds
+
+
+def measure(rounds: int) -> dict[bool, list[float]]:
+    """Time both sides in turns, so that a busy machine is busy for both."""
+    dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        build(folder, dvc)
+        for number in range(rounds + 1):
+            for compose in (False, True):
+                write(folder, dvc, compose=compose)
+                took = repro(folder)
+                if number:  # the first round fills caches
+                    seconds[compose].append(took)
+    return seconds
+
+
+if __name__ == "__main__":
+    found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+    ours, bare = statistics.median(found[True]), statistics.median(found[False])
+    print(f"dvc repro, nothing to do: {ours:.3f} s; without compose: {bare:.3f} s; ratio {ours / bare:.2f}")
+    print(f"fastest: {min(found[True]):.3f} s and {min(found[False]):.3f} s")

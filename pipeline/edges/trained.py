@@ -1,0 +1,64 @@
+"""What a training leaves behind: models/finetuned, reports/training and reports/training.json."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.core import layout
+from pipeline.edges import files, plots
+
+VAL = ("mAP50", "mAP50-95", "precision", "recall")
+
+
+def write_weights(weights: Mapping[str, bytes], run: Mapping[str, Any]) -> None:
+    """Write models/finetuned in one piece: the checkpoint files, and run.json.
+
+    Args:
+        weights: Contents by name: best, last, and epochN where asked for.
+        run: What `evaluate` has to know.
+    """
+    with files.folder_in_one_piece(layout.FINETUNED) as folder:
+        for name, contents in weights.items():
+            files.write(folder / f"{name}.pt", contents)
+        hashes = {name: hashlib.sha256(contents).hexdigest() for name, contents in weights.items()}
+        files.write(folder / "run.json", _json({**run, "sha256": hashes}))
+
+
+def write_curves(rows: Sequence[Mapping[str, float]]) -> None:
+    """Write reports/training in one piece: a row per epoch, and the same as a picture."""
+    with files.folder_in_one_piece(layout.TRAINING_PLOTS) as folder:
+        files.write(folder / "epochs.csv", _csv(rows))
+        plots.training_curves(folder / "epochs.csv", folder / "curves.png")
+
+
+def write_report(report: Mapping[str, Any]) -> None:
+    """Write reports/training.json, which `dvc metrics` and `dvc exp show` read."""
+    files.write(layout.TRAINING_METRICS, _json(report))
+
+
+def val_figures(row: Mapping[str, float]) -> dict[str, float]:
+    """Return the val figures of an epoch under their short names."""
+    return {name: row[f"metrics/{name}"] for name in VAL}
+
+
+def example(folder: Path) -> Path:
+    """Return the first image of a folder."""
+    return min(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _csv(rows: Sequence[Mapping[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.7g}" for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,173 @@
+"""`python -m pipeline.sweep -m KEY=A,B ...`: a Hydra multirun whose jobs are DVC experiments.
+
+What DVC has computed before is restored, so that the same command again runs only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from pipeline import compose
+from pipeline.config import parse
+from pipeline.core import jobs
+from pipeline.core.jobs import Job
+from pipeline.edges import experiments, files, tracking
+from pipeline.edges.files import Refused
+
+CONF = Path(__file__).parents[1] / "conf"
+PARENT = "FINETRACK_PARENT_RUN"
+ASKING = {"-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--info"}
+
+
+def main(arguments: list[str]) -> int:
+    """Run a sweep.
+
+    Returns:
+        0 done, 1 refused or with failed jobs, 130 interrupted, 143 terminated.
+    """
+    if ASKING & set(arguments):
+        job()
+        return 0
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _sweep([word for word in arguments if word not in {"-m", "--multirun"}])
+    except Refused as error:
+        print(f"sweep: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print("sweep: stopped; the same command again runs what is missing", file=sys.stderr)
+        return 143 if isinstance(stop, Terminated) else 130
+    return 0
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, on the same way out as Ctrl-C."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _sweep(overrides: Sequence[str]) -> None:
+    experiments.require_commit()
+    missed = experiments.untracked("conf", "pipeline", "dvc.yaml", "params.yaml")
+    if missed:
+        print(
+            f"sweep: experiments run on what git tracks; run `git add` for these, or they miss them: {missed}"
+        )
+    stamp = time.strftime("%m%d-%H%M%S")
+    folder = files.scratch("sweeps", stamp)
+    sys.argv = [sys.argv[0], "--multirun", *overrides, f"hydra.sweep.dir={folder}"]
+    with tracking.parent(
+        _target(overrides), name=f"sweep {' '.join(overrides)}", tags=_tags(overrides)
+    ) as session:
+        os.environ[PARENT] = session.run_id or ""
+        try:
+            job()
+        finally:
+            done = _done(folder)
+            _log(session, done)
+        _conclude(done)
+
+
+@hydra.main(config_path=str(CONF), config_name="config", version_base=None)
+def job(found: DictConfig) -> float:
+    """Run one job, and give its val mAP50-95 to Hydra's sweeper; a failed job's is no number."""
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    number, overrides = int(hydra_config.job.num), tuple(hydra_config.overrides.task)
+    name = f"sweep-{Path(hydra_config.sweep.dir).name}-{number}"
+    print(f"job {number}: {' '.join(overrides)}", flush=True)
+    start = time.monotonic()
+    try:
+        parse(OmegaConf.to_container(found, resolve=True))  # type: ignore[arg-type]
+        result = _run(number, overrides, name, folder)
+    except Refused as error:
+        result = Job(number, overrides, name, "failed", reason=str(error))
+    result = Job(**{**asdict(result), "seconds": round(time.monotonic() - start, 1)})
+    files.write(folder / "job.json", json.dumps(asdict(result)))
+    print(f"job {number}: {result.status}{_outcome(result)}", flush=True)
+    return float("nan") if result.score is None else result.score
+
+
+def _run(number: int, overrides: tuple[str, ...], name: str, folder: Path) -> Job:
+    reason = experiments.run(
+        name,
+        overrides,
+        log=folder / "output.log",
+        environment={PARENT: os.environ.get(PARENT, "")},
+        tell=lambda line: print(f"job {number}: {line}", flush=True),
+    )
+    revision = experiments.commit(name)
+    if reason or revision is None:
+        raise Refused(reason or f"DVC made no experiment of it ({folder / 'output.log'})")
+    score = float(experiments.training(revision)["val"]["mAP50-95"])
+    run_id = experiments.made_by(revision)
+    status = "restored" if (folder / "output.log").read_text().count("Stage 'finetune' ") else "trained"
+    return Job(number, overrides, name, status, score, run_id)
+
+
+def _outcome(result: Job) -> str:
+    return f", {result.reason}" if result.score is None else f", val mAP50-95 {result.score:.4f}"
+
+
+def _target(overrides: Sequence[str]) -> tracking.Target:
+    settings = compose.preview(overrides)["tracking"]
+    return tracking.Target(settings["uri"], settings["experiment"], settings["timeout"])
+
+
+def _tags(overrides: Sequence[str]) -> dict[str, Any]:
+    return {"finetrack.sweep": shlex.join(["python", "-m", "pipeline.sweep", "-m", *overrides])}
+
+
+def _done(folder: Path) -> list[Job]:
+    found = [json.loads(path.read_text()) for path in folder.glob("*/job.json")]
+    return sorted(
+        (Job(**{**row, "overrides": tuple(row["overrides"])}) for row in found), key=lambda row: row.number
+    )
+
+
+def _log(session: tracking.Session, done: Sequence[Job]) -> None:
+    """Give the parent run the table of jobs, their scores as a curve, and the best."""
+    if not done:
+        return
+    session.table([{**asdict(row), "overrides": " ".join(row.overrides)} for row in done], "jobs.json")
+    for row in done:
+        session.metrics({"val/mAP50-95": row.score}, step=row.number)
+    session.metrics({"jobs": len(done), "failed": len(jobs.failed(done))})
+    best = jobs.best(done)
+    if best:
+        session.metrics({"best/val/mAP50-95": best.score})
+        session.tags({"finetrack.best": best.experiment, "finetrack.best.run": best.run_id})
+        session.params({"best": dict(word.split("=", 1) for word in best.overrides)})
+
+
+def _conclude(done: Sequence[Job]) -> None:
+    """Print the table, and how to go on; end the parent run as FAILED where a job failed."""
+    print(f"\n{jobs.table(done)}\n")
+    best = jobs.best(done)
+    if best:
+        print(f"best: take it into the workspace with `dvc exp apply {best.experiment}`")
+    lost = jobs.failed(done)
+    if lost:
+        raise Refused(
+            f"{len(lost)} of {len(done)} jobs failed: the same command again runs only what is missing"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""Projects as a user has them: a git repository with a commit, the virtual environment first on the path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "conf", "pipeline", "dvc.yaml")
+
+TINY = '''"""Stages that take a moment, to watch DVC and Hydra at work; what they call is theirs alone."""
+import json, os, pathlib, sys, time, yaml
+stage, params = sys.argv[1], yaml.safe_load(open("params.yaml"))
+root = pathlib.Path(os.environ["DVC_ROOT"])
+with open(root / ".finetrack/ran", "a") as ran:
+    print(stage, file=ran)
+if stage == "finetune":
+    lr0, seed = params["finetune"]["lr0"], params["seed"]
+    if lr0 > 0.5:
+        sys.exit("finetune: finetune.lr0 lets the loss explode")
+    if seed == 99:
+        (root / ".finetrack/waiting").write_text(str(os.getpid()))
+        time.sleep(600)
+    pathlib.Path("reports").mkdir(exist_ok=True)
+    pathlib.Path("reports/training.json").write_text(json.dumps({"val": {"mAP50-95": lr0 * 10}}))
+    pathlib.Path("models/finetuned").mkdir(parents=True)
+    run = {"run_id": f"run-{lr0}", "parent": os.environ.get("FINETRACK_PARENT_RUN")}
+    pathlib.Path("models/finetuned/run.json").write_text(json.dumps(run))
+else:
+    pathlib.Path("data/prepared").mkdir(parents=True)
+    pathlib.Path("data/prepared/facts.json").write_text(json.dumps(params["data"]))
+'''
+TINY_STAGES = {
+    "prepare": {
+        "cmd": "python tiny.py prepare",
+        "params": ["seed", "data", {"compose.lock.json": ["source"]}],
+        "outs": ["data/prepared"],
+    },
+    "finetune": {
+        "cmd": "python tiny.py finetune",
+        "deps": ["data/prepared"],
+        "params": ["seed", "finetune", {"compose.lock.json": ["weights"]}],
+        "outs": ["models/finetuned"],
+        "metrics": [{"reports/training.json": {"cache": False}}],
+    },
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's folder, and commands in it."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing of this machine's user, nothing outside the folder."""
+        home = self.folder / ".finetrack"
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "FINETRACK_"))}
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_SITE_CACHE_DIR": str(home / "dvc/site"),
+            "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc/global"),
+            "DVC_SYSTEM_CONFIG_DIR": str(home / "dvc/system"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+            **{
+                f"GIT_{role}_{what}": "tests@example.org"
+                for role in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")
+            },
+        }
+
+    def run(self, command: str, *, fails: bool = False) -> str:
+        """Run a command line as a user would, and return all it wrote."""
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+        output = done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, f"$ {command} -> {done.returncode}\n{output}"
+        assert "Traceback" not in output, output
+        return output
+
+    def params(self) -> dict:
+        """Read params.yaml."""
+        return yaml.safe_load((self.folder / "params.yaml").read_text())
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Change a text in a file."""
+        path = self.folder / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    def commit(self) -> None:
+        """Commit everything."""
+        self.run("git add -A && git commit -qm step")
+
+    def status(self) -> list[str]:
+        """Return git's list of changed and untracked files."""
+        return self.run("git status --porcelain").splitlines()
+
+    def ran(self) -> list[str]:
+        """Return the tiny stages that ran since the last call."""
+        log = self.folder / ".finetrack/ran"
+        words = log.read_text().split() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return words
+
+
+def create(folder: Path) -> Project:
+    """Copy the project as it is, with one commit."""
+    for part in PARTS:
+        source, target = ROOT / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, target, **({"ignore": shutil.ignore_patterns("__pycache__")} if source.is_dir() else {}))
+    project = Project(folder)
+    project.run("git init -q")
+    return project
+
+
+@pytest.fixture
+def tiny(tiny_template, tmp_path) -> Project:
+    """The real compose, conf/ and DVC settings before stages that take a moment; reproduced and committed."""
+    shutil.copytree(tiny_template.folder, tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_template(tmp_path_factory) -> Project:
+    """Reproduced once for all tests: each works in a copy."""
+    folder = tmp_path_factory.mktemp("tiny")
+    project = create(folder)
+    real = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    stages = {"stages": {"compose": real["compose"], **TINY_STAGES}}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False))
+    (folder / "tiny.py").write_text(TINY)
+    (folder / "weights.pt").write_bytes(b"weights")
+    (folder / "conf/model/foundation.yaml").write_text(
+        "name: tiny\narchitecture: yolo26n.yaml\nweights: weights.pt\nsha256: null\nfolder: null\n"
+    )
+    project.run("dvc repro")
+    project.commit()
+    project.ran()
+    return project

@@ -1,0 +1,117 @@
+"""The commands that README.md shows, typed as they stand there, in a fresh copy of the project.
+
+The copy's default is the smoke experiment (tiny images, two epochs), so that each command takes seconds;
+nothing else is changed. One test types them one after the other, as a reader would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests import builders
+from tests.e2e.conftest import ROOT, Project, create
+
+README = (ROOT / "README.md").read_text("utf-8")
+NAMES = ["disc", "square", "bar"]
+TYPED_ELSEWHERE = {
+    "make ui": "runs until it is stopped: test_the_ui_shows_the_runs",
+    "make test": "is this run",
+    "source .venv/bin/activate": "is what the fixture's PATH does",
+}
+
+
+def commands() -> list[str]:
+    """Return the lines of README's indented blocks, without their comments."""
+    lines = re.findall(r"^    (\S.*)$", README, re.MULTILINE)
+    return [line.split("  #")[0].strip() for line in lines]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory) -> Project:
+    """A copy of the project, with its .venv, whose default is the smoke experiment."""
+    project = create(tmp_path_factory.mktemp("reader") / "finetrack")
+    for part in ("Makefile", "requirements.lock", "pyproject.toml", "models/foundation"):
+        (project.folder / part).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / part).is_dir() else shutil.copy2)(ROOT / part, project.folder / part)
+    venv = ROOT / ".venv"
+    if not (venv / ".installed").exists():
+        pytest.skip("the README's commands need the .venv that make creates")
+    (project.folder / ".venv").symlink_to(venv)
+    os.utime(project.folder / "requirements.lock", (0, 0))  # it is installed already
+    project.edit("conf/config.yaml", "- optional experiment: null", "- experiment: smoke")
+    project.commit()
+    return project
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    """Return a small YOLO dataset somewhere else on the disk."""
+    folder = tmp_path_factory.mktemp("mine")
+    builders.prepared_dataset(folder, images={"train": 16, "val": 4, "test": 4}, classes=NAMES, pixels=64)
+    (folder / "manifest.json").unlink()
+    splits = "".join(f"{split}: images/{split}\n" for split in ("train", "val", "test"))
+    (folder / "data.yaml").write_text(f"{splits}names: {NAMES}\n")
+    return folder
+
+
+@pytest.mark.timeout(900)
+def test_every_command_does_what_the_readme_says(reader, dataset):
+    typed = [command for command in commands() if command not in TYPED_ELSEWHERE]
+    assert typed, "README.md shows no commands"
+    for command in typed:
+        reader.run(command.replace("/path/to/dataset", str(dataset)))
+    metrics = json.loads((reader.folder / "reports/metrics.json").read_text())
+    assert 0 <= metrics["test"]["mAP50-95"] <= 1
+
+
+def test_the_three_lines_work_on_a_dataset_of_ones_own(reader, dataset):
+    """Whatever was typed before: the data of the reader ends up prepared, and the model knows its classes."""
+    reader.run(f"dvc exp run -S data=yolo -S data.source={dataset}")
+    manifest = json.loads((reader.folder / "data/prepared/manifest.json").read_text())
+    names = json.loads((reader.folder / "models/finetuned/run.json").read_text())["names"]
+    assert manifest["names"] == names == NAMES
+
+
+def test_the_ui_shows_the_runs(reader):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ui = subprocess.Popen(
+        ["make", "ui", f"PORT={port}"],
+        cwd=reader.folder,
+        env=reader.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert "MLflow" in _page(f"http://127.0.0.1:{port}/")
+    finally:
+        os.killpg(ui.pid, 15)
+        ui.wait(30)
+
+
+def test_what_the_readme_links_to_is_there():
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def _page(url: str) -> str:
+    for _ in range(120):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as page:
+                return page.read().decode()
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer")

@@ -1,0 +1,118 @@
+"""A sweep as a user types it: each job a DVC experiment, all runs under one parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+SWEEP = "python -m pipeline.sweep -m"
+
+
+def parents(project) -> list[Run]:
+    """Return the parent runs, the newest first."""
+    client = MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
+    (experiment,) = (found for found in client.search_experiments() if found.name == "finetrack")
+    return client.search_runs([experiment.experiment_id])
+
+
+def rows(output: str) -> list[list[str]]:
+    """Return the table's rows: job, score, status, experiment, overrides."""
+    table = output.partition("val mAP50-95  status")[2].partition("\n\n")[0]
+    return [line.split(maxsplit=4) for line in table.splitlines()[1:]]
+
+
+@pytest.fixture
+def running(tiny):
+    """Start a sweep whose job waits, and wait until it does."""
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.sweep", "-m", "seed=99,1"],
+        cwd=tiny.folder,
+        env=tiny.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    waiting = tiny.folder / ".finetrack/waiting"
+    deadline = time.monotonic() + 120
+    while not waiting.exists() and sweep.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    stage = int(waiting.read_text())
+    yield sweep, stage
+    sweep.kill()
+    sweep.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(os.getpgid(stage), signal.SIGKILL)
+
+
+def test_a_sweep_runs_each_combination_and_names_the_best(tiny):
+    output = tiny.run(f"{SWEEP} finetune.lr0=0.01,0.02 seed=1")
+    assert tiny.ran() == ["prepare", "finetune", "finetune"]  # prepared once: the second job restores it
+    best, other = rows(output)
+    assert [best[:3], other[:3]] == [["1", "0.2000", "trained"], ["0", "0.1000", "trained"]]
+    assert f"dvc exp apply {best[3]}" in output
+    assert tiny.status() == []
+    assert not (tiny.folder / "multirun").exists()
+    assert not (tiny.folder / "outputs").exists()
+
+    (parent,) = parents(tiny)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["best/val/mAP50-95"] == pytest.approx(0.2)
+    assert parent.data.tags["finetrack.best"] == best[3]
+    tiny.run(f"dvc exp apply {best[3]}")
+    run = tiny.folder / "models/finetuned/run.json"
+    assert f'"parent": "{parent.info.run_id}"' in run.read_text()
+
+
+def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_missing(tiny):
+    command = f"{SWEEP} finetune.lr0=0.9,0.01,7"
+    output = tiny.run(command, fails=True)
+    assert tiny.ran() == ["finetune", "finetune"]  # the third was refused before it started
+    good, exploded, refused = rows(output)
+    assert good[:3] == ["1", "0.1000", "trained"]
+    assert "finetune.lr0 lets the loss explode" in exploded[4]
+    assert "finetune.lr0=7 is not allowed" in refused[4]
+    assert "2 of 3 jobs failed" in output
+    assert parents(tiny)[0].info.status == "FAILED"
+
+    output = tiny.run(command, fails=True)
+    assert tiny.ran() == ["finetune"]
+    assert rows(output)[0][:3] == ["1", "0.1000", "restored"]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_leaves_no_process_and_a_killed_run(tiny, running, sign):
+    sweep, stage = running
+    sweep.send_signal(sign)
+    assert sweep.wait(60) == 128 + sign
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage, 0)
+    assert [run.info.status for run in parents(tiny)] == ["KILLED"]
+    assert tiny.status() == []
+
+
+def test_mistakes_are_one_sentence(tiny):
+    for overrides, sentence in {
+        "finetun.lr0=1,2": "sweep: the command: Could not override 'finetun.lr0'",
+        "finetune=ful,head": "sweep: conf/: there is no finetune/ful: choose one of full, gradual",
+    }.items():
+        assert sentence in tiny.run(f"{SWEEP} {overrides}", fails=True)
+    assert tiny.ran() == []
+
+
+def test_without_a_commit_it_says_so(tiny):
+    tiny.run("rm -rf .git && git init -q")
+    assert "sweep: a sweep needs a git commit to start from" in tiny.run(f"{SWEEP} seed=1,2", fails=True)
+
+
+def test_untracked_files_are_named(tiny):
+    Path(tiny.folder / "conf/model/mine.yaml").write_text("{}")
+    output = tiny.run(f"{SWEEP} finetune.lr0=0.9", fails=True)
+    assert "conf/model/mine.yaml" in output.splitlines()[0]

@@ -1,0 +1,92 @@
+"""Pictures of evaluations and trainings: drawn without a warning, however many classes and epochs."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from pipeline.core.matching import Detections, Objects
+from pipeline.core.outcomes import judge
+from pipeline.edges import comparison, plots
+
+X = np.linspace(0, 1, 11)
+
+
+def drawn(path):
+    """Return the picture's extent and how many colours it has."""
+    with Image.open(path) as image:
+        return image.size, len(image.convert("RGB").getcolors(1 << 24))
+
+
+def curves(count):
+    lines = {f"class {index}": X ** (index + 1) for index in range(count)}
+    return plots.Curves(X, lines, X, {"class 0": "AP50 0.500", "mean": "mAP50 0.500"})
+
+
+@pytest.mark.parametrize("count", [1, 4, 8, 9, 80])
+def test_curves_of_any_number_of_classes(tmp_path, count):
+    plots.precision_recall(curves(count), tmp_path / "pr.png")
+    plots.f1_confidence(curves(count), tmp_path / "f1.png", threshold=0.25)
+    for name in ("pr.png", "f1.png"):
+        extent, colours = drawn(tmp_path / name)
+        assert extent == (1118, 702)
+        assert colours > 50
+
+
+@pytest.mark.parametrize("count", [1, 4, 45])
+def test_confusion_of_any_number_of_classes(tmp_path, count):
+    matrix = np.eye(count + 1, dtype=np.int64) * 7
+    names = [f"a long class name {index}" for index in range(count)] + ["background"]
+    plots.confusion(matrix, names, tmp_path / "confusion.png", title="Confusion")
+    extent, _ = drawn(tmp_path / "confusion.png")
+    assert 500 < extent[0] <= 2000
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_training_curves_of_any_number_of_epochs_with_blanks(tmp_path, epochs):
+    rows = [
+        f"{epoch},{1 / epoch},{2 / epoch},0.001,{'' if epoch == 2 else 0.5}" for epoch in range(1, epochs + 1)
+    ]
+    text = "\n".join(["epoch,train/box_loss,val/box_loss,lr/weight,metrics/mAP50-95", *rows])
+    (tmp_path / "epochs.csv").write_text(text)
+    plots.training_curves(tmp_path / "epochs.csv", tmp_path / "curves.png")
+    assert drawn(tmp_path / "curves.png")[0] == (1638, 403)  # three panels: mAP, loss, learning rate
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    for name in ("one.png", "two.png"):
+        plots.precision_recall(curves(3), tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_each_error_is_drawn_in_its_colour_and_nothing_else_is():
+    truth = Objects(
+        np.array([[10, 40, 30, 60], [40, 10, 60, 30], [70, 70, 90, 90]], float), np.array([0, 0, 1])
+    )
+    found = Detections(
+        np.array([[10, 40, 30, 60], [40, 10, 60, 30], [5, 75, 25, 95]], float),
+        np.full(3, 0.9),
+        np.array([0, 1, 0]),
+    )
+    sheet = comparison.compare(
+        np.full((100, 100, 3), 128, np.uint8), judge(truth, found, 0.5), ["a", "b"], title="x" * 200
+    )
+    there = {colour for _, colour in sheet.getcolors(1 << 24)}
+    colours = {reason: ImageColor.getrgb(colour) in there for reason, colour in comparison.COLOURS.items()}
+    assert [colours[reason] for reason in ("right", "missed", "wrong class", "loose box")] == [True] * 3 + [
+        False
+    ]
+    assert sheet.width == 2 * comparison.SIDE + 3 * comparison.MARGIN
+
+
+@pytest.mark.parametrize("extent", [(10, 400), (400, 10), (1, 1), (3000, 2000)])
+def test_images_of_any_shape_and_boxes_at_their_edges(extent):
+    width, height = extent
+    boxes = np.array([[0, 0, width, height], [width - 1, height - 1, width, height]], float)
+    outcome = judge(
+        Objects(boxes, np.array([0, 0])), Detections(boxes[:1], np.array([0.9]), np.array([0])), 0.5
+    )
+    image = np.zeros((height, width, 3), np.uint8)
+    sheet = comparison.compare(
+        image, outcome, ["a name that is much longer than the image is wide"], title="edge"
+    )
+    assert sheet.width >= comparison.NARROWEST

@@ -1,0 +1,191 @@
+"""Pascal VOC with known answers, the hard cases that supervision gives up on or passes over among them."""
+
+import numpy as np
+import pytest
+import supervision
+
+from pipeline.core.refusal import Refused
+from pipeline.edges.datasets import read
+from tests import sources
+from tests.sources import picture
+
+
+def write(folder, files, **stated):
+    """Write NAME.xml and NAME.jpg for each entry."""
+    for name, objects in files.items():
+        picture(folder / "JPEGImages" / f"{name}.jpg")
+        sources.voc(folder / "Annotations" / f"{name}.xml", objects, **stated)
+    return folder
+
+
+def sets(folder, **lists):
+    (folder / "ImageSets/Main").mkdir(parents=True)
+    for split, names in lists.items():
+        (folder / f"ImageSets/Main/{split}.txt").write_text("".join(f"{name}\n" for name in names))
+
+
+def found(source):
+    return {
+        image.path.stem: [
+            (source.names[c], *b) for c, b in zip(image.raw.classes, image.raw.boxes.tolist(), strict=True)
+        ]
+        for image in source.images
+    }
+
+
+def test_pixels_count_from_one_and_classes_are_sorted_by_name(tmp_path):
+    write(tmp_path, {"x": [("dog", (1, 1, 96, 80)), ("cat", (11, 21, 50.5, 60))], "y": []})
+    source = read("voc", tmp_path)
+    assert source.names == ("cat", "dog")
+    assert found(source) == {"x": [("dog", 0, 0, 96, 80), ("cat", 10, 20, 50.5, 60)], "y": []}
+    assert source.images[0].size == (96, 80)
+    assert source.images[0].source == "JPEGImages/x.jpg"
+    assert [image.split for image in source.images] == [None, None]
+
+
+def test_a_minimum_of_zero_is_the_edge(tmp_path):
+    write(tmp_path, {"x": [("cat", (0, 0, 10, 10))]})
+    assert found(read("voc", tmp_path)) == {"x": [("cat", 0, 0, 10, 10)]}
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        (("cat", (30, 20, 30, 40)), "object 2: no area: 30 20 30 40"),
+        (("cat", (30, 20, 50, 20)), "object 2: no area"),
+        (("", (30, 20, 50, 40)), "object 2: no name"),
+        (("cat", ("x", 20, 50, 40)), "object 2: no bndbox of four numbers"),
+        (("cat", ("1e300", 20, 50, 40)), "object 2: no bndbox of four numbers"),
+        (("cat", ("nan", 20, 50, 40)), "object 2: no bndbox of four numbers"),
+        (("cat", ("", 20, 50, 40)), "object 2: no bndbox of four numbers"),
+    ],
+)
+def test_an_object_that_cannot_be_read_is_named_and_the_others_stay(tmp_path, item, reason):
+    write(tmp_path, {"x": [("cat", (11, 21, 50, 60)), item, ("dog", (2, 3, 4, 6))]})
+    source = read("voc", tmp_path)
+    assert found(source) == {"x": [("cat", 10, 20, 50, 60), ("dog", 1, 2, 4, 6)]}
+    assert source.images[0].raw.marks == ("object 1", "object 3")
+    [note] = source.images[0].notes
+    assert note.dropped
+    assert note.reason.startswith(reason)
+
+
+def test_reversed_corners_are_exchanged_and_named(tmp_path):
+    write(tmp_path, {"x": [("cat", (50, 60, 11, 21))]})
+    source = read("voc", tmp_path)
+    assert found(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    [note] = source.images[0].notes
+    assert (note.dropped, note.reason) == (False, "object 1: corners in the wrong order: 50 60 11 21")
+
+
+def test_parts_of_an_object_and_outlines_are_left_aside(tmp_path):
+    write(tmp_path, {"x": [("cat", (11, 21, 50, 60))]})
+    file = tmp_path / "Annotations/x.xml"
+    inside = (
+        "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></part>"
+        "<polygon><x1>1</x1><y1>1</y1><x2>9</x2><y2>9</y2><x3>1</x3><y3>9</y3></polygon></object>"
+    )
+    file.write_text(file.read_text().replace("</object>", inside))
+    assert found(read("voc", tmp_path)) == {"x": [("cat", 10, 20, 50, 60)]}
+
+
+def test_lists_are_a_split_and_the_held_out_one_wins(tmp_path):
+    write(tmp_path, {name: [("cat", (11, 21, 50, 60))] for name in "abcd"})
+    sets(tmp_path, train=["a", "b"], val=["c"], test=["b  1"], trainval=["a", "b", "c"])
+    source = read("voc", tmp_path)
+    assert [image.split for image in source.images] == ["train", "test", "val", None]
+    assert source.remarks == (
+        "ImageSets lists 1 images in more than one split: each is kept in the held-out one",
+    )
+
+
+def test_a_file_named_otherwise_than_its_image_goes_by_what_it_states(tmp_path):
+    write(tmp_path, {"x": [("cat", (11, 21, 50, 60))]}, image="renamed.jpg")
+    (tmp_path / "JPEGImages/x.jpg").rename(tmp_path / "JPEGImages/renamed.jpg")
+    assert found(read("voc", tmp_path)) == {"renamed": [("cat", 10, 20, 50, 60)]}
+
+
+def test_a_name_left_behind_in_the_file_does_not_swap_images(tmp_path):
+    write(tmp_path, {"x": [("cat", (11, 21, 50, 60))]}, image="y.jpg")
+    write(tmp_path, {"y": [("dog", (2, 3, 4, 6))]}, image="x.jpg")
+    assert found(read("voc", tmp_path)) == {"x": [("cat", 10, 20, 50, 60)], "y": [("dog", 1, 2, 4, 6)]}
+
+
+def test_image_without_annotation_and_annotation_without_image_are_named(tmp_path):
+    write(tmp_path, {"x": [("cat", (11, 21, 50, 60))], "lone": []})
+    (tmp_path / "JPEGImages/lone.jpg").unlink()
+    picture(tmp_path / "JPEGImages/bare.jpg")
+    picture(tmp_path / "JPEGImages/x.png")
+    assert read("voc", tmp_path).defects == (
+        ("Annotations/lone.xml", "quarantined", "an annotation without an image"),
+        ("JPEGImages/bare.jpg", "quarantined", "an image without an annotation"),
+        ("JPEGImages/x.png", "quarantined", "an image without an annotation"),
+    )
+
+
+BOMB = """<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
+<annotation><filename>x.jpg</filename><object><name>&b;</name></object></annotation>"""
+EXTERNAL = """<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>
+<annotation><filename>&a;</filename></annotation>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BOMB, "its annotation x.xml declares XML entities, which can be used to attack a reader"),
+        (EXTERNAL, "its annotation x.xml declares XML entities"),
+        ("<annotation><object>", "its annotation x.xml is no XML"),
+        ("", "its annotation x.xml is no XML"),
+    ],
+)
+def test_xml_that_is_broken_or_an_attack_costs_that_image_alone(tmp_path, text, reason):
+    write(tmp_path, {"x": [], "y": [("cat", (11, 21, 50, 60))]})
+    (tmp_path / "Annotations/x.xml").write_text(text)
+    source = read("voc", tmp_path)
+    assert source.images[0].fault.startswith(reason)
+    assert source.images[1].fault == ""
+    assert source.names == ("cat",)
+
+
+@pytest.mark.parametrize("size", [("", ""), (0, 0), ("x", 80)])
+def test_a_size_that_says_nothing_is_none(tmp_path, size):
+    write(tmp_path, {"x": [("cat", (11, 21, 50, 60))]}, size=size)
+    assert read("voc", tmp_path).images[0].size is None
+
+
+def test_one_folder_further_down_and_roboflow_s_folders_by_split(tmp_path):
+    write(tmp_path / "outer/VOC2012", {"x": [("cat", (11, 21, 50, 60))]})
+    assert read("voc", tmp_path / "outer").images[0].source == "VOC2012/JPEGImages/x.jpg"
+    for part in ("train", "valid"):
+        picture(tmp_path / f"rf/{part}/x.jpg")
+        sources.voc(tmp_path / f"rf/{part}/x.xml", [("cat", (11, 21, 50, 60))])
+    source = read("voc", tmp_path / "rf")
+    assert {image.source: image.split for image in source.images} == {
+        "train/x.jpg": "train",
+        "valid/x.jpg": "val",
+    }
+
+
+def test_none_or_several_datasets_are_refused(tmp_path):
+    with pytest.raises(Refused, match="no VOC annotations in"):
+        read("voc", tmp_path)
+    for name in ("VOC2007", "VOC2012"):
+        write(tmp_path / name, {"x": []})
+    with pytest.raises(Refused, match=r"several VOC datasets: set data.source to one of them"):
+        read("voc", tmp_path)
+
+
+def test_on_sound_data_supervision_s_own_loader_agrees(tmp_path):
+    rng = np.random.default_rng(0)
+    boxes = [[1 + rng.uniform(0, 40, 2), 50 + rng.uniform(0, 30, 2)] for _ in range(8)]
+    objects = [("ab"[number % 2], np.concatenate(box).tolist()) for number, box in enumerate(boxes)]
+    write(tmp_path, {"x": objects[:5], "y": objects[5:]})
+    theirs = supervision.DetectionDataset.from_pascal_voc(
+        str(tmp_path / "JPEGImages"), str(tmp_path / "Annotations")
+    )
+    source = read("voc", tmp_path)
+    for image in source.images:
+        expected = theirs.annotations[str(image.path)]
+        np.testing.assert_array_equal(image.raw.boxes, expected.xyxy.astype(float))
+        named = [theirs.classes[index] for index in expected.class_id]
+        assert [source.names[index] for index in image.raw.classes] == named

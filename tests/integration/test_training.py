@@ -1,0 +1,218 @@
+"""Trainings on a CPU: what comes out, what is used, what is left alone, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests import trainings
+from ultralytics import YOLO
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils import DEFAULT_CFG, SETTINGS
+
+from pipeline.core.unfreezing import Schedule
+from pipeline.edges.files import Refused
+from pipeline.edges.yolo import checkpoints, precision, training
+
+
+def _contents(folder):
+    return {
+        path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_a_training_learns_and_its_weights_load_and_find(tmp_path):
+    trainings.dataset(tmp_path, train=16)
+    rows = []
+    job = trainings.job(tmp_path, epochs=8, lr0=0.005, mosaic=0.0, scale=0.1)
+    outcome = trainings.run(job, on_epoch=rows.append)
+    assert [row["epoch"] for row in rows] == list(range(1, 9))
+    assert rows == outcome.rows
+    assert outcome.rows[-1]["train/cls_loss"] < 0.7 * outcome.rows[0]["train/cls_loss"]
+    best = outcome.rows[outcome.best_epoch - 1]["metrics/mAP50-95"]
+    assert best == max(row["metrics/mAP50-95"] for row in outcome.rows)
+    (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
+    detector = YOLO(tmp_path / "best.pt")
+    assert detector.names == dict(enumerate(trainings.NAMES))
+    image = min((tmp_path / "data/prepared/images/val").iterdir())
+    [found] = detector.predict(str(image), imgsz=64, conf=0.001, verbose=False)
+    assert len(found.boxes)
+
+
+def test_weights_name_no_place_of_this_machine_and_are_the_same_again(tmp_path):
+    trainings.dataset(tmp_path)
+    first = trainings.run(trainings.job(tmp_path, save_period=1)).weights
+    for path in (tmp_path / "checkpoints").glob("*.ckpt"):
+        path.unlink()
+    again = trainings.run(trainings.job(tmp_path, save_period=1)).weights
+    assert set(first) == {"best", "last", "epoch0", "epoch1"}
+    assert first == again
+    assert all(str(tmp_path).encode() not in contents for contents in first.values())
+
+
+def test_what_is_recorded_is_what_was_used(tmp_path):
+    trainings.dataset(tmp_path)
+    used = trainings.run(trainings.job(tmp_path, optimizer="auto", lr0=None, epochs=1, batch=3)).effective
+    assert used["optimizer"] == "AdamW"
+    assert used["lr0"] == pytest.approx(0.002 * 5 / 7, abs=1e-6)  # what Ultralytics chooses for three classes
+    assert (used["batch"], used["precision"], used["device"], used["freeze"]) == (3, "fp32", "cpu", [])
+    assert used["threads"] == torch.get_num_threads()
+
+
+def test_no_callback_but_ours_is_attached(tmp_path):
+    trainings.dataset(tmp_path)
+    trainer = training.build(trainings.job(tmp_path))
+    modules = {callback.__module__ for callbacks in trainer.callbacks.values() for callback in callbacks}
+    assert modules <= {
+        "pipeline.edges.yolo.trainer",
+        "ultralytics.utils.events",
+    }  # events: off without a network
+    assert not any(SETTINGS[name] for name in ("mlflow", "dvc", "tensorboard", "wandb", "comet", "sync"))
+
+
+class _Trap:
+    def __reduce__(self):
+        return Path.touch, (Path("executed"),)
+
+
+@pytest.mark.parametrize("cache", ["ram", "disk", False])
+def test_the_data_is_left_as_it_was_and_planted_caches_are_ignored(tmp_path, monkeypatch, cache):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    data = tmp_path / "data/prepared"
+    for split in ("train", "val"):
+        (data / f"labels/{split}.cache").write_bytes(pickle.dumps(_Trap()))
+        np.save(data / f"labels/{split}.cache.npy", np.array([_Trap()]), allow_pickle=True)
+    image = min((data / "images/train").iterdir())
+    np.save(image.with_suffix(".npy"), np.zeros((2, 2, 3), np.uint8))  # Ultralytics would train on it instead
+    before = _contents(tmp_path / "data")
+    trainings.run(trainings.job(tmp_path, epochs=1, cache=cache))
+    assert _contents(tmp_path / "data") == before
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_been_stopped(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    schedule = Schedule("schedule", every=1, stall=1, groups=3, decay=0.5)
+    for root in (whole, parts):
+        trainings.dataset(root)
+    changes = {"gradual": schedule, "precision": "auto", "epochs": 4, "warmup_epochs": 1.0, "patience": 3}
+    expected = trainings.run(trainings.job(whole, **changes))
+
+    def stop(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainings.run(trainings.job(parts, **changes), on_epoch=stop)
+    told = []
+    outcome = trainings.run(trainings.job(parts, **changes), on_epoch=told.append)
+    assert [row["epoch"] for row in told] == [1, 2, 3, 4]
+    untimed = [[{**row, "seconds": 0} for row in found.rows] for found in (outcome, expected)]
+    assert untimed[0] == untimed[1]
+    assert outcome.weights == expected.weights
+    assert outcome.best_epoch == expected.best_epoch
+
+
+def test_a_training_that_only_has_its_results_to_write_trains_no_further(tmp_path):
+    trainings.dataset(tmp_path)
+    first = trainings.run(trainings.job(tmp_path))
+    again = trainings.run(trainings.job(tmp_path))
+    assert again == first
+
+
+def test_early_stopping_outlives_a_stop(tmp_path):
+    trainings.dataset(tmp_path)
+    trainings.run(trainings.job(tmp_path))
+    state = checkpoints.newest(tmp_path / "checkpoints")
+    best_in_epoch_one = {"stopper": [0.9, 1], "best_fitness": 0.9, "epochs": 9, "stop": False}
+    checkpoints.save(tmp_path / "checkpoints", 2, state | best_in_epoch_one)
+    outcome = trainings.run(trainings.job(tmp_path, epochs=9, patience=3))
+    assert (len(outcome.rows), outcome.best_epoch) == (4, 1)
+
+
+def test_bf16_gives_the_loss_of_fp32_and_the_same_checkpoint():
+    torch.manual_seed(0)
+    model = DetectionModel("yolo26n.yaml", nc=3, verbose=False)
+    model.args = DEFAULT_CFG
+    batch = {
+        "img": torch.rand(4, 3, 64, 64),
+        "cls": torch.zeros(4, 1),
+        "bboxes": torch.tensor([[0.5, 0.5, 0.4, 0.4]] * 4),
+        "batch_idx": torch.arange(4.0),
+    }
+    model.train()
+    expected = model(batch)[0].sum()
+    model.criterion = None
+    precision.lower(model)
+    loss = model(batch)[0].sum()
+    assert loss.dtype == torch.float32
+    assert loss.item() != expected.item()
+    assert loss.item() == pytest.approx(expected.item(), rel=0.02)  # bf16 has three significant digits
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    precision.restore(model)
+    assert type(model) is DetectionModel
+    assert all(tensor.is_contiguous() for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "able", "chosen"),
+    [
+        ("auto", {"avx512_bf16": True}, "bf16"),
+        ("auto", {"amx_bf16": True}, "bf16"),
+        ("auto", {"avx512_f": True, "avx512_bf16": False}, "fp32"),
+        ("bf16", {}, "fp32"),
+        ("fp32", {"avx512_bf16": True}, "fp32"),
+    ],
+)
+def test_bf16_is_taken_where_the_processor_computes_in_it(wanted, able, chosen):
+    assert precision.on_processor(wanted, able) == chosen
+
+
+def test_bf16_learns(tmp_path):
+    if precision.on_processor("bf16") == "fp32":
+        pytest.skip("this processor has no bf16 instructions")
+    trainings.dataset(tmp_path, train=16)
+    outcome = trainings.run(trainings.job(tmp_path, precision="bf16", epochs=8, lr0=0.005))
+    assert outcome.effective["precision"] == "bf16"
+    assert outcome.rows[-1]["train/cls_loss"] < 0.8 * outcome.rows[0]["train/cls_loss"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"device": 7}, r"finetune.device=7 is absent \(\d+ GPUs here\): set finetune.device=cpu or null"),
+        ({"device": "0,1"}, "names several GPUs, and one training uses one"),
+        ({"box": 1e38, "epochs": 1}, "the loss was no number any more in epoch 1: lower finetune.lr0"),
+        ({"imgsz": 32, "batch": 7}, "the last batch is one tiny image, .* change finetune.batch"),
+        ({"gradual": Schedule("schedule", 1, 1, 15, 0.5)}, "gradual.groups .* 2 to 12 groups, not 15"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(tmp_path, changes, sentence):
+    trainings.dataset(tmp_path)
+    with pytest.raises(Refused, match=sentence):
+        trainings.run(trainings.job(tmp_path, **changes))
+
+
+def test_a_label_of_a_class_that_is_not_there_is_refused(tmp_path):
+    trainings.dataset(tmp_path)
+    label = min((tmp_path / "data/prepared/labels/train").iterdir())
+    label.write_text("3 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(Refused, match=rf"{label.name} names class 3 of 3: run prepare again"):
+        trainings.run(trainings.job(tmp_path))
+
+
+def test_single_class_and_other_rare_arguments_train(tmp_path):
+    trainings.dataset(tmp_path)
+    outcome = trainings.run(
+        trainings.job(
+            tmp_path, single_cls=True, multi_scale=0.5, rect=False, cls_pw=0.5, epochs=1, fraction=0.5
+        )
+    )
+    (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
+    assert YOLO(tmp_path / "best.pt").names == {0: "item"}

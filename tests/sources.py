@@ -1,0 +1,94 @@
+"""Write small sources of labelled images in the formats that people have, with known answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from pipeline.config import Config, Data, Split
+
+BOX = (10.0, 20.0, 50.0, 60.0)
+"""x1 y1 x2 y2 of a box in the middle of a picture of 96 x 80 pixels."""
+
+SIZE = (96, 80)
+
+
+def picture(path: Path, *, size: tuple[int, int] = SIZE) -> Path:
+    """Write an image of noise that depends on its path alone, so that no two are equal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(list(str(path.name).encode()) + list(path.parent.name.encode()))
+    image = rng.integers(0, 255, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
+    large = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    path.write_bytes(cv2.imencode(path.suffix, large)[1].tobytes())
+    return path
+
+
+def yolo(folder: Path, labels: Mapping[str, str], *, names: Any = ("a", "b"), **data: Any) -> Path:
+    """Write images/NAME.jpg and labels/NAME.txt for each entry, and a data.yaml where names are given."""
+    for name, text in labels.items():
+        picture(folder / "images" / f"{name}.jpg")
+        label = folder / "labels" / f"{name}.txt"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text(text)
+    if names is not None:
+        named = list(names) if isinstance(names, tuple) else names
+        (folder / "data.yaml").write_text(yaml.safe_dump({"names": named, **data}))
+    return folder
+
+
+def coco(
+    file: Path, images: Mapping[str, Sequence[Mapping[str, Any]]], *, categories: Mapping[int, str]
+) -> None:
+    """Write a COCO file: image names, each with its annotations less ids; the images are up to the caller."""
+    rows = [
+        {"id": number, "file_name": name, "width": SIZE[0], "height": SIZE[1]}
+        for number, name in enumerate(images)
+    ]
+    annotations = [
+        {"image_id": number, "category_id": min(categories), "bbox": [10, 20, 40, 40], "iscrowd": 0, **row}
+        for number, found in enumerate(images.values())
+        for row in found
+    ]
+    annotations = [{"id": number, **row} for number, row in enumerate(annotations)]
+    classes = [{"id": key, "name": name, "supercategory": "none"} for key, name in categories.items()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"images": rows, "annotations": annotations, "categories": classes}))
+
+
+def voc(
+    file: Path, objects: Iterable[tuple[str, Sequence[Any]]], *, size: Any = SIZE, image: str = ""
+) -> None:
+    """Write a VOC file: objects as (name, (xmin, ymin, xmax, ymax))."""
+    found = "".join(
+        f"<object><name>{name}</name><bndbox>"
+        + "".join(f"<{tag}>{v}</{tag}>" for tag, v in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+        + "</bndbox></object>"
+        for name, box in objects
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(
+        f"<annotation><filename>{image or file.stem + '.jpg'}</filename>"
+        f"<size><width>{size[0]}</width><height>{size[1]}</height></size>{found}</annotation>"
+    )
+
+
+def config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> Config:
+    """Return a configuration that holds what prepare reads, and nothing else."""
+    split = Split(**{"train": 0.7, "val": 0.15, "test": 0.15, **changes.pop("split", {})})
+    values = {
+        "format": form,
+        "source": None if source is None else str(source),
+        "split": split,
+        "keep_split": True,
+        "images": None,
+        "pixels": None,
+        "samples": 3,
+        **changes,
+    }
+    return Config.model_construct(seed=seed, data=Data(**values))

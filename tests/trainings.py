@@ -1,0 +1,65 @@
+"""Trainings small enough for tests: random weights, a few 64 pixel images, seconds on a CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.builders import prepared_dataset
+
+from pipeline.core.manifest import Manifest
+from pipeline.edges import augmented
+
+NAMES = ("disc", "square", "bar")
+CONF = Path(__file__).parents[1] / "conf"
+OURS = ("defaults", "strategy", "precision", "gradual")
+
+
+def dataset(root: Path, *, train: int = 8, val: int = 4) -> Manifest:
+    """Write data/prepared and an empty data/augmented below `root`."""
+    images = {"train": train, "val": val, "test": 2}
+    manifest = prepared_dataset(root / "data/prepared", images=images, pixels=64, classes=NAMES)
+    (root / "data/prepared/samples").mkdir()
+    augmented.lay_out(root / "data/augmented")
+    augmented.write_records(root / "data/augmented", manifest.digest, [])
+    return manifest
+
+
+def arguments(**changes: Any) -> dict[str, Any]:
+    """Return the train arguments of conf/, at the size of a test, with changes."""
+    finetune = yaml.safe_load((CONF / "finetune/full.yaml").read_text())
+    online = yaml.safe_load((CONF / "augment/none.yaml").read_text())["online"]
+    small = {
+        "epochs": 2,
+        "imgsz": 64,
+        "batch": 4,
+        "nbs": 4,
+        "warmup_epochs": 0.0,
+        "close_mosaic": 1,
+        "seed": 0,
+    }
+    native = {key: value for key, value in finetune.items() if key not in OURS}
+    return native | online | small | {"verbose": False} | changes
+
+
+def job(
+    root: Path, *, weights: Path | None = None, precision: str = "fp32", gradual: Any = None, **changes: Any
+):
+    """Make a job on the dataset below `root`; checkpoints go to root/checkpoints."""
+    from pipeline.edges.yolo.job import Base, Job
+
+    folder = root / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    images = root / "data/prepared/images"
+    base = Base("test", weights, None, "yolo26n.yaml")
+    return Job(
+        arguments(**changes), base, NAMES, (images / "train",), images / "val", precision, gradual, folder
+    )
+
+
+def run(job: Any, *, on_epoch: Any = lambda _row: None):
+    """Train a job, without anything to be told."""
+    from pipeline.edges.yolo.training import train
+
+    return train(job, on_start=lambda _effective: None, on_epoch=on_epoch)

@@ -1,0 +1,38 @@
+import json
+
+from pipeline.core.defects import Defect, count, render, summary
+
+FOUND = [
+    Defect("b.jpg", "quarantined", "empty"),
+    Defect("a.jpg", "dropped-object", "object 1: no area"),
+    Defect("a.jpg", "dropped-object", "object 2: no area"),
+    Defect("c.jpg", "fixed", "clipped"),
+    Defect("b.jpg", "quarantined", "second reason"),
+]
+
+
+def test_counts_add_up_and_a_file_is_quarantined_once():
+    counts = count(FOUND, used=7)
+    assert counts == (8, 7, 1)
+
+
+def test_the_report_names_every_finding_in_the_order_of_files():
+    report = json.loads(render(FOUND, used=7))
+    assert {key: report[key] for key in report if key != "files"} == {
+        "in": 8,
+        "used": 7,
+        "quarantined": 1,
+        "fixed": 1,
+        "dropped_objects": 2,
+    }
+    assert [entry["file"] for entry in report["files"]] == ["a.jpg", "a.jpg", "b.jpg", "b.jpg", "c.jpg"]
+    assert report["files"][0] == {"file": "a.jpg", "verdict": "dropped-object", "reason": "object 1: no area"}
+    assert json.loads(render([], used=3)) == {
+        "in": 3, "used": 3, "quarantined": 0, "fixed": 0, "dropped_objects": 0, "files": [],
+    }  # fmt: skip
+
+
+def test_the_summary_is_short_and_says_how_much_it_leaves_out():
+    many = [Defect(f"{number}.jpg", "fixed", "clipped") for number in range(9)]
+    assert summary(many, show=2) == ["fixed: 0.jpg: clipped", "fixed: 1.jpg: clipped", "fixed: and 7 more"]
+    assert summary([]) == []
