@@ -99,7 +99,7 @@ def preview(overrides: Sequence[str]) -> Values:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     with _in_one_sentence("the command"):
-        parsed = [word for word in OverridesParser.create().parse_overrides(list(overrides))]
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
         first = [_first(word) for word in parsed if not word.is_sweep_override() or word.is_discrete_sweep()]
     return _compose(first).values
 
@@ -118,7 +118,7 @@ def _compose(overrides: Sequence[str] = ()) -> Params:
     if not (CONF / "config.yaml").exists():
         raise Refused("conf/config.yaml is missing: restore it with `git checkout conf`")
 
-    with _in_one_sentence("conf/"):
+    with _in_one_sentence("the command" if overrides else "conf/"):
         with initialize_config_dir(str(CONF.resolve()), version_base=None):
             found = compose("config", overrides=list(overrides))
         OmegaConf.resolve(found)
@@ -181,8 +181,8 @@ def _in_one_sentence(where: str) -> Iterator[None]:
         line = f"{'' if file.startswith('<') else file + ', '}line {mark.line + 1}" if mark else "somewhere"
         raise Refused(f"{where}: {line}: {error.problem}") from None
     except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        lines = (line.strip() for line in str(error).splitlines())
-        raise Refused(f"{where}: {', '.join(line for line in lines if line)}") from None
+        lines = (line.strip(" .") for line in str(error).splitlines())
+        raise Refused(f"{where}: {'; '.join(line for line in lines if line)}") from None
 
 
 def _kept(ours: Values, theirs: Values) -> list[str]:

@@ -147,13 +147,13 @@ def _log(session: tracking.Session, done: Sequence[Job]) -> None:
         return
     session.table([{**asdict(row), "overrides": " ".join(row.overrides)} for row in done], "jobs.json")
     for row in done:
-        session.metrics({"val/mAP50-95": row.score}, step=row.number)
+        session.metrics({"job/mAP50-95": row.score}, step=row.number)
     session.metrics({"jobs": len(done), "failed": len(jobs.failed(done))})
     best = jobs.best(done)
     if best:
-        session.metrics({"best/val/mAP50-95": best.score})
+        session.metrics({"best/mAP50-95": best.score})  # as its children call it: one column in the UI
         session.tags({"finetrack.best": best.experiment, "finetrack.best.run": best.run_id})
-        session.params({"best": dict(word.split("=", 1) for word in best.overrides)})
+        session.params({"best": dict(word.lstrip("+").split("=", 1) for word in best.overrides)})
 
 
 def _conclude(done: Sequence[Job]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.builders import prepared_dataset
 
 from pipeline.core.manifest import Manifest
 from pipeline.edges import augmented
+from tests.builders import prepared_dataset
 
 NAMES = ("disc", "square", "bar")
 CONF = Path(__file__).parents[1] / "conf"

@@ -92,8 +92,9 @@ def _marked(picture: Image.Image, marks: Iterable[Mark], scale: float) -> Image.
     draw, taken = ImageDraw.Draw(picture), list[Corners]()
     for mark in marks:
         x1, y1, x2, y2 = _corners(mark, scale, picture.size)
-        draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=EDGE, width=5)
-        draw.rectangle((x1, y1, x2, y2), outline=COLOURS[mark.verdict], width=3)
+        width = 2 if mark.verdict == RIGHT else 3
+        draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=EDGE, width=width + 2)
+        draw.rectangle((x1, y1, x2, y2), outline=COLOURS[mark.verdict], width=width)
     for mark in marks:
         if len(marks) <= CROWDED or mark.verdict != RIGHT:
             extent = round(draw.textlength(mark.label, font=_font(14))) + 8, 20

@@ -13,8 +13,6 @@ from typing import Any
 from pipeline.core import layout
 from pipeline.edges import files, plots
 
-VAL = ("mAP50", "mAP50-95", "precision", "recall")
-
 
 def write_weights(weights: Mapping[str, bytes], run: Mapping[str, Any]) -> None:
     """Write models/finetuned in one piece: the checkpoint files, and run.json.
@@ -40,16 +38,6 @@ def write_curves(rows: Sequence[Mapping[str, float]]) -> None:
 def write_report(report: Mapping[str, Any]) -> None:
     """Write reports/training.json, which `dvc metrics` and `dvc exp show` read."""
     files.write(layout.TRAINING_METRICS, _json(report))
-
-
-def val_figures(row: Mapping[str, float]) -> dict[str, float]:
-    """Return the val figures of an epoch under their short names."""
-    return {name: row[f"metrics/{name}"] for name in VAL}
-
-
-def example(folder: Path) -> Path:
-    """Return the first image of a folder."""
-    return min(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _csv(rows: Sequence[Mapping[str, float]]) -> str:

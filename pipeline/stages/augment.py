@@ -24,9 +24,7 @@ def run(config: Config) -> None:
         augmented.lay_out(folder)
         copies = _copy(manifest, offline, seed=config.seed, folder=folder) if offline.multiplier > 1 else []
         written = augmented.write_records(folder, manifest.digest, copies)
-    print(
-        _summary(manifest, written) if written.count else "augment: no copies (augment.offline.multiplier=1)"
-    )
+    print(f"augment: {_summary(manifest, written)}")
 
 
 def _copy(manifest: Manifest, offline: Offline, *, seed: int, folder: Path) -> list[Copy]:
@@ -50,10 +48,12 @@ def _ranges(offline: Offline) -> Ranges:
 
 
 def _summary(manifest: Manifest, written: Records) -> str:
+    if not written.count:
+        return "no copies (augment.offline.multiplier=1)"
     originals, counts = manifest.counts("train"), written.counts()
     objects = ", ".join(f"{name} {originals[name] + counts[cls]}" for cls, name in enumerate(manifest.names))
     dropped = sum(copy.dropped for copy in written.copies)
     return (
-        f"augment: {written.count} copies beside {len(manifest.of('train'))} train images; "
+        f"{written.count} copies beside {len(manifest.of('train'))} train images; "
         f"objects to train on: {objects}; {dropped} cut below the visible share lost their labels"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +13,11 @@ from pipeline.core.manifest import Manifest
 from pipeline.core.overfitting import Overfitting, judge
 from pipeline.core.records import Records
 from pipeline.core.unfreezing import Schedule
-from pipeline.edges import augmented, code, dataset, files, git, tracking, trained
+from pipeline.edges import augmented, code, dataset, files, git, logbook, tracking, trained
 from pipeline.edges.files import Refused
 from pipeline.edges.tracking import Session
 from pipeline.edges.yolo import checkpoints, weights
-from pipeline.edges.yolo.job import Base, Job, Outcome, Row
+from pipeline.edges.yolo.job import Base, Job, Outcome
 from pipeline.edges.yolo.training import train
 
 OURS = {"strategy", "precision", "gradual"}
@@ -38,19 +39,9 @@ def run(config: Config) -> None:
     folder = files.scratch("checkpoints", inputs.key)
     lock = files.scratch("locks") / f"{inputs.key}.lock"
     with files.one_writer(lock, what=f"the training {inputs.key[:6]}"):
-        tracker = config.tracking
-        target = tracking.Target(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
-        name, tags = tracker.run_name or _name(config, inputs.key), _tags(config, inputs)
-        resume = checkpoints.newest(folder) is not None
-        with tracking.open_run(target, key=inputs.key, name=name, tags=tags, resume=resume) as session:
-            _log_inputs(session, config, inputs)
-            outcome = train(
-                _job(config, inputs, folder),
-                on_start=lambda effective: session.params({"effective": effective}),
-                on_epoch=lambda row: _log_epoch(session, row),
-            )
+        with _open_run(config, inputs, resume=checkpoints.newest(folder) is not None) as session:
+            outcome = _train(session, config, inputs, folder)
             _write(session, config, inputs, outcome)
-            _log_outcome(session, outcome)
         shutil.rmtree(folder)
     print(_summary(outcome))
 
@@ -87,6 +78,25 @@ def _refuse_nothing_to_learn(prepared: Manifest) -> None:
             )
 
 
+def _open_run(config: Config, inputs: Inputs, *, resume: bool) -> AbstractContextManager[Session]:
+    tracker = config.tracking
+    target = tracking.Target(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
+    name = tracker.run_name or _name(config, inputs.key)
+    return tracking.open_run(target, key=inputs.key, name=name, tags=_tags(config, inputs), resume=resume)
+
+
+def _train(session: Session, config: Config, inputs: Inputs, folder: Path) -> Outcome:
+    session.params(config.model_dump(mode="json"))
+    session.artifact(layout.PARAMS)
+    source = Path(config.data.source or config.data.format).name
+    logbook.note_data(session, inputs.prepared, inputs.augmented, name=source)
+    return train(
+        _job(config, inputs, folder),
+        on_start=lambda effective: session.params({"effective": effective}),
+        on_epoch=lambda row: logbook.note_epoch(session, row),
+    )
+
+
 def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
     finetune = config.finetune
     own = finetune.model_dump(exclude=OURS) | config.augment.online.model_dump() | {"seed": config.seed}
@@ -110,7 +120,9 @@ def _name(config: Config, key: str) -> str:
     """Name a run so that a person tells it from others: full-foundation-lr1e-3-3f2a1c."""
     rate = config.finetune.lr0
     shown = "auto" if rate is None else f"{rate:.0e}".replace("e-0", "e-") if rate < 0.01 else f"{rate:g}"
-    base = Path(config.model.architecture).stem if config.finetune.strategy == "scratch" else config.model.name
+    base = (
+        Path(config.model.architecture).stem if config.finetune.strategy == "scratch" else config.model.name
+    )
     return f"{config.finetune.strategy}-{base}-lr{shown}-{key[:6]}"
 
 
@@ -128,43 +140,17 @@ def _tags(config: Config, inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _log_inputs(session: Session, config: Config, inputs: Inputs) -> None:
-    session.params(config.model_dump(mode="json"))
-    session.artifact(layout.PARAMS)
-    prepared = inputs.prepared
-    facts = {
-        split: {"images": len(prepared.of(split)), "objects": prepared.counts(split)}
-        for split in layout.SPLITS
-    }
-    facts["augmented"] = {
-        "images": inputs.augmented.count,
-        "objects": {prepared.names[cls]: count for cls, count in sorted(inputs.augmented.counts().items())},
-    }
-    source = config.data.source or config.data.format
-    session.dataset(
-        Path(source).name,
-        prepared.digest,
-        source=str(layout.PREPARED),
-        classes=prepared.names,
-        splits=facts,
-    )
-    for place in (layout.PREPARED, layout.AUGMENTED):
-        session.artifact(place / "samples", folder=f"samples/{place.name}")
-
-
-def _log_epoch(session: Session, row: Row) -> None:
-    session.metrics({name: value for name, value in row.items() if name != "epoch"}, step=int(row["epoch"]))
-
-
 def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -> None:
+    best = logbook.val_figures(outcome.rows[outcome.best_epoch - 1])
+    overfitting = _overfitting(outcome)
     base = {"name": inputs.base.name, "weights": config.model.weights, "sha256": inputs.base.sha256}
     trained.write_curves(outcome.rows)
     trained.write_report(
         {
-            "val": trained.val_figures(outcome.rows[outcome.best_epoch - 1]),
+            "val": best,
             "best_epoch": outcome.best_epoch,
             "epochs": len(outcome.rows),
-            "overfitting": _overfitting(outcome)._asdict(),
+            "overfitting": overfitting._asdict(),
             "seconds": outcome.rows[-1]["seconds"],
         }
     )
@@ -178,28 +164,14 @@ def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -
         "effective": outcome.effective,
     }
     trained.write_weights(outcome.weights, facts)
-
-
-def _log_outcome(session: Session, outcome: Outcome) -> None:
-    best = trained.val_figures(outcome.rows[outcome.best_epoch - 1])
-    overfitting = _overfitting(outcome)
-    figures = {f"best/{name}": value for name, value in best.items()}
-    session.metrics(figures | {"best/epoch": outcome.best_epoch, "overfitting/gap": overfitting.gap})
+    session.metrics({"overfitting/gap": overfitting.gap})
     session.tags({"finetrack.overfitting": overfitting.verdict})
-    session.artifact(layout.TRAINING_PLOTS)
-    session.artifact(layout.FINETUNED, folder="weights")
-    session.model(
-        layout.FINETUNED / "best.pt",
-        example=trained.example(layout.PREPARED / "images/val"),
-        metrics=figures,
-    )
+    logbook.note_results(session, inputs.prepared, best, outcome.best_epoch)
 
 
 def _overfitting(outcome: Outcome) -> Overfitting:
     def losses(part: str) -> list[float]:
-        return [
-            sum(value for name, value in row.items() if name.startswith(f"{part}/")) for row in outcome.rows
-        ]
+        return [sum(row[name] for name in row if name.startswith(f"{part}/")) for row in outcome.rows]
 
     return judge(losses("train"), losses("val"))
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests import trainings
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel
 
 from pipeline.edges import base_weights, files
 from pipeline.edges.files import Refused
 from pipeline.edges.yolo import training, weights
+from tests import trainings
 
 SHARED = Path(__file__).parents[2] / "../shared/data/weights"
 
@@ -68,9 +68,7 @@ def test_another_hash_is_refused_with_both(tmp_path):
 
 
 def test_a_name_that_nobody_has_is_refused_with_the_ways_on():
-    with pytest.raises(
-        Refused, match="Ultralytics has none of that name: give model.weights a path, name a folder"
-    ):
+    with pytest.raises(Refused, match="Ultralytics has none of that name: give model"):
         weights.resolve("mine.pt", folder="store", sha256=None)
 
 
@@ -94,7 +92,7 @@ def test_offline_the_refusal_is_one_sentence_and_comes_soon(tmp_path):
 
 
 class _Trap:
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         return Path.touch, (Path("executed"),)
 
 
@@ -120,7 +118,7 @@ FOREIGN = {
 def test_a_foreign_file_is_refused_in_one_sentence_and_not_executed(tmp_path, kind):
     path = tmp_path / "a.pt"
     FOREIGN[kind](path)
-    with pytest.raises(Refused, match="a.pt .*: give model.weights a path") as refusal:
+    with pytest.raises(Refused, match=r"a.pt .*: give model.weights a path") as refusal:
         weights.load(path)
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 300 + len(str(tmp_path))
@@ -162,5 +160,5 @@ def test_weights_of_another_task_fill_the_architecture(tmp_path):
 def test_another_task_in_another_architecture_is_refused(tmp_path):
     trainings.dataset(tmp_path)
     path = _save(SegmentationModel("yolov8n-seg.yaml", verbose=False), tmp_path / "a.pt")
-    with pytest.raises(Refused, match="tensors of model.architecture=yolo26n.yaml can come from"):
+    with pytest.raises(Refused, match=r"tensors of model.architecture=yolo26n.yaml can come from"):
         training.build(trainings.job(tmp_path, weights=path))

@@ -51,7 +51,7 @@ def test_a_write_that_fails_leaves_both_generations(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # as on a disk with no room for more
     try:
-        with pytest.raises(Refused, match="could not be written .* run again"):
+        with pytest.raises(Refused, match=r"could not be written .* run again"):
             checkpoints.save(tmp_path, 3, _state(3))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

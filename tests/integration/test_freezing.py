@@ -1,19 +1,21 @@
-"""Which parameters, averages and BatchNorm statistics moved in which epoch: real trainings, compared tensor by tensor."""
+"""Which parameters, averages and BatchNorm statistics moved in which epoch, tensor by tensor."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
-from tests import trainings
 
 from pipeline.core.unfreezing import Schedule
 from pipeline.edges.yolo import training
+from tests import trainings
 
 BACKBONE = 11  # of YOLO26
 LAYERS = 24
 
 
 def _train_and_watch(job):
-    """Train; return for each epoch the layers of which some tensor moved, in the weights and in the averages."""
+    """Train; return for each epoch the layers that moved: in the weights, and in the averages."""
     trainer = training.build(job)
     seen = []
 
@@ -24,7 +26,7 @@ def _train_and_watch(job):
     trainer.add_callback("on_pretrain_routine_end", note)
     trainer.add_callback("on_fit_epoch_end", note)
     trainer.train()
-    pairs = zip(seen, seen[1:], strict=False)
+    pairs = pairwise(seen)
     return [
         [_moved(*states) for states in zip(before, after, strict=True)] for before, after in pairs
     ], trainer

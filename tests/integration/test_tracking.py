@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.edges import files, tracking
+from pipeline.core.refusal import Refused
+from pipeline.edges import tracking
 from pipeline.edges.tracking import names
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +155,39 @@ def test_the_same_store_from_every_folder(target, client, tmp_path, monkeypatch)
     assert list(copy.iterdir()) == []
 
 
+def test_a_moved_project_keeps_its_files(fresh, database, tmp_path, monkeypatch):
+    from mlflow import MlflowClient
+
+    old, new = tmp_path / "old place", tmp_path / "new place"
+    old.mkdir()
+    shutil.copy(database, old)
+    monkeypatch.chdir(old)
+    code = """
+        with tracking.open_run(target, key="k1", name="before", tags={}) as before:
+            before.text("1", "note.txt")
+        print(before.run_id)
+    """
+    run_id = done(python(code)).strip()  # in a process of its own, since MLflow remembers a run's place
+    monkeypatch.chdir(tmp_path)
+    old.rename(new)
+    monkeypatch.chdir(new)
+    with tracking.attach(fresh, key="k1", run_id=run_id) as after:
+        after.text("2", "more/note.txt")
+    client = MlflowClient(fresh.address)
+    assert [file.path for file in client.list_artifacts(run_id)] == ["more", "note.txt"]
+    assert not old.exists()
+
+
+def test_a_deleted_run_is_not_added_to(target, client):
+    with tracking.open_run(target, key="k1", name="first", tags={}) as first:
+        pass
+    client.delete_run(first.run_id)
+    with tracking.attach(target, key="k1", run_id=first.run_id) as second:
+        second.metrics({"test/mAP50": 0.5})
+    assert client.get_run(second.run_id).data.metrics == {"test/mAP50": 0.5}
+    assert second.run_id != first.run_id
+
+
 def test_a_second_stage_adds_to_the_run_and_keeps_its_duration(target, client):
     with tracking.open_run(target, key="k1", name="demo", tags={}) as training:
         training.params({"evaluate": {"conf": 0.1}})
@@ -227,7 +261,7 @@ def test_runs_hang_under_a_parent(target, monkeypatch):
     assert facts.tags["mlflow.parentRunId"] == sweep.run_id
     assert facts.tags["finetrack.dvc.exp"] == "tame-puma"
     assert (facts.name, facts.status, facts.metrics) == ("job", "FINISHED", {"best/mAP50-95": 0.3})
-    with pytest.raises(files.Refused, match="has no run nope"):
+    with pytest.raises(Refused, match="has no run nope"):
         tracking.find(target, run_id="nope")
 
 
@@ -242,12 +276,12 @@ def test_the_load_of_the_machine_is_logged(target, client):
 
 @pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/x", "sqlite://", "postgresql://h/db", ""])
 def test_a_uri_that_is_no_store_is_refused(uri):
-    with pytest.raises(files.Refused, match="is no place for runs"):
+    with pytest.raises(Refused, match="is no place for runs"):
         tracking.Target(uri, "trial")
 
 
 def test_a_password_in_the_uri_is_refused():
-    with pytest.raises(files.Refused, match="MLFLOW_TRACKING_PASSWORD"):
+    with pytest.raises(Refused, match="MLFLOW_TRACKING_PASSWORD"):
         tracking.Target("https://me:secret@mlflow.example.org", "trial")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.refusal import Refused
 from pipeline.edges import tracking
 
 STEPS = 30
@@ -166,6 +167,11 @@ def test_a_server_that_never_answers_costs_nothing(mute, project, capfd):
     assert time.monotonic() - begin < 4
     assert "wait in" in capfd.readouterr().err
     assert len(outbox(project)) == 1
+
+
+def test_reading_from_a_server_that_is_away_is_refused(project):  # noqa: ARG001 (the folder it is in)
+    with pytest.raises(Refused, match="cannot be reached"):
+        tracking.find(tracking.Target(f"http://127.0.0.1:{port()}", "trial", 1.0), run_id="0" * 32)
 
 
 def test_no_password_is_written_down(project, monkeypatch):

@@ -53,7 +53,7 @@ class Delivery:
 
     def _open(self, message: Message) -> None:
         tags = {**message["tags"], JOURNAL: self.journal.id}
-        run_id = self.run_id or self._find(message)
+        run_id = self._alive(self.run_id) or self._alive(message.get("run_id")) or self._find(message)
         if run_id is None:
             run = self.store.client.create_run(
                 self.store.experiment, start_time=message["time"], tags=tags, run_name=message["name"]
@@ -65,16 +65,20 @@ class Delivery:
         self.journal.state["run_id"] = run_id
         self.journal.save()
 
-    def _find(self, message: Message) -> str | None:
-        """Look for the run that this journal opened before, or that it is to go on with."""
+    def _alive(self, run_id: str | None) -> str | None:
+        """Return the id if there is such a run, and nobody deleted it."""
         from mlflow.exceptions import MlflowException
 
-        if wanted := message.get("run_id"):
-            try:
-                return str(self.store.client.get_run(wanted).info.run_id)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
+        try:
+            run = self.store.client.get_run(run_id) if run_id else None
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        return run_id if run and run.info.lifecycle_stage == "active" else None
+
+    def _find(self, message: Message) -> str | None:
+        """Look for the run that this journal opened before, or that it is to go on with."""
         conditions = [f"tags.`{JOURNAL}` = '{self.journal.id}'"]
         if message["kind"] != "open":
             unfinished = " AND attributes.status != 'FINISHED'" if message["kind"] == "resume" else ""

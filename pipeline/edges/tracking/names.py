@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -14,6 +15,7 @@ LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
 
 
+@functools.lru_cache(4096)
 def legal(name: str) -> str:
     """Make a metric, parameter or tag name legal: `mAP50-95(B)` becomes `mAP50-95_B`.
 

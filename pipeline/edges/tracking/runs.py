@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.edges import files
+from pipeline.core.refusal import Refused
 from pipeline.edges.tracking import journal, names, process, stale
 from pipeline.edges.tracking.delivery import PROCESS, STAGE
 from pipeline.edges.tracking.journal import Journal
@@ -89,9 +89,7 @@ def find(target: Target, *, run_id: str) -> Facts:
         run = Store(target).client.get_run(run_id)
     except Exception as error:
         problem = "cannot be reached" if is_outage(error) else f"has no run {run_id}"
-        raise files.Refused(
-            f"MLflow at {target.uri} {problem}: see to it, then run the command again"
-        ) from error
+        raise Refused(f"MLflow at {target.uri} {problem}: see to it, then run the command again") from error
     data = run.data
     return Facts(run_id, run.info.run_name, run.info.status, data.params, data.metrics, data.tags)
 

@@ -59,10 +59,11 @@ class Session:
             self._say("artifact", file=self._journal.keep(path), folder=folder)
 
     def table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
-        """Upload rows as a table that MLflow's artifact view shows, such as `jobs.json`."""
+        """Upload rows as a table, such as `jobs.json`, and have MLflow show it as one."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
         data = [[row.get(name) for name in columns] for row in rows]
         self.text(json.dumps({"columns": columns, "data": data}, default=str), file)
+        self.tags({"mlflow.loggedArtifacts": [{"path": file, "type": "table"}]})
 
     def text(self, content: str, file: str) -> None:
         """Upload a text as a file."""

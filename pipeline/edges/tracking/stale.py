@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pipeline.edges.tracking import journal, process
@@ -18,11 +19,18 @@ def deliver_missed(store: Store) -> Generator[None]:
     """Send what waits from commands that have ended, a message per step; an outage ends it for this time."""
     try:
         for left in journal.waiting(store.target.uri):
-            yield from _deliver(store, left)
+            yield from _deliver(_store_of(left, store), left)
         yield from _close_gone(store)
     except Exception as error:
-        if not is_outage(error):
+        if not is_outage(error):  # an outage is told by the sender, for its own messages too
             tell(f"messages of an earlier command could not be sent to MLflow: {error}")
+
+
+def _store_of(left: Journal, store: Store) -> Store:
+    experiment = left.head["experiment"]
+    if experiment == store.target.experiment:
+        return store
+    return Store(replace(store.target, experiment=experiment))
 
 
 def close(left: Journal) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from pipeline.edges import files
+from pipeline.edges.tracking import moved
 from pipeline.edges.tracking.target import Target
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -38,7 +39,7 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self.client.create_experiment(name, self._artifacts(), tags=KIND))
+                return str(self.client.create_experiment(name, self.target.place, tags=KIND))
             except MlflowException as error:
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
@@ -50,9 +51,6 @@ class Store:
     def search(self, condition: str, *, limit: int = 1) -> list[Any]:
         """Return the newest runs of the experiment that fulfil MLflow's filter expression."""
         return list(self.client.search_runs([self.experiment], filter_string=condition, max_results=limit))
-
-    def _artifacts(self) -> str | None:
-        return self.target.artifacts and f"{self.target.artifacts}/{self.target.experiment.replace('/', '_')}"
 
 
 class Closed(Exception):
@@ -99,3 +97,4 @@ def _initialise(target: Target) -> None:
 
     with FileLock(files.scratch("locks") / "mlflow.lock", timeout=300):
         SqlAlchemyStore(target.address, target.artifacts).engine.dispose()
+        moved.follow(target)

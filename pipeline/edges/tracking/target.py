@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from pipeline.core.refusal import Refused
 from pipeline.edges import files
 
 SERVERS = ("http", "https", "databricks")
@@ -30,11 +31,11 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.database is None and not self.uri.startswith(SERVERS):
-            raise files.Refused(
+            raise Refused(
                 f"tracking.uri={self.uri} is no place for runs: give sqlite:///FILE or a server's address"
             )
         if urlsplit(self.uri).password:
-            raise files.Refused(
+            raise Refused(
                 "tracking.uri must not hold a password, since it is written to files: "
                 "use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
@@ -54,3 +55,8 @@ class Target:
     def artifacts(self) -> str | None:
         """Where uploaded files go; None where the server decides."""
         return (files.project_root() / "mlruns").as_uri() if self.database else None
+
+    @property
+    def place(self) -> str | None:
+        """Where the experiment's files go; None where the server decides."""
+        return self.artifacts and f"{self.artifacts}/{quote(self.experiment, safe='')}"

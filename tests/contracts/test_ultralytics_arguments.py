@@ -1,0 +1,93 @@
+"""conf/finetune and conf/augment against Ultralytics' own list of arguments: none missing, none unknown."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ultralytics.cfg import check_cfg
+from ultralytics.utils import DEFAULT_CFG_DICT
+
+from pipeline.config import Finetune, Online
+from pipeline.stages.finetune import OURS
+from tests.trainings import CONF
+
+OWNED = {
+    "task": "detect, in this release",
+    "mode": "train",
+    "model": "conf/model",
+    "data": "data/prepared and data/augmented",
+    "project": "outs lie where DVC expects them",
+    "name": "outs lie where DVC expects them",
+    "exist_ok": "checkpoints in progress lie below the iteration's key",
+    "resume": "goes by the iteration's key, on its own",
+    "pretrained": "conf/model, and finetune.strategy=scratch",
+    "save": "a training without weights is none",
+    "val": "every epoch is validated: early stopping and best.pt go by it",
+    "split": "val; the test split is for evaluate alone",
+    "seed": "the seed of the whole configuration",
+    "plots": "reports/training, without fonts to download",
+    "profile": "exports to ONNX and TensorRT, which a training does not need",
+    "quantize": "in training, wants NVIDIA's ModelOpt",
+    "cfg": "conf/",
+}
+"""Train arguments that this project sets itself, and why."""
+
+NOT_FOR_TRAINING = {
+    *("save_json", "conf", "dnn", "nms"),  # validation of other formats
+    *("source", "vid_stride", "stream_buffer", "visualize", "augment", "agnostic_nms", "classes"),
+    *("retina_masks", "embed", "show", "save_frames", "save_txt", "save_conf", "save_crop", "show_labels"),
+    *("show_conf", "show_boxes", "line_width"),
+    *("format", "optimize", "dynamic", "simplify", "opset", "workspace", "tracker"),
+}
+"""Arguments of predict, export and track."""
+
+CHANGED = {
+    "epochs": "20: a fine-tuning, and the demo in minutes",
+    "patience": "10: half of it",
+    "imgsz": "256: the demo's size",
+    "optimizer": "explicit: auto ignores lr0",
+    "lr0": "low: learned features are refined, not destroyed",
+    "momentum": "Adam's beta1, as Ultralytics' auto sets it",
+    "warmup_epochs": "in proportion to fewer epochs",
+    "warmup_bias_lr": "0, as Ultralytics' auto sets it: 0.1 would wreck learned features",
+    "cos_lr": "ends a short training more gently",
+    "nbs": "the batch size: a step per batch",
+    "cache": "ram: images are decoded once",
+}
+"""Defaults that differ from Ultralytics', and why."""
+
+
+def _schema(group):
+    return set(group.model_fields)
+
+
+def _conf(name):
+    return yaml.safe_load((CONF / name).read_text())
+
+
+def test_every_train_argument_can_be_set_under_its_own_name():
+    native = set(DEFAULT_CFG_DICT)
+    ours = (_schema(Finetune) - OURS) | _schema(Online)
+    assert ours - native == set()
+    assert native - ours - set(OWNED) - NOT_FOR_TRAINING == set()
+    assert (set(OWNED) | NOT_FOR_TRAINING) & ours == set()
+    assert (set(OWNED) | NOT_FOR_TRAINING) - native == set()
+
+
+def test_the_two_groups_share_no_argument():
+    assert _schema(Finetune) & _schema(Online) == set()
+
+
+def test_ultralytics_takes_every_value_in_conf():
+    values = {**_conf("finetune/full.yaml"), **_conf("augment/none.yaml")["online"]}
+    check_cfg({name: value for name, value in values.items() if name in DEFAULT_CFG_DICT})
+
+
+@pytest.mark.parametrize("file", ["finetune/full.yaml", "augment/none.yaml"])
+def test_defaults_are_ultralytics_own_unless_listed(file):
+    values = _conf(file)
+    values = values.get("online", values)
+    changed = {name for name in values if name in DEFAULT_CFG_DICT and values[name] != DEFAULT_CFG_DICT[name]}
+    assert changed - set(CHANGED) == set()
+    if "finetune" in file:
+        assert set(CHANGED) - changed == set()

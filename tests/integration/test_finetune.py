@@ -1,0 +1,168 @@
+"""The stage as DVC runs it: killed and taken up, offline, with an empty home, in one MLflow run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from pipeline.config import parse
+from pipeline.core import layout
+from pipeline.edges.files import Refused
+from pipeline.stages import finetune
+from tests import trainings
+
+GUARD = """
+import socket, sys
+def refuse(*where, **_):
+    if not (where and isinstance(where[0], socket.socket) and where[0].family == socket.AF_UNIX):
+        open({log!r}, "a").write(f"{{where}}\\n")
+    raise OSError("no network in this test")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+"""
+"""sitecustomize.py of the stage's process: it notes whoever asks for a network."""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with a prepared dataset, an empty home, and no network."""
+    root = tmp_path / "project"
+    trainings.dataset(root)
+    for name in ("home", "guard"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "guard/sitecustomize.py").write_text(GUARD.format(log=str(tmp_path / "asked")))
+    return root
+
+
+def _configure(root, **changes):
+    small = [
+        *("finetune=scratch", "finetune.epochs=4", "finetune.imgsz=64", "finetune.batch=4"),
+        *("finetune.warmup_epochs=0.0", "tracking.system_metrics=false"),
+    ]
+    with initialize_config_dir(str(trainings.CONF), version_base=None):
+        given = [f"{key}={value}" for key, value in changes.items()]
+        values = OmegaConf.to_container(compose("config", overrides=[*small, *given]), resolve=True)
+    (root / layout.PARAMS).write_text(yaml.safe_dump(values))
+
+
+def _start(root):
+    code = trainings.CONF.parent
+    environment = {
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if "CONFIG_DIR" not in name and "DIR" not in name
+        },
+        "HOME": str(root.parent / "home"),
+        "PYTHONPATH": f"{root.parent / 'guard'}{os.pathsep}{code}",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "finetune"],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _finish(process):
+    said, _ = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+def _wait_for_epoch(root, process, epoch):
+    while not list((root / ".finetrack/checkpoints").glob(f"*/{epoch:06d}-*.ckpt")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+
+
+def _steps(root):
+    with (root / layout.TRAINING_PLOTS / "epochs.csv").open() as file:
+        return [int(row["epoch"]) for row in csv.DictReader(file)]
+
+
+def _runs(root):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    [experiment] = [found for found in client.search_experiments() if found.name == "finetrack"]
+    return client, client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+
+
+def test_a_killed_training_goes_on_in_the_same_run_and_a_changed_one_starts_afresh(project):
+    _configure(project)
+    process = _start(project)
+    _wait_for_epoch(project, process, 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (project / layout.FINETUNED).exists()
+
+    code, said = _finish(_start(project))
+    assert code == 0, said
+    assert "1/4" not in said  # the first epoch was not trained again
+    assert _steps(project) == [1, 2, 3, 4]
+    client, [run] = _runs(project)
+    assert run.info.status == "FINISHED"
+    told = json.loads((project / layout.FINETUNED / "run.json").read_text())
+    assert (told["run_id"], told["strategy"]) == (run.info.run_id, "scratch")
+    assert run.data.tags["finetrack.key"] == told["key"]
+    points = client.get_metric_history(run.info.run_id, "metrics/mAP50-95")
+    assert sorted(point.step for point in points) == [1, 2, 3, 4]
+    assert run.data.params["effective.optimizer"] == "AdamW"
+    assert {"finetrack.overfitting", "finetrack.data.digest", "finetrack.seed"} <= set(run.data.tags)
+    assert not list((project / ".finetrack/checkpoints").iterdir())
+
+    assert not list((project.parent / "home").rglob("*"))
+    assert not (project.parent / "asked").exists(), (project.parent / "asked").read_text()
+
+    _configure(project, **{"finetune.lr0": 0.0005, "finetune.epochs": 1})
+    code, said = _finish(_start(project))
+    assert code == 0, said
+    assert _steps(project) == [1]
+    assert [run.info.status for run in _runs(project)[1]] == ["FINISHED", "FINISHED"]
+
+
+def test_sigterm_leaves_a_killed_run_and_a_state_to_go_on_from(project):
+    _configure(project)
+    process = _start(project)
+    _wait_for_epoch(project, process, 1)
+    process.send_signal(signal.SIGTERM)
+    code, said = _finish(process)
+    assert code == 143, said
+    assert said.rstrip().endswith("finetune: stopped; run it again to go on")
+    assert _runs(project)[1][0].info.status == "KILLED"
+    assert list((project / ".finetrack/checkpoints").glob("*/*.ckpt"))
+
+
+def test_a_second_process_on_the_same_training_is_refused(project):
+    _configure(project, **{"finetune.epochs": 200, "finetune.patience": 0})
+    first = _start(project)
+    _wait_for_epoch(project, first, 1)
+    code, said = _finish(_start(project))
+    first.terminate()
+    _finish(first)
+    assert code == 1
+    assert "another process is at work on the training" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("train", "val", "split"), [(0, 4, "train"), (4, 0, "val")])
+def test_nothing_to_learn_from_is_refused(tmp_path, monkeypatch, train, val, split):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path, train=train, val=val)
+    _configure(tmp_path)
+    config = parse(yaml.safe_load(layout.PARAMS.read_text()))
+    with pytest.raises(Refused, match=f"the {split} split of data/prepared has no labelled object"):
+        finetune.run(config)
+    assert not Path("mlflow.db").exists()

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pipeline.core import jobs
+from pipeline.core.jobs import Job
+
+GOOD = Job(0, ("finetune.lr0=0.001",), "sweep-0", "trained", 0.4, "run")
+BETTER = Job(2, ("finetune.lr0=0.01",), "sweep-2", "restored", 0.5, "other")
+LOST = Job(1, ("finetune.lr0=7",), "sweep-1", "failed", reason="too high")
+
+
+def test_the_best_has_the_highest_score_and_of_equals_comes_first():
+    assert jobs.best([GOOD, LOST, BETTER]) is BETTER
+    assert jobs.best([Job(3, (), "x", "trained", 0.4), GOOD]) is GOOD
+    assert jobs.best([Job(3, (), "x", "trained", 0.0), LOST]).number == 3
+    assert jobs.best([LOST]) is None
+
+
+def test_the_table_puts_the_best_first_and_what_failed_last_with_its_reason():
+    head, first, second, last = jobs.table([GOOD, LOST, BETTER]).splitlines()
+    assert head.split() == ["job", "val", "mAP50-95", "status", "experiment", "overrides"]
+    assert first.split() == ["2", "0.5000", "restored", "sweep-2", "finetune.lr0=0.01"]
+    assert second.startswith("0 ")
+    assert last.split(maxsplit=4) == ["1", "-", "failed", "sweep-1", "finetune.lr0=7: too high"]
+    assert jobs.failed([GOOD, LOST]) == [LOST]
