@@ -8,6 +8,10 @@ export MPLCONFIGDIR := $(CURDIR)/.finetrack/matplotlib
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.finetrack/dvc/site
 export DVC_GLOBAL_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/global
 export DVC_SYSTEM_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/system
+export TMPDIR := $(CURDIR)/.finetrack/tmp
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
+$(shell mkdir -p $(TMPDIR))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup repro ui test test-all lint lock deps results
@@ -50,3 +54,6 @@ deps: $(READY)  ## List in dvc.yaml, file by file, the code that each stage runs
 lock: $(READY)  ## Resolve requirements.lock anew from the ranges in pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
 	mv requirements.lock.new requirements.lock
+
+results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [SEEDS=0,1,2]
+	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --suite strategies,foundation

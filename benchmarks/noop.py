@@ -23,7 +23,16 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-PARTS = (".dvc/config", ".dvcignore", ".gitignore", "conf", "pipeline", "params.yaml", "compose.lock.json")
+PARTS = (
+    ".dvc/config",
+    ".dvcignore",
+    ".gitignore",
+    "conf",
+    "pipeline",
+    "models/foundation",
+    "params.yaml",
+    "compose.lock.json",
+)
 FOLDERS = {"data/prepared", "data/augmented", "models/finetuned", "reports/training", "reports/evaluation"}
 
 

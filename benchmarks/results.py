@@ -1,10 +1,10 @@
 """Measure the strategies on real data beside plain `yolo train`, and write docs/results.md.
 
-    python benchmarks/results.py --bccd DIR --rbc-coco DIR --weights DIR [--seeds 0,1,2] [--suite strategies,foundation]
+    python benchmarks/results.py --bccd DIR --rbc-coco DIR --weights DIR [--seeds 0,1,2] [--suite foundation]
 
-Every cell (data, base weights, method, seed) runs in its own folder below .finetrack/results with the same images,
-image size, batch and epochs; what is finished is not run again. `yolo train` is a process of its own with all its
-defaults and no logging callbacks; its best.pt is measured by the same code on the same test images.
+Every cell (data, base weights, method, seed) runs in its own folder below .finetrack/results with the same
+images, image size, batch and epochs; what is finished is not run again. `yolo train` is a process of its own
+with all its defaults and no logging callbacks; its best.pt is measured by the same code on the same images.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def _compose(cell: Cell, asked: argparse.Namespace) -> None:
     if cell.base == "yolov8n":
         overrides.append(f"model.folder={asked.weights.resolve()}")
     if cell.data != "demo":
-        form = {"bccd": "voc", "rbc-coco": "coco"}[cell.data]
-        overrides += [f"data={form}", f"data.source={_source(cell.data, asked)}"]
+        form, kept = {"bccd": ("voc", False), "rbc-coco": ("coco", True)}[cell.data]
+        overrides += [f"data={form}", f"data.source={_source(cell.data, asked)}", f"data.keep_split={kept}"]
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         (cell.folder / "params.yaml").write_text(
             OmegaConf.to_yaml(compose("config", overrides), resolve=True), "utf-8"
@@ -183,7 +183,8 @@ def _callbacks_off(cell: Cell) -> None:
 def _measure(cell: Cell) -> dict[str, Any]:
     """Measure what `yolo train` made, by the code and on the images that the strategies are measured by."""
     code = (
-        "import json; from pathlib import Path; from pipeline import compose; from pipeline.core import layout;"
+        "import json; from pathlib import Path; from pipeline import compose;"
+        "from pipeline.core import layout;"
         "from pipeline.edges.dataset import read_manifest; from pipeline.core.evaluation import figures;"
         "from pipeline.stages.evaluate import measure;"
         "found = measure(compose.load(), read_manifest(layout.PREPARED), Path('yolo/run/weights/best.pt'));"
@@ -194,20 +195,24 @@ def _measure(cell: Cell) -> dict[str, Any]:
     return measured
 
 
+HEAD = f"""# Results
+
+Written by `benchmarks/results.py` (`make results`): {EPOCHS} epochs, batch {BATCH}, `augment=none`, every
+method with the same images, split, image size and base weights. Measured on the test split; the brackets are
+the bootstrap 95% interval over test images, of the first seed where there are several. bccd is split anew by
+each seed; rbc-coco keeps the split that it comes with. Seconds are of the whole process (`python -m pipeline
+finetune` or `yolo train`, start-up included). Machine: {os.cpu_count()} CPU cores, {platform.system()}
+{platform.machine()}, no GPU.
+"""
+COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | time, as a ratio to `yolo train` |
+|---|---|---|---|---|---|
+"""
+
+
 def _render() -> str:
     found = {_cell(path): json.loads(path.read_text("utf-8")) for path in sorted(CELLS.glob("*/result.json"))}
-    tables = "\n\n".join(
-        _table(data, base, found) for data in PIXELS for base in BASES if _any(data, base, found)
-    )
-    return f"""# Results
-
-Written by `benchmarks/results.py` (its head names the command); {EPOCHS} epochs, batch {BATCH}, `augment=none`, every method with
-the same images, split, image size and base weights. Measured on the test split; the brackets are the bootstrap 95% interval over
-test images, of the first seed where there are several. Seconds are of the whole process (`python -m pipeline finetune` or `yolo
-train`, start-up included). Machine: {os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}, no GPU.
-
-{tables}
-"""
+    pairs = [(data, base) for data in PIXELS for base in BASES if _any(data, base, found)]
+    return "\n".join([HEAD, *(_table(data, base, found) + "\n" for data, base in pairs)])
 
 
 def _cell(path: Path) -> Cell:
@@ -220,10 +225,7 @@ def _any(data: str, base: str, found: dict[Cell, Any]) -> bool:
 
 
 def _table(data: str, base: str, found: dict[Cell, Any]) -> str:
-    head = (
-        f"## {data}, {PIXELS[data]} px, from {base}\n\n"
-        "| method | seeds | mAP50-95 | mAP50 | seconds | time, as a ratio to `yolo train` |\n|---|---|---|---|---|---|\n"
-    )
+    head = f"## {data}, {PIXELS[data]} px, from {base}\n\n{COLUMNS}"
     groups = {m: [found[c] for c in found if (c.data, c.base, c.method) == (data, base, m)] for m in METHODS}
     plain = _seconds(groups["yolo train"])
     return head + "\n".join(_row(method, rows, plain) for method, rows in groups.items() if rows)

@@ -3,5 +3,5 @@
 The flow: `compose` (conf/ -> params.yaml), then the stages `prepare`, `augment`, `finetune`, `evaluate`,
 which meet through files alone. Imports point one way:
 
-    __main__ | sweep -> compose -> stages -> edges -> core | config
+    __main__ | sweep -> compose -> stages -> edges -> config -> core
 """

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -42,7 +42,9 @@ def main(arguments: list[str]) -> int:
     if ASKING & set(arguments):
         job()
         return 0
-    signal.signal(signal.SIGTERM, _terminate)
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, unless under nohup
+        if signal.getsignal(sign) is not signal.SIG_IGN:
+            signal.signal(sign, _terminate)
     try:
         _sweep([word for word in arguments if word not in {"-m", "--multirun"}])
     except Refused as error:
@@ -55,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, on the same way out as Ctrl-C."""
+    """SIGTERM or SIGHUP, on the same way out as Ctrl-C."""
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
@@ -69,8 +71,7 @@ def _sweep(overrides: Sequence[str]) -> None:
         print(
             f"sweep: experiments run on what git tracks; run `git add` for these, or they miss them: {missed}"
         )
-    stamp = time.strftime("%m%d-%H%M%S")
-    folder = files.scratch("sweeps", stamp)
+    folder = Path(files.SCRATCH, "sweeps", time.strftime("%m%d-%H%M%S"))
     sys.argv = [sys.argv[0], "--multirun", *overrides, f"hydra.sweep.dir={folder}"]
     with tracking.parent(
         _target(overrides), name=f"sweep {' '.join(overrides)}", tags=_tags(overrides)
@@ -98,7 +99,7 @@ def job(found: DictConfig) -> float:
         result = _run(number, overrides, name, folder)
     except Refused as error:
         result = Job(number, overrides, name, "failed", reason=str(error))
-    result = Job(**{**asdict(result), "seconds": round(time.monotonic() - start, 1)})
+    result = replace(result, seconds=round(time.monotonic() - start, 1))
     files.write(folder / "job.json", json.dumps(asdict(result)))
     print(f"job {number}: {result.status}{_outcome(result)}", flush=True)
     return float("nan") if result.score is None else result.score

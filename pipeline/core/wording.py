@@ -23,7 +23,7 @@ BOUNDS = {
     "exclusiveMinimum": "above {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
-    "minLength": "of {} characters or more",
+    "minLength": "at least {} long",
     "pattern": "fitting {}",
 }
 

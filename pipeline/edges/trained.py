@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipeline.core import layout

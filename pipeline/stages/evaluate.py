@@ -26,7 +26,7 @@ def run(config: Config) -> None:
     target = tracking.Target(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with tracking.attach(target, key=trained["key"], run_id=trained["run_id"]) as session:
         _refuse_misfits(trained, manifest)
-        evaluation = _evaluate(config, manifest)
+        evaluation = measure(config, manifest, layout.FINETUNED / "best.pt")
         metrics = figures(evaluation)
         images = [layout.PREPARED / "images" / item.file for item in manifest.of("test")]
         with folder_in_one_piece(layout.EVALUATION) as folder:
@@ -39,8 +39,14 @@ def run(config: Config) -> None:
     print(_summary(metrics["test"]))
 
 
-def _evaluate(config: Config, manifest: Manifest) -> Evaluation:
-    """Predict on val and test with one load of the weights, and measure."""
+def measure(config: Config, manifest: Manifest, weights: Path) -> Evaluation:
+    """Predict on val and test with one load of the weights, and measure on test.
+
+    Args:
+        config: `evaluate`, `finetune.imgsz` and the seed are used.
+        manifest: Of data/prepared.
+        weights: Any Ultralytics checkpoint of the manifest's classes.
+    """
     val, test = manifest.of("val"), manifest.of("test")
     how = config.evaluate
     found = list(

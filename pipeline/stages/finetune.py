@@ -35,7 +35,7 @@ class Inputs(NamedTuple):
 
 def run(config: Config) -> None:
     """Train, or go on where a training of the same iteration was stopped, and log it as one run."""
-    inputs = _gather(config)
+    inputs = gather(config)
     folder = files.scratch("checkpoints", inputs.key)
     lock = files.scratch("locks") / f"{inputs.key}.lock"
     with files.one_writer(lock, what=f"the training {inputs.key[:6]}"):
@@ -46,7 +46,8 @@ def run(config: Config) -> None:
     print(_summary(outcome))
 
 
-def _gather(config: Config) -> Inputs:
+def gather(config: Config) -> Inputs:
+    """Read, check and name all that decides about the result."""
     prepared = dataset.read_manifest(layout.PREPARED)
     copies = augmented.read_records(layout.AUGMENTED, prepared=prepared.digest)
     _refuse_nothing_to_learn(prepared)

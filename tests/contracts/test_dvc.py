@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "dvc.yaml").read_text()
 DVC = yaml.safe_load(TEXT)["stages"]
 KEYS = list(properties(Config.model_json_schema()))
-TOLD_TO_MLFLOW = ("tracking", "data.source")
-"""What shapes no result of a stage: where its run is kept, and the name that the dataset has there."""
+TOLD_TO_MLFLOW = ("tracking", "data.source", "data.format")
+"""What shapes no result of a stage: where its run is kept, and what the dataset is called there."""
 LOCK_KEYS = {"source", "weights"}
 
 

@@ -42,8 +42,8 @@ NOT_FOR_TRAINING = {
 """Arguments of predict, export and track."""
 
 CHANGED = {
-    "epochs": "20: a fine-tuning, and the demo in minutes",
-    "patience": "10: half of it",
+    "epochs": "12: a fine-tuning, and the demo in minutes",
+    "patience": "10: most of it",
     "imgsz": "256: the demo's size",
     "optimizer": "explicit: auto ignores lr0",
     "lr0": "low: learned features are refined, not destroyed",

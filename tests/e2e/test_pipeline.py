@@ -16,7 +16,7 @@ def reproduced(tmp_path_factory) -> Project:
     """A project whose default is the smoke experiment, reproduced once, in a home folder of its own."""
     project = create(tmp_path_factory.mktemp("pipeline") / "project")
     shutil.copytree(ROOT / "models/foundation", project.folder / "models/foundation")
-    project.edit("conf/config.yaml", "- optional experiment: null", "- experiment: smoke")
+    project.edit("conf/config.yaml", "- _self_", "- _self_\n  - experiment: smoke")
     (project.folder.parent / "home").mkdir()
     project.commit()
     project.run(f"HOME={project.folder.parent / 'home'} dvc repro")

@@ -49,7 +49,7 @@ def reader(tmp_path_factory) -> Project:
         pytest.skip("the README's commands need the .venv that make creates")
     (project.folder / ".venv").symlink_to(venv)
     os.utime(project.folder / "requirements.lock", (0, 0))  # it is installed already
-    project.edit("conf/config.yaml", "- optional experiment: null", "- experiment: smoke")
+    project.edit("conf/config.yaml", "- _self_", "- _self_\n  - experiment: smoke")
     project.commit()
     return project
 

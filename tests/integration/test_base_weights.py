@@ -85,10 +85,8 @@ def test_offline_the_refusal_is_one_sentence_and_comes_soon(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
-    assert done.stdout.strip() == (
-        "yolo26n.pt is not on this machine and could not be downloaded: "
-        "give model.weights a path, name a folder that holds it in model.folder, or use model=foundation | True"
-    ), done.stderr
+    expected = f"yolo26n.pt is not on this machine and could not be downloaded: {weights.WAYS_ON} | True"
+    assert done.stdout.strip() == expected, done.stderr
 
 
 class _Trap:

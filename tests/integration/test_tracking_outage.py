@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.core.refusal import Refused
 from pipeline.edges import tracking
@@ -85,6 +86,9 @@ def check_complete(target):
     assert run.info.status == "FINISHED"
     assert run.data.params == {"lr0": "0.001"}
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["notes.txt"]
+    [model] = client.search_logged_models([run.info.experiment_id])
+    assert (str(model.status), model.source_run_id) == ("READY", run.info.run_id)
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
     return run
 
 
@@ -97,6 +101,9 @@ def train(target, project, events=None):
             if events and step in events:
                 events[step](session)
             session.metrics({"loss": step / 10, "nan": float("nan")}, step=step)
+        (project / "best.pt").write_bytes(b"stands for weights, which nobody loads here")
+        Image.new("RGB", (32, 32)).save(project / "part.png")
+        session.model(project / "best.pt", example=project / "part.png", metrics={"best/mAP50-95": 0.5})
     return session
 
 

@@ -70,7 +70,7 @@ REFUSED = [
     ),
     (
         {"finetune.freeze": [1.5]},
-        "finetune.freeze=[1.5] is not allowed: it must be a whole number, at least 0, "
+        "finetune.freeze=[1.5] is not allowed: it must be a whole number, at least 0, or backbone, "
         "or a list, each item a whole number, or text, or null",
     ),
     (

@@ -22,7 +22,7 @@ KNOWN = {
         ({"enum": ["a", "b"], "type": "string"}, "one of a, b"),
         ({"const": "a"}, "a"),
         ({"type": "array", "items": {"type": "string"}}, "a list, each item text"),
-        ({"type": "string", "minLength": 1}, "text, of 1 characters or more"),
+        ({"type": "string", "minLength": 1}, "text, at least 1 long"),
         ({"type": "string", "pattern": "x", "description": "an x"}, "an x"),
     ],
 )

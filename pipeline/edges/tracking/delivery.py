@@ -12,6 +12,9 @@ from pipeline.edges.tracking.store import Store
 STAGE = "finetrack.stage."
 PROCESS = "finetrack.process"
 JOURNAL = "finetrack.journal"
+"""Who is at the run, and from where; gone when the stage has ended."""
+REASON = "finetrack.reason"
+"""Why the run failed or was stopped; gone when it finished after all."""
 WORST = ("failed", "killed", "finished")
 OPENING = frozenset({"open", "resume", "attach"})
 
@@ -134,6 +137,7 @@ def end(store: Store, run_id: str, message: Message) -> None:
         store.client.set_tag(run_id, name, value)
     worst = next(status for status in WORST if status in stages.values())
     time = run.info.end_time if message["adds"] and run.info.end_time else message["time"]
-    for name in {PROCESS, JOURNAL} & run.data.tags.keys():  # they serve while a stage is at the run
+    served = {PROCESS, JOURNAL} | ({REASON} if worst == "finished" else set())
+    for name in served & run.data.tags.keys():
         store.client.delete_tag(run_id, name)
     store.client.set_terminated(run_id, worst.upper(), end_time=time)

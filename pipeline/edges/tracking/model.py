@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import re
 import warnings
-from importlib.metadata import version
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,16 @@ from pipeline.edges.tracking.journal import Message
 from pipeline.edges.tracking.points import on_dataset
 from pipeline.edges.tracking.store import Store
 
-PACKAGES = ("mlflow", "ultralytics", "torch", "torchvision", "opencv-python", "numpy", "pandas")
+PACKAGES = (
+    "mlflow",
+    "ultralytics",
+    "torch",
+    "torchvision",
+    "opencv-python",
+    "opencv-python-headless",
+    "numpy",
+    "pandas",
+)
 EXAMPLE_PIXELS = 640
 INPUT = "a list of images: file paths, base64 text, bytes of an image file, or RGB arrays (uint8, HxWx3)"
 OUTPUT = "a row per object; image: its place in the input; x1 y1 x2 y2: pixels of the image"
@@ -44,7 +55,7 @@ def save(folder: Path, weights: Path, example: Path) -> None:
             path=str(folder),
             python_model=str(SERVED),
             artifacts={"weights": str(weights.resolve())},
-            pip_requirements=[f"{name}=={version(name).split('+')[0]}" for name in PACKAGES],
+            pip_requirements=list(_requirements()),
             metadata={"input": INPUT, "output": OUTPUT},
         )
     written = Model.load(str(folder))
@@ -52,6 +63,13 @@ def save(folder: Path, weights: Path, example: Path) -> None:
     _save_example(written, [_text(example)], str(folder))
     _forget_paths(written)
     written.save(str(folder / "MLmodel"))
+
+
+def _requirements() -> Iterator[str]:
+    """Name what is installed, without the build's suffix (2.15.0+cpu), which no index knows."""
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            yield f"{name}=={version(name).split('+')[0]}"
 
 
 def _forget_paths(written: Any) -> None:

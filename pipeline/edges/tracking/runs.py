@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.core.refusal import Refused
 from pipeline.edges.tracking import journal, names, process, stale
-from pipeline.edges.tracking.delivery import PROCESS, STAGE
+from pipeline.edges.tracking.delivery import PROCESS, REASON, STAGE
 from pipeline.edges.tracking.journal import Journal
 from pipeline.edges.tracking.sampler import Sampler
 from pipeline.edges.tracking.sender import Sender
@@ -46,7 +46,8 @@ def open_run(
     """
     own = (_taken_up(target, key) if resume else None) or journal.create(target.uri, target.experiment, key)
     opening = {"kind": "resume" if resume else "open", "stage": "finetune", "name": name}
-    with _session(target, own, opening, tags) as session:
+    shown = {"mlflow.source.git.commit": tags.get("finetrack.git.commit")}
+    with _session(target, own, opening, {**shown, **tags}) as session:
         sampler = Sampler(session.load) if target.system_metrics else None
         try:
             yield session
@@ -112,7 +113,7 @@ def _session(
         yield Session(own, sender, patience=target.timeout)
     except BaseException as error:
         end["status"] = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-        end["tags"] = names.tags({"finetrack.reason": _reason(error)})
+        end["tags"] = names.tags({REASON: _reason(error)})
         raise
     finally:
         with contextlib.suppress(OSError):  # a full disk: the next command closes the run

@@ -32,6 +32,7 @@ class Sampler:
         self._thread.join(2)
 
     def _run(self) -> None:
+        self._read()  # the first reading of a rate, by this thread, has nothing to compare with
         begin = time.monotonic()
         while not self._stop.wait(self._seconds):
             self._sample()
@@ -40,13 +41,16 @@ class Sampler:
             self._sample()
 
     def _sample(self) -> None:
+        self._emit({f"system/{name}": value for name, value in self._read().items()})
+
+    def _read(self) -> dict[str, float]:
         values: dict[str, float] = {}
         for monitor in self._monitors:
             with contextlib.suppress(Exception):  # a sensor that fails costs its values, nothing else
                 monitor.collect_metrics()
                 values |= monitor.aggregate_metrics()
             monitor.clear_metrics()
-        self._emit({f"system/{name}": value for name, value in values.items()})
+        return values
 
 
 def _monitors() -> list[Any]:
@@ -58,8 +62,4 @@ def _monitors() -> list[Any]:
     monitors: list[Any] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
     with contextlib.suppress(Exception):  # no NVIDIA driver, or no library to ask it
         monitors.append(GPUMonitor())
-    for monitor in monitors:  # the first reading of a rate has nothing to compare with
-        with contextlib.suppress(Exception):
-            monitor.collect_metrics()
-        monitor.clear_metrics()
     return monitors

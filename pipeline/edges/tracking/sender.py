@@ -146,9 +146,8 @@ def send_some(delivery: Delivery, pending: list[tuple[int, Message]]) -> None:
         Exception: The store is away; the messages stay where they are.
     """
     kind = pending[0][1]["kind"]
-    same = (
-        list(itertools.takewhile(lambda item: item[1]["kind"] == kind == "metrics", pending)) or pending[:1]
-    )
+    alike = itertools.takewhile(lambda item: item[1]["kind"] == kind == "metrics", pending)
+    same = list(alike) or pending[:1]
     try:
         delivery.apply([message for _, message in same])
     except Exception as error:
@@ -168,9 +167,8 @@ def tell(sentence: str) -> None:
 
 
 def _what(message: Message) -> str:
-    return f"{message['kind']} {', '.join(message.get('values', {})) or message.get('file', '')}"[
-        :120
-    ].strip()
+    about = ", ".join(message.get("values", {})) or message.get("file", "")
+    return f"{message['kind']} {about[:100]}".strip()
 
 
 def _short(error: Exception) -> str:

@@ -71,7 +71,7 @@ class Session:
         with self._kept():
             place = Path("files", uuid.uuid4().hex[:12], path.name)
             (self._journal.folder / place).parent.mkdir(parents=True)
-            (self._journal.folder / place).write_text(content)
+            (self._journal.folder / place).write_text(content, encoding="utf-8")
             folder = "" if path.parent == Path() else path.parent.as_posix()
             self._say("artifact", file=place.as_posix(), folder=folder)
 

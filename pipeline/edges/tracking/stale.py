@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.edges.tracking import journal, process
-from pipeline.edges.tracking.delivery import OPENING, PROCESS, STAGE, Delivery, end
+from pipeline.edges.tracking.delivery import OPENING, PROCESS, REASON, STAGE, Delivery, end
 from pipeline.edges.tracking.journal import Journal
 from pipeline.edges.tracking.sender import send_some, tell
 from pipeline.edges.tracking.store import Store, is_outage
@@ -39,7 +39,7 @@ def close(left: Journal) -> None:
     if messages and messages[-1]["kind"] != "end":
         opening = next(message for message in reversed(messages) if message["kind"] in OPENING)
         facts = {"stage": opening["stage"], "adds": opening["kind"] == "attach", "time": messages[-1]["time"]}
-        left.append("end", status="killed", tags={"finetrack.reason": GONE}, **facts)
+        left.append("end", status="killed", tags={REASON: GONE}, **facts)
 
 
 def _deliver(store: Store, left: Journal) -> Iterator[None]:
@@ -64,7 +64,7 @@ def _close_gone(store: Store) -> Iterator[None]:
             name for name, value in run.data.tags.items() if name.startswith(STAGE) and value == "running"
         ]
         for name in running:
-            stage = {"stage": name.removeprefix(STAGE), "tags": {"finetrack.reason": GONE}}
+            stage = {"stage": name.removeprefix(STAGE), "tags": {REASON: GONE}}
             end(store, run.info.run_id, message | stage)
             yield
 

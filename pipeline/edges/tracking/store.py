@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from pipeline.core.refusal import Refused
 from pipeline.edges import files
 from pipeline.edges.tracking import moved
 from pipeline.edges.tracking.target import Target
@@ -84,6 +85,7 @@ def _prepare(target: Target) -> None:
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox tries again, in the background
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_UV_AUTO_DETECT": "false",
         "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what a user has to know is said by the sender, once
     }.items():
@@ -92,9 +94,34 @@ def _prepare(target: Target) -> None:
 
 
 def _initialise(target: Target) -> None:
-    """Create or meet the tables, one process at a time: several at once half-migrate a fresh database."""
+    """Create or meet the tables, one process at a time: several at once half-migrate a fresh database.
+
+    Raises:
+        Refused: The file is no database, of another version of MLflow, or cannot be written.
+    """
+    try:
+        with FileLock(files.scratch("locks") / "mlflow.lock", timeout=300):
+            _create(target)
+            _migrate(target.address, target)
+            moved.follow(target)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Refused(f"MLflow cannot use {target.uri}: {reason}; mend the file, or move it away") from error
+
+
+def _create(target: Target) -> None:
+    """Make the tables of a fresh database under another name: a stop half-way would leave it beyond mending."""
+    database = target.database
+    if database is None or database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    draft = database.with_name(f".{database.name}.new")
+    draft.unlink(missing_ok=True)
+    _migrate(f"sqlite:///{draft}", target)
+    draft.rename(database)
+
+
+def _migrate(address: str, target: Target) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    with FileLock(files.scratch("locks") / "mlflow.lock", timeout=300):
-        SqlAlchemyStore(target.address, target.artifacts).engine.dispose()
-        moved.follow(target)
+    SqlAlchemyStore(address, target.artifacts).engine.dispose()
