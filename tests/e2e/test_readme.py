@@ -1,6 +1,6 @@
 """The commands that README.md shows, typed as they stand there, in a fresh copy of the project.
 
-The copy's default is the smoke experiment (tiny images, two epochs), so that each command takes seconds;
+The copy's defaults are the smoke experiment's (tiny images, two epochs), so that each command takes seconds;
 nothing else is changed. One test types them one after the other, as a reader would.
 """
 
@@ -18,6 +18,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import builders
 from tests.e2e.conftest import ROOT, Project, create
@@ -49,7 +50,7 @@ def reader(tmp_path_factory) -> Project:
         pytest.skip("the README's commands need the .venv that make creates")
     (project.folder / ".venv").symlink_to(venv)
     os.utime(project.folder / "requirements.lock", (0, 0))  # it is installed already
-    project.edit("conf/config.yaml", "- _self_", "- _self_\n  - experiment: smoke")
+    _make_small(project)
     project.commit()
     return project
 
@@ -105,6 +106,15 @@ def test_the_ui_shows_the_runs(reader):
 def test_what_the_readme_links_to_is_there():
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def _make_small(project: Project) -> None:
+    """Give the copy the smoke experiment's values by default; those of the images go to `data=demo` alone."""
+    demo, smoke = project.folder / "conf/data/demo.yaml", project.folder / "conf/experiment/smoke.yaml"
+    values = yaml.safe_load(smoke.read_text())
+    demo.write_text(yaml.safe_dump(yaml.safe_load(demo.read_text()) | values.pop("data")))
+    smoke.with_name("small.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(values)}")
+    project.edit("conf/config.yaml", "- _self_", "- _self_\n  - experiment: small")
 
 
 def _page(url: str) -> str:

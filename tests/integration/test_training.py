@@ -217,3 +217,15 @@ def test_single_class_and_other_rare_arguments_train(tmp_path):
     )
     (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
     assert YOLO(tmp_path / "best.pt").names == {0: "item"}
+
+
+def test_a_teacher_can_be_named(tmp_path):
+    trainings.dataset(tmp_path)
+    teacher = tmp_path / "teacher.pt"
+    teacher.write_bytes(trainings.run(trainings.job(tmp_path, epochs=1)).weights["best"])
+    for path in (tmp_path / "checkpoints").glob("*.ckpt"):
+        path.unlink()
+    outcome = trainings.run(trainings.job(tmp_path, precision="auto", distill_model=str(teacher)))
+    assert outcome.effective["precision"] == "fp32"
+    assert all("train/dis_loss" in row for row in outcome.rows)
+    assert set(_tensors(tmp_path, outcome.weights["best"])) == set(weights.load(teacher).state_dict())

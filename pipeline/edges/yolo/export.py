@@ -50,6 +50,8 @@ def checkpoint(
 
 def _network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[str, Any]) -> Any:
     criterion, model.criterion = getattr(model, "criterion", None), None  # training state
+    for module in model.modules():
+        module._forward_hooks.clear()  # those of a distillation hold its last features
     network = copy.deepcopy(model).cpu()
     model.criterion = criterion
     if isinstance(network, precision.Bfloat16Model):
