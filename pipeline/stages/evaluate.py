@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from pipeline.config import Config
@@ -26,7 +27,7 @@ def run(config: Config) -> None:
     target = tracking.Target(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with tracking.attach(target, key=trained["key"], run_id=trained["run_id"]) as session:
         _refuse_misfits(trained, manifest)
-        evaluation = measure(config, manifest, layout.FINETUNED / "best.pt")
+        evaluation = measure(config, manifest, WEIGHTS)
         metrics = figures(evaluation)
         images = [layout.PREPARED / "images" / item.file for item in manifest.of("test")]
         with folder_in_one_piece(layout.EVALUATION) as folder:
@@ -51,7 +52,7 @@ def measure(config: Config, manifest: Manifest, weights: Path) -> Evaluation:
     how = config.evaluate
     found = list(
         predict(
-            WEIGHTS,
+            weights,
             [layout.PREPARED / "images" / item.file for item in (*val, *test)],
             imgsz=config.finetune.imgsz,
             conf=how.conf,

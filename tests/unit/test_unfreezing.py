@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,7 +76,7 @@ def test_groups_open_one_by_one_and_never_close(trigger, history, wait, groups):
     rule = schedule(trigger, every=wait, stall=wait, groups=groups)
     counts = [opened(history[:epoch], rule) for epoch in range(len(history) + 1)]
     assert counts[0] == 1
-    assert all(0 <= later - earlier <= 1 for earlier, later in zip(counts, counts[1:], strict=False))
+    assert all(0 <= later - earlier <= 1 for earlier, later in pairwise(counts))
     assert max(counts) <= groups
 
 

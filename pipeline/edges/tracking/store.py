@@ -110,7 +110,7 @@ def _initialise(target: Target) -> None:
 
 
 def _create(target: Target) -> None:
-    """Make the tables of a fresh database under another name: a stop half-way would leave it beyond mending."""
+    """Make a fresh database under another name: a stop half-way would leave it beyond mending."""
     database = target.database
     if database is None or database.exists():
         return
