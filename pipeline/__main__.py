@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from pipeline.core.refusal import Refused
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 STAGES = ("prepare", "augment", "finetune", "evaluate")
 COMMANDS = ("compose", *STAGES)
@@ -47,10 +52,20 @@ def _run(command: str) -> int:
         for line in compose.run():
             print(line)
     else:
-        import importlib
-
-        importlib.import_module(f"pipeline.stages.{command}").run(compose.load())
+        _run_stage(command, compose.load())
     return 0
+
+
+def _run_stage(stage: str, config: Config) -> None:
+    """Run a stage as the one writer of its outputs: a killed `dvc` leaves its stage at work."""
+    import hashlib
+    import importlib
+
+    from pipeline.edges import files
+
+    place = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
+    with files.one_writer(files.scratch("locks") / f"{stage}-{place}.lock", what=f"{stage} in this folder"):
+        importlib.import_module(f"pipeline.stages.{stage}").run(config)
 
 
 if __name__ == "__main__":

@@ -86,9 +86,10 @@ def config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> 
         "source": None if source is None else str(source),
         "split": split,
         "keep_split": True,
+        "seed": seed,
         "images": None,
         "pixels": None,
         "samples": 3,
         **changes,
     }
-    return Config.model_construct(seed=seed, data=Data(**values))
+    return Config.model_construct(data=Data(**values))

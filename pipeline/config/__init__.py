@@ -7,14 +7,14 @@ breaks DVC's own composition. `parse` is applied to what was composed, before an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from pipeline.config.augment import Augment, Offline, Online
 from pipeline.config.data import Data, Split
 from pipeline.config.evaluate import Evaluate
-from pipeline.config.fields import Group
+from pipeline.config.fields import Group, Seed
 from pipeline.config.finetune import Finetune, Gradual
 from pipeline.config.model import Model
 from pipeline.config.tracking import Tracking
@@ -46,7 +46,7 @@ class ConfigError(Refused):
 class Config(Group):
     """One iteration."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
     data: Data
     augment: Augment
     model: Model

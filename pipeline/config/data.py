@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.fields import Count, CountOrZero, Group, Positive
+from pipeline.config.fields import Count, CountOrZero, Group, Positive, Seed
 
 
 class Split(Group):
@@ -24,6 +24,7 @@ class Data(Group):
     source: str | None
     split: Split
     keep_split: bool
+    seed: Seed
     images: Count | None
     pixels: Annotated[int, Field(ge=64, le=4096)] | None
     samples: CountOrZero

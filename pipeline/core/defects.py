@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Verdict = Literal["fixed", "quarantined", "dropped-object"]
 
@@ -45,14 +45,15 @@ def count(defects: Iterable[Defect], *, used: int) -> Counts:
     return Counts(used + quarantined, used, quarantined)
 
 
-def render(defects: Iterable[Defect], *, used: int) -> str:
-    """Write the report as JSON, a line per finding, sorted by file."""
+def render(defects: Iterable[Defect], *, used: int, remarks: Sequence[str] = ()) -> str:
+    """Write the report as JSON: counts, remarks on the whole source, a line per finding, sorted by file."""
     listed = sorted(defects)
     counts = count(listed, used=used)
-    head = {"in": counts.found, "used": counts.used, "quarantined": counts.quarantined}
+    head: dict[str, Any] = {"in": counts.found, "used": counts.used, "quarantined": counts.quarantined}
     head |= {"fixed": _tally(listed)["fixed"], "dropped_objects": _tally(listed)["dropped-object"]}
+    head |= {"remarks": list(remarks)}
     lines = ",\n".join("  " + json.dumps(defect._asdict(), ensure_ascii=False) for defect in listed)
-    return json.dumps(head)[:-1] + f', "files": [\n{lines}\n]}}\n'
+    return json.dumps(head, ensure_ascii=False)[:-1] + f', "files": [\n{lines}\n]}}\n'
 
 
 def summary(defects: Sequence[Defect], *, show: int = 3) -> list[str]:

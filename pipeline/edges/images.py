@@ -87,7 +87,7 @@ def _decode(data: bytes) -> str:
             if form not in _SUFFIXES:
                 raise Unusable(f"{form} is no format that training reads: convert it to PNG or JPEG")
             image.load()
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, ModuleNotFoundError):  # Pillow as Ultralytics changes it seeks pi_heif
         raise Unusable("not an image that can be read") from None
     except Unusable:
         raise

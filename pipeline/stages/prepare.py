@@ -26,19 +26,21 @@ def run(config: Config) -> None:
     """Read or draw the images, check them, divide them, and write data/prepared in one piece."""
     with files.folder_in_one_piece(layout.PREPARED) as folder:
         dataset.lay_out(folder)
-        source, outcomes = _take_in(config.data, seed=config.seed, hold=folder / "held")
+        source, outcomes = _take_in(config.data, seed=config.data.seed, hold=folder / "held")
         found = [*source.defects, *(defect for _, noted in outcomes for defect in noted)]
         taken = [image for image, _ in outcomes if image]
-        divided, remarks = _divide(taken, config.data, found, seed=config.seed)
+        divided, remarks = _divide(taken, config.data, found, seed=config.data.seed)
         used = [image for image in taken if image.source in divided]
         found += [Defect(i.source, "quarantined", UNLISTED) for i in taken if i.source not in divided]
         items = _place(folder, used, divided)
         shutil.rmtree(folder / "held")
         manifest = dataset.write_manifest(folder, source.names, items)
         files.write(folder / "statistics.json", _statistics(used, divided, source.names))
-        files.write(folder / "defects.json", defects.render(found, used=len(used)))
-        samples.write(folder, manifest.of("train"), source.names, count=config.data.samples, seed=config.seed)
-    _report(manifest, found, [*source.remarks, *remarks])
+        remarks = [*source.remarks, *remarks]
+        files.write(folder / "defects.json", defects.render(found, used=len(used), remarks=remarks))
+        shown, seed = config.data.samples, config.data.seed
+        samples.write(folder, manifest.of("train"), source.names, count=shown, seed=seed)
+    _report(manifest, found, remarks)
 
 
 def _take_in(data: Data, *, seed: int, hold: Path) -> tuple[Source, list[Outcome]]:

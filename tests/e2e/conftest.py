@@ -40,7 +40,7 @@ else:
 TINY_STAGES = {
     "prepare": {
         "cmd": "python tiny.py prepare",
-        "params": ["seed", "data", {"compose.lock.json": ["source"]}],
+        "params": ["data", {"compose.lock.json": ["source"]}],
         "outs": ["data/prepared"],
     },
     "finetune": {

@@ -216,7 +216,9 @@ def test_equal_images_in_two_splits_of_the_data_are_spoken_of(tmp_path, capsys):
     image = (tmp_path / "source/images/train/train.jpg").read_bytes()
     (tmp_path / "source/images/test/test.jpg").write_bytes(image)
     run("yolo", tmp_path / "source")
-    assert "1 images lie in more than one split, byte for byte" in capsys.readouterr().out
+    said = "1 images lie in more than one split, byte for byte"
+    assert said in capsys.readouterr().out
+    assert said in findings()["remarks"][-1]
 
 
 def test_a_class_that_train_lacks_is_spoken_of(tmp_path, capsys):

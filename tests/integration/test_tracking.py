@@ -249,7 +249,13 @@ def test_a_resumed_run_goes_on_and_repeats_no_step(target, client):
     assert curve(client, first.run_id, "loss") == [(0, 1.0), (1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
     with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as third:
         pass
-    assert third.run_id != first.run_id  # a finished run is not taken up
+    assert third.run_id == first.run_id  # killed before its checkpoint was let go of
+    with tracking.open_run(target, key="k1", name="demo", tags={}) as again:
+        pass
+    assert again.run_id != first.run_id  # trained anew
+    with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as last:
+        pass
+    assert last.run_id == again.run_id
 
 
 def test_runs_hang_under_a_parent(target, monkeypatch):

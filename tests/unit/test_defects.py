@@ -17,18 +17,19 @@ def test_counts_add_up_and_a_file_is_quarantined_once():
 
 
 def test_the_report_names_every_finding_in_the_order_of_files():
-    report = json.loads(render(FOUND, used=7))
+    report = json.loads(render(FOUND, used=7, remarks=["of the whole"]))
     assert {key: report[key] for key in report if key != "files"} == {
         "in": 8,
         "used": 7,
         "quarantined": 1,
+        "remarks": ["of the whole"],
         "fixed": 1,
         "dropped_objects": 2,
     }
     assert [entry["file"] for entry in report["files"]] == ["a.jpg", "a.jpg", "b.jpg", "b.jpg", "c.jpg"]
     assert report["files"][0] == {"file": "a.jpg", "verdict": "dropped-object", "reason": "object 1: no area"}
     assert json.loads(render([], used=3)) == {
-        "in": 3, "used": 3, "quarantined": 0, "fixed": 0, "dropped_objects": 0, "files": [],
+        "in": 3, "used": 3, "quarantined": 0, "fixed": 0, "dropped_objects": 0, "remarks": [], "files": [],
     }  # fmt: skip
 
 

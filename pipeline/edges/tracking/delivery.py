@@ -84,8 +84,7 @@ class Delivery:
         """Look for the run that this journal opened before, or that it is to go on with."""
         conditions = [f"tags.`{JOURNAL}` = '{self.journal.id}'"]
         if message["kind"] != "open":
-            unfinished = " AND attributes.status != 'FINISHED'" if message["kind"] == "resume" else ""
-            conditions.append(f"tags.`finetrack.key` = '{self.journal.head['key']}'{unfinished}")
+            conditions.append(f"tags.`finetrack.key` = '{self.journal.head['key']}'")
         found = (run for condition in conditions for run in self.store.search(condition))
         return next((str(run.info.run_id) for run in found), None)
 

@@ -40,11 +40,13 @@ class Facts:
 def open_run(
     target: Target, *, key: str, name: str, tags: Mapping[str, Any], resume: bool = False
 ) -> Iterator[Session]:
-    """Open the run of an iteration, or with `resume` take up the one of this key that did not finish.
+    """Open the run of an iteration, or with `resume` take up the newest one of this key.
 
+    Only a training with a checkpoint resumes. Its run may be FINISHED all the same: the checkpoint outlives
+    the session, so that a kill between the two neither trains nor logs anything twice.
     Leaving the block ends the run as FINISHED, by an exception as FAILED, by Ctrl-C or SIGTERM as KILLED.
     """
-    own = (_taken_up(target, key) if resume else None) or journal.create(target.uri, target.experiment, key)
+    own = (_waiting(target, key) if resume else None) or journal.create(target.uri, target.experiment, key)
     opening = {"kind": "resume" if resume else "open", "stage": "finetune", "name": name}
     shown = {"mlflow.source.git.commit": tags.get("finetrack.git.commit")}
     with _session(target, own, opening, {**shown, **tags}) as session:
@@ -131,20 +133,20 @@ def _store(target: Target, own: Journal) -> Store:
 
 def _left(target: Target, key: str) -> Journal | None:
     """Take up what waits of the run of this key; a stage that did not end in it is closed first."""
-    own = next(journal.waiting(target.uri, target.experiment, key), None)
+    own = _waiting(target, key)
     if own:
         stale.close(own)
     return own
 
 
-def _taken_up(target: Target, key: str) -> Journal | None:
-    """Take up what waits of the run of this key, if the run did not finish."""
+def _waiting(target: Target, key: str) -> Journal | None:
+    """Take up what waits of the newest run of this key."""
+    newest = None
     for own in journal.waiting(target.uri, target.experiment, key):
-        messages = own.messages()
-        if messages and messages[-1].get("status") != "finished":
-            return own
-        own.release()
-    return None
+        if newest:
+            newest.release()
+        newest = own
+    return newest
 
 
 def _origin(own: Journal, opening: Mapping[str, Any]) -> dict[str, Any]:

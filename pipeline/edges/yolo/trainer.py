@@ -98,7 +98,7 @@ class Training(DetectionTrainer):  # type: ignore[misc]
     def save_model(self) -> bool:
         """Write a checkpoint."""
         self.kept["last"] = progress.averaged(self)
-        if self.fitness == self.best_fitness:
+        if self.stopper.best_epoch == self.epoch + 1:  # the epoch that is reported, also where several tie
             self.kept["best"] = self.kept["last"]
         if self.save_period > 0 and self.epoch % self.save_period == 0:
             self.kept[f"epoch{self.epoch}"] = self.kept["last"]
