@@ -1,4 +1,4 @@
-"""`python -m pipeline STAGE`: params.yaml -> one stage."""
+"""`python -m pipeline STAGE`: params.yaml -> one stage. `python -m pipeline send`: what MLflow missed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.config import Config
 
 STAGES = ("prepare", "augment", "finetune", "evaluate")
-COMMANDS = ("compose", *STAGES)
+COMMANDS = ("compose", *STAGES, "send")
 
 
 def main(arguments: list[str]) -> int:
@@ -51,9 +51,21 @@ def _run(command: str) -> int:
     if command == "compose":
         for line in compose.run():
             print(line)
+    elif command == "send":
+        _send(compose.load())
     else:
         _run_stage(command, compose.load())
     return 0
+
+
+def _send(config: Config) -> None:
+    """Send what a tracking server missed, as each stage does at its start and end."""
+    from pipeline.edges import tracking
+
+    where = config.tracking
+    left = tracking.send_missed(tracking.Target(where.uri, where.experiment, where.timeout))
+    if left:
+        raise Refused(f"MLflow at {where.uri} is away: {left} runs wait in .finetrack/outbox")
 
 
 def _run_stage(stage: str, config: Config) -> None:

@@ -96,10 +96,13 @@ def preview(overrides: Sequence[str]) -> Values:
     Raises:
         Refused: Hydra cannot compose this.
     """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    with _in_one_sentence("the command"):
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    with _in_one_sentence("the command"), initialize_config_dir(str(CONF.resolve()), version_base=None):
+        loader = GlobalHydra.instance().config_loader()  # glob(*) asks it for the names in a group
+        parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
         first = [_first(word) for word in parsed if not word.is_sweep_override() or word.is_discrete_sweep()]
     return _compose(first).values
 

@@ -154,7 +154,7 @@ def _log(session: tracking.Session, done: Sequence[Job]) -> None:
     if best:
         session.metrics({"best/mAP50-95": best.score})  # as its children call it: one column in the UI
         session.tags({"finetrack.best": best.experiment, "finetrack.best.run": best.run_id})
-        session.params({"best": dict(word.lstrip("+").split("=", 1) for word in best.overrides)})
+        session.params({"best": jobs.changes(best)})
 
 
 def _conclude(done: Sequence[Job]) -> None:

@@ -44,7 +44,13 @@ def arguments(**changes: Any) -> dict[str, Any]:
 
 
 def job(
-    root: Path, *, weights: Path | None = None, precision: str = "fp32", gradual: Any = None, **changes: Any
+    root: Path,
+    *,
+    weights: Path | None = None,
+    precision: str = "fp32",
+    gradual: Any = None,
+    head: bool = False,
+    **changes: Any,
 ):
     """Make a job on the dataset below `root`; checkpoints go to root/checkpoints."""
     from pipeline.edges.yolo.job import Base, Job
@@ -53,9 +59,8 @@ def job(
     folder.mkdir(exist_ok=True)
     images = root / "data/prepared/images"
     base = Base("test", weights, None, "yolo26n.yaml")
-    return Job(
-        arguments(**changes), base, NAMES, (images / "train",), images / "val", precision, gradual, folder
-    )
+    folders = (images / "train",), images / "val"
+    return Job(arguments(**changes), base, NAMES, *folders, precision, gradual, folder, head)
 
 
 def run(job: Any, *, on_epoch: Any = lambda _row: None):

@@ -66,6 +66,12 @@ class Config(Group):
                 f"finetune.rect=true switches augment.online.{mixing[0]} off without a word: "
                 f"set augment.online.{mixing[0]}=0, or finetune.rect=false"
             )
+        if self.finetune.fraction < 1 and self.augment.offline.multiplier > 1:
+            raise ValueError(
+                f"finetune.fraction={self.finetune.fraction} takes the first images by path, which are the "
+                f"copies of augment.offline.multiplier={self.augment.offline.multiplier}: "
+                "set augment.offline.multiplier=1, or finetune.fraction=1.0"
+            )
         return self
 
 

@@ -8,6 +8,13 @@ from pydantic import Field, model_validator
 
 from pipeline.config.fields import Count, CountOrZero, Group, NotNegative, Positive, Share
 
+Device = Annotated[
+    str,
+    Field(pattern=r"^(cpu|mps|cuda(:\d+)?|\d+(,\d+)*)$", description="text such as cpu, mps, cuda:0 or 0"),
+]
+Index = Annotated[int, Field(ge=-1)]
+"""Of a GPU; Ultralytics chooses an idle one for -1."""
+
 
 class Gradual(Group):
     """How layer groups are unfrozen, from the head down."""
@@ -32,7 +39,7 @@ class Finetune(Group):
     imgsz: Annotated[int, Field(ge=32, le=8192)]
     save_period: Annotated[int, Field(ge=-1)]
     cache: bool | Literal["ram", "disk"]
-    device: str | int | list[int] | None
+    device: Device | Index | Annotated[list[Index], Field(min_length=1)] | None
     workers: CountOrZero
     cls_remap: bool
     optimizer: Literal["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"]

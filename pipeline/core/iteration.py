@@ -9,15 +9,19 @@ from typing import Any
 
 
 def key(
-    *, params: Mapping[str, Any], data: Mapping[str, str], code: Mapping[str, str], weights: str | None
+    *,
+    params: Mapping[str, Any],
+    data: Mapping[str, str],
+    code: Mapping[str, str],
+    weights: Mapping[str, str | None],
 ) -> str:
-    """Hash parameters, data, code and base weights to 64 hexadecimal digits.
+    """Hash parameters, data, code and weights to 64 hexadecimal digits.
 
     Args:
         params: The configuration that the training uses; JSON values.
         data: A digest for each dataset.
         code: A digest for each source file, a version for each library.
-        weights: SHA-256 of the base weights; None for random ones.
+        weights: The SHA-256 of each file that the network is built, filled or taught from; None for none.
     """
     parts = {"params": params, "data": data, "code": code, "weights": weights}
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -42,6 +42,15 @@ def best(jobs: Sequence[Job]) -> Job | None:
     return max(scored, key=lambda job: (job.score or 0.0, -job.number), default=None)
 
 
+def changes(job: Job) -> dict[str, str]:
+    """Return what each override sets its key to; `~KEY` takes it away."""
+    found = {}
+    for word in job.overrides:
+        key, _, value = word.lstrip("+~").partition("=")
+        found[key] = "(deleted)" if word.startswith("~") else value
+    return found
+
+
 def table(jobs: Sequence[Job]) -> str:
     """Write a line per job, the best first, what failed last."""
     order = sorted(jobs, key=lambda job: (job.score is None, -(job.score or 0.0), job.number))

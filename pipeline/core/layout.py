@@ -6,6 +6,9 @@ from typing import Final
 PARAMS: Final = Path("params.yaml")
 LOCK: Final = Path("compose.lock.json")
 
+WRITTEN: Final = (PARAMS, LOCK, Path("dvc.lock"), Path("reports"))
+"""What a run itself changes among the files that git tracks: none of it makes the code another one."""
+
 PREPARED: Final = Path("data/prepared")
 AUGMENTED: Final = Path("data/augmented")
 FINETUNED: Final = Path("models/finetuned")

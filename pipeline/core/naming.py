@@ -40,4 +40,4 @@ def _safe(stem: str) -> str:
 
 
 def _digest(source: str) -> str:
-    return hashlib.sha256(source.encode()).hexdigest()
+    return hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()

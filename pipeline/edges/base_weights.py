@@ -15,10 +15,11 @@ def locate(weights: str, folder: str | None) -> Path | None:
         weights: `model.weights`: a path (a relative one starts at the project's root), or a name.
         folder: `model.folder`: a folder of weights, or None.
     """
-    return next((path for path in _candidates(weights, folder) if path.is_file()), None)
+    return next((path for path in candidates(weights, folder) if path.is_file()), None)
 
 
-def _candidates(weights: str, folder: str | None) -> Iterator[Path]:
+def candidates(weights: str, folder: str | None) -> Iterator[Path]:
+    """Name the places that are looked into, in their order."""
     root = files.project_root()
     yield root / Path(weights).expanduser()
     if folder:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SETTLED_NS = 2_000_000_000
 """A file touched this short ago may change again within the clock's step: its hash is not kept yet."""
+EVERY = 1.0
+"""Seconds of reading that an interruption loses at most, beside the files being read."""
 LITTER = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini")
 
 
@@ -52,16 +54,14 @@ def of_source(source: Path, *, cache: Path) -> str:
     """Hash the places and contents of all files below a folder (hidden files, label caches and litter aside).
 
     Args:
-        source: A folder, or a single file such as an archive.
+        source: A folder.
         cache: The database of known hashes.
     """
-    if source.is_file():
-        return of_file(source, cache=cache)
     paths = {str(path): path.relative_to(source).as_posix() for path in files(source)}
     digest = hashlib.sha256()
     known = hashes(paths, cache=cache)
     for path, relative in sorted(paths.items(), key=lambda item: item[1]):
-        digest.update(f"{relative}\0{known[path]}\n".encode())
+        digest.update(os.fsencode(f"{relative}\0{known[path]}\n"))
     return digest.hexdigest()
 
 
@@ -79,33 +79,52 @@ def hashes(paths: Iterable[str], *, cache: Path) -> dict[str, str]:
     """Return the SHA-256 of each file, reading only those that are new or were touched."""
     known: dict[str, str] = {}
     unknown: list[File] = []
-    with closing(_database(cache)) as database, database:
+    with closing(_database(cache)) as database:
         for file in map(_stat, paths):
-            row = database.execute(
-                "SELECT sha256 FROM hashes WHERE (path, length, mtime, ctime) = (?, ?, ?, ?)", file
-            )
-            found = row.fetchone()
+            found = _recall(file, database)
             if found is None:
                 unknown.append(file)
             else:
-                known[file.path] = found[0]
+                known[file.path] = found
         return known | (_read(unknown, database) if unknown else {})
 
 
+def _recall(file: File, database: sqlite3.Connection) -> str | None:
+    query = "SELECT sha256 FROM hashes WHERE (path, length, mtime, ctime) = (?, ?, ?, ?)"
+    row = database.execute(query, _key(file)).fetchone()
+    return str(row[0]) if row else None
+
+
+def _key(file: File) -> tuple[bytes, int, int, int]:
+    """Return what a hash is kept under: paths as bytes, since a file's name need not be UTF-8."""
+    return os.fsencode(file.path), file.length, file.mtime, file.ctime
+
+
 def _read(unknown: list[File], database: sqlite3.Connection) -> dict[str, str]:
-    """Hash files on all cores, and keep each hash as soon as its file has settled."""
+    """Hash files on all cores, and keep the hashes of those that have settled."""
     from concurrent.futures import ThreadPoolExecutor
 
     read: dict[str, str] = {}
+    fresh: list[File] = []
+    due = time.monotonic() + EVERY
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(_sha256, (file.path for file in unknown))
-        for number, (file, sha256) in enumerate(_shown(zip(unknown, found, strict=True), len(unknown)), 1):
+        for file, sha256 in _shown(zip(unknown, found, strict=True), len(unknown)):
             read[file.path] = sha256
             if max(file.mtime, file.ctime) < time.time_ns() - SETTLED_NS:
-                database.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)", (*file, sha256))
-            if number % 1000 == 0:
-                database.commit()  # an interrupted reading goes on from here
+                fresh.append(file)
+            if time.monotonic() > due:  # an interrupted reading goes on from here
+                _keep(fresh, read, database)
+                fresh, due = [], time.monotonic() + EVERY
+    _keep(fresh, read, database)
     return read
+
+
+def _keep(fresh: list[File], read: dict[str, str], database: sqlite3.Connection) -> None:
+    """Write hashes in one short transaction: it shuts others out, so no file is read meanwhile."""
+    with database:
+        rows = ((*_key(file), read[file.path]) for file in fresh)
+        database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def _shown(read: Iterable[tuple[File, str]], total: int) -> Iterable[tuple[File, str]]:
@@ -120,7 +139,7 @@ def _shown(read: Iterable[tuple[File, str]], total: int) -> Iterable[tuple[File,
 def _database(cache: Path) -> sqlite3.Connection:
     import sqlite3
 
-    columns = "path TEXT PRIMARY KEY, length INT, mtime INT, ctime INT, sha256 TEXT"
+    columns = "path BLOB PRIMARY KEY, length INT, mtime INT, ctime INT, sha256 TEXT"
     database = sqlite3.connect(cache, timeout=60)
     try:
         database.execute(f"CREATE TABLE IF NOT EXISTS hashes ({columns})")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 SECONDS = 10
 
 
-def state(folder: Path) -> tuple[str | None, bool]:
+def state(folder: Path, *, besides: Iterable[Path] = ()) -> tuple[str | None, bool]:
     """Return the commit that is checked out in a folder, and whether tracked files differ from it.
+
+    Args:
+        folder: Any folder of the repository's work tree.
+        besides: Files and folders, relative to `folder`, whose changes do not count.
 
     Without git, a repository, a commit, or an answer in time: (None, False).
     """
     commit = _ask(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
         return None, False
-    changes = _ask(folder, "status", "--porcelain", "--untracked-files=no")
+    without = [f":(exclude){path.as_posix()}" for path in besides]
+    changes = _ask(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", *without)
     return commit, changes != ""
 
 

@@ -14,7 +14,8 @@ from pipeline.core.refusal import Refused
 from pipeline.edges import base_weights, files, fingerprint
 
 DRAWN = {"demo", "shapes"}
-OURS = ("data/prepared", "data/augmented", "models/finetuned", "reports", files.SCRATCH, ".dvc")
+OUTS = ("data/prepared", "data/augmented", "models/finetuned", "reports")
+OURS = (*OUTS, files.SCRATCH, ".dvc")
 
 
 class Fact(NamedTuple):
@@ -38,7 +39,13 @@ def describe(values: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[dict[s
     Raises:
         Refused: An input is absent, and no fingerprint of it is on record.
     """
-    facts = {"source": _source(values["data"]), "weights": _weights(values["model"], values["finetune"])}
+    model, finetune = values["model"], values["finetune"]
+    facts = {
+        "source": _source(values["data"]),
+        "weights": _weights(model, finetune),
+        "teacher": _teacher(finetune["distill_model"], model["folder"]),
+        "architecture": _architecture(model["architecture"]),
+    }
     entries: dict[str, Any] = {
         key: fact.fingerprint or _recorded(key, fact, lock) for key, fact in facts.items()
     }
@@ -66,6 +73,8 @@ def _source(data: Mapping[str, Any]) -> Fact:
     _refuse_our_own(name, place.resolve())
     if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return Fact(name, None)  # an empty folder is a disk that is not mounted
+    if not place.is_dir():
+        raise Refused(f"{name} is a file: unpack an archive, and name the folder that it gives")
     return Fact(name, fingerprint.of_source(place, cache=files.scratch() / "hashes.db"))
 
 
@@ -74,16 +83,46 @@ def _weights(model: Mapping[str, Any], finetune: Mapping[str, Any]) -> Fact:
     if finetune["strategy"] == "scratch":
         return Fact("finetune.strategy=scratch", "random")
     name = f"model.weights={model['weights']}"
-    place = base_weights.locate(model["weights"], model["folder"])
-    if place is None:
-        downloadable = Path(model["weights"]).name == model["weights"]
-        return Fact(name, model["sha256"], otherwise=model["weights"] if downloadable else None)
-    sha256 = fingerprint.of_file(place, cache=files.scratch() / "hashes.db")
-    if model["sha256"] not in {None, sha256}:
+    fact = _file(name, model["weights"], model["folder"])
+    if fact.fingerprint is None:
+        return fact._replace(fingerprint=model["sha256"])
+    if model["sha256"] not in {None, fact.fingerprint}:
         raise Refused(
-            f"{name} has SHA-256 {sha256}, not model.sha256={model['sha256']}: another file, or a damaged one"
+            f"{name} has SHA-256 {fact.fingerprint}, not model.sha256={model['sha256']}: "
+            "another file, or a damaged one"
         )
-    return Fact(name, sha256)
+    return fact
+
+
+def _teacher(distill_model: str | None, folder: str | None) -> Fact:
+    if distill_model is None:
+        return Fact("finetune.distill_model=null", "none")
+    return _file(f"finetune.distill_model={distill_model}", distill_model, folder)
+
+
+def _architecture(architecture: str) -> Fact:
+    """A name that is no file is that of one of Ultralytics' own, which come with its version."""
+    return _file(f"model.architecture={architecture}", architecture, None)
+
+
+def _file(name: str, value: str, folder: str | None) -> Fact:
+    place = base_weights.locate(value, folder)
+    for path in [place] if place else base_weights.candidates(value, folder):
+        _refuse_outs(name, path)
+    if place is None:
+        return Fact(name, None, otherwise=value if Path(value).name == value else None)
+    return Fact(name, fingerprint.of_file(place, cache=files.scratch() / "hashes.db"))
+
+
+def _refuse_outs(name: str, place: Path) -> None:
+    """Refuse a file in a folder that DVC deletes before the stage that reads the file; it may be a link."""
+    folder = place.parent.resolve()
+    for out in OUTS:
+        if folder.is_relative_to((files.project_root() / out).resolve()):
+            raise Refused(
+                f"{name} lies in {out}, which the next run replaces: copy it to a folder of its own first, "
+                "and name that copy"
+            )
 
 
 def _refuse_our_own(name: str, place: Path) -> None:

@@ -1,13 +1,16 @@
 """The detector as MLflow serves it: this file is copied into the logged model and runs there by itself.
 
 It needs ultralytics, torch and mlflow, nothing of this project; so it may not import any of it.
+
+Paths are for who loads the model in a process of their own. Behind `mlflow models serve` text is base64 and
+nothing else: a client may not make the server open its files, nor learn from its answers which there are.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,9 @@ from mlflow.pyfunc import PythonModel
 from mlflow.types.type_hints import TypeFromExample
 
 COLUMNS = ("image", "x1", "y1", "x2", "y2", "score", "class", "name")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SERVER = "mlflow.pyfunc.scoring_server.app"
+"""Imported in the processes of MLflow's server, and nowhere else."""
 
 
 class Detector(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is untyped
@@ -37,8 +43,8 @@ class Detector(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is un
         """Return a row per object: image (its place in the input), x1 y1 x2 y2 (pixels), score, class, name.
 
         Args:
-            model_input: A list, or a table with one column, of images: file paths, base64 text, the bytes of
-                an image file, or RGB arrays (uint8, height x width x 3); or one of them alone.
+            model_input: A list, or a table with one column, of images: base64 text, file paths (not behind a
+                server), the bytes of an image file, or RGB arrays (uint8, height x width x 3); or one alone.
                 (MLflow warns of any wider type than this one, and refuses arrays under a narrower one.)
             params: conf, iou and max_det, as Ultralytics knows them.
         """
@@ -68,19 +74,24 @@ def _pixels(item: Any) -> Any:
     data = np.frombuffer(_bytes(item), dtype=np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
-        raise ValueError("this is no image that can be read: give a file, base64 text, bytes or an RGB array")
+        shown = repr(item[:60] if isinstance(item, str | bytes) else item)
+        raise ValueError(
+            f"{shown} is no image that can be read: give base64 text, a path that ends like an image's "
+            "(not to a server), the bytes of an image file or an RGB array"
+        )
     return pixels
 
 
 def _bytes(item: str | bytes | Path) -> bytes:
+    """Return the bytes of an image file; none for text that stands for no image, whatever the reason."""
     if isinstance(item, bytes):
         return item
-    if isinstance(item, Path) or (len(item) < 4096 and Path(item).is_file()):
-        return Path(item).read_bytes()
     try:
-        return base64.b64decode(item.split(",", 1)[-1], validate=True)
-    except binascii.Error:
-        raise ValueError(f"{item[:80]!r} is neither a file that exists nor base64 text") from None
+        if isinstance(item, str) and not item.lower().endswith(SUFFIXES):  # no base64 text holds a dot
+            return base64.b64decode("".join(item.split(",", 1)[-1].split()), validate=True)
+        return b"" if SERVER in sys.modules else Path(item).read_bytes()
+    except (OSError, ValueError):
+        return b""
 
 
 def _rows(place: int, result: Any) -> Iterator[tuple[Any, ...]]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from pipeline.config import Config
 from pipeline.core import labels, layout
 from pipeline.core.evaluation import Evaluation, Split, evaluate, figures
@@ -14,6 +16,7 @@ from pipeline.core.manifest import Item, Manifest
 from pipeline.core.matching import Objects
 from pipeline.edges import dataset, evaluated, files, tracking
 from pipeline.edges.files import Refused, folder_in_one_piece
+from pipeline.edges.yolo.complaints import one_device
 from pipeline.edges.yolo.predict import predict
 
 WEIGHTS: Final = layout.FINETUNED / "best.pt"
@@ -27,7 +30,7 @@ def run(config: Config) -> None:
     target = tracking.Target(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with tracking.attach(target, key=trained["key"], run_id=trained["run_id"]) as session:
         _refuse_misfits(trained, manifest)
-        evaluation = measure(config, manifest, WEIGHTS)
+        evaluation = measure(config, manifest, WEIGHTS, merged=_merged(trained))
         metrics = figures(evaluation)
         images = [layout.PREPARED / "images" / item.file for item in manifest.of("test")]
         with folder_in_one_piece(layout.EVALUATION) as folder:
@@ -40,13 +43,14 @@ def run(config: Config) -> None:
     print(_summary(metrics["test"]))
 
 
-def measure(config: Config, manifest: Manifest, weights: Path) -> Evaluation:
+def measure(config: Config, manifest: Manifest, weights: Path, *, merged: str | None = None) -> Evaluation:
     """Predict on val and test with one load of the weights, and measure on test.
 
     Args:
-        config: `evaluate`, `finetune.imgsz` and the seed are used.
+        config: `evaluate`, `finetune.imgsz`, `finetune.device` and the seed are used.
         manifest: Of data/prepared.
-        weights: Any Ultralytics checkpoint of the manifest's classes.
+        weights: Any Ultralytics checkpoint of the manifest's classes, or of them merged into one.
+        merged: The one class that stands for all (finetune.single_cls); None where they are told apart.
     """
     val, test = manifest.of("val"), manifest.of("test")
     how = config.evaluate
@@ -59,16 +63,29 @@ def measure(config: Config, manifest: Manifest, weights: Path) -> Evaluation:
             iou=how.iou,
             max_det=how.max_det,
             batch=how.batch,
+            device=_device(config.finetune.device),
         )
     )
-    truths = [_truth(item) for item in (*val, *test)]
+    truths = [_truth(item, merged=merged is not None) for item in (*val, *test)]
     splits = Split(truths[len(val) :], found[len(val) :]), Split(truths[: len(val)], found[: len(val)])
-    return evaluate(*splits, manifest.names, resamples=how.bootstrap, seed=config.seed)
+    names = (merged,) if merged else manifest.names
+    return evaluate(*splits, names, resamples=how.bootstrap, seed=config.seed)
 
 
-def _truth(item: Item) -> Objects:
+def _device(wanted: str | int | list[int] | None) -> str | int | list[int] | None:
+    """Return the training's device, or None where it is absent: nobody shall train anew to measure."""
+    try:
+        one_device(wanted)
+    except Refused:
+        print(f"evaluate: finetune.device={wanted} is not on this machine: measured on what there is")
+        return None
+    return wanted
+
+
+def _truth(item: Item, *, merged: bool) -> Objects:
     known = labels.parse((layout.PREPARED / "labels" / item.label).read_text(encoding="utf-8"))
-    return Objects(labels.to_xyxy(known.boxes, item.width, item.height), known.classes)
+    classes = np.zeros_like(known.classes) if merged else known.classes
+    return Objects(labels.to_xyxy(known.boxes, item.width, item.height), classes)
 
 
 def _read_trained() -> dict[str, Any]:
@@ -80,12 +97,16 @@ def _read_trained() -> dict[str, Any]:
     return trained
 
 
+def _merged(trained: Mapping[str, Any]) -> str | None:
+    return str(trained["names"][0]) if trained.get("single_cls") else None
+
+
 def _refuse_misfits(trained: Mapping[str, Any], manifest: Manifest) -> None:
     """Refuse weights that changed or are for other classes, and a test split with nothing to find."""
     if not WEIGHTS.is_file() or files.sha256(WEIGHTS) != trained["sha256"]["best"]:
         raise Refused(f"{WEIGHTS} is not what finetune wrote: run finetune again (dvc repro -f finetune)")
     names = trained["names"]
-    if tuple(names) != manifest.names:
+    if not _merged(trained) and tuple(names) != manifest.names:
         raise Refused(
             f"{layout.FINETUNED} was trained for the classes {', '.join(names)}, "
             f"but {layout.PREPARED} has {', '.join(manifest.names)}: run finetune again"

@@ -13,7 +13,7 @@ from pipeline.core.manifest import Manifest
 from pipeline.core.overfitting import Overfitting, judge
 from pipeline.core.records import Records
 from pipeline.core.unfreezing import Schedule
-from pipeline.edges import augmented, code, dataset, files, git, logbook, tracking, trained
+from pipeline.edges import augmented, base_weights, code, dataset, files, git, logbook, tracking, trained
 from pipeline.edges.files import Refused
 from pipeline.edges.tracking import Session
 from pipeline.edges.yolo import checkpoints, weights
@@ -24,12 +24,17 @@ OURS = {"strategy", "precision", "gradual"}
 """The keys of conf/finetune that are no train arguments of Ultralytics."""
 
 
+USED: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
+"""What of the configuration decides about the training, beside what the digests of the data stand for."""
+
+
 class Inputs(NamedTuple):
     """All that decides about the result, and the key that names it."""
 
     prepared: Manifest
     augmented: Records
     base: Base
+    teacher: Path | None
     key: str
 
 
@@ -39,11 +44,11 @@ def run(config: Config) -> None:
     folder = files.scratch("checkpoints", inputs.key)
     lock = files.scratch("locks") / f"{inputs.key}.lock"
     with files.one_writer(lock, what=f"the training {inputs.key[:6]}"):
-        with _open_run(config, inputs, resume=checkpoints.newest(folder) is not None) as session:
+        with _open_run(config, inputs, resume=checkpoints.left(folder)) as session:
             outcome = _train(session, config, inputs, folder)
             _write(session, config, inputs, outcome)
         shutil.rmtree(folder)
-    print(_summary(outcome))
+    print(f"finetune: {_summary(outcome)}")
 
 
 def gather(config: Config) -> Inputs:
@@ -51,15 +56,20 @@ def gather(config: Config) -> Inputs:
     prepared = dataset.read_manifest(layout.PREPARED)
     copies = augmented.read_records(layout.AUGMENTED, prepared=prepared.digest)
     _refuse_nothing_to_learn(prepared)
-    base = _base(config)
-    used = config.model_dump(mode="json", include={"seed", "data", "augment", "finetune"})
+    base, teacher = _base(config), _teacher(config)
+    architecture = base_weights.locate(base.architecture, None)
+    used = config.model_dump(mode="json", include=USED, exclude={"finetune": {"workers", "verbose"}})
     key = iteration.key(
         params={**used, "architecture": base.architecture},
         data={"prepared": prepared.digest, "augmented": copies.digest},
         code=code.digests(),
-        weights=base.sha256,
+        weights={
+            "base": base.sha256,
+            "teacher": files.sha256(teacher) if teacher else None,
+            "architecture": files.sha256(architecture) if architecture else None,
+        },
     )
-    return Inputs(prepared, copies, base, key)
+    return Inputs(prepared, copies, base, teacher, key)
 
 
 def _base(config: Config) -> Base:
@@ -68,6 +78,11 @@ def _base(config: Config) -> Base:
         return Base("random", None, None, model.architecture)
     path = weights.resolve(model.weights, folder=model.folder, sha256=model.sha256)
     return Base(model.name, path, files.sha256(path), model.architecture)
+
+
+def _teacher(config: Config) -> Path | None:
+    teacher = config.finetune.distill_model
+    return weights.resolve(teacher, folder=config.model.folder, sha256=None) if teacher else None
 
 
 def _refuse_nothing_to_learn(prepared: Manifest) -> None:
@@ -101,8 +116,8 @@ def _train(session: Session, config: Config, inputs: Inputs, folder: Path) -> Ou
 def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
     finetune = config.finetune
     own = finetune.model_dump(exclude=OURS) | config.augment.online.model_dump() | {"seed": config.seed}
-    if teacher := finetune.distill_model:
-        own["distill_model"] = str(weights.resolve(teacher, folder=config.model.folder, sha256=None))
+    if inputs.teacher:
+        own["distill_model"] = str(inputs.teacher)
     images = Path("images/train")
     copies = [layout.AUGMENTED / images] if inputs.augmented.copies else []
     return Job(
@@ -114,6 +129,7 @@ def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
         precision=finetune.precision,
         gradual=Schedule(**finetune.gradual.model_dump()) if finetune.strategy == "gradual" else None,
         folder=folder,
+        head=finetune.strategy == "head",
     )
 
 
@@ -128,7 +144,7 @@ def _name(config: Config, key: str) -> str:
 
 
 def _tags(config: Config, inputs: Inputs) -> dict[str, Any]:
-    commit, dirty = git.state(Path.cwd())
+    commit, dirty = git.state(Path.cwd(), besides=layout.WRITTEN)
     return {
         **config.tracking.tags,
         "finetrack.strategy": config.finetune.strategy,
@@ -158,7 +174,8 @@ def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -
     facts = {
         "run_id": session.run_id,
         "key": inputs.key,
-        "names": list(inputs.prepared.names),
+        "names": list(outcome.names),
+        "single_cls": config.finetune.single_cls,
         "imgsz": outcome.effective["imgsz"],
         "base": base,
         "strategy": config.finetune.strategy,
@@ -167,6 +184,7 @@ def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -
     trained.write_weights(outcome.weights, facts)
     session.metrics({"overfitting/gap": overfitting.gap})
     session.tags({"finetrack.overfitting": overfitting.verdict})
+    session.describe(_description(config, inputs, outcome))
     logbook.note_results(session, inputs.prepared, best, outcome.best_epoch)
 
 
@@ -177,11 +195,21 @@ def _overfitting(outcome: Outcome) -> Overfitting:
     return judge(losses("train"), losses("val"))
 
 
+def _description(config: Config, inputs: Inputs, outcome: Outcome) -> str:
+    """Say what a person asks first of a run, in MLflow's markdown."""
+    data = Path(config.data.source or config.data.format).name
+    train, val = len(inputs.prepared.of("train")), len(inputs.prepared.of("val"))
+    return (
+        f"`{config.finetune.strategy}` from `{inputs.base.name}` on `{data}`: {train} train images and "
+        f"{inputs.augmented.count} copies, {val} val images.\n\n{_summary(outcome)}"
+    )
+
+
 def _summary(outcome: Outcome) -> str:
     best = outcome.rows[outcome.best_epoch - 1]
     overfitting = _overfitting(outcome)
     return (
-        f"finetune: val mAP50-95 {best['metrics/mAP50-95']:.3f}, mAP50 {best['metrics/mAP50']:.3f} "
+        f"val mAP50-95 {best['metrics/mAP50-95']:.3f}, mAP50 {best['metrics/mAP50']:.3f} "
         f"in epoch {outcome.best_epoch} of {len(outcome.rows)}; overfitting {overfitting.verdict} "
         f"(gap {overfitting.gap:.3f}); {outcome.rows[-1]['seconds']:.0f} seconds of training"
     )

@@ -40,13 +40,11 @@ else:
 TINY_STAGES = {
     "prepare": {
         "cmd": "python tiny.py prepare",
-        "params": ["data", {"compose.lock.json": ["source"]}],
         "outs": ["data/prepared"],
     },
     "finetune": {
         "cmd": "python tiny.py finetune",
         "deps": ["data/prepared"],
-        "params": ["seed", "finetune", {"compose.lock.json": ["weights"]}],
         "outs": ["models/finetuned"],
         "metrics": [{"reports/training.json": {"cache": False}}],
     },
@@ -145,8 +143,9 @@ def tiny_template(tmp_path_factory) -> Project:
     folder = tmp_path_factory.mktemp("tiny")
     project = create(folder)
     real = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
-    stages = {"stages": {"compose": real["compose"], **TINY_STAGES}}
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False))
+    stages = {name: {**stage, "params": real[name]["params"]} for name, stage in TINY_STAGES.items()}
+    written = {"stages": {"compose": real["compose"], **stages}}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
     (folder / "tiny.py").write_text(TINY)
     (folder / "weights.pt").write_bytes(b"weights")
     (folder / "conf/model/foundation.yaml").write_text(

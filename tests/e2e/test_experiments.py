@@ -123,7 +123,7 @@ def test_a_colleague_who_pulled_has_nothing_to_do(tiny, tmp_path_factory):
     assert clone.status() == []
 
 
-def test_changed_images_run_prepare_again_and_a_touch_does_not(tiny, tmp_path_factory):
+def test_changed_images_run_prepare_again_and_a_touch_or_another_place_does_not(tiny, tmp_path_factory):
     source = tmp_path_factory.mktemp("source")
     (source / "a.jpg").write_bytes(b"a")
     run = f"dvc exp run -S data=yolo -S data.source={source}"
@@ -132,6 +132,10 @@ def test_changed_images_run_prepare_again_and_a_touch_does_not(tiny, tmp_path_fa
     (source / "a.jpg").touch()
     tiny.run("dvc repro")
     assert tiny.ran() == []
+    copy = shutil.copytree(source, tmp_path_factory.mktemp("elsewhere") / "copy")
+    tiny.run(f"dvc exp run -S data=yolo -S data.source={copy}")
+    assert tiny.ran() == []
+    tiny.run(run)
     (source / "a.jpg").write_bytes(b"b")
     tiny.run("dvc repro")
     assert tiny.ran()[0] == "prepare"

@@ -60,6 +60,9 @@ def test_one_run_holds_the_iteration(reproduced, client, trained):
     assert run.data.params["finetune.lr0"] == "0.001"
     assert run.data.tags["finetrack.key"] == trained["key"]
     assert run.data.tags["finetrack.git.dirty"] in {"True", "False", "true", "false"}
+    assert run.data.tags["mlflow.note.content"].startswith(
+        "`full` from `foundation` on `demo`: 16 train images"
+    )
     assert run.inputs.dataset_inputs
     assert run.outputs.model_outputs
 

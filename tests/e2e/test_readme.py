@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mlflow import MlflowClient
 
 from tests import builders
 from tests.e2e.conftest import ROOT, Project, create
@@ -74,6 +75,22 @@ def test_every_command_does_what_the_readme_says(reader, dataset):
         reader.run(command.replace("/path/to/dataset", str(dataset)))
     metrics = json.loads((reader.folder / "reports/metrics.json").read_text())
     assert 0 <= metrics["test"]["mAP50-95"] <= 1
+
+
+def test_the_runs_of_the_sweep_hang_under_one_that_lists_them(reader):
+    client = MlflowClient(f"sqlite:///{reader.folder / 'mlflow.db'}")
+    runs = client.search_runs([item.experiment_id for item in client.search_experiments()])
+    (parent,) = [run for run in runs if "finetrack.sweep" in run.data.tags]
+    table = json.loads(Path(client.download_artifacts(parent.info.run_id, "jobs.json")).read_text())
+    jobs = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert len(jobs) == 4
+    by_id = {run.info.run_id: run for run in runs}
+    for job in jobs:
+        made_by = by_id[job["run_id"]]
+        assert made_by.data.metrics["best/mAP50-95"] == pytest.approx(job["score"], abs=1e-6)
+        if job["status"] == "trained":
+            assert made_by.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert parent.info.status == "FINISHED"
 
 
 def test_the_three_lines_work_on_a_dataset_of_ones_own(reader, dataset):

@@ -86,6 +86,16 @@ def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_mis
     assert rows(output)[0][:3] == ["1", "0.1000", "restored"]
 
 
+def test_a_sweep_globs_a_group_and_takes_a_key_away(tiny):
+    tiny.edit("conf/tracking/local.yaml", "tags: {}", "tags: {line: a}")
+    tiny.commit()
+    output = tiny.run(f"{SWEEP} 'finetune=glob(h*)' '~tracking.tags.line'")
+    (row,) = rows(output)
+    assert row[2:3] + row[4:] == ["trained", "finetune=head ~tracking.tags.line=null"]  # Hydra writes it so
+    params = parents(tiny)[0].data.params
+    assert (params["best.finetune"], params["best.tracking.tags.line"]) == ("head", "(deleted)")
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stopped_sweep_leaves_no_process_and_a_killed_run(tiny, running, sign):
     sweep, stage = running

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,37 @@ def test_offline_the_refusal_is_one_sentence_and_comes_soon(tmp_path):
     )
     expected = f"yolo26n.pt is not on this machine and could not be downloaded: {weights.WAYS_ON} | True"
     assert done.stdout.strip() == expected, done.stderr
+
+
+def test_a_download_gets_its_name_when_it_is_known_to_load(tmp_path):
+    target = files.scratch("weights") / "yolo26n.pt"
+    with pytest.raises(Refused, match="it is cut short or damaged"):
+        weights.keep(target, lambda part: FOREIGN["cut"](part))
+    with pytest.raises(KeyboardInterrupt):
+        weights.keep(target, _stop)
+    assert list(target.parent.iterdir()) == []
+    whole = _detector(tmp_path / "whole.pt")
+    assert weights.keep(target, lambda part: shutil.copy(whole, part)) == target
+    assert list(target.parent.iterdir()) == [target]
+    assert weights.load(target)
+
+
+def _stop(part):
+    part.write_bytes(b"half")
+    raise KeyboardInterrupt
+
+
+def test_several_that_ask_for_one_download_share_it(tmp_path):
+    whole, target, fetched = _detector(tmp_path / "whole.pt"), files.scratch("weights") / "a.pt", []
+
+    def fetch(part):
+        fetched.append(part)
+        shutil.copy(whole, part)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: weights.keep(target, fetch), range(4)))
+    assert found == [target] * 4
+    assert len(fetched) == 1
 
 
 class _Trap:

@@ -18,12 +18,14 @@ def _state(epoch):
 def test_the_newest_is_read_and_two_generations_are_kept(tmp_path):
     for epoch in range(1, 5):
         checkpoints.save(tmp_path, epoch, _state(epoch))
+    assert checkpoints.left(tmp_path)
     assert checkpoints.newest(tmp_path)["epoch"] == 4
     assert [path.name[:6] for path in sorted(tmp_path.iterdir())] == ["000003", "000004"]
 
 
 def test_no_checkpoint_is_no_state(tmp_path):
     assert checkpoints.newest(tmp_path) is None
+    assert not checkpoints.left(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])

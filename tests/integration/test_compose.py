@@ -224,3 +224,18 @@ def test_yaml_written_by_hand_means_what_it_means_in_conf():
     compose.run()
     assert compose.load().finetune.lr0 == 0.001
     assert compose.load().finetune.cos_lr is True
+
+
+@pytest.mark.parametrize(
+    ("overrides", "strategy"),
+    [(["finetune=glob(h*)"], "head"), (["finetune=gradual,head"], "gradual"), (["seed=range(1,3)"], "full")],
+)
+def test_a_sweep_is_previewed_by_its_first_values(overrides, strategy):
+    assert compose.preview(overrides)["finetune"]["strategy"] == strategy
+
+
+def test_a_password_in_the_tracking_address_is_refused_before_anything_is_written():
+    edit(Path("conf/tracking/local.yaml"), "sqlite:///mlflow.db", "https://me:secret@h")
+    assert refusal().startswith("conf/: tracking.uri must not hold a user or a password")
+    assert not PARAMS.exists()
+    assert not LOCK.exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mlflow import MlflowClient
 from PIL import Image
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
@@ -32,6 +33,10 @@ TARGET = {"uri": "sqlite:///mlflow.db", "experiment": "test", "timeout": 10.0}
 HOW = {"iou": 0.7, "max_det": 300, "batch": 4}
 
 official = pytest.mark.skipif(not OFFICIAL.exists(), reason="../shared/data has the official weights")
+
+
+def logged(run_id):
+    return MlflowClient(tracking.Target(**TARGET).address).get_run(run_id)
 
 
 @pytest.fixture(scope="session")
@@ -62,25 +67,26 @@ def untrained(tmp_path_factory):
     return path
 
 
-def trained(weights, names=NAMES):
+def trained(weights, names=NAMES, **facts):
     """Put weights where finetune puts them, and open their run as finetune does."""
     layout.FINETUNED.mkdir(parents=True)
     shutil.copy(weights, layout.FINETUNED / "best.pt")
     with tracking.open_run(tracking.Target(**TARGET), key=KEY, name="a run", tags={}) as session:
         run_id = session.run_id
-    facts = {"run_id": run_id, "key": KEY, "names": list(names), "sha256": {"best": files.sha256(weights)}}
+    sha256 = {"best": files.sha256(weights)}
+    facts = {"run_id": run_id, "key": KEY, "names": list(names), "sha256": sha256, **facts}
     (layout.FINETUNED / "run.json").write_text(json.dumps(facts))
     return run_id
 
 
-def run(*, imgsz=64, **how):
+def run(*, imgsz=64, device="cpu", **how):
     """Run the stage with the groups that it reads."""
     group = Evaluate(**{"conf": 0.001, "bootstrap": 50, "worst": 2, **HOW, **how})
     evaluate.run(
         Config.model_construct(
             seed=0,
             evaluate=group,
-            finetune=Finetune.model_construct(imgsz=imgsz),
+            finetune=Finetune.model_construct(imgsz=imgsz, device=device),
             tracking=Tracking(**TARGET, run_name=None, tags={}, system_metrics=False),
         )
     )
@@ -142,11 +148,11 @@ def test_official_weights_on_coco8(capsys):
         np.mean([row["AP50-95"] for row in metrics["per_class"].values()]), abs=1e-5
     )
 
-    facts = tracking.find(tracking.Target(**TARGET), run_id=run_id)
-    assert facts.status == "FINISHED"
-    assert facts.metrics["test/mAP50-95"] == test["mAP50-95"]
-    assert facts.metrics["test/mAP50_low"] == test["mAP50_low"]
-    assert facts.metrics["test/AP50-95/dog"] == metrics["per_class"]["dog"]["AP50-95"]
+    known = logged(run_id)
+    assert known.info.status == "FINISHED"
+    assert known.data.metrics["test/mAP50-95"] == test["mAP50-95"]
+    assert known.data.metrics["test/mAP50_low"] == test["mAP50_low"]
+    assert known.data.metrics["test/AP50-95/dog"] == metrics["per_class"]["dog"]["AP50-95"]
     kept = next(Path("mlruns").rglob("evaluation"))
     assert {path.name for path in kept.iterdir()} >= {
         "metrics.json",
@@ -220,7 +226,7 @@ def test_without_objects_in_val_the_threshold_comes_from_test_and_says_so(untrai
     prepared_dataset(layout.PREPARED, images={"train": 1, "test": 2})
     run_id = trained(untrained)
     assert run(conf=0.0)["test"]["threshold_from"] == "test"
-    tags = tracking.find(tracking.Target(**TARGET), run_id=run_id).tags
+    tags = logged(run_id).data.tags
     assert tags["finetrack.threshold.from"] == "test"
     assert json.loads(tags["finetrack.evaluate"])["conf"] == 0.0
 
@@ -238,7 +244,7 @@ def test_a_test_split_without_objects_is_refused_and_the_run_says_so(untrained):
     run_id = trained(untrained)
     with pytest.raises(Refused, match="test split of data/prepared has no labelled object"):
         run()
-    assert tracking.find(tracking.Target(**TARGET), run_id=run_id).status == "FAILED"
+    assert logged(run_id).info.status == "FAILED"
 
 
 def test_weights_for_other_classes_are_refused(untrained):
@@ -248,6 +254,27 @@ def test_weights_for_other_classes_are_refused(untrained):
         Refused, match="trained for the classes disc, square, bar, but data/prepared has disc, square:"
     ):
         run()
+
+
+def test_merged_classes_are_measured_as_one(tmp_path):
+    dataset = prepared_dataset(layout.PREPARED)
+    model = DetectionModel("yolo26n.yaml", nc=1, verbose=False)
+    model.names = {0: "item"}
+    torch.save({"model": model, "train_args": {"task": "detect"}}, tmp_path / "one.pt")
+    trained(tmp_path / "one.pt", names=["item"], single_cls=True)
+    metrics = run(conf=0.0)
+    assert list(metrics["per_class"]) == ["item"]
+    assert len({cls for item in dataset.of("test") for cls in item.classes}) > 1
+    assert metrics["per_class"]["item"]["objects"] == sum(len(item.classes) for item in dataset.of("test"))
+
+
+def test_the_device_of_the_training_is_used_where_it_is_there(untrained, capsys):
+    prepared_dataset(layout.PREPARED)
+    trained(untrained)
+    with pytest.raises(ValueError, match="device=nonsense"):
+        run(device="nonsense")
+    run(device=99)
+    assert "finetune.device=99 is not on this machine: measured on what there is" in capsys.readouterr().out
 
 
 def test_no_weights_are_refused():

@@ -150,6 +150,25 @@ def test_sigterm_leaves_a_killed_run_and_a_state_to_go_on_from(project):
     assert list((project / ".finetrack/checkpoints").glob("*/*.ckpt"))
 
 
+def test_a_kill_between_the_end_of_the_run_and_that_of_its_checkpoint_makes_no_second_run(project):
+    _configure(project, **{"finetune.epochs": 2})
+    process = _start(project)
+    _wait_for_epoch(project, process, 2)
+    [last] = (project / ".finetrack/checkpoints").glob("*/000002-*.ckpt")
+    contents = last.read_bytes()
+    assert _finish(process)[0] == 0
+    [run] = _runs(project)[1]
+    last.parent.mkdir()  # as if it had not been deleted yet
+    last.write_bytes(contents)
+    code, said = _finish(_start(project))
+    assert code == 0, said
+    client, [again] = _runs(project)
+    assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
+    points = client.get_metric_history(run.info.run_id, "metrics/mAP50-95")
+    assert sorted(point.step for point in points) == [1, 2]
+    assert not last.parent.exists()
+
+
 def test_a_second_process_on_the_same_training_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)
@@ -161,6 +180,20 @@ def test_a_second_process_on_the_same_training_is_refused(tmp_path, monkeypatch)
         pytest.raises(Refused, match=f"another process is at work on the training {key[:6]}"),
     ):
         finetune.run(config)
+
+
+@pytest.mark.parametrize("name", ["teacher.pt", "own.yaml"])
+def test_another_teacher_or_architecture_under_the_same_name_is_another_training(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    _configure(tmp_path, **{"finetune.distill_model": "teacher.pt", "model.architecture": "own.yaml"})
+    config = parse(yaml.safe_load(layout.PARAMS.read_text()))
+    for place in ("teacher.pt", "own.yaml"):
+        (tmp_path / place).write_bytes(b"a")
+    before = finetune.gather(config).key
+    assert finetune.gather(config).key == before
+    (tmp_path / name).write_bytes(b"b")
+    assert finetune.gather(config).key != before
 
 
 @pytest.mark.parametrize(("train", "val", "split"), [(0, 4, "train"), (4, 0, "val")])

@@ -1,4 +1,5 @@
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,7 @@ def test_tracked_changes_make_it_dirty_and_new_files_do_not(repository):
     assert git.state(repository) == (commit, False)
     (repository / "code.py").write_text("2")
     assert git.state(repository) == (commit, True)
+    assert git.state(repository, besides=[Path("code.py")]) == (commit, False)
 
 
 def test_no_repository_and_no_git_is_no_error(tmp_path, monkeypatch):

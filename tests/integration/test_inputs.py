@@ -6,6 +6,9 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,7 +48,8 @@ def still_clock(monkeypatch):
 
 def known(cache: Path) -> dict[str, str]:
     with sqlite3.connect(cache) as database:
-        return dict(database.execute("SELECT path, sha256 FROM hashes").fetchall())
+        found = database.execute("SELECT path, sha256 FROM hashes").fetchall()
+    return {os.fsdecode(path): sha256 for path, sha256 in found}
 
 
 def test_a_copy_elsewhere_has_the_same_fingerprint(source, cache, tmp_path):
@@ -111,14 +115,48 @@ def test_a_damaged_cache_is_started_anew(source, cache):
     assert fingerprint.of_source(source, cache=cache) == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+def test_a_name_that_is_no_utf8_counts_by_its_bytes(source, cache):
+    before = fingerprint.of_source(source, cache=cache)
+    odd = source / os.fsdecode(b"pi\xe8ce.jpg")
+    try:
+        odd.write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    after = fingerprint.of_source(source, cache=cache)
+    assert after != before
+    assert fingerprint.of_source(source, cache=cache) == after
+    assert str(odd) in known(cache)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="it takes a file whose reading does not end")
+def test_a_long_reading_keeps_nobody_else_from_the_cache(source, cache):
+    pipe = str(source / "endless")
+    os.mkfifo(pipe)
+    files = [str(source / "b.jpg"), pipe]
+    reading = threading.Thread(target=lambda: list(fingerprint.hashes(files, cache=cache)))
+    reading.start()
+    try:
+        with Path(pipe).open("wb"):  # opens when the other end does, and so only after b.jpg was handed out
+            time.sleep(0.3)
+            with closing(sqlite3.connect(cache, timeout=0)) as other:
+                other.execute("BEGIN IMMEDIATE")
+    finally:
+        reading.join()
+    assert set(known(cache)) == set(files)
+
+
 # ---- what compose.lock.json says of them
+
+
+MODEL = {"weights": "w.pt", "folder": None, "sha256": None, "architecture": "yolo26n.yaml"}
 
 
 def values(**changes) -> dict:
     return {
         "data": {"format": "yolo", "source": "images"},
-        "model": {"weights": "w.pt", "folder": None, "sha256": None},
-        "finetune": {"strategy": "full"},
+        "model": MODEL,
+        "finetune": {"strategy": "full", "distill_model": None},
         **changes,
     }
 
@@ -172,6 +210,12 @@ def test_what_the_project_writes_is_no_source(place):
         inputs.describe(values(data={"format": "yolo", "source": place}), {})
 
 
+def test_an_archive_is_no_source(project):
+    (project / "images.zip").write_bytes(b"PK")
+    with pytest.raises(Refused, match=r"data\.source=images\.zip is a file: unpack"):
+        inputs.describe(values(data={"format": "yolo", "source": "images.zip"}), {})
+
+
 @pytest.mark.usefixtures("project")
 def test_drawn_images_need_no_source():
     entries, _ = inputs.describe(values(data={"format": "demo", "source": None}), {})
@@ -195,13 +239,13 @@ def test_weights_on_record_that_are_not_here_stand(project):
 
 @pytest.mark.usefixtures("project")
 def test_absent_weights_at_a_path_are_refused():
-    model = {"weights": "weights/w.pt", "folder": None, "sha256": None}
+    model = MODEL | {"weights": "weights/w.pt"}
     with pytest.raises(Refused, match=r"model\.weights=weights/w\.pt does not exist"):
         inputs.describe(values(model=model), {})
 
 
 def test_a_given_sha256_is_held_against_the_file(project):
-    model = {"weights": "w.pt", "folder": None, "sha256": "0" * 64}
+    model = MODEL | {"sha256": "0" * 64}
     with pytest.raises(Refused, match=f"has SHA-256 {SHA_W}"):
         inputs.describe(values(model=model), {})
     (project / "w.pt").unlink()
@@ -210,5 +254,48 @@ def test_a_given_sha256_is_held_against_the_file(project):
 
 @pytest.mark.usefixtures("project")
 def test_scratch_needs_no_weights():
-    entries, _ = inputs.describe(values(finetune={"strategy": "scratch"}), {})
+    entries, _ = inputs.describe(values(finetune={"strategy": "scratch", "distill_model": None}), {})
     assert entries["weights"] == "random"
+
+
+@pytest.mark.usefixtures("project")
+def test_no_teacher_and_an_architecture_of_ultralytics_go_by_name():
+    entries, notes = inputs.describe(values(), {})
+    assert (entries["teacher"], entries["architecture"], notes) == ("none", "yolo26n.yaml", [])
+
+
+@pytest.mark.parametrize("changed", ["teacher", "architecture"])
+def test_the_contents_of_teacher_and_architecture_count(project, changed):
+    places = {"teacher": project / "nets/t.pt", "architecture": project / "nets/own.yaml"}
+    (project / "nets").mkdir()
+    for place in places.values():
+        place.write_bytes(b"a")
+    named = values(
+        model=MODEL | {"architecture": "nets/own.yaml"},
+        finetune={"strategy": "full", "distill_model": "nets/t.pt"},
+    )
+    lock, _ = inputs.describe(named, {})
+    places[changed].write_bytes(b"b")
+    entries, _ = inputs.describe(named, lock)
+    assert {key for key in lock if lock[key] != entries[key]} == {changed}
+    assert entries[changed] == hashlib.sha256(b"b").hexdigest()
+    places[changed].unlink()
+    assert inputs.describe(named, entries)[0] == entries
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("key", ["model.weights", "model.folder", "finetune.distill_model"])
+def test_what_dvc_deletes_before_it_is_read_is_refused(project, key, there):
+    out = project / "models/finetuned"
+    if there:
+        out.mkdir(parents=True)
+        (project / "cached").write_bytes(b"x")
+        (out / "best.pt").symlink_to(project / "cached")
+    best = "models/finetuned/best.pt"
+    changes = {
+        "model.weights": {"model": MODEL | {"weights": best}},
+        "model.folder": {"model": MODEL | {"weights": "best.pt", "folder": "models/finetuned"}},
+        "finetune.distill_model": {"finetune": {"strategy": "full", "distill_model": best}},
+    }
+    with pytest.raises(Refused, match=r"lies in models/finetuned, .*: copy it to a folder of its own first"):
+        inputs.describe(values(**changes[key]), {})

@@ -16,6 +16,7 @@ from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
 from pipeline.core.unfreezing import Schedule
 from pipeline.edges.files import Refused
 from pipeline.edges.yolo import checkpoints, precision, training, weights
+from pipeline.edges.yolo.trainer import Training
 from tests import trainings
 
 
@@ -145,6 +146,29 @@ def test_early_stopping_outlives_a_stop(tmp_path):
     assert (len(outcome.rows), outcome.best_epoch) == (4, 1)
 
 
+@pytest.mark.parametrize(("before", "best"), [([0.0, 0.0], 2), ([0.5, 0.5], 1), ([0.5, 0.7, 0.7], 2)])
+def test_the_weights_kept_as_best_are_those_of_the_reported_epoch(tmp_path, monkeypatch, before, best):
+    """Epochs of equal fitness: Ultralytics' stopper reports the first, its trainer keeps the last."""
+    trainings.dataset(tmp_path)
+    fitness = iter(before)
+    validate = Training.validate
+
+    def measured(trainer):
+        metrics, _ = validate(trainer)
+        trainer.fitness = next(fitness)
+        trainer.best_fitness = max(trainer.best_fitness or 0.0, trainer.fitness)
+        return metrics, trainer.fitness
+
+    monkeypatch.setattr(Training, "validate", measured)
+    epochs = len(before)
+    outcome = trainings.run(trainings.job(tmp_path, epochs=epochs, save_period=1, patience=0))
+    kept = checkpoints.newest(tmp_path / "checkpoints")["weights"]
+    assert outcome.best_epoch == best
+    for epoch in range(1, epochs + 1):
+        there = kept[f"epoch{epoch - 1}"]
+        assert all(kept["best"][name].equal(there[name]) for name in there) == (epoch == best)
+
+
 def test_bf16_gives_the_loss_of_fp32_and_the_same_checkpoint():
     torch.manual_seed(0)
     model = DetectionModel("yolo26n.yaml", nc=3, verbose=False)
@@ -188,6 +212,10 @@ def test_bf16_is_taken_where_the_processor_computes_in_it(wanted, able, chosen):
     ("changes", "sentence"),
     [
         ({"device": 7}, r"finetune.device=7 is absent \(\d+ GPUs here\): set finetune.device=cpu or null"),
+        ({"device": "cuda:7"}, "finetune.device=cuda:7 is absent"),
+        ({"freeze": ["nolayer"]}, r"freezes no layer: the model has layers 0 to 23, the backbone 0 to 10"),
+        ({"freeze": [22], "head": True}, "freezes no layer of the backbone"),
+        ({"freeze": 500, "head": True}, "finetune.freeze=500 leaves no layer that learns"),
         ({"device": "0,1"}, "names several GPUs, and one training uses one"),
         ({"box": 1e38, "epochs": 1}, "the loss was no number any more in epoch 1: lower finetune.lr0"),
         ({"imgsz": 32, "batch": 7}, "the last batch is one tiny image, .* change finetune.batch"),
@@ -217,6 +245,7 @@ def test_single_class_and_other_rare_arguments_train(tmp_path):
     )
     (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
     assert YOLO(tmp_path / "best.pt").names == {0: "item"}
+    assert outcome.names == ("item",)
 
 
 def test_a_teacher_can_be_named(tmp_path):

@@ -74,6 +74,11 @@ REFUSED = [
         "or a list, each item a whole number, or text, or null",
     ),
     (
+        {"finetune.device": "gpu"},
+        "finetune.device='gpu' is not allowed: it must be text such as cpu, mps, cuda:0 or 0, "
+        "or a whole number, at least -1, or a list, each item a whole number, at least -1, or null",
+    ),
+    (
         {"finetune.strategy": "ful"},
         "finetune.strategy='ful' is not allowed: it must be one of full, head, gradual, scratch",
     ),
@@ -81,6 +86,11 @@ REFUSED = [
         {"tracking.uri": "mlruns"},
         "tracking.uri='mlruns' is not allowed: it must be a database such as sqlite:///mlflow.db, "
         "or a server such as http://127.0.0.1:5000",
+    ),
+    (
+        {"tracking.uri": "https://me:secret@mlflow.example.org"},
+        "tracking.uri must not hold a user or a password, since it is written to files: "
+        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     ),
     ({"tracking.tags": {"a": 1}}, "tracking.tags.a=1 is not allowed: it must be text"),
     ({"augment": 3}, "augment=3 is not allowed: it must be a group of keys"),
@@ -104,6 +114,7 @@ IMPOSSIBLE = [
         "finetune.patience=3",
     ),
     ({"finetune.imgsz": 250}, "multiple of 32"),
+    ({"finetune.fraction": 0.5}, "finetune.fraction=0.5 takes the first images by path"),
     ({"finetune.rect": True}, "augment.online.mosaic=0"),
     ({"data.source": "/images"}, "data.source must be null where data.format=demo"),
     ({"data.images": None}, "data.images and data.pixels must be numbers"),
@@ -141,6 +152,8 @@ def test_an_impossible_pair_is_refused_in_one_sentence(changes, words):
         {"finetune.strategy": "head", "finetune.freeze": 11},
         {"finetune.rect": True, "augment.online.mosaic": 0.0},
         {"finetune.lr0": 1},
+        {"finetune.fraction": 0.5, "augment.offline.multiplier": 1},
+        *({"finetune.device": device} for device in ("cpu", "mps", "cuda", "cuda:1", "0", 0, -1, [0], None)),
         {"data.format": "yolo", "data.source": "images", **DRAWN},
         {"augment.online.scale": [0.5, 1.5]},
     ],

@@ -10,7 +10,7 @@ INPUTS = {
     "params": {"seed": 0, "finetune": {"lr0": 0.001, "freeze": None}},
     "data": {"prepared": "aa", "augmented": "bb"},
     "code": {"core/labels.py": "cc", "torch": "2.15.0"},
-    "weights": "dd",
+    "weights": {"base": "dd", "teacher": None},
 }
 
 
@@ -24,8 +24,9 @@ INPUTS = {
         {"data": {"prepared": "aa", "augmented": "bx"}},
         {"code": {"core/labels.py": "cx", "torch": "2.15.0"}},
         {"code": {"core/labels.py": "cc", "torch": "2.16.0"}},
-        {"weights": "dx"},
-        {"weights": None},
+        {"weights": {"base": "dx", "teacher": None}},
+        {"weights": {"base": None, "teacher": None}},
+        {"weights": {"base": "dd", "teacher": "ee"}},
     ],
 )
 def test_every_input_counts(changed):

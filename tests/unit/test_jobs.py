@@ -22,3 +22,15 @@ def test_the_table_puts_the_best_first_and_what_failed_last_with_its_reason():
     assert second.startswith("0 ")
     assert last.split(maxsplit=4) == ["1", "-", "failed", "sweep-1", "finetune.lr0=7: too high"]
     assert jobs.failed([GOOD, LOST]) == [LOST]
+
+
+def test_the_changes_of_a_job_by_key_also_where_it_takes_a_key_away():
+    words = ("seed=1", "+tracking.tags.a=b=c", "++model.name=x", "~tracking.tags.d", "~data=demo")
+    job = Job(0, words, "sweep-0", "trained")
+    assert jobs.changes(job) == {
+        "seed": "1",
+        "tracking.tags.a": "b=c",
+        "model.name": "x",
+        "tracking.tags.d": "(deleted)",
+        "data": "(deleted)",
+    }

@@ -22,6 +22,10 @@ def test_a_name_stays_readable_and_is_safe(source, stem):
     assert stems([source]) == [stem]
 
 
+def test_names_that_are_no_utf8_get_names_too():
+    assert len(set(stems(["pi\udce8ce/x.jpg", "pi\udce9ce/x.jpg", "pi\udce8ce.jpg"]))) == 3
+
+
 def test_the_same_stem_in_two_folders_or_with_two_suffixes_gives_two_names():
     sources = ["a/x.jpg", "b/x.jpg", "b/x.png", "b/X.jpg", "b/y.jpg"]
     found = stems(sources)

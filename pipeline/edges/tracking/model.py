@@ -29,7 +29,7 @@ PACKAGES = (
     "pandas",
 )
 EXAMPLE_PIXELS = 640
-INPUT = "a list of images: file paths, base64 text, bytes of an image file, or RGB arrays (uint8, HxWx3)"
+INPUT = "a list of images: base64 text, bytes of an image file, RGB arrays (uint8, HxWx3) or local paths"
 OUTPUT = "a row per object; image: its place in the input; x1 y1 x2 y2: pixels of the image"
 SERVED = Path(__file__).parents[1] / "served.py"
 

@@ -7,33 +7,19 @@ import getpass
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core.refusal import Refused
 from pipeline.edges.tracking import journal, names, process, stale
 from pipeline.edges.tracking.delivery import PROCESS, REASON, STAGE
 from pipeline.edges.tracking.journal import Journal
 from pipeline.edges.tracking.sampler import Sampler
 from pipeline.edges.tracking.sender import Sender
 from pipeline.edges.tracking.session import Session
-from pipeline.edges.tracking.store import Store, is_outage
+from pipeline.edges.tracking.store import Store
 from pipeline.edges.tracking.target import Target
 
 BYTES_PER_SECOND = 1_000_000
 """The slowest upload that the end of a stage waits for."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What MLflow knows of a run."""
-
-    run_id: str
-    name: str
-    status: str
-    params: dict[str, str]
-    metrics: dict[str, float]
-    tags: dict[str, str]
 
 
 @contextlib.contextmanager
@@ -82,25 +68,19 @@ def parent(target: Target, *, name: str, tags: Mapping[str, Any]) -> Iterator[Se
         yield session
 
 
-def find(target: Target, *, run_id: str) -> Facts:
-    """Read a run.
+def send_missed(target: Target) -> int:
+    """Send what earlier commands could not send, and close the runs of those that were killed.
 
-    Raises:
-        Refused: It is not there, or the store cannot be reached.
+    Returns:
+        The number of runs that MLflow still misses something of, since it is away.
     """
-    try:
-        run = Store(target).client.get_run(run_id)
-    except Exception as error:
-        problem = "cannot be reached" if is_outage(error) else f"has no run {run_id}"
-        raise Refused(f"MLflow at {target.uri} {problem}: see to it, then run the command again") from error
-    data = run.data
-    return Facts(run_id, run.info.run_name, run.info.status, data.params, data.metrics, data.tags)
-
-
-def send_missed(target: Target) -> None:
-    """Send what earlier commands could not send, and close the runs of those that were killed."""
     for _ in stale.deliver_missed(Store(target)):
         pass
+    waiting = 0
+    for left in journal.waiting(target.uri):
+        left.release()
+        waiting += 1
+    return waiting
 
 
 @contextlib.contextmanager
@@ -140,12 +120,12 @@ def _left(target: Target, key: str) -> Journal | None:
 
 
 def _waiting(target: Target, key: str) -> Journal | None:
-    """Take up what waits of the newest run of this key."""
-    newest = None
+    """Take up what waits of the newest run of this key; a journal without a word is of none."""
+    newest: Journal | None = None
     for own in journal.waiting(target.uri, target.experiment, key):
-        if newest:
-            newest.release()
-        newest = own
+        other, newest = (newest, own) if own.messages() else (own, newest)
+        if other:
+            other.release()
     return newest
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from pipeline.config import stores
 from pipeline.core.refusal import Refused
 from pipeline.edges import files
-
-SERVERS = ("http", "https", "databricks")
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,16 @@ class Target:
     system_metrics: bool = False
 
     def __post_init__(self) -> None:
-        if self.database is None and not self.uri.startswith(SERVERS):
-            raise Refused(
-                f"tracking.uri={self.uri} is no place for runs: give sqlite:///FILE or a server's address"
-            )
-        if urlsplit(self.uri).password:
-            raise Refused(
-                "tracking.uri must not hold a password, since it is written to files: "
-                "use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-            )
+        try:
+            stores.check(self.uri)
+        except ValueError as error:
+            raise Refused(str(error)) from None
 
     @property
     def database(self) -> Path | None:
         """The sqlite file, or None where the runs go elsewhere."""
-        file = re.fullmatch(r"sqlite:///([^?]+)", self.uri)
-        return files.project_root() / file[1] if file and file[1] != ":memory:" else None
+        file = stores.database(self.uri)
+        return files.project_root() / file if file else None
 
     @property
     def address(self) -> str:

@@ -47,6 +47,11 @@ def save(folder: Path, epoch: int, state: dict[str, Any]) -> None:
             old.unlink()
 
 
+def left(folder: Path) -> bool:
+    """Tell whether there is a sound generation, without reading it into memory."""
+    return any(_sound(path) for path in _generations(folder))
+
+
 def newest(folder: Path) -> dict[str, Any] | None:
     """Read the newest sound generation; None where there is none, and the training starts afresh."""
     for path in _generations(folder):

@@ -41,11 +41,12 @@ def one_device(device: Any) -> None:
     Raises:
         Refused: With what there is.
     """
-    named = str(device).strip("[]() ").replace("cuda:", "")
+    named = str(device).strip("[]() ").replace("cuda:", "").replace("cuda", "0")
     if "," in named:
         raise Refused(f"finetune.device={device} names several GPUs, and one training uses one: name one")
-    if named.isdigit() and int(named) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
+    count = torch.cuda.device_count()
+    without_mps = named == "mps" and not torch.backends.mps.is_available()
+    if without_mps or (named.isdigit() and int(named) >= count):
         raise Refused(
             f"finetune.device={device} is absent ({count} GPUs here): set finetune.device=cpu or null"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,31 @@ ALWAYS_FROZEN = ".dfl"
 def backbone(model: Any) -> int:
     """Count the backbone's layers: 10 in YOLOv8, 11 in YOLO11 and YOLO26."""
     return len(model.yaml["backbone"])
+
+
+def refuse_pointless(model: Any, layers: int | Sequence[int | str] | None, *, head: bool) -> None:
+    """Refuse a `freeze` that is not what it looks like.
+
+    Args:
+        model: The network.
+        layers: Ultralytics' `freeze`: how many from the first, or which; None freezes none.
+        head: Whether the backbone is meant to stay as it is (finetune.strategy=head).
+
+    Raises:
+        Refused: It freezes nothing, no part of the backbone where that is meant, or all there is.
+    """
+    if not layers:
+        return
+    wanted = [f"model.{layer}." for layer in (range(layers) if isinstance(layers, int) else layers)]
+    names = [name for name, _ in model.named_parameters() if ALWAYS_FROZEN not in name]
+    fixed = [name for name in names if any(part in name for part in wanted)]
+    inside = [name for name in fixed if int(name.split(".")[1]) < backbone(model)]
+    has = f"the model has layers 0 to {len(model.model) - 1}, the backbone 0 to {backbone(model) - 1}"
+    if not (inside if head else fixed):
+        what = "no layer of the backbone" if head else "no layer"
+        raise Refused(f"finetune.freeze={layers} freezes {what}: {has}")
+    if len(fixed) == len(names):
+        raise Refused(f"finetune.freeze={layers} leaves no layer that learns: {has}")
 
 
 def groups(model: Any, schedule: Schedule) -> tuple[range, ...]:

@@ -43,6 +43,7 @@ class Job:
         precision: auto, fp32 or bf16.
         gradual: How layers are unfrozen; None where they all learn, or `freeze` says which do not.
         folder: For checkpoints in progress; this iteration's own.
+        head: Whether the backbone is meant to stay as it is.
     """
 
     arguments: Mapping[str, Any]
@@ -53,12 +54,14 @@ class Job:
     precision: Literal["auto", "fp32", "bf16"]
     gradual: Schedule | None
     folder: Path
+    head: bool = False
 
 
 class Outcome(NamedTuple):
-    """A finished training: checkpoint files (best, last, epochN), the curves, what was really used."""
+    """A finished training: checkpoint files (best, last, epochN), classes, curves, what was used."""
 
     weights: dict[str, bytes]
+    names: tuple[str, ...]
     rows: list[Row]
     best_epoch: int
     effective: dict[str, Any]

@@ -17,17 +17,21 @@ from pipeline.edges.files import Refused
 
 
 class Inference(TypedDict):
-    """How to predict, under Ultralytics' names; `iou` is that of the non-maximum suppression."""
+    """How to predict, under Ultralytics' names.
+
+    `iou` is that of the non-maximum suppression; `device` None is an accelerator where there is one.
+    """
 
     imgsz: int
     conf: float
     iou: float
     max_det: int
     batch: int
+    device: str | int | list[int] | None
 
 
 def predict(weights: Path, images: Sequence[Path], **how: Unpack[Inference]) -> Iterator[Detections]:
-    """Yield what the model finds in each image, in their order, on an accelerator where there is one.
+    """Yield what the model finds in each image, in their order.
 
     A batch holds images of one shape: each is then scaled by its own shape alone, and what is found in it
     does not depend on its neighbours. The head is the one that Ultralytics' own validation uses.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pipeline.edges.files import Refused
-from pipeline.edges.yolo import complaints, export, precision, weights
+from pipeline.edges.yolo import complaints, export, freezing, precision, weights
 from pipeline.edges.yolo.job import Base, Job, Outcome, Row
 from pipeline.edges.yolo.progress import finished, student
 from pipeline.edges.yolo.trainer import Training
@@ -49,6 +49,7 @@ def build(job: Job) -> Training:
     network = weights.architecture(job.base.architecture, source)
     trainer = Training(_arguments(job, network), job)
     trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
+    freezing.refuse_pointless(trainer.model, trainer.args.freeze, head=job.head)
     if source is not None:
         trainer.transferred = weights.transferred(source, trainer.model)
         _refuse_misfit(job.base, *trainer.transferred)
@@ -106,4 +107,4 @@ def _outcome(trainer: Training) -> Outcome:
         )
         for name, weights in state["weights"].items()
     }
-    return Outcome(written, rows, best, state["effective"])
+    return Outcome(written, tuple(trainer.data["names"].values()), rows, best, state["effective"])

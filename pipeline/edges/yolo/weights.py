@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from filelock import FileLock
 from ultralytics.nn.tasks import guess_model_task, load_checkpoint, yaml_model_load
 from ultralytics.utils import downloads
 
@@ -64,7 +67,7 @@ def architecture(base: str, model: Any) -> dict[str, Any]:
     if model is not None and guess_model_task(model.yaml) == "detect":
         return dict(model.yaml)
     try:
-        return dict(yaml_model_load(base))
+        return dict(yaml_model_load(str(base_weights.locate(base, None) or base)))
     except (FileNotFoundError, ValueError) as error:
         raise Refused(
             f"model.architecture={base} is no model YAML that can be read ({type(error).__name__}): "
@@ -89,12 +92,35 @@ def _download(weights: str, folder: str | None) -> Path:
     if target.is_file():
         return target
     try:
-        if not downloads.is_url(SITE, check=True):  # three seconds; the download itself would wait minutes
-            raise ConnectionError
-        return Path(downloads.attempt_download_asset(target, retry=1))
+        return keep(target, _fetch)
     except OSError:
-        target.unlink(missing_ok=True)
         raise Refused(f"{weights} is not on this machine and could not be downloaded: {WAYS_ON}") from None
+
+
+def keep(target: Path, fetch: Callable[[Path], object]) -> Path:
+    """Fetch a checkpoint once, whichever processes ask for it, and give it its name when it is known to load.
+
+    Args:
+        target: Where it goes.
+        fetch: Writes a file to the path it is given, whose name is the target's.
+
+    Raises:
+        Refused: What came is no checkpoint.
+    """
+    with FileLock(files.scratch("locks") / f"{target.name}.lock"):
+        if target.is_file():
+            return target
+        with TemporaryDirectory(dir=target.parent) as folder:
+            part = Path(folder) / target.name
+            fetch(part)
+            load(part)
+            return part.replace(target)
+
+
+def _fetch(path: Path) -> None:
+    if not downloads.is_url(SITE, check=True):  # three seconds; the download itself would wait minutes
+        raise ConnectionError
+    downloads.attempt_download_asset(path, retry=1)
 
 
 def _reason(error: Exception) -> str:
