@@ -200,10 +200,10 @@ HEAD = f"""# Results
 Written by `benchmarks/results.py` (`make results`): {EPOCHS} epochs, batch {BATCH}, `augment=none`, every
 method with the same images, split, image size and base weights. Measured on the test split; the brackets are
 the bootstrap 95% interval over test images, of the first seed where there are several. bccd is divided
-70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds are of the whole process (`python -m pipeline
-finetune` or `yolo train`, start-up included), and ratios hold only as far as the machine had nothing else to
-do. What is not in the tables has not been measured yet. Machine: {os.cpu_count()} CPU cores,
-{platform.system()} {platform.machine()}, no GPU.
+70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds are of the whole process
+(`python -m pipeline finetune` or `yolo train`, start-up included), and ratios hold only as far as the machine
+had nothing else to do. What is not in the tables has not been measured yet. Machine: {os.cpu_count()} CPU
+cores, {platform.system()} {platform.machine()}, no GPU.
 """
 COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | time, as a ratio to `yolo train` |
 |---|---|---|---|---|---|
