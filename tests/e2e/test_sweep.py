@@ -52,7 +52,7 @@ def running(tiny):
 
 
 def test_a_sweep_runs_each_combination_and_names_the_best(tiny):
-    output = tiny.run(f"{SWEEP} finetune.lr0=0.01,0.02 seed=1")
+    output = tiny.run(f"{SWEEP} finetune.lr0=0.01,0.02 data.seed=1")
     assert tiny.ran() == ["prepare", "finetune", "finetune"]  # prepared once: the second job restores it
     best, other = rows(output)
     assert [best[:3], other[:3]] == [["1", "0.2000", "trained"], ["0", "0.1000", "trained"]]
