@@ -55,5 +55,5 @@ lock: $(READY)  ## Resolve requirements.lock anew from the ranges in pyproject.t
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
-results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [SEEDS=0,1,2]
-	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --suite strategies,foundation
+results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [SEEDS=0,1,2] [JOBS=2]
+	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation
