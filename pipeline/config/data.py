@@ -7,6 +7,23 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipeline.config.fields import Count, CountOrZero, Group, Positive, Seed
+from pipeline.core.tasks import TASKS
+
+FORMATS = (
+    "yolo",
+    "coco",
+    "voc",
+    "labelme",
+    "cvat",
+    "via",
+    "labelstudio",
+    "dota",
+    "folders",
+    "csv",
+    "masks",
+    "boxes",
+)
+"""The annotation formats that are read, one module of pipeline/edges/datasets each."""
 
 
 class Split(Group):
@@ -17,17 +34,45 @@ class Split(Group):
     test: Positive
 
 
-class Data(Group):
-    """Where images come from, and how they are divided."""
+class Classes(Group):
+    """Which classes are used, under which names; two that get one name become one.
 
-    format: Literal["demo", "shapes", "yolo", "coco", "voc"]
+    `keep` lists those that are used, all where null; `drop` lists those that are not; `rename` maps names of
+    the source to names of the model.
+    """
+
+    keep: list[str] | None
+    drop: list[str]
+    rename: dict[str, str]
+
+
+class Data(Group):
+    """Where images come from, what they are for, and how they are divided."""
+
+    format: Literal["auto", "demo", "shapes", *FORMATS]  # type: ignore[valid-type]
+    task: Literal["auto", *TASKS]  # type: ignore[valid-type]
     source: str | None
+    classes: Classes
+    on_defect: Literal["fix", "quarantine", "refuse"]
     split: Split
     keep_split: bool
+    group_by: str | None
+    near_duplicates: bool
+    on_leak: Literal["refuse", "allow"]
+    folds: Annotated[int, Field(ge=2)] | None
+    fold: CountOrZero
     seed: Seed
     images: Count | None
     pixels: Annotated[int, Field(ge=64, le=4096)] | None
     samples: CountOrZero
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> Data:
+        if self.fold >= (self.folds or 1):
+            raise ValueError(
+                f"data.fold={self.fold} is none of data.folds={self.folds or 'null'}: folds count from 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _drawn_or_read(self) -> Data:

@@ -28,11 +28,17 @@ class Raw(NamedTuple):
         classes: (n,) class indices.
         boxes: (n, 4) x1 y1 x2 y2.
         marks: What each is called in a report, such as `line 3`.
+        outlines: For each object the parts of its outline, (k, 2) x and y each, in the unit of the boxes; no
+            part where it has none. Empty where no object has any.
+        keypoints: For each object (points, 3) x, y in the unit of the boxes, and visibility (0, 1, 2). Empty
+            where no object has any.
     """
 
     classes: Indices
     boxes: Boxes
     marks: tuple[str, ...]
+    outlines: tuple[tuple[Boxes, ...], ...] = ()
+    keypoints: tuple[Boxes, ...] = ()
 
 
 class Checked(NamedTuple):
@@ -42,11 +48,15 @@ class Checked(NamedTuple):
         classes: (m,) class indices.
         boxes: (m, 4) x1 y1 x2 y2 in pixels, within the image, each side half a pixel or more.
         notes: A finding each.
+        outlines: m outlines (k, 2) in pixels (segment), or four corners each (obb); none for other tasks.
+        keypoints: m arrays (points, 3) in pixels (pose); none for other tasks.
     """
 
     classes: Indices
     boxes: Boxes
     notes: tuple[Note, ...]
+    outlines: tuple[Boxes, ...] = ()
+    keypoints: tuple[Boxes, ...] = ()
 
 
 def check(raw: Raw, *, size: tuple[int, int], known: int) -> Checked:

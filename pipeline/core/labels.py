@@ -1,11 +1,23 @@
-"""YOLO detection labels as text: a line per object, `class x y w h`, centre and extent as shares of 1."""
+"""YOLO labels as text, a line per object, coordinates as shares of the image.
+
+detect: `class x y w h`, centre and extent. segment: `class x1 y1 x2 y2 ...`, the outline. obb: the same with
+four corners. pose: `class x y w h` and the points, `x y` or `x y v` each. classify: `class` alone.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.core.tasks import Task
+
+Floats = NDArray[np.float64]
+WHOLE: Final = (0.5, 0.5, 1.0, 1.0)
+"""The box of an image that has a class as a whole."""
 
 
 @dataclass(frozen=True)
@@ -15,55 +27,101 @@ class Labels:
     Args:
         classes: (n,) int64 class indices.
         boxes: (n, 4) float64 centre x, centre y, width, height, in shares of the image (0..1).
+        outlines: n arrays (k, 2) of x and y in shares: the outline (segment) or the four corners (obb); none
+            for other tasks.
+        keypoints: (n, points, 2 or 3) x, y in shares and visibility (pose); (n, 0, 3) for other tasks.
     """
 
     classes: NDArray[np.int64]
-    boxes: NDArray[np.float64]
+    boxes: Floats
+    outlines: tuple[Floats, ...] = ()
+    keypoints: Floats = field(default_factory=lambda: np.zeros((0, 0, 3)))
 
     def __len__(self) -> int:
         return len(self.classes)
 
 
-EMPTY = Labels(np.zeros(0, np.int64), np.zeros((0, 4)))
+EMPTY: Final = Labels(np.zeros(0, np.int64), np.zeros((0, 4)))
 
 
-def parse(text: str) -> Labels:
+def parse(text: str, task: Task = "detect", *, dims: int = 3) -> Labels:
     """Read the lines of a label file that this project wrote.
 
+    Args:
+        text: The label file.
+        task: What the lines describe.
+        dims: Values of each point of a pose.
+
     Raises:
-        ValueError: A line that is not five numbers, the first of them a whole one.
+        ValueError: A line that no label of this task is.
     """
-    rows = [_row(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = enumerate(text.splitlines(), 1)
+    rows = [_row(number, line, task=task, dims=dims) for number, line in lines if line.strip()]
     if not rows:
         return EMPTY
-    table = np.array(rows, np.float64)
-    return Labels(table[:, 0].astype(np.int64), table[:, 1:])
+    classes = np.array([int(row[0]) for row in rows], np.int64)
+    if task == "classify":
+        return Labels(classes, np.tile(np.array(WHOLE), (len(rows), 1)))
+    if task in {"segment", "obb"}:
+        outlines = tuple(np.array(row[1:], np.float64).reshape(-1, 2) for row in rows)
+        return Labels(classes, around(outlines), outlines)
+    table = np.array([row[1:] for row in rows], np.float64)
+    if task == "pose":
+        return Labels(classes, table[:, :4], keypoints=table[:, 4:].reshape(len(rows), -1, dims))
+    return Labels(classes, table)
 
 
-def render(labels: Labels) -> str:
+def render(labels: Labels, task: Task = "detect") -> str:
     """Write labels as text, six decimals, so that a 10,000 pixel image keeps a hundredth of a pixel."""
+    values: list[Floats]
+    if task == "classify":
+        values = [np.zeros(0)] * len(labels)
+    elif task in {"segment", "obb"}:
+        values = [outline.ravel() for outline in labels.outlines]
+    elif task == "pose":
+        flat = labels.keypoints.reshape(len(labels), -1)
+        values = [*np.concatenate([labels.boxes, flat], axis=1)]
+    else:
+        values = [*labels.boxes]
     lines = (
-        f"{int(cls)} " + " ".join(f"{value:.6f}" for value in box)
-        for cls, box in zip(labels.classes, labels.boxes, strict=True)
+        " ".join([str(int(cls)), *(f"{value:.6f}" for value in row)])
+        for cls, row in zip(labels.classes, values, strict=True)
     )
     return "".join(line + "\n" for line in lines)
 
 
-def to_xyxy(boxes: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
+def around(outlines: tuple[Floats, ...]) -> Floats:
+    """Return the upright box (n, 4) around each outline, as centre and extent."""
+    low = np.array([outline.min(axis=0) for outline in outlines]).reshape(-1, 2)
+    high = np.array([outline.max(axis=0) for outline in outlines]).reshape(-1, 2)
+    return np.concatenate([(low + high) / 2, high - low], axis=1)
+
+
+def to_xyxy(boxes: Floats, width: int, height: int) -> Floats:
     """Turn centre and extent in shares (n, 4) into corners x1, y1, x2, y2 in pixels (n, 4)."""
     half = boxes[:, 2:] / 2
     corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
     return corners * np.array([width, height, width, height], np.float64)
 
 
-def from_xyxy(corners: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
+def from_xyxy(corners: Floats, width: int, height: int) -> Floats:
     """Turn corners in pixels (n, 4) into centre and extent in shares of the image (n, 4)."""
     shares = corners / np.array([width, height, width, height], np.float64)
     return np.concatenate([(shares[:, :2] + shares[:, 2:]) / 2, shares[:, 2:] - shares[:, :2]], axis=1)
 
 
-def _row(number: int, line: str) -> list[float]:
+def _row(number: int, line: str, *, task: Task, dims: int) -> list[float]:
     fields = line.split()
-    if len(fields) != 5 or not fields[0].isdigit():
-        raise ValueError(f"line {number}: expected 'class x y w h', found {line.strip()[:80]!r}")
-    return [float(field) for field in fields]
+    form, fits = _FORMS[task]
+    if not fields[0].isdigit() or not fits(len(fields) - 1, dims):
+        raise ValueError(f"line {number}: expected '{form}', found {line.strip()[:80]!r}")
+    return [float(value) for value in fields]
+
+
+_FORMS: Final[dict[Task, tuple[str, Callable[[int, int], bool]]]] = {
+    "detect": ("class x y w h", lambda values, _: values == 4),
+    "segment": ("class x1 y1 x2 y2 x3 y3 ...", lambda values, _: values >= 6 and values % 2 == 0),
+    "classify": ("class", lambda values, _: values == 0),
+    "obb": ("class x1 y1 x2 y2 x3 y3 x4 y4", lambda values, _: values == 8),
+    "pose": ("class x y w h px py ...", lambda values, dims: values > 4 and (values - 4) % dims == 0),
+}

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.core.tasks import Keypoints, Task
+
 
 @dataclass(frozen=True)
 class Item:
@@ -44,16 +46,25 @@ class Item:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A prepared dataset: its task, its class names by index, its images sorted by file."""
+    """A prepared dataset.
 
-    task: str
+    Args:
+        task: What its labels are for.
+        names: Class names by index.
+        items: Its images, sorted by file.
+        keypoints: The points of a pose; None for other tasks.
+    """
+
+    task: Task
     names: tuple[str, ...]
     items: tuple[Item, ...]
+    keypoints: Keypoints | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 over names, and each image's place, contents and labels: the dataset's identity."""
-        digest = hashlib.sha256(json.dumps([self.task, self.names]).encode())
+        what = [self.task, self.names, *([asdict(self.keypoints)] if self.keypoints else [])]
+        digest = hashlib.sha256(json.dumps(what).encode())
         for item in sorted(self.items, key=lambda item: item.file):
             digest.update(f"\n{item.file} {item.sha256} {item.labels_sha256}".encode())
         return digest.hexdigest()
@@ -72,7 +83,9 @@ class Manifest:
 
 def render(manifest: Manifest) -> str:
     """Write a manifest as JSON, a line per image, so that two versions can be compared by eye."""
-    head = {"task": manifest.task, "names": manifest.names, "digest": manifest.digest}
+    head: dict[str, Any] = {"task": manifest.task, "names": manifest.names, "digest": manifest.digest}
+    if manifest.keypoints:
+        head["keypoints"] = asdict(manifest.keypoints)
     items = ",\n".join("  " + json.dumps(asdict(item), ensure_ascii=False) for item in manifest.items)
     return json.dumps(head, ensure_ascii=False)[:-1] + f', "items": [\n{items}\n]}}\n'
 
@@ -85,7 +98,9 @@ def parse(text: str) -> Manifest:
     """
     raw: dict[str, Any] = json.loads(text)
     items = tuple(Item(**{**item, "classes": tuple(item["classes"])}) for item in raw["items"])
-    manifest = Manifest(raw["task"], tuple(raw["names"]), items)
+    points = raw.get("keypoints")
+    keypoints = Keypoints(tuple(points["names"]), tuple(points["flip"]), points["dims"]) if points else None
+    manifest = Manifest(raw["task"], tuple(raw["names"]), items, keypoints)
     if manifest.digest != raw["digest"]:
         raise ValueError(
             "the manifest does not fit its own digest: it was changed by hand; run prepare again"

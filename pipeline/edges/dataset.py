@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.core import layout, manifest
 from pipeline.core.manifest import Item, Manifest
 from pipeline.core.refusal import Refused
+from pipeline.core.tasks import Keypoints, Task
 from pipeline.edges import files
 
 MANIFEST = "manifest.json"
@@ -22,9 +23,12 @@ def lay_out(folder: Path) -> None:
     (folder / "samples").mkdir(exist_ok=True)
 
 
-def write_manifest(folder: Path, names: Sequence[str], items: Iterable[Item]) -> Manifest:
+def write_manifest(
+    folder: Path, items: Iterable[Item], *, names: Sequence[str], task: Task, keypoints: Keypoints | None
+) -> Manifest:
     """Write manifest.json, images sorted by file."""
-    written = Manifest("detect", tuple(names), tuple(sorted(items, key=lambda item: item.file)))
+    ordered = tuple(sorted(items, key=lambda item: item.file))
+    written = Manifest(task, tuple(names), ordered, keypoints)
     files.write(folder / MANIFEST, manifest.render(written))
     return written
 

@@ -34,7 +34,7 @@ def run(config: Config) -> None:
         found += [Defect(i.source, "quarantined", UNLISTED) for i in taken if i.source not in divided]
         items = _place(folder, used, divided)
         shutil.rmtree(folder / "held")
-        manifest = dataset.write_manifest(folder, source.names, items)
+        manifest = dataset.write_manifest(folder, items, names=source.names, task="detect", keypoints=None)
         files.write(folder / "statistics.json", _statistics(used, divided, source.names))
         remarks = [*source.remarks, *remarks]
         files.write(folder / "defects.json", defects.render(found, used=len(used), remarks=remarks))

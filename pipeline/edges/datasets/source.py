@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.boxes import Note, Raw
 from pipeline.core.defects import Defect
+from pipeline.core.tasks import Keypoints, Task
 
 SUFFIXES: Final = frozenset(
     {
@@ -75,12 +76,16 @@ class Source(NamedTuple):
         images: One entry per image file.
         defects: Findings about other files, such as a label without an image.
         remarks: What the user should know of how the source was read, a sentence each.
+        task: The richest task that the annotations serve.
+        keypoints: The points of a pose, where the annotations have them.
     """
 
     names: tuple[str, ...]
     images: tuple[Annotated, ...]
     defects: tuple[Defect, ...] = ()
     remarks: tuple[str, ...] = ()
+    task: Task = "detect"
+    keypoints: Keypoints | None = None
 
 
 def split_of(name: str) -> str | None:
