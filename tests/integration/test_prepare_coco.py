@@ -4,7 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import shapely
 import supervision
+from faster_coco_eval.core import mask as faster_mask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import read
@@ -126,11 +130,9 @@ def test_an_object_that_cannot_be_read_is_named_and_the_others_stay(tmp_path, ro
     assert (note.dropped, note.reason) == (True, reason)
 
 
-def test_a_negative_extent_is_the_same_box_from_the_other_corner(tmp_path):
+def test_a_negative_extent_is_left_to_the_check_of_boxes(tmp_path):
     write(tmp_path, {"x.jpg": [{"bbox": [50, 60, -40, -40]}]})
-    source = read("coco", tmp_path)
-    assert source.images[0].raw.boxes.tolist() == [[10, 20, 50, 60]]
-    assert reasons(source) == ["annotation 0: negative width or height: [50, 60, -40, -40]"]
+    assert read("coco", tmp_path).images[0].raw.boxes.tolist() == [[50, 60, 10, 20]]
 
 
 def test_zero_area_is_left_to_the_check_of_boxes_not_lost(tmp_path):
@@ -147,7 +149,7 @@ def test_missing_unlisted_and_stray_are_named(tmp_path):
     data["annotations"].append({"id": 77, "image_id": 99, "category_id": 1, "bbox": [0, 0, 1, 1]})
     file.write_text(json.dumps(data))
     source = read("coco", tmp_path)
-    assert set(source.defects) == {
+    assert {defect[:3] for defect in source.defects} == {
         ("train/_annotations.coco.json", "dropped-object", "annotation 77: no image 99"),
         ("gone.jpg", "quarantined", "listed in train/_annotations.coco.json, but there is no such image"),
         ("train/more.jpg", "quarantined", "not listed in any annotation file"),
@@ -204,5 +206,213 @@ def test_on_sound_data_supervision_s_own_loader_agrees(tmp_path):
     )
     for image in read("coco", tmp_path).images:
         expected = theirs.annotations[str(image.path.resolve())]
-        np.testing.assert_array_equal(image.raw.boxes, expected.xyxy.astype(float))
+        np.testing.assert_allclose(image.raw.boxes, expected.xyxy, rtol=1e-6)
         np.testing.assert_array_equal(image.raw.classes, expected.class_id)
+
+
+RING = [10, 20, 50, 20, 50, 60, 10, 60]
+
+
+def shaped(folder, row, **category):
+    """Read one annotation; its category may name key points."""
+    write(folder, {"x.jpg": [row]})
+    file = folder / "train/_annotations.coco.json"
+    data = json.loads(file.read_text())
+    data["categories"][0] |= category
+    if "bbox" in row and row["bbox"] is None:
+        del data["annotations"][0]["bbox"]
+    file.write_text(json.dumps(data))
+    return read("coco", folder)
+
+
+def test_polygons_of_several_parts(tmp_path):
+    source = shaped(tmp_path, {"segmentation": [RING, [1, 1, 9, 1, 5, 9.5]]})
+    [parts] = source.images[0].raw.outlines
+    assert source.task == "segment"
+    assert [part.tolist() for part in parts] == [
+        [[10, 20], [50, 20], [50, 60], [10, 60]],
+        [[1, 1], [9, 1], [5, 9.5]],
+    ]
+
+
+def test_a_polygon_that_is_not_in_a_list_of_its_own(tmp_path):
+    [[part]] = shaped(tmp_path, {"segmentation": RING}).images[0].raw.outlines
+    assert part.tolist()[0] == [10, 20]
+
+
+@pytest.mark.parametrize("bad", [[1, 2, 3], ["x"] * 6, [None] * 6, [1e300] * 6, [float("nan")] * 6, 5, None])
+def test_a_part_that_is_no_list_of_points_is_named_and_the_others_stay(tmp_path, bad):
+    source = shaped(tmp_path, {"segmentation": [RING, bad]})
+    [[part]] = source.images[0].raw.outlines
+    assert len(part) == 4
+    assert reasons(source) == ["annotation 0: 1 of 2 parts of its outline are no list of points: left out"]
+
+
+def test_without_a_bbox_the_outline_has_one(tmp_path):
+    source = shaped(tmp_path, {"segmentation": [RING], "bbox": None})
+    assert source.images[0].raw.boxes.tolist() == [[10, 20, 50, 60]]
+    assert reasons(source) == ["annotation 0: no bbox of four numbers: taken from its outline"]
+
+
+def run_lengths(mask):
+    """Encode as COCO does: down the columns, beginning with zeros."""
+    flat = mask.ravel(order="F").astype(int)
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff([0, *edges, len(flat)]).tolist()
+    return [0, *runs] if flat[0] else runs
+
+
+def compressed(runs):
+    """Encode run lengths as pycocotools does: differences to the run before the last, five bits a letter."""
+    text = ""
+    for index, run in enumerate(runs):
+        value, more = run - (runs[index - 2] if index > 2 else 0), True
+        while more:
+            bits, value = value & 0x1F, value >> 5
+            more = value != (-1 if bits & 0x10 else 0)
+            text += chr((bits | 0x20 if more else bits) + 48)
+    return text
+
+
+MASK = np.zeros((80, 96), np.uint8)
+MASK[20:60, 10:50] = 1
+MASK[30:40, 60:70] = 1
+HOLED = MASK.copy()
+HOLED[30:35, 20:25] = 0
+
+
+@pytest.mark.parametrize("encode", [run_lengths, lambda mask: compressed(run_lengths(mask))])
+@pytest.mark.parametrize("mask", [MASK, HOLED, np.ones_like(MASK)])
+def test_masks_are_outlined_along_the_edges_of_their_pixels(tmp_path, encode, mask):
+    source = shaped(tmp_path, {"segmentation": {"counts": encode(mask), "size": [80, 96]}})
+    [parts] = source.images[0].raw.outlines
+    area = sum(float(shapely.Polygon(part).area) for part in parts)
+    holes = 25 if mask is HOLED else 0
+    assert area == mask.sum() + holes
+    assert source.task == "segment"
+    assert reasons(source) == (["annotation 0: 1 holes in its mask are filled"] if holes else [])
+
+
+def test_compressed_run_lengths_are_those_of_another_library():
+    counts = faster_mask.encode(np.asfortranarray(MASK))["counts"].decode()
+    assert compressed(run_lengths(MASK)) == counts
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"counts": [5], "size": [80, 96]},
+        {"counts": [-5, 7685], "size": [80, 96]},
+        {"counts": [10**12], "size": [10**6, 10**6]},
+        {"counts": [7680], "size": [-80, -96]},
+        {"counts": "\x00~~~", "size": [80, 96]},
+        {"counts": "", "size": [80, 96]},
+        {"counts": [7680], "size": [80, 96]},
+        {"counts": None, "size": [80, 96]},
+        {"counts": [7680]},
+        {},
+    ],
+)
+def test_a_mask_that_cannot_be_decoded_is_named_and_the_box_stays(tmp_path, mask):
+    source = shaped(tmp_path, {"segmentation": mask})
+    assert found(source) == {"train/x.jpg": [("a", 10, 20, 50, 60)]}
+    assert source.task == "detect"
+    if mask:
+        [reason] = reasons(source)
+        assert reason.startswith(
+            ("annotation 0: its mask cannot be decoded", "annotation 0: its mask is empty")
+        )
+
+
+def test_names_that_cannot_be_written_are_spelled_out(tmp_path):
+    write(tmp_path, {"x.jpg": [{}]}, {1: "\ud800", 2: "Größe"})
+    file = tmp_path / "train/_annotations.coco.json"
+    data = json.loads(file.read_text())
+    data["images"].append({"id": 5, "file_name": "\udce9.jpg"})
+    file.write_text(json.dumps(data))
+    source = read("coco", tmp_path)
+    assert source.names == ("\\ud800", "Größe")
+    assert source.defects[0].file == "\\udce9.jpg"
+
+
+def test_key_points_are_a_pose_and_their_names_tell_left_from_right(tmp_path):
+    row = {"keypoints": [20, 30, 2, 40, 30, 1, 0, 0, 0], "num_keypoints": 2}
+    source = shaped(tmp_path, row, keypoints=["left_eye", "right_eye", "nose"])
+    assert source.task == "pose"
+    assert source.keypoints.names == ("left_eye", "right_eye", "nose")
+    assert source.keypoints.flip == (1, 0, 2)
+    assert source.images[0].raw.keypoints[0].tolist() == [[20, 30, 2], [40, 30, 1], [0, 0, 0]]
+
+
+def test_key_points_without_names_are_those_of_a_person_or_numbered(tmp_path):
+    source = shaped(tmp_path, {"keypoints": [20, 30, 2] * 17})
+    assert (source.keypoints.names[0], source.keypoints.flip[1]) == ("nose", 2)
+    assert shaped(tmp_path, {"keypoints": [20, 30, 2] * 2}).keypoints.names == ("point_0", "point_1")
+
+
+def test_a_few_key_points_among_boxes_are_left_aside(tmp_path):
+    write(tmp_path, {"x.jpg": [{}, {}, {"keypoints": [20, 30, 2]}], "y.jpg": [{}]})
+    source = read("coco", tmp_path)
+    assert (source.task, source.keypoints) == ("detect", None)
+    assert source.remarks == ("1 of 4 objects have 1 key points: left aside",)
+
+
+@pytest.mark.parametrize("points", [[1, 2], "x", [None, 1, 2], [1e300, 1, 2], {}])
+def test_key_points_that_are_none_leave_the_box(tmp_path, points):
+    source = shaped(tmp_path, {"keypoints": points})
+    assert found(source) == {"train/x.jpg": [("a", 10, 20, 50, 60)]}
+    assert source.task == "detect"
+
+
+def test_one_kind_of_file_is_read_and_the_others_are_named(tmp_path):
+    picture(tmp_path / "images/x.jpg")
+    for kind in ("instances", "captions", "person_keypoints"):
+        sources.coco(tmp_path / f"annotations/{kind}_train.json", {"x.jpg": [{}]}, categories={1: kind})
+    source = read("coco", tmp_path)
+    assert source.names == ("instances",)
+    assert source.remarks == (
+        "not read, since other files describe the objects: annotations/captions_train.json, "
+        "annotations/person_keypoints_train.json",
+    )
+
+
+def test_an_image_in_a_folder_of_another_name_is_found_but_never_in_another_split(tmp_path):
+    picture(tmp_path / "photos/x.jpg")
+    picture(tmp_path / "photos/train/y.jpg")
+    sources.coco(
+        tmp_path / "annotations/instances_val.json", {"x.jpg": [{}], "y.jpg": [{}]}, categories={1: "a"}
+    )
+    source = read("coco", tmp_path)
+    assert list(found(source)) == ["photos/x.jpg"]
+    assert [defect.file for defect in source.defects] == ["y.jpg"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = ("id", "image_id", "category_id", "bbox", "segmentation", "keypoints", "iscrowd")
+ROW = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON)).map(
+    lambda row: {"image_id": 0, "category_id": 1, **row}
+)
+
+
+@given(st.lists(ROW, max_size=3), JSON, JSON)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_json_is_too_odd(tmp_path, rows, width, name):
+    data = {
+        "images": [
+            {"id": 0, "file_name": "x.jpg", "width": width, "height": 80},
+            {"id": 1, "file_name": name},
+        ],
+        "annotations": [{"image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 4]}, *rows],
+        "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": name, "keypoints": name}],
+    }
+    file = tmp_path / "train/_annotations.coco.json"
+    if not file.exists():
+        picture(tmp_path / "train/x.jpg")
+    file.write_text(json.dumps(data))
+    [image] = [image for image in read("coco", tmp_path).images if image.path.name == "x.jpg"]
+    assert len(image.raw.marks) == len(image.raw.classes) == len(image.raw.boxes)
+    assert np.isfinite(image.raw.boxes).all()

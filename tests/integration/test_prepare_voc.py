@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import supervision
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import read
@@ -78,15 +80,64 @@ def test_reversed_corners_are_exchanged_and_named(tmp_path):
     assert (note.dropped, note.reason) == (False, "object 1: corners in the wrong order: 50 60 11 21")
 
 
-def test_parts_of_an_object_and_outlines_are_left_aside(tmp_path):
-    write(tmp_path, {"x": [("cat", (11, 21, 50, 60))]})
-    file = tmp_path / "Annotations/x.xml"
-    inside = (
-        "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></part>"
-        "<polygon><x1>1</x1><y1>1</y1><x2>9</x2><y2>9</y2><x3>1</x3><y3>9</y3></polygon></object>"
-    )
-    file.write_text(file.read_text().replace("</object>", inside))
-    assert found(read("voc", tmp_path)) == {"x": [("cat", 10, 20, 50, 60)]}
+def inside(folder, text):
+    """Put further elements into the object of x.xml."""
+    write(folder, {"x": [("cat", (11, 21, 50, 60))]})
+    file = folder / "Annotations/x.xml"
+    file.write_text(file.read_text().replace("</object>", f"{text}</object>"))
+    return read("voc", folder)
+
+
+def test_parts_of_an_object_are_left_aside(tmp_path):
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax></bndbox>"
+    part = f"<part><name>head</name>{box}</part>"
+    source = inside(tmp_path, part)
+    assert found(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    assert source.task == "detect"
+
+
+@pytest.mark.parametrize(
+    ("polygon", "ring"),
+    [
+        ("<x1>1</x1><y1>2</y1><x2>9</x2><y2>9.5</y2><x3>1</x3><y3>9</y3>", [[0, 1], [8, 8.5], [0, 8]]),
+        (
+            "<pt><x>1</x><y>2</y></pt><pt><x>9</x><y>9.5</y></pt><pt><x>1</x><y>9</y></pt>",
+            [[1, 2], [9, 9.5], [1, 9]],
+        ),
+    ],
+)
+def test_polygons_are_outlines(tmp_path, polygon, ring):
+    source = inside(tmp_path, f"<polygon>{polygon}</polygon>")
+    assert source.task == "segment"
+    [[part]] = source.images[0].raw.outlines
+    assert part.tolist() == ring
+    assert found(source) == {"x": [("cat", 10, 20, 50, 60)]}
+
+
+@pytest.mark.parametrize("polygon", ["", "<x1>1</x1><y1>2</y1>", "<x1>x</x1>" * 6, "<x1>nan</x1>" * 6])
+def test_a_polygon_that_is_none_leaves_the_box(tmp_path, polygon):
+    source = inside(tmp_path, f"<polygon>{polygon}</polygon>")
+    assert (source.task, found(source)) == ("detect", {"x": [("cat", 10, 20, 50, 60)]})
+
+
+@pytest.mark.parametrize(
+    ("xml", "image"),
+    [
+        ("annotations/x.xml", "images/x.png"),
+        ("Annotations/x.xml", "x.jpg"),
+        ("x.xml", "x.jpg"),
+        ("x.xml", "images/x.jpg"),
+        ("images/x.xml", "images/x.jpg"),
+        ("train/annotations/x.xml", "train/images/x.jpg"),
+        ("xmls/x.xml", "img/x.jpg"),
+    ],
+)
+def test_folders_as_people_name_them(tmp_path, xml, image):
+    picture(tmp_path / image)
+    sources.voc(tmp_path / xml, [("cat", (11, 21, 50, 60))])
+    source = read("auto", tmp_path)
+    assert [entry.source for entry in source.images] == [image]
+    assert source.defects == ()
 
 
 def test_lists_are_a_split_and_the_held_out_one_wins(tmp_path):
@@ -97,6 +148,14 @@ def test_lists_are_a_split_and_the_held_out_one_wins(tmp_path):
     assert source.remarks == (
         "ImageSets lists 1 images in more than one split: each is kept in the held-out one",
     )
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path):
+    write(tmp_path, {"x": []})
+    sets(tmp_path, train=["x"])
+    (tmp_path / "ImageSets/Main/train.txt").write_bytes(b"x\xe2\x80x\n")
+    with pytest.raises(Refused, match=r"train.txt cannot be read as UTF-8 text"):
+        read("voc", tmp_path)
 
 
 def test_a_file_named_otherwise_than_its_image_goes_by_what_it_states(tmp_path):
@@ -116,7 +175,7 @@ def test_image_without_annotation_and_annotation_without_image_are_named(tmp_pat
     (tmp_path / "JPEGImages/lone.jpg").unlink()
     picture(tmp_path / "JPEGImages/bare.jpg")
     picture(tmp_path / "JPEGImages/x.png")
-    assert read("voc", tmp_path).defects == (
+    assert tuple(defect[:3] for defect in read("voc", tmp_path).defects) == (
         ("Annotations/lone.xml", "quarantined", "an annotation without an image"),
         ("JPEGImages/bare.jpg", "quarantined", "an image without an annotation"),
         ("JPEGImages/x.png", "quarantined", "an image without an annotation"),
@@ -186,6 +245,42 @@ def test_on_sound_data_supervision_s_own_loader_agrees(tmp_path):
     source = read("voc", tmp_path)
     for image in source.images:
         expected = theirs.annotations[str(image.path)]
-        np.testing.assert_array_equal(image.raw.boxes, expected.xyxy.astype(float))
+        np.testing.assert_allclose(image.raw.boxes, expected.xyxy, rtol=1e-6)
         named = [theirs.classes[index] for index in expected.class_id]
         assert [source.names[index] for index in image.raw.classes] == named
+
+
+TAGS = (
+    "object",
+    "name",
+    "bndbox",
+    "xmin",
+    "ymin",
+    "xmax",
+    "ymax",
+    "polygon",
+    "x1",
+    "y1",
+    "pt",
+    "x",
+    "size",
+    "width",
+)
+XML = st.recursive(
+    st.sampled_from(["", "1", "-7", "1e400", "nan", "cat", "&lt;", "\u0663", "5 6"]),
+    lambda inner: st.lists(st.tuples(st.sampled_from(TAGS), inner), max_size=5).map(
+        lambda pairs: "".join(f"<{tag}>{text}</{tag}>" for tag, text in pairs)
+    ),
+    max_leaves=20,
+)
+
+
+@given(XML.map(lambda inside: f"<annotation>{inside}</annotation>") | st.text(max_size=30))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_xml_is_too_odd(tmp_path, text):
+    if not (tmp_path / "Annotations").exists():
+        write(tmp_path, {"x": []})
+    (tmp_path / "Annotations/x.xml").write_text(text, encoding="utf-8", errors="replace")
+    [image] = read("voc", tmp_path).images
+    assert len(image.raw.marks) == len(image.raw.boxes)
+    assert np.isfinite(image.raw.boxes).all()

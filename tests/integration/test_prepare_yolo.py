@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import read
@@ -98,6 +101,83 @@ def test_roboflow_s_paths_one_level_too_high(tmp_path):
     assert source.remarks == ("data.yaml names test: ../test/images, but there are no images",)
 
 
+@pytest.mark.parametrize(
+    "named", ["/content/set-1/train/images", "C:\\sets\\train\\images", "../../old/train/images"]
+)
+def test_folders_of_another_machine_are_found_by_the_end_of_their_path(tmp_path, named):
+    parts(tmp_path, "train", pattern="{}/images")
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"train": named, "names": ["a", "b"]}))
+    assert splits(read("yolo", tmp_path)) == {"train/images/train.jpg": "train"}
+
+
+def test_images_in_no_split_and_hidden_files(tmp_path):
+    parts(tmp_path, "train", "extra")
+    (tmp_path / "data.yaml").write_text("train: images/train\nnames: [a, b]\n")
+    for junk in ("._data.yaml", "images/train/._train.jpg", "labels/train/._train.txt"):
+        (tmp_path / junk).write_bytes(b"\0Mac")
+    source = read("auto", tmp_path)
+    assert splits(source) == {"images/train/train.jpg": "train"}
+    assert [defect[:3] for defect in source.defects] == [
+        ("images/extra/extra.jpg", "quarantined", "in none of the splits of data.yaml, or of the folders")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "said"),
+    [
+        ("train: images/a\nval: images/a\n", {"a": "train"}, ["train and val"]),
+        (
+            "train: images/a\nval: images/a\ntest: images/a\n",
+            {"a": "train"},
+            ["train and val", "train and test"],
+        ),
+        ("train: images/a\nval: images/b\ntest: images/b\n", {"a": "train", "b": "test"}, ["test and val"]),
+        ("train: images/a\nval: images/b\n", {"a": "train", "b": "val"}, []),
+    ],
+)
+def test_splits_that_name_the_same_images_are_one(tmp_path, text, kept, said):
+    parts(tmp_path, *kept)
+    (tmp_path / "data.yaml").write_text(f"{text}names: [a, b]\n")
+    source = read("yolo", tmp_path)
+    assert {image.path.stem: image.split for image in source.images} == kept
+    assert [note for image in source.images for note in image.notes] == []
+    assert [remark.partition(" for ")[2].partition(":")[0] for remark in source.remarks] == said
+
+
+def test_nc_alone_names_classes_by_number(tmp_path):
+    sources.yolo(tmp_path, {"one": LABEL}, names=None)
+    (tmp_path / "data.yaml").write_text("train: images\nnc: 3\n")
+    assert read("yolo", tmp_path).names == ("class_0", "class_1", "class_2")
+
+
+def test_lists_of_cvat_name_a_folder_that_is_not_in_the_archive(tmp_path):
+    parts(tmp_path, "train", pattern="images/{}")
+    (tmp_path / "train.txt").write_text("data/images/train/train.jpg\ndata/images/train/gone.jpg\n")
+    (tmp_path / "data.yaml").write_text("path: .\ntrain: train.txt\nnames: {0: a, 1: b}\n")
+    assert splits(read("yolo", tmp_path)) == {"gone.jpg": "train", "images/train/train.jpg": "train"}
+
+
+def test_darknet_s_obj_data(tmp_path):
+    for name in ("one", "two"):
+        picture(tmp_path / f"obj_train_data/{name}.jpg")
+        (tmp_path / f"obj_train_data/{name}.txt").write_text(LABEL)
+    (tmp_path / "obj.names").write_text("cat\ndog\n")
+    (tmp_path / "obj.data").write_text("classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\n")
+    (tmp_path / "train.txt").write_text("data/obj_train_data/one.jpg\n")
+    (tmp_path / "valid.txt").write_text("data/obj_train_data/two.jpg\n")
+    source = read("auto", tmp_path)
+    assert source.names == ("cat", "dog")
+    assert splits(source) == {"obj_train_data/one.jpg": "train", "obj_train_data/two.jpg": "val"}
+
+
+@pytest.mark.parametrize("place", ["", "train"])
+def test_images_and_labels_in_one_folder_without_data_yaml(tmp_path, place):
+    picture(tmp_path / place / "one.jpg")
+    (tmp_path / place / "one.txt").write_text(LABEL)
+    source = read("auto", tmp_path)
+    assert splits(source) == {f"{place}/one.jpg" if place else "one.jpg": place or None}
+
+
 def test_lists_of_images_in_text_files(tmp_path):
     lists(tmp_path, "train: pool/train.txt\nval: [pool/val.txt]\nnames: [a, b]\n")
     (tmp_path / "pool/train.txt").write_text("./images/one.jpg\nimages/two.jpg\n\n")
@@ -158,7 +238,9 @@ def test_missing_and_orphan_labels_are_named(tmp_path):
     assert [note.reason for note in source.images[1].notes] == [
         "no label file: taken as an image without objects"
     ]
-    assert source.defects == (("labels/three.txt", "quarantined", "a label file without an image"),)
+    assert [defect[:3] for defect in source.defects] == [
+        ("labels/three.txt", "quarantined", "a label file without an image")
+    ]
 
 
 def test_a_label_that_is_no_text_is_a_fault_and_a_byte_order_mark_is_none(tmp_path):
@@ -170,23 +252,129 @@ def test_a_label_that_is_no_text_is_a_fault_and_a_byte_order_mark_is_none(tmp_pa
     assert two.raw.classes.tolist() == [1]
 
 
-def test_outlines_become_boxes_and_it_is_said(tmp_path):
-    sources.yolo(tmp_path, {"one": "0 0.1 0.2 0.5 0.3 0.4 0.9\n"}, train="images")
+OUTLINE = "0 0.1 0.2 0.5 0.3 0.4 0.9\n"
+TURNED = "1 0.3 0.2 0.5 0.4 0.4 0.5 0.2 0.3\n"
+FOUR = "1 0.3 0.2 0.5 0.4 0.9 0.9 0.2 0.3\n"
+
+
+def test_outlines_are_for_segmentation(tmp_path):
+    sources.yolo(tmp_path, {"one": OUTLINE + FOUR, "two": ""}, train="images")
     source = read("yolo", tmp_path)
-    np.testing.assert_allclose(source.images[0].raw.boxes, [[0.1, 0.2, 0.5, 0.9]])
-    assert source.remarks == ("1 outlines (segmentation) were turned into boxes",)
+    [first], [second] = source.images[0].raw.outlines
+    np.testing.assert_allclose(first, [[0.1, 0.2], [0.5, 0.3], [0.4, 0.9]])
+    assert len(second) == 4
+    np.testing.assert_allclose(source.images[0].raw.boxes, [[0.1, 0.2, 0.5, 0.9], [0.2, 0.2, 0.9, 0.9]])
+    assert source.images[1].raw.outlines == ()
+    assert (source.task, source.remarks) == ("segment", ())
 
 
-def test_key_points_are_left_aside(tmp_path):
-    text = "0 0.5 0.5 0.2 0.4 0.5 0.5 0.6 0.6\n"
-    sources.yolo(tmp_path, {"one": text}, train="images", kpt_shape=[2, 2])
-    np.testing.assert_allclose(read("yolo", tmp_path).images[0].raw.boxes, [[0.4, 0.3, 0.6, 0.7]])
+def test_boxes_among_outlines_decide_the_task_and_it_is_said(tmp_path):
+    sources.yolo(tmp_path, {"one": OUTLINE + LABEL, "two": OUTLINE}, train="images")
+    source = read("yolo", tmp_path)
+    assert source.task == "detect"
+    assert source.remarks == ("2 of 3 objects have an outline: read for detect (data.task decides)",)
+    assert [len(parts) for parts in source.images[0].raw.outlines] == [1, 0]
+    assert read("yolo", tmp_path, "segment").task == "segment"
+    sources.yolo(tmp_path, {"two": OUTLINE * 40}, train="images")
+    assert read("yolo", tmp_path).task == "segment"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint", "task", "why"),
+    [
+        (TURNED, {}, "obb", "every outline is a rectangle"),
+        (FOUR, {}, "segment", None),
+        (FOUR, {"path": "../dota8"}, "obb", "the dataset calls itself so"),
+        (FOUR, {"task": "obb"}, "obb", "the dataset calls itself so"),
+        (FOUR, {"path": "robbery"}, "segment", None),
+        (TURNED + OUTLINE, {"task": "obb"}, "segment", None),
+        (TURNED + LABEL, {}, "detect", None),
+    ],
+)
+def test_when_four_corners_are_an_oriented_box(tmp_path, text, hint, task, why):
+    sources.yolo(tmp_path, {"one": text}, train="images", **hint)
+    source = read("yolo", tmp_path)
+    assert source.task == task
+    said = [remark for remark in source.remarks if "oriented" in remark]
+    assert said == ([f"read as oriented boxes, because {why} (data.task decides)"] if why else [])
+    if task == "obb":
+        assert read("yolo", tmp_path, "segment").task == "segment"
+
+
+POSE = "0 0.5 0.5 0.2 0.4 0.5 0.5 2 0.6 0.6 0\n"
+
+
+def test_a_pose_has_points_names_and_mirrored_ones(tmp_path):
+    names = {0: ["left_end", "right_end"]}
+    shape = {"kpt_shape": [2, 3], "kpt_names": names}
+    sources.yolo(tmp_path, {"one": POSE + LABEL}, train="images", flip_idx=[1, 0], **shape)
+    source = read("yolo", tmp_path)
+    assert source.task == "pose"
+    assert (source.keypoints.names, source.keypoints.flip) == (("left_end", "right_end"), (1, 0))
+    full, none = source.images[0].raw.keypoints
+    np.testing.assert_allclose(full, [[0.5, 0.5, 2], [0.6, 0.6, 0]])
+    assert none.shape == (0, 3)
+    np.testing.assert_allclose(source.images[0].raw.boxes, [[0.4, 0.3, 0.6, 0.7]] * 2)
+    sources.yolo(tmp_path, {}, train="images", **shape)
+    source = read("yolo", tmp_path)
+    assert source.keypoints.flip == (1, 0)
+    assert source.remarks == ("data.yaml has no flip_idx: left and right are told by the points' names",)
+
+
+def test_points_without_visibility_are_labelled_unless_they_lie_at_zero(tmp_path):
+    text = "0 0.5 0.5 0.2 0.4 0.5 0.5 0 0\n"
+    sources.yolo(tmp_path, {"one": text}, train="images", kpt_shape=[2, 2], flip_idx=[0, 1])
+    source = read("yolo", tmp_path)
+    np.testing.assert_allclose(source.images[0].raw.keypoints[0], [[0.5, 0.5, 2], [0, 0, 0]])
+    assert source.keypoints.dims == 2
+
+
+def test_poses_whose_data_yaml_is_lost_are_told_by_their_visibilities(tmp_path):
+    sources.yolo(tmp_path, {"one": POSE}, names=None)
+    source = read("yolo", tmp_path)
+    assert (source.task, source.keypoints.count) == ("pose", 2)
+    assert any("kpt_shape" in remark for remark in source.remarks)
+
+
+def test_values_after_a_box_are_left_aside_and_it_is_said(tmp_path):
+    sources.yolo(tmp_path, {"one": "0 0.5 0.5 0.2 0.4 90 175 1 50 1\n" * 3}, train="images")
+    source = read("yolo", tmp_path)
+    assert (source.task, source.images[0].raw.classes.tolist()) == ("detect", [0, 0, 0])
+    assert source.remarks == ("each line has 5 values after its box: left aside (poses need kpt_shape)",)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("train: images\nnames: [a]\ndownload: https://example.org/x.zip\n", "`download:` entry"),
+        ("kpt_shape: [17]", "kpt_shape that is not"),
+        ("kpt_shape: [2, 4]", "kpt_shape that is not"),
+        ("kpt_shape: [1000000000, 3]", "kpt_shape that is not"),
+        ("kpt_shape: [x, 3]", "kpt_shape that is not"),
+        ("kpt_shape: 17", "kpt_shape that is not"),
+        ("kpt_shape: [2, 3]\nflip_idx: [0, 0]", "no exchange of 2 points"),
+        ("kpt_shape: [2, 3]\nflip_idx: [1, x]", "no exchange of 2 points"),
+        ("kpt_shape: [2, 3]\nflip_idx: 3", "no exchange of 2 points"),
+    ],
+)
+def test_points_that_make_no_sense_are_refused(tmp_path, text, sentence):
+    sources.yolo(tmp_path, {"one": POSE}, names=None)
+    (tmp_path / "data.yaml").write_text(f"train: images\nnames: [a]\n{text}\n")
+    with pytest.raises(Refused, match=sentence):
+        read("yolo", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("train: images\nnames: [a]\ndownload: bash get.sh\n", "`download:` entry"),
+        ("train: images\nnames: [a]\ndownload: https://example.org/x.zip; rm -r x\n", "`download:` entry"),
+        ("train: images\nnames: [a]\ndownload: [https://example.org/x.zip]\n", "`download:` entry"),
+        ("train: images\nnames: !!bool x\n", "cannot be read as plain YAML"),
+        ("train: images\nnames: 2001-99-99\n", "cannot be read as plain YAML"),
+        ("[" * 1500, "cannot be read as plain YAML"),
+        ("train: images\nnc: 1000000000\n", "says nc: 1000000000"),
+        ("train: images\nnc: -1\n", "says nc: -1"),
+        ("train: images/" + "x" * 5000 + "\nnames: [a]\n", "no images in"),
         ("train: images\nnames: [a]\ndownload: |\n  import os\n", "would run as code"),
         ("train: !!python/object/apply:os.system [id]\nnames: [a]\n", "cannot be read as plain YAML"),
         ("train: [images\n", "cannot be read as plain YAML"),
@@ -199,6 +387,8 @@ def test_key_points_are_left_aside(tmp_path):
         ("train: &x [images, *x]\nnames: [a]\n", "neither a folder, nor a .txt file, nor a list"),
         ("train: images\nnames: &x [a, *x]\n", "neither a list nor a mapping of plain words"),
         ("train: nowhere\nnames: [a]\n", "no images in"),
+        ("train: /\nnames: [a]\n", "names / for images, which the dataset itself lies in"),
+        ("path: ../..\ntrain: .\nnames: [a]\n", "which the dataset itself lies in"),
     ],
 )
 def test_a_data_yaml_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, text, sentence):
@@ -207,6 +397,14 @@ def test_a_data_yaml_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, te
     with pytest.raises(Refused, match=sentence) as refused:
         read("yolo", tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_an_address_to_download_from_is_not_asked(tmp_path):
+    url = "https://example.org/x.zip"
+    sources.yolo(tmp_path, {"one": LABEL}, train="images", download=url)
+    assert read("yolo", tmp_path).remarks == (
+        "data.yaml names an address to download from, which was not asked",
+    )
 
 
 def test_an_empty_download_entry_is_no_harm(tmp_path):
@@ -232,3 +430,43 @@ def test_a_folder_that_is_not_there_or_without_labels_is_refused(tmp_path):
     picture(tmp_path / "images/one.jpg")
     with pytest.raises(Refused, match=r"no label files .* expected labels/one.txt"):
         read("yolo", tmp_path)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["images", "../images", "a", "", "/"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.integers(0, 2) | st.just("x"), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+KEYS = (
+    "path",
+    "train",
+    "val",
+    "test",
+    "names",
+    "nc",
+    "kpt_shape",
+    "kpt_names",
+    "flip_idx",
+    "task",
+    "download",
+)
+TEXTS = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6).map(yaml.safe_dump) | st.text(max_size=40)
+
+
+@given(TEXTS.filter(lambda text: "\ud800" not in ascii(text)))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_data_yaml_is_too_odd(tmp_path, text):
+    if not (tmp_path / "set").exists():
+        sources.yolo(tmp_path / "set", {"one": LABEL}, names=None)
+    (tmp_path / "set/data.yaml").write_text(text, encoding="utf-8", errors="replace")
+    try:
+        source = read("yolo", tmp_path / "set")
+    except Refused:
+        return
+    assert len(source.images[0].raw.marks) <= 1

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.core.boxes import Note
 from pipeline.core.defects import Defect
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import categories
+from pipeline.edges.datasets import categories, coco_files, coco_points
 from pipeline.edges.datasets.categories import Indices
 from pipeline.edges.datasets.coco_objects import Row, mark, objects
-from pipeline.edges.datasets.source import Annotated, Source, held_out, images_in, relative, split_of
+from pipeline.edges.datasets.pictures_by_name import Pictures
+from pipeline.edges.datasets.source import (
+    Annotated,
+    Source,
+    by_outlines,
+    exists,
+    held_out,
+    images_in,
+    relative,
+    split_of,
+)
+
+LOOKED_FOR: Final = "JSON with images, annotations and categories"
+
+
+def recognises(folder: Path) -> bool:
+    """Tell by the beginning and the end of the first JSON files."""
+    return coco_files.recognises(folder)
 
 
 class File(NamedTuple):
@@ -40,56 +55,31 @@ def read(folder: Path) -> Source:
     Raises:
         Refused: There is no annotation file, or one that is no JSON.
     """
-    found = _find(folder)
-    names, remarks = categories.merge(list(found.values()))
+    found, remarks = coco_files.find(folder)
+    names, parents = categories.merge(list(found.values()))
     files = [
         File(path, _split(path, folder), data, categories.indices(data, names))
         for path, data in found.items()
     ]
     entries: dict[Path, list[Entry]] = defaultdict(list)
     defects: list[Defect] = []
+    pictures = Pictures(images_in(folder))
     for file in files:
         defects += _strays(file, folder)
         for entry in _entries(file):
             name = str(entry.image.get("file_name"))
-            path = _locate(name, file, folder)
+            path = _locate(name, file, folder) or _elsewhere(name, file, pictures)
             if path is None:
                 reason = f"listed in {relative(file.path, folder)}, but there is no such image"
-                defects.append(Defect(_inside(name), "quarantined", reason))
+                defects.append(Defect(_inside(name), "quarantined", reason, "missing-image"))
             else:
                 entries[path].append(entry)
     images = tuple(_image(path, entries[path], folder) for path in sorted(entries))
     defects += _unlisted(entries, folder)
-    return Source(names, images, tuple(defects), remarks)
-
-
-def _find(folder: Path) -> dict[Path, dict[str, Any]]:
-    """Find the annotation files; where there are several kinds (captions, key points), those of instances."""
-    found = [path for pattern in ("*.json", "*/*.json") for path in sorted(folder.glob(pattern))]
-    for usual in ("_annotations.coco", "instances"):
-        if chosen := [path for path in found if path.name.startswith(usual)]:
-            found = chosen
-            break
-    files = {path: data for path in found if (data := _load(path))}
-    if not files:
-        raise Refused(
-            f"no COCO annotations in {folder}: expected annotations/*.json or */_annotations.coco.json"
-        )
-    return files
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    """Read a file if it describes objects in images; captions and other JSON are none of ours."""
-    try:
-        data = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"{path} is no JSON ({error}): mend it or remove it") from None
-    keys = ("images", "annotations", "categories")
-    if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in keys):
-        return None
-    data |= {key: [row for row in data[key] if isinstance(row, dict)] for key in keys}
-    boxed = any("bbox" in row for row in data["annotations"])
-    return data if boxed or not data["annotations"] else None
+    posed = coco_points.tell(list(found.values()), images)
+    task, mixed = ("pose", ()) if posed.keypoints else by_outlines(images)
+    remarks = (*remarks, *parents, *posed.remarks, *mixed)
+    return Source(names, images, tuple(defects), remarks, task, posed.keypoints)
 
 
 def _split(path: Path, folder: Path) -> str | None:
@@ -110,7 +100,10 @@ def _strays(file: File, folder: Path) -> list[Defect]:
     known = {str(image.get("id")) for image in file.data["images"]}
     return [
         Defect(
-            relative(file.path, folder), "dropped-object", f"{mark(row)}: no image {row.get('image_id')!r}"
+            relative(file.path, folder),
+            "dropped-object",
+            f"{mark(row)}: no image {row.get('image_id')!r}",
+            "stray-annotation",
         )
         for row in file.data["annotations"]
         if str(row.get("image_id")) not in known
@@ -132,9 +125,15 @@ def _locate(name: str, file: File, folder: Path) -> Path | None:
         folder / split,
     )
     for place in (*places, folder / "images", folder):
-        if (place / plain).is_file():
+        if exists(place / plain) and (place / plain).is_file():
             return place / plain
     return None
+
+
+def _elsewhere(name: str, file: File, pictures: Pictures) -> Path | None:
+    """Find an image in a folder of another name, but never in one of another split."""
+    found = pictures.find([name], near=file.path.parent).image
+    return found if found and split_of(found.parent.name) in {None, file.split} else None
 
 
 def _inside(name: str) -> str:
@@ -149,10 +148,14 @@ def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
     notes = []
     if len(splits) > 1:
         notes.append(
-            Note(False, f"listed in {' and '.join(sorted(map(str, splits)))}: kept in {split} alone")
+            Note(
+                False,
+                f"listed in {' and '.join(sorted(map(str, splits)))}: kept in {split} alone",
+                "listed-twice",
+            )
         )
     elif len(chosen) > 1:
-        notes.append(Note(False, f"listed {len(chosen)} times: its objects are put together"))
+        notes.append(Note(False, f"listed {len(chosen)} times: its objects are put together", "listed-twice"))
     raw, found = objects([(row, entry.file.indices) for entry in chosen for row in entry.annotations])
     return Annotated(
         path, relative(path, folder), split, raw, size=_size(chosen[0].image), notes=(*notes, *found)
@@ -161,14 +164,14 @@ def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
 
 def _size(image: Row) -> tuple[int, int] | None:
     width, height = image.get("width"), image.get("height")
-    return (width, height) if isinstance(width, int) and isinstance(height, int) and width * height else None
+    return (width, height) if type(width) is type(height) is int and min(width, height) > 0 else None
 
 
 def _unlisted(entries: Mapping[Path, Any], folder: Path) -> list[Defect]:
     """Name the images beside listed ones that no file lists: nobody says that nothing is on them."""
     beside = sorted({path.parent for path in entries})
     return [
-        Defect(relative(path, folder), "quarantined", "not listed in any annotation file")
+        Defect(relative(path, folder), "quarantined", "not listed in any annotation file", "unlisted-image")
         for place in beside
         for path in images_in(place, deep=False)
         if path not in entries

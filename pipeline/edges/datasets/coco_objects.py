@@ -1,67 +1,74 @@
-"""The objects of one image in COCO JSON.
-
-supervision turns annotations into boxes. It gives up on the whole dataset at the first object of a negative
-extent or unknown category, and takes crowds for objects; these are found by hand before.
-"""
+"""The objects of one image in COCO JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from supervision.dataset.formats.coco import coco_annotations_to_detections
+from numpy.typing import NDArray
 
 from pipeline.core.boxes import Note, Raw
+from pipeline.edges.datasets import coco_shapes
 from pipeline.edges.datasets.categories import Indices
 
 Row = Mapping[str, Any]
+Floats = NDArray[np.float64]
 
-_EMPTY = Raw(np.zeros(0, np.int64), np.zeros((0, 4)), ())
+
+class Object(NamedTuple):
+    """One annotation that can be used."""
+
+    cls: int
+    box: Floats
+    mark: str
+    parts: tuple[Floats, ...]
+    points: Floats
 
 
-def objects(rows: Iterable[tuple[Row, Indices]]) -> tuple[Raw, list[Note]]:
-    """Let supervision turn annotations into boxes, after setting aside what it would stumble over.
+def objects(rows: Sequence[tuple[Row, Indices]]) -> tuple[Raw, list[Note]]:
+    """Turn annotations into objects, and name those that are none.
 
     Args:
         rows: Annotations of one image, each with the class indices of its file's categories.
     """
-    good, marks, notes = [], [], []
+    found: list[Object] = []
+    notes: list[Note] = []
     for row, indices in rows:
-        if fault := _fault(row, indices):
-            notes.append(Note(True, f"{mark(row)}: {fault}"))
-            continue
-        upright = _upright(row["bbox"])
-        if upright != row["bbox"]:
-            notes.append(Note(False, f"{mark(row)}: negative width or height: {row['bbox']}"))
-        good.append({"bbox": upright, "category_id": indices[row["category_id"]]})
-        marks.append(mark(row))
-    if not good:
-        return _EMPTY, notes
-    found = coco_annotations_to_detections(good, resolution_wh=(0, 0), with_masks=False, use_iscrowd=False)
-    return Raw(found.class_id.astype(np.int64), found.xyxy.astype(np.float64), tuple(marks)), notes
-
-
-def _fault(row: Row, indices: Indices) -> str:
-    box = row.get("bbox")
-    if not (isinstance(box, list) and len(box) == 4 and all(map(_plausible, box))):
-        return f"bbox {repr(box)[:60]} is not four numbers"
-    category = row.get("category_id")
-    if not isinstance(category, int | str) or category not in indices:
-        return f"category {category!r} is not in the list of categories"
-    return "a crowd, not one object (iscrowd)" if row.get("iscrowd") else ""
-
-
-def _plausible(value: object) -> bool:
-    """Take numbers that single precision, in which supervision computes, can hold; NaN is not less."""
-    return isinstance(value, int | float) and abs(value) < 1e9
-
-
-def _upright(box: list[float]) -> list[float]:
-    x, y, width, height = box
-    return [min(x, x + width), min(y, y + height), abs(width), abs(height)]
+        item, noted = _object(row, indices)
+        found += [item] if item else []
+        notes += noted
+    outlined, posed = any(item.parts for item in found), any("keypoints" in row for row, _ in rows)
+    raw = Raw(
+        np.array([item.cls for item in found], np.int64),
+        np.array([item.box for item in found], np.float64).reshape(-1, 4),
+        tuple(item.mark for item in found),
+        tuple(item.parts for item in found) if outlined else (),
+        tuple(item.points for item in found) if posed else (),
+    )
+    return raw, notes
 
 
 def mark(row: Row) -> str:
     """Name an annotation in reports."""
     return f"annotation {row.get('id')}"
+
+
+def _object(row: Row, indices: Indices) -> tuple[Object | None, list[Note]]:
+    category = row.get("category_id")
+    if not isinstance(category, int | str) or category not in indices:
+        reason = f"category {repr(category)[:60]} is not in the list of categories"
+        return None, [Note(True, f"{mark(row)}: {reason}", "class-out-of-range")]
+    if row.get("iscrowd"):
+        return None, [Note(True, f"{mark(row)}: a crowd, not one object (iscrowd)", "crowd")]
+    outline = coco_shapes.outline(row)
+    box = coco_shapes.box(row)
+    notes = [note._replace(reason=f"{mark(row)}: {note.reason}") for note in outline.notes]
+    if box is None and outline.parts:
+        points = np.concatenate(outline.parts)
+        box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        notes.append(Note(False, f"{mark(row)}: no bbox of four numbers: taken from its outline"))
+    if box is None:
+        reason = f"bbox {repr(row.get('bbox'))[:60]} is not four numbers"
+        return None, [Note(True, f"{mark(row)}: {reason}", "malformed")]
+    return Object(indices[category], box, mark(row), outline.parts, coco_shapes.keypoints(row)), notes

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 
 from pipeline.core.refusal import Refused
-from pipeline.edges.datasets.source import images_in
+from pipeline.core.tasks import Keypoints
+from pipeline.edges.datasets import data_points
+from pipeline.edges.datasets.data_paths import lines_of, named_images, root_of
+from pipeline.edges.datasets.source import files_of, head_of
 
-_KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+_KEYS: Final = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+_USUAL: Final = ("data", "dataset")
+_URL: Final = re.compile(r"https?://\S+")
+_ORIENTED: Final = re.compile(r"(?<![a-z])(obb|dota)")
+_MOST_CLASSES: Final = 100_000
 
 
 class Data(NamedTuple):
@@ -22,15 +29,23 @@ class Data(NamedTuple):
         root: The folder its paths, and names in reports, are relative to.
         names: Class names by index, empty where it names none.
         splits: The image files of each split.
-        pose: How many values of key points follow each box.
+        keypoints: The points of a pose (kpt_shape).
+        oriented: It calls itself a dataset of oriented boxes.
         remarks: What the user should know of how it was read.
     """
 
     root: Path
     names: tuple[str, ...]
     splits: Mapping[str | None, tuple[Path, ...]]
-    pose: int = 0
+    keypoints: Keypoints | None = None
+    oriented: bool = False
     remarks: tuple[str, ...] = ()
+
+
+def recognises(folder: Path) -> bool:
+    """Tell whether a folder has a data.yaml, or another YAML file with the keys of one."""
+    keys = re.compile(rb"^(train|val|valid|test|names|nc)\s*:", re.MULTILINE)
+    return any(path.stem in _USUAL or len(set(keys.findall(head_of(path)))) > 1 for path in _yamls(folder))
 
 
 def find(folder: Path) -> Path | None:
@@ -39,8 +54,8 @@ def find(folder: Path) -> Path | None:
     Raises:
         Refused: There are several.
     """
-    found = sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"} and path.is_file())
-    usual = [path for path in found if path.stem in {"data", "dataset"}]
+    found = _yamls(folder)
+    usual = [path for path in found if path.stem in _USUAL]
     if len(found) > 1 and len(usual) != 1:
         listed = ", ".join(path.name for path in found)
         raise Refused(
@@ -53,81 +68,68 @@ def read(file: Path) -> Data:
     """Read a data YAML.
 
     Raises:
-        Refused: It is no YAML mapping, asks for a download, or its names or paths make no sense.
+        Refused: It is no YAML mapping, has code to run, or its names or paths make no sense.
     """
     raw = _mapping(file)
-    if raw.get("download"):
-        raise Refused(
-            f"{file} has a `download:` entry, which Ultralytics would run as code: remove it, "
-            "and put the images where the file says they are"
-        )
-    root = _root(raw, file)
+    remarks = _download(raw, file)
+    root = root_of(raw, file)
     splits: dict[str | None, tuple[Path, ...]] = {}
-    remarks = []
     for split, keys in _KEYS.items():
         named = next((raw[key] for key in keys if raw.get(key)), None)
         if named is None:
             continue
-        splits[split] = tuple(dict.fromkeys(_images(named, root, file)))
+        splits[split] = tuple(dict.fromkeys(named_images(named, root, file)))
         if not splits[split]:
             remarks.append(f"{file.name} names {split}: {named}, but there are no images")
-    return Data(root, _names(raw, file), splits, _pose(raw), tuple(remarks))
+    remarks += _same(splits, file)
+    keypoints, mirrored = data_points.read(raw, file)
+    return Data(root, _names(raw, file), splits, keypoints, _oriented(raw, file), (*remarks, *mirrored))
+
+
+def _same(splits: dict[str | None, tuple[Path, ...]], file: Path) -> Iterator[str]:
+    """Drop a split that names the very images of another: it holds nothing out."""
+    for split, other in (("val", "train"), ("test", "train"), ("val", "test")):
+        if splits.get(split) and set(splits[split]) == set(splits.get(other, ())):
+            del splits[split]
+            yield f"{file.name} names the same images for {other} and {split}: taken as {other} alone"
 
 
 def plain_names(folder: Path) -> tuple[str, ...]:
     """Read class names from classes.txt or obj.names, a line each; empty where there is neither."""
     places = (folder / name for name in ("classes.txt", "obj.names", "labels/classes.txt"))
     file = next((place for place in places if place.is_file()), None)
-    lines = file.read_text(encoding="utf-8-sig").splitlines() if file else []
-    return tuple(line.strip() for line in lines if line.strip())
+    return tuple(line.strip() for line in lines_of(file) if line.strip()) if file else ()
+
+
+def _yamls(folder: Path) -> list[Path]:
+    return files_of(folder, ".yaml", ".yml")
 
 
 def _mapping(file: Path) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # its constructors raise what they like: KeyError, ValueError, RecursionError
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise Refused(f"{file} cannot be read as plain YAML ({reason}): mend it or remove it") from None
     if not isinstance(raw, dict):
         raise Refused(f"{file} is no data YAML: expected keys such as train, val and names")
+    for key in ("path", "nc"):  # a list of references to lists, spelled out, may fill the memory
+        if isinstance(raw.get(key), list | dict):
+            raise Refused(f"{file} has under {key} neither a word nor a number: write one")
     return raw
 
 
-def _root(raw: Mapping[str, Any], file: Path) -> Path:
-    """Return the folder of `path:`, or the file's own where there is none or it is gone, as after a move."""
-    stated = Path(str(raw.get("path") or "."))
-    root = file.parent / stated  # an absolute path replaces the folder
-    return (root if root.is_dir() else file.parent).resolve()
-
-
-def _images(named: Any, root: Path, file: Path) -> list[Path]:
-    """List the images of a folder, a .txt file with a path per line, or several of these."""
-    parts = named if isinstance(named, list) else [named]
-    if not all(isinstance(part, str) for part in parts):
-        raise Refused(
-            f"{file} has for train, val or test neither a folder, nor a .txt file, nor a list of these"
-        )
-    return [image for part in parts for image in _part(part, root)]
-
-
-def _part(named: str, root: Path) -> list[Path]:
-    place = _existing(named, root)
-    if place.suffix == ".txt" and place.is_file():
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-        return [_listed(line.strip(), place.parent, root) for line in lines if line.strip()]
-    return images_in(place)
-
-
-def _existing(named: str, root: Path) -> Path:
-    """Roboflow writes `../train/images` for `train/images`, and Ultralytics takes it so; so does this."""
-    place = root / named
-    return root / named[3:] if not place.exists() and named.startswith("../") else place.resolve()
-
-
-def _listed(line: str, beside: Path, root: Path) -> Path:
-    """Return the image of a line: relative to the list, or else to the dataset."""
-    place = beside / line
-    return (place if place.exists() else root / line).resolve()
+def _download(raw: Mapping[str, Any], file: Path) -> list[str]:
+    """Leave an address aside, and refuse anything else, which Ultralytics would run."""
+    wanted = raw.get("download")
+    if not wanted:
+        return []
+    if isinstance(wanted, str) and _URL.fullmatch(wanted.strip()):
+        return [f"{file.name} names an address to download from, which was not asked"]
+    raise Refused(
+        f"{file} has a `download:` entry, which Ultralytics would run as code: remove it, "
+        "and put the images where the file says they are"
+    )
 
 
 def _names(raw: Mapping[str, Any], file: Path) -> tuple[str, ...]:
@@ -142,10 +144,12 @@ def _names(raw: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     if names and number is not None and number != len(names):
         raise Refused(f"{file} says nc: {number}, but names {len(names)} classes: make them agree")
     if not names and isinstance(number, int):
+        if not 0 <= number <= _MOST_CLASSES:
+            raise Refused(f"{file} says nc: {number}: write the number of classes")
         names = [f"class_{index}" for index in range(number)]
     return tuple(str(name) for name in names or ())
 
 
-def _pose(raw: Mapping[str, Any]) -> int:
-    shape = raw.get("kpt_shape")
-    return math.prod(shape) if isinstance(shape, list) and all(isinstance(n, int) for n in shape) else 0
+def _oriented(raw: Mapping[str, Any], file: Path) -> bool:
+    said = (raw.get("task"), raw.get("path"), file.stem, file.parent.name)
+    return any(_ORIENTED.search(str(word).lower()) for word in said if isinstance(word, str))

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from pipeline.edges.datasets.data_paths import lines_of
 from pipeline.edges.datasets.source import held_out
 
 
 def listed(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Read the split of each image name, and remarks on what is odd about the lists."""
+    """Read the split of each image name, and remarks on what is odd about the lists.
+
+    Raises:
+        Refused: A list is no text.
+    """
     claims: dict[str, set[str]] = defaultdict(set)
     for split in ("train", "val", "test"):
         file = folder / f"{split}.txt"
-        lines = file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
-        for line in lines:
+        for line in lines_of(file) if file.is_file() else ():
             if line.split():
                 claims[line.split()[0]].add(split)
     splits = {name: held_out(found) or "train" for name, found in claims.items()}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.boxes import Note, Raw
 from pipeline.core.defects import Defect
+from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints, Task
 
 SUFFIXES: Final = frozenset(
@@ -42,6 +43,7 @@ _SPLITS: Final = {
     "testing": "test",
 }
 _HELD_OUT_FIRST: Final = ("test", "val", "train")
+_NEARLY_ALL: Final = 0.95
 
 
 class Annotated(NamedTuple):
@@ -56,6 +58,9 @@ class Annotated(NamedTuple):
         size: Width and height that the annotation states, if it does.
         notes: What the reader found about single objects, or mended.
         fault: Why the image must not be used, if so.
+        columns: What further columns of a table say of the image, by their names.
+        load: Takes the image out of the bytes of `path`, where that is a file which holds it within; raises
+            ValueError.
     """
 
     path: Path
@@ -66,6 +71,8 @@ class Annotated(NamedTuple):
     size: tuple[int, int] | None = None
     notes: tuple[Note, ...] = ()
     fault: str = ""
+    columns: Mapping[str, str] = {}
+    load: Callable[[bytes], bytes] | None = None
 
 
 class Source(NamedTuple):
@@ -108,14 +115,85 @@ def relative(path: Path, root: Path) -> str:
 
 def images_in(folder: Path, *, deep: bool = True) -> list[Path]:
     """List the image files in a folder, sorted; hidden ones (`._x.jpg`) are none."""
-    return sorted(path for path in _files(folder, deep) if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in files_in(folder, deep=deep) if path.suffix.lower() in SUFFIXES)
 
 
-def _files(folder: Path, deep: bool) -> Iterator[Path]:
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith("."):
-            continue
-        if path.is_dir() and deep:
-            yield from _files(path, deep)
-        elif path.is_file():
+def files_in(folder: Path, *, deep: bool = True) -> Iterator[Path]:
+    """Yield the files in a folder that are not hidden, in the order of the file system.
+
+    Raises:
+        Refused: A folder cannot be read.
+    """
+    for path, is_folder in _inside(folder):
+        if is_folder:
+            if deep and not _encloses(path):
+                yield from files_in(path)
+        elif path.suffix.lower() in SUFFIXES or path.is_file():  # a link to nothing is named, not passed over
             yield path
+
+
+def files_of(folder: Path, *suffixes: str) -> list[Path]:
+    """List the files right in a folder that bear a suffix in any case, sorted; hidden ones are none."""
+    return sorted(path for path in files_in(folder, deep=False) if path.suffix.lower() in suffixes)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """List the folders right in a folder that are not hidden, sorted.
+
+    Raises:
+        Refused: The folder cannot be read.
+    """
+    return sorted(path for path, is_folder in _inside(folder) if is_folder)
+
+
+def _inside(folder: Path) -> list[tuple[Path, bool]]:
+    """List what is not hidden, and whether it is a folder, which scandir knows without asking for each."""
+    try:
+        with os.scandir(folder) as entries:
+            kept = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+            return [(folder / entry.name, entry.is_dir()) for entry in kept]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Refused(f"{folder} cannot be read ({error.strerror}): give yourself the right to") from None
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is such a file or folder; a name that no file can have is none."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def head_of(path: Path, size: int = 65_536) -> bytes:
+    """Return the first bytes of a file, to recognise it by; none where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
+def _encloses(path: Path) -> bool:
+    """Tell a link to a folder that it lies in itself, which would be walked through for ever."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+
+
+def by_outlines(images: Iterable[Annotated]) -> tuple[Task, tuple[str, ...]]:
+    """Choose between segment and detect where a format has outlines as well as boxes, and say so.
+
+    Returns:
+        segment where nearly all objects have an outline, and a remark where it is not plain.
+    """
+    outlined = total = 0
+    for image in images:
+        total += len(image.raw.classes)
+        outlined += sum(bool(parts) for parts in image.raw.outlines)
+    if not outlined:
+        return "detect", ()
+    if outlined == total:
+        return "segment", ()
+    task: Task = "segment" if outlined >= _NEARLY_ALL * total else "detect"
+    return task, (f"{outlined} of {total} objects have an outline: read for {task} (data.task decides)",)

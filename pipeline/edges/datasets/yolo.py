@@ -1,31 +1,64 @@
-"""YOLO datasets: a data.yaml in any of its forms, or images/ and labels/."""
+"""YOLO datasets: a data.yaml in any of its forms, or images/ and labels/; all tasks but classify."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from pipeline.core import label_lines
 from pipeline.core.boxes import Note, Raw
 from pipeline.core.defects import Defect
+from pipeline.core.label_lines import Layout, Lines
 from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import data_yaml
+from pipeline.edges.datasets import data_yaml, yolo_folders
 from pipeline.edges.datasets.data_yaml import Data
-from pipeline.edges.datasets.source import Annotated, Source, held_out, images_in, relative, split_of
+from pipeline.edges.datasets.source import (
+    Annotated,
+    Source,
+    by_outlines,
+    files_of,
+    held_out,
+    images_in,
+    relative,
+)
 
-_EMPTY = Raw(np.zeros(0, np.int64), np.zeros((0, 4)), ())
-_NOT_LABELS = {"classes.txt", "obj.names", "names.txt", "train.txt", "val.txt", "test.txt", "valid.txt"}
+LOOKED_FOR: Final = "data.yaml, or images with label files of `class x y w h`"
+
+_LONGEST: Final = 50_000_000
+"""Bytes of a label file: half a million boxes."""
+_MOST_UNNAMED: Final = 2000
+"""Classes without names; a higher number is a slip of somebody's."""
+_EMPTY: Final = Raw(np.zeros(0, np.int64), np.zeros((0, 4)), ())
+_NOT_LABELS: Final = frozenset({"classes.txt", "obj.names", "names.txt"}) | {
+    f"{name}.txt" for name in ("train", "val", "test", "valid", "readme", "README", "requirements")
+}
+
+
+def recognises(folder: Path) -> bool:
+    """Tell by data.yaml, or by the first label files; labelTxt/ is DOTA's."""
+    if any(path.is_dir() for place in ("labelTxt", "*/labelTxt") for path in folder.glob(place)):
+        return False
+    return data_yaml.recognises(folder) or yolo_folders.recognises(folder)
 
 
 class Found(NamedTuple):
-    """An image, the label file that belongs to it (whether there is one or not), and its polygons."""
+    """An image and its label file.
 
-    image: Annotated
+    Attributes:
+        image: The image file.
+        splits: Where it is listed.
+        label: Where its label file is, or would be.
+        lines: What that holds; None where there is none, or none that can be read.
+        fault: Why it cannot be read.
+    """
+
+    image: Path
+    splits: tuple[str | None, ...]
     label: Path
-    polygons: int
+    lines: Lines | None
+    fault: str = ""
 
 
 def read(folder: Path) -> Source:
@@ -34,100 +67,102 @@ def read(folder: Path) -> Source:
     Raises:
         Refused: data.yaml is not safe or not understood, or there are no images or no labels.
     """
-    file = data_yaml.find(folder)
-    data = data_yaml.read(file) if file else _by_folders(folder)
-    if not data.splits:  # a data.yaml may give the names alone
-        data = data._replace(splits=_by_folders(data.root).splits)
-    splits: dict[Path, list[str | None]] = defaultdict(list)
+    data = _described(folder)
+    splits: dict[Path, tuple[str | None, ...]] = {}
     for split, images in data.splits.items():
-        for image in images:
-            splits[image].append(split)
-    found = [_image(image, splits[image], data) for image in sorted(splits)]
+        for image in dict.fromkeys(images):
+            splits[image] = (*splits.get(image, ()), split)
+    found = [_find(image, splits[image], data.root) for image in sorted(splits)]
     if not found:
         raise Refused(f"no images in {folder}: expected a data.yaml that names them, or images/ and labels/")
-    if not any(item.label.is_file() for item in found):
+    if not any(item.lines or item.fault for item in found):
         raise Refused(
             f"no label files for the images in {folder}: expected {relative(found[0].label, folder)}"
         )
     source = _source(data, found)
-    return source._replace(remarks=(*source.remarks, *_elsewhere(found, folder)))
+    unlisted = _unlisted(found, folder, data.root)
+    remarks = (*source.remarks, *_elsewhere(found, folder))
+    return source._replace(remarks=remarks, defects=(*source.defects, *unlisted))
+
+
+def _described(folder: Path) -> Data:
+    file = data_yaml.find(folder)
+    if not file:
+        return yolo_folders.read(folder)
+    data = data_yaml.read(file)
+    return data if data.splits else data._replace(splits=yolo_folders.read(data.root).splits)
+
+
+def _find(image: Path, splits: tuple[str | None, ...], root: Path) -> Found:
+    label = yolo_folders.label_of(image)
+    if not label.is_file():
+        return Found(image, splits, label, None)
+    if label.stat().st_size > _LONGEST:
+        fault = f"its label file {relative(label, root)} has more than {_LONGEST:,} bytes"
+        return Found(image, splits, label, None, fault)
+    try:
+        return Found(image, splits, label, label_lines.parse(label.read_text(encoding="utf-8-sig")))
+    except (UnicodeDecodeError, OSError):
+        fault = f"its label file {relative(label, root)} cannot be read as text"
+        return Found(image, splits, label, None, fault)
 
 
 def _source(data: Data, found: list[Found]) -> Source:
-    images = tuple(item.image for item in found)
-    remarks = list(data.remarks)
-    if polygons := sum(item.polygons for item in found):
-        remarks.append(f"{polygons} outlines (segmentation) were turned into boxes")
-    names = data.names
-    if not names:
-        highest = max((int(image.raw.classes.max(initial=-1)) for image in images), default=-1)
-        names = tuple(f"class_{index}" for index in range(highest + 1))
-        remarks.append(f"the source names no classes: they are called class_0 to class_{highest}")
-    return Source(names, images, tuple(_orphans(found, data.root)), tuple(remarks))
+    lines = [item.lines for item in found if item.lines]
+    form = label_lines.layout(lines, keypoints=data.keypoints, oriented=data.oriented)
+    images = tuple(_image(item, form, data.root) for item in found)
+    task, mixed = (form.form, ()) if form.form != "outlines" else by_outlines(images)
+    names, unnamed = (data.names, ()) if data.names else _numbered(images)
+    remarks = (*data.remarks, *form.remarks, *mixed, *unnamed)
+    return Source(names, images, tuple(_orphans(found, data.root)), remarks, task, form.keypoints)
+
+
+def _numbered(images: tuple[Annotated, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    highest = max((int(image.raw.classes.max(initial=-1)) for image in images), default=-1)
+    names = tuple(f"class_{index}" for index in range(min(highest + 1, _MOST_UNNAMED)))
+    return names, (f"the source names no classes: they are called class_0 to class_{len(names) - 1}",)
+
+
+def _image(found: Found, form: Layout, root: Path) -> Annotated:
+    split = held_out(found.splits)
+    notes: tuple[Note, ...] = ()
+    if len(found.splits) > 1:
+        listed = " and ".join(sorted(map(str, found.splits)))
+        notes = (Note(False, f"listed in {listed}: kept in {split} alone", "listed-twice"),)
+    raw, odd = label_lines.objects(found.lines, form) if found.lines else (_EMPTY, ())
+    if not found.lines and not found.fault:
+        odd = (Note(False, "no label file: taken as an image without objects", "missing-label"),)
+    source = relative(found.image, root)
+    return Annotated(found.image, source, split, raw, scaled=True, notes=(*notes, *odd), fault=found.fault)
 
 
 def _elsewhere(found: list[Found], folder: Path) -> list[str]:
     """Warn of images outside the source folder, whose changes `dvc repro` cannot notice."""
-    places = sorted({item.image.path.parent for item in found})
+    places = sorted({item.image.parent for item in found})
     outside = [place for place in places if not place.resolve().is_relative_to(folder.resolve())]
     return [
         f"images lie outside data.source, in {place}, where changes go unnoticed" for place in outside[:1]
     ]
 
 
-def _image(image: Path, splits: list[str | None], data: Data) -> Found:
-    label = _label_of(image)
-    split = held_out(splits)
-    notes = []
-    if len(set(splits)) > 1:
-        notes.append(
-            Note(False, f"listed in {' and '.join(sorted(map(str, set(splits))))}: kept in {split} alone")
-        )
-    raw, polygons, fault = _EMPTY, 0, ""
-    if not label.is_file():
-        notes.append(Note(False, "no label file: taken as an image without objects"))
-    else:
-        try:
-            lines = label_lines.parse(label.read_text(encoding="utf-8-sig"), pose=data.pose)
-            raw, polygons, notes = lines.raw, lines.polygons, [*notes, *lines.notes]
-        except (UnicodeDecodeError, OSError):
-            fault = f"its label file {relative(label, data.root)} cannot be read as text"
-    source = relative(image, data.root)
-    entry = Annotated(image, source, split, raw, scaled=True, notes=tuple(notes), fault=fault)
-    return Found(entry, label, polygons)
-
-
-def _label_of(image: Path) -> Path:
-    """Return where Ultralytics looks, the last `images` exchanged for `labels`, or else beside the image."""
-    parts = list(image.parts)
-    beside = image.with_suffix(".txt")
-    if "images" not in parts[:-1]:
-        return beside
-    last = len(parts) - 1 - parts[::-1].index("images")
-    there = Path(*parts[:last], "labels", *parts[last + 1 :]).with_suffix(".txt")
-    return beside if beside.is_file() and not there.is_file() else there
+def _unlisted(found: list[Found], folder: Path, root: Path) -> list[Defect]:
+    """Name the images of the source that lie in none of its splits."""
+    listed = {item.image for item in found}
+    others = [path for path in images_in(folder) if path not in listed]
+    if others:  # links apart, there are seldom any
+        listed = {path.resolve() for path in listed}
+        others = [path for path in others if path.resolve() not in listed]
+    reason = "in none of the splits of data.yaml, or of the folders"
+    return [Defect(relative(path, root), "quarantined", reason, "unlisted-image") for path in others]
 
 
 def _orphans(found: list[Found], root: Path) -> list[Defect]:
     """Name the label files without an image, in every folder that holds labels of images."""
     labels = {item.label for item in found}
     folders = {label.parent for label in labels if label.parent.is_dir()}
-    texts = (text for folder in folders for text in folder.glob("*.txt") if text.name not in _NOT_LABELS)
+    texts = (text for folder in folders for text in files_of(folder, ".txt") if text.name not in _NOT_LABELS)
     return [
-        Defect(relative(text, root), "quarantined", "a label file without an image")
+        Defect(relative(text, root), "quarantined", "a label file without an image", "orphan-label")
         for text in sorted(texts)
         if text not in labels
     ]
-
-
-def _by_folders(folder: Path) -> Data:
-    """Read a dataset without data.yaml: images/, images/<split>/ or <split>/images/."""
-    splits: dict[str | None, tuple[Path, ...]] = {}
-    parts = [path for path in sorted(folder.iterdir()) if (path / "images").is_dir() and split_of(path.name)]
-    parts += [path for path in sorted((folder / "images").glob("*")) if path.is_dir() and split_of(path.name)]
-    for part in parts:
-        split = split_of(part.name)
-        splits[split] = (*splits.get(split, ()), *images_in(part))
-    if not parts:
-        splits[None] = tuple(images_in(folder / "images"))
-    return Data(folder, data_yaml.plain_names(folder), splits)

@@ -1,0 +1,135 @@
+"""Text files of boxes in pixels, one per image, a line per object: `x1 y1 x2 y2 class`, as in DeepPCB.
+
+Images may come in pairs: NAME_test.jpg, which the boxes are on, and NAME_temp.jpg, the same without a fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pipeline.core import shapes
+from pipeline.core.shapes import Shape
+from pipeline.edges.datasets import numbered_names
+from pipeline.edges.datasets.documents import Unreadable, files, first_lines, load_text, own_name, unusable
+from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.gathering import gather
+from pipeline.edges.datasets.pictures_by_name import Pictures
+from pipeline.edges.datasets.placing import Layout
+from pipeline.edges.datasets.source import SUFFIXES, Source, held_out, images_in, split_of
+
+LOOKED_FOR: Final = "text files of x1 y1 x2 y2 class in pixels"
+
+_TESTED, _TEMPLATE = "_test", "_temp"
+_NUMBERED: Final = re.compile(r"^class_(\d+)$")
+
+
+def recognises(folder: Path) -> bool:
+    """Look for a line of two corners and a class in the first text files; YOLO's numbers are below one."""
+    return any(map(_is_object, first_lines(folder, ".txt")))
+
+
+def read(folder: Path) -> Source:
+    """Read text files of boxes.
+
+    Raises:
+        Refused: No file has an image.
+    """
+    pictures = Pictures(images_in(folder))
+    texts = files(folder, ".txt", ".names")
+    lists = [path for path in texts if _is_list(path)]
+    names = numbered_names.find(texts)
+    annotations = [
+        path for path in texts if path not in lists and path.name.lower() not in numbered_names.FILES
+    ]
+    entries = [entry for path in annotations if (entry := _entry(path, pictures, names))]
+    splits, remarks = _splits(lists, entries)
+    entries = [entry._replace(split=splits.get(entry.file.stem)) for entry in entries]
+    unnamed = any(_NUMBERED.match(item.label) for entry in entries for item in entry.objects)
+    remarks += [
+        "the source names no classes: they are called by their numbers (data.classes renames them)"
+    ] * unnamed
+    layout = Layout(pictures, each=True, order=_order(entries), spare=_templates(pictures))
+    return gather(folder, entries, layout, remarks)
+
+
+def _entry(path: Path, pictures: Pictures, names: dict[int, str]) -> Entry | None:
+    """Read one file; nothing where it is another kind of text."""
+    asked = (path.stem + _TESTED, path.stem)
+    try:
+        text, _ = load_text(path)
+    except Unreadable as error:
+        return Entry(path, asked, fault=unusable(path, error))
+    lines = [(f"line {number}", line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not any(_is_object(line) for _, line in lines) and not pictures.find(asked, near=path.parent).image:
+        return None
+    return Entry(path, asked, *collect(lines, lambda line: _draw(line, names)))
+
+
+def _fields(line: str) -> list[str]:
+    return line.replace(",", " ").split()
+
+
+def _is_object(line: str) -> bool:
+    """Tell a box in pixels: two corners in order, beyond the shares that YOLO counts in."""
+    fields = _fields(line)
+    try:
+        x1, y1, x2, y2 = map(float, fields[:4])
+    except ValueError:
+        return False
+    return len(fields) == 5 and x2 > max(x1, 1) and y2 > max(y1, 1) and min(x1, y1) >= 0
+
+
+def _draw(line: str, names: dict[int, str]) -> tuple[str, Shape]:
+    fields = _fields(line)
+    if len(fields) != 5:
+        raise ValueError(f"not x1 y1 x2 y2 and a class: {line.strip()[:60]!r}")
+    return _label(fields[4], names), shapes.box(fields[:4])
+
+
+def _label(text: str, names: dict[int, str]) -> str:
+    if not text.isdecimal() or len(text) > 6:
+        return shapes.named(text)
+    return names.get(int(text), f"class_{int(text)}")
+
+
+def _order(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Sort classes that are called by their numbers by these: 10 after 9."""
+    labels = {item.label for entry in entries for item in entry.objects}
+    numbered = {label: int(found[1]) for label in labels if (found := _NUMBERED.match(label))}
+    return tuple(sorted(numbered, key=lambda label: numbered[label]))
+
+
+def _is_list(path: Path) -> bool:
+    """Tell a list of images: the first line names one."""
+    if not (split_of(path.stem) or path.stem.lower() == "trainval"):
+        return False
+    try:
+        first = next(iter(load_text(path)[0].split()), "")
+    except Unreadable:
+        return False
+    return PurePosixPath(first).suffix.lower() in SUFFIXES
+
+
+def _splits(lists: Sequence[Path], entries: Sequence[Entry]) -> tuple[dict[str, str], list[str]]:
+    """Read which split each name is in; a list of train and val together is train."""
+    claims: dict[str, set[str]] = {}
+    for path in lists:
+        for line in load_text(path)[0].splitlines():
+            for name in line.split()[:1]:
+                claims.setdefault(PurePosixPath(name).stem, set()).add(split_of(path.stem) or "train")
+    splits = {name: held_out(found) or "train" for name, found in claims.items()}
+    missing = len(splits.keys() - {entry.file.stem for entry in entries})
+    told = ", ".join(own_name(path) for path in lists)
+    return splits, [f"{told} name {missing} images that are not here"] if missing else []
+
+
+def _templates(pictures: Pictures) -> dict[Path, str]:
+    """Name the images that only show how a tested one would be without fault."""
+    return {
+        path: f"a template: {path.stem.removesuffix(_TEMPLATE)}{_TESTED}{path.suffix} without its faults"
+        for path in pictures.all
+        if path.stem.endswith(_TEMPLATE)
+    }

@@ -1,0 +1,118 @@
+"""Annotation files: found, and read as JSON, XML or text, with a sentence for what cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from pipeline.edges.datasets.source import files_in, head_of, relative
+
+
+class Unreadable(ValueError):
+    """Say why a file cannot be read, in words that follow its name."""
+
+
+def unusable(path: Path, error: Unreadable) -> str:
+    """Say of an image why its annotation cannot be used."""
+    return f"its annotation {own_name(path)} {error}"
+
+
+def own_name(path: Path) -> str:
+    """Return a file's name as text that can be written."""
+    return relative(path, path.parent)
+
+
+def files(folder: Path, *suffixes: str) -> list[Path]:
+    """List the files of a kind below a folder, sorted."""
+    return sorted(path for path in files_in(folder) if path.suffix.lower() in suffixes)
+
+
+def heads(folder: Path, suffix: str, *, few: int = 20) -> Iterator[bytes]:
+    """Yield the beginnings of a few files of a kind, to recognise a format by."""
+    found = (path for path in files_in(folder) if path.suffix.lower() == suffix)
+    return (head_of(path) for path in islice(found, few))
+
+
+def first_lines(folder: Path, suffix: str, *, few: int = 5) -> Iterator[str]:
+    """Yield the first lines of a few text files of a kind."""
+    for head in heads(folder, suffix):
+        yield from head.decode("utf-8-sig", errors="replace").splitlines()[:few]
+
+
+def left_aside(paths: Sequence[Path], why: str) -> list[str]:
+    """Say that files of a fitting suffix are no annotations."""
+    if not paths:
+        return []
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return [f"{own_name(paths[0])}{more}: {why}: left aside"]
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        Unreadable: It is none.
+    """
+    return parse_json(_bytes(path))
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse JSON; half a character (one escape of a pair alone), which no text can hold, becomes `?`.
+
+    Raises:
+        Unreadable: It is none.
+    """
+    try:
+        value = json.loads(data)
+        if b"\\ud" in data or b"\\uD" in data:
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"is no JSON ({error})") from None
+    return value
+
+
+def load_xml(path: Path) -> Element:
+    """Read an XML file; entities are not expanded.
+
+    Raises:
+        Unreadable: It is none, or declares entities.
+    """
+    try:
+        root: Element = fromstring(_bytes(path))
+    except DefusedXmlException:
+        raise Unreadable("declares XML entities, which can be used to attack a reader") from None
+    except (ParseError, ValueError, LookupError) as error:
+        raise Unreadable(f"is no XML ({error})") from None
+    return root
+
+
+def load_text(path: Path) -> tuple[str, bool]:
+    """Read a text file: UTF-8, UTF-16 with its mark, or else Latin-1, in which every byte is a character.
+
+    Returns:
+        The text, and whether it had to be taken for Latin-1.
+
+    Raises:
+        Unreadable: The file cannot be read.
+    """
+    data = _bytes(path)
+    for encoding in ("utf-16",) if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig",):
+        try:
+            return data.decode(encoding), False
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1"), True
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"cannot be read ({error.strerror})") from None

@@ -1,0 +1,113 @@
+"""Mask images: each pixel holds its class, as a number, a colour of a palette, or black and white.
+
+The mask of images/NAME.jpg is masks/NAME.png, or NAME_mask.png beside it. Each connected region is an object.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from pipeline.core.boxes import Note
+from pipeline.core.refusal import Refused
+from pipeline.edges.datasets import mask_names, mask_values
+from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.gathering import gather
+from pipeline.edges.datasets.mask_names import Names, told
+from pipeline.edges.datasets.mask_values import Masked
+from pipeline.edges.datasets.pictures_by_name import Pictures
+from pipeline.edges.datasets.placing import Layout
+from pipeline.edges.datasets.source import SUFFIXES, Source, files_in, images_in
+
+LOOKED_FOR: Final = "images/ and masks/ of the same names"
+
+_FOLDERS: Final = {
+    "masks",
+    "mask",
+    "segmentationclass",
+    "segmentationmasks",
+    "segmentation",
+    "segmentations",
+    "groundtruth",
+    "ground_truth",
+    "gt",
+}
+_ASIDE: Final = {"segmentationobject"}
+"""Folders of images that are neither: numbers of objects."""
+_ENDINGS: Final = ("_mask", "_masks", "_seg", "_segmentation", "_gt", "-mask")
+_MOST_FILES: Final = 20_000
+"""Files that are looked at to recognise the format."""
+
+
+def recognises(folder: Path) -> bool:
+    """Look for a mask of the name of an image among the first files."""
+    found = [path for path in islice(files_in(folder), _MOST_FILES) if path.suffix.lower() in SUFFIXES]
+    masks = _masks(found, folder)
+    stems = {path.stem for path in found if path not in masks}
+    return any(_plain(path) in stems for path in masks)
+
+
+def read(folder: Path) -> Source:
+    """Read a dataset of mask images.
+
+    Raises:
+        Refused: There are no masks, or none has an image.
+    """
+    images = [path for path in images_in(folder) if _ASIDE.isdisjoint(_places(path, folder))]
+    masks = _masks(images, folder)
+    if not masks:
+        raise Refused(f"no mask images in {folder}: expected {LOOKED_FOR}, or NAME_mask.png beside NAME.jpg")
+    pictures = Pictures([path for path in images if path not in masks])
+    paths = sorted(masks)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and OpenCV release the interpreter's lock
+        read_masks = list(pool.map(mask_values.read, paths))
+    values = {
+        value for masked in read_masks for value in (*masked.specks, *(value for value, _ in masked.regions))
+    }
+    palette = {number: colour for masked in reversed(read_masks) for number, colour in masked.colours.items()}
+    names = mask_names.choose(folder, values, palette)
+    entries = [_entry(path, masked, names, folder) for path, masked in zip(paths, read_masks, strict=True)]
+    order = tuple(dict.fromkeys(name for name in names.of.values() if name))
+    return gather(folder, entries, Layout(pictures, each=True, order=order), names.remarks)
+
+
+def _entry(path: Path, masked: Masked, names: Names, folder: Path) -> Entry:
+    """Turn the regions of one mask into objects; those of no class are left aside."""
+    kept = [(label, shape, value) for value, shape in masked.regions if (label := names.of[value])]
+    numbers = Counter[str]()
+    rows = []
+    for label, shape, _ in kept:
+        numbers[label] += 1
+        rows.append((f"{label}, region {numbers[label]}", (label, shape)))
+    found, notes = collect(rows, lambda row: row)
+    small = [
+        Note(True, f"{count} specks of {told(value)}, each of under {mask_values.SPECK} pixels")
+        for value, count in masked.specks.items()
+        if names.of[value]
+    ]
+    asked = (str(path.relative_to(folder).with_stem(_plain(path))), _plain(path))
+    return Entry(path, asked, found, (*masked.notes, *notes, *small), size=masked.size, fault=masked.fault)
+
+
+def _masks(images: Sequence[Path], folder: Path) -> set[Path]:
+    """Tell masks by their folder; where there is none, by the end of their name beside that of an image."""
+    found = {path for path in images if not _FOLDERS.isdisjoint(_places(path, folder))}
+    stems = {path.with_suffix("") for path in images}
+    return found or {
+        path for path in images if _plain(path) != path.stem and path.with_name(_plain(path)) in stems
+    }
+
+
+def _places(path: Path, folder: Path) -> set[str]:
+    return {part.lower() for part in path.relative_to(folder).parts[:-1]}
+
+
+def _plain(path: Path) -> str:
+    """Return the name of a mask's image."""
+    ending = next((ending for ending in _ENDINGS if path.stem.lower().endswith(ending)), "")
+    return path.stem.removesuffix(path.stem[len(path.stem) - len(ending) :]) if ending else path.stem

@@ -1,0 +1,131 @@
+"""One XML file of Pascal VOC: the objects of an image, and what cannot be read of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse as parse_xml
+from numpy.typing import NDArray
+
+from pipeline.core.boxes import Note
+
+Floats = NDArray[np.float64]
+
+_CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
+_POINT: Final = re.compile(r"[xy]\d+")
+_MOST: Final = 1e9
+
+
+class Object(NamedTuple):
+    """One object: its class name, box x1 y1 x2 y2 and outline (none, or one part) in pixels from 0."""
+
+    name: str
+    box: Floats
+    mark: str
+    parts: tuple[Floats, ...] = ()
+
+
+class Parsed(NamedTuple):
+    """One XML file.
+
+    Attributes:
+        objects: What it holds.
+        size: Width and height that it states.
+        notes: What is left out or mended.
+        fault: Why it cannot be read.
+        file_name: The image's name as it states it.
+    """
+
+    objects: tuple[Object, ...] = ()
+    size: tuple[int, int] | None = None
+    notes: tuple[Note, ...] = ()
+    fault: str = ""
+    file_name: str = ""
+
+
+def parse(file: Path) -> Parsed:
+    """Read an XML file; one that cannot be read has a fault."""
+    try:
+        root = parse_xml(file).getroot()
+    except DefusedXmlException:
+        return Parsed(
+            fault=f"its annotation {file.name} declares XML entities, which can be used to attack a reader"
+        )
+    except (ParseError, OSError, ValueError, LookupError, RecursionError) as error:
+        return Parsed(fault=f"its annotation {file.name} is no XML ({error})")
+    objects: list[Object] = []
+    notes: list[Note] = []
+    for number, item in enumerate(root.findall("object"), 1):
+        found, noted = _object(item, f"object {number}")
+        objects += [found] if found else []
+        notes += noted
+    name = (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2]
+    return Parsed(tuple(objects), _size(root), tuple(notes), file_name=name)
+
+
+def _object(item: Element, mark: str) -> tuple[Object | None, list[Note]]:
+    """Return an object, or none; and what is mended, or why it is none."""
+    name = (item.findtext("name") or "").strip()
+    parts = tuple(part for part in map(_outline, item.findall("polygon")) if part is not None)
+    corners = _corners(item)
+    fault = "" if name else "no name"
+    if corners is None and not parts:
+        fault = fault or "no bndbox of four numbers"
+    if corners and (corners[0] == corners[2] or corners[1] == corners[3]):
+        fault = fault or "no area: " + _text(corners)
+    if fault:
+        return None, [Note(True, f"{mark}: {fault}", "no-area" if "area" in fault else "malformed")]
+    if corners is None:
+        points = np.concatenate(parts)
+        return Object(name, np.concatenate([points.min(axis=0), points.max(axis=0)]), mark, parts), []
+    wrong = corners[0] > corners[2] or corners[1] > corners[3]
+    note = Note(False, f"{mark}: corners in the wrong order: {_text(corners)}", "inverted")
+    return Object(name, _from_zero(corners), mark, parts), [note] if wrong else []
+
+
+def _from_zero(corners: list[float]) -> Floats:
+    """Count pixels from 0: minima go down by one; maxima, already the far edge of their pixel, stay.
+
+    A minimum of 0, which VOC does not have but tools write, is the image's edge.
+    """
+    low, high = np.minimum(corners[:2], corners[2:]), np.maximum(corners[:2], corners[2:])
+    return np.concatenate([np.where(low == 0, 0, low - 1), high])
+
+
+def _corners(item: Element) -> list[float] | None:
+    try:
+        corners = [float(item.findtext(f"bndbox/{name}") or "") for name in _CORNERS]
+    except ValueError:
+        return None
+    return corners if all(abs(value) < _MOST for value in corners) else None  # NaN is not less
+
+
+def _outline(item: Element) -> Floats | None:
+    """Read `<x1>..</x1><y1>..</y1>...`, which count from 1, or LabelMe's `<pt><x>..</x><y>..</y></pt>`."""
+    labelme = item.findall("pt")
+    texts = [text for pt in labelme for text in (pt.findtext("x"), pt.findtext("y"))]
+    texts = texts or [child.text for child in item if _POINT.fullmatch(child.tag)]
+    try:
+        values = [float(text or "") for text in texts]
+    except ValueError:
+        return None
+    if len(values) < 6 or len(values) % 2 or not all(abs(value) < _MOST for value in values):
+        return None
+    return np.array(values).reshape(-1, 2) - (0 if labelme else 1)
+
+
+def _text(corners: list[float]) -> str:
+    return " ".join(f"{value:.6g}" for value in corners)
+
+
+def _size(root: Element) -> tuple[int, int] | None:
+    try:
+        width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
+    except (ValueError, OverflowError):
+        return None
+    return (width, height) if width > 0 and height > 0 else None

@@ -1,0 +1,71 @@
+"""Which column of a table holds what, in the spellings of well-known tables."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.columns import recognise, without_header
+
+SUFFIXES = frozenset({".jpg", ".png"})
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [
+        ("filename,width,height,class,xmin,ymin,xmax,ymax", (0, 3, "corners", (4, 5, 6, 7), (1, 2))),
+        ("filename,cell_type,xmin,xmax,ymin,ymax", (0, 1, "corners", (2, 4, 3, 5), None)),
+        ("Image_Path,X1,Y1,X2,Y2,Label", (0, 5, "corners", (1, 2, 3, 4), None)),
+        ("image,x0,y0,x1,y1,name", (0, 5, "corners", (1, 2, 3, 4), None)),
+        (
+            "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId",
+            (0, 7, "corners", (3, 4, 5, 6), (1, 2)),
+        ),
+        ("ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax", (0, 2, "corners", (4, 6, 5, 7), None)),
+        ("image_id,width,height,bbox,source", (0, None, "list", (3,), (1, 2))),
+        (
+            "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height",
+            (5, 0, "extent", (1, 2, 3, 4), (6, 7)),
+        ),
+        ("img,x,y,w,h,category", (0, 5, "extent", (1, 2, 3, 4), None)),
+        ("file,left,top,right,bottom,species", (0, 5, "corners", (1, 2, 3, 4), None)),
+        ("file,x_center,y_center,width,height,label", (0, 5, "centre", (1, 2, 3, 4), None)),
+        ("path,label", (0, 1, "none", (), None)),
+    ],
+)
+def test_a_header_is_understood(header, known):
+    found = recognise(header.replace(";", ",").split(","))
+    assert found[:5] == known
+
+
+@pytest.mark.parametrize("header", ["", "a,b,c", "xmin,ymin,xmax,ymax,class", "epoch,loss,mAP", "filename"])
+def test_a_table_of_something_else_is_not(header):
+    assert recognise(header.split(",")) is None
+
+
+def test_further_columns_are_kept_and_the_split_is_found():
+    found = recognise(["filename", "class", "xmin", "ymin", "xmax", "ymax", "split", "Patient ID", ""])
+    assert found.split == 6
+    assert found.others == {"split": 6, "Patient ID": 7}
+
+
+@pytest.mark.parametrize(
+    ("row", "known"),
+    [
+        ("a/b.jpg,1,2,3,4,cat", True),
+        ("a/b.jpg,,,,,", True),
+        ("a/b.JPG,1.5,2,3,4,cat", True),
+        ("a/b.txt,1,2,3,4,cat", False),
+        ("a/b.jpg,x,2,3,4,cat", False),
+        ("a/b.jpg,1,2,3,4", False),
+    ],
+)
+def test_rows_without_a_header(row, known):
+    assert (without_header(row.split(","), SUFFIXES) is not None) == known
+
+
+@given(st.lists(st.text(max_size=12), max_size=12))
+def test_any_header_gives_places_that_exist(header):
+    found = recognise(header)
+    if found:
+        places = {found.image, *found.box, *(found.size or ()), *found.others.values()}
+        assert places <= set(range(len(header)))

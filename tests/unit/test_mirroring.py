@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.mirroring import COCO_POINTS, flip_by_names
+from pipeline.core.tasks import Keypoints
+
+
+@pytest.mark.parametrize(
+    ("names", "flip"),
+    [
+        (["nose", "left_eye", "right_eye"], (0, 2, 1)),
+        (["RightHand", "LeftHand"], (1, 0)),
+        (["eye-l", "eye-r", "tail"], (1, 0, 2)),
+        (["L shoulder", "R shoulder"], (1, 0)),
+        (["left_only", "nose"], (0, 1)),
+        (["bright", "collar", "wheel"], (0, 1, 2)),
+        (["left_a", "right_a", "right_a"], (1, 0, 2)),
+        (["left", "LEFT", "right"], (2, 1, 0)),
+        ([], ()),
+    ],
+)
+def test_left_and_right_change_places(names, flip):
+    assert flip_by_names(names) == flip
+
+
+def test_the_points_of_coco_are_mirrored_as_ultralytics_does():
+    assert flip_by_names(COCO_POINTS) == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+
+
+@given(st.lists(st.text(max_size=4) | st.sampled_from(["left_a", "right_a", "l b", "r b"]), max_size=8))
+def test_whatever_the_names_mirroring_twice_changes_nothing(names):
+    flip = flip_by_names(names)
+    assert [flip[other] for other in flip] == list(range(len(names)))
+    assert Keypoints(tuple(names), flip).flip == flip
