@@ -1,11 +1,14 @@
-"""Check one image's boxes, as some annotation tool left them, and mend what has one clear answer."""
+"""The objects of an image as an annotation tool left them, and what is mended about their boxes."""
 
 from __future__ import annotations
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.core.defects import Kind
 
 Boxes = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -14,11 +17,29 @@ ROUNDING: Final = 0.5
 """Pixels: what lies outside by less is how a format rounds, no mistake; and a side below this is no box."""
 
 
+Finding = tuple[Kind, str]
+"""What was mended, or is worth a look, about an object that is used: for machines, and in words."""
+
+
+class Unfit(ValueError):
+    """Say why an object cannot be used.
+
+    Args:
+        kind: For machines.
+        reason: In words.
+    """
+
+    def __init__(self, kind: Kind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind: Kind = kind
+
+
 class Note(NamedTuple):
     """One finding: the object is left out (`dropped`), or used in a mended form."""
 
     dropped: bool
     reason: str
+    kind: Kind = "annotation"
 
 
 class Raw(NamedTuple):
@@ -59,66 +80,37 @@ class Checked(NamedTuple):
     keypoints: tuple[Boxes, ...] = ()
 
 
-def check(raw: Raw, *, size: tuple[int, int], known: int) -> Checked:
-    """Keep the boxes that an image of this size and a list of this many classes can have.
-
-    Corners in the wrong order are exchanged, what lies partly outside is clipped; both are named. Left out
-    are boxes with coordinates that are no numbers, of no area, outside, of an unknown class, or given twice.
+def mend(box: Boxes, size: tuple[int, int]) -> tuple[Boxes, list[Finding]]:
+    """Put the corners of a box in order and clip it to the image.
 
     Args:
-        raw: The objects, their boxes in pixels.
+        box: (4,) x1 y1 x2 y2 in pixels.
         size: Width and height of the image in pixels.
-        known: Number of classes.
+
+    Raises:
+        Unfit: It has coordinates that are no numbers, no area, or lies outside.
     """
-    notes: list[Note] = []
-    kept: list[tuple[int, Boxes]] = []
-    seen: dict[tuple[float, ...], int] = {}
-    objects = zip(raw.marks, raw.classes.tolist(), raw.boxes, strict=True)
-    for number, (mark, cls, box) in enumerate(objects):
-        fault = _fault(cls, box, size=size, known=known)
-        inside = _clipped(_upright(box), size)
-        if not fault and (first := seen.setdefault((cls, *inside.round(3).tolist()), number)) != number:
-            fault = f"the same as {raw.marks[first]}"
-        if fault:
-            notes.append(Note(True, f"{mark}: {fault}"))
-            continue
-        kept.append((cls, inside))
-        notes += [Note(False, f"{mark}: {mended}") for mended in _mended(box, size)]
-    classes = np.array([cls for cls, _ in kept], np.int64)
-    return Checked(classes, np.array([box for _, box in kept], np.float64).reshape(-1, 4), tuple(notes))
-
-
-def _upright(box: Boxes) -> Boxes:
-    return np.concatenate([np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])])
-
-
-def _clipped(box: Boxes, size: tuple[int, int]) -> Boxes:
-    return np.clip(box, 0, [*size, *size])
-
-
-def _fault(cls: int, box: Boxes, *, size: tuple[int, int], known: int) -> str:
-    """Say why a box cannot be used, or nothing."""
-    if not np.isfinite(box).all():
-        return f"coordinates that are no numbers: {_text(box)}"
-    if not 0 <= cls < known:
-        return f"class {cls}, but the classes are 0 to {known - 1}"
-    width, height = (float(side) for side in np.abs(box[2:] - box[:2]))
+    x1, y1, x2, y2 = given = box.tolist()  # plain numbers: four are too few for numpy to be faster
+    if not all(map(math.isfinite, given)):
+        raise Unfit("no-number", f"coordinates that are no numbers: {text(box)}")
+    upright = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
+    width, height = abs(x2 - x1), abs(y2 - y1)
     if min(width, height) < ROUNDING:
-        return f"no area: {width:.6g} x {height:.6g} pixels at {_text(box)}"
-    inside = _clipped(_upright(box), size)
-    if (inside[2:] - inside[:2]).min() < ROUNDING:
-        return f"outside the image of {size[0]} x {size[1]} pixels: {_text(box)}"
-    return ""
+        raise Unfit("no-area", f"no area: {width:.6g} x {height:.6g} pixels at {text(box)}")
+    inside = [min(max(value, 0.0), limit) for value, limit in zip(upright, size * 2, strict=True)]
+    if min(inside[2] - inside[0], inside[3] - inside[1]) < ROUNDING:
+        raise Unfit("outside", f"outside the image of {size[0]} x {size[1]} pixels: {text(box)}")
+    found: list[Finding] = []
+    if upright != given:
+        found.append(("inverted", f"corners in the wrong order: {text(box)}"))
+    if max(abs(value - kept) for value, kept in zip(upright, inside, strict=True)) > ROUNDING:
+        shown = text(np.array(upright))
+        found.append(("clipped", f"clipped to the image of {size[0]} x {size[1]} pixels: {shown}"))
+    return np.array(inside, np.float64), found
 
 
-def _mended(box: Boxes, size: tuple[int, int]) -> list[str]:
-    """Say what is changed about a box that is used."""
-    upright = _upright(box)
-    mended = [f"corners in the wrong order: {_text(box)}"] if (upright != box).any() else []
-    if np.abs(upright - _clipped(upright, size)).max() > ROUNDING:
-        mended.append(f"clipped to the image of {size[0]} x {size[1]} pixels: {_text(upright)}")
-    return mended
-
-
-def _text(box: Boxes) -> str:
-    return " ".join(f"{value:.6g}" for value in box)
+def text(values: Boxes) -> str:
+    """Write coordinates for a report, the first dozen of them."""
+    flat = values.ravel()
+    more = " ..." if len(flat) > 12 else ""
+    return " ".join(f"{value:.6g}" for value in flat[:12]) + more

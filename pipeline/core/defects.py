@@ -1,13 +1,74 @@
-"""What was wrong with a source, file by file: mended, left out, or one object of it left out."""
+"""What was found in a source, file by file: mended, worth a look, left out, or one object of it left out."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
-Verdict = Literal["fixed", "quarantined", "dropped-object"]
+Verdict = Literal["fixed", "noted", "quarantined", "dropped-object"]
+OnDefect = Literal["fix", "quarantine", "refuse"]
+Kind = Literal[
+    # files
+    "missing-image",
+    "unreadable-image",
+    "empty-image",
+    "truncated-image",
+    "damaged-image",
+    "giant-image",
+    "tiny-image",
+    "oblong-image",
+    "special-file",
+    "linked-file",
+    "wrong-suffix",
+    "trailing-bytes",
+    "awkward-name",
+    "same-name",
+    # pixels
+    "unsupported-format",
+    "animated",
+    "sixteen-bit",
+    "one-bit",
+    "palette",
+    "cmyk",
+    "alpha",
+    "turned",
+    # annotations of an image
+    "annotation",
+    "missing-label",
+    "orphan-label",
+    "unreadable-label",
+    "size-mismatch",
+    "listed-twice",
+    "unlisted-image",
+    "stray-annotation",
+    "nothing-left",
+    # objects
+    "malformed",
+    "no-number",
+    "class-out-of-range",
+    "outside",
+    "clipped",
+    "inverted",
+    "no-area",
+    "covers-everything",
+    "duplicate",
+    "no-outline",
+    "few-points",
+    "self-crossing",
+    "hole",
+    "crowd",
+    "no-rectangle",
+    "no-keypoints",
+    "hidden-point",
+    "several-classes",
+]
+"""What a finding is called by machines; `annotation` where a reader says no more than its sentence does."""
+
+
+NOTED: Final[frozenset[Kind]] = frozenset({"linked-file", "turned", "covers-everything", "no-keypoints"})
+"""Findings that are the user's to judge: nothing is changed."""
 
 
 class Defect(NamedTuple):
@@ -15,14 +76,16 @@ class Defect(NamedTuple):
 
     Attributes:
         file: Relative to the source folder.
-        verdict: `fixed`: used, in a mended copy; `quarantined`: not used at all; `dropped-object`: used
-            without one of its objects.
-        reason: What was wrong, in words.
+        verdict: `fixed`: used, in a mended copy; `noted`: used as it is, though somebody should look;
+            `quarantined`: not used at all; `dropped-object`: used without one of its objects.
+        reason: What was found, in words.
+        kind: The same for machines.
     """
 
     file: str
     verdict: Verdict
     reason: str
+    kind: Kind = "annotation"
 
 
 class Counts(NamedTuple):
@@ -45,12 +108,27 @@ def count(defects: Iterable[Defect], *, used: int) -> Counts:
     return Counts(used + quarantined, used, quarantined)
 
 
+def settle(came: Collection[str], used: Collection[str], defects: Iterable[Defect]) -> None:
+    """See that every file that came in is used or quarantined, and none is both.
+
+    Raises:
+        RuntimeError: One is not, which is a mistake of this program.
+    """
+    quarantined = {defect.file for defect in defects if defect.verdict == "quarantined"}
+    lost = set(came) - set(used) - quarantined
+    for file in sorted(lost | (set(used) & quarantined) | (set(used) - set(came))):
+        raise RuntimeError(f"{file} is {'lost' if file in lost else 'used as well as quarantined'}")
+    if len(set(used)) < len(used):
+        raise RuntimeError("one file is used twice")
+
+
 def render(defects: Iterable[Defect], *, used: int, remarks: Sequence[str] = ()) -> str:
     """Write the report as JSON: counts, remarks on the whole source, a line per finding, sorted by file."""
     listed = sorted(defects)
     counts = count(listed, used=used)
     head: dict[str, Any] = {"in": counts.found, "used": counts.used, "quarantined": counts.quarantined}
-    head |= {"fixed": _tally(listed)["fixed"], "dropped_objects": _tally(listed)["dropped-object"]}
+    tally = _tally(listed)
+    head |= {name: tally[verdict] for name, verdict in _COUNTED.items()}
     head |= {"remarks": list(remarks)}
     lines = ",\n".join("  " + json.dumps(defect._asdict(), ensure_ascii=False) for defect in listed)
     return json.dumps(head, ensure_ascii=False)[:-1] + f', "files": [\n{lines}\n]}}\n'
@@ -64,6 +142,13 @@ def summary(defects: Sequence[Defect], *, show: int = 3) -> list[str]:
         if number > show:
             lines.append(f"{verdict}: and {number - show} more")
     return lines
+
+
+_COUNTED: Final[dict[str, Verdict]] = {
+    "fixed": "fixed",
+    "noted": "noted",
+    "dropped_objects": "dropped-object",
+}
 
 
 def _tally(defects: Iterable[Defect]) -> Counter[str]:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from pipeline.core.boxes import Note
+
 _LONGEST = 150  # bytes of a stem; file systems take 255 for the whole name, and augmentation adds to it
 
 
@@ -31,6 +33,29 @@ def stems(sources: Sequence[str]) -> list[str]:
         if len({stem.casefold() for stem in named}) == len(named):
             break
     return named
+
+
+def findings(sources: Sequence[str]) -> dict[str, Note]:
+    """Say which images get another name than their own, because not every file system takes it.
+
+    Args:
+        sources: Unique paths relative to the source folder; bytes that are no UTF-8 spelled out.
+    """
+    taken = Counter(map(_folded, sources))
+    found = {}
+    for source in sources:
+        if taken[_folded(source)] > 1:
+            reason = "a name that differs from another only in case or accents: it gets one of its own"
+            found[source] = Note(False, reason, "same-name")
+        elif re.search(r"\\x[0-9a-f]{2}", source):
+            found[source] = Note(False, "a name that is no UTF-8: it gets another", "awkward-name")
+        elif len(PurePosixPath(source).stem.encode()) > _LONGEST:
+            found[source] = Note(False, f"a name of over {_LONGEST} bytes: cut", "awkward-name")
+    return found
+
+
+def _folded(source: str) -> str:
+    return unicodedata.normalize("NFC", source).casefold()
 
 
 def _safe(stem: str) -> str:

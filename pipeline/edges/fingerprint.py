@@ -23,6 +23,8 @@ SETTLED_NS = 2_000_000_000
 """A file touched this short ago may change again within the clock's step: its hash is not kept yet."""
 EVERY = 1.0
 """Seconds of reading that an interruption loses at most, beside the files being read."""
+NOTHING = "0" * 64
+"""Stands for the hash of a link to nowhere, a pipe, a device: `prepare` names them."""
 LITTER = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini")
 
 
@@ -59,7 +61,8 @@ def of_source(source: Path, *, cache: Path) -> str:
     """
     paths = {str(path): path.relative_to(source).as_posix() for path in files(source)}
     digest = hashlib.sha256()
-    known = hashes(paths, cache=cache)
+    known = dict.fromkeys(paths, NOTHING)
+    known |= hashes(filter(os.path.isfile, paths), cache=cache)
     for path, relative in sorted(paths.items(), key=lambda item: item[1]):
         digest.update(os.fsencode(f"{relative}\0{known[path]}\n"))
     return digest.hexdigest()

@@ -1,18 +1,22 @@
-"""Image files: can training read this one, and what size will it see?
+"""Image files: can training read this one as it is, or what must be mended?
 
-Ultralytics reads with OpenCV, which turns a photograph as its EXIF orientation says. So does this module:
-width and height, and hence all boxes, are those of the image as it is displayed.
+What other readers show otherwise than OpenCV does is rewritten as PNG, in the pixels that OpenCV shows.
 """
 
 from __future__ import annotations
 
-import io
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import cv2
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+
+from pipeline.core.boxes import Note
+from pipeline.core.defects import Kind
+from pipeline.edges import appearance, decoding
+from pipeline.edges.appearance import UNKNOWN, Appearance
+from pipeline.edges.decoding import Header, Unusable
 
 _SUFFIXES: Final = {
     "JPEG": (".jpg", ".jpeg"),
@@ -22,92 +26,111 @@ _SUFFIXES: Final = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
 }
+_CONVERTED: Final = ("GIF", "AVIF", "JPEG2000", "PPM")
+"""Formats that training does not read, or not everywhere, and that can be rewritten."""
 _SMALLEST: Final = 10
 """Pixels of a side; Ultralytics leaves out what is smaller."""
+_LONGISH: Final = 100
+"""Times a side is longer than the other: at 640 pixels training would see six of the shorter."""
+LONGEST: Final = 1 << 30
+"""Bytes of a file."""
 
 _JPEG_END: Final = b"\xff\xd9"
-
-
-class Unusable(ValueError):
-    """Say why an image cannot be used."""
 
 
 class Usable(NamedTuple):
     """An image that training can read.
 
     Attributes:
-        data: The file's bytes; those of the source, unless `note` says otherwise.
+        data: The file's bytes; those of the source, or of a mended copy.
         suffix: The suffix that fits the contents.
         size: Width and height in pixels, as displayed.
-        note: What was mended, if anything.
+        notes: What was mended, or is worth a look.
+        look: How bright and sharp it is.
     """
 
     data: bytes
     suffix: str
     size: tuple[int, int]
-    note: str
+    notes: tuple[Note, ...] = ()
+    look: Appearance = UNKNOWN
 
 
-def examine(path: Path) -> Usable:
+def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
     """Read an image file whole and decode it.
 
+    Args:
+        path: The file.
+        load: Takes the image out of its bytes, where it is held within.
+
     Raises:
-        Unusable: It is missing, empty, cut, of another format, or too small.
+        Unusable: It is missing, empty, cut, damaged, no image, too large or too small.
     """
-    data = _read(path)
-    form = _decode(data)
-    size = _displayed(data)
+    data = _within(path, load) if load else _read(path)
+    header, pixels = decoding.decode(data, path.suffix)
+    size = int(pixels.shape[1]), int(pixels.shape[0])
     if min(size) < _SMALLEST:
-        raise Unusable(f"{size[0]} x {size[1]} pixels: training leaves out images under {_SMALLEST} pixels")
-    whole, notes = (data, []) if form != "JPEG" else _ended(data)
-    suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES[form]:
-        notes.append(f"{form} contents under the suffix {path.suffix}")
-        suffix = _SUFFIXES[form][0]
-    return Usable(whole, suffix, size, "; ".join(notes))
+        reason = f"{size[0]} x {size[1]} pixels: training leaves out images under {_SMALLEST} pixels"
+        raise Unusable("tiny-image", reason)
+    if max(size) > _LONGISH * min(size):
+        reason = f"{size[0]} x {size[1]} pixels: a side over {_LONGISH} times the other, cut it up"
+        raise Unusable("oblong-image", reason)
+    look = appearance.measure(pixels)
+    if rewritten := _rewriting(header):
+        return Usable(cv2.imencode(".png", pixels)[1].tobytes(), ".png", size, rewritten, look)
+    whole, notes = (data, []) if header.form != "JPEG" else _ended(data)
+    if header.turned:
+        notes.append(Note(False, "shown turned by its EXIF orientation, as training shows it", "turned"))
+    suffix, usual = path.suffix.lower(), _SUFFIXES[header.form]
+    if suffix not in usual and not load:
+        notes.append(Note(False, f"{header.form} contents under the suffix {path.suffix}", "wrong-suffix"))
+    return Usable(whole, suffix if suffix in usual else usual[0], size, tuple(notes), look)
 
 
 def _read(path: Path) -> bytes:
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise Unusable("special-file", "no regular file")
+        if found.st_size > LONGEST:
+            raise Unusable("giant-image", f"{found.st_size:,} bytes: more than {LONGEST:,} are not read")
         data = path.read_bytes()
     except FileNotFoundError:
-        raise Unusable("no such file") from None
+        raise Unusable("missing-image", "no such file") from None
     except OSError as error:
-        raise Unusable(f"cannot be read ({error.strerror})") from None
+        raise Unusable("unreadable-image", f"cannot be read ({error.strerror})") from None
     if not data:
-        raise Unusable("an empty file (0 bytes)")
+        raise Unusable("empty-image", "an empty file (0 bytes)")
     return data
 
 
-def _decode(data: bytes) -> str:
-    """Decode with Pillow, which unlike OpenCV notices a file that stops short; return the format."""
+def _within(path: Path, load: Callable[[bytes], bytes]) -> bytes:
+    contents = _read(path)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            form = str(image.format)
-            if form not in _SUFFIXES:
-                raise Unusable(f"{form} is no format that training reads: convert it to PNG or JPEG")
-            image.load()
-    except (UnidentifiedImageError, ModuleNotFoundError):  # Pillow as Ultralytics changes it seeks pi_heif
-        raise Unusable("not an image that can be read") from None
-    except Unusable:
-        raise
-    except Exception as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, ...
-        raise Unusable(f"damaged: {error}") from None
-    return form
+        return load(contents)
+    except ValueError:
+        raise Unusable("unreadable-image", f"the image held in {path.name} cannot be read") from None
 
 
-def _displayed(data: bytes) -> tuple[int, int]:
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise Unusable("OpenCV, with which training reads images, cannot read it")
-    return int(image.shape[1]), int(image.shape[0])
+def _rewriting(header: Header) -> tuple[Note, ...]:
+    """Say why a file is rewritten as PNG; nothing where it goes on as it is."""
+    found: list[tuple[bool, Kind, str]] = [
+        (header.form in _CONVERTED, "unsupported-format", f"{header.form}, which not every reader knows"),
+        (header.several, "animated", "several frames or pages: the first is used"),
+        (header.depth == 16, "sixteen-bit", "16 bits per value: the upper eight are kept"),
+        (header.mode == "1", "one-bit", "one bit per value"),
+        (header.mode in {"P", "PA"} and header.form != "GIF", "palette", "a palette"),
+        (header.mode == "CMYK", "cmyk", "colours as CMYK"),
+        (header.clear, "alpha", "transparent pixels: the colours beneath are shown"),
+        (header.turned and header.form not in {"JPEG", "MPO"}, "turned", "turned by its EXIF orientation"),
+    ]
+    return tuple(Note(False, f"{reason}; rewritten as PNG", kind) for true, kind, reason in found if true)
 
 
-def _ended(data: bytes) -> tuple[bytes, list[str]]:
+def _ended(data: bytes) -> tuple[bytes, list[Note]]:
     """Cut off what follows a JPEG's end: Ultralytics would take the file for damaged."""
     end = data.rfind(_JPEG_END) + len(_JPEG_END)
     surplus = len(data) - end
-    return (data, []) if not surplus else (data[:end], [f"{surplus} bytes after the end of the JPEG cut off"])
+    if not surplus:
+        return data, []
+    return data[:end], [Note(False, f"{surplus} bytes after the end of the JPEG cut off", "trailing-bytes")]

@@ -7,21 +7,25 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.core import boxes, labels
-from pipeline.core.boxes import Checked, Note
-from pipeline.core.defects import Defect
-from pipeline.core.manifest import Item
-from pipeline.edges import images
+from pipeline.core import objects
+from pipeline.core.boxes import Checked, Note, Raw
+from pipeline.core.conversion import convert, scaled
+from pipeline.core.defects import NOTED, Defect, OnDefect, Verdict
+from pipeline.core.objects import Wanted
+from pipeline.core.tasks import Task
+from pipeline.edges import appearance, images
+from pipeline.edges.appearance import UNKNOWN, Appearance
 from pipeline.edges.datasets.source import Annotated
+from pipeline.edges.decoding import Unusable
 from pipeline.edges.drawing.drawing import Drawing
-from pipeline.edges.images import Unusable, Usable
+from pipeline.edges.images import Usable
 
 
 class Taken(NamedTuple):
@@ -36,6 +40,9 @@ class Taken(NamedTuple):
         size: Width and height in pixels.
         classes: (n,) class indices.
         boxes: (n, 4) x1 y1 x2 y2 in pixels.
+        outlines: n outlines (k, 2) in pixels (segment), or four corners each (obb).
+        keypoints: n arrays (points, 3) in pixels (pose).
+        look: How bright and sharp it is.
     """
 
     source: str
@@ -46,108 +53,142 @@ class Taken(NamedTuple):
     size: tuple[int, int]
     classes: NDArray[np.int64]
     boxes: NDArray[np.float64]
+    outlines: tuple[NDArray[np.float64], ...] = ()
+    keypoints: tuple[NDArray[np.float64], ...] = ()
+    look: Appearance = UNKNOWN
+
+
+class Terms(NamedTuple):
+    """What images are checked for.
+
+    Attributes:
+        found: The task that the annotations serve.
+        wanted: The task, the number of classes and of key points that they must have.
+        on_defect: fix, or quarantine images with any finding; refuse is up to the caller.
+        root: The source folder.
+    """
+
+    found: Task
+    wanted: Wanted
+    on_defect: OnDefect
+    root: Path
 
 
 Outcome = tuple[Taken | None, list[Defect]]
+_T = TypeVar("_T")
 
 
-def each(todo: Sequence[Callable[[], Outcome]]) -> Iterator[Outcome]:
+def each(todo: Sequence[Callable[[], _T]], *, what: str = "prepare") -> Iterator[_T]:
     """Do the work on several cores, with a progress bar; outcomes come in the order of `todo`.
 
     Threads suffice: decoding, hashing and numpy release the interpreter's lock. No orphan stays if killed.
     """
-    pool = ThreadPoolExecutor(_cores(), thread_name_prefix="prepare")
+    pool = ThreadPoolExecutor(_cores(), thread_name_prefix=what)
     try:
         outcomes = pool.map(lambda work: work(), todo)
-        yield from tqdm(outcomes, total=len(todo), desc="prepare", unit="image", disable=None)
+        yield from tqdm(outcomes, total=len(todo), desc=what, unit="image", disable=None)
     finally:
         pool.shutdown(cancel_futures=True)  # on Ctrl-C and on an error, what waits is not begun
 
 
-def take(entry: Annotated, *, known: int, hold: Path) -> Outcome:
+def take(entry: Annotated, terms: Terms, *, hold: Path) -> Outcome:
     """Check one image of a source and its annotation, and hold a copy.
 
     Args:
         entry: The image and what its annotation says.
-        known: Number of classes.
+        terms: What it is checked for.
         hold: The file to keep it in.
+    """
+    judged, defects = judge(entry, terms)
+    return judged and _held(*judged, (entry.source, entry.split), hold), defects
+
+
+def judge(entry: Annotated, terms: Terms) -> tuple[tuple[Usable, Checked] | None, list[Defect]]:
+    """Check one image of a source and its annotation; nothing is written.
+
+    Returns:
+        The image and its objects, None where it is quarantined, and what was found.
     """
     try:
         if entry.fault:
-            raise Unusable(entry.fault)
-        image = images.examine(entry.path)
-        checked = _objects(entry, image, known)
+            raise Unusable("unreadable-label", entry.fault)
+        image = images.examine(entry.path, entry.load)
+        checked = _objects(entry, image.size, terms)
     except Unusable as error:
-        return None, [Defect(entry.source, "quarantined", str(error))]
-    notes = [*entry.notes, *checked.notes, *([Note(False, image.note)] if image.note else [])]
-    defects = [Defect(entry.source, "dropped-object" if n.dropped else "fixed", n.reason) for n in notes]
-    return _held(image, checked, (entry.source, entry.split), hold), defects
+        return None, [Defect(entry.source, "quarantined", str(error), error.kind)]
+    notes = [*entry.notes, *checked.notes, *image.notes, *_leading_out(entry, terms.root)]
+    if notes and terms.on_defect == "quarantine":
+        return None, [Defect(entry.source, "quarantined", note.reason, note.kind) for note in notes]
+    return (image, checked), [Defect(entry.source, _verdict(n), n.reason, n.kind) for n in notes]
 
 
-def drawn(index: int, *, draw: Callable[[int], Drawing], hold: Path) -> Outcome:
-    """Draw one image, and hold it as a JPEG."""
+def drawn(index: int, task: Task, *, draw: Callable[[int], Drawing], hold: Path) -> Outcome:
+    """Draw one image, and hold it as a JPEG; its labels are exact, so nothing is checked."""
     drawing = draw(index)
     data = cv2.imencode(".jpg", drawing.image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     height, width = drawing.image.shape[:2]
-    checked = Checked(drawing.classes, drawing.boxes.astype(np.float64), ())
+    outlines = tuple((polygon.astype(np.float64),) for polygon in drawing.polygons)
+    raw = Raw(drawing.classes, drawing.boxes.astype(np.float64), (), outlines)
+    shapes = tuple(part for (part,) in convert(raw, "segment", task).outlines)
+    keypoints = tuple(points.astype(np.float64) for points in drawing.keypoints)
+    checked = Checked(raw.classes, raw.boxes, (), shapes, keypoints)
     name = f"drawn_{index:05d}.jpg"
-    return _held(Usable(data, ".jpg", (width, height), ""), checked, (name, None), hold), []
+    image = Usable(data, ".jpg", (width, height), look=appearance.measure(drawing.image))
+    return _held(image, checked, (name, None), hold), []
 
 
-def place(folder: Path, taken: Taken, *, split: str, stem: str) -> Item:
-    """Move an image that was taken in to its split, and write its label file.
-
-    Args:
-        folder: The prepared dataset, laid out.
-        taken: The image; it is held on the same file system.
-        split: train, val or test.
-        stem: What it is called, unique in the dataset.
-    """
-    file = f"{split}/{stem}{taken.suffix}"
-    shares = labels.from_xyxy(taken.boxes, *taken.size)
-    text = labels.render(labels.Labels(taken.classes, shares)).encode()
-    item = Item(
-        file=file,
-        sha256=taken.sha256,
-        labels_sha256=hashlib.sha256(text).hexdigest(),
-        width=taken.size[0],
-        height=taken.size[1],
-        classes=tuple(taken.classes.tolist()),
-        source=taken.source,
-    )
-    taken.held.rename(folder / "images" / file)
-    (folder / "labels" / item.label).write_bytes(text)
-    return item
-
-
-def _objects(entry: Annotated, image: Usable, known: int) -> Checked:
+def _objects(entry: Annotated, size: tuple[int, int], terms: Terms) -> Checked:
     """Check the objects against the image as it is displayed.
 
     Raises:
         Unusable: The annotation was made for another size, or none of its objects can be used: to train on
             such an image as if nothing were on it would teach the wrong thing.
     """
-    width, height = image.size
-    if entry.size and entry.size != image.size:
+    width, height = size
+    if entry.size and entry.size != size:
         turned = " (turned by an EXIF orientation?)" if entry.size == (height, width) else ""
         stated = f"{entry.size[0]} x {entry.size[1]}"
-        raise Unusable(
-            f"annotated at {stated} pixels, but the image is displayed{turned} at {width} x {height}"
-        )
-    scale = np.array([width, height, width, height], np.float64) if entry.scaled else 1.0
-    raw = entry.raw._replace(boxes=entry.raw.boxes * scale)
-    checked = boxes.check(raw, size=image.size, known=known)
+        reason = f"annotated at {stated} pixels, but the image is displayed{turned} at {width} x {height}"
+        raise Unusable("size-mismatch", reason)
+    raw = scaled(entry.raw, size) if entry.scaled else entry.raw
+    checked = objects.check(convert(raw, terms.found, terms.wanted.task), terms.wanted, size=size)
     dropped = [note.reason for note in (*entry.notes, *checked.notes) if note.dropped]
     if dropped and not len(checked.classes):
         rest = f" (and {len(dropped) - 1} more)" if len(dropped) > 1 else ""
-        raise Unusable(f"none of its objects can be used: {dropped[0]}{rest}")
+        raise Unusable("nothing-left", f"none of its objects can be used: {dropped[0]}{rest}")
+    if terms.wanted.task == "classify" and len(checked.classes) != 1:
+        raise Unusable("several-classes", f"{len(checked.classes)} classes, but an image must have one")
     return checked
+
+
+def _leading_out(entry: Annotated, root: Path) -> list[Note]:
+    """Name a link out of the source: what is behind it was copied, and changes there go unnoticed."""
+    if not entry.path.is_relative_to(root) or (real := entry.path.resolve()).is_relative_to(root.resolve()):
+        return []
+    return [Note(False, f"a link that leads out of the source, to {real.parent}", "linked-file")]
+
+
+def _verdict(note: Note) -> Verdict:
+    if note.dropped:
+        return "dropped-object"
+    return "noted" if note.kind in NOTED else "fixed"
 
 
 def _held(image: Usable, checked: Checked, origin: tuple[str, str | None], hold: Path) -> Taken:
     hold.write_bytes(image.data)
     digest = hashlib.sha256(image.data).hexdigest()
-    return Taken(*origin, hold, image.suffix, digest, image.size, checked.classes, checked.boxes)
+    return Taken(
+        *origin,
+        held=hold,
+        suffix=image.suffix,
+        sha256=digest,
+        size=image.size,
+        classes=checked.classes,
+        boxes=checked.boxes,
+        outlines=checked.outlines,
+        keypoints=checked.keypoints,
+        look=image.look,
+    )
 
 
 def _cores() -> int:

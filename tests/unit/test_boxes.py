@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.boxes import ROUNDING, Raw, check
+from pipeline.core.boxes import ROUNDING, Raw
+from pipeline.core.objects import Wanted, check
 
 SIZE = (100, 80)
 NAN, INF = float("nan"), float("inf")
@@ -12,7 +13,8 @@ NAN, INF = float("nan"), float("inf")
 def checked(*boxes: list[float], classes=None, known=2):
     numbers = np.array(classes or [0] * len(boxes), np.int64)
     marks = tuple(f"object {number}" for number in range(1, len(boxes) + 1))
-    return check(Raw(numbers, np.array(boxes, float).reshape(-1, 4), marks), size=SIZE, known=known)
+    raw = Raw(numbers, np.array(boxes, float).reshape(-1, 4), marks)
+    return check(raw, Wanted("detect", known), size=SIZE)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +56,8 @@ def test_a_box_with_one_clear_answer_is_mended_and_named(box, used, reason):
 
 
 def test_less_than_half_a_pixel_outside_is_rounding():
-    found = checked([-0.4, 0, 100.4, 80.5])
-    assert found.boxes.tolist() == [[0, 0, 100, 80]]
+    found = checked([-0.4, 0, 50, 80.5])
+    assert found.boxes.tolist() == [[0, 0, 50, 80]]
     assert found.notes == ()
 
 
@@ -70,6 +72,19 @@ def test_the_same_object_twice_counts_once_and_another_class_on_the_same_box_sta
     found = checked([1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4], classes=[0, 0, 1])
     assert found.classes.tolist() == [0, 1]
     assert [note.reason for note in found.notes] == ["object 2: the same as object 1"]
+
+
+def test_a_box_over_the_whole_image_is_used_and_named():
+    found = checked([0, 0, 100, 80])
+    assert found.boxes.tolist() == [[0, 0, 100, 80]]
+    assert found.notes == ((False, "object 1: covers 100% of the image", "covers-everything"),)
+    assert checked([0, 0, 98, 80]).notes == ()
+
+
+def test_each_finding_has_a_word_for_machines():
+    found = checked([NAN, 0, 1, 1], [9, 9, 1, 1], [5, 5, 5, 9], [200, 5, 220, 9], [0, 0, 9, 95])
+    kinds = {note.reason.split(":")[0]: note.kind for note in found.notes}
+    assert list(kinds.values()) == ["no-number", "inverted", "no-area", "outside", "clipped"]
 
 
 def test_an_image_without_objects_stays_so():

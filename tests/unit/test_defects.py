@@ -1,11 +1,13 @@
 import json
 
-from pipeline.core.defects import Defect, count, render, summary
+import pytest
+
+from pipeline.core.defects import Defect, count, render, settle, summary
 
 FOUND = [
     Defect("b.jpg", "quarantined", "empty"),
-    Defect("a.jpg", "dropped-object", "object 1: no area"),
-    Defect("a.jpg", "dropped-object", "object 2: no area"),
+    Defect("a.jpg", "dropped-object", "object 1: no area", "no-area"),
+    Defect("a.jpg", "dropped-object", "object 2: no area", "no-area"),
     Defect("c.jpg", "fixed", "clipped"),
     Defect("b.jpg", "quarantined", "second reason"),
 ]
@@ -24,12 +26,15 @@ def test_the_report_names_every_finding_in_the_order_of_files():
         "quarantined": 1,
         "remarks": ["of the whole"],
         "fixed": 1,
+        "noted": 0,
         "dropped_objects": 2,
     }
     assert [entry["file"] for entry in report["files"]] == ["a.jpg", "a.jpg", "b.jpg", "b.jpg", "c.jpg"]
-    assert report["files"][0] == {"file": "a.jpg", "verdict": "dropped-object", "reason": "object 1: no area"}
+    assert report["files"][0] == {
+        "file": "a.jpg", "verdict": "dropped-object", "reason": "object 1: no area", "kind": "no-area",
+    }  # fmt: skip
     assert json.loads(render([], used=3)) == {
-        "in": 3, "used": 3, "quarantined": 0, "fixed": 0, "dropped_objects": 0, "remarks": [], "files": [],
+        "in": 3, "used": 3, "quarantined": 0, "fixed": 0, "noted": 0, "dropped_objects": 0, "remarks": [], "files": [],
     }  # fmt: skip
 
 
@@ -37,3 +42,13 @@ def test_the_summary_is_short_and_says_how_much_it_leaves_out():
     many = [Defect(f"{number}.jpg", "fixed", "clipped") for number in range(9)]
     assert summary(many, show=2) == ["fixed: 0.jpg: clipped", "fixed: 1.jpg: clipped", "fixed: and 7 more"]
     assert summary([]) == []
+
+
+def test_what_came_in_is_used_or_quarantined():
+    settle(["a.jpg", "b.jpg", "c.jpg"], ["a.jpg", "c.jpg"], FOUND)
+    with pytest.raises(RuntimeError, match=r"d\.jpg is lost"):
+        settle(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], ["a.jpg", "c.jpg"], FOUND)
+    with pytest.raises(RuntimeError, match=r"b\.jpg is used as well as quarantined"):
+        settle(["a.jpg", "b.jpg", "c.jpg"], ["a.jpg", "b.jpg", "c.jpg"], FOUND)
+    with pytest.raises(RuntimeError, match="used twice"):
+        settle(["a.jpg", "b.jpg"], ["a.jpg", "a.jpg"], FOUND)

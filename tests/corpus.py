@@ -1,0 +1,607 @@
+"""Broken inputs, made by code: what is wrong, how it is made, and what must become of it.
+
+A source has a broken item per case beside sound ones; a case makes its file, and says which findings it must
+have where defects are fixed. `REFUSED` are sources that must stop the stage with one sentence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from tests import sources
+from tests.sources import SIZE, picture
+
+BOX = "0 0.5 0.5 0.2 0.4\n"
+OUTLINE = "0 0.2 0.2 0.6 0.2 0.6 0.6 0.2 0.6\n"
+POINTS = "0 0.5 0.5 0.4 0.4 0.4 0.4 2 0.6 0.4 2 0.5 0.6 1\n"
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 80\n%%EndComments\nquit\n"
+
+Make = Callable[[Path], Any]
+
+
+class Case(NamedTuple):
+    """A broken item.
+
+    Attributes:
+        name: What is wrong.
+        file: Of the item, below images/ (or below the source, if it has a slash).
+        make: Writes the file, given its path.
+        label: Its label, where the source's own will not do; None for none.
+        expected: Verdict and kind of each finding about the file; none where the item is sound after all.
+    """
+
+    name: str
+    file: str
+    make: Make | None
+    label: str | bytes | None
+    expected: str
+
+    @property
+    def findings(self) -> list[tuple[str, ...]]:
+        """Verdict and kind of each finding, sorted."""
+        return pairs(self.expected)
+
+
+def pairs(expected: str) -> list[tuple[str, ...]]:
+    """Read `verdict kind, verdict kind`."""
+    return sorted(tuple(pair.split()) for pair in expected.split(", ") if pair)
+
+
+def encoded(path: Path) -> bytes:
+    """Return the picture that belongs to a path, as a file of its suffix."""
+    data = picture(path).read_bytes()
+    path.unlink()
+    return data
+
+
+def noise(mode: str = "RGB", *, size: tuple[int, int] = SIZE, seed: int = 0) -> Image.Image:
+    """Return an image of noise in one of Pillow's modes."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def saved(mode: str = "RGB", form: str | None = None, **options: Any) -> Make:
+    """Save noise in a mode, in the format of the suffix."""
+    return lambda path: noise(mode, seed=len(path.name)).save(path, form, **options)
+
+
+def frames(**options: Any) -> Make:
+    """Save three pictures as frames or pages of one file."""
+    return lambda path: noise(seed=1).save(
+        path, save_all=True, append_images=[noise(seed=2), noise(seed=3)], **options
+    )
+
+
+def bytes_of(change: Callable[[bytes], bytes]) -> Make:
+    """Write a sound picture, its bytes changed."""
+    return lambda path: path.write_bytes(change(encoded(path)))
+
+
+def deep(dtype: type, *, channels: int = 1) -> Make:
+    """Write noise of 16 bits or more per value."""
+
+    def make(path: Path) -> None:
+        shape = (SIZE[1], SIZE[0], channels)
+        values = np.random.default_rng(0).integers(0, 65535, shape).astype(dtype)
+        path.write_bytes(cv2.imencode(path.suffix, values)[1].tobytes())
+
+    return make
+
+
+def bomb(path: Path) -> None:
+    """Write a PNG of some bytes that would decode to 7.5 GB."""
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
+    packed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
+def sparse(path: Path) -> None:
+    """Write a file of 2 GiB that takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(1 << 31)
+
+
+def turned(path: Path) -> None:
+    """Save a photograph that EXIF turns by a quarter."""
+    exif = Image.Exif()
+    exif[274] = 6
+    noise().save(path, exif=exif)
+
+
+def transparent(path: Path) -> None:
+    image = noise("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(SIZE))
+    image.save(path)
+
+
+def link_out(path: Path) -> None:
+    outside = path.parents[2] / "elsewhere"
+    path.symlink_to(picture(outside / path.name))
+
+
+def lines(text: str) -> str:
+    return text + BOX
+
+
+IMAGES = (
+    Case("no byte", "empty.jpg", lambda path: path.write_bytes(b""), BOX, "quarantined empty-image"),
+    Case("text", "text.jpg", lambda path: path.write_text("no"), BOX, "quarantined unreadable-image"),
+    Case(
+        "SVG",
+        "vector.png",
+        lambda path: path.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        BOX,
+        "quarantined unreadable-image",
+    ),
+    Case(
+        "PostScript, which Pillow would have run",
+        "script.png",
+        lambda path: path.write_bytes(POSTSCRIPT),
+        BOX,
+        "quarantined unreadable-image",
+    ),
+    Case(
+        "HEIC",
+        "phone.heic",
+        lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 90),
+        BOX,
+        "quarantined unsupported-format",
+    ),
+    Case(
+        "a JPEG cut short",
+        "cut.jpg",
+        bytes_of(lambda data: data[: len(data) // 2]),
+        BOX,
+        "quarantined truncated-image",
+    ),
+    Case(
+        "a JPEG without its last byte",
+        "cut_by_one.jpg",
+        bytes_of(lambda data: data[:-1]),
+        BOX,
+        "quarantined truncated-image",
+    ),
+    Case(
+        "a PNG cut short",
+        "cut.png",
+        bytes_of(lambda data: data[: len(data) // 2]),
+        BOX,
+        "quarantined truncated-image",
+    ),
+    Case(
+        "a PNG with bytes changed",
+        "flipped.png",
+        bytes_of(lambda data: data[:200] + b"\0" * 50 + data[250:]),
+        BOX,
+        "quarantined damaged-image",
+    ),
+    Case(
+        "a header alone", "header.png", bytes_of(lambda data: data[:33]), BOX, "quarantined unreadable-image"
+    ),
+    Case(
+        "bytes after a JPEG's end",
+        "trailer.jpg",
+        bytes_of(lambda data: data + b"trailer"),
+        BOX,
+        "fixed trailing-bytes",
+    ),
+    Case(
+        "a PNG called .jpg",
+        "mislabelled.jpg",
+        lambda path: path.write_bytes(encoded(path.with_suffix(".png"))),
+        BOX,
+        "fixed wrong-suffix",
+    ),
+    Case("EXIF rotation", "turned.jpg", turned, BOX, "noted turned"),
+    Case("16 bits of grey", "deep.png", deep(np.uint16), BOX, "fixed sixteen-bit"),
+    Case(
+        "16 bits of red, green, blue",
+        "deep_colour.png",
+        deep(np.uint16, channels=3),
+        BOX,
+        "fixed sixteen-bit",
+    ),
+    Case("16 bits, TIFF", "deep.tif", deep(np.uint16, channels=3), BOX, "fixed sixteen-bit"),
+    Case("floating point", "float.tif", deep(np.float32), BOX, "quarantined unsupported-format"),
+    Case("colours as L*a*b*", "lab.tif", saved("LAB"), BOX, "quarantined unsupported-format"),
+    Case("one bit", "one_bit.png", saved("1"), BOX, "fixed one-bit"),
+    Case("a palette", "palette.png", saved("P"), BOX, "fixed palette"),
+    Case("CMYK", "cmyk.jpg", saved("CMYK"), BOX, "fixed cmyk"),
+    Case("grey, which training reads", "grey.jpg", saved("L"), BOX, ""),
+    Case("transparent pixels", "transparent.png", transparent, BOX, "fixed alpha"),
+    Case("an alpha channel that hides nothing", "opaque.png", saved("RGBA"), BOX, ""),
+    Case("an animated GIF", "moving.gif", frames(), BOX, "fixed animated, fixed unsupported-format"),
+    Case("an animated PNG", "moving.png", frames(), BOX, "fixed animated"),
+    Case("an animated WebP", "moving.webp", frames(), BOX, "fixed animated"),
+    Case("a TIFF of three pages", "pages.tif", frames(), BOX, "fixed animated"),
+    Case("JPEG 2000", "wavelets.jp2", saved(), BOX, "fixed unsupported-format"),
+    Case("a decompression bomb", "bomb.png", bomb, BOX, "quarantined giant-image"),
+    Case("2 GiB", "giant.png", sparse, BOX, "quarantined giant-image"),
+    Case(
+        "nine pixels high", "low.png", lambda path: picture(path, size=(40, 9)), BOX, "quarantined tiny-image"
+    ),
+    Case(
+        "a hair's breadth",
+        "hair.png",
+        lambda path: picture(path, size=(1600, 15)),
+        BOX,
+        "quarantined oblong-image",
+    ),
+    Case("a pipe", "pipe.jpg", os.mkfifo, BOX, "quarantined special-file"),
+    Case(
+        "a link to nowhere",
+        "dangling.jpg",
+        lambda path: path.symlink_to("nowhere"),
+        BOX,
+        "quarantined missing-image",
+    ),
+    Case("a link that leads out", "linked.jpg", link_out, BOX, "noted linked-file"),
+    Case("a name that differs in case", "twin.jpg", None, BOX, "fixed same-name"),
+    Case("the other one", "TWIN.jpg", None, BOX, "fixed same-name"),
+    Case("a name that is no UTF-8", os.fsdecode(b"caf\xe9.jpg"), None, BOX, "fixed awkward-name"),
+    Case("a name in Chinese", "图片.jpg", None, BOX, ""),
+    Case("a name with spaces and signs", "a b & [c] #1.jpg", None, BOX, ""),
+    Case("a very long name", "n" * 240 + ".jpg", None, BOX, "fixed awkward-name"),
+    Case("a very long path", "/".join(["d" * 100] * 9) + "/deep.jpg", None, BOX, ""),
+    Case("damaged EXIF", "exif.jpg", saved(exif=b"Exif\0\0II*\0\xff\xff\xff\xff"), BOX, ""),
+)
+
+LABELS = (
+    Case("no label", "unlabelled.jpg", None, None, "fixed missing-label"),
+    Case("an empty label", "background.jpg", None, "", ""),
+    Case(
+        "a label alone",
+        "labels/orphan.txt",
+        lambda path: path.write_text(BOX),
+        None,
+        "quarantined orphan-label",
+    ),
+    Case("bytes for a label", "binary.jpg", None, b"\xff\xfe\0\x81", "quarantined unreadable-label"),
+    Case(
+        "a label file of 2 GiB",
+        "giant_label.jpg",
+        lambda path: sparse(picture(path).parents[1] / "labels/giant_label.txt"),
+        None,
+        "quarantined unreadable-label",
+    ),
+    Case("a label in UTF-16", "utf16.jpg", None, BOX.encode("utf-16"), "quarantined unreadable-label"),
+    Case(
+        "a byte order mark and Windows line ends",
+        "windows.jpg",
+        None,
+        b"\xef\xbb\xbf" + BOX.encode()[:-1] + b"\r\n",
+        "",
+    ),
+    Case("a line cut short", "line_cut.jpg", None, lines("0 0.5 0.5 0.2\n"), "dropped-object malformed"),
+    Case("a class by name", "worded.jpg", None, lines("dog 0.5 0.5 0.2 0.4\n"), "dropped-object malformed"),
+    Case(
+        "a class of one and a half",
+        "half.jpg",
+        None,
+        lines("1.5 0.5 0.5 0.2 0.4\n"),
+        "dropped-object malformed",
+    ),
+    Case("NaN", "nan.jpg", None, lines("0 nan 0.5 0.2 0.4\n"), "dropped-object no-number"),
+    Case("infinity", "infinite.jpg", None, lines("0 0.5 inf 0.2 0.4\n"), "dropped-object no-number"),
+    Case(
+        "a class out of range",
+        "unknown.jpg",
+        None,
+        lines("9 0.5 0.5 0.2 0.4\n"),
+        "dropped-object class-out-of-range",
+    ),
+    Case(
+        "a negative class",
+        "negative.jpg",
+        None,
+        lines("-1 0.5 0.5 0.2 0.4\n"),
+        "dropped-object class-out-of-range",
+    ),
+    Case("a box outside", "outside.jpg", None, lines("0 1.5 0.5 0.2 0.4\n"), "dropped-object outside"),
+    Case("a box in pixels", "pixels.jpg", None, lines("0 48 40 20 30\n"), "dropped-object outside"),
+    Case("a box partly outside", "partly.jpg", None, lines("0 0.95 0.5 0.2 0.4\n"), "fixed clipped"),
+    Case("an inverted box", "inverted.jpg", None, lines("0 0.3 0.3 -0.2 0.2\n"), "fixed inverted"),
+    Case("a box without area", "flat.jpg", None, lines("0 0.5 0.5 0 0.4\n"), "dropped-object no-area"),
+    Case("a box over everything", "everything.jpg", None, "0 0.5 0.5 1 1\n", "noted covers-everything"),
+    Case("a box given twice", "twice.jpg", None, lines(BOX), "dropped-object duplicate"),
+    Case("nothing that can be used", "nothing.jpg", None, "9 0.5 0.5 0.2 0.4\n", "quarantined nothing-left"),
+)
+
+POLYGONS = (
+    Case("two points", "two.jpg", None, OUTLINE + "0 0.2 0.2 0.6 0.6\n", "dropped-object no-outline"),
+    Case(
+        "three times one point",
+        "still.jpg",
+        None,
+        OUTLINE + "0 0.2 0.2 0.2 0.2 0.2 0.2\n",
+        "dropped-object few-points",
+    ),
+    Case("a bow tie", "bow.jpg", None, "0 0.2 0.2 0.6 0.6 0.6 0.2 0.2 0.6\n", "fixed self-crossing"),
+    Case("partly outside", "partly.jpg", None, "0 0.5 0.2 1.4 0.2 1.4 0.6 0.5 0.6\n", "fixed clipped"),
+    Case("outside", "outside.jpg", None, OUTLINE + "0 1.5 0.2 1.9 0.2 1.9 0.6\n", "dropped-object outside"),
+    Case("NaN", "nan.jpg", None, OUTLINE + "0 nan 0.2 0.6 0.2 0.6 0.6\n", "dropped-object no-number"),
+    Case(
+        "points in a line",
+        "line.jpg",
+        None,
+        OUTLINE + "0 0.2 0.2 0.4 0.4 0.6 0.6\n",
+        "dropped-object no-area",
+    ),
+    Case("all of the image", "all.jpg", None, "0 0 0 1 0 1 1 0 1\n", "noted covers-everything"),
+    Case("given twice", "twice.jpg", None, OUTLINE * 2, "dropped-object duplicate"),
+    Case("boxes among polygons", "mixed.jpg", None, OUTLINE + BOX, "dropped-object no-outline"),
+    Case("beyond any image", "far.jpg", None, OUTLINE + "0 1e300 0 1e300 1 0 1\n", "dropped-object outside"),
+)
+
+ROTATED = (
+    Case("no rectangle", "kite.jpg", None, "0 0.5 0.1 0.6 0.5 0.5 0.6 0.1 0.5\n", "fixed no-rectangle"),
+    Case("cut by the border", "cut.jpg", None, "0 0.8 0.2 1.2 0.2 1.2 0.6 0.8 0.6\n", "fixed clipped"),
+    Case(
+        "outside",
+        "outside.jpg",
+        None,
+        OUTLINE + "0 1.2 0.2 1.4 0.2 1.4 0.6 1.2 0.6\n",
+        "dropped-object outside",
+    ),
+    Case(
+        "without area",
+        "flat.jpg",
+        None,
+        OUTLINE + "0 0.2 0.2 0.6 0.2 0.6 0.2 0.2 0.2\n",
+        "dropped-object no-area",
+    ),
+    Case("NaN", "nan.jpg", None, OUTLINE + "0 nan 0.2 0.6 0.2 0.6 0.6 0.2 0.6\n", "dropped-object no-number"),
+)
+
+POSES = (
+    Case(
+        "a point outside", "outside.jpg", None, POINTS.replace("0.5 0.6 1", "1.5 0.6 1"), "fixed hidden-point"
+    ),
+    Case(
+        "a point that is no number",
+        "nan.jpg",
+        None,
+        POINTS.replace("0.5 0.6 1", "nan 0.6 1"),
+        "fixed hidden-point",
+    ),
+    Case(
+        "no point labelled", "none.jpg", None, "0 0.5 0.5 0.4 0.4" + " 0 0 0" * 3 + "\n", "noted no-keypoints"
+    ),
+    Case("two points of three", "two.jpg", None, POINTS + POINTS[:-9] + "\n", "dropped-object malformed"),
+)
+
+
+def source(folder: Path, cases: tuple[Case, ...], *, label: str = BOX, sound: int = 6, **data: Any) -> Path:
+    """Write a YOLO source of some sound images, and the cases."""
+    sources.yolo(folder, {f"sound_{number}": label for number in range(sound)}, **data)
+    for case in cases:
+        if "/" in case.file and case.file.startswith("labels/"):
+            case.make(folder / case.file)
+            continue
+        image = folder / "images" / case.file
+        text = (folder / "labels" / case.file).with_suffix(".txt")
+        for path in (image, text):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        (case.make or picture)(image)
+        if case.label is not None:
+            text.write_bytes(case.label if isinstance(case.label, bytes) else case.label.encode())
+    return folder
+
+
+ROWS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
+    "missing.jpg": ([{}], {}, "quarantined missing-image"),
+    "mismatch.jpg": ([{}], {"width": 48, "height": 40}, "quarantined size-mismatch"),
+    "swapped.jpg": ([{}], {"width": SIZE[1], "height": SIZE[0]}, "quarantined size-mismatch"),
+    "backwards.jpg": ([{"bbox": [50, 60, -40, -40]}], {}, "fixed inverted"),
+    "words.jpg": ([{"bbox": ["a", 2, 3, 4]}, {}], {}, "dropped-object malformed"),
+    "short.jpg": ([{"bbox": [1, 2, 3]}, {}], {}, "dropped-object malformed"),
+    "nan.jpg": ([{"bbox": [float("nan"), 2, 30, 40]}, {}], {}, "dropped-object malformed"),
+    "huge.jpg": ([{"bbox": [10**400, 2, 30, 40]}, {}], {}, "dropped-object malformed"),
+    "category.jpg": ([{"category_id": 77}, {}], {}, "dropped-object class-out-of-range"),
+    "../outside.jpg": ([{}], {}, "quarantined missing-image"),
+}
+"""A COCO file's entries: what is listed of the image, what it is changed to, and what must become of it."""
+
+
+def coco(folder: Path) -> Path:
+    """Write a COCO source: six sound images, the rows above, an image not listed, and a stray row."""
+    listed = {f"sound_{number}.jpg": [{}] for number in range(6)}
+    listed |= {name: rows for name, (rows, _, _) in ROWS.items()}
+    file = folder / "annotations/instances.json"
+    sources.coco(file, listed, categories={1: "cat"})
+    for name in (*listed, "unlisted.jpg"):
+        if name not in {"missing.jpg", "../outside.jpg"}:
+            picture(folder / "images" / name)
+    picture(folder.parent / "outside.jpg")
+    data = json.loads(file.read_text())
+    for image in data["images"]:
+        image |= ROWS.get(image["file_name"], ([], {}, ""))[1]
+    stray = {"id": 999, "image_id": 4711, "category_id": 1, "bbox": [1, 2, 30, 40]}
+    data["annotations"].append(stray)
+    file.write_text(json.dumps(data))
+    return folder
+
+
+# ---- sources that stop the stage
+
+
+def yaml_of(text: str) -> Make:
+    """Write a YOLO source with this data.yaml."""
+
+    def make(folder: Path) -> Path:
+        sources.yolo(folder, {"one": BOX}, names=None)
+        (folder / "data.yaml").write_text(text)
+        return folder
+
+    return make
+
+
+def laughs(key: str) -> str:
+    """Return a YAML that would be gigabytes if its references were spelled out, under `key`."""
+    grown = "".join(f"k{level}: &k{level} [{', '.join([f'*k{level - 1}'] * 9)}]\n" for level in range(1, 10))
+    return f"train: images\nnames: [a]\nk0: &k0 [lol, lol]\n{grown}{key}: *k9\n"
+
+
+def zipped(*members: tuple[str | zipfile.ZipInfo, bytes]) -> Make:
+    def make(folder: Path) -> Path:
+        with zipfile.ZipFile(folder.with_suffix(".zip"), "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in members:
+                archive.writestr(name, data)
+        return folder.with_suffix(".zip")
+
+    return make
+
+
+def taped(*members: tuple[str, bytes | dict[str, Any]], suffix: str = ".tar") -> Make:
+    """Write a tar; a member is contents, or what its header says instead."""
+
+    def make(folder: Path) -> Path:
+        path = folder.with_suffix(suffix)
+        with tarfile.open(path, "w:gz" if suffix.endswith("gz") else "w") as archive:
+            for name, what in members:
+                info = tarfile.TarInfo(name)
+                for key, value in what.items() if isinstance(what, dict) else ():
+                    setattr(info, key, value)
+                data = what if isinstance(what, bytes) else b""
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        return path
+
+    return make
+
+
+def cut(make: Make, length: Callable[[int], int]) -> Make:
+    def cutting(folder: Path) -> Path:
+        path = make(folder)
+        data = path.read_bytes()
+        path.write_bytes(data[: length(len(data))])
+        return path
+
+    return cutting
+
+
+def linked(name: str) -> zipfile.ZipInfo:
+    """Return the header of a symbolic link in a zip."""
+    info = zipfile.ZipInfo(name)
+    info.external_attr = 0o120777 << 16
+    return info
+
+
+def encrypted(folder: Path) -> Path:
+    path = zipped(("a.jpg", b"x"))(folder)
+    data = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + offset] |= 1
+    path.write_bytes(data)
+    return path
+
+
+def taped_bomb(folder: Path) -> Path:
+    """Write a tar.gz whose header promises a terabyte."""
+    info = tarfile.TarInfo("a.jpg")
+    info.size = 1 << 40
+    path = folder.with_suffix(".tar.gz")
+    path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)))
+    return path
+
+
+def greedy_header(folder: Path) -> Path:
+    """Write a tar.gz with an extended header of 100 MB, which tarfile would read into memory."""
+    info = tarfile.TarInfo("././@PaxHeader")
+    info.type, info.size = tarfile.XHDTYPE, 100_000_000
+    path = folder.with_suffix(".tar.gz")
+    path.write_bytes(gzip.compress(info.tobuf(tarfile.USTAR_FORMAT) + b"\0" * 1024))
+    return path
+
+
+def file_of(data: bytes, suffix: str) -> Make:
+    def make(folder: Path) -> Path:
+        path = folder.with_suffix(suffix)
+        path.write_bytes(data)
+        return path
+
+    return make
+
+
+LEADS_OUT, LINKS = "holds a name that leads out of it", "holds a link or a device"
+DAMAGED, BOMB = "cannot be unpacked, it may be damaged or cut short", "as a decompression bomb does"
+WHOLE = taped(("a.txt", b"x" * 700), ("b.txt", b"y" * 700))
+
+REFUSED: dict[str, tuple[Make, str]] = {
+    "data.yaml that would run code": (
+        yaml_of("train: images\nnames: !!python/object/apply:os.system ['touch ran']\n"),
+        "plain YAML",
+    ),
+    "data.yaml with a download that is a script": (
+        yaml_of("train: images\nnames: [a]\ndownload: |\n  import os\n  os.system('touch ran')\n"),
+        "`download:`",
+    ),
+    "data.yaml that names folders that are not there": (
+        yaml_of("path: gone\ntrain: nowhere\nval: nowhere\nnames: [a]\n"),
+        "no images",
+    ),
+    "data.yaml that is no YAML": (yaml_of("train: [images\nnames: {a"), "plain YAML"),
+    "data.yaml: a billion laughs for a split": (yaml_of(laughs("val")), "neither a folder"),
+    "data.yaml: a billion laughs for names": (
+        yaml_of(laughs("x").replace("names: [a]", "").replace("x:", "names:")),
+        "neither a list nor a mapping",
+    ),
+    "data.yaml: a billion laughs for the path": (yaml_of(laughs("path")), "neither a word nor a number"),
+    "data.yaml: a billion laughs for the number of classes": (
+        yaml_of(laughs("nc")),
+        "neither a word nor a number",
+    ),
+    "data.yaml that contains itself": (yaml_of("train: &x [images, *x]\nnames: [a]\n"), "neither a folder"),
+    "a source that is not there": (lambda folder: folder / "nowhere", "does not exist"),
+    "an empty folder": (lambda folder: folder.mkdir() or folder, "no annotations recognised"),
+    "zip: ..": (zipped(("../a.jpg", b"x")), LEADS_OUT),
+    "zip: .. after a folder": (zipped(("a/../../b.jpg", b"x")), LEADS_OUT),
+    "zip: .. as Windows writes it": (zipped(("..\\a.jpg", b"x")), LEADS_OUT),
+    "zip: an absolute name": (zipped(("/etc/x", b"x")), LEADS_OUT),
+    "zip: a drive": (zipped(("C:\\x", b"x")), LEADS_OUT),
+    "zip: a link": (zipped((linked("a.jpg"), b"/etc/hostname")), LINKS),
+    "zip: a bomb": (zipped(("a.png", b"\0" * 210_000_000)), BOMB),
+    "zip: cut short": (
+        cut(zipped(("a.jpg", os.urandom(2000))), lambda length: length // 2),
+        "neither a folder nor",
+    ),
+    "zip: encrypted": (encrypted, "is encrypted"),
+    "tar: one name twice": (taped(("a.jpg", b"x"), ("./a.jpg", b"y")), DAMAGED),
+    "tar: ..": (taped(("../a.jpg", b"x")), LEADS_OUT),
+    "tar: an absolute name": (taped(("/tmp/a.jpg", b"x")), LEADS_OUT),
+    "tar: a symbolic link": (taped(("a.jpg", {"type": tarfile.SYMTYPE, "linkname": "/etc/hostname"})), LINKS),
+    "tar: a hard link": (taped(("a.jpg", {"type": tarfile.LNKTYPE, "linkname": "../b.jpg"})), LINKS),
+    "tar: a device": (taped(("a.jpg", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 5})), LINKS),
+    "tar: a pipe": (taped(("a.jpg", {"type": tarfile.FIFOTYPE})), LINKS),
+    "tar: a file that is a folder too": (taped(("a", b"x"), ("a/b.jpg", b"y")), DAMAGED),
+    "tar: a name too long for the disk": (taped(("a" * 300 + ".jpg", b"x")), DAMAGED),
+    "tar: cut in a file": (cut(WHOLE, lambda _: 1536 + 600), DAMAGED),
+    "tar: cut between files": (cut(WHOLE, lambda _: 1536), DAMAGED),
+    "tar.gz: cut": (
+        cut(taped(("a.txt", os.urandom(9000)), suffix=".tar.gz"), lambda length: length // 2),
+        DAMAGED,
+    ),
+    "tar.gz: a bomb": (taped_bomb, BOMB),
+    "tar.gz: a header that fills the memory": (greedy_header, "neither a folder nor"),
+    "no archive": (file_of(b"no archive at all", ".zip"), "neither a folder nor"),
+    "an archive of no byte": (file_of(b"", ".tar"), "neither a folder nor"),
+}

@@ -1,0 +1,112 @@
+"""Archives as sources: unpacked once, by contents; the rest of what can be in them is in the corpus."""
+
+import contextlib
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.refusal import Refused
+from pipeline.edges import archives, dataset, files
+from pipeline.stages import prepare
+from tests import corpus, sources
+from tests.sources import config
+
+FORMS = {"zip": "zip", "tar": "tar", "gztar": "tar.gz", "bztar": "tar.bz2", "xztar": "tar.xz"}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return sources.yolo(tmp_path / "images", {f"{number}": corpus.BOX for number in range(6)})
+
+
+def contents(place):
+    return {path.relative_to(place): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_archive_gives_the_files_that_were_put_in(project, folder, form):
+    archive = shutil.make_archive(str(project / "packed"), form, folder)
+    assert archive.endswith(FORMS[form])
+    assert contents(archives.opened(project / archive)) == contents(folder)
+
+
+def test_it_is_prepared_like_its_folder(project, folder):
+    archive = shutil.make_archive(str(project / "packed"), "zip", project, "images")
+    made = []
+    for source in (folder, archive):
+        prepare.run(config("auto", source, samples=0))
+        made.append(dataset.read_manifest(prepare.layout.PREPARED))
+    assert [item.sha256 for item in made[0].items] == [item.sha256 for item in made[1].items]
+
+
+def test_it_is_unpacked_once_and_anew_when_it_changes(project, folder):
+    packed = project / shutil.make_archive(str(project / "packed"), "tar", folder)
+    first = archives.opened(packed)
+    stamp = first.stat().st_mtime_ns
+    assert archives.opened(shutil.copy(packed, project / "copy.zip")) == first  # the suffix does not count
+    assert first.stat().st_mtime_ns == stamp
+    (folder / "images/0.jpg").unlink()
+    changed = archives.opened(project / shutil.make_archive(str(project / "packed"), "tar", folder))
+    assert changed != first
+    assert contents(changed) == contents(folder)
+
+
+def test_what_a_killed_process_began_is_cleared_away(project, folder):
+    packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
+    begun = files.scratch("sources") / f".{files.sha256(packed)[:32]}.x1y2"
+    (begun / "images").mkdir(parents=True)
+    assert contents(archives.opened(packed)) == contents(folder)
+    assert not begun.exists()
+
+
+def test_two_at_once_unpack_it_once(project, folder):
+    packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
+    with ThreadPoolExecutor(4) as pool:
+        places = set(pool.map(archives.opened, [packed] * 4))
+    assert [contents(place) for place in places] == [contents(folder)]
+
+
+def test_a_folder_stays_where_it_is(folder):
+    assert archives.opened(folder) == folder
+
+
+@pytest.mark.parametrize(
+    ("most", "harmless", "sentence"),
+    [(12, 1 << 30, "more than 12 files"), (1000, 100, "decompression bomb")],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_is_too_much_leaves_nothing_behind(project, monkeypatch, most, harmless, sentence):
+    packed = project / shutil.make_archive(str(project / "packed"), "zip", project / "images")
+    for limit, value in (("MOST", most), ("HARMLESS", harmless), ("RATIO", 0.1)):
+        monkeypatch.setattr(archives, limit, value)
+    with pytest.raises(Refused, match=sentence):
+        archives.opened(packed)
+    assert [path.suffix for path in files.scratch("sources").iterdir()] == [".lock"]
+
+
+changes = st.lists(st.tuples(st.integers(0, 3000), st.binary(max_size=5)), min_size=1, max_size=4)
+MEMBERS = ("a/x.jpg", b"x" * 600), ("a/x.txt", b"0 0.5 0.5 0.1 0.1\n"), ("b.txt", b"z" * 700)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from([".zip", ".tar", ".tar.gz"]), changes)
+def test_whatever_the_bytes_it_is_unpacked_or_refused(project, suffix, changes):
+    make = corpus.zipped(*MEMBERS) if suffix == ".zip" else corpus.taped(*MEMBERS, suffix=suffix)
+    path = make(project / "source")
+    data = bytearray(path.read_bytes())
+    for place, new in changes:
+        data[place : place + len(new) or None] = new
+    path.write_bytes(data)
+    with contextlib.suppress(Refused):
+        assert archives.opened(path).is_relative_to(project / ".finetrack/sources")
+    path.unlink()
+    assert [file.name for file in project.iterdir()] == [".finetrack"]
