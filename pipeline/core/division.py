@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipeline.core import splits
+from pipeline.core.layout import SPLITS
 from pipeline.core.refusal import Refused
 from pipeline.core.splits import Sample
 
@@ -13,21 +14,44 @@ Weights = Mapping[str, float]
 Splits = dict[str, str]
 
 
-def divide(samples: Sequence[Sample], weights: Weights, *, seed: int) -> Splits:
-    """Make a split: seeded, stratified by class, equal images on one side.
+def divide(
+    samples: Sequence[Sample], weights: Weights, *, seed: int, known: Mapping[str, str] | None = None
+) -> Splits:
+    """Make a split: seeded, stratified by class, groups on one side, known images where they were.
+
+    Args:
+        samples: The images.
+        weights: Relative weight of each split.
+        seed: Of the order among equals.
+        known: The side of some images from earlier: a split, or a fold, which is anything but test.
 
     Raises:
-        Refused: There are fewer images than splits.
+        Refused: There are fewer images, or groups of them, than splits.
     """
     if len(samples) < len(weights):
         raise Refused(
             f"{len(samples)} usable images are too few: {', '.join(weights)} need one each; "
             "data/prepared was left as it is, so look for what is wrong in data.source"
         )
-    return splits.divide(samples, splits.sizes(len(samples), weights), seed=seed)
+    wanted = splits.sizes(len(samples), weights)
+    divided = splits.divide(samples, wanted, seed=seed, allowed=_allowed(known))
+    if empty := missing(divided, weights):
+        groups = len({sample.group for sample in samples})
+        raise Refused(
+            f"nothing is left for {' and '.join(empty)}: {len(samples)} images are {groups} groups that must "
+            "not be torn apart; set data.group_by or data.near_duplicates otherwise, or add images"
+        )
+    return divided
 
 
-def keep(given: Splits, samples: Sequence[Sample], weights: Weights, *, seed: int) -> Splits:
+def keep(
+    given: Splits,
+    samples: Sequence[Sample],
+    weights: Weights,
+    *,
+    seed: int,
+    known: Mapping[str, str] | None = None,
+) -> Splits:
     """Keep the split that came with the data; a missing val or test is carved out of train.
 
     Args:
@@ -35,6 +59,7 @@ def keep(given: Splits, samples: Sequence[Sample], weights: Weights, *, seed: in
         samples: The images.
         weights: Relative weight of each split.
         seed: Of the order among equals.
+        known: Where images of train went earlier.
 
     Raises:
         Refused: There is no train split, or it is too small to carve from.
@@ -46,12 +71,47 @@ def keep(given: Splits, samples: Sequence[Sample], weights: Weights, *, seed: in
         raise Refused(
             f"the source has only {only} images, no train: set data.keep_split=false to divide it anew"
         )
-    if have["train"] <= len(short):
+    groups = len({sample.group for sample in samples if given[sample.key] == "train"})
+    if groups <= len(short):
+        unit = "train images" if groups == have["train"] else "groups of train images"
         raise Refused(
-            f"{have['train']} train images are too few to carve {' and '.join(short)} out of them: "
+            f"{groups} {unit} are too few to carve {' and '.join(short)} out of them: "
             "set data.keep_split=false to divide all images anew"
         )
-    return splits.complete(given, samples, weights, seed=seed)
+    return splits.complete(given, samples, weights, seed=seed, allowed=_allowed(known))
+
+
+def fold(
+    divided: Splits,
+    samples: Sequence[Sample],
+    *,
+    folds: int,
+    seed: int,
+    known: Mapping[str, str] | None = None,
+) -> Splits:
+    """Deal the images of train and val out to folds; test stays as it is.
+
+    Args:
+        divided: The split of each sample's key.
+        samples: The images.
+        folds: How many.
+        seed: Of the order among equals.
+        known: The fold of some images from earlier.
+
+    Returns:
+        `test`, or the number of the fold, of each key.
+
+    Raises:
+        Refused: There are fewer groups of images than folds.
+    """
+    pool = [sample for sample in samples if divided[sample.key] != "test"]
+    groups = len({sample.group for sample in pool})
+    if groups < folds:
+        raise Refused(f"data.folds={folds} is too many for {groups} groups of images outside of test")
+    names = {str(number): 1.0 for number in range(folds)}
+    earlier = {key: {side} for key, side in (known or {}).items() if side in names}
+    dealt = splits.divide(pool, splits.sizes(len(pool), names), seed=seed, allowed=earlier)
+    return {key: dealt.get(key, "test") for key in divided}
 
 
 def missing(given: Splits, weights: Weights) -> list[str]:
@@ -60,9 +120,6 @@ def missing(given: Splits, weights: Weights) -> list[str]:
     return [split for split in weights if split not in have]
 
 
-def straddling(samples: Sequence[Sample], divided: Splits) -> int:
-    """Count the groups of equal images that lie on more than one side."""
-    sides: dict[str, set[str]] = defaultdict(set)
-    for sample in samples:
-        sides[sample.group].add(divided[sample.key])
-    return sum(len(found) > 1 for found in sides.values())
+def _allowed(known: Mapping[str, str] | None) -> dict[str, set[str]]:
+    """Return the splits open to known images: their own; to one of a fold, all but test."""
+    return {key: {side} if side in SPLITS else {"train", "val"} for key, side in (known or {}).items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 Sizes = dict[str, int]
@@ -43,7 +44,13 @@ def sizes(total: int, weights: Mapping[str, float]) -> Sizes:
     return shared
 
 
-def divide(samples: Iterable[Sample], wanted: Mapping[str, int], *, seed: int) -> dict[str, str]:
+def divide(
+    samples: Iterable[Sample],
+    wanted: Mapping[str, int],
+    *,
+    seed: int,
+    allowed: Mapping[str, Collection[str]] | None = None,
+) -> dict[str, str]:
     """Give each image a split, such that each class is spread over the splits in proportion to their sizes.
 
     Iterative stratification for several labels per image (Sechidis, Tsoumakas, Vlahavas, ECML PKDD 2011): the
@@ -52,29 +59,34 @@ def divide(samples: Iterable[Sample], wanted: Mapping[str, int], *, seed: int) -
 
     Args:
         samples: The images.
-        wanted: Number of images in each split; they add up to the number of samples.
+        wanted: Number of images in each split, the one most held out last; they add up to the number of
+            samples.
         seed: Of the order among equals.
+        allowed: The splits open to some images, as known from earlier. Where images of one group have none
+            in common, the whole group goes to the one most held out, so that nothing leaks.
 
     Returns:
         The split of each key.
     """
     groups = _groups(samples, seed)
-    room = dict(wanted)
-    lacking = _lacking(groups, wanted)
-    splits: dict[str, str] = {}
-    for label, members in _rarest_first(groups):
-        for group in members:
-            split = _choose(group, label, room=room, lacking=lacking)
-            room[split] -= len(group)
-            for sample in group:
-                splits[sample.key] = split
-                for cls in _labels(sample):
-                    lacking[split][cls] -= 1
-    return splits
+    sides = {group: _sides(group, list(wanted), allowed or {}) for group in groups}
+    dealing = _Dealing(dict(wanted), _lacking(groups, wanted), {}, set(wanted))
+    left = len(groups)
+    for choice in range(1, len(wanted) + 1):  # those that may go anywhere make up for those that may not
+        for labels, members in _rarest_first([group for group in groups if len(sides[group]) == choice]):
+            for group in members:
+                dealing.place(group, dealing.choose(group, labels, sides[group], left=left))
+                left -= 1
+    return dealing.splits
 
 
 def complete(
-    given: Mapping[str, str], samples: Sequence[Sample], weights: Mapping[str, float], *, seed: int
+    given: Mapping[str, str],
+    samples: Sequence[Sample],
+    weights: Mapping[str, float],
+    *,
+    seed: int,
+    allowed: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, str]:
     """Keep a split that came with the data, and carve a missing val or test out of train.
 
@@ -84,18 +96,24 @@ def complete(
     Args:
         given: The split of each key; train among them.
         samples: The images.
-        weights: Relative weight of each split.
+        weights: Relative weight of each split, the one most held out last.
         seed: Of the order among equals.
+        allowed: The splits open to some images of train, as known from earlier; what was carved out then
+            stays where it is, even if the data have such a split by now.
     """
     have = Counter(given.values())
     missing = [split for split in weights if not have[split]]
-    if not missing:
-        return dict(given)
-    shares = sizes(len(samples), weights)
-    wanted = {split: min(shares[split], max(1, (have["train"] - 1) // len(missing))) for split in missing}
-    wanted["train"] = have["train"] - sum(wanted.values())
     train = [sample for sample in samples if given[sample.key] == "train"]
-    return dict(given) | divide(train, wanted, seed=seed)
+    opened = {"train", *missing}
+    sides = {sample.key: set((allowed or {}).get(sample.key, opened)) for sample in train}
+    sides = {key: found if len(found) == 1 else found & opened for key, found in sides.items()}
+    shares, most = sizes(len(samples), weights), max(1, (len(train) - 1) // max(1, len(missing)))
+    carved = {split for found in sides.values() for split in found} | opened
+    wanted = {
+        split: min(shares[split], most) if split in missing else 0 for split in weights if split in carved
+    }
+    wanted["train"] = len(train) - sum(wanted.values())
+    return dict(given) | divide(train, wanted, seed=seed, allowed=sides)
 
 
 Group = tuple[Sample, ...]
@@ -127,11 +145,18 @@ def _lacking(groups: Iterable[Group], wanted: Mapping[str, int]) -> dict[str, di
     }
 
 
-def _rarest_first(groups: Sequence[Group]) -> Iterable[tuple[int, list[Group]]]:
-    """Yield a class and the groups to be dealt out for it: large groups first, then rare classes first."""
+def _sides(group: Group, splits: Sequence[str], allowed: Mapping[str, Collection[str]]) -> list[str]:
+    """List the splits that a group may go to."""
+    known = [set(allowed[sample.key]) for sample in group if sample.key in allowed]
+    common = [split for split in splits if all(split in each for each in known)]
+    return common or [split for split in splits if any(split in each for each in known)][-1:]
+
+
+def _rarest_first(groups: Sequence[Group]) -> Iterable[tuple[frozenset[int], list[Group]]]:
+    """Yield classes and the groups to be dealt out for them: large groups first, then rare classes first."""
     for group in groups:
         if len(group) > 1:
-            yield min(label for sample in group for label in _labels(sample)), [group]
+            yield frozenset(label for sample in group for label in _labels(sample)), [group]
     left: dict[str, Group] = {group[0].key: group for group in groups if len(group) == 1}
     while left:
         counts = Counter(label for group in left.values() for label in _labels(group[0]))
@@ -139,13 +164,46 @@ def _rarest_first(groups: Sequence[Group]) -> Iterable[tuple[int, list[Group]]]:
         members = [group for group in left.values() if rarest in _labels(group[0])]
         for group in members:
             del left[group[0].key]
-        yield rarest, members
+        yield frozenset({rarest}), members
 
 
-def _choose(
-    group: Group, label: int, *, room: Mapping[str, int], lacking: Mapping[str, Mapping[int, float]]
-) -> str:
-    fits = [split for split in room if room[split] >= len(group)] or [
-        max(room, key=lambda split: room[split])
-    ]
-    return max(fits, key=lambda split: (lacking[split][label], room[split]))
+@dataclass(frozen=True)
+class _Dealing:
+    """How far dealing out has come.
+
+    Args:
+        room: Images that each split still takes.
+        lacking: Images of each class that each split still lacks.
+        splits: The split of each key so far.
+        empty: The splits without an image so far.
+    """
+
+    room: dict[str, int]
+    lacking: dict[str, dict[int, float]]
+    splits: dict[str, str]
+    empty: set[str]
+
+    def choose(self, group: Group, labels: frozenset[int], sides: Sequence[str], *, left: int) -> str:
+        """Return the split that lacks most of what the group has, among those where it fits."""
+        empty = [split for split in sides if split in self.empty]
+        if left <= len(empty):  # as few groups are left as splits without any
+            sides = empty
+        fits = [split for split in sides if self.room[split] >= len(group)]
+        fits = fits or [max(sides, key=lambda split: self.room[split])]
+        return max(fits, key=lambda split: (self._need(group, labels, split), self.room[split]))
+
+    def place(self, group: Group, split: str) -> None:
+        """Put a group into a split."""
+        self.room[split] -= len(group)
+        self.empty.discard(split)
+        for sample in group:
+            self.splits[sample.key] = split
+            for label in _labels(sample):
+                self.lacking[split][label] -= 1
+
+    def _need(self, group: Group, labels: frozenset[int], split: str) -> float:
+        """Say how much a split lacks of some classes; rare classes count as much as common ones."""
+        if len(group) == 1:
+            return sum(self.lacking[split][label] for label in labels)
+        whole = {label: sum(abs(lacks[label]) for lacks in self.lacking.values()) for label in labels}
+        return sum(self.lacking[split][label] / max(whole[label], 1) for label in labels)

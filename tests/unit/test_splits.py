@@ -73,11 +73,18 @@ def test_another_seed_divides_otherwise():
 
 
 @given(st.lists(st.integers(0, 8), min_size=3, max_size=60), st.integers(0, 5))
-def test_equal_images_stay_on_one_side(hashes, seed):
+def test_groups_stay_on_one_side_and_no_split_is_empty(hashes, seed):
     samples = [Sample(str(number), f"hash {value}", frozenset({0})) for number, value in enumerate(hashes)]
+    if len(set(hashes)) < len(WEIGHTS):
+        with pytest.raises(Refused, match=f"{len(samples)} images are {len(set(hashes))} groups"):
+            division.divide(samples, WEIGHTS, seed=seed)
+        return
     divided = division.divide(samples, WEIGHTS, seed=seed)
     assert set(divided) == {sample.key for sample in samples}
-    assert division.straddling(samples, divided) == 0
+    assert set(divided.values()) == set(WEIGHTS)
+    assert all(
+        len({divided[s.key] for s in samples if s.group == f"hash {value}"}) == 1 for value in set(hashes)
+    )
 
 
 def test_a_complete_split_is_kept_as_it_came():
@@ -125,8 +132,3 @@ def test_a_split_that_cannot_be_completed_is_refused(came, sentence):
     given_ = {sample.key: side for sample, side in zip(samples, came, strict=True)}
     with pytest.raises(Refused, match=sentence):
         division.keep(given_, samples, WEIGHTS, seed=0)
-
-
-def test_equal_images_that_came_on_two_sides_are_counted():
-    samples = images({0}, {0}, {0}, group="same")
-    assert division.straddling(samples, {"000": "train", "001": "test", "002": "train"}) == 1

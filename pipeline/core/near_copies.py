@@ -1,0 +1,196 @@
+"""Which images show the same picture: resized, re-encoded, cropped a little, brightened, turned, mirrored.
+
+Each image goes in as a small gray thumbnail, and pairs pass three sieves, each slower and finer
+(docs/decisions/duplicates.md has the figures). First a perceptual hash of 64 bits, pHash's signs of low
+cosine frequencies (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010),
+compared in all eight turns. Then the same frequencies as numbers, of which a tenth passes. Last `alignment`,
+which lays one thumbnail over the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core import alignment
+
+SIDE: Final = 64
+"""Width and height of a thumbnail in pixels, whatever the image's own proportions."""
+
+BLANK: Final = 2.0
+"""Standard deviation of gray levels up to which a thumbnail shows nothing that could be recognised."""
+
+BITS_APART: Final = 16
+"""Of 64, at most: of 100 copies cropped by up to 5% on each side, 98 lie nearer."""
+
+ALIKE: Final = 0.78
+"""Cosine of the low frequencies, at least: 98 of 100 such copies reach it."""
+
+_FREQUENCIES: Final = 10
+"""Cosine frequencies per axis, from 0."""
+_ROWS, _COLUMNS = 64, 2048
+"""Hashes that are compared at a time, so few that they stay in the processor's cache."""
+_BLOCK: Final = 1024
+"""Thumbnails that are transformed at a time."""
+_PAIRS: Final = 512
+"""Pairs that are laid over one another at a time: bounds memory to about 100 MB."""
+
+Thumbnails = NDArray[np.uint8]
+Vectors = NDArray[np.float32]
+Codes = NDArray[np.uint64]
+Indices = NDArray[np.int64]
+
+
+class Turn(NamedTuple):
+    """One of the eight ways to turn or mirror a square: transposed first, then mirrored."""
+
+    transposed: bool
+    flipud: bool
+    fliplr: bool
+
+
+TURNS: Final = tuple(Turn(*each) for each in product((False, True), repeat=3))
+
+
+class Pairs(NamedTuple):
+    """Pairs of images.
+
+    Attributes:
+        first: (m,) index of one image.
+        second: (m,) index of the other, above `first`.
+        turn: (m,) index into TURNS: `first` so turned is likest to `second`.
+    """
+
+    first: Indices
+    second: Indices
+    turn: Indices
+
+    def where(self, kept: NDArray[np.bool_] | slice) -> Pairs:
+        """Return some of the pairs."""
+        return Pairs(*(column[kept] for column in self))
+
+
+def find(thumbnails: Thumbnails) -> Pairs:
+    """Find the pairs of images that are near copies of one another.
+
+    Args:
+        thumbnails: (n, SIDE, SIDE) gray levels.
+    """
+    vectors = [describe(thumbnails[start : start + _BLOCK]) for start in range(0, len(thumbnails), _BLOCK)]
+    judged = [
+        _judged(thumbnails, pairs) for pairs in _in_blocks(candidates(np.concatenate([_EMPTY, *vectors])))
+    ]
+    return Pairs(*(np.concatenate(column) for column in zip(_NONE, *judged, strict=True)))
+
+
+def turned(images: NDArray[np.float32], turn: Turn) -> NDArray[np.float32]:
+    """Turn square images (n, s, s)."""
+    found = images.swapaxes(1, 2) if turn.transposed else images
+    mirrored: NDArray[np.float32] = found[:, :: -1 if turn.flipud else 1, :: -1 if turn.fliplr else 1]
+    return mirrored
+
+
+def describe(thumbnails: Thumbnails) -> Vectors:
+    """Return the low frequencies of each thumbnail as a vector of length 1; of a blank one, no numbers.
+
+    Roots of coefficients are taken, so that the few large ones do not outweigh all others.
+    """
+    spectrum = _COSINES @ thumbnails.astype(np.float32) @ _COSINES.T
+    kept = spectrum[:, _ROW, _COLUMN] * np.sqrt(np.hypot(_ROW, _COLUMN)).astype(np.float32)
+    vectors = np.sign(kept) * np.sqrt(np.abs(kept))
+    shows = thumbnails.std(axis=(1, 2)) > BLANK
+    length = np.where(shows, np.linalg.norm(vectors, axis=1), np.nan)
+    found: Vectors = (vectors / length[:, None]).astype(np.float32)
+    return found
+
+
+def candidates(vectors: Vectors) -> Iterator[Pairs]:
+    """Find the pairs that pass the first two sieves, block by block.
+
+    Args:
+        vectors: (n, d) as `describe` gives them.
+    """
+    shown = np.flatnonzero(~np.isnan(vectors[:, 0]))
+    for pairs in _among(vectors[shown]):
+        yield Pairs(shown[pairs.first], shown[pairs.second], pairs.turn)
+
+
+def _among(vectors: Vectors) -> Iterator[Pairs]:
+    codes = _codes(vectors)
+    for start in range(0, len(vectors), _ROWS):
+        rows = np.stack([vectors[start : start + _ROWS, order] * sign for order, sign in _TURNED])
+        near = _near(np.stack([_codes(turned_rows) for turned_rows in rows]), codes[start:])
+        for first, second in near:
+            later = second > first
+            first, second = first[later], second[later] + start
+            cosines = np.einsum("tmd,md->tm", rows[:, first], vectors[second])
+            turn = cosines.argmax(axis=0)
+            yield Pairs(first + start, second, turn).where(cosines.max(axis=0) >= ALIKE)
+
+
+def _near(rows: NDArray[np.uint64], codes: Codes) -> Iterator[tuple[Indices, Indices]]:
+    """Find the rows, turned in any of eight ways (8, r), and codes (n,) that differ in few bits."""
+    for start in range(0, len(codes), _COLUMNS):
+        others = codes[start : start + _COLUMNS]
+        apart = np.bitwise_count(rows[0][:, None] ^ others)
+        for turned_rows in rows[1:]:
+            np.minimum(apart, np.bitwise_count(turned_rows[:, None] ^ others), out=apart)
+        first, second = np.nonzero(apart <= BITS_APART)
+        if len(first):
+            yield first, second + start
+
+
+def _codes(vectors: Vectors) -> Codes:
+    """Return the signs of the 64 lowest frequencies."""
+    packed = np.ascontiguousarray(np.packbits(vectors[:, _LOWEST] > 0, axis=1))
+    return packed.view(np.uint64)[:, 0]
+
+
+def _in_blocks(found: Iterator[Pairs]) -> Iterator[Pairs]:
+    """Cut into blocks that fit into memory."""
+    for pairs in found:
+        for start in range(0, len(pairs.first), _PAIRS):
+            yield pairs.where(slice(start, start + _PAIRS))
+
+
+def _judged(thumbnails: Thumbnails, pairs: Pairs) -> Pairs:
+    """Keep the pairs whose details agree once one is laid over the other."""
+    first = thumbnails[pairs.first].astype(np.float32)
+    for number, turn in enumerate(TURNS):
+        chosen = pairs.turn == number
+        first[chosen] = turned(first[chosen], turn)
+    agreed = alignment.likeness(first, thumbnails[pairs.second].astype(np.float32))
+    return pairs.where(agreed >= alignment.SAME)
+
+
+def _cosines() -> NDArray[np.float32]:
+    frequency, place = np.arange(_FREQUENCIES)[:, None], np.arange(SIDE)[None] + 0.5
+    return np.cos(np.pi * frequency * place / SIDE).astype(np.float32)
+
+
+def _orders() -> list[tuple[Indices, NDArray[np.float32]]]:
+    """Return for each turn how it permutes the coefficients and changes their signs."""
+    places = {place: number for number, place in enumerate(zip(_ROW.tolist(), _COLUMN.tolist(), strict=True))}
+    swapped = np.array([places[column, row] for row, column in places])
+    return [
+        (
+            swapped if turn.transposed else np.arange(len(places)),
+            ((-1.0) ** (_ROW * turn.flipud + _COLUMN * turn.fliplr)).astype(np.float32),
+        )
+        for turn in TURNS
+    ]
+
+
+_NONE: Final = Pairs(*(np.zeros(0, np.int64) for _ in Pairs._fields))
+_COSINES: Final = _cosines()
+_GRID: Final = np.hypot(*np.mgrid[:_FREQUENCIES, :_FREQUENCIES])
+_ROW, _COLUMN = np.nonzero((_GRID > 0) & (_GRID < _FREQUENCIES - 0.5))
+LENGTH: Final = len(_ROW)
+"""Of the vectors that `describe` returns."""
+_EMPTY: Final = np.zeros((0, LENGTH), np.float32)
+_LOWEST: Final = np.sort(np.argsort(np.hypot(_ROW, _COLUMN), kind="stable")[:64])
+_TURNED: Final = _orders()

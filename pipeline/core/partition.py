@@ -1,0 +1,211 @@
+"""All about which side an image goes to: what belongs together, what came with the data, what went before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.core import division, earlier, grouping, leaks, near_copies
+from pipeline.core.earlier import Earlier
+from pipeline.core.grouping import Link, Why
+from pipeline.core.leaks import Leak
+from pipeline.core.refusal import Refused
+from pipeline.core.splits import Sample
+
+
+class Entry(NamedTuple):
+    """An image to be divided.
+
+    Attributes:
+        key: Its path in the source.
+        sha256: Of its contents.
+        split: Where the source puts it; None where it does not say.
+        classes: Class indices of its objects.
+        columns: What a table says of it.
+        signature: Its thumbnail (`edges.duplicates`); empty where near copies are not looked for.
+    """
+
+    key: str
+    sha256: str
+    split: str | None
+    classes: frozenset[int]
+    columns: Mapping[str, str] = {}
+    signature: bytes = b""
+
+
+class Rules(NamedTuple):
+    """The keys of conf/data that decide, under their own names."""
+
+    split: Mapping[str, float]
+    keep_split: bool
+    group_by: str | None
+    near_duplicates: bool
+    on_leak: str
+    folds: int | None
+    fold: int
+    seed: int
+
+
+class Partition(NamedTuple):
+    """What became of the images.
+
+    Attributes:
+        splits: The split of each image; those that a kept split does not list are absent.
+        remarks: What a user should know, a sentence each.
+        copies: Groups of equal or nearly equal images, the largest first.
+        leak: Number of images of val and test that are known from a split less held out.
+        earlier: The division, for the next one to go on from.
+    """
+
+    splits: dict[str, str]
+    remarks: list[str]
+    copies: list[list[str]]
+    leak: int
+    earlier: Earlier
+
+
+def partition(entries: Sequence[Entry], rules: Rules, before: Earlier) -> Partition:
+    """Divide images.
+
+    Args:
+        entries: The images; at least one.
+        rules: How.
+        before: What an earlier division decided.
+
+    Raises:
+        Refused: It cannot be done, or a split that came with the data leaks and `on_leak` is refuse.
+    """
+    given = {entry.key: entry.split for entry in entries if entry.split} if rules.keep_split else {}
+    chosen = [entry for entry in entries if not given or entry.key in given]
+    copied = _copies(chosen, rules)
+    named, remarks = _named(chosen, rules)
+    keys = [entry.key for entry in chosen]
+    copies = grouping.members(grouping.connect(keys, copied))
+    groups = grouping.connect(keys, [*copied, *named])
+    samples = [Sample(entry.key, groups[entry.key], entry.classes) for entry in chosen]
+    ours = [entry for entry in chosen if not given or given[entry.key] == "train"]
+    known = _known(ours, before)
+    divided, said = _divide(given, samples, rules, known)
+    leak = leaks.find(samples, divided, [*copied, *named])
+    said += _leaking(leak, rules)
+    folded = _fold(divided, samples, rules, known) if rules.folds else divided
+    said += _remembered(known, folded, new=len(ours) - len(known))
+    after = Earlier(_terms(rules), rules.folds, _after(before, chosen, ours, folded))
+    return Partition(
+        splits=_named_splits(folded, rules),
+        remarks=[*_copied(copied, copies), *remarks, *said],
+        copies=copies,
+        leak=leak.images,
+        earlier=after,
+    )
+
+
+def _copies(chosen: Sequence[Entry], rules: Rules) -> list[Link]:
+    """Link equal images and near copies."""
+    links = grouping.equal({entry.key: entry.sha256 for entry in chosen})
+    different = {entry.sha256: entry for entry in chosen if entry.signature}
+    if not rules.near_duplicates or not different:
+        return links
+    looked = list(different.values())
+    pixels = np.frombuffer(b"".join(entry.signature for entry in looked), np.uint8)
+    found = near_copies.find(pixels.reshape(-1, near_copies.SIDE, near_copies.SIDE))
+    pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
+    return links + [Link(looked[one].key, looked[other].key, "near") for one, other in pairs]
+
+
+def _named(chosen: Sequence[Entry], rules: Rules) -> tuple[list[Link], list[str]]:
+    if rules.group_by is None:
+        return [], grouping.suspects(entry.key for entry in chosen)
+    return grouping.named(rules.group_by, {entry.key: entry.columns for entry in chosen})
+
+
+def _known(ours: Sequence[Entry], before: Earlier) -> dict[str, str]:
+    """Return the earlier side of each image that has one."""
+    sides = ((entry.key, before.sides.get(earlier.short(entry.sha256))) for entry in ours)
+    return {key: side for key, side in sides if side}
+
+
+def _divide(
+    given: dict[str, str], samples: Sequence[Sample], rules: Rules, known: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    if not given:
+        return division.divide(samples, rules.split, seed=rules.seed, known=known), []
+    divided = division.keep(given, samples, rules.split, seed=rules.seed, known=known)
+    short = division.missing(given, rules.split)
+    return divided, [
+        f"the source has no {' and no '.join(short)} split: carved out of train"
+    ] if short else []
+
+
+def _leaking(leak: Leak, rules: Rules) -> list[str]:
+    """Say what lies on several sides of a split that came with the data, or stop there."""
+    if leak.images and rules.on_leak == "refuse":
+        raise Refused(
+            f"{leaks.say(leak)}; take one of each out of the source, set data.keep_split=false to divide "
+            "anew, or data.on_leak=allow to go on with a run that says so"
+        )
+    return [leaks.say(leak)] if leak.images else []
+
+
+def _fold(
+    divided: dict[str, str], samples: Sequence[Sample], rules: Rules, known: Mapping[str, str]
+) -> dict[str, str]:
+    return division.fold(divided, samples, folds=rules.folds or 0, seed=rules.seed, known=known)
+
+
+def _named_splits(folded: Mapping[str, str], rules: Rules) -> dict[str, str]:
+    """Turn numbers of folds into splits: one is val, the others are train."""
+    if rules.folds is None:
+        return dict(folded)
+    val = str(rules.fold)
+    return {
+        key: side if side == "test" else "val" if side == val else "train" for key, side in folded.items()
+    }
+
+
+def _remembered(known: Mapping[str, str], folded: Mapping[str, str], *, new: int) -> list[str]:
+    """Say what an earlier division decided, and which images had to leave their side nevertheless."""
+    if not known:
+        return []
+    moved = [key for key, side in known.items() if side != earlier.REST and folded[key] != side]
+    stay = f"{len(known) - len(moved)} images stay on the side they were on, {new} new ones are dealt out"
+    if not moved:
+        return [stay]
+    return [
+        stay,
+        f"{len(moved)} images move, as new ones tie them to images more held out: {min(moved)}, ...",
+    ]
+
+
+def _after(
+    before: Earlier, chosen: Sequence[Entry], ours: Sequence[Entry], folded: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what is to be remembered: not what the data say themselves; of equal images the held-out one.
+
+    Args:
+        before: What was remembered so far; images that are gone may come back.
+        chosen: All images.
+        ours: Those whose side the data leave to us: what came as train can have been carved out.
+        folded: The split or fold of each.
+    """
+    stated = {earlier.short(entry.sha256) for entry in chosen}
+    kept = {key: side for key, side in before.sides.items() if key not in stated}
+    ordered = sorted(ours, key=lambda entry: folded[entry.key] == "test")
+    return kept | {earlier.short(entry.sha256): folded[entry.key] for entry in ordered}
+
+
+def _terms(rules: Rules) -> dict[str, Any]:
+    return earlier.terms_of({**rules._asdict(), "split": dict(rules.split)})
+
+
+def _copied(links: Sequence[Link], copies: Sequence[Sequence[str]]) -> list[str]:
+    tally = Counter(link.why for link in links)
+    found: dict[Why, str] = {
+        "near": "pairs of images are near copies",
+        "equal": "images equal another one byte for byte",
+    }
+    said = [f"{tally[why]} {words}" for why, words in found.items() if tally[why]]
+    return [*said[:-1], f"{said[-1]}; the largest group has {len(copies[0])} images"] if said else []

@@ -1,0 +1,90 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core import grouping
+from pipeline.core.grouping import Link
+from pipeline.core.refusal import Refused
+
+
+def link(one: str, other: str) -> Link:
+    return Link(one, other, "near")
+
+
+def test_links_connect_through_others():
+    groups = grouping.connect("abcdef", [link("b", "a"), link("c", "b"), link("e", "f")])
+    assert groups == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e", "f": "e"}
+    assert grouping.members(groups) == [["a", "b", "c"], ["e", "f"]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), max_size=20), st.randoms())
+def test_groups_are_those_of_reachability_whatever_the_order(pairs, random):
+    keys = [f"{number:02d}" for number in range(16)]
+    links = [link(keys[one], keys[other]) for one, other in pairs]
+    groups = grouping.connect(keys, links)
+    assert grouping.connect(keys, random.sample(links, len(links))) == groups
+    reached = {key: {key} for key in keys}
+    for _ in keys:
+        for one, other, _ in links:
+            reached[one] = reached[other] = reached[one] | reached[other]
+            for key in reached[one]:
+                reached[key] = reached[one]
+    assert groups == {key: min(reached[key]) for key in keys}
+
+
+def test_equal_images_are_linked():
+    assert grouping.equal({"a": "1", "b": "2", "c": "1", "d": "1"}) == [
+        Link("a", "c", "equal"),
+        Link("c", "d", "equal"),
+    ]
+
+
+PATHS = ["day1/cam-a_01.jpg", "day1/cam-b_01.jpg", "day2/cam-a_02.jpg", "other.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("by", "together", "alone"),
+    [
+        ("folder", [{0, 1}], 0),
+        (r"cam-(\w)_", [{0, 2}], 1),
+        (r"cam-\w", [{0, 2}], 1),
+        (r"^day\d", [{0, 1}], 1),
+        ("column:patient", [{1, 2}], 1),
+    ],
+)
+def test_groups_by_folder_pattern_and_column(by, together, alone):
+    patients = ["p1", "p2", "p2", ""]
+    columns = {path: {"patient": patient} for path, patient in zip(PATHS, patients, strict=True)}
+    links, remarks = grouping.named(by, columns)
+    found = grouping.members(grouping.connect(PATHS, links))
+    assert [{PATHS.index(path) for path in group} for group in found] == together
+    assert [remark for remark in remarks if "each is a group of its own" in remark] == (
+        [f"{alone} images are in no group of data.group_by={by}: each is a group of its own"] if alone else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("by", "sentence"),
+    [
+        ("(", r"data\.group_by=\( is no regular expression"),
+        ("nowhere", "names a group for none of the 4 images: the first path is day1/cam-a_01.jpg"),
+        ("column:x", "none of the 4 images: there are the columns patient"),
+    ],
+)
+def test_what_names_no_group_is_refused(by, sentence):
+    with pytest.raises(Refused, match=sentence):
+        grouping.named(by, {path: {"patient": "1"} for path in PATHS})
+
+
+def test_file_names_that_tell_of_one_original_are_spoken_of():
+    paths = [
+        "train/a_jpg.rf.0123456789ab.jpg",
+        "train/a_jpg.rf.ba9876543210.jpg",
+        "test/b_jpg.rf.0123456789ab.jpg",
+    ]
+    (said,) = grouping.suspects(paths)
+    assert "1 images are further versions of others" in said
+    pattern = said.partition("data.group_by='")[2].partition("'")[0]
+    links, _ = grouping.named(pattern, {path: {} for path in paths})
+    assert [(one, other) for one, other, _ in links] == [(paths[0], paths[1])]
+    assert grouping.suspects(["a.jpg", "b.jpg"]) == []
