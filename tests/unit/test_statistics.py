@@ -4,11 +4,16 @@ from pipeline.core.splits import Sample
 from pipeline.core.statistics import Described, describe, representative
 
 
+def boxes(*extents: list[float]):
+    """Return boxes of these widths and heights, at (5, 5)."""
+    return np.array([[5, 5, 5 + width, 5 + height] for width, height in extents], np.float64)
+
+
 def test_a_split_is_described_by_counts_and_quantiles():
     images = [
-        Described("train", (100, 50), [0, 0, 1], np.array([[10.0, 10], [50, 25], [20, 10]])),
-        Described("train", (100, 50), [], np.zeros((0, 2))),
-        Described("test", (64, 64), [], np.zeros((0, 2))),
+        Described("train", (100, 50), [0, 0, 1], boxes([10.0, 10], [50, 25], [20, 10])),
+        Described("train", (100, 50), [], np.zeros((0, 4))),
+        Described("test", (64, 64), [], np.zeros((0, 4))),
     ]
     found = describe(images, ["a", "b"])
     train = found["train"]

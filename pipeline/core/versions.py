@@ -1,0 +1,133 @@
+"""How two versions of a dataset differ, image by image, told apart by contents and not by names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from pipeline.core.layout import SPLITS
+from pipeline.core.manifest import Item, Manifest
+
+
+class Pair(NamedTuple):
+    """One image that both versions have."""
+
+    old: Item
+    new: Item
+
+
+class Changes(NamedTuple):
+    """What lies between two versions.
+
+    Attributes:
+        added: Images that only the new one has.
+        removed: Images that only the old one has.
+        relabelled: Images whose objects changed.
+        moved: Images that changed their split; they may be relabelled too.
+        classes: For each split and class how many objects there were and are.
+        remarks: What cannot be told, or concerns the whole, a sentence each.
+    """
+
+    added: tuple[Item, ...]
+    removed: tuple[Item, ...]
+    relabelled: tuple[Pair, ...]
+    moved: tuple[Pair, ...]
+    classes: dict[str, dict[str, tuple[int, int]]]
+    remarks: tuple[str, ...]
+
+    @property
+    def differ(self) -> bool:
+        """Whether there is a difference at all."""
+        return bool(self.added or self.removed or self.relabelled or self.moved or self.remarks)
+
+
+def compare(old: Manifest, new: Manifest) -> Changes:
+    """Pair images by SHA-256, equal ones by split and labels first, and say what became of each.
+
+    A label file holds class indices: where the classes themselves changed places, labels are compared by the
+    names of their classes, and a box that was moved goes unseen; a remark says so.
+    """
+    pairs, removed, added = _paired(old.items, new.items)
+    comparable = _comparable(old, new)
+
+    def labels(item: Item, of: Manifest) -> Any:
+        return item.labels_sha256 if comparable else sorted(names_of(item, of))
+
+    return Changes(
+        added=tuple(added),
+        removed=tuple(removed),
+        relabelled=tuple(pair for pair in pairs if labels(pair.old, old) != labels(pair.new, new)),
+        moved=tuple(pair for pair in pairs if pair.old.split != pair.new.split),
+        classes=_classes(old, new),
+        remarks=tuple(_remarks(old, new, comparable)),
+    )
+
+
+def _paired(old: Sequence[Item], new: Sequence[Item]) -> tuple[list[Pair], list[Item], list[Item]]:
+    """Pair images of equal contents, of several the most alike; return pairs, what was removed, and added."""
+    left: dict[str, list[Item]] = defaultdict(list)
+    for item in old:
+        left[item.sha256].append(item)
+    pairs, waiting = [], list(new)
+    for alike in (_all_the_same, _same_split, _same_contents):
+        unmatched = []
+        for item in waiting:
+            found = next((other for other in left[item.sha256] if alike(other, item)), None)
+            if found is None:
+                unmatched.append(item)
+            else:
+                left[item.sha256].remove(found)
+                pairs.append(Pair(found, item))
+        waiting = unmatched
+    pairs.sort(key=lambda pair: pair.new.file)
+    removed = sorted((item for items in left.values() for item in items), key=lambda item: item.file)
+    return pairs, removed, waiting
+
+
+def _all_the_same(one: Item, other: Item) -> bool:
+    return one.split == other.split and one.labels_sha256 == other.labels_sha256
+
+
+def _same_split(one: Item, other: Item) -> bool:
+    return one.split == other.split
+
+
+def _same_contents(_one: Item, _other: Item) -> bool:
+    return True
+
+
+def _comparable(old: Manifest, new: Manifest) -> bool:
+    """Tell whether an index means the same class in both: a class may have been added at the end."""
+    shared = min(len(old.names), len(new.names))
+    return old.task == new.task and old.names[:shared] == new.names[:shared]
+
+
+def _remarks(old: Manifest, new: Manifest, comparable: bool) -> Iterator[str]:
+    if old.task != new.task:
+        yield f"the task changed from {old.task} to {new.task}"
+    came = [name for name in new.names if name not in old.names]
+    went = [name for name in old.names if name not in new.names]
+    if came:
+        yield f"new classes: {', '.join(came)}"
+    if went:
+        yield f"classes that are gone: {', '.join(went)}"
+    if not comparable:
+        yield (
+            "task or order of classes changed, so that labels are compared by the classes of their objects "
+            "alone: a box that was moved is not seen"
+        )
+
+
+def _classes(old: Manifest, new: Manifest) -> dict[str, dict[str, tuple[int, int]]]:
+    names = dict.fromkeys((*new.names, *old.names))
+    found = {split: (old.counts(split), new.counts(split)) for split in SPLITS}
+    return {
+        split: {name: (before.get(name, 0), after.get(name, 0)) for name in names}
+        for split, (before, after) in found.items()
+    }
+
+
+def names_of(item: Item, of: Manifest) -> list[str]:
+    """Return the class of each object of an image, by name."""
+    return [of.names[cls] for cls in item.classes]
