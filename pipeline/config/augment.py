@@ -10,7 +10,7 @@ from pipeline.config.fields import CountOrZero, Group, NotNegative, Positive, Sh
 
 
 class Offline(Group):
-    """Copies drawn before the training: transforms have a range and `probability`, flips their chance."""
+    """Copies drawn before the training: `probability` is that of ranges, flips and pasting have theirs."""
 
     multiplier: Annotated[int, Field(ge=1, le=100)]
     balance: Share
@@ -24,6 +24,7 @@ class Offline(Group):
     noise: Share
     scale: Annotated[float, Field(ge=0, lt=1)]
     crop: Annotated[float, Field(ge=0, lt=1)]
+    copy_paste: Share
     visible: Share
     workers: CountOrZero
 

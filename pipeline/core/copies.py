@@ -1,23 +1,18 @@
-"""One augmented copy on paper: which recipe, where its boxes go, which objects keep their labels."""
+"""One augmented copy on paper: which recipe, where its objects go, which of them keep their labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.core import geometry, recipes
-from pipeline.core.labels import Labels, from_xyxy, to_xyxy
+from pipeline.core.following import follow, keep
+from pipeline.core.labels import Labels
+from pipeline.core.pasting import Pasting
 from pipeline.core.recipes import Ranges, Recipe
+from pipeline.core.tasks import Keypoints, Task
 
 ATTEMPTS = 50
 """Recipes drawn for a copy before it goes without rotation, scale and crop, and so loses no object."""
-
-ROUNDING = 1e-9
-
-SIDE = 0.49
-"""Pixels: a thinner box is none; half a pixel as in core.boxes, less what six decimals round."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +21,20 @@ class Rules:
 
     Args:
         ranges: What may be drawn.
-        visible: An object keeps its label where at least this share (0..1) of its box stays in the image.
+        visible: An object keeps its label where at least this share (0..1) of it stays in the image: of its
+            outline's area, of its rotated box's, or of its box's. An image's class always stays.
         seed: Of the whole iteration.
+        task: What the labels are for.
+        keypoints: The points of a pose; None for other tasks.
+        pasting: What is pasted into copies; nothing where None.
     """
 
     ranges: Ranges
     visible: float
     seed: int
+    task: Task = "detect"
+    keypoints: Keypoints | None = None
+    pasting: Pasting | None = None
 
 
 @dataclass(frozen=True)
@@ -68,27 +70,17 @@ def draft(labels: Labels, extent: tuple[int, int], *, rules: Rules, source: str,
     for attempt in range(ATTEMPTS):
         seed = recipes.copy_seed(rules.seed, source, number, attempt)
         recipe = recipes.draw(rules.ranges, seed)
-        kept, hidden = _follow(labels, extent, recipe, rules.visible)
+        kept, hidden = _follow(labels, extent, recipe, rules)
         if recipe.applied and (len(kept) or not hidden):
             return Draft(seed, recipe, kept, len(labels) - len(kept))
     seed = recipes.copy_seed(rules.seed, source, number, ATTEMPTS)
     recipe = recipes.draw(replace(rules.ranges, rotate=0.0, scale=0.0, crop=0.0), seed)
-    kept, _ = _follow(labels, extent, recipe, rules.visible)
+    kept, _ = _follow(labels, extent, recipe, rules)
     return Draft(seed, recipe, kept, len(labels) - len(kept))
 
 
-def _follow(labels: Labels, extent: tuple[int, int], recipe: Recipe, visible: float) -> tuple[Labels, bool]:
+def _follow(labels: Labels, extent: tuple[int, int], recipe: Recipe, rules: Rules) -> tuple[Labels, bool]:
     """Move labels; return those that stay, and whether an object without label may still be seen."""
-    boxes = geometry.clip(to_xyxy(labels.boxes, *extent), *extent)  # six decimals may stick out
     moved = geometry.matrix(recipe, *extent)
-    ellipses = geometry.move(boxes, moved)
-    clipped = geometry.clip(ellipses, *extent)
-    keep = (geometry.shares(ellipses, clipped) >= visible - ROUNDING) & _seen(clipped, pixels=SIDE)
-    kept = Labels(labels.classes[keep], from_xyxy(clipped[keep], *extent))
-    rest = geometry.clip(geometry.hull(boxes[~keep], moved), *extent)
-    return kept, bool(_seen(rest, pixels=ROUNDING).any())
-
-
-def _seen(boxes: NDArray[np.float64], *, pixels: float) -> NDArray[np.bool_]:
-    """Tell which boxes are wider and higher than `pixels`."""
-    return np.asarray(np.all(boxes[:, 2:] - boxes[:, :2] > pixels, axis=1), np.bool_)
+    flip = rules.keypoints.flip if rules.keypoints else ()
+    return keep(follow(labels, extent, moved, task=rules.task, flip=flip), rules.visible)

@@ -89,15 +89,15 @@ def draw(ranges: Ranges, seed: int) -> Recipe:
         "blur": (0.0, ranges.blur),
         "noise": (0.0, ranges.noise),
     }
-    chosen = [name for name in spans if _share(seed, name, "chance") < ranges.probability]
-    values = {name: _between(*spans[name], _share(seed, name, "value")) for name in chosen}
+    chosen = [name for name in spans if share(seed, name, "chance") < ranges.probability]
+    values = {name: _between(*spans[name], share(seed, name, "value")) for name in chosen}
     if values.get("crop"):
-        values |= {side: _between(0.0, 1.0, _share(seed, "crop", side)) for side in ("left", "top")}
-    fliplr, flipud = (_share(seed, name, "chance") for name in ("fliplr", "flipud"))
+        values |= {side: _between(0.0, 1.0, share(seed, "crop", side)) for side in ("left", "top")}
+    fliplr, flipud = (share(seed, name, "chance") for name in ("fliplr", "flipud"))
     return Recipe(fliplr=fliplr < ranges.fliplr, flipud=flipud < ranges.flipud, **values)
 
 
-def _share(seed: int, *names: str) -> float:
+def share(seed: int, *names: str) -> float:
     """Return a number in [0, 1) by hashing: the same on every machine and under every version."""
     digest = hashlib.sha256("/".join([str(seed), *names]).encode()).digest()
     return (int.from_bytes(digest[:8]) >> 11) / 2**53

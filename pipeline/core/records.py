@@ -11,6 +11,21 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Pasted:
+    """An object that was pasted into an image before it was transformed.
+
+    Args:
+        source: The image that it comes from, below images/ of the prepared dataset.
+        object: Its place in that image's label file, from 0.
+        matrix: The first two rows of the matrix that moved it, from pixels to pixels, on pixel edges.
+    """
+
+    source: str
+    object: int
+    matrix: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Copy:
     """One augmented image.
 
@@ -20,9 +35,10 @@ class Copy:
         seed: What its values and its noise were drawn from.
         transforms: The drawn values of what was applied; `core.recipes.Recipe` says what each means.
         classes: The class index of each object, in the order of the label file.
-        dropped: Objects of the source that lost their label, being cut below the visible share.
+        dropped: Objects that lost their label, being cut below the visible share.
         sha256: Of the image file's bytes.
         labels_sha256: Of the label file's bytes.
+        pasted: What was pasted in, in order, each above those before.
     """
 
     file: str
@@ -33,6 +49,7 @@ class Copy:
     dropped: int
     sha256: str
     labels_sha256: str
+    pasted: tuple[Pasted, ...] = ()
 
     @property
     def label(self) -> str:
@@ -77,7 +94,7 @@ def parse(text: str) -> Records:
     """
     raw = json.loads(text)
     try:
-        copies = tuple(Copy(**{**copy, "classes": tuple(copy["classes"])}) for copy in raw["copies"])
+        copies = tuple(map(_copy, raw["copies"]))
         records, digest = Records(raw["prepared"], copies), raw["digest"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"a field is missing or unknown: {error}") from None
@@ -97,6 +114,11 @@ def mark(stems: Collection[str]) -> str:
 def _ends_like_a_copy(stem: str, chosen: str) -> bool:
     before, found, number = stem.lower().rpartition(chosen)
     return bool(before and found and number.isdigit())
+
+
+def _copy(raw: dict[str, Any]) -> Copy:
+    pasted = tuple(Pasted(**{**one, "matrix": tuple(one["matrix"])}) for one in raw["pasted"])
+    return Copy(**{**raw, "classes": tuple(raw["classes"]), "pasted": pasted})
 
 
 def _line(copy: Copy) -> str:

@@ -1,64 +1,75 @@
-"""Contact sheets: an original on the left, its augmented copies beside it, boxes drawn."""
+"""Contact sheets: an original on the left, its augmented copies beside it, labels drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
-import cv2
 import numpy as np
 
-from pipeline.core import labels
+from pipeline.core.manifest import Manifest
 from pipeline.core.records import Copy
-from pipeline.edges import pictures, transforms
+from pipeline.edges import dataset, pictures, transforms
 from pipeline.edges.transforms import Pixels
 
 SHEETS, ROWS, COPIES, TILE = 3, 4, 3, 320
 """Sheets, originals per sheet, copies per original at most, pixels of a tile's side."""
 
+Thing = TypeVar("Thing")
 
-def write(copies: Sequence[Copy], *, source: Path, target: Path, names: Sequence[str]) -> None:
+GAP = 6
+"""Pixels between two tiles."""
+
+
+def write(copies: Sequence[Copy], manifest: Manifest, *, source: Path, target: Path) -> None:
     """Write target/samples/sheet_N.jpg for originals spread evenly over those that have copies.
 
     Args:
         copies: What was drawn, the copies of one original side by side.
-        source: The prepared dataset.
+        manifest: The prepared dataset.
+        source: Where it lies.
         target: The augmented dataset.
-        names: Class names by index.
     """
     families = [(file, list(family)) for file, family in groupby(copies, key=lambda copy: copy.source)]
-    wanted = min(SHEETS * ROWS, len(families))
-    chosen = [families[index * len(families) // wanted] for index in range(wanted)]
-    width = 1 + min(COPIES, max((len(family) for _, family in chosen), default=0))
-    for number, first in enumerate(range(0, wanted, ROWS), 1):
-        rows = [_row(family, source, target, names)[:width] for family in chosen[first : first + ROWS]]
-        sheet = np.concatenate([_strip(row, width) for row in rows])
-        cv2.imwrite(str(target / "samples" / f"sheet_{number}.jpg"), sheet)
+    rows = [
+        [tile(source, file, manifest), *(tile(target, copy.file, manifest) for copy in family[:COPIES])]
+        for file, family in spread(families, SHEETS * ROWS)
+    ]
+    save(rows, target / "samples", "sheet")
 
 
-def _row(family: tuple[str, list[Copy]], source: Path, target: Path, names: Sequence[str]) -> list[Pixels]:
-    original, copies = family
-    return [_tile(source, original, names), *(_tile(target, copy.file, names) for copy in copies[:COPIES])]
+def save(rows: Sequence[Sequence[Pixels]], folder: Path, name: str) -> list[Path]:
+    """Write rows of pictures as sheets NAME_1.jpg, NAME_2.jpg, ..., four rows each; return their paths."""
+    width = max(map(len, rows), default=0)
+    paths = []
+    for number, first in enumerate(range(0, len(rows), ROWS), 1):
+        sheet = np.concatenate([_strip(row, width) for row in rows[first : first + ROWS]])
+        paths.append(folder / f"{name}_{number}.jpg")
+        paths[-1].write_bytes(transforms.encode(sheet, ".jpg"))
+    return paths
 
 
-def _tile(dataset: Path, file: str, names: Sequence[str]) -> Pixels:
-    image = transforms.read(dataset / "images" / file)
-    text = (dataset / "labels" / file).with_suffix(".txt").read_text(encoding="utf-8")
-    known = labels.parse(text)
-    boxes = labels.to_xyxy(known.boxes, image.shape[1], image.shape[0])
-    drawn = pictures.draw(image, known.classes, boxes, names)
-    factor = TILE / max(drawn.shape[:2])
-    height, width = (max(1, round(side * factor)) for side in drawn.shape[:2])
-    small = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8)
+def spread(things: Sequence[Thing], wanted: int) -> list[Thing]:
+    """Choose some things evenly spread over all."""
+    count = min(wanted, len(things))
+    return [things[index * len(things) // count] for index in range(count)]
 
 
-def _strip(row: list[Pixels], width: int) -> Pixels:
+def tile(folder: Path, file: str, manifest: Manifest) -> Pixels:
+    """Return an image of a prepared or augmented dataset with its labels drawn."""
+    image = transforms.read(folder / "images" / file)
+    label = (folder / "labels" / file).with_suffix(".txt")
+    marked = dataset.read_labels(label, manifest.task, manifest.keypoints)
+    return pictures.label(image, marked, manifest.names, manifest.keypoints, side=TILE)
+
+
+def _strip(row: Iterable[Pixels], width: int) -> Pixels:
     """Lay pictures side by side on white, `width` places wide."""
-    gap = 6
-    strip = np.full((max(tile.shape[0] for tile in row) + gap, width * (TILE + gap), 3), 255, np.uint8)
-    for place, tile in enumerate(row):
-        left = place * (TILE + gap)
-        strip[: tile.shape[0], left : left + tile.shape[1]] = tile
+    tiles = list(row)
+    strip = np.full((max(tile.shape[0] for tile in tiles) + GAP, width * (TILE + GAP), 3), 255, np.uint8)
+    for place, each in enumerate(tiles):
+        left = place * (TILE + GAP)
+        strip[: each.shape[0], left : left + each.shape[1]] = each
     return strip

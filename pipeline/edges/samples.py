@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 
-from pipeline.core import labels, statistics
-from pipeline.core.manifest import Item
+from pipeline.core import statistics
+from pipeline.core.manifest import Item, Manifest
 from pipeline.core.splits import Sample
-from pipeline.edges import pictures
+from pipeline.edges import dataset, pictures
 
 
-def write(folder: Path, items: Sequence[Item], names: Sequence[str], *, count: int, seed: int) -> None:
-    """Draw `count` images with their boxes into samples/, each class among them if there is room.
+def write(folder: Path, manifest: Manifest, *, count: int, seed: int) -> None:
+    """Draw `count` train images with their labels into samples/, each class among them if there is room.
 
     Args:
         folder: The prepared dataset.
-        items: The images to choose from.
-        names: Class names by index.
+        manifest: What it holds.
         count: How many.
         seed: Of the choice.
     """
-    by_file = {item.file: item for item in items}
-    samples = [Sample(item.file, item.sha256, frozenset(item.classes)) for item in items]
-    for file in statistics.representative(samples, count, seed=seed):
-        _write(folder, by_file[file], names)
+    for item in choose(manifest, count=count, seed=seed):
+        _write(folder, item, manifest)
 
 
-def _write(folder: Path, item: Item, names: Sequence[str]) -> None:
+def choose(manifest: Manifest, *, count: int, seed: int) -> list[Item]:
+    """Choose train images at random, each class among them if there is room."""
+    by_file = {item.file: item for item in manifest.of("train")}
+    known = [Sample(item.file, item.sha256, frozenset(item.classes)) for item in by_file.values()]
+    return [by_file[file] for file in statistics.representative(known, count, seed=seed)]
+
+
+def picture(folder: Path, item: Item, manifest: Manifest) -> pictures.Pixels:
+    """Return one image of a prepared dataset with its labels drawn."""
     encoded = np.frombuffer((folder / "images" / item.file).read_bytes(), np.uint8)
     image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
-    marked = labels.parse((folder / "labels" / item.label).read_text(encoding="utf-8"))
-    corners = labels.to_xyxy(marked.boxes, item.width, item.height)
-    picture = pictures.draw(image, marked.classes, corners, names)
-    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+    marked = dataset.read_labels(folder / "labels" / item.label, manifest.task, manifest.keypoints)
+    return pictures.label(image, marked, manifest.names, manifest.keypoints)
+
+
+def _write(folder: Path, item: Item, manifest: Manifest) -> None:
+    drawn = picture(folder, item, manifest)
+    data = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
     (folder / "samples" / PurePosixPath(item.file).with_suffix(".jpg").name).write_bytes(data)

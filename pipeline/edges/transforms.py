@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cv2.typing import MatLike
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 OUTSIDE = (114, 114, 114)
 """What lies outside the source image: Ultralytics' letterbox grey. A mirrored border would show objects that
@@ -62,6 +63,40 @@ def apply(image: Pixels, recipe: Recipe, seed: int) -> Pixels:
     blurred = cv2.GaussianBlur(toned, (0, 0), recipe.blur) if recipe.blur else toned
     noisy = _noisy(blurred, recipe.noise * 255, seed) if recipe.noise else blurred
     return np.asarray(noisy, np.uint8)
+
+
+def paste(image: Pixels, donor: Pixels, ring: Floats, moved: geometry.Matrix) -> Pixels:
+    """Return an image with an object of another laid over it, its edge blended.
+
+    Args:
+        image: Height x width x 3, BGR.
+        donor: The image that the object comes from.
+        ring: The object's outline (k, 2) in pixels of `donor`.
+        moved: 3 x 3, from pixels of `donor` to pixels of `image`, on pixel edges.
+    """
+    there = geometry.points(ring, moved)
+    left, top = (int(side) for side in np.maximum(np.floor(there.min(axis=0)), 0))
+    right, bottom = (int(side) for side in np.minimum(np.ceil(there.max(axis=0)), image.shape[1::-1]))
+    window = moved - np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
+    size = right - left, bottom - top
+    affine = geometry.on_centres(window)[:2]
+    pixels = cv2.warpAffine(donor, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    share = _cover(there - (left, top), size)[..., None] / np.float32(255)
+    pasted = image.copy()
+    ground = pasted[top:bottom, left:right]
+    ground[:] = np.rint(ground * (1 - share) + pixels * share)
+    return pasted
+
+
+def _cover(ring: Floats, size: tuple[int, int]) -> Pixels:
+    """Return how much of each pixel an outline covers, of 255.
+
+    It is drawn four times as large: OpenCV fills every pixel that the edge only touches.
+    """
+    fine = 4 if max(size) <= 1000 else 1
+    canvas = np.zeros((size[1] * fine, size[0] * fine), np.uint8)
+    cv2.fillPoly(canvas, [np.rint((ring * fine - 0.5) * 16).astype(np.int32)], 255, shift=4)
+    return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _warp(image: Pixels, moved: geometry.Matrix) -> MatLike:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from pipeline.config import Config, Offline
 from pipeline.core import layout, records, sampling
-from pipeline.core.copies import Rules
 from pipeline.core.manifest import Manifest
 from pipeline.core.recipes import Ranges
 from pipeline.core.records import Copy, Records
+from pipeline.core.refusal import Refused
 from pipeline.edges import augmented, dataset
 from pipeline.edges.files import folder_in_one_piece
+
+if TYPE_CHECKING:
+    from pipeline.core.copies import Rules
+    from pipeline.edges.copying import Job
 
 
 def run(config: Config) -> None:
@@ -27,19 +32,38 @@ def run(config: Config) -> None:
     print(f"augment: {_summary(manifest, written)}")
 
 
-def _copy(manifest: Manifest, offline: Offline, *, seed: int, folder: Path) -> list[Copy]:
-    from pipeline.edges import contact_sheets, copying  # OpenCV: not where no copy is drawn
+def plan(manifest: Manifest, offline: Offline, *, seed: int) -> tuple[list[Job], Rules]:
+    """Return the copies to draw, those of one image side by side, and what holds for all of them.
 
+    Raises:
+        Refused: A transform that the labels of this task do not allow.
+    """
+    from pipeline.core.copies import Rules  # shapely and OpenCV: not where no copy is drawn
+    from pipeline.core.pasting import Pasting, stock
+    from pipeline.edges import copying
+
+    if offline.copy_paste and manifest.task != "segment":
+        raise Refused(
+            f"augment.offline.copy_paste={offline.copy_paste:g} needs outlines, and {layout.PREPARED} has "
+            f"labels for {manifest.task}: set augment.offline.copy_paste=0"
+        )
     train = manifest.of("train")
     counts = sampling.copies(
         [item.classes for item in train], multiplier=offline.multiplier, balance=offline.balance, seed=seed
     )
     mark = records.mark([PurePosixPath(item.file).stem for item in manifest.items])
-    todo = copying.jobs(train, counts, mark)
-    rules = Rules(_ranges(offline), offline.visible, seed)
+    pasting = Pasting(offline.copy_paste, stock(train)) if offline.copy_paste else None
+    rules = Rules(_ranges(offline), offline.visible, seed, manifest.task, manifest.keypoints, pasting)
+    return copying.jobs(train, counts, mark), rules
+
+
+def _copy(manifest: Manifest, offline: Offline, *, seed: int, folder: Path) -> list[Copy]:
+    from pipeline.edges import contact_sheets, copying
+
+    todo, rules = plan(manifest, offline, seed=seed)
     drawn = copying.draw(todo, source=layout.PREPARED, target=folder, rules=rules, workers=offline.workers)
     copies = list(tqdm(drawn, total=len(todo), desc="augment", unit="image", disable=None))
-    contact_sheets.write(copies, source=layout.PREPARED, target=folder, names=manifest.names)
+    contact_sheets.write(copies, manifest, source=layout.PREPARED, target=folder)
     return copies
 
 
@@ -51,9 +75,12 @@ def _summary(manifest: Manifest, written: Records) -> str:
     if not written.count:
         return "no copies (augment.offline.multiplier=1)"
     originals, counts = manifest.counts("train"), written.counts()
-    objects = ", ".join(f"{name} {originals[name] + counts[cls]}" for cls, name in enumerate(manifest.names))
+    totals = [(name, originals[name] + counts[cls]) for cls, name in enumerate(manifest.names)]
+    objects = ", ".join(f"{name} {total}" for name, total in totals if total)
     dropped = sum(copy.dropped for copy in written.copies)
+    pasted = sum(len(copy.pasted) for copy in written.copies)
     return (
         f"{written.count} copies beside {len(manifest.of('train'))} train images; "
-        f"objects to train on: {objects}; {dropped} cut below the visible share lost their labels"
+        f"{'images' if manifest.task == 'classify' else 'objects'} to train on: {objects}; "
+        f"{f'{pasted} pasted in, ' if pasted else ''}{dropped} cut below the visible share lost their labels"
     )

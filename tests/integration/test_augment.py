@@ -22,8 +22,8 @@ from tests.builders import prepared_dataset
 
 ALL = {
     "multiplier": 4, "balance": 0.0, "probability": 0.5, "rotate": 20.0, "fliplr": 0.5, "flipud": 0.5,
-    "brightness": 0.2, "contrast": 0.2, "blur": 1.0, "noise": 0.03, "scale": 0.2, "crop": 0.2, "visible": 0.3,
-    "workers": 2,
+    "brightness": 0.2, "contrast": 0.2, "blur": 1.0, "noise": 0.03, "scale": 0.2, "crop": 0.2,
+    "copy_paste": 0.0, "visible": 0.3, "workers": 2,
 }  # fmt: skip
 TRAIN = {"train": 5, "val": 2, "test": 2}
 ROOT = Path(__file__).parents[2]

@@ -58,7 +58,9 @@ def test_seed_and_number_each_change_the_draft():
 @pytest.mark.parametrize(("visible", "kept"), [(0.0, 1), (0.49, 1), (0.51, 0)])
 def test_an_object_keeps_its_label_at_the_visible_share(visible, kept):
     half_outside = Labels(np.zeros(1, np.int64), np.array([[0.05, 0.5, 0.1, 0.1]]))
-    kept_labels, _ = copies._follow(half_outside, EXTENT, one_sided_crop(0.05 * 200), visible)
+    kept_labels, _ = copies._follow(
+        half_outside, EXTENT, one_sided_crop(0.05 * 200), Rules(STILL, visible, 0)
+    )
     assert len(kept_labels) == kept
 
 

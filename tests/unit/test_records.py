@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.core import records
-from pipeline.core.records import Copy, Records
+from pipeline.core.records import Copy, Pasted, Records
 
 COPY = Copy(
     file="train/ä_a1.jpg",
@@ -15,7 +15,9 @@ COPY = Copy(
     sha256="0" * 64,
     labels_sha256="1" * 64,
 )
-RECORDS = Records("2" * 64, (COPY, replace(COPY, file="train/b_a1.png", source="train/b.bmp", classes=())))
+PASTED = (Pasted("train/c.jpg", 3, (1.5, 0.0, -2.25, 0.0, 1.5, 7.0)),)
+OTHER = replace(COPY, file="train/b_a1.png", source="train/b.bmp", classes=(), pasted=PASTED)
+RECORDS = Records("2" * 64, (COPY, OTHER))
 
 
 def test_records_come_back_as_they_were_written():
