@@ -8,7 +8,10 @@ from typing import Any
 import yaml
 
 from pipeline.core.manifest import Manifest
+from pipeline.core.networks import of_task
+from pipeline.core.tasks import Task
 from pipeline.edges import augmented
+from tests import task_sets
 from tests.builders import prepared_dataset
 
 NAMES = ("disc", "square", "bar")
@@ -16,11 +19,15 @@ CONF = Path(__file__).parents[1] / "conf"
 OURS = ("defaults", "strategy", "precision", "gradual")
 
 
-def dataset(root: Path, *, train: int = 8, val: int = 4) -> Manifest:
+def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") -> Manifest:
     """Write data/prepared and an empty data/augmented below `root`."""
     images = {"train": train, "val": val, "test": 2}
-    manifest = prepared_dataset(root / "data/prepared", images=images, pixels=64, classes=NAMES)
+    if task == "detect":
+        manifest = prepared_dataset(root / "data/prepared", images=images, pixels=64, classes=NAMES)
+    else:
+        manifest = task_sets.prepared(root / "data/prepared", task, images=images)
     (root / "data/prepared/samples").mkdir()
+    (root / "data/prepared/report.html").write_text("<h1>a set</h1>")
     augmented.lay_out(root / "data/augmented")
     augmented.write_records(root / "data/augmented", manifest.digest, [])
     return manifest
@@ -50,6 +57,7 @@ def job(
     precision: str = "fp32",
     gradual: Any = None,
     head: bool = False,
+    task: Task = "detect",
     **changes: Any,
 ):
     """Make a job on the dataset below `root`; checkpoints go to root/checkpoints."""
@@ -58,9 +66,20 @@ def job(
     folder = root / "checkpoints"
     folder.mkdir(exist_ok=True)
     images = root / "data/prepared/images"
-    base = Base("test", weights, None, "yolo26n.yaml")
-    folders = (images / "train",), images / "val"
-    return Job(arguments(**changes), base, NAMES, *folders, precision, gradual, folder, head)
+    base = Base("test", weights, None, of_task("yolo26n.yaml", task))
+    return Job(
+        arguments(**changes),
+        base,
+        names=NAMES if task == "detect" else task_sets.NAMES,
+        train=(images / "train",),
+        val=images / "val",
+        precision=precision,
+        gradual=gradual,
+        folder=folder,
+        head=head,
+        task=task,
+        keypoints=task_sets.POINTS if task == "pose" else None,
+    )
 
 
 def run(job: Any, *, on_epoch: Any = lambda _row: None):

@@ -10,7 +10,11 @@ from pipeline.config.fields import Group
 
 
 class Model(Group):
-    """Which base weights a fine-tuning starts from."""
+    """Which base weights a fine-tuning starts from.
+
+    Ultralytics' own names of architecture and weights follow the task of the data: `yolo26n.pt` stands for
+    `yolo26n-seg.pt` where that is segment. Paths are taken as they are, and give what fits.
+    """
 
     name: str
     architecture: Annotated[str, Field(pattern=r"^[\w./-]+\.yaml$")]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.core.networks import of_task
 from pipeline.core.refusal import Refused
 from pipeline.edges import base_weights, files, fingerprint
 
@@ -42,7 +43,7 @@ def describe(values: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[dict[s
     model, finetune = values["model"], values["finetune"]
     facts = {
         "source": _source(values["data"]),
-        "weights": _weights(model, finetune),
+        "weights": _weights(model, finetune, values["data"].get("task", "auto")),
         "teacher": _teacher(finetune["distill_model"], model["folder"]),
         "architecture": _architecture(model["architecture"]),
     }
@@ -73,17 +74,22 @@ def _source(data: Mapping[str, Any]) -> Fact:
     _refuse_our_own(name, place.resolve())
     if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return Fact(name, None)  # an empty folder is a disk that is not mounted
-    if not place.is_dir():
-        raise Refused(f"{name} is a file: unpack an archive, and name the folder that it gives")
-    return Fact(name, fingerprint.of_source(place, cache=files.scratch() / "hashes.db"))
+    of = fingerprint.of_source if place.is_dir() else fingerprint.of_file  # an archive
+    return Fact(name, of(place, cache=files.scratch() / "hashes.db"))
 
 
-def _weights(model: Mapping[str, Any], finetune: Mapping[str, Any]) -> Fact:
-    """Weights to be downloaded go by their name: once here, they are the same, and nothing reruns."""
+def _weights(model: Mapping[str, Any], finetune: Mapping[str, Any], task: Any) -> Fact:
+    """Weights to be downloaded go by their name: once here, they are the same, and nothing reruns.
+
+    Ultralytics' names follow the task; where `prepare` has yet to find it, the one for detect stands in.
+    """
     if finetune["strategy"] == "scratch":
         return Fact("finetune.strategy=scratch", "random")
-    name = f"model.weights={model['weights']}"
-    fact = _file(name, model["weights"], model["folder"])
+    weights = model["weights"] if task == "auto" else of_task(model["weights"], task)
+    name = f"model.weights={weights}"
+    fact = _file(name, weights, model["folder"])
+    if weights != model["weights"]:
+        return fact  # model.sha256 is that of another file
     if fact.fingerprint is None:
         return fact._replace(fingerprint=model["sha256"])
     if model["sha256"] not in {None, fact.fingerprint}:

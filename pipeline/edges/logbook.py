@@ -9,11 +9,9 @@ from pipeline.core.manifest import Manifest
 from pipeline.core.records import Records
 from pipeline.edges.tracking import Session
 
-VAL = ("mAP50", "mAP50-95", "precision", "recall")
-
 
 def note_data(session: Session, prepared: Manifest, copies: Records, *, name: str) -> None:
-    """Log the dataset as the run's input, with counts per split and class, and its sample pictures.
+    """Log the dataset as the run's input, with counts per split and class, samples and the report's page.
 
     Args:
         session: The run's.
@@ -28,6 +26,7 @@ def note_data(session: Session, prepared: Manifest, copies: Records, *, name: st
     session.dataset(name, prepared.digest, source=source, classes=prepared.names, splits=splits)
     for place in (layout.PREPARED, layout.AUGMENTED):
         session.artifact(place / "samples", folder=f"samples/{place.name}")
+    session.artifact(layout.PREPARED / "report.html", folder="data")
 
 
 def note_epoch(session: Session, row: Mapping[str, float]) -> None:
@@ -40,7 +39,7 @@ def note_results(session: Session, prepared: Manifest, best: Mapping[str, float]
 
     Args:
         session: The run's.
-        prepared: Its first val image becomes the model's example.
+        prepared: Its first val image becomes the model's example; its task says what the model answers.
         best: The val figures of the best epoch.
         epoch: The best one, from 1.
     """
@@ -49,12 +48,7 @@ def note_results(session: Session, prepared: Manifest, best: Mapping[str, float]
     session.artifact(layout.TRAINING_PLOTS)
     session.artifact(layout.FINETUNED, folder="weights")
     example = layout.PREPARED / "images" / prepared.of("val")[0].file
-    session.model(layout.FINETUNED / "best.pt", example=example, metrics=figures)
-
-
-def val_figures(row: Mapping[str, float]) -> dict[str, float]:
-    """Return the val figures of an epoch under their short names."""
-    return {name: row[f"metrics/{name}"] for name in VAL}
+    session.model(layout.FINETUNED / "best.pt", example=example, metrics=figures, task=prepared.task)
 
 
 def _facts(images: int, objects: Mapping[str, int]) -> dict[str, object]:

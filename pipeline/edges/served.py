@@ -1,4 +1,4 @@
-"""The detector as MLflow serves it: this file is copied into the logged model and runs there by itself.
+"""The model as MLflow serves it: this file is copied into the logged model and runs there by itself.
 
 It needs ultralytics, torch and mlflow, nothing of this project; so it may not import any of it.
 
@@ -21,14 +21,22 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 from mlflow.types.type_hints import TypeFromExample
 
-COLUMNS = ("image", "x1", "y1", "x2", "y2", "score", "class", "name")
+CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+OBJECT = ("image", *CORNERS[:4], "score", "class", "name")
+COLUMNS = {
+    "detect": OBJECT,
+    "segment": (*OBJECT, "polygon"),
+    "pose": (*OBJECT, "keypoints"),
+    "obb": ("image", *CORNERS, "score", "class", "name"),
+    "classify": ("image", "score", "class", "name"),
+}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 SERVER = "mlflow.pyfunc.scoring_server.app"
 """Imported in the processes of MLflow's server, and nowhere else."""
 
 
 class Detector(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is untyped
-    """Find objects in images."""
+    """Find objects in images, or say which class an image has."""
 
     def load_context(self, context: Any) -> None:
         """Load the weights, without running code from them."""
@@ -42,20 +50,26 @@ class Detector(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is un
     def predict(self, model_input: TypeFromExample, params: Any = None) -> Any:
         """Return a row per object: image (its place in the input), x1 y1 x2 y2 (pixels), score, class, name.
 
+        Beside them polygon (segment) or keypoints (pose), a list of points in pixels; obb has four corners up
+        to x4 y4; classify has a row per class, the most probable first, with image, score, class and name.
+
         Args:
             model_input: A list, or a table with one column, of images: base64 text, file paths (not behind a
                 server), the bytes of an image file, or RGB arrays (uint8, height x width x 3); or one alone.
                 (MLflow warns of any wider type than this one, and refuses arrays under a narrower one.)
-            params: conf, iou and max_det, as Ultralytics knows them.
+            params: conf, iou and max_det, as Ultralytics knows them; for classify top: rows per image.
         """
         import pandas as pd
 
         settings = {"conf": 0.25, "iou": 0.7, "max_det": 300} | (params or {})
+        top = int(settings.pop("top", 5))
+        task = self.detector.task
         rows: list[tuple[Any, ...]] = []
         for place, item in enumerate(_items(model_input)):
             [result] = self.detector.predict(_pixels(item), verbose=False, **settings)
-            rows.extend(_rows(place, result))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+            found = _classes(result, top) if task == "classify" else _objects(result, task)
+            rows.extend((place, *row) for row in found)
+        return pd.DataFrame(rows, columns=list(COLUMNS[task]))
 
 
 def _items(model_input: Any) -> Any:
@@ -94,10 +108,26 @@ def _bytes(item: str | bytes | Path) -> bytes:
         return b""
 
 
-def _rows(place: int, result: Any) -> Iterator[tuple[Any, ...]]:
-    boxes = result.boxes
-    for box, score, index in zip(boxes.xyxy.tolist(), boxes.conf.tolist(), boxes.cls.tolist(), strict=True):
-        yield (place, *box, score, int(index), result.names[int(index)])
+def _objects(result: Any, task: str) -> Iterator[tuple[Any, ...]]:
+    found = result.obb if task == "obb" else result.boxes
+    places = found.xyxyxyxy.reshape(-1, 8) if task == "obb" else found.xyxy
+    columns = places.tolist(), found.conf.tolist(), found.cls.tolist(), _shapes(result, task, len(found))
+    for place, score, index, shape in zip(*columns, strict=True):
+        yield (*place, score, int(index), result.names[int(index)], *shape)
+
+
+def _shapes(result: Any, task: str, count: int) -> list[tuple[Any, ...]]:
+    """Return what the task adds to the row of each object."""
+    if task == "segment" and count:
+        return [(outline.tolist(),) for outline in result.masks.xy]
+    if task == "pose" and count:
+        return [(points.tolist(),) for points in result.keypoints.data]
+    return [()] * count
+
+
+def _classes(result: Any, top: int) -> Iterator[tuple[Any, ...]]:
+    for index in result.probs.data.argsort(descending=True)[:top].tolist():
+        yield float(result.probs.data[index]), index, result.names[index]
 
 
 set_model(Detector())

@@ -7,10 +7,12 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from pipeline.core import layout
+from pipeline.core import curves, layout
 from pipeline.edges import files, plots
+
+POINT: Final = ("epoch", "curve", "split", "value")
 
 
 def write_weights(weights: Mapping[str, bytes], run: Mapping[str, Any]) -> None:
@@ -28,9 +30,11 @@ def write_weights(weights: Mapping[str, bytes], run: Mapping[str, Any]) -> None:
 
 
 def write_curves(rows: Sequence[Mapping[str, float]]) -> None:
-    """Write reports/training in one piece: a row per epoch, and the same as a picture."""
+    """Write reports/training in one piece: a row per epoch, a row per point for DVC, and a picture."""
     with files.folder_in_one_piece(layout.TRAINING_PLOTS) as folder:
         files.write(folder / "epochs.csv", _csv(rows))
+        points = (dict(zip(POINT, point, strict=True)) for point in curves.points(rows))
+        files.write(folder / "curves.csv", _csv([*points]))
         plots.training_curves(folder / "epochs.csv", folder / "curves.png")
 
 
@@ -39,12 +43,16 @@ def write_report(report: Mapping[str, Any]) -> None:
     files.write(layout.TRAINING_METRICS, _json(report))
 
 
-def _csv(rows: Sequence[Mapping[str, float]]) -> str:
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: f"{value:.7g}" for name, value in row.items()} for row in rows)
+    writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.7g}"
 
 
 def _json(values: Mapping[str, Any]) -> str:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config import Config
-from pipeline.core import iteration, layout
+from pipeline.core import account, curves, iteration, layout, networks
 from pipeline.core.manifest import Manifest
 from pipeline.core.overfitting import Overfitting, judge
 from pipeline.core.records import Records
+from pipeline.core.tasks import Task
 from pipeline.core.unfreezing import Schedule
 from pipeline.edges import augmented, base_weights, code, dataset, files, git, logbook, tracking, trained
 from pipeline.edges.files import Refused
 from pipeline.edges.tracking import Session
 from pipeline.edges.yolo import checkpoints, weights
+from pipeline.edges.yolo.complaints import without_effect
 from pipeline.edges.yolo.job import Base, Job, Outcome
 from pipeline.edges.yolo.training import train
 
@@ -48,7 +50,7 @@ def run(config: Config) -> None:
             outcome = _train(session, config, inputs, folder)
             _write(session, config, inputs, outcome)
         shutil.rmtree(folder)
-    print(f"finetune: {_summary(outcome)}")
+    print(f"finetune: {_summary(inputs, outcome)}")
 
 
 def gather(config: Config) -> Inputs:
@@ -56,7 +58,8 @@ def gather(config: Config) -> Inputs:
     prepared = dataset.read_manifest(layout.PREPARED)
     copies = augmented.read_records(layout.AUGMENTED, prepared=prepared.digest)
     _refuse_nothing_to_learn(prepared)
-    base, teacher = _base(config), _teacher(config)
+    without_effect(_arguments(config), prepared.task)
+    base, teacher = _base(config, prepared.task), _teacher(config)
     architecture = base_weights.locate(base.architecture, None)
     used = config.model_dump(mode="json", include=USED, exclude={"finetune": {"workers", "verbose"}})
     key = iteration.key(
@@ -72,12 +75,16 @@ def gather(config: Config) -> Inputs:
     return Inputs(prepared, copies, base, teacher, key)
 
 
-def _base(config: Config) -> Base:
+def _base(config: Config, task: Task) -> Base:
+    """Find the base weights: Ultralytics' names follow the task, a file given by path is what it is."""
     model = config.model
+    own = base_weights.locate(model.architecture, None)
+    architecture = model.architecture if own else networks.of_task(model.architecture, task)
     if config.finetune.strategy == "scratch":
-        return Base("random", None, None, model.architecture)
-    path = weights.resolve(model.weights, folder=model.folder, sha256=model.sha256)
-    return Base(model.name, path, files.sha256(path), model.architecture)
+        return Base("random", None, None, architecture)
+    name = networks.of_task(model.weights, task)
+    path = weights.resolve(name, folder=model.folder, sha256=model.sha256 if name == model.weights else None)
+    return Base(model.name, path, files.sha256(path), architecture)
 
 
 def _teacher(config: Config) -> Path | None:
@@ -97,7 +104,7 @@ def _refuse_nothing_to_learn(prepared: Manifest) -> None:
 def _open_run(config: Config, inputs: Inputs, *, resume: bool) -> AbstractContextManager[Session]:
     tracker = config.tracking
     target = tracking.Target(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
-    name = tracker.run_name or _name(config, inputs.key)
+    name = tracker.run_name or _name(config, inputs)
     return tracking.open_run(target, key=inputs.key, name=name, tags=_tags(config, inputs), resume=resume)
 
 
@@ -114,8 +121,7 @@ def _train(session: Session, config: Config, inputs: Inputs, folder: Path) -> Ou
 
 
 def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
-    finetune = config.finetune
-    own = finetune.model_dump(exclude=OURS) | config.augment.online.model_dump() | {"seed": config.seed}
+    finetune, own = config.finetune, _arguments(config)
     if inputs.teacher:
         own["distill_model"] = str(inputs.teacher)
     images = Path("images/train")
@@ -130,27 +136,32 @@ def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
         gradual=Schedule(**finetune.gradual.model_dump()) if finetune.strategy == "gradual" else None,
         folder=folder,
         head=finetune.strategy == "head",
+        task=inputs.prepared.task,
+        keypoints=inputs.prepared.keypoints,
     )
 
 
-def _name(config: Config, key: str) -> str:
-    """Name a run so that a person tells it from others: full-foundation-lr1e-3-3f2a1c."""
-    rate = config.finetune.lr0
-    shown = "auto" if rate is None else f"{rate:.0e}".replace("e-0", "e-") if rate < 0.01 else f"{rate:g}"
-    base = (
-        Path(config.model.architecture).stem if config.finetune.strategy == "scratch" else config.model.name
-    )
-    return f"{config.finetune.strategy}-{base}-lr{shown}-{key[:6]}"
+def _arguments(config: Config) -> dict[str, Any]:
+    """Collect what goes to Ultralytics under its own names."""
+    native = config.finetune.model_dump(exclude=OURS)
+    return {**native, **config.augment.online.model_dump(), "seed": config.seed}
+
+
+def _name(config: Config, inputs: Inputs) -> str:
+    base = config.model.name if inputs.base.path else Path(inputs.base.architecture).stem
+    return account.run_name(config.finetune.strategy, base, lr0=config.finetune.lr0, key=inputs.key)
 
 
 def _tags(config: Config, inputs: Inputs) -> dict[str, Any]:
     commit, dirty = git.state(Path.cwd(), besides=layout.WRITTEN)
     return {
         **config.tracking.tags,
+        "finetrack.task": inputs.prepared.task,
         "finetrack.strategy": config.finetune.strategy,
         "finetrack.base": inputs.base.name,
         "finetrack.base.sha256": inputs.base.sha256,
         "finetrack.data.digest": inputs.prepared.digest,
+        "finetrack.data.leak": f"{inputs.prepared.leak} images" if inputs.prepared.leak else None,
         "finetrack.seed": config.seed,
         "finetrack.git.commit": commit,
         "finetrack.git.dirty": dirty if commit else None,
@@ -158,9 +169,10 @@ def _tags(config: Config, inputs: Inputs) -> dict[str, Any]:
 
 
 def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -> None:
-    best = logbook.val_figures(outcome.rows[outcome.best_epoch - 1])
+    best = curves.figures(outcome.rows[outcome.best_epoch - 1])
     overfitting = _overfitting(outcome)
-    base = {"name": inputs.base.name, "weights": config.model.weights, "sha256": inputs.base.sha256}
+    file = inputs.base.path.name if inputs.base.path else None
+    base = {"name": inputs.base.name, "weights": file, "sha256": inputs.base.sha256}
     trained.write_curves(outcome.rows)
     trained.write_report(
         {
@@ -174,6 +186,7 @@ def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -
     facts = {
         "run_id": session.run_id,
         "key": inputs.key,
+        "task": inputs.prepared.task,
         "names": list(outcome.names),
         "single_cls": config.finetune.single_cls,
         "imgsz": outcome.effective["imgsz"],
@@ -189,10 +202,7 @@ def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -
 
 
 def _overfitting(outcome: Outcome) -> Overfitting:
-    def losses(part: str) -> list[float]:
-        return [sum(row[name] for name in row if name.startswith(f"{part}/")) for row in outcome.rows]
-
-    return judge(losses("train"), losses("val"))
+    return judge(*curves.losses(outcome.rows))
 
 
 def _description(config: Config, inputs: Inputs, outcome: Outcome) -> str:
@@ -201,15 +211,9 @@ def _description(config: Config, inputs: Inputs, outcome: Outcome) -> str:
     train, val = len(inputs.prepared.of("train")), len(inputs.prepared.of("val"))
     return (
         f"`{config.finetune.strategy}` from `{inputs.base.name}` on `{data}`: {train} train images and "
-        f"{inputs.augmented.count} copies, {val} val images.\n\n{_summary(outcome)}"
+        f"{inputs.augmented.count} copies, {val} val images.\n\n{_summary(inputs, outcome)}"
     )
 
 
-def _summary(outcome: Outcome) -> str:
-    best = outcome.rows[outcome.best_epoch - 1]
-    overfitting = _overfitting(outcome)
-    return (
-        f"val mAP50-95 {best['metrics/mAP50-95']:.3f}, mAP50 {best['metrics/mAP50']:.3f} "
-        f"in epoch {outcome.best_epoch} of {len(outcome.rows)}; overfitting {overfitting.verdict} "
-        f"(gap {overfitting.gap:.3f}); {outcome.rows[-1]['seconds']:.0f} seconds of training"
-    )
+def _summary(inputs: Inputs, outcome: Outcome) -> str:
+    return account.summary(outcome.rows, outcome.best_epoch, _overfitting(outcome), task=inputs.prepared.task)

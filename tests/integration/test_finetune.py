@@ -169,6 +169,36 @@ def test_a_kill_between_the_end_of_the_run_and_that_of_its_checkpoint_makes_no_s
     assert not last.parent.exists()
 
 
+def test_a_run_says_which_task_it_is_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path, task="classify")
+    _configure(tmp_path, **{"finetune.epochs": 1, "data.task": "classify"})
+    finetune.run(parse(yaml.safe_load(layout.PARAMS.read_text())))
+    _, [run] = _runs(tmp_path)
+    told = json.loads((layout.FINETUNED / "run.json").read_text())
+    report = json.loads(layout.TRAINING_METRICS.read_text())
+    assert told["task"] == run.data.tags["finetrack.task"] == run.data.params["effective.task"] == "classify"
+    assert report["val"].keys() == {"top1", "top5"}
+    assert run.data.metrics["best/top1"] == report["val"]["top1"]
+    assert run.info.run_name.startswith("scratch-yolo26n-cls-lr")
+    assert (layout.TRAINING_PLOTS / "curves.png").exists()
+
+
+def test_official_names_follow_the_task_of_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path, task="segment")
+    Path("yolo26n-seg.pt").write_bytes(b"a")
+    _configure(tmp_path, finetune="full", model="yolo26n")
+    base = finetune.gather(parse(yaml.safe_load(layout.PARAMS.read_text()))).base
+    assert (base.path.name, base.architecture) == ("yolo26n-seg.pt", "yolo26n-seg.yaml")
+    Path("mine.pt").write_bytes(b"b")
+    _configure(
+        tmp_path, finetune="full", model="yolo26n", **{"model.weights": "mine.pt", "model.sha256": "null"}
+    )
+    base = finetune.gather(parse(yaml.safe_load(layout.PARAMS.read_text()))).base
+    assert (base.path.name, base.architecture) == ("mine.pt", "yolo26n-seg.yaml")
+
+
 def test_a_second_process_on_the_same_training_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)

@@ -87,6 +87,21 @@ def test_deeper_groups_learn_at_a_lower_rate_and_frozen_ones_at_none(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("task", "backbone", "layers"), [("segment", 11, 24), ("classify", 10, 11)])
+def test_head_and_gradual_hold_for_other_tasks(tmp_path, task, backbone, layers):
+    trainings.dataset(tmp_path, task=task)
+    (tmp_path / "gradual").mkdir()
+    trainings.dataset(tmp_path / "gradual", task=task)
+    head = trainings.job(tmp_path, task=task, freeze="backbone", epochs=1, weight_decay=0.1)
+    [moved], trainer = _train_and_watch(head)
+    assert moved == [_with_tensors(trainer, range(backbone, layers))] * 2
+    schedule = Schedule("schedule", every=1, stall=1, groups=2, decay=0.5)
+    gradual = trainings.job(tmp_path / "gradual", task=task, gradual=schedule, weight_decay=0.1)
+    epochs, trainer = _train_and_watch(gradual)
+    for moved, lowest in zip(epochs, [backbone, 0], strict=True):
+        assert moved == [_with_tensors(trainer, range(lowest, layers))] * 2
+
+
 def test_full_moves_every_layer(tmp_path):
     trainings.dataset(tmp_path)
     epochs, trainer = _train_and_watch(trainings.job(tmp_path, epochs=1))

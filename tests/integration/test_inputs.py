@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.refusal import Refused
-from pipeline.edges import fingerprint, inputs
+from pipeline.edges import files, fingerprint, inputs
 
 OLD = 1_700_000_000
 
@@ -103,10 +103,14 @@ def test_links_are_followed_once(source, cache):
     assert fingerprint.of_source(source, cache=cache) != before
 
 
-def test_a_dangling_link_is_one_sentence(source, cache):
+def test_what_cannot_be_read_counts_by_its_name_and_stops_nothing(source, cache):
+    before = fingerprint.of_source(source, cache=cache)
     (source / "x.jpg").symlink_to(source / "nowhere")
-    with pytest.raises(Refused, match=r"x\.jpg cannot be read"):
-        fingerprint.of_source(source, cache=cache)
+    os.mkfifo(source / "pipe.jpg")
+    after = fingerprint.of_source(source, cache=cache)
+    assert after != before
+    (source / "nowhere").write_bytes(b"found again")
+    assert fingerprint.of_source(source, cache=cache) not in {before, after}
 
 
 def test_a_damaged_cache_is_started_anew(source, cache):
@@ -210,10 +214,11 @@ def test_what_the_project_writes_is_no_source(place):
         inputs.describe(values(data={"format": "yolo", "source": place}), {})
 
 
-def test_an_archive_is_no_source(project):
-    (project / "images.zip").write_bytes(b"PK")
-    with pytest.raises(Refused, match=r"data\.source=images\.zip is a file: unpack"):
-        inputs.describe(values(data={"format": "yolo", "source": "images.zip"}), {})
+def test_an_archive_goes_by_its_contents(project):
+    archive = project / "images.zip"
+    archive.write_bytes(b"PK")
+    entries, _ = inputs.describe(values(data={"format": "yolo", "source": "images.zip"}), {})
+    assert entries["source"] == files.sha256(archive)
 
 
 @pytest.mark.usefixtures("project")
@@ -227,6 +232,16 @@ def test_weights_to_be_downloaded_go_by_name(project):
     entries, notes = inputs.describe(values(), {})
     assert (entries["weights"], notes) == ("w.pt", [])
     assert inputs.describe(values(), entries) == (entries, [])
+
+
+def test_official_weights_are_those_of_the_task(project):
+    model = MODEL | {"weights": "yolo26n.pt", "sha256": "0" * 64}
+    data = {"format": "yolo", "source": "images", "task": "segment"}
+    assert inputs.describe(values(model=model, data=data), {})[0]["weights"] == "yolo26n-seg.pt"
+    (project / "yolo26n-seg.pt").write_bytes(b"w")
+    assert inputs.describe(values(model=model, data=data), {})[0]["weights"] == SHA_W
+    found = inputs.describe(values(model=model, data=data | {"task": "auto"}), {})[0]
+    assert found["weights"] == "0" * 64
 
 
 def test_weights_on_record_that_are_not_here_stand(project):

@@ -16,7 +16,7 @@ from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
 from pipeline.core.unfreezing import Schedule
 from pipeline.edges.files import Refused
 from pipeline.edges.yolo import checkpoints, precision, training, weights
-from pipeline.edges.yolo.trainer import Training
+from pipeline.edges.yolo.trainings import DetectTraining
 from tests import trainings
 
 
@@ -151,7 +151,7 @@ def test_the_weights_kept_as_best_are_those_of_the_reported_epoch(tmp_path, monk
     """Epochs of equal fitness: Ultralytics' stopper reports the first, its trainer keeps the last."""
     trainings.dataset(tmp_path)
     fitness = iter(before)
-    validate = Training.validate
+    validate = DetectTraining.validate
 
     def measured(trainer):
         metrics, _ = validate(trainer)
@@ -159,7 +159,7 @@ def test_the_weights_kept_as_best_are_those_of_the_reported_epoch(tmp_path, monk
         trainer.best_fitness = max(trainer.best_fitness or 0.0, trainer.fitness)
         return metrics, trainer.fitness
 
-    monkeypatch.setattr(Training, "validate", measured)
+    monkeypatch.setattr(DetectTraining, "validate", measured)
     epochs = len(before)
     outcome = trainings.run(trainings.job(tmp_path, epochs=epochs, save_period=1, patience=0))
     kept = checkpoints.newest(tmp_path / "checkpoints")["weights"]

@@ -14,6 +14,8 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
+from pipeline.core.tasks import Task
+from pipeline.edges.tracking import signature
 from pipeline.edges.tracking.journal import Message
 from pipeline.edges.tracking.points import on_dataset
 from pipeline.edges.tracking.store import Store
@@ -29,12 +31,10 @@ PACKAGES = (
     "pandas",
 )
 EXAMPLE_PIXELS = 640
-INPUT = "a list of images: base64 text, bytes of an image file, RGB arrays (uint8, HxWx3) or local paths"
-OUTPUT = "a row per object; image: its place in the input; x1 y1 x2 y2: pixels of the image"
 SERVED = Path(__file__).parents[1] / "served.py"
 
 
-def save(folder: Path, weights: Path, example: Path) -> None:
+def save(folder: Path, weights: Path, example: Path, *, task: Task = "detect") -> None:
     """Write a pyfunc model with signature and example.
 
     Signature and example are written into the saved model: given to MLflow, it would load the model and
@@ -44,6 +44,7 @@ def save(folder: Path, weights: Path, example: Path) -> None:
         folder: Does not exist yet.
         weights: An Ultralytics checkpoint.
         example: An image, which is stored in the model as base64 text.
+        task: Of the weights.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the signature, missed here, is given below
@@ -56,10 +57,10 @@ def save(folder: Path, weights: Path, example: Path) -> None:
             python_model=str(SERVED),
             artifacts={"weights": str(weights.resolve())},
             pip_requirements=list(_requirements()),
-            metadata={"input": INPUT, "output": OUTPUT},
+            metadata={"task": task, "input": signature.INPUT, "output": signature.OUTPUT[task]},
         )
     written = Model.load(str(folder))
-    written.signature = _signature()
+    written.signature = signature.of(task)
     _save_example(written, [_text(example)], str(folder))
     _forget_paths(written)
     written.save(str(folder / "MLmodel"))
@@ -83,14 +84,16 @@ def _forget_paths(written: Any) -> None:
 def upload(store: Store, run_id: str, message: Message, folder: Path) -> None:
     """Make the saved model known: tied to its run, with the run's parameters and the given metrics."""
     from mlflow.entities import LoggedModelOutput, Metric
+    from mlflow.models import Model
 
+    written = Model.load(str(folder))
     client, run = store.client, store.client.get_run(run_id)
     logged = _find(store, message["id"]) or client.create_logged_model(
         store.experiment,
-        name=model_name(message["name"] or run.info.run_name),
+        name=model_name(run.info.run_name),
         source_run_id=run_id,
         params=run.data.params,
-        model_type="detector",
+        model_type=written.metadata["task"],
         tags={"finetrack.model": message["id"]},
     )
     client.log_model_artifacts(logged.model_id, str(_stamped(folder, logged, run_id)))
@@ -102,7 +105,7 @@ def upload(store: Store, run_id: str, message: Message, folder: Path) -> None:
     client.log_batch(
         run_id, metrics=[Metric(name, value, message["time"], 0, **of) for name, value in values]
     )
-    client.set_logged_model_tags(logged.model_id, _about(logged.model_id, run))
+    client.set_logged_model_tags(logged.model_id, _about(logged.model_id, run, written))
     client.finalize_logged_model(logged.model_id, "READY")
 
 
@@ -111,10 +114,13 @@ def model_name(name: str) -> str:
     return re.sub(r"[/:.%\"']+", "-", name).strip("- ") or "detector"
 
 
-def _about(model_id: str, run: Any) -> dict[str, str]:
+def _about(model_id: str, run: Any, written: Any) -> dict[str, str]:
     """What the model's page shows beside numbers: how to use it, who made it."""
-    use = f'mlflow.pyfunc.load_model("models:/{model_id}").predict(["part.jpg"], params={{"conf": 0.25}})'
-    note = f"```python\n{use}\n```\n\nInput: {INPUT}. Output: {OUTPUT}."
+    param = written.signature.params.params[0]
+    params = f'{{"{param.name}": {param.default}}}'
+    use = f'mlflow.pyfunc.load_model("models:/{model_id}").predict(["part.jpg"], params={params})'
+    about = "Input: {input}. Output: {output}.".format(**written.metadata)
+    note = f"```python\n{use}\n```\n\n{about}"
     origin = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
     known = {name: run.data.tags[name] for name in origin if name in run.data.tags}
     return known | {"mlflow.note.content": note}
@@ -134,33 +140,6 @@ def _stamped(folder: Path, logged: Any, run_id: str) -> Path:
     written.run_id, written.artifact_path = run_id, logged.artifact_location
     written.save(str(folder / "MLmodel"))
     return folder
-
-
-def _signature() -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import AnyType
-
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(AnyType())]),
-        outputs=Schema(
-            [
-                ColSpec(DataType.long, "image"),
-                *(ColSpec(DataType.double, name) for name in ("x1", "y1", "x2", "y2", "score")),
-                ColSpec(DataType.long, "class"),
-                ColSpec(DataType.string, "name"),
-            ]
-        ),
-        params=ParamSchema(
-            [
-                ParamSpec("conf", DataType.double, 0.25),
-                ParamSpec("iou", DataType.double, 0.7),
-                ParamSpec("max_det", DataType.long, 300),
-            ]
-        ),
-    )
-    signature._is_signature_from_type_hint = True  # so a list reaches `predict` as it is, arrays too
-    return signature
 
 
 def _text(image: Path) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.tasks import Task
 from pipeline.edges.tracking import dataset, model, names
 from pipeline.edges.tracking.journal import Journal
 from pipeline.edges.tracking.sampler import SECONDS
@@ -91,7 +92,7 @@ class Session:
         self._say("dataset", facts=facts)
 
     def model(
-        self, weights: Path, *, example: Path, metrics: Mapping[str, Any], name: str | None = None
+        self, weights: Path, *, example: Path, metrics: Mapping[str, Any], task: Task = "detect"
     ) -> None:
         """Log the weights as a model that `mlflow.pyfunc.load_model` loads.
 
@@ -99,13 +100,13 @@ class Session:
             weights: An Ultralytics checkpoint.
             example: An image that becomes the model's input example.
             metrics: Results that belong to these weights, under names that no curve of the run has.
-            name: In MLflow's list of models; the run's name unless given.
+            task: Of the weights: what a prediction is.
         """
         place = Path("files", uuid.uuid4().hex[:12], "model")
         with self._kept():
             (self._journal.folder / place).parent.mkdir(parents=True)
-            model.save(self._journal.folder / place, weights, example)
-            facts = {"name": name, "id": place.parent.name, "values": names.numbers(metrics)}
+            model.save(self._journal.folder / place, weights, example, task=task)
+            facts = {"id": place.parent.name, "values": names.numbers(metrics)}
             self._say("model", file=place.as_posix(), **facts)
 
     def _say(self, kind: str, **content: Any) -> None:

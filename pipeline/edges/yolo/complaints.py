@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
 
+from pipeline.core.tasks import Task
 from pipeline.edges.files import Refused
 
 MEMORY: Final = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -49,6 +50,28 @@ def one_device(device: Any) -> None:
     if without_mps or (named.isdigit() and int(named) >= count):
         raise Refused(
             f"finetune.device={device} is absent ({count} GPUs here): set finetune.device=cpu or null"
+        )
+
+
+def without_effect(arguments: Mapping[str, Any], task: Task) -> None:
+    """Refuse arguments that a classification passes over without a word, or cannot use.
+
+    Raises:
+        Refused: With the first such argument.
+    """
+    if task != "classify":
+        return
+    for name in ("single_cls", "rect", "multi_scale", "cls_pw", "distill_model"):
+        if arguments[name]:
+            value, none = str(arguments[name]).lower(), "null" if name == "distill_model" else "0 or false"
+            raise Refused(
+                f"finetune.{name}={value} has no meaning where the task is classify: set it to {none}"
+            )
+    scale = arguments["scale"]
+    if isinstance(scale, list) or scale > 1:
+        raise Refused(
+            f"augment.online.scale={scale} is not allowed where the task is classify: "
+            "it must be a number from 0 to 1, the share that may be cropped away"
         )
 
 

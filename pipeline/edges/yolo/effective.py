@@ -13,11 +13,12 @@ from pipeline.edges.yolo.freezing import ALWAYS_FROZEN
 
 
 def read(trainer: Any) -> dict[str, Any]:
-    """Return optimizer, rates, batch, precision, device, threads and frozen layers, as plain values."""
+    """Return task, optimizer, rates, batch, precision, device, threads and frozen layers, as plain values."""
     optimizer, model = trainer.optimizer, unwrap_model(trainer.model)
     group = optimizer.param_groups[0]
     parameters = list(getattr(model, "student_model", model).parameters())
     return {
+        "task": trainer.job.task,
         "optimizer": type(optimizer).__name__,
         "lr0": float(trainer.args.lr0),
         "initial_lr": sorted({float(group["initial_lr"]) for group in optimizer.param_groups}),

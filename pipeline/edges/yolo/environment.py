@@ -18,6 +18,7 @@ NOISE: Final = (
     "engine/trainer: ",
     "albumentations: ",
     "Overriding model.yaml nc",
+    "Fast image access",
 )
 """A line per frozen tensor, all arguments in one line, and remarks on what is arranged otherwise here."""
 

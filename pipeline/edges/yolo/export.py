@@ -54,11 +54,12 @@ def _network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[st
         module._forward_hooks.clear()  # those of a distillation hold its last features
     network = copy.deepcopy(model).cpu()
     model.criterion = criterion
-    if isinstance(network, precision.Bfloat16Model):
+    if isinstance(network, precision.Lowered):
         precision.restore(network)
     network.args = arguments
     network.nc = len(network.names)
-    network.set_head_attr(max_det=arguments["max_det"])
+    if arguments["task"] != "classify":
+        network.set_head_attr(max_det=arguments["max_det"])
     network.half().load_state_dict(weights)
     for parameter in network.parameters():
         parameter.requires_grad = False

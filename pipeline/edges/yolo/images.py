@@ -6,20 +6,31 @@ place, and takes a .npy beside an image for the image.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import exif_size, img2label_paths
 
 from pipeline.core import labels
+from pipeline.core.tasks import Task
 from pipeline.edges.files import Refused
 
 
+class Form(NamedTuple):
+    """What the label files hold: for which task, how many points of a pose, and how many values each."""
+
+    task: Task
+    points: int
+    dims: int
+
+
 class Images(YOLODataset):  # type: ignore[misc]
-    """Ultralytics' detection dataset, with label files read as this project wrote them."""
+    """Ultralytics' dataset of all tasks but classify, with label files read as this project wrote them."""
 
     def __init__(self, *args: Any, cache_folder: Path, **kwargs: Any) -> None:
         self.cache_folder = cache_folder
@@ -28,12 +39,10 @@ class Images(YOLODataset):  # type: ignore[misc]
     def get_labels(self) -> list[dict[str, Any]]:
         """Read all label files."""
         self.label_files = img2label_paths(self.im_files)
-        classes = len(self.data["names"])
+        form = Form(self.data["task"], *self.data.get("kpt_shape", (0, 3)))
+        classes = math.inf if self.single_cls else len(self.data["names"])
         pairs = zip(self.im_files, self.label_files, strict=True)
-        return [
-            _label(Path(image), Path(label), classes=classes, merged=self.single_cls)
-            for image, label in pairs
-        ]
+        return [_label(Path(image), Path(label), form, classes=classes) for image, label in pairs]
 
     @property
     def npy_files(self) -> list[Path]:
@@ -70,29 +79,40 @@ def build(arguments: Any, folders: list[str], *, data: dict[str, Any], train: bo
         stride=sizes["stride"],
         pad=0.0 if train else 0.5,
         prefix=f"{split}: ",
-        task="detect",
+        task=data["task"],
         data=data,
         fraction=arguments.fraction if train else 1.0,
         cache_folder=cache_folder,
     )
 
 
-def _label(image: Path, label: Path, *, classes: int, merged: bool) -> dict[str, Any]:
+def _label(image: Path, label: Path, form: Form, *, classes: float) -> dict[str, Any]:
     try:
-        found = labels.parse(label.read_text("utf-8"))
+        found = labels.parse(label.read_text("utf-8"), form.task, dims=form.dims)
         with Image.open(image) as opened:
             width, height = exif_size(opened)
+        points = _points(found.keypoints, form) if form.task == "pose" else None
     except (OSError, ValueError) as error:
         raise Refused(f"{image} or {label} cannot be read ({error}): run prepare and augment again") from None
-    if len(found) and not merged and found.classes.max() >= classes:
+    if len(found) and found.classes.max() >= classes:
         raise Refused(f"{label} names class {found.classes.max()} of {classes}: run prepare again")
     return {
         "im_file": str(image),
         "shape": (height, width),
         "cls": found.classes[:, None].astype(np.float32),
         "bboxes": found.boxes.astype(np.float32),
-        "segments": [],
-        "keypoints": None,
+        "segments": [outline.astype(np.float32) for outline in found.outlines],
+        "keypoints": points,
         "normalized": True,
         "bbox_format": "xywh",
     }
+
+
+def _points(points: NDArray[np.float64], form: Form) -> NDArray[np.float32]:
+    """Return (n, points, 3); where labels have no visibility, a point in the image's corner is not there."""
+    if len(points) and points.shape[1] != form.points:
+        raise ValueError(f"{points.shape[1]} points instead of {form.points}")
+    points = points.reshape(-1, form.points, form.dims)
+    if form.dims == 2:
+        points = np.concatenate([points, (points > 0).any(axis=2, keepdims=True)], axis=2)
+    return points.astype(np.float32)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pipeline.core.tasks import Keypoints, Task
 from pipeline.core.unfreezing import Schedule
 
 Row = dict[str, float]
@@ -21,7 +22,7 @@ class Base:
         name: The name in the configuration, such as foundation.
         path: None for random weights.
         sha256: Of the file; None for random weights.
-        architecture: A model YAML, for random weights and for those of another task.
+        architecture: A model YAML of the training's task, for random weights and for those of another task.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Job:
         gradual: How layers are unfrozen; None where they all learn, or `freeze` says which do not.
         folder: For checkpoints in progress; this iteration's own.
         head: Whether the backbone is meant to stay as it is.
+        task: What is learnt.
+        keypoints: The points of a pose; None for other tasks.
     """
 
     arguments: Mapping[str, Any]
@@ -55,6 +58,8 @@ class Job:
     gradual: Schedule | None
     folder: Path
     head: bool = False
+    task: Task = "detect"
+    keypoints: Keypoints | None = None
 
 
 class Outcome(NamedTuple):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import BaseModel
 
 INSTRUCTIONS: Final = ("avx512_bf16", "amx_bf16", "bf16")
 """x86 and ARM names; a processor without them computes bf16 through fp32, slower than fp32 itself."""
@@ -36,8 +37,8 @@ def on_cuda(precision: str, amp: bool | str) -> bool | str:
     return amp
 
 
-class Bfloat16Model(DetectionModel):  # type: ignore[misc]
-    """A detection model whose training forward runs in bf16; losses and validation stay fp32."""
+class Lowered(BaseModel):  # type: ignore[misc]
+    """A model whose training forward runs in bf16; losses and validation stay fp32."""
 
     def _predict_once(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         x = x.contiguous(memory_format=torch.channels_last)
@@ -49,15 +50,20 @@ class Bfloat16Model(DetectionModel):  # type: ignore[misc]
 
 
 def lower(model: torch.nn.Module) -> None:
-    """Make a detection model compute its training forward in bf16."""
-    model.__class__ = Bfloat16Model
+    """Make a model of any task compute its training forward in bf16."""
+    model.__class__ = _lowered(type(model))  # type: ignore[arg-type] # a class is hashable
     model.to(memory_format=torch.channels_last)
 
 
 def restore(model: torch.nn.Module) -> None:
     """Make it an ordinary NCHW model of Ultralytics' own class again, such as belongs in a checkpoint."""
-    model.__class__ = DetectionModel
+    model.__class__ = type(model).__bases__[1]
     model.to(memory_format=torch.contiguous_format)
+
+
+@functools.cache
+def _lowered(kind: Any) -> Any:
+    return type(f"Lowered{kind.__name__}", (Lowered, kind), {})
 
 
 def _float(outputs: Any) -> Any:

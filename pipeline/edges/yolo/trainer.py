@@ -1,4 +1,4 @@
-"""Ultralytics' detection training on this project's terms: own data, checkpoints, freezing."""
+"""Ultralytics' training on this project's terms: own data, checkpoints, freezing."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from collections import defaultdict
 from typing import Any, Final
 
 import torch
-from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import SETTINGS
 from ultralytics.utils.torch_utils import unwrap_model
 
+from pipeline.core import curves
+from pipeline.core.tasks import Keypoints
 from pipeline.core.unfreezing import frozen, opened
 from pipeline.edges.files import Refused
 from pipeline.edges.yolo import checkpoints, effective, freezing, images, precision, progress
 from pipeline.edges.yolo.job import Job, Row
 
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
-FITNESS: Final = "metrics/mAP50-95"
 
 
-class Training(DetectionTrainer):  # type: ignore[misc]
-    """One training. Ultralytics adds its Platform to classes that have Trainer in their name; not here."""
+class Training(BaseTrainer):  # type: ignore[misc]
+    """One training of any task; `trainings` puts it before Ultralytics' trainer of each.
+
+    Ultralytics adds its Platform to classes that have Trainer in their name; not here.
+    """
 
     def __init__(self, overrides: dict[str, Any], job: Job) -> None:
         self.job = job
@@ -42,9 +46,16 @@ class Training(DetectionTrainer):  # type: ignore[misc]
         """Return names and folders; no data YAML, so no download script, font or search for datasets."""
         names = dict(enumerate(["item"] if self.args.single_cls else self.job.names))
         train, val = ([str(place.resolve()) for place in part] for part in (self.job.train, [self.job.val]))
-        return {"names": names, "nc": len(names), "channels": 3, "train": train, "val": val}
+        places = {"train": train, "val": val, "task": self.job.task}
+        return {
+            "names": names,
+            "nc": len(names),
+            "channels": 3,
+            **places,
+            **_points(self.job.keypoints, names),
+        }
 
-    def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> images.Images:
+    def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
         """Build our own dataset."""
         sizes = {"batch": batch, "stride": max(int(unwrap_model(self.model).stride.max()), 32)}
         return images.build(self.args, img_path, data=self.data, train=mode == "train", **sizes)
@@ -53,6 +64,8 @@ class Training(DetectionTrainer):  # type: ignore[misc]
         """Build the network, computing in the chosen precision."""
         model = super().get_model(cfg, weights, verbose)
         model.names = self.data["names"]
+        if "kpt_names" in self.data:
+            model.kpt_names = self.data["kpt_names"]
         if self.lowered:
             precision.lower(model)
         return model
@@ -85,15 +98,16 @@ class Training(DetectionTrainer):  # type: ignore[misc]
         """Freeze and open layer groups as the epochs so far have it."""
         if schedule := self.job.gradual:
             groups = freezing.groups(progress.student(self.model), schedule)
-            count = opened([row[FITNESS] for row in self.rows], schedule)
+            count = opened([row[curves.WATCHED[self.job.task]] for row in self.rows], schedule)
             freezing.freeze(self, frozen(groups, count))
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
-        """Keep the epoch's row, under names that do not end in (B)."""
+        """Keep the epoch's row, under our names."""
         row = {"epoch": self.epoch + 1, "seconds": round(time.time() - self.train_time_start, 3)}
-        curves = {name: float(value) for name, value in metrics.items() if not name.startswith("lr/")}
-        row |= {name.removesuffix("(B)"): value for name, value in curves.items()}
-        self.rows.append(row | freezing.rates(self.optimizer))
+        named = {curves.column(name): float(value) for name, value in metrics.items() if name[:3] != "lr/"}
+        if curves.WATCHED[self.job.task] == curves.FITNESS:
+            named[curves.FITNESS] = float(self.fitness)
+        self.rows.append(row | named | freezing.rates(self.optimizer))
 
     def save_model(self) -> bool:
         """Write a checkpoint."""
@@ -118,3 +132,12 @@ class Training(DetectionTrainer):  # type: ignore[misc]
 
     def final_eval(self) -> None:
         """Leave it out: the best epoch was validated, and this would be logged as one epoch too many."""
+
+
+def _points(keypoints: Keypoints | None, names: dict[int, str]) -> dict[str, Any]:
+    """Return what a pose's data YAML would say of its points."""
+    if keypoints is None:
+        return {}
+    called = {index: list(keypoints.names) for index in names}
+    shape = [keypoints.count, keypoints.dims]
+    return {"kpt_shape": shape, "flip_idx": list(keypoints.flip), "kpt_names": called}

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from pipeline.edges.files import Refused
-from pipeline.edges.yolo import complaints, export, freezing, precision, weights
-from pipeline.edges.yolo.job import Base, Job, Outcome, Row
+from pipeline.edges.yolo import complaints, export, freezing, precision, transfer, weights
+from pipeline.edges.yolo.job import Job, Outcome, Row
 from pipeline.edges.yolo.progress import finished, student
 from pipeline.edges.yolo.trainer import Training
+from pipeline.edges.yolo.trainings import TRAININGS
 
 
 def train(
@@ -46,22 +46,16 @@ def build(job: Job) -> Training:
         Refused: The weights are foreign, or fit nowhere.
     """
     source = weights.load(job.base.path) if job.base.path else None
-    network = weights.architecture(job.base.architecture, source)
-    trainer = Training(_arguments(job, network), job)
+    network = transfer.architecture(job.base.architecture, source, job.task)
+    trainer = TRAININGS[job.task](_arguments(job, network), job)
+    if source is not None:
+        source = transfer.aligned(source, network)
     trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
     freezing.refuse_pointless(trainer.model, trainer.args.freeze, head=job.head)
     if source is not None:
-        trainer.transferred = weights.transferred(source, trainer.model)
-        _refuse_misfit(job.base, *trainer.transferred)
+        trainer.transferred = transfer.transferred(source, trainer.model)
+        transfer.refuse_misfit(job.base, source, trainer.model)
     return trainer
-
-
-def _refuse_misfit(base: Base, taken: int, tensors: int) -> None:
-    if 2 * taken < tensors:
-        raise Refused(
-            f"only {taken} of {tensors} tensors of model.architecture={base.architecture} can come from "
-            f"{base.path}: set model.architecture to the one of these weights"
-        )
 
 
 def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +65,7 @@ def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
         given["freeze"] = list(range(len(network["backbone"])))
     cuda = torch.cuda.is_available() and str(given.get("device")) not in {"cpu", "mps"}
     return given | {
-        "task": "detect",
+        "task": job.task,
         "mode": "train",
         "model": job.base.path.name if job.base.path else job.base.architecture,
         "data": "data/prepared",

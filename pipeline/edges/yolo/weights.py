@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from filelock import FileLock
-from ultralytics.nn.tasks import guess_model_task, load_checkpoint, yaml_model_load
+from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import downloads
 
 from pipeline.edges import base_weights, files
@@ -56,30 +56,6 @@ def load(path: Path) -> Any:
     if not isinstance(getattr(model, "yaml", None), dict):
         raise Refused(f"{path} holds a {type(model).__name__}, not a YOLO model: {WAYS_ON}")
     return model
-
-
-def architecture(base: str, model: Any) -> dict[str, Any]:
-    """Return the network to build: the checkpoint's own, or `base` for random weights and another task's.
-
-    Raises:
-        Refused: There is no such model YAML.
-    """
-    if model is not None and guess_model_task(model.yaml) == "detect":
-        return dict(model.yaml)
-    try:
-        return dict(yaml_model_load(str(base_weights.locate(base, None) or base)))
-    except (FileNotFoundError, ValueError) as error:
-        raise Refused(
-            f"model.architecture={base} is no model YAML that can be read ({type(error).__name__}): "
-            "name one of Ultralytics', such as yolo26n.yaml, or give a path"
-        ) from None
-
-
-def transferred(source: Any, target: Any) -> tuple[int, int]:
-    """Count the tensors that `target` has taken over from `source`, and all of them."""
-    old, new = source.state_dict(), target.state_dict()
-    same = (name in old and old[name].shape == tensor.shape for name, tensor in new.items())
-    return sum(same), len(new)
 
 
 def _download(weights: str, folder: str | None) -> Path:
