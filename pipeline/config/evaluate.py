@@ -18,3 +18,4 @@ class Evaluate(Group):
     batch: Count
     bootstrap: Annotated[int, Field(ge=0, le=100_000)]
     worst: CountOrZero
+    suspects: CountOrZero

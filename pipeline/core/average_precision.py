@@ -42,8 +42,7 @@ def mean(aps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def curve(table: Table, cls: int, level: int = 0) -> NDArray[np.float64]:
     """Return the precision (101,) of a class at `RECALLS` and at IoU number `level`; its mean is the AP."""
-    rows = table.classes == cls
-    hits = table.hits[rows, level]
+    hits = table.hits[(table.classes == cls) & ~table.void[:, level], level]
     found = np.cumsum(hits)
     precision = found / np.arange(1, len(hits) + 1)
     recall = found / max(1, table.objects[:, cls].sum())
@@ -56,20 +55,28 @@ def _of_all_classes(table: Table, weights: NDArray[np.int64]) -> NDArray[np.floa
     aps = np.full((*objects.shape, len(IOUS)), np.nan)
     for cls in np.flatnonzero(table.objects.any(axis=0)):
         rows = np.flatnonzero(table.classes == cls)
-        aps[:, cls] = _of_class(weights[:, table.images[rows]], table.hits[rows], objects[:, cls])
+        times = weights[:, table.images[rows]]
+        aps[:, cls] = _of_class(times, table.hits[rows], table.void[rows], objects[:, cls])
     aps[objects == 0] = np.nan
     return aps
 
 
 def _of_class(
-    weights: NDArray[np.int64], hits: NDArray[np.bool_], objects: NDArray[np.int64]
+    weights: NDArray[np.int64],
+    hits: NDArray[np.bool_],
+    void: NDArray[np.bool_],
+    objects: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Return (weightings, 10) from the detections' weights (weightings, d), their hits (d, 10), the objects.
+    """Return (weightings, 10) from weights (weightings, d), hits and void (d, 10), objects (weightings,).
 
     Precision can only peak, and recall only rise, at a hit: everything else is counted and left out.
     """
     shown = np.cumsum(weights, axis=1)
-    return np.stack([_at_hits(weights[:, at], shown[:, at], objects) for at in hits.T], axis=1)
+    aps = []
+    for at, not_counted in zip(hits.T, void.T, strict=True):
+        counted = shown - np.cumsum(weights * not_counted, axis=1) if not_counted.any() else shown
+        aps.append(_at_hits(weights[:, at], counted[:, at], objects))
+    return np.stack(aps, axis=1)
 
 
 def _at_hits(

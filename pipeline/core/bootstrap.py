@@ -40,11 +40,12 @@ def intervals(table: Table, *, times: int, seed: int) -> dict[str, Interval]:
     drawn = drawn[(drawn @ table.objects).any(axis=1)]  # without one object there is nothing to average
     aps, values = average_precisions(table, drawn), average_precisions(table)
     return {
-        "mAP50-95": _interval(mean(values)[0], mean(aps)),
-        "mAP50": _interval(mean(values[:, :, :1])[0], mean(aps[:, :, :1])),
+        "mAP50-95": interval(mean(values)[0], mean(aps)),
+        "mAP50": interval(mean(values[:, :, :1])[0], mean(aps[:, :, :1])),
     }
 
 
-def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
+def interval(value: float, drawn: NDArray[np.float64]) -> Interval:
+    """Return a figure with its 95% interval, given the figure of each resample (times,)."""
     low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (value, value)
     return Interval(float(value), float(low), float(high))

@@ -9,23 +9,68 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.masks import Mask
+
 IOUS: Final = np.linspace(0.5, 0.95, 10)
 """The overlaps that COCO averages over: 0.50, 0.55 ... 0.95."""
 
 
 class Objects(NamedTuple):
-    """The true objects of one image: boxes (n, 4) as x1, y1, x2, y2 in pixels, classes (n,)."""
+    """The true objects of one image.
+
+    Attributes:
+        boxes: (n, 4) x1 y1 x2 y2 in pixels.
+        classes: (n,) class indices.
+        outlines: n outlines (k, 2) in pixels (segment), or four corners each (obb); none for other tasks.
+        keypoints: (n, points, 3) x and y in pixels, and visibility (pose); None for other tasks.
+    """
 
     boxes: NDArray[np.float64]
     classes: NDArray[np.int64]
+    outlines: tuple[NDArray[np.float64], ...] = ()
+    keypoints: NDArray[np.float64] | None = None
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which objects (n,) are to be found: of poses, those with a labelled point."""
+        if self.keypoints is None:
+            return np.ones(len(self.classes), bool)
+        return np.asarray((self.keypoints[:, :, 2] > 0).any(axis=1))
 
 
 class Detections(NamedTuple):
-    """What a model found in one image: boxes (n, 4) as in `Objects`, scores (n,) in 0..1, classes (n,)."""
+    """What a model found in one image.
+
+    Attributes:
+        boxes: (n, 4) as in `Objects`.
+        scores: (n,) 0..1.
+        classes: (n,) class indices.
+        outlines: As in `Objects`; of the first detections only, where there are many.
+        keypoints: (n, points, 2 or 3) x and y in pixels, and confidence (pose); None for other tasks.
+        masks: n masks (segment) until they were held against the objects; none for other tasks.
+        overlap: (n, objects) how much each is like each true object of its image, 0 to 1; None where that is
+            the IoU of their boxes.
+    """
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
     classes: NDArray[np.int64]
+    outlines: tuple[NDArray[np.float64], ...] = ()
+    keypoints: NDArray[np.float64] | None = None
+    masks: tuple[Mask, ...] = ()
+    overlap: NDArray[np.float64] | None = None
+
+    def only(self, kept: NDArray[np.bool_]) -> Detections:
+        """Return those that are marked (n,)."""
+        return Detections(
+            self.boxes[kept],
+            self.scores[kept],
+            self.classes[kept],
+            tuple(outline for outline, keep in zip(self.outlines, kept, strict=False) if keep),
+            None if self.keypoints is None else self.keypoints[kept],
+            tuple(mask for mask, keep in zip(self.masks, kept, strict=False) if keep),
+            None if self.overlap is None else self.overlap[kept],
+        )
 
 
 @dataclass(frozen=True)
@@ -37,13 +82,15 @@ class Table:
         classes: (d,) its class.
         scores: (d,) its score, descending.
         hits: (d, 10) whether it found an object, at each of `IOUS`.
-        objects: (images, classes) how many true objects there are.
+        void: (d, 10) whether it found one that does not count: it is then neither right nor wrong.
+        objects: (images, classes) how many true objects there are that count.
     """
 
     images: NDArray[np.int64]
     classes: NDArray[np.int64]
     scores: NDArray[np.float64]
     hits: NDArray[np.bool_]
+    void: NDArray[np.bool_]
     objects: NDArray[np.int64]
 
 
@@ -57,20 +104,30 @@ def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray
     return ious
 
 
+def likeness(truth: Objects, found: Detections) -> NDArray[np.float64]:
+    """Return how much each detection is like each object (n, m), by what their task is measured by."""
+    return overlaps(found.boxes, truth.boxes) if found.overlap is None else found.overlap
+
+
 def match(truth: Objects, found: Detections) -> NDArray[np.int64]:
     """Return (detections, 10): the index of the object each detection found at each of `IOUS`, or -1.
 
     The rule is COCO's (cocoeval.py, evaluateImg): by descending score, each detection takes the object of its
-    class that overlaps it most and is still free; of equal overlaps the last.
+    class that overlaps it most and is still free; of equal overlaps the last. Objects that do not count are
+    taken only where no other is left.
     """
     same = found.classes[:, None] == truth.classes[None, :]
-    overlap = np.where(same, overlaps(found.boxes, truth.boxes), 0.0)
+    overlap = np.where(same, likeness(truth, found), 0.0)
+    counted = truth.counted
     taken = np.zeros((len(IOUS), len(truth.classes)), bool)
     matched = np.full((len(found.scores), len(IOUS)), -1, np.int64)
     near = overlap.max(axis=1, initial=0.0) >= IOUS[0]  # the others hit nothing at any overlap
     for row in np.argsort(-found.scores, kind="stable"):
         if near[row]:
-            matched[row] = _take(np.where(taken, 0.0, overlap[row]), taken)
+            matched[row] = _take(np.where(taken | ~counted, 0.0, overlap[row]), taken)
+            if not counted.all():
+                late = _take(np.where(taken | counted, 0.0, overlap[row]), taken, matched[row] < 0)
+                matched[row] = np.maximum(matched[row], late)
     return matched
 
 
@@ -82,24 +139,37 @@ def tabulate(truths: Sequence[Objects], found: Sequence[Detections], classes: in
         found: The detections of each image, in the same order.
         classes: How many classes the dataset has.
     """
-    hits = [match(truth, seen) >= 0 for truth, seen in zip(truths, found, strict=True)]
+    pairs = [_found(truth, seen) for truth, seen in zip(truths, found, strict=True)]
     scores = np.concatenate([np.zeros(0), *(seen.scores for seen in found)])
     order = np.argsort(-scores, kind="stable")
     lengths = [len(seen.scores) for seen in found]
+    none = np.zeros((0, len(IOUS)), bool)
     return Table(
         images=np.repeat(np.arange(len(found)), lengths)[order],
         classes=np.concatenate([np.zeros(0, np.int64), *(seen.classes for seen in found)])[order],
         scores=scores[order],
-        hits=np.concatenate([np.zeros((0, len(IOUS)), bool), *hits])[order],
-        objects=np.array([np.bincount(t.classes, minlength=classes) for t in truths]).reshape(-1, classes),
+        hits=np.concatenate([none, *(hits for hits, _ in pairs)])[order],
+        void=np.concatenate([none, *(void for _, void in pairs)])[order],
+        objects=np.array([np.bincount(t.classes[t.counted], minlength=classes) for t in truths]).reshape(
+            -1, classes
+        ),
     )
 
 
-def _take(overlap: NDArray[np.float64], taken: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Choose the best free object at each IoU, (10,) or -1, and mark it in `taken` (10, objects)."""
+def _found(truth: Objects, seen: Detections) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which detections (d, 10) found an object that counts, and which one that does not."""
+    matched = match(truth, seen)
+    counts = np.append(truth.counted, False)[matched]
+    return counts, (matched >= 0) & ~counts
+
+
+def _take(
+    overlap: NDArray[np.float64], taken: NDArray[np.bool_], wanted: NDArray[np.bool_] | bool = True
+) -> NDArray[np.int64]:
+    """Choose the best free object at each wanted IoU, (10,) or -1, and mark it in `taken` (10, objects)."""
     best = overlap.shape[1] - 1 - overlap[:, ::-1].argmax(axis=1)
     levels = np.arange(len(IOUS))
-    enough = overlap[levels, best] >= IOUS
+    enough = (overlap[levels, best] >= IOUS) & wanted
     taken[levels[enough], best[enough]] = True
     return np.where(enough, best, -1)
 

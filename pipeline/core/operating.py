@@ -59,6 +59,6 @@ def average(figures: NDArray[np.float64]) -> NDArray[np.float64]:
 def _counts(
     table: Table, cls: int, thresholds: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    rows = table.classes == cls
+    rows = (table.classes == cls) & ~table.void[:, 0]
     shown = np.searchsorted(-table.scores[rows], -thresholds, side="right")
     return shown, np.append(0, np.cumsum(table.hits[rows, 0]))[shown]

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.matching import IOUS, Detections, Objects, match, overlaps
+from pipeline.core.matching import IOUS, Detections, Objects, likeness, match
 
 RIGHT: Final = "right"
 WRONG: Final = "wrong class"
-LOOSE: Final = "loose box"
+LOOSE: Final = "loose"
 ALARM: Final = "false alarm"
 MISSED: Final = "missed"
 REASONS: Final = (MISSED, ALARM, WRONG, LOOSE)
@@ -29,7 +29,7 @@ class Outcome:
     Args:
         truth: Its objects.
         found: Its detections of at least the threshold.
-        verdicts: For each detection: right, wrong class, loose box or false alarm.
+        verdicts: For each detection: right, wrong class, loose or false alarm.
         partners: (detections,) the object each of them stands for, -1 for a false alarm.
         missed: (m,) the objects that no detection stands for.
     """
@@ -56,13 +56,14 @@ def judge(truth: Objects, found: Detections, threshold: float) -> Outcome:
 
     First as for precision and recall: right is what matches an object of its class at IoU 0.5. Of what is
     left, the pairs that overlap most go first: at IoU 0.5 and another class it is a wrong class, at less and
-    the same class a loose box.
+    the same class a loose one. What found an object that does not count is left out.
     """
-    kept = found.scores >= threshold
-    found = Detections(found.boxes[kept], found.scores[kept], found.classes[kept])
+    found = found.only(found.scores >= threshold)
     partners = match(truth, found)[:, 0]
+    void = (partners >= 0) & ~np.append(truth.counted, True)[partners]
+    found, partners = found.only(~void), partners[~void]
     verdicts = np.where(partners >= 0, RIGHT, ALARM).astype(object)
-    overlap = overlaps(found.boxes, truth.boxes)
+    overlap = likeness(truth, found) * truth.counted
     same = found.classes[:, None] == truth.classes[None, :]
     for verdict, fits in (
         (WRONG, ~same & (overlap >= IOUS[0])),
@@ -70,7 +71,7 @@ def judge(truth: Objects, found: Detections, threshold: float) -> Outcome:
     ):
         for row, column in _closest(np.where(fits, overlap, 0.0), partners):
             partners[row], verdicts[row] = column, verdict
-    missed = np.setdiff1d(np.arange(len(truth.classes)), partners)
+    missed = np.setdiff1d(np.flatnonzero(truth.counted), partners)
     return Outcome(truth, found, tuple(verdicts), partners, missed)
 
 
@@ -83,14 +84,14 @@ def rank(outcomes: Sequence[Outcome]) -> list[int]:
 def confusions(outcomes: Iterable[Outcome], classes: int) -> NDArray[np.int64]:
     """Count (classes + 1, classes + 1) actual against predicted; the last row and column are the background.
 
-    A loose box is a missed object and a false alarm here: the diagonal is what precision and recall count.
+    What is loose is a missed object and a false alarm here: the diagonal is what precision and recall count.
     """
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
     for outcome in outcomes:
         paired = np.isin(outcome.verdicts, [RIGHT, WRONG])
         actual = np.where(paired, np.append(outcome.truth.classes, classes)[outcome.partners], classes)
         np.add.at(matrix, (actual, outcome.found.classes), 1)
-        lost = np.setdiff1d(np.arange(len(outcome.truth.classes)), outcome.partners[paired])
+        lost = np.setdiff1d(np.flatnonzero(outcome.truth.counted), outcome.partners[paired])
         np.add.at(matrix[:, classes], outcome.truth.classes[lost], 1)
     return matrix
 

@@ -6,83 +6,143 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-from pipeline.core import operating
+from pipeline.core import classification, operating, outcomes
 from pipeline.core.average_precision import RECALLS, curve
+from pipeline.core.classification import Classification
 from pipeline.core.evaluation import Evaluation
-from pipeline.core.outcomes import confusions, rank
-from pipeline.edges import comparison, files, plots
+from pipeline.core.matching import Table
+from pipeline.core.tasks import Task
+from pipeline.edges import comparison, files, mistaken, plots
 
 BACKGROUND: Final = "background"
 EVERY: Final = 10
 """The F1 curve's CSV holds every tenth threshold: 0.00, 0.01 ... 1.00."""
+AT: Final[dict[Task, str]] = {
+    "detect": "IoU 0.5",
+    "obb": "rotated IoU 0.5",
+    "segment": "mask IoU 0.5",
+    "pose": "OKS 0.5",
+}
+"""What makes a detection right, as the pictures' titles say."""
 
 
-def write(folder: Path, evaluation: Evaluation, images: Sequence[Path], *, worst: int) -> None:
-    """Write everything that is to be looked at.
+class Measured(NamedTuple):
+    """What the curves are drawn of.
+
+    Attributes:
+        table: The matched detections, or guesses.
+        names: Class names by index.
+        threshold: The one that was chosen, if one was.
+        at: What makes a detection right.
+    """
+
+    table: Table
+    names: Sequence[str]
+    threshold: float | None
+    at: str
+
+    @property
+    def present(self) -> list[tuple[int, str]]:
+        """The classes that have objects to find."""
+        return [(cls, self.names[cls]) for cls in np.flatnonzero(self.table.objects.any(axis=0)).tolist()]
+
+
+def write(folder: Path, found: Evaluation | Classification, images: Sequence[Path], *, worst: int) -> None:
+    """Write everything that is to be looked at; the files have the same names whatever the task is.
 
     Args:
         folder: Where; it exists.
-        evaluation: What was measured.
+        found: What was measured.
         images: The test images, in the order of the evaluation's.
         worst: The most pictures of predictions with errors.
     """
-    _precision_recall(folder, evaluation)
-    _f1(folder, evaluation)
-    _confusion(folder, evaluation)
-    for place, index in enumerate(rank(evaluation.outcomes)[:worst], 1):
+    if isinstance(found, Classification):
+        _classification(folder, found)
+        order = classification.rank(found)
+    else:
+        _detections(folder, found)
+        order = outcomes.rank(found.outcomes)
+    for place, index in enumerate(order[:worst], 1):
+        sheet = _sheet(found, index, images[index])
         target = folder / "worst" / f"{place:02d}_{images[index].stem}.jpg"
-        _compare(images[index], evaluation, index, target=target)
+        target.parent.mkdir(exist_ok=True)
+        sheet.save(target, quality=90)
 
 
-def _precision_recall(folder: Path, evaluation: Evaluation) -> None:
-    lines = {name: curve(evaluation.table, cls) for cls, name in _present(evaluation)}
+def _detections(folder: Path, found: Evaluation) -> None:
+    measured = Measured(found.table, found.names, found.threshold, AT[found.task])
+    _precision_recall(folder, measured)
+    _f1(folder, measured)
+    matrix = outcomes.confusions(found.outcomes, len(found.names))
+    title = f"Confusion on the test split, threshold {found.threshold:.3f}, {AT[found.task]}"
+    plots.confusion(matrix, [*found.names, BACKGROUND], folder / "confusion.png", title=title)
+    _confusion(folder, matrix, [*found.names, BACKGROUND])
+
+
+def _classification(folder: Path, found: Classification) -> None:
+    """Write the same files; each class against the rest stands for what is found and what is not."""
+    measured = Measured(classification.tabulate(found), found.names, None, "each class against the rest")
+    _precision_recall(folder, measured)
+    _f1(folder, measured)
+    matrix = classification.confusions(found)
+    title = f"Confusion on the test split, top-1 {found.top1.value:.3f}"
+    plots.confusion(matrix, found.names, folder / "confusion.png", title=title, background=False)
+    _confusion(folder, matrix, found.names)
+
+
+def _precision_recall(folder: Path, measured: Measured) -> None:
+    lines = {name: curve(measured.table, cls) for cls, name in measured.present}
     mean = np.mean([*lines.values()], axis=0)
-    notes = {name: f"AP50 {evaluation.aps[cls, 0]:.3f}" for cls, name in _present(evaluation)}
-    notes["mean"] = f"mAP50 {evaluation.maps['mAP50'].value:.3f}"
-    plots.precision_recall(plots.Curves(RECALLS, lines, mean, notes), folder / "pr_curve.png")
+    figure = "AP" if measured.threshold is None else "AP50"
+    notes = {name: f"{figure} {line.mean():.3f}" for name, line in lines.items()}
+    notes["mean"] = f"m{figure} {mean.mean():.3f}"
+    drawn = plots.Curves(RECALLS, lines, mean, notes)
+    plots.precision_recall(drawn, folder / "pr_curve.png", at=measured.at)
     _write_lines(folder / "pr_curve.csv", ("class", "recall", "precision"), RECALLS, lines)
 
 
-def _f1(folder: Path, evaluation: Evaluation) -> None:
-    f1 = operating.operate(evaluation.table).f1
-    lines = {name: f1[:, cls] for cls, name in _present(evaluation)}
-    notes = {name: f"{evaluation.at.f1[0, cls]:.3f}" for cls, name in _present(evaluation)}
-    notes["mean"] = f"{operating.average(evaluation.at.f1)[0]:.3f}"
-    drawn = plots.Curves(operating.THRESHOLDS, lines, operating.average(f1), notes)
-    plots.f1_confidence(drawn, folder / "f1_curve.png", threshold=evaluation.threshold)
+def _f1(folder: Path, measured: Measured) -> None:
+    f1 = operating.operate(measured.table).f1
+    lines = {name: f1[:, cls] for cls, name in measured.present}
+    mean = operating.average(f1)
+    chosen = measured.threshold
+    notes = {name: f"{_at(line, chosen):.3f}" for name, line in [*lines.items(), ("mean", mean)]}
+    drawn = plots.Curves(operating.THRESHOLDS, lines, mean, notes)
+    plots.f1_confidence(drawn, folder / "f1_curve.png", threshold=chosen, at=measured.at)
     thinned = {name: line[::EVERY] for name, line in lines.items()}
     _write_lines(
         folder / "f1_curve.csv", ("class", "confidence", "F1"), operating.THRESHOLDS[::EVERY], thinned
     )
 
 
-def _confusion(folder: Path, evaluation: Evaluation) -> None:
+def _at(line: NDArray[np.float64], threshold: float | None) -> float:
+    """Read a curve at the threshold, which is one of `THRESHOLDS`; at its highest where there is none."""
+    place = line.argmax() if threshold is None else np.abs(operating.THRESHOLDS - threshold).argmin()
+    return float(line[place])
+
+
+def _confusion(folder: Path, matrix: NDArray[np.int64], names: Sequence[str]) -> None:
     """Write a row per object and per false alarm, which is how DVC's confusion template counts."""
-    names = [*evaluation.names, BACKGROUND]
-    matrix = confusions(evaluation.outcomes, len(evaluation.names))
-    title = f"Confusion on the test split, threshold {evaluation.threshold:.3f}, IoU 0.5"
-    plots.confusion(matrix, names, folder / "confusion.png", title=title)
     pairs = (
         (names[row], names[column]) for row, column in np.argwhere(matrix) for _ in range(matrix[row, column])
     )
     _write_csv(folder / "confusion.csv", ("actual", "predicted"), pairs)
 
 
-def _compare(path: Path, evaluation: Evaluation, index: int, *, target: Path) -> None:
+def _sheet(found: Evaluation | Classification, index: int, path: Path) -> Image.Image:
     image = np.asarray(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-    sheet = comparison.compare(image, evaluation.outcomes[index], evaluation.names, title=path.name)
-    target.parent.mkdir(exist_ok=True)
-    sheet.save(target, quality=90)
-
-
-def _present(evaluation: Evaluation) -> list[tuple[int, str]]:
-    """Return the classes that have objects to find."""
-    return [(int(cls), evaluation.names[cls]) for cls in np.flatnonzero(evaluation.table.objects.any(axis=0))]
+    if isinstance(found, Classification):
+        truth, classes, scores = (part[index] for part in found.guessed)
+        guesses = [(found.names[cls], float(score)) for cls, score in zip(classes, scores, strict=True)]
+        return mistaken.show(image, found.names[truth], guesses, title=path.name)
+    return comparison.compare(image, found.outcomes[index], found.names, title=path.name)
 
 
 def _write_lines(path: Path, header: tuple[str, str, str], x: Any, lines: dict[str, Any]) -> None:

@@ -63,43 +63,61 @@ class Curves:
     notes: Mapping[str, str]
 
 
-def precision_recall(curves: Curves, target: Path) -> None:
-    """Draw precision over recall at IoU 0.5; the notes are the average precisions."""
+def precision_recall(curves: Curves, target: Path, *, at: str = "") -> None:
+    """Draw precision over recall; the notes are the average precisions.
+
+    Args:
+        curves: What is drawn.
+        target: The PNG to write.
+        at: From when on a detection counts as right, such as `IoU 0.5`.
+    """
     with mpl.rc_context(LOOK):
-        figure, axes = _unit_square("Precision and recall on the test split, IoU 0.5")
+        figure, axes = _unit_square(_title("Precision and recall on the test split", at))
         axes.set(xlabel="Recall", ylabel="Precision")
         _draw(axes, curves)
         _save(figure, target)
 
 
-def f1_confidence(curves: Curves, target: Path, *, threshold: float) -> None:
-    """Draw F1 over the confidence threshold at IoU 0.5, and mark the threshold that was chosen."""
+def f1_confidence(curves: Curves, target: Path, *, threshold: float | None, at: str = "") -> None:
+    """Draw F1 over the confidence threshold, and mark the threshold that was chosen.
+
+    Args:
+        curves: What is drawn.
+        target: The PNG to write.
+        threshold: The one that was chosen, if one was.
+        at: From when on a detection counts as right, such as `IoU 0.5`.
+    """
     with mpl.rc_context(LOOK):
-        figure, axes = _unit_square("F1 and confidence on the test split, IoU 0.5")
+        figure, axes = _unit_square(_title("F1 and confidence on the test split", at))
         axes.set(xlabel="Confidence threshold", ylabel="F1")
-        axes.axvline(
-            threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"threshold  {threshold:.3f}"
-        )
+        if threshold is not None:
+            dashes = (0, (4, 3))
+            label = f"threshold  {threshold:.3f}"
+            axes.axvline(threshold, color=INK, linewidth=1, linestyle=dashes, label=label)
         _draw(axes, curves)
         _save(figure, target)
 
 
-def confusion(matrix: NDArray[np.int64], names: Sequence[str], target: Path, *, title: str) -> None:
+def confusion(
+    matrix: NDArray[np.int64], names: Sequence[str], target: Path, *, title: str, background: bool = True
+) -> None:
     """Draw actual against predicted, coloured by the share of a class's objects, counts in the cells.
 
     A false alarm (the last row) is set against the objects of the class that it was taken for.
 
     Args:
         matrix: (n, n) counts, actual by row.
-        names: The n names, the background last.
+        names: The n names, the background last, if there is one.
         target: The PNG to write.
         title: What stands above it.
+        background: Whether the last row and column are the background.
     """
     count = len(names)
     side = min(14.0, 2.6 + 0.62 * count)
     objects = matrix.sum(axis=1)
-    shares = np.minimum(matrix / np.maximum(np.append(objects[:-1], 1), 1)[:, None], 1)
-    shares[-1] = np.minimum(matrix[-1] / np.maximum(objects, 1), 1)
+    shares = matrix / np.maximum(objects, 1)[:, None]
+    if background:
+        shares[-1] = np.minimum(matrix[-1] / np.maximum(objects, 1), 1)
     with mpl.rc_context({**LOOK, "axes.grid": False, "font.size": 10 if count <= 20 else 7}):
         figure = Figure(figsize=(side + 0.9, side), layout="constrained")
         axes = figure.add_subplot()
@@ -109,8 +127,8 @@ def confusion(matrix: NDArray[np.int64], names: Sequence[str], target: Path, *, 
         axes.set_yticks(range(count), names)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        axes.axhline(count - 1.5, color="white", linewidth=3)
-        axes.axvline(count - 1.5, color="white", linewidth=3)
+        for line in (axes.axhline, axes.axvline) if background else ():
+            line(count - 1.5, color="white", linewidth=3)
         _count_cells(axes, matrix, shares)
         bar = figure.colorbar(drawn, ax=axes, label="Share of the objects", shrink=0.75, aspect=25)
         bar.outline.set_visible(False)
@@ -142,6 +160,10 @@ def training_curves(epochs_csv: Path, target: Path) -> None:
             if number > len(panels) - wide:
                 axes.set_xlabel("Epoch")
         _save(figure, target)
+
+
+def _title(text: str, at: str) -> str:
+    return f"{text}, {at}" if at else text
 
 
 def _unit_square(title: str) -> tuple[Figure, Any]:
@@ -183,13 +205,15 @@ def _columns(path: Path) -> dict[str, list[float]]:
 
 def _panels(columns: Mapping[str, object]) -> dict[str, dict[str, str]]:
     """Group columns: title -> {legend entry: column}."""
-    panels: dict[str, dict[str, str]] = {"mAP on val": {}}
+    panels: dict[str, dict[str, str]] = {"mAP on val": {}, "accuracy on val": {}}
     for column in columns:
         group, _, name = column.partition("/")
         if group in {"train", "val"}:
             panels.setdefault(name.replace("_", " "), {})[group] = column
-        elif group == "metrics" and name.startswith("mAP"):
+        elif group == "metrics" and "mAP" in name:
             panels["mAP on val"][name] = column
+        elif group == "metrics" and name.startswith("top"):
+            panels["accuracy on val"][name] = column
         elif group == "lr":
             panels.setdefault("learning rate", {})[name] = column
     return {title: lines for title, lines in panels.items() if lines}

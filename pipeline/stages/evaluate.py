@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Any, Final, NamedTuple
 
 from pipeline.config import Config
-from pipeline.core import labels, layout
-from pipeline.core.evaluation import Evaluation, Split, evaluate, figures
+from pipeline.core import classification, evaluation, layout
+from pipeline.core.classification import Classification, Guessed
+from pipeline.core.evaluation import Evaluation, Split, Terms
 from pipeline.core.manifest import Item, Manifest
-from pipeline.core.matching import Objects
-from pipeline.edges import dataset, evaluated, files, tracking
+from pipeline.core.suspects import rank
+from pipeline.edges import dataset, evaluated, files, seen, suspects, tracking
 from pipeline.edges.files import Refused, folder_in_one_piece
+from pipeline.edges.seen import Model
 from pipeline.edges.yolo.complaints import one_device
-from pipeline.edges.yolo.predict import predict
+from pipeline.edges.yolo.predict import Inference
 
 WEIGHTS: Final = layout.FINETUNED / "best.pt"
+
+
+class Looked(NamedTuple):
+    """What a model makes of val and test, image by image, in the order of the manifest; plain values."""
+
+    val: Split | Guessed
+    test: Split | Guessed
 
 
 def run(config: Config) -> None:
@@ -30,46 +37,88 @@ def run(config: Config) -> None:
     target = tracking.Target(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with tracking.attach(target, key=trained["key"], run_id=trained["run_id"]) as session:
         _refuse_misfits(trained, manifest)
-        evaluation = measure(config, manifest, WEIGHTS, merged=_merged(trained))
-        metrics = figures(evaluation)
+        merged = _merged(trained)
+        looked = look(config, manifest, WEIGHTS, merged=merged is not None)
+        measured = measure(config, manifest, looked, merged=merged)
+        metrics = figures(measured)
         images = [layout.PREPARED / "images" / item.file for item in manifest.of("test")]
         with folder_in_one_piece(layout.EVALUATION) as folder:
-            evaluated.write(folder, evaluation, images, worst=config.evaluate.worst)
+            evaluated.write(folder, measured, images, worst=config.evaluate.worst)
+            _suspect(folder, config, manifest, looked, merged=merged)
         files.write(layout.TEST_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
         session.metrics(_flat(metrics))
-        session.tags({"finetrack.evaluate": how, "finetrack.threshold.from": evaluation.chosen_on})
+        chosen_on = metrics["test"].get("threshold_from")
+        session.tags({"finetrack.evaluate": how, "finetrack.threshold.from": chosen_on})
         session.artifact(layout.EVALUATION)
         session.artifact(layout.TEST_METRICS, folder="evaluation")
-    print(_summary(metrics["test"]))
+    print(f"evaluate: {_summary(metrics['test'])}")
 
 
-def measure(config: Config, manifest: Manifest, weights: Path, *, merged: str | None = None) -> Evaluation:
-    """Predict on val and test with one load of the weights, and measure on test.
+def look(config: Config, manifest: Manifest, weights: Path, *, merged: bool = False) -> Looked:
+    """Predict on val and test with one load of the weights.
 
     Args:
-        config: `evaluate`, `finetune.imgsz`, `finetune.device` and the seed are used.
+        config: `evaluate`, `finetune.imgsz` and `finetune.device` are used.
         manifest: Of data/prepared.
-        weights: Any Ultralytics checkpoint of the manifest's classes, or of them merged into one.
-        merged: The one class that stands for all (finetune.single_cls); None where they are told apart.
+        weights: Any Ultralytics checkpoint of the manifest's task and classes, or of them merged into one.
+        merged: The checkpoint knows one class that stands for all (finetune.single_cls).
     """
     val, test = manifest.of("val"), manifest.of("test")
-    how = config.evaluate
-    found = list(
-        predict(
-            weights,
-            [layout.PREPARED / "images" / item.file for item in (*val, *test)],
-            imgsz=config.finetune.imgsz,
-            conf=how.conf,
-            iou=how.iou,
-            max_det=how.max_det,
-            batch=how.batch,
-            device=_device(config.finetune.device),
-        )
+    both = _seen((*val, *test), manifest, _model(config, weights, merged))
+    return Looked(both.part(slice(len(val))), both.part(slice(len(val), None)))
+
+
+def _seen(items: Sequence[Item], manifest: Manifest, model: Model) -> Split | Guessed:
+    return seen.classify(items, model) if manifest.task == "classify" else seen.detect(items, manifest, model)
+
+
+def _model(config: Config, weights: Path, merged: bool) -> Model:
+    wanted = config.evaluate
+    how = Inference(
+        imgsz=config.finetune.imgsz,
+        conf=wanted.conf,
+        iou=wanted.iou,
+        max_det=wanted.max_det,
+        batch=wanted.batch,
+        device=_device(config.finetune.device),
     )
-    truths = [_truth(item, merged=merged is not None) for item in (*val, *test)]
-    splits = Split(truths[len(val) :], found[len(val) :]), Split(truths[: len(val)], found[: len(val)])
+    return Model(weights, merged, how)
+
+
+def measure(
+    config: Config, manifest: Manifest, looked: Looked, *, merged: str | None = None
+) -> Evaluation | Classification:
+    """Measure on test, at a threshold chosen on val where the task has one.
+
+    Args:
+        config: `evaluate.bootstrap` and the seed are used.
+        manifest: Of data/prepared.
+        looked: What the model makes of val and test.
+        merged: The one class that stands for all; None where they are told apart.
+    """
     names = (merged,) if merged else manifest.names
-    return evaluate(*splits, names, resamples=how.bootstrap, seed=config.seed)
+    resamples, seed = config.evaluate.bootstrap, config.seed
+    if isinstance(looked.test, Guessed):
+        return classification.classify(looked.test, names, resamples=resamples, seed=seed)
+    assert isinstance(looked.val, Split)
+    return evaluation.evaluate(looked.test, looked.val, Terms(manifest.task, names, resamples, seed))
+
+
+def _suspect(folder: Path, config: Config, manifest: Manifest, looked: Looked, *, merged: str | None) -> None:
+    """Name the labels of all splits that the model contradicts; train is predicted on for this alone."""
+    if not config.evaluate.suspects:
+        return
+    train = _seen(manifest.of("train"), manifest, _model(config, WEIGHTS, merged is not None))
+    parts = {"train": train, "val": looked.val, "test": looked.test}
+    judged = suspects.gather(manifest, parts, (merged,) if merged else manifest.names)
+    suspects.write(folder, rank(judged.truths, judged.found, most=config.evaluate.suspects), judged)
+
+
+def figures(measured: Evaluation | Classification) -> dict[str, Any]:
+    """Return what metrics.json holds: `test`, and `per_class` for the classes that the test split has."""
+    if isinstance(measured, Classification):
+        return classification.figures(measured)
+    return evaluation.figures(measured)
 
 
 def _device(wanted: str | int | list[int] | None) -> str | int | list[int] | None:
@@ -80,12 +129,6 @@ def _device(wanted: str | int | list[int] | None) -> str | int | list[int] | Non
         print(f"evaluate: finetune.device={wanted} is not on this machine: measured on what there is")
         return None
     return wanted
-
-
-def _truth(item: Item, *, merged: bool) -> Objects:
-    known = labels.parse((layout.PREPARED / "labels" / item.label).read_text(encoding="utf-8"))
-    classes = np.zeros_like(known.classes) if merged else known.classes
-    return Objects(labels.to_xyxy(known.boxes, item.width, item.height), classes)
 
 
 def _read_trained() -> dict[str, Any]:
@@ -102,9 +145,14 @@ def _merged(trained: Mapping[str, Any]) -> str | None:
 
 
 def _refuse_misfits(trained: Mapping[str, Any], manifest: Manifest) -> None:
-    """Refuse weights that changed or are for other classes, and a test split with nothing to find."""
+    """Refuse weights that changed or are for something else, and a test split with nothing to find."""
     if not WEIGHTS.is_file() or files.sha256(WEIGHTS) != trained["sha256"]["best"]:
         raise Refused(f"{WEIGHTS} is not what finetune wrote: run finetune again (dvc repro -f finetune)")
+    if (task := trained.get("task", manifest.task)) != manifest.task:
+        raise Refused(
+            f"{layout.FINETUNED} was trained for {task}, but {layout.PREPARED} is for {manifest.task}: "
+            "run finetune again"
+        )
     names = trained["names"]
     if not _merged(trained) and tuple(names) != manifest.names:
         raise Refused(
@@ -129,10 +177,14 @@ def _flat(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _summary(test: Mapping[str, Any]) -> str:
-    maps = ", ".join(
+    """Say in a line what came out: the figures with an interval first."""
+    shares = [name for name in test if f"{name}_low" in test]
+    lows = (
         f"{name} {test[name]:.3f} ({test[f'{name}_low']:.3f} to {test[f'{name}_high']:.3f})"
-        for name in ("mAP50-95", "mAP50")
+        for name in shares
     )
-    at = ", ".join(f"{name} {test[name]:.3f}" for name in ("precision", "recall", "F1"))
-    of = f"{test['images']} test images with {test['objects']} objects"
-    return f"evaluate: {maps} on {of}; at threshold {test['threshold']:.3f} {at}"
+    counted = f" with {test['objects']} objects" if "objects" in test else ""
+    at = f" at threshold {test['threshold']:.3f}" if "threshold" in test else ""
+    others = [name for name in test if name.endswith(("precision", "recall", "F1"))]
+    rest = ", ".join(f"{name} {test[name]:.3f}" for name in others)
+    return f"{', '.join(lows)} on {test['images']} test images{counted};{at} {rest}"

@@ -14,25 +14,21 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
 from pipeline.config import Config, Evaluate, Finetune, Tracking
-from pipeline.core import labels, layout, manifest
+from pipeline.core import labels, layout
 from pipeline.core.average_precision import average_precisions, mean
-from pipeline.core.manifest import Item, Manifest
 from pipeline.core.matching import Objects, tabulate
 from pipeline.core.refusal import Refused
 from pipeline.edges import files, tracking
 from pipeline.edges.yolo.predict import predict
 from pipeline.stages import evaluate
-from tests import coco_answers
+from tests import coco_answers, official
 from tests.builders import prepared_dataset
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-OFFICIAL, COCO8 = SHARED / "weights" / "yolov8n.pt", SHARED / "hub-examples" / "coco8"
+OFFICIAL = official.WEIGHTS / "yolov8n.pt"
 NAMES = ("disc", "square", "bar")
 KEY = "a" * 64
 TARGET = {"uri": "sqlite:///mlflow.db", "experiment": "test", "timeout": 10.0}
 HOW = {"iou": 0.7, "max_det": 300, "batch": 4}
-
-official = pytest.mark.skipif(not OFFICIAL.exists(), reason="../shared/data has the official weights")
 
 
 def logged(run_id):
@@ -81,7 +77,7 @@ def trained(weights, names=NAMES, **facts):
 
 def run(*, imgsz=64, device="cpu", **how):
     """Run the stage with the groups that it reads."""
-    group = Evaluate(**{"conf": 0.001, "bootstrap": 50, "worst": 2, **HOW, **how})
+    group = Evaluate(**{"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, **HOW, **how})
     evaluate.run(
         Config.model_construct(
             seed=0,
@@ -105,21 +101,7 @@ def rows(path):
 
 def coco8():
     """Write coco8 as a prepared dataset: its four val images are the test split."""
-    names = YOLO(OFFICIAL).names
-    items = []
-    for kept, split in (("train", "val"), ("val", "test")):
-        for image in sorted((COCO8 / "images" / kept).glob("*.jpg")):
-            label = COCO8 / "labels" / kept / f"{image.stem}.txt"
-            for kind, source in (("images", image), ("labels", label)):
-                target = layout.PREPARED / kind / split / source.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, target)
-            classes = tuple(labels.parse(label.read_text()).classes.tolist())
-            hashes = files.sha256(image), files.sha256(label)
-            items.append(Item(f"{split}/{image.name}", *hashes, *extent(image), classes, image.name))
-    result = Manifest("detect", tuple(names.values()), tuple(sorted(items, key=lambda item: item.file)))
-    (layout.PREPARED / "manifest.json").write_text(manifest.render(result))
-    return result
+    return official.prepared("coco8", "detect", YOLO(OFFICIAL).names.values())
 
 
 def truths(items):
@@ -129,7 +111,7 @@ def truths(items):
     return [Objects(box, k.classes) for box, k in zip(boxes, known, strict=True)]
 
 
-@official
+@official.present
 def test_official_weights_on_coco8(capsys):
     dataset = coco8()
     run_id = trained(OFFICIAL, dataset.names)
@@ -163,7 +145,7 @@ def test_official_weights_on_coco8(capsys):
     assert f"mAP50-95 {test['mAP50-95']:.3f}" in capsys.readouterr().out
 
 
-@official
+@official.present
 def test_agrees_with_faster_coco_eval_on_real_predictions():
     dataset = coco8()
     images = [layout.PREPARED / "images" / item.file for item in dataset.items]
@@ -177,7 +159,7 @@ def test_agrees_with_faster_coco_eval_on_real_predictions():
     assert mean(ours[:, :, :1])[0] == pytest.approx(theirs[:, 0].mean(), abs=1e-9)
 
 
-@official
+@official.present
 def test_what_is_found_in_an_image_depends_neither_on_its_neighbours_nor_on_the_batch():
     dataset = coco8()
     images = [layout.PREPARED / "images" / item.file for item in dataset.items]
@@ -256,6 +238,13 @@ def test_weights_for_other_classes_are_refused(untrained):
         run()
 
 
+def test_weights_for_another_task_are_refused(untrained):
+    prepared_dataset(layout.PREPARED)
+    trained(untrained, task="segment")
+    with pytest.raises(Refused, match="trained for segment, but data/prepared is for detect: run"):
+        run()
+
+
 def test_merged_classes_are_measured_as_one(tmp_path):
     dataset = prepared_dataset(layout.PREPARED)
     model = DetectionModel("yolo26n.yaml", nc=1, verbose=False)
@@ -310,3 +299,13 @@ def test_an_image_that_was_changed_is_refused(untrained):
     image.write_bytes(image.read_bytes() + b"\0")
     with pytest.raises(Refused, match="is not as prepare wrote it"):
         run()
+
+
+def test_label_suspects_are_written_only_where_asked_for(untrained):
+    prepared_dataset(layout.PREPARED)
+    trained(untrained)
+    run(conf=0.0)
+    assert not (layout.EVALUATION / "suspects.json").exists()
+    run(conf=0.0, suspects=5)
+    assert json.loads((layout.EVALUATION / "suspects.json").read_text())["suspects"] == []
+    assert "agrees with every label" in (layout.EVALUATION / "suspects.html").read_text()

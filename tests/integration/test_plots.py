@@ -6,7 +6,7 @@ from PIL import Image, ImageColor
 
 from pipeline.core.matching import Detections, Objects
 from pipeline.core.outcomes import judge
-from pipeline.edges import comparison, plots
+from pipeline.edges import comparison, mistaken, plots, sheet
 
 X = np.linspace(0, 1, 11)
 
@@ -41,6 +41,15 @@ def test_confusion_of_any_number_of_classes(tmp_path, count):
     assert 500 < extent[0] <= 2000
 
 
+@pytest.mark.parametrize("count", [2, 45])
+def test_confusion_without_a_background(tmp_path, count):
+    names = [f"class {index}" for index in range(count)]
+    plots.confusion(
+        np.eye(count, dtype=np.int64), names, tmp_path / "c.png", title="Confusion", background=False
+    )
+    assert 400 < drawn(tmp_path / "c.png")[0][0] <= 2000
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 30])
 def test_training_curves_of_any_number_of_epochs_with_blanks(tmp_path, epochs):
     rows = [
@@ -67,15 +76,13 @@ def test_each_error_is_drawn_in_its_colour_and_nothing_else_is():
         np.full(3, 0.9),
         np.array([0, 1, 0]),
     )
-    sheet = comparison.compare(
+    drawn_sheet = comparison.compare(
         np.full((100, 100, 3), 128, np.uint8), judge(truth, found, 0.5), ["a", "b"], title="x" * 200
     )
-    there = {colour for _, colour in sheet.getcolors(1 << 24)}
-    colours = {reason: ImageColor.getrgb(colour) in there for reason, colour in comparison.COLOURS.items()}
-    assert [colours[reason] for reason in ("right", "missed", "wrong class", "loose box")] == [True] * 3 + [
-        False
-    ]
-    assert sheet.width == 2 * comparison.SIDE + 3 * comparison.MARGIN
+    there = {colour for _, colour in drawn_sheet.getcolors(1 << 24)}
+    colours = {reason: ImageColor.getrgb(colour) in there for reason, colour in sheet.COLOURS.items()}
+    assert [colours[reason] for reason in ("right", "missed", "wrong class", "loose")] == [True] * 3 + [False]
+    assert drawn_sheet.width == 2 * sheet.SIDE + 3 * sheet.MARGIN
 
 
 @pytest.mark.parametrize("extent", [(10, 400), (400, 10), (1, 1), (3000, 2000)])
@@ -86,7 +93,43 @@ def test_images_of_any_shape_and_boxes_at_their_edges(extent):
         Objects(boxes, np.array([0, 0])), Detections(boxes[:1], np.array([0.9]), np.array([0])), 0.5
     )
     image = np.zeros((height, width, 3), np.uint8)
-    sheet = comparison.compare(
+    drawn_sheet = comparison.compare(
         image, outcome, ["a name that is much longer than the image is wide"], title="edge"
     )
-    assert sheet.width >= comparison.NARROWEST
+    assert drawn_sheet.width >= comparison.NARROWEST
+
+
+def test_outlines_and_points_are_drawn_in_place_of_boxes():
+    box = np.array([[20, 20, 80, 80]], float)
+    diamond = np.array([[50, 20], [80, 50], [50, 80], [20, 50]], float)
+    points = np.array([[[30, 70, 2], [70, 30, 0]]], float)
+    grey = np.full((100, 100, 3), 128, np.uint8)
+    truth = Objects(box, np.array([0]), outlines=(diamond,), keypoints=points)
+    outcome = judge(truth, Detections(box[:0], np.zeros(0), np.zeros(0, np.int64)), 0.5)
+    picture = comparison.compare(grey, outcome, ["a"], title="t")
+    missed = ImageColor.getrgb(sheet.COLOURS["missed"])
+
+    def coloured(x, y):
+        """Tell whether there is the colour of a missed object within some pixels of a place of the image."""
+        left, top = round(sheet.MARGIN + x * 5.6), round(70 + y * 5.6)
+        near = [(left + right, top + down) for right in (-2, 0, 2) for down in (-2, 0, 2)]
+        return missed in {picture.getpixel(place) for place in near}
+
+    assert coloured(65, 35)  # half way along a side of the diamond
+    assert coloured(30, 70)  # the labelled point
+    assert not coloured(80, 80)  # a corner of the box
+    assert not coloured(70, 35)  # beside the point that is not labelled
+
+
+@pytest.mark.parametrize("extent", [(10, 400), (400, 10), (1, 1), (300, 200)])
+def test_a_mistaken_class_is_shown_beside_images_of_any_shape(extent):
+    width, height = extent
+    guesses = [
+        ("pit", 0.7),
+        ("a name that is a good deal longer than there is room for in a picture", 0.2),
+        ("crack", 0.1),
+    ]
+    picture = mistaken.show(np.zeros((height, width, 3), np.uint8), "crack", guesses, title="x" * 300)
+    there = {colour for _, colour in picture.getcolors(1 << 24)}
+    assert {ImageColor.getrgb(sheet.COLOURS[verdict]) for verdict in ("right", "wrong class")} <= there
+    assert picture.width <= 2 * 560

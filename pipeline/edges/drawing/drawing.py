@@ -24,10 +24,13 @@ class Drawing(NamedTuple):
         image: Blue, green, red; height x width x 3, 0 to 255.
         boxes: One row per object, x1 y1 x2 y2 in pixels, tight around what is visible of it.
         classes: One class index per object.
-        polygons: One outline per object, k x 2 in pixels, of its largest visible piece.
+        polygons: One outline per object, k x 2 in pixels.
+        keypoints: The points of each object, x y in pixels and visibility (0 not in the picture, 1 hidden,
+            2 visible); none where there is no pose.
     """
 
     image: Pixels
     boxes: Floats
     classes: Classes
     polygons: list[Floats]
+    keypoints: tuple[Floats, ...] = ()

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ultralytics import YOLO
 
 from pipeline.core.matching import Detections
+from pipeline.core.tasks import Task
 from pipeline.edges.files import Refused
+from pipeline.edges.yolo import segments
 
 
 class Inference(TypedDict):
@@ -30,11 +32,31 @@ class Inference(TypedDict):
     device: str | int | list[int] | None
 
 
-def predict(weights: Path, images: Sequence[Path], **how: Unpack[Inference]) -> Iterator[Detections]:
-    """Yield what the model finds in each image, in their order.
+def predict(
+    weights: Path, images: Sequence[Path], task: Task = "detect", **how: Unpack[Inference]
+) -> Iterator[Detections]:
+    """Yield what the model finds in each image, in their order, by descending score.
 
     A batch holds images of one shape: each is then scaled by its own shape alone, and what is found in it
     does not depend on its neighbours. The head is the one that Ultralytics' own validation uses.
+
+    Args:
+        weights: An Ultralytics checkpoint.
+        images: Image files.
+        task: What the checkpoint is for; any but classify.
+        how: See `Inference`.
+
+    Raises:
+        Refused: A file that is no such checkpoint, or no image.
+    """
+    for result in _results(weights, images, task, how):
+        yield _detections(result, task)
+
+
+def classify(
+    weights: Path, images: Sequence[Path], **how: Unpack[Inference]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the probability (classes,) of each class for each image, in their order.
 
     Args:
         weights: An Ultralytics checkpoint.
@@ -44,18 +66,28 @@ def predict(weights: Path, images: Sequence[Path], **how: Unpack[Inference]) -> 
     Raises:
         Refused: A file that is no such checkpoint, or no image.
     """
-    model = _load(weights)
+    for result in _results(weights, images, "classify", how):
+        yield _plain(result.probs.data)
+
+
+def _results(weights: Path, images: Sequence[Path], task: Task, how: Inference) -> Iterator[Any]:
+    model = _load(weights, task)
+    predictor = segments.Predictor if task == "segment" else None
     for batch in _batches(images, how["batch"]):
-        for result in model.predict(batch, **how, verbose=False, save=False):
-            yield _detections(result)
+        yield from model.predict(batch, predictor=predictor, **how, verbose=False, save=False)
 
 
-def _load(weights: Path) -> Any:
+def _load(weights: Path, task: Task) -> Any:
     try:
-        return YOLO(weights, task="detect")
+        model = YOLO(weights, task=task)
     except Exception as error:  # whatever a foreign or cut file makes torch and Ultralytics stumble over
         reason = str(error).strip().split("\n", 1)[0]
         raise Refused(f"{weights} is no checkpoint that loads ({reason}): run finetune again") from error
+    if model.task != task:
+        raise Refused(
+            f"{weights} was trained for {model.task}, but the data is for {task}: run finetune again"
+        )
+    return model
 
 
 def _batches(images: Sequence[Path], most: int) -> Iterator[list[NDArray[np.uint8]]]:
@@ -71,8 +103,17 @@ def _read(path: Path) -> NDArray[np.uint8]:
     return image.astype(np.uint8, copy=False)
 
 
-def _detections(result: Any) -> Detections:
-    found = result.boxes.numpy() if hasattr(result.boxes, "numpy") else result.boxes
-    return Detections(
-        found.xyxy.astype(np.float64), found.conf.astype(np.float64), found.cls.astype(np.int64)
-    )
+def _detections(result: Any, task: Task) -> Detections:
+    found = result.obb if task == "obb" else result.boxes
+    seen = Detections(_plain(found.xyxy), _plain(found.conf), _plain(found.cls).astype(np.int64))
+    if task == "obb":
+        return seen._replace(outlines=tuple(_plain(found.xyxyxyxy)))
+    if task == "pose":
+        return seen._replace(keypoints=_plain(result.keypoints.data))
+    if task == "segment":
+        return seen._replace(masks=result.cut, outlines=segments.outlines(result.cut))
+    return seen
+
+
+def _plain(tensor: Any) -> NDArray[np.float64]:
+    return np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor, np.float64)

@@ -1,0 +1,53 @@
+"""How alike two poses are: COCO's object keypoint similarity (cocoeval.py, computeOks)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+PERSON: Final = (
+    *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
+    *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+)
+"""How far, in shares of a person's size, people who annotate COCO's 17 points are apart from each other."""
+FILLED: Final = 0.53
+"""The share of its box that a person's outline fills on average: YOLO poses come without an outline."""
+
+
+def sigmas(points: int) -> Floats:
+    """Return the tolerance of each point: COCO's for its 17, Ultralytics' 1/K for any other number K."""
+    return np.array(PERSON if points == len(PERSON) else [1 / points] * points)
+
+
+def similarities(found: Floats, truth: Floats, boxes: Floats) -> Floats:
+    """Return the similarity (n, m), 0 to 1, of found poses with true ones.
+
+    exp(-d^2 / (2 s^2 k^2)), averaged over the labelled points, where s^2 is the object's area and k twice the
+    point's sigma. Where no point is labelled, d is the distance from the box, which is enlarged by itself on
+    each side: COCO uses it to leave detections of such objects out of the count.
+
+    Args:
+        found: (n, points, 2 or 3) x and y in pixels.
+        truth: (m, points, 3) x and y in pixels, and visibility; 0 is not labelled.
+        boxes: (m, 4) x1 y1 x2 y2 of the true objects in pixels.
+    """
+    extent = boxes[:, 2:] - boxes[:, :2]
+    labelled = np.asarray(truth[:, :, 2] > 0)
+    known = np.asarray(labelled.any(axis=1))
+    places = found[:, None, :, :2]
+    beside = _outside(places, boxes[:, :2] - extent, boxes[:, 2:] + extent)
+    apart = np.where(known[:, None, None], places - truth[None, :, :, :2], beside)
+    scale = 2 * (2 * sigmas(truth.shape[1])) ** 2 * (FILLED * extent.prod(axis=1) + np.spacing(1))[:, None]
+    alike = np.exp(-(apart**2).sum(axis=3) / scale)
+    counted = np.where(known[:, None], labelled, True)
+    similar: Floats = (alike * counted).sum(axis=2) / counted.sum(axis=1)
+    return similar
+
+
+def _outside(places: Floats, low: Floats, high: Floats) -> Floats:
+    """Return how far each place (n, 1, points, 2) lies outside each box (m, 2), in x and in y."""
+    return np.maximum(np.maximum(low[:, None] - places, places - high[:, None]), 0.0)

@@ -1,0 +1,81 @@
+"""Masks of single objects, each cut to where it is: filled from outlines, and how much they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Mask(NamedTuple):
+    """The pixels of one object.
+
+    Attributes:
+        left: The image's column that its first column is.
+        top: The image's row that its first row is.
+        pixels: (height, width) bool; what lies beyond is not of the object.
+    """
+
+    left: int
+    top: int
+    pixels: NDArray[np.bool_]
+
+
+def fill(outline: NDArray[np.float64], size: tuple[int, int]) -> Mask:
+    """Return the pixels whose centres an outline encloses, by the even-odd rule.
+
+    An edge from (x1, y1) to (x2, y2) crosses the centre line of each row between them once. To the right of
+    each crossing, inside and outside change places.
+
+    Args:
+        outline: (k, 2) x and y in pixels, the first pixel from 0 to 1.
+        size: Width and height of the image in pixels.
+    """
+    low = np.clip(np.floor(outline.min(axis=0)), 0, size).astype(int)
+    high = np.clip(np.ceil(outline.max(axis=0)), low, size).astype(int)
+    (left, top), (width, height) = low.tolist(), (high - low).tolist()
+    rows, places = _crossings(outline - low, height)
+    columns = np.clip(np.ceil(places - 0.5), 0, width).astype(int)
+    changes = np.zeros((height, width + 1), np.uint8)  # that these wrap around does not change what is odd
+    np.add.at(changes, (rows, columns), 1)
+    crossed = np.cumsum(changes[:, :width], axis=1, dtype=np.uint8)
+    return Mask(left, top, crossed % 2 == 1)
+
+
+def overlaps(first: Sequence[Mask], second: Sequence[Mask]) -> NDArray[np.float64]:
+    """Return the IoU (n, m) of masks in pixels; only those whose cuts meet are looked at."""
+    areas = [np.array([mask.pixels.sum() for mask in masks], np.float64) for masks in (first, second)]
+    here, there = _extents(first), _extents(second)
+    low = np.maximum(here[:, None, :2], there[None, :, :2])
+    high = np.minimum(here[:, None, 2:], there[None, :, 2:])
+    shared = np.zeros((len(first), len(second)))
+    for row, column in np.argwhere((high > low).all(axis=2)).tolist():
+        box = (*low[row, column].tolist(), *high[row, column].tolist())
+        shared[row, column] = np.count_nonzero(_cut(first[row], box) & _cut(second[column], box))
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    ious: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ious
+
+
+def _crossings(outline: NDArray[np.float64], height: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the row (c,) and the x (c,) of each place where an edge crosses the centre line of a row."""
+    start, end = outline, np.roll(outline, -1, axis=0)
+    upper, lower = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
+    first, last = (np.clip(np.ceil(y - 0.5), 0, height).astype(np.int64) for y in (upper, lower))
+    counts = last - first
+    edges = np.repeat(np.arange(len(outline)), counts)
+    rows = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edges]
+    (x1, y1), (x2, y2) = start[edges].T, end[edges].T
+    return rows, x1 + (rows + 0.5 - y1) * (x2 - x1) / np.where(y1 == y2, 1.0, y2 - y1)
+
+
+def _extents(masks: Sequence[Mask]) -> NDArray[np.int64]:
+    rows = [(m.left, m.top, m.left + m.pixels.shape[1], m.top + m.pixels.shape[0]) for m in masks]
+    return np.array(rows, np.int64).reshape(-1, 4)
+
+
+def _cut(mask: Mask, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    left, top, right, bottom = box
+    return mask.pixels[top - mask.top : bottom - mask.top, left - mask.left : right - mask.left]
