@@ -194,10 +194,12 @@ def _measure(cell: Cell) -> dict[str, Any]:
     code = (
         "import json; from pathlib import Path; from pipeline import compose;"
         "from pipeline.core import layout;"
-        "from pipeline.edges.dataset import read_manifest; from pipeline.core.evaluation import figures;"
-        "from pipeline.stages.evaluate import measure;"
-        "found = measure(compose.load(), read_manifest(layout.PREPARED), Path('yolo/run/weights/best.pt'));"
-        "Path('measured.json').write_text(json.dumps(figures(found)['test']))"
+        "from pipeline.edges.dataset import read_manifest;"
+        "from pipeline.stages.evaluate import figures, look, measure;"
+        "config, manifest = compose.load(), read_manifest(layout.PREPARED);"
+        "looked = look(config, manifest, Path('yolo/run/weights/best.pt'));"
+        "found = figures(measure(config, manifest, looked));"
+        "Path('measured.json').write_text(json.dumps(found['test']))"
     )
     _timed(cell, [sys.executable, "-c", code], log="measure")
     measured: dict[str, Any] = json.loads((cell.folder / "measured.json").read_text("utf-8"))

@@ -1,7 +1,13 @@
-"""`python -m pipeline STAGE`: params.yaml -> one stage. `python -m pipeline send`: what MLflow missed."""
+"""`python -m pipeline STAGE`: params.yaml -> one stage. `python -m pipeline send`: what MLflow missed.
+
+`python -m pipeline inspect PATH`: what a folder or an archive of labelled images holds.
+`python -m pipeline preview [OVERRIDE ...]`: contact sheets of what augmentation does.
+`python -m pipeline data-diff REV_A REV_B`: what changed between two versions of the dataset.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -14,7 +20,10 @@ if TYPE_CHECKING:
     from pipeline.config import Config
 
 STAGES = ("prepare", "augment", "finetune", "evaluate")
-COMMANDS = ("compose", *STAGES, "send")
+ASKING = ("inspect", "data-diff", "preview")
+"""Commands that take arguments, and run without params.yaml."""
+
+COMMANDS = ("compose", *STAGES, "send", *ASKING)
 
 
 def main(arguments: list[str]) -> int:
@@ -23,17 +32,18 @@ def main(arguments: list[str]) -> int:
     Returns:
         0 done, 1 refused with a sentence, 2 unknown command, 130 interrupted, 143 terminated.
     """
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
+    command, *rest = arguments or [""]
+    if command not in COMMANDS or (rest and command not in ASKING):
         print(f"usage: python -m pipeline {{{'|'.join(COMMANDS)}}}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _run(arguments[0])
+        return _ask(command, rest) if command in ASKING else _run(command)
     except Refused as error:
-        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        print(f"{command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
-        print(f"{arguments[0]}: stopped; run it again to go on", file=sys.stderr)
+        print(f"{command}: stopped; run it again to go on", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
 
 
@@ -55,6 +65,18 @@ def _run(command: str) -> int:
         _send(compose.load())
     else:
         _run_stage(command, compose.load())
+    return 0
+
+
+def _ask(command: str, arguments: list[str]) -> int:
+    import importlib
+
+    try:
+        for line in importlib.import_module(f"pipeline.{command.replace('-', '_')}").run(arguments):
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; Python would complain once more at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.core.differences import assignments, changes, differences
-from pipeline.core.layout import PARAMS
+from pipeline.core.layout import EARLIER, PARAMS
 from pipeline.core.refusal import Refused
-from pipeline.edges import composed, fingerprint, inputs
+from pipeline.edges import composed, divisions, fingerprint, inputs
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -67,9 +67,12 @@ def _update(current: bytes) -> list[str]:
         _check(params, where="conf/")
         notes = _replaced(current, lock, ours.values)
     facts, words = inputs.describe(params.values, lock)
+    carried = divisions.carry_on(params.values["data"], facts["source"], lock)
     composed.write(PARAMS, params.raw)
-    composed.write_lock({"conf": conf, "composed": ours.values, **facts})
-    return notes + words
+    if carried.content is not None:
+        composed.write(EARLIER, carried.content)
+    composed.write_lock({"conf": conf, "composed": ours.values, **facts, **carried.entries})
+    return notes + words + carried.notes
 
 
 def load() -> Config:
@@ -83,6 +86,20 @@ def load() -> Config:
     if not PARAMS.exists():
         raise Refused("params.yaml is missing: run `dvc repro`, or `python -m pipeline compose`")
     return parse(_checked(PARAMS.read_bytes()))
+
+
+def planned(overrides: Sequence[str]) -> Config:
+    """Return what `dvc repro` would run with, or an experiment with overrides; params.yaml stays.
+
+    Raises:
+        Refused: A configuration that cannot run.
+    """
+    from pipeline.config import parse
+
+    if overrides:
+        return parse(_compose(overrides).values)
+    stands = PARAMS.exists() and composed.read_lock().get("conf") == fingerprint.of_conf(CONF)
+    return load() if stands else parse(_compose().values)
 
 
 def _under_dvc_exp() -> bool:

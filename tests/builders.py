@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core import labels, manifest
+from pipeline.core.labels import Labels
 from pipeline.core.manifest import Item, Manifest
+from pipeline.core.tasks import Keypoints, Task
 
 
 def prepared_dataset(  # a fixture's knobs are clearer side by side than in a class
@@ -89,3 +92,73 @@ def _write_item(folder: Path, file: str, image: NDArray[np.uint8], label: str) -
     height, width = image.shape[:2]
     hashes = hashlib.sha256(encoded).hexdigest(), hashlib.sha256(label.encode()).hexdigest()
     return Item(file, *hashes, width, height, tuple(labels.parse(label).classes.tolist()), path.name)
+
+
+TIPS = Keypoints(("left", "right", "top"), (1, 0, 2))
+"""The points of a pose that `prepared_for` draws: the corners of a triangle."""
+
+
+def prepared_for(
+    folder: Path, task: Task, *, images: Mapping[str, int] | None = None, pixels: int = 64, seed: int = 0
+) -> Manifest:
+    """Write a valid data/prepared for any task: one or two bright triangles on dark noise, labelled exactly.
+
+    A triangle is blue (class 0) or green (class 1). segment: its three corners; obb: a rotated square around
+    it; pose: its corners as points; classify: an image is what its first triangle is.
+
+    Args:
+        folder: Where to write; created.
+        task: What the labels are for.
+        images: Number of images per split; {"train": 4, "val": 2, "test": 2} where None.
+        pixels: Width and height of an image, 48 or more.
+        seed: The same values and seed give the same files.
+    """
+    items = []
+    for split, count in (images or {"train": 4, "val": 2, "test": 2}).items():
+        for folder_of in (folder / "images" / split, folder / "labels" / split):
+            folder_of.mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            rng = np.random.default_rng([seed, *split.encode(), index])
+            image, drawn = _triangles(rng, index, pixels)
+            text = labels.render(_for_task(drawn, task, pixels), task)
+            item = _write_item(folder, f"{split}/{split}_{index:03d}.png", image, "")
+            (folder / "labels" / item.label).write_text(text)
+            classes = tuple(int(line.split()[0]) for line in text.splitlines())
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            items.append(replace(item, labels_sha256=digest, classes=classes))
+    ordered = tuple(sorted(items, key=lambda item: item.file))
+    result = Manifest(task, ("blue", "green"), ordered, TIPS if task == "pose" else None)
+    (folder / "manifest.json").write_text(manifest.render(result))
+    return result
+
+
+def _triangles(
+    rng: np.random.Generator, index: int, pixels: int
+) -> tuple[NDArray[np.uint8], list[tuple[int, NDArray[np.float64], float]]]:
+    """Draw one or two triangles side by side: the image, and of each class, centre and angle."""
+    image = rng.integers(0, 60, (pixels, pixels, 3), dtype=np.uint8)
+    drawn = []
+    for half in range(1 + index % 2):
+        cls, angle = (index + half) % 2, float(rng.uniform(0, 6))
+        centre = np.array([pixels * (0.27 + 0.46 * half), pixels * rng.uniform(0.3, 0.7)])
+        corners = _tips(centre, angle, pixels)
+        colour = [(255, 60, 60), (60, 255, 60)][cls]
+        cv2.fillPoly(image, [np.rint((corners - 0.5) * 16).astype(np.int32)], colour, shift=4)
+        drawn.append((cls, centre, angle))
+    return image, drawn
+
+
+def _tips(centre: NDArray[np.float64], angle: float, pixels: int, corners: int = 3) -> NDArray[np.float64]:
+    angles = angle + np.arange(corners) * 2 * np.pi / corners
+    return centre + 0.22 * pixels * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _for_task(drawn: list[tuple[int, NDArray[np.float64], float]], task: Task, pixels: int) -> Labels:
+    if task == "classify":
+        return Labels(np.array([drawn[0][0]], np.int64), np.array([labels.WHOLE]))
+    classes = np.array([cls for cls, _, _ in drawn], np.int64)
+    corners = 4 if task == "obb" else 3
+    rings = tuple(_tips(centre, angle, pixels, corners) / pixels for _, centre, angle in drawn)
+    points = np.array([np.append(ring, np.full((3, 1), 2), axis=1) for ring in rings if corners == 3])
+    shown = {"keypoints": points} if task == "pose" else {"outlines": rings}
+    return Labels(classes, labels.around(rings), **({} if task == "detect" else shown))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ SIZE = (96, 80)
 def picture(path: Path, *, size: tuple[int, int] = SIZE) -> Path:
     """Write an image of noise that depends on its path alone, so that no two are equal."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(list(str(path.name).encode()) + list(path.parent.name.encode()))
+    rng = np.random.default_rng(list(os.fsencode(path.name) + os.fsencode(path.parent.name)))
     image = rng.integers(0, 255, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
     large = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     path.write_bytes(cv2.imencode(path.suffix, large)[1].tobytes())
@@ -90,6 +91,14 @@ def config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> 
         "images": None,
         "pixels": None,
         "samples": 3,
+        "task": "auto",
+        "classes": {"keep": None, "drop": [], "rename": {}},
+        "on_defect": "fix",
+        "group_by": None,
+        "near_duplicates": False,
+        "on_leak": "allow",
+        "folds": None,
+        "fold": 0,
         **changes,
     }
     return Config.model_construct(data=Data(**values))

@@ -17,6 +17,7 @@ FORMATS = (
     "cvat",
     "via",
     "labelstudio",
+    "createml",
     "dota",
     "folders",
     "csv",
@@ -81,6 +82,8 @@ class Data(Group):
             raise ValueError(f"data.images and data.pixels must be numbers where data.format={self.format}")
         if drawn and self.source is not None:
             raise ValueError(f"data.source must be null where data.format={self.format}, which is drawn")
+        if drawn and self.classes != Classes(keep=None, drop=[], rename={}):
+            raise ValueError(f"data.classes must be empty where data.format={self.format}, which is drawn")
         if not drawn and not self.source:
             raise ValueError(f"data.source must name a folder where data.format={self.format}")
         if not drawn and (self.images, self.pixels) != (None, None):

@@ -79,7 +79,7 @@ def render(labels: Labels, task: Task = "detect") -> str:
     elif task in {"segment", "obb"}:
         values = [outline.ravel() for outline in labels.outlines]
     elif task == "pose":
-        flat = labels.keypoints.reshape(len(labels), -1)
+        flat = labels.keypoints.reshape(len(labels), labels.keypoints[0].size if len(labels) else 0)
         values = [*np.concatenate([labels.boxes, flat], axis=1)]
     else:
         values = [*labels.boxes]

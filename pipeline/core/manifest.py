@@ -53,12 +53,14 @@ class Manifest:
         names: Class names by index.
         items: Its images, sorted by file.
         keypoints: The points of a pose; None for other tasks.
+        leak: Number of images of val and test that belong together with one less held out.
     """
 
     task: Task
     names: tuple[str, ...]
     items: tuple[Item, ...]
     keypoints: Keypoints | None = None
+    leak: int = 0
 
     @property
     def digest(self) -> str:
@@ -86,6 +88,8 @@ def render(manifest: Manifest) -> str:
     head: dict[str, Any] = {"task": manifest.task, "names": manifest.names, "digest": manifest.digest}
     if manifest.keypoints:
         head["keypoints"] = asdict(manifest.keypoints)
+    if manifest.leak:
+        head["leak"] = manifest.leak
     items = ",\n".join("  " + json.dumps(asdict(item), ensure_ascii=False) for item in manifest.items)
     return json.dumps(head, ensure_ascii=False)[:-1] + f', "items": [\n{items}\n]}}\n'
 
@@ -100,7 +104,7 @@ def parse(text: str) -> Manifest:
     items = tuple(Item(**{**item, "classes": tuple(item["classes"])}) for item in raw["items"])
     points = raw.get("keypoints")
     keypoints = Keypoints(tuple(points["names"]), tuple(points["flip"]), points["dims"]) if points else None
-    manifest = Manifest(raw["task"], tuple(raw["names"]), items, keypoints)
+    manifest = Manifest(raw["task"], tuple(raw["names"]), items, keypoints, raw.get("leak", 0))
     if manifest.digest != raw["digest"]:
         raise ValueError(
             "the manifest does not fit its own digest: it was changed by hand; run prepare again"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.core import layout, manifest
-from pipeline.core.manifest import Item, Manifest
+from pipeline.core import labels, layout, manifest
+from pipeline.core.labels import Labels
+from pipeline.core.manifest import Manifest
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.edges import files
@@ -23,20 +24,21 @@ def lay_out(folder: Path) -> None:
     (folder / "samples").mkdir(exist_ok=True)
 
 
-def write_manifest(
-    folder: Path, items: Iterable[Item], *, names: Sequence[str], task: Task, keypoints: Keypoints | None
-) -> Manifest:
+def write_manifest(folder: Path, made: Manifest) -> Manifest:
     """Write manifest.json, images sorted by file."""
-    ordered = tuple(sorted(items, key=lambda item: item.file))
-    written = Manifest(task, tuple(names), ordered, keypoints)
+    written = replace(made, items=tuple(sorted(made.items, key=lambda item: item.file)))
     files.write(folder / MANIFEST, manifest.render(written))
     return written
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, contents: bool = True) -> Manifest:
     """Read the manifest of a prepared dataset, and hold the files against it.
 
     Every image and label file must be there, with the contents that prepare wrote, and no other beside them.
+
+    Args:
+        folder: The prepared dataset.
+        contents: Whether to look at the files; a preview need not wait for that.
 
     Raises:
         Refused: The dataset is absent, or was changed after prepare wrote it.
@@ -48,11 +50,22 @@ def read_manifest(folder: Path) -> Manifest:
         found = manifest.parse(file.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(f"{file} cannot be used ({error}): run prepare again (dvc repro -f prepare)") from None
-    if changed := _changed(folder, found):
+    if contents and (changed := _changed(folder, found)):
         raise Refused(
             f"{folder / changed} is not as prepare wrote it: run prepare again (dvc repro -f prepare)"
         )
     return found
+
+
+def read_labels(file: Path, task: Task, keypoints: Keypoints | None) -> Labels:
+    """Read a label file of a prepared or augmented dataset.
+
+    Args:
+        file: The label file.
+        task: What the labels are for.
+        keypoints: The points of a pose.
+    """
+    return labels.parse(file.read_text(encoding="utf-8"), task, dims=keypoints.dims if keypoints else 3)
 
 
 def _changed(folder: Path, expected: Manifest) -> str:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pipeline.config import Config, Data
-from pipeline.core import defects, division, layout, naming, statistics
+from pipeline.core import defects, earlier, layout, naming, partition, statistics, tasks
+from pipeline.core.boxes import Note
 from pipeline.core.defects import Defect
 from pipeline.core.manifest import Item, Manifest
+from pipeline.core.objects import Wanted
+from pipeline.core.partition import Entry, Partition, Rules
 from pipeline.core.refusal import Refused
-from pipeline.core.splits import Sample
 from pipeline.core.statistics import Described
-from pipeline.edges import dataset, datasets, files, intake, samples
-from pipeline.edges.datasets import Source
-from pipeline.edges.intake import Outcome, Taken
+from pipeline.core.tasks import Task
+from pipeline.edges import archives, dataset, datasets, divisions, files, intake, placing, report, samples
+from pipeline.edges.datasets import Annotated, Source
+from pipeline.edges.intake import Outcome, Taken, Terms
+from pipeline.edges.report import Content
 
 UNLISTED = "in none of the splits that came with the data (data.keep_split=false would use it)"
 
@@ -26,91 +31,147 @@ def run(config: Config) -> None:
     """Read or draw the images, check them, divide them, and write data/prepared in one piece."""
     with files.folder_in_one_piece(layout.PREPARED) as folder:
         dataset.lay_out(folder)
-        source, outcomes = _take_in(config.data, seed=config.data.seed, hold=folder / "held")
+        root = _root(config.data)
+        source, outcomes = _take_in(config.data, root, seed=config.data.seed, hold=folder / "held")
         found = [*source.defects, *(defect for _, noted in outcomes for defect in noted)]
+        _refuse(found, config.data)
         taken = [image for image, _ in outcomes if image]
-        divided, remarks = _divide(taken, config.data, found, seed=config.data.seed)
-        used = [image for image in taken if image.source in divided]
-        found += [Defect(i.source, "quarantined", UNLISTED) for i in taken if i.source not in divided]
-        items = _place(folder, used, divided)
+        parted = _part(taken, source, config.data, found)
+        used = [image for image in taken if image.source in parted.splits]
+        unlisted = [image for image in taken if image.source not in parted.splits]
+        found += [Defect(image.source, "quarantined", UNLISTED, "unlisted-image") for image in unlisted]
+        items = _place(folder, used, parted.splits, source.task)
         shutil.rmtree(folder / "held")
-        manifest = dataset.write_manifest(folder, items, names=source.names, task="detect", keypoints=None)
-        files.write(folder / "statistics.json", _statistics(used, divided, source.names))
-        remarks = [*source.remarks, *remarks]
+        made = Manifest(source.task, source.names, tuple(items), source.keypoints, parted.leak)
+        manifest = dataset.write_manifest(folder, made)
+        described = [_described(image, parted.splits) for image in used]
+        files.write(folder / "statistics.json", _statistics(described, source.names))
+        remarks = [*source.remarks, *parted.remarks]
+        defects.settle(_came(source, outcomes), [image.source for image in used], found)
         files.write(folder / "defects.json", defects.render(found, used=len(used), remarks=remarks))
-        shown, seed = config.data.samples, config.data.seed
-        samples.write(folder, manifest.of("train"), source.names, count=shown, seed=seed)
+        page = Content(_name(config.data), manifest, described, found, remarks, root, parted.copies)
+        _show(folder, page._replace(shown=config.data.samples, seed=config.data.seed))
+    files.write(layout.DIVISION, earlier.render(parted.earlier))
     _report(manifest, found, remarks)
 
 
-def _take_in(data: Data, *, seed: int, hold: Path) -> tuple[Source, list[Outcome]]:
-    """Read the source, or draw it; copies of the usable images are kept in `hold`."""
+def _root(data: Data) -> Path | None:
+    """Return the source folder; None where images are drawn."""
+    return archives.opened(files.project_root() / Path(data.source).expanduser()) if data.source else None
+
+
+def _take_in(data: Data, root: Path | None, *, seed: int, hold: Path) -> tuple[Source, list[Outcome]]:
+    """Read the source, or draw it; copies of the usable images are kept in `hold`.
+
+    Returns:
+        The source with the task that is wanted, and what became of each image.
+    """
     hold.mkdir()
-    if data.source is None:
+    if root is None:
         return _draw(data, seed=seed, hold=hold)
-    source = datasets.read(data.format, files.project_root() / Path(data.source).expanduser())
-    known = len(source.names)
+    source = datasets.choose(datasets.read(data.format, root, data.task), **data.classes.model_dump())
+    task = _task(data, source.task)
+    points = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
+    wanted = Wanted(task, len(source.names), points.count if points else 0)
+    terms = Terms(source.task, wanted, data.on_defect, root)
+    names = naming.findings([entry.source for entry in source.images])
     work = [
-        partial(intake.take, entry, known=known, hold=hold / str(number))
+        partial(intake.take, _named(entry, names), terms, hold=hold / str(number))
         for number, entry in enumerate(source.images)
     ]
-    return source, list(intake.each(work))
+    return source._replace(task=task, keypoints=points), list(intake.each(work))
+
+
+def _named(entry: Annotated, names: Mapping[str, Note]) -> Annotated:
+    return entry._replace(notes=(*entry.notes, names[entry.source])) if entry.source in names else entry
+
+
+def _task(data: Data, found: Task) -> Task:
+    """Return the task that is wanted.
+
+    Raises:
+        Refused: The annotations cannot serve it.
+    """
+    wanted = found if data.task == "auto" else data.task
+    if not tasks.serves(found, wanted):
+        possible = ", ".join(task for task in tasks.TASKS if tasks.serves(found, task))
+        raise Refused(f"data.task={wanted} cannot be had from the labels of {data.source}: set {possible}")
+    return wanted
 
 
 def _draw(data: Data, *, seed: int, hold: Path) -> tuple[Source, list[Outcome]]:
-    from pipeline.edges.drawing import shapes, steel  # only where images are drawn
+    from pipeline.edges.drawing import demo  # only where images are drawn
 
-    drawing = {"demo": steel, "shapes": shapes}[data.format]
+    task: Task = "detect" if data.task == "auto" else data.task
+    drawing = demo.choose(data.format, task)
     draw = partial(drawing.draw, seed=seed, pixels=data.pixels)
     work = [
-        partial(intake.drawn, index, draw=draw, hold=hold / str(index)) for index in range(data.images or 0)
+        partial(intake.drawn, index, task, draw=draw, hold=hold / str(index))
+        for index in range(data.images or 0)
     ]
-    return Source(drawing.CLASSES, ()), list(intake.each(work))
+    return Source(drawing.names, (), task=task, keypoints=drawing.keypoints), list(intake.each(work))
 
 
-def _divide(
-    taken: Sequence[Taken], data: Data, found: Sequence[Defect], *, seed: int
-) -> tuple[dict[str, str], list[str]]:
-    """Return the split of each image that is used, and what a user should know of it."""
+def _refuse(found: Sequence[Defect], data: Data) -> None:
+    """Stop at the first finding where data.on_defect says so."""
+    if found and data.on_defect == "refuse":
+        first, number = min(found), len({defect.file for defect in found})
+        raise Refused(
+            f"{number} files of {data.source} have defects, the first is {first.file}: {first.reason}; mend "
+            "them, or set data.on_defect=fix or quarantine (`python -m pipeline inspect` lists them all)"
+        )
+
+
+def _came(source: Source, outcomes: Sequence[Outcome]) -> list[str]:
+    """List what came in: each image, and each other file that was quarantined."""
+    images = [entry.source for entry in source.images] or [image.source for image, _ in outcomes if image]
+    return images + [defect.file for defect in source.defects if defect.verdict == "quarantined"]
+
+
+def _part(taken: Sequence[Taken], source: Source, data: Data, found: Sequence[Defect]) -> Partition:
+    """Say which split each image goes to, as conf/data and earlier divisions have it."""
     if not taken:
         first = f"; the first: {found[0].file}: {found[0].reason}" if found else ""
         number = defects.count(found, used=0).found
         raise Refused(f"none of the {number} images in {data.source} can be used{first}")
-    weights = data.split.model_dump()
-    given = {image.source: image.split for image in taken if image.split} if data.keep_split else {}
-    chosen = [_sample(image) for image in taken if not given or image.source in given]
-    if not given:
-        return division.divide(chosen, weights, seed=seed), []
-    divided = division.keep(given, chosen, weights, seed=seed)
-    short = division.missing(given, weights)
-    remarks = [f"the source has no {' and no '.join(short)} split: carved out of train"] if short else []
-    if straddling := division.straddling(chosen, divided):
-        remarks.append(
-            f"{straddling} images lie in more than one split, byte for byte: "
-            "so it came with the data (data.keep_split=false divides it anew)"
-        )
-    return divided, remarks
+    columns = {entry.source: entry.columns for entry in source.images if entry.columns}
+    entries = [_entry(image, columns.get(image.source, {})) for image in taken]
+    values = data.model_dump()
+    rules = Rules(**{key: values[key] for key in Rules._fields})
+    return partition.partition(entries, rules, divisions.read(values))
 
 
-def _sample(image: Taken) -> Sample:
-    return Sample(image.source, image.sha256, frozenset(image.classes.tolist()))
+def _entry(image: Taken, columns: Mapping[str, str]) -> Entry:
+    classes = frozenset(image.classes.tolist())
+    return Entry(image.source, image.sha256, image.split, classes, columns, image.look.signature)
 
 
-def _place(folder: Path, used: Sequence[Taken], divided: Mapping[str, str]) -> list[Item]:
+def _place(folder: Path, used: Sequence[Taken], divided: Mapping[str, str], task: Task) -> list[Item]:
     stems = naming.stems([image.source for image in used])
     return [
-        intake.place(folder, image, split=divided[image.source], stem=stem)
+        placing.place(folder, image, task, split=divided[image.source], stem=stem)
         for image, stem in zip(used, stems, strict=True)
     ]
 
 
-def _statistics(used: Sequence[Taken], divided: Mapping[str, str], names: Sequence[str]) -> str:
-    described = [
-        Described(
-            divided[image.source], image.size, image.classes.tolist(), image.boxes[:, 2:] - image.boxes[:, :2]
-        )
-        for image in used
-    ]
+def _name(data: Data) -> str:
+    """Return what a person calls the data."""
+    return Path(data.source or data.format).name
+
+
+def _show(folder: Path, page: Content) -> None:
+    """Write what a person looks at before hours of training."""
+    samples.write(folder, page.manifest, count=page.shown, seed=page.seed)
+    report.write(folder, page)
+
+
+def _described(image: Taken, divided: Mapping[str, str]) -> Described:
+    split, classes = divided[image.source], image.classes.tolist()
+    look = image.look.brightness, image.look.sharpness
+    return Described(split, image.size, classes, image.boxes, image.source, *look)
+
+
+def _statistics(described: Sequence[Described], names: Sequence[str]) -> str:
     return json.dumps(statistics.describe(described, names), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -36,7 +36,7 @@ def code_of(stage: str) -> list[str]:
         found = {upstream for module in waiting for upstream in graph.find_upstream_modules(module)}
         packages = {package for module in modules | found for package in _packages(module)}
         waiting = (found | set(filter(_does_something, packages))) - modules
-    return sorted(map(_file, modules))
+    return sorted([*map(_file, modules), *(file for module in modules for file in _beside(module))])
 
 
 def listed(stage: str, text: str) -> list[str]:
@@ -78,6 +78,13 @@ def _packages(module: str) -> list[str]:
 def _file(module: str) -> str:
     path = Path(*module.split("."))
     return (path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")).as_posix()
+
+
+def _beside(module: str) -> list[str]:
+    """List what a package reads from its own folder: the templates of its pages."""
+    folder = ROOT / Path(*module.split("."))
+    found = (path for path in folder.glob("*") if path.suffix in {".html", ".css"})
+    return [path.relative_to(ROOT).as_posix() for path in found]
 
 
 def _does_something(package: str) -> bool:

@@ -17,12 +17,13 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "dvc.yaml").read_text()
 DVC = yaml.safe_load(TEXT)["stages"]
 KEYS = list(properties(Config.model_json_schema()))
+LOCKS = ("params.yaml", "compose.lock.json", "splits.lock.json")
 MACHINE = {"data.source", "model.folder", "model.weights", "augment.offline.workers"}
 """What may differ from machine to machine without a rerun: places, whose contents compose.lock.json has the
 fingerprints of, and processes."""
 TOLD_TO_MLFLOW = ("tracking", "data.format")
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""
-LOCK_KEYS = {"source", "weights", "teacher", "architecture"}
+LOCK_KEYS = {"source", "earlier", "weights", "teacher", "architecture"}
 
 
 def params(stage: str) -> list[str]:
@@ -80,4 +81,4 @@ def test_every_import_can_be_read_from_the_code():
 def test_compose_always_runs_and_is_never_cached():
     assert DVC["compose"]["always_changed"]
     outs = {name: options for out in DVC["compose"]["outs"] for name, options in out.items()}
-    assert outs == {name: {"cache": False, "persist": True} for name in ("params.yaml", "compose.lock.json")}
+    assert outs == {name: {"cache": False, "persist": True} for name in LOCKS}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from pipeline.core.defects import Kind
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
@@ -19,6 +22,11 @@ def test_a_module_stays_readable(path):
     assert len(lines) <= 300
     assert path.stem not in BARRED
     assert ast.get_docstring(ast.parse(path.read_text())), "the first line says what the module is for"
+
+
+def test_every_kind_of_defect_is_explained():
+    explained = (ROOT / "docs/decisions/defects.md").read_text()
+    assert [kind for kind in get_args(Kind) if f"`{kind}`" not in explained] == []
 
 
 def test_the_commands_of_the_readme_exist():

@@ -12,7 +12,7 @@ from pipeline.stages.finetune import OURS
 from tests.trainings import CONF
 
 OWNED = {
-    "task": "detect, in this release",
+    "task": "that of the prepared data",
     "mode": "train",
     "model": "conf/model",
     "data": "data/prepared and data/augmented",

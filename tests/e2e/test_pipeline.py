@@ -47,7 +47,7 @@ def test_nothing_is_written_outside_the_project(reproduced):
 
 def test_git_shows_what_is_to_be_committed_and_no_more(reproduced):
     changed = {line[3:] for line in reproduced.status()}
-    assert changed <= {"compose.lock.json", "params.yaml", "dvc.lock", "reports/"}
+    assert changed <= {"compose.lock.json", "splits.lock.json", "params.yaml", "dvc.lock", "reports/"}
 
 
 def test_one_run_holds_the_iteration(reproduced, client, trained):
@@ -57,7 +57,7 @@ def test_one_run_holds_the_iteration(reproduced, client, trained):
     assert run.info.status == "FINISHED"
     metrics = json.loads((reproduced.folder / "reports/metrics.json").read_text())
     assert run.data.metrics["test/mAP50-95"] == pytest.approx(metrics["test"]["mAP50-95"])
-    assert run.data.params["finetune.lr0"] == "0.001"
+    assert run.data.params["finetune.lr0"] == "0.002"
     assert run.data.tags["finetrack.key"] == trained["key"]
     assert run.data.tags["finetrack.git.dirty"] in {"True", "False", "true", "false"}
     assert run.data.tags["mlflow.note.content"].startswith(
@@ -79,3 +79,4 @@ def test_the_run_holds_weights_plots_and_configuration(client, trained):
             (folders.append if item.is_dir else found.add)(item.path)
     names = {path.rsplit("/", 1)[-1] for path in found}
     assert {"params.yaml", "best.pt", "last.pt", "metrics.json", "pr_curve.png", "confusion.png"} <= names
+    assert {"report.html", "suspects.html", "suspects.json"} <= names

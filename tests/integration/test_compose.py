@@ -173,7 +173,7 @@ def test_line_ends_make_no_difference():
             Path("conf/config.yaml"),
             "data: demo",
             "data: dome",
-            "conf/: there is no data/dome: choose one of coco, demo",
+            "conf/: there is no data/dome: choose one of auto, coco, demo",
         ),
         (Path("conf/config.yaml"), "data: demo", "data: voc", "conf/: data.source is not given"),
     ],

@@ -63,7 +63,7 @@ def test_the_canonical_layout(source, capsys):
         0.5, 0.5, 0.2, 0.4,
     ]  # fmt: skip
     assert sorted(path.name for path in OUT.iterdir()) == [
-        "defects.json", "images", "labels", "manifest.json", "samples", "statistics.json",
+        "defects.json", "images", "labels", "manifest.json", "report.html", "samples", "statistics.json",
     ]  # fmt: skip
     assert findings()["files"] == []
     statistics = json.loads((OUT / "statistics.json").read_text())
@@ -216,7 +216,7 @@ def test_equal_images_in_two_splits_of_the_data_are_spoken_of(tmp_path, capsys):
     image = (tmp_path / "source/images/train/train.jpg").read_bytes()
     (tmp_path / "source/images/test/test.jpg").write_bytes(image)
     run("yolo", tmp_path / "source")
-    said = "1 images lie in more than one split, byte for byte"
+    said = "1 images of val or test belong together with images of a split that is trained or chosen on"
     assert said in capsys.readouterr().out
     assert said in findings()["remarks"][-1]
 
