@@ -5,8 +5,9 @@
 
 Every cell (data, base weights, method, seed) runs in its own folder below .finetrack/results with the same
 images, image size, batch and epochs, `--jobs` of them at a time; what is finished is not run again.
-`yolo train` is a process of its own with all its defaults and no logging callbacks; its best.pt is measured by
-the same code on the same images.
+`yolo train` is a process of its own with all its defaults and no logging callbacks; its best.pt is measured
+by the same code on the same images. A strategy that was interrupted goes on where it was, and its time is
+left out of the tables.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ def _source(data: str, asked: argparse.Namespace) -> Path | None:
 
 
 def _run(cell: Cell, asked: argparse.Namespace) -> Cell:
+    whole = cell.method == "yolo train" or not cell.folder.exists()
     shutil.rmtree(cell.folder, ignore_errors=True)
     cell.folder.mkdir(parents=True)
     _compose(cell, asked)
@@ -108,6 +110,8 @@ def _run(cell: Cell, asked: argparse.Namespace) -> Cell:
             spent[stage] = _stage(cell, stage)
         metrics = json.loads((cell.folder / "reports" / "metrics.json").read_text("utf-8"))["test"]
     shutil.rmtree(cell.folder / "data")
+    if not whole:
+        del spent["finetune"]
     (cell.folder / "result.json").write_text(json.dumps({"spent": spent, "test": metrics}), "utf-8")
     return cell
 
@@ -257,9 +261,11 @@ def _row(method: str, rows: list[dict[str, Any]], plain: list[dict[str, Any]]) -
 
 def _time(rows: list[dict[str, Any]], plain: list[dict[str, Any]], clock: str) -> str:
     own, other = (
-        mean(row["spent"]["finetune"][clock] for row in some) if some else None for some in (rows, plain)
+        [row["spent"]["finetune"][clock] for row in some if "finetune" in row["spent"]]
+        for some in (rows, plain)
     )
-    return f"{own:.0f} | {own / other:.2f}" if own and other else f"{own:.0f} |"
+    shown = f"{mean(own):.0f}" if own else ""
+    return f"{shown} | {mean(own) / mean(other):.2f}" if own and other else f"{shown} |"
 
 
 if __name__ == "__main__":

@@ -34,8 +34,15 @@ def test_the_report_names_every_finding_in_the_order_of_files():
         "file": "a.jpg", "verdict": "dropped-object", "reason": "object 1: no area", "kind": "no-area",
     }  # fmt: skip
     assert json.loads(render([], used=3)) == {
-        "in": 3, "used": 3, "quarantined": 0, "fixed": 0, "noted": 0, "dropped_objects": 0, "remarks": [], "files": [],
-    }  # fmt: skip
+        "in": 3,
+        "used": 3,
+        "quarantined": 0,
+        "fixed": 0,
+        "noted": 0,
+        "dropped_objects": 0,
+        "remarks": [],
+        "files": [],
+    }
 
 
 def test_the_summary_is_short_and_says_how_much_it_leaves_out():
