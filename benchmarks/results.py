@@ -218,7 +218,8 @@ the bootstrap 95% interval over test images, of the first seed where there are s
 70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds are of the whole process
 (`python -m pipeline finetune` or `yolo train`, start-up included): on the clock, which holds only as far as
 the machine had nothing else to do, and of the processor, loaders included, which other work hardly changes.
-What is not in the tables has not been measured yet; what was found in the data itself: [results-data.md](results-data.md). Machine: {os.cpu_count()} CPU cores, {platform.system()}
+What is not in the tables has not been measured yet; what the data itself holds stands in
+[results-data.md](results-data.md). Machine: {os.cpu_count()} CPU cores, {platform.system()}
 {platform.machine()}, no GPU.
 """
 COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | as a ratio | processor seconds | as a ratio |

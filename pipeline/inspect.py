@@ -39,7 +39,7 @@ def look(path: Path, *, form: str = "auto") -> Overview:
     work = [partial(_looked, entry, terms, names.get(entry.source)) for entry in source.images]
     remarks = (*found.remarks, *source.remarks)
     read = Described(spelled(str(path)), found.form, source.task, source.names, source.keypoints, remarks)
-    return overview.overview(read, intake.each(work, what="inspect"), source.defects)
+    return overview.overview(read, intake.each(work, total=len(work), what="inspect"), source.defects)
 
 
 def _looked(entry: Annotated, terms: Terms, name: Note | None) -> Looked:

@@ -68,6 +68,11 @@ def of_source(source: Path, *, cache: Path) -> str:
     return digest.hexdigest()
 
 
+def identity(path: str | Path, found: os.stat_result) -> File:
+    """Return what tells whether a file has changed, once its status was asked for."""
+    return File(str(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
 def files(folder: Path) -> Iterator[Path]:
     """Walk the files that count below a folder; links are followed, each folder once."""
     seen: set[str] = set()
@@ -157,10 +162,9 @@ def _database(cache: Path) -> sqlite3.Connection:
 
 def _stat(path: str) -> File:
     try:
-        found = Path(path).stat()
+        return identity(path, Path(path).stat())
     except OSError as error:
         raise Refused(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
-    return File(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _sha256(path: str) -> str:

@@ -5,6 +5,7 @@ What other readers show otherwise than OpenCV does is rewritten as PNG, in the p
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,10 @@ import cv2
 
 from pipeline.core.boxes import Note
 from pipeline.core.defects import Kind
-from pipeline.edges import appearance, decoding
+from pipeline.edges import appearance, decoding, fingerprint
 from pipeline.edges.appearance import UNKNOWN, Appearance
 from pipeline.edges.decoding import Header, Unusable
+from pipeline.edges.fingerprint import File
 
 _SUFFIXES: Final = {
     "JPEG": (".jpg", ".jpeg"),
@@ -28,6 +30,8 @@ _SUFFIXES: Final = {
 }
 _CONVERTED: Final = ("GIF", "AVIF", "JPEG2000", "PPM")
 """Formats that training does not read, or not everywhere, and that can be rewritten."""
+SUFFIXES: Final = frozenset(suffix for usual in _SUFFIXES.values() for suffix in usual)
+"""Of images that training reads."""
 _SMALLEST: Final = 10
 """Pixels of a side; Ultralytics leaves out what is smaller."""
 _LONGISH: Final = 100
@@ -36,17 +40,20 @@ LONGEST: Final = 1 << 30
 """Bytes of a file."""
 
 _JPEG_END: Final = b"\xff\xd9"
+_JPEG_SCAN: Final = b"\xda"
 
 
 class Usable(NamedTuple):
     """An image that training can read.
 
     Attributes:
-        data: The file's bytes; those of the source, or of a mended copy.
+        data: The bytes of a mended copy; none where the file goes on as it is.
         suffix: The suffix that fits the contents.
         size: Width and height in pixels, as displayed.
         notes: What was mended, or is worth a look.
         look: How bright and sharp it is.
+        sha256: Of the bytes that go on.
+        original: The file, as it was before it was read, where it goes on as it is.
     """
 
     data: bytes
@@ -54,6 +61,8 @@ class Usable(NamedTuple):
     size: tuple[int, int]
     notes: tuple[Note, ...] = ()
     look: Appearance = UNKNOWN
+    sha256: str = ""
+    original: File | None = None
 
 
 def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
@@ -66,7 +75,8 @@ def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
     Raises:
         Unusable: It is missing, empty, cut, damaged, no image, too large or too small.
     """
-    data = _within(path, load) if load else _read(path)
+    contents, original = _read(path)
+    data = _within(path, contents, load) if load else contents
     header, pixels = decoding.decode(data, path.suffix)
     size = int(pixels.shape[1]), int(pixels.shape[0])
     if min(size) < _SMALLEST:
@@ -77,35 +87,36 @@ def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
         raise Unusable("oblong-image", reason)
     look = appearance.measure(pixels)
     if rewritten := _rewriting(header):
-        return Usable(cv2.imencode(".png", pixels)[1].tobytes(), ".png", size, rewritten, look)
+        data = cv2.imencode(".png", pixels)[1].tobytes()
+        return Usable(data, ".png", size, rewritten, look, _sha256(data))
     whole, notes = (data, []) if header.form != "JPEG" else _ended(data)
     if header.turned:
         notes.append(Note(False, "shown turned by its EXIF orientation, as training shows it", "turned"))
     suffix, usual = path.suffix.lower(), _SUFFIXES[header.form]
     if suffix not in usual and not load:
         notes.append(Note(False, f"{header.form} contents under the suffix {path.suffix}", "wrong-suffix"))
-    return Usable(whole, suffix if suffix in usual else usual[0], size, tuple(notes), look)
+    found = Usable(whole, suffix if suffix in usual else usual[0], size, tuple(notes), look, _sha256(whole))
+    return found if load or whole is not contents else found._replace(data=b"", original=original)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> tuple[bytes, File]:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise Unusable("special-file", "no regular file")
         if found.st_size > LONGEST:
             raise Unusable("giant-image", f"{found.st_size:,} bytes: more than {LONGEST:,} are not read")
-        data = path.read_bytes()
+        contents = path.read_bytes()
     except FileNotFoundError:
         raise Unusable("missing-image", "no such file") from None
     except OSError as error:
         raise Unusable("unreadable-image", f"cannot be read ({error.strerror})") from None
-    if not data:
+    if not contents:
         raise Unusable("empty-image", "an empty file (0 bytes)")
-    return data
+    return contents, fingerprint.identity(path, found)
 
 
-def _within(path: Path, load: Callable[[bytes], bytes]) -> bytes:
-    contents = _read(path)
+def _within(path: Path, contents: bytes, load: Callable[[bytes], bytes]) -> bytes:
     try:
         return load(contents)
     except ValueError:
@@ -128,9 +139,27 @@ def _rewriting(header: Header) -> tuple[Note, ...]:
 
 
 def _ended(data: bytes) -> tuple[bytes, list[Note]]:
-    """Cut off what follows a JPEG's end: Ultralytics would take the file for damaged."""
+    """Cut off what follows a JPEG's end: Ultralytics would take the file for damaged.
+
+    Raises:
+        Unusable: It has no end: what follows its pixels' beginning was lost, and decoders fill in grey.
+    """
+    if data.find(_JPEG_END, _scan(data)) < 0:
+        raise Unusable("truncated-image", "damaged: truncated, the mark of its end is missing")
     end = data.rfind(_JPEG_END) + len(_JPEG_END)
     surplus = len(data) - end
     if not surplus:
         return data, []
     return data[:end], [Note(False, f"{surplus} bytes after the end of the JPEG cut off", "trailing-bytes")]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _scan(data: bytes) -> int:
+    """Return where the pixels of a JPEG begin: a thumbnail before them has an end of its own."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != _JPEG_SCAN:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +27,7 @@ from pipeline.edges.appearance import UNKNOWN, Appearance
 from pipeline.edges.datasets.source import Annotated
 from pipeline.edges.decoding import Unusable
 from pipeline.edges.drawing.drawing import Drawing
+from pipeline.edges.fingerprint import File
 from pipeline.edges.images import Usable
 
 
@@ -34,7 +37,7 @@ class Taken(NamedTuple):
     Attributes:
         source: Where it came from, relative to the source folder.
         split: Where the source puts it, if it says.
-        held: The file it is kept in until it is placed.
+        held: The file it is kept in until it is placed, where it is not the source's file as it is.
         suffix: Of the file it will be.
         sha256: Of its bytes.
         size: Width and height in pixels.
@@ -43,6 +46,7 @@ class Taken(NamedTuple):
         outlines: n outlines (k, 2) in pixels (segment), or four corners each (obb).
         keypoints: n arrays (points, 3) in pixels (pose).
         look: How bright and sharp it is.
+        original: The file of the source, as it was when it was read, where it goes on as it is.
     """
 
     source: str
@@ -56,6 +60,7 @@ class Taken(NamedTuple):
     outlines: tuple[NDArray[np.float64], ...] = ()
     keypoints: tuple[NDArray[np.float64], ...] = ()
     look: Appearance = UNKNOWN
+    original: File | None = None
 
 
 class Terms(NamedTuple):
@@ -66,29 +71,54 @@ class Terms(NamedTuple):
         wanted: The task, the number of classes and of key points that they must have.
         on_defect: fix, or quarantine images with any finding; refuse is up to the caller.
         root: The source folder.
+        examine: `images.examine`, or one that remembers.
     """
 
     found: Task
     wanted: Wanted
     on_defect: OnDefect
     root: Path
+    examine: Callable[[Path, Callable[[bytes], bytes] | None], Usable] = images.examine
 
 
 Outcome = tuple[Taken | None, list[Defect]]
 _T = TypeVar("_T")
+_AT_ONCE: Final = 8
+"""Images that a core is handed at a time."""
+_AHEAD: Final = 4
+"""Such portions that wait for each core."""
 
 
-def each(todo: Sequence[Callable[[], _T]], *, what: str = "prepare") -> Iterator[_T]:
+def each(todo: Iterable[Callable[[], _T]], *, total: int, what: str = "prepare") -> Iterator[_T]:
     """Do the work on several cores, with a progress bar; outcomes come in the order of `todo`.
 
     Threads suffice: decoding, hashing and numpy release the interpreter's lock. No orphan stays if killed.
+
+    Args:
+        todo: Is asked for no more than is soon to be done.
+        total: How much there is.
+        what: Stands before the progress bar.
     """
     pool = ThreadPoolExecutor(_cores(), thread_name_prefix=what)
     try:
-        outcomes = pool.map(lambda work: work(), todo)
-        yield from tqdm(outcomes, total=len(todo), desc=what, unit="image", disable=None)
+        yield from tqdm(_done(pool, iter(todo)), total=total, desc=what, unit="image", disable=None)
     finally:
         pool.shutdown(cancel_futures=True)  # on Ctrl-C and on an error, what waits is not begun
+
+
+def _done(pool: ThreadPoolExecutor, todo: Iterator[Callable[[], _T]]) -> Iterator[_T]:
+    """Keep each core busy, and as few outcomes in memory as that takes."""
+    under_way: deque[Future[list[_T]]] = deque()
+    while True:
+        while len(under_way) < _AHEAD * _cores() and (several := list(islice(todo, _AT_ONCE))):
+            under_way.append(pool.submit(_all, several))
+        if not under_way:
+            return
+        yield from under_way.popleft().result()
+
+
+def _all(todo: Sequence[Callable[[], _T]]) -> list[_T]:
+    return [work() for work in todo]
 
 
 def take(entry: Annotated, terms: Terms, *, hold: Path) -> Outcome:
@@ -112,7 +142,7 @@ def judge(entry: Annotated, terms: Terms) -> tuple[tuple[Usable, Checked] | None
     try:
         if entry.fault:
             raise Unusable("unreadable-label", entry.fault)
-        image = images.examine(entry.path, entry.load)
+        image = terms.examine(entry.path, entry.load)
         checked = _objects(entry, image.size, terms)
     except Unusable as error:
         return None, [Defect(entry.source, "quarantined", str(error), error.kind)]
@@ -133,7 +163,8 @@ def drawn(index: int, task: Task, *, draw: Callable[[int], Drawing], hold: Path)
     keypoints = tuple(points.astype(np.float64) for points in drawing.keypoints)
     checked = Checked(raw.classes, raw.boxes, (), shapes, keypoints)
     name = f"drawn_{index:05d}.jpg"
-    image = Usable(data, ".jpg", (width, height), look=appearance.measure(drawing.image))
+    digest = hashlib.sha256(data).hexdigest()
+    image = Usable(data, ".jpg", (width, height), look=appearance.measure(drawing.image), sha256=digest)
     return _held(image, checked, (name, None), hold), []
 
 
@@ -163,9 +194,19 @@ def _objects(entry: Annotated, size: tuple[int, int], terms: Terms) -> Checked:
 
 def _leading_out(entry: Annotated, root: Path) -> list[Note]:
     """Name a link out of the source: what is behind it was copied, and changes there go unnoticed."""
-    if not entry.path.is_relative_to(root) or (real := entry.path.resolve()).is_relative_to(root.resolve()):
+    if not entry.path.is_relative_to(root) or not any(map(os.path.islink, _below(entry.path, root))):
+        return []
+    if (real := entry.path.resolve()).is_relative_to(root.resolve()):
         return []
     return [Note(False, f"a link that leads out of the source, to {real.parent}", "linked-file")]
+
+
+def _below(path: Path, root: Path) -> Iterator[str]:
+    """Yield a path and the folders between it and the root: links among them may lead out."""
+    place, end = str(path), len(str(root))
+    while len(place) > end:
+        yield place
+        place = os.path.dirname(place)  # noqa: PTH120 - 100,000 images, and pathlib takes ten times as long
 
 
 def _verdict(note: Note) -> Verdict:
@@ -175,19 +216,20 @@ def _verdict(note: Note) -> Verdict:
 
 
 def _held(image: Usable, checked: Checked, origin: tuple[str, str | None], hold: Path) -> Taken:
-    hold.write_bytes(image.data)
-    digest = hashlib.sha256(image.data).hexdigest()
+    if not image.original:
+        hold.write_bytes(image.data)
     return Taken(
         *origin,
         held=hold,
         suffix=image.suffix,
-        sha256=digest,
+        sha256=image.sha256,
         size=image.size,
         classes=checked.classes,
         boxes=checked.boxes,
         outlines=checked.outlines,
         keypoints=checked.keypoints,
         look=image.look,
+        original=image.original,
     )
 
 

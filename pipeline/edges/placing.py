@@ -11,18 +11,22 @@ from pipeline.core import labels
 from pipeline.core.labels import Labels
 from pipeline.core.manifest import Item
 from pipeline.core.tasks import Task
+from pipeline.edges import linking
 from pipeline.edges.intake import Taken
 
 
 def place(folder: Path, taken: Taken, task: Task, *, split: str, stem: str) -> Item:
-    """Move an image that was taken in to its split, and write its label file.
+    """Put an image that was taken in into its split, and write its label file.
 
     Args:
         folder: The prepared dataset, laid out.
-        taken: The image; it is held on the same file system.
+        taken: The image; if it is held, then on the same file system.
         task: What its labels are for.
         split: train, val or test.
         stem: What it is called, unique in the dataset.
+
+    Raises:
+        Refused: Its file was changed since it was read.
     """
     file = f"{split}/{stem}{taken.suffix}"
     text = labels.render(_labels(taken), task).encode()
@@ -35,7 +39,10 @@ def place(folder: Path, taken: Taken, task: Task, *, split: str, stem: str) -> I
         classes=tuple(taken.classes.tolist()),
         source=taken.source,
     )
-    taken.held.rename(folder / "images" / file)
+    if taken.original:
+        linking.copy(taken.original, folder / "images" / file)
+    else:
+        taken.held.rename(folder / "images" / file)
     (folder / "labels" / item.label).write_bytes(text)
     return item
 

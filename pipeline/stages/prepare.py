@@ -19,7 +19,18 @@ from pipeline.core.partition import Entry, Partition, Rules
 from pipeline.core.refusal import Refused
 from pipeline.core.statistics import Described
 from pipeline.core.tasks import Task
-from pipeline.edges import archives, dataset, datasets, divisions, files, intake, placing, report, samples
+from pipeline.edges import (
+    archives,
+    dataset,
+    datasets,
+    divisions,
+    examined,
+    files,
+    intake,
+    placing,
+    report,
+    samples,
+)
 from pipeline.edges.datasets import Annotated, Source
 from pipeline.edges.intake import Outcome, Taken, Terms
 from pipeline.edges.report import Content
@@ -61,7 +72,7 @@ def _root(data: Data) -> Path | None:
 
 
 def _take_in(data: Data, root: Path | None, *, seed: int, hold: Path) -> tuple[Source, list[Outcome]]:
-    """Read the source, or draw it; copies of the usable images are kept in `hold`.
+    """Read the source, or draw it; mended copies of images are kept in `hold`.
 
     Returns:
         The source with the task that is wanted, and what became of each image.
@@ -73,13 +84,15 @@ def _take_in(data: Data, root: Path | None, *, seed: int, hold: Path) -> tuple[S
     task = _task(data, source.task)
     points = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
     wanted = Wanted(task, len(source.names), points.count if points else 0)
-    terms = Terms(source.task, wanted, data.on_defect, root)
     names = naming.findings([entry.source for entry in source.images])
-    work = [
-        partial(intake.take, _named(entry, names), terms, hold=hold / str(number))
-        for number, entry in enumerate(source.images)
-    ]
-    return source._replace(task=task, keypoints=points), list(intake.each(work))
+    with examined.Memory(files.scratch() / "examined.db") as memory:
+        terms = Terms(source.task, wanted, data.on_defect, root, memory.examine)
+        work = (
+            partial(intake.take, _named(entry, names), terms, hold=hold / str(number))
+            for number, entry in enumerate(source.images)
+        )
+        outcomes = list(intake.each(work, total=len(source.images)))
+    return source._replace(task=task, keypoints=points), outcomes
 
 
 def _named(entry: Annotated, names: Mapping[str, Note]) -> Annotated:
@@ -105,11 +118,10 @@ def _draw(data: Data, *, seed: int, hold: Path) -> tuple[Source, list[Outcome]]:
     task: Task = "detect" if data.task == "auto" else data.task
     drawing = demo.choose(data.format, task)
     draw = partial(drawing.draw, seed=seed, pixels=data.pixels)
-    work = [
-        partial(intake.drawn, index, task, draw=draw, hold=hold / str(index))
-        for index in range(data.images or 0)
-    ]
-    return Source(drawing.names, (), task=task, keypoints=drawing.keypoints), list(intake.each(work))
+    total = data.images or 0
+    work = (partial(intake.drawn, index, task, draw=draw, hold=hold / str(index)) for index in range(total))
+    outcomes = list(intake.each(work, total=total))
+    return Source(drawing.names, (), task=task, keypoints=drawing.keypoints), outcomes
 
 
 def _refuse(found: Sequence[Defect], data: Data) -> None:
@@ -148,10 +160,11 @@ def _entry(image: Taken, columns: Mapping[str, str]) -> Entry:
 
 def _place(folder: Path, used: Sequence[Taken], divided: Mapping[str, str], task: Task) -> list[Item]:
     stems = naming.stems([image.source for image in used])
-    return [
-        placing.place(folder, image, task, split=divided[image.source], stem=stem)
+    work = (
+        partial(placing.place, folder, image, task, split=divided[image.source], stem=stem)
         for image, stem in zip(used, stems, strict=True)
-    ]
+    )
+    return list(intake.each(work, total=len(used), what="place"))
 
 
 def _name(data: Data) -> str:

@@ -86,6 +86,19 @@ def test_cut_anywhere_it_is_found_damaged(jpeg):
             examine(jpeg)
 
 
+@pytest.mark.parametrize("thumbnail", [False, True])
+def test_cut_and_padded_it_is_found_damaged_although_a_decoder_gets_by(jpeg, thumbnail):
+    data = jpeg.read_bytes()
+    if thumbnail:  # which has an end of its own
+        inner = data[:2] + b"\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data
+        data = inner + data[2:]
+        jpeg.write_bytes(data)
+        assert examine(jpeg).notes == ()
+    jpeg.write_bytes(data[:-40] + b"\0" * 60)
+    with pytest.raises(Unusable, match="damaged: truncated, the mark of its end is missing"):
+        examine(jpeg)
+
+
 def test_a_png_that_was_cut_or_changed_is_found_damaged(tmp_path):
     path = picture(tmp_path / "x.png")
     data = path.read_bytes()

@@ -189,6 +189,16 @@ def test_lists_of_images_in_text_files(tmp_path):
     }
 
 
+def test_a_list_may_name_what_no_file_can_be_called(tmp_path):
+    lists(tmp_path, "train: pool/train.txt\nnames: [a, b]\n")
+    long = "x" * 300 + ".jpg"
+    (tmp_path / "pool/train.txt").write_text(f"images/one.jpg\n{long}\n")
+    assert splits(read("yolo", tmp_path)) == {"pool/images/one.jpg": "train", long: "train"}
+    (tmp_path / "pool/train.txt").write_bytes(b"images/one.jpg\n\0.jpg\n")
+    with pytest.raises(Refused, match=r"train\.txt cannot be read as UTF-8 text"):
+        read("yolo", tmp_path)
+
+
 def test_several_folders_for_one_split(tmp_path):
     parts(tmp_path, "first", "second", "val")
     text = "train: [images/first, images/second]\nval: images/val\nnames: [a, b]\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import createml
+from pipeline.edges.datasets import createml, read
 from tests.readings import boxes, notes, real, sane, spoilt_json
 from tests.sources import picture
 
@@ -58,6 +58,15 @@ def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, item, reason):
 def test_no_such_file_is_refused(tmp_path, rows):
     with pytest.raises(Refused):
         createml.read(write(tmp_path, rows))
+
+
+@pytest.mark.parametrize(("name", "shown"), [("", "an image without a name"), ("a\n\x1b[2J.jpg", "a\\n\\x1b[2J.jpg")])
+def test_a_name_that_spans_lines_or_is_none_is_told_on_one_line(tmp_path, name, shown):
+    rows = [{"image": "x.jpg", "annotations": [BOX]}, {"image": name, "annotations": []}]
+    assert [d.file for d in read("createml", write(tmp_path, rows)).defects] == [shown]
+    with pytest.raises(Refused) as refused:
+        createml.read(write(tmp_path, rows[1:]))
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_a_real_export():

@@ -33,8 +33,11 @@ def lines_of(file: Path) -> list[str]:
         Refused: It is no text.
     """
     try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
+        text = file.read_text(encoding="utf-8-sig")
+        if "\0" in text:
+            raise ValueError("of no text, nor of any path")
+        return text.splitlines()
+    except (OSError, ValueError):  # UnicodeDecodeError is one
         raise Refused(f"{file} cannot be read as UTF-8 text: write it anew as a line per item") from None
 
 

@@ -62,7 +62,7 @@ def _missing(folder: Path, entry: Entry, match: Match, layout: Layout) -> Defect
         missing = "an annotation without an image" if match == NOTHING else match.fault
         return Defect(where, "quarantined", entry.fault or missing, "orphan-label")
     reason = entry.fault or f"listed in {where}, but {match.fault}"
-    return Defect(entry.names[0], "quarantined", reason, "missing-image")
+    return Defect(entry.names[0] or "an image without a name", "quarantined", reason, "missing-image")
 
 
 def _rivals(folder: Path, image: Path, placed: Placed) -> list[Defect]:

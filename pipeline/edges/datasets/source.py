@@ -167,6 +167,11 @@ def exists(path: Path) -> bool:
     return True
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether there is such a file; a name that no file can have is none."""
+    return exists(path) and path.is_file()
+
+
 def head_of(path: Path, size: int = 65_536) -> bytes:
     """Return the first bytes of a file, to recognise it by; none where it cannot be read."""
     try:

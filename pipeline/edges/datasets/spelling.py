@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from pipeline.edges.datasets.source import Annotated, Source
 
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 def spelled(text: str) -> str:
-    r"""Spell out what UTF-8 has no form for: `\ud800` in JSON, or an odd byte of a file's name."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""Spell out what UTF-8 has no form for, and what ends a line or controls a terminal.
+
+    Such as `\ud800` in JSON, or an odd byte or a line feed in a file's name.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    written = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), written)
 
 
 def spell(source: Source) -> Source:
@@ -24,7 +36,7 @@ def spell(source: Source) -> Source:
 
 
 def _image(image: Annotated) -> Annotated:
-    if image.source.isascii() and not image.notes and not image.fault:
+    if spelled(image.source) is image.source and not image.notes and not image.fault:
         return image
     notes = tuple(note._replace(reason=spelled(note.reason)) for note in image.notes)
     return image._replace(source=spelled(image.source), notes=notes, fault=spelled(image.fault))

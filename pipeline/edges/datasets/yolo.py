@@ -21,6 +21,7 @@ from pipeline.edges.datasets.source import (
     files_of,
     held_out,
     images_in,
+    is_file,
     relative,
 )
 
@@ -95,7 +96,7 @@ def _described(folder: Path) -> Data:
 
 def _find(image: Path, splits: tuple[str | None, ...], root: Path) -> Found:
     label = yolo_folders.label_of(image)
-    if not label.is_file():
+    if not is_file(label):
         return Found(image, splits, label, None)
     if label.stat().st_size > _LONGEST:
         fault = f"its label file {relative(label, root)} has more than {_LONGEST:,} bytes"

@@ -11,7 +11,7 @@ from typing import Final
 from pipeline.edges.datasets import data_yaml
 from pipeline.edges.datasets.data_paths import lines_of, listed
 from pipeline.edges.datasets.data_yaml import Data
-from pipeline.edges.datasets.source import folders_in, head_of, images_in, split_of
+from pipeline.edges.datasets.source import folders_in, head_of, images_in, is_file, split_of
 
 _LOOKED_AT: Final = 50
 
@@ -40,7 +40,7 @@ def label_of(image: Path) -> Path:
         return beside
     last = len(parts) - 1 - parts[::-1].index("images")
     there = Path(*parts[:last], "labels", *parts[last + 1 :]).with_suffix(".txt")
-    return beside if beside.is_file() and not there.is_file() else there
+    return beside if is_file(beside) and not is_file(there) else there
 
 
 def _splits(folder: Path) -> Mapping[str | None, tuple[Path, ...]]:
