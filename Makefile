@@ -14,7 +14,7 @@ export DO_NOT_TRACK := true
 $(shell mkdir -p $(TMPDIR))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro ui test test-all lint lock deps results
+.PHONY: help setup repro ui test test-all fuzz lint lock deps results
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test: $(READY)  ## The tests, under 10 minutes on 2 cores
 
 test-all: $(READY)  ## The tests, the slow ones too
 	$(BIN)/python -m pytest -n 2
+
+fuzz: $(READY)  ## Spoil inputs of every reader, and keep what crashes one in .finetrack/fuzz: make fuzz [SECONDS=300] [TARGETS="yolo coco"]
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(TARGETS)
 
 lint: $(READY)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -18,6 +18,8 @@ from pipeline.core.tasks import Task
 Floats = NDArray[np.float64]
 WHOLE: Final = (0.5, 0.5, 1.0, 1.0)
 """The box of an image that has a class as a whole."""
+_MOST_DIGITS: Final = 9
+"""Of a class index."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def from_xyxy(corners: Floats, width: int, height: int) -> Floats:
 def _row(number: int, line: str, *, task: Task, dims: int) -> list[float]:
     fields = line.split()
     form, fits = _FORMS[task]
-    if not fields[0].isdigit() or not fits(len(fields) - 1, dims):
+    is_class = fields[0].isdecimal() and len(fields[0]) <= _MOST_DIGITS
+    if not is_class or not fits(len(fields) - 1, dims):
         raise ValueError(f"line {number}: expected '{form}', found {line.strip()[:80]!r}")
     return [float(value) for value in fields]
 

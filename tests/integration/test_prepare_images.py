@@ -1,6 +1,7 @@
 """Image files, sound and not: what training could read, and what it would rewrite or skip."""
 
 import contextlib
+import hashlib
 import io
 
 import cv2
@@ -23,7 +24,8 @@ def jpeg(tmp_path):
 def test_a_sound_image_goes_on_byte_for_byte(tmp_path, suffix):
     path = picture(tmp_path / f"x{suffix}")
     found = examine(path)
-    assert (found.data, found.suffix, found.size) == (path.read_bytes(), suffix.lower(), SIZE)
+    assert (found.original.path, found.suffix, found.size) == (str(path), suffix.lower(), SIZE)
+    assert (found.data, found.sha256) == (b"", hashlib.sha256(path.read_bytes()).hexdigest())
     assert found.notes == ()
 
 
@@ -185,5 +187,6 @@ def test_whatever_the_bytes_it_is_usable_or_says_why_not(tmp_path, suffix, chang
     path.write_bytes(data)
     with contextlib.suppress(Unusable):
         found = examine(path)
-        shown = cv2.imdecode(np.frombuffer(found.data, np.uint8), cv2.IMREAD_COLOR)
+        whole = np.frombuffer(path.read_bytes() if found.original else found.data, np.uint8)
+        shown = cv2.imdecode(whole, cv2.IMREAD_COLOR)
         assert shown.shape[1::-1] == found.size

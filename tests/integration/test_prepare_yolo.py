@@ -194,6 +194,8 @@ def test_a_list_may_name_what_no_file_can_be_called(tmp_path):
     long = "x" * 300 + ".jpg"
     (tmp_path / "pool/train.txt").write_text(f"images/one.jpg\n{long}\n")
     assert splits(read("yolo", tmp_path)) == {"pool/images/one.jpg": "train", long: "train"}
+    (tmp_path / "pool/train.txt").write_text("images/one.jpg\n/\n")
+    assert list(splits(read("yolo", tmp_path)).values()) == ["train", "train"]
     (tmp_path / "pool/train.txt").write_bytes(b"images/one.jpg\n\0.jpg\n")
     with pytest.raises(Refused, match=r"train\.txt cannot be read as UTF-8 text"):
         read("yolo", tmp_path)

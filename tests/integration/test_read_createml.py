@@ -60,7 +60,9 @@ def test_no_such_file_is_refused(tmp_path, rows):
         createml.read(write(tmp_path, rows))
 
 
-@pytest.mark.parametrize(("name", "shown"), [("", "an image without a name"), ("a\n\x1b[2J.jpg", "a\\n\\x1b[2J.jpg")])
+@pytest.mark.parametrize(
+    ("name", "shown"), [("", "an image without a name"), ("a\n\x1b[2J.jpg", "a\\n\\x1b[2J.jpg")]
+)
 def test_a_name_that_spans_lines_or_is_none_is_told_on_one_line(tmp_path, name, shown):
     rows = [{"image": "x.jpg", "annotations": [BOX]}, {"image": name, "annotations": []}]
     assert [d.file for d in read("createml", write(tmp_path, rows)).defects] == [shown]

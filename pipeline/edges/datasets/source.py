@@ -13,24 +13,15 @@ from pipeline.core.defects import Defect
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints, Task
 
-SUFFIXES: Final = frozenset(
-    {
-        ".avif",
-        ".bmp",
-        ".dng",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".jp2",
-        ".jpeg",
-        ".jpg",
-        ".mpo",
-        ".png",
-        ".tif",
-        ".tiff",
-    }
-    | {".webp"}
-)
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}) | {
+    ".avif",
+    ".dng",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".jp2",
+    ".mpo",
+}
 """What is taken for an image; whether training can read it is found out when it is opened."""
 
 _SPLITS: Final = {

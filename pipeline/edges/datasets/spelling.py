@@ -7,7 +7,6 @@ from typing import Final
 
 from pipeline.edges.datasets.source import Annotated, Source
 
-
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 

@@ -35,7 +35,7 @@ def read(folder: Path) -> Data:
 def label_of(image: Path) -> Path:
     """Return where Ultralytics looks, the last `images` exchanged for `labels`, or else beside the image."""
     parts = list(image.parts)
-    beside = image.with_suffix(".txt")
+    beside = image.parent / f"{image.stem}.txt"  # the root, which a list may name, has no suffix to change
     if "images" not in parts[:-1]:
         return beside
     last = len(parts) - 1 - parts[::-1].index("images")
