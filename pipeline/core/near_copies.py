@@ -10,8 +10,9 @@ which lays one thumbnail over the other.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +40,31 @@ _BLOCK: Final = 1024
 _PAIRS: Final = 512
 """Pairs that are laid over one another at a time: bounds memory to about 100 MB."""
 
-Thumbnails = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 Codes = NDArray[np.uint64]
 Indices = NDArray[np.int64]
+
+
+class Thumbnails(Protocol):
+    """Gray levels (n, SIDE, SIDE): an array, or a file that is read where it is asked."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Indices, /) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class Some:
+    """Some rows of many thumbnails, in another order maybe."""
+
+    thumbnails: Thumbnails
+    rows: Indices
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Indices, /) -> NDArray[np.uint8]:
+        return self.thumbnails[self.rows[rows]]
 
 
 class Turn(NamedTuple):
@@ -80,7 +102,8 @@ def find(thumbnails: Thumbnails) -> Pairs:
     Args:
         thumbnails: (n, SIDE, SIDE) gray levels.
     """
-    vectors = [describe(thumbnails[start : start + _BLOCK]) for start in range(0, len(thumbnails), _BLOCK)]
+    blocks = np.split(np.arange(len(thumbnails)), range(_BLOCK, len(thumbnails), _BLOCK))
+    vectors = [describe(thumbnails[rows]) for rows in blocks]
     judged = [
         _judged(thumbnails, pairs) for pairs in _in_blocks(candidates(np.concatenate([_EMPTY, *vectors])))
     ]
@@ -94,7 +117,7 @@ def turned(images: NDArray[np.float32], turn: Turn) -> NDArray[np.float32]:
     return mirrored
 
 
-def describe(thumbnails: Thumbnails) -> Vectors:
+def describe(thumbnails: NDArray[np.uint8]) -> Vectors:
     """Return the low frequencies of each thumbnail as a vector of length 1; of a blank one, no numbers.
 
     Roots of coefficients are taken, so that the few large ones do not outweigh all others.
@@ -194,3 +217,5 @@ LENGTH: Final = len(_ROW)
 _EMPTY: Final = np.zeros((0, LENGTH), np.float32)
 _LOWEST: Final = np.sort(np.argsort(np.hypot(_ROW, _COLUMN), kind="stable")[:64])
 _TURNED: Final = _orders()
+NONE: Final = np.zeros((0, SIDE, SIDE), np.uint8)
+"""No thumbnails."""

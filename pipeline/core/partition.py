@@ -12,6 +12,7 @@ from pipeline.core import division, earlier, grouping, leaks, near_copies
 from pipeline.core.earlier import Earlier
 from pipeline.core.grouping import Link, Why
 from pipeline.core.leaks import Leak
+from pipeline.core.near_copies import NONE, Some, Thumbnails
 from pipeline.core.refusal import Refused
 from pipeline.core.splits import Sample
 
@@ -25,7 +26,7 @@ class Entry(NamedTuple):
         split: Where the source puts it; None where it does not say.
         classes: Class indices of its objects.
         columns: What a table says of it.
-        signature: Its thumbnail (`edges.duplicates`); empty where near copies are not looked for.
+        thumbnail: Which of the thumbnails is its own; None where it has none.
     """
 
     key: str
@@ -33,7 +34,7 @@ class Entry(NamedTuple):
     split: str | None
     classes: frozenset[int]
     columns: Mapping[str, str] = {}
-    signature: bytes = b""
+    thumbnail: int | None = None
 
 
 class Rules(NamedTuple):
@@ -67,20 +68,23 @@ class Partition(NamedTuple):
     earlier: Earlier
 
 
-def partition(entries: Sequence[Entry], rules: Rules, before: Earlier) -> Partition:
+def partition(
+    entries: Sequence[Entry], rules: Rules, before: Earlier, *, thumbnails: Thumbnails = NONE
+) -> Partition:
     """Divide images.
 
     Args:
         entries: The images; at least one.
         rules: How.
         before: What an earlier division decided.
+        thumbnails: By which near copies are found.
 
     Raises:
         Refused: It cannot be done, or a split that came with the data leaks and `on_leak` is refuse.
     """
     given = {entry.key: entry.split for entry in entries if entry.split} if rules.keep_split else {}
     chosen = [entry for entry in entries if not given or entry.key in given]
-    copied = _copies(chosen, rules)
+    copied = _copies(chosen, rules, thumbnails)
     named, remarks = _named(chosen, rules)
     keys = [entry.key for entry in chosen]
     copies = grouping.members(grouping.connect(keys, copied))
@@ -103,15 +107,15 @@ def partition(entries: Sequence[Entry], rules: Rules, before: Earlier) -> Partit
     )
 
 
-def _copies(chosen: Sequence[Entry], rules: Rules) -> list[Link]:
+def _copies(chosen: Sequence[Entry], rules: Rules, thumbnails: Thumbnails) -> list[Link]:
     """Link equal images and near copies."""
     links = grouping.equal({entry.key: entry.sha256 for entry in chosen})
-    different = {entry.sha256: entry for entry in chosen if entry.signature}
+    different = {entry.sha256: entry for entry in chosen if entry.thumbnail is not None}
     if not rules.near_duplicates or not different:
         return links
     looked = list(different.values())
-    pixels = np.frombuffer(b"".join(entry.signature for entry in looked), np.uint8)
-    found = near_copies.find(pixels.reshape(-1, near_copies.SIDE, near_copies.SIDE))
+    rows = np.array([entry.thumbnail for entry in looked], np.int64)
+    found = near_copies.find(Some(thumbnails, rows))
     pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
     return links + [Link(looked[one].key, looked[other].key, "near") for one, other in pairs]
 

@@ -72,8 +72,7 @@ def opened(path: Path) -> Path:
     digest = fingerprint.of_file(path, cache=files.scratch() / "hashes.db")
     target = files.scratch("sources") / digest[:32]
     with FileLock(target.with_suffix(".lock")):  # of two that unpack it at once, one waits
-        for cut_off in target.parent.glob(f".{target.name}.*"):
-            shutil.rmtree(cut_off)  # what a killed process began
+        files.remove_cut_off(target)
         if not target.is_dir():
             _unpack(path, target)
     return target

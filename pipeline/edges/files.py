@@ -66,6 +66,14 @@ def folder_in_one_piece(path: Path) -> Iterator[Path]:
         raise
 
 
+def remove_cut_off(path: Path) -> None:
+    """Remove what `folder_in_one_piece` had begun where a process was killed; nobody may be at work on it."""
+    import shutil
+
+    for cut_off in path.parent.glob(f".{path.name}.*"):
+        shutil.rmtree(cut_off)
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's contents, as 64 hexadecimal digits."""
     with path.open("rb") as file:

@@ -47,6 +47,7 @@ class Taken(NamedTuple):
         keypoints: n arrays (points, 3) in pixels (pose).
         look: How bright and sharp it is.
         original: The file of the source, as it was when it was read, where it goes on as it is.
+        thumbnail: Which of `Thumbnails` is its own, once it was put there.
     """
 
     source: str
@@ -61,6 +62,7 @@ class Taken(NamedTuple):
     keypoints: tuple[NDArray[np.float64], ...] = ()
     look: Appearance = UNKNOWN
     original: File | None = None
+    thumbnail: int | None = None
 
 
 class Terms(NamedTuple):

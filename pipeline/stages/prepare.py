@@ -34,27 +34,30 @@ from pipeline.edges import (
 from pipeline.edges.datasets import Annotated, Source
 from pipeline.edges.intake import Outcome, Taken, Terms
 from pipeline.edges.report import Content
+from pipeline.edges.thumbnails import Thumbnails
 
 UNLISTED = "in none of the splits that came with the data (data.keep_split=false would use it)"
 
 
 def run(config: Config) -> None:
     """Read or draw the images, check them, divide them, and write data/prepared in one piece."""
+    files.remove_cut_off(layout.PREPARED)
     with files.folder_in_one_piece(layout.PREPARED) as folder:
         dataset.lay_out(folder)
         root = _root(config.data)
-        source, outcomes = _take_in(config.data, root, seed=config.data.seed, hold=folder / "held")
+        thumbnails = Thumbnails(folder / "held" / "thumbnails")
+        source, outcomes = _take_in(config.data, root, thumbnails, hold=folder / "held")
         found = [*source.defects, *(defect for _, noted in outcomes for defect in noted)]
         _refuse(found, config.data)
         taken = [image for image, _ in outcomes if image]
-        parted = _part(taken, source, config.data, found)
+        parted = _part(taken, source, config.data, found, thumbnails=thumbnails)
         used = [image for image in taken if image.source in parted.splits]
-        unlisted = [image for image in taken if image.source not in parted.splits]
-        found += [Defect(image.source, "quarantined", UNLISTED, "unlisted-image") for image in unlisted]
+        found += _unlisted(taken, parted.splits)
         items = _place(folder, used, parted.splits, source.task)
         shutil.rmtree(folder / "held")
-        made = Manifest(source.task, source.names, tuple(items), source.keypoints, parted.leak)
-        manifest = dataset.write_manifest(folder, made)
+        manifest = dataset.write_manifest(
+            folder, Manifest(source.task, source.names, tuple(items), source.keypoints, parted.leak)
+        )
         described = [_described(image, parted.splits) for image in used]
         files.write(folder / "statistics.json", _statistics(described, source.names))
         remarks = [*source.remarks, *parted.remarks]
@@ -71,7 +74,9 @@ def _root(data: Data) -> Path | None:
     return archives.opened(files.project_root() / Path(data.source).expanduser()) if data.source else None
 
 
-def _take_in(data: Data, root: Path | None, *, seed: int, hold: Path) -> tuple[Source, list[Outcome]]:
+def _take_in(
+    data: Data, root: Path | None, thumbnails: Thumbnails, *, hold: Path
+) -> tuple[Source, list[Outcome]]:
     """Read the source, or draw it; mended copies of images are kept in `hold`.
 
     Returns:
@@ -79,7 +84,7 @@ def _take_in(data: Data, root: Path | None, *, seed: int, hold: Path) -> tuple[S
     """
     hold.mkdir()
     if root is None:
-        return _draw(data, seed=seed, hold=hold)
+        return _draw(data, thumbnails, hold=hold)
     source = datasets.choose(datasets.read(data.format, root, data.task), **data.classes.model_dump())
     task = _task(data, source.task)
     points = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
@@ -91,7 +96,7 @@ def _take_in(data: Data, root: Path | None, *, seed: int, hold: Path) -> tuple[S
             partial(intake.take, _named(entry, names), terms, hold=hold / str(number))
             for number, entry in enumerate(source.images)
         )
-        outcomes = list(intake.each(work, total=len(source.images)))
+        outcomes = thumbnails.take_from(intake.each(work, total=len(source.images)))
     return source._replace(task=task, keypoints=points), outcomes
 
 
@@ -112,15 +117,15 @@ def _task(data: Data, found: Task) -> Task:
     return wanted
 
 
-def _draw(data: Data, *, seed: int, hold: Path) -> tuple[Source, list[Outcome]]:
+def _draw(data: Data, thumbnails: Thumbnails, *, hold: Path) -> tuple[Source, list[Outcome]]:
     from pipeline.edges.drawing import demo  # only where images are drawn
 
     task: Task = "detect" if data.task == "auto" else data.task
     drawing = demo.choose(data.format, task)
-    draw = partial(drawing.draw, seed=seed, pixels=data.pixels)
+    draw = partial(drawing.draw, seed=data.seed, pixels=data.pixels)
     total = data.images or 0
     work = (partial(intake.drawn, index, task, draw=draw, hold=hold / str(index)) for index in range(total))
-    outcomes = list(intake.each(work, total=total))
+    outcomes = thumbnails.take_from(intake.each(work, total=total))
     return Source(drawing.names, (), task=task, keypoints=drawing.keypoints), outcomes
 
 
@@ -140,7 +145,9 @@ def _came(source: Source, outcomes: Sequence[Outcome]) -> list[str]:
     return images + [defect.file for defect in source.defects if defect.verdict == "quarantined"]
 
 
-def _part(taken: Sequence[Taken], source: Source, data: Data, found: Sequence[Defect]) -> Partition:
+def _part(
+    taken: Sequence[Taken], source: Source, data: Data, found: Sequence[Defect], *, thumbnails: Thumbnails
+) -> Partition:
     """Say which split each image goes to, as conf/data and earlier divisions have it."""
     if not taken:
         first = f"; the first: {found[0].file}: {found[0].reason}" if found else ""
@@ -150,12 +157,17 @@ def _part(taken: Sequence[Taken], source: Source, data: Data, found: Sequence[De
     entries = [_entry(image, columns.get(image.source, {})) for image in taken]
     values = data.model_dump()
     rules = Rules(**{key: values[key] for key in Rules._fields})
-    return partition.partition(entries, rules, divisions.read(values))
+    return partition.partition(entries, rules, divisions.read(values), thumbnails=thumbnails)
 
 
 def _entry(image: Taken, columns: Mapping[str, str]) -> Entry:
     classes = frozenset(image.classes.tolist())
-    return Entry(image.source, image.sha256, image.split, classes, columns, image.look.signature)
+    return Entry(image.source, image.sha256, image.split, classes, columns, image.thumbnail)
+
+
+def _unlisted(taken: Sequence[Taken], divided: Mapping[str, str]) -> list[Defect]:
+    found = (image.source for image in taken if image.source not in divided)
+    return [Defect(source, "quarantined", UNLISTED, "unlisted-image") for source in found]
 
 
 def _place(folder: Path, used: Sequence[Taken], divided: Mapping[str, str], task: Task) -> list[Item]:
