@@ -128,9 +128,9 @@ def _outlined(draw: ImageDraw.ImageDraw, mark: Mark, corners: Corners, scale: fl
 
 
 def _corners(mark: Mark, scale: float, extent: tuple[int, int]) -> Corners:
-    """Scale a box, and keep its outline inside the picture."""
+    """Scale a box, and keep its outline inside the picture; a model that knows nothing yet inverts boxes."""
     inside = np.clip(np.rint(mark.box * scale), 1, np.array([*extent, *extent]) - 2)
-    x1, y1, x2, y2 = inside.astype(int).tolist()
+    x1, y1, x2, y2 = np.sort(inside.astype(int).reshape(2, 2), axis=0).ravel().tolist()
     return x1, y1, x2, y2
 
 

@@ -133,3 +133,12 @@ def test_a_mistaken_class_is_shown_beside_images_of_any_shape(extent):
     there = {colour for _, colour in picture.getcolors(1 << 24)}
     assert {ImageColor.getrgb(sheet.COLOURS[verdict]) for verdict in ("right", "wrong class")} <= there
     assert picture.width <= 2 * 560
+
+
+def test_a_box_that_a_model_turned_inside_out_is_drawn_as_the_false_alarm_it_is():
+    upright, inverted = np.array([[20.0, 20, 60, 60]]), np.array([[70.0, 80, 40, 30]])
+    found = Detections(inverted, np.array([0.9]), np.array([0]))
+    outcome = judge(Objects(upright, np.array([0])), found, 0.5)
+    assert outcome.reasons() == {"false alarm": 1, "missed": 1}
+    picture = comparison.compare(np.full((100, 100, 3), 90, np.uint8), outcome, ["a"], title="t")
+    assert picture.width >= comparison.NARROWEST
