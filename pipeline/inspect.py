@@ -1,4 +1,7 @@
-"""`python -m pipeline inspect PATH`: what prepare would find in a folder or an archive; it writes nothing."""
+"""`python -m pipeline inspect PATH`: what prepare would find in a folder or an archive, which is unpacked.
+
+Beside that, and the hashes of archives, in `.finetrack`, it writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,8 @@ def _looked(entry: Annotated, terms: Terms, name: Note | None) -> Looked:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline inspect",
-        description="Show what a folder or an archive of labelled images holds; nothing is written.",
+        description="Show what a folder or an archive of labelled images holds; nothing is written "
+        "(an archive is unpacked into .finetrack).",
     )
     parser.add_argument("path", help="a folder, or a zip or tar of one")
     parser.add_argument("--json", action="store_true", help="for machines, with every finding")

@@ -24,7 +24,7 @@ from pipeline.core.refusal import Refused
 from pipeline.edges import files, fingerprint
 
 MOST: Final = 1_000_000
-"""Files of an archive."""
+"""Files and folders of an archive."""
 RATIO: Final = 100
 """Bytes that a byte of an archive may become; images hardly shrink, labels about tenfold."""
 HARMLESS: Final = 200_000_000
@@ -41,17 +41,17 @@ _UNPACKERS: Final[dict[bytes, Callable[..., Any]]] = {
 
 
 class Member(NamedTuple):
-    """A file in an archive.
+    """A file or a folder in an archive.
 
     Attributes:
         name: Its path, as the archive has it.
         length: Bytes, unpacked.
-        open: Gives a stream of its contents, no longer than `length`.
+        open: Gives a stream of its contents, no longer than `length`; None for a folder.
     """
 
     name: str
     length: int
-    open: Callable[[], Any]
+    open: Callable[[], Any] | None = None
 
 
 def opened(path: Path) -> Path:
@@ -78,6 +78,12 @@ def opened(path: Path) -> Path:
     return target
 
 
+def unpacked_in(path: Path) -> Path | None:
+    """Return the folder that an archive was unpacked to, where `path` lies in one."""
+    sources, place = files.project_root() / files.SCRATCH / "sources", path.resolve()
+    return sources / place.relative_to(sources).parts[0] if sources in place.parents else None
+
+
 def _unpack(path: Path, target: Path) -> None:
     try:
         with files.folder_in_one_piece(target) as folder:
@@ -101,7 +107,9 @@ def _weighed(path: Path) -> Iterator[Member]:
     for number, member in enumerate(_members(path), 1):
         total += member.length
         if number > MOST:
-            raise Refused(f"{path} holds more than {MOST:,} files: unpack it yourself, and name the folder")
+            raise Refused(
+                f"{path} holds more than {MOST:,} files and folders: unpack it yourself, and name the folder"
+            )
         if total > limit:
             raise Refused(
                 f"{path} would unpack to more than {RATIO} times its own length, as a decompression bomb "
@@ -130,6 +138,7 @@ def _zipped(path: Path) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.is_dir():
+                yield Member(info.filename, 0)
                 continue
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in {0, stat.S_IFREG}:
@@ -144,7 +153,9 @@ def _zipped(path: Path) -> Iterator[Member]:
 def _taped(path: Path) -> Iterator[Member]:
     with _unpacked(path) as stream, tarfile.open(fileobj=_Sipped(stream), mode="r:") as archive:
         while info := archive.next():
+            archive.members.clear()  # type: ignore[attr-defined]  # where tarfile keeps all that it has met
             if info.isdir():
+                yield Member(info.name, 0)
                 continue
             if not info.isreg():
                 raise _unsafe(path, info.name, "a link or a device")
@@ -177,7 +188,9 @@ class _Sipped:
 
 
 def _write(member: Member, folder: Path, archive: Path) -> None:
-    """Write one file; the name's parts are all that is taken from the archive."""
+    """Write one file; the name's parts are all that is taken from the archive, and of folders nothing."""
+    if member.open is None:
+        return
     name = member.name.replace("\\", "/")
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or ":" in parts[0]:

@@ -2,6 +2,8 @@
 
 import contextlib
 import shutil
+import tarfile
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
-from pipeline.edges import archives, dataset, files
+from pipeline.edges import archives, dataset, datasets, files
 from pipeline.stages import prepare
 from tests import corpus, sources
 from tests.sources import config
@@ -91,6 +93,58 @@ def test_what_is_too_much_leaves_nothing_behind(project, monkeypatch, most, harm
     with pytest.raises(Refused, match=sentence):
         archives.opened(packed)
     assert [path.suffix for path in files.scratch("sources").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
+def test_folders_count_too(project, monkeypatch, suffix):
+    monkeypatch.setattr(archives, "MOST", 50)
+    folders = [f"{number}/" for number in range(60)]
+    if suffix == ".zip":
+        packed = corpus.zipped(*((name, b"") for name in folders))(project / "source")
+    else:
+        kind = {"type": tarfile.DIRTYPE}
+        packed = corpus.taped(*((name, kind) for name in folders), suffix=suffix)(project / "source")
+    with pytest.raises(Refused, match="more than 50 files and folders"):
+        archives.opened(packed)
+
+
+def test_the_headers_of_a_tar_are_not_kept(project):
+    members = [(f"{number}/", {"type": tarfile.DIRTYPE}) for number in range(4000)]
+    packed = corpus.taped(*members, suffix=".tar.gz")(project / "source")
+    tracemalloc.start()
+    archives.opened(packed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_500_000
+
+
+@pytest.fixture
+def private(tmp_path):
+    return sources.yolo(tmp_path / "private", {"secret": corpus.BOX})
+
+
+@pytest.mark.parametrize(
+    ("says", "lines"),
+    [({"train": "{private}/images"}, None), ({"train": "list.txt"}, "{private}/images/secret.jpg")],
+)
+def test_an_archive_names_no_folder_outside_it(project, private, says, lines):
+    folder = project / "set"
+    folder.mkdir()
+    text = "".join(f"{key}: {value.format(private=private)}\n" for key, value in says.items())
+    (folder / "data.yaml").write_text(f"{text}names: [a]\n")
+    if lines:
+        (folder / "list.txt").write_text(lines.format(private=private))
+    assert [image.path.stem for image in datasets.read("yolo", folder).images] == ["secret"]
+    packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
+    with pytest.raises(Refused, match=r"names .*private.* outside the archive: unpack it yourself"):
+        datasets.read("yolo", archives.opened(packed))
+
+
+def test_the_path_of_an_archive_s_data_yaml_is_its_own_folder(project, private, folder):
+    (folder / "data.yaml").write_text(f"path: {private}\ntrain: images\nnames: [a]\n")
+    packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
+    found = datasets.read("yolo", archives.opened(packed))
+    assert sorted(image.path.stem for image in found.images) == list("012345")
 
 
 changes = st.lists(st.tuples(st.integers(0, 3000), st.binary(max_size=5)), min_size=1, max_size=4)

@@ -1,5 +1,8 @@
 """YOLO datasets in the forms that people have, with known answers."""
 
+import itertools
+import time
+
 import numpy as np
 import pytest
 import yaml
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import read
+from pipeline.edges.datasets.source import images_in
 from tests import sources
 from tests.sources import picture
 
@@ -338,7 +342,12 @@ def test_points_without_visibility_are_labelled_unless_they_lie_at_zero(tmp_path
     sources.yolo(tmp_path, {"one": text}, train="images", kpt_shape=[2, 2], flip_idx=[0, 1])
     source = read("yolo", tmp_path)
     np.testing.assert_allclose(source.images[0].raw.keypoints[0], [[0.5, 0.5, 2], [0, 0, 0]])
-    assert source.keypoints.dims == 2
+    assert (source.keypoints.dims, source.remarks) == (2, ())
+
+
+def test_points_that_do_not_pair_are_remarked_on(tmp_path):
+    sources.yolo(tmp_path, {"one": POSE}, train="images", kpt_shape=[2, 3], kpt_names=["tip", "end"])
+    assert [remark[:19] for remark in read("yolo", tmp_path).remarks][1:] == ["no points are named"]
 
 
 def test_poses_whose_data_yaml_is_lost_are_told_by_their_visibilities(tmp_path):
@@ -442,6 +451,45 @@ def test_a_folder_that_is_not_there_or_without_labels_is_refused(tmp_path):
     picture(tmp_path / "images/one.jpg")
     with pytest.raises(Refused, match=r"no label files .* expected labels/one.txt"):
         read("yolo", tmp_path)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(['*' + inner] * 9)}]\n" for inner, name in itertools.pairwise("abcdef")
+)
+LONG = "0x" + "f" * 5000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kpt_shape: [2, 3]\nkpt_names: [*f, x]\nnames: [a]\n",
+        "kpt_shape: [2, 3]\nkpt_names: {0: [*f, x]}\nnames: [a]\n",
+        "kpt_shape: [2, 3]\nkpt_names: !!pairs [a: *f, b: *f]\nnames: [a]\n",
+        "names: !!pairs [a: *f]\n",
+        "names: [*f]\n",
+        "path: *f\nnames: [a]\n",
+        f"names: [{LONG}]\n",
+        f"names:\n  ? {LONG}\n  : a\n",
+        f"nc: {LONG}\nnames: [a]\n",
+        f"path: {LONG}\nnames: [a]\n",
+    ],
+)
+def test_what_would_fill_the_memory_when_spelled_out_is_refused(tmp_path, text):
+    sources.yolo(tmp_path, {"one": LABEL}, names=None)
+    (tmp_path / "data.yaml").write_text(f"{BOMB}train: images\n{text}")
+    begun = time.process_time()
+    with pytest.raises(Refused, match=r"write|number"):
+        read("yolo", tmp_path)
+    assert time.process_time() - begun < 0.5
+
+
+def test_folders_that_are_linked_into_each_other_are_walked_through_once(tmp_path):
+    for name, other in (("a", "b"), ("b", "a")):
+        picture(tmp_path / name / f"{name}.jpg")
+        (tmp_path / name / "p").symlink_to(tmp_path / other)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    found = {path.relative_to(tmp_path).as_posix() for path in images_in(tmp_path)}
+    assert found == {"a/a.jpg", "a/p/b.jpg", "b/b.jpg", "b/p/a.jpg"}
 
 
 VALUES = st.recursive(

@@ -41,6 +41,16 @@ def test_a_table_is_read(tmp_path, lines):
     assert (source.task, source.defects) == ("detect", ())
 
 
+@pytest.mark.parametrize("name", ["x", "x.jpg", "/data/far/x.jpg"])
+def test_corners_in_one_column_are_told_by_the_size_of_the_image(tmp_path, name):
+    lines = ("image,bbox,class", f'{name},"[50, 60, 90, 75]",cat', f'{name},"[1, 2, 30, 40]",cat')
+    source = csv_boxes.read(write(tmp_path, *lines))
+    assert boxes(source) == {"x": [("cat", 50, 60, 90, 75), ("cat", 1, 2, 30, 40)]}
+    assert "boxes.csv: the numbers in 'bbox' are taken for x1 y1 x2 y2" in source.remarks
+    (tmp_path / "x.jpg").write_bytes(b"")
+    assert boxes(csv_boxes.read(tmp_path))["x"][0] == ("cat", 50, 60, 140, 135)
+
+
 def test_shares_of_the_image_are_told_from_pixels(tmp_path):
     source = csv_boxes.read(
         write(tmp_path, "ImageID,LabelName,XMin,XMax,YMin,YMax", "x,cat,0.1,0.5,0.25,0.75")

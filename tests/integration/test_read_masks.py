@@ -1,6 +1,8 @@
 """Mask images with known answers: numbers, palettes, colours, black and white; regions, holes, specks."""
 
 import io
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import masks
+from pipeline.edges.datasets import mask_values, masks
 from pipeline.edges.datasets.mask_outlines import trace
 from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes
 from tests.sources import SIZE, picture
@@ -49,6 +51,30 @@ def test_each_connected_region_of_a_number_is_an_object(tmp_path):
     assert outlines(source)["x"][2] == [[[60, 5], [60, 15], [70, 15], [70, 5]]]
     assert (source.task, source.images[0].size, source.remarks) == ("segment", SIZE, (NO_NAMES,))
     assert source.images[0].raw.marks == ("class_1, region 1", "class_1, region 2", "class_2, region 1")
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "RGB", "P"])
+def test_a_mask_takes_few_bytes_per_pixel(tmp_path, mode):
+    image = Image.new(mode, (1500, 1000))
+    image.paste(1 if mode != "RGB" else (0, 200, 0), (10, 10, 900, 900))
+    image.save(tmp_path / "mask.png")
+    tracemalloc.start()
+    found = mask_values.read(tmp_path / "mask.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found.regions) == 1
+    assert peak / 1_500_000 < 14
+
+
+def test_giant_masks_are_read_one_after_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(mask_values, "GIANT", 100)
+    Image.new("L", (20, 20), 1).save(tmp_path / "mask.png")
+    with ThreadPoolExecutor(1) as pool:
+        with mask_values.ALONE:
+            waiting = pool.submit(mask_values.read, tmp_path / "mask.png")
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+        assert len(waiting.result(timeout=10).regions) == 1
 
 
 @pytest.mark.parametrize("value", [1, 255])

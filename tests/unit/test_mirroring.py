@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.mirroring import COCO_POINTS, flip_by_names
+from pipeline.core.mirroring import COCO_POINTS, flip_by_names, kept_order
 from pipeline.core.tasks import Keypoints
 
 
@@ -15,6 +15,11 @@ from pipeline.core.tasks import Keypoints
         (["L shoulder", "R shoulder"], (1, 0)),
         (["left_only", "nose"], (0, 1)),
         (["bright", "collar", "wheel"], (0, 1, 2)),
+        (["LShoulder", "RShoulder", "neck"], (1, 0, 2)),
+        (["lShoulder", "rShoulder"], (1, 0)),
+        (["eyeL", "eyeR", "hip2L", "hip2R"], (1, 0, 3, 2)),
+        (["Lip", "Rip", "Label", "Rabel", "ball", "barr"], (0, 1, 2, 3, 4, 5)),
+        (["LShoulder", "Rib"], (0, 1)),
         (["left_a", "right_a", "right_a"], (1, 0, 2)),
         (["left", "LEFT", "right"], (2, 1, 0)),
         ([], ()),
@@ -22,6 +27,13 @@ from pipeline.core.tasks import Keypoints
 )
 def test_left_and_right_change_places(names, flip):
     assert flip_by_names(names) == flip
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [(["port", "starboard"], 1), (["tip"], 0), ([], 0), (["l", "r", "tip"], 0)]
+)
+def test_points_of_which_none_pair_are_remarked_on(names, said):
+    assert len(kept_order(flip_by_names(names))) == said
 
 
 def test_the_points_of_coco_are_mirrored_as_ultralytics_does():

@@ -6,7 +6,8 @@ Images may come in pairs: NAME_test.jpg, which the boxes are on, and NAME_temp.j
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -16,7 +17,7 @@ from pipeline.edges.datasets import numbered_names
 from pipeline.edges.datasets.documents import Unreadable, files, first_lines, load_text, own_name, unusable
 from pipeline.edges.datasets.entries import Entry, collect
 from pipeline.edges.datasets.gathering import gather
-from pipeline.edges.datasets.pictures_by_name import Pictures
+from pipeline.edges.datasets.pictures_by_name import Pictures, common
 from pipeline.edges.datasets.placing import Layout
 from pipeline.edges.datasets.source import SUFFIXES, Source, held_out, images_in, split_of
 
@@ -45,8 +46,7 @@ def read(folder: Path) -> Source:
         path for path in texts if path not in lists and path.name.lower() not in numbered_names.FILES
     ]
     entries = [entry for path in annotations if (entry := _entry(path, pictures, names))]
-    splits, remarks = _splits(lists, entries)
-    entries = [entry._replace(split=splits.get(entry.file.stem)) for entry in entries]
+    entries, remarks = _divided(lists, entries)
     unnamed = any(_NUMBERED.match(item.label) for entry in entries for item in entry.objects)
     remarks += [
         "the source names no classes: they are called by their numbers (data.classes renames them)"
@@ -113,17 +113,37 @@ def _is_list(path: Path) -> bool:
     return PurePosixPath(first).suffix.lower() in SUFFIXES
 
 
-def _splits(lists: Sequence[Path], entries: Sequence[Entry]) -> tuple[dict[str, str], list[str]]:
-    """Read which split each name is in; a list of train and val together is train."""
-    claims: dict[str, set[str]] = {}
+def _divided(lists: Sequence[Path], entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
+    """Read which split each annotation is in; a list of train and val together is train.
+
+    A list names the annotation or its image. Where several bear the name, the path tells them apart.
+    """
+    by_stem: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_stem[entry.file.stem].append(entry)
+    claims: dict[Path, set[str]] = defaultdict(set)
+    missing = set()
     for path in lists:
         for line in load_text(path)[0].splitlines():
-            for name in line.split()[:1]:
-                claims.setdefault(PurePosixPath(name).stem, set()).add(split_of(path.stem) or "train")
-    splits = {name: held_out(found) or "train" for name, found in claims.items()}
-    missing = len(splits.keys() - {entry.file.stem for entry in entries})
+            meant = _meant(line.split(), by_stem)
+            missing |= {line.split()[0]} if line.split() and not meant else set()
+            for entry in meant:
+                claims[entry.file].add(split_of(path.stem) or "train")
     told = ", ".join(own_name(path) for path in lists)
-    return splits, [f"{told} name {missing} images that are not here"] if missing else []
+    divided = [entry._replace(split=held_out(claims[entry.file])) for entry in entries]
+    return divided, [f"{told} name {len(missing)} images that are not here"] if missing else []
+
+
+def _meant(names: Sequence[str], by_stem: Mapping[str, Sequence[Entry]]) -> list[Entry]:
+    """Find the annotations that a line means: of those that bear its name, the most alike in folders."""
+    named = [PurePosixPath(name.replace("\\", "/")) for name in names]
+    alike = by_stem.get(named[0].stem, ()) if named else ()
+    tails = [
+        max(common(reversed(entry.file.parent.parts), reversed(name.parts[:-1])) for name in named)
+        for entry in alike
+    ]
+    most = max(tails, default=0)
+    return [entry for entry, tail in zip(alike, tails, strict=True) if tail == most]
 
 
 def _templates(pictures: Pictures) -> dict[Path, str]:

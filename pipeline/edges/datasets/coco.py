@@ -12,7 +12,8 @@ from pipeline.core.defects import Defect
 from pipeline.edges.datasets import categories, coco_files, coco_points
 from pipeline.edges.datasets.categories import Indices
 from pipeline.edges.datasets.coco_objects import Row, mark, objects
-from pipeline.edges.datasets.pictures_by_name import Pictures
+from pipeline.edges.datasets.pictures_by_name import NOTHING, Match, Pictures
+from pipeline.edges.datasets.placing import settled
 from pipeline.edges.datasets.source import (
     Annotated,
     Source,
@@ -66,14 +67,15 @@ def read(folder: Path) -> Source:
     pictures = Pictures(images_in(folder))
     for file in files:
         defects += _strays(file, folder)
-        for entry in _entries(file):
-            name = str(entry.image.get("file_name"))
-            path = _locate(name, file, folder) or _elsewhere(name, file, pictures)
-            if path is None:
-                reason = f"listed in {relative(file.path, folder)}, but there is no such image"
-                defects.append(Defect(_inside(name), "quarantined", reason, "missing-image"))
-            else:
-                entries[path].append(entry)
+    listed = [entry for file in files for entry in _entries(file)]
+    matches = settled([_match(entry, folder, pictures) for entry in listed])
+    for entry, match in zip(listed, matches, strict=True):
+        if match.image is None:
+            name = _inside(_name(entry))
+            reason = f"listed in {relative(entry.file.path, folder)}, but there is no such image"
+            defects.append(Defect(name, "quarantined", reason, "missing-image"))
+        else:
+            entries[match.image].append(entry)
     images = tuple(_image(path, entries[path], folder) for path in sorted(entries))
     defects += _unlisted(entries, folder)
     posed = coco_points.tell(list(found.values()), images)
@@ -130,10 +132,19 @@ def _locate(name: str, file: File, folder: Path) -> Path | None:
     return None
 
 
-def _elsewhere(name: str, file: File, pictures: Pictures) -> Path | None:
-    """Find an image in a folder of another name, but never in one of another split."""
-    found = pictures.find([name], near=file.path.parent).image
-    return found if found and split_of(found.parent.name) in {None, file.split} else None
+def _name(entry: Entry) -> str:
+    return str(entry.image.get("file_name"))
+
+
+def _match(entry: Entry, folder: Path, pictures: Pictures) -> Match:
+    """Find an image in its place, or in a folder of another name, but never in one of another split."""
+    name, file = _name(entry), entry.file
+    path = _locate(name, file, folder)
+    if path:
+        return Match(path, name=name, place="/".join(PurePosixPath(_inside(name)).parts[:-1]))
+    found = pictures.find([name], near=file.path.parent)
+    allowed = found.image and split_of(found.image.parent.name) in {None, file.split}
+    return found if allowed else NOTHING
 
 
 def _inside(name: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, Final, NamedTuple
 
-from pipeline.core.mirroring import COCO_POINTS, flip_by_names
+from pipeline.core.mirroring import COCO_POINTS, flip_by_names, kept_order
 from pipeline.core.tasks import Keypoints
 from pipeline.edges.datasets.source import Annotated
 
@@ -33,7 +33,8 @@ def tell(files: Sequence[Mapping[str, Any]], images: Iterable[Annotated]) -> Pos
     named = list(dict.fromkeys(_named(files, usual)))
     names = named[0] if named else _unnamed(usual)
     several = ("categories name their key points differently: the first names are taken",)
-    return Posed(Keypoints(names, flip_by_names(names)), several if len(named) > 1 else ())
+    flip = flip_by_names(names)
+    return Posed(Keypoints(names, flip), (*(several if len(named) > 1 else ()), *kept_order(flip)))
 
 
 def _points(image: Annotated) -> Sequence[Sized]:

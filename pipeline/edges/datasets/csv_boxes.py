@@ -11,7 +11,7 @@ from pipeline.core import shapes
 from pipeline.core.columns import Columns
 from pipeline.core.refusal import Refused
 from pipeline.core.shapes import TAG, Shape
-from pipeline.edges.datasets import csv_tables
+from pipeline.edges.datasets import csv_sizes, csv_tables
 from pipeline.edges.datasets.csv_tables import ONLY, Table, cell
 from pipeline.edges.datasets.documents import files, heads, left_aside, own_name
 from pipeline.edges.datasets.entries import Entry, collect
@@ -41,7 +41,8 @@ def read(folder: Path) -> Source:
         Refused: There are none, one cannot be read, or no image has a row.
     """
     loaded = {path: csv_tables.load(path) for path in files(folder, *_SUFFIXES)}
-    tables = [table for table in loaded.values() if table]
+    images = images_in(folder)
+    tables = [csv_sizes.measured(table, images) for table in loaded.values() if table]
     if not tables:
         raise Refused(
             f"no table in {folder}: expected {LOOKED_FOR}, such as filename,class,xmin,ymin,xmax,ymax"
@@ -49,7 +50,7 @@ def read(folder: Path) -> Source:
     entries = [entry for table in tables for entry in _entries(table)]
     others = [path for path, table in loaded.items() if not table]
     remarks = [*csv_tables.told(tables), *left_aside(others, "no table of images")]
-    return gather(folder, entries, Layout(Pictures(images_in(folder))), remarks)
+    return gather(folder, entries, Layout(Pictures(images)), remarks)
 
 
 def _entries(table: Table) -> Iterator[Entry]:

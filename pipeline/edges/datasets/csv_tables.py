@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,6 +32,7 @@ class Table(NamedTuple):
         columns: As they are recognised.
         rows: With their line numbers.
         foreign: It is no UTF-8, and was read as Latin-1.
+        sizes: Real widths and heights of some of its images.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Table(NamedTuple):
     columns: Columns
     rows: list[tuple[int, list[str]]]
     foreign: bool = False
+    sizes: Mapping[str, tuple[int, int]] = {}
 
 
 def load(path: Path) -> Table | None:
@@ -111,14 +113,15 @@ def values(row: list[str], known: Columns) -> list[str]:
 
 
 def _plausible(table: Table) -> Iterator[tuple[list[float], tuple[int, int] | None]]:
-    """Yield the boxes that are four numbers, with the image's size where stated."""
+    """Yield the boxes that are four numbers, with the image's size where stated or measured."""
     for _, row in table.rows:
         try:
             numbers = [shapes.number(value) for value in values(row, table.columns)]
         except ValueError:
             continue
         if len(numbers) == 4:
-            yield numbers, stated(row, table.columns)
+            known = table.columns
+            yield numbers, stated(row, known) or table.sizes.get(cell(row, known.image))
 
 
 def as_corners(table: Table) -> bool:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.refusal import Refused
+from pipeline.edges import archives
 from pipeline.edges.datasets.source import exists, images_in
 
 
 def root_of(raw: Mapping[str, Any], file: Path) -> Path:
     """Return the folder of `path:`, or the file's own where there is none or it is gone, as after a move."""
     stated = file.parent / str(raw.get("path") or ".")  # an absolute path replaces the folder
-    return (stated if exists(stated) and stated.is_dir() else file.parent).resolve()
+    there = exists(stated) and stated.is_dir() and _within(stated, archives.unpacked_in(file))
+    return (stated if there else file.parent).resolve()
 
 
 def named_images(named: Any, root: Path, file: Path) -> list[Path]:
@@ -63,9 +65,23 @@ def _place(named: str, roots: tuple[Path, ...]) -> Path:
 
     Roboflow writes `../train/images` for `train/images`, CVAT `data/images/x.jpg` for `images/x.jpg`, and a
     file from another machine `/content/set/train/images`.
+
+    Raises:
+        Refused: There is none but outside the folder that an archive was unpacked to.
     """
     parts = Path(named.replace("\\", "/")).parts
     tails = [Path(*parts[start:]) for start in range(1, len(parts)) if parts[start] != ".."]
     places = [root / tail for tail in (Path(named), *tails) for root in roots]
-    found = next((place for place in places if exists(place)), None)
+    inside = archives.unpacked_in(roots[-1])
+    found = next((place for place in places if exists(place) and _within(place, inside)), None)
+    if inside and not found and any(map(exists, places)):
+        raise Refused(
+            f"the archive's data.yaml or list of images names {named[:200]}, which lies outside the archive: "
+            "unpack it yourself if you trust it, and name the folder"
+        )
     return found.resolve() if found else roots[-1] / Path(named).name
+
+
+def _within(place: Path, folder: Path | None) -> bool:
+    """Tell whether a place lies in the folder that it must not leave, if there is one."""
+    return folder is None or place.resolve().is_relative_to(folder)

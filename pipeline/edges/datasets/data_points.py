@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pipeline.core.mirroring import COCO_POINTS, flip_by_names
+from pipeline.core.mirroring import COCO_POINTS, flip_by_names, kept_order
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints
+from pipeline.edges.datasets.data_words import plain
 
 _MOST_POINTS: Final = 10_000
 
@@ -18,10 +19,11 @@ def read(raw: Mapping[str, Any], file: Path) -> tuple[Keypoints | None, tuple[st
     if raw.get("kpt_shape") is None:
         return None, ()
     count, dims = _shape(raw["kpt_shape"], file)
-    names = _names(raw, count)
+    names = _names(raw, count, file)
     if raw.get("flip_idx") is None:
         remark = "data.yaml has no flip_idx: left and right are told by the points' names"
-        return Keypoints(names, flip_by_names(names), dims), (remark,)
+        flip = flip_by_names(names)
+        return Keypoints(names, flip, dims), (remark, *kept_order(flip))
     return Keypoints(names, _flip(raw["flip_idx"], count, file), dims), ()
 
 
@@ -39,11 +41,14 @@ def _flip(stated: Any, count: int, file: Path) -> tuple[int, ...]:
     return tuple(stated)
 
 
-def _names(raw: Mapping[str, Any], count: int) -> tuple[str, ...]:
+def _names(raw: Mapping[str, Any], count: int, file: Path) -> tuple[str, ...]:
     """Return kpt_names, which Ultralytics gives per class; without it, the 17 points of COCO, or numbers."""
     stated = raw.get("kpt_names")
     if isinstance(stated, dict):
         stated = next(iter(stated.values()), None)
-    if isinstance(stated, list) and len(stated) == count and len({*map(str, stated)}) == count:
-        return tuple(map(str, stated))
+    if isinstance(stated, list) and len(stated) == count:
+        if not all(map(plain, stated)):
+            raise Refused(f"{file} has kpt_names that are no list of plain words: write them so")
+        if len({*map(str, stated)}) == count:
+            return tuple(map(str, stated))
     return COCO_POINTS if count == len(COCO_POINTS) else tuple(f"point_{index}" for index in range(count))

@@ -13,6 +13,7 @@ from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints
 from pipeline.edges.datasets import data_points
 from pipeline.edges.datasets.data_paths import lines_of, named_images, root_of
+from pipeline.edges.datasets.data_words import plain
 from pipeline.edges.datasets.source import files_of, head_of
 
 _KEYS: Final = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -113,8 +114,8 @@ def _mapping(file: Path) -> dict[str, Any]:
         raise Refused(f"{file} cannot be read as plain YAML ({reason}): mend it or remove it") from None
     if not isinstance(raw, dict):
         raise Refused(f"{file} is no data YAML: expected keys such as train, val and names")
-    for key in ("path", "nc"):  # a list of references to lists, spelled out, may fill the memory
-        if isinstance(raw.get(key), list | dict):
+    for key in ("path", "nc"):
+        if not plain(raw.get(key)):
             raise Refused(f"{file} has under {key} neither a word nor a number: write one")
     return raw
 
@@ -135,11 +136,11 @@ def _download(raw: Mapping[str, Any], file: Path) -> list[str]:
 def _names(raw: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     names, number = raw.get("names"), raw.get("nc")
     if isinstance(names, dict):
-        keys = {str(key): name for key, name in names.items()}
-        if set(keys) != {str(index) for index in range(len(keys))}:
-            raise Refused(f"{file} numbers its names otherwise than 0 to {len(keys) - 1}: number them so")
+        keys = {str(key): name for key, name in names.items() if plain(key)}
+        if set(keys) != {str(index) for index in range(len(names))}:
+            raise Refused(f"{file} numbers its names otherwise than 0 to {len(names) - 1}: number them so")
         names = [keys[str(index)] for index in range(len(keys))]
-    if not isinstance(names, list | None) or any(isinstance(name, list | dict) for name in names or ()):
+    if not isinstance(names, list | None) or not all(map(plain, names or ())):
         raise Refused(f"{file} has names that are neither a list nor a mapping of plain words: write them so")
     if names and number is not None and number != len(names):
         raise Refused(f"{file} says nc: {number}, but names {len(names)} classes: make them agree")

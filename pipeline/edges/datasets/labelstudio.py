@@ -22,6 +22,7 @@ LOOKED_FOR: Final = "JSON list of tasks with annotations, or of rows with labels
 
 _UPLOADED: Final = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
+_UPLOADS: Final = re.compile(r"(^|/)data/upload(/|$)")
 _FULL: Final = ("annotations", "completions")
 _KINDS: Final = re.compile(
     rb'"(original_width|(rectangle|polygon|brush|keypoint|ellipse)labels|was_cancelled|annotator|annotation_id)"'
@@ -126,6 +127,7 @@ def _path(address: str) -> str:
 
 
 def _spellings(path: str) -> Sequence[str]:
+    """Spell a path without the prefix of an upload, too; the folder of uploads is no folder of the source."""
     folder, _, name = path.replace("\\", "/").rpartition("/")
-    plain = _UPLOADED.sub("", name)
-    return (path,) if plain == name else (path, f"{folder}/{plain}")
+    place = "" if _UPLOADS.search(folder) else f"{folder}/"
+    return tuple(dict.fromkeys((f"{place}{name}", f"{place}{_UPLOADED.sub('', name)}")))

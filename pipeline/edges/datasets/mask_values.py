@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, NamedTuple
+from threading import Lock
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +21,9 @@ from pipeline.edges.datasets.mask_outlines import trace
 
 LARGEST: Final = 100_000_000
 """Pixels of a mask; a larger one is not decoded."""
+GIANT: Final = 20_000_000
+"""Pixels of a mask that is read while no other giant is, for the memory it takes."""
+ALONE: Final = Lock()
 
 _MOST_VALUES: Final = 256
 _MOST_PARTS: Final = 2000
@@ -26,6 +31,7 @@ SPECK: Final = 4
 """Pixels; what is smaller is a slip of the pen, or of a blurred edge."""
 _FORMATS: Final = ("PNG", "BMP", "TIFF", "GIF", "JPEG", "WEBP")
 
+Values = NDArray[np.integer[Any]]
 Value = tuple[str, int]
 """What stands for a class: `number` and a class number, or `colour` and red, green, blue as 0xrrggbb."""
 
@@ -54,10 +60,17 @@ def read(path: Path) -> Masked:
     """Read a mask image; a region is what one value covers without a gap, corners counting as touching."""
     if not path.is_file():  # to open a pipe would wait for ever
         return Masked(fault=f"its mask {own_name(path)} is no file")
+    with ExitStack() as alone:
+        return _read(path, alone)
+
+
+def _read(path: Path, alone: ExitStack) -> Masked:
     try:
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > LARGEST:
                 return Masked(fault=f"its mask {own_name(path)} has more than {LARGEST:,} pixels")
+            if image.width * image.height > GIANT:
+                alone.enter_context(ALONE)
             image.load()
             blurred = image.format == "JPEG"
             kind, values = _values(image)
@@ -65,7 +78,7 @@ def read(path: Path) -> Masked:
     except Exception as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, ...
         return Masked(fault=f"its mask {own_name(path)} cannot be read ({str(error)[:80]})")
     if blurred:
-        kind, values = "number", np.where(_light(values, kind) > 127, 255, 0)
+        kind, values = "number", np.where(_light(values, kind) > 127, np.uint8(255), np.uint8(0))
     masked = _divided(kind, values)
     fault = f"its mask {own_name(path)} has {masked.fault}" if masked.fault else ""
     notes = (Note(False, "a JPEG mask: light is taken for object, dark for background"),) if blurred else ()
@@ -87,7 +100,7 @@ def covered(data: bytes) -> NDArray[np.uint8]:
         raise ValueError(f"a mask that is no image ({str(error)[:80]})") from None
 
 
-def _divided(kind: str, values: NDArray[np.int64]) -> Masked:
+def _divided(kind: str, values: Values) -> Masked:
     """Find the regions of each value."""
     present = np.unique(values)
     if len(present) > _MOST_VALUES:
@@ -95,7 +108,7 @@ def _divided(kind: str, values: NDArray[np.int64]) -> Masked:
     regions: list[tuple[Value, Shape]] = []
     specks: dict[Value, int] = {}
     for value in present[present > 0].tolist():
-        found, small = _regions((values == value).astype(np.uint8))
+        found, small = _regions((values == value).view(np.uint8))
         regions += [((kind, value), shape) for shape in found]
         specks |= {(kind, value): small} if small else {}
     if len(regions) > _MOST_PARTS:
@@ -103,24 +116,33 @@ def _divided(kind: str, values: NDArray[np.int64]) -> Masked:
     return Masked((values.shape[1], values.shape[0]), tuple(regions), specks=specks)
 
 
-def _values(image: Image.Image) -> tuple[str, NDArray[np.int64]]:
-    """Return class numbers, or colours as one number each; a grey image in colours is one of numbers."""
-    if image.mode in {"P", "L", "1", "I", "I;16"} or image.mode.startswith("I;16"):
-        return "number", np.array(image).astype(np.int64)
+def _values(image: Image.Image) -> tuple[str, Values]:
+    """Return class numbers, or colours as one number each; a grey image in colours is one of numbers.
+
+    They are as narrow as they can be: a mask of 100 million pixels is no rare one.
+    """
+    if image.mode == "1":  # whose array has bytes of 255 for true
+        return "number", (np.array(image.convert("L")) > 0).view(np.uint8)
+    if image.mode in {"P", "L", "I"} or image.mode.startswith("I;16"):
+        return "number", np.array(image)
     if image.mode in {"LA", "PA"}:
-        return "number", np.array(image)[:, :, 0].astype(np.int64)
-    pixels = np.array(image.convert("RGB")).astype(np.int64)
+        return "number", np.array(image)[:, :, 0].copy()
+    pixels = np.array(image.convert("RGB"))
     red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
     if (red == green).all() and (green == blue).all():
-        return "number", red
-    return "colour", (red << 16) | (green << 8) | blue
+        return "number", red.copy()
+    colours = red.astype(np.uint32)
+    for part in (green, blue):
+        colours <<= 8
+        colours |= part
+    return "colour", colours
 
 
-def _light(values: NDArray[np.int64], kind: str) -> NDArray[np.int64]:
+def _light(values: Values, kind: str) -> Values:
     """Return the brightest of a colour's parts."""
     if kind == "number":
         return values
-    brightest: NDArray[np.int64] = np.maximum(values >> 16, np.maximum((values >> 8) & 255, values & 255))
+    brightest: Values = np.maximum(values >> 16, np.maximum((values >> 8) & 255, values & 255))
     return brightest
 
 

@@ -90,7 +90,7 @@ def _entry(path: Path, masked: Masked, names: Names, folder: Path) -> Entry:
         for value, count in masked.specks.items()
         if names.of[value]
     ]
-    asked = (str(path.relative_to(folder).with_stem(_plain(path))), _plain(path))
+    asked = (str(path.relative_to(folder).with_name(_plain(path))), _plain(path))
     return Entry(path, asked, found, (*masked.notes, *notes, *small), size=masked.size, fault=masked.fault)
 
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
-from pipeline.edges.datasets.source import SUFFIXES, relative
+from pipeline.edges.datasets.source import SUFFIXES, relative, split_of
 
 
 class Match(NamedTuple):
-    """The image that a name means; or why none does; and how its real name differs, if it does."""
+    """The image that a name means, or why none does.
+
+    Attributes:
+        image: If there is one.
+        fault: Why there is none.
+        note: How its real name differs, if it does.
+        doubt: 0 where the name and all that is known of its folder agree; 1 where only the folder differs;
+            from 2 where letters differ in case; from 4 where the suffix differs.
+        name: As the annotation states it.
+        place: The folder that the name or the annotation states; empty where neither does.
+    """
 
     image: Path | None = None
     fault: str = ""
     note: str = ""
+    doubt: int = 0
+    name: str = ""
+    place: str = ""
 
 
 NOTHING: Final = Match(fault="there is no such image")
@@ -26,36 +40,60 @@ class Pictures:
 
     def __init__(self, images: Sequence[Path]) -> None:
         self.all = images
+        self._root = Path(os.path.commonpath([path.parent for path in images])) if images else Path()
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.all:
             self._by_stem[path.stem.casefold()].append(path)
 
-    def find(self, names: Iterable[str], *, near: Path) -> Match:
-        """Find an image by the first of several names that one bears.
+    def find(self, names: Iterable[str], *, near: Path, alone: bool = False) -> Match:
+        """Find an image by several names that it may bear: by the first, unless a later one leaves no doubt.
 
         Args:
             names: As the annotation states them, with or without suffix; of a path counts what agrees with
                 where the image lies.
             near: The folder of the annotation, which decides between images of one name.
+            alone: The annotation is of one image: its own folder stands for one that the name leaves out.
         """
-        found = (self._find(name, near) for name in names)
-        return next((match for match in found if match != NOTHING), NOTHING)
+        found = [match for name in names if (match := self._find(name, near, alone=alone)) != NOTHING]
+        sure = [match for match in found if match.image and not match.doubt]
+        return found[0] if found and not found[0].image else next(iter((*sure, *found)), NOTHING)
 
-    def _find(self, name: str, near: Path) -> Match:
-        parts = PurePosixPath(name.replace("\\", "/")).parts
+    def _find(self, name: str, near: Path, *, alone: bool) -> Match:
+        parts = PurePosixPath(name.replace("\\", "/").lstrip("/")).parts
         if not parts:
             return NOTHING
         last = PurePosixPath(parts[-1])
         known = last.suffix.lower() in SUFFIXES
         alike = self._by_stem.get((last.stem if known else last.name).casefold(), [])
-        exact = [path for path in alike if path.name == last.name]
-        cased = [path for path in alike if path.name.casefold() == last.name.casefold()]
-        best = _nearest(exact or cased or alike, parts, near)
+        exact = [path for path in alike if last.name == (path.name if known else path.stem)]
+        cased = [path for path in alike if path.name.casefold() == last.name.casefold() or not known]
+        best = self._nearest(exact or cased or alike, parts, near)
         if len(best) > 1:
             first, second, *_ = (relative(path, near) for path in best)
             return Match(fault=f"{len(best)} images bear this name, such as {first} and {second}")
+        if not best:
+            return NOTHING
+        stated = parts[:-1] or (_beyond(near, best[0].parent) if alone else ())
+        if _other_split(best[0], stated, near):
+            return NOTHING
+        place = "/".join(parts[:-1]) or (str(near) if alone else "")
+        doubt = (0 if exact else 2 if cased else 4) + (not self._agrees(best[0], stated, near))
         note = f"its annotation calls it {last.name}" if known and not exact else ""
-        return Match(best[0], note=note) if best else NOTHING
+        return Match(best[0], note=note, doubt=doubt, name=name, place=place)
+
+    def _nearest(self, paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
+        """Keep the one right at the stated place; else those that end most like it and lie nearest."""
+        stated = Path(*parts[:-1])
+        here, below = (
+            [path for path in paths if path.parent == place / stated] for place in (near, self._root)
+        )
+        return here or below or _nearest(paths, parts, near)
+
+    def _agrees(self, path: Path, stated: Sequence[str], near: Path) -> bool:
+        """Tell whether the folders of an image end as stated; one of the paths may begin further up."""
+        own = path.relative_to(self._root).parts[:-1]
+        tail = common(reversed(path.parent.parts), reversed(stated))
+        return path.parent == near.joinpath(*stated) or tail == len(stated) or tail >= len(own) > 0
 
 
 def _nearest(paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
@@ -66,6 +104,21 @@ def _nearest(paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
     longest = [path for path, tail in zip(paths, tails, strict=True) if tail == max(tails)]
     heads = [common(path.parts, near.parts) for path in longest]
     return [path for path, head in zip(longest, heads, strict=True) if head == max(heads)]
+
+
+def _beyond(path: Path, other: Path) -> tuple[str, ...]:
+    """Return the parts of a path after those that it shares with another."""
+    return path.parts[common(path.parts, other.parts) :]
+
+
+def _other_split(path: Path, stated: Sequence[str], near: Path) -> bool:
+    """Tell an image in the folder of one split that its annotation, or its folder, puts into another."""
+    folders = (stated[-2:], _beyond(near, path.parent)), (_beyond(path.parent, near),)
+    claimed, own = (
+        next((split for parts in places for part in reversed(parts) if (split := split_of(part))), None)
+        for places in folders
+    )
+    return bool(claimed and own and claimed != own)
 
 
 def common(one: Iterable[str], other: Iterable[str]) -> int:

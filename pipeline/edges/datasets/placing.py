@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from pipeline.core.boxes import Note
 from pipeline.core.defects import Defect, Kind
 from pipeline.edges.datasets.entries import Entry
 from pipeline.edges.datasets.pictures_by_name import NOTHING, Match, Pictures, common
-from pipeline.edges.datasets.source import relative
+from pipeline.edges.datasets.source import is_file, relative
 
 Placed = dict[Path, list[Entry]]
 
@@ -36,8 +36,9 @@ def place(folder: Path, entries: Iterable[Entry], layout: Layout) -> tuple[Place
     """Find the image of each entry; name the entries that have none, and the images that have none."""
     placed: Placed = defaultdict(list)
     defects = []
-    for entry in entries:
-        match = layout.pictures.find(entry.names, near=entry.file.parent)
+    every = list(entries)
+    found = [layout.pictures.find(entry.names, near=entry.file.parent, alone=layout.each) for entry in every]
+    for entry, match in zip(every, settled(found, each=layout.each), strict=True):
         if match.image:
             placed[match.image].append(_noted(entry, match, layout))
         elif entry.load:
@@ -48,6 +49,37 @@ def place(folder: Path, entries: Iterable[Entry], layout: Layout) -> tuple[Place
         claimed = [image for image, claims in placed.items() if len(claims) > 1]
         defects += [defect for image in claimed for defect in _rivals(folder, image, placed)]
     return placed, defects + _unlisted(folder, placed, layout)
+
+
+def settled(matches: Sequence[Match], *, each: bool = False) -> list[Match]:
+    """Leave each image to the names that fit it best: in doubt one is believed where nothing speaks against.
+
+    Against a name in doubt speaks another that fits the image better, or as well; and if its folder is
+    another, that the folders are known by their names, so they were not merely renamed as a whole.
+
+    Args:
+        matches: What each annotation's name was found to mean.
+        each: Every annotation is of one image: rivals for one are left to the caller.
+    """
+    best: dict[Path, int] = {}
+    names: dict[tuple[Path, int], set[str]] = defaultdict(set)
+    for match in matches:
+        if match.image:
+            best[match.image] = min(match.doubt, best.get(match.image, match.doubt))
+            names[match.image, match.doubt].add(match.name)
+    sure = [match for match in matches if match.image and match.place and not match.doubt]
+    places = {match.place for match in sure}
+    folders = set() if each else {match.image.parent for match in sure if match.image}
+
+    def stands(image: Path, match: Match) -> bool:
+        if not match.doubt:
+            return True
+        if match.doubt > best[image]:
+            return each
+        moved = match.doubt % 2 and (match.place in places or image.parent in folders)
+        return not moved and (each or len(names[image, match.doubt]) == 1)
+
+    return [match if not match.image or stands(match.image, match) else NOTHING for match in matches]
 
 
 def _noted(entry: Entry, match: Match, layout: Layout) -> Entry:
@@ -62,13 +94,21 @@ def _missing(folder: Path, entry: Entry, match: Match, layout: Layout) -> Defect
         missing = "an annotation without an image" if match == NOTHING else match.fault
         return Defect(where, "quarantined", entry.fault or missing, "orphan-label")
     reason = entry.fault or f"listed in {where}, but {match.fault}"
-    return Defect(entry.names[0] or "an image without a name", "quarantined", reason, "missing-image")
+    name = entry.names[0] or "an image without a name"
+    named = f"{where}: {name}" if is_file(folder / name) else name  # an image of that name may be used
+    return Defect(named, "quarantined", reason, "missing-image")
 
 
 def _rivals(folder: Path, image: Path, placed: Placed) -> list[Defect]:
     """Leave an image to the nearest of the files that claim it: each has one image, an image one file."""
     first, *others = sorted(
-        placed[image], key=lambda entry: (-common(entry.file.parts, image.parts), entry.file)
+        placed[image],
+        key=lambda entry: (
+            -common(reversed(entry.file.parent.parts), reversed(image.parent.parts)),
+            -common(entry.file.parent.parts, image.parent.parts),
+            entry.file.stem != image.stem,
+            entry.file,
+        ),
     )
     placed[image] = [first]
     for other in others:

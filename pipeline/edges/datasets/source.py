@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -115,10 +116,16 @@ def files_in(folder: Path, *, deep: bool = True) -> Iterator[Path]:
     Raises:
         Refused: A folder cannot be read.
     """
+    yield from _files(folder, (_real(folder),), deep=deep)
+
+
+def _files(folder: Path, around: tuple[Path, ...], *, deep: bool) -> Iterator[Path]:
+    """Yield the files in a folder; `around` are the real places of it and of those it was reached by."""
     for path, is_folder in _inside(folder):
         if is_folder:
-            if deep and not _encloses(path):
-                yield from files_in(path)
+            real = _real(path) if path.is_symlink() else around[-1] / path.name
+            if deep and not _encloses(path, real, around):
+                yield from _files(path, (*around, real), deep=deep)
         elif path.suffix.lower() in SUFFIXES or path.is_file():  # a link to nothing is named, not passed over
             yield path
 
@@ -142,7 +149,7 @@ def _inside(folder: Path) -> list[tuple[Path, bool]]:
     try:
         with os.scandir(folder) as entries:
             kept = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
-            return [(folder / entry.name, entry.is_dir()) for entry in kept]
+            return [(folder / entry.name, _is_folder(entry)) for entry in kept]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -172,9 +179,22 @@ def head_of(path: Path, size: int = 65_536) -> bytes:
         return b""
 
 
-def _encloses(path: Path) -> bool:
-    """Tell a link to a folder that it lies in itself, which would be walked through for ever."""
-    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+def _encloses(path: Path, real: Path, around: Iterable[Path]) -> bool:
+    """Tell a link to a folder that it lies in or was reached by, which would be walked through for ever."""
+    return path.is_symlink() and any(place.is_relative_to(real) for place in around)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:  # a link to itself is a link to nothing
+            raise
+        return False
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # which bears links to themselves
 
 
 def by_outlines(images: Iterable[Annotated]) -> tuple[Task, tuple[str, ...]]:

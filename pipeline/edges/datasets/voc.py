@@ -117,7 +117,8 @@ def _pair(part: Part, folder: Path) -> tuple[list[tuple[Path, Parsed]], list[Def
     by_name = {image.name: image for image in images}
     pairs: dict[Path, Parsed] = {}
     defects = []
-    for file in files_of(part.annotations, ".xml"):
+    files = files_of(part.annotations, ".xml")
+    for file in sorted(files, key=lambda file: file.stem not in by_stem):
         parsed = voc_objects.parse(file)
         image = by_stem.get(file.stem) or by_name.get(parsed.file_name)
         if image is None or image in pairs:
