@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,9 +127,11 @@ def test_a_workspace_without_data_says_so(tmp_path, monkeypatch, capsys):
     assert "run prepare first" in capsys.readouterr().err
 
 
-def test_a_folder_without_git_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["data-diff", "HEAD", "workspace"]) == 1
+def test_a_folder_without_git_says_so(monkeypatch, capsys):
+    with tempfile.TemporaryDirectory(dir="/tmp") as outside:  # `make test` puts tmp_path into this repository
+        monkeypatch.chdir(outside)
+        assert main(["data-diff", "HEAD", "workspace"]) == 1
+        monkeypatch.undo()
     assert capsys.readouterr().err.startswith("data-diff: HEAD cannot be read: ")
 
 
