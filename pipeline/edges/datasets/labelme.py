@@ -31,7 +31,6 @@ LOOKED_FOR: Final = "JSON with shapes and imagePath, or XML with objects of poly
 
 _IGNORED: Final = {"__ignore__", "_background_"}
 _POINTS: Final = {"point", "points"}
-_LINES: Final = {"line", "linestrip"}
 
 Row = Mapping[str, Any]
 
