@@ -14,7 +14,7 @@ export DO_NOT_TRACK := true
 $(shell mkdir -p $(TMPDIR))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro ui test test-all fuzz lint lock deps results
+.PHONY: help setup repro ui test test-all fuzz lint lock deps bench results
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,12 +51,15 @@ lint: $(READY)  ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-deps: $(READY)  ## List in dvc.yaml, file by file, the code that each stage runs
+deps: $(READY)  ## List in pipeline/code.json, file by file, the code that each stage runs
 	$(BIN)/python -m tests.contracts.closure
 
 lock: $(READY)  ## Resolve requirements.lock anew from the ranges in pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
 	mv requirements.lock.new requirements.lock
+
+bench: $(READY)  ## Train beside plain `yolo train`, by turns: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder]
+	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) $(if $(BCCD),--data bccd --bccd $(BCCD))
 
 results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [SEEDS=0,1,2] [JOBS=2]
 	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation

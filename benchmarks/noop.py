@@ -53,6 +53,7 @@ def build(folder: Path, dvc: dict[str, Any]) -> None:
             (folder / place / f"{number}.txt").write_text(f"{place} {number}")
     for metrics in ("reports/training.json", "reports/metrics.json"):
         (folder / metrics).write_text("{}")
+    (folder / "reports/splits.json").write_text('[{"terms": {}, "folds": null, "sides": {}}]')
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     write(folder, dvc, compose=True)
     for command in (["repro", "--quiet", "compose"], ["commit", "--quiet", "--force"]):

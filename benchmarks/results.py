@@ -17,48 +17,28 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+import cells
+from cells import PIXELS, PLAIN, ROOT, Cell, Terms
+
 CELLS = ROOT / ".finetrack" / "results"
+BASES = ("foundation", "yolov8n")
 EPOCHS, BATCH = 20, 16
-PIXELS = {"demo": 256, "bccd": 320, "rbc-coco": 320}
-BASES = {"foundation": "foundation", "yolov8n": "yolov8n"}
-Spent = dict[str, float]
-"""Seconds on the clock (wall) and of the processor (cpu)."""
-METHODS = ("yolo train", "full", "head", "gradual", "scratch")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training: what it learns from, how, and by which seed."""
-
-    data: str
-    base: str
-    method: str
-    seed: int
-
-    @property
-    def folder(self) -> Path:
-        """Where it runs and leaves result.json."""
-        return CELLS / f"{self.data}_{self.base}_{self.method.replace(' ', '-')}_{self.seed}"
+METHODS = (PLAIN, "full", "head", "gradual", "scratch")
 
 
 def main() -> None:
     """Run the cells that are missing, then render all that are there."""
     asked = _arguments()
-    cells = [*dict.fromkeys(cell for suite in asked.suite.split(",") for cell in _cells(suite, asked))]
-    missing = [cell for cell in cells if not (cell.folder / "result.json").exists()]
+    terms = Terms(CELLS, cells.sources(asked), asked.weights, epochs=EPOCHS, batch=BATCH)
+    wanted = [*dict.fromkeys(cell for suite in asked.suite.split(",") for cell in _cells(suite, asked))]
+    missing = [cell for cell in wanted if not (CELLS / cell.name / "result.json").exists()]
     with ThreadPoolExecutor(asked.jobs) as pool:
-        for number, cell in enumerate(pool.map(lambda cell: _run(cell, asked), missing), 1):
+        for number, cell in enumerate(pool.map(lambda cell: _run(cell, terms), missing), 1):
             print(f"[{number}/{len(missing)}] {cell}", flush=True)
     (ROOT / "docs" / "results.md").write_text(_render(), encoding="utf-8")
     print("wrote docs/results.md")
@@ -68,9 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--bccd", type=Path, help="folder of the BCCD dataset (Pascal VOC)")
-    parser.add_argument("--rbc-coco", type=Path, help="folder of the RBC dataset (COCO JSON)")
-    parser.add_argument("--weights", type=Path, help="folder that holds the official yolov8n.pt")
+    cells.take_sources(parser)
     parser.add_argument("--seeds", default="0", help="comma-separated, such as 0,1,2")
     parser.add_argument("--suite", default="strategies", help="strategies, foundation, or both with a comma")
     parser.add_argument("--jobs", type=int, default=1, help="cells at a time")
@@ -78,136 +56,37 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cells(suite: str, asked: argparse.Namespace) -> Iterator[Cell]:
+    given = cells.sources(asked)
     for seed in map(int, asked.seeds.split(",")):
         if suite == "foundation":
-            for data in ["demo", *(["bccd"] if asked.bccd else [])]:
+            for data in ["demo", *(["bccd"] if "bccd" in given else [])]:
                 yield Cell(data, "foundation", "full", seed)
                 yield Cell(data, "foundation", "scratch", seed)
             continue
-        for data in (name for name in ("bccd", "rbc-coco") if _source(name, asked)):
+        for data in given:
             for base in ("foundation", *(["yolov8n"] if asked.weights else [])):
                 for method in METHODS:
                     if (base, method) != ("yolov8n", "scratch"):
                         yield Cell(data, base, method, seed)
 
 
-def _source(data: str, asked: argparse.Namespace) -> Path | None:
-    folder: Path | None = vars(asked)[data.replace("-", "_")]
-    return folder.resolve() if folder else None
-
-
-def _run(cell: Cell, asked: argparse.Namespace) -> Cell:
-    whole = cell.method == "yolo train" or not cell.folder.exists()
-    shutil.rmtree(cell.folder, ignore_errors=True)
-    cell.folder.mkdir(parents=True)
-    _compose(cell, asked)
-    spent = {"prepare": _stage(cell, "prepare")}
-    if cell.method == "yolo train":
-        spent["finetune"] = _yolo_train(cell, asked)
-        metrics = _measure(cell)
+def _run(cell: Cell, terms: Terms) -> Cell:
+    folder = terms.cells / cell.name
+    whole = cell.method == PLAIN or not folder.exists()
+    cells.begin(cell, terms)
+    spent = {"prepare": cells.stage(folder, "prepare")}
+    if cell.method == PLAIN:
+        spent["finetune"] = cells.yolo_train(folder, cell, terms)
+        metrics = cells.measure(folder, "yolo/run/weights/best.pt")
     else:
         for stage in ("augment", "finetune", "evaluate"):
-            spent[stage] = _stage(cell, stage)
-        metrics = json.loads((cell.folder / "reports" / "metrics.json").read_text("utf-8"))["test"]
-    shutil.rmtree(cell.folder / "data")
+            spent[stage] = cells.stage(folder, stage)
+        metrics = json.loads((folder / "reports" / "metrics.json").read_text("utf-8"))["test"]
+    shutil.rmtree(folder / "data")
     if not whole:
         del spent["finetune"]
-    (cell.folder / "result.json").write_text(json.dumps({"spent": spent, "test": metrics}), "utf-8")
+    (folder / "result.json").write_text(json.dumps({"spent": spent, "test": metrics}), "utf-8")
     return cell
-
-
-def _compose(cell: Cell, asked: argparse.Namespace) -> None:
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    overrides = [
-        f"seed={cell.seed}",
-        f"finetune={'full' if cell.method == 'yolo train' else cell.method}",
-        f"finetune.epochs={EPOCHS}",
-        f"finetune.batch={BATCH}",
-        f"finetune.imgsz={PIXELS[cell.data]}",
-        "augment=none",
-        f"model={BASES[cell.base]}",
-        "tracking.uri=sqlite:///.finetrack/results/mlflow.db",
-        "tracking.experiment=results",
-    ]
-    if cell.base == "yolov8n":
-        overrides.append(f"model.folder={asked.weights.resolve()}")
-    if cell.data != "demo":
-        form, kept = {"bccd": ("voc", False), "rbc-coco": ("coco", True)}[cell.data]
-        overrides += [f"data={form}", f"data.source={_source(cell.data, asked)}", f"data.keep_split={kept}"]
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        (cell.folder / "params.yaml").write_text(
-            OmegaConf.to_yaml(compose("config", overrides), resolve=True), "utf-8"
-        )
-
-
-def _environment() -> dict[str, str]:
-    scratch = str(CELLS / "ultralytics")
-    quiet = {"YOLO_CONFIG_DIR": scratch, "YOLO_AUTOINSTALL": "false", "MPLCONFIGDIR": scratch}
-    return {**os.environ, **quiet, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(ROOT)}
-
-
-def _stage(cell: Cell, stage: str) -> Spent:
-    return _timed(cell, [sys.executable, "-m", "pipeline", stage], log=stage)
-
-
-def _timed(cell: Cell, command: list[str], *, log: str) -> Spent:
-    start = time.perf_counter()
-    with (cell.folder / f"{log}.log").open("w") as file:
-        process = subprocess.Popen(
-            command, cwd=cell.folder, env=_environment(), stdout=file, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(process.pid, 0)  # its own processor time, its loaders' included
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{cell}: {log} failed, see {file.name}")
-    return {"wall": time.perf_counter() - start, "cpu": usage.ru_utime + usage.ru_stime}
-
-
-def _yolo_train(cell: Cell, asked: argparse.Namespace) -> Spent:
-    images = cell.folder / "data" / "prepared" / "images"
-    names = json.loads((cell.folder / "data" / "prepared" / "manifest.json").read_text("utf-8"))["names"]
-    data = {"train": str(images / "train"), "val": str(images / "val"), "names": names}
-    (cell.folder / "data.yaml").write_text(json.dumps(data), "utf-8")  # JSON is YAML
-    bundled = ROOT / "models" / "foundation" / "yolo26n-foundation.pt"
-    weights = bundled if cell.base == "foundation" else asked.weights.resolve() / f"{cell.base}.pt"
-    _callbacks_off(cell)
-    yolo = Path(sys.executable).with_name("yolo")
-    values = {
-        "data": "data.yaml",
-        "model": weights,
-        "epochs": EPOCHS,
-        "imgsz": PIXELS[cell.data],
-        "batch": BATCH,
-        "seed": cell.seed,
-        "project": cell.folder / "yolo",
-        "name": "run",
-    }
-    return _timed(cell, [str(yolo), "detect", "train", *(f"{k}={v}" for k, v in values.items())], log="yolo")
-
-
-def _callbacks_off(cell: Cell) -> None:
-    yolo = Path(sys.executable).with_name("yolo")
-    off = ["mlflow=False", "dvc=False", "tensorboard=False", "sync=False"]
-    _timed(cell, [str(yolo), "settings", *off], log="settings")
-
-
-def _measure(cell: Cell) -> dict[str, Any]:
-    """Measure what `yolo train` made, by the code and on the images that the strategies are measured by."""
-    code = (
-        "import json; from pathlib import Path; from pipeline import compose;"
-        "from pipeline.core import layout;"
-        "from pipeline.edges.dataset import read_manifest;"
-        "from pipeline.stages.evaluate import figures, look, measure;"
-        "config, manifest = compose.load(), read_manifest(layout.PREPARED);"
-        "looked = look(config, manifest, Path('yolo/run/weights/best.pt'));"
-        "found = figures(measure(config, manifest, looked));"
-        "Path('measured.json').write_text(json.dumps(found['test']))"
-    )
-    _timed(cell, [sys.executable, "-c", code], log="measure")
-    measured: dict[str, Any] = json.loads((cell.folder / "measured.json").read_text("utf-8"))
-    return measured
 
 
 HEAD = f"""# Results
@@ -228,14 +107,10 @@ COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | as a ratio | proces
 
 
 def _render() -> str:
-    found = {_cell(path): json.loads(path.read_text("utf-8")) for path in sorted(CELLS.glob("*/result.json"))}
+    paths = sorted(CELLS.glob("*/result.json"))
+    found = {cells.named(path.parent.name): json.loads(path.read_text("utf-8")) for path in paths}
     pairs = [(data, base) for data in PIXELS for base in BASES if _any(data, base, found)]
     return "\n".join([HEAD, *(_table(data, base, found) + "\n" for data, base in pairs)])
-
-
-def _cell(path: Path) -> Cell:
-    data, base, method, seed = path.parent.name.split("_")
-    return Cell(data, base, method.replace("yolo-train", "yolo train"), int(seed))
 
 
 def _any(data: str, base: str, found: dict[Cell, Any]) -> bool:
@@ -245,7 +120,7 @@ def _any(data: str, base: str, found: dict[Cell, Any]) -> bool:
 def _table(data: str, base: str, found: dict[Cell, Any]) -> str:
     head = f"## {data}, {PIXELS[data]} px, from {base}\n\n{COLUMNS}"
     groups = {m: [found[c] for c in found if (c.data, c.base, c.method) == (data, base, m)] for m in METHODS}
-    plain = groups["yolo train"]
+    plain = groups[PLAIN]
     return head + "\n".join(_row(method, rows, plain) for method, rows in groups.items() if rows)
 
 

@@ -1,12 +1,19 @@
 """What `prepare` takes for 1,000, 10,000 and 100,000 images: time, processor time and memory.
 
-    python benchmarks/scale.py [--images 1000 10000] [--format coco] [--folder DIR]
+    python benchmarks/scale.py [--images 1000 10000] [--format coco] [--folder DIR] [--plot scale.svg]
 
 Small JPEGs with up to four boxes each are drawn into a temporary folder, or into DIR, which is kept: 64 to 96
 pixels, or as large as PIXELS in the environment says. Measured, each in its own process: `compose`, which
 hashes the source; `prepare`; `prepare` after it was killed half-way; the same conversion, COCO or YOLO to
-YOLO, by `supervision`, which checks, divides and reports nothing; and `compose` and `prepare` with 1% new
-images, where data/prepared is gone, since DVC takes it away before. docs/results-data.md has the figures.
+YOLO, by `supervision`, and from COCO by `datumaro`, if it is there, which check, divide and report nothing;
+and `compose` and `prepare` with 1% new images, and `prepare` again with none, where data/prepared is gone,
+since DVC takes it away before.
+docs/results-data.md has the figures, docs/images/scale.svg their growth.
+
+`datumaro` wants an older Pillow than this project, hence a place of its own:
+
+    python -m venv .finetrack/datumaro
+    .finetrack/datumaro/bin/pip install 'datumaro>=1.13,<2'
 """
 
 from __future__ import annotations
@@ -43,6 +50,15 @@ import supervision
 data = supervision.DetectionDataset.{load}
 data.as_yolo("supervision/images", "supervision/labels", "supervision/data.yaml")
 """
+DATUMARO = ROOT / ".finetrack/datumaro/bin/python"
+ANOTHER = """
+import os, shutil, sys
+from datumaro import Dataset
+os.makedirs("in/annotations")
+os.symlink("{0}/images", "in/images")
+shutil.copy("{0}/annotations.json", "in/annotations/instances_train.json")
+Dataset.import_from("in", "coco_instances").export("datumaro", "yolo", save_media=True)
+"""
 LOADS = {
     "coco": "from_coco('{0}/images', '{0}/annotations.json')",
     "yolo": "from_yolo('{0}/images', '{0}/labels', '{0}/data.yaml')",
@@ -59,16 +75,45 @@ class Took(NamedTuple):
 
 def main() -> None:
     """Measure each number of images, and print a table."""
-    asked = _arguments()
+    asked, found = _arguments(), []
     print("| images | what | seconds | of processor | images/s | MB at the peak |\n|---|---|---|---|---|---|")
     with nullcontext(asked.folder) if asked.folder else tempfile.TemporaryDirectory() as folder:
         for number in asked.images:
             place = Path(folder).resolve() / f"{asked.format}-{number}"
             for what, took in measure(place, number, asked.format):
+                found.append((what, number, took))
                 each = f"{number / took.wall:,.0f} | {took.memory:.0f}"
                 print(
                     f"| {number:,} | {what} | {took.wall:.1f} | {took.processor:.1f} | {each} |", flush=True
                 )
+    if asked.plot:
+        plot(found, asked.plot)
+
+
+def plot(found: Sequence[tuple[str, int, Took]], file: Path) -> None:
+    """Draw how time, rate and memory grow with the number of images."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams |= {"svg.hashsalt": "scale", "svg.fonttype": "none"}
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    titles = "Seconds of processor", "Images per second of processor", "MB of memory at the peak"
+    for panel, title in zip(panels, titles, strict=True):
+        panel.set(title=title, xlabel="images", xscale="log", yscale="log")
+        panel.grid(alpha=0.3)
+    for what in dict.fromkeys(what for what, _, _ in found if "killed" not in what):
+        rows = sorted((number, took) for name, number, took in found if name == what)
+        numbers = [number for number, _ in rows]
+        for panel, values in zip(panels, zip(*(_shown(*row) for row in rows), strict=True), strict=True):
+            panel.plot(numbers, values, marker="o", label=what)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    figure.savefig(file, metadata={"Date": None})
+
+
+def _shown(number: int, took: Took) -> tuple[float, float, float]:
+    return took.processor, number / took.processor, took.memory
 
 
 def measure(folder: Path, number: int, form: str) -> Iterator[tuple[str, Took]]:
@@ -84,11 +129,17 @@ def measure(folder: Path, number: int, form: str) -> Iterator[tuple[str, Took]]:
     stage(interrupted, "prepare", kill_after=first.wall / 2)
     yield "prepare, killed at half of that time, and again", stage(interrupted, "prepare")
     yield "supervision", run([sys.executable, "-c", OTHER.format(load=LOADS[form].format(source))], folder)
+    if form == "coco" and DATUMARO.exists():
+        shutil.rmtree(folder / "in", ignore_errors=True)
+        shutil.rmtree(folder / "datumaro", ignore_errors=True)
+        yield "datumaro", run([str(DATUMARO), "-c", ANOTHER.format(source)], folder)
     draw(source, range(number + more), form)
     (project / "data").rename(project / "before")
     time.sleep(2.5)
     yield "compose, 1% new", stage(project, "compose")
     yield "prepare, 1% new", stage(project, "prepare")
+    (project / "data").rename(project / "again")
+    yield "prepare, nothing new", stage(project, "prepare")
 
 
 def draw(source: Path, numbers: range, form: str) -> None:
@@ -171,14 +222,14 @@ def _coco(source: Path, numbers: range) -> None:
         {
             "id": row,
             "image_id": number,
-            "category_id": cls,
+            "category_id": cls + 1,  # datumaro drops what has 0
             "bbox": box,
             "area": box[2] * box[3],
             "iscrowd": 0,
         }
         for row, (number, cls, box) in enumerate(rows)
     ]
-    categories = [{"id": cls, "name": name, "supercategory": "none"} for cls, name in enumerate(NAMES)]
+    categories = [{"id": cls + 1, "name": name, "supercategory": "none"} for cls, name in enumerate(NAMES)]
     data = {"images": images, "annotations": annotations, "categories": categories}
     (source / "annotations.json").write_text(json.dumps(data))
 
@@ -206,6 +257,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--format", choices=sorted(LOADS), default="coco")
     parser.add_argument("--folder", type=Path, help="is kept, and used again")
+    parser.add_argument("--plot", type=Path, help="a file to draw the growth into")
     return parser.parse_args()
 
 

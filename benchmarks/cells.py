@@ -1,0 +1,199 @@
+"""Trainings on given data, from given weights, by a strategy or by plain `yolo train`, each in its folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+PHASES = Path(__file__).with_name("phases.py")
+PIXELS = {"demo": 256, "bccd": 320, "rbc-coco": 320}
+PLAIN = "yolo train"
+Spent = dict[str, float]
+"""Seconds on the clock (wall) and of the processor (cpu), MB of memory at the peak."""
+
+
+class Terms(NamedTuple):
+    """What all cells have in common.
+
+    Attributes:
+        cells: The folder that holds theirs.
+        sources: Where the data lies, by name.
+        weights: The folder of official weights.
+        epochs: Of each training.
+        batch: Images.
+        changes: Further overrides of the configuration, and further arguments of `yolo train`.
+    """
+
+    cells: Path
+    sources: dict[str, Path]
+    weights: Path | None = None
+    epochs: int = 20
+    batch: int = 16
+    changes: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: what it learns from, how, and by which seed."""
+
+    data: str
+    base: str
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return f"{self.data}_{self.base}_{self.method.replace(' ', '-')}_{self.seed}"
+
+
+def named(name: str) -> Cell:
+    """Return the cell whose folder is called so."""
+    data, base, method, seed = name.split("_")
+    return Cell(data, base, method.replace("yolo-train", PLAIN), int(seed))
+
+
+def take_sources(parser: argparse.ArgumentParser) -> None:
+    """Add what `sources` reads."""
+    parser.add_argument("--bccd", type=Path, help="folder of the BCCD dataset (Pascal VOC)")
+    parser.add_argument("--rbc-coco", type=Path, help="folder of the RBC dataset (COCO JSON)")
+    parser.add_argument("--weights", type=Path, help="folder that holds the official yolov8n.pt")
+
+
+def sources(asked: argparse.Namespace) -> dict[str, Path]:
+    """Return the folders that were given, by name."""
+    given = {"bccd": asked.bccd, "rbc-coco": asked.rbc_coco}
+    return {name: folder.resolve() for name, folder in given.items() if folder}
+
+
+def begin(cell: Cell, terms: Terms) -> Path:
+    """Compose the configuration of a cell in a folder of its own, and return that."""
+    folder = terms.cells / cell.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _compose(folder, cell, terms)
+    return folder
+
+
+def _compose(folder: Path, cell: Cell, terms: Terms) -> None:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    overrides = [
+        f"seed={cell.seed}",
+        f"finetune={'full' if cell.method == PLAIN else cell.method}",
+        f"finetune.epochs={terms.epochs}",
+        f"finetune.batch={terms.batch}",
+        f"finetune.imgsz={PIXELS[cell.data]}",
+        "augment=none",
+        f"model={cell.base}",
+        f"tracking.uri=sqlite:///{(terms.cells / 'mlflow.db').relative_to(ROOT).as_posix()}",
+        "tracking.experiment=results",
+    ]
+    if cell.base != "foundation":
+        overrides.append(f"model.folder={terms.weights and terms.weights.resolve()}")
+    if cell.data != "demo":
+        form, kept = {"bccd": ("voc", False), "rbc-coco": ("coco", True)}[cell.data]
+        overrides += [f"data={form}", f"data.source={terms.sources[cell.data]}", f"data.keep_split={kept}"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        composed = compose("config", [*overrides, *terms.changes])
+        (folder / "params.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True), "utf-8")
+
+
+def stage(folder: Path, name: str, *, phases: Path | None = None) -> Spent:
+    """Run a stage in a cell's folder.
+
+    Args:
+        folder: The cell's.
+        name: Of the stage.
+        phases: Where to write the seconds of each phase of its training.
+    """
+    run = [str(PHASES), str(phases), "pipeline"] if phases else ["-m", "pipeline"]
+    return timed(folder, [sys.executable, *run, name], log=name)
+
+
+def yolo_train(folder: Path, cell: Cell, terms: Terms, *, phases: Path | None = None) -> Spent:
+    """Run `yolo detect train` with its own defaults and without callbacks on a cell's prepared images."""
+    images = folder / "data" / "prepared" / "images"
+    names = json.loads((folder / "data" / "prepared" / "manifest.json").read_text("utf-8"))["names"]
+    data = {"train": str(images / "train"), "val": str(images / "val"), "names": names}
+    (folder / "data.yaml").write_text(json.dumps(data), "utf-8")  # JSON is YAML
+    yolo = Path(sys.executable).with_name("yolo")
+    off = ["mlflow=False", "dvc=False", "tensorboard=False", "sync=False"]
+    timed(folder, [yolo, "settings", *off], log="settings")
+    values = {
+        "data": "data.yaml",
+        "model": _weights(cell, terms),
+        "epochs": terms.epochs,
+        "imgsz": PIXELS[cell.data],
+        "batch": terms.batch,
+        "seed": cell.seed,
+        "project": folder / "yolo",
+        "name": "run",
+    }
+    run = [sys.executable, PHASES, phases, "yolo"] if phases else [yolo]
+    arguments = [f"{key}={value}" for key, value in values.items()]
+    return timed(folder, [*run, "detect", "train", *arguments, *terms.plain], log="yolo")
+
+
+def _weights(cell: Cell, terms: Terms) -> Path:
+    if cell.base == "foundation":
+        return ROOT / "models" / "foundation" / "yolo26n-foundation.pt"
+    return (terms.weights or ROOT).resolve() / f"{cell.base}.pt"
+
+
+def measure(folder: Path, weights: str) -> dict[str, Any]:
+    """Measure a checkpoint on the test split by the code that `evaluate` measures by."""
+    code = (
+        "import json, sys; from pathlib import Path; from pipeline import compose;"
+        "from pipeline.core import layout;"
+        "from pipeline.edges.dataset import read_manifest;"
+        "from pipeline.stages.evaluate import figures, look, measure;"
+        "config, manifest = compose.load(), read_manifest(layout.PREPARED);"
+        "looked = look(config, manifest, Path(sys.argv[1]));"
+        "found = figures(measure(config, manifest, looked));"
+        "Path('measured.json').write_text(json.dumps(found['test']))"
+    )
+    timed(folder, [sys.executable, "-c", code, weights], log="measure")
+    measured: dict[str, Any] = json.loads((folder / "measured.json").read_text("utf-8"))
+    return measured
+
+
+def timed(folder: Path, command: Sequence[object], *, log: str) -> Spent:
+    """Run a command in a cell's folder, and say what it took, its own children included."""
+    start = time.perf_counter()
+    with (folder / f"{log}.log").open("w") as file:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=folder,
+            env=_environment(folder),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{folder.name}: {log} failed, see {file.name}")
+    return _spent(time.perf_counter() - start, usage)
+
+
+def _spent(wall: float, usage: resource.struct_rusage) -> Spent:
+    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024}
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    scratch = str(folder.parent / "ultralytics")
+    quiet = {"YOLO_CONFIG_DIR": scratch, "YOLO_AUTOINSTALL": "false", "MPLCONFIGDIR": scratch}
+    return {**os.environ, **quiet, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(ROOT)}

@@ -1,0 +1,252 @@
+"""How near `prepare` and `augment` come to what decoding, transforming and encoding take by themselves.
+
+    python benchmarks/limits.py [FOLDER ...] [--images 100 400] [--cores 1 2] [--rounds 3] [--plot FILE.svg]
+
+For drawn JPEGs of 640 x 480 pixels with twenty boxes each, in growing numbers, and for each FOLDER of
+labelled images (in any format that `prepare` reads). Stage and bare loop take turns, on the same cores, so
+that a busy machine is busy for both. The bare loops know nothing of labels, splits, records or checks:
+
+    prepare   read the file, its SHA-256, decode it once with OpenCV, write a copy of the file
+    augment   read, decode, the very transforms of the stage's own copies as OpenCV's calls, encode, write
+
+A stage's seconds are those of its processor from start to end, less those of the same stage on eight images:
+starting up is measured apart, by benchmarks/startup.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import cv2
+import numpy as np
+
+from pipeline.core import geometry
+from pipeline.core.recipes import Recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+FEW = 8
+SIZE = 640, 480
+BOXES = 20
+AUGMENT = "augment=light", "augment.offline.blur=1.5", "augment.offline.noise=0.04"
+BARE = """
+import json, os, sys, time
+from pathlib import Path
+import cv2, numpy as np
+cv2.setNumThreads(1)
+from concurrent.futures import ThreadPoolExecutor
+import hashlib
+
+def prepare(source, target):
+    data = Path(source).read_bytes()
+    hashlib.sha256(data).hexdigest()
+    cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    Path(target).write_bytes(data)
+
+def augment(source, target, matrix, tones, blur, noise):
+    image = cv2.imread(source)
+    if matrix:
+        size = image.shape[1], image.shape[0]
+        image = cv2.warpAffine(image, np.array(matrix), size, flags=cv2.INTER_LINEAR, borderValue=(114,) * 3)
+    image = cv2.LUT(image, np.array(tones, np.uint8))
+    if blur:
+        image = cv2.GaussianBlur(image, (0, 0), blur)
+    if noise:
+        drawn = np.empty(image.shape, np.int16)
+        cv2.randn(drawn, np.zeros(3), np.full(3, noise * 255))
+        image = cv2.add(image, drawn, dtype=cv2.CV_8U)
+    cv2.imwrite(target, image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+todo = json.load(open(sys.argv[2]))
+used = time.process_time()
+with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    list(pool.map(lambda args: globals()[sys.argv[1]](*args), todo))
+print(time.process_time() - used)
+"""
+
+
+class Row(NamedTuple):
+    """What one image costs a stage, and the bare loop."""
+
+    what: str
+    stage: str
+    images: int
+    cores: int
+    ours: float
+    bare: float
+
+
+def main() -> None:
+    """Print a table, and draw how it grows."""
+    asked = _arguments()
+    print("| images | stage | number | cores | ms of processor, stage | bare | ratio | images/s per core |")
+    print("|---|---|---|---|---|---|---|---|")
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        for row in measure(Path(place).resolve(), asked):
+            rows.append(row)
+            ours, bare = row.ours / row.images, row.bare / row.images
+            cells = f"{row.what} | {row.stage} | {row.images} | {row.cores} | {ours * 1000:.2f}"
+            rates = f"{1 / ours:.0f} of {1 / bare:.0f}"
+            print(f"| {cells} | {bare * 1000:.2f} | {ours / bare:.2f} | {rates} |", flush=True)
+    if asked.plot:
+        plot([row for row in rows if row.what == "drawn"], asked.plot)
+
+
+def measure(place: Path, asked: argparse.Namespace) -> Iterator[Row]:
+    """Yield both stages for every number of images and of cores."""
+    sources = [("drawn", draw(place / f"drawn-{number}", number), "yolo") for number in asked.images]
+    sources += [(folder.name, folder.resolve(), "auto") for folder in asked.folders]
+    few = draw(place / "few", FEW)
+    for cores in asked.cores:
+        started = {stage: took for stage, took, _, _ in rounds(place, few, "yolo", cores, asked.rounds)}
+        for what, source, form in sources:
+            for stage, took, bare, number in rounds(place, source, form, cores, asked.rounds):
+                ours = took - started[stage]
+                yield Row(what, stage, number, cores, ours, bare)
+
+
+def rounds(
+    place: Path, source: Path, form: str, cores: int, number: int
+) -> Iterator[tuple[str, float, float, int]]:
+    """Yield for each stage the medians of both sides, and the number of images."""
+    took: dict[str, list[tuple[float, float]]] = {"prepare": [], "augment": []}
+    for _ in range(number):
+        project = begin(place / "project", source, form)
+        took["prepare"].append((stage(project, "prepare", cores), bare(project, "prepare", cores)))
+        took["augment"].append((stage(project, "augment", cores), bare(project, "augment", cores)))
+        todo = {name: len(json.loads((project / f"{name}.json").read_text())) for name in took}
+    for name, pairs in took.items():
+        ours, theirs = map(statistics.median, zip(*pairs, strict=True))
+        yield name, ours, theirs, todo[name]
+
+
+def begin(project: Path, source: Path, form: str) -> Path:
+    """Lay out a fresh project whose configuration names the source, with nothing remembered."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    shutil.rmtree(project, ignore_errors=True)
+    shutil.copytree(ROOT / "conf", project / "conf")
+    split = "data.split={train: 0.8, val: 0.1, test: 0.1}"
+    overrides = ["data=auto", f"data.format={form}", f"data.source={source}", "data.keep_split=false", split]
+    with initialize_config_dir(str(project / "conf"), version_base=None):
+        text = OmegaConf.to_yaml(compose("config", [*overrides, *AUGMENT]), resolve=True)
+    (project / "params.yaml").write_text(text, "utf-8")
+    return project
+
+
+def stage(project: Path, name: str, cores: int) -> float:
+    """Run one stage on so many cores, and list what the bare loop has to do for the same outcome."""
+    took = run([sys.executable, "-m", "pipeline", name], project, cores)
+    target = project / "bare" / name
+    target.mkdir(parents=True)
+    todo = (_sources if name == "prepare" else _copies)(project)
+    listed = [
+        [str(source), str(target / f"{number}.jpg"), *rest] for number, (source, *rest) in enumerate(todo)
+    ]
+    (project / f"{name}.json").write_text(json.dumps(listed))
+    return took
+
+
+def _sources(project: Path) -> Iterator[tuple[object, ...]]:
+    for item in json.loads((project / "data/prepared/manifest.json").read_text())["items"]:
+        yield (project / "data/prepared/images" / item["file"],)
+
+
+def _copies(project: Path) -> Iterator[tuple[object, ...]]:
+    """Work out matrix and grey levels of each copy beforehand: the bare loop is OpenCV's calls alone."""
+    for copy in json.loads((project / "data/augmented/records.json").read_text())["copies"]:
+        source = project / "data/prepared/images" / copy["source"]
+        image, recipe = cv2.imread(str(source)), Recipe(**copy["transforms"])
+        matrix = geometry.matrix(recipe, image.shape[1], image.shape[0])
+        affine = [] if np.array_equal(matrix, np.eye(3)) else geometry.on_centres(matrix)[:2].tolist()
+        tones = (np.arange(256) - image.mean()) * recipe.contrast + image.mean() + recipe.brightness * 255
+        yield source, affine, np.clip(np.rint(tones), 0, 255).tolist(), recipe.blur, recipe.noise
+
+
+def bare(project: Path, name: str, cores: int) -> float:
+    """Run the bare loop on so many cores; it does not count its start."""
+    command = [sys.executable, "-c", BARE, name, str(project / f"{name}.json")]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, preexec_fn=lambda: _keep_to(cores)
+    )
+    return float(done.stdout)
+
+
+def run(command: list[str], folder: Path, cores: int) -> float:
+    """Run a command to its end on so many cores."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder), "DVC_EXP_NAME": "limits"}
+    with (folder / "output.txt").open("ab") as out:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=out, stderr=out, preexec_fn=lambda: _keep_to(cores)
+        )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit((folder / "output.txt").read_text())
+    return used.ru_utime + used.ru_stime
+
+
+def _keep_to(cores: int) -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
+
+def draw(source: Path, number: int) -> Path:
+    """Draw a YOLO folder of JPEGs with the detail of photographs, and boxes anywhere."""
+    for name in ("images", "labels"):
+        (source / name).mkdir(parents=True)
+    (source / "data.yaml").write_text("names: [alpha, beta, gamma]\n")
+    for index in range(number):
+        rng = np.random.default_rng(index)
+        rough = rng.integers(0, 255, (SIZE[1] // 8, SIZE[0] // 8, 3), dtype=np.uint8)
+        image = cv2.resize(rough, SIZE, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(source / "images" / f"{index:05d}.jpg"), image)
+        lines = (f"{rng.integers(3)} {x:.6f} {y:.6f} 0.1 0.1\n" for x, y in rng.uniform(0.1, 0.9, (BOXES, 2)))
+        (source / "labels" / f"{index:05d}.txt").write_text("".join(lines))
+    return source
+
+
+def plot(rows: list[Row], path: Path) -> None:
+    """Draw how many images a second of a core's time does, over their number, for each of `--cores`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    for panel, name in zip(figure.subplots(1, 2), ("prepare", "augment"), strict=True):
+        for cores in sorted({row.cores for row in rows}):
+            line = [row for row in rows if row.stage == name and row.cores == cores]
+            numbers, of = [row.images for row in line], "1 core" if cores == 1 else f"{cores} cores"
+            for side, style in (("ours", "o-"), ("bare", "s:")):
+                rates = [row.images / getattr(row, side) for row in line]
+                what = f"{name if side == 'ours' else 'bare loop'}, {of}"
+                panel.plot(numbers, rates, style, color=f"C{cores - 1}", label=what)
+        panel.set(xlabel="images", ylabel="images/s per core", xticks=numbers, xlim=(0, None), ylim=(0, None))
+        panel.legend(loc="lower right", fontsize=8)
+        panel.grid(alpha=0.3)
+    figure.savefig(path)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER")
+    parser.add_argument("--images", type=int, nargs="+", default=[100, 400])
+    parser.add_argument("--cores", type=int, nargs="+", default=[1])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plot", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Images/s of Ultralytics' loader and of the resident one that stands in for it on a GPU, in one run.
+
+    python benchmarks/loader.py --device cuda:0 [--images FOLDER] [--imgsz 640] [--batch 64] [--workers 16]
+
+Both have the images decoded in memory and hand over batches as a training gets them: on the device, floats.
+FOLDER is an `images/train` with `labels/train` beside it; without it, 256 pictures of 640 x 480 are drawn.
+The rounds alternate; a ratio belongs to one round. docs/decisions/gpu.md holds what is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cv2
+import numpy as np
+import torch
+import yaml
+from ultralytics.cfg import get_cfg
+from ultralytics.data import build_dataloader
+
+from pipeline.edges.yolo import images, resident
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+PIXELS = (480, 640)
+
+
+def main() -> None:
+    """Measure, and print a line per round."""
+    given = _given()
+    device = torch.device(given.device)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.images or _drawn(Path(scratch), given.count)
+        stock = _stock(folder, given, Path(scratch))
+        start = time.perf_counter()
+        ours = resident.Resident(stock, device)
+        ours.rehearse()
+        _settled(device)
+        size = ours.store.words.nbytes / 1e6
+        print(
+            f"{len(ours.sizes)} images: {size:.0f} MB on {device} after {time.perf_counter() - start:.1f} s"
+        )
+        _measure(_endless(stock), _endless(ours), given, device)
+        stock.close()
+
+
+def _given() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--images", type=Path)
+    for name, value in (("imgsz", 640), ("batch", 16), ("workers", 8)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    for name, value in (("rounds", 5), ("batches", 50), ("count", 256)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    return parser.parse_args()
+
+
+def _drawn(folder: Path, count: int) -> Path:
+    """Draw soft noise with seven objects in each, as many as COCO's images have."""
+    rng = np.random.default_rng(0)
+    for part in ("images/train", "labels/train"):
+        (folder / part).mkdir(parents=True)
+    for number in range(count):
+        rough = rng.integers(0, 256, (PIXELS[0] // 16, PIXELS[1] // 16, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"images/train/{number:04d}.jpg"), cv2.resize(rough, PIXELS[::-1]))
+        boxes = np.concatenate([rng.uniform(0.2, 0.8, (7, 2)), rng.uniform(0.05, 0.4, (7, 2))], axis=1)
+        rows = (f"0 {' '.join(f'{value:.5f}' for value in box)}" for box in boxes.tolist())
+        (folder / f"labels/train/{number:04d}.txt").write_text("\n".join(rows))
+    return folder / "images/train"
+
+
+def _stock(folder: Path, given: argparse.Namespace, scratch: Path) -> Any:
+    """Build Ultralytics' loader as a training with the defaults of conf/ does."""
+    native = yaml.safe_load((CONF / "augment/none.yaml").read_text())["online"]
+    settings = {
+        "imgsz": given.imgsz,
+        "cache": "ram",
+        "deterministic": False,
+        "save_dir": str(scratch / "run"),
+    }
+    namespace = get_cfg(overrides=native | settings | {"augmentations": []})
+    names = dict(enumerate(map(str, range(1000))))
+    data = {"names": names, "nc": len(names), "channels": 3, "task": "detect"}
+    found = images.build(namespace, [str(folder)], data=data, train=True, batch=given.batch, stride=32)
+    return build_dataloader(
+        found, batch=given.batch, workers=given.workers, shuffle=True, device=torch.device(given.device)
+    )
+
+
+def _endless(loader: Any) -> Iterator[dict[str, Any]]:
+    return chain.from_iterable(repeat(loader))
+
+
+def _measure(
+    stock: Iterator[Any], ours: Iterator[Any], given: argparse.Namespace, device: torch.device
+) -> None:
+    """Let both make batches by turns; the first round warms up and does not count."""
+    ratios = []
+    for number in range(given.rounds + 1):
+        rates = [_rate(batches, given.batches if number else 4, device) for batches in (stock, ours)]
+        if number:
+            ratios.append(rates[1] / rates[0])
+            stock_rate, our_rate = (f"{rate:.0f} images/s" for rate in rates)
+            print(f"round {number}: stock {stock_rate}, resident {our_rate}, {ratios[-1]:.2f} times")
+    print(f"median of {len(ratios)} rounds: {statistics.median(ratios):.2f} times")
+    if device.type == "cuda":
+        print(f"peak device memory {torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB")
+
+
+def _rate(batches: Iterator[Any], count: int, device: torch.device) -> float:
+    start, images = time.perf_counter(), 0
+    for batch in islice(batches, count):
+        images += len(batch["img"].to(device, non_blocking=True).float() / 255)
+    _settled(device)
+    return images / (time.perf_counter() - start)
+
+
+def _settled(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""What logging costs: seconds of the processor that `finetune` spends on MLflow, in all of its threads.
+
+    python benchmarks/logging_cost.py [--pairs 5] [--whole]
+
+In a copy of the project, on 28 drawn images at 32 pixels for two epochs: what a run costs once, whatever it
+trains, counted by the threads' own clocks; beside it, in turns, the same training without a word to MLflow,
+since the difference of the two is the same figure with the noise of a training. Then what an epoch's row
+costs, over 100 of them. With --whole the embedded default is trained, to say which share of it logging has.
+docs/decisions/tracking.md has the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SMALL = ("data.images=28", "finetune.imgsz=32", "finetune.epochs=2", "finetune.batch=8")
+ROWS = 100
+
+
+class Silent:
+    """Takes what a session is told, and does nothing with it."""
+
+    run_id = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Stand for any of the session's calls."""
+        return lambda *_, **__: None
+
+
+class Meter:
+    """Adds up what logging takes of the processor: the stage's calls, and the threads behind them."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Have a call counted by the clock of the thread that it runs in."""
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            begin = time.thread_time()
+            try:
+                return call(*arguments, **options)
+            finally:
+                self.seconds += time.thread_time() - begin
+
+        return counted
+
+    @contextmanager
+    def open_run(self, opened: Any) -> Iterator[Any]:
+        """Count the run's opening, each call of its session, and its end."""
+        session = self.timed(opened.__enter__)()
+        yield Metered(session, self)
+        self.timed(opened.__exit__)(None, None, None)
+
+
+class Metered:
+    """A session whose calls are counted."""
+
+    def __init__(self, session: Any, meter: Meter) -> None:
+        self._session, self._meter = session, meter
+
+    def __getattr__(self, name: str) -> Any:
+        """Hand the session's own on; calls are counted."""
+        found = self._meter.timed(getattr)(self._session, name)
+        return self._meter.timed(found) if callable(found) else found
+
+
+def main() -> None:
+    """Measure the pairs, and print what they come to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--whole", action="store_true", help="train the embedded default, for the share")
+    parser.add_argument("--side", choices=("prepare", "logged", "silent", "rows"), help=argparse.SUPPRESS)
+    parser.add_argument("changes", nargs="*", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.side:
+        side(asked.side, asked.changes)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "conf").symlink_to(ROOT / "conf")
+        Path(folder, "models").mkdir()
+        Path(folder, "models/foundation").symlink_to(ROOT / "models/foundation")
+        measure(Path(folder), pairs=asked.pairs, whole=asked.whole)
+
+
+def measure(folder: Path, *, pairs: int, whole: bool) -> None:
+    """Print seconds of the processor for each pair, and what follows from them."""
+    spent(folder, "prepare", *SMALL)
+    spent(folder, "logged", *SMALL)  # creates the database, once for the project
+    costs = []
+    for number in range(pairs):
+        order = ("logged", "silent") if number % 2 else ("silent", "logged")
+        took = {name: spent(folder, name, *SMALL) for name in order}
+        (logged, cost), (silent, _) = took["logged"], took["silent"]
+        costs.append(cost)
+        print(f"finetune {logged:.2f} s, without a word {silent:.2f} s; logging {cost:.2f} s", flush=True)
+    _, row = spent(folder, "rows")
+    once = statistics.median(costs)
+    print(f"a run {once:.2f} s (median of {pairs}), an epoch {1000 * row:.1f} ms")
+    print(f"under 1% from {100 * once:.0f} s of the processor on")
+    if whole:
+        spent(folder, "prepare")
+        training, cost = spent(folder, "logged")
+        print(f"the embedded default: {training:.0f} s, of which logging {cost:.2f} s: {cost / training:.1%}")
+
+
+def spent(folder: Path, name: str, *changes: str) -> tuple[float, float]:
+    """Run one side in a process of its own; return its seconds of the processor, and what it prints last."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--side", name, *changes]
+    place = {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder), "YOLO_CONFIG_DIR": str(folder)}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, cwd=folder, env=os.environ | place, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(done.stderr)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return processor, float(done.stdout.splitlines()[-1])
+
+
+def side(name: str, changes: list[str]) -> None:
+    """Do what is measured, and print what logging took."""
+    from pipeline import compose
+    from pipeline.edges import loading
+
+    config = compose.planned(changes)
+    if name == "prepare":
+        from pipeline.stages import augment, prepare
+
+        Path("params.yaml").write_bytes(compose._compose(changes).raw)
+        prepare.run(config)
+        augment.run(config)
+        print(0)
+        return
+    with loading.without_collecting():  # as `python -m pipeline` does
+        from pipeline.stages import finetune
+    if name == "rows":
+        print(_rows(config))
+        return
+    meter = Meter()
+    _count(meter, finetune, silent=name == "silent")
+    finetune.run(config)
+    print(meter.seconds)
+
+
+def _count(meter: Meter, finetune: Any, *, silent: bool) -> None:
+    from pipeline.edges.tracking.sampler import Sampler
+    from pipeline.edges.tracking.sender import Sender
+
+    Sender._run = meter.timed(Sender._run)  # type: ignore[method-assign]
+    Sampler._run = meter.timed(Sampler._run)  # type: ignore[method-assign]
+    opened = finetune._open_run
+    finetune._open_run = lambda *given, **options: (
+        nullcontext(Silent()) if silent else meter.open_run(opened(*given, **options))
+    )
+
+
+def _rows(config: Any) -> float:
+    """Return the seconds of the processor that a row takes, sent as epochs end: one after the other."""
+    from pipeline.edges import logbook, tracking
+
+    target = tracking.Target(config.tracking.uri, config.tracking.experiment)
+    row = {f"curve/{number}": 0.5 for number in range(14)}
+    with tracking.open_run(target, key="rows", name="rows", tags={}) as session:
+        logbook.note_epoch(session, {**row, "epoch": 1})
+        assert session.run_id
+        time.sleep(2)
+        begin = time.process_time()
+        for epoch in range(2, ROWS + 2):
+            logbook.note_epoch(session, {**row, "epoch": epoch})
+            time.sleep(0.1)
+        return (time.process_time() - begin) / ROWS
+
+
+if __name__ == "__main__":
+    main()
