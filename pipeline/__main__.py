@@ -95,11 +95,13 @@ def _run_stage(stage: str, config: Config) -> None:
     import hashlib
     import importlib
 
-    from pipeline.edges import files
+    from pipeline.edges import files, loading
 
     place = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
     with files.one_writer(files.scratch("locks") / f"{stage}-{place}.lock", what=f"{stage} in this folder"):
-        importlib.import_module(f"pipeline.stages.{stage}").run(config)
+        with loading.without_collecting():
+            module = importlib.import_module(f"pipeline.stages.{stage}")
+        module.run(config)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline.core.differences import assignments, changes, differences
 from pipeline.core.layout import EARLIER, PARAMS
 from pipeline.core.refusal import Refused
-from pipeline.edges import composed, divisions, fingerprint, inputs
+from pipeline.edges import composed, divisions, fingerprint, inputs, stage_code
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -68,11 +68,12 @@ def _update(current: bytes) -> list[str]:
         notes = _replaced(current, lock, ours.values)
     facts, words = inputs.describe(params.values, lock)
     carried = divisions.carry_on(params.values["data"], facts["source"], lock)
+    code = stage_code.digests()
     composed.write(PARAMS, params.raw)
     if carried.content is not None:
         composed.write(EARLIER, carried.content)
-    composed.write_lock({"conf": conf, "composed": ours.values, **facts, **carried.entries})
-    return notes + words + carried.notes
+    composed.write_lock({"conf": conf, "composed": ours.values, **facts, **carried.entries, "code": code})
+    return notes + words + carried.notes + stage_code.changed(code, lock)
 
 
 def load() -> Config:
@@ -151,7 +152,7 @@ def _checked(raw: bytes) -> Values:
     if known is not None:
         return known
     params = Params(raw, _values(raw))
-    _check(params, where="params.yaml")
+    _check(params, where="params.yaml (conf/ with -S)" if _under_dvc_exp() else "params.yaml")
     return params.values
 
 

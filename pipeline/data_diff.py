@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from pipeline.core import changes, versions
+from pipeline.core.counting import counted
 from pipeline.core.manifest import Manifest
 from pipeline.core.refusal import Refused
 from pipeline.edges import revisions
@@ -43,4 +44,4 @@ def _identity(name: str, of: Manifest) -> dict[str, object]:
 
 
 def _headed(name: str, of: Manifest) -> str:
-    return f"{name} ({of.digest[:12]}, {len(of.items)} images)"
+    return f"{name} ({of.digest[:12]}, {counted(len(of.items), 'image')})"

@@ -6,18 +6,40 @@ Beside that, and the hashes of archives, in `.finetrack`, it writes nothing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from operator import call
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Final
 
-from pipeline.core import naming, overview
+import numpy as np
+
+from pipeline.core import earlier, naming, overview, partition
 from pipeline.core.boxes import Note
+from pipeline.core.counting import counted
+from pipeline.core.near_copies import NONE, SIDE
 from pipeline.core.objects import Wanted
 from pipeline.core.overview import Described, Looked, Overview
-from pipeline.edges import archives, datasets, intake
+from pipeline.core.partition import Entry, Rules
+from pipeline.core.refusal import Refused
+from pipeline.edges import archives, datasets, dealing, intake
 from pipeline.edges.datasets import Annotated
 from pipeline.edges.datasets.spelling import spelled
 from pipeline.edges.intake import Terms
+
+RULES: Final = Rules(
+    split={"train": 0.7, "val": 0.15, "test": 0.15},
+    keep_split=True,
+    group_by=None,
+    near_duplicates=True,
+    on_leak="refuse",
+    folds=None,
+    fold=0,
+    seed=0,
+)
+"""As conf/data has them."""
 
 
 def run(arguments: Sequence[str]) -> Iterable[str]:
@@ -42,20 +64,60 @@ def look(path: Path, *, form: str = "auto") -> Overview:
     work = [partial(_looked, entry, terms, names.get(entry.source)) for entry in source.images]
     remarks = (*found.remarks, *source.remarks)
     read = Described(spelled(str(path)), found.form, source.task, source.names, source.keypoints, remarks)
-    return overview.overview(read, intake.each(work, total=len(work), what="inspect"), source.defects)
+    with TemporaryFile() as thumbnails:
+        entries: list[Entry] = []
+        each = dealing.each(call, work, total=len(work), what="inspect")
+        seen = overview.overview(read, _noted(each, entries, thumbnails), source.defects)
+        return _foreseen(seen, entries, thumbnails)
 
 
-def _looked(entry: Annotated, terms: Terms, name: Note | None) -> Looked:
+def _looked(entry: Annotated, terms: Terms, name: Note | None) -> tuple[Looked, Entry | None, bytes]:
+    """Judge an image; return what an overview counts, what a division goes by, and its thumbnail."""
     judged, found = intake.judge(entry._replace(notes=(*entry.notes, name)) if name else entry, terms)
-    classes: tuple[int, ...] = tuple(judged[1].classes.tolist()) if judged else ()
-    return Looked(entry.split, judged is not None, classes, tuple(found))
+    if judged is None:
+        return Looked(entry.split, False, (), tuple(found)), None, b""
+    image, checked = judged
+    classes = tuple(checked.classes.tolist())
+    divided = Entry(entry.source, image.sha256, entry.split, frozenset(classes), entry.columns)
+    return Looked(entry.split, True, classes, tuple(found)), divided, image.look.signature
+
+
+def _noted(
+    each: Iterable[tuple[Looked, Entry | None, bytes]], entries: list[Entry], thumbnails: IO[bytes]
+) -> Iterator[Looked]:
+    """Pass on what is counted; keep the entries, and the thumbnails of all in one file."""
+    rows = 0
+    for looked, entry, thumbnail in each:
+        if entry:
+            entries.append(entry._replace(thumbnail=rows if thumbnail else None))
+            rows += bool(thumbnails.write(thumbnail))
+        yield looked
+
+
+def _foreseen(seen: Overview, entries: Sequence[Entry], thumbnails: IO[bytes]) -> Overview:
+    """Divide the images as prepare would: say why it would stop, or what it would say."""
+    if not entries:
+        return replace(seen, refusal="none of its images can be used")
+    thumbnails.flush()
+    shape = thumbnails.tell() // SIDE**2, SIDE, SIDE
+    pictures = np.memmap(thumbnails, np.uint8, "r", shape=shape) if shape[0] else NONE
+    try:
+        parted = partition.partition(entries, RULES, earlier.NOTHING, thumbnails=pictures)
+    except Refused as refused:
+        return replace(seen, refusal=str(refused))
+    unlisted = len(entries) - len(parted.splits)
+    left = [f"{counted(unlisted, 'image is', 'images are')} {partition.UNLISTED}"] if unlisted else []
+    return replace(seen, remarks=(*seen.remarks, *parted.remarks, *left))
 
 
 def _parser() -> argparse.ArgumentParser:
+    formats = "".join(f"\n  {name:<12} {form.LOOKED_FOR}" for name, form in datasets.formats().items())
     parser = argparse.ArgumentParser(
         prog="python -m pipeline inspect",
-        description="Show what a folder or an archive of labelled images holds; nothing is written "
-        "(an archive is unpacked into .finetrack).",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Show what a folder or an archive of labelled images holds, and what prepare would say\n"
+        "of it; nothing is written (an archive is unpacked into .finetrack).",
+        epilog=f"formats, recognised by themselves:{formats}",
     )
     parser.add_argument("path", help="a folder, or a zip or tar of one")
     parser.add_argument("--json", action="store_true", help="for machines, with every finding")

@@ -80,10 +80,8 @@ def _online(config: Config, manifest: Manifest, folder: Path) -> list[Path]:
     from pipeline.edges.yolo import batches  # torch: after everything that may be refused
     from pipeline.stages import finetune
 
-    training = config.finetune.model_dump(exclude=finetune.OURS) | config.augment.online.model_dump()
     shown = replace(manifest, names=("item",)) if config.finetune.single_cls else manifest
-    training["seed"] = config.seed
-    found = batches.seen(layout.PREPARED, manifest, arguments=training, count=ONLINE)
+    found = batches.seen(layout.PREPARED, manifest, arguments=finetune.arguments(config), count=ONLINE)
     tiles = [_tile(image, marked, shown) for image, marked in found]
     columns = 1 + contact_sheets.COPIES
     rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]

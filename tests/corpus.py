@@ -582,7 +582,11 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "zip: a bomb": (zipped(("a.png", b"\0" * 210_000_000)), BOMB),
     "zip: cut short": (
         cut(zipped(("a.jpg", os.urandom(2000))), lambda length: length // 2),
-        "neither a folder nor",
+        "is a zip that is damaged or cut short",
+    ),
+    "zip: without its last bytes": (
+        cut(zipped(("a.jpg", os.urandom(2000))), lambda length: length - 20),
+        "is a zip that is damaged or cut short",
     ),
     "zip: encrypted": (encrypted, "is encrypted"),
     "tar: one name twice": (taped(("a.jpg", b"x"), ("./a.jpg", b"y")), DAMAGED),
@@ -596,12 +600,18 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "tar: a name too long for the disk": (taped(("a" * 300 + ".jpg", b"x")), DAMAGED),
     "tar: cut in a file": (cut(WHOLE, lambda _: 1536 + 600), DAMAGED),
     "tar: cut between files": (cut(WHOLE, lambda _: 1536), DAMAGED),
+    "tar: cut in the first header": (cut(WHOLE, lambda _: 300), "is damaged or cut short"),
+    "tar.gz: cut in the first header": (
+        cut(taped(("a.txt", os.urandom(9000)), suffix=".tar.gz"), lambda _: 30),
+        DAMAGED,
+    ),
     "tar.gz: cut": (
         cut(taped(("a.txt", os.urandom(9000)), suffix=".tar.gz"), lambda length: length // 2),
         DAMAGED,
     ),
     "tar.gz: a bomb": (taped_bomb, BOMB),
-    "tar.gz: a header that fills the memory": (greedy_header, "neither a folder nor"),
-    "no archive": (file_of(b"no archive at all", ".zip"), "neither a folder nor"),
-    "an archive of no byte": (file_of(b"", ".tar"), "neither a folder nor"),
+    "tar.gz: a header that fills the memory": (greedy_header, "is damaged or cut short"),
+    "no archive": (file_of(b"no archive at all", ""), "neither a folder nor"),
+    "a page in place of the archive": (file_of(b"<!DOCTYPE html>", ".zip"), "named like an archive, but is"),
+    "an archive of no byte": (file_of(b"", ".tar"), "is empty"),
 }

@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import yaml
 
-from pipeline.config import Config, Data, Split
+from pipeline.config import Compute, Config, Data, Split
 
 BOX = (10.0, 20.0, 50.0, 60.0)
 """x1 y1 x2 y2 of a box in the middle of a picture of 96 x 80 pixels."""
 
 SIZE = (96, 80)
+
+LOCAL = Compute(backend="local", address="auto")
 
 
 def picture(path: Path, *, size: tuple[int, int] = SIZE) -> Path:
@@ -101,4 +103,4 @@ def config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> 
         "fold": 0,
         **changes,
     }
-    return Config.model_construct(data=Data(**values))
+    return Config.model_construct(data=Data(**values), compute=LOCAL)

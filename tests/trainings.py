@@ -16,7 +16,7 @@ from tests.builders import prepared_dataset
 
 NAMES = ("disc", "square", "bar")
 CONF = Path(__file__).parents[1] / "conf"
-OURS = ("defaults", "strategy", "precision", "gradual")
+OURS = ("defaults", "strategy", "precision", "fast", "val_every", "gradual")
 
 
 def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") -> Manifest:
@@ -58,6 +58,7 @@ def job(
     gradual: Any = None,
     head: bool = False,
     task: Task = "detect",
+    fast: bool = True,
     **changes: Any,
 ):
     """Make a job on the dataset below `root`; checkpoints go to root/checkpoints."""
@@ -74,6 +75,7 @@ def job(
         train=(images / "train",),
         val=images / "val",
         precision=precision,
+        fast=fast,
         gradual=gradual,
         folder=folder,
         head=head,

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 
 from pipeline.config.augment import Augment, Offline, Online
+from pipeline.config.compute import Compute
 from pipeline.config.data import Data, Split
 from pipeline.config.evaluate import Evaluate
 from pipeline.config.fields import Group, Seed
@@ -24,6 +25,7 @@ from pipeline.core.wording import nearest, properties, refusal, schema_of
 
 __all__ = [
     "Augment",
+    "Compute",
     "Config",
     "ConfigError",
     "Data",
@@ -53,6 +55,7 @@ class Config(Group):
     finetune: Finetune
     evaluate: Evaluate
     tracking: Tracking
+    compute: Compute
 
     @model_validator(mode="after")
     def _possible_together(self) -> Config:
@@ -71,6 +74,11 @@ class Config(Group):
                 f"finetune.fraction={self.finetune.fraction} takes the first images by path, which are the "
                 f"copies of augment.offline.multiplier={self.augment.offline.multiplier}: "
                 "set augment.offline.multiplier=1, or finetune.fraction=1.0"
+            )
+        if self.compute.backend == "ray" and self.augment.offline.workers:
+            raise ValueError(
+                f"augment.offline.workers={self.augment.offline.workers} counts threads of this machine, and "
+                "compute.backend=ray uses the cluster's: set augment.offline.workers=0, or compute=local"
             )
         return self
 

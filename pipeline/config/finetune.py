@@ -31,6 +31,8 @@ class Finetune(Group):
 
     strategy: Literal["full", "head", "gradual", "scratch"]
     precision: Literal["auto", "fp32", "bf16"]
+    fast: bool
+    val_every: Count
     gradual: Gradual
     epochs: Count
     time: Positive | None
@@ -106,6 +108,11 @@ class Finetune(Group):
             raise ValueError(
                 f"finetune.epochs={self.epochs} ends before the last of finetune.gradual.groups="
                 f"{steps.groups} is unfrozen after {last}: raise epochs, or lower gradual.every or groups"
+            )
+        if steps.trigger == "plateau" and self.val_every > 1:
+            raise ValueError(
+                f"finetune.val_every={self.val_every} hides from finetune.gradual.trigger=plateau "
+                "whether val mAP has stalled: set val_every=1, or trigger=schedule"
             )
         if steps.trigger == "plateau" and 0 < self.patience <= steps.stall:
             raise ValueError(

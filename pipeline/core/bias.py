@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.core import contrasts, folders
 from pipeline.core.layout import SPLITS
-from pipeline.core.portrait import IMGSZ, TINY, shorter_sides
+from pipeline.core.portrait import IMGSZ, TINY, tiny
 from pipeline.core.recall import interval
 from pipeline.core.statistics import Columns
 from pipeline.core.tasks import Task
@@ -66,7 +66,7 @@ def _few_to_learn(data: _Data) -> Iterator[Concern]:
         listed = _listed([f"{name} {count}" for count, name in few])
         yield Concern(
             "Few examples to learn from",
-            f"{listed} {data.what} in train; below {FEW_TO_LEARN} it is luck what a class is taken for: "
+            f"{data.what} in train: {listed}; below {FEW_TO_LEARN} it is luck what a class is taken for: "
             "collect more, or draw them more often (augment.offline.balance)",
         )
 
@@ -77,7 +77,8 @@ def _few_to_measure(data: _Data) -> Iterator[Concern]:
         listed = _listed([f"{name} {count} ({_spread(count)})" for count, name in few])
         yield Concern(
             "Too few test examples to measure",
-            f"{listed} {data.what} in test; in brackets the 95% interval of a recall of 80% measured on them",
+            f"{data.what} in test: {listed}; in brackets the 95% interval of a recall of 80% that is "
+            "measured on them",
         )
 
 
@@ -117,13 +118,13 @@ def _sharpness(data: _Data) -> Iterator[Concern]:
 
 
 def _tiny(data: _Data) -> Iterator[Concern]:
-    sides = shorter_sides(data.table)
-    share, doubled = ((sides * factor < TINY).mean() if len(sides) else 0.0 for factor in (1, 2))
-    if share > 0.1:
+    shares = tiny(data.table)
+    if shares[IMGSZ] > 0.1:
+        others = ", ".join(f"{share:.0%} at {imgsz}" for imgsz, share in shares.items() if imgsz != IMGSZ)
         yield Concern(
             "Tiny objects",
-            f"{share:.0%} of the objects are under {TINY} pixels on their shorter side at imgsz={IMGSZ} "
-            f"({doubled:.0%} at {2 * IMGSZ}): train at a larger imgsz, or cut the images into tiles",
+            f"{shares[IMGSZ]:.0%} of the objects are under {TINY} pixels on their shorter side at "
+            f"imgsz={IMGSZ} ({others}): train at a larger imgsz, or cut the images into tiles",
         )
 
 

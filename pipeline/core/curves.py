@@ -7,6 +7,7 @@ Boxes go by the names that detection has, whatever else the task measures: segme
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from pipeline.core.tasks import Task
@@ -55,11 +56,12 @@ def points(rows: Sequence[Mapping[str, float]]) -> list[tuple[int, str, str, flo
 
 
 def losses(rows: Sequence[Mapping[str, float]]) -> tuple[list[float], list[float]]:
-    """Sum the losses of each epoch, on train and on val: those alone that are computed on both.
+    """Sum the losses of each epoch that was validated, on train and on val: those computed on both.
 
     Those of a teacher, of a segmentation's classes (YOLO26) and of a pose's flow are 0 on val.
     """
-    names = [name.removeprefix("val/") for name in rows[0] if name.startswith("val/")]
+    rows = [row for row in rows if any(name.startswith("val/") for name in row)]
+    names = [name.removeprefix("val/") for name in dict.fromkeys(chain(*rows)) if name.startswith("val/")]
     both = [name for name in names if any(row[f"val/{name}"] for row in rows)]
     train, val = ([sum(row[f"{part}/{name}"] for name in both) for row in rows] for part in ("train", "val"))
     return train, val

@@ -44,7 +44,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Differen
     before, after = flatten(old), flatten(new)
     keys = [*after, *(key for key in before if key not in after)]
     pairs = (Difference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
-    return [pair for pair in pairs if repr(pair.old) != repr(pair.new)]
+    return [pair for pair in pairs if repr(pair.old) != repr(pair.new) and not _told_below(pair, keys)]
+
+
+def _told_below(pair: Difference, keys: Iterable[str]) -> bool:
+    """Tell an empty mapping that is filled on the other side: the keys in it say so."""
+    return {} in pair and any(key.startswith(f"{pair.key}.") for key in keys)
 
 
 def render(value: object) -> str:

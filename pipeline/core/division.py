@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipeline.core import splits
+from pipeline.core.counting import counted
 from pipeline.core.layout import SPLITS
 from pipeline.core.refusal import Refused
 from pipeline.core.splits import Sample
@@ -30,7 +31,8 @@ def divide(
     """
     if len(samples) < len(weights):
         raise Refused(
-            f"{len(samples)} usable images are too few: {', '.join(weights)} need one each; "
+            f"{counted(len(samples), 'usable image is', 'usable images are')} too few: "
+            f"{', '.join(weights)} need one each; "
             "data/prepared was left as it is, so look for what is wrong in data.source"
         )
     wanted = splits.sizes(len(samples), weights)
@@ -38,8 +40,9 @@ def divide(
     if empty := missing(divided, weights):
         groups = len({sample.group for sample in samples})
         raise Refused(
-            f"nothing is left for {' and '.join(empty)}: {len(samples)} images are {groups} groups that must "
-            "not be torn apart; set data.group_by or data.near_duplicates otherwise, or add images"
+            f"nothing is left for {' and '.join(empty)}: {len(samples)} images are "
+            f"{counted(groups, 'group')}, not to be torn apart; "
+            "set data.group_by or data.near_duplicates otherwise, or add images"
         )
     return divided
 
@@ -73,9 +76,10 @@ def keep(
         )
     groups = len({sample.group for sample in samples if given[sample.key] == "train"})
     if groups <= len(short):
-        unit = "train images" if groups == have["train"] else "groups of train images"
+        alone = groups == have["train"]
+        few = counted(groups, "train image") if alone else counted(groups, "group") + " of train images"
         raise Refused(
-            f"{groups} {unit} are too few to carve {' and '.join(short)} out of them: "
+            f"train is too small to carve {' and '.join(short)} out of it, {few}: "
             "set data.keep_split=false to divide all images anew"
         )
     return splits.complete(given, samples, weights, seed=seed, allowed=_allowed(known))
@@ -107,7 +111,9 @@ def fold(
     pool = [sample for sample in samples if divided[sample.key] != "test"]
     groups = len({sample.group for sample in pool})
     if groups < folds:
-        raise Refused(f"data.folds={folds} is too many for {groups} groups of images outside of test")
+        raise Refused(
+            f"data.folds={folds} is too many for {counted(groups, 'group')} of images outside of test"
+        )
     names = {str(number): 1.0 for number in range(folds)}
     earlier = {key: {side} for key, side in (known or {}).items() if side in names}
     dealt = splits.divide(pool, splits.sizes(len(pool), names), seed=seed, allowed=earlier)

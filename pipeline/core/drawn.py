@@ -9,16 +9,17 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.core.boxes import Boxes, Raw
+from pipeline.core.counting import counted
 from pipeline.core.shapes import Kind, Object
 from pipeline.core.tasks import Task
 
 _NEARLY_ALL: Final = 0.95
 """Share of the objects that must be outlines (or poses) for the task to be segment (or pose)."""
 _TOLD: Final[dict[Kind, str]] = {
-    "box": "upright boxes",
-    "rotated": "rotated boxes",
-    "outline": "outlines",
-    "pose": "poses",
+    "box": "upright box",
+    "rotated": "rotated box",
+    "outline": "outline",
+    "pose": "pose",
 }
 
 
@@ -78,7 +79,7 @@ def _task(kinds: Mapping[Kind, int]) -> tuple[Task, list[str]]:
     drawn = sum(kinds.values()) - tags
     if tags and not drawn:
         return "classify", []
-    remarks = [f"{tags} tags of whole images are left out, since objects are drawn too"] if tags else []
+    remarks = [f"{counted(tags, 'tag')} of whole images left out: objects are drawn too"] if tags else []
     poses, rotated, outlines = (kinds.get(kind, 0) for kind in ("pose", "rotated", "outline"))
     if poses and poses >= _NEARLY_ALL * drawn:
         return "pose", remarks + _mixed(kinds, "pose", "read for pose (data.task decides)")
@@ -90,8 +91,9 @@ def _task(kinds: Mapping[Kind, int]) -> tuple[Task, list[str]]:
 
 
 def _mixed(kinds: Mapping[Kind, int], chosen: Kind, how: str) -> list[str]:
-    others = [f"{kinds[kind]} {told}" for kind, told in _TOLD.items() if kinds.get(kind) and kind != chosen]
-    return [f"{kinds.get(chosen, 0)} {_TOLD[chosen]} and {', '.join(others)}: {how}"] if others else []
+    told = {kind: counted(kinds.get(kind, 0), one) for kind, one in _TOLD.items()}
+    others = [told[kind] for kind in _TOLD if kinds.get(kind) and kind != chosen]
+    return [f"{told[chosen]} and {', '.join(others)}: {how}"] if others else []
 
 
 def _serves(item: Object, task: Task) -> bool:

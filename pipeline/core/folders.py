@@ -28,7 +28,9 @@ def alone(table: Columns, classes: int) -> Iterator[tuple[int, int, str, int]]:
     Yields:
         The class, the number of its images, their folder, the number of folders.
     """
-    names, where = np.unique([place(source) for source in table.sources], return_inverse=True)
+    folders = [source.rpartition("/")[0] for source in table.sources]
+    known = {folder: place(f"{folder}/") for folder in set(folders)}
+    names, where = np.unique([known[folder] for folder in folders], return_inverse=True)
     for cls in range(classes) if len(names) > 1 else ():
         holders = np.unique(table.images[table.classes == cls])
         found = np.unique(where[holders])
@@ -38,5 +40,5 @@ def alone(table: Columns, classes: int) -> Iterator[tuple[int, int, str, int]]:
 
 def place(source: str) -> str:
     """Return the folder an image lies in, without the parts that only name a split or say `images`."""
-    parts = PurePosixPath(source).parent.parts
+    parts = PurePosixPath(source.rpartition("/")[0]).parts
     return "/".join(part for part in parts if not _NOT_A_PLACE & set(re.split(r"[^a-z]+", part.lower())))

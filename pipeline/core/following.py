@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core import geometry, outlines
+from pipeline.core.corners import shrink
 from pipeline.core.geometry import Matrix
 from pipeline.core.labels import Floats, Labels, around, from_xyxy, to_xyxy
 from pipeline.core.tasks import Task
@@ -19,12 +20,8 @@ ROUNDING: Final = 1e-9
 SIDE: Final = 0.49
 """Pixels: a thinner object is none; half a pixel as in core.boxes, less what six decimals round."""
 
-LARGEST: Final = 1.009
-"""Of the image, how large a label's extent may be: Ultralytics has 1.01, and six decimals round."""
-
-UNLABELLED: Final = {2: (-0.01, -0.01), 3: (0.0, 0.0, 0.0)}
-"""A point that cannot be seen, by the number of its values. Ultralytics takes a point without visibility for
-labelled unless a coordinate is below zero, and refuses less than -0.01."""
+UNLABELLED: Final = (0.0, 0.0, 0.0)
+"""A point that cannot be seen."""
 
 
 class Followed(NamedTuple):
@@ -88,7 +85,7 @@ def _cut(classes: NDArray[np.int64], whole: Floats, hull: Floats, extent: tuple[
 def _poses(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed:
     """Move boxes and points. A box stays around the points that were in it; a point outside has no label."""
     boxes = geometry.clip(to_xyxy(labels.boxes, *extent), *extent)
-    points, labelled = labels.keypoints[..., :2] * extent, _labelled(labels.keypoints)
+    points, labelled = labels.keypoints[..., :2] * extent, labels.keypoints[..., 2] > 0
     inside = np.clip(points, boxes[:, None, :2], boxes[:, None, 2:])
     reach = geometry.points(inside, moved)
     whole = geometry.move(boxes, moved)
@@ -99,15 +96,8 @@ def _poses(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed:
     there = geometry.points(points, moved)
     within = labelled & ((there >= 0) & (there <= extent)).all(axis=2)
     shown = np.concatenate([there / extent, labels.keypoints[..., 2:]], axis=2)
-    shown = np.where(within[..., None], shown, UNLABELLED[labels.keypoints.shape[2]])
+    shown = np.where(within[..., None], shown, UNLABELLED)
     return found._replace(labels=Labels(labels.classes, found.labels.boxes, keypoints=shown))
-
-
-def _labelled(keypoints: Floats) -> NDArray[np.bool_]:
-    """Tell which points (n, points) are labelled: by visibility, or, where there is none, by their place."""
-    if keypoints.shape[2] == 3:
-        return np.asarray(keypoints[..., 2] > 0, np.bool_)
-    return np.asarray((keypoints >= 0).all(axis=2), np.bool_)
 
 
 def _outlined(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed:
@@ -147,19 +137,7 @@ def _turned(corners: Floats, extent: tuple[int, int], moved: Matrix) -> tuple[Fl
     visible, share = outlines.clip(there, *extent)
     if before is corners and visible is there:
         return there, 1.0
-    return _shrunk(visible, geometry.points(corners, moved), extent), share
-
-
-def _shrunk(visible: Floats, corners: Floats, extent: tuple[int, int]) -> Floats:
-    """Return the rectangle around what is visible of a rotated box, in its direction.
-
-    Where that is larger than the image, the upright one: Ultralytics takes such a label for damaged, and
-    leaves the image out (ultralytics.data.utils.verify_image_label).
-    """
-    rectangle = geometry.aligned(visible, corners)
-    if (np.ptp(rectangle, axis=0) <= np.array(extent) * LARGEST).all():
-        return rectangle
-    return geometry.aligned(visible, np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]))
+    return shrink(geometry.points(corners, moved), visible, extent), share
 
 
 def _whole(labels: Labels, _extent: tuple[int, int], _moved: Matrix) -> Followed:

@@ -70,23 +70,6 @@ def mirrors(moved: Matrix) -> bool:
     return bool(np.linalg.det(moved[:2, :2]) < 0)
 
 
-def aligned(xy: Boxes, corners: Boxes) -> Boxes:
-    """Return the smallest rectangle (4, 2) around points (k, 2) in the direction of a rotated box.
-
-    Args:
-        xy: The points.
-        corners: (4, 2) the rotated box in order; its longer side gives the direction.
-    """
-    sides = np.diff(corners[:3], axis=0)
-    along = sides[np.linalg.norm(sides, axis=1).argmax()]
-    length = np.linalg.norm(along)
-    axis = along / length if length else np.array([1.0, 0.0])
-    axes = np.array([axis, [-axis[1], axis[0]]])
-    (u1, v1), (u2, v2) = (xy @ axes.T).min(axis=0), (xy @ axes.T).max(axis=0)
-    rectangle: Boxes = np.array([[u1, v1], [u2, v1], [u2, v2], [u1, v2]]) @ axes
-    return rectangle
-
-
 def clip(boxes: Boxes, width: int, height: int) -> Boxes:
     """Cut boxes (n, 4) at the image's edges; one that lies outside keeps no area."""
     limits = np.array([width, height, width, height], np.float64)

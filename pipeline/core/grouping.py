@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
+from pipeline.core.counting import counted
 from pipeline.core.refusal import Refused
 
 Why = Literal["equal", "near", "named"]
 _COLUMN: Final = "column:"
+_SCENE: Final = 10
+_LARGE: Final = 0.3
+"""Images, and share of all, from which a group of near copies is more than copies."""
 _ROBOFLOW: Final = re.compile(r"(.+)\.rf\.[0-9a-f]{6,}")
 
 
@@ -48,6 +52,32 @@ def members(groups: Mapping[str, str]) -> list[list[str]]:
     )
 
 
+def one_scene(groups: Sequence[Sequence[str]], images: int) -> str:
+    """Say so where a group of near copies is a large part of all images, as from a camera that stands still.
+
+    Args:
+        groups: Equal images and near copies, the largest group first.
+        images: How many there are.
+    """
+    most = len(groups[0]) if groups else 0
+    if most < _SCENE or most <= _LARGE * images:
+        return ""
+    return (
+        f"{most} of {images} images are near copies of one another, as from a camera that stands still, and "
+        "stay on one side: data.near_duplicates=false deals them out, and data.group_by keeps those together "
+        "that were taken together"
+    )
+
+
+def crowded(pairs: int) -> str:
+    """Say that too many images look alike for near copies to be told."""
+    return (
+        f"some {pairs:,} pairs of images look alike, as from a camera that stands still, and it would take "
+        "hours to tell near copies among them: set data.near_duplicates=false, and data.group_by to what was "
+        "taken together"
+    )
+
+
 def equal(hashes: Mapping[str, str]) -> list[Link]:
     """Link the images that are byte for byte equal.
 
@@ -76,13 +106,12 @@ def named(by: str, columns: Mapping[str, Mapping[str, str]]) -> tuple[list[Link]
     lost = len(names) - len(found)
     if names and not found:
         raise Refused(
-            f"data.group_by={by} names a group for none of the {len(names)} images: {_hint(by, columns)}"
+            f"data.group_by={by} names no group for any of {counted(len(names), 'image')}: "
+            f"{_hint(by, columns)}"
         )
-    alone = (
-        [f"{lost} images are in no group of data.group_by={by}: each is a group of its own"] if lost else []
-    )
-    number = len(set(found.values()))
-    return _chained(found, "named"), [f"data.group_by={by}: {number} groups of {len(found)} images", *alone]
+    groups, images = counted(len(set(found.values())), "group"), counted(len(found), "image")
+    alone = f"; {counted(lost, 'image')} in none, a group of its own each" if lost else ""
+    return _chained(found, "named"), [f"data.group_by={by}: {groups} of {images}{alone}"]
 
 
 def suspects(paths: Iterable[str]) -> list[str]:
@@ -90,8 +119,9 @@ def suspects(paths: Iterable[str]) -> list[str]:
     found = [match.group(1) for path in paths if (match := _ROBOFLOW.match(path.rsplit("/", 1)[-1]))]
     several = len(found) - len(set(found))
     pattern = r"([^/]+)\.rf\."
-    hint = f"{several} images are further versions of others by their names (.rf.): data.group_by='{pattern}'"
-    return [f"{hint} keeps them together"] if several else []
+    said = counted(several, "image is a further version of another", "images are further versions of others")
+    hint = f"{said} by name (.rf.): data.group_by='{pattern}' keeps them together"
+    return [hint] if several else []
 
 
 def _name(by: str, path: str, cells: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.boxes import Note, Raw
+from pipeline.core.counting import counted
 from pipeline.core.tasks import Keypoints
 
 Floats = NDArray[np.float64]
@@ -193,7 +194,9 @@ def _posed(rows: Floats) -> Layout | None:
     if not np.isin(seen, (0, 1, 2)).all() or not (seen == 2).any():
         return None
     names = tuple(f"point_{index}" for index in range(seen.shape[1]))
-    remark = f"read as poses of {len(names)} points; kpt_shape and flip_idx in data.yaml would say so"
+    remark = (
+        f"read as poses of {counted(len(names), 'point')}; kpt_shape and flip_idx in data.yaml would say so"
+    )
     return Layout("pose", Keypoints(names, tuple(range(len(names)))), remarks=(remark,))
 
 
@@ -201,7 +204,7 @@ def _boxes(values: int) -> Layout:
     """Take an odd number of values for a box and something else."""
     if values % 2 == 0:
         return Layout("outlines")
-    remark = f"each line has {values - 4} values after its box: left aside (poses need kpt_shape)"
+    remark = f"each line has {counted(values - 4, 'value')} after its box: left aside (poses need kpt_shape)"
     return Layout("outlines", None, values - 4, (remark,))
 
 

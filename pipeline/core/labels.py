@@ -1,7 +1,7 @@
 """YOLO labels as text, a line per object, coordinates as shares of the image.
 
 detect: `class x y w h`, centre and extent. segment: `class x1 y1 x2 y2 ...`, the outline. obb: the same with
-four corners. pose: `class x y w h` and the points, `x y` or `x y v` each. classify: `class` alone.
+four corners. pose: `class x y w h` and the points, `x y v` each. classify: `class` alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Labels:
         boxes: (n, 4) float64 centre x, centre y, width, height, in shares of the image (0..1).
         outlines: n arrays (k, 2) of x and y in shares: the outline (segment) or the four corners (obb); none
             for other tasks.
-        keypoints: (n, points, 2 or 3) x, y in shares and visibility (pose); (n, 0, 3) for other tasks.
+        keypoints: (n, points, 3) x, y in shares and visibility (pose); (n, 0, 3) for other tasks.
     """
 
     classes: NDArray[np.int64]
@@ -46,19 +46,18 @@ class Labels:
 EMPTY: Final = Labels(np.zeros(0, np.int64), np.zeros((0, 4)))
 
 
-def parse(text: str, task: Task = "detect", *, dims: int = 3) -> Labels:
+def parse(text: str, task: Task = "detect") -> Labels:
     """Read the lines of a label file that this project wrote.
 
     Args:
         text: The label file.
         task: What the lines describe.
-        dims: Values of each point of a pose.
 
     Raises:
         ValueError: A line that no label of this task is.
     """
     lines = enumerate(text.splitlines(), 1)
-    rows = [_row(number, line, task=task, dims=dims) for number, line in lines if line.strip()]
+    rows = [_row(number, line, task) for number, line in lines if line.strip()]
     if not rows:
         return EMPTY
     classes = np.array([int(row[0]) for row in rows], np.int64)
@@ -69,7 +68,7 @@ def parse(text: str, task: Task = "detect", *, dims: int = 3) -> Labels:
         return Labels(classes, around(outlines), outlines)
     table = np.array([row[1:] for row in rows], np.float64)
     if task == "pose":
-        return Labels(classes, table[:, :4], keypoints=table[:, 4:].reshape(len(rows), -1, dims))
+        return Labels(classes, table[:, :4], keypoints=table[:, 4:].reshape(len(rows), -1, 3))
     return Labels(classes, table)
 
 
@@ -86,8 +85,8 @@ def render(labels: Labels, task: Task = "detect") -> str:
     else:
         values = [*labels.boxes]
     lines = (
-        " ".join([str(int(cls)), *(f"{value:.6f}" for value in row)])
-        for cls, row in zip(labels.classes, values, strict=True)
+        " ".join([str(cls), *(f"{value:.6f}" for value in row)])
+        for cls, row in zip(labels.classes.tolist(), (row.tolist() for row in values), strict=True)
     )
     return "".join(line + "\n" for line in lines)
 
@@ -112,19 +111,19 @@ def from_xyxy(corners: Floats, width: int, height: int) -> Floats:
     return np.concatenate([(shares[:, :2] + shares[:, 2:]) / 2, shares[:, 2:] - shares[:, :2]], axis=1)
 
 
-def _row(number: int, line: str, *, task: Task, dims: int) -> list[float]:
+def _row(number: int, line: str, task: Task) -> list[float]:
     fields = line.split()
     form, fits = _FORMS[task]
     is_class = fields[0].isdecimal() and len(fields[0]) <= _MOST_DIGITS
-    if not is_class or not fits(len(fields) - 1, dims):
+    if not is_class or not fits(len(fields) - 1):
         raise ValueError(f"line {number}: expected '{form}', found {line.strip()[:80]!r}")
     return [float(value) for value in fields]
 
 
-_FORMS: Final[dict[Task, tuple[str, Callable[[int, int], bool]]]] = {
-    "detect": ("class x y w h", lambda values, _: values == 4),
-    "segment": ("class x1 y1 x2 y2 x3 y3 ...", lambda values, _: values >= 6 and values % 2 == 0),
-    "classify": ("class", lambda values, _: values == 0),
-    "obb": ("class x1 y1 x2 y2 x3 y3 x4 y4", lambda values, _: values == 8),
-    "pose": ("class x y w h px py ...", lambda values, dims: values > 4 and (values - 4) % dims == 0),
+_FORMS: Final[dict[Task, tuple[str, Callable[[int], bool]]]] = {
+    "detect": ("class x y w h", lambda values: values == 4),
+    "segment": ("class x1 y1 x2 y2 x3 y3 ...", lambda values: values >= 6 and values % 2 == 0),
+    "classify": ("class", lambda values: values == 0),
+    "obb": ("class x1 y1 x2 y2 x3 y3 x4 y4", lambda values: values == 8),
+    "pose": ("class x y w h px py v ...", lambda values: values > 4 and (values - 4) % 3 == 0),
 }

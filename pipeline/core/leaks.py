@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from pipeline.core.counting import counted
 from pipeline.core.grouping import Link, Why
 from pipeline.core.layout import SPLITS
 from pipeline.core.splits import Sample
@@ -59,13 +60,14 @@ def find(samples: Sequence[Sample], divided: Mapping[str, str], links: Sequence[
 def say(leak: Leak) -> str:
     """Say how much leaks, how it was found out, and the first pairs."""
     tally = Counter(link.why for link in leak.links)
-    kinds = ", ".join(f"{tally[why]} pairs {words}" for why, words in _WHY.items() if tally[why])
+    kinds = ", ".join(f"{counted(tally[why], 'pair')} {words}" for why, words in _WHY.items() if tally[why])
     pairs = "; ".join(
         f"{link.first} ({leak.splits[link.first]}) and {link.second} ({leak.splits[link.second]})"
         for link in leak.links[:SHOWN]
     )
     more = f"; and {len(leak.links) - SHOWN} more" if len(leak.links) > SHOWN else ""
+    images = counted(leak.images, "image of val or test belongs", "images of val or test belong")
     return (
-        f"the split that came with the data leaks: {leak.images} images of val or test belong together with "
+        f"the split that came with the data leaks: {images} together with "
         f"images of a split that is trained or chosen on ({kinds}): {pairs}{more}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -73,14 +73,12 @@ class Manifest:
 
     def of(self, split: str) -> tuple[Item, ...]:
         """Return the images of one split."""
-        return tuple(item for item in self.items if item.split == split)
+        return tuple(item for item in self.items if item.file.startswith(f"{split}/"))
 
     def counts(self, split: str) -> dict[str, int]:
         """Count the objects of each class in one split, by class name."""
-        counts = dict.fromkeys(self.names, 0)
-        for cls in _classes(self.of(split)):
-            counts[self.names[cls]] += 1
-        return counts
+        counts = Counter(cls for item in self.of(split) for cls in item.classes)
+        return {name: counts[cls] for cls, name in enumerate(self.names)}
 
 
 def render(manifest: Manifest) -> str:
@@ -90,7 +88,7 @@ def render(manifest: Manifest) -> str:
         head["keypoints"] = asdict(manifest.keypoints)
     if manifest.leak:
         head["leak"] = manifest.leak
-    items = ",\n".join("  " + json.dumps(asdict(item), ensure_ascii=False) for item in manifest.items)
+    items = ",\n".join("  " + json.dumps(vars(item), ensure_ascii=False) for item in manifest.items)
     return json.dumps(head, ensure_ascii=False)[:-1] + f', "items": [\n{items}\n]}}\n'
 
 
@@ -110,7 +108,3 @@ def parse(text: str) -> Manifest:
             "the manifest does not fit its own digest: it was changed by hand; run prepare again"
         )
     return manifest
-
-
-def _classes(items: Iterable[Item]) -> Iterable[int]:
-    return (cls for item in items for cls in item.classes)

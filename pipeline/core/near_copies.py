@@ -9,10 +9,10 @@ which lays one thumbnail over the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +31,23 @@ BITS_APART: Final = 16
 ALIKE: Final = 0.78
 """Cosine of the low frequencies, at least: 98 of 100 such copies reach it."""
 
+MOST: Final = 2_000_000
+"""Pairs that are laid over one another, about half an hour on one core: 2,000 images of one place."""
+
 _FREQUENCIES: Final = 10
 """Cosine frequencies per axis, from 0."""
 _ROWS, _COLUMNS = 64, 2048
 """Hashes that are compared at a time, so few that they stay in the processor's cache."""
-_BLOCK: Final = 1024
+_BLOCK: Final = 256
 """Thumbnails that are transformed at a time."""
-_PAIRS: Final = 512
-"""Pairs that are laid over one another at a time: bounds memory to about 100 MB."""
+_PAIRS: Final = 256
+"""Pairs that are laid over one another at a time: bounds memory to about 50 MB for each core."""
 
 Vectors = NDArray[np.float32]
 Codes = NDArray[np.uint64]
 Indices = NDArray[np.int64]
+_Part = TypeVar("_Part")
+_Made = TypeVar("_Made")
 
 
 class Thumbnails(Protocol):
@@ -91,23 +96,75 @@ class Pairs(NamedTuple):
     second: Indices
     turn: Indices
 
-    def where(self, kept: NDArray[np.bool_] | slice) -> Pairs:
-        """Return some of the pairs."""
+    def at(self, kept: NDArray[np.bool_] | Indices) -> Pairs:
+        """Return some of the pairs, or all in another order."""
         return Pairs(*(column[kept] for column in self))
 
 
-def find(thumbnails: Thumbnails) -> Pairs:
+class Known(NamedTuple):
+    """What an earlier search told.
+
+    Attributes:
+        among: (n,) which of the thumbnails it compared with one another.
+        pairs: The pairs that it found among these.
+    """
+
+    among: NDArray[np.bool_]
+    pairs: Pairs
+
+
+class Crowded(Exception):
+    """So many pairs look alike that it would take hours to lay one image of each over the other."""
+
+
+class Block(NamedTuple):
+    """Thumbnails that are compared at a time: each of `rows` with those of `columns` that stand after it."""
+
+    rows: Indices
+    columns: Indices
+
+
+class Spread(Protocol):
+    """Do a piece of work for each part, on one core or several; what comes of it keeps the order."""
+
+    def __call__(self, work: Callable[[_Part], _Made], parts: Sequence[_Part], /) -> Iterable[_Made]:
+        """Return what the work makes of each part."""
+
+
+def one_by_one(work: Callable[[_Part], _Made], parts: Sequence[_Part], /) -> Iterable[_Made]:
+    """Do the work on one core."""
+    return map(work, parts)
+
+
+def find(thumbnails: Thumbnails, known: Known | None = None, *, spread: Spread = one_by_one) -> Pairs:
     """Find the pairs of images that are near copies of one another.
+
+    Whether two are a pair depends on these two alone, and on which of them stands first.
 
     Args:
         thumbnails: (n, SIDE, SIDE) gray levels.
+        known: Pairs that need not be looked for again.
+        spread: Over how many cores.
+
+    Returns:
+        The pairs, sorted.
+
+    Raises:
+        Crowded: Too many look alike; its argument is about how many pairs.
     """
     blocks = np.split(np.arange(len(thumbnails)), range(_BLOCK, len(thumbnails), _BLOCK))
-    vectors = [describe(thumbnails[rows]) for rows in blocks]
-    judged = [
-        _judged(thumbnails, pairs) for pairs in _in_blocks(candidates(np.concatenate([_EMPTY, *vectors])))
-    ]
-    return Pairs(*(np.concatenate(column) for column in zip(_NONE, *judged, strict=True)))
+    vectors = np.concatenate([_EMPTY, *spread(lambda rows: describe(thumbnails[rows]), blocks)])
+    codes, among = _codes(vectors), known.among if known else np.zeros(len(vectors), np.bool_)
+
+    def search(block: Block) -> Pairs:
+        alike = _together(list(_compare(vectors, codes, block)))
+        if (expected := len(alike.first) * (len(laid_out) + 1) // 2) > MOST:
+            raise Crowded(expected)
+        return _together([_judged(thumbnails, pairs) for pairs in _portions(alike)])
+
+    laid_out = _blocks(vectors, among)
+    found = _together([*([known.pairs] if known else []), *spread(search, laid_out)])
+    return found.at(np.lexsort((found.second, found.first)))
 
 
 def turned(images: NDArray[np.float32], turn: Turn) -> NDArray[np.float32]:
@@ -137,22 +194,34 @@ def candidates(vectors: Vectors) -> Iterator[Pairs]:
     Args:
         vectors: (n, d) as `describe` gives them.
     """
-    shown = np.flatnonzero(~np.isnan(vectors[:, 0]))
-    for pairs in _among(vectors[shown]):
-        yield Pairs(shown[pairs.first], shown[pairs.second], pairs.turn)
-
-
-def _among(vectors: Vectors) -> Iterator[Pairs]:
     codes = _codes(vectors)
-    for start in range(0, len(vectors), _ROWS):
-        rows = np.stack([vectors[start : start + _ROWS, order] * sign for order, sign in _TURNED])
-        near = _near(np.stack([_codes(turned_rows) for turned_rows in rows]), codes[start:])
-        for first, second in near:
-            later = second > first
-            first, second = first[later], second[later] + start
+    for block in _blocks(vectors, np.zeros(len(vectors), np.bool_)):
+        yield from _compare(vectors, codes, block)
+
+
+def _blocks(vectors: Vectors, known: NDArray[np.bool_]) -> list[Block]:
+    """Lay out what is to be compared: all with all, but for the known with the known."""
+    shown = ~np.isnan(vectors[:, 0])
+    every, fresh = np.flatnonzero(shown), np.flatnonzero(shown & ~known)
+    return [
+        Block(rows, columns[np.searchsorted(columns, rows[0]) :])
+        for chosen, columns in ((fresh, every), (np.flatnonzero(shown & known), fresh))
+        for rows in np.split(chosen, range(_ROWS, len(chosen), _ROWS))
+        if len(rows) and len(columns) and columns[-1] > rows[0]
+    ]
+
+
+def _compare(vectors: Vectors, codes: Codes, block: Block) -> Iterator[Pairs]:
+    """Find the pairs of a block that pass the first two sieves, a few at a time."""
+    rows = np.stack([vectors[block.rows][:, order] * sign for order, sign in _TURNED])
+    near = _near(np.stack([_codes(turned_rows) for turned_rows in rows]), codes[block.columns])
+    for one, other in near:
+        later = block.columns[other] > block.rows[one]
+        near_ones = Pairs(one[later], block.columns[other[later]], one[later])
+        for first, second, _ in _portions(near_ones):
             cosines = np.einsum("tmd,md->tm", rows[:, first], vectors[second])
-            turn = cosines.argmax(axis=0)
-            yield Pairs(first + start, second, turn).where(cosines.max(axis=0) >= ALIKE)
+            pairs = Pairs(block.rows[first], second, cosines.argmax(axis=0))
+            yield pairs.at(cosines.max(axis=0) >= ALIKE)
 
 
 def _near(rows: NDArray[np.uint64], codes: Codes) -> Iterator[tuple[Indices, Indices]]:
@@ -173,11 +242,14 @@ def _codes(vectors: Vectors) -> Codes:
     return packed.view(np.uint64)[:, 0]
 
 
-def _in_blocks(found: Iterator[Pairs]) -> Iterator[Pairs]:
-    """Cut into blocks that fit into memory."""
-    for pairs in found:
-        for start in range(0, len(pairs.first), _PAIRS):
-            yield pairs.where(slice(start, start + _PAIRS))
+def _portions(pairs: Pairs) -> Iterator[Pairs]:
+    """Cut into portions that fit into memory."""
+    for start in range(0, len(pairs.first), _PAIRS):
+        yield pairs.at(np.arange(start, min(start + _PAIRS, len(pairs.first))))
+
+
+def _together(found: Sequence[Pairs]) -> Pairs:
+    return Pairs(*(np.concatenate(column) for column in zip(NO_PAIRS, *found, strict=True)))
 
 
 def _judged(thumbnails: Thumbnails, pairs: Pairs) -> Pairs:
@@ -187,7 +259,7 @@ def _judged(thumbnails: Thumbnails, pairs: Pairs) -> Pairs:
         chosen = pairs.turn == number
         first[chosen] = turned(first[chosen], turn)
     agreed = alignment.likeness(first, thumbnails[pairs.second].astype(np.float32))
-    return pairs.where(agreed >= alignment.SAME)
+    return pairs.at(agreed >= alignment.SAME)
 
 
 def _cosines() -> NDArray[np.float32]:
@@ -208,7 +280,7 @@ def _orders() -> list[tuple[Indices, NDArray[np.float32]]]:
     ]
 
 
-_NONE: Final = Pairs(*(np.zeros(0, np.int64) for _ in Pairs._fields))
+NO_PAIRS: Final = Pairs(*(np.zeros(0, np.int64) for _ in Pairs._fields))
 _COSINES: Final = _cosines()
 _GRID: Final = np.hypot(*np.mgrid[:_FREQUENCIES, :_FREQUENCIES])
 _ROW, _COLUMN = np.nonzero((_GRID > 0) & (_GRID < _FREQUENCIES - 0.5))

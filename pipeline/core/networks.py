@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pipeline.core.tasks import Task
+if TYPE_CHECKING:  # compose needs this module at every `dvc repro`, and dataclasses take time to load
+    from pipeline.core.tasks import Task
 
 SUFFIXES: Final[dict[Task, str]] = {
     "detect": "",

@@ -28,7 +28,7 @@ def judge(train: Sequence[float], val: Sequence[float]) -> Overfitting:
     """Judge the loss curves of a finished training.
 
     Args:
-        train: The train loss of each epoch.
+        train: The train loss of each epoch that was validated.
         val: The val loss of each epoch, as many.
     """
     gap = _gap(_smooth(train), _smooth(val)) if val else 0.0

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
 from pipeline.core import defects
+from pipeline.core.counting import counted
 from pipeline.core.defects import Defect
 from pipeline.core.tasks import Keypoints, Task
 
@@ -52,6 +53,7 @@ class Overview:
         objects: Objects of each class in each split, by names.
         remarks: What the user should know of how it was read.
         defects: Every finding, sorted by file.
+        refusal: Why prepare would stop, and which value of conf/data goes on; empty where it would not.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Overview:
     objects: dict[str, dict[str, int]]
     remarks: tuple[str, ...]
     defects: tuple[Defect, ...]
+    refusal: str = ""
 
 
 class Described(NamedTuple):
@@ -127,7 +130,7 @@ def as_text(seen: Overview) -> Iterator[str]:
     yield f"  format   {seen.form}"
     yield f"  task     {seen.task}"
     yield f"  images   {seen.used} of {seen.found} can be used"
-    yield f"  objects  {total} of {len(seen.names)} classes"
+    yield f"  objects  {total} of {counted(len(seen.names), 'class')}"
     if seen.keypoints:
         yield f"  points   {', '.join(seen.keypoints.names)}"
     yield ""
@@ -135,6 +138,8 @@ def as_text(seen: Overview) -> Iterator[str]:
     for remark in seen.remarks:
         yield f"remark: {remark}"
     yield from _findings(seen.defects)
+    if seen.refusal:
+        yield f"prepare would stop: {seen.refusal}"
 
 
 def _table(seen: Overview) -> Iterator[str]:

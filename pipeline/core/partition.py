@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
 from pipeline.core import division, earlier, grouping, leaks, near_copies
+from pipeline.core.counting import counted
 from pipeline.core.earlier import Earlier
 from pipeline.core.grouping import Link, Why
 from pipeline.core.leaks import Leak
-from pipeline.core.near_copies import NONE, Some, Thumbnails
+from pipeline.core.near_copies import NONE, Pairs, Some, Thumbnails
 from pipeline.core.refusal import Refused
 from pipeline.core.splits import Sample
+
+UNLISTED: Final = "in none of the splits that came with the data (data.keep_split=false would use it)"
+"""What is said of an image that a kept split does not list."""
 
 
 class Entry(NamedTuple):
@@ -50,6 +54,13 @@ class Rules(NamedTuple):
     seed: int
 
 
+class Search(Protocol):
+    """Find near copies among thumbnails."""
+
+    def __call__(self, thumbnails: Thumbnails, hashes: Sequence[str], /) -> Pairs:
+        """Return the pairs; the hashes are those of the images, ascending."""
+
+
 class Partition(NamedTuple):
     """What became of the images.
 
@@ -68,8 +79,17 @@ class Partition(NamedTuple):
     earlier: Earlier
 
 
+def _afresh(thumbnails: Thumbnails, _hashes: Sequence[str], /) -> Pairs:
+    return near_copies.find(thumbnails)
+
+
 def partition(
-    entries: Sequence[Entry], rules: Rules, before: Earlier, *, thumbnails: Thumbnails = NONE
+    entries: Sequence[Entry],
+    rules: Rules,
+    before: Earlier,
+    *,
+    thumbnails: Thumbnails = NONE,
+    search: Search = _afresh,
 ) -> Partition:
     """Divide images.
 
@@ -78,13 +98,14 @@ def partition(
         rules: How.
         before: What an earlier division decided.
         thumbnails: By which near copies are found.
+        search: Finds them; it may know some from earlier.
 
     Raises:
         Refused: It cannot be done, or a split that came with the data leaks and `on_leak` is refuse.
     """
     given = {entry.key: entry.split for entry in entries if entry.split} if rules.keep_split else {}
     chosen = [entry for entry in entries if not given or entry.key in given]
-    copied = _copies(chosen, rules, thumbnails)
+    copied = _copies(chosen, rules, thumbnails, search)
     named, remarks = _named(chosen, rules)
     keys = [entry.key for entry in chosen]
     copies = grouping.members(grouping.connect(keys, copied))
@@ -92,32 +113,41 @@ def partition(
     samples = [Sample(entry.key, groups[entry.key], entry.classes) for entry in chosen]
     ours = [entry for entry in chosen if not given or given[entry.key] == "train"]
     known = _known(ours, before)
-    divided, said = _divide(given, samples, rules, known)
-    leak = leaks.find(samples, divided, [*copied, *named])
-    said += _leaking(leak, rules)
-    folded = _fold(divided, samples, rules, known) if rules.folds else divided
+    scene = grouping.one_scene(copies, len(chosen)) if rules.near_duplicates else ""
+    try:
+        divided, said = _divide(given, samples, rules, known)
+        leak = leaks.find(samples, divided, [*copied, *named])
+        said += _leaking(leak, rules)
+        folded = _fold(divided, samples, rules, known) if rules.folds else divided
+    except Refused as refused:
+        raise (Refused(f"{refused}; {scene}") if scene else refused) from None
     said += _remembered(known, folded, new=len(ours) - len(known))
     after = Earlier(_terms(rules), rules.folds, _after(before, chosen, ours, folded))
     return Partition(
         splits=_named_splits(folded, rules),
-        remarks=[*_copied(copied, copies), *remarks, *said],
+        remarks=[*_copied(copied, copies), *filter(None, [scene]), *remarks, *said],
         copies=copies,
         leak=leak.images,
         earlier=after,
     )
 
 
-def _copies(chosen: Sequence[Entry], rules: Rules, thumbnails: Thumbnails) -> list[Link]:
+def _copies(chosen: Sequence[Entry], rules: Rules, thumbnails: Thumbnails, search: Search) -> list[Link]:
     """Link equal images and near copies."""
     links = grouping.equal({entry.key: entry.sha256 for entry in chosen})
     different = {entry.sha256: entry for entry in chosen if entry.thumbnail is not None}
     if not rules.near_duplicates or not different:
         return links
-    looked = list(different.values())
+    hashes = sorted(different)  # so that images which come later do not change which of two stands first
+    looked = [different[sha256] for sha256 in hashes]
     rows = np.array([entry.thumbnail for entry in looked], np.int64)
-    found = near_copies.find(Some(thumbnails, rows))
+    try:
+        found = search(Some(thumbnails, rows), hashes)
+    except near_copies.Crowded as crowd:
+        raise Refused(grouping.crowded(crowd.args[0])) from None
     pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
-    return links + [Link(looked[one].key, looked[other].key, "near") for one, other in pairs]
+    named = (sorted([looked[one].key, looked[other].key]) for one, other in pairs)
+    return links + sorted(Link(one, other, "near") for one, other in named)
 
 
 def _named(chosen: Sequence[Entry], rules: Rules) -> tuple[list[Link], list[str]]:
@@ -175,12 +205,14 @@ def _remembered(known: Mapping[str, str], folded: Mapping[str, str], *, new: int
     if not known:
         return []
     moved = [key for key, side in known.items() if side != earlier.REST and folded[key] != side]
-    stay = f"{len(known) - len(moved)} images stay on the side they were on, {new} new ones are dealt out"
+    stayed = counted(len(known) - len(moved), "image stays", "images stay")
+    stay = f"{stayed} on the earlier side, {counted(new, 'new one is', 'new ones are')} dealt out"
     if not moved:
         return [stay]
     return [
         stay,
-        f"{len(moved)} images move, as new ones tie them to images more held out: {min(moved)}, ...",
+        f"{counted(len(moved), 'image moves', 'images move')}, tied by new ones to images more held out: "
+        f"{min(moved)}{', ...' if len(moved) > 1 else ''}",
     ]
 
 
@@ -207,9 +239,9 @@ def _terms(rules: Rules) -> dict[str, Any]:
 
 def _copied(links: Sequence[Link], copies: Sequence[Sequence[str]]) -> list[str]:
     tally = Counter(link.why for link in links)
-    found: dict[Why, str] = {
-        "near": "pairs of images are near copies",
-        "equal": "images equal another one byte for byte",
+    found: dict[Why, tuple[str, str]] = {
+        "near": ("pair of near copies", "pairs of near copies"),
+        "equal": ("image equals another one byte for byte", "images equal another one byte for byte"),
     }
-    said = [f"{tally[why]} {words}" for why, words in found.items() if tally[why]]
+    said = [counted(tally[why], *words) for why, words in found.items() if tally[why]]
     return [*said[:-1], f"{said[-1]}; the largest group has {len(copies[0])} images"] if said else []

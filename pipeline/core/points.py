@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.core.boxes import ROUNDING, Boxes, Finding, Unfit
+from pipeline.core.counting import counted
 
 
 def mend(points: Boxes, size: tuple[int, int], *, count: int) -> tuple[Boxes, list[Finding]]:
@@ -21,7 +22,7 @@ def mend(points: Boxes, size: tuple[int, int], *, count: int) -> tuple[Boxes, li
     if not len(points):
         return np.zeros((count, 3)), [("no-keypoints", "a box without key points")]
     if points.shape != (count, 3):
-        raise Unfit("malformed", f"{len(points)} key points, but a pose has {count}")
+        raise Unfit("malformed", f"{counted(len(points), 'key point')}, but a pose has {count}")
     limits, given = np.array(size, np.float64), points[:, 2] > 0
     excess = np.maximum(-points[:, :2], points[:, :2] - limits).max(axis=1)  # NaN is not within
     seen = given & (excess <= ROUNDING)
@@ -33,7 +34,9 @@ def mend(points: Boxes, size: tuple[int, int], *, count: int) -> tuple[Boxes, li
 def _findings(hidden: int, seen: int) -> list[Finding]:
     found: list[Finding] = []
     if hidden:
-        found.append(("hidden-point", f"{hidden} key points outside the image: taken as not labelled"))
+        found.append(
+            ("hidden-point", f"{counted(hidden, 'key point')} outside the image: taken as not labelled")
+        )
     if not seen:
         found.append(("no-keypoints", "none of its key points is labelled"))
     return found

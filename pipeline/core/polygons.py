@@ -10,6 +10,7 @@ import shapely
 
 from pipeline.core import outlines
 from pipeline.core.boxes import ROUNDING, Boxes, Finding, Unfit, text
+from pipeline.core.counting import counted
 from pipeline.core.outlines import CRUMB
 
 FARTHEST: Final = 1e7
@@ -69,7 +70,8 @@ def _whole(parts: Sequence[Boxes]) -> tuple[list[Boxes], list[Finding]]:
     if not rings:
         raise Unfit("few-points", f"an outline needs three points or more: {text(points)}")
     lost = len(parts) - len(rings)
-    return rings, [("few-points", f"{lost} parts with fewer than three points left out")] if lost else []
+    left_out = f"{counted(lost, 'part')} with fewer than three points left out"
+    return rings, [("few-points", left_out)] if lost else []
 
 
 def _open(ring: Boxes) -> Boxes:

@@ -15,6 +15,9 @@ from pipeline.core.statistics import Columns
 IMGSZ: Final = 640
 """Ultralytics' default: the side to which an image's longer one is scaled."""
 
+OTHERS: Final = (256, 320, IMGSZ, 1280)
+"""What it is set to: a dataset is looked at before it is known which, and for several trainings."""
+
 SIDES: Final = (0, 4, 8, 16, 32, 64, 128, 256, 512)
 """Edges of the classes of size, in pixels of an object's shorter side at IMGSZ."""
 
@@ -41,12 +44,12 @@ class Histogram(NamedTuple):
 
 
 def per_image(table: Columns, *, most: int = 24) -> Histogram:
-    """Count images by their number of objects, in at most `most` steps of a whole width."""
+    """Count images that have objects by their number, in at most `most` steps of a whole width."""
     found = table.per_image
-    largest = int(found.max(initial=0))
-    step = -(-(largest + 1) // most)
-    edges = tuple(float(edge) for edge in range(0, largest + step + 1, step))
-    return _by_split(table, found.astype(np.float64), edges)
+    largest = int(found.max(initial=1))
+    step = -(-largest // most)
+    edges = tuple(float(edge) for edge in range(1, largest + step + 1, step))
+    return _by_split(table, np.where(found > 0, found, np.nan), edges)
 
 
 def shorter_sides(table: Columns, imgsz: int = IMGSZ) -> NDArray[np.float64]:
@@ -60,6 +63,14 @@ def sides(table: Columns) -> Histogram:
     """Count objects by their shorter side in pixels at IMGSZ."""
     edges = (*map(float, SIDES), float("inf"))
     return _objects(table, shorter_sides(table), edges)
+
+
+def tiny(table: Columns) -> dict[int, float]:
+    """Return the share of the objects that are under TINY pixels on their shorter side, for each imgsz."""
+    return {
+        imgsz: float((shorter_sides(table, imgsz) < TINY).mean()) if len(table.classes) else 0.0
+        for imgsz in OTHERS
+    }
 
 
 def aspects(table: Columns) -> Histogram:

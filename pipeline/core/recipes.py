@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -69,8 +69,7 @@ class Recipe:
     @property
     def applied(self) -> dict[str, Any]:
         """The values that change something: `Recipe(**applied)` is this recipe again."""
-        neutral = asdict(Recipe())
-        return {name: value for name, value in asdict(self).items() if value != neutral[name]}
+        return {name: value for name, value in vars(self).items() if value != getattr(Recipe, name)}
 
 
 def copy_seed(seed: int, source: str, copy: int, attempt: int = 0) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -122,4 +122,5 @@ def _copy(raw: dict[str, Any]) -> Copy:
 
 
 def _line(copy: Copy) -> str:
-    return json.dumps(asdict(copy), ensure_ascii=False)
+    values = vars(copy) | {"pasted": [vars(one) for one in copy.pasted]}  # asdict takes ten times as long
+    return json.dumps(values, ensure_ascii=False)

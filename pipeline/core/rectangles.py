@@ -10,6 +10,7 @@ import shapely
 
 from pipeline.core.boxes import ROUNDING, Boxes, Finding, Unfit, text
 from pipeline.core.conversion import rectangle
+from pipeline.core.corners import shrink
 from pipeline.core.polygons import FARTHEST
 
 FILLED: Final = 0.8
@@ -42,11 +43,11 @@ def mend(parts: Sequence[Boxes], size: tuple[int, int]) -> tuple[Boxes, list[Fin
     visible = shapely.intersection(shapely.Polygon(fitted), shapely.box(0, 0, *size))
     if visible.area < ROUNDING**2:
         raise Unfit("outside", f"outside the image of {size[0]} x {size[1]} pixels: {text(corners)}")
-    shrunk = _around(np.array(visible.exterior.coords[:-1]), fitted)
-    if np.abs(shrunk - fitted).max() > ROUNDING:
-        found.append(("clipped", f"shrunk to what the image of {size[0]} x {size[1]} pixels shows of it"))
-        fitted = shrunk
-    return _within(fitted, visible, size), found
+    shrunk = shrink(fitted, np.array(visible.exterior.coords[:-1]), size)
+    if np.abs(shrunk - fitted).max() <= ROUNDING:
+        return fitted, found
+    found.append(("clipped", f"shrunk to what the image of {size[0]} x {size[1]} pixels shows of it"))
+    return shrunk, found
 
 
 def _fitted(corners: Boxes) -> tuple[Boxes, list[Finding]]:
@@ -60,30 +61,6 @@ def _fitted(corners: Boxes) -> tuple[Boxes, list[Finding]]:
     if len(corners) == 4 and share > FILLED:
         return around, []
     return around, [("no-rectangle", f"no rectangle: taken as the smallest one around {text(corners)}")]
-
-
-def _around(points: Boxes, corners: Boxes) -> Boxes:
-    """Return the rectangle around points that has the direction, and the order of corners, of another."""
-    along, across = corners[1] - corners[0], corners[3] - corners[0]
-    axes = np.array([along / np.linalg.norm(along), across / np.linalg.norm(across)])
-    # shares of the rectangle's own sides, so that its own corners come out as they went in
-    sides = np.array([np.linalg.norm(along), np.linalg.norm(across)])
-    inside = (points - corners[0]) @ axes.T
-    low, high = np.clip([inside.min(axis=0), inside.max(axis=0)], 0, sides)
-    own = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
-    shrunk: Boxes = corners[0] + own @ axes
-    return shrunk
-
-
-def _within(corners: Boxes, visible: shapely.Geometry, size: tuple[int, int]) -> Boxes:
-    """Return the upright box around what is visible where the rotated one is larger than the image.
-
-    Ultralytics takes such a label for damaged, and leaves the image out.
-    """
-    if (np.ptp(corners, axis=0) <= np.array(size)).all():
-        return corners
-    left, top, right, bottom = visible.bounds
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
 def _sides(corners: Boxes) -> tuple[float, float]:

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.counting import counted
+
 Floats = NDArray[np.float64]
 Kind = Literal["box", "rotated", "outline", "pose", "tag"]
 Point = tuple[float, float, int]
@@ -31,16 +33,20 @@ class Shape(NamedTuple):
             an outline; none for a tag.
         points: Of a pose, by name: x, y, and visibility (0 not labelled, 1 hidden, 2 visible).
         holes: Of an outline, how many were left out.
+        around: x1 y1 x2 y2 of the box, where it is stated beside an outline.
     """
 
     kind: Kind
     parts: tuple[Floats, ...] = ()
     points: Mapping[str, Point] = {}
     holes: int = 0
+    around: tuple[float, ...] = ()
 
     @property
     def box(self) -> Floats:
         """Return x1 y1 x2 y2, of a box as it was given, its corners in any order; else the extent."""
+        if self.around:
+            return np.array(self.around)
         if self.kind == "tag":
             return np.array([0.0, 0.0, 1.0, 1.0])
         if self.kind == "box":
@@ -111,7 +117,7 @@ def ring(points: Any) -> Floats:
     if len(found) > 1 and (found[0] == found[-1]).all():
         found = found[:-1]
     if len(found) < 3:
-        raise ValueError(f"an outline of {len(found)} point{'s'[: len(found) != 1]}")
+        raise ValueError(f"an outline of {counted(len(found), 'point')}")
     return found
 
 
@@ -141,7 +147,7 @@ def turned(upright: Shape, degrees: float, about: tuple[float, float]) -> Shape:
 def corners(four: Floats) -> Shape:
     """Make a rotated box of its four corners, in their order round it."""
     if four.shape != (4, 2):
-        raise ValueError(f"{len(four)} corners, not four")
+        raise ValueError(f"{counted(len(four), 'corner')}, not four")
     return Shape("rotated", (four,))
 
 

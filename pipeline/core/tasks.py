@@ -34,7 +34,8 @@ class Keypoints:
         names: Of the points, in their order.
         flip: For each point the one that it becomes in a mirrored image (Ultralytics' flip_idx): left and
             right change places, a point in the middle stays.
-        dims: 2: x and y; 3: visibility too (0 not labelled, 1 hidden, 2 visible).
+        dims: What a source gives of each, 2: x and y; 3: visibility too (0 not labelled, 1 hidden, 2
+            visible), which prepared labels always have.
     """
 
     names: tuple[str, ...]

@@ -33,11 +33,16 @@ UNKNOWN: Final = Appearance(float("nan"), float("nan"))
 
 
 def measure(image: NDArray[np.uint8]) -> Appearance:
-    """Measure an image (height, width, 3), BGR; it is left as it is."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    scale = SIDE / max(image.shape[:2])
+    """Measure an image, in grey (height, width) or BGR (height, width, 3); it is left as it is."""
+    grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    scale = SIDE / max(grey.shape)
     if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    deviation = float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0])
-    brightness, thumbnail = round(float(grey.mean()) / 255, 4), signature(grey)  # type: ignore[arg-type]
-    return Appearance(brightness, round(deviation**2, 2), thumbnail)
+        grey = np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    return Appearance(round(cv2.mean(grey)[0] / 255, 4), round(_sharpness(grey), 2), signature(grey))
+
+
+def _sharpness(grey: NDArray[np.uint8]) -> float:
+    """Return the variance of the Laplacian; from two sums, since cv2.meanStdDev takes ten times as long."""
+    edges = cv2.Laplacian(grey, cv2.CV_16S)
+    mean, square = cv2.sumElems(edges)[0] / edges.size, cv2.norm(edges, cv2.NORM_L2SQR) / edges.size
+    return max(square - mean**2, 0.0)

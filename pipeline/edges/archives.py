@@ -5,23 +5,18 @@ Refused are names that lead out, links, devices, decompression bombs, and what i
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import shutil
-import stat
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
-from functools import partial
+import sys
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final, NamedTuple
+from typing import Final
 
 from filelock import FileLock
 from tqdm import tqdm
 
 from pipeline.core.refusal import Refused
-from pipeline.edges import files, fingerprint
+from pipeline.edges import files, fingerprint, unpacked
+from pipeline.edges.members import Member, members, unsafe
 
 MOST: Final = 1_000_000
 """Files and folders of an archive."""
@@ -30,34 +25,13 @@ RATIO: Final = 100
 HARMLESS: Final = 200_000_000
 """Bytes that any archive may become, whatever the ratio."""
 
-_HEADER: Final = 1 << 24  # bytes of a tar header; longer ones are read at once into memory
 _CHUNK: Final = 1 << 16
-_PACKED: Final = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_UNPACKERS: Final[dict[bytes, Callable[..., Any]]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ": lzma.open,
-}
-
-
-class Member(NamedTuple):
-    """A file or a folder in an archive.
-
-    Attributes:
-        name: Its path, as the archive has it.
-        length: Bytes, unpacked.
-        open: Gives a stream of its contents, no longer than `length`; None for a folder.
-    """
-
-    name: str
-    length: int
-    open: Callable[[], Any] | None = None
 
 
 def opened(path: Path) -> Path:
     """Return the folder of a source: the folder that it is, or that its archive was unpacked to.
 
-    An archive is known by its contents, and unpacked only once.
+    An archive is known by its contents, and unpacked only once, or again where what was unpacked was changed.
 
     Args:
         path: A folder, or an archive: zip, tar, tar.gz, tar.bz2 or tar.xz.
@@ -73,9 +47,20 @@ def opened(path: Path) -> Path:
     target = files.scratch("sources") / digest[:32]
     with FileLock(target.with_suffix(".lock")):  # of two that unpack it at once, one waits
         files.remove_cut_off(target)
-        if not target.is_dir():
+        fresh = not unpacked.is_whole(target)
+        if fresh:
+            if target.exists():
+                _say(f"{target} was changed since {path} was unpacked to it: unpacking anew")
             _unpack(path, target)
+            unpacked.note(target, path)
+        unpacked.use(target)
+    if fresh and (gone := unpacked.prune(target)):
+        _say(f"removed what was unpacked of {', '.join(gone)}: not used lately, or of an earlier state")
     return target
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"unpack: {sentence}\n")  # beside its progress bar; stdout may be JSON
 
 
 def unpacked_in(path: Path) -> Path | None:
@@ -104,7 +89,7 @@ def _weighed(path: Path) -> Iterator[Member]:
     """
     limit = max(HARMLESS, RATIO * path.stat().st_size)
     room, total = shutil.disk_usage(files.scratch()).free, 0
-    for number, member in enumerate(_members(path), 1):
+    for number, member in enumerate(members(path), 1):
         total += member.length
         if number > MOST:
             raise Refused(
@@ -120,73 +105,6 @@ def _weighed(path: Path) -> Iterator[Member]:
         yield member
 
 
-def _members(path: Path) -> Iterator[Member]:
-    if zipfile.is_zipfile(path):
-        return _zipped(path)
-    with _unpacked(path) as stream:
-        try:
-            tarfile.open(fileobj=_Sipped(stream), mode="r:").close()
-        except tarfile.ReadError:
-            raise Refused(
-                f"data.source={path} is neither a folder nor an archive that can be read "
-                "(zip, tar, tar.gz, tar.bz2, tar.xz): unpack it, and name the folder"
-            ) from None
-    return _taped(path)
-
-
-def _zipped(path: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
-                yield Member(info.filename, 0)
-                continue
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in {0, stat.S_IFREG}:
-                raise _unsafe(path, info.filename, "a link or a device")
-            if info.flag_bits & 1:
-                raise Refused(f"{path} is encrypted: unpack it yourself, and name the folder")
-            if info.compress_type not in _PACKED:
-                raise Refused(f"{path} is packed in a rare way: unpack it yourself, and name the folder")
-            yield Member(info.filename, info.file_size, partial(archive.open, info))
-
-
-def _taped(path: Path) -> Iterator[Member]:
-    with _unpacked(path) as stream, tarfile.open(fileobj=_Sipped(stream), mode="r:") as archive:
-        while info := archive.next():
-            archive.members.clear()  # type: ignore[attr-defined]  # where tarfile keeps all that it has met
-            if info.isdir():
-                yield Member(info.name, 0)
-                continue
-            if not info.isreg():
-                raise _unsafe(path, info.name, "a link or a device")
-            yield Member(info.name, info.size, partial(archive.extractfile, info))
-        stream.seek(archive.offset)
-        if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-            raise tarfile.ReadError("no mark at its end")  # which tarfile passes over
-
-
-def _unpacked(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        start = file.read(6)
-    unpack = next((unpack for magic, unpack in _UNPACKERS.items() if start.startswith(magic)), None)
-    return unpack(path) if unpack else path.open("rb")
-
-
-class _Sipped:
-    """A stream that gives no more than a header's length at once: tarfile reads those into memory."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def read(self, length: int = -1) -> bytes:
-        if not 0 <= length <= _HEADER:
-            raise tarfile.ReadError(f"a header of {length:,} bytes")
-        return self._stream.read(length)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 def _write(member: Member, folder: Path, archive: Path) -> None:
     """Write one file; the name's parts are all that is taken from the archive, and of folders nothing."""
     if member.open is None:
@@ -194,14 +112,8 @@ def _write(member: Member, folder: Path, archive: Path) -> None:
     name = member.name.replace("\\", "/")
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or ":" in parts[0]:
-        raise _unsafe(archive, member.name, "a name that leads out of it")
+        raise unsafe(archive, member.name, "a name that leads out of it")
     place = folder.joinpath(*parts)
     place.parent.mkdir(parents=True, exist_ok=True)
     with member.open() as contents, place.open("xb") as file:
         shutil.copyfileobj(contents, file, _CHUNK)
-
-
-def _unsafe(archive: Path, name: str, what: str) -> Refused:
-    return Refused(
-        f"{archive} holds {what}, {name[:200]!r}: unpack it yourself if you trust it, and name the folder"
-    )

@@ -61,7 +61,7 @@ def tile(folder: Path, file: str, manifest: Manifest) -> Pixels:
     """Return an image of a prepared or augmented dataset with its labels drawn."""
     image = transforms.read(folder / "images" / file)
     label = (folder / "labels" / file).with_suffix(".txt")
-    marked = dataset.read_labels(label, manifest.task, manifest.keypoints)
+    marked = dataset.read_labels(label, manifest.task)
     return pictures.label(image, marked, manifest.names, manifest.keypoints, side=TILE)
 
 

@@ -1,16 +1,11 @@
-"""Draw augmented copies of images, several at once, into a folder.
-
-Threads, not processes: decoding, warping, noise and encoding all happen inside OpenCV, outside the
-interpreter's lock; nothing is pickled, and a killed stage leaves no orphan that goes on writing.
-"""
+"""Draw augmented copies of images into a folder."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -23,6 +18,7 @@ from pipeline.core.manifest import Item
 from pipeline.core.pasting import Donor, Scene
 from pipeline.core.records import Copy, Pasted
 from pipeline.edges import dataset, transforms
+from pipeline.edges.dealing import Each
 from pipeline.edges.transforms import Floats, Pixels
 
 
@@ -72,25 +68,25 @@ def jobs(items: Sequence[Item], counts: Sequence[int], mark: str) -> list[Job]:
     ]
 
 
-def draw(todo: Sequence[Job], *, source: Path, target: Path, rules: Rules, workers: int) -> Iterator[Copy]:
-    """Draw copies and yield their records in the order of `todo`; what is drawn does not depend on `workers`.
+def draw(todo: Sequence[Job], *, source: Path, target: Path, rules: Rules, each: Each) -> Iterator[Copy]:
+    """Draw copies and yield their records in the order of `todo`; what is drawn does not depend on `each`.
 
     Args:
         todo: The copies.
         source: The prepared dataset.
         target: The augmented dataset, laid out.
         rules: What holds for every copy.
-        workers: Threads; 0: one per core that this process may use.
+        each: Deals the work out.
 
     Raises:
         Refused: A source image cannot be read.
     """
+    return each(partial(_copy, source, target, rules), todo, total=len(todo), what="augment")
+
+
+def _copy(source: Path, target: Path, rules: Rules, job: Job) -> Copy:
     cv2.setNumThreads(1)  # copies run side by side, not the rows of one
-    pool = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="augment")
-    try:
-        yield from pool.map(lambda job: _write(job, one(job, source, rules), target, rules), todo)
-    finally:
-        pool.shutdown(cancel_futures=True)  # on Ctrl-C and on an error, what waits is not begun
+    return _write(job, one(job, source, rules), target, rules)
 
 
 def one(job: Job, source: Path, rules: Rules) -> Drawn:
@@ -115,7 +111,7 @@ def one(job: Job, source: Path, rules: Rules) -> Drawn:
 
 def _read(item: Item, source: Path, rules: Rules) -> tuple[Pixels, Labels]:
     image = transforms.read(source / "images" / item.file)
-    return image, dataset.read_labels(source / "labels" / item.label, rules.task, rules.keypoints)
+    return image, dataset.read_labels(source / "labels" / item.label, rules.task)
 
 
 def _paste(
@@ -137,7 +133,7 @@ def _paste(
 def _put(into: _Pasting, donor: Donor, seed: int, *, source: Path, rules: Rules) -> _Pasting | None:
     """Paste one object; None where it is cut by its image's edge, or finds no room."""
     item = donor.item
-    marked = dataset.read_labels(source / "labels" / item.label, rules.task, rules.keypoints)
+    marked = dataset.read_labels(source / "labels" / item.label, rules.task)
     sizes = (item.width, item.height), (into.image.shape[1], into.image.shape[0])
     ring: Floats = marked.outlines[donor.number] * sizes[0]
     way = pasting.way(ring, sizes, rules.ranges, seed) if pasting.uncut(ring, sizes[0]) else None
@@ -174,7 +170,3 @@ def _name(file: str, mark: str, number: int) -> str:
     path = PurePosixPath(file)
     suffix = path.suffix if path.suffix.lower() in transforms.JPEG else ".png"
     return str(path.with_name(f"{path.stem}{mark}{number}{suffix}"))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

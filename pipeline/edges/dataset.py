@@ -10,8 +10,8 @@ from pipeline.core import labels, layout, manifest
 from pipeline.core.labels import Labels
 from pipeline.core.manifest import Manifest
 from pipeline.core.refusal import Refused
-from pipeline.core.tasks import Keypoints, Task
-from pipeline.edges import files
+from pipeline.core.tasks import Task
+from pipeline.edges import files, keeping
 
 MANIFEST = "manifest.json"
 
@@ -51,21 +51,21 @@ def read_manifest(folder: Path, *, contents: bool = True) -> Manifest:
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(f"{file} cannot be used ({error}): run prepare again (dvc repro -f prepare)") from None
     if contents and (changed := _changed(folder, found)):
+        keeping.distrust()  # it may be linked there, and prepare would place it again
         raise Refused(
             f"{folder / changed} is not as prepare wrote it: run prepare again (dvc repro -f prepare)"
         )
     return found
 
 
-def read_labels(file: Path, task: Task, keypoints: Keypoints | None) -> Labels:
+def read_labels(file: Path, task: Task) -> Labels:
     """Read a label file of a prepared or augmented dataset.
 
     Args:
         file: The label file.
         task: What the labels are for.
-        keypoints: The points of a pose.
     """
-    return labels.parse(file.read_text(encoding="utf-8"), task, dims=keypoints.dims if keypoints else 3)
+    return labels.parse(file.read_text(encoding="utf-8"), task)
 
 
 def _changed(folder: Path, expected: Manifest) -> str:

@@ -1,12 +1,15 @@
-"""Decode an image as training will: what format is it, is all of it there, and what are its pixels?
+"""Decode an image as training will: what format is it, is all of it there, and how does it look?
 
 Ultralytics reads with OpenCV: eight bits, blue green red, turned as the EXIF orientation says. What OpenCV
-shows is what counts here; Pillow tells what OpenCV keeps to itself.
+shows is what counts here; Pillow tells what OpenCV keeps to itself. Both decode the whole of an image, except
+for a JPEG of one scan with the mark of its end behind it, as cameras write them: of that OpenCV decodes the
+greys, for which every bit is read too, and Pillow decodes it only where OpenCV fails.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from typing import Final, NamedTuple
 
@@ -19,9 +22,17 @@ from pipeline.core.defects import Kind
 
 LARGEST: Final = 100_000_000
 """Pixels of an image: 300 MB decoded, and each core decodes one at a time."""
-_READ: Final = {"JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM"}
+_TRIED: Final = {"JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM"}
 """Formats that Pillow is let try: its decoder for EPS would start another program. JPEG is MPO's, too."""
 _MODES: Final = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "I;16B", "I;16L"}
+_GREYS: Final = {"JPEG", "MPO"}
+"""Formats that hold greys apart from colours, in either of these modes of Pillow."""
+_PLAIN: Final = {"L", "RGB"}
+_START, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_TABLES: Final = {bytes([0xFF, mark]) for mark in (0xC0, 0xC1, 0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)}
+"""What may stand before a scan: a sequential frame, tables, the restart interval, remarks."""
+_MARK: Final = re.compile(rb"\xff[^\x00\xd0-\xd7]")
+"""A mark that ends a scan: within it, 0xFF is followed by zero, or is a mark to restart from."""
 _TURNS: Final = {2, 3, 4, 5, 6, 7, 8}
 _ORIENTATION: Final = 274
 _BITS_PER_SAMPLE: Final = 258
@@ -64,7 +75,7 @@ class Header(NamedTuple):
 
 
 def decode(data: bytes, suffix: str) -> tuple[Header, NDArray[np.uint8]]:
-    """Return what an image file says of itself, and its pixels: height x width x 3, blue green red.
+    """Return what an image file says of itself, and its greys: height x width.
 
     Args:
         data: The file.
@@ -73,24 +84,40 @@ def decode(data: bytes, suffix: str) -> tuple[Header, NDArray[np.uint8]]:
     Raises:
         Unusable: It is cut, damaged, no image, too large, or has no one form of eight bits.
     """
-    header = _header(data, suffix)
+    unbroken = _unbroken(data)
+    header = _header(data, suffix, whole=not unbroken)
     if header.depth > 16 or header.mode not in _MODES:
         what = f"{header.depth} bits per value" if header.depth > 16 else f"colours as {header.mode}"
         raise Unusable("unsupported-format", f"{what}: convert it to eight bits, red green blue")
-    return header, _pixels(data)
-
-
-def _header(data: bytes, suffix: str) -> Header:
-    """Decode with Pillow, which unlike OpenCV notices a file that stops short."""
     try:
-        with Image.open(io.BytesIO(data), formats=sorted(_READ)) as image:
+        return header, _greys(data, header)
+    except Unusable:
+        if unbroken:
+            _header(data, suffix, whole=True)  # which says what is wrong
+        raise
+
+
+def pixels(data: bytes) -> NDArray[np.uint8]:
+    """Return the pixels of an image file, as training reads it: height x width x 3, blue green red.
+
+    Raises:
+        Unusable: OpenCV cannot read it.
+    """
+    return _read(data, cv2.IMREAD_COLOR)
+
+
+def _header(data: bytes, suffix: str, *, whole: bool) -> Header:
+    """Read with Pillow what a file says; decode the `whole`: unlike OpenCV it notices one that is cut."""
+    try:
+        with Image.open(io.BytesIO(data), formats=sorted(_TRIED)) as image:
             width, height = image.size
             if width * height > LARGEST:
                 reason = f"{width} x {height} pixels: more than {LARGEST:,} are not decoded; cut it up"
                 raise Unusable("giant-image", reason)
             several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
             depth = _depth(image, data)
-            image.load()
+            if whole:
+                image.load()
             return Header(str(image.format), image.mode, depth, several, _turned(image), _clear(image))
     except (UnidentifiedImageError, ModuleNotFoundError):  # Pillow as Ultralytics changes it seeks pi_heif
         raise _unidentified(suffix) from None
@@ -99,6 +126,17 @@ def _header(data: bytes, suffix: str) -> Header:
     except Exception as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, ...
         kind: Kind = "truncated-image" if "truncated" in str(error).lower() else "damaged-image"
         raise Unusable(kind, f"damaged: {error}") from None
+
+
+def _unbroken(data: bytes) -> bool:
+    """Tell whether a JPEG is tables and a frame, one scan, and the mark of its end (ITU T.81, B.2)."""
+    at = len(_START)
+    while data[at : at + 2] in _TABLES:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    if not data.startswith(_START) or data[at : at + 2] != _SCAN:
+        return False
+    end = _MARK.search(data, at + 2)
+    return end is not None and end.group() == _END
 
 
 def _depth(image: Image.Image, data: bytes) -> int:
@@ -130,10 +168,15 @@ def _clear(image: Image.Image) -> bool:
     return image.convert("RGBA").getchannel("A").getextrema()[0] != 255
 
 
-def _pixels(data: bytes) -> NDArray[np.uint8]:
-    """Decode as training does: blue green red, eight bits."""
+def _greys(data: bytes, header: Header) -> NDArray[np.uint8]:
+    if header.form in _GREYS and header.mode in _PLAIN:
+        return _read(data, cv2.IMREAD_GRAYSCALE)
+    return np.asarray(cv2.cvtColor(pixels(data), cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _read(data: bytes, how: int) -> NDArray[np.uint8]:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error:
         image = None
     if image is None:

@@ -13,14 +13,14 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Final, Self, get_args
 
-from pipeline.core import near_copies
+from pipeline.core import counting, near_copies
 from pipeline.core.boxes import Note
 from pipeline.core.defects import Kind
 from pipeline.edges import appearance, decoding, duplicates, fingerprint, images
@@ -28,7 +28,7 @@ from pipeline.edges.appearance import Appearance
 from pipeline.edges.fingerprint import EVERY, SETTLED_NS, File
 from pipeline.edges.images import Usable
 
-CODE: Final = (appearance, decoding, duplicates, images, near_copies)
+CODE: Final = (appearance, counting, decoding, duplicates, images, near_copies)
 """Modules that decide what is found in a file."""
 LIBRARIES: Final = ("numpy", "opencv-python", "pillow")
 
@@ -49,7 +49,7 @@ class Memory:
 
     def __init__(self, database: Path) -> None:
         self._place = database
-        self._code = _digest_of_code()
+        self._code = digest_of(CODE)
         self._lock = threading.Lock()
         self._fresh: list[Usable] = []
         self._due = time.monotonic() + EVERY
@@ -80,18 +80,30 @@ class Memory:
             Unusable: See `images.examine`.
         """
         asked = time.time_ns()
-        file = None if load else identity(path)
-        if file and (known := self._recall(file)):
+        if not load and (known := self.recall(path)):
             return known
         image = images.examine(path, load)
+        self.remember(image, asked=asked)
+        return image
+
+    def remember(self, image: Usable, *, asked: int) -> None:
+        """Take note of what `images.examine` returned, unless the file may have changed since.
+
+        Args:
+            image: What was returned.
+            asked: Nanoseconds since the epoch; the file was read later.
+        """
         if image.original and max(image.original.mtime, image.original.ctime) < asked - SETTLED_NS:
             with self._lock:
                 self._fresh.append(image)
                 if time.monotonic() > self._due:  # an interruption loses no more than this
                     self._keep()
-        return image
 
-    def _recall(self, file: File) -> Usable | None:
+    def recall(self, path: Path) -> Usable | None:
+        """Return what is known of an unchanged file."""
+        file = identity(path)
+        if file is None:
+            return None
         with self._lock:
             try:
                 row = self._database.execute(_RECALL, _key(file)).fetchone() if self._database else None
@@ -178,9 +190,10 @@ def _parse(file: File, facts: str, thumbnail: bytes) -> Usable:
     return Usable(b"", suffix, (width, height), found, look, str(sha256), file)
 
 
-def _digest_of_code() -> str:
+def digest_of(code: Iterable[ModuleType]) -> str:
+    """Return a digest of modules and of the libraries that they call, which changes as either does."""
     digest = hashlib.sha256()
-    for module in CODE:
+    for module in code:
         digest.update(Path(str(module.__file__)).read_bytes())
     digest.update(" ".join(f"{name} {version(name)}" for name in LIBRARIES).encode())
     return digest.hexdigest()

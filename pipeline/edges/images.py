@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import cv2
 
 from pipeline.core.boxes import Note
+from pipeline.core.counting import counted
 from pipeline.core.defects import Kind
 from pipeline.edges import appearance, decoding, fingerprint
 from pipeline.edges.appearance import UNKNOWN, Appearance
@@ -77,17 +78,17 @@ def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
     """
     contents, original = _read(path)
     data = _within(path, contents, load) if load else contents
-    header, pixels = decoding.decode(data, path.suffix)
-    size = int(pixels.shape[1]), int(pixels.shape[0])
+    header, grey = decoding.decode(data, path.suffix)
+    size = int(grey.shape[1]), int(grey.shape[0])
     if min(size) < _SMALLEST:
         reason = f"{size[0]} x {size[1]} pixels: training leaves out images under {_SMALLEST} pixels"
         raise Unusable("tiny-image", reason)
     if max(size) > _LONGISH * min(size):
         reason = f"{size[0]} x {size[1]} pixels: a side over {_LONGISH} times the other, cut it up"
         raise Unusable("oblong-image", reason)
-    look = appearance.measure(pixels)
+    look = appearance.measure(grey)
     if rewritten := _rewriting(header):
-        data = cv2.imencode(".png", pixels)[1].tobytes()
+        data = cv2.imencode(".png", decoding.pixels(data))[1].tobytes()
         return Usable(data, ".png", size, rewritten, look, _sha256(data))
     whole, notes = (data, []) if header.form != "JPEG" else _ended(data)
     if header.turned:
@@ -144,13 +145,15 @@ def _ended(data: bytes) -> tuple[bytes, list[Note]]:
     Raises:
         Unusable: It has no end: what follows its pixels' beginning was lost, and decoders fill in grey.
     """
-    if data.find(_JPEG_END, _scan(data)) < 0:
+    last = data.rfind(_JPEG_END)
+    if last < _scan(data):
         raise Unusable("truncated-image", "damaged: truncated, the mark of its end is missing")
-    end = data.rfind(_JPEG_END) + len(_JPEG_END)
+    end = last + len(_JPEG_END)
     surplus = len(data) - end
     if not surplus:
         return data, []
-    return data[:end], [Note(False, f"{surplus} bytes after the end of the JPEG cut off", "trailing-bytes")]
+    reason = f"{counted(surplus, 'byte')} after the end of the JPEG cut off"
+    return data[:end], [Note(False, reason, "trailing-bytes")]
 
 
 def _sha256(data: bytes) -> str:

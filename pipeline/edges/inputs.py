@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.core.networks import of_task
+from pipeline.core.networks import SUFFIXES, of_task
 from pipeline.core.refusal import Refused
 from pipeline.edges import base_weights, files, fingerprint
 
@@ -54,6 +54,7 @@ def describe(values: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[dict[s
         fact for key, fact in facts.items() if fact.fingerprint is None and entries[key] != fact.otherwise
     ]
     notes = [f"{fact.name} is not on this machine: its recorded fingerprint stands" for fact in absent]
+    entries["siblings"] = _siblings(values, lock)
     return {**entries, "of": {key: fact.name for key, fact in facts.items()}}, notes
 
 
@@ -62,7 +63,8 @@ def _recorded(key: str, fact: Fact, lock: Mapping[str, Any]) -> str:
     if recorded or fact.otherwise:
         return str(recorded or fact.otherwise)
     raise Refused(
-        f"{fact.name} does not exist (a relative path starts at the project's folder): correct it in conf/"
+        f"{fact.name} does not exist (a relative path starts at the project's folder): "
+        "give the right path where this one was given, in conf/ or with -S"
     )
 
 
@@ -98,6 +100,23 @@ def _weights(model: Mapping[str, Any], finetune: Mapping[str, Any], task: Any) -
             "another file, or a damaged one"
         )
     return fact
+
+
+def _siblings(values: Mapping[str, Any], lock: Mapping[str, Any]) -> dict[str, str]:
+    """Take the fingerprints of the weights that the other tasks would use, while the task is not known.
+
+    `finetune` names them as `prepare` finds the task, in the same `dvc repro`. Those that are not here, as
+    before their download, do not count; those that were keep what is on record.
+    """
+    model, weights = values["model"], values["model"]["weights"]
+    if values["data"].get("task", "auto") != "auto" or values["finetune"]["strategy"] == "scratch":
+        return {}
+    found: dict[str, str] = {}
+    for name in sorted({of_task(weights, task) for task in SUFFIXES} - {weights}):
+        fingerprint = _file(f"model.weights={name}", name, model["folder"]).fingerprint
+        recorded = fingerprint or lock.get("siblings", {}).get(name)
+        found |= {name: recorded} if recorded else {}
+    return found
 
 
 def _teacher(distill_model: str | None, folder: str | None) -> Fact:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.core import objects
 from pipeline.core.boxes import Checked, Note, Raw
@@ -84,43 +80,6 @@ class Terms(NamedTuple):
 
 
 Outcome = tuple[Taken | None, list[Defect]]
-_T = TypeVar("_T")
-_AT_ONCE: Final = 8
-"""Images that a core is handed at a time."""
-_AHEAD: Final = 4
-"""Such portions that wait for each core."""
-
-
-def each(todo: Iterable[Callable[[], _T]], *, total: int, what: str = "prepare") -> Iterator[_T]:
-    """Do the work on several cores, with a progress bar; outcomes come in the order of `todo`.
-
-    Threads suffice: decoding, hashing and numpy release the interpreter's lock. No orphan stays if killed.
-
-    Args:
-        todo: Is asked for no more than is soon to be done.
-        total: How much there is.
-        what: Stands before the progress bar.
-    """
-    pool = ThreadPoolExecutor(_cores(), thread_name_prefix=what)
-    try:
-        yield from tqdm(_done(pool, iter(todo)), total=total, desc=what, unit="image", disable=None)
-    finally:
-        pool.shutdown(cancel_futures=True)  # on Ctrl-C and on an error, what waits is not begun
-
-
-def _done(pool: ThreadPoolExecutor, todo: Iterator[Callable[[], _T]]) -> Iterator[_T]:
-    """Keep each core busy, and as few outcomes in memory as that takes."""
-    under_way: deque[Future[list[_T]]] = deque()
-    while True:
-        while len(under_way) < _AHEAD * _cores() and (several := list(islice(todo, _AT_ONCE))):
-            under_way.append(pool.submit(_all, several))
-        if not under_way:
-            return
-        yield from under_way.popleft().result()
-
-
-def _all(todo: Sequence[Callable[[], _T]]) -> list[_T]:
-    return [work() for work in todo]
 
 
 def take(entry: Annotated, terms: Terms, *, hold: Path) -> Outcome:
@@ -196,7 +155,9 @@ def _objects(entry: Annotated, size: tuple[int, int], terms: Terms) -> Checked:
 
 def _leading_out(entry: Annotated, root: Path) -> list[Note]:
     """Name a link out of the source: what is behind it was copied, and changes there go unnoticed."""
-    if not entry.path.is_relative_to(root) or not any(map(os.path.islink, _below(entry.path, root))):
+    if not str(entry.path).startswith(f"{root}{os.sep}") or not any(
+        map(os.path.islink, _below(entry.path, root))
+    ):
         return []
     if (real := entry.path.resolve()).is_relative_to(root.resolve()):
         return []
@@ -233,7 +194,3 @@ def _held(image: Usable, checked: Checked, origin: tuple[str, str | None], hold:
         look=image.look,
         original=image.original,
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

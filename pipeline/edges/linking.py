@@ -19,7 +19,7 @@ from pipeline.edges.fingerprint import File
 _CANNOT: Final = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
 
 
-def copy(original: File, target: Path) -> None:
+def copy(original: File, target: str) -> None:
     """Copy a file, which must be as it was.
 
     Args:
@@ -30,7 +30,7 @@ def copy(original: File, target: Path) -> None:
         Refused: It is absent, or was changed.
     """
     try:
-        with Path(original.path).open("rb") as source, target.open("xb") as made:
+        with Path(original.path).open("rb") as source, Path(target).open("xb") as made:
             _copy(source, made, original.length)
             as_it_is = fingerprint.identity(original.path, os.fstat(source.fileno()))
     except FileNotFoundError:

@@ -25,8 +25,8 @@ def note_data(session: Session, prepared: Manifest, copies: Records, *, name: st
     source = layout.PREPARED.as_posix()
     session.dataset(name, prepared.digest, source=source, classes=prepared.names, splits=splits)
     for place in (layout.PREPARED, layout.AUGMENTED):
-        session.artifact(place / "samples", folder=f"samples/{place.name}")
-    session.artifact(layout.PREPARED / "report.html", folder="data")
+        session.artifact(place / "samples", folder=place.name)
+    session.artifact(layout.PREPARED / "report.html", folder=layout.PREPARED.name)
 
 
 def note_epoch(session: Session, row: Mapping[str, float]) -> None:
@@ -46,7 +46,7 @@ def note_results(session: Session, prepared: Manifest, best: Mapping[str, float]
     figures = {f"best/{name}": value for name, value in best.items()}
     session.metrics(figures | {"best/epoch": epoch})
     session.artifact(layout.TRAINING_PLOTS)
-    session.artifact(layout.FINETUNED, folder="weights")
+    session.artifact(layout.FINETUNED)
     example = layout.PREPARED / "images" / prepared.of("val")[0].file
     session.model(layout.FINETUNED / "best.pt", example=example, metrics=figures, task=prepared.task)
 

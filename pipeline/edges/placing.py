@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,23 +15,37 @@ from pipeline.core.manifest import Item
 from pipeline.core.tasks import Task
 from pipeline.edges import linking
 from pipeline.edges.intake import Taken
+from pipeline.edges.keeping import Kept, Wanted
 
 
-def place(folder: Path, taken: Taken, task: Task, *, split: str, stem: str) -> Item:
+class Dataset(NamedTuple):
+    """The prepared dataset in the making.
+
+    Attributes:
+        folder: Laid out.
+        task: What its labels are for.
+        kept: Files of the last one.
+    """
+
+    folder: str
+    task: Task
+    kept: Kept
+
+
+def place(dataset: Dataset, image: tuple[Taken, str]) -> Item:
     """Put an image that was taken in into its split, and write its label file.
 
     Args:
-        folder: The prepared dataset, laid out.
-        taken: The image; if it is held, then on the same file system.
-        task: What its labels are for.
-        split: train, val or test.
-        stem: What it is called, unique in the dataset.
+        dataset: Where to.
+        image: The image, if it is held then on the same file system; and its place in the dataset without
+            suffix, such as `train/part_01`, unique.
 
     Raises:
         Refused: Its file was changed since it was read.
     """
-    file = f"{split}/{stem}{taken.suffix}"
-    text = labels.render(_labels(taken), task).encode()
+    taken, stem = image
+    file = f"{stem}{taken.suffix}"
+    text = labels.render(_labels(taken), dataset.task).encode()
     item = Item(
         file=file,
         sha256=taken.sha256,
@@ -39,18 +55,29 @@ def place(folder: Path, taken: Taken, task: Task, *, split: str, stem: str) -> I
         classes=tuple(taken.classes.tolist()),
         source=taken.source,
     )
-    if taken.original:
-        linking.copy(taken.original, folder / "images" / file)
+    pixels, label = f"{dataset.folder}/images/{file}", f"{dataset.folder}/labels/{stem}.txt"
+    if original := taken.original:
+        kept, changed = dataset.kept, original.mtime
+        kept.place(
+            pixels, Wanted(file, taken.sha256, original.length, changed), partial(linking.copy, original)
+        )
+        kept.place(label, Wanted(item.label, item.labels_sha256, len(text), changed), partial(_write, text))
     else:
-        taken.held.rename(folder / "images" / file)
-    (folder / "labels" / item.label).write_bytes(text)
+        taken.held.rename(pixels)
+        _write(text, label)
     return item
+
+
+def _write(text: bytes, target: str) -> None:
+    Path(target).write_bytes(text)
 
 
 def _labels(taken: Taken) -> Labels:
     """Return the objects in shares of the image."""
-    size = np.array(taken.size, np.float64)
     shares = labels.from_xyxy(taken.boxes, *taken.size)
+    if not taken.outlines and not taken.keypoints:
+        return Labels(taken.classes, shares)
+    size = np.array(taken.size, np.float64)
     outlines = tuple(outline / size for outline in taken.outlines)
     if not taken.keypoints:
         return Labels(taken.classes, shares, outlines)

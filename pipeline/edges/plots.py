@@ -154,8 +154,10 @@ def training_curves(epochs_csv: Path, target: Path) -> None:
             axes.set_xlim(columns["epoch"][0] - 0.5, columns["epoch"][-1] + 0.5)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             for index, (label, column) in enumerate(lines.items()):
-                (line,) = axes.plot(columns["epoch"], columns[column], label=label, color=COLOURS[index % 8])
-                line.set(linestyle=STYLES[index % 4], marker="o" if len(columns["epoch"]) < 3 else "")
+                known = ~np.isnan(columns[column])  # not every epoch is validated
+                points = (np.array(columns[name])[known] for name in ("epoch", column))
+                (line,) = axes.plot(*points, label=label, color=COLOURS[index % 8])
+                line.set(linestyle=STYLES[index % 4], marker="o" if known.sum() < 3 else "")
             axes.legend()
             if number > len(panels) - wide:
                 axes.set_xlabel("Epoch")

@@ -9,8 +9,9 @@ import numpy as np
 
 from pipeline.core import statistics
 from pipeline.core.manifest import Item, Manifest
+from pipeline.core.refusal import Refused
 from pipeline.core.splits import Sample
-from pipeline.edges import dataset, pictures
+from pipeline.edges import dataset, keeping, pictures
 
 
 def write(folder: Path, manifest: Manifest, *, count: int, seed: int) -> None:
@@ -34,11 +35,21 @@ def choose(manifest: Manifest, *, count: int, seed: int) -> list[Item]:
 
 
 def picture(folder: Path, item: Item, manifest: Manifest) -> pictures.Pixels:
-    """Return one image of a prepared dataset with its labels drawn."""
+    """Return one image of a prepared dataset with its labels drawn.
+
+    Raises:
+        Refused: It is not what it was when it was checked.
+    """
     encoded = np.frombuffer((folder / "images" / item.file).read_bytes(), np.uint8)
-    image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
-    marked = dataset.read_labels(folder / "labels" / item.label, manifest.task, manifest.keypoints)
-    return pictures.label(image, marked, manifest.names, manifest.keypoints)
+    try:
+        marked = dataset.read_labels(folder / "labels" / item.label, manifest.task)
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    except ValueError:
+        image = None
+    if image is None:
+        keeping.distrust()
+        raise Refused(f"{item.file} or its labels were changed after they were checked: run prepare again")
+    return pictures.label(np.asarray(image, np.uint8), marked, manifest.names, manifest.keypoints)
 
 
 def _write(folder: Path, item: Item, manifest: Manifest) -> None:

@@ -60,7 +60,7 @@ def _images(items: Sequence[Item]) -> list[Path]:
 
 def _objects(item: Item, manifest: Manifest, *, merged: bool) -> Objects:
     file = layout.PREPARED / "labels" / item.label
-    known = dataset.read_labels(file, manifest.task, manifest.keypoints)
+    known = dataset.read_labels(file, manifest.task)
     size = np.array([item.width, item.height], np.float64)
     return Objects(
         boxes=labels.to_xyxy(known.boxes, item.width, item.height),
@@ -73,9 +73,7 @@ def _objects(item: Item, manifest: Manifest, *, merged: bool) -> Objects:
 def _points(
     points: NDArray[np.float64], size: NDArray[np.float64], manifest: Manifest
 ) -> NDArray[np.float64]:
-    """Return (n, points, 3) in pixels; without visibility, a point in the very corner is not labelled."""
+    """Return (n, points, 3) in pixels and visibility."""
     count = manifest.keypoints.count if manifest.keypoints else 0
-    points = points.reshape(len(points), count, -1) if len(points) else np.zeros((0, count, 3))
-    places = points[:, :, :2]
-    visible = points[:, :, 2:] if points.shape[2] > 2 else 2.0 * (places > 0).any(axis=2, keepdims=True)
-    return np.concatenate([places * size, visible], axis=2)
+    placed: NDArray[np.float64] = points.reshape(-1, count, 3) * [*size, 1]
+    return placed

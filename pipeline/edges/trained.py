@@ -45,7 +45,8 @@ def write_report(report: Mapping[str, Any]) -> None:
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    fullest = max(rows, key=len)  # an epoch that was not validated lacks some columns
+    writer = csv.DictWriter(text, list(fullest), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
     return text.getvalue()

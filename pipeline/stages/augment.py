@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from pipeline.config import Config, Offline
 from pipeline.core import layout, records, sampling
 from pipeline.core.manifest import Manifest
@@ -27,7 +25,7 @@ def run(config: Config) -> None:
     manifest = dataset.read_manifest(layout.PREPARED)
     with folder_in_one_piece(layout.AUGMENTED) as folder:
         augmented.lay_out(folder)
-        copies = _copy(manifest, offline, seed=config.seed, folder=folder) if offline.multiplier > 1 else []
+        copies = _copy(manifest, config, folder=folder) if offline.multiplier > 1 else []
         written = augmented.write_records(folder, manifest.digest, copies)
     print(f"augment: {_summary(manifest, written)}")
 
@@ -57,12 +55,13 @@ def plan(manifest: Manifest, offline: Offline, *, seed: int) -> tuple[list[Job],
     return copying.jobs(train, counts, mark), rules
 
 
-def _copy(manifest: Manifest, offline: Offline, *, seed: int, folder: Path) -> list[Copy]:
-    from pipeline.edges import contact_sheets, copying
+def _copy(manifest: Manifest, config: Config, *, folder: Path) -> list[Copy]:
+    from pipeline.edges import contact_sheets, copying, dealing
 
-    todo, rules = plan(manifest, offline, seed=seed)
-    drawn = copying.draw(todo, source=layout.PREPARED, target=folder, rules=rules, workers=offline.workers)
-    copies = list(tqdm(drawn, total=len(todo), desc="augment", unit="image", disable=None))
+    offline, compute = config.augment.offline, config.compute
+    todo, rules = plan(manifest, offline, seed=config.seed)
+    with dealing.dealer(compute.backend, address=compute.address, workers=offline.workers) as each:
+        copies = list(copying.draw(todo, source=layout.PREPARED, target=folder, rules=rules, each=each))
     contact_sheets.write(copies, manifest, source=layout.PREPARED, target=folder)
     return copies
 

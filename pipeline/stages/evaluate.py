@@ -1,11 +1,15 @@
-"""evaluate: fine-tuned weights + test images -> metrics with intervals, in the same MLflow run."""
+"""evaluate: fine-tuned weights + test images -> metrics with intervals, in the same MLflow run.
+
+PyTorch, Ultralytics and matplotlib take seconds to load, and are imported where they are used: what is amiss
+with the data or the weights is said before.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.config import Config
 from pipeline.core import classification, evaluation, layout
@@ -13,11 +17,11 @@ from pipeline.core.classification import Classification, Guessed
 from pipeline.core.evaluation import Evaluation, Split, Terms
 from pipeline.core.manifest import Item, Manifest
 from pipeline.core.suspects import rank
-from pipeline.edges import dataset, evaluated, files, seen, suspects, tracking
+from pipeline.edges import dataset, files, suspects, tracking
 from pipeline.edges.files import Refused, folder_in_one_piece
-from pipeline.edges.seen import Model
-from pipeline.edges.yolo.complaints import one_device
-from pipeline.edges.yolo.predict import Inference
+
+if TYPE_CHECKING:
+    from pipeline.edges.seen import Model
 
 WEIGHTS: Final = layout.FINETUNED / "best.pt"
 
@@ -43,7 +47,7 @@ def run(config: Config) -> None:
         metrics = figures(measured)
         images = [layout.PREPARED / "images" / item.file for item in manifest.of("test")]
         with folder_in_one_piece(layout.EVALUATION) as folder:
-            evaluated.write(folder, measured, images, worst=config.evaluate.worst)
+            _write(folder, measured, images, worst=config.evaluate.worst)
             _suspect(folder, config, manifest, looked, merged=merged)
         files.write(layout.TEST_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
         session.metrics(_flat(metrics))
@@ -69,10 +73,15 @@ def look(config: Config, manifest: Manifest, weights: Path, *, merged: bool = Fa
 
 
 def _seen(items: Sequence[Item], manifest: Manifest, model: Model) -> Split | Guessed:
+    from pipeline.edges import seen
+
     return seen.classify(items, model) if manifest.task == "classify" else seen.detect(items, manifest, model)
 
 
 def _model(config: Config, weights: Path, merged: bool) -> Model:
+    from pipeline.edges.seen import Model
+    from pipeline.edges.yolo.predict import Inference
+
     wanted = config.evaluate
     how = Inference(
         imgsz=config.finetune.imgsz,
@@ -114,6 +123,14 @@ def _suspect(folder: Path, config: Config, manifest: Manifest, looked: Looked, *
     suspects.write(folder, rank(judged.truths, judged.found, most=config.evaluate.suspects), judged)
 
 
+def _write(
+    folder: Path, measured: Evaluation | Classification, images: Sequence[Path], *, worst: int
+) -> None:
+    from pipeline.edges import evaluated
+
+    evaluated.write(folder, measured, images, worst=worst)
+
+
 def figures(measured: Evaluation | Classification) -> dict[str, Any]:
     """Return what metrics.json holds: `test`, and `per_class` for the classes that the test split has."""
     if isinstance(measured, Classification):
@@ -123,6 +140,8 @@ def figures(measured: Evaluation | Classification) -> dict[str, Any]:
 
 def _device(wanted: str | int | list[int] | None) -> str | int | list[int] | None:
     """Return the training's device, or None where it is absent: nobody shall train anew to measure."""
+    from pipeline.edges.yolo.complaints import one_device
+
     try:
         one_device(wanted)
     except Refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,18 @@ from pipeline.core.overfitting import Overfitting, judge
 from pipeline.core.records import Records
 from pipeline.core.tasks import Task
 from pipeline.core.unfreezing import Schedule
-from pipeline.edges import augmented, base_weights, code, dataset, files, git, logbook, tracking, trained
+from pipeline.edges import (
+    augmented,
+    base_weights,
+    code,
+    dataset,
+    files,
+    git,
+    logbook,
+    tracking,
+    trained,
+    unfinished,
+)
 from pipeline.edges.files import Refused
 from pipeline.edges.tracking import Session
 from pipeline.edges.yolo import checkpoints, weights
@@ -22,7 +32,7 @@ from pipeline.edges.yolo.complaints import without_effect
 from pipeline.edges.yolo.job import Base, Job, Outcome
 from pipeline.edges.yolo.training import train
 
-OURS = {"strategy", "precision", "gradual"}
+OURS = {"strategy", "precision", "fast", "val_every", "gradual"}
 """The keys of conf/finetune that are no train arguments of Ultralytics."""
 
 
@@ -43,13 +53,12 @@ class Inputs(NamedTuple):
 def run(config: Config) -> None:
     """Train, or go on where a training of the same iteration was stopped, and log it as one run."""
     inputs = gather(config)
-    folder = files.scratch("checkpoints", inputs.key)
-    lock = files.scratch("locks") / f"{inputs.key}.lock"
-    with files.one_writer(lock, what=f"the training {inputs.key[:6]}"):
+    with unfinished.one_training(inputs.key) as folder:
+        for line in unfinished.forget_abandoned(inputs.key):
+            print(f"finetune: {line}")
         with _open_run(config, inputs, resume=checkpoints.left(folder)) as session:
             outcome = _train(session, config, inputs, folder)
             _write(session, config, inputs, outcome)
-        shutil.rmtree(folder)
     print(f"finetune: {_summary(inputs, outcome)}")
 
 
@@ -58,7 +67,7 @@ def gather(config: Config) -> Inputs:
     prepared = dataset.read_manifest(layout.PREPARED)
     copies = augmented.read_records(layout.AUGMENTED, prepared=prepared.digest)
     _refuse_nothing_to_learn(prepared)
-    without_effect(_arguments(config), prepared.task)
+    without_effect(arguments(config), prepared.task)
     base, teacher = _base(config, prepared.task), _teacher(config)
     architecture = base_weights.locate(base.architecture, None)
     used = config.model_dump(mode="json", include=USED, exclude={"finetune": {"workers", "verbose"}})
@@ -121,7 +130,7 @@ def _train(session: Session, config: Config, inputs: Inputs, folder: Path) -> Ou
 
 
 def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
-    finetune, own = config.finetune, _arguments(config)
+    finetune, own = config.finetune, arguments(config)
     if inputs.teacher:
         own["distill_model"] = str(inputs.teacher)
     images = Path("images/train")
@@ -133,6 +142,8 @@ def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
         train=(layout.PREPARED / images, *copies),
         val=layout.PREPARED / "images/val",
         precision=finetune.precision,
+        fast=finetune.fast,
+        val_every=finetune.val_every,
         gradual=Schedule(**finetune.gradual.model_dump()) if finetune.strategy == "gradual" else None,
         folder=folder,
         head=finetune.strategy == "head",
@@ -141,14 +152,16 @@ def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
     )
 
 
-def _arguments(config: Config) -> dict[str, Any]:
+def arguments(config: Config) -> dict[str, Any]:
     """Collect what goes to Ultralytics under its own names."""
     native = config.finetune.model_dump(exclude=OURS)
     return {**native, **config.augment.online.model_dump(), "seed": config.seed}
 
 
 def _name(config: Config, inputs: Inputs) -> str:
-    base = config.model.name if inputs.base.path else Path(inputs.base.architecture).stem
+    suffix = networks.SUFFIXES[inputs.prepared.task]
+    named = config.model.name.removesuffix(suffix) + suffix  # runs of several tasks share an experiment
+    base = named if inputs.base.path else Path(inputs.base.architecture).stem
     return account.run_name(config.finetune.strategy, base, lr0=config.finetune.lr0, key=inputs.key)
 
 
@@ -211,7 +224,8 @@ def _description(config: Config, inputs: Inputs, outcome: Outcome) -> str:
     train, val = len(inputs.prepared.of("train")), len(inputs.prepared.of("val"))
     return (
         f"`{config.finetune.strategy}` from `{inputs.base.name}` on `{data}`: {train} train images and "
-        f"{inputs.augmented.count} copies, {val} val images.\n\n{_summary(inputs, outcome)}"
+        f"{inputs.augmented.count} copies, {val} val images, for {inputs.prepared.task}.\n\n"
+        f"{_summary(inputs, outcome)}"
     )
 
 

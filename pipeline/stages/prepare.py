@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from operator import call
 from pathlib import Path
 
 from pipeline.config import Config, Data
 from pipeline.core import defects, earlier, layout, naming, partition, statistics, tasks
 from pipeline.core.boxes import Note
+from pipeline.core.counting import counted
 from pipeline.core.defects import Defect
 from pipeline.core.manifest import Item, Manifest
 from pipeline.core.objects import Wanted
@@ -21,32 +25,35 @@ from pipeline.core.statistics import Described
 from pipeline.core.tasks import Task
 from pipeline.edges import (
     archives,
+    compared,
     dataset,
     datasets,
+    dealing,
     divisions,
     examined,
     files,
     intake,
+    keeping,
     placing,
     report,
     samples,
+    taking,
 )
 from pipeline.edges.datasets import Annotated, Source
 from pipeline.edges.intake import Outcome, Taken, Terms
 from pipeline.edges.report import Content
+from pipeline.edges.taking import Arrival
 from pipeline.edges.thumbnails import Thumbnails
-
-UNLISTED = "in none of the splits that came with the data (data.keep_split=false would use it)"
 
 
 def run(config: Config) -> None:
     """Read or draw the images, check them, divide them, and write data/prepared in one piece."""
     files.remove_cut_off(layout.PREPARED)
-    with files.folder_in_one_piece(layout.PREPARED) as folder:
+    with _without_collecting(), files.folder_in_one_piece(layout.PREPARED) as folder:
         dataset.lay_out(folder)
         root = _root(config.data)
         thumbnails = Thumbnails(folder / "held" / "thumbnails")
-        source, outcomes = _take_in(config.data, root, thumbnails, hold=folder / "held")
+        source, outcomes = _take_in(config, root, thumbnails, hold=folder / "held")
         found = [*source.defects, *(defect for _, noted in outcomes for defect in noted)]
         _refuse(found, config.data)
         taken = [image for image, _ in outcomes if image]
@@ -69,13 +76,23 @@ def run(config: Config) -> None:
     _report(manifest, found, remarks)
 
 
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Do not look for cycles among millions of objects that have none: it takes a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _root(data: Data) -> Path | None:
     """Return the source folder; None where images are drawn."""
     return archives.opened(files.project_root() / Path(data.source).expanduser()) if data.source else None
 
 
 def _take_in(
-    data: Data, root: Path | None, thumbnails: Thumbnails, *, hold: Path
+    config: Config, root: Path | None, thumbnails: Thumbnails, *, hold: Path
 ) -> tuple[Source, list[Outcome]]:
     """Read the source, or draw it; mended copies of images are kept in `hold`.
 
@@ -83,20 +100,24 @@ def _take_in(
         The source with the task that is wanted, and what became of each image.
     """
     hold.mkdir()
+    data, compute = config.data, config.compute
     if root is None:
-        return _draw(data, thumbnails, hold=hold)
+        return _draw(config, thumbnails, hold=hold)
     source = datasets.choose(datasets.read(data.format, root, data.task), **data.classes.model_dump())
     task = _task(data, source.task)
     points = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
     wanted = Wanted(task, len(source.names), points.count if points else 0)
     names = naming.findings([entry.source for entry in source.images])
-    with examined.Memory(files.scratch() / "examined.db") as memory:
-        terms = Terms(source.task, wanted, data.on_defect, root, memory.examine)
-        work = (
-            partial(intake.take, _named(entry, names), terms, hold=hold / str(number))
-            for number, entry in enumerate(source.images)
-        )
-        outcomes = thumbnails.take_from(intake.each(work, total=len(source.images)))
+    terms = Terms(source.task, wanted, data.on_defect, root)
+    todo = (Arrival(_named(entry, names), hold / str(number)) for number, entry in enumerate(source.images))
+    take = taking.here if compute.backend == "local" else taking.elsewhere
+    seen = [entry.path for entry in source.images[:1]]
+    with (
+        examined.Memory(files.scratch() / "examined.db") as memory,
+        dealing.dealer(compute.backend, address=compute.address, seen=seen) as each,
+    ):
+        taken = take(todo, terms, memory, each=each, total=len(source.images))
+        outcomes = thumbnails.take_from(taken)
     return source._replace(task=task, keypoints=points), outcomes
 
 
@@ -117,15 +138,17 @@ def _task(data: Data, found: Task) -> Task:
     return wanted
 
 
-def _draw(data: Data, thumbnails: Thumbnails, *, hold: Path) -> tuple[Source, list[Outcome]]:
+def _draw(config: Config, thumbnails: Thumbnails, *, hold: Path) -> tuple[Source, list[Outcome]]:
     from pipeline.edges.drawing import demo  # only where images are drawn
 
+    data, compute = config.data, config.compute
     task: Task = "detect" if data.task == "auto" else data.task
     drawing = demo.choose(data.format, task)
     draw = partial(drawing.draw, seed=data.seed, pixels=data.pixels)
     total = data.images or 0
     work = (partial(intake.drawn, index, task, draw=draw, hold=hold / str(index)) for index in range(total))
-    outcomes = thumbnails.take_from(intake.each(work, total=total))
+    with dealing.dealer(compute.backend, address=compute.address) as each:
+        outcomes = thumbnails.take_from(each(call, work, total=total, what="prepare"))
     return Source(drawing.names, (), task=task, keypoints=drawing.keypoints), outcomes
 
 
@@ -134,8 +157,9 @@ def _refuse(found: Sequence[Defect], data: Data) -> None:
     if found and data.on_defect == "refuse":
         first, number = min(found), len({defect.file for defect in found})
         raise Refused(
-            f"{number} files of {data.source} have defects, the first is {first.file}: {first.reason}; mend "
-            "them, or set data.on_defect=fix or quarantine (`python -m pipeline inspect` lists them all)"
+            f"{counted(number, 'file')} of {data.source} with defects, the first is {first.file}: "
+            f"{first.reason}; mend them, or set data.on_defect=fix or quarantine "
+            "(`python -m pipeline inspect` lists them all)"
         )
 
 
@@ -152,12 +176,13 @@ def _part(
     if not taken:
         first = f"; the first: {found[0].file}: {found[0].reason}" if found else ""
         number = defects.count(found, used=0).found
-        raise Refused(f"none of the {number} images in {data.source} can be used{first}")
+        raise Refused(f"none of the {counted(number, 'image')} in {data.source} can be used{first}")
     columns = {entry.source: entry.columns for entry in source.images if entry.columns}
     entries = [_entry(image, columns.get(image.source, {})) for image in taken]
     values = data.model_dump()
     rules = Rules(**{key: values[key] for key in Rules._fields})
-    return partition.partition(entries, rules, divisions.read(values), thumbnails=thumbnails)
+    search = compared.Search(compared.place(data.source)).find
+    return partition.partition(entries, rules, divisions.read(values), thumbnails=thumbnails, search=search)
 
 
 def _entry(image: Taken, columns: Mapping[str, str]) -> Entry:
@@ -167,16 +192,17 @@ def _entry(image: Taken, columns: Mapping[str, str]) -> Entry:
 
 def _unlisted(taken: Sequence[Taken], divided: Mapping[str, str]) -> list[Defect]:
     found = (image.source for image in taken if image.source not in divided)
-    return [Defect(source, "quarantined", UNLISTED, "unlisted-image") for source in found]
+    return [Defect(source, "quarantined", partition.UNLISTED, "unlisted-image") for source in found]
 
 
 def _place(folder: Path, used: Sequence[Taken], divided: Mapping[str, str], task: Task) -> list[Item]:
+    """Put images and labels into their splits: linked where the last prepare left the same, else written."""
     stems = naming.stems([image.source for image in used])
-    work = (
-        partial(placing.place, folder, image, task, split=divided[image.source], stem=stem)
-        for image, stem in zip(used, stems, strict=True)
-    )
-    return list(intake.each(work, total=len(used), what="place"))
+    made = placing.Dataset(str(folder), task, keeping.Kept(keeping.folder()))
+    todo = ((image, f"{divided[image.source]}/{stem}") for image, stem in zip(used, stems, strict=True))
+    items = list(dealing.each(partial(placing.place, made), todo, total=len(used), what="place"))
+    made.kept.forget_others()
+    return items
 
 
 def _name(data: Data) -> str:
@@ -209,10 +235,12 @@ def _report(manifest: Manifest, found: Sequence[Defect], remarks: Sequence[str])
     """Print what was made, and what was rejected, for a person to read."""
     counts = defects.count(found, used=len(manifest.items))
     shares = ", ".join(f"{split} {len(manifest.of(split))}" for split in layout.SPLITS)
-    objects = {name: sum(manifest.counts(split)[name] for split in layout.SPLITS) for name in manifest.names}
+    each = [manifest.counts(split) for split in layout.SPLITS]
+    objects = {name: sum(counts[name] for counts in each) for name in manifest.names}
     listed = ", ".join(f"{name} {number}" for name, number in objects.items() if number)
+    total = counted(sum(objects.values()), "object")
     lines = [
-        f"{counts.used} of {counts.found} images ({shares}), {sum(objects.values())} objects ({listed})",
+        f"{counts.used} of {counted(counts.found, 'image')} ({shares}), {total} ({listed})",
         *remarks,
         *_unlearnable(manifest, objects),
         *defects.summary(found),

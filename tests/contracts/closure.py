@@ -1,4 +1,4 @@
-"""The code that each stage runs, file by file, as dvc.yaml lists it. `make deps` writes the lists.
+"""The code that each stage runs, file by file, as pipeline/code.json lists it. `make deps` writes the lists.
 
 Left out: `config` and `compose`, since what they decide reaches a stage as values, which DVC tracks;
 `__main__`, which only calls; `edges.tracking`, since logging changes no result, and a mended log line
@@ -8,10 +8,12 @@ shall not retrain a model.
 from __future__ import annotations
 
 import ast
-import re
+import json
 from pathlib import Path
 
 import grimp
+
+from pipeline.edges.stage_code import LISTED, PACKAGE
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("prepare", "augment", "finetune", "evaluate")
@@ -39,31 +41,10 @@ def code_of(stage: str) -> list[str]:
     return sorted([*map(_file, modules), *(file for module in modules for file in _beside(module))])
 
 
-def listed(stage: str, text: str) -> list[str]:
-    """Return the code files that dvc.yaml lists for a stage."""
-    return re.findall(r"^      - (pipeline/\S+)$", _block(stage, text), re.MULTILINE)
-
-
-def rewrite(text: str) -> str:
-    """Return dvc.yaml with the lists brought up to date, all else as it is."""
-    for stage in STAGES:
-        block = _block(stage, text)
-        lines = [line for line in block.splitlines() if not line.startswith("      - pipeline/")]
-        if "    deps:" not in lines:
-            lines.insert(
-                next(i for i, line in enumerate(lines) if line.startswith("    params:")), "    deps:"
-            )
-        start = lines.index("    deps:") + 1
-        end = next(i for i, line in enumerate(lines[start:], start) if not line.startswith("      "))
-        lines[end:end] = [f"      - {file}" for file in code_of(stage)]
-        text = text.replace(block, "\n".join(lines) + "\n")
-    return text
-
-
-def _block(stage: str, text: str) -> str:
-    found = re.search(rf"^  {stage}:\n(?:    .*\n)+", text, re.MULTILINE)
-    assert found, f"dvc.yaml has no stage {stage}"
-    return found.group()
+def render() -> str:
+    """Write the lists of all stages as JSON, a line per file, so that git merges them."""
+    lists = {stage: [file.removeprefix("pipeline/") for file in code_of(stage)] for stage in STAGES}
+    return json.dumps(lists, indent=1) + "\n"
 
 
 def _within(module: str, packages: tuple[str, ...]) -> bool:
@@ -93,5 +74,4 @@ def _does_something(package: str) -> bool:
 
 
 if __name__ == "__main__":
-    path = ROOT / "dvc.yaml"
-    path.write_text(rewrite(path.read_text()))
+    (PACKAGE / LISTED).write_text(render(), "utf-8")

@@ -21,7 +21,7 @@ from pipeline.edges import fingerprint
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
-GROUPS = ("data", "augment", "model", "finetune", "evaluate", "tracking")
+GROUPS = ("data", "augment", "model", "finetune", "evaluate", "tracking", "compute")
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 NAMED = [path for group in ("experiment", "sweep") for path in sorted((CONF / group).glob("*.yaml"))]
 KNOWN = properties(Config.model_json_schema())
@@ -104,3 +104,11 @@ def test_nothing_is_taken_from_the_clock_or_the_machine(path):
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_every_file_opens_by_saying_what_it_is(path):
     assert path.read_text().startswith("#")
+
+
+def test_classes_are_chosen_as_the_readme_says():
+    text = (ROOT / "README.md").read_text("utf-8")
+    overrides = re.findall(r"`-S '(\+?data\.classes\.[^']+)'`", text)
+    assert len(overrides) == 2
+    classes = parse(composed("data=auto", *overrides)).data.classes
+    assert (classes.keep, classes.rename) == (["cat", "dog"], {"kitten": "cat"})

@@ -11,19 +11,23 @@ import yaml
 from pipeline.__main__ import STAGES
 from pipeline.config import Config
 from pipeline.core.wording import properties
+from pipeline.edges import stage_code
 from tests.contracts import closure
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "dvc.yaml").read_text()
-DVC = yaml.safe_load(TEXT)["stages"]
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 KEYS = list(properties(Config.model_json_schema()))
 LOCKS = ("params.yaml", "compose.lock.json", "splits.lock.json")
-MACHINE = {"data.source", "model.folder", "model.weights", "augment.offline.workers"}
+MACHINE = {
+    *("data.source", "model.folder", "model.weights"),
+    *("augment.offline.workers", "compute.backend", "compute.address"),
+}
 """What may differ from machine to machine without a rerun: places, whose contents compose.lock.json has the
-fingerprints of, and processes."""
+fingerprints of, and who does the work."""
 TOLD_TO_MLFLOW = ("tracking", "data.format")
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""
-LOCK_KEYS = {"source", "earlier", "weights", "teacher", "architecture"}
+LOCK_KEYS = {"source", "earlier", "weights", "siblings", "teacher", "architecture"}
+LOCK_KEYS |= {f"code.{stage}" for stage in STAGES}
 
 
 def params(stage: str) -> list[str]:
@@ -66,16 +70,19 @@ def test_a_stage_reads_no_group_that_dvc_does_not_know_of(stage):
         assert inside, f"{stage}.py reads config.{key}, which dvc.yaml does not list among its params"
 
 
+def test_the_listed_code_is_the_code_that_runs():
+    assert (stage_code.PACKAGE / stage_code.LISTED).read_text() == closure.render(), "run `make deps`"
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_listed_code_is_the_code_that_runs(stage):
-    code = closure.code_of(stage)
-    lines = "\n".join(f"      - {file}" for file in code)
-    assert closure.listed(stage, TEXT) == code, f"run `make deps`, or list under {stage}:\n{lines}"
+def test_a_stage_depends_on_its_own_code(stage):
+    locks = [item["compose.lock.json"] for item in DVC[stage]["params"] if isinstance(item, dict)]
+    assert [key for keys in locks for key in keys if key.startswith("code")] == [f"code.{stage}"]
 
 
 def test_every_import_can_be_read_from_the_code():
     dynamic = [path for path in (ROOT / "pipeline").rglob("*.py") if "import_module(" in path.read_text()]
-    assert [path.name for path in dynamic] == ["__main__.py"], "the lists of code in dvc.yaml would miss it"
+    assert [path.name for path in dynamic] == ["__main__.py"], "the lists of code would miss it"
 
 
 def test_compose_always_runs_and_is_never_cached():

@@ -22,7 +22,7 @@ OWNED = {
     "resume": "goes by the iteration's key, on its own",
     "pretrained": "conf/model, and finetune.strategy=scratch",
     "save": "a training without weights is none",
-    "val": "every epoch is validated: early stopping and best.pt go by it",
+    "val": "finetune.val_every: early stopping and best.pt go by it",
     "split": "val; the test split is for evaluate alone",
     "seed": "the seed of the whole configuration",
     "plots": "reports/training, without fonts to download",

@@ -39,6 +39,12 @@ def test_a_change_in_conf_reruns_just_the_stages_that_use_it(tiny):
     assert tiny.ran() == ["prepare", "finetune"]
 
 
+def test_a_change_in_code_reruns_just_the_stages_that_use_it(tiny):
+    tiny.edit("pipeline/stages/finetune.py", "from __future__", "# another\nfrom __future__")
+    assert "code changed: finetune" in tiny.run("dvc repro")
+    assert tiny.ran() == ["finetune"]
+
+
 def test_overrides_reach_an_experiment_in_the_workspace_and_stay(tiny):
     tiny.run(f"dvc exp run --name one {OVERRIDES}")
     assert tiny.ran() == ["finetune"]

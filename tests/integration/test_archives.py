@@ -1,10 +1,14 @@
 """Archives as sources: unpacked once, by contents; the rest of what can be in them is in the corpus."""
 
 import contextlib
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -60,6 +64,71 @@ def test_it_is_unpacked_once_and_anew_when_it_changes(project, folder):
     changed = archives.opened(project / shutil.make_archive(str(project / "packed"), "tar", folder))
     assert changed != first
     assert contents(changed) == contents(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "data.yaml").write_text("names: [x]\n"),
+        lambda folder: (folder / "images/0.jpg").unlink(),
+        lambda folder: (folder / "images/more.jpg").write_bytes(b"x"),
+        lambda folder: (folder.with_suffix(".json")).write_text("[]"),
+    ],
+)
+def test_what_was_changed_is_unpacked_anew_and_says_so(project, folder, capsys, change):
+    packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
+    change(archives.opened(packed))
+    capsys.readouterr()
+    assert contents(archives.opened(packed)) == contents(folder)
+    assert "packed.zip was unpacked to it: unpacking anew" in capsys.readouterr().err
+
+
+def opened_elsewhere(*paths: Path):
+    """Unpack archives, each in a process of its own; return what they said."""
+    code = "import sys; from pathlib import Path as P; from pipeline.edges import archives as a; "
+    command = [sys.executable, "-c", f"{code}a.opened(P(sys.argv[1]))"]
+    env = {**os.environ, "PYTHONPATH": str(Path(archives.__file__).parents[2])}
+    runs = [
+        subprocess.run([*command, path], capture_output=True, text=True, check=True, env=env)
+        for path in paths
+    ]
+    return [line for run in runs for line in run.stderr.splitlines() if line.startswith("unpack: ")]
+
+
+def zips(project, *names: str):
+    for name in names:
+        corpus.zipped(("a.txt", name.encode()), ("b.txt", os.urandom(9)))(project / name)
+    return [project / f"{name}.zip" for name in names]
+
+
+def kept():
+    folders = [path for path in files.scratch("sources").iterdir() if path.is_dir()]
+    return sorted((path / "a.txt").read_text() for path in folders)
+
+
+def test_the_earlier_state_of_an_archive_goes_unless_a_process_uses_it(project):
+    [path] = zips(project, "a")
+    opened_elsewhere(path)
+    zips(project, "a")
+    in_use = archives.opened(path)
+    assert kept() == ["a"]
+    zips(project, "a")
+    assert opened_elsewhere(path) == []
+    assert contents(in_use)
+    zips(project, "a")
+    said = opened_elsewhere(path)
+    assert said == [f"unpack: removed what was unpacked of {path}: not used lately, or of an earlier state"]
+    assert kept() == ["a", "a"]
+
+
+def test_of_many_archives_the_last_used_stay(project):
+    a, b, c, d, e = zips(project, *"abcde")
+    assert opened_elsewhere(a, b, c) == []
+    [said] = opened_elsewhere(a, d)
+    assert f"unpacked of {b}:" in said
+    assert kept() == ["a", "c", "d"]
+    assert len(opened_elsewhere(e)) == 1
+    assert kept() == ["a", "d", "e"]
 
 
 def test_what_a_killed_process_began_is_cleared_away(project, folder):

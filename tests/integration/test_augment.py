@@ -19,6 +19,7 @@ from pipeline.edges import transforms
 from pipeline.edges.augmented import read_records
 from pipeline.stages import augment
 from tests.builders import prepared_dataset
+from tests.sources import LOCAL
 
 ALL = {
     "multiplier": 4, "balance": 0.0, "probability": 0.5, "rotate": 20.0, "fliplr": 0.5, "flipud": 0.5,
@@ -32,10 +33,11 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
-from pipeline.config import Augment, Config, Offline
+from pipeline.config import Augment, Compute, Config, Offline
 from pipeline.stages import augment
 group = Augment.model_construct(offline=Offline(**{offline}))
-augment.run(Config.model_construct(seed=0, augment=group))
+local = Compute(backend="local", address="auto")
+augment.run(Config.model_construct(seed=0, augment=group, compute=local))
 """
 
 
@@ -53,7 +55,7 @@ def prepare(images=None, **drawn):
 def run(seed=0, **offline):
     """Run the stage with the groups that it reads."""
     group = Augment.model_construct(offline=Offline(**{**ALL, **offline}))
-    augment.run(Config.model_construct(seed=seed, augment=group))
+    augment.run(Config.model_construct(seed=seed, augment=group, compute=LOCAL))
     return read_records(layout.AUGMENTED)
 
 

@@ -14,6 +14,7 @@ from pipeline.edges import dataset, transforms
 from pipeline.edges.augmented import read_records
 from pipeline.stages import augment
 from tests.builders import prepared_for
+from tests.sources import LOCAL
 
 SOME = {
     "multiplier": 3, "balance": 0.0, "probability": 0.8, "rotate": 30.0, "fliplr": 0.5, "flipud": 0.5,
@@ -30,13 +31,13 @@ def _project(tmp_path, monkeypatch):
 
 def run(manifest, seed=0, **offline):
     group = Augment.model_construct(offline=Offline(**{**SOME, **offline}))
-    augment.run(Config.model_construct(seed=seed, augment=group))
+    augment.run(Config.model_construct(seed=seed, augment=group, compute=LOCAL))
     records = read_records(layout.AUGMENTED, prepared=manifest.digest)
     return records, [labels(layout.AUGMENTED, copy.label, manifest) for copy in records.copies]
 
 
 def labels(folder, name, manifest):
-    return dataset.read_labels(folder / "labels" / name, manifest.task, manifest.keypoints)
+    return dataset.read_labels(folder / "labels" / name, manifest.task)
 
 
 def pixels(folder, name):

@@ -34,9 +34,9 @@ def test_a_chosen_dataset_is_what_is_prepared(folder):
     assert sorted(len(item.classes) for item in manifest.items) == [0] * 3 + [1] * 7
     remarks = json.loads((layout.PREPARED / "defects.json").read_text())["remarks"]
     assert [remark for remark in remarks if "data.classes" in remark] == [
-        "data.classes leaves out 1 classes, in objects: van 3",
+        "data.classes leaves out 1 class, in objects: van 3",
         "data.classes makes one class of cat and dog: pet",
-        "data.classes leaves 3 images without objects: they are used as backgrounds",
+        "data.classes leaves 3 images without objects: used as backgrounds",
     ]
 
 
@@ -52,13 +52,25 @@ def test_an_unknown_class_is_refused(folder):
         datasets.choose(datasets.read("yolo", folder), **chosen(drop=["vans"]))
 
 
+def test_classes_without_an_object_are_refused_before_any_image_is_read(folder):
+    labels = dict.fromkeys("abcd", CAT)
+    sources.yolo(folder, labels, names=("cat", "dog", "van", "bus", "tram"), train="images")
+    for path in (folder / "images").iterdir():
+        path.write_bytes(b"")
+    said = r"leaves no object, there is none of bus, tram: keep one or more of cat 11, dog 7, van 3$"
+    with pytest.raises(Refused, match=said):
+        prepare.run(config("auto", folder, classes=chosen(keep=["bus", "tram"])))
+    with pytest.raises(Refused, match="leaves no object, there is none of bus: keep"):
+        prepare.run(config("auto", folder, classes=chosen(drop=["cat", "dog", "van", "tram"])))
+
+
 def test_images_of_a_class_that_is_left_out_go_with_it(tmp_path):
     for name in ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "van/1.jpg"):
         picture(tmp_path / name)
     source = datasets.choose(datasets.read("auto", tmp_path), **chosen(keep=["van", "dog"]))
     assert source.names == ("dog", "van")
     assert [image.source for image in source.images] == ["dog/1.jpg", "van/1.jpg"]
-    assert source.remarks == ("data.classes leaves out 1 classes, in images: cat 2",)
+    assert source.remarks == ("data.classes leaves out 1 class, in images: cat 2",)
 
 
 def test_drawn_images_have_the_classes_they_have():

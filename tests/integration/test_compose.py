@@ -139,7 +139,7 @@ def test_what_a_refused_experiment_left_gives_way_to_conf(monkeypatch):
     compose.run()
     edit(PARAMS, "epochs: 20", "epochs: 0")
     monkeypatch.setenv("DVC_EXP_NAME", "one")
-    assert "finetune.epochs=0" in refusal()
+    assert refusal().startswith("params.yaml (conf/ with -S): finetune.epochs=0 is not allowed")
     monkeypatch.delenv("DVC_EXP_NAME")
     assert "left by a refused experiment" in compose.run()[1]
     assert compose.load().finetune.epochs == 20

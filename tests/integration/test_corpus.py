@@ -152,7 +152,7 @@ def test_refuse_stops_at_the_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     corpus.source(tmp_path / "source", corpus.POLYGONS, label=corpus.OUTLINE)
     with pytest.raises(
-        Refused, match=r"^11 files of .*have defects, the first is images/all.jpg: .*; mend them"
+        Refused, match=r"^11 files of .*with defects, the first is images/all.jpg: .*; mend them"
     ):
         prepare.run(config("yolo", tmp_path / "source", task="segment", on_defect="refuse"))
     assert not layout.PREPARED.exists()

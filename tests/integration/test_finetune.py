@@ -189,8 +189,10 @@ def test_official_names_follow_the_task_of_the_data(tmp_path, monkeypatch):
     trainings.dataset(tmp_path, task="segment")
     Path("yolo26n-seg.pt").write_bytes(b"a")
     _configure(tmp_path, finetune="full", model="yolo26n")
-    base = finetune.gather(parse(yaml.safe_load(layout.PARAMS.read_text()))).base
-    assert (base.path.name, base.architecture) == ("yolo26n-seg.pt", "yolo26n-seg.yaml")
+    config = parse(yaml.safe_load(layout.PARAMS.read_text()))
+    inputs = finetune.gather(config)
+    assert (inputs.base.path.name, inputs.base.architecture) == ("yolo26n-seg.pt", "yolo26n-seg.yaml")
+    assert finetune._name(config, inputs).startswith("full-yolo26n-seg-lr")
     Path("mine.pt").write_bytes(b"b")
     _configure(
         tmp_path, finetune="full", model="yolo26n", **{"model.weights": "mine.pt", "model.sha256": "null"}

@@ -201,7 +201,7 @@ def test_an_absent_source_keeps_what_is_recorded_with_a_word(project, absence):
 def test_an_absent_source_without_record_is_refused():
     lock, _ = inputs.describe(values(), {})
     other = values(data={"format": "yolo", "source": "elsewhere"})
-    with pytest.raises(Refused, match=r"data\.source=elsewhere does not exist"):
+    with pytest.raises(Refused, match=r"^data\.source=elsewhere does not exist .* in conf/ or with -S$"):
         inputs.describe(other, lock)
 
 
@@ -242,6 +242,46 @@ def test_official_weights_are_those_of_the_task(project):
     assert inputs.describe(values(model=model, data=data), {})[0]["weights"] == SHA_W
     found = inputs.describe(values(model=model, data=data | {"task": "auto"}), {})[0]
     assert found["weights"] == "0" * 64
+
+
+def test_weights_of_a_task_that_prepare_has_yet_to_find_count(project):
+    """`finetune` takes yolo26n-seg.pt where the images turn out to have outlines."""
+    named = values(model=MODEL | {"weights": "yolo26n.pt"}, data={"format": "yolo", "source": "images"})
+    before, _ = inputs.describe(named, {})
+    (project / "yolo26n-seg.pt").write_bytes(b"w")
+    lock, _ = inputs.describe(named, before)
+    assert (before["siblings"], lock["siblings"]) == ({}, {"yolo26n-seg.pt": SHA_W})
+    (project / "yolo26n-seg.pt").write_bytes(b"other")
+    entries, _ = inputs.describe(named, lock)
+    assert entries["siblings"]["yolo26n-seg.pt"] == hashlib.sha256(b"other").hexdigest()
+    assert entries["weights"] == lock["weights"] == "yolo26n.pt"
+
+
+def test_weights_of_another_task_that_are_gone_rerun_nothing(project):
+    named = values(model=MODEL | {"weights": "yolo26n.pt"})
+    (project / "yolo26n-seg.pt").write_bytes(b"w")
+    lock, _ = inputs.describe(named, {})
+    (project / "yolo26n-seg.pt").unlink()
+    assert inputs.describe(named, lock) == (lock, [])
+    other = values(model=MODEL | {"weights": "yolo11n.pt"})
+    assert inputs.describe(other, lock)[0]["siblings"] == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": {"format": "yolo", "source": "images", "task": "segment"}},
+        {"model": MODEL | {"weights": "nets/yolo26n.pt"}},
+        {"finetune": {"strategy": "scratch", "distill_model": None}},
+    ],
+    ids=["task", "path", "scratch"],
+)
+def test_what_is_known_to_be_used_has_no_siblings(project, changes):
+    (project / "nets").mkdir()
+    (project / "nets/yolo26n.pt").write_bytes(b"w")
+    (project / "yolo26n-seg.pt").write_bytes(b"w")
+    named = values(**{"model": MODEL | {"weights": "yolo26n.pt"}, **changes})
+    assert inputs.describe(named, {})[0]["siblings"] == {}
 
 
 def test_weights_on_record_that_are_not_here_stand(project):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from pipeline.core import layout
 from pipeline.core.matching import Detections, Objects
 from pipeline.core.outcomes import judge
-from pipeline.edges import comparison, mistaken, plots, sheet
+from pipeline.edges import comparison, mistaken, plots, sheet, trained
 
 X = np.linspace(0, 1, 11)
 
@@ -59,6 +60,27 @@ def test_training_curves_of_any_number_of_epochs_with_blanks(tmp_path, epochs):
     (tmp_path / "epochs.csv").write_text(text)
     plots.training_curves(tmp_path / "epochs.csv", tmp_path / "curves.png")
     assert drawn(tmp_path / "curves.png")[0] == (1638, 403)  # three panels: mAP, loss, learning rate
+
+
+def test_a_curve_that_not_every_epoch_has_is_drawn_through(tmp_path):
+    pixels = []
+    for every in (1, 5):
+        rows = [f"{epoch},{0.5 if epoch % every == 0 else ''}" for epoch in range(1, 31)]
+        (tmp_path / "epochs.csv").write_text("\n".join(["epoch,metrics/mAP50-95", *rows]))
+        plots.training_curves(tmp_path / "epochs.csv", tmp_path / "curves.png")
+        line = ImageColor.getrgb(plots.COLOURS[0])
+        with Image.open(tmp_path / "curves.png") as image:
+            pixels += [count for count, colour in image.convert("RGB").getcolors(1 << 24) if colour == line]
+    assert pixels[1] > 0.8 * pixels[0]
+
+
+def test_an_epoch_that_was_not_validated_leaves_blanks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"epoch": 1, "train/a": 2.0}, {"epoch": 2, "train/a": 1.0, "val/a": 3.0}]
+    trained.write_curves(rows)
+    assert (layout.TRAINING_PLOTS / "epochs.csv").read_text() == "epoch,train/a,val/a\n1,2,\n2,1,3\n"
+    points = (layout.TRAINING_PLOTS / "curves.csv").read_text().splitlines()[1:]
+    assert points == ["1,a,train,2", "2,a,train,1", "2,a,val,3"]
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.core import labels, layout
+from pipeline.core import labels, layout, partition
 from pipeline.core.refusal import Refused
 from pipeline.edges import dataset, files
 from pipeline.stages import prepare
@@ -128,7 +128,7 @@ def test_every_defect_is_named_and_the_counts_add_up(source, capsys):
         ("images/03.jpg", "fixed", "no label file"),
         ("images/04.jpg", "quarantined", "an empty file (0 bytes)"),
         ("images/05.jpg", "quarantined", "damaged"),
-        ("images/06.jpg", "fixed", "1 bytes after the end of the JPEG cut off"),
+        ("images/06.jpg", "fixed", "1 byte after the end of the JPEG cut off"),
         ("labels/orphan.txt", "quarantined", "a label file without an image"),
     ]
     said = capsys.readouterr().out
@@ -197,8 +197,8 @@ def test_images_outside_of_the_lists_are_named_not_used(tmp_path):
         "JPEGImages/c.jpg": "test",
     }
     assert {(entry["file"], entry["reason"]) for entry in findings()["files"]} == {
-        ("JPEGImages/d.jpg", prepare.UNLISTED),
-        ("JPEGImages/e.jpg", prepare.UNLISTED),
+        ("JPEGImages/d.jpg", partition.UNLISTED),
+        ("JPEGImages/e.jpg", partition.UNLISTED),
     }
 
 
@@ -216,7 +216,7 @@ def test_equal_images_in_two_splits_of_the_data_are_spoken_of(tmp_path, capsys):
     image = (tmp_path / "source/images/train/train.jpg").read_bytes()
     (tmp_path / "source/images/test/test.jpg").write_bytes(image)
     run("yolo", tmp_path / "source")
-    said = "1 images of val or test belong together with images of a split that is trained or chosen on"
+    said = "1 image of val or test belongs together with images of a split that is trained or chosen on"
     assert said in capsys.readouterr().out
     assert said in findings()["remarks"][-1]
 
@@ -242,7 +242,7 @@ def test_a_name_that_is_no_utf_8_is_spelled_out(source):
 def test_the_number_of_cores_changes_nothing(source, monkeypatch):
     made = []
     for cores in (1, 5):
-        monkeypatch.setattr("pipeline.edges.intake._cores", lambda number=cores: number)
+        monkeypatch.setattr("pipeline.edges.dealing.cores", lambda number=cores: number)
         run("yolo", source)
         made.append(contents(OUT))
     assert made[0] == made[1]

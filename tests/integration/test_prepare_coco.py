@@ -177,6 +177,15 @@ def test_an_image_of_two_splits_is_held_out_and_one_listed_twice_is_put_together
     ]
 
 
+def test_an_image_under_another_suffix_or_in_other_capitals_is_said(tmp_path):
+    picture(tmp_path / "train/x.PNG")
+    picture(tmp_path / "train/Y.jpg")
+    sources.coco(tmp_path / "train/labels.json", {"x.jpg": [{}], "y.jpg": [{}]}, categories={1: "a"})
+    source = read("coco", tmp_path)
+    assert list(found(source)) == ["train/Y.jpg", "train/x.PNG"]
+    assert reasons(source) == ["its annotation calls it y.jpg", "its annotation calls it x.jpg"]
+
+
 def test_captions_and_other_json_are_passed_over(tmp_path):
     write(tmp_path, {"x.jpg": [{}]}, file="labels.json")
     (tmp_path / "train/captions.json").write_text(
@@ -290,7 +299,7 @@ def test_masks_are_outlined_along_the_edges_of_their_pixels(tmp_path, encode, ma
     holes = 25 if mask is HOLED else 0
     assert area == mask.sum() + holes
     assert source.task == "segment"
-    assert reasons(source) == (["annotation 0: 1 holes in its mask are filled"] if holes else [])
+    assert reasons(source) == (["annotation 0: 1 hole in its mask is filled"] if holes else [])
 
 
 def test_compressed_run_lengths_are_those_of_another_library():
@@ -354,7 +363,7 @@ def test_a_few_key_points_among_boxes_are_left_aside(tmp_path):
     write(tmp_path, {"x.jpg": [{}, {}, {"keypoints": [20, 30, 2]}], "y.jpg": [{}]})
     source = read("coco", tmp_path)
     assert (source.task, source.keypoints) == ("detect", None)
-    assert source.remarks == ("1 of 4 objects have 1 key points: left aside",)
+    assert source.remarks == ("1 of 4 objects have 1 key point: left aside",)
 
 
 @pytest.mark.parametrize("points", [[1, 2], "x", [None, 1, 2], [1e300, 1, 2], {}])

@@ -61,7 +61,7 @@ def test_a_near_copy_across_a_split_that_came_with_the_data_is_refused(split):
 
 def test_where_that_is_allowed_the_manifest_says_so(split, capsys):
     assert run(split, on_leak="allow").leak == 1
-    assert "leaks: 1 images of val or test" in capsys.readouterr().out
+    assert "leaks: 1 image of val or test" in capsys.readouterr().out
     assert run(split, near_duplicates=False).leak == 0
 
 
@@ -86,7 +86,9 @@ def test_groups_by_folder_and_by_pattern(split):
     numbers = {item.source[-5]: item.split for item in made.items}
     assert all(numbers[item.source[-5]] == item.split for item in made.items)
     said = json.loads((layout.PREPARED / "defects.json").read_text())["remarks"]
-    assert "1 images are in no group of data.group_by=(\\d)\\.jpg: each is a group of its own" in said
+    assert (
+        "data.group_by=(\\d)\\.jpg: 5 groups of 15 images; 1 image in none, a group of its own each" in said
+    )
 
 
 def test_folds_go_round_over_the_same_test_images(split):

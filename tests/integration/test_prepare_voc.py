@@ -146,7 +146,7 @@ def test_lists_are_a_split_and_the_held_out_one_wins(tmp_path):
     source = read("voc", tmp_path)
     assert [image.split for image in source.images] == ["train", "test", "val", None]
     assert source.remarks == (
-        "ImageSets lists 1 images in more than one split: each is kept in the held-out one",
+        "ImageSets lists 1 image in more than one split: each is kept in the held-out one",
     )
 
 

@@ -130,7 +130,7 @@ def test_without_online_augmentation_the_network_gets_the_images_and_labels_as_t
     found = list(batches.seen(layout.PREPARED, manifest, arguments=arguments, count=3))
     for item, (image, marked) in zip(manifest.items, found, strict=True):
         source = cv2.imread(str(layout.PREPARED / "images" / item.file))
-        known = dataset.read_labels(layout.PREPARED / "labels" / item.label, task, manifest.keypoints)
+        known = dataset.read_labels(layout.PREPARED / "labels" / item.label, task)
         if task != "classify":  # Ultralytics always crops there, at the least by chance of the aspect
             assert np.abs(image.astype(int) - source).mean() < 2
         assert sorted(marked.classes.tolist()) == sorted(known.classes.tolist())

@@ -81,7 +81,7 @@ def test_lists_are_a_split(tmp_path):
     (tmp_path / "test.txt").write_text("group1/a/b.jpg x\ngroup1/a/c.jpg x\ngroup1/a/gone.jpg x\n")
     source = reader.read(tmp_path)
     assert [image.split for image in source.images] == ["train", "test", "test"]
-    assert source.remarks[0] == "test.txt, trainval.txt name 1 images that are not here"
+    assert source.remarks[0] == "test.txt, trainval.txt: 1 image named there, but not here"
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,13 @@ def test_a_skeleton_is_a_pose(tmp_path):
     assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
 
 
+def test_a_pose_without_left_and_right_is_remarked_on(tmp_path):
+    points = '<points label="{}" points="10,{}" occluded="0" outside="0"/>'
+    shape = "".join(points.format(name, place) for name, place in (("nose", 20), ("tail", 40)))
+    *_, remark = one(tmp_path, f'<skeleton label="cat">{shape}</skeleton>').remarks
+    assert remark.startswith("no points are named left and right: a mirrored image keeps their order")
+
+
 @pytest.mark.parametrize(
     ("shape", "reason"),
     [
@@ -157,7 +164,7 @@ def test_classes_keep_the_declared_order_and_idle_ones_are_named(tmp_path):
 def test_tags_beside_boxes_are_left_out_with_a_word(tmp_path):
     source = one(tmp_path, BOX + '<tag label="dog"/>')
     assert (source.task, source.names) == ("detect", ("cat",))
-    assert "1 tags of whole images are left out, since objects are drawn too" in source.remarks
+    assert "1 tag of whole images left out: objects are drawn too" in source.remarks
 
 
 def test_subsets_are_splits_and_tell_images_of_one_name_apart(tmp_path):

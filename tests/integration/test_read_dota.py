@@ -79,7 +79,7 @@ def test_an_image_in_no_split_does_not_undo_the_others(tmp_path):
 def test_difficult_objects_are_used_with_a_word(tmp_path):
     source = dota.read(write(tmp_path, "x", LINE + LINE.replace(" 0\n", " 1\n")))
     assert len(boxes(source)["x"]) == 2
-    assert source.remarks == ("1 objects are marked as difficult: they are used as any other",)
+    assert source.remarks == ("1 object marked as difficult: used as any other",)
 
 
 def test_image_and_annotation_without_each_other_are_named(tmp_path):

@@ -81,7 +81,7 @@ def test_what_is_no_image_or_lies_in_no_class_is_named(tmp_path):
     } | {("train/3.jpg", "quarantined", "lies in no class folder")}
     assert source.remarks == (
         "the folder empty holds no images: it is no class",
-        "1 images lie in folders within a class folder: they count for the outer one",
+        "1 image in folders within a class folder: counted for the outer one",
     )
 
 

@@ -95,7 +95,7 @@ def test_the_shapes_decide_the_task(tmp_path, kinds, task):
         (shape("polygon", [[1], [3, 4], [5, 6]]), "points that are no pairs of x and y"),
         (shape("polygon", None), "no points"),
         (shape("circle", [[3, 4], [3, 4]]), "no area: radii of 0 and 0"),
-        (shape("rectangle", SQUARE[:1]), "a rectangle of 1 points, which has no area"),
+        (shape("rectangle", SQUARE[:1]), "a rectangle of 1 point, which has no area"),
         (shape("mask", [[1, 2], [3, 4]], mask="no PNG"), "a mask that is not in base64"),
         (shape("mask", [[1, 2], [3, 4]], mask="AAAA"), "a mask that is no image"),
         (shape("polygon", SQUARE, label=" "), "no class"),
@@ -171,7 +171,7 @@ def test_a_mask_is_outlined_where_it_lies_and_its_hole_is_named(tmp_path):
     png = base64.b64encode(cv2.imencode(".png", mask)[1].tobytes()).decode()
     source = labelme.read(write(tmp_path, "x", [shape("mask", [[10, 20], [30, 30]], mask=png)]))
     assert boxes(source) == {"x": [("cat", 10, 20, 31, 31)]}
-    assert notes(source)["x"] == [(False, "shape 1: 1 holes are filled, for labels have none")]
+    assert notes(source)["x"] == [(False, "shape 1: 1 hole is filled, for labels have none")]
 
 
 def test_flags_are_classes_of_whole_images(tmp_path):

@@ -163,7 +163,7 @@ def test_a_hole_and_specks_are_named(tmp_path):
     source = masks.read(write(tmp_path, mask))
     assert boxes(source) == {"x": [("class_1", 10, 20, 50, 60)]}
     assert notes(source)["x"] == [
-        (False, "class_1, region 1: 1 holes are filled, for labels have none"),
+        (False, "class_1, region 1: 1 hole is filled, for labels have none"),
         (True, "2 specks of number 1, each of under 4 pixels"),
     ]
 

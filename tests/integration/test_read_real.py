@@ -78,7 +78,7 @@ def test_classes_of_a_real_set_are_chosen():
     chosen = datasets.choose(source, keep=None, drop=["Platelets"], rename={"RBC": "cell", "WBC": "cell"})
     assert chosen.names == ("cell",)
     assert sum(len(image.raw.classes) for image in chosen.images) == 4153 + 372
-    assert "data.classes leaves out 1 classes, in objects: Platelets 361" in chosen.remarks
+    assert "data.classes leaves out 1 class, in objects: Platelets 361" in chosen.remarks
     assert "data.classes makes one class of RBC and WBC: cell" in chosen.remarks
 
 
@@ -95,6 +95,4 @@ def test_images_that_lose_their_objects_are_backgrounds_and_it_is_said():
     empty = sum(not len(image.raw.classes) for image in chosen.images)
     assert 0 < empty < 8
     assert len(chosen.images) == 8
-    assert (
-        f"data.classes leaves {empty} images without objects: they are used as backgrounds" in chosen.remarks
-    )
+    assert f"data.classes leaves {empty} images without objects: used as backgrounds" in chosen.remarks

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline import inspect
 from pipeline.config.data import FORMATS
 from pipeline.core.refusal import Refused
 from pipeline.edges import datasets
@@ -79,8 +80,36 @@ def test_a_refusal_says_what_was_looked_for_and_what_was_found(tmp_path):
     said = str(refused.value)
     assert "\n" not in said
     assert "found 2 .jpg, 1 .json, 1 without suffix (such as Makefile, notes.json, x.jpg)" in said
+    assert "; looked for coco (JSON with images, annotations and categories), labelme (" in said
+    for form in datasets.formats():
+        assert f" {form}" in said
+    assert len(said) < 600 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("names", "likely"),
+    [
+        (["x.jpg", "x.xml"], ["voc", "cvat", "labelme"]),
+        (["x.jpg", "x.txt"], ["yolo", "dota", "boxes"]),
+        (["x.jpg", "x.csv"], ["via", "csv"]),
+        (["x.jpg"], ["masks", "folders"]),
+    ],
+)
+def test_a_refusal_explains_the_formats_that_such_files_may_have(tmp_path, names, likely):
+    for name in names:
+        (tmp_path / name).write_text("x")
+    with pytest.raises(Refused) as refused:
+        datasets.read("auto", tmp_path)
+    told = [form for form, module in datasets.formats().items() if module.LOOKED_FOR in str(refused.value)]
+    assert told == likely
+
+
+def test_the_help_of_inspect_explains_all_formats(capsys):
+    with pytest.raises(SystemExit):
+        inspect.run(["--help"])
+    said = capsys.readouterr().out
     for form, module in datasets.formats().items():
-        assert f"{form} ({module.LOOKED_FOR})" in said
+        assert f"  {form:<12} {module.LOOKED_FOR}\n" in said
 
 
 def test_an_empty_folder_and_none_are_refused(tmp_path):

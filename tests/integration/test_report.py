@@ -46,7 +46,7 @@ class Page(HTMLParser):
 
 def described(folder, manifest):
     for item in manifest.items:
-        marked = dataset.read_labels(folder / "labels" / item.label, manifest.task, manifest.keypoints)
+        marked = dataset.read_labels(folder / "labels" / item.label, manifest.task)
         boxes = labels.to_xyxy(marked.boxes, item.width, item.height)
         look = appearance.measure(cv2.imread(str(folder / "images" / item.file)))
         size, looks = (item.width, item.height), (look.brightness, look.sharpness)

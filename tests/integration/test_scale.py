@@ -9,14 +9,16 @@ import subprocess
 import sys
 from contextlib import closing
 from functools import partial
+from operator import call
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
 
 from pipeline.core.near_copies import SIDE
 from pipeline.core.refusal import Refused
-from pipeline.edges import dataset, examined, files, fingerprint, images, intake, linking
+from pipeline.edges import dataset, dealing, examined, files, fingerprint, images, intake, linking
 from pipeline.edges.decoding import Unusable
 from pipeline.edges.examined import Memory
 from pipeline.edges.thumbnails import Thumbnails
@@ -283,14 +285,14 @@ def test_a_copy_is_whole_whatever_the_kernel_can(tmp_path, monkeypatch, way):
 
     monkeypatch.setattr(os, "copy_file_range", copying)
     original = examined.identity(tmp_path / "a")
-    linking.copy(original, tmp_path / "b")
+    linking.copy(original, str(tmp_path / "b"))
     assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
     (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(Refused, match="changed"):
-        linking.copy(original, tmp_path / "c")
+        linking.copy(original, str(tmp_path / "c"))
     (tmp_path / "a").unlink()
     with pytest.raises(Refused, match="changed"):
-        linking.copy(original, tmp_path / "d")
+        linking.copy(original, str(tmp_path / "d"))
 
 
 def test_work_is_asked_for_no_sooner_than_it_is_done():
@@ -301,17 +303,28 @@ def test_work_is_asked_for_no_sooner_than_it_is_done():
             asked.append(number)
             yield partial(int, number)
 
-    done = intake.each(todo(), total=1000)
+    done = dealing.each(call, todo(), total=1000, what="count")
     assert next(done) == 0
     assert len(asked) < 1000
     assert list(done) == list(range(1, 1000))
+
+
+def test_little_work_is_spread_over_all_hands():
+    together = Barrier(4)
+
+    def meet(number):
+        together.wait(timeout=20)
+        return number
+
+    assert list(dealing.each(meet, range(4), total=4, what="count", workers=4)) == [0, 1, 2, 3]
 
 
 def test_a_mistake_in_one_of_many_comes_out_and_the_rest_is_left():
     def fail():
         raise Unusable("outside", "no")
 
-    done = intake.each((fail if n == 20 else partial(int, n) for n in range(10_000)), total=10_000)
+    work = (fail if n == 20 else partial(int, n) for n in range(10_000))
+    done = dealing.each(call, work, total=10_000, what="count")
     with pytest.raises(Unusable):
         list(done)
 

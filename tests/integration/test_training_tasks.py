@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -208,20 +207,11 @@ def test_labels_that_prepare_did_not_write_are_refused(tmp_path, task, text, sen
         trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 4)
 
 
-@pytest.mark.parametrize(
-    ("dims", "points", "expected"),
-    [
-        (3, [[0.5, 0.25, 2.0], [0.0, 0.0, 0.0]], [[0.5, 0.25, 2.0], [0.0, 0.0, 0.0]]),
-        (2, [[0.5, 0.25], [0.0, 0.0]], [[0.5, 0.25, 1.0], [0.0, 0.0, 0.0]]),
-        (2, [[0.0, 0.25], [0.5, 0.0]], [[0.0, 0.25, 1.0], [0.5, 0.0, 1.0]]),
-    ],
-)
-def test_points_without_visibility_are_there_unless_they_lie_in_the_corner(tmp_path, dims, points, expected):
+def test_points_come_with_their_visibility(tmp_path):
     trainings.dataset(tmp_path, train=1, task="pose")
-    line = " ".join(map(str, [0, 0.5, 0.5, 0.4, 0.4, *np.ravel(points)]))
+    points = [[0.5, 0.25, 2.0], [0.0, 0.0, 0.0]]
     [label] = (tmp_path / "data/prepared/labels/train").iterdir()
-    label.write_text(f"{line}\n")
-    keypoints = replace(task_sets.POINTS, dims=dims)
-    trainer = training.build(replace(trainings.job(tmp_path, task="pose"), keypoints=keypoints))
+    label.write_text(" ".join(map(str, [0, 0.5, 0.5, 0.4, 0.4, *np.ravel(points)])) + "\n")
+    trainer = training.build(trainings.job(tmp_path, task="pose"))
     [found] = trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 1).labels
-    assert found["keypoints"].tolist() == [expected]
+    assert found["keypoints"].tolist() == [points]

@@ -43,7 +43,7 @@ def test_a_class_that_is_not_in_train_or_test_is_named():
 def test_few_test_examples_come_with_the_interval_to_expect():
     images = [item for item in healthy() if item.split != "test"] + [image("test", (0, 1))] * 10
     text = kinds(images)["Too few test examples to measure"]
-    assert text.startswith("a 10 (49 to 94%), b 10 (49 to 94%) objects in test")
+    assert text.startswith("objects in test: a 10 (49 to 94%), b 10 (49 to 94%); in")
 
 
 @pytest.mark.parametrize("objects", [1, 10, 100, 5000])
@@ -58,7 +58,9 @@ def test_without_an_object_a_recall_can_be_anything():
 
 def test_few_train_examples_are_counted():
     images = [*healthy(), *[image("train", (2,))] * 3, *[image("test", (2,))] * 40]
-    assert kinds(images, ("a", "b", "c"))["Few examples to learn from"].startswith("c 3 objects in train")
+    assert kinds(images, ("a", "b", "c"))["Few examples to learn from"].startswith(
+        "objects in train: c 3; below"
+    )
 
 
 def test_a_class_in_one_folder_only_is_named_with_the_folder():
@@ -107,7 +109,8 @@ def test_what_was_not_measured_raises_no_concern():
 def test_tiny_objects_are_those_under_a_stride_at_640():
     tiny = [[10, 10, 17, 40], [100, 100, 107, 107]]
     assert kinds([item._replace(boxes=np.array(tiny)) for item in healthy()])["Tiny objects"].startswith(
-        "100% of the objects are under 8 pixels on their shorter side at imgsz=640 (0% at 1280)"
+        "100% of the objects are under 8 pixels on their shorter side at imgsz=640 "
+        "(100% at 256, 100% at 320, 0% at 1280): train at a larger imgsz"
     )
     plain = [[10, 10, 18, 40], [100, 100, 108, 108]]
     assert "Tiny objects" not in kinds([item._replace(boxes=np.array(plain)) for item in healthy()])
@@ -135,8 +138,8 @@ def test_classification_counts_images_and_knows_no_sizes():
     images = [image("train", (n % 2,), boxes=whole, source=f"{n % 2}/x.jpg") for n in range(80)]
     images += [image("test", (n % 2,), boxes=whole) for n in range(10)]
     found = kinds(images, task="classify")
-    assert found["Too few test examples to measure"].endswith(
-        "images in test; in brackets the 95% interval of a recall of 80% measured on them"
+    assert found["Too few test examples to measure"].startswith(
+        "images in test: a 5 (38 to 96%), b 5 (38 to 96%)"
     )
     assert set(found) == {"Too few test examples to measure"}
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core import objects
 from pipeline.core.boxes import ROUNDING, Raw
 from pipeline.core.objects import Wanted, check
 
@@ -113,3 +114,36 @@ def test_sound_boxes_come_through_unchanged(rows):
     found = checked(*boxes, classes=[row[4] for row in rows])
     assert found.boxes.tolist() == boxes
     assert found.notes == ()
+
+
+edges = st.sampled_from(
+    [-1.0, -0.0, 0.0, 0.4, 0.5, 1.0, 1.0004, 1.0006, 40.0, 79.6, 80.0, 80.5, 99.8, 100.0, 101.0]
+)
+values = st.one_of(edges, st.floats(0, 100), st.sampled_from([NAN, INF]))
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.integers(-1, 2), st.tuples(values, values, values, values)), max_size=3),
+    st.booleans(),
+)
+def test_boxes_without_fault_are_told_at_a_glance_and_nothing_else_is(rows, ordered):
+    """The short way through the check gives what the long one gives."""
+    boxes = np.array([box for _, box in rows], float).reshape(-1, 4)
+    if ordered:
+        boxes = np.concatenate(
+            [np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], 1
+        )
+    raw = Raw(
+        np.array([cls for cls, _ in rows], np.int64), boxes, tuple(f"row {n}" for n in range(len(rows)))
+    )
+    short, long = (
+        check(raw, Wanted("detect", 2), size=SIZE),
+        objects._one_by_one(raw, Wanted("detect", 2), SIZE),
+    )
+    assert (short.classes.tolist(), short.boxes.tolist(), short.notes) == (
+        long.classes.tolist(),
+        long.boxes.tolist(),
+        long.notes,
+    )
+    assert (short.classes.dtype, short.boxes.dtype) == (long.classes.dtype, long.boxes.dtype)

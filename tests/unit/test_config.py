@@ -92,6 +92,12 @@ REFUSED = [
         "tracking.uri must not hold a user or a password, since it is written to files: "
         "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     ),
+    (
+        {"compute.address": "ray://10.0.0.1:10001"},
+        "compute.address='ray://10.0.0.1:10001' is not allowed: it must be auto, for the Ray cluster that "
+        "this machine is a node of, or HOST:PORT of a cluster's head",
+    ),
+    ({"compute.backend": "dask"}, "compute.backend='dask' is not allowed: it must be one of local, ray"),
     ({"tracking.tags": {"a": 1}}, "tracking.tags.a=1 is not allowed: it must be text"),
     ({"augment": 3}, "augment=3 is not allowed: it must be a group of keys"),
     (
@@ -110,10 +116,15 @@ IMPOSSIBLE = [
     ({"finetune.strategy": "scratch", "finetune.freeze": 3}, "finetune.freeze must be null"),
     ({"finetune.strategy": "gradual", "finetune.epochs": 9}, "finetune.gradual.groups=4"),
     (
+        {"finetune.strategy": "gradual", "finetune.gradual.trigger": "plateau", "finetune.val_every": 2},
+        "finetune.val_every=2",
+    ),
+    (
         {"finetune.strategy": "gradual", "finetune.gradual.trigger": "plateau", "finetune.patience": 3},
         "finetune.patience=3",
     ),
     ({"finetune.imgsz": 250}, "multiple of 32"),
+    ({"compute.backend": "ray", "augment.offline.workers": 4}, "augment.offline.workers=0, or compute=local"),
     ({"finetune.fraction": 0.5}, "finetune.fraction=0.5 takes the first images by path"),
     ({"finetune.rect": True}, "augment.online.mosaic=0"),
     ({"data.source": "/images"}, "data.source must be null where data.format=demo"),

@@ -30,6 +30,12 @@ def test_losses_are_summed_where_train_and_val_have_them():
     assert curves.losses(rows) == ([1.0, 0.5], [3.0, 4.0])
 
 
+def test_losses_are_those_of_the_epochs_that_were_validated():
+    seen = [{"train/a": 3.0, "val/a": 5.0}, {"train/a": 1.0, "val/a": 6.0}]
+    rows = [{"train/a": 4.0}, seen[0], {"train/a": 2.0}, seen[1]]
+    assert curves.losses(rows) == ([3.0, 1.0], [5.0, 6.0])
+
+
 def test_points_hold_what_any_task_measures():
     row = {"epoch": 3, "seconds": 9.0, "train/loss": 2.0, "val/loss": 3.0, "metrics/top1": 0.5, "lr/bn": 0.1}
     assert curves.points([row]) == [

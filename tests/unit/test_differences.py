@@ -23,6 +23,8 @@ TREES = st.dictionaries(st.text("abc", min_size=1, max_size=2), VALUES, max_size
         ({"a": 1}, {"a": True}, [Difference("a", 1, True)]),
         ({"a": None}, {}, [Difference("a", None, ABSENT)]),
         ({}, {"a": {}}, [Difference("a", ABSENT, {})]),
+        ({"a": {}}, {"a": {"b": 1}}, [Difference("a.b", ABSENT, 1)]),
+        ({"a": {"b": 1}}, {"a": {}}, [Difference("a.b", 1, ABSENT)]),
         ({"a": [1]}, {"a": [1, 2]}, [Difference("a", [1], [1, 2])]),
     ],
 )

@@ -107,3 +107,52 @@ def test_alignment_finds_the_place_of_a_crop():
 def test_alignment_of_images_without_detail_is_nought():
     flat = np.full((1, SIDE, SIDE), 7, np.float32)
     assert alignment.likeness(flat, flat) == pytest.approx(0, abs=1e-3)
+
+
+def crowd(seed: int, count: int) -> np.ndarray:
+    """Draw thumbnails of which many are copies of others: brighter, mirrored, moved by some pixels, blank."""
+    rng = np.random.default_rng(seed)
+    kinds = [
+        lambda image: np.clip(image * 1.2 + 10, 0, 255),
+        lambda image: image[:, ::-1],
+        lambda image: image[4:, 3:].T,
+        np.zeros_like,
+    ]
+    looks = [kinds[rng.integers(4)](picture(int(rng.integers(count // 3 + 1)))) for _ in range(count)]
+    shown = b"".join(duplicates.signature(np.ascontiguousarray(look, np.uint8)) for look in looks)
+    return np.frombuffer(shown, np.uint8).reshape(-1, SIDE, SIDE)
+
+
+def some(pairs: near_copies.Pairs, among: np.ndarray) -> near_copies.Pairs:
+    return pairs.at(among[pairs.first] & among[pairs.second])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 24), st.data())
+def test_a_search_that_knows_some_pairs_finds_what_a_full_one_finds(seed, count, data):
+    thumbnails = crowd(seed, count)
+    whole = near_copies.find(thumbnails)
+    among = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+    known = near_copies.Known(among, some(whole, among))
+    again = near_copies.find(thumbnails, known)
+    assert [column.tolist() for column in again] == [column.tolist() for column in whole]
+
+
+def test_where_too_many_look_alike_the_search_stops_before_it_takes_hours(monkeypatch):
+    still = [picture(0) for _ in range(12)]
+    for number, image in enumerate(still):
+        image[:9, 9 * number : 9 * number + 9] = 255
+    assert len(find(*still)) == 66
+    monkeypatch.setattr(near_copies, "MOST", 30)
+    with pytest.raises(near_copies.Crowded) as crowd:
+        find(*still)
+    assert crowd.value.args == (66,)
+
+
+def test_what_is_known_is_not_compared_again():
+    thumbnails = crowd(1, 200)
+    known = near_copies.Known(np.arange(200) != 77, near_copies.NO_PAIRS)
+    found = near_copies.find(thumbnails, known)
+    assert len(found.first)
+    assert set((found.first == 77) | (found.second == 77)) == {True}
+    assert not len(near_copies.find(thumbnails, known._replace(among=np.ones(200, np.bool_))).first)

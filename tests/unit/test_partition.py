@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import earlier, partition
+from pipeline.core import earlier, near_copies, partition
 from pipeline.core.earlier import NOTHING, Earlier
 from pipeline.core.near_copies import SIDE
 from pipeline.core.partition import Entry, Rules
@@ -84,7 +84,7 @@ def test_a_new_image_that_ties_train_to_test_takes_the_group_to_test_and_says_so
     grown = partition.partition([*tied, entry("new")._replace(columns={"scene": "s"})], rules, first.earlier)
     assert {grown.splits[key] for key in (train, test, "new")} == {"test"}
     assert any(
-        f"1 images move, as new ones tie them to images more held out: {train}" in r for r in grown.remarks
+        f"1 image moves, tied by new ones to images more held out: {train}" in r for r in grown.remarks
     )
 
 
@@ -138,6 +138,49 @@ def test_near_copies_stay_on_one_side_and_are_listed():
     assert off.copies == []
 
 
+def scene(number: int) -> np.ndarray:
+    """Return what a camera that stands still saw: the same place, with something small elsewhere in it."""
+    image = picture(7)
+    top, left = np.random.default_rng(number).integers(8, 80, 2)
+    image[top : top + 8, left : left + 8] = 255 if number % 2 else 0
+    return image
+
+
+SCENE = r"of 40 images are near copies of one another, as from a camera that stands still, .*data.near_dup"
+
+
+@pytest.mark.parametrize(
+    ("still", "split", "sentence"),
+    [
+        (40, None, f"nothing is left for val and test: .*; 40 {SCENE}"),
+        (30, ("train", "test"), f"data leaks: .*; 30 {SCENE}"),
+    ],
+)
+def test_a_refusal_over_images_of_one_place_names_the_way_out(still, split, sentence):
+    images = [entry(f"{n:02d}", look=n, split=split and split[n % 2]) for n in range(40)]
+    shown = thumbnails([scene(n) if n < still else picture(100 + n) for n in range(40)])
+    with pytest.raises(Refused, match=sentence):
+        partition.partition(images, RULES, NOTHING, thumbnails=shown)
+    free = RULES._replace(near_duplicates=False)
+    assert set(partition.partition(images, free, NOTHING, thumbnails=shown).splits.values()) >= {"test"}
+
+
+@pytest.mark.parametrize(("still", "remarks"), [(12, 0), (20, 1)])
+def test_many_images_of_one_place_are_remarked_on_where_they_are_a_large_part(still, remarks):
+    images = [entry(f"{n:02d}", look=n) for n in range(40)]
+    shown = thumbnails([scene(n) if n < still else picture(100 + n) for n in range(40)])
+    made = partition.partition(images, RULES, NOTHING, thumbnails=shown)
+    assert len(made.copies[0]) == still
+    assert sum("stands still" in remark for remark in made.remarks) == remarks
+
+
+def test_too_many_images_of_one_place_are_refused_before_hours_are_spent(monkeypatch):
+    monkeypatch.setattr(near_copies, "MOST", 100)
+    images = [entry(f"{n:02d}", look=n) for n in range(40)]
+    with pytest.raises(Refused, match=r"^some \d+ pairs of images look alike, .* set data.near_duplicates=f"):
+        partition.partition(images, RULES, NOTHING, thumbnails=thumbnails([scene(n) for n in range(40)]))
+
+
 def came(*, sha: str = "", look: int | None = None, number: int = 8) -> list[Entry]:
     parts = ("train", "val", "test")
     plain = [entry(f"{part}/{n}", split=part) for part in parts for n in range(number)]
@@ -148,8 +191,8 @@ def came(*, sha: str = "", look: int | None = None, number: int = 8) -> list[Ent
 @pytest.mark.parametrize(
     ("images", "kind"),
     [
-        (came(sha="same"), "1 pairs byte for byte"),
-        (came(look=0), "1 pairs as near copies"),
+        (came(sha="same"), "1 pair byte for byte"),
+        (came(look=0), "1 pair as near copies"),
     ],
 )
 def test_a_split_that_came_with_the_data_and_leaks_is_refused_or_counted(images, kind):
@@ -157,7 +200,7 @@ def test_a_split_that_came_with_the_data_and_leaks_is_refused_or_counted(images,
     with pytest.raises(Refused) as refused:
         partition.partition(images, RULES, NOTHING, thumbnails=shown)
     said = str(refused.value)
-    assert "leaks: 1 images of val or test belong together with images of a split" in said
+    assert "leaks: 1 image of val or test belongs together with images of a split" in said
     assert f"({kind}): test/leak (test) and train/leak (train); take one of each out" in said
     allowed = partition.partition(images, RULES._replace(on_leak="allow"), NOTHING, thumbnails=shown)
     assert allowed.leak == 1

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from pipeline.core.refusal import Refused
+from pipeline.edges.datasets import unrecognised
 from pipeline.edges.datasets.choosing import choose as choose
 from pipeline.edges.datasets.source import Annotated as Annotated
 from pipeline.edges.datasets.source import Source as Source
-from pipeline.edges.datasets.source import files_in, folders_in, relative
+from pipeline.edges.datasets.source import folders_in, relative
 from pipeline.edges.datasets.spelling import spell
 
 _DEEPEST: Final = 5
 _MOST_HINTS: Final = 20
-_MOST_SUFFIXES: Final = 6
-_MOST_FILES: Final = 100_000
-"""Files that are counted for a refusal; more make it no clearer."""
 
 
 class Format(Protocol):
@@ -30,7 +27,7 @@ class Format(Protocol):
 
     @property
     def LOOKED_FOR(self) -> str:
-        """What it is recognised by, in a few words."""
+        """What it is recognised by, in a few words, JSON, XML, CSV or text files among them if it is such."""
 
     def recognises(self, folder: Path) -> bool:
         """Tell by names, and a look into few files, whether this format is in a folder."""
@@ -132,10 +129,9 @@ def recognise(form: str, folder: Path) -> Found:
             return Found(recognised[0], place, _remarks(recognised))
     if form != "auto":
         return Found(form, folder)  # its reader says what is missing
-    looked = "; ".join(f"{name} ({module.LOOKED_FOR})" for name, module in table.items())
-    hint = _hint(folder, names)
+    told = {name: module.LOOKED_FOR for name, module in table.items()}
     raise Refused(
-        f"no annotations recognised in {folder}{hint}: found {_contents(folder)}; looked for {looked}"
+        f"no annotations recognised in {folder}{_hint(folder, names)}: {unrecognised.explain(folder, told)}"
     )
 
 
@@ -174,15 +170,3 @@ def _hint(folder: Path, names: list[str]) -> str:
     inner = [(path, _recognised(path, names)) for path in folders_in(folder)[:_MOST_HINTS]]
     held = [f"{path.name}/ ({found[0]})" for path, found in inner if found]
     return f" itself, but in {', '.join(held)}, one of which data.source may be" if held else ""
-
-
-def _contents(folder: Path) -> str:
-    """Count the files by suffix, and name the first."""
-    files = list(islice(files_in(folder), _MOST_FILES))
-    if not files:
-        return "no files"
-    counts = Counter(path.suffix.lower() or "without suffix" for path in files)
-    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_SUFFIXES]
-    listed = ", ".join(f"{number} {suffix}" for suffix, number in most)
-    first = ", ".join(sorted(relative(path, folder) for path in files)[:3])
-    return f"{listed} (such as {first})"

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.core import shapes
+from pipeline.core.counting import counted
 from pipeline.core.shapes import Shape
 from pipeline.edges.datasets import numbered_names
 from pipeline.edges.datasets.documents import Unreadable, files, first_lines, load_text, own_name, unusable
@@ -131,7 +132,7 @@ def _divided(lists: Sequence[Path], entries: Sequence[Entry]) -> tuple[list[Entr
                 claims[entry.file].add(split_of(path.stem) or "train")
     told = ", ".join(own_name(path) for path in lists)
     divided = [entry._replace(split=held_out(claims[entry.file])) for entry in entries]
-    return divided, [f"{told} name {len(missing)} images that are not here"] if missing else []
+    return divided, [f"{told}: {counted(len(missing), 'image')} named there, but not here"] if missing else []
 
 
 def _meant(names: Sequence[str], by_stem: Mapping[str, Sequence[Entry]]) -> list[Entry]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -18,13 +20,14 @@ from pipeline.edges.datasets.source import (
     Annotated,
     Source,
     by_outlines,
-    exists,
     held_out,
     images_in,
+    in_order,
     relative,
     split_of,
 )
 
+_MORE_THAN_A_NAME: Final = re.compile(r"[/\\:]|^\.*$")
 LOOKED_FOR: Final = "JSON with images, annotations and categories"
 
 
@@ -34,20 +37,22 @@ def recognises(folder: Path) -> bool:
 
 
 class File(NamedTuple):
-    """One annotation file: where it lies, which split it stands for, what it holds."""
+    """One annotation file: where it lies, its split, what it holds, and where its images may lie."""
 
     path: Path
     split: str | None
     data: Mapping[str, Any]
     indices: Indices
+    places: tuple[Path, ...]
 
 
 class Entry(NamedTuple):
-    """What one file says about one image."""
+    """What one file says about one image, and how the image's name differs from what it says."""
 
     file: File
     image: Row
     annotations: tuple[Row, ...]
+    note: str = ""
 
 
 def read(folder: Path) -> Source:
@@ -59,8 +64,9 @@ def read(folder: Path) -> Source:
     found, remarks = coco_files.find(folder)
     names, parents = categories.merge(list(found.values()))
     files = [
-        File(path, _split(path, folder), data, categories.indices(data, names))
+        File(path, split, data, categories.indices(data, names), _places(path, split or "", folder))
         for path, data in found.items()
+        for split in [_split(path, folder)]
     ]
     entries: dict[Path, list[Entry]] = defaultdict(list)
     defects: list[Defect] = []
@@ -68,15 +74,15 @@ def read(folder: Path) -> Source:
     for file in files:
         defects += _strays(file, folder)
     listed = [entry for file in files for entry in _entries(file)]
-    matches = settled([_match(entry, folder, pictures) for entry in listed])
+    matches = settled([_match(entry, pictures) for entry in listed])
     for entry, match in zip(listed, matches, strict=True):
         if match.image is None:
             name = _inside(_name(entry))
             reason = f"listed in {relative(entry.file.path, folder)}, but there is no such image"
             defects.append(Defect(name, "quarantined", reason, "missing-image"))
         else:
-            entries[match.image].append(entry)
-    images = tuple(_image(path, entries[path], folder) for path in sorted(entries))
+            entries[match.image].append(entry._replace(note=match.note))
+    images = tuple(_image(path, entries[path], folder) for path in in_order(entries))
     defects += _unlisted(entries, folder)
     posed = coco_points.tell(list(found.values()), images)
     task, mixed = ("pose", ()) if posed.keypoints else by_outlines(images)
@@ -112,42 +118,39 @@ def _strays(file: File, folder: Path) -> list[Defect]:
     ]
 
 
-def _locate(name: str, file: File, folder: Path) -> Path | None:
-    """Find an image where exporters put it; of a path that leads out of the source, the name alone counts."""
-    plain = _inside(name)
-    stem = file.path.stem.removeprefix("instances_")
-    split, own = file.split or "", file.path.parent
-    places = (
-        own,
-        own / "images",
-        own / "data",
-        folder / "images" / stem,
-        folder / stem,
-        folder / "images" / split,
-        folder / split,
-    )
-    for place in (*places, folder / "images", folder):
-        if exists(place / plain) and (place / plain).is_file():
-            return place / plain
-    return None
+def _places(file: Path, split: str, folder: Path) -> tuple[Path, ...]:
+    """List where exporters put the images of an annotation file."""
+    stem, own = file.stem.removeprefix("instances_"), file.parent
+    inner = own, own / "images", own / "data"
+    outer = folder / "images" / stem, folder / stem, folder / "images" / split, folder / split
+    return *inner, *outer, folder / "images", folder
+
+
+def _locate(plain: str, file: File) -> Path | None:
+    """Find an image where exporters put it."""
+    found = (place for place in file.places if os.path.isfile(f"{place}/{plain}"))  # noqa: PTH113 - see relative
+    return next((place / plain for place in found), None)
 
 
 def _name(entry: Entry) -> str:
     return str(entry.image.get("file_name"))
 
 
-def _match(entry: Entry, folder: Path, pictures: Pictures) -> Match:
+def _match(entry: Entry, pictures: Pictures) -> Match:
     """Find an image in its place, or in a folder of another name, but never in one of another split."""
     name, file = _name(entry), entry.file
-    path = _locate(name, file, folder)
-    if path:
-        return Match(path, name=name, place="/".join(PurePosixPath(_inside(name)).parts[:-1]))
+    plain = _inside(name)
+    if path := _locate(plain, file):
+        return Match(path, name=name, place=plain.rpartition("/")[0])
     found = pictures.find([name], near=file.path.parent)
     allowed = found.image and split_of(found.image.parent.name) in {None, file.split}
     return found if allowed else NOTHING
 
 
 def _inside(name: str) -> str:
+    """Return a path in the source; of one that leads out of it, the name alone."""
+    if not _MORE_THAN_A_NAME.search(name):
+        return name
     path = PurePosixPath(name.replace("\\", "/"))
     return path.name if path.is_absolute() or ".." in path.parts or ":" in name else str(path)
 
@@ -156,7 +159,7 @@ def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
     splits = {entry.file.split for entry in entries}
     split = held_out(splits)
     chosen = [entry for entry in entries if entry.file.split == split]
-    notes = []
+    notes = [Note(False, entry.note) for entry in chosen if entry.note]
     if len(splits) > 1:
         notes.append(
             Note(

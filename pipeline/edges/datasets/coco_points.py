@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, Final, NamedTuple
 
+from pipeline.core.counting import counted
 from pipeline.core.mirroring import COCO_POINTS, flip_by_names, kept_order
 from pipeline.core.tasks import Keypoints
 from pipeline.edges.datasets.source import Annotated
@@ -29,7 +30,7 @@ def tell(files: Sequence[Mapping[str, Any]], images: Iterable[Annotated]) -> Pos
         return Posed()
     usual, times = with_points.most_common(1)[0]
     if times < _NEARLY_ALL * total:
-        return Posed(None, (f"{times} of {total} objects have {usual} key points: left aside",))
+        return Posed(None, (f"{times} of {total} objects have {counted(usual, 'key point')}: left aside",))
     named = list(dict.fromkeys(_named(files, usual)))
     names = named[0] if named else _unnamed(usual)
     several = ("categories name their key points differently: the first names are taken",)

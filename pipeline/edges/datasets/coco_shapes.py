@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.boxes import Note
+from pipeline.core.counting import counted
 from pipeline.edges.datasets import mask_outlines
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,8 @@ def _of_mask(stated: Mapping[str, Any]) -> Outline:
     top, left = int(rows[0]), int(columns[0])
     cut = mask[top : rows[-1] + 1, left : columns[-1] + 1]
     traced = mask_outlines.trace(cut.astype(np.uint8), left=left, top=top)
-    holes = Note(False, f"{traced.holes} holes in its mask are filled", "hole")
+    filled = counted(traced.holes, "hole in its mask is filled", "holes in its mask are filled")
+    holes = Note(False, filled, "hole")
     return Outline(traced.parts, (holes,) if traced.holes else ())
 
 

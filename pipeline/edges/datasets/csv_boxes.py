@@ -9,6 +9,7 @@ from typing import Final
 
 from pipeline.core import shapes
 from pipeline.core.columns import Columns
+from pipeline.core.counting import counted
 from pipeline.core.refusal import Refused
 from pipeline.core.shapes import TAG, Shape
 from pipeline.edges.datasets import csv_sizes, csv_tables
@@ -82,7 +83,7 @@ def _entries(table: Table) -> Iterator[Entry]:
 def _draw(row: list[str], table: Table, *, corners: bool) -> tuple[str, Shape]:
     known = table.columns
     if any(text.strip() for text in row[len(table.header) :]):
-        raise ValueError(f"{len(row)} values under {len(table.header)} columns")
+        raise ValueError(f"{counted(len(row), 'value')} under {counted(len(table.header), 'column')}")
     if known.form == "each":
         return _ticked(row, table), TAG
     label = ONLY if known.label is None else shapes.named(cell(row, known.label))
@@ -90,7 +91,7 @@ def _draw(row: list[str], table: Table, *, corners: bool) -> tuple[str, Shape]:
         return label, TAG
     found = csv_tables.values(row, known)
     if len(found) != 4:
-        raise ValueError(f"{len(found)} numbers, not the four of a box")
+        raise ValueError(f"{counted(len(found), 'number')}, not the four of a box")
     a, b, c, d = map(shapes.number, found)
     if known.form == "corners" or corners:
         return label, shapes.box((a, b, c, d))

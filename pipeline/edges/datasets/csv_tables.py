@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core import columns, shapes
 from pipeline.core.columns import Columns
+from pipeline.core.counting import counted
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets.documents import Unreadable, load_text, own_name
 from pipeline.edges.datasets.source import SUFFIXES
@@ -94,7 +95,7 @@ def told(tables: Sequence[Table]) -> Iterator[str]:
 def _told(table: Table) -> Iterator[str]:
     known, header = table.columns, table.header
     if known.form == "each":
-        yield f"image {header[known.image]!r}, a column for each of {len(known.box)} classes"
+        yield f"image {header[known.image]!r}, a column for each of {counted(len(known.box), 'class')}"
         return
     label = f"class {header[known.label]!r}" if known.label is not None else f"one class, {ONLY!r}"
     boxes = f"{known.form} {', '.join(header[place] for place in known.box)}" if known.box else "no boxes"

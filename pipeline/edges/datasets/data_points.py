@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from pipeline.core.counting import counted
 from pipeline.core.mirroring import COCO_POINTS, flip_by_names, kept_order
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints
@@ -37,7 +38,9 @@ def _shape(stated: Any, file: Path) -> tuple[int, Literal[2, 3]]:
 def _flip(stated: Any, count: int, file: Path) -> tuple[int, ...]:
     whole = isinstance(stated, list) and all(type(index) is int for index in stated)
     if not whole or sorted(stated) != list(range(count)):
-        raise Refused(f"{file} has a flip_idx that is no exchange of {count} points: write each index once")
+        raise Refused(
+            f"{file} has a flip_idx that is no exchange of {counted(count, 'point')}: write each index once"
+        )
     return tuple(stated)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from pipeline.core.counting import counted
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints
 from pipeline.edges.datasets import data_points
@@ -143,7 +144,7 @@ def _names(raw: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     if not isinstance(names, list | None) or not all(map(plain, names or ())):
         raise Refused(f"{file} has names that are neither a list nor a mapping of plain words: write them so")
     if names and number is not None and number != len(names):
-        raise Refused(f"{file} says nc: {number}, but names {len(names)} classes: make them agree")
+        raise Refused(f"{file} says nc: {number}, but names {counted(len(names), 'class')}: make them agree")
     if not names and isinstance(number, int):
         if not 0 <= number <= _MOST_CLASSES:
             raise Refused(f"{file} says nc: {number}: write the number of classes")

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.core import shapes
+from pipeline.core.counting import counted
 from pipeline.core.shapes import Shape
 from pipeline.edges.datasets.documents import Unreadable, files, first_lines, load_text, unusable
 from pipeline.edges.datasets.entries import Entry, collect
@@ -46,9 +47,7 @@ def read(folder: Path) -> Source:
         found, notes = collect(lines, _draw)
         difficult += sum(line.split()[-1] in {"1", "2"} for _, line in lines if len(line.split()) == 10)
         entries.append(Entry(path, (path.stem,), found, notes, fault=fault))
-    remarks = (
-        [f"{difficult} objects are marked as difficult: they are used as any other"] if difficult else []
-    )
+    remarks = [f"{counted(difficult, 'object')} marked as difficult: used as any other"] if difficult else []
     return gather(folder, entries, Layout(pictures, each=True), remarks)
 
 

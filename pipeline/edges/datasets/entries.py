@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pipeline.core.boxes import Note
+from pipeline.core.counting import counted
 from pipeline.core.shapes import Object, Shape
 
 Row = TypeVar("Row")
@@ -60,5 +61,6 @@ def collect(
             continue
         found.append(Object(label, shape, mark))
         if shape.holes:
-            notes.append(Note(False, f"{mark}: {shape.holes} holes are filled, for labels have none", "hole"))
+            holes = counted(shape.holes, "hole is", "holes are")
+            notes.append(Note(False, f"{mark}: {holes} filled, for labels have none", "hole"))
     return tuple(found), tuple(notes)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.core.boxes import Raw
+from pipeline.core.counting import counted
 from pipeline.core.defects import Defect
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets.source import (
@@ -85,7 +86,7 @@ def _remarks(parts: list[Part], images: list[tuple[Path, Part]]) -> Iterator[str
     for name in sorted({part.name for part in parts} - names):
         yield f"the folder {name} holds no images: it is no class"
     if deeper := sum(path.parent != part.folder for path, part in images):
-        yield f"{deeper} images lie in folders within a class folder: they count for the outer one"
+        yield f"{counted(deeper, 'image')} in folders within a class folder: counted for the outer one"
 
 
 def _parts(folder: Path) -> Iterator[Part]:

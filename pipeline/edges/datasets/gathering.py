@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipeline.core import drawn
 from pipeline.core.boxes import Note
 from pipeline.core.drawn import Plan
-from pipeline.core.mirroring import flip_by_names
+from pipeline.core.mirroring import flip_by_names, kept_order
 from pipeline.core.refusal import Refused
 from pipeline.core.shapes import Object
 from pipeline.core.tasks import Keypoints
@@ -43,11 +43,12 @@ def gather(folder: Path, entries: Iterable[Entry], layout: Layout, remarks: Iter
     chosen = drawn.plan(every, layout.order)
     images = tuple(_annotated(one, folder, chosen) for one in found)
     keypoints = Keypoints(chosen.points, flip_by_names(chosen.points)) if chosen.points else None
+    unpaired = kept_order(keypoints.flip) if keypoints else ()
     return Source(
         chosen.names,
         images,
         tuple(defects),
-        (*remarks, *chosen.remarks),
+        (*remarks, *chosen.remarks, *unpaired),
         task=chosen.task,
         keypoints=keypoints,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from pipeline.core.counting import counted
 from pipeline.edges.datasets.data_paths import lines_of
 from pipeline.edges.datasets.source import held_out
 
@@ -26,5 +27,5 @@ def listed(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     if not twice:
         return splits, ()
     return splits, (
-        f"ImageSets lists {twice} images in more than one split: each is kept in the held-out one",
+        f"ImageSets lists {counted(twice, 'image')} in more than one split: each is kept in the held-out one",
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.core import shapes
 from pipeline.core.boxes import Note
+from pipeline.core.counting import counted
 from pipeline.core.shapes import TAG, Object, Shape
 from pipeline.edges.datasets import labelme_xml
 from pipeline.edges.datasets.documents import Unreadable, files, heads, left_aside, load_json, unusable
@@ -141,7 +142,7 @@ def _shape(kind: str, points: list[Any], row: Row) -> Shape:
         return _mask(row.get("mask"), pairs)
     if kind == "polygon":
         return shapes.outline(shapes.ring(points))
-    raise ValueError(f"a {kind} of {len(pairs)} points, which has no area")
+    raise ValueError(f"a {kind} of {counted(len(pairs), 'point')}, which has no area")
 
 
 def _mask(data: Any, corners: shapes.Floats) -> Shape:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.boxes import Note
+from pipeline.core.counting import counted
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import mask_names, mask_values
 from pipeline.edges.datasets.entries import Entry, collect
@@ -86,7 +87,7 @@ def _entry(path: Path, masked: Masked, names: Names, folder: Path) -> Entry:
         rows.append((f"{label}, region {numbers[label]}", (label, shape)))
     found, notes = collect(rows, lambda row: row)
     small = [
-        Note(True, f"{count} specks of {told(value)}, each of under {mask_values.SPECK} pixels")
+        Note(True, f"{counted(count, 'speck')} of {told(value)}, each of under {mask_values.SPECK} pixels")
         for value, count in masked.specks.items()
         if names.of[value]
     ]

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
-import numpy as np
-
-from pipeline.core.boxes import Raw
-from pipeline.core.defects import Defect, Kind
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import voc_objects
+from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.image_sets import listed
+from pipeline.edges.datasets.pictures_by_name import Pictures
+from pipeline.edges.datasets.placing import Layout
 from pipeline.edges.datasets.source import (
-    Annotated,
+    SUFFIXES,
     Source,
-    by_outlines,
     files_of,
     folders_in,
     head_of,
     images_in,
-    relative,
     split_of,
 )
-from pipeline.edges.datasets.voc_objects import Parsed
 
 LOOKED_FOR: Final = "Annotations/*.xml, or XML files beside the images"
 
@@ -57,19 +53,20 @@ def read(folder: Path) -> Source:
     """
     root = _root(folder)
     splits, remarks = listed(root / "ImageSets" / "Main")
-    found, defects = [], []
+    entries, images = [], []
     for part in _parts(root):
-        pairs, lone = _pair(part, folder)
-        defects += lone
-        for image, parsed in pairs:
-            found.append((image, part.split or splits.get(image.stem), parsed))
-    names = tuple(sorted({item.name for _, _, parsed in found for item in parsed.objects}))
-    images = tuple(
-        _image(image, split, parsed, names)._replace(source=relative(image, folder))
-        for image, split, parsed in found
-    )
-    task, mixed = by_outlines(images)
-    return Source(names, images, tuple(defects), (*remarks, *mixed), task)
+        images += images_in(part.images, deep=False)
+        for file in files_of(part.annotations, ".xml"):
+            found = voc_objects.entry(file)
+            split = part.split or next(filter(None, map(splits.get, map(_stem, found.names))), None)
+            entries.append(found._replace(split=split))
+    return gather(folder, entries, Layout(Pictures(images), each=True), remarks)
+
+
+def _stem(name: str) -> str:
+    """Return a name as ImageSets lists it."""
+    path = PurePosixPath(name)
+    return path.stem if path.suffix.lower() in SUFFIXES else name
 
 
 def _root(folder: Path) -> Path:
@@ -105,42 +102,3 @@ def _part(place: Path, split: str | None) -> Part | None:
     if chosen is None:
         return None
     return Part(chosen, images if images_in(images, deep=False) else place, split)
-
-
-def _pair(part: Part, folder: Path) -> tuple[list[tuple[Path, Parsed]], list[Defect]]:
-    """Bring XML and images together: by the file's own name, or else by the name that the XML states.
-
-    The file's own name first: images are renamed together with their XML, and the name inside stays behind.
-    """
-    images = images_in(part.images, deep=False)
-    by_stem = {image.stem: image for image in reversed(images)}
-    by_name = {image.name: image for image in images}
-    pairs: dict[Path, Parsed] = {}
-    defects = []
-    files = files_of(part.annotations, ".xml")
-    for file in sorted(files, key=lambda file: file.stem not in by_stem):
-        parsed = voc_objects.parse(file)
-        image = by_stem.get(file.stem) or by_name.get(parsed.file_name)
-        if image is None or image in pairs:
-            reason = f"a second annotation of {image.name}" if image else "an annotation without an image"
-            kind: Kind = "listed-twice" if image else "missing-image"
-            defects.append(Defect(relative(file, folder), "quarantined", reason, kind))
-        else:
-            pairs[image] = parsed
-    bare = sorted(set(images) - set(pairs))
-    defects += [
-        Defect(relative(image, folder), "quarantined", "an image without an annotation", "missing-label")
-        for image in bare
-    ]
-    return list(pairs.items()), defects
-
-
-def _image(image: Path, split: str | None, parsed: Parsed, names: tuple[str, ...]) -> Annotated:
-    found = parsed.objects
-    raw = Raw(
-        np.array([names.index(item.name) for item in found], np.int64),
-        np.array([item.box for item in found], np.float64).reshape(-1, 4),
-        tuple(item.mark for item in found),
-        tuple(item.parts for item in found) if any(item.parts for item in found) else (),
-    )
-    return Annotated(image, "", split, raw, size=parsed.size, notes=parsed.notes, fault=parsed.fault)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Final, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Final
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
@@ -12,7 +12,10 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse as parse_xml
 from numpy.typing import NDArray
 
+from pipeline.core import shapes
 from pipeline.core.boxes import Note
+from pipeline.core.shapes import Object, Shape
+from pipeline.edges.datasets.entries import Entry
 
 Floats = NDArray[np.float64]
 
@@ -21,51 +24,29 @@ _POINT: Final = re.compile(r"[xy]\d+")
 _MOST: Final = 1e9
 
 
-class Object(NamedTuple):
-    """One object: its class name, box x1 y1 x2 y2 and outline (none, or one part) in pixels from 0."""
+def entry(file: Path) -> Entry:
+    """Read an XML file; one that cannot be read has a fault.
 
-    name: str
-    box: Floats
-    mark: str
-    parts: tuple[Floats, ...] = ()
-
-
-class Parsed(NamedTuple):
-    """One XML file.
-
-    Attributes:
-        objects: What it holds.
-        size: Width and height that it states.
-        notes: What is left out or mended.
-        fault: Why it cannot be read.
-        file_name: The image's name as it states it.
+    The image bears the file's own name, or else the one that is stated: images are renamed together with
+    their XML, and the name inside stays behind.
     """
-
-    objects: tuple[Object, ...] = ()
-    size: tuple[int, int] | None = None
-    notes: tuple[Note, ...] = ()
-    fault: str = ""
-    file_name: str = ""
-
-
-def parse(file: Path) -> Parsed:
-    """Read an XML file; one that cannot be read has a fault."""
     try:
         root = parse_xml(file).getroot()
     except DefusedXmlException:
-        return Parsed(
-            fault=f"its annotation {file.name} declares XML entities, which can be used to attack a reader"
-        )
+        fault = f"its annotation {file.name} declares XML entities, which can be used to attack a reader"
+        return Entry(file, (file.stem,), fault=fault)
     except (ParseError, OSError, ValueError, LookupError, RecursionError) as error:
-        return Parsed(fault=f"its annotation {file.name} is no XML ({error})")
+        return Entry(file, (file.stem,), fault=f"its annotation {file.name} is no XML ({error})")
     objects: list[Object] = []
     notes: list[Note] = []
     for number, item in enumerate(root.findall("object"), 1):
         found, noted = _object(item, f"object {number}")
         objects += [found] if found else []
         notes += noted
-    name = (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2]
-    return Parsed(tuple(objects), _size(root), tuple(notes), file_name=name)
+    stated = (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2]
+    own = PurePosixPath(stated).stem == file.stem
+    names = (stated, file.stem) if own else (file.stem, stated)
+    return Entry(file, names, tuple(objects), tuple(notes), size=_size(root))
 
 
 def _object(item: Element, mark: str) -> tuple[Object | None, list[Note]]:
@@ -81,20 +62,21 @@ def _object(item: Element, mark: str) -> tuple[Object | None, list[Note]]:
     if fault:
         return None, [Note(True, f"{mark}: {fault}", "no-area" if "area" in fault else "malformed")]
     if corners is None:
-        points = np.concatenate(parts)
-        return Object(name, np.concatenate([points.min(axis=0), points.max(axis=0)]), mark, parts), []
+        return Object(name, shapes.outline(*parts), mark), []
     wrong = corners[0] > corners[2] or corners[1] > corners[3]
     note = Note(False, f"{mark}: corners in the wrong order: {_text(corners)}", "inverted")
-    return Object(name, _from_zero(corners), mark, parts), [note] if wrong else []
+    box = _from_zero(corners)
+    drawn = Shape("outline", parts, around=box) if parts else shapes.box(box)
+    return Object(name, drawn, mark), [note] if wrong else []
 
 
-def _from_zero(corners: list[float]) -> Floats:
+def _from_zero(corners: list[float]) -> tuple[float, ...]:
     """Count pixels from 0: minima go down by one; maxima, already the far edge of their pixel, stay.
 
     A minimum of 0, which VOC does not have but tools write, is the image's edge.
     """
     low, high = np.minimum(corners[:2], corners[2:]), np.maximum(corners[:2], corners[2:])
-    return np.concatenate([np.where(low == 0, 0, low - 1), high])
+    return (*np.where(low == 0, 0, low - 1).tolist(), *high.tolist())
 
 
 def _corners(item: Element) -> list[float] | None:

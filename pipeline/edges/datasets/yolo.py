@@ -25,7 +25,7 @@ from pipeline.edges.datasets.source import (
     relative,
 )
 
-LOOKED_FOR: Final = "data.yaml, or images with label files of `class x y w h`"
+LOOKED_FOR: Final = "data.yaml, or images with text files of `class x y w h`"
 
 _LONGEST: Final = 50_000_000
 """Bytes of a label file: half a million boxes."""

@@ -16,6 +16,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from pipeline.core.counting import counted
+
 
 def render(template: str, **values: Any) -> str:
     """Fill a template; every value is escaped, since names of files and classes come from outside."""
@@ -38,6 +40,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["thousands"] = lambda number: f"{number:,}".replace(",", "\u202f")
-    environment.filters["plural"] = lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}"
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    environment.filters["plural"] = counted
     return environment

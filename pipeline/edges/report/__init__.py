@@ -126,6 +126,7 @@ def _of_objects(table: Columns, names: Sequence[str]) -> dict[str, Any]:
     return {
         "per_image": charts.bars(portrait.per_image(table), charts.whole),
         "sides": charts.bars(portrait.sides(table), charts.side),
+        "tiny": portrait.tiny(table),
         "aspects": charts.bars(portrait.aspects(table), charts.ratio),
         "places": heats,
         "extents": charts.heat(portrait.extents(table.boxes), smooth=False),

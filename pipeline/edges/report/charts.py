@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.counting import counted
 from pipeline.core.portrait import Histogram
 from pipeline.edges import pages
 
@@ -130,7 +131,7 @@ def matrix(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
             Cell(
                 float(shares[row, column]) if row != column else 0.0,
                 f"{counts[row, column]:,}" if row == column else f"{shares[row, column]:.0%}",
-                f"{name} and {other}: {counts[row, column]:,} images",
+                f"{name} and {other}: {counted(counts[row, column], 'image')}",
             )
             for column, other in enumerate(names)
         ]
@@ -145,7 +146,7 @@ def heat(grid: NDArray[np.float64], *, smooth: bool) -> str:
     values = np.rint(shares * 255).astype(np.uint8)
     if smooth:
         values = np.asarray(cv2.resize(values, (HEAT, HEAT), interpolation=cv2.INTER_CUBIC), np.uint8)
-        return pages.data_uri(np.asarray(cv2.applyColorMap(values, cv2.COLORMAP_VIRIDIS), np.uint8), ".png")
+        return pages.data_uri(np.asarray(cv2.applyColorMap(values, cv2.COLORMAP_VIRIDIS), np.uint8))
     shaded = cv2.applyColorMap(np.rint(235 - shares * 200).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
     clear = np.where(grid > 0, 255, 0).astype(np.uint8)
     return pages.data_uri(np.dstack([shaded, clear]), ".png")

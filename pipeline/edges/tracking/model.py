@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import platform
 import re
-import warnings
+import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
 from PIL import Image, ImageOps
 
 from pipeline.core.tasks import Task
@@ -37,8 +39,8 @@ SERVED = Path(__file__).parents[1] / "served.py"
 def save(folder: Path, weights: Path, example: Path, *, task: Task = "detect") -> None:
     """Write a pyfunc model with signature and example.
 
-    Signature and example are written into the saved model: given to MLflow, it would load the model and
-    predict in the middle of a training's process, to infer what is known here.
+    MLflow's own `save_model` would load the model in the middle of a training's process and predict, to infer
+    what is known here, note this machine's paths, and hold the requirements against all that is installed.
 
     Args:
         folder: Does not exist yet.
@@ -46,24 +48,46 @@ def save(folder: Path, weights: Path, example: Path, *, task: Task = "detect") -
         example: An image, which is stored in the model as base64 text.
         task: Of the weights.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the signature, missed here, is given below
-        from mlflow import pyfunc
-        from mlflow.models import Model
-        from mlflow.models.utils import _save_example
+    from mlflow.models import Model
+    from mlflow.models.utils import _save_example
 
-        pyfunc.save_model(
-            path=str(folder),
-            python_model=str(SERVED),
-            artifacts={"weights": str(weights.resolve())},
-            pip_requirements=list(_requirements()),
-            metadata={"task": task, "input": signature.INPUT, "output": signature.OUTPUT[task]},
-        )
-    written = Model.load(str(folder))
-    written.signature = signature.of(task)
+    place = PurePosixPath("artifacts", weights.name).as_posix()
+    (folder / place).parent.mkdir(parents=True)
+    shutil.copyfile(weights, folder / place)
+    shutil.copyfile(SERVED, folder / SERVED.name)
+    _write_environment(folder)
+    metadata = {"task": task, "input": signature.INPUT, "output": signature.OUTPUT[task]}
+    written = Model(signature=signature.of(task), metadata=metadata)
+    written.add_flavor(
+        "python_function",
+        loader_module="mlflow.pyfunc.loaders.code_model",
+        model_code_path=SERVED.name,
+        artifacts={"weights": {"path": place, "uri": place}},
+        env={"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+        python_version=platform.python_version(),
+        streamable=False,
+    )
     _save_example(written, [_text(example)], str(folder))
-    _forget_paths(written)
+    written.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     written.save(str(folder / "MLmodel"))
+
+
+def _write_environment(folder: Path) -> None:
+    """Write what has to be installed to serve the model, in the three forms that MLflow reads."""
+    required, python = list(_requirements()), platform.python_version()
+    conda = {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", "pip", {"pip": required}],
+    }
+    virtualenv = {
+        "python": python,
+        "build_dependencies": ["pip", "setuptools", "wheel"],
+        "dependencies": ["-r requirements.txt"],
+    }
+    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in required))
+    (folder / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False))
+    (folder / "python_env.yaml").write_text(yaml.safe_dump(virtualenv, sort_keys=False))
 
 
 def _requirements() -> Iterator[str]:
@@ -71,14 +95,6 @@ def _requirements() -> Iterator[str]:
     for name in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             yield f"{name}=={version(name).split('+')[0]}"
-
-
-def _forget_paths(written: Any) -> None:
-    """Take this machine's paths out of what MLflow notes; it loads by the relative ones."""
-    flavor = written.flavors["python_function"]
-    flavor["model_code_path"] = SERVED.name
-    for artifact in flavor["artifacts"].values():
-        artifact["uri"] = artifact["path"]
 
 
 def upload(store: Store, run_id: str, message: Message, folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from pipeline.core.refusal import Refused
-from pipeline.edges import files
+from pipeline.edges import files, loading
 from pipeline.edges.tracking import moved
 from pipeline.edges.tracking.target import Target
 
@@ -24,7 +24,11 @@ class Store:
 
     def __init__(self, target: Target) -> None:
         _prepare(target)
-        from mlflow import MlflowClient
+        with loading.without_collecting():
+            from mlflow import MlflowClient
+
+            if target.database:
+                from mlflow.store.tracking import sqlalchemy_store  # noqa: F401 (the client needs it, too)
 
         if target.database:
             _initialise(target)

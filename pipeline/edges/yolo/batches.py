@@ -19,6 +19,7 @@ from pipeline.core.tasks import Task
 from pipeline.edges import files
 from pipeline.edges.datasets.mask_outlines import trace
 from pipeline.edges.yolo import classified, images
+from pipeline.edges.yolo.job import given
 
 Pixels = NDArray[np.uint8]
 
@@ -37,10 +38,9 @@ def seen(
         arguments: Ultralytics' train arguments under their own names, seed included.
         count: How many; of a small dataset each is shown several times, each time another way.
     """
-    given = {key: value for key, value in arguments.items() if value is not None}
     # a mask for each object, at full size: merged and reduced only when a training comes to its loss
     shown = {"overlap_mask": False, "mask_ratio": 1, "cache": False, "augmentations": []}
-    namespace = get_cfg(overrides=given | shown | {"save_dir": str(files.scratch("preview"))})
+    namespace = get_cfg(overrides=given(arguments) | shown | {"save_dir": str(files.scratch("preview"))})
     init_seeds(namespace.seed)
     found = _dataset(namespace, source.resolve(), manifest)
     for place in np.linspace(0, len(found) - 1, count, dtype=int).tolist():

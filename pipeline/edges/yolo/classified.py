@@ -18,11 +18,12 @@ from ultralytics.data.utils import IMG_FORMATS, img2label_paths
 
 from pipeline.core import labels
 from pipeline.edges.files import Refused
+from pipeline.edges.yolo.frozen_store import Noting
 
 LOG = logging.getLogger("ultralytics")
 
 
-class Classified(ClassificationDataset):  # type: ignore[misc]
+class Classified(Noting, ClassificationDataset):  # type: ignore[misc]
     """Ultralytics' classification dataset, filled from label files instead of by a scan of class folders."""
 
     def __init__(
@@ -42,6 +43,10 @@ class Classified(ClassificationDataset):  # type: ignore[misc]
         if self.cache_ram:
             self.cache_images()
         self.torch_transforms = _augmentations(arguments) if train else classify_transforms(arguments.imgsz)
+
+    def forget_images(self) -> None:
+        """Let go of the decoded images."""
+        self.samples = [(*sample[:3], None) for sample in self.samples]
 
     def _fits(self) -> bool:
         """Tell whether all decoded images fit into half of the free memory: Ultralytics does not ask here."""

@@ -10,6 +10,7 @@ from ultralytics import __version__
 from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.edges.yolo.freezing import ALWAYS_FROZEN
+from pipeline.edges.yolo.resident import Resident
 
 
 def read(trainer: Any) -> dict[str, Any]:
@@ -29,10 +30,12 @@ def read(trainer: Any) -> dict[str, Any]:
         "device": str(trainer.device),
         "processor": _processor(trainer.device),
         "threads": torch.get_num_threads(),
+        "loader": "resident" if isinstance(trainer.train_loader, Resident) else "processes",
         "workers": trainer.train_loader.num_workers,
         "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name != ALWAYS_FROZEN],
         "parameters": sum(parameter.numel() for parameter in parameters),
         "parameters_learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        **trainer.frozen,
         "tensors_transferred": "{} of {}".format(*trainer.transferred),
         "ultralytics": __version__,
         "torch": str(torch.__version__),

@@ -9,6 +9,7 @@ import warnings
 from typing import Final
 
 from pipeline.edges import files
+from pipeline.edges.yolo import threads
 
 NOISE: Final = (
     "Freezing layer",
@@ -34,6 +35,7 @@ def settle() -> None:
         "NO_ALBUMENTATIONS_UPDATE": "1",  # Ultralytics imports that library where it is installed
         "ALBUMENTATIONS_NO_TELEMETRY": "1",
     }
+    threads.settle()
     for name in ("ultralytics.utils", "ultralytics.nn.tasks"):
         if module := sys.modules.get(
             name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
+import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,7 +13,7 @@ import torch
 from ultralytics import __version__
 from ultralytics.utils import DEFAULT_CFG_KEYS
 
-from pipeline.edges.yolo import precision
+from pipeline.edges.yolo import frozen_model, precision
 from pipeline.edges.yolo.job import Row
 
 PLACES: Final = ("data", "project", "name", "save_dir", "distill_model", "device", "cfg", "source")
@@ -30,6 +32,7 @@ def checkpoint(
         rows: The curves, for `train_results`.
     """
     kept = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_KEYS and key not in PLACES}
+    kept = json.loads(json.dumps(kept))  # shared strings would be pickled as references
     network = _network(model, weights, kept)
     contents = {
         "epoch": -1,
@@ -38,7 +41,9 @@ def checkpoint(
         "optimizer": None,
         "train_args": kept,
         "train_metrics": {key: rows[-1][key] for key in rows[-1] if key.startswith(("metrics/", "val/"))},
-        "train_results": {key: [row[key] for row in rows] for key in rows[-1] if key != "seconds"},
+        "train_results": {
+            key: [row.get(key, math.nan) for row in rows] for key in rows[-1] if key != "seconds"
+        },
         "version": __version__,
         "license": "AGPL-3.0 (https://ultralytics.com/license)",
         "docs": "https://docs.ultralytics.com",
@@ -56,6 +61,8 @@ def _network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[st
     model.criterion = criterion
     if isinstance(network, precision.Lowered):
         precision.restore(network)
+    if isinstance(network, frozen_model.Prefixed):
+        frozen_model.restore(network)
     network.args = arguments
     network.nc = len(network.names)
     if arguments["task"] != "classify":

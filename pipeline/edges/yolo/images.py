@@ -19,17 +19,17 @@ from ultralytics.data.utils import exif_size, img2label_paths
 from pipeline.core import labels
 from pipeline.core.tasks import Task
 from pipeline.edges.files import Refused
+from pipeline.edges.yolo.frozen_store import Noting
 
 
 class Form(NamedTuple):
-    """What the label files hold: for which task, how many points of a pose, and how many values each."""
+    """What the label files hold: for which task, and how many points of a pose."""
 
     task: Task
     points: int
-    dims: int
 
 
-class Images(YOLODataset):  # type: ignore[misc]
+class Images(Noting, YOLODataset):  # type: ignore[misc]
     """Ultralytics' dataset of all tasks but classify, with label files read as this project wrote them."""
 
     def __init__(self, *args: Any, cache_folder: Path, **kwargs: Any) -> None:
@@ -39,10 +39,14 @@ class Images(YOLODataset):  # type: ignore[misc]
     def get_labels(self) -> list[dict[str, Any]]:
         """Read all label files."""
         self.label_files = img2label_paths(self.im_files)
-        form = Form(self.data["task"], *self.data.get("kpt_shape", (0, 3)))
+        form = Form(self.data["task"], self.data.get("kpt_shape", (0, 3))[0])
         classes = math.inf if self.single_cls else len(self.data["names"])
         pairs = zip(self.im_files, self.label_files, strict=True)
         return [_label(Path(image), Path(label), form, classes=classes) for image, label in pairs]
+
+    def forget_images(self) -> None:
+        """Let go of the decoded images."""
+        self.ims = [None] * self.ni
 
     @property
     def npy_files(self) -> list[Path]:
@@ -88,7 +92,7 @@ def build(arguments: Any, folders: list[str], *, data: dict[str, Any], train: bo
 
 def _label(image: Path, label: Path, form: Form, *, classes: float) -> dict[str, Any]:
     try:
-        found = labels.parse(label.read_text("utf-8"), form.task, dims=form.dims)
+        found = labels.parse(label.read_text("utf-8"), form.task)
         with Image.open(image) as opened:
             width, height = exif_size(opened)
         points = _points(found.keypoints, form) if form.task == "pose" else None
@@ -109,10 +113,7 @@ def _label(image: Path, label: Path, form: Form, *, classes: float) -> dict[str,
 
 
 def _points(points: NDArray[np.float64], form: Form) -> NDArray[np.float32]:
-    """Return (n, points, 3); where labels have no visibility, a point in the image's corner is not there."""
+    """Return (n, points, 3), of no object too."""
     if len(points) and points.shape[1] != form.points:
         raise ValueError(f"{points.shape[1]} points instead of {form.points}")
-    points = points.reshape(-1, form.points, form.dims)
-    if form.dims == 2:
-        points = np.concatenate([points, (points > 0).any(axis=2, keepdims=True)], axis=2)
-    return points.astype(np.float32)
+    return points.reshape(-1, form.points, 3).astype(np.float32)

@@ -42,9 +42,11 @@ class Job:
         train: Folders of train images; labels lie in `labels` beside `images`.
         val: The folder of val images.
         precision: auto, fp32 or bf16.
+        fast: Whether to take the ways that `yolo train` does not have: all cores, nothing computed twice.
         gradual: How layers are unfrozen; None where they all learn, or `freeze` says which do not.
         folder: For checkpoints in progress; this iteration's own.
         head: Whether the backbone is meant to stay as it is.
+        val_every: Epochs from one validation to the next, at least 1.
         task: What is learnt.
         keypoints: The points of a pose; None for other tasks.
     """
@@ -58,8 +60,15 @@ class Job:
     gradual: Schedule | None
     folder: Path
     head: bool = False
+    fast: bool = True
+    val_every: int = 1
     task: Task = "detect"
     keypoints: Keypoints | None = None
+
+
+def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Ultralytics is told: None leaves it a choice, but in auto_augment, where it means none."""
+    return {key: value for key, value in arguments.items() if value is not None or key == "auto_augment"}
 
 
 class Outcome(NamedTuple):

@@ -32,7 +32,7 @@ def snapshot(trainer: Any) -> State:
         "weights": trainer.kept,
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
-        "best_fitness": float(trainer.best_fitness),
+        "best_fitness": None if trainer.best_fitness is None else float(trainer.best_fitness),
         "stopper": [float(trainer.stopper.best_fitness), int(trainer.stopper.best_epoch)],
     }
 
@@ -49,7 +49,6 @@ def take_up(trainer: Any, state: State) -> None:
     trainer.best_fitness, trainer.start_epoch = state["best_fitness"], state["epoch"] + 1
     stopper = trainer.stopper
     stopper.best_fitness, stopper.best_epoch = state["stopper"]
-    stopper.possible_stop = trainer.start_epoch - stopper.best_epoch >= stopper.patience - 1
     _advance_criterion(student(model), trainer.start_epoch)
 
 

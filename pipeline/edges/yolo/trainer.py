@@ -12,11 +12,23 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import SETTINGS
 from ultralytics.utils.torch_utils import unwrap_model
 
-from pipeline.core import curves
+from pipeline.core import curves, validating
 from pipeline.core.tasks import Keypoints
 from pipeline.core.unfreezing import frozen, opened
 from pipeline.edges.files import Refused
-from pipeline.edges.yolo import checkpoints, effective, freezing, images, precision, progress
+from pipeline.edges.yolo import (
+    checkpoints,
+    effective,
+    freezing,
+    frozen_features,
+    frozen_model,
+    images,
+    precision,
+    progress,
+    resident,
+    threads,
+)
+from pipeline.edges.yolo.frozen_store import Room
 from pipeline.edges.yolo.job import Job, Row
 
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
@@ -28,19 +40,28 @@ class Training(BaseTrainer):  # type: ignore[misc]
     Ultralytics adds its Platform to classes that have Trainer in their name; not here.
     """
 
+    metrics: dict[str, float]
+    fitness: float | None
+    resident_on: frozenset[str] = frozenset({"cuda"})
+    """Kinds of devices that augment faster than the loader's processes."""
+
     def __init__(self, overrides: dict[str, Any], job: Job) -> None:
         self.job = job
         self.rows: list[Row] = []
         self.kept: dict[str, dict[str, torch.Tensor]] = {}
         self.effective: dict[str, Any] = {}
         self.transferred = (0, 0)
+        self.room: Room | None = None  # for frozen features: shares of what is free
         dict.update(SETTINGS, dict.fromkeys(INTEGRATIONS, False), sync=False)  # in memory, not in the file
         super().__init__(overrides=overrides, _callbacks=defaultdict(list))
         self.lowered = self.args.distill_model is None  # the projector to a teacher computes in fp32
         self.lowered &= self.device.type == "cpu" and precision.on_processor(job.precision) == "bf16"
+        if job.fast and self.device.type == "cpu":
+            threads.take()
         self.state = checkpoints.newest(job.folder)
         self.add_callback("on_train_start", Training.settle)
         self.add_callback("on_train_epoch_start", Training.begin_epoch)
+        self.add_callback("on_train_epoch_end", Training.choose_validation)
 
     def get_dataset(self) -> dict[str, Any]:
         """Return names and folders; no data YAML, so no download script, font or search for datasets."""
@@ -66,9 +87,27 @@ class Training(BaseTrainer):  # type: ignore[misc]
         model.names = self.data["names"]
         if "kpt_names" in self.data:
             model.kpt_names = self.data["kpt_names"]
+        if not frozen_features.hindrance(self.job, self.args):
+            frozen_model.prepare(model)
         if self.lowered:
             precision.lower(model)
         return model
+
+    def _build_train_pipeline(self) -> None:
+        super()._build_train_pipeline()
+        self.train_loader = resident.chosen(self)
+        self.frozen = frozen_features.attach(self, self.room)
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Prepare a batch, or the frozen layers' outputs for it."""
+        ready = super().preprocess_batch(batch)
+        return frozen_features.hand_over(ready, progress.student(self.model), self.train_loader.dataset)
+
+    def get_validator(self) -> Any:
+        """Return Ultralytics' validator, which begins where the frozen layers end, too."""
+        validator = super().get_validator()
+        frozen_features.watch(validator, self)
+        return validator
 
     def build_optimizer(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Build Ultralytics' optimizer, its groups split by depth where layers are unfrozen gradually."""
@@ -93,19 +132,37 @@ class Training(BaseTrainer):  # type: ignore[misc]
         """Draw this epoch's random numbers, and open the layers that are due."""
         progress.draw(self.args.seed + 1 + self.epoch, loader=self.train_loader)
         self.thaw()
+        frozen_features.forget_images(self)
 
     def thaw(self) -> None:
         """Freeze and open layer groups as the epochs so far have it."""
         if schedule := self.job.gradual:
             groups = freezing.groups(progress.student(self.model), schedule)
-            count = opened([row[curves.WATCHED[self.job.task]] for row in self.rows], schedule)
+            watched = curves.WATCHED[self.job.task]
+            count = opened([row.get(watched, math.nan) for row in self.rows], schedule)
             freezing.freeze(self, frozen(groups, count))
+
+    def choose_validation(self) -> None:
+        """Validate this epoch or not: `val_every`, the last epoch, early stopping and `time` have a say."""
+        epoch, stopper = self.epoch + 1, self.stopper
+        until = {"last": self.epochs, "best": stopper.best_epoch, "patience": stopper.patience}
+        self.args.val = validating.due(epoch, self.job.val_every, **until) or self._short_of_time(epoch)
+        stopper.possible_stop = False  # Ultralytics' own rule, which a resumed training knew nothing of
+        if not (self.args.val or self.stop):
+            self.metrics, self.fitness = {}, None  # else those of an epoch before would count again
+
+    def _short_of_time(self, epoch: int) -> bool:
+        """Tell whether `time` may end the training after this epoch, or no epoch was validated yet."""
+        if not self.args.time:
+            return False
+        seconds = time.time() - self.train_time_start
+        return seconds * (epoch + 1) / epoch > 3600 * self.args.time or not self.stopper.best_epoch
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Keep the epoch's row, under our names."""
         row = {"epoch": self.epoch + 1, "seconds": round(time.time() - self.train_time_start, 3)}
         named = {curves.column(name): float(value) for name, value in metrics.items() if name[:3] != "lr/"}
-        if curves.WATCHED[self.job.task] == curves.FITNESS:
+        if curves.WATCHED[self.job.task] == curves.FITNESS and self.fitness is not None:
             named[curves.FITNESS] = float(self.fitness)
         self.rows.append(row | named | freezing.rates(self.optimizer))
 

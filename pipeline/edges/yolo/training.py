@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pipeline.edges.yolo import complaints, export, freezing, precision, transfer, weights
-from pipeline.edges.yolo.job import Job, Outcome, Row
+from pipeline.edges.yolo.job import Job, Outcome, Row, given
 from pipeline.edges.yolo.progress import finished, student
 from pipeline.edges.yolo.trainer import Training
 from pipeline.edges.yolo.trainings import TRAININGS
@@ -60,11 +60,11 @@ def build(job: Job) -> Training:
 
 def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
     """Complete the user's arguments with those that this project owns."""
-    given = {key: value for key, value in job.arguments.items() if value is not None}
-    if given.get("freeze") == "backbone":
-        given["freeze"] = list(range(len(network["backbone"])))
-    cuda = torch.cuda.is_available() and str(given.get("device")) not in {"cpu", "mps"}
-    return given | {
+    own = given(job.arguments)
+    if own.get("freeze") == "backbone":
+        own["freeze"] = list(range(len(network["backbone"])))
+    cuda = torch.cuda.is_available() and str(own.get("device")) not in {"cpu", "mps"}
+    return own | {
         "task": job.task,
         "mode": "train",
         "model": job.base.path.name if job.base.path else job.base.architecture,
@@ -73,7 +73,7 @@ def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
         "exist_ok": True,
         "plots": False,
         "augmentations": [],  # or Ultralytics adds blur and CLAHE wherever albumentations is installed
-        "amp": precision.on_cuda(job.precision, given.get("amp", True)) if cuda else False,
+        "amp": precision.on_cuda(job.precision, own.get("amp", True)) if cuda else False,
     }
 
 

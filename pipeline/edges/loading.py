@@ -1,0 +1,26 @@
+"""Import large packages without Python's garbage collector at their heels."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Switch the collector off for a block of imports, and have it leave out what they loaded for good.
+
+    It would walk through all that is there, again and again, and find nothing to free: a third of the time
+    that MLflow takes to load beside PyTorch (docs/decisions/tracking.md), and some of each later collection.
+    """
+    was, known = gc.isenabled(), len(sys.modules)
+    gc.disable()
+    try:
+        yield
+    finally:
+        if len(sys.modules) > known:
+            gc.freeze()
+        if was:
+            gc.enable()
