@@ -94,8 +94,13 @@ class Journal:
         part.replace(self.folder / "state.json")
 
     def weight(self) -> int:
-        """Bytes of files that wait to be uploaded."""
-        return sum(path.stat().st_size for path in self.folder.glob("files/**/*") if path.is_file())
+        """Bytes of files that wait to be uploaded; the sender takes files away meanwhile."""
+        bytes_waiting = 0
+        for folder, _, names in os.walk(self.folder / "files"):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    bytes_waiting += (Path(folder) / name).stat().st_size
+        return bytes_waiting
 
     def messages(self) -> list[Message]:
         """Read all messages, sent or not, oldest first."""
