@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core import alignment
+from pipeline.core.crowds import Tally
 
 SIDE: Final = 64
 """Width and height of a thumbnail in pixels, whatever the image's own proportions."""
@@ -113,10 +114,6 @@ class Known(NamedTuple):
     pairs: Pairs
 
 
-class Crowded(Exception):
-    """So many pairs look alike that it would take hours to lay one image of each over the other."""
-
-
 class Block(NamedTuple):
     """Thumbnails that are compared at a time: each of `rows` with those of `columns` that stand after it."""
 
@@ -157,12 +154,15 @@ def find(thumbnails: Thumbnails, known: Known | None = None, *, spread: Spread =
     codes, among = _codes(vectors), known.among if known else np.zeros(len(vectors), np.bool_)
 
     def search(block: Block) -> Pairs:
-        alike = _together(list(_compare(vectors, codes, block)))
-        if (expected := len(alike.first) * (len(laid_out) + 1) // 2) > MOST:
-            raise Crowded(expected)
-        return _together([_judged(thumbnails, pairs) for pairs in _portions(alike)])
+        alike = []
+        for pairs in _compare(vectors, codes, block):
+            tally.add(alike=len(pairs.first))
+            alike.append(pairs)
+        tally.add(compared=_size(block))
+        return _together([_judged(thumbnails, pairs) for pairs in _portions(_together(alike))])
 
     laid_out = _blocks(vectors, among)
+    tally = Tally(sum(map(_size, laid_out)), MOST)
     found = _together([*([known.pairs] if known else []), *spread(search, laid_out)])
     return found.at(np.lexsort((found.second, found.first)))
 
@@ -209,6 +209,10 @@ def _blocks(vectors: Vectors, known: NDArray[np.bool_]) -> list[Block]:
         for rows in np.split(chosen, range(_ROWS, len(chosen), _ROWS))
         if len(rows) and len(columns) and columns[-1] > rows[0]
     ]
+
+
+def _size(block: Block) -> int:
+    return len(block.rows) * len(block.columns)
 
 
 def _compare(vectors: Vectors, codes: Codes, block: Block) -> Iterator[Pairs]:

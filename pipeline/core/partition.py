@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.core import division, earlier, grouping, leaks, near_copies
 from pipeline.core.counting import counted
+from pipeline.core.crowds import Crowded
 from pipeline.core.earlier import Earlier
 from pipeline.core.grouping import Link, Why
 from pipeline.core.leaks import Leak
@@ -143,7 +144,7 @@ def _copies(chosen: Sequence[Entry], rules: Rules, thumbnails: Thumbnails, searc
     rows = np.array([entry.thumbnail for entry in looked], np.int64)
     try:
         found = search(Some(thumbnails, rows), hashes)
-    except near_copies.Crowded as crowd:
+    except Crowded as crowd:
         raise Refused(grouping.crowded(crowd.args[0])) from None
     pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
     named = (sorted([looked[one].key, looked[other].key]) for one, other in pairs)

@@ -17,11 +17,11 @@ from typing import Final, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.core import alignment, near_copies
+from pipeline.core import alignment, crowds, near_copies
 from pipeline.core.near_copies import Known, Pairs, Thumbnails
 from pipeline.edges import dealing, examined, files
 
-CODE: Final = (*examined.CODE, alignment)
+CODE: Final = (*examined.CODE, alignment, crowds)
 """Modules that decide what is a near copy."""
 
 _DIGITS: Final = 32

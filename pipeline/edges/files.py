@@ -71,7 +71,10 @@ def remove_cut_off(path: Path) -> None:
     import shutil
 
     for cut_off in path.parent.glob(f".{path.name}.*"):
-        shutil.rmtree(cut_off)
+        if cut_off.is_dir():
+            shutil.rmtree(cut_off)
+        else:
+            cut_off.unlink()  # what `write` had begun of a file beside it
 
 
 def sha256(path: Path) -> str:

@@ -26,13 +26,22 @@ class Wanted(NamedTuple):
         name: Its path in the dataset.
         sha256: Of its contents.
         length: In bytes.
-        time: Nanoseconds of its last change: as in the source, so that it tells whether this one changed.
+        changed: Nanoseconds of the last change of what it was made from.
     """
 
     name: str
     sha256: str
     length: int
-    time: int
+    changed: int
+
+    @property
+    def time(self) -> int:
+        """Nanoseconds of its own last change, to tell whether it was changed since.
+
+        The second is that of what it was made from, what is below tells its contents: DVC takes a file of the
+        same place, inode, length and time for the same.
+        """
+        return self.changed // 10**9 * 10**9 + int(self.sha256[:7], 16)
 
 
 class Kept:
@@ -63,12 +72,13 @@ class Kept:
                 return
         make(target)
         with suppress(OSError):  # where there are no hard links, or not across file systems, all is copied
-            os.utime(target, ns=(wanted.time, wanted.time))
             _replace(kept, target)
+            os.utime(target, ns=(wanted.time, wanted.time))
 
     def forget_others(self) -> None:
         """Remove what was not placed: no more is kept than data/prepared holds."""
-        with os.scandir(self._folder) as entries:
+        others = []
+        with suppress(OSError), os.scandir(self._folder) as entries:
             others = [entry.path for entry in entries if entry.name not in self._used]
         for path in others:
             with suppress(OSError):
@@ -76,8 +86,9 @@ class Kept:
 
 
 def folder() -> Path:
-    """Return where files are kept: outside of every DVC out."""
-    return files.scratch("placed")
+    """Return where files are kept: outside of every DVC out, and apart for each of DVC's temporary copies."""
+    here = Path.cwd()
+    return files.scratch("placed", "project" if here == files.project_root() else here.name)
 
 
 def distrust() -> None:
@@ -97,7 +108,8 @@ def _is(path: str, wanted: Wanted) -> bool:
     except OSError:
         return False
     as_given = (found.st_size, found.st_mtime_ns) == (wanted.length, wanted.time)
-    return as_given and stat.S_ISREG(found.st_mode)
+    # read-only: DVC made a link to its cache of it (cache.type hardlink), which is not to be linked further
+    return as_given and stat.S_ISREG(found.st_mode) and bool(found.st_mode & stat.S_IWUSR)
 
 
 def _replace(kept: str, target: str) -> None:

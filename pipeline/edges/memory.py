@@ -1,9 +1,10 @@
-"""Memory of images: the C library would hand it back after each, and fetch it again for the next."""
+"""Memory: how much there is for images and what is made of them, and that what is freed serves the next."""
 
 from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 _TRIM_THRESHOLD: Final = -1, 1 << 28
@@ -20,3 +21,28 @@ def keep_freed() -> None:
         tune = ctypes.CDLL(None).mallopt
         for option, value in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
             tune(option, value)
+
+
+def available(control: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the bytes that this process may still take: of the machine's, or of its container's.
+
+    Args:
+        control: Where Linux tells of the container, by version 2 of cgroups or by version 1.
+    """
+    import psutil
+
+    free: int = psutil.virtual_memory().available
+    for limit, used, reclaimable in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+    ):
+        with suppress(OSError, ValueError):  # no container, another system, or "max": no limit
+            most, taken = (int((control / name).read_text()) for name in (limit, used))
+            free = min(free, max(0, most - taken + _reclaimable(control / reclaimable)))
+    return free
+
+
+def _reclaimable(statistics: Path) -> int:
+    """Return the bytes of files that are only kept in memory as long as nobody wants it."""
+    counts = dict(line.split() for line in statistics.read_text().splitlines())
+    return int(counts.get("inactive_file", 0))

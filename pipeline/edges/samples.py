@@ -40,11 +40,11 @@ def picture(folder: Path, item: Item, manifest: Manifest) -> pictures.Pixels:
     Raises:
         Refused: It is not what it was when it was checked.
     """
-    encoded = np.frombuffer((folder / "images" / item.file).read_bytes(), np.uint8)
     try:
+        encoded = np.frombuffer((folder / "images" / item.file).read_bytes(), np.uint8)
         marked = dataset.read_labels(folder / "labels" / item.label, manifest.task)
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    except ValueError:
+    except (OSError, ValueError, cv2.error):
         image = None
     if image is None:
         keeping.distrust()

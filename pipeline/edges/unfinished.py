@@ -43,13 +43,21 @@ def forget_abandoned(key: str) -> list[str]:
         What was deleted, in a line; nothing where there was nothing to delete.
     """
     given_up = time.time() - DAYS * 86_400
-    old = [path for path in files.scratch("checkpoints").iterdir() if path.stat().st_mtime < given_up]
+    old = [path for path in files.scratch("checkpoints").iterdir() if _touched(path) < given_up]
     sizes = [_delete(folder) for folder in old if folder.is_dir() and folder.name != key]
     deleted = [size for size in sizes if size is not None]
     if not deleted:
         return []
     what = counted(len(deleted), "training that was stopped", "trainings that were stopped")
     return [f"deleted the checkpoints of {what} more than {DAYS} days ago ({sum(deleted) / 1e6:,.0f} MB)"]
+
+
+def _touched(path: Path) -> float:
+    """Return when a folder was changed last; one that another process has just removed was changed now."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _delete(folder: Path) -> int | None:

@@ -18,7 +18,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from pipeline.edges import files
+from pipeline.edges import files, fingerprint
 
 KEPT: Final = 3
 """Unpacked archives that stay, the last used ones."""
@@ -109,9 +109,14 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256(b"".join(sorted(_lines(folder)))).hexdigest()
 
 
+def _counts(name: str) -> bool:
+    """Leave out what file managers put into a folder that is only looked at."""
+    return not name.startswith(".") and not name.endswith(fingerprint.LITTER)
+
+
 def _lines(folder: Path) -> Iterator[bytes]:
     for place, _, names in os.walk(folder):
-        for name in names:
+        for name in filter(_counts, names):
             path = os.path.join(place, name)  # noqa: PTH118 - of up to a million files
             found = os.lstat(path)
             relative = os.fsencode(path[len(str(folder)) :])

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
-from pipeline.edges import archives, dataset, datasets, files
+from pipeline.edges import archives, dataset, datasets, files, unpacked
 from pipeline.stages import prepare
 from tests import corpus, sources
 from tests.sources import config
@@ -233,3 +233,14 @@ def test_whatever_the_bytes_it_is_unpacked_or_refused(project, suffix, changes):
         assert archives.opened(path).is_relative_to(project / ".finetrack/sources")
     path.unlink()
     assert [file.name for file in project.iterdir()] == [".finetrack"]
+
+
+def test_what_a_file_manager_leaves_in_an_unpacked_folder_is_no_change(tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.txt").write_text("a")
+    unpacked.note(tmp_path / "source", tmp_path / "source.zip")
+    (tmp_path / "source" / ".DS_Store").write_text("view")
+    (tmp_path / "source" / "Thumbs.db").write_text("view")
+    assert unpacked.is_whole(tmp_path / "source")
+    (tmp_path / "source" / "b.txt").write_text("b")
+    assert not unpacked.is_whole(tmp_path / "source")

@@ -17,7 +17,12 @@ from tests import trainings
 
 ONLINE = yaml.safe_load((trainings.CONF / "augment/offline.yaml").read_text())["online"]
 STILL = SimpleNamespace(**dict.fromkeys({*frozen_features.OF_OBJECTS, *frozen_features.OF_IMAGES}, 0.0))
-NETWORKS = [("yolo26n", 11, {4, 6, 10}), ("yolo11n", 11, {4, 6, 10}), ("yolov8n", 10, {4, 6, 9})]
+NETWORKS = [
+    ("yolo26n", 11, {4, 6, 10}),
+    ("yolo26n", 23, {16, 19, 22}),
+    ("yolo11n", 11, {4, 6, 10}),
+    ("yolov8n", 10, {4, 6, 9}),
+]
 SCHEDULE = Schedule("schedule", every=1, stall=1, groups=3, decay=0.5)
 
 
@@ -99,6 +104,7 @@ def test_a_stopped_training_notes_the_features_anew(tmp_path):
     ("changes", "said"),
     [
         ({"freeze": [0, 1, 2, 7, 8]}, "memory"),  # up to the hole
+        ({"freeze": 23}, "memory"),  # all but the head: beyond the first layer that reads an earlier one
         ({"freeze": [1, 2]}, "off: layer 0 learns"),
         ({"freeze": None, "gradual": SCHEDULE}, "off: layers open gradually"),
         ({"room": Room(memory=0, disk=0)}, "off: 0.0 GB are too much for memory and disk"),

@@ -205,7 +205,7 @@ def test_images_that_do_not_fit_stay_with_the_loader(tmp_path, heard):
     loader = _loader(tmp_path)
     loader.dataset.imgsz = 10**6
     assert resident.instead_of(loader, CPU) is loader
-    assert "GB are more than 50% of what is free on cpu" in heard.text
+    assert "GB are more than 25% of what is free on cpu" in heard.text
 
 
 def test_a_device_that_cannot_is_left_alone(tmp_path, heard):
@@ -268,3 +268,23 @@ def test_a_training_on_resident_images_is_the_same_after_a_stop(tmp_path):
     assert found.stopper.best_epoch == expected.stopper.best_epoch
     validated = [row["epoch"] for row in found.rows if "metrics/mAP50-95" in row]
     assert validated == [row["epoch"] for row in found.rows if "val/box_loss" in row] == [2, 3]
+
+
+@pytest.mark.parametrize("task", ["segment", "obb", "pose", "classify"])
+def test_other_tasks_keep_their_loader(tmp_path, task):
+    trainings.dataset(tmp_path, task=task)
+    trainer = training.build(trainings.job(tmp_path, task=task))
+    trainer.resident_on = frozenset({"cpu"})
+    trainer._setup_train()
+    assert not isinstance(trainer.train_loader, resident.Resident)
+
+
+def test_a_training_that_runs_out_of_memory_keeps_no_images_on_the_device(tmp_path):
+    trainings.dataset(tmp_path)
+    trainer = training.build(trainings.job(tmp_path))
+    trainer.resident_on = frozenset({"cpu"})
+    trainer._setup_train()
+    assert isinstance(trainer.train_loader, resident.Resident)
+    trainer._oom_retries = 1
+    trainer._build_train_pipeline()
+    assert not isinstance(trainer.train_loader, resident.Resident)

@@ -366,6 +366,7 @@ def test_the_code_that_examines_is_all_that_counts():
         "pipeline.core.refusal",
         "pipeline.edges.fingerprint",
         "pipeline.core.alignment",  # near_copies compares with it, which comes later
+        "pipeline.core.crowds",  # and counts with it
     }
     assert needed - passive == {module.__name__ for module in examined.CODE}
 

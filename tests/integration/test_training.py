@@ -258,3 +258,18 @@ def test_a_teacher_can_be_named(tmp_path):
     assert outcome.effective["precision"] == "fp32"
     assert all("train/dis_loss" in row for row in outcome.rows)
     assert set(_tensors(tmp_path, outcome.weights["best"])) == set(weights.load(teacher).state_dict())
+
+
+def test_a_training_within_a_time_goes_on_until_that_is_over(tmp_path):
+    trainings.dataset(tmp_path)
+    seconds = 8.0
+    limit = {"time": seconds / 3600, "patience": 0, "epochs": 100}
+
+    def stop(row):
+        if row["seconds"] > 0.4 * seconds:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainings.run(trainings.job(tmp_path, **limit), on_epoch=stop)
+    outcome = trainings.run(trainings.job(tmp_path, **limit))
+    assert outcome.rows[-1]["seconds"] > 0.75 * seconds

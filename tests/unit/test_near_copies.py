@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import alignment, near_copies
+from pipeline.core.crowds import Crowded
 from pipeline.core.near_copies import SIDE, TURNS
 from pipeline.edges import duplicates
 
@@ -144,7 +145,7 @@ def test_where_too_many_look_alike_the_search_stops_before_it_takes_hours(monkey
         image[:9, 9 * number : 9 * number + 9] = 255
     assert len(find(*still)) == 66
     monkeypatch.setattr(near_copies, "MOST", 30)
-    with pytest.raises(near_copies.Crowded) as crowd:
+    with pytest.raises(Crowded) as crowd:
         find(*still)
     assert crowd.value.args == (66,)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 from ultralytics.data.augment import classify_augmentations, classify_transforms
 from ultralytics.data.dataset import ClassificationDataset
@@ -18,6 +17,7 @@ from ultralytics.data.utils import IMG_FORMATS, img2label_paths
 
 from pipeline.core import labels
 from pipeline.edges.files import Refused
+from pipeline.edges.memory import available
 from pipeline.edges.yolo.frozen_store import Noting
 
 LOG = logging.getLogger("ultralytics")
@@ -51,7 +51,7 @@ class Classified(Noting, ClassificationDataset):  # type: ignore[misc]
     def _fits(self) -> bool:
         """Tell whether all decoded images fit into half of the free memory: Ultralytics does not ask here."""
         needed = sum(_bytes(Path(file)) for file, *_ in self.samples)
-        if 2 * needed > psutil.virtual_memory().available:
+        if 2 * needed > available():
             LOG.warning(f"{self.prefix}{needed / 2**30:.1f} GB of images are not kept in memory: too many")
             return False
         return True

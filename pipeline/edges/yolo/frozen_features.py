@@ -126,6 +126,8 @@ def _attach(trainer: Any, loader: Any, layers: frozenset[int], *, train: bool, r
     extents = _extents(loader.dataset, trainer.args.imgsz)
     with _autocast(trainer, train=train):
         size = frozen_model.size(student(trainer.model), layers, extents, device=trainer.device)
+    if size is None:
+        return "off: this network's layers hand on more than tensors"
     folder = trainer.job.folder
     kept = frozen_store.reserve(size, folder=folder, room=room or frozen_store.free(folder))
     if kept is None:

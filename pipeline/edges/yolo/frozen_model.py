@@ -52,8 +52,10 @@ def restore(model: torch.nn.Module) -> None:
 
 def size(
     model: Any, layers: frozenset[int], extents: Sequence[tuple[int, int]], *, device: torch.device
-) -> int:
+) -> int | None:
     """Return the bytes that the outputs of some layers take for all images, from a look at one.
+
+    None where one of them is more than a tensor, as in YOLOv9e.
 
     Args:
         model: The network.
@@ -67,6 +69,8 @@ def size(
         image = torch.zeros(1, 3, *extents[0], device=device)
         outputs = _through(list(model.model)[: max(layers) + 1], {-1: image}, keep=layers)
     model.train(learning)
+    if not all(isinstance(outputs[layer], torch.Tensor) for layer in layers):
+        return None
     each = [(outputs[layer].nbytes, math.prod(extents[0])) for layer in layers]
     return sum(aligned(-(-size * math.prod(extent) // area)) for extent in extents for size, area in each)
 
@@ -88,12 +92,14 @@ def _sources(layer: Any) -> list[int]:
 
 
 def _through(
-    layers: Iterable[Any], outputs: dict[int, torch.Tensor], *, keep: Iterable[int]
+    layers: Sequence[Any], outputs: dict[int, torch.Tensor], *, keep: Iterable[int]
 ) -> dict[int, Any]:
     """Run layers as `BaseModel._predict_once` does; return what of all outputs is kept, and the last."""
     kept = frozenset(keep)
+    passing = kept | {index for layer in layers for index in _sources(layer)}
     for layer in layers:
         given = [outputs[index] for index in _sources(layer)]
         result = layer(given[0] if isinstance(layer.f, int) else given)
-        outputs = {index: output for index, output in outputs.items() if index in kept} | {layer.i: result}
-    return outputs
+        outputs = {index: output for index, output in outputs.items() if index in passing} | {layer.i: result}
+    last = max(outputs)
+    return {index: output for index, output in outputs.items() if index in kept or index == last}

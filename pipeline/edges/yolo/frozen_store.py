@@ -9,8 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import psutil
 import torch
+
+from pipeline.edges.memory import available
 
 MEMORY: Final = 0.25
 """Share of the memory that is free: there are two splits, and a sweep may run several trainings at once."""
@@ -145,7 +146,7 @@ def reserve(size: int, *, folder: Path, room: Room) -> Kept | None:
 
 def free(folder: Path) -> Room:
     """Return the bounds, from what is free now."""
-    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(folder).free
+    memory, disk = available(), shutil.disk_usage(folder).free
     return Room(int(MEMORY * memory), int(DISK * disk))
 
 

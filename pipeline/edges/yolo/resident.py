@@ -13,19 +13,19 @@ from multiprocessing.pool import ThreadPool
 from typing import Any, Final
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
 from pipeline.core import collage, lots
 from pipeline.core.collage import Annotations
 from pipeline.core.lots import Draws
+from pipeline.edges.memory import available
 from pipeline.edges.yolo import frozen_features, warp
 from pipeline.edges.yolo.ranges import Unsuited, read
 
 LOG = logging.getLogger("ultralytics")
 
-SHARE: Final = 0.5
+SHARE: Final = 0.25
 """Of the device's free memory: what the images may take, beside the network and what passes through it."""
 
 REHEARSED: Final = 4
@@ -48,10 +48,10 @@ class Resident:
     num_workers: Final = 0
 
     def __init__(self, loader: Any, device: torch.device) -> None:
+        read(loader.dataset)
         self.dataset, self.generator, self.sampler = loader.dataset, loader.generator, loader.sampler
         self.batch_size, self.drop_last, self.batches = loader.batch_size, loader.drop_last, len(loader)
         self.side, self.device = int(self.dataset.imgsz), device
-        read(self.dataset)
         self.sizes = _sizes(self.dataset)
         _refuse_too_many(self.sizes, device)
         self.annotations = _annotations(self.dataset.labels)
@@ -148,7 +148,8 @@ def chosen(trainer: Any) -> Any:
     frozen = not (
         frozen_features.hindrance(trainer.job, trainer.args) or frozen_features.varying(trainer.args)
     )
-    if not trainer.job.fast or trainer.device.type not in trainer.resident_on or frozen:
+    short = getattr(trainer, "_oom_retries", 0)  # of memory, so Ultralytics begins anew with a smaller batch
+    if not trainer.job.fast or trainer.device.type not in trainer.resident_on or frozen or short:
         return trainer.train_loader  # where layers are frozen and nothing varies, each image is needed once
     return instead_of(trainer.train_loader, trainer.device)
 
@@ -183,7 +184,7 @@ def _sizes(dataset: Any) -> NDArray[np.int64]:
 
 def _refuse_too_many(sizes: NDArray[np.int64], device: torch.device) -> None:
     needed = 4 * int(sizes.prod(axis=1).sum())
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available()
     if needed > SHARE * free:
         raise Unsuited(f"their {needed / 2**30:.1f} GB are more than {SHARE:.0%} of what is free on {device}")
 

@@ -130,6 +130,8 @@ class Training(BaseTrainer):  # type: ignore[misc]
 
     def begin_epoch(self) -> None:
         """Draw this epoch's random numbers, and open the layers that are due."""
+        if self.args.time:
+            self.start_epoch = 0  # Ultralytics divides all seconds by the epochs since: of all sessions here
         progress.draw(self.args.seed + 1 + self.epoch, loader=self.train_loader)
         self.thaw()
         frozen_features.forget_images(self)
