@@ -97,8 +97,9 @@ the bootstrap 95% interval over test images, of the first seed where there are s
 70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds are of the whole process
 (`python -m pipeline finetune` or `yolo train`, start-up included): on the clock, which holds only as far as
 the machine had nothing else to do, and of the processor, loaders included, which other work hardly changes.
-All here were trained with OMP_NUM_THREADS=1, the strategies beside other work: compare their seconds of
-processor; on all cores and by the clock `make bench` compares ([performance.md](performance.md)).
+All here were trained on one thread each (the strategies with OMP_NUM_THREADS=1) and the strategies beside
+other work, the demo by an earlier version: compare seconds of processor;
+on all cores and by the clock `make bench` compares ([performance.md](performance.md)).
 What is not in the tables has not been measured yet; what the data itself holds stands in
 [results-data.md](results-data.md). Machine: {os.cpu_count()} CPU cores, {platform.system()}
 {platform.machine()}, no GPU.
