@@ -4,7 +4,8 @@
         [--jobs 2]
 
 Every cell (data, base weights, method, seed) runs in its own folder below .finetrack/results with the same
-images, image size, batch and epochs, `--jobs` of them at a time; what is finished is not run again.
+images, image size, batch and epochs, `--jobs` of them at a time, which share the cores; what is finished is
+not run again.
 `yolo train` is a process of its own with all its defaults and no logging callbacks; its best.pt is measured
 by the same code on the same images. A strategy that was interrupted goes on where it was, and its time is
 left out of the tables.
@@ -36,6 +37,8 @@ def main() -> None:
     asked = _arguments()
     terms = Terms(CELLS, cells.sources(asked), asked.weights, epochs=EPOCHS, batch=BATCH)
     wanted = [*dict.fromkeys(cell for suite in asked.suite.split(",") for cell in _cells(suite, asked))]
+    if asked.jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // asked.jobs)))
     missing = [cell for cell in wanted if not (CELLS / cell.name / "result.json").exists()]
     with ThreadPoolExecutor(asked.jobs) as pool:
         for number, cell in enumerate(pool.map(lambda cell: _run(cell, terms), missing), 1):
@@ -94,12 +97,11 @@ HEAD = f"""# Results
 Written by `benchmarks/results.py` (`make results`): {EPOCHS} epochs, batch {BATCH}, `augment=none`, every
 method with the same images, split, image size and base weights. Measured on the test split; the brackets are
 the bootstrap 95% interval over test images, of the first seed where there are several. bccd is divided
-70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds are of the whole process
-(`python -m pipeline finetune` or `yolo train`, start-up included): on the clock, which holds only as far as
-the machine had nothing else to do, and of the processor, loaders included, which other work hardly changes.
-All here were trained on one thread each (the strategies with OMP_NUM_THREADS=1) and the strategies beside
-other work, the demo by an earlier version: compare seconds of processor;
-on all cores and by the clock `make bench` compares ([performance.md](performance.md)).
+70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds are of the first seed's
+whole process (`python -m pipeline finetune` or `yolo train`, start-up included), on the clock and of the
+processor, loaders included. On bccd and rbc-coco one trained at a time, by its own defaults on a machine that
+did nothing else of weight: the strategies on both cores, `yolo train` on all cores but one, which is what it
+takes by itself. The demo and the further seeds trained two at a time, on a core each.
 What is not in the tables has not been measured yet; what the data itself holds stands in
 [results-data.md](results-data.md). Machine: {os.cpu_count()} CPU cores, {platform.system()}
 {platform.machine()}, no GPU.
@@ -139,12 +141,9 @@ def _row(method: str, rows: list[dict[str, Any]], plain: list[dict[str, Any]]) -
 
 
 def _time(rows: list[dict[str, Any]], plain: list[dict[str, Any]], clock: str) -> str:
-    own, other = (
-        [row["spent"]["finetune"][clock] for row in some if "finetune" in row["spent"]]
-        for some in (rows, plain)
-    )
-    shown = f"{mean(own):.0f}" if own else ""
-    return f"{shown} | {mean(own) / mean(other):.2f}" if own and other else f"{shown} |"
+    own, other = (some[0]["spent"].get("finetune", {}).get(clock) if some else None for some in (rows, plain))
+    shown = f"{own:.0f}" if own else ""
+    return f"{shown} | {own / other:.2f}" if own and other else f"{shown} |"
 
 
 if __name__ == "__main__":
