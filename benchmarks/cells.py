@@ -17,7 +17,10 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = Path(__file__).with_name("phases.py")
-PIXELS = {"demo": 256, "bccd": 320, "rbc-coco": 320}
+PIXELS = {"demo": 256, "bccd": 320, "rbc-coco": 320, "windturbine": 320}
+FORMATS = {"bccd": "voc", "rbc-coco": "coco", "windturbine": "auto"}
+OWN_SPLIT = frozenset({"rbc-coco"})
+"""Those that come with train, val and test; the others are divided 70/15/15 by one seed."""
 PLAIN = "yolo train"
 Spent = dict[str, float]
 """Seconds on the clock (wall) and of the processor (cpu), MB of memory at the peak."""
@@ -69,12 +72,13 @@ def take_sources(parser: argparse.ArgumentParser) -> None:
     """Add what `sources` reads."""
     parser.add_argument("--bccd", type=Path, help="folder of the BCCD dataset (Pascal VOC)")
     parser.add_argument("--rbc-coco", type=Path, help="folder of the RBC dataset (COCO JSON)")
+    parser.add_argument("--windturbine", type=Path, help="folder of aerial wind turbines (CSV of boxes)")
     parser.add_argument("--weights", type=Path, help="folder that holds the official yolov8n.pt")
 
 
 def sources(asked: argparse.Namespace) -> dict[str, Path]:
     """Return the folders that were given, by name."""
-    given = {"bccd": asked.bccd, "rbc-coco": asked.rbc_coco}
+    given = {"bccd": asked.bccd, "rbc-coco": asked.rbc_coco, "windturbine": asked.windturbine}
     return {name: folder.resolve() for name, folder in given.items() if folder}
 
 
@@ -105,8 +109,8 @@ def _compose(folder: Path, cell: Cell, terms: Terms) -> None:
     if cell.base != "foundation":
         overrides.append(f"model.folder={terms.weights and terms.weights.resolve()}")
     if cell.data != "demo":
-        form, kept = {"bccd": ("voc", False), "rbc-coco": ("coco", True)}[cell.data]
-        overrides += [f"data={form}", f"data.source={terms.sources[cell.data]}", f"data.keep_split={kept}"]
+        overrides += [f"data={FORMATS[cell.data]}", f"data.source={terms.sources[cell.data]}"]
+        overrides += [f"data.keep_split={cell.data in OWN_SPLIT}"]
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         composed = compose("config", [*overrides, *terms.changes])
         (folder / "params.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True), "utf-8")

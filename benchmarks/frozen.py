@@ -77,7 +77,7 @@ def _terms(asked: argparse.Namespace, *, place: str, fast: bool) -> Terms:
     still = {key: value for key, value in online.items() if value is not None}
     return Terms(
         PLACE / place,
-        cells.sources(argparse.Namespace(bccd=asked.bccd, rbc_coco=None)),
+        {"bccd": asked.bccd.resolve()},
         epochs=asked.epochs,
         changes=(
             "augment=offline",

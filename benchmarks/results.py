@@ -24,6 +24,7 @@ from statistics import mean
 from typing import Any
 
 import cells
+import seconds
 from cells import PIXELS, PLAIN, ROOT, Cell, Terms
 
 CELLS = ROOT / ".finetrack" / "results"
@@ -43,6 +44,7 @@ def main() -> None:
     with ThreadPoolExecutor(asked.jobs) as pool:
         for number, cell in enumerate(pool.map(lambda cell: _run(cell, terms), missing), 1):
             print(f"[{number}/{len(missing)}] {cell}", flush=True)
+    seconds.plot(seconds.read(CELLS), ROOT / "docs" / "images" / "seconds.svg")
     (ROOT / "docs" / "results.md").write_text(_render(), encoding="utf-8")
     print("wrote docs/results.md")
 
@@ -106,6 +108,14 @@ What is not in the tables has not been measured yet; what the data itself holds 
 [results-data.md](results-data.md). Machine: {os.cpu_count()} CPU cores, {platform.system()}
 {platform.machine()}, no GPU.
 """
+OVER_TIME = """## mAP over seconds
+
+![val mAP50-95 over the seconds of training, a panel for each data set and base](images/seconds.svg)
+
+When each strategy was as good on val as `yolo train` at its best in its 20 epochs, in seconds of training
+(start-up left out on both sides) and as a share of what `yolo train` took; first seed, Ultralytics' own
+validation.
+"""
 COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | as a ratio | processor seconds | as a ratio |
 |---|---|---|---|---|---|---|---|
 """
@@ -115,7 +125,8 @@ def _render() -> str:
     paths = sorted(CELLS.glob("*/result.json"))
     found = {cells.named(path.parent.name): json.loads(path.read_text("utf-8")) for path in paths}
     pairs = [(data, base) for data in PIXELS for base in BASES if _any(data, base, found)]
-    return "\n".join([HEAD, *(_table(data, base, found) + "\n" for data, base in pairs)])
+    tables = [_table(data, base, found) + "\n" for data, base in pairs]
+    return "\n".join([HEAD, *tables, OVER_TIME, seconds.table(seconds.read(CELLS)) + "\n"])
 
 
 def _any(data: str, base: str, found: dict[Cell, Any]) -> bool:

@@ -1,0 +1,178 @@
+"""Search the defaults of the strategies: what gives the best val mAP within the same time?
+
+    python benchmarks/defaults.py --bccd DIR --rbc-coco DIR --windturbine DIR [--minutes 3] [--seeds 0,1,2]
+        [--methods full,head] [--jobs 2]
+
+Every candidate trains for `finetune.time` on every data set from the foundation weights, by the first seed.
+The two of each strategy with the highest mean val mAP50-95, and what is the default now, then train by the
+other seeds as well; the winner is the one with the highest mean over sets and seeds on val. What the same
+came to on test is reported, and chooses nothing. `yolo train time=...` stands beside, by each seed. What is
+finished is not run again; docs/decisions/strategies.md has what came of it. `time` is by the clock: leave the
+machine alone meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+import cells
+import seconds
+from cells import PLAIN, ROOT, Cell, Terms
+
+PLACE = ROOT / ".finetrack" / "defaults"
+CANDIDATES = {
+    PLAIN: ("",),
+    "full": ("", "lr0=0.001", "lr0=0.004", "batch=8 lr0=0.0015"),
+    "head": ("", "lr0=0.005", "lr0=0.02", "batch=8 lr0=0.007"),
+    "gradual": ("", "lr0=0.002", "lr0=0.005", "batch=8 lr0=0.002"),
+}
+"""By strategy, changes of conf/finetune; the first is the default as it is."""
+FINALISTS = 2
+
+
+class Trial(NamedTuple):
+    """One training: a cell, and what is changed in it."""
+
+    cell: Cell
+    changes: str
+
+    @property
+    def folder(self) -> Path:
+        """Return where its cell lies."""
+        return PLACE / (re.sub(r"[^\w.]+", "_", self.changes) or "default") / self.cell.name
+
+
+class Found(NamedTuple):
+    """What a training came to: mAP50-95 on val, by its best epoch, and on test; epochs."""
+
+    val: float
+    test: float
+    epochs: int
+
+
+Table = dict[Trial, Found]
+
+
+def main() -> None:
+    """Run what is missing, and print tables."""
+    asked = _arguments()
+    if asked.jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // asked.jobs)))
+    first, *others = [int(seed) for seed in asked.seeds.split(",")]
+    methods = asked.methods.split(",")
+    sets = list(cells.sources(asked))
+    screened = _run(_trials(sets, methods, CANDIDATES, seeds=[first]), asked)
+    print(_table(screened, "First seed") + "\n")
+    last = {method: _finalists(screened, method) for method in methods}
+    final = _run(_trials(sets, methods, last, seeds=[first, *others]), asked)
+    print(_table(final, f"Finalists, seeds {asked.seeds}"))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cells.take_sources(parser)
+    parser.add_argument("--minutes", type=float, default=3.0, help="of each training")
+    parser.add_argument(
+        "--seeds", default="0,1,2", help="the first for all candidates, all for the finalists"
+    )
+    parser.add_argument("--methods", default=",".join(CANDIDATES), help="strategies, or `yolo train`")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, which share the cores")
+    return parser.parse_args()
+
+
+def _trials(
+    sets: list[str], methods: list[str], candidates: dict[str, tuple[str, ...]], *, seeds: list[int]
+) -> list[Trial]:
+    return [
+        Trial(Cell(data, "foundation", method, seed), changes)
+        for seed in seeds
+        for method in methods
+        for changes in candidates[method]
+        for data in sets
+    ]
+
+
+def _finalists(found: Table, method: str) -> tuple[str, ...]:
+    """Return the default and the best of the candidates."""
+    best = sorted(CANDIDATES[method], key=lambda changes: _mean(found, method, changes).val, reverse=True)
+    return tuple(dict.fromkeys(["", *best[:FINALISTS]]))
+
+
+def _run(trials: list[Trial], asked: argparse.Namespace) -> Table:
+    missing = [trial for trial in trials if not (trial.folder / "found.json").exists()]
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for number, trial in enumerate(pool.map(lambda trial: _train(trial, asked), missing), 1):
+            print(f"[{number}/{len(missing)}] {trial.cell.name} {trial.changes}", flush=True)
+    return {trial: Found(*json.loads((trial.folder / "found.json").read_text("utf-8"))) for trial in trials}
+
+
+def _train(trial: Trial, asked: argparse.Namespace) -> Trial:
+    hours = f"time={asked.minutes / 60:.6f}"
+    changes = tuple(f"finetune.{change}" for change in [hours, *trial.changes.split()])
+    terms = Terms(trial.folder.parent, cells.sources(asked), changes=changes, plain=(hours,))
+    folder = cells.begin(trial.cell, terms)
+    cells.stage(folder, "prepare")
+    if trial.cell.method == PLAIN:
+        cells.yolo_train(folder, trial.cell, terms)
+        found = _plain(folder)
+    else:
+        for stage in ("augment", "finetune", "evaluate"):
+            cells.stage(folder, stage)
+        found = _ours(folder)
+    shutil.rmtree(folder / "data")
+    (folder / "found.json").write_text(json.dumps(found), "utf-8")
+    return trial
+
+
+def _plain(folder: Path) -> Found:
+    curve = seconds.read_curve(folder / "yolo/run/results.csv")
+    test = cells.measure(folder, "yolo/run/weights/best.pt")["mAP50-95"]
+    return Found(curve.best, test, len(curve.seconds))
+
+
+def _ours(folder: Path) -> Found:
+    training, metrics = (
+        json.loads((folder / "reports" / name).read_text("utf-8"))
+        for name in ("training.json", "metrics.json")
+    )
+    return Found(training["val"]["mAP50-95"], metrics["test"]["mAP50-95"], training["epochs"])
+
+
+def _mean(found: Table, method: str, changes: str, data: str | None = None) -> Found:
+    rows = [
+        result
+        for trial, result in found.items()
+        if (trial.cell.method, trial.changes) == (method, changes) and data in (None, trial.cell.data)
+    ]
+    val, test, epochs = (mean(column) for column in zip(*rows, strict=True))
+    return Found(val, test, round(epochs))
+
+
+def _table(found: Table, title: str) -> str:
+    sets = list(dict.fromkeys(trial.cell.data for trial in found))
+    head = " | ".join(f"{data}, val | test | epochs" for data in sets)
+    lines = [
+        f"{title}:\n",
+        f"| | changed | mean val | mean test | {head} |",
+        "|---" * (4 + 3 * len(sets)) + "|",
+    ]
+    for method, changes in dict.fromkeys((trial.cell.method, trial.changes) for trial in found):
+        whole = _mean(found, method, changes)
+        each = (_mean(found, method, changes, data) for data in sets)
+        shown = " | ".join(f"{one.val:.3f} | {one.test:.3f} | {one.epochs}" for one in each)
+        lines.append(f"| {method} | {changes or 'default'} | {whole.val:.3f} | {whole.test:.3f} | {shown} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Validation mAP over the seconds of a training: the curves of finished cells, as picture and table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+from cells import PIXELS, PLAIN, named
+
+STRATEGIES = ("full", "head", "gradual")
+COLUMNS = "| data, base | yolo train's best | after | " + " | ".join(STRATEGIES) + " |\n" + "|---" * 6 + "|"
+
+
+class Curve(NamedTuple):
+    """Seconds since a training began, and the val mAP50-95 of the epoch that ended then."""
+
+    seconds: list[float]
+    accuracy: list[float]
+
+    @property
+    def best(self) -> float:
+        """Return the highest mAP of all epochs."""
+        return max(self.accuracy)
+
+    def reaches(self, accuracy: float) -> float | None:
+        """Return after how many seconds the mAP was first as high, or None."""
+        pairs = zip(self.seconds, self.accuracy, strict=True)
+        return next((seconds for seconds, found in pairs if found >= accuracy), None)
+
+
+Group = dict[str, Curve]
+"""Of one data set and base, by method."""
+
+
+def read(folder: Path, *, seed: int = 0) -> dict[tuple[str, str], Group]:
+    """Read the curves below a folder of cells.
+
+    Args:
+        folder: Of the cells.
+        seed: The one whose trainings had the machine for themselves.
+    """
+    found: dict[tuple[str, str], Group] = {}
+    for place in sorted(folder.glob("*/result.json")):
+        cell, curve = named(place.parent.name), _curve(place.parent)
+        if cell.seed == seed and cell.method in (PLAIN, *STRATEGIES) and curve:
+            found.setdefault((cell.data, cell.base), {})[cell.method] = curve
+    return {pair: group for pair, group in found.items() if PLAIN in group}
+
+
+def _curve(folder: Path) -> Curve | None:
+    files = (folder / "yolo/run/results.csv", folder / "reports/training/epochs.csv")
+    return next((read_curve(file) for file in files if file.exists()), None)
+
+
+def read_curve(file: Path) -> Curve:
+    """Read Ultralytics' results.csv, or the epochs.csv of this pipeline."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = [{key.strip(): value for key, value in row.items()} for row in csv.DictReader(lines)]
+    clock = next(name for name in ("seconds", "time") if name in rows[0])
+    accuracy = next(name for name in rows[0] if name.startswith("metrics/mAP50-95"))
+    return Curve([float(row[clock]) for row in rows], [float(row[accuracy]) for row in rows])
+
+
+def table(groups: dict[tuple[str, str], Group]) -> str:
+    """Say when each strategy was as good as `yolo train` at its best, and as a share of its time."""
+    return "\n".join([COLUMNS, *(_row(pair, group) for pair, group in groups.items())])
+
+
+def _row(pair: tuple[str, str], group: Group) -> str:
+    plain = group[PLAIN]
+    whole = plain.seconds[-1]
+    cells = []
+    for method in STRATEGIES:
+        when = group[method].reaches(plain.best) if method in group else None
+        missing = f"never ({group[method].best:.3f})" if method in group else ""
+        cells.append(f"{when:.0f} s ({when / whole:.2f})" if when else missing)
+    return f"| {', '.join(pair)} | {plain.best:.3f} | {whole:.0f} s | {' | '.join(cells)} |"
+
+
+def plot(groups: dict[tuple[str, str], Group], path: Path) -> None:
+    """Draw a panel for each data set and base, as SVG."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from pipeline.edges.plots import COLOURS, LOOK
+
+    with mpl.rc_context({**LOOK, "svg.hashsalt": "seconds", "svg.fonttype": "none"}):
+        rows = (len(groups) + 1) // 2
+        figure = Figure(figsize=(9, 3.4 * rows), layout="constrained")
+        panels = list(figure.subplots(rows, 2, squeeze=False).flat)
+        for panel, (pair, group) in zip(panels, groups.items(), strict=False):
+            for colour, method in zip(COLOURS, (PLAIN, *STRATEGIES), strict=False):
+                if method in group:
+                    dashed = "--" if method == PLAIN else "-"
+                    panel.plot(*group[method], label=method, color=colour, linestyle=dashed)
+            panel.axhline(group[PLAIN].best, color="#999999", linewidth=0.8, linestyle=":")
+            panel.set(title=f"{pair[0]}, {PIXELS[pair[0]]} px, from {pair[1]}", xlabel="seconds of training")
+            panel.set(ylabel="val mAP50-95", ylim=(0, None), xlim=(0, None))
+        for panel in panels[len(groups) :]:
+            panel.set_visible(False)
+        figure.axes[0].legend(loc="lower right")
+        figure.savefig(path, metadata={"Date": None})
