@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.fields import Count, CountOrZero, Group, Positive, Seed
+from pipeline.config.fields import Count, CountOrZero, Group, Pixels, Positive, Seed
 from pipeline.core.tasks import TASKS
 
 FORMATS = (
@@ -48,7 +48,10 @@ class Classes(Group):
 
 
 class Data(Group):
-    """Where images come from, what they are for, and how they are divided."""
+    """Where images come from, what they are for, how they are divided, and how long one trains on them.
+
+    conf/finetune refers to `epochs` and `imgsz`, where it gives none of its own.
+    """
 
     format: Literal["auto", "demo", "shapes", *FORMATS]  # type: ignore[valid-type]
     task: Literal["auto", *TASKS]  # type: ignore[valid-type]
@@ -66,6 +69,8 @@ class Data(Group):
     images: Count | None
     pixels: Annotated[int, Field(ge=64, le=4096)] | None
     samples: CountOrZero
+    epochs: Count
+    imgsz: Pixels
 
     @model_validator(mode="after")
     def _fold_exists(self) -> Data:

@@ -11,6 +11,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+Pixels = Annotated[int, Field(ge=32, le=8192)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.fields import Count, CountOrZero, Group, NotNegative, Positive, Share
+from pipeline.config.fields import Count, CountOrZero, Group, NotNegative, Pixels, Positive, Share
 
 Device = Annotated[
     str,
@@ -38,7 +38,7 @@ class Finetune(Group):
     time: Positive | None
     patience: CountOrZero
     batch: Count
-    imgsz: Annotated[int, Field(ge=32, le=8192)]
+    imgsz: Pixels
     save_period: Annotated[int, Field(ge=-1)]
     cache: bool | Literal["ram", "disk"]
     device: Device | Index | Annotated[list[Index], Field(min_length=1)] | None
