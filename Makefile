@@ -14,7 +14,7 @@ export DO_NOT_TRACK := true
 $(shell mkdir -p $(TMPDIR))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro ui test test-all fuzz lint lock deps bench results
+.PHONY: help setup repro ui test test-all fuzz lint lock deps bench results defaults
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,5 +61,8 @@ lock: $(READY)  ## Resolve requirements.lock anew from the ranges in pyproject.t
 bench: $(READY)  ## Train beside plain `yolo train`, by turns: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder]
 	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) $(if $(BCCD),--data bccd --bccd $(BCCD))
 
-results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [SEEDS=0,1,2] [JOBS=2]
-	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation
+results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [WIND=folder] [SEEDS=0,1,2] [JOBS=2]
+	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) $(if $(WIND),--windturbine $(WIND)) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation
+
+defaults: $(READY)  ## Search the strategies' defaults within the same time: make defaults BCCD=folder RBC=folder WIND=folder [MINUTES=3]
+	$(BIN)/python benchmarks/defaults.py --bccd $(BCCD) --rbc-coco $(RBC) --windturbine $(WIND) --minutes $(or $(MINUTES),3) --jobs $(or $(JOBS),2)
