@@ -1,14 +1,14 @@
 """Search the defaults of the strategies: what gives the best val mAP within the same time?
 
     python benchmarks/defaults.py --bccd DIR --rbc-coco DIR --windturbine DIR [--minutes 3] [--seeds 0,1,2]
-        [--methods full,head] [--jobs 2]
+        [--methods full,head] [--base yolov8n --weights DIR] [--epochs 20] [--jobs 2]
 
-Every candidate trains for `finetune.time` on every data set from the foundation weights, by the first seed.
+Every candidate trains for `finetune.time`, or as many epochs, on every data set, by the first seed.
 The two of each strategy with the highest mean val mAP50-95, and what is the default now, then train by the
 other seeds as well; the winner is the one with the highest mean over sets and seeds on val. What the same
 came to on test is reported, and chooses nothing. `yolo train time=...` stands beside, by each seed. What is
 finished is not run again; docs/decisions/strategies.md has what came of it. `time` is by the clock: leave the
-machine alone meanwhile.
+machine alone meanwhile, or give `--epochs`.
 """
 
 from __future__ import annotations
@@ -30,24 +30,27 @@ from cells import PLAIN, ROOT, Cell, Terms
 PLACE = ROOT / ".finetrack" / "defaults"
 CANDIDATES = {
     PLAIN: ("",),
-    "full": ("", "lr0=0.001", "lr0=0.004", "batch=8 lr0=0.0015"),
-    "head": ("", "lr0=0.005", "lr0=0.02", "batch=8 lr0=0.007"),
-    "gradual": ("", "lr0=0.002", "lr0=0.005", "batch=8 lr0=0.002"),
+    "full": ("", "lr0=0.0005", "lr0=0.001", "lr0=0.004", "batch=8 lr0=0.001"),
+    "head": ("", "lr0=0.003", "lr0=0.005", "lr0=0.02", "batch=8 lr0=0.005"),
+    "gradual": ("", "lr0=0.001", "lr0=0.002", "lr0=0.005", "batch=8 lr0=0.0015"),
 }
 """By strategy, changes of conf/finetune; the first is the default as it is."""
 FINALISTS = 2
+EPOCHS = 20
+"""Where `time` decides: what Ultralytics plans with until it knows better."""
 
 
 class Trial(NamedTuple):
-    """One training: a cell, and what is changed in it."""
+    """One training: a cell, what is changed in it, and below which folder it lies."""
 
     cell: Cell
     changes: str
+    place: Path
 
     @property
     def folder(self) -> Path:
         """Return where its cell lies."""
-        return PLACE / (re.sub(r"[^\w.]+", "_", self.changes) or "default") / self.cell.name
+        return self.place / (re.sub(r"[^\w.]+", "_", self.changes) or "default") / self.cell.name
 
 
 class Found(NamedTuple):
@@ -68,11 +71,10 @@ def main() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // asked.jobs)))
     first, *others = [int(seed) for seed in asked.seeds.split(",")]
     methods = asked.methods.split(",")
-    sets = list(cells.sources(asked))
-    screened = _run(_trials(sets, methods, CANDIDATES, seeds=[first]), asked)
+    screened = _run(_trials(asked, methods, CANDIDATES, seeds=[first]), asked)
     print(_table(screened, "First seed") + "\n")
     last = {method: _finalists(screened, method) for method in methods}
-    final = _run(_trials(sets, methods, last, seeds=[first, *others]), asked)
+    final = _run(_trials(asked, methods, last, seeds=[first, *others]), asked)
     print(_table(final, f"Finalists, seeds {asked.seeds}"))
 
 
@@ -82,6 +84,8 @@ def _arguments() -> argparse.Namespace:
     )
     cells.take_sources(parser)
     parser.add_argument("--minutes", type=float, default=3.0, help="of each training")
+    parser.add_argument("--epochs", type=int, help="of each training, instead of minutes")
+    parser.add_argument("--base", default="foundation", help="base weights, such as foundation or yolov8n")
     parser.add_argument(
         "--seeds", default="0,1,2", help="the first for all candidates, all for the finalists"
     )
@@ -91,14 +95,19 @@ def _arguments() -> argparse.Namespace:
 
 
 def _trials(
-    sets: list[str], methods: list[str], candidates: dict[str, tuple[str, ...]], *, seeds: list[int]
+    asked: argparse.Namespace,
+    methods: list[str],
+    candidates: dict[str, tuple[str, ...]],
+    *,
+    seeds: list[int],
 ) -> list[Trial]:
+    place = PLACE / (f"{asked.epochs}-epochs" if asked.epochs else f"{asked.minutes:g}-minutes")
     return [
-        Trial(Cell(data, "foundation", method, seed), changes)
+        Trial(Cell(data, asked.base, method, seed), changes, place)
         for seed in seeds
         for method in methods
         for changes in candidates[method]
-        for data in sets
+        for data in cells.sources(asked)
     ]
 
 
@@ -117,9 +126,10 @@ def _run(trials: list[Trial], asked: argparse.Namespace) -> Table:
 
 
 def _train(trial: Trial, asked: argparse.Namespace) -> Trial:
-    hours = f"time={asked.minutes / 60:.6f}"
-    changes = tuple(f"finetune.{change}" for change in [hours, *trial.changes.split()])
-    terms = Terms(trial.folder.parent, cells.sources(asked), changes=changes, plain=(hours,))
+    hours = [] if asked.epochs else [f"time={asked.minutes / 60:.6f}"]
+    changes = tuple(f"finetune.{change}" for change in [*hours, *trial.changes.split()])
+    given = (cells.sources(asked), asked.weights, asked.epochs or EPOCHS)
+    terms = Terms(trial.folder.parent, *given, changes=changes, plain=tuple(hours))
     folder = cells.begin(trial.cell, terms)
     cells.stage(folder, "prepare")
     if trial.cell.method == PLAIN:
