@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ FORMATS = {"bccd": "voc", "rbc-coco": "coco", "windturbine": "auto"}
 OWN_SPLIT = frozenset({"rbc-coco"})
 """Those that come with train, val and test; the others are divided 70/15/15 by one seed."""
 PLAIN = "yolo train"
+COMPOSING = threading.Lock()
+"""Hydra composes one configuration at a time in a process."""
 Spent = dict[str, float]
 """Seconds on the clock (wall) and of the processor (cpu), MB of memory at the peak."""
 
@@ -111,7 +114,7 @@ def _compose(folder: Path, cell: Cell, terms: Terms) -> None:
     if cell.data != "demo":
         overrides += [f"data={FORMATS[cell.data]}", f"data.source={terms.sources[cell.data]}"]
         overrides += [f"data.keep_split={cell.data in OWN_SPLIT}"]
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+    with COMPOSING, initialize_config_dir(str(ROOT / "conf"), version_base=None):
         composed = compose("config", [*overrides, *terms.changes])
         (folder / "params.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True), "utf-8")
 
