@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from cells import PIXELS, PLAIN, named
+from cells import PIXELS, PLAIN, ROOT, named
+
+sys.path.insert(0, str(ROOT))
+from pipeline.edges.plots import COLOURS, LOOK
 
 STRATEGIES = ("full", "head", "gradual")
 COLUMNS = "| data, base | yolo train's best | after | " + " | ".join(STRATEGIES) + " |\n" + "|---" * 6 + "|"
@@ -82,8 +86,6 @@ def plot(groups: dict[tuple[str, str], Group], path: Path) -> None:
     """Draw a panel for each data set and base, as SVG."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
-
-    from pipeline.edges.plots import COLOURS, LOOK
 
     with mpl.rc_context({**LOOK, "svg.hashsalt": "seconds", "svg.fonttype": "none"}):
         rows = (len(groups) + 1) // 2
