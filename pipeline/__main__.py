@@ -95,8 +95,10 @@ def _run_stage(stage: str, config: Config) -> None:
     import hashlib
     import importlib
 
-    from pipeline.edges import files, loading
+    from pipeline.edges import composed, files, loading, stage_code
 
+    if "DVC_STAGE" in os.environ:  # of what is run by hand DVC records nothing
+        stage_code.refuse_other(stage, composed.read_lock())
     place = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
     with files.one_writer(files.scratch("locks") / f"{stage}-{place}.lock", what=f"{stage} in this folder"):
         with loading.without_collecting():

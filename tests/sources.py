@@ -93,6 +93,8 @@ def config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> 
         "images": None,
         "pixels": None,
         "samples": 3,
+        "epochs": 1,
+        "imgsz": 64,
         "task": "auto",
         "classes": {"keep": None, "drop": [], "rename": {}},
         "on_defect": "fix",

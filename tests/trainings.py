@@ -42,6 +42,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "imgsz": 64,
         "batch": 4,
         "nbs": 4,
+        "lr0": 0.002,
         "warmup_epochs": 0.0,
         "close_mosaic": 1,
         "seed": 0,

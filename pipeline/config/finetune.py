@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.fields import Count, CountOrZero, Group, NotNegative, Pixels, Positive, Share
+from pipeline.config.fields import Count, CountOrZero, Group, NotNegative, Pixels, Positive, Rate, Share
 
 Device = Annotated[
     str,
@@ -61,8 +61,8 @@ class Finetune(Group):
     dropout: Share
     iou: Share
     max_det: Count
-    lr0: Annotated[float, Field(gt=0, le=1)] | None
-    lrf: Annotated[float, Field(gt=0, le=1)]
+    lr0: Rate | None
+    lrf: Rate
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Share
     warmup_epochs: NotNegative

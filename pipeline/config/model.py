@@ -6,7 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config.fields import Group
+from pipeline.config.fields import Group, Rate
+
+
+class Rates(Group):
+    """The learning rate of each strategy, to which conf/finetune refers where it gives none of its own."""
+
+    full: Rate
+    head: Rate
+    gradual: Rate
 
 
 class Model(Group):
@@ -21,3 +29,4 @@ class Model(Group):
     weights: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     folder: str | None
+    lr0: Rates

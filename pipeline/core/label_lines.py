@@ -21,6 +21,8 @@ from pipeline.core.tasks import Keypoints
 Floats = NDArray[np.float64]
 Form = Literal["outlines", "obb", "pose"]
 
+_BOX: Final = 5
+"""Values of a line that is a box: its class, centre and extent."""
 _NEARLY_ALL: Final = 0.95
 _SKEW: Final = 0.02
 """How far the fourth corner of a rectangle may lie from where the others put it, in shares of its extent."""
@@ -103,6 +105,9 @@ def objects(lines: Lines, form: Layout) -> tuple[Raw, tuple[Note, ...]]:
     Returns:
         The objects, and the lines that are none of what the dataset's lines are.
     """
+    lengths = set(lines.lengths)
+    if not form.keypoints and (lengths <= {_BOX} or all(map(_is_outline, lengths))):
+        return _boxes_alone(lines) if lengths <= {_BOX} else _outlines_alone(lines), lines.notes
     kept: list[tuple[str, Floats]] = []
     notes = list(lines.notes)
     for mark, row in zip(lines.marks, lines.rows, strict=True):
@@ -118,6 +123,27 @@ def objects(lines: Lines, form: Layout) -> tuple[Raw, tuple[Note, ...]]:
         tuple(_points(row, form.keypoints) for _, row in kept) if form.keypoints else (),
     )
     return raw, tuple(notes)
+
+
+def _boxes_alone(lines: Lines) -> Raw:
+    """Turn lines that are all boxes into objects, as nearly all are."""
+    table = lines.values.reshape(-1, _BOX)
+    centres, halves = table[:, 1:3], table[:, 3:] / 2
+    with np.errstate(over="ignore", invalid="ignore"):  # a box of no numbers is found out as such later
+        corners = np.concatenate([centres - halves, centres + halves], axis=1)
+    return Raw(table[:, 0].astype(np.int64), corners, lines.marks)
+
+
+def _outlines_alone(lines: Lines) -> Raw:
+    """Turn lines that are all outlines into objects, at least one."""
+    lengths = np.array(lines.lengths)
+    starts = np.cumsum(lengths) - lengths
+    corners = np.delete(lines.values, starts).reshape(-1, 2)
+    first = (starts - np.arange(len(starts))) // 2
+    extents = np.minimum.reduceat(corners, first), np.maximum.reduceat(corners, first)
+    outlines = tuple((part,) for part in np.split(corners, first[1:]))
+    classes = lines.values[starts].astype(np.int64)
+    return Raw(classes, np.concatenate(extents, axis=1), lines.marks, outlines)
 
 
 @lru_cache(maxsize=10_000)
@@ -144,16 +170,16 @@ def _fits(row: Floats, form: Layout) -> bool:
     values = len(row) - 1
     if form.keypoints:
         return values in {4, 4 + form.keypoints.count * form.keypoints.dims}
-    return values in {4, 4 + form.surplus} or _is_outline(row)
+    return values in {4, 4 + form.surplus} or _is_outline(len(row))
 
 
-def _is_outline(row: Floats) -> bool:
-    return len(row) >= 7 and len(row) % 2 == 1
+def _is_outline(length: int) -> bool:
+    return length >= 7 and length % 2 == 1
 
 
 def _box(row: Floats, form: Layout) -> list[float]:
     """Return the corners around what a line describes."""
-    if _is_outline(row) and not form.keypoints:
+    if _is_outline(len(row)) and not form.keypoints:
         (left, top), (right, bottom) = row[1:].reshape(-1, 2).min(0), row[1:].reshape(-1, 2).max(0)
         return [left, top, right, bottom]
     x, y, width, height = row[1:5].tolist()
@@ -161,9 +187,9 @@ def _box(row: Floats, form: Layout) -> list[float]:
 
 
 def _outlines(rows: Sequence[Floats], form: Layout) -> tuple[tuple[Floats, ...], ...]:
-    if form.keypoints or not any(_is_outline(row) for row in rows):
+    if form.keypoints or not any(_is_outline(len(row)) for row in rows):
         return ()
-    return tuple((row[1:].reshape(-1, 2),) if _is_outline(row) else () for row in rows)
+    return tuple((row[1:].reshape(-1, 2),) if _is_outline(len(row)) else () for row in rows)
 
 
 def _points(row: Floats, keypoints: Keypoints) -> Floats:

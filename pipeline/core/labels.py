@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -84,11 +85,8 @@ def render(labels: Labels, task: Task = "detect") -> str:
         values = [*np.concatenate([labels.boxes, flat], axis=1)]
     else:
         values = [*labels.boxes]
-    lines = (
-        " ".join([str(cls), *(f"{value:.6f}" for value in row)])
-        for cls, row in zip(labels.classes.tolist(), (row.tolist() for row in values), strict=True)
-    )
-    return "".join(line + "\n" for line in lines)
+    lines = zip(labels.classes.tolist(), values, strict=True)
+    return "".join(_line(len(row)) % (cls, *row.tolist()) for cls, row in lines)
 
 
 def around(outlines: tuple[Floats, ...]) -> Floats:
@@ -109,6 +107,11 @@ def from_xyxy(corners: Floats, width: int, height: int) -> Floats:
     """Turn corners in pixels (n, 4) into centre and extent in shares of the image (n, 4)."""
     shares = corners / np.array([width, height, width, height], np.float64)
     return np.concatenate([(shares[:, :2] + shares[:, 2:]) / 2, shares[:, 2:] - shares[:, :2]], axis=1)
+
+
+@lru_cache(maxsize=1000)
+def _line(values: int) -> str:
+    return "%d" + " %.6f" * values + "\n"
 
 
 def _row(number: int, line: str, task: Task) -> list[float]:

@@ -6,13 +6,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core import boxes, points, polygons, rectangles
+from pipeline.core import boxes, glance, points, polygons, rectangles
 from pipeline.core.boxes import Boxes, Checked, Finding, Note, Raw, Unfit
 from pipeline.core.tasks import Task
-
-EVERYTHING: Final = 0.99
-"""Share of the image that an object covers before somebody should look at it."""
-
 
 _NO_POINTS: Final = np.zeros((0, 3))
 
@@ -58,9 +54,20 @@ def check(raw: Raw, wanted: Wanted, *, size: tuple[int, int]) -> Checked:
         wanted: What they are checked for.
         size: Width and height of the image in pixels.
     """
-    if wanted.task == "detect" and _nothing_amiss(raw, wanted.known, size):
-        return Checked(raw.classes.astype(np.int64), raw.boxes.astype(np.float64), ())
-    return _one_by_one(raw, wanted, size)
+    return _at_a_glance(raw, wanted, size) or _one_by_one(raw, wanted, size)
+
+
+def _at_a_glance(raw: Raw, wanted: Wanted, size: tuple[int, int]) -> Checked | None:
+    """Return the objects where nothing is amiss with any of them, as nearly always."""
+    if not all(0 <= cls < wanted.known for cls in raw.classes.tolist()):
+        return None
+    if wanted.task == "detect" or not raw.marks:
+        return glance.boxes(raw, size)
+    if wanted.task == "segment":
+        return glance.outlines(raw, size)
+    if wanted.task == "obb":
+        return glance.rectangles(raw, size)
+    return glance.poses(raw, size, count=wanted.points) if wanted.task == "pose" else None
 
 
 def _one_by_one(raw: Raw, wanted: Wanted, size: tuple[int, int]) -> Checked:
@@ -79,19 +86,6 @@ def _one_by_one(raw: Raw, wanted: Wanted, size: tuple[int, int]) -> Checked:
         kept.append(item)
         notes += [Note(False, f"{mark}: {reason}", kind) for kind, reason in item.found]
     return _checked(kept, wanted.task, notes, size)
-
-
-def _nothing_amiss(raw: Raw, known: int, size: tuple[int, int]) -> bool:
-    """Tell boxes that need no second look, as nearly all are; what is in doubt gets one."""
-    width, height = size
-    most = EVERYTHING * width * height - 1
-    sound = all(
-        0 <= x1 <= x2 - 1 < x2 <= width and 0 <= y1 <= y2 - 1 < y2 <= height and (x2 - x1) * (y2 - y1) < most
-        for x1, y1, x2, y2 in raw.boxes.tolist()
-    )
-    classes = raw.classes.tolist()
-    different = set(zip(classes, map(tuple, raw.boxes.round(3).tolist()), strict=True))
-    return sound and all(0 <= cls < known for cls in classes) and len(different) == len(raw.marks)
 
 
 def _item(raw: Raw, number: int, wanted: Wanted, size: tuple[int, int]) -> _Object:
@@ -121,7 +115,7 @@ def _item(raw: Raw, number: int, wanted: Wanted, size: tuple[int, int]) -> _Obje
 
 def _everything(area: float, size: tuple[int, int]) -> list[Finding]:
     share = area / (size[0] * size[1])
-    return [("covers-everything", f"covers {share:.0%} of the image")] if share >= EVERYTHING else []
+    return [("covers-everything", f"covers {share:.0%} of the image")] if share >= glance.EVERYTHING else []
 
 
 def _checked(kept: list[_Object], task: Task, notes: list[Note], size: tuple[int, int]) -> Checked:

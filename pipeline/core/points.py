@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.core.boxes import ROUNDING, Boxes, Finding, Unfit
 from pipeline.core.counting import counted
@@ -23,12 +24,23 @@ def mend(points: Boxes, size: tuple[int, int], *, count: int) -> tuple[Boxes, li
         return np.zeros((count, 3)), [("no-keypoints", "a box without key points")]
     if points.shape != (count, 3):
         raise Unfit("malformed", f"{counted(len(points), 'key point')}, but a pose has {count}")
-    limits, given = np.array(size, np.float64), points[:, 2] > 0
-    excess = np.maximum(-points[:, :2], points[:, :2] - limits).max(axis=1)  # NaN is not within
+    placed, lost = place(points, size)
+    return placed, _findings(int(lost.sum()), int((placed[:, 2] > 0).sum()))
+
+
+def place(points: Boxes, size: tuple[int, int]) -> tuple[Boxes, NDArray[np.bool_]]:
+    """Return key points (..., 3), those outside the image not labelled; and (...) which of them those are.
+
+    Args:
+        points: (..., 3) x, y in pixels and visibility.
+        size: Width and height of the image in pixels.
+    """
+    limits, given = np.array(size, np.float64), points[..., 2] > 0
+    excess = np.maximum(-points[..., :2], points[..., :2] - limits).max(axis=-1)  # NaN is not within
     seen = given & (excess <= ROUNDING)
-    clipped = np.clip(np.where(seen[:, None], points[:, :2], 0), 0, limits)
-    visibility = np.where(seen, np.clip(np.round(np.where(seen, points[:, 2], 0)), 1, 2), 0)
-    return np.column_stack([clipped, visibility]), _findings(int((given & ~seen).sum()), int(seen.sum()))
+    clipped = np.clip(np.where(seen[..., None], points[..., :2], 0), 0, limits)
+    visibility = np.where(seen, np.clip(np.round(np.where(seen, points[..., 2], 0)), 1, 2), 0)
+    return np.concatenate([clipped, visibility[..., None]], axis=-1), given & ~seen
 
 
 def _findings(hidden: int, seen: int) -> list[Finding]:

@@ -50,7 +50,7 @@ class Shape(NamedTuple):
         if self.kind == "tag":
             return np.array([0.0, 0.0, 1.0, 1.0])
         if self.kind == "box":
-            return np.concatenate([self.parts[0][0], self.parts[0][2]])
+            return self.parts[0][::2].ravel()
         rings = np.concatenate(self.parts)
         return np.concatenate([rings.min(axis=0), rings.max(axis=0)])
 

@@ -50,6 +50,7 @@ def opened(path: Path) -> Path:
         fresh = not unpacked.is_whole(target)
         if fresh:
             if target.exists():
+                unpacked.refuse_in_use(target, path)
                 _say(f"{target} was changed since {path} was unpacked to it: unpacking anew")
             _unpack(path, target)
             unpacked.note(target, path)

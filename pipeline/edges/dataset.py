@@ -21,7 +21,6 @@ def lay_out(folder: Path) -> None:
     for kind in ("images", "labels"):
         for split in layout.SPLITS:
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
-    (folder / "samples").mkdir(exist_ok=True)
 
 
 def write_manifest(folder: Path, made: Manifest) -> Manifest:

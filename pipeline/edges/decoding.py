@@ -2,15 +2,15 @@
 
 Ultralytics reads with OpenCV: eight bits, blue green red, turned as the EXIF orientation says. What OpenCV
 shows is what counts here; Pillow tells what OpenCV keeps to itself. Both decode the whole of an image, except
-for a JPEG of one scan with the mark of its end behind it, as cameras write them: of that OpenCV decodes the
-greys, for which every bit is read too, and Pillow decodes it only where OpenCV fails.
+where a walk over the marks of a JPEG, or the checksums of a PNG, tells that nothing of it is missing: then
+OpenCV alone does (of a JPEG the greys, for which every bit is read too), and Pillow only where OpenCV fails.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import warnings
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import cv2
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.core.defects import Kind
+from pipeline.core.unbroken import unbroken
 
 LARGEST: Final = 100_000_000
 """Pixels of an image: 300 MB decoded, and each core decodes one at a time."""
@@ -28,11 +29,6 @@ _MODES: Final = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I",
 _GREYS: Final = {"JPEG", "MPO"}
 """Formats that hold greys apart from colours, in either of these modes of Pillow."""
 _PLAIN: Final = {"L", "RGB"}
-_START, _SCAN, _END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-_TABLES: Final = {bytes([0xFF, mark]) for mark in (0xC0, 0xC1, 0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE)}
-"""What may stand before a scan: a sequential frame, tables, the restart interval, remarks."""
-_MARK: Final = re.compile(rb"\xff[^\x00\xd0-\xd7]")
-"""A mark that ends a scan: within it, 0xFF is followed by zero, or is a mark to restart from."""
 _TURNS: Final = {2, 3, 4, 5, 6, 7, 8}
 _ORIENTATION: Final = 274
 _BITS_PER_SAMPLE: Final = 258
@@ -84,17 +80,10 @@ def decode(data: bytes, suffix: str) -> tuple[Header, NDArray[np.uint8]]:
     Raises:
         Unusable: It is cut, damaged, no image, too large, or has no one form of eight bits.
     """
-    unbroken = _unbroken(data)
-    header = _header(data, suffix, whole=not unbroken)
-    if header.depth > 16 or header.mode not in _MODES:
-        what = f"{header.depth} bits per value" if header.depth > 16 else f"colours as {header.mode}"
-        raise Unusable("unsupported-format", f"{what}: convert it to eight bits, red green blue")
-    try:
-        return header, _greys(data, header)
-    except Unusable:
-        if unbroken:
-            _header(data, suffix, whole=True)  # which says what is wrong
-        raise
+    if unbroken(data):
+        with suppress(Unusable):  # what is wrong with it, both say together
+            return _decoded(data, suffix, whole=False)
+    return _decoded(data, suffix, whole=True)
 
 
 def pixels(data: bytes) -> NDArray[np.uint8]:
@@ -104,6 +93,14 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
         Unusable: OpenCV cannot read it.
     """
     return _read(data, cv2.IMREAD_COLOR)
+
+
+def _decoded(data: bytes, suffix: str, *, whole: bool) -> tuple[Header, NDArray[np.uint8]]:
+    header = _header(data, suffix, whole=whole)
+    if header.depth > 16 or header.mode not in _MODES:
+        what = f"{header.depth} bits per value" if header.depth > 16 else f"colours as {header.mode}"
+        raise Unusable("unsupported-format", f"{what}: convert it to eight bits, red green blue")
+    return header, _greys(data, header)
 
 
 def _header(data: bytes, suffix: str, *, whole: bool) -> Header:
@@ -128,17 +125,6 @@ def _header(data: bytes, suffix: str, *, whole: bool) -> Header:
         raise Unusable(kind, f"damaged: {error}") from None
 
 
-def _unbroken(data: bytes) -> bool:
-    """Tell whether a JPEG is tables and a frame, one scan, and the mark of its end (ITU T.81, B.2)."""
-    at = len(_START)
-    while data[at : at + 2] in _TABLES:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    if not data.startswith(_START) or data[at : at + 2] != _SCAN:
-        return False
-    end = _MARK.search(data, at + 2)
-    return end is not None and end.group() == _END
-
-
 def _depth(image: Image.Image, data: bytes) -> int:
     """Return the bits per value, which Pillow's mode hides where there are three of 16 bits."""
     if image.format == "PNG":
@@ -150,7 +136,8 @@ def _depth(image: Image.Image, data: bytes) -> int:
 
 def _turned(image: Image.Image) -> bool:
     try:
-        return image.getexif().get(_ORIENTATION, 1) in _TURNS
+        exif = Image.Image.getexif(image)  # a PNG's own would decode it, for what may stand behind the pixels
+        return exif.get(_ORIENTATION, 1) in _TURNS
     except Exception:  # damaged EXIF, which OpenCV passes over
         return False
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Final, Self, get_args
 
-from pipeline.core import counting, near_copies
+from pipeline.core import counting, near_copies, unbroken
 from pipeline.core.boxes import Note
 from pipeline.core.defects import Kind
 from pipeline.edges import appearance, decoding, duplicates, fingerprint, images
@@ -28,7 +28,7 @@ from pipeline.edges.appearance import Appearance
 from pipeline.edges.fingerprint import EVERY, SETTLED_NS, File
 from pipeline.edges.images import Usable
 
-CODE: Final = (appearance, counting, decoding, duplicates, images, near_copies)
+CODE: Final = (appearance, counting, decoding, duplicates, images, near_copies, unbroken)
 """Modules that decide what is found in a file."""
 LIBRARIES: Final = ("numpy", "opencv-python", "pillow")
 

@@ -113,6 +113,8 @@ def _is(path: str, wanted: Wanted) -> bool:
 
 
 def _replace(kept: str, target: str) -> None:
-    with suppress(FileNotFoundError):
+    try:
+        os.link(target, kept)
+    except FileExistsError:
         Path(kept).unlink()
-    os.link(target, kept)
+        os.link(target, kept)

@@ -30,7 +30,7 @@ def copy(original: File, target: str) -> None:
         Refused: It is absent, or was changed.
     """
     try:
-        with Path(original.path).open("rb") as source, Path(target).open("xb") as made:
+        with Path(original.path).open("rb", 0) as source, Path(target).open("xb", 0) as made:
             _copy(source, made, original.length)
             as_it_is = fingerprint.identity(original.path, os.fstat(source.fileno()))
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -14,7 +15,9 @@ from pipeline.core.splits import Sample
 from pipeline.edges import dataset, keeping, pictures
 
 
-def write(folder: Path, manifest: Manifest, *, count: int, seed: int) -> None:
+def write(
+    folder: Path, manifest: Manifest, *, count: int, seed: int
+) -> Iterator[tuple[Item, pictures.Pixels]]:
     """Draw `count` train images with their labels into samples/, each class among them if there is room.
 
     Args:
@@ -22,12 +25,16 @@ def write(folder: Path, manifest: Manifest, *, count: int, seed: int) -> None:
         manifest: What it holds.
         count: How many.
         seed: Of the choice.
+
+    Yields:
+        Each image and its picture, once that is written.
     """
-    for item in choose(manifest, count=count, seed=seed):
-        _write(folder, item, manifest)
+    (folder / "samples").mkdir(exist_ok=True)
+    for item in _choose(manifest, count=count, seed=seed):
+        yield item, _write(folder, item, manifest)
 
 
-def choose(manifest: Manifest, *, count: int, seed: int) -> list[Item]:
+def _choose(manifest: Manifest, *, count: int, seed: int) -> list[Item]:
     """Choose train images at random, each class among them if there is room."""
     by_file = {item.file: item for item in manifest.of("train")}
     known = [Sample(item.file, item.sha256, frozenset(item.classes)) for item in by_file.values()]
@@ -52,7 +59,9 @@ def picture(folder: Path, item: Item, manifest: Manifest) -> pictures.Pixels:
     return pictures.label(np.asarray(image, np.uint8), marked, manifest.names, manifest.keypoints)
 
 
-def _write(folder: Path, item: Item, manifest: Manifest) -> None:
+def _write(folder: Path, item: Item, manifest: Manifest) -> pictures.Pixels:
     drawn = picture(folder, item, manifest)
     data = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-    (folder / "samples" / PurePosixPath(item.file).with_suffix(".jpg").name).write_bytes(data)
+    file = folder / "samples" / PurePosixPath(item.file).with_suffix(".jpg").name
+    file.write_bytes(data)
+    return drawn

@@ -46,6 +46,28 @@ def changed(now: Mapping[str, str], lock: Mapping[str, Any]) -> list[str]:
     return [f"code changed: {', '.join(stages)}"] if stages else []
 
 
+def refuse_other(stage: str, lock: Mapping[str, Any], package: Path = PACKAGE) -> None:
+    """See to it that the results of a stage that DVC runs are recorded under the code that makes them.
+
+    DVC takes the digest from compose.lock.json. It is another's where `compose` was left out
+    (`dvc repro --single-item`), and where code was edited while the stages before ran.
+
+    Args:
+        stage: That is about to run.
+        lock: The last compose.lock.json; empty where there is none.
+        package: The folder of the code.
+
+    Raises:
+        Refused: The code is another.
+    """
+    recorded = lock.get("code", {}).get(stage)
+    if recorded is not None and recorded != digests(package)[stage]:
+        raise Refused(
+            "the code is not that of compose.lock.json, and DVC would take the results for that one's: "
+            f"run `dvc repro`, or for this stage alone `dvc repro --single-item compose {stage}`"
+        )
+
+
 def _digest(path: Path) -> str:
     try:
         contents = path.read_bytes()

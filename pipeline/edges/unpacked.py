@@ -18,10 +18,13 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
+from pipeline.core.refusal import Refused
 from pipeline.edges import files, fingerprint
 
 KEPT: Final = 3
 """Unpacked archives that stay, the last used ones."""
+_IN_USE: Final[dict[Path, int]] = {}
+"""Records that this process holds a lock on, by folder: the locks go with it."""
 
 
 def note(folder: Path, archive: Path) -> None:
@@ -37,10 +40,35 @@ def is_whole(folder: Path) -> bool:
 
 def use(folder: Path) -> None:
     """Keep a folder from being removed as long as this process lives, and as one that was used last."""
-    record = os.open(_record(folder), os.O_RDONLY)  # and never closed: the lock goes with the process
+    _let_go(folder)
+    record = os.open(_record(folder), os.O_RDONLY)
     os.utime(record)
     with suppress(OSError):  # a file system without locks
         fcntl.flock(record, fcntl.LOCK_SH)
+    _IN_USE[folder] = record
+
+
+def refuse_in_use(folder: Path, archive: Path) -> None:
+    """See to it that no other process reads a folder that is to be unpacked anew.
+
+    Raises:
+        Refused: One does.
+    """
+    _let_go(folder)
+    with suppress(OSError), _record(folder).open("rb") as record:
+        try:
+            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(
+                f"{folder} was changed since {archive} was unpacked to it, and another process reads it: "
+                "wait for that one to end, or stop it, then run again"
+            ) from None
+
+
+def _let_go(folder: Path) -> None:
+    """Give up this process's own lock, which would keep it out as another's does."""
+    if (record := _IN_USE.pop(folder, None)) is not None:
+        os.close(record)
 
 
 def prune(folder: Path) -> list[str]:

@@ -17,7 +17,7 @@ from pipeline.core.classification import Classification, Guessed
 from pipeline.core.evaluation import Evaluation, Split, Terms
 from pipeline.core.manifest import Item, Manifest
 from pipeline.core.suspects import rank
-from pipeline.edges import dataset, files, suspects, tracking
+from pipeline.edges import dataset, files, loading, suspects, tracking
 from pipeline.edges.files import Refused, folder_in_one_piece
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ def _seen(items: Sequence[Item], manifest: Manifest, model: Model) -> Split | Gu
 
 
 def _model(config: Config, weights: Path, merged: bool) -> Model:
-    from pipeline.edges.seen import Model
-    from pipeline.edges.yolo.predict import Inference
+    with loading.without_collecting():
+        from pipeline.edges.seen import Model
+        from pipeline.edges.yolo.predict import Inference
 
     wanted = config.evaluate
     how = Inference(

@@ -36,7 +36,6 @@ from pipeline.edges import (
     keeping,
     placing,
     report,
-    samples,
     taking,
 )
 from pipeline.edges.datasets import Annotated, Source
@@ -71,7 +70,7 @@ def run(config: Config) -> None:
         defects.settle(_came(source, outcomes), [image.source for image in used], found)
         files.write(folder / "defects.json", defects.render(found, used=len(used), remarks=remarks))
         page = Content(_name(config.data), manifest, described, found, remarks, root, parted.copies)
-        _show(folder, page._replace(shown=config.data.samples, seed=config.data.seed))
+        report.write(folder, page._replace(shown=config.data.samples, seed=config.data.seed))
     files.write(layout.DIVISION, earlier.render(parted.earlier))
     _report(manifest, found, remarks)
 
@@ -208,12 +207,6 @@ def _place(folder: Path, used: Sequence[Taken], divided: Mapping[str, str], task
 def _name(data: Data) -> str:
     """Return what a person calls the data."""
     return Path(data.source or data.format).name
-
-
-def _show(folder: Path, page: Content) -> None:
-    """Write what a person looks at before hours of training."""
-    samples.write(folder, page.manifest, count=page.shown, seed=page.seed)
-    report.write(folder, page)
 
 
 def _described(image: Taken, divided: Mapping[str, str]) -> Described:

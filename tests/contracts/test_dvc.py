@@ -10,6 +10,7 @@ import yaml
 
 from pipeline.__main__ import STAGES
 from pipeline.config import Config
+from pipeline.config.model import Rates
 from pipeline.core.wording import properties
 from pipeline.edges import stage_code
 from tests.contracts import closure
@@ -24,7 +25,7 @@ MACHINE = {
 }
 """What may differ from machine to machine without a rerun: places, whose contents compose.lock.json has the
 fingerprints of, and who does the work."""
-REFERRED_TO = {"data.epochs", "data.imgsz"}
+REFERRED_TO = {"data.epochs", "data.imgsz", *(f"model.lr0.{name}" for name in Rates.model_fields)}
 """What counts as the value of conf/finetune that refers to it."""
 TOLD_TO_MLFLOW = ("tracking", "data.format")
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""

@@ -61,11 +61,10 @@ def _schema(group):
 
 
 def _conf(name):
-    """Return the values of a group where the data is somebody's own."""
+    """Return the values of a group where the data is somebody's own and the weights are official."""
     group = name.partition("/")[0]
-    whole = OmegaConf.create(
-        {"data": OmegaConf.load(CONF / "data/auto.yaml"), group: OmegaConf.load(CONF / name)}
-    )
+    files = {"data": "data/auto.yaml", "model": "model/yolo26n.yaml", group: name}
+    whole = OmegaConf.create({key: OmegaConf.load(CONF / file) for key, file in files.items()})
     OmegaConf.resolve(whole)
     return OmegaConf.to_container(whole)[group]
 

@@ -150,6 +150,7 @@ def tiny_template(tmp_path_factory) -> Project:
     (folder / "weights.pt").write_bytes(b"weights")
     (folder / "conf/model/foundation.yaml").write_text(
         "name: tiny\narchitecture: yolo26n.yaml\nweights: weights.pt\nsha256: null\nfolder: null\n"
+        "lr0: {full: 0.002, head: 0.01, gradual: 0.003}\n"
     )
     project.run("dvc repro")
     project.commit()

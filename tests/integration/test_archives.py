@@ -121,6 +121,22 @@ def test_the_earlier_state_of_an_archive_goes_unless_a_process_uses_it(project):
     assert kept() == ["a", "a"]
 
 
+def test_what_was_changed_stays_while_another_process_reads_it(project):
+    [path] = zips(project, "a")
+    code = "import sys; from pathlib import Path as P; from pipeline.edges import archives as a; "
+    code += "print(a.opened(P(sys.argv[1])), flush=True); sys.stdin.read()"
+    env = {**os.environ, "PYTHONPATH": str(Path(archives.__file__).parents[2])}
+    ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, path], env=env, **ends) as reader:
+        folder = Path(reader.stdout.readline().strip())
+        (folder / "a.txt").write_text("other")
+        with pytest.raises(Refused, match=f"{folder} was changed .* another process reads it: wait"):
+            archives.opened(path)
+        assert (folder / "a.txt").read_text() == "other"
+        reader.communicate()
+    assert (archives.opened(path) / "a.txt").read_text() == "a"
+
+
 def test_of_many_archives_the_last_used_stay(project):
     a, b, c, d, e = zips(project, *"abcde")
     assert opened_elsewhere(a, b, c) == []

@@ -28,9 +28,10 @@ def project(tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
     (tmp_path / "weights.pt").write_bytes(b"weights")
-    known = {"weights": "weights.pt", "sha256": "null", "epochs": "20", "lr0": "0.001", "cos_lr": "true"}
-    for path in (Path("conf/model/foundation.yaml"), FULL):
-        for key, value in known.items():
+    weights = {"weights": "weights.pt", "sha256": "null"}
+    known = {"epochs": "20", "lr0": "0.001", "cos_lr": "true"}
+    for path, values in ((Path("conf/model/foundation.yaml"), weights), (FULL, known)):
+        for key, value in values.items():
             path.write_text(re.sub(rf"(?m)^{key}: \S+", f"{key}: {value}", path.read_text()))
     return tmp_path
 

@@ -68,12 +68,31 @@ def test_a_training_on_kept_features_is_the_same_training_and_looks_at_each_imag
     assert kept.train_loader.dataset.ims == [None] * 6  # nobody will look at them again
 
 
-@pytest.mark.parametrize("task", ["segment", "classify"])
+@pytest.mark.parametrize("task", ["segment", "obb", "pose", "classify"])
 def test_other_tasks_keep_features_too(tmp_path, task):
     kept = _trained(tmp_path / "kept", task=task, train=4)
     stock = _trained(tmp_path / "stock", task=task, train=4, fast=False)
     assert kept.effective["frozen_features"].startswith("memory ")
     assert _alike(kept, stock)
+
+
+def test_masks_count_as_memory_wherever_the_features_are(tmp_path):
+    trainer = _built(tmp_path, task="segment", train=4)
+    trainer._setup_train()
+    for overlap in (False, True):
+        trainer.args.overlap_mask = overlap
+        trainer._build_train_pipeline()
+        for loader in (trainer.train_loader, trainer.test_loader):
+            dataset = loader.dataset
+            samples = [dataset[index] for index in range(len(dataset))]
+            held = sum(sample[name].nbytes for sample in samples for name in ("masks", "sem_masks"))
+            bound = frozen_features.masks(dataset, trainer.args, dataset.store.extents)
+            assert held <= bound < 2 * held
+    features = dataset.store.kept.contents.nbytes
+    for room, place in (((bound, features), "disk"), ((bound - 1, features), "off"), ((features, 0), "off")):
+        trainer.room = Room(*room)
+        trainer._build_train_pipeline()
+        assert trainer.frozen["frozen_features_val"].split()[0].strip(":") == place
 
 
 def test_val_features_are_kept_where_train_images_vary(tmp_path):

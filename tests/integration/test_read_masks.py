@@ -148,6 +148,14 @@ def test_where_images_and_masks_lie(tmp_path, images, to):
     assert source.defects == ()
 
 
+@pytest.mark.parametrize("odd", ["_mask.png", "masks/_mask.png", "_gt.jpg"])
+def test_a_name_that_is_nothing_but_an_ending_is_a_name(tmp_path, odd):
+    write(tmp_path, painted((1, 10, 20, 50, 60)), images="images", to="masks/x.png")
+    (tmp_path / odd).write_bytes((tmp_path / "masks/x.png").read_bytes())
+    assert masks.recognises(tmp_path)
+    assert boxes(masks.read(tmp_path))["x"] == [("class_1", 10, 20, 50, 60)]
+
+
 def test_images_of_one_name_in_two_splits_keep_their_masks(tmp_path):
     write(tmp_path, painted((1, 10, 20, 50, 60)), images="train/images", to="train/masks/x.png")
     write(tmp_path, painted((2, 1, 2, 30, 40)), images="val/images", to="val/masks/x.png")

@@ -279,12 +279,33 @@ def test_other_tasks_keep_their_loader(tmp_path, task):
     assert not isinstance(trainer.train_loader, resident.Resident)
 
 
-def test_a_training_that_runs_out_of_memory_keeps_no_images_on_the_device(tmp_path):
+def test_images_that_are_on_the_device_are_nowhere_else(tmp_path):
+    loader = _loader(tmp_path, cache="ram")
+    before = resident.Resident(loader, CPU)
+    progress.draw(0, loader=before)
+    expected = _images(before)
+    assert loader.dataset.ims[0] is not None
+    found = resident.instead_of(loader, CPU)
+    assert found.dataset.ims == [None] * len(SIZES)
+    progress.draw(0, loader=found)
+    assert _images(found).equal(expected)
+
+
+def test_a_training_out_of_memory_keeps_no_images_on_the_device_and_says_what_it_went_on_with(tmp_path):
     trainings.dataset(tmp_path)
-    trainer = training.build(trainings.job(tmp_path))
+    trainer = training.build(trainings.job(tmp_path, epochs=1, nbs=6))
     trainer.resident_on = frozenset({"cpu"})
-    trainer._setup_train()
-    assert isinstance(trainer.train_loader, resident.Resident)
-    trainer._oom_retries = 1
-    trainer._build_train_pipeline()
-    assert not isinstance(trainer.train_loader, resident.Resident)
+    before = []
+
+    def run_out(_model, _batch):
+        if not before:
+            before.append(trainer.effective)
+            raise RuntimeError("CUDA out of memory")
+
+    trainer.add_callback("on_train_start", lambda _trainer: trainer.model.register_forward_pre_hook(run_out))
+    trainer.train()
+    shown = ("batch", "accumulate", "loader")
+    assert [before[0][name] for name in shown] == [4, 2, "resident"]
+    assert [trainer.state["effective"][name] for name in shown] == [2, 3, "processes"]
+    decays = {group["weight_decay"] for group in trainer.optimizer.param_groups}
+    assert trainer.state["effective"]["weight_decay"] == max(decays) < before[0]["weight_decay"]

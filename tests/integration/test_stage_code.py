@@ -1,11 +1,17 @@
 """The digest of a stage's code: it changes with the stage's own files, and with nothing else."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.core.refusal import Refused
 from pipeline.edges import stage_code
+from tests.builders import prepared_dataset
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -45,6 +51,30 @@ def test_contents_that_change_places_count(package):
 
 def test_nothing_is_said_the_first_time(package):
     assert stage_code.changed(stage_code.digests(package), {}) == []
+
+
+@pytest.mark.parametrize("lock", [{}, {"code": {}}, None])
+def test_a_stage_is_held_to_the_code_that_is_recorded_for_it(package, lock):
+    lock = {"code": stage_code.digests(package)} if lock is None else lock
+    stage_code.refuse_other("prepare", lock, package)
+    (package / "other.py").write_text("other = 2\n")
+    stage_code.refuse_other("prepare", lock, package)
+
+
+@pytest.mark.parametrize(("variable", "code"), [("DVC_STAGE", 1), ("DVC_ROOT", 0)])
+def test_other_code_than_is_recorded_is_refused_where_dvc_would_record_it(
+    tmp_path, monkeypatch, capsys, variable, code
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    lock = {"conf": "", "composed": {}, "code": {"augment": "another"}}
+    (tmp_path / "compose.lock.json").write_text(json.dumps(lock))
+    prepared_dataset(tmp_path / "data/prepared", images={"train": 2, "val": 1, "test": 1}, pixels=64)
+    assert main(["augment"]) == code
+    said = capsys.readouterr().err
+    assert ("dvc repro --single-item compose augment" in said) == bool(code)
 
 
 def test_a_listed_file_that_is_not_there_is_refused(package):

@@ -371,6 +371,20 @@ def test_a_murdered_run_is_closed_though_its_outbox_is_gone(target, client, murd
     assert client.get_run(session.run_id).info.status == "FINISHED"
 
 
+def test_a_stage_that_adds_loads_mlflow_by_its_first_word_and_is_missed_without_one(target, client):
+    with tracking.open_run(target, key="k1", name="demo", tags={}) as training:
+        pass
+    code = """
+        with tracking.attach(target, key="k1", run_id=os.environ["run_id"]):
+            print("mlflow" in sys.modules, flush=True)
+            os.kill(os.getpid(), 9)
+    """
+    assert done(python(code, run_id=training.run_id), -signal.SIGKILL).strip() == "False"
+    tracking.send_missed(target)
+    run = client.get_run(training.run_id)
+    assert (run.info.status, run.data.tags["finetrack.stage.evaluate"]) == ("KILLED", "killed")
+
+
 def test_a_murdered_run_is_taken_up(target, client, murdered):
     with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as session:
         session.metrics({"loss": 9.0}, step=0)

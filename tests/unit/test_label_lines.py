@@ -123,3 +123,25 @@ def test_outlines_come_back_as_they_were_written(items):
     assert raw.classes.tolist() == [cls for cls, _ in items]
     for (part,), (_, ring) in zip(raw.outlines, items, strict=True):
         np.testing.assert_array_equal(part, ring)
+
+
+numbers = st.one_of(st.floats(-1, 2), st.sampled_from([0.0, -0.0, float("nan"), float("inf"), 1e308, -1e308]))
+
+
+@given(
+    st.sampled_from([4, 6, 8]), st.lists(st.lists(numbers, min_size=8, max_size=10), min_size=1, max_size=4)
+)
+def test_lines_of_one_kind_are_read_as_among_others(values, rows):
+    """Boxes alone, or outlines alone, are read all at once; one line of the other kind forbids that."""
+    rows = [row[: 10 if values == 8 and number % 2 else values] for number, row in enumerate(rows)]
+    text = "".join(f"{number % 3} {' '.join(map(repr, row))}\n" for number, row in enumerate(rows))
+    other = "1 0.5 0.5 0.2 0.2\n" if values > 4 else "1 0.5 0.5 0.2 0.2 0.1 0.3\n"
+    alone, _ = objects(parse(text), Layout("outlines"))
+    among, _ = objects(parse(text + other), Layout("outlines"))
+    assert alone.boxes.tobytes() == among.boxes[:-1].tobytes()
+    assert alone.classes.tolist() == among.classes[:-1].tolist()
+    assert alone.marks == among.marks[:-1]
+    outlines = [[part.tolist() for part in parts] for parts in alone.outlines]
+    assert repr(outlines) == repr(
+        [[p.tolist() for p in parts] for parts in among.outlines[:-1]] * (values > 4)
+    )

@@ -43,7 +43,7 @@ class File(NamedTuple):
     split: str | None
     data: Mapping[str, Any]
     indices: Indices
-    places: tuple[Path, ...]
+    places: tuple[str, ...]
 
 
 class Entry(NamedTuple):
@@ -83,7 +83,7 @@ def read(folder: Path) -> Source:
         else:
             entries[match.image].append(entry._replace(note=match.note))
     images = tuple(_image(path, entries[path], folder) for path in in_order(entries))
-    defects += _unlisted(entries, folder)
+    defects += _unlisted(entries, pictures, folder)
     posed = coco_points.tell(list(found.values()), images)
     task, mixed = ("pose", ()) if posed.keypoints else by_outlines(images)
     remarks = (*remarks, *parents, *posed.remarks, *mixed)
@@ -118,18 +118,21 @@ def _strays(file: File, folder: Path) -> list[Defect]:
     ]
 
 
-def _places(file: Path, split: str, folder: Path) -> tuple[Path, ...]:
+def _places(file: Path, split: str, folder: Path) -> tuple[str, ...]:
     """List where exporters put the images of an annotation file."""
     stem, own = file.stem.removeprefix("instances_"), file.parent
     inner = own, own / "images", own / "data"
     outer = folder / "images" / stem, folder / stem, folder / "images" / split, folder / split
-    return *inner, *outer, folder / "images", folder
+    return tuple(map(str, (*inner, *outer, folder / "images", folder)))
 
 
-def _locate(plain: str, file: File) -> Path | None:
+def _locate(plain: str, file: File, pictures: Pictures) -> Path | None:
     """Find an image where exporters put it."""
-    found = (place for place in file.places if os.path.isfile(f"{place}/{plain}"))  # noqa: PTH113 - see relative
-    return next((place / plain for place in found), None)
+    for place in file.places:
+        name = f"{place}/{plain}"
+        if os.path.isfile(name):  # noqa: PTH113 - see relative
+            return pictures.at.get(name) or Path(name)
+    return None
 
 
 def _name(entry: Entry) -> str:
@@ -140,7 +143,7 @@ def _match(entry: Entry, pictures: Pictures) -> Match:
     """Find an image in its place, or in a folder of another name, but never in one of another split."""
     name, file = _name(entry), entry.file
     plain = _inside(name)
-    if path := _locate(plain, file):
+    if path := _locate(plain, file, pictures):
         return Match(path, name=name, place=plain.rpartition("/")[0])
     found = pictures.find([name], near=file.path.parent)
     allowed = found.image and split_of(found.image.parent.name) in {None, file.split}
@@ -181,12 +184,12 @@ def _size(image: Row) -> tuple[int, int] | None:
     return (width, height) if type(width) is type(height) is int and min(width, height) > 0 else None
 
 
-def _unlisted(entries: Mapping[Path, Any], folder: Path) -> list[Defect]:
+def _unlisted(entries: Mapping[Path, Any], pictures: Pictures, folder: Path) -> list[Defect]:
     """Name the images beside listed ones that no file lists: nobody says that nothing is on them."""
-    beside = sorted({path.parent for path in entries})
+    others = [path for path in pictures.all if path not in entries]
+    beside = {path.parent for path in entries} if others else set()
     return [
         Defect(relative(path, folder), "quarantined", "not listed in any annotation file", "unlisted-image")
-        for place in beside
-        for path in images_in(place, deep=False)
-        if path not in entries
+        for path in sorted(others, key=lambda path: (path.parent, path))
+        if path.parent in beside
     ]

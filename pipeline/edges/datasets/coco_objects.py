@@ -20,7 +20,7 @@ class Object(NamedTuple):
     """One annotation that can be used."""
 
     cls: int
-    box: Floats
+    box: Sequence[float]
     mark: str
     parts: tuple[Floats, ...]
     points: Floats
@@ -66,7 +66,7 @@ def _object(row: Row, indices: Indices) -> tuple[Object | None, list[Note]]:
     notes = [note._replace(reason=f"{mark(row)}: {note.reason}") for note in outline.notes]
     if box is None and outline.parts:
         points = np.concatenate(outline.parts)
-        box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        box = [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
         notes.append(Note(False, f"{mark(row)}: no bbox of four numbers: taken from its outline"))
     if box is None:
         reason = f"bbox {repr(row.get('bbox'))[:60]} is not four numbers"

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 _MOST_PIXELS: Final = 200_000_000
 """Of a mask; more would be a picture that nobody trains on, or an attack on memory."""
 _MOST: Final = 1e9
+_NO_POINTS: Final = np.zeros((0, 3))
 
 
 class Outline(NamedTuple):
@@ -26,13 +27,13 @@ class Outline(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-def box(row: Mapping[str, Any]) -> Floats | None:
+def box(row: Mapping[str, Any]) -> list[float] | None:
     """Return x1 y1 x2 y2 of a bbox as it stands, a negative extent included; None where it is none."""
     stated = row.get("bbox")
     if not (isinstance(stated, list) and len(stated) == 4 and all(map(_plausible, stated))):
         return None
     x, y, width, height = map(float, stated)
-    return np.array([x, y, x + width, y + height])
+    return [x, y, x + width, y + height]
 
 
 def outline(row: Mapping[str, Any]) -> Outline:
@@ -53,7 +54,7 @@ def keypoints(row: Mapping[str, Any]) -> Floats:
     """Return (points, 3): x, y in pixels and visibility; of no length where there are none."""
     stated = row.get("keypoints")
     if not isinstance(stated, list) or len(stated) % 3 or not all(map(_plausible, stated)):
-        return np.zeros((0, 3))
+        return _NO_POINTS
     return np.array(stated, np.float64).reshape(-1, 3)
 
 
@@ -98,4 +99,4 @@ def _ring(stated: object) -> Floats | None:
 
 
 def _plausible(value: object) -> bool:
-    return isinstance(value, int | float) and abs(value) < _MOST  # NaN is not less
+    return isinstance(value, (int, float)) and abs(value) < _MOST  # NaN is not less

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -31,13 +32,12 @@ def own_name(path: Path) -> str:
 
 def files(folder: Path, *suffixes: str) -> list[Path]:
     """List the files of a kind below a folder, sorted."""
-    return sorted(path for path in files_in(folder) if path.suffix.lower() in suffixes)
+    return sorted(files_in(folder, *suffixes))
 
 
 def heads(folder: Path, suffix: str, *, few: int = 20) -> Iterator[bytes]:
     """Yield the beginnings of a few files of a kind, to recognise a format by."""
-    found = (path for path in files_in(folder) if path.suffix.lower() == suffix)
-    return (head_of(path) for path in islice(found, few))
+    return (head_of(path) for path in islice(files_in(folder, suffix), few))
 
 
 def first_lines(folder: Path, suffix: str, *, few: int = 5) -> Iterator[str]:
@@ -85,11 +85,25 @@ def load_xml(path: Path) -> Element:
         Unreadable: It is none, or declares entities.
     """
     try:
-        root: Element = fromstring(_bytes(path))
+        return parse_xml(_bytes(path))
     except DefusedXmlException:
         raise Unreadable("declares XML entities, which can be used to attack a reader") from None
     except (ParseError, ValueError, LookupError) as error:
         raise Unreadable(f"is no XML ({error})") from None
+
+
+def parse_xml(data: bytes) -> Element:
+    """Parse XML; entities are not expanded.
+
+    Only a document type can declare any. Where none is spelled out, in an encoding with one byte for `<`,
+    Python's own parser does what defusedxml's does, in a fifth of the time: that one is not in C.
+
+    Raises:
+        DefusedXmlException: It declares entities.
+        ParseError: It is none; ValueError and LookupError, of its encoding, say the same.
+    """
+    undeclared = b"<!DOCTYPE" not in data and b"\0" not in data
+    root: Element = ElementTree.fromstring(data) if undeclared else fromstring(data)
     return root
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,15 +57,16 @@ def gather(folder: Path, entries: Iterable[Entry], layout: Layout, remarks: Iter
 
 def _claim(path: Path, entries: Sequence[Entry], folder: Path, layout: Layout) -> str | None:
     """Tell the split that folders stand for: the image's, and the annotation's or its file name."""
-    claims = {_folders(path, folder)}
+    claims = {_folders(path.parent, folder)}
     for entry in entries:
         own = None if layout.each else split_of(entry.file.stem)
-        claims |= {_folders(entry.file, folder), own}
+        claims |= {_folders(entry.file.parent, folder), own}
     return held_out(claims)
 
 
-def _folders(path: Path, folder: Path) -> str | None:
-    named = (split_of(part) for part in reversed(path.relative_to(folder).parts[:-1]))
+@lru_cache(maxsize=1000)
+def _folders(place: Path, folder: Path) -> str | None:
+    named = (split_of(part) for part in reversed(place.relative_to(folder).parts))
     return next((split for split in named if split), None)
 
 

@@ -42,14 +42,14 @@ _ASIDE: Final = {"segmentationobject"}
 """Folders of images that are neither: numbers of objects."""
 _ENDINGS: Final = ("_mask", "_masks", "_seg", "_segmentation", "_gt", "-mask")
 _MOST_FILES: Final = 20_000
-"""Files that are looked at to recognise the format."""
+"""Images that are looked at to recognise the format."""
 
 
 def recognises(folder: Path) -> bool:
     """Look for a mask of the name of an image among the first files."""
-    found = [path for path in islice(files_in(folder), _MOST_FILES) if path.suffix.lower() in SUFFIXES]
+    found = list(islice(files_in(folder, *SUFFIXES), _MOST_FILES))
     masks = _masks(found, folder)
-    stems = {path.stem for path in found if path not in masks}
+    stems = {path.stem for path in found if path not in masks} if masks else set()
     return any(_plain(path) in stems for path in masks)
 
 
@@ -59,7 +59,7 @@ def read(folder: Path) -> Source:
     Raises:
         Refused: There are no masks, or none has an image.
     """
-    images = [path for path in images_in(folder) if _ASIDE.isdisjoint(_places(path, folder))]
+    images = _outside(_ASIDE, images_in(folder), folder)
     masks = _masks(images, folder)
     if not masks:
         raise Refused(f"no mask images in {folder}: expected {LOOKED_FOR}, or NAME_mask.png beside NAME.jpg")
@@ -97,18 +97,24 @@ def _entry(path: Path, masked: Masked, names: Names, folder: Path) -> Entry:
 
 def _masks(images: Sequence[Path], folder: Path) -> set[Path]:
     """Tell masks by their folder; where there is none, by the end of their name beside that of an image."""
-    found = {path for path in images if not _FOLDERS.isdisjoint(_places(path, folder))}
+    found = set(images) - set(_outside(_FOLDERS, images, folder))
+    ended = [path for path in images if path.stem.lower().endswith(_ENDINGS)]
+    if found or not ended:
+        return found
     stems = {path.with_suffix("") for path in images}
-    return found or {
-        path for path in images if _plain(path) != path.stem and path.with_name(_plain(path)) in stems
+    return {path for path in ended if _plain(path) != path.stem and path.with_name(_plain(path)) in stems}
+
+
+def _outside(names: set[str], images: Sequence[Path], folder: Path) -> list[Path]:
+    """Leave out the images below a folder of such a name; there are few folders, and many images."""
+    inside = {
+        place: names & {part.lower() for part in place.relative_to(folder).parts}
+        for place in {path.parent for path in images}
     }
-
-
-def _places(path: Path, folder: Path) -> set[str]:
-    return {part.lower() for part in path.relative_to(folder).parts[:-1]}
+    return [path for path in images if not inside[path.parent]] if any(inside.values()) else list(images)
 
 
 def _plain(path: Path) -> str:
-    """Return the name of a mask's image."""
+    """Return the name of a mask's image; a name that is nothing but an ending is one of its own."""
     ending = next((ending for ending in _ENDINGS if path.stem.lower().endswith(ending)), "")
-    return path.stem.removesuffix(path.stem[len(path.stem) - len(ending) :]) if ending else path.stem
+    return path.stem[: len(path.stem) - len(ending)] or path.stem

@@ -36,11 +36,18 @@ NOTHING: Final = Match(fault="there is no such image")
 
 
 class Pictures:
-    """The images of a source. A name can only ever lead to one of them, never out of the source."""
+    """The images of a source. A name can only ever lead to one of them, never out of the source.
+
+    Attributes:
+        all: The images.
+        at: Each by its path as text.
+    """
 
     def __init__(self, images: Sequence[Path]) -> None:
         self.all = images
-        self._root = Path(os.path.commonpath([path.parent for path in images])) if images else Path()
+        self.at = {str(path): path for path in images}
+        places = {os.path.dirname(name) for name in self.at}  # noqa: PTH120 - of 100,000 images, see relative
+        self._root = Path(os.path.commonpath(places)) if images else Path()
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.all:
             self._by_stem[path.stem.casefold()].append(path)
@@ -54,9 +61,13 @@ class Pictures:
             near: The folder of the annotation, which decides between images of one name.
             alone: The annotation is of one image: its own folder stands for one that the name leaves out.
         """
-        found = [match for name in names if (match := self._find(name, near, alone=alone)) != NOTHING]
-        sure = [match for match in found if match.image and not match.doubt]
-        return found[0] if found and not found[0].image else next(iter((*sure, *found)), NOTHING)
+        found: list[Match] = []
+        for name in names:
+            match = self._find(name, near, alone=alone)
+            if match.image and not match.doubt and (not found or found[0].image):
+                return match
+            found += [match] if match != NOTHING else []
+        return found[0] if found else NOTHING
 
     def _find(self, name: str, near: Path, *, alone: bool) -> Match:
         parts = PurePosixPath(name.replace("\\", "/").lstrip("/")).parts
@@ -83,6 +94,8 @@ class Pictures:
 
     def _nearest(self, paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
         """Keep the one right at the stated place; else those that end most like it and lie nearest."""
+        if len(paths) < 2:
+            return paths
         stated = Path(*parts[:-1])
         here, below = (
             [path for path in paths if path.parent == place / stated] for place in (near, self._root)
@@ -98,8 +111,6 @@ class Pictures:
 
 def _nearest(paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
     """Keep those whose path ends most like the stated one, and of these those nearest the annotation."""
-    if len(paths) < 2:
-        return paths
     tails = [common(reversed(path.parts[:-1]), reversed(parts[:-1])) for path in paths]
     longest = [path for path, tail in zip(paths, tails, strict=True) if tail == max(tails)]
     heads = [common(path.parts, near.parts) for path in longest]

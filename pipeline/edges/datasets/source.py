@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,6 +27,7 @@ SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", "
     ".mpo",
 }
 """What is taken for an image; whether training can read it is found out when it is opened."""
+_IMAGES: Final = tuple(SUFFIXES)
 
 _SPLITS: Final = {
     "train": "train",
@@ -88,6 +91,7 @@ class Source(NamedTuple):
     keypoints: Keypoints | None = None
 
 
+@lru_cache(maxsize=10_000)
 def split_of(name: str) -> str | None:
     """Find train, val or test among the words of a folder's or file's name, such as `instances_val2017`."""
     found = [_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS]
@@ -112,33 +116,39 @@ def relative(path: Path, root: Path) -> str:
 
 def images_in(folder: Path, *, deep: bool = True) -> list[Path]:
     """List the image files in a folder, sorted; hidden ones (`._x.jpg`) are none."""
-    return in_order(path for path in files_in(folder, deep=deep) if path.suffix.lower() in SUFFIXES)
+    return in_order(files_in(folder, *SUFFIXES, deep=deep))
 
 
-def files_in(folder: Path, *, deep: bool = True) -> Iterator[Path]:
+def files_in(folder: Path, *suffixes: str, deep: bool = True) -> Iterator[Path]:
     """Yield the files in a folder that are not hidden, in the order of the file system.
+
+    Args:
+        folder: The folder.
+        suffixes: Those that the files bear, in any case; any where there is none.
+        deep: Look into the folders in it as well.
 
     Raises:
         Refused: A folder cannot be read.
     """
-    yield from _files(folder, (_real(folder),), deep=deep)
+    yield from _files(folder, suffixes or ("",), (_real(folder),), deep=deep)
 
 
-def _files(folder: Path, around: tuple[Path, ...], *, deep: bool) -> Iterator[Path]:
+def _files(
+    folder: Path, suffixes: tuple[str, ...], around: tuple[Path, ...], *, deep: bool
+) -> Iterator[Path]:
     """Yield the files in a folder; `around` are the real places of it and of those it was reached by."""
-    for path, is_folder in _inside(folder):
+    for path, is_folder in _inside(folder, suffixes):
         if is_folder:
             real = _real(path) if path.is_symlink() else around[-1] / path.name
             if deep and not _encloses(path, real, around):
-                yield from _files(path, (*around, real), deep=deep)
-        elif path.suffix.lower() in SUFFIXES or path.is_file():  # a link to nothing is named, not passed over
+                yield from _files(path, suffixes, (*around, real), deep=deep)
+        else:
             yield path
 
 
 def files_of(folder: Path, *suffixes: str) -> list[Path]:
     """List the files right in a folder that bear a suffix in any case, sorted; hidden ones are none."""
-    named = [path for path, is_folder in _inside(folder, suffixes) if not is_folder]
-    return in_order(path for path in named if path.suffix.lower() in SUFFIXES or path.is_file())
+    return in_order(files_in(folder, *suffixes, deep=False))
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -147,7 +157,7 @@ def folders_in(folder: Path) -> list[Path]:
     Raises:
         Refused: The folder cannot be read.
     """
-    return sorted(path for path, is_folder in _inside(folder) if is_folder)
+    return sorted(path for path, is_folder in _inside(folder, ()) if is_folder)
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
@@ -155,13 +165,16 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=attrgetter("parts"))
 
 
-def _inside(folder: Path, suffixes: tuple[str, ...] = ("",)) -> list[tuple[Path, bool]]:
-    """List what is not hidden, and whether it is a folder, which scandir knows without asking for each."""
+def _inside(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, bool]]:
+    """List the folders, and what bears a suffix: in the order of the file system, but for what is hidden.
+
+    Every format that a source may have lists it anew: what nobody asked for is left out as a plain name.
+    """
     try:
         with os.scandir(folder) as entries:
             kept = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
-            named = [entry for entry in kept if entry.name.lower().endswith(suffixes)]
-            return [(folder / entry.name, _is_folder(entry)) for entry in named]
+            found = [(entry.name, _is_folder(entry), _is_file(entry, suffixes)) for entry in kept]
+            return [(folder / name, inner) for name, inner, there in found if inner or there]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -179,7 +192,16 @@ def exists(path: Path) -> bool:
 
 def is_file(path: Path) -> bool:
     """Tell whether there is such a file; a name that no file can have is none."""
-    return exists(path) and path.is_file()
+    return length_of(path) is not None
+
+
+def length_of(path: Path) -> int | None:
+    """Return the length of a file in bytes; None where there is no such file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def head_of(path: Path, size: int = 65_536) -> bytes:
@@ -203,6 +225,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         if error.errno != errno.ELOOP:  # a link to itself is a link to nothing
             raise
         return False
+
+
+def _is_file(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
+    """Tell a file that bears a suffix; an image that is a link to nothing is named, not passed over."""
+    name = entry.name.lower()
+    if not name.endswith(suffixes):
+        return False
+    return name.endswith(_IMAGES) or entry.is_file(follow_symlinks=False) or Path(entry.path).is_file()
 
 
 def _real(path: Path) -> Path:

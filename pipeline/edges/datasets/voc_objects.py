@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import parse as parse_xml
 from numpy.typing import NDArray
 
 from pipeline.core import shapes
 from pipeline.core.boxes import Note
 from pipeline.core.shapes import Object, Shape
+from pipeline.edges.datasets.documents import parse_xml
 from pipeline.edges.datasets.entries import Entry
 
 Floats = NDArray[np.float64]
@@ -31,7 +32,7 @@ def entry(file: Path) -> Entry:
     their XML, and the name inside stays behind.
     """
     try:
-        root = parse_xml(file).getroot()
+        root = parse_xml(file.read_bytes())
     except DefusedXmlException:
         fault = f"its annotation {file.name} declares XML entities, which can be used to attack a reader"
         return Entry(file, (file.stem,), fault=fault)
@@ -75,16 +76,26 @@ def _from_zero(corners: list[float]) -> tuple[float, ...]:
 
     A minimum of 0, which VOC does not have but tools write, is the image's edge.
     """
-    low, high = np.minimum(corners[:2], corners[2:]), np.maximum(corners[:2], corners[2:])
-    return (*np.where(low == 0, 0, low - 1).tolist(), *high.tolist())
+    x1, y1, x2, y2 = corners
+    low, high = (min(x1, x2), min(y1, y2)), (max(x1, x2), max(y1, y2))
+    return (*(value - 1 if value else 0.0 for value in low), *high)
 
 
 def _corners(item: Element) -> list[float] | None:
+    boxes = item.findall("bndbox")
     try:
-        corners = [float(item.findtext(f"bndbox/{name}") or "") for name in _CORNERS]
+        corners = [float(_first(name, boxes) or "") for name in _CORNERS]
     except ValueError:
         return None
     return corners if all(abs(value) < _MOST for value in corners) else None  # NaN is not less
+
+
+def _first(name: str, items: Sequence[Element]) -> str | None:
+    """Return what `findtext` does of a path, without looking the path up each time."""
+    for item in items:
+        if (text := item.findtext(name)) is not None:
+            return text
+    return None
 
 
 def _outline(item: Element) -> Floats | None:

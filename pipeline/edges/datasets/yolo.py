@@ -21,7 +21,8 @@ from pipeline.edges.datasets.source import (
     files_of,
     held_out,
     images_in,
-    is_file,
+    in_order,
+    length_of,
     relative,
 )
 
@@ -73,7 +74,7 @@ def read(folder: Path) -> Source:
     for split, images in data.splits.items():
         for image in dict.fromkeys(images):
             splits[image] = (*splits.get(image, ()), split)
-    found = [_find(image, splits[image], data.root) for image in sorted(splits)]
+    found = [_find(image, splits[image], data.root) for image in in_order(splits)]
     if not found:
         raise Refused(f"no images in {folder}: expected a data.yaml that names them, or images/ and labels/")
     if not any(item.lines or item.fault for item in found):
@@ -96,9 +97,10 @@ def _described(folder: Path) -> Data:
 
 def _find(image: Path, splits: tuple[str | None, ...], root: Path) -> Found:
     label = yolo_folders.label_of(image)
-    if not is_file(label):
+    length = length_of(label)
+    if length is None:
         return Found(image, splits, label, None)
-    if label.stat().st_size > _LONGEST:
+    if length > _LONGEST:
         fault = f"its label file {relative(label, root)} has more than {_LONGEST:,} bytes"
         return Found(image, splits, label, None, fault)
     try:

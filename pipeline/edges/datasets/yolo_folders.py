@@ -34,13 +34,13 @@ def read(folder: Path) -> Data:
 
 def label_of(image: Path) -> Path:
     """Return where Ultralytics looks, the last `images` exchanged for `labels`, or else beside the image."""
-    parts = list(image.parts)
-    beside = image.parent / f"{image.stem}.txt"  # the root, which a list may name, has no suffix to change
-    if "images" not in parts[:-1]:
+    name, places = f"{image.stem}.txt", image.parts[:-1]
+    beside = image.parent / name  # the root, which a list may name, has no suffix to change
+    if "images" not in places:
         return beside
-    last = len(parts) - 1 - parts[::-1].index("images")
-    there = Path(*parts[:last], "labels", *parts[last + 1 :]).with_suffix(".txt")
-    return beside if is_file(beside) and not is_file(there) else there
+    last = len(places) - 1 - places[::-1].index("images")
+    there = Path(*places[:last], "labels", *places[last + 1 :], name)
+    return there if is_file(there) or not is_file(beside) else beside
 
 
 def _splits(folder: Path) -> Mapping[str | None, tuple[Path, ...]]:

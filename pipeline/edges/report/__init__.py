@@ -53,7 +53,7 @@ class Content(NamedTuple):
 
 
 def write(folder: Path, content: Content) -> None:
-    """Write report.html into a prepared dataset that is complete but for it.
+    """Write report.html, and samples/, into a prepared dataset that is complete but for them.
 
     The same dataset gives the same bytes: the page bears no date.
     """

@@ -74,13 +74,14 @@ class Shelf:
         self._items = {item.source: item for item in manifest.items}
 
     def samples(self, count: int, *, seed: int) -> list[Picture]:
-        """Show train images with their labels, each class among them if there is room."""
-        chosen = samples.choose(self._manifest, count=count, seed=seed)
-        return [self._labelled(item, LARGE, self._named(item)) for item in chosen]
+        """Write sample pictures of train images with their labels, and show them."""
+        drawn = samples.write(self._folder, self._manifest, count=count, seed=seed)
+        return [_picture(item, picture, LARGE, self._named(item)) for item, picture in drawn]
 
     def used(self, source: str, note: str = "") -> Picture:
         """Show an image of the dataset with its labels, small."""
-        return self._labelled(self._items[source], SMALL, note)
+        item = self._items[source]
+        return _picture(item, samples.picture(self._folder, item, self._manifest), SMALL, note)
 
     def group(self, group: Sequence[str]) -> Row:
         """Show near duplicates side by side."""
@@ -115,9 +116,9 @@ class Shelf:
             return ", ".join(counts)
         return ", ".join(f"{count} × {name}" for name, count in counts.most_common()) or "no object"
 
-    def _labelled(self, item: Item, side: int, note: str = "") -> Picture:
-        drawn = samples.picture(self._folder, item, self._manifest)
-        return Picture(pages.data_uri(_shrunk(drawn, side)), item.source, item.split, note)
+
+def _picture(item: Item, drawn: Pixels, side: int, note: str) -> Picture:
+    return Picture(pages.data_uri(_shrunk(drawn, side)), item.source, item.split, note)
 
 
 _GRAVITY: Final = ("quarantined", "dropped-object", "fixed", "noted")

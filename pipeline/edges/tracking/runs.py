@@ -50,8 +50,8 @@ def attach(
 ) -> Iterator[Session]:
     """Add to the run of an iteration, by its id or else by its key; where there is none, one is opened.
 
-    Meanwhile the run is RUNNING; afterwards it is FINISHED again and its duration that of the training. A
-    stage that fails or is stopped makes the run FAILED or KILLED until it is done again.
+    From the first word on the run is RUNNING; afterwards it is FINISHED again and its duration that of the
+    training. A stage that fails or is stopped makes the run FAILED or KILLED until it is done again.
     """
     own = _left(target, key) or journal.create(target.uri, target.experiment, key)
     opening = {"kind": "attach", "stage": stage, "name": name or f"{stage} {key[:8]}", "run_id": run_id}
@@ -87,12 +87,19 @@ def send_missed(target: Target) -> int:
 def _session(
     target: Target, own: Journal, opening: dict[str, Any], tags: Mapping[str, Any]
 ) -> Iterator[Session]:
-    store = _store(target, own)
+    """Give a session; for one that adds to a run MLflow, which is slow to load, is loaded by its first word.
+
+    Before a training it is loaded at once: a store that cannot be used is told before, not after it.
+    """
+    adds = opening["kind"] == "attach"
+    store = None if adds else _store(target, own)
     own.append(**opening, tags=names.tags({**_origin(own, opening), **tags}))
-    sender = Sender(store, own, stale.deliver_missed(store))
-    end = {"stage": opening["stage"], "adds": opening["kind"] == "attach", "status": "finished", "tags": {}}
+    session = Session(own, lambda: _sender(store or _store(target, own), own), patience=target.timeout)
+    end = {"stage": opening["stage"], "adds": adds, "status": "finished", "tags": {}}
     try:
-        yield Session(own, sender, patience=target.timeout)
+        if store:
+            session.begin()
+        yield session
     except BaseException as error:
         end["status"] = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
         end["tags"] = names.tags({REASON: _reason(error)})
@@ -100,7 +107,7 @@ def _session(
     finally:
         with contextlib.suppress(OSError):  # a full disk: the next command closes the run
             own.append("end", **end)
-        sender.close(2 * target.timeout + own.weight() / BYTES_PER_SECOND)
+        session.close(2 * target.timeout + own.weight() / BYTES_PER_SECOND)
 
 
 def _store(target: Target, own: Journal) -> Store:
@@ -109,6 +116,10 @@ def _store(target: Target, own: Journal) -> Store:
     except BaseException:
         own.release()
         raise
+
+
+def _sender(store: Store, own: Journal) -> Sender:
+    return Sender(store, own, stale.deliver_missed(store))
 
 
 def _left(target: Target, key: str) -> Journal | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,26 @@ from pipeline.edges.tracking.sender import Sender, tell
 class Session:
     """What a stage says about its run. No call waits for MLflow, and none fails because of it."""
 
-    def __init__(self, journal: Journal, sender: Sender, *, patience: float) -> None:
+    def __init__(self, journal: Journal, begin: Callable[[], Sender], *, patience: float) -> None:
         self._journal = journal
-        self._sender = sender
+        self._begin = begin
         self._patience = patience
+
+    @functools.cached_property
+    def _sender(self) -> Sender:
+        return self._begin()
+
+    def begin(self) -> None:
+        """Start to send, which the first word does else.
+
+        Raises:
+            Refused: The store cannot be used.
+        """
+        self._sender.wake()
+
+    def close(self, patience: float) -> None:
+        """Send what waits, for so many seconds at most."""
+        self._sender.close(patience)
 
     @property
     def run_id(self) -> str | None:
@@ -112,7 +129,7 @@ class Session:
     def _say(self, kind: str, **content: Any) -> None:
         with self._kept():
             self._journal.append(kind, **content)
-            self._sender.wake()
+        self.begin()
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[None]:

@@ -26,6 +26,9 @@ def read(trainer: Any) -> dict[str, Any]:
         "momentum": float(group["momentum"] if "momentum" in group else group["betas"][0]),
         "weight_decay": max(float(group["weight_decay"]) for group in optimizer.param_groups),
         "imgsz": int(trainer.args.imgsz),
+        "batch": int(trainer.batch_size),
+        "accumulate": int(trainer.accumulate),
+        "epochs": int(trainer.epochs),
         "precision": _precision(trainer),
         "device": str(trainer.device),
         "processor": _processor(trainer.device),
@@ -39,16 +42,6 @@ def read(trainer: Any) -> dict[str, Any]:
         "tensors_transferred": "{} of {}".format(*trainer.transferred),
         "ultralytics": __version__,
         "torch": str(torch.__version__),
-        **moving(trainer),
-    }
-
-
-def moving(trainer: Any) -> dict[str, int]:
-    """Return what may still change: the batch after a lack of memory, the epochs under `time`."""
-    return {
-        "batch": int(trainer.batch_size),
-        "accumulate": int(trainer.accumulate),
-        "epochs": int(trainer.epochs),
     }
 
 

@@ -9,6 +9,8 @@ reads no image. A resumed training notes them anew.
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
@@ -93,6 +95,21 @@ def varying(arguments: Any) -> str:
     return next((f"{name}={getattr(arguments, name)}" for name in names if getattr(arguments, name)), "")
 
 
+def masks(dataset: Any, arguments: Any, extents: Sequence[tuple[int, int]]) -> int:
+    """Return the bytes at most of the masks in all samples of a segmentation, which are noted in memory.
+
+    Args:
+        dataset: Of a split.
+        arguments: The trainer's namespace.
+        extents: Height and width of each image as it enters the network.
+    """
+    if arguments.task != "segment":
+        return 0
+    cells = (math.prod(side // arguments.mask_ratio for side in extent) for extent in extents)
+    counts = (4 if arguments.overlap_mask else len(label["cls"]) for label in dataset.labels)
+    return sum(cell * (4 + count) for cell, count in zip(cells, counts, strict=True))  # 4: classes, in fp32
+
+
 def hand_over(batch: dict[str, Any], model: Any, dataset: Any) -> dict[str, Any]:
     """Tell the model which images a batch is about, before it gets them.
 
@@ -128,13 +145,14 @@ def _attach(trainer: Any, loader: Any, layers: frozenset[int], *, train: bool, r
         size = frozen_model.size(student(trainer.model), layers, extents, device=trainer.device)
     if size is None:
         return "off: this network's layers hand on more than tensors"
-    folder = trainer.job.folder
-    kept = frozen_store.reserve(size, folder=folder, room=room or frozen_store.free(folder))
+    folder, beside = trainer.job.folder, masks(loader.dataset, trainer.args, extents)
+    room = room or frozen_store.free(folder)
+    kept = frozen_store.reserve(size, beside=beside, folder=folder, room=room)
     if kept is None:
-        return f"off: {size / 1e9:.1f} GB are too much for memory and disk"
+        return f"off: {(size + beside) / 1e9:.1f} GB are too much for memory and disk"
     loader.dataset.store = Store(extents, layers, kept=kept)
     loader.num_workers, loader.prefetch_factor = 0, None  # after one epoch they would have nothing to read
-    return f"{kept.place} {size / 1e6:.0f} MB"
+    return f"{kept.place} {size / 1e6:.0f} MB" + (f", masks {beside / 1e6:.0f} MB" if beside else "")
 
 
 def _autocast(trainer: Any, *, train: bool) -> Any:

@@ -129,18 +129,19 @@ class Store:
         return self.kept.contents[output.start : output.stop].view(output.dtype).view(output.shape)
 
 
-def reserve(size: int, *, folder: Path, room: Room) -> Kept | None:
+def reserve(size: int, *, beside: int = 0, folder: Path, room: Room) -> Kept | None:
     """Take so many bytes of memory, or else of the disk; None where neither has room.
 
     Args:
         size: Of a whole split.
+        beside: Bytes that are kept in memory wherever these are.
         folder: For the file. It has no name once it is open: nothing of it outlives the process, and nobody
             can slip another one in.
         room: The bounds.
     """
-    if size <= room.memory:
+    if size + beside <= room.memory:
         return Kept("memory", torch.empty(size, dtype=torch.uint8))
-    file = _file(folder, size) if size <= room.disk else None
+    file = _file(folder, size) if size <= room.disk and beside <= room.memory else None
     return None if file is None else Kept("disk", file)
 
 

@@ -15,7 +15,7 @@ from ultralytics import YOLO
 from pipeline.core.matching import Detections
 from pipeline.core.tasks import Task
 from pipeline.edges.files import Refused
-from pipeline.edges.yolo import segments, threads
+from pipeline.edges.yolo import segments, suppression, threads
 
 
 class Inference(TypedDict):
@@ -72,7 +72,7 @@ def classify(
 
 def _results(weights: Path, images: Sequence[Path], task: Task, how: Inference) -> Iterator[Any]:
     model = _load(weights, task)
-    model.add_callback("on_predict_start", _use_cores)
+    model.add_callback("on_predict_start", _settle)
     predictor = segments.Predictor if task == "segment" else None
     for batch in _batches(images, how["batch"]):
         yield from model.predict(batch, predictor=predictor, **how, verbose=False, save=False)
@@ -91,9 +91,10 @@ def _load(weights: Path, task: Task) -> Any:
     return model
 
 
-def _use_cores(predictor: Any) -> None:
+def _settle(predictor: Any) -> None:
     if predictor.device.type == "cpu":
         threads.take()
+        suppression.by_kernel(predictor)
 
 
 def _batches(images: Sequence[Path], most: int) -> Iterator[list[NDArray[np.uint8]]]:

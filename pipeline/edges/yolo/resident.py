@@ -170,6 +170,7 @@ def instead_of(loader: Any, device: torch.device) -> Any:
         first = str(error).strip().partition("\n")[0]
         LOG.warning(f"Train images stay with the loader's processes: {device} failed with them ({first})")
     else:
+        loader.dataset.forget_images()  # the device has them
         return found
     return loader
 

@@ -97,6 +97,8 @@ class Training(BaseTrainer):  # type: ignore[misc]
         super()._build_train_pipeline()
         self.train_loader = resident.chosen(self)
         self.frozen = frozen_features.attach(self, self.room)
+        if self.effective:  # out of memory in the first epoch, which begins anew with a smaller batch
+            self.effective = effective.read(self)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch, or the frozen layers' outputs for it."""
@@ -175,7 +177,7 @@ class Training(BaseTrainer):  # type: ignore[misc]
             self.kept["best"] = self.kept["last"]
         if self.save_period > 0 and self.epoch % self.save_period == 0:
             self.kept[f"epoch{self.epoch}"] = self.kept["last"]
-        self.effective |= effective.moving(self)
+        self.effective["epochs"] = int(self.epochs)  # `time` counts them anew after each
         self.state = progress.snapshot(self)
         checkpoints.save(self.job.folder, self.epoch + 1, self.state)
         return True
