@@ -32,11 +32,12 @@ def scaled(raw: Raw, size: tuple[int, int]) -> Raw:
         size: Width and height of the image in pixels.
     """
     sides = np.array(size, np.float64)
-    return raw._replace(
-        boxes=raw.boxes * np.tile(sides, 2),
-        outlines=tuple(tuple(part * sides for part in parts) for parts in raw.outlines),
-        keypoints=tuple(points * [*sides, 1] for points in raw.keypoints),
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number then is found out as such later
+        return raw._replace(
+            boxes=raw.boxes * np.tile(sides, 2),
+            outlines=tuple(tuple(part * sides for part in parts) for parts in raw.outlines),
+            keypoints=tuple(points * [*sides, 1] for points in raw.keypoints),
+        )
 
 
 def rectangle(points: Boxes) -> Boxes | None:

@@ -337,11 +337,13 @@ def test_names_that_cannot_be_written_are_spelled_out(tmp_path):
     write(tmp_path, {"x.jpg": [{}]}, {1: "\ud800", 2: "Größe"})
     file = tmp_path / "train/_annotations.coco.json"
     data = json.loads(file.read_text())
-    data["images"].append({"id": 5, "file_name": "\udce9.jpg"})
+    data["images"] += [{"id": 5, "file_name": "\udce9.jpg"}, {"id": 6, "file_name": "/"}]
+    data["annotations"][0]["id"] = "\ud800"
     file.write_text(json.dumps(data))
     source = read("coco", tmp_path)
     assert source.names == ("\\ud800", "Größe")
-    assert source.defects[0].file == "\\udce9.jpg"
+    assert [defect.file for defect in source.defects] == ["\\udce9.jpg", "/"]
+    assert source.images[0].raw.marks == ("annotation \\ud800",)
 
 
 def test_key_points_are_a_pose_and_their_names_tell_left_from_right(tmp_path):

@@ -252,3 +252,11 @@ def test_shares_become_pixels():
     np.testing.assert_allclose(found.boxes, [[20, 20, 60, 60]])
     np.testing.assert_allclose(found.outlines[0][0], SQUARE)
     assert found.keypoints[0].tolist() == [[50, 40, 2]]
+
+
+def test_a_share_that_is_too_large_for_pixels_is_reported_without_a_warning():
+    """An exponent where a comma was meant; pytest makes an error of NumPy's warning."""
+    found = scaled(raw(SQUARE * 1e306), SIZE)
+    checked = check(found, Wanted("segment", known=2), size=SIZE)
+    assert not len(checked.classes)
+    assert [note.kind for note in checked.notes] == ["no-number"]

@@ -77,7 +77,7 @@ def read(folder: Path) -> Source:
     matches = settled([_match(entry, pictures) for entry in listed])
     for entry, match in zip(listed, matches, strict=True):
         if match.image is None:
-            name = _inside(_name(entry))
+            name = _inside(_name(entry)) or _name(entry)  # of a name that is but a root, nothing is inside
             reason = f"listed in {relative(entry.file.path, folder)}, but there is no such image"
             defects.append(Defect(name, "quarantined", reason, "missing-image"))
         else:

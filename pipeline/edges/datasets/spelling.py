@@ -35,7 +35,9 @@ def spell(source: Source) -> Source:
 
 
 def _image(image: Annotated) -> Annotated:
-    if spelled(image.source) is image.source and not image.notes and not image.fault:
+    named = "".join((image.source, *image.raw.marks))
+    if spelled(named) is named and not image.notes and not image.fault:
         return image
+    raw = image.raw._replace(marks=tuple(map(spelled, image.raw.marks)))
     notes = tuple(note._replace(reason=spelled(note.reason)) for note in image.notes)
-    return image._replace(source=spelled(image.source), notes=notes, fault=spelled(image.fault))
+    return image._replace(source=spelled(image.source), raw=raw, notes=notes, fault=spelled(image.fault))
