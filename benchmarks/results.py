@@ -103,9 +103,8 @@ the bootstrap 95% interval over test images, of the first seed where there are s
 whole process (`python -m pipeline finetune` or `yolo train`, start-up included), on the clock and of the
 processor, loaders included. On bccd and rbc-coco one trained at a time, by its own defaults on a machine that
 did nothing else of weight: the strategies on both cores, `yolo train` on all cores but one, which is what it
-takes by itself. The demo and the further seeds trained two at a time, on a core each. From yolov8n the
-strategies had the rates of before, 0.002, 0.01 and 0.003; [decisions/strategies.md](decisions/strategies.md)
-says what the lower ones came to that they have now.
+takes by itself. The demo and the further seeds trained two at a time, on a core each. On bccd `full` from
+yolov8n had other work beside it for most of its time.
 What is not in the tables has not been measured yet; what the data itself holds stands in
 [results-data.md](results-data.md). Machine: {os.cpu_count()} CPU cores, {platform.system()}
 {platform.machine()}, no GPU.
