@@ -39,6 +39,8 @@ class _Object(NamedTuple):
     def key(self) -> tuple[int, bytes, bytes]:
         """The same for an object that is given twice."""
         shape, points = self.shape.round(3) + 0.0, self.points.round(3) + 0.0  # -0.0 is 0.0
+        if shape.shape == (4, 2):  # which may begin with any corner, and go either way
+            shape = shape[np.lexsort(shape.T)]
         return self.cls, shape.tobytes(), points.tobytes()
 
 

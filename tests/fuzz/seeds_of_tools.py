@@ -90,12 +90,21 @@ def via() -> list[Parts]:
         b'region_attributes\nx.jpg,9,"{}",1,0,"{""name"":""rect"",""x"":1,""y"":2,""width"":30,""height"":40}",'
         b'"{""type"":""a""}"\n'
     )
+    drawn = [[2, 10, 20, 40, 40], [7, 10, 20, 50, 20, 50, 60], [3, 30, 40, 20], []]
+    third = {
+        "project": {"vid_list": ["1"]},
+        "attribute": {"1": {"aname": "type", "options": {"0": "cat"}}},
+        "file": {"1": {"fid": 1, "fname": "x.jpg"}},
+        "view": {"1": {"fid_list": [1]}},
+        "metadata": {f"m{n}": {"vid": "1", "xy": xy, "av": {"1": "0"}} for n, xy in enumerate(drawn)},
+    }
     whole = {"_via_settings": {}, "_via_img_metadata": listed(regions), "_via_attributes": {}}
     return [
         (dumped(listed(regions)), ABSENT),
         (dumped(listed({"0": regions[0]})), ABSENT),
         (dumped(whole), ABSENT),
         (dumped(listed([], type="cat")), ABSENT),
+        (dumped(third), ABSENT),
         (ABSENT, table),
     ]
 

@@ -1,6 +1,7 @@
 """COCO JSON with known answers, the hard cases that supervision gives up on among them."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -64,6 +65,7 @@ def test_categories_with_gaps_images_without_objects_and_a_split_by_folder(tmp_p
         ("val.json", "x.jpg"),
         ("val/labels.json", "val/images/x.jpg"),
         ("val/labels.json", "val/data/x.jpg"),
+        ("val/annotations/instances.json", "val/images/x.jpg"),
     ],
 )
 def test_images_are_found_where_exporters_put_them(tmp_path, file, image):
@@ -156,6 +158,36 @@ def test_missing_unlisted_and_stray_are_named(tmp_path):
     }
 
 
+def test_folders_of_which_no_file_lists_an_image_are_spoken_of(tmp_path):
+    write(tmp_path, {"x.jpg": [{}]})
+    for name in ("test/a.jpg", "test/b.jpg", "more/deep/c.jpg"):
+        picture(tmp_path / name)
+    source = read("coco", tmp_path)
+    assert source.defects == ()
+    assert source.remarks == ("3 images in more/deep/, test/ where no annotation file lists any: left aside",)
+
+
+def test_one_file_for_all_leaves_the_split_to_the_folders_of_the_images(tmp_path):
+    for part in ("train", "val", "extra"):
+        picture(tmp_path / f"images/{part}/x.jpg")
+    names = {"train/x.jpg": [{}], "val/x.jpg": [{}]}
+    sources.coco(tmp_path / "annotations.json", names, categories={1: "a"})
+    assert [image.split for image in read("coco", tmp_path).images] == ["train", "val"]
+    sources.coco(
+        tmp_path / "annotations.json", {"train/x.jpg": [{}], "extra/x.jpg": [{}]}, categories={1: "a"}
+    )
+    assert [image.split for image in read("coco", tmp_path).images] == [None, None]
+
+
+def test_what_else_is_said_of_an_image_can_name_its_group(tmp_path):
+    write(tmp_path, {"x.jpg": [{}]})
+    file = tmp_path / "train/_annotations.coco.json"
+    data = json.loads(file.read_text())
+    data["images"][0] |= {"location": 7, "seq_id": "a", "license": 1, "coco_url": "http", "extra": {"a": 1}}
+    file.write_text(json.dumps(data))
+    assert read("coco", tmp_path).images[0].columns == {"location": "7", "seq_id": "a"}
+
+
 def test_an_image_of_two_splits_is_held_out_and_one_listed_twice_is_put_together(tmp_path):
     for name in ("x.jpg", "y.jpg"):
         picture(tmp_path / "images" / name)
@@ -184,6 +216,26 @@ def test_an_image_under_another_suffix_or_in_other_capitals_is_said(tmp_path):
     source = read("coco", tmp_path)
     assert list(found(source)) == ["train/Y.jpg", "train/x.PNG"]
     assert reasons(source) == ["its annotation calls it y.jpg", "its annotation calls it x.jpg"]
+
+
+def test_accents_may_be_letters_of_their_own_as_a_mac_spells_them(tmp_path):
+    picture(tmp_path / "train" / unicodedata.normalize("NFD", "café.jpg"))
+    sources.coco(tmp_path / "train/a.json", {"café.jpg": [{}]}, categories={1: "a"})
+    source = read("coco", tmp_path)
+    assert (len(source.images), source.defects) == (1, ())
+    assert reasons(source) == ["its annotation calls it café.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("width", "size"), [(96.0, (96, 80)), (96.5, None), ("96", None), (float("nan"), None)]
+)
+def test_a_size_may_be_a_whole_number_with_a_point(tmp_path, width, size):
+    write(tmp_path, {"x.jpg": [{}]})
+    file = tmp_path / "train/_annotations.coco.json"
+    data = json.loads(file.read_text())
+    data["images"][0]["width"] = width
+    file.write_text(json.dumps(data))
+    assert read("coco", tmp_path).images[0].size == size
 
 
 def test_captions_and_other_json_are_passed_over(tmp_path):
@@ -331,6 +383,14 @@ def test_a_mask_that_cannot_be_decoded_is_named_and_the_box_stays(tmp_path, mask
         assert reason.startswith(
             ("annotation 0: its mask cannot be decoded", "annotation 0: its mask is empty")
         )
+
+
+@pytest.mark.parametrize("encode", [run_lengths, lambda mask: compressed(run_lengths(mask))])
+def test_a_mask_of_another_size_than_the_image_is_named_and_the_box_stays(tmp_path, encode):
+    source = shaped(tmp_path, {"segmentation": {"counts": encode(MASK), "size": [96, 80]}})
+    assert found(source) == {"train/x.jpg": [("a", 10, 20, 50, 60)]}
+    said = "a size of 80 x 96 pixels, but the image has 96 x 80"
+    assert reasons(source) == [f"annotation 0: its mask cannot be decoded ({said}): left out"]
 
 
 def test_names_that_cannot_be_written_are_spelled_out(tmp_path):

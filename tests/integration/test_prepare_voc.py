@@ -225,6 +225,28 @@ def test_one_folder_further_down_and_roboflow_s_folders_by_split(tmp_path):
     }
 
 
+@pytest.mark.parametrize(("xml", "images"), [("Annotations/{}", "JPEGImages/{}"), ("{}", "{}")])
+@pytest.mark.parametrize("places", [("train", "val"), ("monday", "tuesday")])
+def test_images_of_one_name_in_two_folders_keep_their_own_files(tmp_path, xml, images, places):
+    for place, label in zip(places, ("cat", "dog"), strict=True):
+        picture(tmp_path / images.format(place) / "x.jpg")
+        sources.voc(tmp_path / xml.format(place) / "x.xml", [(label, (11, 21, 50, 60))])
+    source = read("auto", tmp_path)
+    assert [image.source for image in source.images] == [f"{images.format(place)}/x.jpg" for place in places]
+    assert [source.names[image.raw.classes[0]] for image in source.images] == ["cat", "dog"]
+    assert [image.split for image in source.images] == (["train", "val"] if "val" in places else [None] * 2)
+    assert source.defects == ()
+
+
+def test_files_in_folders_further_down_are_not_passed_over(tmp_path):
+    write(tmp_path, {"x": [("cat", (11, 21, 50, 60))], "more/y": []})
+    for name in ("SegmentationClass", "SegmentationObject"):
+        picture(tmp_path / name / "x.png")
+    source = read("voc", tmp_path)
+    assert list(found(source)) == ["y", "x"]
+    assert source.defects == ()
+
+
 def test_none_or_several_datasets_are_refused(tmp_path):
     with pytest.raises(Refused, match="no VOC annotations in"):
         read("voc", tmp_path)

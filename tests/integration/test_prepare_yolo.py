@@ -2,6 +2,7 @@
 
 import itertools
 import time
+import unicodedata
 
 import numpy as np
 import pytest
@@ -106,7 +107,14 @@ def test_roboflow_s_paths_one_level_too_high(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "named", ["/content/set-1/train/images", "C:\\sets\\train\\images", "../../old/train/images"]
+    "named",
+    [
+        "/content/set-1/train/images",
+        "C:\\sets\\train\\images",
+        "../../old/train/images",
+        "train\\images",
+        ".\\train\\images",
+    ],
 )
 def test_folders_of_another_machine_are_found_by_the_end_of_their_path(tmp_path, named):
     parts(tmp_path, "train", pattern="{}/images")
@@ -238,6 +246,15 @@ def test_a_flat_folder_has_no_split_and_takes_names_from_classes_txt(tmp_path):
     assert source.names == ("cat", "dog")
 
 
+def test_roboflow_s_darknet_export_names_its_classes_in_each_split(tmp_path):
+    for name in ("train", "valid"):
+        picture(tmp_path / name / f"{name}.jpg")
+        (tmp_path / name / f"{name}.txt").write_text(LABEL)
+        (tmp_path / name / "_darknet.labels").write_text("cat\r\ndog\r\n")
+    source = read("auto", tmp_path)
+    assert (source.names, source.remarks) == (("cat", "dog"), ())
+
+
 def test_labels_beside_the_images(tmp_path):
     picture(tmp_path / "data/one.jpg")
     (tmp_path / "data/one.txt").write_text(LABEL)
@@ -257,6 +274,23 @@ def test_missing_and_orphan_labels_are_named(tmp_path):
     assert [defect[:3] for defect in source.defects] == [
         ("labels/three.txt", "quarantined", "a label file without an image")
     ]
+
+
+def test_a_label_in_other_capitals_or_with_accents_apart_is_the_image_s_own(tmp_path):
+    sources.yolo(tmp_path, dict.fromkeys(("x", "café", "up", "Two", "two", "TWO"), LABEL), names=None)
+    for name, other in (
+        ("x.txt", "X.txt"),
+        ("café.txt", unicodedata.normalize("NFD", "café.txt")),
+        ("up.txt", "up.TXT"),
+        ("two.txt", "tWO.txt"),
+    ):
+        (tmp_path / "labels" / name).rename(tmp_path / "labels" / other)
+    (tmp_path / "labels/Two.txt").unlink()
+    source = read("yolo", tmp_path)
+    labelled = {image.path.stem for image in source.images if len(image.raw.classes)}
+    assert labelled == {"x", "café", "up", "TWO"}
+    assert "its label file is called X.txt" in [n.reason for i in source.images for n in i.notes]
+    assert [defect.file for defect in source.defects] == ["labels/tWO.txt"]  # of Two.jpg or of two.jpg
 
 
 def test_a_label_that_is_no_text_is_a_fault_and_a_byte_order_mark_is_none(tmp_path):

@@ -105,6 +105,11 @@ def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, row, reason):
     assert source.images[0].size == (96, 80)
 
 
+def test_rows_that_state_different_sizes_of_an_image_contradict(tmp_path):
+    source = csv_boxes.read(write(tmp_path, HEADER, ROW, ROW.replace("96,80", "80,96")))
+    assert source.images[0].fault == "annotated at sizes that differ: [(80, 96), (96, 80)]"
+
+
 def test_a_row_without_box_and_class_says_that_nothing_is_there(tmp_path):
     source = csv_boxes.read(
         write(tmp_path, HEADER, ROW, "y.jpg,96,80,,,,,", pictures=("x.jpg", "y.jpg", "bare.jpg"))

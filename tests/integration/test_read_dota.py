@@ -82,6 +82,18 @@ def test_difficult_objects_are_used_with_a_word(tmp_path):
     assert source.remarks == ("1 object marked as difficult: used as any other",)
 
 
+@pytest.mark.parametrize("upright", ["Train_Task2_gt/trainset_reclabelTxt", "hbb"])
+def test_upright_boxes_beside_the_rotated_ones_are_left_aside(tmp_path, upright):
+    write(tmp_path, "x", "1 2 30 2 30 40 1 40 ship 0\n", labels=upright)
+    write(tmp_path, "x", LINE, labels="labelTxt-v1.0/labelTxt")
+    source = dota.read(tmp_path)
+    assert boxes(source) == {"x": [("large-vehicle", 10, 20, 50, 60)]}
+    assert source.defects == ()
+    assert source.remarks == (f"{upright} holds upright boxes beside the rotated ones: left aside",)
+    (tmp_path / "labelTxt-v1.0/labelTxt/x.txt").unlink()
+    assert dota.read(tmp_path).images[0].raw.boxes.tolist() == [[1, 2, 30, 40]]
+
+
 def test_image_and_annotation_without_each_other_are_named(tmp_path):
     write(tmp_path, "x", LINE)
     write(tmp_path, "empty", "imagesource:x\n")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
 from pipeline.edges import images
-from pipeline.edges.datasets import labelme
+from pipeline.edges.datasets import labelme, voc
 from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes, spoilt_json
 from tests.sources import picture
 
@@ -303,6 +303,9 @@ def test_the_xml_of_the_web_tool(tmp_path):
     }
     assert source.images[0].size == (96, 80)
     assert source.defects == ()  # Masks/ holds no images of the dataset
+    assert not voc.recognises(tmp_path)
+    (tmp_path / "Annotations/x.xml").write_text(XML)
+    assert not voc.recognises(tmp_path)
 
 
 def test_xml_entities_are_not_expanded(tmp_path):

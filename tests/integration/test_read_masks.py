@@ -129,6 +129,15 @@ def test_numbers_are_named_by_a_list(tmp_path, lines, name):
     assert masks.read(tmp_path).names == (name,)
 
 
+def test_roboflow_names_the_numbers_in_a_table_of_each_split(tmp_path):
+    write(tmp_path, painted((1, 10, 20, 50, 60)), images="train", to="train/x_mask.png")
+    (tmp_path / "train/_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n")
+    source = masks.read(tmp_path)
+    assert (source.names, source.remarks) == (("cat",), ())
+    (tmp_path / "train/_classes.csv").write_text("filename, cat, dog\nx.jpg, 1, 0\n")
+    assert masks.read(tmp_path).names == ("class_1",)
+
+
 @pytest.mark.parametrize(
     ("images", "to"),
     [
@@ -138,6 +147,8 @@ def test_numbers_are_named_by_a_list(tmp_path, lines, name):
         ("images/train", "masks/train/x.png"),
         (".", "x_mask.png"),
         ("images", "masks/x_seg.png"),
+        ("train", "train_masks/x_mask.png"),
+        ("train", "ground_truth-train/x.png"),
     ],
 )
 def test_where_images_and_masks_lie(tmp_path, images, to):

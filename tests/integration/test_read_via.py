@@ -1,4 +1,4 @@
-"""VGG Image Annotator: version 1 and 2, projects and exports, JSON and CSV, with known answers."""
+"""VGG Image Annotator: version 1 and 2, projects and exports, JSON and CSV, and 3, with known answers."""
 
 import csv
 import json
@@ -156,6 +156,59 @@ def test_an_exported_table(tmp_path, header):
     assert notes(source) == {"x": [(True, "region 3: no shape")]}
 
 
+def third(drawn=(), **images):
+    """Return a project of version 3: coordinates with answers on x.jpg; further images, and their answers."""
+    files = ["x.jpg", *(f"{name}.jpg" for name in images)]
+    rows = [{"vid": "1", "flg": 0, "z": [], "xy": xy, "av": {"1": answer}} for xy, answer in drawn]
+    rows += [
+        {"vid": str(number), "flg": 0, "z": [], "xy": [], "av": {"1": answer}}
+        for number, answer in enumerate(images.values(), 2)
+        if answer
+    ]
+    return {
+        "project": {"data_format_version": "3.1.1", "vid_list": ["1"]},
+        "attribute": {"1": {"aname": "kind", "options": {"0": "cat", "1": "dog"}}},
+        "file": {str(n): {"fid": n, "fname": name, "type": 2} for n, name in enumerate(files, 1)},
+        "view": {str(n): {"fid_list": [n]} for n in range(1, len(files) + 1)},
+        "metadata": {f"m{n}": row for n, row in enumerate(rows)},
+    }
+
+
+def test_a_project_of_version_3(tmp_path):
+    drawn = [
+        ([2, 10, 20, 40, 40], "0"),
+        ([7, 10, 20, 50, 20, 50, 60], "1"),
+        ([3, 30, 40, 20], "1"),
+        ([4, 30, 40, 20, 10], "1"),
+        ([1, 5, 5], "0"),
+        ([8, 1, 2, 3, 4, 5, 6, 7, 8], "0"),
+        ([99], "0"),
+    ]
+    source = via.read(write(tmp_path, third(drawn, bare=""), pictures=("x.jpg", "bare.jpg")))
+    assert via.recognises(tmp_path)
+    assert boxes(source) == {
+        "x": [
+            ("cat", 10, 20, 50, 60),
+            ("dog", 10, 20, 50, 60),
+            ("dog", 10, 20, 50, 60),
+            ("dog", 10, 30, 50, 50),
+        ],
+        "bare": [],
+    }
+    assert [reason for _, reason in notes(source)["x"]] == [
+        "region 5: point of 2 numbers is no shape with an area",
+        "region 6: rect of 8 numbers is no shape with an area",
+        "region 7: no shape",
+    ]
+
+
+def test_version_3_may_tell_classes_of_whole_images(tmp_path):
+    source = via.read(write(tmp_path, third(y="0", z="1"), pictures=("y.jpg", "z.jpg")))
+    assert source.task == "classify"
+    assert [source.names[image.raw.classes[0]] for image in source.images] == ["cat", "dog"]
+    assert [defect.reason for defect in source.defects] == ["listed in via.json, but there is no such image"]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"names": 1}', "\0"])
 def test_no_such_file_is_refused(tmp_path, text):
     (tmp_path / "via.json").write_text(text)
@@ -175,8 +228,8 @@ FUZZED = {
 }
 
 
-@given(data=spoilt_json(FUZZED))
-@settings(max_examples=150, deadline=None)
+@given(data=spoilt_json(FUZZED) | spoilt_json(third([([2, 10, 20, 40, 40], "0")], y="1")))
+@settings(max_examples=200, deadline=None)
 def test_no_json_makes_it_crash(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_via"
     picture(folder / "x.jpg")

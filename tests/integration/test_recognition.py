@@ -130,6 +130,15 @@ def test_datasets_further_down_are_pointed_to(tmp_path):
         datasets.read("auto", tmp_path)
 
 
+def test_an_archive_in_a_folder_is_pointed_to(tmp_path):
+    for name in ("set one.zip", "notes.txt"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(
+        Refused, match=r" itself; set one\.zip may be an archive of one: name it in data\.source"
+    ):
+        datasets.read("auto", tmp_path)
+
+
 def test_a_folder_that_links_to_itself_ends(tmp_path):
     a_coco(tmp_path)
     (tmp_path / "images/loop").symlink_to(tmp_path)

@@ -98,6 +98,15 @@ def test_names_from_outside_stay_text(tmp_path):
     assert found.text.count(HOSTILE) >= 4
 
 
+def test_of_a_very_long_path_the_end_is_shown(tmp_path):
+    manifest = prepared_dataset(tmp_path)
+    name = "/".join(["d" * 100] * 9) + "/deep.jpg"
+    found = page(tmp_path, manifest, defects=[Defect(name, "quarantined", "no", "empty-image")])
+    assert f"…{name[-120:]}" in found.text
+    assert name not in found.text
+    assert name in [attributes.get("title") for _, attributes in found.tags]
+
+
 def test_samples_show_what_the_training_sees(tmp_path):
     manifest = prepared_dataset(tmp_path, images={"train": 3, "val": 9, "test": 9})
     assert set(page(tmp_path, manifest).pictures[-3:]) == {item.source for item in manifest.of("train")}

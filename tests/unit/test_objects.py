@@ -223,6 +223,13 @@ def test_two_outlines_in_one_box_are_two_objects():
     assert [note.kind for note in found.notes] == ["duplicate"]
 
 
+def test_a_rotated_box_given_twice_is_one_whichever_corner_it_begins_with():
+    box = turned(40, 20, 30)
+    found = check(raw(box, np.roll(box, 1, axis=0), box[::-1]), Wanted("obb", 1), size=SIZE)
+    assert len(found.outlines) == 1
+    assert [note.kind for note in found.notes] == ["duplicate", "duplicate"]
+
+
 def test_two_poses_in_one_box_are_two_objects():
     poses = tuple(np.array([[30.0, 30 + shift, 2]]) for shift in (0, 5, 0))
     found = check(raw(SQUARE, SQUARE, SQUARE, keypoints=poses), Wanted("pose", 1, 1), size=SIZE)

@@ -15,11 +15,12 @@ from pipeline.edges.datasets import unrecognised
 from pipeline.edges.datasets.choosing import choose as choose
 from pipeline.edges.datasets.source import Annotated as Annotated
 from pipeline.edges.datasets.source import Source as Source
-from pipeline.edges.datasets.source import folders_in, relative
+from pipeline.edges.datasets.source import files_of, folders_in, relative
 from pipeline.edges.datasets.spelling import spell
 
 _DEEPEST: Final = 5
 _MOST_HINTS: Final = 20
+_ARCHIVES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 
 
 class Format(Protocol):
@@ -166,7 +167,14 @@ def _remarks(names: list[str]) -> tuple[str, ...]:
 
 
 def _hint(folder: Path, names: list[str]) -> str:
-    """Name the first folders further down that hold a dataset."""
+    """Name the first folders further down that hold a dataset, or else an archive."""
     inner = [(path, _recognised(path, names)) for path in folders_in(folder)[:_MOST_HINTS]]
     held = [f"{path.name}/ ({found[0]})" for path, found in inner if found]
-    return f" itself, but in {', '.join(held)}, one of which data.source may be" if held else ""
+    if held:
+        return f" itself, but in {', '.join(held)}, one of which data.source may be"
+    packed = next(iter(files_of(folder, *_ARCHIVES)), None)
+    return (
+        f" itself; {relative(packed, folder)} may be an archive of one: name it in data.source"
+        if packed
+        else ""
+    )

@@ -27,7 +27,10 @@ from pipeline.edges.datasets.source import (
     split_of,
 )
 
+_MOST: Final = 1e9
 _MORE_THAN_A_NAME: Final = re.compile(r"[/\\:]|^\.*$")
+_USUAL: Final = {"id", "file_name", "width", "height", "license", "coco_url", "flickr_url", "date_captured"}
+"""What each image of COCO has: nothing to tell groups by."""
 LOOKED_FOR: Final = "JSON with images, annotations and categories"
 
 
@@ -82,17 +85,17 @@ def read(folder: Path) -> Source:
             defects.append(Defect(name, "quarantined", reason, "missing-image"))
         else:
             entries[match.image].append(entry._replace(note=match.note))
-    images = tuple(_image(path, entries[path], folder) for path in in_order(entries))
-    defects += _unlisted(entries, pictures, folder)
+    images = _divided(tuple(_image(path, entries[path], folder) for path in in_order(entries)))
+    defects += coco_files.unlisted(entries, pictures, folder)
     posed = coco_points.tell(list(found.values()), images)
     task, mixed = ("pose", ()) if posed.keypoints else by_outlines(images)
-    remarks = (*remarks, *parents, *posed.remarks, *mixed)
+    remarks = (*remarks, *parents, *posed.remarks, *mixed, *coco_files.left_aside(entries, pictures, folder))
     return Source(names, images, tuple(defects), remarks, task, posed.keypoints)
 
 
 def _split(path: Path, folder: Path) -> str | None:
-    in_folder = split_of(path.parent.name) if path.parent != folder else None
-    return in_folder or split_of(path.stem)
+    above = path.relative_to(folder).parts[-2::-1]  # its folder first
+    return next(filter(None, map(split_of, above)), None) or split_of(path.stem)
 
 
 def _entries(file: File) -> Iterator[Entry]:
@@ -121,7 +124,7 @@ def _strays(file: File, folder: Path) -> list[Defect]:
 def _places(file: Path, split: str, folder: Path) -> tuple[str, ...]:
     """List where exporters put the images of an annotation file."""
     stem, own = file.stem.removeprefix("instances_"), file.parent
-    inner = own, own / "images", own / "data"
+    inner = own, own / "images", own / "data", own.parent / "images"
     outer = folder / "images" / stem, folder / stem, folder / "images" / split, folder / split
     return tuple(map(str, (*inner, *outer, folder / "images", folder)))
 
@@ -173,23 +176,39 @@ def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
         )
     elif len(chosen) > 1:
         notes.append(Note(False, f"listed {len(chosen)} times: its objects are put together", "listed-twice"))
-    raw, found = objects([(row, entry.file.indices) for entry in chosen for row in entry.annotations])
+    size = _size(chosen[0].image)
+    raw, found = objects([(row, entry.file.indices) for entry in chosen for row in entry.annotations], size)
     return Annotated(
-        path, relative(path, folder), split, raw, size=_size(chosen[0].image), notes=(*notes, *found)
+        path,
+        relative(path, folder),
+        split,
+        raw,
+        size=size,
+        notes=(*notes, *found),
+        columns=_columns(chosen[0].image),
     )
 
 
+def _divided(images: tuple[Annotated, ...]) -> tuple[Annotated, ...]:
+    """Go by the images' folders where no file stands for a split, if they tell two or more apart."""
+    if any(image.split for image in images):
+        return images
+    places = {image.source.rpartition("/")[0] for image in images}
+    named = {place: next(filter(None, map(split_of, place.split("/")[::-1])), None) for place in places}
+    if len({*named.values()} - {None}) < 2:
+        return images
+    return tuple(image._replace(split=named[image.source.rpartition("/")[0]]) for image in images)
+
+
+def _columns(image: Row) -> dict[str, str]:
+    """Return what else is said of an image in a word or a number, such as its place or its sequence."""
+    others = [key for key in image.keys() - _USUAL if isinstance(image[key], str | int) and key.isprintable()]
+    return {key: str(image[key]) for key in sorted(others)}
+
+
 def _size(image: Row) -> tuple[int, int] | None:
-    width, height = image.get("width"), image.get("height")
-    return (width, height) if type(width) is type(height) is int and min(width, height) > 0 else None
-
-
-def _unlisted(entries: Mapping[Path, Any], pictures: Pictures, folder: Path) -> list[Defect]:
-    """Name the images beside listed ones that no file lists: nobody says that nothing is on them."""
-    others = [path for path in pictures.all if path not in entries]
-    beside = {path.parent for path in entries} if others else set()
-    return [
-        Defect(relative(path, folder), "quarantined", "not listed in any annotation file", "unlisted-image")
-        for path in sorted(others, key=lambda path: (path.parent, path))
-        if path.parent in beside
-    ]
+    width, height = image.get("width", 0), image.get("height", 0)
+    whole = all(
+        isinstance(side, int | float) and side % 1 == 0 and 0 < side < _MOST for side in (width, height)
+    )
+    return (int(width), int(height)) if whole else None

@@ -1,15 +1,19 @@
-"""The annotation files of a COCO dataset: which there are, and which describe objects."""
+"""The annotation files of a COCO dataset: which there are, which describe objects, what they leave out."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pipeline.core.counting import counted
+from pipeline.core.defects import Defect
 from pipeline.core.refusal import Refused
-from pipeline.edges.datasets.source import files_of, folders_in, head_of, relative
+from pipeline.edges.datasets.pictures_by_name import Pictures
+from pipeline.edges.datasets.source import files_of, folders_in, head_of, relative, split_of
 
 _LISTS: Final = re.compile(rb'"(images|categories)"\s*:\s*\[')
 _TAIL: Final = 65_536
@@ -52,8 +56,31 @@ def find(folder: Path) -> Found:
     return Found(files, (f"not read, since other files describe the objects: {left}",) if left else ())
 
 
+def left_aside(entries: Mapping[Path, Any], pictures: Pictures, folder: Path) -> list[str]:
+    """Say which folders hold images of which no file lists any, such as those of a test without labels."""
+    if len(entries) == len(pictures.all):
+        return []
+    listed = {path.parent for path in entries}
+    others = [path for path in pictures.all if path.parent not in listed]
+    places = ", ".join(sorted({f"{relative(path.parent, folder)}/" for path in others}))
+    number = counted(len(others), "image")
+    return [f"{number} in {places} where no annotation file lists any: left aside"] if others else []
+
+
+def unlisted(entries: Mapping[Path, Any], pictures: Pictures, folder: Path) -> list[Defect]:
+    """Name the images beside listed ones that no file lists: nobody says that nothing is on them."""
+    others = [path for path in pictures.all if path not in entries]
+    beside = {path.parent for path in entries} if others else set()
+    return [
+        Defect(relative(path, folder), "quarantined", "not listed in any annotation file", "unlisted-image")
+        for path in sorted(others, key=lambda path: (path.parent, path))
+        if path.parent in beside
+    ]
+
+
 def _places(folder: Path) -> list[Path]:
-    return [folder, *folders_in(folder)]
+    inner = folders_in(folder)
+    return [folder, *inner, *(path / "annotations" for path in inner if split_of(path.name))]
 
 
 def _load(path: Path) -> dict[str, Any] | None:

@@ -26,16 +26,19 @@ class Object(NamedTuple):
     points: Floats
 
 
-def objects(rows: Sequence[tuple[Row, Indices]]) -> tuple[Raw, list[Note]]:
+def objects(
+    rows: Sequence[tuple[Row, Indices]], size: tuple[int, int] | None = None
+) -> tuple[Raw, list[Note]]:
     """Turn annotations into objects, and name those that are none.
 
     Args:
         rows: Annotations of one image, each with the class indices of its file's categories.
+        size: Width and height of the image, where stated.
     """
     found: list[Object] = []
     notes: list[Note] = []
     for row, indices in rows:
-        item, noted = _object(row, indices)
+        item, noted = _object(row, indices, size)
         found += [item] if item else []
         notes += noted
     outlined, posed = any(item.parts for item in found), any("keypoints" in row for row, _ in rows)
@@ -54,14 +57,14 @@ def mark(row: Row) -> str:
     return f"annotation {row.get('id')}"
 
 
-def _object(row: Row, indices: Indices) -> tuple[Object | None, list[Note]]:
+def _object(row: Row, indices: Indices, size: tuple[int, int] | None) -> tuple[Object | None, list[Note]]:
     category = row.get("category_id")
     if not isinstance(category, int | str) or category not in indices:
         reason = f"category {repr(category)[:60]} is not in the list of categories"
         return None, [Note(True, f"{mark(row)}: {reason}", "class-out-of-range")]
     if row.get("iscrowd"):
         return None, [Note(True, f"{mark(row)}: a crowd, not one object (iscrowd)", "crowd")]
-    outline = coco_shapes.outline(row)
+    outline = coco_shapes.outline(row, size)
     box = coco_shapes.box(row)
     notes = [note._replace(reason=f"{mark(row)}: {note.reason}") for note in outline.notes]
     if box is None and outline.parts:

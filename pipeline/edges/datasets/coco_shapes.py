@@ -36,11 +36,16 @@ def box(row: Mapping[str, Any]) -> list[float] | None:
     return [x, y, x + width, y + height]
 
 
-def outline(row: Mapping[str, Any]) -> Outline:
-    """Read polygons, or a mask as run lengths, compressed or not."""
+def outline(row: Mapping[str, Any], size: tuple[int, int] | None = None) -> Outline:
+    """Read polygons, or a mask as run lengths, compressed or not.
+
+    Args:
+        row: An annotation.
+        size: Width and height of its image, where stated: a mask of another size is none of it.
+    """
     stated = row.get("segmentation")
     if isinstance(stated, dict):
-        return _of_mask(stated)
+        return _of_mask(stated, size)
     if not isinstance(stated, list) or not stated:
         return Outline()
     rings = [stated] if all(map(_plausible, stated)) else stated
@@ -58,9 +63,9 @@ def keypoints(row: Mapping[str, Any]) -> Floats:
     return np.array(stated, np.float64).reshape(-1, 3)
 
 
-def _of_mask(stated: Mapping[str, Any]) -> Outline:
+def _of_mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> Outline:
     try:
-        mask = _mask(stated)
+        mask = _mask(stated, size)
     except Exception as error:  # a decoder of strings raises what it likes: ValueError, IndexError, ...
         return Outline((), (Note(False, f"its mask cannot be decoded ({error}): left out"),))
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -74,17 +79,19 @@ def _of_mask(stated: Mapping[str, Any]) -> Outline:
     return Outline(traced.parts, (holes,) if traced.holes else ())
 
 
-def _mask(stated: Mapping[str, Any]) -> NDArray[np.bool_]:
+def _mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> NDArray[np.bool_]:
     """Decode run lengths, which go down the columns.
 
     Raises:
-        ValueError: They do not fit the size of the mask.
+        ValueError: They do not fit the size of the mask, or that does not fit the image's.
     """
     from supervision.detection.utils.converters import rle_to_mask  # a second and a half, and seldom needed
 
     height, width = stated["size"]
     if not (type(height) is type(width) is int and 0 < height * width <= _MOST_PIXELS and height > 0):
         raise ValueError(f"a size of {width} x {height} pixels")
+    if size and (width, height) != size:
+        raise ValueError(f"a size of {width} x {height} pixels, but the image has {size[0]} x {size[1]}")
     counts = stated["counts"]
     if isinstance(counts, list) and not all(type(run) is int and 0 <= run <= _MOST_PIXELS for run in counts):
         raise ValueError("run lengths that are no numbers of pixels")

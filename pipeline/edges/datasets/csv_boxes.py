@@ -74,10 +74,18 @@ def _entries(table: Table) -> Iterator[Entry]:
             notes,
             size=csv_tables.stated(first, known),
             split=None if known.split is None else split_of(cell(first, known.split)),
-            fault="" if cell(first, known.image) else "no image is named",
+            fault=_fault([row for _, row in rows], known),
             scaled=scaled,
             columns=_alike([row for _, row in rows], known),
         )
+
+
+def _fault(rows: Sequence[list[str]], known: Columns) -> str:
+    """Say why the rows of one image cannot be used: they name none, or contradict one another."""
+    if not cell(rows[0], known.image):
+        return "no image is named"
+    sizes = {size for row in rows if (size := csv_tables.stated(row, known))}
+    return f"annotated at sizes that differ: {sorted(sizes)}" if len(sizes) > 1 else ""
 
 
 def _draw(row: list[str], table: Table, *, corners: bool) -> tuple[str, Shape]:

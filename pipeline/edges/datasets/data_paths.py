@@ -70,7 +70,7 @@ def _place(named: str, roots: tuple[Path, ...]) -> Path:
         Refused: There is none but outside the folder that an archive was unpacked to.
     """
     parts = Path(named.replace("\\", "/")).parts
-    tails = [Path(*parts[start:]) for start in range(1, len(parts)) if parts[start] != ".."]
+    tails = [Path(*parts[start:]) for start in range(len(parts)) if parts[start] != ".."]
     places = [root / tail for tail in (Path(named), *tails) for root in roots]
     inside = archives.unpacked_in(roots[-1])
     found = next((place for place in places if exists(place) and _within(place, inside)), None)

@@ -15,7 +15,7 @@ from pipeline.core.tasks import Keypoints
 from pipeline.edges.datasets import data_points
 from pipeline.edges.datasets.data_paths import lines_of, named_images, root_of
 from pipeline.edges.datasets.data_words import plain
-from pipeline.edges.datasets.source import files_of, head_of
+from pipeline.edges.datasets.source import files_of, folders_in, head_of
 
 _KEYS: Final = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _USUAL: Final = ("data", "dataset")
@@ -97,8 +97,12 @@ def _same(splits: dict[str | None, tuple[Path, ...]], file: Path) -> Iterator[st
 
 
 def plain_names(folder: Path) -> tuple[str, ...]:
-    """Read class names from classes.txt or obj.names, a line each; empty where there is neither."""
-    places = (folder / name for name in ("classes.txt", "obj.names", "labels/classes.txt"))
+    """Read class names from classes.txt or obj.names, a line each; empty where there is neither.
+
+    Roboflow's Darknet export has them in each split.
+    """
+    places = [folder / name for name in ("classes.txt", "obj.names", "labels/classes.txt")]
+    places += [inner / "_darknet.labels" for inner in folders_in(folder)]
     file = next((place for place in places if place.is_file()), None)
     return tuple(line.strip() for line in lines_of(file) if line.strip()) if file else ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +16,12 @@ from pipeline.edges.datasets.entries import Entry, collect
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import Source, images_in
+from pipeline.edges.datasets.source import Source, images_in, relative
 
 LOOKED_FOR: Final = "text files of x1 y1 x2 y2 x3 y3 x4 y4 class difficult"
 
 _HEADERS: Final = ("imagesource", "gsd", "acquisition")
+_UPRIGHT: Final = re.compile(r"reclabeltxt|^hbb$", re.IGNORECASE)
 
 
 def recognises(folder: Path) -> bool:
@@ -35,7 +37,8 @@ def read(folder: Path) -> Source:
     """
     pictures = Pictures(images_in(folder))
     entries, difficult = [], 0
-    for path in files(folder, ".txt"):
+    texts, remarks = _rotated(files(folder, ".txt"), folder)
+    for path in texts:
         lines, fault = _lines(path)
         if (
             not fault
@@ -47,8 +50,19 @@ def read(folder: Path) -> Source:
         found, notes = collect(lines, _draw)
         difficult += sum(line.split()[-1] in {"1", "2"} for _, line in lines if len(line.split()) == 10)
         entries.append(Entry(path, (path.stem,), found, notes, fault=fault))
-    remarks = [f"{counted(difficult, 'object')} marked as difficult: used as any other"] if difficult else []
+    if difficult:
+        remarks.append(f"{counted(difficult, 'object')} marked as difficult: used as any other")
     return gather(folder, entries, Layout(pictures, each=True), remarks)
+
+
+def _rotated(texts: list[Path], folder: Path) -> tuple[list[Path], list[str]]:
+    """Leave out the upright boxes that DOTA has beside the rotated ones, and say so."""
+    upright = [path for path in texts if _UPRIGHT.search(path.parent.name)]
+    rotated = [path for path in texts if not _UPRIGHT.search(path.parent.name)]
+    if {path.stem for path in rotated}.isdisjoint(path.stem for path in upright):
+        return texts, []
+    places = ", ".join(sorted({relative(path.parent, folder) for path in upright}))
+    return rotated, [f"{places} holds upright boxes beside the rotated ones: left aside"]
 
 
 def _named(path: Path, pictures: Pictures) -> bool:

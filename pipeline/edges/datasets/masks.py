@@ -6,6 +6,7 @@ The mask of images/NAME.jpg is masks/NAME.png, or NAME_mask.png beside it. Each 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from pipeline.edges.datasets.mask_names import Names, told
 from pipeline.edges.datasets.mask_values import Masked
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import SUFFIXES, Source, files_in, images_in
+from pipeline.edges.datasets.source import SUFFIXES, Source, files_in, images_in, split_of
 
 LOOKED_FOR: Final = "images/ and masks/ of the same names"
 
@@ -35,7 +36,6 @@ _FOLDERS: Final = {
     "segmentation",
     "segmentations",
     "groundtruth",
-    "ground_truth",
     "gt",
 }
 _ASIDE: Final = {"segmentationobject"}
@@ -108,10 +108,15 @@ def _masks(images: Sequence[Path], folder: Path) -> set[Path]:
 def _outside(names: set[str], images: Sequence[Path], folder: Path) -> list[Path]:
     """Leave out the images below a folder of such a name; there are few folders, and many images."""
     inside = {
-        place: names & {part.lower() for part in place.relative_to(folder).parts}
+        place: names & set(map(_kind, place.relative_to(folder).parts))
         for place in {path.parent for path in images}
     }
     return [path for path in images if not inside[path.parent]] if any(inside.values()) else list(images)
+
+
+def _kind(name: str) -> str:
+    """Return what a folder holds by its name: masks in train_masks/ too."""
+    return "".join(word for word in re.split(r"[^a-z]+", name.lower()) if not split_of(word))
 
 
 def _plain(path: Path) -> str:

@@ -9,10 +9,12 @@ from typing import Final
 
 from pipeline.edges.datasets.documents import Unreadable, load_text
 
-FILES: Final = {"classes.txt", "names.txt", "labels.txt", "label_names.txt", "obj.names"}
+FILES: Final = {"classes.txt", "names.txt", "labels.txt", "label_names.txt", "obj.names", "_classes.csv"}
 NO_CLASS: Final = {"background", "_background_", "void", "ignore", "__ignore__", "unlabeled", "unlabelled"}
 """Names for what belongs to no class."""
 
+_HEADER: Final = "pixel value"
+"""Of the table of names that Roboflow exports beside masks."""
 _NAMED: Final = re.compile(r"^(\d{1,6})\s*[-:,.=\s]\s*(\S.*)$")
 
 
@@ -31,6 +33,8 @@ def _read(path: Path, start: int) -> dict[int, str]:
         lines = [line.strip() for line in load_text(path)[0].splitlines() if line.strip()]
     except Unreadable:
         return {}
+    if lines and path.suffix.lower() == ".csv":  # with another header it is a table of images
+        lines = lines[1:] if lines[0].lower().startswith(_HEADER) else []
     numbered = [_NAMED.match(line) for line in lines]
     if all(numbered):
         return {int(found[1]): found[2].strip() for found in numbered if found}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
+from unicodedata import normalize
 
 from pipeline.edges.datasets.source import SUFFIXES, relative, split_of
 
@@ -50,7 +51,7 @@ class Pictures:
         self._root = Path(os.path.commonpath(places)) if images else Path()
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in self.all:
-            self._by_stem[path.stem.casefold()].append(path)
+            self._by_stem[plain(path.stem)].append(path)
 
     def find(self, names: Iterable[str], *, near: Path, alone: bool = False) -> Match:
         """Find an image by several names that it may bear: by the first, unless a later one leaves no doubt.
@@ -75,9 +76,9 @@ class Pictures:
             return NOTHING
         last = PurePosixPath(parts[-1])
         known = last.suffix.lower() in SUFFIXES
-        alike = self._by_stem.get((last.stem if known else last.name).casefold(), [])
+        alike = self._by_stem.get(plain(last.stem if known else last.name), [])
         exact = [path for path in alike if last.name == (path.name if known else path.stem)]
-        cased = [path for path in alike if path.name.casefold() == last.name.casefold() or not known]
+        cased = [path for path in alike if plain(path.name) == plain(last.name) or not known]
         best = self._nearest(exact or cased or alike, parts, near)
         if len(best) > 1:
             first, second, *_ = (relative(path, near) for path in best)
@@ -109,12 +110,24 @@ class Pictures:
         return path.parent == near.joinpath(*stated) or tail == len(stated) or tail >= len(own) > 0
 
 
+def plain(name: str) -> str:
+    """Return a name without capitals, its accents joined to their letters: a Mac keeps them apart."""
+    return (name if name.isascii() else normalize("NFC", name)).casefold()
+
+
 def _nearest(paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
-    """Keep those whose path ends most like the stated one, and of these those nearest the annotation."""
-    tails = [common(reversed(path.parts[:-1]), reversed(parts[:-1])) for path in paths]
-    longest = [path for path, tail in zip(paths, tails, strict=True) if tail == max(tails)]
-    heads = [common(path.parts, near.parts) for path in longest]
-    return [path for path, head in zip(longest, heads, strict=True) if head == max(heads)]
+    """Keep those whose path ends most like the stated one, and of these those nearest the annotation.
+
+    Of images/a/x.jpg and images/b/x.jpg, as near as one another to labels/a/x.txt, the folders' ends tell.
+    """
+    longest = _most(paths, lambda path: common(reversed(path.parts[:-1]), reversed(parts[:-1])))
+    nearest = _most(longest, lambda path: common(path.parts, near.parts))
+    return _most(nearest, lambda path: common(reversed(path.parts[:-1]), reversed(near.parts)))
+
+
+def _most(paths: list[Path], alike: Callable[[Path], int]) -> list[Path]:
+    found = [alike(path) for path in paths]
+    return [path for path, number in zip(paths, found, strict=True) if number == max(found)]
 
 
 def _beyond(path: Path, other: Path) -> tuple[str, ...]:

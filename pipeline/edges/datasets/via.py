@@ -1,10 +1,10 @@
-"""VGG Image Annotator (VIA): projects and exported annotations of version 1 and 2, as JSON or CSV."""
+"""VGG Image Annotator (VIA): projects and exports of version 1 and 2, as JSON or CSV, and projects of 3."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,9 +17,9 @@ from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
 from pipeline.edges.datasets.source import Source, images_in
-from pipeline.edges.datasets.via_shapes import shape
+from pipeline.edges.datasets.via_shapes import numbered, shape
 
-LOOKED_FOR: Final = "JSON or CSV with region_attributes and shape_attributes"
+LOOKED_FOR: Final = "JSON or CSV with shape_attributes, or a project of version 3"
 
 _USUAL: Final = ("class", "label", "name", "type", "category", "object")
 """Attributes that hold a class where several might, the most likely first."""
@@ -46,7 +46,8 @@ class Listed(NamedTuple):
 
 def recognises(folder: Path) -> bool:
     """Look into the first JSON and CSV files."""
-    stated = any(b'"shape_attributes"' in head or b'"_via_' in head for head in heads(folder, ".json"))
+    words = b'"shape_attributes"', b'"_via_', b'"vid_list"'
+    stated = any(word in head for head in heads(folder, ".json") for word in words)
     return stated or any(b"region_shape_attributes" in head for head in heads(folder, ".csv"))
 
 
@@ -85,6 +86,9 @@ def _listed(path: Path) -> Iterator[Listed]:
 def _document(path: Path) -> Iterator[Listed]:
     """Yield the images of a project, or of exported annotations: an object of images by name and length."""
     data = load_json(path)
+    if isinstance(data, dict) and isinstance(data.get("view"), dict):
+        yield from _views(path, data)
+        return
     images = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
     for image in images.values() if isinstance(images, dict) else ():
         if isinstance(image, dict) and isinstance(image.get("filename"), str) and "regions" in image:
@@ -98,6 +102,36 @@ def _document(path: Path) -> Iterator[Listed]:
             )
             pairs = [(_part(row, "shape_attributes"), _part(row, "region_attributes")) for row in rows]
             yield Listed(path, image["filename"], pairs, _part(image, "file_attributes"))
+
+
+def _views(path: Path, data: Row) -> Iterator[Listed]:
+    """Yield the images of a project of version 3, where views have files, and metadata tell of views.
+
+    A view of several files does not say which one of them a region is on.
+    """
+    found: dict[str, Listed] = {}
+    whole: dict[str, dict[str, Any]] = defaultdict(dict)
+    for view, shown in data["view"].items():
+        numbers = shown.get("fid_list") if isinstance(shown, dict) else None
+        if isinstance(numbers, list) and len(numbers) == 1:
+            name = _part(data.get("file"), str(numbers[0])).get("fname")
+            found |= {view: Listed(path, name, [], {})} if isinstance(name, str) else {}
+    for row in _part(data, "metadata").values():
+        view = str(row.get("vid")) if isinstance(row, dict) else ""
+        if view in found and row.get("xy"):
+            found[view].regions.append((numbered(row["xy"]), _answers(row, data)))
+        elif view in found:
+            whole[view] |= _answers(row, data)
+    yield from (image._replace(attributes=whole[view]) for view, image in found.items())
+
+
+def _answers(row: Row, data: Row) -> dict[str, Any]:
+    """Return attributes by name; where one of several answers was chosen, that in words."""
+    answers = {}
+    for key, value in _part(row, "av").items():
+        asked = _part(data.get("attribute"), key)
+        answers[str(asked.get("aname", key))] = _part(asked, "options").get(str(value), value)
+    return answers
 
 
 def _table(path: Path) -> Iterator[Listed]:

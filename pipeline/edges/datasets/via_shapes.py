@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core import shapes
 from pipeline.core.shapes import Shape
+
+_KINDS: Final = ("", "point", "rect", "circle", "ellipse", "line", "polyline", "polygon", "rect", "circle")
+"""Of version 3, by number (_VIA_RSHAPE in its _via_metadata.js)."""
+_VALUES: Final = {
+    "rect": ("x", "y", "width", "height"),
+    "circle": ("cx", "cy", "r"),
+    "ellipse": ("cx", "cy", "rx", "ry"),
+}
+
+
+def numbered(stated: Any) -> Mapping[str, Any]:
+    """Return the shape attributes that a list of version 3 stands for: a kind's number, and coordinates."""
+    if not isinstance(stated, list) or not stated or stated[0] not in range(1, len(_KINDS)):
+        return {}
+    kind, values = _KINDS[int(stated[0])], stated[1:]
+    if kind == "polygon":
+        return {"name": kind, "all_points_x": values[::2], "all_points_y": values[1::2]}
+    names = _VALUES.get(kind, ())
+    if len(names) != len(values):
+        return {"name": f"{kind} of {len(values)} numbers"}
+    return {"name": kind, **dict(zip(names, values, strict=True))}
 
 
 def shape(drawn: Mapping[str, Any]) -> Shape:

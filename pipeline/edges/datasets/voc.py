@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import voc_objects
+from pipeline.edges.datasets import labelme_xml, voc_objects
+from pipeline.edges.datasets.documents import files
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.image_sets import listed
 from pipeline.edges.datasets.pictures_by_name import Pictures
@@ -16,6 +18,7 @@ from pipeline.edges.datasets.placing import Layout
 from pipeline.edges.datasets.source import (
     SUFFIXES,
     Source,
+    files_in,
     files_of,
     folders_in,
     head_of,
@@ -27,14 +30,15 @@ LOOKED_FOR: Final = "Annotations/*.xml, or XML files beside the images"
 
 _XML_FOLDERS: Final = ("annotations", "annotation", "xml", "xmls", "labels")
 _IMAGE_FOLDERS: Final = ("jpegimages", "images", "image", "imgs", "img")
+_MASKS: Final = ("SegmentationClass", "SegmentationObject")
 _ROOT_ELEMENT: Final = re.compile(rb"<annotation[\s>]")
 
 
 def recognises(folder: Path) -> bool:
     """Tell by the root element of the first XML files, in the folder or one below."""
     parts = [part for place in (folder, *folders_in(folder)) for part in _parts(place)]
-    found = [path for part in parts for path in files_of(part.annotations, ".xml")[:3]]
-    return any(_ROOT_ELEMENT.search(head_of(path)) for path in found)
+    found = [head_of(path) for part in parts for path in islice(files_in(part.annotations, ".xml"), 3)]
+    return any(_ROOT_ELEMENT.search(head) and not labelme_xml.recognises(head) for head in found)
 
 
 class Part(NamedTuple):
@@ -55,8 +59,8 @@ def read(folder: Path) -> Source:
     splits, remarks = listed(root / "ImageSets" / "Main")
     entries, images = [], []
     for part in _parts(root):
-        images += images_in(part.images, deep=False)
-        for file in files_of(part.annotations, ".xml"):
+        images += [path for path in images_in(part.images) if path.parent.name not in _MASKS]
+        for file in files(part.annotations, ".xml"):
             found = voc_objects.entry(file)
             split = part.split or next(filter(None, map(splits.get, map(_stem, found.names))), None)
             entries.append(found._replace(split=split))
@@ -89,8 +93,19 @@ def _parts(root: Path) -> Iterator[Part]:
     if whole:
         yield whole
         return
-    splits = [(path, split_of(path.name)) for path in folders_in(root)]
-    yield from (part for path, split in splits if split and (part := _part(path, split)))
+    inner = folders_in(root)
+    splits = [(path, split_of(path.name)) for path in inner]
+    found = [part for path, split in splits if split and (part := _part(path, split))]
+    if not found and any(map(_beside, inner)):
+        found = [Part(root, root, None)]
+    yield from found
+
+
+def _beside(place: Path) -> bool:
+    """Tell a folder that holds XML files and their images, as labelImg leaves them."""
+    return any(b"<bndbox>" in head_of(path) for path in files_of(place, ".xml")[:3]) and bool(
+        files_of(place, *SUFFIXES)
+    )
 
 
 def _part(place: Path, split: str | None) -> Part | None:
@@ -98,7 +113,7 @@ def _part(place: Path, split: str | None) -> Part | None:
     inner = {path.name.lower(): path for path in folders_in(place)}
     images = next((inner[name] for name in _IMAGE_FOLDERS if name in inner), place)
     candidates = [*(inner[name] for name in _XML_FOLDERS if name in inner), images, place]
-    chosen = next((path for path in candidates if files_of(path, ".xml")), None)
+    chosen = next((path for path in candidates if any(files_in(path, ".xml", deep=path != place))), None)
     if chosen is None:
         return None
-    return Part(chosen, images if images_in(images, deep=False) else place, split)
+    return Part(chosen, images if any(files_in(images, *SUFFIXES)) else place, split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from pipeline.core.label_lines import Layout, Lines
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import data_yaml, yolo_folders
 from pipeline.edges.datasets.data_yaml import Data
+from pipeline.edges.datasets.pictures_by_name import plain
 from pipeline.edges.datasets.source import (
     Annotated,
     Source,
@@ -74,7 +76,7 @@ def read(folder: Path) -> Source:
     for split, images in data.splits.items():
         for image in dict.fromkeys(images):
             splits[image] = (*splits.get(image, ()), split)
-    found = [_find(image, splits[image], data.root) for image in in_order(splits)]
+    found = _respelled([_find(image, splits[image], data.root) for image in in_order(splits)], data.root)
     if not found:
         raise Refused(f"no images in {folder}: expected a data.yaml that names them, or images/ and labels/")
     if not any(item.lines or item.fault for item in found):
@@ -96,7 +98,28 @@ def _described(folder: Path) -> Data:
 
 
 def _find(image: Path, splits: tuple[str | None, ...], root: Path) -> Found:
-    label = yolo_folders.label_of(image)
+    return _labelled(image, splits, yolo_folders.label_of(image), root)
+
+
+def _respelled(found: list[Found], root: Path) -> list[Found]:
+    """Give an image without a label file the only one whose name differs in capitals or accents alone."""
+    bare = [item for item in found if item.lines is None and not item.fault]
+    named = Counter((item.label.parent, plain(item.image.stem)) for item in bare)
+    claimed = {item.label for item in found}
+    texts = [text for folder in {item.label.parent for item in bare} for text in files_of(folder, ".txt")]
+    spare = {(text.parent, plain(text.stem)): text for text in texts if text not in claimed}
+    meant = {
+        item.image: spare[place]
+        for item in bare
+        if (place := (item.label.parent, plain(item.image.stem))) in spare and named[place] == 1
+    }
+    return [
+        _labelled(item.image, item.splits, meant[item.image], root) if item.image in meant else item
+        for item in found
+    ]
+
+
+def _labelled(image: Path, splits: tuple[str | None, ...], label: Path, root: Path) -> Found:
     length = length_of(label)
     if length is None:
         return Found(image, splits, label, None)
@@ -132,6 +155,8 @@ def _image(found: Found, form: Layout, root: Path) -> Annotated:
     if len(found.splits) > 1:
         listed = " and ".join(sorted(map(str, found.splits)))
         notes = (Note(False, f"listed in {listed}: kept in {split} alone", "listed-twice"),)
+    if found.label.name != f"{found.image.stem}.txt":
+        notes = (*notes, Note(False, f"its label file is called {found.label.name}"))
     raw, odd = label_lines.objects(found.lines, form) if found.lines else (_EMPTY, ())
     if not found.lines and not found.fault:
         odd = (Note(False, "no label file: taken as an image without objects", "missing-label"),)
