@@ -8,10 +8,13 @@ export MPLCONFIGDIR := $(CURDIR)/.finetrack/matplotlib
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.finetrack/dvc/site
 export DVC_GLOBAL_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/global
 export DVC_SYSTEM_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/system
-export TMPDIR := $(CURDIR)/.finetrack/tmp
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
-$(shell mkdir -p $(TMPDIR))
+# Temporary files too, but where this folder's name leaves no room for that of a socket of the loader's processes.
+TEMPORARY := $(CURDIR)/.finetrack/tmp
+ifeq ($(shell mkdir -p '$(TEMPORARY)' && test $$(printf %s '$(TEMPORARY)' | wc -c) -le 71 && echo short),short)
+export TMPDIR := $(TEMPORARY)
+endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup repro ui test test-all fuzz lint lock deps bench results defaults
@@ -23,7 +26,7 @@ setup: $(READY)  ## Create .venv from the hash-pinned lock (every other target d
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Python 3.11, 3.12 or 3.13 is needed, not $$($(PYTHON) --version 2>&1): run make PYTHON=python3.11"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "Installing requirements.lock into .venv (PyTorch is large: some minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@test -e .dvc/config.local || printf '[core]\n    site_cache_dir = %s\n' '$(CURDIR)/.finetrack/dvc/site' > .dvc/config.local
@@ -31,10 +34,10 @@ $(READY): requirements.lock
 
 repro: $(READY)  ## Run what changed: compose, prepare, augment, finetune, evaluate
 	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again"; exit 1; }
-	$(BIN)/dvc repro
+	$(BIN)/python -m dvc repro
 
 ui: $(READY)  ## The MLflow UI on http://127.0.0.1:5001
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(or $(PORT),5001)
+	$(BIN)/python -m mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(or $(PORT),5001)
 
 test: $(READY)  ## The tests, under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -64,5 +67,5 @@ bench: $(READY)  ## Train beside plain `yolo train`, by turns: make bench [EPOCH
 results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [WIND=folder] [SEEDS=0,1,2] [JOBS=2]
 	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) $(if $(WIND),--windturbine $(WIND)) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation
 
-defaults: $(READY)  ## Search the strategies' defaults within the same time: make defaults BCCD=folder RBC=folder WIND=folder [MINUTES=3]
-	$(BIN)/python benchmarks/defaults.py --bccd $(BCCD) --rbc-coco $(RBC) --windturbine $(WIND) --minutes $(or $(MINUTES),3) --jobs $(or $(JOBS),2)
+defaults: $(READY)  ## Search the strategies' defaults within the same time: make defaults BCCD=folder RBC=folder WIND=folder [MINUTES=3] [BASE=yolov8n WEIGHTS=folder]
+	$(BIN)/python benchmarks/defaults.py --bccd $(BCCD) --rbc-coco $(RBC) --windturbine $(WIND) --minutes $(or $(MINUTES),3) --jobs $(or $(JOBS),2) $(if $(BASE),--base $(BASE) --weights $(WEIGHTS))

@@ -4,7 +4,7 @@
         [--methods full,head] [--base yolov8n --weights DIR] [--epochs 20] [--jobs 2]
 
 Every candidate trains for `finetune.time`, or as many epochs, on every data set, by the first seed.
-The two of each strategy with the highest mean val mAP50-95, and what is the default now, then train by the
+The one of each strategy with the highest mean val mAP50-95, and what is the default now, then train by the
 other seeds as well; the winner is the one with the highest mean over sets and seeds on val. What the same
 came to on test is reported, and chooses nothing. `yolo train time=...` stands beside, by each seed. What is
 finished is not run again; docs/decisions/strategies.md has what came of it. `time` is by the clock: leave the
@@ -28,14 +28,20 @@ import seconds
 from cells import PLAIN, ROOT, Cell, Terms
 
 PLACE = ROOT / ".finetrack" / "defaults"
-CANDIDATES = {
+FOUNDATION = {
     PLAIN: ("",),
     "full": ("", "lr0=0.0005", "lr0=0.001", "lr0=0.004", "batch=8 lr0=0.001"),
     "head": ("", "lr0=0.003", "lr0=0.005", "lr0=0.02", "batch=8 lr0=0.005"),
     "gradual": ("", "lr0=0.001", "lr0=0.002", "lr0=0.005", "batch=8 lr0=0.0015"),
 }
-"""By strategy, changes of conf/finetune; the first is the default as it is."""
-FINALISTS = 2
+"""By strategy, changes of conf/finetune from the foundation weights; the first is the default as it is."""
+OFFICIAL = {
+    PLAIN: ("",),
+    "full": ("", "lr0=0.001"),
+    "head": ("", "lr0=0.006"),
+    "gradual": ("", "lr0=0.002"),
+}
+"""The same from official weights."""
 EPOCHS = 20
 """Where `time` decides: what Ultralytics plans with until it knows better."""
 
@@ -71,7 +77,8 @@ def main() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // asked.jobs)))
     first, *others = [int(seed) for seed in asked.seeds.split(",")]
     methods = asked.methods.split(",")
-    screened = _run(_trials(asked, methods, CANDIDATES, seeds=[first]), asked)
+    candidates = FOUNDATION if asked.base == "foundation" else OFFICIAL
+    screened = _run(_trials(asked, methods, candidates, seeds=[first]), asked)
     print(_table(screened, "First seed") + "\n")
     last = {method: _finalists(screened, method) for method in methods}
     final = _run(_trials(asked, methods, last, seeds=[first, *others]), asked)
@@ -89,7 +96,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seeds", default="0,1,2", help="the first for all candidates, all for the finalists"
     )
-    parser.add_argument("--methods", default=",".join(CANDIDATES), help="strategies, or `yolo train`")
+    parser.add_argument("--methods", default=",".join(OFFICIAL), help="strategies, or `yolo train`")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, which share the cores")
     return parser.parse_args()
 
@@ -113,8 +120,9 @@ def _trials(
 
 def _finalists(found: Table, method: str) -> tuple[str, ...]:
     """Return the default and the best of the candidates."""
-    best = sorted(CANDIDATES[method], key=lambda changes: _mean(found, method, changes).val, reverse=True)
-    return tuple(dict.fromkeys(["", *best[:FINALISTS]]))
+    changed = [trial.changes for trial in found if trial.cell.method == method]
+    best = max(changed, key=lambda changes: _mean(found, method, changes).val)
+    return tuple(dict.fromkeys(["", best]))
 
 
 def _run(trials: list[Trial], asked: argparse.Namespace) -> Table:

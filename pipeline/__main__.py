@@ -42,6 +42,10 @@ def main(arguments: list[str]) -> int:
     except Refused as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        where = "run `source .venv/bin/activate` first (`make setup` creates it)"
+        print(f"{command}: {error.name} is not installed for {sys.executable}: {where}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as stop:
         print(f"{command}: stopped; run it again to go on", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130

@@ -49,15 +49,15 @@ def run() -> list[str]:
     try:
         return _update(current)
     except Refused:
-        if _under_dvc_exp():
-            composed.note_refused(current)
+        if _under_dvc_exp():  # DVC has written params.yaml with the overrides, over those of before
+            composed.put_back(otherwise=lambda: _compose().raw)
         raise
 
 
 def _update(current: bytes) -> list[str]:
     lock, conf = composed.read_lock(), fingerprint.of_conf(CONF)
     stands = lock.get("conf") == conf
-    keep = _under_dvc_exp() or bool(stands and current and not composed.was_refused(current))
+    keep = _under_dvc_exp() or bool(stands and current)
     ours = Params(b"", lock["composed"]) if stands and keep else _compose()
     if keep:
         params = Params(current, _checked(current))
@@ -70,6 +70,7 @@ def _update(current: bytes) -> list[str]:
     carried = divisions.carry_on(params.values["data"], facts["source"], lock)
     code = stage_code.digests()
     composed.write(PARAMS, params.raw)
+    composed.note_last(params.raw)
     if carried.content is not None:
         composed.write(EARLIER, carried.content)
     composed.write_lock({"conf": conf, "composed": ours.values, **facts, **carried.entries, "code": code})
@@ -111,6 +112,9 @@ def _under_dvc_exp() -> bool:
 def preview(overrides: Sequence[str]) -> Values:
     """Compose conf/ with overrides of which those that sweep count by their first value; writes nothing.
 
+    The other files of a group are composed too, each beside the first of all else: a typo is told before
+    the first job, not after it.
+
     Raises:
         Refused: Hydra cannot compose this.
     """
@@ -121,14 +125,22 @@ def preview(overrides: Sequence[str]) -> Values:
     with _in_one_sentence("the command"), initialize_config_dir(str(CONF.resolve()), version_base=None):
         loader = GlobalHydra.instance().config_loader()  # glob(*) asks it for the names in a group
         parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
-        first = [_first(word) for word in parsed if not word.is_sweep_override() or word.is_discrete_sweep()]
+        found = [_words(word) for word in parsed if not word.is_sweep_override() or word.is_discrete_sweep()]
+    first = [words[0] for words in found]
+    for place, words in enumerate(found):
+        for word in words[1:]:
+            _compose([*first[:place], word, *first[place + 1 :]])
     return _compose(first).values
 
 
-def _first(override: Override) -> str:
+def _words(override: Override) -> list[str]:
+    """Write an override that sweeps as one for each file of the group that it names, any other as one."""
     if not override.is_sweep_override():
-        return str(override.input_line)
-    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+        return [str(override.input_line)]
+    words = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    if not words:
+        raise Refused(f"the command: {override.input_line} fits nothing in {CONF}/{override.key_or_group}")
+    return words if (CONF / override.key_or_group).is_dir() else words[:1]
 
 
 def _compose(overrides: Sequence[str] = ()) -> Params:
@@ -225,6 +237,6 @@ def _replaced(current: bytes, lock: Values, ours: Values) -> list[str]:
     edited = {item.key for item in differences(before, theirs)}
     dropped = [item for item in differences(ours, theirs) if item.key in edited]
     if dropped:
-        why = "left by a refused experiment" if composed.was_refused(current) else "conf/ was composed anew"
-        notes.append(f"dropped ({why}): {assignments(dropped)}; a copy is {composed.set_aside(current)}")
+        copy = composed.set_aside(current)
+        notes.append(f"dropped (conf/ was composed anew): {assignments(dropped)}; a copy is {copy}")
     return notes

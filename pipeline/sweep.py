@@ -87,7 +87,7 @@ def _sweep(overrides: Sequence[str]) -> None:
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base=None)
 def job(found: DictConfig) -> float:
-    """Run one job, and give its val mAP50-95 to Hydra's sweeper; a failed job's is no number."""
+    """Run one job, and give its score on val to Hydra's sweeper; a failed job's is no number."""
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     number, overrides = int(hydra_config.job.num), tuple(hydra_config.overrides.task)
@@ -116,14 +116,17 @@ def _run(number: int, overrides: tuple[str, ...], name: str, folder: Path) -> Jo
     revision = experiments.commit(name)
     if reason or revision is None:
         raise Refused(reason or f"DVC made no experiment of it ({folder / 'output.log'})")
-    score = float(experiments.training(revision)["val"]["mAP50-95"])
+    judged = jobs.judged(experiments.training(revision)["val"])
+    if judged is None:
+        raise Refused(f"experiment {name} measured none of {', '.join(jobs.FIGURES)} on val")
     run_id = experiments.made_by(revision)
     status = "restored" if (folder / "output.log").read_text().count("Stage 'finetune' ") else "trained"
-    return Job(number, overrides, name, status, score, run_id)
+    figure, score = judged
+    return Job(number, overrides, name, status, score, run_id, figure=figure)
 
 
 def _outcome(result: Job) -> str:
-    return f", {result.reason}" if result.score is None else f", val mAP50-95 {result.score:.4f}"
+    return f", {result.reason}" if result.score is None else f", val {result.figure} {result.score:.4f}"
 
 
 def _target(overrides: Sequence[str]) -> tracking.Target:
@@ -148,11 +151,12 @@ def _log(session: tracking.Session, done: Sequence[Job]) -> None:
         return
     session.table([{**asdict(row), "overrides": " ".join(row.overrides)} for row in done], "jobs.json")
     for row in done:
-        session.metrics({"job/mAP50-95": row.score}, step=row.number)
+        if row.figure:
+            session.metrics({f"job/{row.figure}": row.score}, step=row.number)
     session.metrics({"jobs": len(done), "failed": len(jobs.failed(done))})
     best = jobs.best(done)
     if best:
-        session.metrics({"best/mAP50-95": best.score})  # as its children call it: one column in the UI
+        session.metrics({f"best/{best.figure}": best.score})  # as its children call it: one column in the UI
         session.tags({"finetrack.best": best.experiment, "finetrack.best.run": best.run_id})
         session.params({"best": jobs.changes(best)})
 

@@ -16,7 +16,7 @@ from pipeline.config.compute import Compute
 from pipeline.config.data import Data, Split
 from pipeline.config.evaluate import Evaluate
 from pipeline.config.fields import Group, Seed
-from pipeline.config.finetune import Finetune, Gradual
+from pipeline.config.finetune import OWNED, Finetune, Gradual
 from pipeline.config.model import Model
 from pipeline.config.tracking import Tracking
 from pipeline.core.differences import flatten, render
@@ -118,6 +118,9 @@ def _sentence(error: ValidationError) -> str:
 def _problem(key: str, item: Any, schema: Mapping[str, Any] | None, known: Mapping[str, Any]) -> str:
     if item["type"] == "value_error":
         return str(item["msg"]).removeprefix("Value error, ")
+    group, _, name = key.rpartition(".")
+    if item["type"] == "extra_forbidden" and group == "finetune" and name in OWNED:
+        return f"{key} is this project's own: {OWNED[name]}"
     if item["type"] == "extra_forbidden":
         return f"{key} is no known key{nearest(key, known)}"
     if item["type"] == "missing":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,27 @@ Device = Annotated[
 ]
 Index = Annotated[int, Field(ge=-1)]
 """Of a GPU; Ultralytics chooses an idle one for -1."""
+
+OWNED: Final = {
+    "task": "data.task, or what the images' labels serve",
+    "mode": "it is train",
+    "model": "choose base weights by model=...",
+    "data": "choose images by data=... and data.source",
+    "project": "results lie where DVC looks for them",
+    "name": "results lie where DVC looks for them; the run's name is tracking.run_name",
+    "exist_ok": "results lie where DVC looks for them",
+    "resume": "a stopped training goes on by itself, by the same command",
+    "pretrained": "choose base weights by model=..., or none by finetune=scratch",
+    "save": "a training without weights is none",
+    "val": "early stopping and best.pt go by it; finetune.val_every thins it out",
+    "split": "a training is validated on val, and evaluate measures on test",
+    "seed": "seed, without a group, is that of everything",
+    "plots": "they lie in reports/training and reports/evaluation",
+    "profile": "it exports to ONNX and TensorRT, which a training does not need",
+    "quantize": "it wants NVIDIA's ModelOpt",
+    "cfg": "conf/ is the configuration",
+}
+"""Train arguments of Ultralytics that this project sets itself, and what is there instead."""
 
 
 class Gradual(Group):
@@ -54,7 +75,7 @@ class Finetune(Group):
     fraction: Annotated[float, Field(gt=0, le=1)]
     freeze: CountOrZero | Literal["backbone"] | list[int | str] | None
     multi_scale: Share
-    compile: bool | str
+    compile: bool | Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
     channels_last: bool | None
     overlap_mask: bool
     mask_ratio: Count

@@ -25,8 +25,13 @@ class Model(Group):
     """
 
     name: str
-    architecture: Annotated[str, Field(pattern=r"^[\w./-]+\.yaml$")]
+    architecture: Annotated[
+        str, Field(pattern=r"^[\w./-]+\.yaml$", description="a model YAML such as yolo26n.yaml")
+    ]
     weights: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    sha256: (
+        Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")]
+        | None
+    )
     folder: str | None
     lr0: Rates

@@ -20,8 +20,15 @@ _HEADLINES: Final[dict[Task, tuple[str, ...]]] = {
 
 def run_name(strategy: str, base: str, *, lr0: float | None, key: str) -> str:
     """Name a run so that a person tells it from others: full-foundation-lr1e-3-3f2a1c."""
-    rate = "auto" if lr0 is None else f"{lr0:.0e}".replace("e-0", "e-") if lr0 < 0.01 else f"{lr0:g}"
-    return f"{strategy}-{base}-lr{rate}-{key[:6]}"
+    return f"{strategy}-{base}-lr{_rate(lr0)}-{key[:6]}"
+
+
+def _rate(lr0: float | None) -> str:
+    """Write a learning rate short, and with enough digits that two of a sweep differ: 1.5e-3."""
+    if lr0 is None or lr0 >= 0.01:
+        return "auto" if lr0 is None else f"{lr0:g}"
+    digits, exponent = f"{lr0:e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"
 
 
 def summary(rows: list[dict[str, float]], best_epoch: int, overfitting: Overfitting, *, task: Task) -> str:

@@ -11,6 +11,9 @@ EARLIER: Final = Path("splits.lock.json")
 WRITTEN: Final = (PARAMS, LOCK, EARLIER, Path("dvc.lock"), Path("reports"))
 """What a run itself changes among the files that git tracks: none of it makes the code another one."""
 
+DECIDING: Final = (Path("conf"), Path("pipeline"))
+"""Where a file that git does not track decides about a run, too."""
+
 PREPARED: Final = Path("data/prepared")
 DIVISION: Final = Path("reports/splits.json")
 """Where each image went; small, and kept in git, so that every clone knows what is held out."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,29 @@ def remember(params: bytes, values: dict[str, Any]) -> None:
     files.write(_record(params), json.dumps(values))
 
 
-def note_refused(params: bytes) -> None:
-    """Note that a params.yaml which `dvc exp run` wrote cannot run: DVC leaves it lying in the workspace."""
-    files.write(files.scratch() / "refused", hashlib.sha256(params).hexdigest())
+def note_last(params: bytes) -> None:
+    """Keep the params.yaml that the workspace goes by, which a refused `dvc exp run` would replace."""
+    if _in_workspace():
+        write(_last(), params)
 
 
-def was_refused(params: bytes) -> bool:
-    """Tell whether this params.yaml was left by a refused `dvc exp run`, and is nobody's edit."""
-    note = files.scratch() / "refused"
-    return note.exists() and note.read_text() == hashlib.sha256(params).hexdigest()
+def put_back(otherwise: Callable[[], bytes]) -> None:
+    """Give the workspace the params.yaml that it had before a refused `dvc exp run`.
+
+    Args:
+        otherwise: Makes one where none is kept, as in a fresh clone.
+    """
+    if _in_workspace():
+        write(layout.PARAMS, _last().read_bytes() if _last().exists() else otherwise())
+
+
+def _in_workspace() -> bool:
+    """Tell whether this is the project's folder, and not one of DVC's temporary copies of it."""
+    return Path.cwd().resolve() == files.project_root()
+
+
+def _last() -> Path:
+    return files.scratch() / "params.yaml"
 
 
 def set_aside(params: bytes) -> Path:

@@ -9,12 +9,15 @@ from pathlib import Path
 SECONDS = 10
 
 
-def state(folder: Path, *, besides: Iterable[Path] = ()) -> tuple[str | None, bool]:
+def state(
+    folder: Path, *, besides: Iterable[Path] = (), untracked: Iterable[Path] = ()
+) -> tuple[str | None, bool]:
     """Return the commit that is checked out in a folder, and whether tracked files differ from it.
 
     Args:
         folder: Any folder of the repository's work tree.
         besides: Files and folders, relative to `folder`, whose changes do not count.
+        untracked: Folders, relative to `folder`, in which a new file counts, too.
 
     Without git, a repository, a commit, or an answer in time: (None, False).
     """
@@ -23,7 +26,9 @@ def state(folder: Path, *, besides: Iterable[Path] = ()) -> tuple[str | None, bo
         return None, False
     without = [f":(exclude){path.as_posix()}" for path in besides]
     changes = _ask(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", *without)
-    return commit, changes != ""
+    places = [path.as_posix() for path in untracked]
+    new = _ask(folder, "ls-files", "--others", "--exclude-standard", "--", *places) if places else ""
+    return commit, changes != "" or new != ""
 
 
 def _ask(folder: Path, *question: str) -> str | None:

@@ -166,7 +166,7 @@ def _name(config: Config, inputs: Inputs) -> str:
 
 
 def _tags(config: Config, inputs: Inputs) -> dict[str, Any]:
-    commit, dirty = git.state(Path.cwd(), besides=layout.WRITTEN)
+    commit, dirty = git.state(Path.cwd(), besides=layout.WRITTEN, untracked=layout.DECIDING)
     return {
         **config.tracking.tags,
         "finetrack.task": inputs.prepared.task,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import get_args
 
@@ -42,6 +45,45 @@ def test_every_target_is_phony_and_explained():
     explained = re.findall(r"^([a-z-]+):.*## \S", makefile, re.MULTILINE)
     assert phony
     assert set(phony.group(1).split()) == set(explained)
+
+
+def make(folder: Path, target: str, **variables: str) -> str:
+    """Run a target of the Makefile as in a project of that folder; `show` says where temporary files go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "show.mk").write_text("show: ; @printenv TMPDIR || echo elsewhere\n")
+    words = ["make", "-f", "Makefile", "-f", "show.mk", target, *(f"{k}={v}" for k, v in variables.items())]
+    environment = {name: value for name, value in os.environ.items() if name not in {"TMPDIR", "MAKEFLAGS"}}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_folder_with_a_blank_is_written_into_and_nothing_beside_it(tmp_path):
+    folder = tmp_path / "My Projects/finetrack"
+    make(folder, "help")
+    assert [path.name for path in tmp_path.iterdir()] == ["My Projects"]
+    assert {path.name for path in folder.iterdir()} == {"Makefile", "show.mk", ".finetrack"}
+
+
+@pytest.mark.parametrize("depth", [1, 80])
+def test_in_a_deep_folder_sockets_still_find_room_for_their_names(tmp_path, depth):
+    """Those of the loader's processes; one that finds none leaves the training waiting for good."""
+    folder = tmp_path / ("d" * depth)
+    inside = f"{folder}/.finetrack/tmp"
+    room = 103 - len("/pymp-12345678/listener-12345678")  # of macOS; Linux has four more
+    assert make(folder, "show") == (inside if len(inside) <= room else "elsewhere")
+
+
+def test_a_virtual_environment_whose_creation_was_stopped_is_made_anew(tmp_path):
+    """Python is there first, pip last; the stand-in notes what it is asked for."""
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{tmp_path}/asked"\n')
+    python.chmod(0o755)
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / ".dvc").mkdir()
+    make(tmp_path, "setup", PYTHON=str(python))
+    assert "-m venv .venv\n" in (tmp_path / "asked").read_text()
 
 
 def test_no_package_index_is_named():

@@ -8,29 +8,9 @@ from ultralytics.cfg import check_cfg
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from pipeline.config import Finetune, Online
+from pipeline.config.finetune import OWNED
 from pipeline.stages.finetune import OURS
 from tests.trainings import CONF
-
-OWNED = {
-    "task": "that of the prepared data",
-    "mode": "train",
-    "model": "conf/model",
-    "data": "data/prepared and data/augmented",
-    "project": "outs lie where DVC expects them",
-    "name": "outs lie where DVC expects them",
-    "exist_ok": "checkpoints in progress lie below the iteration's key",
-    "resume": "goes by the iteration's key, on its own",
-    "pretrained": "conf/model, and finetune.strategy=scratch",
-    "save": "a training without weights is none",
-    "val": "finetune.val_every: early stopping and best.pt go by it",
-    "split": "val; the test split is for evaluate alone",
-    "seed": "the seed of the whole configuration",
-    "plots": "reports/training, without fonts to download",
-    "profile": "exports to ONNX and TensorRT, which a training does not need",
-    "quantize": "in training, wants NVIDIA's ModelOpt",
-    "cfg": "conf/",
-}
-"""Train arguments that this project sets itself, and why."""
 
 NOT_FOR_TRAINING = {
     *("save_json", "conf", "dnn", "nms"),  # validation of other formats

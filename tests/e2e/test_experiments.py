@@ -104,12 +104,16 @@ MISTAKES = {
 }
 
 
-def test_mistakes_start_nothing_and_leave_nothing(tiny):
+def test_mistakes_start_nothing_and_leave_an_applied_experiment(tiny):
+    tiny.run(f"dvc exp run --name one {OVERRIDES}")
+    tiny.commit()
+    tiny.ran()
     for override, sentence in MISTAKES.items():
         assert sentence in tiny.run(f"dvc exp run -S {override}", fails=True)
-    assert "dropped (left by a refused experiment)" in tiny.run("dvc repro")
-    assert tiny.ran() == []
     assert tiny.status() == []
+    tiny.run("dvc repro")
+    assert tiny.ran() == []
+    assert is_head_for_three_epochs(tiny.params())
 
 
 def test_a_colleague_who_pulled_has_nothing_to_do(tiny, tmp_path_factory):

@@ -17,9 +17,10 @@ def reproduced(tmp_path_factory) -> Project:
     project = create(tmp_path_factory.mktemp("pipeline") / "project")
     shutil.copytree(ROOT / "models/foundation", project.folder / "models/foundation")
     project.edit("conf/config.yaml", "- _self_", "- _self_\n  - experiment: smoke")
-    (project.folder.parent / "home").mkdir()
+    home = project.folder.parent / "home"
+    home.mkdir()
     project.commit()
-    project.run(f"HOME={project.folder.parent / 'home'} dvc repro")
+    project.run(f"HOME={home} TMPDIR={home} dvc repro")
     return project
 
 

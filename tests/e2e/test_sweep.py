@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def parents(project) -> list[Run]:
 
 def rows(output: str) -> list[list[str]]:
     """Return the table's rows: job, score, status, experiment, overrides."""
-    table = output.partition("val mAP50-95  status")[2].partition("\n\n")[0]
+    table = re.split(r"val \S+ +status", output)[-1].partition("\n\n")[0]
     return [line.split(maxsplit=4) for line in table.splitlines()[1:]]
 
 
@@ -86,13 +87,16 @@ def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_mis
     assert rows(output)[0][:3] == ["1", "0.1000", "restored"]
 
 
-def test_a_sweep_globs_a_group_and_takes_a_key_away(tiny):
+def test_a_sweep_globs_a_group_takes_a_key_away_and_classifies(tiny):
     tiny.edit("conf/tracking/local.yaml", "tags: {}", "tags: {line: a}")
     tiny.commit()
-    output = tiny.run(f"{SWEEP} 'finetune=glob(h*)' '~tracking.tags.line'")
+    output = tiny.run(f"{SWEEP} 'finetune=glob(h*)' '~tracking.tags.line' data.task=classify")
     (row,) = rows(output)
-    assert row[2:3] + row[4:] == ["trained", "finetune=head ~tracking.tags.line=null"]  # Hydra writes it so
-    params = parents(tiny)[0].data.params
+    assert row[1:3] == ["0.1000", "trained"]
+    assert row[4] == "finetune=head ~tracking.tags.line=null data.task=classify"  # Hydra writes it so
+    run = parents(tiny)[0]
+    assert run.data.metrics["best/top1"] == pytest.approx(0.1)
+    params = run.data.params
     assert (params["best.finetune"], params["best.tracking.tags.line"]) == ("head", "(deleted)")
 
 

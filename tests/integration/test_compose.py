@@ -136,14 +136,45 @@ def test_under_dvc_exp_its_params_stay_even_where_conf_changed(monkeypatch):
     assert compose.load().finetune.epochs == 3
 
 
-def test_what_a_refused_experiment_left_gives_way_to_conf(monkeypatch):
+@pytest.mark.parametrize("applied", [20, 7])
+def test_a_refused_experiment_leaves_the_params_that_were_there(monkeypatch, applied):
     compose.run()
-    edit(PARAMS, "epochs: 20", "epochs: 0")
+    edit(PARAMS, "epochs: 20", f"epochs: {applied}")
+    compose.run()
+    before = PARAMS.read_bytes()
+    edit(PARAMS, f"epochs: {applied}", "epochs: 0")  # DVC writes it before any stage runs
     monkeypatch.setenv("DVC_EXP_NAME", "one")
     assert refusal().startswith("params.yaml (conf/ with -S): finetune.epochs=0 is not allowed")
+    assert PARAMS.read_bytes() == before
     monkeypatch.delenv("DVC_EXP_NAME")
-    assert "left by a refused experiment" in compose.run()[1]
-    assert compose.load().finetune.epochs == 20
+    compose.run()
+    assert compose.load().finetune.epochs == applied
+
+
+def test_a_refused_experiment_in_a_fresh_clone_leaves_what_conf_says(monkeypatch):
+    compose.run()
+    composed = PARAMS.read_bytes()
+    shutil.rmtree(".finetrack")
+    edit(PARAMS, "epochs: 20", "epochs: 0")
+    monkeypatch.setenv("DVC_EXP_NAME", "one")
+    refusal()
+    assert PARAMS.read_bytes() == composed
+
+
+def test_an_experiment_in_a_copy_leaves_the_params_of_the_workspace_alone(monkeypatch, tmp_path):
+    compose.run()
+    before = PARAMS.read_bytes()
+    copy = shutil.copytree(tmp_path, tmp_path / ".dvc/tmp/exps/one", ignore=shutil.ignore_patterns(".*"))
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DVC_EXP_NAME", "one")
+    monkeypatch.chdir(copy)
+    edit(PARAMS, "epochs: 20", "epochs: 3")
+    compose.run()
+    assert (tmp_path / PARAMS).read_bytes() == before
+    monkeypatch.chdir(tmp_path)
+    edit(PARAMS, "epochs: 20", "epochs: 0")
+    refusal()
+    assert PARAMS.read_bytes() == before
 
 
 def test_line_ends_make_no_difference():
@@ -218,6 +249,15 @@ def test_without_params_a_stage_says_what_to_do():
         compose.load()
 
 
+def test_a_python_without_the_packages_is_told_of_the_one_that_has_them():
+    words = [sys.executable, "-S", "-m", "pipeline", "compose"]  # -S: nothing but the standard library
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"compose: hydra is not installed for {sys.executable}: run `source")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_yaml_written_by_hand_means_what_it_means_in_conf():
     compose.run()
     edit(PARAMS, "lr0: 0.001", "lr0: 1e-3")
@@ -233,6 +273,16 @@ def test_yaml_written_by_hand_means_what_it_means_in_conf():
 )
 def test_a_sweep_is_previewed_by_its_first_values(overrides, strategy):
     assert compose.preview(overrides)["finetune"]["strategy"] == strategy
+
+
+def test_a_file_that_a_sweep_names_last_and_is_not_there_is_refused_before_the_first_job():
+    with pytest.raises(Refused, match="there is no finetune/hed: choose one of full, gradual, head, scratch"):
+        compose.preview(["seed=range(1,1000)", "finetune=full,hed"])
+
+
+def test_a_pattern_that_no_file_fits_is_refused():
+    with pytest.raises(Refused, match=r"^the command: finetune=glob\(z\*\) fits nothing in conf/finetune$"):
+        compose.preview(["seed=1,2", "finetune=glob(z*)"])
 
 
 def test_a_password_in_the_tracking_address_is_refused_before_anything_is_written():

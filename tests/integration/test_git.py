@@ -37,6 +37,17 @@ def test_tracked_changes_make_it_dirty_and_new_files_do_not(repository):
     assert git.state(repository, besides=[Path("code.py")]) == (commit, False)
 
 
+def test_a_new_file_makes_it_dirty_where_it_decides_about_a_run(repository):
+    (repository / ".gitignore").write_text("*.pyc\n")
+    run(repository, "add", ".")
+    run(repository, "commit", "--quiet", "-m", "start")
+    (repository / "conf").mkdir()
+    (repository / "conf/old.pyc").write_text("1")
+    assert git.state(repository, untracked=[Path("conf")])[1] is False
+    (repository / "conf/mine.yaml").write_text("1")
+    assert git.state(repository, untracked=[Path("conf")])[1] is True
+
+
 def test_no_repository_and_no_git_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git.state(tmp_path) == (None, False)

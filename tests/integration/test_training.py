@@ -68,6 +68,7 @@ def test_what_is_recorded_is_what_was_used(tmp_path):
     assert used["lr0"] == pytest.approx(0.002 * 5 / 7, abs=1e-6)  # what Ultralytics chooses for three classes
     assert (used["batch"], used["precision"], used["device"], used["freeze"]) == (3, "fp32", "cpu", [])
     assert used["threads"] == torch.get_num_threads()
+    assert used["compiled"] is False
 
 
 def test_no_callback_but_ours_is_attached(tmp_path):

@@ -5,7 +5,15 @@ from pipeline.core.overfitting import Overfitting
 
 
 @pytest.mark.parametrize(
-    ("lr0", "shown"), [(None, "lrauto"), (0.001, "lr1e-3"), (0.0005, "lr5e-4"), (0.01, "lr0.01")]
+    ("lr0", "shown"),
+    [
+        (None, "lrauto"),
+        (0.001, "lr1e-3"),
+        (0.0005, "lr5e-4"),
+        (0.0015, "lr1.5e-3"),  # rounded to one digit it would pass for 2e-3
+        (0.01, "lr0.01"),
+        (0.0125, "lr0.0125"),
+    ],
 )
 def test_a_run_is_named_by_what_a_person_varies(lr0, shown):
     assert run_name("full", "foundation", lr0=lr0, key="3f2a1c9d") == f"full-foundation-{shown}-3f2a1c"

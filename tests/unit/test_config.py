@@ -53,6 +53,23 @@ REFUSED = [
     ({"finetune.epoch": 3}, "finetune.epoch is no known key: did you mean finetune.epochs?"),
     ({"finetune.mosaic": 1.0}, "finetune.mosaic is no known key: did you mean augment.online.mosaic?"),
     ({"finetune.qqqq": 1}, "finetune.qqqq is no known key"),
+    (
+        {"finetune.resume": True},
+        "finetune.resume is this project's own: a stopped training goes on by itself, by the same command",
+    ),
+    (
+        {"finetune.compile": "maybe"},
+        "finetune.compile='maybe' is not allowed: it must be true or false, or one of default, "
+        "reduce-overhead, max-autotune, max-autotune-no-cudagraphs",
+    ),
+    (
+        {"model.sha256": "F59B"},
+        "model.sha256='F59B' is not allowed: it must be 64 hexadecimal digits in lower case, or null",
+    ),
+    (
+        {"model.architecture": "yolo26n.pt"},
+        "model.architecture='yolo26n.pt' is not allowed: it must be a model YAML such as yolo26n.yaml",
+    ),
     ({"finetune.epochs": "3"}, "finetune.epochs='3' is not allowed: it must be a whole number, at least 1"),
     ({"finetune.epochs": 0}, "finetune.epochs=0 is not allowed: it must be a whole number, at least 1"),
     ({"finetune.epochs": True}, "finetune.epochs=true is not allowed: it must be a whole number, at least 1"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from pipeline.core import jobs
 from pipeline.core.jobs import Job
 
@@ -22,6 +24,25 @@ def test_the_table_puts_the_best_first_and_what_failed_last_with_its_reason():
     assert second.startswith("0 ")
     assert last.split(maxsplit=4) == ["1", "-", "failed", "sweep-1", "finetune.lr0=7: too high"]
     assert jobs.failed([GOOD, LOST]) == [LOST]
+
+
+@pytest.mark.parametrize(
+    ("val", "figure"),
+    [
+        ({"precision": 0.9, "mAP50": 0.8, "mAP50-95": 0.5}, "mAP50-95"),
+        ({"fitness": 0.7, "mAP50-95": 0.4, "mask/mAP50": 0.6, "mask/mAP50-95": 0.5}, "mask/mAP50-95"),
+        ({"fitness": 0.7, "mAP50-95": 0.4, "pose/mAP50-95": 0.5}, "pose/mAP50-95"),
+        ({"top5": 1.0, "top1": 0.5}, "top1"),
+    ],
+)
+def test_a_job_is_judged_by_its_tasks_own_figure(val, figure):
+    assert jobs.judged(val) == (figure, 0.5)
+    head = jobs.table([Job(0, (), "x", "trained", 0.5, figure=figure), LOST]).splitlines()[0]
+    assert head.split()[:3] == ["job", "val", figure]
+
+
+def test_what_no_task_is_judged_by_is_no_score():
+    assert jobs.judged({"loss": 0.5}) is None
 
 
 def test_the_changes_of_a_job_by_key_also_where_it_takes_a_key_away():

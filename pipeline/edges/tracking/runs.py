@@ -162,4 +162,4 @@ def _user() -> str | None:
 
 
 def _reason(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500].removesuffix(":")

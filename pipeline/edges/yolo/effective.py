@@ -30,6 +30,7 @@ def read(trainer: Any) -> dict[str, Any]:
         "accumulate": int(trainer.accumulate),
         "epochs": int(trainer.epochs),
         "precision": _precision(trainer),
+        "compiled": hasattr(trainer.model, "_orig_mod"),  # without a compiler Ultralytics goes on without
         "device": str(trainer.device),
         "processor": _processor(trainer.device),
         "threads": torch.get_num_threads(),

@@ -32,6 +32,7 @@ def settle() -> None:
         "YOLO_AUTOINSTALL": "false",  # it would run pip
         "YOLO_OFFLINE": "true",  # no probing for a network, hence no usage events
         "ULTRALYTICS_SAFE_LOAD": "true",  # checkpoints are read with weights_only
+        "TORCHINDUCTOR_CACHE_DIR": str(scratch / "torchinductor"),  # made at import, in /tmp by default
         "NO_ALBUMENTATIONS_UPDATE": "1",  # Ultralytics imports that library where it is installed
         "ALBUMENTATIONS_NO_TELEMETRY": "1",
     }
