@@ -37,9 +37,9 @@ FOUNDATION = {
 """By strategy, changes of conf/finetune from the foundation weights; the first is the default as it is."""
 OFFICIAL = {
     PLAIN: ("",),
-    "full": ("", "lr0=0.001"),
-    "head": ("", "lr0=0.006"),
-    "gradual": ("", "lr0=0.002"),
+    "full": ("", "lr0=0.00025", "lr0=0.001"),
+    "head": ("", "lr0=0.0015"),
+    "gradual": ("", "lr0=0.0005"),
 }
 """The same from official weights."""
 EPOCHS = 20
