@@ -104,7 +104,7 @@ whole process (`python -m pipeline finetune` or `yolo train`, start-up included)
 processor, loaders included. On bccd and rbc-coco one trained at a time, by its own defaults on a machine that
 did nothing else of weight: the strategies on both cores, `yolo train` on all cores but one, which is what it
 takes by itself. The demo and the further seeds trained two at a time, on a core each. On bccd `full` from
-yolov8n had other work beside it for most of its time; the others short work at the lowest priority.
+yolov8n had other work beside it for most of its time; some others short work at the lowest priority.
 `yolo train` was measured some hours before the strategies, not by turns with them, as `make bench` does it
 ([performance.md](performance.md)).
 What is not in the tables has not been measured yet; what the data itself holds stands in
