@@ -117,7 +117,8 @@ OVER_TIME = """## mAP over seconds
 
 When each strategy was as good on val as `yolo train` at its best in its 20 epochs, in seconds of training
 (start-up left out on both sides) and as a share of what `yolo train` took; first seed, Ultralytics' own
-validation.
+validation. What each comes to where both train for the same time, on three data sets by three seeds:
+[decisions/strategies.md](decisions/strategies.md), "At the same time".
 """
 COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | as a ratio | processor seconds | as a ratio |
 |---|---|---|---|---|---|---|---|
