@@ -42,6 +42,8 @@ LONGEST: Final = 1 << 30
 
 _JPEG_END: Final = b"\xff\xd9"
 _JPEG_SCAN: Final = b"\xda"
+_NO_MARK: Final = (b"\xff", b"\0")
+"""What may follow 0xff without making it the beginning of a mark."""
 
 
 class Usable(NamedTuple):
@@ -161,8 +163,12 @@ def _sha256(data: bytes) -> str:
 
 
 def _scan(data: bytes) -> int:
-    """Return where the pixels of a JPEG begin: a thumbnail before them has an end of its own."""
-    at = 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != _JPEG_SCAN:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return at
+    """Return where the pixels of a JPEG begin: a thumbnail before them may have an end of its own.
+
+    Where no mark follows, the next one counts, as it does for a decoder.
+    """
+    at = data.find(b"\xff", 2)
+    while at >= 0 and (mark := data[at + 1 : at + 2]) != _JPEG_SCAN:
+        length = 1 if mark in _NO_MARK else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        at = data.find(b"\xff", at + length)
+    return at if at >= 0 else len(data)

@@ -101,6 +101,18 @@ def test_cut_and_padded_it_is_found_damaged_although_a_decoder_gets_by(jpeg, thu
         examine(jpeg)
 
 
+def test_cut_and_padded_it_is_found_damaged_where_its_head_is_spoilt_too(jpeg):
+    """A decoder looks for the next mark there; an end in a comment is none of the pixels'."""
+    data = jpeg.read_bytes()
+    comment = b"\xff\xfe" + (8).to_bytes(2, "big") + b"ab\xff\xd9cd"
+    spoilt = data[:20] + b"\x01\x02" + comment + data[20:]
+    jpeg.write_bytes(spoilt)
+    assert examine(jpeg).notes == ()
+    jpeg.write_bytes(spoilt[:-40] + b"\0" * 60)
+    with pytest.raises(Unusable, match="damaged: truncated, the mark of its end is missing"):
+        examine(jpeg)
+
+
 def test_a_png_that_was_cut_or_changed_is_found_damaged(tmp_path):
     path = picture(tmp_path / "x.png")
     data = path.read_bytes()
