@@ -30,9 +30,9 @@ from cells import PLAIN, ROOT, Cell, Terms
 PLACE = ROOT / ".finetrack" / "defaults"
 FOUNDATION = {
     PLAIN: ("",),
-    "full": ("", "lr0=0.0005", "lr0=0.001", "lr0=0.004", "batch=8 lr0=0.001"),
-    "head": ("", "lr0=0.003", "lr0=0.005", "lr0=0.02", "batch=8 lr0=0.005"),
-    "gradual": ("", "lr0=0.001", "lr0=0.002", "lr0=0.005", "batch=8 lr0=0.0015"),
+    "full": ("", "lr0=0.001", "lr0=0.004"),
+    "head": ("", "lr0=0.005", "lr0=0.02"),
+    "gradual": ("", "lr0=0.0015", "lr0=0.006"),
 }
 """By strategy, changes of conf/finetune from the foundation weights; the first is the default as it is."""
 OFFICIAL = {

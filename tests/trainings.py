@@ -16,6 +16,7 @@ from tests.builders import prepared_dataset
 
 NAMES = ("disc", "square", "bar")
 CONF = Path(__file__).parents[1] / "conf"
+FOUNDATION = CONF.parent / "models/foundation/yolo26n-foundation.pt"
 OURS = ("defaults", "strategy", "precision", "fast", "val_every", "gradual")
 
 

@@ -17,7 +17,6 @@ from pipeline.edges.tracking import model, signature
 from pipeline.edges.yolo import complaints, training, transfer, weights
 from tests import task_sets, trainings
 
-FOUNDATION = trainings.CONF.parent / "models/foundation/yolo26n-foundation.pt"
 TASKS = ("segment", "obb", "pose", "classify")
 BOXES = {"precision", "recall", "mAP50", "mAP50-95"}
 FIGURES = {
@@ -40,7 +39,7 @@ def trained(request, tmp_path_factory):
     task, root = request.param, tmp_path_factory.mktemp(request.param)
     trainings.dataset(root, task=task)
     before = _contents(root / "data")
-    job = trainings.job(root, task=task, weights=FOUNDATION, precision="auto", auto_augment=None)
+    job = trainings.job(root, task=task, weights=trainings.FOUNDATION, precision="auto", auto_augment=None)
     outcome = trainings.run(job)
     assert _contents(root / "data") == before
     (root / "best.pt").write_bytes(outcome.weights["best"])
@@ -134,8 +133,8 @@ def test_a_stopped_training_of_any_task_goes_on_as_if_it_had_not_been_stopped(tm
 
 def test_a_classification_takes_the_backbone_layer_by_layer(tmp_path):
     trainings.dataset(tmp_path, task="classify")
-    trainer = training.build(trainings.job(tmp_path, task="classify", weights=FOUNDATION))
-    source, found = weights.load(FOUNDATION).model, trainer.model.model
+    trainer = training.build(trainings.job(tmp_path, task="classify", weights=trainings.FOUNDATION))
+    source, found = weights.load(trainings.FOUNDATION).model, trainer.model.model
     for theirs, ours in [*((layer, layer) for layer in range(9)), (10, 9)]:  # SPPF, layer 9, is left out
         pairs = zip(source[theirs].state_dict().values(), found[ours].state_dict().values(), strict=True)
         assert all(old.equal(new) for old, new in pairs), ours
