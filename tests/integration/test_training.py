@@ -217,7 +217,7 @@ def test_a_training_comes_to_what_stock_ways_come_to(tmp_path):
         job = trainings.job(place, weights=trainings.FOUNDATION, epochs=4, mosaic=0.0, scale=0.1, **ways)
         best.append(max(row["metrics/mAP50-95"] for row in trainings.run(job).rows))
     assert min(best) > 0.45  # 0.2 after the first epoch
-    assert best[1] == pytest.approx(best[0], abs=0.1)  # six seeds lie between 0.40 and 0.62, both means at 0.49
+    assert best[1] == pytest.approx(best[0], abs=0.1)  # by six seeds both have 0.40 to 0.62, mean 0.49
 
 
 @pytest.mark.parametrize(
