@@ -24,13 +24,19 @@ help:  ## This list
 
 setup: $(READY)  ## Create .venv from the hash-pinned lock (every other target does it by itself)
 
-$(READY): requirements.lock
+$(READY): requirements.lock | .dvc/config.local
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Python 3.11, 3.12 or 3.13 is needed, not $$($(PYTHON) --version 2>&1): run make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "Installing requirements.lock into .venv (PyTorch is large: some minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@test -e .dvc/config.local || printf '[core]\n    site_cache_dir = %s\n' '$(CURDIR)/.finetrack/dvc/site' > .dvc/config.local
 	@touch $(READY)
+
+# For a dvc typed by hand. It takes a relative folder from wherever that is, so this one follows a project that moves.
+.dvc/config.local: FORCE
+	@test -e $@ || printf '[core]\n    site_cache_dir = %s\n' '$(DVC_SITE_CACHE_DIR)' > $@
+	@grep -qxF '    site_cache_dir = $(DVC_SITE_CACHE_DIR)' $@ || { moved=$$(awk '/^ *site_cache_dir = .*\/\.finetrack\/dvc\/site$$/ { $$0 = "    site_cache_dir = " ENVIRON["DVC_SITE_CACHE_DIR"] } { print }' $@) && printf '%s\n' "$$moved" > $@; }
+
+FORCE:
 
 repro: $(READY)  ## Run what changed: compose, prepare, augment, finetune, evaluate
 	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again"; exit 1; }
@@ -61,8 +67,8 @@ lock: $(READY)  ## Resolve requirements.lock anew from the ranges in pyproject.t
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
-bench: $(READY)  ## Train beside plain `yolo train`, by turns: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder]
-	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) $(if $(BCCD),--data bccd --bccd $(BCCD))
+bench: $(READY)  ## Train beside plain `yolo train`, by turns: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=640] [BATCH=16]
+	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) --batch $(or $(BATCH),16) $(if $(IMGSZ),--imgsz $(IMGSZ)) $(if $(BCCD),--data bccd --bccd $(BCCD),$(if $(IMAGES),--images $(IMAGES)))
 
 results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [WIND=folder] [SEEDS=0,1,2] [JOBS=2]
 	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) $(if $(WIND),--windturbine $(WIND)) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation

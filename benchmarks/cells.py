@@ -38,6 +38,7 @@ class Terms(NamedTuple):
         weights: The folder of official weights.
         epochs: Of each training.
         batch: Images.
+        imgsz: Pixels that images are scaled to; None for what suits the data.
         changes: Further overrides of the configuration, and further arguments of `yolo train`.
     """
 
@@ -48,6 +49,7 @@ class Terms(NamedTuple):
     batch: int = 16
     changes: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
+    imgsz: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _compose(folder: Path, cell: Cell, terms: Terms) -> None:
         f"finetune={'full' if cell.method == PLAIN else cell.method}",
         f"finetune.epochs={terms.epochs}",
         f"finetune.batch={terms.batch}",
-        f"finetune.imgsz={PIXELS[cell.data]}",
+        f"finetune.imgsz={terms.imgsz or PIXELS[cell.data]}",
         "augment=none",
         f"model={cell.base}",
         f"tracking.uri=sqlite:///{(terms.cells / 'mlflow.db').relative_to(ROOT).as_posix()}",
@@ -139,12 +141,13 @@ def yolo_train(folder: Path, cell: Cell, terms: Terms, *, phases: Path | None = 
     (folder / "data.yaml").write_text(json.dumps(data), "utf-8")  # JSON is YAML
     yolo = Path(sys.executable).with_name("yolo")
     off = ["mlflow=False", "dvc=False", "tensorboard=False", "sync=False"]
-    timed(folder, [yolo, "settings", *off], log="settings")
+    beside = f"weights_dir={folder.parent / 'weights'}"  # on a GPU it loads a model to check fp16 with
+    timed(folder, [yolo, "settings", *off, beside], log="settings")
     values = {
         "data": "data.yaml",
         "model": _weights(cell, terms),
         "epochs": terms.epochs,
-        "imgsz": PIXELS[cell.data],
+        "imgsz": terms.imgsz or PIXELS[cell.data],
         "batch": terms.batch,
         "seed": cell.seed,
         "project": folder / "yolo",

@@ -9,8 +9,8 @@ that a busy machine is busy for both. The bare loops know nothing of labels, spl
     prepare   read the file, its SHA-256, decode it once with OpenCV, write a copy of the file
     augment   read, decode, the very transforms of the stage's own copies as OpenCV's calls, encode, write
 
-A stage's seconds are those of its processor from start to end, less those of the same stage on eight images:
-starting up is measured apart, by benchmarks/startup.py.
+A stage's seconds are those of its processor from start to end, less those of the same stage on eight images,
+per image that there are more: starting up is measured apart, by benchmarks/startup.py.
 """
 
 from __future__ import annotations
@@ -110,10 +110,11 @@ def measure(place: Path, asked: argparse.Namespace) -> Iterator[Row]:
     sources += [(folder.name, folder.resolve(), "auto") for folder in asked.folders]
     few = draw(place / "few", FEW)
     for cores in asked.cores:
-        started = {stage: took for stage, took, _, _ in rounds(place, few, "yolo", cores, asked.rounds)}
+        started = {stage: (took, n) for stage, took, _, n in rounds(place, few, "yolo", cores, asked.rounds)}
         for what, source, form in sources:
             for stage, took, bare, number in rounds(place, source, form, cores, asked.rounds):
-                ours = took - started[stage]
+                before, begun = started[stage]
+                ours = (took - before) * number / (number - begun)
                 yield Row(what, stage, number, cores, ours, bare)
 
 
@@ -123,7 +124,7 @@ def rounds(
     """Yield for each stage the medians of both sides, and the number of images."""
     took: dict[str, list[tuple[float, float]]] = {"prepare": [], "augment": []}
     for _ in range(number):
-        project = begin(place / "project", source, form)
+        project = begin(place, source, form)
         took["prepare"].append((stage(project, "prepare", cores), bare(project, "prepare", cores)))
         took["augment"].append((stage(project, "augment", cores), bare(project, "augment", cores)))
         todo = {name: len(json.loads((project / f"{name}.json").read_text())) for name in took}
@@ -132,12 +133,15 @@ def rounds(
         yield name, ours, theirs, todo[name]
 
 
-def begin(project: Path, source: Path, form: str) -> Path:
-    """Lay out a fresh project whose configuration names the source, with nothing remembered."""
+def begin(place: Path, source: Path, form: str) -> Path:
+    """Lay out a fresh project whose configuration names the source, with nothing remembered.
+
+    None before it is deleted: for some seconds ext4 searches longer for room for a file where many were.
+    """
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    shutil.rmtree(project, ignore_errors=True)
+    project = Path(tempfile.mkdtemp(prefix="project-", dir=place))
     shutil.copytree(ROOT / "conf", project / "conf")
     split = "data.split={train: 0.8, val: 0.1, test: 0.1}"
     overrides = ["data=auto", f"data.format={form}", f"data.source={source}", "data.keep_split=false", split]

@@ -3,7 +3,7 @@
     python benchmarks/loader.py --device cuda:0 [--images FOLDER] [--imgsz 640] [--batch 64] [--workers 16]
 
 Both have the images decoded in memory and hand over batches as a training gets them: on the device, floats.
-FOLDER is an `images/train` with `labels/train` beside it; without it, 256 pictures of 640 x 480 are drawn.
+FOLDER is an `images/train` with `labels/train` beside it; without it, pictures of 640 x 480 are drawn.
 The rounds alternate; a ratio belongs to one round. docs/decisions/gpu.md holds what is known.
 """
 
@@ -39,7 +39,8 @@ def main() -> None:
     given = _given()
     device = torch.device(given.device)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = given.images or _drawn(Path(scratch), given.count)
+        enough = max(given.count, given.batch * given.workers)  # else not all processes get a batch
+        folder = given.images or _drawn(Path(scratch), enough)
         stock = _stock(folder, given, Path(scratch))
         start = time.perf_counter()
         ours = resident.Resident(stock, device)
@@ -47,9 +48,10 @@ def main() -> None:
         _settled(device)
         size = ours.store.words.nbytes / 1e6
         print(
-            f"{len(ours.sizes)} images: {size:.0f} MB on {device} after {time.perf_counter() - start:.1f} s"
+            f"{len(ours.sizes)} images: {size:.0f} MB on {device} after {time.perf_counter() - start:.1f} s; "
+            f"beside {stock.num_workers} processes"
         )
-        _measure(_endless(stock), _endless(ours), given, device)
+        _measure(stock, ours, given, device)
         stock.close()
 
 
@@ -100,13 +102,19 @@ def _endless(loader: Any) -> Iterator[dict[str, Any]]:
     return chain.from_iterable(repeat(loader))
 
 
-def _measure(
-    stock: Iterator[Any], ours: Iterator[Any], given: argparse.Namespace, device: torch.device
-) -> None:
-    """Let both make batches by turns; the first round warms up and does not count."""
+def _measure(stock: Any, ours: resident.Resident, given: argparse.Namespace, device: torch.device) -> None:
+    """Let both make batches by turns; the first round warms up and does not count.
+
+    Ultralytics' processes make batches while nobody asks for them: before either is timed, as many pass by.
+    """
     ratios = []
+    ahead = 4 + (stock.prefetch_factor or 0) * stock.num_workers
+    both = [_endless(loader) for loader in (stock, ours)]
     for number in range(given.rounds + 1):
-        rates = [_rate(batches, given.batches if number else 4, device) for batches in (stock, ours)]
+        rates = []
+        for batches in both:
+            _rate(batches, ahead, device)
+            rates.append(_rate(batches, given.batches, device))
         if number:
             ratios.append(rates[1] / rates[0])
             stock_rate, our_rate = (f"{rate:.0f} images/s" for rate in rates)

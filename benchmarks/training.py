@@ -1,11 +1,13 @@
 """`python -m pipeline finetune` beside plain `yolo train`: time, images/s, memory, mAP, time by phase.
 
-    python benchmarks/training.py [--data bccd --bccd DIR] [--pairs 3] [--epochs 5]
-        [--set finetune.fast=false ...] [--plain freeze=11 ...]
+    python benchmarks/training.py [--data bccd --bccd DIR] [--pairs 3] [--epochs 5] [--imgsz 640] [--batch 64]
+        [--images 8000] [--set finetune.fast=false ...] [--plain freeze=11 ...]
 
 Both train on the same images at the same size and batch, for the same epochs, from the same weights, with the
 same seed, one after the other in alternating order; `yolo train` has its own defaults otherwise, and no
-callbacks. Seconds are of the whole process. The mAP of both is measured on the test split by the same code.
+callbacks. Seconds are of the whole process, and so is the first figure of images/s; the second is of the
+epochs alone, without start, validation, checkpoints, plots and end: what a longer training tends to. Of a GPU
+the peak of its memory is given, too. The mAP of both is measured on the test split by the same code.
 docs/performance.md has the figures.
 """
 
@@ -13,7 +15,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
@@ -23,6 +27,8 @@ import cells
 from cells import PIXELS, PLAIN, ROOT, Cell, Spent, Terms
 
 PLACE = ROOT / ".finetrack" / "bench"
+BESIDE = frozenset({"start", "validation", "checkpoint", "logging", "last validation", "plots", "end"})
+"""Phases that are no part of going through the train images."""
 
 
 class Run(NamedTuple):
@@ -30,6 +36,8 @@ class Run(NamedTuple):
 
     spent: Spent
     speed: float
+    pace: float
+    gpu: float
     accuracy: float
     phases: dict[str, float]
 
@@ -42,20 +50,26 @@ def main() -> None:
         cells.sources(asked),
         asked.weights,
         epochs=asked.epochs,
-        changes=tuple(asked.set),
+        batch=asked.batch,
+        imgsz=asked.imgsz or PIXELS[asked.data],
+        changes=(*_changes(asked), *asked.set),
         plain=tuple(asked.plain),
     )
     print(
-        f"{asked.data}, {PIXELS[asked.data]} px, from {asked.base}, {asked.epochs} epochs, "
+        f"{asked.data}, {terms.imgsz} px, from {asked.base}, {asked.epochs} epochs, "
         f"batch {terms.batch}; finetune={asked.method} {' '.join(asked.set)}; "
         f"yolo train {' '.join(asked.plain)}; {_machine()}\n"
     )
-    print("| pair | what | seconds | of processor | images/s | MB at the peak | test mAP50-95 |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| pair | what | seconds | of processor | images/s | in the epochs | "
+        "MB at the peak | of the GPU | test mAP50-95 |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    shutil.rmtree(PLACE / "data", ignore_errors=True)
     pairs = list(_pairs(asked, terms))
     print("\n| phase, seconds | yolo train | finetune | as a ratio |\n|---|---|---|---|")
-    for phase in pairs[0][1].phases:
-        plain, ours = (mean(pair[own].phases[phase] for pair in pairs) for own in (0, 1))
+    for phase in dict.fromkeys(phase for run in pairs[0][::-1] for phase in run.phases):
+        plain, ours = (mean(pair[own].phases.get(phase, 0.0) for pair in pairs) for own in (0, 1))
         print(f"| {phase} | {plain:.1f} | {ours:.1f} | {_ratio(plain, ours)} |")
 
 
@@ -69,10 +83,24 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--method", default="full", help="the strategy")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--imgsz", type=int, help="pixels; what suits the data, if not given")
+    parser.add_argument("--images", type=int, help="to draw for data=demo, as large as --imgsz")
     parser.add_argument("--seed", type=int, default=0, help="of the first pair; each has the next")
     parser.add_argument("--set", nargs="*", default=[], help="changes of the configuration")
     parser.add_argument("--plain", nargs="*", default=[], help="further arguments of yolo train")
     return parser.parse_args()
+
+
+def _changes(asked: argparse.Namespace) -> list[str]:
+    """Return what makes both train all epochs, and what a larger batch or a drawn set asks for."""
+    steps = [f"finetune.nbs={asked.batch}"] if asked.batch > Terms._field_defaults["batch"] else []
+    steps.append("finetune.patience=0")
+    if not asked.images:
+        return steps
+    pixels = asked.imgsz or PIXELS[asked.data]
+    split = (f"data.split.{name}={share}" for name, share in (("train", 8), ("val", 1), ("test", 1)))
+    return [f"data.images={asked.images}", f"data.pixels={pixels}", *split, *steps]
 
 
 def _pairs(asked: argparse.Namespace, terms: Terms) -> Iterator[tuple[Run, Run]]:
@@ -90,18 +118,31 @@ def _pairs(asked: argparse.Namespace, terms: Terms) -> Iterator[tuple[Run, Run]]
 
 def _run(cell: Cell, terms: Terms) -> Run:
     folder = cells.begin(cell, terms)
-    cells.stage(folder, "prepare")
+    _give_data(folder)
     phases = folder / "phases.json"
     if cell.method == PLAIN:
         spent = cells.yolo_train(folder, cell, terms, phases=phases)
         weights = "yolo/run/weights/best.pt"
     else:
-        cells.stage(folder, "augment")
         spent = cells.stage(folder, "finetune", phases=phases)
         weights = "models/finetuned/best.pt"
     accuracy = cells.measure(folder, weights)["mAP50-95"]
-    speed = terms.epochs * _images(folder) / spent["wall"]
-    return Run(spent, speed, accuracy, json.loads(phases.read_text("utf-8")))
+    seen = terms.epochs * _images(folder)
+    noted = json.loads(phases.read_text("utf-8"))
+    going = sum(took for phase, took in noted["seconds"].items() if phase not in BESIDE)
+    return Run(spent, seen / spent["wall"], seen / going, noted["gpu"], accuracy, noted["seconds"])
+
+
+def _give_data(folder: Path) -> None:
+    """Prepare the images once, and lend them to each training without what another left beside them."""
+    data = PLACE / "data"
+    if not data.exists():
+        for stage in ("prepare", "augment"):
+            cells.stage(folder, stage)
+        (folder / "data").rename(data)
+    (folder / "data").symlink_to(data)
+    for left in data.glob("prepared/labels/*.cache"):
+        left.unlink()
 
 
 def _images(folder: Path) -> int:
@@ -110,7 +151,8 @@ def _images(folder: Path) -> int:
 
 def _shown(run: Run) -> str:
     wall, cpu, memory = (run.spent[name] for name in ("wall", "cpu", "memory"))
-    return f"{wall:.1f} | {cpu:.1f} | {run.speed:.1f} | {memory:.0f} | {run.accuracy:.3f}"
+    speeds = f"{run.speed:.1f} | {run.pace:.1f}"
+    return f"{wall:.1f} | {cpu:.1f} | {speeds} | {memory:.0f} | {run.gpu:.0f} | {run.accuracy:.3f}"
 
 
 def _compared(plain: Run, ours: Run) -> str:
@@ -120,7 +162,9 @@ def _compared(plain: Run, ours: Run) -> str:
         [
             *times,
             f"{ours.speed / plain.speed:.2f}",
+            f"{ours.pace / plain.pace:.2f}",
             f"{now['memory'] / before['memory']:.2f}",
+            f"{ours.gpu / plain.gpu:.2f}" if plain.gpu else "",
             f"{ours.accuracy - plain.accuracy:+.3f}",
         ]
     )
@@ -133,8 +177,9 @@ def _ratio(plain: float, ours: float) -> str:
 def _machine() -> str:
     import torch
 
-    known = torch.cpu.get_capabilities()
-    return f"{known.get('cpu_name', platform.machine())}, torch {torch.__version__}"
+    known = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{known}, {os.cpu_count()} cores{gpu}, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

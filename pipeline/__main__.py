@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pipeline.core.refusal import Refused
+from pipeline.core.refusal import Refused, unready
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -43,8 +43,7 @@ def main(arguments: list[str]) -> int:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        where = "run `source .venv/bin/activate` first (`make setup` creates it)"
-        print(f"{command}: {error.name} is not installed for {sys.executable}: {where}", file=sys.stderr)
+        print(f"{command}: {unready(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
         print(f"{command}: stopped; run it again to go on", file=sys.stderr)

@@ -125,12 +125,24 @@ def preview(overrides: Sequence[str]) -> Values:
     with _in_one_sentence("the command"), initialize_config_dir(str(CONF.resolve()), version_base=None):
         loader = GlobalHydra.instance().config_loader()  # glob(*) asks it for the names in a group
         parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
-        found = [_words(word) for word in parsed if not word.is_sweep_override() or word.is_discrete_sweep()]
+        if not any(word.key_or_group == "hydra/sweeper" for word in parsed):
+            _refuse_intervals(parsed)
+        found = [_words(word) for word in parsed if not word.is_interval_sweep()]
     first = [words[0] for words in found]
     for place, words in enumerate(found):
         for word in words[1:]:
             _compose([*first[:place], word, *first[place + 1 :]])
     return _compose(first).values
+
+
+def _refuse_intervals(parsed: Sequence[Override]) -> None:
+    for word in parsed:
+        if word.is_interval_sweep():
+            key = word.key_or_group
+            raise Refused(
+                f"the command: {word.input_line} names no values, and Hydra's own sweeper chooses none: "
+                f"write {key}=A,B,C or {key}=range(FIRST,END,STEP)"
+            )
 
 
 def _words(override: Override) -> list[str]:

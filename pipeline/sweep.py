@@ -17,16 +17,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from pipeline.core.refusal import Refused, unready
+
+try:
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig, OmegaConf
+except ModuleNotFoundError as error:
+    sys.exit(f"sweep: {unready(error)}")
 
 from pipeline import compose
 from pipeline.config import parse
 from pipeline.core import jobs
 from pipeline.core.jobs import Job
 from pipeline.edges import experiments, files, tracking
-from pipeline.edges.files import Refused
 
 CONF = Path(__file__).parents[1] / "conf"
 PARENT = "FINETRACK_PARENT_RUN"
@@ -78,11 +83,20 @@ def _sweep(overrides: Sequence[str]) -> None:
     ) as session:
         os.environ[PARENT] = session.run_id or ""
         try:
-            job()
+            _multirun()
         finally:
             done = _done(folder)
             _log(session, done)
         _conclude(done)
+
+
+def _multirun() -> None:
+    """Have Hydra run the jobs; of what its sweeper refuses it would print a traceback."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        job()
+    except HydraException as error:
+        raise Refused(str(error)) from None
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base=None)
@@ -119,10 +133,11 @@ def _run(number: int, overrides: tuple[str, ...], name: str, folder: Path) -> Jo
     judged = jobs.judged(experiments.training(revision)["val"])
     if judged is None:
         raise Refused(f"experiment {name} measured none of {', '.join(jobs.FIGURES)} on val")
-    run_id = experiments.made_by(revision)
+    made = experiments.made(revision)
     status = "restored" if (folder / "output.log").read_text().count("Stage 'finetune' ") else "trained"
     figure, score = judged
-    return Job(number, overrides, name, status, score, run_id, figure=figure)
+    task = made.get("task")
+    return Job(number, overrides, name, status, score, made.get("run_id"), figure=figure, task=task)
 
 
 def _outcome(result: Job) -> str:
@@ -149,24 +164,30 @@ def _log(session: tracking.Session, done: Sequence[Job]) -> None:
     """Give the parent run the table of jobs, their scores as a curve, and the best."""
     if not done:
         return
+    found = jobs.best(done)
+
+    def name(row: Job) -> str:  # of one task as its children call it: one column in the UI
+        return jobs.kind(row).replace(" ", "/") if len(found) > 1 else str(row.figure)
+
     session.table([{**asdict(row), "overrides": " ".join(row.overrides)} for row in done], "jobs.json")
     for row in done:
         if row.figure:
-            session.metrics({f"job/{row.figure}": row.score}, step=row.number)
+            session.metrics({f"job/{name(row)}": row.score}, step=row.number)
     session.metrics({"jobs": len(done), "failed": len(jobs.failed(done))})
-    best = jobs.best(done)
-    if best:
-        session.metrics({f"best/{best.figure}": best.score})  # as its children call it: one column in the UI
-        session.tags({"finetrack.best": best.experiment, "finetrack.best.run": best.run_id})
-        session.params({"best": jobs.changes(best)})
+    for best in found:
+        session.metrics({f"best/{name(best)}": best.score})
+    if len(found) == 1:
+        session.tags({"finetrack.best": found[0].experiment, "finetrack.best.run": found[0].run_id})
+        session.params({"best": jobs.changes(found[0])})
 
 
 def _conclude(done: Sequence[Job]) -> None:
     """Print the table, and how to go on; end the parent run as FAILED where a job failed."""
     print(f"\n{jobs.table(done)}\n")
-    best = jobs.best(done)
-    if best:
-        print(f"best: take it into the workspace with `dvc exp apply {best.experiment}`")
+    found = jobs.best(done)
+    for best in found:
+        name = f"best by {jobs.kind(best)}" if len(found) > 1 else "best"
+        print(f"{name}: take it into the workspace with `dvc exp apply {best.experiment}`")
     lost = jobs.failed(done)
     if lost:
         raise Refused(

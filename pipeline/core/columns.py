@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
+from unicodedata import normalize
 
 Form = Literal["corners", "extent", "centre", "list", "none", "each"]
 
@@ -32,9 +33,13 @@ _IMAGE: Final = (
         "photo",
         "frame",
     ),
+    *("bild", "bildname", "bilddatei", "datei", "dateiname", "fichier", "nomfichier", "nomdufichier"),
+    *("imagen", "archivo", "nombrearchivo", "imagem", "arquivo", "nomearquivo", "immagine", "nomefile"),
 )
 _CLASS: Final = (
     *("class", "label", "classname", "labelname", "category", "categoryname", "object", "objectname"),
+    *("klasse", "klassenname", "kategorie", "classe", "categorie", "etiquette", "clase", "categoria"),
+    *("etiqueta", "rotulo", "etichetta", "klass", "klasa", "kategoria", "etykieta", "класс", "类别", "标签"),
     *(
         "objectclass",
         "annotation",
@@ -66,7 +71,11 @@ _CENTRES: Final = (
     ("cx", "cy"),
 )
 _STARTS: Final = (("x", "y"), ("left", "top"), ("xmin", "ymin"), ("x1", "y1"))
-_EXTENTS: Final = (("w", "h"), ("width", "height"))
+_ABROAD: Final = (
+    *(("breite", "hohe"), ("breite", "hoehe"), ("largeur", "hauteur"), ("ancho", "alto")),
+    *(("largura", "altura"), ("larghezza", "altezza")),
+)
+_EXTENTS: Final = (("w", "h"), ("width", "height"), *_ABROAD)
 _BOXES: Final[tuple[tuple[Form, tuple[str, ...]], ...]] = (
     *(("corners", names) for names in _CORNERS),
     *(("centre", (*centre, *extent)) for extent in _EXTENTS for centre in _CENTRES),
@@ -78,6 +87,7 @@ _SIZES: Final = (
     ("imgwidth", "imgheight"),
     ("imgw", "imgh"),
     ("width", "height"),
+    *_ABROAD,
 )
 _PREFIX: Final = re.compile(r"^(bbox|box|boundingbox|roi|rect)(?=.)")
 
@@ -145,7 +155,8 @@ def without_header(row: Sequence[str], suffixes: frozenset[str]) -> Columns | No
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    """Return the letters and digits of a name alone, without capitals and accents."""
+    return re.sub(r"[\W_]", "", normalize("NFKD", name).casefold())
 
 
 def _first(places: Mapping[str, int], names: Sequence[str]) -> int | None:

@@ -23,8 +23,7 @@ def matrix(recipe: Recipe, width: int, height: int) -> Matrix:
     The image keeps its width and height: it is turned and scaled about its centre, and what a crop leaves is
     enlarged to the whole.
     """
-    centre = _shift(width / 2, height / 2)
-    turned = centre @ _turn(recipe) @ _flip(recipe) @ np.linalg.inv(centre)
+    turned = _shift(width / 2, height / 2) @ _turn(recipe) @ _flip(recipe) @ _shift(-width / 2, -height / 2)
     zoom = 1 / (1 - recipe.crop)
     window = _shift(-recipe.crop * recipe.left * width, -recipe.crop * recipe.top * height)
     cropped: Matrix = np.diag([zoom, zoom, 1.0]) @ window @ turned

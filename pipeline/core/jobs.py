@@ -24,6 +24,7 @@ class Job:
         reason: Why it failed.
         seconds: How long it took.
         figure: What the score is, such as mAP50-95; None where it failed.
+        task: What was learnt, such as detect; None where it failed.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Job:
     reason: str | None = None
     seconds: float = 0.0
     figure: str | None = None
+    task: str | None = None
 
 
 def judged(val: Mapping[str, float]) -> tuple[str, float] | None:
@@ -46,9 +48,14 @@ def judged(val: Mapping[str, float]) -> tuple[str, float] | None:
     return next(((figure, val[figure]) for figure in FIGURES if figure in val), None)
 
 
-def figure(jobs: Sequence[Job]) -> str:
-    """Name the figure that jobs are judged by; several where they differ in their task."""
-    return " or ".join(dict.fromkeys(job.figure for job in jobs if job.figure)) or FIGURES[2]
+def kind(job: Job) -> str:
+    """Name the task and the figure that a job is judged by: scores of one kind alone can be compared."""
+    return " ".join(word for word in (job.task, job.figure) if word)
+
+
+def _kinds(jobs: Sequence[Job]) -> list[str]:
+    """Name what jobs are judged by, each once, in the order in which they come."""
+    return list(dict.fromkeys(kind(job) for job in jobs if job.score is not None))
 
 
 def failed(jobs: Sequence[Job]) -> list[Job]:
@@ -56,10 +63,13 @@ def failed(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if job.status == "failed"]
 
 
-def best(jobs: Sequence[Job]) -> Job | None:
-    """Return the job with the highest score; of equals the first; None where all failed."""
-    scored = [job for job in jobs if job.score is not None]
-    return max(scored, key=lambda job: (job.score or 0.0, -job.number), default=None)
+def best(jobs: Sequence[Job]) -> list[Job]:
+    """Return the job with the highest score of each kind; of equals the first; none where all failed."""
+    found: dict[str, Job] = {}
+    for job in _ordered(jobs):
+        if job.score is not None:
+            found.setdefault(kind(job), job)
+    return list(found.values())
 
 
 def changes(job: Job) -> dict[str, str]:
@@ -72,20 +82,32 @@ def changes(job: Job) -> dict[str, str]:
 
 
 def table(jobs: Sequence[Job]) -> str:
-    """Write a line per job, the best first, what failed last."""
-    order = sorted(jobs, key=lambda job: (job.score is None, -(job.score or 0.0), job.number))
-    rows = [("job", f"val {figure(jobs)}", "status", "experiment", "overrides"), *map(_row, order)]
+    """Write a line per job, the best of a kind first, what failed last."""
+    several = len(_kinds(jobs)) > 1
+    figure = next((job.figure for job in jobs if job.figure), FIGURES[2])
+    head = ("job", "val" if several else f"val {figure}", "status", "experiment", "overrides")
+    rows = [head, *(_row(job, named=several) for job in _ordered(jobs))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _row(job: Job) -> tuple[str, ...]:
+def _ordered(jobs: Sequence[Job]) -> list[Job]:
+    """Put jobs of a kind together, the best first, and what failed last."""
+    places = {name: place for place, name in enumerate(_kinds(jobs))}
+
+    def rank(job: Job) -> tuple[int, float, int]:
+        return len(places) if job.score is None else places[kind(job)], -(job.score or 0.0), job.number
+
+    return sorted(jobs, key=rank)
+
+
+def _row(job: Job, *, named: bool) -> tuple[str, ...]:
     score = "-" if job.score is None else f"{job.score:.4f}"
     words = " ".join(job.overrides) or "(as conf/ says)"
     return (
         str(job.number),
-        score,
+        f"{kind(job)} {score}".strip() if named else score,
         job.status,
         job.experiment,
         words + (f": {job.reason}" if job.reason else ""),

@@ -75,18 +75,18 @@ def parse(text: str, task: Task = "detect") -> Labels:
 
 def render(labels: Labels, task: Task = "detect") -> str:
     """Write labels as text, six decimals, so that a 10,000 pixel image keeps a hundredth of a pixel."""
-    values: list[Floats]
+    values: list[list[float]]
     if task == "classify":
-        values = [np.zeros(0)] * len(labels)
+        values = [[]] * len(labels)
     elif task in {"segment", "obb"}:
-        values = [outline.ravel() for outline in labels.outlines]
+        values = [outline.ravel().tolist() for outline in labels.outlines]
     elif task == "pose":
         flat = labels.keypoints.reshape(len(labels), labels.keypoints[0].size if len(labels) else 0)
-        values = [*np.concatenate([labels.boxes, flat], axis=1)]
+        values = np.concatenate([labels.boxes, flat], axis=1).tolist()
     else:
-        values = [*labels.boxes]
+        values = labels.boxes.tolist()
     lines = zip(labels.classes.tolist(), values, strict=True)
-    return "".join(_line(len(row)) % (cls, *row.tolist()) for cls, row in lines)
+    return "".join(_line(len(row)) % (cls, *row) for cls, row in lines)
 
 
 def around(outlines: tuple[Floats, ...]) -> Floats:

@@ -39,9 +39,15 @@ class _Object(NamedTuple):
     def key(self) -> tuple[int, bytes, bytes]:
         """The same for an object that is given twice."""
         shape, points = self.shape.round(3) + 0.0, self.points.round(3) + 0.0  # -0.0 is 0.0
-        if shape.shape == (4, 2):  # which may begin with any corner, and go either way
-            shape = shape[np.lexsort(shape.T)]
+        if shape.ndim == 2:
+            shape = _ring(shape)
         return self.cls, shape.tobytes(), points.tobytes()
+
+
+def _ring(corners: Boxes) -> Boxes:
+    """Write corners (k, 2), which may begin with any of them and go either way round, in one way."""
+    ring = np.roll(corners, -np.lexsort(corners.T)[0], axis=0)
+    return ring if ring[1].tolist() < ring[-1].tolist() else np.roll(ring[::-1], 1, axis=0)
 
 
 def check(raw: Raw, wanted: Wanted, *, size: tuple[int, int]) -> Checked:

@@ -1,4 +1,4 @@
-"""Tell without decoding it that nothing of an image file is missing, where its format lets that be seen."""
+"""Tell without decoding it what is missing of an image file, where its format lets that be seen."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ def unbroken(data: bytes) -> bool:
     if data.startswith(_SIGNATURE):
         return _all_chunks(data)
     return data.startswith(_START) and _all_scans(data)
+
+
+def overlong(data: bytes) -> bool:
+    """Tell whether pixels of a PNG claim more bytes than the file has: OpenCV makes room for them first."""
+    at = len(_SIGNATURE)
+    while data.startswith(_SIGNATURE) and at + 8 <= len(data):
+        name, end = data[at + 4 : at + 8], at + 8 + int.from_bytes(data[at : at + 4])
+        if name == b"IDAT" and end > len(data):
+            return True
+        at = end + 4
+    return False
 
 
 def _all_scans(data: bytes) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from pipeline.core import labels, layout, manifest
 from pipeline.core.labels import Labels
@@ -14,6 +18,8 @@ from pipeline.core.tasks import Task
 from pipeline.edges import files, keeping
 
 MANIFEST = "manifest.json"
+_HANDS: Final = 8
+"""Threads that hash files: some wait for the disk."""
 
 
 def lay_out(folder: Path) -> None:
@@ -71,13 +77,22 @@ def _changed(folder: Path, expected: Manifest) -> str:
     """Name a file that is absent, surplus or of other contents; nothing where all is well."""
     wanted = {f"images/{item.file}": item.sha256 for item in expected.items}
     wanted |= {f"labels/{item.label}": item.labels_sha256 for item in expected.items}
-    there = {
-        path.relative_to(folder).as_posix()
-        for kind in ("images", "labels")
-        for path in (folder / kind).glob("*/*")
-    }
+    there = {name for kind in ("images", "labels") for name in _inside(folder, kind)}
     for name in sorted(wanted.keys() ^ there):
         return name
-    with ThreadPoolExecutor(8) as pool:
-        hashes = pool.map(lambda name: files.sha256(folder / name), wanted)
-        return next((name for name, found in zip(wanted, hashes, strict=True) if found != wanted[name]), "")
+    names = list(wanted)
+    with ThreadPoolExecutor(_HANDS) as pool:
+        parts = (names[start::_HANDS] for start in range(_HANDS))
+        return min(filter(None, pool.map(partial(_other, folder, wanted), parts)), default="")
+
+
+def _inside(folder: Path, kind: str) -> Iterator[str]:
+    """Yield what lies in the folders of images, or of labels."""
+    for split in (folder / kind).glob("*"):
+        if split.is_dir():
+            yield from (f"{kind}/{split.name}/{name}" for name in os.listdir(split))  # noqa: PTH208 - names
+
+
+def _other(folder: Path, wanted: Mapping[str, str], names: Sequence[str]) -> str:
+    """Return the first of these files that has other contents than wanted; nothing where none has."""
+    return next((name for name in names if files.sha256(folder / name) != wanted[name]), "")

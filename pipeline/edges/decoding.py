@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.core.defects import Kind
-from pipeline.core.unbroken import unbroken
+from pipeline.core.unbroken import overlong, unbroken
 
 LARGEST: Final = 100_000_000
 """Pixels of an image: 300 MB decoded, and each core decodes one at a time."""
@@ -163,7 +163,7 @@ def _greys(data: bytes, header: Header) -> NDArray[np.uint8]:
 
 def _read(data: bytes, how: int) -> NDArray[np.uint8]:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
+        image = None if overlong(data) else cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error:
         image = None
     if image is None:

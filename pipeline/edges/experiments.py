@@ -96,13 +96,13 @@ def training(revision: str) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def made_by(revision: str) -> str | None:
-    """Return the id of the MLflow run that made an experiment's weights; None where it is not known."""
+def made(revision: str) -> dict[str, Any]:
+    """Read what an experiment's weights are: their task, their MLflow run; empty where it is not known."""
     import dvc.api
 
-    with contextlib.suppress(Exception):  # DVC's errors are many, and a table without this id is still one
-        return dict(json.loads(dvc.api.read(str(layout.FINETUNED / "run.json"), rev=revision))).get("run_id")
-    return None
+    with contextlib.suppress(Exception):  # DVC's errors are many, and a table without these is still one
+        return dict(json.loads(dvc.api.read(str(layout.FINETUNED / "run.json"), rev=revision)))
+    return {}
 
 
 def _follow(child: subprocess.Popen[str], log: Path, tell: Callable[[str], None]) -> str | None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from pipeline.core.refusal import Refused as Refused
 
 SCRATCH = ".finetrack"
+_AT_ONCE = 1 << 20
+"""Bytes of a file that are hashed at a time; most are read at once."""
 
 
 def project_root() -> Path:
@@ -79,8 +81,11 @@ def remove_cut_off(path: Path) -> None:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's contents, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb", 0) as file:
+        while part := file.read(_AT_ONCE):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from pathlib import Path
-from typing import IO, Final
+from io import BufferedWriter, FileIO
+from typing import Final
 
 from pipeline.core.refusal import Refused
 from pipeline.edges import fingerprint
@@ -30,7 +30,8 @@ def copy(original: File, target: str) -> None:
         Refused: It is absent, or was changed.
     """
     try:
-        with Path(original.path).open("rb", 0) as source, Path(target).open("xb", 0) as made:
+        # A buffer, though little needs one: FileIO may write less than it is given, and not say so.
+        with FileIO(original.path) as source, BufferedWriter(FileIO(target, "xb")) as made:
             _copy(source, made, original.length)
             as_it_is = fingerprint.identity(original.path, os.fstat(source.fileno()))
     except FileNotFoundError:
@@ -39,7 +40,7 @@ def copy(original: File, target: str) -> None:
         raise Refused(f"{original.path} was changed while prepare was at work: let it rest, and run again")
 
 
-def _copy(source: IO[bytes], made: IO[bytes], length: int) -> None:
+def _copy(source: FileIO, made: BufferedWriter[FileIO], length: int) -> None:
     """Copy within the kernel, which on btrfs, XFS and network file systems moves no data at all."""
     done = 0
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypedDict, Unpack
 
 import cv2
@@ -114,7 +115,7 @@ def draw(
     _shapes(pen, classes, corners, [np.asarray(points) * zoom for points in more.get("outlines", ())])
     for points in more.get("keypoints", ()):
         _points(pen, np.asarray(points, np.float64), zoom, more.get("flip", ()))
-    _names(pen, classes, corners, _texts(classes, names, more.get("scores")))
+    _names(picture, classes, corners, _texts(classes, names, more.get("scores")))
     return np.asarray(cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR), np.uint8)
 
 
@@ -164,23 +165,36 @@ def _texts(classes: NDArray[np.int64], names: Sequence[str], scores: NDArray[Any
 
 
 def _names(
-    pen: ImageDraw.ImageDraw, classes: NDArray[np.int64], boxes: list[list[float]], texts: list[str]
+    picture: Image.Image, classes: NDArray[np.int64], boxes: list[list[float]], texts: list[str]
 ) -> None:
-    """Write every name, above all shapes; none where they would hide the picture."""
-    crowded = len(boxes) * _SIDE / max(pen.im.size)
+    """Write every name, above all shapes; none where they would hide the picture.
+
+    Above its box, or below its upper edge where there is no room above.
+    """
+    crowded = len(boxes) * _SIDE / max(picture.size)
     if crowded > _THRONG:
         return
-    font = ImageFont.load_default(10 if crowded > _CROWD else 13)
-    for cls, box, text in zip(classes.tolist(), boxes, texts, strict=True):
-        _tag(pen, box, text, font=font, fill=colour(cls))
+    size = 10 if crowded > _CROWD else 13
+    for cls, (left, top, *_), text in zip(classes.tolist(), boxes, texts, strict=True):
+        plate = _plate(text, size, colour(cls))
+        width, height = plate.size[0] - 1, plate.size[1] - 1
+        x = min(max(left - 1, 0), max(picture.size[0] - width, 0))
+        y = top - height if top >= height else top
+        picture.paste(plate, (round(x), round(y)))
 
 
-def _tag(pen: ImageDraw.ImageDraw, box: list[float], text: str, *, font: Any, fill: Colour) -> None:
-    """Write a name on a plate above the box, or below its upper edge where there is no room above."""
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    width, height = right - left + 6, bottom - top + 4
-    x = min(max(box[0] - 1, 0), max(pen.im.size[0] - width, 0))
-    y = box[1] - height if box[1] >= height else box[1]
-    pen.rectangle((x, y, x + width, y + height), fill=fill)
+@lru_cache(maxsize=500)
+def _plate(text: str, size: int, fill: Colour) -> Image.Image:
+    """Return a name on a plate; names recur, and writing one takes longer than drawing its box."""
+    font = _font(size)
+    left, top, right, bottom = font.getbbox(text)
+    plate = Image.new("RGB", (round(right - left) + 7, round(bottom - top) + 5), fill)
     bright = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 140
-    pen.text((x + 3 - left, y + 2 - top), text, font=font, fill=(0, 0, 0) if bright else (255, 255, 255))
+    ink = (0, 0, 0) if bright else (255, 255, 255)
+    ImageDraw.Draw(plate).text((3 - left, 2 - top), text, font=font, fill=ink)
+    return plate
+
+
+@lru_cache(maxsize=2)
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)

@@ -87,6 +87,36 @@ def test_a_virtual_environment_whose_creation_was_stopped_is_made_anew(tmp_path)
     assert "-m venv .venv\n" in (tmp_path / "asked").read_text()
 
 
+def test_dvcs_folder_follows_a_project_that_was_moved(tmp_path):
+    """It has to be absolute: DVC takes a relative one from wherever it is typed."""
+    old, new = tmp_path / "far/there", tmp_path / "there"
+    (old / ".dvc").mkdir(parents=True)
+    for path in ("requirements.lock", ".venv/.installed"):
+        (old / path).parent.mkdir(exist_ok=True)
+        (old / path).touch()
+    make(old, "setup")
+    local = old / ".dvc/config.local"
+    own = "['remote \"team\"']\n    password = secret\n"
+    assert local.read_text() == f"[core]\n    site_cache_dir = {old}/.finetrack/dvc/site\n"
+    local.write_text(local.read_text() + own)
+    local.chmod(0o600)
+    make(old, "setup")
+    old.rename(new)
+    make(new, "setup")
+    local = new / ".dvc/config.local"
+    assert local.read_text() == f"[core]\n    site_cache_dir = {new}/.finetrack/dvc/site\n{own}"
+    assert local.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("own", ["[core]\n    site_cache_dir = /fast/disk\n", "[cache]\n    type = copy\n"])
+def test_what_a_user_says_to_dvc_stays(tmp_path, own):
+    for path in (".dvc/config.local", "requirements.lock", ".venv/.installed"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(own)
+    make(tmp_path, "setup")
+    assert (tmp_path / ".dvc/config.local").read_text() == own
+
+
 def test_no_package_index_is_named():
     for path in ("requirements.lock", "pyproject.toml", "Makefile", ".ci/run"):
         assert not re.search(r"(?<!no-emit-)index-url|pypi\.org", (ROOT / path).read_text()), path

@@ -29,10 +29,11 @@ if stage == "finetune":
         (root / ".finetrack/waiting").write_text(str(os.getpid()))
         time.sleep(600)
     pathlib.Path("reports").mkdir(exist_ok=True)
-    figure = "top1" if params["data"]["task"] == "classify" else "mAP50-95"
+    task = params["data"]["task"]
+    figure = "top1" if task == "classify" else "mAP50-95"
     pathlib.Path("reports/training.json").write_text(json.dumps({"val": {figure: lr0 * 10}}))
     pathlib.Path("models/finetuned").mkdir(parents=True)
-    run = {"run_id": f"run-{lr0}", "parent": os.environ.get("FINETRACK_PARENT_RUN")}
+    run = {"run_id": f"run-{lr0}", "task": task, "parent": os.environ.get("FINETRACK_PARENT_RUN")}
     pathlib.Path("models/finetuned/run.json").write_text(json.dumps(run))
 else:
     pathlib.Path("data/prepared").mkdir(parents=True)

@@ -26,7 +26,7 @@ def parents(project) -> list[Run]:
 
 def rows(output: str) -> list[list[str]]:
     """Return the table's rows: job, score, status, experiment, overrides."""
-    table = re.split(r"val \S+ +status", output)[-1].partition("\n\n")[0]
+    table = re.split(r"val .*status", output)[-1].partition("\n\n")[0]
     return [line.split(maxsplit=4) for line in table.splitlines()[1:]]
 
 
@@ -66,6 +66,7 @@ def test_a_sweep_runs_each_combination_and_names_the_best(tiny):
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["best/mAP50-95"] == pytest.approx(0.2)
     assert parent.data.tags["finetrack.best"] == best[3]
+    assert parent.data.params["best.finetune.lr0"] == "0.02"
     tiny.run(f"dvc exp apply {best[3]}")
     run = tiny.folder / "models/finetuned/run.json"
     assert f'"parent": "{parent.info.run_id}"' in run.read_text()
@@ -87,17 +88,25 @@ def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_mis
     assert rows(output)[0][:3] == ["1", "0.1000", "restored"]
 
 
-def test_a_sweep_globs_a_group_takes_a_key_away_and_classifies(tiny):
+def test_a_sweep_globs_a_group_takes_a_key_away_and_compares_jobs_of_one_task_alone(tiny):
     tiny.edit("conf/tracking/local.yaml", "tags: {}", "tags: {line: a}")
     tiny.commit()
-    output = tiny.run(f"{SWEEP} 'finetune=glob(h*)' '~tracking.tags.line' data.task=classify")
-    (row,) = rows(output)
-    assert row[1:3] == ["0.1000", "trained"]
-    assert row[4] == "finetune=head ~tracking.tags.line=null data.task=classify"  # Hydra writes it so
+    words = "'finetune=glob(h*)' '~tracking.tags.line' data.task=classify,obb finetune.lr0=0.01"
+    output = tiny.run(f"{SWEEP} {words}")
+    first, second = rows(output)
+    assert [first[:4], second[:4]] == [
+        ["0", "classify", "top1", "0.1000"],
+        ["1", "obb", "mAP50-95", "0.1000"],
+    ]
+    assert "finetune=head ~tracking.tags.line=null data.task=classify" in first[4]  # Hydra writes it so
+    for what, row in {"classify top1": first, "obb mAP50-95": second}.items():
+        experiment = row[4].split()[1]
+        assert f"best by {what}: take it into the workspace with `dvc exp apply {experiment}`" in output
     run = parents(tiny)[0]
-    assert run.data.metrics["best/top1"] == pytest.approx(0.1)
-    params = run.data.params
-    assert (params["best.finetune"], params["best.tracking.tags.line"]) == ("head", "(deleted)")
+    assert (
+        run.data.metrics["best/classify/top1"] == run.data.metrics["best/obb/mAP50-95"] == pytest.approx(0.1)
+    )
+    assert "finetrack.best" not in run.data.tags
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
@@ -113,10 +122,14 @@ def test_a_stopped_sweep_leaves_no_process_and_a_killed_run(tiny, running, sign)
 
 def test_mistakes_are_one_sentence_and_untracked_files_are_named(tiny):
     (tiny.folder / "conf/model/mine.yaml").write_text("{}")
+    (tiny.folder / "conf/sweep/mine.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {seed: 'interval(0,9)'}}}\n"
+    )
     for overrides, sentence in {
         "finetun.lr0=1,2": "sweep: the command: Could not override 'finetun.lr0'; To append",
         "finetune=ful,head": "sweep: the command: there is no finetune/ful: choose one of full, gradual",
         "finetune.lr0=[1": "sweep: the command: no viable alternative at input '[1'",
+        "+sweep=mine": "sweep: BasicSweeper does not support sweep type : INTERVAL_SWEEP",
     }.items():
         output = tiny.run(f"{SWEEP} '{overrides}'", fails=True)
         assert sentence in output

@@ -249,12 +249,15 @@ def test_without_params_a_stage_says_what_to_do():
         compose.load()
 
 
-def test_a_python_without_the_packages_is_told_of_the_one_that_has_them():
-    words = [sys.executable, "-S", "-m", "pipeline", "compose"]  # -S: nothing but the standard library
+@pytest.mark.parametrize(
+    ("words", "who"), [(["pipeline", "compose"], "compose"), (["pipeline.sweep"], "sweep")]
+)
+def test_a_python_without_the_packages_is_told_of_the_one_that_has_them(words, who):
+    command = [sys.executable, "-S", "-m", *words]  # -S: nothing but the standard library
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"compose: hydra is not installed for {sys.executable}: run `source")
+    assert done.stderr.startswith(f"{who}: hydra is not installed for {sys.executable}: run `source")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -283,6 +286,16 @@ def test_a_file_that_a_sweep_names_last_and_is_not_there_is_refused_before_the_f
 def test_a_pattern_that_no_file_fits_is_refused():
     with pytest.raises(Refused, match=r"^the command: finetune=glob\(z\*\) fits nothing in conf/finetune$"):
         compose.preview(["seed=1,2", "finetune=glob(z*)"])
+
+
+@pytest.mark.parametrize("word", ["finetune.lr0=interval(1e-4,1e-2)", "seed=tag(a,interval(0,9))"])
+def test_a_range_without_steps_is_refused_for_hydras_own_sweeper_takes_none(word):
+    with pytest.raises(Refused) as refused:
+        compose.preview(["data.seed=1,2", word])
+    key = word.partition("=")[0]
+    assert str(refused.value).startswith(f"the command: {word} ")
+    assert f"{key}=A,B,C" in str(refused.value)
+    assert compose.preview([f"{key}=choice(0.01,1)"])
 
 
 def test_a_password_in_the_tracking_address_is_refused_before_anything_is_written():

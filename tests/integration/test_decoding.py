@@ -2,6 +2,7 @@
 
 import io
 import random
+import resource
 import zlib
 
 import cv2
@@ -145,3 +146,18 @@ def test_the_greys_are_those_of_the_colours(name):
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     off = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY).astype(int) - decoding.decode(data, ".jpg")[1]
     assert np.abs(off).mean() < 1
+
+
+def peak():
+    """Return the most memory that this process has filled, in MB (Linux counts kilobytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def test_a_png_chunk_that_claims_more_than_the_file_holds_gets_no_memory(capfd):
+    """Pillow reads pixels that are all there; OpenCV fails for want of two gigabytes, having filled them."""
+    data = saved("png")
+    at = data.index(b"IDAT") - 4
+    before = peak()
+    assert verdict(data[:at] + b"\x7f\xff\xff\xff" + data[at + 4 :]) == "unreadable-image"
+    assert peak() - before < 100
+    capfd.readouterr()

@@ -21,7 +21,7 @@ from pipeline.core.refusal import Refused
 from pipeline.edges import files, tracking
 from pipeline.edges.yolo.predict import predict
 from pipeline.stages import evaluate
-from tests import coco_answers, official
+from tests import coco_answers, official, sources
 from tests.builders import prepared_dataset
 
 OFFICIAL = official.WEIGHTS / "yolov8n.pt"
@@ -143,6 +143,16 @@ def test_official_weights_on_coco8(capsys):
         "worst",
     }
     assert f"mAP50-95 {test['mAP50-95']:.3f}" in capsys.readouterr().out
+
+
+def test_too_little_memory_is_refused_with_a_way_out(tmp_path, untrained, monkeypatch):
+    def run_out(_model, _images, **_how):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(YOLO, "predict", run_out)
+    image = sources.picture(tmp_path / "a.png")
+    with pytest.raises(Refused, match=r"for batches of 4 at 64 pixels: lower evaluate.batch$"):
+        list(predict(untrained, [image], imgsz=64, conf=0.1, **HOW))
 
 
 @official.present

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
+from torch._subclasses.fake_tensor import FakeTensorMode
 from ultralytics.nn.tasks import DetectionModel
 
 from pipeline.core.unfreezing import Schedule
@@ -226,6 +227,20 @@ def test_a_store_gives_back_what_it_was_given_from_memory_and_disk(tmp_path):
         assert found[6].equal(low)
         assert found[6].stride() == low.stride()
     assert not list(tmp_path.iterdir())
+
+
+def test_for_a_network_on_a_gpu_they_are_kept_there_or_not_at_all(tmp_path):
+    """Without a GPU, by tensors that have a device and no contents."""
+    gpu, room = torch.device("cuda", 0), Room(memory=1 << 30, disk=1 << 30, gpu=1 << 12)
+    with FakeTensorMode():
+        kept = frozen_store.reserve(1 << 12, folder=tmp_path, room=room, device=gpu)
+        assert kept.place == "cuda:0"
+        store = Store([(32, 64)] * 2, {4}, kept=kept)
+        store.note([1, 0], {4: torch.empty(2, 5, 2, 4, dtype=torch.bfloat16, device=gpu)})
+        found = store.recall([0, 1], gpu)[4]
+        assert (found.device, found.dtype, found.shape) == (gpu, torch.bfloat16, (2, 5, 2, 4))
+    for size, beside in (((1 << 12) + 1, 0), (1, (1 << 30) + 1)):
+        assert frozen_store.reserve(size, beside=beside, folder=tmp_path, room=room, device=gpu) is None
 
 
 def test_what_fits_nowhere_is_not_kept(tmp_path):

@@ -28,6 +28,7 @@ def write(folder, *lines: str, pictures=("x.jpg",), name="boxes.csv"):
         (HEADER.replace(",", ", "), ROW.replace(",", ", ")),
         ("\ufeff" + HEADER, ROW, "", ",,,,,,,"),
         ("image,label,x,y,w,h", "x.jpg,cat,10,20,40,40"),
+        ("Datei;Klasse;x;y;Breite;Höhe", "x.jpg;cat;10;20;40;40"),
         ("image,label,x_center,y_center,w,h,width,height", "x.jpg,cat,30,40,40,40,96,80"),
         ("image_id,bbox,class", 'x,"[10, 20.0, 40, 40]",cat'),
         ("image_id,bbox,class,width,height", 'x,"(10 20 50 60)",cat,55,80'),

@@ -119,6 +119,27 @@ def test_an_image_without_regions_among_others_has_no_objects(tmp_path):
     assert [defect.file for defect in source.defects] == ["https://w.org/a/z.jpg", "bare.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("https://w.org/far/a%20caf%C3%A9.jpg?size=640#top", "a café.jpg"),
+        ("https://w.org/v0/o/near%2Fx.jpg?alt=media", "near/x.jpg"),
+        ("file:///home/me/set/x.jpg", "x.jpg"),
+        ("a%20b.jpg", "a b.jpg"),
+        ("50%25.jpg", "50%25.jpg"),  # so called
+        ("50%.jpg", "50%.jpg"),
+        ("a#1?.jpg", "a#1?.jpg"),
+        ("http://[w.org/x.jpg", "x.jpg"),
+    ],
+)
+def test_a_name_that_is_an_address_is_decoded_where_no_image_is_so_called(tmp_path, name, file):
+    (tmp_path / "near").mkdir()
+    others = ("50%.jpg", "y.jpg") if file == "50%25.jpg" else ("y.jpg",)
+    document = listed(name, [region(RECT, type="cat")])
+    source = via.read(write(tmp_path, document, (file, *others)))
+    assert [image.path for image in source.images if len(image.raw.classes)] == [tmp_path / file]
+
+
 HEADER = [
     "filename",
     "file_size",

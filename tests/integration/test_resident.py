@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch._subclasses.fake_tensor import FakeTensorMode
 from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader
 
 from pipeline.core import lots
 from pipeline.core.lots import Draws, Warp
-from pipeline.edges.yolo import images, progress, resident, training, warp
+from pipeline.edges.yolo import effective, images, progress, resident, training, warp
+from pipeline.edges.yolo.frozen_store import Room
 from pipeline.edges.yolo.ranges import Unsuited, read
 from tests import sources, trainings
 
@@ -171,15 +172,6 @@ def _narrow_on_grey(loader):
     return grey[:20].all() and grey[-20:].all() and not grey[20:-20].any()
 
 
-@pytest.fixture
-def heard(caplog):
-    """What Ultralytics' logger says; it does not pass it on."""
-    logger = logging.getLogger("ultralytics")
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
-
-
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
@@ -234,6 +226,36 @@ def test_on_a_gpu_no_step_leaves_it(tmp_path):
         batch = found.batch(draws)
         assert (batch["img"].shape, batch["img"].dtype) == ((8, 3, SIDE, SIDE), torch.uint8)
         assert {str(part.device) for part in batch.values() if isinstance(part, torch.Tensor)} == {"cuda:0"}
+
+
+def test_a_batch_that_is_made_ahead_is_the_one_that_comes(tmp_path):
+    found = resident.Resident(_loader(tmp_path), CPU)
+    epochs = []
+    for ahead in (False, True):
+        progress.draw(1, loader=found)
+        epochs.append([])
+        for batch in found:
+            epochs[-1].append(batch)
+            for _ in range(2 * ahead):  # also when it is asked for twice, or there is none
+                found.make_ready()
+        assert found.ready is None
+    assert [batch["im_file"] for batch in epochs[0]] == [batch["im_file"] for batch in epochs[1]]
+    assert _images(epochs[0]).equal(_images(epochs[1]))
+    stopped = iter(found)
+    next(stopped)
+    found.make_ready()  # an epoch that ends too early leaves nothing to the next
+    progress.draw(1, loader=found)
+    assert _images(found).equal(_images(epochs[0]))
+
+
+@pytest.mark.parametrize(("room", "loader"), [(Room(1 << 30, 0), "processes"), (Room(0, 0), "resident")])
+def test_images_of_which_more_is_kept_are_not_needed_on_the_device(tmp_path, room, loader):
+    trainings.dataset(tmp_path)
+    still = yaml.safe_load((trainings.CONF / "augment/offline.yaml").read_text())["online"]
+    trainer = training.build(trainings.job(tmp_path, freeze="backbone", **still))
+    trainer.resident_on, trainer.room = frozenset({"cpu"}), room
+    trainer._setup_train()
+    assert effective.read(trainer)["loader"] == loader
 
 
 def _train(root, *, stop_after=None):

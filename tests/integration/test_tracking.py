@@ -4,11 +4,13 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,10 @@ from hypothesis import strategies as st
 from pipeline.core.refusal import Refused
 from pipeline.edges import tracking
 from pipeline.edges.tracking import names
+from pipeline.edges.tracking.store import refuse_unusable
 
 ROOT = Path(__file__).parents[2]
+UNPRIVILEGED = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +291,36 @@ def test_a_file_that_is_no_database_is_refused(fresh, tmp_path):
     (tmp_path / "mlflow.db").write_text("no database" * 1000)
     with pytest.raises(Refused, match=r"cannot use sqlite:///mlflow.db: .*not a database"):
         tracking.open_run(fresh, key="k1", name="demo", tags={}).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("sqlite:///note.txt", "file is not a database"),
+        ("sqlite:///note.txt/x.db", "File exists: '.*note.txt'"),
+        ("sqlite:///folder", "unable to open database file"),
+        ("sqlite:////proc/new/x.db", "No such file or directory"),
+        pytest.param("sqlite:///shut/x.db", "Permission denied: '.*shut'", marks=UNPRIVILEGED),
+        pytest.param("sqlite:///shut.db", "Permission denied: '.*shut.db'", marks=UNPRIVILEGED),
+    ],
+)
+@pytest.mark.usefixtures("fresh")
+def test_a_store_that_cannot_be_used_is_told_before_the_work_that_it_is_for(tmp_path, uri, reason):
+    (tmp_path / "note.txt").write_text("no database" * 10)
+    (tmp_path / "shut.db").touch(0o444)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "shut").mkdir(0o555)
+    with pytest.raises(Refused, match=rf"^MLflow cannot use {uri}: .*{reason}"):
+        tracking.attach(tracking.Target(uri, "trial"), key="k1", run_id=None).__enter__()
+
+
+def test_a_store_that_is_busy_or_not_there_yet_can_be_used(fresh, tmp_path):
+    refuse_unusable(fresh)
+    assert list(tmp_path.iterdir()) == []
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
+        other.execute("CREATE TABLE runs (id)")
+        other.execute("BEGIN EXCLUSIVE")
+        refuse_unusable(fresh)
 
 
 @pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/x", "sqlite://", "postgresql://h/db", ""])

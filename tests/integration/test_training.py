@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from ultralytics import YOLO
+from ultralytics import YOLO, utils
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
 
 from pipeline.core.unfreezing import Schedule
+from pipeline.edges import files
 from pipeline.edges.files import Refused
 from pipeline.edges.yolo import checkpoints, export, precision, progress, training, weights
 from pipeline.edges.yolo.trainings import DetectTraining
@@ -149,6 +150,20 @@ def test_a_training_that_only_has_its_results_to_write_trains_no_further(tmp_pat
         assert all(before[key].equal(after[key]) for key in before)
 
 
+def test_a_training_that_was_stopped_on_another_device_goes_on_here(tmp_path):
+    trainings.dataset(tmp_path)
+    trainings.run(trainings.job(tmp_path, epochs=1))
+    trainer = training.build(trainings.job(tmp_path, epochs=2))
+    for group in trainer.state["optimizer"]["param_groups"]:
+        group["fused"] = True  # as on a GPU
+    state, trainer.state = trainer.state, None
+    trainer._setup_train()
+    trainer.scaler = torch.amp.GradScaler("cpu")  # as in fp16
+    progress.take_up(trainer, state)
+    assert trainer.start_epoch == 1
+    assert not any(group["fused"] for group in trainer.optimizer.param_groups)
+
+
 def test_early_stopping_outlives_a_stop(tmp_path):
     trainings.dataset(tmp_path)
     trainings.run(trainings.job(tmp_path))
@@ -232,6 +247,45 @@ def test_a_training_comes_to_what_stock_ways_come_to(tmp_path):
 )
 def test_bf16_is_taken_where_the_processor_computes_in_it(wanted, able, chosen):
     assert precision.on_processor(wanted, able) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "amp", "able", "chosen"),
+    [
+        ("auto", True, True, "bf16"),
+        ("auto", True, False, True),  # fp16, as `yolo train`: older GPUs are slower in fp32
+        ("auto", "bf16", False, True),
+        ("auto", "fp16", True, "fp16"),
+        ("auto", False, True, False),
+        ("bf16", False, True, "bf16"),
+        ("bf16", True, False, False),
+        ("fp32", "bf16", True, False),
+    ],
+)
+def test_a_gpu_computes_in_bf16_where_it_can(wanted, amp, able, chosen):
+    assert precision.on_cuda(wanted, amp, able) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "amp", "said"),
+    [("bf16", True, 1), ("auto", "bf16", 1), ("auto", True, 0), ("fp32", "bf16", 0)],
+)
+def test_bf16_in_vain_is_named_in_one_sentence(heard, wanted, amp, said):
+    arguments = SimpleNamespace(amp=amp, distill_model=None)
+    job = SimpleNamespace(precision=wanted)
+    assert not precision.settle(SimpleNamespace(job=job, device=torch.device("mps"), args=arguments))
+    sentence = "bf16 was asked for, but the network cannot compute in it on mps: fp32 is used"
+    assert sum(sentence in message for message in heard.messages) == said
+    assert arguments.amp is False
+
+
+def test_the_model_that_fp16_is_checked_with_lands_in_scratch(monkeypatch):
+    monkeypatch.setattr(utils, "WEIGHTS_DIR", utils.WEIGHTS_DIR)
+    arguments = SimpleNamespace(amp="fp16", distill_model=None)
+    job, gpu = SimpleNamespace(precision="auto"), torch.device("cuda", 0)
+    assert not precision.settle(SimpleNamespace(job=job, device=gpu, args=arguments))
+    assert arguments.amp == "fp16"
+    assert files.scratch("weights") == utils.WEIGHTS_DIR
 
 
 @pytest.mark.parametrize(

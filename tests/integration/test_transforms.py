@@ -1,5 +1,6 @@
 """Pixels and boxes are moved apart from each other: what was drawn must be where its box says."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -137,3 +138,11 @@ def test_noise_has_its_deviation_in_every_channel_and_comes_from_the_seed():
 def test_a_recipe_without_values_leaves_every_pixel():
     image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     assert np.array_equal(transforms.apply(image, Recipe(), 0), image)
+
+
+def test_noise_is_what_three_colours_drawn_side_by_side_would_be():
+    image = np.full((31, 47, 3), 128, np.uint8)
+    cv2.setRNGSeed(3)
+    drawn = np.empty(image.shape, np.int16)
+    cv2.randn(drawn, np.zeros(3), np.full(3, 0.05 * 255))
+    assert np.array_equal(transforms.apply(image, Recipe(noise=0.05), 3), image + drawn)

@@ -37,6 +37,26 @@ def test_a_header_is_understood(header, known):
     assert found[:5] == known
 
 
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [
+        ("Dateiname,Breite,Höhe,Klasse,xmin,ymin,xmax,ymax", (0, 3, "corners", (4, 5, 6, 7), (1, 2))),
+        ("filename,Name,KLASSE,xmin,ymin,xmax,ymax", (0, 2, "corners", (3, 4, 5, 6), None)),
+        ("Image,Catégorie,x,y,largeur,hauteur", (0, 1, "extent", (2, 3, 4, 5), None)),
+        ("fichier,Classe,xmin,ymin,xmax,ymax", (0, 1, "corners", (2, 3, 4, 5), None)),
+        ("Imagen,Etiqueta,x,y,ancho,alto", (0, 1, "extent", (2, 3, 4, 5), None)),
+        ("archivo,clase,bbox", (0, 1, "list", (2,), None)),
+        ("arquivo,rótulo,x_center,y_center,largura,altura", (0, 1, "centre", (2, 3, 4, 5), None)),
+        ("immagine,etichetta,xmin,ymin,xmax,ymax,larghezza,altezza", (0, 1, "corners", (2, 3, 4, 5), (6, 7))),
+        ("file,klasa,xmin,ymin,xmax,ymax", (0, 1, "corners", (2, 3, 4, 5), None)),
+        ("filename,类别,xmin,ymin,xmax,ymax", (0, 1, "corners", (2, 3, 4, 5), None)),
+        ("filename,класс,xmin,ymin,xmax,ymax", (0, 1, "corners", (2, 3, 4, 5), None)),
+    ],
+)
+def test_a_header_in_another_language_is_understood(header, known):
+    assert recognise(header.split(","))[:5] == known
+
+
 @pytest.mark.parametrize("header", ["", "a,b,c", "xmin,ymin,xmax,ymax,class", "epoch,loss,mAP", "filename"])
 def test_a_table_of_something_else_is_not(header):
     assert recognise(header.split(",")) is None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pipeline.core import jobs
@@ -11,10 +13,10 @@ LOST = Job(1, ("finetune.lr0=7",), "sweep-1", "failed", reason="too high")
 
 
 def test_the_best_has_the_highest_score_and_of_equals_comes_first():
-    assert jobs.best([GOOD, LOST, BETTER]) is BETTER
-    assert jobs.best([Job(3, (), "x", "trained", 0.4), GOOD]) is GOOD
-    assert jobs.best([Job(3, (), "x", "trained", 0.0), LOST]).number == 3
-    assert jobs.best([LOST]) is None
+    assert jobs.best([GOOD, LOST, BETTER]) == [BETTER]
+    assert jobs.best([Job(3, (), "x", "trained", 0.4), GOOD]) == [GOOD]
+    assert jobs.best([Job(3, (), "x", "trained", 0.0), LOST])[0].number == 3
+    assert jobs.best([LOST]) == []
 
 
 def test_the_table_puts_the_best_first_and_what_failed_last_with_its_reason():
@@ -39,6 +41,26 @@ def test_a_job_is_judged_by_its_tasks_own_figure(val, figure):
     assert jobs.judged(val) == (figure, 0.5)
     head = jobs.table([Job(0, (), "x", "trained", 0.5, figure=figure), LOST]).splitlines()[0]
     assert head.split()[:3] == ["job", "val", figure]
+
+
+def test_jobs_of_several_tasks_are_compared_with_their_like_alone():
+    scores = {"obb": 0.4, "detect": 0.7, "classify": 0.9}
+    figures = {"obb": "mAP50-95", "detect": "mAP50-95", "classify": "top1"}
+    made = [
+        Job(number, (), f"sweep-{number}", "trained", scores[task] + more, task=task, figure=figures[task])
+        for number, (task, more) in enumerate([("obb", 0), ("detect", 0), ("obb", 0.1), ("classify", 0)])
+    ]
+    assert [job.number for job in jobs.best([*made, LOST])] == [2, 1, 3]
+    assert [jobs.kind(job) for job in made[1:]] == ["detect mAP50-95", "obb mAP50-95", "classify top1"]
+    head, *rows = jobs.table([*made, LOST]).splitlines()
+    assert head.split() == ["job", "val", "status", "experiment", "overrides"]
+    assert [re.split(" {2,}", row)[:2] for row in rows] == [
+        ["2", "obb mAP50-95 0.5000"],
+        ["0", "obb mAP50-95 0.4000"],
+        ["1", "detect mAP50-95 0.7000"],
+        ["3", "classify top1 0.9000"],
+        ["1", "-"],
+    ]
 
 
 def test_what_no_task_is_judged_by_is_no_score():

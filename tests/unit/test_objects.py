@@ -230,6 +230,14 @@ def test_a_rotated_box_given_twice_is_one_whichever_corner_it_begins_with():
     assert [note.kind for note in found.notes] == ["duplicate", "duplicate"]
 
 
+def test_outlines_through_the_same_corners_in_another_order_are_several_objects():
+    arrow = np.array([[10.0, 10], [50, 30], [10, 50], [20, 30]])  # its last corner lies between the others
+    arrows = arrow, arrow[[0, 1, 3, 2]], arrow[[0, 3, 1, 2]], np.roll(arrow[::-1], 1, axis=0)
+    found = check(raw(*arrows, SQUARE[[0, 2, 1, 3]], SQUARE), Wanted("segment", 1), size=SIZE)
+    assert [polygons.area(outline) for outline in found.outlines] == [600, 500, 500, 800, 1600]
+    assert [note.kind for note in found.notes] == ["duplicate", "self-crossing"]
+
+
 def test_two_poses_in_one_box_are_two_objects():
     poses = tuple(np.array([[30.0, 30 + shift, 2]]) for shift in (0, 5, 0))
     found = check(raw(SQUARE, SQUARE, SQUARE, keypoints=poses), Wanted("pose", 1, 1), size=SIZE)

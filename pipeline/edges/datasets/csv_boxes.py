@@ -29,7 +29,7 @@ _SUFFIXES: Final = (".csv", ".tsv")
 def recognises(folder: Path) -> bool:
     """Look for a header that names images and boxes, in the first files."""
     return any(
-        csv_tables.recognises(head.decode("latin-1"))
+        csv_tables.recognises(head.decode("utf-8-sig", "replace"))
         for suffix in _SUFFIXES
         for head in heads(folder, suffix)
     )

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from pipeline.edges.datasets.source import files_in, head_of, relative
+from pipeline.edges.datasets.source import files_in, head_of, in_order, relative
 
 
 class Unreadable(ValueError):
@@ -32,7 +32,7 @@ def own_name(path: Path) -> str:
 
 def files(folder: Path, *suffixes: str) -> list[Path]:
     """List the files of a kind below a folder, sorted."""
-    return sorted(files_in(folder, *suffixes))
+    return in_order(files_in(folder, *suffixes))
 
 
 def heads(folder: Path, suffix: str, *, few: int = 20) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from pipeline.core.shapes import Object
 from pipeline.core.tasks import Keypoints
 from pipeline.edges.datasets.entries import Entry
 from pipeline.edges.datasets.placing import Layout, place
-from pipeline.edges.datasets.source import Annotated, Source, held_out, relative, split_of
+from pipeline.edges.datasets.source import Annotated, Source, held_out, in_order, relative, split_of
 
 
 class Found(NamedTuple):
@@ -38,7 +38,7 @@ def gather(folder: Path, entries: Iterable[Entry], layout: Layout, remarks: Iter
         first = f"; the first: {defects[0].file}: {defects[0].reason}" if defects else ""
         raise Refused(f"no image in {folder} has an annotation{first}: put the images beside the annotations")
     found = _claims(
-        [Found(path, placed[path], _claim(path, placed[path], folder, layout)) for path in sorted(placed)]
+        [Found(path, placed[path], _claim(path, placed[path], folder, layout)) for path in in_order(placed)]
     )
     every = [item for one in found for entry in one.entries if not entry.fault for item in entry.objects]
     chosen = drawn.plan(every, layout.order)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 from unicodedata import normalize
@@ -85,11 +86,12 @@ class Pictures:
             return Match(fault=f"{len(best)} images bear this name, such as {first} and {second}")
         if not best:
             return NOTHING
-        stated = parts[:-1] or (_beyond(near, best[0].parent) if alone else ())
-        if _other_split(best[0], stated, near):
+        folder = best[0].parent
+        stated = parts[:-1] or (_beyond(near, folder) if alone else ())
+        if _other_split(folder, stated, near):
             return NOTHING
         place = "/".join(parts[:-1]) or (str(near) if alone else "")
-        doubt = (0 if exact else 2 if cased else 4) + (not self._agrees(best[0], stated, near))
+        doubt = (0 if exact else 2 if cased else 4) + (not _agrees(folder, self._root, stated, near))
         note = f"its annotation calls it {last.name}" if known and not exact else ""
         return Match(best[0], note=note, doubt=doubt, name=name, place=place)
 
@@ -103,11 +105,13 @@ class Pictures:
         )
         return here or below or _nearest(paths, parts, near)
 
-    def _agrees(self, path: Path, stated: Sequence[str], near: Path) -> bool:
-        """Tell whether the folders of an image end as stated; one of the paths may begin further up."""
-        own = path.relative_to(self._root).parts[:-1]
-        tail = common(reversed(path.parent.parts), reversed(stated))
-        return path.parent == near.joinpath(*stated) or tail == len(stated) or tail >= len(own) > 0
+
+@lru_cache(maxsize=1000)
+def _agrees(folder: Path, root: Path, stated: tuple[str, ...], near: Path) -> bool:
+    """Tell whether the folders of an image end as stated; one of the paths may begin further up."""
+    own = folder.relative_to(root).parts
+    tail = common(reversed(folder.parts), reversed(stated))
+    return folder == near.joinpath(*stated) or tail == len(stated) or tail >= len(own) > 0
 
 
 def plain(name: str) -> str:
@@ -135,9 +139,10 @@ def _beyond(path: Path, other: Path) -> tuple[str, ...]:
     return path.parts[common(path.parts, other.parts) :]
 
 
-def _other_split(path: Path, stated: Sequence[str], near: Path) -> bool:
+@lru_cache(maxsize=1000)
+def _other_split(folder: Path, stated: tuple[str, ...], near: Path) -> bool:
     """Tell an image in the folder of one split that its annotation, or its folder, puts into another."""
-    folders = (stated[-2:], _beyond(near, path.parent)), (_beyond(path.parent, near),)
+    folders = (stated[-2:], _beyond(near, folder)), (_beyond(folder, near),)
     claimed, own = (
         next((split for parts in places for part in reversed(parts) if (split := split_of(part))), None)
         for places in folders

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from pipeline.core.refusal import Refused
 from pipeline.core.shapes import TAG, Object, Shape
@@ -200,9 +201,20 @@ def _entry(image: Listed, chosen: str | None) -> Entry:
 
     rows = [(f"region {number}", region) for number, region in enumerate(image.regions, 1)]
     found, notes = collect(rows, draw)
-    return Entry(image.file, (image.name,), found, notes)
+    return Entry(image.file, _spellings(image.name), found, notes)
 
 
 def _tagged(image: Listed, chosen: str | None) -> Entry:
     label = _value(image.attributes.get(chosen)) if chosen else ""
-    return Entry(image.file, (image.name,), (Object(label, TAG, f"attribute {chosen}"),) if label else ())
+    return Entry(
+        image.file, _spellings(image.name), (Object(label, TAG, f"attribute {chosen}"),) if label else ()
+    )
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """Spell a name as it stands, and as the path of the address that it may be, its %20 a blank again."""
+    try:
+        path = urlsplit(name).path if "://" in name else name
+    except ValueError:  # no address after all
+        path = name
+    return tuple(dict.fromkeys((name, unquote(path))))

@@ -44,16 +44,16 @@ def entry(file: Path) -> Entry:
         found, noted = _object(item, f"object {number}")
         objects += [found] if found else []
         notes += noted
-    stated = (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2]
-    own = PurePosixPath(stated).stem == file.stem
-    names = (stated, file.stem) if own else (file.stem, stated)
+    stated, own = (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2], file.stem
+    names = (stated, own) if PurePosixPath(stated).stem == own else (own, stated)
     return Entry(file, names, tuple(objects), tuple(notes), size=_size(root))
 
 
 def _object(item: Element, mark: str) -> tuple[Object | None, list[Note]]:
     """Return an object, or none; and what is mended, or why it is none."""
     name = (item.findtext("name") or "").strip()
-    parts = tuple(part for part in map(_outline, item.findall("polygon")) if part is not None)
+    polygons = item.findall("polygon")
+    parts = tuple(part for part in map(_outline, polygons) if part is not None) if polygons else ()
     corners = _corners(item)
     fault = "" if name else "no name"
     if corners is None and not parts:
@@ -65,10 +65,10 @@ def _object(item: Element, mark: str) -> tuple[Object | None, list[Note]]:
     if corners is None:
         return Object(name, shapes.outline(*parts), mark), []
     wrong = corners[0] > corners[2] or corners[1] > corners[3]
-    note = Note(False, f"{mark}: corners in the wrong order: {_text(corners)}", "inverted")
     box = _from_zero(corners)
     drawn = Shape("outline", parts, around=box) if parts else shapes.box(box)
-    return Object(name, drawn, mark), [note] if wrong else []
+    reason = f"{mark}: corners in the wrong order: {_text(corners)}" if wrong else ""
+    return Object(name, drawn, mark), [Note(False, reason, "inverted")] if wrong else []
 
 
 def _from_zero(corners: list[float]) -> tuple[float, ...]:
@@ -77,8 +77,8 @@ def _from_zero(corners: list[float]) -> tuple[float, ...]:
     A minimum of 0, which VOC does not have but tools write, is the image's edge.
     """
     x1, y1, x2, y2 = corners
-    low, high = (min(x1, x2), min(y1, y2)), (max(x1, x2), max(y1, y2))
-    return (*(value - 1 if value else 0.0 for value in low), *high)
+    left, top = min(x1, x2), min(y1, y2)
+    return left - 1 if left else 0.0, top - 1 if top else 0.0, max(x1, x2), max(y1, y2)
 
 
 def _corners(item: Element) -> list[float] | None:
@@ -87,7 +87,9 @@ def _corners(item: Element) -> list[float] | None:
         corners = [float(_first(name, boxes) or "") for name in _CORNERS]
     except ValueError:
         return None
-    return corners if all(abs(value) < _MOST for value in corners) else None  # NaN is not less
+    x1, y1, x2, y2 = corners  # each spelled out: of objects there are many; NaN is not less
+    within = -_MOST < x1 < _MOST and -_MOST < y1 < _MOST and -_MOST < x2 < _MOST and -_MOST < y2 < _MOST
+    return corners if within else None
 
 
 def _first(name: str, items: Sequence[Element]) -> str | None:
@@ -118,7 +120,8 @@ def _text(corners: list[float]) -> str:
 
 def _size(root: Element) -> tuple[int, int] | None:
     try:
-        width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
+        stated = root.findall("size")
+        width, height = (int(float(_first(side, stated) or 0)) for side in ("width", "height"))
     except (ValueError, OverflowError):
         return None
     return (width, height) if width > 0 and height > 0 else None

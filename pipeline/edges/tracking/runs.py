@@ -15,7 +15,7 @@ from pipeline.edges.tracking.journal import Journal
 from pipeline.edges.tracking.sampler import Sampler
 from pipeline.edges.tracking.sender import Sender
 from pipeline.edges.tracking.session import Session
-from pipeline.edges.tracking.store import Store
+from pipeline.edges.tracking.store import Store, refuse_unusable
 from pipeline.edges.tracking.target import Target
 
 BYTES_PER_SECOND = 1_000_000
@@ -52,7 +52,11 @@ def attach(
 
     From the first word on the run is RUNNING; afterwards it is FINISHED again and its duration that of the
     training. A stage that fails or is stopped makes the run FAILED or KILLED until it is done again.
+
+    Raises:
+        Refused: The database cannot be used: as far as it shows at a glance, that is told before the work.
     """
+    refuse_unusable(target)
     own = _left(target, key) or journal.create(target.uri, target.experiment, key)
     opening = {"kind": "attach", "stage": stage, "name": name or f"{stage} {key[:8]}", "run_id": run_id}
     with _session(target, own, opening, {}) as session:

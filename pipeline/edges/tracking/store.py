@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
+import sqlite3
+from contextlib import closing
 from functools import cached_property
 from typing import Any
 
@@ -81,6 +84,28 @@ def is_outage(error: Exception) -> bool:
     return isinstance(error, OSError | Closed)
 
 
+def refuse_unusable(target: Target) -> None:
+    """Refuse a database that is none or cannot be written, without MLflow, which takes seconds to load.
+
+    Raises:
+        Refused: It says so, or its folder does; of a server nothing is said.
+    """
+    database = target.database
+    if database is None:
+        return
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        for place in (database.parent, database):
+            if place.exists() and not os.access(place, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        if database.exists():
+            with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", timeout=0, uri=True)) as found:
+                found.execute("PRAGMA schema_version")
+    except (OSError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:  # another process is at it
+            raise _unusable(target, error) from error
+
+
 def _prepare(target: Target) -> None:
     """Set what MLflow reads from the environment: nothing is sent home, and no call waits for minutes."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
@@ -109,8 +134,14 @@ def _initialise(target: Target) -> None:
             _migrate(target.address, target)
             moved.follow(target)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise Refused(f"MLflow cannot use {target.uri}: {reason}; mend the file, or move it away") from error
+        raise _unusable(target, error) from error
+
+
+def _unusable(target: Target, error: Exception) -> Refused:
+    reason = " ".join(str(error).split())[:200]
+    return Refused(
+        f"MLflow cannot use {target.uri}: {reason}; mend the file, move it away, or set tracking.uri"
+    )
 
 
 def _create(target: Target) -> None:

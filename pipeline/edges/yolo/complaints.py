@@ -14,22 +14,25 @@ from pipeline.edges.files import Refused
 MEMORY: Final = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
+LEANER: Final = "lower finetune.batch or finetune.imgsz, or set finetune.cache=false"
+
+
 @contextmanager
-def in_one_sentence(*, batch: Any, imgsz: int, device: Any) -> Iterator[None]:
+def in_one_sentence(*, batch: Any, imgsz: int, device: Any, leaner: str = LEANER) -> Iterator[None]:
     """Turn the errors that a configuration can cause into Refused.
 
     Args:
-        batch: finetune.batch.
+        batch: Images at a time.
         imgsz: finetune.imgsz, pixels.
         device: finetune.device.
+        leaner: What takes less memory.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY):
             raise Refused(
-                f"the memory is not enough for batches of {batch} at {imgsz} pixels: "
-                "lower finetune.batch or finetune.imgsz, or set finetune.cache=false"
+                f"the memory is not enough for batches of {batch} at {imgsz} pixels: {leaner}"
             ) from None
         raise
     except ValueError as error:

@@ -67,7 +67,7 @@ def _network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[st
     network.nc = len(network.names)
     if arguments["task"] != "classify":
         network.set_head_attr(max_det=arguments["max_det"])
-    network.half().load_state_dict(weights)
+    network.half().load_state_dict(weights, assign=True)  # in their layout, whatever it was trained in
     for parameter in network.parameters():
         parameter.requires_grad = False
         parameter.grad = None

@@ -146,10 +146,13 @@ def _attach(trainer: Any, loader: Any, layers: frozenset[int], *, train: bool, r
     if size is None:
         return "off: this network's layers hand on more than tensors"
     folder, beside = trainer.job.folder, masks(loader.dataset, trainer.args, extents)
-    room = room or frozen_store.free(folder)
-    kept = frozen_store.reserve(size, beside=beside, folder=folder, room=room)
+    room = room or frozen_store.free(folder, trainer.device)
+    if getattr(trainer, "_oom_retries", 0):  # the GPU has none to spare
+        room = room._replace(gpu=0)
+    kept = frozen_store.reserve(size, beside=beside, folder=folder, room=room, device=trainer.device)
     if kept is None:
-        return f"off: {(size + beside) / 1e9:.1f} GB are too much for memory and disk"
+        places = "the GPU" if trainer.device.type == "cuda" else "memory and disk"
+        return f"off: {(size + beside) / 1e9:.1f} GB are too much for {places}"
     loader.dataset.store = Store(extents, layers, kept=kept)
     loader.num_workers, loader.prefetch_factor = 0, None  # after one epoch they would have nothing to read
     return f"{kept.place} {size / 1e6:.0f} MB" + (f", masks {beside / 1e6:.0f} MB" if beside else "")

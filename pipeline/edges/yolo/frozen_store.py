@@ -1,4 +1,4 @@
-"""What the frozen layers said of each image of a split, kept in memory or on the disk for later epochs."""
+"""What the frozen layers said of each image of a split, kept for later epochs: in memory, on disk or GPU."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ DISK: Final = 0.5
 ALIGNED: Final = 64
 """Bytes that each output begins at a multiple of."""
 BLANK: Final = torch.zeros(3, 1, 1)
+CPU: Final = torch.device("cpu")
 
 
 class Room(NamedTuple):
-    """How many bytes one split may take, in memory or else on the disk."""
+    """How many bytes one split may take: of the GPU that the network is on, else of memory or the disk."""
 
     memory: int
     disk: int
+    gpu: int = 0
 
 
 class Noting:
@@ -49,7 +51,7 @@ class Noting:
 
 
 class Kept(NamedTuple):
-    """Bytes in memory or on the disk."""
+    """Bytes in memory, on the disk or on a GPU."""
 
     place: str
     contents: torch.Tensor
@@ -113,7 +115,7 @@ class Store:
         rows = [self.outputs[index] for index in indices]
         found = {}
         for layer, first in rows[0].items():
-            batch = torch.stack([self._read(row[layer]) for row in rows]).to(device, non_blocking=True)
+            batch = torch.stack([self._read(row[layer]) for row in rows]).to(device)
             found[layer] = batch.permute(0, 3, 1, 2) if first.nhwc else batch
         return found
 
@@ -129,8 +131,13 @@ class Store:
         return self.kept.contents[output.start : output.stop].view(output.dtype).view(output.shape)
 
 
-def reserve(size: int, *, beside: int = 0, folder: Path, room: Room) -> Kept | None:
-    """Take so many bytes of memory, or else of the disk; None where neither has room.
+def reserve(
+    size: int, *, beside: int = 0, folder: Path, room: Room, device: torch.device = CPU
+) -> Kept | None:
+    """Take so many bytes of memory, or else of the disk; None where there is no room.
+
+    For a network on a GPU, of the GPU's memory or not at all: from elsewhere the outputs of a batch would
+    come no faster than they are computed, with the GPU waiting for them.
 
     Args:
         size: Of a whole split.
@@ -138,17 +145,22 @@ def reserve(size: int, *, beside: int = 0, folder: Path, room: Room) -> Kept | N
         folder: For the file. It has no name once it is open: nothing of it outlives the process, and nobody
             can slip another one in.
         room: The bounds.
+        device: Where the network is.
     """
+    if device.type == "cuda":
+        fits = size <= room.gpu and beside <= room.memory
+        return Kept(str(device), torch.empty(size, dtype=torch.uint8, device=device)) if fits else None
     if size + beside <= room.memory:
         return Kept("memory", torch.empty(size, dtype=torch.uint8))
     file = _file(folder, size) if size <= room.disk and beside <= room.memory else None
     return None if file is None else Kept("disk", file)
 
 
-def free(folder: Path) -> Room:
+def free(folder: Path, device: torch.device) -> Room:
     """Return the bounds, from what is free now."""
     memory, disk = available(), shutil.disk_usage(folder).free
-    return Room(int(MEMORY * memory), int(DISK * disk))
+    gpu = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+    return Room(int(MEMORY * memory), int(DISK * disk), int(MEMORY * gpu))
 
 
 def aligned(size: int) -> int:

@@ -15,7 +15,7 @@ from ultralytics import YOLO
 from pipeline.core.matching import Detections
 from pipeline.core.tasks import Task
 from pipeline.edges.files import Refused
-from pipeline.edges.yolo import segments, suppression, threads
+from pipeline.edges.yolo import complaints, segments, suppression, threads
 
 
 class Inference(TypedDict):
@@ -74,8 +74,13 @@ def _results(weights: Path, images: Sequence[Path], task: Task, how: Inference) 
     model = _load(weights, task)
     model.add_callback("on_predict_start", _settle)
     predictor = segments.Predictor if task == "segment" else None
-    for batch in _batches(images, how["batch"]):
-        yield from model.predict(batch, predictor=predictor, **how, verbose=False, save=False)
+    most, imgsz, device = how["batch"], how["imgsz"], how.get("device")
+    for batch in _batches(images, most):
+        with complaints.in_one_sentence(
+            batch=most, imgsz=imgsz, device=device, leaner="lower evaluate.batch"
+        ):
+            found = model.predict(batch, predictor=predictor, **how, verbose=False, save=False)
+        yield from found
 
 
 def _load(weights: Path, task: Task) -> Any:

@@ -43,8 +43,11 @@ def take_up(trainer: Any, state: State) -> None:
     model.load_state_dict(state["model"])
     trainer.ema = ModelEMA(trainer.model, updates=state["updates"])
     trainer.ema.ema.load_state_dict(state["ema"])
+    for saved, group in zip(state["optimizer"]["param_groups"], trainer.optimizer.param_groups, strict=True):
+        saved["fused"] = group.get("fused")  # this device's kernel, whatever the one before had
     trainer.optimizer.load_state_dict(state["optimizer"])
-    trainer.scaler.load_state_dict(state["scaler"])
+    if state["scaler"]:  # empty where nothing was scaled
+        trainer.scaler.load_state_dict(state["scaler"])
     trainer.rows, trainer.kept = state["rows"], state["weights"]
     trainer.best_fitness, trainer.start_epoch = state["best_fitness"], state["epoch"] + 1
     stopper = trainer.stopper
@@ -87,7 +90,7 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.is_floating_point():
         return tensor.detach().cpu().clone()
     finite = torch.nan_to_num(tensor.detach().half())  # what overflows fp16 is clamped to its ends
-    return finite.contiguous(memory_format=torch.contiguous_format).cpu()
+    return finite.cpu().clone(memory_format=torch.contiguous_format)  # .contiguous() leaves 1x1 as they are
 
 
 def _advance_criterion(model: Any, epochs: int) -> None:

@@ -20,7 +20,7 @@ from pipeline.core import collage, lots
 from pipeline.core.collage import Annotations
 from pipeline.core.lots import Draws
 from pipeline.edges.memory import available
-from pipeline.edges.yolo import frozen_features, warp
+from pipeline.edges.yolo import warp
 from pipeline.edges.yolo.ranges import Unsuited, read
 
 LOG = logging.getLogger("ultralytics")
@@ -55,6 +55,8 @@ class Resident:
         self.sizes = _sizes(self.dataset)
         _refuse_too_many(self.sizes, device)
         self.annotations = _annotations(self.dataset.labels)
+        self.coming: Iterator[Draws] = iter(())
+        self.ready: dict[str, Any] | None = None
         self.store = warp.Store(self.sizes, device)
         self._fill(self.store, range(len(self.sizes)))
 
@@ -68,16 +70,24 @@ class Resident:
         order = torch.randperm(len(self.sizes), generator=self.generator).numpy()
         seed = int(torch.randint(2**62, (1,), generator=self.generator))
         draws = lots.draw(order, self.sizes, ranges, np.random.default_rng(seed))
-        for number in range(self.batches):
-            rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            yield self.batch(draws.rows(rows))
+        starts = range(0, self.batches * self.batch_size, self.batch_size)
+        self.coming = (draws.rows(slice(start, start + self.batch_size)) for start in starts)
+        self.ready = None
+        for _ in starts:
+            batch, self.ready = self.ready or self.batch(next(self.coming)), None
+            yield batch
+
+    def make_ready(self) -> None:
+        """Make the epoch's next batch, if there is one: while the device is busy it waits for nothing."""
+        if self.ready is None and (draws := next(self.coming, None)):
+            self.ready = self.batch(draws)
 
     def reset(self) -> None:
-        """Do nothing: nothing was drawn ahead."""
+        """Do nothing: nothing was drawn ahead of the epoch."""
 
     def close(self) -> None:
         """Give the memory back."""
-        self.store = warp.Store(np.zeros((0, 2), np.int64), self.device)
+        self.store, self.ready = warp.Store(np.zeros((0, 2), np.int64), self.device), None
 
     def batch(self, draws: Draws) -> dict[str, Any]:
         """Make the batch that Ultralytics' collate function would, the images on the device already."""
@@ -115,10 +125,11 @@ class Resident:
             raise Unsuited(f"{self.device} gives pictures {off:.1f} grey levels off the CPU's")
 
     def _fill(self, store: warp.Store, indices: Any) -> None:
-        with ThreadPool(min(8, os.cpu_count() or 1)) as pool:
-            images = pool.imap(lambda index: self.dataset.load_image(index)[0], indices)
-            for place, image in enumerate(images):
-                store.put(place, image)
+        def put(place: int, index: int) -> None:
+            store.put(place, self.dataset.load_image(index)[0])
+
+        with ThreadPool(min(8, os.cpu_count() or 1)) as pool:  # each holds an image, and none piles up
+            pool.starmap(put, enumerate(indices))
 
     def _ratio(self, index: int) -> tuple[float, float]:
         height, width = self.dataset.labels[index]["shape"]
@@ -145,12 +156,10 @@ class Resident:
 
 def chosen(trainer: Any) -> Any:
     """Return the loader of a trainer's train images, or a resident one where that pays."""
-    frozen = not (
-        frozen_features.hindrance(trainer.job, trainer.args) or frozen_features.varying(trainer.args)
-    )
+    once = trainer.train_loader.dataset.store is not None  # what frozen layers say of each image is kept
     short = getattr(trainer, "_oom_retries", 0)  # of memory, so Ultralytics begins anew with a smaller batch
-    if not trainer.job.fast or trainer.device.type not in trainer.resident_on or frozen or short:
-        return trainer.train_loader  # where layers are frozen and nothing varies, each image is needed once
+    if not trainer.job.fast or trainer.device.type not in trainer.resident_on or once or short:
+        return trainer.train_loader
     return instead_of(trainer.train_loader, trainer.device)
 
 

@@ -54,8 +54,7 @@ class Training(BaseTrainer):  # type: ignore[misc]
         self.room: Room | None = None  # for frozen features: shares of what is free
         dict.update(SETTINGS, dict.fromkeys(INTEGRATIONS, False), sync=False)  # in memory, not in the file
         super().__init__(overrides=overrides, _callbacks=defaultdict(list))
-        self.lowered = self.args.distill_model is None  # the projector to a teacher computes in fp32
-        self.lowered &= self.device.type == "cpu" and precision.on_processor(job.precision) == "bf16"
+        self.lowered = precision.settle(self)
         if job.fast and self.device.type == "cpu":
             threads.take()
         self.state = checkpoints.newest(job.folder)
@@ -95,10 +94,16 @@ class Training(BaseTrainer):  # type: ignore[misc]
 
     def _build_train_pipeline(self) -> None:
         super()._build_train_pipeline()
-        self.train_loader = resident.chosen(self)
         self.frozen = frozen_features.attach(self, self.room)
+        self.train_loader = resident.chosen(self)
         if self.effective:  # out of memory in the first epoch, which begins anew with a smaller batch
             self.effective = effective.read(self)
+
+    def optimizer_step(self) -> None:
+        """Make a step, and the next batch while the device is still at it: then Ultralytics waits for it."""
+        super().optimizer_step()
+        if isinstance(self.train_loader, resident.Resident):
+            self.train_loader.make_ready()
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch, or the frozen layers' outputs for it."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
-from pipeline.edges.yolo import complaints, export, freezing, precision, transfer, weights
+from pipeline.edges.yolo import complaints, export, freezing, transfer, weights
 from pipeline.edges.yolo.job import Job, Outcome, Row, given
 from pipeline.edges.yolo.progress import finished, student
 from pipeline.edges.yolo.trainer import Training
@@ -63,7 +61,6 @@ def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
     own = given(job.arguments)
     if own.get("freeze") == "backbone":
         own["freeze"] = list(range(len(network["backbone"])))
-    cuda = torch.cuda.is_available() and str(own.get("device")) not in {"cpu", "mps"}
     return own | {
         "task": job.task,
         "mode": "train",
@@ -73,7 +70,6 @@ def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
         "exist_ok": True,
         "plots": False,
         "augmentations": [],  # or Ultralytics adds blur and CLAHE wherever albumentations is installed
-        "amp": precision.on_cuda(job.precision, own.get("amp", True)) if cuda else False,
     }
 
 
