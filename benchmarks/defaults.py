@@ -31,7 +31,7 @@ PLACE = ROOT / ".finetrack" / "defaults"
 FOUNDATION = {
     PLAIN: ("",),
     "full": ("", "lr0=0.001", "lr0=0.004"),
-    "head": ("", "lr0=0.005", "lr0=0.02"),
+    "head": ("", "lr0=0.0025", "lr0=0.01"),
     "gradual": ("", "lr0=0.0015", "lr0=0.006"),
 }
 """By strategy, changes of conf/finetune from the foundation weights; the first is the default as it is."""
