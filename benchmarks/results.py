@@ -98,15 +98,15 @@ HEAD = f"""# Results
 
 Written by `benchmarks/results.py` (`make results`): {EPOCHS} epochs, batch {BATCH}, `augment=none`, every
 method with the same images, split, image size and base weights. Measured on the test split; the brackets are
-the bootstrap 95% interval over test images, of the first seed where there are several. bccd and windturbine
-are divided 70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds are of the first
-seed's whole process (`python -m pipeline finetune` or `yolo train`, start-up included), on the clock and of the
-processor, loaders included. By the first seed one trained at a time, by its own defaults on a machine that
-did nothing else of weight: the strategies on both cores, `yolo train` on all cores but one, which is what it
-takes by itself. The demo and the further seeds trained two at a time, on a core each. On bccd `full` from
-yolov8n had other work beside it for most of its time; some others short work at the lowest priority. On bccd
-and rbc-coco `yolo train` was measured some hours or days before the strategies, not by turns with them, as
-`make bench` does it ([performance.md](performance.md)).
+the bootstrap 95% interval over test images, of the first seed where there are several. bccd and
+windturbine are divided 70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds
+are of the first seed's whole process (`python -m pipeline finetune` or `yolo train`, start-up included),
+on the clock and of the processor, loaders included. By the first seed one trained at a time, by its own
+defaults on a machine that did nothing else of weight: the strategies on both cores, `yolo train` on all
+cores but one, which is what it takes by itself. The demo and the further seeds trained two at a time, on
+a core each. On bccd `full` from yolov8n had other work beside it for most of its time; some others short
+work at the lowest priority. On bccd and rbc-coco `yolo train` was measured some hours or days before the
+strategies, not by turns with them, as `make bench` does it ([performance.md](performance.md)).
 What is not in the tables has not been measured yet; what the data itself holds stands in
 [results-data.md](results-data.md). Machine: {os.cpu_count()} CPU cores, {platform.system()}
 {platform.machine()}, no GPU.

@@ -270,7 +270,7 @@ def test_merged_classes_are_measured_as_one(tmp_path):
 def test_the_device_of_the_training_is_used_where_it_is_there(untrained, capsys):
     prepared_dataset(layout.PREPARED)
     trained(untrained)
-    with pytest.raises(Refused, match="finetune.device=nonsense is absent: set finetune.device=cpu"):
+    with pytest.raises(Refused, match=r"finetune\.device=nonsense is absent"):
         run(device="nonsense")
     run(device=99)
     assert "finetune.device=99 is not on this machine: measured on what there is" in capsys.readouterr().out
