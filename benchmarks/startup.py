@@ -70,7 +70,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory() as name:
         place = Path(name).resolve()
-        project = limits.begin(place / "project", limits.draw(place / "source", limits.FEW), "yolo")
+        project = limits.begin(place, limits.draw(place / "source", limits.FEW), "yolo")
         finish(project)
         took: dict[str, list[float]] = {what: [] for what in (*MOMENTS, *LATER)}
         for _ in range(rounds):
