@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pipeline.core import near_copies
 from pipeline.core.near_copies import SIDE, TURNS, Pairs
 from pipeline.edges import appearance
-from pipeline.edges.datasets.source import images_in
+from pipeline.edges.datasets.file_tree import images_in
 from pipeline.edges.drawing import steel
 
 Image = NDArray[np.uint8]

@@ -28,7 +28,8 @@ import yaml
 from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader
 
-from pipeline.edges.yolo import images, resident
+from pipeline.edges.yolo import images as yolo_images
+from pipeline.edges.yolo import resident
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 PIXELS = (480, 640)
@@ -92,7 +93,7 @@ def _stock(folder: Path, given: argparse.Namespace, scratch: Path) -> Any:
     namespace = get_cfg(overrides=native | settings | {"augmentations": []})
     names = dict(enumerate(map(str, range(1000))))
     data = {"names": names, "nc": len(names), "channels": 3, "task": "detect"}
-    found = images.build(namespace, [str(folder)], data=data, train=True, batch=given.batch, stride=32)
+    found = yolo_images.build(namespace, [str(folder)], data=data, train=True, batch=given.batch, stride=32)
     return build_dataloader(
         found, batch=given.batch, workers=given.workers, shuffle=True, device=torch.device(given.device)
     )

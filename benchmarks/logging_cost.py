@@ -144,13 +144,13 @@ def side(name: str, changes: list[str]) -> None:
         print(0)
         return
     with loading.without_collecting():  # as `python -m pipeline` does
-        from pipeline.stages import finetune
+        from pipeline.stages import finetune as stages_finetune
     if name == "rows":
         print(_rows(config))
         return
     meter = Meter()
-    _count(meter, finetune, silent=name == "silent")
-    finetune.run(config)
+    _count(meter, stages_finetune, silent=name == "silent")
+    stages_finetune.run(config)
     print(meter.seconds)
 
 
@@ -168,11 +168,13 @@ def _count(meter: Meter, finetune: Any, *, silent: bool) -> None:
 
 def _rows(config: Any) -> float:
     """Return the seconds of the processor that a row takes, sent as epochs end: one after the other."""
-    from pipeline.edges import logbook, tracking
+    from pipeline.edges import logbook
+    from pipeline.edges.tracking import runs
+    from pipeline.edges.tracking import target as tracking_target
 
-    target = tracking.Target(config.tracking.uri, config.tracking.experiment)
+    target = tracking_target.Target(config.tracking.uri, config.tracking.experiment)
     row = {f"curve/{number}": 0.5 for number in range(14)}
-    with tracking.open_run(target, key="rows", name="rows", tags={}) as session:
+    with runs.open_run(target, key="rows", name="rows", tags={}) as session:
         logbook.note_epoch(session, {**row, "epoch": 1})
         assert session.run_id
         time.sleep(2)

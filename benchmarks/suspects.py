@@ -119,12 +119,12 @@ def _corners(box: np.ndarray, scale: np.ndarray) -> list[float]:
 
 def _points_at(suspect: dict[str, Any], row: dict[str, Any]) -> bool:
     """What the model found there overlaps where the object truly is by half."""
-    from pipeline.core.matching import overlaps
+    from pipeline.core.rotated import box_iou
 
     if suspect["file"] != row["file"]:
         return False
     one, other = (np.array([box], np.float64) for box in (suspect["found"]["box"], row["box"]))
-    return bool(overlaps(one, other)[0, 0] >= 0.5)
+    return bool(box_iou(one, other)[0, 0] >= 0.5)
 
 
 def _objects() -> int:

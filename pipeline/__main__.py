@@ -85,10 +85,10 @@ def _ask(command: str, arguments: list[str]) -> int:
 
 def _send(config: Config) -> None:
     """Send what a tracking server missed, as each stage does at its start and end."""
-    from pipeline.edges import tracking
+    from pipeline.edges.tracking import runs, target
 
     where = config.tracking
-    left = tracking.send_missed(tracking.Target(where.uri, where.experiment, where.timeout))
+    left = runs.send_missed(target.Target(where.uri, where.experiment, where.timeout))
     if left:
         raise Refused(f"MLflow at {where.uri} is away: {left} runs wait in .finetrack/outbox")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from pipeline.core import changes, versions
+from pipeline.core import versions
 from pipeline.core.counting import counted
 from pipeline.core.manifest import Manifest
 from pipeline.core.refusal import Refused
@@ -35,8 +35,8 @@ def run(arguments: Sequence[str]) -> list[str]:
     found = versions.compare(old, new)
     if "--json" in arguments:
         sides = {"old": _identity(names[0], old), "new": _identity(names[1], new)}
-        return [json.dumps(sides | changes.as_json(found, old, new), indent=2, ensure_ascii=False)]
-    return [f"{_headed(names[0], old)} -> {_headed(names[1], new)}", *changes.tell(found, old, new)]
+        return [json.dumps(sides | versions.as_json(found, old, new), indent=2, ensure_ascii=False)]
+    return [f"{_headed(names[0], old)} -> {_headed(names[1], new)}", *versions.tell(found, old, new)]
 
 
 def _identity(name: str, of: Manifest) -> dict[str, object]:

@@ -17,15 +17,15 @@ from typing import IO, Final
 import numpy as np
 
 from pipeline.core import earlier, naming, overview, partition
-from pipeline.core.boxes import Note
 from pipeline.core.counting import counted
+from pipeline.core.defects import Note
 from pipeline.core.near_copies import NONE, SIDE
 from pipeline.core.objects import Wanted
 from pipeline.core.overview import Described, Looked, Overview
 from pipeline.core.partition import Entry, Rules
 from pipeline.core.refusal import Refused
 from pipeline.edges import archives, datasets, dealing, intake
-from pipeline.edges.datasets import Annotated
+from pipeline.edges.datasets.source import Annotated
 from pipeline.edges.datasets.spelling import spelled
 from pipeline.edges.intake import Terms
 

@@ -31,7 +31,9 @@ from pipeline import compose
 from pipeline.config import parse
 from pipeline.core import jobs
 from pipeline.core.jobs import Job
-from pipeline.edges import experiments, files, tracking
+from pipeline.edges import experiments, files
+from pipeline.edges.tracking import runs, target
+from pipeline.edges.tracking import session as tracking_session
 
 CONF = Path(__file__).parents[1] / "conf"
 PARENT = "FINETRACK_PARENT_RUN"
@@ -78,7 +80,7 @@ def _sweep(overrides: Sequence[str]) -> None:
         )
     folder = Path(files.SCRATCH, "sweeps", time.strftime("%m%d-%H%M%S"))
     sys.argv = [sys.argv[0], "--multirun", *overrides, f"hydra.sweep.dir={folder}"]
-    with tracking.parent(
+    with runs.parent(
         _target(overrides), name=f"sweep {' '.join(overrides)}", tags=_tags(overrides)
     ) as session:
         os.environ[PARENT] = session.run_id or ""
@@ -144,9 +146,9 @@ def _outcome(result: Job) -> str:
     return f", {result.reason}" if result.score is None else f", val {result.figure} {result.score:.4f}"
 
 
-def _target(overrides: Sequence[str]) -> tracking.Target:
+def _target(overrides: Sequence[str]) -> target.Target:
     settings = compose.preview(overrides)["tracking"]
-    return tracking.Target(settings["uri"], settings["experiment"], settings["timeout"])
+    return target.Target(settings["uri"], settings["experiment"], settings["timeout"])
 
 
 def _tags(overrides: Sequence[str]) -> dict[str, Any]:
@@ -160,7 +162,7 @@ def _done(folder: Path) -> list[Job]:
     )
 
 
-def _log(session: tracking.Session, done: Sequence[Job]) -> None:
+def _log(session: tracking_session.Session, done: Sequence[Job]) -> None:
     """Give the parent run the table of jobs, their scores as a curve, and the best."""
     if not done:
         return

@@ -88,6 +88,6 @@ def job(
 
 def run(job: Any, *, on_epoch: Any = lambda _row: None):
     """Train a job, without anything to be told."""
-    from pipeline.edges.yolo.training import train
+    from pipeline.edges.yolo.training import train as training_train
 
-    return train(job, on_start=lambda _effective: None, on_epoch=on_epoch)
+    return training_train(job, on_start=lambda _effective: None, on_epoch=on_epoch)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core import contrasts, folders
+from pipeline.core import contrasts
 from pipeline.core.layout import SPLITS
 from pipeline.core.portrait import IMGSZ, TINY, tiny
-from pipeline.core.recall import interval
 from pipeline.core.statistics import Columns
 from pipeline.core.tasks import Task
 
@@ -83,7 +84,7 @@ def _few_to_measure(data: _Data) -> Iterator[Concern]:
 
 
 def _one_folder(data: _Data) -> Iterator[Concern]:
-    for cls, images, folder, number in folders.alone(data.table, len(data.names)):
+    for cls, images, folder, number in alone(data.table, len(data.names)):
         yield Concern(
             "A class in one folder only",
             f"{data.names[cls]}: all {images} images lie in {folder or 'the top folder'}, one of {number} "
@@ -195,3 +196,54 @@ def _spread(count: int) -> str:
 def _listed(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+NO_ACCIDENT: Final = 5
+"""Images of a class from which on it is no accident that one folder has them all."""
+
+
+_NOT_A_PLACE: Final = {
+    *("train", "training", "val", "valid", "validation", "test", "testing"),
+    *("images", "image", "img", "imgs", "jpegimages"),
+}
+
+
+def alone(table: Columns, classes: int) -> Iterator[tuple[int, int, str, int]]:
+    """Yield classes that one folder alone has, and one with at most half of all images.
+
+    A folder with most of the images has most classes to itself by chance.
+
+    Yields:
+        The class, the number of its images, their folder, the number of folders.
+    """
+    folders = [source.rpartition("/")[0] for source in table.sources]
+    known = {folder: place(f"{folder}/") for folder in set(folders)}
+    names, where = np.unique([known[folder] for folder in folders], return_inverse=True)
+    for cls in range(classes) if len(names) > 1 else ():
+        holders = np.unique(table.images[table.classes == cls])
+        found = np.unique(where[holders])
+        if len(found) == 1 and len(holders) >= NO_ACCIDENT and 2 * (where == found[0]).sum() <= len(where):
+            yield cls, len(holders), str(names[found[0]]), len(names)
+
+
+def place(source: str) -> str:
+    """Return the folder an image lies in, without the parts that only name a split or say `images`."""
+    parts = PurePosixPath(source.rpartition("/")[0]).parts
+    return "/".join(part for part in parts if not _NOT_A_PLACE & set(re.split(r"[^a-z]+", part.lower())))
+
+
+_Z: Final = 1.959964
+"""The normal distribution's 97.5% point."""
+
+
+def interval(objects: int, recall: float = 0.8) -> tuple[float, float]:
+    """Return the 95% interval that a recall measured on so many objects has (Wilson, JASA 1927).
+
+    Objects of one image are no independent draws, so that the truth is rather wider.
+    """
+    if not objects:
+        return 0.0, 1.0
+    middle = (recall + _Z**2 / (2 * objects)) / (1 + _Z**2 / objects)
+    root = (recall * (1 - recall) / objects + _Z**2 / (4 * objects**2)) ** 0.5
+    half = _Z * root / (1 + _Z**2 / objects)
+    return middle - half, middle + half

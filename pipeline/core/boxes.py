@@ -6,12 +6,9 @@ import math
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.core.defects import Kind
-
-Boxes = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from pipeline.core.annotations import Boxes, Indices
+from pipeline.core.defects import Kind, Note
 
 ROUNDING: Final = 0.5
 """Pixels: what lies outside by less is how a format rounds, no mistake; and a side below this is no box."""
@@ -32,34 +29,6 @@ class Unfit(ValueError):
     def __init__(self, kind: Kind, reason: str) -> None:
         super().__init__(reason)
         self.kind: Kind = kind
-
-
-class Note(NamedTuple):
-    """One finding: the object is left out (`dropped`), or used in a mended form."""
-
-    dropped: bool
-    reason: str
-    kind: Kind = "annotation"
-
-
-class Raw(NamedTuple):
-    """The objects of one image as they were read.
-
-    Attributes:
-        classes: (n,) class indices.
-        boxes: (n, 4) x1 y1 x2 y2.
-        marks: What each is called in a report, such as `line 3`.
-        outlines: For each object the parts of its outline, (k, 2) x and y each, in the unit of the boxes; no
-            part where it has none. Empty where no object has any.
-        keypoints: For each object (points, 3) x, y in the unit of the boxes, and visibility (0, 1, 2). Empty
-            where no object has any.
-    """
-
-    classes: Indices
-    boxes: Boxes
-    marks: tuple[str, ...]
-    outlines: tuple[tuple[Boxes, ...], ...] = ()
-    keypoints: tuple[Boxes, ...] = ()
 
 
 class Checked(NamedTuple):

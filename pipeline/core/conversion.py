@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from pipeline.core.boxes import Boxes, Raw
+from pipeline.core.annotations import Boxes, Raw
 from pipeline.core.tasks import Task
 
 

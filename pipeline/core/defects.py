@@ -153,3 +153,11 @@ _COUNTED: Final[dict[str, Verdict]] = {
 
 def _tally(defects: Iterable[Defect]) -> Counter[str]:
     return Counter(defect.verdict for defect in defects)
+
+
+class Note(NamedTuple):
+    """One finding: the object is left out (`dropped`), or used in a mended form."""
+
+    dropped: bool
+    reason: str
+    kind: Kind = "annotation"

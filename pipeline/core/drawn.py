@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.boxes import Boxes, Raw
+from pipeline.core.annotations import Boxes, Raw
 from pipeline.core.counting import counted
 from pipeline.core.shapes import Kind, Object
 from pipeline.core.tasks import Task

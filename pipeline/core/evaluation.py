@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.core.average_precision import average_precisions
 from pipeline.core.bootstrap import Interval, intervals
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.likeness import by_boxes
-from pipeline.core.matching import Detections, Objects, Table, tabulate
+from pipeline.core.matching import Table, tabulate
 from pipeline.core.operating import Operating, average, best_threshold, operate
 from pipeline.core.outcomes import Outcome, judge
 from pipeline.core.refusal import Refused

@@ -12,8 +12,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipeline.core import points
-from pipeline.core.boxes import Boxes, Checked, Raw
+from pipeline.core import polygons
+from pipeline.core.annotations import Boxes, Raw
+from pipeline.core.boxes import Checked
 
 EVERYTHING: Final = 0.99
 """Share of the image that an object covers before somebody should look at it."""
@@ -99,7 +100,7 @@ def poses(raw: Raw, size: tuple[int, int], *, count: int) -> Checked | None:
     complete = len(raw.keypoints) == len(raw.marks) and all(p.shape == (count, 3) for p in raw.keypoints)
     if not seen or not complete:
         return None
-    placed, lost = points.place(np.array(raw.keypoints), size)
+    placed, lost = polygons.clip_keypoints(np.array(raw.keypoints), size)
     if lost.any() or not (placed[..., 2] > 0).any(axis=1).all():
         return None
     return seen._replace(keypoints=tuple(placed))

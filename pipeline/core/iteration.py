@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.edges import files
 
 
 def key(
@@ -26,3 +30,13 @@ def key(
     parts = {"params": params, "data": data, "code": code, "weights": weights}
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+LIBRARIES: Final = ("numpy", "torch", "ultralytics")
+
+
+def digests() -> dict[str, str]:
+    """Return a digest for each module of this package, by its path, and the versions of the libraries."""
+    package = Path(__file__).parents[1]
+    modules = {path.relative_to(package).as_posix(): files.sha256(path) for path in package.rglob("*.py")}
+    return modules | {name: version(name) for name in LIBRARIES}

@@ -14,8 +14,9 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.boxes import Note, Raw
+from pipeline.core.annotations import Raw
 from pipeline.core.counting import counted
+from pipeline.core.defects import Note
 from pipeline.core.tasks import Keypoints
 
 Floats = NDArray[np.float64]

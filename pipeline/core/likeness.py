@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.core import keypoints, masks, rotated
-from pipeline.core.matching import Detections, Objects
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Task
 
@@ -27,7 +27,7 @@ def weigh(truth: Objects, found: Detections, task: Task, *, size: tuple[int, int
         overlap = masks.overlaps(found.masks, [masks.fill(outline, size) for outline in truth.outlines])
     elif task == "obb":
         here, there = (np.array(each.outlines).reshape(-1, 4, 2) for each in (found, truth))
-        overlap = rotated.overlaps(here, there)
+        overlap = rotated.rotated_box_iou(here, there)
     elif truth.keypoints is not None and found.keypoints is not None:
         _refuse_misfit(found.keypoints.shape[1], truth.keypoints.shape[1])
         overlap = keypoints.similarities(found.keypoints, truth.keypoints, truth.boxes)

@@ -4,73 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.masks import Mask
+from pipeline.core.detections import Detections, Objects
+from pipeline.core.rotated import box_iou
 
 IOUS: Final = np.linspace(0.5, 0.95, 10)
 """The overlaps that COCO averages over: 0.50, 0.55 ... 0.95."""
-
-
-class Objects(NamedTuple):
-    """The true objects of one image.
-
-    Attributes:
-        boxes: (n, 4) x1 y1 x2 y2 in pixels.
-        classes: (n,) class indices.
-        outlines: n outlines (k, 2) in pixels (segment), or four corners each (obb); none for other tasks.
-        keypoints: (n, points, 3) x and y in pixels, and visibility (pose); None for other tasks.
-    """
-
-    boxes: NDArray[np.float64]
-    classes: NDArray[np.int64]
-    outlines: tuple[NDArray[np.float64], ...] = ()
-    keypoints: NDArray[np.float64] | None = None
-
-    @property
-    def counted(self) -> NDArray[np.bool_]:
-        """Which objects (n,) are to be found: of poses, those with a labelled point."""
-        if self.keypoints is None:
-            return np.ones(len(self.classes), bool)
-        return np.asarray((self.keypoints[:, :, 2] > 0).any(axis=1))
-
-
-class Detections(NamedTuple):
-    """What a model found in one image.
-
-    Attributes:
-        boxes: (n, 4) as in `Objects`.
-        scores: (n,) 0..1.
-        classes: (n,) class indices.
-        outlines: As in `Objects`; of the first detections only, where there are many.
-        keypoints: (n, points, 2 or 3) x and y in pixels, and confidence (pose); None for other tasks.
-        masks: n masks (segment) until they were held against the objects; none for other tasks.
-        overlap: (n, objects) how much each is like each true object of its image, 0 to 1; None where that is
-            the IoU of their boxes.
-    """
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    classes: NDArray[np.int64]
-    outlines: tuple[NDArray[np.float64], ...] = ()
-    keypoints: NDArray[np.float64] | None = None
-    masks: tuple[Mask, ...] = ()
-    overlap: NDArray[np.float64] | None = None
-
-    def only(self, kept: NDArray[np.bool_]) -> Detections:
-        """Return those that are marked (n,)."""
-        return Detections(
-            self.boxes[kept],
-            self.scores[kept],
-            self.classes[kept],
-            tuple(outline for outline, keep in zip(self.outlines, kept, strict=False) if keep),
-            None if self.keypoints is None else self.keypoints[kept],
-            tuple(mask for mask, keep in zip(self.masks, kept, strict=False) if keep),
-            None if self.overlap is None else self.overlap[kept],
-        )
 
 
 @dataclass(frozen=True)
@@ -94,19 +37,9 @@ class Table:
     objects: NDArray[np.int64]
 
 
-def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the IoU (n, m) of the boxes (n, 4) with the boxes (m, 4), all as x1, y1, x2, y2."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    union = _areas(first)[:, None] + _areas(second)[None, :] - shared
-    ious: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return ious
-
-
 def likeness(truth: Objects, found: Detections) -> NDArray[np.float64]:
     """Return how much each detection is like each object (n, m), by what their task is measured by."""
-    return overlaps(found.boxes, truth.boxes) if found.overlap is None else found.overlap
+    return box_iou(found.boxes, truth.boxes) if found.overlap is None else found.overlap
 
 
 def match(truth: Objects, found: Detections) -> NDArray[np.int64]:
@@ -172,8 +105,3 @@ def _take(
     enough = (overlap[levels, best] >= IOUS) & wanted
     taken[levels[enough], best[enough]] = True
     return np.where(enough, best, -1)
-
-
-def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    areas: NDArray[np.float64] = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
-    return areas

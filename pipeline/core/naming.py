@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from pipeline.core.boxes import Note
+from pipeline.core.defects import Note
 
 _LONGEST = 150  # bytes of a stem; file systems take 255 for the whole name, and augmentation adds to it
 

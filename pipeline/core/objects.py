@@ -6,8 +6,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core import boxes, glance, points, polygons, rectangles
-from pipeline.core.boxes import Boxes, Checked, Finding, Note, Raw, Unfit
+from pipeline.core import boxes, glance, polygons
+from pipeline.core.annotations import Boxes, Raw
+from pipeline.core.boxes import Checked, Finding, Unfit
+from pipeline.core.defects import Note
 from pipeline.core.tasks import Task
 
 _NO_POINTS: Final = np.zeros((0, 3))
@@ -109,7 +111,7 @@ def _item(raw: Raw, number: int, wanted: Wanted, size: tuple[int, int]) -> _Obje
         return _Object(cls, np.array([0.0, 0.0, *size]), none, [])
     if wanted.task in {"segment", "obb"}:
         parts = raw.outlines[number] if raw.outlines else ()
-        mend = polygons.mend if wanted.task == "segment" else rectangles.mend
+        mend = polygons.mend if wanted.task == "segment" else polygons.repair_rectangle
         shape, found = mend(parts, size)
         return _Object(cls, shape, none, [*found, *_everything(polygons.area(shape), size)])
     shape, found = boxes.mend(raw.boxes[number], size)
@@ -117,7 +119,9 @@ def _item(raw: Raw, number: int, wanted: Wanted, size: tuple[int, int]) -> _Obje
     found = [*found, *_everything((right - left) * (bottom - top), size)]
     if wanted.task == "detect":
         return _Object(cls, shape, none, found)
-    mended, more = points.mend(raw.keypoints[number] if raw.keypoints else none, size, count=wanted.points)
+    mended, more = polygons.repair_keypoints(
+        raw.keypoints[number] if raw.keypoints else none, size, count=wanted.points
+    )
     return _Object(cls, shape, mended, [*found, *more])
 
 

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.matching import IOUS, Detections, Objects, likeness, match
+from pipeline.core.detections import Detections, Objects
+from pipeline.core.matching import IOUS, likeness, match
 
 RIGHT: Final = "right"
 WRONG: Final = "wrong class"

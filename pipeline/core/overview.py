@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
-from pipeline.core import defects
+from pipeline.core import defects as core_defects
 from pipeline.core.counting import counted
 from pipeline.core.defects import Defect
 from pipeline.core.tasks import Keypoints, Task
@@ -101,7 +101,7 @@ def overview(source: Described, looked: Iterable[Looked], elsewhere: Iterable[De
         backgrounds[split] += image.usable and not image.classes
         objects.update((split, cls) for cls in image.classes)
     splits = [split for split in _ORDER if split in images]
-    counts = defects.count(found, used=images.total())
+    counts = core_defects.count(found, used=images.total())
     return Overview(
         **source._asdict(),
         found=counts.found,

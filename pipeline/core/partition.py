@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from pipeline.core import division, earlier, grouping, leaks, near_copies
+from pipeline.core import division, grouping, leaks, near_copies
+from pipeline.core import earlier as core_earlier
 from pipeline.core.counting import counted
 from pipeline.core.crowds import Crowded
 from pipeline.core.earlier import Earlier
@@ -159,7 +160,7 @@ def _named(chosen: Sequence[Entry], rules: Rules) -> tuple[list[Link], list[str]
 
 def _known(ours: Sequence[Entry], before: Earlier) -> dict[str, str]:
     """Return the earlier side of each image that has one."""
-    sides = ((entry.key, before.sides.get(earlier.short(entry.sha256))) for entry in ours)
+    sides = ((entry.key, before.sides.get(core_earlier.short(entry.sha256))) for entry in ours)
     return {key: side for key, side in sides if side}
 
 
@@ -205,7 +206,7 @@ def _remembered(known: Mapping[str, str], folded: Mapping[str, str], *, new: int
     """Say what an earlier division decided, and which images had to leave their side nevertheless."""
     if not known:
         return []
-    moved = [key for key, side in known.items() if side != earlier.REST and folded[key] != side]
+    moved = [key for key, side in known.items() if side != core_earlier.REST and folded[key] != side]
     stayed = counted(len(known) - len(moved), "image stays", "images stay")
     stay = f"{stayed} on the earlier side, {counted(new, 'new one is', 'new ones are')} dealt out"
     if not moved:
@@ -228,14 +229,14 @@ def _after(
         ours: Those whose side the data leave to us: what came as train can have been carved out.
         folded: The split or fold of each.
     """
-    stated = {earlier.short(entry.sha256) for entry in chosen}
+    stated = {core_earlier.short(entry.sha256) for entry in chosen}
     kept = {key: side for key, side in before.sides.items() if key not in stated}
     ordered = sorted(ours, key=lambda entry: folded[entry.key] == "test")
-    return kept | {earlier.short(entry.sha256): folded[entry.key] for entry in ordered}
+    return kept | {core_earlier.short(entry.sha256): folded[entry.key] for entry in ordered}
 
 
 def _terms(rules: Rules) -> dict[str, Any]:
-    return earlier.terms_of({**rules._asdict(), "split": dict(rules.split)})
+    return core_earlier.terms_of({**rules._asdict(), "split": dict(rules.split)})
 
 
 def _copied(links: Sequence[Link], copies: Sequence[Sequence[str]]) -> list[str]:

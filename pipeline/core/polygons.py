@@ -7,9 +7,13 @@ from typing import Final
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from pipeline.core import outlines
-from pipeline.core.boxes import ROUNDING, Boxes, Finding, Unfit, text
+from pipeline.core.annotations import Boxes
+from pipeline.core.boxes import ROUNDING, Finding, Unfit, text
+from pipeline.core.conversion import rectangle
+from pipeline.core.corners import shrink
 from pipeline.core.counting import counted
 from pipeline.core.outlines import CRUMB
 
@@ -90,3 +94,104 @@ def _excess(rings: Sequence[Boxes], size: tuple[int, int]) -> float:
     """Return by how many pixels any ring leaves the image."""
     points = np.concatenate(rings)
     return float(max(-points.min(), (points - np.array(size)).max()))
+
+
+FILLED: Final = 0.8
+"""Share of the smallest rectangle around them that four corners must enclose to pass for a rectangle."""
+
+
+EXACT: Final = 0.999
+"""From this share on, the corners stay as they are: less is how a format rounds."""
+
+
+def repair_rectangle(parts: Sequence[Boxes], size: tuple[int, int]) -> tuple[Boxes, list[Finding]]:
+    """Return the four corners (4, 2) of a rectangle whose visible part fills it, and what was changed.
+
+    A rectangle that is cut by the image's border keeps its direction and shrinks to what is visible; its
+    corners may lie outside the image.
+
+    Args:
+        parts: One part of four corners, x and y in pixels.
+        size: Width and height of the image in pixels.
+
+    Raises:
+        Unfit: There are no corners, coordinates that are no numbers, no area, or it lies outside.
+    """
+    corners = np.concatenate(parts) if parts else np.zeros((0, 2))
+    if not np.isfinite(corners).all() or np.abs(corners).max(initial=0) > FARTHEST:
+        raise Unfit("no-number", f"coordinates that are no numbers, or beyond any image: {text(corners)}")
+    if len(corners) < 3:
+        raise Unfit("few-points", f"a rotated box needs four corners: {text(corners)}")
+    fitted, found = _fitted(corners)
+    if (fitted >= 0).all() and (fitted <= size).all():
+        return fitted, found
+    visible = shapely.intersection(shapely.Polygon(fitted), shapely.box(0, 0, *size))
+    if visible.area < ROUNDING**2:
+        raise Unfit("outside", f"outside the image of {size[0]} x {size[1]} pixels: {text(corners)}")
+    shrunk = shrink(fitted, np.array(visible.exterior.coords[:-1]), size)
+    if np.abs(shrunk - fitted).max() <= ROUNDING:
+        return fitted, found
+    found.append(("clipped", f"shrunk to what the image of {size[0]} x {size[1]} pixels shows of it"))
+    return shrunk, found
+
+
+def _fitted(corners: Boxes) -> tuple[Boxes, list[Finding]]:
+    """Return the corners if they are a rectangle's, or else the smallest rectangle around them."""
+    around = rectangle(corners)
+    if around is None or min(_sides(around)) < ROUNDING:
+        raise Unfit("no-area", f"no area: {text(corners)}")
+    share = shapely.Polygon(corners).area / shapely.Polygon(around).area
+    if len(corners) == 4 and share > EXACT:
+        return corners, []
+    if len(corners) == 4 and share > FILLED:
+        return around, []
+    return around, [("no-rectangle", f"no rectangle: taken as the smallest one around {text(corners)}")]
+
+
+def _sides(corners: Boxes) -> tuple[float, float]:
+    return float(np.linalg.norm(corners[1] - corners[0])), float(np.linalg.norm(corners[3] - corners[0]))
+
+
+def repair_keypoints(points: Boxes, size: tuple[int, int], *, count: int) -> tuple[Boxes, list[Finding]]:
+    """Return key points (count, 3), those outside the image taken as not labelled, and what was changed.
+
+    Args:
+        points: (count, 3) x, y in pixels and visibility; of no length where the object has none.
+        size: Width and height of the image in pixels.
+        count: Points of a pose.
+
+    Raises:
+        Unfit: The object has another number of points.
+    """
+    if not len(points):
+        return np.zeros((count, 3)), [("no-keypoints", "a box without key points")]
+    if points.shape != (count, 3):
+        raise Unfit("malformed", f"{counted(len(points), 'key point')}, but a pose has {count}")
+    placed, lost = clip_keypoints(points, size)
+    return placed, _findings(int(lost.sum()), int((placed[:, 2] > 0).sum()))
+
+
+def clip_keypoints(points: Boxes, size: tuple[int, int]) -> tuple[Boxes, NDArray[np.bool_]]:
+    """Return key points (..., 3), those outside the image not labelled; and (...) which of them those are.
+
+    Args:
+        points: (..., 3) x, y in pixels and visibility.
+        size: Width and height of the image in pixels.
+    """
+    limits, given = np.array(size, np.float64), points[..., 2] > 0
+    excess = np.maximum(-points[..., :2], points[..., :2] - limits).max(axis=-1)  # NaN is not within
+    seen = given & (excess <= ROUNDING)
+    clipped = np.clip(np.where(seen[..., None], points[..., :2], 0), 0, limits)
+    visibility = np.where(seen, np.clip(np.round(np.where(seen, points[..., 2], 0)), 1, 2), 0)
+    return np.concatenate([clipped, visibility[..., None]], axis=-1), given & ~seen
+
+
+def _findings(hidden: int, seen: int) -> list[Finding]:
+    found: list[Finding] = []
+    if hidden:
+        found.append(
+            ("hidden-point", f"{counted(hidden, 'key point')} outside the image: taken as not labelled")
+        )
+    if not seen:
+        found.append(("no-keypoints", "none of its key points is labelled"))
+    return found

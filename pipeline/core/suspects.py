@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.classification import Guessed
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.evaluation import Split
-from pipeline.core.matching import IOUS, Detections, Objects, likeness, overlaps
+from pipeline.core.matching import IOUS, likeness
 from pipeline.core.outcomes import TOUCHING
+from pipeline.core.rotated import box_iou
 
 Kind = Literal["missing", "wrong class", "loose"]
 
@@ -64,7 +66,7 @@ def rank(truths: Sequence[Objects], found: Sequence[Detections], *, most: int) -
 def _of_image(image: int, truth: Objects, found: Detections) -> list[Suspect]:
     """Judge the confident detections of one image, the surest first; each label is contradicted once."""
     overlap = likeness(truth, found) * truth.counted
-    beyond = overlaps(found.boxes, truth.boxes[~truth.counted]).max(axis=1, initial=0.0) >= SAME
+    beyond = box_iou(found.boxes, truth.boxes[~truth.counted]).max(axis=1, initial=0.0) >= SAME
     same = found.classes[:, None] == truth.classes[None, :]
     believed = _believed(np.where(same, overlap, 0.0), found.scores)
     suspects: list[Suspect] = []
@@ -119,7 +121,7 @@ def _told(suspect: Suspect, suspects: Sequence[Suspect], found: Detections) -> b
     if suspect.label >= 0 and any(other.label == suspect.label for other in suspects):
         return True
     here = found.boxes[suspect.found][None]
-    return any(overlaps(here, found.boxes[other.found][None])[0, 0] >= SAME for other in suspects)
+    return any(box_iou(here, found.boxes[other.found][None])[0, 0] >= SAME for other in suspects)
 
 
 def whole(guessed: Guessed, sizes: Sequence[tuple[int, int]]) -> Split:

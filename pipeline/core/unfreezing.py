@@ -74,3 +74,18 @@ def opened(history: Sequence[float], schedule: Schedule) -> int:
 def frozen(groups: Sequence[range], count: int) -> list[int]:
     """List the layers that do not learn while the first `count` groups are open."""
     return sorted(layer for group in groups[count:] for layer in group)
+
+
+def validation_due(epoch: int, every: int, *, last: int, best: int, patience: float) -> bool:
+    """Tell whether an epoch is validated: every few, the last, and each that may end the training.
+
+    A function of what a resumed training knows too, so that it validates the same epochs.
+
+    Args:
+        epoch: From 1.
+        every: Epochs from one validation to the next, at least 1.
+        last: The epoch that ends the training.
+        best: The best epoch so far; 0 before the first was validated.
+        patience: Epochs without a new best that end the training.
+    """
+    return epoch % every == 0 or epoch >= last or epoch - best >= patience

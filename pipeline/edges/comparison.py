@@ -8,11 +8,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.core.matching import Detections, Objects
-from pipeline.core.outcomes import MISSED, RIGHT, Outcome
-from pipeline.edges.sheet import COLOURS, EDGE, INK, MARGIN, MUTED, PAPER, enlarged, font, shortened
+from pipeline.core.detections import Detections, Objects
+from pipeline.core.outcomes import ALARM, LOOSE, MISSED, RIGHT, WRONG, Outcome
 
 NARROWEST: Final = 640
 """The sheet's least width, so that title and legend have room beside a tall image."""
@@ -165,3 +164,99 @@ def _legend(sheet: Image.Image, outcome: Outcome) -> None:
         draw.rectangle((x, y - 7, x + 14, y + 7), fill=COLOURS[verdict])
         draw.text((x + 22, y), f"{verdict}: {count}", MUTED, font=face, anchor="lm")
         x += 22 + round(draw.textlength(f"{verdict}: {count}", font=face)) + 26
+
+
+BAR: Final = 360
+"""Pixels of a bar that stands for certainty."""
+
+
+STEP: Final = 46
+
+
+def show(
+    image: NDArray[np.uint8], truth: str, guesses: Sequence[tuple[str, float]], *, title: str
+) -> Image.Image:
+    """Draw the image, beside it a bar for each of the likeliest classes, the right one in its colour.
+
+    Args:
+        image: (height, width, 3) uint8, BGR.
+        truth: The name of its class.
+        guesses: Names and probabilities, the likeliest first.
+        title: Such as the file's name.
+    """
+    picture, _ = enlarged(image)
+    left = 2 * MARGIN + picture.width
+    sheet = Image.new("RGB", (left + BAR + MARGIN, max(picture.height, STEP * 6) + 70 + MARGIN), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((MARGIN, 30), shortened(title, sheet.width - 2 * MARGIN), INK, font=font(20), anchor="ls")
+    pen.text((MARGIN, 60), f"Truth: {truth}", INK, font=font(16), anchor="ls")
+    pen.text((left, 60), "Prediction", INK, font=font(16), anchor="ls")
+    sheet.paste(picture, (MARGIN, 70))
+    for row, (name, score) in enumerate(guesses):
+        top = 74 + STEP * row
+        colour = COLOURS[RIGHT if name == truth else WRONG]
+        pen.text(
+            (left, top),
+            f"{shortened(name, BAR - 70, size=14)}  {score:.2f}",
+            MUTED,
+            font=font(14),
+            anchor="lt",
+        )
+        pen.rectangle((left, top + 20, left + max(1, round(score * BAR)), top + 32), fill=colour)
+    return sheet
+
+
+COLOURS: Final = {
+    RIGHT: "#56B4E9",
+    MISSED: "#D55E00",
+    ALARM: "#D55E00",
+    WRONG: "#CC79A7",
+    LOOSE: "#F0E442",
+}
+"""From Okabe and Ito's palette, made for the colour-blind; missed and false alarm never share a side."""
+
+
+PAPER: Final = "#FFFFFF"
+
+
+EDGE: Final = "#000000"
+
+
+INK: Final = "#222222"
+
+
+MUTED: Final = "#6B6B6B"
+
+
+MARGIN: Final = 20
+
+
+SIDE: Final = 560
+"""The longer side of an image, in pixels."""
+
+
+def enlarged(image: NDArray[np.uint8]) -> tuple[Image.Image, float]:
+    """Return a BGR image with its longer side at `SIDE` pixels, and how much larger that is."""
+    picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+    scale = SIDE / max(picture.size)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    how = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
+    return picture.resize((width, height), how), scale
+
+
+def shortened(text: str, room: int, *, size: int = 20) -> str:
+    """Leave out the middle of a text that is wider than the room, in pixels."""
+    face = font(size)
+    kept = len(text)
+    while kept > 8 and face.getlength(text if kept == len(text) else _ends(text, kept)) > room:
+        kept -= 1
+    return text if kept == len(text) else _ends(text, kept)
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the typeface of these pictures."""
+    return ImageFont.load_default(size)
+
+
+def _ends(text: str, kept: int) -> str:
+    return f"{text[: kept // 2]}…{text[-(kept - kept // 2) :]}"

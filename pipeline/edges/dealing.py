@@ -10,11 +10,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from tqdm import tqdm
 
@@ -62,27 +59,6 @@ def each(
         yield from in_order(submit, todo, hands=hands, total=total, what=what)
     finally:
         pool.shutdown(cancel_futures=True)  # on Ctrl-C and on an error, what waits is not begun
-
-
-def dealer(
-    backend: Literal["local", "ray"], *, address: str, workers: int = 0, seen: Sequence[Path] = ()
-) -> AbstractContextManager[Each]:
-    """Return what deals work out as conf/compute says.
-
-    Args:
-        backend: local or ray.
-        address: Of the Ray cluster.
-        workers: Threads of this machine; 0: one per core.
-        seen: Files that the work reads, some of them: each node must see the same.
-
-    Raises:
-        Refused: There is no Ray, or no such cluster.
-    """
-    if backend == "local":
-        return nullcontext(partial(each, workers=workers))
-    from pipeline.edges import cluster  # only where work leaves this machine
-
-    return cluster.joined(address, seen=seen)
 
 
 def in_order(

@@ -19,7 +19,7 @@ from pipeline.core.classification import Classification
 from pipeline.core.evaluation import Evaluation
 from pipeline.core.matching import Table
 from pipeline.core.tasks import Task
-from pipeline.edges import comparison, files, mistaken, plots
+from pipeline.edges import comparison, files, plots
 
 BACKGROUND: Final = "background"
 EVERY: Final = 10
@@ -141,7 +141,7 @@ def _sheet(found: Evaluation | Classification, index: int, path: Path) -> Image.
     if isinstance(found, Classification):
         truth, classes, scores = (part[index] for part in found.guessed)
         guesses = [(found.names[cls], float(score)) for cls, score in zip(classes, scores, strict=True)]
-        return mistaken.show(image, found.names[truth], guesses, title=path.name)
+        return comparison.show(image, found.names[truth], guesses, title=path.name)
     return comparison.compare(image, found.outcomes[index], found.names, title=path.name)
 
 

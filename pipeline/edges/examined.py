@@ -21,8 +21,7 @@ from types import ModuleType, TracebackType
 from typing import Any, Final, Self, get_args
 
 from pipeline.core import counting, near_copies, unbroken
-from pipeline.core.boxes import Note
-from pipeline.core.defects import Kind
+from pipeline.core.defects import Kind, Note
 from pipeline.edges import appearance, decoding, duplicates, fingerprint, images
 from pipeline.edges.appearance import Appearance
 from pipeline.edges.fingerprint import EVERY, SETTLED_NS, File

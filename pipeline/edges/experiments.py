@@ -20,7 +20,7 @@ from threading import Thread
 from typing import Any
 
 from pipeline.core import layout
-from pipeline.edges.files import Refused
+from pipeline.core.refusal import Refused
 
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0))
 """How a job is stopped: asked as by Ctrl-C, so that its run ends as KILLED, then told, then killed."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.core.refusal import Refused as Refused
+from pipeline.core.refusal import Refused
 
 SCRATCH = ".finetrack"
 _AT_ONCE = 1 << 20

@@ -13,9 +13,8 @@ from typing import Final, NamedTuple
 
 import cv2
 
-from pipeline.core.boxes import Note
 from pipeline.core.counting import counted
-from pipeline.core.defects import Kind
+from pipeline.core.defects import Kind, Note
 from pipeline.edges import appearance, decoding, fingerprint
 from pipeline.edges.appearance import UNKNOWN, Appearance
 from pipeline.edges.decoding import Header, Unusable

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from pipeline.core.networks import SUFFIXES, of_task
 from pipeline.core.refusal import Refused
-from pipeline.edges import base_weights, files, fingerprint
+from pipeline.edges import base_weights, files
+from pipeline.edges import fingerprint as edges_fingerprint
 
 DRAWN = {"demo", "shapes"}
 OUTS = ("data/prepared", "data/augmented", "models/finetuned", "reports")
@@ -76,7 +77,7 @@ def _source(data: Mapping[str, Any]) -> Fact:
     _refuse_our_own(name, place.resolve())
     if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return Fact(name, None)  # an empty folder is a disk that is not mounted
-    of = fingerprint.of_source if place.is_dir() else fingerprint.of_file  # an archive
+    of = edges_fingerprint.of_source if place.is_dir() else edges_fingerprint.of_file  # an archive
     return Fact(name, of(place, cache=files.scratch() / "hashes.db"))
 
 
@@ -136,7 +137,7 @@ def _file(name: str, value: str, folder: str | None) -> Fact:
         _refuse_outs(name, path)
     if place is None:
         return Fact(name, None, otherwise=value if Path(value).name == value else None)
-    return Fact(name, fingerprint.of_file(place, cache=files.scratch() / "hashes.db"))
+    return Fact(name, edges_fingerprint.of_file(place, cache=files.scratch() / "hashes.db"))
 
 
 def _refuse_outs(name: str, place: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core import objects
-from pipeline.core.boxes import Checked, Note, Raw
+from pipeline.core.annotations import Raw
+from pipeline.core.boxes import Checked
 from pipeline.core.conversion import convert, scaled
-from pipeline.core.defects import NOTED, Defect, OnDefect, Verdict
+from pipeline.core.defects import NOTED, Defect, Note, OnDefect, Verdict
 from pipeline.core.objects import Wanted
 from pipeline.core.tasks import Task
 from pipeline.edges import appearance, images
 from pipeline.edges.appearance import UNKNOWN, Appearance
 from pipeline.edges.datasets.source import Annotated
+from pipeline.edges.dealing import Each
 from pipeline.edges.decoding import Unusable
 from pipeline.edges.drawing.drawing import Drawing
+from pipeline.edges.examined import Memory
 from pipeline.edges.fingerprint import File
 from pipeline.edges.images import Usable
 
@@ -194,3 +199,73 @@ def _held(image: Usable, checked: Checked, origin: tuple[str, str | None], hold:
         look=image.look,
         original=image.original,
     )
+
+
+class Arrival(NamedTuple):
+    """An image of the source, and the file that a mended copy is kept in."""
+
+    entry: Annotated
+    hold: Path
+
+
+class Carried(NamedTuple):
+    """An image on its way to a node, and what is known of its file."""
+
+    arrival: Arrival
+    known: Usable | None
+
+
+def here(
+    todo: Iterable[Arrival], terms: Terms, memory: Memory, *, each: Each, total: int
+) -> Iterator[Outcome]:
+    """Take images in by threads of this machine, which ask the memory themselves.
+
+    Args:
+        todo: The images.
+        terms: What they are checked for.
+        memory: What is known of their files.
+        each: Deals out to this machine.
+        total: Their number.
+    """
+    return each(partial(_take, terms._replace(examine=memory.examine)), todo, total=total, what="prepare")
+
+
+def elsewhere(
+    todo: Iterable[Arrival], terms: Terms, memory: Memory, *, each: Each, total: int
+) -> Iterator[Outcome]:
+    """Take images in on the nodes of a cluster.
+
+    Args:
+        todo: The images.
+        terms: What they are checked for.
+        memory: What is known of their files.
+        each: Deals out to the cluster.
+        total: Their number.
+    """
+    asked = time.time_ns()
+    carried = (
+        Carried(arrival, None if arrival.entry.load else memory.recall(arrival.entry.path))
+        for arrival in todo
+    )
+    for outcome, found in each(partial(_take_carried, terms), carried, total=total, what="prepare"):
+        if found:
+            memory.remember(found, asked=asked)
+        yield outcome
+
+
+def _take(terms: Terms, arrival: Arrival) -> Outcome:
+    return take(arrival.entry, terms, hold=arrival.hold)
+
+
+def _take_carried(terms: Terms, carried: Carried) -> tuple[Outcome, Usable | None]:
+    """Take an image in; return what its file turned out to be, too, where it goes on as it is."""
+    found: list[Usable] = []
+
+    def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
+        if carried.known:
+            return carried.known
+        found.append(images.examine(path, load))
+        return found[0]
+
+    outcome = _take(terms._replace(examine=examine), carried.arrival)
+    return outcome, found[0] if found and found[0].original else None

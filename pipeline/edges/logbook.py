@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pipeline.core import layout
 from pipeline.core.manifest import Manifest
 from pipeline.core.records import Records
-from pipeline.edges.tracking import Session
+from pipeline.edges.tracking.session import Session
 
 
 def note_data(session: Session, prepared: Manifest, copies: Records, *, name: str) -> None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from pipeline.core import labels, layout
 from pipeline.core.classification import Guessed, guess
+from pipeline.core.detections import Objects
 from pipeline.core.evaluation import Split
 from pipeline.core.likeness import weigh
 from pipeline.core.manifest import Item, Manifest
-from pipeline.core.matching import Objects
 from pipeline.edges import dataset
 from pipeline.edges.yolo import predict
 from pipeline.edges.yolo.predict import Inference

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.counting import counted
+from pipeline.core.refusal import Refused
 from pipeline.edges import files
-from pipeline.edges.files import Refused
 
 DAYS: Final = 30
 """After so many a stopped training is given up: whoever wants it trains it anew."""

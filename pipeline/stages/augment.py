@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipeline.config import Config, Offline
+from pipeline.config import Config
+from pipeline.config.augment import Offline
 from pipeline.core import layout, records, sampling
 from pipeline.core.manifest import Manifest
 from pipeline.core.recipes import Ranges
@@ -56,11 +57,11 @@ def plan(manifest: Manifest, offline: Offline, *, seed: int) -> tuple[list[Job],
 
 
 def _copy(manifest: Manifest, config: Config, *, folder: Path) -> list[Copy]:
-    from pipeline.edges import contact_sheets, copying, dealing
+    from pipeline.edges import backends, contact_sheets, copying
 
     offline, compute = config.augment.offline, config.compute
     todo, rules = plan(manifest, offline, seed=config.seed)
-    with dealing.dealer(compute.backend, address=compute.address, workers=offline.workers) as each:
+    with backends.dealer(compute.backend, address=compute.address, workers=offline.workers) as each:
         copies = list(copying.draw(todo, source=layout.PREPARED, target=folder, rules=rules, each=each))
     contact_sheets.write(copies, manifest, source=layout.PREPARED, target=folder)
     return copies

@@ -16,9 +16,12 @@ from pipeline.core import classification, evaluation, layout
 from pipeline.core.classification import Classification, Guessed
 from pipeline.core.evaluation import Evaluation, Split, Terms
 from pipeline.core.manifest import Item, Manifest
+from pipeline.core.refusal import Refused
 from pipeline.core.suspects import rank
-from pipeline.edges import dataset, files, loading, suspects, tracking
-from pipeline.edges.files import Refused, folder_in_one_piece
+from pipeline.edges import dataset, files, loading, suspects
+from pipeline.edges.files import folder_in_one_piece
+from pipeline.edges.tracking import runs
+from pipeline.edges.tracking import target as tracking_target
 
 if TYPE_CHECKING:
     from pipeline.edges.seen import Model
@@ -38,8 +41,8 @@ def run(config: Config) -> None:
     manifest = dataset.read_manifest(layout.PREPARED)
     trained = _read_trained()
     how = config.evaluate.model_dump_json()  # a tag: unlike a parameter it may change when evaluated anew
-    target = tracking.Target(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
-    with tracking.attach(target, key=trained["key"], run_id=trained["run_id"]) as session:
+    target = tracking_target.Target(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
+    with runs.attach(target, key=trained["key"], run_id=trained["run_id"]) as session:
         _refuse_misfits(trained, manifest)
         merged = _merged(trained)
         looked = look(config, manifest, WEIGHTS, merged=merged is not None)

@@ -11,26 +11,18 @@ from pipeline.core import account, curves, iteration, layout, networks
 from pipeline.core.manifest import Manifest
 from pipeline.core.overfitting import Overfitting, judge
 from pipeline.core.records import Records
+from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Task
 from pipeline.core.unfreezing import Schedule
-from pipeline.edges import (
-    augmented,
-    base_weights,
-    code,
-    dataset,
-    files,
-    git,
-    logbook,
-    tracking,
-    trained,
-    unfinished,
-)
-from pipeline.edges.files import Refused
-from pipeline.edges.tracking import Session
+from pipeline.edges import augmented as edges_augmented
+from pipeline.edges import base_weights, dataset, files, git, logbook, trained, unfinished
+from pipeline.edges.tracking import runs
+from pipeline.edges.tracking import target as tracking_target
+from pipeline.edges.tracking.session import Session
 from pipeline.edges.yolo import checkpoints, weights
 from pipeline.edges.yolo.complaints import without_effect
 from pipeline.edges.yolo.job import Base, Job, Outcome
-from pipeline.edges.yolo.training import train
+from pipeline.edges.yolo.training import train as training_train
 
 OURS = {"strategy", "precision", "fast", "val_every", "gradual"}
 """The keys of conf/finetune that are no train arguments of Ultralytics."""
@@ -65,7 +57,7 @@ def run(config: Config) -> None:
 def gather(config: Config) -> Inputs:
     """Read, check and name all that decides about the result."""
     prepared = dataset.read_manifest(layout.PREPARED)
-    copies = augmented.read_records(layout.AUGMENTED, prepared=prepared.digest)
+    copies = edges_augmented.read_records(layout.AUGMENTED, prepared=prepared.digest)
     _refuse_nothing_to_learn(prepared)
     without_effect(arguments(config), prepared.task)
     base, teacher = _base(config, prepared.task), _teacher(config)
@@ -74,7 +66,7 @@ def gather(config: Config) -> Inputs:
     key = iteration.key(
         params={**used, "architecture": base.architecture},
         data={"prepared": prepared.digest, "augmented": copies.digest},
-        code=code.digests(),
+        code=iteration.digests(),
         weights={
             "base": base.sha256,
             "teacher": files.sha256(teacher) if teacher else None,
@@ -112,9 +104,9 @@ def _refuse_nothing_to_learn(prepared: Manifest) -> None:
 
 def _open_run(config: Config, inputs: Inputs, *, resume: bool) -> AbstractContextManager[Session]:
     tracker = config.tracking
-    target = tracking.Target(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
+    target = tracking_target.Target(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
     name = tracker.run_name or _name(config, inputs)
-    return tracking.open_run(target, key=inputs.key, name=name, tags=_tags(config, inputs), resume=resume)
+    return runs.open_run(target, key=inputs.key, name=name, tags=_tags(config, inputs), resume=resume)
 
 
 def _train(session: Session, config: Config, inputs: Inputs, folder: Path) -> Outcome:
@@ -122,7 +114,7 @@ def _train(session: Session, config: Config, inputs: Inputs, folder: Path) -> Ou
     session.artifact(layout.PARAMS)
     source = Path(config.data.source or config.data.format).name
     logbook.note_data(session, inputs.prepared, inputs.augmented, name=source)
-    return train(
+    return training_train(
         _job(config, inputs, folder),
         on_start=lambda effective: session.params({"effective": effective}),
         on_epoch=lambda row: logbook.note_epoch(session, row),

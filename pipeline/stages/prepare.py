@@ -12,11 +12,11 @@ from functools import partial
 from operator import call
 from pathlib import Path
 
-from pipeline.config import Config, Data
+from pipeline.config import Config
+from pipeline.config.data import Data
 from pipeline.core import defects, earlier, layout, naming, partition, statistics, tasks
-from pipeline.core.boxes import Note
 from pipeline.core.counting import counted
-from pipeline.core.defects import Defect
+from pipeline.core.defects import Defect, Note
 from pipeline.core.manifest import Item, Manifest
 from pipeline.core.objects import Wanted
 from pipeline.core.partition import Entry, Partition, Rules
@@ -25,6 +25,7 @@ from pipeline.core.statistics import Described
 from pipeline.core.tasks import Task
 from pipeline.edges import (
     archives,
+    backends,
     compared,
     dataset,
     datasets,
@@ -36,12 +37,11 @@ from pipeline.edges import (
     keeping,
     placing,
     report,
-    taking,
 )
-from pipeline.edges.datasets import Annotated, Source
-from pipeline.edges.intake import Outcome, Taken, Terms
+from pipeline.edges.datasets import choosing
+from pipeline.edges.datasets.source import Annotated, Source
+from pipeline.edges.intake import Arrival, Outcome, Taken, Terms
 from pipeline.edges.report import Content
-from pipeline.edges.taking import Arrival
 from pipeline.edges.thumbnails import Thumbnails
 
 
@@ -102,18 +102,18 @@ def _take_in(
     data, compute = config.data, config.compute
     if root is None:
         return _draw(config, thumbnails, hold=hold)
-    source = datasets.choose(datasets.read(data.format, root, data.task), **data.classes.model_dump())
+    source = choosing.choose(datasets.read(data.format, root, data.task), **data.classes.model_dump())
     task = _task(data, source.task)
     points = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
     wanted = Wanted(task, len(source.names), points.count if points else 0)
     names = naming.findings([entry.source for entry in source.images])
     terms = Terms(source.task, wanted, data.on_defect, root)
     todo = (Arrival(_named(entry, names), hold / str(number)) for number, entry in enumerate(source.images))
-    take = taking.here if compute.backend == "local" else taking.elsewhere
+    take = intake.here if compute.backend == "local" else intake.elsewhere
     seen = [entry.path for entry in source.images[:1]]
     with (
         examined.Memory(files.scratch() / "examined.db") as memory,
-        dealing.dealer(compute.backend, address=compute.address, seen=seen) as each,
+        backends.dealer(compute.backend, address=compute.address, seen=seen) as each,
     ):
         taken = take(todo, terms, memory, each=each, total=len(source.images))
         outcomes = thumbnails.take_from(taken)
@@ -146,7 +146,7 @@ def _draw(config: Config, thumbnails: Thumbnails, *, hold: Path) -> tuple[Source
     draw = partial(drawing.draw, seed=data.seed, pixels=data.pixels)
     total = data.images or 0
     work = (partial(intake.drawn, index, task, draw=draw, hold=hold / str(index)) for index in range(total))
-    with dealing.dealer(compute.backend, address=compute.address) as each:
+    with backends.dealer(compute.backend, address=compute.address) as each:
         outcomes = thumbnails.take_from(each(call, work, total=total, what="prepare"))
     return Source(drawing.names, (), task=task, keypoints=drawing.keypoints), outcomes
 

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from ultralytics.cfg import check_cfg
 from ultralytics.utils import DEFAULT_CFG_DICT
 
-from pipeline.config import Finetune, Online
-from pipeline.config.finetune import OWNED
+from pipeline.config.augment import Online
+from pipeline.config.finetune import OWNED, Finetune
 from pipeline.stages.finetune import OURS
 from tests.trainings import CONF
 

@@ -16,7 +16,7 @@ from pipeline.core.tasks import TASKS
 from pipeline.edges import archives as archives_of
 from pipeline.edges import datasets
 from pipeline.edges import images as images_of
-from pipeline.edges.datasets.source import SUFFIXES
+from pipeline.edges.datasets.file_tree import SUFFIXES
 from pipeline.edges.decoding import Unusable
 from tests import sources
 from tests.fuzz import seeds, seeds_of_tools

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.core import layout
 from pipeline.core.refusal import Refused
 from pipeline.edges import archives, dataset, datasets, files, unpacked
 from pipeline.stages import prepare
@@ -50,7 +51,7 @@ def test_it_is_prepared_like_its_folder(project, folder):
     made = []
     for source in (folder, archive):
         prepare.run(config("auto", source, samples=0))
-        made.append(dataset.read_manifest(prepare.layout.PREPARED))
+        made.append(dataset.read_manifest(layout.PREPARED))
     assert [item.sha256 for item in made[0].items] == [item.sha256 for item in made[1].items]
 
 

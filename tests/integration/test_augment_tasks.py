@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.config import Augment, Config, Offline
+from pipeline.config import Config
+from pipeline.config.augment import Augment, Offline
 from pipeline.core import layout
 from pipeline.core.geometry import Matrix
 from pipeline.core.recipes import Recipe

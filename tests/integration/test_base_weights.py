@@ -15,8 +15,8 @@ import pytest
 import torch
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel
 
+from pipeline.core.refusal import Refused
 from pipeline.edges import base_weights, files
-from pipeline.edges.files import Refused
 from pipeline.edges.yolo import training, weights
 from tests import trainings
 

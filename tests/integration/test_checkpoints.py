@@ -7,7 +7,7 @@ import resource
 import pytest
 import torch
 
-from pipeline.edges.files import Refused
+from pipeline.core.refusal import Refused
 from pipeline.edges.yolo import checkpoints
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pipeline.core import layout
 from pipeline.core.refusal import Refused
 from pipeline.edges import dataset, datasets
+from pipeline.edges.datasets import choosing
 from pipeline.stages import prepare
 from tests import sources
 from tests.sources import config, picture
@@ -42,14 +43,14 @@ def test_a_chosen_dataset_is_what_is_prepared(folder):
 
 def test_all_classes_as_they_are_change_nothing(folder):
     source = datasets.read("yolo", folder)
-    assert datasets.choose(source, **chosen()) == source
-    renamed = datasets.choose(source, **chosen(rename={"van": "lorry"}))
+    assert choosing.choose(source, **chosen()) == source
+    renamed = choosing.choose(source, **chosen(rename={"van": "lorry"}))
     assert renamed == source._replace(names=("cat", "dog", "lorry"))
 
 
 def test_an_unknown_class_is_refused(folder):
     with pytest.raises(Refused, match=r"data.classes.drop names 'vans', .* did you mean 'van'\?"):
-        datasets.choose(datasets.read("yolo", folder), **chosen(drop=["vans"]))
+        choosing.choose(datasets.read("yolo", folder), **chosen(drop=["vans"]))
 
 
 def test_classes_without_an_object_are_refused_before_any_image_is_read(folder):
@@ -67,7 +68,7 @@ def test_classes_without_an_object_are_refused_before_any_image_is_read(folder):
 def test_images_of_a_class_that_is_left_out_go_with_it(tmp_path):
     for name in ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "van/1.jpg"):
         picture(tmp_path / name)
-    source = datasets.choose(datasets.read("auto", tmp_path), **chosen(keep=["van", "dog"]))
+    source = choosing.choose(datasets.read("auto", tmp_path), **chosen(keep=["van", "dog"]))
     assert source.names == ("dog", "van")
     assert [image.source for image in source.images] == ["dog/1.jpg", "van/1.jpg"]
     assert source.remarks == ("data.classes leaves out 1 class, in images: cat 2",)

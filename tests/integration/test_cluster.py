@@ -11,10 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.config import Augment, Compute, Config, Offline
+from pipeline.config import Config
+from pipeline.config.augment import Augment, Offline
+from pipeline.config.compute import Compute
 from pipeline.core import layout
 from pipeline.core.refusal import Refused
-from pipeline.edges import cluster, dealing, examined, images
+from pipeline.edges import backends, cluster, examined, images
 from pipeline.edges.cluster import Home
 from pipeline.stages import augment, prepare
 from tests import sources
@@ -101,7 +103,7 @@ def test_two_nodes_do_the_work_of_both_stages_and_make_the_same_bytes_as_threads
     )
     assert made(source, LOCAL) == there
     assert sorted(looked) == ["03.jpg", "05.jpg"], "the others were remembered"
-    with dealing.dealer("ray", address=address) as each:
+    with backends.dealer("ray", address=address) as each:
         _both_are_at_work(each)
         _an_error_is_that_very_error(each)
 
@@ -168,12 +170,12 @@ def test_a_node_that_does_not_share_what_it_must_is_named(tmp_path, other):
 def test_a_cluster_that_is_not_there_is_said_so_at_once(address):
     with (
         pytest.raises(Refused, match=rf"compute.address={address}: no Ray cluster .*compute=local"),
-        dealing.dealer("ray", address=address),
+        backends.dealer("ray", address=address),
     ):
         pass
 
 
 def test_without_ray_it_says_where_to_have_it_from(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(Refused, match="make setup"), dealing.dealer("ray", address="auto"):
+    with pytest.raises(Refused, match="make setup"), backends.dealer("ray", address="auto"):
         pass

@@ -13,12 +13,17 @@ from PIL import Image
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
-from pipeline.config import Config, Evaluate, Finetune, Tracking
+from pipeline.config import Config
+from pipeline.config.evaluate import Evaluate
+from pipeline.config.finetune import Finetune
+from pipeline.config.tracking import Tracking
 from pipeline.core import labels, layout
 from pipeline.core.average_precision import average_precisions, mean
-from pipeline.core.matching import Objects, tabulate
+from pipeline.core.detections import Objects
+from pipeline.core.matching import tabulate
 from pipeline.core.refusal import Refused
-from pipeline.edges import files, tracking
+from pipeline.edges import files
+from pipeline.edges.tracking import runs, target
 from pipeline.edges.yolo.predict import predict
 from pipeline.stages import evaluate
 from tests import coco_answers, official, sources
@@ -32,7 +37,7 @@ HOW = {"iou": 0.7, "max_det": 300, "batch": 4}
 
 
 def logged(run_id):
-    return MlflowClient(tracking.Target(**TARGET).address).get_run(run_id)
+    return MlflowClient(target.Target(**TARGET).address).get_run(run_id)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +46,7 @@ def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
-        tracking.send_missed(tracking.Target(**{**TARGET, "experiment": "another"}))
+        runs.send_missed(target.Target(**{**TARGET, "experiment": "another"}))
     return folder / "mlflow.db"
 
 
@@ -67,7 +72,7 @@ def trained(weights, names=NAMES, **facts):
     """Put weights where finetune puts them, and open their run as finetune does."""
     layout.FINETUNED.mkdir(parents=True)
     shutil.copy(weights, layout.FINETUNED / "best.pt")
-    with tracking.open_run(tracking.Target(**TARGET), key=KEY, name="a run", tags={}) as session:
+    with runs.open_run(target.Target(**TARGET), key=KEY, name="a run", tags={}) as session:
         run_id = session.run_id
     sha256 = {"best": files.sha256(weights)}
     facts = {"run_id": run_id, "key": KEY, "names": list(names), "sha256": sha256, **facts}

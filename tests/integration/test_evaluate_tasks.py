@@ -11,9 +11,10 @@ from ultralytics.nn.tasks import ClassificationModel, OBBModel, PoseModel, Segme
 
 from pipeline.core import labels, layout
 from pipeline.core.average_precision import average_precisions, mean
+from pipeline.core.detections import Objects
 from pipeline.core.likeness import by_boxes, weigh
 from pipeline.core.masks import Mask, overlaps
-from pipeline.core.matching import Objects, tabulate
+from pipeline.core.matching import tabulate
 from pipeline.core.refusal import Refused
 from pipeline.edges.yolo.predict import classify, predict
 from tests import coco_answers, official

@@ -18,8 +18,8 @@ from omegaconf import OmegaConf
 
 from pipeline.config import parse
 from pipeline.core import layout
+from pipeline.core.refusal import Refused
 from pipeline.edges import files
-from pipeline.edges.files import Refused
 from pipeline.stages import finetune
 from tests import trainings
 

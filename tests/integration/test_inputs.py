@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.refusal import Refused
-from pipeline.edges import files, fingerprint, inputs
+from pipeline.edges import files as edges_files
+from pipeline.edges import fingerprint, inputs
 
 OLD = 1_700_000_000
 
@@ -218,7 +219,7 @@ def test_an_archive_goes_by_its_contents(project):
     archive = project / "images.zip"
     archive.write_bytes(b"PK")
     entries, _ = inputs.describe(values(data={"format": "yolo", "source": "images.zip"}), {})
-    assert entries["source"] == files.sha256(archive)
+    assert entries["source"] == edges_files.sha256(archive)
 
 
 @pytest.mark.usefixtures("project")

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image, ImageColor
 
 from pipeline.core import layout
-from pipeline.core.matching import Detections, Objects
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.outcomes import judge
-from pipeline.edges import comparison, mistaken, plots, sheet, trained
+from pipeline.edges import comparison, plots, trained
 
 X = np.linspace(0, 1, 11)
 
@@ -102,9 +102,9 @@ def test_each_error_is_drawn_in_its_colour_and_nothing_else_is():
         np.full((100, 100, 3), 128, np.uint8), judge(truth, found, 0.5), ["a", "b"], title="x" * 200
     )
     there = {colour for _, colour in drawn_sheet.getcolors(1 << 24)}
-    colours = {reason: ImageColor.getrgb(colour) in there for reason, colour in sheet.COLOURS.items()}
+    colours = {reason: ImageColor.getrgb(colour) in there for reason, colour in comparison.COLOURS.items()}
     assert [colours[reason] for reason in ("right", "missed", "wrong class", "loose")] == [True] * 3 + [False]
-    assert drawn_sheet.width == 2 * sheet.SIDE + 3 * sheet.MARGIN
+    assert drawn_sheet.width == 2 * comparison.SIDE + 3 * comparison.MARGIN
 
 
 @pytest.mark.parametrize("extent", [(10, 400), (400, 10), (1, 1), (3000, 2000)])
@@ -129,11 +129,11 @@ def test_outlines_and_points_are_drawn_in_place_of_boxes():
     truth = Objects(box, np.array([0]), outlines=(diamond,), keypoints=points)
     outcome = judge(truth, Detections(box[:0], np.zeros(0), np.zeros(0, np.int64)), 0.5)
     picture = comparison.compare(grey, outcome, ["a"], title="t")
-    missed = ImageColor.getrgb(sheet.COLOURS["missed"])
+    missed = ImageColor.getrgb(comparison.COLOURS["missed"])
 
     def coloured(x, y):
         """Tell whether there is the colour of a missed object within some pixels of a place of the image."""
-        left, top = round(sheet.MARGIN + x * 5.6), round(70 + y * 5.6)
+        left, top = round(comparison.MARGIN + x * 5.6), round(70 + y * 5.6)
         near = [(left + right, top + down) for right in (-2, 0, 2) for down in (-2, 0, 2)]
         return missed in {picture.getpixel(place) for place in near}
 
@@ -151,9 +151,9 @@ def test_a_mistaken_class_is_shown_beside_images_of_any_shape(extent):
         ("a name that is a good deal longer than there is room for in a picture", 0.2),
         ("crack", 0.1),
     ]
-    picture = mistaken.show(np.zeros((height, width, 3), np.uint8), "crack", guesses, title="x" * 300)
+    picture = comparison.show(np.zeros((height, width, 3), np.uint8), "crack", guesses, title="x" * 300)
     there = {colour for _, colour in picture.getcolors(1 << 24)}
-    assert {ImageColor.getrgb(sheet.COLOURS[verdict]) for verdict in ("right", "wrong class")} <= there
+    assert {ImageColor.getrgb(comparison.COLOURS[verdict]) for verdict in ("right", "wrong class")} <= there
     assert picture.width <= 2 * 560
 
 

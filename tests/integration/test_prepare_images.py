@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.edges.images import Unusable, examine
+from pipeline.edges.decoding import Unusable
+from pipeline.edges.images import examine
 from tests.sources import SIZE, picture
 
 

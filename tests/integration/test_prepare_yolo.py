@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import read
-from pipeline.edges.datasets.source import images_in
+from pipeline.edges.datasets.file_tree import images_in
 from tests import sources
 from tests.sources import picture
 

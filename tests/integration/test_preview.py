@@ -14,7 +14,7 @@ from pipeline.__main__ import main
 from pipeline.core import layout
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import TASKS
-from pipeline.edges import dataset
+from pipeline.edges import composed, dataset, fingerprint
 from tests.builders import prepared_for
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_what_is_shown_is_what_would_run():
     """An applied experiment's params.yaml counts as long as conf/ stands, as for `dvc repro`."""
     assert compose.planned([]).seed == 0
     assert not Path("params.yaml").exists()
-    compose.composed.write_lock({"conf": compose.fingerprint.of_conf(compose.CONF), "composed": {}})
+    composed.write_lock({"conf": fingerprint.of_conf(compose.CONF), "composed": {}})
     Path("params.yaml").write_bytes(compose._compose(["seed=7"]).raw)
     assert compose.planned([]).seed == 7
     assert compose.planned(["augment=none"]).seed == 0

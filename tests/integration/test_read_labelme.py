@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
-from pipeline.edges import images
+from pipeline.edges import decoding
+from pipeline.edges import images as edges_images
 from pipeline.edges.datasets import labelme, voc
 from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes, spoilt_json
 from tests.sources import picture
@@ -202,7 +203,7 @@ def test_an_image_held_in_the_file_is_taken_out_of_it(tmp_path):
     before = sorted(tmp_path.iterdir())
     source = labelme.read(tmp_path)
     [image] = source.images
-    found = images.examine(image.path, image.load)
+    found = edges_images.examine(image.path, image.load)
     assert (found.data, found.suffix, found.size, found.notes) == (data, ".jpg", (96, 80), ())
     assert sorted(tmp_path.iterdir()) == before
 
@@ -211,8 +212,8 @@ def test_an_image_held_in_the_file_is_taken_out_of_it(tmp_path):
 def test_what_is_held_and_no_image_is_said_to_be_none(tmp_path, held):
     (tmp_path / "x.json").write_text(json.dumps(document([shape("polygon", SQUARE)], imageData=held)))
     [image] = labelme.read(tmp_path).images
-    with pytest.raises(images.Unusable):
-        images.examine(image.path, image.load)
+    with pytest.raises(decoding.Unusable):
+        edges_images.examine(image.path, image.load)
 
 
 def test_image_and_annotation_without_each_other_are_named(tmp_path):
@@ -327,7 +328,9 @@ def test_real_sets(name, images, objects):
 
 def test_real_images_held_in_json_can_be_read():
     source = labelme.read(real("labelme2datasets"))
-    sizes = {image.path.stem: images.examine(image.path, image.load).size for image in source.images[:2]}
+    sizes = {
+        image.path.stem: edges_images.examine(image.path, image.load).size for image in source.images[:2]
+    }
     assert sizes == {"sample": (1210, 907), "20180928115506": (2560, 1920)}
     assert "不导电" in source.names
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.edges import datasets
+from pipeline.edges.datasets import choosing
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 
@@ -75,7 +76,7 @@ def test_the_points_of_coco8_are_mirrored_as_its_data_yaml_says():
 
 def test_classes_of_a_real_set_are_chosen():
     source = datasets.read("auto", real("bccd"))
-    chosen = datasets.choose(source, keep=None, drop=["Platelets"], rename={"RBC": "cell", "WBC": "cell"})
+    chosen = choosing.choose(source, keep=None, drop=["Platelets"], rename={"RBC": "cell", "WBC": "cell"})
     assert chosen.names == ("cell",)
     assert sum(len(image.raw.classes) for image in chosen.images) == 4153 + 372
     assert "data.classes leaves out 1 class, in objects: Platelets 361" in chosen.remarks
@@ -84,14 +85,14 @@ def test_classes_of_a_real_set_are_chosen():
 
 def test_a_class_that_covers_images_takes_them_with_it():
     source = datasets.read("auto", real("clothing-cls"))
-    chosen = datasets.choose(source, keep=["hat", "dress"], drop=[], rename={})
+    chosen = choosing.choose(source, keep=["hat", "dress"], drop=[], rename={})
     assert len(chosen.images) == 12 + 14 + 15 + 32
     assert chosen.names == ("dress", "hat")
 
 
 def test_images_that_lose_their_objects_are_backgrounds_and_it_is_said():
     source = datasets.read("auto", real("hub-examples/coco8"))
-    chosen = datasets.choose(source, keep=["person"], drop=[], rename={})
+    chosen = choosing.choose(source, keep=["person"], drop=[], rename={})
     empty = sum(not len(image.raw.classes) for image in chosen.images)
     assert 0 < empty < 8
     assert len(chosen.images) == 8

@@ -15,7 +15,8 @@ from ultralytics.data import build_dataloader
 
 from pipeline.core import lots
 from pipeline.core.lots import Draws, Warp
-from pipeline.edges.yolo import effective, images, progress, resident, training, warp
+from pipeline.edges.yolo import effective, images, progress, resident, training
+from pipeline.edges.yolo import warp as yolo_warp
 from pipeline.edges.yolo.frozen_store import Room
 from pipeline.edges.yolo.ranges import Unsuited, read
 from tests import sources, trainings
@@ -221,7 +222,7 @@ def test_on_a_gpu_no_step_leaves_it(tmp_path):
     draws = lots.draw(np.arange(8), found.sizes, read(found.dataset), np.random.default_rng(0))
     with FakeTensorMode(allow_non_fake_inputs=True):
         found.device = torch.device("cuda", 0)
-        found.store = warp.Store(found.sizes, found.device)
+        found.store = yolo_warp.Store(found.sizes, found.device)
         found.store.put(0, np.zeros((43, 64, 3), np.uint8))
         batch = found.batch(draws)
         assert (batch["img"].shape, batch["img"].dtype) == ((8, 3, SIDE, SIDE), torch.uint8)

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.core import layout
 from pipeline.core.classification import Guessed
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.evaluation import Split
-from pipeline.core.matching import Detections, Objects
 from pipeline.core.suspects import rank
 from pipeline.edges import seen, suspects
 from tests import task_sets

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ultralytics.utils import NUM_THREADS
 
-from pipeline.edges.yolo import threads, training
+from pipeline.edges.yolo import environment, training
 from tests import trainings
 
 ALL = joblib.cpu_count(only_physical_cores=True)
@@ -19,7 +19,7 @@ def _as_before(monkeypatch):
     yield
     torch.set_num_threads(before)
     monkeypatch.undo()
-    threads.settle()
+    environment.remember_requested_threads()
 
 
 @pytest.mark.parametrize(
@@ -27,18 +27,18 @@ def _as_before(monkeypatch):
 )
 def test_all_cores_unless_the_environment_says_otherwise(monkeypatch, asked, expected):
     if asked is None:
-        monkeypatch.delenv(threads.ASKED, raising=False)
+        monkeypatch.delenv(environment.ASKED, raising=False)
     else:
-        monkeypatch.setenv(threads.ASKED, asked)
-    threads.settle()
-    threads.take()
+        monkeypatch.setenv(environment.ASKED, asked)
+    environment.remember_requested_threads()
+    environment.set_torch_threads()
     assert torch.get_num_threads() == expected
 
 
 @pytest.mark.parametrize(("fast", "expected"), [(True, 3), (False, NUM_THREADS)])
 def test_a_training_takes_them_where_it_is_fast(tmp_path, monkeypatch, fast, expected):
-    monkeypatch.setenv(threads.ASKED, "3")
-    threads.settle()
+    monkeypatch.setenv(environment.ASKED, "3")
+    environment.remember_requested_threads()
     trainings.dataset(tmp_path)
     training.build(trainings.job(tmp_path, fast=fast))
     assert torch.get_num_threads() == expected

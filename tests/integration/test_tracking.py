@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.refusal import Refused
-from pipeline.edges import tracking
 from pipeline.edges.tracking import names
+from pipeline.edges.tracking import runs as tracking_runs
+from pipeline.edges.tracking import target as tracking_target
 from pipeline.edges.tracking.store import refuse_unusable
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def database(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("database"))
         patch.delenv("DVC_ROOT", raising=False)
-        tracking.send_missed(tracking.Target("sqlite:///mlflow.db", "other"))
+        tracking_runs.send_missed(tracking_target.Target("sqlite:///mlflow.db", "other"))
         return Path.cwd() / "mlflow.db"
 
 
@@ -40,7 +41,7 @@ def database(tmp_path_factory):
 def fresh(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    return tracking.Target("sqlite:///mlflow.db", "trial", 20.0)
+    return tracking_target.Target("sqlite:///mlflow.db", "trial", 20.0)
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_mlflow_takes_every_name_made_legal(name):
 def test_a_run_holds_what_was_said(target, client, tmp_path):
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots/curve.csv").write_text("a,b")
-    with tracking.open_run(target, key="k1", name="demo full", tags={"finetrack.seed": 0}) as session:
+    with tracking_runs.open_run(target, key="k1", name="demo full", tags={"finetrack.seed": 0}) as session:
         session.params({"finetune": {"lr0": 0.001}, "long": "x" * 7000})
         for epoch in range(3):
             session.metrics({"mAP50-95(B)": epoch / 10, "broken": math.nan, "none": None}, step=epoch)
@@ -138,7 +139,7 @@ def test_a_run_holds_what_was_said(target, client, tmp_path):
 def test_the_dataset_is_an_input(target, client):
     splits = {"train": {"images": 3, "objects": {"pit": 5}}}
     for _ in range(2):
-        with tracking.attach(target, key="k1", run_id=None) as session:
+        with tracking_runs.attach(target, key="k1", run_id=None) as session:
             session.dataset("demo", "ab" * 32, source="data/prepared", classes=["pit"], splits=splits)
     [run] = runs(client)
     [entry] = run.inputs.dataset_inputs
@@ -147,13 +148,13 @@ def test_the_dataset_is_an_input(target, client):
 
 
 def test_the_same_store_from_every_folder(target, client, tmp_path, monkeypatch):
-    with tracking.open_run(target, key="k1", name="here", tags={}):
+    with tracking_runs.open_run(target, key="k1", name="here", tags={}):
         pass
     copy = tmp_path / ".dvc/tmp/exps/copy"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    with tracking.open_run(target, key="k2", name="there", tags={}):
+    with tracking_runs.open_run(target, key="k2", name="there", tags={}):
         pass
     assert [run.info.run_name for run in runs(client)] == ["here", "there"]
     assert list(copy.iterdir()) == []
@@ -175,7 +176,7 @@ def test_a_moved_project_keeps_its_files(fresh, database, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     old.rename(new)
     monkeypatch.chdir(new)
-    with tracking.attach(fresh, key="k1", run_id=run_id) as after:
+    with tracking_runs.attach(fresh, key="k1", run_id=run_id) as after:
         after.text("2", "more/note.txt")
     client = MlflowClient(fresh.address)
     assert [file.path for file in client.list_artifacts(run_id)] == ["more", "note.txt"]
@@ -183,21 +184,21 @@ def test_a_moved_project_keeps_its_files(fresh, database, tmp_path, monkeypatch)
 
 
 def test_a_deleted_run_is_not_added_to(target, client):
-    with tracking.open_run(target, key="k1", name="first", tags={}) as first:
+    with tracking_runs.open_run(target, key="k1", name="first", tags={}) as first:
         pass
     client.delete_run(first.run_id)
-    with tracking.attach(target, key="k1", run_id=first.run_id) as second:
+    with tracking_runs.attach(target, key="k1", run_id=first.run_id) as second:
         second.metrics({"test/mAP50": 0.5})
     assert client.get_run(second.run_id).data.metrics == {"test/mAP50": 0.5}
     assert second.run_id != first.run_id
 
 
 def test_a_second_stage_adds_to_the_run_and_keeps_its_duration(target, client):
-    with tracking.open_run(target, key="k1", name="demo", tags={}) as training:
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}) as training:
         training.params({"evaluate": {"conf": 0.1}})
     end = client.get_run(training.run_id).info.end_time
     for value in (0.5, 0.6):
-        with tracking.attach(target, key="k1", run_id=training.run_id) as session:
+        with tracking_runs.attach(target, key="k1", run_id=training.run_id) as session:
             session.metrics({"test/mAP50": value})
             session.params({"evaluate": {"conf": value, "iou": 0.7}})
         assert session.run_id == training.run_id
@@ -210,15 +211,15 @@ def test_a_second_stage_adds_to_the_run_and_keeps_its_duration(target, client):
 
 
 def test_a_stage_that_failed_is_mended_by_its_next_success(target, client):
-    with tracking.open_run(target, key="k1", name="demo", tags={}) as training:
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}) as training:
         pass
-    with pytest.raises(ZeroDivisionError), tracking.attach(target, key="k1", run_id=training.run_id):
+    with pytest.raises(ZeroDivisionError), tracking_runs.attach(target, key="k1", run_id=training.run_id):
         _ = 1 / 0
     run = client.get_run(training.run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["finetrack.stage.evaluate"] == "failed"
     assert run.data.tags["finetrack.reason"] == "ZeroDivisionError: division by zero"
-    with tracking.attach(target, key="k1", run_id=None):
+    with tracking_runs.attach(target, key="k1", run_id=None):
         assert client.get_run(training.run_id).info.status in {"FAILED", "RUNNING"}
     run = client.get_run(training.run_id)
     assert run.info.status == "FINISHED"
@@ -226,7 +227,7 @@ def test_a_stage_that_failed_is_mended_by_its_next_success(target, client):
 
 
 def test_a_run_made_elsewhere_is_opened_here(target, client):
-    with tracking.attach(target, key="k1", run_id="0" * 32, name="pulled") as session:
+    with tracking_runs.attach(target, key="k1", run_id="0" * 32, name="pulled") as session:
         session.metrics({"test/mAP50": 0.5})
     [run] = runs(client)
     assert (run.info.run_name, run.info.status, run.data.metrics) == (
@@ -239,34 +240,34 @@ def test_a_run_made_elsewhere_is_opened_here(target, client):
 def test_a_resumed_run_goes_on_and_repeats_no_step(target, client):
     with (
         contextlib.suppress(KeyboardInterrupt),
-        tracking.open_run(target, key="k1", name="demo", tags={}) as first,
+        tracking_runs.open_run(target, key="k1", name="demo", tags={}) as first,
     ):
         for epoch in range(3):
             first.metrics({"loss": 1.0}, step=epoch)
         raise KeyboardInterrupt
     assert client.get_run(first.run_id).info.status == "KILLED"
-    with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as second:
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}, resume=True) as second:
         for epoch in range(2, 5):
             second.metrics({"loss": 2.0}, step=epoch)
     assert second.run_id == first.run_id
     assert client.get_run(first.run_id).info.status == "FINISHED"
     assert curve(client, first.run_id, "loss") == [(0, 1.0), (1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
-    with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as third:
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}, resume=True) as third:
         pass
     assert third.run_id == first.run_id  # killed before its checkpoint was let go of
-    with tracking.open_run(target, key="k1", name="demo", tags={}) as again:
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}) as again:
         pass
     assert again.run_id != first.run_id  # trained anew
-    with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as last:
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}, resume=True) as last:
         pass
     assert last.run_id == again.run_id
 
 
 def test_runs_hang_under_a_parent(target, client, monkeypatch):
-    with tracking.parent(target, name="sweep", tags={}) as sweep:
+    with tracking_runs.parent(target, name="sweep", tags={}) as sweep:
         monkeypatch.setenv("FINETRACK_PARENT_RUN", str(sweep.run_id))
         monkeypatch.setenv("DVC_EXP_NAME", "tame-puma")
-        with tracking.open_run(target, key="k1", name="job", tags={}) as job:
+        with tracking_runs.open_run(target, key="k1", name="job", tags={}) as job:
             job.metrics({"best/mAP50-95": 0.3})
         sweep.table([{"job": 1}], "jobs.json")
     run = client.get_run(job.run_id)
@@ -277,8 +278,8 @@ def test_runs_hang_under_a_parent(target, client, monkeypatch):
 
 
 def test_the_load_of_the_machine_is_logged(target, client):
-    target = tracking.Target(target.uri, target.experiment, target.timeout, system_metrics=True)
-    with tracking.open_run(target, key="k1", name="demo", tags={}) as session:
+    target = tracking_target.Target(target.uri, target.experiment, target.timeout, system_metrics=True)
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}) as session:
         busy = time.monotonic() + 1.2
         while time.monotonic() < busy:
             pass
@@ -290,7 +291,7 @@ def test_the_load_of_the_machine_is_logged(target, client):
 def test_a_file_that_is_no_database_is_refused(fresh, tmp_path):
     (tmp_path / "mlflow.db").write_text("no database" * 1000)
     with pytest.raises(Refused, match=r"cannot use sqlite:///mlflow.db: .*not a database"):
-        tracking.open_run(fresh, key="k1", name="demo", tags={}).__enter__()
+        tracking_runs.open_run(fresh, key="k1", name="demo", tags={}).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -311,7 +312,7 @@ def test_a_store_that_cannot_be_used_is_told_before_the_work_that_it_is_for(tmp_
     (tmp_path / "folder").mkdir()
     (tmp_path / "shut").mkdir(0o555)
     with pytest.raises(Refused, match=rf"^MLflow cannot use {uri}: .*{reason}"):
-        tracking.attach(tracking.Target(uri, "trial"), key="k1", run_id=None).__enter__()
+        tracking_runs.attach(tracking_target.Target(uri, "trial"), key="k1", run_id=None).__enter__()
 
 
 def test_a_store_that_is_busy_or_not_there_yet_can_be_used(fresh, tmp_path):
@@ -326,12 +327,12 @@ def test_a_store_that_is_busy_or_not_there_yet_can_be_used(fresh, tmp_path):
 @pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/x", "sqlite://", "postgresql://h/db", ""])
 def test_a_uri_that_is_no_store_is_refused(uri):
     with pytest.raises(Refused, match="must be a database such as"):
-        tracking.Target(uri, "trial")
+        tracking_target.Target(uri, "trial")
 
 
 def test_a_password_in_the_uri_is_refused():
     with pytest.raises(Refused, match="MLFLOW_TRACKING_PASSWORD"):
-        tracking.Target("https://me:secret@mlflow.example.org", "trial")
+        tracking_target.Target("https://me:secret@mlflow.example.org", "trial")
 
 
 def test_eight_processes_meet_a_fresh_database(client, tmp_path):
@@ -386,7 +387,7 @@ def murdered(target):  # noqa: ARG001 (the folder it is in)
 
 def test_a_murdered_run_is_closed_by_the_next_command(target, client, murdered):
     assert client.get_run(murdered).info.status == "RUNNING"
-    tracking.send_missed(target)
+    tracking_runs.send_missed(target)
     run = client.get_run(murdered)
     assert (run.info.status, run.data.tags["finetrack.stage.finetune"]) == ("KILLED", "killed")
     assert "without a word" in run.data.tags["finetrack.reason"]
@@ -397,7 +398,7 @@ def test_a_murdered_run_is_closed_by_the_next_command(target, client, murdered):
 def test_a_murdered_run_is_closed_though_its_outbox_is_gone(target, client, murdered, tmp_path):
     for folder in outbox(tmp_path):
         folder.rename(tmp_path / "lost")
-    with tracking.open_run(target, key="k2", name="other", tags={}) as session:
+    with tracking_runs.open_run(target, key="k2", name="other", tags={}) as session:
         deadline = time.monotonic() + 30
         while client.get_run(murdered).info.status == "RUNNING" and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -406,7 +407,7 @@ def test_a_murdered_run_is_closed_though_its_outbox_is_gone(target, client, murd
 
 
 def test_a_stage_that_adds_loads_mlflow_by_its_first_word_and_is_missed_without_one(target, client):
-    with tracking.open_run(target, key="k1", name="demo", tags={}) as training:
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}) as training:
         pass
     code = """
         with tracking.attach(target, key="k1", run_id=os.environ["run_id"]):
@@ -414,13 +415,13 @@ def test_a_stage_that_adds_loads_mlflow_by_its_first_word_and_is_missed_without_
             os.kill(os.getpid(), 9)
     """
     assert done(python(code, run_id=training.run_id), -signal.SIGKILL).strip() == "False"
-    tracking.send_missed(target)
+    tracking_runs.send_missed(target)
     run = client.get_run(training.run_id)
     assert (run.info.status, run.data.tags["finetrack.stage.evaluate"]) == ("KILLED", "killed")
 
 
 def test_a_murdered_run_is_taken_up(target, client, murdered):
-    with tracking.open_run(target, key="k1", name="demo", tags={}, resume=True) as session:
+    with tracking_runs.open_run(target, key="k1", name="demo", tags={}, resume=True) as session:
         session.metrics({"loss": 9.0}, step=0)
         session.metrics({"loss": 2.0}, step=1)
     assert session.run_id == murdered
@@ -431,7 +432,7 @@ def test_a_murdered_run_is_taken_up(target, client, murdered):
 def test_a_living_run_is_left_alone(target, client):
     process = python(STOPPED)
     run_id = process.stdout.readline().strip()
-    tracking.send_missed(target)
+    tracking_runs.send_missed(target)
     assert client.get_run(run_id).info.status == "RUNNING"
     process.terminate()
     done(process, 3)

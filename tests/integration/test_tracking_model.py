@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.edges import tracking
-from pipeline.edges.tracking import model
+from pipeline.edges.tracking import model as tracking_model
+from pipeline.edges.tracking import runs
+from pipeline.edges.tracking import target as tracking_target
 
 LOADED_ELSEWHERE = """
 import base64, json, sys
@@ -68,11 +69,11 @@ def logged(weights, image, tmp_path, monkeypatch):
     """The store's address and what MLflow knows of the model that a run logged."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    target = tracking.Target("sqlite:///mlflow.db", "trial", 20.0)
-    with tracking.open_run(target, key="k1", name="demo: full/1", tags={}) as session:
+    target = tracking_target.Target("sqlite:///mlflow.db", "trial", 20.0)
+    with runs.open_run(target, key="k1", name="demo: full/1", tags={}) as session:
         session.params({"finetune": {"lr0": 0.001}})
         session.model(weights, example=image, metrics={"best/mAP50-95": 0.25})
-    with tracking.attach(target, key="k1", run_id=session.run_id) as evaluation:
+    with runs.attach(target, key="k1", run_id=session.run_id) as evaluation:
         evaluation.metrics({"test/mAP50-95": 0.5})
     client = MlflowClient(target.address)
     [output] = client.get_run(session.run_id).outputs.model_outputs
@@ -119,7 +120,7 @@ def test_the_model_is_tied_to_its_run_and_predicts_without_this_project(logged, 
 
 
 def test_no_path_of_the_machine_is_in_the_model(weights, image, tmp_path):
-    model.save(tmp_path / "saved", weights, image)
+    tracking_model.save(tmp_path / "saved", weights, image)
     written = (tmp_path / "saved/MLmodel").read_text()
     assert str(tmp_path) not in written
     assert str(weights.parent) not in written

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.edges import tracking
+from pipeline.edges.tracking import runs
+from pipeline.edges.tracking import target as tracking_target
 
 STEPS = 30
 
@@ -92,7 +93,7 @@ def check_complete(target):
 
 
 def train(target, project, events=None):
-    with tracking.open_run(target, key="k1", name="demo", tags={}) as session:
+    with runs.open_run(target, key="k1", name="demo", tags={}) as session:
         session.params({"lr0": 0.001})
         (project / "notes.txt").write_text("hello")
         session.artifact(project / "notes.txt")
@@ -108,18 +109,18 @@ def train(target, project, events=None):
 
 def test_both_stages_of_an_outage_reach_one_run(server, project):
     server.kill()
-    target = tracking.Target(server.uri, "both stages", 3.0)
+    target = tracking_target.Target(server.uri, "both stages", 3.0)
     begin = time.time()
     training = train(target, project)
     assert training.run_id is None
-    with tracking.attach(target, key="k1", run_id=None) as session:
+    with runs.attach(target, key="k1", run_id=None) as session:
         session.metrics({"test/mAP50": 0.5})
     end = time.time()
     assert len(outbox(project)) == 1
     time.sleep(1)
-    assert tracking.send_missed(target) == 1
+    assert runs.send_missed(target) == 1
     server.start()
-    assert tracking.send_missed(target) == 0
+    assert runs.send_missed(target) == 0
     run = check_complete(target)
     assert run.data.metrics["test/mAP50"] == 0.5
     assert begin - 1 < run.info.start_time / 1000 < run.info.end_time / 1000 < end + 1  # not when it was sent
@@ -127,7 +128,7 @@ def test_both_stages_of_an_outage_reach_one_run(server, project):
 
 def test_a_server_that_dies_and_returns_gets_everything_once(server, project, capfd):
     server.start()
-    target = tracking.Target(server.uri, "dies and returns", 3.0)
+    target = tracking_target.Target(server.uri, "dies and returns", 3.0)
 
     def die(session):
         assert session.run_id
@@ -147,7 +148,7 @@ def test_a_server_that_dies_and_returns_gets_everything_once(server, project, ca
     assert len(outbox(project)) == 1
     server.start()
     for _ in range(2):
-        tracking.send_missed(target)
+        runs.send_missed(target)
         check_complete(target)
     assert outbox(project) == []
 
@@ -162,9 +163,9 @@ def mute():
 
 
 def test_a_server_that_never_answers_costs_nothing(mute, project, capfd):
-    target = tracking.Target(mute, "trial", 1.0)
+    target = tracking_target.Target(mute, "trial", 1.0)
     spent = []
-    with tracking.open_run(target, key="k1", name="demo", tags={}) as session:
+    with runs.open_run(target, key="k1", name="demo", tags={}) as session:
         for step in range(100):
             begin = time.perf_counter()
             session.metrics({"loss": 1.0, "mAP50-95(B)": 0.5}, step=step)
@@ -179,7 +180,7 @@ def test_a_server_that_never_answers_costs_nothing(mute, project, capfd):
 def test_no_password_is_written_down(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret-word")
-    train(tracking.Target(f"http://127.0.0.1:{port()}", "trial", 1.0), project)
+    train(tracking_target.Target(f"http://127.0.0.1:{port()}", "trial", 1.0), project)
     files = [path for path in project.rglob("*") if path.is_file()]
     assert files
     assert not any(b"secret-word" in path.read_bytes() for path in files)

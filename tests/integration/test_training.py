@@ -14,9 +14,9 @@ from ultralytics import YOLO, utils
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
 
+from pipeline.core.refusal import Refused
 from pipeline.core.unfreezing import Schedule
 from pipeline.edges import files
-from pipeline.edges.files import Refused
 from pipeline.edges.yolo import checkpoints, export, precision, progress, training, weights
 from pipeline.edges.yolo.trainings import DetectTraining
 from tests import trainings

@@ -12,8 +12,8 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import ClassificationModel
 
 from pipeline.core import curves
-from pipeline.edges.files import Refused
-from pipeline.edges.tracking import model, signature
+from pipeline.core.refusal import Refused
+from pipeline.edges.tracking import model
 from pipeline.edges.yolo import complaints, training, transfer, weights
 from tests import task_sets, trainings
 
@@ -87,11 +87,7 @@ def test_the_logged_model_answers_with_the_columns_that_it_names(trained):
     model.save(root / "saved", root / "best.pt", image, task=task)
     loaded = mlflow.pyfunc.load_model(str(root / "saved"))
     table = loaded.predict([str(image)], params={"top": 3} if task == "classify" else {"conf": 0.0})
-    assert (
-        list(table.columns)
-        == list(signature.COLUMNS[task])
-        == loaded.metadata.signature.outputs.input_names()
-    )
+    assert list(table.columns) == list(model.COLUMNS[task]) == loaded.metadata.signature.outputs.input_names()
     assert len(table) == 3 if task == "classify" else len(table) > 0
     assert set(table["name"]) <= set(task_sets.NAMES)
     _check_answer(task, table)

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.average_precision import average_precisions, curve, mean
-from pipeline.core.matching import Detections, Objects, match, overlaps, tabulate
+from pipeline.core.detections import Detections, Objects
+from pipeline.core.matching import match, tabulate
+from pipeline.core.rotated import box_iou
 from tests import coco_answers
 
 SQUARE = [0.0, 0.0, 10.0, 10.0]
@@ -32,12 +34,12 @@ def detections(*boxes: list[float], scores, classes=None):
     ],
 )
 def test_overlap_of_a_square_with(box, iou):
-    assert overlaps(np.array([SQUARE]), np.array([box], float)).item() == pytest.approx(iou)
+    assert box_iou(np.array([SQUARE]), np.array([box], float)).item() == pytest.approx(iou)
 
 
 def test_two_boxes_without_area_do_not_overlap():
     point = np.array([[3.0, 3.0, 3.0, 3.0]])
-    assert overlaps(point, point).item() == 0.0
+    assert box_iou(point, point).item() == 0.0
 
 
 def test_an_object_is_found_once_by_the_highest_score():

@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.core.bias import concerns
-from pipeline.core.folders import place
+from pipeline.core.bias import concerns, interval, place
 from pipeline.core.layout import SPLITS
-from pipeline.core.recall import interval
 from pipeline.core.statistics import Described, columns
 
 WIDE = np.array([[100.0, 300, 200, 400]])

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.core.average_precision import average_precisions, mean
 from pipeline.core.bootstrap import intervals, resample
-from pipeline.core.matching import Detections, Objects, tabulate
+from pipeline.core.detections import Detections, Objects
+from pipeline.core.matching import tabulate
 
 
 def split(images, *, seed=0, found=0.7):

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.boxes import Raw
-from pipeline.core.classes import apply, choose
+from pipeline.core.annotations import Raw
 from pipeline.core.refusal import Refused
+from pipeline.edges.datasets.choosing import apply_selection, select_classes
 
 NAMES = ("cat", "dog", "lorry", "truck")
 
@@ -25,7 +25,7 @@ NAMES = ("cat", "dog", "lorry", "truck")
     ],
 )
 def test_keep_drop_merge_and_rename(wanted, names, becomes):
-    choice = choose(NAMES, **{"keep": None, "drop": [], "rename": {}, **wanted})
+    choice = select_classes(NAMES, **{"keep": None, "drop": [], "rename": {}, **wanted})
     assert choice == (names, becomes)
 
 
@@ -46,7 +46,7 @@ def test_keep_drop_merge_and_rename(wanted, names, becomes):
 )
 def test_what_cannot_be_is_refused(wanted, sentence):
     with pytest.raises(Refused, match=sentence):
-        choose(NAMES, **{"keep": None, "drop": [], "rename": {}, **wanted})
+        select_classes(NAMES, **{"keep": None, "drop": [], "rename": {}, **wanted})
 
 
 CLASSES = st.lists(st.integers(-2, 9), max_size=6)
@@ -62,8 +62,8 @@ def test_objects_of_kept_classes_stay_whole_and_others_go(classes, keep, shaped)
         tuple((np.full((3, 2), index),) for index in range(count)) if shaped else (),
         tuple(np.full((1, 3), index) for index in range(count)) if shaped else (),
     )
-    choice = choose(NAMES, keep=sorted(keep), drop=[], rename={})
-    chosen = apply(choice, raw)
+    choice = select_classes(NAMES, keep=sorted(keep), drop=[], rename={})
+    chosen = apply_selection(choice, raw)
     kept = [index for index, cls in enumerate(classes) if not 0 <= cls < len(NAMES) or NAMES[cls] in keep]
     assert chosen.marks == tuple(f"line {index}" for index in kept)
     assert chosen.boxes.tolist() == raw.boxes[kept].tolist()

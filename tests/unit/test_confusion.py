@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.matching import Detections, Objects, tabulate
+from pipeline.core.detections import Detections, Objects
+from pipeline.core.matching import tabulate
 from pipeline.core.operating import operate
 from pipeline.core.outcomes import confusions, judge
 

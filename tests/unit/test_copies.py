@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import copies
+from pipeline.core import recipes as core_recipes
 from pipeline.core.copies import Rules, draft
 from pipeline.core.labels import EMPTY, Labels, to_xyxy
 from pipeline.core.recipes import Ranges
@@ -65,7 +66,7 @@ def test_an_object_keeps_its_label_at_the_visible_share(visible, kept):
 
 
 def one_sided_crop(pixels):
-    return copies.Recipe(crop=pixels / 200, left=1.0, top=0.5)
+    return core_recipes.Recipe(crop=pixels / 200, left=1.0, top=0.5)
 
 
 def test_with_everything_visible_demanded_flips_keep_every_object():

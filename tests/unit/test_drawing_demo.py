@@ -9,7 +9,7 @@ import pytest
 from pipeline.core import masks, rotated
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import TASKS
-from pipeline.edges.drawing import callipers, steel, steel_surface
+from pipeline.edges.drawing import callipers, steel, steel_flaws, steel_surface
 from pipeline.edges.drawing.demo import choose
 
 PIXELS = 128
@@ -45,7 +45,7 @@ def test_outlines_enclose_what_is_visible():
     for index in range(40):
         rng = np.random.default_rng([0, index])
         _, look = steel_surface.sheet(rng, PIXELS)
-        for _, flaw in steel._flaws(rng, steel.Spot(0, 0, PIXELS, look.angle), steel._SHARES):
+        for _, flaw in steel._flaws(rng, steel_flaws.Spot(0, 0, PIXELS, look.angle), steel._SHARES):
             if steel._box(flaw.visible) is None:
                 continue
             outline = steel._outline(flaw.visible).astype(np.float64)
@@ -78,7 +78,7 @@ def test_rotated_boxes_are_rectangles_in_the_picture_that_fit_tightly():
             assert (extent[2:] >= box[2:] - 0.3).all()
             x1, y1, x2, y2 = box.astype(float)
             around = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
-            upright += rotated.overlaps(corners[None].astype(float), around[None]).item() > 0.9
+            upright += rotated.rotated_box_iou(corners[None].astype(float), around[None]).item() > 0.9
     assert upright < 0.3 * sum(len(picture.boxes) for picture in pictures)
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.evaluation import Split, Terms, evaluate, figures
 from pipeline.core.likeness import weigh
 from pipeline.core.masks import Mask
-from pipeline.core.matching import Detections, Objects
 from pipeline.core.refusal import Refused
 
 BOX = np.array([[2.0, 2.0, 12.0, 12.0]])

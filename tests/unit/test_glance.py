@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core import objects
-from pipeline.core.boxes import Raw
+from pipeline.core.annotations import Raw
 from pipeline.core.objects import Wanted, check
 
 SIZE = (100, 80)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from pipeline.core.average_precision import average_precisions, mean
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.keypoints import PERSON, sigmas, similarities
 from pipeline.core.likeness import weigh
-from pipeline.core.matching import Detections, Objects, tabulate
+from pipeline.core.matching import tabulate
 from pipeline.core.operating import operate
 from pipeline.core.outcomes import confusions, judge
 from pipeline.core.refusal import Refused

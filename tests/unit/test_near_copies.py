@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pipeline.core import alignment, near_copies
 from pipeline.core.crowds import Crowded
 from pipeline.core.near_copies import SIDE, TURNS
-from pipeline.edges import duplicates
+from pipeline.edges import appearance
 
 
 def picture(number: int, *, pixels: int = 256) -> np.ndarray:
@@ -21,7 +21,7 @@ def picture(number: int, *, pixels: int = 256) -> np.ndarray:
 
 
 def find(*images: np.ndarray) -> list[tuple[int, int, int]]:
-    thumbnails = np.frombuffer(b"".join(map(duplicates.signature, images)), np.uint8)
+    thumbnails = np.frombuffer(b"".join(map(appearance.signature, images)), np.uint8)
     found = near_copies.find(thumbnails.reshape(-1, SIDE, SIDE))
     return list(zip(*(column.tolist() for column in found), strict=True))
 
@@ -75,8 +75,8 @@ def test_blank_images_are_copies_of_nothing():
 
 
 def test_a_tiny_image_leaves_no_thumbnail():
-    assert duplicates.signature(picture(0)[:31]) == b""
-    assert len(duplicates.signature(picture(0)[:32])) == SIDE * SIDE
+    assert appearance.signature(picture(0)[:31]) == b""
+    assert len(appearance.signature(picture(0)[:32])) == SIDE * SIDE
 
 
 def test_no_image_and_one_make_no_pair():
@@ -120,7 +120,7 @@ def crowd(seed: int, count: int) -> np.ndarray:
         np.zeros_like,
     ]
     looks = [kinds[rng.integers(4)](picture(int(rng.integers(count // 3 + 1)))) for _ in range(count)]
-    shown = b"".join(duplicates.signature(np.ascontiguousarray(look, np.uint8)) for look in looks)
+    shown = b"".join(appearance.signature(np.ascontiguousarray(look, np.uint8)) for look in looks)
     return np.frombuffer(shown, np.uint8).reshape(-1, SIDE, SIDE)
 
 

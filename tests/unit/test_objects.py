@@ -8,8 +8,9 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core import points, polygons, rectangles
-from pipeline.core.boxes import Raw, Unfit
+from pipeline.core import polygons
+from pipeline.core.annotations import Raw
+from pipeline.core.boxes import Unfit
 from pipeline.core.conversion import convert, rectangle, scaled
 from pipeline.core.objects import Wanted, check
 
@@ -122,21 +123,21 @@ def test_whatever_comes_in_an_outline_lies_in_the_image_and_has_an_area(parts):
 @pytest.mark.parametrize("degrees", [0, 10, 45, 90, 170])
 def test_a_rectangle_keeps_its_corners(degrees):
     corners = turned(40, 20, degrees)
-    found, said = rectangles.mend([corners], SIZE)
+    found, said = polygons.repair_rectangle([corners], SIZE)
     np.testing.assert_allclose(found, corners)
     assert said == []
 
 
 def test_what_is_no_rectangle_becomes_the_smallest_one():
     kite = np.array([[50.0, 10], [60, 40], [50, 70], [40, 40]])
-    found, said = rectangles.mend([kite], SIZE)
+    found, said = polygons.repair_rectangle([kite], SIZE)
     assert [kind for kind, _ in said] == ["no-rectangle"]
     hull = shapely.Polygon(found).buffer(1e-9)
     assert all(hull.covers(shapely.Point(point)) for point in kite)
 
 
 def test_corners_in_the_wrong_order_are_put_right():
-    found, said = rectangles.mend([SQUARE[[0, 2, 1, 3]]], SIZE)
+    found, said = polygons.repair_rectangle([SQUARE[[0, 2, 1, 3]]], SIZE)
     assert sorted(found.round(6).tolist()) == sorted(SQUARE.tolist())
     assert [kind for kind, _ in said] == ["no-rectangle"]
 
@@ -148,7 +149,7 @@ def test_a_rectangle_cut_by_the_border_keeps_its_direction_and_shrinks_to_what_s
     corners = turned(width, height, degrees, (x, y))
     visible = shapely.intersection(shapely.Polygon(corners), shapely.box(0, 0, *SIZE))
     try:
-        found, _ = rectangles.mend([corners], SIZE)
+        found, _ = polygons.repair_rectangle([corners], SIZE)
     except Unfit:
         assert visible.area < 1
         return
@@ -169,12 +170,12 @@ def test_a_rectangle_cut_by_the_border_keeps_its_direction_and_shrinks_to_what_s
 )
 def test_a_rotated_box_that_cannot_be_used(parts, kind):
     with pytest.raises(Unfit) as unfit:
-        rectangles.mend(parts, SIZE)
+        polygons.repair_rectangle(parts, SIZE)
     assert unfit.value.kind == kind
 
 
 def test_a_turned_box_around_the_whole_image_becomes_upright():
-    found, _ = rectangles.mend([turned(300, 300, 45)], SIZE)
+    found, _ = polygons.repair_rectangle([turned(300, 300, 45)], SIZE)
     assert found.tolist() == [[0, 0], [100, 0], [100, 80], [0, 80]]
 
 
@@ -183,21 +184,21 @@ def test_a_turned_box_around_the_whole_image_becomes_upright():
 
 def test_a_point_outside_is_taken_as_not_labelled_and_its_place_forgotten():
     given_ = np.array([[10.0, 20, 2], [101, 20, 2], [30, NAN, 1], [-0.3, 80.2, 1]])
-    found, said = points.mend(given_, SIZE, count=4)
+    found, said = polygons.repair_keypoints(given_, SIZE, count=4)
     assert found.tolist() == [[10, 20, 2], [0, 0, 0], [0, 0, 0], [0, 80, 1]]
     assert said == [("hidden-point", "2 key points outside the image: taken as not labelled")]
 
 
 def test_a_box_without_any_point_is_kept_and_named():
     for given_ in (np.zeros((0, 3)), np.zeros((3, 3)), np.full((3, 3), -1.0)):
-        found, said = points.mend(given_, SIZE, count=3)
+        found, said = polygons.repair_keypoints(given_, SIZE, count=3)
         assert found.tolist() == [[0, 0, 0]] * 3
         assert [kind for kind, _ in said] == ["no-keypoints"]
 
 
 def test_another_number_of_points_is_no_pose():
     with pytest.raises(Unfit, match="2 key points, but a pose has 3"):
-        points.mend(np.zeros((2, 3)), SIZE, count=3)
+        polygons.repair_keypoints(np.zeros((2, 3)), SIZE, count=3)
 
 
 # ---- all of an object, for a task

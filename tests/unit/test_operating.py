@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.core.matching import Detections, Objects, tabulate
+from pipeline.core.detections import Detections, Objects
+from pipeline.core.matching import tabulate
 from pipeline.core.operating import average, best_threshold, operate
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.core.matching import Detections, Objects
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.outcomes import judge, rank
 
 A, B, FAR = [0, 0, 10, 10], [30, 0, 40, 10], [70, 70, 80, 80]

@@ -13,7 +13,7 @@ from pipeline.core.earlier import NOTHING, Earlier
 from pipeline.core.near_copies import SIDE
 from pipeline.core.partition import Entry, Rules
 from pipeline.core.refusal import Refused
-from pipeline.edges.duplicates import signature
+from pipeline.edges.appearance import signature
 
 WEIGHTS = {"train": 0.7, "val": 0.15, "test": 0.15}
 RULES = Rules(WEIGHTS, True, None, True, "refuse", None, 0, 0)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.matching import overlaps as upright
-from pipeline.core.rotated import overlaps
+from pipeline.core.rotated import box_iou as upright
+from pipeline.core.rotated import rotated_box_iou
 
 
 def corners(x, y, width, height, degrees):
@@ -29,18 +29,18 @@ def corners(x, y, width, height, degrees):
     ],
 )
 def test_overlaps_by_hand(first, second, iou):
-    assert overlaps(corners(*first)[None], corners(*second)[None]).item() == pytest.approx(iou)
+    assert rotated_box_iou(corners(*first)[None], corners(*second)[None]).item() == pytest.approx(iou)
 
 
 def test_the_order_of_the_corners_does_not_matter():
     box = corners(0, 0, 4, 2, 30)
-    assert overlaps(box[None], box[::-1][None]).item() == pytest.approx(1.0)
+    assert rotated_box_iou(box[None], box[::-1][None]).item() == pytest.approx(1.0)
 
 
 def test_nothing_overlaps_nothing():
     none, one = np.zeros((0, 4, 2)), corners(0, 0, 4, 2, 30)[None]
-    assert overlaps(none, one).shape == (0, 1)
-    assert overlaps(one, none).shape == (1, 0)
+    assert rotated_box_iou(none, one).shape == (0, 1)
+    assert rotated_box_iou(one, none).shape == (1, 0)
 
 
 @settings(deadline=None, max_examples=60)
@@ -51,7 +51,7 @@ def test_overlap_is_the_share_of_points_in_both(seed):
     x, y = (axis.ravel() for axis in np.meshgrid(*[np.linspace(-12, 12, 400)] * 2))
     first, second = (within(box, x, y) for box in boxes)
     counted = (first & second).sum() / (first | second).sum()
-    found = overlaps(corners(*boxes[0])[None], corners(*boxes[1])[None]).item()
+    found = rotated_box_iou(corners(*boxes[0])[None], corners(*boxes[1])[None]).item()
     assert found == pytest.approx(counted, abs=0.01)
 
 
@@ -68,4 +68,4 @@ def test_upright_ones_overlap_as_boxes_do():
     low = rng.uniform(0, 50, (2, 20, 2))
     boxes = np.concatenate([low, low + rng.uniform(1, 30, (2, 20, 2))], axis=2)
     turned = boxes[:, :, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(2, 20, 4, 2)
-    np.testing.assert_allclose(overlaps(*turned), upright(*boxes), atol=1e-12)
+    np.testing.assert_allclose(rotated_box_iou(*turned), upright(*boxes), atol=1e-12)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.classification import Guessed
-from pipeline.core.matching import Detections, Objects
+from pipeline.core.detections import Detections, Objects
 from pipeline.core.suspects import SURE, rank, whole
 
 HERE, THERE = [0, 0, 10, 10], [50, 50, 60, 60]

@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from pipeline.core.validating import due
+from pipeline.core.unfreezing import validation_due
 
 
 def _validated(every, *, epochs=12, patience=math.inf, bests=()):
     """List the epochs that are validated where the figure rises in `bests` alone; stops as training does."""
     found, best = [], 0
     for epoch in range(1, epochs + 1):
-        if not due(epoch, every, last=epochs, best=best, patience=patience):
+        if not validation_due(epoch, every, last=epochs, best=best, patience=patience):
             continue
         found.append(epoch)
         best = epoch if epoch in bests or not best else best

@@ -1,9 +1,8 @@
 import hashlib
 from dataclasses import replace
 
-from pipeline.core.changes import as_json, tell
 from pipeline.core.manifest import Item, Manifest
-from pipeline.core.versions import compare
+from pipeline.core.versions import as_json, compare, tell
 
 
 def item(file, *, contents=None, labels="1", classes=(0,)):

@@ -12,10 +12,9 @@ from typing import Final, NamedTuple, Protocol
 
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import unrecognised
-from pipeline.edges.datasets.choosing import choose as choose
-from pipeline.edges.datasets.source import Annotated as Annotated
-from pipeline.edges.datasets.source import Source as Source
-from pipeline.edges.datasets.source import files_of, folders_in, relative
+from pipeline.edges.datasets.choosing import choose
+from pipeline.edges.datasets.file_tree import files_of, folders_in, relative
+from pipeline.edges.datasets.source import Annotated, Source
 from pipeline.edges.datasets.spelling import spell
 
 _DEEPEST: Final = 5

@@ -17,10 +17,11 @@ from pipeline.core.shapes import Shape
 from pipeline.edges.datasets import numbered_names
 from pipeline.edges.datasets.documents import Unreadable, files, first_lines, load_text, own_name, unusable
 from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.file_tree import SUFFIXES, images_in
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.pictures_by_name import Pictures, common
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import SUFFIXES, Source, held_out, images_in, split_of
+from pipeline.edges.datasets.source import Source, held_out, split_of
 
 LOOKED_FOR: Final = "text files of x1 y1 x2 y2 class in pixels"
 

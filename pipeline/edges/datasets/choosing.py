@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple, TypeVar
 
-from pipeline.core import classes
-from pipeline.core.classes import Choice
+import numpy as np
+
+from pipeline.core.annotations import Indices, Raw
 from pipeline.core.counting import counted
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets.source import Source
@@ -29,12 +32,12 @@ def choose(
     Raises:
         Refused: A name that is none of the source's, a contradiction, or no class, or no object, is left.
     """
-    choice = classes.choose(source.names, keep=keep, drop=drop, rename=rename)
+    choice = select_classes(source.names, keep=keep, drop=drop, rename=rename)
     if choice.becomes == tuple(range(len(choice.names))):
         return source._replace(names=choice.names)
     counts = Counter(cls for image in source.images for cls in image.raw.classes.tolist())
     _refuse_emptiness(source.names, choice, counts)
-    images = tuple(image._replace(raw=classes.apply(choice, image.raw)) for image in source.images)
+    images = tuple(image._replace(raw=apply_selection(choice, image.raw)) for image in source.images)
     bare = [
         bool(len(was.raw.marks)) and not len(now.raw.marks)
         for was, now in zip(source.images, images, strict=True)
@@ -70,3 +73,76 @@ def _merged(names: Sequence[str], choice: Choice) -> Iterable[str]:
         one = [old for old, new in zip(names, choice.becomes, strict=True) if new == index]
         if len(one) > 1:
             yield f"data.classes makes one class of {' and '.join(one)}: {name}"
+
+
+_T = TypeVar("_T")
+
+
+class Choice(NamedTuple):
+    """The classes that are used.
+
+    Attributes:
+        names: Their names by index, in the order of the source.
+        becomes: For each class of the source its new index; None where it is left out.
+    """
+
+    names: tuple[str, ...]
+    becomes: tuple[int | None, ...]
+
+
+def select_classes(
+    names: Sequence[str], *, keep: Sequence[str] | None, drop: Sequence[str], rename: Mapping[str, str]
+) -> Choice:
+    """Choose among the classes of a source; two that get one name become one.
+
+    Args:
+        names: The classes of the source.
+        keep: Those that are used; all where None.
+        drop: Those that are not.
+        rename: New names by names of the source.
+
+    Raises:
+        Refused: A name that is none of the source's, a contradiction, or no class is left.
+    """
+    for key, wanted in (("keep", keep or ()), ("drop", drop), ("rename", rename)):
+        _known(wanted, names, key)
+    used = [name for name in names if (keep is None or name in keep) and name not in drop]
+    for name in (*(keep or ()), *rename):
+        if name not in used:
+            raise Refused(f"data.classes leaves out {name!r}, and keeps or renames it too: decide for one")
+    if not used:
+        raise Refused(f"data.classes leaves no class: keep one or more of {', '.join(names)}")
+    called = {name: rename.get(name, name) for name in used}
+    chosen = tuple(dict.fromkeys(called.values()))
+    becomes = tuple(chosen.index(called[name]) if name in called else None for name in names)
+    return Choice(chosen, becomes)
+
+
+def apply_selection(choice: Choice, raw: Raw) -> Raw:
+    """Give objects their new classes, without those left out; an index that no class has stays as it is."""
+    kept = np.flatnonzero([_new(choice, cls) is not None for cls in raw.classes.tolist()])
+    classes = [_new(choice, int(raw.classes[index])) for index in kept]
+    return Raw(
+        np.array(classes, np.int64),
+        raw.boxes[kept],
+        _at(raw.marks, kept),
+        _at(raw.outlines, kept),
+        _at(raw.keypoints, kept),
+    )
+
+
+def _new(choice: Choice, cls: int) -> int | None:
+    return choice.becomes[cls] if 0 <= cls < len(choice.becomes) else cls
+
+
+def _at(items: tuple[_T, ...], kept: Indices) -> tuple[_T, ...]:
+    return tuple(items[index] for index in kept) if items else ()
+
+
+def _known(wanted: Iterable[str], names: Sequence[str], key: str) -> None:
+    lower = {name.lower(): name for name in names}
+    for name in wanted:
+        if name not in names:
+            near = get_close_matches(name.lower(), lower, n=1)
+            what = f"did you mean {lower[near[0]]!r}?" if near else f"there are {', '.join(names)[:200]}"
+            raise Refused(f"data.classes.{key} names {name!r}, but no class is called so: {what}")

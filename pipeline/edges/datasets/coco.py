@@ -9,23 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
-from pipeline.core.boxes import Note
-from pipeline.core.defects import Defect
+from pipeline.core.defects import Defect, Note
 from pipeline.edges.datasets import categories, coco_files, coco_points
 from pipeline.edges.datasets.categories import Indices
 from pipeline.edges.datasets.coco_objects import Row, mark, objects
+from pipeline.edges.datasets.file_tree import images_in, in_order, relative
 from pipeline.edges.datasets.pictures_by_name import NOTHING, Match, Pictures
 from pipeline.edges.datasets.placing import settled
-from pipeline.edges.datasets.source import (
-    Annotated,
-    Source,
-    by_outlines,
-    held_out,
-    images_in,
-    in_order,
-    relative,
-    split_of,
-)
+from pipeline.edges.datasets.source import Annotated, Source, by_outlines, held_out, split_of
 
 _MOST: Final = 1e9
 _MORE_THAN_A_NAME: Final = re.compile(r"[/\\:]|^\.*$")

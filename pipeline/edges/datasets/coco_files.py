@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 from pipeline.core.counting import counted
 from pipeline.core.defects import Defect
 from pipeline.core.refusal import Refused
+from pipeline.edges.datasets.file_tree import files_of, folders_in, head_of, relative
 from pipeline.edges.datasets.pictures_by_name import Pictures
-from pipeline.edges.datasets.source import files_of, folders_in, head_of, relative, split_of
+from pipeline.edges.datasets.source import split_of
 
 _LISTS: Final = re.compile(rb'"(images|categories)"\s*:\s*\[')
 _TAIL: Final = 65_536

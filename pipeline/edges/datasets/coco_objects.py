@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.boxes import Note, Raw
+from pipeline.core.annotations import Raw
+from pipeline.core.defects import Note
 from pipeline.edges.datasets import coco_shapes
 from pipeline.edges.datasets.categories import Indices
 

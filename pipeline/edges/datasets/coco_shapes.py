@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.boxes import Note
 from pipeline.core.counting import counted
+from pipeline.core.defects import Note
 from pipeline.edges.datasets import mask_outlines
 
 Floats = NDArray[np.float64]

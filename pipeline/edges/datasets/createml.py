@@ -11,10 +11,11 @@ from pipeline.core.refusal import Refused
 from pipeline.core.shapes import Shape
 from pipeline.edges.datasets.documents import Unreadable, files, heads, load_json
 from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.file_tree import images_in
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import Source, images_in
+from pipeline.edges.datasets.source import Source
 
 LOOKED_FOR: Final = "JSON list of images with annotations and coordinates"
 

@@ -16,10 +16,11 @@ from pipeline.edges.datasets import csv_sizes, csv_tables
 from pipeline.edges.datasets.csv_tables import ONLY, Table, cell
 from pipeline.edges.datasets.documents import files, heads, left_aside, own_name
 from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.file_tree import images_in
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import Source, images_in, split_of
+from pipeline.edges.datasets.source import Source, split_of
 
 LOOKED_FOR: Final = "CSV with columns for image, class and box"
 

@@ -11,7 +11,7 @@ from typing import Final
 from PIL import Image
 
 from pipeline.edges.datasets.csv_tables import Table, cell
-from pipeline.edges.datasets.source import is_file
+from pipeline.edges.datasets.file_tree import is_file
 
 _MOST: Final = 200
 _ORIENTATION: Final = 0x0112

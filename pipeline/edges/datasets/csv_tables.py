@@ -10,12 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.core import columns, shapes
+from pipeline.core import columns as core_columns
+from pipeline.core import shapes
 from pipeline.core.columns import Columns
 from pipeline.core.counting import counted
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets.documents import Unreadable, load_text, own_name
-from pipeline.edges.datasets.source import SUFFIXES
+from pipeline.edges.datasets.file_tree import SUFFIXES
 
 ONLY: Final = "object"
 """The class where no column names any."""
@@ -55,10 +56,10 @@ def load(path: Path) -> Table | None:
     if not rows:
         return None
     header = rows[0][1]
-    found = columns.by_class(header, [row for _, row in rows[1:]]) or columns.recognise(header)
+    found = core_columns.by_class(header, [row for _, row in rows[1:]]) or core_columns.recognise(header)
     if found:
         return Table(path, header, found, rows[1:], foreign)
-    bare = columns.without_header(header, SUFFIXES)
+    bare = core_columns.without_header(header, SUFFIXES)
     return Table(path, ("image", "x1", "y1", "x2", "y2", "class"), bare, rows, foreign) if bare else None
 
 
@@ -76,9 +77,9 @@ def recognises(text: str) -> bool:
         first, *rows = [row for row in lines if row] or [[]]
     except csv.Error:
         return False
-    found = columns.by_class(first, rows) or columns.recognise(first)
+    found = core_columns.by_class(first, rows) or core_columns.recognise(first)
     boxed = found is not None and found.form != "none"
-    return boxed or columns.without_header(first, SUFFIXES) is not None
+    return boxed or core_columns.without_header(first, SUFFIXES) is not None
 
 
 def told(tables: Sequence[Table]) -> Iterator[str]:

@@ -12,10 +12,11 @@ from pipeline.core.refusal import Refused
 from pipeline.edges.datasets.cvat_shapes import draw
 from pipeline.edges.datasets.documents import Unreadable, files, heads, load_xml
 from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.file_tree import images_in, relative
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import Source, images_in, relative, split_of
+from pipeline.edges.datasets.source import Source, split_of
 
 LOOKED_FOR: Final = "XML with annotations of images or tracks"
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.core.refusal import Refused
 from pipeline.edges import archives
-from pipeline.edges.datasets.source import exists, images_in
+from pipeline.edges.datasets.documents import lines_of
+from pipeline.edges.datasets.file_tree import exists, images_in
 
 
 def root_of(raw: Mapping[str, Any], file: Path) -> Path:
@@ -26,21 +27,6 @@ def named_images(named: Any, root: Path, file: Path) -> list[Path]:
             f"{file} has for train, val or test neither a folder, nor a .txt file, nor a list of these"
         )
     return [image for part in parts for image in _part(part, root, file)]
-
-
-def lines_of(file: Path) -> list[str]:
-    """Read a list, a line per item.
-
-    Raises:
-        Refused: It is no text.
-    """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-        if "\0" in text:
-            raise ValueError("of no text, nor of any path")
-        return text.splitlines()
-    except (OSError, ValueError):  # UnicodeDecodeError is one
-        raise Refused(f"{file} cannot be read as UTF-8 text: write it anew as a line per item") from None
 
 
 def listed(file: Path, root: Path) -> list[Path]:

@@ -13,9 +13,10 @@ from pipeline.core.counting import counted
 from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints
 from pipeline.edges.datasets import data_points
-from pipeline.edges.datasets.data_paths import lines_of, named_images, root_of
+from pipeline.edges.datasets.data_paths import named_images, root_of
 from pipeline.edges.datasets.data_words import plain
-from pipeline.edges.datasets.source import files_of, folders_in, head_of
+from pipeline.edges.datasets.documents import lines_of
+from pipeline.edges.datasets.file_tree import files_of, folders_in, head_of
 
 _KEYS: Final = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _USUAL: Final = ("data", "dataset")

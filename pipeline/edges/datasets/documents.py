@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from pipeline.edges.datasets.source import files_in, head_of, in_order, relative
+from pipeline.core.refusal import Refused
+from pipeline.edges.datasets.file_tree import files_in, head_of, in_order, relative
 
 
 class Unreadable(ValueError):
@@ -130,3 +131,18 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Unreadable(f"cannot be read ({error.strerror})") from None
+
+
+def lines_of(file: Path) -> list[str]:
+    """Read a list, a line per item.
+
+    Raises:
+        Refused: It is no text.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        if "\0" in text:
+            raise ValueError("of no text, nor of any path")
+        return text.splitlines()
+    except (OSError, ValueError):  # UnicodeDecodeError is one
+        raise Refused(f"{file} cannot be read as UTF-8 text: write it anew as a line per item") from None

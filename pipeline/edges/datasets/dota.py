@@ -13,10 +13,11 @@ from pipeline.core.counting import counted
 from pipeline.core.shapes import Shape
 from pipeline.edges.datasets.documents import Unreadable, files, first_lines, load_text, unusable
 from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.file_tree import images_in, relative
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import Source, images_in, relative
+from pipeline.edges.datasets.source import Source
 
 LOOKED_FOR: Final = "text files of x1 y1 x2 y2 x3 y3 x4 y4 class difficult"
 

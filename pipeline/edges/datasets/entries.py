@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from pipeline.core.boxes import Note
 from pipeline.core.counting import counted
+from pipeline.core.defects import Note
 from pipeline.core.shapes import Object, Shape
 
 Row = TypeVar("Row")

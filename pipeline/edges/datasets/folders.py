@@ -9,20 +9,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.boxes import Raw
+from pipeline.core.annotations import Raw
 from pipeline.core.counting import counted
 from pipeline.core.defects import Defect
 from pipeline.core.refusal import Refused
-from pipeline.edges.datasets.source import (
-    SUFFIXES,
-    Annotated,
-    Source,
-    files_in,
-    folders_in,
-    images_in,
-    relative,
-    split_of,
-)
+from pipeline.edges.datasets.file_tree import SUFFIXES, files_in, folders_in, images_in, relative
+from pipeline.edges.datasets.source import Annotated, Source, split_of
 
 LOOKED_FOR: Final = "a folder of images per class, below train/, val/ and test/ or not"
 

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.core import drawn
-from pipeline.core.boxes import Note
+from pipeline.core.defects import Note
 from pipeline.core.drawn import Plan
 from pipeline.core.mirroring import flip_by_names, kept_order
 from pipeline.core.refusal import Refused
 from pipeline.core.shapes import Object
 from pipeline.core.tasks import Keypoints
 from pipeline.edges.datasets.entries import Entry
-from pipeline.edges.datasets.placing import Layout, place
-from pipeline.edges.datasets.source import Annotated, Source, held_out, in_order, relative, split_of
+from pipeline.edges.datasets.file_tree import in_order, relative
+from pipeline.edges.datasets.placing import Layout
+from pipeline.edges.datasets.placing import place as placing_place
+from pipeline.edges.datasets.source import Annotated, Source, held_out, split_of
 
 
 class Found(NamedTuple):
@@ -33,7 +35,7 @@ def gather(folder: Path, entries: Iterable[Entry], layout: Layout, remarks: Iter
     Raises:
         Refused: No annotation has an image.
     """
-    placed, defects = place(folder, entries, layout)
+    placed, defects = placing_place(folder, entries, layout)
     if not placed:
         first = f"; the first: {defects[0].file}: {defects[0].reason}" if defects else ""
         raise Refused(f"no image in {folder} has an annotation{first}: put the images beside the annotations")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from pipeline.core.counting import counted
-from pipeline.edges.datasets.data_paths import lines_of
+from pipeline.edges.datasets.documents import lines_of
 from pipeline.edges.datasets.source import held_out
 
 

@@ -15,18 +15,19 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.core import shapes
-from pipeline.core.boxes import Note
 from pipeline.core.counting import counted
+from pipeline.core.defects import Note
 from pipeline.core.shapes import TAG, Object, Shape
 from pipeline.edges.datasets import labelme_xml
 from pipeline.edges.datasets.documents import Unreadable, files, heads, left_aside, load_json, unusable
 from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.file_tree import images_in
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.mask_outlines import trace
 from pipeline.edges.datasets.mask_values import covered
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import Source, images_in
+from pipeline.edges.datasets.source import Source
 
 LOOKED_FOR: Final = "JSON with shapes and imagePath, or XML with objects of polygons, a file per image"
 

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pipeline.core.boxes import Note
+from pipeline.core.defects import Note
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets.documents import Unreadable, files, heads, load_json, own_name
 from pipeline.edges.datasets.entries import Entry
+from pipeline.edges.datasets.file_tree import SUFFIXES, images_in
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.labelstudio_regions import regions, size, turned
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import SUFFIXES, Source, images_in
+from pipeline.edges.datasets.source import Source
 
 LOOKED_FOR: Final = "JSON list of tasks with annotations, or of rows with labels"
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.core import shapes
-from pipeline.core.boxes import Note
+from pipeline.core.defects import Note
 from pipeline.core.shapes import TAG, Object, Point, Shape
 from pipeline.edges.datasets.entries import collect
 from pipeline.edges.datasets.labelstudio_brush import decode

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.core.boxes import Note
+from pipeline.core.defects import Note
 from pipeline.core.shapes import Shape
 from pipeline.edges.datasets.documents import own_name
 from pipeline.edges.datasets.mask_outlines import trace

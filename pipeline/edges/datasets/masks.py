@@ -14,17 +14,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipeline.core.boxes import Note
 from pipeline.core.counting import counted
+from pipeline.core.defects import Note
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import mask_names, mask_values
 from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.file_tree import SUFFIXES, files_in, images_in
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.mask_names import Names, told
 from pipeline.edges.datasets.mask_values import Masked
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import SUFFIXES, Source, files_in, images_in, split_of
+from pipeline.edges.datasets.source import Source, split_of
 
 LOOKED_FOR: Final = "images/ and masks/ of the same names"
 

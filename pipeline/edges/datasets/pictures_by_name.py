@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 from unicodedata import normalize
 
-from pipeline.edges.datasets.source import SUFFIXES, relative, split_of
+from pipeline.edges.datasets.file_tree import SUFFIXES, relative
+from pipeline.edges.datasets.source import split_of
 
 
 class Match(NamedTuple):

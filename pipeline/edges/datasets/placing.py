@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.core.boxes import Note
-from pipeline.core.defects import Defect, Kind
+from pipeline.core.defects import Defect, Kind, Note
 from pipeline.edges.datasets.entries import Entry
+from pipeline.edges.datasets.file_tree import is_file, relative
 from pipeline.edges.datasets.pictures_by_name import NOTHING, Match, Pictures, common
-from pipeline.edges.datasets.source import is_file, relative
 
 Placed = dict[Path, list[Entry]]
 

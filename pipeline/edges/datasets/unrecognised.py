@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipeline.edges.datasets.source import files_in, relative
+from pipeline.edges.datasets.file_tree import files_in, relative
 
 _MOST_SUFFIXES: Final = 6
 _KINDS: Final = {

@@ -14,10 +14,11 @@ from pipeline.core.refusal import Refused
 from pipeline.core.shapes import TAG, Object, Shape
 from pipeline.edges.datasets.documents import Unreadable, files, heads, load_json, load_text, parse_json
 from pipeline.edges.datasets.entries import Entry, collect
+from pipeline.edges.datasets.file_tree import images_in
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import Source, images_in
+from pipeline.edges.datasets.source import Source
 from pipeline.edges.datasets.via_shapes import numbered, shape
 
 LOOKED_FOR: Final = "JSON or CSV with shape_attributes, or a project of version 3"

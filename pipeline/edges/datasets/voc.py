@@ -11,20 +11,12 @@ from typing import Final, NamedTuple
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import labelme_xml, voc_objects
 from pipeline.edges.datasets.documents import files
+from pipeline.edges.datasets.file_tree import SUFFIXES, files_in, files_of, folders_in, head_of, images_in
 from pipeline.edges.datasets.gathering import gather
 from pipeline.edges.datasets.image_sets import listed
 from pipeline.edges.datasets.pictures_by_name import Pictures
 from pipeline.edges.datasets.placing import Layout
-from pipeline.edges.datasets.source import (
-    SUFFIXES,
-    Source,
-    files_in,
-    files_of,
-    folders_in,
-    head_of,
-    images_in,
-    split_of,
-)
+from pipeline.edges.datasets.source import Source, split_of
 
 LOOKED_FOR: Final = "Annotations/*.xml, or XML files beside the images"
 

@@ -13,7 +13,7 @@ from defusedxml import DefusedXmlException
 from numpy.typing import NDArray
 
 from pipeline.core import shapes
-from pipeline.core.boxes import Note
+from pipeline.core.defects import Note
 from pipeline.core.shapes import Object, Shape
 from pipeline.edges.datasets.documents import parse_xml
 from pipeline.edges.datasets.entries import Entry

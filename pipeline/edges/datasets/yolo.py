@@ -9,24 +9,15 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.core import label_lines
-from pipeline.core.boxes import Note, Raw
-from pipeline.core.defects import Defect
+from pipeline.core.annotations import Raw
+from pipeline.core.defects import Defect, Note
 from pipeline.core.label_lines import Layout, Lines
 from pipeline.core.refusal import Refused
 from pipeline.edges.datasets import data_yaml, yolo_folders
 from pipeline.edges.datasets.data_yaml import Data
+from pipeline.edges.datasets.file_tree import files_of, images_in, in_order, length_of, relative
 from pipeline.edges.datasets.pictures_by_name import plain
-from pipeline.edges.datasets.source import (
-    Annotated,
-    Source,
-    by_outlines,
-    files_of,
-    held_out,
-    images_in,
-    in_order,
-    length_of,
-    relative,
-)
+from pipeline.edges.datasets.source import Annotated, Source, by_outlines, held_out
 
 LOOKED_FOR: Final = "data.yaml, or images with text files of `class x y w h`"
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.edges.datasets import data_yaml
-from pipeline.edges.datasets.data_paths import lines_of, listed
+from pipeline.edges.datasets.data_paths import listed
 from pipeline.edges.datasets.data_yaml import Data
-from pipeline.edges.datasets.source import folders_in, head_of, images_in, is_file, split_of
+from pipeline.edges.datasets.documents import lines_of
+from pipeline.edges.datasets.file_tree import folders_in, head_of, images_in, is_file
+from pipeline.edges.datasets.source import split_of
 
 _LOOKED_AT: Final = 50
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from pipeline.edges.drawing import backdrop, camera, layout, outlines, painting, palette, stencil, textures
+from pipeline.edges.drawing import backdrop, camera, layout, outlines, painting, palette, textures
+from pipeline.edges.drawing import stencil as drawing_stencil
 from pipeline.edges.drawing.drawing import Drawing, Floats, floats
 from pipeline.edges.drawing.layout import Kinds, Place
 from pipeline.edges.drawing.outlines import Outline
@@ -123,8 +124,8 @@ def _put(rng: Generator, canvas: Canvas, place: Place, look: Look, colours: Pale
 def _cut(rng: Generator, place: Place, look: Look) -> Stencil:
     name, pad = CLASSES[place.kind], 2 + int(np.ceil(2 * look.blur * place.radius))
     if name in _SHAPES:
-        return stencil.cut(rng, _SHAPES[name](rng), place, pad)
-    shape = stencil.cut(rng, outlines.patch(rng), place, pad)
+        return drawing_stencil.cut(rng, _SHAPES[name](rng), place, pad)
+    shape = drawing_stencil.cut(rng, outlines.patch(rng), place, pad)
     field = _TEXTURES[name](rng, *shape.mask.shape)
     return shape._replace(inner=(np.clip(field * 127 + 128, 0, 255).astype(np.uint8),))
 

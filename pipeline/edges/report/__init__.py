@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pipeline.core import bias, defects, portrait, recall, statistics
+from pipeline.core import bias, portrait, statistics
+from pipeline.core import defects as core_defects
 from pipeline.core.defects import Defect
 from pipeline.core.layout import SPLITS
 from pipeline.core.manifest import Manifest
@@ -63,7 +64,7 @@ def write(folder: Path, content: Content) -> None:
         FILE,
         content=content,
         digest=content.manifest.digest,
-        counts=defects.count(content.defects, used=len(content.images)),
+        counts=core_defects.count(content.defects, used=len(content.images)),
         concerns=_by_kind(content, table),
         classes=_classes(content, table),
         hidden=max(len(content.manifest.names) - CLASSES, 0),
@@ -95,7 +96,7 @@ def _classes(content: Content, table: Columns) -> list[dict[str, Any]]:
             "total": total[cls],
             "splits": {split: found[cls] for split, found in splits.items()},
             "widths": {split: found[cls] / most for split, found in splits.items()},
-            "interval": recall.interval(splits["test"][cls]) if splits["test"][cls] else None,
+            "interval": bias.interval(splits["test"][cls]) if splits["test"][cls] else None,
         }
         for cls in order
     ]

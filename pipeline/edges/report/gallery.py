@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pipeline.core.defects import Defect
 from pipeline.core.layout import SPLITS
 from pipeline.core.manifest import Item, Manifest
-from pipeline.edges import pages, samples
+from pipeline.edges import pages
+from pipeline.edges import samples as edges_samples
 from pipeline.edges.report import thumbnails
 
 LARGE: Final = 560
@@ -75,13 +76,13 @@ class Shelf:
 
     def samples(self, count: int, *, seed: int) -> list[Picture]:
         """Write sample pictures of train images with their labels, and show them."""
-        drawn = samples.write(self._folder, self._manifest, count=count, seed=seed)
+        drawn = edges_samples.write(self._folder, self._manifest, count=count, seed=seed)
         return [_picture(item, picture, LARGE, self._named(item)) for item, picture in drawn]
 
     def used(self, source: str, note: str = "") -> Picture:
         """Show an image of the dataset with its labels, small."""
         item = self._items[source]
-        return _picture(item, samples.picture(self._folder, item, self._manifest), SMALL, note)
+        return _picture(item, edges_samples.picture(self._folder, item, self._manifest), SMALL, note)
 
     def group(self, group: Sequence[str]) -> Row:
         """Show near duplicates side by side."""

@@ -45,3 +45,13 @@ def entity(facts: Mapping[str, Any]) -> Any:
         profile=json.dumps(facts["splits"]),
     )
     return DatasetInput(entry, tags=[InputTag("mlflow.data.context", "training")])
+
+
+def on_dataset(run: Any) -> dict[str, str]:
+    """Name the run's dataset as a metric does that belongs to it."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return (
+        {"dataset_name": inputs[-1].dataset.name, "dataset_digest": inputs[-1].dataset.digest}
+        if inputs
+        else {}
+    )

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.edges.tracking import journal, names, process, stale
+from pipeline.edges.tracking import journal, names, stale
 from pipeline.edges.tracking.delivery import PROCESS, REASON, STAGE
 from pipeline.edges.tracking.journal import Journal
 from pipeline.edges.tracking.sampler import Sampler
@@ -147,7 +147,7 @@ def _waiting(target: Target, key: str) -> Journal | None:
 def _origin(own: Journal, opening: Mapping[str, Any]) -> dict[str, Any]:
     """Tags that say which run this is and who is at it; a stage that adds to a run leaves its origin."""
     stage = opening["stage"]
-    now = {"finetrack.key": own.head["key"], PROCESS: process.identity(), STAGE + stage: "running"}
+    now = {"finetrack.key": own.head["key"], PROCESS: stale.identity(), STAGE + stage: "running"}
     if opening["kind"] == "attach":
         return now
     return now | {

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.tasks import Task
-from pipeline.edges.tracking import dataset, model, names
+from pipeline.edges.tracking import dataset as tracking_dataset
+from pipeline.edges.tracking import model as tracking_model
+from pipeline.edges.tracking import names
 from pipeline.edges.tracking.journal import Journal
 from pipeline.edges.tracking.sampler import SECONDS
 from pipeline.edges.tracking.sender import Sender, tell
@@ -105,7 +107,7 @@ class Session:
             classes: The class names.
             splits: Facts per split, such as `{"train": {"images": 160, "objects": {"pit": 301}}}`.
         """
-        facts = dataset.facts(name, digest, source=source, classes=classes, splits=splits)
+        facts = tracking_dataset.facts(name, digest, source=source, classes=classes, splits=splits)
         self._say("dataset", facts=facts)
 
     def model(
@@ -122,7 +124,7 @@ class Session:
         place = Path("files", uuid.uuid4().hex[:12], "model")
         with self._kept():
             (self._journal.folder / place).parent.mkdir(parents=True)
-            model.save(self._journal.folder / place, weights, example, task=task)
+            tracking_model.save(self._journal.folder / place, weights, example, task=task)
             facts = {"id": place.parent.name, "values": names.numbers(metrics)}
             self._say("model", file=place.as_posix(), **facts)
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import platform
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from pipeline.edges.tracking import journal, process
+import psutil
+
+from pipeline.edges.tracking import journal
 from pipeline.edges.tracking.delivery import OPENING, PROCESS, REASON, STAGE, Delivery, end
 from pipeline.edges.tracking.journal import Journal
 from pipeline.edges.tracking.sender import send_some, tell
@@ -56,8 +62,8 @@ def _deliver(store: Store, left: Journal) -> Iterator[None]:
 
 def _close_gone(store: Store) -> Iterator[None]:
     """Close the runs that a process of this machine left, where not even its messages are here any more."""
-    for run in store.search(f"tags.`{PROCESS}` LIKE '{process.machine()}%'", limit=1000):
-        if not process.is_gone(run.data.tags[PROCESS]):
+    for run in store.search(f"tags.`{PROCESS}` LIKE '{machine()}%'", limit=1000):
+        if not is_gone(run.data.tags[PROCESS]):
             continue
         message = {"time": _last_sign(store, run), "adds": True, "status": "killed"}
         running = [
@@ -73,3 +79,35 @@ def _last_sign(store: Store, run: Any) -> int:
     histories = (store.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
     times = (int(point.timestamp) for history in histories for point in history)
     return max(times, default=int(run.info.start_time))
+
+
+def identity() -> str:
+    """Name this process: machine, process namespace (containers), number, and the second of its start."""
+    return f"{machine()}{os.getpid()}:{_start(os.getpid())}"
+
+
+def machine() -> str:
+    """Name what process numbers are valid in; two containers of one machine do not share them."""
+    namespace = "0"
+    with contextlib.suppress(OSError):
+        namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
+    return f"{platform.node()}:{namespace}:"
+
+
+def is_gone(name: str) -> bool:
+    """Say whether the process of that name, on this machine, has ended; elsewhere nobody can tell."""
+    if not name.startswith(machine()):
+        return False
+    with contextlib.suppress(ValueError):
+        number, start = (int(part) for part in name.removeprefix(machine()).split(":"))
+        now = _start(number)
+        return now is None or abs(now - start) > 2  # the clock may have been set
+    return False
+
+
+def _start(number: int) -> int | None:
+    try:
+        process = psutil.Process(number)
+        return None if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
+    except psutil.Error:
+        return None

@@ -15,7 +15,6 @@ from filelock import FileLock
 
 from pipeline.core.refusal import Refused
 from pipeline.edges import files, loading
-from pipeline.edges.tracking import moved
 from pipeline.edges.tracking.target import Target
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -132,7 +131,7 @@ def _initialise(target: Target) -> None:
         with FileLock(files.scratch("locks") / "mlflow.lock", timeout=300):
             _create(target)
             _migrate(target.address, target)
-            moved.follow(target)
+            follow(target)
     except Exception as error:
         raise _unusable(target, error) from error
 
@@ -160,3 +159,27 @@ def _migrate(address: str, target: Target) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     SqlAlchemyStore(address, target.artifacts).engine.dispose()
+
+
+COLUMNS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
+
+
+def follow(target: Target) -> None:
+    """Point the database to the files in this folder, where its experiment still names another one.
+
+    Else old runs would show no files, and new ones would write theirs to where the project once was. For this
+    MLflow has no call of its own; call it under the lock of the database's initialisation.
+    """
+    if not target.database or not target.place or not target.artifacts:
+        return
+    with closing(sqlite3.connect(target.database, timeout=20)) as database, database:
+        question = "SELECT artifact_location FROM experiments WHERE name = ?"
+        [place] = database.execute(question, (target.experiment,)).fetchone() or [target.place]
+        old = place.removesuffix(target.place.removeprefix(target.artifacts))
+        if old in {place, target.artifacts} or not old.startswith("file:"):
+            return
+        for table, column in COLUMNS.items():
+            database.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                (f"{target.artifacts}/", len(old) + 2, len(old) + 1, f"{old}/"),
+            )

@@ -18,7 +18,7 @@ from pipeline.core.manifest import Manifest
 from pipeline.core.tasks import Task
 from pipeline.edges import files
 from pipeline.edges.datasets.mask_outlines import trace
-from pipeline.edges.yolo import classified, images
+from pipeline.edges.yolo import images
 from pipeline.edges.yolo.job import given
 
 Pixels = NDArray[np.uint8]
@@ -59,7 +59,9 @@ def _dataset(namespace: Any, source: Path, manifest: Manifest) -> Any:
         data |= {"kpt_shape": [points.count, points.dims], "flip_idx": list(points.flip)}
     if manifest.task == "classify":
         namespace.fraction = min(1.0, ENOUGH / len(items))
-        return classified.build(namespace, [str(source / "images/train")], data=data, train=True)
+        return images.build_classification_dataset(
+            namespace, [str(source / "images/train")], data=data, train=True
+        )
     chosen = [items[place] for place in np.linspace(0, len(items) - 1, min(ENOUGH, len(items)), dtype=int)]
     listing = Path(namespace.save_dir) / "images.txt"
     files.write(listing, "\n".join(str(source / "images" / item.file) for item in chosen))

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import torch
 
+from pipeline.core import refusal
 from pipeline.edges import files
 
 KEPT: Final = 2
@@ -72,9 +73,9 @@ def _sound(path: Path) -> bool:
     return bool(named and files.sha256(path) == named[2])
 
 
-def _refusal(folder: Path, error: OSError) -> files.Refused:
+def _refusal(folder: Path, error: OSError) -> refusal.Refused:
     reason = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror
-    return files.Refused(
+    return refusal.Refused(
         f"the checkpoint could not be written to {folder} ({reason}): "
         "mend that and run again, and the training goes on from the epoch before"
     )

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import torch
 
+from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Task
-from pipeline.edges.files import Refused
 
 MEMORY: Final = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from pipeline.core.refusal import Refused
 from pipeline.core.unfreezing import Schedule, layer_groups
-from pipeline.edges.files import Refused
 
 ALWAYS_FROZEN = ".dfl"
 """The fixed integral of YOLOv8's and YOLO11's box distribution; Ultralytics never trains it."""

@@ -20,7 +20,7 @@ from pipeline.edges.yolo import frozen_model, frozen_store
 from pipeline.edges.yolo.frozen_model import Turn
 from pipeline.edges.yolo.frozen_store import Room, Store
 from pipeline.edges.yolo.job import Job
-from pipeline.edges.yolo.progress import student
+from pipeline.edges.yolo.unwrap import student
 
 LOG = logging.getLogger("ultralytics")
 

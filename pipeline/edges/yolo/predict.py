@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from ultralytics import YOLO
 
-from pipeline.core.matching import Detections
+from pipeline.core.detections import Detections
+from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Task
-from pipeline.edges.files import Refused
-from pipeline.edges.yolo import complaints, segments, suppression, threads
+from pipeline.edges.yolo import complaints, environment, segments, suppression
 
 
 class Inference(TypedDict):
@@ -98,7 +98,7 @@ def _load(weights: Path, task: Task) -> Any:
 
 def _settle(predictor: Any) -> None:
     if predictor.device.type == "cpu":
-        threads.take()
+        environment.set_torch_threads()
         suppression.by_kernel(predictor)
 
 

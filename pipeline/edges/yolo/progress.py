@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
+from pipeline.edges.yolo.unwrap import student
+
 State = dict[str, Any]
 
 
@@ -58,12 +60,6 @@ def take_up(trainer: Any, state: State) -> None:
 def finished(state: State | None) -> bool:
     """Tell whether a state is the last one of its training."""
     return state is not None and (state["stop"] or state["epoch"] + 1 >= state["epochs"])
-
-
-def student(model: torch.nn.Module) -> Any:
-    """Return the network that is trained, without compile, teacher and projector around it."""
-    inner = unwrap_model(model)
-    return getattr(inner, "student_model", inner)
 
 
 def averaged(trainer: Any) -> dict[str, torch.Tensor]:

@@ -12,13 +12,14 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import SETTINGS
 from ultralytics.utils.torch_utils import unwrap_model
 
-from pipeline.core import curves, validating
+from pipeline.core import curves, unfreezing
+from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Keypoints
 from pipeline.core.unfreezing import frozen, opened
-from pipeline.edges.files import Refused
 from pipeline.edges.yolo import (
     checkpoints,
     effective,
+    environment,
     freezing,
     frozen_features,
     frozen_model,
@@ -26,7 +27,7 @@ from pipeline.edges.yolo import (
     precision,
     progress,
     resident,
-    threads,
+    unwrap,
 )
 from pipeline.edges.yolo.frozen_store import Room
 from pipeline.edges.yolo.job import Job, Row
@@ -56,7 +57,7 @@ class Training(BaseTrainer):  # type: ignore[misc]
         super().__init__(overrides=overrides, _callbacks=defaultdict(list))
         self.lowered = precision.settle(self)
         if job.fast and self.device.type == "cpu":
-            threads.take()
+            environment.set_torch_threads()
         self.state = checkpoints.newest(job.folder)
         self.add_callback("on_train_start", Training.settle)
         self.add_callback("on_train_epoch_start", Training.begin_epoch)
@@ -108,7 +109,7 @@ class Training(BaseTrainer):  # type: ignore[misc]
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch, or the frozen layers' outputs for it."""
         ready = super().preprocess_batch(batch)
-        return frozen_features.hand_over(ready, progress.student(self.model), self.train_loader.dataset)
+        return frozen_features.hand_over(ready, unwrap.student(self.model), self.train_loader.dataset)
 
     def get_validator(self) -> Any:
         """Return Ultralytics' validator, which begins where the frozen layers end, too."""
@@ -146,7 +147,7 @@ class Training(BaseTrainer):  # type: ignore[misc]
     def thaw(self) -> None:
         """Freeze and open layer groups as the epochs so far have it."""
         if schedule := self.job.gradual:
-            groups = freezing.groups(progress.student(self.model), schedule)
+            groups = freezing.groups(unwrap.student(self.model), schedule)
             watched = curves.WATCHED[self.job.task]
             count = opened([row.get(watched, math.nan) for row in self.rows], schedule)
             freezing.freeze(self, frozen(groups, count))
@@ -155,7 +156,9 @@ class Training(BaseTrainer):  # type: ignore[misc]
         """Validate this epoch or not: `val_every`, the last epoch, early stopping and `time` have a say."""
         epoch, stopper = self.epoch + 1, self.stopper
         until = {"last": self.epochs, "best": stopper.best_epoch, "patience": stopper.patience}
-        self.args.val = validating.due(epoch, self.job.val_every, **until) or self._short_of_time(epoch)
+        self.args.val = unfreezing.validation_due(epoch, self.job.val_every, **until) or self._short_of_time(
+            epoch
+        )
         stopper.possible_stop = False  # Ultralytics' own rule, which a resumed training knew nothing of
         if not (self.args.val or self.stop):
             self.metrics, self.fitness = {}, None  # else those of an epoch before would count again

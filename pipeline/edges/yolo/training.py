@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.edges.yolo import complaints, export, freezing, transfer, weights
+from pipeline.edges.yolo import complaints, export, freezing, transfer
+from pipeline.edges.yolo import weights as yolo_weights
 from pipeline.edges.yolo.job import Job, Outcome, Row, given
-from pipeline.edges.yolo.progress import finished, student
+from pipeline.edges.yolo.progress import finished
 from pipeline.edges.yolo.trainer import Training
 from pipeline.edges.yolo.trainings import TRAININGS
+from pipeline.edges.yolo.unwrap import student
 
 
 def train(
@@ -43,7 +45,7 @@ def build(job: Job) -> Training:
     Raises:
         Refused: The weights are foreign, or fit nowhere.
     """
-    source = weights.load(job.base.path) if job.base.path else None
+    source = yolo_weights.load(job.base.path) if job.base.path else None
     network = transfer.architecture(job.base.architecture, source, job.task)
     trainer = TRAININGS[job.task](_arguments(job, network), job)
     if source is not None:

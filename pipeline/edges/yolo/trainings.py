@@ -9,7 +9,7 @@ from ultralytics.models import yolo
 from ultralytics.utils.metrics import ClassifyMetrics
 
 from pipeline.core.tasks import Task
-from pipeline.edges.yolo import classified
+from pipeline.edges.yolo import images
 from pipeline.edges.yolo.trainer import Training
 
 
@@ -35,7 +35,7 @@ class ClassifyTraining(Training, yolo.classify.ClassificationTrainer):  # type: 
     def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
         """Build our own dataset."""
         del batch
-        return classified.build(self.args, img_path, data=self.data, train=mode == "train")
+        return images.build_classification_dataset(self.args, img_path, data=self.data, train=mode == "train")
 
     def get_dataloader(
         self, dataset_path: list[str], batch_size: int = 16, rank: int = 0, mode: str = "train"

@@ -14,9 +14,9 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.tasks import guess_model_task, yaml_model_load
 
+from pipeline.core.refusal import Refused
 from pipeline.core.tasks import Task
 from pipeline.edges import base_weights
-from pipeline.edges.files import Refused
 from pipeline.edges.yolo.job import Base
 
 

@@ -11,8 +11,8 @@ from filelock import FileLock
 from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import downloads
 
+from pipeline.core.refusal import Refused
 from pipeline.edges import base_weights, files
-from pipeline.edges.files import Refused
 
 WAYS_ON: Final = (
     "give model.weights a path, name a folder that holds it in model.folder, or use model=foundation"
