@@ -29,9 +29,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core import geometry
-from pipeline.core.recipes import Ranges, draw
-from pipeline.edges import transforms
+from pipeline.augment import affine, transform_image
+from pipeline.augment.parameters import Ranges, draw
 
 Pixels = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
@@ -57,8 +56,8 @@ def opencv(ranges: Ranges, _pixels: int) -> Candidate:
     def candidate(image: Pixels, boxes: Boxes, seed: int) -> tuple[Pixels, Boxes]:
         height, width = image.shape[:2]
         recipe = draw(ranges, seed)
-        moved = geometry.move(boxes, geometry.matrix(recipe, width, height))
-        return transforms.apply(image, recipe, seed), geometry.clip(moved, width, height)
+        moved = affine.move(boxes, affine.matrix(recipe, width, height))
+        return transform_image.apply(image, recipe, seed), affine.clip(moved, width, height)
 
     return candidate
 

@@ -169,8 +169,8 @@ def measure(folder: Path, weights: str) -> dict[str, Any]:
     code = (
         "import json, sys; from pathlib import Path; from pipeline import compose;"
         "from pipeline.core import layout;"
-        "from pipeline.edges.dataset import read_manifest;"
-        "from pipeline.stages.evaluate import figures, look, measure;"
+        "from pipeline.dataset.prepared import read_manifest;"
+        "from pipeline.evaluate.stage import figures, look, measure;"
         "config, manifest = compose.load(), read_manifest(layout.PREPARED);"
         "looked = look(config, manifest, Path(sys.argv[1]));"
         "found = figures(measure(config, manifest, looked));"

@@ -24,11 +24,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core import near_copies
-from pipeline.core.near_copies import SIDE, TURNS, Pairs
-from pipeline.edges import appearance
-from pipeline.edges.datasets.file_tree import images_in
-from pipeline.edges.drawing import steel
+from pipeline.prepare.duplicates import search as duplicates_search
+from pipeline.prepare.duplicates.search import SIDE, TURNS, Pairs
+from pipeline.prepare.images import appearance
+from pipeline.source.reading.file_tree import images_in
+from pipeline.source.synthetic import steel
 
 Image = NDArray[np.uint8]
 
@@ -158,9 +158,11 @@ def measure(name: str, most: int, sheets: Path | None) -> None:
     }
     methods |= {
         "first two sieves": lambda: by_sieves(
-            images, copies, lambda made: near_copies.candidates(near_copies.describe(made))
+            images, copies, lambda made: duplicates_search.candidates(duplicates_search.describe(made))
         ),
-        "all three, as prepare": lambda: by_sieves(images, copies, lambda made: [near_copies.find(made)]),
+        "all three, as prepare": lambda: by_sieves(
+            images, copies, lambda made: [duplicates_search.find(made)]
+        ),
     }
     for label, method in methods.items():
         alike, hit = method()
@@ -193,10 +195,10 @@ def draw(path: Path, pairs: list[tuple[Image, Image]]) -> None:
 
 def search(number: int) -> None:
     """Time the search among random vectors, whose hashes are random bits."""
-    vectors = np.random.default_rng(0).standard_normal((number, near_copies.LENGTH)).astype(np.float32)
+    vectors = np.random.default_rng(0).standard_normal((number, duplicates_search.LENGTH)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     wall, processor = time.perf_counter(), time.process_time()
-    found = sum(len(pairs.first) for pairs in near_copies.candidates(vectors))
+    found = sum(len(pairs.first) for pairs in duplicates_search.candidates(vectors))
     took = time.perf_counter() - wall, time.process_time() - processor
     print(f"{number} random hashes: {took[0]:.1f} s, {took[1]:.1f} s of processor; {found} pairs", flush=True)
 

@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cv2
 import numpy as np
 
-from pipeline.core import geometry
-from pipeline.core.recipes import Recipe
+from pipeline.augment import affine as augment_affine
+from pipeline.augment.parameters import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 FEW = 8
@@ -174,8 +174,8 @@ def _copies(project: Path) -> Iterator[tuple[object, ...]]:
     for copy in json.loads((project / "data/augmented/records.json").read_text())["copies"]:
         source = project / "data/prepared/images" / copy["source"]
         image, recipe = cv2.imread(str(source)), Recipe(**copy["transforms"])
-        matrix = geometry.matrix(recipe, image.shape[1], image.shape[0])
-        affine = [] if np.array_equal(matrix, np.eye(3)) else geometry.on_centres(matrix)[:2].tolist()
+        matrix = augment_affine.matrix(recipe, image.shape[1], image.shape[0])
+        affine = [] if np.array_equal(matrix, np.eye(3)) else augment_affine.on_centres(matrix)[:2].tolist()
         tones = (np.arange(256) - image.mean()) * recipe.contrast + image.mean() + recipe.brightness * 255
         yield source, affine, np.clip(np.rint(tones), 0, 255).tolist(), recipe.blur, recipe.noise
 

@@ -131,20 +131,21 @@ def spent(folder: Path, name: str, *changes: str) -> tuple[float, float]:
 
 def side(name: str, changes: list[str]) -> None:
     """Do what is measured, and print what logging took."""
-    from pipeline import compose
-    from pipeline.edges import loading
+    from pipeline.compose import stage
+    from pipeline.runtime import gc_pause
 
-    config = compose.planned(changes)
+    config = stage.planned(changes)
     if name == "prepare":
-        from pipeline.stages import augment, prepare
+        from pipeline.augment import stage as augment_stage
+        from pipeline.prepare import stage as prepare_stage
 
-        Path("params.yaml").write_bytes(compose._compose(changes).raw)
-        prepare.run(config)
-        augment.run(config)
+        Path("params.yaml").write_bytes(stage._compose(changes).raw)
+        prepare_stage.run(config)
+        augment_stage.run(config)
         print(0)
         return
-    with loading.without_collecting():  # as `python -m pipeline` does
-        from pipeline.stages import finetune as stages_finetune
+    with gc_pause.without_collecting():  # as `python -m pipeline` does
+        from pipeline.finetune import stage as stages_finetune
     if name == "rows":
         print(_rows(config))
         return
@@ -155,8 +156,8 @@ def side(name: str, changes: list[str]) -> None:
 
 
 def _count(meter: Meter, finetune: Any, *, silent: bool) -> None:
-    from pipeline.edges.tracking.sampler import Sampler
-    from pipeline.edges.tracking.sender import Sender
+    from pipeline.tracking.sender import Sender
+    from pipeline.tracking.system_metrics import Sampler
 
     Sender._run = meter.timed(Sender._run)  # type: ignore[method-assign]
     Sampler._run = meter.timed(Sampler._run)  # type: ignore[method-assign]
@@ -168,19 +169,19 @@ def _count(meter: Meter, finetune: Any, *, silent: bool) -> None:
 
 def _rows(config: Any) -> float:
     """Return the seconds of the processor that a row takes, sent as epochs end: one after the other."""
-    from pipeline.edges import logbook
-    from pipeline.edges.tracking import runs
-    from pipeline.edges.tracking import target as tracking_target
+    from pipeline.finetune import mlflow_log
+    from pipeline.tracking import runs
+    from pipeline.tracking import target as tracking_target
 
     target = tracking_target.Target(config.tracking.uri, config.tracking.experiment)
     row = {f"curve/{number}": 0.5 for number in range(14)}
     with runs.open_run(target, key="rows", name="rows", tags={}) as session:
-        logbook.note_epoch(session, {**row, "epoch": 1})
+        mlflow_log.note_epoch(session, {**row, "epoch": 1})
         assert session.run_id
         time.sleep(2)
         begin = time.process_time()
         for epoch in range(2, ROWS + 2):
-            logbook.note_epoch(session, {**row, "epoch": epoch})
+            mlflow_log.note_epoch(session, {**row, "epoch": epoch})
             time.sleep(0.1)
         return (time.process_time() - begin) / ROWS
 

@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core import geometry
-from pipeline.core.recipes import Recipe
-from pipeline.edges.drawing import shapes, steel
-from pipeline.edges.drawing.drawing import Drawing
+from pipeline.augment import affine
+from pipeline.augment.parameters import Recipe
+from pipeline.source.synthetic import shapes, steel
+from pipeline.source.synthetic.picture import Drawing
 
 Points = NDArray[np.float64]
 SIDE = 256
@@ -51,10 +51,10 @@ def agreement(outlines: list[Points], degrees: float) -> dict[str, NDArray[np.fl
     angles = np.random.default_rng(0).uniform(-degrees, degrees, len(outlines))
     found: dict[str, list[float]] = {"corners": [], "ellipse": []}
     for outline, angle in zip(outlines, angles.tolist(), strict=True):
-        turn = geometry.matrix(Recipe(rotate=angle), SIDE, SIDE)
+        turn = affine.matrix(Recipe(rotate=angle), SIDE, SIDE)
         truth = around(outline @ turn[:2, :2].T + turn[:2, 2])
-        found["corners"].append(overlap(truth, geometry.hull(around(outline), turn)))
-        found["ellipse"].append(overlap(truth, geometry.move(around(outline), turn)))
+        found["corners"].append(overlap(truth, affine.hull(around(outline), turn)))
+        found["ellipse"].append(overlap(truth, affine.move(around(outline), turn)))
     return {name: np.array(values) for name, values in found.items()}
 
 

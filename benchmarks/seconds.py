@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cells import PIXELS, PLAIN, ROOT, named
 
 sys.path.insert(0, str(ROOT))
-from pipeline.edges.plots import COLOURS, LOOK
+from pipeline.visualize.plots import COLOURS, LOOK
 
 STRATEGIES = ("full", "head", "gradual")
 COLUMNS = "| data, base | yolo train's best | after | " + " | ".join(STRATEGIES) + " |\n" + "|---" * 6 + "|"

@@ -46,7 +46,7 @@ def main() -> None:
 
 def spoil(prepared: Path, *, share: float, seed: int) -> list[dict[str, Any]]:
     """Spoil labels of a prepared dataset, and let its manifest fit them; return what was done, a row each."""
-    from pipeline.core import manifest
+    from pipeline.dataset import manifest
 
     described = manifest.parse((prepared / "manifest.json").read_text("utf-8"))
     rng = np.random.default_rng(seed)
@@ -119,7 +119,7 @@ def _corners(box: np.ndarray, scale: np.ndarray) -> list[float]:
 
 def _points_at(suspect: dict[str, Any], row: dict[str, Any]) -> bool:
     """What the model found there overlaps where the object truly is by half."""
-    from pipeline.core.rotated import box_iou
+    from pipeline.evaluate.metrics.iou import box_iou
 
     if suspect["file"] != row["file"]:
         return False

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pipeline.core.refusal import Refused, unready
+from pipeline.core.errors import Refused, unready
+from pipeline.runtime.environment import set_environment
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
+    from pipeline.config.schema import Config
 
 STAGES = ("prepare", "augment", "finetune", "evaluate")
 ASKING = ("inspect", "data-diff", "preview")
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
     if command not in COMMANDS or (rest and command not in ASKING):
         print(f"usage: python -m pipeline {{{'|'.join(COMMANDS)}}}", file=sys.stderr)
         return 2
+    set_environment()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return _ask(command, rest) if command in ASKING else _run(command)
@@ -59,15 +61,15 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _run(command: str) -> int:
-    from pipeline import compose
+    from pipeline.compose import stage as compose_stage
 
     if command == "compose":
-        for line in compose.run():
+        for line in compose_stage.run():
             print(line)
     elif command == "send":
-        _send(compose.load())
+        _send(compose_stage.load())
     else:
-        _run_stage(command, compose.load())
+        _run_stage(command, compose_stage.load())
     return 0
 
 
@@ -75,7 +77,7 @@ def _ask(command: str, arguments: list[str]) -> int:
     import importlib
 
     try:
-        for line in importlib.import_module(f"pipeline.{command.replace('-', '_')}").run(arguments):
+        for line in importlib.import_module(f"pipeline.commands.{command.replace('-', '_')}").run(arguments):
             print(line)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough; Python would complain once more at its exit
@@ -85,7 +87,7 @@ def _ask(command: str, arguments: list[str]) -> int:
 
 def _send(config: Config) -> None:
     """Send what a tracking server missed, as each stage does at its start and end."""
-    from pipeline.edges.tracking import runs, target
+    from pipeline.tracking import runs, target
 
     where = config.tracking
     left = runs.send_missed(target.Target(where.uri, where.experiment, where.timeout))
@@ -98,14 +100,16 @@ def _run_stage(stage: str, config: Config) -> None:
     import hashlib
     import importlib
 
-    from pipeline.edges import composed, files, loading, stage_code
+    from pipeline.compose import code_digests, lockfile
+    from pipeline.runtime import gc_pause
+    from pipeline.storage import files
 
     if "DVC_STAGE" in os.environ:  # of what is run by hand DVC records nothing
-        stage_code.refuse_other(stage, composed.read_lock())
+        code_digests.refuse_other(stage, lockfile.read_lock())
     place = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
     with files.one_writer(files.scratch("locks") / f"{stage}-{place}.lock", what=f"{stage} in this folder"):
-        with loading.without_collecting():
-            module = importlib.import_module(f"pipeline.stages.{stage}")
+        with gc_pause.without_collecting():
+            module = importlib.import_module(f"pipeline.{stage}.stage")
         module.run(config)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from faster_coco_eval.core import mask as rle
 
-from pipeline.core.matching import IOUS
+from pipeline.evaluate.metrics.matching import IOUS
 
 
 def average_precisions(truth, found, classes, *, kind="bbox", sizes=None):

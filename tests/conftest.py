@@ -9,7 +9,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same everywhere, byte f
 import pytest
 from hypothesis import HealthCheck, settings
 
-import pipeline.edges.yolo  # noqa: F401
+import pipeline.yolo  # noqa: F401
 
 # How long an example takes is the machine's business, which may have other work.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

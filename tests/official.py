@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.core import labels, layout, manifest
-from pipeline.core.manifest import Item, Manifest
+from pipeline.core import paths
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.edges import files
+from pipeline.dataset import labels, manifest
+from pipeline.dataset.manifest import Item, Manifest
+from pipeline.storage import files
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 WEIGHTS = SHARED / "weights"
@@ -28,7 +29,7 @@ def prepared(example: str, task: Task, names: Any, keypoints: Keypoints | None =
         for image in sorted((EXAMPLES / example / "images" / kept).glob("*.jpg")):
             label = EXAMPLES / example / "labels" / kept / f"{image.stem}.txt"
             for kind, source in (("images", image), ("labels", label)):
-                target = layout.PREPARED / kind / split / source.name
+                target = paths.PREPARED / kind / split / source.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
             classes = tuple(labels.parse(label.read_text(), task).classes.tolist())
@@ -38,5 +39,5 @@ def prepared(example: str, task: Task, names: Any, keypoints: Keypoints | None =
             items.append(Item(f"{split}/{image.name}", *hashes, *size, classes, image.name))
     ordered = tuple(sorted(items, key=lambda item: item.file))
     written = Manifest(task, tuple(names), ordered, keypoints)
-    (layout.PREPARED / "manifest.json").write_text(manifest.render(written))
+    (paths.PREPARED / "manifest.json").write_text(manifest.render(written))
     return written

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from pipeline.core.refusal import Refused
+from pipeline.core.errors import Refused
 from pipeline.core.tasks import TASKS
-from pipeline.edges.datasets.source import Source
+from pipeline.source.types import Source
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 

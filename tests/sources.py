@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import yaml
 
-from pipeline.config import Config
 from pipeline.config.compute import Compute
 from pipeline.config.data import Data, Split
+from pipeline.config.schema import Config
 
 BOX = (10.0, 20.0, 50.0, 60.0)
 """x1 y1 x2 y2 of a box in the middle of a picture of 96 x 80 pixels."""

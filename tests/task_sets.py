@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core import labels, manifest
-from pipeline.core.labels import Labels
-from pipeline.core.manifest import Item, Manifest
 from pipeline.core.tasks import Keypoints, Task
+from pipeline.dataset import labels, manifest
+from pipeline.dataset.labels import Labels
+from pipeline.dataset.manifest import Item, Manifest
 
 NAMES = ("red", "green", "blue")
 POINTS = Keypoints(("left", "right"), (1, 0))

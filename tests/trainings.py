@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from pipeline.core.manifest import Manifest
-from pipeline.core.networks import of_task
+from pipeline.core.model_names import of_task
 from pipeline.core.tasks import Task
-from pipeline.edges import augmented
+from pipeline.dataset import augmented
+from pipeline.dataset.manifest import Manifest
 from tests import task_sets
 from tests.builders import prepared_dataset
 
@@ -64,7 +64,7 @@ def job(
     **changes: Any,
 ):
     """Make a job on the dataset below `root`; checkpoints go to root/checkpoints."""
-    from pipeline.edges.yolo.job import Base, Job
+    from pipeline.yolo.job import Base, Job
 
     folder = root / "checkpoints"
     folder.mkdir(exist_ok=True)
@@ -88,6 +88,6 @@ def job(
 
 def run(job: Any, *, on_epoch: Any = lambda _row: None):
     """Train a job, without anything to be told."""
-    from pipeline.edges.yolo.training import train as training_train
+    from pipeline.yolo.training.train import train as training_train
 
     return training_train(job, on_start=lambda _effective: None, on_epoch=on_epoch)

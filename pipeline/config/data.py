@@ -24,7 +24,7 @@ FORMATS = (
     "masks",
     "boxes",
 )
-"""The annotation formats that are read, one module of pipeline/edges/datasets each."""
+"""The annotation formats that are read, one package or module of pipeline/source/formats each."""
 
 
 class Split(Group):

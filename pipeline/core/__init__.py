@@ -1,1 +1,1 @@
-"""Pure functions on values: the standard library and numpy, no files, no frameworks."""
+"""Types and pure functions that every package uses."""

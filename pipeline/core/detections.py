@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.masks import Mask
+from pipeline.core.geometry.masks import Mask
 
 
 class Objects(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import grimp
 
-from pipeline.edges.stage_code import LISTED, PACKAGE
+from pipeline.compose.code_digests import LISTED, PACKAGE
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("prepare", "augment", "finetune", "evaluate")
@@ -22,7 +22,7 @@ LEFT_OUT = (
     "pipeline.compose",
     "pipeline.__main__",
     "pipeline.sweep",
-    "pipeline.edges.tracking",
+    "pipeline.tracking",
 )
 
 
@@ -32,7 +32,7 @@ def code_of(stage: str) -> list[str]:
     for module in [module for module in graph.modules if _within(module, LEFT_OUT)]:
         graph.remove_module(module)
     modules: set[str] = set()
-    waiting = {f"pipeline.stages.{stage}"}
+    waiting = {f"pipeline.{stage}.stage"}
     while waiting:
         modules |= waiting
         found = {upstream for module in waiting for upstream in graph.find_upstream_modules(module)}

@@ -14,10 +14,10 @@ from dvc.utils.serialize import load_yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from pipeline.config import Config, parse
-from pipeline.core.differences import differences, flatten
-from pipeline.core.wording import properties
-from pipeline.edges import fingerprint
+from pipeline.config.messages import properties
+from pipeline.config.schema import Config, parse
+from pipeline.core.config_diff import differences, flatten
+from pipeline.storage import fingerprint
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"

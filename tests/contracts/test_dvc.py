@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from pipeline.__main__ import STAGES
-from pipeline.config import Config
+from pipeline.compose import code_digests
+from pipeline.config.messages import properties
 from pipeline.config.model import Rates
-from pipeline.core.wording import properties
-from pipeline.edges import stage_code
+from pipeline.config.schema import Config
 from tests.contracts import closure
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def params(stage: str) -> list[str]:
 
 
 def test_one_word_per_stage():
-    modules = {path.stem for path in (ROOT / "pipeline/stages").glob("*.py")} - {"__init__"}
+    modules = {path.parent.name for path in (ROOT / "pipeline").glob("*/stage.py")} - {"compose"}
     assert set(STAGES) == modules == set(DVC) - {"compose"} == set(closure.STAGES)
     groups = {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()}
     assert set(Config.model_fields) - {"seed"} == groups - {"experiment", "sweep"}
@@ -63,7 +63,7 @@ def test_every_key_that_shapes_a_result_is_a_param_of_some_stage():
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_reads_no_group_that_dvc_does_not_know_of(stage):
     """`config.finetune.imgsz` in evaluate.py must be one of evaluate's params, or it would not rerun."""
-    code = (ROOT / f"pipeline/stages/{stage}.py").read_text()
+    code = (ROOT / f"pipeline/{stage}/stage.py").read_text()
     read = {match.rstrip(".") for match in re.findall(r"\bconfig\.([a-z_0-9.]+)", code)}
     allowed = [*params(stage), *TOLD_TO_MLFLOW, *MACHINE]
     for key in read - {"model_dump"}:
@@ -74,7 +74,7 @@ def test_a_stage_reads_no_group_that_dvc_does_not_know_of(stage):
 
 
 def test_the_listed_code_is_the_code_that_runs():
-    assert (stage_code.PACKAGE / stage_code.LISTED).read_text() == closure.render(), "run `make deps`"
+    assert (code_digests.PACKAGE / code_digests.LISTED).read_text() == closure.render(), "run `make deps`"
 
 
 @pytest.mark.parametrize("stage", STAGES)

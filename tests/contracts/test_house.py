@@ -13,7 +13,7 @@ from typing import get_args
 
 import pytest
 
-from pipeline.core.defects import Kind
+from pipeline.core.findings import Kind
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))

@@ -9,7 +9,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT
 
 from pipeline.config.augment import Online
 from pipeline.config.finetune import OWNED, Finetune
-from pipeline.stages.finetune import OURS
+from pipeline.finetune.stage import OURS
 from tests.trainings import CONF
 
 NOT_FOR_TRAINING = {

@@ -40,10 +40,10 @@ def test_a_change_in_conf_reruns_just_the_stages_that_use_it(tiny):
 
 
 def test_a_change_in_code_reruns_just_the_stages_that_use_it(tiny):
-    tiny.edit("pipeline/stages/finetune.py", "from __future__", "# another\nfrom __future__")
+    tiny.edit("pipeline/finetune/stage.py", "from __future__", "# another\nfrom __future__")
     assert "code changed: finetune" in tiny.run("dvc repro")
     assert tiny.ran() == ["finetune"]
-    tiny.edit("pipeline/stages/finetune.py", "# another", "# a third")
+    tiny.edit("pipeline/finetune/stage.py", "# another", "# a third")
     tiny.run("dvc repro --single-item compose finetune")
     assert tiny.ran() == ["finetune"]
 

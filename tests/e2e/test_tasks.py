@@ -12,10 +12,13 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from pipeline.config import parse
-from pipeline.core import layout
-from pipeline.edges import dataset
-from pipeline.stages import augment, evaluate, finetune, prepare
+from pipeline.augment import stage as augment_stage
+from pipeline.config.schema import parse
+from pipeline.core import paths
+from pipeline.dataset import prepared
+from pipeline.evaluate import stage as evaluate_stage
+from pipeline.finetune import stage as finetune_stage
+from pipeline.prepare import stage as prepare_stage
 
 ROOT = Path(__file__).parents[2]
 SMALL = (
@@ -46,20 +49,20 @@ def test_a_task_from_drawing_to_figures(task, project, monkeypatch):
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         composed = compose("config", overrides=[f"data.task={task}", *SMALL])
         values = OmegaConf.to_container(composed, resolve=True)
-    layout.PARAMS.write_text(yaml.safe_dump(values))
-    for stage in (prepare, augment, finetune, evaluate):
+    paths.PARAMS.write_text(yaml.safe_dump(values))
+    for stage in (prepare_stage, augment_stage, finetune_stage, evaluate_stage):
         stage.run(parse(values))
 
-    manifest = dataset.read_manifest(layout.PREPARED)
+    manifest = prepared.read_manifest(paths.PREPARED)
     assert manifest.task == task
     assert (manifest.keypoints is not None) == (task == "pose")
-    trained = json.loads((layout.FINETUNED / "run.json").read_text())
+    trained = json.loads((paths.FINETUNED / "run.json").read_text())
     assert trained["task"] == task
-    metrics = json.loads(layout.TEST_METRICS.read_text())
+    metrics = json.loads(paths.TEST_METRICS.read_text())
     assert set(metrics["test"]) >= FIGURES[task]
     assert set(metrics["per_class"]) <= set(manifest.names)
-    assert {path.name for path in layout.EVALUATION.iterdir()} >= WRITTEN
-    with (layout.EVALUATION / "confusion.csv").open(newline="") as file:
+    assert {path.name for path in paths.EVALUATION.iterdir()} >= WRITTEN
+    with (paths.EVALUATION / "confusion.csv").open(newline="") as file:
         actual = [row["actual"] for row in csv.DictReader(file)]
     test = [manifest.names[cls] for item in manifest.of("test") for cls in item.classes]
     assert sorted(name for name in actual if name != "background") == sorted(test)

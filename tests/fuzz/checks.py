@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.core import defects
-from pipeline.core.boxes import Checked
-from pipeline.core.defects import Defect
-from pipeline.core.objects import Wanted
-from pipeline.core.refusal import Refused
-from pipeline.edges import intake
-from pipeline.edges.datasets.source import Annotated, Source
-from pipeline.edges.intake import Terms
+from pipeline.core import findings
+from pipeline.core.errors import Refused
+from pipeline.core.findings import Defect
+from pipeline.prepare import ingest
+from pipeline.prepare.annotations.boxes import Checked
+from pipeline.prepare.annotations.check import Wanted
+from pipeline.prepare.ingest import Terms
+from pipeline.source.types import Annotated, Source
 
 
 def judged(source: Source, folder: Path) -> None:
@@ -23,7 +23,7 @@ def judged(source: Source, folder: Path) -> None:
     found: list[Defect] = [*source.defects]
     used = []
     for entry in source.images:
-        usable, noted = intake.judge(entry, terms)
+        usable, noted = ingest.judge(entry, terms)
         found += noted
         if usable:
             used.append(entry.source)
@@ -31,8 +31,8 @@ def judged(source: Source, folder: Path) -> None:
             _complete(entry, usable[1])
     came = [entry.source for entry in source.images]
     came += [defect.file for defect in source.defects if defect.verdict == "quarantined"]
-    defects.settle(came, used, found)
-    defects.render(found, used=len(used), remarks=source.remarks).encode()
+    findings.settle(came, used, found)
+    findings.render(found, used=len(used), remarks=source.remarks).encode()
 
 
 def _within(checked: Checked, size: tuple[int, int]) -> None:

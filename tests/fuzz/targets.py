@@ -10,14 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.core import label_lines, labels
-from pipeline.core.refusal import Refused
+from pipeline.core.errors import Refused
 from pipeline.core.tasks import TASKS
-from pipeline.edges import archives as archives_of
-from pipeline.edges import datasets
-from pipeline.edges import images as images_of
-from pipeline.edges.datasets.file_tree import SUFFIXES
-from pipeline.edges.decoding import Unusable
+from pipeline.dataset import labels
+from pipeline.prepare.images import check as images_of
+from pipeline.prepare.images.decode import Unusable
+from pipeline.source.archives import extract as archives_of
+from pipeline.source.formats import registry
+from pipeline.source.formats.yolo import label_lines
+from pipeline.source.reading.file_tree import SUFFIXES
 from tests import sources
 from tests.fuzz import seeds, seeds_of_tools
 from tests.fuzz.checks import contents, judged, sentence
@@ -147,7 +148,7 @@ def image(folder: Path, parts: Parts) -> bool:
 def _read(form: str, folder: Path) -> bool:
     before, taken = contents(folder), False
     try:
-        source = datasets.read(form, folder)
+        source = registry.read(form, folder)
     except Refused as refusal:
         sentence(refusal)
     else:
@@ -162,7 +163,7 @@ def _read(form: str, folder: Path) -> bool:
 
 def _recognise(folder: Path) -> None:
     try:
-        datasets.recognise("auto", folder)
+        registry.recognise("auto", folder)
     except Refused as refusal:
         sentence(refusal)
 

@@ -14,10 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import layout
-from pipeline.core.refusal import Refused
-from pipeline.edges import archives, dataset, datasets, files, unpacked
-from pipeline.stages import prepare
+from pipeline.core import paths as core_paths
+from pipeline.core.errors import Refused
+from pipeline.dataset import prepared
+from pipeline.prepare import stage
+from pipeline.source.archives import cache, extract
+from pipeline.source.formats import registry
+from pipeline.storage import files
 from tests import corpus, sources
 from tests.sources import config
 
@@ -43,26 +46,26 @@ def contents(place):
 def test_an_archive_gives_the_files_that_were_put_in(project, folder, form):
     archive = shutil.make_archive(str(project / "packed"), form, folder)
     assert archive.endswith(FORMS[form])
-    assert contents(archives.opened(project / archive)) == contents(folder)
+    assert contents(extract.opened(project / archive)) == contents(folder)
 
 
 def test_it_is_prepared_like_its_folder(project, folder):
     archive = shutil.make_archive(str(project / "packed"), "zip", project, "images")
     made = []
     for source in (folder, archive):
-        prepare.run(config("auto", source, samples=0))
-        made.append(dataset.read_manifest(layout.PREPARED))
+        stage.run(config("auto", source, samples=0))
+        made.append(prepared.read_manifest(core_paths.PREPARED))
     assert [item.sha256 for item in made[0].items] == [item.sha256 for item in made[1].items]
 
 
 def test_it_is_unpacked_once_and_anew_when_it_changes(project, folder):
     packed = project / shutil.make_archive(str(project / "packed"), "tar", folder)
-    first = archives.opened(packed)
+    first = extract.opened(packed)
     stamp = first.stat().st_mtime_ns
-    assert archives.opened(shutil.copy(packed, project / "copy.zip")) == first  # the suffix does not count
+    assert extract.opened(shutil.copy(packed, project / "copy.zip")) == first  # the suffix does not count
     assert first.stat().st_mtime_ns == stamp
     (folder / "images/0.jpg").unlink()
-    changed = archives.opened(project / shutil.make_archive(str(project / "packed"), "tar", folder))
+    changed = extract.opened(project / shutil.make_archive(str(project / "packed"), "tar", folder))
     assert changed != first
     assert contents(changed) == contents(folder)
 
@@ -78,17 +81,19 @@ def test_it_is_unpacked_once_and_anew_when_it_changes(project, folder):
 )
 def test_what_was_changed_is_unpacked_anew_and_says_so(project, folder, capsys, change):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
-    change(archives.opened(packed))
+    change(extract.opened(packed))
     capsys.readouterr()
-    assert contents(archives.opened(packed)) == contents(folder)
+    assert contents(extract.opened(packed)) == contents(folder)
     assert "packed.zip was unpacked to it: unpacking anew" in capsys.readouterr().err
 
 
 def opened_elsewhere(*paths: Path):
     """Unpack archives, each in a process of its own; return what they said."""
-    code = "import sys; from pathlib import Path as P; from pipeline.edges import archives as a; "
+    code = (
+        "import sys; from pathlib import Path as P; from pipeline.runtime.environment import archives as a; "
+    )
     command = [sys.executable, "-c", f"{code}a.opened(P(sys.argv[1]))"]
-    env = {**os.environ, "PYTHONPATH": str(Path(archives.__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(extract.__file__).parents[2])}
     runs = [
         subprocess.run([*command, path], capture_output=True, text=True, check=True, env=env)
         for path in paths
@@ -111,7 +116,7 @@ def test_the_earlier_state_of_an_archive_goes_unless_a_process_uses_it(project):
     [path] = zips(project, "a")
     opened_elsewhere(path)
     zips(project, "a")
-    in_use = archives.opened(path)
+    in_use = extract.opened(path)
     assert kept() == ["a"]
     zips(project, "a")
     assert opened_elsewhere(path) == []
@@ -124,18 +129,20 @@ def test_the_earlier_state_of_an_archive_goes_unless_a_process_uses_it(project):
 
 def test_what_was_changed_stays_while_another_process_reads_it(project):
     [path] = zips(project, "a")
-    code = "import sys; from pathlib import Path as P; from pipeline.edges import archives as a; "
+    code = (
+        "import sys; from pathlib import Path as P; from pipeline.runtime.environment import archives as a; "
+    )
     code += "print(a.opened(P(sys.argv[1])), flush=True); sys.stdin.read()"
-    env = {**os.environ, "PYTHONPATH": str(Path(archives.__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(extract.__file__).parents[2])}
     ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code, path], env=env, **ends) as reader:
         folder = Path(reader.stdout.readline().strip())
         (folder / "a.txt").write_text("other")
         with pytest.raises(Refused, match=f"{folder} was changed .* another process reads it: wait"):
-            archives.opened(path)
+            extract.opened(path)
         assert (folder / "a.txt").read_text() == "other"
         reader.communicate()
-    assert (archives.opened(path) / "a.txt").read_text() == "a"
+    assert (extract.opened(path) / "a.txt").read_text() == "a"
 
 
 def test_of_many_archives_the_last_used_stay(project):
@@ -152,19 +159,19 @@ def test_what_a_killed_process_began_is_cleared_away(project, folder):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
     begun = files.scratch("sources") / f".{files.sha256(packed)[:32]}.x1y2"
     (begun / "images").mkdir(parents=True)
-    assert contents(archives.opened(packed)) == contents(folder)
+    assert contents(extract.opened(packed)) == contents(folder)
     assert not begun.exists()
 
 
 def test_two_at_once_unpack_it_once(project, folder):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
     with ThreadPoolExecutor(4) as pool:
-        places = set(pool.map(archives.opened, [packed] * 4))
+        places = set(pool.map(extract.opened, [packed] * 4))
     assert [contents(place) for place in places] == [contents(folder)]
 
 
 def test_a_folder_stays_where_it_is(folder):
-    assert archives.opened(folder) == folder
+    assert extract.opened(folder) == folder
 
 
 @pytest.mark.parametrize(
@@ -175,15 +182,15 @@ def test_a_folder_stays_where_it_is(folder):
 def test_what_is_too_much_leaves_nothing_behind(project, monkeypatch, most, harmless, sentence):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", project / "images")
     for limit, value in (("MOST", most), ("HARMLESS", harmless), ("RATIO", 0.1)):
-        monkeypatch.setattr(archives, limit, value)
+        monkeypatch.setattr(extract, limit, value)
     with pytest.raises(Refused, match=sentence):
-        archives.opened(packed)
+        extract.opened(packed)
     assert [path.suffix for path in files.scratch("sources").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
 def test_folders_count_too(project, monkeypatch, suffix):
-    monkeypatch.setattr(archives, "MOST", 50)
+    monkeypatch.setattr(extract, "MOST", 50)
     folders = [f"{number}/" for number in range(60)]
     if suffix == ".zip":
         packed = corpus.zipped(*((name, b"") for name in folders))(project / "source")
@@ -191,14 +198,14 @@ def test_folders_count_too(project, monkeypatch, suffix):
         kind = {"type": tarfile.DIRTYPE}
         packed = corpus.taped(*((name, kind) for name in folders), suffix=suffix)(project / "source")
     with pytest.raises(Refused, match="more than 50 files and folders"):
-        archives.opened(packed)
+        extract.opened(packed)
 
 
 def test_the_headers_of_a_tar_are_not_kept(project):
     members = [(f"{number}/", {"type": tarfile.DIRTYPE}) for number in range(4000)]
     packed = corpus.taped(*members, suffix=".tar.gz")(project / "source")
     tracemalloc.start()
-    archives.opened(packed)
+    extract.opened(packed)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_500_000
@@ -220,16 +227,16 @@ def test_an_archive_names_no_folder_outside_it(project, private, says, lines):
     (folder / "data.yaml").write_text(f"{text}names: [a]\n")
     if lines:
         (folder / "list.txt").write_text(lines.format(private=private))
-    assert [image.path.stem for image in datasets.read("yolo", folder).images] == ["secret"]
+    assert [image.path.stem for image in registry.read("yolo", folder).images] == ["secret"]
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
     with pytest.raises(Refused, match=r"names .*private.* outside the archive: unpack it yourself"):
-        datasets.read("yolo", archives.opened(packed))
+        registry.read("yolo", extract.opened(packed))
 
 
 def test_the_path_of_an_archive_s_data_yaml_is_its_own_folder(project, private, folder):
     (folder / "data.yaml").write_text(f"path: {private}\ntrain: images\nnames: [a]\n")
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
-    found = datasets.read("yolo", archives.opened(packed))
+    found = registry.read("yolo", extract.opened(packed))
     assert sorted(image.path.stem for image in found.images) == list("012345")
 
 
@@ -247,7 +254,7 @@ def test_whatever_the_bytes_it_is_unpacked_or_refused(project, suffix, changes):
         data[place : place + len(new) or None] = new
     path.write_bytes(data)
     with contextlib.suppress(Refused):
-        assert archives.opened(path).is_relative_to(project / ".finetrack/sources")
+        assert extract.opened(path).is_relative_to(project / ".finetrack/sources")
     path.unlink()
     assert [file.name for file in project.iterdir()] == [".finetrack"]
 
@@ -255,9 +262,9 @@ def test_whatever_the_bytes_it_is_unpacked_or_refused(project, suffix, changes):
 def test_what_a_file_manager_leaves_in_an_unpacked_folder_is_no_change(tmp_path):
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "a.txt").write_text("a")
-    unpacked.note(tmp_path / "source", tmp_path / "source.zip")
+    cache.note(tmp_path / "source", tmp_path / "source.zip")
     (tmp_path / "source" / ".DS_Store").write_text("view")
     (tmp_path / "source" / "Thumbs.db").write_text("view")
-    assert unpacked.is_whole(tmp_path / "source")
+    assert cache.is_whole(tmp_path / "source")
     (tmp_path / "source" / "b.txt").write_text("b")
-    assert not unpacked.is_whole(tmp_path / "source")
+    assert not cache.is_whole(tmp_path / "source")

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.config import Config
+from pipeline.augment import stage as augment_stage
+from pipeline.augment import transform_image
+from pipeline.augment.parameters import Recipe
 from pipeline.config.augment import Augment, Offline
-from pipeline.core import layout
-from pipeline.core.labels import parse, to_xyxy
-from pipeline.core.recipes import Recipe
-from pipeline.core.refusal import Refused
-from pipeline.edges import transforms
-from pipeline.edges.augmented import read_records
-from pipeline.stages import augment
+from pipeline.config.schema import Config
+from pipeline.core import paths
+from pipeline.core.errors import Refused
+from pipeline.dataset.augmented import read_records
+from pipeline.dataset.labels import parse, to_xyxy
 from tests.builders import prepared_dataset
 from tests.sources import LOCAL
 
@@ -34,11 +34,13 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
-from pipeline.config import Augment, Compute, Config, Offline
-from pipeline.stages import augment
+from pipeline.augment import stage
+from pipeline.config.augment import Augment, Offline
+from pipeline.config.compute import Compute
+from pipeline.config.schema import Config
 group = Augment.model_construct(offline=Offline(**{offline}))
 local = Compute(backend="local", address="auto")
-augment.run(Config.model_construct(seed=0, augment=group, compute=local))
+stage.run(Config.model_construct(seed=0, augment=group, compute=local))
 """
 
 
@@ -49,15 +51,15 @@ def _project(tmp_path, monkeypatch):
 
 
 def prepare(images=None, **drawn):
-    shutil.rmtree(layout.PREPARED, ignore_errors=True)
-    prepared_dataset(layout.PREPARED, images=images or TRAIN, **drawn)
+    shutil.rmtree(paths.PREPARED, ignore_errors=True)
+    prepared_dataset(paths.PREPARED, images=images or TRAIN, **drawn)
 
 
 def run(seed=0, **offline):
     """Run the stage with the groups that it reads."""
     group = Augment.model_construct(offline=Offline(**{**ALL, **offline}))
-    augment.run(Config.model_construct(seed=seed, augment=group, compute=LOCAL))
-    return read_records(layout.AUGMENTED)
+    augment_stage.run(Config.model_construct(seed=seed, augment=group, compute=LOCAL))
+    return read_records(paths.AUGMENTED)
 
 
 def contents(folder):
@@ -73,23 +75,23 @@ def pixels(path):
 
 
 def test_every_train_image_and_no_other_is_copied_and_every_file_is_on_record():
-    before = contents(layout.PREPARED)
+    before = contents(paths.PREPARED)
     records = run()
     assert sorted({copy.source for copy in records.copies}) == [f"train/train_00{n}.png" for n in range(5)]
     assert sorted(copy.file for copy in records.copies if copy.source == "train/train_000.png") == [
         f"train/train_000_a{n}.png" for n in (1, 2, 3)
     ]
-    written = set(contents(layout.AUGMENTED)) - {"records.json", "samples/sheet_1.jpg", "samples/sheet_2.jpg"}
+    written = set(contents(paths.AUGMENTED)) - {"records.json", "samples/sheet_1.jpg", "samples/sheet_2.jpg"}
     assert written == {f"images/{c.file}" for c in records.copies} | {
         f"labels/{c.label}" for c in records.copies
     }
-    assert contents(layout.PREPARED) == before
+    assert contents(paths.PREPARED) == before
 
 
 def test_labels_say_what_the_records_say():
     for copy in run(crop=0.7, probability=1.0).copies:
-        labels = parse((layout.AUGMENTED / "labels" / copy.label).read_text())
-        source = (layout.PREPARED / "labels" / copy.source).with_suffix(".txt")
+        labels = parse((paths.AUGMENTED / "labels" / copy.label).read_text())
+        source = (paths.PREPARED / "labels" / copy.source).with_suffix(".txt")
         assert tuple(labels.classes.tolist()) == copy.classes
         assert len(labels) + copy.dropped == len(parse(source.read_text()))
 
@@ -97,8 +99,8 @@ def test_labels_say_what_the_records_say():
 def test_boxes_lie_where_the_objects_are_drawn():
     """Discs and squares are brighter than any noise, so their pixels can be found again without a box."""
     for copy in run(rotate=0.0, blur=0.0, noise=0.0, brightness=0.0, contrast=0.0, visible=0.0).copies:
-        seen = pixels(layout.AUGMENTED / "images" / copy.file).max(axis=2) > 180
-        boxes = to_xyxy(parse((layout.AUGMENTED / "labels" / copy.label).read_text()).boxes, 96, 96)
+        seen = pixels(paths.AUGMENTED / "images" / copy.file).max(axis=2) > 180
+        boxes = to_xyxy(parse((paths.AUGMENTED / "labels" / copy.label).read_text()).boxes, 96, 96)
         inside = np.zeros_like(seen)
         for x1, y1, x2, y2 in boxes.round().astype(int):
             inside[max(0, y1 - 1) : y2 + 1, max(0, x1 - 1) : x2 + 1] = True
@@ -108,16 +110,16 @@ def test_boxes_lie_where_the_objects_are_drawn():
 
 def test_a_copy_can_be_drawn_again_from_its_record():
     for copy in run().copies:
-        source = pixels(layout.PREPARED / "images" / copy.source)
-        again = transforms.apply(source, Recipe(**copy.transforms), copy.seed)
-        assert np.array_equal(again, pixels(layout.AUGMENTED / "images" / copy.file))
+        source = pixels(paths.PREPARED / "images" / copy.source)
+        again = transform_image.apply(source, Recipe(**copy.transforms), copy.seed)
+        assert np.array_equal(again, pixels(paths.AUGMENTED / "images" / copy.file))
 
 
 def test_everything_is_the_same_bit_for_bit_whatever_the_number_of_workers():
     run(workers=1)
-    alone = contents(layout.AUGMENTED)
+    alone = contents(paths.AUGMENTED)
     run(workers=5)
-    assert contents(layout.AUGMENTED) == alone
+    assert contents(paths.AUGMENTED) == alone
 
 
 def test_another_seed_draws_other_copies():
@@ -137,7 +139,7 @@ def test_jpeg_gives_jpeg_and_every_other_format_png(source, written):
     prepare({"train": 2}, suffix=source)
     records = run()
     assert {Path(copy.file).suffix for copy in records.copies} == {written}
-    assert all(pixels(layout.AUGMENTED / "images" / copy.file) is not None for copy in records.copies)
+    assert all(pixels(paths.AUGMENTED / "images" / copy.file) is not None for copy in records.copies)
 
 
 def test_balance_draws_the_rare_class_more_often():
@@ -151,33 +153,33 @@ def test_multiplier_one_gives_an_empty_dataset_without_the_image_library():
     script = SCRIPT.format(root=str(ROOT), offline={**ALL, "multiplier": 1})
     Path("empty.py").write_text(f"{script}assert not {{'cv2', 'torch', 'ultralytics'}} & set(sys.modules)\n")
     subprocess.run([sys.executable, "empty.py"], check=True)
-    records = read_records(layout.AUGMENTED)
+    records = read_records(paths.AUGMENTED)
     assert records.count == 0
-    assert sorted(path.name for path in (layout.AUGMENTED / "images").iterdir()) == ["train"]
+    assert sorted(path.name for path in (paths.AUGMENTED / "images").iterdir()) == ["train"]
 
 
 def test_backgrounds_are_copied_with_empty_labels():
     prepare({"train": 2}, objects=(0, 0))
     for copy in run().copies:
-        assert (layout.AUGMENTED / "labels" / copy.label).read_text() == ""
+        assert (paths.AUGMENTED / "labels" / copy.label).read_text() == ""
 
 
 def test_a_damaged_source_is_refused_and_leaves_what_was_there():
     run()
-    before = contents(layout.AUGMENTED)
-    damaged = layout.PREPARED / "images/train/train_001.png"
+    before = contents(paths.AUGMENTED)
+    damaged = paths.PREPARED / "images/train/train_001.png"
     damaged.write_bytes(b"no image")
     with pytest.raises(Refused, match=r"train_001\.png"):
         run()
-    assert contents(layout.AUGMENTED) == before
-    assert {path.name for path in layout.AUGMENTED.parent.iterdir()} == {"prepared", "augmented"}
+    assert contents(paths.AUGMENTED) == before
+    assert {path.name for path in paths.AUGMENTED.parent.iterdir()} == {"prepared", "augmented"}
 
 
 def test_a_source_that_is_no_image_is_refused_by_name(tmp_path):
     for data in (b"", b"no image"):
         (tmp_path / "x.png").write_bytes(data)
         with pytest.raises(Refused, match=r"x\.png cannot be read"):
-            transforms.read(tmp_path / "x.png")
+            transform_image.read(tmp_path / "x.png")
 
 
 def test_an_interrupted_stage_leaves_nothing_half_written():
@@ -193,9 +195,9 @@ def test_an_interrupted_stage_leaves_nothing_half_written():
 
 def test_copies_of_an_earlier_dataset_are_refused():
     records = run()
-    assert read_records(layout.AUGMENTED, prepared=records.prepared) == records
+    assert read_records(paths.AUGMENTED, prepared=records.prepared) == records
     with pytest.raises(Refused, match="earlier state"):
-        read_records(layout.AUGMENTED, prepared="0" * 64)
+        read_records(paths.AUGMENTED, prepared="0" * 64)
 
 
 def rewrite(path, old, new):
@@ -218,7 +220,7 @@ DAMAGES = {
 def test_a_changed_dataset_is_noticed_before_use(damage):
     change, words = DAMAGES[damage]
     run()
-    change(layout.AUGMENTED)
+    change(paths.AUGMENTED)
     with pytest.raises(Refused, match=words) as caught:
-        read_records(layout.AUGMENTED)
+        read_records(paths.AUGMENTED)
     assert "\n" not in str(caught.value)

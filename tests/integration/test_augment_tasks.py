@@ -4,16 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.config import Config
+from pipeline.augment import stage, transform_image
+from pipeline.augment.affine import Matrix
+from pipeline.augment.parameters import Recipe
 from pipeline.config.augment import Augment, Offline
-from pipeline.core import layout
-from pipeline.core.geometry import Matrix
-from pipeline.core.recipes import Recipe
-from pipeline.core.refusal import Refused
+from pipeline.config.schema import Config
+from pipeline.core import paths
+from pipeline.core.errors import Refused
 from pipeline.core.tasks import TASKS
-from pipeline.edges import dataset, transforms
-from pipeline.edges.augmented import read_records
-from pipeline.stages import augment
+from pipeline.dataset import prepared
+from pipeline.dataset.augmented import read_records
 from tests.builders import prepared_for
 from tests.sources import LOCAL
 
@@ -32,13 +32,13 @@ def _project(tmp_path, monkeypatch):
 
 def run(manifest, seed=0, **offline):
     group = Augment.model_construct(offline=Offline(**{**SOME, **offline}))
-    augment.run(Config.model_construct(seed=seed, augment=group, compute=LOCAL))
-    records = read_records(layout.AUGMENTED, prepared=manifest.digest)
-    return records, [labels(layout.AUGMENTED, copy.label, manifest) for copy in records.copies]
+    stage.run(Config.model_construct(seed=seed, augment=group, compute=LOCAL))
+    records = read_records(paths.AUGMENTED, prepared=manifest.digest)
+    return records, [labels(paths.AUGMENTED, copy.label, manifest) for copy in records.copies]
 
 
 def labels(folder, name, manifest):
-    return dataset.read_labels(folder / "labels" / name, manifest.task)
+    return prepared.read_labels(folder / "labels" / name, manifest.task)
 
 
 def pixels(folder, name):
@@ -52,29 +52,29 @@ def coloured(image, cls):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_copies_of_every_task_are_labelled_as_the_task_is(task, capsys):
-    manifest = prepared_for(layout.PREPARED, task, images=TRAIN)
+    manifest = prepared_for(paths.PREPARED, task, images=TRAIN)
     records, found = run(manifest)
     assert records.count == 12
     before = {item.file: item for item in manifest.items}
     for copy, marked in zip(records.copies, found, strict=True):
         assert tuple(marked.classes.tolist()) == copy.classes
         assert len(marked) + copy.dropped == len(before[copy.source].classes)
-        seen = pixels(layout.AUGMENTED, copy.file)
+        seen = pixels(paths.AUGMENTED, copy.file)
         assert all(coloured(seen, cls).any() for cls in marked.classes)
     assert f"{'images' if task == 'classify' else 'objects'} to train on: blue " in capsys.readouterr().out
-    assert (layout.AUGMENTED / "samples/sheet_1.jpg").stat().st_size > 1000
+    assert (paths.AUGMENTED / "samples/sheet_1.jpg").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("task", ["detect", "segment", "obb", "pose"])
 def test_stock_ultralytics_takes_every_label_even_of_what_is_hardly_visible(task):
     from ultralytics.data.utils import verify_image_label
 
-    manifest = prepared_for(layout.PREPARED, task, images=TRAIN)
+    manifest = prepared_for(paths.PREPARED, task, images=TRAIN)
     records, found = run(
         manifest, visible=0.02, multiplier=9, rotate=90.0, copy_paste=float(task == "segment")
     )
     for copy, marked in zip(records.copies, found, strict=True):
-        files = (str(layout.AUGMENTED / kind) for kind in (f"images/{copy.file}", f"labels/{copy.label}"))
+        files = (str(paths.AUGMENTED / kind) for kind in (f"images/{copy.file}", f"labels/{copy.label}"))
         points = (3, 3) if task == "pose" else (0, 0)
         _, boxes, *_, complaint = verify_image_label((*files, "", task == "pose", 2, *points, False))
         assert complaint == ""
@@ -83,7 +83,7 @@ def test_stock_ultralytics_takes_every_label_even_of_what_is_hardly_visible(task
 
 def test_the_tips_of_a_triangle_keep_their_sense_of_rotation_in_a_mirrored_image():
     """Left, right, top go round one way in every source; swapped in a mirrored copy, they still do."""
-    manifest = prepared_for(layout.PREPARED, "pose", images=TRAIN)
+    manifest = prepared_for(paths.PREPARED, "pose", images=TRAIN)
     records, found = run(manifest, crop=0.0, scale=0.0, rotate=10.0, multiplier=8)
     flips = [
         bool(copy.transforms.get("fliplr")) != bool(copy.transforms.get("flipud")) for copy in records.copies
@@ -98,28 +98,28 @@ def test_the_tips_of_a_triangle_keep_their_sense_of_rotation_in_a_mirrored_image
 
 
 def test_balance_draws_the_rare_class_of_images_more_often():
-    manifest = prepared_for(layout.PREPARED, "classify", images={"train": 11})  # 6 blue, 5 green
+    manifest = prepared_for(paths.PREPARED, "classify", images={"train": 11})  # 6 blue, 5 green
     alike, balanced = (run(manifest, balance=balance, multiplier=21)[0].counts() for balance in (0.0, 1.0))
     assert alike == {0: 120, 1: 100}
     assert balanced[0] == pytest.approx(110, abs=1)
 
 
 def test_pasted_objects_come_from_train_images_and_the_record_draws_the_copy_again():
-    manifest = prepared_for(layout.PREPARED, "segment", images=TRAIN)
+    manifest = prepared_for(paths.PREPARED, "segment", images=TRAIN)
     records, found = run(manifest, copy_paste=1.0, scale=0.0, crop=0.0, multiplier=4)
     donors = {item.file for item in manifest.of("train")}
     assert sum(len(copy.pasted) for copy in records.copies) > records.count / 2
     for copy, marked in zip(records.copies, found, strict=True):
-        image = pixels(layout.PREPARED, copy.source)
+        image = pixels(paths.PREPARED, copy.source)
         for one in copy.pasted:
             assert one.source in donors
-            donor = pixels(layout.PREPARED, one.source)
-            outline = labels(layout.PREPARED, one.source.replace(".png", ".txt"), manifest).outlines[
+            donor = pixels(paths.PREPARED, one.source)
+            outline = labels(paths.PREPARED, one.source.replace(".png", ".txt"), manifest).outlines[
                 one.object
             ]
-            image = transforms.paste(image, donor, outline * 64, matrix(one.matrix))
-        again = transforms.apply(image, Recipe(**copy.transforms), copy.seed)
-        assert np.array_equal(again, pixels(layout.AUGMENTED, copy.file))
+            image = transform_image.paste(image, donor, outline * 64, matrix(one.matrix))
+        again = transform_image.apply(image, Recipe(**copy.transforms), copy.seed)
+        assert np.array_equal(again, pixels(paths.AUGMENTED, copy.file))
         sources = [item for item in manifest.items if item.file == copy.source]
         assert len(marked) + copy.dropped == len(sources[0].classes) + len(copy.pasted)
 
@@ -129,7 +129,7 @@ def matrix(rows) -> Matrix:
 
 
 def test_pasting_is_the_same_whatever_the_number_of_threads():
-    manifest = prepared_for(layout.PREPARED, "segment", images=TRAIN)
+    manifest = prepared_for(paths.PREPARED, "segment", images=TRAIN)
     digests = {run(manifest, copy_paste=0.7, workers=workers)[0].digest for workers in (1, 3)}
     assert len(digests) == 1
     assert run(manifest, copy_paste=0.7, seed=1)[0].digest not in digests
@@ -137,7 +137,7 @@ def test_pasting_is_the_same_whatever_the_number_of_threads():
 
 @pytest.mark.parametrize("task", ["detect", "classify", "obb", "pose"])
 def test_pasting_without_outlines_is_refused_and_nothing_is_written(task):
-    manifest = prepared_for(layout.PREPARED, task)
+    manifest = prepared_for(paths.PREPARED, task)
     with pytest.raises(Refused, match=rf"copy_paste=0\.5 needs outlines.*{task}"):
         run(manifest, copy_paste=0.5)
-    assert not layout.AUGMENTED.exists()
+    assert not paths.AUGMENTED.exists()

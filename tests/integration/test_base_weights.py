@@ -15,9 +15,10 @@ import pytest
 import torch
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel
 
-from pipeline.core.refusal import Refused
-from pipeline.edges import base_weights, files
-from pipeline.edges.yolo import training, weights
+from pipeline.core.errors import Refused
+from pipeline.storage import base_weights, files
+from pipeline.yolo import weights
+from pipeline.yolo.training import train
 from tests import trainings
 
 SHARED = Path(__file__).parents[2] / "../shared/data/weights"
@@ -58,7 +59,7 @@ def test_a_temporary_copy_of_the_project_finds_the_projects_weights(tmp_path, mo
 
 
 def test_locating_needs_no_torch():
-    code = "import sys, pipeline.edges.base_weights; sys.exit('torch' in sys.modules)"
+    code = "import sys, pipeline.storage.base_weights; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=trainings.CONF.parent)
 
 
@@ -76,8 +77,8 @@ def test_a_name_that_nobody_has_is_refused_with_the_ways_on():
 
 def test_offline_the_refusal_is_one_sentence_and_comes_soon(tmp_path):
     code = (
-        "from pipeline.edges.yolo import weights\n"
-        "from pipeline.edges.files import Refused\n"
+        "from pipeline.yolo import weights\n"
+        "from pipeline.storage.files import Refused\n"
         "import time; start = time.monotonic()\n"
         "try: weights.resolve('yolo26n.pt', folder=None, sha256=None)\n"
         "except Refused as refusal: print(refusal, '|', time.monotonic() - start < 30)\n"
@@ -172,7 +173,7 @@ def test_a_download_that_was_cut_is_refused():
 def test_the_base_weights_are_what_the_network_starts_from(tmp_path):
     trainings.dataset(tmp_path)
     path = _detector(tmp_path / "a.pt")
-    trainer = training.build(trainings.job(tmp_path, weights=path))
+    trainer = train.build(trainings.job(tmp_path, weights=path))
     source, found = weights.load(path).state_dict(), trainer.model.state_dict()
     assert found["model.0.conv.weight"].equal(source["model.0.conv.weight"])
     taken, tensors = trainer.transferred
@@ -183,7 +184,7 @@ def test_the_base_weights_are_what_the_network_starts_from(tmp_path):
 def test_weights_of_another_task_fill_the_architecture(tmp_path):
     trainings.dataset(tmp_path)
     path = _save(SegmentationModel("yolo26n-seg.yaml", verbose=False), tmp_path / "a.pt")
-    trainer = training.build(trainings.job(tmp_path, weights=path))
+    trainer = train.build(trainings.job(tmp_path, weights=path))
     assert type(trainer.model) is DetectionModel
     assert trainer.transferred[0] > 0.8 * trainer.transferred[1]
 
@@ -194,4 +195,4 @@ def test_another_task_in_another_architecture_is_refused(tmp_path):
     with pytest.raises(
         Refused, match=r"only \d+ of 240 tensors in the backbone of model.architecture=yolo26n.yaml"
     ):
-        training.build(trainings.job(tmp_path, weights=path))
+        train.build(trainings.job(tmp_path, weights=path))

@@ -7,8 +7,8 @@ import resource
 import pytest
 import torch
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.yolo import checkpoints
+from pipeline.core.errors import Refused
+from pipeline.yolo.training import checkpoints
 
 
 def _state(epoch):

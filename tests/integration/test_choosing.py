@@ -5,11 +5,12 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from pipeline.core import layout
-from pipeline.core.refusal import Refused
-from pipeline.edges import dataset, datasets
-from pipeline.edges.datasets import choosing
-from pipeline.stages import prepare
+from pipeline.core import paths
+from pipeline.core.errors import Refused
+from pipeline.dataset import prepared
+from pipeline.prepare import stage
+from pipeline.source.formats import registry
+from pipeline.source.reading import class_selection
 from tests import sources
 from tests.sources import config, picture
 
@@ -29,11 +30,11 @@ def chosen(keep=None, drop=(), rename=None):
 
 
 def test_a_chosen_dataset_is_what_is_prepared(folder):
-    prepare.run(config("auto", folder, classes=chosen(drop=["van"], rename={"cat": "pet", "dog": "pet"})))
-    manifest = dataset.read_manifest(layout.PREPARED)
+    stage.run(config("auto", folder, classes=chosen(drop=["van"], rename={"cat": "pet", "dog": "pet"})))
+    manifest = prepared.read_manifest(paths.PREPARED)
     assert manifest.names == ("pet",)
     assert sorted(len(item.classes) for item in manifest.items) == [0] * 3 + [1] * 7
-    remarks = json.loads((layout.PREPARED / "defects.json").read_text())["remarks"]
+    remarks = json.loads((paths.PREPARED / "defects.json").read_text())["remarks"]
     assert [remark for remark in remarks if "data.classes" in remark] == [
         "data.classes leaves out 1 class, in objects: van 3",
         "data.classes makes one class of cat and dog: pet",
@@ -42,15 +43,15 @@ def test_a_chosen_dataset_is_what_is_prepared(folder):
 
 
 def test_all_classes_as_they_are_change_nothing(folder):
-    source = datasets.read("yolo", folder)
-    assert choosing.choose(source, **chosen()) == source
-    renamed = choosing.choose(source, **chosen(rename={"van": "lorry"}))
+    source = registry.read("yolo", folder)
+    assert class_selection.choose(source, **chosen()) == source
+    renamed = class_selection.choose(source, **chosen(rename={"van": "lorry"}))
     assert renamed == source._replace(names=("cat", "dog", "lorry"))
 
 
 def test_an_unknown_class_is_refused(folder):
     with pytest.raises(Refused, match=r"data.classes.drop names 'vans', .* did you mean 'van'\?"):
-        choosing.choose(datasets.read("yolo", folder), **chosen(drop=["vans"]))
+        class_selection.choose(registry.read("yolo", folder), **chosen(drop=["vans"]))
 
 
 def test_classes_without_an_object_are_refused_before_any_image_is_read(folder):
@@ -60,15 +61,15 @@ def test_classes_without_an_object_are_refused_before_any_image_is_read(folder):
         path.write_bytes(b"")
     said = r"leaves no object, there is none of bus, tram: keep one or more of cat 11, dog 7, van 3$"
     with pytest.raises(Refused, match=said):
-        prepare.run(config("auto", folder, classes=chosen(keep=["bus", "tram"])))
+        stage.run(config("auto", folder, classes=chosen(keep=["bus", "tram"])))
     with pytest.raises(Refused, match="leaves no object, there is none of bus: keep"):
-        prepare.run(config("auto", folder, classes=chosen(drop=["cat", "dog", "van", "tram"])))
+        stage.run(config("auto", folder, classes=chosen(drop=["cat", "dog", "van", "tram"])))
 
 
 def test_images_of_a_class_that_is_left_out_go_with_it(tmp_path):
     for name in ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "van/1.jpg"):
         picture(tmp_path / name)
-    source = choosing.choose(datasets.read("auto", tmp_path), **chosen(keep=["van", "dog"]))
+    source = class_selection.choose(registry.read("auto", tmp_path), **chosen(keep=["van", "dog"]))
     assert source.names == ("dog", "van")
     assert [image.source for image in source.images] == ["dog/1.jpg", "van/1.jpg"]
     assert source.remarks == ("data.classes leaves out 1 class, in images: cat 2",)

@@ -11,14 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.config import Config
+from pipeline.augment import stage as augment_stage
 from pipeline.config.augment import Augment, Offline
 from pipeline.config.compute import Compute
-from pipeline.core import layout
-from pipeline.core.refusal import Refused
-from pipeline.edges import backends, cluster, examined, images
-from pipeline.edges.cluster import Home
-from pipeline.stages import augment, prepare
+from pipeline.config.schema import Config
+from pipeline.core import paths
+from pipeline.core.errors import Refused
+from pipeline.prepare import stage
+from pipeline.prepare.images import cache, check
+from pipeline.runtime import backends, ray_cluster
+from pipeline.runtime.ray_cluster import Home
 from tests import sources
 from tests.sources import LOCAL, config
 
@@ -61,7 +63,7 @@ def address(tmp_path_factory):
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setattr(examined, "SETTLED_NS", -(10**18))
+    monkeypatch.setattr(cache, "SETTLED_NS", -(10**18))
 
 
 @pytest.fixture
@@ -81,10 +83,10 @@ def on(address: str) -> Compute:
 
 def made(source: Path, compute: Compute) -> dict[str, bytes]:
     """Run both stages, and return what they wrote."""
-    prepare.run(config("yolo", source).model_copy(update={"compute": compute}))
+    stage.run(config("yolo", source).model_copy(update={"compute": compute}))
     group = Augment.model_construct(offline=Offline(**OFFLINE))
-    augment.run(Config.model_construct(seed=1, augment=group, compute=compute))
-    found = [path for folder in (layout.PREPARED, layout.AUGMENTED) for path in folder.rglob("*")]
+    augment_stage.run(Config.model_construct(seed=1, augment=group, compute=compute))
+    found = [path for folder in (paths.PREPARED, paths.AUGMENTED) for path in folder.rglob("*")]
     return {str(path): path.read_bytes() for path in sorted(found) if path.is_file()}
 
 
@@ -97,9 +99,9 @@ def test_two_nodes_do_the_work_of_both_stages_and_make_the_same_bytes_as_threads
     findings = json.loads(there["data/prepared/defects.json"])
     assert {line["file"] for line in findings["files"]} == {f"images/0{n}.jpg" for n in (3, 5, 7)}
     looked = []
-    examine = images.examine
+    examine = check.examine
     monkeypatch.setattr(
-        images, "examine", lambda path, load=None: looked.append(path.name) or examine(path, load)
+        check, "examine", lambda path, load=None: looked.append(path.name) or examine(path, load)
     )
     assert made(source, LOCAL) == there
     assert sorted(looked) == ["03.jpg", "05.jpg"], "the others were remembered"
@@ -145,11 +147,11 @@ def _odd(todo: tuple[Path, int]) -> None:
 def test_a_node_that_does_not_share_what_it_must_is_named(tmp_path, other):
     (tmp_path / "a.jpg").write_bytes(b"x")
     seen = tuple(
-        (str(tmp_path / name), cluster.identity(str(tmp_path / name))) for name in ("a.jpg", "b.jpg")
+        (str(tmp_path / name), ray_cluster.identity(str(tmp_path / name))) for name in ("a.jpg", "b.jpg")
     )
-    home = Home(str(tmp_path), str(tmp_path / "a.jpg"), seen, cluster.libraries())
+    home = Home(str(tmp_path), str(tmp_path / "a.jpg"), seen, ray_cluster.libraries())
     if other == "nothing":
-        assert cluster.settle(home) is None
+        assert ray_cluster.settle(home) is None
         return
     elsewhere = str(tmp_path / "elsewhere")
     changed = {
@@ -163,7 +165,7 @@ def test_a_node_that_does_not_share_what_it_must_is_named(tmp_path, other):
     with pytest.raises(
         Refused, match=rf"the Ray node \S+ {said.get(other, 'does not see .*elsewhere')}.*share"
     ):
-        cluster.settle(home._replace(**changed))
+        ray_cluster.settle(home._replace(**changed))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.2:1", "127.0.0.2:99999"])

@@ -6,9 +6,10 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.core import near_copies
-from pipeline.edges import compared, duplicates, examined, intake
-from pipeline.edges.compared import Search
+from pipeline.prepare import duplicate_search, ingest
+from pipeline.prepare.duplicate_search import Search
+from pipeline.prepare.duplicates import search as duplicates_search
+from pipeline.prepare.images import cache
 from tests.unit.test_near_copies import crowd
 
 HASHES = sorted(f"{number:064x}"[::-1] for number in range(1, 41))
@@ -19,14 +20,14 @@ LOOKS = crowd(5, 40)
 def blocks(monkeypatch):
     """How many pairs of rows and columns were laid out to be compared."""
     found: list[int] = []
-    lay_out = near_copies._blocks
+    lay_out = duplicates_search._blocks
 
     def noting(vectors, known):
         made = lay_out(vectors, known)
         found.append(sum(len(block.rows) * len(block.columns) for block in made))
         return made
 
-    monkeypatch.setattr(near_copies, "_blocks", noting)
+    monkeypatch.setattr(duplicates_search, "_blocks", noting)
     return found
 
 
@@ -34,7 +35,7 @@ def chosen(rows: list[int]) -> tuple[np.ndarray, list[str]]:
     return LOOKS[rows], [HASHES[row] for row in rows]
 
 
-def pairs(found: near_copies.Pairs) -> list[list[int]]:
+def pairs(found: duplicates_search.Pairs) -> list[list[int]]:
     return [column.tolist() for column in found]
 
 
@@ -42,7 +43,7 @@ def test_any_sequence_of_sets_of_images_gives_what_a_full_search_gives(tmp_path)
     rng = random.Random(0)
     for _ in range(12):
         looks, hashes = chosen(sorted(rng.sample(range(40), rng.randint(0, 40))))
-        assert pairs(Search(tmp_path / "kept").find(looks, hashes)) == pairs(near_copies.find(looks))
+        assert pairs(Search(tmp_path / "kept").find(looks, hashes)) == pairs(duplicates_search.find(looks))
 
 
 def test_only_what_is_new_is_compared(tmp_path, blocks):
@@ -89,7 +90,7 @@ def test_what_was_damaged_or_changed_counts_for_nothing(tmp_path, blocks, damage
 def test_what_fits_its_digest_must_make_sense_all_the_same(tmp_path, blocks, text):
     search = Search(tmp_path / "kept")
     (tmp_path / "kept").write_text(f"{search._digest(text)}\n{text}")
-    assert pairs(search.find(LOOKS, HASHES)) == pairs(near_copies.find(LOOKS))
+    assert pairs(search.find(LOOKS, HASHES)) == pairs(duplicates_search.find(LOOKS))
     assert blocks[0] > 0
 
 
@@ -97,9 +98,9 @@ def test_what_fits_its_digest_must_make_sense_all_the_same(tmp_path, blocks, tex
 def test_other_code_or_libraries_compare_anew(tmp_path, blocks, monkeypatch, touch):
     Search(tmp_path / "kept").find(LOOKS, HASHES)
     if touch == "code":
-        monkeypatch.setattr(compared, "CODE", (*compared.CODE, intake))
+        monkeypatch.setattr(duplicate_search, "CODE", (*duplicate_search.CODE, ingest))
     else:
-        monkeypatch.setattr(examined, "LIBRARIES", (*examined.LIBRARIES, "tqdm"))
+        monkeypatch.setattr(cache, "LIBRARIES", (*cache.LIBRARIES, "tqdm"))
     Search(tmp_path / "kept").find(LOOKS, HASHES)
     assert blocks[0] == blocks[1]
 
@@ -108,20 +109,21 @@ def test_the_code_that_compares_is_all_that_counts():
     import grimp
 
     graph = grimp.build_graph("pipeline", cache_dir=None)
-    needed = graph.find_upstream_modules("pipeline.core.near_copies") | {"pipeline.core.near_copies"}
-    own = {module.__name__ for module in compared.CODE}
-    assert needed - {"pipeline", "pipeline.core"} <= own
-    assert {module.__name__ for module in examined.CODE} <= own
-    assert duplicates.__name__ in own
+    needed = graph.find_upstream_modules("pipeline.prepare.duplicates.search") | {
+        "pipeline.prepare.duplicates.search"
+    }
+    own = {module.__name__ for module in duplicate_search.CODE}
+    assert needed - {"pipeline", "pipeline.prepare", "pipeline.prepare.duplicates"} <= own
+    assert {module.__name__ for module in cache.CODE} <= own
 
 
 def test_a_file_that_cannot_be_written_costs_time_only(tmp_path):
     (tmp_path / "kept").mkdir()
-    assert pairs(Search(tmp_path / "kept").find(LOOKS, HASHES)) == pairs(near_copies.find(LOOKS))
+    assert pairs(Search(tmp_path / "kept").find(LOOKS, HASHES)) == pairs(duplicates_search.find(LOOKS))
 
 
 def test_sources_have_files_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert compared.place("/a") == compared.place("/a") != compared.place("/b")
-    assert compared.place(None).parent == tmp_path / ".finetrack/compared"
+    assert duplicate_search.place("/a") == duplicate_search.place("/a") != duplicate_search.place("/b")
+    assert duplicate_search.place(None).parent == tmp_path / ".finetrack/compared"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import compose_and_dump
 
-from pipeline import compose
-from pipeline.core.refusal import Refused
+from pipeline.compose import stage
+from pipeline.core.errors import Refused
 
 ROOT = Path(__file__).parents[2]
 PARAMS, LOCK = Path("params.yaml"), Path("compose.lock.json")
@@ -48,27 +48,27 @@ def state() -> list[tuple[bytes, int]]:
 
 def refusal() -> str:
     with pytest.raises(Refused) as caught:
-        compose.run()
+        stage.run()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_the_first_time_composes_what_dvc_would_byte_for_byte(project):
-    assert compose.run() == ["conf/ composed into params.yaml"]
+    assert stage.run() == ["conf/ composed into params.yaml"]
     compose_and_dump("dvc.yaml", str(project / "conf"), None, "config", str(project), [])
     assert PARAMS.read_bytes() == Path("dvc.yaml").read_bytes()
-    assert compose.load().finetune.epochs == 20
+    assert stage.load().finetune.epochs == 20
 
 
 def test_nothing_changed_writes_nothing():
-    compose.run()
+    stage.run()
     before = state()
-    assert compose.run() == []
+    assert stage.run() == []
     assert state() == before
 
 
 def test_a_second_time_imports_the_standard_library_alone():
-    compose.run()
+    stage.run()
     code = (
         "import sys; from pipeline.__main__ import main; code = main(['compose']);"
         "heavy = {'hydra', 'omegaconf', 'pydantic', 'yaml', 'numpy', 'filelock', 'tqdm'} & set(sys.modules);"
@@ -84,75 +84,75 @@ def test_a_second_time_imports_the_standard_library_alone():
 
 
 def test_a_change_in_conf_is_composed_and_named():
-    compose.run()
+    stage.run()
     edit(FULL, "epochs: 20", "epochs: 30")
-    assert compose.run() == ["conf/ changed: finetune.epochs 20 -> 30"]
-    assert compose.load().finetune.epochs == 30
+    assert stage.run() == ["conf/ changed: finetune.epochs 20 -> 30"]
+    assert stage.load().finetune.epochs == 30
     assert json.loads(LOCK.read_text())["composed"]["finetune"]["epochs"] == 30
 
 
 def test_a_comment_in_conf_changes_no_value():
-    compose.run()
+    stage.run()
     params = PARAMS.read_bytes()
     edit(FULL, "strategy: full", "# One more comment\nstrategy: full")
-    assert compose.run() == ["conf/ composed into params.yaml"]
+    assert stage.run() == ["conf/ composed into params.yaml"]
     assert PARAMS.read_bytes() == params
 
 
 def test_a_hand_edit_stays_until_conf_changes_and_then_a_copy_is_kept():
-    compose.run()
+    stage.run()
     edit(PARAMS, "epochs: 20", "epochs: 7")
     edited = PARAMS.read_bytes()
-    assert compose.run() == ["params.yaml keeps what conf/ does not say: finetune.epochs=7 (20)"]
+    assert stage.run() == ["params.yaml keeps what conf/ does not say: finetune.epochs=7 (20)"]
     assert PARAMS.read_bytes() == edited
-    assert compose.load().finetune.epochs == 7
+    assert stage.load().finetune.epochs == 7
 
     edit(FULL, "lr0: 0.001", "lr0: 0.002")
-    changed, dropped = compose.run()
+    changed, dropped = stage.run()
     assert changed == "conf/ changed: finetune.lr0 0.001 -> 0.002"
     assert dropped.startswith("dropped (conf/ was composed anew): finetune.epochs=7 (20); a copy is ")
     assert Path(dropped.rpartition(" ")[2]).read_bytes() == edited
-    assert compose.load().finetune.epochs == 20
+    assert stage.load().finetune.epochs == 20
 
 
 def test_an_edit_that_moved_to_conf_is_not_called_dropped():
-    compose.run()
+    stage.run()
     edit(PARAMS, "epochs: 20", "epochs: 7")
     edit(FULL, "epochs: 20", "epochs: 7")
-    assert compose.run() == ["conf/ changed: finetune.epochs 20 -> 7"]
+    assert stage.run() == ["conf/ changed: finetune.epochs 20 -> 7"]
 
 
 def test_under_dvc_exp_its_params_stay_even_where_conf_changed(monkeypatch):
-    compose.run()
+    stage.run()
     edit(FULL, "lr0: 0.001", "lr0: 0.002")
     edit(PARAMS, "epochs: 20", "epochs: 3")
     monkeypatch.setenv("DVC_EXP_NAME", "one")
-    compose.run()
-    assert compose.load().finetune.epochs == 3
+    stage.run()
+    assert stage.load().finetune.epochs == 3
     assert json.loads(LOCK.read_text())["composed"]["finetune"]["lr0"] == 0.002
 
     monkeypatch.delenv("DVC_EXP_NAME")
-    compose.run()
-    assert compose.load().finetune.epochs == 3
+    stage.run()
+    assert stage.load().finetune.epochs == 3
 
 
 @pytest.mark.parametrize("applied", [20, 7])
 def test_a_refused_experiment_leaves_the_params_that_were_there(monkeypatch, applied):
-    compose.run()
+    stage.run()
     edit(PARAMS, "epochs: 20", f"epochs: {applied}")
-    compose.run()
+    stage.run()
     before = PARAMS.read_bytes()
     edit(PARAMS, f"epochs: {applied}", "epochs: 0")  # DVC writes it before any stage runs
     monkeypatch.setenv("DVC_EXP_NAME", "one")
     assert refusal().startswith("params.yaml (conf/ with -S): finetune.epochs=0 is not allowed")
     assert PARAMS.read_bytes() == before
     monkeypatch.delenv("DVC_EXP_NAME")
-    compose.run()
-    assert compose.load().finetune.epochs == applied
+    stage.run()
+    assert stage.load().finetune.epochs == applied
 
 
 def test_a_refused_experiment_in_a_fresh_clone_leaves_what_conf_says(monkeypatch):
-    compose.run()
+    stage.run()
     composed = PARAMS.read_bytes()
     shutil.rmtree(".finetrack")
     edit(PARAMS, "epochs: 20", "epochs: 0")
@@ -162,14 +162,14 @@ def test_a_refused_experiment_in_a_fresh_clone_leaves_what_conf_says(monkeypatch
 
 
 def test_an_experiment_in_a_copy_leaves_the_params_of_the_workspace_alone(monkeypatch, tmp_path):
-    compose.run()
+    stage.run()
     before = PARAMS.read_bytes()
     copy = shutil.copytree(tmp_path, tmp_path / ".dvc/tmp/exps/one", ignore=shutil.ignore_patterns(".*"))
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("DVC_EXP_NAME", "one")
     monkeypatch.chdir(copy)
     edit(PARAMS, "epochs: 20", "epochs: 3")
-    compose.run()
+    stage.run()
     assert (tmp_path / PARAMS).read_bytes() == before
     monkeypatch.chdir(tmp_path)
     edit(PARAMS, "epochs: 20", "epochs: 0")
@@ -178,9 +178,9 @@ def test_an_experiment_in_a_copy_leaves_the_params_of_the_workspace_alone(monkey
 
 
 def test_line_ends_make_no_difference():
-    compose.run()
+    stage.run()
     FULL.write_bytes(FULL.read_bytes().replace(b"\n", b"\r\n"))
-    assert compose.run() == []
+    assert stage.run() == []
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_line_ends_make_no_difference():
     ],
 )
 def test_a_mistake_in_conf_is_one_sentence_and_nothing_is_written(path, old, new, sentence):
-    compose.run()
+    stage.run()
     before = state()
     edit(path, old, new)
     assert refusal().startswith(sentence)
@@ -228,25 +228,25 @@ def test_a_mistake_in_conf_is_one_sentence_and_nothing_is_written(path, old, new
     ],
 )
 def test_a_broken_params_file_is_one_sentence(params, sentence):
-    compose.run()
+    stage.run()
     PARAMS.write_text(params)
     assert refusal().startswith(sentence)
     with pytest.raises(Refused):
-        compose.load()
+        stage.load()
     assert PARAMS.read_text() == params
 
 
 def test_a_broken_lock_is_mended():
-    compose.run()
+    stage.run()
     good = LOCK.read_bytes()
     LOCK.write_text("<<<<<<< ours\n")
-    compose.run()
+    stage.run()
     assert LOCK.read_bytes() == good
 
 
 def test_without_params_a_stage_says_what_to_do():
     with pytest.raises(Refused, match="dvc repro"):
-        compose.load()
+        stage.load()
 
 
 @pytest.mark.parametrize(
@@ -262,12 +262,12 @@ def test_a_python_without_the_packages_is_told_of_the_one_that_has_them(words, w
 
 
 def test_yaml_written_by_hand_means_what_it_means_in_conf():
-    compose.run()
+    stage.run()
     edit(PARAMS, "lr0: 0.001", "lr0: 1e-3")
     edit(PARAMS, "cos_lr: true", "cos_lr: yes")
-    compose.run()
-    assert compose.load().finetune.lr0 == 0.001
-    assert compose.load().finetune.cos_lr is True
+    stage.run()
+    assert stage.load().finetune.lr0 == 0.001
+    assert stage.load().finetune.cos_lr is True
 
 
 @pytest.mark.parametrize(
@@ -275,27 +275,27 @@ def test_yaml_written_by_hand_means_what_it_means_in_conf():
     [(["finetune=glob(h*)"], "head"), (["finetune=gradual,head"], "gradual"), (["seed=range(1,3)"], "full")],
 )
 def test_a_sweep_is_previewed_by_its_first_values(overrides, strategy):
-    assert compose.preview(overrides)["finetune"]["strategy"] == strategy
+    assert stage.preview(overrides)["finetune"]["strategy"] == strategy
 
 
 def test_a_file_that_a_sweep_names_last_and_is_not_there_is_refused_before_the_first_job():
     with pytest.raises(Refused, match="there is no finetune/hed: choose one of full, gradual, head, scratch"):
-        compose.preview(["seed=range(1,1000)", "finetune=full,hed"])
+        stage.preview(["seed=range(1,1000)", "finetune=full,hed"])
 
 
 def test_a_pattern_that_no_file_fits_is_refused():
     with pytest.raises(Refused, match=r"^the command: finetune=glob\(z\*\) fits nothing in conf/finetune$"):
-        compose.preview(["seed=1,2", "finetune=glob(z*)"])
+        stage.preview(["seed=1,2", "finetune=glob(z*)"])
 
 
 @pytest.mark.parametrize("word", ["finetune.lr0=interval(1e-4,1e-2)", "seed=tag(a,interval(0,9))"])
 def test_a_range_without_steps_is_refused_for_hydras_own_sweeper_takes_none(word):
     with pytest.raises(Refused) as refused:
-        compose.preview(["data.seed=1,2", word])
+        stage.preview(["data.seed=1,2", word])
     key = word.partition("=")[0]
     assert str(refused.value).startswith(f"the command: {word} ")
     assert f"{key}=A,B,C" in str(refused.value)
-    assert compose.preview([f"{key}=choice(0.01,1)"])
+    assert stage.preview([f"{key}=choice(0.01,1)"])
 
 
 def test_a_password_in_the_tracking_address_is_refused_before_anything_is_written():

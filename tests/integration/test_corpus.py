@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core import layout
-from pipeline.core.refusal import Refused
-from pipeline.edges import dataset
-from pipeline.stages import prepare
+from pipeline.core import paths
+from pipeline.core.errors import Refused
+from pipeline.dataset import prepared as dataset_prepared
+from pipeline.prepare import stage
 from tests import corpus
 from tests.corpus import Case
 from tests.sources import config
@@ -41,7 +41,7 @@ def projects(tmp_path_factory):
             project = tmp_path_factory.mktemp(task)
             patch.chdir(project)
             corpus.source(project / "source", cases, **options)
-            prepare.run(config("yolo", project / "source", task=task, samples=0))
+            stage.run(config("yolo", project / "source", task=task, samples=0))
             found[task] = project
     return found
 
@@ -51,8 +51,8 @@ def reports(projects):
     """Return what defects.json says, and which files are used."""
     found = {}
     for task, project in projects.items():
-        prepared = project / layout.PREPARED
-        used = {item.source for item in dataset.read_manifest(prepared).items}
+        prepared = project / paths.PREPARED
+        used = {item.source for item in dataset_prepared.read_manifest(prepared).items}
         found[task] = json.loads((prepared / "defects.json").read_text()), used
     return found
 
@@ -80,8 +80,8 @@ def test_counts_add_up_and_the_sound_images_are_used(reports, task):
 def test_ultralytics_takes_what_was_made_of_them_as_it_is(projects, task):
     from ultralytics.data.utils import verify_image_label
 
-    prepared = projects[task] / layout.PREPARED
-    manifest = dataset.read_manifest(prepared)
+    prepared = projects[task] / paths.PREPARED
+    manifest = dataset_prepared.read_manifest(prepared)
     points, dims = (manifest.keypoints.count, manifest.keypoints.dims) if manifest.keypoints else (0, 0)
     for item in manifest.items:
         files = str(prepared / "images" / item.file), str(prepared / "labels" / item.label)
@@ -89,17 +89,17 @@ def test_ultralytics_takes_what_was_made_of_them_as_it_is(projects, task):
         _, lines, shape, *_, corrupt, said = found
         assert (corrupt, said) == (0, "")
         assert (shape, len(lines)) == ((item.height, item.width), len(item.classes))
-    assert dataset.read_manifest(prepared) == manifest  # it mends in place
+    assert dataset_prepared.read_manifest(prepared) == manifest  # it mends in place
 
 
 def test_quarantine_leaves_out_whatever_has_a_finding(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cases = corpus.IMAGES + corpus.LABELS
     corpus.source(tmp_path / "source", cases)
-    prepare.run(config("yolo", tmp_path / "source", on_defect="quarantine", samples=0))
-    report = json.loads((layout.PREPARED / "defects.json").read_text())
+    stage.run(config("yolo", tmp_path / "source", on_defect="quarantine", samples=0))
+    report = json.loads((paths.PREPARED / "defects.json").read_text())
     sound = {spelled(case) for case in cases if not case.findings}
-    used = {item.source for item in dataset.read_manifest(layout.PREPARED).items}
+    used = {item.source for item in dataset_prepared.read_manifest(paths.PREPARED).items}
     assert used == sound | {f"images/sound_{number}.jpg" for number in range(6)}
     assert {entry["verdict"] for entry in report["files"]} == {"quarantined"}
     assert report["in"] == report["used"] + report["quarantined"] == len(cases) + 6
@@ -107,8 +107,8 @@ def test_quarantine_leaves_out_whatever_has_a_finding(tmp_path, monkeypatch):
 
 def test_a_json_file_of_many_mistakes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    prepare.run(config("coco", corpus.coco(tmp_path / "source"), samples=0))
-    report = json.loads((layout.PREPARED / "defects.json").read_text())
+    stage.run(config("coco", corpus.coco(tmp_path / "source"), samples=0))
+    report = json.loads((paths.PREPARED / "defects.json").read_text())
     found = {}
     for entry in report["files"]:
         found.setdefault(Path(entry["file"]).name, []).append((entry["verdict"], entry["kind"]))
@@ -126,9 +126,9 @@ def test_a_slip_in_a_class_number_makes_no_million_classes(tmp_path, monkeypatch
     source = corpus.source(tmp_path / "source", ())
     (source / "data.yaml").unlink()
     (source / "labels/sound_0.txt").write_text("999999 0.5 0.5 0.1 0.1\n" + corpus.BOX)
-    prepare.run(config("yolo", source, samples=0))
-    assert len(dataset.read_manifest(layout.PREPARED).names) == 2000
-    [entry] = json.loads((layout.PREPARED / "defects.json").read_text())["files"]
+    stage.run(config("yolo", source, samples=0))
+    assert len(dataset_prepared.read_manifest(paths.PREPARED).names) == 2000
+    [entry] = json.loads((paths.PREPARED / "defects.json").read_text())["files"]
     assert (entry["file"], entry["kind"]) == ("images/sound_0.jpg", "class-out-of-range")
 
 
@@ -140,8 +140,8 @@ def test_links_to_folders_are_followed_once_and_named_where_they_lead_out(tmp_pa
     (source / "images/loop").symlink_to(source / "images")
     (source / "labels/more").mkdir()
     (source / "labels/more/away.txt").write_text(corpus.BOX)
-    prepare.run(config("yolo", source, samples=0))
-    report = json.loads((layout.PREPARED / "defects.json").read_text())
+    stage.run(config("yolo", source, samples=0))
+    report = json.loads((paths.PREPARED / "defects.json").read_text())
     assert report["used"] == 7
     [entry] = report["files"]
     assert (entry["file"], entry["kind"]) == ("images/more/away.jpg", "linked-file")
@@ -154,8 +154,8 @@ def test_refuse_stops_at_the_first(tmp_path, monkeypatch):
     with pytest.raises(
         Refused, match=r"^11 files of .*with defects, the first is images/all.jpg: .*; mend them"
     ):
-        prepare.run(config("yolo", tmp_path / "source", task="segment", on_defect="refuse"))
-    assert not layout.PREPARED.exists()
+        stage.run(config("yolo", tmp_path / "source", task="segment", on_defect="refuse"))
+    assert not paths.PREPARED.exists()
 
 
 @pytest.mark.parametrize("name", corpus.REFUSED)
@@ -164,7 +164,7 @@ def test_a_source_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch, nam
     make, sentence = corpus.REFUSED[name]
     source = make(tmp_path / "source")
     with pytest.raises(Refused, match=sentence) as refused:
-        prepare.run(config("auto", source, samples=0))
+        stage.run(config("auto", source, samples=0))
     assert "\n" not in str(refused.value)
     left = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
     assert left <= {"source", "source.zip", "source.tar", "source.tar.gz", "data", ".finetrack"}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.core import manifest
+from pipeline.dataset import manifest
 from tests.builders import prepared_dataset
 
 DVC_YAML = """\

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.edges import decoding
-from pipeline.edges.decoding import Unusable
+from pipeline.prepare.images import decode
+from pipeline.prepare.images.decode import Unusable
 
 SCENE = Image.fromarray(
     cv2.resize(np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8), (128, 96))
@@ -87,7 +87,7 @@ def verdict_in_colour(data):
     """The size where both libraries decode the whole of it, or else what is wrong."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
-            if image.width * image.height > decoding.LARGEST:
+            if image.width * image.height > decode.LARGEST:
                 return "giant-image"
             image.load()
     except (UnidentifiedImageError, ModuleNotFoundError):  # Pillow as Ultralytics changes it seeks pi_heif
@@ -100,7 +100,7 @@ def verdict_in_colour(data):
 
 def verdict(data):
     try:
-        return decoding.decode(data, ".jpg")[1].shape
+        return decode.decode(data, ".jpg")[1].shape
     except Unusable as error:
         return error.kind
 
@@ -137,14 +137,14 @@ def test_a_png_that_is_shown_turned_is_noticed_wherever_it_says_so(behind):
     parts = [*chunks.items()]
     parts.insert(-1 if behind else 1, (b"eXIf", exif))
     data = png_of(parts)
-    assert decoding.decode(data, ".png")[0].turned
+    assert decode.decode(data, ".png")[0].turned
 
 
 @pytest.mark.parametrize("name", ["plain", "grey", "turned", "progressive"])
 def test_the_greys_are_those_of_the_colours(name):
     data = saved(name)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    off = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY).astype(int) - decoding.decode(data, ".jpg")[1]
+    off = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY).astype(int) - decode.decode(data, ".jpg")[1]
     assert np.abs(off).mean() < 1
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core import earlier, layout, partition
-from pipeline.core.partition import Entry, Rules
-from pipeline.core.refusal import Refused
-from pipeline.edges import composed, divisions, files
+from pipeline.compose import lockfile
+from pipeline.core import paths
+from pipeline.core.errors import Refused
+from pipeline.prepare import split_history
+from pipeline.prepare.splits import history, partition
+from pipeline.prepare.splits.partition import Entry, Rules
+from pipeline.storage import files
 
 DATA = {
     "format": "yolo",
@@ -35,21 +38,21 @@ def project(tmp_path, monkeypatch):
     return folder
 
 
-def compose(source: str, data=DATA) -> divisions.Carried:
-    carried = divisions.carry_on(data, source, composed.read_lock())
+def compose(source: str, data=DATA) -> split_history.Carried:
+    carried = split_history.carry_on(data, source, lockfile.read_lock())
     if carried.content is not None:
-        composed.write(layout.EARLIER, carried.content)
-    composed.write_lock({"conf": "", "composed": {}, **carried.entries})
+        lockfile.write(paths.EARLIER, carried.content)
+    lockfile.write_lock({"conf": "", "composed": {}, **carried.entries})
     return carried
 
 
 def prepare(count: int, data=DATA) -> dict[str, str]:
     """Divide images of which all are different."""
-    layout.DIVISION.unlink(missing_ok=True)  # as DVC does, before the stage
+    paths.DIVISION.unlink(missing_ok=True)  # as DVC does, before the stage
     entries = [Entry(f"{n:03d}", f"{n:064x}"[::-1], None, frozenset({n % 3})) for n in range(count)]
     rules = Rules(**{key: data[key] for key in Rules._fields})
-    made = partition.partition(entries, rules, divisions.read(data))
-    files.write(layout.DIVISION, earlier.render(made.earlier))
+    made = partition.partition(entries, rules, split_history.read(data))
+    files.write(paths.DIVISION, history.render(made.earlier))
     return made.splits
 
 
@@ -60,12 +63,12 @@ def shared(new: dict[str, str], old: dict[str, str]) -> dict[str, str]:
 def test_the_memory_changes_only_with_what_is_divided():
     assert compose("one").entries["earlier"] == compose("one").entries["earlier"]
     first = prepare(20)
-    lock, memory = layout.LOCK.read_bytes(), layout.EARLIER.read_bytes()
+    lock, memory = paths.LOCK.read_bytes(), paths.EARLIER.read_bytes()
     for change in ({}, {"source": "/elsewhere"}, {"fold": 1}, {"on_leak": "allow"}):
         assert compose("one", DATA | change).content is None
-        assert (layout.LOCK.read_bytes(), layout.EARLIER.read_bytes()) == (lock, memory)
+        assert (paths.LOCK.read_bytes(), paths.EARLIER.read_bytes()) == (lock, memory)
     compose("two")
-    assert layout.LOCK.read_bytes() != lock
+    assert paths.LOCK.read_bytes() != lock
     assert shared(prepare(34), first) == first
 
 
@@ -73,7 +76,7 @@ def test_a_prepare_that_fails_forgets_nothing():
     compose("one")
     first = prepare(20)
     compose("two")
-    layout.DIVISION.unlink()
+    paths.DIVISION.unlink()
     compose("three")
     assert shared(prepare(50), first) == first
 
@@ -105,7 +108,7 @@ def test_drawn_images_have_no_memory():
     assert compose("drawn", drawn | {"seed": 1}).entries["earlier"] == entry
 
 
-@pytest.mark.parametrize("path", [layout.EARLIER, layout.DIVISION])
+@pytest.mark.parametrize("path", [paths.EARLIER, paths.DIVISION])
 def test_a_damaged_memory_is_one_sentence(path):
     compose("one")
     prepare(20)
@@ -118,8 +121,8 @@ def test_a_memory_that_compose_did_not_see_is_refused():
     compose("one")
     prepare(20)
     compose("two")
-    known = earlier.parse_all(layout.EARLIER.read_text())
+    known = history.parse_all(paths.EARLIER.read_text())
     (name,) = known
-    files.write(layout.EARLIER, earlier.render_all({name: known[name]._replace(sides={})}))
+    files.write(paths.EARLIER, history.render_all({name: known[name]._replace(sides={})}))
     with pytest.raises(Refused, match=r"splits\.lock\.json was changed since compose"):
         prepare(20)

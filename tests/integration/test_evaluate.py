@@ -13,19 +13,20 @@ from PIL import Image
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
-from pipeline.config import Config
 from pipeline.config.evaluate import Evaluate
 from pipeline.config.finetune import Finetune
+from pipeline.config.schema import Config
 from pipeline.config.tracking import Tracking
-from pipeline.core import labels, layout
-from pipeline.core.average_precision import average_precisions, mean
+from pipeline.core import paths
 from pipeline.core.detections import Objects
-from pipeline.core.matching import tabulate
-from pipeline.core.refusal import Refused
-from pipeline.edges import files
-from pipeline.edges.tracking import runs, target
-from pipeline.edges.yolo.predict import predict
-from pipeline.stages import evaluate
+from pipeline.core.errors import Refused
+from pipeline.dataset import labels
+from pipeline.evaluate import stage
+from pipeline.evaluate.metrics.average_precision import average_precisions, mean
+from pipeline.evaluate.metrics.matching import tabulate
+from pipeline.storage import files
+from pipeline.tracking import runs, target
+from pipeline.yolo.inference.predict import predict
 from tests import coco_answers, official, sources
 from tests.builders import prepared_dataset
 
@@ -70,20 +71,20 @@ def untrained(tmp_path_factory):
 
 def trained(weights, names=NAMES, **facts):
     """Put weights where finetune puts them, and open their run as finetune does."""
-    layout.FINETUNED.mkdir(parents=True)
-    shutil.copy(weights, layout.FINETUNED / "best.pt")
+    paths.FINETUNED.mkdir(parents=True)
+    shutil.copy(weights, paths.FINETUNED / "best.pt")
     with runs.open_run(target.Target(**TARGET), key=KEY, name="a run", tags={}) as session:
         run_id = session.run_id
     sha256 = {"best": files.sha256(weights)}
     facts = {"run_id": run_id, "key": KEY, "names": list(names), "sha256": sha256, **facts}
-    (layout.FINETUNED / "run.json").write_text(json.dumps(facts))
+    (paths.FINETUNED / "run.json").write_text(json.dumps(facts))
     return run_id
 
 
 def run(*, imgsz=64, device="cpu", **how):
     """Run the stage with the groups that it reads."""
     group = Evaluate(**{"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, **HOW, **how})
-    evaluate.run(
+    stage.run(
         Config.model_construct(
             seed=0,
             evaluate=group,
@@ -91,7 +92,7 @@ def run(*, imgsz=64, device="cpu", **how):
             tracking=Tracking(**TARGET, run_name=None, tags={}, system_metrics=False),
         )
     )
-    return json.loads(layout.TEST_METRICS.read_text())
+    return json.loads(paths.TEST_METRICS.read_text())
 
 
 def extent(path):
@@ -111,7 +112,7 @@ def coco8():
 
 def truths(items):
     """Read the objects of prepared images."""
-    known = [labels.parse((layout.PREPARED / "labels" / item.label).read_text()) for item in items]
+    known = [labels.parse((paths.PREPARED / "labels" / item.label).read_text()) for item in items]
     boxes = [labels.to_xyxy(k.boxes, item.width, item.height) for k, item in zip(known, items, strict=True)]
     return [Objects(box, k.classes) for box, k in zip(boxes, known, strict=True)]
 
@@ -163,7 +164,7 @@ def test_too_little_memory_is_refused_with_a_way_out(tmp_path, untrained, monkey
 @official.present
 def test_agrees_with_faster_coco_eval_on_real_predictions():
     dataset = coco8()
-    images = [layout.PREPARED / "images" / item.file for item in dataset.items]
+    images = [paths.PREPARED / "images" / item.file for item in dataset.items]
     found = list(predict(OFFICIAL, images, imgsz=320, conf=0.001, **HOW))
     truth = truths(dataset.items)
     table = tabulate(truth, found, len(dataset.names))
@@ -177,7 +178,7 @@ def test_agrees_with_faster_coco_eval_on_real_predictions():
 @official.present
 def test_what_is_found_in_an_image_depends_neither_on_its_neighbours_nor_on_the_batch():
     dataset = coco8()
-    images = [layout.PREPARED / "images" / item.file for item in dataset.items]
+    images = [paths.PREPARED / "images" / item.file for item in dataset.items]
     together = list(predict(OFFICIAL, images, imgsz=320, conf=0.1, **{**HOW, "batch": 8}))
     for image, seen in zip(images, together, strict=True):
         [alone] = predict(OFFICIAL, [image], imgsz=320, conf=0.1, **HOW)
@@ -189,38 +190,38 @@ def test_what_is_found_in_an_image_depends_neither_on_its_neighbours_nor_on_the_
 
 
 def test_what_is_written(untrained):
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     trained(untrained)
     metrics = run(conf=0.0)
     present = list(metrics["per_class"])
-    curve = rows(layout.EVALUATION / "pr_curve.csv")
+    curve = rows(paths.EVALUATION / "pr_curve.csv")
     assert len(curve) == 101 * len(present)
     for name in present:
         area = np.mean([float(row["precision"]) for row in curve if row["class"] == name])
         assert area == pytest.approx(metrics["per_class"][name]["AP50"], abs=1e-4)
-    assert len(rows(layout.EVALUATION / "f1_curve.csv")) == 101 * len(present)
-    actual = [row["actual"] for row in rows(layout.EVALUATION / "confusion.csv")]
+    assert len(rows(paths.EVALUATION / "f1_curve.csv")) == 101 * len(present)
+    actual = [row["actual"] for row in rows(paths.EVALUATION / "confusion.csv")]
     for name in present:
         assert actual.count(name) == metrics["per_class"][name]["objects"]
     for name in ("pr_curve.png", "f1_curve.png", "confusion.png"):
-        assert extent(layout.EVALUATION / name) > (400, 300)
-    worst = sorted(path.name for path in (layout.EVALUATION / "worst").iterdir())
+        assert extent(paths.EVALUATION / name) > (400, 300)
+    worst = sorted(path.name for path in (paths.EVALUATION / "worst").iterdir())
     assert [name[:3] for name in worst] == ["01_", "02_"]
 
 
 def test_the_same_input_gives_the_same_files(untrained):
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     trained(untrained)
     first = run(conf=0.0), contents()
     assert (run(conf=0.0), contents()) == first
 
 
 def contents():
-    return {path: path.read_bytes() for path in sorted(layout.EVALUATION.rglob("*")) if path.is_file()}
+    return {path: path.read_bytes() for path in sorted(paths.EVALUATION.rglob("*")) if path.is_file()}
 
 
 def test_without_objects_in_val_the_threshold_comes_from_test_and_says_so(untrained):
-    prepared_dataset(layout.PREPARED, images={"train": 1, "test": 2})
+    prepared_dataset(paths.PREPARED, images={"train": 1, "test": 2})
     run_id = trained(untrained)
     assert run(conf=0.0)["test"]["threshold_from"] == "test"
     tags = logged(run_id).data.tags
@@ -229,7 +230,7 @@ def test_without_objects_in_val_the_threshold_comes_from_test_and_says_so(untrai
 
 
 def test_a_model_that_finds_nothing_is_measured_too(untrained):
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     trained(untrained)
     test = run(conf=0.9)["test"]
     figures = ("mAP50-95", "mAP50", "mAP50_low", "mAP50_high", "precision", "recall", "F1")
@@ -237,7 +238,7 @@ def test_a_model_that_finds_nothing_is_measured_too(untrained):
 
 
 def test_a_test_split_without_objects_is_refused_and_the_run_says_so(untrained):
-    prepared_dataset(layout.PREPARED, objects=(0, 0))
+    prepared_dataset(paths.PREPARED, objects=(0, 0))
     run_id = trained(untrained)
     with pytest.raises(Refused, match="test split of data/prepared has no labelled object"):
         run()
@@ -245,7 +246,7 @@ def test_a_test_split_without_objects_is_refused_and_the_run_says_so(untrained):
 
 
 def test_weights_for_other_classes_are_refused(untrained):
-    prepared_dataset(layout.PREPARED, classes=("disc", "square"))
+    prepared_dataset(paths.PREPARED, classes=("disc", "square"))
     trained(untrained)
     with pytest.raises(
         Refused, match="trained for the classes disc, square, bar, but data/prepared has disc, square:"
@@ -254,14 +255,14 @@ def test_weights_for_other_classes_are_refused(untrained):
 
 
 def test_weights_for_another_task_are_refused(untrained):
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     trained(untrained, task="segment")
     with pytest.raises(Refused, match="trained for segment, but data/prepared is for detect: run"):
         run()
 
 
 def test_merged_classes_are_measured_as_one(tmp_path):
-    dataset = prepared_dataset(layout.PREPARED)
+    dataset = prepared_dataset(paths.PREPARED)
     model = DetectionModel("yolo26n.yaml", nc=1, verbose=False)
     model.names = {0: "item"}
     torch.save({"model": model, "train_args": {"task": "detect"}}, tmp_path / "one.pt")
@@ -273,7 +274,7 @@ def test_merged_classes_are_measured_as_one(tmp_path):
 
 
 def test_the_device_of_the_training_is_used_where_it_is_there(untrained, capsys):
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     trained(untrained)
     with pytest.raises(Refused, match=r"finetune\.device=nonsense is absent"):
         run(device="nonsense")
@@ -282,15 +283,15 @@ def test_the_device_of_the_training_is_used_where_it_is_there(untrained, capsys)
 
 
 def test_no_weights_are_refused():
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     with pytest.raises(Refused, match="run finetune first"):
         run()
 
 
 def test_weights_that_changed_since_they_were_written_are_refused(untrained):
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     trained(untrained)
-    with (layout.FINETUNED / "best.pt").open("r+b") as file:
+    with (paths.FINETUNED / "best.pt").open("r+b") as file:
         file.seek(100_000)
         file.write(b"\0\1")
     with pytest.raises(Refused, match=r"best\.pt is not what finetune wrote"):
@@ -299,7 +300,7 @@ def test_weights_that_changed_since_they_were_written_are_refused(untrained):
 
 @pytest.mark.parametrize("contents", [b"", b"no checkpoint", b"PK\x03\x04 cut"])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, contents):
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     (tmp_path / "foreign.pt").write_bytes(contents)
     trained(tmp_path / "foreign.pt")
     with pytest.raises(Refused, match=r"best\.pt is no .*: run finetune again") as refusal:
@@ -308,19 +309,19 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, contents):
 
 
 def test_an_image_that_was_changed_is_refused(untrained):
-    dataset = prepared_dataset(layout.PREPARED)
+    dataset = prepared_dataset(paths.PREPARED)
     trained(untrained)
-    image = layout.PREPARED / "images" / dataset.of("test")[0].file
+    image = paths.PREPARED / "images" / dataset.of("test")[0].file
     image.write_bytes(image.read_bytes() + b"\0")
     with pytest.raises(Refused, match="is not as prepare wrote it"):
         run()
 
 
 def test_label_suspects_are_written_only_where_asked_for(untrained):
-    prepared_dataset(layout.PREPARED)
+    prepared_dataset(paths.PREPARED)
     trained(untrained)
     run(conf=0.0)
-    assert not (layout.EVALUATION / "suspects.json").exists()
+    assert not (paths.EVALUATION / "suspects.json").exists()
     run(conf=0.0, suspects=5)
-    assert json.loads((layout.EVALUATION / "suspects.json").read_text())["suspects"] == []
-    assert "agrees with every label" in (layout.EVALUATION / "suspects.html").read_text()
+    assert json.loads((paths.EVALUATION / "suspects.json").read_text())["suspects"] == []
+    assert "agrees with every label" in (paths.EVALUATION / "suspects.html").read_text()

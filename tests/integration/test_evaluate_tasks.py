@@ -9,14 +9,15 @@ import torch
 from ultralytics import YOLO
 from ultralytics.nn.tasks import ClassificationModel, OBBModel, PoseModel, SegmentationModel
 
-from pipeline.core import labels, layout
-from pipeline.core.average_precision import average_precisions, mean
+from pipeline.core import paths as core_paths
 from pipeline.core.detections import Objects
-from pipeline.core.likeness import by_boxes, weigh
-from pipeline.core.masks import Mask, overlaps
-from pipeline.core.matching import tabulate
-from pipeline.core.refusal import Refused
-from pipeline.edges.yolo.predict import classify, predict
+from pipeline.core.errors import Refused
+from pipeline.core.geometry.masks import Mask, overlaps
+from pipeline.dataset import labels
+from pipeline.evaluate.metrics.average_precision import average_precisions, mean
+from pipeline.evaluate.metrics.matching import tabulate
+from pipeline.evaluate.metrics.similarity import by_boxes, weigh
+from pipeline.yolo.inference.predict import classify, predict
 from tests import coco_answers, official
 
 OFFICIAL = official.WEIGHTS / "yolov8n-seg.pt"
@@ -59,7 +60,7 @@ def untrained(tmp_path, task, **shape):
 @official.present
 def test_masks_agree_with_faster_coco_eval_and_with_ultralytics_on_real_predictions():
     dataset = official.prepared("coco8-seg", "segment", YOLO(OFFICIAL).names.values())
-    paths = [layout.PREPARED / "images" / item.file for item in dataset.items]
+    paths = [core_paths.PREPARED / "images" / item.file for item in dataset.items]
     sizes = [(item.width, item.height) for item in dataset.items]
     truth = [outlined(item) for item in dataset.items]
     found = list(predict(OFFICIAL, paths, "segment", **HOW))
@@ -89,7 +90,7 @@ def _same_masks_as_ultralytics(path, found):
 
 def outlined(item):
     """Read the outlines of one prepared image."""
-    known = labels.parse((layout.PREPARED / "labels" / item.label).read_text(), "segment")
+    known = labels.parse((core_paths.PREPARED / "labels" / item.label).read_text(), "segment")
     outlines = tuple(outline * [item.width, item.height] for outline in known.outlines)
     return Objects(labels.to_xyxy(known.boxes, item.width, item.height), known.classes, outlines)
 

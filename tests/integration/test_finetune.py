@@ -16,11 +16,11 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from pipeline.config import parse
-from pipeline.core import layout
-from pipeline.core.refusal import Refused
-from pipeline.edges import files
-from pipeline.stages import finetune
+from pipeline.config.schema import parse
+from pipeline.core import paths
+from pipeline.core.errors import Refused
+from pipeline.finetune import stage
+from pipeline.storage import files
 from tests import trainings
 
 GUARD = """
@@ -53,7 +53,7 @@ def _configure(root, **changes):
     with initialize_config_dir(str(trainings.CONF), version_base=None):
         given = [f"{key}={value}" for key, value in changes.items()]
         values = OmegaConf.to_container(compose("config", overrides=[*small, *given]), resolve=True)
-    (root / layout.PARAMS).write_text(yaml.safe_dump(values))
+    (root / paths.PARAMS).write_text(yaml.safe_dump(values))
 
 
 def _start(root):
@@ -85,7 +85,7 @@ def _wait_for_epoch(root, process, epoch):
 
 
 def _steps(root):
-    with (root / layout.TRAINING_PLOTS / "epochs.csv").open() as file:
+    with (root / paths.TRAINING_PLOTS / "epochs.csv").open() as file:
         return [int(row["epoch"]) for row in csv.DictReader(file)]
 
 
@@ -107,7 +107,7 @@ def _kill_after_epoch(root, epoch):
 def test_a_killed_training_goes_on_in_the_same_run_and_a_changed_one_starts_afresh(project):
     _configure(project)
     _kill_after_epoch(project, 2)
-    assert not (project / layout.FINETUNED).exists()
+    assert not (project / paths.FINETUNED).exists()
     code, said = _finish(_start(project))
     assert code == 0, said
     assert "1/4" not in said  # the first epoch was not trained again
@@ -129,7 +129,7 @@ def test_a_killed_training_goes_on_in_the_same_run_and_a_changed_one_starts_afre
 def _check_run(root):
     client, [run] = _runs(root)
     assert run.info.status == "FINISHED"
-    told = json.loads((root / layout.FINETUNED / "run.json").read_text())
+    told = json.loads((root / paths.FINETUNED / "run.json").read_text())
     assert (told["run_id"], told["strategy"]) == (run.info.run_id, "scratch")
     assert run.data.tags["finetrack.key"] == told["key"]
     points = client.get_metric_history(run.info.run_id, "metrics/mAP50-95")
@@ -173,15 +173,15 @@ def test_a_run_says_which_task_it_is_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path, task="classify")
     _configure(tmp_path, **{"finetune.epochs": 1, "data.task": "classify"})
-    finetune.run(parse(yaml.safe_load(layout.PARAMS.read_text())))
+    stage.run(parse(yaml.safe_load(paths.PARAMS.read_text())))
     _, [run] = _runs(tmp_path)
-    told = json.loads((layout.FINETUNED / "run.json").read_text())
-    report = json.loads(layout.TRAINING_METRICS.read_text())
+    told = json.loads((paths.FINETUNED / "run.json").read_text())
+    report = json.loads(paths.TRAINING_METRICS.read_text())
     assert told["task"] == run.data.tags["finetrack.task"] == run.data.params["effective.task"] == "classify"
     assert report["val"].keys() == {"top1", "top5"}
     assert run.data.metrics["best/top1"] == report["val"]["top1"]
     assert run.info.run_name.startswith("scratch-yolo26n-cls-lr")
-    assert (layout.TRAINING_PLOTS / "curves.png").exists()
+    assert (paths.TRAINING_PLOTS / "curves.png").exists()
 
 
 def test_official_names_follow_the_task_of_the_data(tmp_path, monkeypatch):
@@ -189,15 +189,15 @@ def test_official_names_follow_the_task_of_the_data(tmp_path, monkeypatch):
     trainings.dataset(tmp_path, task="segment")
     Path("yolo26n-seg.pt").write_bytes(b"a")
     _configure(tmp_path, finetune="full", model="yolo26n")
-    config = parse(yaml.safe_load(layout.PARAMS.read_text()))
-    inputs = finetune.gather(config)
+    config = parse(yaml.safe_load(paths.PARAMS.read_text()))
+    inputs = stage.gather(config)
     assert (inputs.base.path.name, inputs.base.architecture) == ("yolo26n-seg.pt", "yolo26n-seg.yaml")
-    assert finetune._name(config, inputs).startswith("full-yolo26n-seg-lr")
+    assert stage._name(config, inputs).startswith("full-yolo26n-seg-lr")
     Path("mine.pt").write_bytes(b"b")
     _configure(
         tmp_path, finetune="full", model="yolo26n", **{"model.weights": "mine.pt", "model.sha256": "null"}
     )
-    base = finetune.gather(parse(yaml.safe_load(layout.PARAMS.read_text()))).base
+    base = stage.gather(parse(yaml.safe_load(paths.PARAMS.read_text()))).base
     assert (base.path.name, base.architecture) == ("mine.pt", "yolo26n-seg.yaml")
 
 
@@ -205,13 +205,13 @@ def test_a_second_process_on_the_same_training_is_refused(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)
     _configure(tmp_path)
-    config = parse(yaml.safe_load(layout.PARAMS.read_text()))
-    key = finetune.gather(config).key
+    config = parse(yaml.safe_load(paths.PARAMS.read_text()))
+    key = stage.gather(config).key
     with (
         files.one_writer(files.scratch("locks") / f"{key}.lock", what="it"),
         pytest.raises(Refused, match=f"another process is at work on the training {key[:6]}"),
     ):
-        finetune.run(config)
+        stage.run(config)
 
 
 @pytest.mark.parametrize("name", ["teacher.pt", "own.yaml"])
@@ -219,13 +219,13 @@ def test_another_teacher_or_architecture_under_the_same_name_is_another_training
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)
     _configure(tmp_path, **{"finetune.distill_model": "teacher.pt", "model.architecture": "own.yaml"})
-    config = parse(yaml.safe_load(layout.PARAMS.read_text()))
+    config = parse(yaml.safe_load(paths.PARAMS.read_text()))
     for place in ("teacher.pt", "own.yaml"):
         (tmp_path / place).write_bytes(b"a")
-    before = finetune.gather(config).key
-    assert finetune.gather(config).key == before
+    before = stage.gather(config).key
+    assert stage.gather(config).key == before
     (tmp_path / name).write_bytes(b"b")
-    assert finetune.gather(config).key != before
+    assert stage.gather(config).key != before
 
 
 @pytest.mark.parametrize(("train", "val", "split"), [(0, 4, "train"), (4, 0, "val")])
@@ -233,7 +233,7 @@ def test_nothing_to_learn_from_is_refused(tmp_path, monkeypatch, train, val, spl
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path, train=train, val=val)
     _configure(tmp_path)
-    config = parse(yaml.safe_load(layout.PARAMS.read_text()))
+    config = parse(yaml.safe_load(paths.PARAMS.read_text()))
     with pytest.raises(Refused, match=f"the {split} split of data/prepared has no labelled object"):
-        finetune.run(config)
+        stage.run(config)
     assert not Path("mlflow.db").exists()

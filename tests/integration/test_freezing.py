@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.core.unfreezing import Schedule
-from pipeline.edges.yolo import training
+from pipeline.yolo.schedules import Schedule
+from pipeline.yolo.training import train
 from tests import trainings
 
 BACKBONE = 11  # of YOLO26
@@ -16,7 +16,7 @@ LAYERS = 24
 
 def _train_and_watch(job):
     """Train; return for each epoch the layers that moved: in the weights, and in the averages."""
-    trainer = training.build(job)
+    trainer = train.build(job)
     seen = []
 
     def note(trainer):

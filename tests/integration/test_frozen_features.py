@@ -10,10 +10,14 @@ import yaml
 from torch._subclasses.fake_tensor import FakeTensorMode
 from ultralytics.nn.tasks import DetectionModel
 
-from pipeline.core.unfreezing import Schedule
-from pipeline.edges.yolo import frozen_features, frozen_model, frozen_store, precision, training
-from pipeline.edges.yolo.frozen_model import Turn
-from pipeline.edges.yolo.frozen_store import Room, Store
+from pipeline.yolo.frozen import features as frozen_features
+from pipeline.yolo.frozen import model as frozen_model
+from pipeline.yolo.frozen import store as frozen_store
+from pipeline.yolo.frozen.model import Turn
+from pipeline.yolo.frozen.store import Room, Store
+from pipeline.yolo.schedules import Schedule
+from pipeline.yolo.training import precision
+from pipeline.yolo.training import train as training_train
 from tests import trainings
 
 ONLINE = yaml.safe_load((trainings.CONF / "augment/offline.yaml").read_text())["online"]
@@ -29,7 +33,7 @@ SCHEDULE = Schedule("schedule", every=1, stall=1, groups=3, decay=0.5)
 
 def _built(root, *, room=None, train=6, **changes):
     trainings.dataset(root, train=train, val=2, task=changes.get("task", "detect"))
-    trainer = training.build(_job(root, **changes))
+    trainer = training_train.build(_job(root, **changes))
     trainer.room = room
     return trainer
 
@@ -115,7 +119,7 @@ def test_a_stopped_training_notes_the_features_anew(tmp_path):
     trainings.dataset(tmp_path / "parts", train=6, val=2)
     with pytest.raises(KeyboardInterrupt):
         trainings.run(_job(tmp_path / "parts", epochs=3), on_epoch=stop)
-    resumed = training.build(_job(tmp_path / "parts", epochs=3))
+    resumed = training_train.build(_job(tmp_path / "parts", epochs=3))
     resumed.train()
     assert _alike(resumed, whole)
 

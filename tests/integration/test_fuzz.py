@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets.source import Source
+from pipeline.core.errors import Refused
+from pipeline.source.types import Source
 from tests.fuzz import checks, mutation, targets
 from tests.fuzz.mutation import SEPARATOR
 

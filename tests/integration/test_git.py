@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.edges import git
+from pipeline.storage import git
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import torch
 import yaml
 from ultralytics import YOLO
 
-from pipeline.core import lots
-from pipeline.edges.yolo import training
-from pipeline.edges.yolo.ranges import read
-from pipeline.edges.yolo.resident import Resident
+from pipeline.yolo.gpu_loader import parameters
+from pipeline.yolo.gpu_loader.loader import Resident
+from pipeline.yolo.gpu_loader.ultralytics_ranges import read
+from pipeline.yolo.training import train
 from tests import trainings
 
 pytestmark = [
@@ -29,7 +29,7 @@ STILL = yaml.safe_load((trainings.CONF / "augment/offline.yaml").read_text())["o
 def _built(root, **changes):
     if not root.exists():
         trainings.dataset(root, train=16, val=4)
-    return training.build(trainings.job(root, epochs=3, device=0, precision="auto", **changes))
+    return train.build(trainings.job(root, epochs=3, device=0, precision="auto", **changes))
 
 
 def test_a_training_has_its_images_on_the_gpu_and_its_weights_serve_anywhere(tmp_path):
@@ -70,7 +70,7 @@ def test_making_a_batch_never_waits_for_the_gpu(tmp_path):
     trainer._setup_train()
     loader = trainer.train_loader
     assert isinstance(loader, Resident)
-    draws = lots.draw(np.arange(8), loader.sizes, read(loader.dataset), np.random.default_rng(0))
+    draws = parameters.draw(np.arange(8), loader.sizes, read(loader.dataset), np.random.default_rng(0))
     loader.batch(draws)
     torch.cuda.set_sync_debug_mode("error")
     try:

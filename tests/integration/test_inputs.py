@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.refusal import Refused
-from pipeline.edges import files as edges_files
-from pipeline.edges import fingerprint, inputs
+from pipeline.compose import input_fingerprints
+from pipeline.core.errors import Refused
+from pipeline.storage import files as edges_files
+from pipeline.storage import fingerprint
 
 OLD = 1_700_000_000
 
@@ -181,7 +182,7 @@ SHA_W = hashlib.sha256(b"w").hexdigest()
 
 @pytest.mark.usefixtures("project")
 def test_present_inputs_go_by_their_contents():
-    entries, notes = inputs.describe(values(), {})
+    entries, notes = input_fingerprints.describe(values(), {})
     assert entries["weights"] == SHA_W
     assert len(entries["source"]) == 64
     assert notes == []
@@ -189,21 +190,21 @@ def test_present_inputs_go_by_their_contents():
 
 @pytest.mark.parametrize("absence", ["absent", "empty"])
 def test_an_absent_source_keeps_what_is_recorded_with_a_word(project, absence):
-    lock, _ = inputs.describe(values(), {})
+    lock, _ = input_fingerprints.describe(values(), {})
     (project / "images/a.jpg").unlink()
     if absence == "absent":
         (project / "images").rmdir()
-    entries, notes = inputs.describe(values(), lock)
+    entries, notes = input_fingerprints.describe(values(), lock)
     assert entries == lock
     assert notes == ["data.source=images is not on this machine: its recorded fingerprint stands"]
 
 
 @pytest.mark.usefixtures("project")
 def test_an_absent_source_without_record_is_refused():
-    lock, _ = inputs.describe(values(), {})
+    lock, _ = input_fingerprints.describe(values(), {})
     other = values(data={"format": "yolo", "source": "elsewhere"})
     with pytest.raises(Refused, match=r"^data\.source=elsewhere does not exist .* in conf/ or with -S$"):
-        inputs.describe(other, lock)
+        input_fingerprints.describe(other, lock)
 
 
 @pytest.mark.parametrize(
@@ -212,48 +213,48 @@ def test_an_absent_source_without_record_is_refused():
 @pytest.mark.usefixtures("project")
 def test_what_the_project_writes_is_no_source(place):
     with pytest.raises(Refused, match="overlaps"):
-        inputs.describe(values(data={"format": "yolo", "source": place}), {})
+        input_fingerprints.describe(values(data={"format": "yolo", "source": place}), {})
 
 
 def test_an_archive_goes_by_its_contents(project):
     archive = project / "images.zip"
     archive.write_bytes(b"PK")
-    entries, _ = inputs.describe(values(data={"format": "yolo", "source": "images.zip"}), {})
+    entries, _ = input_fingerprints.describe(values(data={"format": "yolo", "source": "images.zip"}), {})
     assert entries["source"] == edges_files.sha256(archive)
 
 
 @pytest.mark.usefixtures("project")
 def test_drawn_images_need_no_source():
-    entries, _ = inputs.describe(values(data={"format": "demo", "source": None}), {})
+    entries, _ = input_fingerprints.describe(values(data={"format": "demo", "source": None}), {})
     assert entries["source"] == "drawn"
 
 
 def test_weights_to_be_downloaded_go_by_name(project):
     (project / "w.pt").unlink()
-    entries, notes = inputs.describe(values(), {})
+    entries, notes = input_fingerprints.describe(values(), {})
     assert (entries["weights"], notes) == ("w.pt", [])
-    assert inputs.describe(values(), entries) == (entries, [])
+    assert input_fingerprints.describe(values(), entries) == (entries, [])
 
 
 def test_official_weights_are_those_of_the_task(project):
     model = MODEL | {"weights": "yolo26n.pt", "sha256": "0" * 64}
     data = {"format": "yolo", "source": "images", "task": "segment"}
-    assert inputs.describe(values(model=model, data=data), {})[0]["weights"] == "yolo26n-seg.pt"
+    assert input_fingerprints.describe(values(model=model, data=data), {})[0]["weights"] == "yolo26n-seg.pt"
     (project / "yolo26n-seg.pt").write_bytes(b"w")
-    assert inputs.describe(values(model=model, data=data), {})[0]["weights"] == SHA_W
-    found = inputs.describe(values(model=model, data=data | {"task": "auto"}), {})[0]
+    assert input_fingerprints.describe(values(model=model, data=data), {})[0]["weights"] == SHA_W
+    found = input_fingerprints.describe(values(model=model, data=data | {"task": "auto"}), {})[0]
     assert found["weights"] == "0" * 64
 
 
 def test_weights_of_a_task_that_prepare_has_yet_to_find_count(project):
     """`finetune` takes yolo26n-seg.pt where the images turn out to have outlines."""
     named = values(model=MODEL | {"weights": "yolo26n.pt"}, data={"format": "yolo", "source": "images"})
-    before, _ = inputs.describe(named, {})
+    before, _ = input_fingerprints.describe(named, {})
     (project / "yolo26n-seg.pt").write_bytes(b"w")
-    lock, _ = inputs.describe(named, before)
+    lock, _ = input_fingerprints.describe(named, before)
     assert (before["siblings"], lock["siblings"]) == ({}, {"yolo26n-seg.pt": SHA_W})
     (project / "yolo26n-seg.pt").write_bytes(b"other")
-    entries, _ = inputs.describe(named, lock)
+    entries, _ = input_fingerprints.describe(named, lock)
     assert entries["siblings"]["yolo26n-seg.pt"] == hashlib.sha256(b"other").hexdigest()
     assert entries["weights"] == lock["weights"] == "yolo26n.pt"
 
@@ -261,11 +262,11 @@ def test_weights_of_a_task_that_prepare_has_yet_to_find_count(project):
 def test_weights_of_another_task_that_are_gone_rerun_nothing(project):
     named = values(model=MODEL | {"weights": "yolo26n.pt"})
     (project / "yolo26n-seg.pt").write_bytes(b"w")
-    lock, _ = inputs.describe(named, {})
+    lock, _ = input_fingerprints.describe(named, {})
     (project / "yolo26n-seg.pt").unlink()
-    assert inputs.describe(named, lock) == (lock, [])
+    assert input_fingerprints.describe(named, lock) == (lock, [])
     other = values(model=MODEL | {"weights": "yolo11n.pt"})
-    assert inputs.describe(other, lock)[0]["siblings"] == {}
+    assert input_fingerprints.describe(other, lock)[0]["siblings"] == {}
 
 
 @pytest.mark.parametrize(
@@ -282,13 +283,13 @@ def test_what_is_known_to_be_used_has_no_siblings(project, changes):
     (project / "nets/yolo26n.pt").write_bytes(b"w")
     (project / "yolo26n-seg.pt").write_bytes(b"w")
     named = values(**{"model": MODEL | {"weights": "yolo26n.pt"}, **changes})
-    assert inputs.describe(named, {})[0]["siblings"] == {}
+    assert input_fingerprints.describe(named, {})[0]["siblings"] == {}
 
 
 def test_weights_on_record_that_are_not_here_stand(project):
-    lock, _ = inputs.describe(values(), {})
+    lock, _ = input_fingerprints.describe(values(), {})
     (project / "w.pt").unlink()
-    entries, notes = inputs.describe(values(), lock)
+    entries, notes = input_fingerprints.describe(values(), lock)
     assert entries == lock
     assert notes == ["model.weights=w.pt is not on this machine: its recorded fingerprint stands"]
 
@@ -297,26 +298,28 @@ def test_weights_on_record_that_are_not_here_stand(project):
 def test_absent_weights_at_a_path_are_refused():
     model = MODEL | {"weights": "weights/w.pt"}
     with pytest.raises(Refused, match=r"model\.weights=weights/w\.pt does not exist"):
-        inputs.describe(values(model=model), {})
+        input_fingerprints.describe(values(model=model), {})
 
 
 def test_a_given_sha256_is_held_against_the_file(project):
     model = MODEL | {"sha256": "0" * 64}
     with pytest.raises(Refused, match=f"has SHA-256 {SHA_W}"):
-        inputs.describe(values(model=model), {})
+        input_fingerprints.describe(values(model=model), {})
     (project / "w.pt").unlink()
-    assert inputs.describe(values(model=model), {})[0]["weights"] == "0" * 64
+    assert input_fingerprints.describe(values(model=model), {})[0]["weights"] == "0" * 64
 
 
 @pytest.mark.usefixtures("project")
 def test_scratch_needs_no_weights():
-    entries, _ = inputs.describe(values(finetune={"strategy": "scratch", "distill_model": None}), {})
+    entries, _ = input_fingerprints.describe(
+        values(finetune={"strategy": "scratch", "distill_model": None}), {}
+    )
     assert entries["weights"] == "random"
 
 
 @pytest.mark.usefixtures("project")
 def test_no_teacher_and_an_architecture_of_ultralytics_go_by_name():
-    entries, notes = inputs.describe(values(), {})
+    entries, notes = input_fingerprints.describe(values(), {})
     assert (entries["teacher"], entries["architecture"], notes) == ("none", "yolo26n.yaml", [])
 
 
@@ -330,13 +333,13 @@ def test_the_contents_of_teacher_and_architecture_count(project, changed):
         model=MODEL | {"architecture": "nets/own.yaml"},
         finetune={"strategy": "full", "distill_model": "nets/t.pt"},
     )
-    lock, _ = inputs.describe(named, {})
+    lock, _ = input_fingerprints.describe(named, {})
     places[changed].write_bytes(b"b")
-    entries, _ = inputs.describe(named, lock)
+    entries, _ = input_fingerprints.describe(named, lock)
     assert {key for key in lock if lock[key] != entries[key]} == {changed}
     assert entries[changed] == hashlib.sha256(b"b").hexdigest()
     places[changed].unlink()
-    assert inputs.describe(named, entries)[0] == entries
+    assert input_fingerprints.describe(named, entries)[0] == entries
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -354,4 +357,4 @@ def test_what_dvc_deletes_before_it_is_read_is_refused(project, key, there):
         "finetune.distill_model": {"finetune": {"strategy": "full", "distill_model": best}},
     }
     with pytest.raises(Refused, match=r"lies in models/finetuned, .*: copy it to a folder of its own first"):
-        inputs.describe(values(**changes[key]), {})
+        input_fingerprints.describe(values(**changes[key]), {})

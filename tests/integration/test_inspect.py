@@ -11,11 +11,11 @@ import cv2
 import pytest
 import yaml
 
-from pipeline import inspect
 from pipeline.__main__ import main
-from pipeline.core.partition import Rules
-from pipeline.core.refusal import Refused
-from pipeline.stages import prepare
+from pipeline.commands import inspect
+from pipeline.core.errors import Refused
+from pipeline.prepare import stage
+from pipeline.prepare.splits.partition import Rules
 from tests import sources
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def test_a_kept_split_without_train_is_foreseen_as_prepare_says_it(tmp_path, mon
     said = "the source has only test and val images, no train: set data.keep_split=false to divide it anew"
     assert looked_at(folder, capsys)["refusal"] == said
     with pytest.raises(Refused) as refused:
-        prepare.run(sources.config("auto", folder))
+        stage.run(sources.config("auto", folder))
     assert str(refused.value) == said
     assert main(["inspect", str(folder)]) == 0
     assert capsys.readouterr().out.endswith(f"\nprepare would stop: {said}\n")
@@ -164,7 +164,7 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(dataset, capsys, argumen
 
 def test_neither_torch_nor_mlflow_is_loaded():
     code = (
-        "import sys, pipeline.inspect as i; from pipeline.edges import datasets; datasets.formats();"
+        "import sys, pipeline.commands.inspect as i; from pipeline.runtime.environment import datasets; datasets.formats();"
         "print(sorted({'torch', 'mlflow', 'ultralytics', 'supervision', 'hydra'} & set(sys.modules)))"
     )
     run = subprocess.run(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from threading import Thread
 
-from pipeline.edges.tracking import journal
+from pipeline.tracking import outbox
 
 
 def test_files_that_are_sent_meanwhile_weigh_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    own = journal.create("sqlite:///mlflow.db", "first", "k")
+    own = outbox.create("sqlite:///mlflow.db", "first", "k")
     folders = [own.folder / "files" / str(number) for number in range(2000)]
     for folder in folders:
         folder.mkdir(parents=True)

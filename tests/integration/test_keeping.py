@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.refusal import Refused
-from pipeline.edges import dataset, files, fingerprint, keeping
-from pipeline.stages import prepare
+from pipeline.core.errors import Refused
+from pipeline.dataset import link_cache, prepared
+from pipeline.prepare import stage
+from pipeline.storage import files, fingerprint
 from tests import sources
 from tests.sources import config
 
@@ -32,11 +33,11 @@ def source(tmp_path):
 def run(source: Path, **data: object) -> dict[str, os.stat_result]:
     """Prepare as after DVC has taken data/prepared away, and return what images and labels became."""
     files.remove_cut_off(OUT)
-    prepare.run(config("yolo", source, **data))
+    stage.run(config("yolo", source, **data))
     found = {
         str(path.relative_to(OUT)): path for kind in ("images", "labels") for path in OUT.glob(f"{kind}/*/*")
     }
-    dataset.read_manifest(OUT)  # which holds every file against its hash
+    prepared.read_manifest(OUT)  # which holds every file against its hash
     return {name: path.stat() for name, path in sorted(found.items())}
 
 
@@ -177,8 +178,8 @@ def test_without_hard_links_all_is_copied(source, monkeypatch):
 
 def test_a_file_with_too_many_names_is_copied_once_more(tmp_path):
     """File systems bound the number of links."""
-    wanted = keeping.Wanted("train/a.txt", "0" * 64, 1, fingerprint.SETTLED_NS)
-    kept = keeping.Kept(keeping.folder())
+    wanted = link_cache.Wanted("train/a.txt", "0" * 64, 1, fingerprint.SETTLED_NS)
+    kept = link_cache.Kept(link_cache.folder())
     for number in range(3):
         kept.place(str(tmp_path / str(number)), wanted, lambda target: Path(target).write_bytes(b"a"))
     assert (tmp_path / "0").samefile(tmp_path / "2")

@@ -11,12 +11,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import geometry, outlines, pasting
-from pipeline.core.copies import Rules, _follow
-from pipeline.core.labels import Labels, around
-from pipeline.core.recipes import Ranges, Recipe
+from pipeline.augment import affine, copy_paste, transform_image
+from pipeline.augment.parameters import Ranges, Recipe
+from pipeline.augment.plan_copy import Rules, _follow
+from pipeline.core.geometry import polygons
 from pipeline.core.tasks import Keypoints
-from pipeline.edges import transforms
+from pipeline.dataset.labels import Labels, around
 
 WIDTH, HEIGHT = 96, 72
 EXTENT = WIDTH, HEIGHT
@@ -90,7 +90,7 @@ def outlined(ring):
 
 def found(image, recipe):
     """Transform a white object on black; return where the picture is at least half as bright as white."""
-    after = transforms.apply(image, recipe, seed=1).mean(axis=2)
+    after = transform_image.apply(image, recipe, seed=1).mean(axis=2)
     mean = image.mean()
     level = (127.5 - mean) * recipe.contrast + mean + recipe.brightness * 255
     return (after >= level) & within(recipe)
@@ -100,7 +100,7 @@ def within(recipe):
     """Tell which pixels show the source, and not the grey beside it."""
     values = ("fliplr", "flipud", "rotate", "scale", "crop", "left", "top")
     moved = Recipe(**{name: getattr(recipe, name) for name in values})
-    return transforms.apply(np.full((HEIGHT, WIDTH, 3), 255, np.uint8), moved, 0)[..., 0] > 200
+    return transform_image.apply(np.full((HEIGHT, WIDTH, 3), 255, np.uint8), moved, 0)[..., 0] > 200
 
 
 def moved(labels, recipe, task, keypoints=None):
@@ -197,7 +197,7 @@ def test_poses(transform, data, places):
     box = np.array([[*(low + high) / 2, *(high - low)]]) / [*EXTENT, *EXTENT]
     labels = Labels(np.array([0]), box, keypoints=np.append(places / EXTENT, [[2], [1], [2]], axis=1)[None])
     kept = moved(labels, recipe, "pose", FACE)
-    after = transforms.apply(image, recipe, seed=1).astype(float)
+    after = transform_image.apply(image, recipe, seed=1).astype(float)
     for number in range(3):
         was = FACE.flip[number] if recipe.fliplr != recipe.flipud else number
         others = np.delete(after, was, axis=2).max(axis=2)
@@ -231,20 +231,20 @@ def test_the_class_of_an_image_stays(transform, data):
 @settings(max_examples=100, deadline=None)
 def test_pasted_objects_are_where_they_are_labelled_and_what_they_cover_is_cut(ring, other, seed):
     ranges = Ranges(0.7, 90, 0.5, 0.5, 0, 0, 0, 0, 0.4, 0)
-    way = pasting.way(other, (EXTENT, EXTENT), ranges, seed)
+    way = copy_paste.way(other, (EXTENT, EXTENT), ranges, seed)
     assert way is not None or np.ptp(other, axis=0).max() > 30
-    before = pasting.scene(outlined(ring), EXTENT)
-    scene = way is not None and pasting.put(before, 5, geometry.points(other, way))
+    before = copy_paste.scene(outlined(ring), EXTENT)
+    scene = way is not None and copy_paste.put(before, 5, affine.points(other, way))
     if not scene:
         return
-    image = transforms.paste(filled(ring, (255, 0, 0)), filled(other, (0, 255, 0)), other, way)
-    under, over = pasting.labels(scene, EXTENT).outlines
+    image = transform_image.paste(filled(ring, (255, 0, 0)), filled(other, (0, 255, 0)), other, way)
+    under, over = copy_paste.labels(scene, EXTENT).outlines
     for outline, channel in ((under, 0), (over, 1)):
-        region = outlines.region(outline * EXTENT)
+        region = polygons.region(outline * EXTENT)
         pixels = image[..., channel] >= 128
         assert not (pixels & ~covered(region.buffer(NEAR))).any()
         assert not (covered(region.buffer(-NEAR)) & ~pixels).any()
-    assert scene.left[0] >= 1 - pasting.COVERED
-    assert outlines.region(under * EXTENT).area == pytest.approx(
+    assert scene.left[0] >= 1 - copy_paste.COVERED
+    assert polygons.region(under * EXTENT).area == pytest.approx(
         scene.left[0] * shapely.Polygon(ring).area, abs=1
     )

@@ -4,8 +4,13 @@ import json
 
 import pytest
 
-from pipeline.edges.datasets import boxes as plain_boxes
-from pipeline.edges.datasets import csv_boxes, cvat, labelme, labelstudio, masks, read
+from pipeline.source.formats import text_boxes as plain_boxes
+from pipeline.source.formats.csv import reader
+from pipeline.source.formats.cvat import reader as cvat_reader
+from pipeline.source.formats.labelme import reader as labelme_reader
+from pipeline.source.formats.labelstudio import reader as labelstudio_reader
+from pipeline.source.formats.masks import reader as masks_reader
+from pipeline.source.formats.registry import read
 from tests import sources
 from tests.sources import picture
 
@@ -46,7 +51,7 @@ def lefts(source):
     ],
 )
 def test_a_row_is_never_of_another_image(tmp_path, names, images, found, place):
-    source = csv_boxes.read(table(tmp_path, names, images=images, place=place))
+    source = reader.read(table(tmp_path, names, images=images, place=place))
     assert lefts(source) == found
     assert not {image.source for image in source.images} & {d.file for d in source.defects}
 
@@ -65,14 +70,14 @@ def test_a_row_is_never_of_another_image(tmp_path, names, images, found, place):
 def test_folders_renamed_as_a_whole_do_not_matter(tmp_path, stated, image):
     numbers = range(1, 4)
     names, images = [stated.format(n) for n in numbers], [image.format(n) for n in numbers]
-    source = csv_boxes.read(table(tmp_path, names, images=images))
+    source = reader.read(table(tmp_path, names, images=images))
     assert lefts(source) == {name: [n] for n, name in enumerate(images, 1)}
     assert source.defects == ()
 
 
 def test_a_missing_image_is_not_taken_for_one_that_is_used(tmp_path):
     folder = table(tmp_path / "src9", ["0.jpg", "src9/0.jpg", "sub/0.jpg"], images=["0.jpg", "sub/0.jpg"])
-    source = csv_boxes.read(folder)
+    source = reader.read(folder)
     assert {name: found[0] for name, found in lefts(source).items()} == {"0.jpg": 1, "sub/0.jpg": 3}
     assert not {image.source for image in source.images} & {d.file for d in source.defects}
 
@@ -86,7 +91,7 @@ def test_cvat_keeps_cameras_apart(tmp_path):
         for n, name in enumerate(("cam1/1.jpg", "cam2/1.jpg", "cam1/2.jpg"), 1)
     ]
     (tmp_path / "annotations.xml").write_text(f"<annotations>{''.join(rows)}</annotations>")
-    source = cvat.read(tmp_path)
+    source = cvat_reader.read(tmp_path)
     assert lefts(source) == {"cam1/2.jpg": [3], "cam2/1.jpg": [2]}
     assert [(d.file, d.kind) for d in source.defects] == [("cam1/1.jpg", "missing-image")]
 
@@ -101,7 +106,7 @@ def test_label_studio_keeps_splits_apart(tmp_path):
         for name in ("train/1", "train/2")
     ]
     (tmp_path / "export.json").write_text(json.dumps(tasks))
-    assert [*lefts(labelstudio.read(tmp_path))] == ["train/2.jpg"]
+    assert [*lefts(labelstudio_reader.read(tmp_path))] == ["train/2.jpg"]
 
 
 @pytest.mark.parametrize("parts", [("train", "val"), ("cam1", "cam2")])
@@ -111,7 +116,7 @@ def test_a_mask_stays_in_its_folder(tmp_path, parts):
         picture(tmp_path / f"images/{name}.jpg")
     for name in (f"{first}/1", f"{first}/2", f"{second}/3"):
         picture(tmp_path / f"masks/{name}.png")
-    source = masks.read(tmp_path)
+    source = masks_reader.read(tmp_path)
     assert {image.source for image in source.images} == {f"images/{first}/2.jpg", f"images/{second}/3.jpg"}
     assert f"masks/{first}/1.png" in {d.file for d in source.defects}
 
@@ -136,7 +141,7 @@ def test_a_copy_of_a_file_does_not_win(tmp_path, suffix):
         drawn = f"<object><name>cat</name><polygon>{ring}</polygon></object>"
         xml = f"<annotation><filename>b.jpg</filename>{drawn}</annotation>"
         (tmp_path / f"{name}.{suffix}").write_text(text if suffix == "json" else xml)
-    source = labelme.read(tmp_path)
+    source = labelme_reader.read(tmp_path)
     assert lefts(source) == {"b.jpg": [1]}
     assert [d.file for d in source.defects] == [f"b (copy).{suffix}"]
 
@@ -173,5 +178,5 @@ def test_coco_keeps_cameras_apart(tmp_path):
 def test_an_ambiguous_name_is_not_reported_as_the_image_that_another_row_names(tmp_path):
     images = ["images/0.jpg", "images/images/0.jpg"]
     names = ["images/0.jpg", "images/images/0.jpg", "0.jpg"]
-    source = csv_boxes.read(table(tmp_path, names, images=images, place="annotations"))
+    source = reader.read(table(tmp_path, names, images=images, place="annotations"))
     assert not {image.source for image in source.images} & {d.file for d in source.defects}

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from pipeline.edges import memory
+from pipeline.runtime import memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")

@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.edges.datasets import createml, read
+from pipeline.source.formats import createml
+from pipeline.source.formats.registry import read
 from tests.sources import picture
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/new-format.md").read_text()

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from pipeline.core import layout
+from pipeline.core import paths
 from pipeline.core.detections import Detections, Objects
-from pipeline.core.outcomes import judge
-from pipeline.edges import comparison, plots, trained
+from pipeline.evaluate import error_pictures
+from pipeline.evaluate.metrics.error_types import judge
+from pipeline.finetune import outputs
+from pipeline.visualize import plots
 
 X = np.linspace(0, 1, 11)
 
@@ -77,9 +79,9 @@ def test_a_curve_that_not_every_epoch_has_is_drawn_through(tmp_path):
 def test_an_epoch_that_was_not_validated_leaves_blanks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [{"epoch": 1, "train/a": 2.0}, {"epoch": 2, "train/a": 1.0, "val/a": 3.0}]
-    trained.write_curves(rows)
-    assert (layout.TRAINING_PLOTS / "epochs.csv").read_text() == "epoch,train/a,val/a\n1,2,\n2,1,3\n"
-    points = (layout.TRAINING_PLOTS / "curves.csv").read_text().splitlines()[1:]
+    outputs.write_curves(rows)
+    assert (paths.TRAINING_PLOTS / "epochs.csv").read_text() == "epoch,train/a,val/a\n1,2,\n2,1,3\n"
+    points = (paths.TRAINING_PLOTS / "curves.csv").read_text().splitlines()[1:]
     assert points == ["1,a,train,2", "2,a,train,1", "2,a,val,3"]
 
 
@@ -98,13 +100,15 @@ def test_each_error_is_drawn_in_its_colour_and_nothing_else_is():
         np.full(3, 0.9),
         np.array([0, 1, 0]),
     )
-    drawn_sheet = comparison.compare(
+    drawn_sheet = error_pictures.compare(
         np.full((100, 100, 3), 128, np.uint8), judge(truth, found, 0.5), ["a", "b"], title="x" * 200
     )
     there = {colour for _, colour in drawn_sheet.getcolors(1 << 24)}
-    colours = {reason: ImageColor.getrgb(colour) in there for reason, colour in comparison.COLOURS.items()}
+    colours = {
+        reason: ImageColor.getrgb(colour) in there for reason, colour in error_pictures.COLOURS.items()
+    }
     assert [colours[reason] for reason in ("right", "missed", "wrong class", "loose")] == [True] * 3 + [False]
-    assert drawn_sheet.width == 2 * comparison.SIDE + 3 * comparison.MARGIN
+    assert drawn_sheet.width == 2 * error_pictures.SIDE + 3 * error_pictures.MARGIN
 
 
 @pytest.mark.parametrize("extent", [(10, 400), (400, 10), (1, 1), (3000, 2000)])
@@ -115,10 +119,10 @@ def test_images_of_any_shape_and_boxes_at_their_edges(extent):
         Objects(boxes, np.array([0, 0])), Detections(boxes[:1], np.array([0.9]), np.array([0])), 0.5
     )
     image = np.zeros((height, width, 3), np.uint8)
-    drawn_sheet = comparison.compare(
+    drawn_sheet = error_pictures.compare(
         image, outcome, ["a name that is much longer than the image is wide"], title="edge"
     )
-    assert drawn_sheet.width >= comparison.NARROWEST
+    assert drawn_sheet.width >= error_pictures.NARROWEST
 
 
 def test_outlines_and_points_are_drawn_in_place_of_boxes():
@@ -128,12 +132,12 @@ def test_outlines_and_points_are_drawn_in_place_of_boxes():
     grey = np.full((100, 100, 3), 128, np.uint8)
     truth = Objects(box, np.array([0]), outlines=(diamond,), keypoints=points)
     outcome = judge(truth, Detections(box[:0], np.zeros(0), np.zeros(0, np.int64)), 0.5)
-    picture = comparison.compare(grey, outcome, ["a"], title="t")
-    missed = ImageColor.getrgb(comparison.COLOURS["missed"])
+    picture = error_pictures.compare(grey, outcome, ["a"], title="t")
+    missed = ImageColor.getrgb(error_pictures.COLOURS["missed"])
 
     def coloured(x, y):
         """Tell whether there is the colour of a missed object within some pixels of a place of the image."""
-        left, top = round(comparison.MARGIN + x * 5.6), round(70 + y * 5.6)
+        left, top = round(error_pictures.MARGIN + x * 5.6), round(70 + y * 5.6)
         near = [(left + right, top + down) for right in (-2, 0, 2) for down in (-2, 0, 2)]
         return missed in {picture.getpixel(place) for place in near}
 
@@ -151,9 +155,11 @@ def test_a_mistaken_class_is_shown_beside_images_of_any_shape(extent):
         ("a name that is a good deal longer than there is room for in a picture", 0.2),
         ("crack", 0.1),
     ]
-    picture = comparison.show(np.zeros((height, width, 3), np.uint8), "crack", guesses, title="x" * 300)
+    picture = error_pictures.show(np.zeros((height, width, 3), np.uint8), "crack", guesses, title="x" * 300)
     there = {colour for _, colour in picture.getcolors(1 << 24)}
-    assert {ImageColor.getrgb(comparison.COLOURS[verdict]) for verdict in ("right", "wrong class")} <= there
+    assert {
+        ImageColor.getrgb(error_pictures.COLOURS[verdict]) for verdict in ("right", "wrong class")
+    } <= there
     assert picture.width <= 2 * 560
 
 
@@ -162,5 +168,5 @@ def test_a_box_that_a_model_turned_inside_out_is_drawn_as_the_false_alarm_it_is(
     found = Detections(inverted, np.array([0.9]), np.array([0]))
     outcome = judge(Objects(upright, np.array([0])), found, 0.5)
     assert outcome.reasons() == {"false alarm": 1, "missed": 1}
-    picture = comparison.compare(np.full((100, 100, 3), 90, np.uint8), outcome, ["a"], title="t")
-    assert picture.width >= comparison.NARROWEST
+    picture = error_pictures.compare(np.full((100, 100, 3), 90, np.uint8), outcome, ["a"], title="t")
+    assert picture.width >= error_pictures.NARROWEST

@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.core import labels, layout, partition
-from pipeline.core.refusal import Refused
-from pipeline.edges import dataset, files
-from pipeline.stages import prepare
+from pipeline.core import paths
+from pipeline.core.errors import Refused
+from pipeline.dataset import labels, prepared
+from pipeline.prepare import stage
+from pipeline.prepare.splits import partition
+from pipeline.storage import files
 from tests import sources
 from tests.sources import SIZE, config, picture
 
 LABEL = "0 0.5 0.5 0.2 0.4\n"
-OUT = layout.PREPARED
+OUT = paths.PREPARED
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +48,8 @@ def findings():
 
 
 def run(form, folder, **changes):
-    prepare.run(config(form, folder, **changes))
-    return dataset.read_manifest(OUT)
+    stage.run(config(form, folder, **changes))
+    return prepared.read_manifest(OUT)
 
 
 def test_the_canonical_layout(source, capsys):
@@ -212,7 +214,7 @@ def test_equal_images_stay_on_one_side_of_a_split_made_here(source):
 
 
 def test_equal_images_in_two_splits_of_the_data_are_spoken_of(tmp_path, capsys):
-    sources.yolo(tmp_path / "source", {f"{part}/{part}": LABEL for part in layout.SPLITS}, names=None)
+    sources.yolo(tmp_path / "source", {f"{part}/{part}": LABEL for part in paths.SPLITS}, names=None)
     image = (tmp_path / "source/images/train/train.jpg").read_bytes()
     (tmp_path / "source/images/test/test.jpg").write_bytes(image)
     run("yolo", tmp_path / "source")
@@ -242,7 +244,7 @@ def test_a_name_that_is_no_utf_8_is_spelled_out(source):
 def test_the_number_of_cores_changes_nothing(source, monkeypatch):
     made = []
     for cores in (1, 5):
-        monkeypatch.setattr("pipeline.edges.dealing.cores", lambda number=cores: number)
+        monkeypatch.setattr("pipeline.runtime.workers.cores", lambda number=cores: number)
         run("yolo", source)
         made.append(contents(OUT))
     assert made[0] == made[1]
@@ -253,7 +255,7 @@ def test_three_images_are_enough_and_two_are_refused(tmp_path):
     assert sorted(item.split for item in run("yolo", folder).items) == ["test", "train", "val"]
     (folder / "images/a.jpg").write_bytes(b"")
     with pytest.raises(Refused, match="2 usable images are too few"):
-        prepare.run(config("yolo", folder))
+        stage.run(config("yolo", folder))
 
 
 def test_what_was_there_stays_until_the_new_dataset_is_whole(source):
@@ -262,7 +264,7 @@ def test_what_was_there_stays_until_the_new_dataset_is_whole(source):
     for path in (source / "images").iterdir():
         path.write_bytes(b"no image")
     with pytest.raises(Refused) as refused:
-        prepare.run(config("yolo", source))
+        stage.run(config("yolo", source))
     assert "none of the 20 images in" in str(refused.value)
     assert "images/00.jpg: not an image that can be read" in str(refused.value)
     assert contents(OUT) == before
@@ -273,9 +275,9 @@ def test_an_interrupted_run_leaves_nothing_and_no_thread(source, monkeypatch):
     def stop(*_: object):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.edges.images.examine", stop)
+    monkeypatch.setattr("pipeline.prepare.images.check.examine", stop)
     with pytest.raises(KeyboardInterrupt):
-        prepare.run(config("yolo", source))
+        stage.run(config("yolo", source))
     assert not OUT.exists()
     assert list(OUT.parent.iterdir()) == []
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("prepare")]
@@ -329,9 +331,9 @@ def test_drawn_images_are_the_same_every_time(form):
 def test_a_prepared_dataset_that_was_changed_is_refused(source, spoil, named):
     spoil(run("yolo", source).of("train")[0])
     with pytest.raises(Refused, match=rf"{named}.*run prepare again"):
-        dataset.read_manifest(OUT)
+        prepared.read_manifest(OUT)
 
 
 def test_a_prepared_dataset_that_is_absent_is_refused():
     with pytest.raises(Refused, match=r"manifest.json is absent: run prepare first"):
-        dataset.read_manifest(OUT)
+        prepared.read_manifest(OUT)

@@ -11,8 +11,8 @@ from faster_coco_eval.core import mask as faster_mask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import read
+from pipeline.core.errors import Refused
+from pipeline.source.formats.registry import read
 from tests import sources
 from tests.sources import picture
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.edges.decoding import Unusable
-from pipeline.edges.images import examine
+from pipeline.prepare.images.check import examine
+from pipeline.prepare.images.decode import Unusable
 from tests.sources import SIZE, picture
 
 
@@ -72,9 +72,9 @@ def test_of_several_frames_the_first_is_used(tmp_path):
 
 def test_the_limit_of_pixels_holds_before_anything_is_decoded(tmp_path, monkeypatch):
     path = picture(tmp_path / "x.png")
-    monkeypatch.setattr("pipeline.edges.decoding.LARGEST", SIZE[0] * SIZE[1])
+    monkeypatch.setattr("pipeline.prepare.images.decode.LARGEST", SIZE[0] * SIZE[1])
     assert examine(path).size == SIZE
-    monkeypatch.setattr("pipeline.edges.decoding.LARGEST", SIZE[0] * SIZE[1] - 1)
+    monkeypatch.setattr("pipeline.prepare.images.decode.LARGEST", SIZE[0] * SIZE[1] - 1)
     path.write_bytes(path.read_bytes()[:100])  # to decode it would say that it is cut
     with pytest.raises(Unusable, match=r"96 x 80 pixels: more than 7,679 are not decoded") as unusable:
         examine(path)

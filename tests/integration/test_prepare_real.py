@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core import layout
-from pipeline.edges import dataset
-from pipeline.edges.datasets import read
-from pipeline.stages import prepare
+from pipeline.core import paths
+from pipeline.dataset import prepared
+from pipeline.prepare import stage
+from pipeline.source.formats.registry import read
 from tests.sources import config
 
 DATA = Path(__file__).parents[2] / "../shared/data"
@@ -28,9 +28,9 @@ def _project(tmp_path, monkeypatch):
 
 
 def run(form, name, **changes):
-    prepare.run(config(form, real(name), **changes))
-    report = json.loads((layout.PREPARED / "defects.json").read_text())
-    return dataset.read_manifest(layout.PREPARED), report
+    stage.run(config(form, real(name), **changes))
+    report = json.loads((paths.PREPARED / "defects.json").read_text())
+    return prepared.read_manifest(paths.PREPARED), report
 
 
 def sizes(manifest):

@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from pipeline.core import earlier, layout
-from pipeline.core.manifest import Manifest
-from pipeline.core.refusal import Refused
-from pipeline.edges import dataset
-from pipeline.stages import prepare
+from pipeline.core import paths
+from pipeline.core.errors import Refused
+from pipeline.dataset import prepared
+from pipeline.dataset.manifest import Manifest
+from pipeline.prepare import stage
+from pipeline.prepare.splits import history
 from tests import sources
 from tests.sources import config
 
@@ -26,8 +27,8 @@ def project(tmp_path, monkeypatch):
 
 
 def run(folder: Path, **changes) -> Manifest:
-    prepare.run(config("yolo", folder, **{"near_duplicates": True, "on_leak": "refuse", **changes}))
-    return dataset.read_manifest(layout.PREPARED)
+    stage.run(config("yolo", folder, **{"near_duplicates": True, "on_leak": "refuse", **changes}))
+    return prepared.read_manifest(paths.PREPARED)
 
 
 def copied(image: Path, *, to: Path) -> None:
@@ -43,7 +44,7 @@ def copied(image: Path, *, to: Path) -> None:
 def split(tmp_path) -> Path:
     """A dataset with a split of its own, in which a test image is a copy of one of train."""
     folder = tmp_path / "source"
-    for part in layout.SPLITS:
+    for part in paths.SPLITS:
         sources.yolo(folder, {f"{part}/{part}{number}": LABEL for number in range(5)}, names=None)
     copied(folder / "images/train/train0.jpg", to=folder / "images/test/copy.jpg")
     (folder / "data.yaml").write_text(
@@ -56,7 +57,7 @@ def test_a_near_copy_across_a_split_that_came_with_the_data_is_refused(split):
     with pytest.raises(Refused) as refused:
         run(split)
     assert "images/test/copy.jpg (test) and images/train/train0.jpg (train)" in str(refused.value)
-    assert not layout.PREPARED.exists()
+    assert not paths.PREPARED.exists()
 
 
 def test_where_that_is_allowed_the_manifest_says_so(split, capsys):
@@ -69,9 +70,9 @@ def test_a_division_of_our_own_keeps_copies_together_and_is_written_down(split):
     made = run(split, keep_split=False)
     sides = {item.source: item.split for item in made.items}
     assert sides["images/test/copy.jpg"] == sides["images/train/train0.jpg"]
-    written = earlier.parse(layout.DIVISION.read_text())
-    assert written.sides == {earlier.short(item.sha256): item.split for item in made.items}
-    assert str(split) not in layout.DIVISION.read_text()
+    written = history.parse(paths.DIVISION.read_text())
+    assert written.sides == {history.short(item.sha256): item.split for item in made.items}
+    assert str(split) not in paths.DIVISION.read_text()
 
 
 def test_groups_by_folder_and_by_pattern(split):
@@ -85,7 +86,7 @@ def test_groups_by_folder_and_by_pattern(split):
     made = run(split, group_by=r"(\d)\.jpg", **whole)
     numbers = {item.source[-5]: item.split for item in made.items}
     assert all(numbers[item.source[-5]] == item.split for item in made.items)
-    said = json.loads((layout.PREPARED / "defects.json").read_text())["remarks"]
+    said = json.loads((paths.PREPARED / "defects.json").read_text())["remarks"]
     assert (
         "data.group_by=(\\d)\\.jpg: 5 groups of 15 images; 1 image in none, a group of its own each" in said
     )

@@ -6,8 +6,8 @@ import supervision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import read
+from pipeline.core.errors import Refused
+from pipeline.source.formats.registry import read
 from tests import sources
 from tests.sources import picture
 

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import read
-from pipeline.edges.datasets.file_tree import images_in
+from pipeline.core.errors import Refused
+from pipeline.source.formats.registry import read
+from pipeline.source.reading.file_tree import images_in
 from tests import sources
 from tests.sources import picture
 

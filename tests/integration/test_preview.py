@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import shapely
 
-from pipeline import compose
 from pipeline.__main__ import main
-from pipeline.core import layout
-from pipeline.core.refusal import Refused
+from pipeline.compose import lockfile, stage
+from pipeline.core import paths
+from pipeline.core.errors import Refused
 from pipeline.core.tasks import TASKS
-from pipeline.edges import composed, dataset, fingerprint
+from pipeline.dataset import prepared
+from pipeline.storage import fingerprint
 from tests.builders import prepared_for
 
 ROOT = Path(__file__).parents[2]
@@ -34,12 +35,12 @@ def _project(tmp_path, monkeypatch):
 
 
 def sheets():
-    return {path.name: cv2.imread(str(path)) for path in sorted(layout.PREVIEW.glob("*"))}
+    return {path.name: cv2.imread(str(path)) for path in sorted(paths.PREVIEW.glob("*"))}
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_two_sheets_show_what_a_configuration_does(task, capsys):
-    prepared_for(layout.PREPARED, task, images={"train": 3})
+    prepared_for(paths.PREPARED, task, images={"train": 3})
     assert main(["preview", "augment=light", SMALL]) == 0
     told = capsys.readouterr().out
     found = sheets()
@@ -52,7 +53,7 @@ def test_two_sheets_show_what_a_configuration_does(task, capsys):
 
 
 def test_without_copies_there_is_no_sheet_of_them_and_none_of_an_earlier_preview(capsys):
-    prepared_for(layout.PREPARED, "detect", images={"train": 2})
+    prepared_for(paths.PREPARED, "detect", images={"train": 2})
     assert main(["preview", "augment=strong", SMALL]) == 0
     assert main(["preview", "augment=none", SMALL]) == 0
     assert list(sheets()) == ["online_1.jpg"]
@@ -60,18 +61,18 @@ def test_without_copies_there_is_no_sheet_of_them_and_none_of_an_earlier_preview
 
 
 def test_nothing_but_pictures_is_written():
-    prepared_for(layout.PREPARED, "segment", images={"train": 2})
+    prepared_for(paths.PREPARED, "segment", images={"train": 2})
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert main(["preview", "augment=copy_paste", SMALL]) == 0
     after = {path for path in Path().rglob("*") if path.is_file() and path.parts[0] != ".finetrack"}
-    assert after - set(before) == {layout.PREVIEW / "offline_1.jpg", layout.PREVIEW / "online_1.jpg"}
+    assert after - set(before) == {paths.PREVIEW / "offline_1.jpg", paths.PREVIEW / "online_1.jpg"}
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
 def test_a_preview_does_not_show_up_in_git_status():
     if not (ROOT / ".git").exists():
         pytest.skip("no git repository")
-    for path in (layout.PREVIEW / "online_1.jpg", layout.PREVIEW.parent / ".preview.x1"):
+    for path in (paths.PREVIEW / "online_1.jpg", paths.PREVIEW.parent / ".preview.x1"):
         assert subprocess.run(["git", "check-ignore", "-q", str(path)], cwd=ROOT, check=False).returncode == 0
 
 
@@ -92,45 +93,45 @@ def test_what_cannot_be_shown_is_said_in_one_sentence(arguments, words, capsys):
     assert told.startswith("preview: ")
     assert words in told
     assert told.count("\n") == 1
-    assert not layout.PREVIEW.exists()
+    assert not paths.PREVIEW.exists()
 
 
 def test_a_transform_that_the_task_does_not_allow_is_refused_here_too(capsys):
-    prepared_for(layout.PREPARED, "pose", images={"train": 2})
+    prepared_for(paths.PREPARED, "pose", images={"train": 2})
     assert main(["preview", "augment=copy_paste"]) == 1
     assert "copy_paste=0.5 needs outlines" in capsys.readouterr().err
 
 
 def test_without_train_images_there_is_nothing_to_show(capsys):
-    prepared_for(layout.PREPARED, "detect", images={"val": 2})
+    prepared_for(paths.PREPARED, "detect", images={"val": 2})
     assert main(["preview"]) == 1
     assert "no train images" in capsys.readouterr().err
 
 
 def test_what_is_shown_is_what_would_run():
     """An applied experiment's params.yaml counts as long as conf/ stands, as for `dvc repro`."""
-    assert compose.planned([]).seed == 0
+    assert stage.planned([]).seed == 0
     assert not Path("params.yaml").exists()
-    composed.write_lock({"conf": fingerprint.of_conf(compose.CONF), "composed": {}})
-    Path("params.yaml").write_bytes(compose._compose(["seed=7"]).raw)
-    assert compose.planned([]).seed == 7
-    assert compose.planned(["augment=none"]).seed == 0
+    lockfile.write_lock({"conf": fingerprint.of_conf(stage.CONF), "composed": {}})
+    Path("params.yaml").write_bytes(stage._compose(["seed=7"]).raw)
+    assert stage.planned([]).seed == 7
+    assert stage.planned(["augment=none"]).seed == 0
     Path("conf/config.yaml").write_text(Path("conf/config.yaml").read_text() + "\n# changed\n")
-    assert compose.planned([]).seed == 0
+    assert stage.planned([]).seed == 0
     with pytest.raises(Refused, match="seed"):
-        compose.planned(["seed=-1"])
+        stage.planned(["seed=-1"])
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_without_online_augmentation_the_network_gets_the_images_and_labels_as_they_are(task):
-    from pipeline.edges.yolo import batches
+    from pipeline.yolo.training import preview_batches
 
-    manifest = prepared_for(layout.PREPARED, task, images={"train": 3})
+    manifest = prepared_for(paths.PREPARED, task, images={"train": 3})
     arguments = {**STILL, "imgsz": 64, "seed": 0, "fraction": 1.0, "single_cls": False, "rect": False}
-    found = list(batches.seen(layout.PREPARED, manifest, arguments=arguments, count=3))
+    found = list(preview_batches.seen(paths.PREPARED, manifest, arguments=arguments, count=3))
     for item, (image, marked) in zip(manifest.items, found, strict=True):
-        source = cv2.imread(str(layout.PREPARED / "images" / item.file))
-        known = dataset.read_labels(layout.PREPARED / "labels" / item.label, task)
+        source = cv2.imread(str(paths.PREPARED / "images" / item.file))
+        known = prepared.read_labels(paths.PREPARED / "labels" / item.label, task)
         if task != "classify":  # Ultralytics always crops there, at the least by chance of the aspect
             assert np.abs(image.astype(int) - source).mean() < 2
         assert sorted(marked.classes.tolist()) == sorted(known.classes.tolist())

@@ -5,8 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import createml, read
+from pipeline.core.errors import Refused
+from pipeline.source.formats import createml
+from pipeline.source.formats.registry import read
 from tests.readings import boxes, notes, real, sane, spoilt_json
 from tests.sources import picture
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import cvat
+from pipeline.core.errors import Refused
+from pipeline.source.formats.cvat import reader
 from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes
 from tests.sources import picture
 
@@ -32,7 +32,7 @@ def write(folder, inner, *, pictures=("x.jpg",), labels=LABELS):
 
 
 def one(folder, shape):
-    return cvat.read(write(folder, image("x.jpg", shape)))
+    return reader.read(write(folder, image("x.jpg", shape)))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_tags_beside_boxes_are_left_out_with_a_word(tmp_path):
 
 def test_subsets_are_splits_and_tell_images_of_one_name_apart(tmp_path):
     inner = image("x.jpg", BOX, subset="Test") + image("x.jpg", "", subset="Train")
-    source = cvat.read(write(tmp_path, inner, pictures=("Test/x.jpg", "Train/x.jpg")))
+    source = reader.read(write(tmp_path, inner, pictures=("Test/x.jpg", "Train/x.jpg")))
     assert [(i.source, i.split, len(i.raw.classes)) for i in source.images] == [
         ("images/Test/x.jpg", "test", 1),
         ("images/Train/x.jpg", "train", 0),
@@ -177,7 +177,7 @@ def test_subsets_are_splits_and_tell_images_of_one_name_apart(tmp_path):
 
 
 def test_two_images_of_one_name_without_a_hint_are_not_mixed_up(tmp_path):
-    source = cvat.read(
+    source = reader.read(
         write(tmp_path, image("x.jpg", BOX) + image("y.jpg", ""), pictures=("a/x.jpg", "b/x.jpg", "y.jpg"))
     )
     assert [i.source for i in source.images] == ["images/y.jpg"]
@@ -187,7 +187,7 @@ def test_two_images_of_one_name_without_a_hint_are_not_mixed_up(tmp_path):
 
 def test_images_listed_twice_not_at_all_or_missing_are_named(tmp_path):
     inner = image("x.jpg", BOX) + image("x.jpg", BOX.replace("cat", "dog")) + image("../gone.jpg", BOX)
-    source = cvat.read(write(tmp_path, inner, pictures=("x.jpg", "bare.jpg")))
+    source = reader.read(write(tmp_path, inner, pictures=("x.jpg", "bare.jpg")))
     assert [label for label, *_ in boxes(source)["x"]] == ["cat", "dog"]
     assert notes(source)["x"] == [(False, "listed 2 times: its objects are put together")]
     assert [(d.file, d.reason) for d in source.defects] == [
@@ -203,7 +203,7 @@ def test_a_video_has_what_is_tracked_frame_by_frame(tmp_path):
         '<box frame="1" outside="0" xtl="12" ytl="20" xbr="52" ybr="60"/>'
         '<box frame="2" outside="1" xtl="12" ytl="20" xbr="52" ybr="60"/></track>'
     )
-    source = cvat.read(write(tmp_path, track, pictures=[f"frame_{n:06d}.png" for n in range(4)]))
+    source = reader.read(write(tmp_path, track, pictures=[f"frame_{n:06d}.png" for n in range(4)]))
     assert boxes(source) == {
         "frame_000000": [("cat", 10, 20, 50, 60)],
         "frame_000001": [("cat", 12, 20, 52, 60)],
@@ -224,7 +224,7 @@ def test_a_video_has_what_is_tracked_frame_by_frame(tmp_path):
 def test_no_such_file_is_refused(tmp_path, text, reason):
     (tmp_path / "annotations.xml").write_text(text)
     with pytest.raises(Refused, match=reason):
-        cvat.read(tmp_path)
+        reader.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,8 @@ def test_no_such_file_is_refused(tmp_path, text, reason):
 )
 def test_real_exports(name, images, objects):
     folder = real(f"datumaro-assets/cvat_dataset/{name}")
-    source = cvat.read(folder)
-    assert cvat.recognises(folder)
+    source = reader.read(folder)
+    assert reader.recognises(folder)
     assert len(source.images) == images
     assert sum(len(image.raw.classes) for image in source.images) == objects
 
@@ -257,4 +257,4 @@ def test_no_xml_makes_it_crash(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_cvat"
     picture(folder / "x.jpg")
     (folder / "annotations.xml").write_bytes(data)
-    sane(cvat.read, folder)
+    sane(reader.read, folder)

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, settings
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import dota
+from pipeline.core.errors import Refused
+from pipeline.source.formats import dota
 from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes
 from tests.sources import picture
 

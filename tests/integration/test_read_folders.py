@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import read
+from pipeline.core.errors import Refused
+from pipeline.source.formats.registry import read
 from tests.sources import picture
 
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.refusal import Refused
-from pipeline.edges import decoding
-from pipeline.edges import images as edges_images
-from pipeline.edges.datasets import labelme, voc
+from pipeline.core.errors import Refused
+from pipeline.prepare.images import check as edges_images
+from pipeline.prepare.images import decode
+from pipeline.source.formats.labelme import reader
+from pipeline.source.formats.voc import reader as voc_reader
 from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes, spoilt_json
 from tests.sources import picture
 
@@ -57,7 +58,7 @@ def write(folder, name, shapes, **more):
     ],
 )
 def test_a_shape_has_its_box(tmp_path, drawn, box):
-    source = labelme.read(write(tmp_path, "x", [drawn]))
+    source = reader.read(write(tmp_path, "x", [drawn]))
     assert boxes(source) == {"x": [("cat", *box)]}
     assert (source.images[0].size, source.images[0].source, source.defects) == ((96, 80), "x.jpg", ())
 
@@ -76,7 +77,7 @@ def test_a_shape_has_its_box(tmp_path, drawn, box):
 )
 def test_the_shapes_decide_the_task(tmp_path, kinds, task):
     points = {"rectangle": [[1, 2], [30, 40]], "circle": [[30, 40], [30, 50]]}
-    source = labelme.read(write(tmp_path, "x", [shape(kind, points.get(kind, SQUARE)) for kind in kinds]))
+    source = reader.read(write(tmp_path, "x", [shape(kind, points.get(kind, SQUARE)) for kind in kinds]))
     assert source.task == task
     assert bool(source.remarks) == (len(set(kinds)) > 1)
 
@@ -106,7 +107,7 @@ def test_the_shapes_decide_the_task(tmp_path, kinds, task):
     ],
 )
 def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason):
-    source = labelme.read(write(tmp_path, "x", [shape("polygon", SQUARE), drawn]))
+    source = reader.read(write(tmp_path, "x", [shape("polygon", SQUARE), drawn]))
     assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
     [(dropped, words)] = notes(source)["x"]
     assert dropped
@@ -117,7 +118,7 @@ def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason)
 def test_outlines_of_one_group_are_one_object(tmp_path):
     left, right = [[0, 0], [10, 0], [10, 10]], [[20, 0], [30, 0], [30, 10]]
     other = shape("polygon", SQUARE, "dog", group_id=2)
-    source = labelme.read(
+    source = reader.read(
         write(tmp_path, "x", [shape("polygon", left, group_id=1), other, shape("polygon", right, group_id=1)])
     )
     assert boxes(source) == {"x": [("cat", 0, 0, 30, 10), ("dog", 10, 20, 50, 60)]}
@@ -140,7 +141,7 @@ def test_supervision_reads_the_same_boxes(tmp_path_factory, seed):
         )
     ]
     folder = tmp_path_factory.getbasetemp() / "labelme_oracle"
-    found = boxes(labelme.read(write(folder, "x", drawn)))["x"]
+    found = boxes(reader.read(write(folder, "x", drawn)))["x"]
     oracle = labelme_shapes_to_detections(drawn, {"a": 0, "b": 1}, (96, 80), with_masks=False)
     expected = sorted(zip(oracle.class_id.tolist(), oracle.xyxy.tolist(), strict=True))
     assert len(found) == len(expected) == 3
@@ -157,7 +158,7 @@ def test_points_in_a_group_with_a_rectangle_are_a_pose(tmp_path):
             shape("point", [[x + 15, 15]], "right_eye", group_id=group),
         ]
 
-    source = labelme.read(write(tmp_path, "x", [*posed(1, 0), *posed(2, 40)[:2]]))
+    source = reader.read(write(tmp_path, "x", [*posed(1, 0), *posed(2, 40)[:2]]))
     assert (source.task, source.names) == ("pose", ("cat",))
     assert source.keypoints.names == ("left_eye", "right_eye")
     assert source.keypoints.flip == (1, 0)
@@ -170,7 +171,7 @@ def test_a_mask_is_outlined_where_it_lies_and_its_hole_is_named(tmp_path):
     mask = np.full((11, 21), 1, np.uint8)
     mask[4:6, 4:6] = 0
     png = base64.b64encode(cv2.imencode(".png", mask)[1].tobytes()).decode()
-    source = labelme.read(write(tmp_path, "x", [shape("mask", [[10, 20], [30, 30]], mask=png)]))
+    source = reader.read(write(tmp_path, "x", [shape("mask", [[10, 20], [30, 30]], mask=png)]))
     assert boxes(source) == {"x": [("cat", 10, 20, 31, 31)]}
     assert notes(source)["x"] == [(False, "shape 1: 1 hole is filled, for labels have none")]
 
@@ -178,7 +179,7 @@ def test_a_mask_is_outlined_where_it_lies_and_its_hole_is_named(tmp_path):
 def test_flags_are_classes_of_whole_images(tmp_path):
     write(tmp_path, "x", [], flags={"cat": True, "dog": False})
     write(tmp_path, "y", [], flags={"cat": True, "dog": True})
-    source = labelme.read(write(tmp_path, "z", [], flags={"cat": False, "dog": False}))
+    source = reader.read(write(tmp_path, "z", [], flags={"cat": False, "dog": False}))
     assert (source.task, source.names) == ("classify", ("cat", "dog"))
     assert [image.fault for image in source.images] == [
         "",
@@ -190,7 +191,7 @@ def test_flags_are_classes_of_whole_images(tmp_path):
 
 
 def test_chinese_labels_and_names(tmp_path):
-    source = labelme.read(write(tmp_path, "照片", [shape("polygon", SQUARE, "不导电")]))
+    source = reader.read(write(tmp_path, "照片", [shape("polygon", SQUARE, "不导电")]))
     assert boxes(source) == {"照片": [("不导电", 10, 20, 50, 60)]}
 
 
@@ -201,7 +202,7 @@ def test_an_image_held_in_the_file_is_taken_out_of_it(tmp_path):
     held = document([shape("rectangle", [[10, 20], [50, 60]])], imageData=base64.b64encode(data).decode())
     (tmp_path / "x.json").write_text(json.dumps(held))
     before = sorted(tmp_path.iterdir())
-    source = labelme.read(tmp_path)
+    source = reader.read(tmp_path)
     [image] = source.images
     found = edges_images.examine(image.path, image.load)
     assert (found.data, found.suffix, found.size, found.notes) == (data, ".jpg", (96, 80), ())
@@ -211,8 +212,8 @@ def test_an_image_held_in_the_file_is_taken_out_of_it(tmp_path):
 @pytest.mark.parametrize("held", ["*", "/9j/4A==", "AAAA"])
 def test_what_is_held_and_no_image_is_said_to_be_none(tmp_path, held):
     (tmp_path / "x.json").write_text(json.dumps(document([shape("polygon", SQUARE)], imageData=held)))
-    [image] = labelme.read(tmp_path).images
-    with pytest.raises(decoding.Unusable):
+    [image] = reader.read(tmp_path).images
+    with pytest.raises(decode.Unusable):
         edges_images.examine(image.path, image.load)
 
 
@@ -222,7 +223,7 @@ def test_image_and_annotation_without_each_other_are_named(tmp_path):
     (tmp_path / "lone.json").write_text(json.dumps(document([], "gone.jpg")))
     (tmp_path / "cut.json").write_text('{"shapes": [')
     (tmp_path / "other.json").write_text('{"names": ["cat"]}')
-    source = labelme.read(tmp_path)
+    source = reader.read(tmp_path)
     assert [(defect.file, defect.verdict) for defect in source.defects] == [
         ("cut.json", "quarantined"),
         ("lone.json", "quarantined"),
@@ -238,7 +239,7 @@ def test_an_image_goes_to_the_nearest_of_the_files_that_claim_it(tmp_path):
         write(tmp_path / folder, "x", drawn, **({"imageData": "AAAA"} if folder == "c" else {}))
     (tmp_path / "a/x.jpg").unlink()
     (tmp_path / "c/x.jpg").unlink()
-    source = labelme.read(tmp_path)
+    source = reader.read(tmp_path)
     assert [(image.source, source.names[image.raw.classes[0]]) for image in source.images] == [
         ("b/x.jpg", "dog"),
         ("c/x.json", "ant"),  # holds its image
@@ -250,7 +251,7 @@ def test_a_dot_in_a_name_is_no_suffix(tmp_path):
     write(tmp_path, "v1", [shape("polygon", SQUARE)])
     write(tmp_path, "v1.2", [shape("polygon", SQUARE, "dog")])
     (tmp_path / "v1.3.json").write_text(json.dumps(document([shape("polygon", SQUARE, "ant")], "v1.3.jpg")))
-    source = labelme.read(tmp_path)
+    source = reader.read(tmp_path)
     assert {name: label for name, [(label, *_)] in boxes(source).items()} == {"v1": "cat", "v1.2": "dog"}
     assert [defect.file for defect in source.defects] == ["v1.3.json"]
 
@@ -260,7 +261,7 @@ def test_a_path_that_leads_out_finds_only_images_of_the_source(tmp_path):
     inside = tmp_path / "in"
     write(inside, "x", [])
     (inside / "y.json").write_text(json.dumps(document([], "../secret.jpg")))
-    source = labelme.read(inside)
+    source = reader.read(inside)
     assert [image.source for image in source.images] == ["x.jpg"]
     assert [defect.file for defect in source.defects] == ["y.json"]
 
@@ -268,7 +269,7 @@ def test_a_path_that_leads_out_finds_only_images_of_the_source(tmp_path):
 def test_no_image_at_all_is_refused(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps(document([])))
     with pytest.raises(Refused, match=r"no image in .* has an annotation; the first: x\.json"):
-        labelme.read(tmp_path)
+        reader.read(tmp_path)
 
 
 XML = (
@@ -296,22 +297,22 @@ def web_tool(folder, text=XML):
 
 
 def test_the_xml_of_the_web_tool(tmp_path):
-    assert labelme.recognises(web_tool(tmp_path))
-    source = labelme.read(tmp_path)
+    assert reader.recognises(web_tool(tmp_path))
+    source = reader.read(tmp_path)
     assert boxes(source) == {"x": [("cat", 10, 20, 50, 60), ("dog", 1, 2, 5, 6), ("mask", 20, 30, 30, 40)]}
     assert notes(source) == {
         "x": [(True, "object 5: its mask x.png cannot be read (No such file or directory)")]
     }
     assert source.images[0].size == (96, 80)
     assert source.defects == ()  # Masks/ holds no images of the dataset
-    assert not voc.recognises(tmp_path)
+    assert not voc_reader.recognises(tmp_path)
     (tmp_path / "Annotations/x.xml").write_text(XML)
-    assert not voc.recognises(tmp_path)
+    assert not voc_reader.recognises(tmp_path)
 
 
 def test_xml_entities_are_not_expanded(tmp_path):
     text = '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + XML.replace("cat", "&e;")
-    [image] = labelme.read(web_tool(tmp_path, text)).images
+    [image] = reader.read(web_tool(tmp_path, text)).images
     assert image.fault == "its annotation x.xml declares XML entities, which can be used to attack a reader"
 
 
@@ -319,15 +320,15 @@ def test_xml_entities_are_not_expanded(tmp_path):
     ("name", "images", "objects"), [("labelme2datasets", 4, 10), ("datumaro-assets/labelme_dataset", 1, 7)]
 )
 def test_real_sets(name, images, objects):
-    source = labelme.read(real(name))
-    assert labelme.recognises(real(name))
+    source = reader.read(real(name))
+    assert reader.recognises(real(name))
     assert len(source.images) == images
     assert sum(len(image.raw.classes) for image in source.images) == objects
     assert source.defects == ()
 
 
 def test_real_images_held_in_json_can_be_read():
-    source = labelme.read(real("labelme2datasets"))
+    source = reader.read(real("labelme2datasets"))
     sizes = {
         image.path.stem: edges_images.examine(image.path, image.load).size for image in source.images[:2]
     }
@@ -355,11 +356,11 @@ def place(tmp_path_factory):
 @settings(max_examples=150, deadline=None)
 def test_no_json_makes_it_crash(place, data):
     (place / "x.json").write_bytes(data)
-    sane(labelme.read, place)
+    sane(reader.read, place)
 
 
 @given(data=spoilt_bytes(XML.encode()))
 @settings(max_examples=80, deadline=None)
 def test_no_xml_makes_it_crash(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_xml"
-    sane(labelme.read, web_tool(folder, data))
+    sane(reader.read, web_tool(folder, data))

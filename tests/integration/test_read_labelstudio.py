@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import labelstudio
-from pipeline.edges.datasets.labelstudio_brush import decode
+from pipeline.core.errors import Refused
+from pipeline.source.formats.labelstudio import reader
+from pipeline.source.formats.labelstudio.brush import decode
 from tests.readings import boxes, notes, outlines, sane, spoilt_json
 from tests.sources import picture
 
@@ -54,8 +54,8 @@ def write(folder, tasks, pictures=("x.jpg",)):
     ],
 )
 def test_a_region_has_its_box_and_task(tmp_path, value, kind, box):
-    source = labelstudio.read(write(tmp_path, [task([result(value)])]))
-    assert labelstudio.recognises(tmp_path)
+    source = reader.read(write(tmp_path, [task([result(value)])]))
+    assert reader.recognises(tmp_path)
     assert boxes(source) == {"x": [("cat", *box)]}
     assert (source.task, source.images[0].size, source.defects) == (kind, (96, 80), ())
 
@@ -73,16 +73,16 @@ def test_a_region_has_its_box_and_task(tmp_path, value, kind, box):
     ],
 )
 def test_the_flat_export(tmp_path, row, kind, box):
-    source = labelstudio.read(
+    source = reader.read(
         write(tmp_path, [{"image": "/data/upload/1/x.jpg", "id": 1, "annotation_id": 3, **row}])
     )
-    assert labelstudio.recognises(tmp_path)
+    assert reader.recognises(tmp_path)
     assert boxes(source) == {"x": [("cat", *box)]}
     assert source.task == kind
 
 
 def test_a_rotation_turns_about_the_upper_left_corner_clockwise(tmp_path):
-    source = labelstudio.read(write(tmp_path, [task([result({**RECTANGLE, "x": 50, "rotation": 90})])]))
+    source = reader.read(write(tmp_path, [task([result({**RECTANGLE, "x": 50, "rotation": 90})])]))
     assert source.task == "obb"
     assert outlines(source) == {"x": [[[[48, 20], [48, 58.4], [8, 58.4], [8, 20]]]]}
 
@@ -100,7 +100,7 @@ def test_a_rotation_turns_about_the_upper_left_corner_clockwise(tmp_path):
     ],
 )
 def test_the_image_is_found_under_what_label_studio_makes_of_its_name(tmp_path, address, name):
-    source = labelstudio.read(write(tmp_path, [task([result(RECTANGLE)], address)], [name]))
+    source = reader.read(write(tmp_path, [task([result(RECTANGLE)], address)], [name]))
     assert [image.source for image in source.images] == [name]
 
 
@@ -143,7 +143,7 @@ def test_a_brush_stroke_is_outlined(tmp_path):
     mask = np.zeros((80, 96), np.uint8)
     mask[20:60, 10:50] = 1
     value = {"format": "rle", "rle": packed(mask), "brushlabels": ["cat"]}
-    source = labelstudio.read(write(tmp_path, [task([result(value)])]))
+    source = reader.read(write(tmp_path, [task([result(value)])]))
     assert (boxes(source), source.task) == ({"x": [("cat", 10, 20, 50, 60)]}, "segment")
 
 
@@ -151,7 +151,7 @@ def test_points_of_a_rectangle_are_a_pose(tmp_path):
     def point(x, label):
         return result({"x": x, "y": 50, "width": 1, "keypointlabels": [label]}, id=label, parentID="r1")
 
-    source = labelstudio.read(
+    source = reader.read(
         write(tmp_path, [task([point(20, "left ear"), result(RECTANGLE), point(30, "right ear")])])
     )
     assert (source.task, source.keypoints.names, source.keypoints.flip) == (
@@ -166,7 +166,7 @@ def test_points_of_a_rectangle_are_a_pose(tmp_path):
 def test_a_shape_and_its_label_apart_are_one_object(tmp_path):
     bare = {key: value for key, value in RECTANGLE.items() if key != "rectanglelabels"}
     results = [result(bare, type="rectangle"), result({**bare, "labels": ["cat"]}, type="labels")]
-    assert boxes(labelstudio.read(write(tmp_path, [task(results)]))) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    assert boxes(reader.read(write(tmp_path, [task(results)]))) == {"x": [("cat", 9.6, 20, 48, 60)]}
 
 
 @pytest.mark.parametrize(
@@ -203,15 +203,13 @@ def test_a_shape_and_its_label_apart_are_one_object(tmp_path):
     ],
 )
 def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason):
-    source = labelstudio.read(write(tmp_path, [task([result(RECTANGLE), drawn])]))
+    source = reader.read(write(tmp_path, [task([result(RECTANGLE), drawn])]))
     assert boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
     assert notes(source) == {"x": [(True, reason)]}
 
 
 def test_of_several_labels_the_first_is_the_class(tmp_path):
-    source = labelstudio.read(
-        write(tmp_path, [task([result({**RECTANGLE, "rectanglelabels": ["cat", "dog"]})])])
-    )
+    source = reader.read(write(tmp_path, [task([result({**RECTANGLE, "rectanglelabels": ["cat", "dog"]})])]))
     assert source.names == ("cat",)
     assert notes(source)["x"] == [(False, "region r1: cat and dog: the first is its class")]
 
@@ -226,7 +224,7 @@ def test_the_ground_truth_or_the_newest_of_several_annotations_is_used(tmp_path)
     old, new = one("old", updated_at="2024-01-01"), one("new", updated_at="2025-01-01")
     true, void = one("true", ground_truth=True), one("void", was_cancelled=True, updated_at="2026")
     for annotations, label in (((new, old), "new"), ((true, new), "true"), ((old, void), "old")):
-        source = labelstudio.read(write(tmp_path, [several(*annotations)]))
+        source = reader.read(write(tmp_path, [several(*annotations)]))
         assert source.names == (label,)
         assert bool(notes(source)) == (void not in annotations)
 
@@ -239,7 +237,7 @@ def test_what_nobody_annotated_is_not_taken_for_empty(tmp_path):
         task([], "w.jpg", was_cancelled=True),
         {"data": {"text": "no image"}, "annotations": [], "id": 9},
     ]
-    source = labelstudio.read(write(tmp_path, tasks, ["x.jpg", "y.jpg", "z.jpg", "w.jpg", "bare.jpg"]))
+    source = reader.read(write(tmp_path, tasks, ["x.jpg", "y.jpg", "z.jpg", "w.jpg", "bare.jpg"]))
     assert {i.path.stem: i.fault for i in source.images} == {
         "x": "",
         "y": "",
@@ -254,14 +252,14 @@ def test_what_nobody_annotated_is_not_taken_for_empty(tmp_path):
 
 def test_an_image_imported_twice_and_annotated_once_is_used(tmp_path):
     tasks = [{"data": {"image": "x.jpg"}, "annotations": []}, task([result(RECTANGLE)])]
-    source = labelstudio.read(write(tmp_path, tasks))
+    source = reader.read(write(tmp_path, tasks))
     assert boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
     assert source.images[0].fault == ""
     assert notes(source)["x"] == [(False, "listed twice, once of no use: nobody has annotated it")]
 
 
 def test_an_image_that_was_turned_while_annotating_is_not_used(tmp_path):
-    source = labelstudio.read(write(tmp_path, [task([result(RECTANGLE, image_rotation=90)])]))
+    source = reader.read(write(tmp_path, [task([result(RECTANGLE, image_rotation=90)])]))
     assert source.images[0].fault == "annotated on the image turned by 90 degrees: turn it back first"
 
 
@@ -269,7 +267,7 @@ def test_an_image_that_was_turned_while_annotating_is_not_used(tmp_path):
 def test_no_such_file_is_refused(tmp_path, text):
     (tmp_path / "export.json").write_text(text)
     with pytest.raises(Refused):
-        labelstudio.read(tmp_path)
+        reader.read(tmp_path)
 
 
 FUZZED = [
@@ -302,4 +300,4 @@ def test_no_json_makes_it_crash(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_labelstudio"
     picture(folder / "x.jpg")
     (folder / "export.json").write_bytes(data)
-    sane(labelstudio.read, folder)
+    sane(reader.read, folder)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import mask_values, masks
-from pipeline.edges.datasets.mask_outlines import trace
+from pipeline.core.errors import Refused
+from pipeline.source.formats.masks import reader, values
+from pipeline.source.reading.trace_mask import trace
 from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes
 from tests.sources import SIZE, picture
 
@@ -41,10 +41,10 @@ def write(folder, mask, name="x", *, images="images", to="masks/x.png", palette=
 
 
 def test_each_connected_region_of_a_number_is_an_object(tmp_path):
-    source = masks.read(
+    source = reader.read(
         write(tmp_path, painted((1, 10, 20, 50, 60), (2, 60, 5, 70, 15), (1, 80, 70, 96, 80)))
     )
-    assert masks.recognises(tmp_path)
+    assert reader.recognises(tmp_path)
     assert boxes(source) == {
         "x": [("class_1", 10, 20, 50, 60), ("class_1", 80, 70, 96, 80), ("class_2", 60, 5, 70, 15)]
     }
@@ -59,7 +59,7 @@ def test_a_mask_takes_few_bytes_per_pixel(tmp_path, mode):
     image.paste(1 if mode != "RGB" else (0, 200, 0), (10, 10, 900, 900))
     image.save(tmp_path / "mask.png")
     tracemalloc.start()
-    found = mask_values.read(tmp_path / "mask.png")
+    found = values.read(tmp_path / "mask.png")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found.regions) == 1
@@ -67,11 +67,11 @@ def test_a_mask_takes_few_bytes_per_pixel(tmp_path, mode):
 
 
 def test_giant_masks_are_read_one_after_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(mask_values, "GIANT", 100)
+    monkeypatch.setattr(values, "GIANT", 100)
     Image.new("L", (20, 20), 1).save(tmp_path / "mask.png")
     with ThreadPoolExecutor(1) as pool:
-        with mask_values.ALONE:
-            waiting = pool.submit(mask_values.read, tmp_path / "mask.png")
+        with values.ALONE:
+            waiting = pool.submit(values.read, tmp_path / "mask.png")
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.3)
         assert len(waiting.result(timeout=10).regions) == 1
@@ -79,7 +79,7 @@ def test_giant_masks_are_read_one_after_another(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("value", [1, 255])
 def test_black_and_white(tmp_path, value):
-    assert boxes(masks.read(write(tmp_path, painted((value, 10, 20, 50, 60))))) == {
+    assert boxes(reader.read(write(tmp_path, painted((value, 10, 20, 50, 60))))) == {
         "x": [("class_1", 10, 20, 50, 60)]
     }
 
@@ -87,14 +87,14 @@ def test_black_and_white(tmp_path, value):
 def test_one_bit_and_sixteen_bits(tmp_path):
     write(tmp_path, painted((1, 10, 20, 50, 60)).astype(bool))
     write(tmp_path, painted((300, 1, 2, 30, 40), dtype=np.uint16), "y", to="masks/y.png")
-    assert boxes(masks.read(tmp_path)) == {
+    assert boxes(reader.read(tmp_path)) == {
         "x": [("class_1", 10, 20, 50, 60)],
         "y": [("class_300", 1, 2, 30, 40)],
     }
 
 
 def test_void_is_no_class_beside_others(tmp_path):
-    source = masks.read(write(tmp_path, painted((255, 8, 18, 52, 62), (1, 10, 20, 50, 60))))
+    source = reader.read(write(tmp_path, painted((255, 8, 18, 52, 62), (1, 10, 20, 50, 60))))
     assert boxes(source) == {"x": [("class_1", 10, 20, 50, 60)]}
     assert source.remarks[0] == "pixels of number 255 belong to no class (void)"
 
@@ -104,7 +104,7 @@ def test_the_colours_of_a_palette_are_named_by_a_label_map(tmp_path):
     write(tmp_path, painted((1, 10, 20, 50, 60), (2, 60, 5, 70, 15)), palette=palette)
     lines = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:128,0,0::\nbig dog:0,128,0::\n"
     (tmp_path / "labelmap.txt").write_text(lines)
-    assert boxes(masks.read(tmp_path)) == {"x": [("cat", 10, 20, 50, 60), ("big dog", 60, 5, 70, 15)]}
+    assert boxes(reader.read(tmp_path)) == {"x": [("cat", 10, 20, 50, 60), ("big dog", 60, 5, 70, 15)]}
 
 
 def test_colours_are_named_by_a_table_or_else_by_themselves(tmp_path):
@@ -112,9 +112,9 @@ def test_colours_are_named_by_a_table_or_else_by_themselves(tmp_path):
     colours[20:60, 10:50] = (128, 0, 64)
     colours[5:15, 60:70] = (0, 0, 192)
     write(tmp_path, colours)
-    assert masks.read(tmp_path).names == ("colour_0000c0", "colour_800040")
+    assert reader.read(tmp_path).names == ("colour_0000c0", "colour_800040")
     (tmp_path / "class_dict.csv").write_text("name,r,g,b\nvoid,0,0,192\ncat,128,0,64\n")
-    source = masks.read(tmp_path)
+    source = reader.read(tmp_path)
     assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
     assert source.remarks == ("pixels of colour #0000c0 belong to no class (void)",)
 
@@ -126,16 +126,16 @@ def test_colours_are_named_by_a_table_or_else_by_themselves(tmp_path):
 def test_numbers_are_named_by_a_list(tmp_path, lines, name):
     write(tmp_path, painted((1, 10, 20, 50, 60)))
     (tmp_path / "classes.txt").write_text(lines)
-    assert masks.read(tmp_path).names == (name,)
+    assert reader.read(tmp_path).names == (name,)
 
 
 def test_roboflow_names_the_numbers_in_a_table_of_each_split(tmp_path):
     write(tmp_path, painted((1, 10, 20, 50, 60)), images="train", to="train/x_mask.png")
     (tmp_path / "train/_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n")
-    source = masks.read(tmp_path)
+    source = reader.read(tmp_path)
     assert (source.names, source.remarks) == (("cat",), ())
     (tmp_path / "train/_classes.csv").write_text("filename, cat, dog\nx.jpg, 1, 0\n")
-    assert masks.read(tmp_path).names == ("class_1",)
+    assert reader.read(tmp_path).names == ("class_1",)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_roboflow_names_the_numbers_in_a_table_of_each_split(tmp_path):
 )
 def test_where_images_and_masks_lie(tmp_path, images, to):
     write(tmp_path, painted((1, 10, 20, 50, 60)), images=images, to=to)
-    assert masks.recognises(tmp_path)
-    source = masks.read(tmp_path)
+    assert reader.recognises(tmp_path)
+    source = reader.read(tmp_path)
     assert boxes(source) == {"x": [("class_1", 10, 20, 50, 60)]}
     assert source.defects == ()
 
@@ -163,14 +163,14 @@ def test_where_images_and_masks_lie(tmp_path, images, to):
 def test_a_name_that_is_nothing_but_an_ending_is_a_name(tmp_path, odd):
     write(tmp_path, painted((1, 10, 20, 50, 60)), images="images", to="masks/x.png")
     (tmp_path / odd).write_bytes((tmp_path / "masks/x.png").read_bytes())
-    assert masks.recognises(tmp_path)
-    assert boxes(masks.read(tmp_path))["x"] == [("class_1", 10, 20, 50, 60)]
+    assert reader.recognises(tmp_path)
+    assert boxes(reader.read(tmp_path))["x"] == [("class_1", 10, 20, 50, 60)]
 
 
 def test_images_of_one_name_in_two_splits_keep_their_masks(tmp_path):
     write(tmp_path, painted((1, 10, 20, 50, 60)), images="train/images", to="train/masks/x.png")
     write(tmp_path, painted((2, 1, 2, 30, 40)), images="val/images", to="val/masks/x.png")
-    source = masks.read(tmp_path)
+    source = reader.read(tmp_path)
     assert [(i.source, i.split, i.raw.boxes.tolist()) for i in source.images] == [
         ("train/images/x.jpg", "train", [[10, 20, 50, 60]]),
         ("val/images/x.jpg", "val", [[1, 2, 30, 40]]),
@@ -179,7 +179,7 @@ def test_images_of_one_name_in_two_splits_keep_their_masks(tmp_path):
 
 def test_a_hole_and_specks_are_named(tmp_path):
     mask = painted((1, 10, 20, 50, 60), (0, 20, 30, 25, 35), (1, 70, 70, 71, 72), (1, 90, 10, 91, 11))
-    source = masks.read(write(tmp_path, mask))
+    source = reader.read(write(tmp_path, mask))
     assert boxes(source) == {"x": [("class_1", 10, 20, 50, 60)]}
     assert notes(source)["x"] == [
         (False, "class_1, region 1: 1 hole is filled, for labels have none"),
@@ -188,7 +188,7 @@ def test_a_hole_and_specks_are_named(tmp_path):
 
 
 def test_a_jpeg_is_taken_for_black_and_white(tmp_path):
-    source = masks.read(write(tmp_path, painted((255, 16, 24, 48, 56)), to="masks/x.jpg"))
+    source = reader.read(write(tmp_path, painted((255, 16, 24, 48, 56)), to="masks/x.jpg"))
     assert boxes(source) == {"x": [("class_1", 16, 24, 48, 56)]}
     assert notes(source)["x"] == [(False, "a JPEG mask: light is taken for object, dark for background")]
 
@@ -208,7 +208,7 @@ def test_image_and_mask_without_each_other_are_named_and_bad_masks(tmp_path):
             (tmp_path / f"masks/{name}.png").write_bytes(data)
     noise = np.random.default_rng(0).integers(0, 60000, (80, 96)).astype(np.uint16)
     write(tmp_path, noise, "noise", to="masks/noise.png")
-    source = masks.read(tmp_path)
+    source = reader.read(tmp_path)
     faults = {image.path.stem: image.fault for image in source.images}
     assert (faults["x"], faults["empty"], boxes(source)["empty"]) == ("", "", [])
     assert "its mask cut.png cannot be read" in faults["cut"]
@@ -222,13 +222,13 @@ def test_image_and_mask_without_each_other_are_named_and_bad_masks(tmp_path):
 
 def test_nothing_there_is_refused(tmp_path):
     picture(tmp_path / "images/x.jpg")
-    assert not masks.recognises(tmp_path)
+    assert not reader.recognises(tmp_path)
     with pytest.raises(Refused, match="no mask images in"):
-        masks.read(tmp_path)
+        reader.read(tmp_path)
 
 
 def test_a_real_set_of_class_masks():
-    source = masks.read(real("datumaro-assets/voc_dataset/voc_dataset1"))
+    source = reader.read(real("datumaro-assets/voc_dataset/voc_dataset1"))
     assert [image.path.stem for image in source.images] == ["2007_000001"]
     assert source.task == "segment"
 
@@ -263,4 +263,4 @@ def test_no_mask_makes_it_crash(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_masks"
     write(folder, painted())
     (folder / "masks/x.png").write_bytes(data)
-    sane(masks.read, folder)
+    sane(reader.read, folder)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.edges import datasets
-from pipeline.edges.datasets import choosing
+from pipeline.source.formats import registry
+from pipeline.source.reading import class_selection
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 
@@ -48,8 +48,8 @@ def real(name):
 )
 def test_what_is_in_it(name, form, task, counts):
     folder = real(name)
-    assert datasets.recognise("auto", folder).form == form
-    source = datasets.read("auto", folder)
+    assert registry.recognise("auto", folder).form == form
+    source = registry.read("auto", folder)
     assert source.task == task
     objects = sum(len(image.raw.classes) for image in source.images)
     assert (len(source.images), objects, len(source.names)) == counts
@@ -57,7 +57,7 @@ def test_what_is_in_it(name, form, task, counts):
 
 def test_splits_that_came_with_the_data():
     splits = {
-        name: Counter(image.split for image in datasets.read("auto", real(name)).images)
+        name: Counter(image.split for image in registry.read("auto", real(name)).images)
         for name in ("bccd", "feralcat-seg", "clothing-cls", "hub-examples/imagenet10")
     }
     assert splits == {
@@ -69,14 +69,16 @@ def test_splits_that_came_with_the_data():
 
 
 def test_the_points_of_coco8_are_mirrored_as_its_data_yaml_says():
-    points = datasets.read("auto", real("hub-examples/coco8-pose")).keypoints
+    points = registry.read("auto", real("hub-examples/coco8-pose")).keypoints
     assert points.flip == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
     assert points.names[0] == "nose"
 
 
 def test_classes_of_a_real_set_are_chosen():
-    source = datasets.read("auto", real("bccd"))
-    chosen = choosing.choose(source, keep=None, drop=["Platelets"], rename={"RBC": "cell", "WBC": "cell"})
+    source = registry.read("auto", real("bccd"))
+    chosen = class_selection.choose(
+        source, keep=None, drop=["Platelets"], rename={"RBC": "cell", "WBC": "cell"}
+    )
     assert chosen.names == ("cell",)
     assert sum(len(image.raw.classes) for image in chosen.images) == 4153 + 372
     assert "data.classes leaves out 1 class, in objects: Platelets 361" in chosen.remarks
@@ -84,15 +86,15 @@ def test_classes_of_a_real_set_are_chosen():
 
 
 def test_a_class_that_covers_images_takes_them_with_it():
-    source = datasets.read("auto", real("clothing-cls"))
-    chosen = choosing.choose(source, keep=["hat", "dress"], drop=[], rename={})
+    source = registry.read("auto", real("clothing-cls"))
+    chosen = class_selection.choose(source, keep=["hat", "dress"], drop=[], rename={})
     assert len(chosen.images) == 12 + 14 + 15 + 32
     assert chosen.names == ("dress", "hat")
 
 
 def test_images_that_lose_their_objects_are_backgrounds_and_it_is_said():
-    source = datasets.read("auto", real("hub-examples/coco8"))
-    chosen = choosing.choose(source, keep=["person"], drop=[], rename={})
+    source = registry.read("auto", real("hub-examples/coco8"))
+    chosen = class_selection.choose(source, keep=["person"], drop=[], rename={})
     empty = sum(not len(image.raw.classes) for image in chosen.images)
     assert 0 < empty < 8
     assert len(chosen.images) == 8

@@ -6,8 +6,8 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets import via
+from pipeline.core.errors import Refused
+from pipeline.source.formats.via import reader
 from tests.readings import boxes, notes, sane, spoilt_bytes, spoilt_json
 from tests.sources import picture
 
@@ -52,8 +52,8 @@ def test_a_shape_has_its_box_and_task_in_every_version(tmp_path, shape, task, bo
     document = listed("x.jpg", {"0": regions[0]} if version == 1 else regions)
     if version == "project":
         document = {"_via_settings": {}, "_via_img_metadata": document, "_via_attributes": {}}
-    source = via.read(write(tmp_path, document))
-    assert via.recognises(tmp_path)
+    source = reader.read(write(tmp_path, document))
+    assert reader.recognises(tmp_path)
     assert boxes(source) == {"x": [("cat", *box)]}
     assert source.task == task
     assert source.remarks == ("classes are taken from the region attribute 'type'",)
@@ -71,14 +71,14 @@ def test_a_shape_has_its_box_and_task_in_every_version(tmp_path, shape, task, bo
     ],
 )
 def test_the_attribute_with_the_class_is_found_and_told(tmp_path, attributes, label):
-    source = via.read(write(tmp_path, listed("x.jpg", [region(RECT, **attributes)])))
+    source = reader.read(write(tmp_path, listed("x.jpg", [region(RECT, **attributes)])))
     assert source.names == (label,)
     assert len(source.remarks) == 1
 
 
 def test_an_attribute_that_few_regions_have_is_not_the_class(tmp_path):
     regions = [region(RECT, animal="cat"), region(RECT, animal="dog"), region(RECT, animal="dog", type="odd")]
-    assert via.read(write(tmp_path, listed("x.jpg", regions))).names == ("cat", "dog")
+    assert reader.read(write(tmp_path, listed("x.jpg", regions))).names == ("cat", "dog")
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_an_attribute_that_few_regions_have_is_not_the_class(tmp_path):
     ],
 )
 def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason):
-    source = via.read(write(tmp_path, listed("x.jpg", [region(RECT, type="cat"), drawn])))
+    source = reader.read(write(tmp_path, listed("x.jpg", [region(RECT, type="cat"), drawn])))
     assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
     assert notes(source) == {"x": [(True, f"region 2: {reason}")]}
 
 
 def test_without_regions_the_file_attributes_are_classes(tmp_path):
     document = listed("x.jpg", [], label="cat") | listed("y.jpg", [], label="")
-    source = via.read(write(tmp_path, document, ("x.jpg", "y.jpg")))
+    source = reader.read(write(tmp_path, document, ("x.jpg", "y.jpg")))
     assert (source.task, source.names) == ("classify", ("cat",))
     assert [image.fault for image in source.images] == ["", "no class is given for it"]
 
@@ -114,7 +114,7 @@ def test_an_image_without_regions_among_others_has_no_objects(tmp_path):
         | listed("y.jpg", [])
         | listed("https://w.org/a/z.jpg", [])
     )
-    source = via.read(write(tmp_path, document, ("x.jpg", "y.jpg", "bare.jpg")))
+    source = reader.read(write(tmp_path, document, ("x.jpg", "y.jpg", "bare.jpg")))
     assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)], "y": []}
     assert [defect.file for defect in source.defects] == ["https://w.org/a/z.jpg", "bare.jpg"]
 
@@ -136,7 +136,7 @@ def test_a_name_that_is_an_address_is_decoded_where_no_image_is_so_called(tmp_pa
     (tmp_path / "near").mkdir()
     others = ("50%.jpg", "y.jpg") if file == "50%25.jpg" else ("y.jpg",)
     document = listed(name, [region(RECT, type="cat")])
-    source = via.read(write(tmp_path, document, (file, *others)))
+    source = reader.read(write(tmp_path, document, (file, *others)))
     assert [image.path for image in source.images if len(image.raw.classes)] == [tmp_path / file]
 
 
@@ -168,8 +168,8 @@ def test_an_exported_table(tmp_path, header):
         ["x.jpg", "9", "{}", "4", "3", json.dumps(RECT), '{"type":"\\ud800"}'],
         ["y.jpg", "9", "{}", "0", "0", "{}", "{}"],
     ]
-    source = via.read(table(tmp_path, rows, header))
-    assert via.recognises(tmp_path)
+    source = reader.read(table(tmp_path, rows, header))
+    assert reader.recognises(tmp_path)
     assert boxes(source) == {
         "x": [("cat", 10, 20, 50, 60), ("dog", 10, 20, 50, 60), ("?", 10, 20, 50, 60)],
         "y": [],
@@ -205,8 +205,8 @@ def test_a_project_of_version_3(tmp_path):
         ([8, 1, 2, 3, 4, 5, 6, 7, 8], "0"),
         ([99], "0"),
     ]
-    source = via.read(write(tmp_path, third(drawn, bare=""), pictures=("x.jpg", "bare.jpg")))
-    assert via.recognises(tmp_path)
+    source = reader.read(write(tmp_path, third(drawn, bare=""), pictures=("x.jpg", "bare.jpg")))
+    assert reader.recognises(tmp_path)
     assert boxes(source) == {
         "x": [
             ("cat", 10, 20, 50, 60),
@@ -224,7 +224,7 @@ def test_a_project_of_version_3(tmp_path):
 
 
 def test_version_3_may_tell_classes_of_whole_images(tmp_path):
-    source = via.read(write(tmp_path, third(y="0", z="1"), pictures=("y.jpg", "z.jpg")))
+    source = reader.read(write(tmp_path, third(y="0", z="1"), pictures=("y.jpg", "z.jpg")))
     assert source.task == "classify"
     assert [source.names[image.raw.classes[0]] for image in source.images] == ["cat", "dog"]
     assert [defect.reason for defect in source.defects] == ["listed in via.json, but there is no such image"]
@@ -234,7 +234,7 @@ def test_version_3_may_tell_classes_of_whole_images(tmp_path):
 def test_no_such_file_is_refused(tmp_path, text):
     (tmp_path / "via.json").write_text(text)
     with pytest.raises(Refused):
-        via.read(tmp_path)
+        reader.read(tmp_path)
 
 
 FUZZED = {
@@ -255,7 +255,7 @@ def test_no_json_makes_it_crash(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_via"
     picture(folder / "x.jpg")
     (folder / "via.json").write_bytes(data)
-    sane(via.read, folder)
+    sane(reader.read, folder)
 
 
 TABLE = (
@@ -269,4 +269,4 @@ def test_no_table_makes_it_crash(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_via_table"
     picture(folder / "x.jpg")
     (folder / "via.csv").write_bytes(data)
-    sane(via.read, folder)
+    sane(reader.read, folder)

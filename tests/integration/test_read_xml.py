@@ -8,7 +8,7 @@ from defusedxml.ElementTree import fromstring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.edges.datasets.documents import parse_xml
+from pipeline.source.reading.parsing import parse_xml
 
 BOMB = '<?xml version="1.0" encoding="{0}"?><!DOCTYPE a [<!ENTITY b "boom">]><a>&b;</a>'
 

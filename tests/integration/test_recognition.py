@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from pipeline import inspect
+from pipeline.commands import inspect
 from pipeline.config.data import FORMATS
-from pipeline.core.refusal import Refused
-from pipeline.edges import datasets
+from pipeline.core.errors import Refused
+from pipeline.source.formats import registry
 from tests import sources
 from tests.sources import picture
 
@@ -52,22 +52,22 @@ def test_a_format_is_recognised_in_the_folder_or_the_only_one_in_it(tmp_path, ma
     make(tmp_path / inner)
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / "LICENSE").write_text("x")
-    found = datasets.recognise("auto", tmp_path)
+    found = registry.recognise("auto", tmp_path)
     assert (found.form, found.remarks) == (form, ())
-    source = datasets.read("auto", tmp_path)
+    source = registry.read("auto", tmp_path)
     assert source.images
     for image in source.images:
         assert tmp_path / image.source == image.path
         assert image.source.startswith(inner)
-    assert datasets.read(form, tmp_path).names == source.names
+    assert registry.read(form, tmp_path).names == source.names
 
 
 def test_where_two_formats_lie_together_one_is_read_and_both_are_named(tmp_path):
     a_yolo(tmp_path)
     a_voc(tmp_path)
-    source = datasets.read("auto", tmp_path)
+    source = registry.read("auto", tmp_path)
     assert source.remarks[0] == "read as yolo, though it looks like voc too: data.format decides"
-    assert datasets.read("voc", tmp_path).names == ("a",)
+    assert registry.read("voc", tmp_path).names == ("a",)
 
 
 def test_a_refusal_says_what_was_looked_for_and_what_was_found(tmp_path):
@@ -76,12 +76,12 @@ def test_a_refusal_says_what_was_looked_for_and_what_was_found(tmp_path):
     (tmp_path / "notes.json").write_text("{}")
     (tmp_path / "Makefile").write_text("")
     with pytest.raises(Refused) as refused:
-        datasets.read("auto", tmp_path)
+        registry.read("auto", tmp_path)
     said = str(refused.value)
     assert "\n" not in said
     assert "found 2 .jpg, 1 .json, 1 without suffix (such as Makefile, notes.json, x.jpg)" in said
     assert "; looked for coco (JSON with images, annotations and categories), labelme (" in said
-    for form in datasets.formats():
+    for form in registry.formats():
         assert f" {form}" in said
     assert len(said) < 600 + len(str(tmp_path))
 
@@ -99,8 +99,8 @@ def test_a_refusal_explains_the_formats_that_such_files_may_have(tmp_path, names
     for name in names:
         (tmp_path / name).write_text("x")
     with pytest.raises(Refused) as refused:
-        datasets.read("auto", tmp_path)
-    told = [form for form, module in datasets.formats().items() if module.LOOKED_FOR in str(refused.value)]
+        registry.read("auto", tmp_path)
+    told = [form for form, module in registry.formats().items() if module.LOOKED_FOR in str(refused.value)]
     assert told == likely
 
 
@@ -108,17 +108,17 @@ def test_the_help_of_inspect_explains_all_formats(capsys):
     with pytest.raises(SystemExit):
         inspect.run(["--help"])
     said = capsys.readouterr().out
-    for form, module in datasets.formats().items():
+    for form, module in registry.formats().items():
         assert f"  {form:<12} {module.LOOKED_FOR}\n" in said
 
 
 def test_an_empty_folder_and_none_are_refused(tmp_path):
     with pytest.raises(Refused, match="found no files; looked for"):
-        datasets.read("auto", tmp_path)
+        registry.read("auto", tmp_path)
     with pytest.raises(Refused, match="is not a folder"):
-        datasets.read("auto", tmp_path / "gone")
+        registry.read("auto", tmp_path / "gone")
     with pytest.raises(Refused, match="no format is called jolo: take auto, or one of yolo, coco"):
-        datasets.read("jolo", tmp_path)
+        registry.read("jolo", tmp_path)
 
 
 def test_datasets_further_down_are_pointed_to(tmp_path):
@@ -127,7 +127,7 @@ def test_datasets_further_down_are_pointed_to(tmp_path):
     with pytest.raises(
         Refused, match=r"but in first/ \(yolo\), second/ \(coco\), one of which data.source may be"
     ):
-        datasets.read("auto", tmp_path)
+        registry.read("auto", tmp_path)
 
 
 def test_an_archive_in_a_folder_is_pointed_to(tmp_path):
@@ -136,13 +136,13 @@ def test_an_archive_in_a_folder_is_pointed_to(tmp_path):
     with pytest.raises(
         Refused, match=r" itself; set one\.zip may be an archive of one: name it in data\.source"
     ):
-        datasets.read("auto", tmp_path)
+        registry.read("auto", tmp_path)
 
 
 def test_a_folder_that_links_to_itself_ends(tmp_path):
     a_coco(tmp_path)
     (tmp_path / "images/loop").symlink_to(tmp_path)
-    assert len(datasets.read("auto", tmp_path).images) == 1
+    assert len(registry.read("auto", tmp_path).images) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_a_folder_that_links_to_itself_ends(tmp_path):
 )
 def test_json_of_other_kinds_is_not_taken_for_coco(tmp_path, text):
     (tmp_path / "x.json").write_bytes(text.encode("latin-1"))
-    assert not datasets.formats()["coco"].recognises(tmp_path)
+    assert not registry.formats()["coco"].recognises(tmp_path)
 
 
 def test_the_table_has_every_format_of_the_schema():
-    assert set(datasets.formats()) == set(FORMATS)
+    assert set(registry.formats()) == set(FORMATS)

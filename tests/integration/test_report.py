@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.core import labels
-from pipeline.core.defects import Defect
-from pipeline.core.statistics import Described
+from pipeline.core.findings import Defect
 from pipeline.core.tasks import TASKS
-from pipeline.edges import appearance, dataset, report
-from pipeline.edges.report import Content, gallery, thumbnails
-from pipeline.stages import prepare
+from pipeline.dataset import labels, prepared
+from pipeline.prepare import stage
+from pipeline.prepare.images import appearance
+from pipeline.prepare.report import gallery, safe_thumbnails
+from pipeline.prepare.report import page as report_page
+from pipeline.prepare.report.page import Content
+from pipeline.prepare.report.statistics import Described
 from tests import sources, task_sets
 from tests.builders import prepared_dataset
 
@@ -46,7 +48,7 @@ class Page(HTMLParser):
 
 def described(folder, manifest):
     for item in manifest.items:
-        marked = dataset.read_labels(folder / "labels" / item.label, manifest.task)
+        marked = prepared.read_labels(folder / "labels" / item.label, manifest.task)
         boxes = labels.to_xyxy(marked.boxes, item.width, item.height)
         look = appearance.measure(cv2.imread(str(folder / "images" / item.file)))
         size, looks = (item.width, item.height), (look.brightness, look.sharpness)
@@ -55,8 +57,8 @@ def described(folder, manifest):
 
 def page(folder, manifest, **changes):
     values = {"name": "a set", "defects": [], "shown": 4, **changes}
-    report.write(folder, Content(manifest=manifest, images=list(described(folder, manifest)), **values))
-    return Page((folder / report.FILE).read_text())
+    report_page.write(folder, Content(manifest=manifest, images=list(described(folder, manifest)), **values))
+    return Page((folder / report_page.FILE).read_text())
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -70,7 +72,7 @@ def test_a_page_of_each_task_shows_itself_without_another_file(task, tmp_path):
         assert (attributes.get("href") or "#").startswith("#"), tag
     policy = [a["content"] for tag, a in found.tags if tag == "meta" and "http-equiv" in a]
     assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
-    assert not re.search(r"url\(|@import|https?:", (tmp_path / report.FILE).read_text())
+    assert not re.search(r"url\(|@import|https?:", (tmp_path / report_page.FILE).read_text())
     assert ("Where objects lie" in found.text) == (task != "classify")
     assert all(name in found.text for name in manifest.names)
     assert manifest.digest in found.text
@@ -79,9 +81,9 @@ def test_a_page_of_each_task_shows_itself_without_another_file(task, tmp_path):
 def test_the_same_dataset_gives_the_same_page(tmp_path):
     manifest = prepared_dataset(tmp_path)
     page(tmp_path, manifest)
-    first = (tmp_path / report.FILE).read_bytes()
+    first = (tmp_path / report_page.FILE).read_bytes()
     page(tmp_path, manifest)
-    assert (tmp_path / report.FILE).read_bytes() == first
+    assert (tmp_path / report_page.FILE).read_bytes() == first
 
 
 def test_names_from_outside_stay_text(tmp_path):
@@ -111,7 +113,7 @@ def test_samples_show_what_the_training_sees(tmp_path):
     manifest = prepared_dataset(tmp_path, images={"train": 3, "val": 9, "test": 9})
     assert set(page(tmp_path, manifest).pictures[-3:]) == {item.source for item in manifest.of("train")}
     page(tmp_path, manifest, shown=0)
-    assert 'id="samples"' not in (tmp_path / report.FILE).read_text()
+    assert 'id="samples"' not in (tmp_path / report_page.FILE).read_text()
 
 
 def test_near_duplicates_lie_side_by_side_with_their_splits(tmp_path):
@@ -148,7 +150,7 @@ def test_prepare_writes_the_page_beside_the_data(tmp_path, monkeypatch):
     line = "0 0.5 0.5 0.4 0.4\n"
     source = sources.yolo(tmp_path / "source", {f"image_{n}": line for n in range(9)})
     (source / "images/broken.jpg").write_bytes(b"\xff\xd8\xff")
-    prepare.run(sources.config("yolo", source))
+    stage.run(sources.config("yolo", source))
     text = (tmp_path / "data/prepared/report.html").read_text()
     assert "<h1>source <em>detect</em></h1>" in text
     assert "images/broken.jpg" in Page(text).text
@@ -162,7 +164,7 @@ class TestThumbnails:
 
     def test_an_image_is_shown_small(self, tmp_path):
         sources.picture(tmp_path / "large.jpg", size=(2000, 1000))
-        found = thumbnails.read("large.jpg", tmp_path, 200)
+        found = safe_thumbnails.read("large.jpg", tmp_path, 200)
         assert found is not None
         assert found.shape == (100, 200, 3)
 
@@ -174,7 +176,7 @@ class TestThumbnails:
         sources.picture(tmp_path / "outside.jpg")
         (root / "linked.jpg").symlink_to(tmp_path / "outside.jpg")
         (root / "folder").symlink_to(tmp_path / "elsewhere")
-        assert thumbnails.read(name, root, 200) is None
+        assert safe_thumbnails.read(name, root, 200) is None
 
     @pytest.mark.parametrize(
         "contents",
@@ -188,26 +190,26 @@ class TestThumbnails:
     )
     def test_what_is_no_image_has_no_picture(self, contents, tmp_path):
         (tmp_path / "bad.jpg").write_bytes(contents)
-        assert thumbnails.read("bad.jpg", tmp_path, 200) is None
-        assert thumbnails.read("absent.jpg", tmp_path, 200) is None
-        assert thumbnails.read(".", tmp_path, 200) is None
+        assert safe_thumbnails.read("bad.jpg", tmp_path, 200) is None
+        assert safe_thumbnails.read("absent.jpg", tmp_path, 200) is None
+        assert safe_thumbnails.read(".", tmp_path, 200) is None
 
     def test_a_file_that_stops_short_is_shown_up_to_the_cut(self, tmp_path):
         whole = sources.picture(tmp_path / "cut.jpg", size=(400, 400)).read_bytes()
         (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-        found = thumbnails.read("cut.jpg", tmp_path, 400)
+        found = safe_thumbnails.read("cut.jpg", tmp_path, 400)
         assert found is not None
         assert found[:100].std() > 10
         assert found[-50:].std() < 1
 
     def test_a_decompression_bomb_is_not_decoded(self, tmp_path):
         Image.new("1", (9000, 9000)).save(tmp_path / "bomb.png")
-        assert thumbnails.read("bomb.png", tmp_path, 200) is None
+        assert safe_thumbnails.read("bomb.png", tmp_path, 200) is None
 
     def test_deep_grey_values_are_stretched(self, tmp_path):
         deep = np.linspace(1000, 3000, 64 * 64).reshape(64, 64).astype(np.uint16)
         cv2.imwrite(str(tmp_path / "deep.png"), deep)
-        found = thumbnails.read("deep.png", tmp_path, 64)
+        found = safe_thumbnails.read("deep.png", tmp_path, 64)
         assert found is not None
         assert (found.min(), found.max()) == (0, 255)
 

@@ -13,12 +13,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader
 
-from pipeline.core import lots
-from pipeline.core.lots import Draws, Warp
-from pipeline.edges.yolo import effective, images, progress, resident, training
-from pipeline.edges.yolo import warp as yolo_warp
-from pipeline.edges.yolo.frozen_store import Room
-from pipeline.edges.yolo.ranges import Unsuited, read
+from pipeline.yolo.frozen.store import Room
+from pipeline.yolo.gpu_loader import loader as gpu_loader_loader
+from pipeline.yolo.gpu_loader import parameters
+from pipeline.yolo.gpu_loader import warp as yolo_warp
+from pipeline.yolo.gpu_loader.parameters import Draws, Warp
+from pipeline.yolo.gpu_loader.ultralytics_ranges import Unsuited, read
+from pipeline.yolo.training import datasets, resolved_settings, state, train
 from tests import sources, trainings
 
 SIDE = 64
@@ -41,7 +42,9 @@ def _loader(folder, *, task="detect", batch=3, **changes):
     arguments = trainings.arguments(augmentations=[], save_dir=str(folder / "scratch"), **changes)
     namespace = get_cfg(overrides={key: value for key, value in arguments.items() if value is not None})
     data = {"names": dict(enumerate("abc")), "nc": 3, "channels": 3, "task": task}
-    dataset = images.build(namespace, [str(folder / "images")], data=data, train=True, batch=batch, stride=32)
+    dataset = datasets.build(
+        namespace, [str(folder / "images")], data=data, train=True, batch=batch, stride=32
+    )
     return build_dataloader(dataset, batch=batch, workers=0, shuffle=True, device="cpu")
 
 
@@ -62,7 +65,14 @@ def _replay(ranges, sizes, index):
     gains = np.random.uniform(-1, 1, 3) * ranges.gains
     warp = Warp(*(np.array([part]) for part in (tilt, np.deg2rad(angle), zoom, np.deg2rad(lean), shift)))
     canvas = np.full((1, 2), 2 * SIDE) if mosaic else sizes[[index]]
-    alike = ([index, *others], mosaic, centre, lots.matrix(canvas, warp)[0], zoom, [mirrored, upside_down])
+    alike = (
+        [index, *others],
+        mosaic,
+        centre,
+        parameters.matrix(canvas, warp)[0],
+        zoom,
+        [mirrored, upside_down],
+    )
     return Draws(*(np.array([part]) for part in (*alike, gains, bgr)))
 
 
@@ -76,7 +86,7 @@ def _seed(number):
 )
 def test_the_same_draws_give_the_pictures_and_boxes_of_the_stock_transforms(tmp_path, changes):
     loader = _loader(tmp_path, **changes)
-    found = resident.Resident(loader, CPU)
+    found = gpu_loader_loader.Resident(loader, CPU)
     ranges = read(loader.dataset)
     boxes = 0
     for number in range(24):
@@ -102,7 +112,7 @@ def test_draws_are_spread_as_those_of_the_stock_transforms(tmp_path):
     _seed(0)
     stock = [_replay(ranges, sizes, index) for index in order.tolist()]
     theirs = Draws(*(np.concatenate(parts) for parts in zip(*stock, strict=True)))
-    ours = lots.draw(order, sizes, ranges, np.random.default_rng(0))
+    ours = parameters.draw(order, sizes, ranges, np.random.default_rng(0))
     for name in Draws._fields:
         seen = [draws.mosaic | (name not in {"centre", "sources"}) for draws in (theirs, ours)]
         one, two = (
@@ -116,7 +126,7 @@ def test_draws_are_spread_as_those_of_the_stock_transforms(tmp_path):
 
 def test_batches_have_the_form_of_the_stock_ones(tmp_path):
     loader = _loader(tmp_path)
-    stock, ours = (list(batches) for batches in (loader, resident.Resident(loader, CPU)))
+    stock, ours = (list(batches) for batches in (loader, gpu_loader_loader.Resident(loader, CPU)))
     assert len(stock) == len(ours) == 3
     for one, two in zip(stock, ours, strict=True):
         assert set(one) == set(two)
@@ -141,10 +151,10 @@ def _images(batches):
 
 
 def test_an_epoch_is_drawn_from_its_seed_and_shows_every_image_once(tmp_path):
-    found = resident.Resident(_loader(tmp_path), CPU)
+    found = gpu_loader_loader.Resident(_loader(tmp_path), CPU)
     epochs = []
     for seed in (1, 2, 1):
-        progress.draw(seed, loader=found)
+        state.draw(seed, loader=found)
         epochs.append(list(found))
     assert sorted(file for batch in epochs[0] for file in batch["im_file"]) == found.dataset.im_files
     assert _images(epochs[0]).equal(_images(epochs[2]))
@@ -154,7 +164,7 @@ def test_an_epoch_is_drawn_from_its_seed_and_shows_every_image_once(tmp_path):
 
 
 def test_mosaics_end_when_the_training_says_so(tmp_path):
-    found = resident.Resident(_loader(tmp_path), CPU)
+    found = gpu_loader_loader.Resident(_loader(tmp_path), CPU)
     plain = dict.fromkeys(("translate", "scale", "fliplr", "hsv_h", "hsv_s", "hsv_v"), 0.0)
     assert not _narrow_on_grey(found)
     found.dataset.close_mosaic(get_cfg(overrides=plain))
@@ -183,33 +193,33 @@ def _narrow_on_grey(loader):
 )
 def test_what_is_not_known_here_stays_with_the_loader_and_is_named(tmp_path, heard, changes, word):
     loader = _loader(tmp_path, **changes)
-    assert resident.instead_of(loader, CPU) is loader
+    assert gpu_loader_loader.instead_of(loader, CPU) is loader
     assert [record.message for record in heard.records if word in record.message]
 
 
 def test_tasks_of_which_more_than_boxes_is_learnt_stay_with_the_loader(tmp_path, heard):
     loader = _loader(tmp_path)
     loader.dataset.use_segments = True
-    assert resident.instead_of(loader, CPU) is loader
+    assert gpu_loader_loader.instead_of(loader, CPU) is loader
     assert "only detect" in heard.text
 
 
 def test_images_that_do_not_fit_stay_with_the_loader(tmp_path, heard):
     loader = _loader(tmp_path)
     loader.dataset.imgsz = 10**6
-    assert resident.instead_of(loader, CPU) is loader
+    assert gpu_loader_loader.instead_of(loader, CPU) is loader
     assert "GB are more than 25% of what is free on cpu" in heard.text
 
 
 def test_a_device_that_cannot_is_left_alone(tmp_path, heard):
     loader = _loader(tmp_path)
-    assert resident.instead_of(loader, torch.device("vulkan")) is loader
+    assert gpu_loader_loader.instead_of(loader, torch.device("vulkan")) is loader
     assert "vulkan failed with them" in heard.text
     assert len(list(loader)) == 3
 
 
 def test_a_device_that_gives_other_pictures_is_not_trusted(tmp_path):
-    found = resident.Resident(_loader(tmp_path), CPU)
+    found = gpu_loader_loader.Resident(_loader(tmp_path), CPU)
     found.rehearse()
     found.store.words ^= 0x3F3F3F
     with pytest.raises(Unsuited, match="grey levels off the CPU's"):
@@ -218,8 +228,8 @@ def test_a_device_that_gives_other_pictures_is_not_trusted(tmp_path):
 
 def test_on_a_gpu_no_step_leaves_it(tmp_path):
     """Without a GPU, by tensors that have a device and no contents."""
-    found = resident.Resident(_loader(tmp_path, **WILD), CPU)
-    draws = lots.draw(np.arange(8), found.sizes, read(found.dataset), np.random.default_rng(0))
+    found = gpu_loader_loader.Resident(_loader(tmp_path, **WILD), CPU)
+    draws = parameters.draw(np.arange(8), found.sizes, read(found.dataset), np.random.default_rng(0))
     with FakeTensorMode(allow_non_fake_inputs=True):
         found.device = torch.device("cuda", 0)
         found.store = yolo_warp.Store(found.sizes, found.device)
@@ -230,10 +240,10 @@ def test_on_a_gpu_no_step_leaves_it(tmp_path):
 
 
 def test_a_batch_that_is_made_ahead_is_the_one_that_comes(tmp_path):
-    found = resident.Resident(_loader(tmp_path), CPU)
+    found = gpu_loader_loader.Resident(_loader(tmp_path), CPU)
     epochs = []
     for ahead in (False, True):
-        progress.draw(1, loader=found)
+        state.draw(1, loader=found)
         epochs.append([])
         for batch in found:
             epochs[-1].append(batch)
@@ -245,7 +255,7 @@ def test_a_batch_that_is_made_ahead_is_the_one_that_comes(tmp_path):
     stopped = iter(found)
     next(stopped)
     found.make_ready()  # an epoch that ends too early leaves nothing to the next
-    progress.draw(1, loader=found)
+    state.draw(1, loader=found)
     assert _images(found).equal(_images(epochs[0]))
 
 
@@ -253,16 +263,16 @@ def test_a_batch_that_is_made_ahead_is_the_one_that_comes(tmp_path):
 def test_images_of_which_more_is_kept_are_not_needed_on_the_device(tmp_path, room, loader):
     trainings.dataset(tmp_path)
     still = yaml.safe_load((trainings.CONF / "augment/offline.yaml").read_text())["online"]
-    trainer = training.build(trainings.job(tmp_path, freeze="backbone", **still))
+    trainer = train.build(trainings.job(tmp_path, freeze="backbone", **still))
     trainer.resident_on, trainer.room = frozenset({"cpu"}), room
     trainer._setup_train()
-    assert effective.read(trainer)["loader"] == loader
+    assert resolved_settings.read(trainer)["loader"] == loader
 
 
 def _train(root, *, stop_after=None):
     """Train with the images kept on the CPU, as on a GPU; every second epoch is validated."""
     job = replace(trainings.job(root, epochs=3, close_mosaic=1), val_every=2)
-    trainer = training.build(job)
+    trainer = train.build(job)
     trainer.resident_on = frozenset({"cpu"})
 
     def stop(trainer):
@@ -296,27 +306,27 @@ def test_a_training_on_resident_images_is_the_same_after_a_stop(tmp_path):
 @pytest.mark.parametrize("task", ["segment", "obb", "pose", "classify"])
 def test_other_tasks_keep_their_loader(tmp_path, task):
     trainings.dataset(tmp_path, task=task)
-    trainer = training.build(trainings.job(tmp_path, task=task))
+    trainer = train.build(trainings.job(tmp_path, task=task))
     trainer.resident_on = frozenset({"cpu"})
     trainer._setup_train()
-    assert not isinstance(trainer.train_loader, resident.Resident)
+    assert not isinstance(trainer.train_loader, gpu_loader_loader.Resident)
 
 
 def test_images_that_are_on_the_device_are_nowhere_else(tmp_path):
     loader = _loader(tmp_path, cache="ram")
-    before = resident.Resident(loader, CPU)
-    progress.draw(0, loader=before)
+    before = gpu_loader_loader.Resident(loader, CPU)
+    state.draw(0, loader=before)
     expected = _images(before)
     assert loader.dataset.ims[0] is not None
-    found = resident.instead_of(loader, CPU)
+    found = gpu_loader_loader.instead_of(loader, CPU)
     assert found.dataset.ims == [None] * len(SIZES)
-    progress.draw(0, loader=found)
+    state.draw(0, loader=found)
     assert _images(found).equal(expected)
 
 
 def test_a_training_out_of_memory_keeps_no_images_on_the_device_and_says_what_it_went_on_with(tmp_path):
     trainings.dataset(tmp_path)
-    trainer = training.build(trainings.job(tmp_path, epochs=1, nbs=6))
+    trainer = train.build(trainings.job(tmp_path, epochs=1, nbs=6))
     trainer.resident_on = frozenset({"cpu"})
     before = []
 

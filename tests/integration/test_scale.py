@@ -16,13 +16,16 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from pipeline.core.near_copies import SIDE
-from pipeline.core.refusal import Refused
-from pipeline.edges import dataset, dealing, examined, files, fingerprint, images, intake, linking
-from pipeline.edges.decoding import Unusable
-from pipeline.edges.examined import Memory
-from pipeline.edges.thumbnails import Thumbnails
-from pipeline.stages import prepare
+from pipeline.core.errors import Refused
+from pipeline.dataset import prepared
+from pipeline.prepare import ingest, stage
+from pipeline.prepare.duplicates.search import SIDE
+from pipeline.prepare.images import cache, check
+from pipeline.prepare.images.cache import Memory
+from pipeline.prepare.images.decode import Unusable
+from pipeline.prepare.thumbnail_store import Thumbnails
+from pipeline.runtime import workers
+from pipeline.storage import copy_file, files, fingerprint
 from tests import sources
 from tests.sources import config, picture
 
@@ -34,20 +37,20 @@ DATABASE = Path(".finetrack/examined.db")
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setattr(examined, "SETTLED_NS", -(10**18))  # change times cannot be dated back
+    monkeypatch.setattr(cache, "SETTLED_NS", -(10**18))  # change times cannot be dated back
 
 
 @pytest.fixture
 def looked(monkeypatch):
     """The files that were decoded, by name."""
     found: list[str] = []
-    examine = images.examine
+    examine = check.examine
 
     def noting(path, load=None):
         found.append(path.name)
         return examine(path, load)
 
-    monkeypatch.setattr(images, "examine", noting)
+    monkeypatch.setattr(check, "examine", noting)
     return found
 
 
@@ -58,7 +61,7 @@ def source(tmp_path):
 
 def run(source: Path) -> dict[str, bytes]:
     """Prepare, and return what was made."""
-    prepare.run(config("yolo", source, near_duplicates=True))
+    stage.run(config("yolo", source, near_duplicates=True))
     return {str(path): path.read_bytes() for path in sorted(OUT.rglob("*")) if path.is_file()}
 
 
@@ -72,7 +75,7 @@ def test_a_second_run_decodes_new_and_changed_images_only_and_gives_the_same(sou
     (source / "images/03.jpg").write_bytes((source / "images/new.jpg").read_bytes())
     run(source)
     assert sorted(looked) == ["03.jpg", "new.jpg"]
-    made = {Path(item.source).name: item.sha256 for item in dataset.read_manifest(OUT).items}
+    made = {Path(item.source).name: item.sha256 for item in prepared.read_manifest(OUT).items}
     assert made["03.jpg"] == made["new.jpg"] == files.sha256(source / "images/new.jpg")
 
 
@@ -101,9 +104,9 @@ def test_other_code_or_libraries_or_another_time_of_change_count_as_new(source, 
     run(source)
     looked.clear()
     if touch == "code":
-        monkeypatch.setattr(examined, "CODE", (*examined.CODE, intake))
+        monkeypatch.setattr(cache, "CODE", (*cache.CODE, ingest))
     elif touch == "library":
-        monkeypatch.setattr(examined, "LIBRARIES", (*examined.LIBRARIES, "tqdm"))
+        monkeypatch.setattr(cache, "LIBRARIES", (*cache.LIBRARIES, "tqdm"))
     else:
         os.utime(source / "images/03.jpg", (1, 1))
     run(source)
@@ -111,7 +114,7 @@ def test_other_code_or_libraries_or_another_time_of_change_count_as_new(source, 
 
 
 def test_what_was_just_written_is_not_trusted_yet(source, looked, monkeypatch):
-    monkeypatch.setattr(examined, "SETTLED_NS", fingerprint.SETTLED_NS)
+    monkeypatch.setattr(cache, "SETTLED_NS", fingerprint.SETTLED_NS)
     run(source)
     run(source)
     assert len(looked) == 24
@@ -174,7 +177,7 @@ def test_a_damaged_database_costs_time_and_is_begun_anew(source, looked, start, 
 def test_a_row_that_fits_its_digest_must_make_sense_all_the_same(source, looked, facts):
     run(source)
     known = Memory(DATABASE)
-    file = examined.identity(source / "images/07.jpg")
+    file = cache.identity(source / "images/07.jpg")
     text = facts.replace("SHA", "0" * 64)
     with closing(sqlite3.connect(DATABASE)) as database, database:
         values = text, known._digest(file, text, b""), os.fsencode(file.path)
@@ -188,7 +191,7 @@ def test_a_row_that_fits_its_digest_must_make_sense_all_the_same(source, looked,
 def test_a_hash_that_lies_is_noticed_by_the_next_stage(source):
     run(source)
     known = Memory(DATABASE)
-    file = examined.identity(source / "images/07.jpg")
+    file = cache.identity(source / "images/07.jpg")
     with closing(sqlite3.connect(DATABASE)) as database, database:
         where = os.fsencode(file.path)
         facts, thumbnail = database.execute(
@@ -200,7 +203,7 @@ def test_a_hash_that_lies_is_noticed_by_the_next_stage(source):
     known.__exit__(None, None, None)
     run(source)
     with pytest.raises(Refused, match=r"07\.jpg is not as prepare wrote it"):
-        dataset.read_manifest(OUT)
+        prepared.read_manifest(OUT)
 
 
 def test_a_database_that_cannot_be_written_costs_time_only(source, looked):
@@ -214,20 +217,20 @@ def test_a_database_that_cannot_be_written_costs_time_only(source, looked):
 KILLED = """
 import os, sys
 from pathlib import Path
-from pipeline.edges import examined, images
-from pipeline.stages import prepare
+from pipeline.prepare import stage
+from pipeline.prepare.images import cache, check
 from tests.sources import config
 
-examined.SETTLED_NS, examined.EVERY = -(10**18), 0
-examine, left = images.examine, iter(range(8))
+cache.SETTLED_NS, cache.EVERY = -(10**18), 0
+examine, left = check.examine, iter(range(8))
 
 def dying(path, load=None):
     if next(left, None) is None:
         os.kill(os.getpid(), 9)
     return examine(path, load)
 
-images.examine = dying
-prepare.run(config("yolo", Path(sys.argv[1])))
+check.examine = dying
+stage.run(config("yolo", Path(sys.argv[1])))
 """
 
 
@@ -258,7 +261,7 @@ def test_the_source_is_neither_changed_nor_linked(source):
 
 
 def test_a_file_that_changes_while_prepare_is_at_work_is_refused(source, monkeypatch):
-    judge = intake.judge
+    judge = ingest.judge
 
     def meddling(entry, terms):
         judged = judge(entry, terms)
@@ -266,7 +269,7 @@ def test_a_file_that_changes_while_prepare_is_at_work_is_refused(source, monkeyp
             entry.path.write_bytes((source / "images/04.jpg").read_bytes())
         return judged
 
-    monkeypatch.setattr(intake, "judge", meddling)
+    monkeypatch.setattr(ingest, "judge", meddling)
     with pytest.raises(Refused, match=r"03\.jpg was changed while prepare was at work"):
         run(source)
     assert not OUT.exists()
@@ -284,15 +287,15 @@ def test_a_copy_is_whole_whatever_the_kernel_can(tmp_path, monkeypatch, way):
         return within(source, made, count if way == "kernel" else 1000)
 
     monkeypatch.setattr(os, "copy_file_range", copying)
-    original = examined.identity(tmp_path / "a")
-    linking.copy(original, str(tmp_path / "b"))
+    original = cache.identity(tmp_path / "a")
+    copy_file.copy(original, str(tmp_path / "b"))
     assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
     (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(Refused, match="changed"):
-        linking.copy(original, str(tmp_path / "c"))
+        copy_file.copy(original, str(tmp_path / "c"))
     (tmp_path / "a").unlink()
     with pytest.raises(Refused, match="changed"):
-        linking.copy(original, str(tmp_path / "d"))
+        copy_file.copy(original, str(tmp_path / "d"))
 
 
 def test_work_is_asked_for_no_sooner_than_it_is_done():
@@ -303,7 +306,7 @@ def test_work_is_asked_for_no_sooner_than_it_is_done():
             asked.append(number)
             yield partial(int, number)
 
-    done = dealing.each(call, todo(), total=1000, what="count")
+    done = workers.each(call, todo(), total=1000, what="count")
     assert next(done) == 0
     assert len(asked) < 1000
     assert list(done) == list(range(1, 1000))
@@ -316,7 +319,7 @@ def test_little_work_is_spread_over_all_hands():
         together.wait(timeout=20)
         return number
 
-    assert list(dealing.each(meet, range(4), total=4, what="count", workers=4)) == [0, 1, 2, 3]
+    assert list(workers.each(meet, range(4), total=4, what="count", workers=4)) == [0, 1, 2, 3]
 
 
 def test_a_mistake_in_one_of_many_comes_out_and_the_rest_is_left():
@@ -324,7 +327,7 @@ def test_a_mistake_in_one_of_many_comes_out_and_the_rest_is_left():
         raise Unusable("outside", "no")
 
     work = (fail if n == 20 else partial(int, n) for n in range(10_000))
-    done = dealing.each(call, work, total=10_000, what="count")
+    done = workers.each(call, work, total=10_000, what="count")
     with pytest.raises(Unusable):
         list(done)
 
@@ -332,7 +335,7 @@ def test_a_mistake_in_one_of_many_comes_out_and_the_rest_is_left():
 def test_thumbnails_are_read_from_their_file(tmp_path):
     rng = np.random.default_rng(0)
     looks = [rng.integers(0, 255, SIDE * SIDE, dtype=np.uint8).tobytes() for _ in range(5)]
-    drawn = [intake.drawn(n, "detect", draw=_draw, hold=tmp_path / str(n)) for n in range(7)]
+    drawn = [ingest.drawn(n, "detect", draw=_draw, hold=tmp_path / str(n)) for n in range(7)]
     shelf = Thumbnails(tmp_path / "thumbnails")
     outcomes = [
         (image._replace(look=image.look._replace(signature=looks[n] if n < 5 else b"")), found)
@@ -347,7 +350,7 @@ def test_thumbnails_are_read_from_their_file(tmp_path):
 
 
 def _draw(index):
-    from pipeline.edges.drawing import demo
+    from pipeline.source.synthetic import demo
 
     return demo.choose("shapes", "detect").draw(index, seed=0, pixels=64)
 
@@ -356,19 +359,19 @@ def test_the_code_that_examines_is_all_that_counts():
     import grimp
 
     graph = grimp.build_graph("pipeline", cache_dir=None)
-    needed = graph.find_upstream_modules("pipeline.edges.images") | {"pipeline.edges.images"}
+    needed = graph.find_upstream_modules("pipeline.prepare.images.check") | {"pipeline.prepare.images.check"}
     passive = {  # types, and what only names files
         "pipeline",
         "pipeline.core",
-        "pipeline.edges",
-        "pipeline.core.boxes",
-        "pipeline.core.defects",
-        "pipeline.core.refusal",
-        "pipeline.edges.fingerprint",
-        "pipeline.core.alignment",  # near_copies compares with it, which comes later
-        "pipeline.core.crowds",  # and counts with it
+        "pipeline.runtime.environment",
+        "pipeline.prepare.annotations.boxes",
+        "pipeline.core.findings",
+        "pipeline.core.errors",
+        "pipeline.storage.fingerprint",
+        "pipeline.prepare.duplicates.alignment",  # near_copies compares with it, which comes later
+        "pipeline.prepare.duplicates.budget",  # and counts with it
     }
-    assert needed - passive == {module.__name__ for module in examined.CODE}
+    assert needed - passive == {module.__name__ for module in cache.CODE}
 
 
 def test_scratch_holds_the_memory(source):

@@ -15,7 +15,7 @@ import pytest
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # MLflow on type hints: the signature is given when logging
-    from pipeline.edges import served
+    from pipeline.tracking import served_model
 
 PIXELS = np.full((20, 30, 3), (10, 90, 200), np.uint8)
 PNG = cv2.imencode(".png", PIXELS)[1].tobytes()
@@ -45,32 +45,32 @@ def folder(tmp_path, monkeypatch):
 )
 @pytest.mark.usefixtures("folder")
 def test_an_image_is_taken_in_each_form(item):
-    assert (served._pixels(item) == PIXELS).all()
+    assert (served_model._pixels(item) == PIXELS).all()
 
 
 @pytest.mark.parametrize("length", [40, 300, 4000, 5000])
 @pytest.mark.usefixtures("folder")
 def test_base64_text_of_any_length_is_never_a_file_name(length):
     with pytest.raises(ValueError, match="is no image that can be read"):
-        served._pixels("A" * length)
+        served_model._pixels("A" * length)
 
 
 @pytest.mark.parametrize("item", ["secret", "nowhere.png", "../" * 2000 + "x.png", "a\0b.png", "", "é", "{}"])
 @pytest.mark.usefixtures("folder")
 def test_text_that_is_no_image_gets_one_answer_whatever_lies_there(item):
     with pytest.raises(ValueError, match="is no image that can be read"):
-        served._pixels(item)
+        served_model._pixels(item)
 
 
 def test_a_server_opens_no_path_that_a_client_names(folder):
     """MLflow's server imports its app, and with it the model, in a process of its own."""
     code = """
 import sys, types
-from pipeline.edges import served
-assert served._pixels("part.png").shape == (20, 30, 3)
-sys.modules[served.SERVER] = types.ModuleType("app")
+from pipeline.tracking import served_model
+assert served_model._pixels("part.png").shape == (20, 30, 3)
+sys.modules[served_model.SERVER] = types.ModuleType("app")
 try:
-    served._pixels("part.png")
+    served_model._pixels("part.png")
 except ValueError as error:
     print(error)
 """
@@ -84,4 +84,4 @@ except ValueError as error:
 def test_mlflow_still_calls_its_server_so():
     from importlib.util import find_spec
 
-    assert find_spec(served.SERVER)
+    assert find_spec(served_model.SERVER)

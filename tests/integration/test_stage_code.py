@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.core.refusal import Refused
-from pipeline.edges import stage_code
+from pipeline.compose import code_digests
+from pipeline.core.errors import Refused
 from tests.builders import prepared_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ def package(tmp_path):
     for name in ("one", "both", "other"):
         (tmp_path / f"{name}.py").write_text(f"{name} = 1\n\n")
     lists = {"prepare": ["both.py", "one.py"], "augment": ["both.py", "other.py"]}
-    (tmp_path / stage_code.LISTED).write_text(json.dumps(lists))
+    (tmp_path / code_digests.LISTED).write_text(json.dumps(lists))
     return tmp_path
 
 
@@ -27,38 +27,38 @@ def package(tmp_path):
     ("file", "stages"), [("one", {"prepare"}), ("other", {"augment"}), ("both", {"prepare", "augment"})]
 )
 def test_a_change_counts_for_the_stages_that_use_the_file(package, file, stages):
-    before = stage_code.digests(package)
+    before = code_digests.digests(package)
     (package / f"{file}.py").write_text("one = 2\n")
-    after = stage_code.digests(package)
+    after = code_digests.digests(package)
     assert {stage for stage in after if after[stage] != before[stage]} == stages
-    (said,) = stage_code.changed(after, {"code": before})
+    (said,) = code_digests.changed(after, {"code": before})
     assert set(said.removeprefix("code changed: ").split(", ")) == stages
 
 
 def test_line_ends_do_not_count(package):
-    before = stage_code.digests(package)
+    before = code_digests.digests(package)
     (package / "one.py").write_bytes(b"one = 1\r\n\r\n")
-    assert stage_code.digests(package) == before
+    assert code_digests.digests(package) == before
 
 
 def test_contents_that_change_places_count(package):
-    before = stage_code.digests(package)
+    before = code_digests.digests(package)
     one, both = ((package / name).read_text() for name in ("one.py", "both.py"))
     (package / "one.py").write_text(both)
     (package / "both.py").write_text(one)
-    assert stage_code.digests(package)["prepare"] != before["prepare"]
+    assert code_digests.digests(package)["prepare"] != before["prepare"]
 
 
 def test_nothing_is_said_the_first_time(package):
-    assert stage_code.changed(stage_code.digests(package), {}) == []
+    assert code_digests.changed(code_digests.digests(package), {}) == []
 
 
 @pytest.mark.parametrize("lock", [{}, {"code": {}}, None])
 def test_a_stage_is_held_to_the_code_that_is_recorded_for_it(package, lock):
-    lock = {"code": stage_code.digests(package)} if lock is None else lock
-    stage_code.refuse_other("prepare", lock, package)
+    lock = {"code": code_digests.digests(package)} if lock is None else lock
+    code_digests.refuse_other("prepare", lock, package)
     (package / "other.py").write_text("other = 2\n")
-    stage_code.refuse_other("prepare", lock, package)
+    code_digests.refuse_other("prepare", lock, package)
 
 
 @pytest.mark.parametrize(("variable", "code"), [("DVC_STAGE", 1), ("DVC_ROOT", 0)])
@@ -80,4 +80,4 @@ def test_other_code_than_is_recorded_is_refused_where_dvc_would_record_it(
 def test_a_listed_file_that_is_not_there_is_refused(package):
     (package / "one.py").unlink()
     with pytest.raises(Refused, match=r"one\.py is missing: restore it, or run `make deps`"):
-        stage_code.digests(package)
+        code_digests.digests(package)

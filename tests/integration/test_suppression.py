@@ -14,7 +14,7 @@ TWICE = """
 import sys
 from pathlib import Path
 import numpy as np
-from pipeline.edges.yolo.predict import predict
+from pipeline.yolo.inference.predict import predict
 how = {"imgsz": 160, "conf": 0.0, "iou": 0.3, "max_det": 300, "batch": 2, "device": "cpu"}
 images = [Path("0.png"), Path("1.png")]
 first = list(predict(Path(sys.argv[1]), images, **how))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from ultralytics.utils import NUM_THREADS
 
-from pipeline.edges.yolo import environment, training
+from pipeline.yolo import environment
+from pipeline.yolo.training import train
 from tests import trainings
 
 ALL = joblib.cpu_count(only_physical_cores=True)
@@ -40,5 +41,5 @@ def test_a_training_takes_them_where_it_is_fast(tmp_path, monkeypatch, fast, exp
     monkeypatch.setenv(environment.ASKED, "3")
     environment.remember_requested_threads()
     trainings.dataset(tmp_path)
-    training.build(trainings.job(tmp_path, fast=fast))
+    train.build(trainings.job(tmp_path, fast=fast))
     assert torch.get_num_threads() == expected

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.refusal import Refused
-from pipeline.edges.tracking import names
-from pipeline.edges.tracking import runs as tracking_runs
-from pipeline.edges.tracking import target as tracking_target
-from pipeline.edges.tracking.store import refuse_unusable
+from pipeline.core.errors import Refused
+from pipeline.tracking import runs as tracking_runs
+from pipeline.tracking import sanitize
+from pipeline.tracking import target as tracking_target
+from pipeline.tracking.client import refuse_unusable
 
 ROOT = Path(__file__).parents[2]
 UNPRIVILEGED = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -61,8 +61,9 @@ def python(code, **environment):
     """Start Python on a script that has a target and the tracking package at hand."""
     head = """
         import os, sys, time
-        from pipeline.edges import tracking
-        target = tracking.Target("sqlite:///mlflow.db", "trial", 20.0)
+        from pipeline.tracking.runs import attach, open_run, parent, send_missed
+        from pipeline.tracking.target import Target
+        target = Target("sqlite:///mlflow.db", "trial", 20.0)
     """
     script = textwrap.dedent(head) + textwrap.dedent(code)
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
@@ -99,10 +100,10 @@ def outbox(folder):
 def test_mlflow_takes_every_name_made_legal(name):
     from mlflow.utils import validation
 
-    validation._validate_metric_name(names.legal(name))
-    validation._validate_param_name(names.legal(name))
-    validation._validate_tag_name(names.legal(name))
-    validation._validate_length_limit("name", validation.MAX_ENTITY_KEY_LENGTH, names.legal(name))
+    validation._validate_metric_name(sanitize.legal(name))
+    validation._validate_param_name(sanitize.legal(name))
+    validation._validate_tag_name(sanitize.legal(name))
+    validation._validate_length_limit("name", validation.MAX_ENTITY_KEY_LENGTH, sanitize.legal(name))
 
 
 def test_a_run_holds_what_was_said(target, client, tmp_path):
@@ -168,7 +169,7 @@ def test_a_moved_project_keeps_its_files(fresh, database, tmp_path, monkeypatch)
     shutil.copy(database, old)
     monkeypatch.chdir(old)
     code = """
-        with tracking.open_run(target, key="k1", name="before", tags={}) as before:
+        with open_run(target, key="k1", name="before", tags={}) as before:
             before.text("1", "note.txt")
         print(before.run_id)
     """
@@ -337,7 +338,7 @@ def test_a_password_in_the_uri_is_refused():
 
 def test_eight_processes_meet_a_fresh_database(client, tmp_path):
     code = """
-        with tracking.open_run(target, key=sys.argv[-1], name="job", tags={}) as session:
+        with open_run(target, key=sys.argv[-1], name="job", tags={}) as session:
             for epoch in range(20):
                 session.metrics({"loss": epoch}, step=epoch)
         print(session.run_id)
@@ -356,7 +357,7 @@ STOPPED = """
     from pipeline.__main__ import _terminate
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        with tracking.open_run(target, key="k1", name="demo", tags={}) as session:
+        with open_run(target, key="k1", name="demo", tags={}) as session:
             session.metrics({"loss": 1.0}, step=0)
             print(session.run_id, flush=True)
             time.sleep(100)
@@ -410,7 +411,7 @@ def test_a_stage_that_adds_loads_mlflow_by_its_first_word_and_is_missed_without_
     with tracking_runs.open_run(target, key="k1", name="demo", tags={}) as training:
         pass
     code = """
-        with tracking.attach(target, key="k1", run_id=os.environ["run_id"]):
+        with attach(target, key="k1", run_id=os.environ["run_id"]):
             print("mlflow" in sys.modules, flush=True)
             os.kill(os.getpid(), 9)
     """

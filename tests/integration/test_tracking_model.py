@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.edges.tracking import model as tracking_model
-from pipeline.edges.tracking import runs
-from pipeline.edges.tracking import target as tracking_target
+from pipeline.tracking import logged_model as tracking_model
+from pipeline.tracking import runs
+from pipeline.tracking import target as tracking_target
 
 LOADED_ELSEWHERE = """
 import base64, json, sys

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.edges.tracking import runs
-from pipeline.edges.tracking import target as tracking_target
+from pipeline.tracking import runs
+from pipeline.tracking import target as tracking_target
 
 STEPS = 30
 

@@ -13,9 +13,10 @@ from mlflow import MlflowClient
 from tests.integration.test_tracking import ROOT
 
 OPEN = """
-from pipeline.edges import tracking
-target = tracking.Target("sqlite:///mlflow.db", "first")
-with tracking.open_run(target, key="k", name="n", tags={}, resume=False):
+from pipeline.tracking.runs import open_run
+from pipeline.tracking.target import Target
+target = Target("sqlite:///mlflow.db", "first")
+with open_run(target, key="k", name="n", tags={}, resume=False):
     pass
 """
 

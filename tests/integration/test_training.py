@@ -14,11 +14,13 @@ from ultralytics import YOLO, utils
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
 
-from pipeline.core.refusal import Refused
-from pipeline.core.unfreezing import Schedule
-from pipeline.edges import files
-from pipeline.edges.yolo import checkpoints, export, precision, progress, training, weights
-from pipeline.edges.yolo.trainings import DetectTraining
+from pipeline.core.errors import Refused
+from pipeline.storage import files
+from pipeline.yolo import weights
+from pipeline.yolo.schedules import Schedule
+from pipeline.yolo.training import checkpoints, export, precision, train
+from pipeline.yolo.training import state as training_state
+from pipeline.yolo.training.task_trainers import DetectTraining
 from tests import trainings
 
 
@@ -66,12 +68,12 @@ def test_weights_name_no_place_of_this_machine_and_are_the_same_again(tmp_path):
 def test_weights_are_the_same_bytes_whatever_the_layout_they_were_trained_in(tmp_path):
     """On CUDA that is NHWC, which released versions of Ultralytics cannot read from a checkpoint."""
     trainings.dataset(tmp_path)
-    trainer = training.build(trainings.job(tmp_path))
+    trainer = train.build(trainings.job(tmp_path))
     written = []
     for layout in (torch.contiguous_format, torch.channels_last):
         trainer.model.to(memory_format=layout)
         trainer.ema = SimpleNamespace(ema=trainer.model)
-        kept = progress.averaged(trainer)
+        kept = training_state.averaged(trainer)
         written.append(export.checkpoint(trainer.model, kept, arguments=vars(trainer.args), rows=[{}]))
     assert written[0] == written[1]
 
@@ -88,10 +90,10 @@ def test_what_is_recorded_is_what_was_used(tmp_path):
 
 def test_no_callback_but_ours_is_attached(tmp_path):
     trainings.dataset(tmp_path)
-    trainer = training.build(trainings.job(tmp_path))
+    trainer = train.build(trainings.job(tmp_path))
     modules = {callback.__module__ for callbacks in trainer.callbacks.values() for callback in callbacks}
     silent = {"ultralytics.utils.callbacks.base", "ultralytics.utils.events"}  # do nothing; off offline
-    assert modules == {"pipeline.edges.yolo.trainer"} | silent
+    assert modules == {"pipeline.yolo.training.trainer"} | silent
     assert not events.events.enabled
     assert not any(SETTINGS[name] for name in ("mlflow", "dvc", "tensorboard", "wandb", "comet", "sync"))
 
@@ -153,13 +155,13 @@ def test_a_training_that_only_has_its_results_to_write_trains_no_further(tmp_pat
 def test_a_training_that_was_stopped_on_another_device_goes_on_here(tmp_path):
     trainings.dataset(tmp_path)
     trainings.run(trainings.job(tmp_path, epochs=1))
-    trainer = training.build(trainings.job(tmp_path, epochs=2))
+    trainer = train.build(trainings.job(tmp_path, epochs=2))
     for group in trainer.state["optimizer"]["param_groups"]:
         group["fused"] = True  # as on a GPU
     state, trainer.state = trainer.state, None
     trainer._setup_train()
     trainer.scaler = torch.amp.GradScaler("cpu")  # as in fp16
-    progress.take_up(trainer, state)
+    training_state.take_up(trainer, state)
     assert trainer.start_epoch == 1
     assert not any(group["fused"] for group in trainer.optimizer.param_groups)
 

@@ -11,10 +11,11 @@ import ultralytics.nn.tasks
 from ultralytics import YOLO
 from ultralytics.nn.tasks import ClassificationModel
 
-from pipeline.core import curves
-from pipeline.core.refusal import Refused
-from pipeline.edges.tracking import model
-from pipeline.edges.yolo import complaints, training, transfer, weights
+from pipeline.core.errors import Refused
+from pipeline.tracking import logged_model
+from pipeline.yolo import epoch_metrics, errors, weights
+from pipeline.yolo.training import train as training_train
+from pipeline.yolo.training import transfer
 from tests import task_sets, trainings
 
 TASKS = ("segment", "obb", "pose", "classify")
@@ -48,10 +49,10 @@ def trained(request, tmp_path_factory):
 
 def test_a_task_is_measured_by_its_own_figures(trained):
     task, _, outcome = trained
-    assert [set(curves.figures(row)) for row in outcome.rows] == [FIGURES[task]] * 2
-    watched = [row[curves.WATCHED[task]] for row in outcome.rows]
+    assert [set(epoch_metrics.figures(row)) for row in outcome.rows] == [FIGURES[task]] * 2
+    watched = [row[epoch_metrics.WATCHED[task]] for row in outcome.rows]
     assert watched[outcome.best_epoch - 1] == max(watched)
-    train, val = curves.losses(outcome.rows)
+    train, val = epoch_metrics.losses(outcome.rows)
     assert len(train) == len(val) == 2
     assert all(value > 0 for value in val)
     assert outcome.effective["task"] == task
@@ -84,10 +85,14 @@ def test_the_logged_model_answers_with_the_columns_that_it_names(trained):
 
     task, root, _ = trained
     image = min((root / "data/prepared/images/val").iterdir())
-    model.save(root / "saved", root / "best.pt", image, task=task)
+    logged_model.save(root / "saved", root / "best.pt", image, task=task)
     loaded = mlflow.pyfunc.load_model(str(root / "saved"))
     table = loaded.predict([str(image)], params={"top": 3} if task == "classify" else {"conf": 0.0})
-    assert list(table.columns) == list(model.COLUMNS[task]) == loaded.metadata.signature.outputs.input_names()
+    assert (
+        list(table.columns)
+        == list(logged_model.COLUMNS[task])
+        == loaded.metadata.signature.outputs.input_names()
+    )
     assert len(table) == 3 if task == "classify" else len(table) > 0
     assert set(table["name"]) <= set(task_sets.NAMES)
     _check_answer(task, table)
@@ -129,7 +134,7 @@ def test_a_stopped_training_of_any_task_goes_on_as_if_it_had_not_been_stopped(tm
 
 def test_a_classification_takes_the_backbone_layer_by_layer(tmp_path):
     trainings.dataset(tmp_path, task="classify")
-    trainer = training.build(trainings.job(tmp_path, task="classify", weights=trainings.FOUNDATION))
+    trainer = training_train.build(trainings.job(tmp_path, task="classify", weights=trainings.FOUNDATION))
     source, found = weights.load(trainings.FOUNDATION).model, trainer.model.model
     for theirs, ours in [*((layer, layer) for layer in range(9)), (10, 9)]:  # SPPF, layer 9, is left out
         pairs = zip(source[theirs].state_dict().values(), found[ours].state_dict().values(), strict=True)
@@ -143,7 +148,7 @@ def test_a_classification_gives_its_backbone_to_other_tasks(tmp_path, task):
     torch.save(
         {"model": ClassificationModel("yolo26n-cls.yaml", verbose=False).half(), "train_args": {}}, path
     )
-    trainer = training.build(trainings.job(tmp_path, task=task, weights=path))
+    trainer = training_train.build(trainings.job(tmp_path, task=task, weights=path))
     source = weights.load(path).model
     assert trainer.model.model[10].cv1.conv.weight.equal(source[9].cv1.conv.weight)
     assert trainer.transferred[0] == 228
@@ -167,17 +172,17 @@ def test_an_architecture_of_another_task_is_refused():
     ],
 )
 def test_what_a_classification_would_pass_over_is_refused(changes, sentence):
-    complaints.without_effect(trainings.arguments(), "classify")
-    complaints.without_effect(trainings.arguments(**changes), "segment")
+    errors.without_effect(trainings.arguments(), "classify")
+    errors.without_effect(trainings.arguments(**changes), "segment")
     with pytest.raises(Refused, match=sentence):
-        complaints.without_effect(trainings.arguments(**changes), "classify")
+        errors.without_effect(trainings.arguments(**changes), "classify")
 
 
 @pytest.mark.parametrize("cache", ["disk", False])
 def test_a_classification_trains_on_a_share_from_all_over_and_caches_in_scratch(tmp_path, cache):
     trainings.dataset(tmp_path, task="classify")
     before = _contents(tmp_path / "data")
-    trainer = training.build(trainings.job(tmp_path, task="classify", cache=cache, fraction=0.5))
+    trainer = training_train.build(trainings.job(tmp_path, task="classify", cache=cache, fraction=0.5))
     images = [str(tmp_path / "data/prepared/images/train")]
     found = trainer.build_dataset(images, "train")
     assert [sample[0][-7:-4] for sample in found.samples] == ["000", "002", "004", "007"]
@@ -197,7 +202,7 @@ def test_a_classification_trains_on_a_share_from_all_over_and_caches_in_scratch(
 def test_labels_that_prepare_did_not_write_are_refused(tmp_path, task, text, sentence):
     trainings.dataset(tmp_path, task=task)
     min((tmp_path / "data/prepared/labels/train").iterdir()).write_text(text)
-    trainer = training.build(trainings.job(tmp_path, task=task))
+    trainer = training_train.build(trainings.job(tmp_path, task=task))
     with pytest.raises(Refused, match=sentence):
         trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 4)
 
@@ -207,6 +212,6 @@ def test_points_come_with_their_visibility(tmp_path):
     points = [[0.5, 0.25, 2.0], [0.0, 0.0, 0.0]]
     [label] = (tmp_path / "data/prepared/labels/train").iterdir()
     label.write_text(" ".join(map(str, [0, 0.5, 0.5, 0.4, 0.4, *np.ravel(points)])) + "\n")
-    trainer = training.build(trainings.job(tmp_path, task="pose"))
+    trainer = training_train.build(trainings.job(tmp_path, task="pose"))
     [found] = trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 1).labels
     assert found["keypoints"].tolist() == [points]

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import geometry
-from pipeline.core.recipes import Recipe
-from pipeline.edges import transforms
+from pipeline.augment import affine, transform_image
+from pipeline.augment.parameters import Recipe
 
 WIDTH, HEIGHT = 160, 120
 SHARE = st.floats(0, 1)
@@ -50,8 +49,8 @@ def extent(image):
 
 
 def transformed(image, box, recipe):
-    moved = geometry.move(np.array([box], np.float64), geometry.matrix(recipe, WIDTH, HEIGHT))
-    return transforms.apply(image, recipe, seed=0), geometry.clip(moved, WIDTH, HEIGHT)[0]
+    moved = affine.move(np.array([box], np.float64), affine.matrix(recipe, WIDTH, HEIGHT))
+    return transform_image.apply(image, recipe, seed=0), affine.clip(moved, WIDTH, HEIGHT)[0]
 
 
 @given(corners(), UPRIGHT)
@@ -74,7 +73,7 @@ def test_rotation_leaves_an_ellipse_within_its_box_and_fills_it(box, recipe):
         y2 - y1
     ) ** 2 <= 0.25
     image = np.where(inside, 255, 0).astype(np.uint8)[..., None].repeat(3, axis=2)
-    whole = geometry.move(np.array([box], np.float64), geometry.matrix(recipe, WIDTH, HEIGHT))[0]
+    whole = affine.move(np.array([box], np.float64), affine.matrix(recipe, WIDTH, HEIGHT))[0]
     image, moved = transformed(image, box, recipe)
     seen = extent(image)
     step = 0.6 + 0.6 * recipe.scale / (
@@ -89,17 +88,19 @@ def test_rotation_leaves_an_ellipse_within_its_box_and_fills_it(box, recipe):
 
 def test_flips_alone_move_pixels_and_change_none():
     image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    assert np.array_equal(transforms.apply(image, Recipe(fliplr=True), 0), image[:, ::-1])
-    assert np.array_equal(transforms.apply(image, Recipe(flipud=True), 0), image[::-1])
-    assert np.array_equal(transforms.apply(image, Recipe(fliplr=True, flipud=True), 0), image[::-1, ::-1])
+    assert np.array_equal(transform_image.apply(image, Recipe(fliplr=True), 0), image[:, ::-1])
+    assert np.array_equal(transform_image.apply(image, Recipe(flipud=True), 0), image[::-1])
+    assert np.array_equal(
+        transform_image.apply(image, Recipe(fliplr=True, flipud=True), 0), image[::-1, ::-1]
+    )
 
 
 def test_rotation_is_clockwise_to_the_eye_and_shows_grey_outside():
     image = np.zeros((101, 101, 3), np.uint8)
     image[:10, 45:56] = 255  # top
-    turned = transforms.apply(image, Recipe(rotate=90), 0)
+    turned = transform_image.apply(image, Recipe(rotate=90), 0)
     assert turned[50, 95].tolist() == [255] * 3  # right
-    assert transforms.apply(image, Recipe(rotate=45), 0)[0, 0].tolist() == [114] * 3
+    assert transform_image.apply(image, Recipe(rotate=45), 0)[0, 0].tolist() == [114] * 3
 
 
 @pytest.mark.parametrize(
@@ -114,20 +115,20 @@ def test_rotation_is_clockwise_to_the_eye_and_shows_grey_outside():
 def test_contrast_turns_about_the_mean_and_brightness_adds(recipe, level, answer):
     image = np.full((8, 8, 3), 100, np.uint8)
     image[::2] = 140
-    assert (transforms.apply(image, recipe, 0)[image == level] == answer).all()
+    assert (transform_image.apply(image, recipe, 0)[image == level] == answer).all()
 
 
 def test_blur_spreads_a_point_with_its_standard_deviation():
     image = np.zeros((61, 61, 3), np.uint8)
     image[30, :] = 255
-    profile = transforms.apply(image, Recipe(blur=3.0), 0)[:, 30, 0].astype(float)
+    profile = transform_image.apply(image, Recipe(blur=3.0), 0)[:, 30, 0].astype(float)
     offsets = np.arange(61) - 30
     assert np.sqrt((profile * offsets**2).sum() / profile.sum()) == pytest.approx(3.0, rel=0.1)
 
 
 def test_noise_has_its_deviation_in_every_channel_and_comes_from_the_seed():
     image = np.full((200, 200, 3), 128, np.uint8)
-    first, again, other = (transforms.apply(image, Recipe(noise=0.05), seed) for seed in (1, 1, 2))
+    first, again, other = (transform_image.apply(image, Recipe(noise=0.05), seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.reshape(-1, 3).std(axis=0) == pytest.approx([0.05 * 255] * 3, rel=0.03)
@@ -137,7 +138,7 @@ def test_noise_has_its_deviation_in_every_channel_and_comes_from_the_seed():
 
 def test_a_recipe_without_values_leaves_every_pixel():
     image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    assert np.array_equal(transforms.apply(image, Recipe(), 0), image)
+    assert np.array_equal(transform_image.apply(image, Recipe(), 0), image)
 
 
 def test_noise_is_what_three_colours_drawn_side_by_side_would_be():
@@ -145,4 +146,4 @@ def test_noise_is_what_three_colours_drawn_side_by_side_would_be():
     cv2.setRNGSeed(3)
     drawn = np.empty(image.shape, np.int16)
     cv2.randn(drawn, np.zeros(3), np.full(3, 0.05 * 255))
-    assert np.array_equal(transforms.apply(image, Recipe(noise=0.05), 3), image + drawn)
+    assert np.array_equal(transform_image.apply(image, Recipe(noise=0.05), 3), image + drawn)

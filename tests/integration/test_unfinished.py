@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.refusal import Refused
-from pipeline.edges import files, unfinished
+from pipeline.core.errors import Refused
+from pipeline.finetune import checkpoint_folder
+from pipeline.storage import files
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,18 +35,18 @@ def stopped(key: str, *, days: float) -> Path:
 def test_what_nobody_went_on_with_for_a_month_goes_with_a_word():
     stays, goes = stopped("a" * 64, days=29), stopped("b" * 64, days=31)
     own = stopped("c" * 64, days=99)
-    assert unfinished.forget_abandoned("c" * 64) == [
+    assert checkpoint_folder.forget_abandoned("c" * 64) == [
         "deleted the checkpoints of 1 training that was stopped more than 30 days ago (2 MB)"
     ]
     assert (stays.exists(), goes.exists(), own.exists()) == (True, False, True)
-    assert unfinished.forget_abandoned("c" * 64) == []
+    assert checkpoint_folder.forget_abandoned("c" * 64) == []
 
 
 def test_what_another_process_holds_stays(project):
     code = """
 import sys, time
-from pipeline.edges import unfinished
-with unfinished.one_training("d" * 64):
+from pipeline.finetune import checkpoint_folder
+with checkpoint_folder.one_training("d" * 64):
     print("held", flush=True)
     time.sleep(100)
 """
@@ -55,20 +56,20 @@ with unfinished.one_training("d" * 64):
         assert process.stdout
         assert process.stdout.readline() == b"held\n"
         held = stopped("d" * 64, days=99)
-        assert unfinished.forget_abandoned("c" * 64) == []
+        assert checkpoint_folder.forget_abandoned("c" * 64) == []
         with pytest.raises(Refused, match="another process is at work on the training dddddd"):
-            unfinished.one_training("d" * 64).__enter__()
+            checkpoint_folder.one_training("d" * 64).__enter__()
     finally:
         process.kill()
         process.communicate()
     assert held.exists()
-    assert unfinished.forget_abandoned("c" * 64)
+    assert checkpoint_folder.forget_abandoned("c" * 64)
 
 
 def test_a_training_that_ends_well_leaves_no_checkpoint_and_a_failed_one_does():
-    with unfinished.one_training("e" * 64) as folder:
+    with checkpoint_folder.one_training("e" * 64) as folder:
         assert folder.is_dir()
     assert not folder.exists()
-    with pytest.raises(ZeroDivisionError), unfinished.one_training("e" * 64) as folder:
+    with pytest.raises(ZeroDivisionError), checkpoint_folder.one_training("e" * 64) as folder:
         _ = 1 / 0
     assert folder.is_dir()

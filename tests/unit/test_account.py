@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.core.account import run_name, summary
-from pipeline.core.overfitting import Overfitting
+from pipeline.finetune.overfitting import Overfitting
+from pipeline.finetune.summary import run_name, summary
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.average_precision import average_precisions, curve, mean
 from pipeline.core.detections import Detections, Objects
-from pipeline.core.matching import match, tabulate
-from pipeline.core.rotated import box_iou
+from pipeline.evaluate.metrics.average_precision import average_precisions, curve, mean
+from pipeline.evaluate.metrics.iou import box_iou
+from pipeline.evaluate.metrics.matching import match, tabulate
 from tests import coco_answers
 
 SQUARE = [0.0, 0.0, 10.0, 10.0]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.core.bias import concerns, interval, place
-from pipeline.core.layout import SPLITS
-from pipeline.core.statistics import Described, columns
+from pipeline.core.paths import SPLITS
+from pipeline.prepare.report.statistics import Described, columns
+from pipeline.prepare.report.warnings import concerns, interval, place
 
 WIDE = np.array([[100.0, 300, 200, 400]])
 

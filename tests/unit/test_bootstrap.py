@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.core.average_precision import average_precisions, mean
-from pipeline.core.bootstrap import intervals, resample
 from pipeline.core.detections import Detections, Objects
-from pipeline.core.matching import tabulate
+from pipeline.evaluate.metrics.average_precision import average_precisions, mean
+from pipeline.evaluate.metrics.bootstrap import intervals, resample
+from pipeline.evaluate.metrics.matching import tabulate
 
 
 def split(images, *, seed=0, found=0.7):

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import objects
 from pipeline.core.annotations import Raw
-from pipeline.core.boxes import ROUNDING
-from pipeline.core.objects import Wanted, check
+from pipeline.prepare.annotations import check
+from pipeline.prepare.annotations.boxes import ROUNDING
+from pipeline.prepare.annotations.check import Wanted
+from pipeline.prepare.annotations.check import check as check_check
 
 SIZE = (100, 80)
 NAN, INF = float("nan"), float("inf")
@@ -16,7 +17,7 @@ def checked(*boxes: list[float], classes=None, known=2):
     numbers = np.array(classes or [0] * len(boxes), np.int64)
     marks = tuple(f"object {number}" for number in range(1, len(boxes) + 1))
     raw = Raw(numbers, np.array(boxes, float).reshape(-1, 4), marks)
-    return check(raw, Wanted("detect", known), size=SIZE)
+    return check_check(raw, Wanted("detect", known), size=SIZE)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_boxes_without_fault_are_told_at_a_glance_and_nothing_else_is(rows, orde
         np.array([cls for cls, _ in rows], np.int64), boxes, tuple(f"row {n}" for n in range(len(rows)))
     )
     short, long = (
-        check(raw, Wanted("detect", 2), size=SIZE),
-        objects._one_by_one(raw, Wanted("detect", 2), SIZE),
+        check_check(raw, Wanted("detect", 2), size=SIZE),
+        check._one_by_one(raw, Wanted("detect", 2), SIZE),
     )
     assert (short.classes.tolist(), short.boxes.tolist(), short.notes) == (
         long.classes.tolist(),

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.annotations import Raw
-from pipeline.core.refusal import Refused
-from pipeline.edges.datasets.choosing import apply_selection, select_classes
+from pipeline.core.errors import Refused
+from pipeline.source.reading.class_selection import apply_selection, select_classes
 
 NAMES = ("cat", "dog", "lorry", "truck")
 

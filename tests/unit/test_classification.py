@@ -5,8 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import average_precision, classification
-from pipeline.core.classification import Guessed, classify, confusions, figures, guess, rank, tabulate
+from pipeline.evaluate.metrics import average_precision, classification
+from pipeline.evaluate.metrics.classification import (
+    Guessed,
+    classify,
+    confusions,
+    figures,
+    guess,
+    rank,
+    tabulate,
+)
 
 NAMES = ("crack", "pit", "stain")
 #          truth, likeliest first

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.core import collage, lots
-from pipeline.core.collage import Annotations
-from pipeline.core.lots import Draws, Warp
+from pipeline.yolo.gpu_loader import mosaic as gpu_loader_mosaic
+from pipeline.yolo.gpu_loader import parameters
+from pipeline.yolo.gpu_loader.mosaic import Annotations
+from pipeline.yolo.gpu_loader.parameters import Draws, Warp
 
 SIDE = 100
 SIZES = np.array([[100, 50], [100, 100], [60, 100], [100, 100]])
@@ -18,19 +19,28 @@ def _draws(*, mosaic, centre=(100, 100), zoom=1.0, flips=(False, False)):
     canvas = np.array([[200, 200]]) if mosaic else SIZES[:1]
     nothing, middle = np.zeros((1, 2)), np.full((1, 2), SIDE / 2)
     warp = Warp(nothing, np.zeros(1), np.array([zoom]), nothing, middle)
-    parts = ([0, 1, 2, 3], mosaic, centre, lots.matrix(canvas, warp)[0], zoom, flips, (0.0, 0.0, 0.0), False)
+    parts = (
+        [0, 1, 2, 3],
+        mosaic,
+        centre,
+        parameters.matrix(canvas, warp)[0],
+        zoom,
+        flips,
+        (0.0, 0.0, 0.0),
+        False,
+    )
     return Draws(*(np.array([part]) for part in parts))
 
 
 def _boxes(draws):
-    placed = collage.place(draws, SIZES, SIDE)
-    shares, classes, images = collage.boxes(draws, placed, HALF, SIZES, SIDE)
+    placed = gpu_loader_mosaic.place(draws, SIZES, SIDE)
+    shares, classes, images = gpu_loader_mosaic.boxes(draws, placed, HALF, SIZES, SIDE)
     assert not images.any()
     return dict(zip(classes.astype(int).tolist(), (shares * SIDE).round(6).tolist(), strict=True))
 
 
 def test_the_four_meet_at_the_centre_and_are_cut_at_the_edge():
-    placed = collage.place(_draws(mosaic=True, centre=(80, 120)), SIZES, SIDE)
+    placed = gpu_loader_mosaic.place(_draws(mosaic=True, centre=(80, 120)), SIZES, SIDE)
     assert placed.offset[0].tolist() == [[-20, 70], [80, 20], [20, 120], [80, 120]]
     assert placed.seen[0].tolist() == [
         [0, 70, 80, 120],
@@ -41,7 +51,7 @@ def test_the_four_meet_at_the_centre_and_are_cut_at_the_edge():
 
 
 def test_an_image_alone_shows_itself():
-    placed = collage.place(_draws(mosaic=False), SIZES, SIDE)
+    placed = gpu_loader_mosaic.place(_draws(mosaic=False), SIZES, SIDE)
     assert placed.seen[0].tolist() == [[0, 0, 100, 50], *[[0] * 4] * 3]
     assert _boxes(_draws(mosaic=False)) == {0: [50, 50, 50, 25]}
 
@@ -59,7 +69,7 @@ def test_a_flip_takes_boxes_along(flips, x, y):
 def test_the_way_back_undoes_matrix_and_flips():
     draws = _draws(mosaic=True, zoom=0.5, flips=(True, True))
     seen = draws.matrix[0] @ [40, 60, 1]
-    back = collage.look_back(draws, SIDE)[0] @ [SIDE - 1 - seen[0], SIDE - 1 - seen[1], 1]
+    back = gpu_loader_mosaic.look_back(draws, SIDE)[0] @ [SIDE - 1 - seen[0], SIDE - 1 - seen[1], 1]
     assert back == pytest.approx([40, 60, 1])
 
 
@@ -70,9 +80,9 @@ def test_a_box_is_dropped_where_a_tenth_or_two_pixels_are_left(zoom, kept):
 
 
 def test_tables_turn_hues_and_stretch_the_rest():
-    same, changed = collage.tables(np.array([[0.0, 0.0, 0.0], [0.5, -0.5, 1.0]]))
+    same, changed = gpu_loader_mosaic.tables(np.array([[0.0, 0.0, 0.0], [0.5, -0.5, 1.0]]))
     assert same[0, :180].tolist() == list(range(180))
     assert same[1:].tolist() == [list(range(256))] * 2
     assert changed[0, [0, 90, 100]].tolist() == [90, 0, 10]
     assert changed[:, 101].tolist() == [11, 50, 202]
-    assert collage.tables(np.array([[0.0, 1.0, 0.0]]))[0, 1, [0, 1, 200]].tolist() == [0, 2, 255]
+    assert gpu_loader_mosaic.tables(np.array([[0.0, 1.0, 0.0]]))[0, 1, [0, 1, 200]].tolist() == [0, 2, 255]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.columns import recognise, without_header
+from pipeline.source.formats.csv.columns import recognise, without_header
 
 SUFFIXES = frozenset({".jpg", ".png"})
 

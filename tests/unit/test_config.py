@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import Config, ConfigError, parse
-from pipeline.core.differences import flatten
+from pipeline.config.schema import Config, ConfigError, parse
+from pipeline.core.config_diff import flatten
 
 ROOT = Path(__file__).parents[2]
 DRAWN = {"data.images": None, "data.pixels": None}

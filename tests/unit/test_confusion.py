@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.detections import Detections, Objects
-from pipeline.core.matching import tabulate
-from pipeline.core.operating import operate
-from pipeline.core.outcomes import confusions, judge
+from pipeline.evaluate.metrics.error_types import confusions, judge
+from pipeline.evaluate.metrics.matching import tabulate
+from pipeline.evaluate.metrics.thresholds import operate
 
 A, B, C = [0, 0, 10, 10], [30, 0, 40, 10], [60, 0, 70, 10]
 LOOSE = [5, 0, 15, 10]

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import copies
-from pipeline.core import recipes as core_recipes
-from pipeline.core.copies import Rules, draft
-from pipeline.core.labels import EMPTY, Labels, to_xyxy
-from pipeline.core.recipes import Ranges
+from pipeline.augment import parameters as core_recipes
+from pipeline.augment import plan_copy
+from pipeline.augment.parameters import Ranges
+from pipeline.augment.plan_copy import Rules, draft
+from pipeline.dataset.labels import EMPTY, Labels, to_xyxy
 
 STILL = Ranges(1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 WILD = replace(STILL, rotate=180, fliplr=0.5, flipud=0.5, scale=0.8, crop=0.8)
@@ -59,7 +59,7 @@ def test_seed_and_number_each_change_the_draft():
 @pytest.mark.parametrize(("visible", "kept"), [(0.0, 1), (0.49, 1), (0.51, 0)])
 def test_an_object_keeps_its_label_at_the_visible_share(visible, kept):
     half_outside = Labels(np.zeros(1, np.int64), np.array([[0.05, 0.5, 0.1, 0.1]]))
-    kept_labels, _ = copies._follow(
+    kept_labels, _ = plan_copy._follow(
         half_outside, EXTENT, one_sided_crop(0.05 * 200), Rules(STILL, visible, 0)
     )
     assert len(kept_labels) == kept

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.core.counting import counted
+from pipeline.core.text import counted
 
 
 @pytest.mark.parametrize(

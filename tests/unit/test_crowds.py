@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core.crowds import Crowded, Tally
+from pipeline.prepare.duplicates.budget import Crowded, Tally
 
 
 def test_a_dense_beginning_says_nothing_of_the_rest():

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pipeline.core.defects import Defect, count, render, settle, summary
+from pipeline.core.findings import Defect, count, render, settle, summary
 
 FOUND = [
     Defect("b.jpg", "quarantined", "empty"),

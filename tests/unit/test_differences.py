@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.differences import ABSENT, Difference, assignments, changes, differences, flatten
+from pipeline.core.config_diff import ABSENT, Difference, assignments, changes, differences, flatten
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),

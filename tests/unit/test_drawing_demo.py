@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.core import masks, rotated
-from pipeline.core.refusal import Refused
+from pipeline.core.errors import Refused
+from pipeline.core.geometry import masks
 from pipeline.core.tasks import TASKS
-from pipeline.edges.drawing import callipers, steel, steel_flaws, steel_surface
-from pipeline.edges.drawing.demo import choose
+from pipeline.evaluate.metrics import iou
+from pipeline.source.synthetic import calipers, steel, steel_flaws, steel_surface
+from pipeline.source.synthetic.demo import choose
 
 PIXELS = 128
 
@@ -78,7 +79,7 @@ def test_rotated_boxes_are_rectangles_in_the_picture_that_fit_tightly():
             assert (extent[2:] >= box[2:] - 0.3).all()
             x1, y1, x2, y2 = box.astype(float)
             around = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
-            upright += rotated.rotated_box_iou(corners[None].astype(float), around[None]).item() > 0.9
+            upright += iou.rotated_box_iou(corners[None].astype(float), around[None]).item() > 0.9
     assert upright < 0.3 * sum(len(picture.boxes) for picture in pictures)
 
 
@@ -99,7 +100,7 @@ def test_left_and_right_of_callipers_change_places_in_a_mirror():
                 assert across[0] * down[1] - across[1] * down[0] > 0
     assert seen[2] > 10 * seen[1] > 0
     assert seen[0] > 0
-    assert drawing.keypoints == callipers.POINTS
+    assert drawing.keypoints == calipers.POINTS
     names = drawing.keypoints.names
     assert [names[other] for other in drawing.keypoints.flip] == [
         *("hinge", "right_bend", "left_bend", "right_tip", "left_tip")

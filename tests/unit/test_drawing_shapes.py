@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.edges.drawing import backdrop, camera, layout, painting, palette
-from pipeline.edges.drawing.drawing import Drawing
-from pipeline.edges.drawing.layout import Place
-from pipeline.edges.drawing.painting import Look
-from pipeline.edges.drawing.shapes import CLASSES, draw
+from pipeline.source.synthetic import background, camera, painting, palette, placement
+from pipeline.source.synthetic.painting import Look
+from pipeline.source.synthetic.picture import Drawing
+from pipeline.source.synthetic.placement import Place
+from pipeline.source.synthetic.shapes import CLASSES, draw
 
 PIXELS, SEED, GREY = 128, 7, 90
 DISC = CLASSES.index("disc")
@@ -26,14 +26,14 @@ def drawings() -> list[Drawing]:
 def calm(monkeypatch) -> Callable[[list[Place]], Drawing]:
     """Return a function that draws given objects in plain paint on a grey ground, without a camera."""
     plain = Look("over", 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    monkeypatch.setattr(backdrop, "ground", lambda *_: np.full((PIXELS, PIXELS, 3), GREY, np.float32))
-    monkeypatch.setattr(backdrop, "litter", lambda *_: None)
+    monkeypatch.setattr(background, "ground", lambda *_: np.full((PIXELS, PIXELS, 3), GREY, np.float32))
+    monkeypatch.setattr(background, "litter", lambda *_: None)
     monkeypatch.setattr(camera, "shoot", lambda _, scene: np.rint(scene).astype(np.uint8))
     monkeypatch.setattr(palette, "pick", lambda *_: np.full(3, 250, np.float32))
     monkeypatch.setattr(painting, "look", lambda *_: plain)
 
     def draw_these(places: list[Place]) -> Drawing:
-        monkeypatch.setattr(layout, "arrange", lambda *_: places)
+        monkeypatch.setattr(placement, "arrange", lambda *_: places)
         return draw(0, seed=SEED, pixels=PIXELS)
 
     return draw_these

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipeline.edges.drawing import steel_flaws, steel_surface
-from pipeline.edges.drawing.steel import CLASSES, draw
-from pipeline.edges.drawing.steel_flaws import Spot
+from pipeline.source.synthetic import steel_flaws, steel_surface
+from pipeline.source.synthetic.steel import CLASSES, draw
+from pipeline.source.synthetic.steel_flaws import Spot
 
 PIXELS = 128
 DRAW = {name: getattr(steel_flaws, name) for name in CLASSES}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.core import drawn, shapes
-from pipeline.core.shapes import TAG, Object
+from pipeline.source.reading import shapes, task_inference
+from pipeline.source.reading.shapes import TAG, Object
 
 BOX = shapes.box((10, 20, 50, 60))
 SHAPES = {
@@ -38,7 +38,7 @@ def objects(counts, label="cat"):
     ],
 )
 def test_the_richest_task_that_nearly_all_serve(counts, task, remarks):
-    found = drawn.plan(objects(counts))
+    found = task_inference.plan(objects(counts))
     assert (found.task, len(found.remarks)) == (task, remarks)
 
 
@@ -54,7 +54,7 @@ def test_the_richest_task_that_nearly_all_serve(counts, task, remarks):
 )
 def test_outlines_are_handed_on_where_the_task_has_them(counts, parts):
     every = objects(counts)
-    raw = drawn.raw(every, drawn.plan(every))
+    raw = task_inference.raw(every, task_inference.plan(every))
     assert [len(outline) for outline in raw.outlines] == parts
     assert raw.boxes.shape == (len(every), 4)
     assert len(raw.keypoints) == counts.get("pose", 0)
@@ -67,7 +67,7 @@ def test_declared_classes_come_first_in_their_order_and_idle_ones_are_named():
         *objects({"box": 1}, "a"),
         *objects({"tag": 1}, "t"),
     ]
-    found = drawn.plan(every, ["z", "idle", "b", "z"])
+    found = task_inference.plan(every, ["z", "idle", "b", "z"])
     assert found.names == ("z", "b", "a")
     assert "classes that are declared, but that no object has, are left out: idle" in found.remarks
-    assert drawn.raw(every, found).classes.tolist() == [1, 0, 2]
+    assert task_inference.raw(every, found).classes.tolist() == [1, 0, 2]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pipeline.core.detections import Detections, Objects
-from pipeline.core.evaluation import Split, Terms, evaluate, figures
-from pipeline.core.likeness import weigh
-from pipeline.core.masks import Mask
-from pipeline.core.refusal import Refused
+from pipeline.core.errors import Refused
+from pipeline.core.geometry.masks import Mask
+from pipeline.evaluate.metrics.detection import Split, Terms, evaluate, figures
+from pipeline.evaluate.metrics.similarity import weigh
 
 BOX = np.array([[2.0, 2.0, 12.0, 12.0]])
 TRIANGLE = np.array([[2.0, 2.0], [12.0, 2.0], [2.0, 12.0]])

@@ -10,11 +10,11 @@ import shapely.affinity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import geometry
-from pipeline.core.following import follow, keep
-from pipeline.core.labels import EMPTY, Labels, around
-from pipeline.core.recipes import Recipe
+from pipeline.augment import affine
+from pipeline.augment.parameters import Recipe
+from pipeline.augment.transform_labels import follow, keep
 from pipeline.core.tasks import TASKS
+from pipeline.dataset.labels import EMPTY, Labels, around
 
 EXTENT = (200, 100)
 PAIR = (1, 0, 2)
@@ -31,7 +31,7 @@ def posed(points, box=(100, 50, 120, 80)):
 
 
 def moved(labels, task, *, flip=(), **values):
-    return follow(labels, EXTENT, geometry.matrix(Recipe(**values), *EXTENT), task=task, flip=flip)
+    return follow(labels, EXTENT, affine.matrix(Recipe(**values), *EXTENT), task=task, flip=flip)
 
 
 def cropped(labels, task, share, **more):
@@ -84,8 +84,8 @@ def rectangles(draw):
 @settings(deadline=None)
 def test_a_cut_rotated_box_keeps_its_direction_and_fits_what_is_visible(corners, crop, rotate):
     labels, _ = keep(cropped(outlined(corners), "obb", crop, rotate=rotate), 0.1)
-    matrix = geometry.matrix(Recipe(crop=crop, left=1.0, top=1.0, rotate=rotate), *EXTENT)
-    whole = shapely.Polygon(geometry.points(corners, matrix))
+    matrix = affine.matrix(Recipe(crop=crop, left=1.0, top=1.0, rotate=rotate), *EXTENT)
+    whole = shapely.Polygon(affine.points(corners, matrix))
     visible = whole.intersection(shapely.box(0, 0, *EXTENT))
     if not len(labels):
         assert visible.area < 0.11 * whole.area

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import geometry
-from pipeline.core.recipes import Recipe
+from pipeline.augment import affine
+from pipeline.augment.parameters import Recipe
 
 SHARE = st.floats(0, 1)
 FLIPS = {"fliplr": st.booleans(), "flipud": st.booleans()}
@@ -51,7 +51,7 @@ def test_flips_scale_and_crop_move_a_box_as_they_move_its_corners(case):
     recipe, extent, boxes = case
     x1, y1, x2, y2 = boxes[0]
     corners = follow([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], recipe, extent)
-    moved = geometry.move(boxes, geometry.matrix(recipe, *extent))
+    moved = affine.move(boxes, affine.matrix(recipe, *extent))
     np.testing.assert_allclose(moved[0], extremes(corners), atol=1e-6 * max(extent))
 
 
@@ -67,7 +67,7 @@ def test_under_rotation_a_box_is_the_tight_one_around_its_inscribed_ellipse(case
         strict=True,
     )
     sampled = np.array(extremes(follow(ellipse, recipe, extent)))
-    moved = geometry.move(boxes, geometry.matrix(recipe, *extent))[0]
+    moved = affine.move(boxes, affine.matrix(recipe, *extent))[0]
     reach = (sampled[2:] - sampled[:2]).max() + 1
     assert (
         np.abs(moved - sampled) < 1e-4 * reach
@@ -82,22 +82,22 @@ def test_the_hull_is_the_tight_box_around_the_moved_corners(case):
     recipe, extent, boxes = case
     x1, y1, x2, y2 = boxes[0]
     corners = follow([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], recipe, extent)
-    hull = geometry.hull(boxes, geometry.matrix(recipe, *extent))
+    hull = affine.hull(boxes, affine.matrix(recipe, *extent))
     np.testing.assert_allclose(hull[0], extremes(corners), atol=1e-6 * max(extent))
 
 
 def test_clipped_boxes_and_the_share_that_is_left():
     boxes = np.array([[10, 10, 30, 30], [-10, 0, 10, 20], [90, 90, 110, 110], [200, 0, 220, 9]], np.float64)
-    clipped = geometry.clip(boxes, 100, 100)
+    clipped = affine.clip(boxes, 100, 100)
     assert clipped[1].tolist() == [0, 0, 10, 20]
-    assert geometry.shares(boxes, clipped) == pytest.approx([1, 0.5, 0.25, 0])
+    assert affine.shares(boxes, clipped) == pytest.approx([1, 0.5, 0.25, 0])
 
 
 def test_nothing_drawn_moves_nothing():
-    assert np.array_equal(geometry.matrix(Recipe(), 640, 480), np.eye(3))
-    assert np.array_equal(geometry.on_centres(np.eye(3)), np.eye(3))
+    assert np.array_equal(affine.matrix(Recipe(), 640, 480), np.eye(3))
+    assert np.array_equal(affine.on_centres(np.eye(3)), np.eye(3))
 
 
 def test_on_centres_a_flip_takes_the_first_pixel_to_the_last():
-    flip = geometry.on_centres(geometry.matrix(Recipe(fliplr=True), 640, 480))
+    flip = affine.on_centres(affine.matrix(Recipe(fliplr=True), 640, 480))
     assert (flip @ [0, 0, 1]).tolist() == [639, 0, 1]

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import objects
 from pipeline.core.annotations import Raw
-from pipeline.core.objects import Wanted, check
+from pipeline.prepare.annotations import check
+from pipeline.prepare.annotations.check import Wanted
+from pipeline.prepare.annotations.check import check as check_check
 
 SIZE = (100, 80)
 NAN, INF = float("nan"), float("inf")
@@ -50,7 +51,7 @@ def bare(found):
 
 
 def agree(raw, wanted):
-    assert bare(check(raw, wanted, size=SIZE)) == bare(objects._one_by_one(raw, wanted, SIZE))
+    assert bare(check_check(raw, wanted, size=SIZE)) == bare(check._one_by_one(raw, wanted, SIZE))
 
 
 def drawn(rows):
@@ -102,6 +103,6 @@ FIGURE = (50, 40, 12, 7, 0.4)
     ],
 )
 def test_what_is_sound_takes_the_short_way(raw, wanted):
-    found = objects._at_a_glance(raw, wanted, SIZE)
+    found = check._at_a_glance(raw, wanted, SIZE)
     assert found
-    assert bare(found) == bare(objects._one_by_one(raw, wanted, SIZE))
+    assert bare(found) == bare(check._one_by_one(raw, wanted, SIZE))

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core import grouping
-from pipeline.core.grouping import Link
-from pipeline.core.refusal import Refused
+from pipeline.core.errors import Refused
+from pipeline.prepare.splits import groups as splits_groups
+from pipeline.prepare.splits.groups import Link
 
 
 def link(one: str, other: str) -> Link:
@@ -12,17 +12,17 @@ def link(one: str, other: str) -> Link:
 
 
 def test_links_connect_through_others():
-    groups = grouping.connect("abcdef", [link("b", "a"), link("c", "b"), link("e", "f")])
+    groups = splits_groups.connect("abcdef", [link("b", "a"), link("c", "b"), link("e", "f")])
     assert groups == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e", "f": "e"}
-    assert grouping.members(groups) == [["a", "b", "c"], ["e", "f"]]
+    assert splits_groups.members(groups) == [["a", "b", "c"], ["e", "f"]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), max_size=20), st.randoms())
 def test_groups_are_those_of_reachability_whatever_the_order(pairs, random):
     keys = [f"{number:02d}" for number in range(16)]
     links = [link(keys[one], keys[other]) for one, other in pairs]
-    groups = grouping.connect(keys, links)
-    assert grouping.connect(keys, random.sample(links, len(links))) == groups
+    groups = splits_groups.connect(keys, links)
+    assert splits_groups.connect(keys, random.sample(links, len(links))) == groups
     reached = {key: {key} for key in keys}
     for _ in keys:
         for one, other, _ in links:
@@ -33,7 +33,7 @@ def test_groups_are_those_of_reachability_whatever_the_order(pairs, random):
 
 
 def test_equal_images_are_linked():
-    assert grouping.equal({"a": "1", "b": "2", "c": "1", "d": "1"}) == [
+    assert splits_groups.equal({"a": "1", "b": "2", "c": "1", "d": "1"}) == [
         Link("a", "c", "equal"),
         Link("c", "d", "equal"),
     ]
@@ -55,8 +55,8 @@ PATHS = ["day1/cam-a_01.jpg", "day1/cam-b_01.jpg", "day2/cam-a_02.jpg", "other.j
 def test_groups_by_folder_pattern_and_column(by, together, alone):
     patients = ["p1", "p2", "p2", ""]
     columns = {path: {"patient": patient} for path, patient in zip(PATHS, patients, strict=True)}
-    links, remarks = grouping.named(by, columns)
-    found = grouping.members(grouping.connect(PATHS, links))
+    links, remarks = splits_groups.named(by, columns)
+    found = splits_groups.members(splits_groups.connect(PATHS, links))
     assert [{PATHS.index(path) for path in group} for group in found] == together
     assert len(remarks) == 1
     assert ("; 1 image in none, a group of its own each" in remarks[0]) == bool(alone)
@@ -72,7 +72,7 @@ def test_groups_by_folder_pattern_and_column(by, together, alone):
 )
 def test_what_names_no_group_is_refused(by, sentence):
     with pytest.raises(Refused, match=sentence):
-        grouping.named(by, {path: {"patient": "1"} for path in PATHS})
+        splits_groups.named(by, {path: {"patient": "1"} for path in PATHS})
 
 
 def test_file_names_that_tell_of_one_original_are_spoken_of():
@@ -81,9 +81,9 @@ def test_file_names_that_tell_of_one_original_are_spoken_of():
         "train/a_jpg.rf.ba9876543210.jpg",
         "test/b_jpg.rf.0123456789ab.jpg",
     ]
-    (said,) = grouping.suspects(paths)
+    (said,) = splits_groups.suspects(paths)
     assert "1 image is a further version of another" in said
     pattern = said.partition("data.group_by='")[2].partition("'")[0]
-    links, _ = grouping.named(pattern, {path: {} for path in paths})
+    links, _ = splits_groups.named(pattern, {path: {} for path in paths})
     assert [(one, other) for one, other, _ in links] == [(paths[0], paths[1])]
-    assert grouping.suspects(["a.jpg", "b.jpg"]) == []
+    assert splits_groups.suspects(["a.jpg", "b.jpg"]) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core import iteration
+from pipeline.finetune import run_key
 
 INPUTS = {
     "params": {"seed": 0, "finetune": {"lr0": 0.001, "freeze": None}},
@@ -30,14 +30,14 @@ INPUTS = {
     ],
 )
 def test_every_input_counts(changed):
-    assert iteration.key(**{**INPUTS, **changed}) != iteration.key(**INPUTS)
+    assert run_key.key(**{**INPUTS, **changed}) != run_key.key(**INPUTS)
 
 
 def test_the_order_of_keys_does_not_count():
     turned = {name: dict(reversed(part.items())) for name, part in INPUTS.items() if isinstance(part, dict)}
-    assert iteration.key(**{**INPUTS, **turned}) == iteration.key(**INPUTS)
+    assert run_key.key(**{**INPUTS, **turned}) == run_key.key(**INPUTS)
 
 
 def test_the_key_is_a_hash():
-    assert len(iteration.key(**INPUTS)) == 64
-    int(iteration.key(**INPUTS), 16)
+    assert len(run_key.key(**INPUTS)) == 64
+    int(run_key.key(**INPUTS), 16)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from pipeline.core.average_precision import average_precisions, mean
 from pipeline.core.detections import Detections, Objects
-from pipeline.core.keypoints import PERSON, sigmas, similarities
-from pipeline.core.likeness import weigh
-from pipeline.core.matching import tabulate
-from pipeline.core.operating import operate
-from pipeline.core.outcomes import confusions, judge
-from pipeline.core.refusal import Refused
+from pipeline.core.errors import Refused
+from pipeline.evaluate.metrics.average_precision import average_precisions, mean
+from pipeline.evaluate.metrics.error_types import confusions, judge
+from pipeline.evaluate.metrics.matching import tabulate
+from pipeline.evaluate.metrics.oks import PERSON, sigmas, similarities
+from pipeline.evaluate.metrics.similarity import weigh
+from pipeline.evaluate.metrics.thresholds import operate
 from tests import coco_answers
 
 BOX = np.array([[0.0, 0.0, 10.0, 20.0]])

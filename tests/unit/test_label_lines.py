@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.label_lines import Layout, layout, objects, parse
 from pipeline.core.tasks import Keypoints
+from pipeline.source.formats.yolo.label_lines import Layout, layout, objects, parse
 
 TURNED = "0 0.3 0.2 0.5 0.4 0.4 0.5 0.2 0.3"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.core import labels
 from pipeline.core.tasks import TASKS
+from pipeline.dataset import labels
 
 
 @pytest.mark.parametrize("line", ["cat", "-1", "0.5", "²", "9" * 19, "9" * 400])

@@ -2,14 +2,14 @@ import gc
 
 import pytest
 
-from pipeline.edges import loading
+from pipeline.runtime import gc_pause
 
 
 def test_the_collector_rests_for_the_imports_alone():
-    with loading.without_collecting():
+    with gc_pause.without_collecting():
         assert not gc.isenabled()
     assert gc.isenabled()
-    with pytest.raises(ImportError), loading.without_collecting():
+    with pytest.raises(ImportError), gc_pause.without_collecting():
         raise ImportError
     assert gc.isenabled()
 
@@ -17,7 +17,7 @@ def test_the_collector_rests_for_the_imports_alone():
 def test_who_switched_the_collector_off_finds_it_off():
     gc.disable()
     try:
-        with loading.without_collecting():
+        with gc_pause.without_collecting():
             pass
         assert not gc.isenabled()
     finally:
@@ -26,6 +26,6 @@ def test_who_switched_the_collector_off_finds_it_off():
 
 def test_what_is_not_loaded_by_the_block_is_still_collected():
     frozen = gc.get_freeze_count()
-    with loading.without_collecting():
+    with gc_pause.without_collecting():
         pass
     assert gc.get_freeze_count() <= frozen

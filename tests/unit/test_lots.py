@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.core import lots
-from pipeline.core.lots import Ranges
+from pipeline.yolo.gpu_loader import parameters
+from pipeline.yolo.gpu_loader.parameters import Ranges
 
 SIZES = np.array([[64, 48], [32, 64], [64, 64]])
 ALL = Ranges(
@@ -24,7 +24,7 @@ ALL = Ranges(
 
 def _draw(ranges, count=4000, seed=0):
     order = np.arange(count) % len(SIZES)
-    return lots.draw(order, SIZES, ranges, np.random.default_rng(seed))
+    return parameters.draw(order, SIZES, ranges, np.random.default_rng(seed))
 
 
 def test_the_same_seed_draws_the_same():

@@ -6,7 +6,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.masks import Mask, fill, overlaps
+from pipeline.core.geometry.masks import Mask, fill, overlaps
 
 SQUARE = np.array([[2, 1], [6, 1], [6, 5], [2, 5]], float)
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.mirroring import COCO_POINTS, flip_by_names, kept_order
 from pipeline.core.tasks import Keypoints
+from pipeline.source.reading.flip_pairs import COCO_POINTS, flip_by_names, kept_order
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.naming import stems
+from pipeline.prepare.file_names import stems
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import alignment, near_copies
-from pipeline.core.crowds import Crowded
-from pipeline.core.near_copies import SIDE, TURNS
-from pipeline.edges import appearance
+from pipeline.prepare.duplicates import alignment, search
+from pipeline.prepare.duplicates.budget import Crowded
+from pipeline.prepare.duplicates.search import SIDE, TURNS
+from pipeline.prepare.images import appearance
 
 
 def picture(number: int, *, pixels: int = 256) -> np.ndarray:
@@ -22,7 +22,7 @@ def picture(number: int, *, pixels: int = 256) -> np.ndarray:
 
 def find(*images: np.ndarray) -> list[tuple[int, int, int]]:
     thumbnails = np.frombuffer(b"".join(map(appearance.signature, images)), np.uint8)
-    found = near_copies.find(thumbnails.reshape(-1, SIDE, SIDE))
+    found = search.find(thumbnails.reshape(-1, SIDE, SIDE))
     return list(zip(*(column.tolist() for column in found), strict=True))
 
 
@@ -89,11 +89,11 @@ def test_no_image_and_one_make_no_pair():
 def test_pairs_are_found_wherever_they_stand(count, seed):
     """Blocks have edges: a pair may lie across them."""
     rng = np.random.default_rng(seed)
-    vectors = rng.standard_normal((count, near_copies.LENGTH)).astype(np.float32)
+    vectors = rng.standard_normal((count, search.LENGTH)).astype(np.float32)
     first, second = sorted(rng.choice(count, 2, replace=False).tolist())
     vectors[second] = vectors[first]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = [pair for pairs in near_copies.candidates(vectors) for pair in zip(*pairs, strict=True)]
+    found = [pair for pairs in search.candidates(vectors) for pair in zip(*pairs, strict=True)]
     assert found == [(first, second, 0)]
 
 
@@ -124,7 +124,7 @@ def crowd(seed: int, count: int) -> np.ndarray:
     return np.frombuffer(shown, np.uint8).reshape(-1, SIDE, SIDE)
 
 
-def some(pairs: near_copies.Pairs, among: np.ndarray) -> near_copies.Pairs:
+def some(pairs: search.Pairs, among: np.ndarray) -> search.Pairs:
     return pairs.at(among[pairs.first] & among[pairs.second])
 
 
@@ -132,10 +132,10 @@ def some(pairs: near_copies.Pairs, among: np.ndarray) -> near_copies.Pairs:
 @given(st.integers(0, 1000), st.integers(1, 24), st.data())
 def test_a_search_that_knows_some_pairs_finds_what_a_full_one_finds(seed, count, data):
     thumbnails = crowd(seed, count)
-    whole = near_copies.find(thumbnails)
+    whole = search.find(thumbnails)
     among = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
-    known = near_copies.Known(among, some(whole, among))
-    again = near_copies.find(thumbnails, known)
+    known = search.Known(among, some(whole, among))
+    again = search.find(thumbnails, known)
     assert [column.tolist() for column in again] == [column.tolist() for column in whole]
 
 
@@ -144,7 +144,7 @@ def test_where_too_many_look_alike_the_search_stops_before_it_takes_hours(monkey
     for number, image in enumerate(still):
         image[:9, 9 * number : 9 * number + 9] = 255
     assert len(find(*still)) == 66
-    monkeypatch.setattr(near_copies, "MOST", 30)
+    monkeypatch.setattr(search, "MOST", 30)
     with pytest.raises(Crowded) as crowd:
         find(*still)
     assert crowd.value.args == (66,)
@@ -152,8 +152,8 @@ def test_where_too_many_look_alike_the_search_stops_before_it_takes_hours(monkey
 
 def test_what_is_known_is_not_compared_again():
     thumbnails = crowd(1, 200)
-    known = near_copies.Known(np.arange(200) != 77, near_copies.NO_PAIRS)
-    found = near_copies.find(thumbnails, known)
+    known = search.Known(np.arange(200) != 77, search.NO_PAIRS)
+    found = search.find(thumbnails, known)
     assert len(found.first)
     assert set((found.first == 77) | (found.second == 77)) == {True}
-    assert not len(near_copies.find(thumbnails, known._replace(among=np.ones(200, np.bool_))).first)
+    assert not len(search.find(thumbnails, known._replace(among=np.ones(200, np.bool_))).first)

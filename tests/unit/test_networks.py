@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.core.networks import of_task
+from pipeline.core.model_names import of_task
 
 
 @pytest.mark.parametrize(

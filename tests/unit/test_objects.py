@@ -8,11 +8,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core import polygons
 from pipeline.core.annotations import Raw
-from pipeline.core.boxes import Unfit
-from pipeline.core.conversion import convert, rectangle, scaled
-from pipeline.core.objects import Wanted, check
+from pipeline.prepare.annotations import repair
+from pipeline.prepare.annotations.boxes import Unfit
+from pipeline.prepare.annotations.check import Wanted, check
+from pipeline.prepare.annotations.convert import convert, rectangle, scaled
 
 SIZE = (100, 80)
 SQUARE = np.array([[20.0, 20], [60, 20], [60, 60], [20, 60]])
@@ -31,43 +31,43 @@ def turned(width, height, degrees, centre=(50.0, 40.0)):
 
 
 def test_a_sound_outline_stays_as_it_is():
-    outline, found = polygons.mend([SQUARE], SIZE)
+    outline, found = repair.mend([SQUARE], SIZE)
     assert outline.tolist() == SQUARE.tolist()
     assert found == []
 
 
 def test_a_closing_point_and_repeated_ones_are_no_finding():
-    outline, found = polygons.mend([np.repeat([*SQUARE, SQUARE[0]], 2, axis=0)], SIZE)
+    outline, found = repair.mend([np.repeat([*SQUARE, SQUARE[0]], 2, axis=0)], SIZE)
     assert sorted(outline.tolist()) == sorted(SQUARE.tolist())
     assert found == []
 
 
 def test_a_bow_tie_becomes_its_two_triangles():
-    outline, found = polygons.mend([SQUARE[[0, 2, 1, 3]]], SIZE)
+    outline, found = repair.mend([SQUARE[[0, 2, 1, 3]]], SIZE)
     assert [kind for kind, _ in found] == ["self-crossing"]
-    assert polygons.area(outline) == pytest.approx(800)
+    assert repair.area(outline) == pytest.approx(800)
 
 
 def test_parts_are_joined_without_a_word_and_their_areas_add_up():
     parts = [SQUARE / 4, SQUARE / 4 + 40, SQUARE / 4 + [60, 0]]
-    outline, found = polygons.mend(parts, SIZE)
+    outline, found = repair.mend(parts, SIZE)
     assert found == []
-    assert polygons.area(outline) == pytest.approx(300)
-    again, found = polygons.mend([outline], SIZE)  # a bridge is no crossing
+    assert repair.area(outline) == pytest.approx(300)
+    again, found = repair.mend([outline], SIZE)  # a bridge is no crossing
     assert found == []
     assert again.tolist() == outline.tolist()
 
 
 def test_parts_that_overlap_count_once():
-    outline, found = polygons.mend([SQUARE, np.add(SQUARE, (20, 0))], SIZE)
+    outline, found = repair.mend([SQUARE, np.add(SQUARE, (20, 0))], SIZE)
     assert found == []
-    assert polygons.area(outline) == pytest.approx(60 * 40)
+    assert repair.area(outline) == pytest.approx(60 * 40)
 
 
 def test_what_lies_outside_is_cut_off():
-    outline, found = polygons.mend([np.add(SQUARE, (60, 0))], SIZE)
+    outline, found = repair.mend([np.add(SQUARE, (60, 0))], SIZE)
     assert [kind for kind, _ in found] == ["clipped"]
-    assert polygons.area(outline) == pytest.approx(20 * 40)
+    assert repair.area(outline) == pytest.approx(20 * 40)
     assert outline.max(axis=0).tolist() == [100, 60]
 
 
@@ -86,12 +86,12 @@ def test_what_lies_outside_is_cut_off():
 )
 def test_an_outline_that_cannot_be_used(parts, kind):
     with pytest.raises(Unfit) as unfit:
-        polygons.mend(parts, SIZE)
+        repair.mend(parts, SIZE)
     assert unfit.value.kind == kind
 
 
 def test_a_part_of_too_few_points_is_left_out_and_named():
-    outline, found = polygons.mend([SQUARE, SQUARE[:2]], SIZE)
+    outline, found = repair.mend([SQUARE, SQUARE[:2]], SIZE)
     assert outline.tolist() == SQUARE.tolist()
     assert [kind for kind, _ in found] == ["few-points"]
 
@@ -105,16 +105,16 @@ rings = st.lists(st.tuples(numbers, numbers), max_size=7).map(
 @given(st.lists(rings, max_size=3))
 def test_whatever_comes_in_an_outline_lies_in_the_image_and_has_an_area(parts):
     try:
-        outline, _ = polygons.mend(parts, SIZE)
+        outline, _ = repair.mend(parts, SIZE)
     except Unfit:
         return
     assert (outline >= 0).all()
     assert (outline <= SIZE).all()
     assert len(outline) >= 3
-    assert polygons.area(outline) >= 0.25
+    assert repair.area(outline) >= 0.25
     whole = shapely.union_all([shapely.make_valid(shapely.Polygon(ring)) for ring in parts if len(ring) >= 3])
     seen = shapely.intersection(whole, shapely.box(0, 0, *SIZE)).area
-    assert polygons.area(outline) == pytest.approx(seen, rel=0.02, abs=1.5)
+    assert repair.area(outline) == pytest.approx(seen, rel=0.02, abs=1.5)
 
 
 # ---- rotated boxes
@@ -123,21 +123,21 @@ def test_whatever_comes_in_an_outline_lies_in_the_image_and_has_an_area(parts):
 @pytest.mark.parametrize("degrees", [0, 10, 45, 90, 170])
 def test_a_rectangle_keeps_its_corners(degrees):
     corners = turned(40, 20, degrees)
-    found, said = polygons.repair_rectangle([corners], SIZE)
+    found, said = repair.repair_rectangle([corners], SIZE)
     np.testing.assert_allclose(found, corners)
     assert said == []
 
 
 def test_what_is_no_rectangle_becomes_the_smallest_one():
     kite = np.array([[50.0, 10], [60, 40], [50, 70], [40, 40]])
-    found, said = polygons.repair_rectangle([kite], SIZE)
+    found, said = repair.repair_rectangle([kite], SIZE)
     assert [kind for kind, _ in said] == ["no-rectangle"]
     hull = shapely.Polygon(found).buffer(1e-9)
     assert all(hull.covers(shapely.Point(point)) for point in kite)
 
 
 def test_corners_in_the_wrong_order_are_put_right():
-    found, said = polygons.repair_rectangle([SQUARE[[0, 2, 1, 3]]], SIZE)
+    found, said = repair.repair_rectangle([SQUARE[[0, 2, 1, 3]]], SIZE)
     assert sorted(found.round(6).tolist()) == sorted(SQUARE.tolist())
     assert [kind for kind, _ in said] == ["no-rectangle"]
 
@@ -149,7 +149,7 @@ def test_a_rectangle_cut_by_the_border_keeps_its_direction_and_shrinks_to_what_s
     corners = turned(width, height, degrees, (x, y))
     visible = shapely.intersection(shapely.Polygon(corners), shapely.box(0, 0, *SIZE))
     try:
-        found, _ = polygons.repair_rectangle([corners], SIZE)
+        found, _ = repair.repair_rectangle([corners], SIZE)
     except Unfit:
         assert visible.area < 1
         return
@@ -170,12 +170,12 @@ def test_a_rectangle_cut_by_the_border_keeps_its_direction_and_shrinks_to_what_s
 )
 def test_a_rotated_box_that_cannot_be_used(parts, kind):
     with pytest.raises(Unfit) as unfit:
-        polygons.repair_rectangle(parts, SIZE)
+        repair.repair_rectangle(parts, SIZE)
     assert unfit.value.kind == kind
 
 
 def test_a_turned_box_around_the_whole_image_becomes_upright():
-    found, _ = polygons.repair_rectangle([turned(300, 300, 45)], SIZE)
+    found, _ = repair.repair_rectangle([turned(300, 300, 45)], SIZE)
     assert found.tolist() == [[0, 0], [100, 0], [100, 80], [0, 80]]
 
 
@@ -184,21 +184,21 @@ def test_a_turned_box_around_the_whole_image_becomes_upright():
 
 def test_a_point_outside_is_taken_as_not_labelled_and_its_place_forgotten():
     given_ = np.array([[10.0, 20, 2], [101, 20, 2], [30, NAN, 1], [-0.3, 80.2, 1]])
-    found, said = polygons.repair_keypoints(given_, SIZE, count=4)
+    found, said = repair.repair_keypoints(given_, SIZE, count=4)
     assert found.tolist() == [[10, 20, 2], [0, 0, 0], [0, 0, 0], [0, 80, 1]]
     assert said == [("hidden-point", "2 key points outside the image: taken as not labelled")]
 
 
 def test_a_box_without_any_point_is_kept_and_named():
     for given_ in (np.zeros((0, 3)), np.zeros((3, 3)), np.full((3, 3), -1.0)):
-        found, said = polygons.repair_keypoints(given_, SIZE, count=3)
+        found, said = repair.repair_keypoints(given_, SIZE, count=3)
         assert found.tolist() == [[0, 0, 0]] * 3
         assert [kind for kind, _ in said] == ["no-keypoints"]
 
 
 def test_another_number_of_points_is_no_pose():
     with pytest.raises(Unfit, match="2 key points, but a pose has 3"):
-        polygons.repair_keypoints(np.zeros((2, 3)), SIZE, count=3)
+        repair.repair_keypoints(np.zeros((2, 3)), SIZE, count=3)
 
 
 # ---- all of an object, for a task
@@ -235,7 +235,7 @@ def test_outlines_through_the_same_corners_in_another_order_are_several_objects(
     arrow = np.array([[10.0, 10], [50, 30], [10, 50], [20, 30]])  # its last corner lies between the others
     arrows = arrow, arrow[[0, 1, 3, 2]], arrow[[0, 3, 1, 2]], np.roll(arrow[::-1], 1, axis=0)
     found = check(raw(*arrows, SQUARE[[0, 2, 1, 3]], SQUARE), Wanted("segment", 1), size=SIZE)
-    assert [polygons.area(outline) for outline in found.outlines] == [600, 500, 500, 800, 1600]
+    assert [repair.area(outline) for outline in found.outlines] == [600, 500, 500, 800, 1600]
     assert [note.kind for note in found.notes] == ["duplicate", "self-crossing"]
 
 

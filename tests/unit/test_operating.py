@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.core.detections import Detections, Objects
-from pipeline.core.matching import tabulate
-from pipeline.core.operating import average, best_threshold, operate
+from pipeline.evaluate.metrics.matching import tabulate
+from pipeline.evaluate.metrics.thresholds import average, best_threshold, operate
 
 
 def row(places, scores, classes=None, *, objects=(0, 1), object_classes=None, count=1):

@@ -4,7 +4,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import outlines
+from pipeline.core.geometry import polygons
 
 SQUARE = np.array([[10.0, 10], [30, 10], [30, 30], [10, 30]])
 COMB = np.array([[0.0, 0], [10, 0], [10, 20], [8, 20], [8, 3], [2, 3], [2, 20], [0, 20]])
@@ -26,7 +26,7 @@ def area(ring):
 
 
 def test_what_lies_inside_is_the_same_outline():
-    ring, share = outlines.clip(SQUARE, 30, 30)
+    ring, share = polygons.clip(SQUARE, 30, 30)
     assert ring is SQUARE
     assert share == 1
 
@@ -41,17 +41,17 @@ def test_what_lies_inside_is_the_same_outline():
     ],
 )
 def test_a_square_is_cut_at_the_edge(shift, share, extent):
-    ring, left = outlines.clip(SQUARE + shift, 30, 30)
+    ring, left = polygons.clip(SQUARE + shift, 30, 30)
     assert left == pytest.approx(share)
     assert [*ring.min(axis=0), *ring.max(axis=0)] == extent
 
 
 def test_an_outline_that_falls_into_parts_stays_one_ring_around_all_of_them():
-    legs, share = outlines.clip(COMB - [0, 5], 10, 15)
+    legs, share = polygons.clip(COMB - [0, 5], 10, 15)
     assert area(legs) == pytest.approx(2 * 2 * 15)
     assert share == pytest.approx(60 / (10 * 3 + 2 * 2 * 17))
     assert [*legs.min(axis=0), *legs.max(axis=0)] == [0, 0, 10, 15]
-    assert shapely.equals(outlines.region(legs), shapely.MultiPolygon(
+    assert shapely.equals(polygons.region(legs), shapely.MultiPolygon(
         [shapely.box(0, 0, 2, 15), shapely.box(8, 0, 10, 15)]
     ))  # fmt: skip
 
@@ -60,13 +60,13 @@ def test_an_outline_that_falls_into_parts_stays_one_ring_around_all_of_them():
 @settings(deadline=None)
 def test_a_cut_outline_encloses_what_lies_inside_and_nothing_else(star, x, y):
     star = star + np.array([x, y])
-    ring, share = outlines.clip(star, 60, 50)
+    ring, share = polygons.clip(star, 60, 50)
     whole = shapely.Polygon(star)
     inside = whole.intersection(shapely.box(0, 0, 60, 50))
     assert share == pytest.approx(inside.area / whole.area, abs=1e-9)
     assert area(ring) == pytest.approx(inside.area, abs=0.25 * 12)
     assert (
-        outlines.region(ring).symmetric_difference(inside).area <= 0.25 * 12
+        polygons.region(ring).symmetric_difference(inside).area <= 0.25 * 12
         if len(ring) > 2
         else inside.area < 3
     )
@@ -75,22 +75,22 @@ def test_a_cut_outline_encloses_what_lies_inside_and_nothing_else(star, x, y):
 
 
 def test_a_hole_is_joined_to_the_edge():
-    ring, share = outlines.without(SQUARE, shapely.box(15, 15, 25, 25))
+    ring, share = polygons.without(SQUARE, shapely.box(15, 15, 25, 25))
     assert share == pytest.approx(0.75)
     assert area(ring) == pytest.approx(300)
-    assert not outlines.region(ring).contains(shapely.Point(20, 20))
-    assert outlines.region(ring).area == pytest.approx(300)
+    assert not polygons.region(ring).contains(shapely.Point(20, 20))
+    assert polygons.region(ring).area == pytest.approx(300)
 
 
 def test_what_nothing_covers_is_the_same_outline():
-    ring, share = outlines.without(SQUARE, shapely.box(40, 40, 50, 50))
+    ring, share = polygons.without(SQUARE, shapely.box(40, 40, 50, 50))
     assert ring is SQUARE
     assert share == 1
 
 
 def test_what_is_wholly_covered_is_gone():
-    ring, share = outlines.without(SQUARE, shapely.box(0, 0, 50, 50))
-    assert ring is outlines.GONE
+    ring, share = polygons.without(SQUARE, shapely.box(0, 0, 50, 50))
+    assert ring is polygons.GONE
     assert share == 0
 
 
@@ -105,6 +105,6 @@ def test_what_is_wholly_covered_is_gone():
     ],
 )
 def test_what_is_no_clean_ring_can_be_cut_too(ring):
-    cut, share = outlines.clip(np.array(ring, float) - 1, 5, 5)
+    cut, share = polygons.clip(np.array(ring, float) - 1, 5, 5)
     assert 0 <= share <= 1
-    assert len(cut) > 2 or cut is outlines.GONE
+    assert len(cut) > 2 or cut is polygons.GONE

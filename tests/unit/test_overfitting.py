@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.overfitting import judge
+from pipeline.finetune.overfitting import judge
 
 FALLING = [4.0, 3.0, 2.5, 2.0, 1.6, 1.3, 1.1, 1.0]
 

@@ -1,7 +1,7 @@
 import json
 
-from pipeline.core.defects import Defect
-from pipeline.core.overview import Described, Looked, as_json, as_text, overview
+from pipeline.commands.source_overview import Described, Looked, as_json, as_text, overview
+from pipeline.core.findings import Defect
 from pipeline.core.tasks import Keypoints
 
 SOURCE = Described("pictures", "yolo", "detect", ("cat", "dog"), None, ("odd",))

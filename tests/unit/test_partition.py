@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import earlier, near_copies, partition
-from pipeline.core.earlier import NOTHING, Earlier
-from pipeline.core.near_copies import SIDE
-from pipeline.core.partition import Entry, Rules
-from pipeline.core.refusal import Refused
-from pipeline.edges.appearance import signature
+from pipeline.core.errors import Refused
+from pipeline.prepare.duplicates import search
+from pipeline.prepare.duplicates.search import SIDE
+from pipeline.prepare.images.appearance import signature
+from pipeline.prepare.splits import history, partition
+from pipeline.prepare.splits.history import NOTHING, Earlier
+from pipeline.prepare.splits.partition import Entry, Rules
 
 WEIGHTS = {"train": 0.7, "val": 0.15, "test": 0.15}
 RULES = Rules(WEIGHTS, True, None, True, "refuse", None, 0, 0)
@@ -112,11 +113,11 @@ def test_more_folds_than_groups_are_refused():
 def test_folds_keep_test_and_the_way_back_too():
     plain = partition.partition(entries(30), RULES, NOTHING)
     data = {**RULES._asdict(), "folds": 3}
-    start, _ = earlier.carry_on({earlier.name_of(plain.earlier.terms): plain.earlier}, data)
+    start, _ = history.carry_on({history.name_of(plain.earlier.terms): plain.earlier}, data)
     folded = partition.partition(entries(45), RULES._replace(folds=3), start)
     test = {key for key, side in plain.splits.items() if side == "test"}
     assert {key for key in plain.splits if folded.splits[key] == "test"} == test
-    start, _ = earlier.carry_on({earlier.name_of(folded.earlier.terms): folded.earlier}, RULES._asdict())
+    start, _ = history.carry_on({history.name_of(folded.earlier.terms): folded.earlier}, RULES._asdict())
     again = partition.partition(entries(45), RULES, start)
     assert {key for key in folded.splits if folded.splits[key] == "test"} == {
         key for key in again.splits if again.splits[key] == "test"
@@ -175,7 +176,7 @@ def test_many_images_of_one_place_are_remarked_on_where_they_are_a_large_part(st
 
 
 def test_too_many_images_of_one_place_are_refused_before_hours_are_spent(monkeypatch):
-    monkeypatch.setattr(near_copies, "MOST", 100)
+    monkeypatch.setattr(search, "MOST", 100)
     images = [entry(f"{n:02d}", look=n) for n in range(40)]
     with pytest.raises(Refused, match=r"^some \d+ pairs of images look alike, .* set data.near_duplicates=f"):
         partition.partition(images, RULES, NOTHING, thumbnails=thumbnails([scene(n) for n in range(40)]))
@@ -249,33 +250,33 @@ def test_classes_are_balanced_over_groups():
     st.dictionaries(st.text("0123456789abcdef", min_size=16, max_size=16), st.sampled_from(["train", "test"]))
 )
 def test_a_division_is_read_as_it_was_written(sides):
-    made = Earlier(earlier.terms_of(RULES._asdict()), None, sides)
-    assert earlier.parse(earlier.render(made)) == made
-    assert earlier.parse_all(earlier.render_all({"a": made, "b": NOTHING})) == {"a": made, "b": NOTHING}
-    assert earlier.parse_all(earlier.render_all({})) == {}
+    made = Earlier(history.terms_of(RULES._asdict()), None, sides)
+    assert history.parse(history.render(made)) == made
+    assert history.parse_all(history.render_all({"a": made, "b": NOTHING})) == {"a": made, "b": NOTHING}
+    assert history.parse_all(history.render_all({})) == {}
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "x", '{"terms": {}, "folds": null, "sides": {"test": 1}}'])
 def test_what_is_no_division_is_refused(text):
     with pytest.raises(ValueError, match=r"no division of images|Expecting value"):
-        earlier.parse(text)
+        history.parse(text)
 
 
 def test_other_terms_start_afresh_and_say_so_and_the_old_ones_go_on():
     made = partition.partition(entries(20), RULES, NOTHING).earlier
-    known = {earlier.name_of(made.terms): made}
-    assert earlier.carry_on(known, RULES._asdict()) == (made, "")
+    known = {history.name_of(made.terms): made}
+    assert history.carry_on(known, RULES._asdict()) == (made, "")
     for change in (
         {"seed": 1},
         {"keep_split": False},
         {"group_by": "folder"},
         {"split": {**WEIGHTS, "val": 0.2}},
     ):
-        start, note = earlier.carry_on(known, RULES._asdict() | change)
+        start, note = history.carry_on(known, RULES._asdict() | change)
         assert start == NOTHING
         assert "images are divided afresh" in note
-    assert earlier.carry_on({}, RULES._asdict()) == (NOTHING, "")
+    assert history.carry_on({}, RULES._asdict()) == (NOTHING, "")
     whole = {**WEIGHTS, "train": 2}
-    assert earlier.name_of({**made.terms, "split": whole}) == earlier.name_of(
+    assert history.name_of({**made.terms, "split": whole}) == history.name_of(
         {**made.terms, "split": {**whole, "train": 2.0}}
     )

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.core.labels import Labels
 from pipeline.core.tasks import Keypoints
-from pipeline.edges.pictures import colour, draw, label
+from pipeline.dataset.labels import Labels
+from pipeline.visualize.label_overlay import colour, draw, label
 
 NAMES = ["scratch", "pit", "a class with a long name"]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import recipes
-from pipeline.core.recipes import Ranges, Recipe, draw
+from pipeline.augment import parameters
+from pipeline.augment.parameters import Ranges, Recipe, draw
 
 RANGES = Ranges(
     probability=0.5,
@@ -75,7 +75,7 @@ def test_ranges_of_zero_change_nothing():
 
 def test_every_copy_of_every_image_has_a_seed_of_its_own():
     seeds = {
-        recipes.copy_seed(seed, source, number, attempt)
+        parameters.copy_seed(seed, source, number, attempt)
         for seed in (0, 1)
         for source in ("train/a.jpg", "train/b.jpg")
         for number in (1, 2, 11)
@@ -86,5 +86,5 @@ def test_every_copy_of_every_image_has_a_seed_of_its_own():
 
 
 def test_seeds_and_values_are_the_same_in_every_version():
-    assert recipes.copy_seed(0, "train/a.jpg", 1) == 189453070619120
+    assert parameters.copy_seed(0, "train/a.jpg", 1) == 189453070619120
     assert draw(RANGES, 5).applied == {"contrast": 0.832059, "brightness": 0.079855}

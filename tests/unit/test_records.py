@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.core import records
-from pipeline.core.records import Copy, Pasted, Records
+from pipeline.dataset import augmentation_records
+from pipeline.dataset.augmentation_records import Copy, Pasted, Records
 
 COPY = Copy(
     file="train/ä_a1.jpg",
@@ -21,29 +21,35 @@ RECORDS = Records("2" * 64, (COPY, OTHER))
 
 
 def test_records_come_back_as_they_were_written():
-    assert records.parse(records.render(RECORDS)) == RECORDS
-    assert records.parse(records.render(Records("3" * 64, ()))) == Records("3" * 64, ())
+    assert augmentation_records.parse(augmentation_records.render(RECORDS)) == RECORDS
+    assert augmentation_records.parse(augmentation_records.render(Records("3" * 64, ()))) == Records(
+        "3" * 64, ()
+    )
 
 
 def test_a_copy_has_a_line_of_its_own():
-    assert sum('"source"' in line for line in records.render(RECORDS).splitlines()) == RECORDS.count == 2
+    assert (
+        sum('"source"' in line for line in augmentation_records.render(RECORDS).splitlines())
+        == RECORDS.count
+        == 2
+    )
 
 
 @pytest.mark.parametrize("change", [("-1.5", "1.5"), ("train/b.bmp", "train/c.bmp"), ("2" * 64, "4" * 64)])
 def test_a_change_by_hand_does_not_fit_the_digest(change):
     with pytest.raises(ValueError, match="digest"):
-        records.parse(records.render(RECORDS).replace(*change))
+        augmentation_records.parse(augmentation_records.render(RECORDS).replace(*change))
 
 
 @pytest.mark.parametrize("change", [('"seed"', '"seeds"'), ('"copies"', '"copy"'), ('"digest"', '"sum"')])
 def test_a_missing_field_is_named(change):
     with pytest.raises(ValueError, match="missing"):
-        records.parse(records.render(RECORDS).replace(*change))
+        augmentation_records.parse(augmentation_records.render(RECORDS).replace(*change))
 
 
 def test_cut_records_are_no_records():
     with pytest.raises(ValueError, match="line"):
-        records.parse(records.render(RECORDS)[:200])
+        augmentation_records.parse(augmentation_records.render(RECORDS)[:200])
 
 
 def test_objects_are_counted_by_class():
@@ -60,4 +66,4 @@ def test_objects_are_counted_by_class():
     ],
 )
 def test_no_copy_can_bear_the_name_of_an_original(stems, mark):
-    assert records.mark(stems) == mark
+    assert augmentation_records.mark(stems) == mark

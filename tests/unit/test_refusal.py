@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.core.refusal import Refused
+from pipeline.core.errors import Refused
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.rotated import box_iou as upright
-from pipeline.core.rotated import rotated_box_iou
+from pipeline.evaluate.metrics.iou import box_iou as upright
+from pipeline.evaluate.metrics.iou import rotated_box_iou
 
 
 def corners(x, y, width, height, degrees):

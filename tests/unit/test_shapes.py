@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core import shapes
+from pipeline.source.reading import shapes
 
 some = st.floats(-500, 500)
 positive = st.floats(1, 300)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core import division, splits
-from pipeline.core.refusal import Refused
-from pipeline.core.splits import Sample
+from pipeline.core.errors import Refused
+from pipeline.prepare.splits import assign, stratify
+from pipeline.prepare.splits.stratify import Sample
 
 WEIGHTS = {"train": 0.7, "val": 0.15, "test": 0.15}
 
@@ -35,19 +35,19 @@ def share(samples, divided, cls):
     ],
 )
 def test_sizes(total, weights, expected):
-    assert tuple(splits.sizes(total, weights).values()) == expected
+    assert tuple(stratify.sizes(total, weights).values()) == expected
 
 
 @given(st.integers(3, 500), st.tuples(*[st.floats(0.01, 100)] * 3))
 def test_sizes_add_up_and_leave_none_empty(total, weights):
-    found = splits.sizes(total, dict(zip(WEIGHTS, weights, strict=True)))
+    found = stratify.sizes(total, dict(zip(WEIGHTS, weights, strict=True)))
     assert sum(found.values()) == total
     assert min(found.values()) >= 1
 
 
 def test_each_class_is_spread_in_proportion_the_rare_one_too():
     samples = images(*[{0}] * 60, *[{1}] * 30, *[{0, 2}] * 10, *[set()] * 20)
-    divided = division.divide(samples, {"train": 6, "val": 2, "test": 2}, seed=0)
+    divided = assign.divide(samples, {"train": 6, "val": 2, "test": 2}, seed=0)
     assert Counter(divided.values()) == {"train": 72, "val": 24, "test": 24}
     assert share(samples, divided, 2) == {"train": 6, "val": 2, "test": 2}
     assert share(samples, divided, 1) == {"train": 18, "val": 6, "test": 6}
@@ -62,14 +62,14 @@ classes = st.lists(st.sets(st.integers(0, 4), max_size=3), min_size=3, max_size=
 def test_sizes_are_exact_and_the_order_of_files_does_not_matter(found, seed, random):
     samples = images(*found)
     shuffled = random.sample(samples, len(samples))
-    divided = division.divide(samples, WEIGHTS, seed=seed)
-    assert Counter(divided.values()) == splits.sizes(len(samples), WEIGHTS)
-    assert division.divide(shuffled, WEIGHTS, seed=seed) == divided
+    divided = assign.divide(samples, WEIGHTS, seed=seed)
+    assert Counter(divided.values()) == stratify.sizes(len(samples), WEIGHTS)
+    assert assign.divide(shuffled, WEIGHTS, seed=seed) == divided
 
 
 def test_another_seed_divides_otherwise():
     samples = images(*[{0}] * 40)
-    assert division.divide(samples, WEIGHTS, seed=0) != division.divide(samples, WEIGHTS, seed=1)
+    assert assign.divide(samples, WEIGHTS, seed=0) != assign.divide(samples, WEIGHTS, seed=1)
 
 
 @given(st.lists(st.integers(0, 8), min_size=3, max_size=60), st.integers(0, 5))
@@ -77,9 +77,9 @@ def test_groups_stay_on_one_side_and_no_split_is_empty(hashes, seed):
     samples = [Sample(str(number), f"hash {value}", frozenset({0})) for number, value in enumerate(hashes)]
     if len(set(hashes)) < len(WEIGHTS):
         with pytest.raises(Refused, match=f"{len(samples)} images are {len(set(hashes))} groups?, not to be"):
-            division.divide(samples, WEIGHTS, seed=seed)
+            assign.divide(samples, WEIGHTS, seed=seed)
         return
-    divided = division.divide(samples, WEIGHTS, seed=seed)
+    divided = assign.divide(samples, WEIGHTS, seed=seed)
     assert set(divided) == {sample.key for sample in samples}
     assert set(divided.values()) == set(WEIGHTS)
     assert all(
@@ -90,7 +90,7 @@ def test_groups_stay_on_one_side_and_no_split_is_empty(hashes, seed):
 def test_a_complete_split_is_kept_as_it_came():
     samples = images({0}, {0}, {1})
     given_ = {"000": "test", "001": "train", "002": "val"}
-    assert division.keep(given_, samples, WEIGHTS, seed=0) == given_
+    assert assign.keep(given_, samples, WEIGHTS, seed=0) == given_
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_missing_split_is_carved_out_of_train_alone(came, expected):
     sides = [split for split, number in came.items() for _ in range(number)]
     samples = images(*[{0}] * len(sides))
     given_ = {sample.key: side for sample, side in zip(samples, sides, strict=True)}
-    divided = division.keep(given_, samples, WEIGHTS, seed=0)
+    divided = assign.keep(given_, samples, WEIGHTS, seed=0)
     assert Counter(divided.values()) == expected
     assert all(divided[key] == side for key, side in given_.items() if side != "train")
 
@@ -118,7 +118,7 @@ def test_a_missing_split_is_carved_out_of_train_alone(came, expected):
 )
 def test_too_few_images_are_refused(number, said):
     with pytest.raises(Refused, match=f"{said} too few"):
-        division.divide(images(*[{0}] * number), WEIGHTS, seed=0)
+        assign.divide(images(*[{0}] * number), WEIGHTS, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_a_split_that_cannot_be_completed_is_refused(came, sentence):
     samples = images(*[{0}] * len(came))
     given_ = {sample.key: side for sample, side in zip(samples, came, strict=True)}
     with pytest.raises(Refused, match=sentence):
-        division.keep(given_, samples, WEIGHTS, seed=0)
+        assign.keep(given_, samples, WEIGHTS, seed=0)

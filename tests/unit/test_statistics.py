@@ -1,7 +1,7 @@
 import numpy as np
 
-from pipeline.core.splits import Sample
-from pipeline.core.statistics import Described, describe, representative
+from pipeline.prepare.report.statistics import Described, describe, representative
+from pipeline.prepare.splits.stratify import Sample
 
 
 def boxes(*extents: list[float]):

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.classification import Guessed
 from pipeline.core.detections import Detections, Objects
-from pipeline.core.suspects import SURE, rank, whole
+from pipeline.evaluate.metrics.classification import Guessed
+from pipeline.evaluate.metrics.label_errors import SURE, rank, whole
 
 HERE, THERE = [0, 0, 10, 10], [50, 50, 60, 60]
 HALF = [5, 0, 15, 10]  # overlaps HERE by a third

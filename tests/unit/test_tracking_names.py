@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.edges.tracking import names
+from pipeline.tracking import sanitize
 
 LEGAL = [
     ("metrics/mAP50-95(B)", "metrics/mAP50-95_B"),
@@ -24,29 +24,29 @@ LEGAL = [
 
 @pytest.mark.parametrize(("name", "legal"), LEGAL)
 def test_a_name_is_made_legal(name, legal):
-    assert names.legal(name) == legal
+    assert sanitize.legal(name) == legal
 
 
 def test_a_long_name_stays_its_own():
-    long, other = names.legal("x" * 300), names.legal("x" * 299 + "y")
-    assert len(long) == len(other) == names.LONGEST_NAME
+    long, other = sanitize.legal("x" * 300), sanitize.legal("x" * 299 + "y")
+    assert len(long) == len(other) == sanitize.LONGEST_NAME
     assert long != other
 
 
 def test_names_that_become_the_same_are_both_kept():
-    assert names.rename({"AP(B)": 1, "AP_B": 2, "AP:B": 3}) == {"AP_B": 1, "AP_B_2": 2, "AP_B_3": 3}
+    assert sanitize.rename({"AP(B)": 1, "AP_B": 2, "AP:B": 3}) == {"AP_B": 1, "AP_B_2": 2, "AP_B_3": 3}
 
 
 @given(st.dictionaries(st.text(), st.integers()))
 def test_no_value_is_lost_and_renaming_twice_changes_nothing(values):
-    once = names.rename(values)
+    once = sanitize.rename(values)
     assert list(once.values()) == list(values.values())
-    assert names.rename(once) == once
+    assert sanitize.rename(once) == once
 
 
 def test_only_numbers_are_metrics():
     values = {"one": 1, "yes": True, "none": None, "text": "0.5", "nan": math.nan, "inf": -math.inf}
-    kept = names.numbers(values)
+    kept = sanitize.numbers(values)
     assert list(kept) == ["one", "yes", "nan", "inf"]
     assert kept["one"] == kept["yes"] == 1
     assert math.isnan(kept["nan"])
@@ -55,7 +55,7 @@ def test_only_numbers_are_metrics():
 
 def test_parameters_are_flat_and_read_like_yaml():
     nested = {"finetune": {"lr0": 1e-3, "freeze": None, "amp": True, "scale": [0.5, 1]}, "tags": {}}
-    assert names.params(nested) == {
+    assert sanitize.params(nested) == {
         "finetune.lr0": "0.001",
         "finetune.freeze": "null",
         "finetune.amp": "true",
@@ -65,10 +65,10 @@ def test_parameters_are_flat_and_read_like_yaml():
 
 
 def test_long_values_are_cut_at_the_limit():
-    assert names.params({"a": "x" * 6000})["a"] == "x" * 6000
-    assert len(names.params({"a": "x" * 6001})["a"]) == names.LONGEST_PARAM
-    assert len(names.tags({"a": "x" * 9000})["a"]) == names.LONGEST_TAG
+    assert sanitize.params({"a": "x" * 6000})["a"] == "x" * 6000
+    assert len(sanitize.params({"a": "x" * 6001})["a"]) == sanitize.LONGEST_PARAM
+    assert len(sanitize.tags({"a": "x" * 9000})["a"]) == sanitize.LONGEST_TAG
 
 
 def test_tags_without_a_value_are_left_out():
-    assert names.tags({"commit": None, "dirty": False}) == {"dirty": "false"}
+    assert sanitize.tags({"commit": None, "dirty": False}) == {"dirty": "false"}

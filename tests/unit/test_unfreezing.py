@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.unfreezing import Schedule, frozen, layer_groups, opened
+from pipeline.yolo.schedules import Schedule, frozen, layer_groups, opened
 
 
 def schedule(trigger="schedule", *, every=3, stall=2, groups=4, decay=0.7):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pipeline.core.unfreezing import validation_due
+from pipeline.yolo.schedules import validation_due
 
 
 def _validated(every, *, epochs=12, patience=math.inf, bests=()):

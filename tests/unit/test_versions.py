@@ -1,8 +1,8 @@
 import hashlib
 from dataclasses import replace
 
-from pipeline.core.manifest import Item, Manifest
-from pipeline.core.versions import as_json, compare, tell
+from pipeline.dataset.diff import as_json, compare, tell
+from pipeline.dataset.manifest import Item, Manifest
 
 
 def item(file, *, contents=None, labels="1", classes=(0,)):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core import wording
+from pipeline.config import messages
 
 KNOWN = {
     "a.size": {"type": "integer"},
@@ -27,7 +27,7 @@ KNOWN = {
     ],
 )
 def test_what_a_value_may_be(schema, words):
-    assert wording.allowed(schema) == words
+    assert messages.allowed(schema) == words
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_a_value_may_be(schema, words):
     ],
 )
 def test_what_an_unknown_key_may_have_meant(key, suggestion):
-    assert wording.nearest(key, KNOWN) == suggestion
+    assert messages.nearest(key, KNOWN) == suggestion
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_what_an_unknown_key_may_have_meant(key, suggestion):
     ],
 )
 def test_what_pydantic_appends_is_cut(key, found):
-    assert wording.schema_of(key, KNOWN) == found
+    assert messages.schema_of(key, KNOWN) == found

@@ -1,0 +1,1 @@
+"""The augment stage: write additional augmented train images."""

@@ -1,0 +1,1 @@
+"""The compose stage: conf/ to params.yaml, fingerprints of data and code."""

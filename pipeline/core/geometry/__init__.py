@@ -1,0 +1,1 @@
+"""Geometry of polygons, rotated boxes and masks (pure)."""

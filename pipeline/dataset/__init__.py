@@ -1,0 +1,1 @@
+"""What the stages hand on: manifest, labels, augmentation records, versions."""

@@ -1,1 +1,0 @@
-"""Procedural pictures with exact labels: no photograph, no download."""

@@ -1,0 +1,1 @@
+"""The evaluate stage: predict on the test split, compute metrics, write reports."""

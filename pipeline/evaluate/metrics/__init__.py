@@ -1,0 +1,1 @@
+"""Metrics of all tasks as pure functions of arrays."""

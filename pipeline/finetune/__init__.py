@@ -1,0 +1,1 @@
+"""The finetune stage: train, keep checkpoints, log the run."""

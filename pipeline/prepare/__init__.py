@@ -1,0 +1,1 @@
+"""The prepare stage: check, deduplicate, split and write the dataset."""

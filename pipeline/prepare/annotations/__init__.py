@@ -1,0 +1,1 @@
+"""Check and repair the annotations of an image (pure)."""

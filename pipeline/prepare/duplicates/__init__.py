@@ -1,0 +1,1 @@
+"""Find near duplicates among images (pure)."""

@@ -1,0 +1,1 @@
+"""Check and decode image files."""

@@ -1,0 +1,1 @@
+"""The dataset report: statistics, warnings, the HTML page."""

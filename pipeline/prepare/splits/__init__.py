@@ -1,0 +1,1 @@
+"""Assign images to train, val and test (pure)."""

@@ -1,0 +1,44 @@
+"""The thumbnails of all images, in a file: 100,000 of them would take 400 MB of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.prepare.duplicates.search import NONE, SIDE, Indices
+from pipeline.prepare.ingest import Outcome, Taken
+
+
+class Thumbnails:
+    """Thumbnails that are written once, and then read by row as an array is.
+
+    Args:
+        file: To write to; there is none yet.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, rows: Indices, /) -> NDArray[np.uint8]:
+        shape = self._count, SIDE, SIDE
+        return np.array(np.memmap(self._file, np.uint8, "r", shape=shape)[rows]) if len(rows) else NONE
+
+    def take_from(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
+        """Write the thumbnails of images, in whose place a row remains."""
+        with self._file.open("xb") as file:
+            return [(self._slimmed(image, file) if image else None, found) for image, found in outcomes]
+
+    def _slimmed(self, image: Taken, file: IO[bytes]) -> Taken:
+        thumbnail, row = image.look.signature, None
+        if thumbnail:
+            file.write(thumbnail)
+            row, self._count = self._count, self._count + 1
+        return image._replace(look=image.look._replace(signature=b""), thumbnail=row)

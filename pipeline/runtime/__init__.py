@@ -1,0 +1,1 @@
+"""How the pipeline runs: environment, worker threads, Ray, memory."""

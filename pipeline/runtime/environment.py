@@ -1,0 +1,13 @@
+"""Set the environment variables that libraries read when they are imported."""
+
+import os
+
+from pipeline.storage import files
+
+
+def set_environment() -> None:
+    """Keep matplotlib's cache in the project's scratch folder instead of the user's home.
+
+    Called before anything imports matplotlib; Ultralytics and MLflow import it too.
+    """
+    os.environ["MPLCONFIGDIR"] = str(files.project_root() / files.SCRATCH / "matplotlib")

@@ -1,0 +1,1 @@
+"""Read what users have: annotation formats, archives, and the drawn demo."""

@@ -1,0 +1,1 @@
+"""Read COCO JSON: boxes, polygons, RLE masks, keypoints."""

@@ -1,0 +1,1 @@
+"""Read LabelMe JSON and XML."""

@@ -1,0 +1,1 @@
+"""Read Label Studio JSON exports."""

@@ -1,0 +1,1 @@
+"""Read mask images: one mask per image."""

@@ -1,0 +1,1 @@
+"""Read projects and exports of the VGG Image Annotator."""

@@ -1,0 +1,1 @@
+"""Read Pascal VOC XML."""

@@ -1,0 +1,1 @@
+"""Read YOLO datasets: data.yaml, label files, Darknet obj.data."""

@@ -1,0 +1,148 @@
+"""A source with some of its classes, or its classes under other names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from pipeline.core.annotations import Indices, Raw
+from pipeline.core.errors import Refused
+from pipeline.core.text import counted
+from pipeline.source.types import Source
+
+
+def choose(
+    source: Source, *, keep: Sequence[str] | None, drop: Sequence[str], rename: Mapping[str, str]
+) -> Source:
+    """Keep, drop, merge and rename the classes of a source, and say what became of its objects.
+
+    An image whose objects are all left out is a background. Where the image itself has the class (classify),
+    it is left out with it.
+
+    Args:
+        source: As it was read.
+        keep: The classes that are used; all where None.
+        drop: Those that are not.
+        rename: New names by names of the source.
+
+    Raises:
+        Refused: A name that is none of the source's, a contradiction, or no class, or no object, is left.
+    """
+    choice = select_classes(source.names, keep=keep, drop=drop, rename=rename)
+    if choice.becomes == tuple(range(len(choice.names))):
+        return source._replace(names=choice.names)
+    counts = Counter(cls for image in source.images for cls in image.raw.classes.tolist())
+    _refuse_emptiness(source.names, choice, counts)
+    images = tuple(image._replace(raw=apply_selection(choice, image.raw)) for image in source.images)
+    bare = [
+        bool(len(was.raw.marks)) and not len(now.raw.marks)
+        for was, now in zip(source.images, images, strict=True)
+    ]
+    remarks = [*source.remarks, *_left_out(source, choice, counts), *_merged(source.names, choice)]
+    if source.task == "classify":
+        images = tuple(image for image, empty in zip(images, bare, strict=True) if not empty)
+    elif any(bare):
+        remarks.append(
+            f"data.classes leaves {counted(sum(bare), 'image')} without objects: used as backgrounds"
+        )
+    return source._replace(names=choice.names, images=images, remarks=tuple(remarks))
+
+
+def _refuse_emptiness(names: Sequence[str], choice: Choice, counts: Mapping[int, int]) -> None:
+    used = [index for index, new in enumerate(choice.becomes) if new is not None]
+    there = ", ".join(f"{name} {counts[index]}" for index, name in enumerate(names) if counts.get(index))
+    if there and not any(counts.get(index) for index in used):
+        left = ", ".join(names[index] for index in used)
+        raise Refused(f"data.classes leaves no object, there is none of {left}: keep one or more of {there}")
+
+
+def _left_out(source: Source, choice: Choice, counts: Mapping[int, int]) -> Iterable[str]:
+    gone = [index for index, new in enumerate(choice.becomes) if new is None]
+    if gone:
+        what = "images" if source.task == "classify" else "objects"
+        listed = ", ".join(f"{source.names[index]} {counts[index]}" for index in gone if counts.get(index))
+        yield f"data.classes leaves out {counted(len(gone), 'class')}, in {what}: {listed or 'none'}"
+
+
+def _merged(names: Sequence[str], choice: Choice) -> Iterable[str]:
+    for index, name in enumerate(choice.names):
+        one = [old for old, new in zip(names, choice.becomes, strict=True) if new == index]
+        if len(one) > 1:
+            yield f"data.classes makes one class of {' and '.join(one)}: {name}"
+
+
+_T = TypeVar("_T")
+
+
+class Choice(NamedTuple):
+    """The classes that are used.
+
+    Attributes:
+        names: Their names by index, in the order of the source.
+        becomes: For each class of the source its new index; None where it is left out.
+    """
+
+    names: tuple[str, ...]
+    becomes: tuple[int | None, ...]
+
+
+def select_classes(
+    names: Sequence[str], *, keep: Sequence[str] | None, drop: Sequence[str], rename: Mapping[str, str]
+) -> Choice:
+    """Choose among the classes of a source; two that get one name become one.
+
+    Args:
+        names: The classes of the source.
+        keep: Those that are used; all where None.
+        drop: Those that are not.
+        rename: New names by names of the source.
+
+    Raises:
+        Refused: A name that is none of the source's, a contradiction, or no class is left.
+    """
+    for key, wanted in (("keep", keep or ()), ("drop", drop), ("rename", rename)):
+        _known(wanted, names, key)
+    used = [name for name in names if (keep is None or name in keep) and name not in drop]
+    for name in (*(keep or ()), *rename):
+        if name not in used:
+            raise Refused(f"data.classes leaves out {name!r}, and keeps or renames it too: decide for one")
+    if not used:
+        raise Refused(f"data.classes leaves no class: keep one or more of {', '.join(names)}")
+    called = {name: rename.get(name, name) for name in used}
+    chosen = tuple(dict.fromkeys(called.values()))
+    becomes = tuple(chosen.index(called[name]) if name in called else None for name in names)
+    return Choice(chosen, becomes)
+
+
+def apply_selection(choice: Choice, raw: Raw) -> Raw:
+    """Give objects their new classes, without those left out; an index that no class has stays as it is."""
+    kept = np.flatnonzero([_new(choice, cls) is not None for cls in raw.classes.tolist()])
+    classes = [_new(choice, int(raw.classes[index])) for index in kept]
+    return Raw(
+        np.array(classes, np.int64),
+        raw.boxes[kept],
+        _at(raw.marks, kept),
+        _at(raw.outlines, kept),
+        _at(raw.keypoints, kept),
+    )
+
+
+def _new(choice: Choice, cls: int) -> int | None:
+    return choice.becomes[cls] if 0 <= cls < len(choice.becomes) else cls
+
+
+def _at(items: tuple[_T, ...], kept: Indices) -> tuple[_T, ...]:
+    return tuple(items[index] for index in kept) if items else ()
+
+
+def _known(wanted: Iterable[str], names: Sequence[str], key: str) -> None:
+    lower = {name.lower(): name for name in names}
+    for name in wanted:
+        if name not in names:
+            near = get_close_matches(name.lower(), lower, n=1)
+            what = f"did you mean {lower[near[0]]!r}?" if near else f"there are {', '.join(names)[:200]}"
+            raise Refused(f"data.classes.{key} names {name!r}, but no class is called so: {what}")

@@ -1,0 +1,1 @@
+"""Draw the demo images and the shapes of the foundation weights."""

@@ -1,0 +1,70 @@
+"""What a camera does to a scene: uneven light, blur, tone curve, noise, compression."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from pipeline.source.synthetic import textures
+from pipeline.source.synthetic.picture import Floats, Pixels
+
+
+def _light(rng: Generator, image: Floats) -> Floats:
+    """Light the scene unevenly: from one side, or less towards the corners."""
+    height, width = image.shape[:2]
+    if rng.random() < 0.5:
+        field = textures.ramp(rng, height, width)
+    else:
+        x = np.linspace(-1, 1, width, dtype=np.float32)[None] - np.float32(rng.uniform(-0.4, 0.4))
+        y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] - np.float32(rng.uniform(-0.4, 0.4))
+        field = np.float32(0.3) - (x * x + y * y)
+    return image * (np.float32(0.93) + np.float32(rng.uniform(0.05, 0.35)) * field)[..., None]
+
+
+def _soften(rng: Generator, image: Floats) -> Floats:
+    """Lose sharpness: out of focus, shaken, or taken from too few pixels."""
+    how = rng.random()
+    if how < 0.5:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6)), np.float32)
+    if how < 0.7:
+        size = int(rng.integers(3, 7))
+        return np.asarray(cv2.blur(image, (size, 1) if rng.random() < 0.5 else (1, size)), np.float32)
+    height, width = image.shape[:2]
+    part = rng.uniform(0.45, 0.9)
+    small = cv2.resize(image, None, fx=part, fy=part, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _expose(rng: Generator, image: Floats) -> Floats:
+    """Change contrast and brightness about the mean, and drop colour sometimes."""
+    mean = float(image.mean())
+    image = (image - mean) * np.float32(rng.uniform(0.7, 1.3)) + np.float32(mean + rng.uniform(-20, 20))
+    if rng.random() < 0.15:
+        image = np.repeat(image.mean(2, keepdims=True), 3, 2)
+    return image
+
+
+def _add_noise(rng: Generator, image: Floats) -> Floats:
+    """Add sensor noise, alike in all channels or not."""
+    height, width = image.shape[:2]
+    channels = 1 if rng.random() < 0.5 else 3
+    noise = rng.standard_normal((height, width, channels), np.float32)
+    return image + noise * np.float32(rng.uniform(1, 11))
+
+
+def _compress(rng: Generator, image: Pixels) -> Pixels:
+    """Store as JPEG and read again."""
+    quality = int(rng.integers(30, 95))
+    _, stored = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
+
+
+def shoot(rng: Generator, scene: Floats) -> Pixels:
+    """Return the scene as a camera sees it, 0 to 255; nothing moves, so labels stay true."""
+    steps = ((0.6, _light), (0.4, _soften), (0.7, _expose), (0.65, _add_noise))
+    for chance, step in steps:
+        if rng.random() < chance:
+            scene = step(rng, scene)
+    image = np.clip(scene, 0, 255).astype(np.uint8)
+    return _compress(rng, image) if rng.random() < 0.5 else image

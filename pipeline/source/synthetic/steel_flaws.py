@@ -1,0 +1,175 @@
+"""The flaws of the demo: scratch, pit, stain, crack, each as a mask of cover and how it changes the light."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from pipeline.source.synthetic.picture import Pixels
+from pipeline.source.synthetic.steel_surface import Field, clouds
+
+_FINE = 4  # lines are drawn this many times larger, in whole numbers, and averaged down
+_SEEN = 0.07  # part of the light by which a pixel must change
+
+
+class Flaw(NamedTuple):
+    """One flaw on an otherwise clean sheet.
+
+    Attributes:
+        cover: Height x width, 0 to 1: how much of it lies on a pixel.
+        gain: What full cover does to blue, green and red; 1 changes nothing.
+        relief: Grey levels by which its edges shine on one side and lie in shadow on the other.
+        lamp: Where the light comes from, in pixels down and right.
+    """
+
+    cover: Field
+    gain: tuple[float, float, float]
+    relief: float
+    lamp: tuple[int, int]
+
+    @property
+    def visible(self) -> NDArray[np.bool_]:
+        """Where it changes the light enough to be seen in the noise; its box is tight around this."""
+        contrast = float(np.abs(np.array(self.gain) - 1).max())
+        return np.asarray(self.cover * contrast > _SEEN)
+
+    def apply(self, scene: Field) -> Field:
+        """Return the scene, 3 x height x width in grey levels, with this flaw on it."""
+        changed = scene * (1 + self.cover * (np.array(self.gain)[:, None, None] - 1))
+        return np.asarray(changed + self.relief * (_moved(self.cover, self.lamp) - self.cover))
+
+
+class Spot(NamedTuple):
+    """Where a flaw is to be drawn: its centre in pixels, the picture's side, the angle of the grain."""
+
+    x: float
+    y: float
+    pixels: int
+    angle: float
+
+    @property
+    def unit(self) -> float:
+        """Pixels for each pixel of a 256 pixel picture."""
+        return self.pixels / 256
+
+
+def scratch(rng: Generator, spot: Spot) -> Flaw:
+    """Draw a long thin line, slightly bent, bright where the metal is bare, across the grain."""
+    angle = spot.angle + rng.choice([-1, 1]) * rng.uniform(0.3, np.pi / 2)
+    length, steps = rng.uniform(45, 170) * spot.unit, np.linspace(-0.5, 0.5, 24)
+    bend = rng.normal(0, 0.03) * length * (4 * steps**2 - 0.5)
+    x = spot.x + length * steps * np.cos(angle) - bend * np.sin(angle)
+    y = spot.y + length * steps * np.sin(angle) + bend * np.cos(angle)
+    pressed = np.clip(1.25 - np.abs(2 * steps - rng.uniform(-0.4, 0.4)), 0.3, 1) + rng.normal(
+        0, 0.08, len(steps)
+    )
+    canvas = np.zeros((spot.pixels * _FINE,) * 2, np.uint8)
+    width = rng.uniform(0.8, 1.7) * spot.unit
+    for i in range(len(steps) - 1):
+        tone = int(np.clip(255 * pressed[i], 90, 255))
+        _line(canvas, (x[i], y[i], x[i + 1], y[i + 1]), width * min(pressed[i], 1.0), tone)
+    strong = rng.uniform(0.3, 1.0)
+    gain = 1 + 0.75 * strong if rng.random() < 0.75 else 1 - 0.5 * strong
+    return Flaw(_shrunk(canvas), (gain, gain, gain), 45 * strong, _lamp(rng))
+
+
+def pit(rng: Generator, spot: Spot) -> Flaw:
+    """Draw a small round cavity: dark, with a rim that shines on the side away from the lamp."""
+    flat, tilt, radius = rng.uniform(0.75, 1.0), rng.uniform(0, np.pi), rng.uniform(3.2, 9.0) * spot.unit
+    rows, columns = (_near(centre, 2 * radius, spot.pixels) for centre in (spot.y, spot.x))
+    x, y = columns[None] + 0.5 - spot.x, rows[:, None] + 0.5 - spot.y
+    turn = np.arctan2(y, x)
+    u, v = x * np.cos(tilt) + y * np.sin(tilt), (y * np.cos(tilt) - x * np.sin(tilt)) / flat
+    uneven = 1 + sum(rng.normal(0, 0.07) * np.cos(k * turn + rng.uniform(0, 6.3)) for k in (2, 3, 5))
+    reach = np.hypot(u, v) / (radius * uneven)
+    cover = np.zeros((spot.pixels,) * 2)
+    depth = np.clip((1.12 - reach) * min(radius * 0.6, 3.0), 0, 1) * np.clip(1.1 - 0.45 * reach, 0, 1)
+    cover[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = depth
+    strong = rng.uniform(0.4, 1.0)
+    dark = 1 - 0.72 * strong
+    return Flaw(cover, (dark, dark, dark), 55 * strong, _lamp(rng))
+
+
+def stain(rng: Generator, spot: Spot) -> Flaw:
+    """Draw a large soft discoloration of irregular outline, sometimes with the rim of a dried drop."""
+    x, y = np.arange(spot.pixels)[None] + 0.5 - spot.x, np.arange(spot.pixels)[:, None] + 0.5 - spot.y
+    tilt, flat, radius = rng.uniform(0, np.pi), rng.uniform(0.5, 1.0), rng.uniform(20, 52) * spot.unit
+    u, v = x * np.cos(tilt) + y * np.sin(tilt), (y * np.cos(tilt) - x * np.sin(tilt)) / flat
+    rough = 0.22 * clouds(rng, spot.pixels, 7) + 0.09 * clouds(rng, spot.pixels, 19)
+    depth = 1 - np.hypot(u, v) / radius + rough * np.clip(2 - np.hypot(u, v) / radius, 0, 1)
+    soft = rng.uniform(0.2, 0.6)
+    cover = np.clip(depth / soft, 0, 1) ** 1.5 * np.clip(0.85 + 0.2 * clouds(rng, spot.pixels, 12), 0.5, 1)
+    if rng.random() < 0.4:
+        cover = np.clip(0.6 * cover + 0.55 * np.exp(-(((depth - soft) / 0.09) ** 2)) * (depth > 0), 0, 1)
+    kinds = ((0.55, 0.68, 0.82), (0.9, 0.8, 0.74), (0.62, 0.63, 0.64), (0.7, 0.75, 0.78))
+    strong = rng.uniform(0.45, 1.0)
+    colour = np.array(kinds[int(rng.integers(len(kinds)))])
+    blue, green, red = (float(value) for value in 1 - strong * (1 - colour))
+    return Flaw(cover, (blue, green, red), 0.0, (0, 0))
+
+
+def crack(rng: Generator, spot: Spot) -> Flaw:
+    """Draw a dark jagged line that wanders and branches."""
+    canvas = np.zeros((spot.pixels * _FINE,) * 2, np.uint8)
+    start, length = rng.uniform(0, 2 * np.pi), rng.uniform(28, 60) * spot.unit
+    width = rng.uniform(1.2, 2.4) * spot.unit
+    arms = [(spot.x, spot.y, start + turn, length, width) for turn in (0.0, np.pi + rng.normal(0, 0.3))]
+    while arms:
+        arms += _walk(rng, canvas, arms.pop(), spot.unit)
+    strong = rng.uniform(0.55, 1.0)
+    dark = 1 - 0.8 * strong
+    return Flaw(_shrunk(canvas), (dark, dark, dark), 22 * strong, _lamp(rng))
+
+
+Arm = tuple[float, float, float, float, float]
+
+
+def _walk(rng: Generator, canvas: Pixels, arm: Arm, unit: float) -> list[Arm]:
+    """Draw one arm of a crack, growing thinner; return the branches that leave it."""
+    x, y, heading, length, width = arm
+    branches, left = [], length
+    while left > 0:
+        step = rng.uniform(2.5, 7) * unit
+        turned = heading + rng.normal(0, 0.55)
+        to_x, to_y = x + step * np.cos(turned), y + step * np.sin(turned)
+        thin = width * (0.35 + 0.65 * left / length)
+        _line(canvas, (x, y, to_x, to_y), thin, 255)
+        x, y, left = to_x, to_y, left - step
+        if rng.random() < 0.14 and left > 8 * unit and width > 1.0 * unit:
+            away = turned + rng.choice([-1, 1]) * rng.uniform(0.5, 1.1)
+            branches.append((x, y, away, left * rng.uniform(0.3, 0.7), thin * 0.75))
+    return branches
+
+
+def _line(canvas: Pixels, ends: tuple[float, float, float, float], width: float, tone: int) -> None:
+    x1, y1, x2, y2 = (round(value * _FINE) for value in ends)
+    cv2.line(canvas, (x1, y1), (x2, y2), tone, max(round(width * _FINE), 2))
+
+
+def _shrunk(canvas: Pixels) -> Field:
+    """Average blocks of pixels; on whole numbers this is exact on every machine."""
+    side = canvas.shape[0] // _FINE
+    small = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float64) / 255
+
+
+def _near(centre: float, reach: float, pixels: int) -> NDArray[np.int64]:
+    """Return the rows or columns within reach of a place in the picture."""
+    return np.arange(max(int(centre - reach), 0), min(int(centre + reach) + 1, pixels))
+
+
+def _lamp(rng: Generator) -> tuple[int, int]:
+    sides = ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1))
+    return sides[int(rng.integers(len(sides)))]
+
+
+def _moved(field: Field, by: tuple[int, int]) -> Field:
+    """Shift a field by one pixel at most; what lies beyond the border is taken as its edge."""
+    down, right = by
+    padded = np.pad(field, 1, mode="edge")
+    height, width = field.shape
+    return padded[1 - down : 1 - down + height, 1 - right : 1 - right + width]

@@ -1,1 +1,0 @@
-"""One module per DVC stage: read, call the core, write, log. Stages meet through files alone."""

@@ -1,0 +1,1 @@
+"""Files on disk: atomic writes, fingerprints, git, base weights."""

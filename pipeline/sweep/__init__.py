@@ -1,0 +1,1 @@
+"""Hydra multirun sweeps of DVC experiments: python -m pipeline.sweep."""

@@ -1,0 +1,1 @@
+"""Draw label overlays, plots and HTML pages."""

@@ -1,0 +1,1 @@
+"""Cache the activations of frozen layers."""

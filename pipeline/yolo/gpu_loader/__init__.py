@@ -1,0 +1,1 @@
+"""Keep train images on the GPU and augment them there in batches."""

@@ -1,0 +1,75 @@
+"""Weights as an Ultralytics checkpoint that `YOLO(path)` loads, the same bytes for the same weights."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from ultralytics import __version__
+from ultralytics.utils import DEFAULT_CFG_KEYS
+
+from pipeline.yolo.frozen import model as frozen_model
+from pipeline.yolo.job import Row
+from pipeline.yolo.training import precision
+
+PLACES: Final = ("data", "project", "name", "save_dir", "distill_model", "device", "cfg", "source")
+"""Arguments that may name this machine; a checkpoint travels."""
+
+
+def checkpoint(
+    model: Any, weights: Mapping[str, torch.Tensor], *, arguments: Mapping[str, Any], rows: Sequence[Row]
+) -> bytes:
+    """Write a model as a checkpoint file.
+
+    Args:
+        model: The network, of Ultralytics' class or ours.
+        weights: Its fp16 state.
+        arguments: Ultralytics' train arguments.
+        rows: The curves, for `train_results`.
+    """
+    kept = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_KEYS and key not in PLACES}
+    kept = json.loads(json.dumps(kept))  # shared strings would be pickled as references
+    network = _network(model, weights, kept)
+    contents = {
+        "epoch": -1,
+        "model": network,
+        "ema": None,
+        "optimizer": None,
+        "train_args": kept,
+        "train_metrics": {key: rows[-1][key] for key in rows[-1] if key.startswith(("metrics/", "val/"))},
+        "train_results": {
+            key: [row.get(key, math.nan) for row in rows] for key in rows[-1] if key != "seconds"
+        },
+        "version": __version__,
+        "license": "AGPL-3.0 (https://ultralytics.com/license)",
+        "docs": "https://docs.ultralytics.com",
+    }
+    buffer = io.BytesIO()
+    torch.save(contents, buffer)
+    return buffer.getvalue()
+
+
+def _network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[str, Any]) -> Any:
+    criterion, model.criterion = getattr(model, "criterion", None), None  # training state
+    for module in model.modules():
+        module._forward_hooks.clear()  # those of a distillation hold its last features
+    network = copy.deepcopy(model).cpu()
+    model.criterion = criterion
+    if isinstance(network, precision.Lowered):
+        precision.restore(network)
+    if isinstance(network, frozen_model.Prefixed):
+        frozen_model.restore(network)
+    network.args = arguments
+    network.nc = len(network.names)
+    if arguments["task"] != "classify":
+        network.set_head_attr(max_det=arguments["max_det"])
+    network.half().load_state_dict(weights, assign=True)  # in their layout, whatever it was trained in
+    for parameter in network.parameters():
+        parameter.requires_grad = False
+        parameter.grad = None
+    return network.eval()

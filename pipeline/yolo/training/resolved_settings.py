@@ -1,0 +1,60 @@
+"""What a training really uses, read back from the trainer after its set-up."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+from ultralytics import __version__
+from ultralytics.utils.torch_utils import unwrap_model
+
+from pipeline.yolo.gpu_loader.loader import Resident
+from pipeline.yolo.training.freezing import ALWAYS_FROZEN
+
+
+def read(trainer: Any) -> dict[str, Any]:
+    """Return task, optimizer, rates, batch, precision, device, threads and frozen layers, as plain values."""
+    optimizer, model = trainer.optimizer, unwrap_model(trainer.model)
+    group = optimizer.param_groups[0]
+    parameters = list(getattr(model, "student_model", model).parameters())
+    return {
+        "task": trainer.job.task,
+        "optimizer": type(optimizer).__name__,
+        "lr0": float(trainer.args.lr0),
+        "initial_lr": sorted({float(group["initial_lr"]) for group in optimizer.param_groups}),
+        "momentum": float(group["momentum"] if "momentum" in group else group["betas"][0]),
+        "weight_decay": max(float(group["weight_decay"]) for group in optimizer.param_groups),
+        "imgsz": int(trainer.args.imgsz),
+        "batch": int(trainer.batch_size),
+        "accumulate": int(trainer.accumulate),
+        "epochs": int(trainer.epochs),
+        "precision": _precision(trainer),
+        "compiled": hasattr(trainer.model, "_orig_mod"),  # without a compiler Ultralytics goes on without
+        "device": str(trainer.device),
+        "processor": _processor(trainer.device),
+        "threads": torch.get_num_threads(),
+        "loader": "resident" if isinstance(trainer.train_loader, Resident) else "processes",
+        "workers": trainer.train_loader.num_workers,
+        "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name != ALWAYS_FROZEN],
+        "parameters": sum(parameter.numel() for parameter in parameters),
+        "parameters_learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        **trainer.frozen,
+        "tensors_transferred": "{} of {}".format(*trainer.transferred),
+        "ultralytics": __version__,
+        "torch": str(torch.__version__),
+    }
+
+
+def _precision(trainer: Any) -> str:
+    if trainer.lowered:
+        return "bf16"
+    if not trainer.amp:
+        return "fp32"
+    return "bf16" if trainer.args.amp == "bf16" else "fp16"
+
+
+def _processor(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return str(torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine())
