@@ -30,17 +30,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.augment import affine, transform_image
-from pipeline.augment.parameters import Ranges, draw
+from pipeline.augment.parameters import AugmentationRanges, draw
 
 Pixels = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
 Candidate = Callable[[Pixels, Boxes, int], tuple[Pixels, Boxes]]
 
-FULL = Ranges(
+FULL = AugmentationRanges(
     probability=1, rotate=10, fliplr=0.5, flipud=0.5, brightness=0.15, contrast=0.15, blur=1.5, noise=0.04,
     scale=0.1, crop=0.1,
 )  # fmt: skip
-STILL = Ranges(
+STILL = AugmentationRanges(
     probability=1, rotate=0, fliplr=0, flipud=0, brightness=0, contrast=0, blur=0, noise=0, scale=0, crop=0
 )
 START = {
@@ -50,7 +50,7 @@ START = {
 }
 
 
-def opencv(ranges: Ranges, _pixels: int) -> Candidate:
+def opencv(ranges: AugmentationRanges, _pixels: int) -> Candidate:
     """Build this project's own door: one matrix, one interpolation."""
 
     def candidate(image: Pixels, boxes: Boxes, seed: int) -> tuple[Pixels, Boxes]:
@@ -62,7 +62,7 @@ def opencv(ranges: Ranges, _pixels: int) -> Candidate:
     return candidate
 
 
-def albumentationsx(ranges: Ranges, pixels: int) -> Candidate:
+def albumentationsx(ranges: AugmentationRanges, pixels: int) -> Candidate:
     """Build the same from AlbumentationsX, usage statistics switched off."""
     os.environ["ALBUMENTATIONS_NO_TELEMETRY"] = "1"
     import albumentations as alb
@@ -94,7 +94,7 @@ def albumentationsx(ranges: Ranges, pixels: int) -> Candidate:
     return candidate
 
 
-def torchvision(ranges: Ranges, pixels: int) -> Candidate:
+def torchvision(ranges: AugmentationRanges, pixels: int) -> Candidate:
     """Build the same from torchvision.transforms.v2 on tensors."""
     import torch
     from torchvision import tv_tensors
@@ -153,7 +153,7 @@ def speed(names: list[str], *, pixels: int, repeats: int, files: bool) -> dict[s
     return {name: statistics.median(values) * 1000 for name, values in took.items()}
 
 
-def error(name: str, ranges: Ranges, *, ellipse: bool, draws: int = 200) -> tuple[float, float]:
+def error(name: str, ranges: AugmentationRanges, *, ellipse: bool, draws: int = 200) -> tuple[float, float]:
     """Return how far, in pixels, box edges lie from the drawn object's: the median and the largest."""
     candidate, offsets = BUILDERS[name](ranges, 320), []
     for seed in range(draws):

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.prepare.duplicates import search as duplicates_search
-from pipeline.prepare.duplicates.search import SIDE, TURNS, Pairs
+from pipeline.prepare.duplicates.search import LENGTH, SIDE, TURNS, DuplicatePairs
 from pipeline.prepare.images import appearance
 from pipeline.source.reading.file_tree import images_in
 from pipeline.source.synthetic import steel
@@ -134,7 +134,7 @@ def by_hash(
 
 
 def by_sieves(
-    images: list[Image], copies: list[Image], search: Callable[[Any], Iterable[Pairs]]
+    images: list[Image], copies: list[Image], search: Callable[[Any], Iterable[DuplicatePairs]]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the same by the sieves of the pipeline."""
     number = len(images)
@@ -195,7 +195,7 @@ def draw(path: Path, pairs: list[tuple[Image, Image]]) -> None:
 
 def search(number: int) -> None:
     """Time the search among random vectors, whose hashes are random bits."""
-    vectors = np.random.default_rng(0).standard_normal((number, duplicates_search.LENGTH)).astype(np.float32)
+    vectors = np.random.default_rng(0).standard_normal((number, LENGTH)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     wall, processor = time.perf_counter(), time.process_time()
     found = sum(len(pairs.first) for pairs in duplicates_search.candidates(vectors))

@@ -28,7 +28,7 @@ import yaml
 from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader
 
-from pipeline.yolo.gpu_loader import loader as gpu_loader_loader
+from pipeline.yolo.gpu_loader.loader import GpuLoader
 from pipeline.yolo.training import datasets as yolo_images
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -44,7 +44,7 @@ def main() -> None:
         folder = given.images or _drawn(Path(scratch), enough)
         stock = _stock(folder, given, Path(scratch))
         start = time.perf_counter()
-        ours = gpu_loader_loader.Resident(stock, device)
+        ours = GpuLoader(stock, device)
         ours.rehearse()
         _settled(device)
         size = ours.store.words.nbytes / 1e6
@@ -103,9 +103,7 @@ def _endless(loader: Any) -> Iterator[dict[str, Any]]:
     return chain.from_iterable(repeat(loader))
 
 
-def _measure(
-    stock: Any, ours: gpu_loader_loader.Resident, given: argparse.Namespace, device: torch.device
-) -> None:
+def _measure(stock: Any, ours: GpuLoader, given: argparse.Namespace, device: torch.device) -> None:
     """Let both make batches by turns; the first round warms up and does not count.
 
     Ultralytics' processes make batches while nobody asks for them: before either is timed, as many pass by.

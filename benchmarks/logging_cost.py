@@ -132,7 +132,7 @@ def spent(folder: Path, name: str, *changes: str) -> tuple[float, float]:
 def side(name: str, changes: list[str]) -> None:
     """Do what is measured, and print what logging took."""
     from pipeline.compose import stage
-    from pipeline.runtime import gc_pause
+    from pipeline.runtime.gc_pause import without_collecting
 
     config = stage.planned(changes)
     if name == "prepare":
@@ -144,7 +144,7 @@ def side(name: str, changes: list[str]) -> None:
         augment_stage.run(config)
         print(0)
         return
-    with gc_pause.without_collecting():  # as `python -m pipeline` does
+    with without_collecting():  # as `python -m pipeline` does
         from pipeline.finetune import stage as stages_finetune
     if name == "rows":
         print(_rows(config))
@@ -156,11 +156,11 @@ def side(name: str, changes: list[str]) -> None:
 
 
 def _count(meter: Meter, finetune: Any, *, silent: bool) -> None:
-    from pipeline.tracking.sender import Sender
-    from pipeline.tracking.system_metrics import Sampler
+    from pipeline.tracking.sender import OutboxSender
+    from pipeline.tracking.system_metrics import SystemMetricsSampler
 
-    Sender._run = meter.timed(Sender._run)  # type: ignore[method-assign]
-    Sampler._run = meter.timed(Sampler._run)  # type: ignore[method-assign]
+    OutboxSender._run = meter.timed(OutboxSender._run)  # type: ignore[method-assign]
+    SystemMetricsSampler._run = meter.timed(SystemMetricsSampler._run)  # type: ignore[method-assign]
     opened = finetune._open_run
     finetune._open_run = lambda *given, **options: (
         nullcontext(Silent()) if silent else meter.open_run(opened(*given, **options))
@@ -169,19 +169,19 @@ def _count(meter: Meter, finetune: Any, *, silent: bool) -> None:
 
 def _rows(config: Any) -> float:
     """Return the seconds of the processor that a row takes, sent as epochs end: one after the other."""
-    from pipeline.finetune import mlflow_log
+    from pipeline.finetune.mlflow_log import note_epoch
     from pipeline.tracking import runs
-    from pipeline.tracking import target as tracking_target
+    from pipeline.tracking.target import TrackingTarget
 
-    target = tracking_target.Target(config.tracking.uri, config.tracking.experiment)
+    target = TrackingTarget(config.tracking.uri, config.tracking.experiment)
     row = {f"curve/{number}": 0.5 for number in range(14)}
     with runs.open_run(target, key="rows", name="rows", tags={}) as session:
-        mlflow_log.note_epoch(session, {**row, "epoch": 1})
+        note_epoch(session, {**row, "epoch": 1})
         assert session.run_id
         time.sleep(2)
         begin = time.process_time()
         for epoch in range(2, ROWS + 2):
-            mlflow_log.note_epoch(session, {**row, "epoch": epoch})
+            note_epoch(session, {**row, "epoch": epoch})
             time.sleep(0.1)
         return (time.process_time() - begin) / ROWS
 

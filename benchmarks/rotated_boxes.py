@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.augment import affine
-from pipeline.augment.parameters import Recipe
+from pipeline.augment.parameters import AugmentationParameters
 from pipeline.source.synthetic import shapes, steel
-from pipeline.source.synthetic.picture import Drawing
+from pipeline.source.synthetic.picture import DrawnImage
 
 Points = NDArray[np.float64]
 SIDE = 256
 
 
-def drawn(draw: Callable[..., Drawing], count: int) -> list[Points]:
+def drawn(draw: Callable[..., DrawnImage], count: int) -> list[Points]:
     """Return the outlines of the objects in `count` drawn images."""
     pictures = (draw(index, seed=0, pixels=SIDE) for index in range(count))
     return [np.asarray(outline, np.float64) for picture in pictures for outline in picture.polygons]
@@ -51,7 +51,7 @@ def agreement(outlines: list[Points], degrees: float) -> dict[str, NDArray[np.fl
     angles = np.random.default_rng(0).uniform(-degrees, degrees, len(outlines))
     found: dict[str, list[float]] = {"corners": [], "ellipse": []}
     for outline, angle in zip(outlines, angles.tolist(), strict=True):
-        turn = affine.matrix(Recipe(rotate=angle), SIDE, SIDE)
+        turn = affine.matrix(AugmentationParameters(rotate=angle), SIDE, SIDE)
         truth = around(outline @ turn[:2, :2].T + turn[:2, 2])
         found["corners"].append(overlap(truth, affine.hull(around(outline), turn)))
         found["ellipse"].append(overlap(truth, affine.move(around(outline), turn)))

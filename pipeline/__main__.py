@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pipeline.core.errors import Refused, unready
+from pipeline.core.errors import UserError, unready
 from pipeline.runtime.environment import set_environment
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return _ask(command, rest) if command in ASKING else _run(command)
-    except Refused as error:
+    except UserError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
@@ -87,12 +87,13 @@ def _ask(command: str, arguments: list[str]) -> int:
 
 def _send(config: Config) -> None:
     """Send what a tracking server missed, as each stage does at its start and end."""
-    from pipeline.tracking import runs, target
+    from pipeline.tracking.runs import send_missed
+    from pipeline.tracking.target import TrackingTarget
 
     where = config.tracking
-    left = runs.send_missed(target.Target(where.uri, where.experiment, where.timeout))
+    left = send_missed(TrackingTarget(where.uri, where.experiment, where.timeout))
     if left:
-        raise Refused(f"MLflow at {where.uri} is away: {left} runs wait in .finetrack/outbox")
+        raise UserError(f"MLflow at {where.uri} is away: {left} runs wait in .finetrack/outbox")
 
 
 def _run_stage(stage: str, config: Config) -> None:
@@ -100,15 +101,17 @@ def _run_stage(stage: str, config: Config) -> None:
     import hashlib
     import importlib
 
-    from pipeline.compose import code_digests, lockfile
-    from pipeline.runtime import gc_pause
+    from pipeline.compose.code_digests import refuse_other
+    from pipeline.compose.lockfile import read_lock
+    from pipeline.runtime.gc_pause import without_collecting
     from pipeline.storage import files
+    from pipeline.storage.files import one_writer
 
     if "DVC_STAGE" in os.environ:  # of what is run by hand DVC records nothing
-        code_digests.refuse_other(stage, lockfile.read_lock())
+        refuse_other(stage, read_lock())
     place = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
-    with files.one_writer(files.scratch("locks") / f"{stage}-{place}.lock", what=f"{stage} in this folder"):
-        with gc_pause.without_collecting():
+    with one_writer(files.scratch("locks") / f"{stage}-{place}.lock", what=f"{stage} in this folder"):
+        with without_collecting():
             module = importlib.import_module(f"pipeline.{stage}.stage")
         module.run(config)
 

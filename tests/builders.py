@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.dataset import labels, manifest
-from pipeline.dataset.labels import Labels
-from pipeline.dataset.manifest import Item, Manifest
+from pipeline.dataset.labels import WHOLE, ImageLabels, from_xyxy
+from pipeline.dataset.manifest import ImageRecord, Manifest
 
 
 def prepared_dataset(  # a fixture's knobs are clearer side by side than in a class
@@ -51,9 +51,7 @@ def prepared_dataset(  # a fixture's knobs are clearer side by side than in a cl
             rng = np.random.default_rng([seed, *split.encode(), index])
             drawn = rng.choice(len(classes), size=rng.integers(objects[0], objects[1] + 1), p=shares)
             image, boxes = draw_objects(drawn, pixels=pixels, rng=rng)
-            label = labels.render(
-                labels.Labels(drawn.astype(np.int64), labels.from_xyxy(boxes, pixels, pixels))
-            )
+            label = labels.render(ImageLabels(drawn.astype(np.int64), from_xyxy(boxes, pixels, pixels)))
             items.append(_write_item(folder, f"{split}/{split}_{index:03d}{suffix}", image, label))
     result = Manifest("detect", tuple(classes), tuple(sorted(items, key=lambda item: item.file)))
     (folder / "manifest.json").write_text(manifest.render(result))
@@ -84,14 +82,14 @@ def _fill(patch: NDArray[np.uint8], colour: tuple[int, int, int], *, disc: bool)
     patch[inside] = colour
 
 
-def _write_item(folder: Path, file: str, image: NDArray[np.uint8], label: str) -> Item:
+def _write_item(folder: Path, file: str, image: NDArray[np.uint8], label: str) -> ImageRecord:
     path = folder / "images" / file
     encoded = cv2.imencode(path.suffix, image)[1].tobytes()
     path.write_bytes(encoded)
     (folder / "labels" / file).with_suffix(".txt").write_text(label)
     height, width = image.shape[:2]
     hashes = hashlib.sha256(encoded).hexdigest(), hashlib.sha256(label.encode()).hexdigest()
-    return Item(file, *hashes, width, height, tuple(labels.parse(label).classes.tolist()), path.name)
+    return ImageRecord(file, *hashes, width, height, tuple(labels.parse(label).classes.tolist()), path.name)
 
 
 TIPS = Keypoints(("left", "right", "top"), (1, 0, 2))
@@ -153,12 +151,12 @@ def _tips(centre: NDArray[np.float64], angle: float, pixels: int, corners: int =
     return centre + 0.22 * pixels * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _for_task(drawn: list[tuple[int, NDArray[np.float64], float]], task: Task, pixels: int) -> Labels:
+def _for_task(drawn: list[tuple[int, NDArray[np.float64], float]], task: Task, pixels: int) -> ImageLabels:
     if task == "classify":
-        return Labels(np.array([drawn[0][0]], np.int64), np.array([labels.WHOLE]))
+        return ImageLabels(np.array([drawn[0][0]], np.int64), np.array([WHOLE]))
     classes = np.array([cls for cls, _, _ in drawn], np.int64)
     corners = 4 if task == "obb" else 3
     rings = tuple(_tips(centre, angle, pixels, corners) / pixels for _, centre, angle in drawn)
     points = np.array([np.append(ring, np.full((3, 1), 2), axis=1) for ring in rings if corners == 3])
     shown = {"keypoints": points} if task == "pose" else {"outlines": rings}
-    return Labels(classes, labels.around(rings), **({} if task == "detect" else shown))
+    return ImageLabels(classes, labels.around(rings), **({} if task == "detect" else shown))

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.core import paths
+from pipeline.core.paths import PREPARED
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.dataset import labels, manifest
-from pipeline.dataset.manifest import Item, Manifest
+from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.storage import files
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
@@ -29,15 +29,15 @@ def prepared(example: str, task: Task, names: Any, keypoints: Keypoints | None =
         for image in sorted((EXAMPLES / example / "images" / kept).glob("*.jpg")):
             label = EXAMPLES / example / "labels" / kept / f"{image.stem}.txt"
             for kind, source in (("images", image), ("labels", label)):
-                target = paths.PREPARED / kind / split / source.name
+                target = PREPARED / kind / split / source.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
             classes = tuple(labels.parse(label.read_text(), task).classes.tolist())
             with Image.open(image) as opened:
                 size = opened.size
             hashes = files.sha256(image), files.sha256(label)
-            items.append(Item(f"{split}/{image.name}", *hashes, *size, classes, image.name))
+            items.append(ImageRecord(f"{split}/{image.name}", *hashes, *size, classes, image.name))
     ordered = tuple(sorted(items, key=lambda item: item.file))
     written = Manifest(task, tuple(names), ordered, keypoints)
-    (paths.PREPARED / "manifest.json").write_text(manifest.render(written))
+    (PREPARED / "manifest.json").write_text(manifest.render(written))
     return written

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import TASKS
 from pipeline.source.types import Source
 
@@ -53,7 +53,7 @@ def sane(read, folder):
     """Read a spoilt source: refused in a sentence, or read, and sound."""
     try:
         source = read(folder)
-    except Refused:
+    except UserError:
         return
     sound(source)
     assert all(0 <= c < len(source.names) for image in source.images for c in image.raw.classes)

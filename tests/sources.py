@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import yaml
 
-from pipeline.config.compute import Compute
-from pipeline.config.data import Data, Split
+from pipeline.config.compute import ComputeConfig
+from pipeline.config.data import DataConfig, SplitWeights
 from pipeline.config.schema import Config
 
 BOX = (10.0, 20.0, 50.0, 60.0)
@@ -21,7 +21,7 @@ BOX = (10.0, 20.0, 50.0, 60.0)
 
 SIZE = (96, 80)
 
-LOCAL = Compute(backend="local", address="auto")
+LOCAL = ComputeConfig(backend="local", address="auto")
 
 
 def picture(path: Path, *, size: tuple[int, int] = SIZE) -> Path:
@@ -85,7 +85,7 @@ def voc(
 
 def config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> Config:
     """Return a configuration that holds what prepare reads, and nothing else."""
-    split = Split(**{"train": 0.7, "val": 0.15, "test": 0.15, **changes.pop("split", {})})
+    split = SplitWeights(**{"train": 0.7, "val": 0.15, "test": 0.15, **changes.pop("split", {})})
     values = {
         "format": form,
         "source": None if source is None else str(source),
@@ -107,4 +107,4 @@ def config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> 
         "fold": 0,
         **changes,
     }
-    return Config.model_construct(data=Data(**values), compute=LOCAL)
+    return Config.model_construct(data=DataConfig(**values), compute=LOCAL)

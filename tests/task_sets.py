@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.dataset import labels, manifest
-from pipeline.dataset.labels import Labels
-from pipeline.dataset.manifest import Item, Manifest
+from pipeline.dataset.labels import WHOLE, ImageLabels
+from pipeline.dataset.manifest import ImageRecord, Manifest
 
 NAMES = ("red", "green", "blue")
 POINTS = Keypoints(("left", "right"), (1, 0))
@@ -50,7 +50,7 @@ def prepared(
     return result
 
 
-def draw(task: Task, *, pixels: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Labels]:
+def draw(task: Task, *, pixels: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], ImageLabels]:
     """Draw an image and its labels."""
     image = rng.integers(0, 60, (pixels, pixels, 3), dtype=np.uint8)
     count = 1 if task == "classify" else 2
@@ -64,9 +64,9 @@ def draw(task: Task, *, pixels: int, rng: np.random.Generator) -> tuple[NDArray[
         keypoints.append(np.concatenate([(ends + centre) / pixels, [[2.0], [2.0]]], axis=1))
     boxes = labels.around(tuple(outlines))
     if task == "classify":
-        boxes = np.array([labels.WHOLE])
+        boxes = np.array([WHOLE])
     points = np.array(keypoints) if task == "pose" else np.zeros((0, 0, 3))
-    return image, Labels(classes, boxes, tuple(outlines), points)
+    return image, ImageLabels(classes, boxes, tuple(outlines), points)
 
 
 def _shape(
@@ -82,10 +82,12 @@ def _shape(
     return corners @ turn * size, np.array([[-0.9, 0.0], [0.9, 0.0]]) @ turn * size
 
 
-def _write(folder: Path, file: str, image: NDArray[np.uint8], label: tuple[Labels, str]) -> Item:
+def _write(folder: Path, file: str, image: NDArray[np.uint8], label: tuple[ImageLabels, str]) -> ImageRecord:
     found, text = label
     encoded = cv2.imencode(".png", image)[1].tobytes()
     (folder / "images" / file).write_bytes(encoded)
     (folder / "labels" / file).with_suffix(".txt").write_text(text)
     hashes = hashlib.sha256(encoded).hexdigest(), hashlib.sha256(text.encode()).hexdigest()
-    return Item(file, *hashes, image.shape[1], image.shape[0], tuple(found.classes.tolist()), Path(file).name)
+    return ImageRecord(
+        file, *hashes, image.shape[1], image.shape[0], tuple(found.classes.tolist()), Path(file).name
+    )

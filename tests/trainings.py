@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.core.model_names import of_task
 from pipeline.core.tasks import Task
-from pipeline.dataset import augmented
+from pipeline.dataset.augmented import lay_out, write_records
 from pipeline.dataset.manifest import Manifest
 from tests import task_sets
 from tests.builders import prepared_dataset
@@ -29,8 +29,8 @@ def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") 
         manifest = task_sets.prepared(root / "data/prepared", task, images=images)
     (root / "data/prepared/samples").mkdir()
     (root / "data/prepared/report.html").write_text("<h1>a set</h1>")
-    augmented.lay_out(root / "data/augmented")
-    augmented.write_records(root / "data/augmented", manifest.digest, [])
+    lay_out(root / "data/augmented")
+    write_records(root / "data/augmented", manifest.digest, [])
     return manifest
 
 
@@ -64,13 +64,13 @@ def job(
     **changes: Any,
 ):
     """Make a job on the dataset below `root`; checkpoints go to root/checkpoints."""
-    from pipeline.yolo.job import Base, Job
+    from pipeline.yolo.job import BaseWeights, TrainingJob
 
     folder = root / "checkpoints"
     folder.mkdir(exist_ok=True)
     images = root / "data/prepared/images"
-    base = Base("test", weights, None, of_task("yolo26n.yaml", task))
-    return Job(
+    base = BaseWeights("test", weights, None, of_task("yolo26n.yaml", task))
+    return TrainingJob(
         arguments(**changes),
         base,
         names=NAMES if task == "detect" else task_sets.NAMES,

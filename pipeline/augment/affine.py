@@ -11,13 +11,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.augment.parameters import Recipe
+from pipeline.augment.parameters import AugmentationParameters
+from pipeline.core.arrays import FloatArray
 
 Matrix = NDArray[np.float64]
-Boxes = NDArray[np.float64]
 
 
-def matrix(recipe: Recipe, width: int, height: int) -> Matrix:
+def matrix(recipe: AugmentationParameters, width: int, height: int) -> Matrix:
     """Compose flips, rotation, scale and crop into one 3 x 3 matrix, so that pixels are interpolated once.
 
     The image keeps its width and height: it is turned and scaled about its centre, and what a crop leaves is
@@ -36,7 +36,7 @@ def on_centres(moved: Matrix) -> Matrix:
     return centred
 
 
-def move(boxes: Boxes, moved: Matrix) -> Boxes:
+def move(boxes: FloatArray, moved: Matrix) -> FloatArray:
     """Return the tight upright box around each box's inscribed ellipse after the transform.
 
     For flips, scale and crop this is exactly the moved box. Under rotation the hull of a box's corners grows
@@ -52,15 +52,15 @@ def move(boxes: Boxes, moved: Matrix) -> Boxes:
     return _around(centres, np.sqrt(halves**2 @ (moved[:2, :2] ** 2).T), moved)
 
 
-def hull(boxes: Boxes, moved: Matrix) -> Boxes:
+def hull(boxes: FloatArray, moved: Matrix) -> FloatArray:
     """Return the upright box around each box's four corners after the transform: nothing lies outside."""
     centres, halves = _halves(boxes)
     return _around(centres, halves @ np.abs(moved[:2, :2]).T, moved)
 
 
-def points(xy: Boxes, moved: Matrix) -> Boxes:
+def points(xy: FloatArray, moved: Matrix) -> FloatArray:
     """Return where points (..., 2) lie after the transform."""
-    there: Boxes = xy @ moved[:2, :2].T + moved[:2, 2]
+    there: FloatArray = xy @ moved[:2, :2].T + moved[:2, 2]
     return there
 
 
@@ -69,28 +69,28 @@ def mirrors(moved: Matrix) -> bool:
     return bool(np.linalg.det(moved[:2, :2]) < 0)
 
 
-def clip(boxes: Boxes, width: int, height: int) -> Boxes:
+def clip(boxes: FloatArray, width: int, height: int) -> FloatArray:
     """Cut boxes (n, 4) at the image's edges; one that lies outside keeps no area."""
     limits = np.array([width, height, width, height], np.float64)
     return np.clip(boxes, 0, limits)
 
 
-def shares(boxes: Boxes, clipped: Boxes) -> NDArray[np.float64]:
+def shares(boxes: FloatArray, clipped: FloatArray) -> NDArray[np.float64]:
     """Return the share (n,) of each box's area that is left after clipping."""
     left: NDArray[np.float64] = _area(clipped) / np.maximum(_area(boxes), 1e-12)
     return left
 
 
-def _halves(boxes: Boxes) -> tuple[Boxes, Boxes]:
+def _halves(boxes: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
 
 
-def _around(centres: Boxes, halves: Boxes, moved: Matrix) -> Boxes:
+def _around(centres: FloatArray, halves: FloatArray, moved: Matrix) -> FloatArray:
     there = points(centres, moved)
     return np.concatenate([there - halves, there + halves], axis=1)
 
 
-def _area(boxes: Boxes) -> NDArray[np.float64]:
+def _area(boxes: FloatArray) -> NDArray[np.float64]:
     return np.asarray(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), np.float64)
 
 
@@ -98,11 +98,11 @@ def _shift(x: float, y: float) -> Matrix:
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
 
 
-def _flip(recipe: Recipe) -> Matrix:
+def _flip(recipe: AugmentationParameters) -> Matrix:
     return np.diag([-1.0 if recipe.fliplr else 1.0, -1.0 if recipe.flipud else 1.0, 1.0])
 
 
-def _turn(recipe: Recipe) -> Matrix:
+def _turn(recipe: AugmentationParameters) -> Matrix:
     """Rotation and scale; clockwise to the eye, for y grows downwards."""
     angle = math.radians(recipe.rotate)
     cos, sin = math.cos(angle) * recipe.scale, math.sin(angle) * recipe.scale

@@ -10,22 +10,22 @@ from typing import TypeVar
 import numpy as np
 
 from pipeline.augment import transform_image
-from pipeline.augment.transform_image import Pixels
-from pipeline.dataset import prepared
-from pipeline.dataset.augmentation_records import Copy
+from pipeline.core.arrays import ImageArray
+from pipeline.dataset.augmentation_records import AugmentedImage
 from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.prepared import read_labels
 from pipeline.visualize import label_overlay
 
 SHEETS, ROWS, COPIES, TILE = 3, 4, 3, 320
 """Sheets, originals per sheet, copies per original at most, pixels of a tile's side."""
 
-Thing = TypeVar("Thing")
+Element = TypeVar("Element")
 
 GAP = 6
 """Pixels between two tiles."""
 
 
-def write(copies: Sequence[Copy], manifest: Manifest, *, source: Path, target: Path) -> None:
+def write(copies: Sequence[AugmentedImage], manifest: Manifest, *, source: Path, target: Path) -> None:
     """Write target/samples/sheet_N.jpg for originals spread evenly over those that have copies.
 
     Args:
@@ -42,7 +42,7 @@ def write(copies: Sequence[Copy], manifest: Manifest, *, source: Path, target: P
     save(rows, target / "samples", "sheet")
 
 
-def save(rows: Sequence[Sequence[Pixels]], folder: Path, name: str) -> list[Path]:
+def save(rows: Sequence[Sequence[ImageArray]], folder: Path, name: str) -> list[Path]:
     """Write rows of pictures as sheets NAME_1.jpg, NAME_2.jpg, ..., four rows each; return their paths."""
     width = max(map(len, rows), default=0)
     paths = []
@@ -53,21 +53,21 @@ def save(rows: Sequence[Sequence[Pixels]], folder: Path, name: str) -> list[Path
     return paths
 
 
-def spread(things: Sequence[Thing], wanted: int) -> list[Thing]:
+def spread(things: Sequence[Element], wanted: int) -> list[Element]:
     """Choose some things evenly spread over all."""
     count = min(wanted, len(things))
     return [things[index * len(things) // count] for index in range(count)]
 
 
-def tile(folder: Path, file: str, manifest: Manifest) -> Pixels:
+def tile(folder: Path, file: str, manifest: Manifest) -> ImageArray:
     """Return an image of a prepared or augmented dataset with its labels drawn."""
     image = transform_image.read(folder / "images" / file)
     label = (folder / "labels" / file).with_suffix(".txt")
-    marked = prepared.read_labels(label, manifest.task)
+    marked = read_labels(label, manifest.task)
     return label_overlay.label(image, marked, manifest.names, manifest.keypoints, side=TILE)
 
 
-def _strip(row: Iterable[Pixels], width: int) -> Pixels:
+def _strip(row: Iterable[ImageArray], width: int) -> ImageArray:
     """Lay pictures side by side on white, `width` places wide."""
     tiles = list(row)
     strip = np.full((max(tile.shape[0] for tile in tiles) + GAP, width * (TILE + GAP), 3), 255, np.uint8)

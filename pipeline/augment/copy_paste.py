@@ -14,10 +14,11 @@ import numpy as np
 
 from pipeline.augment import affine, parameters
 from pipeline.augment.affine import Matrix
-from pipeline.augment.parameters import Ranges, Recipe
+from pipeline.augment.parameters import AugmentationParameters, AugmentationRanges, copy_seed
+from pipeline.core.arrays import FloatArray
 from pipeline.core.geometry import polygons
-from pipeline.dataset.labels import Floats, Labels, around
-from pipeline.dataset.manifest import Item
+from pipeline.dataset.labels import ImageLabels, around
+from pipeline.dataset.manifest import ImageRecord
 
 MOST: Final = 3
 """Objects pasted into one copy, at most."""
@@ -29,19 +30,19 @@ EDGE: Final = 1.0
 """Pixels: an object nearer to the image's edge is taken for one that the edge cuts, and not pasted."""
 
 
-class Donor(NamedTuple):
+class DonorObject(NamedTuple):
     """An object of a train image: the image, and the object's place in its label file."""
 
-    item: Item
+    item: ImageRecord
     number: int
 
 
-Stock = Mapping[int, tuple[Donor, ...]]
+DonorPool = Mapping[int, tuple[DonorObject, ...]]
 """The donors of each class, by class index."""
 
 
 @dataclass(frozen=True)
-class Pasting:
+class PasteSettings:
     """How objects are pasted.
 
     Args:
@@ -50,10 +51,10 @@ class Pasting:
     """
 
     chance: float
-    stock: Stock
+    stock: DonorPool
 
 
-class Scene(NamedTuple):
+class PasteTarget(NamedTuple):
     """The objects of an image into which others are pasted, in pixels.
 
     Attributes:
@@ -63,27 +64,27 @@ class Scene(NamedTuple):
     """
 
     classes: tuple[int, ...]
-    rings: tuple[Floats, ...]
+    rings: tuple[FloatArray, ...]
     left: tuple[float, ...]
 
 
-def stock(items: Iterable[Item]) -> Stock:
+def stock(items: Iterable[ImageRecord]) -> DonorPool:
     """List the objects of images by class."""
-    found: dict[int, list[Donor]] = {}
+    found: dict[int, list[DonorObject]] = {}
     for item in items:
         for number, cls in enumerate(item.classes):
-            found.setdefault(cls, []).append(Donor(item, number))
+            found.setdefault(cls, []).append(DonorObject(item, number))
     return {cls: tuple(found[cls]) for cls in sorted(found)}
 
 
-def wanted(pasting: Pasting, seed: int) -> int:
+def wanted(pasting: PasteSettings, seed: int) -> int:
     """Draw how many objects a copy gets."""
     if not pasting.stock or parameters.share(seed, "paste", "chance") >= pasting.chance:
         return 0
     return 1 + int(parameters.share(seed, "paste", "count") * MOST)
 
 
-def candidates(pasting: Pasting, seed: int) -> Iterator[tuple[Donor, int]]:
+def candidates(pasting: PasteSettings, seed: int) -> Iterator[tuple[DonorObject, int]]:
     """Yield objects to try, each with a seed: a class in inverse proportion to its number."""
     classes = list(pasting.stock)
     ends = np.cumsum([1 / len(pasting.stock[cls]) for cls in classes])
@@ -91,28 +92,28 @@ def candidates(pasting: Pasting, seed: int) -> Iterator[tuple[Donor, int]]:
         point = parameters.share(seed, "paste", "class", str(turn)) * ends[-1]
         donors = pasting.stock[classes[int(np.searchsorted(ends, point, side="right"))]]
         index = int(parameters.share(seed, "paste", "object", str(turn)) * len(donors))
-        yield donors[index], parameters.copy_seed(seed, "paste", turn)
+        yield donors[index], copy_seed(seed, "paste", turn)
 
 
-def scene(labels: Labels, extent: tuple[int, int]) -> Scene:
+def scene(labels: ImageLabels, extent: tuple[int, int]) -> PasteTarget:
     """Return the objects of an image before anything is pasted."""
     rings = tuple(outline * extent for outline in labels.outlines)
-    return Scene(tuple(labels.classes.tolist()), rings, (1.0,) * len(rings))
+    return PasteTarget(tuple(labels.classes.tolist()), rings, (1.0,) * len(rings))
 
 
-def labels(pasted: Scene, extent: tuple[int, int]) -> Labels:
+def labels(pasted: PasteTarget, extent: tuple[int, int]) -> ImageLabels:
     """Return the labels of an image with what was pasted into it."""
     shares = tuple(ring / extent for ring in pasted.rings)
-    return Labels(np.array(pasted.classes, np.int64), around(shares), shares)
+    return ImageLabels(np.array(pasted.classes, np.int64), around(shares), shares)
 
 
-def uncut(ring: Floats, extent: tuple[int, int]) -> bool:
+def uncut(ring: FloatArray, extent: tuple[int, int]) -> bool:
     """Tell whether an outline in pixels keeps clear of the image's edges."""
     return bool((ring >= EDGE).all() and (ring <= np.array(extent) - EDGE).all())
 
 
 def way(
-    ring: Floats, sizes: tuple[tuple[int, int], tuple[int, int]], ranges: Ranges, seed: int
+    ring: FloatArray, sizes: tuple[tuple[int, int], tuple[int, int]], ranges: AugmentationRanges, seed: int
 ) -> Matrix | None:
     """Draw where an object goes: turned, flipped and scaled as copies are, anywhere, but wholly inside.
 
@@ -128,7 +129,9 @@ def way(
     """
     drawn = parameters.draw(ranges, seed)
     zoom = max(sizes[1]) / max(sizes[0])
-    recipe = Recipe(fliplr=drawn.fliplr, flipud=drawn.flipud, rotate=drawn.rotate, scale=drawn.scale * zoom)
+    recipe = AugmentationParameters(
+        fliplr=drawn.fliplr, flipud=drawn.flipud, rotate=drawn.rotate, scale=drawn.scale * zoom
+    )
     turned = affine.matrix(recipe, *sizes[0])
     there = affine.points(ring, turned)
     low, room = there.min(axis=0), np.array(sizes[1]) - np.ptp(there, axis=0)
@@ -139,7 +142,7 @@ def way(
     return np.asarray(np.round(turned, 6), np.float64)
 
 
-def put(into: Scene, cls: int, ring: Floats) -> Scene | None:
+def put(into: PasteTarget, cls: int, ring: FloatArray) -> PasteTarget | None:
     """Add an object above the others, whose outlines lose what it covers; None if that were too much."""
     cover = polygons.region(ring)
     rests = [polygons.without(other, cover) for other in into.rings]
@@ -147,4 +150,4 @@ def put(into: Scene, cls: int, ring: Floats) -> Scene | None:
     rings = [rest for rest, _ in rests]
     if any(share < 1 - COVERED for share in left) or any(len(rest) < 3 for rest in rings):
         return None
-    return Scene((*into.classes, cls), (*rings, ring), (*left, 1.0))
+    return PasteTarget((*into.classes, cls), (*rings, ring), (*left, 1.0))

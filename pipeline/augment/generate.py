@@ -11,19 +11,22 @@ from typing import NamedTuple
 
 import cv2
 
-from pipeline.augment import affine, copy_paste, parameters, plan_copy, transform_image
-from pipeline.augment.copy_paste import Donor, Scene
-from pipeline.augment.plan_copy import Draft, Rules
-from pipeline.augment.transform_image import Floats, Pixels
-from pipeline.dataset import labels, prepared
-from pipeline.dataset.augmentation_records import Copy, Pasted
-from pipeline.dataset.labels import Labels
-from pipeline.dataset.manifest import Item
-from pipeline.runtime.workers import Each
+from pipeline.augment import affine, copy_paste, plan_copy, transform_image
+from pipeline.augment.copy_paste import DonorObject, PasteTarget
+from pipeline.augment.parameters import copy_seed
+from pipeline.augment.plan_copy import CopyRules, PlannedCopy
+from pipeline.augment.transform_image import JPEG
+from pipeline.core.arrays import FloatArray, ImageArray
+from pipeline.dataset import labels
+from pipeline.dataset.augmentation_records import AugmentedImage, PastedObject
+from pipeline.dataset.labels import ImageLabels
+from pipeline.dataset.manifest import ImageRecord
+from pipeline.dataset.prepared import read_labels
+from pipeline.runtime.workers import ParallelExecutor
 
 
 @dataclass(frozen=True)
-class Job:
+class CopyJob:
     """One copy to draw.
 
     Args:
@@ -32,28 +35,28 @@ class Job:
         file: What the copy is called below images/, suffix included.
     """
 
-    item: Item
+    item: ImageRecord
     number: int
     file: str
 
 
-class Drawn(NamedTuple):
+class GeneratedImage(NamedTuple):
     """A copy in memory: its pixels, what was drawn for it, and what was pasted in before."""
 
-    image: Pixels
-    draft: Draft
-    pasted: tuple[Pasted, ...]
+    image: ImageArray
+    draft: PlannedCopy
+    pasted: tuple[PastedObject, ...]
 
 
 class _Pasting(NamedTuple):
     """An image into which objects are pasted."""
 
-    image: Pixels
-    scene: Scene
-    pasted: tuple[Pasted, ...] = ()
+    image: ImageArray
+    scene: PasteTarget
+    pasted: tuple[PastedObject, ...] = ()
 
 
-def jobs(items: Sequence[Item], counts: Sequence[int], mark: str) -> list[Job]:
+def jobs(items: Sequence[ImageRecord], counts: Sequence[int], mark: str) -> list[CopyJob]:
     """List the copies to draw; a JPEG gives JPEGs, every other format PNGs, which lose nothing.
 
     Args:
@@ -62,13 +65,15 @@ def jobs(items: Sequence[Item], counts: Sequence[int], mark: str) -> list[Job]:
         mark: What stands between the source's stem and the copy's number.
     """
     return [
-        Job(item, number, _name(item.file, mark, number))
+        CopyJob(item, number, _name(item.file, mark, number))
         for item, count in zip(items, counts, strict=True)
         for number in range(1, count + 1)
     ]
 
 
-def draw(todo: Sequence[Job], *, source: Path, target: Path, rules: Rules, each: Each) -> Iterator[Copy]:
+def draw(
+    todo: Sequence[CopyJob], *, source: Path, target: Path, rules: CopyRules, each: ParallelExecutor
+) -> Iterator[AugmentedImage]:
     """Draw copies and yield their records in the order of `todo`; what is drawn does not depend on `each`.
 
     Args:
@@ -84,12 +89,12 @@ def draw(todo: Sequence[Job], *, source: Path, target: Path, rules: Rules, each:
     return each(partial(_copy, source, target, rules), todo, total=len(todo), what="augment")
 
 
-def _copy(source: Path, target: Path, rules: Rules, job: Job) -> Copy:
+def _copy(source: Path, target: Path, rules: CopyRules, job: CopyJob) -> AugmentedImage:
     cv2.setNumThreads(1)  # copies run side by side, not the rows of one
     return _write(job, one(job, source, rules), target, rules)
 
 
-def one(job: Job, source: Path, rules: Rules) -> Drawn:
+def one(job: CopyJob, source: Path, rules: CopyRules) -> GeneratedImage:
     """Draw one copy in memory.
 
     Args:
@@ -101,25 +106,25 @@ def one(job: Job, source: Path, rules: Rules) -> Drawn:
         Refused: A source image cannot be read.
     """
     image, marked = _read(job.item, source, rules)
-    pasted: tuple[Pasted, ...] = ()
+    pasted: tuple[PastedObject, ...] = ()
     if rules.pasting:
         image, marked, pasted = _paste(job, image, marked, source=source, rules=rules)
     extent = image.shape[1], image.shape[0]
     draft = plan_copy.draft(marked, extent, rules=rules, source=job.item.file, number=job.number)
-    return Drawn(transform_image.apply(image, draft.recipe, draft.seed), draft, pasted)
+    return GeneratedImage(transform_image.apply(image, draft.recipe, draft.seed), draft, pasted)
 
 
-def _read(item: Item, source: Path, rules: Rules) -> tuple[Pixels, Labels]:
+def _read(item: ImageRecord, source: Path, rules: CopyRules) -> tuple[ImageArray, ImageLabels]:
     image = transform_image.read(source / "images" / item.file)
-    return image, prepared.read_labels(source / "labels" / item.label, rules.task)
+    return image, read_labels(source / "labels" / item.label, rules.task)
 
 
 def _paste(
-    job: Job, image: Pixels, marked: Labels, *, source: Path, rules: Rules
-) -> tuple[Pixels, Labels, tuple[Pasted, ...]]:
+    job: CopyJob, image: ImageArray, marked: ImageLabels, *, source: Path, rules: CopyRules
+) -> tuple[ImageArray, ImageLabels, tuple[PastedObject, ...]]:
     """Lay objects of other train images over an image, as many as are drawn for this copy and find room."""
     assert rules.pasting
-    seed = parameters.copy_seed(rules.seed, job.item.file, job.number)
+    seed = copy_seed(rules.seed, job.item.file, job.number)
     extent = image.shape[1], image.shape[0]
     made = _Pasting(image, copy_paste.scene(marked, extent))
     wanted = copy_paste.wanted(rules.pasting, seed)
@@ -130,27 +135,27 @@ def _paste(
     return made.image, copy_paste.labels(made.scene, extent) if made.pasted else marked, made.pasted
 
 
-def _put(into: _Pasting, donor: Donor, seed: int, *, source: Path, rules: Rules) -> _Pasting | None:
+def _put(into: _Pasting, donor: DonorObject, seed: int, *, source: Path, rules: CopyRules) -> _Pasting | None:
     """Paste one object; None where it is cut by its image's edge, or finds no room."""
     item = donor.item
-    marked = prepared.read_labels(source / "labels" / item.label, rules.task)
+    marked = read_labels(source / "labels" / item.label, rules.task)
     sizes = (item.width, item.height), (into.image.shape[1], into.image.shape[0])
-    ring: Floats = marked.outlines[donor.number] * sizes[0]
+    ring: FloatArray = marked.outlines[donor.number] * sizes[0]
     way = copy_paste.way(ring, sizes, rules.ranges, seed) if copy_paste.uncut(ring, sizes[0]) else None
     if way is None:
         return None
     scene = copy_paste.put(into.scene, item.classes[donor.number], affine.points(ring, way))
     if scene is None:
         return None
-    done = Pasted(item.file, donor.number, tuple(way[:2].ravel().tolist()))
+    done = PastedObject(item.file, donor.number, tuple(way[:2].ravel().tolist()))
     image = transform_image.paste(into.image, transform_image.read(source / "images" / item.file), ring, way)
     return _Pasting(image, scene, (*into.pasted, done))
 
 
-def _write(job: Job, drawn: Drawn, target: Path, rules: Rules) -> Copy:
+def _write(job: CopyJob, drawn: GeneratedImage, target: Path, rules: CopyRules) -> AugmentedImage:
     encoded = transform_image.encode(drawn.image, PurePosixPath(job.file).suffix)
     text = labels.render(drawn.draft.labels, rules.task).encode()
-    copy = Copy(
+    copy = AugmentedImage(
         file=job.file,
         source=job.item.file,
         seed=drawn.draft.seed,
@@ -168,5 +173,5 @@ def _write(job: Job, drawn: Drawn, target: Path, rules: Rules) -> Copy:
 
 def _name(file: str, mark: str, number: int) -> str:
     path = PurePosixPath(file)
-    suffix = path.suffix if path.suffix.lower() in transform_image.JPEG else ".png"
+    suffix = path.suffix if path.suffix.lower() in JPEG else ".png"
     return str(path.with_name(f"{path.stem}{mark}{number}{suffix}"))

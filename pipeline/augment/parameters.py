@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Ranges:
+class AugmentationRanges:
     """What may be drawn; the fields bear the names of conf/augment and mean the same.
 
     Args:
@@ -37,7 +37,7 @@ class Ranges:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class AugmentationParameters:
     """The drawn values of one copy; the defaults change nothing.
 
     Args:
@@ -69,7 +69,11 @@ class Recipe:
     @property
     def applied(self) -> dict[str, Any]:
         """The values that change something: `Recipe(**applied)` is this recipe again."""
-        return {name: value for name, value in vars(self).items() if value != getattr(Recipe, name)}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if value != getattr(AugmentationParameters, name)
+        }
 
 
 def copy_seed(seed: int, source: str, copy: int, attempt: int = 0) -> int:
@@ -77,7 +81,7 @@ def copy_seed(seed: int, source: str, copy: int, attempt: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{source}/{copy}/{attempt}".encode()).digest()[:6])
 
 
-def draw(ranges: Ranges, seed: int) -> Recipe:
+def draw(ranges: AugmentationRanges, seed: int) -> AugmentationParameters:
     """Draw one recipe; each transform by itself, so that switching one on leaves the values of the others."""
     spans = {
         "rotate": (-ranges.rotate, ranges.rotate),
@@ -93,7 +97,7 @@ def draw(ranges: Ranges, seed: int) -> Recipe:
     if values.get("crop"):
         values |= {side: _between(0.0, 1.0, share(seed, "crop", side)) for side in ("left", "top")}
     fliplr, flipud = (share(seed, name, "chance") for name in ("fliplr", "flipud"))
-    return Recipe(fliplr=fliplr < ranges.fliplr, flipud=flipud < ranges.flipud, **values)
+    return AugmentationParameters(fliplr=fliplr < ranges.fliplr, flipud=flipud < ranges.flipud, **values)
 
 
 def share(seed: int, *names: str) -> float:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pipeline.augment import affine, parameters
-from pipeline.augment.copy_paste import Pasting
-from pipeline.augment.parameters import Ranges, Recipe
+from pipeline.augment.copy_paste import PasteSettings
+from pipeline.augment.parameters import AugmentationParameters, AugmentationRanges, copy_seed
 from pipeline.augment.transform_labels import follow, keep
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.dataset.labels import Labels
+from pipeline.dataset.labels import ImageLabels
 
 ATTEMPTS = 50
 """Recipes drawn for a copy before it goes without rotation, scale and crop, and so loses no object."""
 
 
 @dataclass(frozen=True)
-class Rules:
+class CopyRules:
     """What holds for every copy.
 
     Args:
@@ -29,16 +29,16 @@ class Rules:
         pasting: What is pasted into copies; nothing where None.
     """
 
-    ranges: Ranges
+    ranges: AugmentationRanges
     visible: float
     seed: int
     task: Task = "detect"
     keypoints: Keypoints | None = None
-    pasting: Pasting | None = None
+    pasting: PasteSettings | None = None
 
 
 @dataclass(frozen=True)
-class Draft:
+class PlannedCopy:
     """A copy before a pixel is touched.
 
     Args:
@@ -49,12 +49,14 @@ class Draft:
     """
 
     seed: int
-    recipe: Recipe
-    labels: Labels
+    recipe: AugmentationParameters
+    labels: ImageLabels
     dropped: int
 
 
-def draft(labels: Labels, extent: tuple[int, int], *, rules: Rules, source: str, number: int) -> Draft:
+def draft(
+    labels: ImageLabels, extent: tuple[int, int], *, rules: CopyRules, source: str, number: int
+) -> PlannedCopy:
     """Draw recipes until one suits the image: it changes something, and hides nothing that can still be seen.
 
     A copy in which every object is cut below `visible`, yet something of one is left, would teach that the
@@ -68,18 +70,20 @@ def draft(labels: Labels, extent: tuple[int, int], *, rules: Rules, source: str,
         number: Which copy of this source, from 1.
     """
     for attempt in range(ATTEMPTS):
-        seed = parameters.copy_seed(rules.seed, source, number, attempt)
+        seed = copy_seed(rules.seed, source, number, attempt)
         recipe = parameters.draw(rules.ranges, seed)
         kept, hidden = _follow(labels, extent, recipe, rules)
         if recipe.applied and (len(kept) or not hidden):
-            return Draft(seed, recipe, kept, len(labels) - len(kept))
-    seed = parameters.copy_seed(rules.seed, source, number, ATTEMPTS)
+            return PlannedCopy(seed, recipe, kept, len(labels) - len(kept))
+    seed = copy_seed(rules.seed, source, number, ATTEMPTS)
     recipe = parameters.draw(replace(rules.ranges, rotate=0.0, scale=0.0, crop=0.0), seed)
     kept, _ = _follow(labels, extent, recipe, rules)
-    return Draft(seed, recipe, kept, len(labels) - len(kept))
+    return PlannedCopy(seed, recipe, kept, len(labels) - len(kept))
 
 
-def _follow(labels: Labels, extent: tuple[int, int], recipe: Recipe, rules: Rules) -> tuple[Labels, bool]:
+def _follow(
+    labels: ImageLabels, extent: tuple[int, int], recipe: AugmentationParameters, rules: CopyRules
+) -> tuple[ImageLabels, bool]:
     """Move labels; return those that stay, and whether an object without label may still be seen."""
     moved = affine.matrix(recipe, *extent)
     flip = rules.keypoints.flip if rules.keypoints else ()

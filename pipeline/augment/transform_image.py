@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.augment import affine as augment_affine
-from pipeline.augment.parameters import Recipe
-from pipeline.core.errors import Refused
+from pipeline.augment.affine import Matrix, on_centres
+from pipeline.augment.parameters import AugmentationParameters
+from pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float64]
+from pipeline.core.arrays import FloatArray, ImageArray
 
 OUTSIDE = (114, 114, 114)
 """What lies outside the source image: Ultralytics' letterbox grey. A mirrored border would show objects that
@@ -30,7 +29,7 @@ JPEG = (".jpg", ".jpeg")
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 
 
-def read(path: Path) -> Pixels:
+def read(path: Path) -> ImageArray:
     """Read an image as BGR, turned as its EXIF orientation says, which is how training reads it.
 
     Raises:
@@ -41,16 +40,16 @@ def read(path: Path) -> Pixels:
     except (OSError, cv2.error):
         image = None
     if image is None:
-        raise Refused(f"{path} cannot be read as an image: run prepare again")
+        raise UserError(f"{path} cannot be read as an image: run prepare again")
     return np.asarray(image, np.uint8)
 
 
-def encode(image: Pixels, suffix: str) -> bytes:
+def encode(image: ImageArray, suffix: str) -> bytes:
     """Encode as JPEG of quality 95, or as PNG, which loses nothing."""
     return cv2.imencode(suffix, image, QUALITY if suffix.lower() in JPEG else ())[1].tobytes()
 
 
-def apply(image: Pixels, recipe: Recipe, seed: int) -> Pixels:
+def apply(image: ImageArray, recipe: AugmentationParameters, seed: int) -> ImageArray:
     """Transform an image: geometry with one interpolation, then contrast and brightness, blur, noise.
 
     Args:
@@ -65,7 +64,7 @@ def apply(image: Pixels, recipe: Recipe, seed: int) -> Pixels:
     return np.asarray(noisy, np.uint8)
 
 
-def paste(image: Pixels, donor: Pixels, ring: Floats, moved: augment_affine.Matrix) -> Pixels:
+def paste(image: ImageArray, donor: ImageArray, ring: FloatArray, moved: Matrix) -> ImageArray:
     """Return an image with an object of another laid over it, its edge blended.
 
     Args:
@@ -79,7 +78,7 @@ def paste(image: Pixels, donor: Pixels, ring: Floats, moved: augment_affine.Matr
     right, bottom = (int(side) for side in np.minimum(np.ceil(there.max(axis=0)), image.shape[1::-1]))
     window = moved - np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
     size = right - left, bottom - top
-    affine = augment_affine.on_centres(window)[:2]
+    affine = on_centres(window)[:2]
     pixels = cv2.warpAffine(donor, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     share = _cover(there - (left, top), size)[..., None] / np.float32(255)
     pasted = image.copy()
@@ -88,7 +87,7 @@ def paste(image: Pixels, donor: Pixels, ring: Floats, moved: augment_affine.Matr
     return pasted
 
 
-def _cover(ring: Floats, size: tuple[int, int]) -> Pixels:
+def _cover(ring: FloatArray, size: tuple[int, int]) -> ImageArray:
     """Return how much of each pixel an outline covers, of 255.
 
     It is drawn four times as large: OpenCV fills every pixel that the edge only touches.
@@ -99,15 +98,15 @@ def _cover(ring: Floats, size: tuple[int, int]) -> Pixels:
     return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _warp(image: Pixels, moved: augment_affine.Matrix) -> MatLike:
+def _warp(image: ImageArray, moved: Matrix) -> MatLike:
     if np.array_equal(moved, np.eye(3)):
         return image
     height, width = image.shape[:2]
-    affine = augment_affine.on_centres(moved)[:2]
+    affine = on_centres(moved)[:2]
     return cv2.warpAffine(image, affine, (width, height), flags=cv2.INTER_LINEAR, borderValue=OUTSIDE)
 
 
-def _tones(recipe: Recipe, *, middle: float) -> Pixels:
+def _tones(recipe: AugmentationParameters, *, middle: float) -> ImageArray:
     """Give each grey level its new one; contrast turns about the image's mean, and so leaves it."""
     toned = (np.arange(256) - middle) * recipe.contrast + middle + recipe.brightness * 255
     return np.asarray(np.clip(np.rint(toned), 0, 255), np.uint8)

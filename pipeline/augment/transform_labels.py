@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from pipeline.augment import affine
 from pipeline.augment.affine import Matrix
+from pipeline.core.arrays import FloatArray
 from pipeline.core.geometry import polygons
 from pipeline.core.geometry.rotated_boxes import shrink
 from pipeline.core.tasks import Task
-from pipeline.dataset.labels import Floats, Labels, around, from_xyxy, to_xyxy
+from pipeline.dataset.labels import ImageLabels, around, from_xyxy, to_xyxy
 
 ROUNDING: Final = 1e-9
 
@@ -25,7 +26,7 @@ UNLABELLED: Final = (0.0, 0.0, 0.0)
 """A point that cannot be seen."""
 
 
-class Followed(NamedTuple):
+class TransformedObjects(NamedTuple):
     """The objects of a transformed image, also those that are no longer in it.
 
     Attributes:
@@ -35,15 +36,15 @@ class Followed(NamedTuple):
         seen: (n,) whether any part of the object may still be seen.
     """
 
-    labels: Labels
-    left: Floats
-    sides: Floats
+    labels: ImageLabels
+    left: FloatArray
+    sides: FloatArray
     seen: NDArray[np.bool_]
 
 
 def follow(
-    labels: Labels, extent: tuple[int, int], moved: Matrix, *, task: Task, flip: Sequence[int] = ()
-) -> Followed:
+    labels: ImageLabels, extent: tuple[int, int], moved: Matrix, *, task: Task, flip: Sequence[int] = ()
+) -> TransformedObjects:
     """Move labels as a matrix moves the pixels.
 
     Args:
@@ -56,11 +57,13 @@ def follow(
     followed = _TASKS[task](labels, extent, moved)
     if len(labels) and flip and affine.mirrors(moved):
         mirrored = followed.labels.keypoints[:, list(flip)]
-        return followed._replace(labels=Labels(labels.classes, followed.labels.boxes, keypoints=mirrored))
+        return followed._replace(
+            labels=ImageLabels(labels.classes, followed.labels.boxes, keypoints=mirrored)
+        )
     return followed
 
 
-def keep(followed: Followed, visible: float) -> tuple[Labels, bool]:
+def keep(followed: TransformedObjects, visible: float) -> tuple[ImageLabels, bool]:
     """Return the labels of what stays visible, and whether an object without label may still be seen.
 
     Args:
@@ -71,19 +74,21 @@ def keep(followed: Followed, visible: float) -> tuple[Labels, bool]:
     return _taken(followed.labels, stay), bool(followed.seen[~stay].any())
 
 
-def _boxes(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed:
+def _boxes(labels: ImageLabels, extent: tuple[int, int], moved: Matrix) -> TransformedObjects:
     """Move upright boxes as the ellipses in them move."""
     boxes = affine.clip(to_xyxy(labels.boxes, *extent), *extent)  # six decimals may stick out
     return _cut(labels.classes, affine.move(boxes, moved), affine.hull(boxes, moved), extent)
 
 
-def _cut(classes: NDArray[np.int64], whole: Floats, hull: Floats, extent: tuple[int, int]) -> Followed:
+def _cut(
+    classes: NDArray[np.int64], whole: FloatArray, hull: FloatArray, extent: tuple[int, int]
+) -> TransformedObjects:
     clipped, rest = affine.clip(whole, *extent), affine.clip(hull, *extent)
-    labels, left = Labels(classes, from_xyxy(clipped, *extent)), affine.shares(whole, clipped)
-    return Followed(labels, left, clipped[:, 2:] - clipped[:, :2], _wide(rest[:, 2:] - rest[:, :2]))
+    labels, left = ImageLabels(classes, from_xyxy(clipped, *extent)), affine.shares(whole, clipped)
+    return TransformedObjects(labels, left, clipped[:, 2:] - clipped[:, :2], _wide(rest[:, 2:] - rest[:, :2]))
 
 
-def _poses(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed:
+def _poses(labels: ImageLabels, extent: tuple[int, int], moved: Matrix) -> TransformedObjects:
     """Move boxes and points. A box stays around the points that were in it; a point outside has no label."""
     boxes = affine.clip(to_xyxy(labels.boxes, *extent), *extent)
     points, labelled = labels.keypoints[..., :2] * extent, labels.keypoints[..., 2] > 0
@@ -98,10 +103,10 @@ def _poses(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed:
     within = labelled & ((there >= 0) & (there <= extent)).all(axis=2)
     shown = np.concatenate([there / extent, labels.keypoints[..., 2:]], axis=2)
     shown = np.where(within[..., None], shown, UNLABELLED)
-    return found._replace(labels=Labels(labels.classes, found.labels.boxes, keypoints=shown))
+    return found._replace(labels=ImageLabels(labels.classes, found.labels.boxes, keypoints=shown))
 
 
-def _outlined(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed:
+def _outlined(labels: ImageLabels, extent: tuple[int, int], moved: Matrix) -> TransformedObjects:
     """Move outlines, and cut them at the image's edges exactly."""
     there = [affine.points(outline * extent, moved) for outline in labels.outlines]
     cut = [polygons.clip(outline, *extent) for outline in there]
@@ -109,15 +114,17 @@ def _outlined(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followe
 
 
 def _rings(
-    classes: NDArray[np.int64], rings: Sequence[Floats], left: Sequence[float], extent: tuple[int, int]
-) -> Followed:
+    classes: NDArray[np.int64], rings: Sequence[FloatArray], left: Sequence[float], extent: tuple[int, int]
+) -> TransformedObjects:
     shares = tuple(ring / extent for ring in rings)
     boxes = around(shares)
     sides = boxes[:, 2:] * extent
-    return Followed(Labels(classes, boxes, shares), np.array(left, np.float64), sides, _wide(sides))
+    return TransformedObjects(
+        ImageLabels(classes, boxes, shares), np.array(left, np.float64), sides, _wide(sides)
+    )
 
 
-def _rotated(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed:
+def _rotated(labels: ImageLabels, extent: tuple[int, int], moved: Matrix) -> TransformedObjects:
     """Move rotated boxes. One that an edge cuts keeps its direction and shrinks to what is left of it.
 
     As Ultralytics has it (Instances.clip with preserve_obb). A corner may then lie outside the image; what
@@ -131,7 +138,7 @@ def _rotated(labels: Labels, extent: tuple[int, int], moved: Matrix) -> Followed
     return followed._replace(sides=sides, seen=_wide(sides))
 
 
-def _turned(corners: Floats, extent: tuple[int, int], moved: Matrix) -> tuple[Floats, float]:
+def _turned(corners: FloatArray, extent: tuple[int, int], moved: Matrix) -> tuple[FloatArray, float]:
     """Return the corners of a box after the transform, and the share that is left of what was visible."""
     before, _ = polygons.clip(corners, *extent)
     there = affine.points(before, moved)
@@ -141,24 +148,24 @@ def _turned(corners: Floats, extent: tuple[int, int], moved: Matrix) -> tuple[Fl
     return shrink(affine.points(corners, moved), visible, extent), share
 
 
-def _whole(labels: Labels, _extent: tuple[int, int], _moved: Matrix) -> Followed:
+def _whole(labels: ImageLabels, _extent: tuple[int, int], _moved: Matrix) -> TransformedObjects:
     """Leave the class of an image with every part of it."""
     count = len(labels)
-    return Followed(labels, np.ones(count), np.full((count, 2), np.inf), np.ones(count, np.bool_))
+    return TransformedObjects(labels, np.ones(count), np.full((count, 2), np.inf), np.ones(count, np.bool_))
 
 
-def _taken(labels: Labels, chosen: NDArray[np.bool_]) -> Labels:
+def _taken(labels: ImageLabels, chosen: NDArray[np.bool_]) -> ImageLabels:
     """Return the labels of some objects."""
     points = labels.keypoints[chosen] if len(labels.keypoints) else labels.keypoints
     kept = tuple(compress(labels.outlines, chosen))
-    return Labels(labels.classes[chosen], labels.boxes[chosen], kept, points)
+    return ImageLabels(labels.classes[chosen], labels.boxes[chosen], kept, points)
 
 
-def _wide(sides: Floats) -> NDArray[np.bool_]:
+def _wide(sides: FloatArray) -> NDArray[np.bool_]:
     return np.asarray((sides > ROUNDING).all(axis=1), np.bool_)
 
 
-_TASKS: Final[dict[Task, Callable[[Labels, tuple[int, int], Matrix], Followed]]] = {
+_TASKS: Final[dict[Task, Callable[[ImageLabels, tuple[int, int], Matrix], TransformedObjects]]] = {
     "detect": _boxes,
     "segment": _outlined,
     "classify": _whole,

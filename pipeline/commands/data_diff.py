@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.text import counted
-from pipeline.dataset import diff, history
+from pipeline.dataset import diff
+from pipeline.dataset.diff import as_json
+from pipeline.dataset.history import manifest_at
 from pipeline.dataset.manifest import Manifest
 
 USAGE = "data-diff REV_A REV_B [--json]"
@@ -27,14 +29,14 @@ def run(arguments: Sequence[str]) -> list[str]:
     """
     names = [word for word in arguments if word != "--json"]
     if len(names) != 2 or any(name.startswith("-") for name in names):
-        raise Refused(
+        raise UserError(
             f"say which two versions to compare: python -m pipeline {USAGE}, such as HEAD workspace"
         )
-    old, new = map(history.manifest_at, names)
+    old, new = map(manifest_at, names)
     found = diff.compare(old, new)
     if "--json" in arguments:
         sides = {"old": _identity(names[0], old), "new": _identity(names[1], new)}
-        return [json.dumps(sides | diff.as_json(found, old, new), indent=2, ensure_ascii=False)]
+        return [json.dumps(sides | as_json(found, old, new), indent=2, ensure_ascii=False)]
     return [f"{_headed(names[0], old)} -> {_headed(names[1], new)}", *diff.tell(found, old, new)]
 
 

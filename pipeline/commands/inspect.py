@@ -17,23 +17,30 @@ from typing import IO, Final
 import numpy as np
 
 from pipeline.commands import source_overview
-from pipeline.commands.source_overview import Described, Looked, Overview
-from pipeline.core.errors import Refused
-from pipeline.core.findings import Note
+from pipeline.commands.source_overview import (
+    InspectedImage,
+    SourceDescription,
+    SourceOverview,
+    as_json,
+    as_text,
+)
+from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import counted
 from pipeline.prepare import file_names, ingest
-from pipeline.prepare.annotations.check import Wanted
+from pipeline.prepare.annotations.check import TaskRequirements
 from pipeline.prepare.duplicates.search import NONE, SIDE
-from pipeline.prepare.ingest import Terms
-from pipeline.prepare.splits import history, partition
-from pipeline.prepare.splits.partition import Entry, Rules
+from pipeline.prepare.ingest import IngestSettings
+from pipeline.prepare.splits import partition
+from pipeline.prepare.splits.history import NOTHING
+from pipeline.prepare.splits.partition import UNLISTED, SplitImage, SplitRules
 from pipeline.runtime import workers
 from pipeline.source.archives import extract
 from pipeline.source.formats import registry
 from pipeline.source.reading.unicode_names import spelled
-from pipeline.source.types import Annotated
+from pipeline.source.types import AnnotatedImage
 
-RULES: Final = Rules(
+RULES: Final = SplitRules(
     split={"train": 0.7, "val": 0.15, "test": 0.15},
     keep_split=True,
     group_by=None,
@@ -54,41 +61,49 @@ def run(arguments: Sequence[str]) -> Iterable[str]:
     """
     chosen = _parser().parse_args(arguments)
     seen = look(Path(chosen.path).expanduser(), form=chosen.format)
-    return [source_overview.as_json(seen)] if chosen.json else source_overview.as_text(seen)
+    return [as_json(seen)] if chosen.json else as_text(seen)
 
 
-def look(path: Path, *, form: str = "auto") -> Overview:
+def look(path: Path, *, form: str = "auto") -> SourceOverview:
     """Read a source and check each image as prepare would, on several cores, keeping none."""
     folder = extract.opened(path)
     found = registry.recognise(form, folder)
     source = registry.read(found.form, folder)
     points = source.keypoints.count if source.keypoints else 0
-    terms = Terms(source.task, Wanted(source.task, len(source.names), points), "fix", folder)
+    terms = IngestSettings(
+        source.task, TaskRequirements(source.task, len(source.names), points), "fix", folder
+    )
     names = file_names.findings([entry.source for entry in source.images])
     work = [partial(_looked, entry, terms, names.get(entry.source)) for entry in source.images]
     remarks = (*found.remarks, *source.remarks)
-    read = Described(spelled(str(path)), found.form, source.task, source.names, source.keypoints, remarks)
+    read = SourceDescription(
+        spelled(str(path)), found.form, source.task, source.names, source.keypoints, remarks
+    )
     with TemporaryFile() as thumbnails:
-        entries: list[Entry] = []
+        entries: list[SplitImage] = []
         each = workers.each(call, work, total=len(work), what="inspect")
         seen = source_overview.overview(read, _noted(each, entries, thumbnails), source.defects)
         return _foreseen(seen, entries, thumbnails)
 
 
-def _looked(entry: Annotated, terms: Terms, name: Note | None) -> tuple[Looked, Entry | None, bytes]:
+def _looked(
+    entry: AnnotatedImage, terms: IngestSettings, name: AnnotationNote | None
+) -> tuple[InspectedImage, SplitImage | None, bytes]:
     """Judge an image; return what an overview counts, what a division goes by, and its thumbnail."""
     judged, found = ingest.judge(entry._replace(notes=(*entry.notes, name)) if name else entry, terms)
     if judged is None:
-        return Looked(entry.split, False, (), tuple(found)), None, b""
+        return InspectedImage(entry.split, False, (), tuple(found)), None, b""
     image, checked = judged
     classes = tuple(checked.classes.tolist())
-    divided = Entry(entry.source, image.sha256, entry.split, frozenset(classes), entry.columns)
-    return Looked(entry.split, True, classes, tuple(found)), divided, image.look.signature
+    divided = SplitImage(entry.source, image.sha256, entry.split, frozenset(classes), entry.columns)
+    return InspectedImage(entry.split, True, classes, tuple(found)), divided, image.look.signature
 
 
 def _noted(
-    each: Iterable[tuple[Looked, Entry | None, bytes]], entries: list[Entry], thumbnails: IO[bytes]
-) -> Iterator[Looked]:
+    each: Iterable[tuple[InspectedImage, SplitImage | None, bytes]],
+    entries: list[SplitImage],
+    thumbnails: IO[bytes],
+) -> Iterator[InspectedImage]:
     """Pass on what is counted; keep the entries, and the thumbnails of all in one file."""
     rows = 0
     for looked, entry, thumbnail in each:
@@ -98,7 +113,7 @@ def _noted(
         yield looked
 
 
-def _foreseen(seen: Overview, entries: Sequence[Entry], thumbnails: IO[bytes]) -> Overview:
+def _foreseen(seen: SourceOverview, entries: Sequence[SplitImage], thumbnails: IO[bytes]) -> SourceOverview:
     """Divide the images as prepare would: say why it would stop, or what it would say."""
     if not entries:
         return replace(seen, refusal="none of its images can be used")
@@ -106,11 +121,11 @@ def _foreseen(seen: Overview, entries: Sequence[Entry], thumbnails: IO[bytes]) -
     shape = thumbnails.tell() // SIDE**2, SIDE, SIDE
     pictures = np.memmap(thumbnails, np.uint8, "r", shape=shape) if shape[0] else NONE
     try:
-        parted = partition.partition(entries, RULES, history.NOTHING, thumbnails=pictures)
-    except Refused as refused:
+        parted = partition.partition(entries, RULES, NOTHING, thumbnails=pictures)
+    except UserError as refused:
         return replace(seen, refusal=str(refused))
     unlisted = len(entries) - len(parted.splits)
-    left = [f"{counted(unlisted, 'image is', 'images are')} {partition.UNLISTED}"] if unlisted else []
+    left = [f"{counted(unlisted, 'image is', 'images are')} {UNLISTED}"] if unlisted else []
     return replace(seen, remarks=(*seen.remarks, *parted.remarks, *left))
 
 

@@ -16,17 +16,18 @@ from pathlib import Path
 
 from pipeline.augment import contact_sheets, generate
 from pipeline.augment import stage as augment_stage
+from pipeline.augment.contact_sheets import COPIES, TILE
 from pipeline.compose import stage
 from pipeline.config.schema import Config
-from pipeline.core import paths
-from pipeline.core.errors import Refused
-from pipeline.dataset import prepared
-from pipeline.dataset.labels import Labels
+from pipeline.core.arrays import ImageArray
+from pipeline.core.errors import UserError
+from pipeline.core.paths import PREPARED, PREVIEW
+from pipeline.dataset.labels import ImageLabels
 from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.prepared import read_manifest
 from pipeline.source.reading.trace_mask import trace
-from pipeline.storage import files
+from pipeline.storage.files import folder_in_one_piece
 from pipeline.visualize import label_overlay
-from pipeline.visualize.label_overlay import Pixels
 
 USAGE = "preview [OVERRIDE ...]"
 
@@ -47,12 +48,12 @@ def run(arguments: Sequence[str]) -> list[str]:
         Refused: A configuration that cannot run, or there are no prepared images.
     """
     if any(word.startswith("-") for word in arguments):
-        raise Refused(f"say what to show: python -m pipeline {USAGE}, such as augment=strong")
+        raise UserError(f"say what to show: python -m pipeline {USAGE}, such as augment=strong")
     config = stage.planned(arguments)
-    manifest = prepared.read_manifest(paths.PREPARED, contents=False)
+    manifest = read_manifest(PREPARED, contents=False)
     if not manifest.of("train"):
-        raise Refused(f"{paths.PREPARED} has no train images to show: give data.split.train a share")
-    with files.folder_in_one_piece(paths.PREVIEW) as folder:
+        raise UserError(f"{PREPARED} has no train images to show: give data.split.train a share")
+    with folder_in_one_piece(PREVIEW) as folder:
         offline, online = _offline(config, manifest, folder), _online(config, manifest, folder)
     return [
         f"offline copies (augment.offline.*): {_told(offline)}",
@@ -61,7 +62,7 @@ def run(arguments: Sequence[str]) -> list[str]:
 
 
 def _told(sheets: Sequence[Path]) -> str:
-    return ", ".join(str(paths.PREVIEW / sheet.name) for sheet in sheets) or "none, for multiplier=1"
+    return ", ".join(str(PREVIEW / sheet.name) for sheet in sheets) or "none, for multiplier=1"
 
 
 def _offline(config: Config, manifest: Manifest, folder: Path) -> list[Path]:
@@ -73,9 +74,9 @@ def _offline(config: Config, manifest: Manifest, folder: Path) -> list[Path]:
 
     rows = []
     for family in contact_sheets.spread(families, ORIGINALS):
-        drawn = (generate.one(job, paths.PREPARED, rules) for job in family[: contact_sheets.COPIES])
+        drawn = (generate.one(job, PREPARED, rules) for job in family[:COPIES])
         copies = [_tile(copy.image, copy.draft.labels, manifest) for copy in drawn]
-        rows.append([contact_sheets.tile(paths.PREPARED, family[0].item.file, manifest), *copies])
+        rows.append([contact_sheets.tile(PREPARED, family[0].item.file, manifest), *copies])
     return contact_sheets.save(rows, folder, "offline")
 
 
@@ -86,17 +87,17 @@ def _online(config: Config, manifest: Manifest, folder: Path) -> list[Path]:
 
     shown = replace(manifest, names=("item",)) if config.finetune.single_cls else manifest
     found = preview_batches.seen(
-        paths.PREPARED,
+        PREPARED,
         manifest,
         arguments=finetune_stage.arguments(config),
         count=ONLINE,
         trace_mask=lambda mask: trace(mask).parts,
     )
     tiles = [_tile(image, marked, shown) for image, marked in found]
-    columns = 1 + contact_sheets.COPIES
+    columns = 1 + COPIES
     rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
     return contact_sheets.save(rows, folder, "online")
 
 
-def _tile(image: Pixels, marked: Labels, manifest: Manifest) -> Pixels:
-    return label_overlay.label(image, marked, manifest.names, manifest.keypoints, side=contact_sheets.TILE)
+def _tile(image: ImageArray, marked: ImageLabels, manifest: Manifest) -> ImageArray:
+    return label_overlay.label(image, marked, manifest.names, manifest.keypoints, side=TILE)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
 from pipeline.core import findings as core_defects
-from pipeline.core.findings import Defect
+from pipeline.core.findings import Finding
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.core.text import counted
 
@@ -20,7 +20,7 @@ _ORDER: Final = ("train", "val", "test", UNSPLIT)
 _SHOWN: Final = 3
 
 
-class Looked(NamedTuple):
+class InspectedImage(NamedTuple):
     """One image as prepare would judge it.
 
     Attributes:
@@ -33,11 +33,11 @@ class Looked(NamedTuple):
     split: str | None
     usable: bool
     classes: tuple[int, ...]
-    defects: tuple[Defect, ...]
+    defects: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
-class Overview:
+class SourceOverview:
     """A source, as prepare would take it in.
 
     Args:
@@ -67,11 +67,11 @@ class Overview:
     backgrounds: dict[str, int]
     objects: dict[str, dict[str, int]]
     remarks: tuple[str, ...]
-    defects: tuple[Defect, ...]
+    defects: tuple[Finding, ...]
     refusal: str = ""
 
 
-class Described(NamedTuple):
+class SourceDescription(NamedTuple):
     """How a source was read: what an overview says before any image is looked at."""
 
     path: str
@@ -82,7 +82,9 @@ class Described(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def overview(source: Described, looked: Iterable[Looked], elsewhere: Iterable[Defect]) -> Overview:
+def overview(
+    source: SourceDescription, looked: Iterable[InspectedImage], elsewhere: Iterable[Finding]
+) -> SourceOverview:
     """Count what was looked at.
 
     Args:
@@ -90,7 +92,7 @@ def overview(source: Described, looked: Iterable[Looked], elsewhere: Iterable[De
         looked: Its images, one after the other; none is kept.
         elsewhere: Findings about other files.
     """
-    found: list[Defect] = list(elsewhere)
+    found: list[Finding] = list(elsewhere)
     images: Counter[str] = Counter()
     backgrounds: Counter[str] = Counter()
     objects: Counter[tuple[str, int]] = Counter()
@@ -102,7 +104,7 @@ def overview(source: Described, looked: Iterable[Looked], elsewhere: Iterable[De
         objects.update((split, cls) for cls in image.classes)
     splits = [split for split in _ORDER if split in images]
     counts = core_defects.count(found, used=images.total())
-    return Overview(
+    return SourceOverview(
         **source._asdict(),
         found=counts.found,
         used=counts.used,
@@ -115,7 +117,7 @@ def overview(source: Described, looked: Iterable[Looked], elsewhere: Iterable[De
     )
 
 
-def as_json(seen: Overview) -> str:
+def as_json(seen: SourceOverview) -> str:
     """Write an overview for machines."""
     values = asdict(seen)
     values["format"] = values.pop("form")
@@ -123,7 +125,7 @@ def as_json(seen: Overview) -> str:
     return json.dumps(values, indent=2, ensure_ascii=False)
 
 
-def as_text(seen: Overview) -> Iterator[str]:
+def as_text(seen: SourceOverview) -> Iterator[str]:
     """Write an overview for a person, line by line."""
     total = sum(sum(counts.values()) for counts in seen.objects.values())
     yield f"{seen.path}"
@@ -142,7 +144,7 @@ def as_text(seen: Overview) -> Iterator[str]:
         yield f"prepare would stop: {seen.refusal}"
 
 
-def _table(seen: Overview) -> Iterator[str]:
+def _table(seen: SourceOverview) -> Iterator[str]:
     splits = list(seen.images)
     rows = [("images", [seen.images[split] for split in splits])]
     rows += [("without objects", [seen.backgrounds[split] for split in splits])]
@@ -164,7 +166,7 @@ def _width(text: str) -> int:
     return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
 
 
-def _findings(found: Sequence[Defect]) -> Iterator[str]:
+def _findings(found: Sequence[Finding]) -> Iterator[str]:
     """Count the findings by verdict and kind, and name the first of each."""
     tally = Counter((defect.verdict, defect.kind) for defect in found)
     yield f"findings: {len(found) or 'none'}"

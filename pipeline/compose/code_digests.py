@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 
 PACKAGE: Final = Path(__file__).parents[1]
 LISTED: Final = "code.json"
@@ -62,7 +62,7 @@ def refuse_other(stage: str, lock: Mapping[str, Any], package: Path = PACKAGE) -
     """
     recorded = lock.get("code", {}).get(stage)
     if recorded is not None and recorded != digests(package)[stage]:
-        raise Refused(
+        raise UserError(
             "the code is not that of compose.lock.json, and DVC would take the results for that one's: "
             f"run `dvc repro`, or for this stage alone `dvc repro --single-item compose {stage}`"
         )
@@ -72,7 +72,7 @@ def _digest(path: Path) -> str:
     try:
         contents = path.read_bytes()
     except FileNotFoundError:
-        raise Refused(f"{path} is missing: restore it, or run `make deps`") from None
+        raise UserError(f"{path} is missing: restore it, or run `make deps`") from None
     return hashlib.sha256(contents.replace(b"\r\n", b"\n")).hexdigest()
 
 

@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.model_names import SUFFIXES, of_task
 from pipeline.storage import base_weights, files
-from pipeline.storage import fingerprint as edges_fingerprint
+from pipeline.storage.files import SCRATCH, project_root
+from pipeline.storage.fingerprint import of_file, of_source
 
 DRAWN = {"demo", "shapes"}
 OUTS = ("data/prepared", "data/augmented", "models/finetuned", "reports")
-OURS = (*OUTS, files.SCRATCH, ".dvc")
+OURS = (*OUTS, SCRATCH, ".dvc")
 
 
-class Fact(NamedTuple):
+class InputFingerprint(NamedTuple):
     """An input: what the configuration calls it, its fingerprint (None: absent), what stands in for it."""
 
     name: str
@@ -59,35 +60,35 @@ def describe(values: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[dict[s
     return {**entries, "of": {key: fact.name for key, fact in facts.items()}}, notes
 
 
-def _recorded(key: str, fact: Fact, lock: Mapping[str, Any]) -> str:
+def _recorded(key: str, fact: InputFingerprint, lock: Mapping[str, Any]) -> str:
     recorded = lock.get(key) if lock.get("of", {}).get(key) == fact.name else None
     if recorded or fact.otherwise:
         return str(recorded or fact.otherwise)
-    raise Refused(
+    raise UserError(
         f"{fact.name} does not exist (a relative path starts at the project's folder): "
         "give the right path where this one was given, in conf/ or with -S"
     )
 
 
-def _source(data: Mapping[str, Any]) -> Fact:
+def _source(data: Mapping[str, Any]) -> InputFingerprint:
     if data["format"] in DRAWN:
-        return Fact(f"data.format={data['format']}", "drawn")
+        return InputFingerprint(f"data.format={data['format']}", "drawn")
     name = f"data.source={data['source']}"
-    place = files.project_root() / Path(data["source"]).expanduser()
+    place = project_root() / Path(data["source"]).expanduser()
     _refuse_our_own(name, place.resolve())
     if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return Fact(name, None)  # an empty folder is a disk that is not mounted
-    of = edges_fingerprint.of_source if place.is_dir() else edges_fingerprint.of_file  # an archive
-    return Fact(name, of(place, cache=files.scratch() / "hashes.db"))
+        return InputFingerprint(name, None)  # an empty folder is a disk that is not mounted
+    of = of_source if place.is_dir() else of_file  # an archive
+    return InputFingerprint(name, of(place, cache=files.scratch() / "hashes.db"))
 
 
-def _weights(model: Mapping[str, Any], finetune: Mapping[str, Any], task: Any) -> Fact:
+def _weights(model: Mapping[str, Any], finetune: Mapping[str, Any], task: Any) -> InputFingerprint:
     """Weights to be downloaded go by their name: once here, they are the same, and nothing reruns.
 
     Ultralytics' names follow the task; where `prepare` has yet to find it, the one for detect stands in.
     """
     if finetune["strategy"] == "scratch":
-        return Fact("finetune.strategy=scratch", "random")
+        return InputFingerprint("finetune.strategy=scratch", "random")
     weights = model["weights"] if task == "auto" else of_task(model["weights"], task)
     name = f"model.weights={weights}"
     fact = _file(name, weights, model["folder"])
@@ -96,7 +97,7 @@ def _weights(model: Mapping[str, Any], finetune: Mapping[str, Any], task: Any) -
     if fact.fingerprint is None:
         return fact._replace(fingerprint=model["sha256"])
     if model["sha256"] not in {None, fact.fingerprint}:
-        raise Refused(
+        raise UserError(
             f"{name} has SHA-256 {fact.fingerprint}, not model.sha256={model['sha256']}: "
             "another file, or a damaged one"
         )
@@ -120,41 +121,41 @@ def _siblings(values: Mapping[str, Any], lock: Mapping[str, Any]) -> dict[str, s
     return found
 
 
-def _teacher(distill_model: str | None, folder: str | None) -> Fact:
+def _teacher(distill_model: str | None, folder: str | None) -> InputFingerprint:
     if distill_model is None:
-        return Fact("finetune.distill_model=null", "none")
+        return InputFingerprint("finetune.distill_model=null", "none")
     return _file(f"finetune.distill_model={distill_model}", distill_model, folder)
 
 
-def _architecture(architecture: str) -> Fact:
+def _architecture(architecture: str) -> InputFingerprint:
     """A name that is no file is that of one of Ultralytics' own, which come with its version."""
     return _file(f"model.architecture={architecture}", architecture, None)
 
 
-def _file(name: str, value: str, folder: str | None) -> Fact:
+def _file(name: str, value: str, folder: str | None) -> InputFingerprint:
     place = base_weights.locate(value, folder)
     for path in [place] if place else base_weights.candidates(value, folder):
         _refuse_outs(name, path)
     if place is None:
-        return Fact(name, None, otherwise=value if Path(value).name == value else None)
-    return Fact(name, edges_fingerprint.of_file(place, cache=files.scratch() / "hashes.db"))
+        return InputFingerprint(name, None, otherwise=value if Path(value).name == value else None)
+    return InputFingerprint(name, of_file(place, cache=files.scratch() / "hashes.db"))
 
 
 def _refuse_outs(name: str, place: Path) -> None:
     """Refuse a file in a folder that DVC deletes before the stage that reads the file; it may be a link."""
     folder = place.parent.resolve()
     for out in OUTS:
-        if folder.is_relative_to((files.project_root() / out).resolve()):
-            raise Refused(
+        if folder.is_relative_to((project_root() / out).resolve()):
+            raise UserError(
                 f"{name} lies in {out}, which the next run replaces: copy it to a folder of its own first, "
                 "and name that copy"
             )
 
 
 def _refuse_our_own(name: str, place: Path) -> None:
-    root = files.project_root()
+    root = project_root()
     mine = [root / part for part in OURS]
     if root.is_relative_to(place) or any(place.is_relative_to(part) for part in mine):
-        raise Refused(
+        raise UserError(
             f"{name} overlaps with what this project writes: keep source images in a folder of their own"
         )

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.core import paths
+from pipeline.core.paths import LOCK, PARAMS
 from pipeline.storage import files
+from pipeline.storage.files import project_root
 
 SCHEMA = Path(__file__).parents[1] / "config"
 
@@ -20,7 +21,7 @@ SCHEMA = Path(__file__).parents[1] / "config"
 def read_lock() -> dict[str, Any]:
     """Return the last compose.lock.json; empty where it is absent or damaged: conf/ is composed anew."""
     try:
-        lock = json.loads(paths.LOCK.read_text("utf-8"))
+        lock = json.loads(LOCK.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return lock if isinstance(lock, dict) and {"conf", "composed"} <= lock.keys() else {}
@@ -28,7 +29,7 @@ def read_lock() -> dict[str, Any]:
 
 def write_lock(lock: dict[str, Any]) -> None:
     """Write compose.lock.json where it says something new."""
-    write(paths.LOCK, (json.dumps(lock, indent=1, ensure_ascii=False) + "\n").encode())
+    write(LOCK, (json.dumps(lock, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write(path: Path, content: bytes) -> None:
@@ -64,12 +65,12 @@ def put_back(otherwise: Callable[[], bytes]) -> None:
         otherwise: Makes one where none is kept, as in a fresh clone.
     """
     if _in_workspace():
-        write(paths.PARAMS, _last().read_bytes() if _last().exists() else otherwise())
+        write(PARAMS, _last().read_bytes() if _last().exists() else otherwise())
 
 
 def _in_workspace() -> bool:
     """Tell whether this is the project's folder, and not one of DVC's temporary copies of it."""
-    return Path.cwd().resolve() == files.project_root()
+    return Path.cwd().resolve() == project_root()
 
 
 def _last() -> Path:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.compose import code_digests, input_fingerprints, lockfile
+from pipeline.compose.lockfile import note_last, put_back, read_lock, set_aside, write_lock
 from pipeline.core.config_diff import assignments, changes, differences
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.paths import EARLIER, PARAMS
-from pipeline.prepare import split_history
-from pipeline.storage import fingerprint
+from pipeline.prepare.split_history import carry_on
+from pipeline.storage.fingerprint import of_conf
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
     from pipeline.config.schema import Config
 
 CONF = Path("conf")
-Values = dict[str, Any]
+ParamValues = dict[str, Any]
 
 
-class Params(NamedTuple):
+class ParamsFile(NamedTuple):
     """A params.yaml: its bytes, and the values they stand for."""
 
     raw: bytes
-    values: Values
+    values: ParamValues
 
 
 def run() -> list[str]:
@@ -50,32 +51,32 @@ def run() -> list[str]:
     current = PARAMS.read_bytes() if PARAMS.exists() else b""
     try:
         return _update(current)
-    except Refused:
+    except UserError:
         if _under_dvc_exp():  # DVC has written params.yaml with the overrides, over those of before
-            lockfile.put_back(otherwise=lambda: _compose().raw)
+            put_back(otherwise=lambda: _compose().raw)
         raise
 
 
 def _update(current: bytes) -> list[str]:
-    lock, conf = lockfile.read_lock(), fingerprint.of_conf(CONF)
+    lock, conf = read_lock(), of_conf(CONF)
     stands = lock.get("conf") == conf
     keep = _under_dvc_exp() or bool(stands and current)
-    ours = Params(b"", lock["composed"]) if stands and keep else _compose()
+    ours = ParamsFile(b"", lock["composed"]) if stands and keep else _compose()
     if keep:
-        params = Params(current, _checked(current))
+        params = ParamsFile(current, _checked(current))
         notes = _kept(ours.values, params.values)
     else:
         params = ours
         _check(params, where="conf/")
         notes = _replaced(current, lock, ours.values)
     facts, words = input_fingerprints.describe(params.values, lock)
-    carried = split_history.carry_on(params.values["data"], facts["source"], lock)
+    carried = carry_on(params.values["data"], facts["source"], lock)
     code = code_digests.digests()
     lockfile.write(PARAMS, params.raw)
-    lockfile.note_last(params.raw)
+    note_last(params.raw)
     if carried.content is not None:
         lockfile.write(EARLIER, carried.content)
-    lockfile.write_lock({"conf": conf, "composed": ours.values, **facts, **carried.entries, "code": code})
+    write_lock({"conf": conf, "composed": ours.values, **facts, **carried.entries, "code": code})
     return notes + words + carried.notes + code_digests.changed(code, lock)
 
 
@@ -88,7 +89,7 @@ def load() -> Config:
     from pipeline.config.schema import parse
 
     if not PARAMS.exists():
-        raise Refused("params.yaml is missing: run `dvc repro`, or `python -m pipeline compose`")
+        raise UserError("params.yaml is missing: run `dvc repro`, or `python -m pipeline compose`")
     return parse(_checked(PARAMS.read_bytes()))
 
 
@@ -102,7 +103,7 @@ def planned(overrides: Sequence[str]) -> Config:
 
     if overrides:
         return parse(_compose(overrides).values)
-    stands = PARAMS.exists() and lockfile.read_lock().get("conf") == fingerprint.of_conf(CONF)
+    stands = PARAMS.exists() and read_lock().get("conf") == of_conf(CONF)
     return load() if stands else parse(_compose().values)
 
 
@@ -111,7 +112,7 @@ def _under_dvc_exp() -> bool:
     return "DVC_EXP_NAME" in os.environ
 
 
-def preview(overrides: Sequence[str]) -> Values:
+def preview(overrides: Sequence[str]) -> ParamValues:
     """Compose conf/ with overrides of which those that sweep count by their first value; writes nothing.
 
     The other files of a group are composed too, each beside the first of all else: a typo is told before
@@ -141,7 +142,7 @@ def _refuse_intervals(parsed: Sequence[Override]) -> None:
     for word in parsed:
         if word.is_interval_sweep():
             key = word.key_or_group
-            raise Refused(
+            raise UserError(
                 f"the command: {word.input_line} names no values, and Hydra's own sweeper chooses none: "
                 f"write {key}=A,B,C or {key}=range(FIRST,END,STEP)"
             )
@@ -153,36 +154,36 @@ def _words(override: Override) -> list[str]:
         return [str(override.input_line)]
     words = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     if not words:
-        raise Refused(f"the command: {override.input_line} fits nothing in {CONF}/{override.key_or_group}")
+        raise UserError(f"the command: {override.input_line} fits nothing in {CONF}/{override.key_or_group}")
     return words if (CONF / override.key_or_group).is_dir() else words[:1]
 
 
-def _compose(overrides: Sequence[str] = ()) -> Params:
+def _compose(overrides: Sequence[str] = ()) -> ParamsFile:
     """Compose conf/ just as DVC does it (dvc.utils.hydra.compose_and_dump), byte for byte."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
     if not (CONF / "config.yaml").exists():
-        raise Refused("conf/config.yaml is missing: restore it with `git checkout conf`")
+        raise UserError("conf/config.yaml is missing: restore it with `git checkout conf`")
 
     with _in_one_sentence("the command" if overrides else "conf/"):
         with initialize_config_dir(str(CONF.resolve()), version_base=None):
             found = compose("config", overrides=list(overrides))
         OmegaConf.resolve(found)
-        return Params(OmegaConf.to_yaml(found).encode(), _plain(found))
+        return ParamsFile(OmegaConf.to_yaml(found).encode(), _plain(found))
 
 
-def _checked(raw: bytes) -> Values:
+def _checked(raw: bytes) -> ParamValues:
     """Return the values of a params.yaml, checked against the schema unless that was done before."""
     known = lockfile.recall(raw)
     if known is not None:
         return known
-    params = Params(raw, _values(raw))
+    params = ParamsFile(raw, _values(raw))
     _check(params, where="params.yaml (conf/ with -S)" if _under_dvc_exp() else "params.yaml")
     return params.values
 
 
-def _check(params: Params, *, where: str) -> None:
+def _check(params: ParamsFile, *, where: str) -> None:
     from pipeline.config.schema import ConfigError, parse
 
     try:
@@ -192,7 +193,7 @@ def _check(params: Params, *, where: str) -> None:
     lockfile.remember(params.raw, params.values)
 
 
-def _values(raw: bytes) -> Values:
+def _values(raw: bytes) -> ParamValues:
     """Read YAML by the same rules as conf/ is read: 1e-3 is a number."""
     from io import StringIO
 
@@ -202,11 +203,11 @@ def _values(raw: bytes) -> Values:
         return _plain(OmegaConf.load(StringIO(raw.decode())))
 
 
-def _plain(found: Any) -> Values:
+def _plain(found: Any) -> ParamValues:
     from omegaconf import DictConfig, OmegaConf
 
     if not isinstance(found, DictConfig):
-        raise Refused("params.yaml holds no keys: delete it, and the next run composes it from conf/")
+        raise UserError("params.yaml holds no keys: delete it, and the next run composes it from conf/")
     return dict(OmegaConf.to_container(found, resolve=True))  # type: ignore[arg-type]
 
 
@@ -221,23 +222,23 @@ def _in_one_sentence(where: str) -> Iterator[None]:
         yield
     except MissingConfigException as error:
         options = f": choose one of {', '.join(error.options)}" if error.options else ""
-        raise Refused(f"{where}: there is no {error.missing_cfg_file}{options}") from None
+        raise UserError(f"{where}: there is no {error.missing_cfg_file}{options}") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark
         file = str(mark.name).removeprefix(f"{CONF.resolve()}{os.sep}") if mark else ""
         line = f"{'' if file.startswith('<') else file + ', '}line {mark.line + 1}" if mark else "somewhere"
-        raise Refused(f"{where}: {line}: {error.problem}") from None
+        raise UserError(f"{where}: {line}: {error.problem}") from None
     except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         lines = (line.strip(" .") for line in str(error).splitlines())
-        raise Refused(f"{where}: {'; '.join(line for line in lines if line)}") from None
+        raise UserError(f"{where}: {'; '.join(line for line in lines if line)}") from None
 
 
-def _kept(ours: Values, theirs: Values) -> list[str]:
+def _kept(ours: ParamValues, theirs: ParamValues) -> list[str]:
     found = differences(ours, theirs)
     return [f"params.yaml keeps what conf/ does not say: {assignments(found)}"] if found else []
 
 
-def _replaced(current: bytes, lock: Values, ours: Values) -> list[str]:
+def _replaced(current: bytes, lock: ParamValues, ours: ParamValues) -> list[str]:
     """Say what composing anew changes, and which values of the old params.yaml go by it."""
     before = lock.get("composed", ours)
     found = differences(before, ours)
@@ -246,11 +247,11 @@ def _replaced(current: bytes, lock: Values, ours: Values) -> list[str]:
         return notes
     try:
         theirs = _values(current)
-    except Refused:
-        return [*notes, f"the old params.yaml could not be read: a copy is {lockfile.set_aside(current)}"]
+    except UserError:
+        return [*notes, f"the old params.yaml could not be read: a copy is {set_aside(current)}"]
     edited = {item.key for item in differences(before, theirs)}
     dropped = [item for item in differences(ours, theirs) if item.key in edited]
     if dropped:
-        copy = lockfile.set_aside(current)
+        copy = set_aside(current)
         notes.append(f"dropped (conf/ was composed anew): {assignments(dropped)}; a copy is {copy}")
     return notes

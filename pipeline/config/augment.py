@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.fields import CountOrZero, Group, NotNegative, Positive, Share
+from pipeline.config.fields import ConfigGroup, CountOrZero, NotNegative, Positive, Share
 
 
-class Offline(Group):
+class OfflineAugmentation(ConfigGroup):
     """Copies drawn before the training: `probability` is that of ranges, flips and pasting have theirs."""
 
     multiplier: Annotated[int, Field(ge=1, le=100)]
@@ -29,7 +29,7 @@ class Offline(Group):
     workers: CountOrZero
 
     @model_validator(mode="after")
-    def _copies_differ(self) -> Offline:
+    def _copies_differ(self) -> OfflineAugmentation:
         ranges = (self.rotate, self.brightness, self.contrast, self.blur, self.noise, self.scale, self.crop)
         differ = self.fliplr or self.flipud or (self.probability and any(ranges))
         if self.multiplier > 1 and not differ:
@@ -40,7 +40,7 @@ class Offline(Group):
         return self
 
 
-class Online(Group):
+class OnlineAugmentation(ConfigGroup):
     """Ultralytics' augmentation while training, under its own names."""
 
     hsv_h: Share
@@ -64,8 +64,8 @@ class Online(Group):
     erasing: Share
 
 
-class Augment(Group):
+class AugmentConfig(ConfigGroup):
     """Offline copies and online transforms."""
 
-    offline: Offline
-    online: Online
+    offline: OfflineAugmentation
+    online: OnlineAugmentation

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipeline.config.fields import Group
+from pipeline.config.fields import ConfigGroup
 
 CLUSTER = "auto, for the Ray cluster that this machine is a node of, or HOST:PORT of a cluster's head"
 
@@ -18,7 +18,7 @@ def _check(address: str) -> str:
     return address
 
 
-class Compute(Group):
+class ComputeConfig(ConfigGroup):
     """Threads of this machine, or the nodes of a Ray cluster, which share its file system."""
 
     backend: Literal["local", "ray"]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.fields import Count, CountOrZero, Group, Pixels, Positive, Seed
+from pipeline.config.fields import ConfigGroup, Count, CountOrZero, PixelCount, Positive, Seed
 from pipeline.core.tasks import TASKS
 
 FORMATS = (
@@ -27,7 +27,7 @@ FORMATS = (
 """The annotation formats that are read, one package or module of pipeline/source/formats each."""
 
 
-class Split(Group):
+class SplitWeights(ConfigGroup):
     """Relative weights of the three splits; they need not add up to one."""
 
     train: Positive
@@ -35,7 +35,7 @@ class Split(Group):
     test: Positive
 
 
-class Classes(Group):
+class ClassesConfig(ConfigGroup):
     """Which classes are used, under which names; two that get one name become one.
 
     `keep` lists those that are used, all where null; `drop` lists those that are not; `rename` maps names of
@@ -47,7 +47,7 @@ class Classes(Group):
     rename: dict[str, str]
 
 
-class Data(Group):
+class DataConfig(ConfigGroup):
     """Where images come from, what they are for, how they are divided, and how long one trains on them.
 
     conf/finetune refers to `epochs` and `imgsz`, where it gives none of its own.
@@ -56,9 +56,9 @@ class Data(Group):
     format: Literal["auto", "demo", "shapes", *FORMATS]  # type: ignore[valid-type]
     task: Literal["auto", *TASKS]  # type: ignore[valid-type]
     source: str | None
-    classes: Classes
+    classes: ClassesConfig
     on_defect: Literal["fix", "quarantine", "refuse"]
-    split: Split
+    split: SplitWeights
     keep_split: bool
     group_by: str | None
     near_duplicates: bool
@@ -70,10 +70,10 @@ class Data(Group):
     pixels: Annotated[int, Field(ge=64, le=4096)] | None
     samples: CountOrZero
     epochs: Count
-    imgsz: Pixels
+    imgsz: PixelCount
 
     @model_validator(mode="after")
-    def _fold_exists(self) -> Data:
+    def _fold_exists(self) -> DataConfig:
         if self.fold >= (self.folds or 1):
             raise ValueError(
                 f"data.fold={self.fold} is none of data.folds={self.folds or 'null'}: folds count from 0"
@@ -81,13 +81,13 @@ class Data(Group):
         return self
 
     @model_validator(mode="after")
-    def _drawn_or_read(self) -> Data:
+    def _drawn_or_read(self) -> DataConfig:
         drawn = self.format in {"demo", "shapes"}
         if drawn and (self.images is None or self.pixels is None):
             raise ValueError(f"data.images and data.pixels must be numbers where data.format={self.format}")
         if drawn and self.source is not None:
             raise ValueError(f"data.source must be null where data.format={self.format}, which is drawn")
-        if drawn and self.classes != Classes(keep=None, drop=[], rename={}):
+        if drawn and self.classes != ClassesConfig(keep=None, drop=[], rename={}):
             raise ValueError(f"data.classes must be empty where data.format={self.format}, which is drawn")
         if not drawn and not self.source:
             raise ValueError(f"data.source must name a folder where data.format={self.format}")
@@ -96,7 +96,7 @@ class Data(Group):
         return self
 
     @model_validator(mode="after")
-    def _every_split_gets_images(self) -> Data:
+    def _every_split_gets_images(self) -> DataConfig:
         weights = self.split.model_dump()
         for name, weight in weights.items():
             if self.images is not None and self.images * weight < sum(weights.values()):

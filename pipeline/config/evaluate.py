@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config.fields import Count, CountOrZero, Group, Share
+from pipeline.config.fields import ConfigGroup, Count, CountOrZero, Share
 
 
-class Evaluate(Group):
+class EvaluateConfig(ConfigGroup):
     """How the test split is measured."""
 
     conf: Share

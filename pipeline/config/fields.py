@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, le=1)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
-Pixels = Annotated[int, Field(ge=32, le=8192)]
+PixelCount = Annotated[int, Field(ge=32, le=8192)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class Group(BaseModel):
+class ConfigGroup(BaseModel):
     """A conf group: unknown keys are refused, values are neither coerced nor changed later."""
 
     model_config = ConfigDict(

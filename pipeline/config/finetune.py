@@ -6,13 +6,22 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.fields import Count, CountOrZero, Group, NotNegative, Pixels, Positive, Rate, Share
+from pipeline.config.fields import (
+    ConfigGroup,
+    Count,
+    CountOrZero,
+    LearningRate,
+    NotNegative,
+    PixelCount,
+    Positive,
+    Share,
+)
 
 Device = Annotated[
     str,
     Field(pattern=r"^(cpu|mps|cuda(:\d+)?|\d+(,\d+)*)$", description="text such as cpu, mps, cuda:0 or 0"),
 ]
-Index = Annotated[int, Field(ge=-1)]
+LayerIndex = Annotated[int, Field(ge=-1)]
 """Of a GPU; Ultralytics chooses an idle one for -1."""
 
 OWNED: Final = {
@@ -37,7 +46,7 @@ OWNED: Final = {
 """Train arguments of Ultralytics that this project sets itself, and what is there instead."""
 
 
-class Gradual(Group):
+class GradualConfig(ConfigGroup):
     """How layer groups are unfrozen, from the head down."""
 
     trigger: Literal["schedule", "plateau"]
@@ -47,22 +56,22 @@ class Gradual(Group):
     decay: Annotated[float, Field(gt=0, le=1)]
 
 
-class Finetune(Group):
+class FinetuneConfig(ConfigGroup):
     """The strategy, and every Ultralytics training argument under its own name."""
 
     strategy: Literal["full", "head", "gradual", "scratch"]
     precision: Literal["auto", "fp32", "bf16"]
     fast: bool
     val_every: Count
-    gradual: Gradual
+    gradual: GradualConfig
     epochs: Count
     time: Positive | None
     patience: CountOrZero
     batch: Count
-    imgsz: Pixels
+    imgsz: PixelCount
     save_period: Annotated[int, Field(ge=-1)]
     cache: bool | Literal["ram", "disk"]
-    device: Device | Index | Annotated[list[Index], Field(min_length=1)] | None
+    device: Device | LayerIndex | Annotated[list[LayerIndex], Field(min_length=1)] | None
     workers: CountOrZero
     cls_remap: bool
     optimizer: Literal["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"]
@@ -82,8 +91,8 @@ class Finetune(Group):
     dropout: Share
     iou: Share
     max_det: Count
-    lr0: Rate | None
-    lrf: Rate
+    lr0: LearningRate | None
+    lrf: LearningRate
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Share
     warmup_epochs: NotNegative
@@ -105,7 +114,7 @@ class Finetune(Group):
     nbs: Count
 
     @model_validator(mode="after")
-    def _possible(self) -> Finetune:
+    def _possible(self) -> FinetuneConfig:
         if self.optimizer == "auto" and self.lr0 is not None:
             raise ValueError(
                 "finetune.optimizer=auto chooses its own learning rate and ignores finetune.lr0: "
@@ -120,7 +129,7 @@ class Finetune(Group):
         return self
 
     @model_validator(mode="after")
-    def _gradual_comes_to_an_end(self) -> Finetune:
+    def _gradual_comes_to_an_end(self) -> FinetuneConfig:
         steps = self.gradual
         if self.strategy != "gradual":
             return self

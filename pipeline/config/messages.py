@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.core.config_diff import render
 
-Schema = Mapping[str, Any]
+JsonSchema = Mapping[str, Any]
 
 TYPES = {
     "integer": "a whole number",
@@ -28,10 +28,12 @@ BOUNDS = {
 }
 
 
-def properties(schema: Schema, above: str = "", definitions: Schema | None = None) -> dict[str, Schema]:
+def properties(
+    schema: JsonSchema, above: str = "", definitions: JsonSchema | None = None
+) -> dict[str, JsonSchema]:
     """Flatten the JSON schema of nested groups: dotted key -> the schema of its value, groups left out."""
     definitions = schema.get("$defs", {}) if definitions is None else definitions
-    found: dict[str, Schema] = {}
+    found: dict[str, JsonSchema] = {}
     for name, item in schema["properties"].items():
         target = definitions[item["$ref"].rpartition("/")[2]] if "$ref" in item else item
         group = "properties" in target
@@ -39,7 +41,7 @@ def properties(schema: Schema, above: str = "", definitions: Schema | None = Non
     return found
 
 
-def schema_of(key: str, known: Mapping[str, Schema]) -> tuple[str, Schema | None]:
+def schema_of(key: str, known: Mapping[str, JsonSchema]) -> tuple[str, JsonSchema | None]:
     """Find the schema that a key, or what pydantic appended to it, falls under.
 
     Returns:
@@ -54,7 +56,7 @@ def schema_of(key: str, known: Mapping[str, Schema]) -> tuple[str, Schema | None
     return (key, free) if free and key != head else (head, known[head])
 
 
-def allowed(schema: Schema) -> str:
+def allowed(schema: JsonSchema) -> str:
     """Say what a value may be: `a number above 0 and at most 1, or null`."""
     if "description" in schema:
         return str(schema["description"])
@@ -79,7 +81,7 @@ def nearest(key: str, known: Collection[str]) -> str:
     return f": did you mean {close[0]}?" if close else ""
 
 
-def refusal(key: str, value: object, schema: Schema) -> str:
+def refusal(key: str, value: object, schema: JsonSchema) -> str:
     """Say that a value is not allowed, and what is."""
     shown = repr(value) if isinstance(value, str) else render(value)
     return f"{key}={shown[:80]} is not allowed: it must be {allowed(schema)}"

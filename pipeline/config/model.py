@@ -6,18 +6,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config.fields import Group, Rate
+from pipeline.config.fields import ConfigGroup, LearningRate
 
 
-class Rates(Group):
+class StrategyRates(ConfigGroup):
     """The learning rate of each strategy, to which conf/finetune refers where it gives none of its own."""
 
-    full: Rate
-    head: Rate
-    gradual: Rate
+    full: LearningRate
+    head: LearningRate
+    gradual: LearningRate
 
 
-class Model(Group):
+class ModelConfig(ConfigGroup):
     """Which base weights a fine-tuning starts from.
 
     Ultralytics' own names of architecture and weights follow the task of the data: `yolo26n.pt` stands for
@@ -34,4 +34,4 @@ class Model(Group):
         | None
     )
     folder: str | None
-    lr0: Rates
+    lr0: StrategyRates

@@ -11,51 +11,34 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
-from pipeline.config.augment import Augment, Offline, Online
-from pipeline.config.compute import Compute
-from pipeline.config.data import Data, Split
-from pipeline.config.evaluate import Evaluate
-from pipeline.config.fields import Group, Seed
-from pipeline.config.finetune import OWNED, Finetune, Gradual
+from pipeline.config.augment import AugmentConfig
+from pipeline.config.compute import ComputeConfig
+from pipeline.config.data import DataConfig
+from pipeline.config.evaluate import EvaluateConfig
+from pipeline.config.fields import ConfigGroup, Seed
+from pipeline.config.finetune import OWNED, FinetuneConfig
 from pipeline.config.messages import nearest, properties, refusal, schema_of
-from pipeline.config.model import Model
-from pipeline.config.tracking import Tracking
+from pipeline.config.model import ModelConfig
+from pipeline.config.tracking import TrackingConfig
 from pipeline.core.config_diff import flatten, render
-from pipeline.core.errors import Refused
-
-__all__ = [
-    "Augment",
-    "Compute",
-    "Config",
-    "ConfigError",
-    "Data",
-    "Evaluate",
-    "Finetune",
-    "Gradual",
-    "Model",
-    "Offline",
-    "Online",
-    "Split",
-    "Tracking",
-    "parse",
-]
+from pipeline.core.errors import UserError
 
 
-class ConfigError(Refused):
+class ConfigError(UserError):
     """Say in one sentence which key is wrong and what it may be."""
 
 
-class Config(Group):
+class Config(ConfigGroup):
     """One iteration."""
 
     seed: Seed
-    data: Data
-    augment: Augment
-    model: Model
-    finetune: Finetune
-    evaluate: Evaluate
-    tracking: Tracking
-    compute: Compute
+    data: DataConfig
+    augment: AugmentConfig
+    model: ModelConfig
+    finetune: FinetuneConfig
+    evaluate: EvaluateConfig
+    tracking: TrackingConfig
+    compute: ComputeConfig
 
     @model_validator(mode="after")
     def _possible_together(self) -> Config:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from pipeline.config.fields import Group, Positive
+from pipeline.config.fields import ConfigGroup, Positive
 from pipeline.config.stores import STORE, check
 
 
-class Tracking(Group):
+class TrackingConfig(ConfigGroup):
     """Where MLflow keeps the runs: a database or a server (MLflow refuses plain folders)."""
 
     uri: Annotated[str, AfterValidator(check), Field(description=STORE)]

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-Boxes = NDArray[np.float64]
+from pipeline.core.arrays import FloatArray, IntArray
 
 
-Indices = NDArray[np.int64]
-
-
-class Raw(NamedTuple):
+class RawObjects(NamedTuple):
     """The objects of one image as they were read.
 
     Attributes:
@@ -26,8 +20,8 @@ class Raw(NamedTuple):
             where no object has any.
     """
 
-    classes: Indices
-    boxes: Boxes
+    classes: IntArray
+    boxes: FloatArray
     marks: tuple[str, ...]
-    outlines: tuple[tuple[Boxes, ...], ...] = ()
-    keypoints: tuple[Boxes, ...] = ()
+    outlines: tuple[tuple[FloatArray, ...], ...] = ()
+    keypoints: tuple[FloatArray, ...] = ()

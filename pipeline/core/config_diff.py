@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 
-class Absent:
+class AbsentKey:
     """The side of a difference where the key is not there at all (null is a value)."""
 
     def __repr__(self) -> str:
         return "absent"
 
 
-ABSENT = Absent()
+ABSENT = AbsentKey()
 
 
-class Difference(NamedTuple):
+class KeyDifference(NamedTuple):
     """One key whose value is not the same on both sides."""
 
     key: str
@@ -36,18 +36,18 @@ def flatten(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return flat
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[KeyDifference]:
     """List the dotted keys whose values differ, in the order of `new`, then what only `old` has.
 
     Numbers are compared with their type: 1 and 1.0 and true are three values to a hash of parameters.
     """
     before, after = flatten(old), flatten(new)
     keys = [*after, *(key for key in before if key not in after)]
-    pairs = (Difference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
+    pairs = (KeyDifference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
     return [pair for pair in pairs if repr(pair.old) != repr(pair.new) and not _told_below(pair, keys)]
 
 
-def _told_below(pair: Difference, keys: Iterable[str]) -> bool:
+def _told_below(pair: KeyDifference, keys: Iterable[str]) -> bool:
     """Tell an empty mapping that is filled on the other side: the keys in it say so."""
     return {} in pair and any(key.startswith(f"{pair.key}.") for key in keys)
 
@@ -59,11 +59,11 @@ def render(value: object) -> str:
     return str(value) if value != "" else "''"
 
 
-def assignments(found: Iterable[Difference]) -> str:
+def assignments(found: Iterable[KeyDifference]) -> str:
     """Name each difference as the override that makes it: `finetune.epochs=3 (20)`, the old value last."""
     return ", ".join(f"{item.key}={render(item.new)} ({render(item.old)})" for item in found)
 
 
-def changes(found: Iterable[Difference]) -> str:
+def changes(found: Iterable[KeyDifference]) -> str:
     """Name each difference as a step: `finetune.epochs 20 -> 30`."""
     return ", ".join(f"{item.key} {render(item.old)} -> {render(item.new)}" for item in found)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.geometry.masks import Mask
+from pipeline.core.geometry.masks import ObjectMask
 
 
-class Objects(NamedTuple):
+class GroundTruth(NamedTuple):
     """The true objects of one image.
 
     Attributes:
@@ -52,7 +52,7 @@ class Detections(NamedTuple):
     classes: NDArray[np.int64]
     outlines: tuple[NDArray[np.float64], ...] = ()
     keypoints: NDArray[np.float64] | None = None
-    masks: tuple[Mask, ...] = ()
+    masks: tuple[ObjectMask, ...] = ()
     overlap: NDArray[np.float64] | None = None
 
     def only(self, kept: NDArray[np.bool_]) -> Detections:

@@ -3,7 +3,7 @@
 import sys
 
 
-class Refused(RuntimeError):
+class UserError(RuntimeError):
     """Stop the command with one sentence for the user: what, where, what to do.
 
     Args:

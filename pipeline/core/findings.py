@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-Verdict = Literal["fixed", "noted", "quarantined", "dropped-object"]
+FindingVerdict = Literal["fixed", "noted", "quarantined", "dropped-object"]
 OnDefect = Literal["fix", "quarantine", "refuse"]
-Kind = Literal[
+FindingKind = Literal[
     # files
     "missing-image",
     "unreadable-image",
@@ -67,11 +67,13 @@ Kind = Literal[
 """What a finding is called by machines; `annotation` where a reader says no more than its sentence does."""
 
 
-NOTED: Final[frozenset[Kind]] = frozenset({"linked-file", "turned", "covers-everything", "no-keypoints"})
+NOTED: Final[frozenset[FindingKind]] = frozenset(
+    {"linked-file", "turned", "covers-everything", "no-keypoints"}
+)
 """Findings that are the user's to judge: nothing is changed."""
 
 
-class Defect(NamedTuple):
+class Finding(NamedTuple):
     """One finding about one file of the source.
 
     Attributes:
@@ -83,12 +85,12 @@ class Defect(NamedTuple):
     """
 
     file: str
-    verdict: Verdict
+    verdict: FindingVerdict
     reason: str
-    kind: Kind = "annotation"
+    kind: FindingKind = "annotation"
 
 
-class Counts(NamedTuple):
+class ItemCounts(NamedTuple):
     """How many items came in and went on; `found` is `used` and `quarantined` together.
 
     Attributes:
@@ -102,13 +104,13 @@ class Counts(NamedTuple):
     quarantined: int
 
 
-def count(defects: Iterable[Defect], *, used: int) -> Counts:
+def count(defects: Iterable[Finding], *, used: int) -> ItemCounts:
     """Count the items of a source: what is used, and each quarantined file once."""
     quarantined = len({defect.file for defect in defects if defect.verdict == "quarantined"})
-    return Counts(used + quarantined, used, quarantined)
+    return ItemCounts(used + quarantined, used, quarantined)
 
 
-def settle(came: Collection[str], used: Collection[str], defects: Iterable[Defect]) -> None:
+def settle(came: Collection[str], used: Collection[str], defects: Iterable[Finding]) -> None:
     """See that every file that came in is used or quarantined, and none is both.
 
     Raises:
@@ -122,7 +124,7 @@ def settle(came: Collection[str], used: Collection[str], defects: Iterable[Defec
         raise RuntimeError("one file is used twice")
 
 
-def render(defects: Iterable[Defect], *, used: int, remarks: Sequence[str] = ()) -> str:
+def render(defects: Iterable[Finding], *, used: int, remarks: Sequence[str] = ()) -> str:
     """Write the report as JSON: counts, remarks on the whole source, a line per finding, sorted by file."""
     listed = sorted(defects)
     counts = count(listed, used=used)
@@ -134,7 +136,7 @@ def render(defects: Iterable[Defect], *, used: int, remarks: Sequence[str] = ())
     return json.dumps(head, ensure_ascii=False)[:-1] + f', "files": [\n{lines}\n]}}\n'
 
 
-def summary(defects: Sequence[Defect], *, show: int = 3) -> list[str]:
+def summary(defects: Sequence[Finding], *, show: int = 3) -> list[str]:
     """Name the first findings of each kind, and say how many more there are."""
     lines = []
     for verdict, number in sorted(_tally(defects).items()):
@@ -144,20 +146,20 @@ def summary(defects: Sequence[Defect], *, show: int = 3) -> list[str]:
     return lines
 
 
-_COUNTED: Final[dict[str, Verdict]] = {
+_COUNTED: Final[dict[str, FindingVerdict]] = {
     "fixed": "fixed",
     "noted": "noted",
     "dropped_objects": "dropped-object",
 }
 
 
-def _tally(defects: Iterable[Defect]) -> Counter[str]:
+def _tally(defects: Iterable[Finding]) -> Counter[str]:
     return Counter(defect.verdict for defect in defects)
 
 
-class Note(NamedTuple):
+class AnnotationNote(NamedTuple):
     """One finding: the object is left out (`dropped`), or used in a mended form."""
 
     dropped: bool
     reason: str
-    kind: Kind = "annotation"
+    kind: FindingKind = "annotation"

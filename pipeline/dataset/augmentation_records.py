@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Pasted:
+class PastedObject:
     """An object that was pasted into an image before it was transformed.
 
     Args:
@@ -26,7 +26,7 @@ class Pasted:
 
 
 @dataclass(frozen=True)
-class Copy:
+class AugmentedImage:
     """One augmented image.
 
     Args:
@@ -49,7 +49,7 @@ class Copy:
     dropped: int
     sha256: str
     labels_sha256: str
-    pasted: tuple[Pasted, ...] = ()
+    pasted: tuple[PastedObject, ...] = ()
 
     @property
     def label(self) -> str:
@@ -58,11 +58,11 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Records:
+class AugmentationRecords:
     """All copies, and the digest of the prepared dataset that they were drawn from."""
 
     prepared: str
-    copies: tuple[Copy, ...]
+    copies: tuple[AugmentedImage, ...]
 
     @property
     def count(self) -> int:
@@ -79,14 +79,14 @@ class Records:
         return Counter(cls for copy in self.copies for cls in copy.classes)
 
 
-def render(records: Records) -> str:
+def render(records: AugmentationRecords) -> str:
     """Write records as JSON, a line per copy."""
     head = {"prepared": records.prepared, "digest": records.digest}
     lines = ",\n".join("  " + _line(copy) for copy in records.copies)
     return json.dumps(head)[:-1] + f', "copies": [\n{lines}\n]}}\n'
 
 
-def parse(text: str) -> Records:
+def parse(text: str) -> AugmentationRecords:
     """Read records, and hold them against their digest.
 
     Raises:
@@ -95,7 +95,7 @@ def parse(text: str) -> Records:
     raw = json.loads(text)
     try:
         copies = tuple(map(_copy, raw["copies"]))
-        records, digest = Records(raw["prepared"], copies), raw["digest"]
+        records, digest = AugmentationRecords(raw["prepared"], copies), raw["digest"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"a field is missing or unknown: {error}") from None
     if records.digest != digest:
@@ -116,11 +116,11 @@ def _ends_like_a_copy(stem: str, chosen: str) -> bool:
     return bool(before and found and number.isdigit())
 
 
-def _copy(raw: dict[str, Any]) -> Copy:
-    pasted = tuple(Pasted(**{**one, "matrix": tuple(one["matrix"])}) for one in raw["pasted"])
-    return Copy(**{**raw, "classes": tuple(raw["classes"]), "pasted": pasted})
+def _copy(raw: dict[str, Any]) -> AugmentedImage:
+    pasted = tuple(PastedObject(**{**one, "matrix": tuple(one["matrix"])}) for one in raw["pasted"])
+    return AugmentedImage(**{**raw, "classes": tuple(raw["classes"]), "pasted": pasted})
 
 
-def _line(copy: Copy) -> str:
+def _line(copy: AugmentedImage) -> str:
     values = vars(copy) | {"pasted": [vars(one) for one in copy.pasted]}  # asdict takes ten times as long
     return json.dumps(values, ensure_ascii=False)

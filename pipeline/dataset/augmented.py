@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.dataset import augmentation_records
-from pipeline.dataset.augmentation_records import Copy, Records
+from pipeline.dataset.augmentation_records import AugmentationRecords, AugmentedImage
 from pipeline.storage import files
 
 RECORDS = "records.json"
@@ -19,7 +19,7 @@ def lay_out(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
 
 
-def write_records(folder: Path, prepared: str, copies: Iterable[Copy]) -> Records:
+def write_records(folder: Path, prepared: str, copies: Iterable[AugmentedImage]) -> AugmentationRecords:
     """Write records.json, copies sorted by file.
 
     Args:
@@ -27,12 +27,12 @@ def write_records(folder: Path, prepared: str, copies: Iterable[Copy]) -> Record
         prepared: Digest of the prepared dataset.
         copies: What was drawn.
     """
-    written = Records(prepared, tuple(sorted(copies, key=lambda copy: copy.file)))
+    written = AugmentationRecords(prepared, tuple(sorted(copies, key=lambda copy: copy.file)))
     files.write(folder / RECORDS, augmentation_records.render(written))
     return written
 
 
-def read_records(folder: Path, *, prepared: str | None = None) -> Records:
+def read_records(folder: Path, *, prepared: str | None = None) -> AugmentationRecords:
     """Read the records of an augmented dataset and check every file that they name.
 
     Args:
@@ -46,7 +46,7 @@ def read_records(folder: Path, *, prepared: str | None = None) -> Records:
     """
     found = _records(folder / RECORDS)
     if prepared not in {None, found.prepared}:
-        raise Refused(f"{folder} was drawn from an earlier state of the prepared images: run augment again")
+        raise UserError(f"{folder} was drawn from an earlier state of the prepared images: run augment again")
     for copy in found.copies:
         _same(folder / "images" / copy.file, copy.sha256)
         _same(folder / "labels" / copy.label, copy.labels_sha256)
@@ -54,27 +54,27 @@ def read_records(folder: Path, *, prepared: str | None = None) -> Records:
     present = (path for path in (folder / "images" / "train").glob("*") if not path.name.startswith("."))
     for path in present:
         if f"train/{path.name}" not in known:
-            raise Refused(f"{path} is not in {RECORDS}: remove it, or run augment again")
+            raise UserError(f"{path} is not in {RECORDS}: remove it, or run augment again")
     return found
 
 
-def _records(path: Path) -> Records:
+def _records(path: Path) -> AugmentationRecords:
     try:
         return augmentation_records.parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refused(
+        raise UserError(
             f"{path} is absent: run `dvc repro augment`, or `dvc pull` what a colleague made"
         ) from None
     except (ValueError, OSError) as error:
-        raise Refused(f"{path} cannot be used ({error}): run augment again") from None
+        raise UserError(f"{path} cannot be used ({error}): run augment again") from None
 
 
 def _same(path: Path, sha256: str) -> None:
     try:
         found = files.sha256(path)
     except OSError:
-        raise Refused(f"{path} is in {RECORDS} but cannot be read: run augment again") from None
+        raise UserError(f"{path} is in {RECORDS} but cannot be read: run augment again") from None
     if found != sha256:
-        raise Refused(
+        raise UserError(
             f"{path} is not the file that augment wrote: run augment again, or `dvc checkout`"
         ) from None

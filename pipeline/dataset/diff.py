@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.core.paths import SPLITS
-from pipeline.dataset.manifest import Item, Manifest
+from pipeline.dataset.manifest import ImageRecord, Manifest
 
 
-class Pair(NamedTuple):
+class ImagePair(NamedTuple):
     """One image that both versions have."""
 
-    old: Item
-    new: Item
+    old: ImageRecord
+    new: ImageRecord
 
 
-class Changes(NamedTuple):
+class DatasetDiff(NamedTuple):
     """What lies between two versions.
 
     Attributes:
@@ -29,10 +29,10 @@ class Changes(NamedTuple):
         remarks: What cannot be told, or concerns the whole, a sentence each.
     """
 
-    added: tuple[Item, ...]
-    removed: tuple[Item, ...]
-    relabelled: tuple[Pair, ...]
-    moved: tuple[Pair, ...]
+    added: tuple[ImageRecord, ...]
+    removed: tuple[ImageRecord, ...]
+    relabelled: tuple[ImagePair, ...]
+    moved: tuple[ImagePair, ...]
     classes: dict[str, dict[str, tuple[int, int]]]
     remarks: tuple[str, ...]
 
@@ -42,7 +42,7 @@ class Changes(NamedTuple):
         return bool(self.added or self.removed or self.relabelled or self.moved or self.remarks)
 
 
-def compare(old: Manifest, new: Manifest) -> Changes:
+def compare(old: Manifest, new: Manifest) -> DatasetDiff:
     """Pair images by SHA-256, equal ones by split and labels first, and say what became of each.
 
     A label file holds class indices: where the classes themselves changed places, labels are compared by the
@@ -51,10 +51,10 @@ def compare(old: Manifest, new: Manifest) -> Changes:
     pairs, removed, added = _paired(old.items, new.items)
     comparable = _comparable(old, new)
 
-    def labels(item: Item, of: Manifest) -> Any:
+    def labels(item: ImageRecord, of: Manifest) -> Any:
         return item.labels_sha256 if comparable else sorted(names_of(item, of))
 
-    return Changes(
+    return DatasetDiff(
         added=tuple(added),
         removed=tuple(removed),
         relabelled=tuple(pair for pair in pairs if labels(pair.old, old) != labels(pair.new, new)),
@@ -64,9 +64,11 @@ def compare(old: Manifest, new: Manifest) -> Changes:
     )
 
 
-def _paired(old: Sequence[Item], new: Sequence[Item]) -> tuple[list[Pair], list[Item], list[Item]]:
+def _paired(
+    old: Sequence[ImageRecord], new: Sequence[ImageRecord]
+) -> tuple[list[ImagePair], list[ImageRecord], list[ImageRecord]]:
     """Pair images of equal contents, of several the most alike; return pairs, what was removed, and added."""
-    left: dict[str, list[Item]] = defaultdict(list)
+    left: dict[str, list[ImageRecord]] = defaultdict(list)
     for item in old:
         left[item.sha256].append(item)
     pairs, waiting = [], list(new)
@@ -78,22 +80,22 @@ def _paired(old: Sequence[Item], new: Sequence[Item]) -> tuple[list[Pair], list[
                 unmatched.append(item)
             else:
                 left[item.sha256].remove(found)
-                pairs.append(Pair(found, item))
+                pairs.append(ImagePair(found, item))
         waiting = unmatched
     pairs.sort(key=lambda pair: pair.new.file)
     removed = sorted((item for items in left.values() for item in items), key=lambda item: item.file)
     return pairs, removed, waiting
 
 
-def _all_the_same(one: Item, other: Item) -> bool:
+def _all_the_same(one: ImageRecord, other: ImageRecord) -> bool:
     return one.split == other.split and one.labels_sha256 == other.labels_sha256
 
 
-def _same_split(one: Item, other: Item) -> bool:
+def _same_split(one: ImageRecord, other: ImageRecord) -> bool:
     return one.split == other.split
 
 
-def _same_contents(_one: Item, _other: Item) -> bool:
+def _same_contents(_one: ImageRecord, _other: ImageRecord) -> bool:
     return True
 
 
@@ -128,12 +130,12 @@ def _classes(old: Manifest, new: Manifest) -> dict[str, dict[str, tuple[int, int
     }
 
 
-def names_of(item: Item, of: Manifest) -> list[str]:
+def names_of(item: ImageRecord, of: Manifest) -> list[str]:
     """Return the class of each object of an image, by name."""
     return [of.names[cls] for cls in item.classes]
 
 
-def tell(changes: Changes, old: Manifest, new: Manifest, *, show: int = 20) -> list[str]:
+def tell(changes: DatasetDiff, old: Manifest, new: Manifest, *, show: int = 20) -> list[str]:
     """Write changes as lines for a person; of long lists the first `show`, with the number of the others."""
     if not changes.differ:
         return ["no difference: the same images, labels and splits"]
@@ -156,7 +158,7 @@ def tell(changes: Changes, old: Manifest, new: Manifest, *, show: int = 20) -> l
     return lines
 
 
-def as_json(changes: Changes, old: Manifest, new: Manifest) -> dict[str, Any]:
+def as_json(changes: DatasetDiff, old: Manifest, new: Manifest) -> dict[str, Any]:
     """Return changes as what JSON can hold, every image listed."""
     return {
         "added": [_place(item) for item in changes.added],
@@ -184,7 +186,7 @@ def _counted(classes: Mapping[str, tuple[int, int]]) -> str:
     return ", ".join(f"{name} {old} -> {new} ({new - old:+d})" for name, old, new in changed)
 
 
-def _objects(pair: Pair, old: Manifest, new: Manifest) -> str:
+def _objects(pair: ImagePair, old: Manifest, new: Manifest) -> str:
     """Say how an image's objects changed, as far as a manifest knows."""
     before, after = Counter(names_of(pair.old, old)), Counter(names_of(pair.new, new))
     names = sorted({*before, *after})
@@ -192,14 +194,14 @@ def _objects(pair: Pair, old: Manifest, new: Manifest) -> str:
     return ", ".join(changed) or "the same classes, other places"
 
 
-def _spread(items: Sequence[Item]) -> str:
+def _spread(items: Sequence[ImageRecord]) -> str:
     counts = Counter(item.split for item in items)
     return f" ({', '.join(f'{split} {counts[split]}' for split in SPLITS if counts[split])})" if items else ""
 
 
-def _shown(item: Item) -> str:
+def _shown(item: ImageRecord) -> str:
     return item.file if item.file.endswith(f"/{item.source}") else f"{item.file} ({item.source})"
 
 
-def _place(item: Item) -> dict[str, Any]:
+def _place(item: ImageRecord) -> dict[str, Any]:
     return {"file": item.file, "source": item.source, "sha256": item.sha256}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.core import paths
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
+from pipeline.core.paths import PREPARED
 from pipeline.dataset import manifest
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import MANIFEST
@@ -27,18 +27,18 @@ def manifest_at(revision: str) -> Manifest:
     try:
         return manifest.parse(text)
     except (ValueError, KeyError, TypeError) as error:
-        raise Refused(
+        raise UserError(
             f"the manifest of {revision} cannot be used ({error!r:.80}): it may be of another version of "
             "this pipeline; compare revisions that it prepared"
         ) from None
 
 
 def _in_workspace() -> str:
-    path = paths.PREPARED / MANIFEST
+    path = PREPARED / MANIFEST
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise Refused(f"the workspace has no {path}: run prepare first (dvc repro prepare)") from None
+        raise UserError(f"the workspace has no {path}: run prepare first (dvc repro prepare)") from None
 
 
 def _in_history(revision: str) -> str:
@@ -47,15 +47,15 @@ def _in_history(revision: str) -> str:
     from dvc.scm import RevError
 
     try:
-        return str(dvc.api.read((paths.PREPARED / MANIFEST).as_posix(), rev=revision))
+        return str(dvc.api.read((PREPARED / MANIFEST).as_posix(), rev=revision))
     except RevError:
-        raise Refused(
+        raise UserError(
             f"git knows no revision {revision}: name a commit, a branch, a tag, an experiment, or {WORKSPACE}"
         ) from None
     except (PathMissingError, FileNotFoundError):
-        raise Refused(_why_missing(revision)) from None
+        raise UserError(_why_missing(revision)) from None
     except DvcException as error:
-        raise Refused(f"{revision} cannot be read: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{revision} cannot be read: {str(error).splitlines()[0]}") from None
 
 
 def _why_missing(revision: str) -> str:
@@ -67,8 +67,8 @@ def _why_missing(revision: str) -> str:
         lock = str(dvc.api.read("dvc.lock", rev=revision))
     except (DvcException, FileNotFoundError):
         lock = ""
-    if f"path: {paths.PREPARED.as_posix()}\n" not in lock:
-        return f"{revision} has no dataset: no dvc.lock with {paths.PREPARED} was committed there"
+    if f"path: {PREPARED.as_posix()}\n" not in lock:
+        return f"{revision} has no dataset: no dvc.lock with {PREPARED} was committed there"
     return (
         f"the dataset of {revision} is neither in DVC's cache nor on a remote: fetch it where it is with "
         f"`dvc fetch --all-commits`, or make it anew with `git checkout {revision}` and `dvc repro prepare`"

@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import FloatArray
 from pipeline.core.tasks import Task
 
-Floats = NDArray[np.float64]
 WHOLE: Final = (0.5, 0.5, 1.0, 1.0)
 """The box of an image that has a class as a whole."""
 _MOST_DIGITS: Final = 9
@@ -24,7 +24,7 @@ _MOST_DIGITS: Final = 9
 
 
 @dataclass(frozen=True)
-class Labels:
+class ImageLabels:
     """The objects of one image.
 
     Args:
@@ -36,18 +36,18 @@ class Labels:
     """
 
     classes: NDArray[np.int64]
-    boxes: Floats
-    outlines: tuple[Floats, ...] = ()
-    keypoints: Floats = field(default_factory=lambda: np.zeros((0, 0, 3)))
+    boxes: FloatArray
+    outlines: tuple[FloatArray, ...] = ()
+    keypoints: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 3)))
 
     def __len__(self) -> int:
         return len(self.classes)
 
 
-EMPTY: Final = Labels(np.zeros(0, np.int64), np.zeros((0, 4)))
+EMPTY: Final = ImageLabels(np.zeros(0, np.int64), np.zeros((0, 4)))
 
 
-def parse(text: str, task: Task = "detect") -> Labels:
+def parse(text: str, task: Task = "detect") -> ImageLabels:
     """Read the lines of a label file that this project wrote.
 
     Args:
@@ -63,17 +63,17 @@ def parse(text: str, task: Task = "detect") -> Labels:
         return EMPTY
     classes = np.array([int(row[0]) for row in rows], np.int64)
     if task == "classify":
-        return Labels(classes, np.tile(np.array(WHOLE), (len(rows), 1)))
+        return ImageLabels(classes, np.tile(np.array(WHOLE), (len(rows), 1)))
     if task in {"segment", "obb"}:
         outlines = tuple(np.array(row[1:], np.float64).reshape(-1, 2) for row in rows)
-        return Labels(classes, around(outlines), outlines)
+        return ImageLabels(classes, around(outlines), outlines)
     table = np.array([row[1:] for row in rows], np.float64)
     if task == "pose":
-        return Labels(classes, table[:, :4], keypoints=table[:, 4:].reshape(len(rows), -1, 3))
-    return Labels(classes, table)
+        return ImageLabels(classes, table[:, :4], keypoints=table[:, 4:].reshape(len(rows), -1, 3))
+    return ImageLabels(classes, table)
 
 
-def render(labels: Labels, task: Task = "detect") -> str:
+def render(labels: ImageLabels, task: Task = "detect") -> str:
     """Write labels as text, six decimals, so that a 10,000 pixel image keeps a hundredth of a pixel."""
     values: list[list[float]]
     if task == "classify":
@@ -89,21 +89,21 @@ def render(labels: Labels, task: Task = "detect") -> str:
     return "".join(_line(len(row)) % (cls, *row) for cls, row in lines)
 
 
-def around(outlines: tuple[Floats, ...]) -> Floats:
+def around(outlines: tuple[FloatArray, ...]) -> FloatArray:
     """Return the upright box (n, 4) around each outline, as centre and extent."""
     low = np.array([outline.min(axis=0) for outline in outlines]).reshape(-1, 2)
     high = np.array([outline.max(axis=0) for outline in outlines]).reshape(-1, 2)
     return np.concatenate([(low + high) / 2, high - low], axis=1)
 
 
-def to_xyxy(boxes: Floats, width: int, height: int) -> Floats:
+def to_xyxy(boxes: FloatArray, width: int, height: int) -> FloatArray:
     """Turn centre and extent in shares (n, 4) into corners x1, y1, x2, y2 in pixels (n, 4)."""
     half = boxes[:, 2:] / 2
     corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
     return corners * np.array([width, height, width, height], np.float64)
 
 
-def from_xyxy(corners: Floats, width: int, height: int) -> Floats:
+def from_xyxy(corners: FloatArray, width: int, height: int) -> FloatArray:
     """Turn corners in pixels (n, 4) into centre and extent in shares of the image (n, 4)."""
     shares = corners / np.array([width, height, width, height], np.float64)
     return np.concatenate([(shares[:, :2] + shares[:, 2:]) / 2, shares[:, 2:] - shares[:, :2]], axis=1)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.storage import files
+from pipeline.storage.files import project_root
 
 
-class Wanted(NamedTuple):
+class FileSpec(NamedTuple):
     """A file to be made.
 
     Attributes:
@@ -44,7 +45,7 @@ class Wanted(NamedTuple):
         return self.changed // 10**9 * 10**9 + int(self.sha256[:7], 16)
 
 
-class Kept:
+class LinkCache:
     """A folder of files that were made earlier, named for their contents and places.
 
     Args:
@@ -55,7 +56,7 @@ class Kept:
         self._folder = folder
         self._used: set[str] = set()
 
-    def place(self, target: str, wanted: Wanted, make: Callable[[str], None]) -> None:
+    def place(self, target: str, wanted: FileSpec, make: Callable[[str], None]) -> None:
         """Link a file, or make it and keep it for the next time.
 
         Args:
@@ -88,7 +89,7 @@ class Kept:
 def folder() -> Path:
     """Return where files are kept: outside of every DVC out, and apart for each of DVC's temporary copies."""
     here = Path.cwd()
-    return files.scratch("placed", "project" if here == files.project_root() else here.name)
+    return files.scratch("placed", "project" if here == project_root() else here.name)
 
 
 def distrust() -> None:
@@ -96,13 +97,13 @@ def distrust() -> None:
     shutil.rmtree(folder(), ignore_errors=True)
 
 
-def _name(wanted: Wanted) -> str:
+def _name(wanted: FileSpec) -> str:
     """Name contents and place: no two files of data/prepared are one, and so none changes with another."""
     place = hashlib.blake2b(wanted.name.encode(errors="surrogateescape"), digest_size=8).hexdigest()
     return f"{wanted.sha256[:32]}-{place}"
 
 
-def _is(path: str, wanted: Wanted) -> bool:
+def _is(path: str, wanted: FileSpec) -> bool:
     try:
         found = os.lstat(path)
     except OSError:

@@ -12,7 +12,7 @@ from pipeline.core.tasks import Keypoints, Task
 
 
 @dataclass(frozen=True)
-class Item:
+class ImageRecord:
     """One image of the prepared dataset.
 
     Args:
@@ -58,7 +58,7 @@ class Manifest:
 
     task: Task
     names: tuple[str, ...]
-    items: tuple[Item, ...]
+    items: tuple[ImageRecord, ...]
     keypoints: Keypoints | None = None
     leak: int = 0
 
@@ -71,7 +71,7 @@ class Manifest:
             digest.update(f"\n{item.file} {item.sha256} {item.labels_sha256}".encode())
         return digest.hexdigest()
 
-    def of(self, split: str) -> tuple[Item, ...]:
+    def of(self, split: str) -> tuple[ImageRecord, ...]:
         """Return the images of one split."""
         return tuple(item for item in self.items if item.file.startswith(f"{split}/"))
 
@@ -99,7 +99,7 @@ def parse(text: str) -> Manifest:
         ValueError: The digest does not fit: the file was changed by hand or cut.
     """
     raw: dict[str, Any] = json.loads(text)
-    items = tuple(Item(**{**item, "classes": tuple(item["classes"])}) for item in raw["items"])
+    items = tuple(ImageRecord(**{**item, "classes": tuple(item["classes"])}) for item in raw["items"])
     points = raw.get("keypoints")
     keypoints = Keypoints(tuple(points["names"]), tuple(points["flip"]), points["dims"]) if points else None
     manifest = Manifest(raw["task"], tuple(raw["names"]), items, keypoints, raw.get("leak", 0))

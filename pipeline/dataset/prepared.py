@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pipeline.core import paths
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
+from pipeline.core.paths import SPLITS
 from pipeline.core.tasks import Task
 from pipeline.dataset import labels, link_cache, manifest
-from pipeline.dataset.labels import Labels
+from pipeline.dataset.labels import ImageLabels
 from pipeline.dataset.manifest import Manifest
 from pipeline.storage import files
 
@@ -26,7 +26,7 @@ _HANDS: Final = 8
 def lay_out(folder: Path) -> None:
     """Create the folders of a prepared dataset."""
     for kind in ("images", "labels"):
-        for split in paths.SPLITS:
+        for split in SPLITS:
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
 
 
@@ -51,20 +51,22 @@ def read_manifest(folder: Path, *, contents: bool = True) -> Manifest:
     """
     file = folder / MANIFEST
     if not file.is_file():
-        raise Refused(f"{file} is absent: run prepare first (dvc repro)")
+        raise UserError(f"{file} is absent: run prepare first (dvc repro)")
     try:
         found = manifest.parse(file.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{file} cannot be used ({error}): run prepare again (dvc repro -f prepare)") from None
+        raise UserError(
+            f"{file} cannot be used ({error}): run prepare again (dvc repro -f prepare)"
+        ) from None
     if contents and (changed := _changed(folder, found)):
         link_cache.distrust()  # it may be linked there, and prepare would place it again
-        raise Refused(
+        raise UserError(
             f"{folder / changed} is not as prepare wrote it: run prepare again (dvc repro -f prepare)"
         )
     return found
 
 
-def read_labels(file: Path, task: Task) -> Labels:
+def read_labels(file: Path, task: Task) -> ImageLabels:
     """Read a label file of a prepared or augmented dataset.
 
     Args:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.core.detections import Detections, Objects
-from pipeline.evaluate.metrics.error_types import ALARM, LOOSE, MISSED, RIGHT, WRONG, Outcome
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.evaluate.metrics.error_types import ALARM, LOOSE, MISSED, RIGHT, WRONG, ImageErrors
 
 NARROWEST: Final = 640
 """The sheet's least width, so that title and legend have room beside a tall image."""
@@ -22,11 +22,11 @@ CROWDED: Final = 15
 LIKELY: Final = 0.5
 """The confidence from which a point is drawn; a labelled one has 1 or 2."""
 
-Corners = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Mark:
+class ErrorMark:
     """One object to draw.
 
     Args:
@@ -44,7 +44,9 @@ class Mark:
     points: NDArray[np.float64]
 
 
-def compare(image: NDArray[np.uint8], outcome: Outcome, names: Sequence[str], *, title: str) -> Image.Image:
+def compare(
+    image: NDArray[np.uint8], outcome: ImageErrors, names: Sequence[str], *, title: str
+) -> Image.Image:
     """Draw both sides, with the title above and below them a legend that counts the errors by reason.
 
     Args:
@@ -68,27 +70,29 @@ def compare(image: NDArray[np.uint8], outcome: Outcome, names: Sequence[str], *,
     return sheet
 
 
-def _true_marks(outcome: Outcome, names: Sequence[str]) -> list[Mark]:
+def _true_marks(outcome: ImageErrors, names: Sequence[str]) -> list[ErrorMark]:
     verdict = dict(zip(outcome.partners.tolist(), outcome.verdicts, strict=True))
     truth = outcome.truth
     return [
-        Mark(
+        ErrorMark(
             truth.boxes[index], verdict.get(index, MISSED), names[truth.classes[index]], *_shape(truth, index)
         )
         for index in np.flatnonzero(truth.counted).tolist()
     ]
 
 
-def _found_marks(outcome: Outcome, names: Sequence[str]) -> list[Mark]:
+def _found_marks(outcome: ImageErrors, names: Sequence[str]) -> list[ErrorMark]:
     found = outcome.found
     rows = enumerate(zip(found.classes, found.scores, outcome.verdicts, strict=True))
     return [
-        Mark(found.boxes[index], verdict, f"{names[cls]} {score:.2f}", *_shape(found, index))
+        ErrorMark(found.boxes[index], verdict, f"{names[cls]} {score:.2f}", *_shape(found, index))
         for index, (cls, score, verdict) in rows
     ]
 
 
-def _shape(what: Objects | Detections, index: int) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
+def _shape(
+    what: GroundTruth | Detections, index: int
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
     """Return the outline and the points of one object; of points those that are labelled, or likely seen."""
     outline = what.outlines[index] if index < len(what.outlines) else None
     points = np.zeros((0, 3)) if what.keypoints is None else what.keypoints[index]
@@ -96,10 +100,10 @@ def _shape(what: Objects | Detections, index: int) -> tuple[NDArray[np.float64] 
     return outline, points[seen, :2]
 
 
-def _marked(picture: Image.Image, marks: Iterable[Mark], scale: float) -> Image.Image:
+def _marked(picture: Image.Image, marks: Iterable[ErrorMark], scale: float) -> Image.Image:
     """Draw the right ones first, so that no error is covered, and all labels after all boxes."""
     marks = sorted(marks, key=lambda mark: mark.verdict != RIGHT)
-    draw, taken = ImageDraw.Draw(picture), list[Corners]()
+    draw, taken = ImageDraw.Draw(picture), list[PixelBox]()
     for mark in marks:
         _outlined(draw, mark, _corners(mark, scale, picture.size), scale)
     for mark in marks:
@@ -111,7 +115,7 @@ def _marked(picture: Image.Image, marks: Iterable[Mark], scale: float) -> Image.
     return picture
 
 
-def _outlined(draw: ImageDraw.ImageDraw, mark: Mark, corners: Corners, scale: float) -> None:
+def _outlined(draw: ImageDraw.ImageDraw, mark: ErrorMark, corners: PixelBox, scale: float) -> None:
     """Draw a box or an outline, and points, in the verdict's colour, with an edge that always shows."""
     x1, y1, x2, y2 = corners
     colour, width = COLOURS[mark.verdict], 2 if mark.verdict == RIGHT else 3
@@ -126,7 +130,7 @@ def _outlined(draw: ImageDraw.ImageDraw, mark: Mark, corners: Corners, scale: fl
         draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colour, outline=EDGE)
 
 
-def _corners(mark: Mark, scale: float, extent: tuple[int, int]) -> Corners:
+def _corners(mark: ErrorMark, scale: float, extent: tuple[int, int]) -> PixelBox:
     """Scale a box, and keep its outline inside the picture; a model that knows nothing yet inverts boxes."""
     inside = np.clip(np.rint(mark.box * scale), 1, np.array([*extent, *extent]) - 2)
     x1, y1, x2, y2 = np.sort(inside.astype(int).reshape(2, 2), axis=0).ravel().tolist()
@@ -134,8 +138,8 @@ def _corners(mark: Mark, scale: float, extent: tuple[int, int]) -> Corners:
 
 
 def _place(
-    box: Corners, label: tuple[int, int], extent: tuple[int, int], taken: Sequence[Corners]
-) -> Corners:
+    box: PixelBox, label: tuple[int, int], extent: tuple[int, int], taken: Sequence[PixelBox]
+) -> PixelBox:
     """Find room for a label: above the box, below it, inside it; flush left, or else flush right."""
     width, height = label
     lefts = [max(0, min(left, extent[0] - width)) for left in (box[0] - 1, box[2] + 2 - width)]
@@ -144,18 +148,18 @@ def _place(
     return next((place for place in places if not any(_meet(place, other) for other in taken)), places[0])
 
 
-def _meet(one: Corners, other: Corners) -> bool:
+def _meet(one: PixelBox, other: PixelBox) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _label(draw: ImageDraw.ImageDraw, mark: Mark, place: Corners) -> None:
+def _label(draw: ImageDraw.ImageDraw, mark: ErrorMark, place: PixelBox) -> None:
     left, top, right, bottom = place
     draw.rectangle((left, top, right, bottom - 1), fill=COLOURS[mark.verdict])
     ink = PAPER if COLOURS[mark.verdict] == COLOURS[MISSED] else INK
     draw.text((left + 4, (top + bottom) / 2), mark.label, ink, font=font(14), anchor="lm")
 
 
-def _legend(sheet: Image.Image, outcome: Outcome) -> None:
+def _legend(sheet: Image.Image, outcome: ImageErrors) -> None:
     """Explain the colours that are there, and count them."""
     draw, face = ImageDraw.Draw(sheet), font(14)
     x, y = MARGIN, sheet.height - 31

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.core import paths
-from pipeline.core.detections import Detections, Objects
-from pipeline.dataset.manifest import Item, Manifest
-from pipeline.evaluate.metrics.classification import Guessed
-from pipeline.evaluate.metrics.detection import Split
-from pipeline.evaluate.metrics.label_errors import Suspect, whole
+from pipeline.core.arrays import FloatArray
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.core.paths import PREPARED
+from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.evaluate.metrics.classification import ClassScores
+from pipeline.evaluate.metrics.detection import SplitPredictions
+from pipeline.evaluate.metrics.label_errors import SuspectLabel, whole
 from pipeline.storage import files
 from pipeline.visualize.pages import render
+from pipeline.visualize.pages.render import data_uri
 
 RULE: Final = (
     "Score of a missing or loose one: the model's confidence, times 1 less the overlap with the nearest "
@@ -30,7 +32,7 @@ MODEL: Final = "#56B4E9"
 """From Okabe and Ito's palette, made for the colour-blind."""
 
 
-class Judged(NamedTuple):
+class JudgedSplit(NamedTuple):
     """The images that were judged.
 
     Attributes:
@@ -42,13 +44,13 @@ class Judged(NamedTuple):
     """
 
     manifest: Manifest
-    items: Sequence[Item]
-    truths: Sequence[Objects]
+    items: Sequence[ImageRecord]
+    truths: Sequence[GroundTruth]
     found: Sequence[Detections]
     names: Sequence[str]
 
 
-class Picture(NamedTuple):
+class SuspectPicture(NamedTuple):
     """What the page shows of one suspect."""
 
     uri: str
@@ -57,7 +59,9 @@ class Picture(NamedTuple):
     note: str
 
 
-def gather(manifest: Manifest, parts: Mapping[str, Split | Guessed], names: Sequence[str]) -> Judged:
+def gather(
+    manifest: Manifest, parts: Mapping[str, SplitPredictions | ClassScores], names: Sequence[str]
+) -> JudgedSplit:
     """Put the splits' images into one list, a class of a whole image as an object that fills it.
 
     Args:
@@ -68,15 +72,15 @@ def gather(manifest: Manifest, parts: Mapping[str, Split | Guessed], names: Sequ
     items = [item for split in parts for item in manifest.of(split)]
     splits = [
         whole(part, [(item.width, item.height) for item in manifest.of(split)])
-        if isinstance(part, Guessed)
+        if isinstance(part, ClassScores)
         else part
         for split, part in parts.items()
     ]
     truths = [truth for split in splits for truth in split.truths]
-    return Judged(manifest, items, truths, [found for split in splits for found in split.found], names)
+    return JudgedSplit(manifest, items, truths, [found for split in splits for found in split.found], names)
 
 
-def write(folder: Path, suspects: Sequence[Suspect], judged: Judged) -> None:
+def write(folder: Path, suspects: Sequence[SuspectLabel], judged: JudgedSplit) -> None:
     """Write suspects.json and suspects.html.
 
     Args:
@@ -101,7 +105,7 @@ def write(folder: Path, suspects: Sequence[Suspect], judged: Judged) -> None:
     files.write(folder / "suspects.html", page)
 
 
-def _row(suspect: Suspect, judged: Judged) -> dict[str, Any]:
+def _row(suspect: SuspectLabel, judged: JudgedSplit) -> dict[str, Any]:
     item, found = judged.items[suspect.image], judged.found[suspect.image]
     truth = judged.truths[suspect.image]
     label = suspect.label
@@ -142,20 +146,20 @@ def _told(row: dict[str, Any]) -> str:
     return f"{row['kind']}, score {row['score']:.2f}: {text}"
 
 
-def _picture(suspect: Suspect, row: dict[str, Any], judged: Judged) -> Picture:
+def _picture(suspect: SuspectLabel, row: dict[str, Any], judged: JudgedSplit) -> SuspectPicture:
     truth, found = judged.truths[suspect.image], judged.found[suspect.image]
     text = f"{row['found']['class']} {row['found']['confidence']:.2f}"
-    marks = [Mark(found.boxes[suspect.found], _ring(found, suspect.found), MODEL, text)]
+    marks = [SuspectMark(found.boxes[suspect.found], _ring(found, suspect.found), MODEL, text)]
     if row["label"]:
         label, name = suspect.label, row["label"]["class"]
-        marks.insert(0, Mark(truth.boxes[label], _ring(truth, label), LABEL, name))
-    path = paths.PREPARED / "images" / row["file"]
+        marks.insert(0, SuspectMark(truth.boxes[label], _ring(truth, label), LABEL, name))
+    path = PREPARED / "images" / row["file"]
     image = np.asarray(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-    uri = render.data_uri(draw_close_up(image, marks))
-    return Picture(uri, row["source"], row["split"], _told(row))
+    uri = data_uri(draw_close_up(image, marks))
+    return SuspectPicture(uri, row["source"], row["split"], _told(row))
 
 
-def _ring(of: Objects | Detections, index: int) -> NDArray[np.float64] | None:
+def _ring(of: GroundTruth | Detections, index: int) -> NDArray[np.float64] | None:
     """Return the outline of one object, or its four corners; None where it has a box alone."""
     return of.outlines[index] if index < len(of.outlines) else None
 
@@ -174,10 +178,7 @@ EDGE: Final = "#000000"
 INK: Final = "#111111"
 
 
-Floats = NDArray[np.float64]
-
-
-class Mark(NamedTuple):
+class SuspectMark(NamedTuple):
     """One object to draw.
 
     Attributes:
@@ -187,13 +188,13 @@ class Mark(NamedTuple):
         text: Its name.
     """
 
-    box: Floats
-    ring: Floats | None
+    box: FloatArray
+    ring: FloatArray | None
     colour: str
     text: str
 
 
-def draw_close_up(image: NDArray[np.uint8], marks: Sequence[Mark]) -> NDArray[np.uint8]:
+def draw_close_up(image: NDArray[np.uint8], marks: Sequence[SuspectMark]) -> NDArray[np.uint8]:
     """Return the surroundings of one or two marks (BGR), the first named below if there are two.
 
     Args:
@@ -213,20 +214,20 @@ def draw_close_up(image: NDArray[np.uint8], marks: Sequence[Mark]) -> NDArray[np
     return np.ascontiguousarray(np.asarray(cut)[..., ::-1])
 
 
-def _corners(mark: Mark) -> Floats:
+def _corners(mark: SuspectMark) -> FloatArray:
     if mark.ring is not None and len(mark.ring) > 2:
         return mark.ring
     x1, y1, x2, y2 = mark.box
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
 
 
-def _line(pen: ImageDraw.ImageDraw, ring: Floats, colour: str) -> None:
+def _line(pen: ImageDraw.ImageDraw, ring: FloatArray, colour: str) -> None:
     points = [(float(x), float(y)) for x, y in (*ring, *ring[:2])]
     pen.line(points, fill=EDGE, width=5, joint="curve")
     pen.line(points, fill=colour, width=3, joint="curve")
 
 
-def _name(pen: ImageDraw.ImageDraw, mark: Mark, at: tuple[float, float], *, font: Any) -> None:
+def _name(pen: ImageDraw.ImageDraw, mark: SuspectMark, at: tuple[float, float], *, font: Any) -> None:
     width = pen.textlength(mark.text, font=font) + 8
     x = min(max(at[0], 0), max(pen.im.size[0] - width, 0))
     y = min(max(at[1], 0), max(pen.im.size[1] - PLATE, 0))
@@ -234,7 +235,7 @@ def _name(pen: ImageDraw.ImageDraw, mark: Mark, at: tuple[float, float], *, font
     pen.text((x + 4, y), mark.text, fill=INK, font=font)
 
 
-def _surroundings(boxes: Floats, size: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _surroundings(boxes: FloatArray, size: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Return the part to show: three times as wide as the marks, a quarter of the image at least."""
     height, width = size[:2]
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)

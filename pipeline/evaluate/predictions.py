@@ -9,18 +9,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core import paths
-from pipeline.core.detections import Objects
-from pipeline.dataset import labels, prepared
-from pipeline.dataset.manifest import Item, Manifest
-from pipeline.evaluate.metrics.classification import Guessed, guess
-from pipeline.evaluate.metrics.detection import Split
+from pipeline.core.detections import GroundTruth
+from pipeline.core.paths import PREPARED
+from pipeline.dataset.labels import to_xyxy
+from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.dataset.prepared import read_labels
+from pipeline.evaluate.metrics.classification import ClassScores, guess
+from pipeline.evaluate.metrics.detection import SplitPredictions
 from pipeline.evaluate.metrics.similarity import weigh
 from pipeline.yolo.inference import predict
-from pipeline.yolo.inference.predict import Inference
+from pipeline.yolo.inference.predict import InferenceSettings
 
 
-class Model(NamedTuple):
+class TrainedModel(NamedTuple):
     """A checkpoint, and how to predict with it.
 
     Attributes:
@@ -31,10 +32,10 @@ class Model(NamedTuple):
 
     weights: Path
     merged: bool
-    how: Inference
+    how: InferenceSettings
 
 
-def detect(items: Sequence[Item], manifest: Manifest, model: Model) -> Split:
+def detect(items: Sequence[ImageRecord], manifest: Manifest, model: TrainedModel) -> SplitPredictions:
     """Return the objects of prepared images, and what the model finds in them.
 
     Masks are held against the objects image by image and not kept: memory grows by some 60 KB an image.
@@ -45,25 +46,25 @@ def detect(items: Sequence[Item], manifest: Manifest, model: Model) -> Split:
         weigh(truth, each, manifest.task, size=(item.width, item.height))
         for item, truth, each in zip(items, truths, found, strict=True)
     ]
-    return Split(truths, seen)
+    return SplitPredictions(truths, seen)
 
 
-def classify(items: Sequence[Item], model: Model) -> Guessed:
+def classify(items: Sequence[ImageRecord], model: TrainedModel) -> ClassScores:
     """Return the classes of prepared images, and what the model takes them for."""
     truth = np.array([item.classes[0] for item in items], np.int64)
-    return Guessed(truth, *guess(predict.classify(model.weights, _images(items), **model.how)))
+    return ClassScores(truth, *guess(predict.classify(model.weights, _images(items), **model.how)))
 
 
-def _images(items: Sequence[Item]) -> list[Path]:
-    return [paths.PREPARED / "images" / item.file for item in items]
+def _images(items: Sequence[ImageRecord]) -> list[Path]:
+    return [PREPARED / "images" / item.file for item in items]
 
 
-def _objects(item: Item, manifest: Manifest, *, merged: bool) -> Objects:
-    file = paths.PREPARED / "labels" / item.label
-    known = prepared.read_labels(file, manifest.task)
+def _objects(item: ImageRecord, manifest: Manifest, *, merged: bool) -> GroundTruth:
+    file = PREPARED / "labels" / item.label
+    known = read_labels(file, manifest.task)
     size = np.array([item.width, item.height], np.float64)
-    return Objects(
-        boxes=labels.to_xyxy(known.boxes, item.width, item.height),
+    return GroundTruth(
+        boxes=to_xyxy(known.boxes, item.width, item.height),
         classes=np.zeros_like(known.classes) if merged else known.classes,
         outlines=tuple(outline * size for outline in known.outlines),
         keypoints=_points(known.keypoints, size, manifest) if manifest.keypoints else None,

@@ -17,11 +17,13 @@ from pipeline.core.tasks import Task
 from pipeline.evaluate import error_pictures
 from pipeline.evaluate.metrics import classification, error_types, thresholds
 from pipeline.evaluate.metrics.average_precision import RECALLS, curve
-from pipeline.evaluate.metrics.classification import Classification
-from pipeline.evaluate.metrics.detection import Evaluation
-from pipeline.evaluate.metrics.matching import Table
+from pipeline.evaluate.metrics.classification import ClassificationResult
+from pipeline.evaluate.metrics.detection import DetectionResult
+from pipeline.evaluate.metrics.matching import DetectionTable
+from pipeline.evaluate.metrics.thresholds import THRESHOLDS
 from pipeline.storage import files
 from pipeline.visualize import plots
+from pipeline.visualize.plots import ClassCurves, f1_confidence, precision_recall
 
 BACKGROUND: Final = "background"
 EVERY: Final = 10
@@ -35,7 +37,7 @@ AT: Final[dict[Task, str]] = {
 """What makes a detection right, as the pictures' titles say."""
 
 
-class Measured(NamedTuple):
+class CurveInputs(NamedTuple):
     """What the curves are drawn of.
 
     Attributes:
@@ -45,7 +47,7 @@ class Measured(NamedTuple):
         at: What makes a detection right.
     """
 
-    table: Table
+    table: DetectionTable
     names: Sequence[str]
     threshold: float | None
     at: str
@@ -56,7 +58,9 @@ class Measured(NamedTuple):
         return [(cls, self.names[cls]) for cls in np.flatnonzero(self.table.objects.any(axis=0)).tolist()]
 
 
-def write(folder: Path, found: Evaluation | Classification, images: Sequence[Path], *, worst: int) -> None:
+def write(
+    folder: Path, found: DetectionResult | ClassificationResult, images: Sequence[Path], *, worst: int
+) -> None:
     """Write everything that is to be looked at; the files have the same names whatever the task is.
 
     Args:
@@ -65,7 +69,7 @@ def write(folder: Path, found: Evaluation | Classification, images: Sequence[Pat
         images: The test images, in the order of the evaluation's.
         worst: The most pictures of predictions with errors.
     """
-    if isinstance(found, Classification):
+    if isinstance(found, ClassificationResult):
         _classification(folder, found)
         order = classification.rank(found)
     else:
@@ -78,8 +82,8 @@ def write(folder: Path, found: Evaluation | Classification, images: Sequence[Pat
         sheet.save(target, quality=90)
 
 
-def _detections(folder: Path, found: Evaluation) -> None:
-    measured = Measured(found.table, found.names, found.threshold, AT[found.task])
+def _detections(folder: Path, found: DetectionResult) -> None:
+    measured = CurveInputs(found.table, found.names, found.threshold, AT[found.task])
     _precision_recall(folder, measured)
     _f1(folder, measured)
     matrix = error_types.confusions(found.outcomes, len(found.names))
@@ -88,9 +92,9 @@ def _detections(folder: Path, found: Evaluation) -> None:
     _confusion(folder, matrix, [*found.names, BACKGROUND])
 
 
-def _classification(folder: Path, found: Classification) -> None:
+def _classification(folder: Path, found: ClassificationResult) -> None:
     """Write the same files; each class against the rest stands for what is found and what is not."""
-    measured = Measured(classification.tabulate(found), found.names, None, "each class against the rest")
+    measured = CurveInputs(classification.tabulate(found), found.names, None, "each class against the rest")
     _precision_recall(folder, measured)
     _f1(folder, measured)
     matrix = classification.confusions(found)
@@ -99,34 +103,32 @@ def _classification(folder: Path, found: Classification) -> None:
     _confusion(folder, matrix, found.names)
 
 
-def _precision_recall(folder: Path, measured: Measured) -> None:
+def _precision_recall(folder: Path, measured: CurveInputs) -> None:
     lines = {name: curve(measured.table, cls) for cls, name in measured.present}
     mean = np.mean([*lines.values()], axis=0)
     figure = "AP" if measured.threshold is None else "AP50"
     notes = {name: f"{figure} {line.mean():.3f}" for name, line in lines.items()}
     notes["mean"] = f"m{figure} {mean.mean():.3f}"
-    drawn = plots.Curves(RECALLS, lines, mean, notes)
-    plots.precision_recall(drawn, folder / "pr_curve.png", at=measured.at)
+    drawn = ClassCurves(RECALLS, lines, mean, notes)
+    precision_recall(drawn, folder / "pr_curve.png", at=measured.at)
     _write_lines(folder / "pr_curve.csv", ("class", "recall", "precision"), RECALLS, lines)
 
 
-def _f1(folder: Path, measured: Measured) -> None:
+def _f1(folder: Path, measured: CurveInputs) -> None:
     f1 = thresholds.operate(measured.table).f1
     lines = {name: f1[:, cls] for cls, name in measured.present}
     mean = thresholds.average(f1)
     chosen = measured.threshold
     notes = {name: f"{_at(line, chosen):.3f}" for name, line in [*lines.items(), ("mean", mean)]}
-    drawn = plots.Curves(thresholds.THRESHOLDS, lines, mean, notes)
-    plots.f1_confidence(drawn, folder / "f1_curve.png", threshold=chosen, at=measured.at)
+    drawn = ClassCurves(THRESHOLDS, lines, mean, notes)
+    f1_confidence(drawn, folder / "f1_curve.png", threshold=chosen, at=measured.at)
     thinned = {name: line[::EVERY] for name, line in lines.items()}
-    _write_lines(
-        folder / "f1_curve.csv", ("class", "confidence", "F1"), thresholds.THRESHOLDS[::EVERY], thinned
-    )
+    _write_lines(folder / "f1_curve.csv", ("class", "confidence", "F1"), THRESHOLDS[::EVERY], thinned)
 
 
 def _at(line: NDArray[np.float64], threshold: float | None) -> float:
     """Read a curve at the threshold, which is one of `THRESHOLDS`; at its highest where there is none."""
-    place = line.argmax() if threshold is None else np.abs(thresholds.THRESHOLDS - threshold).argmin()
+    place = line.argmax() if threshold is None else np.abs(THRESHOLDS - threshold).argmin()
     return float(line[place])
 
 
@@ -138,9 +140,9 @@ def _confusion(folder: Path, matrix: NDArray[np.int64], names: Sequence[str]) ->
     _write_csv(folder / "confusion.csv", ("actual", "predicted"), pairs)
 
 
-def _sheet(found: Evaluation | Classification, index: int, path: Path) -> Image.Image:
+def _sheet(found: DetectionResult | ClassificationResult, index: int, path: Path) -> Image.Image:
     image = np.asarray(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-    if isinstance(found, Classification):
+    if isinstance(found, ClassificationResult):
         truth, classes, scores = (part[index] for part in found.guessed)
         guesses = [(found.names[cls], float(score)) for cls, score in zip(classes, scores, strict=True)]
         return error_pictures.show(image, found.names[truth], guesses, title=path.name)

@@ -12,60 +12,60 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.config.schema import Config
-from pipeline.core import paths
-from pipeline.core.errors import Refused
-from pipeline.dataset import prepared
-from pipeline.dataset.manifest import Item, Manifest
+from pipeline.core.errors import UserError
+from pipeline.core.paths import EVALUATION, FINETUNED, PREPARED, TEST_METRICS
+from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.dataset.prepared import read_manifest
 from pipeline.evaluate import label_error_report
 from pipeline.evaluate.metrics import classification, detection
-from pipeline.evaluate.metrics.classification import Classification, Guessed
-from pipeline.evaluate.metrics.detection import Evaluation, Split, Terms
+from pipeline.evaluate.metrics.classification import ClassificationResult, ClassScores
+from pipeline.evaluate.metrics.detection import DetectionResult, MetricSettings, SplitPredictions
 from pipeline.evaluate.metrics.label_errors import rank
-from pipeline.runtime import gc_pause
+from pipeline.runtime.gc_pause import without_collecting
 from pipeline.storage import files
 from pipeline.storage.files import folder_in_one_piece
 from pipeline.tracking import runs
-from pipeline.tracking import target as tracking_target
+from pipeline.tracking.target import TrackingTarget
 
 if TYPE_CHECKING:
-    from pipeline.evaluate.predictions import Model
+    from pipeline.evaluate.predictions import TrainedModel
 
-WEIGHTS: Final = paths.FINETUNED / "best.pt"
+WEIGHTS: Final = FINETUNED / "best.pt"
 
 
-class Looked(NamedTuple):
+class SplitOutputs(NamedTuple):
     """What a model makes of val and test, image by image, in the order of the manifest; plain values."""
 
-    val: Split | Guessed
-    test: Split | Guessed
+    val: SplitPredictions | ClassScores
+    test: SplitPredictions | ClassScores
 
 
 def run(config: Config) -> None:
     """Measure models/finetuned on the test split, and add the figures to its run."""
-    manifest = prepared.read_manifest(paths.PREPARED)
+    manifest = read_manifest(PREPARED)
     trained = _read_trained()
     how = config.evaluate.model_dump_json()  # a tag: unlike a parameter it may change when evaluated anew
-    target = tracking_target.Target(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
+    target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with runs.attach(target, key=trained["key"], run_id=trained["run_id"]) as session:
         _refuse_misfits(trained, manifest)
         merged = _merged(trained)
         looked = look(config, manifest, WEIGHTS, merged=merged is not None)
         measured = measure(config, manifest, looked, merged=merged)
         metrics = figures(measured)
-        images = [paths.PREPARED / "images" / item.file for item in manifest.of("test")]
-        with folder_in_one_piece(paths.EVALUATION) as folder:
+        images = [PREPARED / "images" / item.file for item in manifest.of("test")]
+        with folder_in_one_piece(EVALUATION) as folder:
             _write(folder, measured, images, worst=config.evaluate.worst)
             _suspect(folder, config, manifest, looked, merged=merged)
-        files.write(paths.TEST_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+        files.write(TEST_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
         session.metrics(_flat(metrics))
         chosen_on = metrics["test"].get("threshold_from")
         session.tags({"finetrack.evaluate": how, "finetrack.threshold.from": chosen_on})
-        session.artifact(paths.EVALUATION)
-        session.artifact(paths.TEST_METRICS, folder="evaluation")
+        session.artifact(EVALUATION)
+        session.artifact(TEST_METRICS, folder="evaluation")
     print(f"evaluate: {_summary(metrics['test'])}")
 
 
-def look(config: Config, manifest: Manifest, weights: Path, *, merged: bool = False) -> Looked:
+def look(config: Config, manifest: Manifest, weights: Path, *, merged: bool = False) -> SplitOutputs:
     """Predict on val and test with one load of the weights.
 
     Args:
@@ -76,10 +76,12 @@ def look(config: Config, manifest: Manifest, weights: Path, *, merged: bool = Fa
     """
     val, test = manifest.of("val"), manifest.of("test")
     both = _seen((*val, *test), manifest, _model(config, weights, merged))
-    return Looked(both.part(slice(len(val))), both.part(slice(len(val), None)))
+    return SplitOutputs(both.part(slice(len(val))), both.part(slice(len(val), None)))
 
 
-def _seen(items: Sequence[Item], manifest: Manifest, model: Model) -> Split | Guessed:
+def _seen(
+    items: Sequence[ImageRecord], manifest: Manifest, model: TrainedModel
+) -> SplitPredictions | ClassScores:
     from pipeline.evaluate import predictions
 
     return (
@@ -89,13 +91,13 @@ def _seen(items: Sequence[Item], manifest: Manifest, model: Model) -> Split | Gu
     )
 
 
-def _model(config: Config, weights: Path, merged: bool) -> Model:
-    with gc_pause.without_collecting():
-        from pipeline.evaluate.predictions import Model
-        from pipeline.yolo.inference.predict import Inference
+def _model(config: Config, weights: Path, merged: bool) -> TrainedModel:
+    with without_collecting():
+        from pipeline.evaluate.predictions import TrainedModel
+        from pipeline.yolo.inference.predict import InferenceSettings
 
     wanted = config.evaluate
-    how = Inference(
+    how = InferenceSettings(
         imgsz=config.finetune.imgsz,
         conf=wanted.conf,
         iou=wanted.iou,
@@ -103,12 +105,12 @@ def _model(config: Config, weights: Path, merged: bool) -> Model:
         batch=wanted.batch,
         device=_device(config.finetune.device),
     )
-    return Model(weights, merged, how)
+    return TrainedModel(weights, merged, how)
 
 
 def measure(
-    config: Config, manifest: Manifest, looked: Looked, *, merged: str | None = None
-) -> Evaluation | Classification:
+    config: Config, manifest: Manifest, looked: SplitOutputs, *, merged: str | None = None
+) -> DetectionResult | ClassificationResult:
     """Measure on test, at a threshold chosen on val where the task has one.
 
     Args:
@@ -119,13 +121,15 @@ def measure(
     """
     names = (merged,) if merged else manifest.names
     resamples, seed = config.evaluate.bootstrap, config.seed
-    if isinstance(looked.test, Guessed):
+    if isinstance(looked.test, ClassScores):
         return classification.classify(looked.test, names, resamples=resamples, seed=seed)
-    assert isinstance(looked.val, Split)
-    return detection.evaluate(looked.test, looked.val, Terms(manifest.task, names, resamples, seed))
+    assert isinstance(looked.val, SplitPredictions)
+    return detection.evaluate(looked.test, looked.val, MetricSettings(manifest.task, names, resamples, seed))
 
 
-def _suspect(folder: Path, config: Config, manifest: Manifest, looked: Looked, *, merged: str | None) -> None:
+def _suspect(
+    folder: Path, config: Config, manifest: Manifest, looked: SplitOutputs, *, merged: str | None
+) -> None:
     """Name the labels of all splits that the model contradicts; train is predicted on for this alone."""
     if not config.evaluate.suspects:
         return
@@ -136,16 +140,16 @@ def _suspect(folder: Path, config: Config, manifest: Manifest, looked: Looked, *
 
 
 def _write(
-    folder: Path, measured: Evaluation | Classification, images: Sequence[Path], *, worst: int
+    folder: Path, measured: DetectionResult | ClassificationResult, images: Sequence[Path], *, worst: int
 ) -> None:
     from pipeline.evaluate import report
 
     report.write(folder, measured, images, worst=worst)
 
 
-def figures(measured: Evaluation | Classification) -> dict[str, Any]:
+def figures(measured: DetectionResult | ClassificationResult) -> dict[str, Any]:
     """Return what metrics.json holds: `test`, and `per_class` for the classes that the test split has."""
-    if isinstance(measured, Classification):
+    if isinstance(measured, ClassificationResult):
         return classification.figures(measured)
     return detection.figures(measured)
 
@@ -156,7 +160,7 @@ def _device(wanted: str | int | list[int] | None) -> str | int | list[int] | Non
 
     try:
         one_device(wanted)
-    except Refused:
+    except UserError:
         print(f"evaluate: finetune.device={wanted} is not on this machine: measured on what there is")
         return None
     return wanted
@@ -165,9 +169,9 @@ def _device(wanted: str | int | list[int] | None) -> str | int | list[int] | Non
 def _read_trained() -> dict[str, Any]:
     """Read what finetune said about its weights."""
     try:
-        trained: dict[str, Any] = json.loads((paths.FINETUNED / "run.json").read_text(encoding="utf-8"))
+        trained: dict[str, Any] = json.loads((FINETUNED / "run.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        raise Refused(f"{paths.FINETUNED} holds no fine-tuned weights: run finetune first") from None
+        raise UserError(f"{FINETUNED} holds no fine-tuned weights: run finetune first") from None
     return trained
 
 
@@ -178,21 +182,20 @@ def _merged(trained: Mapping[str, Any]) -> str | None:
 def _refuse_misfits(trained: Mapping[str, Any], manifest: Manifest) -> None:
     """Refuse weights that changed or are for something else, and a test split with nothing to find."""
     if not WEIGHTS.is_file() or files.sha256(WEIGHTS) != trained["sha256"]["best"]:
-        raise Refused(f"{WEIGHTS} is not what finetune wrote: run finetune again (dvc repro -f finetune)")
+        raise UserError(f"{WEIGHTS} is not what finetune wrote: run finetune again (dvc repro -f finetune)")
     if (task := trained.get("task", manifest.task)) != manifest.task:
-        raise Refused(
-            f"{paths.FINETUNED} was trained for {task}, but {paths.PREPARED} is for {manifest.task}: "
-            "run finetune again"
+        raise UserError(
+            f"{FINETUNED} was trained for {task}, but {PREPARED} is for {manifest.task}: run finetune again"
         )
     names = trained["names"]
     if not _merged(trained) and tuple(names) != manifest.names:
-        raise Refused(
-            f"{paths.FINETUNED} was trained for the classes {', '.join(names)}, "
-            f"but {paths.PREPARED} has {', '.join(manifest.names)}: run finetune again"
+        raise UserError(
+            f"{FINETUNED} was trained for the classes {', '.join(names)}, "
+            f"but {PREPARED} has {', '.join(manifest.names)}: run finetune again"
         )
     if not any(item.classes for item in manifest.of("test")):
-        raise Refused(
-            f"the test split of {paths.PREPARED} has no labelled object to measure on: "
+        raise UserError(
+            f"the test split of {PREPARED} has no labelled object to measure on: "
             "add labelled images, or give the test split a share in data.split"
         )
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.text import counted
 from pipeline.storage import files
+from pipeline.storage.files import one_writer
 
 DAYS: Final = 30
 """After so many a stopped training is given up: whoever wants it trains it anew."""
@@ -62,7 +63,7 @@ def _touched(path: Path) -> float:
 
 def _delete(folder: Path) -> int | None:
     """Delete a folder and return its bytes; None where a process is at work on it."""
-    with contextlib.suppress(Refused), _held(folder.name):
+    with contextlib.suppress(UserError), _held(folder.name):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         shutil.rmtree(folder, ignore_errors=True)
         return size
@@ -70,4 +71,4 @@ def _delete(folder: Path) -> int | None:
 
 
 def _held(key: str) -> contextlib.AbstractContextManager[None]:
-    return files.one_writer(files.scratch("locks") / f"{key}.lock", what=f"the training {key[:6]}")
+    return one_writer(files.scratch("locks") / f"{key}.lock", what=f"the training {key[:6]}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.core import paths
-from pipeline.dataset.augmentation_records import Records
+from pipeline.core.paths import AUGMENTED, FINETUNED, PREPARED, SPLITS, TRAINING_PLOTS
+from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
-from pipeline.tracking.session import Session
+from pipeline.tracking.session import RunSession
 
 
-def note_data(session: Session, prepared: Manifest, copies: Records, *, name: str) -> None:
+def note_data(session: RunSession, prepared: Manifest, copies: AugmentationRecords, *, name: str) -> None:
     """Log the dataset as the run's input, with counts per split and class, samples and the report's page.
 
     Args:
@@ -19,22 +19,22 @@ def note_data(session: Session, prepared: Manifest, copies: Records, *, name: st
         copies: What is trained on beside it.
         name: What a person calls the data.
     """
-    splits = {split: _facts(len(prepared.of(split)), prepared.counts(split)) for split in paths.SPLITS}
+    splits = {split: _facts(len(prepared.of(split)), prepared.counts(split)) for split in SPLITS}
     drawn = {prepared.names[cls]: count for cls, count in sorted(copies.counts().items())}
     splits["augmented"] = _facts(copies.count, drawn)
-    source = paths.PREPARED.as_posix()
+    source = PREPARED.as_posix()
     session.dataset(name, prepared.digest, source=source, classes=prepared.names, splits=splits)
-    for place in (paths.PREPARED, paths.AUGMENTED):
+    for place in (PREPARED, AUGMENTED):
         session.artifact(place / "samples", folder=place.name)
-    session.artifact(paths.PREPARED / "report.html", folder=paths.PREPARED.name)
+    session.artifact(PREPARED / "report.html", folder=PREPARED.name)
 
 
-def note_epoch(session: Session, row: Mapping[str, float]) -> None:
+def note_epoch(session: RunSession, row: Mapping[str, float]) -> None:
     """Log an epoch's row as points of curves."""
     session.metrics({name: row[name] for name in row if name != "epoch"}, step=int(row["epoch"]))
 
 
-def note_results(session: Session, prepared: Manifest, best: Mapping[str, float], epoch: int) -> None:
+def note_results(session: RunSession, prepared: Manifest, best: Mapping[str, float], epoch: int) -> None:
     """Log curves, weights and, with the figures of the best epoch, the model.
 
     Args:
@@ -45,10 +45,10 @@ def note_results(session: Session, prepared: Manifest, best: Mapping[str, float]
     """
     figures = {f"best/{name}": value for name, value in best.items()}
     session.metrics(figures | {"best/epoch": epoch})
-    session.artifact(paths.TRAINING_PLOTS)
-    session.artifact(paths.FINETUNED)
-    example = paths.PREPARED / "images" / prepared.of("val")[0].file
-    session.model(paths.FINETUNED / "best.pt", example=example, metrics=figures, task=prepared.task)
+    session.artifact(TRAINING_PLOTS)
+    session.artifact(FINETUNED)
+    example = PREPARED / "images" / prepared.of("val")[0].file
+    session.model(FINETUNED / "best.pt", example=example, metrics=figures, task=prepared.task)
 
 
 def _facts(images: int, objects: Mapping[str, int]) -> dict[str, object]:

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pipeline.core import paths
+from pipeline.core.paths import FINETUNED, TRAINING_METRICS, TRAINING_PLOTS
 from pipeline.storage import files
-from pipeline.visualize import plots
+from pipeline.storage.files import folder_in_one_piece
+from pipeline.visualize.plots import training_curves
 from pipeline.yolo import epoch_metrics
 
 POINT: Final = ("epoch", "curve", "split", "value")
@@ -24,7 +25,7 @@ def write_weights(weights: Mapping[str, bytes], run: Mapping[str, Any]) -> None:
         weights: Contents by name: best, last, and epochN where asked for.
         run: What `evaluate` has to know.
     """
-    with files.folder_in_one_piece(paths.FINETUNED) as folder:
+    with folder_in_one_piece(FINETUNED) as folder:
         for name, contents in weights.items():
             files.write(folder / f"{name}.pt", contents)
         hashes = {name: hashlib.sha256(contents).hexdigest() for name, contents in weights.items()}
@@ -33,16 +34,16 @@ def write_weights(weights: Mapping[str, bytes], run: Mapping[str, Any]) -> None:
 
 def write_curves(rows: Sequence[Mapping[str, float]]) -> None:
     """Write reports/training in one piece: a row per epoch, a row per point for DVC, and a picture."""
-    with files.folder_in_one_piece(paths.TRAINING_PLOTS) as folder:
+    with folder_in_one_piece(TRAINING_PLOTS) as folder:
         files.write(folder / "epochs.csv", _csv(rows))
         points = (dict(zip(POINT, point, strict=True)) for point in epoch_metrics.points(rows))
         files.write(folder / "curves.csv", _csv([*points]))
-        plots.training_curves(folder / "epochs.csv", folder / "curves.png")
+        training_curves(folder / "epochs.csv", folder / "curves.png")
 
 
 def write_report(report: Mapping[str, Any]) -> None:
     """Write reports/training.json, which `dvc metrics` and `dvc exp show` read."""
-    files.write(paths.TRAINING_METRICS, _json(report))
+    files.write(TRAINING_METRICS, _json(report))
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -17,14 +17,14 @@ STRONG: Final = 0.20
 """A val loss 5% (20%) above its lowest point; below 5% it is noise of small val splits."""
 
 
-class Overfitting(NamedTuple):
+class OverfittingVerdict(NamedTuple):
     """The verdict, and the gap that opened since the val loss was lowest, as a share of it."""
 
     verdict: str
     gap: float
 
 
-def judge(train: Sequence[float], val: Sequence[float]) -> Overfitting:
+def judge(train: Sequence[float], val: Sequence[float]) -> OverfittingVerdict:
     """Judge the loss curves of a finished training.
 
     Args:
@@ -32,7 +32,7 @@ def judge(train: Sequence[float], val: Sequence[float]) -> Overfitting:
         val: The val loss of each epoch, as many.
     """
     gap = _gap(_smooth(train), _smooth(val)) if val else 0.0
-    return Overfitting("strong" if gap >= STRONG else "mild" if gap >= MILD else "none", round(gap, 4))
+    return OverfittingVerdict("strong" if gap >= STRONG else "mild" if gap >= MILD else "none", round(gap, 4))
 
 
 def _gap(train: Sequence[float], val: Sequence[float]) -> float:

@@ -7,23 +7,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config.schema import Config
-from pipeline.core import model_names, paths
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
+from pipeline.core.model_names import SUFFIXES, of_task
+from pipeline.core.paths import AUGMENTED, DECIDING, PARAMS, PREPARED, WRITTEN
 from pipeline.core.tasks import Task
-from pipeline.dataset import augmented as edges_augmented
-from pipeline.dataset import prepared as dataset_prepared
-from pipeline.dataset.augmentation_records import Records
+from pipeline.dataset.augmentation_records import AugmentationRecords
+from pipeline.dataset.augmented import read_records
 from pipeline.dataset.manifest import Manifest
-from pipeline.finetune import checkpoint_folder, mlflow_log, outputs, run_key, summary
-from pipeline.finetune.overfitting import Overfitting, judge
+from pipeline.dataset.prepared import read_manifest
+from pipeline.finetune import run_key, summary
+from pipeline.finetune.checkpoint_folder import forget_abandoned, one_training
+from pipeline.finetune.mlflow_log import note_data, note_epoch, note_results
+from pipeline.finetune.outputs import write_curves, write_report, write_weights
+from pipeline.finetune.overfitting import OverfittingVerdict, judge
+from pipeline.finetune.summary import run_name
 from pipeline.storage import base_weights, files, git
-from pipeline.tracking import runs
-from pipeline.tracking import target as tracking_target
-from pipeline.tracking.session import Session
+from pipeline.tracking.runs import open_run
+from pipeline.tracking.session import RunSession
+from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo import epoch_metrics, weights
 from pipeline.yolo.errors import without_effect
-from pipeline.yolo.job import Base, Job, Outcome
-from pipeline.yolo.schedules import Schedule
+from pipeline.yolo.job import BaseWeights, TrainingJob, TrainingResult
+from pipeline.yolo.schedules import UnfreezingSchedule
 from pipeline.yolo.training import checkpoints
 from pipeline.yolo.training.train import train as training_train
 
@@ -35,12 +40,12 @@ USED: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
 """What of the configuration decides about the training, beside what the digests of the data stand for."""
 
 
-class Inputs(NamedTuple):
+class TrainingInputs(NamedTuple):
     """All that decides about the result, and the key that names it."""
 
     prepared: Manifest
-    augmented: Records
-    base: Base
+    augmented: AugmentationRecords
+    base: BaseWeights
     teacher: Path | None
     key: str
 
@@ -48,8 +53,8 @@ class Inputs(NamedTuple):
 def run(config: Config) -> None:
     """Train, or go on where a training of the same iteration was stopped, and log it as one run."""
     inputs = gather(config)
-    with checkpoint_folder.one_training(inputs.key) as folder:
-        for line in checkpoint_folder.forget_abandoned(inputs.key):
+    with one_training(inputs.key) as folder:
+        for line in forget_abandoned(inputs.key):
             print(f"finetune: {line}")
         with _open_run(config, inputs, resume=checkpoints.left(folder)) as session:
             outcome = _train(session, config, inputs, folder)
@@ -57,10 +62,10 @@ def run(config: Config) -> None:
     print(f"finetune: {_summary(inputs, outcome)}")
 
 
-def gather(config: Config) -> Inputs:
+def gather(config: Config) -> TrainingInputs:
     """Read, check and name all that decides about the result."""
-    prepared = dataset_prepared.read_manifest(paths.PREPARED)
-    copies = edges_augmented.read_records(paths.AUGMENTED, prepared=prepared.digest)
+    prepared = read_manifest(PREPARED)
+    copies = read_records(AUGMENTED, prepared=prepared.digest)
     _refuse_nothing_to_learn(prepared)
     without_effect(arguments(config), prepared.task)
     base, teacher = _base(config, prepared.task), _teacher(config)
@@ -76,19 +81,19 @@ def gather(config: Config) -> Inputs:
             "architecture": files.sha256(architecture) if architecture else None,
         },
     )
-    return Inputs(prepared, copies, base, teacher, key)
+    return TrainingInputs(prepared, copies, base, teacher, key)
 
 
-def _base(config: Config, task: Task) -> Base:
+def _base(config: Config, task: Task) -> BaseWeights:
     """Find the base weights: Ultralytics' names follow the task, a file given by path is what it is."""
     model = config.model
     own = base_weights.locate(model.architecture, None)
-    architecture = model.architecture if own else model_names.of_task(model.architecture, task)
+    architecture = model.architecture if own else of_task(model.architecture, task)
     if config.finetune.strategy == "scratch":
-        return Base("random", None, None, architecture)
-    name = model_names.of_task(model.weights, task)
+        return BaseWeights("random", None, None, architecture)
+    name = of_task(model.weights, task)
     path = weights.resolve(name, folder=model.folder, sha256=model.sha256 if name == model.weights else None)
-    return Base(model.name, path, files.sha256(path), architecture)
+    return BaseWeights(model.name, path, files.sha256(path), architecture)
 
 
 def _teacher(config: Config) -> Path | None:
@@ -99,47 +104,49 @@ def _teacher(config: Config) -> Path | None:
 def _refuse_nothing_to_learn(prepared: Manifest) -> None:
     for split in ("train", "val"):
         if not any(item.classes for item in prepared.of(split)):
-            raise Refused(
-                f"the {split} split of {paths.PREPARED} has no labelled object: "
+            raise UserError(
+                f"the {split} split of {PREPARED} has no labelled object: "
                 f"add labelled images, or give the {split} split a share in data.split"
             )
 
 
-def _open_run(config: Config, inputs: Inputs, *, resume: bool) -> AbstractContextManager[Session]:
+def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> AbstractContextManager[RunSession]:
     tracker = config.tracking
-    target = tracking_target.Target(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
+    target = TrackingTarget(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
     name = tracker.run_name or _name(config, inputs)
-    return runs.open_run(target, key=inputs.key, name=name, tags=_tags(config, inputs), resume=resume)
+    return open_run(target, key=inputs.key, name=name, tags=_tags(config, inputs), resume=resume)
 
 
-def _train(session: Session, config: Config, inputs: Inputs, folder: Path) -> Outcome:
+def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
     session.params(config.model_dump(mode="json"))
-    session.artifact(paths.PARAMS)
+    session.artifact(PARAMS)
     source = Path(config.data.source or config.data.format).name
-    mlflow_log.note_data(session, inputs.prepared, inputs.augmented, name=source)
+    note_data(session, inputs.prepared, inputs.augmented, name=source)
     return training_train(
         _job(config, inputs, folder),
         on_start=lambda effective: session.params({"effective": effective}),
-        on_epoch=lambda row: mlflow_log.note_epoch(session, row),
+        on_epoch=lambda row: note_epoch(session, row),
     )
 
 
-def _job(config: Config, inputs: Inputs, folder: Path) -> Job:
+def _job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJob:
     finetune, own = config.finetune, arguments(config)
     if inputs.teacher:
         own["distill_model"] = str(inputs.teacher)
     images = Path("images/train")
-    copies = [paths.AUGMENTED / images] if inputs.augmented.copies else []
-    return Job(
+    copies = [AUGMENTED / images] if inputs.augmented.copies else []
+    return TrainingJob(
         arguments=own,
         base=inputs.base,
         names=inputs.prepared.names,
-        train=(paths.PREPARED / images, *copies),
-        val=paths.PREPARED / "images/val",
+        train=(PREPARED / images, *copies),
+        val=PREPARED / "images/val",
         precision=finetune.precision,
         fast=finetune.fast,
         val_every=finetune.val_every,
-        gradual=Schedule(**finetune.gradual.model_dump()) if finetune.strategy == "gradual" else None,
+        gradual=UnfreezingSchedule(**finetune.gradual.model_dump())
+        if finetune.strategy == "gradual"
+        else None,
         folder=folder,
         head=finetune.strategy == "head",
         task=inputs.prepared.task,
@@ -153,15 +160,15 @@ def arguments(config: Config) -> dict[str, Any]:
     return {**native, **config.augment.online.model_dump(), "seed": config.seed}
 
 
-def _name(config: Config, inputs: Inputs) -> str:
-    suffix = model_names.SUFFIXES[inputs.prepared.task]
+def _name(config: Config, inputs: TrainingInputs) -> str:
+    suffix = SUFFIXES[inputs.prepared.task]
     named = config.model.name.removesuffix(suffix) + suffix  # runs of several tasks share an experiment
     base = named if inputs.base.path else Path(inputs.base.architecture).stem
-    return summary.run_name(config.finetune.strategy, base, lr0=config.finetune.lr0, key=inputs.key)
+    return run_name(config.finetune.strategy, base, lr0=config.finetune.lr0, key=inputs.key)
 
 
-def _tags(config: Config, inputs: Inputs) -> dict[str, Any]:
-    commit, dirty = git.state(Path.cwd(), besides=paths.WRITTEN, untracked=paths.DECIDING)
+def _tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
+    commit, dirty = git.state(Path.cwd(), besides=WRITTEN, untracked=DECIDING)
     return {
         **config.tracking.tags,
         "finetrack.task": inputs.prepared.task,
@@ -176,13 +183,13 @@ def _tags(config: Config, inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -> None:
+def _write(session: RunSession, config: Config, inputs: TrainingInputs, outcome: TrainingResult) -> None:
     best = epoch_metrics.figures(outcome.rows[outcome.best_epoch - 1])
     overfitting = _overfitting(outcome)
     file = inputs.base.path.name if inputs.base.path else None
     base = {"name": inputs.base.name, "weights": file, "sha256": inputs.base.sha256}
-    outputs.write_curves(outcome.rows)
-    outputs.write_report(
+    write_curves(outcome.rows)
+    write_report(
         {
             "val": best,
             "best_epoch": outcome.best_epoch,
@@ -202,18 +209,18 @@ def _write(session: Session, config: Config, inputs: Inputs, outcome: Outcome) -
         "strategy": config.finetune.strategy,
         "effective": outcome.effective,
     }
-    outputs.write_weights(outcome.weights, facts)
+    write_weights(outcome.weights, facts)
     session.metrics({"overfitting/gap": overfitting.gap})
     session.tags({"finetrack.overfitting": overfitting.verdict})
     session.describe(_description(config, inputs, outcome))
-    mlflow_log.note_results(session, inputs.prepared, best, outcome.best_epoch)
+    note_results(session, inputs.prepared, best, outcome.best_epoch)
 
 
-def _overfitting(outcome: Outcome) -> Overfitting:
+def _overfitting(outcome: TrainingResult) -> OverfittingVerdict:
     return judge(*epoch_metrics.losses(outcome.rows))
 
 
-def _description(config: Config, inputs: Inputs, outcome: Outcome) -> str:
+def _description(config: Config, inputs: TrainingInputs, outcome: TrainingResult) -> str:
     """Say what a person asks first of a run, in MLflow's markdown."""
     data = Path(config.data.source or config.data.format).name
     train, val = len(inputs.prepared.of("train")), len(inputs.prepared.of("val"))
@@ -224,5 +231,5 @@ def _description(config: Config, inputs: Inputs, outcome: Outcome) -> str:
     )
 
 
-def _summary(inputs: Inputs, outcome: Outcome) -> str:
+def _summary(inputs: TrainingInputs, outcome: TrainingResult) -> str:
     return summary.summary(outcome.rows, outcome.best_epoch, _overfitting(outcome), task=inputs.prepared.task)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from pipeline.core.tasks import Task
-from pipeline.finetune.overfitting import Overfitting
+from pipeline.finetune.overfitting import OverfittingVerdict
 
 _HEADLINES: Final[dict[Task, tuple[str, ...]]] = {
     "detect": ("mAP50-95", "mAP50"),
@@ -31,7 +31,9 @@ def _rate(lr0: float | None) -> str:
     return f"{float(digits):g}e{int(exponent)}"
 
 
-def summary(rows: list[dict[str, float]], best_epoch: int, overfitting: Overfitting, *, task: Task) -> str:
+def summary(
+    rows: list[dict[str, float]], best_epoch: int, overfitting: OverfittingVerdict, *, task: Task
+) -> str:
     """Say what a training came to.
 
     Args:

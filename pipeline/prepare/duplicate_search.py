@@ -18,8 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.prepare.duplicates import alignment, budget, search
-from pipeline.prepare.duplicates.search import Known, Pairs, Thumbnails
+from pipeline.prepare.duplicates.search import DuplicatePairs, KnownPairs, ThumbnailArray
 from pipeline.prepare.images import cache
+from pipeline.prepare.images.cache import digest_of
 from pipeline.runtime import workers
 from pipeline.storage import files
 
@@ -32,7 +33,7 @@ _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")
 
 
-class Search:
+class CachedDuplicateSearch:
     """A search for near copies that remembers.
 
     Args:
@@ -41,9 +42,9 @@ class Search:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._code = cache.digest_of(CODE)
+        self._code = digest_of(CODE)
 
-    def find(self, thumbnails: Thumbnails, hashes: Sequence[str]) -> Pairs:
+    def find(self, thumbnails: ThumbnailArray, hashes: Sequence[str]) -> DuplicatePairs:
         """Find the pairs of images that are near copies of one another.
 
         Args:
@@ -57,7 +58,7 @@ class Search:
             self._keep(keys, found)
         return found
 
-    def _known(self, keys: Sequence[str]) -> Known | None:
+    def _known(self, keys: Sequence[str]) -> KnownPairs | None:
         """Return what is known of these images; nothing where the file is damaged or of other code."""
         try:
             digest, _, text = self._file.read_text("ascii").partition("\n")
@@ -65,7 +66,7 @@ class Search:
         except (OSError, ValueError, TypeError, KeyError, IndexError):
             return None
 
-    def _keep(self, keys: Sequence[str], found: Pairs) -> None:
+    def _keep(self, keys: Sequence[str], found: DuplicatePairs) -> None:
         pairs = np.stack(found, axis=1).tolist()
         text = json.dumps({"images": "".join(keys), "pairs": pairs})
         with suppress(OSError):  # then the next run takes longer
@@ -81,7 +82,7 @@ def place(source: str | None) -> Path:
     return files.scratch("compared") / f"{name}.json"
 
 
-def _recall(text: str, keys: Sequence[str]) -> Known:
+def _recall(text: str, keys: Sequence[str]) -> KnownPairs:
     """Put what is known of images into the terms of those that are there now."""
     kept = json.loads(text)
     rows = {key: row for row, key in enumerate(keys)}
@@ -90,8 +91,8 @@ def _recall(text: str, keys: Sequence[str]) -> Known:
     among = np.zeros(len(keys), np.bool_)
     among[now[now >= 0]] = True
     first, second, turn = np.array(kept["pairs"], np.int64).reshape(-1, 3).T
-    pairs = Pairs(now[first], now[second], turn)
-    return Known(among, pairs.at((pairs.first >= 0) & (pairs.second >= 0)))
+    pairs = DuplicatePairs(now[first], now[second], turn)
+    return KnownPairs(among, pairs.at((pairs.first >= 0) & (pairs.second >= 0)))
 
 
 def _on_all_cores(work: Callable[[_Part], _Made], parts: Sequence[_Part], /) -> Iterable[_Made]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from pipeline.core.findings import Note
+from pipeline.core.findings import AnnotationNote
 
 _LONGEST = 150  # bytes of a stem; file systems take 255 for the whole name, and augmentation adds to it
 
@@ -35,7 +35,7 @@ def stems(sources: Sequence[str]) -> list[str]:
     return named
 
 
-def findings(sources: Sequence[str]) -> dict[str, Note]:
+def findings(sources: Sequence[str]) -> dict[str, AnnotationNote]:
     """Say which images get another name than their own, because not every file system takes it.
 
     Args:
@@ -46,11 +46,11 @@ def findings(sources: Sequence[str]) -> dict[str, Note]:
     for source in sources:
         if taken[_folded(source)] > 1:
             reason = "a name that differs from another only in case or accents: it gets one of its own"
-            found[source] = Note(False, reason, "same-name")
+            found[source] = AnnotationNote(False, reason, "same-name")
         elif re.search(r"\\x[0-9a-f]{2}", source):
-            found[source] = Note(False, "a name that is no UTF-8: it gets another", "awkward-name")
+            found[source] = AnnotationNote(False, "a name that is no UTF-8: it gets another", "awkward-name")
         elif len(PurePosixPath(source).stem.encode()) > _LONGEST:
-            found[source] = Note(False, f"a name of over {_LONGEST} bytes: cut", "awkward-name")
+            found[source] = AnnotationNote(False, f"a name of over {_LONGEST} bytes: cut", "awkward-name")
     return found
 
 

@@ -14,25 +14,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.annotations import Raw
-from pipeline.core.findings import NOTED, Defect, Note, OnDefect, Verdict
+from pipeline.core.annotations import RawObjects
+from pipeline.core.findings import NOTED, AnnotationNote, Finding, FindingVerdict, OnDefect
 from pipeline.core.tasks import Task
 from pipeline.prepare.annotations import check as annotations_check
-from pipeline.prepare.annotations.boxes import Checked
-from pipeline.prepare.annotations.check import Wanted
+from pipeline.prepare.annotations.boxes import CheckedObjects
+from pipeline.prepare.annotations.check import TaskRequirements
 from pipeline.prepare.annotations.convert import convert, scaled
 from pipeline.prepare.images import appearance, check
-from pipeline.prepare.images.appearance import UNKNOWN, Appearance
-from pipeline.prepare.images.cache import Memory
-from pipeline.prepare.images.check import Usable
-from pipeline.prepare.images.decode import Unusable
-from pipeline.runtime.workers import Each
-from pipeline.source.synthetic.picture import Drawing
-from pipeline.source.types import Annotated
-from pipeline.storage.fingerprint import File
+from pipeline.prepare.images.appearance import UNKNOWN, ImageAppearance
+from pipeline.prepare.images.cache import CheckedImageCache
+from pipeline.prepare.images.check import CheckedImage
+from pipeline.prepare.images.decode import UnusableImageError
+from pipeline.runtime.workers import ParallelExecutor
+from pipeline.source.synthetic.picture import DrawnImage
+from pipeline.source.types import AnnotatedImage
+from pipeline.storage.fingerprint import FileStamp
 
 
-class Taken(NamedTuple):
+class IngestedImage(NamedTuple):
     """One image that can be used.
 
     Attributes:
@@ -61,12 +61,12 @@ class Taken(NamedTuple):
     boxes: NDArray[np.float64]
     outlines: tuple[NDArray[np.float64], ...] = ()
     keypoints: tuple[NDArray[np.float64], ...] = ()
-    look: Appearance = UNKNOWN
-    original: File | None = None
+    look: ImageAppearance = UNKNOWN
+    original: FileStamp | None = None
     thumbnail: int | None = None
 
 
-class Terms(NamedTuple):
+class IngestSettings(NamedTuple):
     """What images are checked for.
 
     Attributes:
@@ -78,16 +78,16 @@ class Terms(NamedTuple):
     """
 
     found: Task
-    wanted: Wanted
+    wanted: TaskRequirements
     on_defect: OnDefect
     root: Path
-    examine: Callable[[Path, Callable[[bytes], bytes] | None], Usable] = check.examine
+    examine: Callable[[Path, Callable[[bytes], bytes] | None], CheckedImage] = check.examine
 
 
-Outcome = tuple[Taken | None, list[Defect]]
+IngestResult = tuple[IngestedImage | None, list[Finding]]
 
 
-def take(entry: Annotated, terms: Terms, *, hold: Path) -> Outcome:
+def take(entry: AnnotatedImage, terms: IngestSettings, *, hold: Path) -> IngestResult:
     """Check one image of a source and its annotation, and hold a copy.
 
     Args:
@@ -99,7 +99,9 @@ def take(entry: Annotated, terms: Terms, *, hold: Path) -> Outcome:
     return judged and _held(*judged, (entry.source, entry.split), hold), defects
 
 
-def judge(entry: Annotated, terms: Terms) -> tuple[tuple[Usable, Checked] | None, list[Defect]]:
+def judge(
+    entry: AnnotatedImage, terms: IngestSettings
+) -> tuple[tuple[CheckedImage, CheckedObjects] | None, list[Finding]]:
     """Check one image of a source and its annotation; nothing is written.
 
     Returns:
@@ -107,34 +109,34 @@ def judge(entry: Annotated, terms: Terms) -> tuple[tuple[Usable, Checked] | None
     """
     try:
         if entry.fault:
-            raise Unusable("unreadable-label", entry.fault)
+            raise UnusableImageError("unreadable-label", entry.fault)
         image = terms.examine(entry.path, entry.load)
         checked = _objects(entry, image.size, terms)
-    except Unusable as error:
-        return None, [Defect(entry.source, "quarantined", str(error), error.kind)]
+    except UnusableImageError as error:
+        return None, [Finding(entry.source, "quarantined", str(error), error.kind)]
     notes = [*entry.notes, *checked.notes, *image.notes, *_leading_out(entry, terms.root)]
     if notes and terms.on_defect == "quarantine":
-        return None, [Defect(entry.source, "quarantined", note.reason, note.kind) for note in notes]
-    return (image, checked), [Defect(entry.source, _verdict(n), n.reason, n.kind) for n in notes]
+        return None, [Finding(entry.source, "quarantined", note.reason, note.kind) for note in notes]
+    return (image, checked), [Finding(entry.source, _verdict(n), n.reason, n.kind) for n in notes]
 
 
-def drawn(index: int, task: Task, *, draw: Callable[[int], Drawing], hold: Path) -> Outcome:
+def drawn(index: int, task: Task, *, draw: Callable[[int], DrawnImage], hold: Path) -> IngestResult:
     """Draw one image, and hold it as a JPEG; its labels are exact, so nothing is checked."""
     drawing = draw(index)
     data = cv2.imencode(".jpg", drawing.image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     height, width = drawing.image.shape[:2]
     outlines = tuple((polygon.astype(np.float64),) for polygon in drawing.polygons)
-    raw = Raw(drawing.classes, drawing.boxes.astype(np.float64), (), outlines)
+    raw = RawObjects(drawing.classes, drawing.boxes.astype(np.float64), (), outlines)
     shapes = tuple(part for (part,) in convert(raw, "segment", task).outlines)
     keypoints = tuple(points.astype(np.float64) for points in drawing.keypoints)
-    checked = Checked(raw.classes, raw.boxes, (), shapes, keypoints)
+    checked = CheckedObjects(raw.classes, raw.boxes, (), shapes, keypoints)
     name = f"drawn_{index:05d}.jpg"
     digest = hashlib.sha256(data).hexdigest()
-    image = Usable(data, ".jpg", (width, height), look=appearance.measure(drawing.image), sha256=digest)
+    image = CheckedImage(data, ".jpg", (width, height), look=appearance.measure(drawing.image), sha256=digest)
     return _held(image, checked, (name, None), hold), []
 
 
-def _objects(entry: Annotated, size: tuple[int, int], terms: Terms) -> Checked:
+def _objects(entry: AnnotatedImage, size: tuple[int, int], terms: IngestSettings) -> CheckedObjects:
     """Check the objects against the image as it is displayed.
 
     Raises:
@@ -146,19 +148,21 @@ def _objects(entry: Annotated, size: tuple[int, int], terms: Terms) -> Checked:
         turned = " (turned by an EXIF orientation?)" if entry.size == (height, width) else ""
         stated = f"{entry.size[0]} x {entry.size[1]}"
         reason = f"annotated at {stated} pixels, but the image is displayed{turned} at {width} x {height}"
-        raise Unusable("size-mismatch", reason)
+        raise UnusableImageError("size-mismatch", reason)
     raw = scaled(entry.raw, size) if entry.scaled else entry.raw
     checked = annotations_check.check(convert(raw, terms.found, terms.wanted.task), terms.wanted, size=size)
     dropped = [note.reason for note in (*entry.notes, *checked.notes) if note.dropped]
     if dropped and not len(checked.classes):
         rest = f" (and {len(dropped) - 1} more)" if len(dropped) > 1 else ""
-        raise Unusable("nothing-left", f"none of its objects can be used: {dropped[0]}{rest}")
+        raise UnusableImageError("nothing-left", f"none of its objects can be used: {dropped[0]}{rest}")
     if terms.wanted.task == "classify" and len(checked.classes) != 1:
-        raise Unusable("several-classes", f"{len(checked.classes)} classes, but an image must have one")
+        raise UnusableImageError(
+            "several-classes", f"{len(checked.classes)} classes, but an image must have one"
+        )
     return checked
 
 
-def _leading_out(entry: Annotated, root: Path) -> list[Note]:
+def _leading_out(entry: AnnotatedImage, root: Path) -> list[AnnotationNote]:
     """Name a link out of the source: what is behind it was copied, and changes there go unnoticed."""
     if not str(entry.path).startswith(f"{root}{os.sep}") or not any(
         map(os.path.islink, _below(entry.path, root))
@@ -166,7 +170,7 @@ def _leading_out(entry: Annotated, root: Path) -> list[Note]:
         return []
     if (real := entry.path.resolve()).is_relative_to(root.resolve()):
         return []
-    return [Note(False, f"a link that leads out of the source, to {real.parent}", "linked-file")]
+    return [AnnotationNote(False, f"a link that leads out of the source, to {real.parent}", "linked-file")]
 
 
 def _below(path: Path, root: Path) -> Iterator[str]:
@@ -177,16 +181,18 @@ def _below(path: Path, root: Path) -> Iterator[str]:
         place = os.path.dirname(place)  # noqa: PTH120 - 100,000 images, and pathlib takes ten times as long
 
 
-def _verdict(note: Note) -> Verdict:
+def _verdict(note: AnnotationNote) -> FindingVerdict:
     if note.dropped:
         return "dropped-object"
     return "noted" if note.kind in NOTED else "fixed"
 
 
-def _held(image: Usable, checked: Checked, origin: tuple[str, str | None], hold: Path) -> Taken:
+def _held(
+    image: CheckedImage, checked: CheckedObjects, origin: tuple[str, str | None], hold: Path
+) -> IngestedImage:
     if not image.original:
         hold.write_bytes(image.data)
-    return Taken(
+    return IngestedImage(
         *origin,
         held=hold,
         suffix=image.suffix,
@@ -201,23 +207,28 @@ def _held(image: Usable, checked: Checked, origin: tuple[str, str | None], hold:
     )
 
 
-class Arrival(NamedTuple):
+class PendingImage(NamedTuple):
     """An image of the source, and the file that a mended copy is kept in."""
 
-    entry: Annotated
+    entry: AnnotatedImage
     hold: Path
 
 
-class Carried(NamedTuple):
+class RemoteImage(NamedTuple):
     """An image on its way to a node, and what is known of its file."""
 
-    arrival: Arrival
-    known: Usable | None
+    arrival: PendingImage
+    known: CheckedImage | None
 
 
 def here(
-    todo: Iterable[Arrival], terms: Terms, memory: Memory, *, each: Each, total: int
-) -> Iterator[Outcome]:
+    todo: Iterable[PendingImage],
+    terms: IngestSettings,
+    memory: CheckedImageCache,
+    *,
+    each: ParallelExecutor,
+    total: int,
+) -> Iterator[IngestResult]:
     """Take images in by threads of this machine, which ask the memory themselves.
 
     Args:
@@ -231,8 +242,13 @@ def here(
 
 
 def elsewhere(
-    todo: Iterable[Arrival], terms: Terms, memory: Memory, *, each: Each, total: int
-) -> Iterator[Outcome]:
+    todo: Iterable[PendingImage],
+    terms: IngestSettings,
+    memory: CheckedImageCache,
+    *,
+    each: ParallelExecutor,
+    total: int,
+) -> Iterator[IngestResult]:
     """Take images in on the nodes of a cluster.
 
     Args:
@@ -244,7 +260,7 @@ def elsewhere(
     """
     asked = time.time_ns()
     carried = (
-        Carried(arrival, None if arrival.entry.load else memory.recall(arrival.entry.path))
+        RemoteImage(arrival, None if arrival.entry.load else memory.recall(arrival.entry.path))
         for arrival in todo
     )
     for outcome, found in each(partial(_take_carried, terms), carried, total=total, what="prepare"):
@@ -253,15 +269,15 @@ def elsewhere(
         yield outcome
 
 
-def _take(terms: Terms, arrival: Arrival) -> Outcome:
+def _take(terms: IngestSettings, arrival: PendingImage) -> IngestResult:
     return take(arrival.entry, terms, hold=arrival.hold)
 
 
-def _take_carried(terms: Terms, carried: Carried) -> tuple[Outcome, Usable | None]:
+def _take_carried(terms: IngestSettings, carried: RemoteImage) -> tuple[IngestResult, CheckedImage | None]:
     """Take an image in; return what its file turned out to be, too, where it goes on as it is."""
-    found: list[Usable] = []
+    found: list[CheckedImage] = []
 
-    def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
+    def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> CheckedImage:
         if carried.known:
             return carried.known
         found.append(check.examine(path, load))

@@ -17,14 +17,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.core import paths
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
+from pipeline.core.paths import DIVISION, EARLIER, LOCK
 from pipeline.prepare.splits import history
-from pipeline.prepare.splits.history import Earlier
-from pipeline.storage import files
+from pipeline.prepare.splits.history import NOTHING, SplitHistory, name_of, parse_all, render_all
+from pipeline.storage.files import project_root
 
 
-class Carried(NamedTuple):
+class StoredSplit(NamedTuple):
     """What the next `prepare` goes on from.
 
     Attributes:
@@ -38,7 +38,7 @@ class Carried(NamedTuple):
     notes: list[str]
 
 
-def carry_on(data: Mapping[str, Any], source: str, lock: Mapping[str, Any]) -> Carried:
+def carry_on(data: Mapping[str, Any], source: str, lock: Mapping[str, Any]) -> StoredSplit:
     """Take over what the last `prepare` decided, if another one is due.
 
     Args:
@@ -47,15 +47,15 @@ def carry_on(data: Mapping[str, Any], source: str, lock: Mapping[str, Any]) -> C
         lock: The last compose.lock.json.
     """
     now = history.digest(data, source)
-    if lock.get("divides") == now and "earlier" in lock and paths.EARLIER.exists():
-        return Carried(None, {"divides": now, "earlier": lock["earlier"]}, [])
+    if lock.get("divides") == now and "earlier" in lock and EARLIER.exists():
+        return StoredSplit(None, {"divides": now, "earlier": lock["earlier"]}, [])
     known = _known()
-    start, note = (history.NOTHING, "") if data["source"] is None else history.carry_on(known, data)
+    start, note = (NOTHING, "") if data["source"] is None else history.carry_on(known, data)
     entries = {"divides": now, "earlier": _digest(start)}
-    return Carried(history.render_all(known).encode(), entries, [note] if note else [])
+    return StoredSplit(render_all(known).encode(), entries, [note] if note else [])
 
 
-def read(data: Mapping[str, Any]) -> Earlier:
+def read(data: Mapping[str, Any]) -> SplitHistory:
     """Return the division that `prepare` goes on from.
 
     Args:
@@ -64,45 +64,45 @@ def read(data: Mapping[str, Any]) -> Earlier:
     Raises:
         Refused: It is not the one that compose noted.
     """
-    if data["source"] is None or not paths.EARLIER.exists():
-        return history.NOTHING
-    start, _ = history.carry_on(_parsed(paths.EARLIER), data)
-    noted = json.loads(paths.LOCK.read_text("utf-8")).get("earlier") if paths.LOCK.exists() else None
+    if data["source"] is None or not EARLIER.exists():
+        return NOTHING
+    start, _ = history.carry_on(_parsed(EARLIER), data)
+    noted = json.loads(LOCK.read_text("utf-8")).get("earlier") if LOCK.exists() else None
     if noted not in {None, _digest(start)}:
-        raise Refused(f"{paths.EARLIER} was changed since compose: run `dvc repro`, which composes first")
+        raise UserError(f"{EARLIER} was changed since compose: run `dvc repro`, which composes first")
     return start
 
 
-def _known() -> dict[str, Earlier]:
+def _known() -> dict[str, SplitHistory]:
     """Return all divisions on record; the last one is in the project also where this is DVC's copy of it."""
-    known = _parsed(paths.EARLIER) if paths.EARLIER.exists() else {}
-    for place in (paths.DIVISION, files.project_root() / paths.DIVISION):
+    known = _parsed(EARLIER) if EARLIER.exists() else {}
+    for place in (DIVISION, project_root() / DIVISION):
         if place.exists():
             last = _parse(place)
-            return known | ({history.name_of(last.terms): last} if last.sides else {})
+            return known | ({name_of(last.terms): last} if last.sides else {})
     return known
 
 
-def _parsed(path: Path) -> dict[str, Earlier]:
+def _parsed(path: Path) -> dict[str, SplitHistory]:
     try:
-        return history.parse_all(path.read_text("utf-8"))
+        return parse_all(path.read_text("utf-8"))
     except (ValueError, KeyError) as error:
         raise _damaged(path, error) from None
 
 
-def _parse(path: Path) -> Earlier:
+def _parse(path: Path) -> SplitHistory:
     try:
         return history.parse(path.read_text("utf-8"))
     except (ValueError, KeyError) as error:
         raise _damaged(path, error) from None
 
 
-def _damaged(path: Path, error: Exception) -> Refused:
-    return Refused(
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
         f"{path} cannot be read ({error}): restore it with `git checkout {path}`, or delete it, and images "
         "may move between train and test"
     )
 
 
-def _digest(start: Earlier) -> str:
+def _digest(start: SplitHistory) -> str:
     return hashlib.sha256(history.render(start).encode()).hexdigest()

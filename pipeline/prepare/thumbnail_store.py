@@ -9,11 +9,12 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.prepare.duplicates.search import NONE, SIDE, Indices
-from pipeline.prepare.ingest import Outcome, Taken
+from pipeline.core.arrays import IntArray
+from pipeline.prepare.duplicates.search import NONE, SIDE
+from pipeline.prepare.ingest import IngestedImage, IngestResult
 
 
-class Thumbnails:
+class ThumbnailStore:
     """Thumbnails that are written once, and then read by row as an array is.
 
     Args:
@@ -27,16 +28,16 @@ class Thumbnails:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, rows: Indices, /) -> NDArray[np.uint8]:
+    def __getitem__(self, rows: IntArray, /) -> NDArray[np.uint8]:
         shape = self._count, SIDE, SIDE
         return np.array(np.memmap(self._file, np.uint8, "r", shape=shape)[rows]) if len(rows) else NONE
 
-    def take_from(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    def take_from(self, outcomes: Iterable[IngestResult]) -> list[IngestResult]:
         """Write the thumbnails of images, in whose place a row remains."""
         with self._file.open("xb") as file:
             return [(self._slimmed(image, file) if image else None, found) for image, found in outcomes]
 
-    def _slimmed(self, image: Taken, file: IO[bytes]) -> Taken:
+    def _slimmed(self, image: IngestedImage, file: IO[bytes]) -> IngestedImage:
         thumbnail, row = image.look.signature, None
         if thumbnail:
             file.write(thumbnail)

@@ -11,14 +11,14 @@ import numpy as np
 
 from pipeline.core.tasks import Task
 from pipeline.dataset import labels
-from pipeline.dataset.labels import Labels
-from pipeline.dataset.link_cache import Kept, Wanted
-from pipeline.dataset.manifest import Item
-from pipeline.prepare.ingest import Taken
+from pipeline.dataset.labels import ImageLabels, from_xyxy
+from pipeline.dataset.link_cache import FileSpec, LinkCache
+from pipeline.dataset.manifest import ImageRecord
+from pipeline.prepare.ingest import IngestedImage
 from pipeline.storage import copy_file
 
 
-class Dataset(NamedTuple):
+class DatasetWriter(NamedTuple):
     """The prepared dataset in the making.
 
     Attributes:
@@ -29,10 +29,10 @@ class Dataset(NamedTuple):
 
     folder: str
     task: Task
-    kept: Kept
+    kept: LinkCache
 
 
-def place(dataset: Dataset, image: tuple[Taken, str]) -> Item:
+def place(dataset: DatasetWriter, image: tuple[IngestedImage, str]) -> ImageRecord:
     """Put an image that was taken in into its split, and write its label file.
 
     Args:
@@ -46,7 +46,7 @@ def place(dataset: Dataset, image: tuple[Taken, str]) -> Item:
     taken, stem = image
     file = f"{stem}{taken.suffix}"
     text = labels.render(_labels(taken), dataset.task).encode()
-    item = Item(
+    item = ImageRecord(
         file=file,
         sha256=taken.sha256,
         labels_sha256=hashlib.sha256(text).hexdigest(),
@@ -59,9 +59,9 @@ def place(dataset: Dataset, image: tuple[Taken, str]) -> Item:
     if original := taken.original:
         kept, changed = dataset.kept, original.mtime
         kept.place(
-            pixels, Wanted(file, taken.sha256, original.length, changed), partial(copy_file.copy, original)
+            pixels, FileSpec(file, taken.sha256, original.length, changed), partial(copy_file.copy, original)
         )
-        kept.place(label, Wanted(item.label, item.labels_sha256, len(text), changed), partial(_write, text))
+        kept.place(label, FileSpec(item.label, item.labels_sha256, len(text), changed), partial(_write, text))
     else:
         taken.held.rename(pixels)
         _write(text, label)
@@ -72,13 +72,13 @@ def _write(text: bytes, target: str) -> None:
     Path(target).write_bytes(text)
 
 
-def _labels(taken: Taken) -> Labels:
+def _labels(taken: IngestedImage) -> ImageLabels:
     """Return the objects in shares of the image."""
-    shares = labels.from_xyxy(taken.boxes, *taken.size)
+    shares = from_xyxy(taken.boxes, *taken.size)
     if not taken.outlines and not taken.keypoints:
-        return Labels(taken.classes, shares)
+        return ImageLabels(taken.classes, shares)
     size = np.array(taken.size, np.float64)
     outlines = tuple(outline / size for outline in taken.outlines)
     if not taken.keypoints:
-        return Labels(taken.classes, shares, outlines)
-    return Labels(taken.classes, shares, keypoints=np.array(taken.keypoints) / [*size, 1])
+        return ImageLabels(taken.classes, shares, outlines)
+    return ImageLabels(taken.classes, shares, keypoints=np.array(taken.keypoints) / [*size, 1])

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pipeline.runtime.workers import Each, each
+from pipeline.runtime.workers import ParallelExecutor, each
 
 
 def dealer(
     backend: Literal["local", "ray"], *, address: str, workers: int = 0, seen: Sequence[Path] = ()
-) -> AbstractContextManager[Each]:
+) -> AbstractContextManager[ParallelExecutor]:
     """Return what deals work out as conf/compute says.
 
     Args:

@@ -2,7 +2,7 @@
 
 import os
 
-from pipeline.storage import files
+from pipeline.storage.files import SCRATCH, project_root
 
 
 def set_environment() -> None:
@@ -10,4 +10,4 @@ def set_environment() -> None:
 
     Called before anything imports matplotlib; Ultralytics and MLflow import it too.
     """
-    os.environ["MPLCONFIGDIR"] = str(files.project_root() / files.SCRATCH / "matplotlib")
+    os.environ["MPLCONFIGDIR"] = str(project_root() / SCRATCH / "matplotlib")

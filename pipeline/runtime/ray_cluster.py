@@ -20,11 +20,10 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final, NamedTuple, TypeVar
 
-from pipeline.core.errors import Refused
-from pipeline.runtime import workers
-from pipeline.runtime.workers import Each
+from pipeline.core.errors import UserError
+from pipeline.runtime.workers import ParallelExecutor, do_all, in_order
 from pipeline.storage import files, fingerprint
-from pipeline.storage.fingerprint import File
+from pipeline.storage.fingerprint import FileStamp
 
 LIBRARIES: Final = ("numpy", "opencv-python", "pillow", "shapely")
 """That decide about the bytes of a result."""
@@ -45,7 +44,7 @@ _A = TypeVar("_A")
 _T = TypeVar("_T")
 
 
-class Home(NamedTuple):
+class NodeRequirements(NamedTuple):
     """What a node must have in common with the machine that deals out.
 
     Attributes:
@@ -57,12 +56,12 @@ class Home(NamedTuple):
 
     folder: str
     mark: str
-    seen: tuple[tuple[str, File | None], ...]
+    seen: tuple[tuple[str, FileStamp | None], ...]
     libraries: tuple[str, ...]
 
 
 @contextmanager
-def joined(address: str, *, seen: Sequence[Path] = ()) -> Iterator[Each]:
+def joined(address: str, *, seen: Sequence[Path] = ()) -> Iterator[ParallelExecutor]:
     """Deal work out to a cluster for as long as the block takes.
 
     Args:
@@ -78,7 +77,7 @@ def joined(address: str, *, seen: Sequence[Path] = ()) -> Iterator[Each]:
     try:
         with NamedTemporaryFile(dir=files.scratch(), prefix="ray-") as mark:
             known = tuple((path, identity(path)) for path in map(os.path.abspath, seen))
-            yield _Cluster(ray, Home(str(Path.cwd()), mark.name, known, libraries())).each
+            yield _RayCluster(ray, NodeRequirements(str(Path.cwd()), mark.name, known, libraries())).each
     finally:
         ray.shutdown()
 
@@ -88,7 +87,7 @@ def _ray() -> Any:
     try:
         import ray
     except ModuleNotFoundError:
-        raise Refused(
+        raise UserError(
             "compute=ray needs Ray, which requirements.lock holds: run `make setup`, or set compute=local"
         ) from None
     return ray
@@ -108,7 +107,7 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(address, runtime_env={"env_vars": variables}, log_to_driver=False, configure_logging=False)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:_LONG]
-        raise Refused(
+        raise UserError(
             f"compute.address={address}: no Ray cluster to work with ({reason}): start one "
             "(`.venv/bin/ray start --head`), have this machine join it (`.venv/bin/ray start "
             "--address=HOST:PORT --num-cpus=0`), or set compute=local"
@@ -129,11 +128,11 @@ def _reach(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
 
 
-class _Cluster(NamedTuple):
+class _RayCluster(NamedTuple):
     """A cluster that was joined, and what its nodes must have."""
 
     ray: Any
-    home: Home
+    home: NodeRequirements
 
     def each(self, work: Callable[[_A], _T], todo: Iterable[_A], *, total: int, what: str) -> Iterator[_T]:
         """Do the work on the nodes; see `dealing.each`."""
@@ -146,7 +145,7 @@ class _Cluster(NamedTuple):
             return partial(_outcomes, portion, running)
 
         try:
-            yield from workers.in_order(submit, todo, hands=_cpus(ray), total=total, what=what)
+            yield from in_order(submit, todo, hands=_cpus(ray), total=total, what=what)
         except ray.exceptions.RayError as error:
             raise _told(ray, error) from None
         finally:
@@ -176,7 +175,7 @@ def _cpus(ray: Any) -> int:
     """
     found = int(ray.cluster_resources().get("CPU", 0))
     if not found:
-        raise Refused(
+        raise UserError(
             "the Ray cluster has no CPUs: add a node with `.venv/bin/ray start --address=HOST:PORT`, or set "
             "compute=local"
         )
@@ -189,12 +188,12 @@ def _told(ray: Any, error: Exception) -> Exception:
     if isinstance(cause, Exception) and not isinstance(cause, ray.exceptions.RayError):
         return cause
     why = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-    return Refused(
+    return UserError(
         f"the Ray cluster could not do the work ({why[0]}): {SHARED}; run again, or set compute=local"
     )
 
 
-def _do(home: Home, shared: list[Any], several: bytes) -> bytes:
+def _do(home: NodeRequirements, shared: list[Any], several: bytes) -> bytes:
     """Do a portion, on a node; pickled here, since Ray would hand out arrays that cannot be written to.
 
     Args:
@@ -203,7 +202,7 @@ def _do(home: Home, shared: list[Any], several: bytes) -> bytes:
         several: The portion.
     """
     settle(home)
-    return pickle.dumps(workers.do_all(_work(shared[0]), pickle.loads(several)))
+    return pickle.dumps(do_all(_work(shared[0]), pickle.loads(several)))
 
 
 @lru_cache(maxsize=1)
@@ -215,18 +214,20 @@ def _work(shared: Any) -> Callable[[Any], Any]:
 
 
 @lru_cache(maxsize=1)
-def settle(home: Home) -> None:
+def settle(home: NodeRequirements) -> None:
     """Make this process one that may do the work.
 
     Raises:
         Refused: It does not see the same files, or computes with other libraries.
     """
     if found := sorted(set(libraries()) - set(home.libraries)):
-        raise Refused(f"the Ray node {platform.node()} has {', '.join(found)}, unlike this machine: {SHARED}")
+        raise UserError(
+            f"the Ray node {platform.node()} has {', '.join(found)}, unlike this machine: {SHARED}"
+        )
     lacking = [place for place in (home.folder, home.mark) if not Path(place).exists()]
     lacking += [path for path, file in home.seen if identity(path) != file]
     if lacking:
-        raise Refused(
+        raise UserError(
             f"the Ray node {platform.node()} does not see {lacking[0]} as this machine does: {SHARED}"
         )
     os.chdir(home.folder)
@@ -244,7 +245,7 @@ def _version(name: str) -> str:
         return "missing"
 
 
-def identity(path: str) -> File | None:
+def identity(path: str) -> FileStamp | None:
     """Return what tells whether a file is the same; None where there is none."""
     try:
         return fingerprint.identity(path, Path(path).stat())

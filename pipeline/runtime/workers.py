@@ -15,11 +15,11 @@ from typing import Final, Protocol, TypeVar
 
 from tqdm import tqdm
 
-from pipeline.runtime import memory
+from pipeline.runtime.memory import keep_freed
 
 _A = TypeVar("_A")
 _T = TypeVar("_T")
-Submit = Callable[[Sequence[_A]], Callable[[], list[_T]]]
+SubmitBatch = Callable[[Sequence[_A]], Callable[[], list[_T]]]
 
 _AT_ONCE: Final = 8
 """Pieces of work that are handed over at a time, at most."""
@@ -27,7 +27,7 @@ _AHEAD: Final = 4
 """Such portions that wait for each core."""
 
 
-class Each(Protocol):
+class ParallelExecutor(Protocol):
     """Does work on each of many things; see `each`."""
 
     def __call__(
@@ -48,7 +48,7 @@ def each(
         what: Stands before the progress bar.
         workers: Threads; 0: one per core that this process may use.
     """
-    memory.keep_freed()
+    keep_freed()
     hands = workers or cores()
     pool = ThreadPoolExecutor(hands, thread_name_prefix=what)
 
@@ -62,7 +62,7 @@ def each(
 
 
 def in_order(
-    submit: Submit[_A, _T], todo: Iterable[_A], *, hands: int, total: int, what: str
+    submit: SubmitBatch[_A, _T], todo: Iterable[_A], *, hands: int, total: int, what: str
 ) -> Iterator[_T]:
     """Keep each hand busy, and as few outcomes in memory as that takes, with a progress bar.
 

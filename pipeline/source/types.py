@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.core.annotations import Raw
-from pipeline.core.findings import Defect, Note
+from pipeline.core.annotations import RawObjects
+from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.tasks import Keypoints, Task
 
 _SPLITS: Final = {
@@ -25,7 +25,7 @@ _HELD_OUT_FIRST: Final = ("test", "val", "train")
 _NEARLY_ALL: Final = 0.95
 
 
-class Annotated(NamedTuple):
+class AnnotatedImage(NamedTuple):
     """One image and what its annotation says.
 
     Attributes:
@@ -45,10 +45,10 @@ class Annotated(NamedTuple):
     path: Path
     source: str
     split: str | None
-    raw: Raw
+    raw: RawObjects
     scaled: bool = False
     size: tuple[int, int] | None = None
-    notes: tuple[Note, ...] = ()
+    notes: tuple[AnnotationNote, ...] = ()
     fault: str = ""
     columns: Mapping[str, str] = {}
     load: Callable[[bytes], bytes] | None = None
@@ -67,8 +67,8 @@ class Source(NamedTuple):
     """
 
     names: tuple[str, ...]
-    images: tuple[Annotated, ...]
-    defects: tuple[Defect, ...] = ()
+    images: tuple[AnnotatedImage, ...]
+    defects: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = ()
     task: Task = "detect"
     keypoints: Keypoints | None = None
@@ -87,7 +87,7 @@ def held_out(splits: Iterable[str | None]) -> str | None:
     return next((split for split in _HELD_OUT_FIRST if split in claims), None)
 
 
-def by_outlines(images: Iterable[Annotated]) -> tuple[Task, tuple[str, ...]]:
+def by_outlines(images: Iterable[AnnotatedImage]) -> tuple[Task, tuple[str, ...]]:
     """Choose between segment and detect where a format has outlines as well as boxes, and say so.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.storage import files
+from pipeline.storage.files import project_root
 
 
 def locate(weights: str, folder: str | None) -> Path | None:
@@ -20,7 +20,7 @@ def locate(weights: str, folder: str | None) -> Path | None:
 
 def candidates(weights: str, folder: str | None) -> Iterator[Path]:
     """Name the places that are looked into, in their order."""
-    root = files.project_root()
+    root = project_root()
     yield root / Path(weights).expanduser()
     if folder:
         yield root / Path(folder).expanduser() / weights

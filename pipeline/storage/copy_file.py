@@ -12,14 +12,14 @@ import shutil
 from io import BufferedWriter, FileIO
 from typing import Final
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.storage import fingerprint
-from pipeline.storage.fingerprint import File
+from pipeline.storage.fingerprint import FileStamp
 
 _CANNOT: Final = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
 
 
-def copy(original: File, target: str) -> None:
+def copy(original: FileStamp, target: str) -> None:
     """Copy a file, which must be as it was.
 
     Args:
@@ -37,7 +37,7 @@ def copy(original: File, target: str) -> None:
     except FileNotFoundError:
         as_it_is = None
     if as_it_is != original:
-        raise Refused(f"{original.path} was changed while prepare was at work: let it rest, and run again")
+        raise UserError(f"{original.path} was changed while prepare was at work: let it rest, and run again")
 
 
 def _copy(source: FileIO, made: BufferedWriter[FileIO], length: int) -> None:

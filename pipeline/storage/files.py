@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 
 SCRATCH = ".finetrack"
 _AT_ONCE = 1 << 20
@@ -102,7 +102,7 @@ def one_writer(path: Path, *, what: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise Refused(
+        raise UserError(
             f"another process is at work on {what}: wait for it to end, or stop it, then run again"
         ) from None
     try:

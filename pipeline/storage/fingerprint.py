@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +28,7 @@ NOTHING = "0" * 64
 LITTER = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini")
 
 
-class File(NamedTuple):
+class FileStamp(NamedTuple):
     """A file, and what tells whether its contents may have changed."""
 
     path: str
@@ -68,9 +68,9 @@ def of_source(source: Path, *, cache: Path) -> str:
     return digest.hexdigest()
 
 
-def identity(path: str | Path, found: os.stat_result) -> File:
+def identity(path: str | Path, found: os.stat_result) -> FileStamp:
     """Return what tells whether a file has changed, once its status was asked for."""
-    return File(str(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return FileStamp(str(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -86,7 +86,7 @@ def files(folder: Path) -> Iterator[Path]:
 def hashes(paths: Iterable[str], *, cache: Path) -> dict[str, str]:
     """Return the SHA-256 of each file, reading only those that are new or were touched."""
     known: dict[str, str] = {}
-    unknown: list[File] = []
+    unknown: list[FileStamp] = []
     with closing(_database(cache)) as database:
         for file in map(_stat, paths):
             found = _recall(file, database)
@@ -97,23 +97,23 @@ def hashes(paths: Iterable[str], *, cache: Path) -> dict[str, str]:
         return known | (_read(unknown, database) if unknown else {})
 
 
-def _recall(file: File, database: sqlite3.Connection) -> str | None:
+def _recall(file: FileStamp, database: sqlite3.Connection) -> str | None:
     query = "SELECT sha256 FROM hashes WHERE (path, length, mtime, ctime) = (?, ?, ?, ?)"
     row = database.execute(query, _key(file)).fetchone()
     return str(row[0]) if row else None
 
 
-def _key(file: File) -> tuple[bytes, int, int, int]:
+def _key(file: FileStamp) -> tuple[bytes, int, int, int]:
     """Return what a hash is kept under: paths as bytes, since a file's name need not be UTF-8."""
     return os.fsencode(file.path), file.length, file.mtime, file.ctime
 
 
-def _read(unknown: list[File], database: sqlite3.Connection) -> dict[str, str]:
+def _read(unknown: list[FileStamp], database: sqlite3.Connection) -> dict[str, str]:
     """Hash files on all cores, and keep the hashes of those that have settled."""
     from concurrent.futures import ThreadPoolExecutor
 
     read: dict[str, str] = {}
-    fresh: list[File] = []
+    fresh: list[FileStamp] = []
     due = time.monotonic() + EVERY
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(_sha256, (file.path for file in unknown))
@@ -128,14 +128,14 @@ def _read(unknown: list[File], database: sqlite3.Connection) -> dict[str, str]:
     return read
 
 
-def _keep(fresh: list[File], read: dict[str, str], database: sqlite3.Connection) -> None:
+def _keep(fresh: list[FileStamp], read: dict[str, str], database: sqlite3.Connection) -> None:
     """Write hashes in one short transaction: it shuts others out, so no file is read meanwhile."""
     with database:
         rows = ((*_key(file), read[file.path]) for file in fresh)
         database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)", rows)
 
 
-def _shown(read: Iterable[tuple[File, str]], total: int) -> Iterable[tuple[File, str]]:
+def _shown(read: Iterable[tuple[FileStamp, str]], total: int) -> Iterable[tuple[FileStamp, str]]:
     """Show a progress bar where there is something to wait for."""
     if total < 1000:
         return read
@@ -160,11 +160,11 @@ def _database(cache: Path) -> sqlite3.Connection:
     return database
 
 
-def _stat(path: str) -> File:
+def _stat(path: str) -> FileStamp:
     try:
         return identity(path, Path(path).stat())
     except OSError as error:
-        raise Refused(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
 
 
 def _sha256(path: str) -> str:
@@ -172,7 +172,7 @@ def _sha256(path: str) -> str:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise Refused(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
 
 
 def _counts(name: str) -> bool:
@@ -180,4 +180,4 @@ def _counts(name: str) -> bool:
 
 
 def _refuse(error: OSError) -> None:
-    raise Refused(f"{error.filename} cannot be read ({error.strerror}): check its access rights") from None
+    raise UserError(f"{error.filename} cannot be read ({error.strerror}): check its access rights") from None

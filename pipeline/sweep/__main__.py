@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pipeline.core.errors import Refused, unready
+from pipeline.core.errors import UserError, unready
 
 try:
     import hydra
@@ -30,10 +30,13 @@ except ModuleNotFoundError as error:
 from pipeline.compose import stage
 from pipeline.config.schema import parse
 from pipeline.storage import files
+from pipeline.storage.files import SCRATCH
 from pipeline.sweep import dvc_experiments, results
-from pipeline.sweep.results import Job
-from pipeline.tracking import runs, target
-from pipeline.tracking import session as tracking_session
+from pipeline.sweep.dvc_experiments import require_commit
+from pipeline.sweep.results import FIGURES, SweepJob
+from pipeline.tracking import runs
+from pipeline.tracking.session import RunSession
+from pipeline.tracking.target import TrackingTarget
 
 CONF = Path(__file__).parents[2] / "conf"
 PARENT = "FINETRACK_PARENT_RUN"
@@ -54,7 +57,7 @@ def main(arguments: list[str]) -> int:
             signal.signal(sign, _terminate)
     try:
         _sweep([word for word in arguments if word not in {"-m", "--multirun"}])
-    except Refused as error:
+    except UserError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
@@ -72,13 +75,13 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _sweep(overrides: Sequence[str]) -> None:
-    dvc_experiments.require_commit()
+    require_commit()
     missed = dvc_experiments.untracked("conf", "pipeline", "dvc.yaml", "params.yaml")
     if missed:
         print(
             f"sweep: experiments run on what git tracks; run `git add` for these, or they miss them: {missed}"
         )
-    folder = Path(files.SCRATCH, "sweeps", time.strftime("%m%d-%H%M%S"))
+    folder = Path(SCRATCH, "sweeps", time.strftime("%m%d-%H%M%S"))
     sys.argv = [sys.argv[0], "--multirun", *overrides, f"hydra.sweep.dir={folder}"]
     with runs.parent(
         _target(overrides), name=f"sweep {' '.join(overrides)}", tags=_tags(overrides)
@@ -98,7 +101,7 @@ def _multirun() -> None:
     try:
         job()
     except HydraException as error:
-        raise Refused(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base=None)
@@ -113,15 +116,15 @@ def job(found: DictConfig) -> float:
     try:
         parse(OmegaConf.to_container(found, resolve=True))  # type: ignore[arg-type]
         result = _run(number, overrides, name, folder)
-    except Refused as error:
-        result = Job(number, overrides, name, "failed", reason=str(error))
+    except UserError as error:
+        result = SweepJob(number, overrides, name, "failed", reason=str(error))
     result = replace(result, seconds=round(time.monotonic() - start, 1))
     files.write(folder / "job.json", json.dumps(asdict(result)))
     print(f"job {number}: {result.status}{_outcome(result)}", flush=True)
     return float("nan") if result.score is None else result.score
 
 
-def _run(number: int, overrides: tuple[str, ...], name: str, folder: Path) -> Job:
+def _run(number: int, overrides: tuple[str, ...], name: str, folder: Path) -> SweepJob:
     reason = dvc_experiments.run(
         name,
         overrides,
@@ -131,44 +134,45 @@ def _run(number: int, overrides: tuple[str, ...], name: str, folder: Path) -> Jo
     )
     revision = dvc_experiments.commit(name)
     if reason or revision is None:
-        raise Refused(reason or f"DVC made no experiment of it ({folder / 'output.log'})")
+        raise UserError(reason or f"DVC made no experiment of it ({folder / 'output.log'})")
     judged = results.judged(dvc_experiments.training(revision)["val"])
     if judged is None:
-        raise Refused(f"experiment {name} measured none of {', '.join(results.FIGURES)} on val")
+        raise UserError(f"experiment {name} measured none of {', '.join(FIGURES)} on val")
     made = dvc_experiments.made(revision)
     status = "restored" if (folder / "output.log").read_text().count("Stage 'finetune' ") else "trained"
     figure, score = judged
     task = made.get("task")
-    return Job(number, overrides, name, status, score, made.get("run_id"), figure=figure, task=task)
+    return SweepJob(number, overrides, name, status, score, made.get("run_id"), figure=figure, task=task)
 
 
-def _outcome(result: Job) -> str:
+def _outcome(result: SweepJob) -> str:
     return f", {result.reason}" if result.score is None else f", val {result.figure} {result.score:.4f}"
 
 
-def _target(overrides: Sequence[str]) -> target.Target:
+def _target(overrides: Sequence[str]) -> TrackingTarget:
     settings = stage.preview(overrides)["tracking"]
-    return target.Target(settings["uri"], settings["experiment"], settings["timeout"])
+    return TrackingTarget(settings["uri"], settings["experiment"], settings["timeout"])
 
 
 def _tags(overrides: Sequence[str]) -> dict[str, Any]:
     return {"finetrack.sweep": shlex.join(["python", "-m", "pipeline.sweep", "-m", *overrides])}
 
 
-def _done(folder: Path) -> list[Job]:
+def _done(folder: Path) -> list[SweepJob]:
     found = [json.loads(path.read_text()) for path in folder.glob("*/job.json")]
     return sorted(
-        (Job(**{**row, "overrides": tuple(row["overrides"])}) for row in found), key=lambda row: row.number
+        (SweepJob(**{**row, "overrides": tuple(row["overrides"])}) for row in found),
+        key=lambda row: row.number,
     )
 
 
-def _log(session: tracking_session.Session, done: Sequence[Job]) -> None:
+def _log(session: RunSession, done: Sequence[SweepJob]) -> None:
     """Give the parent run the table of jobs, their scores as a curve, and the best."""
     if not done:
         return
     found = results.best(done)
 
-    def name(row: Job) -> str:  # of one task as its children call it: one column in the UI
+    def name(row: SweepJob) -> str:  # of one task as its children call it: one column in the UI
         return results.kind(row).replace(" ", "/") if len(found) > 1 else str(row.figure)
 
     session.table([{**asdict(row), "overrides": " ".join(row.overrides)} for row in done], "jobs.json")
@@ -183,7 +187,7 @@ def _log(session: tracking_session.Session, done: Sequence[Job]) -> None:
         session.params({"best": results.changes(found[0])})
 
 
-def _conclude(done: Sequence[Job]) -> None:
+def _conclude(done: Sequence[SweepJob]) -> None:
     """Print the table, and how to go on; end the parent run as FAILED where a job failed."""
     print(f"\n{results.table(done)}\n")
     found = results.best(done)
@@ -192,7 +196,7 @@ def _conclude(done: Sequence[Job]) -> None:
         print(f"{name}: take it into the workspace with `dvc exp apply {best.experiment}`")
     lost = results.failed(done)
     if lost:
-        raise Refused(
+        raise UserError(
             f"{len(lost)} of {len(done)} jobs failed: the same command again runs only what is missing"
         )
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from pipeline.core import paths
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
+from pipeline.core.paths import FINETUNED, TRAINING_METRICS
 
 GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0))
 """How a job is stopped: asked as by Ctrl-C, so that its run ends as KILLED, then told, then killed."""
@@ -30,7 +30,7 @@ SAID = re.compile(r"(?:compose|prepare|augment|finetune|evaluate): \S.*")
 def require_commit() -> None:
     """Refuse to start where git has nothing that DVC could base an experiment on."""
     if _git("rev-parse", "--verify", "--quiet", "HEAD") is None:
-        raise Refused(
+        raise UserError(
             "a sweep needs a git commit to start from: run `git init && git add -A && git commit -m start`"
         )
 
@@ -88,10 +88,10 @@ def commit(name: str) -> str | None:
 
 def training(revision: str) -> dict[str, Any]:
     """Read reports/training.json as an experiment left it."""
-    text = _git("show", f"{revision}:./{paths.TRAINING_METRICS.as_posix()}")
+    text = _git("show", f"{revision}:./{TRAINING_METRICS.as_posix()}")
     if text is None:
-        raise Refused(
-            f"experiment {revision[:7]} has no {paths.TRAINING_METRICS}: it did not get as far as finetune"
+        raise UserError(
+            f"experiment {revision[:7]} has no {TRAINING_METRICS}: it did not get as far as finetune"
         )
     return dict(json.loads(text))
 
@@ -101,7 +101,7 @@ def made(revision: str) -> dict[str, Any]:
     import dvc.api
 
     with contextlib.suppress(Exception):  # DVC's errors are many, and a table without these is still one
-        return dict(json.loads(dvc.api.read(str(paths.FINETUNED / "run.json"), rev=revision)))
+        return dict(json.loads(dvc.api.read(str(FINETUNED / "run.json"), rev=revision)))
     return {}
 
 

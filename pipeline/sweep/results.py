@@ -11,7 +11,7 @@ FIGURES: Final = ("mask/mAP50-95", "pose/mAP50-95", "mAP50-95", "top1")
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """One job of a sweep, when it is over.
 
     Args:
@@ -48,31 +48,31 @@ def judged(val: Mapping[str, float]) -> tuple[str, float] | None:
     return next(((figure, val[figure]) for figure in FIGURES if figure in val), None)
 
 
-def kind(job: Job) -> str:
+def kind(job: SweepJob) -> str:
     """Name the task and the figure that a job is judged by: scores of one kind alone can be compared."""
     return " ".join(word for word in (job.task, job.figure) if word)
 
 
-def _kinds(jobs: Sequence[Job]) -> list[str]:
+def _kinds(jobs: Sequence[SweepJob]) -> list[str]:
     """Name what jobs are judged by, each once, in the order in which they come."""
     return list(dict.fromkeys(kind(job) for job in jobs if job.score is not None))
 
 
-def failed(jobs: Sequence[Job]) -> list[Job]:
+def failed(jobs: Sequence[SweepJob]) -> list[SweepJob]:
     """Return the jobs that came to nothing."""
     return [job for job in jobs if job.status == "failed"]
 
 
-def best(jobs: Sequence[Job]) -> list[Job]:
+def best(jobs: Sequence[SweepJob]) -> list[SweepJob]:
     """Return the job with the highest score of each kind; of equals the first; none where all failed."""
-    found: dict[str, Job] = {}
+    found: dict[str, SweepJob] = {}
     for job in _ordered(jobs):
         if job.score is not None:
             found.setdefault(kind(job), job)
     return list(found.values())
 
 
-def changes(job: Job) -> dict[str, str]:
+def changes(job: SweepJob) -> dict[str, str]:
     """Return what each override sets its key to; `~KEY` takes it away."""
     found = {}
     for word in job.overrides:
@@ -81,7 +81,7 @@ def changes(job: Job) -> dict[str, str]:
     return found
 
 
-def table(jobs: Sequence[Job]) -> str:
+def table(jobs: Sequence[SweepJob]) -> str:
     """Write a line per job, the best of a kind first, what failed last."""
     several = len(_kinds(jobs)) > 1
     figure = next((job.figure for job in jobs if job.figure), FIGURES[2])
@@ -92,17 +92,17 @@ def table(jobs: Sequence[Job]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _ordered(jobs: Sequence[Job]) -> list[Job]:
+def _ordered(jobs: Sequence[SweepJob]) -> list[SweepJob]:
     """Put jobs of a kind together, the best first, and what failed last."""
     places = {name: place for place, name in enumerate(_kinds(jobs))}
 
-    def rank(job: Job) -> tuple[int, float, int]:
+    def rank(job: SweepJob) -> tuple[int, float, int]:
         return len(places) if job.score is None else places[kind(job)], -(job.score or 0.0), job.number
 
     return sorted(jobs, key=rank)
 
 
-def _row(job: Job, *, named: bool) -> tuple[str, ...]:
+def _row(job: SweepJob, *, named: bool) -> tuple[str, ...]:
     score = "-" if job.score is None else f"{job.score:.4f}"
     words = " ".join(job.overrides) or "(as conf/ says)"
     return (

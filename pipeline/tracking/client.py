@@ -13,21 +13,21 @@ from typing import Any
 
 from filelock import FileLock
 
-from pipeline.core.errors import Refused
-from pipeline.runtime import gc_pause
+from pipeline.core.errors import UserError
+from pipeline.runtime.gc_pause import without_collecting
 from pipeline.storage import files
-from pipeline.tracking.target import Target
+from pipeline.tracking.target import TrackingTarget
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Opens MLflow's pages for model training; without it they are those for agents and prompts."""
 
 
-class Store:
+class MlflowClientCache:
     """MLflow at one target. Nothing goes over the network before it is needed."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: TrackingTarget) -> None:
         _prepare(target)
-        with gc_pause.without_collecting():
+        with without_collecting():
             from mlflow import MlflowClient
 
             if target.database:
@@ -53,7 +53,9 @@ class Store:
                 if found is None:
                     raise error from None
         if found.lifecycle_stage != "active":
-            raise Closed(f"the MLflow experiment {name} was deleted: restore it, or set tracking.experiment")
+            raise StoreUnavailableError(
+                f"the MLflow experiment {name} was deleted: restore it, or set tracking.experiment"
+            )
         return str(found.experiment_id)
 
     def search(self, condition: str, *, limit: int = 1) -> list[Any]:
@@ -61,7 +63,7 @@ class Store:
         return list(self.client.search_runs([self.experiment], filter_string=condition, max_results=limit))
 
 
-class Closed(Exception):
+class StoreUnavailableError(Exception):
     """The store answers, but takes nothing until the user acts."""
 
 
@@ -81,10 +83,10 @@ def is_outage(error: Exception) -> bool:
     response = getattr(error, "response", None)
     if response is not None:
         return bool(response.status_code >= 500 or response.status_code in {401, 403, 404, 408, 429})
-    return isinstance(error, OSError | Closed)
+    return isinstance(error, OSError | StoreUnavailableError)
 
 
-def refuse_unusable(target: Target) -> None:
+def refuse_unusable(target: TrackingTarget) -> None:
     """Refuse a database that is none or cannot be written, without MLflow, which takes seconds to load.
 
     Raises:
@@ -106,7 +108,7 @@ def refuse_unusable(target: Target) -> None:
             raise _unusable(target, error) from error
 
 
-def _prepare(target: Target) -> None:
+def _prepare(target: TrackingTarget) -> None:
     """Set what MLflow reads from the environment: nothing is sent home, and no call waits for minutes."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
     os.environ |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(target.timeout))}
@@ -122,7 +124,7 @@ def _prepare(target: Target) -> None:
     logging.getLogger("alembic").setLevel(logging.CRITICAL)
 
 
-def _initialise(target: Target) -> None:
+def _initialise(target: TrackingTarget) -> None:
     """Create or meet the tables, one process at a time: several at once half-migrate a fresh database.
 
     Raises:
@@ -137,14 +139,14 @@ def _initialise(target: Target) -> None:
         raise _unusable(target, error) from error
 
 
-def _unusable(target: Target, error: Exception) -> Refused:
+def _unusable(target: TrackingTarget, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:200]
-    return Refused(
+    return UserError(
         f"MLflow cannot use {target.uri}: {reason}; mend the file, move it away, or set tracking.uri"
     )
 
 
-def _create(target: Target) -> None:
+def _create(target: TrackingTarget) -> None:
     """Make a fresh database under another name: a stop half-way would leave it beyond mending."""
     database = target.database
     if database is None or database.exists():
@@ -156,7 +158,7 @@ def _create(target: Target) -> None:
     draft.rename(database)
 
 
-def _migrate(address: str, target: Target) -> None:
+def _migrate(address: str, target: TrackingTarget) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     SqlAlchemyStore(address, target.artifacts).engine.dispose()
@@ -165,7 +167,7 @@ def _migrate(address: str, target: Target) -> None:
 COLUMNS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
 
 
-def follow(target: Target) -> None:
+def follow(target: TrackingTarget) -> None:
     """Point the database to the files in this folder, where its experiment still names another one.
 
     Else old runs would show no files, and new ones would write theirs to where the project once was. For this

@@ -17,9 +17,9 @@ import yaml
 from PIL import Image, ImageOps
 
 from pipeline.core.tasks import Task
-from pipeline.tracking.client import Store
+from pipeline.tracking.client import MlflowClientCache
 from pipeline.tracking.dataset_input import on_dataset
-from pipeline.tracking.outbox import Message
+from pipeline.tracking.outbox import OutboxMessage
 
 PACKAGES = (
     "mlflow",
@@ -96,7 +96,7 @@ def _requirements() -> Iterator[str]:
             yield f"{name}=={version(name).split('+')[0]}"
 
 
-def upload(store: Store, run_id: str, message: Message, folder: Path) -> None:
+def upload(store: MlflowClientCache, run_id: str, message: OutboxMessage, folder: Path) -> None:
     """Make the saved model known: tied to its run, with the run's parameters and the given metrics."""
     from mlflow.entities import LoggedModelOutput, Metric
     from mlflow.models import Model
@@ -141,7 +141,7 @@ def _about(model_id: str, run: Any, written: Any) -> dict[str, str]:
     return known | {"mlflow.note.content": note}
 
 
-def _find(store: Store, identity: str) -> Any:
+def _find(store: MlflowClientCache, identity: str) -> Any:
     condition = f"tags.`finetrack.model` = '{identity}'"
     return next(iter(store.client.search_logged_models([store.experiment], filter_string=condition)), None)
 

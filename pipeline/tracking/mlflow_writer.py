@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.tracking import dataset_input, logged_model
-from pipeline.tracking.client import Store
+from pipeline.tracking.client import MlflowClientCache
 from pipeline.tracking.dataset_input import on_dataset
-from pipeline.tracking.outbox import Journal, Message
+from pipeline.tracking.outbox import OutboxMessage, RunOutbox
 
 STAGE = "finetrack.stage."
 PROCESS = "finetrack.process"
@@ -21,13 +21,13 @@ WORST = ("failed", "killed", "finished")
 OPENING = frozenset({"open", "resume", "attach"})
 
 
-class Delivery:
+class MlflowWriter:
     """One journal's way to MLflow; `apply` raises whatever MLflow raises."""
 
-    def __init__(self, store: Store, journal: Journal) -> None:
+    def __init__(self, store: MlflowClientCache, journal: RunOutbox) -> None:
         self.store = store
         self.journal = journal
-        self._points: Points | None = None
+        self._points: LoggedPoints | None = None
 
     @property
     def run_id(self) -> str | None:
@@ -35,7 +35,7 @@ class Delivery:
         run_id: str | None = self.journal.state["run_id"]
         return run_id
 
-    def apply(self, messages: Sequence[Message]) -> None:
+    def apply(self, messages: Sequence[OutboxMessage]) -> None:
         """Send messages: several of metrics together, any other alone."""
         kind = messages[0]["kind"]
         if kind in OPENING:
@@ -51,12 +51,12 @@ class Delivery:
         """Forget what is known of the run: the last call may or may not have arrived."""
         self._points = None
 
-    def _metrics(self) -> Points:
+    def _metrics(self) -> LoggedPoints:
         if self._points is None:
-            self._points = Points(self.store, str(self.run_id))
+            self._points = LoggedPoints(self.store, str(self.run_id))
         return self._points
 
-    def _open(self, message: Message) -> None:
+    def _open(self, message: OutboxMessage) -> None:
         tags = {**message["tags"], JOURNAL: self.journal.id}
         run_id = self._alive(self.run_id) or self._alive(message.get("run_id")) or self._find(message)
         if run_id is None:
@@ -82,7 +82,7 @@ class Delivery:
             return None
         return run_id if run and run.info.lifecycle_stage == "active" else None
 
-    def _find(self, message: Message) -> str | None:
+    def _find(self, message: OutboxMessage) -> str | None:
         """Look for the run that this journal opened before, or that it is to go on with."""
         conditions = [f"tags.`{JOURNAL}` = '{self.journal.id}'"]
         if message["kind"] != "open":
@@ -90,7 +90,7 @@ class Delivery:
         found = (run for condition in conditions for run in self.store.search(condition))
         return next((str(run.info.run_id) for run in found), None)
 
-    def _params(self, message: Message, run_id: str) -> None:
+    def _params(self, message: OutboxMessage, run_id: str) -> None:
         """Log parameters; one that MLflow has with another value, and never changes, becomes a tag."""
         from mlflow.entities import Param
 
@@ -101,14 +101,14 @@ class Delivery:
         changed = {n: value for n, value in message["values"].items() if known.get(n, value) != value}
         self._tags({"values": changed}, run_id)
 
-    def _tags(self, message: Message, run_id: str) -> None:
+    def _tags(self, message: OutboxMessage, run_id: str) -> None:
         from mlflow.entities import RunTag
 
         tags = [RunTag(name, value) for name, value in message["values"].items()]
         for start in range(0, len(tags), 100):
             self.store.client.log_batch(run_id, tags=tags[start : start + 100])
 
-    def _artifact(self, message: Message, run_id: str) -> None:
+    def _artifact(self, message: OutboxMessage, run_id: str) -> None:
         path = self.journal.folder / message["file"]
         if path.is_dir():
             folder = "/".join(part for part in (message["folder"], path.name) if part)
@@ -116,17 +116,17 @@ class Delivery:
         else:
             self.store.client.log_artifact(run_id, str(path), message["folder"] or None)
 
-    def _dataset(self, message: Message, run_id: str) -> None:
+    def _dataset(self, message: OutboxMessage, run_id: str) -> None:
         self.store.client.log_inputs(run_id, datasets=[dataset_input.entity(message["facts"])])
 
-    def _model(self, message: Message, run_id: str) -> None:
+    def _model(self, message: OutboxMessage, run_id: str) -> None:
         logged_model.upload(self.store, run_id, message, self.journal.folder / message["file"])
 
-    def _end(self, message: Message, run_id: str) -> None:
+    def _end(self, message: OutboxMessage, run_id: str) -> None:
         end(self.store, run_id, message)
 
 
-def end(store: Store, run_id: str, message: Message) -> None:
+def end(store: MlflowClientCache, run_id: str, message: OutboxMessage) -> None:
     """Close one stage of a run; the run's status is that of its worst stage.
 
     A stage that only adds to a run leaves the run's end time where the training put it.
@@ -148,14 +148,14 @@ MOST = 1000
 """What MLflow takes in one batch."""
 
 
-class Points:
+class LoggedPoints:
     """What is known of a run's points: a step of a curve is logged once, the first time.
 
     A value without a step (a result) may be logged again, by a second evaluation, and the newest is shown;
     the same message sent twice is known by its time.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: MlflowClientCache, run_id: str) -> None:
         self.store = store
         self.run_id = run_id
         run = store.client.get_run(run_id)
@@ -165,13 +165,13 @@ class Points:
         self._result = {"model_id": outputs[-1].model_id} | on_dataset(run) if outputs else {}
         self._known: dict[str, set[tuple[int, int | None]]] = defaultdict(set)
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[OutboxMessage]) -> None:
         """Log the points of several messages that MLflow does not have yet."""
         new = [metric for message in messages for metric in self._new(message)]
         for start in range(0, len(new), MOST):
             self.store.client.log_batch(self.run_id, metrics=new[start : start + MOST])
 
-    def _new(self, message: Message) -> Iterator[Any]:
+    def _new(self, message: OutboxMessage) -> Iterator[Any]:
         from mlflow.entities import Metric
 
         step, time = message["step"], message["time"]

@@ -20,23 +20,23 @@ from typing import IO, Any
 
 from pipeline.storage import files
 
-Message = dict[str, Any]
+OutboxMessage = dict[str, Any]
 
 _HELD: set[Path] = set()
 """Folders this very process holds: a POSIX lock does not keep a process out of its own file."""
 
 
-class Journal:
+class RunOutbox:
     """The messages about one run; `claim` and `create` give one that no other process is at."""
 
-    def __init__(self, folder: Path, lock: IO[str], head: Message) -> None:
+    def __init__(self, folder: Path, lock: IO[str], head: OutboxMessage) -> None:
         self.folder = folder
         self.head = head
         self._lock = lock
         self._writing = threading.Lock()
         self._torn = True  # a killed writer may have left half a line
         _HELD.add(folder)
-        self.state: Message = {"sent": 0, "run_id": None}
+        self.state: OutboxMessage = {"sent": 0, "run_id": None}
         with contextlib.suppress(FileNotFoundError, ValueError):
             self.state |= json.loads((folder / "state.json").read_text())
 
@@ -65,9 +65,9 @@ class Journal:
             shutil.copy2(path, copy)
         return place.as_posix()
 
-    def pending(self, limit: int = 100) -> list[tuple[int, Message]]:
+    def pending(self, limit: int = 100) -> list[tuple[int, OutboxMessage]]:
         """Read the next messages that were not sent, each with the state that says it was."""
-        found: list[tuple[int, Message]] = []
+        found: list[tuple[int, OutboxMessage]] = []
         with contextlib.suppress(FileNotFoundError), (self.folder / "messages.jsonl").open("rb") as file:
             file.seek(self.state["sent"])
             while len(found) < limit and (line := file.readline()).endswith(b"\n"):
@@ -80,7 +80,7 @@ class Journal:
         with contextlib.suppress(FileNotFoundError), (self.folder / "messages.jsonl").open("rb") as file:
             os.fsync(file.fileno())
 
-    def acknowledge(self, sent: int, message: Message) -> None:
+    def acknowledge(self, sent: int, message: OutboxMessage) -> None:
         """Note that everything up to here was sent; its file is needed no longer."""
         self.state["sent"] = sent
         self.save()
@@ -102,9 +102,9 @@ class Journal:
                     bytes_waiting += (Path(folder) / name).stat().st_size
         return bytes_waiting
 
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[OutboxMessage]:
         """Read all messages, sent or not, oldest first."""
-        found: list[Message] = []
+        found: list[OutboxMessage] = []
         with contextlib.suppress(FileNotFoundError):
             for line in (self.folder / "messages.jsonl").read_bytes().splitlines():
                 with contextlib.suppress(ValueError):
@@ -125,7 +125,7 @@ class Journal:
         self.release()
 
 
-def create(uri: str, experiment: str, key: str) -> Journal:
+def create(uri: str, experiment: str, key: str) -> RunOutbox:
     """Start a journal, held from its first moment on."""
     name = uuid.uuid4().hex
     folder, hidden = outbox() / name, outbox() / f".{name}"
@@ -135,10 +135,10 @@ def create(uri: str, experiment: str, key: str) -> Journal:
     head = {"uri": uri, "experiment": experiment, "key": key}
     files.write(hidden / "head.json", json.dumps(head))
     hidden.rename(folder)
-    return Journal(folder, lock, head)
+    return RunOutbox(folder, lock, head)
 
 
-def claim(folder: Path) -> Journal | None:
+def claim(folder: Path) -> RunOutbox | None:
     """Take up a journal, unless a process, this one or another, is at it.
 
     The lock is a POSIX record lock: unlike flock, the workers that a training forks do not inherit it, so it
@@ -152,13 +152,13 @@ def claim(folder: Path) -> Journal | None:
         return None
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return Journal(folder, lock, json.loads((folder / "head.json").read_text()))
+        return RunOutbox(folder, lock, json.loads((folder / "head.json").read_text()))
     except (OSError, ValueError):
         lock.close()
         return None
 
 
-def waiting(uri: str, experiment: str | None = None, key: str | None = None) -> Iterator[Journal]:
+def waiting(uri: str, experiment: str | None = None, key: str | None = None) -> Iterator[RunOutbox]:
     """Claim one after the other the journals for one store that nobody is at, oldest first."""
     folders = [folder for folder in outbox().iterdir() if not folder.name.startswith(".")]
     wanted = {name: value for name, value in {"experiment": experiment, "key": key}.items() if value} | {

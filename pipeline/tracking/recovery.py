@@ -13,15 +13,15 @@ from typing import Any
 import psutil
 
 from pipeline.tracking import outbox
-from pipeline.tracking.client import Store, is_outage
-from pipeline.tracking.mlflow_writer import OPENING, PROCESS, REASON, STAGE, Delivery, end
-from pipeline.tracking.outbox import Journal
+from pipeline.tracking.client import MlflowClientCache, is_outage
+from pipeline.tracking.mlflow_writer import OPENING, PROCESS, REASON, STAGE, MlflowWriter, end
+from pipeline.tracking.outbox import RunOutbox
 from pipeline.tracking.sender import send_some, tell
 
 GONE = "the process ended without a word (killed, or the machine went down)"
 
 
-def deliver_missed(store: Store) -> Generator[None]:
+def deliver_missed(store: MlflowClientCache) -> Generator[None]:
     """Send what waits from commands that have ended, a message per step; an outage ends it for this time."""
     try:
         for left in outbox.waiting(store.target.uri):
@@ -32,14 +32,14 @@ def deliver_missed(store: Store) -> Generator[None]:
             tell(f"messages of an earlier command could not be sent to MLflow: {error}")
 
 
-def _store_of(left: Journal, store: Store) -> Store:
+def _store_of(left: RunOutbox, store: MlflowClientCache) -> MlflowClientCache:
     experiment = left.head["experiment"]
     if experiment == store.target.experiment:
         return store
-    return Store(replace(store.target, experiment=experiment))
+    return MlflowClientCache(replace(store.target, experiment=experiment))
 
 
-def close(left: Journal) -> None:
+def close(left: RunOutbox) -> None:
     """End a journal whose process did not: what it told last is the last sign of life."""
     messages = left.messages()
     if messages and messages[-1]["kind"] != "end":
@@ -48,10 +48,10 @@ def close(left: Journal) -> None:
         left.append("end", status="killed", tags={REASON: GONE}, **facts)
 
 
-def _deliver(store: Store, left: Journal) -> Iterator[None]:
+def _deliver(store: MlflowClientCache, left: RunOutbox) -> Iterator[None]:
     try:
         close(left)
-        delivery = Delivery(store, left)
+        delivery = MlflowWriter(store, left)
         while pending := left.pending():
             send_some(delivery, pending)
             yield
@@ -60,7 +60,7 @@ def _deliver(store: Store, left: Journal) -> Iterator[None]:
         left.release()
 
 
-def _close_gone(store: Store) -> Iterator[None]:
+def _close_gone(store: MlflowClientCache) -> Iterator[None]:
     """Close the runs that a process of this machine left, where not even its messages are here any more."""
     for run in store.search(f"tags.`{PROCESS}` LIKE '{machine()}%'", limit=1000):
         if not is_gone(run.data.tags[PROCESS]):
@@ -75,7 +75,7 @@ def _close_gone(store: Store) -> Iterator[None]:
             yield
 
 
-def _last_sign(store: Store, run: Any) -> int:
+def _last_sign(store: MlflowClientCache, run: Any) -> int:
     histories = (store.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
     times = (int(point.timestamp) for history in histories for point in history)
     return max(times, default=int(run.info.start_time))

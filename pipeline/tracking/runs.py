@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.tracking import outbox, recovery, sanitize
-from pipeline.tracking.client import Store, refuse_unusable
+from pipeline.tracking.client import MlflowClientCache, refuse_unusable
 from pipeline.tracking.mlflow_writer import PROCESS, REASON, STAGE
-from pipeline.tracking.outbox import Journal
-from pipeline.tracking.sender import Sender
-from pipeline.tracking.session import Session
-from pipeline.tracking.system_metrics import Sampler
-from pipeline.tracking.target import Target
+from pipeline.tracking.outbox import RunOutbox
+from pipeline.tracking.recovery import deliver_missed
+from pipeline.tracking.sender import OutboxSender
+from pipeline.tracking.session import RunSession
+from pipeline.tracking.system_metrics import SystemMetricsSampler
+from pipeline.tracking.target import TrackingTarget
 
 BYTES_PER_SECOND = 1_000_000
 """The slowest upload that the end of a stage waits for."""
@@ -24,8 +25,8 @@ BYTES_PER_SECOND = 1_000_000
 
 @contextlib.contextmanager
 def open_run(
-    target: Target, *, key: str, name: str, tags: Mapping[str, Any], resume: bool = False
-) -> Iterator[Session]:
+    target: TrackingTarget, *, key: str, name: str, tags: Mapping[str, Any], resume: bool = False
+) -> Iterator[RunSession]:
     """Open the run of an iteration, or with `resume` take up the newest one of this key.
 
     Only a training with a checkpoint resumes. Its run may be FINISHED all the same: the checkpoint outlives
@@ -36,7 +37,7 @@ def open_run(
     opening = {"kind": "resume" if resume else "open", "stage": "finetune", "name": name}
     shown = {"mlflow.source.git.commit": tags.get("finetrack.git.commit")}
     with _session(target, own, opening, {**shown, **tags}) as session:
-        sampler = Sampler(session.load) if target.system_metrics else None
+        sampler = SystemMetricsSampler(session.load) if target.system_metrics else None
         try:
             yield session
         finally:
@@ -46,8 +47,8 @@ def open_run(
 
 @contextlib.contextmanager
 def attach(
-    target: Target, *, key: str, run_id: str | None, name: str | None = None, stage: str = "evaluate"
-) -> Iterator[Session]:
+    target: TrackingTarget, *, key: str, run_id: str | None, name: str | None = None, stage: str = "evaluate"
+) -> Iterator[RunSession]:
     """Add to the run of an iteration, by its id or else by its key; where there is none, one is opened.
 
     From the first word on the run is RUNNING; afterwards it is FINISHED again and its duration that of the
@@ -64,7 +65,7 @@ def attach(
 
 
 @contextlib.contextmanager
-def parent(target: Target, *, name: str, tags: Mapping[str, Any]) -> Iterator[Session]:
+def parent(target: TrackingTarget, *, name: str, tags: Mapping[str, Any]) -> Iterator[RunSession]:
     """Open a run for others to hang under: give its id to their processes as FINETRACK_PARENT_RUN."""
     key = uuid.uuid4().hex
     own = outbox.create(target.uri, target.experiment, key)
@@ -72,13 +73,13 @@ def parent(target: Target, *, name: str, tags: Mapping[str, Any]) -> Iterator[Se
         yield session
 
 
-def send_missed(target: Target) -> int:
+def send_missed(target: TrackingTarget) -> int:
     """Send what earlier commands could not send, and close the runs of those that were killed.
 
     Returns:
         The number of runs that MLflow still misses something of, since it is away.
     """
-    for _ in recovery.deliver_missed(Store(target)):
+    for _ in deliver_missed(MlflowClientCache(target)):
         pass
     waiting = 0
     for left in outbox.waiting(target.uri):
@@ -89,8 +90,8 @@ def send_missed(target: Target) -> int:
 
 @contextlib.contextmanager
 def _session(
-    target: Target, own: Journal, opening: dict[str, Any], tags: Mapping[str, Any]
-) -> Iterator[Session]:
+    target: TrackingTarget, own: RunOutbox, opening: dict[str, Any], tags: Mapping[str, Any]
+) -> Iterator[RunSession]:
     """Give a session; for one that adds to a run MLflow, which is slow to load, is loaded by its first word.
 
     Before a training it is loaded at once: a store that cannot be used is told before, not after it.
@@ -98,7 +99,7 @@ def _session(
     adds = opening["kind"] == "attach"
     store = None if adds else _store(target, own)
     own.append(**opening, tags=sanitize.tags({**_origin(own, opening), **tags}))
-    session = Session(own, lambda: _sender(store or _store(target, own), own), patience=target.timeout)
+    session = RunSession(own, lambda: _sender(store or _store(target, own), own), patience=target.timeout)
     end = {"stage": opening["stage"], "adds": adds, "status": "finished", "tags": {}}
     try:
         if store:
@@ -114,19 +115,19 @@ def _session(
         session.close(2 * target.timeout + own.weight() / BYTES_PER_SECOND)
 
 
-def _store(target: Target, own: Journal) -> Store:
+def _store(target: TrackingTarget, own: RunOutbox) -> MlflowClientCache:
     try:
-        return Store(target)
+        return MlflowClientCache(target)
     except BaseException:
         own.release()
         raise
 
 
-def _sender(store: Store, own: Journal) -> Sender:
-    return Sender(store, own, recovery.deliver_missed(store))
+def _sender(store: MlflowClientCache, own: RunOutbox) -> OutboxSender:
+    return OutboxSender(store, own, deliver_missed(store))
 
 
-def _left(target: Target, key: str) -> Journal | None:
+def _left(target: TrackingTarget, key: str) -> RunOutbox | None:
     """Take up what waits of the run of this key; a stage that did not end in it is closed first."""
     own = _waiting(target, key)
     if own:
@@ -134,9 +135,9 @@ def _left(target: Target, key: str) -> Journal | None:
     return own
 
 
-def _waiting(target: Target, key: str) -> Journal | None:
+def _waiting(target: TrackingTarget, key: str) -> RunOutbox | None:
     """Take up what waits of the newest run of this key; a journal without a word is of none."""
-    newest: Journal | None = None
+    newest: RunOutbox | None = None
     for own in outbox.waiting(target.uri, target.experiment, key):
         other, newest = (newest, own) if own.messages() else (own, newest)
         if other:
@@ -144,7 +145,7 @@ def _waiting(target: Target, key: str) -> Journal | None:
     return newest
 
 
-def _origin(own: Journal, opening: Mapping[str, Any]) -> dict[str, Any]:
+def _origin(own: RunOutbox, opening: Mapping[str, Any]) -> dict[str, Any]:
     """Tags that say which run this is and who is at it; a stage that adds to a run leaves its origin."""
     stage = opening["stage"]
     now = {"finetrack.key": own.head["key"], PROCESS: recovery.identity(), STAGE + stage: "running"}

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Generator
 
-from pipeline.tracking.client import Store, is_outage
-from pipeline.tracking.mlflow_writer import OPENING, Delivery
-from pipeline.tracking.outbox import Journal, Message
+from pipeline.tracking.client import MlflowClientCache, is_outage
+from pipeline.tracking.mlflow_writer import OPENING, MlflowWriter
+from pipeline.tracking.outbox import OutboxMessage, RunOutbox
 
 PAUSES = (0.2, 0.5, 1, 2, 5, 10, 30)
 """Seconds before the next try; the last one again and again."""
@@ -27,12 +27,12 @@ TRIES = 3
 """Failures at the end of a stage after which it waits no longer."""
 
 
-class Sender:
+class OutboxSender:
     """Sends one journal's messages in order, and in idle moments what `missed` gives it to do."""
 
-    def __init__(self, store: Store, journal: Journal, missed: Generator[None]) -> None:
+    def __init__(self, store: MlflowClientCache, journal: RunOutbox, missed: Generator[None]) -> None:
         self.journal = journal
-        self._delivery = Delivery(store, journal)
+        self._delivery = MlflowWriter(store, journal)
         self._missed = missed
         self._failures = 0
         self._reason = ""
@@ -94,7 +94,7 @@ class Sender:
             elif next(self._missed, self) is self:
                 self._pause(None)
 
-    def _send(self, pending: list[tuple[int, Message]]) -> bool:
+    def _send(self, pending: list[tuple[int, OutboxMessage]]) -> bool:
         try:
             self.journal.sync()
             send_some(self._delivery, pending)
@@ -137,7 +137,7 @@ class Sender:
         return str(self._delivery.store.target.uri)
 
 
-def send_some(delivery: Delivery, pending: list[tuple[int, Message]]) -> None:
+def send_some(delivery: MlflowWriter, pending: list[tuple[int, OutboxMessage]]) -> None:
     """Send the first of the messages, together with as many after it as go in one call.
 
     A message that MLflow understands and refuses is dropped with a word: it would block all others for good.
@@ -166,7 +166,7 @@ def tell(sentence: str) -> None:
     sys.stderr.write(f"tracking: {sentence}\n")
 
 
-def _what(message: Message) -> str:
+def _what(message: OutboxMessage) -> str:
     about = ", ".join(message.get("values", {})) or message.get("file", "")
     return f"{message['kind']} {about[:100]}".strip()
 

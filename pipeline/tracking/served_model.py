@@ -35,7 +35,7 @@ SERVER = "mlflow.pyfunc.scoring_server.app"
 """Imported in the processes of MLflow's server, and nowhere else."""
 
 
-class Detector(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is untyped
+class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is untyped
     """Find objects in images, or say which class an image has."""
 
     def load_context(self, context: Any) -> None:
@@ -130,4 +130,4 @@ def _classes(result: Any, top: int) -> Iterator[tuple[Any, ...]]:
         yield float(result.probs.data[index]), index, result.names[index]
 
 
-set_model(Detector())
+set_model(ServedModel())

@@ -15,21 +15,21 @@ from pipeline.core.tasks import Task
 from pipeline.tracking import dataset_input as tracking_dataset
 from pipeline.tracking import logged_model as tracking_model
 from pipeline.tracking import sanitize
-from pipeline.tracking.outbox import Journal
-from pipeline.tracking.sender import Sender, tell
+from pipeline.tracking.outbox import RunOutbox
+from pipeline.tracking.sender import OutboxSender, tell
 from pipeline.tracking.system_metrics import SECONDS
 
 
-class Session:
+class RunSession:
     """What a stage says about its run. No call waits for MLflow, and none fails because of it."""
 
-    def __init__(self, journal: Journal, begin: Callable[[], Sender], *, patience: float) -> None:
+    def __init__(self, journal: RunOutbox, begin: Callable[[], OutboxSender], *, patience: float) -> None:
         self._journal = journal
         self._begin = begin
         self._patience = patience
 
     @functools.cached_property
-    def _sender(self) -> Sender:
+    def _sender(self) -> OutboxSender:
         return self._begin()
 
     def begin(self) -> None:

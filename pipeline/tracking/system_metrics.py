@@ -11,7 +11,7 @@ from typing import Any
 SECONDS = 10.0
 
 
-class Sampler:
+class SystemMetricsSampler:
     """Samples in a thread of its own with MLflow's monitors, and hands the values on.
 
     MLflow's own monitor thread speaks to the server directly: it gives up at the first outage, and its end

@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipeline.config import stores
-from pipeline.core.errors import Refused
-from pipeline.storage import files
+from pipeline.core.errors import UserError
+from pipeline.storage.files import project_root
 
 
 @dataclass(frozen=True)
-class Target:
+class TrackingTarget:
     """Where the runs go.
 
     Args:
@@ -31,13 +31,13 @@ class Target:
         try:
             stores.check(self.uri)
         except ValueError as error:
-            raise Refused(str(error)) from None
+            raise UserError(str(error)) from None
 
     @property
     def database(self) -> Path | None:
         """The sqlite file, or None where the runs go elsewhere."""
         file = stores.database(self.uri)
-        return files.project_root() / file if file else None
+        return project_root() / file if file else None
 
     @property
     def address(self) -> str:
@@ -47,7 +47,7 @@ class Target:
     @property
     def artifacts(self) -> str | None:
         """Where uploaded files go; None where the server decides."""
-        return (files.project_root() / "mlruns").as_uri() if self.database else None
+        return (project_root() / "mlruns").as_uri() if self.database else None
 
     @property
     def place(self) -> str | None:

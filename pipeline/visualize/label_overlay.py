@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.core.arrays import ImageArray
 from pipeline.core.tasks import Keypoints
-from pipeline.dataset import labels
-from pipeline.dataset.labels import Labels
+from pipeline.dataset.labels import ImageLabels, to_xyxy
 
-Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 _SIDE = 640
 _LARGEST_ZOOM = 3.0
@@ -27,7 +26,7 @@ _SHEER = 80  # opacity of an outline's inside, of 255
 _FIRST, _SECOND, _MIDDLE = (255, 160, 40), (60, 170, 255), (255, 255, 255)
 
 
-class Marks(TypedDict, total=False):
+class OverlayOptions(TypedDict, total=False):
     """What beside boxes may be drawn; each may be left out, or be empty.
 
     scores: (n,) 0..1, written beside the names.
@@ -47,7 +46,7 @@ class Marks(TypedDict, total=False):
     side: int
 
 
-def colour(index: int) -> Colour:
+def colour(index: int) -> Color:
     """Return the colour of a class, as red, green, blue: hues a golden ratio apart, in three shades."""
     shade = ((0.7, 1.0), (0.45, 1.0), (0.9, 0.75))[index // 8 % 3]
     red, green, blue = colorsys.hsv_to_rgb((0.12 + index * 0.618034) % 1, *shade)
@@ -55,13 +54,13 @@ def colour(index: int) -> Colour:
 
 
 def label(
-    image: Pixels,
-    marked: Labels,
+    image: ImageArray,
+    marked: ImageLabels,
     names: Sequence[str],
     keypoints: Keypoints | None = None,
     *,
     side: int = _SIDE,
-) -> Pixels:
+) -> ImageArray:
     """Draw an image with its labels, of whatever task they are; as `draw` returns it.
 
     Args:
@@ -78,7 +77,7 @@ def label(
     return draw(
         image,
         marked.classes,
-        labels.to_xyxy(marked.boxes, width, height),
+        to_xyxy(marked.boxes, width, height),
         names,
         outlines=[outline * extent for outline in marked.outlines],
         keypoints=points,
@@ -88,12 +87,12 @@ def label(
 
 
 def draw(
-    image: Pixels,
+    image: ImageArray,
     classes: NDArray[np.int64],
     boxes: NDArray[Any],
     names: Sequence[str],
-    **more: Unpack[Marks],
-) -> Pixels:
+    **more: Unpack[OverlayOptions],
+) -> ImageArray:
     """Return a picture of an image with its objects marked.
 
     A small image is enlarged threefold at most; the argument is left as it is. The class of a whole image is
@@ -132,7 +131,7 @@ def _shapes(
             _frame(pen, box, colour(cls))
 
 
-def _frame(pen: ImageDraw.ImageDraw, box: list[float], fill: Colour) -> None:
+def _frame(pen: ImageDraw.ImageDraw, box: list[float], fill: Color) -> None:
     """Draw a box with a dark edge, so that it shows on a ground of its own colour too."""
     x1, y1, x2, y2 = box
     x2, y2 = max(x2 - 1, x1), max(y2 - 1, y1)
@@ -140,7 +139,7 @@ def _frame(pen: ImageDraw.ImageDraw, box: list[float], fill: Colour) -> None:
     pen.rectangle((x1, y1, x2, y2), outline=fill, width=2)
 
 
-def _area(pen: ImageDraw.ImageDraw, outline: NDArray[np.float64], fill: Colour) -> None:
+def _area(pen: ImageDraw.ImageDraw, outline: NDArray[np.float64], fill: Color) -> None:
     """Draw an outline: its inside sheer, its contour with a dark edge."""
     ring = [(float(x) - 0.5, float(y) - 0.5) for x, y in outline]  # PIL counts pixel centres
     pen.polygon(ring, fill=(*fill, _SHEER))
@@ -184,7 +183,7 @@ def _names(
 
 
 @lru_cache(maxsize=500)
-def _plate(text: str, size: int, fill: Colour) -> Image.Image:
+def _plate(text: str, size: int, fill: Color) -> Image.Image:
     """Return a name on a plate; names recur, and writing one takes longer than drawing its box."""
     font = _font(size)
     left, top, right, bottom = font.getbbox(text)

@@ -47,7 +47,7 @@ LOOK: Final[Any] = {
 
 
 @dataclass(frozen=True)
-class Curves:
+class ClassCurves:
     """One line per class and their mean, over a common x.
 
     Args:
@@ -63,7 +63,7 @@ class Curves:
     notes: Mapping[str, str]
 
 
-def precision_recall(curves: Curves, target: Path, *, at: str = "") -> None:
+def precision_recall(curves: ClassCurves, target: Path, *, at: str = "") -> None:
     """Draw precision over recall; the notes are the average precisions.
 
     Args:
@@ -78,7 +78,7 @@ def precision_recall(curves: Curves, target: Path, *, at: str = "") -> None:
         _save(figure, target)
 
 
-def f1_confidence(curves: Curves, target: Path, *, threshold: float | None, at: str = "") -> None:
+def f1_confidence(curves: ClassCurves, target: Path, *, threshold: float | None, at: str = "") -> None:
     """Draw F1 over the confidence threshold, and mark the threshold that was chosen.
 
     Args:
@@ -176,7 +176,7 @@ def _unit_square(title: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _draw(axes: Any, curves: Curves) -> None:
+def _draw(axes: Any, curves: ClassCurves) -> None:
     few = len(curves.classes) <= len(COLOURS)
     for index, (name, line) in enumerate(curves.classes.items()):
         label = f"{name}  {curves.notes.get(name, '')}".rstrip() if few else None

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Final
 
-from pipeline.storage import files
+from pipeline.storage.files import SCRATCH, project_root
 
 NOISE: Final = (
     "Freezing layer",
@@ -25,7 +25,7 @@ NOISE: Final = (
 
 def settle() -> None:
     """Set the variables; called before anything imports Ultralytics."""
-    scratch = files.project_root() / files.SCRATCH
+    scratch = project_root() / SCRATCH
     os.environ |= {
         "YOLO_CONFIG_DIR": str(scratch / "ultralytics"),
         "YOLO_AUTOINSTALL": "false",  # it would run pip

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.yolo.schedules import Schedule
+from pipeline.yolo.schedules import UnfreezingSchedule
 
-Row = dict[str, float]
+MetricsRow = dict[str, float]
 """One epoch: epoch (from 1), seconds, train/*, val/*, metrics/*, lr/*."""
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseWeights:
     """The weights that a training starts from.
 
     Args:
@@ -32,7 +32,7 @@ class Base:
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One training.
 
     Args:
@@ -52,12 +52,12 @@ class Job:
     """
 
     arguments: Mapping[str, Any]
-    base: Base
+    base: BaseWeights
     names: tuple[str, ...]
     train: tuple[Path, ...]
     val: Path
     precision: Literal["auto", "fp32", "bf16"]
-    gradual: Schedule | None
+    gradual: UnfreezingSchedule | None
     folder: Path
     head: bool = False
     fast: bool = True
@@ -71,11 +71,11 @@ def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arguments.items() if value is not None or key == "auto_augment"}
 
 
-class Outcome(NamedTuple):
+class TrainingResult(NamedTuple):
     """A finished training: checkpoint files (best, last, epochN), classes, curves, what was used."""
 
     weights: dict[str, bytes]
     names: tuple[str, ...]
-    rows: list[Row]
+    rows: list[MetricsRow]
     best_epoch: int
     effective: dict[str, Any]

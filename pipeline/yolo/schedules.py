@@ -14,7 +14,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Schedule:
+class UnfreezingSchedule:
     """How layer groups are opened.
 
     Args:
@@ -53,7 +53,7 @@ def layer_groups(layers: int, *, backbone: int, groups: int) -> tuple[range, ...
     return tuple(range(start, stop) for start, stop in reversed(list(pairwise(edges))))
 
 
-def opened(history: Sequence[float], schedule: Schedule) -> int:
+def opened(history: Sequence[float], schedule: UnfreezingSchedule) -> int:
     """Count the groups that learn in the next epoch, given the val mAP of each epoch so far.
 
     Args:

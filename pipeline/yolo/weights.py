@@ -11,8 +11,9 @@ from filelock import FileLock
 from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import downloads
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.storage import base_weights, files
+from pipeline.storage.files import project_root
 
 WAYS_ON: Final = (
     "give model.weights a path, name a folder that holds it in model.folder, or use model=foundation"
@@ -34,7 +35,7 @@ def resolve(weights: str, *, folder: str | None, sha256: str | None) -> Path:
     path = base_weights.locate(weights, folder) or _download(weights, folder)
     found = files.sha256(path)
     if sha256 is not None and found != sha256:
-        raise Refused(
+        raise UserError(
             f"{path} is not the expected file: its SHA-256 is {found}, model.sha256 says {sha256}; "
             "replace the file, or set model.sha256=null if it is the one you want"
         )
@@ -48,20 +49,20 @@ def load(path: Path) -> Any:
         Refused: It is no sound Ultralytics checkpoint.
     """
     if path.suffix != ".pt":
-        raise Refused(f"{path} is no Ultralytics checkpoint, whose name would end in .pt: {WAYS_ON}")
+        raise UserError(f"{path} is no Ultralytics checkpoint, whose name would end in .pt: {WAYS_ON}")
     try:
         model, _ = load_checkpoint(str(path))
     except Exception as error:  # whatever a foreign file makes of the readers: one sentence
-        raise Refused(f"{path} is no Ultralytics checkpoint ({_reason(error)}): {WAYS_ON}") from None
+        raise UserError(f"{path} is no Ultralytics checkpoint ({_reason(error)}): {WAYS_ON}") from None
     if not isinstance(getattr(model, "yaml", None), dict):
-        raise Refused(f"{path} holds a {type(model).__name__}, not a YOLO model: {WAYS_ON}")
+        raise UserError(f"{path} holds a {type(model).__name__}, not a YOLO model: {WAYS_ON}")
     return model
 
 
 def _download(weights: str, folder: str | None) -> Path:
     if weights not in downloads.GITHUB_ASSETS_NAMES:
-        places = f"{weights}{f' and {folder}' if folder else ''} from {files.project_root()}"
-        raise Refused(
+        places = f"{weights}{f' and {folder}' if folder else ''} from {project_root()}"
+        raise UserError(
             f"the base weights are not there ({places}), and Ultralytics has none of that name: {WAYS_ON}"
         )
     target = files.scratch("weights") / weights
@@ -70,7 +71,7 @@ def _download(weights: str, folder: str | None) -> Path:
     try:
         return keep(target, _fetch)
     except OSError:
-        raise Refused(f"{weights} is not on this machine and could not be downloaded: {WAYS_ON}") from None
+        raise UserError(f"{weights} is not on this machine and could not be downloaded: {WAYS_ON}") from None
 
 
 def keep(target: Path, fetch: Callable[[Path], object]) -> Path:

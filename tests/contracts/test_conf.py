@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from pipeline.config.messages import properties
 from pipeline.config.schema import Config, parse
 from pipeline.core.config_diff import differences, flatten
-from pipeline.storage import fingerprint
+from pipeline.storage.fingerprint import of_conf
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
@@ -81,7 +81,7 @@ def test_params_yaml_is_conf_composed():
 
 def test_the_lock_is_of_this_conf():
     lock = json.loads((ROOT / "compose.lock.json").read_text())
-    assert lock["conf"] == fingerprint.of_conf(CONF), "run `python -m pipeline compose`, and commit the lock"
+    assert lock["conf"] == of_conf(CONF), "run `python -m pipeline compose`, and commit the lock"
     assert lock["composed"] == composed()
 
 

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from pipeline.__main__ import STAGES
-from pipeline.compose import code_digests
+from pipeline.compose.code_digests import LISTED, PACKAGE
 from pipeline.config.messages import properties
-from pipeline.config.model import Rates
+from pipeline.config.model import StrategyRates
 from pipeline.config.schema import Config
 from tests.contracts import closure
 
@@ -25,7 +25,7 @@ MACHINE = {
 }
 """What may differ from machine to machine without a rerun: places, whose contents compose.lock.json has the
 fingerprints of, and who does the work."""
-REFERRED_TO = {"data.epochs", "data.imgsz", *(f"model.lr0.{name}" for name in Rates.model_fields)}
+REFERRED_TO = {"data.epochs", "data.imgsz", *(f"model.lr0.{name}" for name in StrategyRates.model_fields)}
 """What counts as the value of conf/finetune that refers to it."""
 TOLD_TO_MLFLOW = ("tracking", "data.format")
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""
@@ -64,7 +64,7 @@ def test_every_key_that_shapes_a_result_is_a_param_of_some_stage():
 def test_a_stage_reads_no_group_that_dvc_does_not_know_of(stage):
     """`config.finetune.imgsz` in evaluate.py must be one of evaluate's params, or it would not rerun."""
     code = (ROOT / f"pipeline/{stage}/stage.py").read_text()
-    read = {match.rstrip(".") for match in re.findall(r"\bconfig\.([a-z_0-9.]+)", code)}
+    read = {match.rstrip(".") for match in re.findall(r"(?<!pipeline\.)\bconfig\.([a-z_0-9.]+)", code)}
     allowed = [*params(stage), *TOLD_TO_MLFLOW, *MACHINE]
     for key in read - {"model_dump"}:
         inside = any(
@@ -74,7 +74,7 @@ def test_a_stage_reads_no_group_that_dvc_does_not_know_of(stage):
 
 
 def test_the_listed_code_is_the_code_that_runs():
-    assert (code_digests.PACKAGE / code_digests.LISTED).read_text() == closure.render(), "run `make deps`"
+    assert (PACKAGE / LISTED).read_text() == closure.render(), "run `make deps`"
 
 
 @pytest.mark.parametrize("stage", STAGES)

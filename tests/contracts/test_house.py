@@ -13,7 +13,7 @@ from typing import get_args
 
 import pytest
 
-from pipeline.core.findings import Kind
+from pipeline.core.findings import FindingKind
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
@@ -30,7 +30,7 @@ def test_a_module_stays_readable(path):
 
 def test_every_kind_of_defect_is_explained():
     explained = (ROOT / "docs/decisions/defects.md").read_text()
-    assert [kind for kind in get_args(Kind) if f"`{kind}`" not in explained] == []
+    assert [kind for kind in get_args(FindingKind) if f"`{kind}`" not in explained] == []
 
 
 def test_the_commands_of_the_readme_exist():

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from ultralytics.cfg import check_cfg
 from ultralytics.utils import DEFAULT_CFG_DICT
 
-from pipeline.config.augment import Online
-from pipeline.config.finetune import OWNED, Finetune
+from pipeline.config.augment import OnlineAugmentation
+from pipeline.config.finetune import OWNED, FinetuneConfig
 from pipeline.finetune.stage import OURS
 from tests.trainings import CONF
 
@@ -51,7 +51,7 @@ def _conf(name):
 
 def test_every_train_argument_can_be_set_under_its_own_name():
     native = set(DEFAULT_CFG_DICT)
-    ours = (_schema(Finetune) - OURS) | _schema(Online)
+    ours = (_schema(FinetuneConfig) - OURS) | _schema(OnlineAugmentation)
     assert ours - native == set()
     assert native - ours - set(OWNED) - NOT_FOR_TRAINING == set()
     assert (set(OWNED) | NOT_FOR_TRAINING) & ours == set()
@@ -59,7 +59,7 @@ def test_every_train_argument_can_be_set_under_its_own_name():
 
 
 def test_the_two_groups_share_no_argument():
-    assert _schema(Finetune) & _schema(Online) == set()
+    assert _schema(FinetuneConfig) & _schema(OnlineAugmentation) == set()
 
 
 def test_ultralytics_takes_every_value_in_conf():

@@ -7,20 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core import findings
-from pipeline.core.errors import Refused
-from pipeline.core.findings import Defect
+from pipeline.core.errors import UserError
+from pipeline.core.findings import Finding
 from pipeline.prepare import ingest
-from pipeline.prepare.annotations.boxes import Checked
-from pipeline.prepare.annotations.check import Wanted
-from pipeline.prepare.ingest import Terms
-from pipeline.source.types import Annotated, Source
+from pipeline.prepare.annotations.boxes import CheckedObjects
+from pipeline.prepare.annotations.check import TaskRequirements
+from pipeline.prepare.ingest import IngestSettings
+from pipeline.source.types import AnnotatedImage, Source
 
 
 def judged(source: Source, folder: Path) -> None:
     """Check every image as prepare does: each is used or quarantined, and what is used is within it."""
     count = source.keypoints.count if source.keypoints else 0
-    terms = Terms(source.task, Wanted(source.task, len(source.names), count), "fix", folder)
-    found: list[Defect] = [*source.defects]
+    terms = IngestSettings(
+        source.task, TaskRequirements(source.task, len(source.names), count), "fix", folder
+    )
+    found: list[Finding] = [*source.defects]
     used = []
     for entry in source.images:
         usable, noted = ingest.judge(entry, terms)
@@ -35,7 +37,7 @@ def judged(source: Source, folder: Path) -> None:
     findings.render(found, used=len(used), remarks=source.remarks).encode()
 
 
-def _within(checked: Checked, size: tuple[int, int]) -> None:
+def _within(checked: CheckedObjects, size: tuple[int, int]) -> None:
     limit = np.array([*size, *size])
     assert np.isfinite(checked.boxes).all()
     assert ((checked.boxes >= 0) & (checked.boxes <= limit)).all()
@@ -46,14 +48,14 @@ def _within(checked: Checked, size: tuple[int, int]) -> None:
         assert ((points[:, :2] >= 0) & (points[:, :2] <= size)).all()
 
 
-def _complete(entry: Annotated, checked: Checked) -> None:
+def _complete(entry: AnnotatedImage, checked: CheckedObjects) -> None:
     """Every object that was read is used, or dropped with a word."""
     dropped = [note for note in checked.notes if note.dropped]
     assert len(checked.classes) + len(dropped) == len(entry.raw.classes)
     assert all(note.reason for note in (*entry.notes, *checked.notes))
 
 
-def sentence(refusal: Refused) -> None:
+def sentence(refusal: UserError) -> None:
     """A refusal is one sentence."""
     text = str(refusal)
     assert text.strip()

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import TASKS
 from pipeline.dataset import labels
 from pipeline.prepare.images import check as images_of
-from pipeline.prepare.images.decode import Unusable
+from pipeline.prepare.images.decode import UnusableImageError
 from pipeline.source.archives import extract as archives_of
 from pipeline.source.formats import registry
 from pipeline.source.formats.yolo import label_lines
@@ -116,7 +116,7 @@ def archive(folder: Path, parts: Parts) -> bool:
         assert not any(found.is_symlink() for found in out.rglob("*"))
         assert out.is_relative_to(folder / ".finetrack/sources")
         return True
-    except Refused as refusal:
+    except UserError as refusal:
         sentence(refusal)
         return False
     finally:
@@ -132,7 +132,7 @@ def image(folder: Path, parts: Parts) -> bool:
     path.write_bytes(parts[-1])
     try:
         usable = images_of.examine(path)
-    except Unusable:
+    except UnusableImageError:
         return False
     finally:
         assert path.read_bytes() == parts[-1]
@@ -149,7 +149,7 @@ def _read(form: str, folder: Path) -> bool:
     before, taken = contents(folder), False
     try:
         source = registry.read(form, folder)
-    except Refused as refusal:
+    except UserError as refusal:
         sentence(refusal)
     else:
         taken = True
@@ -164,7 +164,7 @@ def _read(form: str, folder: Path) -> bool:
 def _recognise(folder: Path) -> None:
     try:
         registry.recognise("auto", folder)
-    except Refused as refusal:
+    except UserError as refusal:
         sentence(refusal)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Mask(NamedTuple):
+class ObjectMask(NamedTuple):
     """The pixels of one object.
 
     Attributes:
@@ -23,7 +23,7 @@ class Mask(NamedTuple):
     pixels: NDArray[np.bool_]
 
 
-def fill(outline: NDArray[np.float64], size: tuple[int, int]) -> Mask:
+def fill(outline: NDArray[np.float64], size: tuple[int, int]) -> ObjectMask:
     """Return the pixels whose centres an outline encloses, by the even-odd rule.
 
     An edge from (x1, y1) to (x2, y2) crosses the centre line of each row between them once. To the right of
@@ -41,10 +41,10 @@ def fill(outline: NDArray[np.float64], size: tuple[int, int]) -> Mask:
     changes = np.zeros((height, width + 1), np.uint8)  # that these wrap around does not change what is odd
     np.add.at(changes, (rows, columns), 1)
     crossed = np.cumsum(changes[:, :width], axis=1, dtype=np.uint8)
-    return Mask(left, top, crossed % 2 == 1)
+    return ObjectMask(left, top, crossed % 2 == 1)
 
 
-def overlaps(first: Sequence[Mask], second: Sequence[Mask]) -> NDArray[np.float64]:
+def overlaps(first: Sequence[ObjectMask], second: Sequence[ObjectMask]) -> NDArray[np.float64]:
     """Return the IoU (n, m) of masks in pixels; only those whose cuts meet are looked at."""
     areas = [np.array([mask.pixels.sum() for mask in masks], np.float64) for masks in (first, second)]
     here, there = _extents(first), _extents(second)
@@ -71,11 +71,11 @@ def _crossings(outline: NDArray[np.float64], height: int) -> tuple[NDArray[np.in
     return rows, x1 + (rows + 0.5 - y1) * (x2 - x1) / np.where(y1 == y2, 1.0, y2 - y1)
 
 
-def _extents(masks: Sequence[Mask]) -> NDArray[np.int64]:
+def _extents(masks: Sequence[ObjectMask]) -> NDArray[np.int64]:
     rows = [(m.left, m.top, m.left + m.pixels.shape[1], m.top + m.pixels.shape[0]) for m in masks]
     return np.array(rows, np.int64).reshape(-1, 4)
 
 
-def _cut(mask: Mask, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+def _cut(mask: ObjectMask, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
     left, top, right, bottom = box
     return mask.pixels[top - mask.top : bottom - mask.top, left - mask.left : right - mask.left]

@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+from pipeline.core.arrays import FloatArray
 
 GONE: Final = np.zeros((1, 2))
 """What is left of an outline of which nothing is left: a point, which has no extent."""
@@ -25,7 +25,7 @@ MOST: Final = 1000
 """Points of a ring that are looked at for where to join it."""
 
 
-def region(outline: Points) -> shapely.Geometry:
+def region(outline: FloatArray) -> shapely.Geometry:
     """Return what an outline (k, 2) encloses; where it crosses itself, by the even-odd rule."""
     found = shapely.Polygon(outline if len(outline) > 2 else None)
     if found.is_valid:
@@ -34,7 +34,7 @@ def region(outline: Points) -> shapely.Geometry:
     return shapely.union_all(parts)
 
 
-def clip(outline: Points, width: int, height: int) -> tuple[Points, float]:
+def clip(outline: FloatArray, width: int, height: int) -> tuple[FloatArray, float]:
     """Cut an outline (k, 2) at the image's edges; return the part inside and its share of the area."""
     if outline.min() >= 0 and (outline <= (width, height)).all():
         return outline, 1.0
@@ -43,7 +43,7 @@ def clip(outline: Points, width: int, height: int) -> tuple[Points, float]:
     return joined(inside), inside.area / whole.area if whole.area else 0.0
 
 
-def without(outline: Points, cover: shapely.Geometry) -> tuple[Points, float]:
+def without(outline: FloatArray, cover: shapely.Geometry) -> tuple[FloatArray, float]:
     """Cut away what is covered; return the rest and its share of the area."""
     whole = region(outline)
     if not whole.intersects(cover):
@@ -52,7 +52,7 @@ def without(outline: Points, cover: shapely.Geometry) -> tuple[Points, float]:
     return joined(rest), rest.area / whole.area if whole.area else 0.0
 
 
-def joined(found: shapely.Geometry) -> Points:
+def joined(found: shapely.Geometry) -> FloatArray:
     """Return one ring (k, 2) around all parts and holes of a region; `GONE` where it has no area."""
     parts = [shapely.geometry.polygon.orient(part) for part in shapely.get_parts(found) if part.area >= CRUMB]
     parts.sort(key=lambda part: -part.area)
@@ -60,7 +60,7 @@ def joined(found: shapely.Geometry) -> Points:
     return join(rings) if rings else GONE
 
 
-def join(rings: Sequence[Points]) -> Points:
+def join(rings: Sequence[FloatArray]) -> FloatArray:
     """Join rings (k, 2) one after the other, each where it is nearest to those before."""
     whole = rings[0]
     for ring in rings[1:]:
@@ -72,6 +72,6 @@ def join(rings: Sequence[Points]) -> Points:
     return whole
 
 
-def _candidates(ring: Points) -> NDArray[np.int64]:
+def _candidates(ring: FloatArray) -> NDArray[np.int64]:
     """Return the points at which a ring may be joined: every one, or of very many every second, third, ..."""
     return np.arange(0, len(ring), -(-len(ring) // MOST))

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Corners = NDArray[np.float64]
+from pipeline.core.arrays import FloatArray
 
 LARGEST: Final = 1.009
 """Of the image, how large a label's extent may be: Ultralytics has 1.01, and six decimals round."""
 
 
-def shrink(corners: Corners, visible: Corners, extent: tuple[int, int]) -> Corners:
+def shrink(corners: FloatArray, visible: FloatArray, extent: tuple[int, int]) -> FloatArray:
     """Return the rectangle around what is visible of a rotated box, with its direction and order of corners.
 
     Where that is larger than the image, the upright one: Ultralytics takes such a label for damaged, and
@@ -31,7 +30,7 @@ def shrink(corners: Corners, visible: Corners, extent: tuple[int, int]) -> Corne
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
-def _around(points: Corners, corners: Corners) -> Corners:
+def _around(points: FloatArray, corners: FloatArray) -> FloatArray:
     """Return the smallest rectangle around points in the direction of another one, and no larger than it."""
     ways = np.array([corners[1] - corners[0], corners[3] - corners[0]])
     sides = np.linalg.norm(ways, axis=1)
@@ -40,5 +39,5 @@ def _around(points: Corners, corners: Corners) -> Corners:
     inside = (points - corners[0]) @ axes.T
     low, high = np.clip([inside.min(axis=0), inside.max(axis=0)], 0, sides)
     own = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
-    shrunk: Corners = corners[0] + own @ axes
+    shrunk: FloatArray = corners[0] + own @ axes
     return shrunk

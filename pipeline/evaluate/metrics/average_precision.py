@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.metrics.matching import IOUS, Table
+from pipeline.evaluate.metrics.matching import IOUS, DetectionTable
 
 RECALLS: Final = np.linspace(0, 1, 101)
 """The recalls at which COCO reads the precision."""
@@ -16,7 +16,9 @@ CELLS: Final = 4_000_000
 """How many weighted detections are held in memory at once (32 MB an array)."""
 
 
-def average_precisions(table: Table, weights: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+def average_precisions(
+    table: DetectionTable, weights: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """Return the average precision (weightings, classes, 10); NaN for a class without objects.
 
     Precision is made non-increasing in recall from the right, then read at 101 recalls (cocoeval.py,
@@ -40,7 +42,7 @@ def mean(aps: NDArray[np.float64]) -> NDArray[np.float64]:
     return averages
 
 
-def curve(table: Table, cls: int, level: int = 0) -> NDArray[np.float64]:
+def curve(table: DetectionTable, cls: int, level: int = 0) -> NDArray[np.float64]:
     """Return the precision (101,) of a class at `RECALLS` and at IoU number `level`; its mean is the AP."""
     hits = table.hits[(table.classes == cls) & ~table.void[:, level], level]
     found = np.cumsum(hits)
@@ -50,7 +52,7 @@ def curve(table: Table, cls: int, level: int = 0) -> NDArray[np.float64]:
     return np.append(_falling(precision), 0.0)[places]
 
 
-def _of_all_classes(table: Table, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+def _of_all_classes(table: DetectionTable, weights: NDArray[np.int64]) -> NDArray[np.float64]:
     objects = weights @ table.objects
     aps = np.full((*objects.shape, len(IOUS)), np.nan)
     for cls in np.flatnonzero(table.objects.any(axis=0)):

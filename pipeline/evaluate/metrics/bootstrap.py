@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluate.metrics.average_precision import average_precisions, mean
-from pipeline.evaluate.metrics.matching import Table
+from pipeline.evaluate.metrics.matching import DetectionTable
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def resample(images: int, times: int, *, seed: int) -> NDArray[np.int64]:
     return drawn.astype(np.int64, copy=False)
 
 
-def intervals(table: Table, *, times: int, seed: int) -> dict[str, Interval]:
+def intervals(table: DetectionTable, *, times: int, seed: int) -> dict[str, Interval]:
     """Return mAP50-95 and mAP50 with their 95% intervals (percentiles; Efron and Tibshirani 1993, 13.3).
 
     A class without any object in a resample is left out of its mean, as it is in the figure itself.

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from pipeline.evaluate.metrics.bootstrap import Interval, interval, resample
 from pipeline.evaluate.metrics.detection import rounded
-from pipeline.evaluate.metrics.matching import IOUS, Table
+from pipeline.evaluate.metrics.matching import IOUS, DetectionTable
 from pipeline.evaluate.metrics.thresholds import average
 
 FIRST: Final = 5
 """So many classes of each image are looked at, the likeliest ones; the rest of a thousand is not kept."""
 
 
-class Guessed(NamedTuple):
+class ClassScores(NamedTuple):
     """What images are, and what a model takes them for.
 
     Attributes:
@@ -31,13 +31,13 @@ class Guessed(NamedTuple):
     classes: NDArray[np.int64]
     scores: NDArray[np.float64]
 
-    def part(self, images: slice) -> Guessed:
+    def part(self, images: slice) -> ClassScores:
         """Return some of the images."""
-        return Guessed(self.truth[images], self.classes[images], self.scores[images])
+        return ClassScores(self.truth[images], self.classes[images], self.scores[images])
 
 
 @dataclass(frozen=True)
-class Classification:
+class ClassificationResult:
     """What was measured on the test split.
 
     Args:
@@ -48,7 +48,7 @@ class Classification:
     """
 
     names: tuple[str, ...]
-    guessed: Guessed
+    guessed: ClassScores
     top1: Interval
     top5: Interval
 
@@ -63,7 +63,9 @@ def guess(probabilities: Iterable[NDArray[np.float64]]) -> tuple[NDArray[np.int6
     return np.array(classes, np.int64).reshape(len(classes), -1), np.array(scores).reshape(len(scores), -1)
 
 
-def classify(guessed: Guessed, names: tuple[str, ...], *, resamples: int, seed: int) -> Classification:
+def classify(
+    guessed: ClassScores, names: tuple[str, ...], *, resamples: int, seed: int
+) -> ClassificationResult:
     """Measure the guesses about the images of a split, one or more.
 
     Args:
@@ -78,10 +80,10 @@ def classify(guessed: Guessed, names: tuple[str, ...], *, resamples: int, seed: 
         interval(float(hits.mean()), drawn @ hits)
         for hits in (right[:, 0].astype(np.float64), right.any(axis=1).astype(np.float64))
     )
-    return Classification(names, guessed, top1, top5)
+    return ClassificationResult(names, guessed, top1, top5)
 
 
-def figures(found: Classification) -> dict[str, Any]:
+def figures(found: ClassificationResult) -> dict[str, Any]:
     """Return what metrics.json holds: `test`, and `per_class` for the classes that the test split has."""
     test: dict[str, float | str] = {}
     for name, share in (("top1", found.top1), ("top5", found.top5)):
@@ -94,14 +96,14 @@ def figures(found: Classification) -> dict[str, Any]:
     return {"test": rounded(test), "per_class": {name: rounded(row) for name, row in per_class.items()}}
 
 
-def confusions(found: Classification) -> NDArray[np.int64]:
+def confusions(found: ClassificationResult) -> NDArray[np.int64]:
     """Count (classes, classes) actual against first guess."""
     count = len(found.names)
     pairs = found.guessed.truth * count + found.guessed.classes[:, 0]
     return np.bincount(pairs, minlength=count * count).reshape(count, count)
 
 
-def rank(found: Classification) -> list[int]:
+def rank(found: ClassificationResult) -> list[int]:
     """Return the images that are taken for the wrong class, the surest first."""
     truth, classes, scores = found.guessed
     wrong = np.flatnonzero(classes[:, 0] != truth)
@@ -109,12 +111,12 @@ def rank(found: Classification) -> list[int]:
     return order
 
 
-def tabulate(found: Classification) -> Table:
+def tabulate(found: ClassificationResult) -> DetectionTable:
     """Take each guess for a detection, each image for an object of its class: a class against the rest."""
     truth, classes, scores = found.guessed
     order = np.argsort(-scores.ravel(), kind="stable")
     hits = (classes == truth[:, None]).ravel()[order]
-    return Table(
+    return DetectionTable(
         images=np.repeat(np.arange(len(truth)), classes.shape[1])[order],
         classes=classes.ravel()[order],
         scores=scores.ravel()[order],
@@ -124,7 +126,7 @@ def tabulate(found: Classification) -> Table:
     )
 
 
-def _per_class(found: Classification) -> dict[str, dict[str, float | str]]:
+def _per_class(found: ClassificationResult) -> dict[str, dict[str, float | str]]:
     matrix = confusions(found)
     right, actual, called = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return {

@@ -9,32 +9,32 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.detections import Detections, Objects
-from pipeline.core.errors import Refused
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.evaluate.metrics.average_precision import average_precisions
 from pipeline.evaluate.metrics.bootstrap import Interval, intervals
-from pipeline.evaluate.metrics.error_types import Outcome, judge
-from pipeline.evaluate.metrics.matching import Table, tabulate
+from pipeline.evaluate.metrics.error_types import ImageErrors, judge
+from pipeline.evaluate.metrics.matching import DetectionTable, tabulate
 from pipeline.evaluate.metrics.similarity import by_boxes
-from pipeline.evaluate.metrics.thresholds import Operating, average, best_threshold, operate
+from pipeline.evaluate.metrics.thresholds import ThresholdCurves, average, best_threshold, operate
 
 OWN: Final[dict[Task, str]] = {"segment": "mask/", "pose": "pose/"}
 """What the figures of a task's own measure begin with; those of boxes, rotated or not, are plain."""
 
 
-class Split(NamedTuple):
+class SplitPredictions(NamedTuple):
     """The objects and the detections of each image, in the same order."""
 
-    truths: Sequence[Objects]
+    truths: Sequence[GroundTruth]
     found: Sequence[Detections]
 
-    def part(self, images: slice) -> Split:
+    def part(self, images: slice) -> SplitPredictions:
         """Return some of the images."""
-        return Split(self.truths[images], self.found[images])
+        return SplitPredictions(self.truths[images], self.found[images])
 
 
-class Precisions(NamedTuple):
+class MeanPrecisions(NamedTuple):
     """Average precision by one measure.
 
     Attributes:
@@ -47,7 +47,7 @@ class Precisions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class DetectionResult:
     """What was measured on the test split.
 
     Args:
@@ -65,16 +65,16 @@ class Evaluation:
 
     task: Task
     names: tuple[str, ...]
-    table: Table
-    own: Precisions
-    boxes: Precisions | None
+    table: DetectionTable
+    own: MeanPrecisions
+    boxes: MeanPrecisions | None
     threshold: float
     chosen_on: Literal["val", "test"]
-    at: Operating
-    outcomes: tuple[Outcome, ...]
+    at: ThresholdCurves
+    outcomes: tuple[ImageErrors, ...]
 
 
-class Terms(NamedTuple):
+class MetricSettings(NamedTuple):
     """What is measured, and how.
 
     Attributes:
@@ -90,7 +90,7 @@ class Terms(NamedTuple):
     seed: int
 
 
-def evaluate(test: Split, val: Split, terms: Terms) -> Evaluation:
+def evaluate(test: SplitPredictions, val: SplitPredictions, terms: MetricSettings) -> DetectionResult:
     """Measure on `test` at the threshold of the highest mean F1 on `val`.
 
     A threshold chosen on the images it is judged by flatters. Where val has no objects there is no other way,
@@ -102,12 +102,12 @@ def evaluate(test: Split, val: Split, terms: Terms) -> Evaluation:
     table, other = (tabulate(*split, len(terms.names)) for split in (test, val))
     if not table.objects.any():
         labelled = "has a labelled point" if terms.task == "pose" else "is labelled"
-        raise Refused(
+        raise UserError(
             f"no object of the test split {labelled}: add some, or give it a larger share in data.split"
         )
     chosen_on: Literal["val", "test"] = "val" if other.objects.any() else "test"
     threshold = best_threshold(other if chosen_on == "val" else table)
-    return Evaluation(
+    return DetectionResult(
         task=terms.task,
         names=terms.names,
         table=table,
@@ -120,7 +120,7 @@ def evaluate(test: Split, val: Split, terms: Terms) -> Evaluation:
     )
 
 
-def figures(evaluation: Evaluation) -> dict[str, Any]:
+def figures(evaluation: DetectionResult) -> dict[str, Any]:
     """Return what metrics.json holds: `test`, and `per_class` for the classes that the test split has.
 
     Boxes go by plain names; masks and poses by the same names behind `mask/` and `pose/`.
@@ -142,17 +142,19 @@ def rounded(row: dict[str, float | str]) -> dict[str, float | str]:
     return {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()}
 
 
-def _of_boxes(split: Split, terms: Terms) -> Precisions:
+def _of_boxes(split: SplitPredictions, terms: MetricSettings) -> MeanPrecisions:
     pairs = [by_boxes(truth, found) for truth, found in zip(*split, strict=True)]
     table = tabulate([truth for truth, _ in pairs], [found for _, found in pairs], len(terms.names))
     return _precisions(table, terms)
 
 
-def _precisions(table: Table, terms: Terms) -> Precisions:
-    return Precisions(average_precisions(table)[0], intervals(table, times=terms.resamples, seed=terms.seed))
+def _precisions(table: DetectionTable, terms: MetricSettings) -> MeanPrecisions:
+    return MeanPrecisions(
+        average_precisions(table)[0], intervals(table, times=terms.resamples, seed=terms.seed)
+    )
 
 
-def _maps(precisions: Precisions, own: str) -> dict[str, float | str]:
+def _maps(precisions: MeanPrecisions, own: str) -> dict[str, float | str]:
     return {
         own + name + bound: value
         for name, interval in precisions.maps.items()
@@ -160,7 +162,7 @@ def _maps(precisions: Precisions, own: str) -> dict[str, float | str]:
     }
 
 
-def _of_class(evaluation: Evaluation, cls: int) -> dict[str, float | str]:
+def _of_class(evaluation: DetectionResult, cls: int) -> dict[str, float | str]:
     own, at = OWN.get(evaluation.task, ""), evaluation.at
     row: dict[str, float | str] = _average(evaluation.own, cls, own)
     row |= {
@@ -172,5 +174,5 @@ def _of_class(evaluation: Evaluation, cls: int) -> dict[str, float | str]:
     return row | {"objects": int(evaluation.table.objects[:, cls].sum())}
 
 
-def _average(precisions: Precisions, cls: int, own: str) -> dict[str, float | str]:
+def _average(precisions: MeanPrecisions, cls: int, own: str) -> dict[str, float | str]:
     return {f"{own}AP50-95": float(precisions.aps[cls].mean()), f"{own}AP50": float(precisions.aps[cls, 0])}

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.detections import Detections, Objects
+from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.matching import IOUS, likeness, match
 
 RIGHT: Final = "right"
@@ -24,7 +24,7 @@ TOUCHING: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImageErrors:
     """One image, judged.
 
     Args:
@@ -35,7 +35,7 @@ class Outcome:
         missed: (m,) the objects that no detection stands for.
     """
 
-    truth: Objects
+    truth: GroundTruth
     found: Detections
     verdicts: tuple[str, ...]
     partners: NDArray[np.int64]
@@ -52,7 +52,7 @@ class Outcome:
         return {reason: count for reason, count in counts.items() if count}
 
 
-def judge(truth: Objects, found: Detections, threshold: float) -> Outcome:
+def judge(truth: GroundTruth, found: Detections, threshold: float) -> ImageErrors:
     """Say of each detection what it is, and of each object whether it was missed.
 
     First as for precision and recall: right is what matches an object of its class at IoU 0.5. Of what is
@@ -73,16 +73,16 @@ def judge(truth: Objects, found: Detections, threshold: float) -> Outcome:
         for row, column in _closest(np.where(fits, overlap, 0.0), partners):
             partners[row], verdicts[row] = column, verdict
     missed = np.setdiff1d(np.flatnonzero(truth.counted), partners)
-    return Outcome(truth, found, tuple(verdicts), partners, missed)
+    return ImageErrors(truth, found, tuple(verdicts), partners, missed)
 
 
-def rank(outcomes: Sequence[Outcome]) -> list[int]:
+def rank(outcomes: Sequence[ImageErrors]) -> list[int]:
     """Return the images with errors, the worst first: most errors, then most confident in what is wrong."""
     faulty = [index for index, outcome in enumerate(outcomes) if outcome.errors]
     return sorted(faulty, key=lambda index: (-outcomes[index].errors, -_confidence(outcomes[index]), index))
 
 
-def confusions(outcomes: Iterable[Outcome], classes: int) -> NDArray[np.int64]:
+def confusions(outcomes: Iterable[ImageErrors], classes: int) -> NDArray[np.int64]:
     """Count (classes + 1, classes + 1) actual against predicted; the last row and column are the background.
 
     What is loose is a missed object and a false alarm here: the diagonal is what precision and recall count.
@@ -108,6 +108,6 @@ def _closest(overlap: NDArray[np.float64], partners: NDArray[np.int64]) -> Itera
         yield int(row), int(column)
 
 
-def _confidence(outcome: Outcome) -> float:
+def _confidence(outcome: ImageErrors) -> float:
     wrong = np.array([verdict != RIGHT for verdict in outcome.verdicts], bool)
     return float(outcome.found.scores[wrong].sum())

@@ -14,14 +14,14 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.detections import Detections, Objects
-from pipeline.evaluate.metrics.classification import Guessed
-from pipeline.evaluate.metrics.detection import Split
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.evaluate.metrics.classification import ClassScores
+from pipeline.evaluate.metrics.detection import SplitPredictions
 from pipeline.evaluate.metrics.error_types import TOUCHING
 from pipeline.evaluate.metrics.iou import box_iou
 from pipeline.evaluate.metrics.matching import IOUS, likeness
 
-Kind = Literal["missing", "wrong class", "loose"]
+LabelErrorKind = Literal["missing", "wrong class", "loose"]
 
 SURE: Final = 0.25
 """The score from which a detection contradicts anything: Ultralytics' own threshold for showing one."""
@@ -30,7 +30,7 @@ SAME: Final = float(IOUS[0])
 """The overlap from which a detection stands for a label."""
 
 
-class Suspect(NamedTuple):
+class SuspectLabel(NamedTuple):
     """One label, or the lack of one, that the model contradicts.
 
     Attributes:
@@ -43,14 +43,14 @@ class Suspect(NamedTuple):
     """
 
     image: int
-    kind: Kind
+    kind: LabelErrorKind
     score: float
     found: int
     label: int
     overlap: float
 
 
-def rank(truths: Sequence[Objects], found: Sequence[Detections], *, most: int) -> list[Suspect]:
+def rank(truths: Sequence[GroundTruth], found: Sequence[Detections], *, most: int) -> list[SuspectLabel]:
     """List what is suspected in all images, the strongest contradiction first.
 
     Args:
@@ -63,13 +63,13 @@ def rank(truths: Sequence[Objects], found: Sequence[Detections], *, most: int) -
     return sorted(suspects, key=lambda suspect: (-suspect.score, suspect.image, suspect.found))[:most]
 
 
-def _of_image(image: int, truth: Objects, found: Detections) -> list[Suspect]:
+def _of_image(image: int, truth: GroundTruth, found: Detections) -> list[SuspectLabel]:
     """Judge the confident detections of one image, the surest first; each label is contradicted once."""
     overlap = likeness(truth, found) * truth.counted
     beyond = box_iou(found.boxes, truth.boxes[~truth.counted]).max(axis=1, initial=0.0) >= SAME
     same = found.classes[:, None] == truth.classes[None, :]
     believed = _believed(np.where(same, overlap, 0.0), found.scores)
-    suspects: list[Suspect] = []
+    suspects: list[SuspectLabel] = []
     for row in np.argsort(-found.scores, kind="stable").tolist():
         if found.scores[row] < SURE:
             break
@@ -93,19 +93,21 @@ def _judged(
     row: int,
     against: tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]],
     score: float,
-) -> Suspect | None:
+) -> SuspectLabel | None:
     """Hold a detection against labels: overlap with each, which are of its class, how believed each is."""
     overlap, same, believed = against
     own, own_overlap = _nearest(np.where(same, overlap, 0.0))
     other, other_overlap = _nearest(np.where(same, 0.0, overlap))
     if own_overlap < SAME <= other_overlap:
-        return Suspect(image, "wrong class", score - float(believed[other]), row, other, other_overlap)
+        return SuspectLabel(image, "wrong class", score - float(believed[other]), row, other, other_overlap)
     if own_overlap >= SAME:
         better = believed[own] > score
-        return None if better else Suspect(image, "loose", score * (1 - own_overlap), row, own, own_overlap)
+        return (
+            None if better else SuspectLabel(image, "loose", score * (1 - own_overlap), row, own, own_overlap)
+        )
     if own_overlap >= TOUCHING and believed[own] < SURE:
-        return Suspect(image, "loose", score * (1 - own_overlap), row, own, own_overlap)
-    return Suspect(image, "missing", score * (1 - max(own_overlap, other_overlap)), row, -1, 0.0)
+        return SuspectLabel(image, "loose", score * (1 - own_overlap), row, own, own_overlap)
+    return SuspectLabel(image, "missing", score * (1 - max(own_overlap, other_overlap)), row, -1, 0.0)
 
 
 def _nearest(overlap: NDArray[np.float64]) -> tuple[int, float]:
@@ -116,7 +118,7 @@ def _nearest(overlap: NDArray[np.float64]) -> tuple[int, float]:
     return best, float(overlap[best])
 
 
-def _told(suspect: Suspect, suspects: Sequence[Suspect], found: Detections) -> bool:
+def _told(suspect: SuspectLabel, suspects: Sequence[SuspectLabel], found: Detections) -> bool:
     """Tell whether a surer detection of the same place, or of the same label, has said so already."""
     if suspect.label >= 0 and any(other.label == suspect.label for other in suspects):
         return True
@@ -124,7 +126,7 @@ def _told(suspect: Suspect, suspects: Sequence[Suspect], found: Detections) -> b
     return any(box_iou(here, found.boxes[other.found][None])[0, 0] >= SAME for other in suspects)
 
 
-def whole(guessed: Guessed, sizes: Sequence[tuple[int, int]]) -> Split:
+def whole(guessed: ClassScores, sizes: Sequence[tuple[int, int]]) -> SplitPredictions:
     """Return images that have a class each as if it were an object that fills them, and so the guesses.
 
     Args:
@@ -132,9 +134,9 @@ def whole(guessed: Guessed, sizes: Sequence[tuple[int, int]]) -> Split:
         sizes: Width and height of each.
     """
     boxes = [np.array([[0.0, 0.0, width, height]]) for width, height in sizes]
-    truths = [Objects(box, guessed.truth[place : place + 1]) for place, box in enumerate(boxes)]
+    truths = [GroundTruth(box, guessed.truth[place : place + 1]) for place, box in enumerate(boxes)]
     found = [
         Detections(box.repeat(len(scores), axis=0), scores, classes)
         for box, classes, scores in zip(boxes, guessed.classes, guessed.scores, strict=True)
     ]
-    return Split(truths, found)
+    return SplitPredictions(truths, found)

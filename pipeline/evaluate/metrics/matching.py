@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.detections import Detections, Objects
+from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.iou import box_iou
 
 IOUS: Final = np.linspace(0.5, 0.95, 10)
@@ -17,7 +17,7 @@ IOUS: Final = np.linspace(0.5, 0.95, 10)
 
 
 @dataclass(frozen=True)
-class Table:
+class DetectionTable:
     """All detections of a split, by descending score, each with what it hit.
 
     Args:
@@ -37,12 +37,12 @@ class Table:
     objects: NDArray[np.int64]
 
 
-def likeness(truth: Objects, found: Detections) -> NDArray[np.float64]:
+def likeness(truth: GroundTruth, found: Detections) -> NDArray[np.float64]:
     """Return how much each detection is like each object (n, m), by what their task is measured by."""
     return box_iou(found.boxes, truth.boxes) if found.overlap is None else found.overlap
 
 
-def match(truth: Objects, found: Detections) -> NDArray[np.int64]:
+def match(truth: GroundTruth, found: Detections) -> NDArray[np.int64]:
     """Return (detections, 10): the index of the object each detection found at each of `IOUS`, or -1.
 
     The rule is COCO's (cocoeval.py, evaluateImg): by descending score, each detection takes the object of its
@@ -64,7 +64,7 @@ def match(truth: Objects, found: Detections) -> NDArray[np.int64]:
     return matched
 
 
-def tabulate(truths: Sequence[Objects], found: Sequence[Detections], classes: int) -> Table:
+def tabulate(truths: Sequence[GroundTruth], found: Sequence[Detections], classes: int) -> DetectionTable:
     """Match every image of a split and put all detections in one table.
 
     Args:
@@ -77,7 +77,7 @@ def tabulate(truths: Sequence[Objects], found: Sequence[Detections], classes: in
     order = np.argsort(-scores, kind="stable")
     lengths = [len(seen.scores) for seen in found]
     none = np.zeros((0, len(IOUS)), bool)
-    return Table(
+    return DetectionTable(
         images=np.repeat(np.arange(len(found)), lengths)[order],
         classes=np.concatenate([np.zeros(0, np.int64), *(seen.classes for seen in found)])[order],
         scores=scores[order],
@@ -89,7 +89,7 @@ def tabulate(truths: Sequence[Objects], found: Sequence[Detections], classes: in
     )
 
 
-def _found(truth: Objects, seen: Detections) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _found(truth: GroundTruth, seen: Detections) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which detections (d, 10) found an object that counts, and which one that does not."""
     matched = match(truth, seen)
     counts = np.append(truth.counted, False)[matched]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from pipeline.core.arrays import FloatArray
 
 PERSON: Final = (
     *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
@@ -18,12 +17,12 @@ FILLED: Final = 0.53
 """The share of its box that a person's outline fills on average: YOLO poses come without an outline."""
 
 
-def sigmas(points: int) -> Floats:
+def sigmas(points: int) -> FloatArray:
     """Return the tolerance of each point: COCO's for its 17, Ultralytics' 1/K for any other number K."""
     return np.array(PERSON if points == len(PERSON) else [1 / points] * points)
 
 
-def similarities(found: Floats, truth: Floats, boxes: Floats) -> Floats:
+def similarities(found: FloatArray, truth: FloatArray, boxes: FloatArray) -> FloatArray:
     """Return the similarity (n, m), 0 to 1, of found poses with true ones.
 
     exp(-d^2 / (2 s^2 k^2)), averaged over the labelled points, where s^2 is the object's area and k twice the
@@ -44,10 +43,10 @@ def similarities(found: Floats, truth: Floats, boxes: Floats) -> Floats:
     scale = 2 * (2 * sigmas(truth.shape[1])) ** 2 * (FILLED * extent.prod(axis=1) + np.spacing(1))[:, None]
     alike = np.exp(-(apart**2).sum(axis=3) / scale)
     counted = np.where(known[:, None], labelled, True)
-    similar: Floats = (alike * counted).sum(axis=2) / counted.sum(axis=1)
+    similar: FloatArray = (alike * counted).sum(axis=2) / counted.sum(axis=1)
     return similar
 
 
-def _outside(places: Floats, low: Floats, high: Floats) -> Floats:
+def _outside(places: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
     """Return how far each place (n, 1, points, 2) lies outside each box (m, 2), in x and in y."""
     return np.maximum(np.maximum(low[:, None] - places, places - high[:, None]), 0.0)

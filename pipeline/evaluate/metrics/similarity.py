@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.core.detections import Detections, Objects
-from pipeline.core.errors import Refused
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.core.errors import UserError
 from pipeline.core.geometry import masks
 from pipeline.core.tasks import Task
-from pipeline.evaluate.metrics import iou, oks
+from pipeline.evaluate.metrics import oks
+from pipeline.evaluate.metrics.iou import rotated_box_iou
 
 
-def weigh(truth: Objects, found: Detections, task: Task, *, size: tuple[int, int]) -> Detections:
+def weigh(truth: GroundTruth, found: Detections, task: Task, *, size: tuple[int, int]) -> Detections:
     """Return detections with how much each is like each object, and without their masks, which are large.
 
     Args:
@@ -28,7 +29,7 @@ def weigh(truth: Objects, found: Detections, task: Task, *, size: tuple[int, int
         overlap = masks.overlaps(found.masks, [masks.fill(outline, size) for outline in truth.outlines])
     elif task == "obb":
         here, there = (np.array(each.outlines).reshape(-1, 4, 2) for each in (found, truth))
-        overlap = iou.rotated_box_iou(here, there)
+        overlap = rotated_box_iou(here, there)
     elif truth.keypoints is not None and found.keypoints is not None:
         _refuse_misfit(found.keypoints.shape[1], truth.keypoints.shape[1])
         overlap = oks.similarities(found.keypoints, truth.keypoints, truth.boxes)
@@ -37,11 +38,11 @@ def weigh(truth: Objects, found: Detections, task: Task, *, size: tuple[int, int
     return found._replace(overlap=overlap, masks=())
 
 
-def by_boxes(truth: Objects, found: Detections) -> tuple[Objects, Detections]:
+def by_boxes(truth: GroundTruth, found: Detections) -> tuple[GroundTruth, Detections]:
     """Return the same objects and detections, to be measured by their upright boxes."""
-    return Objects(truth.boxes, truth.classes), Detections(found.boxes, found.scores, found.classes)
+    return GroundTruth(truth.boxes, truth.classes), Detections(found.boxes, found.scores, found.classes)
 
 
 def _refuse_misfit(found: int, known: int) -> None:
     if found != known:
-        raise Refused(f"the model's poses have {found} points, the data's {known}: run finetune again")
+        raise UserError(f"the model's poses have {found} points, the data's {known}: run finetune again")

@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.metrics.matching import Table
+from pipeline.evaluate.metrics.matching import DetectionTable
 
 THRESHOLDS: Final = np.linspace(0, 1, 1001)
 
 
 @dataclass(frozen=True)
-class Operating:
+class ThresholdCurves:
     """Precision, recall and F1, each (thresholds, classes); NaN for a class without objects."""
 
     precision: NDArray[np.float64]
@@ -22,7 +22,7 @@ class Operating:
     f1: NDArray[np.float64]
 
 
-def operate(table: Table, thresholds: NDArray[np.float64] = THRESHOLDS) -> Operating:
+def operate(table: DetectionTable, thresholds: NDArray[np.float64] = THRESHOLDS) -> ThresholdCurves:
     """Count what detections of at least each threshold get right; precision without any detection is 0."""
     objects = table.objects.sum(axis=0)
     counts = np.array([_counts(table, cls, thresholds) for cls in range(len(objects))]).reshape(
@@ -35,10 +35,10 @@ def operate(table: Table, thresholds: NDArray[np.float64] = THRESHOLDS) -> Opera
         hits / np.maximum(objects, 1),
         2 * hits / np.maximum(shown + objects, 1),  # the harmonic mean of the two
     )
-    return Operating(*(np.where(absent, np.nan, figure) for figure in figures))
+    return ThresholdCurves(*(np.where(absent, np.nan, figure) for figure in figures))
 
 
-def best_threshold(table: Table) -> float:
+def best_threshold(table: DetectionTable) -> float:
     """Return the threshold with the highest F1, averaged over the classes with objects.
 
     The middle of the first stretch of equal maxima: at its edge, a score a little lower would be lost.
@@ -57,7 +57,7 @@ def average(figures: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _counts(
-    table: Table, cls: int, thresholds: NDArray[np.float64]
+    table: DetectionTable, cls: int, thresholds: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     rows = (table.classes == cls) & ~table.void[:, 0]
     shown = np.searchsorted(-table.scores[rows], -thresholds, side="right")

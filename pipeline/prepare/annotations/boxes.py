@@ -7,18 +7,18 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.annotations import Boxes, Indices
-from pipeline.core.findings import Kind, Note
+from pipeline.core.arrays import FloatArray, IntArray
+from pipeline.core.findings import AnnotationNote, FindingKind
 
 ROUNDING: Final = 0.5
 """Pixels: what lies outside by less is how a format rounds, no mistake; and a side below this is no box."""
 
 
-Finding = tuple[Kind, str]
+ObjectRepair = tuple[FindingKind, str]
 """What was mended, or is worth a look, about an object that is used: for machines, and in words."""
 
 
-class Unfit(ValueError):
+class UnusableObjectError(ValueError):
     """Say why an object cannot be used.
 
     Args:
@@ -26,12 +26,12 @@ class Unfit(ValueError):
         reason: In words.
     """
 
-    def __init__(self, kind: Kind, reason: str) -> None:
+    def __init__(self, kind: FindingKind, reason: str) -> None:
         super().__init__(reason)
-        self.kind: Kind = kind
+        self.kind: FindingKind = kind
 
 
-class Checked(NamedTuple):
+class CheckedObjects(NamedTuple):
     """The objects that can be used, and what was found.
 
     Attributes:
@@ -42,14 +42,14 @@ class Checked(NamedTuple):
         keypoints: m arrays (points, 3) in pixels (pose); none for other tasks.
     """
 
-    classes: Indices
-    boxes: Boxes
-    notes: tuple[Note, ...]
-    outlines: tuple[Boxes, ...] = ()
-    keypoints: tuple[Boxes, ...] = ()
+    classes: IntArray
+    boxes: FloatArray
+    notes: tuple[AnnotationNote, ...]
+    outlines: tuple[FloatArray, ...] = ()
+    keypoints: tuple[FloatArray, ...] = ()
 
 
-def mend(box: Boxes, size: tuple[int, int]) -> tuple[Boxes, list[Finding]]:
+def mend(box: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, list[ObjectRepair]]:
     """Put the corners of a box in order and clip it to the image.
 
     Args:
@@ -61,15 +61,17 @@ def mend(box: Boxes, size: tuple[int, int]) -> tuple[Boxes, list[Finding]]:
     """
     x1, y1, x2, y2 = given = box.tolist()  # plain numbers: four are too few for numpy to be faster
     if not all(map(math.isfinite, given)):
-        raise Unfit("no-number", f"coordinates that are no numbers: {text(box)}")
+        raise UnusableObjectError("no-number", f"coordinates that are no numbers: {text(box)}")
     upright = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
     width, height = abs(x2 - x1), abs(y2 - y1)
     if min(width, height) < ROUNDING:
-        raise Unfit("no-area", f"no area: {width:.6g} x {height:.6g} pixels at {text(box)}")
+        raise UnusableObjectError("no-area", f"no area: {width:.6g} x {height:.6g} pixels at {text(box)}")
     inside = [min(max(value, 0.0), limit) for value, limit in zip(upright, size * 2, strict=True)]
     if min(inside[2] - inside[0], inside[3] - inside[1]) < ROUNDING:
-        raise Unfit("outside", f"outside the image of {size[0]} x {size[1]} pixels: {text(box)}")
-    found: list[Finding] = []
+        raise UnusableObjectError(
+            "outside", f"outside the image of {size[0]} x {size[1]} pixels: {text(box)}"
+        )
+    found: list[ObjectRepair] = []
     if upright != given:
         found.append(("inverted", f"corners in the wrong order: {text(box)}"))
     if max(abs(value - kept) for value, kept in zip(upright, inside, strict=True)) > ROUNDING:
@@ -78,7 +80,7 @@ def mend(box: Boxes, size: tuple[int, int]) -> tuple[Boxes, list[Finding]]:
     return np.array(inside, np.float64), found
 
 
-def text(values: Boxes) -> str:
+def text(values: FloatArray) -> str:
     """Write coordinates for a report, the first dozen of them."""
     flat = values.ravel()
     more = " ..." if len(flat) > 12 else ""

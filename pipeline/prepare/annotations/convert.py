@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from pipeline.core.annotations import Boxes, Raw
+from pipeline.core.annotations import RawObjects
+from pipeline.core.arrays import FloatArray
 from pipeline.core.tasks import Task
 
 
-def convert(raw: Raw, found: Task, wanted: Task) -> Raw:
+def convert(raw: RawObjects, found: Task, wanted: Task) -> RawObjects:
     """Return the objects in the form that a task needs; nothing is checked here.
 
     Args:
@@ -24,7 +25,7 @@ def convert(raw: Raw, found: Task, wanted: Task) -> Raw:
     return raw._replace(outlines=(), keypoints=())
 
 
-def scaled(raw: Raw, size: tuple[int, int]) -> Raw:
+def scaled(raw: RawObjects, size: tuple[int, int]) -> RawObjects:
     """Turn shares of the image into pixels.
 
     Args:
@@ -40,7 +41,7 @@ def scaled(raw: Raw, size: tuple[int, int]) -> Raw:
         )
 
 
-def rectangle(points: Boxes) -> Boxes | None:
+def rectangle(points: FloatArray) -> FloatArray | None:
     """Return the four corners (4, 2) of the smallest rectangle, turned as it may be, around points (k, 2).
 
     Points in a line have none.
@@ -49,7 +50,7 @@ def rectangle(points: Boxes) -> Boxes | None:
     return np.array(around.exterior.coords[:4]) if around.area > 0 else None
 
 
-def _cornered(parts: tuple[Boxes, ...]) -> tuple[Boxes, ...]:
+def _cornered(parts: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
     """Exchange the parts of an outline for one rectangle; what is no number stays, to be reported as such."""
     if not parts or not np.isfinite(points := np.concatenate(parts)).all():
         return parts

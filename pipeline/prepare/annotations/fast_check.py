@@ -12,9 +12,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipeline.core.annotations import Boxes, Raw
-from pipeline.prepare.annotations import repair
-from pipeline.prepare.annotations.boxes import Checked
+from pipeline.core.annotations import RawObjects
+from pipeline.core.arrays import FloatArray
+from pipeline.prepare.annotations.boxes import CheckedObjects
+from pipeline.prepare.annotations.repair import clip_keypoints
 
 EVERYTHING: Final = 0.99
 """Share of the image that an object covers before somebody should look at it."""
@@ -24,7 +25,7 @@ _LEAST: Final = 1.0
 """Pixels, and square pixels: of a side and of an area."""
 
 
-def boxes(raw: Raw, size: tuple[int, int]) -> Checked | None:
+def boxes(raw: RawObjects, size: tuple[int, int]) -> CheckedObjects | None:
     """Return upright boxes in which nothing is amiss.
 
     Args:
@@ -41,10 +42,10 @@ def boxes(raw: Raw, size: tuple[int, int]) -> Checked | None:
     )
     if not sound or not _different(raw.classes, raw.boxes):
         return None
-    return Checked(raw.classes.astype(np.int64), raw.boxes.astype(np.float64), ())
+    return CheckedObjects(raw.classes.astype(np.int64), raw.boxes.astype(np.float64), ())
 
 
-def outlines(raw: Raw, size: tuple[int, int]) -> Checked | None:
+def outlines(raw: RawObjects, size: tuple[int, int]) -> CheckedObjects | None:
     """Return outlines in which nothing is amiss: one ring each, in the image, that does not cross itself.
 
     Args:
@@ -69,7 +70,7 @@ def outlines(raw: Raw, size: tuple[int, int]) -> Checked | None:
     return _drawn(raw, np.concatenate(extents, axis=1), np.split(corners, starts[1:]), size)
 
 
-def rectangles(raw: Raw, size: tuple[int, int]) -> Checked | None:
+def rectangles(raw: RawObjects, size: tuple[int, int]) -> CheckedObjects | None:
     """Return rotated boxes in which nothing is amiss: four corners of a rectangle in the image.
 
     Args:
@@ -88,7 +89,7 @@ def rectangles(raw: Raw, size: tuple[int, int]) -> Checked | None:
     return _drawn(raw, extents, list(corners), size)
 
 
-def poses(raw: Raw, size: tuple[int, int], *, count: int) -> Checked | None:
+def poses(raw: RawObjects, size: tuple[int, int], *, count: int) -> CheckedObjects | None:
     """Return poses in which nothing is amiss: sound boxes, and points of which none has to go.
 
     Args:
@@ -100,19 +101,19 @@ def poses(raw: Raw, size: tuple[int, int], *, count: int) -> Checked | None:
     complete = len(raw.keypoints) == len(raw.marks) and all(p.shape == (count, 3) for p in raw.keypoints)
     if not seen or not complete:
         return None
-    placed, lost = repair.clip_keypoints(np.array(raw.keypoints), size)
+    placed, lost = clip_keypoints(np.array(raw.keypoints), size)
     if lost.any() or not (placed[..., 2] > 0).any(axis=1).all():
         return None
     return seen._replace(keypoints=tuple(placed))
 
 
-def _single(raw: Raw) -> list[Boxes]:
+def _single(raw: RawObjects) -> list[FloatArray]:
     """Return the only ring of each object; nothing where one has another number of them."""
     whole = len(raw.outlines) == len(raw.marks) and all(len(parts) == 1 for parts in raw.outlines)
     return [part for (part,) in raw.outlines] if whole else []
 
 
-def _within(corners: Boxes | list[Boxes], size: tuple[int, int]) -> bool:
+def _within(corners: FloatArray | list[FloatArray], size: tuple[int, int]) -> bool:
     found = np.asarray(corners)
     return not np.signbit(found).any() and bool((found <= size).all())  # neither -0.0 nor NaN is within
 
@@ -126,7 +127,7 @@ def _most(size: tuple[int, int]) -> float:
     return EVERYTHING * size[0] * size[1] - 1
 
 
-def _upright(corners: Boxes, areas: NDArray[np.float64]) -> bool:
+def _upright(corners: FloatArray, areas: NDArray[np.float64]) -> bool:
     """Tell rectangles: laid along any side of theirs, a box around them is hardly larger than they are.
 
     Args:
@@ -141,14 +142,16 @@ def _upright(corners: Boxes, areas: NDArray[np.float64]) -> bool:
     return bool(wide and (areas[:, None] * squares >= _SQUARE * along * aside).all() and squares.all())
 
 
-def _drawn(raw: Raw, extents: Boxes, rings: list[Boxes], size: tuple[int, int]) -> Checked | None:
+def _drawn(
+    raw: RawObjects, extents: FloatArray, rings: list[FloatArray], size: tuple[int, int]
+) -> CheckedObjects | None:
     if not _different(raw.classes, extents):
         return None
     inside = np.clip(extents, 0, [*size, *size])
-    return Checked(raw.classes.astype(np.int64), inside, (), tuple(rings))
+    return CheckedObjects(raw.classes.astype(np.int64), inside, (), tuple(rings))
 
 
-def _different(classes: NDArray[np.int64], extents: Boxes) -> bool:
+def _different(classes: NDArray[np.int64], extents: FloatArray) -> bool:
     """Tell that no two objects of a class have the same extent, to a thousandth of a pixel."""
     if len(classes) < 2:
         return True

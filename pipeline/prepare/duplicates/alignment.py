@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import Float32Array
+
 SAME: Final = 0.82
 """Correlation of details from which two images are copies of one another."""
 
@@ -23,10 +25,8 @@ _MOST: Final = 0.3
 _SMOOTH: Final = 5
 """Pixels over which a thumbnail is averaged to find its shading."""
 
-Images = NDArray[np.float32]
 
-
-def likeness(first: Images, second: Images) -> NDArray[np.float32]:
+def likeness(first: Float32Array, second: Float32Array) -> NDArray[np.float32]:
     """Return the correlation of details of pairs of images, as they are or laid over.
 
     Args:
@@ -42,13 +42,13 @@ def likeness(first: Images, second: Images) -> NDArray[np.float32]:
         slope, solve = _slopes(small)
         for _ in range(steps):
             places = _step(small, other, slope, solve, places)
-    found: Images = np.maximum(_compare(first, second, start), _compare(first, second, places))
+    found: Float32Array = np.maximum(_compare(first, second, start), _compare(first, second, places))
     return found
 
 
-def _shrunk(images: Images, by: int) -> Images:
+def _shrunk(images: Float32Array, by: int) -> Float32Array:
     count, side, _ = images.shape
-    found: Images = images.reshape(count, side // by, by, side // by, by).mean(axis=(2, 4))
+    found: Float32Array = images.reshape(count, side // by, by, side // by, by).mean(axis=(2, 4))
     return found
 
 
@@ -57,7 +57,7 @@ def _grid(side: int) -> NDArray[np.float32]:
     return ((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1).astype(np.float32)
 
 
-def _slopes(images: Images) -> tuple[Images, Images]:
+def _slopes(images: Float32Array) -> tuple[Float32Array, Float32Array]:
     """Return how pixels change with stretch and shift (n, 4, s*s), and the inverse of its normal matrix."""
     count, side, _ = images.shape
     plain = _standard(images, np.ones_like(images))
@@ -70,7 +70,9 @@ def _slopes(images: Images) -> tuple[Images, Images]:
     return slope, np.linalg.inv(normal + ridge * np.eye(4, dtype=np.float32)).astype(np.float32)
 
 
-def _step(first: Images, second: Images, slope: Images, solve: Images, places: Images) -> Images:
+def _step(
+    first: Float32Array, second: Float32Array, slope: Float32Array, solve: Float32Array, places: Float32Array
+) -> Float32Array:
     """Move `second` a little, such that it lies better on `first`."""
     moved, inside = _moved(second, places)
     left = (_standard(moved, inside) - _standard(first, inside)) * inside
@@ -82,7 +84,7 @@ def _step(first: Images, second: Images, slope: Images, solve: Images, places: I
     return np.clip(result, *(np.array([1, 0, 1, 0], np.float32) + side * _MOST for side in (-1, 1)))
 
 
-def _moved(images: Images, places: Images) -> tuple[Images, Images]:
+def _moved(images: Float32Array, places: Float32Array) -> tuple[Float32Array, Float32Array]:
     """Sample images at stretched and shifted places; tell which pixels lie inside."""
     side = images.shape[1]
     rows, down = _weights(places[:, :2], side)
@@ -91,7 +93,7 @@ def _moved(images: Images, places: Images) -> tuple[Images, Images]:
     return moved, (down[:, :, None] * along[:, None]).astype(np.float32)
 
 
-def _weights(places: Images, side: int) -> tuple[Images, NDArray[np.bool_]]:
+def _weights(places: Float32Array, side: int) -> tuple[Float32Array, NDArray[np.bool_]]:
     """Return the linear interpolation of one axis as a matrix (n, side, side), and what lies inside."""
     at = places[:, :1] * _grid(side) + places[:, 1:]
     pixels = np.clip((at + 1) / 2 * side - 0.5, 0, side - 1)
@@ -99,27 +101,27 @@ def _weights(places: Images, side: int) -> tuple[Images, NDArray[np.bool_]]:
     return np.maximum(0, 1 - distance).astype(np.float32), np.abs(at) < 1
 
 
-def _compare(first: Images, second: Images, places: Images) -> NDArray[np.float32]:
+def _compare(first: Float32Array, second: Float32Array, places: Float32Array) -> NDArray[np.float32]:
     moved, inside = _moved(second, places)
     one, other = (_standard(_detail(images, inside), inside) for images in (first, moved))
-    found: Images = (one * other).sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1)
+    found: Float32Array = (one * other).sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1)
     return found
 
 
-def _detail(images: Images, inside: Images) -> Images:
+def _detail(images: Float32Array, inside: Float32Array) -> Float32Array:
     """Take away the shading: the mean of the pixels around, of those inside."""
     side = images.shape[1]
     near = np.arange(side)
     box = (np.abs(near[:, None] - near) <= _SMOOTH // 2).astype(np.float32)
     shading = (box @ (images * inside) @ box) / np.maximum(box @ inside @ box, 1)
-    found: Images = images - shading
+    found: Float32Array = images - shading
     return found
 
 
-def _standard(images: Images, inside: Images) -> Images:
+def _standard(images: Float32Array, inside: Float32Array) -> Float32Array:
     """Bring the pixels inside to mean 0 and variance 1, those outside to 0."""
     pixels = np.maximum(inside.sum(axis=(1, 2), keepdims=True), 1)
     centred = (images - (images * inside).sum(axis=(1, 2), keepdims=True) / pixels) * inside
     spread = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True) / pixels)
-    found: Images = centred / np.maximum(spread, 1e-3)
+    found: Float32Array = centred / np.maximum(spread, 1e-3)
     return found

@@ -9,11 +9,11 @@ ENOUGH: Final = 0.1
 """Share of a search that tells what the rest will be like: images of one place may all come first."""
 
 
-class Crowded(Exception):
+class TooManyPairsError(Exception):
     """So many pairs look alike that it would take hours to lay one image of each over the other."""
 
 
-class Tally:
+class PairBudget:
     """Counts the pairs that a search comes upon; several threads may count at once.
 
     Args:
@@ -38,4 +38,4 @@ class Tally:
             known = self._compared >= ENOUGH * self._whole
             expected = self._alike * self._whole // self._compared if compared and known else self._alike
         if expected > self._most:
-            raise Crowded(expected)
+            raise TooManyPairsError(expected)

@@ -17,8 +17,10 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import Float32Array, IntArray
 from pipeline.prepare.duplicates import alignment
-from pipeline.prepare.duplicates.budget import Tally
+from pipeline.prepare.duplicates.alignment import SAME
+from pipeline.prepare.duplicates.budget import PairBudget
 
 SIDE: Final = 64
 """Width and height of a thumbnail in pixels, whatever the image's own proportions."""
@@ -44,36 +46,34 @@ _BLOCK: Final = 256
 _PAIRS: Final = 256
 """Pairs that are laid over one another at a time: bounds memory to about 50 MB for each core."""
 
-Vectors = NDArray[np.float32]
 Codes = NDArray[np.uint64]
-Indices = NDArray[np.int64]
 _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")
 
 
-class Thumbnails(Protocol):
+class ThumbnailArray(Protocol):
     """Gray levels (n, SIDE, SIDE): an array, or a file that is read where it is asked."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Indices, /) -> NDArray[np.uint8]: ...
+    def __getitem__(self, rows: IntArray, /) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)
-class Some:
+class ThumbnailSubset:
     """Some rows of many thumbnails, in another order maybe."""
 
-    thumbnails: Thumbnails
-    rows: Indices
+    thumbnails: ThumbnailArray
+    rows: IntArray
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows: Indices, /) -> NDArray[np.uint8]:
+    def __getitem__(self, rows: IntArray, /) -> NDArray[np.uint8]:
         return self.thumbnails[self.rows[rows]]
 
 
-class Turn(NamedTuple):
+class Orientation(NamedTuple):
     """One of the eight ways to turn or mirror a square: transposed first, then mirrored."""
 
     transposed: bool
@@ -81,10 +81,10 @@ class Turn(NamedTuple):
     fliplr: bool
 
 
-TURNS: Final = tuple(Turn(*each) for each in product((False, True), repeat=3))
+TURNS: Final = tuple(Orientation(*each) for each in product((False, True), repeat=3))
 
 
-class Pairs(NamedTuple):
+class DuplicatePairs(NamedTuple):
     """Pairs of images.
 
     Attributes:
@@ -93,16 +93,16 @@ class Pairs(NamedTuple):
         turn: (m,) index into TURNS: `first` so turned is likest to `second`.
     """
 
-    first: Indices
-    second: Indices
-    turn: Indices
+    first: IntArray
+    second: IntArray
+    turn: IntArray
 
-    def at(self, kept: NDArray[np.bool_] | Indices) -> Pairs:
+    def at(self, kept: NDArray[np.bool_] | IntArray) -> DuplicatePairs:
         """Return some of the pairs, or all in another order."""
-        return Pairs(*(column[kept] for column in self))
+        return DuplicatePairs(*(column[kept] for column in self))
 
 
-class Known(NamedTuple):
+class KnownPairs(NamedTuple):
     """What an earlier search told.
 
     Attributes:
@@ -111,17 +111,17 @@ class Known(NamedTuple):
     """
 
     among: NDArray[np.bool_]
-    pairs: Pairs
+    pairs: DuplicatePairs
 
 
-class Block(NamedTuple):
+class PairBlock(NamedTuple):
     """Thumbnails that are compared at a time: each of `rows` with those of `columns` that stand after it."""
 
-    rows: Indices
-    columns: Indices
+    rows: IntArray
+    columns: IntArray
 
 
-class Spread(Protocol):
+class ParallelMap(Protocol):
     """Do a piece of work for each part, on one core or several; what comes of it keeps the order."""
 
     def __call__(self, work: Callable[[_Part], _Made], parts: Sequence[_Part], /) -> Iterable[_Made]:
@@ -133,7 +133,9 @@ def one_by_one(work: Callable[[_Part], _Made], parts: Sequence[_Part], /) -> Ite
     return map(work, parts)
 
 
-def find(thumbnails: Thumbnails, known: Known | None = None, *, spread: Spread = one_by_one) -> Pairs:
+def find(
+    thumbnails: ThumbnailArray, known: KnownPairs | None = None, *, spread: ParallelMap = one_by_one
+) -> DuplicatePairs:
     """Find the pairs of images that are near copies of one another.
 
     Whether two are a pair depends on these two alone, and on which of them stands first.
@@ -153,7 +155,7 @@ def find(thumbnails: Thumbnails, known: Known | None = None, *, spread: Spread =
     vectors = np.concatenate([_EMPTY, *spread(lambda rows: describe(thumbnails[rows]), blocks)])
     codes, among = _codes(vectors), known.among if known else np.zeros(len(vectors), np.bool_)
 
-    def search(block: Block) -> Pairs:
+    def search(block: PairBlock) -> DuplicatePairs:
         alike = []
         for pairs in _compare(vectors, codes, block):
             tally.add(alike=len(pairs.first))
@@ -162,19 +164,19 @@ def find(thumbnails: Thumbnails, known: Known | None = None, *, spread: Spread =
         return _together([_judged(thumbnails, pairs) for pairs in _portions(_together(alike))])
 
     laid_out = _blocks(vectors, among)
-    tally = Tally(sum(map(_size, laid_out)), MOST)
+    tally = PairBudget(sum(map(_size, laid_out)), MOST)
     found = _together([*([known.pairs] if known else []), *spread(search, laid_out)])
     return found.at(np.lexsort((found.second, found.first)))
 
 
-def turned(images: NDArray[np.float32], turn: Turn) -> NDArray[np.float32]:
+def turned(images: NDArray[np.float32], turn: Orientation) -> NDArray[np.float32]:
     """Turn square images (n, s, s)."""
     found = images.swapaxes(1, 2) if turn.transposed else images
     mirrored: NDArray[np.float32] = found[:, :: -1 if turn.flipud else 1, :: -1 if turn.fliplr else 1]
     return mirrored
 
 
-def describe(thumbnails: NDArray[np.uint8]) -> Vectors:
+def describe(thumbnails: NDArray[np.uint8]) -> Float32Array:
     """Return the low frequencies of each thumbnail as a vector of length 1; of a blank one, no numbers.
 
     Roots of coefficients are taken, so that the few large ones do not outweigh all others.
@@ -184,11 +186,11 @@ def describe(thumbnails: NDArray[np.uint8]) -> Vectors:
     vectors = np.sign(kept) * np.sqrt(np.abs(kept))
     shows = thumbnails.std(axis=(1, 2)) > BLANK
     length = np.where(shows, np.linalg.norm(vectors, axis=1), np.nan)
-    found: Vectors = (vectors / length[:, None]).astype(np.float32)
+    found: Float32Array = (vectors / length[:, None]).astype(np.float32)
     return found
 
 
-def candidates(vectors: Vectors) -> Iterator[Pairs]:
+def candidates(vectors: Float32Array) -> Iterator[DuplicatePairs]:
     """Find the pairs that pass the first two sieves, block by block.
 
     Args:
@@ -199,36 +201,36 @@ def candidates(vectors: Vectors) -> Iterator[Pairs]:
         yield from _compare(vectors, codes, block)
 
 
-def _blocks(vectors: Vectors, known: NDArray[np.bool_]) -> list[Block]:
+def _blocks(vectors: Float32Array, known: NDArray[np.bool_]) -> list[PairBlock]:
     """Lay out what is to be compared: all with all, but for the known with the known."""
     shown = ~np.isnan(vectors[:, 0])
     every, fresh = np.flatnonzero(shown), np.flatnonzero(shown & ~known)
     return [
-        Block(rows, columns[np.searchsorted(columns, rows[0]) :])
+        PairBlock(rows, columns[np.searchsorted(columns, rows[0]) :])
         for chosen, columns in ((fresh, every), (np.flatnonzero(shown & known), fresh))
         for rows in np.split(chosen, range(_ROWS, len(chosen), _ROWS))
         if len(rows) and len(columns) and columns[-1] > rows[0]
     ]
 
 
-def _size(block: Block) -> int:
+def _size(block: PairBlock) -> int:
     return len(block.rows) * len(block.columns)
 
 
-def _compare(vectors: Vectors, codes: Codes, block: Block) -> Iterator[Pairs]:
+def _compare(vectors: Float32Array, codes: Codes, block: PairBlock) -> Iterator[DuplicatePairs]:
     """Find the pairs of a block that pass the first two sieves, a few at a time."""
     rows = np.stack([vectors[block.rows][:, order] * sign for order, sign in _TURNED])
     near = _near(np.stack([_codes(turned_rows) for turned_rows in rows]), codes[block.columns])
     for one, other in near:
         later = block.columns[other] > block.rows[one]
-        near_ones = Pairs(one[later], block.columns[other[later]], one[later])
+        near_ones = DuplicatePairs(one[later], block.columns[other[later]], one[later])
         for first, second, _ in _portions(near_ones):
             cosines = np.einsum("tmd,md->tm", rows[:, first], vectors[second])
-            pairs = Pairs(block.rows[first], second, cosines.argmax(axis=0))
+            pairs = DuplicatePairs(block.rows[first], second, cosines.argmax(axis=0))
             yield pairs.at(cosines.max(axis=0) >= ALIKE)
 
 
-def _near(rows: NDArray[np.uint64], codes: Codes) -> Iterator[tuple[Indices, Indices]]:
+def _near(rows: NDArray[np.uint64], codes: Codes) -> Iterator[tuple[IntArray, IntArray]]:
     """Find the rows, turned in any of eight ways (8, r), and codes (n,) that differ in few bits."""
     for start in range(0, len(codes), _COLUMNS):
         others = codes[start : start + _COLUMNS]
@@ -240,30 +242,30 @@ def _near(rows: NDArray[np.uint64], codes: Codes) -> Iterator[tuple[Indices, Ind
             yield first, second + start
 
 
-def _codes(vectors: Vectors) -> Codes:
+def _codes(vectors: Float32Array) -> Codes:
     """Return the signs of the 64 lowest frequencies."""
     packed = np.ascontiguousarray(np.packbits(vectors[:, _LOWEST] > 0, axis=1))
     return packed.view(np.uint64)[:, 0]
 
 
-def _portions(pairs: Pairs) -> Iterator[Pairs]:
+def _portions(pairs: DuplicatePairs) -> Iterator[DuplicatePairs]:
     """Cut into portions that fit into memory."""
     for start in range(0, len(pairs.first), _PAIRS):
         yield pairs.at(np.arange(start, min(start + _PAIRS, len(pairs.first))))
 
 
-def _together(found: Sequence[Pairs]) -> Pairs:
-    return Pairs(*(np.concatenate(column) for column in zip(NO_PAIRS, *found, strict=True)))
+def _together(found: Sequence[DuplicatePairs]) -> DuplicatePairs:
+    return DuplicatePairs(*(np.concatenate(column) for column in zip(NO_PAIRS, *found, strict=True)))
 
 
-def _judged(thumbnails: Thumbnails, pairs: Pairs) -> Pairs:
+def _judged(thumbnails: ThumbnailArray, pairs: DuplicatePairs) -> DuplicatePairs:
     """Keep the pairs whose details agree once one is laid over the other."""
     first = thumbnails[pairs.first].astype(np.float32)
     for number, turn in enumerate(TURNS):
         chosen = pairs.turn == number
         first[chosen] = turned(first[chosen], turn)
     agreed = alignment.likeness(first, thumbnails[pairs.second].astype(np.float32))
-    return pairs.at(agreed >= alignment.SAME)
+    return pairs.at(agreed >= SAME)
 
 
 def _cosines() -> NDArray[np.float32]:
@@ -271,7 +273,7 @@ def _cosines() -> NDArray[np.float32]:
     return np.cos(np.pi * frequency * place / SIDE).astype(np.float32)
 
 
-def _orders() -> list[tuple[Indices, NDArray[np.float32]]]:
+def _orders() -> list[tuple[IntArray, NDArray[np.float32]]]:
     """Return for each turn how it permutes the coefficients and changes their signs."""
     places = {place: number for number, place in enumerate(zip(_ROW.tolist(), _COLUMN.tolist(), strict=True))}
     swapped = np.array([places[column, row] for row, column in places])
@@ -284,7 +286,7 @@ def _orders() -> list[tuple[Indices, NDArray[np.float32]]]:
     ]
 
 
-NO_PAIRS: Final = Pairs(*(np.zeros(0, np.int64) for _ in Pairs._fields))
+NO_PAIRS: Final = DuplicatePairs(*(np.zeros(0, np.int64) for _ in DuplicatePairs._fields))
 _COSINES: Final = _cosines()
 _GRID: Final = np.hypot(*np.mgrid[:_FREQUENCIES, :_FREQUENCIES])
 _ROW, _COLUMN = np.nonzero((_GRID > 0) & (_GRID < _FREQUENCIES - 0.5))

@@ -14,7 +14,7 @@ SHARPNESS_SIDE: Final = 640
 """The longer side at which sharpness is measured: about what training sees, whatever the camera gave."""
 
 
-class Appearance(NamedTuple):
+class ImageAppearance(NamedTuple):
     """Two numbers of an image, and its thumbnail.
 
     Attributes:
@@ -29,16 +29,16 @@ class Appearance(NamedTuple):
     signature: bytes = b""
 
 
-UNKNOWN: Final = Appearance(float("nan"), float("nan"))
+UNKNOWN: Final = ImageAppearance(float("nan"), float("nan"))
 
 
-def measure(image: NDArray[np.uint8]) -> Appearance:
+def measure(image: NDArray[np.uint8]) -> ImageAppearance:
     """Measure an image, in grey (height, width) or BGR (height, width, 3); it is left as it is."""
     grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
     scale = SHARPNESS_SIDE / max(grey.shape)
     if scale < 1:
         grey = np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    return Appearance(round(cv2.mean(grey)[0] / 255, 4), round(_sharpness(grey), 2), signature(grey))
+    return ImageAppearance(round(cv2.mean(grey)[0] / 255, 4), round(_sharpness(grey), 2), signature(grey))
 
 
 def _sharpness(grey: NDArray[np.uint8]) -> float:

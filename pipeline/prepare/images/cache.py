@@ -21,13 +21,14 @@ from types import ModuleType, TracebackType
 from typing import Any, Final, Self, get_args
 
 from pipeline.core import text
-from pipeline.core.findings import Kind, Note
+from pipeline.core.findings import AnnotationNote, FindingKind
 from pipeline.prepare.duplicates import search
+from pipeline.prepare.duplicates.search import SIDE
 from pipeline.prepare.images import appearance, check, decode, truncation
-from pipeline.prepare.images.appearance import Appearance
-from pipeline.prepare.images.check import Usable
+from pipeline.prepare.images.appearance import ImageAppearance
+from pipeline.prepare.images.check import SUFFIXES, CheckedImage
 from pipeline.storage import fingerprint
-from pipeline.storage.fingerprint import EVERY, SETTLED_NS, File
+from pipeline.storage.fingerprint import EVERY, SETTLED_NS, FileStamp
 
 CODE: Final = (appearance, text, decode, check, search, truncation)
 """Modules that decide what is found in a file."""
@@ -38,10 +39,10 @@ _TABLE: Final = """CREATE TABLE IF NOT EXISTS images
 _RECALL: Final = """SELECT facts, thumbnail, digest FROM images
     WHERE (path, length, mtime, ctime) = (?, ?, ?, ?)"""
 _KEEP: Final = "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)"
-_KINDS: Final = frozenset(get_args(Kind))
+_KINDS: Final = frozenset(get_args(FindingKind))
 
 
-class Memory:
+class CheckedImageCache:
     """A database of images that were examined; several threads may ask at once.
 
     Args:
@@ -52,7 +53,7 @@ class Memory:
         self._place = database
         self._code = digest_of(CODE)
         self._lock = threading.Lock()
-        self._fresh: list[Usable] = []
+        self._fresh: list[CheckedImage] = []
         self._due = time.monotonic() + EVERY
         self._database: sqlite3.Connection | None = None
         self._open()
@@ -70,7 +71,7 @@ class Memory:
             if self._database:
                 self._database.close()
 
-    def examine(self, path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
+    def examine(self, path: Path, load: Callable[[bytes], bytes] | None = None) -> CheckedImage:
         """Return what `images.examine` does; of an unchanged file without reading it.
 
         Args:
@@ -87,7 +88,7 @@ class Memory:
         self.remember(image, asked=asked)
         return image
 
-    def remember(self, image: Usable, *, asked: int) -> None:
+    def remember(self, image: CheckedImage, *, asked: int) -> None:
         """Take note of what `images.examine` returned, unless the file may have changed since.
 
         Args:
@@ -100,7 +101,7 @@ class Memory:
                 if time.monotonic() > self._due:  # an interruption loses no more than this
                     self._keep()
 
-    def recall(self, path: Path) -> Usable | None:
+    def recall(self, path: Path) -> CheckedImage | None:
         """Return what is known of an unchanged file."""
         file = identity(path)
         if file is None:
@@ -146,16 +147,16 @@ class Memory:
             with suppress(OSError):
                 self._place.unlink()
 
-    def _row(self, file: File, image: Usable) -> tuple[Any, ...]:
+    def _row(self, file: FileStamp, image: CheckedImage) -> tuple[Any, ...]:
         facts, thumbnail = _render(image), image.look.signature
         return *_key(file), facts, thumbnail, self._digest(file, facts, thumbnail)
 
-    def _digest(self, file: File, facts: Any, thumbnail: bytes) -> bytes:
+    def _digest(self, file: FileStamp, facts: Any, thumbnail: bytes) -> bytes:
         what = repr((self._code, _key(file), facts)).encode(errors="backslashreplace")
         return hashlib.blake2b(what + thumbnail, digest_size=16).digest()
 
 
-def identity(path: Path) -> File | None:
+def identity(path: Path) -> FileStamp | None:
     """Return what tells whether a file has changed; nothing where there is none."""
     try:
         return fingerprint.identity(path, path.stat())
@@ -163,32 +164,32 @@ def identity(path: Path) -> File | None:
         return None
 
 
-def _key(file: File) -> tuple[bytes, int, int, int]:
+def _key(file: FileStamp) -> tuple[bytes, int, int, int]:
     return os.fsencode(file.path), file.length, file.mtime, file.ctime
 
 
-def _render(image: Usable) -> str:
+def _render(image: CheckedImage) -> str:
     notes = [[note.reason, note.kind] for note in image.notes]
     look = image.look.brightness, image.look.sharpness
     return json.dumps([image.sha256, image.suffix, image.size, *look, notes])
 
 
-def _parse(file: File, facts: str, thumbnail: bytes) -> Usable:
+def _parse(file: FileStamp, facts: str, thumbnail: bytes) -> CheckedImage:
     """Read a row.
 
     Raises:
         ValueError: It says what `images.examine` never would.
     """
     sha256, suffix, (width, height), brightness, sharpness, notes = json.loads(facts)
-    if suffix not in check.SUFFIXES or any(kind not in _KINDS for _, kind in notes) or len(sha256) != 64:
+    if suffix not in SUFFIXES or any(kind not in _KINDS for _, kind in notes) or len(sha256) != 64:
         raise ValueError(facts)
     if not type(width) is type(height) is int:
         raise TypeError(facts)
-    if len(thumbnail) not in {0, search.SIDE**2}:
+    if len(thumbnail) not in {0, SIDE**2}:
         raise ValueError(len(thumbnail))
-    look = Appearance(float(brightness), float(sharpness), bytes(thumbnail))
-    found = tuple(Note(False, str(reason), kind) for reason, kind in notes)
-    return Usable(b"", suffix, (width, height), found, look, str(sha256), file)
+    look = ImageAppearance(float(brightness), float(sharpness), bytes(thumbnail))
+    found = tuple(AnnotationNote(False, str(reason), kind) for reason, kind in notes)
+    return CheckedImage(b"", suffix, (width, height), found, look, str(sha256), file)
 
 
 def digest_of(code: Iterable[ModuleType]) -> str:

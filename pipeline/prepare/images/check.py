@@ -13,13 +13,13 @@ from typing import Final, NamedTuple
 
 import cv2
 
-from pipeline.core.findings import Kind, Note
+from pipeline.core.findings import AnnotationNote, FindingKind
 from pipeline.core.text import counted
 from pipeline.prepare.images import appearance, decode
-from pipeline.prepare.images.appearance import UNKNOWN, Appearance
-from pipeline.prepare.images.decode import Header, Unusable
+from pipeline.prepare.images.appearance import UNKNOWN, ImageAppearance
+from pipeline.prepare.images.decode import ImageHeader, UnusableImageError
 from pipeline.storage import fingerprint
-from pipeline.storage.fingerprint import File
+from pipeline.storage.fingerprint import FileStamp
 
 _SUFFIXES: Final = {
     "JPEG": (".jpg", ".jpeg"),
@@ -46,7 +46,7 @@ _NO_MARK: Final = (b"\xff", b"\0")
 """What may follow 0xff without making it the beginning of a mark."""
 
 
-class Usable(NamedTuple):
+class CheckedImage(NamedTuple):
     """An image that training can read.
 
     Attributes:
@@ -62,13 +62,13 @@ class Usable(NamedTuple):
     data: bytes
     suffix: str
     size: tuple[int, int]
-    notes: tuple[Note, ...] = ()
-    look: Appearance = UNKNOWN
+    notes: tuple[AnnotationNote, ...] = ()
+    look: ImageAppearance = UNKNOWN
     sha256: str = ""
-    original: File | None = None
+    original: FileStamp | None = None
 
 
-def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
+def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> CheckedImage:
     """Read an image file whole and decode it.
 
     Args:
@@ -84,38 +84,46 @@ def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> Usable:
     size = int(grey.shape[1]), int(grey.shape[0])
     if min(size) < _SMALLEST:
         reason = f"{size[0]} x {size[1]} pixels: training leaves out images under {_SMALLEST} pixels"
-        raise Unusable("tiny-image", reason)
+        raise UnusableImageError("tiny-image", reason)
     if max(size) > _LONGISH * min(size):
         reason = f"{size[0]} x {size[1]} pixels: a side over {_LONGISH} times the other, cut it up"
-        raise Unusable("oblong-image", reason)
+        raise UnusableImageError("oblong-image", reason)
     look = appearance.measure(grey)
     if rewritten := _rewriting(header):
         data = cv2.imencode(".png", decode.pixels(data))[1].tobytes()
-        return Usable(data, ".png", size, rewritten, look, _sha256(data))
+        return CheckedImage(data, ".png", size, rewritten, look, _sha256(data))
     whole, notes = (data, []) if header.form != "JPEG" else _ended(data)
     if header.turned:
-        notes.append(Note(False, "shown turned by its EXIF orientation, as training shows it", "turned"))
+        notes.append(
+            AnnotationNote(False, "shown turned by its EXIF orientation, as training shows it", "turned")
+        )
     suffix, usual = path.suffix.lower(), _SUFFIXES[header.form]
     if suffix not in usual and not load:
-        notes.append(Note(False, f"{header.form} contents under the suffix {path.suffix}", "wrong-suffix"))
-    found = Usable(whole, suffix if suffix in usual else usual[0], size, tuple(notes), look, _sha256(whole))
+        notes.append(
+            AnnotationNote(False, f"{header.form} contents under the suffix {path.suffix}", "wrong-suffix")
+        )
+    found = CheckedImage(
+        whole, suffix if suffix in usual else usual[0], size, tuple(notes), look, _sha256(whole)
+    )
     return found if load or whole is not contents else found._replace(data=b"", original=original)
 
 
-def _read(path: Path) -> tuple[bytes, File]:
+def _read(path: Path) -> tuple[bytes, FileStamp]:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise Unusable("special-file", "no regular file")
+            raise UnusableImageError("special-file", "no regular file")
         if found.st_size > LONGEST:
-            raise Unusable("giant-image", f"{found.st_size:,} bytes: more than {LONGEST:,} are not read")
+            raise UnusableImageError(
+                "giant-image", f"{found.st_size:,} bytes: more than {LONGEST:,} are not read"
+            )
         contents = path.read_bytes()
     except FileNotFoundError:
-        raise Unusable("missing-image", "no such file") from None
+        raise UnusableImageError("missing-image", "no such file") from None
     except OSError as error:
-        raise Unusable("unreadable-image", f"cannot be read ({error.strerror})") from None
+        raise UnusableImageError("unreadable-image", f"cannot be read ({error.strerror})") from None
     if not contents:
-        raise Unusable("empty-image", "an empty file (0 bytes)")
+        raise UnusableImageError("empty-image", "an empty file (0 bytes)")
     return contents, fingerprint.identity(path, found)
 
 
@@ -123,12 +131,14 @@ def _within(path: Path, contents: bytes, load: Callable[[bytes], bytes]) -> byte
     try:
         return load(contents)
     except ValueError:
-        raise Unusable("unreadable-image", f"the image held in {path.name} cannot be read") from None
+        raise UnusableImageError(
+            "unreadable-image", f"the image held in {path.name} cannot be read"
+        ) from None
 
 
-def _rewriting(header: Header) -> tuple[Note, ...]:
+def _rewriting(header: ImageHeader) -> tuple[AnnotationNote, ...]:
     """Say why a file is rewritten as PNG; nothing where it goes on as it is."""
-    found: list[tuple[bool, Kind, str]] = [
+    found: list[tuple[bool, FindingKind, str]] = [
         (header.form in _CONVERTED, "unsupported-format", f"{header.form}, which not every reader knows"),
         (header.several, "animated", "several frames or pages: the first is used"),
         (header.depth == 16, "sixteen-bit", "16 bits per value: the upper eight are kept"),
@@ -138,10 +148,12 @@ def _rewriting(header: Header) -> tuple[Note, ...]:
         (header.clear, "alpha", "transparent pixels: the colours beneath are shown"),
         (header.turned and header.form not in {"JPEG", "MPO"}, "turned", "turned by its EXIF orientation"),
     ]
-    return tuple(Note(False, f"{reason}; rewritten as PNG", kind) for true, kind, reason in found if true)
+    return tuple(
+        AnnotationNote(False, f"{reason}; rewritten as PNG", kind) for true, kind, reason in found if true
+    )
 
 
-def _ended(data: bytes) -> tuple[bytes, list[Note]]:
+def _ended(data: bytes) -> tuple[bytes, list[AnnotationNote]]:
     """Cut off what follows a JPEG's end: Ultralytics would take the file for damaged.
 
     Raises:
@@ -149,13 +161,13 @@ def _ended(data: bytes) -> tuple[bytes, list[Note]]:
     """
     last = data.rfind(_JPEG_END)
     if last < _scan(data):
-        raise Unusable("truncated-image", "damaged: truncated, the mark of its end is missing")
+        raise UnusableImageError("truncated-image", "damaged: truncated, the mark of its end is missing")
     end = last + len(_JPEG_END)
     surplus = len(data) - end
     if not surplus:
         return data, []
     reason = f"{counted(surplus, 'byte')} after the end of the JPEG cut off"
-    return data[:end], [Note(False, reason, "trailing-bytes")]
+    return data[:end], [AnnotationNote(False, reason, "trailing-bytes")]
 
 
 def _sha256(data: bytes) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from pipeline.core.findings import Kind
+from pipeline.core.findings import FindingKind
 from pipeline.prepare.images.truncation import overlong, unbroken
 
 LARGEST: Final = 100_000_000
@@ -37,7 +37,7 @@ warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)  # OpenCV pa
 Image.MAX_IMAGE_PIXELS = None  # LARGEST is lower, and Pillow would warn on standard error besides
 
 
-class Unusable(ValueError):
+class UnusableImageError(ValueError):
     """Say why an image cannot be used.
 
     Args:
@@ -45,12 +45,12 @@ class Unusable(ValueError):
         reason: In words.
     """
 
-    def __init__(self, kind: Kind, reason: str) -> None:
+    def __init__(self, kind: FindingKind, reason: str) -> None:
         super().__init__(reason)
-        self.kind: Kind = kind
+        self.kind: FindingKind = kind
 
 
-class Header(NamedTuple):
+class ImageHeader(NamedTuple):
     """What Pillow says of an image.
 
     Attributes:
@@ -70,7 +70,7 @@ class Header(NamedTuple):
     clear: bool
 
 
-def decode(data: bytes, suffix: str) -> tuple[Header, NDArray[np.uint8]]:
+def decode(data: bytes, suffix: str) -> tuple[ImageHeader, NDArray[np.uint8]]:
     """Return what an image file says of itself, and its greys: height x width.
 
     Args:
@@ -81,7 +81,7 @@ def decode(data: bytes, suffix: str) -> tuple[Header, NDArray[np.uint8]]:
         Unusable: It is cut, damaged, no image, too large, or has no one form of eight bits.
     """
     if unbroken(data):
-        with suppress(Unusable):  # what is wrong with it, both say together
+        with suppress(UnusableImageError):  # what is wrong with it, both say together
             return _decoded(data, suffix, whole=False)
     return _decoded(data, suffix, whole=True)
 
@@ -95,34 +95,34 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
     return _read(data, cv2.IMREAD_COLOR)
 
 
-def _decoded(data: bytes, suffix: str, *, whole: bool) -> tuple[Header, NDArray[np.uint8]]:
+def _decoded(data: bytes, suffix: str, *, whole: bool) -> tuple[ImageHeader, NDArray[np.uint8]]:
     header = _header(data, suffix, whole=whole)
     if header.depth > 16 or header.mode not in _MODES:
         what = f"{header.depth} bits per value" if header.depth > 16 else f"colours as {header.mode}"
-        raise Unusable("unsupported-format", f"{what}: convert it to eight bits, red green blue")
+        raise UnusableImageError("unsupported-format", f"{what}: convert it to eight bits, red green blue")
     return header, _greys(data, header)
 
 
-def _header(data: bytes, suffix: str, *, whole: bool) -> Header:
+def _header(data: bytes, suffix: str, *, whole: bool) -> ImageHeader:
     """Read with Pillow what a file says; decode the `whole`: unlike OpenCV it notices one that is cut."""
     try:
         with Image.open(io.BytesIO(data), formats=sorted(_TRIED)) as image:
             width, height = image.size
             if width * height > LARGEST:
                 reason = f"{width} x {height} pixels: more than {LARGEST:,} are not decoded; cut it up"
-                raise Unusable("giant-image", reason)
+                raise UnusableImageError("giant-image", reason)
             several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
             depth = _depth(image, data)
             if whole:
                 image.load()
-            return Header(str(image.format), image.mode, depth, several, _turned(image), _clear(image))
+            return ImageHeader(str(image.format), image.mode, depth, several, _turned(image), _clear(image))
     except (UnidentifiedImageError, ModuleNotFoundError):  # Pillow as Ultralytics changes it seeks pi_heif
         raise _unidentified(suffix) from None
-    except Unusable:
+    except UnusableImageError:
         raise
     except Exception as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, ...
-        kind: Kind = "truncated-image" if "truncated" in str(error).lower() else "damaged-image"
-        raise Unusable(kind, f"damaged: {error}") from None
+        kind: FindingKind = "truncated-image" if "truncated" in str(error).lower() else "damaged-image"
+        raise UnusableImageError(kind, f"damaged: {error}") from None
 
 
 def _depth(image: Image.Image, data: bytes) -> int:
@@ -142,10 +142,12 @@ def _turned(image: Image.Image) -> bool:
         return False
 
 
-def _unidentified(suffix: str) -> Unusable:
+def _unidentified(suffix: str) -> UnusableImageError:
     if suffix.lower() in {".heic", ".heif", ".dng"}:
-        return Unusable("unsupported-format", f"{suffix[1:]} is not read here: convert it to PNG or JPEG")
-    return Unusable("unreadable-image", "not an image that can be read")
+        return UnusableImageError(
+            "unsupported-format", f"{suffix[1:]} is not read here: convert it to PNG or JPEG"
+        )
+    return UnusableImageError("unreadable-image", "not an image that can be read")
 
 
 def _clear(image: Image.Image) -> bool:
@@ -155,7 +157,7 @@ def _clear(image: Image.Image) -> bool:
     return image.convert("RGBA").getchannel("A").getextrema()[0] != 255
 
 
-def _greys(data: bytes, header: Header) -> NDArray[np.uint8]:
+def _greys(data: bytes, header: ImageHeader) -> NDArray[np.uint8]:
     if header.form in _GREYS and header.mode in _PLAIN:
         return _read(data, cv2.IMREAD_GRAYSCALE)
     return np.asarray(cv2.cvtColor(pixels(data), cv2.COLOR_BGR2GRAY), np.uint8)
@@ -167,5 +169,7 @@ def _read(data: bytes, how: int) -> NDArray[np.uint8]:
     except cv2.error:
         image = None
     if image is None:
-        raise Unusable("unreadable-image", "OpenCV, with which training reads images, cannot read it")
+        raise UnusableImageError(
+            "unreadable-image", "OpenCV, with which training reads images, cannot read it"
+        )
     return np.asarray(image, np.uint8)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from pipeline.core.text import counted
 from pipeline.prepare.report.histograms import Histogram
-from pipeline.visualize.pages import render
+from pipeline.visualize.pages.render import data_uri
 
 HEAT: Final = 288
 """Pixels of a smooth heat map's side."""
 
 
-class Bar(NamedTuple):
+class StackedBar(NamedTuple):
     """One stacked bar, in shares of the chart.
 
     Attributes:
@@ -43,13 +43,13 @@ class Chart(NamedTuple):
         most: What the full height stands for.
     """
 
-    bars: tuple[Bar, ...]
+    bars: tuple[StackedBar, ...]
     lines: tuple[tuple[str, str], ...]
     ticks: tuple[tuple[float, str], ...]
     most: str
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """One cell of a table of shades: how strong it is (0..1), its text and its title."""
 
     shade: float
@@ -57,7 +57,7 @@ class Cell(NamedTuple):
     title: str
 
 
-Label = Callable[[float, float], str]
+BinLabel = Callable[[float, float], str]
 """What the step between two edges is called."""
 
 
@@ -88,14 +88,14 @@ def power(low: float, _high: float) -> str:
     return f"{10**low:g}"
 
 
-def bars(histogram: Histogram, label: Label) -> Chart:
+def bars(histogram: Histogram, label: BinLabel) -> Chart:
     """Stack the splits' counts."""
     totals = np.sum(list(histogram.counts.values()), axis=0)
     most = max(int(totals.max(initial=0)), 1)
     texts = [label(low, high) for low, high in zip(histogram.edges, histogram.edges[1:], strict=False)]
     step = 1 / max(len(texts), 1)
     found = tuple(
-        Bar(place * step, step, _stacked(histogram, place, most), _title(text, histogram, place))
+        StackedBar(place * step, step, _stacked(histogram, place, most), _title(text, histogram, place))
         for place, text in enumerate(texts)
     )
     every = -(-len(texts) // 9)
@@ -105,7 +105,7 @@ def bars(histogram: Histogram, label: Label) -> Chart:
     return Chart(found, (), ticks, f"{most:,}")
 
 
-def lines(histogram: Histogram, label: Label, *, parts: int) -> Chart:
+def lines(histogram: Histogram, label: BinLabel, *, parts: int) -> Chart:
     """Draw each split's distribution as a line, so that splits of unlike size can be compared.
 
     Args:
@@ -128,7 +128,7 @@ def matrix(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
     shares = counts / of
     rows = [
         [
-            Cell(
+            TableCell(
                 float(shares[row, column]) if row != column else 0.0,
                 f"{counts[row, column]:,}" if row == column else f"{shares[row, column]:.0%}",
                 f"{name} and {other}: {counted(counts[row, column], 'image')}",
@@ -146,10 +146,10 @@ def heat(grid: NDArray[np.float64], *, smooth: bool) -> str:
     values = np.rint(shares * 255).astype(np.uint8)
     if smooth:
         values = np.asarray(cv2.resize(values, (HEAT, HEAT), interpolation=cv2.INTER_CUBIC), np.uint8)
-        return render.data_uri(np.asarray(cv2.applyColorMap(values, cv2.COLORMAP_VIRIDIS), np.uint8))
+        return data_uri(np.asarray(cv2.applyColorMap(values, cv2.COLORMAP_VIRIDIS), np.uint8))
     shaded = cv2.applyColorMap(np.rint(235 - shares * 200).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
     clear = np.where(grid > 0, 255, 0).astype(np.uint8)
-    return render.data_uri(np.dstack([shaded, clear]), ".png")
+    return data_uri(np.dstack([shaded, clear]), ".png")
 
 
 def _stacked(histogram: Histogram, place: int, most: int) -> tuple[tuple[str, float, float], ...]:

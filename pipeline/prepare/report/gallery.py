@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.core.findings import Defect
+from pipeline.core.arrays import ImageArray
+from pipeline.core.findings import Finding
 from pipeline.core.paths import SPLITS
-from pipeline.dataset.manifest import Item, Manifest
+from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.prepare.report import safe_thumbnails
 from pipeline.prepare.report import samples as edges_samples
-from pipeline.visualize.pages import render
+from pipeline.visualize.pages.render import data_uri
 
 LARGE: Final = 560
 SMALL: Final = 260
@@ -29,10 +29,8 @@ OF_A_KIND: Final = 8
 PICTURED: Final = 240
 """Defects shown: of each kind, and in all; a page for 100,000 bad images must still open."""
 
-Pixels = NDArray[np.uint8]
 
-
-class Picture(NamedTuple):
+class ReportPicture(NamedTuple):
     """One picture on the page.
 
     Attributes:
@@ -48,24 +46,24 @@ class Picture(NamedTuple):
     note: str = ""
 
 
-class Kind(NamedTuple):
+class FindingGroup(NamedTuple):
     """The defects of one kind: all are counted, the first are shown."""
 
     verdict: str
     kind: str
     findings: int
-    shown: list[Picture]
+    shown: list[ReportPicture]
 
 
-class Row(NamedTuple):
+class DuplicateGroup(NamedTuple):
     """A group of near duplicates: all are counted, the first are shown."""
 
     images: int
     splits: list[str]
-    shown: list[Picture]
+    shown: list[ReportPicture]
 
 
-class Shelf:
+class PictureSource:
     """Where pictures are taken from: the prepared dataset, and the source for what is not in it."""
 
     def __init__(self, folder: Path, manifest: Manifest, root: Path | None) -> None:
@@ -74,25 +72,25 @@ class Shelf:
         self._root = root
         self._items = {item.source: item for item in manifest.items}
 
-    def samples(self, count: int, *, seed: int) -> list[Picture]:
+    def samples(self, count: int, *, seed: int) -> list[ReportPicture]:
         """Write sample pictures of train images with their labels, and show them."""
         drawn = edges_samples.write(self._folder, self._manifest, count=count, seed=seed)
         return [_picture(item, picture, LARGE, self._named(item)) for item, picture in drawn]
 
-    def used(self, source: str, note: str = "") -> Picture:
+    def used(self, source: str, note: str = "") -> ReportPicture:
         """Show an image of the dataset with its labels, small."""
         item = self._items[source]
         return _picture(item, edges_samples.picture(self._folder, item, self._manifest), SMALL, note)
 
-    def group(self, group: Sequence[str]) -> Row:
+    def group(self, group: Sequence[str]) -> DuplicateGroup:
         """Show near duplicates side by side."""
         known = [source for source in group if source in self._items]
         splits = sorted({self._items[source].split for source in known}, key=SPLITS.index)
-        return Row(len(group), splits, [self.used(source) for source in known[:GROUP]])
+        return DuplicateGroup(len(group), splits, [self.used(source) for source in known[:GROUP]])
 
-    def defects(self, found: Iterable[Defect]) -> list[Kind]:
+    def defects(self, found: Iterable[Finding]) -> list[FindingGroup]:
         """Show defects by verdict and kind, the gravest verdict and the commonest kind first."""
-        kinds: dict[tuple[str, str], list[Defect]] = {}
+        kinds: dict[tuple[str, str], list[Finding]] = {}
         for defect in sorted(found):
             kinds.setdefault((defect.verdict, defect.kind), []).append(defect)
         order = sorted(kinds, key=lambda key: (_GRAVITY.index(key[0]), -len(kinds[key]), key))
@@ -101,16 +99,16 @@ class Shelf:
             chosen = kinds[verdict, kind][: min(OF_A_KIND, left)]
             left -= len(chosen)
             shown = [self._defect(defect) for defect in chosen]
-            shelf.append(Kind(verdict, kind, len(kinds[verdict, kind]), shown))
+            shelf.append(FindingGroup(verdict, kind, len(kinds[verdict, kind]), shown))
         return shelf
 
-    def _defect(self, defect: Defect) -> Picture:
+    def _defect(self, defect: Finding) -> ReportPicture:
         if defect.file in self._items:
             return self.used(defect.file, defect.reason)
         seen = safe_thumbnails.read(defect.file, self._root, SMALL) if self._root else None
-        return Picture("" if seen is None else render.data_uri(seen), defect.file, "", defect.reason)
+        return ReportPicture("" if seen is None else data_uri(seen), defect.file, "", defect.reason)
 
-    def _named(self, item: Item) -> str:
+    def _named(self, item: ImageRecord) -> str:
         """Count an image's objects by class; name the class of an image that has one as a whole."""
         counts = Counter(self._manifest.names[cls] for cls in item.classes)
         if self._manifest.task == "classify":
@@ -118,14 +116,14 @@ class Shelf:
         return ", ".join(f"{count} × {name}" for name, count in counts.most_common()) or "no object"
 
 
-def _picture(item: Item, drawn: Pixels, side: int, note: str) -> Picture:
-    return Picture(render.data_uri(_shrunk(drawn, side)), item.source, item.split, note)
+def _picture(item: ImageRecord, drawn: ImageArray, side: int, note: str) -> ReportPicture:
+    return ReportPicture(data_uri(_shrunk(drawn, side)), item.source, item.split, note)
 
 
 _GRAVITY: Final = ("quarantined", "dropped-object", "fixed", "noted")
 
 
-def _shrunk(picture: Pixels, side: int) -> Pixels:
+def _shrunk(picture: ImageArray, side: int) -> ImageArray:
     scale = side / max(picture.shape[:2])
     if scale >= 1:
         return picture

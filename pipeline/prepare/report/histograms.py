@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.paths import SPLITS
-from pipeline.prepare.report.statistics import Columns
+from pipeline.prepare.report.statistics import DatasetColumns
 
 IMGSZ: Final = 640
 """Ultralytics' default: the side to which an image's longer one is scaled."""
@@ -43,7 +43,7 @@ class Histogram(NamedTuple):
     counts: dict[str, tuple[int, ...]]
 
 
-def per_image(table: Columns, *, most: int = 24) -> Histogram:
+def per_image(table: DatasetColumns, *, most: int = 24) -> Histogram:
     """Count images that have objects by their number, in at most `most` steps of a whole width."""
     found = table.per_image
     largest = int(found.max(initial=1))
@@ -52,20 +52,20 @@ def per_image(table: Columns, *, most: int = 24) -> Histogram:
     return _by_split(table, np.where(found > 0, found, np.nan), edges)
 
 
-def shorter_sides(table: Columns, imgsz: int = IMGSZ) -> NDArray[np.float64]:
+def shorter_sides(table: DatasetColumns, imgsz: int = IMGSZ) -> NDArray[np.float64]:
     """Return each object's shorter side in pixels once its image is scaled to `imgsz`."""
     longest = table.sizes.max(axis=1)[table.images]
     found: NDArray[np.float64] = np.round(table.extents.min(axis=1) * imgsz / longest, 3)
     return found  # rounded: shares of an image give 8 pixels as 7.999999
 
 
-def sides(table: Columns) -> Histogram:
+def sides(table: DatasetColumns) -> Histogram:
     """Count objects by their shorter side in pixels at IMGSZ."""
     edges = (*map(float, SIDES), float("inf"))
     return _objects(table, shorter_sides(table), edges)
 
 
-def tiny(table: Columns) -> dict[int, float]:
+def tiny(table: DatasetColumns) -> dict[int, float]:
     """Return the share of the objects that are under TINY pixels on their shorter side, for each imgsz."""
     return {
         imgsz: float((shorter_sides(table, imgsz) < TINY).mean()) if len(table.classes) else 0.0
@@ -73,18 +73,18 @@ def tiny(table: Columns) -> dict[int, float]:
     }
 
 
-def aspects(table: Columns) -> Histogram:
+def aspects(table: DatasetColumns) -> Histogram:
     """Count objects by the logarithm to base 2 of width over height, in half steps from 1:16 to 16:1."""
     edges = tuple(np.linspace(-4.25, 4.25, 18).tolist())
     return _objects(table, np.clip(np.log2(table.aspects), -4, 4), edges)
 
 
-def brightness(table: Columns) -> Histogram:
+def brightness(table: DatasetColumns) -> Histogram:
     """Count images by the mean of their grey values, from the least to the greatest twentieth there is."""
     return _by_split(table, table.brightness, _range(table.brightness, whole=0.05))
 
 
-def sharpness(table: Columns) -> Histogram:
+def sharpness(table: DatasetColumns) -> Histogram:
     """Count images by the logarithm to base 10 of their sharpness, from the least to the greatest decade."""
     logged = np.log10(np.maximum(table.sharpness, 0.1))
     return _by_split(table, logged, _range(logged, whole=1.0))
@@ -116,7 +116,7 @@ def extents(boxes: NDArray[np.float64], *, octaves: int = 8, steps: int = 4) -> 
     return grid
 
 
-def together(table: Columns, classes: Sequence[int]) -> NDArray[np.int64]:
+def together(table: DatasetColumns, classes: Sequence[int]) -> NDArray[np.int64]:
     """Return (n, n) in how many images two of the n classes are; on the diagonal, in how many each is."""
     present = np.zeros((len(table.splits), len(classes)), np.float32)
     for column, cls in enumerate(classes):
@@ -125,7 +125,7 @@ def together(table: Columns, classes: Sequence[int]) -> NDArray[np.int64]:
     return counts
 
 
-def commonest_sizes(table: Columns, most: int = 6) -> list[tuple[int, int, int]]:
+def commonest_sizes(table: DatasetColumns, most: int = 6) -> list[tuple[int, int, int]]:
     """Return the commonest image sizes as width, height and count."""
     counts = Counter(map(tuple, table.sizes.tolist()))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -140,11 +140,11 @@ def extremes(values: NDArray[np.float64], count: int) -> tuple[list[int], list[i
     return order[:count].tolist(), order[::-1][:count].tolist()
 
 
-def _objects(table: Columns, values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
+def _objects(table: DatasetColumns, values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
     return _counted(table.splits[table.images], values, edges)
 
 
-def _by_split(table: Columns, values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
+def _by_split(table: DatasetColumns, values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
     return _counted(table.splits, values, edges)
 
 

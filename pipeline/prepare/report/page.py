@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.core import findings as core_defects
-from pipeline.core.findings import Defect
+from pipeline.core.findings import Finding
 from pipeline.core.paths import SPLITS
 from pipeline.dataset.manifest import Manifest
-from pipeline.prepare.report import charts, gallery, histograms, statistics, warnings
-from pipeline.prepare.report.statistics import Columns, Described
+from pipeline.prepare.report import charts, histograms, statistics, warnings
+from pipeline.prepare.report.gallery import EXTREMES, GROUPS, PictureSource
+from pipeline.prepare.report.histograms import commonest_sizes, per_image
+from pipeline.prepare.report.statistics import DatasetColumns, ImageStatistics
 from pipeline.storage import files
 from pipeline.visualize import label_overlay
 from pipeline.visualize.pages import render
@@ -28,7 +30,7 @@ PLACED: Final = 5
 """Classes with a heat map of their own."""
 
 
-class Content(NamedTuple):
+class ReportContent(NamedTuple):
     """What the page is about, beside the files of the prepared dataset.
 
     Attributes:
@@ -45,8 +47,8 @@ class Content(NamedTuple):
 
     name: str
     manifest: Manifest
-    images: Sequence[Described]
-    defects: Sequence[Defect]
+    images: Sequence[ImageStatistics]
+    defects: Sequence[Finding]
     remarks: Sequence[str] = ()
     root: Path | None = None
     groups: Sequence[Sequence[str]] = ()
@@ -54,13 +56,13 @@ class Content(NamedTuple):
     seed: int = 0
 
 
-def write(folder: Path, content: Content) -> None:
+def write(folder: Path, content: ReportContent) -> None:
     """Write report.html, and samples/, into a prepared dataset that is complete but for them.
 
     The same dataset gives the same bytes: the page bears no date.
     """
     table = statistics.columns(content.images)
-    shelf = gallery.Shelf(folder, content.manifest, content.root)
+    shelf = PictureSource(folder, content.manifest, content.root)
     page = render.render(
         FILE,
         content=content,
@@ -76,14 +78,14 @@ def write(folder: Path, content: Content) -> None:
     files.write(folder / FILE, page)
 
 
-def _by_kind(content: Content, table: Columns) -> dict[str, list[str]]:
+def _by_kind(content: ReportContent, table: DatasetColumns) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for concern in warnings.concerns(table, content.manifest.names, content.manifest.task):
         found.setdefault(concern.kind, []).append(concern.text)
     return found
 
 
-def _classes(content: Content, table: Columns) -> list[dict[str, Any]]:
+def _classes(content: ReportContent, table: DatasetColumns) -> list[dict[str, Any]]:
     """Describe each class, the commonest first."""
     splits = {split: Counter(table.of(split).classes.tolist()) for split in SPLITS}
     total = Counter(table.classes.tolist())
@@ -103,7 +105,7 @@ def _classes(content: Content, table: Columns) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(content: Content, table: Columns) -> dict[str, Any]:
+def _figures(content: ReportContent, table: DatasetColumns) -> dict[str, Any]:
     """Return the charts of images, and of objects if there are any, as the template calls them."""
     sharpness = histograms.sharpness(table)
     decades = round(sharpness.edges[-1] - sharpness.edges[0])
@@ -111,7 +113,7 @@ def _figures(content: Content, table: Columns) -> dict[str, Any]:
         "splits": {split: len(table.of(split).splits) for split in SPLITS},
         "objects": {split: len(table.of(split).classes) for split in SPLITS},
         "backgrounds": int((table.per_image == 0).sum()),
-        "image_sizes": histograms.commonest_sizes(table),
+        "image_sizes": commonest_sizes(table),
         "brightness": charts.lines(histograms.brightness(table), charts.percent, parts=5),
         "sharpness": charts.lines(sharpness, charts.power, parts=decades),
     }
@@ -119,14 +121,14 @@ def _figures(content: Content, table: Columns) -> dict[str, Any]:
     return of_images | (_of_objects(table, content.manifest.names) if boxes else {})
 
 
-def _of_objects(table: Columns, names: Sequence[str]) -> dict[str, Any]:
+def _of_objects(table: DatasetColumns, names: Sequence[str]) -> dict[str, Any]:
     commonest = [cls for cls, _ in Counter(table.classes.tolist()).most_common(PAIRED)]
     places = {"all classes": table.boxes}
     if len(commonest) > 1:
         places |= {names[cls]: table.boxes[table.classes == cls] for cls in commonest[:PLACED]}
     heats = [(name, charts.heat(histograms.coverage(boxes), smooth=True)) for name, boxes in places.items()]
     return {
-        "per_image": charts.bars(histograms.per_image(table), charts.whole),
+        "per_image": charts.bars(per_image(table), charts.whole),
         "sides": charts.bars(histograms.sides(table), charts.side),
         "tiny": histograms.tiny(table),
         "aspects": charts.bars(histograms.aspects(table), charts.ratio),
@@ -136,9 +138,9 @@ def _of_objects(table: Columns, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _pictures(shelf: gallery.Shelf, content: Content, table: Columns) -> dict[str, Any]:
-    dark, bright = histograms.extremes(table.brightness, gallery.EXTREMES)
-    soft, _ = histograms.extremes(table.sharpness, gallery.EXTREMES)
+def _pictures(shelf: PictureSource, content: ReportContent, table: DatasetColumns) -> dict[str, Any]:
+    dark, bright = histograms.extremes(table.brightness, EXTREMES)
+    soft, _ = histograms.extremes(table.sharpness, EXTREMES)
     rows = {"darkest": dark, "brightest": bright, "least sharp": soft}
     return {
         "samples": shelf.samples(content.shown, seed=content.seed),
@@ -147,6 +149,6 @@ def _pictures(shelf: gallery.Shelf, content: Content, table: Columns) -> dict[st
             for name, chosen in rows.items()
             if chosen
         },
-        "duplicates": [shelf.group(group) for group in content.groups[: gallery.GROUPS]],
+        "duplicates": [shelf.group(group) for group in content.groups[:GROUPS]],
         "found": shelf.defects(content.defects),
     }

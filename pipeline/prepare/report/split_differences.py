@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.prepare.report.statistics import Columns
+from pipeline.prepare.report.statistics import DatasetColumns
 
 ERRORS: Final = 3.0
 """Standard errors from which a difference is no chance: one in 370 that are none."""
@@ -25,7 +25,7 @@ FEWEST: Final = 10
 OTHERS: Final = ("val", "test")
 
 
-def shares(table: Columns, classes: int) -> Iterator[tuple[str, int, float, float]]:
+def shares(table: DatasetColumns, classes: int) -> Iterator[tuple[str, int, float, float]]:
     """Yield split, class, and its share of the images in train and in that split, where they lie apart.
 
     The error is that of two proportions under one share for both.
@@ -42,7 +42,7 @@ def shares(table: Columns, classes: int) -> Iterator[tuple[str, int, float, floa
             yield split, cls, float(base[cls]), float(other[cls])
 
 
-def means(table: Columns, values: NDArray[np.float64]) -> Iterator[tuple[str, float, float]]:
+def means(table: DatasetColumns, values: NDArray[np.float64]) -> Iterator[tuple[str, float, float]]:
     """Yield split, the mean of the images' values in train and in that split, where they lie apart.
 
     The error is Welch's, of two samples with variances of their own.
@@ -59,7 +59,7 @@ def means(table: Columns, values: NDArray[np.float64]) -> Iterator[tuple[str, fl
             yield split, float(train.mean()), float(other.mean())
 
 
-def _image_shares(table: Columns, split: str, classes: int) -> tuple[NDArray[np.float64], int]:
+def _image_shares(table: DatasetColumns, split: str, classes: int) -> tuple[NDArray[np.float64], int]:
     """Return each class's share of the images of a split (classes,), and their number."""
     part = table.of(split)
     pairs = np.unique(np.stack([part.images, part.classes], axis=1), axis=0)
@@ -67,6 +67,6 @@ def _image_shares(table: Columns, split: str, classes: int) -> tuple[NDArray[np.
     return holders / max(len(part.splits), 1), len(part.splits)
 
 
-def _known(table: Columns, values: NDArray[np.float64], split: str) -> NDArray[np.float64]:
+def _known(table: DatasetColumns, values: NDArray[np.float64], split: str) -> NDArray[np.float64]:
     found: NDArray[np.float64] = values[(table.splits == split) & np.isfinite(values)]
     return found

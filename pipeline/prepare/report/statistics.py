@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.prepare.splits.stratify import Sample
+from pipeline.prepare.splits.stratify import SplitSample
 
 QUANTILES: Final = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "max": 1.0}
 
 
-class Described(NamedTuple):
+class ImageStatistics(NamedTuple):
     """One image's part in the statistics.
 
     Attributes:
@@ -39,7 +39,7 @@ class Described(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Columns:
+class DatasetColumns:
     """The images and objects of a dataset as columns, so that 100,000 images take no loop.
 
     Args:
@@ -80,11 +80,11 @@ class Columns:
         ratios: NDArray[np.float64] = extents[:, 0] / extents[:, 1]
         return ratios
 
-    def of(self, split: str) -> Columns:
+    def of(self, split: str) -> DatasetColumns:
         """Return the columns of one split's images, in their order."""
         kept = self.splits == split
         objects = kept[self.images]
-        return Columns(
+        return DatasetColumns(
             self.splits[kept],
             self.sizes[kept],
             self.brightness[kept],
@@ -96,14 +96,14 @@ class Columns:
         )
 
 
-def columns(images: Sequence[Described]) -> Columns:
+def columns(images: Sequence[ImageStatistics]) -> DatasetColumns:
     """Put images into columns."""
     sizes = np.array([image.size for image in images], np.int64).reshape(-1, 2)
     lengths = [len(image.classes) for image in images]
     owners = np.repeat(np.arange(len(images)), lengths)
     classes = np.array([cls for image in images for cls in image.classes], np.int64)
     boxes = np.concatenate([np.zeros((0, 4)), *(np.reshape(image.boxes, (-1, 4)) for image in images)])
-    return Columns(
+    return DatasetColumns(
         np.array([image.split for image in images], np.str_),
         sizes,
         np.array([image.brightness for image in images], np.float64),
@@ -115,14 +115,14 @@ def columns(images: Sequence[Described]) -> Columns:
     )
 
 
-def describe(images: Sequence[Described], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def describe(images: Sequence[ImageStatistics], names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Describe each split: counts, objects per image, how large and oblong they are, how the images look."""
     table = columns(images)
     splits = dict.fromkeys(image.split for image in images)
     return {split: _split(table.of(split), names) for split in splits}
 
 
-def representative(samples: Iterable[Sample], count: int, *, seed: int) -> list[str]:
+def representative(samples: Iterable[SplitSample], count: int, *, seed: int) -> list[str]:
     """Pick images at random, such that each class is among them if there is room, the rarest first.
 
     Returns:
@@ -131,7 +131,7 @@ def representative(samples: Iterable[Sample], count: int, *, seed: int) -> list[
     left = sorted(samples)
     random.Random(seed).shuffle(left)
     frequency = Counter(cls for sample in left for cls in sample.classes)
-    picked: list[Sample] = []
+    picked: list[SplitSample] = []
     for cls in sorted(frequency, key=lambda cls: (frequency[cls], cls)):
         if not any(cls in sample.classes for sample in picked):
             picked.append(next(sample for sample in left if cls in sample.classes))
@@ -140,7 +140,7 @@ def representative(samples: Iterable[Sample], count: int, *, seed: int) -> list[
     return [sample.key for sample in picked[:count]]
 
 
-def _split(table: Columns, names: Sequence[str]) -> dict[str, Any]:
+def _split(table: DatasetColumns, names: Sequence[str]) -> dict[str, Any]:
     counts = np.bincount(table.classes, minlength=len(names)).tolist()
     extents, per_image = table.extents, table.per_image
     areas = extents.prod(axis=1) / table.sizes[table.images].prod(axis=1)

@@ -13,7 +13,7 @@ from pipeline.core.paths import SPLITS
 from pipeline.core.tasks import Task
 from pipeline.prepare.report import split_differences
 from pipeline.prepare.report.histograms import IMGSZ, TINY, tiny
-from pipeline.prepare.report.statistics import Columns
+from pipeline.prepare.report.statistics import DatasetColumns
 
 FEW_TO_MEASURE: Final = 30
 """Objects of a class in test below which a recall of 80% is uncertain by 14 points and more either way."""
@@ -21,7 +21,7 @@ FEW_TO_MEASURE: Final = 30
 FEW_TO_LEARN: Final = 20
 
 
-class Concern(NamedTuple):
+class BiasWarning(NamedTuple):
     """One warning.
 
     Attributes:
@@ -33,13 +33,13 @@ class Concern(NamedTuple):
     text: str
 
 
-class _Data(NamedTuple):
-    table: Columns
+class _WarningInputs(NamedTuple):
+    table: DatasetColumns
     names: Sequence[str]
     what: str
 
 
-def concerns(table: Columns, names: Sequence[str], task: Task) -> list[Concern]:
+def concerns(table: DatasetColumns, names: Sequence[str], task: Task) -> list[BiasWarning]:
     """List what may mislead, the gravest kinds first.
 
     Args:
@@ -47,131 +47,131 @@ def concerns(table: Columns, names: Sequence[str], task: Task) -> list[Concern]:
         names: Class names by index.
         task: With classify, images are counted, and there are no sizes and places of objects.
     """
-    data = _Data(table, names, "images" if task == "classify" else "objects")
+    data = _WarningInputs(table, names, "images" if task == "classify" else "objects")
     checks = _ALWAYS if task == "classify" else (*_ALWAYS, *_OF_OBJECTS)
     return [concern for check in checks for concern in check(data)]
 
 
-def _absent(data: _Data) -> Iterator[Concern]:
+def _absent(data: _WarningInputs) -> Iterator[BiasWarning]:
     for split in ("train", "test"):
         counts = _counts(data, split)
         lacking = [name for name, count in zip(data.names, counts, strict=True) if not count]
         use = "to learn from" if split == "train" else "to measure on"
         if lacking:
-            yield Concern(f"Nothing {use}", f"no {data.what} in {split} of {_listed(lacking)}")
+            yield BiasWarning(f"Nothing {use}", f"no {data.what} in {split} of {_listed(lacking)}")
 
 
-def _few_to_learn(data: _Data) -> Iterator[Concern]:
+def _few_to_learn(data: _WarningInputs) -> Iterator[BiasWarning]:
     few = _below(_counts(data, "train"), FEW_TO_LEARN, data.names)
     if few:
         listed = _listed([f"{name} {count}" for count, name in few])
-        yield Concern(
+        yield BiasWarning(
             "Few examples to learn from",
             f"{data.what} in train: {listed}; below {FEW_TO_LEARN} it is luck what a class is taken for: "
             "collect more, or draw them more often (augment.offline.balance)",
         )
 
 
-def _few_to_measure(data: _Data) -> Iterator[Concern]:
+def _few_to_measure(data: _WarningInputs) -> Iterator[BiasWarning]:
     few = _below(_counts(data, "test"), FEW_TO_MEASURE, data.names)
     if few:
         listed = _listed([f"{name} {count} ({_spread(count)})" for count, name in few])
-        yield Concern(
+        yield BiasWarning(
             "Too few test examples to measure",
             f"{data.what} in test: {listed}; in brackets the 95% interval of a recall of 80% that is "
             "measured on them",
         )
 
 
-def _one_folder(data: _Data) -> Iterator[Concern]:
+def _one_folder(data: _WarningInputs) -> Iterator[BiasWarning]:
     for cls, images, folder, number in alone(data.table, len(data.names)):
-        yield Concern(
+        yield BiasWarning(
             "A class in one folder only",
             f"{data.names[cls]}: all {images} images lie in {folder or 'the top folder'}, one of {number} "
             "folders; what else they share (light, camera, ground) may be learnt instead",
         )
 
 
-def _class_shares(data: _Data) -> Iterator[Concern]:
+def _class_shares(data: _WarningInputs) -> Iterator[BiasWarning]:
     for split, cls, train, other in split_differences.shares(data.table, len(data.names)):
-        yield Concern(
+        yield BiasWarning(
             "Splits differ in class shares",
             f"{data.names[cls]} is in {train:.0%} of the train images, but in {other:.0%} of {split}",
         )
 
 
-def _brightness(data: _Data) -> Iterator[Concern]:
+def _brightness(data: _WarningInputs) -> Iterator[BiasWarning]:
     for split, train, other in split_differences.means(data.table, data.table.brightness):
-        yield Concern(
+        yield BiasWarning(
             "Splits differ in brightness",
             f"{split} is {'brighter' if other > train else 'darker'} than train: "
             f"{other:.0%} of white on average against {train:.0%}",
         )
 
 
-def _sharpness(data: _Data) -> Iterator[Concern]:
+def _sharpness(data: _WarningInputs) -> Iterator[BiasWarning]:
     for split, train, other in split_differences.means(
         data.table, np.log10(np.maximum(data.table.sharpness, 1e-9))
     ):
-        yield Concern(
+        yield BiasWarning(
             "Splits differ in sharpness",
             f"{split} is {'sharper' if other > train else 'softer'} than train: variance of the Laplacian "
             f"{10**other:.3g} on (geometric) average against {10**train:.3g}",
         )
 
 
-def _tiny(data: _Data) -> Iterator[Concern]:
+def _tiny(data: _WarningInputs) -> Iterator[BiasWarning]:
     shares = tiny(data.table)
     if shares[IMGSZ] > 0.1:
         others = ", ".join(f"{share:.0%} at {imgsz}" for imgsz, share in shares.items() if imgsz != IMGSZ)
-        yield Concern(
+        yield BiasWarning(
             "Tiny objects",
             f"{shares[IMGSZ]:.0%} of the objects are under {TINY} pixels on their shorter side at "
             f"imgsz={IMGSZ} ({others}): train at a larger imgsz, or cut the images into tiles",
         )
 
 
-def _dominant(data: _Data) -> Iterator[Concern]:
+def _dominant(data: _WarningInputs) -> Iterator[BiasWarning]:
     counts = np.bincount(data.table.classes, minlength=len(data.names))
     whole, top = int(counts.sum()), int(counts.argmax())
     if np.count_nonzero(counts) > 1 and counts[top] > 0.8 * whole:
-        yield Concern(
+        yield BiasWarning(
             "One class dominates",
             f"{data.names[top]} has {counts[top] / whole:.0%} of all {data.what}: mAP counts every class "
             "alike, training does not (augment.offline.balance draws rare classes more often)",
         )
 
 
-def _middle(data: _Data) -> Iterator[Concern]:
+def _middle(data: _WarningInputs) -> Iterator[BiasWarning]:
     """Find objects that always lie in the middle ninth of the image: a model may learn the place."""
     centres = (data.table.boxes[:, :2] + data.table.boxes[:, 2:]) / 2
     small = (data.table.boxes[:, 2:] - data.table.boxes[:, :2]).max(axis=1, initial=0) < 0.5
     inside = np.abs(centres[small] - 0.5).max(axis=1, initial=0) < 1 / 6
     if len(inside) >= FEW_TO_MEASURE and inside.mean() > 0.6:
-        yield Concern(
+        yield BiasWarning(
             "Objects in one place",
             f"{inside.mean():.0%} of the objects lie in the middle ninth of the image: "
             "the model may learn where instead of what (augment with scale and crop)",
         )
 
 
-def _backgrounds(data: _Data) -> Iterator[Concern]:
+def _backgrounds(data: _WarningInputs) -> Iterator[BiasWarning]:
     for split in SPLITS:
         part = data.table.of(split)
         empty = (part.per_image == 0).mean() if len(part.splits) else 0.0
         if empty > 0.5:
-            yield Concern(
+            yield BiasWarning(
                 "Many images without objects",
                 f"{empty:.0%} of the {split} images have no object: right for rare defects, "
                 "wrong if labels are missing",
             )
 
 
-_ALWAYS: Final[tuple[Callable[[_Data], Iterator[Concern]], ...]] = (
+_ALWAYS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
     *(_absent, _few_to_measure, _few_to_learn),
     *(_class_shares, _dominant, _brightness, _sharpness),
 )
-_OF_OBJECTS: Final[tuple[Callable[[_Data], Iterator[Concern]], ...]] = (
+_OF_OBJECTS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
     _one_folder,
     _tiny,
     _middle,
@@ -179,7 +179,7 @@ _OF_OBJECTS: Final[tuple[Callable[[_Data], Iterator[Concern]], ...]] = (
 )
 
 
-def _counts(data: _Data, split: str) -> list[int]:
+def _counts(data: _WarningInputs, split: str) -> list[int]:
     chosen = data.table.splits[data.table.images] == split
     counts: list[int] = np.bincount(data.table.classes[chosen], minlength=len(data.names)).tolist()
     return counts
@@ -210,7 +210,7 @@ _NOT_A_PLACE: Final = {
 }
 
 
-def alone(table: Columns, classes: int) -> Iterator[tuple[int, int, str, int]]:
+def alone(table: DatasetColumns, classes: int) -> Iterator[tuple[int, int, str, int]]:
     """Yield classes that one folder alone has, and one with at most half of all images.
 
     A folder with most of the images has most classes to itself by chance.

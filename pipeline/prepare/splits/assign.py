@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.paths import SPLITS
 from pipeline.core.text import counted
 from pipeline.prepare.splits import stratify
-from pipeline.prepare.splits.stratify import Sample
+from pipeline.prepare.splits.stratify import SplitSample
 
-Weights = Mapping[str, float]
-Splits = dict[str, str]
+SplitShares = Mapping[str, float]
+SplitAssignment = dict[str, str]
 
 
 def divide(
-    samples: Sequence[Sample], weights: Weights, *, seed: int, known: Mapping[str, str] | None = None
-) -> Splits:
+    samples: Sequence[SplitSample], weights: SplitShares, *, seed: int, known: Mapping[str, str] | None = None
+) -> SplitAssignment:
     """Make a split: seeded, stratified by class, groups on one side, known images where they were.
 
     Args:
@@ -30,7 +30,7 @@ def divide(
         Refused: There are fewer images, or groups of them, than splits.
     """
     if len(samples) < len(weights):
-        raise Refused(
+        raise UserError(
             f"{counted(len(samples), 'usable image is', 'usable images are')} too few: "
             f"{', '.join(weights)} need one each; "
             "data/prepared was left as it is, so look for what is wrong in data.source"
@@ -39,7 +39,7 @@ def divide(
     divided = stratify.divide(samples, wanted, seed=seed, allowed=_allowed(known))
     if empty := missing(divided, weights):
         groups = len({sample.group for sample in samples})
-        raise Refused(
+        raise UserError(
             f"nothing is left for {' and '.join(empty)}: {len(samples)} images are "
             f"{counted(groups, 'group')}, not to be torn apart; "
             "set data.group_by or data.near_duplicates otherwise, or add images"
@@ -48,13 +48,13 @@ def divide(
 
 
 def keep(
-    given: Splits,
-    samples: Sequence[Sample],
-    weights: Weights,
+    given: SplitAssignment,
+    samples: Sequence[SplitSample],
+    weights: SplitShares,
     *,
     seed: int,
     known: Mapping[str, str] | None = None,
-) -> Splits:
+) -> SplitAssignment:
     """Keep the split that came with the data; a missing val or test is carved out of train.
 
     Args:
@@ -71,14 +71,14 @@ def keep(
     short = missing(given, weights)
     if not have["train"]:
         only = " and ".join(sorted(have))
-        raise Refused(
+        raise UserError(
             f"the source has only {only} images, no train: set data.keep_split=false to divide it anew"
         )
     groups = len({sample.group for sample in samples if given[sample.key] == "train"})
     if groups <= len(short):
         alone = groups == have["train"]
         few = counted(groups, "train image") if alone else counted(groups, "group") + " of train images"
-        raise Refused(
+        raise UserError(
             f"train is too small to carve {' and '.join(short)} out of it, {few}: "
             "set data.keep_split=false to divide all images anew"
         )
@@ -86,13 +86,13 @@ def keep(
 
 
 def fold(
-    divided: Splits,
-    samples: Sequence[Sample],
+    divided: SplitAssignment,
+    samples: Sequence[SplitSample],
     *,
     folds: int,
     seed: int,
     known: Mapping[str, str] | None = None,
-) -> Splits:
+) -> SplitAssignment:
     """Deal the images of train and val out to folds; test stays as it is.
 
     Args:
@@ -111,7 +111,7 @@ def fold(
     pool = [sample for sample in samples if divided[sample.key] != "test"]
     groups = len({sample.group for sample in pool})
     if groups < folds:
-        raise Refused(
+        raise UserError(
             f"data.folds={folds} is too many for {counted(groups, 'group')} of images outside of test"
         )
     names = {str(number): 1.0 for number in range(folds)}
@@ -120,7 +120,7 @@ def fold(
     return {key: dealt.get(key, "test") for key in divided}
 
 
-def missing(given: Splits, weights: Weights) -> list[str]:
+def missing(given: SplitAssignment, weights: SplitShares) -> list[str]:
     """List the splits without an image."""
     have = set(given.values())
     return [split for split in weights if split not in have]

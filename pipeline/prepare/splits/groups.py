@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.text import counted
 
-Why = Literal["equal", "near", "named"]
+LinkReason = Literal["equal", "near", "named"]
 _COLUMN: Final = "column:"
 _SCENE: Final = 10
 _LARGE: Final = 0.3
@@ -19,15 +19,15 @@ _LARGE: Final = 0.3
 _ROBOFLOW: Final = re.compile(r"(.+)\.rf\.[0-9a-f]{6,}")
 
 
-class Link(NamedTuple):
+class ImageLink(NamedTuple):
     """Two images that belong together, and why: byte for byte equal, near copies, or of one named group."""
 
     first: str
     second: str
-    why: Why
+    why: LinkReason
 
 
-def connect(keys: Iterable[str], links: Iterable[Link]) -> dict[str, str]:
+def connect(keys: Iterable[str], links: Iterable[ImageLink]) -> dict[str, str]:
     """Return the group of each image, named for the first image in it (union-find, Tarjan 1975)."""
     parent = {key: key for key in keys}
 
@@ -78,7 +78,7 @@ def crowded(pairs: int) -> str:
     )
 
 
-def equal(hashes: Mapping[str, str]) -> list[Link]:
+def equal(hashes: Mapping[str, str]) -> list[ImageLink]:
     """Link the images that are byte for byte equal.
 
     Args:
@@ -87,7 +87,7 @@ def equal(hashes: Mapping[str, str]) -> list[Link]:
     return _chained(hashes, "equal")
 
 
-def named(by: str, columns: Mapping[str, Mapping[str, str]]) -> tuple[list[Link], list[str]]:
+def named(by: str, columns: Mapping[str, Mapping[str, str]]) -> tuple[list[ImageLink], list[str]]:
     """Link the images that data.group_by puts into one group.
 
     Args:
@@ -105,7 +105,7 @@ def named(by: str, columns: Mapping[str, Mapping[str, str]]) -> tuple[list[Link]
     found = {path: name for path, name in names.items() if name}
     lost = len(names) - len(found)
     if names and not found:
-        raise Refused(
+        raise UserError(
             f"data.group_by={by} names no group for any of {counted(len(names), 'image')}: "
             f"{_hint(by, columns)}"
         )
@@ -137,7 +137,7 @@ def _pattern(by: str) -> re.Pattern[str]:
     try:
         return re.compile(by)
     except re.error as error:
-        raise Refused(
+        raise UserError(
             f"data.group_by={by} is no regular expression ({error}): give folder, column:NAME or a pattern"
         ) from None
 
@@ -149,9 +149,9 @@ def _hint(by: str, columns: Mapping[str, Mapping[str, str]]) -> str:
     return f"the first path is {min(columns)}"
 
 
-def _chained(names: Mapping[str, str], why: Why) -> list[Link]:
+def _chained(names: Mapping[str, str], why: LinkReason) -> list[ImageLink]:
     """Link each image to the one before it of the same name."""
     together: dict[str, list[str]] = defaultdict(list)
     for key in sorted(names):
         together[names[key]].append(key)
-    return [Link(one, other, why) for group in together.values() for one, other in pairwise(group)]
+    return [ImageLink(one, other, why) for group in together.values() for one, other in pairwise(group)]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-Terms = dict[str, Any]
+SplitTerms = dict[str, Any]
 TERMS: Final = ("seed", "split", "keep_split", "group_by")
 """Keys of conf/data to whose values a division is bound: others start afresh."""
 SHAPES: Final = (*TERMS, "format", "task", "classes", "on_defect", "near_duplicates", "folds")
@@ -22,7 +22,7 @@ _DIGITS: Final = 16
 """Of SHA-256: with 64 bits, two of a million images are taken for one in one of 40 million data sets."""
 
 
-class Earlier(NamedTuple):
+class SplitHistory(NamedTuple):
     """A division to go on from.
 
     Attributes:
@@ -31,12 +31,12 @@ class Earlier(NamedTuple):
         sides: By contents (`short`): train, val or test; or the fold, or `rest`.
     """
 
-    terms: Terms
+    terms: SplitTerms
     folds: int | None
     sides: dict[str, str]
 
 
-NOTHING: Final = Earlier({}, None, {})
+NOTHING: Final = SplitHistory({}, None, {})
 
 
 def short(sha256: str) -> str:
@@ -44,7 +44,7 @@ def short(sha256: str) -> str:
     return sha256[:_DIGITS]
 
 
-def render(earlier: Earlier) -> str:
+def render(earlier: SplitHistory) -> str:
     """Write a division as JSON, a line per side.
 
     A list, of which `dvc metrics show` shows nothing: DVC keeps no results of a stage with an out that is in
@@ -53,7 +53,7 @@ def render(earlier: Earlier) -> str:
     return f"[{_body(earlier)}]\n"
 
 
-def parse(text: str) -> Earlier:
+def parse(text: str) -> SplitHistory:
     """Read a division.
 
     Raises:
@@ -65,13 +65,13 @@ def parse(text: str) -> Earlier:
     return _earlier(raw[0])
 
 
-def render_all(divisions: Mapping[str, Earlier]) -> str:
+def render_all(divisions: Mapping[str, SplitHistory]) -> str:
     """Write divisions under several terms as JSON."""
     lines = ",\n".join(f'"{name}": {_body(each)}' for name, each in sorted(divisions.items()))
     return f"{{\n{lines}\n}}\n"
 
 
-def parse_all(text: str) -> dict[str, Earlier]:
+def parse_all(text: str) -> dict[str, SplitHistory]:
     """Read divisions under several terms, by `name_of` their terms.
 
     Raises:
@@ -83,12 +83,12 @@ def parse_all(text: str) -> dict[str, Earlier]:
     return {name: _earlier(each) for name, each in raw.items()}
 
 
-def terms_of(data: Mapping[str, Any]) -> Terms:
+def terms_of(data: Mapping[str, Any]) -> SplitTerms:
     """Return those values of conf/data that a division is bound to."""
     return {key: data[key] for key in TERMS}
 
 
-def name_of(terms: Terms) -> str:
+def name_of(terms: SplitTerms) -> str:
     """Name terms, the same however their numbers are written."""
     split = {key: float(weight) for key, weight in terms["split"].items()}
     return _digest({**terms, "split": split})[:_DIGITS]
@@ -104,7 +104,7 @@ def digest(data: Mapping[str, Any], source: str) -> str:
     return _digest([source, {key: data[key] for key in SHAPES}])
 
 
-def carry_on(divisions: Mapping[str, Earlier], data: Mapping[str, Any]) -> tuple[Earlier, str]:
+def carry_on(divisions: Mapping[str, SplitHistory], data: Mapping[str, Any]) -> tuple[SplitHistory, str]:
     """Find the division that the next one goes on from.
 
     Args:
@@ -121,17 +121,17 @@ def carry_on(divisions: Mapping[str, Earlier], data: Mapping[str, Any]) -> tuple
     if before.folds == folds:
         return before, ""
     sides = {key: side if side == "test" else REST for key, side in before.sides.items()}
-    return Earlier(now, folds, sides), ""
+    return SplitHistory(now, folds, sides), ""
 
 
-def _afresh(divisions: Mapping[str, Earlier]) -> str:
+def _afresh(divisions: Mapping[str, SplitHistory]) -> str:
     if not divisions:
         return ""
     keys = ", ".join(f"data.{key}" for key in TERMS)
     return f"one of {keys} is new: images are divided afresh, and may leave test"
 
 
-def _body(earlier: Earlier) -> str:
+def _body(earlier: SplitHistory) -> str:
     sides: dict[str, list[str]] = {}
     for key, side in sorted(earlier.sides.items()):
         sides.setdefault(side, []).append(key)
@@ -140,10 +140,10 @@ def _body(earlier: Earlier) -> str:
     return head[:-1] + ', "sides": {\n' + ",\n".join(lines) + "\n}}"
 
 
-def _earlier(raw: Any) -> Earlier:
+def _earlier(raw: Any) -> SplitHistory:
     try:
         sides = {key: side for side, keys in raw["sides"].items() for key in keys.split()}
-        return Earlier(dict(raw["terms"]), raw["folds"], sides)
+        return SplitHistory(dict(raw["terms"]), raw["folds"], sides)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"no division of images ({error})") from None
 

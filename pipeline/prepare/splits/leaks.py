@@ -8,19 +8,19 @@ from typing import Final, NamedTuple
 
 from pipeline.core.paths import SPLITS
 from pipeline.core.text import counted
-from pipeline.prepare.splits.groups import Link, Why
-from pipeline.prepare.splits.stratify import Sample
+from pipeline.prepare.splits.groups import ImageLink, LinkReason
+from pipeline.prepare.splits.stratify import SplitSample
 
 SHOWN: Final = 3
 """Pairs that are named."""
-_WHY: Final[dict[Why, str]] = {
+_WHY: Final[dict[LinkReason, str]] = {
     "equal": "byte for byte",
     "near": "as near copies",
     "named": "by data.group_by",
 }
 
 
-class Leak(NamedTuple):
+class SplitLeak(NamedTuple):
     """What lies on several sides of a split.
 
     Attributes:
@@ -30,11 +30,11 @@ class Leak(NamedTuple):
     """
 
     images: int
-    links: tuple[Link, ...]
+    links: tuple[ImageLink, ...]
     splits: Mapping[str, str]
 
 
-def find(samples: Sequence[Sample], divided: Mapping[str, str], links: Sequence[Link]) -> Leak:
+def find(samples: Sequence[SplitSample], divided: Mapping[str, str], links: Sequence[ImageLink]) -> SplitLeak:
     """Find what belongs together and yet lies on several sides.
 
     Args:
@@ -48,16 +48,16 @@ def find(samples: Sequence[Sample], divided: Mapping[str, str], links: Sequence[
         lowest[sample.group] = min(lowest[sample.group], rank[sample.key])
     images = sum(rank[sample.key] > lowest[sample.group] for sample in samples)
     across = [
-        link if rank[link.first] > rank[link.second] else Link(link.second, link.first, link.why)
+        link if rank[link.first] > rank[link.second] else ImageLink(link.second, link.first, link.why)
         for link in links
         if rank[link.first] != rank[link.second]
     ]
     order = list(_WHY)
     across.sort(key=lambda link: (order.index(link.why), link))
-    return Leak(images, tuple(across), divided)
+    return SplitLeak(images, tuple(across), divided)
 
 
-def say(leak: Leak) -> str:
+def say(leak: SplitLeak) -> str:
     """Say how much leaks, how it was found out, and the first pairs."""
     tally = Counter(link.why for link in leak.links)
     kinds = ", ".join(f"{counted(tally[why], 'pair')} {words}" for why, words in _WHY.items() if tally[why])

@@ -8,24 +8,24 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.text import counted
 from pipeline.prepare.duplicates import search as duplicates_search
-from pipeline.prepare.duplicates.budget import Crowded
-from pipeline.prepare.duplicates.search import NONE, Pairs, Some, Thumbnails
+from pipeline.prepare.duplicates.budget import TooManyPairsError
+from pipeline.prepare.duplicates.search import NONE, DuplicatePairs, ThumbnailArray, ThumbnailSubset
 from pipeline.prepare.splits import assign, leaks
 from pipeline.prepare.splits import groups as splits_groups
 from pipeline.prepare.splits import history as core_earlier
-from pipeline.prepare.splits.groups import Link, Why
-from pipeline.prepare.splits.history import Earlier
-from pipeline.prepare.splits.leaks import Leak
-from pipeline.prepare.splits.stratify import Sample
+from pipeline.prepare.splits.groups import ImageLink, LinkReason, one_scene
+from pipeline.prepare.splits.history import REST, SplitHistory, terms_of
+from pipeline.prepare.splits.leaks import SplitLeak
+from pipeline.prepare.splits.stratify import SplitSample
 
 UNLISTED: Final = "in none of the splits that came with the data (data.keep_split=false would use it)"
 """What is said of an image that a kept split does not list."""
 
 
-class Entry(NamedTuple):
+class SplitImage(NamedTuple):
     """An image to be divided.
 
     Attributes:
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
     thumbnail: int | None = None
 
 
-class Rules(NamedTuple):
+class SplitRules(NamedTuple):
     """The keys of conf/data that decide, under their own names."""
 
     split: Mapping[str, float]
@@ -58,14 +58,14 @@ class Rules(NamedTuple):
     seed: int
 
 
-class Search(Protocol):
+class DuplicateFinder(Protocol):
     """Find near copies among thumbnails."""
 
-    def __call__(self, thumbnails: Thumbnails, hashes: Sequence[str], /) -> Pairs:
+    def __call__(self, thumbnails: ThumbnailArray, hashes: Sequence[str], /) -> DuplicatePairs:
         """Return the pairs; the hashes are those of the images, ascending."""
 
 
-class Partition(NamedTuple):
+class SplitResult(NamedTuple):
     """What became of the images.
 
     Attributes:
@@ -80,21 +80,21 @@ class Partition(NamedTuple):
     remarks: list[str]
     copies: list[list[str]]
     leak: int
-    earlier: Earlier
+    earlier: SplitHistory
 
 
-def _afresh(thumbnails: Thumbnails, _hashes: Sequence[str], /) -> Pairs:
+def _afresh(thumbnails: ThumbnailArray, _hashes: Sequence[str], /) -> DuplicatePairs:
     return duplicates_search.find(thumbnails)
 
 
 def partition(
-    entries: Sequence[Entry],
-    rules: Rules,
-    before: Earlier,
+    entries: Sequence[SplitImage],
+    rules: SplitRules,
+    before: SplitHistory,
     *,
-    thumbnails: Thumbnails = NONE,
-    search: Search = _afresh,
-) -> Partition:
+    thumbnails: ThumbnailArray = NONE,
+    search: DuplicateFinder = _afresh,
+) -> SplitResult:
     """Divide images.
 
     Args:
@@ -114,20 +114,20 @@ def partition(
     keys = [entry.key for entry in chosen]
     copies = splits_groups.members(splits_groups.connect(keys, copied))
     groups = splits_groups.connect(keys, [*copied, *named])
-    samples = [Sample(entry.key, groups[entry.key], entry.classes) for entry in chosen]
+    samples = [SplitSample(entry.key, groups[entry.key], entry.classes) for entry in chosen]
     ours = [entry for entry in chosen if not given or given[entry.key] == "train"]
     known = _known(ours, before)
-    scene = splits_groups.one_scene(copies, len(chosen)) if rules.near_duplicates else ""
+    scene = one_scene(copies, len(chosen)) if rules.near_duplicates else ""
     try:
         divided, said = _divide(given, samples, rules, known)
         leak = leaks.find(samples, divided, [*copied, *named])
         said += _leaking(leak, rules)
         folded = _fold(divided, samples, rules, known) if rules.folds else divided
-    except Refused as refused:
-        raise (Refused(f"{refused}; {scene}") if scene else refused) from None
+    except UserError as refused:
+        raise (UserError(f"{refused}; {scene}") if scene else refused) from None
     said += _remembered(known, folded, new=len(ours) - len(known))
-    after = Earlier(_terms(rules), rules.folds, _after(before, chosen, ours, folded))
-    return Partition(
+    after = SplitHistory(_terms(rules), rules.folds, _after(before, chosen, ours, folded))
+    return SplitResult(
         splits=_named_splits(folded, rules),
         remarks=[*_copied(copied, copies), *filter(None, [scene]), *remarks, *said],
         copies=copies,
@@ -136,7 +136,9 @@ def partition(
     )
 
 
-def _copies(chosen: Sequence[Entry], rules: Rules, thumbnails: Thumbnails, search: Search) -> list[Link]:
+def _copies(
+    chosen: Sequence[SplitImage], rules: SplitRules, thumbnails: ThumbnailArray, search: DuplicateFinder
+) -> list[ImageLink]:
     """Link equal images and near copies."""
     links = splits_groups.equal({entry.key: entry.sha256 for entry in chosen})
     different = {entry.sha256: entry for entry in chosen if entry.thumbnail is not None}
@@ -146,28 +148,28 @@ def _copies(chosen: Sequence[Entry], rules: Rules, thumbnails: Thumbnails, searc
     looked = [different[sha256] for sha256 in hashes]
     rows = np.array([entry.thumbnail for entry in looked], np.int64)
     try:
-        found = search(Some(thumbnails, rows), hashes)
-    except Crowded as crowd:
-        raise Refused(splits_groups.crowded(crowd.args[0])) from None
+        found = search(ThumbnailSubset(thumbnails, rows), hashes)
+    except TooManyPairsError as crowd:
+        raise UserError(splits_groups.crowded(crowd.args[0])) from None
     pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
     named = (sorted([looked[one].key, looked[other].key]) for one, other in pairs)
-    return links + sorted(Link(one, other, "near") for one, other in named)
+    return links + sorted(ImageLink(one, other, "near") for one, other in named)
 
 
-def _named(chosen: Sequence[Entry], rules: Rules) -> tuple[list[Link], list[str]]:
+def _named(chosen: Sequence[SplitImage], rules: SplitRules) -> tuple[list[ImageLink], list[str]]:
     if rules.group_by is None:
         return [], splits_groups.suspects(entry.key for entry in chosen)
     return splits_groups.named(rules.group_by, {entry.key: entry.columns for entry in chosen})
 
 
-def _known(ours: Sequence[Entry], before: Earlier) -> dict[str, str]:
+def _known(ours: Sequence[SplitImage], before: SplitHistory) -> dict[str, str]:
     """Return the earlier side of each image that has one."""
     sides = ((entry.key, before.sides.get(core_earlier.short(entry.sha256))) for entry in ours)
     return {key: side for key, side in sides if side}
 
 
 def _divide(
-    given: dict[str, str], samples: Sequence[Sample], rules: Rules, known: Mapping[str, str]
+    given: dict[str, str], samples: Sequence[SplitSample], rules: SplitRules, known: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     if not given:
         return assign.divide(samples, rules.split, seed=rules.seed, known=known), []
@@ -178,10 +180,10 @@ def _divide(
     ] if short else []
 
 
-def _leaking(leak: Leak, rules: Rules) -> list[str]:
+def _leaking(leak: SplitLeak, rules: SplitRules) -> list[str]:
     """Say what lies on several sides of a split that came with the data, or stop there."""
     if leak.images and rules.on_leak == "refuse":
-        raise Refused(
+        raise UserError(
             f"{leaks.say(leak)}; take one of each out of the source, set data.keep_split=false to divide "
             "anew, or data.on_leak=allow to go on with a run that says so"
         )
@@ -189,12 +191,12 @@ def _leaking(leak: Leak, rules: Rules) -> list[str]:
 
 
 def _fold(
-    divided: dict[str, str], samples: Sequence[Sample], rules: Rules, known: Mapping[str, str]
+    divided: dict[str, str], samples: Sequence[SplitSample], rules: SplitRules, known: Mapping[str, str]
 ) -> dict[str, str]:
     return assign.fold(divided, samples, folds=rules.folds or 0, seed=rules.seed, known=known)
 
 
-def _named_splits(folded: Mapping[str, str], rules: Rules) -> dict[str, str]:
+def _named_splits(folded: Mapping[str, str], rules: SplitRules) -> dict[str, str]:
     """Turn numbers of folds into splits: one is val, the others are train."""
     if rules.folds is None:
         return dict(folded)
@@ -208,7 +210,7 @@ def _remembered(known: Mapping[str, str], folded: Mapping[str, str], *, new: int
     """Say what an earlier division decided, and which images had to leave their side nevertheless."""
     if not known:
         return []
-    moved = [key for key, side in known.items() if side != core_earlier.REST and folded[key] != side]
+    moved = [key for key, side in known.items() if side != REST and folded[key] != side]
     stayed = counted(len(known) - len(moved), "image stays", "images stay")
     stay = f"{stayed} on the earlier side, {counted(new, 'new one is', 'new ones are')} dealt out"
     if not moved:
@@ -221,7 +223,7 @@ def _remembered(known: Mapping[str, str], folded: Mapping[str, str], *, new: int
 
 
 def _after(
-    before: Earlier, chosen: Sequence[Entry], ours: Sequence[Entry], folded: Mapping[str, str]
+    before: SplitHistory, chosen: Sequence[SplitImage], ours: Sequence[SplitImage], folded: Mapping[str, str]
 ) -> dict[str, str]:
     """Return what is to be remembered: not what the data say themselves; of equal images the held-out one.
 
@@ -237,13 +239,13 @@ def _after(
     return kept | {core_earlier.short(entry.sha256): folded[entry.key] for entry in ordered}
 
 
-def _terms(rules: Rules) -> dict[str, Any]:
-    return core_earlier.terms_of({**rules._asdict(), "split": dict(rules.split)})
+def _terms(rules: SplitRules) -> dict[str, Any]:
+    return terms_of({**rules._asdict(), "split": dict(rules.split)})
 
 
-def _copied(links: Sequence[Link], copies: Sequence[Sequence[str]]) -> list[str]:
+def _copied(links: Sequence[ImageLink], copies: Sequence[Sequence[str]]) -> list[str]:
     tally = Counter(link.why for link in links)
-    found: dict[Why, tuple[str, str]] = {
+    found: dict[LinkReason, tuple[str, str]] = {
         "near": ("pair of near copies", "pairs of near copies"),
         "equal": ("image equals another one byte for byte", "images equal another one byte for byte"),
     }

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-Sizes = dict[str, int]
+SplitSizes = dict[str, int]
 
 
-class Sample(NamedTuple):
+class SplitSample(NamedTuple):
     """What dividing needs to know of an image.
 
     Attributes:
@@ -25,7 +25,7 @@ class Sample(NamedTuple):
     classes: frozenset[int]
 
 
-def sizes(total: int, weights: Mapping[str, float]) -> Sizes:
+def sizes(total: int, weights: Mapping[str, float]) -> SplitSizes:
     """Share `total` images out by the method of the largest remainder, no split empty.
 
     Args:
@@ -45,7 +45,7 @@ def sizes(total: int, weights: Mapping[str, float]) -> Sizes:
 
 
 def divide(
-    samples: Iterable[Sample],
+    samples: Iterable[SplitSample],
     wanted: Mapping[str, int],
     *,
     seed: int,
@@ -70,7 +70,7 @@ def divide(
     """
     groups = _groups(samples, seed)
     sides = {group: _sides(group, list(wanted), allowed or {}) for group in groups}
-    dealing = _Dealing(dict(wanted), _lacking(groups, wanted), {}, set(wanted))
+    dealing = _Assignment(dict(wanted), _lacking(groups, wanted), {}, set(wanted))
     left = len(groups)
     for choice in range(1, len(wanted) + 1):  # those that may go anywhere make up for those that may not
         for labels, members in _rarest_first([group for group in groups if len(sides[group]) == choice]):
@@ -82,7 +82,7 @@ def divide(
 
 def complete(
     given: Mapping[str, str],
-    samples: Sequence[Sample],
+    samples: Sequence[SplitSample],
     weights: Mapping[str, float],
     *,
     seed: int,
@@ -116,18 +116,18 @@ def complete(
     return dict(given) | divide(train, wanted, seed=seed, allowed=sides)
 
 
-Group = tuple[Sample, ...]
+SampleGroup = tuple[SplitSample, ...]
 _BACKGROUND = -1
 
 
-def _labels(sample: Sample) -> frozenset[int]:
+def _labels(sample: SplitSample) -> frozenset[int]:
     """Backgrounds are dealt out like a class of their own."""
     return sample.classes or frozenset({_BACKGROUND})
 
 
-def _groups(samples: Iterable[Sample], seed: int) -> list[Group]:
+def _groups(samples: Iterable[SplitSample], seed: int) -> list[SampleGroup]:
     """Collect equal images, in an order that depends on keys and seed alone; large groups first."""
-    together: dict[str, list[Sample]] = defaultdict(list)
+    together: dict[str, list[SplitSample]] = defaultdict(list)
     for sample in sorted(samples):
         together[sample.group].append(sample)
     groups = sorted((tuple(group) for group in together.values()), key=lambda group: group[0].key)
@@ -135,7 +135,7 @@ def _groups(samples: Iterable[Sample], seed: int) -> list[Group]:
     return sorted(groups, key=len, reverse=True)
 
 
-def _lacking(groups: Iterable[Group], wanted: Mapping[str, int]) -> dict[str, dict[int, float]]:
+def _lacking(groups: Iterable[SampleGroup], wanted: Mapping[str, int]) -> dict[str, dict[int, float]]:
     """Say how many images of each class each split should get."""
     counts = Counter(label for group in groups for sample in group for label in _labels(sample))
     whole = sum(wanted.values())
@@ -145,19 +145,19 @@ def _lacking(groups: Iterable[Group], wanted: Mapping[str, int]) -> dict[str, di
     }
 
 
-def _sides(group: Group, splits: Sequence[str], allowed: Mapping[str, Collection[str]]) -> list[str]:
+def _sides(group: SampleGroup, splits: Sequence[str], allowed: Mapping[str, Collection[str]]) -> list[str]:
     """List the splits that a group may go to."""
     known = [set(allowed[sample.key]) for sample in group if sample.key in allowed]
     common = [split for split in splits if all(split in each for each in known)]
     return common or [split for split in splits if any(split in each for each in known)][-1:]
 
 
-def _rarest_first(groups: Sequence[Group]) -> Iterable[tuple[frozenset[int], list[Group]]]:
+def _rarest_first(groups: Sequence[SampleGroup]) -> Iterable[tuple[frozenset[int], list[SampleGroup]]]:
     """Yield classes and the groups to be dealt out for them: large groups first, then rare classes first."""
     for group in groups:
         if len(group) > 1:
             yield frozenset(label for sample in group for label in _labels(sample)), [group]
-    left: dict[str, Group] = {group[0].key: group for group in groups if len(group) == 1}
+    left: dict[str, SampleGroup] = {group[0].key: group for group in groups if len(group) == 1}
     while left:
         counts = Counter(label for group in left.values() for label in _labels(group[0]))
         rarest = min(counts, key=lambda label: (counts[label], label))
@@ -168,7 +168,7 @@ def _rarest_first(groups: Sequence[Group]) -> Iterable[tuple[frozenset[int], lis
 
 
 @dataclass(frozen=True)
-class _Dealing:
+class _Assignment:
     """How far dealing out has come.
 
     Args:
@@ -183,7 +183,7 @@ class _Dealing:
     splits: dict[str, str]
     empty: set[str]
 
-    def choose(self, group: Group, labels: frozenset[int], sides: Sequence[str], *, left: int) -> str:
+    def choose(self, group: SampleGroup, labels: frozenset[int], sides: Sequence[str], *, left: int) -> str:
         """Return the split that lacks most of what the group has, among those where it fits."""
         empty = [split for split in sides if split in self.empty]
         if left <= len(empty):  # as few groups are left as splits without any
@@ -192,7 +192,7 @@ class _Dealing:
         fits = fits or [max(sides, key=lambda split: self.room[split])]
         return max(fits, key=lambda split: (self._need(group, labels, split), self.room[split]))
 
-    def place(self, group: Group, split: str) -> None:
+    def place(self, group: SampleGroup, split: str) -> None:
         """Put a group into a split."""
         self.room[split] -= len(group)
         self.empty.discard(split)
@@ -201,7 +201,7 @@ class _Dealing:
             for label in _labels(sample):
                 self.lacking[split][label] -= 1
 
-    def _need(self, group: Group, labels: frozenset[int], split: str) -> float:
+    def _need(self, group: SampleGroup, labels: frozenset[int], split: str) -> float:
         """Say how much a split lacks of some classes; rare classes count as much as common ones."""
         if len(group) == 1:
             return sum(self.lacking[split][label] for label in labels)

@@ -18,8 +18,10 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from pipeline.core.errors import Refused
-from pipeline.storage import files, fingerprint
+from pipeline.core.errors import UserError
+from pipeline.storage import files
+from pipeline.storage.files import remove_cut_off
+from pipeline.storage.fingerprint import LITTER
 
 KEPT: Final = 3
 """Unpacked archives that stay, the last used ones."""
@@ -59,7 +61,7 @@ def refuse_in_use(folder: Path, archive: Path) -> None:
         try:
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(
+            raise UserError(
                 f"{folder} was changed since {archive} was unpacked to it, and another process reads it: "
                 "wait for that one to end, or stop it, then run again"
             ) from None
@@ -106,7 +108,7 @@ def _remove(folder: Path) -> str:
                 fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (Timeout, OSError):
             return ""
-        files.remove_cut_off(folder)
+        remove_cut_off(folder)
         if not folder.exists():
             return ""
         name = str(_read(folder).get("archive", folder.name))
@@ -139,7 +141,7 @@ def _digest(folder: Path) -> str:
 
 def _counts(name: str) -> bool:
     """Leave out what file managers put into a folder that is only looked at."""
-    return not name.startswith(".") and not name.endswith(fingerprint.LITTER)
+    return not name.startswith(".") and not name.endswith(LITTER)
 
 
 def _lines(folder: Path) -> Iterator[bytes]:

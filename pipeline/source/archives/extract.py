@@ -14,10 +14,13 @@ from typing import Final
 from filelock import FileLock
 from tqdm import tqdm
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.source.archives import cache
-from pipeline.source.archives.members import Member, members, unsafe
-from pipeline.storage import files, fingerprint
+from pipeline.source.archives.cache import is_whole, refuse_in_use
+from pipeline.source.archives.members import ArchiveMember, members, unsafe
+from pipeline.storage import files
+from pipeline.storage.files import SCRATCH, folder_in_one_piece, project_root, remove_cut_off
+from pipeline.storage.fingerprint import of_file
 
 MOST: Final = 1_000_000
 """Files and folders of an archive."""
@@ -43,15 +46,15 @@ def opened(path: Path) -> Path:
     if path.is_dir():
         return path
     if not path.is_file():
-        raise Refused(f"data.source={path} does not exist: name a folder of images, or an archive of one")
-    digest = fingerprint.of_file(path, cache=files.scratch() / "hashes.db")
+        raise UserError(f"data.source={path} does not exist: name a folder of images, or an archive of one")
+    digest = of_file(path, cache=files.scratch() / "hashes.db")
     target = files.scratch("sources") / digest[:32]
     with FileLock(target.with_suffix(".lock")):  # of two that unpack it at once, one waits
-        files.remove_cut_off(target)
-        fresh = not cache.is_whole(target)
+        remove_cut_off(target)
+        fresh = not is_whole(target)
         if fresh:
             if target.exists():
-                cache.refuse_in_use(target, path)
+                refuse_in_use(target, path)
                 _say(f"{target} was changed since {path} was unpacked to it: unpacking anew")
             _unpack(path, target)
             cache.note(target, path)
@@ -67,23 +70,23 @@ def _say(sentence: str) -> None:
 
 def unpacked_in(path: Path) -> Path | None:
     """Return the folder that an archive was unpacked to, where `path` lies in one."""
-    sources, place = files.project_root() / files.SCRATCH / "sources", path.resolve()
+    sources, place = project_root() / SCRATCH / "sources", path.resolve()
     return sources / place.relative_to(sources).parts[0] if sources in place.parents else None
 
 
 def _unpack(path: Path, target: Path) -> None:
     try:
-        with files.folder_in_one_piece(target) as folder:
+        with folder_in_one_piece(target) as folder:
             for member in tqdm(_weighed(path), desc="unpack", unit="file", disable=None):
                 _write(member, folder, path)
-    except Refused:
+    except UserError:
         raise
     except Exception as error:  # whatever zipfile, tarfile and the decompressors raise at a damaged file
         what = next(iter(str(error).splitlines()), type(error).__name__)
-        raise Refused(f"{path} cannot be unpacked, it may be damaged or cut short: {what}") from None
+        raise UserError(f"{path} cannot be unpacked, it may be damaged or cut short: {what}") from None
 
 
-def _weighed(path: Path) -> Iterator[Member]:
+def _weighed(path: Path) -> Iterator[ArchiveMember]:
     """Yield the files of an archive until they are too many, or more than the disk takes.
 
     Raises:
@@ -94,20 +97,20 @@ def _weighed(path: Path) -> Iterator[Member]:
     for number, member in enumerate(members(path), 1):
         total += member.length
         if number > MOST:
-            raise Refused(
+            raise UserError(
                 f"{path} holds more than {MOST:,} files and folders: unpack it yourself, and name the folder"
             )
         if total > limit:
-            raise Refused(
+            raise UserError(
                 f"{path} would unpack to more than {RATIO} times its own length, as a decompression bomb "
                 "does: unpack it yourself if you trust it, and name the folder"
             )
         if total > room:
-            raise Refused(f"{path} needs over {total:,} bytes, and the disk has {room:,} left: make room")
+            raise UserError(f"{path} needs over {total:,} bytes, and the disk has {room:,} left: make room")
         yield member
 
 
-def _write(member: Member, folder: Path, archive: Path) -> None:
+def _write(member: ArchiveMember, folder: Path, archive: Path) -> None:
     """Write one file; the name's parts are all that is taken from the archive, and of folders nothing."""
     if member.open is None:
         return

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 
 _HEADER: Final = 1 << 24  # bytes of a tar header; longer ones are read at once into memory
 _PACKED: Final = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
@@ -26,7 +26,7 @@ _ZIP: Final = b"PK"
 _SUFFIXES: Final = {".zip", ".tar", ".tgz", ".tbz2", ".txz"}
 
 
-class Member(NamedTuple):
+class ArchiveMember(NamedTuple):
     """A file or a folder in an archive.
 
     Attributes:
@@ -40,7 +40,7 @@ class Member(NamedTuple):
     open: Callable[[], Any] | None = None
 
 
-def members(path: Path) -> Iterator[Member]:
+def members(path: Path) -> Iterator[ArchiveMember]:
     """Yield what is in an archive: zip, tar, tar.gz, tar.bz2 or tar.xz.
 
     Raises:
@@ -50,9 +50,9 @@ def members(path: Path) -> Iterator[Member]:
         return _zipped(path)
     with _unpacked(path) as stream:
         try:
-            tarfile.open(fileobj=_Sipped(stream), mode="r:").close()
+            tarfile.open(fileobj=_HeaderLimitedStream(stream), mode="r:").close()
         except tarfile.ReadError:
-            raise Refused(_no_archive(path)) from None
+            raise UserError(_no_archive(path)) from None
     return _taped(path)
 
 
@@ -71,32 +71,32 @@ def _no_archive(path: Path) -> str:
     )
 
 
-def _zipped(path: Path) -> Iterator[Member]:
+def _zipped(path: Path) -> Iterator[ArchiveMember]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.is_dir():
-                yield Member(info.filename, 0)
+                yield ArchiveMember(info.filename, 0)
                 continue
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in {0, stat.S_IFREG}:
                 raise unsafe(path, info.filename, "a link or a device")
             if info.flag_bits & 1:
-                raise Refused(f"{path} is encrypted: unpack it yourself, and name the folder")
+                raise UserError(f"{path} is encrypted: unpack it yourself, and name the folder")
             if info.compress_type not in _PACKED:
-                raise Refused(f"{path} is packed in a rare way: unpack it yourself, and name the folder")
-            yield Member(info.filename, info.file_size, partial(archive.open, info))
+                raise UserError(f"{path} is packed in a rare way: unpack it yourself, and name the folder")
+            yield ArchiveMember(info.filename, info.file_size, partial(archive.open, info))
 
 
-def _taped(path: Path) -> Iterator[Member]:
-    with _unpacked(path) as stream, tarfile.open(fileobj=_Sipped(stream), mode="r:") as archive:
+def _taped(path: Path) -> Iterator[ArchiveMember]:
+    with _unpacked(path) as stream, tarfile.open(fileobj=_HeaderLimitedStream(stream), mode="r:") as archive:
         while info := archive.next():
             archive.members.clear()  # type: ignore[attr-defined]  # where tarfile keeps all that it has met
             if info.isdir():
-                yield Member(info.name, 0)
+                yield ArchiveMember(info.name, 0)
                 continue
             if not info.isreg():
                 raise unsafe(path, info.name, "a link or a device")
-            yield Member(info.name, info.size, partial(archive.extractfile, info))
+            yield ArchiveMember(info.name, info.size, partial(archive.extractfile, info))
         stream.seek(archive.offset)
         if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
             raise tarfile.ReadError("no mark at its end")  # which tarfile passes over
@@ -113,7 +113,7 @@ def _start(path: Path) -> bytes:
         return file.read(6)
 
 
-class _Sipped:
+class _HeaderLimitedStream:
     """A stream that gives no more than a header's length at once: tarfile reads those into memory."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -128,8 +128,8 @@ class _Sipped:
         return getattr(self._stream, name)
 
 
-def unsafe(archive: Path, name: str, what: str) -> Refused:
+def unsafe(archive: Path, name: str, what: str) -> UserError:
     """Say that an archive holds what must not be unpacked."""
-    return Refused(
+    return UserError(
         f"{archive} holds {what}, {name[:200]!r}: unpack it yourself if you trust it, and name the folder"
     )

@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.annotations import Raw
-from pipeline.core.errors import Refused
-from pipeline.core.findings import Defect
+from pipeline.core.annotations import RawObjects
+from pipeline.core.errors import UserError
+from pipeline.core.findings import Finding
 from pipeline.core.text import counted
 from pipeline.source.reading.file_tree import SUFFIXES, files_in, folders_in, images_in, relative
-from pipeline.source.types import Annotated, Source, split_of
+from pipeline.source.types import AnnotatedImage, Source, split_of
 
 LOOKED_FOR: Final = "a folder of images per class, below train/, val/ and test/ or not"
 
@@ -27,7 +27,7 @@ _ANNOTATIONS: Final = frozenset({".json", ".xml", ".txt", ".csv", ".yaml", ".yml
 _LOOKED_AT: Final = 200
 
 
-class Part(NamedTuple):
+class ClassFolder(NamedTuple):
     """A folder of one class, and the split it lies in."""
 
     folder: Path
@@ -59,21 +59,23 @@ def read(folder: Path) -> Source:
     names = tuple(sorted({part.name for _, part in images}))
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none"
-        raise Refused(f"no class folders with images in {folder}: expected two or more, found {found}")
+        raise UserError(f"no class folders with images in {folder}: expected two or more, found {found}")
     others = sorted({path for path, _ in files} - {path for path, _ in images})
     loose = sorted(set(images_in(folder)) - {path for path, _ in images})
-    defects = [Defect(relative(path, folder), "quarantined", "not an image") for path in others]
-    defects += [Defect(relative(path, folder), "quarantined", "lies in no class folder") for path in loose]
+    defects = [Finding(relative(path, folder), "quarantined", "not an image") for path in others]
+    defects += [Finding(relative(path, folder), "quarantined", "lies in no class folder") for path in loose]
     taken = tuple(_image(path, part, folder=folder, names=names) for path, part in images)
     return Source(names, taken, tuple(defects), tuple(_remarks(parts, images)), task="classify")
 
 
-def _image(path: Path, part: Part, *, folder: Path, names: tuple[str, ...]) -> Annotated:
-    whole = Raw(np.array([names.index(part.name)], np.int64), np.array([[0.0, 0.0, 1.0, 1.0]]), ("folder",))
-    return Annotated(path, relative(path, folder), part.split, whole, scaled=True)
+def _image(path: Path, part: ClassFolder, *, folder: Path, names: tuple[str, ...]) -> AnnotatedImage:
+    whole = RawObjects(
+        np.array([names.index(part.name)], np.int64), np.array([[0.0, 0.0, 1.0, 1.0]]), ("folder",)
+    )
+    return AnnotatedImage(path, relative(path, folder), part.split, whole, scaled=True)
 
 
-def _remarks(parts: list[Part], images: list[tuple[Path, Part]]) -> Iterator[str]:
+def _remarks(parts: list[ClassFolder], images: list[tuple[Path, ClassFolder]]) -> Iterator[str]:
     names = {part.name for _, part in images}
     for name in sorted({part.name for part in parts} - names):
         yield f"the folder {name} holds no images: it is no class"
@@ -81,7 +83,7 @@ def _remarks(parts: list[Part], images: list[tuple[Path, Part]]) -> Iterator[str
         yield f"{counted(deeper, 'image')} in folders within a class folder: counted for the outer one"
 
 
-def _parts(folder: Path) -> Iterator[Part]:
+def _parts(folder: Path) -> Iterator[ClassFolder]:
     """Yield the class folders: those in split folders where there are any, or else all."""
     outer = folders_in(folder)
     splits = [path for path in outer if _is_split(path)]
@@ -91,8 +93,8 @@ def _parts(folder: Path) -> Iterator[Part]:
         yield from (_part(path, None) for path in outer)
 
 
-def _part(folder: Path, split: str | None) -> Part:
-    return Part(folder, relative(folder, folder.parent), split)
+def _part(folder: Path, split: str | None) -> ClassFolder:
+    return ClassFolder(folder, relative(folder, folder.parent), split)
 
 
 def _is_split(folder: Path) -> bool:

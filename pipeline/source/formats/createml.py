@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.source.reading import shapes
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry, collect
+from pipeline.source.reading.entries import ImageAnnotations, collect
 from pipeline.source.reading.file_tree import images_in
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
-from pipeline.source.reading.parsing import Unreadable, files, heads, load_json
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import UnreadableFileError, files, heads, load_json
 from pipeline.source.reading.shapes import Shape
 from pipeline.source.types import Source
 
@@ -35,22 +35,22 @@ def read(folder: Path) -> Source:
     """
     entries = [entry for path in files(folder, ".json") for entry in _entries(path)]
     if not entries:
-        raise Refused(f"no CreateML annotations in {folder}: expected a {LOOKED_FOR}")
+        raise UserError(f"no CreateML annotations in {folder}: expected a {LOOKED_FOR}")
     remarks = ["x and y are taken for the centre of a box, as CreateML does unless told otherwise"]
-    return gather(folder, entries, Layout(Pictures(images_in(folder))), remarks)
+    return gather(folder, entries, MatchingOptions(ImageIndex(images_in(folder))), remarks)
 
 
-def _entries(path: Path) -> Iterator[Entry]:
+def _entries(path: Path) -> Iterator[ImageAnnotations]:
     try:
         data = load_json(path)
-    except Unreadable as error:
-        raise Refused(f"{path} {error}: mend it or remove it") from None
+    except UnreadableFileError as error:
+        raise UserError(f"{path} {error}: mend it or remove it") from None
     for row in data if isinstance(data, list) else ():
         name = row.get("image", row.get("imagefilename")) if isinstance(row, dict) else None
         if isinstance(name, str) and isinstance(row.get("annotations"), list):
             marked = [(f"annotation {number}", item) for number, item in enumerate(row["annotations"], 1)]
             found, notes = collect(marked, _draw)
-            yield Entry(path, (name,), found, notes)
+            yield ImageAnnotations(path, (name,), found, notes)
 
 
 def _draw(item: Any) -> tuple[str, Shape]:

@@ -11,11 +11,11 @@ import numpy as np
 from pipeline.core.text import counted
 from pipeline.source.reading import shapes
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry, collect
+from pipeline.source.reading.entries import ImageAnnotations, collect
 from pipeline.source.reading.file_tree import images_in, relative
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
-from pipeline.source.reading.parsing import Unreadable, files, first_lines, load_text, unusable
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import UnreadableFileError, files, first_lines, load_text, unusable
 from pipeline.source.reading.shapes import Shape
 from pipeline.source.types import Source
 
@@ -36,7 +36,7 @@ def read(folder: Path) -> Source:
     Raises:
         Refused: No annotation has an image.
     """
-    pictures = Pictures(images_in(folder))
+    pictures = ImageIndex(images_in(folder))
     entries, difficult = [], 0
     texts, remarks = _rotated(files(folder, ".txt"), folder)
     for path in texts:
@@ -50,10 +50,10 @@ def read(folder: Path) -> Source:
             continue  # a list of classes, or a readme
         found, notes = collect(lines, _draw)
         difficult += sum(line.split()[-1] in {"1", "2"} for _, line in lines if len(line.split()) == 10)
-        entries.append(Entry(path, (path.stem,), found, notes, fault=fault))
+        entries.append(ImageAnnotations(path, (path.stem,), found, notes, fault=fault))
     if difficult:
         remarks.append(f"{counted(difficult, 'object')} marked as difficult: used as any other")
-    return gather(folder, entries, Layout(pictures, each=True), remarks)
+    return gather(folder, entries, MatchingOptions(pictures, each=True), remarks)
 
 
 def _rotated(texts: list[Path], folder: Path) -> tuple[list[Path], list[str]]:
@@ -66,7 +66,7 @@ def _rotated(texts: list[Path], folder: Path) -> tuple[list[Path], list[str]]:
     return rotated, [f"{places} holds upright boxes beside the rotated ones: left aside"]
 
 
-def _named(path: Path, pictures: Pictures) -> bool:
+def _named(path: Path, pictures: ImageIndex) -> bool:
     return pictures.find((path.stem,), near=path.parent).image is not None
 
 
@@ -74,7 +74,7 @@ def _lines(path: Path) -> tuple[list[tuple[str, str]], str]:
     """Return the lines that stand for objects, or why the file cannot be read."""
     try:
         text, _ = load_text(path)
-    except Unreadable as error:
+    except UnreadableFileError as error:
         return [], unusable(path, error)
     marked = ((f"line {number}", line.strip()) for number, line in enumerate(text.splitlines(), 1))
     return [(mark, line) for mark, line in marked if line and not line.lower().startswith(_HEADERS)], ""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.source.reading import diagnosis
 from pipeline.source.reading.file_tree import files_of, folders_in, relative
 from pipeline.source.reading.unicode_names import spell
@@ -21,7 +21,7 @@ _MOST_HINTS: Final = 20
 _ARCHIVES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 
 
-class Format(Protocol):
+class AnnotationFormat(Protocol):
     """A module that reads one format."""
 
     @property
@@ -35,7 +35,7 @@ class Format(Protocol):
         """Read a source; refuse what cannot be read at all."""
 
 
-class Found(NamedTuple):
+class RecognizedFormat(NamedTuple):
     """Which format a source has.
 
     Attributes:
@@ -49,7 +49,7 @@ class Found(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def formats() -> Mapping[str, Format]:
+def formats() -> Mapping[str, AnnotationFormat]:
     """Return all formats by name; where several recognise a source, the first reads it.
 
     The modules are imported here, spelled out: a stage that draws its images needs none of them, and dvc.yaml
@@ -98,7 +98,7 @@ def read(form: str, folder: Path, wanted: str = "auto") -> Source:
     source = spell(formats()[found.form].read(found.folder))
     if len(set(source.names)) < len(source.names):
         twice = next(name for name, number in Counter(source.names).items() if number > 1)
-        raise Refused(f"two classes of {folder} are called {twice!r}: give each a name of its own")
+        raise UserError(f"two classes of {folder} are called {twice!r}: give each a name of its own")
     if wanted in {"segment", "obb"} - {source.task} and any(i.raw.outlines for i in source.images):
         source = source._replace(task="segment")
     inner = relative(found.folder, folder)
@@ -106,25 +106,25 @@ def read(form: str, folder: Path, wanted: str = "auto") -> Source:
     return named._replace(remarks=(*found.remarks, *source.remarks))
 
 
-def recognise(form: str, folder: Path) -> Found:
+def recognise(form: str, folder: Path) -> RecognizedFormat:
     """Find out the format of a source, and whether it lies in the folder or in the only folder therein.
 
     Raises:
         Refused: There is no such folder, or none of the formats is in it.
     """
     if not folder.is_dir():
-        raise Refused(f"data.source={folder} is not a folder: set it to the folder that holds the images")
+        raise UserError(f"data.source={folder} is not a folder: set it to the folder that holds the images")
     table = formats()
     if form not in {"auto", *table}:
-        raise Refused(f"no format is called {form}: take auto, or one of {', '.join(table)}")
+        raise UserError(f"no format is called {form}: take auto, or one of {', '.join(table)}")
     names = list(table) if form == "auto" else [form]
     for place in _nested(folder):
         if recognised := _recognised(place, names):
-            return Found(recognised[0], place, _remarks(recognised))
+            return RecognizedFormat(recognised[0], place, _remarks(recognised))
     if form != "auto":
-        return Found(form, folder)  # its reader says what is missing
+        return RecognizedFormat(form, folder)  # its reader says what is missing
     told = {name: module.LOOKED_FOR for name, module in table.items()}
-    raise Refused(
+    raise UserError(
         f"no annotations recognised in {folder}{_hint(folder, names)}: {diagnosis.explain(folder, told)}"
     )
 

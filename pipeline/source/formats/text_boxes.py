@@ -14,11 +14,19 @@ from typing import Final
 from pipeline.core.text import counted
 from pipeline.source.reading import class_lists, shapes
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry, collect
+from pipeline.source.reading.class_lists import FILES
+from pipeline.source.reading.entries import ImageAnnotations, collect
 from pipeline.source.reading.file_tree import SUFFIXES, images_in
-from pipeline.source.reading.image_index import Pictures, common
-from pipeline.source.reading.match_images import Layout
-from pipeline.source.reading.parsing import Unreadable, files, first_lines, load_text, own_name, unusable
+from pipeline.source.reading.image_index import ImageIndex, common
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import (
+    UnreadableFileError,
+    files,
+    first_lines,
+    load_text,
+    own_name,
+    unusable,
+)
 from pipeline.source.reading.shapes import Shape
 from pipeline.source.types import Source, held_out, split_of
 
@@ -39,32 +47,32 @@ def read(folder: Path) -> Source:
     Raises:
         Refused: No file has an image.
     """
-    pictures = Pictures(images_in(folder))
+    pictures = ImageIndex(images_in(folder))
     texts = files(folder, ".txt", ".names")
     lists = [path for path in texts if _is_list(path)]
     names = class_lists.find(texts)
-    annotations = [path for path in texts if path not in lists and path.name.lower() not in class_lists.FILES]
+    annotations = [path for path in texts if path not in lists and path.name.lower() not in FILES]
     entries = [entry for path in annotations if (entry := _entry(path, pictures, names))]
     entries, remarks = _divided(lists, entries)
     unnamed = any(_NUMBERED.match(item.label) for entry in entries for item in entry.objects)
     remarks += [
         "the source names no classes: they are called by their numbers (data.classes renames them)"
     ] * unnamed
-    layout = Layout(pictures, each=True, order=_order(entries), spare=_templates(pictures))
+    layout = MatchingOptions(pictures, each=True, order=_order(entries), spare=_templates(pictures))
     return gather(folder, entries, layout, remarks)
 
 
-def _entry(path: Path, pictures: Pictures, names: dict[int, str]) -> Entry | None:
+def _entry(path: Path, pictures: ImageIndex, names: dict[int, str]) -> ImageAnnotations | None:
     """Read one file; nothing where it is another kind of text."""
     asked = (path.stem + _TESTED, path.stem)
     try:
         text, _ = load_text(path)
-    except Unreadable as error:
-        return Entry(path, asked, fault=unusable(path, error))
+    except UnreadableFileError as error:
+        return ImageAnnotations(path, asked, fault=unusable(path, error))
     lines = [(f"line {number}", line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not any(_is_object(line) for _, line in lines) and not pictures.find(asked, near=path.parent).image:
         return None
-    return Entry(path, asked, *collect(lines, lambda line: _draw(line, names)))
+    return ImageAnnotations(path, asked, *collect(lines, lambda line: _draw(line, names)))
 
 
 def _fields(line: str) -> list[str]:
@@ -94,7 +102,7 @@ def _label(text: str, names: dict[int, str]) -> str:
     return names.get(int(text), f"class_{int(text)}")
 
 
-def _order(entries: Sequence[Entry]) -> tuple[str, ...]:
+def _order(entries: Sequence[ImageAnnotations]) -> tuple[str, ...]:
     """Sort classes that are called by their numbers by these: 10 after 9."""
     labels = {item.label for entry in entries for item in entry.objects}
     numbered = {label: int(found[1]) for label in labels if (found := _NUMBERED.match(label))}
@@ -107,17 +115,19 @@ def _is_list(path: Path) -> bool:
         return False
     try:
         first = next(iter(load_text(path)[0].split()), "")
-    except Unreadable:
+    except UnreadableFileError:
         return False
     return PurePosixPath(first).suffix.lower() in SUFFIXES
 
 
-def _divided(lists: Sequence[Path], entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
+def _divided(
+    lists: Sequence[Path], entries: Sequence[ImageAnnotations]
+) -> tuple[list[ImageAnnotations], list[str]]:
     """Read which split each annotation is in; a list of train and val together is train.
 
     A list names the annotation or its image. Where several bear the name, the path tells them apart.
     """
-    by_stem: dict[str, list[Entry]] = defaultdict(list)
+    by_stem: dict[str, list[ImageAnnotations]] = defaultdict(list)
     for entry in entries:
         by_stem[entry.file.stem].append(entry)
     claims: dict[Path, set[str]] = defaultdict(set)
@@ -133,7 +143,7 @@ def _divided(lists: Sequence[Path], entries: Sequence[Entry]) -> tuple[list[Entr
     return divided, [f"{told}: {counted(len(missing), 'image')} named there, but not here"] if missing else []
 
 
-def _meant(names: Sequence[str], by_stem: Mapping[str, Sequence[Entry]]) -> list[Entry]:
+def _meant(names: Sequence[str], by_stem: Mapping[str, Sequence[ImageAnnotations]]) -> list[ImageAnnotations]:
     """Find the annotations that a line means: of those that bear its name, the most alike in folders."""
     named = [PurePosixPath(name.replace("\\", "/")) for name in names]
     alike = by_stem.get(named[0].stem, ()) if named else ()
@@ -145,7 +155,7 @@ def _meant(names: Sequence[str], by_stem: Mapping[str, Sequence[Entry]]) -> list
     return [entry for entry, tail in zip(alike, tails, strict=True) if tail == most]
 
 
-def _templates(pictures: Pictures) -> dict[Path, str]:
+def _templates(pictures: ImageIndex) -> dict[Path, str]:
     """Name the images that only show how a tested one would be without fault."""
     return {
         path: f"a template: {path.stem.removesuffix(_TEMPLATE)}{_TESTED}{path.suffix} without its faults"

@@ -7,29 +7,31 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.core.errors import Refused
-from pipeline.core.findings import Note
+from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.tasks import Keypoints
 from pipeline.source.reading import task_inference
-from pipeline.source.reading.entries import Entry
+from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import in_order, relative
 from pipeline.source.reading.flip_pairs import flip_by_names, kept_order
-from pipeline.source.reading.match_images import Layout
+from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.match_images import place as placing_place
-from pipeline.source.reading.shapes import Object
-from pipeline.source.reading.task_inference import Plan
-from pipeline.source.types import Annotated, Source, held_out, split_of
+from pipeline.source.reading.shapes import AnnotatedObject
+from pipeline.source.reading.task_inference import TaskPlan
+from pipeline.source.types import AnnotatedImage, Source, held_out, split_of
 
 
-class Found(NamedTuple):
+class MatchedImage(NamedTuple):
     """An image, what its annotations say, and the split that its folder and theirs stand for."""
 
     path: Path
-    entries: list[Entry]
+    entries: list[ImageAnnotations]
     claim: str | None
 
 
-def gather(folder: Path, entries: Iterable[Entry], layout: Layout, remarks: Iterable[str] = ()) -> Source:
+def gather(
+    folder: Path, entries: Iterable[ImageAnnotations], layout: MatchingOptions, remarks: Iterable[str] = ()
+) -> Source:
     """Bring annotations and images together.
 
     Raises:
@@ -38,9 +40,14 @@ def gather(folder: Path, entries: Iterable[Entry], layout: Layout, remarks: Iter
     placed, defects = placing_place(folder, entries, layout)
     if not placed:
         first = f"; the first: {defects[0].file}: {defects[0].reason}" if defects else ""
-        raise Refused(f"no image in {folder} has an annotation{first}: put the images beside the annotations")
+        raise UserError(
+            f"no image in {folder} has an annotation{first}: put the images beside the annotations"
+        )
     found = _claims(
-        [Found(path, placed[path], _claim(path, placed[path], folder, layout)) for path in in_order(placed)]
+        [
+            MatchedImage(path, placed[path], _claim(path, placed[path], folder, layout))
+            for path in in_order(placed)
+        ]
     )
     every = [item for one in found for entry in one.entries if not entry.fault for item in entry.objects]
     chosen = task_inference.plan(every, layout.order)
@@ -57,7 +64,9 @@ def gather(folder: Path, entries: Iterable[Entry], layout: Layout, remarks: Iter
     )
 
 
-def _claim(path: Path, entries: Sequence[Entry], folder: Path, layout: Layout) -> str | None:
+def _claim(
+    path: Path, entries: Sequence[ImageAnnotations], folder: Path, layout: MatchingOptions
+) -> str | None:
     """Tell the split that folders stand for: the image's, and the annotation's or its file name."""
     claims = {_folders(path.parent, folder)}
     for entry in entries:
@@ -72,19 +81,19 @@ def _folders(place: Path, folder: Path) -> str | None:
     return next((split for split in named if split), None)
 
 
-def _claims(found: list[Found]) -> list[Found]:
+def _claims(found: list[MatchedImage]) -> list[MatchedImage]:
     """Believe names of folders and files only where they tell two splits or more apart."""
     claims = {one.claim for one in found} - {None}
     return found if len(claims) > 1 else [one._replace(claim=None) for one in found]
 
 
-def _annotated(one: Found, folder: Path, chosen: Plan) -> Annotated:
+def _annotated(one: MatchedImage, folder: Path, chosen: TaskPlan) -> AnnotatedImage:
     entries = [entry for entry in one.entries if not entry.fault] or one.entries
     splits = {entry.split for entry in one.entries} - {None}
     split = held_out(splits) or one.claim
     items = [item for entry in entries for item in entry.objects if not entry.fault]
     notes = (*_several(one, splits, split), *(note for entry in entries for note in entry.notes))
-    return Annotated(
+    return AnnotatedImage(
         one.path,
         relative(one.path, folder),
         split,
@@ -98,20 +107,22 @@ def _annotated(one: Found, folder: Path, chosen: Plan) -> Annotated:
     )
 
 
-def _several(one: Found, splits: Collection[str | None], split: str | None) -> Iterator[Note]:
+def _several(
+    one: MatchedImage, splits: Collection[str | None], split: str | None
+) -> Iterator[AnnotationNote]:
     """Say what is done about an image that is listed more than once."""
     if len(splits) > 1:
         listed = " and ".join(sorted(map(str, splits)))
-        yield Note(False, f"listed in {listed}: kept in {split} alone", "listed-twice")
+        yield AnnotationNote(False, f"listed in {listed}: kept in {split} alone", "listed-twice")
     faults = [entry.fault for entry in one.entries if entry.fault]
     good = len(one.entries) - len(faults)
     if good > 1:
-        yield Note(False, f"listed {good} times: its objects are put together", "listed-twice")
+        yield AnnotationNote(False, f"listed {good} times: its objects are put together", "listed-twice")
     for fault in faults if good else ():
-        yield Note(False, f"listed twice, once of no use: {fault}", "listed-twice")
+        yield AnnotationNote(False, f"listed twice, once of no use: {fault}", "listed-twice")
 
 
-def _contradictory(entries: Sequence[Entry]) -> str:
+def _contradictory(entries: Sequence[ImageAnnotations]) -> str:
     if len({entry.scaled for entry in entries}) > 1:
         return "annotated both in pixels and in shares of the image"
     sizes = {entry.size for entry in entries if entry.size}
@@ -127,7 +138,7 @@ def _agreed(columns: Sequence[Mapping[str, str]]) -> dict[str, str]:
     }
 
 
-def _undecided(items: Sequence[Object], notes: Iterable[Note], chosen: Plan) -> str:
+def _undecided(items: Sequence[AnnotatedObject], notes: Iterable[AnnotationNote], chosen: TaskPlan) -> str:
     """Say why an image has no class as a whole, where that is the task."""
     if chosen.task != "classify":
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from pipeline.source.reading.parsing import Unreadable, load_text
+from pipeline.source.reading.parsing import UnreadableFileError, load_text
 
 FILES: Final = {"classes.txt", "names.txt", "labels.txt", "label_names.txt", "obj.names", "_classes.csv"}
 NO_CLASS: Final = {"background", "_background_", "void", "ignore", "__ignore__", "unlabeled", "unlabelled"}
@@ -31,7 +31,7 @@ def find(texts: Iterable[Path], *, start: int = 0) -> dict[int, str]:
 def _read(path: Path, start: int) -> dict[int, str]:
     try:
         lines = [line.strip() for line in load_text(path)[0].splitlines() if line.strip()]
-    except Unreadable:
+    except UnreadableFileError:
         return {}
     if lines and path.suffix.lower() == ".csv":  # with another header it is a table of images
         lines = lines[1:] if lines[0].lower().startswith(_HEADER) else []

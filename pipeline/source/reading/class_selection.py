@@ -9,8 +9,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from pipeline.core.annotations import Indices, Raw
-from pipeline.core.errors import Refused
+from pipeline.core.annotations import RawObjects
+from pipeline.core.arrays import IntArray
+from pipeline.core.errors import UserError
 from pipeline.core.text import counted
 from pipeline.source.types import Source
 
@@ -52,15 +53,17 @@ def choose(
     return source._replace(names=choice.names, images=images, remarks=tuple(remarks))
 
 
-def _refuse_emptiness(names: Sequence[str], choice: Choice, counts: Mapping[int, int]) -> None:
+def _refuse_emptiness(names: Sequence[str], choice: ClassSelection, counts: Mapping[int, int]) -> None:
     used = [index for index, new in enumerate(choice.becomes) if new is not None]
     there = ", ".join(f"{name} {counts[index]}" for index, name in enumerate(names) if counts.get(index))
     if there and not any(counts.get(index) for index in used):
         left = ", ".join(names[index] for index in used)
-        raise Refused(f"data.classes leaves no object, there is none of {left}: keep one or more of {there}")
+        raise UserError(
+            f"data.classes leaves no object, there is none of {left}: keep one or more of {there}"
+        )
 
 
-def _left_out(source: Source, choice: Choice, counts: Mapping[int, int]) -> Iterable[str]:
+def _left_out(source: Source, choice: ClassSelection, counts: Mapping[int, int]) -> Iterable[str]:
     gone = [index for index, new in enumerate(choice.becomes) if new is None]
     if gone:
         what = "images" if source.task == "classify" else "objects"
@@ -68,7 +71,7 @@ def _left_out(source: Source, choice: Choice, counts: Mapping[int, int]) -> Iter
         yield f"data.classes leaves out {counted(len(gone), 'class')}, in {what}: {listed or 'none'}"
 
 
-def _merged(names: Sequence[str], choice: Choice) -> Iterable[str]:
+def _merged(names: Sequence[str], choice: ClassSelection) -> Iterable[str]:
     for index, name in enumerate(choice.names):
         one = [old for old, new in zip(names, choice.becomes, strict=True) if new == index]
         if len(one) > 1:
@@ -78,7 +81,7 @@ def _merged(names: Sequence[str], choice: Choice) -> Iterable[str]:
 _T = TypeVar("_T")
 
 
-class Choice(NamedTuple):
+class ClassSelection(NamedTuple):
     """The classes that are used.
 
     Attributes:
@@ -92,7 +95,7 @@ class Choice(NamedTuple):
 
 def select_classes(
     names: Sequence[str], *, keep: Sequence[str] | None, drop: Sequence[str], rename: Mapping[str, str]
-) -> Choice:
+) -> ClassSelection:
     """Choose among the classes of a source; two that get one name become one.
 
     Args:
@@ -109,20 +112,20 @@ def select_classes(
     used = [name for name in names if (keep is None or name in keep) and name not in drop]
     for name in (*(keep or ()), *rename):
         if name not in used:
-            raise Refused(f"data.classes leaves out {name!r}, and keeps or renames it too: decide for one")
+            raise UserError(f"data.classes leaves out {name!r}, and keeps or renames it too: decide for one")
     if not used:
-        raise Refused(f"data.classes leaves no class: keep one or more of {', '.join(names)}")
+        raise UserError(f"data.classes leaves no class: keep one or more of {', '.join(names)}")
     called = {name: rename.get(name, name) for name in used}
     chosen = tuple(dict.fromkeys(called.values()))
     becomes = tuple(chosen.index(called[name]) if name in called else None for name in names)
-    return Choice(chosen, becomes)
+    return ClassSelection(chosen, becomes)
 
 
-def apply_selection(choice: Choice, raw: Raw) -> Raw:
+def apply_selection(choice: ClassSelection, raw: RawObjects) -> RawObjects:
     """Give objects their new classes, without those left out; an index that no class has stays as it is."""
     kept = np.flatnonzero([_new(choice, cls) is not None for cls in raw.classes.tolist()])
     classes = [_new(choice, int(raw.classes[index])) for index in kept]
-    return Raw(
+    return RawObjects(
         np.array(classes, np.int64),
         raw.boxes[kept],
         _at(raw.marks, kept),
@@ -131,11 +134,11 @@ def apply_selection(choice: Choice, raw: Raw) -> Raw:
     )
 
 
-def _new(choice: Choice, cls: int) -> int | None:
+def _new(choice: ClassSelection, cls: int) -> int | None:
     return choice.becomes[cls] if 0 <= cls < len(choice.becomes) else cls
 
 
-def _at(items: tuple[_T, ...], kept: Indices) -> tuple[_T, ...]:
+def _at(items: tuple[_T, ...], kept: IntArray) -> tuple[_T, ...]:
     return tuple(items[index] for index in kept) if items else ()
 
 
@@ -145,4 +148,4 @@ def _known(wanted: Iterable[str], names: Sequence[str], key: str) -> None:
         if name not in names:
             near = get_close_matches(name.lower(), lower, n=1)
             what = f"did you mean {lower[near[0]]!r}?" if near else f"there are {', '.join(names)[:200]}"
-            raise Refused(f"data.classes.{key} names {name!r}, but no class is called so: {what}")
+            raise UserError(f"data.classes.{key} names {name!r}, but no class is called so: {what}")

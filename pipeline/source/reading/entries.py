@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from pipeline.core.findings import Note
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import counted
-from pipeline.source.reading.shapes import Object, Shape
+from pipeline.source.reading.shapes import AnnotatedObject, Shape
 
 Row = TypeVar("Row")
 
 
-class Entry(NamedTuple):
+class ImageAnnotations(NamedTuple):
     """What one annotation file says of one image.
 
     Attributes:
@@ -31,8 +31,8 @@ class Entry(NamedTuple):
 
     file: Path
     names: tuple[str, ...]
-    objects: tuple[Object, ...] = ()
-    notes: tuple[Note, ...] = ()
+    objects: tuple[AnnotatedObject, ...] = ()
+    notes: tuple[AnnotationNote, ...] = ()
     size: tuple[int, int] | None = None
     split: str | None = None
     fault: str = ""
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 def collect(
     rows: Iterable[tuple[str, Row]], draw: Callable[[Row], tuple[str, Shape]]
-) -> tuple[tuple[Object, ...], tuple[Note, ...]]:
+) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
     """Draw each row's object; one that cannot be drawn becomes a finding.
 
     Args:
@@ -57,10 +57,10 @@ def collect(
             if shape.kind == "outline" and not shape.parts:
                 raise ValueError("an empty mask")
         except ValueError as error:
-            notes.append(Note(True, f"{mark}: {error}", "malformed"))
+            notes.append(AnnotationNote(True, f"{mark}: {error}", "malformed"))
             continue
-        found.append(Object(label, shape, mark))
+        found.append(AnnotatedObject(label, shape, mark))
         if shape.holes:
             holes = counted(shape.holes, "hole is", "holes are")
-            notes.append(Note(False, f"{mark}: {holes} filled, for labels have none", "hole"))
+            notes.append(AnnotationNote(False, f"{mark}: {holes} filled, for labels have none", "hole"))
     return tuple(found), tuple(notes)

@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}) | {
     ".avif",
@@ -101,7 +101,7 @@ def _inside(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, bool]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise Refused(f"{folder} cannot be read ({error.strerror}): give yourself the right to") from None
+        raise UserError(f"{folder} cannot be read ({error.strerror}): give yourself the right to") from None
 
 
 def exists(path: Path) -> bool:

@@ -14,7 +14,7 @@ from pipeline.source.reading.file_tree import SUFFIXES, relative
 from pipeline.source.types import split_of
 
 
-class Match(NamedTuple):
+class NameMatch(NamedTuple):
     """The image that a name means, or why none does.
 
     Attributes:
@@ -35,10 +35,10 @@ class Match(NamedTuple):
     place: str = ""
 
 
-NOTHING: Final = Match(fault="there is no such image")
+NOTHING: Final = NameMatch(fault="there is no such image")
 
 
-class Pictures:
+class ImageIndex:
     """The images of a source. A name can only ever lead to one of them, never out of the source.
 
     Attributes:
@@ -55,7 +55,7 @@ class Pictures:
         for path in self.all:
             self._by_stem[plain(path.stem)].append(path)
 
-    def find(self, names: Iterable[str], *, near: Path, alone: bool = False) -> Match:
+    def find(self, names: Iterable[str], *, near: Path, alone: bool = False) -> NameMatch:
         """Find an image by several names that it may bear: by the first, unless a later one leaves no doubt.
 
         Args:
@@ -64,7 +64,7 @@ class Pictures:
             near: The folder of the annotation, which decides between images of one name.
             alone: The annotation is of one image: its own folder stands for one that the name leaves out.
         """
-        found: list[Match] = []
+        found: list[NameMatch] = []
         for name in names:
             match = self._find(name, near, alone=alone)
             if match.image and not match.doubt and (not found or found[0].image):
@@ -72,7 +72,7 @@ class Pictures:
             found += [match] if match != NOTHING else []
         return found[0] if found else NOTHING
 
-    def _find(self, name: str, near: Path, *, alone: bool) -> Match:
+    def _find(self, name: str, near: Path, *, alone: bool) -> NameMatch:
         parts = PurePosixPath(name.replace("\\", "/").lstrip("/")).parts
         if not parts:
             return NOTHING
@@ -84,7 +84,7 @@ class Pictures:
         best = self._nearest(exact or cased or alike, parts, near)
         if len(best) > 1:
             first, second, *_ = (relative(path, near) for path in best)
-            return Match(fault=f"{len(best)} images bear this name, such as {first} and {second}")
+            return NameMatch(fault=f"{len(best)} images bear this name, such as {first} and {second}")
         if not best:
             return NOTHING
         folder = best[0].parent
@@ -94,7 +94,7 @@ class Pictures:
         place = "/".join(parts[:-1]) or (str(near) if alone else "")
         doubt = (0 if exact else 2 if cased else 4) + (not _agrees(folder, self._root, stated, near))
         note = f"its annotation calls it {last.name}" if known and not exact else ""
-        return Match(best[0], note=note, doubt=doubt, name=name, place=place)
+        return NameMatch(best[0], note=note, doubt=doubt, name=name, place=place)
 
     def _nearest(self, paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
         """Keep the one right at the stated place; else those that end most like it and lie nearest."""

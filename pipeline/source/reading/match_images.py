@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.core.findings import Defect, Kind, Note
-from pipeline.source.reading.entries import Entry
+from pipeline.core.findings import AnnotationNote, Finding, FindingKind
+from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import is_file, relative
-from pipeline.source.reading.image_index import NOTHING, Match, Pictures, common
+from pipeline.source.reading.image_index import NOTHING, ImageIndex, NameMatch, common
 
-Placed = dict[Path, list[Entry]]
+AnnotationsByImage = dict[Path, list[ImageAnnotations]]
 
 
-class Layout(NamedTuple):
+class MatchingOptions(NamedTuple):
     """How annotation files and images lie.
 
     Attributes:
@@ -25,15 +25,17 @@ class Layout(NamedTuple):
         spare: Images that no annotation is expected for, with the reason why they are not used.
     """
 
-    pictures: Pictures
+    pictures: ImageIndex
     each: bool = False
     order: tuple[str, ...] = ()
     spare: Mapping[Path, str] = {}
 
 
-def place(folder: Path, entries: Iterable[Entry], layout: Layout) -> tuple[Placed, list[Defect]]:
+def place(
+    folder: Path, entries: Iterable[ImageAnnotations], layout: MatchingOptions
+) -> tuple[AnnotationsByImage, list[Finding]]:
     """Find the image of each entry; name the entries that have none, and the images that have none."""
-    placed: Placed = defaultdict(list)
+    placed: AnnotationsByImage = defaultdict(list)
     defects = []
     every = list(entries)
     found = [layout.pictures.find(entry.names, near=entry.file.parent, alone=layout.each) for entry in every]
@@ -50,7 +52,7 @@ def place(folder: Path, entries: Iterable[Entry], layout: Layout) -> tuple[Place
     return placed, defects + _unlisted(folder, placed, layout)
 
 
-def settled(matches: Sequence[Match], *, each: bool = False) -> list[Match]:
+def settled(matches: Sequence[NameMatch], *, each: bool = False) -> list[NameMatch]:
     """Leave each image to the names that fit it best: in doubt one is believed where nothing speaks against.
 
     Against a name in doubt speaks another that fits the image better, or as well; and if its folder is
@@ -70,7 +72,7 @@ def settled(matches: Sequence[Match], *, each: bool = False) -> list[Match]:
     places = {match.place for match in sure}
     folders = set() if each else {match.image.parent for match in sure if match.image}
 
-    def stands(image: Path, match: Match) -> bool:
+    def stands(image: Path, match: NameMatch) -> bool:
         if not match.doubt:
             return True
         if match.doubt > best[image]:
@@ -81,24 +83,26 @@ def settled(matches: Sequence[Match], *, each: bool = False) -> list[Match]:
     return [match if not match.image or stands(match.image, match) else NOTHING for match in matches]
 
 
-def _noted(entry: Entry, match: Match, layout: Layout) -> Entry:
+def _noted(entry: ImageAnnotations, match: NameMatch, layout: MatchingOptions) -> ImageAnnotations:
     """Tell where a list names an image otherwise; files that belong together differ in suffix anyway."""
-    noted = (Note(False, match.note), *entry.notes) if match.note and not layout.each else entry.notes
+    noted = (
+        (AnnotationNote(False, match.note), *entry.notes) if match.note and not layout.each else entry.notes
+    )
     return entry._replace(notes=noted)
 
 
-def _missing(folder: Path, entry: Entry, match: Match, layout: Layout) -> Defect:
+def _missing(folder: Path, entry: ImageAnnotations, match: NameMatch, layout: MatchingOptions) -> Finding:
     where = relative(entry.file, folder)
     if layout.each:
         missing = "an annotation without an image" if match == NOTHING else match.fault
-        return Defect(where, "quarantined", entry.fault or missing, "orphan-label")
+        return Finding(where, "quarantined", entry.fault or missing, "orphan-label")
     reason = entry.fault or f"listed in {where}, but {match.fault}"
     name = entry.names[0] or "an image without a name"
     named = f"{where}: {name}" if is_file(folder / name) else name  # an image of that name may be used
-    return Defect(named, "quarantined", reason, "missing-image")
+    return Finding(named, "quarantined", reason, "missing-image")
 
 
-def _rivals(folder: Path, image: Path, placed: Placed) -> list[Defect]:
+def _rivals(folder: Path, image: Path, placed: AnnotationsByImage) -> list[Finding]:
     """Leave an image to the nearest of the files that claim it: each has one image, an image one file."""
     first, *others = sorted(
         placed[image],
@@ -115,15 +119,15 @@ def _rivals(folder: Path, image: Path, placed: Placed) -> list[Defect]:
             placed[other.file] = [other]
     reason = f"a second annotation of {relative(image, folder)}"
     left = [other for other in others if not other.load]
-    return [Defect(relative(other.file, folder), "quarantined", reason, "listed-twice") for other in left]
+    return [Finding(relative(other.file, folder), "quarantined", reason, "listed-twice") for other in left]
 
 
-def _unlisted(folder: Path, placed: Mapping[Path, object], layout: Layout) -> list[Defect]:
+def _unlisted(folder: Path, placed: Mapping[Path, object], layout: MatchingOptions) -> list[Finding]:
     """Name the images that no annotation is about: nobody says that nothing is on them."""
     usual = "an image without an annotation" if layout.each else "not listed in any annotation file"
-    kind: Kind = "missing-label" if layout.each else "unlisted-image"
+    kind: FindingKind = "missing-label" if layout.each else "unlisted-image"
     return [
-        Defect(relative(path, folder), "quarantined", layout.spare.get(path, usual), kind)
+        Finding(relative(path, folder), "quarantined", layout.spare.get(path, usual), kind)
         for path in layout.pictures.all
         if path not in placed
     ]

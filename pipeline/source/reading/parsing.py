@@ -13,15 +13,15 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.source.reading.file_tree import files_in, head_of, in_order, relative
 
 
-class Unreadable(ValueError):
+class UnreadableFileError(ValueError):
     """Say why a file cannot be read, in words that follow its name."""
 
 
-def unusable(path: Path, error: Unreadable) -> str:
+def unusable(path: Path, error: UnreadableFileError) -> str:
     """Say of an image why its annotation cannot be used."""
     return f"its annotation {own_name(path)} {error}"
 
@@ -75,7 +75,7 @@ def parse_json(data: bytes) -> Any:
         if b"\\ud" in data or b"\\uD" in data:
             value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"is no JSON ({error})") from None
+        raise UnreadableFileError(f"is no JSON ({error})") from None
     return value
 
 
@@ -88,9 +88,9 @@ def load_xml(path: Path) -> Element:
     try:
         return parse_xml(_bytes(path))
     except DefusedXmlException:
-        raise Unreadable("declares XML entities, which can be used to attack a reader") from None
+        raise UnreadableFileError("declares XML entities, which can be used to attack a reader") from None
     except (ParseError, ValueError, LookupError) as error:
-        raise Unreadable(f"is no XML ({error})") from None
+        raise UnreadableFileError(f"is no XML ({error})") from None
 
 
 def parse_xml(data: bytes) -> Element:
@@ -130,7 +130,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"cannot be read ({error.strerror})") from None
+        raise UnreadableFileError(f"cannot be read ({error.strerror})") from None
 
 
 def lines_of(file: Path) -> list[str]:
@@ -145,4 +145,4 @@ def lines_of(file: Path) -> list[str]:
             raise ValueError("of no text, nor of any path")
         return text.splitlines()
     except (OSError, ValueError):  # UnicodeDecodeError is one
-        raise Refused(f"{file} cannot be read as UTF-8 text: write it anew as a line per item") from None
+        raise UserError(f"{file} cannot be read as UTF-8 text: write it anew as a line per item") from None

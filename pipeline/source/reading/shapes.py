@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.core.arrays import FloatArray
 from pipeline.core.text import counted
 
-Floats = NDArray[np.float64]
-Kind = Literal["box", "rotated", "outline", "pose", "tag"]
-Point = tuple[float, float, int]
+ShapeKind = Literal["box", "rotated", "outline", "pose", "tag"]
+Keypoint = tuple[float, float, int]
 
 _LARGEST: Final = 1e9
 """Pixels: no image is larger, and NaN is not less."""
@@ -36,14 +35,14 @@ class Shape(NamedTuple):
         around: x1 y1 x2 y2 of the box, where it is stated beside an outline.
     """
 
-    kind: Kind
-    parts: tuple[Floats, ...] = ()
-    points: Mapping[str, Point] = {}
+    kind: ShapeKind
+    parts: tuple[FloatArray, ...] = ()
+    points: Mapping[str, Keypoint] = {}
     holes: int = 0
     around: tuple[float, ...] = ()
 
     @property
-    def box(self) -> Floats:
+    def box(self) -> FloatArray:
         """Return x1 y1 x2 y2, of a box as it was given, its corners in any order; else the extent."""
         if self.around:
             return np.array(self.around)
@@ -58,7 +57,7 @@ class Shape(NamedTuple):
 TAG: Final = Shape("tag")
 
 
-class Object(NamedTuple):
+class AnnotatedObject(NamedTuple):
     """One object of an image: its class, its shape, and what it is called in reports, such as `region 2`."""
 
     label: str
@@ -100,7 +99,7 @@ def box(corners: Iterable[Any]) -> Shape:
     return Shape("box", (np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]),))
 
 
-def pairs(points: Any) -> Floats:
+def pairs(points: Any) -> FloatArray:
     """Return points (k, 2), given as a list of pairs of x and y.
 
     Raises:
@@ -111,7 +110,7 @@ def pairs(points: Any) -> Floats:
     return np.array([[number(x), number(y)] for x, y in points]).reshape(-1, 2)
 
 
-def ring(points: Any) -> Floats:
+def ring(points: Any) -> FloatArray:
     """Return points that go round an area; a last one that repeats the first is left out."""
     found = pairs(points)
     if len(found) > 1 and (found[0] == found[-1]).all():
@@ -121,7 +120,7 @@ def ring(points: Any) -> Floats:
     return found
 
 
-def outline(*parts: Floats, holes: int = 0) -> Shape:
+def outline(*parts: FloatArray, holes: int = 0) -> Shape:
     """Make an outline of its outer rings; holes are left out, for labels have none."""
     if not parts:
         raise ValueError("an outline without points")
@@ -144,14 +143,14 @@ def turned(upright: Shape, degrees: float, about: tuple[float, float]) -> Shape:
     return corners(_turn(upright.parts[0], degrees, np.array(about)))
 
 
-def corners(four: Floats) -> Shape:
+def corners(four: FloatArray) -> Shape:
     """Make a rotated box of its four corners, in their order round it."""
     if four.shape != (4, 2):
         raise ValueError(f"{counted(len(four), 'corner')}, not four")
     return Shape("rotated", (four,))
 
 
-def pose(points: Mapping[str, Point], around: Shape | None = None) -> Shape:
+def pose(points: Mapping[str, Keypoint], around: Shape | None = None) -> Shape:
     """Make a pose of its points, and of the box around the object where that was drawn too."""
     seen = np.array([[x, y] for x, y, visibility in points.values() if visibility])
     if not len(seen):
@@ -160,7 +159,7 @@ def pose(points: Mapping[str, Point], around: Shape | None = None) -> Shape:
     return Shape("pose", found.parts, dict(points))
 
 
-def _turn(points: Floats, degrees: float, about: Floats) -> Floats:
+def _turn(points: FloatArray, degrees: float, about: FloatArray) -> FloatArray:
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn: Floats = (points - about) @ np.array([[cos, sin], [-sin, cos]]) + about
+    turn: FloatArray = (points - about) @ np.array([[cos, sin], [-sin, cos]]) + about
     return turn

@@ -8,14 +8,15 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.annotations import Boxes, Raw
+from pipeline.core.annotations import RawObjects
+from pipeline.core.arrays import FloatArray
 from pipeline.core.tasks import Task
 from pipeline.core.text import counted
-from pipeline.source.reading.shapes import Kind, Object
+from pipeline.source.reading.shapes import AnnotatedObject, ShapeKind
 
 _NEARLY_ALL: Final = 0.95
 """Share of the objects that must be outlines (or poses) for the task to be segment (or pose)."""
-_TOLD: Final[dict[Kind, str]] = {
+_TOLD: Final[dict[ShapeKind, str]] = {
     "box": "upright box",
     "rotated": "rotated box",
     "outline": "outline",
@@ -23,7 +24,7 @@ _TOLD: Final[dict[Kind, str]] = {
 }
 
 
-class Plan(NamedTuple):
+class TaskPlan(NamedTuple):
     """How the objects of a source are handed on.
 
     Attributes:
@@ -39,7 +40,7 @@ class Plan(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def plan(objects: Sequence[Object], order: Sequence[str] = ()) -> Plan:
+def plan(objects: Sequence[AnnotatedObject], order: Sequence[str] = ()) -> TaskPlan:
     """Choose the task and the classes.
 
     Args:
@@ -55,17 +56,17 @@ def plan(objects: Sequence[Object], order: Sequence[str] = ()) -> Plan:
     if idle:
         remarks.append(f"classes that are declared, but that no object has, are left out: {', '.join(idle)}")
     points = dict.fromkeys(name for item in objects for name in item.shape.points)
-    return Plan(task, tuple(names), tuple(points) if task == "pose" else (), tuple(remarks))
+    return TaskPlan(task, tuple(names), tuple(points) if task == "pose" else (), tuple(remarks))
 
 
-def raw(objects: Sequence[Object], chosen: Plan) -> Raw:
+def raw(objects: Sequence[AnnotatedObject], chosen: TaskPlan) -> RawObjects:
     """Hand on the objects of one image; outlines also where the task needs none, for data.task may."""
     used = [item for item in objects if _serves(item, chosen.task)]
     if chosen.task == "classify":
         used = used[:1]
     parts = tuple(_parts(item, chosen.task) for item in used)
     index = {name: number for number, name in enumerate(chosen.names)}
-    return Raw(
+    return RawObjects(
         np.array([index[item.label] for item in used], np.int64),
         np.array([item.shape.box for item in used], np.float64).reshape(-1, 4),
         tuple(item.mark for item in used),
@@ -74,7 +75,7 @@ def raw(objects: Sequence[Object], chosen: Plan) -> Raw:
     )
 
 
-def _task(kinds: Mapping[Kind, int]) -> tuple[Task, list[str]]:
+def _task(kinds: Mapping[ShapeKind, int]) -> tuple[Task, list[str]]:
     tags = kinds.get("tag", 0)
     drawn = sum(kinds.values()) - tags
     if tags and not drawn:
@@ -90,22 +91,22 @@ def _task(kinds: Mapping[Kind, int]) -> tuple[Task, list[str]]:
     return "detect", remarks + _mixed(kinds, "box", "read for detect (data.task decides)")
 
 
-def _mixed(kinds: Mapping[Kind, int], chosen: Kind, how: str) -> list[str]:
+def _mixed(kinds: Mapping[ShapeKind, int], chosen: ShapeKind, how: str) -> list[str]:
     told = {kind: counted(kinds.get(kind, 0), one) for kind, one in _TOLD.items()}
     others = [told[kind] for kind in _TOLD if kinds.get(kind) and kind != chosen]
     return [f"{told[chosen]} and {', '.join(others)}: {how}"] if others else []
 
 
-def _serves(item: Object, task: Task) -> bool:
+def _serves(item: AnnotatedObject, task: Task) -> bool:
     return (item.shape.kind == "tag") == (task == "classify")
 
 
-def _parts(item: Object, task: Task) -> tuple[Boxes, ...]:
+def _parts(item: AnnotatedObject, task: Task) -> tuple[FloatArray, ...]:
     """Return the outline of an object; an upright box has one, its corners, among rotated ones alone."""
     outlined = item.shape.kind in {"outline", "rotated"} or (task == "obb" and item.shape.kind == "box")
     return item.shape.parts if outlined and task != "pose" else ()
 
 
-def _points(item: Object, names: Sequence[str]) -> Boxes:
+def _points(item: AnnotatedObject, names: Sequence[str]) -> FloatArray:
     missing = (0.0, 0.0, 0)
     return np.array([item.shape.points.get(name, missing) for name in names], np.float64).reshape(-1, 3)

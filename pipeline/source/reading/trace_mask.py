@@ -6,10 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import Int32Array
 from pipeline.source.reading.shapes import Shape, outline
-
-Floats = NDArray[np.float64]
-Points = NDArray[np.int32]
 
 
 def trace(mask: NDArray[np.uint8], *, left: int = 0, top: int = 0) -> Shape:
@@ -41,17 +39,17 @@ def trace(mask: NDArray[np.uint8], *, left: int = 0, top: int = 0) -> Shape:
     return outline(*parts, holes=holes)
 
 
-def _turns(edge: Points) -> Points:
+def _turns(edge: Int32Array) -> Int32Array:
     """Keep the points of a ring at which it turns."""
     edge = edge[(edge != np.roll(edge, 1, axis=0)).any(axis=1)]
     before, after = edge - np.roll(edge, 1, axis=0), np.roll(edge, -1, axis=0) - edge
-    turns: Points = edge[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    turns: Int32Array = edge[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
     return turns
 
 
-def _loops(ring: Points) -> list[Points]:
+def _loops(ring: Int32Array) -> list[Int32Array]:
     """Take a ring apart where it touches itself, at pixels that meet at a corner alone."""
-    loops: list[Points] = []
+    loops: list[Int32Array] = []
     path: list[tuple[int, int]] = []
     at: dict[tuple[int, int], int] = {}
     for x, y in ring.tolist():
@@ -67,7 +65,7 @@ def _loops(ring: Points) -> list[Points]:
     return [*loops, np.array(path, np.int32)]
 
 
-def _area(ring: Points) -> float:
+def _area(ring: Int32Array) -> float:
     """Return twice the signed area (the shoelace formula)."""
     x, y = ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64)
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1))

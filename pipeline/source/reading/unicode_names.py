@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from pipeline.source.types import Annotated, Source
+from pipeline.source.types import AnnotatedImage, Source
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -34,7 +34,7 @@ def spell(source: Source) -> Source:
     )
 
 
-def _image(image: Annotated) -> Annotated:
+def _image(image: AnnotatedImage) -> AnnotatedImage:
     named = "".join((image.source, *image.raw.marks))
     if spelled(named) is named and not image.notes and not image.fault:
         return image

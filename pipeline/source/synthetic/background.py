@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from pipeline.core.arrays import Float32Array
 from pipeline.source.synthetic import palette as colours
 from pipeline.source.synthetic import textures
 from pipeline.source.synthetic.palette import Palette
-from pipeline.source.synthetic.picture import Floats
 
 
-def ground(rng: Generator, palette: Palette, pixels: int) -> Floats:
+def ground(rng: Generator, palette: Palette, pixels: int) -> Float32Array:
     """Return a textured background, calm in a third of the pictures and wild in a few."""
     image = np.broadcast_to(palette.ground, (pixels, pixels, 3)).copy()
     for _ in range(int(rng.integers(1, 4))):
@@ -24,7 +24,7 @@ def ground(rng: Generator, palette: Palette, pixels: int) -> Floats:
     return image
 
 
-def _split(rng: Generator, image: Floats, palette: Palette) -> None:
+def _split(rng: Generator, image: Float32Array, palette: Palette) -> None:
     """Give a part of the ground, behind a soft or crisp border, another tone."""
     pixels = image.shape[0]
     field = textures.ramp(rng, pixels, pixels) + np.float32(0.4) * textures.clouds(rng, pixels, pixels)
@@ -33,7 +33,7 @@ def _split(rng: Generator, image: Floats, palette: Palette) -> None:
     image += (other - image) * (part * np.float32(rng.uniform(0.2, 0.7)))[..., None]
 
 
-def litter(rng: Generator, image: Floats, palette: Palette) -> None:
+def litter(rng: Generator, image: Float32Array, palette: Palette) -> None:
     """Draw distractors in place: thin lines, arcs, and specks too small to be objects."""
     if rng.random() < 0.3:
         _lines(rng, image, palette)
@@ -41,7 +41,7 @@ def litter(rng: Generator, image: Floats, palette: Palette) -> None:
         _specks(rng, image, palette)
 
 
-def _lines(rng: Generator, image: Floats, palette: Palette) -> None:
+def _lines(rng: Generator, image: Float32Array, palette: Palette) -> None:
     pixels = image.shape[0]
     for _ in range(int(rng.integers(1, 7))):
         points = np.cumsum(rng.normal(0, pixels / 5, (4, 2)), 0) + rng.uniform(0, pixels, 2)
@@ -50,7 +50,7 @@ def _lines(rng: Generator, image: Floats, palette: Palette) -> None:
         cv2.polylines(image, [np.rint(points).astype(np.int32)], False, colour, width)
 
 
-def _specks(rng: Generator, image: Floats, palette: Palette) -> None:
+def _specks(rng: Generator, image: Float32Array, palette: Palette) -> None:
     count, pixels = int(rng.integers(5, 80)), image.shape[0]
     rows, columns = rng.integers(0, pixels - 1, (2, count))
     colour = colours.pick(rng, palette)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import Float32Array, FloatArray
 from pipeline.core.tasks import Keypoints
 from pipeline.source.synthetic import steel_surface as surface
-from pipeline.source.synthetic.picture import Drawing, Floats, floats
-from pipeline.source.synthetic.steel_surface import Field
+from pipeline.source.synthetic.picture import DrawnImage, floats
 
 CLASSES: Final = ("calliper",)
 POINTS: Final = Keypoints(("hinge", "left_bend", "right_bend", "left_tip", "right_tip"), (0, 2, 1, 4, 3))
@@ -23,7 +23,7 @@ _METALS = ((1.0, 1.0, 1.0), (1.04, 1.01, 0.97), (0.62, 0.84, 1.0))  # steel, blu
 _HIDDEN = 0.3  # chance of a gauge block on a tip or a bend
 
 
-class Tool(NamedTuple):
+class Caliper(NamedTuple):
     """One pair of callipers where it lies.
 
     Attributes:
@@ -34,13 +34,13 @@ class Tool(NamedTuple):
         thick: Half the width of a leg at the hinge, in pixels.
     """
 
-    left: Field
-    right: Field
-    points: Field
+    left: FloatArray
+    right: FloatArray
+    points: FloatArray
     thick: float
 
 
-def draw(index: int, *, seed: int, pixels: int) -> Drawing:
+def draw(index: int, *, seed: int, pixels: int) -> DrawnImage:
     """Draw one picture with one or two pairs of callipers; the same arguments give the same picture.
 
     Args:
@@ -64,10 +64,10 @@ def draw(index: int, *, seed: int, pixels: int) -> Drawing:
         boxes.append(_box(cover > 0.5))
         poses.append(_pose(tool.points, block))
     classes = np.zeros(len(boxes), np.int64)
-    return Drawing(surface.photograph(rng, image), floats(boxes).reshape(-1, 4), classes, [], tuple(poses))
+    return DrawnImage(surface.photograph(rng, image), floats(boxes).reshape(-1, 4), classes, [], tuple(poses))
 
 
-def _tool(rng: Generator, pixels: int) -> Tool:
+def _tool(rng: Generator, pixels: int) -> Caliper:
     """Choose size, opening and place; the hinge is above, then all of it is turned."""
     length, spread, gap = rng.uniform(0.35, 0.72), rng.uniform(0.26, 0.44), rng.uniform(0.03, 0.26)
     corners = np.array([[0.02, 0.0], [1.35 * spread, 0.1], [1.35 * spread, 0.8], [gap, 1.0]])
@@ -78,17 +78,17 @@ def _tool(rng: Generator, pixels: int) -> Tool:
     angle, centre = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.7, 2) * pixels
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) * length * pixels
     left, right, marked = ((part - [0, 0.5]) @ turn + centre for part in (mirrored, leg, points))
-    return Tool(left, right, marked, rng.uniform(0.028, 0.042) * length * pixels)
+    return Caliper(left, right, marked, rng.uniform(0.028, 0.042) * length * pixels)
 
 
-def _curve(corners: Field) -> Field:
+def _curve(corners: FloatArray) -> FloatArray:
     """Return the cubic Bezier curve (40, 2) of four corners."""
     t = np.linspace(0, 1, _STEPS)[:, None]
     weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3
     return np.asarray(np.concatenate(weights, axis=1) @ corners)
 
 
-def _cover(tool: Tool, pixels: int) -> Field:
+def _cover(tool: Caliper, pixels: int) -> FloatArray:
     """Return how much of each pixel the tool covers, 0 to 1."""
     canvas = np.zeros((pixels * _FINE,) * 2, np.uint8)
     for leg in (tool.left, tool.right):
@@ -100,7 +100,7 @@ def _cover(tool: Tool, pixels: int) -> Field:
     return _shrunk(canvas)
 
 
-def _block(rng: Generator, tool: Tool, pixels: int) -> Field:
+def _block(rng: Generator, tool: Caliper, pixels: int) -> FloatArray:
     """Return the cover of a gauge block that lies on one of the points, not on the hinge."""
     canvas = np.zeros((pixels * _FINE,) * 2, np.uint8)
     centre = tool.points[int(rng.integers(1, 5))] + rng.normal(0, 0.3, 2) * tool.thick
@@ -110,7 +110,7 @@ def _block(rng: Generator, tool: Tool, pixels: int) -> Field:
     return _shrunk(canvas)
 
 
-def _laid(rng: Generator, scene: Field, cover: Field) -> Field:
+def _laid(rng: Generator, scene: FloatArray, cover: FloatArray) -> FloatArray:
     """Lay a metal thing on the scene: its shadow beside it, its own tone, its edges bevelled by the light."""
     pixels = cover.shape[0]
     reach = max(round(pixels / 64), 1)
@@ -124,14 +124,14 @@ def _laid(rng: Generator, scene: Field, cover: Field) -> Field:
     return np.asarray(scene * (1 - shadow * (1 - cover)) * (1 - cover) + metal * cover)
 
 
-def _moved(field: Field, down: int, right: int) -> Field:
+def _moved(field: FloatArray, down: int, right: int) -> FloatArray:
     """Shift a field; what lies beyond the border is taken as its edge."""
     reach, side = abs(down), len(field)
     padded = np.pad(field, reach, mode="edge")
     return padded[reach - down : reach - down + side, reach - right : reach - right + side]
 
 
-def _softened(field: Field, times: int) -> Field:
+def _softened(field: FloatArray, times: int) -> FloatArray:
     """Blur by the binomial filter 1 2 1 in both directions, some times."""
     for _ in range(times):
         padded = np.pad(field, 1, mode="edge")
@@ -140,7 +140,7 @@ def _softened(field: Field, times: int) -> Field:
     return field
 
 
-def _pose(points: Field, block: Field) -> Floats:
+def _pose(points: FloatArray, block: FloatArray) -> Float32Array:
     """Say of each point whether it is to be seen: not outside the picture, nor under the block."""
     pose = np.zeros((len(points), 3), np.float32)
     for row, (x, y) in enumerate(points):
@@ -154,11 +154,11 @@ def _box(visible: NDArray[np.bool_]) -> list[int]:
     return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
 
 
-def _fine(place: Field) -> tuple[int, int]:
+def _fine(place: FloatArray) -> tuple[int, int]:
     return round(float(place[0]) * _FINE), round(float(place[1]) * _FINE)
 
 
-def _shrunk(canvas: NDArray[np.uint8]) -> Field:
+def _shrunk(canvas: NDArray[np.uint8]) -> FloatArray:
     """Average blocks of pixels; on whole numbers this is exact on every machine."""
     side = canvas.shape[0] // _FINE
     small = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from pipeline.core.arrays import Float32Array, ImageArray
 from pipeline.source.synthetic import textures
-from pipeline.source.synthetic.picture import Floats, Pixels
 
 
-def _light(rng: Generator, image: Floats) -> Floats:
+def _light(rng: Generator, image: Float32Array) -> Float32Array:
     """Light the scene unevenly: from one side, or less towards the corners."""
     height, width = image.shape[:2]
     if rng.random() < 0.5:
@@ -22,7 +22,7 @@ def _light(rng: Generator, image: Floats) -> Floats:
     return image * (np.float32(0.93) + np.float32(rng.uniform(0.05, 0.35)) * field)[..., None]
 
 
-def _soften(rng: Generator, image: Floats) -> Floats:
+def _soften(rng: Generator, image: Float32Array) -> Float32Array:
     """Lose sharpness: out of focus, shaken, or taken from too few pixels."""
     how = rng.random()
     if how < 0.5:
@@ -36,7 +36,7 @@ def _soften(rng: Generator, image: Floats) -> Floats:
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _expose(rng: Generator, image: Floats) -> Floats:
+def _expose(rng: Generator, image: Float32Array) -> Float32Array:
     """Change contrast and brightness about the mean, and drop colour sometimes."""
     mean = float(image.mean())
     image = (image - mean) * np.float32(rng.uniform(0.7, 1.3)) + np.float32(mean + rng.uniform(-20, 20))
@@ -45,7 +45,7 @@ def _expose(rng: Generator, image: Floats) -> Floats:
     return image
 
 
-def _add_noise(rng: Generator, image: Floats) -> Floats:
+def _add_noise(rng: Generator, image: Float32Array) -> Float32Array:
     """Add sensor noise, alike in all channels or not."""
     height, width = image.shape[:2]
     channels = 1 if rng.random() < 0.5 else 3
@@ -53,14 +53,14 @@ def _add_noise(rng: Generator, image: Floats) -> Floats:
     return image + noise * np.float32(rng.uniform(1, 11))
 
 
-def _compress(rng: Generator, image: Pixels) -> Pixels:
+def _compress(rng: Generator, image: ImageArray) -> ImageArray:
     """Store as JPEG and read again."""
     quality = int(rng.integers(30, 95))
     _, stored = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
 
 
-def shoot(rng: Generator, scene: Floats) -> Pixels:
+def shoot(rng: Generator, scene: Float32Array) -> ImageArray:
     """Return the scene as a camera sees it, 0 to 255; nothing moves, so labels stay true."""
     steps = ((0.6, _light), (0.4, _soften), (0.7, _expose), (0.65, _add_noise))
     for chance, step in steps:

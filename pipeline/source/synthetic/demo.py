@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints, Task, serves
 from pipeline.source.synthetic import calipers, shapes, steel
-from pipeline.source.synthetic.picture import Drawing
+from pipeline.source.synthetic.calipers import POINTS
+from pipeline.source.synthetic.picture import DrawnImage
+from pipeline.source.synthetic.steel import CLASSES, LONG, SORTED, draw_long, draw_sorted
 
 
-class Demo(NamedTuple):
+class DemoDataset(NamedTuple):
     """A set that is drawn.
 
     Attributes:
@@ -21,21 +23,21 @@ class Demo(NamedTuple):
     """
 
     names: tuple[str, ...]
-    draw: Callable[..., Drawing]
+    draw: Callable[..., DrawnImage]
     keypoints: Keypoints | None = None
 
 
-_DEMOS: Final[Mapping[Task, Demo]] = {
-    "detect": Demo(steel.CLASSES, steel.draw),
-    "segment": Demo(steel.CLASSES, steel.draw),
-    "obb": Demo(steel.LONG, steel.draw_long),
-    "classify": Demo(steel.SORTED, steel.draw_sorted),
-    "pose": Demo(calipers.CLASSES, calipers.draw, calipers.POINTS),
+_DEMOS: Final[Mapping[Task, DemoDataset]] = {
+    "detect": DemoDataset(CLASSES, steel.draw),
+    "segment": DemoDataset(CLASSES, steel.draw),
+    "obb": DemoDataset(LONG, draw_long),
+    "classify": DemoDataset(SORTED, draw_sorted),
+    "pose": DemoDataset(calipers.CLASSES, calipers.draw, POINTS),
 }
-_SHAPES: Final = Demo(shapes.CLASSES, shapes.draw)
+_SHAPES: Final = DemoDataset(shapes.CLASSES, shapes.draw)
 
 
-def choose(name: str, task: Task) -> Demo:
+def choose(name: str, task: Task) -> DemoDataset:
     """Return what is drawn for a task.
 
     Args:
@@ -48,5 +50,5 @@ def choose(name: str, task: Task) -> Demo:
     if name == "demo":
         return _DEMOS[task]
     if not serves("segment", task):
-        raise Refused(f"data.format={name} is not drawn for data.task={task}: set data.format=demo")
+        raise UserError(f"data.format={name} is not drawn for data.task={task}: set data.format=demo")
     return _SHAPES

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from pipeline.source.synthetic.outlines import Outline
-from pipeline.source.synthetic.picture import Floats, Pixels, floats
-from pipeline.source.synthetic.placement import Place
+from pipeline.core.arrays import Float32Array, ImageArray
+from pipeline.source.synthetic.outlines import ShapeOutline
+from pipeline.source.synthetic.picture import floats
+from pipeline.source.synthetic.placement import Placement
 
 _FINE = 4  # cv2 draws with this many binary digits after the point
 
@@ -19,24 +20,26 @@ _FINE = 4  # cv2 draws with this many binary digits after the point
 class Stencil(NamedTuple):
     """An outline in pixels: its mask, the masks of its inner parts, and where they lie."""
 
-    mask: Pixels
-    inner: tuple[Pixels, ...]
+    mask: ImageArray
+    inner: tuple[ImageArray, ...]
     left: int
     upper: int
 
 
-def _turned(curve: Floats, turn: Floats, shift: Floats) -> NDArray[np.int32]:
+def _turned(curve: Float32Array, turn: Float32Array, shift: Float32Array) -> NDArray[np.int32]:
     return np.asarray(np.rint((curve @ turn + shift) * 2**_FINE), np.int32)
 
 
-def _fill(shape: tuple[int, int], curves: list[NDArray[np.int32]], mask: Pixels | None = None) -> Pixels:
+def _fill(
+    shape: tuple[int, int], curves: list[NDArray[np.int32]], mask: ImageArray | None = None
+) -> ImageArray:
     mask = np.zeros(shape, np.uint8) if mask is None else mask
     for curve in curves:
         cv2.fillPoly(mask, [curve], 255, cv2.LINE_AA, _FINE)
     return mask
 
 
-def cut(rng: Generator, outline: Outline, place: Place, pad: int) -> Stencil:
+def cut(rng: Generator, outline: ShapeOutline, place: Placement, pad: int) -> Stencil:
     """Turn, squeeze and scale an outline to its place and rasterise it.
 
     Args:

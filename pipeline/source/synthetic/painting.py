@@ -9,9 +9,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import Float32Array, ImageArray
 from pipeline.source.synthetic import textures
 from pipeline.source.synthetic.masks import Stencil
-from pipeline.source.synthetic.picture import Floats, Pixels
 
 
 class Canvas(NamedTuple):
@@ -22,11 +22,11 @@ class Canvas(NamedTuple):
         top: Height x width; -1 where nothing hides the ground.
     """
 
-    image: Floats
+    image: Float32Array
     top: NDArray[np.int16]
 
 
-class Look(NamedTuple):
+class PaintStyle(NamedTuple):
     """How an object is painted.
 
     Attributes:
@@ -59,21 +59,21 @@ class Look(NamedTuple):
         return self.blend == "over" and self.opacity > 0.8 and self.hollow < 0.3
 
 
-class Shade(NamedTuple):
+class Shading(NamedTuple):
     """How light each pixel of an object is, about -1 to 1, and how opaque, 0 to 1."""
 
-    tone: Floats
-    solid: Floats
+    tone: Float32Array
+    solid: Float32Array
 
 
 def _sometimes(rng: Generator, chance: float, low: float, high: float) -> float:
     return rng.uniform(low, high) if rng.random() < chance else 0.0
 
 
-def look(rng: Generator, bright: bool) -> Look:
+def look(rng: Generator, bright: bool) -> PaintStyle:
     """Return one way to paint; stains need a bright ground and glows a dark one."""
     blend = "over" if rng.random() < 0.72 else "stain" if bright else "glow"
-    return Look(
+    return PaintStyle(
         blend=blend,
         opacity=1.0 if rng.random() < 0.6 else rng.uniform(0.55, 0.95),
         hollow=_sometimes(rng, 0.18, 0.4, 0.9),
@@ -87,7 +87,7 @@ def look(rng: Generator, bright: bool) -> Look:
     )
 
 
-def shade(rng: Generator, mask: Pixels, look: Look) -> Shade:
+def shade(rng: Generator, mask: ImageArray, look: PaintStyle) -> Shading:
     """Light and texture the surface of an object; its border may be darker, its middle transparent."""
     solid = mask.astype(np.float32) * np.float32(look.opacity / 255)
     height, width = mask.shape
@@ -104,11 +104,11 @@ def shade(rng: Generator, mask: Pixels, look: Look) -> Shade:
         tone += np.float32(look.light) * (x + y)
     if look.rough:
         tone += np.float32(look.rough) * textures.surface(rng, height, width)
-    return Shade(tone, solid)
+    return Shading(tone, solid)
 
 
 def _overlap(
-    canvas: Canvas, patch: Pixels | Floats, left: int, upper: int
+    canvas: Canvas, patch: ImageArray | Float32Array, left: int, upper: int
 ) -> tuple[slice, slice, slice, slice]:
     """Return rows and columns of the canvas and of the patch where the two meet."""
     height, width = canvas.top.shape
@@ -117,7 +117,9 @@ def _overlap(
     return slice(y1, y2), slice(x1, x2), slice(y1 - upper, y2 - upper), slice(x1 - left, x2 - left)
 
 
-def _blend(canvas: Canvas, ink: Floats, solid: Floats, look: Look, corner: tuple[int, int]) -> None:
+def _blend(
+    canvas: Canvas, ink: Float32Array, solid: Float32Array, look: PaintStyle, corner: tuple[int, int]
+) -> None:
     """Blend a patch of ink into the canvas: paint over, absorb or add light."""
     rows, columns, patch_rows, patch_columns = _overlap(canvas, solid, *corner)
     below = canvas.image[rows, columns]
@@ -130,7 +132,7 @@ def _blend(canvas: Canvas, ink: Floats, solid: Floats, look: Look, corner: tuple
         below += weight * np.maximum(above, 0)
 
 
-def _cast_shadow(canvas: Canvas, stencil: Stencil, radius: float, look: Look) -> None:
+def _cast_shadow(canvas: Canvas, stencil: Stencil, radius: float, look: PaintStyle) -> None:
     """Darken the ground beside an object, away from the light."""
     reach = float(np.clip(0.16 * radius, 1.5, 9))
     soft = cv2.blur(stencil.mask, (5, 5)).astype(np.float32) * np.float32(look.shadow / 255)
@@ -140,7 +142,7 @@ def _cast_shadow(canvas: Canvas, stencil: Stencil, radius: float, look: Look) ->
     canvas.image[rows, columns] *= 1 - soft[patch_rows, patch_columns, None]
 
 
-def _ink(tone: Floats, stencil: Stencil, colours: tuple[Floats, Floats]) -> Floats:
+def _ink(tone: Float32Array, stencil: Stencil, colours: tuple[Float32Array, Float32Array]) -> Float32Array:
     """Colour a patch: the first colour for the body, both in turn for the inner parts."""
     ink = np.broadcast_to(colours[0], (*tone.shape, 3)).copy()
     for i, part in enumerate(stencil.inner):
@@ -149,7 +151,12 @@ def _ink(tone: Floats, stencil: Stencil, colours: tuple[Floats, Floats]) -> Floa
 
 
 def paint(
-    canvas: Canvas, stencil: Stencil, shade: Shade, *, colours: tuple[Floats, Floats], look: Look
+    canvas: Canvas,
+    stencil: Stencil,
+    shade: Shading,
+    *,
+    colours: tuple[Float32Array, Float32Array],
+    look: PaintStyle,
 ) -> None:
     """Paint one object: its shadow, then itself."""
     radius, solid = stencil.mask.shape[0] / 2, shade.solid

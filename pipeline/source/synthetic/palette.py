@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from pipeline.source.synthetic.picture import Floats, floats
+from pipeline.core.arrays import Float32Array
+from pipeline.source.synthetic.picture import floats
 
 
 class Palette(NamedTuple):
@@ -19,8 +20,8 @@ class Palette(NamedTuple):
         jitter: How much one object strays from its accent, in grey levels.
     """
 
-    ground: Floats
-    accents: Floats
+    ground: Float32Array
+    accents: Float32Array
     jitter: float
 
 
@@ -46,11 +47,11 @@ def _grey(rng: Generator) -> Palette:
     return Palette((ground + tint).astype(np.float32), (np.repeat(greys, 3, 1) + tint).astype(np.float32), 3)
 
 
-def _uniform(rng: Generator, shape: tuple[int, ...], low: float, high: float) -> Floats:
+def _uniform(rng: Generator, shape: tuple[int, ...], low: float, high: float) -> Float32Array:
     return rng.uniform(low, high, shape).astype(np.float32)
 
 
-def _steps(rng: Generator, count: int, reach: float) -> Floats:
+def _steps(rng: Generator, count: int, reach: float) -> Float32Array:
     """Return signed distances, none near 0: every object can be told from the ground."""
     signs = np.where(rng.random((count, 1)) < rng.choice([0.15, 0.5, 0.85]), -1, 1)
     return (signs * rng.uniform(0.55, 1.0, (count, 1)) * reach).astype(np.float32)
@@ -64,7 +65,7 @@ def mix(rng: Generator) -> Palette:
     return palette._replace(accents=np.clip(palette.accents[:few], 0, 255))
 
 
-def pick(rng: Generator, palette: Palette, near: float = 24.0) -> Floats:
+def pick(rng: Generator, palette: Palette, near: float = 24.0) -> Float32Array:
     """Return an object's colour, pushed off the ground's when nearer than `near` grey levels."""
     colour = palette.accents[int(rng.integers(len(palette.accents)))]
     colour = colour + rng.normal(0, palette.jitter, 3).astype(np.float32)
@@ -73,7 +74,7 @@ def pick(rng: Generator, palette: Palette, near: float = 24.0) -> Floats:
     return floats(np.clip(colour, 0, 255))
 
 
-def contrast(first: Floats, second: Floats, near: float = 45.0) -> Floats:
+def contrast(first: Float32Array, second: Float32Array, near: float = 45.0) -> Float32Array:
     """Return the second colour, pushed off the first when nearer than `near` grey levels."""
     if np.abs(first - second).max() >= near:
         return second

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Classes = NDArray[np.int64]
+from pipeline.core.arrays import Float32Array, ImageArray, IntArray
 
 
-def floats(values: ArrayLike) -> Floats:
+def floats(values: ArrayLike) -> Float32Array:
     """Return an array of single precision, in which everything here is drawn."""
     return np.asarray(values, np.float32)
 
 
-class Drawing(NamedTuple):
+class DrawnImage(NamedTuple):
     """One drawn picture with its exact labels.
 
     Attributes:
@@ -29,8 +27,8 @@ class Drawing(NamedTuple):
             2 visible); none where there is no pose.
     """
 
-    image: Pixels
-    boxes: Floats
-    classes: Classes
-    polygons: list[Floats]
-    keypoints: tuple[Floats, ...] = ()
+    image: ImageArray
+    boxes: Float32Array
+    classes: IntArray
+    polygons: list[Float32Array]
+    keypoints: tuple[Float32Array, ...] = ()

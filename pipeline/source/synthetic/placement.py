@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from pipeline.source.synthetic.picture import Floats
+from pipeline.core.arrays import Float32Array
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """One object to draw: its class, its centre and radius in pixels."""
 
     kind: int
@@ -19,7 +19,7 @@ class Place(NamedTuple):
     radius: float
 
 
-class Kinds(NamedTuple):
+class ClassSet(NamedTuple):
     """How many classes there are, and which of them can still be told apart when tiny."""
 
     number: int
@@ -37,7 +37,7 @@ def _between(rng: Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _scatter(rng: Generator, parts: list[float], pixels: int) -> Floats:
+def _scatter(rng: Generator, parts: list[float], pixels: int) -> Float32Array:
     """Put centres more or less far from each other (the best of a few tries each), in pixels."""
     centres, choices = np.empty((len(parts), 2), np.float32), int(rng.integers(1, 6))
     for i in range(len(parts)):
@@ -47,28 +47,28 @@ def _scatter(rng: Generator, parts: list[float], pixels: int) -> Floats:
     return centres * np.float32(pixels)
 
 
-def _place(rng: Generator, kinds: list[int], parts: list[float], pixels: int) -> list[Place]:
+def _place(rng: Generator, kinds: list[int], parts: list[float], pixels: int) -> list[Placement]:
     centres = _scatter(rng, parts, pixels)
     return [
-        Place(kind, float(x), float(y), part * pixels)
+        Placement(kind, float(x), float(y), part * pixels)
         for kind, part, (x, y) in zip(kinds, parts, centres, strict=True)
     ]
 
 
-def sparse(rng: Generator, kinds: Kinds, pixels: int) -> list[Place]:
+def sparse(rng: Generator, kinds: ClassSet, pixels: int) -> list[Placement]:
     """Lay out one to five objects, small to huge."""
     parts = [_between(rng, 0.05, 0.42) for _ in range(int(rng.integers(1, 6)))]
     return _place(rng, [kinds.pick(rng, part) for part in parts], parts, pixels)
 
 
-def mixed(rng: Generator, kinds: Kinds, pixels: int) -> list[Place]:
+def mixed(rng: Generator, kinds: ClassSet, pixels: int) -> list[Placement]:
     """Lay out a clutter of all classes and sizes, the large ones first, hence underneath."""
     count = int(rng.integers(5, 22))
     parts = sorted((_between(rng, 0.03, 0.23) for _ in range(count)), reverse=True)
     return _place(rng, [kinds.pick(rng, part) for part in parts], parts, pixels)
 
 
-def swarm(rng: Generator, kinds: Kinds, pixels: int) -> list[Place]:
+def swarm(rng: Generator, kinds: ClassSet, pixels: int) -> list[Placement]:
     """Lay out a crowd of one to three classes, alike in size, with a few strangers on top."""
     part, spread = _between(rng, 0.03, 0.14), rng.uniform(0.03, 0.25)
     most = int(np.clip(0.45 / part**1.7, 12, 60))
@@ -80,7 +80,7 @@ def swarm(rng: Generator, kinds: Kinds, pixels: int) -> list[Place]:
     return _place(rng, chosen, parts + strangers, pixels)
 
 
-def dust(rng: Generator, kinds: Kinds, pixels: int) -> list[Place]:
+def dust(rng: Generator, kinds: ClassSet, pixels: int) -> list[Placement]:
     """Lay out small objects only, eight to eighteen pixels across at 192."""
     parts = [_between(rng, 0.022, 0.048) for _ in range(int(rng.integers(3, 30)))]
     return _place(rng, [kinds.pick(rng, part) for part in parts], parts, pixels)
@@ -89,6 +89,6 @@ def dust(rng: Generator, kinds: Kinds, pixels: int) -> list[Place]:
 LAYOUTS = (sparse, sparse, sparse, mixed, mixed, mixed, swarm, swarm, swarm, dust)
 
 
-def arrange(rng: Generator, kinds: Kinds, pixels: int) -> list[Place]:
+def arrange(rng: Generator, kinds: ClassSet, pixels: int) -> list[Placement]:
     """Return the objects of one scene, the lowest first."""
     return LAYOUTS[int(rng.integers(len(LAYOUTS)))](rng, kinds, pixels)

@@ -14,16 +14,18 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import Float32Array
 from pipeline.source.synthetic import background, camera, outlines, painting, palette, placement, textures
 from pipeline.source.synthetic import masks as drawing_stencil
 from pipeline.source.synthetic.masks import Stencil
-from pipeline.source.synthetic.outlines import Outline
-from pipeline.source.synthetic.painting import Canvas, Look
+from pipeline.source.synthetic.outlines import ShapeOutline
+from pipeline.source.synthetic.painting import Canvas, PaintStyle
 from pipeline.source.synthetic.palette import Palette
-from pipeline.source.synthetic.picture import Drawing, Floats, floats
-from pipeline.source.synthetic.placement import Kinds, Place
+from pipeline.source.synthetic.picture import DrawnImage, floats
+from pipeline.source.synthetic.placement import ClassSet, Placement
+from pipeline.source.synthetic.textures import Texture
 
-_SHAPES: dict[str, Callable[[Generator], Outline]] = {
+_SHAPES: dict[str, Callable[[Generator], ShapeOutline]] = {
     "disc": outlines.disc,
     "ring": outlines.ring,
     "ellipse": outlines.ellipse,
@@ -53,7 +55,7 @@ _SHAPES: dict[str, Callable[[Generator], Outline]] = {
 }
 
 # Regions whose texture makes the class: an outline alone would not teach texture.
-_TEXTURES: dict[str, textures.Texture] = {
+_TEXTURES: dict[str, Texture] = {
     "striped": textures.stripes,
     "dotted": textures.dots,
     "checkered": textures.checker,
@@ -63,7 +65,7 @@ _TEXTURES: dict[str, textures.Texture] = {
 CLASSES: tuple[str, ...] = (*_SHAPES, *_TEXTURES)
 
 _PLAIN = ("disc", "ring", "ellipse", "blob", "crescent", "drop", "triangle", "rectangle", "star", "cross")
-_KINDS = Kinds(len(CLASSES), tuple(CLASSES.index(name) for name in _PLAIN))
+_KINDS = ClassSet(len(CLASSES), tuple(CLASSES.index(name) for name in _PLAIN))
 
 _LEAST_VISIBLE = 0.25  # part of an object's area that must be seen for it to be labelled
 _LEAST_SIDE = 4  # pixels of a box's shorter side
@@ -78,7 +80,7 @@ class _Mark(NamedTuple):
     order: int
 
 
-def draw(index: int, *, seed: int, pixels: int) -> Drawing:
+def draw(index: int, *, seed: int, pixels: int) -> DrawnImage:
     """Draw one picture; the same arguments give the same picture, whatever was drawn before.
 
     Args:
@@ -95,7 +97,7 @@ def draw(index: int, *, seed: int, pixels: int) -> Drawing:
     if rng.random() < 0.3:
         background.litter(rng, image, colours)
     boxes, classes, polygons = _label(marks, canvas.top)
-    return Drawing(camera.shoot(rng, image), boxes, classes, polygons)
+    return DrawnImage(camera.shoot(rng, image), boxes, classes, polygons)
 
 
 def _populate(rng: Generator, canvas: Canvas, colours: Palette) -> list[_Mark]:
@@ -111,7 +113,7 @@ def _populate(rng: Generator, canvas: Canvas, colours: Palette) -> list[_Mark]:
     return marks
 
 
-def _put(rng: Generator, canvas: Canvas, place: Place, look: Look, colours: Palette) -> Stencil:
+def _put(rng: Generator, canvas: Canvas, place: Placement, look: PaintStyle, colours: Palette) -> Stencil:
     """Paint one object and return where it lies."""
     shape = _cut(rng, place, look)
     shade = painting.shade(rng, shape.mask, look)
@@ -121,7 +123,7 @@ def _put(rng: Generator, canvas: Canvas, place: Place, look: Look, colours: Pale
     return shape
 
 
-def _cut(rng: Generator, place: Place, look: Look) -> Stencil:
+def _cut(rng: Generator, place: Placement, look: PaintStyle) -> Stencil:
     name, pad = CLASSES[place.kind], 2 + int(np.ceil(2 * look.blur * place.radius))
     if name in _SHAPES:
         return drawing_stencil.cut(rng, _SHAPES[name](rng), place, pad)
@@ -130,7 +132,7 @@ def _cut(rng: Generator, place: Place, look: Look) -> Stencil:
     return shape._replace(inner=(np.clip(field * 127 + 128, 0, 255).astype(np.uint8),))
 
 
-def _ink(rng: Generator, look: Look, colours: Palette) -> Floats:
+def _ink(rng: Generator, look: PaintStyle, colours: Palette) -> Float32Array:
     """Return a colour to paint with, or what a stain lets through, or what a glow adds."""
     colour = palette.pick(rng, colours)
     if look.blend == "stain":
@@ -153,7 +155,9 @@ def _hide(top: NDArray[np.int16], mark: _Mark) -> None:
     top[rows, columns][inside] = mark.order
 
 
-def _label(marks: list[_Mark], top: NDArray[np.int16]) -> tuple[Floats, NDArray[np.int64], list[Floats]]:
+def _label(
+    marks: list[_Mark], top: NDArray[np.int16]
+) -> tuple[Float32Array, NDArray[np.int64], list[Float32Array]]:
     """Return boxes, classes and outlines of the objects that are visible enough."""
     boxes, classes, polygons = [], [], []
     for mark in marks:
@@ -171,12 +175,12 @@ def _label(marks: list[_Mark], top: NDArray[np.int16]) -> tuple[Floats, NDArray[
     return np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(classes, np.int64), polygons
 
 
-def _box(visible: NDArray[np.bool_]) -> Floats:
+def _box(visible: NDArray[np.bool_]) -> Float32Array:
     rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
     return floats([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
 
 
-def _outline(visible: NDArray[np.bool_]) -> Floats:
+def _outline(visible: NDArray[np.bool_]) -> Float32Array:
     """Return the outline of the largest piece, through the centres of its border pixels.
 
     A piece one pixel thin has no area that way; its box stands for it.

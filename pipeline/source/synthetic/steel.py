@@ -9,10 +9,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import BoolArray, Float32Array
 from pipeline.source.synthetic import steel_flaws as flaws
 from pipeline.source.synthetic import steel_surface as surface
-from pipeline.source.synthetic.picture import Drawing, Floats, floats
-from pipeline.source.synthetic.steel_flaws import Flaw, Spot
+from pipeline.source.synthetic.picture import DrawnImage, floats
+from pipeline.source.synthetic.steel_flaws import Flaw, FlawSpot
 
 CLASSES: tuple[str, ...] = ("scratch", "pit", "stain", "crack")
 LONG: tuple[str, ...] = ("scratch", "stain", "crack")
@@ -30,10 +31,8 @@ _LONG = 1.4  # times as long as wide: a rectangle that has a direction
 _FINE = 4  # outlines are followed this many times finer, so that they run along the edges of pixels
 _SMOOTH = 0.4  # pixels by which an outline may leave its mask's edge
 
-Mask = NDArray[np.bool_]
 
-
-def draw(index: int, *, seed: int, pixels: int) -> Drawing:
+def draw(index: int, *, seed: int, pixels: int) -> DrawnImage:
     """Draw one picture; the same arguments give the same picture, whatever was drawn before.
 
     Args:
@@ -44,7 +43,7 @@ def draw(index: int, *, seed: int, pixels: int) -> Drawing:
     return _picture(np.random.default_rng([seed, index]), pixels, shares=_SHARES, polygon=_outline)
 
 
-def draw_long(index: int, *, seed: int, pixels: int) -> Drawing:
+def draw_long(index: int, *, seed: int, pixels: int) -> DrawnImage:
     """Draw one picture of long flaws, as `draw` does; the polygons are their smallest rotated rectangles.
 
     Classes are those of `LONG`. A flaw whose rectangle leaves the picture, or is nearly square, is not drawn.
@@ -55,24 +54,28 @@ def draw_long(index: int, *, seed: int, pixels: int) -> Drawing:
     return drawing._replace(classes=np.asarray(places, np.int64))
 
 
-def draw_sorted(index: int, *, seed: int, pixels: int) -> Drawing:
+def draw_sorted(index: int, *, seed: int, pixels: int) -> DrawnImage:
     """Draw one picture with one or two flaws of one kind, or of a good sheet; the class is the picture's."""
     rng = np.random.default_rng([seed, index])
     image, look = surface.sheet(rng, pixels)
     name = SORTED[int(rng.integers(len(SORTED)))]
     for _ in range(int(rng.integers(1, 3)) if name in CLASSES else 0):
         x, y = (float(value) for value in rng.uniform(0.2, 0.8, 2) * pixels)
-        image = _DRAW[CLASSES.index(name)](rng, Spot(x, y, pixels, look.angle)).apply(image)
+        image = _DRAW[CLASSES.index(name)](rng, FlawSpot(x, y, pixels, look.angle)).apply(image)
     whole = floats([[0, 0, pixels, pixels]])
-    return Drawing(surface.photograph(rng, image), whole, np.array([SORTED.index(name)], np.int64), [])
+    return DrawnImage(surface.photograph(rng, image), whole, np.array([SORTED.index(name)], np.int64), [])
 
 
 def _picture(
-    rng: Generator, pixels: int, *, shares: Sequence[float], polygon: Callable[[Mask], Floats | None]
-) -> Drawing:
+    rng: Generator,
+    pixels: int,
+    *,
+    shares: Sequence[float],
+    polygon: Callable[[BoolArray], Float32Array | None],
+) -> DrawnImage:
     image, look = surface.sheet(rng, pixels)
     boxes, classes, polygons = np.zeros((0, 4), np.float32), [], []
-    for kind, flaw in _flaws(rng, Spot(0, 0, pixels, look.angle), shares):
+    for kind, flaw in _flaws(rng, FlawSpot(0, 0, pixels, look.angle), shares):
         box = _box(flaw.visible)
         ring = None if box is None else polygon(flaw.visible)
         if box is None or ring is None or _crowded(box, boxes):
@@ -81,10 +84,10 @@ def _picture(
         boxes = np.vstack([boxes, box])
         classes.append(kind)
         polygons.append(ring)
-    return Drawing(surface.photograph(rng, image), boxes, np.asarray(classes, np.int64), polygons)
+    return DrawnImage(surface.photograph(rng, image), boxes, np.asarray(classes, np.int64), polygons)
 
 
-def _flaws(rng: Generator, sheet: Spot, shares: Sequence[float]) -> list[tuple[int, Flaw]]:
+def _flaws(rng: Generator, sheet: FlawSpot, shares: Sequence[float]) -> list[tuple[int, Flaw]]:
     """Return the flaws of one picture with their classes; large soft ones first, hence underneath."""
     found: list[tuple[int, Flaw]] = []
     pixels = sheet.pixels
@@ -97,7 +100,7 @@ def _flaws(rng: Generator, sheet: Spot, shares: Sequence[float]) -> list[tuple[i
     return sorted(found[:_MOST], key=lambda pair: CLASSES[pair[0]] != "stain")
 
 
-def _box(visible: Mask) -> Floats | None:
+def _box(visible: BoolArray) -> Float32Array | None:
     """Return the tight box of a mask, or nothing where too little is in the picture."""
     rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
     least = visible.shape[0] / 64
@@ -106,7 +109,7 @@ def _box(visible: Mask) -> Floats | None:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
 
-def _crowded(box: Floats, others: Floats) -> bool:
+def _crowded(box: Float32Array, others: Float32Array) -> bool:
     """Say whether a box shares more than a little of the smaller area with another: two flaws in one."""
     shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     overlap = np.clip(shared, 0, None).prod(1)
@@ -114,7 +117,7 @@ def _crowded(box: Floats, others: Floats) -> bool:
     return bool((overlap > _APART * np.minimum((box[2:] - box[:2]).prod(), areas)).any())
 
 
-def _outline(visible: Mask) -> Floats:
+def _outline(visible: BoolArray) -> Float32Array:
     """Return the outline (k, 2) along the edges of the mask's pixels; its pieces are joined to one."""
     fine = np.repeat(np.repeat(_joined(visible), _FINE, axis=0), _FINE, axis=1)
     (ring,), _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -122,7 +125,7 @@ def _outline(visible: Mask) -> Floats:
     return (floats(smooth).reshape(-1, 2) + np.float32(0.5)) / np.float32(_FINE)
 
 
-def _joined(visible: Mask) -> NDArray[np.uint8]:
+def _joined(visible: BoolArray) -> NDArray[np.uint8]:
     """Bridge the gaps of a flaw that is too faint in places, where they are narrowest."""
     whole = visible.astype(np.uint8)
     while (pieces := cv2.connectedComponents(whole, connectivity=8))[0] > 2:
@@ -133,13 +136,13 @@ def _joined(visible: Mask) -> NDArray[np.uint8]:
     return whole
 
 
-def _gaps(places: NDArray[np.int64], outside: Mask) -> NDArray[np.float32]:
+def _gaps(places: NDArray[np.int64], outside: BoolArray) -> NDArray[np.float32]:
     """Return how far each place (n, 2) is from what is not outside."""
     far = cv2.distanceTransform(outside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(far[places[:, 0], places[:, 1]], np.float32)
 
 
-def _rectangle(visible: Mask) -> Floats | None:
+def _rectangle(visible: BoolArray) -> Float32Array | None:
     """Return the corners of the smallest rotated rectangle; nothing if it is nearly square, or leaves."""
     found = cv2.minAreaRect(_outline(visible))
     corners = floats(cv2.boxPoints(found))

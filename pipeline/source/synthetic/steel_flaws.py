@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from pipeline.source.synthetic.picture import Pixels
-from pipeline.source.synthetic.steel_surface import Field, clouds
+from pipeline.core.arrays import FloatArray, ImageArray
+from pipeline.source.synthetic.steel_surface import clouds
 
 _FINE = 4  # lines are drawn this many times larger, in whole numbers, and averaged down
 _SEEN = 0.07  # part of the light by which a pixel must change
@@ -26,7 +26,7 @@ class Flaw(NamedTuple):
         lamp: Where the light comes from, in pixels down and right.
     """
 
-    cover: Field
+    cover: FloatArray
     gain: tuple[float, float, float]
     relief: float
     lamp: tuple[int, int]
@@ -37,13 +37,13 @@ class Flaw(NamedTuple):
         contrast = float(np.abs(np.array(self.gain) - 1).max())
         return np.asarray(self.cover * contrast > _SEEN)
 
-    def apply(self, scene: Field) -> Field:
+    def apply(self, scene: FloatArray) -> FloatArray:
         """Return the scene, 3 x height x width in grey levels, with this flaw on it."""
         changed = scene * (1 + self.cover * (np.array(self.gain)[:, None, None] - 1))
         return np.asarray(changed + self.relief * (_moved(self.cover, self.lamp) - self.cover))
 
 
-class Spot(NamedTuple):
+class FlawSpot(NamedTuple):
     """Where a flaw is to be drawn: its centre in pixels, the picture's side, the angle of the grain."""
 
     x: float
@@ -57,7 +57,7 @@ class Spot(NamedTuple):
         return self.pixels / 256
 
 
-def scratch(rng: Generator, spot: Spot) -> Flaw:
+def scratch(rng: Generator, spot: FlawSpot) -> Flaw:
     """Draw a long thin line, slightly bent, bright where the metal is bare, across the grain."""
     angle = spot.angle + rng.choice([-1, 1]) * rng.uniform(0.3, np.pi / 2)
     length, steps = rng.uniform(45, 170) * spot.unit, np.linspace(-0.5, 0.5, 24)
@@ -77,7 +77,7 @@ def scratch(rng: Generator, spot: Spot) -> Flaw:
     return Flaw(_shrunk(canvas), (gain, gain, gain), 45 * strong, _lamp(rng))
 
 
-def pit(rng: Generator, spot: Spot) -> Flaw:
+def pit(rng: Generator, spot: FlawSpot) -> Flaw:
     """Draw a small round cavity: dark, with a rim that shines on the side away from the lamp."""
     flat, tilt, radius = rng.uniform(0.75, 1.0), rng.uniform(0, np.pi), rng.uniform(3.2, 9.0) * spot.unit
     rows, columns = (_near(centre, 2 * radius, spot.pixels) for centre in (spot.y, spot.x))
@@ -94,7 +94,7 @@ def pit(rng: Generator, spot: Spot) -> Flaw:
     return Flaw(cover, (dark, dark, dark), 55 * strong, _lamp(rng))
 
 
-def stain(rng: Generator, spot: Spot) -> Flaw:
+def stain(rng: Generator, spot: FlawSpot) -> Flaw:
     """Draw a large soft discoloration of irregular outline, sometimes with the rim of a dried drop."""
     x, y = np.arange(spot.pixels)[None] + 0.5 - spot.x, np.arange(spot.pixels)[:, None] + 0.5 - spot.y
     tilt, flat, radius = rng.uniform(0, np.pi), rng.uniform(0.5, 1.0), rng.uniform(20, 52) * spot.unit
@@ -112,7 +112,7 @@ def stain(rng: Generator, spot: Spot) -> Flaw:
     return Flaw(cover, (blue, green, red), 0.0, (0, 0))
 
 
-def crack(rng: Generator, spot: Spot) -> Flaw:
+def crack(rng: Generator, spot: FlawSpot) -> Flaw:
     """Draw a dark jagged line that wanders and branches."""
     canvas = np.zeros((spot.pixels * _FINE,) * 2, np.uint8)
     start, length = rng.uniform(0, 2 * np.pi), rng.uniform(28, 60) * spot.unit
@@ -125,10 +125,10 @@ def crack(rng: Generator, spot: Spot) -> Flaw:
     return Flaw(_shrunk(canvas), (dark, dark, dark), 22 * strong, _lamp(rng))
 
 
-Arm = tuple[float, float, float, float, float]
+CrackArm = tuple[float, float, float, float, float]
 
 
-def _walk(rng: Generator, canvas: Pixels, arm: Arm, unit: float) -> list[Arm]:
+def _walk(rng: Generator, canvas: ImageArray, arm: CrackArm, unit: float) -> list[CrackArm]:
     """Draw one arm of a crack, growing thinner; return the branches that leave it."""
     x, y, heading, length, width = arm
     branches, left = [], length
@@ -145,12 +145,12 @@ def _walk(rng: Generator, canvas: Pixels, arm: Arm, unit: float) -> list[Arm]:
     return branches
 
 
-def _line(canvas: Pixels, ends: tuple[float, float, float, float], width: float, tone: int) -> None:
+def _line(canvas: ImageArray, ends: tuple[float, float, float, float], width: float, tone: int) -> None:
     x1, y1, x2, y2 = (round(value * _FINE) for value in ends)
     cv2.line(canvas, (x1, y1), (x2, y2), tone, max(round(width * _FINE), 2))
 
 
-def _shrunk(canvas: Pixels) -> Field:
+def _shrunk(canvas: ImageArray) -> FloatArray:
     """Average blocks of pixels; on whole numbers this is exact on every machine."""
     side = canvas.shape[0] // _FINE
     small = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA)
@@ -167,7 +167,7 @@ def _lamp(rng: Generator) -> tuple[int, int]:
     return sides[int(rng.integers(len(sides)))]
 
 
-def _moved(field: Field, by: tuple[int, int]) -> Field:
+def _moved(field: FloatArray, by: tuple[int, int]) -> FloatArray:
     """Shift a field by one pixel at most; what lies beyond the border is taken as its edge."""
     down, right = by
     padded = np.pad(field, 1, mode="edge")

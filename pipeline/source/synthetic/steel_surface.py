@@ -11,11 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from pipeline.source.synthetic.picture import Pixels
-
-Field = NDArray[np.float64]
+from pipeline.core.arrays import FloatArray, ImageArray
 
 _TINTS = ((1.0, 1.0, 1.0), (1.05, 1.0, 0.95), (0.95, 1.0, 1.04), (1.02, 1.01, 0.96))  # blue, green, red
 
@@ -50,7 +47,7 @@ def finish(rng: Generator) -> Finish:
     return Finish(angle, rng.uniform(1.0, 1.8), rng.uniform(0.8, 1.3), rng.uniform(4, 7), level)
 
 
-def grain(rng: Generator, look: Finish, pixels: int) -> Field:
+def grain(rng: Generator, look: Finish, pixels: int) -> FloatArray:
     """Return white noise smoothed along the grain, and broader streaks under it, in grey levels.
 
     Both are Gaussian filters, multiplied in the frequency domain: exp(-2 pi^2 s^2 f^2).
@@ -66,11 +63,11 @@ def grain(rng: Generator, look: Finish, pixels: int) -> Field:
     return np.asarray(noise * (look.strength / max(float(noise.std()), 1e-9)))
 
 
-def _gauss(frequency: Field, sigma: float) -> Field:
+def _gauss(frequency: FloatArray, sigma: float) -> FloatArray:
     return np.asarray(np.exp(-2 * (np.pi * sigma * frequency) ** 2))
 
 
-def clouds(rng: Generator, pixels: int, cells: int) -> Field:
+def clouds(rng: Generator, pixels: int, cells: int) -> FloatArray:
     """Return a smooth random field of deviation about one: values on a coarse grid, blended by cosines."""
     place = np.linspace(0, cells - 1e-9, pixels)
     left = place.astype(np.int64)
@@ -80,7 +77,7 @@ def clouds(rng: Generator, pixels: int, cells: int) -> Field:
     return np.asarray(rows[:, left] + part * (rows[:, left + 1] - rows[:, left]))
 
 
-def light(rng: Generator, pixels: int) -> Field:
+def light(rng: Generator, pixels: int) -> FloatArray:
     """Return the illumination, about one: a lamp at one side, its hot spot, and vignetting."""
     x, y = np.linspace(-1, 1, pixels)[None], np.linspace(-1, 1, pixels)[:, None]
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0.03, 0.22)
@@ -90,7 +87,7 @@ def light(rng: Generator, pixels: int) -> Field:
     return np.asarray(lamp + spot - rng.uniform(0.04, 0.2) * (x * x + y * y))
 
 
-def sheen(rng: Generator, pixels: int) -> Field:
+def sheen(rng: Generator, pixels: int) -> FloatArray:
     """Return a thin oil film as a factor per channel, 3 x height x width, very near to one."""
     film = np.clip(clouds(rng, pixels, 3) - 0.4, 0, 1.5)
     phase = film * rng.uniform(2, 5)
@@ -98,7 +95,7 @@ def sheen(rng: Generator, pixels: int) -> Field:
     return np.asarray(1 + colour * rng.uniform(0.008, 0.028))
 
 
-def sheet(rng: Generator, pixels: int) -> tuple[Field, Finish]:
+def sheet(rng: Generator, pixels: int) -> tuple[FloatArray, Finish]:
     """Return a clean sheet, 3 x height x width in grey levels, and how it was worked."""
     look = finish(rng)
     grey = look.level + grain(rng, look, pixels) + rng.uniform(1, 4) * clouds(rng, pixels, 4)
@@ -108,7 +105,7 @@ def sheet(rng: Generator, pixels: int) -> tuple[Field, Finish]:
     return image, look
 
 
-def photograph(rng: Generator, scene: Field) -> Pixels:
+def photograph(rng: Generator, scene: FloatArray) -> ImageArray:
     """Return what the camera makes of a scene: uneven light, a little blur, sensor noise, 8 bits.
 
     Returns:
@@ -123,7 +120,7 @@ def photograph(rng: Generator, scene: Field) -> Pixels:
     return np.ascontiguousarray(np.clip(np.rint(image), 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def _soften(image: Field) -> Field:
+def _soften(image: FloatArray) -> FloatArray:
     """Blur by the binomial filter 1 2 1 in both directions: a lens slightly out of focus."""
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]

@@ -18,9 +18,9 @@ from torch import nn
 
 from pipeline.yolo.frozen import model as frozen_model
 from pipeline.yolo.frozen import store as frozen_store
-from pipeline.yolo.frozen.model import Turn
-from pipeline.yolo.frozen.store import Room, Store
-from pipeline.yolo.job import Job
+from pipeline.yolo.frozen.model import BatchIndices, read_later
+from pipeline.yolo.frozen.store import CacheLimits, FeatureStore
+from pipeline.yolo.job import TrainingJob
 from pipeline.yolo.unwrap import student
 
 LOG = logging.getLogger("ultralytics")
@@ -35,7 +35,7 @@ OF_OBJECTS: Final = (
 """The same for images with objects."""
 
 
-def hindrance(job: Job, arguments: Any) -> str:
+def hindrance(job: TrainingJob, arguments: Any) -> str:
     """Say what keeps a training from having frozen layers to skip; nothing where none does."""
     if not job.fast:
         return "finetune.fast=false"
@@ -47,7 +47,7 @@ def hindrance(job: Job, arguments: Any) -> str:
     return next((f"{name}={getattr(arguments, name)}" for name in whole), "")
 
 
-def attach(trainer: Any, room: Room | None) -> dict[str, str]:
+def attach(trainer: Any, room: CacheLimits | None) -> dict[str, str]:
     """Give the images of both splits a place for what the frozen layers say of them.
 
     Args:
@@ -61,7 +61,7 @@ def attach(trainer: Any, room: Room | None) -> dict[str, str]:
     end = 0 if why else prefix(model, trainer.freeze_layer_names)
     if why or not end:
         return dict.fromkeys(("frozen_features", "frozen_features_val"), f"off: {why or 'layer 0 learns'}")
-    layers = frozen_model.read_later(list(model.model), end)
+    layers = read_later(list(model.model), end)
     places = {}
     for split, loader in (("train", trainer.train_loader), ("val", trainer.test_loader)):
         why = varying(trainer.args) if split == "train" else ""
@@ -116,10 +116,10 @@ def hand_over(batch: dict[str, Any], model: Any, dataset: Any) -> dict[str, Any]
 
     An image that need not be looked at has a shape, and no memory: the metrics ask for its size.
     """
-    store: Store | None = dataset.store
+    store: FeatureStore | None = dataset.store
     if store is not None:
         indices = [int(index) for index in batch["index"]]
-        model.turn = Turn(store, indices)
+        model.turn = BatchIndices(store, indices)
         if store.complete:
             batch["img"] = torch.empty(len(indices), 3, *store.extents[indices[0]], device="meta")
     return batch
@@ -140,7 +140,9 @@ def forget_images(trainer: Any) -> None:
             loader.dataset.forget_images()
 
 
-def _attach(trainer: Any, loader: Any, layers: frozenset[int], *, train: bool, room: Room | None) -> str:
+def _attach(
+    trainer: Any, loader: Any, layers: frozenset[int], *, train: bool, room: CacheLimits | None
+) -> str:
     extents = _extents(loader.dataset, trainer.args.imgsz)
     with _autocast(trainer, train=train):
         size = frozen_model.size(student(trainer.model), layers, extents, device=trainer.device)
@@ -154,7 +156,7 @@ def _attach(trainer: Any, loader: Any, layers: frozenset[int], *, train: bool, r
     if kept is None:
         places = "the GPU" if trainer.device.type == "cuda" else "memory and disk"
         return f"off: {(size + beside) / 1e9:.1f} GB are too much for {places}"
-    loader.dataset.store = Store(extents, layers, kept=kept)
+    loader.dataset.store = FeatureStore(extents, layers, kept=kept)
     loader.num_workers, loader.prefetch_factor = 0, None  # after one epoch they would have nothing to read
     return f"{kept.place} {size / 1e6:.0f} MB" + (f", masks {beside / 1e6:.0f} MB" if beside else "")
 

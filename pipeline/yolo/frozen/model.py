@@ -10,20 +10,20 @@ from typing import Any, NamedTuple
 import torch
 from ultralytics.nn.tasks import BaseModel
 
-from pipeline.yolo.frozen.store import Store, aligned
+from pipeline.yolo.frozen.store import FeatureStore, aligned
 
 
-class Turn(NamedTuple):
+class BatchIndices(NamedTuple):
     """Which images the next forward pass is about, and where their frozen outputs are kept."""
 
-    store: Store
+    store: FeatureStore
     indices: Sequence[int]
 
 
-class Prefixed(BaseModel):  # type: ignore[misc]
+class FrozenPrefixModel(BaseModel):  # type: ignore[misc]
     """A model that, told of which images the next batch is, begins where its frozen layers end."""
 
-    turn: Turn | None = None
+    turn: BatchIndices | None = None
 
     def _predict_once(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         turn, self.turn = self.turn, None
@@ -82,7 +82,7 @@ def read_later(layers: Sequence[Any], end: int) -> frozenset[int]:
 
 @functools.cache
 def _prefixed(kind: Any) -> Any:
-    return type(f"Prefixed{kind.__name__}", (Prefixed, kind), {})
+    return type(f"Prefixed{kind.__name__}", (FrozenPrefixModel, kind), {})
 
 
 def _sources(layer: Any) -> list[int]:

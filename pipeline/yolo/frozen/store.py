@@ -23,7 +23,7 @@ BLANK: Final = torch.zeros(3, 1, 1)
 CPU: Final = torch.device("cpu")
 
 
-class Room(NamedTuple):
+class CacheLimits(NamedTuple):
     """How many bytes one split may take: of the GPU that the network is on, else of memory or the disk."""
 
     memory: int
@@ -31,13 +31,13 @@ class Room(NamedTuple):
     gpu: int = 0
 
 
-class Noting:
+class CachedSamplesMixin:
     """A dataset whose samples are noted once, and then given without a look at the image.
 
     It goes before Ultralytics' dataset, with a store from the moment on that one is attached.
     """
 
-    store: Store | None = None
+    store: FeatureStore | None = None
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return a sample, with its index where a store asks for it."""
@@ -50,14 +50,14 @@ class Noting:
         return sample
 
 
-class Kept(NamedTuple):
+class ByteStore(NamedTuple):
     """Bytes in memory, on the disk or on a GPU."""
 
     place: str
     contents: torch.Tensor
 
 
-class Output(NamedTuple):
+class StoredOutput(NamedTuple):
     """Where one layer's output for one image lies: shape is (h, w, c) in NHWC, else (c, h, w)."""
 
     start: int
@@ -67,13 +67,15 @@ class Output(NamedTuple):
     nhwc: bool
 
 
-class Store:
+class FeatureStore:
     """The frozen layers' outputs for the images of one split, and the images' samples without the images.
 
     Both are noted in the first epoch as they come by, and given back bit for bit in all later ones.
     """
 
-    def __init__(self, extents: Sequence[tuple[int, int]], layers: Collection[int], *, kept: Kept) -> None:
+    def __init__(
+        self, extents: Sequence[tuple[int, int]], layers: Collection[int], *, kept: ByteStore
+    ) -> None:
         """Make an empty store.
 
         Args:
@@ -83,7 +85,7 @@ class Store:
         """
         self.extents, self.layers, self.kept = extents, frozenset(layers), kept
         self.samples: dict[int, dict[str, Any]] = {}
-        self.outputs: dict[int, dict[int, Output]] = {}
+        self.outputs: dict[int, dict[int, StoredOutput]] = {}
         self._end = 0
 
     @property
@@ -119,21 +121,21 @@ class Store:
             found[layer] = batch.permute(0, 3, 1, 2) if first.nhwc else batch
         return found
 
-    def _write(self, output: torch.Tensor) -> Output:
+    def _write(self, output: torch.Tensor) -> StoredOutput:
         nhwc = not output.is_contiguous()
         plain = (output.permute(1, 2, 0) if nhwc else output).contiguous()
         start, stop = self._end, self._end + plain.nbytes
         self.kept.contents[start:stop].copy_(plain.flatten().view(torch.uint8))
         self._end = start + aligned(output.nbytes)
-        return Output(start, stop, plain.shape, plain.dtype, nhwc)
+        return StoredOutput(start, stop, plain.shape, plain.dtype, nhwc)
 
-    def _read(self, output: Output) -> torch.Tensor:
+    def _read(self, output: StoredOutput) -> torch.Tensor:
         return self.kept.contents[output.start : output.stop].view(output.dtype).view(output.shape)
 
 
 def reserve(
-    size: int, *, beside: int = 0, folder: Path, room: Room, device: torch.device = CPU
-) -> Kept | None:
+    size: int, *, beside: int = 0, folder: Path, room: CacheLimits, device: torch.device = CPU
+) -> ByteStore | None:
     """Take so many bytes of memory, or else of the disk; None where there is no room.
 
     For a network on a GPU, of the GPU's memory or not at all: from elsewhere the outputs of a batch would
@@ -149,18 +151,18 @@ def reserve(
     """
     if device.type == "cuda":
         fits = size <= room.gpu and beside <= room.memory
-        return Kept(str(device), torch.empty(size, dtype=torch.uint8, device=device)) if fits else None
+        return ByteStore(str(device), torch.empty(size, dtype=torch.uint8, device=device)) if fits else None
     if size + beside <= room.memory:
-        return Kept("memory", torch.empty(size, dtype=torch.uint8))
+        return ByteStore("memory", torch.empty(size, dtype=torch.uint8))
     file = _file(folder, size) if size <= room.disk and beside <= room.memory else None
-    return None if file is None else Kept("disk", file)
+    return None if file is None else ByteStore("disk", file)
 
 
-def free(folder: Path, device: torch.device) -> Room:
+def free(folder: Path, device: torch.device) -> CacheLimits:
     """Return the bounds, from what is free now."""
     memory, disk = available(), shutil.disk_usage(folder).free
     gpu = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
-    return Room(int(MEMORY * memory), int(DISK * disk), int(MEMORY * gpu))
+    return CacheLimits(int(MEMORY * memory), int(DISK * disk), int(MEMORY * gpu))
 
 
 def aligned(size: int) -> int:

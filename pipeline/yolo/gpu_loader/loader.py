@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from pipeline.runtime.memory import available
 from pipeline.yolo.gpu_loader import mosaic, parameters, warp
-from pipeline.yolo.gpu_loader.mosaic import Annotations
-from pipeline.yolo.gpu_loader.parameters import Draws
-from pipeline.yolo.gpu_loader.ultralytics_ranges import Unsuited, read
+from pipeline.yolo.gpu_loader.mosaic import BoxTable, look_back
+from pipeline.yolo.gpu_loader.parameters import BatchParameters
+from pipeline.yolo.gpu_loader.ultralytics_ranges import UnsupportedError, read
+from pipeline.yolo.gpu_loader.warp import GpuImageStore, WarpBatch, at_once
 
 LOG = logging.getLogger("ultralytics")
 
@@ -33,7 +34,7 @@ TOLERANCE: Final = 0.5
 differ in the mean."""
 
 
-class Resident:
+class GpuLoader:
     """A loader of train images on a device.
 
     Args:
@@ -54,9 +55,9 @@ class Resident:
         self.sizes = _sizes(self.dataset)
         _refuse_too_many(self.sizes, device)
         self.annotations = _annotations(self.dataset.labels)
-        self.coming: Iterator[Draws] = iter(())
+        self.coming: Iterator[BatchParameters] = iter(())
         self.ready: dict[str, Any] | None = None
-        self.store = warp.Store(self.sizes, device)
+        self.store = GpuImageStore(self.sizes, device)
         self._fill(self.store, range(len(self.sizes)))
 
     def __len__(self) -> int:
@@ -86,9 +87,9 @@ class Resident:
 
     def close(self) -> None:
         """Give the memory back."""
-        self.store, self.ready = warp.Store(np.zeros((0, 2), np.int64), self.device), None
+        self.store, self.ready = GpuImageStore(np.zeros((0, 2), np.int64), self.device), None
 
-    def batch(self, draws: Draws) -> dict[str, Any]:
+    def batch(self, draws: BatchParameters) -> dict[str, Any]:
         """Make the batch that Ultralytics' collate function would, the images on the device already."""
         chosen = draws.sources[:, 0].tolist()
         placed = mosaic.place(draws, self.sizes, self.side)
@@ -114,16 +115,16 @@ class Resident:
         order = np.arange(len(self.sizes))[:REHEARSED]
         draws = parameters.draw(order, self.sizes, read(self.dataset), np.random.default_rng(0))
         used, sources = np.unique(draws.sources, return_inverse=True)
-        few = warp.Store(self.sizes[used], torch.device("cpu"))
+        few = GpuImageStore(self.sizes[used], torch.device("cpu"))
         self._fill(few, used.tolist())
         there = self._render(self.store, draws).cpu()
         near = draws._replace(sources=sources.reshape(draws.sources.shape))
         here = self._render(few, near)
         off = float((there.float() - here.float()).abs().mean())
         if not off <= TOLERANCE:
-            raise Unsuited(f"{self.device} gives pictures {off:.1f} grey levels off the CPU's")
+            raise UnsupportedError(f"{self.device} gives pictures {off:.1f} grey levels off the CPU's")
 
-    def _fill(self, store: warp.Store, indices: Any) -> None:
+    def _fill(self, store: GpuImageStore, indices: Any) -> None:
         def put(place: int, index: int) -> None:
             store.put(place, self.dataset.load_image(index)[0])
 
@@ -137,16 +138,16 @@ class Resident:
     def _sent(self, values: NDArray[Any]) -> torch.Tensor:
         return warp.sent(values.astype(np.float32), self.device)
 
-    def _render(self, store: warp.Store, draws: Draws) -> torch.Tensor:
-        step = warp.at_once(self.side, store.device)
+    def _render(self, store: GpuImageStore, draws: BatchParameters) -> torch.Tensor:
+        step = at_once(self.side, store.device)
         parts = [draws.rows(slice(start, start + step)) for start in range(0, len(draws.zoom), step)]
         return torch.cat([self._rendered(store, part) for part in parts])
 
-    def _rendered(self, store: warp.Store, draws: Draws) -> torch.Tensor:
-        order = warp.Order(
+    def _rendered(self, store: GpuImageStore, draws: BatchParameters) -> torch.Tensor:
+        order = WarpBatch(
             sources=draws.sources,
             placed=mosaic.place(draws, store.sizes, self.side),
-            back=mosaic.look_back(draws, self.side),
+            back=look_back(draws, self.side),
             tables=mosaic.tables(draws.gains) if draws.gains.any() else None,
             bgr=draws.bgr,
         )
@@ -170,9 +171,9 @@ def instead_of(loader: Any, device: torch.device) -> Any:
         device: Where the training is.
     """
     try:
-        found = Resident(loader, device)
+        found = GpuLoader(loader, device)
         found.rehearse()
-    except Unsuited as reason:
+    except UnsupportedError as reason:
         LOG.info(f"Train images stay with the loader's processes: {reason}")
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
@@ -195,11 +196,13 @@ def _refuse_too_many(sizes: NDArray[np.int64], device: torch.device) -> None:
     needed = 4 * int(sizes.prod(axis=1).sum())
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available()
     if needed > SHARE * free:
-        raise Unsuited(f"their {needed / 2**30:.1f} GB are more than {SHARE:.0%} of what is free on {device}")
+        raise UnsupportedError(
+            f"their {needed / 2**30:.1f} GB are more than {SHARE:.0%} of what is free on {device}"
+        )
 
 
-def _annotations(labels: list[dict[str, Any]]) -> Annotations:
+def _annotations(labels: list[dict[str, Any]]) -> BoxTable:
     boxes = np.concatenate([label["bboxes"] for label in labels]).astype(np.float64)
     classes = np.concatenate([label["cls"].reshape(-1) for label in labels]).astype(np.float64)
     counts = [len(label["cls"]) for label in labels]
-    return Annotations(boxes, classes, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    return BoxTable(boxes, classes, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))

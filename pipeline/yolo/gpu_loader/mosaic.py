@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.yolo.gpu_loader.parameters import Draws, Flags, Floats, Integers
+from pipeline.core.arrays import BoolArray, FloatArray, IntArray
+from pipeline.yolo.gpu_loader.parameters import BatchParameters
 
-QUARTERS: Final[Integers] = np.array([[1, 1], [0, 1], [1, 0], [0, 0]])
+QUARTERS: Final[IntArray] = np.array([[1, 1], [0, 1], [1, 0], [0, 0]])
 """Whether a quarter lies left of, and above, the centre: top left, top right, bottom left, bottom right."""
 
 THINNEST: Final = 2.0
@@ -22,7 +23,7 @@ LEAST: Final = 0.1
 tenth of its area is left: the defaults of RandomPerspective.box_candidates."""
 
 
-class Annotations(NamedTuple):
+class BoxTable(NamedTuple):
     """The boxes of all images, one after the other.
 
     Args:
@@ -31,12 +32,12 @@ class Annotations(NamedTuple):
         starts: (images + 1,) where those of each image begin.
     """
 
-    boxes: Floats
-    classes: Floats
-    starts: Integers
+    boxes: FloatArray
+    classes: FloatArray
+    starts: IntArray
 
 
-class Placed(NamedTuple):
+class TilePlacement(NamedTuple):
     """Where images lie on n canvases.
 
     Args:
@@ -44,11 +45,11 @@ class Placed(NamedTuple):
         seen: (n, 4, 4) what the canvas shows of them: x1, y1, x2, y2.
     """
 
-    offset: Integers
-    seen: Integers
+    offset: IntArray
+    seen: IntArray
 
 
-def place(draws: Draws, sizes: Integers, side: int) -> Placed:
+def place(draws: BatchParameters, sizes: IntArray, side: int) -> TilePlacement:
     """Lay the images on their canvases; of one that is no mosaic the other three show nothing.
 
     Args:
@@ -58,15 +59,15 @@ def place(draws: Draws, sizes: Integers, side: int) -> Placed:
     """
     size = sizes[draws.sources]
     offset = draws.centre[:, None] - QUARTERS * size
-    seen: Integers = np.concatenate([offset, offset + size], axis=2).clip(0, 2 * side)
+    seen: IntArray = np.concatenate([offset, offset + size], axis=2).clip(0, 2 * side)
     alone = ~draws.mosaic
     offset[alone] = 0
     seen[alone] = 0
     seen[alone, 0, 2:] = size[alone, 0]
-    return Placed(offset, seen)
+    return TilePlacement(offset, seen)
 
 
-def look_back(draws: Draws, side: int) -> Floats:
+def look_back(draws: BatchParameters, side: int) -> FloatArray:
     """Return the matrices (n, 3, 3) from pixels of the flipped output to those of the canvas.
 
     Args:
@@ -80,7 +81,7 @@ def look_back(draws: Draws, side: int) -> Floats:
     return np.linalg.inv(draws.matrix) @ flip
 
 
-def tables(gains: Floats) -> NDArray[np.uint8]:
+def tables(gains: FloatArray) -> NDArray[np.uint8]:
     """Return the tables (n, 3, 256) through which hue (0..179), saturation and value of 8 bits go.
 
     Args:
@@ -95,8 +96,8 @@ def tables(gains: Floats) -> NDArray[np.uint8]:
 
 
 def boxes(
-    draws: Draws, placed: Placed, annotations: Annotations, sizes: Integers, side: int
-) -> tuple[Floats, Floats, Integers]:
+    draws: BatchParameters, placed: TilePlacement, annotations: BoxTable, sizes: IntArray, side: int
+) -> tuple[FloatArray, FloatArray, IntArray]:
     """Return the boxes that are left in each output (m, 4), their classes (m,) and images (m,).
 
     Args:
@@ -122,7 +123,7 @@ def boxes(
     return shares, annotations.classes[rows][kept], image
 
 
-def _gathered(draws: Draws, annotations: Annotations) -> tuple[Integers, Integers]:
+def _gathered(draws: BatchParameters, annotations: BoxTable) -> tuple[IntArray, IntArray]:
     """Return the rows of all labels on the canvases, and of each the quarter, counted through."""
     used = draws.mosaic[:, None] | (np.arange(4) == 0)
     sources = draws.sources.reshape(-1)
@@ -133,11 +134,11 @@ def _gathered(draws: Draws, annotations: Annotations) -> tuple[Integers, Integer
     return starts[quarter] + within, quarter
 
 
-def _corners(shares: Floats) -> Floats:
+def _corners(shares: FloatArray) -> FloatArray:
     return np.concatenate([shares[:, :2] - shares[:, 2:] / 2, shares[:, :2] + shares[:, 2:] / 2], axis=1)
 
 
-def _moved(corners: Floats, matrix: Floats) -> Floats:
+def _moved(corners: FloatArray, matrix: FloatArray) -> FloatArray:
     """Return the upright boxes around those that each went through its matrix."""
     points = np.ones((len(corners), 4, 3))
     points[..., :2] = corners[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 4, 2)
@@ -146,15 +147,15 @@ def _moved(corners: Floats, matrix: Floats) -> Floats:
     return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
 
 
-def _left(before: Floats, after: Floats) -> Flags:
+def _left(before: FloatArray, after: FloatArray) -> BoolArray:
     """Tell which boxes still show enough; see THINNEST, LONGEST and LEAST."""
     width, height = (after[:, 2:] - after[:, :2]).T
     ratio = np.maximum(width / (height + 1e-16), height / (width + 1e-16))
     share = width * height / (_area(before) + 1e-16)
-    found: Flags = (width > THINNEST) & (height > THINNEST) & (share > LEAST) & (ratio < LONGEST)
+    found: BoolArray = (width > THINNEST) & (height > THINNEST) & (share > LEAST) & (ratio < LONGEST)
     return found
 
 
-def _area(corners: Floats) -> Floats:
-    area: Floats = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
+def _area(corners: FloatArray) -> FloatArray:
+    area: FloatArray = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
     return area

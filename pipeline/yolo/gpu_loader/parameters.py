@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
-class Ranges:
+class BatchRanges:
     """What is drawn from.
 
     Args:
@@ -49,7 +46,7 @@ class Ranges:
     bgr: float = 0.0
 
 
-class Warp(NamedTuple):
+class WarpParameters(NamedTuple):
     """How n canvases are seen.
 
     Args:
@@ -60,14 +57,14 @@ class Warp(NamedTuple):
         shift: (n, 2) where the canvas's centre comes to lie, in pixels.
     """
 
-    tilt: Floats
-    angle: Floats
-    zoom: Floats
-    lean: Floats
-    shift: Floats
+    tilt: FloatArray
+    angle: FloatArray
+    zoom: FloatArray
+    lean: FloatArray
+    shift: FloatArray
 
 
-class Draws(NamedTuple):
+class BatchParameters(NamedTuple):
     """What was drawn for n images.
 
     Args:
@@ -81,22 +78,22 @@ class Draws(NamedTuple):
         bgr: (n,) whether channels keep OpenCV's order.
     """
 
-    sources: Integers
-    mosaic: Flags
-    centre: Integers
-    matrix: Floats
-    zoom: Floats
-    flips: Flags
-    gains: Floats
-    bgr: Flags
+    sources: IntArray
+    mosaic: BoolArray
+    centre: IntArray
+    matrix: FloatArray
+    zoom: FloatArray
+    flips: BoolArray
+    gains: FloatArray
+    bgr: BoolArray
 
-    def rows(self, which: slice) -> Draws:
+    def rows(self, which: slice) -> BatchParameters:
         """Return some of them."""
         parts: list[Any] = [part[which] for part in self]
-        return Draws(*parts)
+        return BatchParameters(*parts)
 
 
-def draw(order: Integers, sizes: Integers, ranges: Ranges, rng: np.random.Generator) -> Draws:
+def draw(order: IntArray, sizes: IntArray, ranges: BatchRanges, rng: np.random.Generator) -> BatchParameters:
     """Draw for each image of an epoch.
 
     Args:
@@ -110,14 +107,14 @@ def draw(order: Integers, sizes: Integers, ranges: Ranges, rng: np.random.Genera
     others = rng.integers(0, len(sizes), (count, 3))
     low = -side // 2  # as Ultralytics has it: the centre lies in the middle half, rounded towards 0
     centre = rng.uniform(-low, 2 * side + low, (count, 2)).astype(np.int64)
-    warp = Warp(
+    warp = WarpParameters(
         tilt=rng.uniform(-ranges.perspective, ranges.perspective, (count, 2)),
         angle=np.deg2rad(rng.uniform(-ranges.degrees, ranges.degrees, count)),
         zoom=rng.uniform(*ranges.scale, count),
         lean=np.deg2rad(rng.uniform(-ranges.shear, ranges.shear, (count, 2))),
         shift=rng.uniform(0.5 - ranges.translate, 0.5 + ranges.translate, (count, 2)) * side,
     )
-    return Draws(
+    return BatchParameters(
         sources=np.concatenate([order[:, None], others], axis=1),
         mosaic=mosaic,
         centre=centre,
@@ -129,7 +126,7 @@ def draw(order: Integers, sizes: Integers, ranges: Ranges, rng: np.random.Genera
     )
 
 
-def matrix(canvas: Integers, warp: Warp) -> Floats:
+def matrix(canvas: IntArray, warp: WarpParameters) -> FloatArray:
     """Return the matrices (n, 3, 3) from canvases to outputs.
 
     Args:
@@ -144,5 +141,5 @@ def matrix(canvas: Integers, warp: Warp) -> Floats:
     turn[:, 1, 0] = -turn[:, 0, 1]
     lean[:, 0, 1], lean[:, 1, 0] = np.tan(warp.lean).T
     shift[:, :2, 2] = warp.shift
-    found: Floats = shift @ lean @ turn @ tilt @ centring
+    found: FloatArray = shift @ lean @ turn @ tilt @ centring
     return found

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ultralytics.data import augment
 
-from pipeline.yolo.gpu_loader.parameters import Ranges
+from pipeline.yolo.gpu_loader.parameters import BatchRanges
 
 STEPS: Final = (
     "Mosaic",
@@ -21,29 +21,29 @@ STEPS: Final = (
 """Ultralytics' transforms of train images; CopyPaste, which does nothing to upright boxes, is left out."""
 
 
-class Unsuited(Exception):
+class UnsupportedError(Exception):
     """The images have to stay with Ultralytics' loader, and why."""
 
 
-def read(dataset: Any) -> Ranges:
+def read(dataset: Any) -> BatchRanges:
     """Read from the transforms of Ultralytics' dataset what they would draw from.
 
     Raises:
         Unsuited: One of them is not known here.
     """
     if getattr(dataset, "rect", False):
-        raise Unsuited("finetune.rect=true shapes batches to their images")
+        raise UnsupportedError("finetune.rect=true shapes batches to their images")
     if any(getattr(dataset, f"use_{form}", True) for form in ("segments", "keypoints", "obb")):
-        raise Unsuited("only detect has them augmented on the device")
+        raise UnsupportedError("only detect has them augmented on the device")
     steps = [step for step in _steps(dataset.transforms) if not isinstance(step, augment.CopyPaste)]
     if tuple(type(step).__name__ for step in steps) != STEPS or steps[4].transform is not None:
-        raise Unsuited("this version of Ultralytics augments them in another way")
+        raise UnsupportedError("this version of Ultralytics augments them in another way")
     mosaic, affine, mixup, cutmix, _, colours, upside_down, mirrored, form = steps
     for name, step in (("mixup", mixup), ("cutmix", cutmix)):
         if step.p:
-            raise Unsuited(f"augment.online.{name}={step.p} is done there alone")
+            raise UnsupportedError(f"augment.online.{name}={step.p} is done there alone")
     scale = affine.scale if isinstance(affine.scale, (tuple, list)) else (1 - affine.scale, 1 + affine.scale)
-    return Ranges(
+    return BatchRanges(
         side=int(dataset.imgsz),
         mosaic=mosaic.p,
         scale=(scale[0], scale[1]),

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.yolo.gpu_loader.mosaic import Placed
+from pipeline.yolo.gpu_loader.mosaic import TilePlacement
 
 GREY: Final = 114 * 0x010101
 SHIFT: Final = 12
 """Of OpenCV's fixed point: divisions are multiplications by rounded 2**12 / n."""
 
 
-class Order(NamedTuple):
+class WarpBatch(NamedTuple):
     """What to make of n canvases.
 
     Args:
@@ -34,13 +34,13 @@ class Order(NamedTuple):
     """
 
     sources: NDArray[np.int64]
-    placed: Placed
+    placed: TilePlacement
     back: NDArray[np.float64]
     tables: NDArray[np.uint8] | None
     bgr: NDArray[np.bool_]
 
 
-class Store:
+class GpuImageStore:
     """Images on a device, one after the other."""
 
     def __init__(self, sizes: NDArray[np.int64], device: torch.device) -> None:
@@ -66,7 +66,7 @@ class Store:
         return self.words[self.starts[index] : self.starts[index + 1]].view(height, width)
 
 
-def render(store: Store, order: Order, side: int) -> torch.Tensor:
+def render(store: GpuImageStore, order: WarpBatch, side: int) -> torch.Tensor:
     """Return the output of n canvases, (n, 3, side, side) of 8 bits: red, green, blue.
 
     Args:
@@ -96,7 +96,7 @@ def at_once(side: int, device: torch.device) -> int:
     return max(1, (2**26 if device.type == "cuda" else 2**21) // (2 * side + 3) ** 2)
 
 
-def _canvases(store: Store, order: Order, side: int) -> torch.Tensor:
+def _canvases(store: GpuImageStore, order: WarpBatch, side: int) -> torch.Tensor:
     """Return (n, 2 side + 3, 2 side + 3) words: grey all around, so that every neighbour is there."""
     count, wide = len(order.sources), 2 * side + 3
     canvas = torch.full((count, wide, wide), GREY, dtype=torch.int32, device=store.device)
@@ -106,7 +106,7 @@ def _canvases(store: Store, order: Order, side: int) -> torch.Tensor:
     return canvas
 
 
-def _patches(store: Store, order: Order, wide: int) -> list[list[int]]:
+def _patches(store: GpuImageStore, order: WarpBatch, wide: int) -> list[list[int]]:
     """List what is seen of each image: height, width, the image's width, its first word, where that goes."""
     x1, y1, x2, y2 = np.moveaxis(order.placed.seen, -1, 0)
     left, top = np.moveaxis(order.placed.offset, -1, 0)

@@ -15,15 +15,14 @@ from ultralytics.engine.results import Results
 from ultralytics.models.yolo.segment import SegmentationPredictor
 from ultralytics.utils import ops
 
-from pipeline.core.geometry.masks import Mask
+from pipeline.core.arrays import Float32Array
+from pipeline.core.geometry.masks import ObjectMask
 
 SHOWN: Final = 50
 """Of so many detections an image the outlines are kept: enough for any picture, and bounded."""
 
-Floats = NDArray[np.float32]
 
-
-class Predictor(SegmentationPredictor):  # type: ignore[misc]
+class MaskPredictor(SegmentationPredictor):  # type: ignore[misc]
     """Ultralytics' own, but for the masks: each result has `cut`, a `Mask` per box."""
 
     def construct_result(self, pred: Any, img: Any, orig_img: Any, img_path: Any, proto: Any) -> Any:
@@ -39,18 +38,20 @@ class Predictor(SegmentationPredictor):  # type: ignore[misc]
         return result
 
 
-def outlines(masks: Sequence[Mask]) -> tuple[NDArray[np.float64], ...]:
+def outlines(masks: Sequence[ObjectMask]) -> tuple[NDArray[np.float64], ...]:
     """Return the outline of the largest piece of each of the first masks, for people to look at."""
     return tuple(_outline(mask) for mask in masks[:SHOWN])
 
 
-def _outline(mask: Mask) -> NDArray[np.float64]:
+def _outline(mask: ObjectMask) -> NDArray[np.float64]:
     rings, _ = cv2.findContours(mask.pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     largest = cv2.approxPolyDP(max(rings, key=cv2.contourArea), 0.7, True)
     return np.asarray(largest.reshape(-1, 2) + np.array([mask.left + 0.5, mask.top + 0.5]))
 
 
-def _places(size: tuple[int, int], fed: tuple[int, int], cells: Sequence[int]) -> tuple[Floats, Floats]:
+def _places(
+    size: tuple[int, int], fed: tuple[int, int], cells: Sequence[int]
+) -> tuple[Float32Array, Float32Array]:
     """Say where the centres of the image's rows, and of its columns, lie among the cells of the prototypes.
 
     Args:
@@ -66,23 +67,23 @@ def _places(size: tuple[int, int], fed: tuple[int, int], cells: Sequence[int]) -
     return rows, columns
 
 
-def _along(length: int, scaled: int, fed: int, cells: int) -> Floats:
+def _along(length: int, scaled: int, fed: int, cells: int) -> Float32Array:
     padding = round((fed - scaled) / 2 - 0.1)  # as LetterBox rounds it
     inside = (np.arange(length) + 0.5) * scaled / length + padding
     return (inside * cells / fed - 0.5).astype(np.float32)
 
 
-def _mask(logits: Floats, box: Floats, places: tuple[Floats, Floats]) -> Mask:
+def _mask(logits: Float32Array, box: Float32Array, places: tuple[Float32Array, Float32Array]) -> ObjectMask:
     """Interpolate one mask in its box, and cut it at zero: probability one half."""
     rows, columns = places
     x1, y1, x2, y2 = np.ceil(box).astype(int).tolist()
     down, right = (
         _weights(at, count) for at, count in zip((rows[y1:y2], columns[x1:x2]), logits.shape, strict=True)
     )
-    return Mask(x1, y1, down @ logits @ right.T > 0)
+    return ObjectMask(x1, y1, down @ logits @ right.T > 0)
 
 
-def _weights(places: Floats, cells: int) -> Floats:
+def _weights(places: Float32Array, cells: int) -> Float32Array:
     """Return how much each cell counts at each place (n, cells): bilinear interpolation, in one direction."""
     inside = np.clip(places, 0, cells - 1)[:, None]
     return np.asarray(np.maximum(0, 1 - np.abs(inside - np.arange(cells, dtype=np.float32))))

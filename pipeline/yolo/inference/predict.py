@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from ultralytics import YOLO
 
 from pipeline.core.detections import Detections
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
-from pipeline.yolo import environment, errors
-from pipeline.yolo.inference import masks, nms
+from pipeline.yolo.environment import set_torch_threads
+from pipeline.yolo.errors import in_one_sentence
+from pipeline.yolo.inference import masks
+from pipeline.yolo.inference.masks import MaskPredictor
+from pipeline.yolo.inference.nms import by_kernel
 
 
-class Inference(TypedDict):
+class InferenceSettings(TypedDict):
     """How to predict, under Ultralytics' names.
 
     `iou` is that of the non-maximum suppression; `device` None is an accelerator where there is one.
@@ -34,7 +37,7 @@ class Inference(TypedDict):
 
 
 def predict(
-    weights: Path, images: Sequence[Path], task: Task = "detect", **how: Unpack[Inference]
+    weights: Path, images: Sequence[Path], task: Task = "detect", **how: Unpack[InferenceSettings]
 ) -> Iterator[Detections]:
     """Yield what the model finds in each image, in their order, by descending score.
 
@@ -55,7 +58,7 @@ def predict(
 
 
 def classify(
-    weights: Path, images: Sequence[Path], **how: Unpack[Inference]
+    weights: Path, images: Sequence[Path], **how: Unpack[InferenceSettings]
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the probability (classes,) of each class for each image, in their order.
 
@@ -71,13 +74,13 @@ def classify(
         yield _plain(result.probs.data)
 
 
-def _results(weights: Path, images: Sequence[Path], task: Task, how: Inference) -> Iterator[Any]:
+def _results(weights: Path, images: Sequence[Path], task: Task, how: InferenceSettings) -> Iterator[Any]:
     model = _load(weights, task)
     model.add_callback("on_predict_start", _settle)
-    predictor = masks.Predictor if task == "segment" else None
+    predictor = MaskPredictor if task == "segment" else None
     most, imgsz, device = how["batch"], how["imgsz"], how.get("device")
     for batch in _batches(images, most):
-        with errors.in_one_sentence(batch=most, imgsz=imgsz, device=device, leaner="lower evaluate.batch"):
+        with in_one_sentence(batch=most, imgsz=imgsz, device=device, leaner="lower evaluate.batch"):
             found = model.predict(batch, predictor=predictor, **how, verbose=False, save=False)
         yield from found
 
@@ -87,9 +90,9 @@ def _load(weights: Path, task: Task) -> Any:
         model = YOLO(weights, task=task)
     except Exception as error:  # whatever a foreign or cut file makes torch and Ultralytics stumble over
         reason = str(error).strip().split("\n", 1)[0]
-        raise Refused(f"{weights} is no checkpoint that loads ({reason}): run finetune again") from error
+        raise UserError(f"{weights} is no checkpoint that loads ({reason}): run finetune again") from error
     if model.task != task:
-        raise Refused(
+        raise UserError(
             f"{weights} was trained for {model.task}, but the data is for {task}: run finetune again"
         )
     return model
@@ -97,8 +100,8 @@ def _load(weights: Path, task: Task) -> Any:
 
 def _settle(predictor: Any) -> None:
     if predictor.device.type == "cpu":
-        environment.set_torch_threads()
-        nms.by_kernel(predictor)
+        set_torch_threads()
+        by_kernel(predictor)
 
 
 def _batches(images: Sequence[Path], most: int) -> Iterator[list[NDArray[np.uint8]]]:
@@ -110,7 +113,7 @@ def _batches(images: Sequence[Path], most: int) -> Iterator[list[NDArray[np.uint
 def _read(path: Path) -> NDArray[np.uint8]:
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise Refused(f"{path} is no image that can be read: run prepare again")
+        raise UserError(f"{path} is no image that can be read: run prepare again")
     return image.astype(np.uint8, copy=False)
 
 

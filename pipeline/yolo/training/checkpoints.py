@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import torch
 
-from pipeline.core import errors
+from pipeline.core.errors import UserError
 from pipeline.storage import files
 
 KEPT: Final = 2
@@ -73,9 +73,9 @@ def _sound(path: Path) -> bool:
     return bool(named and files.sha256(path) == named[2])
 
 
-def _refusal(folder: Path, error: OSError) -> errors.Refused:
+def _refusal(folder: Path, error: OSError) -> UserError:
     reason = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror
-    return errors.Refused(
+    return UserError(
         f"the checkpoint could not be written to {folder} ({reason}): "
         "mend that and run again, and the training goes on from the epoch before"
     )

@@ -18,21 +18,21 @@ from ultralytics.data.augment import classify_augmentations, classify_transforms
 from ultralytics.data.dataset import ClassificationDataset, YOLODataset
 from ultralytics.data.utils import IMG_FORMATS, exif_size, img2label_paths
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.dataset import labels
 from pipeline.runtime.memory import available
-from pipeline.yolo.frozen.store import Noting
+from pipeline.yolo.frozen.store import CachedSamplesMixin
 
 
-class Form(NamedTuple):
+class LabelContent(NamedTuple):
     """What the label files hold: for which task, and how many points of a pose."""
 
     task: Task
     points: int
 
 
-class Images(Noting, YOLODataset):  # type: ignore[misc]
+class YoloTrainDataset(CachedSamplesMixin, YOLODataset):  # type: ignore[misc]
     """Ultralytics' dataset of all tasks but classify, with label files read as this project wrote them."""
 
     def __init__(self, *args: Any, cache_folder: Path, **kwargs: Any) -> None:
@@ -42,7 +42,7 @@ class Images(Noting, YOLODataset):  # type: ignore[misc]
     def get_labels(self) -> list[dict[str, Any]]:
         """Read all label files."""
         self.label_files = img2label_paths(self.im_files)
-        form = Form(self.data["task"], self.data.get("kpt_shape", (0, 3))[0])
+        form = LabelContent(self.data["task"], self.data.get("kpt_shape", (0, 3))[0])
         classes = math.inf if self.single_cls else len(self.data["names"])
         pairs = zip(self.im_files, self.label_files, strict=True)
         return [_label(Path(image), Path(label), form, classes=classes) for image, label in pairs]
@@ -61,7 +61,9 @@ class Images(Noting, YOLODataset):  # type: ignore[misc]
         self._npy_files = [self.cache_folder / f"{number:07d}.npy" for number in range(len(beside))]
 
 
-def build(arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool, **sizes: Any) -> Images:
+def build(
+    arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool, **sizes: Any
+) -> YoloTrainDataset:
     """Build the dataset as `ultralytics.data.build.build_yolo_dataset` does, from our class.
 
     Args:
@@ -74,7 +76,7 @@ def build(arguments: Any, folders: list[str], *, data: dict[str, Any], train: bo
     split = "train" if train else "val"
     cache_folder = Path(arguments.save_dir) / "images" / split
     cache_folder.mkdir(parents=True, exist_ok=True)
-    return Images(
+    return YoloTrainDataset(
         img_path=folders,
         imgsz=arguments.imgsz,
         batch_size=sizes["batch"],
@@ -93,16 +95,18 @@ def build(arguments: Any, folders: list[str], *, data: dict[str, Any], train: bo
     )
 
 
-def _label(image: Path, label: Path, form: Form, *, classes: float) -> dict[str, Any]:
+def _label(image: Path, label: Path, form: LabelContent, *, classes: float) -> dict[str, Any]:
     try:
         found = labels.parse(label.read_text("utf-8"), form.task)
         with Image.open(image) as opened:
             width, height = exif_size(opened)
         points = _points(found.keypoints, form) if form.task == "pose" else None
     except (OSError, ValueError) as error:
-        raise Refused(f"{image} or {label} cannot be read ({error}): run prepare and augment again") from None
+        raise UserError(
+            f"{image} or {label} cannot be read ({error}): run prepare and augment again"
+        ) from None
     if len(found) and found.classes.max() >= classes:
-        raise Refused(f"{label} names class {found.classes.max()} of {classes}: run prepare again")
+        raise UserError(f"{label} names class {found.classes.max()} of {classes}: run prepare again")
     return {
         "im_file": str(image),
         "shape": (height, width),
@@ -115,7 +119,7 @@ def _label(image: Path, label: Path, form: Form, *, classes: float) -> dict[str,
     }
 
 
-def _points(points: NDArray[np.float64], form: Form) -> NDArray[np.float32]:
+def _points(points: NDArray[np.float64], form: LabelContent) -> NDArray[np.float32]:
     """Return (n, points, 3), of no object too."""
     if len(points) and points.shape[1] != form.points:
         raise ValueError(f"{points.shape[1]} points instead of {form.points}")
@@ -125,7 +129,7 @@ def _points(points: NDArray[np.float64], form: Form) -> NDArray[np.float32]:
 LOG = logging.getLogger("ultralytics")
 
 
-class Classified(Noting, ClassificationDataset):  # type: ignore[misc]
+class ClassificationTrainDataset(CachedSamplesMixin, ClassificationDataset):  # type: ignore[misc]
     """Ultralytics' classification dataset, filled from label files instead of by a scan of class folders."""
 
     def __init__(
@@ -161,7 +165,7 @@ class Classified(Noting, ClassificationDataset):  # type: ignore[misc]
 
 def build_classification_dataset(
     arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool
-) -> Classified:
+) -> ClassificationTrainDataset:
     """Build the dataset of one split.
 
     Args:
@@ -172,7 +176,9 @@ def build_classification_dataset(
     """
     cache_folder = Path(arguments.save_dir) / "images" / ("train" if train else "val")
     cache_folder.mkdir(parents=True, exist_ok=True)
-    return Classified(arguments, folders, classes=len(data["names"]), train=train, cache_folder=cache_folder)
+    return ClassificationTrainDataset(
+        arguments, folders, classes=len(data["names"]), train=train, cache_folder=cache_folder
+    )
 
 
 def _augmentations(arguments: Any) -> Any:
@@ -197,11 +203,11 @@ def _class(image: Path, label: Path, *, classes: int) -> int:
     try:
         [index] = labels.parse(label.read_text("utf-8"), "classify").classes.tolist()
     except (OSError, ValueError) as error:
-        raise Refused(
+        raise UserError(
             f"{label} names no one class of {image} ({error}): run prepare and augment again"
         ) from None
     if index >= classes:
-        raise Refused(f"{label} names class {index} of {classes}: run prepare again")
+        raise UserError(f"{label} names class {index} of {classes}: run prepare again")
     return int(index)
 
 
@@ -214,4 +220,4 @@ def _bytes(path: Path) -> int:
         with Image.open(path) as image:
             return 3 * image.width * image.height
     except OSError as error:
-        raise Refused(f"{path} cannot be read ({error}): run prepare and augment again") from None
+        raise UserError(f"{path} cannot be read ({error}): run prepare and augment again") from None

@@ -14,15 +14,21 @@ from ultralytics import __version__
 from ultralytics.utils import DEFAULT_CFG_KEYS
 
 from pipeline.yolo.frozen import model as frozen_model
-from pipeline.yolo.job import Row
+from pipeline.yolo.frozen.model import FrozenPrefixModel
+from pipeline.yolo.job import MetricsRow
 from pipeline.yolo.training import precision
+from pipeline.yolo.training.precision import Bf16Model
 
 PLACES: Final = ("data", "project", "name", "save_dir", "distill_model", "device", "cfg", "source")
 """Arguments that may name this machine; a checkpoint travels."""
 
 
 def checkpoint(
-    model: Any, weights: Mapping[str, torch.Tensor], *, arguments: Mapping[str, Any], rows: Sequence[Row]
+    model: Any,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    arguments: Mapping[str, Any],
+    rows: Sequence[MetricsRow],
 ) -> bytes:
     """Write a model as a checkpoint file.
 
@@ -60,9 +66,9 @@ def _network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[st
         module._forward_hooks.clear()  # those of a distillation hold its last features
     network = copy.deepcopy(model).cpu()
     model.criterion = criterion
-    if isinstance(network, precision.Lowered):
+    if isinstance(network, Bf16Model):
         precision.restore(network)
-    if isinstance(network, frozen_model.Prefixed):
+    if isinstance(network, FrozenPrefixModel):
         frozen_model.restore(network)
     network.args = arguments
     network.nc = len(network.names)

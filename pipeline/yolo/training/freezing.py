@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from pipeline.core.errors import Refused
-from pipeline.yolo.schedules import Schedule, layer_groups
+from pipeline.core.errors import UserError
+from pipeline.yolo.schedules import UnfreezingSchedule, layer_groups
 
 ALWAYS_FROZEN = ".dfl"
 """The fixed integral of YOLOv8's and YOLO11's box distribution; Ultralytics never trains it."""
@@ -39,12 +39,12 @@ def refuse_pointless(model: Any, layers: int | Sequence[int | str] | None, *, he
     has = f"the model has layers 0 to {len(model.model) - 1}, the backbone 0 to {backbone(model) - 1}"
     if not (inside if head else fixed):
         what = "no layer of the backbone" if head else "no layer"
-        raise Refused(f"finetune.freeze={layers} freezes {what}: {has}")
+        raise UserError(f"finetune.freeze={layers} freezes {what}: {has}")
     if len(fixed) == len(names):
-        raise Refused(f"finetune.freeze={layers} leaves no layer that learns: {has}")
+        raise UserError(f"finetune.freeze={layers} leaves no layer that learns: {has}")
 
 
-def groups(model: Any, schedule: Schedule) -> tuple[range, ...]:
+def groups(model: Any, schedule: UnfreezingSchedule) -> tuple[range, ...]:
     """Cut the model's layers into the schedule's groups, the head first.
 
     Raises:
@@ -53,7 +53,7 @@ def groups(model: Any, schedule: Schedule) -> tuple[range, ...]:
     try:
         return layer_groups(len(model.model), backbone=backbone(model), groups=schedule.groups)
     except ValueError as error:
-        raise Refused(f"finetune.gradual.groups does not fit this model: {error}") from None
+        raise UserError(f"finetune.gradual.groups does not fit this model: {error}") from None
 
 
 def freeze(trainer: Any, layers: Collection[int]) -> None:
@@ -70,7 +70,7 @@ def freeze(trainer: Any, layers: Collection[int]) -> None:
             parameter.grad = None
 
 
-def spread(optimizer: torch.optim.Optimizer, model: Any, schedule: Schedule) -> None:
+def spread(optimizer: torch.optim.Optimizer, model: Any, schedule: UnfreezingSchedule) -> None:
     """Split the optimizer's groups by depth, each deeper one at a lower rate.
 
     Done before the scheduler is made, which takes each group's `lr` as its `initial_lr`. Groups that are
@@ -102,7 +102,7 @@ def rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     return found
 
 
-def _depths(model: Any, schedule: Schedule) -> dict[int, int]:
+def _depths(model: Any, schedule: UnfreezingSchedule) -> dict[int, int]:
     student = getattr(model, "student_model", model)
     depths = {id(parameter): 0 for parameter in model.parameters()}
     for depth, layers in enumerate(groups(student, schedule)):

@@ -72,7 +72,7 @@ def settle(trainer: Any) -> bool:
     return lowered
 
 
-class Lowered(BaseModel):  # type: ignore[misc]
+class Bf16Model(BaseModel):  # type: ignore[misc]
     """A model whose training forward runs in bf16; losses and validation stay fp32."""
 
     def _predict_once(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -98,7 +98,7 @@ def restore(model: torch.nn.Module) -> None:
 
 @functools.cache
 def _lowered(kind: Any) -> Any:
-    return type(f"Lowered{kind.__name__}", (Lowered, kind), {})
+    return type(f"Lowered{kind.__name__}", (Bf16Model, kind), {})
 
 
 def _float(outputs: Any) -> Any:

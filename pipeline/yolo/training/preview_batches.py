@@ -12,16 +12,18 @@ from ultralytics.cfg import get_cfg
 from ultralytics.utils.ops import xywhr2xyxyxyxy
 from ultralytics.utils.torch_utils import init_seeds
 
+from pipeline.core.arrays import ImageArray
 from pipeline.core.geometry import polygons
+from pipeline.core.geometry.polygons import GONE
 from pipeline.core.tasks import Task
-from pipeline.dataset.labels import EMPTY, WHOLE, Labels, around
+from pipeline.dataset.labels import EMPTY, WHOLE, ImageLabels, around
 from pipeline.dataset.manifest import Manifest
 from pipeline.storage import files
 from pipeline.yolo.job import given
 from pipeline.yolo.training import datasets
+from pipeline.yolo.training.datasets import build_classification_dataset
 
-Pixels = NDArray[np.uint8]
-TraceMask = Callable[[Pixels], Sequence[NDArray[np.float64]]]
+TraceMask = Callable[[ImageArray], Sequence[NDArray[np.float64]]]
 """Turns a mask (height, width) into its outlines, (k, 2) x and y in pixels each."""
 
 ENOUGH: Final = 48
@@ -30,7 +32,7 @@ ENOUGH: Final = 48
 
 def seen(
     source: Path, manifest: Manifest, *, arguments: Mapping[str, Any], count: int, trace_mask: TraceMask
-) -> Iterator[tuple[Pixels, Labels]]:
+) -> Iterator[tuple[ImageArray, ImageLabels]]:
     """Yield train images as a network would get them, BGR, with their labels; evenly spread over all of them.
 
     Args:
@@ -61,9 +63,7 @@ def _dataset(namespace: Any, source: Path, manifest: Manifest) -> Any:
         data |= {"kpt_shape": [points.count, points.dims], "flip_idx": list(points.flip)}
     if manifest.task == "classify":
         namespace.fraction = min(1.0, ENOUGH / len(items))
-        return datasets.build_classification_dataset(
-            namespace, [str(source / "images/train")], data=data, train=True
-        )
+        return build_classification_dataset(namespace, [str(source / "images/train")], data=data, train=True)
     chosen = [items[place] for place in np.linspace(0, len(items) - 1, min(ENOUGH, len(items)), dtype=int)]
     listing = Path(namespace.save_dir) / "images.txt"
     files.write(listing, "\n".join(str(source / "images" / item.file) for item in chosen))
@@ -73,10 +73,10 @@ def _dataset(namespace: Any, source: Path, manifest: Manifest) -> Any:
     return found
 
 
-def _labels(sample: Mapping[str, Any], task: Task, trace_mask: TraceMask) -> Labels:
+def _labels(sample: Mapping[str, Any], task: Task, trace_mask: TraceMask) -> ImageLabels:
     """Turn what a network would be told of one image back into labels."""
     if task == "classify":
-        return Labels(np.array([sample["cls"]], np.int64), np.array([WHOLE]))
+        return ImageLabels(np.array([sample["cls"]], np.int64), np.array([WHOLE]))
     classes = sample["cls"].numpy().reshape(-1).astype(np.int64)
     if not len(classes):
         return EMPTY
@@ -84,11 +84,11 @@ def _labels(sample: Mapping[str, Any], task: Task, trace_mask: TraceMask) -> Lab
     extent = np.array(sample["img"].shape[:0:-1], np.float64)
     if task == "obb":
         corners = tuple(xywhr2xyxyxyxy(boxes * [*extent, *extent, 1]) / extent)
-        return Labels(classes, around(corners), corners)
+        return ImageLabels(classes, around(corners), corners)
     if task == "segment":
         rings = [trace_mask(mask.numpy().astype(np.uint8)) for mask in sample["masks"][: len(classes)]]
-        joined = (polygons.join(parts) if parts else polygons.GONE for parts in rings)
-        return Labels(classes, boxes, tuple(ring / extent for ring in joined))
+        joined = (polygons.join(parts) if parts else GONE for parts in rings)
+        return ImageLabels(classes, boxes, tuple(ring / extent for ring in joined))
     if task == "pose":
-        return Labels(classes, boxes, keypoints=sample["keypoints"].numpy().astype(np.float64))
-    return Labels(classes, boxes)
+        return ImageLabels(classes, boxes, keypoints=sample["keypoints"].numpy().astype(np.float64))
+    return ImageLabels(classes, boxes)

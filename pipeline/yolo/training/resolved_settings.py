@@ -9,7 +9,7 @@ import torch
 from ultralytics import __version__
 from ultralytics.utils.torch_utils import unwrap_model
 
-from pipeline.yolo.gpu_loader.loader import Resident
+from pipeline.yolo.gpu_loader.loader import GpuLoader
 from pipeline.yolo.training.freezing import ALWAYS_FROZEN
 
 
@@ -34,7 +34,7 @@ def read(trainer: Any) -> dict[str, Any]:
         "device": str(trainer.device),
         "processor": _processor(trainer.device),
         "threads": torch.get_num_threads(),
-        "loader": "resident" if isinstance(trainer.train_loader, Resident) else "processes",
+        "loader": "resident" if isinstance(trainer.train_loader, GpuLoader) else "processes",
         "workers": trainer.train_loader.num_workers,
         "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name != ALWAYS_FROZEN],
         "parameters": sum(parameter.numel() for parameter in parameters),

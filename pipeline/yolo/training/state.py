@@ -16,10 +16,10 @@ from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from pipeline.yolo.unwrap import student
 
-State = dict[str, Any]
+TrainerState = dict[str, Any]
 
 
-def snapshot(trainer: Any) -> State:
+def snapshot(trainer: Any) -> TrainerState:
     """Take the state of a trainer after an epoch: tensors and plain values."""
     return {
         "epoch": trainer.epoch,
@@ -39,7 +39,7 @@ def snapshot(trainer: Any) -> State:
     }
 
 
-def take_up(trainer: Any, state: State) -> None:
+def take_up(trainer: Any, state: TrainerState) -> None:
     """Put a trainer that has just been set up into a state."""
     model = unwrap_model(trainer.model)
     model.load_state_dict(state["model"])
@@ -57,7 +57,7 @@ def take_up(trainer: Any, state: State) -> None:
     _advance_criterion(student(model), trainer.start_epoch)
 
 
-def finished(state: State | None) -> bool:
+def finished(state: TrainerState | None) -> bool:
     """Tell whether a state is the last one of its training."""
     return state is not None and (state["stop"] or state["epoch"] + 1 >= state["epochs"])
 

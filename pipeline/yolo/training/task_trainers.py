@@ -9,35 +9,33 @@ from ultralytics.models import yolo
 from ultralytics.utils.metrics import ClassifyMetrics
 
 from pipeline.core.tasks import Task
-from pipeline.yolo.training import datasets
-from pipeline.yolo.training.trainer import Training
+from pipeline.yolo.training.datasets import build_classification_dataset
+from pipeline.yolo.training.trainer import TrainerMixin
 
 
-class DetectTraining(Training, yolo.detect.DetectionTrainer):  # type: ignore[misc]
+class DetectTrainer(TrainerMixin, yolo.detect.DetectionTrainer):  # type: ignore[misc]
     """Upright boxes."""
 
 
-class SegmentTraining(Training, yolo.segment.SegmentationTrainer):  # type: ignore[misc]
+class SegmentTrainer(TrainerMixin, yolo.segment.SegmentationTrainer):  # type: ignore[misc]
     """Outlines, as masks."""
 
 
-class ObbTraining(Training, yolo.obb.OBBTrainer):  # type: ignore[misc]
+class ObbTrainer(TrainerMixin, yolo.obb.OBBTrainer):  # type: ignore[misc]
     """Boxes that are turned."""
 
 
-class PoseTraining(Training, yolo.pose.PoseTrainer):  # type: ignore[misc]
+class PoseTrainer(TrainerMixin, yolo.pose.PoseTrainer):  # type: ignore[misc]
     """Boxes with points."""
 
 
-class ClassifyTraining(Training, yolo.classify.ClassificationTrainer):  # type: ignore[misc]
+class ClassifyTrainer(TrainerMixin, yolo.classify.ClassificationTrainer):  # type: ignore[misc]
     """Images as a whole."""
 
     def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
         """Build our own dataset."""
         del batch
-        return datasets.build_classification_dataset(
-            self.args, img_path, data=self.data, train=mode == "train"
-        )
+        return build_classification_dataset(self.args, img_path, data=self.data, train=mode == "train")
 
     def get_dataloader(
         self, dataset_path: list[str], batch_size: int = 16, rank: int = 0, mode: str = "train"
@@ -66,10 +64,10 @@ class _TopOne(ClassifyMetrics):  # type: ignore[misc]
         return float(self.top1)
 
 
-TRAININGS: Final[dict[Task, type[Training]]] = {
-    "detect": DetectTraining,
-    "segment": SegmentTraining,
-    "obb": ObbTraining,
-    "pose": PoseTraining,
-    "classify": ClassifyTraining,
+TRAININGS: Final[dict[Task, type[TrainerMixin]]] = {
+    "detect": DetectTrainer,
+    "segment": SegmentTrainer,
+    "obb": ObbTrainer,
+    "pose": PoseTrainer,
+    "classify": ClassifyTrainer,
 }

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.yolo import errors
 from pipeline.yolo import weights as yolo_weights
-from pipeline.yolo.job import Job, Outcome, Row, given
-from pipeline.yolo.training import export, freezing, transfer
+from pipeline.yolo.errors import in_one_sentence, one_device
+from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, given
+from pipeline.yolo.training import export, transfer
+from pipeline.yolo.training.freezing import refuse_pointless
 from pipeline.yolo.training.state import finished
 from pipeline.yolo.training.task_trainers import TRAININGS
-from pipeline.yolo.training.trainer import Training
+from pipeline.yolo.training.trainer import TrainerMixin
+from pipeline.yolo.training.transfer import refuse_misfit
 from pipeline.yolo.unwrap import student
 
 
 def train(
-    job: Job, *, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[Row], None]
-) -> Outcome:
+    job: TrainingJob, *, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[MetricsRow], None]
+) -> TrainingResult:
     """Train to the end, or go on with a training that was stopped.
 
     Args:
@@ -27,10 +29,8 @@ def train(
             with those of the epochs before, too.
     """
     arguments = job.arguments
-    errors.one_device(arguments["device"])
-    with errors.in_one_sentence(
-        batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]
-    ):
+    one_device(arguments["device"])
+    with in_one_sentence(batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]):
         trainer = build(job)
         for row in trainer.state["rows"] if trainer.state else []:
             on_epoch(row)  # once more: the kill may have come before they were told
@@ -40,7 +40,7 @@ def train(
     return _outcome(trainer)
 
 
-def build(job: Job) -> Training:
+def build(job: TrainingJob) -> TrainerMixin:
     """Make the trainer, its network filled with the base weights.
 
     Raises:
@@ -52,14 +52,14 @@ def build(job: Job) -> Training:
     if source is not None:
         source = transfer.aligned(source, network)
     trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
-    freezing.refuse_pointless(trainer.model, trainer.args.freeze, head=job.head)
+    refuse_pointless(trainer.model, trainer.args.freeze, head=job.head)
     if source is not None:
         trainer.transferred = transfer.transferred(source, trainer.model)
-        transfer.refuse_misfit(job.base, source, trainer.model)
+        refuse_misfit(job.base, source, trainer.model)
     return trainer
 
 
-def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
+def _arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, Any]:
     """Complete the user's arguments with those that this project owns."""
     own = given(job.arguments)
     if own.get("freeze") == "backbone":
@@ -77,10 +77,12 @@ def _arguments(job: Job, network: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Reporter:
-    def __init__(self, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[Row], None]) -> None:
+    def __init__(
+        self, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[MetricsRow], None]
+    ) -> None:
         self.on_start, self.on_epoch, self.started = on_start, on_epoch, False
 
-    def __call__(self, trainer: Training) -> None:
+    def __call__(self, trainer: TrainerMixin) -> None:
         assert trainer.state is not None
         if not self.started:
             self.on_start(trainer.state["effective"])
@@ -88,10 +90,10 @@ class _Reporter:
         self.on_epoch(trainer.rows[-1])
 
 
-def _outcome(trainer: Training) -> Outcome:
+def _outcome(trainer: TrainerMixin) -> TrainingResult:
     state = trainer.state
     assert state is not None
-    rows: list[Row] = state["rows"]
+    rows: list[MetricsRow] = state["rows"]
     best = int(state["stopper"][1])
     lengths = {"best": best, "last": len(rows)}
     written = {
@@ -100,4 +102,4 @@ def _outcome(trainer: Training) -> Outcome:
         )
         for name, weights in state["weights"].items()
     }
-    return Outcome(written, tuple(trainer.data["names"].values()), rows, best, state["effective"])
+    return TrainingResult(written, tuple(trainer.data["names"].values()), rows, best, state["effective"])

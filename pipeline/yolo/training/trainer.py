@@ -12,21 +12,26 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import SETTINGS
 from ultralytics.utils.torch_utils import unwrap_model
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
-from pipeline.yolo import environment, epoch_metrics, schedules, unwrap
+from pipeline.yolo import epoch_metrics, unwrap
+from pipeline.yolo.environment import set_torch_threads
+from pipeline.yolo.epoch_metrics import FITNESS, WATCHED
 from pipeline.yolo.frozen import features
 from pipeline.yolo.frozen import model as frozen_model
-from pipeline.yolo.frozen.store import Room
+from pipeline.yolo.frozen.features import forget_images, hand_over
+from pipeline.yolo.frozen.store import CacheLimits
 from pipeline.yolo.gpu_loader import loader
-from pipeline.yolo.job import Job, Row
-from pipeline.yolo.schedules import frozen, opened
+from pipeline.yolo.gpu_loader.loader import GpuLoader
+from pipeline.yolo.job import MetricsRow, TrainingJob
+from pipeline.yolo.schedules import frozen, opened, validation_due
 from pipeline.yolo.training import checkpoints, datasets, freezing, precision, resolved_settings, state
+from pipeline.yolo.training.state import take_up
 
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
-class Training(BaseTrainer):  # type: ignore[misc]
+class TrainerMixin(BaseTrainer):  # type: ignore[misc]
     """One training of any task; `trainings` puts it before Ultralytics' trainer of each.
 
     Ultralytics adds its Platform to classes that have Trainer in their name; not here.
@@ -37,22 +42,22 @@ class Training(BaseTrainer):  # type: ignore[misc]
     resident_on: frozenset[str] = frozenset({"cuda"})
     """Kinds of devices that augment faster than the loader's processes."""
 
-    def __init__(self, overrides: dict[str, Any], job: Job) -> None:
+    def __init__(self, overrides: dict[str, Any], job: TrainingJob) -> None:
         self.job = job
-        self.rows: list[Row] = []
+        self.rows: list[MetricsRow] = []
         self.kept: dict[str, dict[str, torch.Tensor]] = {}
         self.effective: dict[str, Any] = {}
         self.transferred = (0, 0)
-        self.room: Room | None = None  # for frozen features: shares of what is free
+        self.room: CacheLimits | None = None  # for frozen features: shares of what is free
         dict.update(SETTINGS, dict.fromkeys(INTEGRATIONS, False), sync=False)  # in memory, not in the file
         super().__init__(overrides=overrides, _callbacks=defaultdict(list))
         self.lowered = precision.settle(self)
         if job.fast and self.device.type == "cpu":
-            environment.set_torch_threads()
+            set_torch_threads()
         self.state = checkpoints.newest(job.folder)
-        self.add_callback("on_train_start", Training.settle)
-        self.add_callback("on_train_epoch_start", Training.begin_epoch)
-        self.add_callback("on_train_epoch_end", Training.choose_validation)
+        self.add_callback("on_train_start", TrainerMixin.settle)
+        self.add_callback("on_train_epoch_start", TrainerMixin.begin_epoch)
+        self.add_callback("on_train_epoch_end", TrainerMixin.choose_validation)
 
     def get_dataset(self) -> dict[str, Any]:
         """Return names and folders; no data YAML, so no download script, font or search for datasets."""
@@ -94,13 +99,13 @@ class Training(BaseTrainer):  # type: ignore[misc]
     def optimizer_step(self) -> None:
         """Make a step, and the next batch while the device is still at it: then Ultralytics waits for it."""
         super().optimizer_step()
-        if isinstance(self.train_loader, loader.Resident):
+        if isinstance(self.train_loader, GpuLoader):
             self.train_loader.make_ready()
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch, or the frozen layers' outputs for it."""
         ready = super().preprocess_batch(batch)
-        return features.hand_over(ready, unwrap.student(self.model), self.train_loader.dataset)
+        return hand_over(ready, unwrap.student(self.model), self.train_loader.dataset)
 
     def get_validator(self) -> Any:
         """Return Ultralytics' validator, which begins where the frozen layers end, too."""
@@ -119,7 +124,7 @@ class Training(BaseTrainer):  # type: ignore[misc]
         """Take up the newest checkpoint of this iteration; `ckpt`, Ultralytics' own, is never there."""
         del ckpt
         if self.state is not None:
-            state.take_up(self, self.state)
+            take_up(self, self.state)
 
     def settle(self) -> None:
         """Note what the set-up came to; count the seconds of the sessions before, for `time` too."""
@@ -133,13 +138,13 @@ class Training(BaseTrainer):  # type: ignore[misc]
             self.start_epoch = 0  # Ultralytics divides all seconds by the epochs since: of all sessions here
         state.draw(self.args.seed + 1 + self.epoch, loader=self.train_loader)
         self.thaw()
-        features.forget_images(self)
+        forget_images(self)
 
     def thaw(self) -> None:
         """Freeze and open layer groups as the epochs so far have it."""
         if schedule := self.job.gradual:
             groups = freezing.groups(unwrap.student(self.model), schedule)
-            watched = epoch_metrics.WATCHED[self.job.task]
+            watched = WATCHED[self.job.task]
             count = opened([row.get(watched, math.nan) for row in self.rows], schedule)
             freezing.freeze(self, frozen(groups, count))
 
@@ -147,9 +152,7 @@ class Training(BaseTrainer):  # type: ignore[misc]
         """Validate this epoch or not: `val_every`, the last epoch, early stopping and `time` have a say."""
         epoch, stopper = self.epoch + 1, self.stopper
         until = {"last": self.epochs, "best": stopper.best_epoch, "patience": stopper.patience}
-        self.args.val = schedules.validation_due(epoch, self.job.val_every, **until) or self._short_of_time(
-            epoch
-        )
+        self.args.val = validation_due(epoch, self.job.val_every, **until) or self._short_of_time(epoch)
         stopper.possible_stop = False  # Ultralytics' own rule, which a resumed training knew nothing of
         if not (self.args.val or self.stop):
             self.metrics, self.fitness = {}, None  # else those of an epoch before would count again
@@ -167,8 +170,8 @@ class Training(BaseTrainer):  # type: ignore[misc]
         named = {
             epoch_metrics.column(name): float(value) for name, value in metrics.items() if name[:3] != "lr/"
         }
-        if epoch_metrics.WATCHED[self.job.task] == epoch_metrics.FITNESS and self.fitness is not None:
-            named[epoch_metrics.FITNESS] = float(self.fitness)
+        if WATCHED[self.job.task] == FITNESS and self.fitness is not None:
+            named[FITNESS] = float(self.fitness)
         self.rows.append(row | named | freezing.rates(self.optimizer))
 
     def save_model(self) -> bool:
@@ -186,7 +189,7 @@ class Training(BaseTrainer):  # type: ignore[misc]
     def _handle_nan_recovery(self, epoch: int) -> bool:
         lost = self.loss is not None and not math.isfinite(self.loss.detach())
         if lost or (self.fitness is not None and not math.isfinite(self.fitness)):
-            raise Refused(
+            raise UserError(
                 f"the loss was no number any more in epoch {epoch + 1}: "
                 "lower finetune.lr0, raise finetune.warmup_epochs, or set finetune.precision=fp32"
             )

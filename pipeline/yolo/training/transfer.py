@@ -14,10 +14,10 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.tasks import guess_model_task, yaml_model_load
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.storage import base_weights
-from pipeline.yolo.job import Base
+from pipeline.yolo.job import BaseWeights
 
 
 def architecture(base: str, source: Any, task: Task) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def architecture(base: str, source: Any, task: Task) -> dict[str, Any]:
         return dict(source.yaml)
     network = _read(base)
     if (found := guess_model_task(network)) != task:
-        raise Refused(
+        raise UserError(
             f"model.architecture={base} is a network for {found}, and the task is {task}: "
             "name one whose last layer serves that, such as Ultralytics' own"
         )
@@ -65,7 +65,7 @@ def transferred(source: Any, target: Any) -> tuple[int, int]:
     return sum(taken.values()), len(taken)
 
 
-def refuse_misfit(base: Base, source: Any, target: Any) -> None:
+def refuse_misfit(base: BaseWeights, source: Any, target: Any) -> None:
     """Refuse weights that fill less than half of the backbone: what they have learnt is not what is built.
 
     Weights of any task fill a backbone of their own size to nine tenths or more, in YOLO26 for YOLO11's too;
@@ -77,7 +77,7 @@ def refuse_misfit(base: Base, source: Any, target: Any) -> None:
     deep = len(target.yaml["backbone"])
     taken = [same for name, same in _taken(source, target).items() if int(name.split(".")[1]) < deep]
     if 2 * sum(taken) < len(taken):
-        raise Refused(
+        raise UserError(
             f"only {sum(taken)} of {len(taken)} tensors in the backbone of model.architecture="
             f"{base.architecture} can come from {base.path}: "
             "set model.architecture to the one of these weights"
@@ -99,7 +99,7 @@ def _read(base: str) -> dict[str, Any]:
     try:
         return dict(yaml_model_load(str(base_weights.locate(base, None) or base)))
     except (FileNotFoundError, ValueError) as error:
-        raise Refused(
+        raise UserError(
             f"model.architecture={base} is no model YAML that can be read ({type(error).__name__}): "
             "name one of Ultralytics', such as yolo26n.yaml, or give a path"
         ) from None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-File = Mapping[str, Any]
-Indices = Mapping[int | str, int]
+CocoJson = Mapping[str, Any]
+CategoryIndices = Mapping[int | str, int]
 
 
-def merge(files: Sequence[File]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def merge(files: Sequence[CocoJson]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Put the categories of all files together by name, in the order of their ids.
 
     A category that is the parent (supercategory) of another, and that no object uses, is no class: Roboflow
@@ -27,17 +27,17 @@ def merge(files: Sequence[File]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(name for name in names if name not in idle), remarks
 
 
-def indices(file: File, names: Sequence[str]) -> Indices:
+def indices(file: CocoJson, names: Sequence[str]) -> CategoryIndices:
     """Map the category ids of one file to class indices."""
     return {row["id"]: names.index(_name(row)) for row in _rows(file) if _name(row) in names}
 
 
-def _rows(file: File) -> list[Mapping[str, Any]]:
+def _rows(file: CocoJson) -> list[Mapping[str, Any]]:
     rows = [row for row in file["categories"] if isinstance(row.get("id"), int | str) and row.get("name")]
     return sorted(rows, key=lambda row: (isinstance(row["id"], str), row["id"]))
 
 
-def _used(file: File) -> list[Mapping[str, Any]]:
+def _used(file: CocoJson) -> list[Mapping[str, Any]]:
     identities = {str(row.get("category_id")) for row in file["annotations"]}
     return [row for row in _rows(file) if str(row["id"]) in identities]
 

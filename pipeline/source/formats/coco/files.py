@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pipeline.core.errors import Refused
-from pipeline.core.findings import Defect
+from pipeline.core.errors import UserError
+from pipeline.core.findings import Finding
 from pipeline.core.text import counted
 from pipeline.source.reading.file_tree import files_of, folders_in, head_of, relative
-from pipeline.source.reading.image_index import Pictures
+from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.types import split_of
 
 _LISTS: Final = re.compile(rb'"(images|categories)"\s*:\s*\[')
@@ -24,7 +24,7 @@ _USUAL: Final = ("_annotations.coco", "instances", "person_keypoints", "keypoint
 """What files of objects are called; the first kind that is there is read, since others repeat it."""
 
 
-class Found(NamedTuple):
+class CocoFiles(NamedTuple):
     """The files that are read, and remarks on those that are not."""
 
     files: dict[Path, dict[str, Any]]
@@ -36,7 +36,7 @@ def recognises(folder: Path) -> bool:
     return any(_looks_like(path) for place in _places(folder) for path in files_of(place, ".json")[:_FEW])
 
 
-def find(folder: Path) -> Found:
+def find(folder: Path) -> CocoFiles:
     """Find the annotation files; where there are several kinds (captions, key points), those of one.
 
     Raises:
@@ -50,14 +50,14 @@ def find(folder: Path) -> Found:
             break
     files = {path: data for path in chosen if (data := _load(path))}
     if not files:
-        raise Refused(
+        raise UserError(
             f"no COCO annotations in {folder}: expected annotations/*.json or */_annotations.coco.json"
         )
     left = ", ".join(relative(path, folder) for path in found if path not in files)
-    return Found(files, (f"not read, since other files describe the objects: {left}",) if left else ())
+    return CocoFiles(files, (f"not read, since other files describe the objects: {left}",) if left else ())
 
 
-def left_aside(entries: Mapping[Path, Any], pictures: Pictures, folder: Path) -> list[str]:
+def left_aside(entries: Mapping[Path, Any], pictures: ImageIndex, folder: Path) -> list[str]:
     """Say which folders hold images of which no file lists any, such as those of a test without labels."""
     if len(entries) == len(pictures.all):
         return []
@@ -68,12 +68,12 @@ def left_aside(entries: Mapping[Path, Any], pictures: Pictures, folder: Path) ->
     return [f"{number} in {places} where no annotation file lists any: left aside"] if others else []
 
 
-def unlisted(entries: Mapping[Path, Any], pictures: Pictures, folder: Path) -> list[Defect]:
+def unlisted(entries: Mapping[Path, Any], pictures: ImageIndex, folder: Path) -> list[Finding]:
     """Name the images beside listed ones that no file lists: nobody says that nothing is on them."""
     others = [path for path in pictures.all if path not in entries]
     beside = {path.parent for path in entries} if others else set()
     return [
-        Defect(relative(path, folder), "quarantined", "not listed in any annotation file", "unlisted-image")
+        Finding(relative(path, folder), "quarantined", "not listed in any annotation file", "unlisted-image")
         for path in sorted(others, key=lambda path: (path.parent, path))
         if path.parent in beside
     ]
@@ -89,7 +89,7 @@ def _load(path: Path) -> dict[str, Any] | None:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise Refused(f"{path} is no JSON ({error}): mend it or remove it") from None
+        raise UserError(f"{path} is no JSON ({error}): mend it or remove it") from None
     if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in _KEYS):
         return None
     data |= {key: [row for row in data[key] if isinstance(row, dict)] for key in _KEYS}

@@ -9,15 +9,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
-from pipeline.core.findings import Defect, Note
+from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.source.formats.coco import categories, keypoints
 from pipeline.source.formats.coco import files as coco_files
-from pipeline.source.formats.coco.categories import Indices
-from pipeline.source.formats.coco.objects import Row, mark, objects
+from pipeline.source.formats.coco.categories import CategoryIndices
+from pipeline.source.formats.coco.files import left_aside
+from pipeline.source.formats.coco.objects import JsonObject, mark, objects
 from pipeline.source.reading.file_tree import images_in, in_order, relative
-from pipeline.source.reading.image_index import NOTHING, Match, Pictures
+from pipeline.source.reading.image_index import NOTHING, ImageIndex, NameMatch
 from pipeline.source.reading.match_images import settled
-from pipeline.source.types import Annotated, Source, by_outlines, held_out, split_of
+from pipeline.source.types import AnnotatedImage, Source, by_outlines, held_out, split_of
 
 _MOST: Final = 1e9
 _MORE_THAN_A_NAME: Final = re.compile(r"[/\\:]|^\.*$")
@@ -31,22 +32,22 @@ def recognises(folder: Path) -> bool:
     return coco_files.recognises(folder)
 
 
-class File(NamedTuple):
+class CocoFile(NamedTuple):
     """One annotation file: where it lies, its split, what it holds, and where its images may lie."""
 
     path: Path
     split: str | None
     data: Mapping[str, Any]
-    indices: Indices
+    indices: CategoryIndices
     places: tuple[str, ...]
 
 
-class Entry(NamedTuple):
+class CocoImage(NamedTuple):
     """What one file says about one image, and how the image's name differs from what it says."""
 
-    file: File
-    image: Row
-    annotations: tuple[Row, ...]
+    file: CocoFile
+    image: JsonObject
+    annotations: tuple[JsonObject, ...]
     note: str = ""
 
 
@@ -59,13 +60,13 @@ def read(folder: Path) -> Source:
     found, remarks = coco_files.find(folder)
     names, parents = categories.merge(list(found.values()))
     files = [
-        File(path, split, data, categories.indices(data, names), _places(path, split or "", folder))
+        CocoFile(path, split, data, categories.indices(data, names), _places(path, split or "", folder))
         for path, data in found.items()
         for split in [_split(path, folder)]
     ]
-    entries: dict[Path, list[Entry]] = defaultdict(list)
-    defects: list[Defect] = []
-    pictures = Pictures(images_in(folder))
+    entries: dict[Path, list[CocoImage]] = defaultdict(list)
+    defects: list[Finding] = []
+    pictures = ImageIndex(images_in(folder))
     for file in files:
         defects += _strays(file, folder)
     listed = [entry for file in files for entry in _entries(file)]
@@ -74,14 +75,14 @@ def read(folder: Path) -> Source:
         if match.image is None:
             name = _inside(_name(entry)) or _name(entry)  # of a name that is but a root, nothing is inside
             reason = f"listed in {relative(entry.file.path, folder)}, but there is no such image"
-            defects.append(Defect(name, "quarantined", reason, "missing-image"))
+            defects.append(Finding(name, "quarantined", reason, "missing-image"))
         else:
             entries[match.image].append(entry._replace(note=match.note))
     images = _divided(tuple(_image(path, entries[path], folder) for path in in_order(entries)))
     defects += coco_files.unlisted(entries, pictures, folder)
     posed = keypoints.tell(list(found.values()), images)
     task, mixed = ("pose", ()) if posed.keypoints else by_outlines(images)
-    remarks = (*remarks, *parents, *posed.remarks, *mixed, *coco_files.left_aside(entries, pictures, folder))
+    remarks = (*remarks, *parents, *posed.remarks, *mixed, *left_aside(entries, pictures, folder))
     return Source(names, images, tuple(defects), remarks, task, posed.keypoints)
 
 
@@ -90,19 +91,19 @@ def _split(path: Path, folder: Path) -> str | None:
     return next(filter(None, map(split_of, above)), None) or split_of(path.stem)
 
 
-def _entries(file: File) -> Iterator[Entry]:
+def _entries(file: CocoFile) -> Iterator[CocoImage]:
     by_image = defaultdict(list)
     for annotation in file.data["annotations"]:
         by_image[str(annotation.get("image_id"))].append(annotation)
     for image in file.data["images"]:
-        yield Entry(file, image, tuple(by_image.get(str(image.get("id")), ())))
+        yield CocoImage(file, image, tuple(by_image.get(str(image.get("id")), ())))
 
 
-def _strays(file: File, folder: Path) -> list[Defect]:
+def _strays(file: CocoFile, folder: Path) -> list[Finding]:
     """Name the annotations of images that the file does not list."""
     known = {str(image.get("id")) for image in file.data["images"]}
     return [
-        Defect(
+        Finding(
             relative(file.path, folder),
             "dropped-object",
             f"{mark(row)}: no image {row.get('image_id')!r}",
@@ -121,7 +122,7 @@ def _places(file: Path, split: str, folder: Path) -> tuple[str, ...]:
     return tuple(map(str, (*inner, *outer, folder / "images", folder)))
 
 
-def _locate(plain: str, file: File, pictures: Pictures) -> Path | None:
+def _locate(plain: str, file: CocoFile, pictures: ImageIndex) -> Path | None:
     """Find an image where exporters put it."""
     for place in file.places:
         name = f"{place}/{plain}"
@@ -130,16 +131,16 @@ def _locate(plain: str, file: File, pictures: Pictures) -> Path | None:
     return None
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: CocoImage) -> str:
     return str(entry.image.get("file_name"))
 
 
-def _match(entry: Entry, pictures: Pictures) -> Match:
+def _match(entry: CocoImage, pictures: ImageIndex) -> NameMatch:
     """Find an image in its place, or in a folder of another name, but never in one of another split."""
     name, file = _name(entry), entry.file
     plain = _inside(name)
     if path := _locate(plain, file, pictures):
-        return Match(path, name=name, place=plain.rpartition("/")[0])
+        return NameMatch(path, name=name, place=plain.rpartition("/")[0])
     found = pictures.find([name], near=file.path.parent)
     allowed = found.image and split_of(found.image.parent.name) in {None, file.split}
     return found if allowed else NOTHING
@@ -153,24 +154,26 @@ def _inside(name: str) -> str:
     return path.name if path.is_absolute() or ".." in path.parts or ":" in name else str(path)
 
 
-def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
+def _image(path: Path, entries: list[CocoImage], folder: Path) -> AnnotatedImage:
     splits = {entry.file.split for entry in entries}
     split = held_out(splits)
     chosen = [entry for entry in entries if entry.file.split == split]
-    notes = [Note(False, entry.note) for entry in chosen if entry.note]
+    notes = [AnnotationNote(False, entry.note) for entry in chosen if entry.note]
     if len(splits) > 1:
         notes.append(
-            Note(
+            AnnotationNote(
                 False,
                 f"listed in {' and '.join(sorted(map(str, splits)))}: kept in {split} alone",
                 "listed-twice",
             )
         )
     elif len(chosen) > 1:
-        notes.append(Note(False, f"listed {len(chosen)} times: its objects are put together", "listed-twice"))
+        notes.append(
+            AnnotationNote(False, f"listed {len(chosen)} times: its objects are put together", "listed-twice")
+        )
     size = _size(chosen[0].image)
     raw, found = objects([(row, entry.file.indices) for entry in chosen for row in entry.annotations], size)
-    return Annotated(
+    return AnnotatedImage(
         path,
         relative(path, folder),
         split,
@@ -181,7 +184,7 @@ def _image(path: Path, entries: list[Entry], folder: Path) -> Annotated:
     )
 
 
-def _divided(images: tuple[Annotated, ...]) -> tuple[Annotated, ...]:
+def _divided(images: tuple[AnnotatedImage, ...]) -> tuple[AnnotatedImage, ...]:
     """Go by the images' folders where no file stands for a split, if they tell two or more apart."""
     if any(image.split for image in images):
         return images
@@ -192,13 +195,13 @@ def _divided(images: tuple[Annotated, ...]) -> tuple[Annotated, ...]:
     return tuple(image._replace(split=named[image.source.rpartition("/")[0]]) for image in images)
 
 
-def _columns(image: Row) -> dict[str, str]:
+def _columns(image: JsonObject) -> dict[str, str]:
     """Return what else is said of an image in a word or a number, such as its place or its sequence."""
     others = [key for key in image.keys() - _USUAL if isinstance(image[key], str | int) and key.isprintable()]
     return {key: str(image[key]) for key in sorted(others)}
 
 
-def _size(image: Row) -> tuple[int, int] | None:
+def _size(image: JsonObject) -> tuple[int, int] | None:
     width, height = image.get("width", 0), image.get("height", 0)
     whole = all(
         isinstance(side, int | float) and side % 1 == 0 and 0 < side < _MOST for side in (width, height)

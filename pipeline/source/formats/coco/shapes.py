@@ -8,11 +8,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.findings import Note
+from pipeline.core.arrays import FloatArray
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import counted
 from pipeline.source.reading import trace_mask
-
-Floats = NDArray[np.float64]
 
 _MOST_PIXELS: Final = 200_000_000
 """Of a mask; more would be a picture that nobody trains on, or an attack on memory."""
@@ -20,11 +19,11 @@ _MOST: Final = 1e9
 _NO_POINTS: Final = np.zeros((0, 3))
 
 
-class Outline(NamedTuple):
+class CocoOutline(NamedTuple):
     """The outer rings (k, 2) of an object, and what was found about them."""
 
-    parts: tuple[Floats, ...] = ()
-    notes: tuple[Note, ...] = ()
+    parts: tuple[FloatArray, ...] = ()
+    notes: tuple[AnnotationNote, ...] = ()
 
 
 def box(row: Mapping[str, Any]) -> list[float] | None:
@@ -36,7 +35,7 @@ def box(row: Mapping[str, Any]) -> list[float] | None:
     return [x, y, x + width, y + height]
 
 
-def outline(row: Mapping[str, Any], size: tuple[int, int] | None = None) -> Outline:
+def outline(row: Mapping[str, Any], size: tuple[int, int] | None = None) -> CocoOutline:
     """Read polygons, or a mask as run lengths, compressed or not.
 
     Args:
@@ -47,15 +46,17 @@ def outline(row: Mapping[str, Any], size: tuple[int, int] | None = None) -> Outl
     if isinstance(stated, dict):
         return _of_mask(stated, size)
     if not isinstance(stated, list) or not stated:
-        return Outline()
+        return CocoOutline()
     rings = [stated] if all(map(_plausible, stated)) else stated
     parts = tuple(part for part in map(_ring, rings) if part is not None)
     bad = len(rings) - len(parts)
-    note = Note(False, f"{bad} of {len(rings)} parts of its outline are no list of points: left out")
-    return Outline(parts, (note,) if bad else ())
+    note = AnnotationNote(
+        False, f"{bad} of {len(rings)} parts of its outline are no list of points: left out"
+    )
+    return CocoOutline(parts, (note,) if bad else ())
 
 
-def keypoints(row: Mapping[str, Any]) -> Floats:
+def keypoints(row: Mapping[str, Any]) -> FloatArray:
     """Return (points, 3): x, y in pixels and visibility; of no length where there are none."""
     stated = row.get("keypoints")
     if not isinstance(stated, list) or len(stated) % 3 or not all(map(_plausible, stated)):
@@ -63,20 +64,20 @@ def keypoints(row: Mapping[str, Any]) -> Floats:
     return np.array(stated, np.float64).reshape(-1, 3)
 
 
-def _of_mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> Outline:
+def _of_mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> CocoOutline:
     try:
         mask = _mask(stated, size)
     except Exception as error:  # a decoder of strings raises what it likes: ValueError, IndexError, ...
-        return Outline((), (Note(False, f"its mask cannot be decoded ({error}): left out"),))
+        return CocoOutline((), (AnnotationNote(False, f"its mask cannot be decoded ({error}): left out"),))
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
-        return Outline((), (Note(False, "its mask is empty: left out"),))
+        return CocoOutline((), (AnnotationNote(False, "its mask is empty: left out"),))
     top, left = int(rows[0]), int(columns[0])
     cut = mask[top : rows[-1] + 1, left : columns[-1] + 1]
     traced = trace_mask.trace(cut.astype(np.uint8), left=left, top=top)
     filled = counted(traced.holes, "hole in its mask is filled", "holes in its mask are filled")
-    holes = Note(False, filled, "hole")
-    return Outline(traced.parts, (holes,) if traced.holes else ())
+    holes = AnnotationNote(False, filled, "hole")
+    return CocoOutline(traced.parts, (holes,) if traced.holes else ())
 
 
 def _mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> NDArray[np.bool_]:
@@ -99,7 +100,7 @@ def _mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> NDArray[np
     return mask
 
 
-def _ring(stated: object) -> Floats | None:
+def _ring(stated: object) -> FloatArray | None:
     if not isinstance(stated, list) or len(stated) % 2 or not all(map(_plausible, stated)):
         return None
     return np.array(stated, np.float64).reshape(-1, 2) if stated else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 from unicodedata import normalize
 
-Form = Literal["corners", "extent", "centre", "list", "none", "each"]
+BoxColumnForm = Literal["corners", "extent", "centre", "list", "none", "each"]
 
 _IMAGE: Final = (
     *(
@@ -76,7 +76,7 @@ _ABROAD: Final = (
     *(("largura", "altura"), ("larghezza", "altezza")),
 )
 _EXTENTS: Final = (("w", "h"), ("width", "height"), *_ABROAD)
-_BOXES: Final[tuple[tuple[Form, tuple[str, ...]], ...]] = (
+_BOXES: Final[tuple[tuple[BoxColumnForm, tuple[str, ...]], ...]] = (
     *(("corners", names) for names in _CORNERS),
     *(("centre", (*centre, *extent)) for extent in _EXTENTS for centre in _CENTRES),
     *(("extent", (*start, *extent)) for extent in _EXTENTS for start in _STARTS),
@@ -92,7 +92,7 @@ _SIZES: Final = (
 _PREFIX: Final = re.compile(r"^(bbox|box|boundingbox|roi|rect)(?=.)")
 
 
-class Columns(NamedTuple):
+class CsvColumns(NamedTuple):
     """The columns of a table, by their places.
 
     Attributes:
@@ -108,14 +108,14 @@ class Columns(NamedTuple):
 
     image: int
     label: int | None
-    form: Form
+    form: BoxColumnForm
     box: tuple[int, ...]
     size: tuple[int, int] | None
     split: int | None
     others: Mapping[str, int]
 
 
-def recognise(header: Sequence[str]) -> Columns | None:
+def recognise(header: Sequence[str]) -> CsvColumns | None:
     """Find out what the columns of a table are; None where it is no table of images with classes or boxes."""
     places = {name: place for place, name in reversed(list(enumerate(map(_plain, header))))}
     image = _first(places, _IMAGE)
@@ -131,10 +131,10 @@ def recognise(header: Sequence[str]) -> Columns | None:
         return None
     taken.add(image if label is None else label)
     others = {name.strip(): place for place, name in enumerate(header) if place not in taken and name.strip()}
-    return Columns(image, label, form, box, size, split, others)
+    return CsvColumns(image, label, form, box, size, split, others)
 
 
-def by_class(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | None:
+def by_class(header: Sequence[str], rows: Sequence[Sequence[str]]) -> CsvColumns | None:
     """Recognise a column for each class: 1 where an image has it, 0 where not."""
     places = {name: place for place, name in reversed(list(enumerate(map(_plain, header))))}
     image = _first(places, _IMAGE)
@@ -142,16 +142,16 @@ def by_class(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns | 
     if image is None or len(classes) < 2 or not rows:
         return None
     told = all(place < len(row) and row[place].strip() in {"0", "1"} for row in rows for place in classes)
-    return Columns(image, None, "each", classes, None, None, {}) if told else None
+    return CsvColumns(image, None, "each", classes, None, None, {}) if told else None
 
 
-def without_header(row: Sequence[str], suffixes: frozenset[str]) -> Columns | None:
+def without_header(row: Sequence[str], suffixes: frozenset[str]) -> CsvColumns | None:
     """Recognise rows of `image, x1, y1, x2, y2, class` that no header names."""
     if len(row) != 6 or not row[0].lower().endswith(tuple(suffixes)):
         return None
     if not (all(map(_number, row[1:5])) or not any(cell.strip() for cell in row[1:])):
         return None
-    return Columns(0, 5, "corners", (1, 2, 3, 4), None, None, {})
+    return CsvColumns(0, 5, "corners", (1, 2, 3, 4), None, None, {})
 
 
 def _plain(name: str) -> str:
@@ -163,7 +163,7 @@ def _first(places: Mapping[str, int], names: Sequence[str]) -> int | None:
     return next((places[name] for name in names if name in places), None)
 
 
-def _box(places: Mapping[str, int]) -> tuple[Form, tuple[int, ...]]:
+def _box(places: Mapping[str, int]) -> tuple[BoxColumnForm, tuple[int, ...]]:
     """Find the four columns of a box, all with a prefix such as bbox_ or none with it; or the one."""
     short = {_PREFIX.sub("", name): place for name, place in places.items() if _PREFIX.match(name)}
     for form, names in _BOXES:

@@ -10,7 +10,7 @@ from typing import Final
 
 from PIL import Image
 
-from pipeline.source.formats.csv.tables import Table, cell
+from pipeline.source.formats.csv.tables import CsvTable, cell
 from pipeline.source.reading.file_tree import is_file
 
 _MOST: Final = 200
@@ -18,7 +18,7 @@ _ORIENTATION: Final = 0x0112
 _TURNED: Final = {5, 6, 7, 8}
 
 
-def measured(table: Table, images: Iterable[Path]) -> Table:
+def measured(table: CsvTable, images: Iterable[Path]) -> CsvTable:
     """Add the sizes of the first images, where all else does not tell what the numbers of a box are.
 
     Args:

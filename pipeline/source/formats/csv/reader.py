@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.text import counted
 from pipeline.source.formats.csv import image_sizes
 from pipeline.source.formats.csv import tables as csv_tables
-from pipeline.source.formats.csv.columns import Columns
-from pipeline.source.formats.csv.tables import ONLY, Table, cell
+from pipeline.source.formats.csv.columns import CsvColumns
+from pipeline.source.formats.csv.tables import ONLY, CsvTable, as_corners, cell, in_shares
 from pipeline.source.reading import shapes
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry, collect
+from pipeline.source.reading.entries import ImageAnnotations, collect
 from pipeline.source.reading.file_tree import images_in
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import files, heads, left_aside, own_name
 from pipeline.source.reading.shapes import TAG, Shape
 from pipeline.source.types import Source, split_of
@@ -47,29 +47,29 @@ def read(folder: Path) -> Source:
     images = images_in(folder)
     tables = [image_sizes.measured(table, images) for table in loaded.values() if table]
     if not tables:
-        raise Refused(
+        raise UserError(
             f"no table in {folder}: expected {LOOKED_FOR}, such as filename,class,xmin,ymin,xmax,ymax"
         )
     entries = [entry for table in tables for entry in _entries(table)]
     others = [path for path, table in loaded.items() if not table]
     remarks = [*csv_tables.told(tables), *left_aside(others, "no table of images")]
-    return gather(folder, entries, Layout(Pictures(images)), remarks)
+    return gather(folder, entries, MatchingOptions(ImageIndex(images)), remarks)
 
 
-def _entries(table: Table) -> Iterator[Entry]:
+def _entries(table: CsvTable) -> Iterator[ImageAnnotations]:
     """Put the rows of each image together; a row without box and class says that nothing is on it."""
     known = table.columns
     by_image: dict[str, list[tuple[int, list[str]]]] = defaultdict(list)
     for number, row in table.rows:
         by_image[cell(row, known.image) or f"{own_name(table.path)}, line {number}"].append((number, row))
-    corners, scaled = csv_tables.as_corners(table), csv_tables.in_shares(table)
+    corners, scaled = as_corners(table), in_shares(table)
     for name, rows in by_image.items():
         first = rows[0][1]
         filled = [
             (f"line {number}", row) for number, row in rows if any(cell(row, p) for p in _objective(known))
         ]
         found, notes = collect(filled, lambda row: _draw(row, table, corners=corners))
-        yield Entry(
+        yield ImageAnnotations(
             table.path,
             (name,),
             found,
@@ -82,7 +82,7 @@ def _entries(table: Table) -> Iterator[Entry]:
         )
 
 
-def _fault(rows: Sequence[list[str]], known: Columns) -> str:
+def _fault(rows: Sequence[list[str]], known: CsvColumns) -> str:
     """Say why the rows of one image cannot be used: they name none, or contradict one another."""
     if not cell(rows[0], known.image):
         return "no image is named"
@@ -90,7 +90,7 @@ def _fault(rows: Sequence[list[str]], known: Columns) -> str:
     return f"annotated at sizes that differ: {sorted(sizes)}" if len(sizes) > 1 else ""
 
 
-def _draw(row: list[str], table: Table, *, corners: bool) -> tuple[str, Shape]:
+def _draw(row: list[str], table: CsvTable, *, corners: bool) -> tuple[str, Shape]:
     known = table.columns
     if any(text.strip() for text in row[len(table.header) :]):
         raise ValueError(f"{counted(len(row), 'value')} under {counted(len(table.header), 'column')}")
@@ -110,19 +110,19 @@ def _draw(row: list[str], table: Table, *, corners: bool) -> tuple[str, Shape]:
     return label, shapes.box((a, b, a + c, b + d))
 
 
-def _ticked(row: list[str], table: Table) -> str:
+def _ticked(row: list[str], table: CsvTable) -> str:
     names = [table.header[place].strip() for place in table.columns.box if cell(row, place) == "1"]
     if len(names) != 1:
         raise ValueError(f"{len(names)} classes, but an image has one")
     return names[0]
 
 
-def _objective(known: Columns) -> tuple[int, ...]:
+def _objective(known: CsvColumns) -> tuple[int, ...]:
     """Return the columns that say that something is on an image."""
     return (*known.box, *(() if known.label is None else (known.label,)))
 
 
-def _alike(rows: Sequence[list[str]], known: Columns) -> dict[str, str]:
+def _alike(rows: Sequence[list[str]], known: CsvColumns) -> dict[str, str]:
     """Return the further columns in which all rows of an image say the same."""
     found = {name: {cell(row, place) for row in rows} for name, place in known.others.items()}
     return {name: next(iter(values)) for name, values in found.items() if len(values) == 1}

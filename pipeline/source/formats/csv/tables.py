@@ -10,13 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.text import counted
 from pipeline.source.formats.csv import columns as core_columns
-from pipeline.source.formats.csv.columns import Columns
+from pipeline.source.formats.csv.columns import CsvColumns, by_class, without_header
 from pipeline.source.reading import shapes
 from pipeline.source.reading.file_tree import SUFFIXES
-from pipeline.source.reading.parsing import Unreadable, load_text, own_name
+from pipeline.source.reading.parsing import UnreadableFileError, load_text, own_name
 
 ONLY: Final = "object"
 """The class where no column names any."""
@@ -25,7 +25,7 @@ _FEW: Final = 5
 _NUMBERS: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
 
 
-class Table(NamedTuple):
+class CsvTable(NamedTuple):
     """One file.
 
     Attributes:
@@ -39,28 +39,28 @@ class Table(NamedTuple):
 
     path: Path
     header: Sequence[str]
-    columns: Columns
+    columns: CsvColumns
     rows: list[tuple[int, list[str]]]
     foreign: bool = False
     sizes: Mapping[str, tuple[int, int]] = {}
 
 
-def load(path: Path) -> Table | None:
+def load(path: Path) -> CsvTable | None:
     """Read one file; None where it is another kind of table."""
     try:
         text, foreign = load_text(path)
         lines = _lines(text)
         rows = [(lines.line_num, row) for row in lines if any(cell.strip() for cell in row)]  # type: ignore[attr-defined]
-    except (Unreadable, csv.Error) as error:
-        raise Refused(f"{path} is no table that can be read ({error}): mend it or remove it") from None
+    except (UnreadableFileError, csv.Error) as error:
+        raise UserError(f"{path} is no table that can be read ({error}): mend it or remove it") from None
     if not rows:
         return None
     header = rows[0][1]
-    found = core_columns.by_class(header, [row for _, row in rows[1:]]) or core_columns.recognise(header)
+    found = by_class(header, [row for _, row in rows[1:]]) or core_columns.recognise(header)
     if found:
-        return Table(path, header, found, rows[1:], foreign)
-    bare = core_columns.without_header(header, SUFFIXES)
-    return Table(path, ("image", "x1", "y1", "x2", "y2", "class"), bare, rows, foreign) if bare else None
+        return CsvTable(path, header, found, rows[1:], foreign)
+    bare = without_header(header, SUFFIXES)
+    return CsvTable(path, ("image", "x1", "y1", "x2", "y2", "class"), bare, rows, foreign) if bare else None
 
 
 def _lines(text: str) -> Iterator[list[str]]:
@@ -77,12 +77,12 @@ def recognises(text: str) -> bool:
         first, *rows = [row for row in lines if row] or [[]]
     except csv.Error:
         return False
-    found = core_columns.by_class(first, rows) or core_columns.recognise(first)
+    found = by_class(first, rows) or core_columns.recognise(first)
     boxed = found is not None and found.form != "none"
-    return boxed or core_columns.without_header(first, SUFFIXES) is not None
+    return boxed or without_header(first, SUFFIXES) is not None
 
 
-def told(tables: Sequence[Table]) -> Iterator[str]:
+def told(tables: Sequence[CsvTable]) -> Iterator[str]:
     """Say how the columns are understood, once for all tables that are alike."""
     alike: dict[str, list[str]] = {}
     for table in tables:
@@ -93,7 +93,7 @@ def told(tables: Sequence[Table]) -> Iterator[str]:
         yield f"{names[0]}{more}: {remark}"
 
 
-def _told(table: Table) -> Iterator[str]:
+def _told(table: CsvTable) -> Iterator[str]:
     known, header = table.columns, table.header
     if known.form == "each":
         yield f"image {header[known.image]!r}, a column for each of {counted(len(known.box), 'class')}"
@@ -108,13 +108,13 @@ def _told(table: Table) -> Iterator[str]:
         yield f"the numbers in {header[known.box[0]]!r} are taken for {as_what}"
 
 
-def values(row: list[str], known: Columns) -> list[str]:
+def values(row: list[str], known: CsvColumns) -> list[str]:
     """Return the numbers of a box as texts: four columns, or all in one, however they are set apart."""
     cells = [cell(row, place) for place in known.box]
     return _NUMBERS.findall(cells[0]) if known.form == "list" else cells
 
 
-def _plausible(table: Table) -> Iterator[tuple[list[float], tuple[int, int] | None]]:
+def _plausible(table: CsvTable) -> Iterator[tuple[list[float], tuple[int, int] | None]]:
     """Yield the boxes that are four numbers, with the image's size where stated or measured."""
     for _, row in table.rows:
         try:
@@ -126,7 +126,7 @@ def _plausible(table: Table) -> Iterator[tuple[list[float], tuple[int, int] | No
             yield numbers, stated(row, known) or table.sizes.get(cell(row, known.image))
 
 
-def as_corners(table: Table) -> bool:
+def as_corners(table: CsvTable) -> bool:
     """Tell whether boxes in one column are two corners: always in order, and as an extent too large."""
     if table.columns.form != "list":
         return False
@@ -138,14 +138,14 @@ def as_corners(table: Table) -> bool:
     return ordered and beyond
 
 
-def in_shares(table: Table) -> bool:
+def in_shares(table: CsvTable) -> bool:
     """Tell whether boxes are shares of the image: no pixel coordinates are all between 0 and 1."""
     boxes = (box for box, _ in _plausible(table))
     first = next(boxes, None)
     return first is not None and all(0 <= value <= 1 for box in chain([first], boxes) for value in box)
 
 
-def stated(row: list[str], known: Columns) -> tuple[int, int] | None:
+def stated(row: list[str], known: CsvColumns) -> tuple[int, int] | None:
     """Return the width and height that a row states."""
     try:
         width, height = (int(shapes.number(cell(row, place))) for place in known.size or ())

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.source.formats.cvat.shapes import draw
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry, collect
+from pipeline.source.reading.entries import ImageAnnotations, collect
 from pipeline.source.reading.file_tree import images_in, relative
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
-from pipeline.source.reading.parsing import Unreadable, files, heads, load_xml
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import UnreadableFileError, files, heads, load_xml
 from pipeline.source.types import Source, split_of
 
 LOOKED_FOR: Final = "XML with annotations of images or tracks"
@@ -38,20 +38,20 @@ def read(folder: Path) -> Source:
     """
     roots = {path: root for path in files(folder, ".xml") if (root := _root(path, folder)) is not None}
     if not roots:
-        raise Refused(f"no CVAT annotations in {folder}: expected {LOOKED_FOR}")
+        raise UserError(f"no CVAT annotations in {folder}: expected {LOOKED_FOR}")
     entries = [
         entry for path, root in roots.items() for entry in (*_images(path, root), *_frames(path, root))
     ]
     order = tuple(name for root in roots.values() for name in _declared(root))
-    return gather(folder, entries, Layout(Pictures(images_in(folder)), order=order))
+    return gather(folder, entries, MatchingOptions(ImageIndex(images_in(folder)), order=order))
 
 
 def _root(path: Path, folder: Path) -> Element | None:
     """Read a file if it is one of CVAT's."""
     try:
         root = load_xml(path)
-    except Unreadable as error:
-        raise Refused(f"{folder / relative(path, folder)} {error}: mend it or remove it") from None
+    except UnreadableFileError as error:
+        raise UserError(f"{folder / relative(path, folder)} {error}: mend it or remove it") from None
     return root if root.tag == "annotations" else None
 
 
@@ -63,7 +63,7 @@ def _declared(root: Element) -> Iterator[str]:
             yield name
 
 
-def _images(path: Path, root: Element) -> Iterator[Entry]:
+def _images(path: Path, root: Element) -> Iterator[ImageAnnotations]:
     for image in root.iterfind("image"):
         name, subset = image.get("name") or "", image.get("subset") or ""
         rows = [
@@ -73,10 +73,10 @@ def _images(path: Path, root: Element) -> Iterator[Entry]:
         ]
         found, notes = collect(rows, draw)
         names = (f"{subset}/{name}", name) if subset else (name,)
-        yield Entry(path, names, found, notes, size=_size(image), split=split_of(subset))
+        yield ImageAnnotations(path, names, found, notes, size=_size(image), split=split_of(subset))
 
 
-def _frames(path: Path, root: Element) -> Iterator[Entry]:
+def _frames(path: Path, root: Element) -> Iterator[ImageAnnotations]:
     """Yield the frames of a video in which something is tracked, or has left the picture."""
     rows: dict[int, list[tuple[str, Element, str]]] = defaultdict(list)
     for track in root.iterfind("track"):
@@ -88,7 +88,7 @@ def _frames(path: Path, root: Element) -> Iterator[Entry]:
     for frame, tracked in sorted(rows.items()):
         present = [(mark, (item, label)) for mark, item, label in tracked if item.get("outside") != "1"]
         found, notes = collect(present, lambda row: draw(row[0], row[1]))
-        yield Entry(path, (f"frame_{frame:06d}.png",), found, notes, size=size)
+        yield ImageAnnotations(path, (f"frame_{frame:06d}.png",), found, notes, size=size)
 
 
 def _size(image: Element) -> tuple[int, int] | None:

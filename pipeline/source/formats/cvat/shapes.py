@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from pipeline.source.reading import shapes
-from pipeline.source.reading.shapes import TAG, Point, Shape
+from pipeline.source.reading.shapes import TAG, Keypoint, Shape
 from pipeline.source.reading.trace_mask import trace
 
 _LARGEST: Final = 100_000_000
@@ -63,7 +63,7 @@ def _points(item: Element) -> list[list[str]]:
     return [pair.split(",") for pair in (item.get("points") or "").split(";") if pair.strip()]
 
 
-def _point(item: Element) -> Point:
+def _point(item: Element) -> Keypoint:
     """Return a point of a skeleton: outside the picture it is not labelled, occluded it is hidden."""
     if item.get("outside") == "1":
         return 0.0, 0.0, 0

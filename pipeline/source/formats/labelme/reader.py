@@ -14,18 +14,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.core.findings import Note
+from pipeline.core.arrays import FloatArray
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import counted
 from pipeline.source.formats.labelme import xml
+from pipeline.source.formats.labelme.xml import is_mask
 from pipeline.source.formats.masks.values import covered
 from pipeline.source.reading import shapes
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry, collect
+from pipeline.source.reading.entries import ImageAnnotations, collect
 from pipeline.source.reading.file_tree import images_in
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
-from pipeline.source.reading.parsing import Unreadable, files, heads, left_aside, load_json, unusable
-from pipeline.source.reading.shapes import TAG, Object, Shape
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import UnreadableFileError, files, heads, left_aside, load_json, unusable
+from pipeline.source.reading.shapes import TAG, AnnotatedObject, Shape
 from pipeline.source.reading.trace_mask import trace
 from pipeline.source.types import Source
 
@@ -56,9 +58,9 @@ def read(folder: Path) -> Source:
     read_files |= {path: xml.entry(path, folder) for path in files(folder, ".xml")}
     entries = [entry for entry in read_files.values() if entry]
     others = [path for path, entry in read_files.items() if not entry]
-    images = [path for path in images_in(folder) if not xml.is_mask(path, folder)]
+    images = [path for path in images_in(folder) if not is_mask(path, folder)]
     remarks = left_aside(others, "no annotation of LabelMe")
-    return gather(folder, entries, Layout(Pictures(images), each=True), remarks)
+    return gather(folder, entries, MatchingOptions(ImageIndex(images), each=True), remarks)
 
 
 def embedded(contents: bytes) -> bytes:
@@ -73,18 +75,18 @@ def embedded(contents: bytes) -> bytes:
     return base64.b64decode(json.loads(contents)["imageData"], validate=True)
 
 
-def _entry(path: Path) -> Entry | None:
+def _entry(path: Path) -> ImageAnnotations | None:
     """Read one JSON file; nothing where it is another kind of JSON."""
     try:
         data = load_json(path)
-    except Unreadable as error:
-        return Entry(path, (path.stem,), fault=unusable(path, error))
+    except UnreadableFileError as error:
+        return ImageAnnotations(path, (path.stem,), fault=unusable(path, error))
     if not isinstance(data, dict) or not isinstance(data.get("shapes"), list):
         return None
     stated = str(data.get("imagePath") or "")
     own = PurePosixPath(stated.replace("\\", "/")).stem == path.stem
     found, notes = _objects(data)
-    return Entry(
+    return ImageAnnotations(
         path,
         (stated, path.stem) if own else (path.stem, stated),
         found,
@@ -101,7 +103,7 @@ def _size(data: Row) -> tuple[int, int] | None:
     return None
 
 
-def _objects(data: Row) -> tuple[tuple[Object, ...], tuple[Note, ...]]:
+def _objects(data: Row) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
     rows = [(f"shape {number}", row) for number, row in enumerate(data["shapes"], 1)]
     drawn, notes = collect(rows, _draw)
     groups = [row.get("group_id") if isinstance(row, dict) else None for _, row in rows]
@@ -146,7 +148,7 @@ def _shape(kind: str, points: list[Any], row: Row) -> Shape:
     raise ValueError(f"a {kind} of {counted(len(pairs), 'point')}, which has no area")
 
 
-def _mask(data: Any, corners: shapes.Floats) -> Shape:
+def _mask(data: Any, corners: FloatArray) -> Shape:
     """Outline a mask: a PNG in base64 of what lies between two corners."""
     try:
         png = base64.b64decode(data, validate=True)
@@ -156,9 +158,11 @@ def _mask(data: Any, corners: shapes.Floats) -> Shape:
     return trace(covered(png), left=left, top=top)
 
 
-def _join(drawn: Sequence[Object], group_of: Mapping[str, Any]) -> tuple[list[Object], list[Note]]:
+def _join(
+    drawn: Sequence[AnnotatedObject], group_of: Mapping[str, Any]
+) -> tuple[list[AnnotatedObject], list[AnnotationNote]]:
     """Put together what has one group: points with the object around them, and the parts of one object."""
-    groups: dict[str, list[Object]] = defaultdict(list)
+    groups: dict[str, list[AnnotatedObject]] = defaultdict(list)
     for item in drawn:
         group = group_of[item.mark]
         groups[item.mark if group is None else f"group {group}"].append(item)
@@ -170,15 +174,16 @@ def _join(drawn: Sequence[Object], group_of: Mapping[str, Any]) -> tuple[list[Ob
             others = [_posed(points, others[0])]
         elif points:
             notes += [
-                Note(True, f"{item.mark}: a point, in no group with one object around it") for item in points
+                AnnotationNote(True, f"{item.mark}: a point, in no group with one object around it")
+                for item in points
             ]
         found += others
     return found, notes
 
 
-def _parts(members: Sequence[Object]) -> Iterator[Object]:
+def _parts(members: Sequence[AnnotatedObject]) -> Iterator[AnnotatedObject]:
     """Make one object of outlines in one group that have one class."""
-    together: dict[tuple[str, str], list[Object]] = defaultdict(list)
+    together: dict[tuple[str, str], list[AnnotatedObject]] = defaultdict(list)
     for item in members:
         kind = item.shape.kind
         together[kind, item.label if kind == "outline" else item.mark].append(item)
@@ -188,6 +193,6 @@ def _parts(members: Sequence[Object]) -> Iterator[Object]:
         yield first._replace(shape=shapes.outline(*parts, holes=holes)) if others else first
 
 
-def _posed(points: Sequence[Object], around: Object) -> Object:
+def _posed(points: Sequence[AnnotatedObject], around: AnnotatedObject) -> AnnotatedObject:
     placed = {item.label: item.shape.points[""] for item in points}
-    return Object(around.label, shapes.pose(placed, shapes.box(around.shape.box)), around.mark)
+    return AnnotatedObject(around.label, shapes.pose(placed, shapes.box(around.shape.box)), around.mark)

@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 
 from pipeline.source.formats.masks.values import covered
 from pipeline.source.reading import shapes
-from pipeline.source.reading.entries import Entry, collect
-from pipeline.source.reading.parsing import Unreadable, load_xml, unusable
+from pipeline.source.reading.entries import ImageAnnotations, collect
+from pipeline.source.reading.parsing import UnreadableFileError, load_xml, unusable
 from pipeline.source.reading.shapes import Shape
 from pipeline.source.reading.trace_mask import trace
 
@@ -27,12 +27,12 @@ def is_mask(path: Path, folder: Path) -> bool:
     return not _OF_ANNOTATIONS.isdisjoint(path.relative_to(folder).parts[:-1])
 
 
-def entry(path: Path, folder: Path) -> Entry | None:
+def entry(path: Path, folder: Path) -> ImageAnnotations | None:
     """Read one file; nothing where it is another kind of XML."""
     try:
         root = load_xml(path)
-    except Unreadable as error:
-        return Entry(path, (path.stem,), fault=unusable(path, error))
+    except UnreadableFileError as error:
+        return ImageAnnotations(path, (path.stem,), fault=unusable(path, error))
     if root.tag != "annotation" or root.find("object/bndbox") is not None:
         return None
     stated = f"{root.findtext('folder') or ''}/{(root.findtext('filename') or '').strip()}".strip("/")
@@ -41,7 +41,7 @@ def entry(path: Path, folder: Path) -> Entry | None:
     present = [(mark, item) for mark, item in items if (item.findtext("deleted") or "0").strip() != "1"]
     found, notes = collect(present, lambda item: _draw(item, path, folder))
     names = (stated, path.stem) if own else (path.stem, stated)
-    return Entry(path, names, found, notes, size=_size(root))
+    return ImageAnnotations(path, names, found, notes, size=_size(root))
 
 
 def _draw(item: Element, path: Path, folder: Path) -> tuple[str, Shape]:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pipeline.core.errors import Refused
-from pipeline.core.findings import Note
+from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote
 from pipeline.source.formats.labelstudio.regions import regions, size, turned
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry
+from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import SUFFIXES, images_in
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
-from pipeline.source.reading.parsing import Unreadable, files, heads, load_json, own_name
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import UnreadableFileError, files, heads, load_json, own_name
 from pipeline.source.types import Source
 
 LOOKED_FOR: Final = "JSON list of tasks with annotations, or of rows with labels"
@@ -47,15 +47,17 @@ def read(folder: Path) -> Source:
     """
     tasks = [(path, task) for path in files(folder, ".json") for task in _tasks(path)]
     if not tasks:
-        raise Refused(f"no Label Studio tasks in {folder}: expected {LOOKED_FOR}")
-    return gather(folder, [_entry(path, task) for path, task in tasks], Layout(Pictures(images_in(folder))))
+        raise UserError(f"no Label Studio tasks in {folder}: expected {LOOKED_FOR}")
+    return gather(
+        folder, [_entry(path, task) for path, task in tasks], MatchingOptions(ImageIndex(images_in(folder)))
+    )
 
 
 def _tasks(path: Path) -> Iterator[Row]:
     try:
         data = load_json(path)
-    except Unreadable as error:
-        raise Refused(f"{path} {error}: mend it or remove it") from None
+    except UnreadableFileError as error:
+        raise UserError(f"{path} {error}: mend it or remove it") from None
     for task in data if isinstance(data, list) else [data]:
         if isinstance(task, dict) and (
             any(key in task for key in _FULL) or "annotation_id" in task or _flat(task)
@@ -69,7 +71,7 @@ def _flat(task: Row) -> bool:
     return any(isinstance(row, dict) and "original_width" in row for rows in lists for row in rows)
 
 
-def _entry(path: Path, task: Row) -> Entry:
+def _entry(path: Path, task: Row) -> ImageAnnotations:
     full = next((task[key] for key in _FULL if isinstance(task.get(key), list)), None)
     results, notes, fault = _flattened(task) if full is None else _chosen(full)
     found, faults = regions(results)
@@ -77,22 +79,24 @@ def _entry(path: Path, task: Row) -> Entry:
     if not names:
         fault = fault or "no image is named"
         names = (f"{own_name(path)}, task {task.get('id')}",)
-    return Entry(path, names, found, (*notes, *faults), size=size(results), fault=fault or turned(results))
+    return ImageAnnotations(
+        path, names, found, (*notes, *faults), size=size(results), fault=fault or turned(results)
+    )
 
 
-def _chosen(annotations: list[Any]) -> tuple[list[Any], list[Note], str]:
+def _chosen(annotations: list[Any]) -> tuple[list[Any], list[AnnotationNote], str]:
     """Choose one annotation of a task: the ground truth, or else the newest that was not cancelled."""
     found = [row for row in annotations if isinstance(row, dict) and not row.get("was_cancelled")]
     if not found:
         return [], [], "nobody has annotated it"
     best = max(found, key=lambda row: (bool(row.get("ground_truth")), str(row.get("updated_at") or "")))
     which = "the ground truth" if best.get("ground_truth") else "the newest"
-    notes = [Note(False, f"{len(found)} annotations: {which} is used")] if len(found) > 1 else []
+    notes = [AnnotationNote(False, f"{len(found)} annotations: {which} is used")] if len(found) > 1 else []
     results = best.get("result")
     return results if isinstance(results, list) else [], notes, ""
 
 
-def _flattened(task: Row) -> tuple[list[Any], list[Note], str]:
+def _flattened(task: Row) -> tuple[list[Any], list[AnnotationNote], str]:
     """Bring a row of JSON_MIN to the form of the full export; a choice is a plain text there."""
     results: list[Any] = []
     for key, value in task.items():

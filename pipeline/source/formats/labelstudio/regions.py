@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.core.findings import Note
+from pipeline.core.findings import AnnotationNote
 from pipeline.source.formats.labelstudio.brush import decode
 from pipeline.source.reading import shapes
 from pipeline.source.reading.entries import collect
-from pipeline.source.reading.shapes import TAG, Object, Point, Shape
+from pipeline.source.reading.shapes import TAG, AnnotatedObject, Keypoint, Shape
 from pipeline.source.reading.trace_mask import trace
 
 Row = Mapping[str, Any]
 
 
-class Region(NamedTuple):
+class LabelStudioRegion(NamedTuple):
     """One result, after those of one id were put together.
 
     Attributes:
@@ -32,19 +32,21 @@ class Region(NamedTuple):
     parent: Any
 
 
-def regions(results: Sequence[Any]) -> tuple[tuple[Object, ...], tuple[Note, ...]]:
+def regions(results: Sequence[Any]) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
     """Draw the results of one annotation; points belong to the region that they name as their parent."""
     merged = _merged([row for row in results if isinstance(row, dict)])
     points, lone = _points(merged)
     others = [(key, region) for key, region in merged.items() if "keypointlabels" not in region.value]
     rows = [(f"region {key}", (region, points.get(key, {}))) for key, region in others if _drawn(region)]
     found, faults = collect(rows, lambda row: _draw(*row))
-    tags = [Object(tag, TAG, f"region {key}") for key, region in others for tag in _choices(region)]
+    tags = [AnnotatedObject(tag, TAG, f"region {key}") for key, region in others for tag in _choices(region)]
     strays = [
-        Note(True, f"result {n}: no region") for n, row in enumerate(results, 1) if not isinstance(row, dict)
+        AnnotationNote(True, f"result {n}: no region")
+        for n, row in enumerate(results, 1)
+        if not isinstance(row, dict)
     ]
     several = [
-        Note(False, f"region {key}: {' and '.join(labels)}: the first is its class")
+        AnnotationNote(False, f"region {key}: {' and '.join(labels)}: the first is its class")
         for key, region in merged.items()
         if len(labels := _labels(region.value)) > 1
     ]
@@ -69,24 +71,24 @@ def size(results: Sequence[Any]) -> tuple[int, int] | None:
     return None
 
 
-def _merged(rows: Sequence[Row]) -> dict[str, Region]:
+def _merged(rows: Sequence[Row]) -> dict[str, LabelStudioRegion]:
     """Put results of one id together: a shape and its labels are apart where two tags made them."""
-    found: dict[str, Region] = {}
+    found: dict[str, LabelStudioRegion] = {}
     for number, row in enumerate(rows, 1):
         value = row["value"] if isinstance(row.get("value"), dict) else {}
         identity = str(row.get("id") or number)[:40]
         before = found[identity].value if identity in found else {}
         extent = (row.get("original_width"), row.get("original_height"))
-        found[identity] = Region({**before, **value}, extent, row.get("parentID"))
+        found[identity] = LabelStudioRegion({**before, **value}, extent, row.get("parentID"))
     return found
 
 
-def _drawn(region: Region) -> bool:
+def _drawn(region: LabelStudioRegion) -> bool:
     """Tell regions from choices, ratings and texts about the whole image."""
     return bool({"x", "points", "rle"} & region.value.keys())
 
 
-def _choices(region: Region) -> list[str]:
+def _choices(region: LabelStudioRegion) -> list[str]:
     """Return the classes chosen for the whole image."""
     choices = region.value.get("choices")
     if _drawn(region) or not isinstance(choices, list):
@@ -95,9 +97,11 @@ def _choices(region: Region) -> list[str]:
     return [name for name in named if name]
 
 
-def _points(merged: Mapping[str, Region]) -> tuple[dict[str, dict[str, Point]], list[Note]]:
+def _points(
+    merged: Mapping[str, LabelStudioRegion],
+) -> tuple[dict[str, dict[str, Keypoint]], list[AnnotationNote]]:
     """Collect the points of each region, by their names; one of no region becomes a finding."""
-    points: dict[str, dict[str, Point]] = defaultdict(dict)
+    points: dict[str, dict[str, Keypoint]] = defaultdict(dict)
     lone = []
     for key, region in merged.items():
         if "keypointlabels" not in region.value:
@@ -107,7 +111,7 @@ def _points(merged: Mapping[str, Region]) -> tuple[dict[str, dict[str, Point]], 
                 raise ValueError("a point of no other region")
             points[str(region.parent)][_label(region.value)] = _point(region)
         except ValueError as error:
-            lone.append(Note(True, f"region {key}: {error}", "malformed"))
+            lone.append(AnnotationNote(True, f"region {key}: {error}", "malformed"))
     return points, lone
 
 
@@ -121,12 +125,12 @@ def _label(value: Row) -> str:
     return shapes.named(next(iter(_labels(value)), ""))
 
 
-def _draw(region: Region, points: Mapping[str, Point]) -> tuple[str, Shape]:
+def _draw(region: LabelStudioRegion, points: Mapping[str, Keypoint]) -> tuple[str, Shape]:
     label, shape = _label(region.value), _shape(region)
     return label, shapes.pose(points, shapes.box(shape.box)) if points else shape
 
 
-def _shape(region: Region) -> Shape:
+def _shape(region: LabelStudioRegion) -> Shape:
     value = region.value
     width, height = (shapes.number(side) for side in region.size)
     share = np.array([width, height]) / 100
@@ -146,6 +150,6 @@ def _shape(region: Region) -> Shape:
     )  # about its upper left corner
 
 
-def _point(region: Region) -> Point:
+def _point(region: LabelStudioRegion) -> Keypoint:
     width, height = (shapes.number(side) / 100 for side in region.size)
     return shapes.number(region.value.get("x")) * width, shapes.number(region.value.get("y")) * height, 2

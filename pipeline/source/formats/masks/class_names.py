@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.source.formats.masks.values import Value
+from pipeline.source.formats.masks.values import MaskValue
 from pipeline.source.reading import class_lists
-from pipeline.source.reading.parsing import Unreadable, files, load_text
+from pipeline.source.reading.class_lists import NO_CLASS
+from pipeline.source.reading.parsing import UnreadableFileError, files, load_text
 
 _VOID: Final = 255
 """Among class numbers: pixels of no class, such as the borders in VOC."""
@@ -17,14 +18,14 @@ _COLOURS: Final = {"labelmap.txt", "label_colors.txt", "class_dict.csv", "labelm
 _TRIPLE: Final = re.compile(r"(\d{1,3})\s*[,;\s]\s*(\d{1,3})\s*[,;\s]\s*(\d{1,3})")
 
 
-class Names(NamedTuple):
+class MaskClassNames(NamedTuple):
     """Class names by value, in their order, None for a value of no class; and what to tell of them."""
 
-    of: Mapping[Value, str | None]
+    of: Mapping[MaskValue, str | None]
     remarks: tuple[str, ...]
 
 
-def choose(folder: Path, values: Collection[Value], palette: Mapping[int, int]) -> Names:
+def choose(folder: Path, values: Collection[MaskValue], palette: Mapping[int, int]) -> MaskClassNames:
     """Name the values of all masks of a source.
 
     Args:
@@ -38,7 +39,7 @@ def choose(folder: Path, values: Collection[Value], palette: Mapping[int, int]) 
     )
     numbers = class_lists.find(texts, start=1)
     black_and_white = set(values) == {("number", _VOID)}
-    named: dict[Value, str | None] = {}
+    named: dict[MaskValue, str | None] = {}
     remarks = []
     for kind, value in sorted(values):
         if kind == "colour":
@@ -47,17 +48,17 @@ def choose(folder: Path, values: Collection[Value], palette: Mapping[int, int]) 
             number = 1 if black_and_white else value
             usual = "void" if number == _VOID else f"class_{number}"
             name = colours.get(palette.get(value, -1)) or numbers.get(number) or usual
-        named[kind, value] = None if name.lower() in class_lists.NO_CLASS else name
-        if name.lower() in class_lists.NO_CLASS:
+        named[kind, value] = None if name.lower() in NO_CLASS else name
+        if name.lower() in NO_CLASS:
             remarks.append(f"pixels of {told((kind, value))} belong to no class ({name})")
     if not colours and not numbers:
         remarks.append(
             "no labelmap.txt, class_dict.csv or classes.txt names the classes: they go by their values"
         )
-    return Names(named, tuple(remarks))
+    return MaskClassNames(named, tuple(remarks))
 
 
-def told(value: Value) -> str:
+def told(value: MaskValue) -> str:
     """Write a value for a person."""
     return f"number {value[1]}" if value[0] == "number" else f"colour #{value[1]:06x}"
 
@@ -67,7 +68,7 @@ def _colours(path: Path) -> dict[int, str]:
     found = {}
     try:
         lines = load_text(path)[0].splitlines()
-    except Unreadable:
+    except UnreadableFileError:
         return {}
     for line in lines:
         triple = _TRIPLE.search(line)

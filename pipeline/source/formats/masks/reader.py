@@ -14,18 +14,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipeline.core.errors import Refused
-from pipeline.core.findings import Note
+from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import counted
 from pipeline.source.formats.masks import class_names
 from pipeline.source.formats.masks import values as masks_values
-from pipeline.source.formats.masks.class_names import Names, told
-from pipeline.source.formats.masks.values import Masked
+from pipeline.source.formats.masks.class_names import MaskClassNames, told
+from pipeline.source.formats.masks.values import SPECK, MaskContent
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry, collect
+from pipeline.source.reading.entries import ImageAnnotations, collect
 from pipeline.source.reading.file_tree import SUFFIXES, files_in, images_in
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.types import Source, split_of
 
 LOOKED_FOR: Final = "images/ and masks/ of the same names"
@@ -64,8 +64,10 @@ def read(folder: Path) -> Source:
     images = _outside(_ASIDE, images_in(folder), folder)
     masks = _masks(images, folder)
     if not masks:
-        raise Refused(f"no mask images in {folder}: expected {LOOKED_FOR}, or NAME_mask.png beside NAME.jpg")
-    pictures = Pictures([path for path in images if path not in masks])
+        raise UserError(
+            f"no mask images in {folder}: expected {LOOKED_FOR}, or NAME_mask.png beside NAME.jpg"
+        )
+    pictures = ImageIndex([path for path in images if path not in masks])
     paths = sorted(masks)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and OpenCV release the interpreter's lock
         read_masks = list(pool.map(masks_values.read, paths))
@@ -76,10 +78,10 @@ def read(folder: Path) -> Source:
     names = class_names.choose(folder, values, palette)
     entries = [_entry(path, masked, names, folder) for path, masked in zip(paths, read_masks, strict=True)]
     order = tuple(dict.fromkeys(name for name in names.of.values() if name))
-    return gather(folder, entries, Layout(pictures, each=True, order=order), names.remarks)
+    return gather(folder, entries, MatchingOptions(pictures, each=True, order=order), names.remarks)
 
 
-def _entry(path: Path, masked: Masked, names: Names, folder: Path) -> Entry:
+def _entry(path: Path, masked: MaskContent, names: MaskClassNames, folder: Path) -> ImageAnnotations:
     """Turn the regions of one mask into objects; those of no class are left aside."""
     kept = [(label, shape, value) for value, shape in masked.regions if (label := names.of[value])]
     numbers = Counter[str]()
@@ -89,12 +91,14 @@ def _entry(path: Path, masked: Masked, names: Names, folder: Path) -> Entry:
         rows.append((f"{label}, region {numbers[label]}", (label, shape)))
     found, notes = collect(rows, lambda row: row)
     small = [
-        Note(True, f"{counted(count, 'speck')} of {told(value)}, each of under {masks_values.SPECK} pixels")
+        AnnotationNote(True, f"{counted(count, 'speck')} of {told(value)}, each of under {SPECK} pixels")
         for value, count in masked.specks.items()
         if names.of[value]
     ]
     asked = (str(path.relative_to(folder).with_name(_plain(path))), _plain(path))
-    return Entry(path, asked, found, (*masked.notes, *notes, *small), size=masked.size, fault=masked.fault)
+    return ImageAnnotations(
+        path, asked, found, (*masked.notes, *notes, *small), size=masked.size, fault=masked.fault
+    )
 
 
 def _masks(images: Sequence[Path], folder: Path) -> set[Path]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.core.findings import Note
+from pipeline.core.findings import AnnotationNote
 from pipeline.source.reading.parsing import own_name
 from pipeline.source.reading.shapes import Shape
 from pipeline.source.reading.trace_mask import trace
@@ -31,12 +31,12 @@ SPECK: Final = 4
 """Pixels; what is smaller is a slip of the pen, or of a blurred edge."""
 _FORMATS: Final = ("PNG", "BMP", "TIFF", "GIF", "JPEG", "WEBP")
 
-Values = NDArray[np.integer[Any]]
-Value = tuple[str, int]
+MaskPixels = NDArray[np.integer[Any]]
+MaskValue = tuple[str, int]
 """What stands for a class: `number` and a class number, or `colour` and red, green, blue as 0xrrggbb."""
 
 
-class Masked(NamedTuple):
+class MaskContent(NamedTuple):
     """What one mask image holds.
 
     Attributes:
@@ -49,26 +49,26 @@ class Masked(NamedTuple):
     """
 
     size: tuple[int, int] | None = None
-    regions: tuple[tuple[Value, Shape], ...] = ()
-    notes: tuple[Note, ...] = ()
-    specks: Mapping[Value, int] = {}
+    regions: tuple[tuple[MaskValue, Shape], ...] = ()
+    notes: tuple[AnnotationNote, ...] = ()
+    specks: Mapping[MaskValue, int] = {}
     fault: str = ""
     colours: Mapping[int, int] = {}
 
 
-def read(path: Path) -> Masked:
+def read(path: Path) -> MaskContent:
     """Read a mask image; a region is what one value covers without a gap, corners counting as touching."""
     if not path.is_file():  # to open a pipe would wait for ever
-        return Masked(fault=f"its mask {own_name(path)} is no file")
+        return MaskContent(fault=f"its mask {own_name(path)} is no file")
     with ExitStack() as alone:
         return _read(path, alone)
 
 
-def _read(path: Path, alone: ExitStack) -> Masked:
+def _read(path: Path, alone: ExitStack) -> MaskContent:
     try:
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > LARGEST:
-                return Masked(fault=f"its mask {own_name(path)} has more than {LARGEST:,} pixels")
+                return MaskContent(fault=f"its mask {own_name(path)} has more than {LARGEST:,} pixels")
             if image.width * image.height > GIANT:
                 alone.enter_context(ALONE)
             image.load()
@@ -76,12 +76,16 @@ def _read(path: Path, alone: ExitStack) -> Masked:
             kind, values = _values(image)
             colours = _palette(image)
     except Exception as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, ...
-        return Masked(fault=f"its mask {own_name(path)} cannot be read ({str(error)[:80]})")
+        return MaskContent(fault=f"its mask {own_name(path)} cannot be read ({str(error)[:80]})")
     if blurred:
         kind, values = "number", np.where(_light(values, kind) > 127, np.uint8(255), np.uint8(0))
     masked = _divided(kind, values)
     fault = f"its mask {own_name(path)} has {masked.fault}" if masked.fault else ""
-    notes = (Note(False, "a JPEG mask: light is taken for object, dark for background"),) if blurred else ()
+    notes = (
+        (AnnotationNote(False, "a JPEG mask: light is taken for object, dark for background"),)
+        if blurred
+        else ()
+    )
     return masked._replace(colours=colours, fault=fault, notes=notes)
 
 
@@ -100,23 +104,23 @@ def covered(data: bytes) -> NDArray[np.uint8]:
         raise ValueError(f"a mask that is no image ({str(error)[:80]})") from None
 
 
-def _divided(kind: str, values: Values) -> Masked:
+def _divided(kind: str, values: MaskPixels) -> MaskContent:
     """Find the regions of each value."""
     present = np.unique(values)
     if len(present) > _MOST_VALUES:
-        return Masked(fault=f"{len(present)} values, more than there are classes")
-    regions: list[tuple[Value, Shape]] = []
-    specks: dict[Value, int] = {}
+        return MaskContent(fault=f"{len(present)} values, more than there are classes")
+    regions: list[tuple[MaskValue, Shape]] = []
+    specks: dict[MaskValue, int] = {}
     for value in present[present > 0].tolist():
         found, small = _regions((values == value).view(np.uint8))
         regions += [((kind, value), shape) for shape in found]
         specks |= {(kind, value): small} if small else {}
     if len(regions) > _MOST_PARTS:
-        return Masked(fault=f"{len(regions)} or more separate regions, which are no objects")
-    return Masked((values.shape[1], values.shape[0]), tuple(regions), specks=specks)
+        return MaskContent(fault=f"{len(regions)} or more separate regions, which are no objects")
+    return MaskContent((values.shape[1], values.shape[0]), tuple(regions), specks=specks)
 
 
-def _values(image: Image.Image) -> tuple[str, Values]:
+def _values(image: Image.Image) -> tuple[str, MaskPixels]:
     """Return class numbers, or colours as one number each; a grey image in colours is one of numbers.
 
     They are as narrow as they can be: a mask of 100 million pixels is no rare one.
@@ -138,11 +142,11 @@ def _values(image: Image.Image) -> tuple[str, Values]:
     return "colour", colours
 
 
-def _light(values: Values, kind: str) -> Values:
+def _light(values: MaskPixels, kind: str) -> MaskPixels:
     """Return the brightest of a colour's parts."""
     if kind == "number":
         return values
-    brightest: Values = np.maximum(values >> 16, np.maximum((values >> 8) & 255, values & 255))
+    brightest: MaskPixels = np.maximum(values >> 16, np.maximum((values >> 8) & 255, values & 255))
     return brightest
 
 

@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.source.formats.via.shapes import numbered, shape
 from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import Entry, collect
+from pipeline.source.reading.entries import ImageAnnotations, collect
 from pipeline.source.reading.file_tree import images_in
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
-from pipeline.source.reading.parsing import Unreadable, files, heads, load_json, load_text, parse_json
-from pipeline.source.reading.shapes import TAG, Object, Shape
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import (
+    UnreadableFileError,
+    files,
+    heads,
+    load_json,
+    load_text,
+    parse_json,
+)
+from pipeline.source.reading.shapes import TAG, AnnotatedObject, Shape
 from pipeline.source.types import Source
 
 LOOKED_FOR: Final = "JSON or CSV with shape_attributes, or a project of version 3"
@@ -30,7 +37,7 @@ _ONLY: Final = "object"
 Row = Mapping[str, Any]
 
 
-class Listed(NamedTuple):
+class ViaImage(NamedTuple):
     """One image as a file lists it.
 
     Attributes:
@@ -61,7 +68,7 @@ def read(folder: Path) -> Source:
     """
     listed = [image for path in files(folder, ".json", ".csv") for image in _listed(path)]
     if not listed:
-        raise Refused(f"no VIA annotations in {folder}: expected {LOOKED_FOR}")
+        raise UserError(f"no VIA annotations in {folder}: expected {LOOKED_FOR}")
     chosen = _attribute([attributes for image in listed for _, attributes in image.regions])
     if any(image.regions for image in listed):
         remarks = [_told(chosen)]
@@ -72,20 +79,20 @@ def read(folder: Path) -> Source:
             [f"no regions are drawn: classes are taken from the file attribute {chosen!r}"] if chosen else []
         )
         entries = [_tagged(image, chosen) for image in listed]
-    return gather(folder, entries, Layout(Pictures(images_in(folder))), remarks)
+    return gather(folder, entries, MatchingOptions(ImageIndex(images_in(folder))), remarks)
 
 
-def _listed(path: Path) -> Iterator[Listed]:
+def _listed(path: Path) -> Iterator[ViaImage]:
     try:
         if path.suffix.lower() == ".csv":
             yield from _table(path)
         else:
             yield from _document(path)
-    except Unreadable as error:
-        raise Refused(f"{path} {error}: mend it or remove it") from None
+    except UnreadableFileError as error:
+        raise UserError(f"{path} {error}: mend it or remove it") from None
 
 
-def _document(path: Path) -> Iterator[Listed]:
+def _document(path: Path) -> Iterator[ViaImage]:
     """Yield the images of a project, or of exported annotations: an object of images by name and length."""
     data = load_json(path)
     if isinstance(data, dict) and isinstance(data.get("view"), dict):
@@ -103,21 +110,21 @@ def _document(path: Path) -> Iterator[Listed]:
                 else ()
             )
             pairs = [(_part(row, "shape_attributes"), _part(row, "region_attributes")) for row in rows]
-            yield Listed(path, image["filename"], pairs, _part(image, "file_attributes"))
+            yield ViaImage(path, image["filename"], pairs, _part(image, "file_attributes"))
 
 
-def _views(path: Path, data: Row) -> Iterator[Listed]:
+def _views(path: Path, data: Row) -> Iterator[ViaImage]:
     """Yield the images of a project of version 3, where views have files, and metadata tell of views.
 
     A view of several files does not say which one of them a region is on.
     """
-    found: dict[str, Listed] = {}
+    found: dict[str, ViaImage] = {}
     whole: dict[str, dict[str, Any]] = defaultdict(dict)
     for view, shown in data["view"].items():
         numbers = shown.get("fid_list") if isinstance(shown, dict) else None
         if isinstance(numbers, list) and len(numbers) == 1:
             name = _part(data.get("file"), str(numbers[0])).get("fname")
-            found |= {view: Listed(path, name, [], {})} if isinstance(name, str) else {}
+            found |= {view: ViaImage(path, name, [], {})} if isinstance(name, str) else {}
     for row in _part(data, "metadata").values():
         view = str(row.get("vid")) if isinstance(row, dict) else ""
         if view in found and row.get("xy"):
@@ -136,21 +143,21 @@ def _answers(row: Row, data: Row) -> dict[str, Any]:
     return answers
 
 
-def _table(path: Path) -> Iterator[Listed]:
+def _table(path: Path) -> Iterator[ViaImage]:
     """Yield the images of an exported table: a row per region, or one without a shape for a bare image."""
     text, _ = load_text(path)
     if "region_shape_attributes" not in text.partition("\n")[0]:
         return
-    found: dict[str, Listed] = {}
+    found: dict[str, ViaImage] = {}
     try:
         for row in csv.DictReader(io.StringIO(text.lstrip("#"), newline=""), restval=""):
             name = row.get("filename") or ""
-            image = found.setdefault(name, Listed(path, name, [], _cell(row.get("file_attributes"))))
+            image = found.setdefault(name, ViaImage(path, name, [], _cell(row.get("file_attributes"))))
             drawn = _cell(row.get("region_shape_attributes"))
             if drawn or str(row.get("region_count")) not in {"0", ""}:
                 image.regions.append((drawn, _cell(row.get("region_attributes"))))
     except csv.Error as error:
-        raise Unreadable(f"is no table ({error})") from None
+        raise UnreadableFileError(f"is no table ({error})") from None
     yield from found.values()
 
 
@@ -158,7 +165,7 @@ def _cell(text: str | None) -> Row:
     """Read the JSON in a cell; what is none says nothing."""
     try:
         value = parse_json((text or "{}").encode())
-    except Unreadable:
+    except UnreadableFileError:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -193,7 +200,7 @@ def _value(value: Any) -> str:
     return " ".join(str(value).split()) if isinstance(value, str | int) else ""
 
 
-def _entry(image: Listed, chosen: str | None) -> Entry:
+def _entry(image: ViaImage, chosen: str | None) -> ImageAnnotations:
     def draw(region: tuple[Row, Row]) -> tuple[str, Shape]:
         label = _value(region[1].get(chosen)) if chosen else _ONLY
         if not label:
@@ -202,13 +209,15 @@ def _entry(image: Listed, chosen: str | None) -> Entry:
 
     rows = [(f"region {number}", region) for number, region in enumerate(image.regions, 1)]
     found, notes = collect(rows, draw)
-    return Entry(image.file, _spellings(image.name), found, notes)
+    return ImageAnnotations(image.file, _spellings(image.name), found, notes)
 
 
-def _tagged(image: Listed, chosen: str | None) -> Entry:
+def _tagged(image: ViaImage, chosen: str | None) -> ImageAnnotations:
     label = _value(image.attributes.get(chosen)) if chosen else ""
-    return Entry(
-        image.file, _spellings(image.name), (Object(label, TAG, f"attribute {chosen}"),) if label else ()
+    return ImageAnnotations(
+        image.file,
+        _spellings(image.name),
+        (AnnotatedObject(label, TAG, f"attribute {chosen}"),) if label else (),
     )
 
 

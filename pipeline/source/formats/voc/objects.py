@@ -10,22 +10,20 @@ from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
 from defusedxml import DefusedXmlException
-from numpy.typing import NDArray
 
-from pipeline.core.findings import Note
+from pipeline.core.arrays import FloatArray
+from pipeline.core.findings import AnnotationNote
 from pipeline.source.reading import shapes
-from pipeline.source.reading.entries import Entry
+from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.parsing import parse_xml
-from pipeline.source.reading.shapes import Object, Shape
-
-Floats = NDArray[np.float64]
+from pipeline.source.reading.shapes import AnnotatedObject, Shape
 
 _CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
 _POINT: Final = re.compile(r"[xy]\d+")
 _MOST: Final = 1e9
 
 
-def entry(file: Path) -> Entry:
+def entry(file: Path) -> ImageAnnotations:
     """Read an XML file; one that cannot be read has a fault.
 
     The image bears the file's own name, or else the one that is stated: images are renamed together with
@@ -35,21 +33,21 @@ def entry(file: Path) -> Entry:
         root = parse_xml(file.read_bytes())
     except DefusedXmlException:
         fault = f"its annotation {file.name} declares XML entities, which can be used to attack a reader"
-        return Entry(file, (file.stem,), fault=fault)
+        return ImageAnnotations(file, (file.stem,), fault=fault)
     except (ParseError, OSError, ValueError, LookupError, RecursionError) as error:
-        return Entry(file, (file.stem,), fault=f"its annotation {file.name} is no XML ({error})")
-    objects: list[Object] = []
-    notes: list[Note] = []
+        return ImageAnnotations(file, (file.stem,), fault=f"its annotation {file.name} is no XML ({error})")
+    objects: list[AnnotatedObject] = []
+    notes: list[AnnotationNote] = []
     for number, item in enumerate(root.findall("object"), 1):
         found, noted = _object(item, f"object {number}")
         objects += [found] if found else []
         notes += noted
     stated, own = (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2], file.stem
     names = (stated, own) if PurePosixPath(stated).stem == own else (own, stated)
-    return Entry(file, names, tuple(objects), tuple(notes), size=_size(root))
+    return ImageAnnotations(file, names, tuple(objects), tuple(notes), size=_size(root))
 
 
-def _object(item: Element, mark: str) -> tuple[Object | None, list[Note]]:
+def _object(item: Element, mark: str) -> tuple[AnnotatedObject | None, list[AnnotationNote]]:
     """Return an object, or none; and what is mended, or why it is none."""
     name = (item.findtext("name") or "").strip()
     polygons = item.findall("polygon")
@@ -61,14 +59,14 @@ def _object(item: Element, mark: str) -> tuple[Object | None, list[Note]]:
     if corners and (corners[0] == corners[2] or corners[1] == corners[3]):
         fault = fault or "no area: " + _text(corners)
     if fault:
-        return None, [Note(True, f"{mark}: {fault}", "no-area" if "area" in fault else "malformed")]
+        return None, [AnnotationNote(True, f"{mark}: {fault}", "no-area" if "area" in fault else "malformed")]
     if corners is None:
-        return Object(name, shapes.outline(*parts), mark), []
+        return AnnotatedObject(name, shapes.outline(*parts), mark), []
     wrong = corners[0] > corners[2] or corners[1] > corners[3]
     box = _from_zero(corners)
     drawn = Shape("outline", parts, around=box) if parts else shapes.box(box)
     reason = f"{mark}: corners in the wrong order: {_text(corners)}" if wrong else ""
-    return Object(name, drawn, mark), [Note(False, reason, "inverted")] if wrong else []
+    return AnnotatedObject(name, drawn, mark), [AnnotationNote(False, reason, "inverted")] if wrong else []
 
 
 def _from_zero(corners: list[float]) -> tuple[float, ...]:
@@ -100,7 +98,7 @@ def _first(name: str, items: Sequence[Element]) -> str | None:
     return None
 
 
-def _outline(item: Element) -> Floats | None:
+def _outline(item: Element) -> FloatArray | None:
     """Read `<x1>..</x1><y1>..</y1>...`, which count from 1, or LabelMe's `<pt><x>..</x><y>..</y></pt>`."""
     labelme = item.findall("pt")
     texts = [text for pt in labelme for text in (pt.findtext("x"), pt.findtext("y"))]

@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.source.formats.labelme import xml
 from pipeline.source.formats.voc import objects
 from pipeline.source.formats.voc.image_sets import listed
 from pipeline.source.reading.assemble import gather
 from pipeline.source.reading.file_tree import SUFFIXES, files_in, files_of, folders_in, head_of, images_in
-from pipeline.source.reading.image_index import Pictures
-from pipeline.source.reading.match_images import Layout
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import files
 from pipeline.source.types import Source, split_of
 
@@ -34,7 +34,7 @@ def recognises(folder: Path) -> bool:
     return any(_ROOT_ELEMENT.search(head) and not xml.recognises(head) for head in found)
 
 
-class Part(NamedTuple):
+class VocFolder(NamedTuple):
     """A folder of XML files, the folder of their images, and the split both stand for."""
 
     annotations: Path
@@ -57,7 +57,7 @@ def read(folder: Path) -> Source:
             found = objects.entry(file)
             split = part.split or next(filter(None, map(splits.get, map(_stem, found.names))), None)
             entries.append(found._replace(split=split))
-    return gather(folder, entries, Layout(Pictures(images), each=True), remarks)
+    return gather(folder, entries, MatchingOptions(ImageIndex(images), each=True), remarks)
 
 
 def _stem(name: str) -> str:
@@ -72,15 +72,15 @@ def _root(folder: Path) -> Path:
         return folder
     inner = [path for path in folders_in(folder) if any(_parts(path))]
     if len(inner) > 1:
-        raise Refused(
+        raise UserError(
             f"{folder} holds several VOC datasets: set data.source to one of them, such as {inner[0]}"
         )
     if not inner:
-        raise Refused(f"no VOC annotations in {folder}: expected Annotations/*.xml and JPEGImages/")
+        raise UserError(f"no VOC annotations in {folder}: expected Annotations/*.xml and JPEGImages/")
     return inner[0]
 
 
-def _parts(root: Path) -> Iterator[Part]:
+def _parts(root: Path) -> Iterator[VocFolder]:
     """Yield the XML folders of the source itself, or of each of its splits."""
     whole = _part(root, None)
     if whole:
@@ -90,7 +90,7 @@ def _parts(root: Path) -> Iterator[Part]:
     splits = [(path, split_of(path.name)) for path in inner]
     found = [part for path, split in splits if split and (part := _part(path, split))]
     if not found and any(map(_beside, inner)):
-        found = [Part(root, root, None)]
+        found = [VocFolder(root, root, None)]
     yield from found
 
 
@@ -101,7 +101,7 @@ def _beside(place: Path) -> bool:
     )
 
 
-def _part(place: Path, split: str | None) -> Part | None:
+def _part(place: Path, split: str | None) -> VocFolder | None:
     """Find the XML files of one folder: in Annotations/, in images/, or in the folder itself."""
     inner = {path.name.lower(): path for path in folders_in(place)}
     images = next((inner[name] for name in _IMAGE_FOLDERS if name in inner), place)
@@ -109,4 +109,4 @@ def _part(place: Path, split: str | None) -> Part | None:
     chosen = next((path for path in candidates if any(files_in(path, ".xml", deep=path != place))), None)
     if chosen is None:
         return None
-    return Part(chosen, images if any(files_in(images, *SUFFIXES)) else place, split)
+    return VocFolder(chosen, images if any(files_in(images, *SUFFIXES)) else place, split)

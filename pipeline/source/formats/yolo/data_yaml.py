@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
 from pipeline.core.text import counted
 from pipeline.source.formats.yolo import keypoints as yolo_keypoints
@@ -25,7 +25,7 @@ _ORIENTED: Final = re.compile(r"(?<![a-z])(obb|dota)")
 _MOST_CLASSES: Final = 100_000
 
 
-class Data(NamedTuple):
+class DataYaml(NamedTuple):
     """What a data.yaml says.
 
     Attributes:
@@ -61,13 +61,13 @@ def find(folder: Path) -> Path | None:
     usual = [path for path in found if path.stem in _USUAL]
     if len(found) > 1 and len(usual) != 1:
         listed = ", ".join(path.name for path in found)
-        raise Refused(
+        raise UserError(
             f"{folder} holds several YAML files ({listed}): call the one that describes the dataset data.yaml"
         )
     return next(iter(usual or found), None)
 
 
-def read(file: Path) -> Data:
+def read(file: Path) -> DataYaml:
     """Read a data YAML.
 
     Raises:
@@ -86,7 +86,7 @@ def read(file: Path) -> Data:
             remarks.append(f"{file.name} names {split}: {named}, but there are no images")
     remarks += _same(splits, file)
     keypoints, mirrored = yolo_keypoints.read(raw, file)
-    return Data(root, _names(raw, file), splits, keypoints, _oriented(raw, file), (*remarks, *mirrored))
+    return DataYaml(root, _names(raw, file), splits, keypoints, _oriented(raw, file), (*remarks, *mirrored))
 
 
 def _same(splits: dict[str | None, tuple[Path, ...]], file: Path) -> Iterator[str]:
@@ -117,12 +117,12 @@ def _mapping(file: Path) -> dict[str, Any]:
         raw = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
     except Exception as error:  # its constructors raise what they like: KeyError, ValueError, RecursionError
         reason = str(error).split("\n", 1)[0] or type(error).__name__
-        raise Refused(f"{file} cannot be read as plain YAML ({reason}): mend it or remove it") from None
+        raise UserError(f"{file} cannot be read as plain YAML ({reason}): mend it or remove it") from None
     if not isinstance(raw, dict):
-        raise Refused(f"{file} is no data YAML: expected keys such as train, val and names")
+        raise UserError(f"{file} is no data YAML: expected keys such as train, val and names")
     for key in ("path", "nc"):
         if not plain(raw.get(key)):
-            raise Refused(f"{file} has under {key} neither a word nor a number: write one")
+            raise UserError(f"{file} has under {key} neither a word nor a number: write one")
     return raw
 
 
@@ -133,7 +133,7 @@ def _download(raw: Mapping[str, Any], file: Path) -> list[str]:
         return []
     if isinstance(wanted, str) and _URL.fullmatch(wanted.strip()):
         return [f"{file.name} names an address to download from, which was not asked"]
-    raise Refused(
+    raise UserError(
         f"{file} has a `download:` entry, which Ultralytics would run as code: remove it, "
         "and put the images where the file says they are"
     )
@@ -144,15 +144,19 @@ def _names(raw: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     if isinstance(names, dict):
         keys = {str(key): name for key, name in names.items() if plain(key)}
         if set(keys) != {str(index) for index in range(len(names))}:
-            raise Refused(f"{file} numbers its names otherwise than 0 to {len(names) - 1}: number them so")
+            raise UserError(f"{file} numbers its names otherwise than 0 to {len(names) - 1}: number them so")
         names = [keys[str(index)] for index in range(len(keys))]
     if not isinstance(names, list | None) or not all(map(plain, names or ())):
-        raise Refused(f"{file} has names that are neither a list nor a mapping of plain words: write them so")
+        raise UserError(
+            f"{file} has names that are neither a list nor a mapping of plain words: write them so"
+        )
     if names and number is not None and number != len(names):
-        raise Refused(f"{file} says nc: {number}, but names {counted(len(names), 'class')}: make them agree")
+        raise UserError(
+            f"{file} says nc: {number}, but names {counted(len(names), 'class')}: make them agree"
+        )
     if not names and isinstance(number, int):
         if not 0 <= number <= _MOST_CLASSES:
-            raise Refused(f"{file} says nc: {number}: write the number of classes")
+            raise UserError(f"{file} says nc: {number}: write the number of classes")
         names = [f"class_{index}" for index in range(number)]
     return tuple(str(name) for name in names or ())
 

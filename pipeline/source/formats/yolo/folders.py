@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipeline.source.formats.yolo import data_yaml
-from pipeline.source.formats.yolo.data_yaml import Data
+from pipeline.source.formats.yolo.data_yaml import DataYaml, plain_names
 from pipeline.source.formats.yolo.image_paths import listed
 from pipeline.source.reading.file_tree import folders_in, head_of, images_in, is_file
 from pipeline.source.reading.parsing import lines_of
@@ -27,11 +26,11 @@ def recognises(folder: Path) -> bool:
     return any(map(_looks_like, labels))
 
 
-def read(folder: Path) -> Data:
+def read(folder: Path) -> DataYaml:
     """Read a dataset without data.yaml: obj.data of Darknet, or folders."""
     darknet = folder / "obj.data"
     splits = _darknet(darknet) if darknet.is_file() else _splits(folder)
-    return Data(folder, data_yaml.plain_names(folder), splits)
+    return DataYaml(folder, plain_names(folder), splits)
 
 
 def label_of(image: Path) -> Path:

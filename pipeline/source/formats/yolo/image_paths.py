@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.errors import Refused
-from pipeline.source.archives import extract
+from pipeline.core.errors import UserError
+from pipeline.source.archives.extract import unpacked_in
 from pipeline.source.reading.file_tree import exists, images_in
 from pipeline.source.reading.parsing import lines_of
 
@@ -15,7 +15,7 @@ from pipeline.source.reading.parsing import lines_of
 def root_of(raw: Mapping[str, Any], file: Path) -> Path:
     """Return the folder of `path:`, or the file's own where there is none or it is gone, as after a move."""
     stated = file.parent / str(raw.get("path") or ".")  # an absolute path replaces the folder
-    there = exists(stated) and stated.is_dir() and _within(stated, extract.unpacked_in(file))
+    there = exists(stated) and stated.is_dir() and _within(stated, unpacked_in(file))
     return (stated if there else file.parent).resolve()
 
 
@@ -23,7 +23,7 @@ def named_images(named: Any, root: Path, file: Path) -> list[Path]:
     """List the images of a folder, a .txt file with a path per line, or several of these."""
     parts = named if isinstance(named, list) else [named]
     if not all(isinstance(part, str) for part in parts):
-        raise Refused(
+        raise UserError(
             f"{file} has for train, val or test neither a folder, nor a .txt file, nor a list of these"
         )
     return [image for part in parts for image in _part(part, root, file)]
@@ -38,7 +38,7 @@ def listed(file: Path, root: Path) -> list[Path]:
 def _part(named: str, root: Path, file: Path) -> list[Path]:
     place = _place(named, (root,))
     if place != file.parent.resolve() and file.parent.resolve().is_relative_to(place):
-        raise Refused(
+        raise UserError(
             f"{file} names {named} for images, which the dataset itself lies in: name a folder in it"
         )
     if place.suffix == ".txt" and exists(place):
@@ -58,10 +58,10 @@ def _place(named: str, roots: tuple[Path, ...]) -> Path:
     parts = Path(named.replace("\\", "/")).parts
     tails = [Path(*parts[start:]) for start in range(len(parts)) if parts[start] != ".."]
     places = [root / tail for tail in (Path(named), *tails) for root in roots]
-    inside = extract.unpacked_in(roots[-1])
+    inside = unpacked_in(roots[-1])
     found = next((place for place in places if exists(place) and _within(place, inside)), None)
     if inside and not found and any(map(exists, places)):
-        raise Refused(
+        raise UserError(
             f"the archive's data.yaml or list of images names {named[:200]}, which lies outside the archive: "
             "unpack it yourself if you trust it, and name the folder"
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pipeline.core.errors import Refused
+from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
 from pipeline.core.text import counted
 from pipeline.source.formats.yolo.plain_yaml import plain
@@ -32,13 +32,13 @@ def _shape(stated: Any, file: Path) -> tuple[int, Literal[2, 3]]:
     match stated:
         case [int(count), 2 | 3 as dims] if 0 < count <= _MOST_POINTS:
             return count, dims
-    raise Refused(f"{file} has a kpt_shape that is not [number of points, 2 or 3]: write it so")
+    raise UserError(f"{file} has a kpt_shape that is not [number of points, 2 or 3]: write it so")
 
 
 def _flip(stated: Any, count: int, file: Path) -> tuple[int, ...]:
     whole = isinstance(stated, list) and all(type(index) is int for index in stated)
     if not whole or sorted(stated) != list(range(count)):
-        raise Refused(
+        raise UserError(
             f"{file} has a flip_idx that is no exchange of {counted(count, 'point')}: write each index once"
         )
     return tuple(stated)
@@ -51,7 +51,7 @@ def _names(raw: Mapping[str, Any], count: int, file: Path) -> tuple[str, ...]:
         stated = next(iter(stated.values()), None)
     if isinstance(stated, list) and len(stated) == count:
         if not all(map(plain, stated)):
-            raise Refused(f"{file} has kpt_names that are no list of plain words: write them so")
+            raise UserError(f"{file} has kpt_names that are no list of plain words: write them so")
         if len({*map(str, stated)}) == count:
             return tuple(map(str, stated))
     return COCO_POINTS if count == len(COCO_POINTS) else tuple(f"point_{index}" for index in range(count))

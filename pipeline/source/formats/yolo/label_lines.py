@@ -12,15 +12,14 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.core.annotations import Raw
-from pipeline.core.findings import Note
+from pipeline.core.annotations import RawObjects
+from pipeline.core.arrays import FloatArray
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.tasks import Keypoints
 from pipeline.core.text import counted
 
-Floats = NDArray[np.float64]
-Form = Literal["outlines", "obb", "pose"]
+LabelForm = Literal["outlines", "obb", "pose"]
 
 _BOX: Final = 5
 """Values of a line that is a box: its class, centre and extent."""
@@ -29,7 +28,7 @@ _SKEW: Final = 0.02
 """How far the fourth corner of a rectangle may lie from where the others put it, in shares of its extent."""
 
 
-class Lines(NamedTuple):
+class LabelLines(NamedTuple):
     """The lines of one label file, as numbers; those of a whole dataset are held at once, hence in one array.
 
     Attributes:
@@ -39,18 +38,18 @@ class Lines(NamedTuple):
         notes: Lines that are no numbers.
     """
 
-    values: Floats
+    values: FloatArray
     lengths: tuple[int, ...]
     marks: tuple[str, ...]
-    notes: tuple[Note, ...]
+    notes: tuple[AnnotationNote, ...]
 
     @property
-    def rows(self) -> list[Floats]:
+    def rows(self) -> list[FloatArray]:
         """The values of each object."""
         return np.split(self.values, np.cumsum(self.lengths)[:-1]) if self.lengths else []
 
 
-class Layout(NamedTuple):
+class LabelLayout(NamedTuple):
     """What the lines of a dataset are.
 
     Attributes:
@@ -60,13 +59,13 @@ class Layout(NamedTuple):
         remarks: How this was told, where it is not plain.
     """
 
-    form: Form
+    form: LabelForm
     keypoints: Keypoints | None = None
     surplus: int = 0
     remarks: tuple[str, ...] = ()
 
 
-def parse(text: str) -> Lines:
+def parse(text: str) -> LabelLines:
     """Read the lines of a label file as a class index and numbers."""
     rows, marks, notes = [], [], []
     for number, line in enumerate(text.splitlines(), 1):
@@ -77,10 +76,12 @@ def parse(text: str) -> Lines:
             rows.append(values)
             marks.append(_mark(number))
     flat = np.array([value for row in rows for value in row], np.float64)
-    return Lines(flat, tuple(map(len, rows)), tuple(marks), tuple(notes))
+    return LabelLines(flat, tuple(map(len, rows)), tuple(marks), tuple(notes))
 
 
-def layout(files: Sequence[Lines], *, keypoints: Keypoints | None = None, oriented: bool = False) -> Layout:
+def layout(
+    files: Sequence[LabelLines], *, keypoints: Keypoints | None = None, oriented: bool = False
+) -> LabelLayout:
     """Tell what the lines of a whole dataset are.
 
     Args:
@@ -90,17 +91,17 @@ def layout(files: Sequence[Lines], *, keypoints: Keypoints | None = None, orient
     """
     counts = Counter(length - 1 for file in files for length in file.lengths)
     if keypoints and counts[4 + keypoints.count * keypoints.dims]:
-        return Layout("pose", keypoints)
+        return LabelLayout("pose", keypoints)
     stated = ("no line fits the kpt_shape of data.yaml: read as boxes and outlines",) if keypoints else ()
     usual, number = max(counts.items(), key=lambda item: item[1], default=(4, 0))
-    told = Layout("outlines")
+    told = LabelLayout("outlines")
     if usual > 4 and number >= _NEARLY_ALL * counts.total():
         rows = np.array([row for file in files for row in file.rows if len(row) == usual + 1])
         told = _oriented(rows, set(counts), oriented) or _posed(rows) or _boxes(usual)
     return told._replace(remarks=(*stated, *told.remarks))
 
 
-def objects(lines: Lines, form: Layout) -> tuple[Raw, tuple[Note, ...]]:
+def objects(lines: LabelLines, form: LabelLayout) -> tuple[RawObjects, tuple[AnnotationNote, ...]]:
     """Turn the lines of one file into objects, in shares of the image.
 
     Returns:
@@ -109,14 +110,14 @@ def objects(lines: Lines, form: Layout) -> tuple[Raw, tuple[Note, ...]]:
     lengths = set(lines.lengths)
     if not form.keypoints and (lengths <= {_BOX} or all(map(_is_outline, lengths))):
         return _boxes_alone(lines) if lengths <= {_BOX} else _outlines_alone(lines), lines.notes
-    kept: list[tuple[str, Floats]] = []
+    kept: list[tuple[str, FloatArray]] = []
     notes = list(lines.notes)
     for mark, row in zip(lines.marks, lines.rows, strict=True):
         if _fits(row, form):
             kept.append((mark, row))
         else:
             notes.append(_no_label(mark, " ".join(f"{value:.6g}" for value in row)))
-    raw = Raw(
+    raw = RawObjects(
         np.array([row[0] for _, row in kept], np.int64),
         np.array([_box(row, form) for _, row in kept], np.float64).reshape(-1, 4),
         tuple(mark for mark, _ in kept),
@@ -126,16 +127,16 @@ def objects(lines: Lines, form: Layout) -> tuple[Raw, tuple[Note, ...]]:
     return raw, tuple(notes)
 
 
-def _boxes_alone(lines: Lines) -> Raw:
+def _boxes_alone(lines: LabelLines) -> RawObjects:
     """Turn lines that are all boxes into objects, as nearly all are."""
     table = lines.values.reshape(-1, _BOX)
     centres, halves = table[:, 1:3], table[:, 3:] / 2
     with np.errstate(over="ignore", invalid="ignore"):  # a box of no numbers is found out as such later
         corners = np.concatenate([centres - halves, centres + halves], axis=1)
-    return Raw(table[:, 0].astype(np.int64), corners, lines.marks)
+    return RawObjects(table[:, 0].astype(np.int64), corners, lines.marks)
 
 
-def _outlines_alone(lines: Lines) -> Raw:
+def _outlines_alone(lines: LabelLines) -> RawObjects:
     """Turn lines that are all outlines into objects, at least one."""
     lengths = np.array(lines.lengths)
     starts = np.cumsum(lengths) - lengths
@@ -144,7 +145,7 @@ def _outlines_alone(lines: Lines) -> Raw:
     extents = np.minimum.reduceat(corners, first), np.maximum.reduceat(corners, first)
     outlines = tuple((part,) for part in np.split(corners, first[1:]))
     classes = lines.values[starts].astype(np.int64)
-    return Raw(classes, np.concatenate(extents, axis=1), lines.marks, outlines)
+    return RawObjects(classes, np.concatenate(extents, axis=1), lines.marks, outlines)
 
 
 @lru_cache(maxsize=10_000)
@@ -163,11 +164,11 @@ def _is_class(value: float) -> bool:
     return abs(value) < 1e6 and value.is_integer()  # NaN is not less
 
 
-def _no_label(mark: str, line: str) -> Note:
-    return Note(True, f"{mark}: not a label: {line.strip()[:60]!r}", "malformed")
+def _no_label(mark: str, line: str) -> AnnotationNote:
+    return AnnotationNote(True, f"{mark}: not a label: {line.strip()[:60]!r}", "malformed")
 
 
-def _fits(row: Floats, form: Layout) -> bool:
+def _fits(row: FloatArray, form: LabelLayout) -> bool:
     values = len(row) - 1
     if form.keypoints:
         return values in {4, 4 + form.keypoints.count * form.keypoints.dims}
@@ -178,7 +179,7 @@ def _is_outline(length: int) -> bool:
     return length >= 7 and length % 2 == 1
 
 
-def _box(row: Floats, form: Layout) -> list[float]:
+def _box(row: FloatArray, form: LabelLayout) -> list[float]:
     """Return the corners around what a line describes."""
     if _is_outline(len(row)) and not form.keypoints:
         (left, top), (right, bottom) = row[1:].reshape(-1, 2).min(0), row[1:].reshape(-1, 2).max(0)
@@ -187,13 +188,13 @@ def _box(row: Floats, form: Layout) -> list[float]:
     return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
 
 
-def _outlines(rows: Sequence[Floats], form: Layout) -> tuple[tuple[Floats, ...], ...]:
+def _outlines(rows: Sequence[FloatArray], form: LabelLayout) -> tuple[tuple[FloatArray, ...], ...]:
     if form.keypoints or not any(_is_outline(len(row)) for row in rows):
         return ()
     return tuple((row[1:].reshape(-1, 2),) if _is_outline(len(row)) else () for row in rows)
 
 
-def _points(row: Floats, keypoints: Keypoints) -> Floats:
+def _points(row: FloatArray, keypoints: Keypoints) -> FloatArray:
     """Return (points, 3); a point without a visibility is labelled unless it lies at 0, 0 or below."""
     if len(row) == 5:
         return np.zeros((0, 3))  # a box without points
@@ -204,16 +205,16 @@ def _points(row: Floats, keypoints: Keypoints) -> Floats:
     return np.column_stack([points, 2.0 * placed])
 
 
-def _oriented(rows: Floats, counts: set[int], said: bool) -> Layout | None:
+def _oriented(rows: FloatArray, counts: set[int], said: bool) -> LabelLayout | None:
     """Tell oriented boxes: no outline has other than four corners, and they are said to be, or rectangles."""
     others = {count for count in counts if count >= 6 and count % 2 == 0} - {8}
     if rows.shape[1] != 9 or others or not (said or _mostly_rectangles(rows)):
         return None
     why = "the dataset calls itself so" if said else "every outline is a rectangle"
-    return Layout("obb", remarks=(f"read as oriented boxes, because {why} (data.task decides)",))
+    return LabelLayout("obb", remarks=(f"read as oriented boxes, because {why} (data.task decides)",))
 
 
-def _posed(rows: Floats) -> Layout | None:
+def _posed(rows: FloatArray) -> LabelLayout | None:
     """Tell poses whose data.yaml is lost: each third value is a visibility, 0, 1 or 2."""
     seen = rows[:, 7::3]
     if rows.shape[1] < 11 or (rows.shape[1] - 5) % 3:
@@ -224,18 +225,18 @@ def _posed(rows: Floats) -> Layout | None:
     remark = (
         f"read as poses of {counted(len(names), 'point')}; kpt_shape and flip_idx in data.yaml would say so"
     )
-    return Layout("pose", Keypoints(names, tuple(range(len(names)))), remarks=(remark,))
+    return LabelLayout("pose", Keypoints(names, tuple(range(len(names)))), remarks=(remark,))
 
 
-def _boxes(values: int) -> Layout:
+def _boxes(values: int) -> LabelLayout:
     """Take an odd number of values for a box and something else."""
     if values % 2 == 0:
-        return Layout("outlines")
+        return LabelLayout("outlines")
     remark = f"each line has {counted(values - 4, 'value')} after its box: left aside (poses need kpt_shape)"
-    return Layout("outlines", None, values - 4, (remark,))
+    return LabelLayout("outlines", None, values - 4, (remark,))
 
 
-def _mostly_rectangles(rows: Floats) -> bool:
+def _mostly_rectangles(rows: FloatArray) -> bool:
     """Tell rectangles from outlines that happen to have four points.
 
     In shares of an image that is not square a rectangle is a parallelogram, which is what is looked for.

@@ -8,16 +8,17 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.annotations import Raw
-from pipeline.core.errors import Refused
-from pipeline.core.findings import Defect, Note
+from pipeline.core.annotations import RawObjects
+from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.source.formats.yolo import data_yaml, label_lines
 from pipeline.source.formats.yolo import folders as yolo_folders
-from pipeline.source.formats.yolo.data_yaml import Data
-from pipeline.source.formats.yolo.label_lines import Layout, Lines
+from pipeline.source.formats.yolo.data_yaml import DataYaml
+from pipeline.source.formats.yolo.folders import label_of
+from pipeline.source.formats.yolo.label_lines import LabelLayout, LabelLines
 from pipeline.source.reading.file_tree import files_of, images_in, in_order, length_of, relative
 from pipeline.source.reading.image_index import plain
-from pipeline.source.types import Annotated, Source, by_outlines, held_out
+from pipeline.source.types import AnnotatedImage, Source, by_outlines, held_out
 
 LOOKED_FOR: Final = "data.yaml, or images with text files of `class x y w h`"
 
@@ -25,7 +26,7 @@ _LONGEST: Final = 50_000_000
 """Bytes of a label file: half a million boxes."""
 _MOST_UNNAMED: Final = 2000
 """Classes without names; a higher number is a slip of somebody's."""
-_EMPTY: Final = Raw(np.zeros(0, np.int64), np.zeros((0, 4)), ())
+_EMPTY: Final = RawObjects(np.zeros(0, np.int64), np.zeros((0, 4)), ())
 _NOT_LABELS: Final = frozenset({"classes.txt", "obj.names", "names.txt"}) | {
     f"{name}.txt" for name in ("train", "val", "test", "valid", "readme", "README", "requirements")
 }
@@ -38,7 +39,7 @@ def recognises(folder: Path) -> bool:
     return data_yaml.recognises(folder) or yolo_folders.recognises(folder)
 
 
-class Found(NamedTuple):
+class YoloImage(NamedTuple):
     """An image and its label file.
 
     Attributes:
@@ -52,7 +53,7 @@ class Found(NamedTuple):
     image: Path
     splits: tuple[str | None, ...]
     label: Path
-    lines: Lines | None
+    lines: LabelLines | None
     fault: str = ""
 
 
@@ -69,9 +70,11 @@ def read(folder: Path) -> Source:
             splits[image] = (*splits.get(image, ()), split)
     found = _respelled([_find(image, splits[image], data.root) for image in in_order(splits)], data.root)
     if not found:
-        raise Refused(f"no images in {folder}: expected a data.yaml that names them, or images/ and labels/")
+        raise UserError(
+            f"no images in {folder}: expected a data.yaml that names them, or images/ and labels/"
+        )
     if not any(item.lines or item.fault for item in found):
-        raise Refused(
+        raise UserError(
             f"no label files for the images in {folder}: expected {relative(found[0].label, folder)}"
         )
     source = _source(data, found)
@@ -80,7 +83,7 @@ def read(folder: Path) -> Source:
     return source._replace(remarks=remarks, defects=(*source.defects, *unlisted))
 
 
-def _described(folder: Path) -> Data:
+def _described(folder: Path) -> DataYaml:
     file = data_yaml.find(folder)
     if not file:
         return yolo_folders.read(folder)
@@ -88,11 +91,11 @@ def _described(folder: Path) -> Data:
     return data if data.splits else data._replace(splits=yolo_folders.read(data.root).splits)
 
 
-def _find(image: Path, splits: tuple[str | None, ...], root: Path) -> Found:
-    return _labelled(image, splits, yolo_folders.label_of(image), root)
+def _find(image: Path, splits: tuple[str | None, ...], root: Path) -> YoloImage:
+    return _labelled(image, splits, label_of(image), root)
 
 
-def _respelled(found: list[Found], root: Path) -> list[Found]:
+def _respelled(found: list[YoloImage], root: Path) -> list[YoloImage]:
     """Give an image without a label file the only one whose name differs in capitals or accents alone."""
     bare = [item for item in found if item.lines is None and not item.fault]
     named = Counter((item.label.parent, plain(item.image.stem)) for item in bare)
@@ -110,21 +113,21 @@ def _respelled(found: list[Found], root: Path) -> list[Found]:
     ]
 
 
-def _labelled(image: Path, splits: tuple[str | None, ...], label: Path, root: Path) -> Found:
+def _labelled(image: Path, splits: tuple[str | None, ...], label: Path, root: Path) -> YoloImage:
     length = length_of(label)
     if length is None:
-        return Found(image, splits, label, None)
+        return YoloImage(image, splits, label, None)
     if length > _LONGEST:
         fault = f"its label file {relative(label, root)} has more than {_LONGEST:,} bytes"
-        return Found(image, splits, label, None, fault)
+        return YoloImage(image, splits, label, None, fault)
     try:
-        return Found(image, splits, label, label_lines.parse(label.read_text(encoding="utf-8-sig")))
+        return YoloImage(image, splits, label, label_lines.parse(label.read_text(encoding="utf-8-sig")))
     except (UnicodeDecodeError, OSError):
         fault = f"its label file {relative(label, root)} cannot be read as text"
-        return Found(image, splits, label, None, fault)
+        return YoloImage(image, splits, label, None, fault)
 
 
-def _source(data: Data, found: list[Found]) -> Source:
+def _source(data: DataYaml, found: list[YoloImage]) -> Source:
     lines = [item.lines for item in found if item.lines]
     form = label_lines.layout(lines, keypoints=data.keypoints, oriented=data.oriented)
     images = tuple(_image(item, form, data.root) for item in found)
@@ -134,28 +137,30 @@ def _source(data: Data, found: list[Found]) -> Source:
     return Source(names, images, tuple(_orphans(found, data.root)), remarks, task, form.keypoints)
 
 
-def _numbered(images: tuple[Annotated, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _numbered(images: tuple[AnnotatedImage, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     highest = max((int(image.raw.classes.max(initial=-1)) for image in images), default=-1)
     names = tuple(f"class_{index}" for index in range(min(highest + 1, _MOST_UNNAMED)))
     return names, (f"the source names no classes: they are called class_0 to class_{len(names) - 1}",)
 
 
-def _image(found: Found, form: Layout, root: Path) -> Annotated:
+def _image(found: YoloImage, form: LabelLayout, root: Path) -> AnnotatedImage:
     split = held_out(found.splits)
-    notes: tuple[Note, ...] = ()
+    notes: tuple[AnnotationNote, ...] = ()
     if len(found.splits) > 1:
         listed = " and ".join(sorted(map(str, found.splits)))
-        notes = (Note(False, f"listed in {listed}: kept in {split} alone", "listed-twice"),)
+        notes = (AnnotationNote(False, f"listed in {listed}: kept in {split} alone", "listed-twice"),)
     if found.label.name != f"{found.image.stem}.txt":
-        notes = (*notes, Note(False, f"its label file is called {found.label.name}"))
+        notes = (*notes, AnnotationNote(False, f"its label file is called {found.label.name}"))
     raw, odd = label_lines.objects(found.lines, form) if found.lines else (_EMPTY, ())
     if not found.lines and not found.fault:
-        odd = (Note(False, "no label file: taken as an image without objects", "missing-label"),)
+        odd = (AnnotationNote(False, "no label file: taken as an image without objects", "missing-label"),)
     source = relative(found.image, root)
-    return Annotated(found.image, source, split, raw, scaled=True, notes=(*notes, *odd), fault=found.fault)
+    return AnnotatedImage(
+        found.image, source, split, raw, scaled=True, notes=(*notes, *odd), fault=found.fault
+    )
 
 
-def _elsewhere(found: list[Found], folder: Path) -> list[str]:
+def _elsewhere(found: list[YoloImage], folder: Path) -> list[str]:
     """Warn of images outside the source folder, whose changes `dvc repro` cannot notice."""
     places = sorted({item.image.parent for item in found})
     outside = [place for place in places if not place.resolve().is_relative_to(folder.resolve())]
@@ -164,7 +169,7 @@ def _elsewhere(found: list[Found], folder: Path) -> list[str]:
     ]
 
 
-def _unlisted(found: list[Found], folder: Path, root: Path) -> list[Defect]:
+def _unlisted(found: list[YoloImage], folder: Path, root: Path) -> list[Finding]:
     """Name the images of the source that lie in none of its splits."""
     listed = {item.image for item in found}
     others = [path for path in images_in(folder) if path not in listed]
@@ -172,16 +177,16 @@ def _unlisted(found: list[Found], folder: Path, root: Path) -> list[Defect]:
         listed = {path.resolve() for path in listed}
         others = [path for path in others if path.resolve() not in listed]
     reason = "in none of the splits of data.yaml, or of the folders"
-    return [Defect(relative(path, root), "quarantined", reason, "unlisted-image") for path in others]
+    return [Finding(relative(path, root), "quarantined", reason, "unlisted-image") for path in others]
 
 
-def _orphans(found: list[Found], root: Path) -> list[Defect]:
+def _orphans(found: list[YoloImage], root: Path) -> list[Finding]:
     """Name the label files without an image, in every folder that holds labels of images."""
     labels = {item.label for item in found}
     folders = {label.parent for label in labels if label.parent.is_dir()}
     texts = (text for folder in folders for text in files_of(folder, ".txt") if text.name not in _NOT_LABELS)
     return [
-        Defect(relative(text, root), "quarantined", "a label file without an image", "orphan-label")
+        Finding(relative(text, root), "quarantined", "a label file without an image", "orphan-label")
         for text in sorted(texts)
         if text not in labels
     ]

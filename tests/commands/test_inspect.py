@@ -1,0 +1,180 @@
+"""`python -m pipeline inspect`, as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import pytest
+import yaml
+
+from pipeline.__main__ import main
+from pipeline.commands.inspect import RULES
+from pipeline.core.errors import UserError
+from pipeline.prepare import stage
+from pipeline.prepare.splits.partition import SplitRules
+from tests import sources
+
+ROOT = Path(__file__).parents[2]
+LABEL = "1 0.5 0.5 0.2 0.4\n"
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch):
+    """Four images: a sound one, a background, one cut short, one with a line that is no label."""
+    monkeypatch.chdir(tmp_path)
+    folder = sources.yolo(
+        tmp_path / "set", {"a": LABEL, "b": "", "c": LABEL, "d": LABEL + "x\n"}, train="images"
+    )
+    cut = folder / "images/c.jpg"
+    cut.write_bytes(cut.read_bytes()[:400])
+    return folder
+
+
+def everything(folder):
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in folder.rglob("*")
+    }
+
+
+def test_images_are_really_looked_at_and_nothing_is_written(dataset, tmp_path, capsys):
+    before = everything(tmp_path)
+    assert main(["inspect", str(dataset), "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert everything(tmp_path) == before
+    assert (seen["format"], seen["task"], seen["names"]) == ("yolo", "detect", ["a", "b"])
+    assert (seen["found"], seen["used"]) == (4, 3)
+    assert seen["images"] == {"train": 3}
+    assert seen["backgrounds"] == {"train": 1}
+    assert seen["objects"] == {"train": {"a": 0, "b": 2}}
+    found = {(defect["file"], defect["verdict"]) for defect in seen["defects"]}
+    assert found == {("images/c.jpg", "quarantined"), ("images/d.jpg", "dropped-object")}
+
+
+def parted(folder, **splits):
+    """Write a YOLO dataset with its own split: the names of the images in each."""
+    for split, names in splits.items():
+        sources.yolo(folder / split, dict.fromkeys(names, LABEL), names=None)
+    places = {split: f"{split}/images" for split in splits}
+    (folder / "data.yaml").write_text(yaml.safe_dump({"names": ["a", "b"], **places}))
+    return folder
+
+
+def looked_at(folder, capsys):
+    assert main(["inspect", str(folder), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_kept_split_without_train_is_foreseen_as_prepare_says_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = parted(tmp_path / "set", val="abc", test="defg")
+    said = "the source has only test and val images, no train: set data.keep_split=false to divide it anew"
+    assert looked_at(folder, capsys)["refusal"] == said
+    with pytest.raises(UserError) as refused:
+        stage.run(sources.config("auto", folder))
+    assert str(refused.value) == said
+    assert main(["inspect", str(folder)]) == 0
+    assert capsys.readouterr().out.endswith(f"\nprepare would stop: {said}\n")
+
+
+@pytest.mark.parametrize("kind", ["byte for byte", "as near copies"])
+def test_a_leak_between_kept_splits_is_foreseen(tmp_path, capsys, kind):
+    folder = parted(tmp_path / "set", train="abcdef", val="gh", test="ij")
+    shown, copy = folder / "train/images/c.jpg", folder / "test/images/i.jpg"
+    copy.write_bytes(shown.read_bytes())
+    if kind == "as near copies":
+        cv2.imwrite(str(copy), cv2.imread(str(shown)), [cv2.IMWRITE_JPEG_QUALITY, 60])
+    said = looked_at(folder, capsys)["refusal"]
+    assert said.startswith("the split that came with the data leaks: 1 image ")
+    assert f"(1 pair {kind}): test/images/i.jpg (test) and train/images/c.jpg (train)" in said
+    assert "data.keep_split=false" in said
+
+
+def test_what_prepare_takes_is_not_warned_of_but_its_copies_are_named(tmp_path, capsys):
+    folder = parted(tmp_path / "set", train="abcdef", val="gh", test="ij")
+    (folder / "train/images/b.jpg").write_bytes((folder / "train/images/a.jpg").read_bytes())
+    seen = looked_at(folder, capsys)
+    assert seen["refusal"] == ""
+    copied = "1 image equals another one byte for byte; the largest group has 2 images"
+    assert seen["remarks"][-1] == copied
+
+
+def test_images_that_a_kept_split_does_not_list_are_counted(tmp_path, capsys):
+    for name in "abcd":
+        sources.picture(tmp_path / f"JPEGImages/{name}.jpg")
+        sources.voc(tmp_path / f"Annotations/{name}.xml", [("cat", (11, 21, 50, 60))])
+    (tmp_path / "ImageSets/Main").mkdir(parents=True)
+    for split, names in (("train", "a"), ("val", "b"), ("test", "c")):
+        (tmp_path / f"ImageSets/Main/{split}.txt").write_text(f"{names}\n")
+    said = "1 image is in none of the splits that came with the data (data.keep_split=false would use it)"
+    assert said in looked_at(tmp_path, capsys)["remarks"]
+
+
+def test_nothing_usable_and_too_little_are_foreseen(tmp_path, capsys):
+    folder = sources.yolo(tmp_path / "set", {"a": LABEL, "b": LABEL})
+    assert looked_at(folder, capsys)["refusal"].startswith("2 usable images are too few")
+    for path in (folder / "images").iterdir():
+        path.write_bytes(b"")
+    assert looked_at(folder, capsys)["refusal"] == "none of its images can be used"
+
+
+def test_the_rules_are_those_that_conf_has():
+    data = yaml.safe_load((ROOT / "conf/data/auto.yaml").read_text())
+    assert RULES._asdict() == {key: data[key] for key in SplitRules._fields}
+
+
+def test_for_a_person(dataset, capsys):
+    assert main(["inspect", str(dataset)]) == 0
+    text = capsys.readouterr().out
+    assert "  images   3 of 4 can be used\n" in text
+    assert "images/d.jpg: line 2: not a label: 'x'" in text
+
+
+def test_an_archive(dataset, tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for path in sorted(dataset.rglob("*")):
+            archive.write(path, Path("outer") / path.relative_to(dataset))
+    assert main(["inspect", str(tmp_path / "set.zip"), "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert (seen["found"], seen["used"]) == (4, 3)
+    assert {defect["file"] for defect in seen["defects"]} == {"outer/images/c.jpg", "outer/images/d.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["gone"], "gone"),
+        (["set/labels"], "no annotations recognised in"),
+        (["set", "--format", "jolo"], "no format is called jolo"),
+        (["set", "--format", "voc"], "no VOC annotations in"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(dataset, capsys, arguments, sentence):
+    assert dataset.is_dir()
+    assert main(["inspect", *arguments]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("inspect: ")
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_neither_torch_nor_mlflow_is_loaded():
+    code = (
+        "import sys, pipeline.commands.inspect; from pipeline.source.formats import registry\n"
+        "registry.formats();"
+        "print(sorted({'torch', 'mlflow', 'ultralytics', 'supervision', 'hydra'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(dataset):
+    command = f"{sys.executable} -m pipeline inspect {dataset} --json | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

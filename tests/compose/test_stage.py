@@ -1,0 +1,307 @@
+"""conf/ -> params.yaml by the real Hydra, in a copy of the project's conf/."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import compose_and_dump
+
+from pipeline.compose import stage
+from pipeline.core.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+PARAMS, LOCK = Path("params.yaml"), Path("compose.lock.json")
+FULL = Path("conf/finetune/full.yaml")
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    weights = {"weights": "weights.pt", "sha256": "null"}
+    known = {"epochs": "20", "lr0": "0.001", "cos_lr": "true"}
+    for path, values in ((Path("conf/model/foundation.yaml"), weights), (FULL, known)):
+        for key, value in values.items():
+            path.write_text(re.sub(rf"(?m)^{key}: \S+", f"{key}: {value}", path.read_text()))
+    return tmp_path
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def state() -> list[tuple[bytes, int]]:
+    return [(path.read_bytes(), path.stat().st_mtime_ns) for path in (PARAMS, LOCK)]
+
+
+def refusal() -> str:
+    with pytest.raises(UserError) as caught:
+        stage.run()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_first_time_composes_what_dvc_would_byte_for_byte(project):
+    assert stage.run() == ["conf/ composed into params.yaml"]
+    compose_and_dump("dvc.yaml", str(project / "conf"), None, "config", str(project), [])
+    assert PARAMS.read_bytes() == Path("dvc.yaml").read_bytes()
+    assert stage.load().finetune.epochs == 20
+
+
+def test_nothing_changed_writes_nothing():
+    stage.run()
+    before = state()
+    assert stage.run() == []
+    assert state() == before
+
+
+def test_a_second_time_imports_the_standard_library_alone():
+    stage.run()
+    code = (
+        "import sys; from pipeline.__main__ import main; code = main(['compose']);"
+        "heavy = {'hydra', 'omegaconf', 'pydantic', 'yaml', 'numpy', 'filelock', 'tqdm'} & set(sys.modules);"
+        "sys.exit(code or (f'imported: {heavy}' if heavy else 0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_change_in_conf_is_composed_and_named():
+    stage.run()
+    edit(FULL, "epochs: 20", "epochs: 30")
+    assert stage.run() == ["conf/ changed: finetune.epochs 20 -> 30"]
+    assert stage.load().finetune.epochs == 30
+    assert json.loads(LOCK.read_text())["composed"]["finetune"]["epochs"] == 30
+
+
+def test_a_comment_in_conf_changes_no_value():
+    stage.run()
+    params = PARAMS.read_bytes()
+    edit(FULL, "strategy: full", "# One more comment\nstrategy: full")
+    assert stage.run() == ["conf/ composed into params.yaml"]
+    assert PARAMS.read_bytes() == params
+
+
+def test_a_hand_edit_stays_until_conf_changes_and_then_a_copy_is_kept():
+    stage.run()
+    edit(PARAMS, "epochs: 20", "epochs: 7")
+    edited = PARAMS.read_bytes()
+    assert stage.run() == ["params.yaml keeps what conf/ does not say: finetune.epochs=7 (20)"]
+    assert PARAMS.read_bytes() == edited
+    assert stage.load().finetune.epochs == 7
+
+    edit(FULL, "lr0: 0.001", "lr0: 0.002")
+    changed, dropped = stage.run()
+    assert changed == "conf/ changed: finetune.lr0 0.001 -> 0.002"
+    assert dropped.startswith("dropped (conf/ was composed anew): finetune.epochs=7 (20); a copy is ")
+    assert Path(dropped.rpartition(" ")[2]).read_bytes() == edited
+    assert stage.load().finetune.epochs == 20
+
+
+def test_an_edit_that_moved_to_conf_is_not_called_dropped():
+    stage.run()
+    edit(PARAMS, "epochs: 20", "epochs: 7")
+    edit(FULL, "epochs: 20", "epochs: 7")
+    assert stage.run() == ["conf/ changed: finetune.epochs 20 -> 7"]
+
+
+def test_under_dvc_exp_its_params_stay_even_where_conf_changed(monkeypatch):
+    stage.run()
+    edit(FULL, "lr0: 0.001", "lr0: 0.002")
+    edit(PARAMS, "epochs: 20", "epochs: 3")
+    monkeypatch.setenv("DVC_EXP_NAME", "one")
+    stage.run()
+    assert stage.load().finetune.epochs == 3
+    assert json.loads(LOCK.read_text())["composed"]["finetune"]["lr0"] == 0.002
+
+    monkeypatch.delenv("DVC_EXP_NAME")
+    stage.run()
+    assert stage.load().finetune.epochs == 3
+
+
+@pytest.mark.parametrize("applied", [20, 7])
+def test_a_refused_experiment_leaves_the_params_that_were_there(monkeypatch, applied):
+    stage.run()
+    edit(PARAMS, "epochs: 20", f"epochs: {applied}")
+    stage.run()
+    before = PARAMS.read_bytes()
+    edit(PARAMS, f"epochs: {applied}", "epochs: 0")  # DVC writes it before any stage runs
+    monkeypatch.setenv("DVC_EXP_NAME", "one")
+    assert refusal().startswith("params.yaml (conf/ with -S): finetune.epochs=0 is not allowed")
+    assert PARAMS.read_bytes() == before
+    monkeypatch.delenv("DVC_EXP_NAME")
+    stage.run()
+    assert stage.load().finetune.epochs == applied
+
+
+def test_a_refused_experiment_in_a_fresh_clone_leaves_what_conf_says(monkeypatch):
+    stage.run()
+    composed = PARAMS.read_bytes()
+    shutil.rmtree(".finetrack")
+    edit(PARAMS, "epochs: 20", "epochs: 0")
+    monkeypatch.setenv("DVC_EXP_NAME", "one")
+    refusal()
+    assert PARAMS.read_bytes() == composed
+
+
+def test_an_experiment_in_a_copy_leaves_the_params_of_the_workspace_alone(monkeypatch, tmp_path):
+    stage.run()
+    before = PARAMS.read_bytes()
+    copy = shutil.copytree(tmp_path, tmp_path / ".dvc/tmp/exps/one", ignore=shutil.ignore_patterns(".*"))
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DVC_EXP_NAME", "one")
+    monkeypatch.chdir(copy)
+    edit(PARAMS, "epochs: 20", "epochs: 3")
+    stage.run()
+    assert (tmp_path / PARAMS).read_bytes() == before
+    monkeypatch.chdir(tmp_path)
+    edit(PARAMS, "epochs: 20", "epochs: 0")
+    refusal()
+    assert PARAMS.read_bytes() == before
+
+
+def test_line_ends_make_no_difference():
+    stage.run()
+    FULL.write_bytes(FULL.read_bytes().replace(b"\n", b"\r\n"))
+    assert stage.run() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "sentence"),
+    [
+        (FULL, "epochs: 20", "epochs: 0", "conf/: finetune.epochs=0 is not allowed"),
+        (FULL, "epochs: 20", "epochs: [", "conf/: finetune/full.yaml, line "),
+        (
+            FULL,
+            "epochs: 20",
+            "epochs: 20\nepochs: 21",
+            "conf/: finetune/full.yaml, line ",
+        ),
+        (
+            FULL,
+            "epochs: 20",
+            "epoch: 20",
+            "conf/: finetune.epoch is no known key: did you mean finetune.epochs?",
+        ),
+        (FULL, "epochs: 20", "epochs: ${nowhere}", "conf/: Interpolation key 'nowhere' not found"),
+        (
+            Path("conf/config.yaml"),
+            "data: demo",
+            "data: dome",
+            "conf/: there is no data/dome: choose one of auto, coco, demo",
+        ),
+        (Path("conf/config.yaml"), "data: demo", "data: voc", "conf/: data.source is not given"),
+    ],
+)
+def test_a_mistake_in_conf_is_one_sentence_and_nothing_is_written(path, old, new, sentence):
+    stage.run()
+    before = state()
+    edit(path, old, new)
+    assert refusal().startswith(sentence)
+    assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ("- 1\n", "params.yaml holds no keys"),
+        ("a: [\n", "params.yaml: line 2: "),
+        ("seed: 1\n", "params.yaml: data is missing"),
+        ("<<<<<<< ours\na: 1\n=======\n", "params.yaml: line "),
+    ],
+)
+def test_a_broken_params_file_is_one_sentence(params, sentence):
+    stage.run()
+    PARAMS.write_text(params)
+    assert refusal().startswith(sentence)
+    with pytest.raises(UserError):
+        stage.load()
+    assert PARAMS.read_text() == params
+
+
+def test_a_broken_lock_is_mended():
+    stage.run()
+    good = LOCK.read_bytes()
+    LOCK.write_text("<<<<<<< ours\n")
+    stage.run()
+    assert LOCK.read_bytes() == good
+
+
+def test_without_params_a_stage_says_what_to_do():
+    with pytest.raises(UserError, match="dvc repro"):
+        stage.load()
+
+
+@pytest.mark.parametrize(
+    ("words", "who"), [(["pipeline", "compose"], "compose"), (["pipeline.sweep"], "sweep")]
+)
+def test_a_python_without_the_packages_is_told_of_the_one_that_has_them(words, who):
+    command = [sys.executable, "-S", "-m", *words]  # -S: nothing but the standard library
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{who}: hydra is not installed for {sys.executable}: run `source")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_yaml_written_by_hand_means_what_it_means_in_conf():
+    stage.run()
+    edit(PARAMS, "lr0: 0.001", "lr0: 1e-3")
+    edit(PARAMS, "cos_lr: true", "cos_lr: yes")
+    stage.run()
+    assert stage.load().finetune.lr0 == 0.001
+    assert stage.load().finetune.cos_lr is True
+
+
+@pytest.mark.parametrize(
+    ("overrides", "strategy"),
+    [(["finetune=glob(h*)"], "head"), (["finetune=gradual,head"], "gradual"), (["seed=range(1,3)"], "full")],
+)
+def test_a_sweep_is_previewed_by_its_first_values(overrides, strategy):
+    assert stage.preview(overrides)["finetune"]["strategy"] == strategy
+
+
+def test_a_file_that_a_sweep_names_last_and_is_not_there_is_refused_before_the_first_job():
+    with pytest.raises(
+        UserError, match="there is no finetune/hed: choose one of full, gradual, head, scratch"
+    ):
+        stage.preview(["seed=range(1,1000)", "finetune=full,hed"])
+
+
+def test_a_pattern_that_no_file_fits_is_refused():
+    with pytest.raises(UserError, match=r"^the command: finetune=glob\(z\*\) fits nothing in conf/finetune$"):
+        stage.preview(["seed=1,2", "finetune=glob(z*)"])
+
+
+@pytest.mark.parametrize("word", ["finetune.lr0=interval(1e-4,1e-2)", "seed=tag(a,interval(0,9))"])
+def test_a_range_without_steps_is_refused_for_hydras_own_sweeper_takes_none(word):
+    with pytest.raises(UserError) as refused:
+        stage.preview(["data.seed=1,2", word])
+    key = word.partition("=")[0]
+    assert str(refused.value).startswith(f"the command: {word} ")
+    assert f"{key}=A,B,C" in str(refused.value)
+    assert stage.preview([f"{key}=choice(0.01,1)"])
+
+
+def test_a_password_in_the_tracking_address_is_refused_before_anything_is_written():
+    edit(Path("conf/tracking/local.yaml"), "sqlite:///mlflow.db", "https://me:secret@h")
+    assert refusal().startswith("conf/: tracking.uri must not hold a user or a password")
+    assert not PARAMS.exists()
+    assert not LOCK.exists()

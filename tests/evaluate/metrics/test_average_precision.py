@@ -1,0 +1,157 @@
+"""Matching and average precision, against answers by hand and against faster-coco-eval."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.evaluate.metrics.average_precision import average_precisions, curve, mean
+from pipeline.evaluate.metrics.iou import box_iou
+from pipeline.evaluate.metrics.matching import match, tabulate
+from tests import coco_answers
+
+SQUARE = [0.0, 0.0, 10.0, 10.0]
+
+
+def objects(*boxes: list[float], classes=None):
+    return GroundTruth(np.array(boxes, float).reshape(-1, 4), np.array(classes or [0] * len(boxes), np.int64))
+
+
+def detections(*boxes: list[float], scores, classes=None):
+    found = objects(*boxes, classes=classes)
+    return Detections(found.boxes, np.array(scores, float), found.classes)
+
+
+@pytest.mark.parametrize(
+    ("box", "iou"),
+    [
+        (SQUARE, 1.0),
+        ([10, 0, 20, 10], 0.0),
+        ([5, 0, 15, 10], 1 / 3),
+        ([2, 2, 7, 6], 0.2),
+        ([3, 3, 3, 3], 0.0),
+    ],
+)
+def test_overlap_of_a_square_with(box, iou):
+    assert box_iou(np.array([SQUARE]), np.array([box], float)).item() == pytest.approx(iou)
+
+
+def test_two_boxes_without_area_do_not_overlap():
+    point = np.array([[3.0, 3.0, 3.0, 3.0]])
+    assert box_iou(point, point).item() == 0.0
+
+
+def test_an_object_is_found_once_by_the_highest_score():
+    found = match(objects(SQUARE), detections(SQUARE, [0, 0, 10, 9], scores=[0.6, 0.9]))
+    assert found[:, 0].tolist() == [-1, 0]
+    assert found[:, 9].tolist() == [0, -1]  # at IoU 0.95 the surer box does not reach, and leaves it free
+
+
+def test_a_detection_finds_no_object_of_another_class():
+    assert (match(objects(SQUARE, classes=[1]), detections(SQUARE, scores=[0.9])) == -1).all()
+
+
+def test_a_detection_takes_the_object_that_it_overlaps_most():
+    truth = objects([0, 0, 10, 8], SQUARE)
+    assert match(truth, detections(SQUARE, scores=[0.9]))[0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "expected"),
+    [
+        pytest.param([objects(SQUARE)], [detections(SQUARE, scores=[0.3])], 1.0, id="perfect"),
+        pytest.param([objects(SQUARE)], [detections(scores=[])], 0.0, id="nothing found"),
+        pytest.param([objects(SQUARE)], [detections([50, 50, 60, 60], scores=[0.9])], 0.0, id="beside it"),
+        pytest.param([objects()], [detections(SQUARE, scores=[0.9])], np.nan, id="nothing to find"),
+        pytest.param(  # recall 1/2 at precision 1: 51 of the 101 recalls
+            [objects(SQUARE, [50, 50, 60, 60])], [detections(SQUARE, scores=[0.9])], 51 / 101, id="half"
+        ),
+        pytest.param(  # the only hit comes second: precision 1/2 at every recall
+            [objects(SQUARE)], [detections([50, 50, 60, 60], SQUARE, scores=[0.9, 0.8])], 0.5, id="second"
+        ),
+        pytest.param([objects(SQUARE)], [detections([0, 0, 10, 8.5], scores=[0.9])], 0.8, id="IoU 0.85"),
+    ],
+)
+def test_average_precision_by_hand(truth, found, expected):
+    aps = average_precisions(tabulate(truth, found, 1))
+    assert aps.mean() == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_class_without_objects_is_left_out_of_the_mean():
+    table = tabulate([objects(SQUARE)], [detections(SQUARE, SQUARE, scores=[0.9, 0.8], classes=[0, 2])], 3)
+    assert mean(average_precisions(table)).tolist() == [1.0]
+
+
+def test_without_any_object_the_mean_is_zero_and_no_warning():
+    table = tabulate([objects()], [detections(SQUARE, scores=[0.9])], 2)
+    assert mean(average_precisions(table)).tolist() == [0.0]
+
+
+def test_no_image_at_all():
+    assert mean(average_precisions(tabulate([], [], 2))).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_agrees_with_faster_coco_eval(seed):
+    truth, found = scene(np.random.default_rng(seed), images=12, classes=4)
+    agree(truth, found, classes=4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 5))
+def test_agrees_with_faster_coco_eval_on_any_scene(seed, images, classes):
+    truth, found = scene(np.random.default_rng(seed), images=images, classes=classes)
+    agree(truth, found, classes=classes)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 3), min_size=4, max_size=4))
+def test_a_weight_counts_an_image_so_often(seed, weights):
+    truth, found = scene(np.random.default_rng(seed), images=4, classes=3, ties=False)
+    times = np.array([weights])
+    repeated = [index for index, weight in enumerate(weights) for _ in range(weight)]
+    weighted = average_precisions(tabulate(truth, found, 3), times)
+    copied = average_precisions(tabulate([truth[i] for i in repeated], [found[i] for i in repeated], 3))
+    np.testing.assert_allclose(weighted, copied, atol=1e-12)  # NaN in the same places
+
+
+def test_the_curve_has_the_average_precision_as_its_mean():
+    table = tabulate(*scene(np.random.default_rng(3), images=10, classes=2), 2)
+    aps = average_precisions(table)[0]
+    for cls in range(2):
+        assert curve(table, cls).mean() == pytest.approx(aps[cls, 0])
+        assert curve(table, cls, level=5).mean() == pytest.approx(aps[cls, 5])
+
+
+def scene(rng, *, images, classes, ties=True):
+    """Draw objects, and detections that move, miss, repeat, mistake or invent them; some images are empty."""
+    truths, seen = [], []
+    for _ in range(images):
+        boxes = boxes_of(rng, rng.integers(0, 6))
+        kinds = rng.integers(0, classes, len(boxes))
+        chosen = rng.integers(0, len(boxes), rng.integers(0, 9)) if len(boxes) else np.zeros(0, int)
+        moved = boxes[chosen] + rng.integers(-3, 4, (len(chosen), 4))
+        invented = boxes_of(rng, rng.integers(0, 4))
+        called = np.concatenate([kinds[chosen], rng.integers(0, classes, len(invented))])
+        mistaken = rng.random(len(called)) < 0.1
+        called[mistaken] = rng.integers(0, classes, mistaken.sum())
+        scores = rng.random(len(called))
+        truths.append(GroundTruth(boxes, kinds))
+        seen.append(
+            Detections(np.concatenate([moved, invented]), scores.round(1) if ties else scores, called)
+        )
+    return truths, seen
+
+
+def boxes_of(rng, count):
+    corners = rng.integers(0, 80, (count, 2)).astype(float)
+    return np.hstack([corners, corners + rng.integers(8, 40, (count, 2))])
+
+
+def agree(truth, found, *, classes):
+    ours = average_precisions(tabulate(truth, found, classes))[0]
+    theirs = coco_answers.average_precisions(truth, found, classes)
+    present = tabulate(truth, found, classes).objects.any(axis=0)
+    np.testing.assert_allclose(ours[present], theirs[present], atol=1e-9)
+    assert (theirs[~present] == -1).all()

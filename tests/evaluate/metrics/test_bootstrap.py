@@ -1,0 +1,86 @@
+"""The intervals: seeded, around the figure, narrower with more images, as if images were copied."""
+
+import numpy as np
+import pytest
+
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.evaluate.metrics.average_precision import average_precisions, mean
+from pipeline.evaluate.metrics.bootstrap import intervals, resample
+from pipeline.evaluate.metrics.matching import tabulate
+
+
+def split(images, *, seed=0, found=0.7):
+    """Draw images of one to four squares of two classes, each found with some chance, and false alarms."""
+    rng = np.random.default_rng(seed)
+    truths, seen = [], []
+    for _ in range(images):
+        count = rng.integers(1, 5)
+        corners = rng.uniform(0, 80, (count, 2))
+        boxes, classes = np.hstack([corners, corners + 20]), rng.integers(0, 2, count)
+        hit = rng.random(count) < found
+        moved = boxes[hit] + rng.normal(0, 1.5, (hit.sum(), 4))
+        invented = np.array([[200.0, 200.0, 220.0, 220.0]])
+        truths.append(GroundTruth(boxes, classes))
+        seen.append(
+            Detections(
+                np.vstack([moved, invented]),
+                rng.random(hit.sum() + 1),
+                np.append(classes[hit], rng.integers(2)),
+            )
+        )
+    return truths, seen
+
+
+def test_each_resample_draws_as_many_images_as_there_are():
+    drawn = resample(7, 50, seed=3)
+    assert drawn.shape == (50, 7)
+    assert (drawn.sum(axis=1) == 7).all()
+    assert len(np.unique(drawn, axis=0)) > 40
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
+    table = tabulate(*split(20), 2)
+    first = intervals(table, times=100, seed=1)
+    assert intervals(table, times=100, seed=1) == first
+    assert intervals(table, times=100, seed=2) != first
+
+
+@pytest.mark.parametrize("name", ["mAP50-95", "mAP50"])
+def test_the_interval_holds_the_figure_and_narrows_with_more_images(name):
+    few = intervals(tabulate(*split(15), 2), times=400, seed=0)[name]
+    many = intervals(tabulate(*split(240), 2), times=400, seed=0)[name]
+    for interval in (few, many):
+        assert interval.low < interval.value < interval.high
+    assert many.high - many.low < (few.high - few.low) / 2  # 16 times the images: about a quarter
+
+
+def test_the_interval_is_that_of_copied_images():
+    truths, seen = split(12)
+    drawn = resample(12, 60, seed=5)
+    copied = [
+        mean(average_precisions(tabulate(*zip(*chosen, strict=True), 2)))[0]
+        for weights in drawn
+        for chosen in [[(truths[i], seen[i]) for i in range(12) for _ in range(weights[i])]]
+    ]
+    interval = intervals(tabulate(truths, seen, 2), times=60, seed=5)["mAP50-95"]
+    assert [interval.low, interval.high] == pytest.approx(np.percentile(copied, [2.5, 97.5]))
+
+
+def test_without_resamples_the_bounds_are_the_figure():
+    interval = intervals(tabulate(*split(10), 2), times=0, seed=0)["mAP50"]
+    assert interval.low == interval.value == interval.high
+
+
+def test_resamples_without_any_object_are_not_drawn_on():
+    found = Detections(np.array([[0.0, 0.0, 9.0, 9.0]]), np.array([0.9]), np.array([0]))
+    nothing = GroundTruth(np.zeros((0, 4)), np.zeros(0, np.int64))
+    table = tabulate([GroundTruth(found.boxes, found.classes), nothing], [found, found], 1)
+    interval = intervals(table, times=200, seed=0)["mAP50"]
+    assert interval.low > 0  # half of the resamples would have had an object; a quarter would have been zero
+
+
+def test_perfect_predictions_leave_no_doubt():
+    truths, _ = split(10)
+    seen = [Detections(truth.boxes, np.full(len(truth.boxes), 0.9), truth.classes) for truth in truths]
+    interval = intervals(tabulate(truths, seen, 2), times=50, seed=0)["mAP50-95"]
+    assert (interval.low, interval.value, interval.high) == pytest.approx((1, 1, 1))

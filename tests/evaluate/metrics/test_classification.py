@@ -1,0 +1,96 @@
+"""Classification: every figure by hand, and the books balance."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.evaluate.metrics import average_precision, classification
+from pipeline.evaluate.metrics.classification import (
+    ClassScores,
+    classify,
+    confusions,
+    figures,
+    guess,
+    rank,
+    tabulate,
+)
+
+NAMES = ("crack", "pit", "stain")
+#          truth, likeliest first
+IMAGES = [(0, [0, 1, 2], [0.9, 0.1, 0.0]), (0, [1, 0, 2], [0.5, 0.4, 0.1]), (1, [1, 2, 0], [0.8, 0.1, 0.1])]
+WRONG = (1, [0, 2, 1], [0.6, 0.3, 0.1])
+
+
+def guessed(images):
+    truth, classes, scores = zip(*images, strict=True)
+    return ClassScores(np.array(truth), np.array(classes), np.array(scores, float))
+
+
+def measured(images, resamples=0):
+    return classify(guessed(images), NAMES, resamples=resamples, seed=0)
+
+
+def test_guesses_are_the_likeliest_classes_first():
+    rows = [np.array([0.1, 0.2, 0.05, 0.4, 0.05, 0.15, 0.05]), np.array([0, 0, 1, 0, 0, 0, 0], float)]
+    classes, scores = guess(rows)
+    assert classes.tolist() == [[3, 1, 5, 0, 2], [2, 0, 1, 3, 4]]
+    assert scores[0].tolist() == [0.4, 0.2, 0.15, 0.1, 0.05]
+
+
+def test_figures_by_hand():
+    found = figures(measured([*IMAGES, WRONG]))
+    test, per_class = found["test"], found["per_class"]
+    assert (test["top1"], test["top5"], test["images"]) == (0.5, 1.0, 4)
+    assert per_class["crack"] == {"precision": 0.5, "recall": 0.5, "F1": 0.5, "images": 2}
+    assert per_class["pit"] == {"precision": 0.5, "recall": 0.5, "F1": 0.5, "images": 2}
+    assert list(per_class) == ["crack", "pit"]  # there is no stain to judge by
+    assert test["F1"] == 0.5
+
+
+def test_a_class_beyond_the_first_five_is_not_found():
+    narrow = ClassScores(np.array([6]), np.array([[0, 1, 2, 3, 4]]), np.full((1, 5), 0.2))
+    found = classify(narrow, tuple("abcdefg"), resamples=0, seed=0)
+    assert (found.top1.value, found.top5.value) == (0.0, 0.0)
+    assert figures(found)["per_class"]["g"] == {"precision": 0.0, "recall": 0.0, "F1": 0.0, "images": 1}
+
+
+def test_confusion_by_hand():
+    assert confusions(measured([*IMAGES, WRONG])).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+
+
+def test_the_surest_mistakes_come_first():
+    assert rank(measured([*IMAGES, WRONG])) == [3, 1]
+
+
+def test_the_curves_take_each_class_against_the_rest():
+    table = tabulate(measured([*IMAGES, WRONG]))
+    # crack by score: 0.9 right, 0.6 wrong, 0.4 right: precision 1 up to recall 1/2, then 2/3
+    expected = (51 * 1.0 + 50 * 2 / 3) / 101
+    assert average_precision.curve(table, 0).mean() == pytest.approx(expected)
+
+
+def test_intervals_hold_the_figure_and_shrink_with_the_images():
+    few, many = (measured([*IMAGES, WRONG] * times, resamples=300).top1 for times in (3, 60))
+    for interval in (few, many):
+        assert interval.low <= interval.value <= interval.high
+    assert many.high - many.low < 0.5 * (few.high - few.low)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 8))
+def test_every_image_is_counted_once(seed, images, classes):
+    rng = np.random.default_rng(seed)
+    found = guess(rng.dirichlet(np.ones(classes), images))
+    result = classification.classify(
+        ClassScores(rng.integers(0, classes, images), *found),
+        tuple(map(str, range(classes))),
+        resamples=0,
+        seed=0,
+    )
+    matrix = confusions(result)
+    assert matrix.sum() == images
+    assert np.trace(matrix) == pytest.approx(result.top1.value * images)
+    assert result.top1.value <= result.top5.value
+    assert len(rank(result)) == images - np.trace(matrix)
+    assert tabulate(result).objects.sum() == images

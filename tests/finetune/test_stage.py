@@ -1,0 +1,240 @@
+"""The stage as DVC runs it: killed and taken up, offline, with an empty home, in one MLflow run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from pipeline.config.schema import parse
+from pipeline.core.errors import UserError
+from pipeline.core.paths import FINETUNED, PARAMS, TRAINING_METRICS, TRAINING_PLOTS
+from pipeline.finetune import stage
+from pipeline.storage import files
+from pipeline.storage.files import one_writer
+from tests import trainings
+
+GUARD = """
+import socket, sys
+def refuse(*where, **_):
+    if not (where and isinstance(where[0], socket.socket) and where[0].family == socket.AF_UNIX):
+        open({log!r}, "a").write(f"{{where}}\\n")
+    raise OSError("no network in this test")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+"""
+"""sitecustomize.py of the stage's process: it notes whoever asks for a network."""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with a prepared dataset, an empty home, and no network."""
+    root = tmp_path / "project"
+    trainings.dataset(root)
+    for name in ("home", "guard"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "guard/sitecustomize.py").write_text(GUARD.format(log=str(tmp_path / "asked")))
+    return root
+
+
+def _configure(root, **changes):
+    small = [
+        *("finetune=scratch", "finetune.epochs=4", "finetune.imgsz=64", "finetune.batch=4"),
+        *("finetune.warmup_epochs=0.0", "tracking.system_metrics=false"),
+    ]
+    with initialize_config_dir(str(trainings.CONF), version_base=None):
+        given = [f"{key}={value}" for key, value in changes.items()]
+        values = OmegaConf.to_container(compose("config", overrides=[*small, *given]), resolve=True)
+    (root / PARAMS).write_text(yaml.safe_dump(values))
+
+
+def _start(root):
+    code = trainings.CONF.parent
+    kept = {
+        name: value for name, value in os.environ.items() if not name.endswith(("CONFIG_DIR", "CONFIGDIR"))
+    }
+    path = f"{root.parent / 'guard'}{os.pathsep}{code}"
+    environment = {**kept, "HOME": str(root.parent / "home"), "PYTHONPATH": path}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "finetune"],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _finish(process):
+    said, _ = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+def _wait_for_epoch(root, process, epoch):
+    while not list((root / ".finetrack/checkpoints").glob(f"*/{epoch:06d}-*.ckpt")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+
+
+def _steps(root):
+    with (root / TRAINING_PLOTS / "epochs.csv").open() as file:
+        return [int(row["epoch"]) for row in csv.DictReader(file)]
+
+
+def _runs(root):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    [experiment] = [found for found in client.search_experiments() if found.name == "finetrack"]
+    return client, client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+
+
+def _kill_after_epoch(root, epoch):
+    process = _start(root)
+    _wait_for_epoch(root, process, epoch)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_killed_training_goes_on_in_the_same_run_and_a_changed_one_starts_afresh(project):
+    _configure(project)
+    _kill_after_epoch(project, 2)
+    assert not (project / FINETUNED).exists()
+    code, said = _finish(_start(project))
+    assert code == 0, said
+    assert "1/4" not in said  # the first epoch was not trained again
+    assert _steps(project) == [1, 2, 3, 4]
+    _check_run(project)
+    assert not list((project / ".finetrack/checkpoints").iterdir())
+    assert not list((project.parent / "home").rglob("*"))
+    assert not (project.parent / "asked").exists(), (project.parent / "asked").read_text()
+
+    _configure(project)
+    _kill_after_epoch(project, 1)
+    _configure(project, **{"finetune.lr0": 0.0005, "finetune.epochs": 1})
+    code, said = _finish(_start(project))
+    assert code == 0, said
+    assert _steps(project) == [1]
+    assert [run.info.status for run in _runs(project)[1]] == ["FINISHED", "KILLED", "FINISHED"]
+
+
+def _check_run(root):
+    client, [run] = _runs(root)
+    assert run.info.status == "FINISHED"
+    told = json.loads((root / FINETUNED / "run.json").read_text())
+    assert (told["run_id"], told["strategy"]) == (run.info.run_id, "scratch")
+    assert run.data.tags["finetrack.key"] == told["key"]
+    points = client.get_metric_history(run.info.run_id, "metrics/mAP50-95")
+    assert sorted(point.step for point in points) == [1, 2, 3, 4]
+    assert run.data.params["effective.optimizer"] == "AdamW"
+    assert {"finetrack.overfitting", "finetrack.data.digest", "finetrack.seed"} <= set(run.data.tags)
+
+
+def test_sigterm_leaves_a_killed_run_and_a_state_to_go_on_from(project):
+    _configure(project)
+    process = _start(project)
+    _wait_for_epoch(project, process, 1)
+    process.send_signal(signal.SIGTERM)
+    code, said = _finish(process)
+    assert code == 143, said
+    assert said.rstrip().endswith("finetune: stopped; run it again to go on")
+    assert _runs(project)[1][0].info.status == "KILLED"
+    assert list((project / ".finetrack/checkpoints").glob("*/*.ckpt"))
+
+
+def test_a_kill_between_the_end_of_the_run_and_that_of_its_checkpoint_makes_no_second_run(project):
+    _configure(project, **{"finetune.epochs": 2})
+    process = _start(project)
+    _wait_for_epoch(project, process, 2)
+    [last] = (project / ".finetrack/checkpoints").glob("*/000002-*.ckpt")
+    contents = last.read_bytes()
+    assert _finish(process)[0] == 0
+    [run] = _runs(project)[1]
+    last.parent.mkdir()  # as if it had not been deleted yet
+    last.write_bytes(contents)
+    code, said = _finish(_start(project))
+    assert code == 0, said
+    client, [again] = _runs(project)
+    assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
+    points = client.get_metric_history(run.info.run_id, "metrics/mAP50-95")
+    assert sorted(point.step for point in points) == [1, 2]
+    assert not last.parent.exists()
+
+
+def test_a_run_says_which_task_it_is_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path, task="classify")
+    _configure(tmp_path, **{"finetune.epochs": 1, "data.task": "classify"})
+    stage.run(parse(yaml.safe_load(PARAMS.read_text())))
+    _, [run] = _runs(tmp_path)
+    told = json.loads((FINETUNED / "run.json").read_text())
+    report = json.loads(TRAINING_METRICS.read_text())
+    assert told["task"] == run.data.tags["finetrack.task"] == run.data.params["effective.task"] == "classify"
+    assert report["val"].keys() == {"top1", "top5"}
+    assert run.data.metrics["best/top1"] == report["val"]["top1"]
+    assert run.info.run_name.startswith("scratch-yolo26n-cls-lr")
+    assert (TRAINING_PLOTS / "curves.png").exists()
+
+
+def test_official_names_follow_the_task_of_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path, task="segment")
+    Path("yolo26n-seg.pt").write_bytes(b"a")
+    _configure(tmp_path, finetune="full", model="yolo26n")
+    config = parse(yaml.safe_load(PARAMS.read_text()))
+    inputs = stage.gather(config)
+    assert (inputs.base.path.name, inputs.base.architecture) == ("yolo26n-seg.pt", "yolo26n-seg.yaml")
+    assert stage._name(config, inputs).startswith("full-yolo26n-seg-lr")
+    Path("mine.pt").write_bytes(b"b")
+    _configure(
+        tmp_path, finetune="full", model="yolo26n", **{"model.weights": "mine.pt", "model.sha256": "null"}
+    )
+    base = stage.gather(parse(yaml.safe_load(PARAMS.read_text()))).base
+    assert (base.path.name, base.architecture) == ("mine.pt", "yolo26n-seg.yaml")
+
+
+def test_a_second_process_on_the_same_training_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    _configure(tmp_path)
+    config = parse(yaml.safe_load(PARAMS.read_text()))
+    key = stage.gather(config).key
+    with (
+        one_writer(files.scratch("locks") / f"{key}.lock", what="it"),
+        pytest.raises(UserError, match=f"another process is at work on the training {key[:6]}"),
+    ):
+        stage.run(config)
+
+
+@pytest.mark.parametrize("name", ["teacher.pt", "own.yaml"])
+def test_another_teacher_or_architecture_under_the_same_name_is_another_training(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    _configure(tmp_path, **{"finetune.distill_model": "teacher.pt", "model.architecture": "own.yaml"})
+    config = parse(yaml.safe_load(PARAMS.read_text()))
+    for place in ("teacher.pt", "own.yaml"):
+        (tmp_path / place).write_bytes(b"a")
+    before = stage.gather(config).key
+    assert stage.gather(config).key == before
+    (tmp_path / name).write_bytes(b"b")
+    assert stage.gather(config).key != before
+
+
+@pytest.mark.parametrize(("train", "val", "split"), [(0, 4, "train"), (4, 0, "val")])
+def test_nothing_to_learn_from_is_refused(tmp_path, monkeypatch, train, val, split):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path, train=train, val=val)
+    _configure(tmp_path)
+    config = parse(yaml.safe_load(PARAMS.read_text()))
+    with pytest.raises(UserError, match=f"the {split} split of data/prepared has no labelled object"):
+        stage.run(config)
+    assert not Path("mlflow.db").exists()

@@ -1,0 +1,171 @@
+"""Every broken input of the corpus gets its verdict, and nothing else happens."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.core.paths import PREPARED
+from pipeline.dataset.prepared import read_manifest
+from pipeline.prepare import stage
+from tests import corpus
+from tests.corpus import Case
+from tests.sources import config
+
+pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # which Pillow says aloud
+
+POSE = {"kpt_shape": [3, 3], "flip_idx": [1, 0, 2]}
+SETS = {
+    "detect": (corpus.IMAGES + corpus.LABELS, {}),
+    "segment": (corpus.POLYGONS, {"label": corpus.OUTLINE}),
+    "obb": (corpus.ROTATED, {"label": corpus.OUTLINE, "sound": 30}),
+    "pose": (corpus.POSES, {"label": corpus.POINTS, **POSE}),
+}
+CASES = [
+    pytest.param(task, case, id=f"{task}: {case.name}") for task, (cases, _) in SETS.items() for case in cases
+]
+
+
+def spelled(case: Case) -> str:
+    file = case.file if case.file.startswith("labels/") else f"images/{case.file}"
+    return file.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory):
+    """Prepare each source once; return the folders in which that was done."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for task, (cases, options) in SETS.items():
+            project = tmp_path_factory.mktemp(task)
+            patch.chdir(project)
+            corpus.source(project / "source", cases, **options)
+            stage.run(config("yolo", project / "source", task=task, samples=0))
+            found[task] = project
+    return found
+
+
+@pytest.fixture(scope="module")
+def reports(projects):
+    """Return what defects.json says, and which files are used."""
+    found = {}
+    for task, project in projects.items():
+        prepared = project / PREPARED
+        used = {item.source for item in read_manifest(prepared).items}
+        found[task] = json.loads((prepared / "defects.json").read_text()), used
+    return found
+
+
+@pytest.mark.parametrize(("task", "case"), CASES)
+def test_each_gets_its_verdict(reports, task, case):
+    report, used = reports[task]
+    file = spelled(case)
+    found = sorted((entry["verdict"], entry["kind"]) for entry in report["files"] if entry["file"] == file)
+    assert found == case.findings
+    assert (file in used) == all(verdict != "quarantined" for verdict, _ in case.findings)
+
+
+@pytest.mark.parametrize("task", SETS)
+def test_counts_add_up_and_the_sound_images_are_used(reports, task):
+    report, used = reports[task]
+    cases, options = SETS[task]
+    sound = options.get("sound", 6)
+    assert report["in"] == len(cases) + sound == report["used"] + report["quarantined"]
+    assert report["used"] == len(used)
+    assert {f"images/sound_{number}.jpg" for number in range(sound)} <= used
+
+
+@pytest.mark.parametrize("task", SETS)
+def test_ultralytics_takes_what_was_made_of_them_as_it_is(projects, task):
+    from ultralytics.data.utils import verify_image_label
+
+    prepared = projects[task] / PREPARED
+    manifest = read_manifest(prepared)
+    points, dims = (manifest.keypoints.count, manifest.keypoints.dims) if manifest.keypoints else (0, 0)
+    for item in manifest.items:
+        files = str(prepared / "images" / item.file), str(prepared / "labels" / item.label)
+        found = verify_image_label((*files, "", task == "pose", len(manifest.names), points, dims, False))
+        _, lines, shape, *_, corrupt, said = found
+        assert (corrupt, said) == (0, "")
+        assert (shape, len(lines)) == ((item.height, item.width), len(item.classes))
+    assert read_manifest(prepared) == manifest  # it mends in place
+
+
+def test_quarantine_leaves_out_whatever_has_a_finding(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cases = corpus.IMAGES + corpus.LABELS
+    corpus.source(tmp_path / "source", cases)
+    stage.run(config("yolo", tmp_path / "source", on_defect="quarantine", samples=0))
+    report = json.loads((PREPARED / "defects.json").read_text())
+    sound = {spelled(case) for case in cases if not case.findings}
+    used = {item.source for item in read_manifest(PREPARED).items}
+    assert used == sound | {f"images/sound_{number}.jpg" for number in range(6)}
+    assert {entry["verdict"] for entry in report["files"]} == {"quarantined"}
+    assert report["in"] == report["used"] + report["quarantined"] == len(cases) + 6
+
+
+def test_a_json_file_of_many_mistakes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stage.run(config("coco", corpus.coco(tmp_path / "source"), samples=0))
+    report = json.loads((PREPARED / "defects.json").read_text())
+    found = {}
+    for entry in report["files"]:
+        found.setdefault(Path(entry["file"]).name, []).append((entry["verdict"], entry["kind"]))
+    expected = {Path(name).name: corpus.pairs(said) for name, (_, _, said) in corpus.ROWS.items()}
+    expected |= {
+        "unlisted.jpg": [("quarantined", "unlisted-image")],
+        "instances.json": [("dropped-object", "stray-annotation")],
+    }
+    assert found == expected
+    assert report["in"] == report["used"] + report["quarantined"] == 6 + len(corpus.ROWS) + 1
+
+
+def test_a_slip_in_a_class_number_makes_no_million_classes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = corpus.source(tmp_path / "source", ())
+    (source / "data.yaml").unlink()
+    (source / "labels/sound_0.txt").write_text("999999 0.5 0.5 0.1 0.1\n" + corpus.BOX)
+    stage.run(config("yolo", source, samples=0))
+    assert len(read_manifest(PREPARED).names) == 2000
+    [entry] = json.loads((PREPARED / "defects.json").read_text())["files"]
+    assert (entry["file"], entry["kind"]) == ("images/sound_0.jpg", "class-out-of-range")
+
+
+def test_links_to_folders_are_followed_once_and_named_where_they_lead_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source, elsewhere = corpus.source(tmp_path / "source", ()), tmp_path / "elsewhere"
+    corpus.picture(elsewhere / "away.jpg")
+    (source / "images/more").symlink_to(elsewhere)
+    (source / "images/loop").symlink_to(source / "images")
+    (source / "labels/more").mkdir()
+    (source / "labels/more/away.txt").write_text(corpus.BOX)
+    stage.run(config("yolo", source, samples=0))
+    report = json.loads((PREPARED / "defects.json").read_text())
+    assert report["used"] == 7
+    [entry] = report["files"]
+    assert (entry["file"], entry["kind"]) == ("images/more/away.jpg", "linked-file")
+    assert str(elsewhere) in entry["reason"]
+
+
+def test_refuse_stops_at_the_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    corpus.source(tmp_path / "source", corpus.POLYGONS, label=corpus.OUTLINE)
+    with pytest.raises(
+        UserError, match=r"^11 files of .*with defects, the first is images/all.jpg: .*; mend them"
+    ):
+        stage.run(config("yolo", tmp_path / "source", task="segment", on_defect="refuse"))
+    assert not PREPARED.exists()
+
+
+@pytest.mark.parametrize("name", corpus.REFUSED)
+def test_a_source_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    make, sentence = corpus.REFUSED[name]
+    source = make(tmp_path / "source")
+    with pytest.raises(UserError, match=sentence) as refused:
+        stage.run(config("auto", source, samples=0))
+    assert "\n" not in str(refused.value)
+    left = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
+    assert left <= {"source", "source.zip", "source.tar", "source.tar.gz", "data", ".finetrack"}
+    assert not any(path.is_file() for path in Path("data").rglob("*"))

@@ -1,0 +1,303 @@
+"""Label Studio: full export and JSON_MIN with known answers; per cent, rotation, brush, points, choices."""
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.errors import UserError
+from pipeline.source.formats.labelstudio import reader
+from pipeline.source.formats.labelstudio.brush import decode
+from tests.readings import boxes, notes, outlines, sane, spoilt_json
+from tests.sources import picture
+
+RECTANGLE = {"x": 10, "y": 25, "width": 40, "height": 50, "rotation": 0, "rectanglelabels": ["cat"]}
+"""On 96 x 80 pixels: 9.6, 20 to 48, 60."""
+
+
+def result(value, **more):
+    return {
+        "id": "r1",
+        "original_width": 96,
+        "original_height": 80,
+        "image_rotation": 0,
+        "value": value,
+        **more,
+    }
+
+
+def task(results, image="/data/upload/1/0a1b2c3d-x.jpg", **annotation):
+    return {"id": 5, "data": {"image": image}, "annotations": [{"id": 1, "result": results, **annotation}]}
+
+
+def write(folder, tasks, pictures=("x.jpg",)):
+    for name in pictures:
+        picture(folder / name)
+    (folder / "export.json").write_text(json.dumps(tasks))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "box"),
+    [
+        (RECTANGLE, "detect", (9.6, 20, 48, 60)),
+        ({"points": [[10, 25], [50, 25], [50, 75]], "polygonlabels": ["cat"]}, "segment", (9.6, 20, 48, 60)),
+        (
+            {"x": 50, "y": 50, "radiusX": 25, "radiusY": 25, "ellipselabels": ["cat"]},
+            "segment",
+            (24, 20, 72, 60),
+        ),
+        ({"choices": ["cat"]}, "classify", (0, 0, 1, 1)),
+    ],
+)
+def test_a_region_has_its_box_and_task(tmp_path, value, kind, box):
+    source = reader.read(write(tmp_path, [task([result(value)])]))
+    assert reader.recognises(tmp_path)
+    assert boxes(source) == {"x": [("cat", *box)]}
+    assert (source.task, source.images[0].size, source.defects) == (kind, (96, 80), ())
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "box"),
+    [
+        (
+            {"label": [{**RECTANGLE, "original_width": 96, "original_height": 80}]},
+            "detect",
+            (9.6, 20, 48, 60),
+        ),
+        ({"choice": "cat"}, "classify", (0, 0, 1, 1)),
+        ({"choice": {"choices": ["cat"]}}, "classify", (0, 0, 1, 1)),
+    ],
+)
+def test_the_flat_export(tmp_path, row, kind, box):
+    source = reader.read(
+        write(tmp_path, [{"image": "/data/upload/1/x.jpg", "id": 1, "annotation_id": 3, **row}])
+    )
+    assert reader.recognises(tmp_path)
+    assert boxes(source) == {"x": [("cat", *box)]}
+    assert source.task == kind
+
+
+def test_a_rotation_turns_about_the_upper_left_corner_clockwise(tmp_path):
+    source = reader.read(write(tmp_path, [task([result({**RECTANGLE, "x": 50, "rotation": 90})])]))
+    assert source.task == "obb"
+    assert outlines(source) == {"x": [[[[48, 20], [48, 58.4], [8, 58.4], [8, 20]]]]}
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("/data/upload/3/0a1b2c3d-x.jpg", "x.jpg"),
+        ("/data/upload/3/0a1b2c3d-x.jpg", "0a1b2c3d-x.jpg"),
+        ("/data/local-files/?d=pets/x.jpg", "pets/x.jpg"),
+        ("/data/local-files/?d=pets%5Cx%20y.jpg", "pets/x y.jpg"),
+        ("s3://bucket/pets/x.jpg", "pets/x.jpg"),
+        ("https://w.org/a/%E7%85%A7.jpg?sig=1", "照.jpg"),
+        ("C:\\pets\\x.jpg", "pets/x.jpg"),
+    ],
+)
+def test_the_image_is_found_under_what_label_studio_makes_of_its_name(tmp_path, address, name):
+    source = reader.read(write(tmp_path, [task([result(RECTANGLE)], address)], [name]))
+    assert [image.source for image in source.images] == [name]
+
+
+def packed(mask):
+    """Pack a mask as Label Studio does, after the description of rle-pack, not after the reader."""
+    values = np.repeat(mask.ravel() * 255, 4)
+    bits = f"{len(values):032b}" + f"{7:05b}" + "".join(f"{width:04b}" for width in (2, 3, 7, 15))
+    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
+    for start, end in pairwise(edges):
+        for at in range(start, end, 65536):
+            length = min(end, at + 65536) - at - 1
+            which = next(i for i, width in enumerate((3, 4, 8, 16)) if length < 1 << width)
+            bits += f"1{which:02b}{length:0{(3, 4, 8, 16)[which]}b}{values[at]:08b}"
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)]
+
+
+@given(seed=st.integers(0, 10**6), width=st.integers(1, 40), height=st.integers(1, 30))
+@settings(max_examples=30, deadline=None)
+def test_a_brush_stroke_unpacks_to_what_was_packed(seed, width, height):
+    mask = (np.random.default_rng(seed).random((height, width)) > 0.7).astype(np.uint8)
+    assert (decode(packed(mask), width, height) == mask).all()
+
+
+def test_values_side_by_side_are_read_too():
+    bits = (
+        f"{8:032b}"
+        + f"{7:05b}"
+        + "0010" * 4
+        + "0"
+        + "00"
+        + "111"
+        + "".join(f"{v:08b}" for v in (0, 0, 0, 9, 0, 0, 0, 0))
+    )
+    bits += "0" * (-len(bits) % 8)
+    assert decode([int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)], 2, 1).tolist() == [[1, 0]]
+
+
+def test_a_brush_stroke_is_outlined(tmp_path):
+    mask = np.zeros((80, 96), np.uint8)
+    mask[20:60, 10:50] = 1
+    value = {"format": "rle", "rle": packed(mask), "brushlabels": ["cat"]}
+    source = reader.read(write(tmp_path, [task([result(value)])]))
+    assert (boxes(source), source.task) == ({"x": [("cat", 10, 20, 50, 60)]}, "segment")
+
+
+def test_points_of_a_rectangle_are_a_pose(tmp_path):
+    def point(x, label):
+        return result({"x": x, "y": 50, "width": 1, "keypointlabels": [label]}, id=label, parentID="r1")
+
+    source = reader.read(
+        write(tmp_path, [task([point(20, "left ear"), result(RECTANGLE), point(30, "right ear")])])
+    )
+    assert (source.task, source.keypoints.names, source.keypoints.flip) == (
+        "pose",
+        ("left ear", "right ear"),
+        (1, 0),
+    )
+    assert np.allclose(source.images[0].raw.keypoints[0], [[19.2, 40, 2], [28.8, 40, 2]])
+    assert boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
+
+
+def test_a_shape_and_its_label_apart_are_one_object(tmp_path):
+    bare = {key: value for key, value in RECTANGLE.items() if key != "rectanglelabels"}
+    results = [result(bare, type="rectangle"), result({**bare, "labels": ["cat"]}, type="labels")]
+    assert boxes(reader.read(write(tmp_path, [task(results)]))) == {"x": [("cat", 9.6, 20, 48, 60)]}
+
+
+@pytest.mark.parametrize(
+    ("drawn", "reason"),
+    [
+        (result({**RECTANGLE, "rectanglelabels": []}, id="r2"), "region r2: no class"),
+        (
+            result({**RECTANGLE, "x": None}, id="r2"),
+            "region r2: 'None' is no number that a coordinate can be",
+        ),
+        ({"id": "r2", "value": RECTANGLE}, "region r2: 'None' is no number that a coordinate can be"),
+        (result({"points": [[1, 2]], "polygonlabels": ["cat"]}, id="r2"), "region r2: an outline of 1 point"),
+        (
+            result({"points": 5, "polygonlabels": ["cat"]}, id="r2"),
+            "region r2: points that are no pairs of x and y",
+        ),
+        (
+            result({"rle": [1, 2], "brushlabels": ["cat"]}, id="r2"),
+            "region r2: a brush stroke that is cut short",
+        ),
+        (
+            result({"rle": [300], "brushlabels": ["cat"]}, id="r2"),
+            "region r2: a brush stroke that is no list of bytes",
+        ),
+        (
+            result({"rle": [0] * 40, "brushlabels": ["cat"]}, id="r2"),
+            "region r2: a brush stroke of 0 values, not four for each of 96 x 80 pixels",
+        ),
+        (
+            result({"x": 1, "y": 2, "keypointlabels": ["ear"]}, id="r2"),
+            "region r2: a point of no other region",
+        ),
+        ("nonsense", "result 2: no region"),
+    ],
+)
+def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason):
+    source = reader.read(write(tmp_path, [task([result(RECTANGLE), drawn])]))
+    assert boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    assert notes(source) == {"x": [(True, reason)]}
+
+
+def test_of_several_labels_the_first_is_the_class(tmp_path):
+    source = reader.read(write(tmp_path, [task([result({**RECTANGLE, "rectanglelabels": ["cat", "dog"]})])]))
+    assert source.names == ("cat",)
+    assert notes(source)["x"] == [(False, "region r1: cat and dog: the first is its class")]
+
+
+def test_the_ground_truth_or_the_newest_of_several_annotations_is_used(tmp_path):
+    def several(*annotations: dict):
+        return {"data": {"image": "x.jpg"}, "annotations": list(annotations)}
+
+    def one(label, **more):
+        return {"result": [result({**RECTANGLE, "rectanglelabels": [label]})], **more}
+
+    old, new = one("old", updated_at="2024-01-01"), one("new", updated_at="2025-01-01")
+    true, void = one("true", ground_truth=True), one("void", was_cancelled=True, updated_at="2026")
+    for annotations, label in (((new, old), "new"), ((true, new), "true"), ((old, void), "old")):
+        source = reader.read(write(tmp_path, [several(*annotations)]))
+        assert source.names == (label,)
+        assert bool(notes(source)) == (void not in annotations)
+
+
+def test_what_nobody_annotated_is_not_taken_for_empty(tmp_path):
+    tasks = [
+        task([result(RECTANGLE)]),
+        task([], "y.jpg"),
+        {"data": {"image": "z.jpg"}, "annotations": []},
+        task([], "w.jpg", was_cancelled=True),
+        {"data": {"text": "no image"}, "annotations": [], "id": 9},
+    ]
+    source = reader.read(write(tmp_path, tasks, ["x.jpg", "y.jpg", "z.jpg", "w.jpg", "bare.jpg"]))
+    assert {i.path.stem: i.fault for i in source.images} == {
+        "x": "",
+        "y": "",
+        "z": "nobody has annotated it",
+        "w": "nobody has annotated it",
+    }
+    assert [(d.file, d.reason) for d in source.defects] == [
+        ("export.json, task 9", "nobody has annotated it"),
+        ("bare.jpg", "not listed in any annotation file"),
+    ]
+
+
+def test_an_image_imported_twice_and_annotated_once_is_used(tmp_path):
+    tasks = [{"data": {"image": "x.jpg"}, "annotations": []}, task([result(RECTANGLE)])]
+    source = reader.read(write(tmp_path, tasks))
+    assert boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    assert source.images[0].fault == ""
+    assert notes(source)["x"] == [(False, "listed twice, once of no use: nobody has annotated it")]
+
+
+def test_an_image_that_was_turned_while_annotating_is_not_used(tmp_path):
+    source = reader.read(write(tmp_path, [task([result(RECTANGLE, image_rotation=90)])]))
+    assert source.images[0].fault == "annotated on the image turned by 90 degrees: turn it back first"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"names": 1}', "[[1]]"])
+def test_no_such_file_is_refused(tmp_path, text):
+    (tmp_path / "export.json").write_text(text)
+    with pytest.raises(UserError):
+        reader.read(tmp_path)
+
+
+FUZZED = [
+    task(
+        [
+            result(RECTANGLE),
+            result({"points": [[10, 25], [50, 25], [50, 75]], "polygonlabels": ["dog"]}, id="r2"),
+            result({"x": 1, "y": 2, "keypointlabels": ["ear"]}, id="r3", parentID="r1"),
+            result(
+                {"rle": packed(np.eye(4, dtype=np.uint8)), "brushlabels": ["cat"]},
+                id="r4",
+                original_width=4,
+                original_height=4,
+            ),
+            result({"choices": ["cat"]}, id="r5"),
+        ]
+    ),
+    {
+        "image": "x.jpg",
+        "id": 1,
+        "annotation_id": 3,
+        "label": [{**RECTANGLE, "original_width": 96, "original_height": 80}],
+    },
+]
+
+
+@given(data=spoilt_json(FUZZED))
+@settings(max_examples=200, deadline=None)
+def test_no_json_makes_it_crash(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "spoilt_labelstudio"
+    picture(folder / "x.jpg")
+    (folder / "export.json").write_bytes(data)
+    sane(reader.read, folder)

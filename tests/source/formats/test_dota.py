@@ -1,0 +1,138 @@
+"""DOTA with known answers: corners, headers, splits by folder, what is no line of it."""
+
+import pytest
+from hypothesis import given, settings
+
+from pipeline.core.errors import UserError
+from pipeline.source.formats import dota
+from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes
+from tests.sources import picture
+
+LINE = "30 20 50 40 30 60 10 40 large-vehicle 0\n"
+
+
+def write(folder, name, text, *, images="images", labels="labelTxt"):
+    picture(folder / images / f"{name}.png")
+    (folder / labels).mkdir(parents=True, exist_ok=True)
+    (folder / labels / f"{name}.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINE,
+        "imagesource:GoogleEarth\ngsd:0.146343590398\n" + LINE,
+        LINE.replace(" 0\n", "\n"),
+        LINE.replace(" ", "  ").replace("30", "30.0"),
+        "\ufeff" + LINE + "\r\n\r\n",
+    ],
+)
+def test_four_corners_in_their_order(tmp_path, text):
+    source = dota.read(write(tmp_path, "x", text))
+    assert dota.recognises(tmp_path)
+    assert (source.task, boxes(source)) == ("obb", {"x": [("large-vehicle", 10, 20, 50, 60)]})
+    assert outlines(source) == {"x": [[[[30, 20], [50, 40], [30, 60], [10, 40]]]]}
+    assert source.defects == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("1 2 3 4 5 6 7 8", "not eight numbers and a class: '1 2 3 4 5 6 7 8'"),
+        ("1 2 3 4 5 6 7 ship 0", "'ship' is no number that a coordinate can be"),
+        ("1 2 3 4 5 6 7 nan ship 0", "'nan' is no number that a coordinate can be"),
+        ("1 2 3 4 5 6 7 1e99 ship 0", "'1e99' is no number that a coordinate can be"),
+        ("1 2 3 4 5 6 7 x ship 0", "'x' is no number that a coordinate can be"),
+        ("1 2 3 4 5 6 7 8 9 ship 0", "not eight numbers and a class"),
+    ],
+)
+def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, line, reason):
+    source = dota.read(write(tmp_path, "x", f"gsd:null\n{LINE}{line}\n"))
+    assert boxes(source) == {"x": [("large-vehicle", 10, 20, 50, 60)]}
+    [(dropped, words)] = notes(source)["x"]
+    assert dropped
+    assert words.startswith(f"line 3: {reason}")
+
+
+def test_folders_are_splits_and_tell_images_of_one_name_apart(tmp_path):
+    write(tmp_path, "x", LINE, images="train/images", labels="train/labelTxt")
+    write(tmp_path, "x", LINE * 2, images="val/images", labels="val/labelTxt")
+    source = dota.read(tmp_path)
+    assert [(i.source, i.split, len(i.raw.classes)) for i in source.images] == [
+        ("train/images/x.png", "train", 1),
+        ("val/images/x.png", "val", 2),
+    ]
+
+
+def test_one_split_for_all_divides_nothing(tmp_path):
+    source = dota.read(write(tmp_path, "x", LINE, images="train/images", labels="train/labelTxt"))
+    assert [image.split for image in source.images] == [None]
+
+
+def test_an_image_in_no_split_does_not_undo_the_others(tmp_path):
+    for place in ("train", "val", "more"):
+        write(tmp_path, place, LINE, images=f"{place}/images", labels=f"{place}/labelTxt")
+    assert [image.split for image in dota.read(tmp_path).images] == [None, "train", "val"]
+
+
+def test_difficult_objects_are_used_with_a_word(tmp_path):
+    source = dota.read(write(tmp_path, "x", LINE + LINE.replace(" 0\n", " 1\n")))
+    assert len(boxes(source)["x"]) == 2
+    assert source.remarks == ("1 object marked as difficult: used as any other",)
+
+
+@pytest.mark.parametrize("upright", ["Train_Task2_gt/trainset_reclabelTxt", "hbb"])
+def test_upright_boxes_beside_the_rotated_ones_are_left_aside(tmp_path, upright):
+    write(tmp_path, "x", "1 2 30 2 30 40 1 40 ship 0\n", labels=upright)
+    write(tmp_path, "x", LINE, labels="labelTxt-v1.0/labelTxt")
+    source = dota.read(tmp_path)
+    assert boxes(source) == {"x": [("large-vehicle", 10, 20, 50, 60)]}
+    assert source.defects == ()
+    assert source.remarks == (f"{upright} holds upright boxes beside the rotated ones: left aside",)
+    (tmp_path / "labelTxt-v1.0/labelTxt/x.txt").unlink()
+    assert dota.read(tmp_path).images[0].raw.boxes.tolist() == [[1, 2, 30, 40]]
+
+
+def test_image_and_annotation_without_each_other_are_named(tmp_path):
+    write(tmp_path, "x", LINE)
+    write(tmp_path, "empty", "imagesource:x\n")
+    picture(tmp_path / "images/bare.png")
+    (tmp_path / "labelTxt/lone.txt").write_text(LINE)
+    (tmp_path / "readme.txt").write_text("ships and planes\n")
+    source = dota.read(tmp_path)
+    assert boxes(source)["empty"] == []
+    assert [(d.file, d.reason) for d in source.defects] == [
+        ("labelTxt/lone.txt", "an annotation without an image"),
+        ("images/bare.png", "an image without an annotation"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["0 0.1 0.1 0.2 0.2 0.3 0.3 0.4 0.4\n", "0 0.5 0.5 0.1 0.1\n", "1 2 3 4 5\n", ""]
+)
+def test_other_text_is_not_recognised(tmp_path, line):
+    assert not dota.recognises(write(tmp_path, "x", line))
+
+
+def test_nothing_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no image in"):
+        dota.read(tmp_path)
+
+
+def test_a_real_set():
+    folder = real("datumaro-assets/dota_dataset")
+    source = dota.read(folder)
+    assert dota.recognises(folder)
+    assert [len(image.raw.classes) for image in source.images] == [1, 1, 2]
+    assert [image.split for image in source.images] == ["train", "train", "val"]
+    assert source.names == ("label_0", "label_1")
+
+
+@given(data=spoilt_bytes(("imagesource:x\n" + LINE * 3).encode()))
+@settings(max_examples=100, deadline=None)
+def test_no_text_makes_it_crash(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "spoilt_dota"
+    write(folder, "x", "")
+    (folder / "labelTxt/x.txt").write_bytes(data)
+    sane(dota.read, folder)

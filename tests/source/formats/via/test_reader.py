@@ -1,0 +1,272 @@
+"""VGG Image Annotator: version 1 and 2, projects and exports, JSON and CSV, and 3, with known answers."""
+
+import csv
+import json
+
+import pytest
+from hypothesis import given, settings
+
+from pipeline.core.errors import UserError
+from pipeline.source.formats.via import reader
+from tests.readings import boxes, notes, sane, spoilt_bytes, spoilt_json
+from tests.sources import picture
+
+RECT = {"name": "rect", "x": 10, "y": 20, "width": 40, "height": 40}
+POLYGON = {"name": "polygon", "all_points_x": [10, 50, 50], "all_points_y": [20, 20, 60]}
+
+
+def region(shape, **attributes):
+    return {"shape_attributes": shape, "region_attributes": attributes}
+
+
+def listed(name, regions, **attributes):
+    return {
+        f"{name}1234": {"filename": name, "size": 1234, "regions": regions, "file_attributes": attributes}
+    }
+
+
+def write(folder, document, pictures=("x.jpg",)):
+    for name in pictures:
+        picture(folder / name)
+    (folder / "via.json").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shape", "task", "box"),
+    [
+        (RECT, "detect", (10, 20, 50, 60)),
+        (POLYGON, "segment", (10, 20, 50, 60)),
+        ({"name": "circle", "cx": 30, "cy": 40, "r": 20}, "segment", (10, 20, 50, 60)),
+        ({"name": "ellipse", "cx": 30, "cy": 40, "rx": 20, "ry": 10}, "segment", (10, 30, 50, 50)),
+        (
+            {"name": "ellipse", "cx": 30, "cy": 40, "rx": 20, "ry": 10, "theta": 1.5707963},
+            "segment",
+            (20, 20, 40, 60),
+        ),
+    ],
+)
+@pytest.mark.parametrize("version", [1, 2, "project"])
+def test_a_shape_has_its_box_and_task_in_every_version(tmp_path, shape, task, box, version):
+    regions = [region(shape, type="cat")]
+    document = listed("x.jpg", {"0": regions[0]} if version == 1 else regions)
+    if version == "project":
+        document = {"_via_settings": {}, "_via_img_metadata": document, "_via_attributes": {}}
+    source = reader.read(write(tmp_path, document))
+    assert reader.recognises(tmp_path)
+    assert boxes(source) == {"x": [("cat", *box)]}
+    assert source.task == task
+    assert source.remarks == ("classes are taken from the region attribute 'type'",)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "label"),
+    [
+        ({"class": "cat", "quality": "good"}, "cat"),
+        ({"quality": "good", "Name": "cat"}, "cat"),
+        ({"animal": "cat"}, "cat"),
+        ({"animal": {"cat": True, "dog": False}}, "cat"),
+        ({"number": 3}, "3"),
+        ({}, "object"),
+    ],
+)
+def test_the_attribute_with_the_class_is_found_and_told(tmp_path, attributes, label):
+    source = reader.read(write(tmp_path, listed("x.jpg", [region(RECT, **attributes)])))
+    assert source.names == (label,)
+    assert len(source.remarks) == 1
+
+
+def test_an_attribute_that_few_regions_have_is_not_the_class(tmp_path):
+    regions = [region(RECT, animal="cat"), region(RECT, animal="dog"), region(RECT, animal="dog", type="odd")]
+    assert reader.read(write(tmp_path, listed("x.jpg", regions))).names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "reason"),
+    [
+        (region({"name": "point", "cx": 1, "cy": 2}, type="cat"), "point is no shape with an area"),
+        (region({"name": "polyline", "all_points_x": [1]}, type="cat"), "polyline is no shape with an area"),
+        (region({}, type="cat"), "no shape"),
+        (region({**RECT, "x": None}, type="cat"), "'None' is no number that a coordinate can be"),
+        (region({**POLYGON, "all_points_y": [1]}, type="cat"), "a polygon without as many y as x"),
+        (region({"name": "circle", "cx": 1, "cy": 2, "r": 0}, type="cat"), "no area: radii of 0 and 0"),
+        (region(RECT), "no class: its attribute 'type' is empty"),
+        (region(RECT, type={"cat": True, "dog": True}), "no class: its attribute 'type' is empty"),
+        ("nonsense", "no class: its attribute 'type' is empty"),
+    ],
+)
+def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason):
+    source = reader.read(write(tmp_path, listed("x.jpg", [region(RECT, type="cat"), drawn])))
+    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    assert notes(source) == {"x": [(True, f"region 2: {reason}")]}
+
+
+def test_without_regions_the_file_attributes_are_classes(tmp_path):
+    document = listed("x.jpg", [], label="cat") | listed("y.jpg", [], label="")
+    source = reader.read(write(tmp_path, document, ("x.jpg", "y.jpg")))
+    assert (source.task, source.names) == ("classify", ("cat",))
+    assert [image.fault for image in source.images] == ["", "no class is given for it"]
+
+
+def test_an_image_without_regions_among_others_has_no_objects(tmp_path):
+    document = (
+        listed("x.jpg", [region(RECT, type="cat")])
+        | listed("y.jpg", [])
+        | listed("https://w.org/a/z.jpg", [])
+    )
+    source = reader.read(write(tmp_path, document, ("x.jpg", "y.jpg", "bare.jpg")))
+    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)], "y": []}
+    assert [defect.file for defect in source.defects] == ["https://w.org/a/z.jpg", "bare.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("https://w.org/far/a%20caf%C3%A9.jpg?size=640#top", "a café.jpg"),
+        ("https://w.org/v0/o/near%2Fx.jpg?alt=media", "near/x.jpg"),
+        ("file:///home/me/set/x.jpg", "x.jpg"),
+        ("a%20b.jpg", "a b.jpg"),
+        ("50%25.jpg", "50%25.jpg"),  # so called
+        ("50%.jpg", "50%.jpg"),
+        ("a#1?.jpg", "a#1?.jpg"),
+        ("http://[w.org/x.jpg", "x.jpg"),
+    ],
+)
+def test_a_name_that_is_an_address_is_decoded_where_no_image_is_so_called(tmp_path, name, file):
+    (tmp_path / "near").mkdir()
+    others = ("50%.jpg", "y.jpg") if file == "50%25.jpg" else ("y.jpg",)
+    document = listed(name, [region(RECT, type="cat")])
+    source = reader.read(write(tmp_path, document, (file, *others)))
+    assert [image.path for image in source.images if len(image.raw.classes)] == [tmp_path / file]
+
+
+HEADER = [
+    "filename",
+    "file_size",
+    "file_attributes",
+    "region_count",
+    "region_id",
+    "region_shape_attributes",
+    "region_attributes",
+]
+
+
+def table(folder, rows, header=HEADER):
+    for name in ("x.jpg", "y.jpg"):
+        picture(folder / name)
+    with (folder / "via.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return folder
+
+
+@pytest.mark.parametrize("header", [HEADER, ["#filename", *HEADER[1:]]])
+def test_an_exported_table(tmp_path, header):
+    rows = [
+        ["x.jpg", "9", "{}", "2", "0", json.dumps(RECT), '{"type":"cat"}'],
+        ["x.jpg", "9", "{}", "2", "1", json.dumps(POLYGON), '{"type":"dog"}'],
+        ["x.jpg", "9", "{}", "3", "2", "{cut", '{"type":"dog"}'],
+        ["x.jpg", "9", "{}", "4", "3", json.dumps(RECT), '{"type":"\\ud800"}'],
+        ["y.jpg", "9", "{}", "0", "0", "{}", "{}"],
+    ]
+    source = reader.read(table(tmp_path, rows, header))
+    assert reader.recognises(tmp_path)
+    assert boxes(source) == {
+        "x": [("cat", 10, 20, 50, 60), ("dog", 10, 20, 50, 60), ("?", 10, 20, 50, 60)],
+        "y": [],
+    }
+    assert notes(source) == {"x": [(True, "region 3: no shape")]}
+
+
+def third(drawn=(), **images):
+    """Return a project of version 3: coordinates with answers on x.jpg; further images, and their answers."""
+    files = ["x.jpg", *(f"{name}.jpg" for name in images)]
+    rows = [{"vid": "1", "flg": 0, "z": [], "xy": xy, "av": {"1": answer}} for xy, answer in drawn]
+    rows += [
+        {"vid": str(number), "flg": 0, "z": [], "xy": [], "av": {"1": answer}}
+        for number, answer in enumerate(images.values(), 2)
+        if answer
+    ]
+    return {
+        "project": {"data_format_version": "3.1.1", "vid_list": ["1"]},
+        "attribute": {"1": {"aname": "kind", "options": {"0": "cat", "1": "dog"}}},
+        "file": {str(n): {"fid": n, "fname": name, "type": 2} for n, name in enumerate(files, 1)},
+        "view": {str(n): {"fid_list": [n]} for n in range(1, len(files) + 1)},
+        "metadata": {f"m{n}": row for n, row in enumerate(rows)},
+    }
+
+
+def test_a_project_of_version_3(tmp_path):
+    drawn = [
+        ([2, 10, 20, 40, 40], "0"),
+        ([7, 10, 20, 50, 20, 50, 60], "1"),
+        ([3, 30, 40, 20], "1"),
+        ([4, 30, 40, 20, 10], "1"),
+        ([1, 5, 5], "0"),
+        ([8, 1, 2, 3, 4, 5, 6, 7, 8], "0"),
+        ([99], "0"),
+    ]
+    source = reader.read(write(tmp_path, third(drawn, bare=""), pictures=("x.jpg", "bare.jpg")))
+    assert reader.recognises(tmp_path)
+    assert boxes(source) == {
+        "x": [
+            ("cat", 10, 20, 50, 60),
+            ("dog", 10, 20, 50, 60),
+            ("dog", 10, 20, 50, 60),
+            ("dog", 10, 30, 50, 50),
+        ],
+        "bare": [],
+    }
+    assert [reason for _, reason in notes(source)["x"]] == [
+        "region 5: point of 2 numbers is no shape with an area",
+        "region 6: rect of 8 numbers is no shape with an area",
+        "region 7: no shape",
+    ]
+
+
+def test_version_3_may_tell_classes_of_whole_images(tmp_path):
+    source = reader.read(write(tmp_path, third(y="0", z="1"), pictures=("y.jpg", "z.jpg")))
+    assert source.task == "classify"
+    assert [source.names[image.raw.classes[0]] for image in source.images] == ["cat", "dog"]
+    assert [defect.reason for defect in source.defects] == ["listed in via.json, but there is no such image"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"names": 1}', "\0"])
+def test_no_such_file_is_refused(tmp_path, text):
+    (tmp_path / "via.json").write_text(text)
+    with pytest.raises(UserError):
+        reader.read(tmp_path)
+
+
+FUZZED = {
+    "_via_img_metadata": listed(
+        "x.jpg",
+        [
+            region(RECT, type="cat"),
+            region(POLYGON, type={"dog": True}),
+            region({"name": "circle", "cx": 9, "cy": 9, "r": 2}),
+        ],
+    )
+}
+
+
+@given(data=spoilt_json(FUZZED) | spoilt_json(third([([2, 10, 20, 40, 40], "0")], y="1")))
+@settings(max_examples=200, deadline=None)
+def test_no_json_makes_it_crash(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "spoilt_via"
+    picture(folder / "x.jpg")
+    (folder / "via.json").write_bytes(data)
+    sane(reader.read, folder)
+
+
+TABLE = (
+    ",".join(HEADER) + '\nx.jpg,9,{},1,0,"' + json.dumps(RECT).replace('"', '""') + '","{""type"":""cat""}"\n'
+).encode()
+
+
+@given(data=spoilt_bytes(TABLE))
+@settings(max_examples=80, deadline=None)
+def test_no_table_makes_it_crash(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "spoilt_via_table"
+    picture(folder / "x.jpg")
+    (folder / "via.csv").write_bytes(data)
+    sane(reader.read, folder)

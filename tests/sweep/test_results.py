@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pipeline.sweep import results
+from pipeline.sweep.results import SweepJob
+
+GOOD = SweepJob(0, ("finetune.lr0=0.001",), "sweep-0", "trained", 0.4, "run")
+BETTER = SweepJob(2, ("finetune.lr0=0.01",), "sweep-2", "restored", 0.5, "other")
+LOST = SweepJob(1, ("finetune.lr0=7",), "sweep-1", "failed", reason="too high")
+
+
+def test_the_best_has_the_highest_score_and_of_equals_comes_first():
+    assert results.best([GOOD, LOST, BETTER]) == [BETTER]
+    assert results.best([SweepJob(3, (), "x", "trained", 0.4), GOOD]) == [GOOD]
+    assert results.best([SweepJob(3, (), "x", "trained", 0.0), LOST])[0].number == 3
+    assert results.best([LOST]) == []
+
+
+def test_the_table_puts_the_best_first_and_what_failed_last_with_its_reason():
+    head, first, second, last = results.table([GOOD, LOST, BETTER]).splitlines()
+    assert head.split() == ["job", "val", "mAP50-95", "status", "experiment", "overrides"]
+    assert first.split() == ["2", "0.5000", "restored", "sweep-2", "finetune.lr0=0.01"]
+    assert second.startswith("0 ")
+    assert last.split(maxsplit=4) == ["1", "-", "failed", "sweep-1", "finetune.lr0=7: too high"]
+    assert results.failed([GOOD, LOST]) == [LOST]
+
+
+@pytest.mark.parametrize(
+    ("val", "figure"),
+    [
+        ({"precision": 0.9, "mAP50": 0.8, "mAP50-95": 0.5}, "mAP50-95"),
+        ({"fitness": 0.7, "mAP50-95": 0.4, "mask/mAP50": 0.6, "mask/mAP50-95": 0.5}, "mask/mAP50-95"),
+        ({"fitness": 0.7, "mAP50-95": 0.4, "pose/mAP50-95": 0.5}, "pose/mAP50-95"),
+        ({"top5": 1.0, "top1": 0.5}, "top1"),
+    ],
+)
+def test_a_job_is_judged_by_its_tasks_own_figure(val, figure):
+    assert results.judged(val) == (figure, 0.5)
+    head = results.table([SweepJob(0, (), "x", "trained", 0.5, figure=figure), LOST]).splitlines()[0]
+    assert head.split()[:3] == ["job", "val", figure]
+
+
+def test_jobs_of_several_tasks_are_compared_with_their_like_alone():
+    scores = {"obb": 0.4, "detect": 0.7, "classify": 0.9}
+    figures = {"obb": "mAP50-95", "detect": "mAP50-95", "classify": "top1"}
+    made = [
+        SweepJob(
+            number, (), f"sweep-{number}", "trained", scores[task] + more, task=task, figure=figures[task]
+        )
+        for number, (task, more) in enumerate([("obb", 0), ("detect", 0), ("obb", 0.1), ("classify", 0)])
+    ]
+    assert [job.number for job in results.best([*made, LOST])] == [2, 1, 3]
+    assert [results.kind(job) for job in made[1:]] == ["detect mAP50-95", "obb mAP50-95", "classify top1"]
+    head, *rows = results.table([*made, LOST]).splitlines()
+    assert head.split() == ["job", "val", "status", "experiment", "overrides"]
+    assert [re.split(" {2,}", row)[:2] for row in rows] == [
+        ["2", "obb mAP50-95 0.5000"],
+        ["0", "obb mAP50-95 0.4000"],
+        ["1", "detect mAP50-95 0.7000"],
+        ["3", "classify top1 0.9000"],
+        ["1", "-"],
+    ]
+
+
+def test_what_no_task_is_judged_by_is_no_score():
+    assert results.judged({"loss": 0.5}) is None
+
+
+def test_the_changes_of_a_job_by_key_also_where_it_takes_a_key_away():
+    words = ("seed=1", "+tracking.tags.a=b=c", "++model.name=x", "~tracking.tags.d", "~data=demo")
+    job = SweepJob(0, words, "sweep-0", "trained")
+    assert results.changes(job) == {
+        "seed": "1",
+        "tracking.tags.a": "b=c",
+        "model.name": "x",
+        "tracking.tags.d": "(deleted)",
+        "data": "(deleted)",
+    }

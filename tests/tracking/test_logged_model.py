@@ -1,0 +1,132 @@
+import base64
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from pipeline.tracking import logged_model as tracking_model
+from pipeline.tracking import runs
+from pipeline.tracking.runs import open_run
+from pipeline.tracking.target import TrackingTarget
+
+LOADED_ELSEWHERE = """
+import base64, json, sys
+import mlflow, numpy, pandas, cv2
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/" + sys.argv[2])
+assert "pipeline" not in sys.modules
+file = sys.argv[3]
+pixels = cv2.imread(file)[..., ::-1]
+data = open(file, "rb").read()
+inputs = {
+    "example": model.input_example, "path": [file], "alone": file, "bytes": [data],
+    "base64": [base64.b64encode(data).decode()], "array": pixels, "batch": [pixels, pixels],
+    "table": pandas.DataFrame({"image": [file]}),
+}
+params = {"conf": 0.0, "max_det": 5}
+tables = {name: model.predict(value, params=params) for name, value in inputs.items()}
+print(json.dumps({name: [list(table.columns), table.values.tolist()] for name, table in tables.items()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """An untrained detector of two classes; it finds boxes, if bad ones."""
+    code = """
+import sys
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics import YOLO
+model = YOLO("yolo26n.yaml")
+model.model = DetectionModel("yolo26n.yaml", nc=2, verbose=False)
+model.model.names = {0: "pit", 1: "stain"}
+model.model.args = {"imgsz": 64, "task": "detect"}
+model.save(sys.argv[1])
+"""
+    folder = tmp_path_factory.mktemp("weights")
+    environment = os.environ | {"YOLO_CONFIG_DIR": str(folder), "MPLCONFIGDIR": str(folder)}
+    subprocess.run(
+        [sys.executable, "-c", code, str(folder / "best.pt")],
+        env=environment,
+        cwd=folder,
+        check=True,
+        timeout=300,
+    )
+    return folder / "best.pt"
+
+
+@pytest.fixture
+def image(tmp_path):
+    cv2.imwrite(str(tmp_path / "part.png"), np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    return tmp_path / "part.png"
+
+
+@pytest.fixture
+def logged(weights, image, tmp_path, monkeypatch):
+    """The store's address and what MLflow knows of the model that a run logged."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    target = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
+    with open_run(target, key="k1", name="demo: full/1", tags={}) as session:
+        session.params({"finetune": {"lr0": 0.001}})
+        session.model(weights, example=image, metrics={"best/mAP50-95": 0.25})
+    with runs.attach(target, key="k1", run_id=session.run_id) as evaluation:
+        evaluation.metrics({"test/mAP50-95": 0.5})
+    client = MlflowClient(target.address)
+    [output] = client.get_run(session.run_id).outputs.model_outputs
+    return target.address, client.get_logged_model(output.model_id)
+
+
+def predict_elsewhere(address, model, image, folder):
+    """Load and ask the model in a new process, in another folder, without this project at hand."""
+    folder.mkdir()
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "YOLO", "PYTHON"))
+    }
+    answer = subprocess.run(
+        [sys.executable, "-c", LOADED_ELSEWHERE, address, model.model_id, str(image)],
+        env=kept | {"YOLO_CONFIG_DIR": str(folder), "MPLCONFIGDIR": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def test_the_model_is_tied_to_its_run_and_predicts_without_this_project(logged, image, tmp_path):
+    address, model = logged
+    assert (model.name, str(model.status)) == ("demo- full-1", "READY")
+    assert {metric.key: metric.value for metric in model.metrics} == {
+        "best/mAP50-95": 0.25,
+        "test/mAP50-95": 0.5,
+    }
+    assert model.params == {"finetune.lr0": "0.001"}
+
+    tables = predict_elsewhere(address, model, image, tmp_path / "elsewhere")
+    columns, rows = tables["path"]
+    assert columns == tables["example"][0] == ["image", "x1", "y1", "x2", "y2", "score", "class", "name"]
+    assert 0 < len(rows) <= 5
+    assert {row[7] for row in rows} <= {"pit", "stain"}
+    for name in ("alone", "bytes", "base64", "array", "table"):
+        assert tables[name] == tables["path"], name
+    assert [row[1:] for row in tables["batch"][1]] == [row[1:] for row in rows] * 2
+    assert {row[0] for row in tables["batch"][1]} == {0, 1}
+
+
+def test_no_path_of_the_machine_is_in_the_model(weights, image, tmp_path):
+    tracking_model.save(tmp_path / "saved", weights, image)
+    written = (tmp_path / "saved/MLmodel").read_text()
+    assert str(tmp_path) not in written
+    assert str(weights.parent) not in written
+    requirements = (tmp_path / "saved/requirements.txt").read_text()
+    assert "ultralytics==" in requirements
+    assert "+" not in requirements
+    example = (tmp_path / "saved/input_example.json").read_text()
+    assert base64.b64decode(example.strip('[]"'))[:2] == b"\xff\xd8"

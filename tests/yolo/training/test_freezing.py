@@ -1,0 +1,108 @@
+"""Which parameters, averages and BatchNorm statistics moved in which epoch, tensor by tensor."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from pipeline.yolo.schedules import UnfreezingSchedule
+from pipeline.yolo.training import train
+from tests import trainings
+
+BACKBONE = 11  # of YOLO26
+LAYERS = 24
+
+
+def _train_and_watch(job):
+    """Train; return for each epoch the layers that moved: in the weights, and in the averages."""
+    trainer = train.build(job)
+    seen = []
+
+    def note(trainer):
+        pair = [trainer.model.state_dict(), trainer.ema.ema.state_dict()]
+        seen.append([{name: tensor.clone() for name, tensor in state.items()} for state in pair])
+
+    trainer.add_callback("on_pretrain_routine_end", note)
+    trainer.add_callback("on_fit_epoch_end", note)
+    trainer.train()
+    pairs = pairwise(seen)
+    return [
+        [_moved(*states) for states in zip(before, after, strict=True)] for before, after in pairs
+    ], trainer
+
+
+def _moved(before, after):
+    return {int(name.split(".")[1]) for name in before if not before[name].equal(after[name])}
+
+
+def _with_tensors(trainer, layers):
+    filled = {int(name.split(".")[1]) for name in trainer.model.state_dict()}
+    return filled & set(layers)
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW", "MuSGD"])
+def test_head_leaves_the_whole_backbone_as_it_was(tmp_path, optimizer):
+    trainings.dataset(tmp_path)
+    job = trainings.job(tmp_path, freeze="backbone", optimizer=optimizer, weight_decay=0.1)
+    epochs, trainer = _train_and_watch(job)
+    for weights, averages in epochs:
+        assert weights == averages == _with_tensors(trainer, range(BACKBONE, LAYERS))
+    assert trainer.effective["freeze"] == [str(layer) for layer in range(BACKBONE)]
+    learning = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
+    assert trainer.effective["parameters_learning"] == learning < trainer.effective["parameters"]
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_gradual_opens_group_after_group(tmp_path, optimizer):
+    trainings.dataset(tmp_path)
+    schedule = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
+    job = trainings.job(tmp_path, gradual=schedule, optimizer=optimizer, epochs=4, weight_decay=0.1)
+    epochs, trainer = _train_and_watch(job)
+    for moved, lowest in zip(epochs, [11, 6, 0, 0], strict=True):
+        assert moved == [_with_tensors(trainer, range(lowest, LAYERS))] * 2
+
+
+def test_gradual_on_a_plateau_waits_for_val_map_to_stall(tmp_path):
+    trainings.dataset(tmp_path)
+    schedule = UnfreezingSchedule("plateau", every=1, stall=2, groups=3, decay=0.5)
+    job = trainings.job(tmp_path, gradual=schedule, epochs=6, lr0=1e-7, patience=0)  # it cannot learn: mAP 0
+    epochs, trainer = _train_and_watch(job)
+    lowest = [min(weights) for weights, _ in epochs]
+    assert [row["metrics/mAP50-95"] for row in trainer.rows] == [0] * 6
+    assert lowest == [13, 13, 13, 6, 6, 0]  # layers 11 and 12 have nothing to learn
+
+
+def test_deeper_groups_learn_at_a_lower_rate_and_frozen_ones_at_none(tmp_path):
+    trainings.dataset(tmp_path)
+    schedule = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
+    rows = trainings.run(
+        trainings.job(tmp_path, gradual=schedule, epochs=3, lrf=1.0, cos_lr=False, lr0=0.001)
+    ).rows
+    rates = [[row[f"lr/weight_{depth}"] for depth in range(3)] for row in rows]
+    assert rates == [
+        pytest.approx([0.001, 0, 0]),
+        pytest.approx([0.001, 0.0005, 0]),
+        pytest.approx([0.001, 0.0005, 0.00025]),
+    ]
+
+
+@pytest.mark.parametrize(("task", "backbone", "layers"), [("segment", 11, 24), ("classify", 10, 11)])
+def test_head_and_gradual_hold_for_other_tasks(tmp_path, task, backbone, layers):
+    trainings.dataset(tmp_path, task=task)
+    (tmp_path / "gradual").mkdir()
+    trainings.dataset(tmp_path / "gradual", task=task)
+    head = trainings.job(tmp_path, task=task, freeze="backbone", epochs=1, weight_decay=0.1)
+    [moved], trainer = _train_and_watch(head)
+    assert moved == [_with_tensors(trainer, range(backbone, layers))] * 2
+    schedule = UnfreezingSchedule("schedule", every=1, stall=1, groups=2, decay=0.5)
+    gradual = trainings.job(tmp_path / "gradual", task=task, gradual=schedule, weight_decay=0.1)
+    epochs, trainer = _train_and_watch(gradual)
+    for moved, lowest in zip(epochs, [backbone, 0], strict=True):
+        assert moved == [_with_tensors(trainer, range(lowest, layers))] * 2
+
+
+def test_full_moves_every_layer(tmp_path):
+    trainings.dataset(tmp_path)
+    epochs, trainer = _train_and_watch(trainings.job(tmp_path, epochs=1))
+    assert epochs[0][0] == _with_tensors(trainer, range(LAYERS))

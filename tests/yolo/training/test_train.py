@@ -1,0 +1,362 @@
+"""Trainings on a CPU: what comes out, what is used, what is left alone, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from ultralytics import YOLO, utils
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
+
+from pipeline.core.errors import UserError
+from pipeline.storage import files
+from pipeline.yolo import weights
+from pipeline.yolo.schedules import UnfreezingSchedule
+from pipeline.yolo.training import checkpoints, export, precision, train
+from pipeline.yolo.training import state as training_state
+from pipeline.yolo.training.precision import on_cuda, on_processor
+from pipeline.yolo.training.state import take_up
+from pipeline.yolo.training.task_trainers import DetectTrainer
+from tests import trainings
+
+
+def _contents(folder):
+    return {
+        path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def _tensors(folder, contents):
+    (folder / "weights.pt").write_bytes(contents)
+    return weights.load(folder / "weights.pt").state_dict()
+
+
+def test_a_training_learns_and_its_weights_load_and_find(tmp_path):
+    trainings.dataset(tmp_path, train=16)
+    rows = []
+    job = trainings.job(tmp_path, precision="auto", epochs=8, lr0=0.005, mosaic=0.0, scale=0.1)
+    outcome = trainings.run(job, on_epoch=rows.append)
+    assert [row["epoch"] for row in rows] == list(range(1, 9))
+    assert rows == outcome.rows
+    assert outcome.effective["precision"] == on_processor("auto")
+    assert outcome.rows[-1]["train/cls_loss"] < 0.7 * outcome.rows[0]["train/cls_loss"]
+    best = outcome.rows[outcome.best_epoch - 1]["metrics/mAP50-95"]
+    assert best == max(row["metrics/mAP50-95"] for row in outcome.rows)
+    (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
+    detector = YOLO(tmp_path / "best.pt")
+    assert detector.names == dict(enumerate(trainings.NAMES))
+    image = min((tmp_path / "data/prepared/images/val").iterdir())
+    [found] = detector.predict(str(image), imgsz=64, conf=0.001, verbose=False)
+    assert len(found.boxes)
+
+
+def test_weights_name_no_place_of_this_machine_and_are_the_same_again(tmp_path):
+    trainings.dataset(tmp_path)
+    first = trainings.run(trainings.job(tmp_path, save_period=1)).weights
+    for path in (tmp_path / "checkpoints").glob("*.ckpt"):
+        path.unlink()
+    again = trainings.run(trainings.job(tmp_path, save_period=1)).weights
+    assert set(first) == {"best", "last", "epoch0", "epoch1"}
+    assert first == again
+    assert all(str(tmp_path).encode() not in contents for contents in first.values())
+
+
+def test_weights_are_the_same_bytes_whatever_the_layout_they_were_trained_in(tmp_path):
+    """On CUDA that is NHWC, which released versions of Ultralytics cannot read from a checkpoint."""
+    trainings.dataset(tmp_path)
+    trainer = train.build(trainings.job(tmp_path))
+    written = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        trainer.model.to(memory_format=layout)
+        trainer.ema = SimpleNamespace(ema=trainer.model)
+        kept = training_state.averaged(trainer)
+        written.append(export.checkpoint(trainer.model, kept, arguments=vars(trainer.args), rows=[{}]))
+    assert written[0] == written[1]
+
+
+def test_what_is_recorded_is_what_was_used(tmp_path):
+    trainings.dataset(tmp_path)
+    used = trainings.run(trainings.job(tmp_path, optimizer="auto", lr0=None, epochs=1, batch=3)).effective
+    assert used["optimizer"] == "AdamW"
+    assert used["lr0"] == pytest.approx(0.002 * 5 / 7, abs=1e-6)  # what Ultralytics chooses for three classes
+    assert (used["batch"], used["precision"], used["device"], used["freeze"]) == (3, "fp32", "cpu", [])
+    assert used["threads"] == torch.get_num_threads()
+    assert used["compiled"] is False
+
+
+def test_no_callback_but_ours_is_attached(tmp_path):
+    trainings.dataset(tmp_path)
+    trainer = train.build(trainings.job(tmp_path))
+    modules = {callback.__module__ for callbacks in trainer.callbacks.values() for callback in callbacks}
+    silent = {"ultralytics.utils.callbacks.base", "ultralytics.utils.events"}  # do nothing; off offline
+    assert modules == {"pipeline.yolo.training.trainer"} | silent
+    assert not events.events.enabled
+    assert not any(SETTINGS[name] for name in ("mlflow", "dvc", "tensorboard", "wandb", "comet", "sync"))
+
+
+class _Trap:
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (Path("executed"),)
+
+
+@pytest.mark.parametrize("cache", ["ram", "disk", False])
+def test_the_data_is_left_as_it_was_and_planted_caches_are_ignored(tmp_path, monkeypatch, cache):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    data = tmp_path / "data/prepared"
+    for split in ("train", "val"):
+        (data / f"labels/{split}.cache").write_bytes(pickle.dumps(_Trap()))
+        np.save(data / f"labels/{split}.cache.npy", np.array([_Trap()]), allow_pickle=True)
+    image = min((data / "images/train").iterdir())
+    np.save(image.with_suffix(".npy"), np.zeros((2, 2, 3), np.uint8))  # Ultralytics would train on it instead
+    before = _contents(tmp_path / "data")
+    trainings.run(trainings.job(tmp_path, epochs=1, cache=cache))
+    assert _contents(tmp_path / "data") == before
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_been_stopped(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    schedule = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
+    for root in (whole, parts):
+        trainings.dataset(root)
+    changes = {"gradual": schedule, "precision": "auto", "epochs": 4, "warmup_epochs": 1.0, "patience": 3}
+    expected = trainings.run(trainings.job(whole, **changes))
+
+    def stop(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainings.run(trainings.job(parts, **changes), on_epoch=stop)
+    told = []
+    outcome = trainings.run(trainings.job(parts, **changes), on_epoch=told.append)
+    assert [row["epoch"] for row in told] == [1, 2, 3, 4]
+    untimed = [[{**row, "seconds": 0} for row in found.rows] for found in (outcome, expected)]
+    assert untimed[0] == untimed[1]
+    assert outcome.weights == expected.weights
+    assert outcome.best_epoch == expected.best_epoch
+
+
+def test_a_training_that_only_has_its_results_to_write_trains_no_further(tmp_path):
+    trainings.dataset(tmp_path)
+    first = trainings.run(trainings.job(tmp_path))
+    again = trainings.run(trainings.job(tmp_path))
+    assert (again.rows, again.best_epoch, again.effective) == (first.rows, first.best_epoch, first.effective)
+    for name in ("best", "last"):
+        before, after = (_tensors(tmp_path, outcome.weights[name]) for outcome in (first, again))
+        assert all(before[key].equal(after[key]) for key in before)
+
+
+def test_a_training_that_was_stopped_on_another_device_goes_on_here(tmp_path):
+    trainings.dataset(tmp_path)
+    trainings.run(trainings.job(tmp_path, epochs=1))
+    trainer = train.build(trainings.job(tmp_path, epochs=2))
+    for group in trainer.state["optimizer"]["param_groups"]:
+        group["fused"] = True  # as on a GPU
+    state, trainer.state = trainer.state, None
+    trainer._setup_train()
+    trainer.scaler = torch.amp.GradScaler("cpu")  # as in fp16
+    take_up(trainer, state)
+    assert trainer.start_epoch == 1
+    assert not any(group["fused"] for group in trainer.optimizer.param_groups)
+
+
+def test_early_stopping_outlives_a_stop(tmp_path):
+    trainings.dataset(tmp_path)
+    trainings.run(trainings.job(tmp_path))
+    state = checkpoints.newest(tmp_path / "checkpoints")
+    for path in (tmp_path / "checkpoints").glob("*.ckpt"):
+        path.unlink()
+    best_in_epoch_one = {"stopper": [0.9, 1], "best_fitness": 0.9, "epochs": 9, "stop": False}
+    checkpoints.save(tmp_path / "checkpoints", 2, state | best_in_epoch_one)
+    outcome = trainings.run(trainings.job(tmp_path, epochs=9, patience=3))
+    assert (len(outcome.rows), outcome.best_epoch) == (4, 1)
+
+
+@pytest.mark.parametrize(("before", "best"), [([0.0, 0.0], 2), ([0.5, 0.5], 1), ([0.5, 0.7, 0.7], 2)])
+def test_the_weights_kept_as_best_are_those_of_the_reported_epoch(tmp_path, monkeypatch, before, best):
+    """Epochs of equal fitness: Ultralytics' stopper reports the first, its trainer keeps the last."""
+    trainings.dataset(tmp_path)
+    fitness = iter(before)
+    validate = DetectTrainer.validate
+
+    def measured(trainer):
+        metrics, _ = validate(trainer)
+        trainer.fitness = next(fitness)
+        trainer.best_fitness = max(trainer.best_fitness or 0.0, trainer.fitness)
+        return metrics, trainer.fitness
+
+    monkeypatch.setattr(DetectTrainer, "validate", measured)
+    epochs = len(before)
+    outcome = trainings.run(trainings.job(tmp_path, epochs=epochs, save_period=1, patience=0))
+    kept = checkpoints.newest(tmp_path / "checkpoints")["weights"]
+    assert outcome.best_epoch == best
+    for epoch in range(1, epochs + 1):
+        there = kept[f"epoch{epoch - 1}"]
+        assert all(kept["best"][name].equal(there[name]) for name in there) == (epoch == best)
+
+
+def test_bf16_gives_the_loss_of_fp32_and_the_same_checkpoint():
+    torch.manual_seed(0)
+    model = DetectionModel("yolo26n.yaml", nc=3, verbose=False)
+    model.args = DEFAULT_CFG
+    batch = {
+        "img": torch.rand(4, 3, 64, 64),
+        "cls": torch.zeros(4, 1),
+        "bboxes": torch.tensor([[0.5, 0.5, 0.4, 0.4]] * 4),
+        "batch_idx": torch.arange(4.0),
+    }
+    model.train()
+    expected = model(batch)[0].sum()
+    model.criterion = None
+    precision.lower(model)
+    loss = model(batch)[0].sum()
+    assert loss.dtype == torch.float32
+    assert loss.item() != expected.item()
+    assert loss.item() == pytest.approx(expected.item(), rel=0.02)  # bf16 has three significant digits
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    precision.restore(model)
+    assert type(model) is DetectionModel
+    assert all(tensor.is_contiguous() for tensor in model.state_dict().values())
+
+
+def test_a_training_comes_to_what_stock_ways_come_to(tmp_path):
+    best = []
+    for ways in ({"precision": "fp32", "fast": False}, {"precision": "auto", "fast": True}):
+        place = tmp_path / ways["precision"]
+        trainings.dataset(place, train=16, val=16)
+        job = trainings.job(place, weights=trainings.FOUNDATION, epochs=4, mosaic=0.0, scale=0.1, **ways)
+        best.append(max(row["metrics/mAP50-95"] for row in trainings.run(job).rows))
+    assert min(best) > 0.45  # 0.2 after the first epoch
+    assert best[1] == pytest.approx(best[0], abs=0.1)  # by six seeds both have 0.40 to 0.62, mean 0.49
+
+
+@pytest.mark.parametrize(
+    ("wanted", "able", "chosen"),
+    [
+        ("auto", {"avx512_bf16": True}, "bf16"),
+        ("auto", {"amx_bf16": True}, "bf16"),
+        ("auto", {"avx512_f": True, "avx512_bf16": False}, "fp32"),
+        ("bf16", {}, "fp32"),
+        ("fp32", {"avx512_bf16": True}, "fp32"),
+    ],
+)
+def test_bf16_is_taken_where_the_processor_computes_in_it(wanted, able, chosen):
+    assert on_processor(wanted, able) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "amp", "able", "chosen"),
+    [
+        ("auto", True, True, "bf16"),
+        ("auto", True, False, True),  # fp16, as `yolo train`: older GPUs are slower in fp32
+        ("auto", "bf16", False, True),
+        ("auto", "fp16", True, "fp16"),
+        ("auto", False, True, False),
+        ("bf16", False, True, "bf16"),
+        ("bf16", True, False, False),
+        ("fp32", "bf16", True, False),
+    ],
+)
+def test_a_gpu_computes_in_bf16_where_it_can(wanted, amp, able, chosen):
+    assert on_cuda(wanted, amp, able) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "amp", "said"),
+    [("bf16", True, 1), ("auto", "bf16", 1), ("auto", True, 0), ("fp32", "bf16", 0)],
+)
+def test_bf16_in_vain_is_named_in_one_sentence(heard, wanted, amp, said):
+    arguments = SimpleNamespace(amp=amp, distill_model=None)
+    job = SimpleNamespace(precision=wanted)
+    assert not precision.settle(SimpleNamespace(job=job, device=torch.device("mps"), args=arguments))
+    sentence = "bf16 was asked for, but the network cannot compute in it on mps: fp32 is used"
+    assert sum(sentence in message for message in heard.messages) == said
+    assert arguments.amp is False
+
+
+def test_the_model_that_fp16_is_checked_with_lands_in_scratch(monkeypatch):
+    monkeypatch.setattr(utils, "WEIGHTS_DIR", utils.WEIGHTS_DIR)
+    arguments = SimpleNamespace(amp="fp16", distill_model=None)
+    job, gpu = SimpleNamespace(precision="auto"), torch.device("cuda", 0)
+    assert not precision.settle(SimpleNamespace(job=job, device=gpu, args=arguments))
+    assert arguments.amp == "fp16"
+    assert files.scratch("weights") == utils.WEIGHTS_DIR
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"device": 7}, r"finetune.device=7 is absent \(\d+ GPUs here\): set finetune.device=cpu or null"),
+        ({"device": "cuda:7"}, "finetune.device=cuda:7 is absent"),
+        ({"freeze": ["nolayer"]}, r"freezes no layer: the model has layers 0 to 23, the backbone 0 to 10"),
+        ({"freeze": [22], "head": True}, "freezes no layer of the backbone"),
+        ({"freeze": 500, "head": True}, "finetune.freeze=500 leaves no layer that learns"),
+        ({"device": "0,1"}, "names several GPUs, and one training uses one"),
+        ({"box": 1e38, "epochs": 1}, "the loss was no number any more in epoch 1: lower finetune.lr0"),
+        ({"imgsz": 32, "batch": 7}, "the last batch is one tiny image, .* change finetune.batch"),
+        (
+            {"gradual": UnfreezingSchedule("schedule", 1, 1, 15, 0.5)},
+            "gradual.groups .* 2 to 12 groups, not 15",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(tmp_path, changes, sentence):
+    trainings.dataset(tmp_path)
+    with pytest.raises(UserError, match=sentence):
+        trainings.run(trainings.job(tmp_path, **changes))
+
+
+def test_a_label_of_a_class_that_is_not_there_is_refused(tmp_path):
+    trainings.dataset(tmp_path)
+    label = min((tmp_path / "data/prepared/labels/train").iterdir())
+    label.write_text("3 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(UserError, match=rf"{label.name} names class 3 of 3: run prepare again"):
+        trainings.run(trainings.job(tmp_path))
+
+
+def test_single_class_and_other_rare_arguments_train(tmp_path):
+    trainings.dataset(tmp_path)
+    outcome = trainings.run(
+        trainings.job(
+            tmp_path, single_cls=True, multi_scale=0.5, rect=False, cls_pw=0.5, epochs=1, fraction=0.5
+        )
+    )
+    (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
+    assert YOLO(tmp_path / "best.pt").names == {0: "item"}
+    assert outcome.names == ("item",)
+
+
+def test_a_teacher_can_be_named(tmp_path):
+    trainings.dataset(tmp_path)
+    teacher = tmp_path / "teacher.pt"
+    teacher.write_bytes(trainings.run(trainings.job(tmp_path, epochs=1)).weights["best"])
+    for path in (tmp_path / "checkpoints").glob("*.ckpt"):
+        path.unlink()
+    outcome = trainings.run(trainings.job(tmp_path, precision="auto", distill_model=str(teacher)))
+    assert outcome.effective["precision"] == "fp32"
+    assert all("train/dis_loss" in row for row in outcome.rows)
+    assert set(_tensors(tmp_path, outcome.weights["best"])) == set(weights.load(teacher).state_dict())
+
+
+def test_a_training_within_a_time_goes_on_until_that_is_over(tmp_path):
+    trainings.dataset(tmp_path)
+    seconds = 8.0
+    limit = {"time": seconds / 3600, "patience": 0, "epochs": 100}
+
+    def stop(row):
+        if row["seconds"] > 0.4 * seconds:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainings.run(trainings.job(tmp_path, **limit), on_epoch=stop)
+    outcome = trainings.run(trainings.job(tmp_path, **limit))
+    assert outcome.rows[-1]["seconds"] > 0.75 * seconds

@@ -1,0 +1,216 @@
+"""A real training for each task from the bundled weights: what it measures, keeps and leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+import ultralytics.nn.tasks
+from ultralytics import YOLO
+from ultralytics.nn.tasks import ClassificationModel
+
+from pipeline.core.errors import UserError
+from pipeline.tracking import logged_model
+from pipeline.tracking.logged_model import COLUMNS
+from pipeline.yolo import epoch_metrics, weights
+from pipeline.yolo.epoch_metrics import WATCHED
+from pipeline.yolo.errors import without_effect
+from pipeline.yolo.training import train as training_train
+from pipeline.yolo.training import transfer
+from tests import task_sets, trainings
+
+TASKS = ("segment", "obb", "pose", "classify")
+BOXES = {"precision", "recall", "mAP50", "mAP50-95"}
+FIGURES = {
+    "segment": BOXES | {f"mask/{name}" for name in BOXES} | {"fitness"},
+    "pose": BOXES | {f"pose/{name}" for name in BOXES} | {"fitness"},
+    "obb": BOXES,
+    "classify": {"top1", "top5"},
+}
+TAKEN = {"segment": (696, 844), "obb": (696, 792), "pose": (696, 879), "classify": (228, 236)}
+
+
+def _contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def trained(request, tmp_path_factory):
+    """Task, folder, outcome; best.pt lies in the folder."""
+    task, root = request.param, tmp_path_factory.mktemp(request.param)
+    trainings.dataset(root, task=task)
+    before = _contents(root / "data")
+    job = trainings.job(root, task=task, weights=trainings.FOUNDATION, precision="auto", auto_augment=None)
+    outcome = trainings.run(job)
+    assert _contents(root / "data") == before
+    (root / "best.pt").write_bytes(outcome.weights["best"])
+    return task, root, outcome
+
+
+def test_a_task_is_measured_by_its_own_figures(trained):
+    task, _, outcome = trained
+    assert [set(epoch_metrics.figures(row)) for row in outcome.rows] == [FIGURES[task]] * 2
+    watched = [row[WATCHED[task]] for row in outcome.rows]
+    assert watched[outcome.best_epoch - 1] == max(watched)
+    train, val = epoch_metrics.losses(outcome.rows)
+    assert len(train) == len(val) == 2
+    assert all(value > 0 for value in val)
+    assert outcome.effective["task"] == task
+    assert outcome.effective["tensors_transferred"] == "{} of {}".format(*TAKEN[task])
+
+
+def test_the_weights_load_without_running_code_from_them_and_predict(trained):
+    task, root, _ = trained
+    assert ultralytics.nn.tasks.SAFE_LOAD
+    found = YOLO(root / "best.pt")
+    assert (found.task, list(found.names.values())) == (task, list(task_sets.NAMES))
+    image = min((root / "data/prepared/images/val").iterdir())
+    [result] = found.predict(str(image), imgsz=64, conf=0.0, verbose=False)
+    parts = ("boxes", "masks", "keypoints", "obb", "probs")
+    there = {name for name in parts if getattr(result, name) is not None}
+    expected = {"segment": {"boxes", "masks"}, "pose": {"boxes", "keypoints"}, "classify": {"probs"}}
+    assert there == expected.get(task, {"obb"})
+
+
+def test_a_pose_keeps_its_points(trained):
+    task, root, _ = trained
+    if task == "pose":
+        found = YOLO(root / "best.pt").model
+        assert list(found.kpt_shape) == [2, 3]
+        assert found.kpt_names[0] == ["left", "right"]
+
+
+def test_the_logged_model_answers_with_the_columns_that_it_names(trained):
+    import mlflow
+
+    task, root, _ = trained
+    image = min((root / "data/prepared/images/val").iterdir())
+    logged_model.save(root / "saved", root / "best.pt", image, task=task)
+    loaded = mlflow.pyfunc.load_model(str(root / "saved"))
+    table = loaded.predict([str(image)], params={"top": 3} if task == "classify" else {"conf": 0.0})
+    assert list(table.columns) == list(COLUMNS[task]) == loaded.metadata.signature.outputs.input_names()
+    assert len(table) == 3 if task == "classify" else len(table) > 0
+    assert set(table["name"]) <= set(task_sets.NAMES)
+    _check_answer(task, table)
+    again = loaded.predict(loaded.input_example, params={"top": 3} if task == "classify" else {"conf": 0.0})
+    assert list(again.columns) == list(table.columns)
+
+
+def _check_answer(task, table):
+    row = table.iloc[0]
+    if task == "classify":
+        assert table["score"].is_monotonic_decreasing
+        assert table["score"].sum() == pytest.approx(1, abs=1e-3)
+    elif task == "pose":
+        assert [len(point) for point in row["keypoints"]] == [3, 3]
+    elif task == "segment":
+        assert all(len(point) == 2 for point in row["polygon"])
+    else:
+        sides = [(row.x2 - row.x1, row.y2 - row.y1), (row.x3 - row.x2, row.y3 - row.y2)]
+        assert sides[0][0] * sides[1][0] + sides[0][1] * sides[1][1] == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("task", ["segment", "classify"])
+def test_a_stopped_training_of_any_task_goes_on_as_if_it_had_not_been_stopped(tmp_path, task):
+    for name in ("whole", "parts"):
+        trainings.dataset(tmp_path / name, task=task)
+
+    def stop(row):
+        if row["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    expected = trainings.run(trainings.job(tmp_path / "whole", task=task, precision="auto"))
+    with pytest.raises(KeyboardInterrupt):
+        trainings.run(trainings.job(tmp_path / "parts", task=task, precision="auto"), on_epoch=stop)
+    outcome = trainings.run(trainings.job(tmp_path / "parts", task=task, precision="auto"))
+    untimed = [[{**row, "seconds": 0} for row in found.rows] for found in (outcome, expected)]
+    assert untimed[0] == untimed[1]
+    assert outcome.weights == expected.weights
+
+
+def test_a_classification_takes_the_backbone_layer_by_layer(tmp_path):
+    trainings.dataset(tmp_path, task="classify")
+    trainer = training_train.build(trainings.job(tmp_path, task="classify", weights=trainings.FOUNDATION))
+    source, found = weights.load(trainings.FOUNDATION).model, trainer.model.model
+    for theirs, ours in [*((layer, layer) for layer in range(9)), (10, 9)]:  # SPPF, layer 9, is left out
+        pairs = zip(source[theirs].state_dict().values(), found[ours].state_dict().values(), strict=True)
+        assert all(old.equal(new) for old, new in pairs), ours
+
+
+@pytest.mark.parametrize("task", ["detect", "pose"])
+def test_a_classification_gives_its_backbone_to_other_tasks(tmp_path, task):
+    trainings.dataset(tmp_path, task=task)
+    path = tmp_path / "a.pt"
+    torch.save(
+        {"model": ClassificationModel("yolo26n-cls.yaml", verbose=False).half(), "train_args": {}}, path
+    )
+    trainer = training_train.build(trainings.job(tmp_path, task=task, weights=path))
+    source = weights.load(path).model
+    assert trainer.model.model[10].cv1.conv.weight.equal(source[9].cv1.conv.weight)
+    assert trainer.transferred[0] == 228
+
+
+def test_an_architecture_of_another_task_is_refused():
+    with pytest.raises(
+        UserError, match=r"model.architecture=yolo26n-seg.yaml is a network for segment, and .* pose"
+    ):
+        transfer.architecture("yolo26n-seg.yaml", None, "pose")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"single_cls": True}, "finetune.single_cls=true has no meaning where the task is classify"),
+        ({"multi_scale": 0.5}, "finetune.multi_scale=0.5 has no meaning where the task is classify"),
+        ({"distill_model": "a.pt"}, "finetune.distill_model=a.pt has no meaning .* set it to null"),
+        ({"scale": [0.5, 1.5]}, r"augment.online.scale=\[0.5, 1.5\] .* must be a number from 0 to 1"),
+        ({"scale": 1.5}, "augment.online.scale=1.5 is not allowed where the task is classify"),
+    ],
+)
+def test_what_a_classification_would_pass_over_is_refused(changes, sentence):
+    without_effect(trainings.arguments(), "classify")
+    without_effect(trainings.arguments(**changes), "segment")
+    with pytest.raises(UserError, match=sentence):
+        without_effect(trainings.arguments(**changes), "classify")
+
+
+@pytest.mark.parametrize("cache", ["disk", False])
+def test_a_classification_trains_on_a_share_from_all_over_and_caches_in_scratch(tmp_path, cache):
+    trainings.dataset(tmp_path, task="classify")
+    before = _contents(tmp_path / "data")
+    trainer = training_train.build(trainings.job(tmp_path, task="classify", cache=cache, fraction=0.5))
+    images = [str(tmp_path / "data/prepared/images/train")]
+    found = trainer.build_dataset(images, "train")
+    assert [sample[0][-7:-4] for sample in found.samples] == ["000", "002", "004", "007"]
+    assert found[0]["img"].shape == (3, 64, 64)
+    assert _contents(tmp_path / "data") == before
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "sentence"),
+    [
+        ("classify", "0\n1\n", "names no one class of .*train_000.png"),
+        ("classify", "7\n", "names class 7 of 3: run prepare again"),
+        ("pose", "0 0.5 0.5 0.2 0.2 0.5 0.5 2\n", "1 points instead of 2"),
+        ("segment", "0 0.5 0.5 0.2 0.2\n", "expected 'class x1 y1"),
+    ],
+)
+def test_labels_that_prepare_did_not_write_are_refused(tmp_path, task, text, sentence):
+    trainings.dataset(tmp_path, task=task)
+    min((tmp_path / "data/prepared/labels/train").iterdir()).write_text(text)
+    trainer = training_train.build(trainings.job(tmp_path, task=task))
+    with pytest.raises(UserError, match=sentence):
+        trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 4)
+
+
+def test_points_come_with_their_visibility(tmp_path):
+    trainings.dataset(tmp_path, train=1, task="pose")
+    points = [[0.5, 0.25, 2.0], [0.0, 0.0, 0.0]]
+    [label] = (tmp_path / "data/prepared/labels/train").iterdir()
+    label.write_text(" ".join(map(str, [0, 0.5, 0.5, 0.4, 0.4, *np.ravel(points)])) + "\n")
+    trainer = training_train.build(trainings.job(tmp_path, task="pose"))
+    [found] = trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 1).labels
+    assert found["keypoints"].tolist() == [points]
