@@ -27,7 +27,7 @@ def test_seeds_are_read_and_spoilt_ones_read_or_refused(name, tmp_path, monkeypa
 def test_a_reader_that_writes_to_its_source_or_loses_an_image_is_seen(tmp_path, monkeypatch):
     target = targets.TARGETS["createml"]
     [parts] = target.seeds()
-    honest = targets.datasets.read
+    honest = targets.registry.read
 
     def writing(form, folder):
         (folder / "x.jpg").write_bytes(b"")
@@ -38,7 +38,7 @@ def test_a_reader_that_writes_to_its_source_or_loses_an_image_is_seen(tmp_path, 
         return source._replace(images=source.images[:1] * 2)
 
     for reader in (writing, losing):
-        monkeypatch.setattr(targets.datasets, "read", reader)
+        monkeypatch.setattr(targets.registry, "read", reader)
         with pytest.raises(AssertionError):
             target.run(tmp_path / reader.__name__, parts)
 

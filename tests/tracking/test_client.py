@@ -14,8 +14,8 @@ from tests.tracking.test_runs import ROOT
 
 OPEN = """
 from pipeline.tracking.runs import open_run
-from pipeline.tracking.target import Target
-target = Target("sqlite:///mlflow.db", "first")
+from pipeline.tracking.target import TrackingTarget
+target = TrackingTarget("sqlite:///mlflow.db", "first")
 with open_run(target, key="k", name="n", tags={}, resume=False):
     pass
 """

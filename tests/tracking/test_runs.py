@@ -63,8 +63,8 @@ def python(code, **environment):
     head = """
         import os, sys, time
         from pipeline.tracking.runs import attach, open_run, parent, send_missed
-        from pipeline.tracking.target import Target
-        target = Target("sqlite:///mlflow.db", "trial", 20.0)
+        from pipeline.tracking.target import TrackingTarget
+        target = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
     """
     script = textwrap.dedent(head) + textwrap.dedent(code)
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment

@@ -1,4 +1,8 @@
-"""A training for each task: ours before Ultralytics' trainer of that task."""
+"""The training class of each task: `TrainingMixin` before Ultralytics' trainer of that task.
+
+No name of a class here contains "Trainer": Ultralytics attaches its own MLflow, DVC and other callbacks to
+every class with that word in its name (ultralytics/utils/callbacks/base.py, add_integration_callbacks).
+"""
 
 from __future__ import annotations
 
@@ -10,26 +14,26 @@ from ultralytics.utils.metrics import ClassifyMetrics
 
 from pipeline.core.tasks import Task
 from pipeline.yolo.training.datasets import build_classification_dataset
-from pipeline.yolo.training.trainer import TrainerMixin
+from pipeline.yolo.training.trainer import TrainingMixin
 
 
-class DetectTrainer(TrainerMixin, yolo.detect.DetectionTrainer):  # type: ignore[misc]
+class DetectTraining(TrainingMixin, yolo.detect.DetectionTrainer):  # type: ignore[misc]
     """Upright boxes."""
 
 
-class SegmentTrainer(TrainerMixin, yolo.segment.SegmentationTrainer):  # type: ignore[misc]
+class SegmentTraining(TrainingMixin, yolo.segment.SegmentationTrainer):  # type: ignore[misc]
     """Outlines, as masks."""
 
 
-class ObbTrainer(TrainerMixin, yolo.obb.OBBTrainer):  # type: ignore[misc]
+class ObbTraining(TrainingMixin, yolo.obb.OBBTrainer):  # type: ignore[misc]
     """Boxes that are turned."""
 
 
-class PoseTrainer(TrainerMixin, yolo.pose.PoseTrainer):  # type: ignore[misc]
+class PoseTraining(TrainingMixin, yolo.pose.PoseTrainer):  # type: ignore[misc]
     """Boxes with points."""
 
 
-class ClassifyTrainer(TrainerMixin, yolo.classify.ClassificationTrainer):  # type: ignore[misc]
+class ClassifyTraining(TrainingMixin, yolo.classify.ClassificationTrainer):  # type: ignore[misc]
     """Images as a whole."""
 
     def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
@@ -64,10 +68,10 @@ class _TopOne(ClassifyMetrics):  # type: ignore[misc]
         return float(self.top1)
 
 
-TRAININGS: Final[dict[Task, type[TrainerMixin]]] = {
-    "detect": DetectTrainer,
-    "segment": SegmentTrainer,
-    "obb": ObbTrainer,
-    "pose": PoseTrainer,
-    "classify": ClassifyTrainer,
+TRAININGS: Final[dict[Task, type[TrainingMixin]]] = {
+    "detect": DetectTraining,
+    "segment": SegmentTraining,
+    "obb": ObbTraining,
+    "pose": PoseTraining,
+    "classify": ClassifyTraining,
 }

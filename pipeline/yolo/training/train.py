@@ -12,7 +12,7 @@ from pipeline.yolo.training import export, transfer
 from pipeline.yolo.training.freezing import refuse_pointless
 from pipeline.yolo.training.state import finished
 from pipeline.yolo.training.task_trainers import TRAININGS
-from pipeline.yolo.training.trainer import TrainerMixin
+from pipeline.yolo.training.trainer import TrainingMixin
 from pipeline.yolo.training.transfer import refuse_misfit
 from pipeline.yolo.unwrap import student
 
@@ -40,7 +40,7 @@ def train(
     return _outcome(trainer)
 
 
-def build(job: TrainingJob) -> TrainerMixin:
+def build(job: TrainingJob) -> TrainingMixin:
     """Make the trainer, its network filled with the base weights.
 
     Raises:
@@ -82,7 +82,7 @@ class _Reporter:
     ) -> None:
         self.on_start, self.on_epoch, self.started = on_start, on_epoch, False
 
-    def __call__(self, trainer: TrainerMixin) -> None:
+    def __call__(self, trainer: TrainingMixin) -> None:
         assert trainer.state is not None
         if not self.started:
             self.on_start(trainer.state["effective"])
@@ -90,7 +90,7 @@ class _Reporter:
         self.on_epoch(trainer.rows[-1])
 
 
-def _outcome(trainer: TrainerMixin) -> TrainingResult:
+def _outcome(trainer: TrainingMixin) -> TrainingResult:
     state = trainer.state
     assert state is not None
     rows: list[MetricsRow] = state["rows"]

@@ -31,7 +31,7 @@ from pipeline.yolo.training.state import take_up
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
-class TrainerMixin(BaseTrainer):  # type: ignore[misc]
+class TrainingMixin(BaseTrainer):  # type: ignore[misc]
     """One training of any task; `trainings` puts it before Ultralytics' trainer of each.
 
     Ultralytics adds its Platform to classes that have Trainer in their name; not here.
@@ -55,9 +55,9 @@ class TrainerMixin(BaseTrainer):  # type: ignore[misc]
         if job.fast and self.device.type == "cpu":
             set_torch_threads()
         self.state = checkpoints.newest(job.folder)
-        self.add_callback("on_train_start", TrainerMixin.settle)
-        self.add_callback("on_train_epoch_start", TrainerMixin.begin_epoch)
-        self.add_callback("on_train_epoch_end", TrainerMixin.choose_validation)
+        self.add_callback("on_train_start", TrainingMixin.settle)
+        self.add_callback("on_train_epoch_start", TrainingMixin.begin_epoch)
+        self.add_callback("on_train_epoch_end", TrainingMixin.choose_validation)
 
     def get_dataset(self) -> dict[str, Any]:
         """Return names and folders; no data YAML, so no download script, font or search for datasets."""

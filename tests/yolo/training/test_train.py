@@ -22,7 +22,7 @@ from pipeline.yolo.training import checkpoints, export, precision, train
 from pipeline.yolo.training import state as training_state
 from pipeline.yolo.training.precision import on_cuda, on_processor
 from pipeline.yolo.training.state import take_up
-from pipeline.yolo.training.task_trainers import DetectTrainer
+from pipeline.yolo.training.task_trainers import DetectTraining
 from tests import trainings
 
 
@@ -185,7 +185,7 @@ def test_the_weights_kept_as_best_are_those_of_the_reported_epoch(tmp_path, monk
     """Epochs of equal fitness: Ultralytics' stopper reports the first, its trainer keeps the last."""
     trainings.dataset(tmp_path)
     fitness = iter(before)
-    validate = DetectTrainer.validate
+    validate = DetectTraining.validate
 
     def measured(trainer):
         metrics, _ = validate(trainer)
@@ -193,7 +193,7 @@ def test_the_weights_kept_as_best_are_those_of_the_reported_epoch(tmp_path, monk
         trainer.best_fitness = max(trainer.best_fitness or 0.0, trainer.fitness)
         return metrics, trainer.fitness
 
-    monkeypatch.setattr(DetectTrainer, "validate", measured)
+    monkeypatch.setattr(DetectTraining, "validate", measured)
     epochs = len(before)
     outcome = trainings.run(trainings.job(tmp_path, epochs=epochs, save_period=1, patience=0))
     kept = checkpoints.newest(tmp_path / "checkpoints")["weights"]
