@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from pipeline.core.errors import UserError
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.dataset import diff
 from pipeline.dataset.diff import as_json
 from pipeline.dataset.history import manifest_at
@@ -45,4 +45,4 @@ def _identity(name: str, of: Manifest) -> dict[str, object]:
 
 
 def _headed(name: str, of: Manifest) -> str:
-    return f"{name} ({of.digest[:12]}, {counted(len(of.items), 'image')})"
+    return f"{name} ({of.digest[:12]}, {format_count(len(of.items), 'image')})"

@@ -26,7 +26,7 @@ from pipeline.commands.source_overview import (
 )
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.prepare import file_names, ingest
 from pipeline.prepare.annotations.check import TaskRequirements
 from pipeline.prepare.duplicates.search import NONE, SIDE
@@ -125,7 +125,7 @@ def _foreseen(seen: SourceOverview, entries: Sequence[SplitImage], thumbnails: I
     except UserError as refused:
         return replace(seen, refusal=str(refused))
     unlisted = len(entries) - len(parted.splits)
-    left = [f"{counted(unlisted, 'image is', 'images are')} {UNLISTED}"] if unlisted else []
+    left = [f"{format_count(unlisted, 'image is', 'images are')} {UNLISTED}"] if unlisted else []
     return replace(seen, remarks=(*seen.remarks, *parted.remarks, *left))
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pipeline.core import findings as core_defects
 from pipeline.core.findings import Finding
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 
 UNSPLIT: Final = "unsplit"
 """The column of images that the source puts in no split."""
@@ -132,7 +132,7 @@ def as_text(seen: SourceOverview) -> Iterator[str]:
     yield f"  format   {seen.form}"
     yield f"  task     {seen.task}"
     yield f"  images   {seen.used} of {seen.found} can be used"
-    yield f"  objects  {total} of {counted(len(seen.names), 'class')}"
+    yield f"  objects  {total} of {format_count(len(seen.names), 'class')}"
     if seen.keypoints:
         yield f"  points   {', '.join(seen.keypoints.names)}"
     yield ""

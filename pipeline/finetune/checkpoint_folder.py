@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.storage import files
 from pipeline.storage.files import one_writer
 
@@ -49,7 +49,7 @@ def forget_abandoned(key: str) -> list[str]:
     deleted = [size for size in sizes if size is not None]
     if not deleted:
         return []
-    what = counted(len(deleted), "training that was stopped", "trainings that were stopped")
+    what = format_count(len(deleted), "training that was stopped", "trainings that were stopped")
     return [f"deleted the checkpoints of {what} more than {DAYS} days ago ({sum(deleted) / 1e6:,.0f} MB)"]
 
 

@@ -19,7 +19,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.paths import DIVISION, PREPARED, SPLITS
 from pipeline.core.tasks import TASKS, Task
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.dataset import link_cache
 from pipeline.dataset.link_cache import LinkCache
 from pipeline.dataset.manifest import ImageRecord, Manifest
@@ -159,7 +159,7 @@ def _refuse(found: Sequence[Finding], data: DataConfig) -> None:
     if found and data.on_defect == "refuse":
         first, number = min(found), len({defect.file for defect in found})
         raise UserError(
-            f"{counted(number, 'file')} of {data.source} with defects, the first is {first.file}: "
+            f"{format_count(number, 'file')} of {data.source} with defects, the first is {first.file}: "
             f"{first.reason}; mend them, or set data.on_defect=fix or quarantine "
             "(`python -m pipeline inspect` lists them all)"
         )
@@ -183,7 +183,7 @@ def _part(
     if not taken:
         first = f"; the first: {found[0].file}: {found[0].reason}" if found else ""
         number = findings.count(found, used=0).found
-        raise UserError(f"none of the {counted(number, 'image')} in {data.source} can be used{first}")
+        raise UserError(f"none of the {format_count(number, 'image')} in {data.source} can be used{first}")
     columns = {entry.source: entry.columns for entry in source.images if entry.columns}
     entries = [_entry(image, columns.get(image.source, {})) for image in taken]
     values = data.model_dump()
@@ -243,9 +243,9 @@ def _report(manifest: Manifest, found: Sequence[Finding], remarks: Sequence[str]
     each = [manifest.counts(split) for split in SPLITS]
     objects = {name: sum(counts[name] for counts in each) for name in manifest.names}
     listed = ", ".join(f"{name} {number}" for name, number in objects.items() if number)
-    total = counted(sum(objects.values()), "object")
+    total = format_count(sum(objects.values()), "object")
     lines = [
-        f"{counts.used} of {counted(counts.found, 'image')} ({shares}), {total} ({listed})",
+        f"{counts.used} of {format_count(counts.found, 'image')} ({shares}), {total} ({listed})",
         *remarks,
         *_unlearnable(manifest, objects),
         *findings.summary(found),

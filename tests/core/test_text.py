@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from pipeline.core.text import counted
     ],
 )
 def test_one_and_several(number, words, said):
-    assert counted(number, *words) == said
+    assert format_count(number, *words) == said

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from pipeline.prepare import duplicate_search, ingest
-from pipeline.prepare.duplicate_search import CODE, CachedDuplicateSearch
+from pipeline.prepare.duplicate_search import CODE as duplicate_search_CODE
+from pipeline.prepare.duplicate_search import CachedDuplicateSearch
 from pipeline.prepare.duplicates import search as duplicates_search
 from pipeline.prepare.duplicates.search import DuplicatePairs
 from pipeline.prepare.images import cache
-from pipeline.prepare.images.cache import LIBRARIES
+from pipeline.prepare.images.cache import CODE, LIBRARIES
 from tests.prepare.duplicates.test_search import crowd
 
 HASHES = sorted(f"{number:064x}"[::-1] for number in range(1, 41))
@@ -104,7 +105,7 @@ def test_what_fits_its_digest_must_make_sense_all_the_same(tmp_path, blocks, tex
 def test_other_code_or_libraries_compare_anew(tmp_path, blocks, monkeypatch, touch):
     CachedDuplicateSearch(tmp_path / "kept").find(LOOKS, HASHES)
     if touch == "code":
-        monkeypatch.setattr(duplicate_search, "CODE", (*CODE, ingest))
+        monkeypatch.setattr(duplicate_search, "CODE", (*duplicate_search_CODE, ingest))
     else:
         monkeypatch.setattr(cache, "LIBRARIES", (*LIBRARIES, "tqdm"))
     CachedDuplicateSearch(tmp_path / "kept").find(LOOKS, HASHES)
@@ -118,7 +119,7 @@ def test_the_code_that_compares_is_all_that_counts():
     needed = graph.find_upstream_modules("pipeline.prepare.duplicates.search") | {
         "pipeline.prepare.duplicates.search"
     }
-    own = {module.__name__ for module in CODE}
+    own = {module.__name__ for module in duplicate_search_CODE}
     assert (
         needed
         - {
@@ -130,7 +131,7 @@ def test_the_code_that_compares_is_all_that_counts():
         }
         <= own
     )
-    assert {module.__name__ for module in cache.CODE} <= own
+    assert {module.__name__ for module in CODE} <= own
 
 
 def test_a_file_that_cannot_be_written_costs_time_only(tmp_path):

@@ -7,11 +7,12 @@ from PIL import Image, ImageColor
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.paths import TRAINING_PLOTS
 from pipeline.evaluate import error_pictures
-from pipeline.evaluate.error_pictures import MARGIN, NARROWEST, SIDE
+from pipeline.evaluate.error_pictures import COLOURS, MARGIN, NARROWEST, SIDE
 from pipeline.evaluate.metrics.error_types import judge
 from pipeline.finetune.outputs import write_curves
 from pipeline.visualize import plots
-from pipeline.visualize.plots import COLOURS, ClassCurves, f1_confidence, precision_recall, training_curves
+from pipeline.visualize.plots import COLOURS as plots_COLOURS
+from pipeline.visualize.plots import ClassCurves, f1_confidence, precision_recall, training_curves
 
 X = np.linspace(0, 1, 11)
 
@@ -72,7 +73,7 @@ def test_a_curve_that_not_every_epoch_has_is_drawn_through(tmp_path):
         rows = [f"{epoch},{0.5 if epoch % every == 0 else ''}" for epoch in range(1, 31)]
         (tmp_path / "epochs.csv").write_text("\n".join(["epoch,metrics/mAP50-95", *rows]))
         training_curves(tmp_path / "epochs.csv", tmp_path / "curves.png")
-        line = ImageColor.getrgb(COLOURS[0])
+        line = ImageColor.getrgb(plots_COLOURS[0])
         with Image.open(tmp_path / "curves.png") as image:
             pixels += [count for count, colour in image.convert("RGB").getcolors(1 << 24) if colour == line]
     assert pixels[1] > 0.8 * pixels[0]
@@ -106,9 +107,7 @@ def test_each_error_is_drawn_in_its_colour_and_nothing_else_is():
         np.full((100, 100, 3), 128, np.uint8), judge(truth, found, 0.5), ["a", "b"], title="x" * 200
     )
     there = {colour for _, colour in drawn_sheet.getcolors(1 << 24)}
-    colours = {
-        reason: ImageColor.getrgb(colour) in there for reason, colour in error_pictures.COLOURS.items()
-    }
+    colours = {reason: ImageColor.getrgb(colour) in there for reason, colour in COLOURS.items()}
     assert [colours[reason] for reason in ("right", "missed", "wrong class", "loose")] == [True] * 3 + [False]
     assert drawn_sheet.width == 2 * SIDE + 3 * MARGIN
 
@@ -135,7 +134,7 @@ def test_outlines_and_points_are_drawn_in_place_of_boxes():
     truth = GroundTruth(box, np.array([0]), outlines=(diamond,), keypoints=points)
     outcome = judge(truth, Detections(box[:0], np.zeros(0), np.zeros(0, np.int64)), 0.5)
     picture = error_pictures.compare(grey, outcome, ["a"], title="t")
-    missed = ImageColor.getrgb(error_pictures.COLOURS["missed"])
+    missed = ImageColor.getrgb(COLOURS["missed"])
 
     def coloured(x, y):
         """Tell whether there is the colour of a missed object within some pixels of a place of the image."""
@@ -159,9 +158,7 @@ def test_a_mistaken_class_is_shown_beside_images_of_any_shape(extent):
     ]
     picture = error_pictures.show(np.zeros((height, width, 3), np.uint8), "crack", guesses, title="x" * 300)
     there = {colour for _, colour in picture.getcolors(1 << 24)}
-    assert {
-        ImageColor.getrgb(error_pictures.COLOURS[verdict]) for verdict in ("right", "wrong class")
-    } <= there
+    assert {ImageColor.getrgb(COLOURS[verdict]) for verdict in ("right", "wrong class")} <= there
     assert picture.width <= 2 * 560
 
 

@@ -13,7 +13,7 @@ from pipeline.core.arrays import FloatArray
 from pipeline.core.geometry import polygons
 from pipeline.core.geometry.polygons import CRUMB
 from pipeline.core.geometry.rotated_boxes import shrink
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.prepare.annotations.boxes import ROUNDING, ObjectRepair, UnusableObjectError, text
 from pipeline.prepare.annotations.convert import rectangle
 
@@ -78,7 +78,7 @@ def _whole(parts: Sequence[FloatArray]) -> tuple[list[FloatArray], list[ObjectRe
     if not rings:
         raise UnusableObjectError("few-points", f"an outline needs three points or more: {text(points)}")
     lost = len(parts) - len(rings)
-    left_out = f"{counted(lost, 'part')} with fewer than three points left out"
+    left_out = f"{format_count(lost, 'part')} with fewer than three points left out"
     return rings, [("few-points", left_out)] if lost else []
 
 
@@ -178,7 +178,9 @@ def repair_keypoints(
     if not len(points):
         return np.zeros((count, 3)), [("no-keypoints", "a box without key points")]
     if points.shape != (count, 3):
-        raise UnusableObjectError("malformed", f"{counted(len(points), 'key point')}, but a pose has {count}")
+        raise UnusableObjectError(
+            "malformed", f"{format_count(len(points), 'key point')}, but a pose has {count}"
+        )
     placed, lost = clip_keypoints(points, size)
     return placed, _findings(int(lost.sum()), int((placed[:, 2] > 0).sum()))
 
@@ -202,7 +204,7 @@ def _findings(hidden: int, seen: int) -> list[ObjectRepair]:
     found: list[ObjectRepair] = []
     if hidden:
         found.append(
-            ("hidden-point", f"{counted(hidden, 'key point')} outside the image: taken as not labelled")
+            ("hidden-point", f"{format_count(hidden, 'key point')} outside the image: taken as not labelled")
         )
     if not seen:
         found.append(("no-keypoints", "none of its key points is labelled"))

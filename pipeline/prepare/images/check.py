@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import cv2
 
 from pipeline.core.findings import AnnotationNote, FindingKind
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.prepare.images import appearance, decode
 from pipeline.prepare.images.appearance import UNKNOWN, ImageAppearance
 from pipeline.prepare.images.decode import ImageHeader, UnusableImageError
@@ -166,7 +166,7 @@ def _ended(data: bytes) -> tuple[bytes, list[AnnotationNote]]:
     surplus = len(data) - end
     if not surplus:
         return data, []
-    reason = f"{counted(surplus, 'byte')} after the end of the JPEG cut off"
+    reason = f"{format_count(surplus, 'byte')} after the end of the JPEG cut off"
     return data[:end], [AnnotationNote(False, reason, "trailing-bytes")]
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.prepare.report.histograms import Histogram
 from pipeline.visualize.pages.render import data_uri
 
@@ -131,7 +131,7 @@ def matrix(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
             TableCell(
                 float(shares[row, column]) if row != column else 0.0,
                 f"{counts[row, column]:,}" if row == column else f"{shares[row, column]:.0%}",
-                f"{name} and {other}: {counted(counts[row, column], 'image')}",
+                f"{name} and {other}: {format_count(counts[row, column], 'image')}",
             )
             for column, other in enumerate(names)
         ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.core.errors import UserError
 from pipeline.core.paths import SPLITS
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.prepare.splits import stratify
 from pipeline.prepare.splits.stratify import SplitSample
 
@@ -31,7 +31,7 @@ def divide(
     """
     if len(samples) < len(weights):
         raise UserError(
-            f"{counted(len(samples), 'usable image is', 'usable images are')} too few: "
+            f"{format_count(len(samples), 'usable image is', 'usable images are')} too few: "
             f"{', '.join(weights)} need one each; "
             "data/prepared was left as it is, so look for what is wrong in data.source"
         )
@@ -41,7 +41,7 @@ def divide(
         groups = len({sample.group for sample in samples})
         raise UserError(
             f"nothing is left for {' and '.join(empty)}: {len(samples)} images are "
-            f"{counted(groups, 'group')}, not to be torn apart; "
+            f"{format_count(groups, 'group')}, not to be torn apart; "
             "set data.group_by or data.near_duplicates otherwise, or add images"
         )
     return divided
@@ -77,7 +77,11 @@ def keep(
     groups = len({sample.group for sample in samples if given[sample.key] == "train"})
     if groups <= len(short):
         alone = groups == have["train"]
-        few = counted(groups, "train image") if alone else counted(groups, "group") + " of train images"
+        few = (
+            format_count(groups, "train image")
+            if alone
+            else format_count(groups, "group") + " of train images"
+        )
         raise UserError(
             f"train is too small to carve {' and '.join(short)} out of it, {few}: "
             "set data.keep_split=false to divide all images anew"
@@ -112,7 +116,7 @@ def fold(
     groups = len({sample.group for sample in pool})
     if groups < folds:
         raise UserError(
-            f"data.folds={folds} is too many for {counted(groups, 'group')} of images outside of test"
+            f"data.folds={folds} is too many for {format_count(groups, 'group')} of images outside of test"
         )
     names = {str(number): 1.0 for number in range(folds)}
     earlier = {key: {side} for key, side in (known or {}).items() if side in names}

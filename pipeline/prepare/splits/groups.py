@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from pipeline.core.errors import UserError
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 
 LinkReason = Literal["equal", "near", "named"]
 _COLUMN: Final = "column:"
@@ -106,11 +106,11 @@ def named(by: str, columns: Mapping[str, Mapping[str, str]]) -> tuple[list[Image
     lost = len(names) - len(found)
     if names and not found:
         raise UserError(
-            f"data.group_by={by} names no group for any of {counted(len(names), 'image')}: "
+            f"data.group_by={by} names no group for any of {format_count(len(names), 'image')}: "
             f"{_hint(by, columns)}"
         )
-    groups, images = counted(len(set(found.values())), "group"), counted(len(found), "image")
-    alone = f"; {counted(lost, 'image')} in none, a group of its own each" if lost else ""
+    groups, images = format_count(len(set(found.values())), "group"), format_count(len(found), "image")
+    alone = f"; {format_count(lost, 'image')} in none, a group of its own each" if lost else ""
     return _chained(found, "named"), [f"data.group_by={by}: {groups} of {images}{alone}"]
 
 
@@ -119,7 +119,9 @@ def suspects(paths: Iterable[str]) -> list[str]:
     found = [match.group(1) for path in paths if (match := _ROBOFLOW.match(path.rsplit("/", 1)[-1]))]
     several = len(found) - len(set(found))
     pattern = r"([^/]+)\.rf\."
-    said = counted(several, "image is a further version of another", "images are further versions of others")
+    said = format_count(
+        several, "image is a further version of another", "images are further versions of others"
+    )
     hint = f"{said} by name (.rf.): data.group_by='{pattern}' keeps them together"
     return [hint] if several else []
 

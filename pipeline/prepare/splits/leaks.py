@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pipeline.core.paths import SPLITS
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.prepare.splits.groups import ImageLink, LinkReason
 from pipeline.prepare.splits.stratify import SplitSample
 
@@ -60,13 +60,15 @@ def find(samples: Sequence[SplitSample], divided: Mapping[str, str], links: Sequ
 def say(leak: SplitLeak) -> str:
     """Say how much leaks, how it was found out, and the first pairs."""
     tally = Counter(link.why for link in leak.links)
-    kinds = ", ".join(f"{counted(tally[why], 'pair')} {words}" for why, words in _WHY.items() if tally[why])
+    kinds = ", ".join(
+        f"{format_count(tally[why], 'pair')} {words}" for why, words in _WHY.items() if tally[why]
+    )
     pairs = "; ".join(
         f"{link.first} ({leak.splits[link.first]}) and {link.second} ({leak.splits[link.second]})"
         for link in leak.links[:SHOWN]
     )
     more = f"; and {len(leak.links) - SHOWN} more" if len(leak.links) > SHOWN else ""
-    images = counted(leak.images, "image of val or test belongs", "images of val or test belong")
+    images = format_count(leak.images, "image of val or test belongs", "images of val or test belong")
     return (
         f"the split that came with the data leaks: {images} together with "
         f"images of a split that is trained or chosen on ({kinds}): {pairs}{more}"

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 
 from pipeline.core.errors import UserError
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.prepare.duplicates import search as duplicates_search
 from pipeline.prepare.duplicates.budget import TooManyPairsError
 from pipeline.prepare.duplicates.search import NONE, DuplicatePairs, ThumbnailArray, ThumbnailSubset
@@ -211,14 +211,14 @@ def _remembered(known: Mapping[str, str], folded: Mapping[str, str], *, new: int
     if not known:
         return []
     moved = [key for key, side in known.items() if side != REST and folded[key] != side]
-    stayed = counted(len(known) - len(moved), "image stays", "images stay")
-    stay = f"{stayed} on the earlier side, {counted(new, 'new one is', 'new ones are')} dealt out"
+    stayed = format_count(len(known) - len(moved), "image stays", "images stay")
+    stay = f"{stayed} on the earlier side, {format_count(new, 'new one is', 'new ones are')} dealt out"
     if not moved:
         return [stay]
     return [
         stay,
-        f"{counted(len(moved), 'image moves', 'images move')}, tied by new ones to images more held out: "
-        f"{min(moved)}{', ...' if len(moved) > 1 else ''}",
+        f"{format_count(len(moved), 'image moves', 'images move')}, tied by new ones to images more held out"
+        f": {min(moved)}{', ...' if len(moved) > 1 else ''}",
     ]
 
 
@@ -249,5 +249,5 @@ def _copied(links: Sequence[ImageLink], copies: Sequence[Sequence[str]]) -> list
         "near": ("pair of near copies", "pairs of near copies"),
         "equal": ("image equals another one byte for byte", "images equal another one byte for byte"),
     }
-    said = [counted(tally[why], *words) for why, words in found.items() if tally[why]]
+    said = [format_count(tally[why], *words) for why, words in found.items() if tally[why]]
     return [*said[:-1], f"{said[-1]}; the largest group has {len(copies[0])} images"] if said else []

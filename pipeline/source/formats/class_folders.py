@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading.file_tree import SUFFIXES, files_in, folders_in, images_in, relative
 from pipeline.source.types import AnnotatedImage, Source, split_of
 
@@ -80,7 +80,7 @@ def _remarks(parts: list[ClassFolder], images: list[tuple[Path, ClassFolder]]) -
     for name in sorted({part.name for part in parts} - names):
         yield f"the folder {name} holds no images: it is no class"
     if deeper := sum(path.parent != part.folder for path, part in images):
-        yield f"{counted(deeper, 'image')} in folders within a class folder: counted for the outer one"
+        yield f"{format_count(deeper, 'image')} in folders within a class folder: counted for the outer one"
 
 
 def _parts(folder: Path) -> Iterator[ClassFolder]:

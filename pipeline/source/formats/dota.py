@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading import shapes
 from pipeline.source.reading.assemble import gather
 from pipeline.source.reading.entries import ImageAnnotations, collect
@@ -52,7 +52,7 @@ def read(folder: Path) -> Source:
         difficult += sum(line.split()[-1] in {"1", "2"} for _, line in lines if len(line.split()) == 10)
         entries.append(ImageAnnotations(path, (path.stem,), found, notes, fault=fault))
     if difficult:
-        remarks.append(f"{counted(difficult, 'object')} marked as difficult: used as any other")
+        remarks.append(f"{format_count(difficult, 'object')} marked as difficult: used as any other")
     return gather(folder, entries, MatchingOptions(pictures, each=True), remarks)
 
 

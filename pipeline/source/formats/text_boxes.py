@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading import class_lists, shapes
 from pipeline.source.reading.assemble import gather
 from pipeline.source.reading.class_lists import FILES
@@ -140,7 +140,9 @@ def _divided(
                 claims[entry.file].add(split_of(path.stem) or "train")
     told = ", ".join(own_name(path) for path in lists)
     divided = [entry._replace(split=held_out(claims[entry.file])) for entry in entries]
-    return divided, [f"{told}: {counted(len(missing), 'image')} named there, but not here"] if missing else []
+    return divided, [
+        f"{told}: {format_count(len(missing), 'image')} named there, but not here"
+    ] if missing else []
 
 
 def _meant(names: Sequence[str], by_stem: Mapping[str, Sequence[ImageAnnotations]]) -> list[ImageAnnotations]:

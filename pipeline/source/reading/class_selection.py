@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import IntArray
 from pipeline.core.errors import UserError
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.types import Source
 
 
@@ -48,7 +48,7 @@ def choose(
         images = tuple(image for image, empty in zip(images, bare, strict=True) if not empty)
     elif any(bare):
         remarks.append(
-            f"data.classes leaves {counted(sum(bare), 'image')} without objects: used as backgrounds"
+            f"data.classes leaves {format_count(sum(bare), 'image')} without objects: used as backgrounds"
         )
     return source._replace(names=choice.names, images=images, remarks=tuple(remarks))
 
@@ -68,7 +68,7 @@ def _left_out(source: Source, choice: ClassSelection, counts: Mapping[int, int])
     if gone:
         what = "images" if source.task == "classify" else "objects"
         listed = ", ".join(f"{source.names[index]} {counts[index]}" for index in gone if counts.get(index))
-        yield f"data.classes leaves out {counted(len(gone), 'class')}, in {what}: {listed or 'none'}"
+        yield f"data.classes leaves out {format_count(len(gone), 'class')}, in {what}: {listed or 'none'}"
 
 
 def _merged(names: Sequence[str], choice: ClassSelection) -> Iterable[str]:

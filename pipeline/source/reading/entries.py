@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pipeline.core.findings import AnnotationNote
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading.shapes import AnnotatedObject, Shape
 
 Row = TypeVar("Row")
@@ -61,6 +61,6 @@ def collect(
             continue
         found.append(AnnotatedObject(label, shape, mark))
         if shape.holes:
-            holes = counted(shape.holes, "hole is", "holes are")
+            holes = format_count(shape.holes, "hole is", "holes are")
             notes.append(AnnotationNote(False, f"{mark}: {holes} filled, for labels have none", "hole"))
     return tuple(found), tuple(notes)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from pipeline.core.arrays import FloatArray
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 
 ShapeKind = Literal["box", "rotated", "outline", "pose", "tag"]
 Keypoint = tuple[float, float, int]
@@ -116,7 +116,7 @@ def ring(points: Any) -> FloatArray:
     if len(found) > 1 and (found[0] == found[-1]).all():
         found = found[:-1]
     if len(found) < 3:
-        raise ValueError(f"an outline of {counted(len(found), 'point')}")
+        raise ValueError(f"an outline of {format_count(len(found), 'point')}")
     return found
 
 
@@ -146,7 +146,7 @@ def turned(upright: Shape, degrees: float, about: tuple[float, float]) -> Shape:
 def corners(four: FloatArray) -> Shape:
     """Make a rotated box of its four corners, in their order round it."""
     if four.shape != (4, 2):
-        raise ValueError(f"{counted(len(four), 'corner')}, not four")
+        raise ValueError(f"{format_count(len(four), 'corner')}, not four")
     return Shape("rotated", (four,))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import FloatArray
 from pipeline.core.tasks import Task
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading.shapes import AnnotatedObject, ShapeKind
 
 _NEARLY_ALL: Final = 0.95
@@ -80,7 +80,7 @@ def _task(kinds: Mapping[ShapeKind, int]) -> tuple[Task, list[str]]:
     drawn = sum(kinds.values()) - tags
     if tags and not drawn:
         return "classify", []
-    remarks = [f"{counted(tags, 'tag')} of whole images left out: objects are drawn too"] if tags else []
+    remarks = [f"{format_count(tags, 'tag')} of whole images left out: objects are drawn too"] if tags else []
     poses, rotated, outlines = (kinds.get(kind, 0) for kind in ("pose", "rotated", "outline"))
     if poses and poses >= _NEARLY_ALL * drawn:
         return "pose", remarks + _mixed(kinds, "pose", "read for pose (data.task decides)")
@@ -92,7 +92,7 @@ def _task(kinds: Mapping[ShapeKind, int]) -> tuple[Task, list[str]]:
 
 
 def _mixed(kinds: Mapping[ShapeKind, int], chosen: ShapeKind, how: str) -> list[str]:
-    told = {kind: counted(kinds.get(kind, 0), one) for kind, one in _TOLD.items()}
+    told = {kind: format_count(kinds.get(kind, 0), one) for kind, one in _TOLD.items()}
     others = [told[kind] for kind in _TOLD if kinds.get(kind) and kind != chosen]
     return [f"{told[chosen]} and {', '.join(others)}: {how}"] if others else []
 

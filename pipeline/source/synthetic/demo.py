@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints, Task, serves
 from pipeline.source.synthetic import calipers, shapes, steel
-from pipeline.source.synthetic.calipers import POINTS
+from pipeline.source.synthetic.calipers import CLASSES, POINTS
 from pipeline.source.synthetic.picture import DrawnImage
-from pipeline.source.synthetic.steel import CLASSES, LONG, SORTED, draw_long, draw_sorted
+from pipeline.source.synthetic.steel import CLASSES as steel_CLASSES
+from pipeline.source.synthetic.steel import LONG, SORTED, draw_long, draw_sorted
 
 
 class DemoDataset(NamedTuple):
@@ -28,11 +29,11 @@ class DemoDataset(NamedTuple):
 
 
 _DEMOS: Final[Mapping[Task, DemoDataset]] = {
-    "detect": DemoDataset(CLASSES, steel.draw),
-    "segment": DemoDataset(CLASSES, steel.draw),
+    "detect": DemoDataset(steel_CLASSES, steel.draw),
+    "segment": DemoDataset(steel_CLASSES, steel.draw),
     "obb": DemoDataset(LONG, draw_long),
     "classify": DemoDataset(SORTED, draw_sorted),
-    "pose": DemoDataset(calipers.CLASSES, calipers.draw, POINTS),
+    "pose": DemoDataset(CLASSES, calipers.draw, POINTS),
 }
 _SHAPES: Final = DemoDataset(shapes.CLASSES, shapes.draw)
 

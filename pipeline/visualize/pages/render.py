@@ -16,7 +16,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 
 
 def render(template: str, **values: Any) -> str:
@@ -41,5 +41,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["thousands"] = lambda number: f"{number:,}"
-    environment.filters["plural"] = counted
+    environment.filters["plural"] = format_count
     return environment

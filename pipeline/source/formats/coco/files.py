@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading.file_tree import files_of, folders_in, head_of, relative
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.types import split_of
@@ -64,7 +64,7 @@ def left_aside(entries: Mapping[Path, Any], pictures: ImageIndex, folder: Path) 
     listed = {path.parent for path in entries}
     others = [path for path in pictures.all if path.parent not in listed]
     places = ", ".join(sorted({f"{relative(path.parent, folder)}/" for path in others}))
-    number = counted(len(others), "image")
+    number = format_count(len(others), "image")
     return [f"{number} in {places} where no annotation file lists any: left aside"] if others else []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.tasks import Keypoints
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading.flip_pairs import COCO_POINTS, flip_by_names, kept_order
 from pipeline.source.types import AnnotatedImage
 
@@ -31,7 +31,7 @@ def tell(files: Sequence[Mapping[str, Any]], images: Iterable[AnnotatedImage]) -
     usual, times = with_points.most_common(1)[0]
     if times < _NEARLY_ALL * total:
         return CocoKeypoints(
-            None, (f"{times} of {total} objects have {counted(usual, 'key point')}: left aside",)
+            None, (f"{times} of {total} objects have {format_count(usual, 'key point')}: left aside",)
         )
     named = list(dict.fromkeys(_named(files, usual)))
     names = named[0] if named else _unnamed(usual)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading import trace_mask
 
 _MOST_PIXELS: Final = 200_000_000
@@ -75,7 +75,7 @@ def _of_mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> CocoOut
     top, left = int(rows[0]), int(columns[0])
     cut = mask[top : rows[-1] + 1, left : columns[-1] + 1]
     traced = trace_mask.trace(cut.astype(np.uint8), left=left, top=top)
-    filled = counted(traced.holes, "hole in its mask is filled", "holes in its mask are filled")
+    filled = format_count(traced.holes, "hole in its mask is filled", "holes in its mask are filled")
     holes = AnnotationNote(False, filled, "hole")
     return CocoOutline(traced.parts, (holes,) if traced.holes else ())
 

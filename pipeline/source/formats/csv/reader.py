@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.formats.csv import image_sizes
 from pipeline.source.formats.csv import tables as csv_tables
 from pipeline.source.formats.csv.columns import CsvColumns
@@ -93,7 +93,9 @@ def _fault(rows: Sequence[list[str]], known: CsvColumns) -> str:
 def _draw(row: list[str], table: CsvTable, *, corners: bool) -> tuple[str, Shape]:
     known = table.columns
     if any(text.strip() for text in row[len(table.header) :]):
-        raise ValueError(f"{counted(len(row), 'value')} under {counted(len(table.header), 'column')}")
+        raise ValueError(
+            f"{format_count(len(row), 'value')} under {format_count(len(table.header), 'column')}"
+        )
     if known.form == "each":
         return _ticked(row, table), TAG
     label = ONLY if known.label is None else shapes.named(cell(row, known.label))
@@ -101,7 +103,7 @@ def _draw(row: list[str], table: CsvTable, *, corners: bool) -> tuple[str, Shape
         return label, TAG
     found = csv_tables.values(row, known)
     if len(found) != 4:
-        raise ValueError(f"{counted(len(found), 'number')}, not the four of a box")
+        raise ValueError(f"{format_count(len(found), 'number')}, not the four of a box")
     a, b, c, d = map(shapes.number, found)
     if known.form == "corners" or corners:
         return label, shapes.box((a, b, c, d))

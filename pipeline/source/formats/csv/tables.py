@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.formats.csv import columns as core_columns
 from pipeline.source.formats.csv.columns import CsvColumns, by_class, without_header
 from pipeline.source.reading import shapes
@@ -96,7 +96,7 @@ def told(tables: Sequence[CsvTable]) -> Iterator[str]:
 def _told(table: CsvTable) -> Iterator[str]:
     known, header = table.columns, table.header
     if known.form == "each":
-        yield f"image {header[known.image]!r}, a column for each of {counted(len(known.box), 'class')}"
+        yield f"image {header[known.image]!r}, a column for each of {format_count(len(known.box), 'class')}"
         return
     label = f"class {header[known.label]!r}" if known.label is not None else f"one class, {ONLY!r}"
     boxes = f"{known.form} {', '.join(header[place] for place in known.box)}" if known.box else "no boxes"

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.formats.labelme import xml
 from pipeline.source.formats.labelme.xml import is_mask
 from pipeline.source.formats.masks.values import covered
@@ -145,7 +145,7 @@ def _shape(kind: str, points: list[Any], row: Row) -> Shape:
         return _mask(row.get("mask"), pairs)
     if kind == "polygon":
         return shapes.outline(shapes.ring(points))
-    raise ValueError(f"a {kind} of {counted(len(pairs), 'point')}, which has no area")
+    raise ValueError(f"a {kind} of {format_count(len(pairs), 'point')}, which has no area")
 
 
 def _mask(data: Any, corners: FloatArray) -> Shape:

@@ -16,7 +16,7 @@ from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.formats.masks import class_names
 from pipeline.source.formats.masks import values as masks_values
 from pipeline.source.formats.masks.class_names import MaskClassNames, told
@@ -91,7 +91,7 @@ def _entry(path: Path, masked: MaskContent, names: MaskClassNames, folder: Path)
         rows.append((f"{label}, region {numbers[label]}", (label, shape)))
     found, notes = collect(rows, lambda row: row)
     small = [
-        AnnotationNote(True, f"{counted(count, 'speck')} of {told(value)}, each of under {SPECK} pixels")
+        AnnotationNote(True, f"{format_count(count, 'speck')} of {told(value)}, each of under {SPECK} pixels")
         for value, count in masked.specks.items()
         if names.of[value]
     ]

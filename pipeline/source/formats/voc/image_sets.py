@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.reading.parsing import lines_of
 from pipeline.source.types import held_out
 
@@ -27,5 +27,6 @@ def listed(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     if not twice:
         return splits, ()
     return splits, (
-        f"ImageSets lists {counted(twice, 'image')} in more than one split: each is kept in the held-out one",
+        f"ImageSets lists {format_count(twice, 'image')} in more than one split: "
+        "each is kept in the held-out one",
     )

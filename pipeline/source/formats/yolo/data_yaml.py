@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.formats.yolo import keypoints as yolo_keypoints
 from pipeline.source.formats.yolo.image_paths import named_images, root_of
 from pipeline.source.formats.yolo.plain_yaml import plain
@@ -152,7 +152,7 @@ def _names(raw: Mapping[str, Any], file: Path) -> tuple[str, ...]:
         )
     if names and number is not None and number != len(names):
         raise UserError(
-            f"{file} says nc: {number}, but names {counted(len(names), 'class')}: make them agree"
+            f"{file} says nc: {number}, but names {format_count(len(names), 'class')}: make them agree"
         )
     if not names and isinstance(number, int):
         if not 0 <= number <= _MOST_CLASSES:

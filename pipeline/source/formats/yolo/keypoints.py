@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 from pipeline.source.formats.yolo.plain_yaml import plain
 from pipeline.source.reading.flip_pairs import COCO_POINTS, flip_by_names, kept_order
 
@@ -39,7 +39,8 @@ def _flip(stated: Any, count: int, file: Path) -> tuple[int, ...]:
     whole = isinstance(stated, list) and all(type(index) is int for index in stated)
     if not whole or sorted(stated) != list(range(count)):
         raise UserError(
-            f"{file} has a flip_idx that is no exchange of {counted(count, 'point')}: write each index once"
+            f"{file} has a flip_idx that is no exchange of {format_count(count, 'point')}: "
+            "write each index once"
         )
     return tuple(stated)
 

@@ -17,7 +17,7 @@ from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.tasks import Keypoints
-from pipeline.core.text import counted
+from pipeline.core.text import format_count
 
 LabelForm = Literal["outlines", "obb", "pose"]
 
@@ -222,9 +222,8 @@ def _posed(rows: FloatArray) -> LabelLayout | None:
     if not np.isin(seen, (0, 1, 2)).all() or not (seen == 2).any():
         return None
     names = tuple(f"point_{index}" for index in range(seen.shape[1]))
-    remark = (
-        f"read as poses of {counted(len(names), 'point')}; kpt_shape and flip_idx in data.yaml would say so"
-    )
+    points = format_count(len(names), "point")
+    remark = f"read as poses of {points}; kpt_shape and flip_idx in data.yaml would say so"
     return LabelLayout("pose", Keypoints(names, tuple(range(len(names)))), remarks=(remark,))
 
 
@@ -232,7 +231,9 @@ def _boxes(values: int) -> LabelLayout:
     """Take an odd number of values for a box and something else."""
     if values % 2 == 0:
         return LabelLayout("outlines")
-    remark = f"each line has {counted(values - 4, 'value')} after its box: left aside (poses need kpt_shape)"
+    remark = (
+        f"each line has {format_count(values - 4, 'value')} after its box: left aside (poses need kpt_shape)"
+    )
     return LabelLayout("outlines", None, values - 4, (remark,))
 
 
