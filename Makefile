@@ -17,12 +17,16 @@ export TMPDIR := $(TEMPORARY)
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro ui test test-all fuzz lint lock deps bench results defaults
+.PHONY: help setup repro ui test test-all fuzz properties lint lock deps map bench results defaults
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(READY)  ## Create .venv from the hash-pinned lock (every other target does it by itself)
+setup: $(READY) $(BIN)/finetrack  ## Create .venv from the hash-pinned lock (every other target does it by itself)
+
+# The command line from any folder of the project.
+$(BIN)/finetrack: $(wildcard pipeline/commands/finetrack.sh) | $(READY)
+	@test -z '$<' || install -m 755 '$<' $@
 
 $(READY): requirements.lock | .dvc/config.local
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Python 3.11, 3.12 or 3.13 is needed, not $$($(PYTHON) --version 2>&1): run make PYTHON=python3.11"; exit 1; }
@@ -38,40 +42,47 @@ $(READY): requirements.lock | .dvc/config.local
 
 FORCE:
 
-repro: $(READY)  ## Run what changed: compose, prepare, augment, finetune, evaluate
+repro: setup  ## Run what changed: compose, prepare, augment, finetune, evaluate
 	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again"; exit 1; }
 	$(BIN)/python -m dvc repro
 
-ui: $(READY)  ## The MLflow UI on http://127.0.0.1:5001
+ui: setup  ## The MLflow UI on http://127.0.0.1:5001
 	$(BIN)/python -m mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(or $(PORT),5001)
 
-test: $(READY)  ## The tests, under 10 minutes on 2 cores
+test: setup  ## The tests, with the same property-test cases each time: under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-all: $(READY)  ## The tests, the slow ones too
-	$(BIN)/python -m pytest -n 2
+test-all: setup  ## All tests, the slow ones too, with new random property-test cases
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile random
 
-fuzz: $(READY)  ## Spoil inputs of every reader, and keep what crashes one in .finetrack/fuzz: make fuzz [SECONDS=300] [TARGETS="yolo coco"]
+fuzz: setup  ## Corrupt inputs of all readers, keep crashes in .finetrack/fuzz, then make properties: make fuzz [SECONDS=300] [TARGETS="yolo coco"]
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(TARGETS)
+	$(if $(TARGETS),,$(BIN)/python -m tests.fuzz.properties --seconds $(or $(SECONDS),300))
 
-lint: $(READY)  ## ruff, mypy --strict, import-linter
+properties: setup  ## Repeat the property tests with new random cases: make properties [SECONDS=300]
+	$(BIN)/python -m tests.fuzz.properties --seconds $(or $(SECONDS),300)
+
+lint: setup  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-deps: $(READY)  ## List in pipeline/code.json, file by file, the code that each stage runs
+deps: setup  ## List in pipeline/code.json, file by file, the code that each stage runs
 	$(BIN)/python -m tests.contracts.closure
 
-lock: $(READY)  ## Resolve requirements.lock anew from the ranges in pyproject.toml
+map: setup  ## Write the map of the modules in docs/architecture.md from their first docstring lines
+	$(BIN)/python -m tests.contracts.module_map
+
+lock: setup  ## Resolve requirements.lock anew from the ranges in pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
-bench: $(READY)  ## Train beside plain `yolo train`, by turns: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=640] [BATCH=16]
+bench: setup  ## Train beside plain `yolo train`, by turns: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=640] [BATCH=16]
 	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) --batch $(or $(BATCH),16) $(if $(IMGSZ),--imgsz $(IMGSZ)) $(if $(BCCD),--data bccd --bccd $(BCCD),$(if $(IMAGES),--images $(IMAGES)))
 
-results: $(READY)  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [WIND=folder] [SEEDS=0,1,2] [JOBS=2]
+results: setup  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [WIND=folder] [SEEDS=0,1,2] [JOBS=2]
 	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) $(if $(WIND),--windturbine $(WIND)) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation
 
-defaults: $(READY)  ## Search the strategies' defaults within the same time: make defaults BCCD=folder RBC=folder WIND=folder [MINUTES=3] [BASE=yolov8n WEIGHTS=folder]
+defaults: setup  ## Search the strategies' defaults within the same time: make defaults BCCD=folder RBC=folder WIND=folder [MINUTES=3] [BASE=yolov8n WEIGHTS=folder]
 	$(BIN)/python benchmarks/defaults.py --bccd $(BCCD) --rbc-coco $(RBC) --windturbine $(WIND) --minutes $(or $(MINUTES),3) --jobs $(or $(JOBS),2) $(if $(BASE),--base $(BASE) --weights $(WEIGHTS))

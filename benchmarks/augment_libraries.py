@@ -29,8 +29,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.augment import affine, transform_image
-from pipeline.augment.parameters import AugmentationRanges, draw
+from pipeline.augment.affine import build_affine_matrix, clip_boxes, transform_boxes
+from pipeline.augment.parameters import AugmentationRanges, draw_parameters
+from pipeline.augment.transform_image import transform_image
 
 Pixels = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
@@ -55,9 +56,9 @@ def opencv(ranges: AugmentationRanges, _pixels: int) -> Candidate:
 
     def candidate(image: Pixels, boxes: Boxes, seed: int) -> tuple[Pixels, Boxes]:
         height, width = image.shape[:2]
-        recipe = draw(ranges, seed)
-        moved = affine.move(boxes, affine.matrix(recipe, width, height))
-        return transform_image.apply(image, recipe, seed), affine.clip(moved, width, height)
+        recipe = draw_parameters(ranges, seed)
+        moved = transform_boxes(boxes, build_affine_matrix(recipe, width, height))
+        return transform_image(image, recipe, seed), clip_boxes(moved, width, height)
 
     return candidate
 

@@ -167,14 +167,15 @@ def _weights(cell: Cell, terms: Terms) -> Path:
 def measure(folder: Path, weights: str) -> dict[str, Any]:
     """Measure a checkpoint on the test split by the code that `evaluate` measures by."""
     code = (
-        "import json, sys; from pathlib import Path; from pipeline import compose;"
-        "from pipeline.core import layout;"
+        "import json, sys; from pathlib import Path;"
+        "from pipeline.compose.stage import load_config;"
+        "from pipeline.core.paths import PREPARED_FOLDER;"
         "from pipeline.dataset.prepared import read_manifest;"
-        "from pipeline.evaluate.stage import figures, look, measure;"
-        "config, manifest = compose.load(), read_manifest(layout.PREPARED);"
-        "looked = look(config, manifest, Path(sys.argv[1]));"
-        "found = figures(measure(config, manifest, looked));"
-        "Path('measured.json').write_text(json.dumps(found['test']))"
+        "from pipeline.evaluate.stage import collect_metrics, evaluate_predictions, predict_splits;"
+        "config, manifest = load_config(), read_manifest(PREPARED_FOLDER);"
+        "outputs = predict_splits(config, manifest, Path(sys.argv[1]));"
+        "metrics = collect_metrics(evaluate_predictions(config, manifest, outputs));"
+        "Path('measured.json').write_text(json.dumps(metrics['test']))"
     )
     timed(folder, [sys.executable, "-c", code, weights], log="measure")
     measured: dict[str, Any] = json.loads((folder / "measured.json").read_text("utf-8"))

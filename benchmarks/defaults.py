@@ -27,6 +27,8 @@ import cells
 import seconds
 from cells import PLAIN, ROOT, Cell, Terms
 
+from pipeline.runtime.cores import count_available_cores
+
 PLACE = ROOT / ".finetrack" / "defaults"
 FOUNDATION = {
     PLAIN: ("",),
@@ -76,7 +78,7 @@ def main() -> None:
     """Run what is missing, and print tables."""
     asked = _arguments()
     if asked.jobs > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // asked.jobs)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_available_cores() // asked.jobs)))
     first, *others = [int(seed) for seed in asked.seeds.split(",")]
     methods = asked.methods.split(",")
     candidates = FOUNDATION if asked.base == "foundation" else OFFICIAL

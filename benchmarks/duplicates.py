@@ -24,11 +24,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.prepare.duplicates import search as duplicates_search
-from pipeline.prepare.duplicates.search import LENGTH, SIDE, TURNS, DuplicatePairs
-from pipeline.prepare.images import appearance
-from pipeline.source.reading.file_tree import images_in
-from pipeline.source.synthetic import steel
+from pipeline.prepare.duplicates.perceptual_hash import (
+    ORIENTATIONS,
+    THUMBNAIL_SIDE,
+    VECTOR_LENGTH,
+    compute_frequency_vectors,
+)
+from pipeline.prepare.duplicates.search import DuplicatePairs, find_candidate_pairs, find_near_duplicates
+from pipeline.prepare.images.appearance import measure_appearance
+from pipeline.source.reading.file_tree import list_images
+from pipeline.source.synthetic.steel import draw_steel_image
 
 Image = NDArray[np.uint8]
 
@@ -75,17 +80,17 @@ def originals(name: str, most: int) -> tuple[list[str], list[Image]]:
     """Read, or draw, images; none twice."""
     if name == "demo":
         return [str(index) for index in range(most)], [
-            steel.draw(index, seed=0, pixels=256).image for index in range(most)
+            draw_steel_image(index, seed=0, pixels=256).image for index in range(most)
         ]
-    paths = images_in(Path(name))
+    paths = list_images(Path(name))
     found = [(str(path), cv2.imread(str(path))) for path in paths[:: max(1, len(paths) // most)][:most]]
     return [path for path, image in found if image is not None], [i for _, i in found if i is not None]
 
 
 def thumbnails(images: Iterable[Image]) -> NDArray[np.uint8]:
     """Return what prepare keeps of each image."""
-    data = b"".join(appearance.measure(image).signature for image in images)
-    return np.frombuffer(data, np.uint8).reshape(-1, SIDE, SIDE)
+    data = b"".join(measure_appearance(image).thumbnail for image in images)
+    return np.frombuffer(data, np.uint8).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
 def hashes(images: Iterable[Image], make: Callable[[Any], Any]) -> NDArray[np.bool_]:
@@ -98,7 +103,7 @@ def hashes(images: Iterable[Image], make: Callable[[Any], Any]) -> NDArray[np.bo
 
 def turned(images: Iterable[Image]) -> Iterator[list[Image]]:
     """Yield all images in each of the eight turns."""
-    for turn in TURNS:
+    for turn in ORIENTATIONS:
         swapped = [image.swapaxes(0, 1) if turn.transposed else image for image in images]
         yield [
             np.ascontiguousarray(image[:: -1 if turn.flipud else 1, :: -1 if turn.fliplr else 1])
@@ -158,11 +163,9 @@ def measure(name: str, most: int, sheets: Path | None) -> None:
     }
     methods |= {
         "first two sieves": lambda: by_sieves(
-            images, copies, lambda made: duplicates_search.candidates(duplicates_search.describe(made))
+            images, copies, lambda made: find_candidate_pairs(compute_frequency_vectors(made))
         ),
-        "all three, as prepare": lambda: by_sieves(
-            images, copies, lambda made: [duplicates_search.find(made)]
-        ),
+        "all three, as prepare": lambda: by_sieves(images, copies, lambda made: [find_near_duplicates(made)]),
     }
     for label, method in methods.items():
         alike, hit = method()
@@ -195,10 +198,10 @@ def draw(path: Path, pairs: list[tuple[Image, Image]]) -> None:
 
 def search(number: int) -> None:
     """Time the search among random vectors, whose hashes are random bits."""
-    vectors = np.random.default_rng(0).standard_normal((number, LENGTH)).astype(np.float32)
+    vectors = np.random.default_rng(0).standard_normal((number, VECTOR_LENGTH)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     wall, processor = time.perf_counter(), time.process_time()
-    found = sum(len(pairs.first) for pairs in duplicates_search.candidates(vectors))
+    found = sum(len(pairs.first) for pairs in find_candidate_pairs(vectors))
     took = time.perf_counter() - wall, time.process_time() - processor
     print(f"{number} random hashes: {took[0]:.1f} s, {took[1]:.1f} s of processor; {found} pairs", flush=True)
 

@@ -32,8 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cv2
 import numpy as np
 
-from pipeline.augment import affine as augment_affine
-from pipeline.augment.affine import on_centres
+from pipeline.augment.affine import build_affine_matrix, shift_to_pixel_centers
 from pipeline.augment.parameters import AugmentationParameters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,8 +174,8 @@ def _copies(project: Path) -> Iterator[tuple[object, ...]]:
     for copy in json.loads((project / "data/augmented/records.json").read_text())["copies"]:
         source = project / "data/prepared/images" / copy["source"]
         image, recipe = cv2.imread(str(source)), AugmentationParameters(**copy["transforms"])
-        matrix = augment_affine.matrix(recipe, image.shape[1], image.shape[0])
-        affine = [] if np.array_equal(matrix, np.eye(3)) else on_centres(matrix)[:2].tolist()
+        matrix = build_affine_matrix(recipe, image.shape[1], image.shape[0])
+        affine = [] if np.array_equal(matrix, np.eye(3)) else shift_to_pixel_centers(matrix)[:2].tolist()
         tones = (np.arange(256) - image.mean()) * recipe.contrast + image.mean() + recipe.brightness * 255
         yield source, affine, np.clip(np.rint(tones), 0, 255).tolist(), recipe.blur, recipe.noise
 

@@ -29,7 +29,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader
 
 from pipeline.yolo.gpu_loader.loader import GpuLoader
-from pipeline.yolo.training import datasets as yolo_images
+from pipeline.yolo.training.datasets import build_object_dataset
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 PIXELS = (480, 640)
@@ -45,7 +45,7 @@ def main() -> None:
         stock = _stock(folder, given, Path(scratch))
         start = time.perf_counter()
         ours = GpuLoader(stock, device)
-        ours.rehearse()
+        ours.compare_with_cpu()
         _settled(device)
         size = ours.store.words.nbytes / 1e6
         print(
@@ -93,7 +93,9 @@ def _stock(folder: Path, given: argparse.Namespace, scratch: Path) -> Any:
     namespace = get_cfg(overrides=native | settings | {"augmentations": []})
     names = dict(enumerate(map(str, range(1000))))
     data = {"names": names, "nc": len(names), "channels": 3, "task": "detect"}
-    found = yolo_images.build(namespace, [str(folder)], data=data, train=True, batch=given.batch, stride=32)
+    found = build_object_dataset(
+        namespace, [str(folder)], data=data, train=True, batch=given.batch, stride=32
+    )
     return build_dataloader(
         found, batch=given.batch, workers=given.workers, shuffle=True, device=torch.device(given.device)
     )

@@ -132,26 +132,28 @@ def spent(folder: Path, name: str, *changes: str) -> tuple[float, float]:
 def side(name: str, changes: list[str]) -> None:
     """Do what is measured, and print what logging took."""
     from pipeline.compose import stage
-    from pipeline.runtime.gc_pause import without_collecting
+    from pipeline.compose.stage import plan_config
+    from pipeline.runtime.gc_pause import pause_gc
 
-    config = stage.planned(changes)
+    config = plan_config(changes)
     if name == "prepare":
-        from pipeline.augment import stage as augment_stage
-        from pipeline.prepare import stage as prepare_stage
+        from pipeline.augment.stage import run_stage as run_augment
+        from pipeline.prepare.stage import run_stage as run_prepare
 
         Path("params.yaml").write_bytes(stage._compose(changes).raw)
-        prepare_stage.run(config)
-        augment_stage.run(config)
+        run_prepare(config)
+        run_augment(config)
         print(0)
         return
-    with without_collecting():  # as `python -m pipeline` does
+    with pause_gc():  # as `python -m pipeline` does
         from pipeline.finetune import stage as stages_finetune
+        from pipeline.finetune.stage import run_stage
     if name == "rows":
         print(_rows(config))
         return
     meter = Meter()
     _count(meter, stages_finetune, silent=name == "silent")
-    stages_finetune.run(config)
+    run_stage(config)
     print(meter.seconds)
 
 
@@ -169,19 +171,19 @@ def _count(meter: Meter, finetune: Any, *, silent: bool) -> None:
 
 def _rows(config: Any) -> float:
     """Return the seconds of the processor that a row takes, sent as epochs end: one after the other."""
-    from pipeline.finetune.mlflow_log import note_epoch
+    from pipeline.finetune.mlflow_log import log_epoch
     from pipeline.tracking import runs
     from pipeline.tracking.target import TrackingTarget
 
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment)
     row = {f"curve/{number}": 0.5 for number in range(14)}
     with runs.open_run(target, key="rows", name="rows", tags={}) as session:
-        note_epoch(session, {**row, "epoch": 1})
+        log_epoch(session, {**row, "epoch": 1})
         assert session.run_id
         time.sleep(2)
         begin = time.process_time()
         for epoch in range(2, ROWS + 2):
-            note_epoch(session, {**row, "epoch": epoch})
+            log_epoch(session, {**row, "epoch": epoch})
             time.sleep(0.1)
         return (time.process_time() - begin) / ROWS
 

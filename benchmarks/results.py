@@ -27,6 +27,8 @@ import cells
 import seconds
 from cells import PIXELS, PLAIN, ROOT, Cell, Terms
 
+from pipeline.runtime.cores import count_available_cores
+
 CELLS = ROOT / ".finetrack" / "results"
 BASES = ("foundation", "yolov8n")
 EPOCHS, BATCH = 20, 16
@@ -39,7 +41,7 @@ def main() -> None:
     terms = Terms(CELLS, cells.sources(asked), asked.weights, epochs=EPOCHS, batch=BATCH)
     wanted = [*dict.fromkeys(cell for suite in asked.suite.split(",") for cell in _cells(suite, asked))]
     if asked.jobs > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // asked.jobs)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_available_cores() // asked.jobs)))
     missing = [cell for cell in wanted if not (CELLS / cell.name / "result.json").exists()]
     with ThreadPoolExecutor(asked.jobs) as pool:
         for number, cell in enumerate(pool.map(lambda cell: _run(cell, terms), missing), 1):
@@ -108,7 +110,7 @@ a core each. On bccd `full` from yolov8n had other work beside it for most of it
 work at the lowest priority. On bccd and rbc-coco `yolo train` was measured some hours or days before the
 strategies, not by turns with them, as `make bench` does it ([performance.md](performance.md)).
 What is not in the tables has not been measured yet; what the data itself holds stands in
-[results-data.md](results-data.md). Machine: {os.cpu_count()} CPU cores, {platform.system()}
+[results-data.md](results-data.md). Machine: {count_available_cores()} CPU cores, {platform.system()}
 {platform.machine()}, no GPU.
 """
 OVER_TIME = """## mAP over seconds

@@ -19,10 +19,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.augment import affine
+from pipeline.augment.affine import build_affine_matrix, transform_box_hulls, transform_boxes
 from pipeline.augment.parameters import AugmentationParameters
-from pipeline.source.synthetic import shapes, steel
 from pipeline.source.synthetic.picture import DrawnImage
+from pipeline.source.synthetic.shapes import draw_shapes_image
+from pipeline.source.synthetic.steel import draw_steel_image
 
 Points = NDArray[np.float64]
 SIDE = 256
@@ -51,10 +52,10 @@ def agreement(outlines: list[Points], degrees: float) -> dict[str, NDArray[np.fl
     angles = np.random.default_rng(0).uniform(-degrees, degrees, len(outlines))
     found: dict[str, list[float]] = {"corners": [], "ellipse": []}
     for outline, angle in zip(outlines, angles.tolist(), strict=True):
-        turn = affine.matrix(AugmentationParameters(rotate=angle), SIDE, SIDE)
+        turn = build_affine_matrix(AugmentationParameters(rotate=angle), SIDE, SIDE)
         truth = around(outline @ turn[:2, :2].T + turn[:2, 2])
-        found["corners"].append(overlap(truth, affine.hull(around(outline), turn)))
-        found["ellipse"].append(overlap(truth, affine.move(around(outline), turn)))
+        found["corners"].append(overlap(truth, transform_box_hulls(around(outline), turn)))
+        found["ellipse"].append(overlap(truth, transform_boxes(around(outline), turn)))
     return {name: np.array(values) for name, values in found.items()}
 
 
@@ -73,7 +74,7 @@ def overlap(one: Points, other: Points) -> float:
 
 def main() -> None:
     """Print a Markdown table: the mean overlap, and the share of objects below 0.75."""
-    sets = {"drawn shapes": drawn(shapes.draw, 200), "drawn steel": drawn(steel.draw, 300)}
+    sets = {"drawn shapes": drawn(draw_shapes_image, 200), "drawn steel": drawn(draw_steel_image, 300)}
     if len(sys.argv) > 1:
         sets[Path(sys.argv[1]).name] = read(Path(sys.argv[1]))
     print("| outlines | rotation | corners: IoU, share under 0.75 | ellipse: IoU, share under 0.75 |")

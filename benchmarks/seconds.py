@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cells import PIXELS, PLAIN, ROOT, named
 
 sys.path.insert(0, str(ROOT))
-from pipeline.visualize.plots import COLOURS, LOOK
+from pipeline.visualize.plots import LINE_COLORS, PLOT_STYLE
 
 STRATEGIES = ("full", "head", "gradual")
 COLUMNS = "| data, base | yolo train's best | after | " + " | ".join(STRATEGIES) + " |\n" + "|---" * 6 + "|"
@@ -87,12 +87,12 @@ def plot(groups: dict[tuple[str, str], Group], path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**LOOK, "svg.hashsalt": "seconds", "svg.fonttype": "none"}):
+    with mpl.rc_context({**PLOT_STYLE, "svg.hashsalt": "seconds", "svg.fonttype": "none"}):
         rows = (len(groups) + 1) // 2
         figure = Figure(figsize=(9, 3.4 * rows), layout="constrained")
         panels = list(figure.subplots(rows, 2, squeeze=False).flat)
         for panel, (pair, group) in zip(panels, groups.items(), strict=False):
-            for colour, method in zip(COLOURS, (PLAIN, *STRATEGIES), strict=False):
+            for colour, method in zip(LINE_COLORS, (PLAIN, *STRATEGIES), strict=False):
                 if method in group:
                     dashed = "--" if method == PLAIN else "-"
                     panel.plot(*group[method], label=method, color=colour, linestyle=dashed)

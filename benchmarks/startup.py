@@ -25,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import limits
 
+from pipeline.runtime.cores import count_available_cores
+
 
 class Moment(NamedTuple):
     """When a stage has come so far: it opens or makes a file or folder with this in its path."""
@@ -93,7 +95,7 @@ def finish(project: Path) -> None:
     (project / "models").mkdir()
     (project / "models/foundation").symlink_to(limits.ROOT / "models/foundation")
     for stage in ("prepare", "augment", "finetune"):
-        limits.run([sys.executable, "-m", "pipeline", stage], project, cores=os.cpu_count() or 1)
+        limits.run([sys.executable, "-m", "pipeline", stage], project, cores=count_available_cores())
 
 
 def begun(project: Path, moment: Moment) -> float:

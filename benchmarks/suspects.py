@@ -46,13 +46,13 @@ def main() -> None:
 
 def spoil(prepared: Path, *, share: float, seed: int) -> list[dict[str, Any]]:
     """Spoil labels of a prepared dataset, and let its manifest fit them; return what was done, a row each."""
-    from pipeline.dataset import manifest
+    from pipeline.dataset.manifest import parse_manifest, serialize_manifest
 
-    described = manifest.parse((prepared / "manifest.json").read_text("utf-8"))
+    described = parse_manifest((prepared / "manifest.json").read_text("utf-8"))
     rng = np.random.default_rng(seed)
     items, planted = [], []
     for item in described.items:
-        path = prepared / "labels" / item.label
+        path = prepared / "labels" / item.label_file
         lines, rows = _spoilt(
             path.read_text("utf-8").splitlines(), len(described.names), share=share, rng=rng
         )
@@ -65,7 +65,7 @@ def spoil(prepared: Path, *, share: float, seed: int) -> list[dict[str, Any]]:
         scale = np.array([item.width, item.height])
         planted += [{"file": item.file, "kind": kind, "box": _corners(box, scale)} for kind, box in rows]
     spoilt = replace(described, items=tuple(items))
-    (prepared / "manifest.json").write_text(manifest.render(spoilt), "utf-8")
+    (prepared / "manifest.json").write_text(serialize_manifest(spoilt), "utf-8")
     return planted
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
@@ -25,6 +25,10 @@ from typing import NamedTuple
 
 import cells
 from cells import PIXELS, PLAIN, ROOT, Cell, Spent, Terms
+
+sys.path.insert(0, str(ROOT))
+
+from pipeline.runtime.cores import count_available_cores
 
 PLACE = ROOT / ".finetrack" / "bench"
 BESIDE = frozenset({"start", "validation", "checkpoint", "logging", "last validation", "plots", "end"})
@@ -179,7 +183,7 @@ def _machine() -> str:
 
     known = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{known}, {os.cpu_count()} cores{gpu}, torch {torch.__version__}"
+    return f"{known}, {count_available_cores()} cores{gpu}, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

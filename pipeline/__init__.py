@@ -1,7 +1,5 @@
 """finetrack: experiment-tracked fine-tuning of Ultralytics YOLO.
 
-The flow: `compose` (conf/ -> params.yaml), then the stages `prepare`, `augment`, `finetune`, `evaluate`,
-which meet through files alone. Imports point one way:
-
-    __main__ | sweep -> compose -> stages -> edges -> config -> core
+The stages `prepare`, `augment`, `finetune` and `evaluate` meet through files, never through imports. Imports
+point one way; the contracts in pyproject.toml say which (docs/architecture.md has the map).
 """

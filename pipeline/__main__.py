@@ -1,91 +1,104 @@
-"""`python -m pipeline STAGE`: params.yaml -> one stage. `python -m pipeline send`: what MLflow missed.
-
-`python -m pipeline inspect PATH`: what a folder or an archive of labelled images holds.
-`python -m pipeline preview [OVERRIDE ...]`: contact sheets of what augmentation does.
-`python -m pipeline data-diff REV_A REV_B`: what changed between two versions of the dataset.
-"""
+"""Run a command: `python -m pipeline COMMAND`, or `finetrack COMMAND` from any folder of the project."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from pipeline.core.errors import UserError, unready
+from pipeline.commands.parser import COMMANDS, STAGES, build_parser, suggest_command
+from pipeline.core.errors import Terminated, UserError, describe_missing_module, raise_terminated
 from pipeline.runtime.environment import set_environment
 
 if TYPE_CHECKING:
     from pipeline.config.schema import Config
 
-STAGES = ("prepare", "augment", "finetune", "evaluate")
-ASKING = ("inspect", "data-diff", "preview")
-"""Commands that take arguments, and run without params.yaml."""
 
-COMMANDS = ("compose", *STAGES, "send", *ASKING)
+def main(arguments: list[str], start: Path | None = None) -> int:
+    """Run a command. An error that the user can mend is printed as one sentence.
 
-
-def main(arguments: list[str]) -> int:
-    """Run one stage; what a user can mend is said in one sentence, and the exit code tells.
+    Args:
+        arguments: The command and its arguments.
+        start: The folder that relative paths in the arguments are relative to; the current one by default.
 
     Returns:
-        0 done, 1 refused with a sentence, 2 unknown command, 130 interrupted, 143 terminated.
+        0 done, 1 an error that the user can mend, 2 wrong arguments, 130 interrupted, 143 terminated.
     """
-    command, *rest = arguments or [""]
-    if command not in COMMANDS or (rest and command not in ASKING):
-        print(f"usage: python -m pipeline {{{'|'.join(COMMANDS)}}}", file=sys.stderr)
+    if not arguments:
+        build_parser().print_help()
+        return 0
+    name, *rest = arguments
+    if not name.startswith("-") and name not in COMMANDS:
+        print(f"finetrack: {suggest_command(name)}", file=sys.stderr)
         return 2
-    set_environment()
-    signal.signal(signal.SIGTERM, _terminate)
+    if name == "sweep":
+        os.execv(sys.executable, [sys.executable, "-m", "pipeline.sweep", *rest])
     try:
-        return _ask(command, rest) if command in ASKING else _run(command)
+        chosen = build_parser().parse_args(arguments)
+    except SystemExit as stop:  # --help and --version end with 0, wrong arguments with 2
+        return int(stop.code or 0)
+    return _run_reporting_errors(chosen, start or Path.cwd())
+
+
+def main_from(root: Path) -> int:
+    """Run the command of sys.argv as if typed in the project's root; relative paths stay as typed."""
+    start = Path.cwd()
+    os.chdir(root)
+    return main(sys.argv[1:], start)
+
+
+def _run_reporting_errors(chosen: argparse.Namespace, start: Path) -> int:
+    set_environment()
+    signal.signal(signal.SIGTERM, raise_terminated)
+    try:
+        _run(chosen, start)
     except UserError as error:
-        print(f"{command}: {error}", file=sys.stderr)
+        print(f"{chosen.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"{command}: {unready(error)}", file=sys.stderr)
+        print(f"{chosen.command}: {describe_missing_module(error)}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `| head` has read enough; Python would complain again when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as stop:
-        print(f"{command}: stopped; run it again to go on", file=sys.stderr)
+        print(f"{chosen.command}: stopped; run it again to go on", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, on the same way out as Ctrl-C: everything that cleans up for the one does so for the other."""
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
-
-
-def _run(command: str) -> int:
-    from pipeline.compose import stage as compose_stage
-
-    if command == "compose":
-        for line in compose_stage.run():
-            print(line)
-    elif command == "send":
-        _send(compose_stage.load())
-    else:
-        _run_stage(command, compose_stage.load())
     return 0
 
 
-def _ask(command: str, arguments: list[str]) -> int:
+def _run(chosen: argparse.Namespace, start: Path) -> None:
+    from pipeline.compose.stage import compose_params, load_config
+
+    if chosen.command == "compose":
+        _print(compose_params())
+    elif chosen.command == "send":
+        _send_missed(load_config())
+    elif chosen.command in STAGES:
+        _run_stage(chosen.command, load_config())
+    else:
+        _run_command(chosen, start)
+
+
+def _run_command(chosen: argparse.Namespace, start: Path) -> None:
     import importlib
 
-    try:
-        for line in importlib.import_module(f"pipeline.commands.{command.replace('-', '_')}").run(arguments):
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough; Python would complain once more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    if "path" in chosen:
+        chosen.path = str(start / Path(chosen.path).expanduser())
+    module = importlib.import_module(f"pipeline.commands.{chosen.command.replace('-', '_')}")
+    _print(module.run_command(chosen))
 
 
-def _send(config: Config) -> None:
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+    sys.stdout.flush()
+
+
+def _send_missed(config: Config) -> None:
     """Send what a tracking server missed, as each stage does at its start and end."""
     from pipeline.tracking.runs import send_missed
     from pipeline.tracking.target import TrackingTarget
@@ -93,27 +106,27 @@ def _send(config: Config) -> None:
     where = config.tracking
     left = send_missed(TrackingTarget(where.uri, where.experiment, where.timeout))
     if left:
-        raise UserError(f"MLflow at {where.uri} is away: {left} runs wait in .finetrack/outbox")
+        raise UserError(f"MLflow at {where.uri} does not answer: {left} runs wait in .finetrack/outbox")
 
 
 def _run_stage(stage: str, config: Config) -> None:
-    """Run a stage as the one writer of its outputs: a killed `dvc` leaves its stage at work."""
+    """Run a stage as the only writer of its outputs: when `dvc` is killed, its stage goes on."""
     import hashlib
     import importlib
 
-    from pipeline.compose.code_digests import refuse_other
+    from pipeline.compose.code_digests import require_recorded_code
     from pipeline.compose.lockfile import read_lock
-    from pipeline.runtime.gc_pause import without_collecting
-    from pipeline.storage import files
-    from pipeline.storage.files import one_writer
+    from pipeline.runtime.gc_pause import pause_gc
+    from pipeline.storage.files import create_scratch_folder, hold_writer_lock
 
-    if "DVC_STAGE" in os.environ:  # of what is run by hand DVC records nothing
-        refuse_other(stage, read_lock())
+    if "DVC_STAGE" in os.environ:  # DVC records nothing of a stage that is run by hand
+        require_recorded_code(stage, read_lock())
     place = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
-    with one_writer(files.scratch("locks") / f"{stage}-{place}.lock", what=f"{stage} in this folder"):
-        with without_collecting():
+    lock = create_scratch_folder("locks") / f"{stage}-{place}.lock"
+    with hold_writer_lock(lock, what=f"{stage} in this folder"):
+        with pause_gc():
             module = importlib.import_module(f"pipeline.{stage}.stage")
-        module.run(config)
+        module.run_stage(config)
 
 
 if __name__ == "__main__":

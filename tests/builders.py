@@ -12,9 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.dataset import labels, manifest
-from pipeline.dataset.labels import WHOLE, ImageLabels, from_xyxy
-from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.dataset.labels import (
+    WHOLE_IMAGE_BOX,
+    ImageLabels,
+    format_labels,
+    outlines_to_boxes,
+    parse_labels,
+    xyxy_to_xywhn,
+)
+from pipeline.dataset.manifest import ImageRecord, Manifest, serialize_manifest
 
 
 def prepared_dataset(  # a fixture's knobs are clearer side by side than in a class
@@ -51,10 +57,10 @@ def prepared_dataset(  # a fixture's knobs are clearer side by side than in a cl
             rng = np.random.default_rng([seed, *split.encode(), index])
             drawn = rng.choice(len(classes), size=rng.integers(objects[0], objects[1] + 1), p=shares)
             image, boxes = draw_objects(drawn, pixels=pixels, rng=rng)
-            label = labels.render(ImageLabels(drawn.astype(np.int64), from_xyxy(boxes, pixels, pixels)))
+            label = format_labels(ImageLabels(drawn.astype(np.int64), xyxy_to_xywhn(boxes, pixels, pixels)))
             items.append(_write_item(folder, f"{split}/{split}_{index:03d}{suffix}", image, label))
     result = Manifest("detect", tuple(classes), tuple(sorted(items, key=lambda item: item.file)))
-    (folder / "manifest.json").write_text(manifest.render(result))
+    (folder / "manifest.json").write_text(serialize_manifest(result))
     return result
 
 
@@ -89,7 +95,7 @@ def _write_item(folder: Path, file: str, image: NDArray[np.uint8], label: str) -
     (folder / "labels" / file).with_suffix(".txt").write_text(label)
     height, width = image.shape[:2]
     hashes = hashlib.sha256(encoded).hexdigest(), hashlib.sha256(label.encode()).hexdigest()
-    return ImageRecord(file, *hashes, width, height, tuple(labels.parse(label).classes.tolist()), path.name)
+    return ImageRecord(file, *hashes, width, height, tuple(parse_labels(label).classes.tolist()), path.name)
 
 
 TIPS = Keypoints(("left", "right", "top"), (1, 0, 2))
@@ -118,15 +124,15 @@ def prepared_for(
         for index in range(count):
             rng = np.random.default_rng([seed, *split.encode(), index])
             image, drawn = _triangles(rng, index, pixels)
-            text = labels.render(_for_task(drawn, task, pixels), task)
+            text = format_labels(_for_task(drawn, task, pixels), task)
             item = _write_item(folder, f"{split}/{split}_{index:03d}.png", image, "")
-            (folder / "labels" / item.label).write_text(text)
+            (folder / "labels" / item.label_file).write_text(text)
             classes = tuple(int(line.split()[0]) for line in text.splitlines())
             digest = hashlib.sha256(text.encode()).hexdigest()
             items.append(replace(item, labels_sha256=digest, classes=classes))
     ordered = tuple(sorted(items, key=lambda item: item.file))
     result = Manifest(task, ("blue", "green"), ordered, TIPS if task == "pose" else None)
-    (folder / "manifest.json").write_text(manifest.render(result))
+    (folder / "manifest.json").write_text(serialize_manifest(result))
     return result
 
 
@@ -153,10 +159,10 @@ def _tips(centre: NDArray[np.float64], angle: float, pixels: int, corners: int =
 
 def _for_task(drawn: list[tuple[int, NDArray[np.float64], float]], task: Task, pixels: int) -> ImageLabels:
     if task == "classify":
-        return ImageLabels(np.array([drawn[0][0]], np.int64), np.array([WHOLE]))
+        return ImageLabels(np.array([drawn[0][0]], np.int64), np.array([WHOLE_IMAGE_BOX]))
     classes = np.array([cls for cls, _, _ in drawn], np.int64)
     corners = 4 if task == "obb" else 3
     rings = tuple(_tips(centre, angle, pixels, corners) / pixels for _, centre, angle in drawn)
     points = np.array([np.append(ring, np.full((3, 1), 2), axis=1) for ring in rings if corners == 3])
     shown = {"keypoints": points} if task == "pose" else {"outlines": rings}
-    return ImageLabels(classes, labels.around(rings), **({} if task == "detect" else shown))
+    return ImageLabels(classes, outlines_to_boxes(rings), **({} if task == "detect" else shown))

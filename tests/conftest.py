@@ -1,24 +1,41 @@
-"""Before any test imports Ultralytics: its environment, or it would write to the home folder."""
+"""Environment of the tests, set before any of them imports Ultralytics, and Hypothesis profiles.
+
+The property tests of `make test` use the same cases on every machine; `make test-all`, `make properties` and
+`make fuzz` draw new ones, and a case that fails there is added to its test as an explicit `@example`.
+"""
 
 import logging
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run at a time
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same everywhere, byte for byte; test_gpu.py says more
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run in parallel
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same results everywhere; see test_gpu.py
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import pipeline.yolo  # noqa: F401
 
-# How long an example takes is the machine's business, which may have other work.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+# No deadline: other work on the machine must not fail a test.
+_SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("fixed", _SHARED, derandomize=True, database=None)
+settings.register_profile("random", _SHARED, derandomize=False)  # pytest --hypothesis-profile random
+settings.load_profile("fixed")
+
+_KEEP_CASE = "Add the failing case above to the test as @example(...), so that every run includes it."
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Say below a failed property test how to keep its case."""
+    report = yield
+    if report.failed and item.get_closest_marker("hypothesis"):
+        report.sections.append(("Hypothesis: keep this case", _KEEP_CASE))
+    return report
 
 
 @pytest.fixture
-def heard(caplog):
-    """What Ultralytics' logger says; it does not pass it on."""
+def ultralytics_log(caplog):
+    """Capture the messages of Ultralytics' logger, which does not propagate them."""
     logger = logging.getLogger("ultralytics")
     logger.addHandler(caplog.handler)
     yield caplog

@@ -1,4 +1,4 @@
-"""What a reader found, as plain values; and annotations spoilt in every way that Hypothesis finds."""
+"""Plain values and checks of a source that was read, and Hypothesis strategies for corrupted annotations."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pipeline.source.types import Source
 DATA = Path(__file__).parents[1] / "../shared/data"
 
 
-def real(name):
-    """Return a real dataset's folder, or skip the test."""
+def find_real_dataset(name):
+    """Return the folder of a real dataset, or skip the test."""
     folder = (DATA / name).resolve()
     if not folder.is_dir():
         pytest.skip(f"{name} is not beside the project: see ../shared/data")
     return folder
 
 
-def boxes(source: Source) -> dict[str, list[tuple[Any, ...]]]:
-    """Return class and box of each object, by the image's name; to a thousandth of a pixel."""
+def get_boxes(source: Source) -> dict[str, list[tuple[Any, ...]]]:
+    """Return class and box of each object by image name, rounded to a thousandth of a pixel."""
     return {
         image.path.stem: [
             (source.names[c], *(round(v, 3) for v in box))
@@ -36,36 +36,36 @@ def boxes(source: Source) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def outlines(source: Source) -> dict[str, list[list[list[list[float]]]]]:
-    """Return the parts of each object's outline, by the image's name."""
+def get_outlines(source: Source) -> dict[str, list[list[list[list[float]]]]]:
+    """Return the parts of each object's outline, by image name."""
     return {
         image.path.stem: [[part.round(3).tolist() for part in parts] for parts in image.raw.outlines]
         for image in source.images
     }
 
 
-def notes(source: Source) -> dict[str, list[tuple[bool, str]]]:
-    """Return what was noted of each image that has something noted: left out?, and the words."""
+def get_notes(source: Source) -> dict[str, list[tuple[bool, str]]]:
+    """Return the notes of each image that has some, by image name: dropped or not, and the reason."""
     return {i.path.stem: [(n.dropped, n.reason) for n in i.notes] for i in source.images if i.notes}
 
 
-def sane(read, folder):
-    """Read a spoilt source: refused in a sentence, or read, and sound."""
+def check_corrupted_source(read, folder):
+    """Check that a corrupted source is refused, or is read and consistent."""
     try:
         source = read(folder)
     except UserError:
         return
-    sound(source)
+    check_source(source)
     assert all(0 <= c < len(source.names) for image in source.images for c in image.raw.classes)
 
 
-def sound(source):
-    """See that what belongs together is of one length, every finding is named, and all can be written."""
+def check_source(source):
+    """Check that a source is consistent: lengths agree, findings have a reason, text can be encoded."""
     assert len(set(source.names)) == len(source.names)
     assert source.task in TASKS
     assert source.task != "pose" or source.keypoints
     texts = [*source.names, *source.remarks, *(text for d in source.defects for text in (d.file, d.reason))]
-    "".join(texts).encode()  # can be written
+    "".join(texts).encode()  # can be encoded
     assert all(texts)
     assert len({image.source for image in source.images}) == len(source.images)
     for image in source.images:
@@ -82,7 +82,7 @@ def sound(source):
         assert all(points.ndim == 2 and points.shape[1] == 3 for points in raw.keypoints)
 
 
-_ODD = st.one_of(
+_ODD_VALUES = st.one_of(
     st.none(),
     st.booleans(),
     st.sampled_from(
@@ -112,16 +112,16 @@ _ODD = st.one_of(
 
 
 @st.composite
-def spoilt_json(draw, document):
-    """Return a document as text with one to three values exchanged, left out or given twice."""
+def corrupted_json(draw, document):
+    """Return a document as JSON bytes with one to three values replaced, removed or duplicated."""
     document = json.loads(json.dumps(document))
     for _ in range(draw(st.integers(1, 3))):
-        places = list(_places(document))
+        places = list(_iterate_places(document))
         if not places:
             break
         holder, key = draw(st.sampled_from(places))
         if draw(st.booleans()):
-            holder[key] = copy.deepcopy(draw(_ODD))  # or the next change would change what is drawn from
+            holder[key] = copy.deepcopy(draw(_ODD_VALUES))  # a later change must not modify the drawn value
         elif isinstance(holder, list):
             holder.insert(0, holder[key])
         else:
@@ -130,8 +130,8 @@ def spoilt_json(draw, document):
 
 
 @st.composite
-def spoilt_bytes(draw, data):
-    """Return bytes with a few pieces exchanged or cut out."""
+def corrupted_bytes(draw, data):
+    """Return bytes with a few pieces replaced or removed."""
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, max(0, len(data) - 1)))
         stop = draw(st.integers(start, min(len(data), start + 20)))
@@ -142,8 +142,8 @@ def spoilt_bytes(draw, data):
     return data
 
 
-def _places(value):
+def _iterate_places(value):
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in list(pairs):
         yield value, key
-        yield from _places(inner)
+        yield from _iterate_places(inner)

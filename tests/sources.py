@@ -1,4 +1,4 @@
-"""Write small sources of labelled images in the formats that people have, with known answers."""
+"""Write small sources of labelled images in common formats, with known answers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from pipeline.config.data import DataConfig, SplitWeights
 from pipeline.config.schema import Config
 
 BOX = (10.0, 20.0, 50.0, 60.0)
-"""x1 y1 x2 y2 of a box in the middle of a picture of 96 x 80 pixels."""
+"""x1 y1 x2 y2 of a box in pixels, in the middle of an image of SIZE."""
 
 SIZE = (96, 80)
 
 LOCAL = ComputeConfig(backend="local", address="auto")
 
 
-def picture(path: Path, *, size: tuple[int, int] = SIZE) -> Path:
-    """Write an image of noise that depends on its path alone, so that no two are equal."""
+def write_picture(path: Path, *, size: tuple[int, int] = SIZE) -> Path:
+    """Write an image of noise that depends only on its path, so that no two are equal."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(list(os.fsencode(path.name) + os.fsencode(path.parent.name)))
     image = rng.integers(0, 255, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
@@ -34,10 +34,12 @@ def picture(path: Path, *, size: tuple[int, int] = SIZE) -> Path:
     return path
 
 
-def yolo(folder: Path, labels: Mapping[str, str], *, names: Any = ("a", "b"), **data: Any) -> Path:
+def write_yolo_source(
+    folder: Path, labels: Mapping[str, str], *, names: Any = ("a", "b"), **data: Any
+) -> Path:
     """Write images/NAME.jpg and labels/NAME.txt for each entry, and a data.yaml where names are given."""
     for name, text in labels.items():
-        picture(folder / "images" / f"{name}.jpg")
+        write_picture(folder / "images" / f"{name}.jpg")
         label = folder / "labels" / f"{name}.txt"
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text(text)
@@ -47,10 +49,10 @@ def yolo(folder: Path, labels: Mapping[str, str], *, names: Any = ("a", "b"), **
     return folder
 
 
-def coco(
+def write_coco_file(
     file: Path, images: Mapping[str, Sequence[Mapping[str, Any]]], *, categories: Mapping[int, str]
 ) -> None:
-    """Write a COCO file: image names, each with its annotations less ids; the images are up to the caller."""
+    """Write a COCO file of image names, each with its annotations without ids; write no images."""
     rows = [
         {"id": number, "file_name": name, "width": SIZE[0], "height": SIZE[1]}
         for number, name in enumerate(images)
@@ -66,10 +68,10 @@ def coco(
     file.write_text(json.dumps({"images": rows, "annotations": annotations, "categories": classes}))
 
 
-def voc(
+def write_voc_file(
     file: Path, objects: Iterable[tuple[str, Sequence[Any]]], *, size: Any = SIZE, image: str = ""
 ) -> None:
-    """Write a VOC file: objects as (name, (xmin, ymin, xmax, ymax))."""
+    """Write a VOC file with objects given as (name, (xmin, ymin, xmax, ymax)); write no image."""
     found = "".join(
         f"<object><name>{name}</name><bndbox>"
         + "".join(f"<{tag}>{v}</{tag}>" for tag, v in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
@@ -83,8 +85,8 @@ def voc(
     )
 
 
-def config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> Config:
-    """Return a configuration that holds what prepare reads, and nothing else."""
+def prepare_config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> Config:
+    """Return a configuration with only the values that prepare reads."""
     split = SplitWeights(**{"train": 0.7, "val": 0.15, "test": 0.15, **changes.pop("split", {})})
     values = {
         "format": form,

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.dataset import labels, manifest
-from pipeline.dataset.labels import WHOLE, ImageLabels
-from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.dataset.labels import WHOLE_IMAGE_BOX, ImageLabels, format_labels, outlines_to_boxes
+from pipeline.dataset.manifest import ImageRecord, Manifest, serialize_manifest
 
 NAMES = ("red", "green", "blue")
 POINTS = Keypoints(("left", "right"), (1, 0))
@@ -43,10 +42,10 @@ def prepared(
             rng = np.random.default_rng([seed, *split.encode(), index])
             image, found = draw(task, pixels=pixels, rng=rng)
             file = f"{split}/{split}_{index:03d}.png"
-            items.append(_write(folder, file, image, (found, labels.render(found, task))))
+            items.append(_write(folder, file, image, (found, format_labels(found, task))))
     points = POINTS if task == "pose" else None
     result = Manifest(task, NAMES, tuple(sorted(items, key=lambda item: item.file)), points)
-    (folder / "manifest.json").write_text(manifest.render(result))
+    (folder / "manifest.json").write_text(serialize_manifest(result))
     return result
 
 
@@ -62,9 +61,9 @@ def draw(task: Task, *, pixels: int, rng: np.random.Generator) -> tuple[NDArray[
         cv2.fillPoly(image, [np.round(outline + centre).astype(np.int32)], COLOURS[cls])
         outlines.append((outline + centre) / pixels)
         keypoints.append(np.concatenate([(ends + centre) / pixels, [[2.0], [2.0]]], axis=1))
-    boxes = labels.around(tuple(outlines))
+    boxes = outlines_to_boxes(tuple(outlines))
     if task == "classify":
-        boxes = np.array([WHOLE])
+        boxes = np.array([WHOLE_IMAGE_BOX])
     points = np.array(keypoints) if task == "pose" else np.zeros((0, 0, 3))
     return image, ImageLabels(classes, boxes, tuple(outlines), points)
 

@@ -1,4 +1,4 @@
-"""Trainings small enough for tests: random weights, a few 64 pixel images, seconds on a CPU."""
+"""Small trainings for tests: random weights, a few images of 64 pixels, seconds on a CPU."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from pipeline.core.model_names import of_task
+from pipeline.core.model_names import model_name_for_task
 from pipeline.core.tasks import Task
-from pipeline.dataset.augmented import lay_out, write_records
+from pipeline.dataset.augmented import create_augmented_folders, write_augmentation_records
 from pipeline.dataset.manifest import Manifest
 from tests import task_sets
 from tests.builders import prepared_dataset
@@ -29,16 +29,16 @@ def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") 
         manifest = task_sets.prepared(root / "data/prepared", task, images=images)
     (root / "data/prepared/samples").mkdir()
     (root / "data/prepared/report.html").write_text("<h1>a set</h1>")
-    lay_out(root / "data/augmented")
-    write_records(root / "data/augmented", manifest.digest, [])
+    create_augmented_folders(root / "data/augmented")
+    write_augmentation_records(root / "data/augmented", manifest.digest, [])
     return manifest
 
 
 def arguments(**changes: Any) -> dict[str, Any]:
-    """Return the train arguments of conf/, at the size of a test, with changes."""
+    """Return the train arguments of conf/ with small sizes and the given changes."""
     finetune = yaml.safe_load((CONF / "finetune/full.yaml").read_text())
     online = yaml.safe_load((CONF / "augment/none.yaml").read_text())["online"]
-    small = {
+    sizes = {
         "epochs": 2,
         "imgsz": 64,
         "batch": 4,
@@ -49,7 +49,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "seed": 0,
     }
     native = {key: value for key, value in finetune.items() if key not in OURS}
-    return native | online | small | {"verbose": False} | changes
+    return native | online | sizes | {"verbose": False} | changes
 
 
 def job(
@@ -60,16 +60,16 @@ def job(
     gradual: Any = None,
     head: bool = False,
     task: Task = "detect",
-    fast: bool = True,
+    fast: bool | str = True,
     **changes: Any,
 ):
-    """Make a job on the dataset below `root`; checkpoints go to root/checkpoints."""
+    """Build a job for the dataset below `root`; checkpoints go to root/checkpoints."""
     from pipeline.yolo.job import BaseWeights, TrainingJob
 
     folder = root / "checkpoints"
     folder.mkdir(exist_ok=True)
     images = root / "data/prepared/images"
-    base = BaseWeights("test", weights, None, of_task("yolo26n.yaml", task))
+    base = BaseWeights("test", weights, None, model_name_for_task("yolo26n.yaml", task))
     return TrainingJob(
         arguments(**changes),
         base,
@@ -87,7 +87,7 @@ def job(
 
 
 def run(job: Any, *, on_epoch: Any = lambda _row: None):
-    """Train a job, without anything to be told."""
-    from pipeline.yolo.training.train import train as training_train
+    """Train a job."""
+    from pipeline.yolo.training.train import train_model as training_train
 
     return training_train(job, on_start=lambda _effective: None, on_epoch=on_epoch)

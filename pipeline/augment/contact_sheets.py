@@ -1,4 +1,4 @@
-"""Contact sheets: an original on the left, its augmented copies beside it, labels drawn."""
+"""Contact sheets: each original on the left, its augmented copies beside it, with labels drawn."""
 
 from __future__ import annotations
 
@@ -9,69 +9,74 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.augment import transform_image
+from pipeline.augment.transform_image import encode_image, read_image
 from pipeline.core.arrays import ImageArray
 from pipeline.dataset.augmentation_records import AugmentedImage
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_labels
-from pipeline.visualize import label_overlay
+from pipeline.visualize.label_overlay import draw_label_overlay
 
-SHEETS, ROWS, COPIES, TILE = 3, 4, 3, 320
-"""Sheets, originals per sheet, copies per original at most, pixels of a tile's side."""
+MAX_SHEETS, ROWS_PER_SHEET, MAX_COPIES_PER_ROW, TILE_PIXELS = 3, 4, 3, 320
+"""Sheets, originals per sheet, copies per original at most, pixels of a tile's longer side."""
+
+GAP_PIXELS = 6
+"""Pixels between two tiles."""
 
 Element = TypeVar("Element")
 
-GAP = 6
-"""Pixels between two tiles."""
 
-
-def write(copies: Sequence[AugmentedImage], manifest: Manifest, *, source: Path, target: Path) -> None:
-    """Write target/samples/sheet_N.jpg for originals spread evenly over those that have copies.
+def write_contact_sheets(
+    copies: Sequence[AugmentedImage], manifest: Manifest, *, source: Path, target: Path
+) -> None:
+    """Write target/samples/sheet_N.jpg with originals selected evenly from those that have copies.
 
     Args:
-        copies: What was drawn, the copies of one original side by side.
+        copies: The augmented images; the copies of one original are next to each other.
         manifest: The prepared dataset.
-        source: Where it lies.
-        target: The augmented dataset.
+        source: The folder of the prepared dataset.
+        target: The folder of the augmented dataset.
     """
     families = [(file, list(family)) for file, family in groupby(copies, key=lambda copy: copy.source)]
     rows = [
-        [tile(source, file, manifest), *(tile(target, copy.file, manifest) for copy in family[:COPIES])]
-        for file, family in spread(families, SHEETS * ROWS)
+        [
+            draw_labeled_tile(source, file, manifest),
+            *(draw_labeled_tile(target, copy.file, manifest) for copy in family[:MAX_COPIES_PER_ROW]),
+        ]
+        for file, family in select_evenly(families, MAX_SHEETS * ROWS_PER_SHEET)
     ]
-    save(rows, target / "samples", "sheet")
+    save_sheets(rows, target / "samples", "sheet")
 
 
-def save(rows: Sequence[Sequence[ImageArray]], folder: Path, name: str) -> list[Path]:
-    """Write rows of pictures as sheets NAME_1.jpg, NAME_2.jpg, ..., four rows each; return their paths."""
-    width = max(map(len, rows), default=0)
+def save_sheets(rows: Sequence[Sequence[ImageArray]], folder: Path, name: str) -> list[Path]:
+    """Write rows of tiles as sheets NAME_1.jpg, NAME_2.jpg, ..., four rows each; return their paths."""
+    columns = max(map(len, rows), default=0)
     paths = []
-    for number, first in enumerate(range(0, len(rows), ROWS), 1):
-        sheet = np.concatenate([_strip(row, width) for row in rows[first : first + ROWS]])
+    for number, first in enumerate(range(0, len(rows), ROWS_PER_SHEET), 1):
+        sheet = np.concatenate([_join_tiles(row, columns) for row in rows[first : first + ROWS_PER_SHEET]])
         paths.append(folder / f"{name}_{number}.jpg")
-        paths[-1].write_bytes(transform_image.encode(sheet, ".jpg"))
+        paths[-1].write_bytes(encode_image(sheet, ".jpg"))
     return paths
 
 
-def spread(things: Sequence[Element], wanted: int) -> list[Element]:
-    """Choose some things evenly spread over all."""
-    count = min(wanted, len(things))
-    return [things[index * len(things) // count] for index in range(count)]
+def select_evenly(elements: Sequence[Element], count: int) -> list[Element]:
+    """Select up to `count` elements at even distances."""
+    count = min(count, len(elements))
+    return [elements[index * len(elements) // count] for index in range(count)]
 
 
-def tile(folder: Path, file: str, manifest: Manifest) -> ImageArray:
-    """Return an image of a prepared or augmented dataset with its labels drawn."""
-    image = transform_image.read(folder / "images" / file)
-    label = (folder / "labels" / file).with_suffix(".txt")
-    marked = read_labels(label, manifest.task)
-    return label_overlay.label(image, marked, manifest.names, manifest.keypoints, side=TILE)
+def draw_labeled_tile(folder: Path, file: str, manifest: Manifest) -> ImageArray:
+    """Return a small image of a prepared or augmented dataset with its labels drawn."""
+    image = read_image(folder / "images" / file)
+    labels = read_labels((folder / "labels" / file).with_suffix(".txt"), manifest.task)
+    return draw_label_overlay(image, labels, manifest.names, manifest.keypoints, side=TILE_PIXELS)
 
 
-def _strip(row: Iterable[ImageArray], width: int) -> ImageArray:
-    """Lay pictures side by side on white, `width` places wide."""
+def _join_tiles(row: Iterable[ImageArray], columns: int) -> ImageArray:
+    """Place tiles side by side on a white row of `columns` tiles."""
     tiles = list(row)
-    strip = np.full((max(tile.shape[0] for tile in tiles) + GAP, width * (TILE + GAP), 3), 255, np.uint8)
-    for place, each in enumerate(tiles):
-        left = place * (TILE + GAP)
-        strip[: each.shape[0], left : left + each.shape[1]] = each
-    return strip
+    height, step = max(tile.shape[0] for tile in tiles) + GAP_PIXELS, TILE_PIXELS + GAP_PIXELS
+    joined = np.full((height, columns * step, 3), 255, np.uint8)
+    for column, tile in enumerate(tiles):
+        left = column * step
+        joined[: tile.shape[0], left : left + tile.shape[1]] = tile
+    return joined

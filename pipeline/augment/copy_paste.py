@@ -1,6 +1,6 @@
-"""Copy-paste of rare classes: which objects are pasted, where to, and what the labels are afterwards.
+"""Copy-paste of rare classes: draw objects and their places, and update the labels.
 
-Simple copy-paste (Ghiasi et al., CVPR 2021) with donors drawn by class, so that rare classes gain most.
+Simple copy-paste (Ghiasi et al., CVPR 2021). Donors are drawn by class, so that rare classes gain most.
 Objects are pasted into the source image before a copy's own transforms, which then move all objects alike.
 """
 
@@ -12,29 +12,34 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.augment import affine, parameters
-from pipeline.augment.affine import Matrix
-from pipeline.augment.parameters import AugmentationParameters, AugmentationRanges, copy_seed
+from pipeline.augment.affine import Matrix, build_affine_matrix, transform_points
+from pipeline.augment.parameters import (
+    AugmentationParameters,
+    AugmentationRanges,
+    derive_copy_seed,
+    draw_parameters,
+    hash_to_share,
+)
 from pipeline.core.arrays import FloatArray
-from pipeline.core.geometry import polygons
-from pipeline.dataset.labels import ImageLabels, around
+from pipeline.core.geometry.polygons import build_region, subtract_cover
+from pipeline.dataset.labels import ImageLabels, outlines_to_boxes
 from pipeline.dataset.manifest import ImageRecord
 
-MOST: Final = 3
-"""Objects pasted into one copy, at most."""
-TRIES: Final = 10
-"""Objects that are tried for each that is pasted."""
-COVERED: Final = 0.3
-"""Share of an object that all that is pasted may cover, at most."""
-EDGE: Final = 1.0
-"""Pixels: an object nearer to the image's edge is taken for one that the edge cuts, and not pasted."""
+MAX_PASTED_OBJECTS: Final = 3
+"""Maximum number of objects pasted into one copy."""
+TRIES_PER_OBJECT: Final = 10
+"""Donors that are tried for each object to paste."""
+MAX_COVERED_SHARE: Final = 0.3
+"""Maximum share of an object that all pasted objects together may cover."""
+BORDER_MARGIN: Final = 1.0
+"""Pixels: an object nearer to the image's edge is considered cut by the edge, and is not pasted."""
 
 
 class DonorObject(NamedTuple):
-    """An object of a train image: the image, and the object's place in its label file."""
+    """An object of a train image: the image, and the object's index in its label file."""
 
     item: ImageRecord
-    number: int
+    object_index: int
 
 
 DonorPool = Mapping[int, tuple[DonorObject, ...]]
@@ -43,111 +48,118 @@ DonorPool = Mapping[int, tuple[DonorObject, ...]]
 
 @dataclass(frozen=True)
 class PasteSettings:
-    """How objects are pasted.
+    """Settings of copy-paste.
 
     Args:
-        chance: Of a copy to get any, 0..1.
-        stock: What is pasted.
+        probability: Probability that a copy gets any object, 0..1.
+        donors: The objects that may be pasted.
     """
 
-    chance: float
-    stock: DonorPool
+    probability: float
+    donors: DonorPool
 
 
 class PasteTarget(NamedTuple):
     """The objects of an image into which others are pasted, in pixels.
 
     Attributes:
-        classes: Of each object.
-        rings: What is left of each outline.
-        left: The share of each outline that is left.
+        classes: Class index of each object.
+        outlines: The uncovered part of each outline.
+        visible_shares: The uncovered share of each outline, 0..1.
     """
 
     classes: tuple[int, ...]
-    rings: tuple[FloatArray, ...]
-    left: tuple[float, ...]
+    outlines: tuple[FloatArray, ...]
+    visible_shares: tuple[float, ...]
 
 
-def stock(items: Iterable[ImageRecord]) -> DonorPool:
+def build_donor_pool(items: Iterable[ImageRecord]) -> DonorPool:
     """List the objects of images by class."""
-    found: dict[int, list[DonorObject]] = {}
+    donors: dict[int, list[DonorObject]] = {}
     for item in items:
-        for number, cls in enumerate(item.classes):
-            found.setdefault(cls, []).append(DonorObject(item, number))
-    return {cls: tuple(found[cls]) for cls in sorted(found)}
+        for index, cls in enumerate(item.classes):
+            donors.setdefault(cls, []).append(DonorObject(item, index))
+    return {cls: tuple(donors[cls]) for cls in sorted(donors)}
 
 
-def wanted(pasting: PasteSettings, seed: int) -> int:
+def draw_paste_count(pasting: PasteSettings, seed: int) -> int:
     """Draw how many objects a copy gets."""
-    if not pasting.stock or parameters.share(seed, "paste", "chance") >= pasting.chance:
+    if not pasting.donors or hash_to_share(seed, "paste", "chance") >= pasting.probability:
         return 0
-    return 1 + int(parameters.share(seed, "paste", "count") * MOST)
+    return 1 + int(hash_to_share(seed, "paste", "count") * MAX_PASTED_OBJECTS)
 
 
-def candidates(pasting: PasteSettings, seed: int) -> Iterator[tuple[DonorObject, int]]:
-    """Yield objects to try, each with a seed: a class in inverse proportion to its number."""
-    classes = list(pasting.stock)
-    ends = np.cumsum([1 / len(pasting.stock[cls]) for cls in classes])
-    for turn in range(MOST * TRIES):
-        point = parameters.share(seed, "paste", "class", str(turn)) * ends[-1]
-        donors = pasting.stock[classes[int(np.searchsorted(ends, point, side="right"))]]
-        index = int(parameters.share(seed, "paste", "object", str(turn)) * len(donors))
-        yield donors[index], copy_seed(seed, "paste", turn)
+def iterate_donors(pasting: PasteSettings, seed: int) -> Iterator[tuple[DonorObject, int]]:
+    """Yield objects to try, each with a seed; a class is drawn in inverse proportion to its object count."""
+    classes = list(pasting.donors)
+    ends = np.cumsum([1 / len(pasting.donors[cls]) for cls in classes])
+    for attempt in range(MAX_PASTED_OBJECTS * TRIES_PER_OBJECT):
+        point = hash_to_share(seed, "paste", "class", str(attempt)) * ends[-1]
+        donors = pasting.donors[classes[int(np.searchsorted(ends, point, side="right"))]]
+        index = int(hash_to_share(seed, "paste", "object", str(attempt)) * len(donors))
+        yield donors[index], derive_copy_seed(seed, "paste", attempt)
 
 
-def scene(labels: ImageLabels, extent: tuple[int, int]) -> PasteTarget:
+def build_paste_target(labels: ImageLabels, extent: tuple[int, int]) -> PasteTarget:
     """Return the objects of an image before anything is pasted."""
-    rings = tuple(outline * extent for outline in labels.outlines)
-    return PasteTarget(tuple(labels.classes.tolist()), rings, (1.0,) * len(rings))
+    outlines = tuple(outline * extent for outline in labels.outlines)
+    return PasteTarget(tuple(labels.classes.tolist()), outlines, (1.0,) * len(outlines))
 
 
-def labels(pasted: PasteTarget, extent: tuple[int, int]) -> ImageLabels:
-    """Return the labels of an image with what was pasted into it."""
-    shares = tuple(ring / extent for ring in pasted.rings)
-    return ImageLabels(np.array(pasted.classes, np.int64), around(shares), shares)
+def build_target_labels(target: PasteTarget, extent: tuple[int, int]) -> ImageLabels:
+    """Return the labels of an image, including the pasted objects."""
+    normalized = tuple(outline / extent for outline in target.outlines)
+    return ImageLabels(np.array(target.classes, np.int64), outlines_to_boxes(normalized), normalized)
 
 
-def uncut(ring: FloatArray, extent: tuple[int, int]) -> bool:
-    """Tell whether an outline in pixels keeps clear of the image's edges."""
-    return bool((ring >= EDGE).all() and (ring <= np.array(extent) - EDGE).all())
+def is_inside_border(outline: FloatArray, extent: tuple[int, int]) -> bool:
+    """Check that an outline in pixels keeps `BORDER_MARGIN` from the image's edges."""
+    return bool((outline >= BORDER_MARGIN).all() and (outline <= np.array(extent) - BORDER_MARGIN).all())
 
 
-def way(
-    ring: FloatArray, sizes: tuple[tuple[int, int], tuple[int, int]], ranges: AugmentationRanges, seed: int
+def draw_placement(
+    outline: FloatArray,
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+    ranges: AugmentationRanges,
+    seed: int,
 ) -> Matrix | None:
-    """Draw where an object goes: turned, flipped and scaled as copies are, anywhere, but wholly inside.
+    """Draw where an object is pasted: rotated, flipped and scaled as copies are, and completely inside.
 
     Args:
-        ring: Its outline (k, 2) in pixels of its own image.
-        sizes: Width and height of its own image, and of the one that it goes to: it takes the same share of
-            the longer side there.
-        ranges: What may be drawn for a copy; the crop is left out.
-        seed: Of this object.
+        outline: The object's outline (k, 2) in pixels of its own image.
+        sizes: Width and height of its own image, and of the target image: the object takes the same share of
+            the longer side in both.
+        ranges: What a copy's parameters are drawn from; the crop is left out.
+        seed: Seed of this object.
 
     Returns:
-        A 3 x 3 matrix of six decimals, so that the record holds just what was done; None if there is no room.
+        A 3 x 3 matrix of six decimals, so that the record holds it exactly; None if there is no room.
     """
-    drawn = parameters.draw(ranges, seed)
+    drawn = draw_parameters(ranges, seed)
     zoom = max(sizes[1]) / max(sizes[0])
-    recipe = AugmentationParameters(
+    parameters = AugmentationParameters(
         fliplr=drawn.fliplr, flipud=drawn.flipud, rotate=drawn.rotate, scale=drawn.scale * zoom
     )
-    turned = affine.matrix(recipe, *sizes[0])
-    there = affine.points(ring, turned)
-    low, room = there.min(axis=0), np.array(sizes[1]) - np.ptp(there, axis=0)
+    matrix = build_affine_matrix(parameters, *sizes[0])
+    transformed = transform_points(outline, matrix)
+    low, room = transformed.min(axis=0), np.array(sizes[1]) - np.ptp(transformed, axis=0)
     if room.min() < 0:
         return None
-    place = room * [parameters.share(seed, "paste", side) for side in ("left", "top")]
-    turned[:2, 2] += place - low
-    return np.asarray(np.round(turned, 6), np.float64)
+    position = room * [hash_to_share(seed, "paste", side) for side in ("left", "top")]
+    matrix[:2, 2] += position - low
+    return np.asarray(np.round(matrix, 6), np.float64)
 
 
-def put(into: PasteTarget, cls: int, ring: FloatArray) -> PasteTarget | None:
-    """Add an object above the others, whose outlines lose what it covers; None if that were too much."""
-    cover = polygons.region(ring)
-    rests = [polygons.without(other, cover) for other in into.rings]
-    left = [share * before for (_, share), before in zip(rests, into.left, strict=True)]
-    rings = [rest for rest, _ in rests]
-    if any(share < 1 - COVERED for share in left) or any(len(rest) < 3 for rest in rings):
+def add_object(target: PasteTarget, cls: int, outline: FloatArray) -> PasteTarget | None:
+    """Add an object above the others, and cut what it covers out of their outlines.
+
+    Returns:
+        The new target; None if the object would cover more than `MAX_COVERED_SHARE` of another one.
+    """
+    cover = build_region(outline)
+    uncovered = [subtract_cover(other, cover) for other in target.outlines]
+    shares = [share * before for (_, share), before in zip(uncovered, target.visible_shares, strict=True)]
+    outlines = [rest for rest, _ in uncovered]
+    if any(share < 1 - MAX_COVERED_SHARE for share in shares) or any(len(rest) < 3 for rest in outlines):
         return None
-    return PasteTarget((*into.classes, cls), (*rings, ring), (*left, 1.0))
+    return PasteTarget((*target.classes, cls), (*outlines, outline), (*shares, 1.0))

@@ -1,4 +1,4 @@
-"""Draw augmented copies of images into a folder."""
+"""Generate augmented copies of images and write them with their labels."""
 
 from __future__ import annotations
 
@@ -11,28 +11,44 @@ from typing import NamedTuple
 
 import cv2
 
-from pipeline.augment import affine, copy_paste, plan_copy, transform_image
-from pipeline.augment.copy_paste import DonorObject, PasteTarget
-from pipeline.augment.parameters import copy_seed
-from pipeline.augment.plan_copy import CopyRules, PlannedCopy
-from pipeline.augment.transform_image import JPEG
+from pipeline.augment.affine import transform_points
+from pipeline.augment.copy_paste import (
+    DonorObject,
+    PasteTarget,
+    add_object,
+    build_paste_target,
+    build_target_labels,
+    draw_paste_count,
+    draw_placement,
+    is_inside_border,
+    iterate_donors,
+)
+from pipeline.augment.parameters import derive_copy_seed
+from pipeline.augment.plan_copy import CopyRules, PlannedCopy, plan_copy
+from pipeline.augment.transform_image import (
+    JPEG_SUFFIXES,
+    encode_image,
+    paste_object,
+    read_image,
+    transform_image,
+)
 from pipeline.core.arrays import FloatArray, ImageArray
-from pipeline.dataset import labels
 from pipeline.dataset.augmentation_records import AugmentedImage, PastedObject
-from pipeline.dataset.labels import ImageLabels
+from pipeline.dataset.labels import ImageLabels, format_labels
 from pipeline.dataset.manifest import ImageRecord
 from pipeline.dataset.prepared import read_labels
+from pipeline.runtime.progress import Progress
 from pipeline.runtime.workers import ParallelExecutor
 
 
 @dataclass(frozen=True)
 class CopyJob:
-    """One copy to draw.
+    """One copy to generate.
 
     Args:
         item: The source image.
-        number: Which copy of it, from 1.
-        file: What the copy is called below images/, suffix included.
+        number: Number of the copy of this source, from 1.
+        file: Path of the copy below images/, suffix included.
     """
 
     item: ImageRecord
@@ -41,137 +57,145 @@ class CopyJob:
 
 
 class GeneratedImage(NamedTuple):
-    """A copy in memory: its pixels, what was drawn for it, and what was pasted in before."""
+    """A copy in memory: its pixels, its plan, and the objects that were pasted first."""
 
     image: ImageArray
-    draft: PlannedCopy
+    plan: PlannedCopy
     pasted: tuple[PastedObject, ...]
 
 
-class _Pasting(NamedTuple):
-    """An image into which objects are pasted."""
+class _PasteState(NamedTuple):
+    """An image, its objects, and what was pasted into it so far."""
 
     image: ImageArray
-    scene: PasteTarget
+    target: PasteTarget
     pasted: tuple[PastedObject, ...] = ()
 
 
-def jobs(items: Sequence[ImageRecord], counts: Sequence[int], mark: str) -> list[CopyJob]:
-    """List the copies to draw; a JPEG gives JPEGs, every other format PNGs, which lose nothing.
+def list_copy_jobs(items: Sequence[ImageRecord], counts: Sequence[int], mark: str) -> list[CopyJob]:
+    """List the copies to generate; a JPEG gives JPEGs, every other format gives lossless PNGs.
 
     Args:
         items: The source images.
-        counts: How many copies each gets.
-        mark: What stands between the source's stem and the copy's number.
+        counts: Number of copies of each.
+        mark: What is between the source's stem and the copy's number in the file name.
     """
     return [
-        CopyJob(item, number, _name(item.file, mark, number))
+        CopyJob(item, number, _build_file_name(item.file, mark, number))
         for item, count in zip(items, counts, strict=True)
         for number in range(1, count + 1)
     ]
 
 
-def draw(
-    todo: Sequence[CopyJob], *, source: Path, target: Path, rules: CopyRules, each: ParallelExecutor
+def generate_copies(
+    jobs: Sequence[CopyJob], *, source: Path, target: Path, rules: CopyRules, each: ParallelExecutor
 ) -> Iterator[AugmentedImage]:
-    """Draw copies and yield their records in the order of `todo`; what is drawn does not depend on `each`.
+    """Generate copies and yield their records in the order of `jobs`; the result does not depend on `each`.
 
     Args:
-        todo: The copies.
+        jobs: The copies.
         source: The prepared dataset.
-        target: The augmented dataset, laid out.
-        rules: What holds for every copy.
-        each: Deals the work out.
+        target: The augmented dataset, with its folders.
+        rules: Settings of every copy.
+        each: Runs the work in parallel.
 
     Raises:
-        Refused: A source image cannot be read.
+        UserError: A source image cannot be read.
     """
-    return each(partial(_copy, source, target, rules), todo, total=len(todo), what="augment")
+    progress = Progress("augment", len(jobs))
+    return each(partial(_write_copy, source, target, rules), jobs, progress=progress)
 
 
-def _copy(source: Path, target: Path, rules: CopyRules, job: CopyJob) -> AugmentedImage:
-    cv2.setNumThreads(1)  # copies run side by side, not the rows of one
-    return _write(job, one(job, source, rules), target, rules)
+def _write_copy(source: Path, target: Path, rules: CopyRules, job: CopyJob) -> AugmentedImage:
+    cv2.setNumThreads(1)  # several copies run in parallel, so one copy needs no threads
+    return _write(job, generate_copy(job, source, rules), target, rules)
 
 
-def one(job: CopyJob, source: Path, rules: CopyRules) -> GeneratedImage:
-    """Draw one copy in memory.
+def generate_copy(job: CopyJob, source: Path, rules: CopyRules) -> GeneratedImage:
+    """Generate one copy in memory.
 
     Args:
         job: The copy.
         source: The prepared dataset.
-        rules: What holds for every copy.
+        rules: Settings of every copy.
 
     Raises:
-        Refused: A source image cannot be read.
+        UserError: A source image cannot be read.
     """
-    image, marked = _read(job.item, source, rules)
+    image, labels = _read_image_and_labels(job.item, source, rules)
     pasted: tuple[PastedObject, ...] = ()
     if rules.pasting:
-        image, marked, pasted = _paste(job, image, marked, source=source, rules=rules)
+        image, labels, pasted = _paste_objects(job, image, labels, source=source, rules=rules)
     extent = image.shape[1], image.shape[0]
-    draft = plan_copy.draft(marked, extent, rules=rules, source=job.item.file, number=job.number)
-    return GeneratedImage(transform_image.apply(image, draft.recipe, draft.seed), draft, pasted)
+    plan = plan_copy(labels, extent, rules=rules, source=job.item.file, number=job.number)
+    return GeneratedImage(transform_image(image, plan.parameters, plan.seed), plan, pasted)
 
 
-def _read(item: ImageRecord, source: Path, rules: CopyRules) -> tuple[ImageArray, ImageLabels]:
-    image = transform_image.read(source / "images" / item.file)
-    return image, read_labels(source / "labels" / item.label, rules.task)
+def _read_image_and_labels(
+    item: ImageRecord, source: Path, rules: CopyRules
+) -> tuple[ImageArray, ImageLabels]:
+    image = read_image(source / "images" / item.file)
+    return image, read_labels(source / "labels" / item.label_file, rules.task)
 
 
-def _paste(
-    job: CopyJob, image: ImageArray, marked: ImageLabels, *, source: Path, rules: CopyRules
+def _paste_objects(
+    job: CopyJob, image: ImageArray, labels: ImageLabels, *, source: Path, rules: CopyRules
 ) -> tuple[ImageArray, ImageLabels, tuple[PastedObject, ...]]:
-    """Lay objects of other train images over an image, as many as are drawn for this copy and find room."""
+    """Paste objects of other train images: as many as are drawn for this copy and find room."""
     assert rules.pasting
-    seed = copy_seed(rules.seed, job.item.file, job.number)
+    seed = derive_copy_seed(rules.seed, job.item.file, job.number)
     extent = image.shape[1], image.shape[0]
-    made = _Pasting(image, copy_paste.scene(marked, extent))
-    wanted = copy_paste.wanted(rules.pasting, seed)
-    for donor, own in copy_paste.candidates(rules.pasting, seed):
-        if len(made.pasted) == wanted:
+    state = _PasteState(image, build_paste_target(labels, extent))
+    count = draw_paste_count(rules.pasting, seed)
+    for donor, donor_seed in iterate_donors(rules.pasting, seed):
+        if len(state.pasted) == count:
             break
-        made = _put(made, donor, own, source=source, rules=rules) or made
-    return made.image, copy_paste.labels(made.scene, extent) if made.pasted else marked, made.pasted
+        state = _paste_donor(state, donor, donor_seed, source=source, rules=rules) or state
+    return state.image, build_target_labels(state.target, extent) if state.pasted else labels, state.pasted
 
 
-def _put(into: _Pasting, donor: DonorObject, seed: int, *, source: Path, rules: CopyRules) -> _Pasting | None:
-    """Paste one object; None where it is cut by its image's edge, or finds no room."""
+def _paste_donor(
+    state: _PasteState, donor: DonorObject, seed: int, *, source: Path, rules: CopyRules
+) -> _PasteState | None:
+    """Paste one object; None if its own image's edge cuts it, or if there is no room."""
     item = donor.item
-    marked = read_labels(source / "labels" / item.label, rules.task)
-    sizes = (item.width, item.height), (into.image.shape[1], into.image.shape[0])
-    ring: FloatArray = marked.outlines[donor.number] * sizes[0]
-    way = copy_paste.way(ring, sizes, rules.ranges, seed) if copy_paste.uncut(ring, sizes[0]) else None
-    if way is None:
+    labels = read_labels(source / "labels" / item.label_file, rules.task)
+    sizes = (item.width, item.height), (state.image.shape[1], state.image.shape[0])
+    outline: FloatArray = labels.outlines[donor.object_index] * sizes[0]
+    if not is_inside_border(outline, sizes[0]):
         return None
-    scene = copy_paste.put(into.scene, item.classes[donor.number], affine.points(ring, way))
-    if scene is None:
+    matrix = draw_placement(outline, sizes, rules.ranges, seed)
+    if matrix is None:
         return None
-    done = PastedObject(item.file, donor.number, tuple(way[:2].ravel().tolist()))
-    image = transform_image.paste(into.image, transform_image.read(source / "images" / item.file), ring, way)
-    return _Pasting(image, scene, (*into.pasted, done))
+    target = add_object(state.target, item.classes[donor.object_index], transform_points(outline, matrix))
+    if target is None:
+        return None
+    record = PastedObject(item.file, donor.object_index, tuple(matrix[:2].ravel().tolist()))
+    image = paste_object(state.image, read_image(source / "images" / item.file), outline, matrix)
+    return _PasteState(image, target, (*state.pasted, record))
 
 
-def _write(job: CopyJob, drawn: GeneratedImage, target: Path, rules: CopyRules) -> AugmentedImage:
-    encoded = transform_image.encode(drawn.image, PurePosixPath(job.file).suffix)
-    text = labels.render(drawn.draft.labels, rules.task).encode()
+def _write(job: CopyJob, generated: GeneratedImage, target: Path, rules: CopyRules) -> AugmentedImage:
+    plan = generated.plan
+    encoded = encode_image(generated.image, PurePosixPath(job.file).suffix)
+    text = format_labels(plan.labels, rules.task).encode()
     copy = AugmentedImage(
         file=job.file,
         source=job.item.file,
-        seed=drawn.draft.seed,
-        transforms=drawn.draft.recipe.applied,
-        classes=tuple(drawn.draft.labels.classes.tolist()),
-        dropped=drawn.draft.dropped,
+        seed=plan.seed,
+        transforms=plan.parameters.applied,
+        classes=tuple(plan.labels.classes.tolist()),
+        dropped=plan.dropped,
         sha256=hashlib.sha256(encoded).hexdigest(),
         labels_sha256=hashlib.sha256(text).hexdigest(),
-        pasted=drawn.pasted,
+        pasted=generated.pasted,
     )
     (target / "images" / copy.file).write_bytes(encoded)
-    (target / "labels" / copy.label).write_bytes(text)
+    (target / "labels" / copy.label_file).write_bytes(text)
     return copy
 
 
-def _name(file: str, mark: str, number: int) -> str:
+def _build_file_name(file: str, mark: str, number: int) -> str:
     path = PurePosixPath(file)
-    suffix = path.suffix if path.suffix.lower() in JPEG else ".png"
+    suffix = path.suffix if path.suffix.lower() in JPEG_SUFFIXES else ".png"
     return str(path.with_name(f"{path.stem}{mark}{number}{suffix}"))

@@ -1,4 +1,4 @@
-"""Which transforms one augmented copy gets, and with which values: drawn from the copy's own seed alone."""
+"""Random transform parameters of an augmented copy, drawn from the copy's own seed alone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AugmentationRanges:
-    """What may be drawn; the fields bear the names of conf/augment and mean the same.
+    """The ranges that parameters are drawn from; the fields have the names and meanings of conf/augment.
 
     Args:
-        probability: Chance of each transform but the flips, 0..1.
-        rotate: Up to this many degrees either way, 0..180.
-        fliplr: Chance of a left-right flip, 0..1.
-        flipud: Chance of an up-down flip, 0..1.
+        probability: Probability of each transform except the flips, 0..1.
+        rotate: Up to this many degrees in both directions, 0..180.
+        fliplr: Probability of a left-right flip, 0..1.
+        flipud: Probability of an up-down flip, 0..1.
         brightness: Up to this share of the full range brighter or darker, 0..1.
         contrast: Up to this share more or less contrast, 0..1.
         blur: Standard deviation of the Gaussian, up to, in pixels.
@@ -41,13 +41,13 @@ class AugmentationParameters:
     """The drawn values of one copy; the defaults change nothing.
 
     Args:
-        fliplr: Left and right change places.
-        flipud: Top and bottom change places.
-        rotate: Clockwise as the eye sees it, in degrees.
-        scale: Factor about the image's centre.
+        fliplr: Swap left and right.
+        flipud: Swap top and bottom.
+        rotate: Degrees, clockwise to the eye.
+        scale: Factor about the image's center.
         crop: Share cut away from both sides' lengths, 0..1.
-        left: Share of what is cut from the width that is cut at the left, 0..1.
-        top: Share of what is cut from the height that is cut at the top, 0..1.
+        left: Share of the cut width that is cut at the left, 0..1.
+        top: Share of the cut height that is cut at the top, 0..1.
         contrast: Factor about the image's mean.
         brightness: Added, as a share of 255.
         blur: Standard deviation in pixels.
@@ -68,7 +68,7 @@ class AugmentationParameters:
 
     @property
     def applied(self) -> dict[str, Any]:
-        """The values that change something: `Recipe(**applied)` is this recipe again."""
+        """The values that change something: `AugmentationParameters(**applied)` equals this object."""
         return {
             name: value
             for name, value in vars(self).items()
@@ -76,13 +76,16 @@ class AugmentationParameters:
         }
 
 
-def copy_seed(seed: int, source: str, copy: int, attempt: int = 0) -> int:
-    """Give each copy of each image a seed of its own, below 2**48, whatever is drawn beside it."""
+def derive_copy_seed(seed: int, source: str, copy: int, attempt: int = 0) -> int:
+    """Derive the seed of one copy of one image, below 2**48; other images and copies do not change it."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{source}/{copy}/{attempt}".encode()).digest()[:6])
 
 
-def draw(ranges: AugmentationRanges, seed: int) -> AugmentationParameters:
-    """Draw one recipe; each transform by itself, so that switching one on leaves the values of the others."""
+def draw_parameters(ranges: AugmentationRanges, seed: int) -> AugmentationParameters:
+    """Draw the parameters of one copy.
+
+    Each transform is drawn independently: to switch one on does not change the values of the others.
+    """
     spans = {
         "rotate": (-ranges.rotate, ranges.rotate),
         "scale": (1 - ranges.scale, 1 + ranges.scale),
@@ -92,19 +95,21 @@ def draw(ranges: AugmentationRanges, seed: int) -> AugmentationParameters:
         "blur": (0.0, ranges.blur),
         "noise": (0.0, ranges.noise),
     }
-    chosen = [name for name in spans if share(seed, name, "chance") < ranges.probability]
-    values = {name: _between(*spans[name], share(seed, name, "value")) for name in chosen}
+    chosen = [name for name in spans if hash_to_share(seed, name, "chance") < ranges.probability]
+    values = {name: _interpolate(*spans[name], hash_to_share(seed, name, "value")) for name in chosen}
     if values.get("crop"):
-        values |= {side: _between(0.0, 1.0, share(seed, "crop", side)) for side in ("left", "top")}
-    fliplr, flipud = (share(seed, name, "chance") for name in ("fliplr", "flipud"))
+        values |= {
+            side: _interpolate(0.0, 1.0, hash_to_share(seed, "crop", side)) for side in ("left", "top")
+        }
+    fliplr, flipud = (hash_to_share(seed, name, "chance") for name in ("fliplr", "flipud"))
     return AugmentationParameters(fliplr=fliplr < ranges.fliplr, flipud=flipud < ranges.flipud, **values)
 
 
-def share(seed: int, *names: str) -> float:
-    """Return a number in [0, 1) by hashing: the same on every machine and under every version."""
+def hash_to_share(seed: int, *names: str) -> float:
+    """Return a random number in [0, 1) from a hash: the same on every machine and in every version."""
     digest = hashlib.sha256("/".join([str(seed), *names]).encode()).digest()
     return (int.from_bytes(digest[:8]) >> 11) / 2**53
 
 
-def _between(low: float, high: float, share: float) -> float:
+def _interpolate(low: float, high: float, share: float) -> float:
     return round(low + (high - low) * share, 6)

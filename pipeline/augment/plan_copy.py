@@ -1,32 +1,37 @@
-"""One augmented copy on paper: which recipe, where its objects go, which of them keep their labels."""
+"""Plan one augmented copy: its parameters, its labels, and which objects lose theirs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipeline.augment import affine, parameters
+from pipeline.augment.affine import build_affine_matrix
 from pipeline.augment.copy_paste import PasteSettings
-from pipeline.augment.parameters import AugmentationParameters, AugmentationRanges, copy_seed
-from pipeline.augment.transform_labels import follow, keep
+from pipeline.augment.parameters import (
+    AugmentationParameters,
+    AugmentationRanges,
+    derive_copy_seed,
+    draw_parameters,
+)
+from pipeline.augment.transform_labels import select_visible_labels, transform_labels
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.dataset.labels import ImageLabels
 
-ATTEMPTS = 50
-"""Recipes drawn for a copy before it goes without rotation, scale and crop, and so loses no object."""
+MAX_ATTEMPTS = 50
+"""Parameters drawn for a copy before rotation, scale and crop are left out, so that it loses no object."""
 
 
 @dataclass(frozen=True)
 class CopyRules:
-    """What holds for every copy.
+    """Settings that hold for every copy.
 
     Args:
-        ranges: What may be drawn.
-        visible: An object keeps its label where at least this share (0..1) of it stays in the image: of its
-            outline's area, of its rotated box's, or of its box's. An image's class always stays.
-        seed: Of the whole iteration.
-        task: What the labels are for.
+        ranges: What parameters are drawn from.
+        visible: An object keeps its label if at least this share (0..1) of its area stays in the image: the
+            area of its outline, of its rotated box, or of its box. An image's class always stays.
+        seed: The run's seed.
+        task: The task of the labels.
         keypoints: The points of a pose; None for other tasks.
-        pasting: What is pasted into copies; nothing where None.
+        pasting: What is pasted into copies; None for nothing.
     """
 
     ranges: AugmentationRanges
@@ -39,52 +44,53 @@ class CopyRules:
 
 @dataclass(frozen=True)
 class PlannedCopy:
-    """A copy before a pixel is touched.
+    """Parameters and labels of a copy, before pixels are transformed.
 
     Args:
-        seed: What the recipe and the noise are drawn from.
-        recipe: The drawn values.
-        labels: Of the objects that keep theirs.
-        dropped: Number of objects that do not.
+        seed: The seed of the parameters and of the noise.
+        parameters: The drawn values.
+        labels: Labels of the objects that keep theirs.
+        dropped: Number of objects that lose their label.
     """
 
     seed: int
-    recipe: AugmentationParameters
+    parameters: AugmentationParameters
     labels: ImageLabels
     dropped: int
 
 
-def draft(
+def plan_copy(
     labels: ImageLabels, extent: tuple[int, int], *, rules: CopyRules, source: str, number: int
 ) -> PlannedCopy:
-    """Draw recipes until one suits the image: it changes something, and hides nothing that can still be seen.
+    """Draw parameters until they change something and leave no visible object without a label.
 
-    A copy in which every object is cut below `visible`, yet something of one is left, would teach that the
-    rest of an object is background. It is drawn anew. One that shows no part of any object is background.
+    A copy in which every object is cut below `visible`, but some part of one is left, would teach that this
+    part is background. Its parameters are drawn again. A copy that shows no part of any object is background.
 
     Args:
-        labels: Of the source image.
+        labels: Labels of the source image.
         extent: Width and height of the source image, in pixels.
-        rules: What holds for every copy.
-        source: The source image's name, which with `number` and the seed decides everything.
-        number: Which copy of this source, from 1.
+        rules: Settings of every copy.
+        source: The source image's name; with `number` and the seed it decides everything.
+        number: Number of the copy of this source, from 1.
     """
-    for attempt in range(ATTEMPTS):
-        seed = copy_seed(rules.seed, source, number, attempt)
-        recipe = parameters.draw(rules.ranges, seed)
-        kept, hidden = _follow(labels, extent, recipe, rules)
-        if recipe.applied and (len(kept) or not hidden):
-            return PlannedCopy(seed, recipe, kept, len(labels) - len(kept))
-    seed = copy_seed(rules.seed, source, number, ATTEMPTS)
-    recipe = parameters.draw(replace(rules.ranges, rotate=0.0, scale=0.0, crop=0.0), seed)
-    kept, _ = _follow(labels, extent, recipe, rules)
-    return PlannedCopy(seed, recipe, kept, len(labels) - len(kept))
+    for attempt in range(MAX_ATTEMPTS):
+        seed = derive_copy_seed(rules.seed, source, number, attempt)
+        parameters = draw_parameters(rules.ranges, seed)
+        visible, has_hidden = _transform_visible_labels(labels, extent, parameters, rules)
+        if parameters.applied and (len(visible) or not has_hidden):
+            return PlannedCopy(seed, parameters, visible, len(labels) - len(visible))
+    seed = derive_copy_seed(rules.seed, source, number, MAX_ATTEMPTS)
+    parameters = draw_parameters(replace(rules.ranges, rotate=0.0, scale=0.0, crop=0.0), seed)
+    visible, _ = _transform_visible_labels(labels, extent, parameters, rules)
+    return PlannedCopy(seed, parameters, visible, len(labels) - len(visible))
 
 
-def _follow(
-    labels: ImageLabels, extent: tuple[int, int], recipe: AugmentationParameters, rules: CopyRules
+def _transform_visible_labels(
+    labels: ImageLabels, extent: tuple[int, int], parameters: AugmentationParameters, rules: CopyRules
 ) -> tuple[ImageLabels, bool]:
-    """Move labels; return those that stay, and whether an object without label may still be seen."""
-    moved = affine.matrix(recipe, *extent)
+    """Transform labels; return those that stay, and whether an object without label may still be visible."""
+    matrix = build_affine_matrix(parameters, *extent)
     flip = rules.keypoints.flip if rules.keypoints else ()
-    return keep(follow(labels, extent, moved, task=rules.task, flip=flip), rules.visible)
+    transformed = transform_labels(labels, extent, matrix, task=rules.task, flip=flip)
+    return select_visible_labels(transformed, rules.visible)

@@ -1,4 +1,4 @@
-"""Labels follow the pixels of their image: where each task's objects go, and how much of each is left."""
+"""Transform the labels of every task as the pixels of their image, and measure what stays visible."""
 
 from __future__ import annotations
 
@@ -9,166 +9,191 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.augment import affine
-from pipeline.augment.affine import Matrix
+from pipeline.augment.affine import (
+    Matrix,
+    clip_boxes,
+    compute_visible_shares,
+    is_mirrored,
+    transform_box_hulls,
+    transform_boxes,
+    transform_points,
+)
 from pipeline.core.arrays import FloatArray
-from pipeline.core.geometry import polygons
-from pipeline.core.geometry.rotated_boxes import shrink
+from pipeline.core.geometry.polygons import clip_outline
+from pipeline.core.geometry.rotated_boxes import shrink_rotated_box
 from pipeline.core.tasks import Task
-from pipeline.dataset.labels import ImageLabels, around, from_xyxy, to_xyxy
+from pipeline.dataset.labels import ImageLabels, outlines_to_boxes, xywhn_to_xyxy, xyxy_to_xywhn
 
-ROUNDING: Final = 1e-9
+ROUNDING_TOLERANCE: Final = 1e-9
 
-SIDE: Final = 0.49
-"""Pixels: a thinner object is none; half a pixel as in core.boxes, less what six decimals round."""
+MIN_SIDE: Final = 0.49
+"""Pixels: a thinner object loses its label. Half a pixel as in prepare, less the rounding to six decimals."""
 
-UNLABELLED: Final = (0.0, 0.0, 0.0)
-"""A point that cannot be seen."""
+UNLABELED_POINT: Final = (0.0, 0.0, 0.0)
+"""A key point that is not visible."""
 
 
 class TransformedObjects(NamedTuple):
-    """The objects of a transformed image, also those that are no longer in it.
+    """The objects of a transformed image, including those that are outside of it.
 
     Attributes:
-        labels: Cut at the image's edges.
-        left: (n,) the share of each object's area that lies within the image.
-        sides: (n, 2) the lengths in pixels of what is left.
-        seen: (n,) whether any part of the object may still be seen.
+        labels: Labels, clipped at the image's edges.
+        visible_shares: (n,) the share of each object's area that is inside the image, 0..1.
+        sides: (n, 2) the side lengths of the visible part in pixels.
+        may_be_visible: (n,) whether any part of the object may be visible.
     """
 
     labels: ImageLabels
-    left: FloatArray
+    visible_shares: FloatArray
     sides: FloatArray
-    seen: NDArray[np.bool_]
+    may_be_visible: NDArray[np.bool_]
 
 
-def follow(
-    labels: ImageLabels, extent: tuple[int, int], moved: Matrix, *, task: Task, flip: Sequence[int] = ()
+def transform_labels(
+    labels: ImageLabels, extent: tuple[int, int], matrix: Matrix, *, task: Task, flip: Sequence[int] = ()
 ) -> TransformedObjects:
-    """Move labels as a matrix moves the pixels.
+    """Transform labels as a matrix transforms the pixels.
 
     Args:
-        labels: Of an image.
+        labels: Labels of an image.
         extent: Width and height of the image, before and after, in pixels.
-        moved: 3 x 3, on pixel edges; turns, mirrors, scales alike in both directions, shifts.
-        task: What the labels are for.
-        flip: What each point of a pose becomes in a mirrored image.
+        matrix: 3 x 3, on pixel edges: rotation, flips, shifts, and the same scale in both directions.
+        task: The task of the labels.
+        flip: The index of each key point's counterpart in a mirrored image.
     """
-    followed = _TASKS[task](labels, extent, moved)
-    if len(labels) and flip and affine.mirrors(moved):
-        mirrored = followed.labels.keypoints[:, list(flip)]
-        return followed._replace(
-            labels=ImageLabels(labels.classes, followed.labels.boxes, keypoints=mirrored)
+    transformed = _TASKS[task](labels, extent, matrix)
+    if len(labels) and flip and is_mirrored(matrix):
+        swapped = transformed.labels.keypoints[:, list(flip)]
+        return transformed._replace(
+            labels=ImageLabels(labels.classes, transformed.labels.boxes, keypoints=swapped)
         )
-    return followed
+    return transformed
 
 
-def keep(followed: TransformedObjects, visible: float) -> tuple[ImageLabels, bool]:
-    """Return the labels of what stays visible, and whether an object without label may still be seen.
+def select_visible_labels(transformed: TransformedObjects, visible: float) -> tuple[ImageLabels, bool]:
+    """Return the labels that stay, and whether an object that loses its label may still be visible.
 
     Args:
-        followed: The objects of a transformed image.
-        visible: The share (0..1) of an object's area that must be left.
+        transformed: The objects of a transformed image.
+        visible: The share (0..1) of an object's area that must be inside the image.
     """
-    stay = (followed.left >= visible - ROUNDING) & (followed.sides > SIDE).all(axis=1)
-    return _taken(followed.labels, stay), bool(followed.seen[~stay].any())
+    is_large = (transformed.sides > MIN_SIDE).all(axis=1)
+    stays = (transformed.visible_shares >= visible - ROUNDING_TOLERANCE) & is_large
+    return _select(transformed.labels, stays), bool(transformed.may_be_visible[~stays].any())
 
 
-def _boxes(labels: ImageLabels, extent: tuple[int, int], moved: Matrix) -> TransformedObjects:
-    """Move upright boxes as the ellipses in them move."""
-    boxes = affine.clip(to_xyxy(labels.boxes, *extent), *extent)  # six decimals may stick out
-    return _cut(labels.classes, affine.move(boxes, moved), affine.hull(boxes, moved), extent)
+def _transform_detect(labels: ImageLabels, extent: tuple[int, int], matrix: Matrix) -> TransformedObjects:
+    """Transform upright boxes as their inscribed ellipses."""
+    boxes = clip_boxes(xywhn_to_xyxy(labels.boxes, *extent), *extent)  # rounding may put a side outside
+    whole, hulls = transform_boxes(boxes, matrix), transform_box_hulls(boxes, matrix)
+    return _clip_boxes(labels.classes, whole, hulls, extent)
 
 
-def _cut(
-    classes: NDArray[np.int64], whole: FloatArray, hull: FloatArray, extent: tuple[int, int]
+def _clip_boxes(
+    classes: NDArray[np.int64], whole: FloatArray, hulls: FloatArray, extent: tuple[int, int]
 ) -> TransformedObjects:
-    clipped, rest = affine.clip(whole, *extent), affine.clip(hull, *extent)
-    labels, left = ImageLabels(classes, from_xyxy(clipped, *extent)), affine.shares(whole, clipped)
-    return TransformedObjects(labels, left, clipped[:, 2:] - clipped[:, :2], _wide(rest[:, 2:] - rest[:, :2]))
+    """Clip boxes at the image's edges. An object may be visible if the hull of its box is inside.
 
-
-def _poses(labels: ImageLabels, extent: tuple[int, int], moved: Matrix) -> TransformedObjects:
-    """Move boxes and points. A box stays around the points that were in it; a point outside has no label."""
-    boxes = affine.clip(to_xyxy(labels.boxes, *extent), *extent)
-    points, labelled = labels.keypoints[..., :2] * extent, labels.keypoints[..., 2] > 0
-    inside = np.clip(points, boxes[:, None, :2], boxes[:, None, 2:])
-    reach = affine.points(inside, moved)
-    whole = affine.move(boxes, moved)
-    low = np.where(labelled[..., None], reach, np.inf).min(axis=1, initial=np.inf)
-    high = np.where(labelled[..., None], reach, -np.inf).max(axis=1, initial=-np.inf)
-    whole = np.concatenate([np.minimum(whole[:, :2], low), np.maximum(whole[:, 2:], high)], axis=1)
-    found = _cut(labels.classes, whole, affine.hull(boxes, moved), extent)
-    there = affine.points(points, moved)
-    within = labelled & ((there >= 0) & (there <= extent)).all(axis=2)
-    shown = np.concatenate([there / extent, labels.keypoints[..., 2:]], axis=2)
-    shown = np.where(within[..., None], shown, UNLABELLED)
-    return found._replace(labels=ImageLabels(labels.classes, found.labels.boxes, keypoints=shown))
-
-
-def _outlined(labels: ImageLabels, extent: tuple[int, int], moved: Matrix) -> TransformedObjects:
-    """Move outlines, and cut them at the image's edges exactly."""
-    there = [affine.points(outline * extent, moved) for outline in labels.outlines]
-    cut = [polygons.clip(outline, *extent) for outline in there]
-    return _rings(labels.classes, [ring for ring, _ in cut], [share for _, share in cut], extent)
-
-
-def _rings(
-    classes: NDArray[np.int64], rings: Sequence[FloatArray], left: Sequence[float], extent: tuple[int, int]
-) -> TransformedObjects:
-    shares = tuple(ring / extent for ring in rings)
-    boxes = around(shares)
-    sides = boxes[:, 2:] * extent
+    The visible part of an object may be smaller than its clipped box: the object's shape is not known.
+    """
+    clipped, clipped_hulls = clip_boxes(whole, *extent), clip_boxes(hulls, *extent)
     return TransformedObjects(
-        ImageLabels(classes, boxes, shares), np.array(left, np.float64), sides, _wide(sides)
+        ImageLabels(classes, xyxy_to_xywhn(clipped, *extent)),
+        compute_visible_shares(whole, clipped),
+        clipped[:, 2:] - clipped[:, :2],
+        _have_area(clipped_hulls[:, 2:] - clipped_hulls[:, :2]),
     )
 
 
-def _rotated(labels: ImageLabels, extent: tuple[int, int], moved: Matrix) -> TransformedObjects:
-    """Move rotated boxes. One that an edge cuts keeps its direction and shrinks to what is left of it.
+def _transform_pose(labels: ImageLabels, extent: tuple[int, int], matrix: Matrix) -> TransformedObjects:
+    """Transform boxes and key points. A box keeps its points; a point outside the image loses its label."""
+    boxes = clip_boxes(xywhn_to_xyxy(labels.boxes, *extent), *extent)
+    points, is_labeled = labels.keypoints[..., :2] * extent, labels.keypoints[..., 2] > 0
+    whole = _include_points(transform_boxes(boxes, matrix), boxes, (points, is_labeled), matrix)
+    clipped = _clip_boxes(labels.classes, whole, transform_box_hulls(boxes, matrix), extent)
+    transformed = transform_points(points, matrix)
+    is_inside = is_labeled & ((transformed >= 0) & (transformed <= extent)).all(axis=2)
+    keypoints = np.concatenate([transformed / extent, labels.keypoints[..., 2:]], axis=2)
+    keypoints = np.where(is_inside[..., None], keypoints, UNLABELED_POINT)
+    return clipped._replace(labels=ImageLabels(labels.classes, clipped.labels.boxes, keypoints=keypoints))
 
-    As Ultralytics has it (Instances.clip with preserve_obb). A corner may then lie outside the image; what
-    lay outside already is not seen when the image is turned or made smaller.
+
+def _include_points(
+    whole: FloatArray, boxes: FloatArray, keypoints: tuple[FloatArray, NDArray[np.bool_]], matrix: Matrix
+) -> FloatArray:
+    """Enlarge transformed boxes to hold their key points, each moved to its box's edge if it is outside."""
+    points, is_labeled = keypoints
+    inside = np.clip(points, boxes[:, None, :2], boxes[:, None, 2:])
+    transformed = transform_points(inside, matrix)
+    low = np.where(is_labeled[..., None], transformed, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(is_labeled[..., None], transformed, -np.inf).max(axis=1, initial=-np.inf)
+    return np.concatenate([np.minimum(whole[:, :2], low), np.maximum(whole[:, 2:], high)], axis=1)
+
+
+def _transform_segment(labels: ImageLabels, extent: tuple[int, int], matrix: Matrix) -> TransformedObjects:
+    """Transform outlines, and clip them at the image's edges exactly."""
+    transformed = [transform_points(outline * extent, matrix) for outline in labels.outlines]
+    clipped = [clip_outline(outline, *extent) for outline in transformed]
+    return _build_outlined(labels.classes, clipped, extent)
+
+
+def _build_outlined(
+    classes: NDArray[np.int64], outlines: Sequence[tuple[FloatArray, float]], extent: tuple[int, int]
+) -> TransformedObjects:
+    """Build objects from outlines in pixels and their visible shares."""
+    normalized = tuple(outline / extent for outline, _ in outlines)
+    boxes = outlines_to_boxes(normalized)
+    sides = boxes[:, 2:] * extent
+    shares = np.array([share for _, share in outlines], np.float64)
+    return TransformedObjects(ImageLabels(classes, boxes, normalized), shares, sides, _have_area(sides))
+
+
+def _transform_obb(labels: ImageLabels, extent: tuple[int, int], matrix: Matrix) -> TransformedObjects:
+    """Transform rotated boxes. A box at an edge keeps its direction and shrinks to its visible part.
+
+    Ultralytics does the same (Instances.clip with preserve_obb). A corner may then be outside the image. What
+    was outside the source image is not visible in a rotated or smaller copy.
     """
-    found = [_turned(outline * extent, extent, moved) for outline in labels.outlines]
-    rings = [ring for ring, _ in found]
-    followed = _rings(labels.classes, rings, [share for _, share in found], extent)
-    ways = np.array([np.diff(ring[:3], axis=0) for ring in rings]).reshape(-1, 2, 2)
-    sides = np.linalg.norm(ways, axis=2)
-    return followed._replace(sides=sides, seen=_wide(sides))
+    clipped = [_transform_rotated_box(outline * extent, extent, matrix) for outline in labels.outlines]
+    transformed = _build_outlined(labels.classes, clipped, extent)
+    edges = np.array([np.diff(corners[:3], axis=0) for corners, _ in clipped]).reshape(-1, 2, 2)
+    sides = np.linalg.norm(edges, axis=2)
+    return transformed._replace(sides=sides, may_be_visible=_have_area(sides))
 
 
-def _turned(corners: FloatArray, extent: tuple[int, int], moved: Matrix) -> tuple[FloatArray, float]:
-    """Return the corners of a box after the transform, and the share that is left of what was visible."""
-    before, _ = polygons.clip(corners, *extent)
-    there = affine.points(before, moved)
-    visible, share = polygons.clip(there, *extent)
-    if before is corners and visible is there:
-        return there, 1.0
-    return shrink(affine.points(corners, moved), visible, extent), share
+def _transform_rotated_box(
+    corners: FloatArray, extent: tuple[int, int], matrix: Matrix
+) -> tuple[FloatArray, float]:
+    """Return the corners of a box after the transform, and the share of its visible part that is left."""
+    visible_before, _ = clip_outline(corners, *extent)
+    transformed = transform_points(visible_before, matrix)
+    visible, share = clip_outline(transformed, *extent)
+    if visible_before is corners and visible is transformed:
+        return transformed, 1.0
+    return shrink_rotated_box(transform_points(corners, matrix), visible, extent), share
 
 
-def _whole(labels: ImageLabels, _extent: tuple[int, int], _moved: Matrix) -> TransformedObjects:
-    """Leave the class of an image with every part of it."""
+def _keep_classes(labels: ImageLabels, _extent: tuple[int, int], _matrix: Matrix) -> TransformedObjects:
+    """Keep the class of an image as a whole: every part of the image has it."""
     count = len(labels)
     return TransformedObjects(labels, np.ones(count), np.full((count, 2), np.inf), np.ones(count, np.bool_))
 
 
-def _taken(labels: ImageLabels, chosen: NDArray[np.bool_]) -> ImageLabels:
+def _select(labels: ImageLabels, chosen: NDArray[np.bool_]) -> ImageLabels:
     """Return the labels of some objects."""
-    points = labels.keypoints[chosen] if len(labels.keypoints) else labels.keypoints
-    kept = tuple(compress(labels.outlines, chosen))
-    return ImageLabels(labels.classes[chosen], labels.boxes[chosen], kept, points)
+    keypoints = labels.keypoints[chosen] if len(labels.keypoints) else labels.keypoints
+    outlines = tuple(compress(labels.outlines, chosen))
+    return ImageLabels(labels.classes[chosen], labels.boxes[chosen], outlines, keypoints)
 
 
-def _wide(sides: FloatArray) -> NDArray[np.bool_]:
-    return np.asarray((sides > ROUNDING).all(axis=1), np.bool_)
+def _have_area(sides: FloatArray) -> NDArray[np.bool_]:
+    return np.asarray((sides > ROUNDING_TOLERANCE).all(axis=1), np.bool_)
 
 
 _TASKS: Final[dict[Task, Callable[[ImageLabels, tuple[int, int], Matrix], TransformedObjects]]] = {
-    "detect": _boxes,
-    "segment": _outlined,
-    "classify": _whole,
-    "obb": _rotated,
-    "pose": _poses,
+    "detect": _transform_detect,
+    "segment": _transform_segment,
+    "classify": _keep_classes,
+    "obb": _transform_obb,
+    "pose": _transform_pose,
 }

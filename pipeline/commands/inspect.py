@@ -1,11 +1,11 @@
-"""`python -m pipeline inspect PATH`: what prepare would find in a folder or an archive, which is unpacked.
+"""Inspect a folder or an archive: report what prepare would find (`finetrack inspect`).
 
-Beside that, and the hashes of archives, in `.finetrack`, it writes nothing.
+It writes nothing but unpacked archives and their hashes, in .finetrack/.
 """
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,31 +16,32 @@ from typing import IO, Final
 
 import numpy as np
 
-from pipeline.commands import source_overview
 from pipeline.commands.source_overview import (
     InspectedImage,
     SourceDescription,
     SourceOverview,
-    as_json,
-    as_text,
+    format_json,
+    format_text,
+    summarize_source,
 )
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.prepare import file_names, ingest
 from pipeline.prepare.annotations.check import TaskRequirements
-from pipeline.prepare.duplicates.search import NONE, SIDE
-from pipeline.prepare.ingest import IngestSettings
-from pipeline.prepare.splits import partition
-from pipeline.prepare.splits.history import NOTHING
-from pipeline.prepare.splits.partition import UNLISTED, SplitImage, SplitRules
-from pipeline.runtime import workers
-from pipeline.source.archives import extract
-from pipeline.source.formats import registry
-from pipeline.source.reading.unicode_names import spelled
+from pipeline.prepare.duplicates.perceptual_hash import THUMBNAIL_SIDE
+from pipeline.prepare.duplicates.search import NO_THUMBNAILS
+from pipeline.prepare.file_names import find_unsafe_names
+from pipeline.prepare.ingest import IngestSettings, check_annotated_image
+from pipeline.prepare.splits.history import NO_HISTORY
+from pipeline.prepare.splits.partition import UNLISTED_REASON, SplitImage, SplitRules, split_dataset
+from pipeline.runtime.progress import Progress
+from pipeline.runtime.workers import map_in_threads
+from pipeline.source.archives.extract import unpack_source
+from pipeline.source.reading.unicode_names import escape_text
+from pipeline.source.recognition import read_source, recognize_format
 from pipeline.source.types import AnnotatedImage
 
-RULES: Final = SplitRules(
+DEFAULT_SPLIT_RULES: Final = SplitRules(
     split={"train": 0.7, "val": 0.15, "test": 0.15},
     keep_split=True,
     group_by=None,
@@ -53,92 +54,91 @@ RULES: Final = SplitRules(
 """As conf/data has them."""
 
 
-def run(arguments: Sequence[str]) -> Iterable[str]:
-    """Yield the lines of the answer.
+def run_command(arguments: Namespace) -> Iterable[str]:
+    """Return the lines to print.
+
+    Args:
+        arguments: `path`, `format`, `json`.
 
     Raises:
-        Refused: There is no such folder or archive, or no format that is known.
+        UserError: There is no such folder or archive, or its format is not recognized.
     """
-    chosen = _parser().parse_args(arguments)
-    seen = look(Path(chosen.path).expanduser(), form=chosen.format)
-    return [as_json(seen)] if chosen.json else as_text(seen)
+    overview = inspect_source(Path(arguments.path), form=arguments.format)
+    return [format_json(overview)] if arguments.json else format_text(overview)
 
 
-def look(path: Path, *, form: str = "auto") -> SourceOverview:
-    """Read a source and check each image as prepare would, on several cores, keeping none."""
-    folder = extract.opened(path)
-    found = registry.recognise(form, folder)
-    source = registry.read(found.form, folder)
+def inspect_source(path: Path, *, form: str = "auto") -> SourceOverview:
+    """Read a source and check each image as prepare would, in parallel; no image is kept in memory."""
+    folder = unpack_source(path)
+    found = recognize_format(form, folder)
+    source = read_source(found.form, folder)
     points = source.keypoints.count if source.keypoints else 0
-    terms = IngestSettings(
+    settings = IngestSettings(
         source.task, TaskRequirements(source.task, len(source.names), points), "fix", folder
     )
-    names = file_names.findings([entry.source for entry in source.images])
-    work = [partial(_looked, entry, terms, names.get(entry.source)) for entry in source.images]
+    name_notes = find_unsafe_names([image.source for image in source.images])
+    work = [partial(_inspect_image, image, settings, name_notes.get(image.source)) for image in source.images]
     remarks = (*found.remarks, *source.remarks)
-    read = SourceDescription(
-        spelled(str(path)), found.form, source.task, source.names, source.keypoints, remarks
+    described = SourceDescription(
+        escape_text(str(path)), found.form, source.task, source.names, source.keypoints, remarks
     )
     with TemporaryFile() as thumbnails:
-        entries: list[SplitImage] = []
-        each = workers.each(call, work, total=len(work), what="inspect")
-        seen = source_overview.overview(read, _noted(each, entries, thumbnails), source.defects)
-        return _foreseen(seen, entries, thumbnails)
+        candidates: list[SplitImage] = []
+        each = map_in_threads(call, work, progress=Progress("inspect", len(work)))
+        overview = summarize_source(
+            described, _collect_split_images(each, candidates, thumbnails), source.defects
+        )
+        return _predict_split(overview, candidates, thumbnails)
 
 
-def _looked(
-    entry: AnnotatedImage, terms: IngestSettings, name: AnnotationNote | None
+def _inspect_image(
+    annotated: AnnotatedImage, terms: IngestSettings, name: AnnotationNote | None
 ) -> tuple[InspectedImage, SplitImage | None, bytes]:
-    """Judge an image; return what an overview counts, what a division goes by, and its thumbnail."""
-    judged, found = ingest.judge(entry._replace(notes=(*entry.notes, name)) if name else entry, terms)
-    if judged is None:
-        return InspectedImage(entry.split, False, (), tuple(found)), None, b""
-    image, checked = judged
+    """Check an image; return what the overview counts, what splitting needs, and its thumbnail."""
+    result, findings = check_annotated_image(
+        annotated._replace(notes=(*annotated.notes, name)) if name else annotated, terms
+    )
+    if result is None:
+        return InspectedImage(annotated.split, False, (), tuple(findings)), None, b""
+    image, checked = result
     classes = tuple(checked.classes.tolist())
-    divided = SplitImage(entry.source, image.sha256, entry.split, frozenset(classes), entry.columns)
-    return InspectedImage(entry.split, True, classes, tuple(found)), divided, image.look.signature
+    split_image = SplitImage(
+        annotated.source, image.sha256, annotated.split, frozenset(classes), annotated.columns
+    )
+    return (
+        InspectedImage(annotated.split, True, classes, tuple(findings)),
+        split_image,
+        image.appearance.thumbnail,
+    )
 
 
-def _noted(
+def _collect_split_images(
     each: Iterable[tuple[InspectedImage, SplitImage | None, bytes]],
-    entries: list[SplitImage],
+    candidates: list[SplitImage],
     thumbnails: IO[bytes],
 ) -> Iterator[InspectedImage]:
-    """Pass on what is counted; keep the entries, and the thumbnails of all in one file."""
+    """Yield what the overview counts; collect what splitting needs, with all thumbnails in one file."""
     rows = 0
-    for looked, entry, thumbnail in each:
-        if entry:
-            entries.append(entry._replace(thumbnail=rows if thumbnail else None))
+    for inspected, split_image, thumbnail in each:
+        if split_image:
+            candidates.append(split_image._replace(thumbnail=rows if thumbnail else None))
             rows += bool(thumbnails.write(thumbnail))
-        yield looked
+        yield inspected
 
 
-def _foreseen(seen: SourceOverview, entries: Sequence[SplitImage], thumbnails: IO[bytes]) -> SourceOverview:
-    """Divide the images as prepare would: say why it would stop, or what it would say."""
-    if not entries:
-        return replace(seen, refusal="none of its images can be used")
+def _predict_split(
+    overview: SourceOverview, candidates: Sequence[SplitImage], thumbnails: IO[bytes]
+) -> SourceOverview:
+    """Split the images as prepare would; add its remarks, or the reason why it would stop."""
+    if not candidates:
+        return replace(overview, refusal="none of its images can be used")
     thumbnails.flush()
-    shape = thumbnails.tell() // SIDE**2, SIDE, SIDE
-    pictures = np.memmap(thumbnails, np.uint8, "r", shape=shape) if shape[0] else NONE
+    shape = thumbnails.tell() // THUMBNAIL_SIDE**2, THUMBNAIL_SIDE, THUMBNAIL_SIDE
+    array = np.memmap(thumbnails, np.uint8, "r", shape=shape) if shape[0] else NO_THUMBNAILS
     try:
-        parted = partition.partition(entries, RULES, NOTHING, thumbnails=pictures)
-    except UserError as refused:
-        return replace(seen, refusal=str(refused))
-    unlisted = len(entries) - len(parted.splits)
-    left = [f"{format_count(unlisted, 'image is', 'images are')} {UNLISTED}"] if unlisted else []
-    return replace(seen, remarks=(*seen.remarks, *parted.remarks, *left))
-
-
-def _parser() -> argparse.ArgumentParser:
-    formats = "".join(f"\n  {name:<12} {form.LOOKED_FOR}" for name, form in registry.formats().items())
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline inspect",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Show what a folder or an archive of labelled images holds, and what prepare would say\n"
-        "of it; nothing is written (an archive is unpacked into .finetrack).",
-        epilog=f"formats, recognised by themselves:{formats}",
-    )
-    parser.add_argument("path", help="a folder, or a zip or tar of one")
-    parser.add_argument("--json", action="store_true", help="for machines, with every finding")
-    parser.add_argument("--format", default="auto", help="as data.format, where it is not recognised")
-    return parser
+        result = split_dataset(candidates, DEFAULT_SPLIT_RULES, NO_HISTORY, thumbnails=array)
+    except UserError as error:
+        return replace(overview, refusal=str(error))
+    unlisted = len(candidates) - len(result.splits)
+    notes = [f"{format_count(unlisted, 'image is', 'images are')} {UNLISTED_REASON}"] if unlisted else []
+    return replace(overview, remarks=(*overview.remarks, *result.remarks, *notes))

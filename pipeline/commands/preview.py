@@ -1,103 +1,104 @@
-"""`python -m pipeline preview [OVERRIDE ...]`: what a configuration's augmentation does, as pictures.
+"""Draw contact sheets of what a configuration's augmentation does (`finetrack preview`).
 
-    python -m pipeline preview
-    python -m pipeline preview augment=strong augment.offline.rotate=20
-
-The train images of data/prepared, as they lie there, are shown beside the very copies that `augment` would
-draw of them, and as Ultralytics' online augmentation would show them to the network.
+The train images of data/prepared are shown beside the copies that `augment` would write, and as Ultralytics'
+online augmentation would give them to the network.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.augment import contact_sheets, generate
-from pipeline.augment import stage as augment_stage
-from pipeline.augment.contact_sheets import COPIES, TILE
-from pipeline.compose import stage
+from pipeline.augment.contact_sheets import (
+    MAX_COPIES_PER_ROW,
+    TILE_PIXELS,
+    draw_labeled_tile,
+    save_sheets,
+    select_evenly,
+)
+from pipeline.augment.generate import generate_copy
+from pipeline.augment.stage import plan_copies
+from pipeline.compose.stage import plan_config
 from pipeline.config.schema import Config
 from pipeline.core.arrays import ImageArray
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PREPARED, PREVIEW
+from pipeline.core.paths import PREPARED_FOLDER, PREVIEW_FOLDER
 from pipeline.dataset.labels import ImageLabels
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest
-from pipeline.source.reading.trace_mask import trace
-from pipeline.storage.files import folder_in_one_piece
-from pipeline.visualize import label_overlay
-
-USAGE = "preview [OVERRIDE ...]"
+from pipeline.source.reading.trace_mask import trace_mask_outline
+from pipeline.storage.files import write_folder
+from pipeline.visualize.label_overlay import draw_label_overlay
 
 ORIGINALS, ONLINE = 8, 16
-"""Train images whose copies are shown, and images as the network would get them."""
+"""How many train images are shown with copies, and how many as the network would get them."""
 
 
-def run(arguments: Sequence[str]) -> list[str]:
-    """Write contact sheets to reports/preview, in place of those that were there.
+def run_command(arguments: Namespace) -> list[str]:
+    """Write contact sheets to reports/preview, replacing earlier ones.
 
     Args:
-        arguments: Hydra overrides.
+        arguments: `overrides`, Hydra overrides.
 
     Returns:
-        What to print.
+        The lines to print.
 
     Raises:
-        Refused: A configuration that cannot run, or there are no prepared images.
+        UserError: The configuration cannot run, or there are no prepared images.
     """
-    if any(word.startswith("-") for word in arguments):
-        raise UserError(f"say what to show: python -m pipeline {USAGE}, such as augment=strong")
-    config = stage.planned(arguments)
-    manifest = read_manifest(PREPARED, contents=False)
-    if not manifest.of("train"):
-        raise UserError(f"{PREPARED} has no train images to show: give data.split.train a share")
-    with folder_in_one_piece(PREVIEW) as folder:
-        offline, online = _offline(config, manifest, folder), _online(config, manifest, folder)
+    config = plan_config(arguments.overrides)
+    manifest = read_manifest(PREPARED_FOLDER, verify_files=False)
+    if not manifest.in_split("train"):
+        raise UserError(f"{PREPARED_FOLDER} has no train images to show: give data.split.train a share")
+    with write_folder(PREVIEW_FOLDER) as folder:
+        offline, online = _draw_offline(config, manifest, folder), _draw_online(config, manifest, folder)
     return [
-        f"offline copies (augment.offline.*): {_told(offline)}",
-        f"online augmentation (augment.online.*), at finetune.imgsz={config.finetune.imgsz}: {_told(online)}",
+        f"offline copies (augment.offline.*): {_list_sheets(offline)}",
+        f"online augmentation (augment.online.*), at finetune.imgsz={config.finetune.imgsz}: "
+        f"{_list_sheets(online)}",
     ]
 
 
-def _told(sheets: Sequence[Path]) -> str:
-    return ", ".join(str(PREVIEW / sheet.name) for sheet in sheets) or "none, for multiplier=1"
+def _list_sheets(sheets: Sequence[Path]) -> str:
+    return ", ".join(str(PREVIEW_FOLDER / sheet.name) for sheet in sheets) or "none, for multiplier=1"
 
 
-def _offline(config: Config, manifest: Manifest, folder: Path) -> list[Path]:
-    """Draw originals beside their first copies."""
+def _draw_offline(config: Config, manifest: Manifest, folder: Path) -> list[Path]:
+    """Draw train images beside their first copies."""
     if config.augment.offline.multiplier == 1:
         return []
-    todo, rules = augment_stage.plan(manifest, config.augment.offline, seed=config.seed)
+    todo, rules = plan_copies(manifest, config.augment.offline, seed=config.seed)
     families = [list(family) for _, family in groupby(todo, key=lambda job: job.item.file)]
 
     rows = []
-    for family in contact_sheets.spread(families, ORIGINALS):
-        drawn = (generate.one(job, PREPARED, rules) for job in family[:COPIES])
-        copies = [_tile(copy.image, copy.draft.labels, manifest) for copy in drawn]
-        rows.append([contact_sheets.tile(PREPARED, family[0].item.file, manifest), *copies])
-    return contact_sheets.save(rows, folder, "offline")
+    for family in select_evenly(families, ORIGINALS):
+        drawn = (generate_copy(job, PREPARED_FOLDER, rules) for job in family[:MAX_COPIES_PER_ROW])
+        copies = [_tile(copy.image, copy.plan.labels, manifest) for copy in drawn]
+        rows.append([draw_labeled_tile(PREPARED_FOLDER, family[0].item.file, manifest), *copies])
+    return save_sheets(rows, folder, "offline")
 
 
-def _online(config: Config, manifest: Manifest, folder: Path) -> list[Path]:
+def _draw_online(config: Config, manifest: Manifest, folder: Path) -> list[Path]:
     """Draw images as the network would get them."""
-    from pipeline.finetune import stage as finetune_stage
-    from pipeline.yolo.training import preview_batches  # torch: after everything that may be refused
+    from pipeline.finetune.stage import collect_train_arguments
+    from pipeline.yolo.training.preview_batches import iterate_train_samples
 
     shown = replace(manifest, names=("item",)) if config.finetune.single_cls else manifest
-    found = preview_batches.seen(
-        PREPARED,
+    found = iterate_train_samples(
+        PREPARED_FOLDER,
         manifest,
-        arguments=finetune_stage.arguments(config),
+        arguments=collect_train_arguments(config),
         count=ONLINE,
-        trace_mask=lambda mask: trace(mask).parts,
+        trace_mask=lambda mask: trace_mask_outline(mask).parts,
     )
     tiles = [_tile(image, marked, shown) for image, marked in found]
-    columns = 1 + COPIES
+    columns = 1 + MAX_COPIES_PER_ROW
     rows = [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
-    return contact_sheets.save(rows, folder, "online")
+    return save_sheets(rows, folder, "online")
 
 
 def _tile(image: ImageArray, marked: ImageLabels, manifest: Manifest) -> ImageArray:
-    return label_overlay.label(image, marked, manifest.names, manifest.keypoints, side=TILE)
+    return draw_label_overlay(image, marked, manifest.names, manifest.keypoints, side=TILE_PIXELS)

@@ -1,4 +1,4 @@
-"""What a source holds, counted: for a person to read, or as JSON."""
+"""Count what a source holds, and format it as text or JSON."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
-from pipeline.core import findings as core_defects
-from pipeline.core.findings import Finding
+from pipeline.core.findings import Finding, count_items
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.core.text import format_count
 
 UNSPLIT: Final = "unsplit"
-"""The column of images that the source puts in no split."""
-_ORDER: Final = ("train", "val", "test", UNSPLIT)
-_SHOWN: Final = 3
+"""The column of images that the source assigns to no split."""
+_SPLIT_ORDER: Final = ("train", "val", "test", UNSPLIT)
+_MAX_SHOWN: Final = 3
 
 
 class InspectedImage(NamedTuple):
-    """One image as prepare would judge it.
+    """One image as prepare would check it.
 
     Attributes:
         split: Where the source puts it, if it says.
-        usable: It would be used.
+        usable: Whether it would be used.
         classes: The class of each object that would be used.
-        defects: What was found.
+        defects: The findings about it.
     """
 
     split: str | None
@@ -38,10 +37,10 @@ class InspectedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceOverview:
-    """A source, as prepare would take it in.
+    """What a source holds, as prepare would use it.
 
     Args:
-        path: Where it lies.
+        path: The folder or archive.
         form: Its format.
         task: The richest task that its annotations serve.
         names: Its classes.
@@ -51,9 +50,9 @@ class SourceOverview:
         images: Usable images in each split.
         backgrounds: Usable images without objects in each split.
         objects: Objects of each class in each split, by names.
-        remarks: What the user should know of how it was read.
+        remarks: How the source was read, where the user should know.
         defects: Every finding, sorted by file.
-        refusal: Why prepare would stop, and which value of conf/data goes on; empty where it would not.
+        refusal: Why prepare would stop, and which value of conf/data avoids it; empty if it would not stop.
     """
 
     path: str
@@ -72,7 +71,7 @@ class SourceOverview:
 
 
 class SourceDescription(NamedTuple):
-    """How a source was read: what an overview says before any image is looked at."""
+    """How a source was read: what is known before any image is checked."""
 
     path: str
     form: str
@@ -82,28 +81,28 @@ class SourceDescription(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def overview(
-    source: SourceDescription, looked: Iterable[InspectedImage], elsewhere: Iterable[Finding]
+def summarize_source(
+    source: SourceDescription, inspected: Iterable[InspectedImage], elsewhere: Iterable[Finding]
 ) -> SourceOverview:
-    """Count what was looked at.
+    """Count the images and findings of a source.
 
     Args:
         source: How it was read.
-        looked: Its images, one after the other; none is kept.
+        inspected: Its images, one at a time; none is kept.
         elsewhere: Findings about other files.
     """
     found: list[Finding] = list(elsewhere)
     images: Counter[str] = Counter()
     backgrounds: Counter[str] = Counter()
     objects: Counter[tuple[str, int]] = Counter()
-    for image in looked:
+    for image in inspected:
         found += image.defects
         split = image.split or UNSPLIT
         images[split] += image.usable
         backgrounds[split] += image.usable and not image.classes
         objects.update((split, cls) for cls in image.classes)
-    splits = [split for split in _ORDER if split in images]
-    counts = core_defects.count(found, used=images.total())
+    splits = [split for split in _SPLIT_ORDER if split in images]
+    counts = count_items(found, used=images.total())
     return SourceOverview(
         **source._asdict(),
         found=counts.found,
@@ -117,62 +116,62 @@ def overview(
     )
 
 
-def as_json(seen: SourceOverview) -> str:
-    """Write an overview for machines."""
-    values = asdict(seen)
+def format_json(overview: SourceOverview) -> str:
+    """Format an overview as JSON."""
+    values = asdict(overview)
     values["format"] = values.pop("form")
-    values["defects"] = [defect._asdict() for defect in seen.defects]
+    values["defects"] = [defect._asdict() for defect in overview.defects]
     return json.dumps(values, indent=2, ensure_ascii=False)
 
 
-def as_text(seen: SourceOverview) -> Iterator[str]:
-    """Write an overview for a person, line by line."""
-    total = sum(sum(counts.values()) for counts in seen.objects.values())
-    yield f"{seen.path}"
-    yield f"  format   {seen.form}"
-    yield f"  task     {seen.task}"
-    yield f"  images   {seen.used} of {seen.found} can be used"
-    yield f"  objects  {total} of {format_count(len(seen.names), 'class')}"
-    if seen.keypoints:
-        yield f"  points   {', '.join(seen.keypoints.names)}"
+def format_text(overview: SourceOverview) -> Iterator[str]:
+    """Format an overview as text, line by line."""
+    total = sum(sum(counts.values()) for counts in overview.objects.values())
+    yield f"{overview.path}"
+    yield f"  format   {overview.form}"
+    yield f"  task     {overview.task}"
+    yield f"  images   {overview.used} of {overview.found} can be used"
+    yield f"  objects  {total} of {format_count(len(overview.names), 'class')}"
+    if overview.keypoints:
+        yield f"  points   {', '.join(overview.keypoints.names)}"
     yield ""
-    yield from _table(seen)
-    for remark in seen.remarks:
+    yield from _format_table(overview)
+    for remark in overview.remarks:
         yield f"remark: {remark}"
-    yield from _findings(seen.defects)
-    if seen.refusal:
-        yield f"prepare would stop: {seen.refusal}"
+    yield from _format_findings(overview.defects)
+    if overview.refusal:
+        yield f"prepare would stop: {overview.refusal}"
 
 
-def _table(seen: SourceOverview) -> Iterator[str]:
-    splits = list(seen.images)
-    rows = [("images", [seen.images[split] for split in splits])]
-    rows += [("without objects", [seen.backgrounds[split] for split in splits])]
-    totals = {name: sum(counts[name] for counts in seen.objects.values()) for name in seen.names}
+def _format_table(overview: SourceOverview) -> Iterator[str]:
+    splits = list(overview.images)
+    rows = [("images", [overview.images[split] for split in splits])]
+    rows += [("without objects", [overview.backgrounds[split] for split in splits])]
+    totals = {name: sum(counts[name] for counts in overview.objects.values()) for name in overview.names}
     most_first = sorted(filter(totals.get, totals), key=lambda name: -totals[name])
-    rows += [(name, [seen.objects[split][name] for split in splits]) for name in most_first]
-    width = max(_width(name) for name, _ in rows)
+    rows += [(name, [overview.objects[split][name] for split in splits]) for name in most_first]
+    width = max(_count_columns(name) for name, _ in rows)
     yield "  ".join([" " * width, *(f"{split:>8}" for split in splits), f"{'all':>8}"])
     for name, numbers in rows:
         cells = "  ".join(f"{number:>8}" for number in (*numbers, sum(numbers)))
-        yield f"{name}{' ' * (width - _width(name))}  {cells}"
-    if idle := [name for name in seen.names if not totals[name]]:
+        yield f"{name}{' ' * (width - _count_columns(name))}  {cells}"
+    if idle := [name for name in overview.names if not totals[name]]:
         yield f"no objects: {', '.join(idle)}"
     yield ""
 
 
-def _width(text: str) -> int:
-    """Count the columns of a terminal: Chinese letters take two."""
+def _count_columns(text: str) -> int:
+    """Count terminal columns: Chinese characters take two."""
     return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
 
 
-def _findings(found: Sequence[Finding]) -> Iterator[str]:
-    """Count the findings by verdict and kind, and name the first of each."""
+def _format_findings(found: Sequence[Finding]) -> Iterator[str]:
+    """Count the findings by verdict and kind; show the first of each."""
     tally = Counter((defect.verdict, defect.kind) for defect in found)
     yield f"findings: {len(found) or 'none'}"
     for (verdict, kind), number in sorted(tally.items(), key=lambda item: (item[0][0], -item[1])):
         yield f"  {verdict}: {kind}: {number}"
-        first = [defect for defect in found if (defect.verdict, defect.kind) == (verdict, kind)][:_SHOWN]
+        first = [defect for defect in found if (defect.verdict, defect.kind) == (verdict, kind)][:_MAX_SHOWN]
         yield from (f"    {defect.file}: {defect.reason}" for defect in first)
         if number > len(first):
             yield f"    and {number - len(first)} more (--json lists them all)"

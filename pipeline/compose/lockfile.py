@@ -1,6 +1,6 @@
-"""What `compose` leaves behind: compose.lock.json, and in scratch what is known of each params.yaml.
+"""Read and write compose.lock.json, and cache the checked values of each params.yaml.
 
-Standard library only: a `dvc repro` with nothing to do reads these two and stops.
+Standard library only: a `dvc repro` with nothing to do reads these two files and stops.
 """
 
 from __future__ import annotations
@@ -11,79 +11,80 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.paths import LOCK, PARAMS
-from pipeline.storage import files
-from pipeline.storage.files import project_root
+from pipeline.core.paths import COMPOSE_LOCK_FILE, PARAMS_FILE
+from pipeline.storage.files import create_scratch_folder, project_root, write_file
 
-SCHEMA = Path(__file__).parents[1] / "config"
+SCHEMA_FOLDER = Path(__file__).parents[1] / "config"
 
 
 def read_lock() -> dict[str, Any]:
-    """Return the last compose.lock.json; empty where it is absent or damaged: conf/ is composed anew."""
+    """Return the last compose.lock.json; empty if it is absent or damaged: conf/ is then composed again."""
     try:
-        lock = json.loads(LOCK.read_text("utf-8"))
+        lock = json.loads(COMPOSE_LOCK_FILE.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return lock if isinstance(lock, dict) and {"conf", "composed"} <= lock.keys() else {}
 
 
 def write_lock(lock: dict[str, Any]) -> None:
-    """Write compose.lock.json where it says something new."""
-    write(LOCK, (json.dumps(lock, indent=1, ensure_ascii=False) + "\n").encode())
+    """Write compose.lock.json if its content changed."""
+    write_if_changed(COMPOSE_LOCK_FILE, (json.dumps(lock, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole, unless it holds just that: its time then tells when it last changed."""
+def write_if_changed(path: Path, content: bytes) -> None:
+    """Write a file atomically, unless it has this content already: its time shows when it last changed."""
     if not path.exists() or path.read_bytes() != content:
-        files.write(path, content)
+        write_file(path, content)
 
 
-def recall(params: bytes) -> dict[str, Any] | None:
-    """Return the values of a params.yaml already found good under today's schema; None where it is not."""
+def recall_checked_values(params: bytes) -> dict[str, Any] | None:
+    """Return the values of a params.yaml that was checked under this schema before; None otherwise."""
     try:
-        values = json.loads(_record(params).read_text("utf-8"))
+        values = json.loads(_cache_path(params).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return values if isinstance(values, dict) else None
 
 
-def remember(params: bytes, values: dict[str, Any]) -> None:
-    """Note that a params.yaml is good, and its values, so that the next command need not parse it."""
-    files.write(_record(params), json.dumps(values))
+def remember_checked_values(params: bytes, values: dict[str, Any]) -> None:
+    """Cache the values of a valid params.yaml, so that the next command need not parse it."""
+    write_file(_cache_path(params), json.dumps(values))
 
 
-def note_last(params: bytes) -> None:
-    """Keep the params.yaml that the workspace goes by, which a refused `dvc exp run` would replace."""
-    if _in_workspace():
-        write(_last(), params)
+def keep_last_params(params: bytes) -> None:
+    """Keep a copy of the workspace's params.yaml, which a refused `dvc exp run` would replace."""
+    if _is_workspace():
+        write_if_changed(_last_params_path(), params)
 
 
-def put_back(otherwise: Callable[[], bytes]) -> None:
-    """Give the workspace the params.yaml that it had before a refused `dvc exp run`.
+def restore_last_params(otherwise: Callable[[], bytes]) -> None:
+    """Restore the params.yaml that the workspace had before a refused `dvc exp run`.
 
     Args:
-        otherwise: Makes one where none is kept, as in a fresh clone.
+        otherwise: Returns the content if no copy is kept, as in a fresh clone.
     """
-    if _in_workspace():
-        write(PARAMS, _last().read_bytes() if _last().exists() else otherwise())
+    if _is_workspace():
+        write_if_changed(
+            PARAMS_FILE, _last_params_path().read_bytes() if _last_params_path().exists() else otherwise()
+        )
 
 
-def _in_workspace() -> bool:
-    """Tell whether this is the project's folder, and not one of DVC's temporary copies of it."""
+def _is_workspace() -> bool:
+    """Return whether this is the project's folder, not one of DVC's temporary copies."""
     return Path.cwd().resolve() == project_root()
 
 
-def _last() -> Path:
-    return files.scratch() / "params.yaml"
+def _last_params_path() -> Path:
+    return create_scratch_folder() / "params.yaml"
 
 
-def set_aside(params: bytes) -> Path:
-    """Keep a copy of a params.yaml that is about to be replaced."""
-    path = files.scratch("replaced") / f"params-{hashlib.sha256(params).hexdigest()[:8]}.yaml"
-    files.write(path, params)
+def save_replaced_params(params: bytes) -> Path:
+    """Save a copy of a params.yaml that is about to be replaced; return its path."""
+    path = create_scratch_folder("replaced") / f"params-{hashlib.sha256(params).hexdigest()[:8]}.yaml"
+    write_file(path, params)
     return path
 
 
-def _record(params: bytes) -> Path:
-    schema = b"".join(path.read_bytes() for path in sorted(SCHEMA.glob("*.py")))
-    return files.scratch("composed") / f"{hashlib.sha256(schema + params).hexdigest()}.json"
+def _cache_path(params: bytes) -> Path:
+    schema = b"".join(path.read_bytes() for path in sorted(SCHEMA_FOLDER.glob("*.py")))
+    return create_scratch_folder("composed") / f"{hashlib.sha256(schema + params).hexdigest()}.json"

@@ -1,7 +1,7 @@
-"""conf/ -> params.yaml -> Config: the one door to Hydra and OmegaConf.
+"""The compose stage: conf/ to params.yaml, and params.yaml to a checked `Config`.
 
-DVC composes in `dvc exp run` only; this stage, which always runs, does it for `dvc repro`, and checks the
-outcome before any work starts. Hydra is imported only where conf/ changed, so that a `dvc repro` with
+DVC itself composes only in `dvc exp run`. This stage always runs and does it for `dvc repro`, and checks the
+configuration before any work starts. Hydra is imported only if conf/ changed, so that a `dvc repro` with
 nothing to do stays as fast as DVC itself.
 """
 
@@ -13,13 +13,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.compose import code_digests, input_fingerprints, lockfile
-from pipeline.compose.lockfile import note_last, put_back, read_lock, set_aside, write_lock
-from pipeline.core.config_diff import assignments, changes, differences
+from pipeline.compose.code_digests import describe_code_changes
+from pipeline.compose.input_fingerprints import fingerprint_inputs
+from pipeline.compose.lockfile import (
+    keep_last_params,
+    read_lock,
+    recall_checked_values,
+    remember_checked_values,
+    restore_last_params,
+    save_replaced_params,
+    write_if_changed,
+    write_lock,
+)
+from pipeline.core.config_diff import diff_configs, format_changes, format_overrides
 from pipeline.core.errors import UserError
-from pipeline.core.paths import EARLIER, PARAMS
-from pipeline.prepare.split_history import carry_on
-from pipeline.storage.fingerprint import of_conf
+from pipeline.core.paths import PARAMS_FILE, SPLITS_LOCK_FILE
+from pipeline.prepare.split_history import carry_over_splits
+from pipeline.storage.code_digests import compute_code_digests
+from pipeline.storage.fingerprint import fingerprint_config_folder
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -31,114 +42,119 @@ ParamValues = dict[str, Any]
 
 
 class ParamsFile(NamedTuple):
-    """A params.yaml: its bytes, and the values they stand for."""
+    """A params.yaml: its bytes and its values."""
 
     raw: bytes
     values: ParamValues
 
 
-def run() -> list[str]:
-    """Bring params.yaml and compose.lock.json up to date with conf/ and the inputs.
+def compose_params() -> list[str]:
+    """Update params.yaml and compose.lock.json from conf/ and the inputs.
 
-    Nothing is written before everything is checked, and nothing that says the same as before.
+    Nothing is written before everything is checked. A file whose content stays the same is not touched.
 
     Returns:
-        What a user should know, a line each.
+        Notes for the user, a line each.
 
     Raises:
-        Refused: A configuration that cannot run, or inputs that are not there.
+        UserError: The configuration cannot run, or an input is missing.
     """
-    current = PARAMS.read_bytes() if PARAMS.exists() else b""
+    current = PARAMS_FILE.read_bytes() if PARAMS_FILE.exists() else b""
     try:
-        return _update(current)
+        return _update_params(current)
     except UserError:
         if _under_dvc_exp():  # DVC has written params.yaml with the overrides, over those of before
-            put_back(otherwise=lambda: _compose().raw)
+            restore_last_params(otherwise=lambda: _compose_conf().raw)
         raise
 
 
-def _update(current: bytes) -> list[str]:
-    lock, conf = read_lock(), of_conf(CONF)
-    stands = lock.get("conf") == conf
-    keep = _under_dvc_exp() or bool(stands and current)
-    ours = ParamsFile(b"", lock["composed"]) if stands and keep else _compose()
+def _update_params(current: bytes) -> list[str]:
+    lock, conf = read_lock(), fingerprint_config_folder(CONF)
+    unchanged = lock.get("conf") == conf
+    keep = _under_dvc_exp() or bool(unchanged and current)
+    composed = ParamsFile(b"", lock["composed"]) if unchanged and keep else _compose_conf()
     if keep:
-        params = ParamsFile(current, _checked(current))
-        notes = _kept(ours.values, params.values)
+        params = ParamsFile(current, _check_values(current))
+        notes = _describe_overrides(composed.values, params.values)
     else:
-        params = ours
-        _check(params, where="conf/")
-        notes = _replaced(current, lock, ours.values)
-    facts, words = input_fingerprints.describe(params.values, lock)
-    carried = carry_on(params.values["data"], facts["source"], lock)
-    code = code_digests.digests()
-    lockfile.write(PARAMS, params.raw)
-    note_last(params.raw)
-    if carried.content is not None:
-        lockfile.write(EARLIER, carried.content)
-    write_lock({"conf": conf, "composed": ours.values, **facts, **carried.entries, "code": code})
-    return notes + words + carried.notes + code_digests.changed(code, lock)
+        params = composed
+        _check_params(params, where="conf/")
+        notes = _describe_changes(current, lock, composed.values)
+    fingerprints, words = fingerprint_inputs(params.values, lock)
+    stored_split = carry_over_splits(params.values["data"], fingerprints["source"], lock)
+    code = compute_code_digests()
+    write_if_changed(PARAMS_FILE, params.raw)
+    keep_last_params(params.raw)
+    if stored_split.content is not None:
+        write_if_changed(SPLITS_LOCK_FILE, stored_split.content)
+    write_lock(
+        {"conf": conf, "composed": composed.values, **fingerprints, **stored_split.entries, "code": code}
+    )
+    return notes + words + stored_split.notes + describe_code_changes(code, lock)
 
 
-def load() -> Config:
+def load_config() -> Config:
     """Read params.yaml for a stage.
 
     Raises:
-        Refused: It is absent, no YAML, or no configuration that can run.
+        UserError: It is absent, is not YAML, or holds a configuration that cannot run.
     """
-    from pipeline.config.schema import parse
+    from pipeline.config.schema import parse_config
 
-    if not PARAMS.exists():
+    if not PARAMS_FILE.exists():
         raise UserError("params.yaml is missing: run `dvc repro`, or `python -m pipeline compose`")
-    return parse(_checked(PARAMS.read_bytes()))
+    return parse_config(_check_values(PARAMS_FILE.read_bytes()))
 
 
-def planned(overrides: Sequence[str]) -> Config:
-    """Return what `dvc repro` would run with, or an experiment with overrides; params.yaml stays.
+def plan_config(overrides: Sequence[str]) -> Config:
+    """Return the configuration of `dvc repro`, or of an experiment with overrides; write nothing.
 
     Raises:
-        Refused: A configuration that cannot run.
+        UserError: The configuration cannot run.
     """
-    from pipeline.config.schema import parse
+    from pipeline.config.schema import parse_config
 
     if overrides:
-        return parse(_compose(overrides).values)
-    stands = PARAMS.exists() and read_lock().get("conf") == of_conf(CONF)
-    return load() if stands else parse(_compose().values)
+        return parse_config(_compose_conf(overrides).values)
+    unchanged = PARAMS_FILE.exists() and read_lock().get("conf") == fingerprint_config_folder(CONF)
+    return load_config() if unchanged else parse_config(_compose_conf().values)
 
 
 def _under_dvc_exp() -> bool:
-    """Tell whether `dvc exp run` is at work: it has composed params.yaml already, with its overrides."""
+    """Return whether `dvc exp run` is running: it has composed params.yaml already, with its overrides."""
     return "DVC_EXP_NAME" in os.environ
 
 
-def preview(overrides: Sequence[str]) -> ParamValues:
-    """Compose conf/ with overrides of which those that sweep count by their first value; writes nothing.
+def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
+    """Compose conf/ with the first value of each swept override; write nothing.
 
-    The other files of a group are composed too, each beside the first of all else: a typo is told before
-    the first job, not after it.
+    The other files of a swept group are composed too, each with the first value of everything else, so that
+    a typo is reported before the first job.
 
     Raises:
-        Refused: Hydra cannot compose this.
+        UserError: Hydra cannot compose this.
     """
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    with _in_one_sentence("the command"), initialize_config_dir(str(CONF.resolve()), version_base=None):
+    with (
+        _config_errors_as_sentences("the command"),
+        initialize_config_dir(str(CONF.resolve()), version_base=None),
+    ):
         loader = GlobalHydra.instance().config_loader()  # glob(*) asks it for the names in a group
         parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
         if not any(word.key_or_group == "hydra/sweeper" for word in parsed):
-            _refuse_intervals(parsed)
-        found = [_words(word) for word in parsed if not word.is_interval_sweep()]
+            _refuse_interval_sweeps(parsed)
+        found = [_expand_override(word) for word in parsed if not word.is_interval_sweep()]
     first = [words[0] for words in found]
     for place, words in enumerate(found):
         for word in words[1:]:
-            _compose([*first[:place], word, *first[place + 1 :]])
-    return _compose(first).values
+            _compose_conf([*first[:place], word, *first[place + 1 :]])
+    return _compose_conf(first).values
 
 
-def _refuse_intervals(parsed: Sequence[Override]) -> None:
+def _refuse_interval_sweeps(parsed: Sequence[Override]) -> None:
     for word in parsed:
         if word.is_interval_sweep():
             key = word.key_or_group
@@ -148,8 +164,8 @@ def _refuse_intervals(parsed: Sequence[Override]) -> None:
             )
 
 
-def _words(override: Override) -> list[str]:
-    """Write an override that sweeps as one for each file of the group that it names, any other as one."""
+def _expand_override(override: Override) -> list[str]:
+    """Expand an override that sweeps a group into one override per file; return others as they are."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
     words = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
@@ -158,52 +174,52 @@ def _words(override: Override) -> list[str]:
     return words if (CONF / override.key_or_group).is_dir() else words[:1]
 
 
-def _compose(overrides: Sequence[str] = ()) -> ParamsFile:
-    """Compose conf/ just as DVC does it (dvc.utils.hydra.compose_and_dump), byte for byte."""
+def _compose_conf(overrides: Sequence[str] = ()) -> ParamsFile:
+    """Compose conf/ as DVC does (dvc.utils.hydra.compose_and_dump), byte for byte."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
     if not (CONF / "config.yaml").exists():
         raise UserError("conf/config.yaml is missing: restore it with `git checkout conf`")
 
-    with _in_one_sentence("the command" if overrides else "conf/"):
+    with _config_errors_as_sentences("the command" if overrides else "conf/"):
         with initialize_config_dir(str(CONF.resolve()), version_base=None):
             found = compose("config", overrides=list(overrides))
         OmegaConf.resolve(found)
-        return ParamsFile(OmegaConf.to_yaml(found).encode(), _plain(found))
+        return ParamsFile(OmegaConf.to_yaml(found).encode(), _to_plain_values(found))
 
 
-def _checked(raw: bytes) -> ParamValues:
-    """Return the values of a params.yaml, checked against the schema unless that was done before."""
-    known = lockfile.recall(raw)
+def _check_values(raw: bytes) -> ParamValues:
+    """Return the values of a params.yaml, checked against the schema (cached)."""
+    known = recall_checked_values(raw)
     if known is not None:
         return known
-    params = ParamsFile(raw, _values(raw))
-    _check(params, where="params.yaml (conf/ with -S)" if _under_dvc_exp() else "params.yaml")
+    params = ParamsFile(raw, _parse_yaml(raw))
+    _check_params(params, where="params.yaml (conf/ with -S)" if _under_dvc_exp() else "params.yaml")
     return params.values
 
 
-def _check(params: ParamsFile, *, where: str) -> None:
-    from pipeline.config.schema import ConfigError, parse
+def _check_params(params: ParamsFile, *, where: str) -> None:
+    from pipeline.config.schema import ConfigError, parse_config
 
     try:
-        parse(params.values)
+        parse_config(params.values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    lockfile.remember(params.raw, params.values)
+    remember_checked_values(params.raw, params.values)
 
 
-def _values(raw: bytes) -> ParamValues:
-    """Read YAML by the same rules as conf/ is read: 1e-3 is a number."""
+def _parse_yaml(raw: bytes) -> ParamValues:
+    """Parse YAML by the rules that conf/ is read by: 1e-3 is a number."""
     from io import StringIO
 
     from omegaconf import OmegaConf
 
-    with _in_one_sentence("params.yaml"):
-        return _plain(OmegaConf.load(StringIO(raw.decode())))
+    with _config_errors_as_sentences("params.yaml"):
+        return _to_plain_values(OmegaConf.load(StringIO(raw.decode())))
 
 
-def _plain(found: Any) -> ParamValues:
+def _to_plain_values(found: Any) -> ParamValues:
     from omegaconf import DictConfig, OmegaConf
 
     if not isinstance(found, DictConfig):
@@ -212,8 +228,8 @@ def _plain(found: Any) -> ParamValues:
 
 
 @contextmanager
-def _in_one_sentence(where: str) -> Iterator[None]:
-    """Turn what Hydra, OmegaConf and YAML raise into one sentence."""
+def _config_errors_as_sentences(where: str) -> Iterator[None]:
+    """Turn errors of Hydra, OmegaConf and YAML into one sentence."""
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError, YAMLError
@@ -233,25 +249,25 @@ def _in_one_sentence(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {'; '.join(line for line in lines if line)}") from None
 
 
-def _kept(ours: ParamValues, theirs: ParamValues) -> list[str]:
-    found = differences(ours, theirs)
-    return [f"params.yaml keeps what conf/ does not say: {assignments(found)}"] if found else []
+def _describe_overrides(composed: ParamValues, current_values: ParamValues) -> list[str]:
+    found = diff_configs(composed, current_values)
+    return [f"params.yaml keeps what conf/ does not say: {format_overrides(found)}"] if found else []
 
 
-def _replaced(current: bytes, lock: ParamValues, ours: ParamValues) -> list[str]:
-    """Say what composing anew changes, and which values of the old params.yaml go by it."""
-    before = lock.get("composed", ours)
-    found = differences(before, ours)
-    notes = [f"conf/ changed: {changes(found)}"] if found else ["conf/ composed into params.yaml"]
+def _describe_changes(current: bytes, lock: ParamValues, composed: ParamValues) -> list[str]:
+    """Describe what composing again changes, and which values of the old params.yaml are lost."""
+    before = lock.get("composed", composed)
+    found = diff_configs(before, composed)
+    notes = [f"conf/ changed: {format_changes(found)}"] if found else ["conf/ composed into params.yaml"]
     if not current:
         return notes
     try:
-        theirs = _values(current)
+        current_values = _parse_yaml(current)
     except UserError:
-        return [*notes, f"the old params.yaml could not be read: a copy is {set_aside(current)}"]
-    edited = {item.key for item in differences(before, theirs)}
-    dropped = [item for item in differences(ours, theirs) if item.key in edited]
+        return [*notes, f"the old params.yaml could not be read: a copy is {save_replaced_params(current)}"]
+    edited = {item.key for item in diff_configs(before, current_values)}
+    dropped = [item for item in diff_configs(composed, current_values) if item.key in edited]
     if dropped:
-        copy = set_aside(current)
-        notes.append(f"dropped (conf/ was composed anew): {assignments(dropped)}; a copy is {copy}")
+        copy = save_replaced_params(current)
+        notes.append(f"dropped (conf/ was composed anew): {format_overrides(dropped)}; a copy is {copy}")
     return notes

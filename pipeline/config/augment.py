@@ -10,7 +10,7 @@ from pipeline.config.fields import ConfigGroup, CountOrZero, NotNegative, Positi
 
 
 class OfflineAugmentation(ConfigGroup):
-    """Copies drawn before the training: `probability` is that of ranges, flips and pasting have theirs."""
+    """Copies made before training. `probability` is for the ranges; flips and pasting have their own."""
 
     multiplier: Annotated[int, Field(ge=1, le=100)]
     balance: Share
@@ -29,7 +29,7 @@ class OfflineAugmentation(ConfigGroup):
     workers: CountOrZero
 
     @model_validator(mode="after")
-    def _copies_differ(self) -> OfflineAugmentation:
+    def _check_copies_differ(self) -> OfflineAugmentation:
         ranges = (self.rotate, self.brightness, self.contrast, self.blur, self.noise, self.scale, self.crop)
         differ = self.fliplr or self.flipud or (self.probability and any(ranges))
         if self.multiplier > 1 and not differ:
@@ -41,7 +41,7 @@ class OfflineAugmentation(ConfigGroup):
 
 
 class OnlineAugmentation(ConfigGroup):
-    """Ultralytics' augmentation while training, under its own names."""
+    """Ultralytics' augmentation during training, with Ultralytics' names."""
 
     hsv_h: Share
     hsv_s: Share

@@ -1,4 +1,4 @@
-"""Schema of conf/compute: where the work on single images is done, which changes no result."""
+"""Schema of conf/compute: where images are processed, which does not change results."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from pydantic import AfterValidator, Field
 
 from pipeline.config.fields import ConfigGroup
 
-CLUSTER = "auto, for the Ray cluster that this machine is a node of, or HOST:PORT of a cluster's head"
+ALLOWED_ADDRESSES = (
+    "auto, for the Ray cluster that this machine is a node of, or HOST:PORT of a cluster's head"
+)
 
 
-def _check(address: str) -> str:
+def _check_address(address: str) -> str:
     if address != "auto" and not re.fullmatch(r"[^\s/@]+:\d{1,5}", address):
-        raise ValueError(f"compute.address={address[:80]!r} is not allowed: it must be {CLUSTER}")
+        raise ValueError(f"compute.address={address[:80]!r} is not allowed: it must be {ALLOWED_ADDRESSES}")
     return address
 
 
 class ComputeConfig(ConfigGroup):
-    """Threads of this machine, or the nodes of a Ray cluster, which share its file system."""
+    """Threads of this machine, or nodes of a Ray cluster that share its file system."""
 
     backend: Literal["local", "ray"]
-    address: Annotated[str, AfterValidator(_check), Field(description=CLUSTER)]
+    address: Annotated[str, AfterValidator(_check_address), Field(description=ALLOWED_ADDRESSES)]

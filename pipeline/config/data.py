@@ -7,28 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipeline.config.fields import ConfigGroup, Count, CountOrZero, PixelCount, Positive, Seed
+from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.tasks import TASKS
-
-FORMATS = (
-    "yolo",
-    "coco",
-    "voc",
-    "labelme",
-    "cvat",
-    "via",
-    "labelstudio",
-    "createml",
-    "dota",
-    "folders",
-    "csv",
-    "masks",
-    "boxes",
-)
-"""The annotation formats that are read, one package or module of pipeline/source/formats each."""
 
 
 class SplitWeights(ConfigGroup):
-    """Relative weights of the three splits; they need not add up to one."""
+    """Relative weights of the three splits; their sum need not be 1."""
 
     train: Positive
     val: Positive
@@ -36,10 +20,10 @@ class SplitWeights(ConfigGroup):
 
 
 class ClassesConfig(ConfigGroup):
-    """Which classes are used, under which names; two that get one name become one.
+    """Which classes are used, and their names; classes renamed to the same name are merged.
 
-    `keep` lists those that are used, all where null; `drop` lists those that are not; `rename` maps names of
-    the source to names of the model.
+    `keep` lists the classes that are used, null means all; `drop` lists those that are not; `rename` maps
+    names in the source to names in the model.
     """
 
     keep: list[str] | None
@@ -48,12 +32,12 @@ class ClassesConfig(ConfigGroup):
 
 
 class DataConfig(ConfigGroup):
-    """Where images come from, what they are for, how they are divided, and how long one trains on them.
+    """The source of images, their task, the split, and default training length and image size.
 
-    conf/finetune refers to `epochs` and `imgsz`, where it gives none of its own.
+    conf/finetune refers to `epochs` and `imgsz` by default.
     """
 
-    format: Literal["auto", "demo", "shapes", *FORMATS]  # type: ignore[valid-type]
+    format: Literal["auto", "demo", "shapes", *ANNOTATION_FORMATS]  # type: ignore[valid-type]
     task: Literal["auto", *TASKS]  # type: ignore[valid-type]
     source: str | None
     classes: ClassesConfig
@@ -73,15 +57,15 @@ class DataConfig(ConfigGroup):
     imgsz: PixelCount
 
     @model_validator(mode="after")
-    def _fold_exists(self) -> DataConfig:
+    def _check_fold(self) -> DataConfig:
         if self.fold >= (self.folds or 1):
             raise ValueError(
-                f"data.fold={self.fold} is none of data.folds={self.folds or 'null'}: folds count from 0"
+                f"data.fold={self.fold} is not below data.folds={self.folds or 'null'}: folds count from 0"
             )
         return self
 
     @model_validator(mode="after")
-    def _drawn_or_read(self) -> DataConfig:
+    def _check_drawn_or_read(self) -> DataConfig:
         drawn = self.format in {"demo", "shapes"}
         if drawn and (self.images is None or self.pixels is None):
             raise ValueError(f"data.images and data.pixels must be numbers where data.format={self.format}")
@@ -96,7 +80,7 @@ class DataConfig(ConfigGroup):
         return self
 
     @model_validator(mode="after")
-    def _every_split_gets_images(self) -> DataConfig:
+    def _check_split_sizes(self) -> DataConfig:
         weights = self.split.model_dump()
         for name, weight in weights.items():
             if self.images is not None and self.images * weight < sum(weights.values()):

@@ -10,7 +10,7 @@ from pipeline.config.fields import ConfigGroup, Count, CountOrZero, Share
 
 
 class EvaluateConfig(ConfigGroup):
-    """How the test split is measured."""
+    """How a model is evaluated on the test split."""
 
     conf: Share
     iou: Share

@@ -1,4 +1,4 @@
-"""What the groups of the schema are made of."""
+"""Field types and the base class of the schema's groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class ConfigGroup(BaseModel):
-    """A conf group: unknown keys are refused, values are neither coerced nor changed later."""
+    """A conf group: unknown keys are errors, values are not coerced, and instances are immutable."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()

@@ -22,32 +22,32 @@ Device = Annotated[
     Field(pattern=r"^(cpu|mps|cuda(:\d+)?|\d+(,\d+)*)$", description="text such as cpu, mps, cuda:0 or 0"),
 ]
 LayerIndex = Annotated[int, Field(ge=-1)]
-"""Of a GPU; Ultralytics chooses an idle one for -1."""
+"""Index of a GPU; for -1 Ultralytics chooses an idle one."""
 
-OWNED: Final = {
+RESERVED_ARGUMENTS: Final = {
     "task": "data.task, or what the images' labels serve",
     "mode": "it is train",
     "model": "choose base weights by model=...",
     "data": "choose images by data=... and data.source",
-    "project": "results lie where DVC looks for them",
-    "name": "results lie where DVC looks for them; the run's name is tracking.run_name",
-    "exist_ok": "results lie where DVC looks for them",
-    "resume": "a stopped training goes on by itself, by the same command",
+    "project": "results are written where DVC expects them",
+    "name": "results are written where DVC expects them; the run's name is tracking.run_name",
+    "exist_ok": "results are written where DVC expects them",
+    "resume": "run the same command again to resume a stopped training",
     "pretrained": "choose base weights by model=..., or none by finetune=scratch",
-    "save": "a training without weights is none",
-    "val": "early stopping and best.pt go by it; finetune.val_every thins it out",
+    "save": "weights are always saved",
+    "val": "early stopping and best.pt need it; finetune.val_every makes it less frequent",
     "split": "a training is validated on val, and evaluate measures on test",
-    "seed": "seed, without a group, is that of everything",
-    "plots": "they lie in reports/training and reports/evaluation",
-    "profile": "it exports to ONNX and TensorRT, which a training does not need",
-    "quantize": "it wants NVIDIA's ModelOpt",
+    "seed": "use seed, without a group: it is the seed of all stages",
+    "plots": "they are in reports/training and reports/evaluation",
+    "profile": "it exports to ONNX and TensorRT, which training does not need",
+    "quantize": "it needs NVIDIA's ModelOpt",
     "cfg": "conf/ is the configuration",
 }
-"""Train arguments of Ultralytics that this project sets itself, and what is there instead."""
+"""Training arguments of Ultralytics that the pipeline sets itself, and what to use instead."""
 
 
 class GradualConfig(ConfigGroup):
-    """How layer groups are unfrozen, from the head down."""
+    """How layer groups are unfrozen, starting at the head."""
 
     trigger: Literal["schedule", "plateau"]
     every: Count
@@ -57,11 +57,11 @@ class GradualConfig(ConfigGroup):
 
 
 class FinetuneConfig(ConfigGroup):
-    """The strategy, and every Ultralytics training argument under its own name."""
+    """The strategy, and the training arguments of Ultralytics with their own names."""
 
     strategy: Literal["full", "head", "gradual", "scratch"]
     precision: Literal["auto", "fp32", "bf16"]
-    fast: bool
+    fast: bool | Literal["gpu"]
     val_every: Count
     gradual: GradualConfig
     epochs: Count
@@ -114,7 +114,7 @@ class FinetuneConfig(ConfigGroup):
     nbs: Count
 
     @model_validator(mode="after")
-    def _possible(self) -> FinetuneConfig:
+    def _check_combinations(self) -> FinetuneConfig:
         if self.optimizer == "auto" and self.lr0 is not None:
             raise ValueError(
                 "finetune.optimizer=auto chooses its own learning rate and ignores finetune.lr0: "
@@ -129,7 +129,7 @@ class FinetuneConfig(ConfigGroup):
         return self
 
     @model_validator(mode="after")
-    def _gradual_comes_to_an_end(self) -> FinetuneConfig:
+    def _check_gradual_finishes(self) -> FinetuneConfig:
         steps = self.gradual
         if self.strategy != "gradual":
             return self
@@ -141,8 +141,8 @@ class FinetuneConfig(ConfigGroup):
             )
         if steps.trigger == "plateau" and self.val_every > 1:
             raise ValueError(
-                f"finetune.val_every={self.val_every} hides from finetune.gradual.trigger=plateau "
-                "whether val mAP has stalled: set val_every=1, or trigger=schedule"
+                f"finetune.val_every={self.val_every} skips epochs, but finetune.gradual.trigger=plateau "
+                "needs the val mAP of every epoch: set val_every=1, or trigger=schedule"
             )
         if steps.trigger == "plateau" and 0 < self.patience <= steps.stall:
             raise ValueError(

@@ -10,7 +10,7 @@ from pipeline.config.fields import ConfigGroup, LearningRate
 
 
 class StrategyRates(ConfigGroup):
-    """The learning rate of each strategy, to which conf/finetune refers where it gives none of its own."""
+    """The default learning rate of each strategy, to which conf/finetune refers."""
 
     full: LearningRate
     head: LearningRate
@@ -18,10 +18,10 @@ class StrategyRates(ConfigGroup):
 
 
 class ModelConfig(ConfigGroup):
-    """Which base weights a fine-tuning starts from.
+    """The base weights that fine-tuning starts from.
 
-    Ultralytics' own names of architecture and weights follow the task of the data: `yolo26n.pt` stands for
-    `yolo26n-seg.pt` where that is segment. Paths are taken as they are, and give what fits.
+    Names of Ultralytics' models follow the task of the data: for segment, `yolo26n.pt` means
+    `yolo26n-seg.pt`. Paths are used as they are; tensors that do not fit are not transferred.
     """
 
     name: str

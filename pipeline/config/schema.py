@@ -1,7 +1,7 @@
-"""The schema of params.yaml: a module per conf group, every range checked, no I/O.
+"""The schema of params.yaml: one module per conf group, all ranges checked, no I/O.
 
-Composing (Hydra) and typing (this package) are apart on purpose: a schema inside Hydra's defaults list
-breaks DVC's own composition. `parse` is applied to what was composed, before any work starts.
+The schema is not registered in Hydra, since one in Hydra's defaults list breaks DVC's own composition.
+`parse_config` checks the composed values before any work starts.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from pipeline.config.compute import ComputeConfig
 from pipeline.config.data import DataConfig
 from pipeline.config.evaluate import EvaluateConfig
 from pipeline.config.fields import ConfigGroup, Seed
-from pipeline.config.finetune import OWNED, FinetuneConfig
-from pipeline.config.messages import nearest, properties, refusal, schema_of
+from pipeline.config.finetune import RESERVED_ARGUMENTS, FinetuneConfig
+from pipeline.config.messages import describe_wrong_value, find_key_schema, flatten_schema, suggest_key
 from pipeline.config.model import ModelConfig
 from pipeline.config.tracking import TrackingConfig
-from pipeline.core.config_diff import flatten, render
+from pipeline.core.config_diff import flatten_config, format_yaml_value
 from pipeline.core.errors import UserError
 
 
 class ConfigError(UserError):
-    """Say in one sentence which key is wrong and what it may be."""
+    """A key is wrong; the sentence names it and the allowed values."""
 
 
 class Config(ConfigGroup):
-    """One iteration."""
+    """The configuration of one run."""
 
     seed: Seed
     data: DataConfig
@@ -41,7 +41,7 @@ class Config(ConfigGroup):
     compute: ComputeConfig
 
     @model_validator(mode="after")
-    def _possible_together(self) -> Config:
+    def _check_groups_together(self) -> Config:
         if self.finetune.imgsz % 32:
             raise ValueError(
                 f"finetune.imgsz={self.finetune.imgsz} is not allowed: it must be a multiple of 32"
@@ -49,7 +49,7 @@ class Config(ConfigGroup):
         mixing = [name for name in ("mosaic", "mixup", "cutmix") if getattr(self.augment.online, name)]
         if self.finetune.rect and mixing:
             raise ValueError(
-                f"finetune.rect=true switches augment.online.{mixing[0]} off without a word: "
+                f"finetune.rect=true switches augment.online.{mixing[0]} off silently: "
                 f"set augment.online.{mixing[0]}=0, or finetune.rect=false"
             )
         if self.finetune.fraction < 1 and self.augment.offline.multiplier > 1:
@@ -66,48 +66,50 @@ class Config(ConfigGroup):
         return self
 
 
-def parse(values: dict[str, Any]) -> Config:
-    """Check composed values and give them types.
+def parse_config(values: dict[str, Any]) -> Config:
+    """Validate composed values and convert them to a typed configuration.
 
     Args:
-        values: What was composed, as plain dictionaries and lists.
+        values: The composed configuration, as plain dictionaries and lists.
 
     Raises:
-        ConfigError: One sentence that names the key and the allowed values.
+        ConfigError: A value is missing or wrong.
     """
-    for key, value in flatten(values).items():
+    for key, value in flatten_config(values).items():
         if value == "???":
-            raise ConfigError(f"{key} is not given: set it in conf/, or `dvc exp run -S {key}=...` for once")
+            raise ConfigError(
+                f"{key} is not given: set it in conf/, or `dvc exp run -S {key}=...` for one run"
+            )
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_sentence(error)) from None
+        raise ConfigError(_describe_first_problem(error)) from None
 
 
-def _sentence(error: ValidationError) -> str:
-    """Name the first problem, unknown keys before missing ones, and count the other keys that have one.
+def _describe_first_problem(error: ValidationError) -> str:
+    """Describe the first wrong key, unknown keys before others, and count the other wrong keys.
 
-    A union reports a problem for each of its members, all under one key.
+    A union reports a problem for each of its members, all of the same key.
     """
-    known = properties(Config.model_json_schema())
+    known = flatten_schema(Config.model_json_schema())
     problems: dict[str, str] = {}
     for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden"):
-        key, schema = schema_of(".".join(map(str, item["loc"])), known)
-        problems.setdefault(key, _problem(key, item, schema, known))
+        key, schema = find_key_schema(".".join(map(str, item["loc"])), known)
+        problems.setdefault(key, _describe_problem(key, item, schema, known))
     first, *rest = problems.values()
     return first + (f" (and {len(rest)} more)" if rest else "")
 
 
-def _problem(key: str, item: Any, schema: Mapping[str, Any] | None, known: Mapping[str, Any]) -> str:
+def _describe_problem(key: str, item: Any, schema: Mapping[str, Any] | None, known: Mapping[str, Any]) -> str:
     if item["type"] == "value_error":
         return str(item["msg"]).removeprefix("Value error, ")
     group, _, name = key.rpartition(".")
-    if item["type"] == "extra_forbidden" and group == "finetune" and name in OWNED:
-        return f"{key} is this project's own: {OWNED[name]}"
+    if item["type"] == "extra_forbidden" and group == "finetune" and name in RESERVED_ARGUMENTS:
+        return f"{key} is set by the pipeline: {RESERVED_ARGUMENTS[name]}"
     if item["type"] == "extra_forbidden":
-        return f"{key} is no known key{nearest(key, known)}"
+        return f"{key} is not a known key{suggest_key(key, known)}"
     if item["type"] == "missing":
         return f"{key} is missing"
     if schema is None:
-        return f"{key}={render(item['input'])} is not allowed: it must be a group of keys"
-    return refusal(key, item["input"], schema)
+        return f"{key}={format_yaml_value(item['input'])} is not allowed: it must be a group of keys"
+    return describe_wrong_value(key, item["input"], schema)

@@ -1,4 +1,4 @@
-"""How two nested configurations differ, key by key, in a form that fits a line."""
+"""Compare two nested configurations key by key, and format the differences on one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class AbsentKey:
-    """The side of a difference where the key is not there at all (null is a value)."""
+    """Stands for the value of a key that one side does not have (null is a value)."""
 
     def __repr__(self) -> str:
         return "absent"
@@ -17,53 +17,58 @@ ABSENT = AbsentKey()
 
 
 class KeyDifference(NamedTuple):
-    """One key whose value is not the same on both sides."""
+    """One key whose values differ."""
 
     key: str
     old: Any
     new: Any
 
 
-def flatten(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def flatten_config(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Turn nested mappings into one with dotted keys; lists and empty mappings stay values."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        key = f"{above}{name}"
+        key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{key}.")
+            flat |= flatten_config(value, f"{key}.")
         else:
             flat[key] = value
     return flat
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[KeyDifference]:
-    """List the dotted keys whose values differ, in the order of `new`, then what only `old` has.
+def diff_configs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[KeyDifference]:
+    """List the dotted keys whose values differ: in the order of `new`, then those that only `old` has.
 
-    Numbers are compared with their type: 1 and 1.0 and true are three values to a hash of parameters.
+    Numbers are compared with their type, as in a hash of parameters: 1, 1.0 and true are three values.
     """
-    before, after = flatten(old), flatten(new)
+    before, after = flatten_config(old), flatten_config(new)
     keys = [*after, *(key for key in before if key not in after)]
     pairs = (KeyDifference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
-    return [pair for pair in pairs if repr(pair.old) != repr(pair.new) and not _told_below(pair, keys)]
+    changed = (pair for pair in pairs if repr(pair.old) != repr(pair.new))
+    return [pair for pair in changed if not _is_reported_by_nested_keys(pair, keys)]
 
 
-def _told_below(pair: KeyDifference, keys: Iterable[str]) -> bool:
-    """Tell an empty mapping that is filled on the other side: the keys in it say so."""
+def _is_reported_by_nested_keys(pair: KeyDifference, keys: Iterable[str]) -> bool:
+    """Check for a mapping that is empty on one side only: its keys are differences of their own."""
     return {} in pair and any(key.startswith(f"{pair.key}.") for key in keys)
 
 
-def render(value: object) -> str:
-    """Write a value as YAML would: null, true, plain text."""
+def format_yaml_value(value: object) -> str:
+    """Format a value as in YAML: null, true, plain text."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value) if value != "" else "''"
 
 
-def assignments(found: Iterable[KeyDifference]) -> str:
-    """Name each difference as the override that makes it: `finetune.epochs=3 (20)`, the old value last."""
-    return ", ".join(f"{item.key}={render(item.new)} ({render(item.old)})" for item in found)
+def format_overrides(differences: Iterable[KeyDifference]) -> str:
+    """Format differences as overrides with the old values: `finetune.epochs=3 (20), ...`."""
+    return ", ".join(
+        f"{item.key}={format_yaml_value(item.new)} ({format_yaml_value(item.old)})" for item in differences
+    )
 
 
-def changes(found: Iterable[KeyDifference]) -> str:
-    """Name each difference as a step: `finetune.epochs 20 -> 30`."""
-    return ", ".join(f"{item.key} {render(item.old)} -> {render(item.new)}" for item in found)
+def format_changes(differences: Iterable[KeyDifference]) -> str:
+    """Format differences as old and new values: `finetune.epochs 20 -> 30, ...`."""
+    return ", ".join(
+        f"{item.key} {format_yaml_value(item.old)} -> {format_yaml_value(item.new)}" for item in differences
+    )

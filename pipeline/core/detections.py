@@ -1,4 +1,4 @@
-"""True objects and detections of one image."""
+"""Ground truth and detections of one image."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ class GroundTruth(NamedTuple):
 
     @property
     def counted(self) -> NDArray[np.bool_]:
-        """Which objects (n,) are to be found: of poses, those with a labelled point."""
+        """Mask (n,) of the objects that metrics count: of poses, those with at least one labelled point."""
         if self.keypoints is None:
             return np.ones(len(self.classes), bool)
         return np.asarray((self.keypoints[:, :, 2] > 0).any(axis=1))
 
 
 class Detections(NamedTuple):
-    """What a model found in one image.
+    """The detections of a model in one image.
 
     Attributes:
-        boxes: (n, 4) as in `Objects`.
+        boxes: (n, 4) x1 y1 x2 y2 in pixels.
         scores: (n,) 0..1.
         classes: (n,) class indices.
-        outlines: As in `Objects`; of the first detections only, where there are many.
+        outlines: As in `GroundTruth`; where there are many detections, only those of the first.
         keypoints: (n, points, 2 or 3) x and y in pixels, and confidence (pose); None for other tasks.
-        masks: n masks (segment) until they were held against the objects; none for other tasks.
-        overlap: (n, objects) how much each is like each true object of its image, 0 to 1; None where that is
-            the IoU of their boxes.
+        masks: n masks (segment) until their overlap is computed; none for other tasks.
+        overlap: (n, objects) similarity of each detection and each true object, 0 to 1; None means the IoU of
+            their boxes.
     """
 
     boxes: NDArray[np.float64]
@@ -55,8 +55,8 @@ class Detections(NamedTuple):
     masks: tuple[ObjectMask, ...] = ()
     overlap: NDArray[np.float64] | None = None
 
-    def only(self, kept: NDArray[np.bool_]) -> Detections:
-        """Return those that are marked (n,)."""
+    def select(self, kept: NDArray[np.bool_]) -> Detections:
+        """Return the detections where the mask (n,) is true."""
         return Detections(
             self.boxes[kept],
             self.scores[kept],

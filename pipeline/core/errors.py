@@ -1,20 +1,33 @@
-"""What stops a command with one sentence instead of a traceback."""
+"""Errors that end a command without a traceback: one sentence for the user, or a signal."""
+
+from __future__ import annotations
 
 import sys
+from types import FrameType
+from typing import NoReturn
 
 
 class UserError(RuntimeError):
-    """Stop the command with one sentence for the user: what, where, what to do.
+    """Stop the command with one sentence for the user: what is wrong, where, what to do.
 
     Args:
-        sentence: Stays on one line whatever names of files it quotes.
+        sentence: The message; line breaks in it, as in file names, become spaces.
     """
 
     def __init__(self, sentence: str) -> None:
         super().__init__(" ".join(sentence.splitlines()))
 
 
-def unready(error: ModuleNotFoundError) -> str:
-    """Say in a sentence that this Python is not the one that the packages are installed for."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: a KeyboardInterrupt, so that what cleans up after Ctrl-C handles it too."""
+
+
+def raise_terminated(signal_number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - of a handler
+    """Raise `Terminated`: a handler for `signal.signal`."""
+    raise Terminated
+
+
+def describe_missing_module(error: ModuleNotFoundError) -> str:
+    """Return a sentence for the user who runs a Python without the project's packages."""
     where = "run `source .venv/bin/activate` first (`make setup` creates it)"
     return f"{error.name} is not installed for {sys.executable}: {where}"

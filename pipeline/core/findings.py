@@ -1,4 +1,4 @@
-"""What was found in a source, file by file: mended, worth a look, left out, or one object of it left out."""
+"""Findings about the files of a source, and their report: repaired, noted, quarantined, object dropped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 FindingVerdict = Literal["fixed", "noted", "quarantined", "dropped-object"]
-OnDefect = Literal["fix", "quarantine", "refuse"]
+DefectPolicy = Literal["fix", "quarantine", "refuse"]
 FindingKind = Literal[
     # files
     "missing-image",
@@ -64,13 +64,13 @@ FindingKind = Literal[
     "hidden-point",
     "several-classes",
 ]
-"""What a finding is called by machines; `annotation` where a reader says no more than its sentence does."""
+"""The kind of a finding, for programs; `annotation` where a reader gives only a reason in words."""
 
 
-NOTED: Final[frozenset[FindingKind]] = frozenset(
+NOTED_KINDS: Final[frozenset[FindingKind]] = frozenset(
     {"linked-file", "turned", "covers-everything", "no-keypoints"}
 )
-"""Findings that are the user's to judge: nothing is changed."""
+"""Kinds that change nothing: the user decides about them."""
 
 
 class Finding(NamedTuple):
@@ -78,10 +78,10 @@ class Finding(NamedTuple):
 
     Attributes:
         file: Relative to the source folder.
-        verdict: `fixed`: used, in a mended copy; `noted`: used as it is, though somebody should look;
-            `quarantined`: not used at all; `dropped-object`: used without one of its objects.
+        verdict: `fixed`: a repaired copy is used; `noted`: the file is used as it is, but the user should
+            look at it; `quarantined`: the file is not used; `dropped-object`: one of its objects is not used.
         reason: What was found, in words.
-        kind: The same for machines.
+        kind: What was found, for programs.
     """
 
     file: str
@@ -90,8 +90,16 @@ class Finding(NamedTuple):
     kind: FindingKind = "annotation"
 
 
+class AnnotationNote(NamedTuple):
+    """A finding about one object: it is left out (`dropped`), or used after a repair."""
+
+    dropped: bool
+    reason: str
+    kind: FindingKind = "annotation"
+
+
 class ItemCounts(NamedTuple):
-    """How many items came in and went on; `found` is `used` and `quarantined` together.
+    """Number of items of a source; `found` is the sum of `used` and `quarantined`.
 
     Attributes:
         found: Images, and annotations whose image is missing.
@@ -104,62 +112,59 @@ class ItemCounts(NamedTuple):
     quarantined: int
 
 
-def count(defects: Iterable[Finding], *, used: int) -> ItemCounts:
-    """Count the items of a source: what is used, and each quarantined file once."""
-    quarantined = len({defect.file for defect in defects if defect.verdict == "quarantined"})
+def count_items(findings: Iterable[Finding], *, used: int) -> ItemCounts:
+    """Count the items of a source: those used, and each quarantined file once."""
+    quarantined = len(_quarantined_files(findings))
     return ItemCounts(used + quarantined, used, quarantined)
 
 
-def settle(came: Collection[str], used: Collection[str], defects: Iterable[Finding]) -> None:
-    """See that every file that came in is used or quarantined, and none is both.
+def check_file_accounting(found: Collection[str], used: Collection[str], findings: Iterable[Finding]) -> None:
+    """Check that every file found is either used or quarantined, and used once.
 
     Raises:
-        RuntimeError: One is not, which is a mistake of this program.
+        RuntimeError: One is not, which is a bug of this program.
     """
-    quarantined = {defect.file for defect in defects if defect.verdict == "quarantined"}
-    lost = set(came) - set(used) - quarantined
-    for file in sorted(lost | (set(used) & quarantined) | (set(used) - set(came))):
+    quarantined = _quarantined_files(findings)
+    lost = set(found) - set(used) - quarantined
+    for file in sorted(lost | (set(used) & quarantined) | (set(used) - set(found))):
         raise RuntimeError(f"{file} is {'lost' if file in lost else 'used as well as quarantined'}")
     if len(set(used)) < len(used):
         raise RuntimeError("one file is used twice")
 
 
-def render(defects: Iterable[Finding], *, used: int, remarks: Sequence[str] = ()) -> str:
+def serialize_findings(findings: Iterable[Finding], *, used: int, remarks: Sequence[str] = ()) -> str:
     """Write the report as JSON: counts, remarks on the whole source, a line per finding, sorted by file."""
-    listed = sorted(defects)
-    counts = count(listed, used=used)
+    listed = sorted(findings)
+    counts = count_items(listed, used=used)
     head: dict[str, Any] = {"in": counts.found, "used": counts.used, "quarantined": counts.quarantined}
-    tally = _tally(listed)
-    head |= {name: tally[verdict] for name, verdict in _COUNTED.items()}
+    verdicts = _count_verdicts(listed)
+    head |= {name: verdicts[verdict] for name, verdict in _VERDICT_COUNT_KEYS.items()}
     head |= {"remarks": list(remarks)}
-    lines = ",\n".join("  " + json.dumps(defect._asdict(), ensure_ascii=False) for defect in listed)
+    lines = ",\n".join("  " + json.dumps(finding._asdict(), ensure_ascii=False) for finding in listed)
     return json.dumps(head, ensure_ascii=False)[:-1] + f', "files": [\n{lines}\n]}}\n'
 
 
-def summary(defects: Sequence[Finding], *, show: int = 3) -> list[str]:
-    """Name the first findings of each kind, and say how many more there are."""
+def summarize_findings(findings: Sequence[Finding], *, show: int = 3) -> list[str]:
+    """List the first findings of each verdict, and how many more there are."""
     lines = []
-    for verdict, number in sorted(_tally(defects).items()):
-        lines += [f"{verdict}: {d.file}: {d.reason}" for d in sorted(defects) if d.verdict == verdict][:show]
+    for verdict, number in sorted(_count_verdicts(findings).items()):
+        same = [finding for finding in sorted(findings) if finding.verdict == verdict]
+        lines += [f"{verdict}: {finding.file}: {finding.reason}" for finding in same[:show]]
         if number > show:
             lines.append(f"{verdict}: and {number - show} more")
     return lines
 
 
-_COUNTED: Final[dict[str, FindingVerdict]] = {
+_VERDICT_COUNT_KEYS: Final[dict[str, FindingVerdict]] = {
     "fixed": "fixed",
     "noted": "noted",
     "dropped_objects": "dropped-object",
 }
 
 
-def _tally(defects: Iterable[Finding]) -> Counter[str]:
-    return Counter(defect.verdict for defect in defects)
+def _count_verdicts(findings: Iterable[Finding]) -> Counter[str]:
+    return Counter(finding.verdict for finding in findings)
 
 
-class AnnotationNote(NamedTuple):
-    """One finding: the object is left out (`dropped`), or used in a mended form."""
-
-    dropped: bool
-    reason: str
-    kind: FindingKind = "annotation"
+def _quarantined_files(findings: Iterable[Finding]) -> set[str]:
+    return {finding.file for finding in findings if finding.verdict == "quarantined"}

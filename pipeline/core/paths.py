@@ -1,30 +1,30 @@
-"""Where each stage reads and writes, relative to the folder it runs in."""
+"""Files and folders that the stages read and write, relative to the folder that a stage runs in."""
 
 from pathlib import Path
 from typing import Final
 
-PARAMS: Final = Path("params.yaml")
-LOCK: Final = Path("compose.lock.json")
-EARLIER: Final = Path("splits.lock.json")
-"""Where images went in earlier divisions: what the next one goes on from."""
+PARAMS_FILE: Final = Path("params.yaml")
+COMPOSE_LOCK_FILE: Final = Path("compose.lock.json")
+SPLITS_LOCK_FILE: Final = Path("splits.lock.json")
+"""The split of each image in earlier runs of prepare; the next one continues from it."""
 
-WRITTEN: Final = (PARAMS, LOCK, EARLIER, Path("dvc.lock"), Path("reports"))
-"""What a run itself changes among the files that git tracks: none of it makes the code another one."""
+RUN_OUTPUTS: Final = (PARAMS_FILE, COMPOSE_LOCK_FILE, SPLITS_LOCK_FILE, Path("dvc.lock"), Path("reports"))
+"""Files tracked by git that a run changes: changes in them do not count as changes of the code."""
 
-DECIDING: Final = (Path("conf"), Path("pipeline"))
-"""Where a file that git does not track decides about a run, too."""
+RUN_INPUT_FOLDERS: Final = (Path("conf"), Path("pipeline"))
+"""Folders in which a file that git does not track can change a run too."""
 
-PREPARED: Final = Path("data/prepared")
-DIVISION: Final = Path("reports/splits.json")
-"""Where each image went; small, and kept in git, so that every clone knows what is held out."""
-AUGMENTED: Final = Path("data/augmented")
-FINETUNED: Final = Path("models/finetuned")
+PREPARED_FOLDER: Final = Path("data/prepared")
+SPLITS_FILE: Final = Path("reports/splits.json")
+"""The split of each image. It is small and kept in git, so that every clone knows the held-out images."""
+AUGMENTED_FOLDER: Final = Path("data/augmented")
+FINETUNED_FOLDER: Final = Path("models/finetuned")
 
-TRAINING_METRICS: Final = Path("reports/training.json")
-TRAINING_PLOTS: Final = Path("reports/training")
-TEST_METRICS: Final = Path("reports/metrics.json")
-EVALUATION: Final = Path("reports/evaluation")
-PREVIEW: Final = Path("reports/preview")
+TRAINING_METRICS_FILE: Final = Path("reports/training.json")
+TRAINING_PLOTS_FOLDER: Final = Path("reports/training")
+TEST_METRICS_FILE: Final = Path("reports/metrics.json")
+EVALUATION_FOLDER: Final = Path("reports/evaluation")
+PREVIEW_FOLDER: Final = Path("reports/preview")
 
 SPLITS: Final = ("train", "val", "test")
 """The folders below images/ and labels/ of the prepared dataset."""

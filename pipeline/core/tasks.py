@@ -1,4 +1,4 @@
-"""The tasks of a YOLO model, as Ultralytics names them, and which annotations serve which task."""
+"""The tasks of YOLO models, named as in Ultralytics, and which annotations fit which task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 Task = Literal["detect", "segment", "classify", "obb", "pose"]
 TASKS: Final[tuple[Task, ...]] = get_args(Task)
 
-_SERVES: Final[dict[Task, frozenset[Task]]] = {
+_CONVERTIBLE_TO: Final[dict[Task, frozenset[Task]]] = {
     "detect": frozenset({"detect"}),
     "segment": frozenset({"segment", "detect", "obb"}),
     "classify": frozenset({"classify"}),
@@ -17,25 +17,25 @@ _SERVES: Final[dict[Task, frozenset[Task]]] = {
 }
 
 
-def serves(found: Task, wanted: Task) -> bool:
-    """Tell whether annotations of one task can be turned into those of another.
+def can_convert_task(found: Task, wanted: Task) -> bool:
+    """Check whether annotations of one task can be converted to those of another.
 
-    An outline has a box and a smallest rotated rectangle; a rotated box and a pose have an upright box.
-    Nothing turns a box into an outline.
+    An outline gives an upright and a rotated box; a rotated box and a pose give an upright box. A box never
+    gives an outline.
     """
-    return wanted in _SERVES[found]
+    return wanted in _CONVERTIBLE_TO[found]
 
 
 @dataclass(frozen=True)
 class Keypoints:
-    """The points of a pose.
+    """The keypoints of a pose.
 
     Args:
-        names: Of the points, in their order.
-        flip: For each point the one that it becomes in a mirrored image (Ultralytics' flip_idx): left and
-            right change places, a point in the middle stays.
-        dims: What a source gives of each, 2: x and y; 3: visibility too (0 not labelled, 1 hidden, 2
-            visible), which prepared labels always have.
+        names: The names of the points, in order.
+        flip: For each point the index that it gets in a mirrored image (Ultralytics' flip_idx): left and
+            right points swap, a point in the middle keeps its index.
+        dims: Values per point in the source: 2 for x and y, 3 with visibility (0 not labelled, 1 hidden, 2
+            visible). Prepared labels always have 3.
     """
 
     names: tuple[str, ...]
@@ -44,7 +44,7 @@ class Keypoints:
 
     def __post_init__(self) -> None:
         if sorted(self.flip) != list(range(len(self.names))):
-            raise ValueError(f"flip_idx {list(self.flip)} is no exchange of {len(self.names)} points")
+            raise ValueError(f"flip_idx {list(self.flip)} is not a permutation of {len(self.names)} points")
 
     @property
     def count(self) -> int:

@@ -1,20 +1,20 @@
-"""A number with what it counts in the right form: 1 image, 2 images."""
+"""Format a number with its noun in the singular or plural: 1 image, 2 images."""
 
 from __future__ import annotations
 
 
 def format_count(number: int, one: str, many: str = "") -> str:
-    """Say how many there are.
+    """Format a number with its noun: `1 image`, `1,200 images`.
 
     Args:
         number: How many.
-        one: What one is called, with its verb where there is one: `image`, `image is`.
-        many: What several are called, where that is not `one` with the ending of its last word.
+        one: The singular, with a verb if there is one: `image`, `image is`.
+        many: The plural, if it is not `one` with the plural ending of its last word.
     """
-    return f"{number:,} {one if number == 1 else many or _several(one)}"
+    return f"{number:,} {one if number == 1 else many or _pluralize(one)}"
 
 
-def _several(one: str) -> str:
+def _pluralize(one: str) -> str:
     if one.endswith(("s", "x", "ch", "sh")):
         return f"{one}es"
     return f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"

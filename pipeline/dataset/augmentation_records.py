@@ -1,4 +1,4 @@
-"""Where each augmented image came from and what was done to it, and the digest that names them all."""
+"""Records of the augmented images: source, applied transforms and hashes; and a digest of them all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class PastedObject:
 
     Args:
         source: The image that it comes from, below images/ of the prepared dataset.
-        object: Its place in that image's label file, from 0.
-        matrix: The first two rows of the matrix that moved it, from pixels to pixels, on pixel edges.
+        object: Its index in that image's label file, from 0.
+        matrix: The first two rows of the affine matrix that moved it, pixels to pixels, on pixel edges.
     """
 
     source: str
@@ -32,13 +32,13 @@ class AugmentedImage:
     Args:
         file: Path below images/ of the augmented dataset, such as `train/part_01_a1.jpg`.
         source: Path below images/ of the prepared dataset, such as `train/part_01.jpg`.
-        seed: What its values and its noise were drawn from.
-        transforms: The drawn values of what was applied; `core.recipes.Recipe` says what each means.
+        seed: Seed of its drawn values and its noise.
+        transforms: The applied transforms and their drawn values, see augment's `AugmentationParameters`.
         classes: The class index of each object, in the order of the label file.
-        dropped: Objects that lost their label, being cut below the visible share.
+        dropped: Number of objects without a label, since less than the visible share of them is left.
         sha256: Of the image file's bytes.
         labels_sha256: Of the label file's bytes.
-        pasted: What was pasted in, in order, each above those before.
+        pasted: The pasted objects in order; each covers those before it.
     """
 
     file: str
@@ -52,14 +52,14 @@ class AugmentedImage:
     pasted: tuple[PastedObject, ...] = ()
 
     @property
-    def label(self) -> str:
-        """The label file's path below labels/."""
+    def label_file(self) -> str:
+        """Path of the label file below labels/."""
         return self.file.rsplit(".", 1)[0] + ".txt"
 
 
 @dataclass(frozen=True)
 class AugmentationRecords:
-    """All copies, and the digest of the prepared dataset that they were drawn from."""
+    """All augmented images, and the digest of the prepared dataset that they were made from."""
 
     prepared: str
     copies: tuple[AugmentedImage, ...]
@@ -71,30 +71,31 @@ class AugmentationRecords:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every record, contents of files included: the augmented dataset's identity."""
-        return hashlib.sha256("\n".join([self.prepared, *map(_line, self.copies)]).encode()).hexdigest()
+        """SHA-256 of all records, which hold the hashes of the files."""
+        lines = [self.prepared, *map(_serialize_image, self.copies)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def counts(self) -> Counter[int]:
+    def count_objects(self) -> Counter[int]:
         """Count the objects of each class, by class index."""
         return Counter(cls for copy in self.copies for cls in copy.classes)
 
 
-def render(records: AugmentationRecords) -> str:
+def serialize_augmentation_records(records: AugmentationRecords) -> str:
     """Write records as JSON, a line per copy."""
     head = {"prepared": records.prepared, "digest": records.digest}
-    lines = ",\n".join("  " + _line(copy) for copy in records.copies)
+    lines = ",\n".join("  " + _serialize_image(copy) for copy in records.copies)
     return json.dumps(head)[:-1] + f', "copies": [\n{lines}\n]}}\n'
 
 
-def parse(text: str) -> AugmentationRecords:
-    """Read records, and hold them against their digest.
+def parse_augmentation_records(text: str) -> AugmentationRecords:
+    """Parse records and check their digest.
 
     Raises:
-        ValueError: No records, cut, or changed by hand.
+        ValueError: The text is not JSON, a field is missing or unknown, or the digest does not match.
     """
     raw = json.loads(text)
     try:
-        copies = tuple(map(_copy, raw["copies"]))
+        copies = tuple(map(_parse_image, raw["copies"]))
         records, digest = AugmentationRecords(raw["prepared"], copies), raw["digest"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"a field is missing or unknown: {error}") from None
@@ -103,24 +104,24 @@ def parse(text: str) -> AugmentationRecords:
     return records
 
 
-def mark(stems: Collection[str]) -> str:
-    """Return what stands between stem and copy number, so that no copy bears an original's name."""
-    chosen = "_a"
-    while any(_ends_like_a_copy(stem, chosen) for stem in stems):
-        chosen += "a"
-    return chosen
+def choose_copy_marker(stems: Collection[str]) -> str:
+    """Choose the text between file stem and copy number so that no copy gets the name of an original."""
+    marker = "_a"
+    while any(_ends_like_a_copy(stem, marker) for stem in stems):
+        marker += "a"
+    return marker
 
 
-def _ends_like_a_copy(stem: str, chosen: str) -> bool:
-    before, found, number = stem.lower().rpartition(chosen)
+def _ends_like_a_copy(stem: str, marker: str) -> bool:
+    before, found, number = stem.lower().rpartition(marker)
     return bool(before and found and number.isdigit())
 
 
-def _copy(raw: dict[str, Any]) -> AugmentedImage:
+def _parse_image(raw: dict[str, Any]) -> AugmentedImage:
     pasted = tuple(PastedObject(**{**one, "matrix": tuple(one["matrix"])}) for one in raw["pasted"])
     return AugmentedImage(**{**raw, "classes": tuple(raw["classes"]), "pasted": pasted})
 
 
-def _line(copy: AugmentedImage) -> str:
-    values = vars(copy) | {"pasted": [vars(one) for one in copy.pasted]}  # asdict takes ten times as long
+def _serialize_image(copy: AugmentedImage) -> str:
+    values = vars(copy) | {"pasted": [vars(one) for one in copy.pasted]}  # asdict is ten times slower
     return json.dumps(values, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The augmented dataset on disk: its records, read back and held against the files before use."""
+"""Write and read the augmented dataset on disk; reading checks every file against its record."""
 
 from __future__ import annotations
 
@@ -6,74 +6,78 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.core.errors import UserError
-from pipeline.dataset import augmentation_records
-from pipeline.dataset.augmentation_records import AugmentationRecords, AugmentedImage
-from pipeline.storage import files
+from pipeline.dataset.augmentation_records import (
+    AugmentationRecords,
+    AugmentedImage,
+    parse_augmentation_records,
+    serialize_augmentation_records,
+)
+from pipeline.storage.files import hash_file, write_file
 
-RECORDS = "records.json"
+RECORDS_FILE = "records.json"
 
 
-def lay_out(folder: Path) -> None:
-    """Create the folders of an augmented dataset: they exist even where there is no copy."""
+def create_augmented_folders(folder: Path) -> None:
+    """Create the folders of an augmented dataset, which exist even without copies."""
     for name in ("images/train", "labels/train", "samples"):
         (folder / name).mkdir(parents=True, exist_ok=True)
 
 
-def write_records(folder: Path, prepared: str, copies: Iterable[AugmentedImage]) -> AugmentationRecords:
+def write_augmentation_records(
+    folder: Path, prepared: str, copies: Iterable[AugmentedImage]
+) -> AugmentationRecords:
     """Write records.json, copies sorted by file.
 
     Args:
         folder: The augmented dataset.
         prepared: Digest of the prepared dataset.
-        copies: What was drawn.
+        copies: The augmented images.
     """
     written = AugmentationRecords(prepared, tuple(sorted(copies, key=lambda copy: copy.file)))
-    files.write(folder / RECORDS, augmentation_records.render(written))
+    write_file(folder / RECORDS_FILE, serialize_augmentation_records(written))
     return written
 
 
-def read_records(folder: Path, *, prepared: str | None = None) -> AugmentationRecords:
+def read_augmentation_records(folder: Path, *, prepared: str | None = None) -> AugmentationRecords:
     """Read the records of an augmented dataset and check every file that they name.
 
     Args:
         folder: The augmented dataset, such as data/augmented.
-        prepared: Digest of the prepared dataset that it must have been drawn from: copies of an earlier one
-            may show what is a test image now.
+        prepared: Digest of the prepared dataset that it must be made from; copies of an earlier one may show
+            images that are in the test split now.
 
     Raises:
-        Refused: The records are absent, changed or of another prepared dataset, or a file is absent, changed
-            or not on record.
+        UserError: The records are missing, changed, or made from another prepared dataset; or a file is
+            missing, changed, or not in the records.
     """
-    found = _records(folder / RECORDS)
+    found = _load_records(folder / RECORDS_FILE)
     if prepared not in {None, found.prepared}:
         raise UserError(f"{folder} was drawn from an earlier state of the prepared images: run augment again")
     for copy in found.copies:
-        _same(folder / "images" / copy.file, copy.sha256)
-        _same(folder / "labels" / copy.label, copy.labels_sha256)
+        _verify_file(folder / "images" / copy.file, copy.sha256)
+        _verify_file(folder / "labels" / copy.label_file, copy.labels_sha256)
     known = {copy.file for copy in found.copies}
     present = (path for path in (folder / "images" / "train").glob("*") if not path.name.startswith("."))
     for path in present:
         if f"train/{path.name}" not in known:
-            raise UserError(f"{path} is not in {RECORDS}: remove it, or run augment again")
+            raise UserError(f"{path} is not in {RECORDS_FILE}: remove it, or run augment again")
     return found
 
 
-def _records(path: Path) -> AugmentationRecords:
+def _load_records(path: Path) -> AugmentationRecords:
     try:
-        return augmentation_records.parse(path.read_text(encoding="utf-8"))
+        return parse_augmentation_records(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(
-            f"{path} is absent: run `dvc repro augment`, or `dvc pull` what a colleague made"
-        ) from None
+        raise UserError(f"{path} is absent: run `dvc repro augment`, or `dvc pull` to fetch it") from None
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be used ({error}): run augment again") from None
 
 
-def _same(path: Path, sha256: str) -> None:
+def _verify_file(path: Path, sha256: str) -> None:
     try:
-        found = files.sha256(path)
+        found = hash_file(path)
     except OSError:
-        raise UserError(f"{path} is in {RECORDS} but cannot be read: run augment again") from None
+        raise UserError(f"{path} is in {RECORDS_FILE} but cannot be read: run augment again") from None
     if found != sha256:
         raise UserError(
             f"{path} is not the file that augment wrote: run augment again, or `dvc checkout`"

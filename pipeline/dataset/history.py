@@ -1,31 +1,37 @@
-"""The prepared dataset as a git revision has it: its manifest, out of DVC's cache or its remote."""
+"""Read the manifest of the prepared dataset at a git revision."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PREPARED
-from pipeline.dataset import manifest
-from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.prepared import MANIFEST
+from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.dataset.manifest import Manifest, parse_manifest
+from pipeline.dataset.prepared import MANIFEST_FILE
+from pipeline.storage.dvc_repository import (
+    MissingContentsError,
+    RevisionReadError,
+    UnknownRevisionError,
+    read_file_at_revision,
+)
 
 WORKSPACE: Final = "workspace"
-"""The files as they lie there, whatever git says; so does DVC call it."""
+"""Names the files on disk instead of a revision, as in DVC's own commands."""
 
 
-def manifest_at(revision: str) -> Manifest:
-    """Read data/prepared/manifest.json of a revision.
+def read_manifest_at_revision(revision: str) -> Manifest:
+    """Read data/prepared/manifest.json of a revision, from DVC's cache or its remote.
 
     Args:
         revision: A commit, branch, tag, or DVC experiment; or `workspace`.
 
     Raises:
-        Refused: There is no such revision, no dataset in it, or its contents are nowhere to be had.
+        UserError: The revision is unknown, it has no dataset, or its contents cannot be found.
     """
-    text = _in_workspace() if revision == WORKSPACE else _in_history(revision)
+    text = _read_workspace() if revision == WORKSPACE else _read_revision(revision)
     try:
-        return manifest.parse(text)
+        return parse_manifest(text)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"the manifest of {revision} cannot be used ({error!r:.80}): it may be of another version of "
@@ -33,42 +39,35 @@ def manifest_at(revision: str) -> Manifest:
         ) from None
 
 
-def _in_workspace() -> str:
-    path = PREPARED / MANIFEST
+def _read_workspace() -> str:
+    path = PREPARED_FOLDER / MANIFEST_FILE
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"the workspace has no {path}: run prepare first (dvc repro prepare)") from None
 
 
-def _in_history(revision: str) -> str:
-    import dvc.api  # half a second
-    from dvc.exceptions import DvcException, PathMissingError
-    from dvc.scm import RevError
-
+def _read_revision(revision: str) -> str:
     try:
-        return str(dvc.api.read((PREPARED / MANIFEST).as_posix(), rev=revision))
-    except RevError:
+        return read_file_at_revision(PREPARED_FOLDER / MANIFEST_FILE, revision)
+    except UnknownRevisionError:
         raise UserError(
             f"git knows no revision {revision}: name a commit, a branch, a tag, an experiment, or {WORKSPACE}"
         ) from None
-    except (PathMissingError, FileNotFoundError):
-        raise UserError(_why_missing(revision)) from None
-    except DvcException as error:
+    except MissingContentsError:
+        raise UserError(_explain_missing_contents(revision)) from None
+    except RevisionReadError as error:
         raise UserError(f"{revision} cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _why_missing(revision: str) -> str:
-    """Tell a revision without a dataset from one whose dataset is not at hand."""
-    import dvc.api
-    from dvc.exceptions import DvcException
-
+def _explain_missing_contents(revision: str) -> str:
+    """Distinguish a revision without a dataset from one whose dataset is stored elsewhere."""
     try:
-        lock = str(dvc.api.read("dvc.lock", rev=revision))
-    except (DvcException, FileNotFoundError):
+        lock = read_file_at_revision(Path("dvc.lock"), revision)
+    except RevisionReadError:
         lock = ""
-    if f"path: {PREPARED.as_posix()}\n" not in lock:
-        return f"{revision} has no dataset: no dvc.lock with {PREPARED} was committed there"
+    if f"path: {PREPARED_FOLDER.as_posix()}\n" not in lock:
+        return f"{revision} has no dataset: no dvc.lock with {PREPARED_FOLDER} was committed there"
     return (
         f"the dataset of {revision} is neither in DVC's cache nor on a remote: fetch it where it is with "
         f"`dvc fetch --all-commits`, or make it anew with `git checkout {revision}` and `dvc repro prepare`"

@@ -1,8 +1,8 @@
-"""Files of data/prepared, kept under a second name: where nothing changes, the next `prepare` links them.
+"""Keep the files of data/prepared under second names, so that the next `prepare` can link unchanged ones.
 
-DVC takes data/prepared away before `prepare` runs; a hard link in .finetrack keeps the contents. It is a link
-to a copy of our own, never to the source. A file counts by the hash in its name as long as it has the length
-and time that it was given; whoever writes into it changes the time, and it is copied from the source anew.
+DVC removes data/prepared before `prepare` runs. A hard link below .finetrack keeps the contents. It links to
+our own copy, never to the source. The hash in its name is trusted while its size and time are as we set them:
+writing into the file changes the time, and then it is made again from the source.
 """
 
 from __future__ import annotations
@@ -16,106 +16,105 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.storage import files
-from pipeline.storage.files import project_root
+from pipeline.storage.files import create_scratch_folder, project_root
 
 
 class FileSpec(NamedTuple):
-    """A file to be made.
+    """A file of the prepared dataset that is to be made.
 
     Attributes:
-        name: Its path in the dataset.
+        name: Path in the dataset.
         sha256: Of its contents.
-        length: In bytes.
-        changed: Nanoseconds of the last change of what it was made from.
+        size: In bytes.
+        source_mtime_ns: Modification time of the file that it is made from, in nanoseconds.
     """
 
     name: str
     sha256: str
-    length: int
-    changed: int
+    size: int
+    source_mtime_ns: int
 
     @property
-    def time(self) -> int:
-        """Nanoseconds of its own last change, to tell whether it was changed since.
+    def mtime_ns(self) -> int:
+        """The modification time to set, in nanoseconds; another one shows that the file was changed.
 
-        The second is that of what it was made from, what is below tells its contents: DVC takes a file of the
-        same place, inode, length and time for the same.
+        Its seconds are those of the source, its nanoseconds are part of the hash: DVC takes files of the same
+        path, inode, size and time for the same file.
         """
-        return self.changed // 10**9 * 10**9 + int(self.sha256[:7], 16)
+        return self.source_mtime_ns // 10**9 * 10**9 + int(self.sha256[:7], 16)
 
 
 class LinkCache:
-    """A folder of files that were made earlier, named for their contents and places.
+    """A folder of hard links to files made earlier, named by contents and path.
 
     Args:
-        folder: On the same file system as what is made, or nothing can be linked, and all is made anew.
+        folder: The cache. If it is on another file system than the dataset, no file can be linked.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._used: set[str] = set()
 
-    def place(self, target: str, wanted: FileSpec, make: Callable[[str], None]) -> None:
-        """Link a file, or make it and keep it for the next time.
+    def link_or_create(self, target: str, wanted: FileSpec, create: Callable[[str], None]) -> None:
+        """Link a file from the cache, or create it and add it to the cache.
 
         Args:
-            target: Where it is to be; there is none yet.
-            wanted: What it is to be.
-            make: Writes it, where it is not kept.
+            target: Path of the file, which does not exist yet.
+            wanted: What the file is to be.
+            create: Writes the file to the path that it is given.
         """
-        name = _name(wanted)
-        kept = f"{self._folder}/{name}"
+        name = _cache_name(wanted)
+        cached = f"{self._folder}/{name}"
         self._used.add(name)
-        if _is(kept, wanted):
+        if _is_unchanged(cached, wanted):
             with suppress(OSError):
-                os.link(kept, target)
+                os.link(cached, target)
                 return
-        make(target)
-        with suppress(OSError):  # where there are no hard links, or not across file systems, all is copied
-            _replace(kept, target)
-            os.utime(target, ns=(wanted.time, wanted.time))
+        create(target)
+        with suppress(OSError):  # without hard links, or on another file system, nothing is cached
+            _store_link(cached, target)
+            os.utime(target, ns=(wanted.mtime_ns, wanted.mtime_ns))
 
-    def forget_others(self) -> None:
-        """Remove what was not placed: no more is kept than data/prepared holds."""
-        others = []
+    def remove_unused(self) -> None:
+        """Remove the files that were not used, so that the cache holds no more than data/prepared."""
+        unused = []
         with suppress(OSError), os.scandir(self._folder) as entries:
-            others = [entry.path for entry in entries if entry.name not in self._used]
-        for path in others:
+            unused = [entry.path for entry in entries if entry.name not in self._used]
+        for path in unused:
             with suppress(OSError):
                 Path(path).unlink()
 
 
-def folder() -> Path:
-    """Return where files are kept: outside of every DVC out, and apart for each of DVC's temporary copies."""
+def link_cache_folder() -> Path:
+    """Return the cache's folder, outside every DVC out; each temporary copy that DVC makes has its own."""
     here = Path.cwd()
-    return files.scratch("placed", "project" if here == project_root() else here.name)
+    return create_scratch_folder("placed", "project" if here == project_root() else here.name)
 
 
-def distrust() -> None:
-    """Forget all that is kept, since a file of data/prepared is not what it should be."""
-    shutil.rmtree(folder(), ignore_errors=True)
+def clear_link_cache() -> None:
+    """Remove the cache, after a file of data/prepared was found to be changed."""
+    shutil.rmtree(link_cache_folder(), ignore_errors=True)
 
 
-def _name(wanted: FileSpec) -> str:
-    """Name contents and place: no two files of data/prepared are one, and so none changes with another."""
-    place = hashlib.blake2b(wanted.name.encode(errors="surrogateescape"), digest_size=8).hexdigest()
-    return f"{wanted.sha256[:32]}-{place}"
+def _cache_name(wanted: FileSpec) -> str:
+    """Name a cached file by contents and path: equal files stay separate, so none changes with another."""
+    path_hash = hashlib.blake2b(wanted.name.encode(errors="surrogateescape"), digest_size=8).hexdigest()
+    return f"{wanted.sha256[:32]}-{path_hash}"
 
 
-def _is(path: str, wanted: FileSpec) -> bool:
+def _is_unchanged(path: str, wanted: FileSpec) -> bool:
     try:
         found = os.lstat(path)
     except OSError:
         return False
-    as_given = (found.st_size, found.st_mtime_ns) == (wanted.length, wanted.time)
-    # read-only: DVC made a link to its cache of it (cache.type hardlink), which is not to be linked further
-    return as_given and stat.S_ISREG(found.st_mode) and bool(found.st_mode & stat.S_IWUSR)
+    as_set = (found.st_size, found.st_mtime_ns) == (wanted.size, wanted.mtime_ns)
+    # A read-only file is DVC's link to its own cache (cache.type hardlink), which must not be linked again.
+    return as_set and stat.S_ISREG(found.st_mode) and bool(found.st_mode & stat.S_IWUSR)
 
 
-def _replace(kept: str, target: str) -> None:
+def _store_link(cached: str, target: str) -> None:
     try:
-        os.link(target, kept)
+        os.link(target, cached)
     except FileExistsError:
-        Path(kept).unlink()
-        os.link(target, kept)
+        Path(cached).unlink()
+        os.link(target, cached)

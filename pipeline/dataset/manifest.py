@@ -1,4 +1,4 @@
-"""What the prepared dataset holds, image by image, and the digest that names it."""
+"""The manifest of the prepared dataset: its images with their labels' hashes, and a digest of them all."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class ImageRecord:
     """One image of the prepared dataset.
 
     Args:
-        file: Path below images/, such as `train/part_01.jpg`; its labels lie at labels/train/part_01.txt.
+        file: Path below images/, such as `train/part_01.jpg`; its labels are in labels/train/part_01.txt.
         sha256: Of the image file's bytes.
         labels_sha256: Of the label file's bytes.
         width: In pixels.
         height: In pixels.
         classes: The class index of each object, in the order of the label file.
-        source: Where it came from, relative to the source folder.
+        source: The file that it was made from, relative to the source folder.
     """
 
     file: str
@@ -39,8 +39,8 @@ class ImageRecord:
         return self.file.split("/", 1)[0]
 
     @property
-    def label(self) -> str:
-        """The label file's path below labels/."""
+    def label_file(self) -> str:
+        """Path of the label file below labels/."""
         return self.file.rsplit(".", 1)[0] + ".txt"
 
 
@@ -49,11 +49,11 @@ class Manifest:
     """A prepared dataset.
 
     Args:
-        task: What its labels are for.
+        task: The task of its labels.
         names: Class names by index.
         items: Its images, sorted by file.
         keypoints: The points of a pose; None for other tasks.
-        leak: Number of images of val and test that belong together with one less held out.
+        leak: Number of images in val and test that share a group with an image of a split less held out.
     """
 
     task: Task
@@ -64,25 +64,25 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names, and each image's place, contents and labels: the dataset's identity."""
-        what = [self.task, self.names, *([asdict(self.keypoints)] if self.keypoints else [])]
-        digest = hashlib.sha256(json.dumps(what).encode())
+        """SHA-256 of the task, the class names, and each image's path, contents and labels."""
+        head = [self.task, self.names, *([asdict(self.keypoints)] if self.keypoints else [])]
+        digest = hashlib.sha256(json.dumps(head).encode())
         for item in sorted(self.items, key=lambda item: item.file):
             digest.update(f"\n{item.file} {item.sha256} {item.labels_sha256}".encode())
         return digest.hexdigest()
 
-    def of(self, split: str) -> tuple[ImageRecord, ...]:
+    def in_split(self, split: str) -> tuple[ImageRecord, ...]:
         """Return the images of one split."""
         return tuple(item for item in self.items if item.file.startswith(f"{split}/"))
 
-    def counts(self, split: str) -> dict[str, int]:
+    def count_objects(self, split: str) -> dict[str, int]:
         """Count the objects of each class in one split, by class name."""
-        counts = Counter(cls for item in self.of(split) for cls in item.classes)
+        counts = Counter(cls for item in self.in_split(split) for cls in item.classes)
         return {name: counts[cls] for cls, name in enumerate(self.names)}
 
 
-def render(manifest: Manifest) -> str:
-    """Write a manifest as JSON, a line per image, so that two versions can be compared by eye."""
+def serialize_manifest(manifest: Manifest) -> str:
+    """Write a manifest as JSON, a line per image, so that a text diff shows which images changed."""
     head: dict[str, Any] = {"task": manifest.task, "names": manifest.names, "digest": manifest.digest}
     if manifest.keypoints:
         head["keypoints"] = asdict(manifest.keypoints)
@@ -92,11 +92,11 @@ def render(manifest: Manifest) -> str:
     return json.dumps(head, ensure_ascii=False)[:-1] + f', "items": [\n{items}\n]}}\n'
 
 
-def parse(text: str) -> Manifest:
-    """Read a manifest, and hold its contents against its digest.
+def parse_manifest(text: str) -> Manifest:
+    """Parse a manifest and check its digest.
 
     Raises:
-        ValueError: The digest does not fit: the file was changed by hand or cut.
+        ValueError: The digest does not match: the file was edited or truncated.
     """
     raw: dict[str, Any] = json.loads(text)
     items = tuple(ImageRecord(**{**item, "classes": tuple(item["classes"])}) for item in raw["items"])

@@ -1,4 +1,4 @@
-"""The prepared dataset on disk: the canonical YOLO layout, and its manifest, read back before use."""
+"""Write and read the prepared dataset on disk, in YOLO layout; reading checks files against the manifest."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Final
 from pipeline.core.errors import UserError
 from pipeline.core.paths import SPLITS
 from pipeline.core.tasks import Task
-from pipeline.dataset import labels, link_cache, manifest
-from pipeline.dataset.labels import ImageLabels
-from pipeline.dataset.manifest import Manifest
-from pipeline.storage import files
+from pipeline.dataset.labels import ImageLabels, parse_labels
+from pipeline.dataset.link_cache import clear_link_cache
+from pipeline.dataset.manifest import Manifest, parse_manifest, serialize_manifest
+from pipeline.storage.files import hash_file, write_file
 
-MANIFEST = "manifest.json"
-_HANDS: Final = 8
-"""Threads that hash files: some wait for the disk."""
+MANIFEST_FILE = "manifest.json"
+_HASH_THREADS: Final = 8
+"""Threads that hash files; more than there are cores, since some wait for the disk."""
 
 
-def lay_out(folder: Path) -> None:
+def create_prepared_folders(folder: Path) -> None:
     """Create the folders of a prepared dataset."""
     for kind in ("images", "labels"):
         for split in SPLITS:
@@ -33,33 +33,33 @@ def lay_out(folder: Path) -> None:
 def write_manifest(folder: Path, made: Manifest) -> Manifest:
     """Write manifest.json, images sorted by file."""
     written = replace(made, items=tuple(sorted(made.items, key=lambda item: item.file)))
-    files.write(folder / MANIFEST, manifest.render(written))
+    write_file(folder / MANIFEST_FILE, serialize_manifest(written))
     return written
 
 
-def read_manifest(folder: Path, *, contents: bool = True) -> Manifest:
-    """Read the manifest of a prepared dataset, and hold the files against it.
+def read_manifest(folder: Path, *, verify_files: bool = True) -> Manifest:
+    """Read the manifest of a prepared dataset and check the files against it.
 
-    Every image and label file must be there, with the contents that prepare wrote, and no other beside them.
+    Every image and label file must exist with the contents that prepare wrote, and there must be no others.
 
     Args:
         folder: The prepared dataset.
-        contents: Whether to look at the files; a preview need not wait for that.
+        verify_files: Whether to check the files; a preview skips it to save time.
 
     Raises:
-        Refused: The dataset is absent, or was changed after prepare wrote it.
+        UserError: The dataset is missing, or was changed after prepare wrote it.
     """
-    file = folder / MANIFEST
+    file = folder / MANIFEST_FILE
     if not file.is_file():
         raise UserError(f"{file} is absent: run prepare first (dvc repro)")
     try:
-        found = manifest.parse(file.read_text(encoding="utf-8"))
+        found = parse_manifest(file.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{file} cannot be used ({error}): run prepare again (dvc repro -f prepare)"
         ) from None
-    if contents and (changed := _changed(folder, found)):
-        link_cache.distrust()  # it may be linked there, and prepare would place it again
+    if verify_files and (changed := _find_changed_file(folder, found)):
+        clear_link_cache()  # it may hold a link to the changed file, which prepare would use again
         raise UserError(
             f"{folder / changed} is not as prepare wrote it: run prepare again (dvc repro -f prepare)"
         )
@@ -71,31 +71,31 @@ def read_labels(file: Path, task: Task) -> ImageLabels:
 
     Args:
         file: The label file.
-        task: What the labels are for.
+        task: The task of the labels.
     """
-    return labels.parse(file.read_text(encoding="utf-8"), task)
+    return parse_labels(file.read_text(encoding="utf-8"), task)
 
 
-def _changed(folder: Path, expected: Manifest) -> str:
-    """Name a file that is absent, surplus or of other contents; nothing where all is well."""
+def _find_changed_file(folder: Path, expected: Manifest) -> str:
+    """Return a file that is missing, unexpected or changed; empty if there is none."""
     wanted = {f"images/{item.file}": item.sha256 for item in expected.items}
-    wanted |= {f"labels/{item.label}": item.labels_sha256 for item in expected.items}
-    there = {name for kind in ("images", "labels") for name in _inside(folder, kind)}
-    for name in sorted(wanted.keys() ^ there):
+    wanted |= {f"labels/{item.label_file}": item.labels_sha256 for item in expected.items}
+    present = {name for kind in ("images", "labels") for name in _iterate_files(folder, kind)}
+    for name in sorted(wanted.keys() ^ present):
         return name
     names = list(wanted)
-    with ThreadPoolExecutor(_HANDS) as pool:
-        parts = (names[start::_HANDS] for start in range(_HANDS))
-        return min(filter(None, pool.map(partial(_other, folder, wanted), parts)), default="")
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:
+        parts = (names[start::_HASH_THREADS] for start in range(_HASH_THREADS))
+        return min(filter(None, pool.map(partial(_find_other_contents, folder, wanted), parts)), default="")
 
 
-def _inside(folder: Path, kind: str) -> Iterator[str]:
-    """Yield what lies in the folders of images, or of labels."""
+def _iterate_files(folder: Path, kind: str) -> Iterator[str]:
+    """Yield the files of all splits, below images/ or labels/."""
     for split in (folder / kind).glob("*"):
         if split.is_dir():
             yield from (f"{kind}/{split.name}/{name}" for name in os.listdir(split))  # noqa: PTH208 - names
 
 
-def _other(folder: Path, wanted: Mapping[str, str], names: Sequence[str]) -> str:
-    """Return the first of these files that has other contents than wanted; nothing where none has."""
-    return next((name for name in names if files.sha256(folder / name) != wanted[name]), "")
+def _find_other_contents(folder: Path, wanted: Mapping[str, str], names: Sequence[str]) -> str:
+    """Return the first of these files whose hash is not the wanted one; empty if there is none."""
+    return next((name for name in names if hash_file(folder / name) != wanted[name]), "")

@@ -1,4 +1,4 @@
-"""Label suspects for a person: suspects.json, and suspects.html with a picture of each."""
+"""Write the suspect labels: suspects.json, and suspects.html with a picture of each."""
 
 from __future__ import annotations
 
@@ -9,49 +9,53 @@ from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.core.arrays import FloatArray
+from pipeline.core.arrays import FloatArray, ImageArray
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.core.paths import PREPARED
+from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.evaluate.metrics.classification import ClassScores
 from pipeline.evaluate.metrics.detection import SplitPredictions
-from pipeline.evaluate.metrics.label_errors import SuspectLabel, whole
-from pipeline.storage import files
-from pipeline.visualize.pages import render
-from pipeline.visualize.pages.render import data_uri
+from pipeline.evaluate.metrics.label_errors import SuspectLabel, convert_class_scores
+from pipeline.storage.files import write_file
+from pipeline.visualize.pages.render import encode_data_uri, render_page
 
-RULE: Final = (
+SCORE_RULE: Final = (
     "Score of a missing or loose one: the model's confidence, times 1 less the overlap with the nearest "
     "label of that class; of a wrong class: the model's confidence, less that in the label's own class."
 )
-LABEL: Final = "#E69F00"
-MODEL: Final = "#56B4E9"
-"""From Okabe and Ito's palette, made for the colour-blind."""
+LABEL_COLOR: Final = "#E69F00"
+MODEL_COLOR: Final = "#56B4E9"
+"""From Okabe and Ito's palette for the color-blind."""
+EDGE_COLOR: Final = "#000000"
+TEXT_COLOR: Final = "#111111"
+CLOSE_UP_SIDE: Final = 420
+"""The longer side of a picture, in pixels."""
+NAME_HEIGHT: Final = 22
+"""The height of a class name, in pixels."""
 
 
-class JudgedSplit(NamedTuple):
-    """The images that were judged.
+class LabeledPredictions(NamedTuple):
+    """Labels and predictions of the images of all splits.
 
     Attributes:
         manifest: Of data/prepared.
-        items: The images, in the order of the following.
-        truths: The labels of each.
-        found: What the model found in each.
-        names: Class names by index; one alone where all classes were merged.
+        images: The images, in the order of the following.
+        truths: The labels of each image.
+        detections: The detections in each image.
+        names: Class names by index; a single one where all classes were merged.
     """
 
     manifest: Manifest
-    items: Sequence[ImageRecord]
+    images: Sequence[ImageRecord]
     truths: Sequence[GroundTruth]
-    found: Sequence[Detections]
+    detections: Sequence[Detections]
     names: Sequence[str]
 
 
 class SuspectPicture(NamedTuple):
-    """What the page shows of one suspect."""
+    """The picture of one suspect label on the page, with its texts."""
 
     uri: str
     name: str
@@ -59,83 +63,102 @@ class SuspectPicture(NamedTuple):
     note: str
 
 
-def gather(
-    manifest: Manifest, parts: Mapping[str, SplitPredictions | ClassScores], names: Sequence[str]
-) -> JudgedSplit:
-    """Put the splits' images into one list, a class of a whole image as an object that fills it.
+class SuspectMark(NamedTuple):
+    """One object to draw.
+
+    Attributes:
+        box: x1 y1 x2 y2 in pixels of the image.
+        outline: Its outline or corners (k, 2) in pixels; None for an object with a box only.
+        color: Of its lines and of the field behind its name.
+        text: Its name.
+    """
+
+    box: FloatArray
+    outline: FloatArray | None
+    color: str
+    text: str
+
+
+def merge_splits(
+    manifest: Manifest, splits: Mapping[str, SplitPredictions | ClassScores], names: Sequence[str]
+) -> LabeledPredictions:
+    """Merge the images of all splits in one list; the class of an image becomes an object that fills it.
 
     Args:
         manifest: Of data/prepared.
-        parts: For each split its labels and what the model makes of its images, in the manifest's order.
-        names: Class names by index; one alone where all classes were merged.
+        splits: Labels and predictions of each split, in the order of the manifest.
+        names: Class names by index; a single one where all classes were merged.
     """
-    items = [item for split in parts for item in manifest.of(split)]
-    splits = [
-        whole(part, [(item.width, item.height) for item in manifest.of(split)])
+    images = [image for split in splits for image in manifest.in_split(split)]
+    parts = [
+        convert_class_scores(part, [(image.width, image.height) for image in manifest.in_split(split)])
         if isinstance(part, ClassScores)
         else part
-        for split, part in parts.items()
+        for split, part in splits.items()
     ]
-    truths = [truth for split in splits for truth in split.truths]
-    return JudgedSplit(manifest, items, truths, [found for split in splits for found in split.found], names)
+    truths = [truth for part in parts for truth in part.truths]
+    detections = [found for part in parts for found in part.detections]
+    return LabeledPredictions(manifest, images, truths, detections, names)
 
 
-def write(folder: Path, suspects: Sequence[SuspectLabel], judged: JudgedSplit) -> None:
+def write_label_error_report(
+    folder: Path, suspects: Sequence[SuspectLabel], data: LabeledPredictions
+) -> None:
     """Write suspects.json and suspects.html.
 
     Args:
-        folder: Where; it exists.
-        suspects: The strongest first.
-        judged: What they were found in.
+        folder: An existing folder.
+        suspects: The suspect labels, the highest score first.
+        data: The images that they are of.
     """
-    rows = [_row(suspect, judged) for suspect in suspects]
-    text = json.dumps({"score": RULE, "suspects": rows}, indent=2, ensure_ascii=False) + "\n"
-    files.write(folder / "suspects.json", text)
-    page = render.render(
+    rows = [_build_row(suspect, data) for suspect in suspects]
+    text = json.dumps({"score": SCORE_RULE, "suspects": rows}, indent=2, ensure_ascii=False) + "\n"
+    write_file(folder / "suspects.json", text)
+    page = render_page(
         "suspects.html",
-        rule=RULE,
-        task=judged.manifest.task,
-        digest=judged.manifest.digest,
-        images=len(judged.items),
+        rule=SCORE_RULE,
+        task=data.manifest.task,
+        digest=data.manifest.digest,
+        images=len(data.images),
         suspects=[
-            {**row, "picture": _picture(suspect, row, judged)}
+            {**row, "picture": _draw_suspect(suspect, row, data)}
             for suspect, row in zip(suspects, rows, strict=True)
         ],
     )
-    files.write(folder / "suspects.html", page)
+    write_file(folder / "suspects.html", page)
 
 
-def _row(suspect: SuspectLabel, judged: JudgedSplit) -> dict[str, Any]:
-    item, found = judged.items[suspect.image], judged.found[suspect.image]
-    truth = judged.truths[suspect.image]
+def _build_row(suspect: SuspectLabel, data: LabeledPredictions) -> dict[str, Any]:
+    image, found = data.images[suspect.image], data.detections[suspect.image]
+    truth = data.truths[suspect.image]
     label = suspect.label
     return {
-        "file": item.file,
-        "source": item.source,
-        "split": item.split,
+        "file": image.file,
+        "source": image.source,
+        "split": image.split,
         "kind": suspect.kind,
         "score": round(suspect.score, 4),
         "found": {
-            "class": judged.names[found.classes[suspect.found]],
-            "confidence": round(float(found.scores[suspect.found]), 4),
-            "box": _rounded(found.boxes[suspect.found]),
+            "class": data.names[found.classes[suspect.detection]],
+            "confidence": round(float(found.scores[suspect.detection]), 4),
+            "box": _round_box(found.boxes[suspect.detection]),
         },
         "label": None
         if label < 0
         else {
             "line": label + 1,
-            "class": judged.names[truth.classes[label]],
-            "box": _rounded(truth.boxes[label]),
+            "class": data.names[truth.classes[label]],
+            "box": _round_box(truth.boxes[label]),
             "overlap": round(suspect.overlap, 4),
         },
     }
 
 
-def _rounded(box: NDArray[np.float64]) -> list[float]:
+def _round_box(box: FloatArray) -> list[float]:
     return [round(value, 2) for value in box.tolist()]
 
 
-def _told(row: dict[str, Any]) -> str:
+def _describe_suspect(row: dict[str, Any]) -> str:
     found, label = row["found"], row["label"]
     if label is None:
         text = f"no label here, but the model sees {found['class']}"
@@ -146,97 +169,67 @@ def _told(row: dict[str, Any]) -> str:
     return f"{row['kind']}, score {row['score']:.2f}: {text}"
 
 
-def _picture(suspect: SuspectLabel, row: dict[str, Any], judged: JudgedSplit) -> SuspectPicture:
-    truth, found = judged.truths[suspect.image], judged.found[suspect.image]
+def _draw_suspect(suspect: SuspectLabel, row: dict[str, Any], data: LabeledPredictions) -> SuspectPicture:
+    truth, found, index = data.truths[suspect.image], data.detections[suspect.image], suspect.detection
     text = f"{row['found']['class']} {row['found']['confidence']:.2f}"
-    marks = [SuspectMark(found.boxes[suspect.found], _ring(found, suspect.found), MODEL, text)]
+    marks = [SuspectMark(found.boxes[index], _get_outline(found, index), MODEL_COLOR, text)]
     if row["label"]:
         label, name = suspect.label, row["label"]["class"]
-        marks.insert(0, SuspectMark(truth.boxes[label], _ring(truth, label), LABEL, name))
-    path = PREPARED / "images" / row["file"]
+        marks.insert(0, SuspectMark(truth.boxes[label], _get_outline(truth, label), LABEL_COLOR, name))
+    path = PREPARED_FOLDER / "images" / row["file"]
     image = np.asarray(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-    uri = data_uri(draw_close_up(image, marks))
-    return SuspectPicture(uri, row["source"], row["split"], _told(row))
+    uri = encode_data_uri(draw_close_up(image, marks))
+    return SuspectPicture(uri, row["source"], row["split"], _describe_suspect(row))
 
 
-def _ring(of: GroundTruth | Detections, index: int) -> NDArray[np.float64] | None:
-    """Return the outline of one object, or its four corners; None where it has a box alone."""
-    return of.outlines[index] if index < len(of.outlines) else None
+def _get_outline(objects: GroundTruth | Detections, index: int) -> FloatArray | None:
+    """Return the outline of one object, or its four corners; None for an object with a box only."""
+    return objects.outlines[index] if index < len(objects.outlines) else None
 
 
-SIDE: Final = 420
-"""Pixels of a picture's longer side."""
-
-
-PLATE: Final = 22
-"""Pixels of a name's height."""
-
-
-EDGE: Final = "#000000"
-
-
-INK: Final = "#111111"
-
-
-class SuspectMark(NamedTuple):
-    """One object to draw.
-
-    Attributes:
-        box: x1 y1 x2 y2 in pixels of the image.
-        ring: Its outline or corners (k, 2) in pixels; None where it has a box alone.
-        colour: Of its lines and its name's plate.
-        text: Its name.
-    """
-
-    box: FloatArray
-    ring: FloatArray | None
-    colour: str
-    text: str
-
-
-def draw_close_up(image: NDArray[np.uint8], marks: Sequence[SuspectMark]) -> NDArray[np.uint8]:
-    """Return the surroundings of one or two marks (BGR), the first named below if there are two.
+def draw_close_up(image: ImageArray, marks: Sequence[SuspectMark]) -> ImageArray:
+    """Draw one or two marks and the image around them (BGR); of two, the name of the first is below its box.
 
     Args:
         image: (height, width, 3) uint8, BGR.
-        marks: What is drawn, the last above all others.
+        marks: What is drawn, the last one on top.
     """
-    left, top, right, bottom = _surroundings(np.array([mark.box for mark in marks]), image.shape[:2])
+    left, top, right, bottom = _choose_crop(np.array([mark.box for mark in marks]), image.shape[:2])
     cut = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right, ::-1]))
-    scale = SIDE / max(cut.size)
+    scale = CLOSE_UP_SIDE / max(cut.size)
     cut = cut.resize((max(1, round(cut.width * scale)), max(1, round(cut.height * scale))))
     pen, font = ImageDraw.Draw(cut), ImageFont.load_default(18)
     for place, mark in enumerate(marks):
         x1, y1, _, y2 = ((mark.box - [left, top, left, top]) * scale).tolist()
-        _line(pen, (_corners(mark) - [left, top]) * scale, mark.colour)
+        _draw_outline(pen, (_get_corners(mark) - [left, top]) * scale, mark.color)
         below = place == 0 and len(marks) > 1
-        _name(pen, mark, (x1, y2 + 3 if below else y1 - PLATE - 3), font=font)
+        _draw_name(pen, mark, (x1, y2 + 3 if below else y1 - NAME_HEIGHT - 3), font=font)
     return np.ascontiguousarray(np.asarray(cut)[..., ::-1])
 
 
-def _corners(mark: SuspectMark) -> FloatArray:
-    if mark.ring is not None and len(mark.ring) > 2:
-        return mark.ring
+def _get_corners(mark: SuspectMark) -> FloatArray:
+    if mark.outline is not None and len(mark.outline) > 2:
+        return mark.outline
     x1, y1, x2, y2 = mark.box
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
 
 
-def _line(pen: ImageDraw.ImageDraw, ring: FloatArray, colour: str) -> None:
+def _draw_outline(pen: ImageDraw.ImageDraw, ring: FloatArray, color: str) -> None:
     points = [(float(x), float(y)) for x, y in (*ring, *ring[:2])]
-    pen.line(points, fill=EDGE, width=5, joint="curve")
-    pen.line(points, fill=colour, width=3, joint="curve")
+    pen.line(points, fill=EDGE_COLOR, width=5, joint="curve")
+    pen.line(points, fill=color, width=3, joint="curve")
 
 
-def _name(pen: ImageDraw.ImageDraw, mark: SuspectMark, at: tuple[float, float], *, font: Any) -> None:
+def _draw_name(pen: ImageDraw.ImageDraw, mark: SuspectMark, at: tuple[float, float], *, font: Any) -> None:
     width = pen.textlength(mark.text, font=font) + 8
     x = min(max(at[0], 0), max(pen.im.size[0] - width, 0))
-    y = min(max(at[1], 0), max(pen.im.size[1] - PLATE, 0))
-    pen.rectangle((x, y, x + width, y + PLATE), fill=mark.colour)
-    pen.text((x + 4, y), mark.text, fill=INK, font=font)
+    y = min(max(at[1], 0), max(pen.im.size[1] - NAME_HEIGHT, 0))
+    pen.rectangle((x, y, x + width, y + NAME_HEIGHT), fill=mark.color)
+    pen.text((x + 4, y), mark.text, fill=TEXT_COLOR, font=font)
 
 
-def _surroundings(boxes: FloatArray, size: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return the part to show: three times as wide as the marks, a quarter of the image at least."""
+def _choose_crop(boxes: FloatArray, size: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom: three times as wide as the marks, at least a quarter of the image."""
     height, width = size[:2]
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     side = max(3 * float((high - low).max()), max(width, height) / 4)

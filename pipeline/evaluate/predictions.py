@@ -1,4 +1,4 @@
-"""What a model makes of prepared images, beside what their labels say: plain values, image by image."""
+"""Predictions of a model on prepared images, together with the labels."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.core.arrays import FloatArray
 from pipeline.core.detections import GroundTruth
-from pipeline.core.paths import PREPARED
-from pipeline.dataset.labels import to_xyxy
+from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.dataset.labels import xywhn_to_xyxy
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_labels
-from pipeline.evaluate.metrics.classification import ClassScores, guess
+from pipeline.evaluate.metrics.classification import ClassScores, select_top_classes
 from pipeline.evaluate.metrics.detection import SplitPredictions
-from pipeline.evaluate.metrics.similarity import weigh
-from pipeline.yolo.inference import predict
-from pipeline.yolo.inference.predict import InferenceSettings
+from pipeline.evaluate.metrics.similarity import attach_similarity
+from pipeline.yolo.inference.predict import InferenceSettings, predict_detections, predict_probabilities
 
 
 class TrainedModel(NamedTuple):
@@ -26,55 +25,56 @@ class TrainedModel(NamedTuple):
 
     Attributes:
         weights: An Ultralytics checkpoint of the dataset's task.
-        merged: It knows one class that stands for all.
-        how: See `Inference`.
+        single_class: Whether it was trained with all classes merged into one.
+        settings: See `InferenceSettings`.
     """
 
     weights: Path
-    merged: bool
-    how: InferenceSettings
+    single_class: bool
+    settings: InferenceSettings
 
 
-def detect(items: Sequence[ImageRecord], manifest: Manifest, model: TrainedModel) -> SplitPredictions:
-    """Return the objects of prepared images, and what the model finds in them.
+def predict_objects(
+    images: Sequence[ImageRecord], manifest: Manifest, model: TrainedModel
+) -> SplitPredictions:
+    """Detect objects in prepared images, and read their labels.
 
-    Masks are held against the objects image by image and not kept: memory grows by some 60 KB an image.
+    Masks are compared with the labels image by image and not kept: memory grows by some 60 KB an image.
     """
-    truths = [_objects(item, manifest, merged=model.merged) for item in items]
-    found = predict.predict(model.weights, _images(items), manifest.task, **model.how)
-    seen = [
-        weigh(truth, each, manifest.task, size=(item.width, item.height))
-        for item, truth, each in zip(items, truths, found, strict=True)
+    truths = [_read_ground_truth(image, manifest, single_class=model.single_class) for image in images]
+    predicted = predict_detections(model.weights, _list_image_paths(images), manifest.task, **model.settings)
+    detections = [
+        attach_similarity(truth, found, manifest.task, size=(image.width, image.height))
+        for image, truth, found in zip(images, truths, predicted, strict=True)
     ]
-    return SplitPredictions(truths, seen)
+    return SplitPredictions(truths, detections)
 
 
-def classify(items: Sequence[ImageRecord], model: TrainedModel) -> ClassScores:
-    """Return the classes of prepared images, and what the model takes them for."""
-    truth = np.array([item.classes[0] for item in items], np.int64)
-    return ClassScores(truth, *guess(predict.classify(model.weights, _images(items), **model.how)))
+def predict_image_classes(images: Sequence[ImageRecord], model: TrainedModel) -> ClassScores:
+    """Classify prepared images, and read their true classes."""
+    truth = np.array([image.classes[0] for image in images], np.int64)
+    probabilities = predict_probabilities(model.weights, _list_image_paths(images), **model.settings)
+    return ClassScores(truth, *select_top_classes(probabilities))
 
 
-def _images(items: Sequence[ImageRecord]) -> list[Path]:
-    return [PREPARED / "images" / item.file for item in items]
+def _list_image_paths(images: Sequence[ImageRecord]) -> list[Path]:
+    return [PREPARED_FOLDER / "images" / image.file for image in images]
 
 
-def _objects(item: ImageRecord, manifest: Manifest, *, merged: bool) -> GroundTruth:
-    file = PREPARED / "labels" / item.label
-    known = read_labels(file, manifest.task)
-    size = np.array([item.width, item.height], np.float64)
+def _read_ground_truth(image: ImageRecord, manifest: Manifest, *, single_class: bool) -> GroundTruth:
+    file = PREPARED_FOLDER / "labels" / image.label_file
+    labels = read_labels(file, manifest.task)
+    size = np.array([image.width, image.height], np.float64)
     return GroundTruth(
-        boxes=to_xyxy(known.boxes, item.width, item.height),
-        classes=np.zeros_like(known.classes) if merged else known.classes,
-        outlines=tuple(outline * size for outline in known.outlines),
-        keypoints=_points(known.keypoints, size, manifest) if manifest.keypoints else None,
+        boxes=xywhn_to_xyxy(labels.boxes, image.width, image.height),
+        classes=np.zeros_like(labels.classes) if single_class else labels.classes,
+        outlines=tuple(outline * size for outline in labels.outlines),
+        keypoints=_scale_keypoints(labels.keypoints, size, manifest) if manifest.keypoints else None,
     )
 
 
-def _points(
-    points: NDArray[np.float64], size: NDArray[np.float64], manifest: Manifest
-) -> NDArray[np.float64]:
-    """Return (n, points, 3) in pixels and visibility."""
+def _scale_keypoints(points: FloatArray, size: FloatArray, manifest: Manifest) -> FloatArray:
+    """Return (n, points, 3): x and y in pixels, and visibility."""
     count = manifest.keypoints.count if manifest.keypoints else 0
-    placed: NDArray[np.float64] = points.reshape(-1, count, 3) * [*size, 1]
+    placed: FloatArray = points.reshape(-1, count, 3) * [*size, 1]
     return placed

@@ -1,1 +1,1 @@
-"""The finetune stage: train, keep checkpoints, log the run."""
+"""The finetune stage: train, save checkpoints, log the run."""

@@ -1,4 +1,4 @@
-"""Trainings that are not at their end: where their checkpoints lie, and when nobody will go on with them."""
+"""Checkpoint folders of incomplete trainings: lock them, and delete abandoned ones."""
 
 from __future__ import annotations
 
@@ -11,64 +11,65 @@ from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.storage import files
-from pipeline.storage.files import one_writer
+from pipeline.storage.files import create_scratch_folder, hold_writer_lock
 
-DAYS: Final = 30
-"""After so many a stopped training is given up: whoever wants it trains it anew."""
+MAX_CHECKPOINT_AGE_DAYS: Final = 30
+"""Checkpoints of a stopped training are deleted after so many days."""
 
 
 @contextlib.contextmanager
-def one_training(key: str) -> Iterator[Path]:
-    """Give the folder for the checkpoints of an iteration; with the block's good end it goes.
+def lock_checkpoint_folder(key: str) -> Iterator[Path]:
+    """Lock and yield the folder for the checkpoints of a training; delete it if the block succeeds.
 
     Args:
-        key: The iteration's.
+        key: The run key of the training.
 
     Raises:
-        Refused: Another process trains this iteration.
+        UserError: Another process runs this training.
     """
-    folder = files.scratch("checkpoints", key)
-    with _held(key):
+    folder = create_scratch_folder("checkpoints", key)
+    with _lock_training(key):
         yield folder
         shutil.rmtree(folder)
 
 
-def forget_abandoned(key: str) -> list[str]:
-    """Delete checkpoints of other iterations that nobody has touched for DAYS days.
+def delete_abandoned_checkpoints(key: str) -> list[str]:
+    """Delete checkpoints of other trainings that did not change for `MAX_CHECKPOINT_AGE_DAYS`.
 
     Args:
-        key: Of the iteration whose checkpoints stay, however old.
+        key: The run key of the training whose checkpoints are kept, of any age.
 
     Returns:
-        What was deleted, in a line; nothing where there was nothing to delete.
+        One line about the deleted checkpoints; an empty list where there were none.
     """
-    given_up = time.time() - DAYS * 86_400
-    old = [path for path in files.scratch("checkpoints").iterdir() if _touched(path) < given_up]
-    sizes = [_delete(folder) for folder in old if folder.is_dir() and folder.name != key]
+    oldest = time.time() - MAX_CHECKPOINT_AGE_DAYS * 86_400
+    folders = create_scratch_folder("checkpoints").iterdir()
+    old = [path for path in folders if _get_modification_time(path) < oldest]
+    sizes = [_delete_folder(folder) for folder in old if folder.is_dir() and folder.name != key]
     deleted = [size for size in sizes if size is not None]
     if not deleted:
         return []
     what = format_count(len(deleted), "training that was stopped", "trainings that were stopped")
-    return [f"deleted the checkpoints of {what} more than {DAYS} days ago ({sum(deleted) / 1e6:,.0f} MB)"]
+    size = f"{sum(deleted) / 1e6:,.0f} MB"
+    return [f"deleted the checkpoints of {what} more than {MAX_CHECKPOINT_AGE_DAYS} days ago ({size})"]
 
 
-def _touched(path: Path) -> float:
-    """Return when a folder was changed last; one that another process has just removed was changed now."""
+def _get_modification_time(path: Path) -> float:
+    """Return the time of the last change; now for a folder that another process has just deleted."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
         return time.time()
 
 
-def _delete(folder: Path) -> int | None:
-    """Delete a folder and return its bytes; None where a process is at work on it."""
-    with contextlib.suppress(UserError), _held(folder.name):
+def _delete_folder(folder: Path) -> int | None:
+    """Delete a folder and return its size in bytes; None where another process uses it."""
+    with contextlib.suppress(UserError), _lock_training(folder.name):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         shutil.rmtree(folder, ignore_errors=True)
         return size
     return None
 
 
-def _held(key: str) -> contextlib.AbstractContextManager[None]:
-    return one_writer(files.scratch("locks") / f"{key}.lock", what=f"the training {key[:6]}")
+def _lock_training(key: str) -> contextlib.AbstractContextManager[None]:
+    return hold_writer_lock(create_scratch_folder("locks") / f"{key}.lock", what=f"the training {key[:6]}")

@@ -1,9 +1,9 @@
-"""Did the training go on fitting its own images after it had stopped serving others?
+"""Detect overfitting from the loss curves of train and val.
 
-The number is Prechelt's generalisation loss (Early Stopping, but when?, 1998): by how much the val loss lies
-above its lowest point, as a share of it. It counts only where the train loss fell meanwhile; where both rise,
-the training diverged or was disturbed, which is another illness. Both curves are smoothed first by a running
-median of three epochs, so that one noisy epoch makes no verdict.
+The gap is Prechelt's generalization loss (Early Stopping, but when?, 1998): how far the final val loss is
+above its minimum, as a share of the minimum. It counts only if the train loss fell since the minimum; if both
+rise, the training diverged, which is a different problem. Both curves are smoothed first by a running median
+of three epochs, so that one noisy epoch does not decide.
 """
 
 from __future__ import annotations
@@ -12,30 +12,31 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
-MILD: Final = 0.05
-STRONG: Final = 0.20
-"""A val loss 5% (20%) above its lowest point; below 5% it is noise of small val splits."""
+MILD_GAP: Final = 0.05
+STRONG_GAP: Final = 0.20
+"""A val loss 5% (20%) above its minimum; less than 5% is noise of small val splits."""
 
 
 class OverfittingVerdict(NamedTuple):
-    """The verdict, and the gap that opened since the val loss was lowest, as a share of it."""
+    """None, mild or strong; and the gap between final and minimum val loss, as a share of the minimum."""
 
     verdict: str
     gap: float
 
 
-def judge(train: Sequence[float], val: Sequence[float]) -> OverfittingVerdict:
-    """Judge the loss curves of a finished training.
+def detect_overfitting(train: Sequence[float], val: Sequence[float]) -> OverfittingVerdict:
+    """Detect overfitting from the loss curves of a finished training.
 
     Args:
-        train: The train loss of each epoch that was validated.
-        val: The val loss of each epoch, as many.
+        train: The train loss of each epoch with validation.
+        val: The val loss of the same epochs.
     """
-    gap = _gap(_smooth(train), _smooth(val)) if val else 0.0
-    return OverfittingVerdict("strong" if gap >= STRONG else "mild" if gap >= MILD else "none", round(gap, 4))
+    gap = _compute_gap(_smooth(train), _smooth(val)) if val else 0.0
+    verdict = "strong" if gap >= STRONG_GAP else "mild" if gap >= MILD_GAP else "none"
+    return OverfittingVerdict(verdict, round(gap, 4))
 
 
-def _gap(train: Sequence[float], val: Sequence[float]) -> float:
+def _compute_gap(train: Sequence[float], val: Sequence[float]) -> float:
     best = min(range(len(val)), key=val.__getitem__)
     if train[-1] >= train[best] or val[best] <= 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""The name of an iteration: one hash over everything that decides what a training will do."""
+"""The run key: one hash of everything that decides the result of a training."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.storage import files
+from pipeline.storage.code_digests import PACKAGE_FOLDER, compute_stage_digest
+
+LIBRARIES: Final = ("numpy", "torch", "ultralytics")
+"""Libraries whose version decides the result of a training."""
 
 
-def key(
+def compute_run_key(
     *,
     params: Mapping[str, Any],
     data: Mapping[str, str],
@@ -24,19 +27,24 @@ def key(
     Args:
         params: The configuration that the training uses; JSON values.
         data: A digest for each dataset.
-        code: A digest for each source file, a version for each library.
-        weights: The SHA-256 of each file that the network is built, filled or taught from; None for none.
+        code: The digest of the stage's code, and a version for each library.
+        weights: SHA-256 of the architecture, base weights and teacher; None for one that is not used.
     """
     parts = {"params": params, "data": data, "code": code, "weights": weights}
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-LIBRARIES: Final = ("numpy", "torch", "ultralytics")
+def collect_code_versions(package: Path = PACKAGE_FOLDER) -> dict[str, str]:
+    """Return the digest of the stage's code, as DVC records it, and the versions of the libraries.
 
+    Args:
+        package: The folder of the code, with code.json in it.
 
-def digests() -> dict[str, str]:
-    """Return a digest for each module of this package, by its path, and the versions of the libraries."""
-    package = Path(__file__).parents[1]
-    modules = {path.relative_to(package).as_posix(): files.sha256(path) for path in package.rglob("*.py")}
-    return modules | {name: version(name) for name in LIBRARIES}
+    Raises:
+        UserError: A file of the stage is missing.
+    """
+    return {
+        "finetune": compute_stage_digest("finetune", package),
+        **{name: version(name) for name in LIBRARIES},
+    }

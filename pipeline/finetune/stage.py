@@ -8,40 +8,42 @@ from typing import Any, NamedTuple
 
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
-from pipeline.core.model_names import SUFFIXES, of_task
-from pipeline.core.paths import AUGMENTED, DECIDING, PARAMS, PREPARED, WRITTEN
+from pipeline.core.metric_names import OVERFITTING_GAP
+from pipeline.core.model_names import TASK_SUFFIXES, model_name_for_task
+from pipeline.core.paths import AUGMENTED_FOLDER, PARAMS_FILE, PREPARED_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS
 from pipeline.core.tasks import Task
 from pipeline.dataset.augmentation_records import AugmentationRecords
-from pipeline.dataset.augmented import read_records
+from pipeline.dataset.augmented import read_augmentation_records
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest
-from pipeline.finetune import run_key, summary
-from pipeline.finetune.checkpoint_folder import forget_abandoned, one_training
-from pipeline.finetune.mlflow_log import note_data, note_epoch, note_results
-from pipeline.finetune.outputs import write_curves, write_report, write_weights
-from pipeline.finetune.overfitting import OverfittingVerdict, judge
-from pipeline.finetune.summary import run_name
-from pipeline.storage import base_weights, files, git
+from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
+from pipeline.finetune.mlflow_log import log_data, log_epoch, log_results
+from pipeline.finetune.outputs import write_training_curves, write_training_report, write_weights
+from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
+from pipeline.finetune.run_key import collect_code_versions, compute_run_key
+from pipeline.finetune.summary import build_run_name, summarize_training
+from pipeline.storage.base_weights import find_base_weights
+from pipeline.storage.files import hash_file
+from pipeline.storage.git import read_git_state
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.target import TrackingTarget
-from pipeline.yolo import epoch_metrics, weights
-from pipeline.yolo.errors import without_effect
+from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
+from pipeline.yolo.errors import check_classify_arguments
 from pipeline.yolo.job import BaseWeights, TrainingJob, TrainingResult
 from pipeline.yolo.schedules import UnfreezingSchedule
-from pipeline.yolo.training import checkpoints
-from pipeline.yolo.training.train import train as training_train
+from pipeline.yolo.training.checkpoints import has_checkpoint
+from pipeline.yolo.training.train import train_model
+from pipeline.yolo.weights import find_weights
 
-OURS = {"strategy", "precision", "fast", "val_every", "gradual"}
-"""The keys of conf/finetune that are no train arguments of Ultralytics."""
-
-
-USED: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
-"""What of the configuration decides about the training, beside what the digests of the data stand for."""
+PIPELINE_KEYS = {"strategy", "precision", "fast", "val_every", "gradual"}
+"""The keys of conf/finetune that are not train arguments of Ultralytics."""
+TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
+"""The part of the configuration that decides the result, beside data and weights; they have digests."""
 
 
 class TrainingInputs(NamedTuple):
-    """All that decides about the result, and the key that names it."""
+    """Everything that decides the result of a training, and the run key."""
 
     prepared: Manifest
     augmented: AugmentationRecords
@@ -50,62 +52,62 @@ class TrainingInputs(NamedTuple):
     key: str
 
 
-def run(config: Config) -> None:
-    """Train, or go on where a training of the same iteration was stopped, and log it as one run."""
-    inputs = gather(config)
-    with one_training(inputs.key) as folder:
-        for line in forget_abandoned(inputs.key):
+def run_stage(config: Config) -> None:
+    """Train, or resume a stopped training with the same run key, and log it as one run."""
+    inputs = gather_inputs(config)
+    with lock_checkpoint_folder(inputs.key) as folder:
+        for line in delete_abandoned_checkpoints(inputs.key):
             print(f"finetune: {line}")
-        with _open_run(config, inputs, resume=checkpoints.left(folder)) as session:
+        with _open_run(config, inputs, resume=has_checkpoint(folder)) as session:
             outcome = _train(session, config, inputs, folder)
-            _write(session, config, inputs, outcome)
-    print(f"finetune: {_summary(inputs, outcome)}")
+            _write_outputs(session, config, inputs, outcome)
+    print(f"finetune: {_summarize(inputs, outcome)}")
 
 
-def gather(config: Config) -> TrainingInputs:
-    """Read, check and name all that decides about the result."""
-    prepared = read_manifest(PREPARED)
-    copies = read_records(AUGMENTED, prepared=prepared.digest)
-    _refuse_nothing_to_learn(prepared)
-    without_effect(arguments(config), prepared.task)
-    base, teacher = _base(config, prepared.task), _teacher(config)
-    architecture = base_weights.locate(base.architecture, None)
-    used = config.model_dump(mode="json", include=USED, exclude={"finetune": {"workers", "verbose"}})
-    key = run_key.key(
+def gather_inputs(config: Config) -> TrainingInputs:
+    """Read and check everything that decides the result, and compute the run key."""
+    prepared = read_manifest(PREPARED_FOLDER)
+    copies = read_augmentation_records(AUGMENTED_FOLDER, prepared=prepared.digest)
+    _require_labeled_objects(prepared)
+    check_classify_arguments(collect_train_arguments(config), prepared.task)
+    base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
+    architecture = find_base_weights(base.architecture, None)
+    used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
+    key = compute_run_key(
         params={**used, "architecture": base.architecture},
         data={"prepared": prepared.digest, "augmented": copies.digest},
-        code=run_key.digests(),
+        code=collect_code_versions(),
         weights={
             "base": base.sha256,
-            "teacher": files.sha256(teacher) if teacher else None,
-            "architecture": files.sha256(architecture) if architecture else None,
+            "teacher": hash_file(teacher) if teacher else None,
+            "architecture": hash_file(architecture) if architecture else None,
         },
     )
     return TrainingInputs(prepared, copies, base, teacher, key)
 
 
-def _base(config: Config, task: Task) -> BaseWeights:
-    """Find the base weights: Ultralytics' names follow the task, a file given by path is what it is."""
+def _resolve_base_weights(config: Config, task: Task) -> BaseWeights:
+    """Find the base weights; names of Ultralytics' models get the suffix of the task, paths stay as given."""
     model = config.model
-    own = base_weights.locate(model.architecture, None)
-    architecture = model.architecture if own else of_task(model.architecture, task)
+    own = find_base_weights(model.architecture, None)
+    architecture = model.architecture if own else model_name_for_task(model.architecture, task)
     if config.finetune.strategy == "scratch":
         return BaseWeights("random", None, None, architecture)
-    name = of_task(model.weights, task)
-    path = weights.resolve(name, folder=model.folder, sha256=model.sha256 if name == model.weights else None)
-    return BaseWeights(model.name, path, files.sha256(path), architecture)
+    name = model_name_for_task(model.weights, task)
+    path = find_weights(name, folder=model.folder, sha256=model.sha256 if name == model.weights else None)
+    return BaseWeights(model.name, path, hash_file(path), architecture)
 
 
-def _teacher(config: Config) -> Path | None:
+def _resolve_teacher(config: Config) -> Path | None:
     teacher = config.finetune.distill_model
-    return weights.resolve(teacher, folder=config.model.folder, sha256=None) if teacher else None
+    return find_weights(teacher, folder=config.model.folder, sha256=None) if teacher else None
 
 
-def _refuse_nothing_to_learn(prepared: Manifest) -> None:
+def _require_labeled_objects(prepared: Manifest) -> None:
     for split in ("train", "val"):
-        if not any(item.classes for item in prepared.of(split)):
+        if not any(image.classes for image in prepared.in_split(split)):
             raise UserError(
-                f"the {split} split of {PREPARED} has no labelled object: "
+                f"the {split} split of {PREPARED_FOLDER} has no labelled object: "
                 f"add labelled images, or give the {split} split a share in data.split"
             )
 
@@ -113,34 +115,34 @@ def _refuse_nothing_to_learn(prepared: Manifest) -> None:
 def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> AbstractContextManager[RunSession]:
     tracker = config.tracking
     target = TrackingTarget(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
-    name = tracker.run_name or _name(config, inputs)
-    return open_run(target, key=inputs.key, name=name, tags=_tags(config, inputs), resume=resume)
+    name = tracker.run_name or _build_name(config, inputs)
+    return open_run(target, key=inputs.key, name=name, tags=_build_tags(config, inputs), resume=resume)
 
 
 def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
-    session.params(config.model_dump(mode="json"))
-    session.artifact(PARAMS)
+    session.log_params(config.model_dump(mode="json"))
+    session.log_artifact(PARAMS_FILE)
     source = Path(config.data.source or config.data.format).name
-    note_data(session, inputs.prepared, inputs.augmented, name=source)
-    return training_train(
-        _job(config, inputs, folder),
-        on_start=lambda effective: session.params({"effective": effective}),
-        on_epoch=lambda row: note_epoch(session, row),
+    log_data(session, inputs.prepared, inputs.augmented, name=source)
+    return train_model(
+        _build_job(config, inputs, folder),
+        on_start=lambda effective: session.log_params({"effective": effective}),
+        on_epoch=lambda row: log_epoch(session, row),
     )
 
 
-def _job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJob:
-    finetune, own = config.finetune, arguments(config)
+def _build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJob:
+    finetune, own = config.finetune, collect_train_arguments(config)
     if inputs.teacher:
         own["distill_model"] = str(inputs.teacher)
     images = Path("images/train")
-    copies = [AUGMENTED / images] if inputs.augmented.copies else []
+    copies = [AUGMENTED_FOLDER / images] if inputs.augmented.copies else []
     return TrainingJob(
         arguments=own,
         base=inputs.base,
         names=inputs.prepared.names,
-        train=(PREPARED / images, *copies),
-        val=PREPARED / "images/val",
+        train=(PREPARED_FOLDER / images, *copies),
+        val=PREPARED_FOLDER / "images/val",
         precision=finetune.precision,
         fast=finetune.fast,
         val_every=finetune.val_every,
@@ -154,21 +156,21 @@ def _job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJob:
     )
 
 
-def arguments(config: Config) -> dict[str, Any]:
-    """Collect what goes to Ultralytics under its own names."""
-    native = config.finetune.model_dump(exclude=OURS)
+def collect_train_arguments(config: Config) -> dict[str, Any]:
+    """Collect the train arguments of Ultralytics from the configuration."""
+    native = config.finetune.model_dump(exclude=PIPELINE_KEYS)
     return {**native, **config.augment.online.model_dump(), "seed": config.seed}
 
 
-def _name(config: Config, inputs: TrainingInputs) -> str:
-    suffix = SUFFIXES[inputs.prepared.task]
+def _build_name(config: Config, inputs: TrainingInputs) -> str:
+    suffix = TASK_SUFFIXES[inputs.prepared.task]
     named = config.model.name.removesuffix(suffix) + suffix  # runs of several tasks share an experiment
     base = named if inputs.base.path else Path(inputs.base.architecture).stem
-    return run_name(config.finetune.strategy, base, lr0=config.finetune.lr0, key=inputs.key)
+    return build_run_name(config.finetune.strategy, base, lr0=config.finetune.lr0, key=inputs.key)
 
 
-def _tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
-    commit, dirty = git.state(Path.cwd(), besides=WRITTEN, untracked=DECIDING)
+def _build_tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
+    commit, dirty = read_git_state(Path.cwd(), exclude=RUN_OUTPUTS, untracked_in=RUN_INPUT_FOLDERS)
     return {
         **config.tracking.tags,
         "finetrack.task": inputs.prepared.task,
@@ -183,13 +185,15 @@ def _tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
     }
 
 
-def _write(session: RunSession, config: Config, inputs: TrainingInputs, outcome: TrainingResult) -> None:
-    best = epoch_metrics.figures(outcome.rows[outcome.best_epoch - 1])
-    overfitting = _overfitting(outcome)
+def _write_outputs(
+    session: RunSession, config: Config, inputs: TrainingInputs, outcome: TrainingResult
+) -> None:
+    best = select_val_metrics(outcome.rows[outcome.best_epoch - 1])
+    overfitting = _find_overfitting(outcome)
     file = inputs.base.path.name if inputs.base.path else None
     base = {"name": inputs.base.name, "weights": file, "sha256": inputs.base.sha256}
-    write_curves(outcome.rows)
-    write_report(
+    write_training_curves(outcome.rows)
+    write_training_report(
         {
             "val": best,
             "best_epoch": outcome.best_epoch,
@@ -210,26 +214,28 @@ def _write(session: RunSession, config: Config, inputs: TrainingInputs, outcome:
         "effective": outcome.effective,
     }
     write_weights(outcome.weights, facts)
-    session.metrics({"overfitting/gap": overfitting.gap})
-    session.tags({"finetrack.overfitting": overfitting.verdict})
-    session.describe(_description(config, inputs, outcome))
-    note_results(session, inputs.prepared, best, outcome.best_epoch)
+    session.log_metrics({OVERFITTING_GAP: overfitting.gap})
+    session.set_tags({"finetrack.overfitting": overfitting.verdict})
+    session.set_description(_describe_run(config, inputs, outcome))
+    log_results(session, inputs.prepared, best, outcome.best_epoch)
 
 
-def _overfitting(outcome: TrainingResult) -> OverfittingVerdict:
-    return judge(*epoch_metrics.losses(outcome.rows))
+def _find_overfitting(outcome: TrainingResult) -> OverfittingVerdict:
+    return detect_overfitting(*sum_losses(outcome.rows))
 
 
-def _description(config: Config, inputs: TrainingInputs, outcome: TrainingResult) -> str:
-    """Say what a person asks first of a run, in MLflow's markdown."""
+def _describe_run(config: Config, inputs: TrainingInputs, outcome: TrainingResult) -> str:
+    """Describe a run in MLflow's markdown."""
     data = Path(config.data.source or config.data.format).name
-    train, val = len(inputs.prepared.of("train")), len(inputs.prepared.of("val"))
+    train, val = len(inputs.prepared.in_split("train")), len(inputs.prepared.in_split("val"))
     return (
         f"`{config.finetune.strategy}` from `{inputs.base.name}` on `{data}`: {train} train images and "
         f"{inputs.augmented.count} copies, {val} val images, for {inputs.prepared.task}.\n\n"
-        f"{_summary(inputs, outcome)}"
+        f"{_summarize(inputs, outcome)}"
     )
 
 
-def _summary(inputs: TrainingInputs, outcome: TrainingResult) -> str:
-    return summary.summary(outcome.rows, outcome.best_epoch, _overfitting(outcome), task=inputs.prepared.task)
+def _summarize(inputs: TrainingInputs, outcome: TrainingResult) -> str:
+    return summarize_training(
+        outcome.rows, outcome.best_epoch, _find_overfitting(outcome), task=inputs.prepared.task
+    )

@@ -1,53 +1,51 @@
-"""A training told to people: the name of its run, and what it came to in one line."""
+"""Name of a run, and a one-line summary of a training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
+from pipeline.core.metric_names import MAP50, MAP50_95, TOP1, TOP5, VAL_GROUP, get_task_metric
 from pipeline.core.tasks import Task
 from pipeline.finetune.overfitting import OverfittingVerdict
 
-_HEADLINES: Final[dict[Task, tuple[str, ...]]] = {
-    "detect": ("mAP50-95", "mAP50"),
-    "obb": ("mAP50-95", "mAP50"),
-    "segment": ("mask/mAP50-95", "mask/mAP50", "mAP50-95"),
-    "pose": ("pose/mAP50-95", "pose/mAP50", "mAP50-95"),
-    "classify": ("top1", "top5"),
-}
-"""What is said of an epoch, the task's own figure first."""
+
+def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str) -> str:
+    """Build a run name that a person can tell from others: full-foundation-lr1e-3-3f2a1c."""
+    return f"{strategy}-{base}-lr{_format_rate(lr0)}-{key[:6]}"
 
 
-def run_name(strategy: str, base: str, *, lr0: float | None, key: str) -> str:
-    """Name a run so that a person tells it from others: full-foundation-lr1e-3-3f2a1c."""
-    return f"{strategy}-{base}-lr{_rate(lr0)}-{key[:6]}"
-
-
-def _rate(lr0: float | None) -> str:
-    """Write a learning rate short, and with enough digits that two of a sweep differ: 1.5e-3."""
+def _format_rate(lr0: float | None) -> str:
+    """Format a learning rate briefly, with enough digits to tell the rates of a sweep apart: 1.5e-3."""
     if lr0 is None or lr0 >= 0.01:
         return "auto" if lr0 is None else f"{lr0:g}"
     digits, exponent = f"{lr0:e}".split("e")
     return f"{float(digits):g}e{int(exponent)}"
 
 
-def summary(
+def summarize_training(
     rows: list[dict[str, float]], best_epoch: int, overfitting: OverfittingVerdict, *, task: Task
 ) -> str:
-    """Say what a training came to.
+    """Summarize a training in one line.
 
     Args:
-        rows: Its epochs, as `core.curves` names them.
+        rows: The rows of its epochs; see `yolo.epoch_metrics` for the columns.
         best_epoch: From 1.
         overfitting: The verdict.
-        task: What was learnt.
+        task: Decides which metrics are named.
     """
     return (
-        f"val {_headline(rows[best_epoch - 1], task)} in epoch {best_epoch} of {len(rows)}; "
+        f"val {_format_headline(rows[best_epoch - 1], task)} in epoch {best_epoch} of {len(rows)}; "
         f"overfitting {overfitting.verdict} (gap {overfitting.gap:.3f}); "
         f"{rows[-1]['seconds']:.0f} seconds of training"
     )
 
 
-def _headline(row: Mapping[str, float], task: Task) -> str:
-    return ", ".join(f"{name} {row[f'metrics/{name}']:.3f}" for name in _HEADLINES[task])
+def _format_headline(row: Mapping[str, float], task: Task) -> str:
+    return ", ".join(f"{name} {row[f'{VAL_GROUP}/{name}']:.3f}" for name in _list_headline_metrics(task))
+
+
+def _list_headline_metrics(task: Task) -> list[str]:
+    """List the metrics of the summary: the task's main one first, for masks and poses the box mAP, too."""
+    if task == "classify":
+        return [TOP1, TOP5]
+    return list(dict.fromkeys([get_task_metric(MAP50_95, task), get_task_metric(MAP50, task), MAP50_95]))

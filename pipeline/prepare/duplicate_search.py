@@ -1,7 +1,7 @@
-"""Near copies among all images, searched on all cores; what the last search compared is not compared again.
+"""Search near duplicates among all images on all cores, with a cache: known pairs are not compared again.
 
-Kept by the images' hashes, for the code and libraries that compared them: whether two are near copies depends
-on these two alone. The file has a digest of itself; one that does not fit it counts for nothing.
+The cache is keyed by the hashes of the images, and by the code and libraries of the search: the result for
+two images depends on nothing else. The file has a digest; a damaged or changed file is ignored.
 """
 
 from __future__ import annotations
@@ -15,87 +15,93 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
-from pipeline.prepare.duplicates import alignment, budget, search
-from pipeline.prepare.duplicates.search import DuplicatePairs, KnownPairs, ThumbnailArray
-from pipeline.prepare.images import cache
-from pipeline.prepare.images.cache import digest_of
-from pipeline.runtime import workers
-from pipeline.storage import files
+from pipeline.prepare.duplicates import alignment, search
+from pipeline.prepare.duplicates.search import (
+    DuplicatePairs,
+    KnownPairs,
+    ThumbnailArray,
+    find_near_duplicates,
+)
+from pipeline.prepare.images.cache import CHECK_MODULES, digest_modules
+from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.progress import Progress
+from pipeline.storage.files import create_scratch_folder, write_file
 
-CODE: Final = (*cache.CODE, alignment, budget)
-"""Modules that decide what is a near copy."""
+SEARCH_MODULES: Final = (*CHECK_MODULES, alignment, search)
+"""Modules that decide the result of a search: a change in one of them invalidates the cache."""
 
-_DIGITS: Final = 32
-"""Of a hash: enough to tell any two images apart."""
+_KEY_DIGITS: Final = 32
+"""Digits of a SHA-256 that are kept: enough to distinguish any two images."""
 _Part = TypeVar("_Part")
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 
 class CachedDuplicateSearch:
-    """A search for near copies that remembers.
+    """Search near duplicates and cache the result.
 
     Args:
-        file: What it remembers; it grows by some 35 bytes an image.
+        file: The cache; it grows by about 35 bytes per image.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._code = digest_of(CODE)
+        self._code_digest = digest_modules(SEARCH_MODULES)
 
     def find(self, thumbnails: ThumbnailArray, hashes: Sequence[str]) -> DuplicatePairs:
-        """Find the pairs of images that are near copies of one another.
+        """Find the pairs of images that are near duplicates.
 
         Args:
-            thumbnails: (n, SIDE, SIDE) gray levels.
+            thumbnails: (n, THUMBNAIL_SIDE, THUMBNAIL_SIDE) gray levels.
             hashes: SHA-256 of the n images, ascending.
         """
-        keys = [sha256[:_DIGITS] for sha256 in hashes]
-        known = self._known(keys)
-        found = search.find(thumbnails, known, spread=_on_all_cores)
-        if known is None or not known.among.all():
-            self._keep(keys, found)
-        return found
+        keys = [sha256[:_KEY_DIGITS] for sha256 in hashes]
+        known = self._load(keys)
+        pairs = find_near_duplicates(thumbnails, known, parallel_map=_run_on_all_cores)
+        if known is None or not known.compared.all():
+            self._save(keys, pairs)
+        return pairs
 
-    def _known(self, keys: Sequence[str]) -> KnownPairs | None:
-        """Return what is known of these images; nothing where the file is damaged or of other code."""
+    def _load(self, keys: Sequence[str]) -> KnownPairs | None:
+        """Return the known pairs of these images; None where the file is damaged or from other code."""
         try:
             digest, _, text = self._file.read_text("ascii").partition("\n")
-            return _recall(text, keys) if digest == self._digest(text) else None
+            return _parse_known_pairs(text, keys) if digest == self._digest(text) else None
         except (OSError, ValueError, TypeError, KeyError, IndexError):
             return None
 
-    def _keep(self, keys: Sequence[str], found: DuplicatePairs) -> None:
-        pairs = np.stack(found, axis=1).tolist()
-        text = json.dumps({"images": "".join(keys), "pairs": pairs})
-        with suppress(OSError):  # then the next run takes longer
-            files.write(self._file, f"{self._digest(text)}\n{text}")
+    def _save(self, keys: Sequence[str], pairs: DuplicatePairs) -> None:
+        rows = np.stack(pairs, axis=1).tolist()
+        text = json.dumps({"images": "".join(keys), "pairs": rows})
+        with suppress(OSError):  # without a cache, the next run only takes longer
+            write_file(self._file, f"{self._digest(text)}\n{text}")
 
     def _digest(self, text: str) -> str:
-        return hashlib.blake2b(f"{self._code}\n{text}".encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(f"{self._code_digest}\n{text}".encode(), digest_size=16).hexdigest()
 
 
-def place(source: str | None) -> Path:
-    """Return the file of a source's search: those of several sources do not push one another out."""
+def locate_search_cache(source: str | None) -> Path:
+    """Return the cache file of a source; each source has its own, so that none replaces another."""
     name = hashlib.sha256(str(source).encode()).hexdigest()[:16]
-    return files.scratch("compared") / f"{name}.json"
+    return create_scratch_folder("compared") / f"{name}.json"
 
 
-def _recall(text: str, keys: Sequence[str]) -> KnownPairs:
-    """Put what is known of images into the terms of those that are there now."""
-    kept = json.loads(text)
+def _parse_known_pairs(text: str, keys: Sequence[str]) -> KnownPairs:
+    """Parse a cached search; convert its row numbers to those of the current images."""
+    cached = json.loads(text)
     rows = {key: row for row, key in enumerate(keys)}
-    before = [kept["images"][at : at + _DIGITS] for at in range(0, len(kept["images"]), _DIGITS)]
-    now = np.array([rows.get(key, -1) for key in before], np.int64)
-    among = np.zeros(len(keys), np.bool_)
-    among[now[now >= 0]] = True
-    first, second, turn = np.array(kept["pairs"], np.int64).reshape(-1, 3).T
-    pairs = DuplicatePairs(now[first], now[second], turn)
-    return KnownPairs(among, pairs.at((pairs.first >= 0) & (pairs.second >= 0)))
+    joined = cached["images"]
+    cached_keys = [joined[at : at + _KEY_DIGITS] for at in range(0, len(joined), _KEY_DIGITS)]
+    current_rows = np.array([rows.get(key, -1) for key in cached_keys], np.int64)
+    known = np.zeros(len(keys), np.bool_)
+    known[current_rows[current_rows >= 0]] = True
+    first, second, orientation = np.array(cached["pairs"], np.int64).reshape(-1, 3).T
+    pairs = DuplicatePairs(current_rows[first], current_rows[second], orientation)
+    return KnownPairs(known, pairs.select((pairs.first >= 0) & (pairs.second >= 0)))
 
 
-def _on_all_cores(work: Callable[[_Part], _Made], parts: Sequence[_Part], /) -> Iterable[_Made]:
-    """Do the work in threads, with a progress bar: numpy compares outside the interpreter's lock."""
-    with ThreadPoolExecutor(workers.cores(), thread_name_prefix="compare") as pool:
-        yield from tqdm(pool.map(work, parts), total=len(parts), desc="compare", unit="block", disable=None)
+def _run_on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part], /) -> Iterable[_Result]:
+    """Run the work in threads: numpy releases the interpreter's lock while it compares."""
+    progress = Progress("prepare", len(parts), unit="blocks of images compared")
+    with ThreadPoolExecutor(count_available_cores(), thread_name_prefix="compare") as pool:
+        yield from progress.track(pool.map(work, parts))

@@ -1,4 +1,4 @@
-"""What an image is called in the prepared dataset: readable, safe on every system, unique."""
+"""Choose file names for the prepared dataset: readable, valid on every system, unique."""
 
 from __future__ import annotations
 
@@ -11,58 +11,59 @@ from pathlib import PurePosixPath
 
 from pipeline.core.findings import AnnotationNote
 
-_LONGEST = 150  # bytes of a stem; file systems take 255 for the whole name, and augmentation adds to it
+_MAX_STEM_BYTES = 150  # file systems allow 255 bytes for a whole name, and augmentation adds to the stem
 
 
-def stems(sources: Sequence[str]) -> list[str]:
-    """Name each source by its own stem, and where several would share one, by a piece of its path's hash too.
+def assign_file_stems(sources: Sequence[str]) -> list[str]:
+    """Give each image the stem of its source file; append a hash of its path where stems are equal.
 
-    A name depends on the sources it would collide with and on nothing else, so that adding an image renames
-    no other, except one of the same stem. Suffixes do not count: two images never share a label file.
+    A name depends only on the sources with the same stem: a new image does not change the names of others.
+    Suffixes do not count, so two images never share a label file.
 
     Args:
         sources: Unique paths relative to the source folder, parts separated by slashes.
     """
-    plain = [_safe(PurePosixPath(source).stem) for source in sources]
+    stems = [_make_safe_stem(PurePosixPath(source).stem) for source in sources]
+    counts = Counter(stem.casefold() for stem in stems)
     for digits in (8, 64):
-        taken = Counter(stem.casefold() for stem in plain)
-        named = [
-            stem if taken[stem.casefold()] == 1 else f"{stem}-{_digest(source)[:digits]}"
-            for source, stem in zip(sources, plain, strict=True)
+        unique = [
+            stem if counts[stem.casefold()] == 1 else f"{stem}-{_hash_path(source)[:digits]}"
+            for source, stem in zip(sources, stems, strict=True)
         ]
-        if len({stem.casefold() for stem in named}) == len(named):
+        if len({stem.casefold() for stem in unique}) == len(unique):
             break
-    return named
+    return unique
 
 
-def findings(sources: Sequence[str]) -> dict[str, AnnotationNote]:
-    """Say which images get another name than their own, because not every file system takes it.
+def find_unsafe_names(sources: Sequence[str]) -> dict[str, AnnotationNote]:
+    r"""Note the images that get another name, because not every file system allows their own.
 
     Args:
-        sources: Unique paths relative to the source folder; bytes that are no UTF-8 spelled out.
+        sources: Unique paths relative to the source folder; bytes that are not UTF-8 are escaped (`\xe9`).
     """
-    taken = Counter(map(_folded, sources))
-    found = {}
+    counts = Counter(map(_fold_case, sources))
+    notes = {}
     for source in sources:
-        if taken[_folded(source)] > 1:
+        if counts[_fold_case(source)] > 1:
             reason = "a name that differs from another only in case or accents: it gets one of its own"
-            found[source] = AnnotationNote(False, reason, "same-name")
+            notes[source] = AnnotationNote(False, reason, "same-name")
         elif re.search(r"\\x[0-9a-f]{2}", source):
-            found[source] = AnnotationNote(False, "a name that is no UTF-8: it gets another", "awkward-name")
-        elif len(PurePosixPath(source).stem.encode()) > _LONGEST:
-            found[source] = AnnotationNote(False, f"a name of over {_LONGEST} bytes: cut", "awkward-name")
-    return found
+            notes[source] = AnnotationNote(False, "a name that is no UTF-8: it gets another", "awkward-name")
+        elif len(PurePosixPath(source).stem.encode()) > _MAX_STEM_BYTES:
+            reason = f"a name of over {_MAX_STEM_BYTES} bytes: cut"
+            notes[source] = AnnotationNote(False, reason, "awkward-name")
+    return notes
 
 
-def _folded(source: str) -> str:
+def _fold_case(source: str) -> str:
     return unicodedata.normalize("NFC", source).casefold()
 
 
-def _safe(stem: str) -> str:
+def _make_safe_stem(stem: str) -> str:
     """Keep letters of any script, digits, dots, dashes and underscores."""
-    kept = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", stem)).strip("._-")
-    return kept.encode()[:_LONGEST].decode(errors="ignore") or "image"
+    safe = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", stem)).strip("._-")
+    return safe.encode()[:_MAX_STEM_BYTES].decode(errors="ignore") or "image"
 
 
-def _digest(source: str) -> str:
+def _hash_path(source: str) -> str:
     return hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()

@@ -1,12 +1,12 @@
-"""The memory of divisions, carried from one `prepare` to the next through files that git keeps.
+"""Store the split history in files in git, so that images keep their split from one `prepare` to the next.
 
-`prepare` writes where each image went to reports/splits.json. When the source or conf/data changes,
-`compose` takes that over into splits.lock.json, from which the next `prepare` goes on, and notes its digest
-in compose.lock.json, which DVC tracks: the same source, configuration and memory give the same division, in
-every clone. As long as nothing changes, neither does the memory, and nothing reruns. DVC deletes
-reports/splits.json before `prepare` runs; by then it is in splits.lock.json.
+`prepare` writes the split of each image to reports/splits.json. When the source or conf/data changes,
+`compose` copies it to splits.lock.json, which the next `prepare` starts from, and writes its digest to
+compose.lock.json, which DVC tracks: the same source, configuration and history give the same split in every
+clone. While nothing changes, the history does not change either, and nothing reruns. DVC deletes
+reports/splits.json before `prepare` runs; by then it has been copied.
 
-Standard library only, as all that a `dvc repro` with nothing to do passes through.
+Standard library only: a `dvc repro` without changes imports this module, and must be fast.
 """
 
 from __future__ import annotations
@@ -18,19 +18,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import DIVISION, EARLIER, LOCK
-from pipeline.prepare.splits import history
-from pipeline.prepare.splits.history import NOTHING, SplitHistory, name_of, parse_all, render_all
+from pipeline.core.paths import COMPOSE_LOCK_FILE, SPLITS_FILE, SPLITS_LOCK_FILE
+from pipeline.prepare.splits.history import (
+    NO_HISTORY,
+    SplitHistory,
+    digest_split_inputs,
+    digest_terms,
+    find_history,
+    parse_histories,
+    parse_history,
+    render_histories,
+    render_history,
+)
 from pipeline.storage.files import project_root
 
 
 class StoredSplit(NamedTuple):
-    """What the next `prepare` goes on from.
+    """The split history that the next `prepare` starts from.
 
     Attributes:
-        content: Of splits.lock.json; None where it stays as it is.
-        entries: Of compose.lock.json.
-        notes: What a user should know.
+        content: The new content of splits.lock.json; None where it does not change.
+        entries: Entries for compose.lock.json.
+        notes: Notes for the user.
     """
 
     content: bytes | None
@@ -38,71 +47,79 @@ class StoredSplit(NamedTuple):
     notes: list[str]
 
 
-def carry_on(data: Mapping[str, Any], source: str, lock: Mapping[str, Any]) -> StoredSplit:
-    """Take over what the last `prepare` decided, if another one is due.
+def carry_over_splits(data: Mapping[str, Any], source: str, lock: Mapping[str, Any]) -> StoredSplit:
+    """Carry over the splits of the last `prepare`, if the source or conf/data has changed.
 
     Args:
         data: The values of conf/data.
-        source: The source's fingerprint.
+        source: The fingerprint of the source.
         lock: The last compose.lock.json.
     """
-    now = history.digest(data, source)
-    if lock.get("divides") == now and "earlier" in lock and EARLIER.exists():
-        return StoredSplit(None, {"divides": now, "earlier": lock["earlier"]}, [])
-    known = _known()
-    start, note = (NOTHING, "") if data["source"] is None else history.carry_on(known, data)
-    entries = {"divides": now, "earlier": _digest(start)}
-    return StoredSplit(render_all(known).encode(), entries, [note] if note else [])
+    inputs = digest_split_inputs(data, source)
+    if lock.get("divides") == inputs and "earlier" in lock and SPLITS_LOCK_FILE.exists():
+        return StoredSplit(None, {"divides": inputs, "earlier": lock["earlier"]}, [])
+    histories = _read_all_histories()
+    history, note = (NO_HISTORY, "") if data["source"] is None else find_history(histories, data)
+    entries = {"divides": inputs, "earlier": _digest_history(history)}
+    return StoredSplit(render_histories(histories).encode(), entries, [note] if note else [])
 
 
-def read(data: Mapping[str, Any]) -> SplitHistory:
-    """Return the division that `prepare` goes on from.
+def read_split_history(data: Mapping[str, Any]) -> SplitHistory:
+    """Return the split history that `prepare` starts from.
 
     Args:
         data: The values of conf/data.
 
     Raises:
-        Refused: It is not the one that compose noted.
+        UserError: It is not the one whose digest compose wrote, or the file is damaged.
     """
-    if data["source"] is None or not EARLIER.exists():
-        return NOTHING
-    start, _ = history.carry_on(_parsed(EARLIER), data)
-    noted = json.loads(LOCK.read_text("utf-8")).get("earlier") if LOCK.exists() else None
-    if noted not in {None, _digest(start)}:
-        raise UserError(f"{EARLIER} was changed since compose: run `dvc repro`, which composes first")
-    return start
+    if data["source"] is None or not SPLITS_LOCK_FILE.exists():
+        return NO_HISTORY
+    history, _ = find_history(_read_histories(SPLITS_LOCK_FILE), data)
+    if _read_composed_digest() not in {None, _digest_history(history)}:
+        raise UserError(
+            f"{SPLITS_LOCK_FILE} was changed since compose: run `dvc repro`, which composes first"
+        )
+    return history
 
 
-def _known() -> dict[str, SplitHistory]:
-    """Return all divisions on record; the last one is in the project also where this is DVC's copy of it."""
-    known = _parsed(EARLIER) if EARLIER.exists() else {}
-    for place in (DIVISION, project_root() / DIVISION):
-        if place.exists():
-            last = _parse(place)
-            return known | ({name_of(last.terms): last} if last.sides else {})
-    return known
+def _read_composed_digest() -> str | None:
+    if not COMPOSE_LOCK_FILE.exists():
+        return None
+    digest: str | None = json.loads(COMPOSE_LOCK_FILE.read_text("utf-8")).get("earlier")
+    return digest
 
 
-def _parsed(path: Path) -> dict[str, SplitHistory]:
+def _read_all_histories() -> dict[str, SplitHistory]:
+    """Return all histories; in one of DVC's temporary copies, the last one may be only in the project."""
+    histories = _read_histories(SPLITS_LOCK_FILE) if SPLITS_LOCK_FILE.exists() else {}
+    for path in (SPLITS_FILE, project_root() / SPLITS_FILE):
+        if path.exists():
+            last = _read_history(path)
+            return histories | ({digest_terms(last.terms): last} if last.sides else {})
+    return histories
+
+
+def _read_histories(path: Path) -> dict[str, SplitHistory]:
     try:
-        return parse_all(path.read_text("utf-8"))
+        return parse_histories(path.read_text("utf-8"))
     except (ValueError, KeyError) as error:
-        raise _damaged(path, error) from None
+        raise _damaged_file_error(path, error) from None
 
 
-def _parse(path: Path) -> SplitHistory:
+def _read_history(path: Path) -> SplitHistory:
     try:
-        return history.parse(path.read_text("utf-8"))
+        return parse_history(path.read_text("utf-8"))
     except (ValueError, KeyError) as error:
-        raise _damaged(path, error) from None
+        raise _damaged_file_error(path, error) from None
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
+def _damaged_file_error(path: Path, error: Exception) -> UserError:
     return UserError(
         f"{path} cannot be read ({error}): restore it with `git checkout {path}`, or delete it, and images "
         "may move between train and test"
     )
 
 
-def _digest(start: SplitHistory) -> str:
-    return hashlib.sha256(history.render(start).encode()).hexdigest()
+def _digest_history(history: SplitHistory) -> str:
+    return hashlib.sha256(render_history(history).encode()).hexdigest()

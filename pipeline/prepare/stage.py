@@ -1,4 +1,4 @@
-"""prepare: source images -> one checked, split, canonical YOLO dataset."""
+"""The prepare stage: check, deduplicate, split and write the images as a canonical YOLO dataset."""
 
 from __future__ import annotations
 
@@ -7,78 +7,82 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
-from operator import call
 from pathlib import Path
 
 from pipeline.config.data import DataConfig
 from pipeline.config.schema import Config
-from pipeline.core import findings, tasks
 from pipeline.core.errors import UserError
-from pipeline.core.findings import AnnotationNote, Finding
-from pipeline.core.paths import DIVISION, PREPARED, SPLITS
-from pipeline.core.tasks import TASKS, Task
+from pipeline.core.findings import (
+    Finding,
+    check_file_accounting,
+    count_items,
+    serialize_findings,
+    summarize_findings,
+)
+from pipeline.core.paths import PREPARED_FOLDER, SPLITS, SPLITS_FILE
 from pipeline.core.text import format_count
-from pipeline.dataset import link_cache
-from pipeline.dataset.link_cache import LinkCache
-from pipeline.dataset.manifest import ImageRecord, Manifest
-from pipeline.dataset.prepared import lay_out, write_manifest
-from pipeline.prepare import duplicate_search, file_names, ingest, split_history, write_dataset
-from pipeline.prepare.annotations.check import TaskRequirements
-from pipeline.prepare.duplicate_search import CachedDuplicateSearch
-from pipeline.prepare.images.cache import CheckedImageCache
-from pipeline.prepare.ingest import IngestedImage, IngestResult, IngestSettings, PendingImage
-from pipeline.prepare.report import page as report_page
-from pipeline.prepare.report import statistics
-from pipeline.prepare.report.page import ReportContent
-from pipeline.prepare.report.statistics import ImageStatistics
-from pipeline.prepare.splits import history, partition
-from pipeline.prepare.splits.partition import UNLISTED, SplitImage, SplitResult, SplitRules
+from pipeline.dataset.link_cache import LinkCache, link_cache_folder
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.prepared import create_prepared_folders, write_manifest
+from pipeline.prepare.duplicate_search import CachedDuplicateSearch, locate_search_cache
+from pipeline.prepare.file_names import assign_file_stems
+from pipeline.prepare.ingest import IngestedImage
+from pipeline.prepare.ingest_source import IngestedSource, ingest_source
+from pipeline.prepare.report.page import ReportContent, write_report
+from pipeline.prepare.report.statistics import ImageStatistics, describe_splits
+from pipeline.prepare.split_history import read_split_history
+from pipeline.prepare.splits.history import render_history
+from pipeline.prepare.splits.partition import (
+    UNLISTED_REASON,
+    SplitImage,
+    SplitResult,
+    SplitRules,
+    split_dataset,
+)
 from pipeline.prepare.thumbnail_store import ThumbnailStore
-from pipeline.prepare.write_dataset import DatasetWriter
-from pipeline.runtime import backends, workers
-from pipeline.source.archives import extract
-from pipeline.source.formats import registry
-from pipeline.source.reading import class_selection
-from pipeline.source.types import AnnotatedImage, Source
-from pipeline.storage import files
-from pipeline.storage.files import folder_in_one_piece, project_root, remove_cut_off
+from pipeline.prepare.write_dataset import DatasetWriter, write_image_and_label
+from pipeline.runtime.progress import Progress
+from pipeline.runtime.workers import map_in_threads
+from pipeline.source.types import Source
+from pipeline.storage.files import remove_unfinished, write_file, write_folder
 
 
-def run(config: Config) -> None:
-    """Read or draw the images, check them, divide them, and write data/prepared in one piece."""
-    remove_cut_off(PREPARED)
-    with _without_collecting(), folder_in_one_piece(PREPARED) as folder:
-        lay_out(folder)
-        root = _root(config.data)
-        thumbnails = ThumbnailStore(folder / "held" / "thumbnails")
-        source, outcomes = _take_in(config, root, thumbnails, hold=folder / "held")
-        found = [*source.defects, *(defect for _, noted in outcomes for defect in noted)]
-        _refuse(found, config.data)
-        taken = [image for image, _ in outcomes if image]
-        parted = _part(taken, source, config.data, found, thumbnails=thumbnails)
-        used = [image for image in taken if image.source in parted.splits]
-        found += _unlisted(taken, parted.splits)
-        items = _place(folder, used, parted.splits, source.task)
-        shutil.rmtree(folder / "held")
-        manifest = write_manifest(
-            folder, Manifest(source.task, source.names, tuple(items), source.keypoints, parted.leak)
+def run_stage(config: Config) -> None:
+    """Read or draw the images, check them, split them, and write data/prepared as a whole or not at all."""
+    data = config.data
+    remove_unfinished(PREPARED_FOLDER)
+    with _pause_garbage_collection(), write_folder(PREPARED_FOLDER) as folder:
+        create_prepared_folders(folder)
+        staging = folder / "staging"
+        staging.mkdir()
+        thumbnails = ThumbnailStore(staging / "thumbnails")
+        source = ingest_source(config, thumbnails, staging=staging)
+        _stop_at_defects(source.findings, data)
+        split = _split_images(source, data, thumbnails)
+        used = [ingested for ingested in source.images if ingested.source in split.splits]
+        findings = _account_for_files(source, used)
+        manifest = _write_images(folder, used, split, source.annotated)
+        shutil.rmtree(staging)
+        content = ReportContent(
+            name=Path(data.source or data.format).name,
+            manifest=manifest,
+            images=[_describe_image(ingested, split.splits) for ingested in used],
+            defects=findings,
+            remarks=[*source.annotated.remarks, *split.remarks],
+            root=source.root,
+            groups=split.duplicate_groups,
+            shown=data.samples,
+            seed=data.seed,
         )
-        described = [_described(image, parted.splits) for image in used]
-        files.write(folder / "statistics.json", _statistics(described, source.names))
-        remarks = [*source.remarks, *parted.remarks]
-        findings.settle(_came(source, outcomes), [image.source for image in used], found)
-        files.write(folder / "defects.json", findings.render(found, used=len(used), remarks=remarks))
-        page = ReportContent(_name(config.data), manifest, described, found, remarks, root, parted.copies)
-        report_page.write(folder, page._replace(shown=config.data.samples, seed=config.data.seed))
-    files.write(DIVISION, history.render(parted.earlier))
-    _report(manifest, found, remarks)
+        _write_reports(folder, content)
+    write_file(SPLITS_FILE, render_history(split.history))
+    _print_summary(content)
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Do not look for cycles among millions of objects that have none: it takes a tenth of the time."""
+def _pause_garbage_collection() -> Iterator[None]:
+    """Pause garbage collection: its search for cycles among millions of objects takes 10% of the time."""
     gc.disable()
     try:
         yield
@@ -86,170 +90,122 @@ def _without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _root(data: DataConfig) -> Path | None:
-    """Return the source folder; None where images are drawn."""
-    return extract.opened(project_root() / Path(data.source).expanduser()) if data.source else None
-
-
-def _take_in(
-    config: Config, root: Path | None, thumbnails: ThumbnailStore, *, hold: Path
-) -> tuple[Source, list[IngestResult]]:
-    """Read the source, or draw it; mended copies of images are kept in `hold`.
-
-    Returns:
-        The source with the task that is wanted, and what became of each image.
-    """
-    hold.mkdir()
-    data, compute = config.data, config.compute
-    if root is None:
-        return _draw(config, thumbnails, hold=hold)
-    source = class_selection.choose(registry.read(data.format, root, data.task), **data.classes.model_dump())
-    task = _task(data, source.task)
-    points = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
-    wanted = TaskRequirements(task, len(source.names), points.count if points else 0)
-    names = file_names.findings([entry.source for entry in source.images])
-    terms = IngestSettings(source.task, wanted, data.on_defect, root)
-    todo = (
-        PendingImage(_named(entry, names), hold / str(number)) for number, entry in enumerate(source.images)
-    )
-    take = ingest.here if compute.backend == "local" else ingest.elsewhere
-    seen = [entry.path for entry in source.images[:1]]
-    with (
-        CheckedImageCache(files.scratch() / "examined.db") as memory,
-        backends.dealer(compute.backend, address=compute.address, seen=seen) as each,
-    ):
-        taken = take(todo, terms, memory, each=each, total=len(source.images))
-        outcomes = thumbnails.take_from(taken)
-    return source._replace(task=task, keypoints=points), outcomes
-
-
-def _named(entry: AnnotatedImage, names: Mapping[str, AnnotationNote]) -> AnnotatedImage:
-    return entry._replace(notes=(*entry.notes, names[entry.source])) if entry.source in names else entry
-
-
-def _task(data: DataConfig, found: Task) -> Task:
-    """Return the task that is wanted.
+def _stop_at_defects(findings: Sequence[Finding], data: DataConfig) -> None:
+    """Stop if there is any finding and data.on_defect is `refuse`.
 
     Raises:
-        Refused: The annotations cannot serve it.
+        UserError: The same, with the first finding.
     """
-    wanted = found if data.task == "auto" else data.task
-    if not tasks.serves(found, wanted):
-        possible = ", ".join(task for task in TASKS if tasks.serves(found, task))
-        raise UserError(f"data.task={wanted} cannot be had from the labels of {data.source}: set {possible}")
-    return wanted
-
-
-def _draw(config: Config, thumbnails: ThumbnailStore, *, hold: Path) -> tuple[Source, list[IngestResult]]:
-    from pipeline.source.synthetic import demo  # only where images are drawn
-
-    data, compute = config.data, config.compute
-    task: Task = "detect" if data.task == "auto" else data.task
-    drawing = demo.choose(data.format, task)
-    draw = partial(drawing.draw, seed=data.seed, pixels=data.pixels)
-    total = data.images or 0
-    work = (partial(ingest.drawn, index, task, draw=draw, hold=hold / str(index)) for index in range(total))
-    with backends.dealer(compute.backend, address=compute.address) as each:
-        outcomes = thumbnails.take_from(each(call, work, total=total, what="prepare"))
-    return Source(drawing.names, (), task=task, keypoints=drawing.keypoints), outcomes
-
-
-def _refuse(found: Sequence[Finding], data: DataConfig) -> None:
-    """Stop at the first finding where data.on_defect says so."""
-    if found and data.on_defect == "refuse":
-        first, number = min(found), len({defect.file for defect in found})
+    if findings and data.on_defect == "refuse":
+        first, number = min(findings), len({finding.file for finding in findings})
         raise UserError(
             f"{format_count(number, 'file')} of {data.source} with defects, the first is {first.file}: "
-            f"{first.reason}; mend them, or set data.on_defect=fix or quarantine "
+            f"{first.reason}; correct them, or set data.on_defect=fix or quarantine "
             "(`python -m pipeline inspect` lists them all)"
         )
 
 
-def _came(source: Source, outcomes: Sequence[IngestResult]) -> list[str]:
-    """List what came in: each image, and each other file that was quarantined."""
-    images = [entry.source for entry in source.images] or [image.source for image, _ in outcomes if image]
-    return images + [defect.file for defect in source.defects if defect.verdict == "quarantined"]
+def _split_images(source: IngestedSource, data: DataConfig, thumbnails: ThumbnailStore) -> SplitResult:
+    """Assign a split to each image, by conf/data and the split history.
 
-
-def _part(
-    taken: Sequence[IngestedImage],
-    source: Source,
-    data: DataConfig,
-    found: Sequence[Finding],
-    *,
-    thumbnails: ThumbnailStore,
-) -> SplitResult:
-    """Say which split each image goes to, as conf/data and earlier divisions have it."""
-    if not taken:
-        first = f"; the first: {found[0].file}: {found[0].reason}" if found else ""
-        number = findings.count(found, used=0).found
+    Raises:
+        UserError: No image can be used, or they cannot be split as conf/data says.
+    """
+    images, findings = source.images, source.findings
+    if not images:
+        first = f"; the first: {findings[0].file}: {findings[0].reason}" if findings else ""
+        number = count_items(findings, used=0).found
         raise UserError(f"none of the {format_count(number, 'image')} in {data.source} can be used{first}")
-    columns = {entry.source: entry.columns for entry in source.images if entry.columns}
-    entries = [_entry(image, columns.get(image.source, {})) for image in taken]
+    columns = {annotated.source: annotated.columns for annotated in source.annotated.images}
+    split_images = [_to_split_image(ingested, columns.get(ingested.source, {})) for ingested in images]
     values = data.model_dump()
     rules = SplitRules(**{key: values[key] for key in SplitRules._fields})
-    search = CachedDuplicateSearch(duplicate_search.place(data.source)).find
-    return partition.partition(
-        entries, rules, split_history.read(values), thumbnails=thumbnails, search=search
+    history = read_split_history(values)
+    search = CachedDuplicateSearch(locate_search_cache(data.source)).find
+    return split_dataset(split_images, rules, history, thumbnails=thumbnails, search=search)
+
+
+def _to_split_image(ingested: IngestedImage, columns: Mapping[str, str]) -> SplitImage:
+    classes = frozenset(ingested.classes.tolist())
+    return SplitImage(
+        ingested.source, ingested.sha256, ingested.split, classes, columns, ingested.thumbnail_row
     )
 
 
-def _entry(image: IngestedImage, columns: Mapping[str, str]) -> SplitImage:
-    classes = frozenset(image.classes.tolist())
-    return SplitImage(image.source, image.sha256, image.split, classes, columns, image.thumbnail)
+def _account_for_files(source: IngestedSource, used: Sequence[IngestedImage]) -> list[Finding]:
+    """Return all findings; quarantine usable images that the splits of the source do not list.
+
+    Raises:
+        RuntimeError: A file is neither used nor quarantined, or both.
+    """
+    used_files = [ingested.source for ingested in used]
+    listed = set(used_files)
+    unlisted = [ingested.source for ingested in source.images if ingested.source not in listed]
+    findings = source.findings + [
+        Finding(file, "quarantined", UNLISTED_REASON, "unlisted-image") for file in unlisted
+    ]
+    check_file_accounting(source.files, used_files, findings)
+    return findings
 
 
-def _unlisted(taken: Sequence[IngestedImage], divided: Mapping[str, str]) -> list[Finding]:
-    found = (image.source for image in taken if image.source not in divided)
-    return [Finding(source, "quarantined", UNLISTED, "unlisted-image") for source in found]
+def _write_images(
+    folder: Path, used: Sequence[IngestedImage], split: SplitResult, source: Source
+) -> Manifest:
+    """Write images, labels and the manifest; link files that the last prepared dataset had, too."""
+    stems = assign_file_stems([ingested.source for ingested in used])
+    dataset = DatasetWriter(str(folder), source.task, LinkCache(link_cache_folder()))
+    placed = (
+        (ingested, f"{split.splits[ingested.source]}/{stem}")
+        for ingested, stem in zip(used, stems, strict=True)
+    )
+    progress = Progress("prepare", len(used), unit="images written")
+    records = tuple(map_in_threads(partial(write_image_and_label, dataset), placed, progress=progress))
+    dataset.link_cache.remove_unused()
+    return write_manifest(folder, Manifest(source.task, source.names, records, source.keypoints, split.leak))
 
 
-def _place(
-    folder: Path, used: Sequence[IngestedImage], divided: Mapping[str, str], task: Task
-) -> list[ImageRecord]:
-    """Put images and labels into their splits: linked where the last prepare left the same, else written."""
-    stems = file_names.stems([image.source for image in used])
-    made = DatasetWriter(str(folder), task, LinkCache(link_cache.folder()))
-    todo = ((image, f"{divided[image.source]}/{stem}") for image, stem in zip(used, stems, strict=True))
-    items = list(workers.each(partial(write_dataset.place, made), todo, total=len(used), what="place"))
-    made.kept.forget_others()
-    return items
+def _describe_image(ingested: IngestedImage, splits: Mapping[str, str]) -> ImageStatistics:
+    return ImageStatistics(
+        splits[ingested.source],
+        ingested.size,
+        ingested.classes.tolist(),
+        ingested.boxes,
+        ingested.source,
+        ingested.appearance.brightness,
+        ingested.appearance.sharpness,
+    )
 
 
-def _name(data: DataConfig) -> str:
-    """Return what a person calls the data."""
-    return Path(data.source or data.format).name
+def _write_reports(folder: Path, content: ReportContent) -> None:
+    """Write statistics.json, defects.json, report.html and samples/."""
+    statistics = describe_splits(content.images, content.manifest.names)
+    write_file(folder / "statistics.json", json.dumps(statistics, indent=2, ensure_ascii=False) + "\n")
+    defects = serialize_findings(content.defects, used=len(content.images), remarks=content.remarks)
+    write_file(folder / "defects.json", defects)
+    write_report(folder, content)
 
 
-def _described(image: IngestedImage, divided: Mapping[str, str]) -> ImageStatistics:
-    split, classes = divided[image.source], image.classes.tolist()
-    look = image.look.brightness, image.look.sharpness
-    return ImageStatistics(split, image.size, classes, image.boxes, image.source, *look)
-
-
-def _statistics(described: Sequence[ImageStatistics], names: Sequence[str]) -> str:
-    return json.dumps(statistics.describe(described, names), indent=2, ensure_ascii=False) + "\n"
-
-
-def _unlearnable(manifest: Manifest, objects: Mapping[str, int]) -> list[str]:
-    absent = [name for name, number in manifest.counts("train").items() if objects[name] and not number]
-    return [f"no objects in train to learn from: {', '.join(absent)}"] if absent else []
-
-
-def _report(manifest: Manifest, found: Sequence[Finding], remarks: Sequence[str]) -> None:
-    """Print what was made, and what was rejected, for a person to read."""
-    counts = findings.count(found, used=len(manifest.items))
-    shares = ", ".join(f"{split} {len(manifest.of(split))}" for split in SPLITS)
-    each = [manifest.counts(split) for split in SPLITS]
-    objects = {name: sum(counts[name] for counts in each) for name in manifest.names}
-    listed = ", ".join(f"{name} {number}" for name, number in objects.items() if number)
+def _print_summary(content: ReportContent) -> None:
+    """Print the number of images and objects, the remarks, and the first findings."""
+    manifest, findings = content.manifest, content.defects
+    counts = count_items(findings, used=len(manifest.items))
+    split_sizes = ", ".join(f"{split} {len(manifest.in_split(split))}" for split in SPLITS)
+    by_split = [manifest.count_objects(split) for split in SPLITS]
+    objects = {name: sum(in_split[name] for in_split in by_split) for name in manifest.names}
+    by_class = ", ".join(f"{name} {number}" for name, number in objects.items() if number)
     total = format_count(sum(objects.values()), "object")
     lines = [
-        f"{counts.used} of {format_count(counts.found, 'image')} ({shares}), {total} ({listed})",
-        *remarks,
-        *_unlearnable(manifest, objects),
-        *findings.summary(found),
+        f"{counts.used} of {format_count(counts.found, 'image')} ({split_sizes}), {total} ({by_class})",
+        *content.remarks,
+        *_warn_of_untrained_classes(manifest, objects),
+        *summarize_findings(findings),
     ]
-    if found:
-        lines.append(f"every finding: {PREPARED / 'defects.json'}")
+    if findings:
+        lines.append(f"every finding: {PREPARED_FOLDER / 'defects.json'}")
     print("\n".join(f"prepare: {line}" for line in lines))
+
+
+def _warn_of_untrained_classes(manifest: Manifest, objects: Mapping[str, int]) -> list[str]:
+    in_train = manifest.count_objects("train")
+    missing = [name for name, number in in_train.items() if objects[name] and not number]
+    return [f"no objects in train to learn from: {', '.join(missing)}"] if missing else []

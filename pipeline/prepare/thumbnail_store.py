@@ -1,4 +1,4 @@
-"""The thumbnails of all images, in a file: 100,000 of them would take 400 MB of memory."""
+"""Store the thumbnails of all images in a file: 100,000 thumbnails would take 400 MB of memory."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.arrays import IntArray
-from pipeline.prepare.duplicates.search import NONE, SIDE
+from pipeline.prepare.duplicates.perceptual_hash import THUMBNAIL_SIDE
+from pipeline.prepare.duplicates.search import NO_THUMBNAILS
 from pipeline.prepare.ingest import IngestedImage, IngestResult
 
 
 class ThumbnailStore:
-    """Thumbnails that are written once, and then read by row as an array is.
+    """Thumbnails that are written once, and then read by row like an array.
 
     Args:
-        file: To write to; there is none yet.
+        file: The file to create.
     """
 
     def __init__(self, file: Path) -> None:
@@ -29,17 +30,23 @@ class ThumbnailStore:
         return self._count
 
     def __getitem__(self, rows: IntArray, /) -> NDArray[np.uint8]:
-        shape = self._count, SIDE, SIDE
-        return np.array(np.memmap(self._file, np.uint8, "r", shape=shape)[rows]) if len(rows) else NONE
+        shape = self._count, THUMBNAIL_SIDE, THUMBNAIL_SIDE
+        return (
+            np.array(np.memmap(self._file, np.uint8, "r", shape=shape)[rows]) if len(rows) else NO_THUMBNAILS
+        )
 
-    def take_from(self, outcomes: Iterable[IngestResult]) -> list[IngestResult]:
-        """Write the thumbnails of images, in whose place a row remains."""
+    def store_thumbnails(self, results: Iterable[IngestResult]) -> list[IngestResult]:
+        """Write the thumbnails of ingested images to the file; keep only their row numbers in memory."""
         with self._file.open("xb") as file:
-            return [(self._slimmed(image, file) if image else None, found) for image, found in outcomes]
+            return [
+                (self._store_thumbnail(ingested, file) if ingested else None, findings)
+                for ingested, findings in results
+            ]
 
-    def _slimmed(self, image: IngestedImage, file: IO[bytes]) -> IngestedImage:
-        thumbnail, row = image.look.signature, None
+    def _store_thumbnail(self, ingested: IngestedImage, file: IO[bytes]) -> IngestedImage:
+        thumbnail, row = ingested.appearance.thumbnail, None
         if thumbnail:
             file.write(thumbnail)
             row, self._count = self._count, self._count + 1
-        return image._replace(look=image.look._replace(signature=b""), thumbnail=row)
+        appearance = ingested.appearance._replace(thumbnail=b"")
+        return ingested._replace(appearance=appearance, thumbnail_row=row)

@@ -1,4 +1,4 @@
-"""Put an image that was taken in where it belongs: into its split, with its label file."""
+"""Write images and label files into their splits of the prepared dataset."""
 
 from __future__ import annotations
 
@@ -10,75 +10,78 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.core.tasks import Task
-from pipeline.dataset import labels
-from pipeline.dataset.labels import ImageLabels, from_xyxy
+from pipeline.dataset.labels import ImageLabels, format_labels, xyxy_to_xywhn
 from pipeline.dataset.link_cache import FileSpec, LinkCache
 from pipeline.dataset.manifest import ImageRecord
 from pipeline.prepare.ingest import IngestedImage
-from pipeline.storage import copy_file
+from pipeline.storage.copy_file import copy_unchanged_file
 
 
 class DatasetWriter(NamedTuple):
-    """The prepared dataset in the making.
+    """The prepared dataset that images are written to.
 
     Attributes:
-        folder: Laid out.
-        task: What its labels are for.
-        kept: Files of the last one.
+        folder: Its folder, with all subfolders.
+        task: The task of its labels.
+        link_cache: The files of the last prepared dataset.
     """
 
     folder: str
     task: Task
-    kept: LinkCache
+    link_cache: LinkCache
 
 
-def place(dataset: DatasetWriter, image: tuple[IngestedImage, str]) -> ImageRecord:
-    """Put an image that was taken in into its split, and write its label file.
+def write_image_and_label(dataset: DatasetWriter, placed: tuple[IngestedImage, str]) -> ImageRecord:
+    """Write an image and its label file into the split: linked where unchanged, else copied or moved.
 
     Args:
-        dataset: Where to.
-        image: The image, if it is held then on the same file system; and its place in the dataset without
-            suffix, such as `train/part_01`, unique.
+        dataset: The dataset to write to.
+        placed: The image, and its unique path in the dataset without suffix, such as `train/part_01`. Its
+            staged file must be on the same file system.
 
     Raises:
-        Refused: Its file was changed since it was read.
+        UserError: The file was changed after it was read.
     """
-    taken, stem = image
-    file = f"{stem}{taken.suffix}"
-    text = labels.render(_labels(taken), dataset.task).encode()
-    item = ImageRecord(
-        file=file,
-        sha256=taken.sha256,
-        labels_sha256=hashlib.sha256(text).hexdigest(),
-        width=taken.size[0],
-        height=taken.size[1],
-        classes=tuple(taken.classes.tolist()),
-        source=taken.source,
-    )
-    pixels, label = f"{dataset.folder}/images/{file}", f"{dataset.folder}/labels/{stem}.txt"
-    if original := taken.original:
-        kept, changed = dataset.kept, original.mtime
-        kept.place(
-            pixels, FileSpec(file, taken.sha256, original.length, changed), partial(copy_file.copy, original)
-        )
-        kept.place(label, FileSpec(item.label, item.labels_sha256, len(text), changed), partial(_write, text))
+    ingested, stem = placed
+    label_text = format_labels(_normalize_labels(ingested), dataset.task).encode()
+    record = _build_record(ingested, stem, hashlib.sha256(label_text).hexdigest())
+    image_file = f"{dataset.folder}/images/{record.file}"
+    label_file = f"{dataset.folder}/labels/{record.label_file}"
+    if original := ingested.original:
+        cache, mtime = dataset.link_cache, original.mtime
+        image_spec = FileSpec(record.file, record.sha256, original.length, mtime)
+        cache.link_or_create(image_file, image_spec, partial(copy_unchanged_file, original))
+        label_spec = FileSpec(record.label_file, record.labels_sha256, len(label_text), mtime)
+        cache.link_or_create(label_file, label_spec, partial(_write_bytes, label_text))
     else:
-        taken.held.rename(pixels)
-        _write(text, label)
-    return item
+        ingested.staged_file.rename(image_file)
+        _write_bytes(label_text, label_file)
+    return record
 
 
-def _write(text: bytes, target: str) -> None:
-    Path(target).write_bytes(text)
+def _build_record(ingested: IngestedImage, stem: str, labels_sha256: str) -> ImageRecord:
+    return ImageRecord(
+        file=f"{stem}{ingested.suffix}",
+        sha256=ingested.sha256,
+        labels_sha256=labels_sha256,
+        width=ingested.size[0],
+        height=ingested.size[1],
+        classes=tuple(ingested.classes.tolist()),
+        source=ingested.source,
+    )
 
 
-def _labels(taken: IngestedImage) -> ImageLabels:
-    """Return the objects in shares of the image."""
-    shares = from_xyxy(taken.boxes, *taken.size)
-    if not taken.outlines and not taken.keypoints:
-        return ImageLabels(taken.classes, shares)
-    size = np.array(taken.size, np.float64)
-    outlines = tuple(outline / size for outline in taken.outlines)
-    if not taken.keypoints:
-        return ImageLabels(taken.classes, shares, outlines)
-    return ImageLabels(taken.classes, shares, keypoints=np.array(taken.keypoints) / [*size, 1])
+def _write_bytes(data: bytes, target: str) -> None:
+    Path(target).write_bytes(data)
+
+
+def _normalize_labels(ingested: IngestedImage) -> ImageLabels:
+    """Return the objects with coordinates in shares of the image."""
+    boxes = xyxy_to_xywhn(ingested.boxes, *ingested.size)
+    if not ingested.outlines and not ingested.keypoints:
+        return ImageLabels(ingested.classes, boxes)
+    size = np.array(ingested.size, np.float64)
+    outlines = tuple(outline / size for outline in ingested.outlines)
+    if not ingested.keypoints:
+        return ImageLabels(ingested.classes, boxes, outlines)
+    return ImageLabels(ingested.classes, boxes, keypoints=np.array(ingested.keypoints) / [*size, 1])

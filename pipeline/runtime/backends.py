@@ -8,25 +8,25 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pipeline.runtime.workers import ParallelExecutor, each
+from pipeline.runtime.workers import ParallelExecutor, map_in_threads
 
 
-def dealer(
-    backend: Literal["local", "ray"], *, address: str, workers: int = 0, seen: Sequence[Path] = ()
+def open_executor(
+    backend: Literal["local", "ray"], *, address: str, workers: int = 0, samples: Sequence[Path] = ()
 ) -> AbstractContextManager[ParallelExecutor]:
-    """Return what deals work out as conf/compute says.
+    """Return the executor that conf/compute chooses, as a context manager.
 
     Args:
         backend: local or ray.
-        address: Of the Ray cluster.
+        address: Address of the Ray cluster.
         workers: Threads of this machine; 0: one per core.
-        seen: Files that the work reads, some of them: each node must see the same.
+        samples: Some of the files that the work reads: each Ray node must see the same ones.
 
     Raises:
-        Refused: There is no Ray, or no such cluster.
+        UserError: Ray is not installed, or there is no such cluster.
     """
     if backend == "local":
-        return nullcontext(partial(each, workers=workers))
+        return nullcontext(partial(map_in_threads, workers=workers))
     from pipeline.runtime import ray_cluster  # only where work leaves this machine
 
-    return ray_cluster.joined(address, seen=seen)
+    return ray_cluster.open_cluster_executor(address, samples=samples)

@@ -2,7 +2,7 @@
 
 import os
 
-from pipeline.storage.files import SCRATCH, project_root
+from pipeline.storage.files import SCRATCH_FOLDER, project_root
 
 
 def set_environment() -> None:
@@ -10,4 +10,4 @@ def set_environment() -> None:
 
     Called before anything imports matplotlib; Ultralytics and MLflow import it too.
     """
-    os.environ["MPLCONFIGDIR"] = str(project_root() / SCRATCH / "matplotlib")
+    os.environ["MPLCONFIGDIR"] = str(project_root() / SCRATCH_FOLDER / "matplotlib")

@@ -1,4 +1,4 @@
-"""Import large packages without Python's garbage collector at their heels."""
+"""Pause Python's garbage collector while large packages are imported."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_collecting() -> Iterator[None]:
-    """Switch the collector off for a block of imports, and have it leave out what they loaded for good.
+def pause_gc() -> Iterator[None]:
+    """Disable the garbage collector for a block of imports, and exclude what they loaded for good.
 
-    It would walk through all that is there, again and again, and find nothing to free: a third of the time
-    that MLflow takes to load beside PyTorch (docs/decisions/tracking.md), and some of each later collection.
-    Triton's bindings tell at the exit of all that was left out, as leaks: where it is loaded, nothing is.
+    Otherwise it walks through all loaded objects again and again, and finds nothing to free: a third of the
+    time that MLflow takes to load beside PyTorch (docs/decisions/tracking.md), and a part of each later
+    collection. Triton's bindings report all excluded objects as leaks at exit: where Triton is loaded,
+    nothing is excluded.
     """
-    was, known = gc.isenabled(), len(sys.modules)
+    enabled, loaded = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        if len(sys.modules) > known and "triton" not in sys.modules:
+        if len(sys.modules) > loaded and "triton" not in sys.modules:
             gc.freeze()
-        if was:
+        if enabled:
             gc.enable()

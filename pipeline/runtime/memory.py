@@ -1,4 +1,4 @@
-"""Memory: how much there is for images and what is made of them, and that what is freed serves the next."""
+"""Memory: how much is available, and reuse of freed memory."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ from typing import Final
 
 _TRIM_THRESHOLD: Final = -1, 1 << 28
 _MMAP_THRESHOLD: Final = -3, 1 << 25
-"""Options of glibc's mallopt, and bytes: kept at the heap's end; taken from it (the largest value)."""
+"""Options of glibc's mallopt with their values in bytes: M_TRIM_THRESHOLD keeps this much free memory at the
+end of the heap; M_MMAP_THRESHOLD (here its maximum) lets larger blocks come from the heap too."""
 
 
-def keep_freed() -> None:
-    """Let freed memory serve the next image: to fetch pages anew took a sixth of the time of `augment`.
+def reuse_freed_memory() -> None:
+    """Keep freed memory for the next image: new pages from the system took a sixth of the time of `augment`.
 
-    Where the C library is another, nothing changes.
+    Does nothing where the C library is not glibc.
     """
     with suppress(AttributeError, OSError, TypeError):
-        tune = ctypes.CDLL(None).mallopt
+        set_option = ctypes.CDLL(None).mallopt
         for option, value in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
-            tune(option, value)
+            set_option(option, value)
 
 
-def available(control: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the bytes that this process may still take: of the machine's, or of its container's.
+def read_available_memory(control: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many more bytes this process can use: of the machine, or of its container.
 
     Args:
-        control: Where Linux tells of the container, by version 2 of cgroups or by version 1.
+        control: The folder in which Linux shows the limits of a container (cgroups, version 2 or 1).
     """
     import psutil
 
-    free: int = psutil.virtual_memory().available
-    for limit, used, reclaimable in (
+    available: int = psutil.virtual_memory().available
+    for limit_file, usage_file, statistics_file in (
         ("memory.max", "memory.current", "memory.stat"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
     ):
         with suppress(OSError, ValueError):  # no container, another system, or "max": no limit
-            most, taken = (int((control / name).read_text()) for name in (limit, used))
-            free = min(free, max(0, most - taken + _reclaimable(control / reclaimable)))
-    return free
+            limit, used = (int((control / name).read_text()) for name in (limit_file, usage_file))
+            reclaimable = _read_reclaimable_bytes(control / statistics_file)
+            available = min(available, max(0, limit - used + reclaimable))
+    return available
 
 
-def _reclaimable(statistics: Path) -> int:
-    """Return the bytes of files that are only kept in memory as long as nobody wants it."""
+def _read_reclaimable_bytes(statistics: Path) -> int:
+    """Return the bytes of cached files that the system frees when memory is needed."""
     counts = dict(line.split() for line in statistics.read_text().splitlines())
     return int(counts.get("inactive_file", 0))

@@ -1,7 +1,7 @@
-"""Work on the nodes of a Ray cluster: the one door to Ray.
+"""Run work on the nodes of a Ray cluster; the only module that imports Ray.
 
-The nodes share this machine's file system and its .venv. What travels is names and numbers; images are read,
-and written, where the work is done. Each process of a node makes sure of that before it begins.
+The nodes share this machine's file system and its .venv. Only names and numbers are sent; each node reads and
+writes the images itself. Each process of a node checks that it sees the same files before it starts.
 """
 
 from __future__ import annotations
@@ -21,68 +21,70 @@ from tempfile import NamedTemporaryFile
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pipeline.core.errors import UserError
-from pipeline.runtime.workers import ParallelExecutor, do_all, in_order
-from pipeline.storage import files, fingerprint
-from pipeline.storage.fingerprint import FileStamp
+from pipeline.runtime.progress import Progress
+from pipeline.runtime.workers import ParallelExecutor, map_in_order, run_batch
+from pipeline.storage.files import create_scratch_folder
+from pipeline.storage.fingerprint import FileStamp, build_file_stamp
 
-LIBRARIES: Final = ("numpy", "opencv-python", "pillow", "shapely")
-"""That decide about the bytes of a result."""
-SHARED: Final = "the nodes must share this project, its .venv and its images, under the same paths"
-_LONG: Final = 200
-"""Characters of what Ray says, at most."""
-PATIENCE: Final = 10.0
-"""Seconds in which work that was begun may end, where nobody waits for its outcome any more."""
+RESULT_LIBRARIES: Final = ("numpy", "opencv-python", "pillow", "shapely")
+"""Packages whose versions decide about the bytes of a result."""
+SHARED_FILES_HINT: Final = "the nodes must share this project, its .venv and its images, under the same paths"
+_MAX_REASON_LENGTH: Final = 200
+"""Characters of Ray's error message that are shown."""
+CANCEL_TIMEOUT_SECONDS: Final = 10.0
+"""Seconds that cancelled work has to end."""
 
 _SETTINGS: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_NUM_REDIS_GET_RETRIES": "1",  # or a cluster that is away is waited for, for a quarter of an hour
+    "RAY_NUM_REDIS_GET_RETRIES": "1",  # Ray's default waits 15 minutes for a cluster that is away
     "RAY_py_gcs_connect_timeout_s": "15",
 }
 _THIS_MACHINE: Final = {"localhost", "127.0.0.1", "[::1]"}
-"""For which Ray takes the machine's address in the network."""
+"""Names that Ray replaces by the machine's address in the network."""
 _A = TypeVar("_A")
 _T = TypeVar("_T")
 
 
 class NodeRequirements(NamedTuple):
-    """What a node must have in common with the machine that deals out.
+    """What a node must have in common with the machine that sends the work.
 
     Attributes:
         folder: The working directory.
-        mark: A file that was just written, and has a name that no other has.
-        seen: Some of the files that the work reads, as they are; None for one that is absent.
-        libraries: Versions.
+        marker: A file with a unique name that was just written.
+        samples: Paths and stamps of some files that the work reads; None for a file that does not exist.
+        libraries: Names and versions of packages.
     """
 
     folder: str
-    mark: str
-    seen: tuple[tuple[str, FileStamp | None], ...]
+    marker: str
+    samples: tuple[tuple[str, FileStamp | None], ...]
     libraries: tuple[str, ...]
 
 
 @contextmanager
-def joined(address: str, *, seen: Sequence[Path] = ()) -> Iterator[ParallelExecutor]:
-    """Deal work out to a cluster for as long as the block takes.
+def open_cluster_executor(address: str, *, samples: Sequence[Path] = ()) -> Iterator[ParallelExecutor]:
+    """Connect to a Ray cluster and yield an executor that runs work there.
 
     Args:
         address: auto, for the cluster that this machine is a node of, or HOST:PORT of its head.
-        seen: Some of the files that the work reads.
+        samples: Some of the files that the work reads.
 
     Raises:
-        Refused: Ray is not installed, the cluster cannot be reached, a node was lost, or it lacks what this
-            machine has.
+        UserError: Ray is not installed, the cluster cannot be reached, a node was lost, or a node does not
+            have the same files and packages as this machine.
     """
-    ray = _ray()
+    ray = _import_ray()
     _connect(ray, address)
     try:
-        with NamedTemporaryFile(dir=files.scratch(), prefix="ray-") as mark:
-            known = tuple((path, identity(path)) for path in map(os.path.abspath, seen))
-            yield _RayCluster(ray, NodeRequirements(str(Path.cwd()), mark.name, known, libraries())).each
+        with NamedTemporaryFile(dir=create_scratch_folder(), prefix="ray-") as marker:
+            stamps = tuple((path, read_file_stamp(path)) for path in map(os.path.abspath, samples))
+            required = NodeRequirements(str(Path.cwd()), marker.name, stamps, list_library_versions())
+            yield _RayCluster(ray, required).map_on_nodes
     finally:
         ray.shutdown()
 
 
-def _ray() -> Any:
+def _import_ray() -> Any:
     os.environ.update({key: value for key, value in _SETTINGS.items() if key not in os.environ})
     try:
         import ray
@@ -94,34 +96,34 @@ def _ray() -> Any:
 
 
 def _connect(ray: Any, address: str) -> None:
-    """Become a driver of the cluster, whose processes find this very code.
+    """Connect to the cluster as a driver; its processes import this code.
 
     Raises:
-        Refused: There is no such cluster, or it is of another version.
+        UserError: There is no such cluster, or it runs another version.
     """
-    main = threading.current_thread() is threading.main_thread()
+    in_main_thread = threading.current_thread() is threading.main_thread()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     variables = {"PYTHONPATH": str(Path(__file__).parents[2])}
     try:
-        _reach(address)
+        _check_port(address)
         ray.init(address, runtime_env={"env_vars": variables}, log_to_driver=False, configure_logging=False)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:_LONG]
+        reason = " ".join(str(error).split())[:_MAX_REASON_LENGTH]
         raise UserError(
             f"compute.address={address}: no Ray cluster to work with ({reason}): start one "
-            "(`.venv/bin/ray start --head`), have this machine join it (`.venv/bin/ray start "
+            "(`.venv/bin/ray start --head`), join it from this machine (`.venv/bin/ray start "
             "--address=HOST:PORT --num-cpus=0`), or set compute=local"
         ) from None
     finally:
-        if main:
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would leave no time to clean up
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler leaves no time to clean up
 
 
-def _reach(address: str) -> None:
-    """Knock, since Ray itself takes a quarter of a minute to find nobody in.
+def _check_port(address: str) -> None:
+    """Connect to the port once: Ray itself takes 15 s to find out that nothing listens there.
 
     Raises:
-        OSError: Nobody is in.
+        OSError: Nothing listens there.
     """
     host, _, port = address.rpartition(":")
     if host and host not in _THIS_MACHINE:
@@ -129,84 +131,87 @@ def _reach(address: str) -> None:
 
 
 class _RayCluster(NamedTuple):
-    """A cluster that was joined, and what its nodes must have."""
+    """A connected cluster, and what its nodes must have."""
 
     ray: Any
-    home: NodeRequirements
+    required: NodeRequirements
 
-    def each(self, work: Callable[[_A], _T], todo: Iterable[_A], *, total: int, what: str) -> Iterator[_T]:
-        """Do the work on the nodes; see `dealing.each`."""
+    def map_on_nodes(
+        self, work: Callable[[_A], _T], items: Iterable[_A], *, progress: Progress
+    ) -> Iterator[_T]:
+        """Call `work` on each item on the nodes; see `ParallelExecutor`."""
         ray, running = self.ray, set[Any]()
-        task, shared = ray.remote(_do), ray.put(ray.cloudpickle.dumps(work))
+        task, shared = ray.remote(_run_on_node), ray.put(ray.cloudpickle.dumps(work))
 
-        def submit(several: Sequence[_A]) -> Callable[[], list[_T]]:
-            portion = task.remote(self.home, [shared], ray.cloudpickle.dumps(several))
-            running.add(portion)
-            return partial(_outcomes, portion, running)
+        def submit(batch: Sequence[_A]) -> Callable[[], list[_T]]:
+            future = task.remote(self.required, [shared], ray.cloudpickle.dumps(batch))
+            running.add(future)
+            return partial(_wait_for_results, future, running)
 
         try:
-            yield from in_order(submit, todo, hands=_cpus(ray), total=total, what=what)
+            yield from map_in_order(submit, items, workers=_count_cpus(ray), progress=progress)
         except ray.exceptions.RayError as error:
-            raise _told(ray, error) from None
+            raise _convert_error(ray, error) from None
         finally:
-            _stop(ray, list(running))
+            _cancel(ray, list(running))
 
 
-def _outcomes(portion: Any, running: set[Any]) -> list[Any]:
-    """Wait for a portion, and let the cluster forget it."""
-    data = portion.future().result()  # ray.get makes one KeyboardInterrupt of Ctrl-C and of SIGTERM
-    running.remove(portion)
+def _wait_for_results(future: Any, running: set[Any]) -> list[Any]:
+    """Wait for a batch, and let the cluster free its results."""
+    data = future.future().result()  # ray.get turns both Ctrl-C and SIGTERM into KeyboardInterrupt
+    running.remove(future)
     return list(pickle.loads(data))
 
 
-def _stop(ray: Any, running: Sequence[Any]) -> None:
-    """On Ctrl-C and on an error, what waits is not begun, and nobody goes on writing."""
+def _cancel(ray: Any, running: Sequence[Any]) -> None:
+    """After Ctrl-C or an error: cancel waiting batches, and wait until the running ones stop writing."""
     if running and ray.is_initialized():
-        for portion in running:
-            ray.cancel(portion)
-        ray.wait(running, num_returns=len(running), timeout=PATIENCE)
+        for future in running:
+            ray.cancel(future)
+        ray.wait(running, num_returns=len(running), timeout=CANCEL_TIMEOUT_SECONDS)
 
 
-def _cpus(ray: Any) -> int:
-    """Count the processors of the cluster.
+def _count_cpus(ray: Any) -> int:
+    """Count the CPUs of the cluster.
 
     Raises:
-        Refused: It has none.
+        UserError: It has none.
     """
-    found = int(ray.cluster_resources().get("CPU", 0))
-    if not found:
+    cpus = int(ray.cluster_resources().get("CPU", 0))
+    if not cpus:
         raise UserError(
             "the Ray cluster has no CPUs: add a node with `.venv/bin/ray start --address=HOST:PORT`, or set "
             "compute=local"
         )
-    return found
+    return cpus
 
 
-def _told(ray: Any, error: Exception) -> Exception:
-    """Return the very error of the work, or a sentence where it was the cluster's."""
+def _convert_error(ray: Any, error: Exception) -> Exception:
+    """Return the error that the work raised, or a UserError where the cluster failed."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, Exception) and not isinstance(cause, ray.exceptions.RayError):
         return cause
-    why = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+    last_lines = str(error).strip().splitlines()[-1:] or [type(error).__name__]
     return UserError(
-        f"the Ray cluster could not do the work ({why[0]}): {SHARED}; run again, or set compute=local"
+        f"the Ray cluster could not do the work ({last_lines[0]}): {SHARED_FILES_HINT}; run again, or set "
+        "compute=local"
     )
 
 
-def _do(home: NodeRequirements, shared: list[Any], several: bytes) -> bytes:
-    """Do a portion, on a node; pickled here, since Ray would hand out arrays that cannot be written to.
+def _run_on_node(required: NodeRequirements, shared: list[Any], batch: bytes) -> bytes:
+    """Run a batch on a node. It is pickled here, since arrays that Ray passes on are read-only.
 
     Args:
-        home: What the node must have.
-        shared: What is done with each, in the cluster's store; in a list, or Ray would fetch it each time.
-        several: The portion.
+        required: What the node must have.
+        shared: A reference to the function, in a list: Ray would fetch it for each call otherwise.
+        batch: The items, pickled.
     """
-    settle(home)
-    return pickle.dumps(do_all(_work(shared[0]), pickle.loads(several)))
+    set_up_node(required)
+    return pickle.dumps(run_batch(_load_work(shared[0]), pickle.loads(batch)))
 
 
 @lru_cache(maxsize=1)
-def _work(shared: Any) -> Callable[[Any], Any]:
+def _load_work(shared: Any) -> Callable[[Any], Any]:
     import ray
 
     work: Callable[[Any], Any] = pickle.loads(ray.get(shared))
@@ -214,28 +219,25 @@ def _work(shared: Any) -> Callable[[Any], Any]:
 
 
 @lru_cache(maxsize=1)
-def settle(home: NodeRequirements) -> None:
-    """Make this process one that may do the work.
+def set_up_node(required: NodeRequirements) -> None:
+    """Check this process of a node, and change to the project's folder.
 
     Raises:
-        Refused: It does not see the same files, or computes with other libraries.
+        UserError: It does not see the same files, or has other versions of the packages.
     """
-    if found := sorted(set(libraries()) - set(home.libraries)):
-        raise UserError(
-            f"the Ray node {platform.node()} has {', '.join(found)}, unlike this machine: {SHARED}"
-        )
-    lacking = [place for place in (home.folder, home.mark) if not Path(place).exists()]
-    lacking += [path for path, file in home.seen if identity(path) != file]
-    if lacking:
-        raise UserError(
-            f"the Ray node {platform.node()} does not see {lacking[0]} as this machine does: {SHARED}"
-        )
-    os.chdir(home.folder)
+    node = f"the Ray node {platform.node()}"
+    if others := sorted(set(list_library_versions()) - set(required.libraries)):
+        raise UserError(f"{node} has {', '.join(others)}, unlike this machine: {SHARED_FILES_HINT}")
+    missing = [place for place in (required.folder, required.marker) if not Path(place).exists()]
+    missing += [path for path, stamp in required.samples if read_file_stamp(path) != stamp]
+    if missing:
+        raise UserError(f"{node} does not see {missing[0]} as this machine does: {SHARED_FILES_HINT}")
+    os.chdir(required.folder)
 
 
-def libraries() -> tuple[str, ...]:
-    """Return the versions of what decides about the bytes of a result."""
-    return tuple(f"{name} {_version(name)}" for name in LIBRARIES)
+def list_library_versions() -> tuple[str, ...]:
+    """Return names and versions of the packages that decide about the bytes of a result."""
+    return tuple(f"{name} {_version(name)}" for name in RESULT_LIBRARIES)
 
 
 def _version(name: str) -> str:
@@ -245,9 +247,9 @@ def _version(name: str) -> str:
         return "missing"
 
 
-def identity(path: str) -> FileStamp | None:
-    """Return what tells whether a file is the same; None where there is none."""
+def read_file_stamp(path: str) -> FileStamp | None:
+    """Return what shows whether a file has changed; None where there is no file."""
     try:
-        return fingerprint.identity(path, Path(path).stat())
+        return build_file_stamp(path, Path(path).stat())
     except OSError:
         return None

@@ -1,96 +1,87 @@
-"""Deal work out, to the cores of this machine or to a Ray cluster; outcomes come in the order of the work.
+"""Run work in parallel threads, with results in the order of the work.
 
-Threads suffice here: decoding, hashing, warping, encoding and numpy release the interpreter's lock, nothing
-is pickled, and a killed stage leaves no orphan that goes on writing.
+Threads are enough: decoding, hashing, warping, encoding and numpy release Python's global lock, nothing is
+pickled, and a killed stage leaves no child process that continues to write.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
-from tqdm import tqdm
-
-from pipeline.runtime.memory import keep_freed
+from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.memory import reuse_freed_memory
+from pipeline.runtime.progress import Progress
 
 _A = TypeVar("_A")
 _T = TypeVar("_T")
 SubmitBatch = Callable[[Sequence[_A]], Callable[[], list[_T]]]
 
-_AT_ONCE: Final = 8
-"""Pieces of work that are handed over at a time, at most."""
-_AHEAD: Final = 4
-"""Such portions that wait for each core."""
+_MAX_BATCH: Final = 8
+"""Items that a worker takes at a time, at most."""
+_BATCHES_PER_WORKER: Final = 4
+"""Batches that are submitted and not yet read, for each worker."""
 
 
 class ParallelExecutor(Protocol):
-    """Does work on each of many things; see `each`."""
+    """Calls a function on many items, in threads of this machine (`map_in_threads`) or on a Ray cluster."""
 
-    def __call__(
-        self, work: Callable[[_A], _T], todo: Iterable[_A], *, total: int, what: str
-    ) -> Iterator[_T]:
-        """Yield what comes of each."""
+    def __call__(self, work: Callable[[_A], _T], items: Iterable[_A], *, progress: Progress) -> Iterator[_T]:
+        """Yield the results in the order of the items."""
 
 
-def each(
-    work: Callable[[_A], _T], todo: Iterable[_A], *, total: int, what: str, workers: int = 0
+def map_in_threads(
+    work: Callable[[_A], _T], items: Iterable[_A], *, progress: Progress, workers: int = 0
 ) -> Iterator[_T]:
-    """Do the work on several cores of this machine, with a progress bar.
+    """Call `work` on each item in threads of this machine; yield the results in the order of the items.
 
     Args:
-        work: What is done with each.
-        todo: Is asked for no more than is soon to be done.
-        total: How much there is.
-        what: Stands before the progress bar.
+        work: The function.
+        items: Is read only a little ahead of the work.
+        progress: Counts the results; its total says how many items there are.
         workers: Threads; 0: one per core that this process may use.
     """
-    keep_freed()
-    hands = workers or cores()
-    pool = ThreadPoolExecutor(hands, thread_name_prefix=what)
+    reuse_freed_memory()
+    workers = workers or count_available_cores()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=progress.stage)
 
-    def submit(several: Sequence[_A]) -> Callable[[], list[_T]]:
-        return pool.submit(do_all, work, several).result
+    def submit(batch: Sequence[_A]) -> Callable[[], list[_T]]:
+        return pool.submit(run_batch, work, batch).result
 
     try:
-        yield from in_order(submit, todo, hands=hands, total=total, what=what)
+        yield from map_in_order(submit, items, workers=workers, progress=progress)
     finally:
-        pool.shutdown(cancel_futures=True)  # on Ctrl-C and on an error, what waits is not begun
+        pool.shutdown(cancel_futures=True)  # on Ctrl-C and on an error, waiting batches do not start
 
 
-def in_order(
-    submit: SubmitBatch[_A, _T], todo: Iterable[_A], *, hands: int, total: int, what: str
+def map_in_order(
+    submit: SubmitBatch[_A, _T], items: Iterable[_A], *, workers: int, progress: Progress
 ) -> Iterator[_T]:
-    """Keep each hand busy, and as few outcomes in memory as that takes, with a progress bar.
+    """Keep all workers busy with as few results in memory as possible; yield the results in order.
 
     Args:
-        submit: Begins a portion of the work, and returns what waits for its outcomes.
-        todo: The work.
-        hands: Portions that are at work at a time.
-        total: How much work there is.
-        what: Stands before the progress bar.
+        submit: Starts a batch, and returns a function that waits for its results.
+        items: The work.
+        workers: Batches that run at a time.
+        progress: Counts the results.
     """
-    at_once = max(1, min(_AT_ONCE, total // (_AHEAD * hands)))
-    with tqdm(total=total, desc=what, unit="image", disable=None) as bar:
-        left, under_way = iter(todo), deque[Callable[[], list[_T]]]()
+    limit = _BATCHES_PER_WORKER * workers
+    size = max(1, min(_MAX_BATCH, (progress.total or 0) // limit))
+    remaining, submitted = iter(items), deque[Callable[[], list[_T]]]()
+    with progress:
         while True:
-            while len(under_way) < _AHEAD * hands and (several := list(islice(left, at_once))):
-                under_way.append(submit(several))
-            if not under_way:
+            while len(submitted) < limit and (batch := list(islice(remaining, size))):
+                submitted.append(submit(batch))
+            if not submitted:
                 return
-            for outcome in under_way.popleft()():
-                bar.update()
-                yield outcome
+            for result in submitted.popleft()():
+                progress.update()
+                yield result
 
 
-def do_all(work: Callable[[_A], _T], several: Sequence[_A]) -> list[_T]:
-    """Do a portion of the work."""
-    return [work(one) for one in several]
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def run_batch(work: Callable[[_A], _T], batch: Sequence[_A]) -> list[_T]:
+    """Call `work` on each item of a batch."""
+    return [work(item) for item in batch]

@@ -1,4 +1,4 @@
-"""A source of labelled images, as its annotations describe it: nothing is checked against the images yet."""
+"""Types that a format reader returns: a source and its images with unchecked annotations."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _NEARLY_ALL: Final = 0.95
 
 
 class AnnotatedImage(NamedTuple):
-    """One image and what its annotation says.
+    """One image file with its annotations, not yet checked against the image.
 
     Attributes:
         path: The image file.
-        source: Its name in reports: relative to the source folder, parts separated by slashes.
-        split: Where the source puts it; None where it does not say.
-        raw: Its objects.
-        scaled: Boxes are shares of the image rather than pixels.
-        size: Width and height that the annotation states, if it does.
-        notes: What the reader found about single objects, or mended.
-        fault: Why the image must not be used, if so.
-        columns: What further columns of a table say of the image, by their names.
-        load: Takes the image out of the bytes of `path`, where that is a file which holds it within; raises
-            ValueError.
+        source: The name in reports: the path relative to the source folder, with slashes.
+        split: The split that the source assigns; None if it assigns none.
+        raw: The objects.
+        normalized: Coordinates are fractions of the image size, 0 to 1; else pixels.
+        size: Width and height in pixels, if the annotation states them.
+        notes: Findings about single objects, and what the reader corrected.
+        fault: Why the image cannot be used; empty if it can.
+        columns: Further columns of a table, by name.
+        load: Extracts the encoded image from the bytes of `path`, if the image is embedded in that file;
+            raises ValueError.
     """
 
     path: Path
     source: str
     split: str | None
     raw: RawObjects
-    scaled: bool = False
+    normalized: bool = False
     size: tuple[int, int] | None = None
     notes: tuple[AnnotationNote, ...] = ()
     fault: str = ""
@@ -55,15 +55,15 @@ class AnnotatedImage(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A whole source.
+    """A dataset as its format reader returns it.
 
     Attributes:
         names: Class names by index.
-        images: One entry per image file.
+        images: One per image file.
         defects: Findings about other files, such as a label without an image.
-        remarks: What the user should know of how the source was read, a sentence each.
-        task: The richest task that the annotations serve.
-        keypoints: The points of a pose, where the annotations have them.
+        remarks: What the user should know about how the source was read, one sentence each.
+        task: The most detailed task that the annotations support.
+        keypoints: The keypoints of a pose, if the annotations have them.
     """
 
     names: tuple[str, ...]
@@ -75,23 +75,26 @@ class Source(NamedTuple):
 
 
 @lru_cache(maxsize=10_000)
-def split_of(name: str) -> str | None:
-    """Find train, val or test among the words of a folder's or file's name, such as `instances_val2017`."""
+def find_split_in_name(name: str) -> str | None:
+    """Find train, val or test among the words of a folder or file name, such as `instances_val2017`."""
     found = [_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS]
     return found[0] if found else None
 
 
-def held_out(splits: Iterable[str | None]) -> str | None:
-    """Choose among the splits that claim one image: test before val before train, so that nothing leaks."""
+def choose_held_out_split(splits: Iterable[str | None]) -> str | None:
+    """Choose the split of an image that is listed in several: test before val before train.
+
+    In that order no test or val image leaks into training.
+    """
     claims = set(splits)
     return next((split for split in _HELD_OUT_FIRST if split in claims), None)
 
 
-def by_outlines(images: Iterable[AnnotatedImage]) -> tuple[Task, tuple[str, ...]]:
-    """Choose between segment and detect where a format has outlines as well as boxes, and say so.
+def choose_task_by_outlines(images: Iterable[AnnotatedImage]) -> tuple[Task, tuple[str, ...]]:
+    """Choose between segment and detect for a format with both outlines and boxes.
 
     Returns:
-        segment where nearly all objects have an outline, and a remark where it is not plain.
+        The task: segment if at least 95% of the objects have an outline. And a remark if some have none.
     """
     outlined = total = 0
     for image in images:

@@ -1,4 +1,4 @@
-"""Where the base weights lie, found without torch, so that `compose` can fingerprint them."""
+"""Find the base weights on disk without torch, so that `compose` can fingerprint them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from pipeline.storage.files import project_root
 
 
-def locate(weights: str, folder: str | None) -> Path | None:
-    """Find base weights among the files that the user provides; downloads are another module's business.
+def find_base_weights(weights: str, folder: str | None) -> Path | None:
+    """Find base weights that the user provides; None if there are none. Nothing is downloaded.
 
     Args:
-        weights: `model.weights`: a path (a relative one starts at the project's root), or a name.
+        weights: `model.weights`: a path, relative to the project's root, or a file name.
         folder: `model.folder`: a folder of weights, or None.
     """
-    return next((path for path in candidates(weights, folder) if path.is_file()), None)
+    return next((path for path in iterate_candidate_paths(weights, folder) if path.is_file()), None)
 
 
-def candidates(weights: str, folder: str | None) -> Iterator[Path]:
-    """Name the places that are looked into, in their order."""
+def iterate_candidate_paths(weights: str, folder: str | None) -> Iterator[Path]:
+    """Yield the paths where weights may be, in the order of the search."""
     root = project_root()
     yield root / Path(weights).expanduser()
     if folder:

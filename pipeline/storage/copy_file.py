@@ -1,7 +1,7 @@
-"""Copies of source files that share their blocks on disk where the file system can, and only there.
+"""Copy source files, sharing their blocks on disk if the file system can.
 
-No hard or symbolic links: DVC makes the files of its cache read-only, a training may write into them, and
-either would reach the source through a link.
+There are no hard or symbolic links to the source: DVC makes files read-only, a training may write into them,
+and both would change the source through a link.
 """
 
 from __future__ import annotations
@@ -13,41 +13,49 @@ from io import BufferedWriter, FileIO
 from typing import Final
 
 from pipeline.core.errors import UserError
-from pipeline.storage import fingerprint
-from pipeline.storage.fingerprint import FileStamp
+from pipeline.storage.fingerprint import FileStamp, build_file_stamp
 
-_CANNOT: Final = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
+_UNSUPPORTED_ERRNOS: Final = {
+    errno.EXDEV,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EINVAL,
+    errno.EPERM,
+    errno.EBADF,
+}
 
 
-def copy(original: FileStamp, target: str) -> None:
-    """Copy a file, which must be as it was.
+def copy_unchanged_file(original: FileStamp, target: str) -> None:
+    """Copy a file, and check that it has not changed since it was read.
 
     Args:
-        original: The file, as it was.
-        target: The copy; there is none yet.
+        original: The file, with its size and times when it was read.
+        target: Path of the copy, which does not exist yet.
 
     Raises:
-        Refused: It is absent, or was changed.
+        UserError: The file is missing or has changed.
     """
     try:
-        # A buffer, though little needs one: FileIO may write less than it is given, and not say so.
+        # Buffered, since FileIO.write may write only a part of the data.
         with FileIO(original.path) as source, BufferedWriter(FileIO(target, "xb")) as made:
-            _copy(source, made, original.length)
-            as_it_is = fingerprint.identity(original.path, os.fstat(source.fileno()))
+            _copy_contents(source, made, original.length)
+            as_it_is = build_file_stamp(original.path, os.fstat(source.fileno()))
     except FileNotFoundError:
         as_it_is = None
     if as_it_is != original:
-        raise UserError(f"{original.path} was changed while prepare was at work: let it rest, and run again")
+        raise UserError(
+            f"{original.path} was changed while prepare was running: leave it unchanged, and run again"
+        )
 
 
-def _copy(source: FileIO, made: BufferedWriter[FileIO], length: int) -> None:
-    """Copy within the kernel, which on btrfs, XFS and network file systems moves no data at all."""
+def _copy_contents(source: FileIO, made: BufferedWriter[FileIO], length: int) -> None:
+    """Copy in the kernel, which copies no data at all on btrfs, XFS and network file systems."""
     done = 0
     try:
         while done < length and (more := os.copy_file_range(source.fileno(), made.fileno(), length - done)):
             done += more
-    except (AttributeError, OSError) as error:  # macOS has no such call, and not every pair of file systems
-        if isinstance(error, OSError) and error.errno not in _CANNOT:
+    except (AttributeError, OSError) as error:  # not on macOS, nor between all file systems
+        if isinstance(error, OSError) and error.errno not in _UNSUPPORTED_ERRNOS:
             raise
     if done < length:
         source.seek(done)

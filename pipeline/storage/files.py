@@ -1,6 +1,6 @@
-"""Files: written whole or not at all, hashed by content, locked against a second writer.
+"""Write files and folders atomically, hash files, and lock outputs against a second writer.
 
-Imports are made where they are used: `compose` starts with this module at every `dvc repro`.
+Most imports are inside functions, since `compose` imports this module at every `dvc repro`.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from pathlib import Path
 
 from pipeline.core.errors import UserError
 
-SCRATCH = ".finetrack"
-_AT_ONCE = 1 << 20
-"""Bytes of a file that are hashed at a time; most are read at once."""
+SCRATCH_FOLDER = ".finetrack"
+_CHUNK_BYTES = 1 << 20
+"""Bytes that are read and hashed at a time; most files are smaller."""
 
 
 def project_root() -> Path:
-    """Return the project's folder, also inside DVC's temporary copies of it (DVC_ROOT names it there)."""
+    """Return the project's folder, also in DVC's temporary copies of it, where DVC_ROOT names it."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
-def scratch(*parts: str) -> Path:
-    """Return a folder for unfinished work, outside every DVC out and shared by DVC's temporary copies."""
-    folder = project_root().joinpath(SCRATCH, *parts)
+def create_scratch_folder(*parts: str) -> Path:
+    """Create a folder below .finetrack, outside every DVC out and shared by DVC's temporary copies."""
+    folder = project_root().joinpath(SCRATCH_FOLDER, *parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole: to a temporary name, to the disk, then renamed into place."""
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file atomically: to a temporary file, synced to disk, then renamed."""
     import tempfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,8 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def folder_in_one_piece(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`, and rename it to `path` when the block ends well."""
+def write_folder(path: Path) -> Iterator[Path]:
+    """Write a folder atomically: yield a temporary one, and rename it to `path` after the block."""
     import shutil
     import tempfile
 
@@ -68,32 +68,32 @@ def folder_in_one_piece(path: Path) -> Iterator[Path]:
         raise
 
 
-def remove_cut_off(path: Path) -> None:
-    """Remove what `folder_in_one_piece` had begun where a process was killed; nobody may be at work on it."""
+def remove_unfinished(path: Path) -> None:
+    """Remove temporary files of a killed process beside `path`. No process may be writing to it."""
     import shutil
 
-    for cut_off in path.parent.glob(f".{path.name}.*"):
-        if cut_off.is_dir():
-            shutil.rmtree(cut_off)
+    for unfinished in path.parent.glob(f".{path.name}.*"):
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished)
         else:
-            cut_off.unlink()  # what `write` had begun of a file beside it
+            unfinished.unlink()  # of `write_file`
 
 
-def sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's contents, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb", 0) as file:
-        while part := file.read(_AT_ONCE):
+        while part := file.read(_CHUNK_BYTES):
             digest.update(part)
     return digest.hexdigest()
 
 
 @contextmanager
-def one_writer(path: Path, *, what: str) -> Iterator[None]:
-    """Hold the lock file `path` for the block.
+def hold_writer_lock(path: Path, *, what: str) -> Iterator[None]:
+    """Hold the lock file `path` during the block.
 
     Raises:
-        Refused: Another process holds it.
+        UserError: Another process holds it.
     """
     from filelock import FileLock, Timeout
 

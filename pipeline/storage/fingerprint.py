@@ -1,7 +1,8 @@
-"""Fingerprints of contents: the same for a copy at another place, on another machine, at another time.
+"""Fingerprint files and folders by their contents, and cache the hashes of files.
 
-A file is read once: its hash is kept in a small database by path, length and times. Standard library
-only, and imports where they are used: every `dvc repro` passes here, most of them with nothing to do.
+A fingerprint does not depend on the folder, the machine or file times. The hash of a file is cached in a
+database by path, length and times, so that each file is read once. Every `dvc repro` imports this module, so
+it imports only the standard library, and sqlite3 where it is used.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,17 +20,20 @@ from pipeline.core.errors import UserError
 if TYPE_CHECKING:
     import sqlite3
 
-SETTLED_NS = 2_000_000_000
-"""A file touched this short ago may change again within the clock's step: its hash is not kept yet."""
-EVERY = 1.0
-"""Seconds of reading that an interruption loses at most, beside the files being read."""
-NOTHING = "0" * 64
-"""Stands for the hash of a link to nowhere, a pipe, a device: `prepare` names them."""
-LITTER = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini")
+MIN_AGE_NS = 2_000_000_000
+"""A file younger than this may change again without a new time, so its hash is not cached yet."""
+SAVE_INTERVAL_SECONDS = 1.0
+"""Longest time of reading that is lost by an interruption, besides the files that are being read."""
+NO_CONTENTS_HASH = "0" * 64
+"""Stands for the hash of a broken link, a pipe or a device; `prepare` reports them."""
+IGNORED_SUFFIXES = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini")
+"""Label caches of Ultralytics and files of file managers, which are not part of a source."""
+MapFiles = Callable[[Callable[[str], str], list[str]], Iterable[str]]
+"""Calls a function on each path and yields the results in order, as `map` does."""
 
 
 class FileStamp(NamedTuple):
-    """A file, and what tells whether its contents may have changed."""
+    """The path, length and times of a file; equal stamps mean unchanged contents."""
 
     path: str
     length: int
@@ -37,8 +41,8 @@ class FileStamp(NamedTuple):
     ctime: int
 
 
-def of_conf(folder: Path) -> str:
-    """Hash the YAML files below a folder; line ends do not count, since git may change them."""
+def fingerprint_config_folder(folder: Path) -> str:
+    """Hash the YAML files below a folder; line endings do not count, since git may change them."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.yaml")):
         contents = path.read_bytes().replace(b"\r\n", b"\n")
@@ -47,104 +51,95 @@ def of_conf(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def of_file(path: Path, *, cache: Path) -> str:
-    """Return the SHA-256 of a file's contents, read once and then remembered in `cache`."""
-    return next(iter(hashes([str(path.resolve())], cache=cache).values()))
+def fingerprint_file(path: Path, *, cache: Path) -> str:
+    """Return the SHA-256 of a file's contents, from the database `cache` if the file is unchanged."""
+    return next(iter(hash_files([str(path.resolve())], cache=cache).values()))
 
 
-def of_source(source: Path, *, cache: Path) -> str:
-    """Hash the places and contents of all files below a folder (hidden files, label caches and litter aside).
+def fingerprint_source(source: Path, *, cache: Path, map_files: MapFiles = map) -> str:
+    """Hash the paths and contents of all files below a folder, without hidden and ignored files.
 
     Args:
         source: A folder.
         cache: The database of known hashes.
+        map_files: Calls a function on each path and yields the results in order, as `map` does.
     """
-    paths = {str(path): path.relative_to(source).as_posix() for path in files(source)}
+    paths = {str(path): path.relative_to(source).as_posix() for path in iterate_source_files(source)}
     digest = hashlib.sha256()
-    known = dict.fromkeys(paths, NOTHING)
-    known |= hashes(filter(os.path.isfile, paths), cache=cache)
+    known = dict.fromkeys(paths, NO_CONTENTS_HASH)
+    known |= hash_files(filter(os.path.isfile, paths), cache=cache, map_files=map_files)
     for path, relative in sorted(paths.items(), key=lambda item: item[1]):
         digest.update(os.fsencode(f"{relative}\0{known[path]}\n"))
     return digest.hexdigest()
 
 
-def identity(path: str | Path, found: os.stat_result) -> FileStamp:
-    """Return what tells whether a file has changed, once its status was asked for."""
+def build_file_stamp(path: str | Path, found: os.stat_result) -> FileStamp:
+    """Build the stamp of a file from its status."""
     return FileStamp(str(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def files(folder: Path) -> Iterator[Path]:
-    """Walk the files that count below a folder; links are followed, each folder once."""
+def iterate_source_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, without hidden and ignored ones; follows links, visits folders once."""
     seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_raise_unreadable_folder):
         real = os.path.realpath(place)
         folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
-        yield from (Path(place, name) for name in names if real not in seen and _counts(name))
+        yield from (Path(place, name) for name in names if real not in seen and _is_source_file(name))
         seen.add(real)
 
 
-def hashes(paths: Iterable[str], *, cache: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file, reading only those that are new or were touched."""
+def hash_files(paths: Iterable[str], *, cache: Path, map_files: MapFiles = map) -> dict[str, str]:
+    """Return the SHA-256 of each file by path; only new and changed files are read."""
     known: dict[str, str] = {}
     unknown: list[FileStamp] = []
-    with closing(_database(cache)) as database:
-        for file in map(_stat, paths):
-            found = _recall(file, database)
+    with closing(_open_database(cache)) as database:
+        for file in map(_stamp_file, paths):
+            found = _find_known_hash(file, database)
             if found is None:
                 unknown.append(file)
             else:
                 known[file.path] = found
-        return known | (_read(unknown, database) if unknown else {})
+        return known | (_hash_unknown_files(unknown, database, map_files) if unknown else {})
 
 
-def _recall(file: FileStamp, database: sqlite3.Connection) -> str | None:
+def _find_known_hash(file: FileStamp, database: sqlite3.Connection) -> str | None:
     query = "SELECT sha256 FROM hashes WHERE (path, length, mtime, ctime) = (?, ?, ?, ?)"
-    row = database.execute(query, _key(file)).fetchone()
+    row = database.execute(query, _database_key(file)).fetchone()
     return str(row[0]) if row else None
 
 
-def _key(file: FileStamp) -> tuple[bytes, int, int, int]:
-    """Return what a hash is kept under: paths as bytes, since a file's name need not be UTF-8."""
+def _database_key(file: FileStamp) -> tuple[bytes, int, int, int]:
+    """Return the database key of a file; the path as bytes, since file names need not be UTF-8."""
     return os.fsencode(file.path), file.length, file.mtime, file.ctime
 
 
-def _read(unknown: list[FileStamp], database: sqlite3.Connection) -> dict[str, str]:
-    """Hash files on all cores, and keep the hashes of those that have settled."""
-    from concurrent.futures import ThreadPoolExecutor
-
+def _hash_unknown_files(
+    unknown: list[FileStamp], database: sqlite3.Connection, map_files: MapFiles
+) -> dict[str, str]:
+    """Hash files, and save the hashes of those that are older than `MIN_AGE_NS`."""
     read: dict[str, str] = {}
     fresh: list[FileStamp] = []
-    due = time.monotonic() + EVERY
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(_sha256, (file.path for file in unknown))
-        for file, sha256 in _shown(zip(unknown, found, strict=True), len(unknown)):
-            read[file.path] = sha256
-            if max(file.mtime, file.ctime) < time.time_ns() - SETTLED_NS:
-                fresh.append(file)
-            if time.monotonic() > due:  # an interrupted reading goes on from here
-                _keep(fresh, read, database)
-                fresh, due = [], time.monotonic() + EVERY
-    _keep(fresh, read, database)
+    due = time.monotonic() + SAVE_INTERVAL_SECONDS
+    found = map_files(_hash_file, [file.path for file in unknown])
+    for file, sha256 in zip(unknown, found, strict=True):
+        read[file.path] = sha256
+        if max(file.mtime, file.ctime) < time.time_ns() - MIN_AGE_NS:
+            fresh.append(file)
+        if time.monotonic() > due:  # so that an interrupted run need not read these again
+            _save_hashes(fresh, read, database)
+            fresh, due = [], time.monotonic() + SAVE_INTERVAL_SECONDS
+    _save_hashes(fresh, read, database)
     return read
 
 
-def _keep(fresh: list[FileStamp], read: dict[str, str], database: sqlite3.Connection) -> None:
-    """Write hashes in one short transaction: it shuts others out, so no file is read meanwhile."""
+def _save_hashes(fresh: list[FileStamp], read: dict[str, str], database: sqlite3.Connection) -> None:
+    """Write hashes in one short transaction, which blocks other processes; no file is read meanwhile."""
     with database:
-        rows = ((*_key(file), read[file.path]) for file in fresh)
+        rows = ((*_database_key(file), read[file.path]) for file in fresh)
         database.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)", rows)
 
 
-def _shown(read: Iterable[tuple[FileStamp, str]], total: int) -> Iterable[tuple[FileStamp, str]]:
-    """Show a progress bar where there is something to wait for."""
-    if total < 1000:
-        return read
-    from tqdm import tqdm
-
-    return tqdm(read, "reading source images", total)
-
-
-def _database(cache: Path) -> sqlite3.Connection:
+def _open_database(cache: Path) -> sqlite3.Connection:
     import sqlite3
 
     columns = "path BLOB PRIMARY KEY, length INT, mtime INT, ctime INT, sha256 TEXT"
@@ -153,31 +148,31 @@ def _database(cache: Path) -> sqlite3.Connection:
         database.execute(f"CREATE TABLE IF NOT EXISTS hashes ({columns})")
     except sqlite3.OperationalError:
         raise
-    except sqlite3.DatabaseError:  # damaged: what it held is read again
+    except sqlite3.DatabaseError:  # a damaged cache is created again
         database.close()
         cache.unlink()
-        return _database(cache)
+        return _open_database(cache)
     return database
 
 
-def _stat(path: str) -> FileStamp:
+def _stamp_file(path: str) -> FileStamp:
     try:
-        return identity(path, Path(path).stat())
+        return build_file_stamp(path, Path(path).stat())
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): repair or remove it") from None
 
 
-def _sha256(path: str) -> str:
+def _hash_file(path: str) -> str:
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): mend or remove it") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): repair or remove it") from None
 
 
-def _counts(name: str) -> bool:
-    return not name.startswith(".") and not name.endswith(LITTER)
+def _is_source_file(name: str) -> bool:
+    return not name.startswith(".") and not name.endswith(IGNORED_SUFFIXES)
 
 
-def _refuse(error: OSError) -> None:
+def _raise_unreadable_folder(error: OSError) -> None:
     raise UserError(f"{error.filename} cannot be read ({error.strerror}): check its access rights") from None

@@ -1,6 +1,6 @@
-"""`python -m pipeline.sweep -m KEY=A,B ...`: a Hydra multirun whose jobs are DVC experiments.
+"""Run a sweep: a Hydra multirun whose jobs are DVC experiments (`python -m pipeline.sweep -m KEY=A,B ...`).
 
-What DVC has computed before is restored, so that the same command again runs only what is missing.
+DVC restores results that it has computed before, so the same command again runs only what is missing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from pipeline.core.errors import UserError, unready
+from pipeline.core.errors import Terminated, UserError, describe_missing_module, raise_terminated
+from pipeline.core.metric_names import MAIN_METRICS
 
 try:
     import hydra
@@ -25,38 +25,90 @@ try:
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
 except ModuleNotFoundError as error:
-    sys.exit(f"sweep: {unready(error)}")
+    sys.exit(f"sweep: {describe_missing_module(error)}")
 
-from pipeline.compose import stage
-from pipeline.config.schema import parse
-from pipeline.storage import files
-from pipeline.storage.files import SCRATCH
-from pipeline.sweep import dvc_experiments, results
-from pipeline.sweep.dvc_experiments import require_commit
-from pipeline.sweep.results import FIGURES, SweepJob
-from pipeline.tracking import runs
+from pipeline.compose.stage import compose_first_combination
+from pipeline.config.schema import parse_config
+from pipeline.runtime.environment import set_environment
+from pipeline.runtime.versions import describe_version
+from pipeline.storage.files import SCRATCH_FOLDER, write_file
+from pipeline.sweep.dvc_experiments import (
+    find_experiment_commit,
+    list_untracked_files,
+    read_run_info,
+    read_training_metrics,
+    require_commit,
+    run_experiment,
+)
+from pipeline.sweep.results import (
+    SweepJob,
+    describe_metric,
+    format_jobs_table,
+    list_failed_jobs,
+    parse_overrides,
+    select_best_jobs,
+    select_main_metric,
+)
+from pipeline.tracking.runs import open_parent_run
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.target import TrackingTarget
 
 CONF = Path(__file__).parents[2] / "conf"
 PARENT = "FINETRACK_PARENT_RUN"
-ASKING = {"-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--info"}
+HYDRA_FLAGS = {"--hydra-help", "-c", "--cfg", "-i", "--info"}
+"""Hydra prints something and ends: its own help, the composed configuration, its search path."""
+
+HELP = """usage: finetrack sweep KEY=A,B ... [OVERRIDE ...]
+       python -m pipeline.sweep -m KEY=A,B ... [OVERRIDE ...]
+
+Train once per combination of values. Each job is a DVC experiment, logged to MLflow under one parent run.
+DVC restores what it has computed before: the same command again runs only missing and failed jobs.
+
+arguments:
+  KEY=A,B            sweep a key of the configuration; several keys give every combination
+  KEY=range(1,4)     Hydra's sweep syntax: range(...), glob(...), choice(...)
+  GROUP=A,B          sweep a group of conf/, such as finetune=full,head or augment=none,light
+  KEY=VALUE          set a key for all jobs
+  +sweep=NAME        a prepared sweep: {sweeps}
+
+options:
+  -h, --help         this text
+  --version          versions
+  --cfg job          print the composed configuration; runs nothing
+  --hydra-help       what Hydra can do besides
+
+examples:
+  finetrack sweep finetune.lr0=3e-4,1e-3 augment=none,light
+  finetrack sweep +sweep=strategies data=auto data.source=~/datasets/bottles
+"""
 
 
 def main(arguments: list[str]) -> int:
     """Run a sweep.
 
     Returns:
-        0 done, 1 refused or with failed jobs, 130 interrupted, 143 terminated.
+        0 done, 1 an error that the user can mend or failed jobs, 130 interrupted, 143 terminated.
     """
-    if ASKING & set(arguments):
+    if {"-h", "--help"} & set(arguments) or not arguments:
+        sweeps = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
+        print(HELP.format(sweeps=", ".join(sweeps)), end="")
+        return 0
+    if "--version" in arguments:
+        print(describe_version())
+        return 0
+    if HYDRA_FLAGS & set(arguments):
         job()
         return 0
-    for sign in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal, unless under nohup
-        if signal.getsignal(sign) is not signal.SIG_IGN:
-            signal.signal(sign, _terminate)
+    set_environment()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # SIGHUP: a closed terminal, unless under nohup
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, raise_terminated)
+    return _run_reporting_errors([word for word in arguments if word not in {"-m", "--multirun"}])
+
+
+def _run_reporting_errors(overrides: Sequence[str]) -> int:
     try:
-        _sweep([word for word in arguments if word not in {"-m", "--multirun"}])
+        _run_sweep(overrides)
     except UserError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 1
@@ -66,37 +118,29 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, on the same way out as Ctrl-C."""
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
-
-
-def _sweep(overrides: Sequence[str]) -> None:
+def _run_sweep(overrides: Sequence[str]) -> None:
     require_commit()
-    missed = dvc_experiments.untracked("conf", "pipeline", "dvc.yaml", "params.yaml")
+    missed = list_untracked_files("conf", "pipeline", "dvc.yaml", "params.yaml")
     if missed:
         print(
             f"sweep: experiments run on what git tracks; run `git add` for these, or they miss them: {missed}"
         )
-    folder = Path(SCRATCH, "sweeps", time.strftime("%m%d-%H%M%S"))
+    folder = Path(SCRATCH_FOLDER, "sweeps", time.strftime("%m%d-%H%M%S"))
     sys.argv = [sys.argv[0], "--multirun", *overrides, f"hydra.sweep.dir={folder}"]
-    with runs.parent(
-        _target(overrides), name=f"sweep {' '.join(overrides)}", tags=_tags(overrides)
+    with open_parent_run(
+        _get_tracking_target(overrides), name=f"sweep {' '.join(overrides)}", tags=_get_tags(overrides)
     ) as session:
         os.environ[PARENT] = session.run_id or ""
         try:
-            _multirun()
+            _run_hydra()
         finally:
-            done = _done(folder)
-            _log(session, done)
-        _conclude(done)
+            done = _read_finished_jobs(folder)
+            _log_to_parent_run(session, done)
+        _print_result(done)
 
 
-def _multirun() -> None:
-    """Have Hydra run the jobs; of what its sweeper refuses it would print a traceback."""
+def _run_hydra() -> None:
+    """Let Hydra run the jobs. An error of its sweeper becomes one sentence instead of a traceback."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         job()
@@ -106,59 +150,59 @@ def _multirun() -> None:
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base=None)
 def job(found: DictConfig) -> float:
-    """Run one job, and give its score on val to Hydra's sweeper; a failed job's is no number."""
+    """Run one job. Return its score on val for Hydra's sweeper; NaN if it failed."""
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     number, overrides = int(hydra_config.job.num), tuple(hydra_config.overrides.task)
     name = f"sweep-{Path(hydra_config.sweep.dir).name}-{number}"
-    print(f"job {number}: {' '.join(overrides)}", flush=True)
+    print(f"sweep: job {number}: {' '.join(overrides)}", flush=True)
     start = time.monotonic()
     try:
-        parse(OmegaConf.to_container(found, resolve=True))  # type: ignore[arg-type]
-        result = _run(number, overrides, name, folder)
+        parse_config(OmegaConf.to_container(found, resolve=True))  # type: ignore[arg-type]
+        result = _run_job(number, overrides, name, folder)
     except UserError as error:
         result = SweepJob(number, overrides, name, "failed", reason=str(error))
     result = replace(result, seconds=round(time.monotonic() - start, 1))
-    files.write(folder / "job.json", json.dumps(asdict(result)))
-    print(f"job {number}: {result.status}{_outcome(result)}", flush=True)
+    write_file(folder / "job.json", json.dumps(asdict(result)))
+    print(f"sweep: job {number}: {result.status}{_format_outcome(result)}", flush=True)
     return float("nan") if result.score is None else result.score
 
 
-def _run(number: int, overrides: tuple[str, ...], name: str, folder: Path) -> SweepJob:
-    reason = dvc_experiments.run(
+def _run_job(number: int, overrides: tuple[str, ...], name: str, folder: Path) -> SweepJob:
+    reason = run_experiment(
         name,
         overrides,
         log=folder / "output.log",
         environment={PARENT: os.environ.get(PARENT, "")},
-        tell=lambda line: print(f"job {number}: {line}", flush=True),
+        tell=lambda line: print(f"sweep: job {number}: {line}", flush=True),
     )
-    revision = dvc_experiments.commit(name)
+    revision = find_experiment_commit(name)
     if reason or revision is None:
         raise UserError(reason or f"DVC made no experiment of it ({folder / 'output.log'})")
-    judged = results.judged(dvc_experiments.training(revision)["val"])
-    if judged is None:
-        raise UserError(f"experiment {name} measured none of {', '.join(FIGURES)} on val")
-    made = dvc_experiments.made(revision)
+    main_metric = select_main_metric(read_training_metrics(revision)["val"])
+    if main_metric is None:
+        raise UserError(f"experiment {name} measured none of {', '.join(MAIN_METRICS)} on val")
+    info = read_run_info(revision)
     status = "restored" if (folder / "output.log").read_text().count("Stage 'finetune' ") else "trained"
-    figure, score = judged
-    task = made.get("task")
-    return SweepJob(number, overrides, name, status, score, made.get("run_id"), figure=figure, task=task)
+    figure, score = main_metric
+    task = info.get("task")
+    return SweepJob(number, overrides, name, status, score, info.get("run_id"), figure=figure, task=task)
 
 
-def _outcome(result: SweepJob) -> str:
+def _format_outcome(result: SweepJob) -> str:
     return f", {result.reason}" if result.score is None else f", val {result.figure} {result.score:.4f}"
 
 
-def _target(overrides: Sequence[str]) -> TrackingTarget:
-    settings = stage.preview(overrides)["tracking"]
+def _get_tracking_target(overrides: Sequence[str]) -> TrackingTarget:
+    settings = compose_first_combination(overrides)["tracking"]
     return TrackingTarget(settings["uri"], settings["experiment"], settings["timeout"])
 
 
-def _tags(overrides: Sequence[str]) -> dict[str, Any]:
+def _get_tags(overrides: Sequence[str]) -> dict[str, Any]:
     return {"finetrack.sweep": shlex.join(["python", "-m", "pipeline.sweep", "-m", *overrides])}
 
 
-def _done(folder: Path) -> list[SweepJob]:
+def _read_finished_jobs(folder: Path) -> list[SweepJob]:
     found = [json.loads(path.read_text()) for path in folder.glob("*/job.json")]
     return sorted(
         (SweepJob(**{**row, "overrides": tuple(row["overrides"])}) for row in found),
@@ -166,35 +210,35 @@ def _done(folder: Path) -> list[SweepJob]:
     )
 
 
-def _log(session: RunSession, done: Sequence[SweepJob]) -> None:
-    """Give the parent run the table of jobs, their scores as a curve, and the best."""
+def _log_to_parent_run(session: RunSession, done: Sequence[SweepJob]) -> None:
+    """Log the table of jobs, their scores as a curve, and the best job to the parent run."""
     if not done:
         return
-    found = results.best(done)
+    found = select_best_jobs(done)
 
     def name(row: SweepJob) -> str:  # of one task as its children call it: one column in the UI
-        return results.kind(row).replace(" ", "/") if len(found) > 1 else str(row.figure)
+        return describe_metric(row).replace(" ", "/") if len(found) > 1 else str(row.figure)
 
-    session.table([{**asdict(row), "overrides": " ".join(row.overrides)} for row in done], "jobs.json")
+    session.log_table([{**asdict(row), "overrides": " ".join(row.overrides)} for row in done], "jobs.json")
     for row in done:
         if row.figure:
-            session.metrics({f"job/{name(row)}": row.score}, step=row.number)
-    session.metrics({"jobs": len(done), "failed": len(results.failed(done))})
+            session.log_metrics({f"job/{name(row)}": row.score}, step=row.number)
+    session.log_metrics({"jobs": len(done), "failed": len(list_failed_jobs(done))})
     for best in found:
-        session.metrics({f"best/{name(best)}": best.score})
+        session.log_metrics({f"best/{name(best)}": best.score})
     if len(found) == 1:
-        session.tags({"finetrack.best": found[0].experiment, "finetrack.best.run": found[0].run_id})
-        session.params({"best": results.changes(found[0])})
+        session.set_tags({"finetrack.best": found[0].experiment, "finetrack.best.run": found[0].run_id})
+        session.log_params({"best": parse_overrides(found[0])})
 
 
-def _conclude(done: Sequence[SweepJob]) -> None:
-    """Print the table, and how to go on; end the parent run as FAILED where a job failed."""
-    print(f"\n{results.table(done)}\n")
-    found = results.best(done)
+def _print_result(done: Sequence[SweepJob]) -> None:
+    """Print the table and the next step. A failed job ends the parent run as FAILED."""
+    print(f"\n{format_jobs_table(done)}\n")
+    found = select_best_jobs(done)
     for best in found:
-        name = f"best by {results.kind(best)}" if len(found) > 1 else "best"
+        name = f"best by {describe_metric(best)}" if len(found) > 1 else "best"
         print(f"{name}: take it into the workspace with `dvc exp apply {best.experiment}`")
-    lost = results.failed(done)
+    lost = list_failed_jobs(done)
     if lost:
         raise UserError(
             f"{len(lost)} of {len(done)} jobs failed: the same command again runs only what is missing"

@@ -1,7 +1,7 @@
-"""DVC experiments by their command line: run one in a folder of its own, and read what it brought.
+"""Run DVC experiments by DVC's command line, each in a temporary folder, and read their results.
 
-A job's processes (dvc, the stages' shells, the stages) form one group: whoever stops the sweep stops all
-of them, where killing dvc alone would leave a training behind.
+The processes of a job (dvc, the stages' shells, the stages) form one process group, so that stopping the
+sweep stops all of them. Killing dvc alone would leave a training running.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from threading import Thread
 from typing import Any
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import FINETUNED, TRAINING_METRICS
+from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE
+from pipeline.storage.dvc_repository import read_file_at_revision
 
-GRACE = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0))
-"""How a job is stopped: asked as by Ctrl-C, so that its run ends as KILLED, then told, then killed."""
-SAID = re.compile(r"(?:compose|prepare|augment|finetune|evaluate): \S.*")
+STOP_SIGNALS = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0))
+"""Signals that stop a job, each with seconds to wait: SIGINT first, so that its run ends as KILLED."""
+STAGE_LINE = re.compile(r"(?:compose|prepare|augment|finetune|evaluate): \S.*")
 
 
 def require_commit() -> None:
-    """Refuse to start where git has nothing that DVC could base an experiment on."""
-    if _git("rev-parse", "--verify", "--quiet", "HEAD") is None:
+    """Require a git commit, on which DVC bases experiments."""
+    if _run_git("rev-parse", "--verify", "--quiet", "HEAD") is None:
         raise UserError(
             "a sweep needs a git commit to start from: run `git init && git add -A && git commit -m start`"
         )
 
 
-def untracked(*folders: str) -> list[str]:
-    """List files that experiments would miss, since they run in a copy of what git tracks."""
-    return (_git("ls-files", "--others", "--exclude-standard", "--", *folders) or "").splitlines()
+def list_untracked_files(*folders: str) -> list[str]:
+    """List untracked files: experiments miss them, since they run in a copy of what git tracks."""
+    return (_run_git("ls-files", "--others", "--exclude-standard", "--", *folders) or "").splitlines()
 
 
-def run(
+def run_experiment(
     name: str,
     overrides: Sequence[str],
     *,
@@ -53,12 +54,12 @@ def run(
     Args:
         name: The experiment's name.
         overrides: As Hydra takes them.
-        log: Gets everything that it writes.
-        environment: Set beside the present environment.
-        tell: Gets a line whenever a stage begins.
+        log: The file for all of its output.
+        environment: Variables added to the current environment.
+        tell: Called with a line whenever a stage begins.
 
     Returns:
-        Why it failed, in one sentence; None where it succeeded.
+        Why it failed, in one sentence; None if it succeeded.
     """
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name]
     for override in overrides:
@@ -75,44 +76,42 @@ def run(
         start_new_session=True,
     )
     try:
-        return _follow(child, log, tell)
+        return _wait_for(child, log, tell)
     finally:
-        _stop(child)
+        _stop_process_group(child)
 
 
-def commit(name: str) -> str | None:
-    """Return the commit of an experiment; None where there is none of this name."""
-    found = _git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}")
+def find_experiment_commit(name: str) -> str | None:
+    """Return the commit of an experiment; None if there is none of this name."""
+    found = _run_git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}")
     return found.split()[0] if found else None
 
 
-def training(revision: str) -> dict[str, Any]:
-    """Read reports/training.json as an experiment left it."""
-    text = _git("show", f"{revision}:./{TRAINING_METRICS.as_posix()}")
+def read_training_metrics(revision: str) -> dict[str, Any]:
+    """Read reports/training.json of an experiment."""
+    text = _run_git("show", f"{revision}:./{TRAINING_METRICS_FILE.as_posix()}")
     if text is None:
         raise UserError(
-            f"experiment {revision[:7]} has no {TRAINING_METRICS}: it did not get as far as finetune"
+            f"experiment {revision[:7]} has no {TRAINING_METRICS_FILE}: it did not reach finetune"
         )
     return dict(json.loads(text))
 
 
-def made(revision: str) -> dict[str, Any]:
-    """Read what an experiment's weights are: their task, their MLflow run; empty where it is not known."""
-    import dvc.api
-
+def read_run_info(revision: str) -> dict[str, Any]:
+    """Read run.json of an experiment: task and MLflow run of its weights; empty if it cannot be read."""
     with contextlib.suppress(Exception):  # DVC's errors are many, and a table without these is still one
-        return dict(json.loads(dvc.api.read(str(FINETUNED / "run.json"), rev=revision)))
+        return dict(json.loads(read_file_at_revision(FINETUNED_FOLDER / "run.json", revision)))
     return {}
 
 
-def _follow(child: subprocess.Popen[str], log: Path, tell: Callable[[str], None]) -> str | None:
-    """Wait for a job, and say why it gave up; None where it did not.
+def _wait_for(child: subprocess.Popen[str], log: Path, tell: Callable[[str], None]) -> str | None:
+    """Wait for a job; return why it failed, or None if it succeeded.
 
-    Its output is read in a thread, and waiting wakes up now and then: libraries that are loaded here let a
-    blocked read go on after Ctrl-C, which would then be noticed only at the job's next word.
+    A thread reads its output, and waiting polls: libraries that are loaded here let a blocked read continue
+    after Ctrl-C, which would then take effect only at the job's next line.
     """
-    reasons = ["it ended without a word"]
-    reader = Thread(target=_copy, args=(child, log, tell, reasons), daemon=True)
+    reasons = ["it ended without a message"]
+    reader = Thread(target=_copy_output, args=(child, log, tell, reasons), daemon=True)
     reader.start()
     while child.poll() is None:
         time.sleep(0.1)
@@ -120,8 +119,10 @@ def _follow(child: subprocess.Popen[str], log: Path, tell: Callable[[str], None]
     return f"{reasons[-1]} (all of it: {log})" if child.returncode else None
 
 
-def _copy(child: subprocess.Popen[str], log: Path, tell: Callable[[str], None], reasons: list[str]) -> None:
-    """Copy what a job says to its log, and note the sentence of a stage that gives up."""
+def _copy_output(
+    child: subprocess.Popen[str], log: Path, tell: Callable[[str], None], reasons: list[str]
+) -> None:
+    """Copy a job's output to its log, and collect the error sentences of stages."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
         for line in child.stdout or ():
@@ -130,27 +131,29 @@ def _copy(child: subprocess.Popen[str], log: Path, tell: Callable[[str], None], 
             text = line.strip()
             if text.startswith(("Running stage", "Stage '")):
                 tell(text.rstrip(":"))
-            if SAID.fullmatch(text) or (text.startswith("ERROR: ") and "failed to reproduce" not in text):
+            if STAGE_LINE.fullmatch(text) or (
+                text.startswith("ERROR: ") and "failed to reproduce" not in text
+            ):
                 reasons.append(text.removeprefix("ERROR: "))
 
 
-def _stop(child: subprocess.Popen[str]) -> None:
-    """End a job's group, if any of it is left; who presses Ctrl-C again gets there faster."""
-    for sign, seconds in GRACE:
+def _stop_process_group(child: subprocess.Popen[str]) -> None:
+    """Stop a job's process group; another Ctrl-C skips to the next signal."""
+    for sign, seconds in STOP_SIGNALS:
         try:
-            if _gone(child):
+            if _has_ended(child):
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, sign)
             end = time.monotonic() + seconds
-            while not _gone(child) and time.monotonic() < end:
+            while not _has_ended(child) and time.monotonic() < end:
                 time.sleep(0.1)
         except KeyboardInterrupt:
             continue
 
 
-def _gone(child: subprocess.Popen[str]) -> bool:
-    """Tell whether no process of a job's group is left."""
+def _has_ended(child: subprocess.Popen[str]) -> bool:
+    """Return whether all processes of a job's group have ended."""
     child.poll()
     try:
         os.killpg(child.pid, 0)
@@ -159,7 +162,7 @@ def _gone(child: subprocess.Popen[str]) -> bool:
     return False
 
 
-def _git(*arguments: str) -> str | None:
+def _run_git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,30 +1,28 @@
-"""The jobs of a sweep: what came of each, which is best, and a table for the terminal."""
+"""Results of sweep jobs: their scores, the best job, a table for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-FIGURES: Final = ("mask/mAP50-95", "pose/mAP50-95", "mAP50-95", "top1")
-"""What a job is judged by: the first of these that its task measures on val."""
+from pipeline.core.metric_names import MAIN_METRICS, get_main_metric
 
 
 @dataclass(frozen=True)
 class SweepJob:
-    """One job of a sweep, when it is over.
+    """One finished job of a sweep.
 
     Args:
         number: Its place in the sweep, from 0.
         overrides: What it changed, such as `finetune.lr0=0.001`.
         experiment: The name of its DVC experiment.
         status: trained, restored (DVC had the result already) or failed.
-        score: On the val split, 0..1; None where it failed.
-        run_id: The MLflow run that made the weights; None where it failed or MLflow was away.
+        score: On the val split, 0 to 1; None if it failed.
+        run_id: The MLflow run that made the weights; None if it failed or MLflow did not answer.
         reason: Why it failed.
         seconds: How long it took.
-        figure: What the score is, such as mAP50-95; None where it failed.
-        task: What was learnt, such as detect; None where it failed.
+        figure: The metric of the score, such as mAP50-95; None if it failed.
+        task: The task, such as detect; None if it failed.
     """
 
     number: int
@@ -39,41 +37,41 @@ class SweepJob:
     task: str | None = None
 
 
-def judged(val: Mapping[str, float]) -> tuple[str, float] | None:
-    """Return the figure that a training is judged by, and its value; None where none of them was measured.
+def select_main_metric(val: Mapping[str, float]) -> tuple[str, float] | None:
+    """Return the name and value of the metric that ranks a training; None if none was measured.
 
     Args:
-        val: What its best epoch measured on val, as reports/training.json has it.
+        val: The metrics of its best epoch on val, as in reports/training.json.
     """
-    return next(((figure, val[figure]) for figure in FIGURES if figure in val), None)
+    return next(((figure, val[figure]) for figure in MAIN_METRICS if figure in val), None)
 
 
-def kind(job: SweepJob) -> str:
-    """Name the task and the figure that a job is judged by: scores of one kind alone can be compared."""
+def describe_metric(job: SweepJob) -> str:
+    """Return task and metric of a job, such as `detect mAP50-95`; only scores of one kind can be compared."""
     return " ".join(word for word in (job.task, job.figure) if word)
 
 
-def _kinds(jobs: Sequence[SweepJob]) -> list[str]:
-    """Name what jobs are judged by, each once, in the order in which they come."""
-    return list(dict.fromkeys(kind(job) for job in jobs if job.score is not None))
+def _list_kinds(jobs: Sequence[SweepJob]) -> list[str]:
+    """List the kinds of scores, each once, in order of appearance."""
+    return list(dict.fromkeys(describe_metric(job) for job in jobs if job.score is not None))
 
 
-def failed(jobs: Sequence[SweepJob]) -> list[SweepJob]:
-    """Return the jobs that came to nothing."""
+def list_failed_jobs(jobs: Sequence[SweepJob]) -> list[SweepJob]:
+    """Return the failed jobs."""
     return [job for job in jobs if job.status == "failed"]
 
 
-def best(jobs: Sequence[SweepJob]) -> list[SweepJob]:
-    """Return the job with the highest score of each kind; of equals the first; none where all failed."""
+def select_best_jobs(jobs: Sequence[SweepJob]) -> list[SweepJob]:
+    """Return the job with the highest score of each kind, the first of equals; none if all failed."""
     found: dict[str, SweepJob] = {}
-    for job in _ordered(jobs):
+    for job in _sort_jobs(jobs):
         if job.score is not None:
-            found.setdefault(kind(job), job)
+            found.setdefault(describe_metric(job), job)
     return list(found.values())
 
 
-def changes(job: SweepJob) -> dict[str, str]:
-    """Return what each override sets its key to; `~KEY` takes it away."""
+def parse_overrides(job: SweepJob) -> dict[str, str]:
+    """Return the value that each override sets its key to; `~KEY` deletes it."""
     found = {}
     for word in job.overrides:
         key, _, value = word.lstrip("+~").partition("=")
@@ -81,33 +79,37 @@ def changes(job: SweepJob) -> dict[str, str]:
     return found
 
 
-def table(jobs: Sequence[SweepJob]) -> str:
-    """Write a line per job, the best of a kind first, what failed last."""
-    several = len(_kinds(jobs)) > 1
-    figure = next((job.figure for job in jobs if job.figure), FIGURES[2])
+def format_jobs_table(jobs: Sequence[SweepJob]) -> str:
+    """Format a table of the jobs: the best of each kind first, failed jobs last."""
+    several = len(_list_kinds(jobs)) > 1
+    figure = next((job.figure for job in jobs if job.figure), get_main_metric("detect"))
     head = ("job", "val" if several else f"val {figure}", "status", "experiment", "overrides")
-    rows = [head, *(_row(job, named=several) for job in _ordered(jobs))]
+    rows = [head, *(_format_row(job, named=several) for job in _sort_jobs(jobs))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _ordered(jobs: Sequence[SweepJob]) -> list[SweepJob]:
-    """Put jobs of a kind together, the best first, and what failed last."""
-    places = {name: place for place, name in enumerate(_kinds(jobs))}
+def _sort_jobs(jobs: Sequence[SweepJob]) -> list[SweepJob]:
+    """Sort jobs by kind, the best first, failed jobs last."""
+    places = {name: place for place, name in enumerate(_list_kinds(jobs))}
 
     def rank(job: SweepJob) -> tuple[int, float, int]:
-        return len(places) if job.score is None else places[kind(job)], -(job.score or 0.0), job.number
+        return (
+            len(places) if job.score is None else places[describe_metric(job)],
+            -(job.score or 0.0),
+            job.number,
+        )
 
     return sorted(jobs, key=rank)
 
 
-def _row(job: SweepJob, *, named: bool) -> tuple[str, ...]:
+def _format_row(job: SweepJob, *, named: bool) -> tuple[str, ...]:
     score = "-" if job.score is None else f"{job.score:.4f}"
     words = " ".join(job.overrides) or "(as conf/ says)"
     return (
         str(job.number),
-        f"{kind(job)} {score}".strip() if named else score,
+        f"{describe_metric(job)} {score}".strip() if named else score,
         job.status,
         job.experiment,
         words + (f": {job.reason}" if job.reason else ""),

@@ -1,4 +1,4 @@
-"""The one door to MLflow: its process-wide settings, a client, and a database that is ready."""
+"""Create the MLflow client: process-wide settings, database tables, outage detection."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ from typing import Any
 from filelock import FileLock
 
 from pipeline.core.errors import UserError
-from pipeline.runtime.gc_pause import without_collecting
-from pipeline.storage import files
+from pipeline.runtime.gc_pause import pause_gc
+from pipeline.storage.files import create_scratch_folder
 from pipeline.tracking.target import TrackingTarget
 
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Opens MLflow's pages for model training; without it they are those for agents and prompts."""
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""With it MLflow shows the pages for model training; without it those for agents and prompts."""
 
 
 class MlflowClientCache:
-    """MLflow at one target. Nothing goes over the network before it is needed."""
+    """The client of one MLflow store, and its experiment. It sends nothing before it is needed."""
 
     def __init__(self, target: TrackingTarget) -> None:
-        _prepare(target)
-        with without_collecting():
+        _set_mlflow_environment(target)
+        with pause_gc():
             from mlflow import MlflowClient
 
             if target.database:
                 from mlflow.store.tracking import sqlalchemy_store  # noqa: F401 (the client needs it, too)
 
         if target.database:
-            _initialise(target)
+            _prepare_database(target)
         self.target = target
         self.client: Any = MlflowClient(tracking_uri=target.address)
 
     @cached_property
     def experiment(self) -> str:
-        """The experiment's id; it is created where it does not exist, by whoever comes first."""
+        """The id of the experiment. It is created if it does not exist; several processes may try at once."""
         from mlflow.exceptions import MlflowException
 
         name = self.target.experiment
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(self.client.create_experiment(name, self.target.place, tags=KIND))
+                location = self.target.artifact_location
+                return str(self.client.create_experiment(name, location, tags=EXPERIMENT_TAGS))
             except MlflowException as error:
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
@@ -58,20 +59,20 @@ class MlflowClientCache:
             )
         return str(found.experiment_id)
 
-    def search(self, condition: str, *, limit: int = 1) -> list[Any]:
-        """Return the newest runs of the experiment that fulfil MLflow's filter expression."""
+    def search_runs(self, condition: str, *, limit: int = 1) -> list[Any]:
+        """Return the newest runs of the experiment that match MLflow's filter expression."""
         return list(self.client.search_runs([self.experiment], filter_string=condition, max_results=limit))
 
 
 class StoreUnavailableError(Exception):
-    """The store answers, but takes nothing until the user acts."""
+    """The store answers, but accepts nothing until the user acts."""
 
 
 def is_outage(error: Exception) -> bool:
-    """Tell a store that cannot take a message now from a message that it will never take.
+    """Check whether the store cannot accept messages now, so that the message waits.
 
-    Not reachable, overloaded, locked, out of disk, or without the right credentials: the message waits.
-    Anything else was understood and refused.
+    It is not reachable, overloaded, locked, out of disk space, or wants other credentials. With any other
+    error the store refused this message for good.
     """
     from mlflow.exceptions import MlflowException
 
@@ -86,11 +87,13 @@ def is_outage(error: Exception) -> bool:
     return isinstance(error, OSError | StoreUnavailableError)
 
 
-def refuse_unusable(target: TrackingTarget) -> None:
-    """Refuse a database that is none or cannot be written, without MLflow, which takes seconds to load.
+def check_database(target: TrackingTarget) -> None:
+    """Check that the database file can be written, without MLflow, which takes seconds to load.
+
+    A server is not checked.
 
     Raises:
-        Refused: It says so, or its folder does; of a server nothing is said.
+        UserError: The file is not a database, or the file or its folder cannot be written.
     """
     database = target.database
     if database is None:
@@ -104,50 +107,50 @@ def refuse_unusable(target: TrackingTarget) -> None:
             with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", timeout=0, uri=True)) as found:
                 found.execute("PRAGMA schema_version")
     except (OSError, sqlite3.Error) as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:  # another process is at it
-            raise _unusable(target, error) from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:  # another process uses it
+            raise _build_database_error(target, error) from error
 
 
-def _prepare(target: TrackingTarget) -> None:
-    """Set what MLflow reads from the environment: nothing is sent home, and no call waits for minutes."""
+def _set_mlflow_environment(target: TrackingTarget) -> None:
+    """Set MLflow's environment variables: no telemetry, and no call that waits for minutes."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
     os.environ |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(target.timeout))}
     for name, value in {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox tries again, in the background
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries in the background
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_UV_AUTO_DETECT": "false",
-        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what a user has to know is said by the sender, once
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # the sender reports errors itself, once
     }.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.CRITICAL)
 
 
-def _initialise(target: TrackingTarget) -> None:
-    """Create or meet the tables, one process at a time: several at once half-migrate a fresh database.
+def _prepare_database(target: TrackingTarget) -> None:
+    """Create or migrate the tables, one process at a time: several at once half-migrate a new database.
 
     Raises:
-        Refused: The file is no database, of another version of MLflow, or cannot be written.
+        UserError: The file is not a database, is of another version of MLflow, or cannot be written.
     """
     try:
-        with FileLock(files.scratch("locks") / "mlflow.lock", timeout=300):
-            _create(target)
+        with FileLock(create_scratch_folder("locks") / "mlflow.lock", timeout=300):
+            _create_database(target)
             _migrate(target.address, target)
-            follow(target)
+            update_artifact_locations(target)
     except Exception as error:
-        raise _unusable(target, error) from error
+        raise _build_database_error(target, error) from error
 
 
-def _unusable(target: TrackingTarget, error: Exception) -> UserError:
+def _build_database_error(target: TrackingTarget, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:200]
     return UserError(
-        f"MLflow cannot use {target.uri}: {reason}; mend the file, move it away, or set tracking.uri"
+        f"MLflow cannot use {target.uri}: {reason}; repair the file, move it away, or set tracking.uri"
     )
 
 
-def _create(target: TrackingTarget) -> None:
-    """Make a fresh database under another name: a stop half-way would leave it beyond mending."""
+def _create_database(target: TrackingTarget) -> None:
+    """Create a new database under a temporary name: one that is half-migrated cannot be repaired."""
     database = target.database
     if database is None or database.exists():
         return
@@ -161,28 +164,32 @@ def _create(target: TrackingTarget) -> None:
 def _migrate(address: str, target: TrackingTarget) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    SqlAlchemyStore(address, target.artifacts).engine.dispose()
+    SqlAlchemyStore(address, target.artifact_root).engine.dispose()
 
 
-COLUMNS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
+LOCATION_COLUMNS = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+}
 
 
-def follow(target: TrackingTarget) -> None:
-    """Point the database to the files in this folder, where its experiment still names another one.
+def update_artifact_locations(target: TrackingTarget) -> None:
+    """Update the artifact locations in the database after the project's folder was moved.
 
-    Else old runs would show no files, and new ones would write theirs to where the project once was. For this
-    MLflow has no call of its own; call it under the lock of the database's initialisation.
+    Otherwise old runs show no files, and new runs write theirs to the old place. MLflow has no call for this.
+    Call it under the lock of `_prepare_database`.
     """
-    if not target.database or not target.place or not target.artifacts:
+    if not target.database or not target.artifact_location or not target.artifact_root:
         return
     with closing(sqlite3.connect(target.database, timeout=20)) as database, database:
-        question = "SELECT artifact_location FROM experiments WHERE name = ?"
-        [place] = database.execute(question, (target.experiment,)).fetchone() or [target.place]
-        old = place.removesuffix(target.place.removeprefix(target.artifacts))
-        if old in {place, target.artifacts} or not old.startswith("file:"):
+        query = "SELECT artifact_location FROM experiments WHERE name = ?"
+        [location] = database.execute(query, (target.experiment,)).fetchone() or [target.artifact_location]
+        old = location.removesuffix(target.artifact_location.removeprefix(target.artifact_root))
+        if old in {location, target.artifact_root} or not old.startswith("file:"):
             return
-        for table, column in COLUMNS.items():
+        for table, column in LOCATION_COLUMNS.items():
             database.execute(
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-                (f"{target.artifacts}/", len(old) + 2, len(old) + 1, f"{old}/"),
+                (f"{target.artifact_root}/", len(old) + 2, len(old) + 1, f"{old}/"),
             )

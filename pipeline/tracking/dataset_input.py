@@ -1,4 +1,4 @@
-"""The dataset as MLflow shows it: name, digest, where it came from, what is in it."""
+"""Describe the dataset of a run for MLflow: name, digest, source, classes, counts."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-DIGITS = 12
-"""Of the digest, in MLflow's narrow columns; it takes 36 at most."""
+DIGEST_LENGTH = 12
+"""Characters of the digest that MLflow shows; it accepts 36 at most."""
 
 
-def facts(
+def describe_dataset(
     name: str, digest: str, *, source: str, classes: Sequence[str], splits: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Gather what is logged of a dataset.
+    """Return the facts about a dataset that are logged.
 
     Args:
-        name: What a person calls it.
-        digest: SHA-256 of its contents; MLflow shows the first 12 digits of it.
-        source: Where it came from, without a path of this machine where that can be.
-        classes: Their names.
-        splits: For each of train, val and test, the number of images and the objects of each class.
+        name: The dataset's name for people.
+        digest: SHA-256 of its contents; MLflow shows the first 12 characters.
+        source: Where it came from, without a path of this machine if possible.
+        classes: The class names.
+        splits: For train, val and test: the number of images, and of objects per class.
     """
     return {
         "name": name,
@@ -31,14 +31,14 @@ def facts(
     }
 
 
-def entity(facts: Mapping[str, Any]) -> Any:
-    """Make MLflow's dataset input of them; the counts are its profile, the classes its schema."""
+def build_dataset_input(facts: Mapping[str, Any]) -> Any:
+    """Build MLflow's dataset input from the facts; the counts are its profile, the classes its schema."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     columns = [{"name": name, "type": "string", "required": True} for name in ("image", *facts["classes"])]
     entry = Dataset(
         name=facts["name"][:500],
-        digest=facts["digest"][:DIGITS],
+        digest=facts["digest"][:DIGEST_LENGTH],
         source_type="local",
         source=json.dumps({"uri": facts["source"]}),
         schema=json.dumps({"mlflow_colspec": columns}),
@@ -47,8 +47,8 @@ def entity(facts: Mapping[str, Any]) -> Any:
     return DatasetInput(entry, tags=[InputTag("mlflow.data.context", "training")])
 
 
-def on_dataset(run: Any) -> dict[str, str]:
-    """Name the run's dataset as a metric does that belongs to it."""
+def get_dataset_reference(run: Any) -> dict[str, str]:
+    """Return the arguments that tie a metric to the run's dataset."""
     inputs = run.inputs.dataset_inputs if run.inputs else []
     return (
         {"dataset_name": inputs[-1].dataset.name, "dataset_digest": inputs[-1].dataset.digest}

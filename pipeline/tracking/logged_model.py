@@ -1,27 +1,25 @@
-"""The best weights as an MLflow model: saved beside the messages, then sent like any other of them."""
+"""Save the best weights as an MLflow model beside the outbox messages, and upload it with them."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import io
-import platform
 import re
-import shutil
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from PIL import Image, ImageOps
 
 from pipeline.core.tasks import Task
 from pipeline.tracking.client import MlflowClientCache
-from pipeline.tracking.dataset_input import on_dataset
+from pipeline.tracking.dataset_input import get_dataset_reference
 from pipeline.tracking.outbox import OutboxMessage
 
-PACKAGES = (
+REQUIRED_PACKAGES: Final = (
     "mlflow",
     "ultralytics",
     "torch",
@@ -31,139 +29,135 @@ PACKAGES = (
     "numpy",
     "pandas",
 )
-EXAMPLE_PIXELS = 640
-SERVED = Path(__file__).with_name("served_model.py")
+"""Packages that serving needs; those that are installed are pinned in the model's requirements."""
+MAX_EXAMPLE_SIDE: Final = 640
+"""Pixels of the input example."""
+SERVED_MODEL_FILE: Final = Path(__file__).with_name("served_model.py")
+"""The code that loads the weights and predicts; it is copied into the model."""
 
 
-def save(folder: Path, weights: Path, example: Path, *, task: Task = "detect") -> None:
-    """Write a pyfunc model with signature and example.
+def save_model(folder: Path, weights: Path, example: Path, *, task: Task = "detect") -> None:
+    """Save a pyfunc model with code, weights, pinned requirements, signature and input example.
 
-    MLflow's own `save_model` would load the model in the middle of a training's process and predict, to infer
-    what is known here, note this machine's paths, and hold the requirements against all that is installed.
+    Signature and requirements are given, so that MLflow neither predicts with the model nor starts a process
+    that imports it.
 
     Args:
-        folder: Does not exist yet.
+        folder: The new folder of the model.
         weights: An Ultralytics checkpoint.
         example: An image, which is stored in the model as base64 text.
-        task: Of the weights.
+        task: The task of the weights.
     """
-    from mlflow.models import Model
-    from mlflow.models.utils import _save_example
+    with warnings.catch_warnings(action="ignore"):  # MLflow warns about a type hint of its own
+        from mlflow.pyfunc import save_model as save_pyfunc_model
 
-    place = PurePosixPath("artifacts", weights.name).as_posix()
-    (folder / place).parent.mkdir(parents=True)
-    shutil.copyfile(weights, folder / place)
-    shutil.copyfile(SERVED, folder / SERVED.name)
-    _write_environment(folder)
-    metadata = {"task": task, "input": INPUT, "output": OUTPUT[task]}
-    written = Model(signature=of(task), metadata=metadata)
-    written.add_flavor(
-        "python_function",
-        loader_module="mlflow.pyfunc.loaders.code_model",
-        model_code_path=SERVED.name,
-        artifacts={"weights": {"path": place, "uri": place}},
-        env={"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
-        python_version=platform.python_version(),
+    save_pyfunc_model(
+        str(folder),
+        python_model=str(SERVED_MODEL_FILE),
+        artifacts={"weights": weights.absolute().as_uri()},
+        signature=build_signature(task),
+        input_example=[_encode_example(example)],
+        pip_requirements=list(_iterate_requirements()),
+        metadata={"task": task, "input": INPUT_DESCRIPTION, "output": OUTPUT_DESCRIPTIONS[task]},
         streamable=False,
     )
-    _save_example(written, [_text(example)], str(folder))
-    written.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    written.save(str(folder / "MLmodel"))
+    _adjust_description(folder)
 
 
-def _write_environment(folder: Path) -> None:
-    """Write what has to be installed to serve the model, in the three forms that MLflow reads."""
-    required, python = list(_requirements()), platform.python_version()
-    conda = {
-        "name": "mlflow-env",
-        "channels": ["conda-forge"],
-        "dependencies": [f"python={python}", "pip", {"pip": required}],
-    }
-    virtualenv = {
-        "python": python,
-        "build_dependencies": ["pip", "setuptools", "wheel"],
-        "dependencies": ["-r requirements.txt"],
-    }
-    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in required))
-    (folder / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False))
-    (folder / "python_env.yaml").write_text(yaml.safe_dump(virtualenv, sort_keys=False))
+def _adjust_description(folder: Path) -> None:
+    """Remove this machine's paths from the MLmodel file, and let inputs reach `predict` as they are.
+
+    Without `is_signature_from_type_hint` MLflow makes a table of every input, which fails for RGB arrays.
+    """
+    from mlflow.models import Model
+
+    description = _read_model(folder).to_dict()
+    flavor = description["flavors"]["python_function"]
+    flavor["model_code_path"] = SERVED_MODEL_FILE.name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    Model.from_dict({**description, "is_signature_from_type_hint": True}).save(str(folder / "MLmodel"))
 
 
-def _requirements() -> Iterator[str]:
-    """Name what is installed, without the build's suffix (2.15.0+cpu), which no index knows."""
-    for name in PACKAGES:
+def _iterate_requirements() -> Iterator[str]:
+    """Yield the installed versions without the build's suffix (2.15.0+cpu), which package indexes lack."""
+    for name in REQUIRED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             yield f"{name}=={version(name).split('+')[0]}"
 
 
-def upload(store: MlflowClientCache, run_id: str, message: OutboxMessage, folder: Path) -> None:
-    """Make the saved model known: tied to its run, with the run's parameters and the given metrics."""
+def upload_model(store: MlflowClientCache, run_id: str, message: OutboxMessage, folder: Path) -> None:
+    """Upload a saved model as a logged model of its run, with the run's parameters and the given metrics."""
     from mlflow.entities import LoggedModelOutput, Metric
-    from mlflow.models import Model
 
-    written = Model.load(str(folder))
+    saved = _read_model(folder)
     client, run = store.client, store.client.get_run(run_id)
-    logged = _find(store, message["id"]) or client.create_logged_model(
+    logged = _find_logged_model(store, message["id"]) or client.create_logged_model(
         store.experiment,
-        name=model_name(run.info.run_name),
+        name=make_model_name(run.info.run_name),
         source_run_id=run_id,
         params=run.data.params,
-        model_type=written.metadata["task"],
+        model_type=saved.metadata["task"],
         tags={"finetrack.model": message["id"]},
     )
-    client.log_model_artifacts(logged.model_id, str(_stamped(folder, logged, run_id)))
+    _write_ids(folder, logged, run_id)
+    client.log_model_artifacts(logged.model_id, str(folder))
     outputs = run.outputs.model_outputs if run.outputs else []
     if logged.model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    values = message["values"].items()
-    of = {"model_id": logged.model_id} | on_dataset(run)
-    client.log_batch(
-        run_id, metrics=[Metric(name, value, message["time"], 0, **of) for name, value in values]
-    )
-    client.set_logged_model_tags(logged.model_id, _about(logged.model_id, run, written))
+    references = {"model_id": logged.model_id} | get_dataset_reference(run)
+    metrics = [
+        Metric(name, value, message["time"], 0, **references) for name, value in message["values"].items()
+    ]
+    client.log_batch(run_id, metrics=metrics)
+    client.set_logged_model_tags(logged.model_id, _describe_model(logged.model_id, run, saved))
     client.finalize_logged_model(logged.model_id, "READY")
 
 
-def model_name(name: str) -> str:
-    """Make a legal name of a model: MLflow takes no `/ : . % " '` in it."""
+def make_model_name(name: str) -> str:
+    """Make a legal model name: MLflow does not allow `/ : . % " '` in it."""
     return re.sub(r"[/:.%\"']+", "-", name).strip("- ") or "detector"
 
 
-def _about(model_id: str, run: Any, written: Any) -> dict[str, str]:
-    """What the model's page shows beside numbers: how to use it, who made it."""
-    param = written.signature.params.params[0]
+def _describe_model(model_id: str, run: Any, saved: Any) -> dict[str, str]:
+    """Return the tags of the model's page: how to use it, and who trained it."""
+    param = saved.signature.params.params[0]
     params = f'{{"{param.name}": {param.default}}}'
-    use = f'mlflow.pyfunc.load_model("models:/{model_id}").predict(["part.jpg"], params={params})'
-    about = "Input: {input}. Output: {output}.".format(**written.metadata)
-    note = f"```python\n{use}\n```\n\n{about}"
+    usage = f'mlflow.pyfunc.load_model("models:/{model_id}").predict(["part.jpg"], params={params})'
+    data = "Input: {input}. Output: {output}.".format(**saved.metadata)
+    note = f"```python\n{usage}\n```\n\n{data}"
     origin = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
     known = {name: run.data.tags[name] for name in origin if name in run.data.tags}
     return known | {"mlflow.note.content": note}
 
 
-def _find(store: MlflowClientCache, identity: str) -> Any:
-    condition = f"tags.`finetrack.model` = '{identity}'"
+def _find_logged_model(store: MlflowClientCache, message_id: str) -> Any:
+    condition = f"tags.`finetrack.model` = '{message_id}'"
     return next(iter(store.client.search_logged_models([store.experiment], filter_string=condition)), None)
 
 
-def _stamped(folder: Path, logged: Any, run_id: str) -> Path:
-    """Write into the saved model which logged model and run it belongs to."""
+def _write_ids(folder: Path, logged: Any, run_id: str) -> None:
+    """Write the ids of the logged model and of its run into the saved model."""
+    saved = _read_model(folder)
+    saved.model_id = saved.model_uuid = logged.model_id
+    saved.run_id, saved.artifact_path = run_id, logged.artifact_location
+    saved.save(str(folder / "MLmodel"))
+
+
+def _read_model(folder: Path) -> Any:
+    """Read a saved model's description. As a URI, since MLflow decodes `%20` in plain paths."""
     from mlflow.models import Model
 
-    written = Model.load(str(folder))
-    written.model_id = written.model_uuid = logged.model_id
-    written.run_id, written.artifact_path = run_id, logged.artifact_location
-    written.save(str(folder / "MLmodel"))
-    return folder
+    return Model.load(folder.absolute().as_uri())
 
 
-def _text(image: Path) -> str:
-    """Write an image as base64 text, made smaller where it is large."""
-    with Image.open(image) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
-    picture.thumbnail((EXAMPLE_PIXELS, EXAMPLE_PIXELS))
+def _encode_example(file: Path) -> str:
+    """Return an image as base64 text of a JPEG, scaled down where it is large."""
+    with Image.open(file) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    image.thumbnail((MAX_EXAMPLE_SIDE, MAX_EXAMPLE_SIDE))
     data = io.BytesIO()
-    picture.save(data, "JPEG", quality=90)
+    image.save(data, "JPEG", quality=90)
     return base64.b64encode(data.getvalue()).decode()
 
 
@@ -173,7 +167,7 @@ _BOX: Final = dict.fromkeys(("x1", "y1", "x2", "y2", "score"), "double")
 _CLASS: Final = {"class": "long", "name": "string"}
 
 
-COLUMNS: Final[dict[Task, dict[str, str]]] = {
+OUTPUT_COLUMNS: Final[dict[Task, dict[str, str]]] = {
     "detect": {"image": "long", **_BOX, **_CLASS},
     "segment": {"image": "long", **_BOX, **_CLASS, "polygon": "points"},
     "pose": {"image": "long", **_BOX, **_CLASS, "keypoints": "points"},
@@ -184,15 +178,15 @@ COLUMNS: Final[dict[Task, dict[str, str]]] = {
     },
     "classify": {"image": "long", "score": "double", **_CLASS},
 }
-"""Columns and their types; points are lists of lists of numbers."""
+"""Columns of a prediction and their types; points are lists of lists of numbers."""
 
 
-INPUT: Final = (
+INPUT_DESCRIPTION: Final = (
     "a list of images: base64 text, bytes of an image file, RGB arrays (uint8, HxWx3) or local paths"
 )
 
 
-OUTPUT: Final[dict[Task, str]] = {
+OUTPUT_DESCRIPTIONS: Final[dict[Task, str]] = {
     "detect": "a row per object; image: its place in the input; x1 y1 x2 y2: pixels of the image",
     "segment": "a row per object; image: its place in the input; x1 y1 x2 y2: pixels of the image; "
     "polygon: the outline as a list of [x, y], pixels",
@@ -204,31 +198,30 @@ OUTPUT: Final[dict[Task, str]] = {
 }
 
 
-PARAMS: Final[dict[str, tuple[str, float]]] = {
+PREDICT_PARAMS: Final[dict[str, tuple[str, float]]] = {
     "conf": ("double", 0.25),
     "iou": ("double", 0.7),
     "max_det": ("long", 300),
 }
+"""Types and defaults of the arguments of a prediction."""
 
 
-PARAMS_OF_CLASSES: Final[dict[str, tuple[str, float]]] = {"top": ("long", 5)}
+CLASSIFY_PARAMS: Final[dict[str, tuple[str, float]]] = {"top": ("long", 5)}
 
 
-def of(task: Task) -> Any:
-    """Write MLflow's signature of the model."""
+def build_signature(task: Task) -> Any:
+    """Build MLflow's signature of the model: inputs, output columns and parameters."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType, Array
 
     types = {name: DataType[name] for name in ("long", "double", "string")}
     types["points"] = Array(Array(DataType.double))
-    params = PARAMS_OF_CLASSES if task == "classify" else PARAMS
-    signature = ModelSignature(
+    params = CLASSIFY_PARAMS if task == "classify" else PREDICT_PARAMS
+    return ModelSignature(
         inputs=Schema([ColSpec(AnyType())]),
-        outputs=Schema([ColSpec(types[kind], name) for name, kind in COLUMNS[task].items()]),
+        outputs=Schema([ColSpec(types[kind], name) for name, kind in OUTPUT_COLUMNS[task].items()]),
         params=ParamSchema(
             [ParamSpec(name, types[kind], default) for name, (kind, default) in params.items()]
         ),
     )
-    signature._is_signature_from_type_hint = True  # so a list reaches `predict` as it is, arrays too
-    return signature

@@ -1,4 +1,4 @@
-"""Bring the messages about one run to MLflow, so that sending one twice does no harm."""
+"""Write the messages about one run to MLflow, so that sending one twice changes nothing."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.tracking import dataset_input, logged_model
 from pipeline.tracking.client import MlflowClientCache
-from pipeline.tracking.dataset_input import on_dataset
+from pipeline.tracking.dataset_input import build_dataset_input, get_dataset_reference
+from pipeline.tracking.logged_model import upload_model
 from pipeline.tracking.outbox import OutboxMessage, RunOutbox
 
-STAGE = "finetrack.stage."
-PROCESS = "finetrack.process"
-JOURNAL = "finetrack.journal"
-"""Who is at the run, and from where; gone when the stage has ended."""
-REASON = "finetrack.reason"
-"""Why the run failed or was stopped; gone when it finished after all."""
-WORST = ("failed", "killed", "finished")
-OPENING = frozenset({"open", "resume", "attach"})
+STAGE_TAG_PREFIX = "finetrack.stage."
+PROCESS_TAG = "finetrack.process"
+OUTBOX_TAG = "finetrack.journal"
+"""Tags that name the process and the outbox of a running stage; removed at its end."""
+REASON_TAG = "finetrack.reason"
+"""Tag with the reason why the run failed or was stopped; removed when it finishes later."""
+STATUS_WORST_FIRST = ("failed", "killed", "finished")
+OPENING_KINDS = frozenset({"open", "resume", "attach"})
 
 
 class MlflowWriter:
-    """One journal's way to MLflow; `apply` raises whatever MLflow raises."""
+    """Writes the messages of one outbox to MLflow; `apply` raises MLflow's own errors."""
 
-    def __init__(self, store: MlflowClientCache, journal: RunOutbox) -> None:
+    def __init__(self, store: MlflowClientCache, outbox: RunOutbox) -> None:
         self.store = store
-        self.journal = journal
+        self.outbox = outbox
         self._points: LoggedPoints | None = None
 
     @property
     def run_id(self) -> str | None:
-        """The run's id, once MLflow gave one."""
-        run_id: str | None = self.journal.state["run_id"]
+        """The run's id; None until MLflow created the run."""
+        run_id: str | None = self.outbox.state["run_id"]
         return run_id
 
     def apply(self, messages: Sequence[OutboxMessage]) -> None:
-        """Send messages: several of metrics together, any other alone."""
+        """Send messages of one kind: several of metrics in one call, any other one alone."""
         kind = messages[0]["kind"]
-        if kind in OPENING:
+        if kind in OPENING_KINDS:
             self._open(messages[0])
         elif self.run_id is None:
             raise ValueError("a message without a run")
@@ -47,8 +47,8 @@ class MlflowWriter:
         else:
             getattr(self, f"_{kind}")(messages[0], self.run_id)
 
-    def doubt(self) -> None:
-        """Forget what is known of the run: the last call may or may not have arrived."""
+    def forget_points(self) -> None:
+        """Forget which points MLflow has: the last call may or may not have arrived."""
         self._points = None
 
     def _metrics(self) -> LoggedPoints:
@@ -57,8 +57,12 @@ class MlflowWriter:
         return self._points
 
     def _open(self, message: OutboxMessage) -> None:
-        tags = {**message["tags"], JOURNAL: self.journal.id}
-        run_id = self._alive(self.run_id) or self._alive(message.get("run_id")) or self._find(message)
+        tags = {**message["tags"], OUTBOX_TAG: self.outbox.id}
+        run_id = (
+            self._check_active(self.run_id)
+            or self._check_active(message.get("run_id"))
+            or self._find_run(message)
+        )
         if run_id is None:
             run = self.store.client.create_run(
                 self.store.experiment, start_time=message["time"], tags=tags, run_name=message["name"]
@@ -67,11 +71,11 @@ class MlflowWriter:
         else:
             self._tags({"values": tags}, run_id)
             self.store.client.update_run(run_id, status="RUNNING")
-        self.journal.state["run_id"] = run_id
-        self.journal.save()
+        self.outbox.state["run_id"] = run_id
+        self.outbox.save_state()
 
-    def _alive(self, run_id: str | None) -> str | None:
-        """Return the id if there is such a run, and nobody deleted it."""
+    def _check_active(self, run_id: str | None) -> str | None:
+        """Return the id if the run exists and was not deleted."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -82,16 +86,16 @@ class MlflowWriter:
             return None
         return run_id if run and run.info.lifecycle_stage == "active" else None
 
-    def _find(self, message: OutboxMessage) -> str | None:
-        """Look for the run that this journal opened before, or that it is to go on with."""
-        conditions = [f"tags.`{JOURNAL}` = '{self.journal.id}'"]
+    def _find_run(self, message: OutboxMessage) -> str | None:
+        """Find the run that this outbox opened before, or that it should continue."""
+        conditions = [f"tags.`{OUTBOX_TAG}` = '{self.outbox.id}'"]
         if message["kind"] != "open":
-            conditions.append(f"tags.`finetrack.key` = '{self.journal.head['key']}'")
-        found = (run for condition in conditions for run in self.store.search(condition))
+            conditions.append(f"tags.`finetrack.key` = '{self.outbox.head['key']}'")
+        found = (run for condition in conditions for run in self.store.search_runs(condition))
         return next((str(run.info.run_id) for run in found), None)
 
     def _params(self, message: OutboxMessage, run_id: str) -> None:
-        """Log parameters; one that MLflow has with another value, and never changes, becomes a tag."""
+        """Log parameters. MLflow never changes a parameter: a new value for a known one becomes a tag."""
         from mlflow.entities import Param
 
         known = self.store.client.get_run(run_id).data.params
@@ -109,7 +113,7 @@ class MlflowWriter:
             self.store.client.log_batch(run_id, tags=tags[start : start + 100])
 
     def _artifact(self, message: OutboxMessage, run_id: str) -> None:
-        path = self.journal.folder / message["file"]
+        path = self.outbox.folder / message["file"]
         if path.is_dir():
             folder = "/".join(part for part in (message["folder"], path.name) if part)
             self.store.client.log_artifacts(run_id, str(path), folder)
@@ -117,42 +121,42 @@ class MlflowWriter:
             self.store.client.log_artifact(run_id, str(path), message["folder"] or None)
 
     def _dataset(self, message: OutboxMessage, run_id: str) -> None:
-        self.store.client.log_inputs(run_id, datasets=[dataset_input.entity(message["facts"])])
+        self.store.client.log_inputs(run_id, datasets=[build_dataset_input(message["facts"])])
 
     def _model(self, message: OutboxMessage, run_id: str) -> None:
-        logged_model.upload(self.store, run_id, message, self.journal.folder / message["file"])
+        upload_model(self.store, run_id, message, self.outbox.folder / message["file"])
 
     def _end(self, message: OutboxMessage, run_id: str) -> None:
-        end(self.store, run_id, message)
+        end_stage(self.store, run_id, message)
 
 
-def end(store: MlflowClientCache, run_id: str, message: OutboxMessage) -> None:
-    """Close one stage of a run; the run's status is that of its worst stage.
+def end_stage(store: MlflowClientCache, run_id: str, message: OutboxMessage) -> None:
+    """End one stage of a run; the status of the run is that of its worst stage.
 
-    A stage that only adds to a run leaves the run's end time where the training put it.
+    A stage that only adds to a run keeps the run's end time, which the training set.
     """
     run = store.client.get_run(run_id)
-    stages = {name: value for name, value in run.data.tags.items() if name.startswith(STAGE)}
-    stages[STAGE + message["stage"]] = message["status"]
-    for name, value in {STAGE + message["stage"]: message["status"], **message["tags"]}.items():
+    stages = {name: value for name, value in run.data.tags.items() if name.startswith(STAGE_TAG_PREFIX)}
+    stages[STAGE_TAG_PREFIX + message["stage"]] = message["status"]
+    for name, value in {STAGE_TAG_PREFIX + message["stage"]: message["status"], **message["tags"]}.items():
         store.client.set_tag(run_id, name, value)
-    worst = next(status for status in WORST if status in stages.values())
+    worst = next(status for status in STATUS_WORST_FIRST if status in stages.values())
     time = run.info.end_time if message["adds"] and run.info.end_time else message["time"]
-    served = {PROCESS, JOURNAL} | ({REASON} if worst == "finished" else set())
-    for name in served & run.data.tags.keys():
+    obsolete = {PROCESS_TAG, OUTBOX_TAG} | ({REASON_TAG} if worst == "finished" else set())
+    for name in obsolete & run.data.tags.keys():
         store.client.delete_tag(run_id, name)
     store.client.set_terminated(run_id, worst.upper(), end_time=time)
 
 
-MOST = 1000
-"""What MLflow takes in one batch."""
+MAX_METRICS_PER_BATCH = 1000
+"""MLflow's limit for one batch."""
 
 
 class LoggedPoints:
-    """What is known of a run's points: a step of a curve is logged once, the first time.
+    """The metric points that MLflow has of a run: each step of a curve is logged once, the first time.
 
-    A value without a step (a result) may be logged again, by a second evaluation, and the newest is shown;
-    the same message sent twice is known by its time.
+    A value without a step (a result) can be logged again, by a second evaluation, and MLflow shows the newest
+    one. A result that is sent twice has the same time, and is logged once.
     """
 
     def __init__(self, store: MlflowClientCache, run_id: str) -> None:
@@ -160,18 +164,18 @@ class LoggedPoints:
         self.run_id = run_id
         run = store.client.get_run(run_id)
         self._start: int = run.info.start_time
-        self._there: set[str] = set(run.data.metrics)
+        self._unread: set[str] = set(run.data.metrics)
         outputs = run.outputs.model_outputs if run.outputs else []
-        self._result = {"model_id": outputs[-1].model_id} | on_dataset(run) if outputs else {}
+        self._references = {"model_id": outputs[-1].model_id} | get_dataset_reference(run) if outputs else {}
         self._known: dict[str, set[tuple[int, int | None]]] = defaultdict(set)
 
     def send(self, messages: Sequence[OutboxMessage]) -> None:
         """Log the points of several messages that MLflow does not have yet."""
-        new = [metric for message in messages for metric in self._new(message)]
-        for start in range(0, len(new), MOST):
-            self.store.client.log_batch(self.run_id, metrics=new[start : start + MOST])
+        new = [metric for message in messages for metric in self._iterate_new(message)]
+        for start in range(0, len(new), MAX_METRICS_PER_BATCH):
+            self.store.client.log_batch(self.run_id, metrics=new[start : start + MAX_METRICS_PER_BATCH])
 
-    def _new(self, message: OutboxMessage) -> Iterator[Any]:
+    def _iterate_new(self, message: OutboxMessage) -> Iterator[Any]:
         from mlflow.entities import Metric
 
         step, time = message["step"], message["time"]
@@ -179,14 +183,14 @@ class LoggedPoints:
             step = max(0, (time - self._start) // message["every"])
         mark = (step or 0, None if step is not None else time)
         for name, value in message["values"].items():
-            if mark not in self._points(name):
+            if mark not in self._read_points(name):
                 self._known[name].add(mark)
-                yield Metric(name, value, time, step or 0, **(self._result if step is None else {}))
+                yield Metric(name, value, time, step or 0, **(self._references if step is None else {}))
 
-    def _points(self, name: str) -> set[tuple[int, int | None]]:
-        """Ask MLflow, once, for the points that it has of a curve."""
-        if name in self._there:
-            self._there.discard(name)
+    def _read_points(self, name: str) -> set[tuple[int, int | None]]:
+        """Return the points that MLflow has of a curve; ask for them once."""
+        if name in self._unread:
+            self._unread.discard(name)
             for point in self.store.client.get_metric_history(self.run_id, name):
                 self._known[name] |= {(point.step, None), (point.step, point.timestamp)}
         return self._known[name]

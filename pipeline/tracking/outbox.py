@@ -1,7 +1,7 @@
-"""The outbox: what is to be said about one run, on disk before it is sent, until MLflow has it.
+"""The outbox: messages about a run, written to disk first and kept until MLflow has them.
 
-One folder per run below .finetrack/outbox: `head.json` (for whom), `messages.jsonl` (a line per message),
-`files/` (copies of what is to be uploaded), `state.json` (how far it is sent), `lock` (who is at it).
+One folder per run below .finetrack/outbox: `head.json` (store, experiment, key), `messages.jsonl` (one line
+per message), `files/` (copies of files to upload), `state.json` (what was sent), `lock` (held by a process).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.storage import files
+from pipeline.storage.files import create_scratch_folder, write_file
 
 OutboxMessage = dict[str, Any]
 
 _HELD: set[Path] = set()
-"""Folders this very process holds: a POSIX lock does not keep a process out of its own file."""
+"""Folders that this process holds: a POSIX lock does not stop a process from taking its own lock again."""
 
 
 class RunOutbox:
-    """The messages about one run; `claim` and `create` give one that no other process is at."""
+    """The messages about one run. `claim_outbox` and `create_outbox` return one that this process holds."""
 
     def __init__(self, folder: Path, lock: IO[str], head: OutboxMessage) -> None:
         self.folder = folder
         self.head = head
         self._lock = lock
         self._writing = threading.Lock()
-        self._torn = True  # a killed writer may have left half a line
+        self._half_line = True  # a killed writer may have left one
         _HELD.add(folder)
         self.state: OutboxMessage = {"sent": 0, "run_id": None}
         with contextlib.suppress(FileNotFoundError, ValueError):
@@ -42,20 +42,20 @@ class RunOutbox:
 
     @property
     def id(self) -> str:
-        """A name of its own, known before MLflow gives the run one."""
+        """The id of the outbox; it exists before MLflow gives the run an id."""
         return self.folder.name
 
     def append(self, kind: str, **content: Any) -> None:
-        """Add a message; it survives the process at once, and the machine when the sender synced it."""
+        """Add a message. It survives this process at once, and a power loss after `sync_messages`."""
         line = json.dumps({"kind": kind, "time": int(time.time() * 1000), **content}).encode() + b"\n"
         with self._writing, (self.folder / "messages.jsonl").open("ab", buffering=0) as file:
-            written = file.write(b"\n" + line if self._torn else line)
-            self._torn = written != len(line) + self._torn
-            if self._torn:
-                raise OSError("the disk took only a part of a message")
+            written = file.write(b"\n" + line if self._half_line else line)
+            self._half_line = written != len(line) + self._half_line
+            if self._half_line:
+                raise OSError("the disk stored only a part of a message")
 
-    def keep(self, path: Path) -> str:
-        """Copy a file or folder, so that later changes to it do not reach what is sent."""
+    def copy_file(self, path: Path) -> str:
+        """Copy a file or folder into the outbox as it is now, and return its path in the outbox."""
         place = Path("files", uuid.uuid4().hex[:12], path.name)
         copy = self.folder / place
         copy.parent.mkdir(parents=True)
@@ -65,8 +65,8 @@ class RunOutbox:
             shutil.copy2(path, copy)
         return place.as_posix()
 
-    def pending(self, limit: int = 100) -> list[tuple[int, OutboxMessage]]:
-        """Read the next messages that were not sent, each with the state that says it was."""
+    def read_pending(self, limit: int = 100) -> list[tuple[int, OutboxMessage]]:
+        """Read the next messages to send, each with the file position after it, for `mark_sent`."""
         found: list[tuple[int, OutboxMessage]] = []
         with contextlib.suppress(FileNotFoundError), (self.folder / "messages.jsonl").open("rb") as file:
             file.seek(self.state["sent"])
@@ -75,26 +75,26 @@ class RunOutbox:
                     found.append((file.tell(), json.loads(line)))
         return found
 
-    def sync(self) -> None:
-        """Bring the messages to the disk itself."""
+    def sync_messages(self) -> None:
+        """Flush the messages to the disk (fsync)."""
         with contextlib.suppress(FileNotFoundError), (self.folder / "messages.jsonl").open("rb") as file:
             os.fsync(file.fileno())
 
-    def acknowledge(self, sent: int, message: OutboxMessage) -> None:
-        """Note that everything up to here was sent; its file is needed no longer."""
+    def mark_sent(self, sent: int, message: OutboxMessage) -> None:
+        """Record that everything up to this position was sent, and delete the file of the message."""
         self.state["sent"] = sent
-        self.save()
+        self.save_state()
         if "file" in message:
             shutil.rmtree((self.folder / message["file"]).parent, ignore_errors=True)
 
-    def save(self) -> None:
-        """Write the state; lost with the power, the last messages are sent again, which does no harm."""
+    def save_state(self) -> None:
+        """Write the state. If it is lost in a power loss, the last messages are sent twice, without harm."""
         part = self.folder / ".state.json"
         part.write_text(json.dumps(self.state))
         part.replace(self.folder / "state.json")
 
-    def weight(self) -> int:
-        """Bytes of files that wait to be uploaded; the sender takes files away meanwhile."""
+    def count_waiting_bytes(self) -> int:
+        """Return the size of the files to upload, in bytes; the sender may delete files meanwhile."""
         bytes_waiting = 0
         for folder, _, names in os.walk(self.folder / "files"):
             for name in names:
@@ -102,7 +102,7 @@ class RunOutbox:
                     bytes_waiting += (Path(folder) / name).stat().st_size
         return bytes_waiting
 
-    def messages(self) -> list[OutboxMessage]:
+    def read_messages(self) -> list[OutboxMessage]:
         """Read all messages, sent or not, oldest first."""
         found: list[OutboxMessage] = []
         with contextlib.suppress(FileNotFoundError):
@@ -112,12 +112,12 @@ class RunOutbox:
         return found
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Release the lock, so that another process can use the outbox."""
         _HELD.discard(self.folder)
         self._lock.close()
 
-    def discard(self) -> None:
-        """Delete it: everything was sent."""
+    def delete(self) -> None:
+        """Delete the outbox: everything was sent."""
         done = self.folder.with_name(f".{self.folder.name}.done")
         with contextlib.suppress(OSError):
             self.folder.rename(done)
@@ -125,23 +125,23 @@ class RunOutbox:
         self.release()
 
 
-def create(uri: str, experiment: str, key: str) -> RunOutbox:
-    """Start a journal, held from its first moment on."""
+def create_outbox(uri: str, experiment: str, key: str) -> RunOutbox:
+    """Create an outbox for a new run; this process holds its lock from the start."""
     name = uuid.uuid4().hex
-    folder, hidden = outbox() / name, outbox() / f".{name}"
+    folder, hidden = create_outbox_folder() / name, create_outbox_folder() / f".{name}"
     hidden.mkdir()
     lock = (hidden / "lock").open("w")
     fcntl.lockf(lock, fcntl.LOCK_EX)
     head = {"uri": uri, "experiment": experiment, "key": key}
-    files.write(hidden / "head.json", json.dumps(head))
+    write_file(hidden / "head.json", json.dumps(head))
     hidden.rename(folder)
     return RunOutbox(folder, lock, head)
 
 
-def claim(folder: Path) -> RunOutbox | None:
-    """Take up a journal, unless a process, this one or another, is at it.
+def claim_outbox(folder: Path) -> RunOutbox | None:
+    """Take the lock of an outbox; return None if a process (this one or another) holds it.
 
-    The lock is a POSIX record lock: unlike flock, the workers that a training forks do not inherit it, so it
+    The lock is a POSIX record lock: unlike with flock, forked data loader processes do not inherit it, so it
     ends with the process that took it.
     """
     if folder in _HELD:
@@ -158,23 +158,25 @@ def claim(folder: Path) -> RunOutbox | None:
         return None
 
 
-def waiting(uri: str, experiment: str | None = None, key: str | None = None) -> Iterator[RunOutbox]:
-    """Claim one after the other the journals for one store that nobody is at, oldest first."""
-    folders = [folder for folder in outbox().iterdir() if not folder.name.startswith(".")]
+def claim_waiting_outboxes(
+    uri: str, experiment: str | None = None, key: str | None = None
+) -> Iterator[RunOutbox]:
+    """Claim the outboxes for one store that no process uses, one after another, oldest first."""
+    folders = [folder for folder in create_outbox_folder().iterdir() if not folder.name.startswith(".")]
     wanted = {name: value for name, value in {"experiment": experiment, "key": key}.items() if value} | {
         "uri": uri
     }
     for folder in sorted(folders, key=_age):
-        journal = claim(folder)
-        if journal and journal.head.items() >= wanted.items():
-            yield journal
-        elif journal:
-            journal.release()
+        outbox = claim_outbox(folder)
+        if outbox and outbox.head.items() >= wanted.items():
+            yield outbox
+        elif outbox:
+            outbox.release()
 
 
-def outbox() -> Path:
-    """The folder of all journals of this project."""
-    return files.scratch("outbox")
+def create_outbox_folder() -> Path:
+    """Create and return the folder of all outboxes of this project."""
+    return create_scratch_folder("outbox")
 
 
 def _age(folder: Path) -> float:

@@ -1,4 +1,4 @@
-"""What earlier commands left behind: messages that were not sent, runs whose process is gone."""
+"""Finish what earlier commands left: send their unsent messages, close runs of killed processes."""
 
 from __future__ import annotations
 
@@ -12,102 +12,111 @@ from typing import Any
 
 import psutil
 
-from pipeline.tracking import outbox
 from pipeline.tracking.client import MlflowClientCache, is_outage
-from pipeline.tracking.mlflow_writer import OPENING, PROCESS, REASON, STAGE, MlflowWriter, end
-from pipeline.tracking.outbox import RunOutbox
-from pipeline.tracking.sender import send_some, tell
+from pipeline.tracking.mlflow_writer import (
+    OPENING_KINDS,
+    PROCESS_TAG,
+    REASON_TAG,
+    STAGE_TAG_PREFIX,
+    MlflowWriter,
+    end_stage,
+)
+from pipeline.tracking.outbox import RunOutbox, claim_waiting_outboxes
+from pipeline.tracking.sender import print_tracking_notice, send_next_messages
 
-GONE = "the process ended without a word (killed, or the machine went down)"
+PROCESS_GONE_REASON = "the process ended unexpectedly (killed, or the machine went down)"
 
 
 def deliver_missed(store: MlflowClientCache) -> Generator[None]:
-    """Send what waits from commands that have ended, a message per step; an outage ends it for this time."""
+    """Send the messages of commands that have ended, one per step of the generator; an outage stops it."""
     try:
-        for left in outbox.waiting(store.target.uri):
-            yield from _deliver(_store_of(left, store), left)
-        yield from _close_gone(store)
+        for left in claim_waiting_outboxes(store.target.uri):
+            yield from _deliver(_select_store(left, store), left)
+        yield from _close_killed_runs(store)
     except Exception as error:
-        if not is_outage(error):  # an outage is told by the sender, for its own messages too
-            tell(f"messages of an earlier command could not be sent to MLflow: {error}")
+        if not is_outage(error):  # the sender reports an outage itself
+            print_tracking_notice(f"messages of an earlier command could not be sent to MLflow: {error}")
 
 
-def _store_of(left: RunOutbox, store: MlflowClientCache) -> MlflowClientCache:
+def _select_store(left: RunOutbox, store: MlflowClientCache) -> MlflowClientCache:
     experiment = left.head["experiment"]
     if experiment == store.target.experiment:
         return store
     return MlflowClientCache(replace(store.target, experiment=experiment))
 
 
-def close(left: RunOutbox) -> None:
-    """End a journal whose process did not: what it told last is the last sign of life."""
-    messages = left.messages()
+def close_abandoned_stage(left: RunOutbox) -> None:
+    """Add an `end` message where the process was killed; the time of its last message is the end time."""
+    messages = left.read_messages()
     if messages and messages[-1]["kind"] != "end":
-        opening = next(message for message in reversed(messages) if message["kind"] in OPENING)
+        opening = next(message for message in reversed(messages) if message["kind"] in OPENING_KINDS)
         facts = {"stage": opening["stage"], "adds": opening["kind"] == "attach", "time": messages[-1]["time"]}
-        left.append("end", status="killed", tags={REASON: GONE}, **facts)
+        left.append("end", status="killed", tags={REASON_TAG: PROCESS_GONE_REASON}, **facts)
 
 
 def _deliver(store: MlflowClientCache, left: RunOutbox) -> Iterator[None]:
     try:
-        close(left)
-        delivery = MlflowWriter(store, left)
-        while pending := left.pending():
-            send_some(delivery, pending)
+        close_abandoned_stage(left)
+        writer = MlflowWriter(store, left)
+        while pending := left.read_pending():
+            send_next_messages(writer, pending)
             yield
-        left.discard()
+        left.delete()
     finally:
         left.release()
 
 
-def _close_gone(store: MlflowClientCache) -> Iterator[None]:
-    """Close the runs that a process of this machine left, where not even its messages are here any more."""
-    for run in store.search(f"tags.`{PROCESS}` LIKE '{machine()}%'", limit=1000):
-        if not is_gone(run.data.tags[PROCESS]):
+def _close_killed_runs(store: MlflowClientCache) -> Iterator[None]:
+    """Close runs of killed processes of this machine whose outbox is gone."""
+    for run in store.search_runs(f"tags.`{PROCESS_TAG}` LIKE '{identify_machine()}%'", limit=1000):
+        if not is_process_gone(run.data.tags[PROCESS_TAG]):
             continue
-        message = {"time": _last_sign(store, run), "adds": True, "status": "killed"}
+        message = {"time": _find_last_time(store, run), "adds": True, "status": "killed"}
         running = [
-            name for name, value in run.data.tags.items() if name.startswith(STAGE) and value == "running"
+            name
+            for name, value in run.data.tags.items()
+            if name.startswith(STAGE_TAG_PREFIX) and value == "running"
         ]
         for name in running:
-            stage = {"stage": name.removeprefix(STAGE), "tags": {REASON: GONE}}
-            end(store, run.info.run_id, message | stage)
+            stage = {"stage": name.removeprefix(STAGE_TAG_PREFIX), "tags": {REASON_TAG: PROCESS_GONE_REASON}}
+            end_stage(store, run.info.run_id, message | stage)
             yield
 
 
-def _last_sign(store: MlflowClientCache, run: Any) -> int:
+def _find_last_time(store: MlflowClientCache, run: Any) -> int:
+    """Return the time of the newest metric, in milliseconds."""
     histories = (store.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics)
     times = (int(point.timestamp) for history in histories for point in history)
     return max(times, default=int(run.info.start_time))
 
 
-def identity() -> str:
-    """Name this process: machine, process namespace (containers), number, and the second of its start."""
-    return f"{machine()}{os.getpid()}:{_start(os.getpid())}"
+def identify_process() -> str:
+    """Return an id of this process: machine, PID namespace (containers), PID, and start time in seconds."""
+    return f"{identify_machine()}{os.getpid()}:{_read_start_time(os.getpid())}"
 
 
-def machine() -> str:
-    """Name what process numbers are valid in; two containers of one machine do not share them."""
+def identify_machine() -> str:
+    """Return an id of what PIDs are valid in: the machine, and the PID namespace of a container."""
     namespace = "0"
     with contextlib.suppress(OSError):
         namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
     return f"{platform.node()}:{namespace}:"
 
 
-def is_gone(name: str) -> bool:
-    """Say whether the process of that name, on this machine, has ended; elsewhere nobody can tell."""
-    if not name.startswith(machine()):
+def is_process_gone(process_id: str) -> bool:
+    """Check whether a process of this machine has ended; false for other machines, which cannot be asked."""
+    if not process_id.startswith(identify_machine()):
         return False
     with contextlib.suppress(ValueError):
-        number, start = (int(part) for part in name.removeprefix(machine()).split(":"))
-        now = _start(number)
+        pid, start = (int(part) for part in process_id.removeprefix(identify_machine()).split(":"))
+        now = _read_start_time(pid)
         return now is None or abs(now - start) > 2  # the clock may have been set
     return False
 
 
-def _start(number: int) -> int | None:
+def _read_start_time(pid: int) -> int | None:
     try:
-        process = psutil.Process(number)
+        process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
     except psutil.Error:
         return None

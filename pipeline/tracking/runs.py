@@ -1,4 +1,4 @@
-"""Open, take up, add to, find and close runs: everything that decides about a run's life."""
+"""Open, resume, attach to and close MLflow runs."""
 
 from __future__ import annotations
 
@@ -9,35 +9,44 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.tracking import outbox, recovery, sanitize
-from pipeline.tracking.client import MlflowClientCache, refuse_unusable
-from pipeline.tracking.mlflow_writer import PROCESS, REASON, STAGE
-from pipeline.tracking.outbox import RunOutbox
-from pipeline.tracking.recovery import deliver_missed
+from pipeline.tracking.client import MlflowClientCache, check_database
+from pipeline.tracking.mlflow_writer import PROCESS_TAG, REASON_TAG, STAGE_TAG_PREFIX
+from pipeline.tracking.outbox import RunOutbox, claim_waiting_outboxes, create_outbox
+from pipeline.tracking.recovery import close_abandoned_stage, deliver_missed, identify_process
+from pipeline.tracking.sanitize import sanitize_tags
 from pipeline.tracking.sender import OutboxSender
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.system_metrics import SystemMetricsSampler
 from pipeline.tracking.target import TrackingTarget
 
-BYTES_PER_SECOND = 1_000_000
-"""The slowest upload that the end of a stage waits for."""
+MIN_UPLOAD_BYTES_PER_SECOND = 1_000_000
+"""The end of a stage waits for the upload as long as it takes at this speed."""
 
 
 @contextlib.contextmanager
 def open_run(
     target: TrackingTarget, *, key: str, name: str, tags: Mapping[str, Any], resume: bool = False
 ) -> Iterator[RunSession]:
-    """Open the run of an iteration, or with `resume` take up the newest one of this key.
+    """Open a run for a training, or with `resume` continue the newest run with this key.
 
-    Only a training with a checkpoint resumes. Its run may be FINISHED all the same: the checkpoint outlives
-    the session, so that a kill between the two neither trains nor logs anything twice.
-    Leaving the block ends the run as FINISHED, by an exception as FAILED, by Ctrl-C or SIGTERM as KILLED.
+    Only a training with a checkpoint resumes. Its run may already be FINISHED: the checkpoint is deleted
+    after the session, so that a kill between the two neither trains nor logs anything twice.
+    At the end of the block the run is FINISHED, after an exception FAILED, after Ctrl-C or SIGTERM KILLED.
+
+    Args:
+        target: The MLflow store and experiment.
+        key: Identifies the training: runs of the same key are attempts of the same training.
+        name: The name of a new run.
+        tags: Tags of the run; values that are None are left out.
+        resume: Continue the newest run of the key.
     """
-    own = (_waiting(target, key) if resume else None) or outbox.create(target.uri, target.experiment, key)
+    outbox = (_claim_newest(target, key) if resume else None) or create_outbox(
+        target.uri, target.experiment, key
+    )
     opening = {"kind": "resume" if resume else "open", "stage": "finetune", "name": name}
     shown = {"mlflow.source.git.commit": tags.get("finetrack.git.commit")}
-    with _session(target, own, opening, {**shown, **tags}) as session:
-        sampler = SystemMetricsSampler(session.load) if target.system_metrics else None
+    with _session(target, outbox, opening, {**shown, **tags}) as session:
+        sampler = SystemMetricsSampler(session.log_system_metrics) if target.system_metrics else None
         try:
             yield session
         finally:
@@ -46,43 +55,43 @@ def open_run(
 
 
 @contextlib.contextmanager
-def attach(
+def attach_run(
     target: TrackingTarget, *, key: str, run_id: str | None, name: str | None = None, stage: str = "evaluate"
 ) -> Iterator[RunSession]:
-    """Add to the run of an iteration, by its id or else by its key; where there is none, one is opened.
+    """Add to the run of a training, found by its id or else by its key; without one, open a new run.
 
-    From the first word on the run is RUNNING; afterwards it is FINISHED again and its duration that of the
-    training. A stage that fails or is stopped makes the run FAILED or KILLED until it is done again.
+    From the first message the run is RUNNING, afterwards FINISHED again, with the duration of the training.
+    A stage that fails or is stopped leaves the run FAILED or KILLED, until the stage succeeds.
 
     Raises:
-        Refused: The database cannot be used: as far as it shows at a glance, that is told before the work.
+        UserError: The database cannot be used. A quick check reports this before the work of the stage.
     """
-    refuse_unusable(target)
-    own = _left(target, key) or outbox.create(target.uri, target.experiment, key)
+    check_database(target)
+    outbox = _claim_and_close(target, key) or create_outbox(target.uri, target.experiment, key)
     opening = {"kind": "attach", "stage": stage, "name": name or f"{stage} {key[:8]}", "run_id": run_id}
-    with _session(target, own, opening, {}) as session:
+    with _session(target, outbox, opening, {}) as session:
         yield session
 
 
 @contextlib.contextmanager
-def parent(target: TrackingTarget, *, name: str, tags: Mapping[str, Any]) -> Iterator[RunSession]:
-    """Open a run for others to hang under: give its id to their processes as FINETRACK_PARENT_RUN."""
+def open_parent_run(target: TrackingTarget, *, name: str, tags: Mapping[str, Any]) -> Iterator[RunSession]:
+    """Open a parent run: processes with its id in FINETRACK_PARENT_RUN open their runs below it."""
     key = uuid.uuid4().hex
-    own = outbox.create(target.uri, target.experiment, key)
-    with _session(target, own, {"kind": "open", "stage": "sweep", "name": name}, tags) as session:
+    outbox = create_outbox(target.uri, target.experiment, key)
+    with _session(target, outbox, {"kind": "open", "stage": "sweep", "name": name}, tags) as session:
         yield session
 
 
 def send_missed(target: TrackingTarget) -> int:
-    """Send what earlier commands could not send, and close the runs of those that were killed.
+    """Send messages that earlier commands could not send, and close runs of killed processes.
 
     Returns:
-        The number of runs that MLflow still misses something of, since it is away.
+        The number of runs with unsent messages, because the store is away.
     """
     for _ in deliver_missed(MlflowClientCache(target)):
         pass
     waiting = 0
-    for left in outbox.waiting(target.uri):
+    for left in claim_waiting_outboxes(target.uri):
         left.release()
         waiting += 1
     return waiting
@@ -90,81 +99,87 @@ def send_missed(target: TrackingTarget) -> int:
 
 @contextlib.contextmanager
 def _session(
-    target: TrackingTarget, own: RunOutbox, opening: dict[str, Any], tags: Mapping[str, Any]
+    target: TrackingTarget, outbox: RunOutbox, opening: dict[str, Any], tags: Mapping[str, Any]
 ) -> Iterator[RunSession]:
-    """Give a session; for one that adds to a run MLflow, which is slow to load, is loaded by its first word.
+    """Yield a session. One that adds to a run loads MLflow, which is slow, with its first message.
 
-    Before a training it is loaded at once: a store that cannot be used is told before, not after it.
+    A training loads MLflow at once, so that a store that cannot be used is reported before the training.
     """
     adds = opening["kind"] == "attach"
-    store = None if adds else _store(target, own)
-    own.append(**opening, tags=sanitize.tags({**_origin(own, opening), **tags}))
-    session = RunSession(own, lambda: _sender(store or _store(target, own), own), patience=target.timeout)
+    store = None if adds else _open_store(target, outbox)
+    outbox.append(**opening, tags=sanitize_tags({**_build_origin_tags(outbox, opening), **tags}))
+    session = RunSession(
+        outbox, lambda: _start_sender(store or _open_store(target, outbox), outbox), timeout=target.timeout
+    )
     end = {"stage": opening["stage"], "adds": adds, "status": "finished", "tags": {}}
     try:
         if store:
-            session.begin()
+            session.start_sending()
         yield session
     except BaseException as error:
         end["status"] = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-        end["tags"] = sanitize.tags({REASON: _reason(error)})
+        end["tags"] = sanitize_tags({REASON_TAG: _format_reason(error)})
         raise
     finally:
-        with contextlib.suppress(OSError):  # a full disk: the next command closes the run
-            own.append("end", **end)
-        session.close(2 * target.timeout + own.weight() / BYTES_PER_SECOND)
+        with contextlib.suppress(OSError):  # the disk is full: the next command closes the run
+            outbox.append("end", **end)
+        session.close(2 * target.timeout + outbox.count_waiting_bytes() / MIN_UPLOAD_BYTES_PER_SECOND)
 
 
-def _store(target: TrackingTarget, own: RunOutbox) -> MlflowClientCache:
+def _open_store(target: TrackingTarget, outbox: RunOutbox) -> MlflowClientCache:
     try:
         return MlflowClientCache(target)
     except BaseException:
-        own.release()
+        outbox.release()
         raise
 
 
-def _sender(store: MlflowClientCache, own: RunOutbox) -> OutboxSender:
-    return OutboxSender(store, own, deliver_missed(store))
+def _start_sender(store: MlflowClientCache, outbox: RunOutbox) -> OutboxSender:
+    return OutboxSender(store, outbox, deliver_missed(store))
 
 
-def _left(target: TrackingTarget, key: str) -> RunOutbox | None:
-    """Take up what waits of the run of this key; a stage that did not end in it is closed first."""
-    own = _waiting(target, key)
-    if own:
-        recovery.close(own)
-    return own
+def _claim_and_close(target: TrackingTarget, key: str) -> RunOutbox | None:
+    """Claim the waiting outbox of this key; close a stage in it whose process was killed."""
+    outbox = _claim_newest(target, key)
+    if outbox:
+        close_abandoned_stage(outbox)
+    return outbox
 
 
-def _waiting(target: TrackingTarget, key: str) -> RunOutbox | None:
-    """Take up what waits of the newest run of this key; a journal without a word is of none."""
+def _claim_newest(target: TrackingTarget, key: str) -> RunOutbox | None:
+    """Claim the newest waiting outbox of this key; one without messages belongs to no run."""
     newest: RunOutbox | None = None
-    for own in outbox.waiting(target.uri, target.experiment, key):
-        other, newest = (newest, own) if own.messages() else (own, newest)
+    for outbox in claim_waiting_outboxes(target.uri, target.experiment, key):
+        other, newest = (newest, outbox) if outbox.read_messages() else (outbox, newest)
         if other:
             other.release()
     return newest
 
 
-def _origin(own: RunOutbox, opening: Mapping[str, Any]) -> dict[str, Any]:
-    """Tags that say which run this is and who is at it; a stage that adds to a run leaves its origin."""
+def _build_origin_tags(outbox: RunOutbox, opening: Mapping[str, Any]) -> dict[str, Any]:
+    """Return tags with the key, the process, and for a new run its origin."""
     stage = opening["stage"]
-    now = {"finetrack.key": own.head["key"], PROCESS: recovery.identity(), STAGE + stage: "running"}
+    now = {
+        "finetrack.key": outbox.head["key"],
+        PROCESS_TAG: identify_process(),
+        STAGE_TAG_PREFIX + stage: "running",
+    }
     if opening["kind"] == "attach":
         return now
     return now | {
         "finetrack.dvc.exp": os.environ.get("DVC_EXP_NAME") or None,
         "mlflow.parentRunId": os.environ.get("FINETRACK_PARENT_RUN") or None,
-        "mlflow.user": _user(),
+        "mlflow.user": _read_user(),
         "mlflow.source.name": f"python -m pipeline{'.' if stage == 'sweep' else ' '}{stage}",
         "mlflow.source.type": "LOCAL",
     }
 
 
-def _user() -> str | None:
-    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
+def _read_user() -> str | None:
+    with contextlib.suppress(KeyError, OSError):  # the user of a container may have no name
         return getpass.getuser()
     return None
 
 
-def _reason(error: BaseException) -> str:
+def _format_reason(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:500].removesuffix(":")

@@ -1,4 +1,4 @@
-"""Names and values that MLflow takes: the one place where illegal ones are made legal."""
+"""Make names and values legal for MLflow: metric, parameter and tag names, numbers, texts."""
 
 from __future__ import annotations
 
@@ -10,56 +10,57 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-LONGEST_NAME = 250
-LONGEST_PARAM = 6000
-LONGEST_TAG = 8000
+MAX_NAME_LENGTH = 250
+MAX_PARAM_LENGTH = 6000
+MAX_TAG_LENGTH = 8000
 
 
 @functools.lru_cache(4096)
-def legal(name: str) -> str:
+def make_legal_name(name: str) -> str:
     """Make a metric, parameter or tag name legal: `mAP50-95(B)` becomes `mAP50-95_B`.
 
-    MLflow takes letters, digits, `_ - . /` and blanks (a colon on some platforms alone), at most 250 of
-    them, and no name that would resolve to another one if it were a path.
+    MLflow accepts letters, digits, `_ - . /` and spaces (colons on some platforms only), at most 250
+    characters, and no name that would resolve to another one as a path.
     """
     name = re.sub(r"\((\w+)\)", r"_\1", name)
     parts = [part for part in re.sub(r"[^/\w.\- ]", "_", name).split("/") if part]
     name = "/".join("_" if set(part) == {"."} else part for part in parts) or "_"
-    if len(name) <= LONGEST_NAME:
+    if len(name) <= MAX_NAME_LENGTH:
         return name
-    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name[: MAX_NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def rename(values: Mapping[str, Any]) -> dict[str, Any]:
+def make_names_legal(values: Mapping[str, Any]) -> dict[str, Any]:
     """Make all names legal; where two become the same, the later one gets a number, so that none is lost."""
     renamed: dict[str, Any] = {}
     for name, value in values.items():
-        wanted = unique = legal(str(name))
+        wanted = unique = make_legal_name(str(name))
         number = 2
         while unique in renamed:
-            unique, number = f"{wanted[: LONGEST_NAME - 4]}_{number}", number + 1
+            unique, number = f"{wanted[: MAX_NAME_LENGTH - 4]}_{number}", number + 1
         renamed[unique] = value
     return renamed
 
 
-def numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Keep what is a number, under legal names; not-a-number stays, as MLflow can show it."""
-    renamed = rename(values)
-    return {name: number for name, value in renamed.items() if (number := _number(value)) is not None}
+def sanitize_metrics(values: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the numbers, under legal names; NaN stays, since MLflow can show it."""
+    renamed = make_names_legal(values)
+    return {name: number for name, value in renamed.items() if (number := _to_number(value)) is not None}
 
 
-def params(values: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten nested values to `group.key`, written as YAML writes them and cut at MLflow's limit."""
-    return {name: _cut(value, LONGEST_PARAM) for name, value in rename(dict(_flat(values))).items()}
+def sanitize_params(values: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten nested values to `group.key`, written as in YAML and cut at MLflow's limit."""
+    flat = make_names_legal(dict(_flatten(values)))
+    return {name: _cut(value, MAX_PARAM_LENGTH) for name, value in flat.items()}
 
 
-def tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """Write tags as text, without the ones that are None, and cut at MLflow's limit."""
-    known = {name: value for name, value in values.items() if value is not None}
-    return {name: _cut(_text(value), LONGEST_TAG) for name, value in rename(known).items()}
+def sanitize_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """Write tags as text, cut at MLflow's limit; tags that are None are left out."""
+    known = make_names_legal({name: value for name, value in values.items() if value is not None})
+    return {name: _cut(_format_value(value), MAX_TAG_LENGTH) for name, value in known.items()}
 
 
-def _number(value: Any) -> float | None:
+def _to_number(value: Any) -> float | None:
     if value is None or isinstance(value, str | bytes):
         return None
     try:
@@ -69,15 +70,15 @@ def _number(value: Any) -> float | None:
     return math.copysign(1.7976931348623157e308, number) if math.isinf(number) else number
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _text(value)
+            yield f"{prefix}{name}", _format_value(value)
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, bool | list | tuple | dict):

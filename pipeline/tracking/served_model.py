@@ -1,9 +1,9 @@
-"""The model as MLflow serves it: this file is copied into the logged model and runs there by itself.
+"""The served model: MLflow copies this file into each logged model and runs it there.
 
-It needs ultralytics, torch and mlflow, nothing of this project; so it may not import any of it.
+It needs ultralytics, torch and mlflow, and must not import this project, which is not installed there.
 
-Paths are for who loads the model in a process of their own. Behind `mlflow models serve` text is base64 and
-nothing else: a client may not make the server open its files, nor learn from its answers which there are.
+File paths work only where a user loads the model in their own process. Behind `mlflow models serve` text is
+base64 only: a client must not make the server open files, or find out from its answers which files exist.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 from mlflow.types.type_hints import TypeFromExample
 
-CORNERS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
-OBJECT = ("image", *CORNERS[:4], "score", "class", "name")
-COLUMNS = {
-    "detect": OBJECT,
-    "segment": (*OBJECT, "polygon"),
-    "pose": (*OBJECT, "keypoints"),
-    "obb": ("image", *CORNERS, "score", "class", "name"),
+CORNER_COLUMNS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
+OBJECT_COLUMNS = ("image", *CORNER_COLUMNS[:4], "score", "class", "name")
+TASK_COLUMNS = {
+    "detect": OBJECT_COLUMNS,
+    "segment": (*OBJECT_COLUMNS, "polygon"),
+    "pose": (*OBJECT_COLUMNS, "keypoints"),
+    "obb": ("image", *CORNER_COLUMNS, "score", "class", "name"),
     "classify": ("image", "score", "class", "name"),
 }
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-SERVER = "mlflow.pyfunc.scoring_server.app"
-"""Imported in the processes of MLflow's server, and nowhere else."""
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SERVER_MODULE = "mlflow.pyfunc.scoring_server.app"
+"""A module that only the processes of MLflow's server import."""
 
 
 class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is untyped
-    """Find objects in images, or say which class an image has."""
+    """Detects objects in images, or classifies images."""
 
     def load_context(self, context: Any) -> None:
-        """Load the weights, without running code from them."""
+        """Load the weights without running code from the file."""
         os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "1")
         os.environ.setdefault("YOLO_AUTOINSTALL", "false")
         os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir(), "ultralytics")))
@@ -50,14 +50,14 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
     def predict(self, model_input: TypeFromExample, params: Any = None) -> Any:
         """Return a row per object: image (its place in the input), x1 y1 x2 y2 (pixels), score, class, name.
 
-        Beside them polygon (segment) or keypoints (pose), a list of points in pixels; obb has four corners up
-        to x4 y4; classify has a row per class, the most probable first, with image, score, class and name.
+        Further columns: polygon (segment) or keypoints (pose), a list of points in pixels; obb has four
+        corners up to x4 y4. classify has a row per class, the most probable first: image, score, class, name.
 
         Args:
-            model_input: A list, or a table with one column, of images: base64 text, file paths (not behind a
-                server), the bytes of an image file, or RGB arrays (uint8, height x width x 3); or one alone.
-                (MLflow warns of any wider type than this one, and refuses arrays under a narrower one.)
-            params: conf, iou and max_det, as Ultralytics knows them; for classify top: rows per image.
+            model_input: A list of images, a table with one column of images, or one image: base64 text, a
+                file path (not behind a server), the bytes of an image file, or an RGB array (uint8, height x
+                width x 3). (MLflow warns about any wider type hint, and refuses arrays with a narrower one.)
+            params: conf, iou and max_det of Ultralytics; for classify top: rows per image.
         """
         import pandas as pd
 
@@ -65,59 +65,59 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
         top = int(settings.pop("top", 5))
         task = self.detector.task
         rows: list[tuple[Any, ...]] = []
-        for place, item in enumerate(_items(model_input)):
-            [result] = self.detector.predict(_pixels(item), verbose=False, **settings)
-            found = _classes(result, top) if task == "classify" else _objects(result, task)
+        for place, item in enumerate(_list_images(model_input)):
+            [result] = self.detector.predict(_decode_image(item), verbose=False, **settings)
+            found = _iterate_classes(result, top) if task == "classify" else _iterate_objects(result, task)
             rows.extend((place, *row) for row in found)
-        return pd.DataFrame(rows, columns=list(COLUMNS[task]))
+        return pd.DataFrame(rows, columns=list(TASK_COLUMNS[task]))
 
 
-def _items(model_input: Any) -> Any:
+def _list_images(model_input: Any) -> Any:
     if hasattr(model_input, "columns"):
         return model_input.iloc[:, 0]
     alone = isinstance(model_input, str | bytes | Path) or getattr(model_input, "ndim", 0) == 3
     return [model_input] if alone else model_input
 
 
-def _pixels(item: Any) -> Any:
-    """Decode one image to BGR, as Ultralytics takes arrays."""
+def _decode_image(item: Any) -> Any:
+    """Decode one image to BGR, the order that Ultralytics expects."""
     import cv2
 
     if not isinstance(item, str | bytes | Path):
         return np.ascontiguousarray(np.asarray(item, dtype=np.uint8)[..., ::-1])
-    data = np.frombuffer(_bytes(item), dtype=np.uint8)
+    data = np.frombuffer(_read_bytes(item), dtype=np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
         shown = repr(item[:60] if isinstance(item, str | bytes) else item)
         raise ValueError(
-            f"{shown} is no image that can be read: give base64 text, a path that ends like an image's "
+            f"{shown} is not an image that can be read: give base64 text, a path with the suffix of an image "
             "(not to a server), the bytes of an image file or an RGB array"
         )
     return pixels
 
 
-def _bytes(item: str | bytes | Path) -> bytes:
-    """Return the bytes of an image file; none for text that stands for no image, whatever the reason."""
+def _read_bytes(item: str | bytes | Path) -> bytes:
+    """Return the bytes of an image file; empty for text that is not an image, whatever the reason."""
     if isinstance(item, bytes):
         return item
     try:
-        if isinstance(item, str) and not item.lower().endswith(SUFFIXES):  # no base64 text holds a dot
+        if isinstance(item, str) and not item.lower().endswith(IMAGE_SUFFIXES):  # base64 text has no dot
             return base64.b64decode("".join(item.split(",", 1)[-1].split()), validate=True)
-        return b"" if SERVER in sys.modules else Path(item).read_bytes()
+        return b"" if SERVER_MODULE in sys.modules else Path(item).read_bytes()
     except (OSError, ValueError):
         return b""
 
 
-def _objects(result: Any, task: str) -> Iterator[tuple[Any, ...]]:
+def _iterate_objects(result: Any, task: str) -> Iterator[tuple[Any, ...]]:
     found = result.obb if task == "obb" else result.boxes
     places = found.xyxyxyxy.reshape(-1, 8) if task == "obb" else found.xyxy
-    columns = places.tolist(), found.conf.tolist(), found.cls.tolist(), _shapes(result, task, len(found))
+    columns = places.tolist(), found.conf.tolist(), found.cls.tolist(), _list_shapes(result, task, len(found))
     for place, score, index, shape in zip(*columns, strict=True):
         yield (*place, score, int(index), result.names[int(index)], *shape)
 
 
-def _shapes(result: Any, task: str, count: int) -> list[tuple[Any, ...]]:
-    """Return what the task adds to the row of each object."""
+def _list_shapes(result: Any, task: str, count: int) -> list[tuple[Any, ...]]:
+    """Return the columns that the task adds to the row of each object: polygon or keypoints."""
     if task == "segment" and count:
         return [(outline.tolist(),) for outline in result.masks.xy]
     if task == "pose" and count:
@@ -125,7 +125,7 @@ def _shapes(result: Any, task: str, count: int) -> list[tuple[Any, ...]]:
     return [()] * count
 
 
-def _classes(result: Any, top: int) -> Iterator[tuple[Any, ...]]:
+def _iterate_classes(result: Any, top: int) -> Iterator[tuple[Any, ...]]:
     for index in result.probs.data.argsort(descending=True)[:top].tolist():
         yield float(result.probs.data[index]), index, result.names[index]
 

@@ -1,4 +1,4 @@
-"""One stage's word on one run: it is written down at once and sent in the background."""
+"""Log one stage of a run: each call writes a message to the outbox, which is sent in the background."""
 
 from __future__ import annotations
 
@@ -12,105 +12,109 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.tasks import Task
-from pipeline.tracking import dataset_input as tracking_dataset
-from pipeline.tracking import logged_model as tracking_model
-from pipeline.tracking import sanitize
+from pipeline.tracking.dataset_input import describe_dataset
+from pipeline.tracking.logged_model import save_model
 from pipeline.tracking.outbox import RunOutbox
-from pipeline.tracking.sender import OutboxSender, tell
-from pipeline.tracking.system_metrics import SECONDS
+from pipeline.tracking.sanitize import sanitize_metrics, sanitize_params, sanitize_tags
+from pipeline.tracking.sender import OutboxSender, print_tracking_notice
+from pipeline.tracking.system_metrics import SAMPLE_INTERVAL_SECONDS
 
 
 class RunSession:
-    """What a stage says about its run. No call waits for MLflow, and none fails because of it."""
+    """The logging API of a stage for one MLflow run. No call waits for MLflow, or fails because of it."""
 
-    def __init__(self, journal: RunOutbox, begin: Callable[[], OutboxSender], *, patience: float) -> None:
-        self._journal = journal
-        self._begin = begin
-        self._patience = patience
+    def __init__(
+        self, outbox: RunOutbox, start_sender: Callable[[], OutboxSender], *, timeout: float
+    ) -> None:
+        self._outbox = outbox
+        self._start_sender = start_sender
+        self._timeout = timeout
 
     @functools.cached_property
     def _sender(self) -> OutboxSender:
-        return self._begin()
+        return self._start_sender()
 
-    def begin(self) -> None:
-        """Start to send, which the first word does else.
+    def start_sending(self) -> None:
+        """Start the sender, as the first message does otherwise.
 
         Raises:
-            Refused: The store cannot be used.
+            UserError: The store cannot be used.
         """
         self._sender.wake()
 
-    def close(self, patience: float) -> None:
-        """Send what waits, for so many seconds at most."""
-        self._sender.close(patience)
+    def close(self, timeout: float) -> None:
+        """Send the remaining messages for at most `timeout` seconds."""
+        self._sender.close(timeout)
 
     @property
     def run_id(self) -> str | None:
-        """The run's id; None while the store is away. It waits for a store that is merely slow."""
-        return self._sender.run_id(self._patience)
+        """The run's id; None while the store is away. Waits for a store that is only slow."""
+        return self._sender.wait_for_run_id(self._timeout)
 
-    def params(self, values: Mapping[str, Any]) -> None:
+    def log_params(self, values: Mapping[str, Any]) -> None:
         """Log parameters, nested ones as `group.key`."""
-        self._say("params", values=sanitize.params(values))
+        self._append("params", values=sanitize_params(values))
 
-    def metrics(self, values: Mapping[str, Any], *, step: int | None = None) -> None:
+    def log_metrics(self, values: Mapping[str, Any], *, step: int | None = None) -> None:
         """Log numbers: with a step (an epoch) as points of curves, without one as results.
 
-        A step that a curve already has stays as it is; of results the newest is shown, and they are
-        tied to the run's model too. What is no number is left out.
+        A step that a curve already has is not changed. Of several results MLflow shows the newest; results
+        are also tied to the run's model. Values that are not numbers are left out.
         """
-        self._say("metrics", values=sanitize.numbers(values), step=step)
+        self._append("metrics", values=sanitize_metrics(values), step=step)
 
-    def load(self, values: Mapping[str, float]) -> None:
-        """Log the machine's load; its step counts the seconds since the run began."""
-        self._say("metrics", values=sanitize.numbers(values), step=None, every=int(SECONDS * 1000))
+    def log_system_metrics(self, values: Mapping[str, float]) -> None:
+        """Log the load of the machine; the step counts intervals since the start of the run."""
+        self._append(
+            "metrics", values=sanitize_metrics(values), step=None, every=int(SAMPLE_INTERVAL_SECONDS * 1000)
+        )
 
-    def tags(self, values: Mapping[str, Any]) -> None:
-        """Set tags; a None is left out."""
-        self._say("tags", values=sanitize.tags(values))
+    def set_tags(self, values: Mapping[str, Any]) -> None:
+        """Set tags; values that are None are left out."""
+        self._append("tags", values=sanitize_tags(values))
 
-    def describe(self, markdown: str) -> None:
-        """Set the text that MLflow shows on the run's page."""
-        self.tags({"mlflow.note.content": markdown})
+    def set_description(self, markdown: str) -> None:
+        """Set the text (Markdown) that MLflow shows on the page of the run."""
+        self.set_tags({"mlflow.note.content": markdown})
 
-    def artifact(self, path: Path, *, folder: str = "") -> None:
-        """Upload a file or a folder as it is now."""
-        with self._kept():
-            self._say("artifact", file=self._journal.keep(path), folder=folder)
+    def log_artifact(self, path: Path, *, folder: str = "") -> None:
+        """Upload a file or a folder as it is now, below `folder` of the run's artifacts."""
+        with self._report_lost_message():
+            self._append("artifact", file=self._outbox.copy_file(path), folder=folder)
 
-    def table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
-        """Upload rows as a table, such as `jobs.json`, and have MLflow show it as one."""
+    def log_table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
+        """Upload rows as a JSON file, such as `jobs.json`, which MLflow shows as a table."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
         data = [[row.get(name) for name in columns] for row in rows]
-        self.text(json.dumps({"columns": columns, "data": data}, default=str), file)
-        self.tags({"mlflow.loggedArtifacts": [{"path": file, "type": "table"}]})
+        self.log_text(json.dumps({"columns": columns, "data": data}, default=str), file)
+        self.set_tags({"mlflow.loggedArtifacts": [{"path": file, "type": "table"}]})
 
-    def text(self, content: str, file: str) -> None:
-        """Upload a text as a file."""
+    def log_text(self, content: str, file: str) -> None:
+        """Upload a text as a file with this path among the run's artifacts."""
         path = Path(file)
-        with self._kept():
+        with self._report_lost_message():
             place = Path("files", uuid.uuid4().hex[:12], path.name)
-            (self._journal.folder / place).parent.mkdir(parents=True)
-            (self._journal.folder / place).write_text(content, encoding="utf-8")
+            (self._outbox.folder / place).parent.mkdir(parents=True)
+            (self._outbox.folder / place).write_text(content, encoding="utf-8")
             folder = "" if path.parent == Path() else path.parent.as_posix()
-            self._say("artifact", file=place.as_posix(), folder=folder)
+            self._append("artifact", file=place.as_posix(), folder=folder)
 
-    def dataset(
+    def log_dataset(
         self, name: str, digest: str, *, source: str, classes: Sequence[str], splits: Mapping[str, Any]
     ) -> None:
         """Log the dataset as the run's input.
 
         Args:
-            name: What a person calls it.
-            digest: SHA-256 of its contents; MLflow shows the first 12 digits of it.
+            name: The dataset's name for people.
+            digest: SHA-256 of its contents; MLflow shows the first 12 characters.
             source: Where it came from, such as a folder relative to the project.
             classes: The class names.
             splits: Facts per split, such as `{"train": {"images": 160, "objects": {"pit": 301}}}`.
         """
-        facts = tracking_dataset.facts(name, digest, source=source, classes=classes, splits=splits)
-        self._say("dataset", facts=facts)
+        facts = describe_dataset(name, digest, source=source, classes=classes, splits=splits)
+        self._append("dataset", facts=facts)
 
-    def model(
+    def log_model(
         self, weights: Path, *, example: Path, metrics: Mapping[str, Any], task: Task = "detect"
     ) -> None:
         """Log the weights as a model that `mlflow.pyfunc.load_model` loads.
@@ -118,25 +122,28 @@ class RunSession:
         Args:
             weights: An Ultralytics checkpoint.
             example: An image that becomes the model's input example.
-            metrics: Results that belong to these weights, under names that no curve of the run has.
-            task: Of the weights: what a prediction is.
+            metrics: Results of these weights, under names that no curve of the run has.
+            task: The task of the weights.
         """
         place = Path("files", uuid.uuid4().hex[:12], "model")
-        with self._kept():
-            (self._journal.folder / place).parent.mkdir(parents=True)
-            tracking_model.save(self._journal.folder / place, weights, example, task=task)
-            facts = {"id": place.parent.name, "values": sanitize.numbers(metrics)}
-            self._say("model", file=place.as_posix(), **facts)
+        try:
+            (self._outbox.folder / place).parent.mkdir(parents=True)
+            save_model(self._outbox.folder / place, weights, example, task=task)
+        except Exception as error:  # of MLflow, or a full disk: it costs the logged model, not the training
+            print_tracking_notice(f"the model could not be saved for MLflow: {error}")
+        else:
+            facts = {"id": place.parent.name, "values": sanitize_metrics(metrics)}
+            self._append("model", file=place.as_posix(), **facts)
 
-    def _say(self, kind: str, **content: Any) -> None:
-        with self._kept():
-            self._journal.append(kind, **content)
-        self.begin()
+    def _append(self, kind: str, **content: Any) -> None:
+        with self._report_lost_message():
+            self._outbox.append(kind, **content)
+        self.start_sending()
 
     @contextlib.contextmanager
-    def _kept(self) -> Iterator[None]:
-        """A full disk costs a message, with a word, and never the training."""
+    def _report_lost_message(self) -> Iterator[None]:
+        """Report a message that a full disk loses, and continue: it must not stop the training."""
         try:
             yield
         except (OSError, shutil.Error) as error:
-            tell(f"a message for MLflow could not be kept and is lost: {error}")
+            print_tracking_notice(f"a message for MLflow could not be written and is lost: {error}")

@@ -1,4 +1,4 @@
-"""Where the runs go: the store's address, and what this project makes of it."""
+"""The tracking target: the address of the MLflow store and where it keeps files."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from pipeline.config import stores
+from pipeline.config.tracking_uri import check_tracking_uri, sqlite_file
 from pipeline.core.errors import UserError
 from pipeline.storage.files import project_root
 
 
 @dataclass(frozen=True)
 class TrackingTarget:
-    """Where the runs go.
+    """The MLflow store and the experiment that runs are logged to.
 
     Args:
         uri: `sqlite:///FILE` (relative to the project's folder) or a server's address.
-        experiment: The name under which MLflow groups the runs.
+        experiment: The name of the MLflow experiment.
         timeout: Seconds that one call to the store may take.
-        system_metrics: Whether the load of processor, memory, disk, network and accelerator is logged.
+        system_metrics: Whether the load of CPU, memory, disk, network and GPU is logged.
     """
 
     uri: str
@@ -29,27 +29,27 @@ class TrackingTarget:
 
     def __post_init__(self) -> None:
         try:
-            stores.check(self.uri)
+            check_tracking_uri(self.uri)
         except ValueError as error:
             raise UserError(str(error)) from None
 
     @property
     def database(self) -> Path | None:
-        """The sqlite file, or None where the runs go elsewhere."""
-        file = stores.database(self.uri)
+        """The SQLite file; None for a server."""
+        file = sqlite_file(self.uri)
         return project_root() / file if file else None
 
     @property
     def address(self) -> str:
-        """The address that MLflow takes: the same store from whatever folder a stage runs in."""
+        """The URI for MLflow: absolute, so that it is the same store from any working directory."""
         return f"sqlite:///{self.database}" if self.database else self.uri
 
     @property
-    def artifacts(self) -> str | None:
-        """Where uploaded files go; None where the server decides."""
+    def artifact_root(self) -> str | None:
+        """The URI of the folder for uploaded files; None where the server decides."""
         return (project_root() / "mlruns").as_uri() if self.database else None
 
     @property
-    def place(self) -> str | None:
-        """Where the experiment's files go; None where the server decides."""
-        return self.artifacts and f"{self.artifacts}/{quote(self.experiment, safe='')}"
+    def artifact_location(self) -> str | None:
+        """The URI of the folder for the experiment's files; None where the server decides."""
+        return self.artifact_root and f"{self.artifact_root}/{quote(self.experiment, safe='')}"

@@ -1,4 +1,4 @@
-"""The door to matplotlib: curves and matrices as PNG files, without a display or pyplot's global state."""
+"""Plots with matplotlib: curves and matrices as PNG files, without a display or pyplot's global state."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#4D4D4D")
-"""Okabe and Ito's palette, which the colour-blind tell apart; its yellow is too pale for a line on white."""
+from pipeline.core.arrays import FloatArray, IntArray
+from pipeline.core.metric_names import MAP50, MAP50_95, TOP1, TOP5, VAL_GROUP
 
-STYLES: Final = (
-    "-",
-    "--",
-    "-.",
-    ":",
-)  # lines that lie on one another, such as equal learning rates, all show
-INK: Final = "#222222"
-FAINT: Final = "#B8B8B8"
+LINE_COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#4D4D4D")
+"""Okabe and Ito's palette for the color-blind; its yellow is too pale for a line on white."""
 
-LOOK: Final[Any] = {
+LINE_STYLES: Final = ("-", "--", "-.", ":")
+"""Differ so that lines on top of each other are all visible, such as equal learning rates."""
+TEXT_COLOR: Final = "#222222"
+FAINT_COLOR: Final = "#B8B8B8"
+
+PLOT_STYLE: Final[Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
+    "text.color": TEXT_COLOR,
+    "axes.labelcolor": TEXT_COLOR,
     "axes.edgecolor": "#888888",
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -51,65 +49,65 @@ class ClassCurves:
     """One line per class and their mean, over a common x.
 
     Args:
-        x: (n,) what they are drawn over.
-        classes: Class name -> (n,); with many classes these are drawn as a faint bundle.
+        x: (n,) the x values.
+        classes: Class name -> (n,); many classes are drawn in a faint color without names.
         mean: (n,) the average over the classes.
-        notes: Class name, or `mean`, -> what its legend entry says beside the name.
+        notes: Class name, or `mean`, -> the text beside the name in the legend.
     """
 
-    x: NDArray[np.float64]
-    classes: Mapping[str, NDArray[np.float64]]
-    mean: NDArray[np.float64]
+    x: FloatArray
+    classes: Mapping[str, FloatArray]
+    mean: FloatArray
     notes: Mapping[str, str]
 
 
-def precision_recall(curves: ClassCurves, target: Path, *, at: str = "") -> None:
-    """Draw precision over recall; the notes are the average precisions.
+def plot_precision_recall(curves: ClassCurves, target: Path, *, at: str = "") -> None:
+    """Plot precision over recall.
 
     Args:
-        curves: What is drawn.
+        curves: The curves; their notes are the average precisions.
         target: The PNG to write.
-        at: From when on a detection counts as right, such as `IoU 0.5`.
+        at: When a detection is correct, such as `IoU 0.5`; part of the title.
     """
-    with mpl.rc_context(LOOK):
-        figure, axes = _unit_square(_title("Precision and recall on the test split", at))
+    with mpl.rc_context(PLOT_STYLE):
+        figure, axes = _create_unit_axes(_join_title("Precision and recall on the test split", at))
         axes.set(xlabel="Recall", ylabel="Precision")
-        _draw(axes, curves)
-        _save(figure, target)
+        _draw_curves(axes, curves)
+        _save_figure(figure, target)
 
 
-def f1_confidence(curves: ClassCurves, target: Path, *, threshold: float | None, at: str = "") -> None:
-    """Draw F1 over the confidence threshold, and mark the threshold that was chosen.
+def plot_f1_confidence(curves: ClassCurves, target: Path, *, threshold: float | None, at: str = "") -> None:
+    """Plot F1 over the confidence threshold, and mark the chosen threshold.
 
     Args:
-        curves: What is drawn.
+        curves: The curves.
         target: The PNG to write.
-        threshold: The one that was chosen, if one was.
-        at: From when on a detection counts as right, such as `IoU 0.5`.
+        threshold: The chosen one; None where none was chosen.
+        at: When a detection is correct, such as `IoU 0.5`; part of the title.
     """
-    with mpl.rc_context(LOOK):
-        figure, axes = _unit_square(_title("F1 and confidence on the test split", at))
+    with mpl.rc_context(PLOT_STYLE):
+        figure, axes = _create_unit_axes(_join_title("F1 and confidence on the test split", at))
         axes.set(xlabel="Confidence threshold", ylabel="F1")
         if threshold is not None:
             dashes = (0, (4, 3))
             label = f"threshold  {threshold:.3f}"
-            axes.axvline(threshold, color=INK, linewidth=1, linestyle=dashes, label=label)
-        _draw(axes, curves)
-        _save(figure, target)
+            axes.axvline(threshold, color=TEXT_COLOR, linewidth=1, linestyle=dashes, label=label)
+        _draw_curves(axes, curves)
+        _save_figure(figure, target)
 
 
-def confusion(
-    matrix: NDArray[np.int64], names: Sequence[str], target: Path, *, title: str, background: bool = True
+def plot_confusion_matrix(
+    matrix: IntArray, names: Sequence[str], target: Path, *, title: str, background: bool = True
 ) -> None:
-    """Draw actual against predicted, coloured by the share of a class's objects, counts in the cells.
+    """Plot a confusion matrix, colored by the share of a class's objects, with counts in the cells.
 
-    A false alarm (the last row) is set against the objects of the class that it was taken for.
+    A false positive (last row) is shown as a share of the objects of its predicted class.
 
     Args:
         matrix: (n, n) counts, actual by row.
-        names: The n names, the background last, if there is one.
+        names: The n names; the background last, if there is one.
         target: The PNG to write.
-        title: What stands above it.
+        title: The title above the matrix.
         background: Whether the last row and column are the background.
     """
     count = len(names)
@@ -118,7 +116,7 @@ def confusion(
     shares = matrix / np.maximum(objects, 1)[:, None]
     if background:
         shares[-1] = np.minimum(matrix[-1] / np.maximum(objects, 1), 1)
-    with mpl.rc_context({**LOOK, "axes.grid": False, "font.size": 10 if count <= 20 else 7}):
+    with mpl.rc_context({**PLOT_STYLE, "axes.grid": False, "font.size": 10 if count <= 20 else 7}):
         figure = Figure(figsize=(side + 0.9, side), layout="constrained")
         axes = figure.add_subplot()
         drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -129,24 +127,24 @@ def confusion(
         axes.tick_params(length=0)
         for line in (axes.axhline, axes.axvline) if background else ():
             line(count - 1.5, color="white", linewidth=3)
-        _count_cells(axes, matrix, shares)
+        _write_cell_counts(axes, matrix, shares)
         bar = figure.colorbar(drawn, ax=axes, label="Share of the objects", shrink=0.75, aspect=25)
         bar.outline.set_visible(False)
-        _save(figure, target)
+        _save_figure(figure, target)
 
 
-def training_curves(epochs_csv: Path, target: Path) -> None:
-    """Draw the columns of a training's epochs: each loss for train and val, mAP, learning rates.
+def plot_training_curves(epochs_csv: Path, target: Path) -> None:
+    """Plot the columns of a training's epochs: each loss on train and val, mAP or accuracy, learning rates.
 
     Args:
         epochs_csv: A row per epoch: epoch, train/..., val/..., metrics/..., lr/...
         target: The PNG to write.
     """
-    columns = _columns(epochs_csv)
-    panels = _panels(columns)
+    columns = _read_columns(epochs_csv)
+    panels = _group_columns(columns)
     wide = min(3, len(panels))
     tall = math.ceil(len(panels) / wide)
-    with mpl.rc_context(LOOK):
+    with mpl.rc_context(PLOT_STYLE):
         figure = Figure(figsize=(4.2 * wide, 3.1 * tall), layout="constrained")
         for number, (title, lines) in enumerate(panels.items(), 1):
             axes = figure.add_subplot(tall, wide, number)
@@ -156,19 +154,19 @@ def training_curves(epochs_csv: Path, target: Path) -> None:
             for index, (label, column) in enumerate(lines.items()):
                 known = ~np.isnan(columns[column])  # not every epoch is validated
                 points = (np.array(columns[name])[known] for name in ("epoch", column))
-                (line,) = axes.plot(*points, label=label, color=COLOURS[index % 8])
-                line.set(linestyle=STYLES[index % 4], marker="o" if known.sum() < 3 else "")
+                (line,) = axes.plot(*points, label=label, color=LINE_COLORS[index % 8])
+                line.set(linestyle=LINE_STYLES[index % 4], marker="o" if known.sum() < 3 else "")
             axes.legend()
             if number > len(panels) - wide:
                 axes.set_xlabel("Epoch")
-        _save(figure, target)
+        _save_figure(figure, target)
 
 
-def _title(text: str, at: str) -> str:
+def _join_title(text: str, at: str) -> str:
     return f"{text}, {at}" if at else text
 
 
-def _unit_square(title: str) -> tuple[Figure, Any]:
+def _create_unit_axes(title: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(8.6, 5.4), layout="constrained")
     axes = figure.add_subplot()
     tenths = np.linspace(0, 1, 11)
@@ -176,51 +174,51 @@ def _unit_square(title: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _draw(axes: Any, curves: ClassCurves) -> None:
-    few = len(curves.classes) <= len(COLOURS)
+def _draw_curves(axes: Any, curves: ClassCurves) -> None:
+    few = len(curves.classes) <= len(LINE_COLORS)
     for index, (name, line) in enumerate(curves.classes.items()):
         label = f"{name}  {curves.notes.get(name, '')}".rstrip() if few else None
-        colour = COLOURS[index] if few else FAINT
-        axes.plot(curves.x, line, label=label, color=colour, linewidth=1.6 if few else 0.8)
+        color = LINE_COLORS[index] if few else FAINT_COLOR
+        axes.plot(curves.x, line, label=label, color=color, linewidth=1.6 if few else 0.8)
     if not few:
-        axes.plot([], [], color=FAINT, linewidth=0.8, label=f"{len(curves.classes)} classes")
+        axes.plot([], [], color=FAINT_COLOR, linewidth=0.8, label=f"{len(curves.classes)} classes")
     if len(curves.classes) > 1:
         label = f"mean  {curves.notes.get('mean', '')}".rstrip()
-        axes.plot(curves.x, curves.mean, label=label, color=INK, linewidth=2.6)
+        axes.plot(curves.x, curves.mean, label=label, color=TEXT_COLOR, linewidth=2.6)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
 
 
-def _count_cells(axes: Any, matrix: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+def _write_cell_counts(axes: Any, matrix: IntArray, shares: FloatArray) -> None:
     if len(matrix) > 40:
         return
     for row, column in zip(*np.nonzero(matrix), strict=True):
-        colour = "white" if shares[row, column] > 0.55 else INK
-        axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=colour)
+        color = "white" if shares[row, column] > 0.55 else TEXT_COLOR
+        axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=color)
 
 
-def _columns(path: Path) -> dict[str, list[float]]:
+def _read_columns(path: Path) -> dict[str, list[float]]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, skipinitialspace=True))
     names = rows[0] if rows else {}
     return {name.strip(): [float(row[name] or "nan") for row in rows] for name in names}
 
 
-def _panels(columns: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """Group columns: title -> {legend entry: column}."""
+def _group_columns(columns: Mapping[str, object]) -> dict[str, dict[str, str]]:
+    """Group columns by panel: title -> {legend entry: column}."""
     panels: dict[str, dict[str, str]] = {"mAP on val": {}, "accuracy on val": {}}
     for column in columns:
         group, _, name = column.partition("/")
         if group in {"train", "val"}:
             panels.setdefault(name.replace("_", " "), {})[group] = column
-        elif group == "metrics" and "mAP" in name:
+        elif group == VAL_GROUP and name.endswith((MAP50_95, MAP50)):
             panels["mAP on val"][name] = column
-        elif group == "metrics" and name.startswith("top"):
+        elif group == VAL_GROUP and name in {TOP1, TOP5}:
             panels["accuracy on val"][name] = column
         elif group == "lr":
             panels.setdefault("learning rate", {})[name] = column
     return {title: lines for title, lines in panels.items() if lines}
 
 
-def _save(figure: Figure, target: Path) -> None:
+def _save_figure(figure: Figure, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=130, metadata={"Software": None})  # the same input gives the same bytes

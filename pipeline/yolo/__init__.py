@@ -1,5 +1,5 @@
-"""The one door to Ultralytics and torch; the environment is settled before either is imported."""
+"""The only package that imports Ultralytics and torch. Sets their environment before they are imported."""
 
-from pipeline.yolo import environment
+from pipeline.yolo.environment import set_up_environment
 
-environment.settle()
+set_up_environment()

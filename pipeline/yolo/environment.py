@@ -1,4 +1,4 @@
-"""What Ultralytics reads from the environment at import: no home folder, no network, no code from files."""
+"""Environment variables, log filter and thread count for Ultralytics and torch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import sys
 import warnings
 from typing import Final
 
-from pipeline.storage.files import SCRATCH, project_root
+from pipeline.runtime.cores import count_available_cores
+from pipeline.storage.files import SCRATCH_FOLDER, project_root
 
-NOISE: Final = (
+IGNORED_LOG_MESSAGES: Final = (
     "Freezing layer",
     "setting 'requires_grad=True'",
     "Creating new Ultralytics Settings",
@@ -20,64 +21,59 @@ NOISE: Final = (
     "Overriding model.yaml nc",
     "Fast image access",
 )
-"""A line per frozen tensor, all arguments in one line, and remarks on what is arranged otherwise here."""
+"""One line per frozen tensor, all arguments in one line, and hints that do not apply in this project."""
+
+THREADS_VARIABLE: Final = "OMP_NUM_THREADS"
+"""OpenMP's variable. Ultralytics sets it to 1 where it is not set, and then ignores it."""
+
+OPENMP_DEFAULTS: Final = {"GOMP_SPINCOUNT": "30000"}
+"""How often a thread checks for the other threads before it sleeps. With libgomp's own default a training
+next to other work almost stops: threads spin and wait for one that has no core (docs/performance.md)."""
+
+_requested_threads: str | None = None
 
 
-def settle() -> None:
-    """Set the variables; called before anything imports Ultralytics."""
-    scratch = project_root() / SCRATCH
+def set_up_environment() -> None:
+    """Set the environment variables. Call it before anything imports Ultralytics."""
+    scratch = project_root() / SCRATCH_FOLDER
     os.environ |= {
         "YOLO_CONFIG_DIR": str(scratch / "ultralytics"),
         "YOLO_AUTOINSTALL": "false",  # it would run pip
-        "YOLO_OFFLINE": "true",  # no probing for a network, hence no usage events
+        "YOLO_OFFLINE": "true",  # no network check, so no usage events
         "ULTRALYTICS_SAFE_LOAD": "true",  # checkpoints are read with weights_only
-        "TORCHINDUCTOR_CACHE_DIR": str(scratch / "torchinductor"),  # made at import, in /tmp by default
+        "TORCHINDUCTOR_CACHE_DIR": str(scratch / "torchinductor"),  # created at import, in /tmp by default
         "NO_ALBUMENTATIONS_UPDATE": "1",  # Ultralytics imports that library where it is installed
         "ALBUMENTATIONS_NO_TELEMETRY": "1",
     }
     remember_requested_threads()
     for name in ("ultralytics.utils", "ultralytics.nn.tasks"):
-        if module := sys.modules.get(
-            name
-        ):  # somebody imported it before this package: it has read its default
+        if module := sys.modules.get(name):  # imported before this package, so with its own default
             module.SAFE_LOAD = True  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", message=".*UntypedStorage|TypedStorage is deprecated", module="torch")
-    logging.getLogger("ultralytics").addFilter(_worth_reading)
+    logging.getLogger("ultralytics").addFilter(_is_worth_logging)
 
 
-def _worth_reading(record: logging.LogRecord) -> bool:
+def _is_worth_logging(record: logging.LogRecord) -> bool:
     message = record.getMessage()
-    return not any(noise in message for noise in NOISE)
-
-
-ASKED: Final = "OMP_NUM_THREADS"
-"""OpenMP's variable. Ultralytics sets it to 1 where it is not set, and then takes no notice of it."""
-
-
-PATIENCE: Final = {"GOMP_SPINCOUNT": "30000"}
-"""How often a thread looks whether the others are there before it sleeps. By libgomp's own default a training
-beside other work all but stands still: threads look out for one that has no core (docs/performance.md)."""
-
-
-_asked: str | None = None
+    return not any(ignored in message for ignored in IGNORED_LOG_MESSAGES)
 
 
 def remember_requested_threads() -> None:
-    """Remember what the user asks for; called before PyTorch and Ultralytics are imported."""
-    global _asked
-    _asked = os.environ.get(ASKED)
+    """Remember the thread count that the user asks for. Call it before torch and Ultralytics are imported."""
+    global _requested_threads
+    _requested_threads = os.environ.get(THREADS_VARIABLE)
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.update(PATIENCE | os.environ)
+        os.environ.update(OPENMP_DEFAULTS | os.environ)
 
 
 def set_torch_threads() -> None:
-    """Compute on all cores, or on as many as the user's environment says.
+    """Let torch use all cores, or as many as the user's OMP_NUM_THREADS says.
 
-    Physical cores, by affinity and by a container's quota: two threads on one share its arithmetic units.
-    Called after Ultralytics chose the device: for the processor it then takes all but one, eight at most.
+    Counts physical cores, within the CPU affinity and a container's quota: two threads on one core share its
+    arithmetic units. Call it after Ultralytics chose the device: for the CPU it then sets all cores but one,
+    eight at most.
     """
-    import joblib
     import torch
 
-    asked = int(_asked) if _asked and _asked.isdecimal() else 0
-    torch.set_num_threads(asked or joblib.cpu_count(only_physical_cores=True))
+    requested = int(_requested_threads) if _requested_threads and _requested_threads.isdecimal() else 0
+    torch.set_num_threads(requested or count_available_cores(physical=True))

@@ -1,7 +1,7 @@
-"""The columns of a training's epochs for each task: their names, and which one is watched.
+"""Names of the metrics of an epoch for each task, and the metric that decides about the best epoch.
 
-Boxes go by the names that detection has, whatever else the task measures: segment adds
-`metrics/mask/mAP50-95`, pose `metrics/pose/mAP50-95`; classify has `metrics/top1` and `metrics/top5`.
+Box metrics have the same names in every task that has boxes. Segment adds `metrics/mask/mAP50-95`, pose
+`metrics/pose/mAP50-95`; classify has `metrics/top1` and `metrics/top5`.
 """
 
 from __future__ import annotations
@@ -10,55 +10,53 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final
 
-from pipeline.core.tasks import Task
+from pipeline.core.metric_names import FITNESS, METRICS, VAL_GROUP, get_main_metric
+from pipeline.core.tasks import TASKS, Task
 
-FITNESS: Final = "metrics/fitness"
-WATCHED: Final[dict[Task, str]] = {
-    "detect": "metrics/mAP50-95",
-    "obb": "metrics/mAP50-95",
-    "segment": FITNESS,
-    "pose": FITNESS,
-    "classify": "metrics/top1",
+FITNESS_COLUMN: Final = f"{VAL_GROUP}/{FITNESS}"
+WATCHED_METRICS: Final[dict[Task, str]] = {
+    task: FITNESS_COLUMN if task in METRICS[FITNESS].tasks else f"{VAL_GROUP}/{get_main_metric(task)}"
+    for task in TASKS
 }
-"""What the best epoch has most of, and what early stopping and gradual unfreezing wait for.
+"""The metric that is highest in the best epoch. Early stopping and gradual unfreezing use it too.
 
-Ultralytics' fitness of segment and pose is the sum of the mAP50-95 of boxes and of masks or points. It is
-kept: from detection weights boxes are found epochs before the first mask counts, and that is progress too.
-For classify Ultralytics takes the mean of top-1 and top-5; here it is top-1, which is what people read.
+Ultralytics' fitness of segment and pose is the sum of the mAP50-95 of boxes and of masks or key points. It is
+kept: from detection weights, boxes are found epochs before the first mask counts, and that is progress too.
+For classify Ultralytics takes the mean of top-1 and top-5; here it is top-1, the figure that people read.
 """
 
 
-def column(name: str) -> str:
-    """Turn Ultralytics' name into ours: `metrics/mAP50(M)` is `metrics/mask/mAP50`."""
-    for ending, place in (("(B)", ""), ("(M)", "mask/"), ("(P)", "pose/")):
-        if name.endswith(ending):
-            group, _, figure = name.removesuffix(ending).partition("/")
-            return f"{group}/{place}{figure}"
-    return name.replace("accuracy_top", "top")
+_COLUMNS: Final = {
+    metric.ultralytics: f"{VAL_GROUP}/{metric.name}" for metric in METRICS.values() if metric.ultralytics
+}
 
 
-def figures(row: Mapping[str, float]) -> dict[str, float]:
-    """Return what an epoch measured on val, under short names."""
-    return {
-        name.removeprefix("metrics/"): value for name, value in row.items() if name.startswith("metrics/")
-    }
+def convert_metric_name(name: str) -> str:
+    """Convert Ultralytics' metric name into ours: `metrics/mAP50(M)` becomes `metrics/mask/mAP50`."""
+    return _COLUMNS.get(name, name)
 
 
-def points(rows: Sequence[Mapping[str, float]]) -> list[tuple[int, str, str, float]]:
-    """Return (epoch, curve, split, value) of all that was measured: one table that fits every task."""
-    found = []
+def select_val_metrics(row: Mapping[str, float]) -> dict[str, float]:
+    """Select the val metrics of an epoch, under names without `metrics/`."""
+    prefix = f"{VAL_GROUP}/"
+    return {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
+
+
+def list_curve_points(rows: Sequence[Mapping[str, float]]) -> list[tuple[int, str, str, float]]:
+    """List (epoch, curve, split, value) of every loss and metric: one table that fits every task."""
+    points = []
     for row in rows:
         for name, value in row.items():
             group, _, curve = name.partition("/")
-            split = {"metrics": "val", "val": "val", "train": "train"}.get(group)
-            found += [(int(row["epoch"]), curve, split, value)] if split else []
-    return found
+            split = {VAL_GROUP: "val", "val": "val", "train": "train"}.get(group)
+            points += [(int(row["epoch"]), curve, split, value)] if split else []
+    return points
 
 
-def losses(rows: Sequence[Mapping[str, float]]) -> tuple[list[float], list[float]]:
-    """Sum the losses of each epoch that was validated, on train and on val: those computed on both.
+def sum_losses(rows: Sequence[Mapping[str, float]]) -> tuple[list[float], list[float]]:
+    """Sum the losses of each validated epoch, on train and on val. Only losses computed on both count.
 
-    Those of a teacher, of a segmentation's classes (YOLO26) and of a pose's flow are 0 on val.
+    The losses of a teacher, of segmentation classes (YOLO26) and of a pose's flow are 0 on val.
     """
     rows = [row for row in rows if any(name.startswith("val/") for name in row)]
     names = [name.removeprefix("val/") for name in dict.fromkeys(chain(*rows)) if name.startswith("val/")]

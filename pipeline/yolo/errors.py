@@ -1,4 +1,4 @@
-"""What Ultralytics and torch raise when a user can mend it, in one sentence that says how."""
+"""Turn errors of Ultralytics and torch that a user can fix into one sentence that says how."""
 
 from __future__ import annotations
 
@@ -11,64 +11,70 @@ import torch
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 
-MEMORY: Final = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+OUT_OF_MEMORY_SIGNS: Final = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
-
-LEANER: Final = "lower finetune.batch or finetune.imgsz, or set finetune.cache=false"
+MEMORY_ADVICE: Final = "lower finetune.batch or finetune.imgsz, or set finetune.cache=false"
 
 
 @contextmanager
-def in_one_sentence(*, batch: Any, imgsz: int, device: Any, leaner: str = LEANER) -> Iterator[None]:
-    """Turn the errors that a configuration can cause into Refused.
+def explain_ultralytics_errors(
+    *, batch: Any, imgsz: int, device: Any, memory_advice: str = MEMORY_ADVICE
+) -> Iterator[None]:
+    """Turn the errors that a configuration can cause into UserError.
 
     Args:
-        batch: Images at a time.
+        batch: Images in a batch.
         imgsz: finetune.imgsz, pixels.
         device: finetune.device.
-        leaner: What takes less memory.
+        memory_advice: How to use less memory.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY):
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
             raise UserError(
-                f"the memory is not enough for batches of {batch} at {imgsz} pixels: {leaner}"
+                f"the memory is not enough for batches of {batch} at {imgsz} pixels: {memory_advice}"
             ) from None
         raise
     except ValueError as error:
-        raise _refusal(error, device) or error from None
+        raise _explain_value_error(error, device) or error from None
 
 
-def one_device(device: Any) -> None:
-    """Refuse a device that is absent, and several at once.
+def check_device(device: Any) -> None:
+    """Check that `finetune.device` names one device that exists.
 
     Raises:
-        Refused: With what there is.
+        UserError: The device is absent, or several are named.
     """
-    named = str(device).strip("[]() ").replace("cuda:", "").replace("cuda", "0")
-    if "," in named:
+    name = str(device).strip("[]() ").replace("cuda:", "").replace("cuda", "0")
+    if "," in name:
         raise UserError(f"finetune.device={device} names several GPUs, and one training uses one: name one")
     count = torch.cuda.device_count()
-    without_mps = named == "mps" and not torch.backends.mps.is_available()
-    if without_mps or (named.isdigit() and int(named) >= count):
+    without_mps = name == "mps" and not torch.backends.mps.is_available()
+    if without_mps or (name.isdigit() and int(name) >= count):
         raise UserError(
             f"finetune.device={device} is absent ({count} GPUs here): set finetune.device=cpu or null"
         )
 
 
-def without_effect(arguments: Mapping[str, Any], task: Task) -> None:
-    """Refuse arguments that a classification passes over without a word, or cannot use.
+def check_classify_arguments(arguments: Mapping[str, Any], task: Task) -> None:
+    """Check that no argument is set that classify ignores or cannot use.
 
     Raises:
-        Refused: With the first such argument.
+        UserError: Names the first such argument.
     """
     if task != "classify":
         return
     for name in ("single_cls", "rect", "multi_scale", "cls_pw", "distill_model"):
         if arguments[name]:
-            value, none = str(arguments[name]).lower(), "null" if name == "distill_model" else "0 or false"
+            value, unset = str(arguments[name]).lower(), "null" if name == "distill_model" else "0 or false"
             raise UserError(
-                f"finetune.{name}={value} has no meaning where the task is classify: set it to {none}"
+                f"finetune.{name}={value} has no meaning where the task is classify: set it to {unset}"
             )
     scale = arguments["scale"]
     if isinstance(scale, list) or scale > 1:
@@ -78,7 +84,7 @@ def without_effect(arguments: Mapping[str, Any], task: Task) -> None:
         )
 
 
-def _refusal(error: ValueError, device: Any) -> UserError | None:
+def _explain_value_error(error: ValueError, device: Any) -> UserError | None:
     if "'device=" in str(error):
         return UserError(f"finetune.device={device} is absent: set finetune.device=cpu, or null")
     if "BatchNorm" in str(error) or "more than 1 value per channel" in str(error):

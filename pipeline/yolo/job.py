@@ -1,4 +1,4 @@
-"""What a training is given, and what it gives back."""
+"""The input and the result of a training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from pipeline.core.tasks import Keypoints, Task
 from pipeline.yolo.schedules import UnfreezingSchedule
 
 MetricsRow = dict[str, float]
-"""One epoch: epoch (from 1), seconds, train/*, val/*, metrics/*, lr/*."""
+"""The figures of one epoch: epoch (from 1), seconds, train/*, val/*, metrics/*, lr/*."""
+
+FastPaths = Literal[False, True, "gpu"]
+"""The fast paths of a training. False: none, it runs as `yolo train` does. True: the tested ones, which are
+those on a CPU. gpu: also those on a GPU, which have not run on one yet (docs/decisions/gpu.md)."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,9 @@ class BaseWeights:
 
     Args:
         name: The name in the configuration, such as foundation.
-        path: None for random weights.
-        sha256: Of the file; None for random weights.
-        architecture: A model YAML of the training's task, for random weights and for those of another task.
+        path: The checkpoint; None for random weights.
+        sha256: Of the checkpoint; None for random weights.
+        architecture: A model YAML of the training's task, for random weights and for weights of another task.
     """
 
     name: str
@@ -37,18 +41,18 @@ class TrainingJob:
 
     Args:
         arguments: Ultralytics' train arguments under their own names, seed included.
-        base: What to start from.
+        base: The base weights.
         names: The class names by index.
-        train: Folders of train images; labels lie in `labels` beside `images`.
+        train: Folders of train images; their labels are in a folder `labels` next to `images`.
         val: The folder of val images.
         precision: auto, fp32 or bf16.
-        fast: Whether to take the ways that `yolo train` does not have: all cores, nothing computed twice.
-        gradual: How layers are unfrozen; None where they all learn, or `freeze` says which do not.
-        folder: For checkpoints in progress; this iteration's own.
-        head: Whether the backbone is meant to stay as it is.
+        gradual: How layers are unfrozen; None where all layers learn, or where `freeze` says which do not.
+        folder: For checkpoints in progress, of this training only.
+        head: Whether the backbone has to stay frozen (finetune.strategy=head).
+        fast: Which fast paths to use.
         val_every: Epochs from one validation to the next, at least 1.
-        task: What is learnt.
-        keypoints: The points of a pose; None for other tasks.
+        task: The task.
+        keypoints: The key points of a pose; None for other tasks.
     """
 
     arguments: Mapping[str, Any]
@@ -60,19 +64,27 @@ class TrainingJob:
     gradual: UnfreezingSchedule | None
     folder: Path
     head: bool = False
-    fast: bool = True
+    fast: FastPaths = True
     val_every: int = 1
     task: Task = "detect"
     keypoints: Keypoints | None = None
 
 
-def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Ultralytics is told: None leaves it a choice, but in auto_augment, where it means none."""
+def drop_unset_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop arguments that are None: Ultralytics chooses them. In auto_augment None means no augmentation."""
     return {key: value for key, value in arguments.items() if value is not None or key == "auto_augment"}
 
 
 class TrainingResult(NamedTuple):
-    """A finished training: checkpoint files (best, last, epochN), classes, curves, what was used."""
+    """A finished training.
+
+    Args:
+        weights: Checkpoint files by name: best, last, epochN.
+        names: The class names by index.
+        rows: The figures of each epoch.
+        best_epoch: From 1.
+        effective: The settings that were used.
+    """
 
     weights: dict[str, bytes]
     names: tuple[str, ...]

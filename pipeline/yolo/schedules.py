@@ -1,8 +1,8 @@
-"""Gradual unfreezing: the head learns first, deeper layer groups follow, each at a lower rate.
+"""When layer groups are unfrozen, and which epochs are validated.
 
-After Howard and Ruder, Universal Language Model Fine-tuning (2018): gradual unfreezing and discriminative
-learning rates. Which groups are open is a function of the epochs so far, so a resumed training needs no
-state of its own to go on where it stopped.
+Gradual unfreezing: the head learns first, deeper layer groups follow, each at a lower learning rate. After
+Howard and Ruder, Universal Language Model Fine-tuning (2018): gradual unfreezing and discriminative learning
+rates. Both schedules depend on the finished epochs alone, so a resumed training needs no extra state.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class UnfreezingSchedule:
-    """How layer groups are opened.
+    """When layer groups are unfrozen (opened).
 
     Args:
         trigger: `schedule` opens a group every `every` epochs, `plateau` when val mAP stalls for `stall`.
         every: Epochs, at least 1.
         stall: Epochs without a new best, at least 1.
-        groups: At least 2; the first is everything above the backbone.
+        groups: Number of groups, at least 2; the first is everything above the backbone.
         decay: 0..1; each deeper group learns at this share of the rate of the group above it.
     """
 
@@ -32,13 +32,13 @@ class UnfreezingSchedule:
     decay: float
 
 
-def layer_groups(layers: int, *, backbone: int, groups: int) -> tuple[range, ...]:
-    """Cut a network into groups of consecutive layers, from the head down to the stem.
+def split_into_layer_groups(layers: int, *, backbone: int, groups: int) -> tuple[range, ...]:
+    """Split a network into groups of consecutive layers, from the head down to the stem.
 
     Args:
-        layers: All layers, backbone included.
-        backbone: The first so many layers; those above it (neck and head) are the first group.
-        groups: 2 or more.
+        layers: Number of all layers, backbone included.
+        backbone: Number of backbone layers; the layers above (neck and head) are the first group.
+        groups: Number of groups, 2 or more.
 
     Raises:
         ValueError: There are more groups than the backbone can fill.
@@ -48,44 +48,44 @@ def layer_groups(layers: int, *, backbone: int, groups: int) -> tuple[range, ...
             f"a backbone of {backbone} layers can be cut into 2 to {backbone + 1} groups, not {groups}"
         )
     share, rest = divmod(backbone, groups - 1)
-    sizes = [share + (place < rest) for place in range(groups - 1)]
+    sizes = [share + (index < rest) for index in range(groups - 1)]
     edges = [0, *accumulate(sizes), layers]
     return tuple(range(start, stop) for start, stop in reversed(list(pairwise(edges))))
 
 
-def opened(history: Sequence[float], schedule: UnfreezingSchedule) -> int:
-    """Count the groups that learn in the next epoch, given the val mAP of each epoch so far.
+def count_open_groups(history: Sequence[float], schedule: UnfreezingSchedule) -> int:
+    """Count the layer groups that learn in the next epoch.
 
     Args:
-        history: A value per finished epoch; empty before the first.
+        history: The val mAP of each finished epoch; empty before the first.
         schedule: Trigger and counts.
     """
     if schedule.trigger == "schedule":
         return min(schedule.groups, 1 + len(history) // schedule.every)
-    count, best, waited = 1, float("-inf"), 0
+    count, best, stalled = 1, float("-inf"), 0
     for value in history:
-        waited = 0 if value > best else waited + 1
+        stalled = 0 if value > best else stalled + 1
         best = max(best, value)
-        if waited == schedule.stall:
-            count, waited = count + 1, 0
+        if stalled == schedule.stall:
+            count, stalled = count + 1, 0
     return min(schedule.groups, count)
 
 
-def frozen(groups: Sequence[range], count: int) -> list[int]:
-    """List the layers that do not learn while the first `count` groups are open."""
+def list_frozen_layers(groups: Sequence[range], count: int) -> list[int]:
+    """List the layers that are frozen while the first `count` groups are open."""
     return sorted(layer for group in groups[count:] for layer in group)
 
 
-def validation_due(epoch: int, every: int, *, last: int, best: int, patience: float) -> bool:
-    """Tell whether an epoch is validated: every few, the last, and each that may end the training.
+def is_validation_due(epoch: int, every: int, *, last: int, best: int, patience: float) -> bool:
+    """Tell whether an epoch is validated: every few epochs, the last one, and each that may end the training.
 
-    A function of what a resumed training knows too, so that it validates the same epochs.
+    A resumed training knows all arguments too, so it validates the same epochs.
 
     Args:
         epoch: From 1.
         every: Epochs from one validation to the next, at least 1.
         last: The epoch that ends the training.
-        best: The best epoch so far; 0 before the first was validated.
+        best: The best epoch so far; 0 before the first validation.
         patience: Epochs without a new best that end the training.
     """
     return epoch % every == 0 or epoch >= last or epoch - best >= patience

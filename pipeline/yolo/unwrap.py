@@ -8,7 +8,7 @@ import torch
 from ultralytics.utils.torch_utils import unwrap_model
 
 
-def student(model: torch.nn.Module) -> Any:
-    """Return the network that is trained, without compile, teacher and projector around it."""
+def unwrap_student(model: torch.nn.Module) -> Any:
+    """Return the network that is trained, without the wrappers of compile and distillation."""
     inner = unwrap_model(model)
     return getattr(inner, "student_model", inner)

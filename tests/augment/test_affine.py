@@ -1,10 +1,18 @@
+"""Affine matrices and boxes against an independent computation of each step."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.augment import affine
-from pipeline.augment.affine import on_centres
+from pipeline.augment.affine import (
+    build_affine_matrix,
+    clip_boxes,
+    compute_visible_shares,
+    shift_to_pixel_centers,
+    transform_box_hulls,
+    transform_boxes,
+)
 from pipeline.augment.parameters import AugmentationParameters
 
 SHARE = st.floats(0, 1)
@@ -25,21 +33,23 @@ def boxes_in(draw, extent):
 
 
 @st.composite
-def cases(draw, recipes):
+def cases(draw, parameters_strategy):
     extent = draw(EXTENTS)
-    return draw(recipes), extent, draw(boxes_in(extent))
+    return draw(parameters_strategy), extent, draw(boxes_in(extent))
 
 
-def follow(points, recipe, extent):
-    """Move points by doing one thing after the other in complex numbers: no matrix, nothing shared."""
+def transform_reference(points, parameters, extent):
+    """Transform points step by step with complex numbers: independent of the matrix code."""
     width, height = extent
     moved = []
     for x, y in points:
-        x, y = (width - x if recipe.fliplr else x), (height - y if recipe.flipud else y)
-        centre = complex(width / 2, height / 2)
-        turned = centre + (complex(x, y) - centre) * recipe.scale * np.exp(1j * np.pi * recipe.rotate / 180)
-        left, top = recipe.crop * width * recipe.left, recipe.crop * height * recipe.top
-        window = (1 - recipe.crop) * width, (1 - recipe.crop) * height
+        x, y = (width - x if parameters.fliplr else x), (height - y if parameters.flipud else y)
+        center = complex(width / 2, height / 2)
+        turned = center + (complex(x, y) - center) * parameters.scale * np.exp(
+            1j * np.pi * parameters.rotate / 180
+        )
+        left, top = parameters.crop * width * parameters.left, parameters.crop * height * parameters.top
+        window = (1 - parameters.crop) * width, (1 - parameters.crop) * height
         moved.append(((turned.real - left) / window[0] * width, (turned.imag - top) / window[1] * height))
     return np.array(moved)
 
@@ -50,18 +60,18 @@ def extremes(points):
 
 @given(cases(UPRIGHT))
 @settings(deadline=None)
-def test_flips_scale_and_crop_move_a_box_as_they_move_its_corners(case):
-    recipe, extent, boxes = case
+def test_flips_scale_and_crop_transform_a_box_like_its_corners(case):
+    parameters, extent, boxes = case
     x1, y1, x2, y2 = boxes[0]
-    corners = follow([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], recipe, extent)
-    moved = affine.move(boxes, affine.matrix(recipe, *extent))
+    corners = transform_reference([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], parameters, extent)
+    moved = transform_boxes(boxes, build_affine_matrix(parameters, *extent))
     np.testing.assert_allclose(moved[0], extremes(corners), atol=1e-6 * max(extent))
 
 
 @given(cases(ANY))
 @settings(deadline=None)
-def test_under_rotation_a_box_is_the_tight_one_around_its_inscribed_ellipse(case):
-    recipe, extent, boxes = case
+def test_rotated_box_is_the_tight_box_around_its_inscribed_ellipse(case):
+    parameters, extent, boxes = case
     x1, y1, x2, y2 = boxes[0]
     angles = np.linspace(0, 2 * np.pi, 721)
     ellipse = zip(
@@ -69,8 +79,8 @@ def test_under_rotation_a_box_is_the_tight_one_around_its_inscribed_ellipse(case
         (y1 + y2) / 2 + (y2 - y1) / 2 * np.sin(angles),
         strict=True,
     )
-    sampled = np.array(extremes(follow(ellipse, recipe, extent)))
-    moved = affine.move(boxes, affine.matrix(recipe, *extent))[0]
+    sampled = np.array(extremes(transform_reference(ellipse, parameters, extent)))
+    moved = transform_boxes(boxes, build_affine_matrix(parameters, *extent))[0]
     reach = (sampled[2:] - sampled[:2]).max() + 1
     assert (
         np.abs(moved - sampled) < 1e-4 * reach
@@ -81,26 +91,26 @@ def test_under_rotation_a_box_is_the_tight_one_around_its_inscribed_ellipse(case
 
 @given(cases(ANY))
 @settings(deadline=None)
-def test_the_hull_is_the_tight_box_around_the_moved_corners(case):
-    recipe, extent, boxes = case
+def test_hull_is_the_tight_box_around_the_transformed_corners(case):
+    parameters, extent, boxes = case
     x1, y1, x2, y2 = boxes[0]
-    corners = follow([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], recipe, extent)
-    hull = affine.hull(boxes, affine.matrix(recipe, *extent))
+    corners = transform_reference([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], parameters, extent)
+    hull = transform_box_hulls(boxes, build_affine_matrix(parameters, *extent))
     np.testing.assert_allclose(hull[0], extremes(corners), atol=1e-6 * max(extent))
 
 
-def test_clipped_boxes_and_the_share_that_is_left():
+def test_boxes_are_clipped_and_their_visible_shares_computed():
     boxes = np.array([[10, 10, 30, 30], [-10, 0, 10, 20], [90, 90, 110, 110], [200, 0, 220, 9]], np.float64)
-    clipped = affine.clip(boxes, 100, 100)
+    clipped = clip_boxes(boxes, 100, 100)
     assert clipped[1].tolist() == [0, 0, 10, 20]
-    assert affine.shares(boxes, clipped) == pytest.approx([1, 0.5, 0.25, 0])
+    assert compute_visible_shares(boxes, clipped) == pytest.approx([1, 0.5, 0.25, 0])
 
 
-def test_nothing_drawn_moves_nothing():
-    assert np.array_equal(affine.matrix(AugmentationParameters(), 640, 480), np.eye(3))
-    assert np.array_equal(on_centres(np.eye(3)), np.eye(3))
+def test_default_parameters_give_the_identity_matrix():
+    assert np.array_equal(build_affine_matrix(AugmentationParameters(), 640, 480), np.eye(3))
+    assert np.array_equal(shift_to_pixel_centers(np.eye(3)), np.eye(3))
 
 
-def test_on_centres_a_flip_takes_the_first_pixel_to_the_last():
-    flip = on_centres(affine.matrix(AugmentationParameters(fliplr=True), 640, 480))
+def test_flip_on_pixel_centers_maps_the_first_pixel_to_the_last():
+    flip = shift_to_pixel_centers(build_affine_matrix(AugmentationParameters(fliplr=True), 640, 480))
     assert (flip @ [0, 0, 1]).tolist() == [639, 0, 1]

@@ -1,10 +1,17 @@
+"""Random parameters of augmented copies: ranges, probabilities, seeds."""
+
 from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.augment.parameters import AugmentationParameters, AugmentationRanges, copy_seed, draw
+from pipeline.augment.parameters import (
+    AugmentationParameters,
+    AugmentationRanges,
+    derive_copy_seed,
+    draw_parameters,
+)
 
 RANGES = AugmentationRanges(
     probability=0.5,
@@ -34,11 +41,11 @@ LIMITS = {
 
 @pytest.fixture(scope="module")
 def drawn():
-    return [draw(RANGES, seed).applied for seed in SEEDS]
+    return [draw_parameters(RANGES, seed).applied for seed in SEEDS]
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_values_fill_their_range_and_stay_in_it(drawn, name):
+def test_values_are_uniform_in_their_range(drawn, name):
     low, high = LIMITS[name]
     values = [one[name] for one in drawn if name in one]
     assert low <= min(values) < low + 0.01 * (high - low)
@@ -49,32 +56,35 @@ def test_values_fill_their_range_and_stay_in_it(drawn, name):
 @pytest.mark.parametrize(
     ("name", "chance"), [("rotate", 0.5), ("noise", 0.5), ("crop", 0.5), ("fliplr", 0.5), ("flipud", 0.2)]
 )
-def test_transforms_happen_with_the_probability_and_flips_with_their_own(drawn, name, chance):
+def test_transforms_have_the_common_probability_and_flips_their_own(drawn, name, chance):
     assert sum(name in one for one in drawn) / len(drawn) == pytest.approx(chance, abs=0.03)
 
 
 @given(st.integers(0, 2**48 - 1))
 @settings(deadline=None)
-def test_a_recipe_comes_back_from_what_it_applied(seed):
-    recipe = draw(RANGES, seed)
-    assert AugmentationParameters(**recipe.applied) == recipe == draw(RANGES, seed)
+def test_parameters_can_be_rebuilt_from_their_applied_values(seed):
+    parameters = draw_parameters(RANGES, seed)
+    assert AugmentationParameters(**parameters.applied) == parameters == draw_parameters(RANGES, seed)
 
 
 @given(st.integers(0, 2**48 - 1))
 @settings(deadline=None)
-def test_switching_one_transform_off_leaves_the_values_of_the_others(seed):
-    with_blur, without = draw(RANGES, seed), draw(replace(RANGES, blur=0, fliplr=0), seed)
+def test_switching_one_transform_off_keeps_the_values_of_the_others(seed):
+    with_blur, without = (
+        draw_parameters(RANGES, seed),
+        draw_parameters(replace(RANGES, blur=0, fliplr=0), seed),
+    )
     assert asdict(without) == {**asdict(with_blur), "blur": 0.0, "fliplr": False}
 
 
-def test_ranges_of_zero_change_nothing():
+def test_zero_ranges_change_nothing():
     still = AugmentationRanges(1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    assert draw(still, 3).applied == {}
+    assert draw_parameters(still, 3).applied == {}
 
 
-def test_every_copy_of_every_image_has_a_seed_of_its_own():
+def test_each_copy_and_attempt_has_its_own_seed():
     seeds = {
-        copy_seed(seed, source, number, attempt)
+        derive_copy_seed(seed, source, number, attempt)
         for seed in (0, 1)
         for source in ("train/a.jpg", "train/b.jpg")
         for number in (1, 2, 11)
@@ -84,6 +94,6 @@ def test_every_copy_of_every_image_has_a_seed_of_its_own():
     assert max(seeds) < 2**48
 
 
-def test_seeds_and_values_are_the_same_in_every_version():
-    assert copy_seed(0, "train/a.jpg", 1) == 189453070619120
-    assert draw(RANGES, 5).applied == {"contrast": 0.832059, "brightness": 0.079855}
+def test_seeds_and_values_do_not_change_between_versions():
+    assert derive_copy_seed(0, "train/a.jpg", 1) == 189453070619120
+    assert draw_parameters(RANGES, 5).applied == {"contrast": 0.832059, "brightness": 0.079855}

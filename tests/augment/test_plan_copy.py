@@ -1,3 +1,5 @@
+"""Plan of one augmented copy: parameters, kept labels, dropped objects."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -5,13 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.augment import plan_copy
 from pipeline.augment.parameters import AugmentationParameters, AugmentationRanges
-from pipeline.augment.plan_copy import CopyRules, draft
-from pipeline.dataset.labels import EMPTY, ImageLabels, to_xyxy
+from pipeline.augment.plan_copy import CopyRules, _transform_visible_labels, plan_copy
+from pipeline.dataset.labels import EMPTY_LABELS, ImageLabels, xywhn_to_xyxy
 
-STILL = AugmentationRanges(1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-WILD = replace(STILL, rotate=180, fliplr=0.5, flipud=0.5, scale=0.8, crop=0.8)
+NO_CHANGE = AugmentationRanges(1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+STRONG = replace(NO_CHANGE, rotate=180, fliplr=0.5, flipud=0.5, scale=0.8, crop=0.8)
 EXTENT = (200, 100)
 
 BOXES = st.lists(
@@ -27,16 +28,18 @@ def labels_of(rows):
     )
 
 
-def one(labels, *, ranges=WILD, visible=0.3, seed=0, number=1):
-    return draft(labels, EXTENT, rules=CopyRules(ranges, visible, seed), source="train/a.png", number=number)
+def one(labels, *, ranges=STRONG, visible=0.3, seed=0, number=1):
+    return plan_copy(
+        labels, EXTENT, rules=CopyRules(ranges, visible, seed), source="train/a.png", number=number
+    )
 
 
 @given(BOXES, st.floats(0, 1), st.integers(0, 10_000))
 @settings(deadline=None)
-def test_boxes_stay_inside_and_visible_and_every_object_is_accounted_for(rows, visible, seed):
+def test_boxes_stay_inside_the_image_and_every_object_is_kept_or_dropped(rows, visible, seed):
     drawn = one(labels_of(rows), visible=visible, seed=seed)
     assert len(drawn.labels) + drawn.dropped == len(rows)
-    boxes = to_xyxy(drawn.labels.boxes, *EXTENT)
+    boxes = xywhn_to_xyxy(drawn.labels.boxes, *EXTENT)
     assert (boxes >= -1e-9).all()
     assert (boxes <= np.array([200, 100, 200, 100]) + 1e-9).all()
     assert (boxes[:, 2:] - boxes[:, :2] > 0.48).all()
@@ -44,59 +47,61 @@ def test_boxes_stay_inside_and_visible_and_every_object_is_accounted_for(rows, v
 
 @given(BOXES, st.integers(0, 10_000))
 @settings(deadline=None)
-def test_the_same_seed_source_and_number_give_the_same_draft(rows, seed):
+def test_same_seed_source_and_number_give_the_same_plan(rows, seed):
     first, again = (one(labels_of(rows), seed=seed) for _ in range(2))
-    assert first.recipe == again.recipe
+    assert first.parameters == again.parameters
     assert np.array_equal(first.labels.boxes, again.labels.boxes)
 
 
-def test_seed_and_number_each_change_the_draft():
-    recipes = {one(EMPTY, seed=seed, number=number).recipe for seed in (0, 1) for number in (1, 2)}
-    assert len(recipes) == 4
+def test_seed_and_number_each_change_the_plan():
+    parameters = {
+        one(EMPTY_LABELS, seed=seed, number=number).parameters for seed in (0, 1) for number in (1, 2)
+    }
+    assert len(parameters) == 4
 
 
-@pytest.mark.parametrize(("visible", "kept"), [(0.0, 1), (0.49, 1), (0.51, 0)])
-def test_an_object_keeps_its_label_at_the_visible_share(visible, kept):
+@pytest.mark.parametrize(("visible", "count"), [(0.0, 1), (0.49, 1), (0.51, 0)])
+def test_object_keeps_its_label_from_the_visible_share_on(visible, count):
     half_outside = ImageLabels(np.zeros(1, np.int64), np.array([[0.05, 0.5, 0.1, 0.1]]))
-    kept_labels, _ = plan_copy._follow(
-        half_outside, EXTENT, one_sided_crop(0.05 * 200), CopyRules(STILL, visible, 0)
+    kept_labels, _ = _transform_visible_labels(
+        half_outside, EXTENT, one_sided_crop(0.05 * 200), CopyRules(NO_CHANGE, visible, 0)
     )
-    assert len(kept_labels) == kept
+    assert len(kept_labels) == count
 
 
 def one_sided_crop(pixels):
     return AugmentationParameters(crop=pixels / 200, left=1.0, top=0.5)
 
 
-def test_with_everything_visible_demanded_flips_keep_every_object():
+def test_flips_keep_every_object_at_visible_1():
     edge = labels_of([(0, 0.05, 0.05, 0.1), (1, 0.95, 0.95, 0.1)])  # they touch the image's edges
-    assert len(one(edge, ranges=replace(STILL, fliplr=1), visible=1.0).labels) == 2
+    assert len(one(edge, ranges=replace(NO_CHANGE, fliplr=1), visible=1.0).labels) == 2
 
 
-def test_no_copy_hides_the_last_objects_of_an_image_while_a_part_of_one_can_be_seen():
+def test_copy_with_a_visible_part_keeps_at_least_one_label():
     wide = ImageLabels(np.zeros(1, np.int64), np.array([[0.5, 0.5, 0.9, 0.9]]))
-    crops = replace(STILL, crop=0.9)  # most crops show less than 0.3 of the object
+    crops = replace(NO_CHANGE, crop=0.9)  # most crops show less than 0.3 of the object
     drawn = [one(wide, ranges=crops, visible=0.3, seed=seed) for seed in range(50)]
     assert all(len(each.labels) == 1 for each in drawn)
 
 
-def test_where_no_recipe_suits_rotation_scale_and_crop_are_left_out():
+def test_geometric_transforms_are_left_out_if_no_attempt_fits():
     whole = ImageLabels(np.zeros(1, np.int64), np.array([[0.5, 0.5, 1.0, 1.0]]))
-    drawn = one(whole, ranges=replace(STILL, crop=0.9, noise=0.1), visible=1.0)
-    assert list(drawn.recipe.applied) == ["noise"]
+    drawn = one(whole, ranges=replace(NO_CHANGE, crop=0.9, noise=0.1), visible=1.0)
+    assert list(drawn.parameters.applied) == ["noise"]
     assert len(drawn.labels) == 1
 
 
-def test_an_image_may_become_background_where_no_part_of_an_object_is_left():
+def test_copy_becomes_background_only_without_any_part_of_an_object():
     corner = labels_of([(0, 0.02, 0.02, 0.02)])
-    drawn = [one(corner, ranges=replace(STILL, crop=0.8), seed=seed) for seed in range(20)]
+    drawn = [one(corner, ranges=replace(NO_CHANGE, crop=0.8), seed=seed) for seed in range(20)]
     empty = [each for each in drawn if not len(each.labels)]
     assert empty
     for each in empty:
-        cut = each.recipe.crop
-        assert cut * each.recipe.left * 200 >= 6 - 1e-3 or cut * each.recipe.top * 100 >= 3 - 1e-3
+        cut = each.parameters.crop
+        assert cut * each.parameters.left * 200 >= 6 - 1e-3 or cut * each.parameters.top * 100 >= 3 - 1e-3
 
 
-def test_a_copy_is_no_duplicate_of_its_source():
-    seldom = replace(STILL, probability=0.2, rotate=10, noise=0.1)
-    assert all(one(EMPTY, ranges=seldom, seed=seed).recipe.applied for seed in range(100))
+def test_copy_always_differs_from_its_source():
+    seldom = replace(NO_CHANGE, probability=0.2, rotate=10, noise=0.1)
+    assert all(one(EMPTY_LABELS, ranges=seldom, seed=seed).parameters.applied for seed in range(100))

@@ -1,3 +1,5 @@
+"""The augment stage on a prepared dataset: files, records, reproducibility, errors."""
+
 import shutil
 import signal
 import subprocess
@@ -10,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.augment import stage as augment_stage
-from pipeline.augment import transform_image
 from pipeline.augment.parameters import AugmentationParameters
+from pipeline.augment.stage import run_stage
+from pipeline.augment.transform_image import read_image, transform_image
 from pipeline.config.augment import AugmentConfig, OfflineAugmentation
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
-from pipeline.core.paths import AUGMENTED, PREPARED
-from pipeline.dataset.augmented import read_records
-from pipeline.dataset.labels import parse, to_xyxy
+from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER
+from pipeline.dataset.augmented import read_augmentation_records
+from pipeline.dataset.labels import parse_labels, xywhn_to_xyxy
 from tests.builders import prepared_dataset
 from tests.sources import LOCAL
 
@@ -40,7 +42,7 @@ from pipeline.config.compute import ComputeConfig
 from pipeline.config.schema import Config
 group = AugmentConfig.model_construct(offline=OfflineAugmentation(**{offline}))
 local = ComputeConfig(backend="local", address="auto")
-stage.run(Config.model_construct(seed=0, augment=group, compute=local))
+stage.run_stage(Config.model_construct(seed=0, augment=group, compute=local))
 """
 
 
@@ -51,15 +53,15 @@ def _project(tmp_path, monkeypatch):
 
 
 def prepare(images=None, **drawn):
-    shutil.rmtree(PREPARED, ignore_errors=True)
-    prepared_dataset(PREPARED, images=images or TRAIN, **drawn)
+    shutil.rmtree(PREPARED_FOLDER, ignore_errors=True)
+    prepared_dataset(PREPARED_FOLDER, images=images or TRAIN, **drawn)
 
 
 def run(seed=0, **offline):
     """Run the stage with the groups that it reads."""
     group = AugmentConfig.model_construct(offline=OfflineAugmentation(**{**ALL, **offline}))
-    augment_stage.run(Config.model_construct(seed=seed, augment=group, compute=LOCAL))
-    return read_records(AUGMENTED)
+    run_stage(Config.model_construct(seed=seed, augment=group, compute=LOCAL))
+    return read_augmentation_records(AUGMENTED_FOLDER)
 
 
 def contents(folder):
@@ -74,59 +76,61 @@ def pixels(path):
     return cv2.imread(str(path), cv2.IMREAD_COLOR)
 
 
-def test_every_train_image_and_no_other_is_copied_and_every_file_is_on_record():
-    before = contents(PREPARED)
+def test_only_train_images_are_copied_and_every_file_has_a_record():
+    before = contents(PREPARED_FOLDER)
     records = run()
     assert sorted({copy.source for copy in records.copies}) == [f"train/train_00{n}.png" for n in range(5)]
     assert sorted(copy.file for copy in records.copies if copy.source == "train/train_000.png") == [
         f"train/train_000_a{n}.png" for n in (1, 2, 3)
     ]
-    written = set(contents(AUGMENTED)) - {"records.json", "samples/sheet_1.jpg", "samples/sheet_2.jpg"}
+    written = set(contents(AUGMENTED_FOLDER)) - {"records.json", "samples/sheet_1.jpg", "samples/sheet_2.jpg"}
     assert written == {f"images/{c.file}" for c in records.copies} | {
-        f"labels/{c.label}" for c in records.copies
+        f"labels/{c.label_file}" for c in records.copies
     }
-    assert contents(PREPARED) == before
+    assert contents(PREPARED_FOLDER) == before
 
 
-def test_labels_say_what_the_records_say():
+def test_labels_match_the_records():
     for copy in run(crop=0.7, probability=1.0).copies:
-        labels = parse((AUGMENTED / "labels" / copy.label).read_text())
-        source = (PREPARED / "labels" / copy.source).with_suffix(".txt")
+        labels = parse_labels((AUGMENTED_FOLDER / "labels" / copy.label_file).read_text())
+        source = (PREPARED_FOLDER / "labels" / copy.source).with_suffix(".txt")
         assert tuple(labels.classes.tolist()) == copy.classes
-        assert len(labels) + copy.dropped == len(parse(source.read_text()))
+        assert len(labels) + copy.dropped == len(parse_labels(source.read_text()))
 
 
-def test_boxes_lie_where_the_objects_are_drawn():
-    """Discs and squares are brighter than any noise, so their pixels can be found again without a box."""
+def test_boxes_enclose_the_drawn_objects():
+    """Discs and squares are brighter than the noise, so that their pixels can be found without boxes."""
     for copy in run(rotate=0.0, blur=0.0, noise=0.0, brightness=0.0, contrast=0.0, visible=0.0).copies:
-        seen = pixels(AUGMENTED / "images" / copy.file).max(axis=2) > 180
-        boxes = to_xyxy(parse((AUGMENTED / "labels" / copy.label).read_text()).boxes, 96, 96)
-        inside = np.zeros_like(seen)
+        is_bright = pixels(AUGMENTED_FOLDER / "images" / copy.file).max(axis=2) > 180
+        boxes = xywhn_to_xyxy(
+            parse_labels((AUGMENTED_FOLDER / "labels" / copy.label_file).read_text()).boxes, 96, 96
+        )
+        inside = np.zeros_like(is_bright)
         for x1, y1, x2, y2 in boxes.round().astype(int):
             inside[max(0, y1 - 1) : y2 + 1, max(0, x1 - 1) : x2 + 1] = True
-            assert seen[y1:y2, x1:x2].any()
-        assert not (seen & ~inside).any()
+            assert is_bright[y1:y2, x1:x2].any()
+        assert not (is_bright & ~inside).any()
 
 
-def test_a_copy_can_be_drawn_again_from_its_record():
+def test_copy_can_be_reproduced_from_its_record():
     for copy in run().copies:
-        source = pixels(PREPARED / "images" / copy.source)
-        again = transform_image.apply(source, AugmentationParameters(**copy.transforms), copy.seed)
-        assert np.array_equal(again, pixels(AUGMENTED / "images" / copy.file))
+        source = pixels(PREPARED_FOLDER / "images" / copy.source)
+        again = transform_image(source, AugmentationParameters(**copy.transforms), copy.seed)
+        assert np.array_equal(again, pixels(AUGMENTED_FOLDER / "images" / copy.file))
 
 
-def test_everything_is_the_same_bit_for_bit_whatever_the_number_of_workers():
+def test_output_is_identical_for_any_number_of_workers():
     run(workers=1)
-    alone = contents(AUGMENTED)
+    alone = contents(AUGMENTED_FOLDER)
     run(workers=5)
-    assert contents(AUGMENTED) == alone
+    assert contents(AUGMENTED_FOLDER) == alone
 
 
-def test_another_seed_draws_other_copies():
+def test_another_seed_gives_other_copies():
     assert run(seed=0).digest != run(seed=1).digest
 
 
-def test_a_new_image_changes_no_copy_of_the_others():
+def test_new_image_does_not_change_the_copies_of_others():
     few = {copy.file: copy for copy in run().copies}
     prepare({**TRAIN, "train": 6})
     more = {copy.file: copy for copy in run().copies}
@@ -135,54 +139,54 @@ def test_a_new_image_changes_no_copy_of_the_others():
 
 
 @pytest.mark.parametrize(("source", "written"), [(".jpg", ".jpg"), (".png", ".png"), (".bmp", ".png")])
-def test_jpeg_gives_jpeg_and_every_other_format_png(source, written):
+def test_copies_of_jpeg_are_jpeg_and_of_other_formats_png(source, written):
     prepare({"train": 2}, suffix=source)
     records = run()
     assert {Path(copy.file).suffix for copy in records.copies} == {written}
-    assert all(pixels(AUGMENTED / "images" / copy.file) is not None for copy in records.copies)
+    assert all(pixels(AUGMENTED_FOLDER / "images" / copy.file) is not None for copy in records.copies)
 
 
-def test_balance_draws_the_rare_class_more_often():
+def test_balance_copies_the_rare_class_more_often():
     prepare({"train": 40}, shares=(0.9, 0.1, 0.0), objects=(1, 1), pixels=32)
-    alike, balanced = (run(balance=balance, multiplier=3).counts() for balance in (0.0, 1.0))
+    alike, balanced = (run(balance=balance, multiplier=3).count_objects() for balance in (0.0, 1.0))
     assert alike[1] < 0.3 * alike[0]
     assert balanced[1] == pytest.approx(balanced[0], abs=2)
 
 
-def test_multiplier_one_gives_an_empty_dataset_without_the_image_library():
+def test_multiplier_one_writes_an_empty_dataset_without_importing_opencv():
     script = SCRIPT.format(root=str(ROOT), offline={**ALL, "multiplier": 1})
     Path("empty.py").write_text(f"{script}assert not {{'cv2', 'torch', 'ultralytics'}} & set(sys.modules)\n")
     subprocess.run([sys.executable, "empty.py"], check=True)
-    records = read_records(AUGMENTED)
+    records = read_augmentation_records(AUGMENTED_FOLDER)
     assert records.count == 0
-    assert sorted(path.name for path in (AUGMENTED / "images").iterdir()) == ["train"]
+    assert sorted(path.name for path in (AUGMENTED_FOLDER / "images").iterdir()) == ["train"]
 
 
-def test_backgrounds_are_copied_with_empty_labels():
+def test_copies_of_backgrounds_have_empty_labels():
     prepare({"train": 2}, objects=(0, 0))
     for copy in run().copies:
-        assert (AUGMENTED / "labels" / copy.label).read_text() == ""
+        assert (AUGMENTED_FOLDER / "labels" / copy.label_file).read_text() == ""
 
 
-def test_a_damaged_source_is_refused_and_leaves_what_was_there():
+def test_damaged_source_is_refused_and_earlier_output_stays():
     run()
-    before = contents(AUGMENTED)
-    damaged = PREPARED / "images/train/train_001.png"
+    before = contents(AUGMENTED_FOLDER)
+    damaged = PREPARED_FOLDER / "images/train/train_001.png"
     damaged.write_bytes(b"no image")
     with pytest.raises(UserError, match=r"train_001\.png"):
         run()
-    assert contents(AUGMENTED) == before
-    assert {path.name for path in AUGMENTED.parent.iterdir()} == {"prepared", "augmented"}
+    assert contents(AUGMENTED_FOLDER) == before
+    assert {path.name for path in AUGMENTED_FOLDER.parent.iterdir()} == {"prepared", "augmented"}
 
 
-def test_a_source_that_is_no_image_is_refused_by_name(tmp_path):
+def test_unreadable_source_is_refused_with_its_name(tmp_path):
     for data in (b"", b"no image"):
         (tmp_path / "x.png").write_bytes(data)
         with pytest.raises(UserError, match=r"x\.png cannot be read"):
-            transform_image.read(tmp_path / "x.png")
+            read_image(tmp_path / "x.png")
 
 
-def test_an_interrupted_stage_leaves_nothing_half_written():
+def test_interrupted_stage_leaves_no_partial_output():
     Path("long.py").write_text(SCRIPT.format(root=str(ROOT), offline={**ALL, "multiplier": 100}))
     stage = subprocess.Popen([sys.executable, "long.py"], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
@@ -195,9 +199,9 @@ def test_an_interrupted_stage_leaves_nothing_half_written():
 
 def test_copies_of_an_earlier_dataset_are_refused():
     records = run()
-    assert read_records(AUGMENTED, prepared=records.prepared) == records
+    assert read_augmentation_records(AUGMENTED_FOLDER, prepared=records.prepared) == records
     with pytest.raises(UserError, match="earlier state"):
-        read_records(AUGMENTED, prepared="0" * 64)
+        read_augmentation_records(AUGMENTED_FOLDER, prepared="0" * 64)
 
 
 def rewrite(path, old, new):
@@ -217,10 +221,10 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_changed_dataset_is_noticed_before_use(damage):
+def test_changed_dataset_is_detected_before_use(damage):
     change, words = DAMAGES[damage]
     run()
-    change(AUGMENTED)
+    change(AUGMENTED_FOLDER)
     with pytest.raises(UserError, match=words) as caught:
-        read_records(AUGMENTED)
+        read_augmentation_records(AUGMENTED_FOLDER)
     assert "\n" not in str(caught.value)

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
-from pipeline.commands.inspect import RULES
+from pipeline.commands.inspect import DEFAULT_SPLIT_RULES
 from pipeline.core.errors import UserError
-from pipeline.prepare import stage
 from pipeline.prepare.splits.partition import SplitRules
+from pipeline.prepare.stage import run_stage
 from tests import sources
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ LABEL = "1 0.5 0.5 0.2 0.4\n"
 def dataset(tmp_path, monkeypatch):
     """Four images: a sound one, a background, one cut short, one with a line that is no label."""
     monkeypatch.chdir(tmp_path)
-    folder = sources.yolo(
+    folder = sources.write_yolo_source(
         tmp_path / "set", {"a": LABEL, "b": "", "c": LABEL, "d": LABEL + "x\n"}, train="images"
     )
     cut = folder / "images/c.jpg"
@@ -58,7 +58,7 @@ def test_images_are_really_looked_at_and_nothing_is_written(dataset, tmp_path, c
 def parted(folder, **splits):
     """Write a YOLO dataset with its own split: the names of the images in each."""
     for split, names in splits.items():
-        sources.yolo(folder / split, dict.fromkeys(names, LABEL), names=None)
+        sources.write_yolo_source(folder / split, dict.fromkeys(names, LABEL), names=None)
     places = {split: f"{split}/images" for split in splits}
     (folder / "data.yaml").write_text(yaml.safe_dump({"names": ["a", "b"], **places}))
     return folder
@@ -72,10 +72,10 @@ def looked_at(folder, capsys):
 def test_a_kept_split_without_train_is_foreseen_as_prepare_says_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = parted(tmp_path / "set", val="abc", test="defg")
-    said = "the source has only test and val images, no train: set data.keep_split=false to divide it anew"
+    said = "the source has only test and val images, no train: set data.keep_split=false to split all images again"
     assert looked_at(folder, capsys)["refusal"] == said
     with pytest.raises(UserError) as refused:
-        stage.run(sources.config("auto", folder))
+        run_stage(sources.prepare_config("auto", folder))
     assert str(refused.value) == said
     assert main(["inspect", str(folder)]) == 0
     assert capsys.readouterr().out.endswith(f"\nprepare would stop: {said}\n")
@@ -105,8 +105,8 @@ def test_what_prepare_takes_is_not_warned_of_but_its_copies_are_named(tmp_path, 
 
 def test_images_that_a_kept_split_does_not_list_are_counted(tmp_path, capsys):
     for name in "abcd":
-        sources.picture(tmp_path / f"JPEGImages/{name}.jpg")
-        sources.voc(tmp_path / f"Annotations/{name}.xml", [("cat", (11, 21, 50, 60))])
+        sources.write_picture(tmp_path / f"JPEGImages/{name}.jpg")
+        sources.write_voc_file(tmp_path / f"Annotations/{name}.xml", [("cat", (11, 21, 50, 60))])
     (tmp_path / "ImageSets/Main").mkdir(parents=True)
     for split, names in (("train", "a"), ("val", "b"), ("test", "c")):
         (tmp_path / f"ImageSets/Main/{split}.txt").write_text(f"{names}\n")
@@ -115,7 +115,7 @@ def test_images_that_a_kept_split_does_not_list_are_counted(tmp_path, capsys):
 
 
 def test_nothing_usable_and_too_little_are_foreseen(tmp_path, capsys):
-    folder = sources.yolo(tmp_path / "set", {"a": LABEL, "b": LABEL})
+    folder = sources.write_yolo_source(tmp_path / "set", {"a": LABEL, "b": LABEL})
     assert looked_at(folder, capsys)["refusal"].startswith("2 usable images are too few")
     for path in (folder / "images").iterdir():
         path.write_bytes(b"")
@@ -124,7 +124,7 @@ def test_nothing_usable_and_too_little_are_foreseen(tmp_path, capsys):
 
 def test_the_rules_are_those_that_conf_has():
     data = yaml.safe_load((ROOT / "conf/data/auto.yaml").read_text())
-    assert RULES._asdict() == {key: data[key] for key in SplitRules._fields}
+    assert DEFAULT_SPLIT_RULES._asdict() == {key: data[key] for key in SplitRules._fields}
 
 
 def test_for_a_person(dataset, capsys):
@@ -148,8 +148,8 @@ def test_an_archive(dataset, tmp_path, capsys):
     ("arguments", "sentence"),
     [
         (["gone"], "gone"),
-        (["set/labels"], "no annotations recognised in"),
-        (["set", "--format", "jolo"], "no format is called jolo"),
+        (["set/labels"], "no annotations recognized in"),
+        (["set", "--format", "jolo"], "unknown format jolo"),
         (["set", "--format", "voc"], "no VOC annotations in"),
     ],
 )
@@ -164,8 +164,8 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(dataset, capsys, argumen
 
 def test_neither_torch_nor_mlflow_is_loaded():
     code = (
-        "import sys, pipeline.commands.inspect; from pipeline.source.formats import registry\n"
-        "registry.formats();"
+        "import sys, pipeline.commands.inspect; from pipeline.source.formats.registry import load_formats\n"
+        "load_formats();"
         "print(sorted({'torch', 'mlflow', 'ultralytics', 'supervision', 'hydra'} & set(sys.modules)))"
     )
     run = subprocess.run(

@@ -12,12 +12,12 @@ import shapely
 from pipeline.__main__ import main
 from pipeline.compose import stage
 from pipeline.compose.lockfile import write_lock
-from pipeline.compose.stage import CONF
+from pipeline.compose.stage import CONF, plan_config
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PREPARED, PREVIEW
+from pipeline.core.paths import PREPARED_FOLDER, PREVIEW_FOLDER
 from pipeline.core.tasks import TASKS
 from pipeline.dataset.prepared import read_labels
-from pipeline.storage.fingerprint import of_conf
+from pipeline.storage.fingerprint import fingerprint_config_folder
 from tests.builders import prepared_for
 
 ROOT = Path(__file__).parents[2]
@@ -37,12 +37,12 @@ def _project(tmp_path, monkeypatch):
 
 
 def sheets():
-    return {path.name: cv2.imread(str(path)) for path in sorted(PREVIEW.glob("*"))}
+    return {path.name: cv2.imread(str(path)) for path in sorted(PREVIEW_FOLDER.glob("*"))}
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_two_sheets_show_what_a_configuration_does(task, capsys):
-    prepared_for(PREPARED, task, images={"train": 3})
+    prepared_for(PREPARED_FOLDER, task, images={"train": 3})
     assert main(["preview", "augment=light", SMALL]) == 0
     told = capsys.readouterr().out
     found = sheets()
@@ -55,7 +55,7 @@ def test_two_sheets_show_what_a_configuration_does(task, capsys):
 
 
 def test_without_copies_there_is_no_sheet_of_them_and_none_of_an_earlier_preview(capsys):
-    prepared_for(PREPARED, "detect", images={"train": 2})
+    prepared_for(PREPARED_FOLDER, "detect", images={"train": 2})
     assert main(["preview", "augment=strong", SMALL]) == 0
     assert main(["preview", "augment=none", SMALL]) == 0
     assert list(sheets()) == ["online_1.jpg"]
@@ -63,18 +63,18 @@ def test_without_copies_there_is_no_sheet_of_them_and_none_of_an_earlier_preview
 
 
 def test_nothing_but_pictures_is_written():
-    prepared_for(PREPARED, "segment", images={"train": 2})
+    prepared_for(PREPARED_FOLDER, "segment", images={"train": 2})
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert main(["preview", "augment=copy_paste", SMALL]) == 0
     after = {path for path in Path().rglob("*") if path.is_file() and path.parts[0] != ".finetrack"}
-    assert after - set(before) == {PREVIEW / "offline_1.jpg", PREVIEW / "online_1.jpg"}
+    assert after - set(before) == {PREVIEW_FOLDER / "offline_1.jpg", PREVIEW_FOLDER / "online_1.jpg"}
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
 def test_a_preview_does_not_show_up_in_git_status():
     if not (ROOT / ".git").exists():
         pytest.skip("no git repository")
-    for path in (PREVIEW / "online_1.jpg", PREVIEW.parent / ".preview.x1"):
+    for path in (PREVIEW_FOLDER / "online_1.jpg", PREVIEW_FOLDER.parent / ".preview.x1"):
         assert subprocess.run(["git", "check-ignore", "-q", str(path)], cwd=ROOT, check=False).returncode == 0
 
 
@@ -82,7 +82,6 @@ def test_a_preview_does_not_show_up_in_git_status():
     ("arguments", "words"),
     [
         ([], "data/prepared/manifest.json is absent: run prepare first"),
-        (["--help"], "python -m pipeline preview [OVERRIDE ...]"),
         (["augment=none,light"], "sweep"),
         (["augment=stronk"], "there is no augment/stronk"),
         (["augment.offline.rotate=200"], "augment.offline.rotate=200"),
@@ -95,47 +94,47 @@ def test_what_cannot_be_shown_is_said_in_one_sentence(arguments, words, capsys):
     assert told.startswith("preview: ")
     assert words in told
     assert told.count("\n") == 1
-    assert not PREVIEW.exists()
+    assert not PREVIEW_FOLDER.exists()
 
 
 def test_a_transform_that_the_task_does_not_allow_is_refused_here_too(capsys):
-    prepared_for(PREPARED, "pose", images={"train": 2})
+    prepared_for(PREPARED_FOLDER, "pose", images={"train": 2})
     assert main(["preview", "augment=copy_paste"]) == 1
     assert "copy_paste=0.5 needs outlines" in capsys.readouterr().err
 
 
 def test_without_train_images_there_is_nothing_to_show(capsys):
-    prepared_for(PREPARED, "detect", images={"val": 2})
+    prepared_for(PREPARED_FOLDER, "detect", images={"val": 2})
     assert main(["preview"]) == 1
     assert "no train images" in capsys.readouterr().err
 
 
 def test_what_is_shown_is_what_would_run():
     """An applied experiment's params.yaml counts as long as conf/ stands, as for `dvc repro`."""
-    assert stage.planned([]).seed == 0
+    assert plan_config([]).seed == 0
     assert not Path("params.yaml").exists()
-    write_lock({"conf": of_conf(CONF), "composed": {}})
+    write_lock({"conf": fingerprint_config_folder(CONF), "composed": {}})
     Path("params.yaml").write_bytes(stage._compose(["seed=7"]).raw)
-    assert stage.planned([]).seed == 7
-    assert stage.planned(["augment=none"]).seed == 0
+    assert plan_config([]).seed == 7
+    assert plan_config(["augment=none"]).seed == 0
     Path("conf/config.yaml").write_text(Path("conf/config.yaml").read_text() + "\n# changed\n")
-    assert stage.planned([]).seed == 0
+    assert plan_config([]).seed == 0
     with pytest.raises(UserError, match="seed"):
-        stage.planned(["seed=-1"])
+        plan_config(["seed=-1"])
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_without_online_augmentation_the_network_gets_the_images_and_labels_as_they_are(task):
-    from pipeline.source.reading.trace_mask import trace
-    from pipeline.yolo.training import preview_batches
+    from pipeline.source.reading.trace_mask import trace_mask_outline
+    from pipeline.yolo.training.preview_batches import iterate_train_samples
 
-    manifest = prepared_for(PREPARED, task, images={"train": 3})
+    manifest = prepared_for(PREPARED_FOLDER, task, images={"train": 3})
     arguments = {**STILL, "imgsz": 64, "seed": 0, "fraction": 1.0, "single_cls": False, "rect": False}
-    how = {"arguments": arguments, "count": 3, "trace_mask": lambda mask: trace(mask).parts}
-    found = list(preview_batches.seen(PREPARED, manifest, **how))
+    how = {"arguments": arguments, "count": 3, "trace_mask": lambda mask: trace_mask_outline(mask).parts}
+    found = list(iterate_train_samples(PREPARED_FOLDER, manifest, **how))
     for item, (image, marked) in zip(manifest.items, found, strict=True):
-        source = cv2.imread(str(PREPARED / "images" / item.file))
-        known = read_labels(PREPARED / "labels" / item.label, task)
+        source = cv2.imread(str(PREPARED_FOLDER / "images" / item.file))
+        known = read_labels(PREPARED_FOLDER / "labels" / item.label_file, task)
         if task != "classify":  # Ultralytics always crops there, at the least by chance of the aspect
             assert np.abs(image.astype(int) - source).mean() < 2
         assert sorted(marked.classes.tolist()) == sorted(known.classes.tolist())

@@ -1,6 +1,12 @@
 import json
 
-from pipeline.commands.source_overview import InspectedImage, SourceDescription, as_json, as_text, overview
+from pipeline.commands.source_overview import (
+    InspectedImage,
+    SourceDescription,
+    format_json,
+    format_text,
+    summarize_source,
+)
 from pipeline.core.findings import Finding
 from pipeline.core.tasks import Keypoints
 
@@ -17,7 +23,7 @@ LOOKED = [
 
 
 def test_counts_per_class_and_split():
-    seen = overview(SOURCE, iter(LOOKED), [ORPHAN])
+    seen = summarize_source(SOURCE, iter(LOOKED), [ORPHAN])
     assert (seen.found, seen.used) == (5, 3)
     assert seen.images == {"train": 1, "val": 1, "unsplit": 1}
     assert seen.backgrounds == {"train": 0, "val": 1, "unsplit": 0}
@@ -30,7 +36,7 @@ def test_counts_per_class_and_split():
 
 
 def test_as_text():
-    lines = list(as_text(overview(SOURCE, LOOKED, [ORPHAN])))
+    lines = list(format_text(summarize_source(SOURCE, LOOKED, [ORPHAN])))
     assert lines == [
         "pictures",
         "  format   yolo",
@@ -60,7 +66,7 @@ def test_as_text():
 
 def test_as_json():
     posed = SOURCE._replace(task="pose", keypoints=Keypoints(("l", "r"), (1, 0)))
-    data = json.loads(as_json(overview(posed, LOOKED, [])))
+    data = json.loads(format_json(summarize_source(posed, LOOKED, [])))
     assert (data["format"], data["task"], data["names"]) == ("yolo", "pose", ["cat", "dog"])
     assert data["keypoints"] == {"names": ["l", "r"], "flip": [1, 0], "dims": 3}
     assert data["objects"]["train"] == {"cat": 2, "dog": 1}
@@ -69,11 +75,11 @@ def test_as_json():
 
 def test_wide_letters_and_classes_without_objects():
     source = SOURCE._replace(names=("角位", "dog", "cow", "hen"))
-    lines = list(as_text(overview(source, [InspectedImage("val", True, (0,), ())], [])))
+    lines = list(format_text(summarize_source(source, [InspectedImage("val", True, (0,), ())], [])))
     assert lines[9:11] == ["角位                    1         1", "no objects: dog, cow, hen"]
 
 
 def test_nothing_at_all():
-    lines = list(as_text(overview(SOURCE._replace(remarks=()), [], [])))
+    lines = list(format_text(summarize_source(SOURCE._replace(remarks=()), [], [])))
     assert lines[-1] == "findings: none"
     assert "  images   0 of 0 can be used" in lines

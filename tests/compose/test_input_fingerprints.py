@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compose import input_fingerprints
+from pipeline.compose.input_fingerprints import fingerprint_inputs
 from pipeline.core.errors import UserError
-from pipeline.storage import files as edges_files
 from pipeline.storage import fingerprint
-from pipeline.storage.fingerprint import of_source
+from pipeline.storage.files import hash_file
+from pipeline.storage.fingerprint import fingerprint_source, hash_files
 
 OLD = 1_700_000_000
 
@@ -46,7 +46,7 @@ def cache(tmp_path):
 @pytest.fixture(autouse=True)
 def still_clock(monkeypatch):
     """Change times cannot be dated back: let every file count as settled, except where a test says else."""
-    monkeypatch.setattr(fingerprint, "SETTLED_NS", -(10**18))
+    monkeypatch.setattr(fingerprint, "MIN_AGE_NS", -(10**18))
 
 
 def known(cache: Path) -> dict[str, str]:
@@ -57,20 +57,20 @@ def known(cache: Path) -> dict[str, str]:
 
 def test_a_copy_elsewhere_has_the_same_fingerprint(source, cache, tmp_path):
     shutil.copytree(source, tmp_path / "copy")
-    assert of_source(source, cache=cache) == of_source(tmp_path / "copy", cache=cache)
+    assert fingerprint_source(source, cache=cache) == fingerprint_source(tmp_path / "copy", cache=cache)
 
 
 def test_litter_and_hidden_files_do_not_count(source, cache):
-    before = of_source(source, cache=cache)
+    before = fingerprint_source(source, cache=cache)
     for name in ("labels.cache", ".DS_Store", "Thumbs.db", "a/.git/x", "._b.jpg"):
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_text("x")
-    assert of_source(source, cache=cache) == before
+    assert fingerprint_source(source, cache=cache) == before
 
 
 @pytest.mark.parametrize("change", ["contents", "name", "gone", "new", "moved"])
 def test_every_change_counts(source, cache, change):
-    before = of_source(source, cache=cache)
+    before = fingerprint_source(source, cache=cache)
     file = source / "b.jpg"
     if change == "contents":
         file.write_bytes(b"X" + file.read_bytes()[1:])  # same length
@@ -80,59 +80,59 @@ def test_every_change_counts(source, cache, change):
         file.unlink()
     else:
         (source / "new.jpg").write_bytes(b"")
-    assert of_source(source, cache=cache) != before
+    assert fingerprint_source(source, cache=cache) != before
 
 
 def test_nothing_is_read_twice(source, cache):
-    before = of_source(source, cache=cache)
+    before = fingerprint_source(source, cache=cache)
     assert known(cache)[str(source / "b.jpg")] == hashlib.sha256(b"b.jpg" * 1000).hexdigest()
     with sqlite3.connect(cache) as database:
         database.execute("UPDATE hashes SET sha256 = 'kept'")
-    assert of_source(source, cache=cache) != before
+    assert fingerprint_source(source, cache=cache) != before
 
 
 def test_a_file_that_may_still_change_is_not_remembered(source, cache, monkeypatch):
-    monkeypatch.setattr(fingerprint, "SETTLED_NS", 2_000_000_000)
+    monkeypatch.setattr(fingerprint, "MIN_AGE_NS", 2_000_000_000)
     (source / "new.jpg").write_bytes(b"x")
-    of_source(source, cache=cache)
+    fingerprint_source(source, cache=cache)
     assert str(source / "new.jpg") not in known(cache)
 
 
 def test_links_are_followed_once(source, cache):
-    before = of_source(source, cache=cache)
+    before = fingerprint_source(source, cache=cache)
     (source / "a/loop").symlink_to(source)
-    assert of_source(source, cache=cache) == before
+    assert fingerprint_source(source, cache=cache) == before
     (source / "linked.jpg").symlink_to(source / "b.jpg")
-    assert of_source(source, cache=cache) != before
+    assert fingerprint_source(source, cache=cache) != before
 
 
 def test_what_cannot_be_read_counts_by_its_name_and_stops_nothing(source, cache):
-    before = of_source(source, cache=cache)
+    before = fingerprint_source(source, cache=cache)
     (source / "x.jpg").symlink_to(source / "nowhere")
     os.mkfifo(source / "pipe.jpg")
-    after = of_source(source, cache=cache)
+    after = fingerprint_source(source, cache=cache)
     assert after != before
     (source / "nowhere").write_bytes(b"found again")
-    assert of_source(source, cache=cache) not in {before, after}
+    assert fingerprint_source(source, cache=cache) not in {before, after}
 
 
 def test_a_damaged_cache_is_started_anew(source, cache):
-    before = of_source(source, cache=cache)
+    before = fingerprint_source(source, cache=cache)
     cache.write_bytes(b"no database" * 1000)
-    assert of_source(source, cache=cache) == before
+    assert fingerprint_source(source, cache=cache) == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
 def test_a_name_that_is_no_utf8_counts_by_its_bytes(source, cache):
-    before = of_source(source, cache=cache)
+    before = fingerprint_source(source, cache=cache)
     odd = source / os.fsdecode(b"pi\xe8ce.jpg")
     try:
         odd.write_bytes(b"x")
     except OSError:
         pytest.skip("this file system takes no such names")
-    after = of_source(source, cache=cache)
+    after = fingerprint_source(source, cache=cache)
     assert after != before
-    assert of_source(source, cache=cache) == after
+    assert fingerprint_source(source, cache=cache) == after
     assert str(odd) in known(cache)
 
 
@@ -141,7 +141,7 @@ def test_a_long_reading_keeps_nobody_else_from_the_cache(source, cache):
     pipe = str(source / "endless")
     os.mkfifo(pipe)
     files = [str(source / "b.jpg"), pipe]
-    reading = threading.Thread(target=lambda: list(fingerprint.hashes(files, cache=cache)))
+    reading = threading.Thread(target=lambda: list(hash_files(files, cache=cache)))
     reading.start()
     try:
         with Path(pipe).open("wb"):  # opens when the other end does, and so only after b.jpg was handed out
@@ -183,7 +183,7 @@ SHA_W = hashlib.sha256(b"w").hexdigest()
 
 @pytest.mark.usefixtures("project")
 def test_present_inputs_go_by_their_contents():
-    entries, notes = input_fingerprints.describe(values(), {})
+    entries, notes = fingerprint_inputs(values(), {})
     assert entries["weights"] == SHA_W
     assert len(entries["source"]) == 64
     assert notes == []
@@ -191,21 +191,21 @@ def test_present_inputs_go_by_their_contents():
 
 @pytest.mark.parametrize("absence", ["absent", "empty"])
 def test_an_absent_source_keeps_what_is_recorded_with_a_word(project, absence):
-    lock, _ = input_fingerprints.describe(values(), {})
+    lock, _ = fingerprint_inputs(values(), {})
     (project / "images/a.jpg").unlink()
     if absence == "absent":
         (project / "images").rmdir()
-    entries, notes = input_fingerprints.describe(values(), lock)
+    entries, notes = fingerprint_inputs(values(), lock)
     assert entries == lock
     assert notes == ["data.source=images is not on this machine: its recorded fingerprint stands"]
 
 
 @pytest.mark.usefixtures("project")
 def test_an_absent_source_without_record_is_refused():
-    lock, _ = input_fingerprints.describe(values(), {})
+    lock, _ = fingerprint_inputs(values(), {})
     other = values(data={"format": "yolo", "source": "elsewhere"})
     with pytest.raises(UserError, match=r"^data\.source=elsewhere does not exist .* in conf/ or with -S$"):
-        input_fingerprints.describe(other, lock)
+        fingerprint_inputs(other, lock)
 
 
 @pytest.mark.parametrize(
@@ -214,48 +214,48 @@ def test_an_absent_source_without_record_is_refused():
 @pytest.mark.usefixtures("project")
 def test_what_the_project_writes_is_no_source(place):
     with pytest.raises(UserError, match="overlaps"):
-        input_fingerprints.describe(values(data={"format": "yolo", "source": place}), {})
+        fingerprint_inputs(values(data={"format": "yolo", "source": place}), {})
 
 
 def test_an_archive_goes_by_its_contents(project):
     archive = project / "images.zip"
     archive.write_bytes(b"PK")
-    entries, _ = input_fingerprints.describe(values(data={"format": "yolo", "source": "images.zip"}), {})
-    assert entries["source"] == edges_files.sha256(archive)
+    entries, _ = fingerprint_inputs(values(data={"format": "yolo", "source": "images.zip"}), {})
+    assert entries["source"] == hash_file(archive)
 
 
 @pytest.mark.usefixtures("project")
 def test_drawn_images_need_no_source():
-    entries, _ = input_fingerprints.describe(values(data={"format": "demo", "source": None}), {})
+    entries, _ = fingerprint_inputs(values(data={"format": "demo", "source": None}), {})
     assert entries["source"] == "drawn"
 
 
 def test_weights_to_be_downloaded_go_by_name(project):
     (project / "w.pt").unlink()
-    entries, notes = input_fingerprints.describe(values(), {})
+    entries, notes = fingerprint_inputs(values(), {})
     assert (entries["weights"], notes) == ("w.pt", [])
-    assert input_fingerprints.describe(values(), entries) == (entries, [])
+    assert fingerprint_inputs(values(), entries) == (entries, [])
 
 
 def test_official_weights_are_those_of_the_task(project):
     model = MODEL | {"weights": "yolo26n.pt", "sha256": "0" * 64}
     data = {"format": "yolo", "source": "images", "task": "segment"}
-    assert input_fingerprints.describe(values(model=model, data=data), {})[0]["weights"] == "yolo26n-seg.pt"
+    assert fingerprint_inputs(values(model=model, data=data), {})[0]["weights"] == "yolo26n-seg.pt"
     (project / "yolo26n-seg.pt").write_bytes(b"w")
-    assert input_fingerprints.describe(values(model=model, data=data), {})[0]["weights"] == SHA_W
-    found = input_fingerprints.describe(values(model=model, data=data | {"task": "auto"}), {})[0]
+    assert fingerprint_inputs(values(model=model, data=data), {})[0]["weights"] == SHA_W
+    found = fingerprint_inputs(values(model=model, data=data | {"task": "auto"}), {})[0]
     assert found["weights"] == "0" * 64
 
 
 def test_weights_of_a_task_that_prepare_has_yet_to_find_count(project):
     """`finetune` takes yolo26n-seg.pt where the images turn out to have outlines."""
     named = values(model=MODEL | {"weights": "yolo26n.pt"}, data={"format": "yolo", "source": "images"})
-    before, _ = input_fingerprints.describe(named, {})
+    before, _ = fingerprint_inputs(named, {})
     (project / "yolo26n-seg.pt").write_bytes(b"w")
-    lock, _ = input_fingerprints.describe(named, before)
+    lock, _ = fingerprint_inputs(named, before)
     assert (before["siblings"], lock["siblings"]) == ({}, {"yolo26n-seg.pt": SHA_W})
     (project / "yolo26n-seg.pt").write_bytes(b"other")
-    entries, _ = input_fingerprints.describe(named, lock)
+    entries, _ = fingerprint_inputs(named, lock)
     assert entries["siblings"]["yolo26n-seg.pt"] == hashlib.sha256(b"other").hexdigest()
     assert entries["weights"] == lock["weights"] == "yolo26n.pt"
 
@@ -263,11 +263,11 @@ def test_weights_of_a_task_that_prepare_has_yet_to_find_count(project):
 def test_weights_of_another_task_that_are_gone_rerun_nothing(project):
     named = values(model=MODEL | {"weights": "yolo26n.pt"})
     (project / "yolo26n-seg.pt").write_bytes(b"w")
-    lock, _ = input_fingerprints.describe(named, {})
+    lock, _ = fingerprint_inputs(named, {})
     (project / "yolo26n-seg.pt").unlink()
-    assert input_fingerprints.describe(named, lock) == (lock, [])
+    assert fingerprint_inputs(named, lock) == (lock, [])
     other = values(model=MODEL | {"weights": "yolo11n.pt"})
-    assert input_fingerprints.describe(other, lock)[0]["siblings"] == {}
+    assert fingerprint_inputs(other, lock)[0]["siblings"] == {}
 
 
 @pytest.mark.parametrize(
@@ -284,13 +284,13 @@ def test_what_is_known_to_be_used_has_no_siblings(project, changes):
     (project / "nets/yolo26n.pt").write_bytes(b"w")
     (project / "yolo26n-seg.pt").write_bytes(b"w")
     named = values(**{"model": MODEL | {"weights": "yolo26n.pt"}, **changes})
-    assert input_fingerprints.describe(named, {})[0]["siblings"] == {}
+    assert fingerprint_inputs(named, {})[0]["siblings"] == {}
 
 
 def test_weights_on_record_that_are_not_here_stand(project):
-    lock, _ = input_fingerprints.describe(values(), {})
+    lock, _ = fingerprint_inputs(values(), {})
     (project / "w.pt").unlink()
-    entries, notes = input_fingerprints.describe(values(), lock)
+    entries, notes = fingerprint_inputs(values(), lock)
     assert entries == lock
     assert notes == ["model.weights=w.pt is not on this machine: its recorded fingerprint stands"]
 
@@ -299,28 +299,26 @@ def test_weights_on_record_that_are_not_here_stand(project):
 def test_absent_weights_at_a_path_are_refused():
     model = MODEL | {"weights": "weights/w.pt"}
     with pytest.raises(UserError, match=r"model\.weights=weights/w\.pt does not exist"):
-        input_fingerprints.describe(values(model=model), {})
+        fingerprint_inputs(values(model=model), {})
 
 
 def test_a_given_sha256_is_held_against_the_file(project):
     model = MODEL | {"sha256": "0" * 64}
     with pytest.raises(UserError, match=f"has SHA-256 {SHA_W}"):
-        input_fingerprints.describe(values(model=model), {})
+        fingerprint_inputs(values(model=model), {})
     (project / "w.pt").unlink()
-    assert input_fingerprints.describe(values(model=model), {})[0]["weights"] == "0" * 64
+    assert fingerprint_inputs(values(model=model), {})[0]["weights"] == "0" * 64
 
 
 @pytest.mark.usefixtures("project")
 def test_scratch_needs_no_weights():
-    entries, _ = input_fingerprints.describe(
-        values(finetune={"strategy": "scratch", "distill_model": None}), {}
-    )
+    entries, _ = fingerprint_inputs(values(finetune={"strategy": "scratch", "distill_model": None}), {})
     assert entries["weights"] == "random"
 
 
 @pytest.mark.usefixtures("project")
 def test_no_teacher_and_an_architecture_of_ultralytics_go_by_name():
-    entries, notes = input_fingerprints.describe(values(), {})
+    entries, notes = fingerprint_inputs(values(), {})
     assert (entries["teacher"], entries["architecture"], notes) == ("none", "yolo26n.yaml", [])
 
 
@@ -334,13 +332,13 @@ def test_the_contents_of_teacher_and_architecture_count(project, changed):
         model=MODEL | {"architecture": "nets/own.yaml"},
         finetune={"strategy": "full", "distill_model": "nets/t.pt"},
     )
-    lock, _ = input_fingerprints.describe(named, {})
+    lock, _ = fingerprint_inputs(named, {})
     places[changed].write_bytes(b"b")
-    entries, _ = input_fingerprints.describe(named, lock)
+    entries, _ = fingerprint_inputs(named, lock)
     assert {key for key in lock if lock[key] != entries[key]} == {changed}
     assert entries[changed] == hashlib.sha256(b"b").hexdigest()
     places[changed].unlink()
-    assert input_fingerprints.describe(named, entries)[0] == entries
+    assert fingerprint_inputs(named, entries)[0] == entries
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -357,7 +355,5 @@ def test_what_dvc_deletes_before_it_is_read_is_refused(project, key, there):
         "model.folder": {"model": MODEL | {"weights": "best.pt", "folder": "models/finetuned"}},
         "finetune.distill_model": {"finetune": {"strategy": "full", "distill_model": best}},
     }
-    with pytest.raises(
-        UserError, match=r"lies in models/finetuned, .*: copy it to a folder of its own first"
-    ):
-        input_fingerprints.describe(values(**changes[key]), {})
+    with pytest.raises(UserError, match=r"is in models/finetuned, .*: copy it to a folder of its own"):
+        fingerprint_inputs(values(**changes[key]), {})

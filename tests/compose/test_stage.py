@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import compose_and_dump
 
-from pipeline.compose import stage
+from pipeline.compose.stage import compose_first_combination, compose_params, load_config
 from pipeline.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -48,27 +48,27 @@ def state() -> list[tuple[bytes, int]]:
 
 def refusal() -> str:
     with pytest.raises(UserError) as caught:
-        stage.run()
+        compose_params()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_the_first_time_composes_what_dvc_would_byte_for_byte(project):
-    assert stage.run() == ["conf/ composed into params.yaml"]
+    assert compose_params() == ["conf/ composed into params.yaml"]
     compose_and_dump("dvc.yaml", str(project / "conf"), None, "config", str(project), [])
     assert PARAMS.read_bytes() == Path("dvc.yaml").read_bytes()
-    assert stage.load().finetune.epochs == 20
+    assert load_config().finetune.epochs == 20
 
 
 def test_nothing_changed_writes_nothing():
-    stage.run()
+    compose_params()
     before = state()
-    assert stage.run() == []
+    assert compose_params() == []
     assert state() == before
 
 
 def test_a_second_time_imports_the_standard_library_alone():
-    stage.run()
+    compose_params()
     code = (
         "import sys; from pipeline.__main__ import main; code = main(['compose']);"
         "heavy = {'hydra', 'omegaconf', 'pydantic', 'yaml', 'numpy', 'filelock', 'tqdm'} & set(sys.modules);"
@@ -84,75 +84,75 @@ def test_a_second_time_imports_the_standard_library_alone():
 
 
 def test_a_change_in_conf_is_composed_and_named():
-    stage.run()
+    compose_params()
     edit(FULL, "epochs: 20", "epochs: 30")
-    assert stage.run() == ["conf/ changed: finetune.epochs 20 -> 30"]
-    assert stage.load().finetune.epochs == 30
+    assert compose_params() == ["conf/ changed: finetune.epochs 20 -> 30"]
+    assert load_config().finetune.epochs == 30
     assert json.loads(LOCK.read_text())["composed"]["finetune"]["epochs"] == 30
 
 
 def test_a_comment_in_conf_changes_no_value():
-    stage.run()
+    compose_params()
     params = PARAMS.read_bytes()
     edit(FULL, "strategy: full", "# One more comment\nstrategy: full")
-    assert stage.run() == ["conf/ composed into params.yaml"]
+    assert compose_params() == ["conf/ composed into params.yaml"]
     assert PARAMS.read_bytes() == params
 
 
 def test_a_hand_edit_stays_until_conf_changes_and_then_a_copy_is_kept():
-    stage.run()
+    compose_params()
     edit(PARAMS, "epochs: 20", "epochs: 7")
     edited = PARAMS.read_bytes()
-    assert stage.run() == ["params.yaml keeps what conf/ does not say: finetune.epochs=7 (20)"]
+    assert compose_params() == ["params.yaml keeps what conf/ does not say: finetune.epochs=7 (20)"]
     assert PARAMS.read_bytes() == edited
-    assert stage.load().finetune.epochs == 7
+    assert load_config().finetune.epochs == 7
 
     edit(FULL, "lr0: 0.001", "lr0: 0.002")
-    changed, dropped = stage.run()
+    changed, dropped = compose_params()
     assert changed == "conf/ changed: finetune.lr0 0.001 -> 0.002"
     assert dropped.startswith("dropped (conf/ was composed anew): finetune.epochs=7 (20); a copy is ")
     assert Path(dropped.rpartition(" ")[2]).read_bytes() == edited
-    assert stage.load().finetune.epochs == 20
+    assert load_config().finetune.epochs == 20
 
 
 def test_an_edit_that_moved_to_conf_is_not_called_dropped():
-    stage.run()
+    compose_params()
     edit(PARAMS, "epochs: 20", "epochs: 7")
     edit(FULL, "epochs: 20", "epochs: 7")
-    assert stage.run() == ["conf/ changed: finetune.epochs 20 -> 7"]
+    assert compose_params() == ["conf/ changed: finetune.epochs 20 -> 7"]
 
 
 def test_under_dvc_exp_its_params_stay_even_where_conf_changed(monkeypatch):
-    stage.run()
+    compose_params()
     edit(FULL, "lr0: 0.001", "lr0: 0.002")
     edit(PARAMS, "epochs: 20", "epochs: 3")
     monkeypatch.setenv("DVC_EXP_NAME", "one")
-    stage.run()
-    assert stage.load().finetune.epochs == 3
+    compose_params()
+    assert load_config().finetune.epochs == 3
     assert json.loads(LOCK.read_text())["composed"]["finetune"]["lr0"] == 0.002
 
     monkeypatch.delenv("DVC_EXP_NAME")
-    stage.run()
-    assert stage.load().finetune.epochs == 3
+    compose_params()
+    assert load_config().finetune.epochs == 3
 
 
 @pytest.mark.parametrize("applied", [20, 7])
 def test_a_refused_experiment_leaves_the_params_that_were_there(monkeypatch, applied):
-    stage.run()
+    compose_params()
     edit(PARAMS, "epochs: 20", f"epochs: {applied}")
-    stage.run()
+    compose_params()
     before = PARAMS.read_bytes()
     edit(PARAMS, f"epochs: {applied}", "epochs: 0")  # DVC writes it before any stage runs
     monkeypatch.setenv("DVC_EXP_NAME", "one")
     assert refusal().startswith("params.yaml (conf/ with -S): finetune.epochs=0 is not allowed")
     assert PARAMS.read_bytes() == before
     monkeypatch.delenv("DVC_EXP_NAME")
-    stage.run()
-    assert stage.load().finetune.epochs == applied
+    compose_params()
+    assert load_config().finetune.epochs == applied
 
 
 def test_a_refused_experiment_in_a_fresh_clone_leaves_what_conf_says(monkeypatch):
-    stage.run()
+    compose_params()
     composed = PARAMS.read_bytes()
     shutil.rmtree(".finetrack")
     edit(PARAMS, "epochs: 20", "epochs: 0")
@@ -162,14 +162,14 @@ def test_a_refused_experiment_in_a_fresh_clone_leaves_what_conf_says(monkeypatch
 
 
 def test_an_experiment_in_a_copy_leaves_the_params_of_the_workspace_alone(monkeypatch, tmp_path):
-    stage.run()
+    compose_params()
     before = PARAMS.read_bytes()
     copy = shutil.copytree(tmp_path, tmp_path / ".dvc/tmp/exps/one", ignore=shutil.ignore_patterns(".*"))
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("DVC_EXP_NAME", "one")
     monkeypatch.chdir(copy)
     edit(PARAMS, "epochs: 20", "epochs: 3")
-    stage.run()
+    compose_params()
     assert (tmp_path / PARAMS).read_bytes() == before
     monkeypatch.chdir(tmp_path)
     edit(PARAMS, "epochs: 20", "epochs: 0")
@@ -178,9 +178,9 @@ def test_an_experiment_in_a_copy_leaves_the_params_of_the_workspace_alone(monkey
 
 
 def test_line_ends_make_no_difference():
-    stage.run()
+    compose_params()
     FULL.write_bytes(FULL.read_bytes().replace(b"\n", b"\r\n"))
-    assert stage.run() == []
+    assert compose_params() == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_line_ends_make_no_difference():
             FULL,
             "epochs: 20",
             "epoch: 20",
-            "conf/: finetune.epoch is no known key: did you mean finetune.epochs?",
+            "conf/: finetune.epoch is not a known key: did you mean finetune.epochs?",
         ),
         (FULL, "epochs: 20", "epochs: ${nowhere}", "conf/: Interpolation key 'nowhere' not found"),
         (
@@ -211,7 +211,7 @@ def test_line_ends_make_no_difference():
     ],
 )
 def test_a_mistake_in_conf_is_one_sentence_and_nothing_is_written(path, old, new, sentence):
-    stage.run()
+    compose_params()
     before = state()
     edit(path, old, new)
     assert refusal().startswith(sentence)
@@ -228,25 +228,25 @@ def test_a_mistake_in_conf_is_one_sentence_and_nothing_is_written(path, old, new
     ],
 )
 def test_a_broken_params_file_is_one_sentence(params, sentence):
-    stage.run()
+    compose_params()
     PARAMS.write_text(params)
     assert refusal().startswith(sentence)
     with pytest.raises(UserError):
-        stage.load()
+        load_config()
     assert PARAMS.read_text() == params
 
 
 def test_a_broken_lock_is_mended():
-    stage.run()
+    compose_params()
     good = LOCK.read_bytes()
     LOCK.write_text("<<<<<<< ours\n")
-    stage.run()
+    compose_params()
     assert LOCK.read_bytes() == good
 
 
 def test_without_params_a_stage_says_what_to_do():
     with pytest.raises(UserError, match="dvc repro"):
-        stage.load()
+        load_config()
 
 
 @pytest.mark.parametrize(
@@ -262,12 +262,12 @@ def test_a_python_without_the_packages_is_told_of_the_one_that_has_them(words, w
 
 
 def test_yaml_written_by_hand_means_what_it_means_in_conf():
-    stage.run()
+    compose_params()
     edit(PARAMS, "lr0: 0.001", "lr0: 1e-3")
     edit(PARAMS, "cos_lr: true", "cos_lr: yes")
-    stage.run()
-    assert stage.load().finetune.lr0 == 0.001
-    assert stage.load().finetune.cos_lr is True
+    compose_params()
+    assert load_config().finetune.lr0 == 0.001
+    assert load_config().finetune.cos_lr is True
 
 
 @pytest.mark.parametrize(
@@ -275,29 +275,29 @@ def test_yaml_written_by_hand_means_what_it_means_in_conf():
     [(["finetune=glob(h*)"], "head"), (["finetune=gradual,head"], "gradual"), (["seed=range(1,3)"], "full")],
 )
 def test_a_sweep_is_previewed_by_its_first_values(overrides, strategy):
-    assert stage.preview(overrides)["finetune"]["strategy"] == strategy
+    assert compose_first_combination(overrides)["finetune"]["strategy"] == strategy
 
 
 def test_a_file_that_a_sweep_names_last_and_is_not_there_is_refused_before_the_first_job():
     with pytest.raises(
         UserError, match="there is no finetune/hed: choose one of full, gradual, head, scratch"
     ):
-        stage.preview(["seed=range(1,1000)", "finetune=full,hed"])
+        compose_first_combination(["seed=range(1,1000)", "finetune=full,hed"])
 
 
 def test_a_pattern_that_no_file_fits_is_refused():
     with pytest.raises(UserError, match=r"^the command: finetune=glob\(z\*\) fits nothing in conf/finetune$"):
-        stage.preview(["seed=1,2", "finetune=glob(z*)"])
+        compose_first_combination(["seed=1,2", "finetune=glob(z*)"])
 
 
 @pytest.mark.parametrize("word", ["finetune.lr0=interval(1e-4,1e-2)", "seed=tag(a,interval(0,9))"])
 def test_a_range_without_steps_is_refused_for_hydras_own_sweeper_takes_none(word):
     with pytest.raises(UserError) as refused:
-        stage.preview(["data.seed=1,2", word])
+        compose_first_combination(["data.seed=1,2", word])
     key = word.partition("=")[0]
     assert str(refused.value).startswith(f"the command: {word} ")
     assert f"{key}=A,B,C" in str(refused.value)
-    assert stage.preview([f"{key}=choice(0.01,1)"])
+    assert compose_first_combination([f"{key}=choice(0.01,1)"])
 
 
 def test_a_password_in_the_tracking_address_is_refused_before_anything_is_written():

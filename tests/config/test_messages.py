@@ -1,9 +1,10 @@
+"""Sentences about wrong configuration values."""
+
 from __future__ import annotations
 
 import pytest
 
-from pipeline.config import messages
-from pipeline.config.messages import schema_of
+from pipeline.config.messages import describe_allowed_values, find_key_schema, suggest_key
 
 KNOWN = {
     "a.size": {"type": "integer"},
@@ -27,8 +28,8 @@ KNOWN = {
         ({"type": "string", "pattern": "x", "description": "an x"}, "an x"),
     ],
 )
-def test_what_a_value_may_be(schema, words):
-    assert messages.allowed(schema) == words
+def test_allowed_values_are_described(schema, words):
+    assert describe_allowed_values(schema) == words
 
 
 @pytest.mark.parametrize(
@@ -41,8 +42,8 @@ def test_what_a_value_may_be(schema, words):
         ("a.zzz", ""),
     ],
 )
-def test_what_an_unknown_key_may_have_meant(key, suggestion):
-    assert messages.nearest(key, KNOWN) == suggestion
+def test_similar_key_is_suggested(key, suggestion):
+    assert suggest_key(key, KNOWN) == suggestion
 
 
 @pytest.mark.parametrize(
@@ -54,5 +55,5 @@ def test_what_an_unknown_key_may_have_meant(key, suggestion):
         ("a", ("a", None)),
     ],
 )
-def test_what_pydantic_appends_is_cut(key, found):
-    assert schema_of(key, KNOWN) == found
+def test_parts_that_pydantic_appends_are_removed(key, found):
+    assert find_key_schema(key, KNOWN) == found

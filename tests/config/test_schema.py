@@ -1,4 +1,4 @@
-"""Every refusal is one sentence that names the key and what it may be."""
+"""Wrong configurations are rejected in one sentence that names the key and the allowed values."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.schema import Config, ConfigError, parse
-from pipeline.core.config_diff import flatten
+from pipeline.config.schema import Config, ConfigError, parse_config
+from pipeline.core.config_diff import flatten_config
 
 ROOT = Path(__file__).parents[2]
 DRAWN = {"data.images": None, "data.pixels": None}
@@ -48,19 +48,23 @@ GOOD = changed(
     },
     DEFAULTS,
 )
-REFUSED = [
-    ({"finetun": {"epochs": 3}}, "finetun is no known key: did you mean finetune?"),
-    ({"finetune.epoch": 3}, "finetune.epoch is no known key: did you mean finetune.epochs?"),
-    ({"finetune.mosaic": 1.0}, "finetune.mosaic is no known key: did you mean augment.online.mosaic?"),
-    ({"finetune.qqqq": 1}, "finetune.qqqq is no known key"),
+WRONG_VALUES = [
+    ({"finetun": {"epochs": 3}}, "finetun is not a known key: did you mean finetune?"),
+    ({"finetune.epoch": 3}, "finetune.epoch is not a known key: did you mean finetune.epochs?"),
+    ({"finetune.mosaic": 1.0}, "finetune.mosaic is not a known key: did you mean augment.online.mosaic?"),
+    ({"finetune.qqqq": 1}, "finetune.qqqq is not a known key"),
     (
         {"finetune.resume": True},
-        "finetune.resume is this project's own: a stopped training goes on by itself, by the same command",
+        "finetune.resume is set by the pipeline: run the same command again to resume a stopped training",
     ),
     (
         {"finetune.compile": "maybe"},
         "finetune.compile='maybe' is not allowed: it must be true or false, or one of default, "
         "reduce-overhead, max-autotune, max-autotune-no-cudagraphs",
+    ),
+    (
+        {"finetune.fast": "full"},
+        "finetune.fast='full' is not allowed: it must be true or false, or gpu",
     ),
     (
         {"model.sha256": "F59B"},
@@ -123,10 +127,10 @@ REFUSED = [
     ),
     (
         {"data.format": "yolo", "data.source": "???", **DRAWN},
-        "data.source is not given: set it in conf/, or `dvc exp run -S data.source=...` for once",
+        "data.source is not given: set it in conf/, or `dvc exp run -S data.source=...` for one run",
     ),
 ]
-IMPOSSIBLE = [
+WRONG_COMBINATIONS = [
     ({"finetune.optimizer": "auto"}, "finetune.lr0"),
     ({"finetune.lr0": None}, "finetune.lr0 must be a number where finetune.optimizer=AdamW"),
     ({"finetune.strategy": "head"}, "finetune.freeze must name the frozen layers"),
@@ -156,17 +160,17 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "sentence"), REFUSED)
-def test_a_wrong_value_is_refused_in_one_sentence(changes, sentence):
+@pytest.mark.parametrize(("changes", "sentence"), WRONG_VALUES)
+def test_wrong_value_is_rejected_in_one_sentence(changes, sentence):
     with pytest.raises(ConfigError) as caught:
-        parse(changed(changes))
+        parse_config(changed(changes))
     assert str(caught.value) == sentence
 
 
-@pytest.mark.parametrize(("changes", "words"), IMPOSSIBLE)
-def test_an_impossible_pair_is_refused_in_one_sentence(changes, words):
+@pytest.mark.parametrize(("changes", "words"), WRONG_COMBINATIONS)
+def test_wrong_combination_is_rejected_in_one_sentence(changes, words):
     with pytest.raises(ConfigError) as caught:
-        parse(changed(changes))
+        parse_config(changed(changes))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -186,12 +190,12 @@ def test_an_impossible_pair_is_refused_in_one_sentence(changes, words):
         {"augment.online.scale": [0.5, 1.5]},
     ],
 )
-def test_what_is_possible_passes(changes):
-    assert isinstance(parse(changed(changes)), Config)
+def test_valid_combination_is_accepted(changes):
+    assert isinstance(parse_config(changed(changes)), Config)
 
 
-@pytest.mark.parametrize("key", flatten(GOOD))
-def test_a_missing_key_is_named(key):
+@pytest.mark.parametrize("key", flatten_config(GOOD))
+def test_missing_key_is_named(key):
     values = copy.deepcopy(GOOD)
     *groups, last = key.split(".")
     group = values
@@ -199,20 +203,20 @@ def test_a_missing_key_is_named(key):
         group = group[name]
     del group[last]
     with pytest.raises(ConfigError, match=f"^{key} is missing"):
-        parse(values)
+        parse_config(values)
 
 
 @given(
-    st.sampled_from(sorted(flatten(GOOD))),
+    st.sampled_from(sorted(flatten_config(GOOD))),
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.text()), st.just({})
     ),
 )
-def test_any_value_anywhere_passes_unchanged_or_is_refused_in_one_line(key, value):
+def test_any_value_is_accepted_unchanged_or_rejected_in_one_line(key, value):
     values = changed({key: value})
     sentence = ""
     try:
-        assert flatten(parse(values).model_dump()) == flatten(values)
+        assert flatten_config(parse_config(values).model_dump()) == flatten_config(values)
     except ConfigError as error:
         sentence = str(error)
     assert "\n" not in sentence

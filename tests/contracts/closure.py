@@ -13,7 +13,9 @@ from pathlib import Path
 
 import grimp
 
-from pipeline.compose.code_digests import LISTED, PACKAGE
+from pipeline.core.annotation_formats import ANNOTATION_FORMATS
+from pipeline.source.formats.registry import READER_MODULE
+from pipeline.storage.code_digests import CODE_LIST, PACKAGE_FOLDER
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("prepare", "augment", "finetune", "evaluate")
@@ -24,6 +26,8 @@ LEFT_OUT = (
     "pipeline.sweep",
     "pipeline.tracking",
 )
+REGISTRY = "pipeline.source.formats.registry"
+FORMATS_FOLDER = "pipeline/source/formats/"
 
 
 def code_of(stage: str) -> list[str]:
@@ -31,6 +35,8 @@ def code_of(stage: str) -> list[str]:
     graph = grimp.build_graph("pipeline", cache_dir=None)
     for module in [module for module in graph.modules if _within(module, LEFT_OUT)]:
         graph.remove_module(module)
+    for name in ANNOTATION_FORMATS:  # the registry imports the readers by name
+        graph.add_import(importer=REGISTRY, imported=READER_MODULE.format(name=name))
     modules: set[str] = set()
     waiting = {f"pipeline.{stage}.stage"}
     while waiting:
@@ -43,8 +49,17 @@ def code_of(stage: str) -> list[str]:
 
 def render() -> str:
     """Write the lists of all stages as JSON, a line per file, so that git merges them."""
-    lists = {stage: [file.removeprefix("pipeline/") for file in code_of(stage)] for stage in STAGES}
+    lists = {stage: _collapse_formats(code_of(stage)) for stage in STAGES}
+    lists = {stage: [file.removeprefix("pipeline/") for file in files] for stage, files in lists.items()}
     return json.dumps(lists, indent=1) + "\n"
+
+
+def _collapse_formats(files: list[str]) -> list[str]:
+    """List the folder of the formats as one pattern, so that a new format needs no new list."""
+    if _file(REGISTRY) not in files:
+        return files
+    pattern = f"{FORMATS_FOLDER}**/*.py"
+    return sorted({pattern if file.startswith(FORMATS_FOLDER) else file for file in files})
 
 
 def _within(module: str, packages: tuple[str, ...]) -> bool:
@@ -74,4 +89,4 @@ def _does_something(package: str) -> bool:
 
 
 if __name__ == "__main__":
-    (PACKAGE / LISTED).write_text(render(), "utf-8")
+    (PACKAGE_FOLDER / CODE_LIST).write_text(render(), "utf-8")

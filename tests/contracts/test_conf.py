@@ -14,17 +14,17 @@ from dvc.utils.serialize import load_yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from pipeline.config.messages import properties
-from pipeline.config.schema import Config, parse
-from pipeline.core.config_diff import differences, flatten
-from pipeline.storage.fingerprint import of_conf
+from pipeline.config.messages import flatten_schema
+from pipeline.config.schema import Config, parse_config
+from pipeline.core.config_diff import diff_configs, flatten_config
+from pipeline.storage.fingerprint import fingerprint_config_folder
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 GROUPS = ("data", "augment", "model", "finetune", "evaluate", "tracking", "compute")
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 NAMED = [path for group in ("experiment", "sweep") for path in sorted((CONF / group).glob("*.yaml"))]
-KNOWN = properties(Config.model_json_schema())
+KNOWN = flatten_schema(Config.model_json_schema())
 
 
 def composed(*overrides: str) -> dict:
@@ -56,14 +56,14 @@ def combinations(path: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_is_valid(option):
-    parse(composed(option))
+    parse_config(composed(option))
 
 
 @pytest.mark.parametrize("path", NAMED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_the_command_that_a_named_combination_opens_with_is_valid(path):
     overrides = header(path)
     assert any(word.lstrip("+") == f"{path.parent.name}={path.stem}" for word in overrides)
-    parse(composed(*overrides))
+    parse_config(composed(*overrides))
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda path: path.stem)
@@ -71,26 +71,28 @@ def test_every_job_of_a_sweep_is_valid(path):
     jobs = combinations(path)
     assert len(jobs) > 1
     for job in jobs:
-        parse(composed(*job))
+        parse_config(composed(*job))
 
 
 def test_params_yaml_is_conf_composed():
-    found = differences(composed(), load_yaml(ROOT / "params.yaml"))
+    found = diff_configs(composed(), load_yaml(ROOT / "params.yaml"))
     assert not found, "params.yaml differs from conf/: run `python -m pipeline compose`, and commit both"
 
 
 def test_the_lock_is_of_this_conf():
     lock = json.loads((ROOT / "compose.lock.json").read_text())
-    assert lock["conf"] == of_conf(CONF), "run `python -m pipeline compose`, and commit the lock"
+    assert lock["conf"] == fingerprint_config_folder(CONF), (
+        "run `python -m pipeline compose`, and commit the lock"
+    )
     assert lock["composed"] == composed()
 
 
 def test_the_schema_has_the_keys_that_conf_has():
-    assert set(KNOWN) == set(flatten(composed()))
+    assert set(KNOWN) == set(flatten_config(composed()))
 
 
 def test_no_key_that_the_run_cache_drops():
-    names = {part for key in [*KNOWN, *flatten(composed())] for part in key.split(".")}
+    names = {part for key in [*KNOWN, *flatten_config(composed())] for part in key.split(".")}
     assert not names & {"size", "nfiles"}, "two configurations that differ there would share their results"
 
 
@@ -110,5 +112,5 @@ def test_classes_are_chosen_as_the_readme_says():
     text = (ROOT / "README.md").read_text("utf-8")
     overrides = re.findall(r"`-S '(\+?data\.classes\.[^']+)'`", text)
     assert len(overrides) == 2
-    classes = parse(composed("data=auto", *overrides)).data.classes
+    classes = parse_config(composed("data=auto", *overrides)).data.classes
     assert (classes.keep, classes.rename) == (["cat", "dog"], {"kitten": "cat"})

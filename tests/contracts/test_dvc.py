@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.__main__ import STAGES
-from pipeline.compose.code_digests import LISTED, PACKAGE
-from pipeline.config.messages import properties
+from pipeline.commands.parser import STAGES
+from pipeline.config.messages import flatten_schema
 from pipeline.config.model import StrategyRates
 from pipeline.config.schema import Config
+from pipeline.storage.code_digests import CODE_LIST, PACKAGE_FOLDER
 from tests.contracts import closure
 
 ROOT = Path(__file__).parents[2]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-KEYS = list(properties(Config.model_json_schema()))
+KEYS = list(flatten_schema(Config.model_json_schema()))
 LOCKS = ("params.yaml", "compose.lock.json", "splits.lock.json")
 MACHINE = {
     *("data.source", "model.folder", "model.weights"),
@@ -74,7 +74,7 @@ def test_a_stage_reads_no_group_that_dvc_does_not_know_of(stage):
 
 
 def test_the_listed_code_is_the_code_that_runs():
-    assert (PACKAGE / LISTED).read_text() == closure.render(), "run `make deps`"
+    assert (PACKAGE_FOLDER / CODE_LIST).read_text() == closure.render(), "run `make deps`"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -85,7 +85,8 @@ def test_a_stage_depends_on_its_own_code(stage):
 
 def test_every_import_can_be_read_from_the_code():
     dynamic = [path for path in (ROOT / "pipeline").rglob("*.py") if "import_module(" in path.read_text()]
-    assert [path.name for path in dynamic] == ["__main__.py"], "the lists of code would miss it"
+    allowed = {"__main__.py", "registry.py"}  # closure.py adds the readers that the registry imports
+    assert {path.name for path in dynamic} == allowed, "the lists of code would miss it"
 
 
 def test_compose_always_runs_and_is_never_cached():

@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from pipeline.core.findings import FindingKind
+from tests.contracts import module_map
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "pipeline").rglob("*.py"))
@@ -26,6 +28,29 @@ def test_a_module_stays_readable(path):
     assert len(lines) <= 300
     assert path.stem not in BARRED
     assert ast.get_docstring(ast.parse(path.read_text())), "the first line says what the module is for"
+
+
+def test_the_map_of_the_modules_is_up_to_date():
+    assert module_map.read_map() == module_map.render_map(), "run `make map`"
+
+
+def test_no_folder_is_a_flat_drawer():
+    crowded = {
+        str(folder.relative_to(ROOT)): len(list(folder.glob("*.py")))
+        for folder in {path.parent for path in MODULES}
+        if len(list(folder.glob("*.py"))) > 16  # 15 modules and __init__
+    }
+    assert crowded == {}
+
+
+def test_a_class_name_exists_once():
+    names = [
+        node.name
+        for path in MODULES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert [name for name, number in Counter(names).items() if number > 1] == []
 
 
 def test_every_kind_of_defect_is_explained():

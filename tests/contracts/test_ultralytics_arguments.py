@@ -8,8 +8,8 @@ from ultralytics.cfg import check_cfg
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from pipeline.config.augment import OnlineAugmentation
-from pipeline.config.finetune import OWNED, FinetuneConfig
-from pipeline.finetune.stage import OURS
+from pipeline.config.finetune import RESERVED_ARGUMENTS, FinetuneConfig
+from pipeline.finetune.stage import PIPELINE_KEYS
 from tests.trainings import CONF
 
 NOT_FOR_TRAINING = {
@@ -51,11 +51,11 @@ def _conf(name):
 
 def test_every_train_argument_can_be_set_under_its_own_name():
     native = set(DEFAULT_CFG_DICT)
-    ours = (_schema(FinetuneConfig) - OURS) | _schema(OnlineAugmentation)
+    ours = (_schema(FinetuneConfig) - PIPELINE_KEYS) | _schema(OnlineAugmentation)
     assert ours - native == set()
-    assert native - ours - set(OWNED) - NOT_FOR_TRAINING == set()
-    assert (set(OWNED) | NOT_FOR_TRAINING) & ours == set()
-    assert (set(OWNED) | NOT_FOR_TRAINING) - native == set()
+    assert native - ours - set(RESERVED_ARGUMENTS) - NOT_FOR_TRAINING == set()
+    assert (set(RESERVED_ARGUMENTS) | NOT_FOR_TRAINING) & ours == set()
+    assert (set(RESERVED_ARGUMENTS) | NOT_FOR_TRAINING) - native == set()
 
 
 def test_the_two_groups_share_no_argument():

@@ -1,10 +1,19 @@
+"""Differences of nested configurations, and their text."""
+
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.config_diff import ABSENT, KeyDifference, assignments, changes, differences, flatten
+from pipeline.core.config_diff import (
+    ABSENT,
+    KeyDifference,
+    diff_configs,
+    flatten_config,
+    format_changes,
+    format_overrides,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
@@ -28,24 +37,24 @@ TREES = st.dictionaries(st.text("abc", min_size=1, max_size=2), VALUES, max_size
         ({"a": [1]}, {"a": [1, 2]}, [KeyDifference("a", [1], [1, 2])]),
     ],
 )
-def test_differences(old, new, found):
-    assert differences(old, new) == found
+def test_diff_configs_lists_changed_keys(old, new, found):
+    assert diff_configs(old, new) == found
 
 
-def test_how_differences_read():
-    found = differences({"a": 20, "b": None, "c": ""}, {"a": 3, "b": True})
-    assert assignments(found) == "a=3 (20), b=true (null), c=absent ('')"
-    assert changes(found) == "a 20 -> 3, b null -> true, c '' -> absent"
+def test_differences_are_formatted_as_overrides_and_as_changes():
+    found = diff_configs({"a": 20, "b": None, "c": ""}, {"a": 3, "b": True})
+    assert format_overrides(found) == "a=3 (20), b=true (null), c=absent ('')"
+    assert format_changes(found) == "a 20 -> 3, b null -> true, c '' -> absent"
 
 
 @given(TREES)
-def test_nothing_differs_from_itself(tree):
-    assert differences(tree, tree) == []
+def test_configuration_does_not_differ_from_itself(tree):
+    assert diff_configs(tree, tree) == []
 
 
 @given(TREES, TREES)
-def test_both_directions_name_the_same_keys(old, new):
-    there = {item.key for item in differences(old, new)}
-    back = {item.key for item in differences(new, old)}
+def test_both_directions_list_the_same_keys(old, new):
+    there = {item.key for item in diff_configs(old, new)}
+    back = {item.key for item in diff_configs(new, old)}
     assert there == back
-    assert there <= flatten(old).keys() | flatten(new).keys()
+    assert there <= flatten_config(old).keys() | flatten_config(new).keys()

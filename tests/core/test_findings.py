@@ -1,8 +1,16 @@
+"""Counts, report and accounting of findings."""
+
 import json
 
 import pytest
 
-from pipeline.core.findings import Finding, count, render, settle, summary
+from pipeline.core.findings import (
+    Finding,
+    check_file_accounting,
+    count_items,
+    serialize_findings,
+    summarize_findings,
+)
 
 FOUND = [
     Finding("b.jpg", "quarantined", "empty"),
@@ -13,13 +21,13 @@ FOUND = [
 ]
 
 
-def test_counts_add_up_and_a_file_is_quarantined_once():
-    counts = count(FOUND, used=7)
+def test_quarantined_file_is_counted_once():
+    counts = count_items(FOUND, used=7)
     assert counts == (8, 7, 1)
 
 
-def test_the_report_names_every_finding_in_the_order_of_files():
-    report = json.loads(render(FOUND, used=7, remarks=["of the whole"]))
+def test_report_lists_every_finding_sorted_by_file():
+    report = json.loads(serialize_findings(FOUND, used=7, remarks=["of the whole"]))
     assert {key: report[key] for key in report if key != "files"} == {
         "in": 8,
         "used": 7,
@@ -33,7 +41,7 @@ def test_the_report_names_every_finding_in_the_order_of_files():
     assert report["files"][0] == {
         "file": "a.jpg", "verdict": "dropped-object", "reason": "object 1: no area", "kind": "no-area",
     }  # fmt: skip
-    assert json.loads(render([], used=3)) == {
+    assert json.loads(serialize_findings([], used=3)) == {
         "in": 3,
         "used": 3,
         "quarantined": 0,
@@ -45,17 +53,21 @@ def test_the_report_names_every_finding_in_the_order_of_files():
     }
 
 
-def test_the_summary_is_short_and_says_how_much_it_leaves_out():
+def test_summary_is_cut_and_says_how_many_are_left_out():
     many = [Finding(f"{number}.jpg", "fixed", "clipped") for number in range(9)]
-    assert summary(many, show=2) == ["fixed: 0.jpg: clipped", "fixed: 1.jpg: clipped", "fixed: and 7 more"]
-    assert summary([]) == []
+    assert summarize_findings(many, show=2) == [
+        "fixed: 0.jpg: clipped",
+        "fixed: 1.jpg: clipped",
+        "fixed: and 7 more",
+    ]
+    assert summarize_findings([]) == []
 
 
-def test_what_came_in_is_used_or_quarantined():
-    settle(["a.jpg", "b.jpg", "c.jpg"], ["a.jpg", "c.jpg"], FOUND)
+def test_every_file_must_be_used_once_or_quarantined():
+    check_file_accounting(["a.jpg", "b.jpg", "c.jpg"], ["a.jpg", "c.jpg"], FOUND)
     with pytest.raises(RuntimeError, match=r"d\.jpg is lost"):
-        settle(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], ["a.jpg", "c.jpg"], FOUND)
+        check_file_accounting(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], ["a.jpg", "c.jpg"], FOUND)
     with pytest.raises(RuntimeError, match=r"b\.jpg is used as well as quarantined"):
-        settle(["a.jpg", "b.jpg", "c.jpg"], ["a.jpg", "b.jpg", "c.jpg"], FOUND)
+        check_file_accounting(["a.jpg", "b.jpg", "c.jpg"], ["a.jpg", "b.jpg", "c.jpg"], FOUND)
     with pytest.raises(RuntimeError, match="used twice"):
-        settle(["a.jpg", "b.jpg"], ["a.jpg", "a.jpg"], FOUND)
+        check_file_accounting(["a.jpg", "b.jpg"], ["a.jpg", "a.jpg"], FOUND)

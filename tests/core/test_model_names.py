@@ -1,6 +1,8 @@
+"""Names of Ultralytics models for each task."""
+
 import pytest
 
-from pipeline.core.model_names import of_task
+from pipeline.core.model_names import model_name_for_task
 
 
 @pytest.mark.parametrize(
@@ -18,5 +20,5 @@ from pipeline.core.model_names import of_task
         ("yolo26n-own.pt", "segment", "yolo26n-own.pt"),
     ],
 )
-def test_official_names_follow_the_task_and_others_stay(name, task, expected):
-    assert of_task(name, task) == expected
+def test_official_names_get_the_suffix_of_the_task_and_others_stay(name, task, expected):
+    assert model_name_for_task(name, task) == expected

@@ -1,3 +1,5 @@
+"""Numbers with nouns in the singular and plural."""
+
 import pytest
 
 from pipeline.core.text import format_count
@@ -13,9 +15,9 @@ from pipeline.core.text import format_count
         (2, ["class"], "2 classes"),
         (2, ["box"], "2 boxes"),
         (2, ["copy"], "2 copies"),
-        (1, ["image lies", "images lie"], "1 image lies"),
-        (3, ["image lies", "images lie"], "3 images lie"),
+        (1, ["image is", "images are"], "1 image is"),
+        (3, ["image is", "images are"], "3 images are"),
     ],
 )
-def test_one_and_several(number, words, said):
+def test_count_is_formatted_with_singular_or_plural(number, words, said):
     assert format_count(number, *words) == said

@@ -1,9 +1,17 @@
+"""Augmentation records as JSON, and their digest."""
+
 from dataclasses import replace
 
 import pytest
 
-from pipeline.dataset import augmentation_records
-from pipeline.dataset.augmentation_records import AugmentationRecords, AugmentedImage, PastedObject
+from pipeline.dataset.augmentation_records import (
+    AugmentationRecords,
+    AugmentedImage,
+    PastedObject,
+    choose_copy_marker,
+    parse_augmentation_records,
+    serialize_augmentation_records,
+)
 
 COPY = AugmentedImage(
     file="train/ä_a1.jpg",
@@ -20,40 +28,40 @@ OTHER = replace(COPY, file="train/b_a1.png", source="train/b.bmp", classes=(), p
 RECORDS = AugmentationRecords("2" * 64, (COPY, OTHER))
 
 
-def test_records_come_back_as_they_were_written():
-    assert augmentation_records.parse(augmentation_records.render(RECORDS)) == RECORDS
-    assert augmentation_records.parse(
-        augmentation_records.render(AugmentationRecords("3" * 64, ()))
+def test_written_records_are_parsed_back_equal():
+    assert parse_augmentation_records(serialize_augmentation_records(RECORDS)) == RECORDS
+    assert parse_augmentation_records(
+        serialize_augmentation_records(AugmentationRecords("3" * 64, ()))
     ) == AugmentationRecords("3" * 64, ())
 
 
-def test_a_copy_has_a_line_of_its_own():
+def test_each_copy_has_one_line():
     assert (
-        sum('"source"' in line for line in augmentation_records.render(RECORDS).splitlines())
+        sum('"source"' in line for line in serialize_augmentation_records(RECORDS).splitlines())
         == RECORDS.count
         == 2
     )
 
 
 @pytest.mark.parametrize("change", [("-1.5", "1.5"), ("train/b.bmp", "train/c.bmp"), ("2" * 64, "4" * 64)])
-def test_a_change_by_hand_does_not_fit_the_digest(change):
+def test_edited_records_do_not_match_their_digest(change):
     with pytest.raises(ValueError, match="digest"):
-        augmentation_records.parse(augmentation_records.render(RECORDS).replace(*change))
+        parse_augmentation_records(serialize_augmentation_records(RECORDS).replace(*change))
 
 
 @pytest.mark.parametrize("change", [('"seed"', '"seeds"'), ('"copies"', '"copy"'), ('"digest"', '"sum"')])
-def test_a_missing_field_is_named(change):
+def test_missing_field_is_an_error(change):
     with pytest.raises(ValueError, match="missing"):
-        augmentation_records.parse(augmentation_records.render(RECORDS).replace(*change))
+        parse_augmentation_records(serialize_augmentation_records(RECORDS).replace(*change))
 
 
-def test_cut_records_are_no_records():
+def test_truncated_records_are_an_error():
     with pytest.raises(ValueError, match="line"):
-        augmentation_records.parse(augmentation_records.render(RECORDS)[:200])
+        parse_augmentation_records(serialize_augmentation_records(RECORDS)[:200])
 
 
 def test_objects_are_counted_by_class():
-    assert RECORDS.counts() == {0: 1, 1: 2}
+    assert RECORDS.count_objects() == {0: 1, 1: 2}
 
 
 @pytest.mark.parametrize(
@@ -65,5 +73,5 @@ def test_objects_are_counted_by_class():
         (["x_a", "_a1", "x_a1b"], "_a"),
     ],
 )
-def test_no_copy_can_bear_the_name_of_an_original(stems, mark):
-    assert augmentation_records.mark(stems) == mark
+def test_no_copy_can_have_the_name_of_an_original(stems, mark):
+    assert choose_copy_marker(stems) == mark

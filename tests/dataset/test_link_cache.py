@@ -1,4 +1,4 @@
-"""What is linked rather than copied by the next `prepare`, and what must not be."""
+"""Which files the next `prepare` links from the cache, and which it makes again."""
 
 import errno
 import os
@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.dataset import link_cache
-from pipeline.dataset.link_cache import FileSpec, LinkCache
+from pipeline.dataset.link_cache import FileSpec, LinkCache, link_cache_folder
 from pipeline.dataset.prepared import read_manifest
-from pipeline.prepare import stage
-from pipeline.storage.files import remove_cut_off
-from pipeline.storage.fingerprint import SETTLED_NS
+from pipeline.prepare.stage import run_stage
+from pipeline.storage.files import remove_unfinished
+from pipeline.storage.fingerprint import MIN_AGE_NS
 from tests import sources
-from tests.sources import config
+from tests.sources import prepare_config
 
 OUT = Path("data/prepared")
-KEPT = Path(".finetrack/placed/project")
+CACHE = Path(".finetrack/placed/project")
 IMAGE = "images/train/{}.jpg"
 
 
@@ -30,21 +29,23 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def source(tmp_path):
-    return sources.yolo(tmp_path / "source", {f"{n:02d}": "0 0.5 0.5 0.25 0.5\n" for n in range(8)})
+    return sources.write_yolo_source(
+        tmp_path / "source", {f"{n:02d}": "0 0.5 0.5 0.25 0.5\n" for n in range(8)}
+    )
 
 
 def run(source: Path, **data: object) -> dict[str, os.stat_result]:
-    """Prepare as after DVC has taken data/prepared away, and return what images and labels became."""
-    remove_cut_off(OUT)
-    stage.run(config("yolo", source, **data))
+    """Prepare after data/prepared was removed, as by DVC; return the status of each image and label file."""
+    remove_unfinished(OUT)
+    run_stage(prepare_config("yolo", source, **data))
     found = {
         str(path.relative_to(OUT)): path for kind in ("images", "labels") for path in OUT.glob(f"{kind}/*/*")
     }
-    read_manifest(OUT)  # which holds every file against its hash
+    read_manifest(OUT)  # checks every file against its hash
     return {name: path.stat() for name, path in sorted(found.items())}
 
 
-def test_a_second_run_links_everything_and_the_source_is_no_part_of_it(source):
+def test_second_run_links_every_file_and_none_to_the_source(source):
     first, second = run(source), run(source)
     assert {name: (found.st_ino, found.st_mtime_ns) for name, found in second.items()} == {
         name: (found.st_ino, found.st_mtime_ns) for name, found in first.items()
@@ -55,22 +56,22 @@ def test_a_second_run_links_everything_and_the_source_is_no_part_of_it(source):
     assert all(path.stat().st_nlink == 1 for path in source.rglob("*.jpg"))
 
 
-def test_no_two_files_are_one_even_if_they_are_equal(source):
+def test_equal_files_are_not_linked_to_each_other(source):
     (source / "images/01.jpg").write_bytes((source / "images/00.jpg").read_bytes())
     for _ in range(2):
         made = run(source)
         assert len({found.st_ino for found in made.values()}) == len(made)
 
 
-def test_no_more_is_kept_than_the_dataset_holds(source):
+def test_cache_holds_only_files_of_the_dataset(source):
     run(source)
     (source / "images/03.jpg").unlink()
     (source / "labels/03.txt").unlink()
     made = run(source)
-    assert {path.stat().st_ino for path in KEPT.iterdir()} == {found.st_ino for found in made.values()}
+    assert {path.stat().st_ino for path in CACHE.iterdir()} == {found.st_ino for found in made.values()}
 
 
-def test_changed_labels_and_images_and_sides_are_made_anew(source):
+def test_changed_labels_images_and_splits_are_made_again(source):
     first = run(source)
     (source / "labels/02.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     (source / "images/04.jpg").write_bytes((source / "images/05.jpg").read_bytes())
@@ -99,7 +100,7 @@ def contents() -> dict[str, bytes]:
         {"near_duplicates": True, "keep_split": False},
     ],
 )
-def test_another_configuration_gives_what_it_gives_without_a_memory(source, data):
+def test_changed_configuration_gives_the_same_as_without_the_cache(source, data):
     (source / "labels/05.txt").write_text("0 0.5 0.5 0.25 0.5\n1 0.9 0.9 0.4 0.4\n")
     (source / "labels/06.txt").write_text("1 0.5 0.5 0.25 0.5\n")
     shutil.copy(source / "images/03.jpg", source / "images/04.jpg")
@@ -111,7 +112,7 @@ def test_another_configuration_gives_what_it_gives_without_a_memory(source, data
     assert contents() == made
 
 
-def test_another_task_gives_what_it_gives_without_a_memory(source):
+def test_changed_task_gives_the_same_as_without_the_cache(source):
     for path in (source / "labels").iterdir():
         path.write_text("0 0.2 0.2 0.8 0.2 0.8 0.8 0.3 0.7\n")
     run(source)
@@ -124,7 +125,7 @@ def test_another_task_gives_what_it_gives_without_a_memory(source):
     assert contents() == made
 
 
-def test_who_writes_into_the_dataset_does_not_change_the_next_one(source):
+def test_writing_into_the_dataset_does_not_change_the_next_run(source):
     made = run(source)
     image, label = (next(name for name in made if name.startswith(kind)) for kind in ("images", "labels"))
     before = {name: (OUT / name).read_bytes() for name in made}
@@ -143,24 +144,24 @@ def test_who_writes_into_the_dataset_does_not_change_the_next_one(source):
         ("labels", b"0 0.400000 0.500000 0.250000 0.500000\n", "as prepare wrote"),
     ],
 )
-def test_who_sets_the_time_back_is_noticed_and_the_next_run_mends_it(source, kind, data, reason):
+def test_changed_file_with_restored_time_is_an_error_and_the_next_run_repairs_it(source, kind, data, reason):
     made = run(source)
     name = next(name for name in made if name.startswith(kind))
     (OUT / name).write_bytes(data.ljust(made[name].st_size))
     os.utime(OUT / name, ns=(0, made[name].st_mtime_ns))
     with pytest.raises(UserError, match=reason):
-        run(source)  # it is linked; who reads it first finds out
+        run(source)  # it is linked, and its first reader finds the change
     assert run(source).keys() == made.keys()
 
 
-@pytest.mark.parametrize("kept", ["folder", "link"])
-def test_what_is_no_plain_file_is_not_linked(source, tmp_path, kept):
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_cached_folder_or_symlink_is_not_linked(source, tmp_path, kind):
     run(source)
     (tmp_path / "elsewhere").mkdir()
-    for path in list(KEPT.iterdir()):
+    for path in list(CACHE.iterdir()):
         found = path.stat()
         other = path.rename(tmp_path / "elsewhere" / path.name)
-        path.symlink_to(other) if kept == "link" else path.mkdir()
+        path.symlink_to(other) if kind == "link" else path.mkdir()
         os.utime(other, ns=(0, found.st_mtime_ns))
     made = run(source)
     assert not any(Path(OUT / name).is_symlink() for name in made)
@@ -169,27 +170,28 @@ def test_what_is_no_plain_file_is_not_linked(source, tmp_path, kept):
     )
 
 
-def test_without_hard_links_all_is_copied(source, monkeypatch):
-    def link(_kept, _target):
+def test_without_hard_links_every_file_is_copied(source, monkeypatch):
+    def link(_cached, _target):
         raise OSError(errno.EXDEV, "another device")
 
     monkeypatch.setattr(os, "link", link)
     first, second = run(source), run(source)
     assert first.keys() == second.keys()
-    assert not list(KEPT.iterdir())
+    assert not list(CACHE.iterdir())
 
 
-def test_a_file_with_too_many_names_is_copied_once_more(tmp_path):
-    """File systems bound the number of links."""
-    wanted = FileSpec("train/a.txt", "0" * 64, 1, SETTLED_NS)
-    kept = LinkCache(link_cache.folder())
+def test_cached_file_is_linked_several_times(tmp_path):
+    wanted = FileSpec("train/a.txt", "0" * 64, 1, MIN_AGE_NS)
+    cache = LinkCache(link_cache_folder())
     for number in range(3):
-        kept.place(str(tmp_path / str(number)), wanted, lambda target: Path(target).write_bytes(b"a"))
+        cache.link_or_create(
+            str(tmp_path / str(number)), wanted, lambda target: Path(target).write_bytes(b"a")
+        )
     assert (tmp_path / "0").samefile(tmp_path / "2")
 
 
-def test_labels_that_change_at_one_length_have_another_time(source):
-    """DVC takes a file of the same path, inode, length and time for the same."""
+def test_changed_labels_of_equal_length_have_another_time(source):
+    """DVC takes files of the same path, inode, size and time for the same file."""
     first = run(source)
     label = next(path for path in (source / "labels").iterdir() if path.read_text().startswith("0 "))
     label.write_text("1" + label.read_text()[1:])
@@ -198,9 +200,9 @@ def test_labels_that_change_at_one_length_have_another_time(source):
     assert sum(first[name].st_mtime_ns != second[name].st_mtime_ns for name in first) == 1
 
 
-def test_what_dvc_made_read_only_is_not_linked_further(source):
+def test_file_that_dvc_made_read_only_is_not_linked(source):
     first = run(source)
-    for path in KEPT.iterdir():
+    for path in CACHE.iterdir():
         path.chmod(0o444)
     second = run(source)
     assert all(first[name].st_ino != second[name].st_ino for name in first)

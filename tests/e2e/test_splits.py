@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-PREPARE = '''"""Divide the files of a folder as the real stage does; the class is the first letter."""
+PREPARE = '''"""Split the files of a folder as the real stage does; the class is the first letter."""
 import hashlib, json, pathlib, yaml
-from pipeline.prepare import split_history
-from pipeline.prepare.splits import history, partition
-from pipeline.prepare.splits.partition import Entry, Rules
+from pipeline.prepare.split_history import read_split_history
+from pipeline.prepare.splits.history import render_history
+from pipeline.prepare.splits.partition import SplitImage, SplitRules, split_dataset
 data = yaml.safe_load(open("params.yaml"))["data"]
 def entry(path):
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Entry(path.name, sha256, None, frozenset({ord(path.name[0])}))
+    return SplitImage(path.name, sha256, None, frozenset({ord(path.name[0])}))
 entries = [entry(path) for path in sorted(pathlib.Path(data["source"]).iterdir())]
-rules = Rules(**{key: data[key] for key in Rules._fields})
-made = partition.partition(entries, rules, split_history.read(data))
+rules = SplitRules(**{key: data[key] for key in SplitRules._fields})
+made = split_dataset(entries, rules, read_split_history(data))
 pathlib.Path("data/prepared").mkdir(parents=True)
 pathlib.Path("data/prepared/splits.json").write_text(json.dumps(made.splits))
 pathlib.Path("reports").mkdir(exist_ok=True)
-pathlib.Path("reports/splits.json").write_text(history.render(made.earlier))
+pathlib.Path("reports/splits.json").write_text(render_history(made.history))
 with open(pathlib.Path(__import__("os").environ["DVC_ROOT"]) / ".finetrack/ran", "a") as ran:
     print("prepare", file=ran)
 '''

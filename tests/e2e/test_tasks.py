@@ -13,8 +13,14 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from pipeline.augment import stage as augment_stage
-from pipeline.config.schema import parse
-from pipeline.core.paths import EVALUATION, FINETUNED, PARAMS, PREPARED, TEST_METRICS
+from pipeline.config.schema import parse_config
+from pipeline.core.paths import (
+    EVALUATION_FOLDER,
+    FINETUNED_FOLDER,
+    PARAMS_FILE,
+    PREPARED_FOLDER,
+    TEST_METRICS_FILE,
+)
 from pipeline.dataset.prepared import read_manifest
 from pipeline.evaluate import stage as evaluate_stage
 from pipeline.finetune import stage as finetune_stage
@@ -49,22 +55,22 @@ def test_a_task_from_drawing_to_figures(task, project, monkeypatch):
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         composed = compose("config", overrides=[f"data.task={task}", *SMALL])
         values = OmegaConf.to_container(composed, resolve=True)
-    PARAMS.write_text(yaml.safe_dump(values))
+    PARAMS_FILE.write_text(yaml.safe_dump(values))
     for stage in (prepare_stage, augment_stage, finetune_stage, evaluate_stage):
-        stage.run(parse(values))
+        stage.run(parse_config(values))
 
-    manifest = read_manifest(PREPARED)
+    manifest = read_manifest(PREPARED_FOLDER)
     assert manifest.task == task
     assert (manifest.keypoints is not None) == (task == "pose")
-    trained = json.loads((FINETUNED / "run.json").read_text())
+    trained = json.loads((FINETUNED_FOLDER / "run.json").read_text())
     assert trained["task"] == task
-    metrics = json.loads(TEST_METRICS.read_text())
+    metrics = json.loads(TEST_METRICS_FILE.read_text())
     assert set(metrics["test"]) >= FIGURES[task]
     assert set(metrics["per_class"]) <= set(manifest.names)
-    assert {path.name for path in EVALUATION.iterdir()} >= WRITTEN
-    with (EVALUATION / "confusion.csv").open(newline="") as file:
+    assert {path.name for path in EVALUATION_FOLDER.iterdir()} >= WRITTEN
+    with (EVALUATION_FOLDER / "confusion.csv").open(newline="") as file:
         actual = [row["actual"] for row in csv.DictReader(file)]
-    test = [manifest.names[cls] for item in manifest.of("test") for cls in item.classes]
+    test = [manifest.names[cls] for item in manifest.in_split("test") for cls in item.classes]
     assert sorted(name for name in actual if name != "background") == sorted(test)
     run = MlflowClient(f"sqlite:///{project / 'mlflow.db'}").get_run(trained["run_id"])
     assert run.info.status == "FINISHED"

@@ -1,4 +1,4 @@
-"""Label suspects as files: what is suspected, where, with a picture of each."""
+"""Files of suspect labels: kind, place, and a picture of each."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.core.paths import PREPARED, SPLITS
-from pipeline.evaluate import label_error_report, predictions
+from pipeline.core.paths import PREPARED_FOLDER, SPLITS
+from pipeline.evaluate.label_error_report import merge_splits, write_label_error_report
 from pipeline.evaluate.metrics.classification import ClassScores
 from pipeline.evaluate.metrics.detection import SplitPredictions
-from pipeline.evaluate.metrics.label_errors import rank
+from pipeline.evaluate.metrics.label_errors import rank_suspect_labels
+from pipeline.evaluate.predictions import _read_ground_truth
 from tests import task_sets
 from tests.builders import prepared_dataset
 
@@ -23,8 +24,8 @@ def _project(tmp_path, monkeypatch):
 
 
 def agreeing(manifest, split):
-    """What a model finds that agrees with every label."""
-    truths = [predictions._objects(item, manifest, merged=False) for item in manifest.of(split)]
+    """Return predictions that agree with every label."""
+    truths = [_read_ground_truth(item, manifest, single_class=False) for item in manifest.in_split(split)]
     sure = [np.full(len(truth.classes), 0.9) for truth in truths]
     pairs = zip(truths, sure, strict=True)
     return SplitPredictions(
@@ -33,15 +34,15 @@ def agreeing(manifest, split):
 
 
 def written(tmp_path, manifest, parts, most=50):
-    judged = label_error_report.gather(manifest, parts, manifest.names)
-    label_error_report.write(tmp_path, rank(judged.truths, judged.found, most=most), judged)
+    data = merge_splits(manifest, parts, manifest.names)
+    write_label_error_report(tmp_path, rank_suspect_labels(data.truths, data.detections, most=most), data)
     return json.loads((tmp_path / "suspects.json").read_text())["suspects"], (
         tmp_path / "suspects.html"
     ).read_text()
 
 
-def test_spoilt_labels_are_listed_with_place_and_picture(tmp_path):
-    manifest = prepared_dataset(PREPARED, objects=(2, 2))
+def test_wrong_labels_are_listed_with_place_and_picture(tmp_path):
+    manifest = prepared_dataset(PREPARED_FOLDER, objects=(2, 2))
     parts = {split: agreeing(manifest, split) for split in SPLITS}
     first, second, third = (parts[split].truths[0] for split in SPLITS)
     parts["train"].truths[0] = GroundTruth(first.boxes[1:], first.classes[1:])
@@ -60,29 +61,31 @@ def test_spoilt_labels_are_listed_with_place_and_picture(tmp_path):
     assert wrong["label"]["line"] == 1
     assert wrong["label"]["class"] != wrong["found"]["class"] == manifest.names[second.classes[0]]
     assert loose["score"] == pytest.approx(0.9 * (1 - loose["label"]["overlap"]), abs=1e-3)
-    assert [row["file"] for row in found] == [manifest.of(split)[0].file for split in SPLITS]
+    assert [row["file"] for row in found] == [manifest.in_split(split)[0].file for split in SPLITS]
     assert page.count('<img src="data:image/jpeg;base64,') == 3
     assert "3 labels to look at" in page
 
 
-def test_a_model_that_agrees_leaves_an_empty_page(tmp_path):
-    manifest = prepared_dataset(PREPARED)
+def test_report_of_a_model_that_agrees_is_empty(tmp_path):
+    manifest = prepared_dataset(PREPARED_FOLDER)
     found, page = written(tmp_path, manifest, {split: agreeing(manifest, split) for split in SPLITS})
     assert found == []
     assert "agrees with every label" in page
 
 
-def test_the_list_is_as_long_as_asked_for(tmp_path):
-    manifest = prepared_dataset(PREPARED, objects=(3, 3))
+def test_list_has_at_most_the_requested_length(tmp_path):
+    manifest = prepared_dataset(PREPARED_FOLDER, objects=(3, 3))
     parts = {split: agreeing(manifest, split) for split in SPLITS}
     none = GroundTruth(np.zeros((0, 4)), np.zeros(0, np.int64))
-    bare = {split: SplitPredictions([none] * len(part.truths), part.found) for split, part in parts.items()}
+    bare = {
+        split: SplitPredictions([none] * len(part.truths), part.detections) for split, part in parts.items()
+    }
     assert len(written(tmp_path, manifest, bare, most=4)[0]) == 4
 
 
-def test_the_class_of_an_image_is_contradicted(tmp_path):
-    manifest = task_sets.prepared(PREPARED, "classify", images={"train": 2, "val": 1, "test": 1})
-    truth = {split: np.array([item.classes[0] for item in manifest.of(split)]) for split in SPLITS}
+def test_wrong_class_of_an_image_is_listed(tmp_path):
+    manifest = task_sets.prepared(PREPARED_FOLDER, "classify", images={"train": 2, "val": 1, "test": 1})
+    truth = {split: np.array([item.classes[0] for item in manifest.in_split(split)]) for split in SPLITS}
     parts = {
         split: ClassScores(found, found[:, None], np.full((len(found), 1), 0.8))
         for split, found in truth.items()
@@ -96,8 +99,8 @@ def test_the_class_of_an_image_is_contradicted(tmp_path):
 
 
 @pytest.mark.parametrize("task", ["segment", "obb", "pose"])
-def test_a_wrong_class_is_found_whatever_the_shape(task, tmp_path):
-    manifest = task_sets.prepared(PREPARED, task, images={"train": 1, "val": 1, "test": 1})
+def test_wrong_class_is_listed_for_every_task(task, tmp_path):
+    manifest = task_sets.prepared(PREPARED_FOLDER, task, images={"train": 1, "val": 1, "test": 1})
     parts = {split: agreeing(manifest, split) for split in SPLITS}
     truth = parts["test"].truths[0]
     parts["test"].truths[0] = truth._replace(classes=(truth.classes + np.array([1, 0])) % 3)

@@ -1,4 +1,4 @@
-"""The evaluate stage on real weights: official ones where they are beside the project, else untrained."""
+"""The evaluate stage on real weights: official ones where they are present, else random ones."""
 
 import csv
 import json
@@ -19,17 +19,16 @@ from pipeline.config.schema import Config
 from pipeline.config.tracking import TrackingConfig
 from pipeline.core.detections import GroundTruth
 from pipeline.core.errors import UserError
-from pipeline.core.paths import EVALUATION, FINETUNED, PREPARED, TEST_METRICS
-from pipeline.dataset import labels
-from pipeline.dataset.labels import to_xyxy
-from pipeline.evaluate import stage
-from pipeline.evaluate.metrics.average_precision import average_precisions, mean
-from pipeline.evaluate.metrics.matching import tabulate
-from pipeline.storage import files
+from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
+from pipeline.dataset.labels import parse_labels, xywhn_to_xyxy
+from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
+from pipeline.evaluate.metrics.matching import build_detection_table
+from pipeline.evaluate.stage import run_stage
+from pipeline.storage.files import hash_file
 from pipeline.tracking.runs import open_run, send_missed
 from pipeline.tracking.target import TrackingTarget
-from pipeline.yolo.inference.predict import predict
-from tests import coco_answers, official, sources
+from pipeline.yolo.inference.predict import predict_detections
+from tests import coco_reference, official, sources
 from tests.builders import prepared_dataset
 
 OFFICIAL = official.WEIGHTS / "yolov8n.pt"
@@ -45,7 +44,7 @@ def logged(run_id):
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
-    """An MLflow database without runs: to create one takes seconds, to copy one does not."""
+    """An MLflow database without runs; copying it is faster than creating one."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
@@ -62,7 +61,7 @@ def _project(tmp_path, store, monkeypatch):
 
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory):
-    """A checkpoint of random weights for three classes; with `conf` 0 it sees 300 objects everywhere."""
+    """A checkpoint of random weights for three classes; with `conf` 0 it detects 300 objects per image."""
     torch.manual_seed(0)
     model = DetectionModel("yolo26n.yaml", nc=len(NAMES), verbose=False)
     model.names = dict(enumerate(NAMES))
@@ -72,21 +71,21 @@ def untrained(tmp_path_factory):
 
 
 def trained(weights, names=NAMES, **facts):
-    """Put weights where finetune puts them, and open their run as finetune does."""
-    FINETUNED.mkdir(parents=True)
-    shutil.copy(weights, FINETUNED / "best.pt")
+    """Write weights and a run as finetune does."""
+    FINETUNED_FOLDER.mkdir(parents=True)
+    shutil.copy(weights, FINETUNED_FOLDER / "best.pt")
     with open_run(TrackingTarget(**TARGET), key=KEY, name="a run", tags={}) as session:
         run_id = session.run_id
-    sha256 = {"best": files.sha256(weights)}
+    sha256 = {"best": hash_file(weights)}
     facts = {"run_id": run_id, "key": KEY, "names": list(names), "sha256": sha256, **facts}
-    (FINETUNED / "run.json").write_text(json.dumps(facts))
+    (FINETUNED_FOLDER / "run.json").write_text(json.dumps(facts))
     return run_id
 
 
 def run(*, imgsz=64, device="cpu", **how):
-    """Run the stage with the groups that it reads."""
+    """Run the stage with the configuration groups that it reads."""
     group = EvaluateConfig(**{"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, **HOW, **how})
-    stage.run(
+    run_stage(
         Config.model_construct(
             seed=0,
             evaluate=group,
@@ -94,7 +93,7 @@ def run(*, imgsz=64, device="cpu", **how):
             tracking=TrackingConfig(**TARGET, run_name=None, tags={}, system_metrics=False),
         )
     )
-    return json.loads(TEST_METRICS.read_text())
+    return json.loads(TEST_METRICS_FILE.read_text())
 
 
 def extent(path):
@@ -109,18 +108,18 @@ def rows(path):
 
 def coco8():
     """Write coco8 as a prepared dataset: its four val images are the test split."""
-    return official.prepared("coco8", "detect", YOLO(OFFICIAL).names.values())
+    return official.prepare_example("coco8", "detect", YOLO(OFFICIAL).names.values())
 
 
 def truths(items):
     """Read the objects of prepared images."""
-    known = [labels.parse((PREPARED / "labels" / item.label).read_text()) for item in items]
-    boxes = [to_xyxy(k.boxes, item.width, item.height) for k, item in zip(known, items, strict=True)]
+    known = [parse_labels((PREPARED_FOLDER / "labels" / item.label_file).read_text()) for item in items]
+    boxes = [xywhn_to_xyxy(k.boxes, item.width, item.height) for k, item in zip(known, items, strict=True)]
     return [GroundTruth(box, k.classes) for box, k in zip(boxes, known, strict=True)]
 
 
-@official.present
-def test_official_weights_on_coco8(capsys):
+@official.needs_official_weights
+def test_official_weights_on_coco8_give_plausible_logged_metrics(capsys):
     dataset = coco8()
     run_id = trained(OFFICIAL, dataset.names)
     metrics = run(imgsz=320, bootstrap=200)
@@ -131,8 +130,11 @@ def test_official_weights_on_coco8(capsys):
         assert test[f"{name}_low"] <= test[name] <= test[f"{name}_high"]
     assert 0.05 < test["threshold"] < 0.95
     assert test["threshold_from"] == "val"
-    assert (test["images"], test["objects"]) == (4, sum(len(item.classes) for item in dataset.of("test")))
-    present = {name for name, count in dataset.counts("test").items() if count}
+    assert (test["images"], test["objects"]) == (
+        4,
+        sum(len(item.classes) for item in dataset.in_split("test")),
+    )
+    present = {name for name, count in dataset.count_objects("test").items() if count}
     assert set(metrics["per_class"]) == present
     assert test["mAP50-95"] == pytest.approx(
         np.mean([row["AP50-95"] for row in metrics["per_class"].values()]), abs=1e-5
@@ -153,37 +155,37 @@ def test_official_weights_on_coco8(capsys):
     assert f"mAP50-95 {test['mAP50-95']:.3f}" in capsys.readouterr().out
 
 
-def test_too_little_memory_is_refused_with_a_way_out(tmp_path, untrained, monkeypatch):
+def test_out_of_memory_error_names_the_batch_option(tmp_path, untrained, monkeypatch):
     def run_out(_model, _images, **_how):
         raise RuntimeError("CUDA out of memory")
 
     monkeypatch.setattr(YOLO, "predict", run_out)
-    image = sources.picture(tmp_path / "a.png")
+    image = sources.write_picture(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"for batches of 4 at 64 pixels: lower evaluate.batch$"):
-        list(predict(untrained, [image], imgsz=64, conf=0.1, **HOW))
+        list(predict_detections(untrained, [image], imgsz=64, conf=0.1, **HOW))
 
 
-@official.present
+@official.needs_official_weights
 def test_agrees_with_faster_coco_eval_on_real_predictions():
     dataset = coco8()
-    images = [PREPARED / "images" / item.file for item in dataset.items]
-    found = list(predict(OFFICIAL, images, imgsz=320, conf=0.001, **HOW))
+    images = [PREPARED_FOLDER / "images" / item.file for item in dataset.items]
+    found = list(predict_detections(OFFICIAL, images, imgsz=320, conf=0.001, **HOW))
     truth = truths(dataset.items)
-    table = tabulate(truth, found, len(dataset.names))
-    theirs = coco_answers.average_precisions(truth, found, len(dataset.names))
+    table = build_detection_table(truth, found, len(dataset.names))
+    theirs = coco_reference.compute_average_precision(truth, found, len(dataset.names))
     theirs = theirs[table.objects.any(axis=0)]
-    ours = average_precisions(table)
-    assert mean(ours)[0] == pytest.approx(theirs.mean(), abs=1e-9)
-    assert mean(ours[:, :, :1])[0] == pytest.approx(theirs[:, 0].mean(), abs=1e-9)
+    ours = compute_average_precisions(table)
+    assert compute_mean_ap(ours)[0] == pytest.approx(theirs.mean(), abs=1e-9)
+    assert compute_mean_ap(ours[:, :, :1])[0] == pytest.approx(theirs[:, 0].mean(), abs=1e-9)
 
 
-@official.present
-def test_what_is_found_in_an_image_depends_neither_on_its_neighbours_nor_on_the_batch():
+@official.needs_official_weights
+def test_predictions_do_not_depend_on_the_batch():
     dataset = coco8()
-    images = [PREPARED / "images" / item.file for item in dataset.items]
-    together = list(predict(OFFICIAL, images, imgsz=320, conf=0.1, **{**HOW, "batch": 8}))
+    images = [PREPARED_FOLDER / "images" / item.file for item in dataset.items]
+    together = list(predict_detections(OFFICIAL, images, imgsz=320, conf=0.1, **{**HOW, "batch": 8}))
     for image, seen in zip(images, together, strict=True):
-        [alone] = predict(OFFICIAL, [image], imgsz=320, conf=0.1, **HOW)
+        [alone] = predict_detections(OFFICIAL, [image], imgsz=320, conf=0.1, **HOW)
         assert seen.classes.tolist() == alone.classes.tolist()
         np.testing.assert_allclose(seen.boxes, alone.boxes, atol=0.1)
         width, height = extent(image)
@@ -191,39 +193,39 @@ def test_what_is_found_in_an_image_depends_neither_on_its_neighbours_nor_on_the_
         assert (alone.boxes <= [width, height, width, height]).all()
 
 
-def test_what_is_written(untrained):
-    prepared_dataset(PREPARED)
+def test_report_files_agree_with_the_metrics(untrained):
+    prepared_dataset(PREPARED_FOLDER)
     trained(untrained)
     metrics = run(conf=0.0)
     present = list(metrics["per_class"])
-    curve = rows(EVALUATION / "pr_curve.csv")
+    curve = rows(EVALUATION_FOLDER / "pr_curve.csv")
     assert len(curve) == 101 * len(present)
     for name in present:
         area = np.mean([float(row["precision"]) for row in curve if row["class"] == name])
         assert area == pytest.approx(metrics["per_class"][name]["AP50"], abs=1e-4)
-    assert len(rows(EVALUATION / "f1_curve.csv")) == 101 * len(present)
-    actual = [row["actual"] for row in rows(EVALUATION / "confusion.csv")]
+    assert len(rows(EVALUATION_FOLDER / "f1_curve.csv")) == 101 * len(present)
+    actual = [row["actual"] for row in rows(EVALUATION_FOLDER / "confusion.csv")]
     for name in present:
         assert actual.count(name) == metrics["per_class"][name]["objects"]
     for name in ("pr_curve.png", "f1_curve.png", "confusion.png"):
-        assert extent(EVALUATION / name) > (400, 300)
-    worst = sorted(path.name for path in (EVALUATION / "worst").iterdir())
+        assert extent(EVALUATION_FOLDER / name) > (400, 300)
+    worst = sorted(path.name for path in (EVALUATION_FOLDER / "worst").iterdir())
     assert [name[:3] for name in worst] == ["01_", "02_"]
 
 
-def test_the_same_input_gives_the_same_files(untrained):
-    prepared_dataset(PREPARED)
+def test_same_input_gives_same_files(untrained):
+    prepared_dataset(PREPARED_FOLDER)
     trained(untrained)
     first = run(conf=0.0), contents()
     assert (run(conf=0.0), contents()) == first
 
 
 def contents():
-    return {path: path.read_bytes() for path in sorted(EVALUATION.rglob("*")) if path.is_file()}
+    return {path: path.read_bytes() for path in sorted(EVALUATION_FOLDER.rglob("*")) if path.is_file()}
 
 
-def test_without_objects_in_val_the_threshold_comes_from_test_and_says_so(untrained):
-    prepared_dataset(PREPARED, images={"train": 1, "test": 2})
+def test_threshold_comes_from_test_if_val_has_no_objects(untrained):
+    prepared_dataset(PREPARED_FOLDER, images={"train": 1, "test": 2})
     run_id = trained(untrained)
     assert run(conf=0.0)["test"]["threshold_from"] == "test"
     tags = logged(run_id).data.tags
@@ -231,16 +233,16 @@ def test_without_objects_in_val_the_threshold_comes_from_test_and_says_so(untrai
     assert json.loads(tags["finetrack.evaluate"])["conf"] == 0.0
 
 
-def test_a_model_that_finds_nothing_is_measured_too(untrained):
-    prepared_dataset(PREPARED)
+def test_metrics_of_a_model_without_detections_are_zero(untrained):
+    prepared_dataset(PREPARED_FOLDER)
     trained(untrained)
     test = run(conf=0.9)["test"]
     figures = ("mAP50-95", "mAP50", "mAP50_low", "mAP50_high", "precision", "recall", "F1")
     assert {test[figure] for figure in figures} == {0.0}
 
 
-def test_a_test_split_without_objects_is_refused_and_the_run_says_so(untrained):
-    prepared_dataset(PREPARED, objects=(0, 0))
+def test_test_split_without_objects_is_refused_and_fails_the_run(untrained):
+    prepared_dataset(PREPARED_FOLDER, objects=(0, 0))
     run_id = trained(untrained)
     with pytest.raises(UserError, match="test split of data/prepared has no labelled object"):
         run()
@@ -248,7 +250,7 @@ def test_a_test_split_without_objects_is_refused_and_the_run_says_so(untrained):
 
 
 def test_weights_for_other_classes_are_refused(untrained):
-    prepared_dataset(PREPARED, classes=("disc", "square"))
+    prepared_dataset(PREPARED_FOLDER, classes=("disc", "square"))
     trained(untrained)
     with pytest.raises(
         UserError, match="trained for the classes disc, square, bar, but data/prepared has disc, square:"
@@ -257,43 +259,45 @@ def test_weights_for_other_classes_are_refused(untrained):
 
 
 def test_weights_for_another_task_are_refused(untrained):
-    prepared_dataset(PREPARED)
+    prepared_dataset(PREPARED_FOLDER)
     trained(untrained, task="segment")
     with pytest.raises(UserError, match="trained for segment, but data/prepared is for detect: run"):
         run()
 
 
-def test_merged_classes_are_measured_as_one(tmp_path):
-    dataset = prepared_dataset(PREPARED)
+def test_merged_classes_are_evaluated_as_one(tmp_path):
+    dataset = prepared_dataset(PREPARED_FOLDER)
     model = DetectionModel("yolo26n.yaml", nc=1, verbose=False)
     model.names = {0: "item"}
     torch.save({"model": model, "train_args": {"task": "detect"}}, tmp_path / "one.pt")
     trained(tmp_path / "one.pt", names=["item"], single_cls=True)
     metrics = run(conf=0.0)
     assert list(metrics["per_class"]) == ["item"]
-    assert len({cls for item in dataset.of("test") for cls in item.classes}) > 1
-    assert metrics["per_class"]["item"]["objects"] == sum(len(item.classes) for item in dataset.of("test"))
+    assert len({cls for item in dataset.in_split("test") for cls in item.classes}) > 1
+    assert metrics["per_class"]["item"]["objects"] == sum(
+        len(item.classes) for item in dataset.in_split("test")
+    )
 
 
-def test_the_device_of_the_training_is_used_where_it_is_there(untrained, capsys):
-    prepared_dataset(PREPARED)
+def test_absent_training_device_is_replaced_by_the_default(untrained, capsys):
+    prepared_dataset(PREPARED_FOLDER)
     trained(untrained)
     with pytest.raises(UserError, match=r"finetune\.device=nonsense is absent"):
         run(device="nonsense")
     run(device=99)
-    assert "finetune.device=99 is not on this machine: measured on what there is" in capsys.readouterr().out
+    assert "finetune.device=99 is not on this machine: using the default device" in capsys.readouterr().out
 
 
-def test_no_weights_are_refused():
-    prepared_dataset(PREPARED)
+def test_missing_weights_are_refused():
+    prepared_dataset(PREPARED_FOLDER)
     with pytest.raises(UserError, match="run finetune first"):
         run()
 
 
-def test_weights_that_changed_since_they_were_written_are_refused(untrained):
-    prepared_dataset(PREPARED)
+def test_changed_weights_are_refused(untrained):
+    prepared_dataset(PREPARED_FOLDER)
     trained(untrained)
-    with (FINETUNED / "best.pt").open("r+b") as file:
+    with (FINETUNED_FOLDER / "best.pt").open("r+b") as file:
         file.seek(100_000)
         file.write(b"\0\1")
     with pytest.raises(UserError, match=r"best\.pt is not what finetune wrote"):
@@ -301,29 +305,29 @@ def test_weights_that_changed_since_they_were_written_are_refused(untrained):
 
 
 @pytest.mark.parametrize("contents", [b"", b"no checkpoint", b"PK\x03\x04 cut"])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, contents):
-    prepared_dataset(PREPARED)
+def test_file_that_is_not_a_checkpoint_is_refused(tmp_path, contents):
+    prepared_dataset(PREPARED_FOLDER)
     (tmp_path / "foreign.pt").write_bytes(contents)
     trained(tmp_path / "foreign.pt")
-    with pytest.raises(UserError, match=r"best\.pt is no .*: run finetune again") as refusal:
+    with pytest.raises(UserError, match=r"best\.pt cannot be loaded .*: run finetune again") as refusal:
         run()
     assert "\n" not in str(refusal.value)
 
 
-def test_an_image_that_was_changed_is_refused(untrained):
-    dataset = prepared_dataset(PREPARED)
+def test_changed_image_is_refused(untrained):
+    dataset = prepared_dataset(PREPARED_FOLDER)
     trained(untrained)
-    image = PREPARED / "images" / dataset.of("test")[0].file
+    image = PREPARED_FOLDER / "images" / dataset.in_split("test")[0].file
     image.write_bytes(image.read_bytes() + b"\0")
     with pytest.raises(UserError, match="is not as prepare wrote it"):
         run()
 
 
-def test_label_suspects_are_written_only_where_asked_for(untrained):
-    prepared_dataset(PREPARED)
+def test_label_suspects_are_written_only_on_request(untrained):
+    prepared_dataset(PREPARED_FOLDER)
     trained(untrained)
     run(conf=0.0)
-    assert not (EVALUATION / "suspects.json").exists()
+    assert not (EVALUATION_FOLDER / "suspects.json").exists()
     run(conf=0.0, suspects=5)
-    assert json.loads((EVALUATION / "suspects.json").read_text())["suspects"] == []
-    assert "agrees with every label" in (EVALUATION / "suspects.html").read_text()
+    assert json.loads((EVALUATION_FOLDER / "suspects.json").read_text())["suspects"] == []
+    assert "agrees with every label" in (EVALUATION_FOLDER / "suspects.html").read_text()

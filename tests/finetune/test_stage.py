@@ -1,4 +1,4 @@
-"""The stage as DVC runs it: killed and taken up, offline, with an empty home, in one MLflow run."""
+"""The stage as DVC runs it: killed and resumed, offline, with an empty home, in one MLflow run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from pipeline.config.schema import parse
+from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
-from pipeline.core.paths import FINETUNED, PARAMS, TRAINING_METRICS, TRAINING_PLOTS
-from pipeline.finetune import stage
-from pipeline.storage import files
-from pipeline.storage.files import one_writer
+from pipeline.core.paths import FINETUNED_FOLDER, PARAMS_FILE, TRAINING_METRICS_FILE, TRAINING_PLOTS_FOLDER
+from pipeline.finetune.stage import _build_name, gather_inputs, run_stage
+from pipeline.storage.files import create_scratch_folder, hold_writer_lock
 from tests import trainings
 
 GUARD = """
@@ -32,7 +31,7 @@ def refuse(*where, **_):
     raise OSError("no network in this test")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
 """
-"""sitecustomize.py of the stage's process: it notes whoever asks for a network."""
+"""sitecustomize.py of the stage's process: it logs and refuses every network connection."""
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def _configure(root, **changes):
     with initialize_config_dir(str(trainings.CONF), version_base=None):
         given = [f"{key}={value}" for key, value in changes.items()]
         values = OmegaConf.to_container(compose("config", overrides=[*small, *given]), resolve=True)
-    (root / PARAMS).write_text(yaml.safe_dump(values))
+    (root / PARAMS_FILE).write_text(yaml.safe_dump(values))
 
 
 def _start(root):
@@ -86,7 +85,7 @@ def _wait_for_epoch(root, process, epoch):
 
 
 def _steps(root):
-    with (root / TRAINING_PLOTS / "epochs.csv").open() as file:
+    with (root / TRAINING_PLOTS_FOLDER / "epochs.csv").open() as file:
         return [int(row["epoch"]) for row in csv.DictReader(file)]
 
 
@@ -105,10 +104,10 @@ def _kill_after_epoch(root, epoch):
     process.communicate()
 
 
-def test_a_killed_training_goes_on_in_the_same_run_and_a_changed_one_starts_afresh(project):
+def test_killed_training_resumes_in_the_same_run_and_a_changed_one_starts_anew(project):
     _configure(project)
     _kill_after_epoch(project, 2)
-    assert not (project / FINETUNED).exists()
+    assert not (project / FINETUNED_FOLDER).exists()
     code, said = _finish(_start(project))
     assert code == 0, said
     assert "1/4" not in said  # the first epoch was not trained again
@@ -130,7 +129,7 @@ def test_a_killed_training_goes_on_in_the_same_run_and_a_changed_one_starts_afre
 def _check_run(root):
     client, [run] = _runs(root)
     assert run.info.status == "FINISHED"
-    told = json.loads((root / FINETUNED / "run.json").read_text())
+    told = json.loads((root / FINETUNED_FOLDER / "run.json").read_text())
     assert (told["run_id"], told["strategy"]) == (run.info.run_id, "scratch")
     assert run.data.tags["finetrack.key"] == told["key"]
     points = client.get_metric_history(run.info.run_id, "metrics/mAP50-95")
@@ -139,7 +138,7 @@ def _check_run(root):
     assert {"finetrack.overfitting", "finetrack.data.digest", "finetrack.seed"} <= set(run.data.tags)
 
 
-def test_sigterm_leaves_a_killed_run_and_a_state_to_go_on_from(project):
+def test_sigterm_leaves_a_killed_run_and_a_checkpoint(project):
     _configure(project)
     process = _start(project)
     _wait_for_epoch(project, process, 1)
@@ -151,7 +150,7 @@ def test_sigterm_leaves_a_killed_run_and_a_state_to_go_on_from(project):
     assert list((project / ".finetrack/checkpoints").glob("*/*.ckpt"))
 
 
-def test_a_kill_between_the_end_of_the_run_and_that_of_its_checkpoint_makes_no_second_run(project):
+def test_kill_after_the_end_of_the_run_makes_no_second_run(project):
     _configure(project, **{"finetune.epochs": 2})
     process = _start(project)
     _wait_for_epoch(project, process, 2)
@@ -170,71 +169,71 @@ def test_a_kill_between_the_end_of_the_run_and_that_of_its_checkpoint_makes_no_s
     assert not last.parent.exists()
 
 
-def test_a_run_says_which_task_it_is_for(tmp_path, monkeypatch):
+def test_run_records_its_task(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path, task="classify")
     _configure(tmp_path, **{"finetune.epochs": 1, "data.task": "classify"})
-    stage.run(parse(yaml.safe_load(PARAMS.read_text())))
+    run_stage(parse_config(yaml.safe_load(PARAMS_FILE.read_text())))
     _, [run] = _runs(tmp_path)
-    told = json.loads((FINETUNED / "run.json").read_text())
-    report = json.loads(TRAINING_METRICS.read_text())
+    told = json.loads((FINETUNED_FOLDER / "run.json").read_text())
+    report = json.loads(TRAINING_METRICS_FILE.read_text())
     assert told["task"] == run.data.tags["finetrack.task"] == run.data.params["effective.task"] == "classify"
     assert report["val"].keys() == {"top1", "top5"}
     assert run.data.metrics["best/top1"] == report["val"]["top1"]
     assert run.info.run_name.startswith("scratch-yolo26n-cls-lr")
-    assert (TRAINING_PLOTS / "curves.png").exists()
+    assert (TRAINING_PLOTS_FOLDER / "curves.png").exists()
 
 
-def test_official_names_follow_the_task_of_the_data(tmp_path, monkeypatch):
+def test_names_of_official_models_follow_the_task(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path, task="segment")
     Path("yolo26n-seg.pt").write_bytes(b"a")
     _configure(tmp_path, finetune="full", model="yolo26n")
-    config = parse(yaml.safe_load(PARAMS.read_text()))
-    inputs = stage.gather(config)
+    config = parse_config(yaml.safe_load(PARAMS_FILE.read_text()))
+    inputs = gather_inputs(config)
     assert (inputs.base.path.name, inputs.base.architecture) == ("yolo26n-seg.pt", "yolo26n-seg.yaml")
-    assert stage._name(config, inputs).startswith("full-yolo26n-seg-lr")
+    assert _build_name(config, inputs).startswith("full-yolo26n-seg-lr")
     Path("mine.pt").write_bytes(b"b")
     _configure(
         tmp_path, finetune="full", model="yolo26n", **{"model.weights": "mine.pt", "model.sha256": "null"}
     )
-    base = stage.gather(parse(yaml.safe_load(PARAMS.read_text()))).base
+    base = gather_inputs(parse_config(yaml.safe_load(PARAMS_FILE.read_text()))).base
     assert (base.path.name, base.architecture) == ("mine.pt", "yolo26n-seg.yaml")
 
 
-def test_a_second_process_on_the_same_training_is_refused(tmp_path, monkeypatch):
+def test_second_process_on_the_same_training_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)
     _configure(tmp_path)
-    config = parse(yaml.safe_load(PARAMS.read_text()))
-    key = stage.gather(config).key
+    config = parse_config(yaml.safe_load(PARAMS_FILE.read_text()))
+    key = gather_inputs(config).key
     with (
-        one_writer(files.scratch("locks") / f"{key}.lock", what="it"),
+        hold_writer_lock(create_scratch_folder("locks") / f"{key}.lock", what="it"),
         pytest.raises(UserError, match=f"another process is at work on the training {key[:6]}"),
     ):
-        stage.run(config)
+        run_stage(config)
 
 
 @pytest.mark.parametrize("name", ["teacher.pt", "own.yaml"])
-def test_another_teacher_or_architecture_under_the_same_name_is_another_training(tmp_path, monkeypatch, name):
+def test_changed_teacher_or_architecture_file_changes_the_run_key(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)
     _configure(tmp_path, **{"finetune.distill_model": "teacher.pt", "model.architecture": "own.yaml"})
-    config = parse(yaml.safe_load(PARAMS.read_text()))
+    config = parse_config(yaml.safe_load(PARAMS_FILE.read_text()))
     for place in ("teacher.pt", "own.yaml"):
         (tmp_path / place).write_bytes(b"a")
-    before = stage.gather(config).key
-    assert stage.gather(config).key == before
+    before = gather_inputs(config).key
+    assert gather_inputs(config).key == before
     (tmp_path / name).write_bytes(b"b")
-    assert stage.gather(config).key != before
+    assert gather_inputs(config).key != before
 
 
 @pytest.mark.parametrize(("train", "val", "split"), [(0, 4, "train"), (4, 0, "val")])
-def test_nothing_to_learn_from_is_refused(tmp_path, monkeypatch, train, val, split):
+def test_split_without_objects_is_refused(tmp_path, monkeypatch, train, val, split):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path, train=train, val=val)
     _configure(tmp_path)
-    config = parse(yaml.safe_load(PARAMS.read_text()))
+    config = parse_config(yaml.safe_load(PARAMS_FILE.read_text()))
     with pytest.raises(UserError, match=f"the {split} split of data/prepared has no labelled object"):
-        stage.run(config)
+        run_stage(config)
     assert not Path("mlflow.db").exists()

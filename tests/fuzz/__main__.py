@@ -1,7 +1,7 @@
-"""Fuzz every reader, one after the other: python -m tests.fuzz [--seconds N] [TARGET ...].
+"""Fuzz all readers with atheris, one after the other: python -m tests.fuzz [--seconds N] [TARGET ...].
 
-The seconds are for all targets together. What crashes is kept in .finetrack/fuzz/TARGET, the traceback beside
-it, and `python -m tests.fuzz --replay FILE` runs it again. Exits with 1 if anything crashed.
+The seconds are for all targets together. Inputs that crash a reader are kept in .finetrack/fuzz/TARGET, with
+the traceback beside them; `python -m tests.fuzz --replay FILE` runs one again. Exit status 1 after a crash.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fuzz.mutation import SEPARATOR, parted
+from tests.fuzz.mutation import SEPARATOR, split_parts
 from tests.fuzz.targets import TARGETS
 
-KEPT = Path(".finetrack/fuzz")
-_SLOWEST = 20  # seconds that one input may take
-_MOST_MEMORY = 4096  # MB that a target may fill
-_IN_MEMORY = Path("/dev/shm")
-_ABSENT = (
-    "atheris is missing, which the lock leaves out because there are wheels for x86-64 Linux alone: run "
-    "`.venv/bin/uv pip install --python .venv/bin/python --group fuzz` there"
+CRASH_FOLDER = Path(".finetrack/fuzz")
+_MAX_SECONDS = 20  # for one input
+_MAX_MEMORY = 4096  # MB for one target
+_MEMORY_FOLDER = Path("/dev/shm")
+_ATHERIS_MISSING = (
+    "atheris is missing: it is not in the lock file, since it has wheels for x86-64 Linux only. There, run "
+    "`.venv/bin/uv pip install --python .venv/bin/python --group fuzz`"
 )
 
 
 class Outcome(NamedTuple):
-    """What came of one target."""
+    """Result of fuzzing one target."""
 
     executions: int
     seconds: float
@@ -42,24 +42,26 @@ class Outcome(NamedTuple):
 def main() -> int:
     """Fuzz, or replay one input."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all if none")
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help=f"one or more of {', '.join(TARGETS)}; all by default"
+    )
     parser.add_argument("--seconds", type=int, default=300, help="for all targets together")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run one kept input again")
-    asked = parser.parse_args()
-    if asked.replay:
-        return _replay(asked.replay)
-    if unknown := set(asked.targets) - set(TARGETS):
-        parser.error(f"no target is called {', '.join(sorted(unknown))}")
+    arguments = parser.parse_args()
+    if arguments.replay:
+        return _replay(arguments.replay)
+    if unknown := set(arguments.targets) - set(TARGETS):
+        parser.error(f"there is no target {', '.join(sorted(unknown))}")
     if not importlib.util.find_spec("atheris"):
-        sys.exit(_ABSENT)
-    return _all(asked.targets or list(TARGETS), asked.seconds)
+        sys.exit(_ATHERIS_MISSING)
+    return _fuzz_all(arguments.targets or list(TARGETS), arguments.seconds)
 
 
-def _all(names: Sequence[str], seconds: int) -> int:
+def _fuzz_all(names: Sequence[str], seconds: int) -> int:
     print(f"{'target':<12}{'executions':>12}{'seconds':>9}{'crashes':>9}")
     outcomes = []
     for name in names:
-        outcomes.append(outcome := _fuzz(name, max(2, seconds // len(names))))
+        outcomes.append(outcome := _fuzz_target(name, max(2, seconds // len(names))))
         print(
             f"{name:<12}{outcome.executions:>12,}{outcome.seconds:>9.0f}{len(outcome.crashes):>9}", flush=True
         )
@@ -71,56 +73,56 @@ def _all(names: Sequence[str], seconds: int) -> int:
     return bool(crashes)
 
 
-def _fuzz(name: str, seconds: int) -> Outcome:
-    """Fuzz one target for some seconds, anew where an input ended the process."""
-    folder = KEPT / name
+def _fuzz_target(name: str, seconds: int) -> Outcome:
+    """Fuzz one target for some seconds; restart after an input that ended the process."""
+    folder = CRASH_FOLDER / name
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
-    _sow(name, corpus)
+    _write_seeds(name, corpus)
     start, runs = time.time(), 0
     while (left := seconds - (time.time() - start)) >= 1:
-        runs += _once(name, folder, round(left))
+        runs += _run_libfuzzer(name, folder, round(left))
     kept = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.suffix]
-    crashes = [path for path in kept if path.stat().st_mtime >= start - 1]  # earlier ones may be mended
+    crashes = [path for path in kept if path.stat().st_mtime >= start - 1]  # earlier ones may be fixed
     return Outcome(runs, time.time() - start, crashes)
 
 
-def _once(name: str, folder: Path, seconds: int) -> int:
-    """Run libFuzzer, and return how many inputs it tried."""
+def _run_libfuzzer(name: str, folder: Path, seconds: int) -> int:
+    """Run libFuzzer once; return the number of inputs that it tried."""
     limits = [
         f"-max_total_time={seconds}",
-        f"-timeout={_SLOWEST}",
-        f"-report_slow_units={_SLOWEST}",
-        f"-rss_limit_mb={_MOST_MEMORY}",
+        f"-timeout={_MAX_SECONDS}",
+        f"-report_slow_units={_MAX_SECONDS}",
+        f"-rss_limit_mb={_MAX_MEMORY}",
     ]
     shown = ["-print_final_stats=1", f"-artifact_prefix={folder}/"]
-    with _space() as space, (folder / "log.txt").open("w") as log:
+    with _create_source_folder() as space, (folder / "log.txt").open("w") as log:
         command = [sys.executable, "-m", "tests.fuzz.one", name, str(folder), space]
         command += [*limits, *shown, str(folder / "corpus")]
         subprocess.run(command, stdout=log, stderr=log, check=False)
-    said = (folder / "log.txt").read_text(errors="replace")
-    found = re.search(r"stat::number_of_executed_units:\s*(\d+)", said)
+    log_text = (folder / "log.txt").read_text(errors="replace")
+    found = re.search(r"stat::number_of_executed_units:\s*(\d+)", log_text)
     if not found:
         raise SystemExit(f"{name} could not be fuzzed: see {folder / 'log.txt'}")
     return int(found[1])
 
 
-def _sow(name: str, corpus: Path) -> None:
+def _write_seeds(name: str, corpus: Path) -> None:
     for number, parts in enumerate(TARGETS[name].seeds()):
         (corpus / f"seed-{number}").write_bytes(SEPARATOR.join(parts))
 
 
-def _space() -> tempfile.TemporaryDirectory[str]:
-    """Return an empty folder for sources, in memory where there is such a place."""
-    place = _IN_MEMORY if _IN_MEMORY.is_dir() else None
+def _create_source_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return an empty temporary folder for sources, in memory if possible."""
+    place = _MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None
     return tempfile.TemporaryDirectory(prefix="finetrack-fuzz-", dir=place)
 
 
 def _replay(file: Path) -> int:
-    """Run one kept input; its folder says which target it is of."""
+    """Run one kept input; its folder names the target."""
     warnings.simplefilter("error", RuntimeWarning)
-    with _space() as space:
-        TARGETS[file.parent.name].run(Path(space), tuple(parted(file.read_bytes())))
+    with _create_source_folder() as space:
+        TARGETS[file.parent.name].run(Path(space), tuple(split_parts(file.read_bytes())))
     print(f"{file}: no crash")
     return 0
 

@@ -1,6 +1,6 @@
-"""Spoil inputs where it matters: values of JSON, tags and numbers of text, checksums put right again.
+"""Corrupt inputs by structure: JSON values, words and numbers of text, files with corrected checksums.
 
-An input is the annotation files of a source in one piece, parted by SEPARATOR; a part is spoilt at a time.
+An input is the annotation files of a source, joined by SEPARATOR; one part is corrupted at a time.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, Final
 
 SEPARATOR: Final = b"\n--8<--\n"
 ABSENT: Final = b"-"
-"""The contents of a part that stand for no such file."""
+"""Contents of a part that mean: this file does not exist."""
 
 Flip = Callable[[bytes], bytes]
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _BLOCK: Final = 512
-_MOST_TOKENS: Final = 10_000
+_MAX_TOKENS: Final = 10_000
 _TOKEN: Final = re.compile(rb"<[^<>]*>|[A-Za-z_]+|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\s+|.", re.DOTALL)
 _WORDS: Final = [
     *(b"0", b"-0", b"1", b"2", b"-1", b"0.5", b"1e-320", b"1e308", b"1e999", b"nan", b"inf", b"-inf", b"1_0"),
@@ -63,46 +63,50 @@ _VALUES: Final[list[Any]] = [
 ]
 
 
-def parted(data: bytes) -> list[bytes]:
-    """Return the parts of an input."""
+def split_parts(data: bytes) -> list[bytes]:
+    """Split an input into its parts."""
     return data.split(SEPARATOR)
 
 
-def spoilt(data: bytes, rng: Random, flip: Flip, *, longest: int) -> bytes:
-    """Return an input with one part spoilt.
+def corrupt_input(data: bytes, rng: Random, flip: Flip, *, longest: int) -> bytes:
+    """Return an input with one corrupted part.
 
     Args:
         data: The input.
-        rng: Decides where and how.
-        flip: Spoils bytes without knowing what they are.
-        longest: Bytes of the outcome.
+        rng: Chooses where and how.
+        flip: Corrupts bytes of any kind.
+        longest: Largest size of the result in bytes.
     """
-    parts = parted(data)
+    parts = split_parts(data)
     place = rng.randrange(len(parts))
-    parts[place] = rng.choice(_ways(parts[place], flip))(parts[place], rng)
+    parts[place] = rng.choice(_list_mutations(parts[place], flip))(parts[place], rng)
     return SEPARATOR.join(parts)[:longest]
 
 
-def flipped(data: bytes, rng: Random) -> bytes:
-    """Exchange, cut out or repeat a few bytes: what stands in for libFuzzer where there is none."""
+def flip_bytes(data: bytes, rng: Random) -> bytes:
+    """Replace, remove or repeat a few bytes: a substitute for libFuzzer's own mutation."""
     start = rng.randrange(len(data) + 1)
     stop = min(len(data), start + rng.randrange(16))
     return data[:start] + rng.choice([rng.randbytes(3), b"", data[start:stop] * 2]) + data[stop:]
 
 
-def _ways(part: bytes, flip: Flip) -> list[Callable[[bytes, Random], bytes]]:
+def _list_mutations(part: bytes, flip: Flip) -> list[Callable[[bytes, Random], bytes]]:
     def plain(data: bytes, _: Random) -> bytes:
         return flip(data)
 
     if part.startswith(_PNG):
-        return [plain, lambda data, _: with_checksums(flip(data))]
+        return [plain, lambda data, _: fix_png_checksums(flip(data))]
     if part[257:262] == b"ustar":
-        return [plain, lambda data, _: with_header_sums(flip(data))]
-    return [plain, _tree, _tree, _tokens] if part[:1] in {b"{", b"["} else [plain, _tokens, _tokens]
+        return [plain, lambda data, _: fix_tar_checksums(flip(data))]
+    return (
+        [plain, _mutate_json, _mutate_json, _mutate_tokens]
+        if part[:1] in {b"{", b"["}
+        else [plain, _mutate_tokens, _mutate_tokens]
+    )
 
 
-def _tokens(part: bytes, rng: Random) -> bytes:
-    """Exchange, leave out or repeat words, numbers and tags."""
+def _mutate_tokens(part: bytes, rng: Random) -> bytes:
+    """Replace, remove or repeat words, numbers and tags."""
     found = _TOKEN.findall(part) or [b""]
     for _ in range(rng.choice((1, 1, 2, 4))):
         start = rng.randrange(len(found))
@@ -110,32 +114,32 @@ def _tokens(part: bytes, rng: Random) -> bytes:
         word, held = rng.choice(_WORDS), found[start:stop]
         repeated = held * rng.choice((2, 2, 3, 300))
         ways: tuple[list[bytes], ...] = ([word], [word], [], [*held, word], repeated, [rng.choice(found)])
-        found = [*found[:start], *rng.choice(ways), *found[stop:]][:_MOST_TOKENS] or [b""]
+        found = [*found[:start], *rng.choice(ways), *found[stop:]][:_MAX_TOKENS] or [b""]
     return b"".join(found)
 
 
-def _tree(part: bytes, rng: Random) -> bytes:
-    """Exchange, leave out, repeat or nest values of JSON; what is none is spoilt as text."""
+def _mutate_json(part: bytes, rng: Random) -> bytes:
+    """Replace, remove, repeat or nest JSON values; invalid JSON is corrupted as text."""
     try:
         document = json.loads(part)
         for _ in range(rng.choice((1, 1, 2, 4))):
-            places = list(_places(document))
+            places = list(_iterate_places(document))
             if places:
                 holder, key = rng.choice(places)
-                _change(holder, key, [inner[at] for inner, at in places], rng)
+                _change_value(holder, key, [inner[at] for inner, at in places], rng)
         return json.dumps(document).encode()
     except (ValueError, RecursionError):
-        return _tokens(part, rng)
+        return _mutate_tokens(part, rng)
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+def _iterate_places(value: Any) -> Iterator[tuple[Any, Any]]:
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in list(pairs):
         yield value, key
-        yield from _places(inner)
+        yield from _iterate_places(inner)
 
 
-def _change(holder: Any, key: Any, others: list[Any], rng: Random) -> None:
+def _change_value(holder: Any, key: Any, others: list[Any], rng: Random) -> None:
     way = rng.randrange(6)
     if way == 0:
         del holder[key]
@@ -150,8 +154,8 @@ def _change(holder: Any, key: Any, others: list[Any], rng: Random) -> None:
         holder[key] = copy.deepcopy(rng.choice(_VALUES))
 
 
-def with_checksums(data: bytes) -> bytes:
-    """Put the checksums of a PNG right, so that what they guard is looked at."""
+def fix_png_checksums(data: bytes) -> bytes:
+    """Correct the checksums of a PNG, so that readers go past them."""
     out, at = bytearray(data), len(_PNG)
     while at + 12 <= len(out):
         end = at + 8 + struct.unpack_from(">I", out, at)[0]
@@ -162,8 +166,8 @@ def with_checksums(data: bytes) -> bytes:
     return bytes(out)
 
 
-def with_header_sums(data: bytes) -> bytes:
-    """Put the checksums of a tar's headers right."""
+def fix_tar_checksums(data: bytes) -> bytes:
+    """Correct the checksums of tar headers."""
     out = bytearray(data)
     for at in range(0, len(out) - _BLOCK + 1, _BLOCK):
         if out[at + 257 : at + 262] == b"ustar":

@@ -1,6 +1,7 @@
 """Fuzz one target: python -m tests.fuzz.one TARGET KEPT FOLDER [arguments of libFuzzer].
 
-Crashes go to KEPT, one for each place in the code, and fuzzing goes on; FOLDER is for sources, and empty.
+The first crash at each place in the code is written to KEPT, and fuzzing continues. FOLDER is an empty
+folder for sources.
 """
 
 from __future__ import annotations
@@ -16,42 +17,44 @@ from random import Random
 
 import atheris
 
-from tests.fuzz.mutation import parted, spoilt
+from tests.fuzz.mutation import corrupt_input, split_parts
 
 with atheris.instrument_imports(include=["pipeline"]):
     from tests.fuzz.targets import TARGETS
 
-_LONGEST = 20_000
+_MAX_BYTES = 20_000
 
 
 def main() -> None:
-    """Fuzz until libFuzzer's arguments say stop."""
+    """Fuzz until the limits in libFuzzer's arguments."""
     name, kept, folder, *arguments = sys.argv[1:]
     target = TARGETS[name]
-    warnings.simplefilter("error", RuntimeWarning)  # of numpy: a number that is none was reckoned with
+    warnings.simplefilter("error", RuntimeWarning)  # from numpy: a computation with NaN or infinity
     logging.disable()
     os.environ["TQDM_DISABLE"] = "1"
 
-    def once(data: bytes) -> None:
+    def run_once(data: bytes) -> None:
         try:
-            target.run(Path(folder), tuple(parted(data)))
+            target.run(Path(folder), tuple(split_parts(data)))
         except Exception as error:
-            _keep(data, error, Path(kept))
+            _keep_crash(data, error, Path(kept))
 
-    def mutator(data: bytes, longest: int, seed: int) -> bytes:
-        return spoilt(data, Random(seed), lambda part: atheris.Mutate(part, _LONGEST), longest=longest)
+    def mutate(data: bytes, longest: int, seed: int) -> bytes:
+        return corrupt_input(
+            data, Random(seed), lambda part: atheris.Mutate(part, _MAX_BYTES), longest=longest
+        )
 
-    atheris.Setup([sys.argv[0], f"-max_len={_LONGEST}", *arguments], once, custom_mutator=mutator)
+    atheris.Setup([sys.argv[0], f"-max_len={_MAX_BYTES}", *arguments], run_once, custom_mutator=mutate)
     atheris.Fuzz()  # ends the process
 
 
-def _keep(data: bytes, error: Exception, folder: Path) -> None:
-    """Keep the first input for each place in the code where one crashes."""
+def _keep_crash(data: bytes, error: Exception, folder: Path) -> None:
+    """Keep the first input that crashes at a place in the code."""
     frames = traceback.extract_tb(error.__traceback__)
     where = "".join(f"{frame.filename}:{frame.lineno}" for frame in frames[-3:])
     name = f"crash-{hashlib.sha256(f'{type(error)}{where}'.encode()).hexdigest()[:12]}"
     if (folder / name).exists():
-        (folder / name).touch()  # it is one of this session, too
+        (folder / name).touch()  # it also belongs to this session
     else:
         (folder / name).write_bytes(data)
         (folder / f"{name}.txt").write_text("".join(traceback.format_exception(error)), errors="replace")

@@ -1,4 +1,4 @@
-"""Small sources in every format, as the parts of an input: what fuzzing starts from."""
+"""Small valid sources in every format, as the parts of an input: fuzzing starts from them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SQUARE: Final = [[10, 20], [50, 20], [50, 60], [10, 60]]
 _RING: Final = [float(value) for pair in SQUARE for value in pair]
 
 
-def dumped(value: Any) -> bytes:
-    """Return JSON."""
+def dump_json(value: Any) -> bytes:
+    """Return a value as JSON."""
     return json.dumps(value).encode()
 
 
-def picture(form: str = "PNG", mode: str = "RGB", **options: Any) -> bytes:
+def encode_picture(form: str = "PNG", mode: str = "RGB", **options: Any) -> bytes:
     """Return a small image file of noise."""
     noise = np.random.default_rng(1).integers(0, 255, (16, 24, 3), dtype=np.uint8)
     file = io.BytesIO()
@@ -36,7 +36,7 @@ def picture(form: str = "PNG", mode: str = "RGB", **options: Any) -> bytes:
     return file.getvalue()
 
 
-def mask(mode: str = "L", *, values: tuple[int, ...] = (1, 2, 255)) -> bytes:
+def encode_mask(mode: str = "L", *, values: tuple[int, ...] = (1, 2, 255)) -> bytes:
     """Return a PNG of a square per value."""
     pixels = np.zeros((HIGH, WIDE), np.uint16 if mode == "I;16" else np.uint8)
     for number, value in enumerate(values):
@@ -48,7 +48,7 @@ def mask(mode: str = "L", *, values: tuple[int, ...] = (1, 2, 255)) -> bytes:
     return file.getvalue()
 
 
-def yolo() -> list[Parts]:
+def build_yolo_seeds() -> list[Parts]:
     """data.yaml, two label files, a list of images, classes.txt."""
     box, ring = b"0 0.5 0.5 0.2 0.4\n1 .25 .25 .1 .1\n", b"0 0.2 0.2 0.6 0.2 0.6 0.6 0.2 0.6\n"
     pose = b"0 0.5 0.5 0.4 0.4 0.4 0.4 2 0.6 0.4 2 0.5 0.6 1\n"
@@ -63,7 +63,7 @@ def yolo() -> list[Parts]:
     ]
 
 
-def coco() -> list[Parts]:
+def build_coco_seeds() -> list[Parts]:
     """Two annotation files."""
 
     def document(category: dict[str, Any], *annotations: dict[str, Any]) -> bytes:
@@ -72,7 +72,7 @@ def coco() -> list[Parts]:
             {"id": i, "image_id": 1, "category_id": 1, "bbox": [10, 20, 40, 40], "iscrowd": 0, **row}
             for i, row in enumerate(annotations)
         ]
-        return dumped({"images": images, "annotations": rows, "categories": [{"id": 1, **category}]})
+        return dump_json({"images": images, "annotations": rows, "categories": [{"id": 1, **category}]})
 
     named = {"name": "cat", "supercategory": "pet"}
     points = {"keypoints": ["left_eye", "right_eye"], "skeleton": [[1, 2]], **named}
@@ -89,7 +89,7 @@ def coco() -> list[Parts]:
     ]
 
 
-def voc() -> list[Parts]:
+def build_voc_seeds() -> list[Parts]:
     """Two XML files and a list of a split."""
     size = f"<size><width>{WIDE}</width><height>{HIGH}</height><depth>3</depth></size>".encode()
     box = b"<bndbox><xmin>10</xmin><ymin>20</ymin><xmax>50</xmax><ymax>60</ymax></bndbox>"
@@ -109,7 +109,7 @@ def voc() -> list[Parts]:
     return [(file, files[0], b"x\ny 1\n") for file in files] + [(files[0], ABSENT, ABSENT)]
 
 
-def dota() -> list[Parts]:
+def build_dota_seeds() -> list[Parts]:
     """Two label files."""
     line = b"30 20 50 40 30 60 10 40 large-vehicle 0\n"
     return [
@@ -118,7 +118,7 @@ def dota() -> list[Parts]:
     ]
 
 
-def csv() -> list[Parts]:
+def build_csv_seeds() -> list[Parts]:
     """One table."""
     tables = [
         "filename,width,height,class,xmin,ymin,xmax,ymax\nx.jpg,96,80,cat,1,2,50,60\ny.jpg,96,80,dog,1,2,3,4",
@@ -133,20 +133,20 @@ def csv() -> list[Parts]:
     return [(table.encode(),) for table in tables]
 
 
-def masks() -> list[Parts]:
+def build_mask_seeds() -> list[Parts]:
     """A mask, labelmap.txt and classes.txt."""
-    colours = b"# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:1,1,1::\ndog:2,2,2::\n"
+    colors = b"# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:1,1,1::\ndog:2,2,2::\n"
     return [
-        (mask(), colours, ABSENT),
-        (mask("P"), b"cat:128,0,0::\n", ABSENT),
-        (mask("RGB"), colours, ABSENT),
-        (mask("I;16", values=(300, 2)), ABSENT, b"cat\ndog\n"),
-        (mask("1", values=(255,)), ABSENT, b"1 cat\n"),
-        (mask("RGBA", values=(255,)), ABSENT, ABSENT),
+        (encode_mask(), colors, ABSENT),
+        (encode_mask("P"), b"cat:128,0,0::\n", ABSENT),
+        (encode_mask("RGB"), colors, ABSENT),
+        (encode_mask("I;16", values=(300, 2)), ABSENT, b"cat\ndog\n"),
+        (encode_mask("1", values=(255,)), ABSENT, b"1 cat\n"),
+        (encode_mask("RGBA", values=(255,)), ABSENT, ABSENT),
     ]
 
 
-def boxes() -> list[Parts]:
+def build_box_seeds() -> list[Parts]:
     """Two label files, classes.txt and a list of a split."""
     return [
         (b"10 20 50 60 3\n1 2 30 40 1\n", b"10,20,50,60,3\n", b"0 none\n3 open\n", ABSENT),
@@ -154,8 +154,8 @@ def boxes() -> list[Parts]:
     ]
 
 
-def folders() -> list[Parts]:
-    """The paths of the images, a line each."""
+def build_folder_seeds() -> list[Parts]:
+    """The paths of the images, one per line."""
     return [
         (b"cat/1.jpg\ncat/2.png\ndog/3.jpg\nREADME.md",),
         (b"train/cat/1.jpg\ntrain/dog/2.jpg\nval/cat/3.jpg\nvalid/dog/4.jpg\ntest/cat/deep/5.jpg\n6.jpg",),
@@ -163,15 +163,16 @@ def folders() -> list[Parts]:
     ]
 
 
-def label_lines() -> list[Parts]:
+def build_label_line_seeds() -> list[Parts]:
     """Two label files of one dataset, and of this project."""
-    return [(label, other) for _, label, other, *_ in yolo()] + [(b"1\n", b"0 0.1 0.1 0.2 0.2 7 7 7\n")]
+    labels = [(label, other) for _, label, other, *_ in build_yolo_seeds()]
+    return [*labels, (b"1\n", b"0 0.1 0.1 0.2 0.2 7 7 7\n")]
 
 
-def archives() -> list[Parts]:
+def build_archive_seeds() -> list[Parts]:
     """An archive."""
     inside = [
-        ("a/images/x.png", picture()),
+        ("a/images/x.png", encode_picture()),
         ("a/labels/x.txt", b"0 .5 .5 .1 .1\n"),
         ("a/data.yaml", b"nc: 1"),
     ]
@@ -184,31 +185,31 @@ def archives() -> list[Parts]:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    taped = plain.getvalue()[: -8 * 512]  # less of the empty blocks at its end
+    taped = plain.getvalue()[: -8 * 512]  # without most of the empty blocks at its end
     packed = gzip.compress(taped, mtime=0), bz2.compress(taped), lzma.compress(taped)
     return [(data,) for data in (zipped.getvalue(), taped, *packed)]
 
 
-def images() -> list[Parts]:
+def build_image_seeds() -> list[Parts]:
     """The suffix of an image, and the image."""
     exif = Image.Exif()
     exif[274] = 6
     forms = [
-        (".jpg", picture("JPEG", exif=exif)),
-        (".jpg", picture("JPEG", "CMYK")),
-        (".jpg", picture("JPEG", "L", progressive=True)),
-        (".png", picture("PNG", "P")),
-        (".png", picture("PNG", "RGBA")),
-        (".png", mask("I;16")),
-        (".png", picture("PNG", "1")),
-        (".bmp", picture("BMP")),
-        (".gif", picture("GIF", "P")),
-        (".tif", picture("TIFF", compression="tiff_lzw")),
-        (".tif", picture("TIFF", "L", compression="tiff_deflate")),
-        (".webp", picture("WEBP", lossless=True)),
-        (".webp", picture("WEBP", quality=40)),
-        (".jp2", picture("JPEG2000")),
-        (".avif", picture("AVIF")),
-        (".ppm", picture("PPM")),
+        (".jpg", encode_picture("JPEG", exif=exif)),
+        (".jpg", encode_picture("JPEG", "CMYK")),
+        (".jpg", encode_picture("JPEG", "L", progressive=True)),
+        (".png", encode_picture("PNG", "P")),
+        (".png", encode_picture("PNG", "RGBA")),
+        (".png", encode_mask("I;16")),
+        (".png", encode_picture("PNG", "1")),
+        (".bmp", encode_picture("BMP")),
+        (".gif", encode_picture("GIF", "P")),
+        (".tif", encode_picture("TIFF", compression="tiff_lzw")),
+        (".tif", encode_picture("TIFF", "L", compression="tiff_deflate")),
+        (".webp", encode_picture("WEBP", lossless=True)),
+        (".webp", encode_picture("WEBP", quality=40)),
+        (".jp2", encode_picture("JPEG2000")),
+        (".avif", encode_picture("AVIF")),
+        (".ppm", encode_picture("PPM")),
     ]
     return [(suffix.encode(), data) for suffix, data in forms]

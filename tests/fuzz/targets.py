@@ -1,6 +1,6 @@
-"""What is fuzzed: an input is laid out as a source, read, and judged as prepare does.
+"""Fuzz targets: an input is written as a source, read, and checked as prepare does.
 
-Anything but a normal return or one sentence of refusal is a crash.
+Anything except a normal return or a refusal of one sentence is a crash.
 """
 
 from __future__ import annotations
@@ -12,64 +12,68 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import TASKS
-from pipeline.dataset import labels
-from pipeline.prepare.images import check as images_of
+from pipeline.dataset.labels import format_labels, parse_labels
+from pipeline.prepare.images.check import check_image
 from pipeline.prepare.images.decode import UnusableImageError
-from pipeline.source.archives import extract as archives_of
-from pipeline.source.formats import registry
-from pipeline.source.formats.yolo import label_lines
-from pipeline.source.reading.file_tree import SUFFIXES
+from pipeline.source.archives.extract import unpack_source
+from pipeline.source.formats.yolo.label_lines import (
+    build_label_objects,
+    infer_label_layout,
+    parse_label_lines,
+)
+from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
+from pipeline.source.recognition import read_source, recognize_format
 from tests import sources
-from tests.fuzz import seeds, seeds_of_tools
-from tests.fuzz.checks import contents, judged, sentence
+from tests.fuzz import seeds, tool_seeds
+from tests.fuzz.checks import check_as_prepare, check_refusal, read_contents
 from tests.fuzz.mutation import ABSENT
 from tests.fuzz.seeds import Parts
-from tests.readings import sound
+from tests.readings import check_source
 
 Run = Callable[[Path, Parts], bool]
-_SELDOM: Final = 4
-"""Of so many inputs one is also given to recognition, which takes longer than reading."""
+_RECOGNITION_INTERVAL: Final = 4
+"""One in this many inputs also runs format recognition, which takes longer than reading."""
 
 
 class Target(NamedTuple):
-    """One thing that is fuzzed.
+    """One fuzz target.
 
     Attributes:
         run: Takes a folder of its own, whose contents it may keep between inputs, and the parts of an input;
-            tells whether it was read, rather than refused.
-        seeds: Gives inputs that are read.
+            returns True if the input was read and False if it was refused.
+        seeds: Returns valid inputs.
     """
 
     run: Run
     seeds: Callable[[], list[Parts]]
 
 
-def reading(form: str, files: tuple[str, ...], pictures: tuple[str, ...]) -> Run:
-    """Return what reads a format.
+def build_reader(form: str, files: tuple[str, ...], pictures: tuple[str, ...]) -> Run:
+    """Return a function that writes an input as a source and reads it.
 
     Args:
         form: As in data.format.
-        files: What each part of an input is called.
-        pictures: Images that are there whatever the input.
+        files: File name of each part of an input.
+        pictures: Images that are written for every input.
     """
 
     def run(folder: Path, parts: Parts) -> bool:
         for name in pictures:
             if not (folder / name).exists():
-                sources.picture(folder / name)
+                sources.write_picture(folder / name)
         for name, part in zip(files, parts, strict=False):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             if part != ABSENT:
                 path.write_bytes(part)
-        return _read(form, folder)
+        return _read_and_check(form, folder)
 
     return run
 
 
-def folders(folder: Path, parts: Parts) -> bool:
-    """Make an image of each line's name, or a folder where it ends in a slash, and read them."""
+def read_class_folders(folder: Path, parts: Parts) -> bool:
+    """Write an image for each line, or a folder if the line ends in a slash, and read them."""
     for line in parts[0].split(b"\n")[:50]:
         steps = [step for step in line.split(b"/") if step not in {b"", b".", b".."}][:6]
         inner = [os.fsdecode(step[:200].replace(b"\0", b"")) for step in steps]
@@ -79,59 +83,59 @@ def folders(folder: Path, parts: Parts) -> bool:
             if not line.endswith(b"/"):
                 path.write_bytes(_PICTURE)
         except OSError:
-            continue  # a file and a folder of one name
+            continue  # a file and a folder with the same name
     try:
-        return _read("folders", folder)
+        return _read_and_check("folders", folder)
     finally:
-        _clear(folder)
+        _empty_folder(folder)
 
 
-def lines(_: Path, parts: Parts) -> bool:
-    """Read label lines of YOLO's, and of this project's own files."""
+def read_label_lines(_: Path, parts: Parts) -> bool:
+    """Parse YOLO label lines, and label files of this project."""
     texts = [part.decode(errors="replace") for part in parts]
-    parsed = [label_lines.parse(text) for text in texts]
-    form = label_lines.layout(parsed)
+    parsed = [parse_label_lines(text) for text in texts]
+    form = infer_label_layout(parsed)
     for one in parsed:
-        raw, notes = label_lines.objects(one, form)
+        raw, notes = build_label_objects(one, form)
         assert len(raw.classes) == len(raw.boxes) == len(raw.marks)
         assert all(note.reason for note in notes)
         assert len(one.marks) == len(raw.classes) + len(notes) - len(one.notes)
     for task in TASKS:
         try:
-            found = labels.parse(texts[0], task)
+            found = parse_labels(texts[0], task)
         except ValueError:
             continue
-        again = labels.parse(labels.render(found, task), task)
+        again = parse_labels(format_labels(found, task), task)
         assert again.classes.tolist() == found.classes.tolist()
     return True
 
 
-def archive(folder: Path, parts: Parts) -> bool:
-    """Unpack an archive: what comes out are plain files, and nothing else is touched."""
+def unpack_archive(folder: Path, parts: Parts) -> bool:
+    """Unpack an archive: only plain files are written, and nothing else is changed."""
     path = folder / "archive"
     path.write_bytes(parts[0])
-    os.environ["DVC_ROOT"] = str(folder)  # scratch is below it
+    os.environ["DVC_ROOT"] = str(folder)  # the scratch folder is in it
     try:
-        out = archives_of.opened(path)
+        out = unpack_source(path)
         assert not any(found.is_symlink() for found in out.rglob("*"))
         assert out.is_relative_to(folder / ".finetrack/sources")
         return True
     except UserError as refusal:
-        sentence(refusal)
+        check_refusal(refusal)
         return False
     finally:
         assert path.read_bytes() == parts[0]
         assert {found.name for found in folder.iterdir()} <= {"archive", ".finetrack"}
-        _clear(folder)
+        _empty_folder(folder)
 
 
-def image(folder: Path, parts: Parts) -> bool:
-    """Examine an image file; what it becomes is examined without another finding."""
+def check_image_file(folder: Path, parts: Parts) -> bool:
+    """Check an image file; its converted form must pass the check without findings."""
     suffix = parts[0].decode("latin-1")
-    path = folder / f"x{suffix if suffix in SUFFIXES else '.jpg'}"
+    path = folder / f"x{suffix if suffix in IMAGE_SUFFIXES else '.jpg'}"
     path.write_bytes(parts[-1])
     try:
-        usable = images_of.examine(path)
+        usable = check_image(path)
     except UnusableImageError:
         return False
     finally:
@@ -139,37 +143,37 @@ def image(folder: Path, parts: Parts) -> bool:
     assert all(note.reason for note in usable.notes)
     made = path.with_name(f"made{usable.suffix}")
     made.write_bytes(usable.data or parts[-1])
-    again = images_of.examine(made)
+    again = check_image(made)
     assert (again.size, again.sha256, again.data) == (usable.size, usable.sha256, b"")
     assert [note for note in again.notes if note.kind != "turned"] == []
     return True
 
 
-def _read(form: str, folder: Path) -> bool:
-    before, taken = contents(folder), False
+def _read_and_check(form: str, folder: Path) -> bool:
+    before, was_read = read_contents(folder), False
     try:
-        source = registry.read(form, folder)
+        source = read_source(form, folder)
     except UserError as refusal:
-        sentence(refusal)
+        check_refusal(refusal)
     else:
-        taken = True
-        sound(source)
-        judged(source, folder)
-    if sum(map(len, before.values())) % _SELDOM == 0:
-        _recognise(folder)
-    assert contents(folder) == before, "the source was changed"
-    return taken
+        was_read = True
+        check_source(source)
+        check_as_prepare(source, folder)
+    if sum(map(len, before.values())) % _RECOGNITION_INTERVAL == 0:
+        _recognize(folder)
+    assert read_contents(folder) == before, "the source was changed"
+    return was_read
 
 
-def _recognise(folder: Path) -> None:
+def _recognize(folder: Path) -> None:
     try:
-        registry.recognise("auto", folder)
+        recognize_format("auto", folder)
     except UserError as refusal:
-        sentence(refusal)
+        check_refusal(refusal)
 
 
-def _clear(folder: Path) -> None:
-    """Empty a folder, whatever the names in it."""
+def _empty_folder(folder: Path) -> None:
+    """Remove everything in a folder, also files with unusual names."""
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
             path.rmdir()
@@ -177,55 +181,63 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-_PICTURE: Final = seeds.picture("JPEG")
+_PICTURE: Final = seeds.encode_picture("JPEG")
 _TWO: Final = ("x.jpg", "y.jpg")
 
 TARGETS: Final[dict[str, Target]] = {
     "yolo": Target(
-        reading(
+        build_reader(
             "yolo",
             ("data.yaml", "labels/a.txt", "labels/b.txt", "train.txt", "classes.txt"),
             ("images/a.jpg", "images/b.jpg"),
         ),
-        seeds.yolo,
+        seeds.build_yolo_seeds,
     ),
     "coco": Target(
-        reading(
+        build_reader(
             "coco",
             ("annotations/instances_train.json", "annotations/instances_val.json"),
             ("images/1.jpg", "images/2.jpg"),
         ),
-        seeds.coco,
+        seeds.build_coco_seeds,
     ),
     "voc": Target(
-        reading(
+        build_reader(
             "voc",
             ("Annotations/x.xml", "Annotations/y.xml", "ImageSets/Main/train.txt"),
             ("JPEGImages/x.jpg", "JPEGImages/y.jpg"),
         ),
-        seeds.voc,
+        seeds.build_voc_seeds,
     ),
     "labelme": Target(
-        reading("labelme", ("x.json", "Annotations/f/y.xml", "Masks/f/y.png"), ("x.jpg", "Images/f/y.jpg")),
-        seeds_of_tools.labelme,
+        build_reader(
+            "labelme", ("x.json", "Annotations/f/y.xml", "Masks/f/y.png"), ("x.jpg", "Images/f/y.jpg")
+        ),
+        tool_seeds.build_labelme_seeds,
     ),
     "cvat": Target(
-        reading("cvat", ("annotations.xml",), (*_TWO, "frame_000000.png", "frame_000001.png")),
-        seeds_of_tools.cvat,
+        build_reader("cvat", ("annotations.xml",), (*_TWO, "frame_000000.png", "frame_000001.png")),
+        tool_seeds.build_cvat_seeds,
     ),
-    "via": Target(reading("via", ("via.json", "via.csv"), _TWO), seeds_of_tools.via),
-    "labelstudio": Target(reading("labelstudio", ("export.json",), _TWO), seeds_of_tools.labelstudio),
-    "createml": Target(reading("createml", ("createml.json",), _TWO), seeds_of_tools.createml),
+    "via": Target(build_reader("via", ("via.json", "via.csv"), _TWO), tool_seeds.build_via_seeds),
+    "labelstudio": Target(
+        build_reader("labelstudio", ("export.json",), _TWO), tool_seeds.build_labelstudio_seeds
+    ),
+    "createml": Target(build_reader("createml", ("createml.json",), _TWO), tool_seeds.build_createml_seeds),
     "dota": Target(
-        reading("dota", ("labelTxt/x.txt", "labelTxt/y.txt"), ("images/x.jpg", "images/y.jpg")), seeds.dota
+        build_reader("dota", ("labelTxt/x.txt", "labelTxt/y.txt"), ("images/x.jpg", "images/y.jpg")),
+        seeds.build_dota_seeds,
     ),
-    "csv": Target(reading("csv", ("boxes.csv",), _TWO), seeds.csv),
+    "csv": Target(build_reader("csv", ("boxes.csv",), _TWO), seeds.build_csv_seeds),
     "masks": Target(
-        reading("masks", ("masks/x.png", "labelmap.txt", "classes.txt"), ("images/x.jpg",)), seeds.masks
+        build_reader("masks", ("masks/x.png", "labelmap.txt", "classes.txt"), ("images/x.jpg",)),
+        seeds.build_mask_seeds,
     ),
-    "boxes": Target(reading("boxes", ("x.txt", "y.txt", "classes.txt", "test.txt"), _TWO), seeds.boxes),
-    "folders": Target(folders, seeds.folders),
-    "lines": Target(lines, seeds.label_lines),
-    "archives": Target(archive, seeds.archives),
-    "images": Target(image, seeds.images),
+    "boxes": Target(
+        build_reader("boxes", ("x.txt", "y.txt", "classes.txt", "test.txt"), _TWO), seeds.build_box_seeds
+    ),
+    "folders": Target(read_class_folders, seeds.build_folder_seeds),
+    "lines": Target(read_label_lines, seeds.build_label_line_seeds),
+    "archives": Target(unpack_archive, seeds.build_archive_seeds),
+    "images": Target(check_image_file, seeds.build_image_seeds),
 }

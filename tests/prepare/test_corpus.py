@@ -1,4 +1,4 @@
-"""Every broken input of the corpus gets its verdict, and nothing else happens."""
+"""Corpus of broken inputs: each gets its expected verdict, and all other images are used."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PREPARED
+from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.prepared import read_manifest
-from pipeline.prepare import stage
+from pipeline.prepare.stage import run_stage
 from tests import corpus
 from tests.corpus import Case
-from tests.sources import config
+from tests.sources import prepare_config, write_picture
 
-pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # which Pillow says aloud
+pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # from Pillow
 
 POSE = {"kpt_shape": [3, 3], "flip_idx": [1, 0, 2]}
 SETS = {
@@ -27,7 +27,7 @@ CASES = [
 ]
 
 
-def spelled(case: Case) -> str:
+def source_name(case: Case) -> str:
     file = case.file if case.file.startswith("labels/") else f"images/{case.file}"
     return file.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
@@ -40,8 +40,8 @@ def projects(tmp_path_factory):
         for task, (cases, options) in SETS.items():
             project = tmp_path_factory.mktemp(task)
             patch.chdir(project)
-            corpus.source(project / "source", cases, **options)
-            stage.run(config("yolo", project / "source", task=task, samples=0))
+            corpus.write_yolo_source(project / "source", cases, **options)
+            run_stage(prepare_config("yolo", project / "source", task=task, samples=0))
             found[task] = project
     return found
 
@@ -51,23 +51,23 @@ def reports(projects):
     """Return what defects.json says, and which files are used."""
     found = {}
     for task, project in projects.items():
-        prepared = project / PREPARED
-        used = {item.source for item in read_manifest(prepared).items}
+        prepared = project / PREPARED_FOLDER
+        used = {record.source for record in read_manifest(prepared).items}
         found[task] = json.loads((prepared / "defects.json").read_text()), used
     return found
 
 
 @pytest.mark.parametrize(("task", "case"), CASES)
-def test_each_gets_its_verdict(reports, task, case):
+def test_broken_input_gets_its_verdict(reports, task, case):
     report, used = reports[task]
-    file = spelled(case)
+    file = source_name(case)
     found = sorted((entry["verdict"], entry["kind"]) for entry in report["files"] if entry["file"] == file)
     assert found == case.findings
     assert (file in used) == all(verdict != "quarantined" for verdict, _ in case.findings)
 
 
 @pytest.mark.parametrize("task", SETS)
-def test_counts_add_up_and_the_sound_images_are_used(reports, task):
+def test_counts_add_up_and_valid_images_are_used(reports, task):
     report, used = reports[task]
     cases, options = SETS[task]
     sound = options.get("sound", 6)
@@ -77,94 +77,96 @@ def test_counts_add_up_and_the_sound_images_are_used(reports, task):
 
 
 @pytest.mark.parametrize("task", SETS)
-def test_ultralytics_takes_what_was_made_of_them_as_it_is(projects, task):
+def test_ultralytics_accepts_the_prepared_files_unchanged(projects, task):
     from ultralytics.data.utils import verify_image_label
 
-    prepared = projects[task] / PREPARED
+    prepared = projects[task] / PREPARED_FOLDER
     manifest = read_manifest(prepared)
     points, dims = (manifest.keypoints.count, manifest.keypoints.dims) if manifest.keypoints else (0, 0)
-    for item in manifest.items:
-        files = str(prepared / "images" / item.file), str(prepared / "labels" / item.label)
+    for record in manifest.items:
+        files = str(prepared / "images" / record.file), str(prepared / "labels" / record.label_file)
         found = verify_image_label((*files, "", task == "pose", len(manifest.names), points, dims, False))
-        _, lines, shape, *_, corrupt, said = found
-        assert (corrupt, said) == (0, "")
-        assert (shape, len(lines)) == ((item.height, item.width), len(item.classes))
+        _, lines, shape, *_, corrupt, message = found
+        assert (corrupt, message) == (0, "")
+        assert (shape, len(lines)) == ((record.height, record.width), len(record.classes))
     assert read_manifest(prepared) == manifest  # it mends in place
 
 
-def test_quarantine_leaves_out_whatever_has_a_finding(tmp_path, monkeypatch):
+def test_quarantine_policy_excludes_every_image_with_a_finding(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cases = corpus.IMAGES + corpus.LABELS
-    corpus.source(tmp_path / "source", cases)
-    stage.run(config("yolo", tmp_path / "source", on_defect="quarantine", samples=0))
-    report = json.loads((PREPARED / "defects.json").read_text())
-    sound = {spelled(case) for case in cases if not case.findings}
-    used = {item.source for item in read_manifest(PREPARED).items}
+    corpus.write_yolo_source(tmp_path / "source", cases)
+    run_stage(prepare_config("yolo", tmp_path / "source", on_defect="quarantine", samples=0))
+    report = json.loads((PREPARED_FOLDER / "defects.json").read_text())
+    sound = {source_name(case) for case in cases if not case.findings}
+    used = {record.source for record in read_manifest(PREPARED_FOLDER).items}
     assert used == sound | {f"images/sound_{number}.jpg" for number in range(6)}
     assert {entry["verdict"] for entry in report["files"]} == {"quarantined"}
     assert report["in"] == report["used"] + report["quarantined"] == len(cases) + 6
 
 
-def test_a_json_file_of_many_mistakes(tmp_path, monkeypatch):
+def test_coco_file_with_many_errors_gets_its_verdicts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    stage.run(config("coco", corpus.coco(tmp_path / "source"), samples=0))
-    report = json.loads((PREPARED / "defects.json").read_text())
+    run_stage(prepare_config("coco", corpus.write_coco_source(tmp_path / "source"), samples=0))
+    report = json.loads((PREPARED_FOLDER / "defects.json").read_text())
     found = {}
     for entry in report["files"]:
         found.setdefault(Path(entry["file"]).name, []).append((entry["verdict"], entry["kind"]))
-    expected = {Path(name).name: corpus.pairs(said) for name, (_, _, said) in corpus.ROWS.items()}
+    expected = {
+        Path(name).name: corpus.parse_findings(said) for name, (_, _, said) in corpus.COCO_ROWS.items()
+    }
     expected |= {
         "unlisted.jpg": [("quarantined", "unlisted-image")],
         "instances.json": [("dropped-object", "stray-annotation")],
     }
     assert found == expected
-    assert report["in"] == report["used"] + report["quarantined"] == 6 + len(corpus.ROWS) + 1
+    assert report["in"] == report["used"] + report["quarantined"] == 6 + len(corpus.COCO_ROWS) + 1
 
 
-def test_a_slip_in_a_class_number_makes_no_million_classes(tmp_path, monkeypatch):
+def test_typo_in_a_class_number_is_dropped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    source = corpus.source(tmp_path / "source", ())
+    source = corpus.write_yolo_source(tmp_path / "source", ())
     (source / "data.yaml").unlink()
     (source / "labels/sound_0.txt").write_text("999999 0.5 0.5 0.1 0.1\n" + corpus.BOX)
-    stage.run(config("yolo", source, samples=0))
-    assert len(read_manifest(PREPARED).names) == 2000
-    [entry] = json.loads((PREPARED / "defects.json").read_text())["files"]
+    run_stage(prepare_config("yolo", source, samples=0))
+    assert len(read_manifest(PREPARED_FOLDER).names) == 2000
+    [entry] = json.loads((PREPARED_FOLDER / "defects.json").read_text())["files"]
     assert (entry["file"], entry["kind"]) == ("images/sound_0.jpg", "class-out-of-range")
 
 
-def test_links_to_folders_are_followed_once_and_named_where_they_lead_out(tmp_path, monkeypatch):
+def test_folder_links_are_followed_once_and_noted_if_they_leave_the_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    source, elsewhere = corpus.source(tmp_path / "source", ()), tmp_path / "elsewhere"
-    corpus.picture(elsewhere / "away.jpg")
+    source, elsewhere = corpus.write_yolo_source(tmp_path / "source", ()), tmp_path / "elsewhere"
+    write_picture(elsewhere / "away.jpg")
     (source / "images/more").symlink_to(elsewhere)
     (source / "images/loop").symlink_to(source / "images")
     (source / "labels/more").mkdir()
     (source / "labels/more/away.txt").write_text(corpus.BOX)
-    stage.run(config("yolo", source, samples=0))
-    report = json.loads((PREPARED / "defects.json").read_text())
+    run_stage(prepare_config("yolo", source, samples=0))
+    report = json.loads((PREPARED_FOLDER / "defects.json").read_text())
     assert report["used"] == 7
     [entry] = report["files"]
     assert (entry["file"], entry["kind"]) == ("images/more/away.jpg", "linked-file")
     assert str(elsewhere) in entry["reason"]
 
 
-def test_refuse_stops_at_the_first(tmp_path, monkeypatch):
+def test_refuse_policy_stops_at_the_first_finding(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    corpus.source(tmp_path / "source", corpus.POLYGONS, label=corpus.OUTLINE)
+    corpus.write_yolo_source(tmp_path / "source", corpus.POLYGONS, label=corpus.OUTLINE)
     with pytest.raises(
-        UserError, match=r"^11 files of .*with defects, the first is images/all.jpg: .*; mend them"
+        UserError, match=r"^11 files of .*with defects, the first is images/all.jpg: .*; correct them"
     ):
-        stage.run(config("yolo", tmp_path / "source", task="segment", on_defect="refuse"))
-    assert not PREPARED.exists()
+        run_stage(prepare_config("yolo", tmp_path / "source", task="segment", on_defect="refuse"))
+    assert not PREPARED_FOLDER.exists()
 
 
-@pytest.mark.parametrize("name", corpus.REFUSED)
-def test_a_source_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("name", corpus.REFUSED_SOURCES)
+def test_unusable_source_is_refused_in_one_sentence(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    make, sentence = corpus.REFUSED[name]
+    make, sentence = corpus.REFUSED_SOURCES[name]
     source = make(tmp_path / "source")
     with pytest.raises(UserError, match=sentence) as refused:
-        stage.run(config("auto", source, samples=0))
+        run_stage(prepare_config("auto", source, samples=0))
     assert "\n" not in str(refused.value)
     left = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
     assert left <= {"source", "source.zip", "source.tar", "source.tar.gz", "data", ".finetrack"}

@@ -1,4 +1,4 @@
-"""What the search for near copies remembers, and when it must not."""
+"""Cached search for near duplicates: what is compared again, and what a damaged cache costs."""
 
 import json
 import random
@@ -7,81 +7,85 @@ import numpy as np
 import pytest
 
 from pipeline.prepare import duplicate_search, ingest
-from pipeline.prepare.duplicate_search import CODE as duplicate_search_CODE
-from pipeline.prepare.duplicate_search import CachedDuplicateSearch
+from pipeline.prepare.duplicate_search import SEARCH_MODULES, CachedDuplicateSearch, locate_search_cache
 from pipeline.prepare.duplicates import search as duplicates_search
-from pipeline.prepare.duplicates.search import DuplicatePairs
+from pipeline.prepare.duplicates.search import DuplicatePairs, find_near_duplicates
 from pipeline.prepare.images import cache
-from pipeline.prepare.images.cache import CODE, LIBRARIES
-from tests.prepare.duplicates.test_search import crowd
+from pipeline.prepare.images.cache import CHECK_LIBRARIES, CHECK_MODULES
+from tests.prepare.duplicates.test_search import draw_thumbnails_with_copies
 
 HASHES = sorted(f"{number:064x}"[::-1] for number in range(1, 41))
-LOOKS = crowd(5, 40)
+THUMBNAILS = draw_thumbnails_with_copies(5, 40)
 
 
 @pytest.fixture
-def blocks(monkeypatch):
-    """How many pairs of rows and columns were laid out to be compared."""
-    found: list[int] = []
-    lay_out = duplicates_search._blocks
+def block_sizes(monkeypatch):
+    """For each search, the number of pairs of thumbnails to compare."""
+    sizes: list[int] = []
+    plan_blocks = duplicates_search._plan_blocks
 
-    def noting(vectors, known):
-        made = lay_out(vectors, known)
-        found.append(sum(len(block.rows) * len(block.columns) for block in made))
-        return made
+    def plan_and_record(vectors, known):
+        blocks = plan_blocks(vectors, known)
+        sizes.append(sum(len(block.rows) * len(block.columns) for block in blocks))
+        return blocks
 
-    monkeypatch.setattr(duplicates_search, "_blocks", noting)
-    return found
-
-
-def chosen(rows: list[int]) -> tuple[np.ndarray, list[str]]:
-    return LOOKS[rows], [HASHES[row] for row in rows]
+    monkeypatch.setattr(duplicates_search, "_plan_blocks", plan_and_record)
+    return sizes
 
 
-def pairs(found: DuplicatePairs) -> list[list[int]]:
-    return [column.tolist() for column in found]
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "cache"
 
 
-def test_any_sequence_of_sets_of_images_gives_what_a_full_search_gives(tmp_path):
+def select_images(rows: list[int]) -> tuple[np.ndarray, list[str]]:
+    return THUMBNAILS[rows], [HASHES[row] for row in rows]
+
+
+def as_lists(pairs: DuplicatePairs) -> list[list[int]]:
+    return [column.tolist() for column in pairs]
+
+
+def test_cached_search_equals_a_full_search_for_any_sequence_of_image_sets(file):
     rng = random.Random(0)
     for _ in range(12):
-        looks, hashes = chosen(sorted(rng.sample(range(40), rng.randint(0, 40))))
-        assert pairs(CachedDuplicateSearch(tmp_path / "kept").find(looks, hashes)) == pairs(
-            duplicates_search.find(looks)
-        )
+        thumbnails, hashes = select_images(sorted(rng.sample(range(40), rng.randint(0, 40))))
+        found = CachedDuplicateSearch(file).find(thumbnails, hashes)
+        assert as_lists(found) == as_lists(find_near_duplicates(thumbnails))
 
 
-def test_only_what_is_new_is_compared(tmp_path, blocks):
-    CachedDuplicateSearch(tmp_path / "kept").find(*chosen(list(range(39))))
-    CachedDuplicateSearch(tmp_path / "kept").find(*chosen(list(range(39))))
-    CachedDuplicateSearch(tmp_path / "kept").find(
-        *chosen(list(range(5, 39)))
-    )  # fewer: nothing is new, nothing forgotten
-    CachedDuplicateSearch(tmp_path / "kept").find(*chosen(list(range(40))))
-    full, again, fewer, more = blocks
+def test_only_new_images_are_compared(file, block_sizes):
+    CachedDuplicateSearch(file).find(*select_images(list(range(39))))
+    CachedDuplicateSearch(file).find(*select_images(list(range(39))))
+    CachedDuplicateSearch(file).find(*select_images(list(range(5, 39))))  # fewer: the cache keeps all
+    CachedDuplicateSearch(file).find(*select_images(list(range(40))))
+    full, again, fewer, more = block_sizes
     assert again == fewer == 0
     assert 0 < more < 2 * 40 < full
 
 
-def changed(text: str) -> str:
+def remove_pairs(text: str) -> str:
     digest, body = text.split("\n")
-    kept = json.loads(body)
-    kept["pairs"] = []
-    return f"{digest}\n{json.dumps(kept)}"
+    return f"{digest}\n{json.dumps(json.loads(body) | {'pairs': []})}"
 
 
 @pytest.mark.parametrize(
     "damage",
-    [changed, lambda text: text[:-40], lambda _: "", lambda text: text.replace("\n", ""), lambda _: "\xff"],
+    [
+        remove_pairs,
+        lambda text: text[:-40],
+        lambda _: "",
+        lambda text: text.replace("\n", ""),
+        lambda _: "\xff",
+    ],
 )
-def test_what_was_damaged_or_changed_counts_for_nothing(tmp_path, blocks, damage):
-    kept = tmp_path / "kept"
-    whole = CachedDuplicateSearch(kept).find(LOOKS, HASHES)
-    sound = kept.read_text()
-    kept.write_text(damage(sound))
-    assert pairs(CachedDuplicateSearch(kept).find(LOOKS, HASHES)) == pairs(whole)
-    assert blocks[1] == blocks[0]
-    assert kept.read_text() == sound
+def test_damaged_or_changed_cache_is_ignored_and_written_again(file, block_sizes, damage):
+    pairs = CachedDuplicateSearch(file).find(THUMBNAILS, HASHES)
+    content = file.read_text()
+    file.write_text(damage(content))
+    assert as_lists(CachedDuplicateSearch(file).find(THUMBNAILS, HASHES)) == as_lists(pairs)
+    assert block_sizes[1] == block_sizes[0]
+    assert file.read_text() == content
 
 
 @pytest.mark.parametrize(
@@ -94,55 +98,49 @@ def test_what_was_damaged_or_changed_counts_for_nothing(tmp_path, blocks, damage
         "no JSON",
     ],
 )
-def test_what_fits_its_digest_must_make_sense_all_the_same(tmp_path, blocks, text):
-    search = CachedDuplicateSearch(tmp_path / "kept")
-    (tmp_path / "kept").write_text(f"{search._digest(text)}\n{text}")
-    assert pairs(search.find(LOOKS, HASHES)) == pairs(duplicates_search.find(LOOKS))
-    assert blocks[0] > 0
+def test_cache_with_a_valid_digest_and_invalid_values_is_ignored(file, block_sizes, text):
+    search = CachedDuplicateSearch(file)
+    file.write_text(f"{search._digest(text)}\n{text}")
+    assert as_lists(search.find(THUMBNAILS, HASHES)) == as_lists(find_near_duplicates(THUMBNAILS))
+    assert block_sizes[0] > 0
 
 
-@pytest.mark.parametrize("touch", ["code", "library"])
-def test_other_code_or_libraries_compare_anew(tmp_path, blocks, monkeypatch, touch):
-    CachedDuplicateSearch(tmp_path / "kept").find(LOOKS, HASHES)
-    if touch == "code":
-        monkeypatch.setattr(duplicate_search, "CODE", (*duplicate_search_CODE, ingest))
+@pytest.mark.parametrize("changed", ["code", "library"])
+def test_change_of_code_or_library_invalidates_the_cache(file, block_sizes, monkeypatch, changed):
+    CachedDuplicateSearch(file).find(THUMBNAILS, HASHES)
+    if changed == "code":
+        monkeypatch.setattr(duplicate_search, "SEARCH_MODULES", (*SEARCH_MODULES, ingest))
     else:
-        monkeypatch.setattr(cache, "LIBRARIES", (*LIBRARIES, "tqdm"))
-    CachedDuplicateSearch(tmp_path / "kept").find(LOOKS, HASHES)
-    assert blocks[0] == blocks[1]
+        monkeypatch.setattr(cache, "CHECK_LIBRARIES", (*CHECK_LIBRARIES, "numpy"))
+    CachedDuplicateSearch(file).find(THUMBNAILS, HASHES)
+    assert block_sizes[0] == block_sizes[1]
 
 
-def test_the_code_that_compares_is_all_that_counts():
+def test_search_modules_are_all_modules_that_decide_a_search():
     import grimp
 
+    search = "pipeline.prepare.duplicates.search"
     graph = grimp.build_graph("pipeline", cache_dir=None)
-    needed = graph.find_upstream_modules("pipeline.prepare.duplicates.search") | {
-        "pipeline.prepare.duplicates.search"
+    passive = {  # packages and types
+        "pipeline",
+        "pipeline.core",
+        "pipeline.core.arrays",
+        "pipeline.prepare",
+        "pipeline.prepare.duplicates",
     }
-    own = {module.__name__ for module in duplicate_search_CODE}
-    assert (
-        needed
-        - {
-            "pipeline",
-            "pipeline.core",
-            "pipeline.core.arrays",
-            "pipeline.prepare",
-            "pipeline.prepare.duplicates",
-        }
-        <= own
-    )
-    assert {module.__name__ for module in CODE} <= own
+    listed = {module.__name__ for module in SEARCH_MODULES}
+    assert (graph.find_upstream_modules(search) | {search}) - passive <= listed
+    assert {module.__name__ for module in CHECK_MODULES} <= listed
 
 
-def test_a_file_that_cannot_be_written_costs_time_only(tmp_path):
-    (tmp_path / "kept").mkdir()
-    assert pairs(CachedDuplicateSearch(tmp_path / "kept").find(LOOKS, HASHES)) == pairs(
-        duplicates_search.find(LOOKS)
-    )
+def test_search_works_without_a_cache_that_can_be_written(file):
+    file.mkdir()
+    found = CachedDuplicateSearch(file).find(THUMBNAILS, HASHES)
+    assert as_lists(found) == as_lists(find_near_duplicates(THUMBNAILS))
 
 
-def test_sources_have_files_of_their_own(tmp_path, monkeypatch):
+def test_each_source_has_its_own_cache(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert duplicate_search.place("/a") == duplicate_search.place("/a") != duplicate_search.place("/b")
-    assert duplicate_search.place(None).parent == tmp_path / ".finetrack/compared"
+    assert locate_search_cache("/a") == locate_search_cache("/a") != locate_search_cache("/b")
+    assert locate_search_cache(None).parent == tmp_path / ".finetrack/compared"

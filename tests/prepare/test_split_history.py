@@ -1,19 +1,16 @@
-"""The memory of divisions in its files, as compose and prepare hand it to one another."""
+"""Split history in its files, as compose and prepare write and read it."""
 
 from __future__ import annotations
 
 import pytest
 
-from pipeline.compose import lockfile
-from pipeline.compose.lockfile import read_lock, write_lock
+from pipeline.compose.lockfile import read_lock, write_if_changed, write_lock
 from pipeline.core.errors import UserError
-from pipeline.core.paths import DIVISION, EARLIER, LOCK
-from pipeline.prepare import split_history
-from pipeline.prepare.split_history import StoredSplit, carry_on
-from pipeline.prepare.splits import history, partition
-from pipeline.prepare.splits.history import parse_all, render_all
-from pipeline.prepare.splits.partition import SplitImage, SplitRules
-from pipeline.storage import files
+from pipeline.core.paths import COMPOSE_LOCK_FILE, SPLITS_FILE, SPLITS_LOCK_FILE
+from pipeline.prepare.split_history import StoredSplit, carry_over_splits, read_split_history
+from pipeline.prepare.splits.history import parse_histories, render_histories, render_history
+from pipeline.prepare.splits.partition import SplitImage, SplitRules, split_dataset
+from pipeline.storage.files import write_file
 
 DATA = {
     "format": "yolo",
@@ -42,90 +39,90 @@ def project(tmp_path, monkeypatch):
 
 
 def compose(source: str, data=DATA) -> StoredSplit:
-    carried = carry_on(data, source, read_lock())
-    if carried.content is not None:
-        lockfile.write(EARLIER, carried.content)
-    write_lock({"conf": "", "composed": {}, **carried.entries})
-    return carried
+    stored = carry_over_splits(data, source, read_lock())
+    if stored.content is not None:
+        write_if_changed(SPLITS_LOCK_FILE, stored.content)
+    write_lock({"conf": "", "composed": {}, **stored.entries})
+    return stored
 
 
 def prepare(count: int, data=DATA) -> dict[str, str]:
-    """Divide images of which all are different."""
-    DIVISION.unlink(missing_ok=True)  # as DVC does, before the stage
-    entries = [SplitImage(f"{n:03d}", f"{n:064x}"[::-1], None, frozenset({n % 3})) for n in range(count)]
+    """Split images that are all different."""
+    SPLITS_FILE.unlink(missing_ok=True)  # as DVC does, before the stage
+    images = [SplitImage(f"{n:03d}", f"{n:064x}"[::-1], None, frozenset({n % 3})) for n in range(count)]
     rules = SplitRules(**{key: data[key] for key in SplitRules._fields})
-    made = partition.partition(entries, rules, split_history.read(data))
-    files.write(DIVISION, history.render(made.earlier))
-    return made.splits
+    result = split_dataset(images, rules, read_split_history(data))
+    write_file(SPLITS_FILE, render_history(result.history))
+    return result.splits
 
 
-def shared(new: dict[str, str], old: dict[str, str]) -> dict[str, str]:
+def select_images(new: dict[str, str], old: dict[str, str]) -> dict[str, str]:
     return {key: new[key] for key in old}
 
 
-def test_the_memory_changes_only_with_what_is_divided():
+def test_stored_history_changes_only_with_the_inputs_of_the_split():
     assert compose("one").entries["earlier"] == compose("one").entries["earlier"]
     first = prepare(20)
-    lock, memory = LOCK.read_bytes(), EARLIER.read_bytes()
+    lock, history = COMPOSE_LOCK_FILE.read_bytes(), SPLITS_LOCK_FILE.read_bytes()
     for change in ({}, {"source": "/elsewhere"}, {"fold": 1}, {"on_leak": "allow"}):
         assert compose("one", DATA | change).content is None
-        assert (LOCK.read_bytes(), EARLIER.read_bytes()) == (lock, memory)
+        assert (COMPOSE_LOCK_FILE.read_bytes(), SPLITS_LOCK_FILE.read_bytes()) == (lock, history)
     compose("two")
-    assert LOCK.read_bytes() != lock
-    assert shared(prepare(34), first) == first
+    assert COMPOSE_LOCK_FILE.read_bytes() != lock
+    assert select_images(prepare(34), first) == first
 
 
-def test_a_prepare_that_fails_forgets_nothing():
+def test_failed_prepare_keeps_the_history():
     compose("one")
     first = prepare(20)
     compose("two")
-    DIVISION.unlink()
+    SPLITS_FILE.unlink()
     compose("three")
-    assert shared(prepare(50), first) == first
+    assert select_images(prepare(50), first) == first
 
 
-def test_another_seed_starts_afresh_and_the_way_back_goes_on():
+def test_other_seed_starts_a_new_history_and_the_old_one_is_kept():
     compose("one")
     first = prepare(20)
     other = DATA | {"seed": 1}
-    assert "images are divided afresh" in compose("two", other).notes[0]
-    assert shared(prepare(34, other), first) != first
+    assert "all images are split again" in compose("two", other).notes[0]
+    assert select_images(prepare(34, other), first) != first
     assert compose("three").notes == []
-    assert shared(prepare(50), first) == first
+    assert select_images(prepare(50), first) == first
 
 
-def test_a_copy_of_the_project_by_dvc_reads_the_project_s_last_division(tmp_path, monkeypatch):
+def test_temporary_copy_by_dvc_reads_the_last_split_of_the_project(tmp_path, monkeypatch):
     compose("one")
     first = prepare(20)
     copy = tmp_path / "copy"
     copy.mkdir()
     monkeypatch.chdir(copy)
     compose("two")
-    assert shared(prepare(34), first) == first
+    assert select_images(prepare(34), first) == first
 
 
-def test_drawn_images_have_no_memory():
+def test_drawn_images_have_no_history():
     drawn = DATA | {"format": "demo", "source": None}
     entry = compose("drawn", drawn).entries["earlier"]
     prepare(20, drawn)
     assert compose("drawn", drawn | {"seed": 1}).entries["earlier"] == entry
 
 
-@pytest.mark.parametrize("path", [EARLIER, DIVISION])
-def test_a_damaged_memory_is_one_sentence(path):
+@pytest.mark.parametrize("path", [SPLITS_LOCK_FILE, SPLITS_FILE])
+def test_damaged_history_file_is_refused(path):
     compose("one")
     prepare(20)
-    files.write(path, "<<<<<<< HEAD\n")
+    write_file(path, "<<<<<<< HEAD\n")
     with pytest.raises(UserError, match=rf"{path} cannot be read .*restore it with `git checkout {path}`"):
         compose("two")
 
 
-def test_a_memory_that_compose_did_not_see_is_refused():
+def test_history_that_changed_since_compose_is_refused():
     compose("one")
     prepare(20)
     compose("two")
-    known = parse_all(EARLIER.read_text())
+    known = parse_histories(SPLITS_LOCK_FILE.read_text())
     (name,) = known
-    files.write(EARLIER, render_all({name: known[name]._replace(sides={})}))
+    write_file(SPLITS_LOCK_FILE, render_histories({name: known[name]._replace(sides={})}))
     with pytest.raises(UserError, match=r"splits\.lock\.json was changed since compose"):
         prepare(20)

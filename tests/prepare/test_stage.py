@@ -1,4 +1,4 @@
-"""The stage as a whole: from a source to data/prepared, and what it says of what it met."""
+"""The prepare stage as a whole: from a source to data/prepared, with its report and messages."""
 
 import json
 import os
@@ -11,18 +11,16 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PREPARED, SPLITS
-from pipeline.dataset import labels
-from pipeline.dataset.labels import to_xyxy
+from pipeline.core.paths import PREPARED_FOLDER, SPLITS
+from pipeline.dataset.labels import parse_labels, xywhn_to_xyxy
 from pipeline.dataset.prepared import read_manifest
-from pipeline.prepare import stage
-from pipeline.prepare.splits.partition import UNLISTED
-from pipeline.storage import files
+from pipeline.prepare.splits.partition import UNLISTED_REASON
+from pipeline.prepare.stage import run_stage
+from pipeline.storage.files import write_file
 from tests import sources
-from tests.sources import SIZE, config, picture
+from tests.sources import SIZE, prepare_config, write_picture
 
 LABEL = "0 0.5 0.5 0.2 0.4\n"
-OUT = PREPARED
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +32,10 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture
 def source(tmp_path):
     names = {f"{number:02d}": LABEL if number % 3 else "1 0.3 0.3 0.2 0.2\n" + LABEL for number in range(20)}
-    return sources.yolo(tmp_path / "source", names)
+    return sources.write_yolo_source(tmp_path / "source", names)
 
 
-def contents(folder):
+def read_files(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -45,71 +43,76 @@ def contents(folder):
     }
 
 
-def findings():
-    return json.loads((OUT / "defects.json").read_text())
+def read_report():
+    return json.loads((PREPARED_FOLDER / "defects.json").read_text())
 
 
-def run(form, folder, **changes):
-    stage.run(config(form, folder, **changes))
-    return read_manifest(OUT)
+def prepare(form, folder, **changes):
+    run_stage(prepare_config(form, folder, **changes))
+    return read_manifest(PREPARED_FOLDER)
 
 
-def test_the_canonical_layout(source, capsys):
-    manifest = run("yolo", source)
+def read_labels(record):
+    return parse_labels((PREPARED_FOLDER / "labels" / record.label_file).read_text())
+
+
+def test_dataset_has_the_canonical_layout(source, capsys):
+    manifest = prepare("yolo", source)
     assert manifest.names == ("a", "b")
-    assert Counter(item.split for item in manifest.items) == {"train": 14, "val": 3, "test": 3}
-    for item in manifest.items:
-        assert (OUT / "images" / item.file).read_bytes() == (source / item.source).read_bytes()
-        found = labels.parse((OUT / "labels" / item.label).read_text())
-        assert tuple(found.classes.tolist()) == item.classes
-        assert (item.width, item.height) == SIZE
-    assert labels.parse((OUT / "labels" / manifest.items[0].label).read_text()).boxes[-1].tolist() == [
-        0.5, 0.5, 0.2, 0.4,
-    ]  # fmt: skip
-    assert sorted(path.name for path in OUT.iterdir()) == [
+    assert Counter(record.split for record in manifest.items) == {"train": 14, "val": 3, "test": 3}
+    for record in manifest.items:
+        assert (PREPARED_FOLDER / "images" / record.file).read_bytes() == (
+            source / record.source
+        ).read_bytes()
+        assert tuple(read_labels(record).classes.tolist()) == record.classes
+        assert (record.width, record.height) == SIZE
+    assert read_labels(manifest.items[0]).boxes[-1].tolist() == [0.5, 0.5, 0.2, 0.4]
+    assert sorted(path.name for path in PREPARED_FOLDER.iterdir()) == [
         "defects.json", "images", "labels", "manifest.json", "report.html", "samples", "statistics.json",
     ]  # fmt: skip
-    assert findings()["files"] == []
-    statistics = json.loads((OUT / "statistics.json").read_text())
+    assert read_report()["files"] == []
+    statistics = json.loads((PREPARED_FOLDER / "statistics.json").read_text())
     assert statistics["train"]["images"] == 14
     assert sum(split["objects"] for split in statistics.values()) == 27
     assert "20 of 20 images (train 14, val 3, test 3), 27 objects (a 20, b 7)" in capsys.readouterr().out
 
 
-def test_samples_are_of_train_and_show_every_class(source):
-    manifest = run("yolo", source, samples=4)
-    train = {Path(item.file).stem: item for item in manifest.of("train")}
-    shown = [path.stem for path in (OUT / "samples").iterdir()]
+def test_samples_are_from_train_and_show_every_class(source):
+    manifest = prepare("yolo", source, samples=4)
+    train = {Path(record.file).stem: record for record in manifest.in_split("train")}
+    shown = [path.stem for path in (PREPARED_FOLDER / "samples").iterdir()]
     assert len(shown) == 4
     assert {cls for stem in shown for cls in train[stem].classes} == {0, 1}
 
 
-def test_nothing_names_a_place_on_this_machine(source, project):
-    run("yolo", source)
-    text = b"".join(data for name, data in contents(OUT).items() if name.endswith((".json", ".txt")))
+def test_files_contain_no_path_of_this_machine(source, project):
+    prepare("yolo", source)
+    text = b"".join(
+        data for name, data in read_files(PREPARED_FOLDER).items() if name.endswith((".json", ".txt"))
+    )
     assert str(project).encode() not in text
 
 
-def test_the_source_is_only_read(source):
-    before = contents(source)
+def test_source_can_be_read_only_and_is_not_changed(source):
+    before = read_files(source)
     for path in [*source.rglob("*"), source]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    run("yolo", source)
+    prepare("yolo", source)
     for path in [source, *source.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
-    assert contents(source) == before
-    assert all(path.stat().st_mode & 0o200 for path in OUT.rglob("*") if path.is_file())
+    assert read_files(source) == before
+    assert all(path.stat().st_mode & 0o200 for path in PREPARED_FOLDER.rglob("*") if path.is_file())
 
 
-def test_the_same_source_and_seed_give_the_same_bytes_and_another_seed_another_split(source):
-    run("yolo", source)
-    first = contents(OUT)
-    run("yolo", source)
-    assert contents(OUT) == first
-    assert run("yolo", source, seed=1).digest != json.loads(first["manifest.json"])["digest"]
+def test_result_depends_only_on_source_and_seed(source):
+    prepare("yolo", source)
+    first = read_files(PREPARED_FOLDER)
+    prepare("yolo", source)
+    assert read_files(PREPARED_FOLDER) == first
+    assert prepare("yolo", source, seed=1).digest != json.loads(first["manifest.json"])["digest"]
 
 
-def test_every_defect_is_named_and_the_counts_add_up(source, capsys):
+def test_every_defect_is_reported_and_counted(source, capsys):
     (source / "labels/00.txt").write_text("0 0.5 0.5 0.2\n" + LABEL)
     (source / "labels/01.txt").write_text("9 0.5 0.5 0.2 0.4\n")
     (source / "labels/02.txt").write_text("0 0.95 0.5 0.2 0.4\n")
@@ -119,8 +122,8 @@ def test_every_defect_is_named_and_the_counts_add_up(source, capsys):
     whole = (source / "images/05.jpg").read_bytes()
     (source / "images/05.jpg").write_bytes(whole[: len(whole) // 2])
     (source / "images/06.jpg").write_bytes((source / "images/06.jpg").read_bytes() + b"x")
-    manifest = run("yolo", source)
-    report = findings()
+    manifest = prepare("yolo", source)
+    report = read_report()
     assert (report["in"], report["used"], report["quarantined"]) == (21, 17, 4)
     assert len(manifest.items) == 17
     assert [
@@ -142,186 +145,191 @@ def test_every_defect_is_named_and_the_counts_add_up(source, capsys):
     assert "every finding: data/prepared/defects.json" in said
 
 
-def test_a_clipped_box_is_written_clipped(source):
+def test_clipped_box_is_written_clipped(source):
     (source / "labels/02.txt").write_text("0 0.95 0.5 0.2 0.4\n")
-    manifest = run("yolo", source)
-    [item] = [item for item in manifest.items if item.source == "images/02.jpg"]
-    found = labels.parse((OUT / "labels" / item.label).read_text())
-    corners = to_xyxy(found.boxes, 1, 1)
+    manifest = prepare("yolo", source)
+    [record] = [record for record in manifest.items if record.source == "images/02.jpg"]
+    corners = xywhn_to_xyxy(read_labels(record).boxes, 1, 1)
     np.testing.assert_allclose(corners, [[0.85, 0.3, 1, 0.7]], atol=1e-6)
 
 
-def test_an_annotation_for_another_size_is_not_trusted(tmp_path):
+def test_annotation_for_another_image_size_is_quarantined(tmp_path):
     for name, size in (("turned", SIZE[::-1]), ("scaled", (48, 40)), ("x", SIZE), ("y", SIZE), ("z", SIZE)):
-        picture(tmp_path / f"source/JPEGImages/{name}.jpg")
-        sources.voc(tmp_path / f"source/Annotations/{name}.xml", [("cat", (11, 21, 40, 60))], size=size)
-    assert len(run("voc", tmp_path / "source").items) == 3
-    assert {entry["file"]: entry["reason"] for entry in findings()["files"]} == {
+        write_picture(tmp_path / f"source/JPEGImages/{name}.jpg")
+        sources.write_voc_file(
+            tmp_path / f"source/Annotations/{name}.xml", [("cat", (11, 21, 40, 60))], size=size
+        )
+    assert len(prepare("voc", tmp_path / "source").items) == 3
+    assert {entry["file"]: entry["reason"] for entry in read_report()["files"]} == {
         "JPEGImages/scaled.jpg": "annotated at 48 x 40 pixels, but the image is displayed at 96 x 80",
         "JPEGImages/turned.jpg": "annotated at 80 x 96 pixels, but the image is displayed "
         "(turned by an EXIF orientation?) at 96 x 80",
     }
 
 
-def test_same_stems_and_awkward_names_do_not_collide(tmp_path):
-    sources.yolo(
+def test_images_with_equal_stems_or_unsafe_names_get_unique_names(tmp_path):
+    sources.write_yolo_source(
         tmp_path / "source", {"a/x": LABEL, "b/x": LABEL, "b/X": "", "c 1": "", "[d]": ""}, train="images"
     )
-    picture(tmp_path / "source/images/b/x.png")
-    manifest = run("yolo", tmp_path / "source", keep_split=False)
-    stems = {item.source: Path(item.file).stem for item in manifest.items}
+    write_picture(tmp_path / "source/images/b/x.png")
+    manifest = prepare("yolo", tmp_path / "source", keep_split=False)
+    stems = {record.source: Path(record.file).stem for record in manifest.items}
     assert len({stem.casefold() for stem in stems.values()}) == 6
     assert stems["images/c 1.jpg"] == "c_1"
     assert stems["images/a/x.jpg"].startswith("x-")
 
 
-def test_a_split_that_comes_with_the_data_is_kept(tmp_path, capsys):
+def test_split_of_the_source_is_kept(tmp_path, capsys):
     for number in range(20):
         part = "train" if number < 15 else "val"
-        sources.yolo(tmp_path / "source", {f"{part}/{number:02d}": LABEL}, names=None)
+        sources.write_yolo_source(tmp_path / "source", {f"{part}/{number:02d}": LABEL}, names=None)
     (tmp_path / "source/data.yaml").write_text("train: images/train\nval: images/val\nnames: [a, b]\n")
-    manifest = run("yolo", tmp_path / "source")
-    assert Counter(item.split for item in manifest.items) == {"train": 12, "val": 5, "test": 3}
-    assert {item.source.split("/")[1] for item in manifest.of("val")} == {"val"}
-    assert {item.source.split("/")[1] for item in manifest.of("test")} == {"train"}
+    manifest = prepare("yolo", tmp_path / "source")
+    assert Counter(record.split for record in manifest.items) == {"train": 12, "val": 5, "test": 3}
+    assert {record.source.split("/")[1] for record in manifest.in_split("val")} == {"val"}
+    assert {record.source.split("/")[1] for record in manifest.in_split("test")} == {"train"}
     assert "the source has no test split: carved out of train" in capsys.readouterr().out
-    again = run("yolo", tmp_path / "source", keep_split=False)
-    assert Counter(item.split for item in again.items) == {"train": 14, "val": 3, "test": 3}
+    again = prepare("yolo", tmp_path / "source", keep_split=False)
+    assert Counter(record.split for record in again.items) == {"train": 14, "val": 3, "test": 3}
 
 
-def test_images_outside_of_the_lists_are_named_not_used(tmp_path):
+def test_images_in_no_split_list_are_quarantined(tmp_path):
     for name in "abcde":
-        picture(tmp_path / f"source/JPEGImages/{name}.jpg")
-        sources.voc(tmp_path / f"source/Annotations/{name}.xml", [("cat", (11, 21, 40, 60))])
+        write_picture(tmp_path / f"source/JPEGImages/{name}.jpg")
+        sources.write_voc_file(tmp_path / f"source/Annotations/{name}.xml", [("cat", (11, 21, 40, 60))])
     for split, name in (("train", "a"), ("val", "b"), ("test", "c")):
-        files.write(tmp_path / f"source/ImageSets/Main/{split}.txt", name)
-    assert {item.source: item.split for item in run("voc", tmp_path / "source").items} == {
+        write_file(tmp_path / f"source/ImageSets/Main/{split}.txt", name)
+    assert {record.source: record.split for record in prepare("voc", tmp_path / "source").items} == {
         "JPEGImages/a.jpg": "train",
         "JPEGImages/b.jpg": "val",
         "JPEGImages/c.jpg": "test",
     }
-    assert {(entry["file"], entry["reason"]) for entry in findings()["files"]} == {
-        ("JPEGImages/d.jpg", UNLISTED),
-        ("JPEGImages/e.jpg", UNLISTED),
+    assert {(entry["file"], entry["reason"]) for entry in read_report()["files"]} == {
+        ("JPEGImages/d.jpg", UNLISTED_REASON),
+        ("JPEGImages/e.jpg", UNLISTED_REASON),
     }
 
 
-def test_equal_images_stay_on_one_side_of_a_split_made_here(source):
+def test_equal_images_get_the_same_split(source):
     for number in range(10, 20):
         (source / f"images/{number}.jpg").write_bytes((source / f"images/{number % 3:02d}.jpg").read_bytes())
     sides = {}
-    for item in run("yolo", source).items:
-        assert sides.setdefault(item.sha256, item.split) == item.split
+    for record in prepare("yolo", source).items:
+        assert sides.setdefault(record.sha256, record.split) == record.split
     assert len(sides) == 10
 
 
-def test_equal_images_in_two_splits_of_the_data_are_spoken_of(tmp_path, capsys):
-    sources.yolo(tmp_path / "source", {f"{part}/{part}": LABEL for part in SPLITS}, names=None)
+def test_equal_images_in_two_splits_of_the_source_are_reported(tmp_path, capsys):
+    sources.write_yolo_source(tmp_path / "source", {f"{part}/{part}": LABEL for part in SPLITS}, names=None)
     image = (tmp_path / "source/images/train/train.jpg").read_bytes()
     (tmp_path / "source/images/test/test.jpg").write_bytes(image)
-    run("yolo", tmp_path / "source")
+    prepare("yolo", tmp_path / "source")
     said = "1 image of val or test belongs together with images of a split that is trained or chosen on"
     assert said in capsys.readouterr().out
-    assert said in findings()["remarks"][-1]
+    assert said in read_report()["remarks"][-1]
 
 
-def test_a_class_that_train_lacks_is_spoken_of(tmp_path, capsys):
+def test_class_without_objects_in_train_is_reported(tmp_path, capsys):
     texts = {"train": LABEL, "val": LABEL, "test": "1 0.5 0.5 0.2 0.4\n"}
-    sources.yolo(
+    sources.write_yolo_source(
         tmp_path / "source", {f"{part}/{part}": text for part, text in texts.items()}, names=("a", "b", "c")
     )
     (tmp_path / "source/data.yaml").unlink()
-    run("yolo", tmp_path / "source")
+    prepare("yolo", tmp_path / "source")
     assert "no objects in train to learn from: class_1" in capsys.readouterr().out
 
 
-def test_a_name_that_is_no_utf_8_is_spelled_out(source):
+def test_name_that_is_not_utf8_is_escaped(source):
     odd = os.fsdecode(b"caf\xe9.jpg")
     (source / "images/00.jpg").rename(source / "images" / odd)
-    manifest = run("yolo", source)
-    assert "images/caf\\xe9.jpg" in [item.source for item in manifest.items]
-    assert "caf_xe9" in [Path(item.file).stem for item in manifest.items]
+    manifest = prepare("yolo", source)
+    assert "images/caf\\xe9.jpg" in [record.source for record in manifest.items]
+    assert "caf_xe9" in [Path(record.file).stem for record in manifest.items]
 
 
-def test_the_number_of_cores_changes_nothing(source, monkeypatch):
+def test_number_of_cores_does_not_change_the_result(source, monkeypatch):
     made = []
     for cores in (1, 5):
-        monkeypatch.setattr("pipeline.runtime.workers.cores", lambda number=cores: number)
-        run("yolo", source)
-        made.append(contents(OUT))
+        for module in ("pipeline.runtime.workers", "pipeline.prepare.duplicate_search"):
+            monkeypatch.setattr(f"{module}.count_available_cores", lambda number=cores: number)
+        prepare("yolo", source)
+        made.append(read_files(PREPARED_FOLDER))
     assert made[0] == made[1]
 
 
 def test_three_images_are_enough_and_two_are_refused(tmp_path):
-    folder = sources.yolo(tmp_path / "source", {name: LABEL for name in "abc"})
-    assert sorted(item.split for item in run("yolo", folder).items) == ["test", "train", "val"]
+    folder = sources.write_yolo_source(tmp_path / "source", {name: LABEL for name in "abc"})
+    assert sorted(record.split for record in prepare("yolo", folder).items) == ["test", "train", "val"]
     (folder / "images/a.jpg").write_bytes(b"")
     with pytest.raises(UserError, match="2 usable images are too few"):
-        stage.run(config("yolo", folder))
+        run_stage(prepare_config("yolo", folder))
 
 
-def test_what_was_there_stays_until_the_new_dataset_is_whole(source):
-    run("yolo", source)
-    before = contents(OUT)
+def test_old_dataset_stays_until_the_new_one_is_complete(source):
+    prepare("yolo", source)
+    before = read_files(PREPARED_FOLDER)
     for path in (source / "images").iterdir():
         path.write_bytes(b"no image")
     with pytest.raises(UserError) as refused:
-        stage.run(config("yolo", source))
+        run_stage(prepare_config("yolo", source))
     assert "none of the 20 images in" in str(refused.value)
     assert "images/00.jpg: not an image that can be read" in str(refused.value)
-    assert contents(OUT) == before
-    assert [path.name for path in OUT.parent.iterdir()] == ["prepared"]
+    assert read_files(PREPARED_FOLDER) == before
+    assert [path.name for path in PREPARED_FOLDER.parent.iterdir()] == ["prepared"]
 
 
-def test_an_interrupted_run_leaves_nothing_and_no_thread(source, monkeypatch):
+def test_interrupted_run_leaves_no_file_and_no_thread(source, monkeypatch):
     def stop(*_: object):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.prepare.images.check.examine", stop)
+    monkeypatch.setattr("pipeline.prepare.images.cache.check_image", stop)
     with pytest.raises(KeyboardInterrupt):
-        stage.run(config("yolo", source))
-    assert not OUT.exists()
-    assert list(OUT.parent.iterdir()) == []
+        run_stage(prepare_config("yolo", source))
+    assert not PREPARED_FOLDER.exists()
+    assert list(PREPARED_FOLDER.parent.iterdir()) == []
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("prepare")]
 
 
 @pytest.mark.usefixtures("source")
-def test_a_relative_source_starts_at_the_project_in_dvc_s_copies_too(project, monkeypatch):
+def test_relative_source_starts_at_the_project_in_copies_by_dvc(project, monkeypatch):
     copy = project / "copy"
     copy.mkdir()
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_ROOT", str(project))
-    assert len(run("yolo", "source").items) == 20
-    assert (copy / OUT).is_dir()
+    assert len(prepare("yolo", "source").items) == 20
+    assert (copy / PREPARED_FOLDER).is_dir()
 
 
 @pytest.mark.parametrize("form", ["demo", "shapes"])
-def test_drawn_images_are_the_same_every_time(form):
+def test_drawn_images_are_reproducible(form):
     drawn = {
         "images": 12,
         "pixels": 64,
         "split": {"train": 8.0, "val": 2.0, "test": 2.0},
         "keep_split": False,
     }
-    other, manifest = run(form, None, seed=1, **drawn), run(form, None, **drawn)
-    assert Counter(item.split for item in manifest.items) == {"train": 8, "val": 2, "test": 2}
-    assert run(form, None, **drawn).digest == manifest.digest != other.digest
-    item = manifest.of("train")[0]
-    image = cv2.imread(str(OUT / "images" / item.file))
+    other, manifest = prepare(form, None, seed=1, **drawn), prepare(form, None, **drawn)
+    assert Counter(record.split for record in manifest.items) == {"train": 8, "val": 2, "test": 2}
+    assert prepare(form, None, **drawn).digest == manifest.digest != other.digest
+    record = manifest.in_split("train")[0]
+    image = cv2.imread(str(PREPARED_FOLDER / "images" / record.file))
     assert image.shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (lambda item: (OUT / "images" / item.file).unlink(), "images/train/"),
-        (lambda item: (OUT / "images" / item.file).write_bytes(b"x"), "images/train/"),
-        (lambda item: (OUT / "labels" / item.label).write_text(LABEL * 2), "labels/train/"),
-        (lambda _: (OUT / "labels/val/more.txt").write_text(LABEL), "labels/val/more.txt"),
-        (lambda _: (OUT / "manifest.json").write_text("{}"), "cannot be used"),
+        (lambda record: (PREPARED_FOLDER / "images" / record.file).unlink(), "images/train/"),
+        (lambda record: (PREPARED_FOLDER / "images" / record.file).write_bytes(b"x"), "images/train/"),
         (
-            lambda _: (OUT / "manifest.json").write_text(
-                (OUT / "manifest.json")
+            lambda record: (PREPARED_FOLDER / "labels" / record.label_file).write_text(LABEL * 2),
+            "labels/train/",
+        ),
+        (lambda _: (PREPARED_FOLDER / "labels/val/more.txt").write_text(LABEL), "labels/val/more.txt"),
+        (lambda _: (PREPARED_FOLDER / "manifest.json").write_text("{}"), "cannot be used"),
+        (
+            lambda _: (PREPARED_FOLDER / "manifest.json").write_text(
+                (PREPARED_FOLDER / "manifest.json")
                 .read_text()
                 .replace('"classes": [0]', '"classes": [1]', 1)
                 .replace("a1", "b2")
@@ -330,12 +338,12 @@ def test_drawn_images_are_the_same_every_time(form):
         ),
     ],
 )
-def test_a_prepared_dataset_that_was_changed_is_refused(source, spoil, named):
-    spoil(run("yolo", source).of("train")[0])
+def test_changed_prepared_dataset_is_refused(source, spoil, named):
+    spoil(prepare("yolo", source).in_split("train")[0])
     with pytest.raises(UserError, match=rf"{named}.*run prepare again"):
-        read_manifest(OUT)
+        read_manifest(PREPARED_FOLDER)
 
 
-def test_a_prepared_dataset_that_is_absent_is_refused():
+def test_missing_prepared_dataset_is_refused():
     with pytest.raises(UserError, match=r"manifest.json is absent: run prepare first"):
-        read_manifest(OUT)
+        read_manifest(PREPARED_FOLDER)

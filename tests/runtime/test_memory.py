@@ -1,4 +1,4 @@
-"""Freed memory stays with the process, where the C library is glibc."""
+"""Reuse of freed memory (glibc), and the memory limit of a container."""
 
 import platform
 import resource
@@ -7,13 +7,12 @@ import threading
 import numpy as np
 import pytest
 
-from pipeline.runtime import memory
-from pipeline.runtime.memory import keep_freed
+from pipeline.runtime.memory import read_available_memory, reuse_freed_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_the_next_image_fetches_no_pages_anew():
-    keep_freed()
+def test_freed_memory_is_reused_for_the_next_image():
+    reuse_freed_memory()
     faults = []
 
     def images():
@@ -26,7 +25,7 @@ def test_the_next_image_fetches_no_pages_anew():
     thread = threading.Thread(target=images)
     thread.start()
     thread.join()
-    assert max(faults[5:]) < 300  # else 1,876 of the 3,174 pages each time
+    assert max(faults[5:]) < 300  # otherwise 1,876 of the 3,174 pages each time
 
 
 @pytest.mark.parametrize(
@@ -46,9 +45,9 @@ def test_the_next_image_fetches_no_pages_anew():
         ),
     ],
 )
-def test_a_container_bounds_the_memory(tmp_path, files, expected):
+def test_the_limit_of_a_container_counts(tmp_path, files, expected):
     (tmp_path / "memory").mkdir()
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    found = memory.available(tmp_path)
+    found = read_available_memory(tmp_path)
     assert found == expected if expected is not None else found > 1e6

@@ -1,4 +1,4 @@
-"""Two Ray nodes on this machine do the work of `prepare` and `augment`, and what comes out is the same."""
+"""`prepare` and `augment` on two Ray nodes of this machine: the same bytes as in threads; errors of nodes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from pipeline.config.augment import AugmentConfig, OfflineAugmentation
 from pipeline.config.compute import ComputeConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
-from pipeline.core.paths import AUGMENTED, PREPARED
-from pipeline.prepare import stage
-from pipeline.prepare.images import cache, check
-from pipeline.runtime import backends, ray_cluster
-from pipeline.runtime.ray_cluster import NodeRequirements
+from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER
+from pipeline.prepare import stage as prepare_stage
+from pipeline.prepare.images import cache
+from pipeline.prepare.images.check import check_image
+from pipeline.runtime.backends import open_executor
+from pipeline.runtime.progress import Progress
+from pipeline.runtime.ray_cluster import NodeRequirements, list_library_versions, read_file_stamp, set_up_node
 from tests import sources
-from tests.sources import LOCAL, config
+from tests.sources import LOCAL, prepare_config
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="two nodes on one machine: 127.0.0.2, /proc")
 OFFLINE = {
@@ -63,13 +65,13 @@ def address(tmp_path_factory):
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setattr(cache, "SETTLED_NS", -(10**18))
+    monkeypatch.setattr(cache, "MIN_AGE_NS", -(10**18))
 
 
 @pytest.fixture
 def source(tmp_path):
-    """Sound images, one that is mended, one that is no image, one with a wrong label."""
-    folder = sources.yolo(tmp_path / "source", {f"{n:02d}": SQUARE for n in range(20)})
+    """Valid images, a repaired one, a file that is not an image, an image with an invalid label."""
+    folder = sources.write_yolo_source(tmp_path / "source", {f"{n:02d}": SQUARE for n in range(20)})
     with (folder / "images/03.jpg").open("ab") as file:
         file.write(b"trailer")
     (folder / "images/05.jpg").write_bytes(b"no image")
@@ -77,107 +79,103 @@ def source(tmp_path):
     return folder
 
 
-def on(address: str) -> ComputeConfig:
+def use_cluster(address: str) -> ComputeConfig:
     return ComputeConfig(backend="ray", address=address)
 
 
-def made(source: Path, compute: ComputeConfig) -> dict[str, bytes]:
-    """Run both stages, and return what they wrote."""
-    stage.run(config("yolo", source).model_copy(update={"compute": compute}))
+def run_both_stages(source: Path, compute: ComputeConfig) -> dict[str, bytes]:
+    """Run both stages; return the files that they wrote."""
+    prepare_stage.run_stage(prepare_config("yolo", source).model_copy(update={"compute": compute}))
     group = AugmentConfig.model_construct(offline=OfflineAugmentation(**OFFLINE))
-    augment_stage.run(Config.model_construct(seed=1, augment=group, compute=compute))
-    found = [path for folder in (PREPARED, AUGMENTED) for path in folder.rglob("*")]
+    augment_stage.run_stage(Config.model_construct(seed=1, augment=group, compute=compute))
+    found = [path for folder in (PREPARED_FOLDER, AUGMENTED_FOLDER) for path in folder.rglob("*")]
     return {str(path): path.read_bytes() for path in sorted(found) if path.is_file()}
 
 
-def test_two_nodes_do_the_work_of_both_stages_and_make_the_same_bytes_as_threads(
-    address, source, monkeypatch
-):
-    """One test: a cluster takes seconds to start, and tests of one file may run in several processes."""
-    there = made(source, on(address))
-    assert len([path for path in there if path.startswith("data/augmented/images")]) > 20
-    findings = json.loads(there["data/prepared/defects.json"])
+def test_two_nodes_write_the_same_bytes_as_threads(address, source, monkeypatch):
+    """One test for all: a cluster takes seconds to start, and each process of pytest would start its own."""
+    on_cluster = run_both_stages(source, use_cluster(address))
+    assert len([path for path in on_cluster if path.startswith("data/augmented/images")]) > 20
+    findings = json.loads(on_cluster["data/prepared/defects.json"])
     assert {line["file"] for line in findings["files"]} == {f"images/0{n}.jpg" for n in (3, 5, 7)}
-    looked = []
-    examine = check.examine
+    checked = []
     monkeypatch.setattr(
-        check, "examine", lambda path, load=None: looked.append(path.name) or examine(path, load)
+        cache, "check_image", lambda path, load=None: checked.append(path.name) or check_image(path, load)
     )
-    assert made(source, LOCAL) == there
-    assert sorted(looked) == ["03.jpg", "05.jpg"], "the others were remembered"
-    with backends.dealer("ray", address=address) as each:
-        _both_are_at_work(each)
-        _an_error_is_that_very_error(each)
+    assert run_both_stages(source, LOCAL) == on_cluster
+    assert sorted(checked) == ["03.jpg", "05.jpg"], "the others were cached"
+    with open_executor("ray", address=address) as execute:
+        _both_nodes_work(execute)
+        _an_error_of_the_work_is_raised_here(execute)
 
 
-def _both_are_at_work(each):
-    where = list(each(_where, range(40), total=40, what="test"))
+def _both_nodes_work(execute):
+    where = list(execute(_find_node, range(40), progress=Progress("test", 40)))
     assert {host for host, _, _ in where} == {"127.0.0.2", "127.0.0.3"}
     assert {folder for _, folder, _ in where} == {Path.cwd()}
     assert [number for _, _, number in where] == list(range(40))
 
 
-def _an_error_is_that_very_error(each):
-    todo = ((Path.cwd(), number) for number in range(5000))
-    with pytest.raises(UserError, match=r"^17 is no number to work with$"):
-        list(each(_odd, todo, total=5000, what="test"))
-    assert len(list(Path.cwd().glob("done-*"))) < 200, "what waited was done all the same"
+def _an_error_of_the_work_is_raised_here(execute):
+    items = ((Path.cwd(), number) for number in range(5000))
+    with pytest.raises(UserError, match=r"^item 17 is invalid$"):
+        list(execute(_fail_at_17, items, progress=Progress("test", 5000)))
+    assert len(list(Path.cwd().glob("done-*"))) < 200, "waiting work was not cancelled"
 
 
-def _where(number: int) -> tuple[str, Path, int]:
-    """Say where this is; the first keeps its node busy until another is at work, which may have to start."""
+def _find_node(number: int) -> tuple[str, Path, int]:
+    """Return the node; the first item keeps its node busy until another node has started to work."""
     import ray
 
     host = ray.util.get_node_ip_address()
     Path(f"at-{host}").touch()
-    until = time.monotonic() + 30
-    while number == 0 and len(list(Path.cwd().glob("at-*"))) < 2 and time.monotonic() < until:
+    deadline = time.monotonic() + 30
+    while number == 0 and len(list(Path.cwd().glob("at-*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     return host, Path.cwd(), number
 
 
-def _odd(todo: tuple[Path, int]) -> None:
-    folder, number = todo
+def _fail_at_17(item: tuple[Path, int]) -> None:
+    folder, number = item
     if number == 17:
-        raise UserError("17 is no number to work with")
+        raise UserError("item 17 is invalid")
     (folder / f"done-{number}").touch()
 
 
-@pytest.mark.parametrize("other", ["nothing", "folder", "mark", "absent", "changed", "libraries"])
-def test_a_node_that_does_not_share_what_it_must_is_named(tmp_path, other):
+@pytest.mark.parametrize("difference", ["none", "folder", "marker", "absent", "changed", "libraries"])
+def test_a_node_with_other_files_or_packages_is_refused(tmp_path, difference):
     (tmp_path / "a.jpg").write_bytes(b"x")
-    seen = tuple(
-        (str(tmp_path / name), ray_cluster.identity(str(tmp_path / name))) for name in ("a.jpg", "b.jpg")
+    samples = tuple(
+        (str(tmp_path / name), read_file_stamp(str(tmp_path / name))) for name in ("a.jpg", "b.jpg")
     )
-    home = NodeRequirements(str(tmp_path), str(tmp_path / "a.jpg"), seen, ray_cluster.libraries())
-    if other == "nothing":
-        assert ray_cluster.settle(home) is None
+    required = NodeRequirements(str(tmp_path), str(tmp_path / "a.jpg"), samples, list_library_versions())
+    if difference == "none":
+        assert set_up_node(required) is None
         return
     elsewhere = str(tmp_path / "elsewhere")
-    changed = {
+    changes = {
         "folder": {"folder": elsewhere},
-        "mark": {"mark": elsewhere},
-        "absent": {"seen": ((elsewhere, seen[0][1]),)},
-        "changed": {"seen": ((seen[0][0], seen[0][1]._replace(ctime=1)),)},
-        "libraries": {"libraries": ("numpy 1.0", *home.libraries[1:])},
-    }[other]
-    said = {"changed": "does not see .*a.jpg", "libraries": "has numpy 2.*, unlike this machine"}
-    with pytest.raises(
-        UserError, match=rf"the Ray node \S+ {said.get(other, 'does not see .*elsewhere')}.*share"
-    ):
-        ray_cluster.settle(home._replace(**changed))
+        "marker": {"marker": elsewhere},
+        "absent": {"samples": ((elsewhere, samples[0][1]),)},
+        "changed": {"samples": ((samples[0][0], samples[0][1]._replace(ctime=1)),)},
+        "libraries": {"libraries": ("numpy 1.0", *required.libraries[1:])},
+    }[difference]
+    reasons = {"changed": "does not see .*a.jpg", "libraries": "has numpy 2.*, unlike this machine"}
+    reason = reasons.get(difference, "does not see .*elsewhere")
+    with pytest.raises(UserError, match=rf"the Ray node \S+ {reason}.*share"):
+        set_up_node(required._replace(**changes))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.2:1", "127.0.0.2:99999"])
-def test_a_cluster_that_is_not_there_is_said_so_at_once(address):
+def test_a_missing_cluster_is_reported_at_once(address):
     with (
         pytest.raises(UserError, match=rf"compute.address={address}: no Ray cluster .*compute=local"),
-        backends.dealer("ray", address=address),
+        open_executor("ray", address=address),
     ):
         pass
 
 
-def test_without_ray_it_says_where_to_have_it_from(monkeypatch):
+def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match="make setup"), backends.dealer("ray", address="auto"):
+    with pytest.raises(UserError, match="make setup"), open_executor("ray", address="auto"):
         pass

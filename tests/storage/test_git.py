@@ -1,9 +1,11 @@
+"""The state of the code in git."""
+
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from pipeline.storage import git
+from pipeline.storage.git import read_git_state
 
 
 @pytest.fixture
@@ -18,38 +20,40 @@ def repository(tmp_path, monkeypatch):
 
 
 def run(folder, *command: str):
-    who = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
-    answer = subprocess.run(["git", "-C", folder, *who, *command], check=True, capture_output=True, text=True)
+    user = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    answer = subprocess.run(
+        ["git", "-C", folder, *user, *command], check=True, capture_output=True, text=True
+    )
     return answer.stdout.strip()
 
 
-def test_a_repository_without_a_commit_has_no_state(repository):
-    assert git.state(repository) == (None, False)
+def test_repository_without_a_commit_has_no_state(repository):
+    assert read_git_state(repository) == (None, False)
 
 
-def test_tracked_changes_make_it_dirty_and_new_files_do_not(repository):
+def test_changes_of_tracked_files_are_dirty_and_untracked_files_are_not(repository):
     run(repository, "commit", "--quiet", "-m", "start")
     commit = run(repository, "rev-parse", "HEAD")
     (repository / "new.txt").write_text("1")
-    assert git.state(repository) == (commit, False)
+    assert read_git_state(repository) == (commit, False)
     (repository / "code.py").write_text("2")
-    assert git.state(repository) == (commit, True)
-    assert git.state(repository, besides=[Path("code.py")]) == (commit, False)
+    assert read_git_state(repository) == (commit, True)
+    assert read_git_state(repository, exclude=[Path("code.py")]) == (commit, False)
 
 
-def test_a_new_file_makes_it_dirty_where_it_decides_about_a_run(repository):
+def test_untracked_file_is_dirty_in_given_folders(repository):
     (repository / ".gitignore").write_text("*.pyc\n")
     run(repository, "add", ".")
     run(repository, "commit", "--quiet", "-m", "start")
     (repository / "conf").mkdir()
     (repository / "conf/old.pyc").write_text("1")
-    assert git.state(repository, untracked=[Path("conf")])[1] is False
+    assert read_git_state(repository, untracked_in=[Path("conf")])[1] is False
     (repository / "conf/mine.yaml").write_text("1")
-    assert git.state(repository, untracked=[Path("conf")])[1] is True
+    assert read_git_state(repository, untracked_in=[Path("conf")])[1] is True
 
 
-def test_no_repository_and_no_git_is_no_error(tmp_path, monkeypatch):
+def test_missing_repository_or_git_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git.state(tmp_path) == (None, False)
+    assert read_git_state(tmp_path) == (None, False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert git.state(tmp_path) == (None, False)
+    assert read_git_state(tmp_path) == (None, False)

@@ -4,8 +4,15 @@ import re
 
 import pytest
 
-from pipeline.sweep import results
-from pipeline.sweep.results import SweepJob
+from pipeline.sweep.results import (
+    SweepJob,
+    describe_metric,
+    format_jobs_table,
+    list_failed_jobs,
+    parse_overrides,
+    select_best_jobs,
+    select_main_metric,
+)
 
 GOOD = SweepJob(0, ("finetune.lr0=0.001",), "sweep-0", "trained", 0.4, "run")
 BETTER = SweepJob(2, ("finetune.lr0=0.01",), "sweep-2", "restored", 0.5, "other")
@@ -13,19 +20,19 @@ LOST = SweepJob(1, ("finetune.lr0=7",), "sweep-1", "failed", reason="too high")
 
 
 def test_the_best_has_the_highest_score_and_of_equals_comes_first():
-    assert results.best([GOOD, LOST, BETTER]) == [BETTER]
-    assert results.best([SweepJob(3, (), "x", "trained", 0.4), GOOD]) == [GOOD]
-    assert results.best([SweepJob(3, (), "x", "trained", 0.0), LOST])[0].number == 3
-    assert results.best([LOST]) == []
+    assert select_best_jobs([GOOD, LOST, BETTER]) == [BETTER]
+    assert select_best_jobs([SweepJob(3, (), "x", "trained", 0.4), GOOD]) == [GOOD]
+    assert select_best_jobs([SweepJob(3, (), "x", "trained", 0.0), LOST])[0].number == 3
+    assert select_best_jobs([LOST]) == []
 
 
 def test_the_table_puts_the_best_first_and_what_failed_last_with_its_reason():
-    head, first, second, last = results.table([GOOD, LOST, BETTER]).splitlines()
+    head, first, second, last = format_jobs_table([GOOD, LOST, BETTER]).splitlines()
     assert head.split() == ["job", "val", "mAP50-95", "status", "experiment", "overrides"]
     assert first.split() == ["2", "0.5000", "restored", "sweep-2", "finetune.lr0=0.01"]
     assert second.startswith("0 ")
     assert last.split(maxsplit=4) == ["1", "-", "failed", "sweep-1", "finetune.lr0=7: too high"]
-    assert results.failed([GOOD, LOST]) == [LOST]
+    assert list_failed_jobs([GOOD, LOST]) == [LOST]
 
 
 @pytest.mark.parametrize(
@@ -38,8 +45,8 @@ def test_the_table_puts_the_best_first_and_what_failed_last_with_its_reason():
     ],
 )
 def test_a_job_is_judged_by_its_tasks_own_figure(val, figure):
-    assert results.judged(val) == (figure, 0.5)
-    head = results.table([SweepJob(0, (), "x", "trained", 0.5, figure=figure), LOST]).splitlines()[0]
+    assert select_main_metric(val) == (figure, 0.5)
+    head = format_jobs_table([SweepJob(0, (), "x", "trained", 0.5, figure=figure), LOST]).splitlines()[0]
     assert head.split()[:3] == ["job", "val", figure]
 
 
@@ -52,9 +59,9 @@ def test_jobs_of_several_tasks_are_compared_with_their_like_alone():
         )
         for number, (task, more) in enumerate([("obb", 0), ("detect", 0), ("obb", 0.1), ("classify", 0)])
     ]
-    assert [job.number for job in results.best([*made, LOST])] == [2, 1, 3]
-    assert [results.kind(job) for job in made[1:]] == ["detect mAP50-95", "obb mAP50-95", "classify top1"]
-    head, *rows = results.table([*made, LOST]).splitlines()
+    assert [job.number for job in select_best_jobs([*made, LOST])] == [2, 1, 3]
+    assert [describe_metric(job) for job in made[1:]] == ["detect mAP50-95", "obb mAP50-95", "classify top1"]
+    head, *rows = format_jobs_table([*made, LOST]).splitlines()
     assert head.split() == ["job", "val", "status", "experiment", "overrides"]
     assert [re.split(" {2,}", row)[:2] for row in rows] == [
         ["2", "obb mAP50-95 0.5000"],
@@ -66,13 +73,13 @@ def test_jobs_of_several_tasks_are_compared_with_their_like_alone():
 
 
 def test_what_no_task_is_judged_by_is_no_score():
-    assert results.judged({"loss": 0.5}) is None
+    assert select_main_metric({"loss": 0.5}) is None
 
 
 def test_the_changes_of_a_job_by_key_also_where_it_takes_a_key_away():
     words = ("seed=1", "+tracking.tags.a=b=c", "++model.name=x", "~tracking.tags.d", "~data=demo")
     job = SweepJob(0, words, "sweep-0", "trained")
-    assert results.changes(job) == {
+    assert parse_overrides(job) == {
         "seed": "1",
         "tracking.tags.a": "b=c",
         "model.name": "x",

@@ -1,4 +1,4 @@
-"""The database's first moment."""
+"""A database whose creation was killed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ with open_run(target, key="k", name="n", tags={}, resume=False):
 """
 
 
-def opening(folder):
+def start_opening(folder):
     return subprocess.Popen(
         [sys.executable, "-c", OPEN], cwd=folder, env={"PYTHONPATH": str(ROOT), "HOME": str(folder)}
     )
 
 
-def made(folder):
-    """Count the tables and indexes of the database that is being made, whatever its name."""
+def count_tables(folder):
+    """Count the tables and indexes of the new database, under its temporary or its final name."""
     for path in (*folder.glob("mlflow.db"), *folder.glob(".mlflow.db.new")):
         with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             return database.execute(
@@ -37,12 +37,12 @@ def made(folder):
     return 0
 
 
-def test_a_database_whose_creation_was_killed_is_made_anew(tmp_path):
-    first = opening(tmp_path)
-    while first.poll() is None and made(tmp_path) < 55:
+def test_a_database_whose_creation_was_killed_is_created_again(tmp_path):
+    first = start_opening(tmp_path)
+    while first.poll() is None and count_tables(tmp_path) < 55:
         time.sleep(0.001)
     first.kill()  # in the middle of MLflow's migrations, which make about 100 tables and indexes
     first.wait()
-    assert opening(tmp_path).wait(timeout=120) == 0
+    assert start_opening(tmp_path).wait(timeout=120) == 0
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert client.get_experiment_by_name("first") is not None

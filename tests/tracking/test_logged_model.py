@@ -1,20 +1,27 @@
+"""The logged model: tied to its run, and loaded and asked in a process without this project."""
+
 import base64
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from mlflow import MlflowClient
 
-from pipeline.tracking import logged_model as tracking_model
-from pipeline.tracking import runs
-from pipeline.tracking.runs import open_run
+from pipeline.tracking.logged_model import SERVED_MODEL_FILE, save_model
+from pipeline.tracking.runs import attach_run, open_run
 from pipeline.tracking.target import TrackingTarget
 
-LOADED_ELSEWHERE = """
+ROOT = Path(__file__).parents[2]
+LOAD_AND_PREDICT = """
 import base64, json, sys
 import mlflow, numpy, pandas, cv2
 mlflow.set_tracking_uri(sys.argv[1])
@@ -36,7 +43,7 @@ print(json.dumps({name: [list(table.columns), table.values.tolist()] for name, t
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """An untrained detector of two classes; it finds boxes, if bad ones."""
+    """An untrained detector of two classes; it predicts boxes, though wrong ones."""
     code = """
 import sys
 from ultralytics.nn.tasks import DetectionModel
@@ -67,29 +74,29 @@ def image(tmp_path):
 
 @pytest.fixture
 def logged(weights, image, tmp_path, monkeypatch):
-    """The store's address and what MLflow knows of the model that a run logged."""
+    """The address of the store, and the model that a run logged, from MLflow."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     target = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
     with open_run(target, key="k1", name="demo: full/1", tags={}) as session:
-        session.params({"finetune": {"lr0": 0.001}})
-        session.model(weights, example=image, metrics={"best/mAP50-95": 0.25})
-    with runs.attach(target, key="k1", run_id=session.run_id) as evaluation:
-        evaluation.metrics({"test/mAP50-95": 0.5})
+        session.log_params({"finetune": {"lr0": 0.001}})
+        session.log_model(weights, example=image, metrics={"best/mAP50-95": 0.25})
+    with attach_run(target, key="k1", run_id=session.run_id) as evaluation:
+        evaluation.log_metrics({"test/mAP50-95": 0.5})
     client = MlflowClient(target.address)
     [output] = client.get_run(session.run_id).outputs.model_outputs
     return target.address, client.get_logged_model(output.model_id)
 
 
 def predict_elsewhere(address, model, image, folder):
-    """Load and ask the model in a new process, in another folder, without this project at hand."""
+    """Load the model and predict in a new process, in another folder, without this project."""
     folder.mkdir()
-    kept = {
+    environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "YOLO", "PYTHON"))
     }
     answer = subprocess.run(
-        [sys.executable, "-c", LOADED_ELSEWHERE, address, model.model_id, str(image)],
-        env=kept | {"YOLO_CONFIG_DIR": str(folder), "MPLCONFIGDIR": str(folder)},
+        [sys.executable, "-c", LOAD_AND_PREDICT, address, model.model_id, str(image)],
+        env=environment | {"YOLO_CONFIG_DIR": str(folder), "MPLCONFIGDIR": str(folder)},
         cwd=folder,
         capture_output=True,
         text=True,
@@ -120,13 +127,41 @@ def test_the_model_is_tied_to_its_run_and_predicts_without_this_project(logged, 
     assert {row[0] for row in tables["batch"][1]} == {0, 1}
 
 
-def test_no_path_of_the_machine_is_in_the_model(weights, image, tmp_path):
-    tracking_model.save(tmp_path / "saved", weights, image)
-    written = (tmp_path / "saved/MLmodel").read_text()
-    assert str(tmp_path) not in written
-    assert str(weights.parent) not in written
-    requirements = (tmp_path / "saved/requirements.txt").read_text()
-    assert "ultralytics==" in requirements
-    assert "+" not in requirements
-    example = (tmp_path / "saved/input_example.json").read_text()
+@pytest.mark.parametrize("name", ["saved", "My Projects/100%", "50%20off", "a#b?c"])
+def test_no_path_of_the_machine_is_in_the_model(weights, image, tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir(parents=True)
+    weights = Path(shutil.copy(weights, folder))
+    save_model(folder / "model", weights, image)
+    described = (folder / "model/MLmodel").read_text()
+    assert str(tmp_path) not in described
+    assert str(ROOT) not in described
+    assert (folder / "model/artifacts/best.pt").read_bytes() == weights.read_bytes()
+    assert (folder / "model/served_model.py").read_bytes() == SERVED_MODEL_FILE.read_bytes()
+    example = (folder / "model/input_example.json").read_text()
     assert base64.b64decode(example.strip('[]"'))[:2] == b"\xff\xd8"
+
+
+def test_the_requirements_are_the_installed_versions_without_build_suffix(image, tmp_path):
+    (tmp_path / "best.pt").write_bytes(b"in place of weights, which are not loaded here")
+    save_model(tmp_path / "model", tmp_path / "best.pt", image)
+    requirements = (tmp_path / "model/requirements.txt").read_text().split()
+    assert f"ultralytics=={version('ultralytics')}" in requirements
+    assert f"torch=={version('torch').split('+')[0]}" in requirements
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in requirements)
+    conda = yaml.safe_load((tmp_path / "model/conda.yaml").read_text())
+    assert conda["dependencies"][-1] == {"pip": requirements}
+    assert "requirements.txt" in (tmp_path / "model/python_env.yaml").read_text()
+
+
+def test_a_model_that_cannot_be_saved_does_not_stop_the_training(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    (tmp_path / "part.png").write_bytes(b"not an image")
+    target = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
+    with open_run(target, key="k1", name="demo", tags={}) as session:
+        session.log_model(tmp_path / "best.pt", example=tmp_path / "part.png", metrics={"best/mAP50-95": 0.5})
+        session.log_metrics({"loss": 1.0})
+    assert "tracking: the model could not be saved for MLflow: " in capfd.readouterr().err
+    run = MlflowClient(target.address).get_run(session.run_id)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 1.0})

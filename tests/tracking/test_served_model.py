@@ -1,4 +1,4 @@
-"""What the served model takes for an image, and what it does not open."""
+"""The inputs that the served model accepts, and the files that it does not open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # MLflow on type hints: the signature is given when logging
     from pipeline.tracking import served_model
-    from pipeline.tracking.served_model import SERVER
+    from pipeline.tracking.served_model import SERVER_MODULE
 
 PIXELS = np.full((20, 30, 3), (10, 90, 200), np.uint8)
 PNG = cv2.imencode(".png", PIXELS)[1].tobytes()
@@ -45,33 +45,33 @@ def folder(tmp_path, monkeypatch):
     ids=lambda item: str(item)[:20],
 )
 @pytest.mark.usefixtures("folder")
-def test_an_image_is_taken_in_each_form(item):
-    assert (served_model._pixels(item) == PIXELS).all()
+def test_each_form_of_an_image_is_decoded(item):
+    assert (served_model._decode_image(item) == PIXELS).all()
 
 
 @pytest.mark.parametrize("length", [40, 300, 4000, 5000])
 @pytest.mark.usefixtures("folder")
 def test_base64_text_of_any_length_is_never_a_file_name(length):
-    with pytest.raises(ValueError, match="is no image that can be read"):
-        served_model._pixels("A" * length)
+    with pytest.raises(ValueError, match="is not an image that can be read"):
+        served_model._decode_image("A" * length)
 
 
 @pytest.mark.parametrize("item", ["secret", "nowhere.png", "../" * 2000 + "x.png", "a\0b.png", "", "é", "{}"])
 @pytest.mark.usefixtures("folder")
-def test_text_that_is_no_image_gets_one_answer_whatever_lies_there(item):
-    with pytest.raises(ValueError, match="is no image that can be read"):
-        served_model._pixels(item)
+def test_text_that_is_not_an_image_gets_the_same_error_whether_the_file_exists_or_not(item):
+    with pytest.raises(ValueError, match="is not an image that can be read"):
+        served_model._decode_image(item)
 
 
-def test_a_server_opens_no_path_that_a_client_names(folder):
+def test_a_server_does_not_open_a_path_from_a_client(folder):
     """MLflow's server imports its app, and with it the model, in a process of its own."""
     code = """
 import sys, types
 from pipeline.tracking import served_model
-assert served_model._pixels("part.png").shape == (20, 30, 3)
-sys.modules[served_model.SERVER] = types.ModuleType("app")
+assert served_model._decode_image("part.png").shape == (20, 30, 3)
+sys.modules[served_model.SERVER_MODULE] = types.ModuleType("app")
 try:
-    served_model._pixels("part.png")
+    served_model._decode_image("part.png")
 except ValueError as error:
     print(error)
 """
@@ -79,10 +79,10 @@ except ValueError as error:
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=folder, capture_output=True, text=True, check=True
     )
-    assert "'part.png' is no image that can be read" in done.stdout
+    assert "'part.png' is not an image that can be read" in done.stdout
 
 
-def test_mlflow_still_calls_its_server_so():
+def test_the_server_module_exists_in_mlflow():
     from importlib.util import find_spec
 
-    assert find_spec(SERVER)
+    assert find_spec(SERVER_MODULE)

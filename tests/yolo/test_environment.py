@@ -1,17 +1,17 @@
-"""How many cores a training and a prediction on the processor take."""
+"""Number of torch threads of a training and of a prediction on the CPU."""
 
 from __future__ import annotations
 
-import joblib
 import pytest
 import torch
 from ultralytics.utils import NUM_THREADS
 
-from pipeline.yolo.environment import ASKED, remember_requested_threads, set_torch_threads
-from pipeline.yolo.training import train
+from pipeline.runtime.cores import count_available_cores
+from pipeline.yolo.environment import THREADS_VARIABLE, remember_requested_threads, set_torch_threads
+from pipeline.yolo.training.train import build_trainer
 from tests import trainings
 
-ALL = joblib.cpu_count(only_physical_cores=True)
+ALL = count_available_cores(physical=True)
 
 
 @pytest.fixture(autouse=True)
@@ -24,22 +24,22 @@ def _as_before(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"), [(None, ALL), ("1", 1), ("3", 3), ("", ALL), ("0", ALL), ("some", ALL)]
+    ("requested", "expected"), [(None, ALL), ("1", 1), ("3", 3), ("", ALL), ("0", ALL), ("some", ALL)]
 )
-def test_all_cores_unless_the_environment_says_otherwise(monkeypatch, asked, expected):
-    if asked is None:
-        monkeypatch.delenv(ASKED, raising=False)
+def test_threads_are_all_cores_or_as_many_as_the_environment_says(monkeypatch, requested, expected):
+    if requested is None:
+        monkeypatch.delenv(THREADS_VARIABLE, raising=False)
     else:
-        monkeypatch.setenv(ASKED, asked)
+        monkeypatch.setenv(THREADS_VARIABLE, requested)
     remember_requested_threads()
     set_torch_threads()
     assert torch.get_num_threads() == expected
 
 
-@pytest.mark.parametrize(("fast", "expected"), [(True, 3), (False, NUM_THREADS)])
-def test_a_training_takes_them_where_it_is_fast(tmp_path, monkeypatch, fast, expected):
-    monkeypatch.setenv(ASKED, "3")
+@pytest.mark.parametrize(("fast", "expected"), [(True, 3), ("gpu", 3), (False, NUM_THREADS)])
+def test_training_uses_the_requested_threads_only_with_fast(tmp_path, monkeypatch, fast, expected):
+    monkeypatch.setenv(THREADS_VARIABLE, "3")
     remember_requested_threads()
     trainings.dataset(tmp_path)
-    train.build(trainings.job(tmp_path, fast=fast))
+    build_trainer(trainings.job(tmp_path, fast=fast))
     assert torch.get_num_threads() == expected

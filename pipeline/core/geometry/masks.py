@@ -1,4 +1,4 @@
-"""Masks of single objects, each cut to where it is: filled from outlines, and how much they share."""
+"""Masks of single objects, cropped to the object: rasterize outlines, compute IoU."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class ObjectMask(NamedTuple):
     """The pixels of one object.
 
     Attributes:
-        left: The image's column that its first column is.
-        top: The image's row that its first row is.
-        pixels: (height, width) bool; what lies beyond is not of the object.
+        left: Column of the image where the mask starts.
+        top: Row of the image where the mask starts.
+        pixels: (height, width) bool; pixels outside are not part of the object.
     """
 
     left: int
@@ -23,14 +23,14 @@ class ObjectMask(NamedTuple):
     pixels: NDArray[np.bool_]
 
 
-def fill(outline: NDArray[np.float64], size: tuple[int, int]) -> ObjectMask:
-    """Return the pixels whose centres an outline encloses, by the even-odd rule.
+def rasterize_outline(outline: NDArray[np.float64], size: tuple[int, int]) -> ObjectMask:
+    """Fill an outline: return the pixels whose centers it encloses, by the even-odd rule.
 
-    An edge from (x1, y1) to (x2, y2) crosses the centre line of each row between them once. To the right of
-    each crossing, inside and outside change places.
+    An edge from (x1, y1) to (x2, y2) crosses the center line of each row between y1 and y2 once. To the right
+    of each crossing, inside and outside swap.
 
     Args:
-        outline: (k, 2) x and y in pixels, the first pixel from 0 to 1.
+        outline: (k, 2) x and y in pixels; the first pixel spans 0 to 1.
         size: Width and height of the image in pixels.
     """
     low = np.clip(np.floor(outline.min(axis=0)), 0, size).astype(int)
@@ -38,14 +38,14 @@ def fill(outline: NDArray[np.float64], size: tuple[int, int]) -> ObjectMask:
     (left, top), (width, height) = low.tolist(), (high - low).tolist()
     rows, places = _crossings(outline - low, height)
     columns = np.clip(np.ceil(places - 0.5), 0, width).astype(int)
-    changes = np.zeros((height, width + 1), np.uint8)  # that these wrap around does not change what is odd
+    changes = np.zeros((height, width + 1), np.uint8)  # overflow of uint8 keeps odd and even
     np.add.at(changes, (rows, columns), 1)
     crossed = np.cumsum(changes[:, :width], axis=1, dtype=np.uint8)
     return ObjectMask(left, top, crossed % 2 == 1)
 
 
-def overlaps(first: Sequence[ObjectMask], second: Sequence[ObjectMask]) -> NDArray[np.float64]:
-    """Return the IoU (n, m) of masks in pixels; only those whose cuts meet are looked at."""
+def mask_iou(first: Sequence[ObjectMask], second: Sequence[ObjectMask]) -> NDArray[np.float64]:
+    """Return the IoU (n, m) of masks; only pairs whose crops overlap are computed."""
     areas = [np.array([mask.pixels.sum() for mask in masks], np.float64) for masks in (first, second)]
     here, there = _extents(first), _extents(second)
     low = np.maximum(here[:, None, :2], there[None, :, :2])
@@ -53,14 +53,14 @@ def overlaps(first: Sequence[ObjectMask], second: Sequence[ObjectMask]) -> NDArr
     shared = np.zeros((len(first), len(second)))
     for row, column in np.argwhere((high > low).all(axis=2)).tolist():
         box = (*low[row, column].tolist(), *high[row, column].tolist())
-        shared[row, column] = np.count_nonzero(_cut(first[row], box) & _cut(second[column], box))
+        shared[row, column] = np.count_nonzero(_crop(first[row], box) & _crop(second[column], box))
     union = areas[0][:, None] + areas[1][None, :] - shared
     ious: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return ious
 
 
 def _crossings(outline: NDArray[np.float64], height: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the row (c,) and the x (c,) of each place where an edge crosses the centre line of a row."""
+    """Return the row (c,) and the x (c,) of each crossing of an edge and the center line of a row."""
     start, end = outline, np.roll(outline, -1, axis=0)
     upper, lower = np.minimum(start[:, 1], end[:, 1]), np.maximum(start[:, 1], end[:, 1])
     first, last = (np.clip(np.ceil(y - 0.5), 0, height).astype(np.int64) for y in (upper, lower))
@@ -76,6 +76,6 @@ def _extents(masks: Sequence[ObjectMask]) -> NDArray[np.int64]:
     return np.array(rows, np.int64).reshape(-1, 4)
 
 
-def _cut(mask: ObjectMask, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+def _crop(mask: ObjectMask, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
     left, top, right, bottom = box
     return mask.pixels[top - mask.top : bottom - mask.top, left - mask.left : right - mask.left]

@@ -1,4 +1,4 @@
-"""What became of each object and each detection of one image, at one threshold and IoU 0.5."""
+"""Error types of the objects and detections of one image, at one threshold and IoU 0.5."""
 
 from __future__ import annotations
 
@@ -7,97 +7,100 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.core.arrays import FloatArray, IntArray
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.evaluate.metrics.matching import IOUS, likeness, match
+from pipeline.evaluate.metrics.matching import IOU_THRESHOLDS, get_similarity, match_detections
 
-RIGHT: Final = "right"
-WRONG: Final = "wrong class"
-LOOSE: Final = "loose"
-ALARM: Final = "false alarm"
+CORRECT: Final = "right"
+WRONG_CLASS: Final = "wrong class"
+LOCALIZATION_ERROR: Final = "loose"
+FALSE_POSITIVE: Final = "false alarm"
 MISSED: Final = "missed"
-REASONS: Final = (MISSED, ALARM, WRONG, LOOSE)
+ERROR_TYPES: Final = (MISSED, FALSE_POSITIVE, WRONG_CLASS, LOCALIZATION_ERROR)
 
-TOUCHING: Final = 0.1
-"""The overlap from which a box is loose instead of elsewhere (TIDE, Bolya et al. 2020)."""
+MIN_LOCALIZATION_IOU: Final = 0.1
+"""The IoU from which a detection is a localization error, not a false positive (TIDE, Bolya et al. 2020)."""
 
 
 @dataclass(frozen=True)
 class ImageErrors:
-    """One image, judged.
+    """The errors in one image.
 
     Args:
         truth: Its objects.
-        found: Its detections of at least the threshold.
-        verdicts: For each detection: right, wrong class, loose or false alarm.
-        partners: (detections,) the object each of them stands for, -1 for a false alarm.
-        missed: (m,) the objects that no detection stands for.
+        detections: Its detections of at least the threshold.
+        verdicts: For each detection: correct or its error type.
+        partners: (detections,) index of the object that each is paired with; -1 for a false positive.
+        missed: (m,) the objects that no detection is paired with.
     """
 
     truth: GroundTruth
-    found: Detections
+    detections: Detections
     verdicts: tuple[str, ...]
-    partners: NDArray[np.int64]
-    missed: NDArray[np.int64]
+    partners: IntArray
+    missed: IntArray
 
     @property
-    def errors(self) -> int:
-        """Missed objects, and detections that are not right."""
-        return len(self.missed) + sum(verdict != RIGHT for verdict in self.verdicts)
+    def error_count(self) -> int:
+        """The number of missed objects and of detections that are not correct."""
+        return len(self.missed) + sum(verdict != CORRECT for verdict in self.verdicts)
 
-    def reasons(self) -> dict[str, int]:
-        """Count the errors by reason, the usual order, without those that did not happen."""
-        counts = {reason: self.verdicts.count(reason) for reason in REASONS} | {MISSED: len(self.missed)}
-        return {reason: count for reason, count in counts.items() if count}
+    def count_errors(self) -> dict[str, int]:
+        """Count the errors by type, in the order of `ERROR_TYPES`, without types that do not occur."""
+        counts = {kind: self.verdicts.count(kind) for kind in ERROR_TYPES} | {MISSED: len(self.missed)}
+        return {kind: count for kind, count in counts.items() if count}
 
 
-def judge(truth: GroundTruth, found: Detections, threshold: float) -> ImageErrors:
-    """Say of each detection what it is, and of each object whether it was missed.
+def assign_error_types(truth: GroundTruth, detections: Detections, threshold: float) -> ImageErrors:
+    """Assign each detection to correct or an error type, and find the missed objects.
 
-    First as for precision and recall: right is what matches an object of its class at IoU 0.5. Of what is
-    left, the pairs that overlap most go first: at IoU 0.5 and another class it is a wrong class, at less and
-    the same class a loose one. What found an object that does not count is left out.
+    Detections are first matched as for precision and recall: one that matches an object of its class at IoU
+    0.5 is correct. The others are paired with free objects by descending overlap: another class at IoU 0.5 or
+    more is a wrong class, the same class at less than 0.5 a localization error. A detection of an object that
+    does not count is left out.
     """
-    found = found.only(found.scores >= threshold)
-    partners = match(truth, found)[:, 0]
-    void = (partners >= 0) & ~np.append(truth.counted, True)[partners]
-    found, partners = found.only(~void), partners[~void]
-    verdicts = np.where(partners >= 0, RIGHT, ALARM).astype(object)
-    overlap = likeness(truth, found) * truth.counted
-    same = found.classes[:, None] == truth.classes[None, :]
+    detections = detections.select(detections.scores >= threshold)
+    partners = match_detections(truth, detections)[:, 0]
+    ignored = (partners >= 0) & ~np.append(truth.counted, True)[partners]
+    detections, partners = detections.select(~ignored), partners[~ignored]
+    verdicts = np.where(partners >= 0, CORRECT, FALSE_POSITIVE).astype(object)
+    overlap = get_similarity(truth, detections) * truth.counted
+    same = detections.classes[:, None] == truth.classes[None, :]
     for verdict, fits in (
-        (WRONG, ~same & (overlap >= IOUS[0])),
-        (LOOSE, same & (overlap >= TOUCHING) & (overlap < IOUS[0])),
+        (WRONG_CLASS, ~same & (overlap >= IOU_THRESHOLDS[0])),
+        (LOCALIZATION_ERROR, same & (overlap >= MIN_LOCALIZATION_IOU) & (overlap < IOU_THRESHOLDS[0])),
     ):
-        for row, column in _closest(np.where(fits, overlap, 0.0), partners):
+        for row, column in _pair_by_overlap(np.where(fits, overlap, 0.0), partners):
             partners[row], verdicts[row] = column, verdict
     missed = np.setdiff1d(np.flatnonzero(truth.counted), partners)
-    return ImageErrors(truth, found, tuple(verdicts), partners, missed)
+    return ImageErrors(truth, detections, tuple(verdicts), partners, missed)
 
 
-def rank(outcomes: Sequence[ImageErrors]) -> list[int]:
-    """Return the images with errors, the worst first: most errors, then most confident in what is wrong."""
-    faulty = [index for index, outcome in enumerate(outcomes) if outcome.errors]
-    return sorted(faulty, key=lambda index: (-outcomes[index].errors, -_confidence(outcomes[index]), index))
+def rank_images_by_errors(images: Sequence[ImageErrors]) -> list[int]:
+    """Return the images with errors: most errors first, then the highest score sum of wrong detections."""
+    faulty = [index for index, image in enumerate(images) if image.error_count]
+    keys = {index: (-images[index].error_count, -_sum_error_scores(images[index])) for index in faulty}
+    return sorted(faulty, key=lambda index: (*keys[index], index))
 
 
-def confusions(outcomes: Iterable[ImageErrors], classes: int) -> NDArray[np.int64]:
-    """Count (classes + 1, classes + 1) actual against predicted; the last row and column are the background.
+def count_detection_confusions(images: Iterable[ImageErrors], classes: int) -> IntArray:
+    """Count the confusion matrix (classes + 1, classes + 1), true by predicted; the last is the background.
 
-    What is loose is a missed object and a false alarm here: the diagonal is what precision and recall count.
+    A localization error counts as a missed object and a false positive: the diagonal is what precision and
+    recall count.
     """
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
-    for outcome in outcomes:
-        paired = np.isin(outcome.verdicts, [RIGHT, WRONG])
-        actual = np.where(paired, np.append(outcome.truth.classes, classes)[outcome.partners], classes)
-        np.add.at(matrix, (actual, outcome.found.classes), 1)
-        lost = np.setdiff1d(np.flatnonzero(outcome.truth.counted), outcome.partners[paired])
-        np.add.at(matrix[:, classes], outcome.truth.classes[lost], 1)
+    for image in images:
+        paired = np.isin(image.verdicts, [CORRECT, WRONG_CLASS])
+        actual = np.where(paired, np.append(image.truth.classes, classes)[image.partners], classes)
+        np.add.at(matrix, (actual, image.detections.classes), 1)
+        missed = np.setdiff1d(np.flatnonzero(image.truth.counted), image.partners[paired])
+        np.add.at(matrix[:, classes], image.truth.classes[missed], 1)
     return matrix
 
 
-def _closest(overlap: NDArray[np.float64], partners: NDArray[np.int64]) -> Iterable[tuple[int, int]]:
+def _pair_by_overlap(overlap: FloatArray, partners: IntArray) -> Iterable[tuple[int, int]]:
     """Pair free detections with free objects, by descending overlap."""
     overlap = overlap.copy()
     overlap[partners >= 0] = 0.0
@@ -108,6 +111,6 @@ def _closest(overlap: NDArray[np.float64], partners: NDArray[np.int64]) -> Itera
         yield int(row), int(column)
 
 
-def _confidence(outcome: ImageErrors) -> float:
-    wrong = np.array([verdict != RIGHT for verdict in outcome.verdicts], bool)
-    return float(outcome.found.scores[wrong].sum())
+def _sum_error_scores(image: ImageErrors) -> float:
+    wrong = np.array([verdict != CORRECT for verdict in image.verdicts], bool)
+    return float(image.detections.scores[wrong].sum())

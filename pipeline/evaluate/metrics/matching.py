@@ -1,4 +1,4 @@
-"""Which detection found which object: COCO's greedy matching, image by image."""
+"""COCO's greedy matching of detections and objects, image by image."""
 
 from __future__ import annotations
 
@@ -7,101 +7,103 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.iou import box_iou
 
-IOUS: Final = np.linspace(0.5, 0.95, 10)
+IOU_THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
 """The overlaps that COCO averages over: 0.50, 0.55 ... 0.95."""
 
 
 @dataclass(frozen=True)
 class DetectionTable:
-    """All detections of a split, by descending score, each with what it hit.
+    """All detections of a split by descending score, and what each of them matched.
 
     Args:
-        images: (d,) index of the image it lies in.
-        classes: (d,) its class.
+        images: (d,) index of the image.
+        classes: (d,) class of the detection.
         scores: (d,) its score, descending.
-        hits: (d, 10) whether it found an object, at each of `IOUS`.
-        void: (d, 10) whether it found one that does not count: it is then neither right nor wrong.
-        objects: (images, classes) how many true objects there are that count.
+        hits: (d, 10) whether it matched an object, at each of `IOU_THRESHOLDS`.
+        ignored: (d, 10) whether it matched an object that does not count: it is then neither right nor wrong.
+        objects: (images, classes) number of true objects that count.
     """
 
-    images: NDArray[np.int64]
-    classes: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    hits: NDArray[np.bool_]
-    void: NDArray[np.bool_]
-    objects: NDArray[np.int64]
+    images: IntArray
+    classes: IntArray
+    scores: FloatArray
+    hits: BoolArray
+    ignored: BoolArray
+    objects: IntArray
 
 
-def likeness(truth: GroundTruth, found: Detections) -> NDArray[np.float64]:
-    """Return how much each detection is like each object (n, m), by what their task is measured by."""
+def get_similarity(truth: GroundTruth, found: Detections) -> FloatArray:
+    """Return the similarity (n, m) of detections and objects by the measure of their task."""
     return box_iou(found.boxes, truth.boxes) if found.overlap is None else found.overlap
 
 
-def match(truth: GroundTruth, found: Detections) -> NDArray[np.int64]:
-    """Return (detections, 10): the index of the object each detection found at each of `IOUS`, or -1.
+def match_detections(truth: GroundTruth, found: Detections) -> IntArray:
+    """Match detections to objects of their class.
 
     The rule is COCO's (cocoeval.py, evaluateImg): by descending score, each detection takes the object of its
-    class that overlaps it most and is still free; of equal overlaps the last. Objects that do not count are
-    taken only where no other is left.
+    class that overlaps it most and is still free; of equal overlaps the last. It takes an object that does
+    not count only where no other is left.
+
+    Returns:
+        (detections, 10): the index of the object of each detection at each of `IOU_THRESHOLDS`, or -1.
     """
     same = found.classes[:, None] == truth.classes[None, :]
-    overlap = np.where(same, likeness(truth, found), 0.0)
+    overlap = np.where(same, get_similarity(truth, found), 0.0)
     counted = truth.counted
-    taken = np.zeros((len(IOUS), len(truth.classes)), bool)
-    matched = np.full((len(found.scores), len(IOUS)), -1, np.int64)
-    near = overlap.max(axis=1, initial=0.0) >= IOUS[0]  # the others hit nothing at any overlap
+    taken = np.zeros((len(IOU_THRESHOLDS), len(truth.classes)), bool)
+    matched = np.full((len(found.scores), len(IOU_THRESHOLDS)), -1, np.int64)
+    near = overlap.max(axis=1, initial=0.0) >= IOU_THRESHOLDS[0]  # the others match nothing at any IoU
     for row in np.argsort(-found.scores, kind="stable"):
         if near[row]:
-            matched[row] = _take(np.where(taken | ~counted, 0.0, overlap[row]), taken)
+            matched[row] = _assign_object(np.where(taken | ~counted, 0.0, overlap[row]), taken)
             if not counted.all():
-                late = _take(np.where(taken | counted, 0.0, overlap[row]), taken, matched[row] < 0)
-                matched[row] = np.maximum(matched[row], late)
+                rest = _assign_object(np.where(taken | counted, 0.0, overlap[row]), taken, matched[row] < 0)
+                matched[row] = np.maximum(matched[row], rest)
     return matched
 
 
-def tabulate(truths: Sequence[GroundTruth], found: Sequence[Detections], classes: int) -> DetectionTable:
+def build_detection_table(
+    truths: Sequence[GroundTruth], detections: Sequence[Detections], classes: int
+) -> DetectionTable:
     """Match every image of a split and put all detections in one table.
 
     Args:
         truths: The objects of each image.
-        found: The detections of each image, in the same order.
-        classes: How many classes the dataset has.
+        detections: The detections of each image, in the same order.
+        classes: Number of classes of the dataset.
     """
-    pairs = [_found(truth, seen) for truth, seen in zip(truths, found, strict=True)]
-    scores = np.concatenate([np.zeros(0), *(seen.scores for seen in found)])
+    pairs = [_find_hits(truth, found) for truth, found in zip(truths, detections, strict=True)]
+    scores = np.concatenate([np.zeros(0), *(found.scores for found in detections)])
     order = np.argsort(-scores, kind="stable")
-    lengths = [len(seen.scores) for seen in found]
-    none = np.zeros((0, len(IOUS)), bool)
+    lengths = [len(found.scores) for found in detections]
+    none = np.zeros((0, len(IOU_THRESHOLDS)), bool)
+    counts = [np.bincount(truth.classes[truth.counted], minlength=classes) for truth in truths]
     return DetectionTable(
-        images=np.repeat(np.arange(len(found)), lengths)[order],
-        classes=np.concatenate([np.zeros(0, np.int64), *(seen.classes for seen in found)])[order],
+        images=np.repeat(np.arange(len(detections)), lengths)[order],
+        classes=np.concatenate([np.zeros(0, np.int64), *(found.classes for found in detections)])[order],
         scores=scores[order],
         hits=np.concatenate([none, *(hits for hits, _ in pairs)])[order],
-        void=np.concatenate([none, *(void for _, void in pairs)])[order],
-        objects=np.array([np.bincount(t.classes[t.counted], minlength=classes) for t in truths]).reshape(
-            -1, classes
-        ),
+        ignored=np.concatenate([none, *(ignored for _, ignored in pairs)])[order],
+        objects=np.array(counts).reshape(-1, classes),
     )
 
 
-def _found(truth: GroundTruth, seen: Detections) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which detections (d, 10) found an object that counts, and which one that does not."""
-    matched = match(truth, seen)
-    counts = np.append(truth.counted, False)[matched]
-    return counts, (matched >= 0) & ~counts
+def _find_hits(truth: GroundTruth, found: Detections) -> tuple[BoolArray, BoolArray]:
+    """Return which detections (d, 10) matched an object that counts, and which one that does not."""
+    matched = match_detections(truth, found)
+    hits = np.append(truth.counted, False)[matched]
+    return hits, (matched >= 0) & ~hits
 
 
-def _take(
-    overlap: NDArray[np.float64], taken: NDArray[np.bool_], wanted: NDArray[np.bool_] | bool = True
-) -> NDArray[np.int64]:
+def _assign_object(overlap: FloatArray, taken: BoolArray, wanted: BoolArray | bool = True) -> IntArray:
     """Choose the best free object at each wanted IoU, (10,) or -1, and mark it in `taken` (10, objects)."""
     best = overlap.shape[1] - 1 - overlap[:, ::-1].argmax(axis=1)
-    levels = np.arange(len(IOUS))
-    enough = (overlap[levels, best] >= IOUS) & wanted
+    levels = np.arange(len(IOU_THRESHOLDS))
+    enough = (overlap[levels, best] >= IOU_THRESHOLDS) & wanted
     taken[levels[enough], best[enough]] = True
     return np.where(enough, best, -1)

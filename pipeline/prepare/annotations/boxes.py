@@ -1,4 +1,4 @@
-"""The objects of an image as an annotation tool left them, and what is mended about their boxes."""
+"""Types for checked objects, and the check and repair of one upright box."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from pipeline.core.arrays import FloatArray, IntArray
 from pipeline.core.findings import AnnotationNote, FindingKind
 
-ROUNDING: Final = 0.5
-"""Pixels: what lies outside by less is how a format rounds, no mistake; and a side below this is no box."""
+ROUNDING_TOLERANCE: Final = 0.5
+"""Pixels. A box that leaves the image by less was rounded by its format; a side below this is no box."""
 
 
 ObjectRepair = tuple[FindingKind, str]
-"""What was mended, or is worth a look, about an object that is used: for machines, and in words."""
+"""What was repaired or noticed in an object that is used: the kind of finding, and the reason in words."""
 
 
 class UnusableObjectError(ValueError):
     """Say why an object cannot be used.
 
     Args:
-        kind: For machines.
-        reason: In words.
+        kind: The kind of finding.
+        reason: The same in words.
     """
 
     def __init__(self, kind: FindingKind, reason: str) -> None:
@@ -32,14 +32,14 @@ class UnusableObjectError(ValueError):
 
 
 class CheckedObjects(NamedTuple):
-    """The objects that can be used, and what was found.
+    """The usable objects of an image, and the findings.
 
     Attributes:
         classes: (m,) class indices.
-        boxes: (m, 4) x1 y1 x2 y2 in pixels, within the image, each side half a pixel or more.
-        notes: A finding each.
-        outlines: m outlines (k, 2) in pixels (segment), or four corners each (obb); none for other tasks.
-        keypoints: m arrays (points, 3) in pixels (pose); none for other tasks.
+        boxes: (m, 4) x1 y1 x2 y2 in pixels, inside the image, each side half a pixel or more.
+        notes: One note per finding.
+        outlines: m outlines (k, 2) in pixels (segment), or four corners each (obb); empty for other tasks.
+        keypoints: m arrays (points, 3) in pixels (pose); empty for other tasks.
     """
 
     classes: IntArray
@@ -49,7 +49,7 @@ class CheckedObjects(NamedTuple):
     keypoints: tuple[FloatArray, ...] = ()
 
 
-def mend(box: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, list[ObjectRepair]]:
+def repair_box(box: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, list[ObjectRepair]]:
     """Put the corners of a box in order and clip it to the image.
 
     Args:
@@ -57,31 +57,33 @@ def mend(box: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, list[Objec
         size: Width and height of the image in pixels.
 
     Raises:
-        Unfit: It has coordinates that are no numbers, no area, or lies outside.
+        UnusableObjectError: A coordinate is not a number, or the box has no area or is outside the image.
     """
     x1, y1, x2, y2 = given = box.tolist()  # plain numbers: four are too few for numpy to be faster
     if not all(map(math.isfinite, given)):
-        raise UnusableObjectError("no-number", f"coordinates that are no numbers: {text(box)}")
-    upright = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
+        raise UnusableObjectError("no-number", f"coordinates that are no numbers: {format_coordinates(box)}")
+    ordered = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
     width, height = abs(x2 - x1), abs(y2 - y1)
-    if min(width, height) < ROUNDING:
-        raise UnusableObjectError("no-area", f"no area: {width:.6g} x {height:.6g} pixels at {text(box)}")
-    inside = [min(max(value, 0.0), limit) for value, limit in zip(upright, size * 2, strict=True)]
-    if min(inside[2] - inside[0], inside[3] - inside[1]) < ROUNDING:
+    if min(width, height) < ROUNDING_TOLERANCE:
         raise UnusableObjectError(
-            "outside", f"outside the image of {size[0]} x {size[1]} pixels: {text(box)}"
+            "no-area", f"no area: {width:.6g} x {height:.6g} pixels at {format_coordinates(box)}"
         )
-    found: list[ObjectRepair] = []
-    if upright != given:
-        found.append(("inverted", f"corners in the wrong order: {text(box)}"))
-    if max(abs(value - kept) for value, kept in zip(upright, inside, strict=True)) > ROUNDING:
-        shown = text(np.array(upright))
-        found.append(("clipped", f"clipped to the image of {size[0]} x {size[1]} pixels: {shown}"))
-    return np.array(inside, np.float64), found
+    clipped = [min(max(value, 0.0), limit) for value, limit in zip(ordered, size * 2, strict=True)]
+    if min(clipped[2] - clipped[0], clipped[3] - clipped[1]) < ROUNDING_TOLERANCE:
+        raise UnusableObjectError(
+            "outside", f"outside the image of {size[0]} x {size[1]} pixels: {format_coordinates(box)}"
+        )
+    repairs: list[ObjectRepair] = []
+    if ordered != given:
+        repairs.append(("inverted", f"corners in the wrong order: {format_coordinates(box)}"))
+    if max(abs(a - b) for a, b in zip(ordered, clipped, strict=True)) > ROUNDING_TOLERANCE:
+        shown = format_coordinates(np.array(ordered))
+        repairs.append(("clipped", f"clipped to the image of {size[0]} x {size[1]} pixels: {shown}"))
+    return np.array(clipped, np.float64), repairs
 
 
-def text(values: FloatArray) -> str:
-    """Write coordinates for a report, the first dozen of them."""
+def format_coordinates(values: FloatArray) -> str:
+    """Format coordinates for a report; only the first twelve are shown."""
     flat = values.ravel()
     more = " ..." if len(flat) > 12 else ""
     return " ".join(f"{value:.6g}" for value in flat[:12]) + more

@@ -1,9 +1,11 @@
-"""Are two thumbnails the same picture? One is laid over the other as exactly as can be, then compared.
+"""Align two thumbnails as exactly as possible, and measure whether they show the same picture.
 
-Laid over: shift and stretch along each axis by Gauss-Newton steps (Baker and Matthews, Lucas-Kanade 20 Years
-On, IJCV 2004, inverse compositional), coarse to fine; brightness and contrast are taken out. Compared: by the
-correlation of what is left when smooth shading is taken away. Pictures of one kind share their shading; only
-copies share their detail.
+Alignment: shift and stretch along each axis by Gauss-Newton steps (Baker and Matthews, Lucas-Kanade 20 Years
+On, IJCV 2004, inverse compositional), coarse to fine, without brightness and contrast. Similarity: the
+correlation of details, which are what is left without smooth shading. Pictures of one kind have the same
+shading; only copies have the same details.
+
+A placement is (..., 4): scale and offset along y, scale and offset along x, with the image from -1 to 1.
 """
 
 from __future__ import annotations
@@ -15,113 +17,122 @@ from numpy.typing import NDArray
 
 from pipeline.core.arrays import Float32Array
 
-SAME: Final = 0.82
-"""Correlation of details from which two images are copies of one another."""
+MIN_SIMILARITY: Final = 0.82
+"""Minimum correlation of details of two near duplicates."""
 
 _STEPS: Final = {4: 8, 2: 4, 1: 3}
 """Gauss-Newton steps at a quarter of the thumbnail's resolution, at half, and at the whole."""
-_MOST: Final = 0.3
-"""How far a side may lie off, in half widths: 15% of the width."""
-_SMOOTH: Final = 5
-"""Pixels over which a thumbnail is averaged to find its shading."""
+_MAX_OFFSET: Final = 0.3
+"""Maximum offset of a side in half widths: 15% of the width."""
+_SHADING_PIXELS: Final = 5
+"""Side of the square that a thumbnail is averaged over to find its shading."""
 
 
-def likeness(first: Float32Array, second: Float32Array) -> NDArray[np.float32]:
-    """Return the correlation of details of pairs of images, as they are or laid over.
+def measure_similarity(first: Float32Array, second: Float32Array) -> NDArray[np.float32]:
+    """Return the correlation of details of pairs of images: the higher one of unaligned and aligned.
 
     Args:
-        first: (n, s, s) gray levels, s a multiple of 4, turned as `second` is.
+        first: (n, s, s) gray levels, s a multiple of 4, in the orientation of `second`.
         second: (n, s, s) gray levels.
 
     Returns:
-        (n,) from -1 to 1; 0 where an image shows no detail.
+        (n,) from -1 to 1; 0 if an image has no details.
     """
-    start = places = np.tile(np.array([1, 0, 1, 0], np.float32), (len(first), 1))
-    for shrink, steps in _STEPS.items():
-        small, other = _shrunk(first, shrink), _shrunk(second, shrink)
-        slope, solve = _slopes(small)
+    identity = placements = np.tile(np.array([1, 0, 1, 0], np.float32), (len(first), 1))
+    for factor, steps in _STEPS.items():
+        small_first, small_second = _downscale(first, factor), _downscale(second, factor)
+        jacobian, inverse = _linearize(small_first)
         for _ in range(steps):
-            places = _step(small, other, slope, solve, places)
-    found: Float32Array = np.maximum(_compare(first, second, start), _compare(first, second, places))
-    return found
+            placements = _step(small_first, small_second, jacobian, inverse, placements)
+    similarity: Float32Array = np.maximum(
+        _correlate(first, second, identity), _correlate(first, second, placements)
+    )
+    return similarity
 
 
-def _shrunk(images: Float32Array, by: int) -> Float32Array:
+def _downscale(images: Float32Array, factor: int) -> Float32Array:
     count, side, _ = images.shape
-    found: Float32Array = images.reshape(count, side // by, by, side // by, by).mean(axis=(2, 4))
-    return found
+    cells = images.reshape(count, side // factor, factor, side // factor, factor)
+    means: Float32Array = cells.mean(axis=(2, 4))
+    return means
 
 
-def _grid(side: int) -> NDArray[np.float32]:
-    """Return where pixel centres lie, -1 and 1 being the image's edges."""
+def _build_grid(side: int) -> NDArray[np.float32]:
+    """Return the coordinates of pixel centers; the image's edges are at -1 and 1."""
     return ((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1).astype(np.float32)
 
 
-def _slopes(images: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """Return how pixels change with stretch and shift (n, 4, s*s), and the inverse of its normal matrix."""
+def _linearize(images: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Return the Jacobian of pixels (n, 4, s*s) by stretch and shift, and its inverse normal matrix."""
     count, side, _ = images.shape
-    plain = _standard(images, np.ones_like(images))
-    down, along = np.gradient(plain, axis=(1, 2))
-    grid = _grid(side)
-    slope = np.stack([down * grid[:, None], down, along * grid, along], axis=1) * (side / 2)
-    slope = slope.reshape(count, 4, -1).astype(np.float32)
-    normal = slope @ slope.swapaxes(1, 2)
+    normalized = _normalize(images, np.ones_like(images))
+    down, along = np.gradient(normalized, axis=(1, 2))
+    grid = _build_grid(side)
+    jacobian = np.stack([down * grid[:, None], down, along * grid, along], axis=1) * (side / 2)
+    jacobian = jacobian.reshape(count, 4, -1).astype(np.float32)
+    normal = jacobian @ jacobian.swapaxes(1, 2)
     ridge = 1e-2 * np.trace(normal, axis1=1, axis2=2)[:, None, None] / 4 + 1e-6
-    return slope, np.linalg.inv(normal + ridge * np.eye(4, dtype=np.float32)).astype(np.float32)
+    return jacobian, np.linalg.inv(normal + ridge * np.eye(4, dtype=np.float32)).astype(np.float32)
 
 
 def _step(
-    first: Float32Array, second: Float32Array, slope: Float32Array, solve: Float32Array, places: Float32Array
+    first: Float32Array,
+    second: Float32Array,
+    jacobian: Float32Array,
+    inverse: Float32Array,
+    placements: Float32Array,
 ) -> Float32Array:
-    """Move `second` a little, such that it lies better on `first`."""
-    moved, inside = _moved(second, places)
-    left = (_standard(moved, inside) - _standard(first, inside)) * inside
-    change = (solve @ (slope @ left.reshape(len(left), -1, 1)))[..., 0]
+    """Return placements that align `second` better with `first`: one Gauss-Newton step."""
+    sampled, inside = _sample(second, placements)
+    residual = (_normalize(sampled, inside) - _normalize(first, inside)) * inside
+    change = (inverse @ (jacobian @ residual.reshape(len(residual), -1, 1)))[..., 0]
     change = np.clip(change, -0.1, 0.1)
     stretch, shift = 1 + change[:, 0::2], change[:, 1::2]
-    scale, offset = places[:, 0::2] / stretch, places[:, 1::2] - places[:, 0::2] / stretch * shift
+    scale = placements[:, 0::2] / stretch
+    offset = placements[:, 1::2] - placements[:, 0::2] / stretch * shift
     result = np.stack([scale[:, 0], offset[:, 0], scale[:, 1], offset[:, 1]], axis=1)
-    return np.clip(result, *(np.array([1, 0, 1, 0], np.float32) + side * _MOST for side in (-1, 1)))
+    return np.clip(result, *(np.array([1, 0, 1, 0], np.float32) + sign * _MAX_OFFSET for sign in (-1, 1)))
 
 
-def _moved(images: Float32Array, places: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """Sample images at stretched and shifted places; tell which pixels lie inside."""
+def _sample(images: Float32Array, placements: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Sample images at their placements; tell which sampled pixels are inside the image."""
     side = images.shape[1]
-    rows, down = _weights(places[:, :2], side)
-    columns, along = _weights(places[:, 2:], side)
-    moved = (rows @ images @ columns.swapaxes(1, 2)).astype(np.float32)
-    return moved, (down[:, :, None] * along[:, None]).astype(np.float32)
+    rows, inside_rows = _interpolation_weights(placements[:, :2], side)
+    columns, inside_columns = _interpolation_weights(placements[:, 2:], side)
+    sampled = (rows @ images @ columns.swapaxes(1, 2)).astype(np.float32)
+    return sampled, (inside_rows[:, :, None] * inside_columns[:, None]).astype(np.float32)
 
 
-def _weights(places: Float32Array, side: int) -> tuple[Float32Array, NDArray[np.bool_]]:
-    """Return the linear interpolation of one axis as a matrix (n, side, side), and what lies inside."""
-    at = places[:, :1] * _grid(side) + places[:, 1:]
+def _interpolation_weights(placements: Float32Array, side: int) -> tuple[Float32Array, NDArray[np.bool_]]:
+    """Return the linear interpolation of one axis as a matrix (n, side, side), and what is inside."""
+    at = placements[:, :1] * _build_grid(side) + placements[:, 1:]
     pixels = np.clip((at + 1) / 2 * side - 0.5, 0, side - 1)
     distance = np.abs(pixels[:, :, None] - np.arange(side, dtype=np.float32))
     return np.maximum(0, 1 - distance).astype(np.float32), np.abs(at) < 1
 
 
-def _compare(first: Float32Array, second: Float32Array, places: Float32Array) -> NDArray[np.float32]:
-    moved, inside = _moved(second, places)
-    one, other = (_standard(_detail(images, inside), inside) for images in (first, moved))
-    found: Float32Array = (one * other).sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1)
-    return found
+def _correlate(first: Float32Array, second: Float32Array, placements: Float32Array) -> NDArray[np.float32]:
+    """Return the correlation of details (n,) with `second` at its placements."""
+    sampled, inside = _sample(second, placements)
+    one, other = (_normalize(_subtract_shading(images, inside), inside) for images in (first, sampled))
+    correlation: Float32Array = (one * other).sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1)
+    return correlation
 
 
-def _detail(images: Float32Array, inside: Float32Array) -> Float32Array:
-    """Take away the shading: the mean of the pixels around, of those inside."""
+def _subtract_shading(images: Float32Array, inside: Float32Array) -> Float32Array:
+    """Subtract the shading, which is the mean of the surrounding pixels that are inside."""
     side = images.shape[1]
-    near = np.arange(side)
-    box = (np.abs(near[:, None] - near) <= _SMOOTH // 2).astype(np.float32)
-    shading = (box @ (images * inside) @ box) / np.maximum(box @ inside @ box, 1)
-    found: Float32Array = images - shading
-    return found
+    pixels = np.arange(side)
+    window = (np.abs(pixels[:, None] - pixels) <= _SHADING_PIXELS // 2).astype(np.float32)
+    shading = (window @ (images * inside) @ window) / np.maximum(window @ inside @ window, 1)
+    details: Float32Array = images - shading
+    return details
 
 
-def _standard(images: Float32Array, inside: Float32Array) -> Float32Array:
-    """Bring the pixels inside to mean 0 and variance 1, those outside to 0."""
-    pixels = np.maximum(inside.sum(axis=(1, 2), keepdims=True), 1)
-    centred = (images - (images * inside).sum(axis=(1, 2), keepdims=True) / pixels) * inside
-    spread = np.sqrt((centred**2).sum(axis=(1, 2), keepdims=True) / pixels)
-    found: Float32Array = centred / np.maximum(spread, 1e-3)
-    return found
+def _normalize(images: Float32Array, inside: Float32Array) -> Float32Array:
+    """Scale the pixels inside to mean 0 and variance 1; set those outside to 0."""
+    count = np.maximum(inside.sum(axis=(1, 2), keepdims=True), 1)
+    centered = (images - (images * inside).sum(axis=(1, 2), keepdims=True) / count) * inside
+    deviation = np.sqrt((centered**2).sum(axis=(1, 2), keepdims=True) / count)
+    normalized: Float32Array = centered / np.maximum(deviation, 1e-3)
+    return normalized

@@ -1,8 +1,8 @@
-"""What examining images told, kept from run to run: one that did not change is not decoded again.
+"""Cache of image checks between runs: an unchanged file is not read and decoded again.
 
-Kept by path, length and times of the file, for the code and libraries that examined it. Only good news is
-kept, of images that go on as they are; whatever else is found, is found anew. A row that was cut, or changed
-by something else, does not fit its own digest and counts for nothing; a damaged database is begun anew.
+Rows are keyed by path, length and times of the file, and by the code and libraries of the check. Only valid
+images that are used unchanged are cached; all others are checked in each run. Each row has a digest: a
+truncated or changed row is ignored. A damaged database is deleted and created again.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ from typing import Any, Final, Self, get_args
 
 from pipeline.core import text
 from pipeline.core.findings import AnnotationNote, FindingKind
-from pipeline.prepare.duplicates import search
-from pipeline.prepare.duplicates.search import SIDE
+from pipeline.prepare.duplicates import perceptual_hash
+from pipeline.prepare.duplicates.perceptual_hash import THUMBNAIL_SIDE
 from pipeline.prepare.images import appearance, check, decode, truncation
 from pipeline.prepare.images.appearance import ImageAppearance
-from pipeline.prepare.images.check import SUFFIXES, CheckedImage
-from pipeline.storage import fingerprint
-from pipeline.storage.fingerprint import EVERY, SETTLED_NS, FileStamp
+from pipeline.prepare.images.check import TRAINING_SUFFIXES, CheckedImage, check_image
+from pipeline.storage.fingerprint import MIN_AGE_NS, SAVE_INTERVAL_SECONDS, FileStamp, build_file_stamp
 
-CODE: Final = (appearance, text, decode, check, search, truncation)
-"""Modules that decide what is found in a file."""
-LIBRARIES: Final = ("numpy", "opencv-python", "pillow")
+CHECK_MODULES: Final = (appearance, text, decode, check, perceptual_hash, truncation)
+"""Modules that decide the result of a check: a change in one of them invalidates the cache."""
+CHECK_LIBRARIES: Final = ("numpy", "opencv-python", "pillow")
+"""Libraries whose versions do the same."""
 
-_TABLE: Final = """CREATE TABLE IF NOT EXISTS images
+_CREATE_TABLE: Final = """CREATE TABLE IF NOT EXISTS images
     (path BLOB PRIMARY KEY, length INT, mtime INT, ctime INT, facts TEXT, thumbnail BLOB, digest BLOB)"""
-_RECALL: Final = """SELECT facts, thumbnail, digest FROM images
+_SELECT: Final = """SELECT facts, thumbnail, digest FROM images
     WHERE (path, length, mtime, ctime) = (?, ?, ?, ?)"""
-_KEEP: Final = "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)"
-_KINDS: Final = frozenset(get_args(FindingKind))
+_INSERT: Final = "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)"
+_FINDING_KINDS: Final = frozenset(get_args(FindingKind))
 
 
 class CheckedImageCache:
-    """A database of images that were examined; several threads may ask at once.
+    """A database of checked images, for several threads.
 
     Args:
-        database: The file; it may grow by some 5 KB an image.
+        path: The database file; it grows by up to 5 KB per image.
     """
 
-    def __init__(self, database: Path) -> None:
-        self._place = database
-        self._code = digest_of(CODE)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._code_digest = digest_modules(CHECK_MODULES)
         self._lock = threading.Lock()
-        self._fresh: list[CheckedImage] = []
-        self._due = time.monotonic() + EVERY
+        self._unsaved: list[CheckedImage] = []
+        self._next_save = time.monotonic() + SAVE_INTERVAL_SECONDS
         self._database: sqlite3.Connection | None = None
         self._open()
-        if not self._database:  # damaged: what it held is found again
+        if not self._database:  # a damaged file was deleted: create a new one
             self._open()
 
     def __enter__(self) -> Self:
@@ -67,135 +67,139 @@ class CheckedImageCache:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            self._keep()
+            self._save()
             if self._database:
                 self._database.close()
 
-    def examine(self, path: Path, load: Callable[[bytes], bytes] | None = None) -> CheckedImage:
-        """Return what `images.examine` does; of an unchanged file without reading it.
+    def check_with_cache(self, path: Path, load: Callable[[bytes], bytes] | None = None) -> CheckedImage:
+        """Return the result of `check.check_image`, without reading the file if it is cached.
 
         Args:
             path: The file.
-            load: Takes the image out of its bytes; such images are not remembered.
+            load: Extracts the image from the contents of the file; such images are not cached.
 
         Raises:
-            Unusable: See `images.examine`.
+            UnusableImageError: See `check.check_image`.
         """
-        asked = time.time_ns()
-        if not load and (known := self.recall(path)):
-            return known
-        image = check.examine(path, load)
-        self.remember(image, asked=asked)
-        return image
+        started = time.time_ns()
+        if not load and (cached := self.find(path)):
+            return cached
+        checked = check_image(path, load)
+        self.add(checked, started=started)
+        return checked
 
-    def remember(self, image: CheckedImage, *, asked: int) -> None:
-        """Take note of what `images.examine` returned, unless the file may have changed since.
+    def add(self, checked: CheckedImage, *, started: int) -> None:
+        """Cache a checked image, unless its file may have changed during the check.
 
         Args:
-            image: What was returned.
-            asked: Nanoseconds since the epoch; the file was read later.
+            checked: The result of the check.
+            started: Nanoseconds since the epoch, before the file was read.
         """
-        if image.original and max(image.original.mtime, image.original.ctime) < asked - SETTLED_NS:
+        if checked.original and max(checked.original.mtime, checked.original.ctime) < started - MIN_AGE_NS:
             with self._lock:
-                self._fresh.append(image)
-                if time.monotonic() > self._due:  # an interruption loses no more than this
-                    self._keep()
+                self._unsaved.append(checked)
+                if time.monotonic() > self._next_save:  # an interrupted run loses only the last interval
+                    self._save()
 
-    def recall(self, path: Path) -> CheckedImage | None:
-        """Return what is known of an unchanged file."""
-        file = identity(path)
-        if file is None:
+    def find(self, path: Path) -> CheckedImage | None:
+        """Return the cached check of a file; None if there is none, or the file has changed since."""
+        stamp = read_file_stamp(path)
+        if stamp is None:
             return None
         with self._lock:
             try:
-                row = self._database.execute(_RECALL, _key(file)).fetchone() if self._database else None
+                row = self._database.execute(_SELECT, _key(stamp)).fetchone() if self._database else None
             except sqlite3.Error as error:
-                self._give_up(error)
+                self._disable(error)
                 return None
-        if not row or not isinstance(row[1], bytes) or row[2] != self._digest(file, row[0], row[1]):
+        if not row or not isinstance(row[1], bytes) or row[2] != self._digest_row(stamp, row[0], row[1]):
             return None
         try:
-            return _parse(file, row[0], row[1])
+            return _parse_facts(stamp, row[0], row[1])
         except (ValueError, KeyError, TypeError):
             return None
 
-    def _keep(self) -> None:
-        """Write what is new in one short transaction; a memory that cannot be written costs time, no more."""
-        fresh, self._fresh, self._due = self._fresh, [], time.monotonic() + EVERY
+    def _save(self) -> None:
+        """Write the unsaved images in one transaction; if that fails, the next run only takes longer."""
+        unsaved, self._unsaved = self._unsaved, []
+        self._next_save = time.monotonic() + SAVE_INTERVAL_SECONDS
         if not self._database:
             return
-        rows = [self._row(image.original, image) for image in fresh if image.original]
+        rows = [self._build_row(checked.original, checked) for checked in unsaved if checked.original]
         try:
             with self._database:
-                self._database.executemany(_KEEP, rows)
+                self._database.executemany(_INSERT, rows)
         except sqlite3.Error as error:
-            self._give_up(error)
+            self._disable(error)
 
     def _open(self) -> None:
         try:
-            self._database = sqlite3.connect(self._place, timeout=60, check_same_thread=False)
-            self._database.execute(_TABLE)
+            self._database = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
+            self._database.execute(_CREATE_TABLE)
         except sqlite3.Error as error:
-            self._give_up(error)
+            self._disable(error)
 
-    def _give_up(self, error: sqlite3.Error) -> None:
-        """Go on without; a damaged file is taken away, and the next run begins a new one."""
+    def _disable(self, error: sqlite3.Error) -> None:
+        """Continue without the cache; delete a damaged file, so that the next run creates a new one."""
         if self._database:
             self._database.close()
         self._database = None
-        if not isinstance(error, sqlite3.OperationalError):  # those are a full disk, a lock, access rights
+        if not isinstance(error, sqlite3.OperationalError):  # these are a full disk, a lock, access rights
             with suppress(OSError):
-                self._place.unlink()
+                self._path.unlink()
 
-    def _row(self, file: FileStamp, image: CheckedImage) -> tuple[Any, ...]:
-        facts, thumbnail = _render(image), image.look.signature
-        return *_key(file), facts, thumbnail, self._digest(file, facts, thumbnail)
+    def _build_row(self, stamp: FileStamp, checked: CheckedImage) -> tuple[Any, ...]:
+        facts, thumbnail = _serialize_facts(checked), checked.appearance.thumbnail
+        return *_key(stamp), facts, thumbnail, self._digest_row(stamp, facts, thumbnail)
 
-    def _digest(self, file: FileStamp, facts: Any, thumbnail: bytes) -> bytes:
-        what = repr((self._code, _key(file), facts)).encode(errors="backslashreplace")
-        return hashlib.blake2b(what + thumbnail, digest_size=16).digest()
+    def _digest_row(self, stamp: FileStamp, facts: Any, thumbnail: bytes) -> bytes:
+        content = repr((self._code_digest, _key(stamp), facts)).encode(errors="backslashreplace")
+        return hashlib.blake2b(content + thumbnail, digest_size=16).digest()
 
 
-def identity(path: Path) -> FileStamp | None:
-    """Return what tells whether a file has changed; nothing where there is none."""
+def read_file_stamp(path: Path) -> FileStamp | None:
+    """Return path, length and times of a file, to notice a change; None where it cannot be read."""
     try:
-        return fingerprint.identity(path, path.stat())
+        return build_file_stamp(path, path.stat())
     except (OSError, ValueError):
         return None
 
 
-def _key(file: FileStamp) -> tuple[bytes, int, int, int]:
-    return os.fsencode(file.path), file.length, file.mtime, file.ctime
+def _key(stamp: FileStamp) -> tuple[bytes, int, int, int]:
+    return os.fsencode(stamp.path), stamp.length, stamp.mtime, stamp.ctime
 
 
-def _render(image: CheckedImage) -> str:
-    notes = [[note.reason, note.kind] for note in image.notes]
-    look = image.look.brightness, image.look.sharpness
-    return json.dumps([image.sha256, image.suffix, image.size, *look, notes])
+def _serialize_facts(checked: CheckedImage) -> str:
+    notes = [[note.reason, note.kind] for note in checked.notes]
+    brightness, sharpness, _ = checked.appearance
+    return json.dumps([checked.sha256, checked.suffix, checked.size, brightness, sharpness, notes])
 
 
-def _parse(file: FileStamp, facts: str, thumbnail: bytes) -> CheckedImage:
-    """Read a row.
+def _parse_facts(stamp: FileStamp, facts: str, thumbnail: bytes) -> CheckedImage:
+    """Parse a row of the database.
 
     Raises:
-        ValueError: It says what `images.examine` never would.
+        ValueError: A value is one that `check.check_image` never returns.
+        TypeError: A value has the wrong type.
     """
     sha256, suffix, (width, height), brightness, sharpness, notes = json.loads(facts)
-    if suffix not in SUFFIXES or any(kind not in _KINDS for _, kind in notes) or len(sha256) != 64:
+    if suffix not in TRAINING_SUFFIXES or len(sha256) != 64:
+        raise ValueError(facts)
+    if any(kind not in _FINDING_KINDS for _, kind in notes):
         raise ValueError(facts)
     if not type(width) is type(height) is int:
         raise TypeError(facts)
-    if len(thumbnail) not in {0, SIDE**2}:
+    if len(thumbnail) not in {0, THUMBNAIL_SIDE**2}:
         raise ValueError(len(thumbnail))
-    look = ImageAppearance(float(brightness), float(sharpness), bytes(thumbnail))
-    found = tuple(AnnotationNote(False, str(reason), kind) for reason, kind in notes)
-    return CheckedImage(b"", suffix, (width, height), found, look, str(sha256), file)
+    measured = ImageAppearance(float(brightness), float(sharpness), bytes(thumbnail))
+    parsed_notes = tuple(AnnotationNote(False, str(reason), kind) for reason, kind in notes)
+    return CheckedImage(b"", suffix, (width, height), parsed_notes, measured, str(sha256), stamp)
 
 
-def digest_of(code: Iterable[ModuleType]) -> str:
-    """Return a digest of modules and of the libraries that they call, which changes as either does."""
+def digest_modules(modules: Iterable[ModuleType]) -> str:
+    """Return a digest of the source of modules and the versions of CHECK_LIBRARIES."""
     digest = hashlib.sha256()
-    for module in code:
+    for module in modules:
         digest.update(Path(str(module.__file__)).read_bytes())
-    digest.update(" ".join(f"{name} {version(name)}" for name in LIBRARIES).encode())
+    digest.update(" ".join(f"{name} {version(name)}" for name in CHECK_LIBRARIES).encode())
     return digest.hexdigest()

@@ -1,6 +1,6 @@
-"""Image files: can training read this one as it is, or what must be mended?
+"""Check one image file: can training read it as it is, must it be rewritten, or is it unusable?
 
-What other readers show otherwise than OpenCV does is rewritten as PNG, in the pixels that OpenCV shows.
+Files that other readers show differently than OpenCV are rewritten as PNG, with the pixels from OpenCV.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ import cv2
 
 from pipeline.core.findings import AnnotationNote, FindingKind
 from pipeline.core.text import format_count
-from pipeline.prepare.images import appearance, decode
-from pipeline.prepare.images.appearance import UNKNOWN, ImageAppearance
-from pipeline.prepare.images.decode import ImageHeader, UnusableImageError
-from pipeline.storage import fingerprint
-from pipeline.storage.fingerprint import FileStamp
+from pipeline.prepare.images.appearance import UNKNOWN_APPEARANCE, ImageAppearance, measure_appearance
+from pipeline.prepare.images.decode import ImageHeader, UnusableImageError, decode_color, decode_image
+from pipeline.storage.fingerprint import FileStamp, build_file_stamp
 
-_SUFFIXES: Final = {
+_SUFFIXES_BY_FORMAT: Final = {
     "JPEG": (".jpg", ".jpeg"),
     "MPO": (".jpg", ".jpeg", ".mpo"),
     "PNG": (".png",),
@@ -29,93 +27,97 @@ _SUFFIXES: Final = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
 }
-_CONVERTED: Final = ("GIF", "AVIF", "JPEG2000", "PPM")
-"""Formats that training does not read, or not everywhere, and that can be rewritten."""
-SUFFIXES: Final = frozenset(suffix for usual in _SUFFIXES.values() for suffix in usual)
-"""Of images that training reads."""
-_SMALLEST: Final = 10
-"""Pixels of a side; Ultralytics leaves out what is smaller."""
-_LONGISH: Final = 100
-"""Times a side is longer than the other: at 640 pixels training would see six of the shorter."""
-LONGEST: Final = 1 << 30
-"""Bytes of a file."""
+_CONVERTED_FORMATS: Final = ("GIF", "AVIF", "JPEG2000", "PPM")
+"""Formats that training cannot read, or not on every system; they are rewritten as PNG."""
+TRAINING_SUFFIXES: Final = frozenset(suffix for usual in _SUFFIXES_BY_FORMAT.values() for suffix in usual)
+"""Suffixes of images that training reads."""
+_MIN_SIDE: Final = 10
+"""Pixels. Ultralytics skips smaller images."""
+_MAX_ASPECT_RATIO: Final = 100
+"""At 640 pixels, training would see six pixels of the shorter side."""
+MAX_FILE_BYTES: Final = 1 << 30
 
 _JPEG_END: Final = b"\xff\xd9"
 _JPEG_SCAN: Final = b"\xda"
-_NO_MARK: Final = (b"\xff", b"\0")
-"""What may follow 0xff without making it the beginning of a mark."""
+_NOT_A_MARKER: Final = (b"\xff", b"\0")
+"""Bytes that may follow 0xff where it does not start a marker."""
 
 
 class CheckedImage(NamedTuple):
-    """An image that training can read.
+    """An image file that training can read, after a repair where needed.
 
     Attributes:
-        data: The bytes of a mended copy; none where the file goes on as it is.
+        data: The contents of the repaired copy; empty where the file is used unchanged.
         suffix: The suffix that fits the contents.
         size: Width and height in pixels, as displayed.
-        notes: What was mended, or is worth a look.
-        look: How bright and sharp it is.
-        sha256: Of the bytes that go on.
-        original: The file, as it was before it was read, where it goes on as it is.
+        notes: What was repaired or noticed.
+        appearance: Brightness, sharpness and thumbnail.
+        sha256: SHA-256 of the contents that are used.
+        original: The file before it was read, where it is used unchanged; else None.
     """
 
     data: bytes
     suffix: str
     size: tuple[int, int]
     notes: tuple[AnnotationNote, ...] = ()
-    look: ImageAppearance = UNKNOWN
+    appearance: ImageAppearance = UNKNOWN_APPEARANCE
     sha256: str = ""
     original: FileStamp | None = None
 
 
-def examine(path: Path, load: Callable[[bytes], bytes] | None = None) -> CheckedImage:
-    """Read an image file whole and decode it.
+def check_image(path: Path, load: Callable[[bytes], bytes] | None = None) -> CheckedImage:
+    """Read and decode an image file, and repair it where needed.
 
     Args:
         path: The file.
-        load: Takes the image out of its bytes, where it is held within.
+        load: Extracts the image from the contents of the file, where the file contains it.
 
     Raises:
-        Unusable: It is missing, empty, cut, damaged, no image, too large or too small.
+        UnusableImageError: The file is missing, empty, truncated, damaged, no image, too large or too small.
     """
-    contents, original = _read(path)
-    data = _within(path, contents, load) if load else contents
-    header, grey = decode.decode(data, path.suffix)
-    size = int(grey.shape[1]), int(grey.shape[0])
-    if min(size) < _SMALLEST:
-        reason = f"{size[0]} x {size[1]} pixels: training leaves out images under {_SMALLEST} pixels"
-        raise UnusableImageError("tiny-image", reason)
-    if max(size) > _LONGISH * min(size):
-        reason = f"{size[0]} x {size[1]} pixels: a side over {_LONGISH} times the other, cut it up"
-        raise UnusableImageError("oblong-image", reason)
-    look = appearance.measure(grey)
-    if rewritten := _rewriting(header):
-        data = cv2.imencode(".png", decode.pixels(data))[1].tobytes()
-        return CheckedImage(data, ".png", size, rewritten, look, _sha256(data))
-    whole, notes = (data, []) if header.form != "JPEG" else _ended(data)
-    if header.turned:
-        notes.append(
-            AnnotationNote(False, "shown turned by its EXIF orientation, as training shows it", "turned")
-        )
-    suffix, usual = path.suffix.lower(), _SUFFIXES[header.form]
-    if suffix not in usual and not load:
-        notes.append(
-            AnnotationNote(False, f"{header.form} contents under the suffix {path.suffix}", "wrong-suffix")
-        )
-    found = CheckedImage(
-        whole, suffix if suffix in usual else usual[0], size, tuple(notes), look, _sha256(whole)
+    contents, original = _read_file(path)
+    data = _extract_image(path, contents, load) if load else contents
+    header, gray = decode_image(data, path.suffix)
+    size = int(gray.shape[1]), int(gray.shape[0])
+    _check_size(size)
+    appearance = measure_appearance(gray)
+    if reasons := _reasons_to_rewrite(header):
+        data = cv2.imencode(".png", decode_color(data))[1].tobytes()
+        return CheckedImage(data, ".png", size, reasons, appearance, _sha256(data))
+    whole, notes = (data, []) if header.format != "JPEG" else _cut_after_jpeg_end(data)
+    suffix, usual = path.suffix.lower(), _SUFFIXES_BY_FORMAT[header.format]
+    notes += _note_header(header, path.suffix, suffix_fits=suffix in usual or load is not None)
+    checked = CheckedImage(
+        whole, suffix if suffix in usual else usual[0], size, tuple(notes), appearance, _sha256(whole)
     )
-    return found if load or whole is not contents else found._replace(data=b"", original=original)
+    return checked if load or whole is not contents else checked._replace(data=b"", original=original)
 
 
-def _read(path: Path) -> tuple[bytes, FileStamp]:
+def _check_size(size: tuple[int, int]) -> None:
+    if min(size) < _MIN_SIDE:
+        reason = f"{size[0]} x {size[1]} pixels: training leaves out images under {_MIN_SIDE} pixels"
+        raise UnusableImageError("tiny-image", reason)
+    if max(size) > _MAX_ASPECT_RATIO * min(size):
+        reason = f"{size[0]} x {size[1]} pixels: a side over {_MAX_ASPECT_RATIO} times the other, cut it up"
+        raise UnusableImageError("oblong-image", reason)
+
+
+def _note_header(header: ImageHeader, suffix: str, *, suffix_fits: bool) -> list[AnnotationNote]:
+    found: list[tuple[bool, FindingKind, str]] = [
+        (header.turned, "turned", "shown turned by its EXIF orientation, as training shows it"),
+        (not suffix_fits, "wrong-suffix", f"{header.format} contents under the suffix {suffix}"),
+    ]
+    return [AnnotationNote(False, reason, kind) for true, kind, reason in found if true]
+
+
+def _read_file(path: Path) -> tuple[bytes, FileStamp]:
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise UnusableImageError("special-file", "no regular file")
-        if found.st_size > LONGEST:
+        if status.st_size > MAX_FILE_BYTES:
             raise UnusableImageError(
-                "giant-image", f"{found.st_size:,} bytes: more than {LONGEST:,} are not read"
+                "giant-image", f"{status.st_size:,} bytes: more than {MAX_FILE_BYTES:,} are not read"
             )
         contents = path.read_bytes()
     except FileNotFoundError:
@@ -124,10 +126,10 @@ def _read(path: Path) -> tuple[bytes, FileStamp]:
         raise UnusableImageError("unreadable-image", f"cannot be read ({error.strerror})") from None
     if not contents:
         raise UnusableImageError("empty-image", "an empty file (0 bytes)")
-    return contents, fingerprint.identity(path, found)
+    return contents, build_file_stamp(path, status)
 
 
-def _within(path: Path, contents: bytes, load: Callable[[bytes], bytes]) -> bytes:
+def _extract_image(path: Path, contents: bytes, load: Callable[[bytes], bytes]) -> bytes:
     try:
         return load(contents)
     except ValueError:
@@ -136,31 +138,37 @@ def _within(path: Path, contents: bytes, load: Callable[[bytes], bytes]) -> byte
         ) from None
 
 
-def _rewriting(header: ImageHeader) -> tuple[AnnotationNote, ...]:
-    """Say why a file is rewritten as PNG; nothing where it goes on as it is."""
+def _reasons_to_rewrite(header: ImageHeader) -> tuple[AnnotationNote, ...]:
+    """Say why a file is rewritten as PNG; empty where it is used unchanged."""
+    turned_elsewhere = header.turned and header.format not in {"JPEG", "MPO"}
     found: list[tuple[bool, FindingKind, str]] = [
-        (header.form in _CONVERTED, "unsupported-format", f"{header.form}, which not every reader knows"),
-        (header.several, "animated", "several frames or pages: the first is used"),
+        (
+            header.format in _CONVERTED_FORMATS,
+            "unsupported-format",
+            f"{header.format}, which not every reader knows",
+        ),
+        (header.multiple, "animated", "several frames or pages: the first is used"),
         (header.depth == 16, "sixteen-bit", "16 bits per value: the upper eight are kept"),
         (header.mode == "1", "one-bit", "one bit per value"),
-        (header.mode in {"P", "PA"} and header.form != "GIF", "palette", "a palette"),
+        (header.mode in {"P", "PA"} and header.format != "GIF", "palette", "a palette"),
         (header.mode == "CMYK", "cmyk", "colours as CMYK"),
-        (header.clear, "alpha", "transparent pixels: the colours beneath are shown"),
-        (header.turned and header.form not in {"JPEG", "MPO"}, "turned", "turned by its EXIF orientation"),
+        (header.transparent, "alpha", "transparent pixels: the colours beneath are shown"),
+        (turned_elsewhere, "turned", "turned by its EXIF orientation"),
     ]
     return tuple(
         AnnotationNote(False, f"{reason}; rewritten as PNG", kind) for true, kind, reason in found if true
     )
 
 
-def _ended(data: bytes) -> tuple[bytes, list[AnnotationNote]]:
-    """Cut off what follows a JPEG's end: Ultralytics would take the file for damaged.
+def _cut_after_jpeg_end(data: bytes) -> tuple[bytes, list[AnnotationNote]]:
+    """Cut off bytes after the end of a JPEG: Ultralytics would report the file as damaged.
 
     Raises:
-        Unusable: It has no end: what follows its pixels' beginning was lost, and decoders fill in grey.
+        UnusableImageError: No end marker follows the start of the pixels: data is missing, and decoders fill
+            the rest with gray.
     """
     last = data.rfind(_JPEG_END)
-    if last < _scan(data):
+    if last < _find_jpeg_scan(data):
         raise UnusableImageError("truncated-image", "damaged: truncated, the mark of its end is missing")
     end = last + len(_JPEG_END)
     surplus = len(data) - end
@@ -174,13 +182,13 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _scan(data: bytes) -> int:
-    """Return where the pixels of a JPEG begin: a thumbnail before them may have an end of its own.
+def _find_jpeg_scan(data: bytes) -> int:
+    """Return where the pixels of a JPEG start: an embedded thumbnail before them has its own end marker.
 
-    Where no mark follows, the next one counts, as it does for a decoder.
+    Where no marker follows a segment, search for the next one, as a decoder does.
     """
     at = data.find(b"\xff", 2)
-    while at >= 0 and (mark := data[at + 1 : at + 2]) != _JPEG_SCAN:
-        length = 1 if mark in _NO_MARK else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    while at >= 0 and (marker := data[at + 1 : at + 2]) != _JPEG_SCAN:
+        length = 1 if marker in _NOT_A_MARKER else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         at = data.find(b"\xff", at + length)
     return at if at >= 0 else len(data)

@@ -1,9 +1,9 @@
-"""Decode an image as training will: what format is it, is all of it there, and how does it look?
+"""Decode an image as training does, and read its header: format, depth, orientation, transparency.
 
-Ultralytics reads with OpenCV: eight bits, blue green red, turned as the EXIF orientation says. What OpenCV
-shows is what counts here; Pillow tells what OpenCV keeps to itself. Both decode the whole of an image, except
-where a walk over the marks of a JPEG, or the checksums of a PNG, tells that nothing of it is missing: then
-OpenCV alone does (of a JPEG the greys, for which every bit is read too), and Pillow only where OpenCV fails.
+Ultralytics reads images with OpenCV: eight bits, blue green red, turned by the EXIF orientation. The pixels
+from OpenCV count here; Pillow reads what OpenCV does not report. Both decode the whole image, with one
+exception: where the markers of a JPEG or the checksums of a PNG show that no data is missing, only OpenCV
+decodes it (a JPEG in gray, which reads every bit too), and Pillow decodes it only if OpenCV fails.
 """
 
 from __future__ import annotations
@@ -19,30 +19,32 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.core.findings import FindingKind
-from pipeline.prepare.images.truncation import overlong, unbroken
+from pipeline.prepare.images.truncation import has_overlong_chunk, is_complete
 
-LARGEST: Final = 100_000_000
-"""Pixels of an image: 300 MB decoded, and each core decodes one at a time."""
-_TRIED: Final = {"JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM"}
-"""Formats that Pillow is let try: its decoder for EPS would start another program. JPEG is MPO's, too."""
-_MODES: Final = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "I;16B", "I;16L"}
-_GREYS: Final = {"JPEG", "MPO"}
-"""Formats that hold greys apart from colours, in either of these modes of Pillow."""
-_PLAIN: Final = {"L", "RGB"}
-_TURNS: Final = {2, 3, 4, 5, 6, 7, 8}
-_ORIENTATION: Final = 274
-_BITS_PER_SAMPLE: Final = 258
+MAX_PIXELS: Final = 100_000_000
+"""Pixels of an image: 300 MB when decoded, and each core decodes one image at a time."""
+_PILLOW_FORMATS: Final = {"JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM"}
+"""Formats that Pillow may try: its EPS decoder would start another program. JPEG includes MPO."""
+_SUPPORTED_MODES: Final = {
+    "1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "I;16B", "I;16L",
+}  # fmt: skip
+_GRAY_PLANE_FORMATS: Final = {"JPEG", "MPO"}
+"""Formats that store gray apart from color, in the modes below: OpenCV can decode gray alone."""
+_GRAY_PLANE_MODES: Final = {"L", "RGB"}
+_TURNED_ORIENTATIONS: Final = {2, 3, 4, 5, 6, 7, 8}
+_ORIENTATION_TAG: Final = 274
+_BITS_PER_SAMPLE_TAG: Final = 258
 
-warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)  # OpenCV passes over it, and so may we
-Image.MAX_IMAGE_PIXELS = None  # LARGEST is lower, and Pillow would warn on standard error besides
+warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)  # OpenCV ignores damaged EXIF too
+Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is lower, and Pillow would also warn on standard error
 
 
 class UnusableImageError(ValueError):
     """Say why an image cannot be used.
 
     Args:
-        kind: For machines.
-        reason: In words.
+        kind: The kind of finding.
+        reason: The same in words.
     """
 
     def __init__(self, kind: FindingKind, reason: str) -> None:
@@ -51,98 +53,101 @@ class UnusableImageError(ValueError):
 
 
 class ImageHeader(NamedTuple):
-    """What Pillow says of an image.
+    """Properties of an image file, as Pillow reads them.
 
     Attributes:
-        form: Its format.
-        mode: Of its pixels, such as RGB.
+        format: Pillow's name of the format, such as JPEG.
+        mode: Pillow's mode of the pixels, such as RGB.
         depth: Bits per value.
-        several: Frames or pages: it is animated, or a document.
-        turned: EXIF says that it is shown turned or mirrored.
-        clear: Some of it is transparent.
+        multiple: The file has several frames or pages: an animation or a document.
+        turned: The EXIF orientation turns or mirrors the image.
+        transparent: Some pixels are transparent.
     """
 
-    form: str
+    format: str
     mode: str
     depth: int
-    several: bool
+    multiple: bool
     turned: bool
-    clear: bool
+    transparent: bool
 
 
-def decode(data: bytes, suffix: str) -> tuple[ImageHeader, NDArray[np.uint8]]:
-    """Return what an image file says of itself, and its greys: height x width.
+def decode_image(data: bytes, suffix: str) -> tuple[ImageHeader, NDArray[np.uint8]]:
+    """Return the header of an image file, and the image in gray: height x width.
 
     Args:
-        data: The file.
-        suffix: Of its name.
+        data: The contents of the file.
+        suffix: The suffix of its name.
 
     Raises:
-        Unusable: It is cut, damaged, no image, too large, or has no one form of eight bits.
+        UnusableImageError: The file is truncated, damaged, no image, too large, or cannot be shown in eight
+            bits.
     """
-    if unbroken(data):
-        with suppress(UnusableImageError):  # what is wrong with it, both say together
-            return _decoded(data, suffix, whole=False)
-    return _decoded(data, suffix, whole=True)
+    if is_complete(data):
+        with suppress(UnusableImageError):  # decode it again with both libraries, to report what is wrong
+            return _decode_image(data, suffix, with_pillow=False)
+    return _decode_image(data, suffix, with_pillow=True)
 
 
-def pixels(data: bytes) -> NDArray[np.uint8]:
-    """Return the pixels of an image file, as training reads it: height x width x 3, blue green red.
+def decode_color(data: bytes) -> NDArray[np.uint8]:
+    """Return the pixels of an image file as training reads it: height x width x 3, blue green red.
 
     Raises:
-        Unusable: OpenCV cannot read it.
+        UnusableImageError: OpenCV cannot read it.
     """
-    return _read(data, cv2.IMREAD_COLOR)
+    return _decode_with_opencv(data, cv2.IMREAD_COLOR)
 
 
-def _decoded(data: bytes, suffix: str, *, whole: bool) -> tuple[ImageHeader, NDArray[np.uint8]]:
-    header = _header(data, suffix, whole=whole)
-    if header.depth > 16 or header.mode not in _MODES:
+def _decode_image(data: bytes, suffix: str, *, with_pillow: bool) -> tuple[ImageHeader, NDArray[np.uint8]]:
+    header = _read_header(data, suffix, decode=with_pillow)
+    if header.depth > 16 or header.mode not in _SUPPORTED_MODES:
         what = f"{header.depth} bits per value" if header.depth > 16 else f"colours as {header.mode}"
         raise UnusableImageError("unsupported-format", f"{what}: convert it to eight bits, red green blue")
-    return header, _greys(data, header)
+    return header, _decode_gray(data, header)
 
 
-def _header(data: bytes, suffix: str, *, whole: bool) -> ImageHeader:
-    """Read with Pillow what a file says; decode the `whole`: unlike OpenCV it notices one that is cut."""
+def _read_header(data: bytes, suffix: str, *, decode: bool) -> ImageHeader:
+    """Read the header with Pillow; also `decode` the pixels: unlike OpenCV, Pillow notices missing data."""
     try:
-        with Image.open(io.BytesIO(data), formats=sorted(_TRIED)) as image:
+        with Image.open(io.BytesIO(data), formats=sorted(_PILLOW_FORMATS)) as image:
             width, height = image.size
-            if width * height > LARGEST:
-                reason = f"{width} x {height} pixels: more than {LARGEST:,} are not decoded; cut it up"
+            if width * height > MAX_PIXELS:
+                reason = f"{width} x {height} pixels: more than {MAX_PIXELS:,} are not decoded; cut it up"
                 raise UnusableImageError("giant-image", reason)
-            several = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-            depth = _depth(image, data)
-            if whole:
+            multiple = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+            depth = _bits_per_value(image, data)
+            if decode:
                 image.load()
-            return ImageHeader(str(image.format), image.mode, depth, several, _turned(image), _clear(image))
-    except (UnidentifiedImageError, ModuleNotFoundError):  # Pillow as Ultralytics changes it seeks pi_heif
-        raise _unidentified(suffix) from None
+            turned, transparent = _is_turned(image), _is_transparent(image)
+            return ImageHeader(str(image.format), image.mode, depth, multiple, turned, transparent)
+    except (UnidentifiedImageError, ModuleNotFoundError):  # Ultralytics patches Pillow to import pi_heif
+        raise _unidentified_image_error(suffix) from None
     except UnusableImageError:
         raise
-    except Exception as error:  # decoders raise what they like: OSError, SyntaxError, struct.error, ...
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
         kind: FindingKind = "truncated-image" if "truncated" in str(error).lower() else "damaged-image"
         raise UnusableImageError(kind, f"damaged: {error}") from None
 
 
-def _depth(image: Image.Image, data: bytes) -> int:
-    """Return the bits per value, which Pillow's mode hides where there are three of 16 bits."""
+def _bits_per_value(image: Image.Image, data: bytes) -> int:
+    """Return the bits per value; Pillow's mode does not show three values of 16 bits."""
     if image.format == "PNG":
-        return data[24]  # of IHDR, which comes first
+        return data[24]  # in IHDR, which is always the first chunk
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))))
-    return 16 if image.mode == "I" else 8  # a PGM with values above 255
+        return int(max(image.tag_v2.get(_BITS_PER_SAMPLE_TAG, (8,))))
+    return 16 if image.mode == "I" else 8  # I: a PGM with values above 255
 
 
-def _turned(image: Image.Image) -> bool:
+def _is_turned(image: Image.Image) -> bool:
     try:
-        exif = Image.Image.getexif(image)  # a PNG's own would decode it, for what may stand behind the pixels
-        return exif.get(_ORIENTATION, 1) in _TURNS
-    except Exception:  # damaged EXIF, which OpenCV passes over
+        # The method of PngImageFile would decode the image, since EXIF may follow the pixels.
+        exif = Image.Image.getexif(image)
+        return exif.get(_ORIENTATION_TAG, 1) in _TURNED_ORIENTATIONS
+    except Exception:  # damaged EXIF, which OpenCV ignores
         return False
 
 
-def _unidentified(suffix: str) -> UnusableImageError:
+def _unidentified_image_error(suffix: str) -> UnusableImageError:
     if suffix.lower() in {".heic", ".heif", ".dng"}:
         return UnusableImageError(
             "unsupported-format", f"{suffix[1:]} is not read here: convert it to PNG or JPEG"
@@ -150,22 +155,22 @@ def _unidentified(suffix: str) -> UnusableImageError:
     return UnusableImageError("unreadable-image", "not an image that can be read")
 
 
-def _clear(image: Image.Image) -> bool:
-    """Tell whether any pixel is transparent, as those of a palette may be too."""
+def _is_transparent(image: Image.Image) -> bool:
+    """Check whether any pixel is transparent; colors of a palette can be, too."""
     if not image.has_transparency_data:
         return False
     return image.convert("RGBA").getchannel("A").getextrema()[0] != 255
 
 
-def _greys(data: bytes, header: ImageHeader) -> NDArray[np.uint8]:
-    if header.form in _GREYS and header.mode in _PLAIN:
-        return _read(data, cv2.IMREAD_GRAYSCALE)
-    return np.asarray(cv2.cvtColor(pixels(data), cv2.COLOR_BGR2GRAY), np.uint8)
+def _decode_gray(data: bytes, header: ImageHeader) -> NDArray[np.uint8]:
+    if header.format in _GRAY_PLANE_FORMATS and header.mode in _GRAY_PLANE_MODES:
+        return _decode_with_opencv(data, cv2.IMREAD_GRAYSCALE)
+    return np.asarray(cv2.cvtColor(decode_color(data), cv2.COLOR_BGR2GRAY), np.uint8)
 
 
-def _read(data: bytes, how: int) -> NDArray[np.uint8]:
+def _decode_with_opencv(data: bytes, flags: int) -> NDArray[np.uint8]:
     try:
-        image = None if overlong(data) else cv2.imdecode(np.frombuffer(data, np.uint8), how)
+        image = None if has_overlong_chunk(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:

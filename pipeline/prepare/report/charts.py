@@ -1,4 +1,4 @@
-"""From figures to what the templates draw: bars, lines, tables of shades, heat maps as small pictures."""
+"""Charts for the templates: stacked bars, lines, a co-occurrence table, heat maps."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from pipeline.core.text import format_count
 from pipeline.prepare.report.histograms import Histogram
-from pipeline.visualize.pages.render import data_uri
+from pipeline.visualize.pages.render import encode_data_uri
 
-HEAT: Final = 288
-"""Pixels of a smooth heat map's side."""
+HEAT_MAP_PIXELS: Final = 288
+"""Side of a smooth heat map in pixels."""
 
 
 class StackedBar(NamedTuple):
-    """One stacked bar, in shares of the chart.
+    """One stacked bar; lengths are shares of the chart, 0..1.
 
     Attributes:
-        left: Of the chart's width.
-        width: Of the chart's width.
-        parts: For each split its name, the top and the height of its part, of the chart's height.
-        title: What a reader who points at it is told.
+        left: Left side, as a share of the chart's width.
+        width: Width, as a share of the chart's width.
+        parts: For each split its name, and the top and height of its part as shares of the chart's height.
+        title: Text of the tooltip.
     """
 
     left: float
@@ -34,13 +34,13 @@ class StackedBar(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """Bars or lines, and what stands below them.
+    """Bars or lines, and the ticks below them.
 
     Attributes:
-        bars: Of a bar chart.
-        lines: For each split its name and a path's points `x,y x,y ...` in a square of 100.
-        ticks: Place (share of the width) and text.
-        most: What the full height stands for.
+        bars: The bars of a bar chart.
+        lines: For each split its name and the points of its line, `x,y x,y ...` in a square of 100.
+        ticks: Position (share of the width) and text.
+        most: The value at the full height.
     """
 
     bars: tuple[StackedBar, ...]
@@ -50,7 +50,7 @@ class Chart(NamedTuple):
 
 
 class TableCell(NamedTuple):
-    """One cell of a table of shades: how strong it is (0..1), its text and its title."""
+    """One cell of a shaded table: its shade (0..1), its text and its tooltip."""
 
     shade: float
     text: str
@@ -58,74 +58,82 @@ class TableCell(NamedTuple):
 
 
 BinLabel = Callable[[float, float], str]
-"""What the step between two edges is called."""
+"""Names the histogram bin between two edges."""
 
 
-def whole(low: float, high: float) -> str:
-    """Name a step of whole numbers."""
+def label_integers(low: float, high: float) -> str:
+    """Name a bin of whole numbers."""
     return f"{low:.0f}" if high - low <= 1 else f"{low:.0f}–{high - 1:.0f}"
 
 
-def side(low: float, high: float) -> str:
-    """Name a step of pixels."""
+def label_pixels(low: float, high: float) -> str:
+    """Name a bin of pixels."""
     return f"{low:.0f}+" if high == float("inf") else f"<{high:.0f}" if not low else f"{low:.0f}–{high:.0f}"
 
 
-def ratio(low: float, high: float) -> str:
-    """Name the middle of a step of log2(width / height)."""
+def label_aspect_ratio(low: float, high: float) -> str:
+    """Name a bin of log2(width / height) by its middle."""
     middle = (low + high) / 2
     number = f"{2 ** abs(middle):.2g}"
     return f"{number}:1" if middle >= 0 else f"1:{number}"
 
 
-def percent(low: float, _high: float) -> str:
-    """Name a share."""
+def label_percent(low: float, _high: float) -> str:
+    """Name a bin of shares as a percentage."""
     return f"{low:.0%}"
 
 
-def power(low: float, _high: float) -> str:
-    """Name a logarithm to base 10 by its number."""
+def label_power_of_ten(low: float, _high: float) -> str:
+    """Name a bin of logarithms to base 10 by the number itself."""
     return f"{10**low:g}"
 
 
-def bars(histogram: Histogram, label: BinLabel) -> Chart:
-    """Stack the splits' counts."""
+def build_bar_chart(histogram: Histogram, label: BinLabel) -> Chart:
+    """Build a bar chart in which the counts of the splits are stacked."""
     totals = np.sum(list(histogram.counts.values()), axis=0)
     most = max(int(totals.max(initial=0)), 1)
     texts = [label(low, high) for low, high in zip(histogram.edges, histogram.edges[1:], strict=False)]
-    step = 1 / max(len(texts), 1)
-    found = tuple(
-        StackedBar(place * step, step, _stacked(histogram, place, most), _title(text, histogram, place))
-        for place, text in enumerate(texts)
+    width = 1 / max(len(texts), 1)
+    bars = tuple(
+        StackedBar(
+            number * width, width, _stack_parts(histogram, number, most), _title(text, histogram, number)
+        )
+        for number, text in enumerate(texts)
     )
-    every = -(-len(texts) // 9)
+    step = -(-len(texts) // 9)
     ticks = tuple(
-        ((place + 0.5) * step, text.split("–")[0]) for place, text in enumerate(texts) if place % every == 0
+        ((number + 0.5) * width, text.split("–")[0])
+        for number, text in enumerate(texts)
+        if number % step == 0
     )
-    return Chart(found, (), ticks, f"{most:,}")
+    return Chart(bars, (), ticks, f"{most:,}")
 
 
-def lines(histogram: Histogram, label: BinLabel, *, parts: int) -> Chart:
-    """Draw each split's distribution as a line, so that splits of unlike size can be compared.
+def build_line_chart(histogram: Histogram, label: BinLabel, *, parts: int) -> Chart:
+    """Build a line chart of each split's distribution, so that splits of different sizes can be compared.
 
     Args:
-        histogram: Of even steps.
-        label: What the ticks are called.
-        parts: Into so many the ticks divide the axis.
+        histogram: Counts in bins of equal width.
+        label: Names the ticks.
+        parts: Number of parts that the ticks divide the axis into.
     """
     shares = {s: np.array(c) / max(sum(c), 1) for s, c in histogram.counts.items() if any(c)}
     most = max((float(line.max()) for line in shares.values()), default=1.0)
-    steps = len(histogram.edges) - 1
-    drawn = tuple((split, _points(line / most, steps)) for split, line in shares.items())
-    places = np.linspace(histogram.edges[0], histogram.edges[-1], parts + 1).tolist()
-    ticks = tuple((place / parts, label(value, 0)) for place, value in enumerate(places))
-    return Chart((), drawn, ticks, f"{most:.0%}")
+    bins = len(histogram.edges) - 1
+    lines = tuple((split, _format_points(line / most, bins)) for split, line in shares.items())
+    values = np.linspace(histogram.edges[0], histogram.edges[-1], parts + 1).tolist()
+    ticks = tuple((number / parts, label(value, 0)) for number, value in enumerate(values))
+    return Chart((), lines, ticks, f"{most:.0%}")
 
 
-def matrix(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
-    """Shade (n, n) counts by the share of a row's images that have the column's class too."""
-    of = np.maximum(np.diag(counts), 1)[:, None]
-    shares = counts / of
+def build_co_occurrence_table(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
+    """Build a table shaded by the share of a row's images that also have the column's class.
+
+    Args:
+        counts: (n, n) images with both classes; on the diagonal, images with the class.
+        names: The n class names.
+    """
+    shares = counts / np.maximum(np.diag(counts), 1)[:, None]
     rows = [
         [
             TableCell(
@@ -140,31 +148,36 @@ def matrix(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
     return {"names": list(names), "rows": list(zip(names, rows, strict=True))}
 
 
-def heat(grid: NDArray[np.float64], *, smooth: bool) -> str:
-    """Return (n, n) counts as a picture in a data URI; empty cells of one that is not smooth are clear."""
+def draw_heat_map(grid: NDArray[np.float64], *, smooth: bool) -> str:
+    """Draw (n, n) counts as a picture in a data URI; without `smooth`, empty cells are transparent."""
     shares = np.sqrt(grid / max(float(grid.max(initial=0)), 1.0)) if not smooth else grid / max(grid.max(), 1)
     values = np.rint(shares * 255).astype(np.uint8)
     if smooth:
-        values = np.asarray(cv2.resize(values, (HEAT, HEAT), interpolation=cv2.INTER_CUBIC), np.uint8)
-        return data_uri(np.asarray(cv2.applyColorMap(values, cv2.COLORMAP_VIRIDIS), np.uint8))
-    shaded = cv2.applyColorMap(np.rint(235 - shares * 200).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
-    clear = np.where(grid > 0, 255, 0).astype(np.uint8)
-    return data_uri(np.dstack([shaded, clear]), ".png")
+        values = np.asarray(
+            cv2.resize(values, (HEAT_MAP_PIXELS, HEAT_MAP_PIXELS), interpolation=cv2.INTER_CUBIC), np.uint8
+        )
+        return encode_data_uri(np.asarray(cv2.applyColorMap(values, cv2.COLORMAP_VIRIDIS), np.uint8))
+    colors = cv2.applyColorMap(np.rint(235 - shares * 200).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    opacity = np.where(grid > 0, 255, 0).astype(np.uint8)
+    return encode_data_uri(np.dstack([colors, opacity]), ".png")
 
 
-def _stacked(histogram: Histogram, place: int, most: int) -> tuple[tuple[str, float, float], ...]:
+def _stack_parts(histogram: Histogram, number: int, most: int) -> tuple[tuple[str, float, float], ...]:
+    """Return the parts of one bar, stacked from the bottom."""
     parts, top = [], 1.0
     for split, counts in histogram.counts.items():
-        height = counts[place] / most
+        height = counts[number] / most
         top -= height
         if height:
             parts.append((split, top, height))
     return tuple(parts)
 
 
-def _title(text: str, histogram: Histogram, place: int) -> str:
-    return f"{text}: " + ", ".join(f"{split} {counts[place]:,}" for split, counts in histogram.counts.items())
+def _title(text: str, histogram: Histogram, number: int) -> str:
+    return f"{text}: " + ", ".join(
+        f"{split} {counts[number]:,}" for split, counts in histogram.counts.items()
+    )
 
 
-def _points(line: NDArray[np.float64], steps: int) -> str:
-    return " ".join(f"{(place + 0.5) * 100 / steps:.2f},{100 - y * 96:.2f}" for place, y in enumerate(line))
+def _format_points(line: NDArray[np.float64], bins: int) -> str:
+    return " ".join(f"{(number + 0.5) * 100 / bins:.2f},{100 - y * 96:.2f}" for number, y in enumerate(line))

@@ -1,4 +1,4 @@
-"""The pictures of the report: samples, near duplicates, defects, each with its caption."""
+"""Pictures of the report, each with its caption: samples, extremes, near duplicates, findings."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from pipeline.core.arrays import ImageArray
 from pipeline.core.findings import Finding
 from pipeline.core.paths import SPLITS
 from pipeline.dataset.manifest import ImageRecord, Manifest
-from pipeline.prepare.report import safe_thumbnails
-from pipeline.prepare.report import samples as edges_samples
-from pipeline.visualize.pages.render import data_uri
+from pipeline.prepare.report.safe_thumbnails import read_thumbnail
+from pipeline.prepare.report.samples import draw_labeled_image, write_samples
+from pipeline.visualize.pages.render import encode_data_uri
 
-LARGE: Final = 560
-SMALL: Final = 260
-EXTREMES: Final = 6
-GROUPS: Final = 12
-GROUP: Final = 6
-"""Near duplicates shown: groups, and images of each."""
+LARGE_PIXELS: Final = 560
+SMALL_PIXELS: Final = 260
+"""Longer sides of sample pictures, and of all others."""
 
-OF_A_KIND: Final = 8
-PICTURED: Final = 240
-"""Defects shown: of each kind, and in all; a page for 100,000 bad images must still open."""
+MAX_EXTREME_IMAGES: Final = 6
+MAX_DUPLICATE_GROUPS: Final = 12
+MAX_GROUP_IMAGES: Final = 6
+"""Near duplicates shown: groups, and images of each group."""
+
+MAX_FINDINGS_PER_KIND: Final = 8
+MAX_FINDINGS: Final = 240
+"""Findings shown: of each kind, and in all; the page must still open with 100,000 bad images."""
 
 
 class ReportPicture(NamedTuple):
     """One picture on the page.
 
     Attributes:
-        uri: A data URI; empty where there is nothing to see.
+        uri: A data URI; empty if there is no picture.
         name: The file's name in the source.
-        split: train, val or test; empty where it is not used.
-        note: What is said below it.
+        split: train, val or test; empty if the image is not used.
+        note: The text below it.
     """
 
     uri: str
@@ -47,7 +49,7 @@ class ReportPicture(NamedTuple):
 
 
 class FindingGroup(NamedTuple):
-    """The defects of one kind: all are counted, the first are shown."""
+    """The findings of one kind: all are counted, the first are shown."""
 
     verdict: str
     kind: str
@@ -64,7 +66,13 @@ class DuplicateGroup(NamedTuple):
 
 
 class PictureSource:
-    """Where pictures are taken from: the prepared dataset, and the source for what is not in it."""
+    """Draw pictures of the report from the prepared dataset, or from the source for images that are not used.
+
+    Args:
+        folder: The prepared dataset.
+        manifest: Its manifest.
+        root: The source folder; None if images were drawn.
+    """
 
     def __init__(self, folder: Path, manifest: Manifest, root: Path | None) -> None:
         self._folder = folder
@@ -72,59 +80,65 @@ class PictureSource:
         self._root = root
         self._items = {item.source: item for item in manifest.items}
 
-    def samples(self, count: int, *, seed: int) -> list[ReportPicture]:
-        """Write sample pictures of train images with their labels, and show them."""
-        drawn = edges_samples.write(self._folder, self._manifest, count=count, seed=seed)
-        return [_picture(item, picture, LARGE, self._named(item)) for item, picture in drawn]
+    def draw_samples(self, count: int, *, seed: int) -> list[ReportPicture]:
+        """Write sample pictures of train images with their labels, and return them for the page."""
+        samples = write_samples(self._folder, self._manifest, count=count, seed=seed)
+        return [
+            _build_picture(item, image, LARGE_PIXELS, self._count_classes(item)) for item, image in samples
+        ]
 
-    def used(self, source: str, note: str = "") -> ReportPicture:
-        """Show an image of the dataset with its labels, small."""
+    def draw_image(self, source: str, note: str = "") -> ReportPicture:
+        """Return a small picture of an image of the dataset with its labels."""
         item = self._items[source]
-        return _picture(item, edges_samples.picture(self._folder, item, self._manifest), SMALL, note)
+        return _build_picture(
+            item, draw_labeled_image(self._folder, item, self._manifest), SMALL_PIXELS, note
+        )
 
-    def group(self, group: Sequence[str]) -> DuplicateGroup:
-        """Show near duplicates side by side."""
-        known = [source for source in group if source in self._items]
-        splits = sorted({self._items[source].split for source in known}, key=SPLITS.index)
-        return DuplicateGroup(len(group), splits, [self.used(source) for source in known[:GROUP]])
+    def draw_duplicate_group(self, group: Sequence[str]) -> DuplicateGroup:
+        """Return the pictures of a group of near duplicates."""
+        used = [source for source in group if source in self._items]
+        splits = sorted({self._items[source].split for source in used}, key=SPLITS.index)
+        shown = [self.draw_image(source) for source in used[:MAX_GROUP_IMAGES]]
+        return DuplicateGroup(len(group), splits, shown)
 
-    def defects(self, found: Iterable[Finding]) -> list[FindingGroup]:
-        """Show defects by verdict and kind, the gravest verdict and the commonest kind first."""
+    def draw_findings(self, findings: Iterable[Finding]) -> list[FindingGroup]:
+        """Group findings by verdict and kind: the most severe verdict first, then the most frequent kind."""
         kinds: dict[tuple[str, str], list[Finding]] = {}
-        for defect in sorted(found):
-            kinds.setdefault((defect.verdict, defect.kind), []).append(defect)
-        order = sorted(kinds, key=lambda key: (_GRAVITY.index(key[0]), -len(kinds[key]), key))
-        left, shelf = PICTURED, []
+        for finding in sorted(findings):
+            kinds.setdefault((finding.verdict, finding.kind), []).append(finding)
+        order = sorted(kinds, key=lambda key: (_SEVERITY.index(key[0]), -len(kinds[key]), key))
+        left, groups = MAX_FINDINGS, []
         for verdict, kind in order:
-            chosen = kinds[verdict, kind][: min(OF_A_KIND, left)]
+            chosen = kinds[verdict, kind][: min(MAX_FINDINGS_PER_KIND, left)]
             left -= len(chosen)
-            shown = [self._defect(defect) for defect in chosen]
-            shelf.append(FindingGroup(verdict, kind, len(kinds[verdict, kind]), shown))
-        return shelf
+            shown = [self._draw_finding(finding) for finding in chosen]
+            groups.append(FindingGroup(verdict, kind, len(kinds[verdict, kind]), shown))
+        return groups
 
-    def _defect(self, defect: Finding) -> ReportPicture:
-        if defect.file in self._items:
-            return self.used(defect.file, defect.reason)
-        seen = safe_thumbnails.read(defect.file, self._root, SMALL) if self._root else None
-        return ReportPicture("" if seen is None else data_uri(seen), defect.file, "", defect.reason)
+    def _draw_finding(self, finding: Finding) -> ReportPicture:
+        if finding.file in self._items:
+            return self.draw_image(finding.file, finding.reason)
+        thumbnail = read_thumbnail(finding.file, self._root, SMALL_PIXELS) if self._root else None
+        uri = "" if thumbnail is None else encode_data_uri(thumbnail)
+        return ReportPicture(uri, finding.file, "", finding.reason)
 
-    def _named(self, item: ImageRecord) -> str:
-        """Count an image's objects by class; name the class of an image that has one as a whole."""
+    def _count_classes(self, item: ImageRecord) -> str:
+        """Return the number of objects of each class; for classification, the class of the image."""
         counts = Counter(self._manifest.names[cls] for cls in item.classes)
         if self._manifest.task == "classify":
             return ", ".join(counts)
         return ", ".join(f"{count} × {name}" for name, count in counts.most_common()) or "no object"
 
 
-def _picture(item: ImageRecord, drawn: ImageArray, side: int, note: str) -> ReportPicture:
-    return ReportPicture(data_uri(_shrunk(drawn, side)), item.source, item.split, note)
+_SEVERITY: Final = ("quarantined", "dropped-object", "fixed", "noted")
 
 
-_GRAVITY: Final = ("quarantined", "dropped-object", "fixed", "noted")
+def _build_picture(item: ImageRecord, image: ImageArray, side: int, note: str) -> ReportPicture:
+    return ReportPicture(encode_data_uri(_downscale(image, side)), item.source, item.split, note)
 
 
-def _shrunk(picture: ImageArray, side: int) -> ImageArray:
-    scale = side / max(picture.shape[:2])
+def _downscale(image: ImageArray, side: int) -> ImageArray:
+    scale = side / max(image.shape[:2])
     if scale >= 1:
-        return picture
-    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        return image
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)

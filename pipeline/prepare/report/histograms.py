@@ -1,4 +1,4 @@
-"""The figures behind the pictures of a dataset's report: histograms, heat maps, co-occurrence."""
+"""Counts for the charts of the report: histograms, heat maps, co-occurrence, extreme images."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from numpy.typing import NDArray
 from pipeline.core.paths import SPLITS
 from pipeline.prepare.report.statistics import DatasetColumns
 
-IMGSZ: Final = 640
-"""Ultralytics' default: the side to which an image's longer one is scaled."""
+DEFAULT_IMGSZ: Final = 640
+"""Ultralytics' default length of an image's longer side in training."""
 
-OTHERS: Final = (256, 320, IMGSZ, 1280)
-"""What it is set to: a dataset is looked at before it is known which, and for several trainings."""
+REPORTED_IMGSZ: Final = (256, 320, DEFAULT_IMGSZ, 1280)
+"""Values of imgsz that are reported: the report is written before one is chosen, for several trainings."""
 
-SIDES: Final = (0, 4, 8, 16, 32, 64, 128, 256, 512)
-"""Edges of the classes of size, in pixels of an object's shorter side at IMGSZ."""
+SIZE_EDGES: Final = (0, 4, 8, 16, 32, 64, 128, 256, 512)
+"""Edges of size bins, in pixels of an object's shorter side at DEFAULT_IMGSZ."""
 
-TINY: Final = 8
-"""Pixels: the finest stride of YOLO's heads; what is smaller falls into less than one cell."""
+TINY_PIXELS: Final = 8
+"""Pixels: the finest stride of YOLO's heads; a smaller object is in less than one cell."""
 
-GRID: Final = 48
-"""Cells of the heat maps, each way."""
+HEAT_MAP_CELLS: Final = 48
+"""Rows and columns of a heat map."""
 
-STEPS: Final = 24
-"""Of the histograms of brightness and sharpness."""
+HISTOGRAM_BINS: Final = 24
+"""Bins of the histograms of brightness and sharpness."""
 
 
 class Histogram(NamedTuple):
-    """Counts between edges.
+    """Counts in bins.
 
     Attributes:
-        edges: (n + 1) ascending.
+        edges: (n + 1) edges of the bins, ascending.
         counts: n counts of each series, such as a split.
     """
 
@@ -43,123 +43,130 @@ class Histogram(NamedTuple):
     counts: dict[str, tuple[int, ...]]
 
 
-def per_image(table: DatasetColumns, *, most: int = 24) -> Histogram:
-    """Count images that have objects by their number, in at most `most` steps of a whole width."""
-    found = table.per_image
-    largest = int(found.max(initial=1))
+def count_objects_per_image(table: DatasetColumns, *, most: int = 24) -> Histogram:
+    """Count images by their number of objects, 1 or more, in up to `most` bins of an integer width."""
+    objects = table.objects_per_image
+    largest = int(objects.max(initial=1))
     step = -(-largest // most)
     edges = tuple(float(edge) for edge in range(1, largest + step + 1, step))
-    return _by_split(table, np.where(found > 0, found, np.nan), edges)
+    return _count_by_image(table, np.where(objects > 0, objects, np.nan), edges)
 
 
-def shorter_sides(table: DatasetColumns, imgsz: int = IMGSZ) -> NDArray[np.float64]:
-    """Return each object's shorter side in pixels once its image is scaled to `imgsz`."""
-    longest = table.sizes.max(axis=1)[table.images]
-    found: NDArray[np.float64] = np.round(table.extents.min(axis=1) * imgsz / longest, 3)
-    return found  # rounded: shares of an image give 8 pixels as 7.999999
+def measure_shorter_sides(table: DatasetColumns, imgsz: int = DEFAULT_IMGSZ) -> NDArray[np.float64]:
+    """Return each object's shorter side in pixels after its image is scaled to `imgsz`."""
+    longest = table.sizes.max(axis=1)[table.image_index]
+    sides: NDArray[np.float64] = np.round(table.extents.min(axis=1) * imgsz / longest, 3)
+    return sides  # rounded, because shares of an image give 8 pixels as 7.999999
 
 
-def sides(table: DatasetColumns) -> Histogram:
-    """Count objects by their shorter side in pixels at IMGSZ."""
-    edges = (*map(float, SIDES), float("inf"))
-    return _objects(table, shorter_sides(table), edges)
+def count_object_sizes(table: DatasetColumns) -> Histogram:
+    """Count objects by their shorter side in pixels at DEFAULT_IMGSZ."""
+    edges = (*map(float, SIZE_EDGES), float("inf"))
+    return _count_by_object(table, measure_shorter_sides(table), edges)
 
 
-def tiny(table: DatasetColumns) -> dict[int, float]:
-    """Return the share of the objects that are under TINY pixels on their shorter side, for each imgsz."""
+def compute_tiny_shares(table: DatasetColumns) -> dict[int, float]:
+    """Return the share of objects whose shorter side is under TINY_PIXELS, for each imgsz."""
     return {
-        imgsz: float((shorter_sides(table, imgsz) < TINY).mean()) if len(table.classes) else 0.0
-        for imgsz in OTHERS
+        imgsz: float((measure_shorter_sides(table, imgsz) < TINY_PIXELS).mean())
+        if len(table.classes)
+        else 0.0
+        for imgsz in REPORTED_IMGSZ
     }
 
 
-def aspects(table: DatasetColumns) -> Histogram:
-    """Count objects by the logarithm to base 2 of width over height, in half steps from 1:16 to 16:1."""
+def count_aspect_ratios(table: DatasetColumns) -> Histogram:
+    """Count objects by the logarithm to base 2 of width over height, in steps of one half, 1:16 to 16:1."""
     edges = tuple(np.linspace(-4.25, 4.25, 18).tolist())
-    return _objects(table, np.clip(np.log2(table.aspects), -4, 4), edges)
+    return _count_by_object(table, np.clip(np.log2(table.aspects), -4, 4), edges)
 
 
-def brightness(table: DatasetColumns) -> Histogram:
-    """Count images by the mean of their grey values, from the least to the greatest twentieth there is."""
-    return _by_split(table, table.brightness, _range(table.brightness, whole=0.05))
+def count_brightness(table: DatasetColumns) -> Histogram:
+    """Count images by the mean of their gray values; the range is in whole twentieths."""
+    return _count_by_image(table, table.brightness, _build_edges(table.brightness, unit=0.05))
 
 
-def sharpness(table: DatasetColumns) -> Histogram:
-    """Count images by the logarithm to base 10 of their sharpness, from the least to the greatest decade."""
+def count_sharpness(table: DatasetColumns) -> Histogram:
+    """Count images by the logarithm to base 10 of their sharpness; the range is in whole decades."""
     logged = np.log10(np.maximum(table.sharpness, 0.1))
-    return _by_split(table, logged, _range(logged, whole=1.0))
+    return _count_by_image(table, logged, _build_edges(logged, unit=1.0))
 
 
-def coverage(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (GRID, GRID) how many objects cover each cell of the image, rows from its top.
+def count_cell_coverage(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Count the objects over each of HEAT_MAP_CELLS x HEAT_MAP_CELLS cells of the image, rows from the top.
 
-    The number of boxes is summed from their corners, in one pass over objects and one over cells.
+    The counts are cumulative sums over the corners of boxes: one pass over objects and one over cells.
     """
-    low = np.clip(np.floor(boxes[:, :2] * GRID), 0, GRID - 1).astype(np.int64)
-    high = np.maximum(np.clip(np.ceil(boxes[:, 2:] * GRID), 0, GRID).astype(np.int64), low + 1)
-    corners = np.zeros((GRID + 1, GRID + 1))
+    low = np.clip(np.floor(boxes[:, :2] * HEAT_MAP_CELLS), 0, HEAT_MAP_CELLS - 1).astype(np.int64)
+    high = np.maximum(
+        np.clip(np.ceil(boxes[:, 2:] * HEAT_MAP_CELLS), 0, HEAT_MAP_CELLS).astype(np.int64), low + 1
+    )
+    corners = np.zeros((HEAT_MAP_CELLS + 1, HEAT_MAP_CELLS + 1))
     for x, y, sign in ((low, low, 1), (high, low, -1), (low, high, -1), (high, high, 1)):
         np.add.at(corners, (y[:, 1], x[:, 0]), sign)
-    return corners.cumsum(axis=0).cumsum(axis=1)[:GRID, :GRID]
+    return corners.cumsum(axis=0).cumsum(axis=1)[:HEAT_MAP_CELLS, :HEAT_MAP_CELLS]
 
 
-def extents(boxes: NDArray[np.float64], *, octaves: int = 8, steps: int = 4) -> NDArray[np.float64]:
-    """Return (n, n) how many objects have each width (column) and height (row, from the top: the highest).
+def count_box_extents(boxes: NDArray[np.float64], *, octaves: int = 8, steps: int = 4) -> NDArray[np.float64]:
+    """Count objects by width (column) and height (row, the largest at the top), (n, n).
 
-    Both in shares of the image, on a logarithmic scale: `octaves` halvings of the whole image.
+    Both are shares of the image on a logarithmic scale: `octaves` halvings of the whole image.
     """
-    found = boxes[:, 2:] - boxes[:, :2]
+    sides = boxes[:, 2:] - boxes[:, :2]
     cells = octaves * steps
-    place = np.clip(np.floor((np.log2(np.maximum(found, 1e-9)) + octaves) * steps), 0, cells - 1)
+    cell = np.clip(np.floor((np.log2(np.maximum(sides, 1e-9)) + octaves) * steps), 0, cells - 1)
     grid = np.zeros((cells, cells))
-    np.add.at(grid, (cells - 1 - place[:, 1].astype(np.int64), place[:, 0].astype(np.int64)), 1)
+    np.add.at(grid, (cells - 1 - cell[:, 1].astype(np.int64), cell[:, 0].astype(np.int64)), 1)
     return grid
 
 
-def together(table: DatasetColumns, classes: Sequence[int]) -> NDArray[np.int64]:
-    """Return (n, n) in how many images two of the n classes are; on the diagonal, in how many each is."""
+def count_co_occurrence(table: DatasetColumns, classes: Sequence[int]) -> NDArray[np.int64]:
+    """Count the images with both of two classes, (n, n); on the diagonal, the images with the class."""
     present = np.zeros((len(table.splits), len(classes)), np.float32)
     for column, cls in enumerate(classes):
-        present[table.images[table.classes == cls], column] = 1
+        present[table.image_index[table.classes == cls], column] = 1
     counts: NDArray[np.int64] = np.rint(present.T @ present).astype(np.int64)
     return counts
 
 
-def commonest_sizes(table: DatasetColumns, most: int = 6) -> list[tuple[int, int, int]]:
-    """Return the commonest image sizes as width, height and count."""
+def count_image_sizes(table: DatasetColumns, most: int = 6) -> list[tuple[int, int, int]]:
+    """Return the most frequent image sizes as width, height and count."""
     counts = Counter(map(tuple, table.sizes.tolist()))
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(width, height, count) for (width, height), count in ordered[:most]]
 
 
-def extremes(values: NDArray[np.float64], count: int) -> tuple[list[int], list[int]]:
-    """Return the images with the lowest and the highest values, the most extreme first."""
+def find_extreme_images(values: NDArray[np.float64], count: int) -> tuple[list[int], list[int]]:
+    """Return the indices of images with the lowest and the highest values, the most extreme first."""
     order = np.argsort(values, kind="stable")
     order = order[np.isfinite(values[order])]
     count = min(count, len(order) // 2)
     return order[:count].tolist(), order[::-1][:count].tolist()
 
 
-def _objects(table: DatasetColumns, values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
-    return _counted(table.splits[table.images], values, edges)
+def _count_by_object(table: DatasetColumns, values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
+    return _count_in_bins(table.splits[table.image_index], values, edges)
 
 
-def _by_split(table: DatasetColumns, values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
-    return _counted(table.splits, values, edges)
+def _count_by_image(table: DatasetColumns, values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
+    return _count_in_bins(table.splits, values, edges)
 
 
-def _counted(splits: NDArray[np.str_], values: NDArray[np.float64], edges: Sequence[float]) -> Histogram:
-    known = np.isfinite(values)
+def _count_in_bins(
+    splits: NDArray[np.str_], values: NDArray[np.float64], edges: Sequence[float]
+) -> Histogram:
+    is_finite = np.isfinite(values)
     bounds = np.array(edges)
     counts = {
-        split: tuple(np.histogram(values[known & (splits == split)], bounds)[0].tolist()) for split in SPLITS
+        split: tuple(np.histogram(values[is_finite & (splits == split)], bounds)[0].tolist())
+        for split in SPLITS
     }
     return Histogram(tuple(edges), counts)
 
 
-def _range(values: NDArray[np.float64], *, whole: float) -> tuple[float, ...]:
-    """Return edges of STEPS steps, from one multiple of `whole` to another, that hold all values."""
-    known = values[np.isfinite(values)]
-    low = np.floor(known.min(initial=np.inf) / whole) if len(known) else 0.0
-    high = max(np.ceil(known.max(initial=-np.inf) / whole), low + 1) if len(known) else 1.0
-    return tuple(np.linspace(low * whole, high * whole, STEPS + 1).tolist())
+def _build_edges(values: NDArray[np.float64], *, unit: float) -> tuple[float, ...]:
+    """Return the edges of HISTOGRAM_BINS bins over all values, from one multiple of `unit` to another."""
+    finite = values[np.isfinite(values)]
+    low = np.floor(finite.min(initial=np.inf) / unit) if len(finite) else 0.0
+    high = max(np.ceil(finite.max(initial=-np.inf) / unit), low + 1) if len(finite) else 1.0
+    return tuple(np.linspace(low * unit, high * unit, HISTOGRAM_BINS + 1).tolist())

@@ -1,4 +1,4 @@
-"""The page data/prepared/report.html: a dataset version as a person should see it before training on it."""
+"""Write data/prepared/report.html: a page to check a dataset version before training."""
 
 from __future__ import annotations
 
@@ -7,42 +7,64 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pipeline.core import findings as core_defects
-from pipeline.core.findings import Finding
+from pipeline.core.findings import Finding, count_items
 from pipeline.core.paths import SPLITS
 from pipeline.dataset.manifest import Manifest
-from pipeline.prepare.report import charts, histograms, statistics, warnings
-from pipeline.prepare.report.gallery import EXTREMES, GROUPS, PictureSource
-from pipeline.prepare.report.histograms import commonest_sizes, per_image
-from pipeline.prepare.report.statistics import DatasetColumns, ImageStatistics
-from pipeline.storage import files
-from pipeline.visualize import label_overlay
-from pipeline.visualize.pages import render
+from pipeline.prepare.report.charts import (
+    build_bar_chart,
+    build_co_occurrence_table,
+    build_line_chart,
+    draw_heat_map,
+    label_aspect_ratio,
+    label_integers,
+    label_percent,
+    label_pixels,
+    label_power_of_ten,
+)
+from pipeline.prepare.report.gallery import MAX_DUPLICATE_GROUPS, MAX_EXTREME_IMAGES, PictureSource
+from pipeline.prepare.report.histograms import (
+    compute_tiny_shares,
+    count_aspect_ratios,
+    count_box_extents,
+    count_brightness,
+    count_cell_coverage,
+    count_co_occurrence,
+    count_image_sizes,
+    count_object_sizes,
+    count_objects_per_image,
+    count_sharpness,
+    find_extreme_images,
+)
+from pipeline.prepare.report.statistics import DatasetColumns, ImageStatistics, build_columns
+from pipeline.prepare.report.warnings import compute_recall_interval, find_warnings
+from pipeline.storage.files import write_file
+from pipeline.visualize.label_overlay import get_class_color
+from pipeline.visualize.pages.render import render_page
 
-FILE: Final = "report.html"
-CLASSES: Final = 60
-"""Rows of the table of classes; statistics.json has all of them."""
+REPORT_FILE: Final = "report.html"
+MAX_TABLE_CLASSES: Final = 60
+"""Rows of the class table; statistics.json has all classes."""
 
-PAIRED: Final = 16
-"""Classes in the table of what occurs together."""
+MAX_CO_OCCURRENCE_CLASSES: Final = 16
+"""Classes in the co-occurrence table."""
 
-PLACED: Final = 5
-"""Classes with a heat map of their own."""
+MAX_HEAT_MAP_CLASSES: Final = 5
+"""Classes with their own heat map."""
 
 
 class ReportContent(NamedTuple):
-    """What the page is about, beside the files of the prepared dataset.
+    """Contents of the page that are not in the files of the prepared dataset.
 
     Attributes:
-        name: What a person calls the source.
-        manifest: Of the prepared dataset.
-        images: One entry per image, in any order.
-        defects: Every finding.
-        remarks: On the source as a whole.
-        root: The source folder, where what was not used can be seen; None where images are drawn.
-        groups: Near duplicates, by their names in the source.
-        shown: The most sample pictures.
-        seed: Of their choice.
+        name: Readable name of the source.
+        manifest: Manifest of the prepared dataset.
+        images: Statistics of each image, in any order.
+        defects: All findings.
+        remarks: Remarks on the whole source.
+        root: The source folder, for pictures of images that are not used; None if images were drawn.
+        groups: Groups of near duplicates, by their names in the source.
+        shown: Maximum number of sample pictures.
+        seed: Seed of their choice.
     """
 
     name: str
@@ -56,99 +78,110 @@ class ReportContent(NamedTuple):
     seed: int = 0
 
 
-def write(folder: Path, content: ReportContent) -> None:
-    """Write report.html, and samples/, into a prepared dataset that is complete but for them.
+def write_report(folder: Path, content: ReportContent) -> None:
+    """Write report.html and samples/ into a prepared dataset that is otherwise complete.
 
-    The same dataset gives the same bytes: the page bears no date.
+    The same dataset gives the same bytes: the page has no date.
     """
-    table = statistics.columns(content.images)
-    shelf = PictureSource(folder, content.manifest, content.root)
-    page = render.render(
-        FILE,
+    table = build_columns(content.images)
+    pictures = PictureSource(folder, content.manifest, content.root)
+    page = render_page(
+        REPORT_FILE,
         content=content,
         digest=content.manifest.digest,
-        counts=core_defects.count(content.defects, used=len(content.images)),
-        concerns=_by_kind(content, table),
-        classes=_classes(content, table),
-        hidden=max(len(content.manifest.names) - CLASSES, 0),
+        counts=count_items(content.defects, used=len(content.images)),
+        concerns=_group_warnings(content, table),
+        classes=_describe_classes(content, table),
+        hidden=max(len(content.manifest.names) - MAX_TABLE_CLASSES, 0),
         boxes=content.manifest.task != "classify",
-        **_figures(content, table),
-        **_pictures(shelf, content, table),
+        **_build_charts(content, table),
+        **_draw_pictures(pictures, content, table),
     )
-    files.write(folder / FILE, page)
+    write_file(folder / REPORT_FILE, page)
 
 
-def _by_kind(content: ReportContent, table: DatasetColumns) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for concern in warnings.concerns(table, content.manifest.names, content.manifest.task):
-        found.setdefault(concern.kind, []).append(concern.text)
-    return found
+def _group_warnings(content: ReportContent, table: DatasetColumns) -> dict[str, list[str]]:
+    """Return the texts of all warnings by kind."""
+    texts: dict[str, list[str]] = {}
+    for warning in find_warnings(table, content.manifest.names, content.manifest.task):
+        texts.setdefault(warning.kind, []).append(warning.text)
+    return texts
 
 
-def _classes(content: ReportContent, table: DatasetColumns) -> list[dict[str, Any]]:
-    """Describe each class, the commonest first."""
-    splits = {split: Counter(table.of(split).classes.tolist()) for split in SPLITS}
+def _describe_classes(content: ReportContent, table: DatasetColumns) -> list[dict[str, Any]]:
+    """Describe each class, the most frequent first."""
+    counts = {split: Counter(table.select_split(split).classes.tolist()) for split in SPLITS}
     total = Counter(table.classes.tolist())
     names = content.manifest.names
-    order = sorted(range(len(names)), key=lambda cls: (-total[cls], cls))[:CLASSES]
+    order = sorted(range(len(names)), key=lambda cls: (-total[cls], cls))[:MAX_TABLE_CLASSES]
     most = max(total.values(), default=1)
     return [
         {
             "name": names[cls],
-            "colour": "#{:02x}{:02x}{:02x}".format(*label_overlay.colour(cls)),
+            "colour": "#{:02x}{:02x}{:02x}".format(*get_class_color(cls)),
             "total": total[cls],
-            "splits": {split: found[cls] for split, found in splits.items()},
-            "widths": {split: found[cls] / most for split, found in splits.items()},
-            "interval": warnings.interval(splits["test"][cls]) if splits["test"][cls] else None,
+            "splits": {split: count[cls] for split, count in counts.items()},
+            "widths": {split: count[cls] / most for split, count in counts.items()},
+            "interval": compute_recall_interval(counts["test"][cls]) if counts["test"][cls] else None,
         }
         for cls in order
     ]
 
 
-def _figures(content: ReportContent, table: DatasetColumns) -> dict[str, Any]:
-    """Return the charts of images, and of objects if there are any, as the template calls them."""
-    sharpness = histograms.sharpness(table)
+def _build_charts(content: ReportContent, table: DatasetColumns) -> dict[str, Any]:
+    """Return the charts of images, and of objects if there are any, by their names in the template."""
+    sharpness = count_sharpness(table)
     decades = round(sharpness.edges[-1] - sharpness.edges[0])
-    of_images = {
-        "splits": {split: len(table.of(split).splits) for split in SPLITS},
-        "objects": {split: len(table.of(split).classes) for split in SPLITS},
-        "backgrounds": int((table.per_image == 0).sum()),
-        "image_sizes": commonest_sizes(table),
-        "brightness": charts.lines(histograms.brightness(table), charts.percent, parts=5),
-        "sharpness": charts.lines(sharpness, charts.power, parts=decades),
+    image_charts = {
+        "splits": {split: len(table.select_split(split).splits) for split in SPLITS},
+        "objects": {split: len(table.select_split(split).classes) for split in SPLITS},
+        "backgrounds": int((table.objects_per_image == 0).sum()),
+        "image_sizes": count_image_sizes(table),
+        "brightness": build_line_chart(count_brightness(table), label_percent, parts=5),
+        "sharpness": build_line_chart(sharpness, label_power_of_ten, parts=decades),
     }
     boxes = content.manifest.task != "classify" and len(table.classes)
-    return of_images | (_of_objects(table, content.manifest.names) if boxes else {})
+    return image_charts | (_build_object_charts(table, content.manifest.names) if boxes else {})
 
 
-def _of_objects(table: DatasetColumns, names: Sequence[str]) -> dict[str, Any]:
-    commonest = [cls for cls, _ in Counter(table.classes.tolist()).most_common(PAIRED)]
-    places = {"all classes": table.boxes}
-    if len(commonest) > 1:
-        places |= {names[cls]: table.boxes[table.classes == cls] for cls in commonest[:PLACED]}
-    heats = [(name, charts.heat(histograms.coverage(boxes), smooth=True)) for name, boxes in places.items()]
+def _build_object_charts(table: DatasetColumns, names: Sequence[str]) -> dict[str, Any]:
+    """Return the charts of objects by their names in the template."""
+    frequent = [cls for cls, _ in Counter(table.classes.tolist()).most_common(MAX_CO_OCCURRENCE_CLASSES)]
+    boxes_by_name = {"all classes": table.boxes}
+    if len(frequent) > 1:
+        boxes_by_name |= {
+            names[cls]: table.boxes[table.classes == cls] for cls in frequent[:MAX_HEAT_MAP_CLASSES]
+        }
+    heat_maps = [
+        (name, draw_heat_map(count_cell_coverage(boxes), smooth=True))
+        for name, boxes in boxes_by_name.items()
+    ]
     return {
-        "per_image": charts.bars(per_image(table), charts.whole),
-        "sides": charts.bars(histograms.sides(table), charts.side),
-        "tiny": histograms.tiny(table),
-        "aspects": charts.bars(histograms.aspects(table), charts.ratio),
-        "places": heats,
-        "extents": charts.heat(histograms.extents(table.boxes), smooth=False),
-        "together": charts.matrix(histograms.together(table, commonest), [names[cls] for cls in commonest]),
+        "per_image": build_bar_chart(count_objects_per_image(table), label_integers),
+        "sides": build_bar_chart(count_object_sizes(table), label_pixels),
+        "tiny": compute_tiny_shares(table),
+        "aspects": build_bar_chart(count_aspect_ratios(table), label_aspect_ratio),
+        "places": heat_maps,
+        "extents": draw_heat_map(count_box_extents(table.boxes), smooth=False),
+        "together": build_co_occurrence_table(
+            count_co_occurrence(table, frequent), [names[cls] for cls in frequent]
+        ),
     }
 
 
-def _pictures(shelf: PictureSource, content: ReportContent, table: DatasetColumns) -> dict[str, Any]:
-    dark, bright = histograms.extremes(table.brightness, EXTREMES)
-    soft, _ = histograms.extremes(table.sharpness, EXTREMES)
+def _draw_pictures(pictures: PictureSource, content: ReportContent, table: DatasetColumns) -> dict[str, Any]:
+    dark, bright = find_extreme_images(table.brightness, MAX_EXTREME_IMAGES)
+    soft, _ = find_extreme_images(table.sharpness, MAX_EXTREME_IMAGES)
     rows = {"darkest": dark, "brightest": bright, "least sharp": soft}
     return {
-        "samples": shelf.samples(content.shown, seed=content.seed),
+        "samples": pictures.draw_samples(content.shown, seed=content.seed),
         "extremes": {
-            name: [shelf.used(content.images[index].source) for index in chosen]
+            name: [pictures.draw_image(content.images[index].source) for index in chosen]
             for name, chosen in rows.items()
             if chosen
         },
-        "duplicates": [shelf.group(group) for group in content.groups[:GROUPS]],
-        "found": shelf.defects(content.defects),
+        "duplicates": [
+            pictures.draw_duplicate_group(group) for group in content.groups[:MAX_DUPLICATE_GROUPS]
+        ],
+        "found": pictures.draw_findings(content.defects),
     }

@@ -1,4 +1,4 @@
-"""A small picture of a file that may be broken, hostile, or no image at all."""
+"""Thumbnails of files that may be broken, malicious, or no images at all."""
 
 from __future__ import annotations
 
@@ -10,62 +10,62 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-LARGEST: Final = 50_000_000
-"""Pixels; what is larger is not decoded for a thumbnail."""
+MAX_DECODED_PIXELS: Final = 50_000_000
+"""Maximum number of pixels of an image that is decoded for a thumbnail."""
 
-FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
-"""What Pillow is let try: its decoder for EPS would start another program."""
+PILLOW_FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+"""Formats that Pillow may decode: its EPS decoder, for example, would start another program."""
 
-Image.init()  # all plugins are there to be chosen from
+Image.init()  # registers all plugins, from which `formats` selects
 
-HEAVIEST: Final = 100_000_000
-"""Bytes of a file; the same."""
+MAX_FILE_BYTES: Final = 100_000_000
+"""Maximum size of a file that is decoded for a thumbnail."""
 
 
-def read(name: str, root: Path, side: int) -> NDArray[np.uint8] | None:
-    """Return a picture (BGR) of a source's file, `side` pixels at most; None where there is nothing to see.
+def read_thumbnail(name: str, root: Path, side: int) -> NDArray[np.uint8] | None:
+    """Return a thumbnail (BGR) of a file of the source; None if it cannot be decoded.
 
     Args:
-        name: Relative to the source folder; what leads out of it, by dots or links, is not opened.
+        name: Path relative to the source folder; a path out of it, by dots or links, is not opened.
         root: The source folder.
-        side: Pixels of the longer side.
+        side: Maximum length of the longer side in pixels.
     """
     try:
         path = (root / name).resolve()
         inside = path.is_relative_to(root.resolve())
-        if not inside or not path.is_file() or path.stat().st_size > HEAVIEST:
+        if not inside or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
             return None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's on metadata: the defect's reason says what matters
-            return _read(path, side)
-    except Exception:  # decoders raise what they like; that it cannot be read is what the report says anyway
+            warnings.simplefilter("ignore")  # Pillow warns about metadata; the finding already has the reason
+            return _decode_thumbnail(path, side)
+    except Exception:  # decoders raise any exception; the report already says that the file is unreadable
         return None
 
 
-def _read(path: Path, side: int) -> NDArray[np.uint8] | None:
-    with Image.open(path, formats=FORMATS) as image:
-        if image.width * image.height > LARGEST:
+def _decode_thumbnail(path: Path, side: int) -> NDArray[np.uint8] | None:
+    with Image.open(path, formats=PILLOW_FORMATS) as image:
+        if image.width * image.height > MAX_DECODED_PIXELS:
             return None
         image.draft("RGB", (side * 2, side * 2))  # a JPEG is decoded at a fraction of its size
-        if not _decoded(image):
+        if not _decode_partly(image):
             return None
-        turned = ImageOps.exif_transpose(image)
-        turned.thumbnail((side, side))
-        return np.ascontiguousarray(np.asarray(_eight_bit(turned).convert("RGB"))[..., ::-1])
+        oriented = ImageOps.exif_transpose(image)
+        oriented.thumbnail((side, side))
+        return np.ascontiguousarray(np.asarray(_convert_to_eight_bits(oriented).convert("RGB"))[..., ::-1])
 
 
-def _decoded(image: ImageFile.ImageFile) -> bool:
-    """Decode what there is: of a file that stops short, the part before the cut; tell whether that is any."""
+def _decode_partly(image: ImageFile.ImageFile) -> bool:
+    """Decode an image; of a truncated file, the part before the cut. Tell whether there is any content."""
     try:
         image.load()
     except OSError:
-        image.tile = []  # it is not tried again
+        image.tile = []  # otherwise Pillow would try to load it again
         return image.getbbox() is not None
     return True
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Stretch deep grey values over 0..255, where Pillow would cut them off."""
+def _convert_to_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale gray values of 16 bits and more to 0..255; Pillow would clip them."""
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.nan_to_num(np.asarray(image, np.float64))

@@ -1,4 +1,4 @@
-"""In what val and test differ from train: by more than chance, and by enough to matter."""
+"""Differences of val and test from train that are significant and large enough to matter."""
 
 from __future__ import annotations
 
@@ -10,63 +10,65 @@ from numpy.typing import NDArray
 
 from pipeline.prepare.report.statistics import DatasetColumns
 
-ERRORS: Final = 3.0
-"""Standard errors from which a difference is no chance: one in 370 that are none."""
+MIN_STANDARD_ERRORS: Final = 3.0
+"""Standard errors from which a difference is significant: chance exceeds it once in 370 times."""
 
-POINTS: Final = 0.1
-"""The least difference of two shares that matters."""
+MIN_SHARE_DIFFERENCE: Final = 0.1
+"""Minimum difference of two shares that matters."""
 
-DEVIATIONS: Final = 0.5
-"""The least difference of two means that matters, in standard deviations: a medium effect (Cohen, 1988)."""
+MIN_EFFECT_SIZE: Final = 0.5
+"""Minimum difference of two means that matters, in standard deviations: a medium effect (Cohen, 1988)."""
 
-FEWEST: Final = 10
-"""Images that a split must have to be compared."""
+MIN_IMAGES: Final = 10
+"""Minimum number of images of a split to be compared."""
 
-OTHERS: Final = ("val", "test")
+COMPARED_SPLITS: Final = ("val", "test")
 
 
-def shares(table: DatasetColumns, classes: int) -> Iterator[tuple[str, int, float, float]]:
-    """Yield split, class, and its share of the images in train and in that split, where they lie apart.
+def compare_class_shares(table: DatasetColumns, classes: int) -> Iterator[tuple[str, int, float, float]]:
+    """Yield split, class, and the class's share of the images in train and in that split, if they differ.
 
-    The error is that of two proportions under one share for both.
+    The standard error is that of two proportions under one pooled share.
     """
-    base, total = _image_shares(table, "train", classes)
-    for split in OTHERS:
-        other, count = _image_shares(table, split, classes)
-        if min(total, count) < FEWEST:
+    train_shares, total = _compute_image_shares(table, "train", classes)
+    for split in COMPARED_SPLITS:
+        other, count = _compute_image_shares(table, split, classes)
+        if min(total, count) < MIN_IMAGES:
             continue
-        pooled = (base * total + other * count) / (total + count)
+        pooled = (train_shares * total + other * count) / (total + count)
         error = np.sqrt(pooled * (1 - pooled) * (1 / total + 1 / count))
-        gap = np.abs(base - other)
-        for cls in np.flatnonzero((gap > POINTS) & (gap > ERRORS * error)).tolist():
-            yield split, cls, float(base[cls]), float(other[cls])
+        gap = np.abs(train_shares - other)
+        for cls in np.flatnonzero(
+            (gap > MIN_SHARE_DIFFERENCE) & (gap > MIN_STANDARD_ERRORS * error)
+        ).tolist():
+            yield split, cls, float(train_shares[cls]), float(other[cls])
 
 
-def means(table: DatasetColumns, values: NDArray[np.float64]) -> Iterator[tuple[str, float, float]]:
-    """Yield split, the mean of the images' values in train and in that split, where they lie apart.
+def compare_means(table: DatasetColumns, values: NDArray[np.float64]) -> Iterator[tuple[str, float, float]]:
+    """Yield split, and the mean of the images' values in train and in that split, if they differ.
 
-    The error is Welch's, of two samples with variances of their own.
+    The standard error is Welch's, for two samples with different variances.
     """
-    train = _known(table, values, "train")
-    for split in OTHERS:
-        other = _known(table, values, split)
-        if min(len(train), len(other)) < FEWEST:
+    train = _select_finite(table, values, "train")
+    for split in COMPARED_SPLITS:
+        other = _select_finite(table, values, split)
+        if min(len(train), len(other)) < MIN_IMAGES:
             continue
         gap = abs(other.mean() - train.mean())
-        spread = np.sqrt((train.var(ddof=1) + other.var(ddof=1)) / 2)
+        deviation = np.sqrt((train.var(ddof=1) + other.var(ddof=1)) / 2)
         error = np.sqrt(train.var(ddof=1) / len(train) + other.var(ddof=1) / len(other))
-        if gap > DEVIATIONS * spread and gap > ERRORS * error:
+        if gap > MIN_EFFECT_SIZE * deviation and gap > MIN_STANDARD_ERRORS * error:
             yield split, float(train.mean()), float(other.mean())
 
 
-def _image_shares(table: DatasetColumns, split: str, classes: int) -> tuple[NDArray[np.float64], int]:
-    """Return each class's share of the images of a split (classes,), and their number."""
-    part = table.of(split)
-    pairs = np.unique(np.stack([part.images, part.classes], axis=1), axis=0)
-    holders = np.bincount(pairs[:, 1], minlength=classes)
-    return holders / max(len(part.splits), 1), len(part.splits)
+def _compute_image_shares(table: DatasetColumns, split: str, classes: int) -> tuple[NDArray[np.float64], int]:
+    """Return each class's share (classes,) of the images of a split, and the number of these images."""
+    part = table.select_split(split)
+    pairs = np.unique(np.stack([part.image_index, part.classes], axis=1), axis=0)
+    image_counts = np.bincount(pairs[:, 1], minlength=classes)
+    return image_counts / max(len(part.splits), 1), len(part.splits)
 
 
-def _known(table: DatasetColumns, values: NDArray[np.float64], split: str) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = values[(table.splits == split) & np.isfinite(values)]
-    return found
+def _select_finite(table: DatasetColumns, values: NDArray[np.float64], split: str) -> NDArray[np.float64]:
+    selected: NDArray[np.float64] = values[(table.splits == split) & np.isfinite(values)]
+    return selected

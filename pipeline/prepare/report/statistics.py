@@ -1,4 +1,4 @@
-"""What a prepared dataset looks like in numbers, and which of its images show it best."""
+"""Statistics of a prepared dataset, and the choice of representative images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUANTILES: Final = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "max": 
 
 
 class ImageStatistics(NamedTuple):
-    """One image's part in the statistics.
+    """What the statistics need to know of one image.
 
     Attributes:
         split: train, val or test.
@@ -25,8 +25,8 @@ class ImageStatistics(NamedTuple):
         classes: Class index of each object.
         boxes: (n, 4) x1 y1 x2 y2 of each object in pixels.
         source: The image's name in the source.
-        brightness: Mean of its grey values, 0..1; NaN where it was not measured.
-        sharpness: Variance of its Laplacian; NaN where it was not measured.
+        brightness: Mean of its gray values, 0..1; NaN if it was not measured.
+        sharpness: Variance of its Laplacian; NaN if it was not measured.
     """
 
     split: str
@@ -40,7 +40,7 @@ class ImageStatistics(NamedTuple):
 
 @dataclass(frozen=True)
 class DatasetColumns:
-    """The images and objects of a dataset as columns, so that 100,000 images take no loop.
+    """The images and objects of a dataset as columns, so that 100,000 images need no loop.
 
     Args:
         splits: (images,) the split of each image.
@@ -48,7 +48,7 @@ class DatasetColumns:
         brightness: (images,) 0..1.
         sharpness: (images,) variance of the Laplacian.
         sources: The name of each image in the source.
-        images: (objects,) the image of each object.
+        image_index: (objects,) the image of each object.
         classes: (objects,) its class.
         boxes: (objects, 4) x1 y1 x2 y2 in shares of its image.
     """
@@ -58,20 +58,20 @@ class DatasetColumns:
     brightness: NDArray[np.float64]
     sharpness: NDArray[np.float64]
     sources: tuple[str, ...]
-    images: NDArray[np.int64]
+    image_index: NDArray[np.int64]
     classes: NDArray[np.int64]
     boxes: NDArray[np.float64]
 
     @property
-    def per_image(self) -> NDArray[np.int64]:
+    def objects_per_image(self) -> NDArray[np.int64]:
         """The number of objects of each image."""
-        return np.bincount(self.images, minlength=len(self.splits))
+        return np.bincount(self.image_index, minlength=len(self.splits))
 
     @property
     def extents(self) -> NDArray[np.float64]:
         """(objects, 2) width and height in pixels."""
         shares: NDArray[np.float64] = self.boxes[:, 2:] - self.boxes[:, :2]
-        return shares * self.sizes[self.images]
+        return shares * self.sizes[self.image_index]
 
     @property
     def aspects(self) -> NDArray[np.float64]:
@@ -80,24 +80,24 @@ class DatasetColumns:
         ratios: NDArray[np.float64] = extents[:, 0] / extents[:, 1]
         return ratios
 
-    def of(self, split: str) -> DatasetColumns:
-        """Return the columns of one split's images, in their order."""
-        kept = self.splits == split
-        objects = kept[self.images]
+    def select_split(self, split: str) -> DatasetColumns:
+        """Return the columns of the images of one split, in their order."""
+        in_split = self.splits == split
+        objects = in_split[self.image_index]
         return DatasetColumns(
-            self.splits[kept],
-            self.sizes[kept],
-            self.brightness[kept],
-            self.sharpness[kept],
-            tuple(source for source, keep in zip(self.sources, kept, strict=True) if keep),
-            (np.cumsum(kept) - 1)[self.images[objects]],
+            self.splits[in_split],
+            self.sizes[in_split],
+            self.brightness[in_split],
+            self.sharpness[in_split],
+            tuple(source for source, chosen in zip(self.sources, in_split, strict=True) if chosen),
+            (np.cumsum(in_split) - 1)[self.image_index[objects]],
             self.classes[objects],
             self.boxes[objects],
         )
 
 
-def columns(images: Sequence[ImageStatistics]) -> DatasetColumns:
-    """Put images into columns."""
+def build_columns(images: Sequence[ImageStatistics]) -> DatasetColumns:
+    """Convert images to columns."""
     sizes = np.array([image.size for image in images], np.int64).reshape(-1, 2)
     lengths = [len(image.classes) for image in images]
     owners = np.repeat(np.arange(len(images)), lengths)
@@ -115,54 +115,54 @@ def columns(images: Sequence[ImageStatistics]) -> DatasetColumns:
     )
 
 
-def describe(images: Sequence[ImageStatistics], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Describe each split: counts, objects per image, how large and oblong they are, how the images look."""
-    table = columns(images)
+def describe_splits(images: Sequence[ImageStatistics], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Describe each split: counts, objects per image, sizes and aspect ratios, brightness and sharpness."""
+    table = build_columns(images)
     splits = dict.fromkeys(image.split for image in images)
-    return {split: _split(table.of(split), names) for split in splits}
+    return {split: _describe_split(table.select_split(split), names) for split in splits}
 
 
-def representative(samples: Iterable[SplitSample], count: int, *, seed: int) -> list[str]:
-    """Pick images at random, such that each class is among them if there is room, the rarest first.
+def select_representatives(samples: Iterable[SplitSample], count: int, *, seed: int) -> list[str]:
+    """Select images at random, if possible with every class; the rarest class is selected first.
 
     Returns:
-        Keys in the order they were picked.
+        Keys in the order of selection.
     """
-    left = sorted(samples)
-    random.Random(seed).shuffle(left)
-    frequency = Counter(cls for sample in left for cls in sample.classes)
-    picked: list[SplitSample] = []
+    shuffled = sorted(samples)
+    random.Random(seed).shuffle(shuffled)
+    frequency = Counter(cls for sample in shuffled for cls in sample.classes)
+    selected: list[SplitSample] = []
     for cls in sorted(frequency, key=lambda cls: (frequency[cls], cls)):
-        if not any(cls in sample.classes for sample in picked):
-            picked.append(next(sample for sample in left if cls in sample.classes))
-    chosen = {sample.key for sample in picked}
-    picked += [sample for sample in left if sample.key not in chosen]
-    return [sample.key for sample in picked[:count]]
+        if not any(cls in sample.classes for sample in selected):
+            selected.append(next(sample for sample in shuffled if cls in sample.classes))
+    chosen = {sample.key for sample in selected}
+    selected += [sample for sample in shuffled if sample.key not in chosen]
+    return [sample.key for sample in selected[:count]]
 
 
-def _split(table: DatasetColumns, names: Sequence[str]) -> dict[str, Any]:
+def _describe_split(table: DatasetColumns, names: Sequence[str]) -> dict[str, Any]:
     counts = np.bincount(table.classes, minlength=len(names)).tolist()
-    extents, per_image = table.extents, table.per_image
-    areas = extents.prod(axis=1) / table.sizes[table.images].prod(axis=1)
+    extents, per_image = table.extents, table.objects_per_image
+    areas = extents.prod(axis=1) / table.sizes[table.image_index].prod(axis=1)
     return {
         "images": len(table.splits),
         "objects": len(table.classes),
         "backgrounds": int((per_image == 0).sum()),
         "classes": dict(zip(names, counts, strict=True)),
-        "objects_per_image": _quantiles(per_image),
-        "box_area_share": _quantiles(areas),
-        "box_aspect": _quantiles(table.aspects),
-        "image_width": _quantiles(table.sizes[:, 0]),
-        "image_height": _quantiles(table.sizes[:, 1]),
-        "brightness": _quantiles(table.brightness),
-        "sharpness": _quantiles(table.sharpness),
+        "objects_per_image": _compute_quantiles(per_image),
+        "box_area_share": _compute_quantiles(areas),
+        "box_aspect": _compute_quantiles(table.aspects),
+        "image_width": _compute_quantiles(table.sizes[:, 0]),
+        "image_height": _compute_quantiles(table.sizes[:, 1]),
+        "brightness": _compute_quantiles(table.brightness),
+        "sharpness": _compute_quantiles(table.sharpness),
     }
 
 
-def _quantiles(values: NDArray[Any]) -> dict[str, float]:
-    """Return the quantiles of what was measured; nothing where nothing was."""
-    known = values[np.isfinite(values)]
-    if not len(known):
+def _compute_quantiles(values: NDArray[Any]) -> dict[str, float]:
+    """Return the quantiles of the finite values; empty if there are none."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return {}
-    found = np.quantile(known, list(QUANTILES.values()))
-    return {name: round(float(value), 6) for name, value in zip(QUANTILES, found, strict=True)}
+    quantiles = np.quantile(finite, list(QUANTILES.values()))
+    return {name: round(float(value), 6) for name, value in zip(QUANTILES, quantiles, strict=True)}

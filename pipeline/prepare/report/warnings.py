@@ -1,4 +1,4 @@
-"""What about a dataset may mislead a training or its measurement: warnings, each with its figures."""
+"""Warnings about a dataset: what may mislead a training or its evaluation, with numbers."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import numpy as np
 
 from pipeline.core.paths import SPLITS
 from pipeline.core.tasks import Task
-from pipeline.prepare.report import split_differences
-from pipeline.prepare.report.histograms import IMGSZ, TINY, tiny
+from pipeline.prepare.report.histograms import DEFAULT_IMGSZ, TINY_PIXELS, compute_tiny_shares
+from pipeline.prepare.report.split_differences import compare_class_shares, compare_means
 from pipeline.prepare.report.statistics import DatasetColumns
 
-FEW_TO_MEASURE: Final = 30
-"""Objects of a class in test below which a recall of 80% is uncertain by 14 points and more either way."""
+MIN_TEST_OBJECTS: Final = 30
+"""Objects of a class in test: with fewer, a recall of 80% is uncertain by 14 points or more."""
 
-FEW_TO_LEARN: Final = 20
+MIN_TRAIN_OBJECTS: Final = 20
+"""Objects of a class in train: with fewer, training depends on chance."""
 
 
 class BiasWarning(NamedTuple):
     """One warning.
 
     Attributes:
-        kind: What is amiss, a few words; concerns of one kind belong together.
-        text: Where, with figures.
+        kind: The problem in a few words; warnings of one kind are listed together.
+        text: Where it is, with numbers.
     """
 
     kind: str
@@ -36,55 +37,55 @@ class BiasWarning(NamedTuple):
 class _WarningInputs(NamedTuple):
     table: DatasetColumns
     names: Sequence[str]
-    what: str
+    unit: str
 
 
-def concerns(table: DatasetColumns, names: Sequence[str], task: Task) -> list[BiasWarning]:
-    """List what may mislead, the gravest kinds first.
+def find_warnings(table: DatasetColumns, names: Sequence[str], task: Task) -> list[BiasWarning]:
+    """List the warnings, the most severe kinds first.
 
     Args:
         table: The dataset.
         names: Class names by index.
-        task: With classify, images are counted, and there are no sizes and places of objects.
+        task: The task; classify counts images, and has no sizes and positions of objects.
     """
     data = _WarningInputs(table, names, "images" if task == "classify" else "objects")
-    checks = _ALWAYS if task == "classify" else (*_ALWAYS, *_OF_OBJECTS)
-    return [concern for check in checks for concern in check(data)]
+    checks = _CHECKS if task == "classify" else (*_CHECKS, *_OBJECT_CHECKS)
+    return [warning for check in checks for warning in check(data)]
 
 
-def _absent(data: _WarningInputs) -> Iterator[BiasWarning]:
+def _find_absent_classes(data: _WarningInputs) -> Iterator[BiasWarning]:
     for split in ("train", "test"):
-        counts = _counts(data, split)
-        lacking = [name for name, count in zip(data.names, counts, strict=True) if not count]
+        counts = _count_objects(data, split)
+        absent = [name for name, count in zip(data.names, counts, strict=True) if not count]
         use = "to learn from" if split == "train" else "to measure on"
-        if lacking:
-            yield BiasWarning(f"Nothing {use}", f"no {data.what} in {split} of {_listed(lacking)}")
+        if absent:
+            yield BiasWarning(f"Nothing {use}", f"no {data.unit} in {split} of {_join_names(absent)}")
 
 
-def _few_to_learn(data: _WarningInputs) -> Iterator[BiasWarning]:
-    few = _below(_counts(data, "train"), FEW_TO_LEARN, data.names)
+def _find_few_train_objects(data: _WarningInputs) -> Iterator[BiasWarning]:
+    few = _list_classes_below(_count_objects(data, "train"), MIN_TRAIN_OBJECTS, data.names)
     if few:
-        listed = _listed([f"{name} {count}" for count, name in few])
+        listed = _join_names([f"{name} {count}" for count, name in few])
         yield BiasWarning(
             "Few examples to learn from",
-            f"{data.what} in train: {listed}; below {FEW_TO_LEARN} it is luck what a class is taken for: "
-            "collect more, or draw them more often (augment.offline.balance)",
+            f"{data.unit} in train: {listed}; below {MIN_TRAIN_OBJECTS} it is luck what a class is taken "
+            "for: collect more, or draw them more often (augment.offline.balance)",
         )
 
 
-def _few_to_measure(data: _WarningInputs) -> Iterator[BiasWarning]:
-    few = _below(_counts(data, "test"), FEW_TO_MEASURE, data.names)
+def _find_few_test_objects(data: _WarningInputs) -> Iterator[BiasWarning]:
+    few = _list_classes_below(_count_objects(data, "test"), MIN_TEST_OBJECTS, data.names)
     if few:
-        listed = _listed([f"{name} {count} ({_spread(count)})" for count, name in few])
+        listed = _join_names([f"{name} {count} ({_format_interval(count)})" for count, name in few])
         yield BiasWarning(
             "Too few test examples to measure",
-            f"{data.what} in test: {listed}; in brackets the 95% interval of a recall of 80% that is "
+            f"{data.unit} in test: {listed}; in brackets the 95% interval of a recall of 80% that is "
             "measured on them",
         )
 
 
-def _one_folder(data: _WarningInputs) -> Iterator[BiasWarning]:
-    for cls, images, folder, number in alone(data.table, len(data.names)):
+def _find_classes_in_one_folder(data: _WarningInputs) -> Iterator[BiasWarning]:
+    for cls, images, folder, number in find_single_folder_classes(data.table, len(data.names)):
         yield BiasWarning(
             "A class in one folder only",
             f"{data.names[cls]}: all {images} images lie in {folder or 'the top folder'}, one of {number} "
@@ -92,16 +93,16 @@ def _one_folder(data: _WarningInputs) -> Iterator[BiasWarning]:
         )
 
 
-def _class_shares(data: _WarningInputs) -> Iterator[BiasWarning]:
-    for split, cls, train, other in split_differences.shares(data.table, len(data.names)):
+def _find_class_share_differences(data: _WarningInputs) -> Iterator[BiasWarning]:
+    for split, cls, train, other in compare_class_shares(data.table, len(data.names)):
         yield BiasWarning(
             "Splits differ in class shares",
             f"{data.names[cls]} is in {train:.0%} of the train images, but in {other:.0%} of {split}",
         )
 
 
-def _brightness(data: _WarningInputs) -> Iterator[BiasWarning]:
-    for split, train, other in split_differences.means(data.table, data.table.brightness):
+def _find_brightness_differences(data: _WarningInputs) -> Iterator[BiasWarning]:
+    for split, train, other in compare_means(data.table, data.table.brightness):
         yield BiasWarning(
             "Splits differ in brightness",
             f"{split} is {'brighter' if other > train else 'darker'} than train: "
@@ -109,10 +110,8 @@ def _brightness(data: _WarningInputs) -> Iterator[BiasWarning]:
         )
 
 
-def _sharpness(data: _WarningInputs) -> Iterator[BiasWarning]:
-    for split, train, other in split_differences.means(
-        data.table, np.log10(np.maximum(data.table.sharpness, 1e-9))
-    ):
+def _find_sharpness_differences(data: _WarningInputs) -> Iterator[BiasWarning]:
+    for split, train, other in compare_means(data.table, np.log10(np.maximum(data.table.sharpness, 1e-9))):
         yield BiasWarning(
             "Splits differ in sharpness",
             f"{split} is {'sharper' if other > train else 'softer'} than train: variance of the Laplacian "
@@ -120,34 +119,37 @@ def _sharpness(data: _WarningInputs) -> Iterator[BiasWarning]:
         )
 
 
-def _tiny(data: _WarningInputs) -> Iterator[BiasWarning]:
-    shares = tiny(data.table)
-    if shares[IMGSZ] > 0.1:
-        others = ", ".join(f"{share:.0%} at {imgsz}" for imgsz, share in shares.items() if imgsz != IMGSZ)
+def _find_tiny_objects(data: _WarningInputs) -> Iterator[BiasWarning]:
+    shares = compute_tiny_shares(data.table)
+    if shares[DEFAULT_IMGSZ] > 0.1:
+        others = ", ".join(
+            f"{share:.0%} at {imgsz}" for imgsz, share in shares.items() if imgsz != DEFAULT_IMGSZ
+        )
         yield BiasWarning(
             "Tiny objects",
-            f"{shares[IMGSZ]:.0%} of the objects are under {TINY} pixels on their shorter side at "
-            f"imgsz={IMGSZ} ({others}): train at a larger imgsz, or cut the images into tiles",
+            f"{shares[DEFAULT_IMGSZ]:.0%} of the objects are under {TINY_PIXELS} pixels on their shorter "
+            f"side at imgsz={DEFAULT_IMGSZ} ({others}): train at a larger imgsz, or cut the images into "
+            "tiles",
         )
 
 
-def _dominant(data: _WarningInputs) -> Iterator[BiasWarning]:
+def _find_dominant_class(data: _WarningInputs) -> Iterator[BiasWarning]:
     counts = np.bincount(data.table.classes, minlength=len(data.names))
-    whole, top = int(counts.sum()), int(counts.argmax())
-    if np.count_nonzero(counts) > 1 and counts[top] > 0.8 * whole:
+    total, top = int(counts.sum()), int(counts.argmax())
+    if np.count_nonzero(counts) > 1 and counts[top] > 0.8 * total:
         yield BiasWarning(
             "One class dominates",
-            f"{data.names[top]} has {counts[top] / whole:.0%} of all {data.what}: mAP counts every class "
+            f"{data.names[top]} has {counts[top] / total:.0%} of all {data.unit}: mAP counts every class "
             "alike, training does not (augment.offline.balance draws rare classes more often)",
         )
 
 
-def _middle(data: _WarningInputs) -> Iterator[BiasWarning]:
-    """Find objects that always lie in the middle ninth of the image: a model may learn the place."""
-    centres = (data.table.boxes[:, :2] + data.table.boxes[:, 2:]) / 2
+def _find_centered_objects(data: _WarningInputs) -> Iterator[BiasWarning]:
+    """Warn if most objects are in the middle ninth of the image: a model may learn the position."""
+    centers = (data.table.boxes[:, :2] + data.table.boxes[:, 2:]) / 2
     small = (data.table.boxes[:, 2:] - data.table.boxes[:, :2]).max(axis=1, initial=0) < 0.5
-    inside = np.abs(centres[small] - 0.5).max(axis=1, initial=0) < 1 / 6
-    if len(inside) >= FEW_TO_MEASURE and inside.mean() > 0.6:
+    inside = np.abs(centers[small] - 0.5).max(axis=1, initial=0) < 1 / 6
+    if len(inside) >= MIN_TEST_OBJECTS and inside.mean() > 0.6:
         yield BiasWarning(
             "Objects in one place",
             f"{inside.mean():.0%} of the objects lie in the middle ninth of the image: "
@@ -155,10 +157,10 @@ def _middle(data: _WarningInputs) -> Iterator[BiasWarning]:
         )
 
 
-def _backgrounds(data: _WarningInputs) -> Iterator[BiasWarning]:
+def _find_many_backgrounds(data: _WarningInputs) -> Iterator[BiasWarning]:
     for split in SPLITS:
-        part = data.table.of(split)
-        empty = (part.per_image == 0).mean() if len(part.splits) else 0.0
+        part = data.table.select_split(split)
+        empty = (part.objects_per_image == 0).mean() if len(part.splits) else 0.0
         if empty > 0.5:
             yield BiasWarning(
                 "Many images without objects",
@@ -167,81 +169,85 @@ def _backgrounds(data: _WarningInputs) -> Iterator[BiasWarning]:
             )
 
 
-_ALWAYS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
-    *(_absent, _few_to_measure, _few_to_learn),
-    *(_class_shares, _dominant, _brightness, _sharpness),
+_CHECKS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
+    *(_find_absent_classes, _find_few_test_objects, _find_few_train_objects),
+    *(_find_class_share_differences, _find_dominant_class),
+    *(_find_brightness_differences, _find_sharpness_differences),
 )
-_OF_OBJECTS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
-    _one_folder,
-    _tiny,
-    _middle,
-    _backgrounds,
+_OBJECT_CHECKS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
+    _find_classes_in_one_folder,
+    _find_tiny_objects,
+    _find_centered_objects,
+    _find_many_backgrounds,
 )
 
 
-def _counts(data: _WarningInputs, split: str) -> list[int]:
-    chosen = data.table.splits[data.table.images] == split
+def _count_objects(data: _WarningInputs, split: str) -> list[int]:
+    chosen = data.table.splits[data.table.image_index] == split
     counts: list[int] = np.bincount(data.table.classes[chosen], minlength=len(data.names)).tolist()
     return counts
 
 
-def _below(counts: Sequence[int], bound: int, names: Sequence[str]) -> list[tuple[int, str]]:
-    """Return count and name of the classes that are there, but are fewer, the rarest first."""
-    return sorted((count, name) for count, name in zip(counts, names, strict=True) if 0 < count < bound)
+def _list_classes_below(counts: Sequence[int], limit: int, names: Sequence[str]) -> list[tuple[int, str]]:
+    """Return count and name of the classes with some objects but fewer than a limit, the rarest first."""
+    return sorted((count, name) for count, name in zip(counts, names, strict=True) if 0 < count < limit)
 
 
-def _spread(count: int) -> str:
-    low, high = interval(count)
+def _format_interval(count: int) -> str:
+    low, high = compute_recall_interval(count)
     return f"{100 * low:.0f} to {high:.0%}"
 
 
-def _listed(names: Sequence[str], most: int = 8) -> str:
+def _join_names(names: Sequence[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-NO_ACCIDENT: Final = 5
-"""Images of a class from which on it is no accident that one folder has them all."""
+MIN_FOLDER_IMAGES: Final = 5
+"""Images of a class: with fewer, all may be in one folder by accident."""
 
-
-_NOT_A_PLACE: Final = {
+_SPLIT_WORDS: Final = {
     *("train", "training", "val", "valid", "validation", "test", "testing"),
     *("images", "image", "img", "imgs", "jpegimages"),
 }
 
 
-def alone(table: DatasetColumns, classes: int) -> Iterator[tuple[int, int, str, int]]:
-    """Yield classes that one folder alone has, and one with at most half of all images.
+def find_single_folder_classes(table: DatasetColumns, classes: int) -> Iterator[tuple[int, int, str, int]]:
+    """Yield the classes whose images are all in one folder, if that folder has at most half of all images.
 
-    A folder with most of the images has most classes to itself by chance.
+    A folder with most of the images has most classes alone by chance.
 
     Yields:
         The class, the number of its images, their folder, the number of folders.
     """
     folders = [source.rpartition("/")[0] for source in table.sources]
-    known = {folder: place(f"{folder}/") for folder in set(folders)}
-    names, where = np.unique([known[folder] for folder in folders], return_inverse=True)
+    folder_names = {folder: strip_split_folders(f"{folder}/") for folder in set(folders)}
+    names, folder_index = np.unique([folder_names[folder] for folder in folders], return_inverse=True)
     for cls in range(classes) if len(names) > 1 else ():
-        holders = np.unique(table.images[table.classes == cls])
-        found = np.unique(where[holders])
-        if len(found) == 1 and len(holders) >= NO_ACCIDENT and 2 * (where == found[0]).sum() <= len(where):
-            yield cls, len(holders), str(names[found[0]]), len(names)
+        class_images = np.unique(table.image_index[table.classes == cls])
+        class_folders = np.unique(folder_index[class_images])
+        if (
+            len(class_folders) == 1
+            and len(class_images) >= MIN_FOLDER_IMAGES
+            and 2 * (folder_index == class_folders[0]).sum() <= len(folder_index)
+        ):
+            yield cls, len(class_images), str(names[class_folders[0]]), len(names)
 
 
-def place(source: str) -> str:
-    """Return the folder an image lies in, without the parts that only name a split or say `images`."""
+def strip_split_folders(source: str) -> str:
+    """Return an image's folder without the parts that only name a split or are called `images`."""
     parts = PurePosixPath(source.rpartition("/")[0]).parts
-    return "/".join(part for part in parts if not _NOT_A_PLACE & set(re.split(r"[^a-z]+", part.lower())))
+    return "/".join(part for part in parts if not _SPLIT_WORDS & set(re.split(r"[^a-z]+", part.lower())))
 
 
 _Z: Final = 1.959964
-"""The normal distribution's 97.5% point."""
+"""The 97.5% quantile of the normal distribution."""
 
 
-def interval(objects: int, recall: float = 0.8) -> tuple[float, float]:
-    """Return the 95% interval that a recall measured on so many objects has (Wilson, JASA 1927).
+def compute_recall_interval(objects: int, recall: float = 0.8) -> tuple[float, float]:
+    """Compute the 95% interval of a recall that is measured on this number of objects (Wilson, JASA 1927).
 
-    Objects of one image are no independent draws, so that the truth is rather wider.
+    Objects of one image are not independent, so that the true interval is wider.
     """
     if not objects:
         return 0.0, 1.0

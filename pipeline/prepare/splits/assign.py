@@ -1,53 +1,54 @@
-"""Which split each image goes to: the source's own, completed where something is missing, or a new one."""
+"""Assign each image to a split: a new split, the completed split of the source, or folds."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipeline.core.errors import UserError
 from pipeline.core.paths import SPLITS
 from pipeline.core.text import format_count
-from pipeline.prepare.splits import stratify
-from pipeline.prepare.splits.stratify import SplitSample
+from pipeline.prepare.splits.stratify import (
+    SplitSample,
+    carve_missing_splits,
+    compute_split_sizes,
+    stratify_groups,
+)
 
 SplitShares = Mapping[str, float]
 SplitAssignment = dict[str, str]
 
 
-def divide(
+def assign_splits(
     samples: Sequence[SplitSample], weights: SplitShares, *, seed: int, known: Mapping[str, str] | None = None
 ) -> SplitAssignment:
-    """Make a split: seeded, stratified by class, groups on one side, known images where they were.
+    """Assign images to new splits: seeded, stratified by class, each group in one split.
 
     Args:
         samples: The images.
         weights: Relative weight of each split.
-        seed: Of the order among equals.
-        known: The side of some images from earlier: a split, or a fold, which is anything but test.
+        seed: Seed of the order among equals.
+        known: The earlier split of some images, which they keep; or their fold: any split but test.
 
     Raises:
-        Refused: There are fewer images, or groups of them, than splits.
+        UserError: There are fewer images, or groups of them, than splits.
     """
     if len(samples) < len(weights):
         raise UserError(
             f"{format_count(len(samples), 'usable image is', 'usable images are')} too few: "
-            f"{', '.join(weights)} need one each; "
-            "data/prepared was left as it is, so look for what is wrong in data.source"
+            f"{', '.join(weights)} need one each; check data.source (data/prepared was not changed)"
         )
-    wanted = stratify.sizes(len(samples), weights)
-    divided = stratify.divide(samples, wanted, seed=seed, allowed=_allowed(known))
-    if empty := missing(divided, weights):
-        groups = len({sample.group for sample in samples})
+    sizes = compute_split_sizes(len(samples), weights)
+    assigned = stratify_groups(samples, sizes, seed=seed, allowed=_list_allowed_splits(known))
+    if empty := find_missing_splits(assigned, weights):
+        groups = format_count(_count_groups(samples), "group")
         raise UserError(
-            f"nothing is left for {' and '.join(empty)}: {len(samples)} images are "
-            f"{format_count(groups, 'group')}, not to be torn apart; "
-            "set data.group_by or data.near_duplicates otherwise, or add images"
+            f"no images for {' and '.join(empty)}: the {len(samples)} images are {groups}, and each group "
+            "stays in one split; change data.group_by or data.near_duplicates, or add images"
         )
-    return divided
+    return assigned
 
 
-def keep(
+def complete_source_splits(
     given: SplitAssignment,
     samples: Sequence[SplitSample],
     weights: SplitShares,
@@ -55,81 +56,86 @@ def keep(
     seed: int,
     known: Mapping[str, str] | None = None,
 ) -> SplitAssignment:
-    """Keep the split that came with the data; a missing val or test is carved out of train.
+    """Keep the splits of the source; take images for a missing val or test from train.
 
     Args:
         given: The split of each sample's key.
         samples: The images.
         weights: Relative weight of each split.
-        seed: Of the order among equals.
-        known: Where images of train went earlier.
+        seed: Seed of the order among equals.
+        known: The earlier split of images of train.
 
     Raises:
-        Refused: There is no train split, or it is too small to carve from.
+        UserError: There is no train split, or it is too small.
     """
-    have = Counter(given.values())
-    short = missing(given, weights)
-    if not have["train"]:
-        only = " and ".join(sorted(have))
+    missing = find_missing_splits(given, weights)
+    if "train" not in given.values():
         raise UserError(
-            f"the source has only {only} images, no train: set data.keep_split=false to divide it anew"
+            f"the source has only {' and '.join(sorted(set(given.values())))} images, no train: "
+            "set data.keep_split=false to split all images again"
         )
-    groups = len({sample.group for sample in samples if given[sample.key] == "train"})
-    if groups <= len(short):
-        alone = groups == have["train"]
-        few = (
-            format_count(groups, "train image")
-            if alone
-            else format_count(groups, "group") + " of train images"
+    train = [sample for sample in samples if given[sample.key] == "train"]
+    groups = _count_groups(train)
+    if groups <= len(missing):
+        count = (
+            format_count(groups, "image")
+            if groups == len(train)
+            else f"{format_count(groups, 'group')} of images"
         )
         raise UserError(
-            f"train is too small to carve {' and '.join(short)} out of it, {few}: "
-            "set data.keep_split=false to divide all images anew"
+            f"train has only {count}, too few to take {' and '.join(missing)} from it: "
+            "set data.keep_split=false to split all images again"
         )
-    return stratify.complete(given, samples, weights, seed=seed, allowed=_allowed(known))
+    allowed = _list_allowed_splits(known)
+    return carve_missing_splits(given, samples, weights, seed=seed, allowed=allowed)
 
 
-def fold(
-    divided: SplitAssignment,
+def assign_folds(
+    assigned: SplitAssignment,
     samples: Sequence[SplitSample],
     *,
     folds: int,
     seed: int,
     known: Mapping[str, str] | None = None,
 ) -> SplitAssignment:
-    """Deal the images of train and val out to folds; test stays as it is.
+    """Assign the images of train and val to folds; test stays as it is.
 
     Args:
-        divided: The split of each sample's key.
+        assigned: The split of each sample's key.
         samples: The images.
-        folds: How many.
-        seed: Of the order among equals.
-        known: The fold of some images from earlier.
+        folds: Number of folds.
+        seed: Seed of the order among equals.
+        known: The earlier fold of some images.
 
     Returns:
-        `test`, or the number of the fold, of each key.
+        For each key `test`, or the number of its fold.
 
     Raises:
-        Refused: There are fewer groups of images than folds.
+        UserError: There are fewer groups of images than folds.
     """
-    pool = [sample for sample in samples if divided[sample.key] != "test"]
-    groups = len({sample.group for sample in pool})
+    pool = [sample for sample in samples if assigned[sample.key] != "test"]
+    groups = _count_groups(pool)
     if groups < folds:
         raise UserError(
             f"data.folds={folds} is too many for {format_count(groups, 'group')} of images outside of test"
         )
-    names = {str(number): 1.0 for number in range(folds)}
-    earlier = {key: {side} for key, side in (known or {}).items() if side in names}
-    dealt = stratify.divide(pool, stratify.sizes(len(pool), names), seed=seed, allowed=earlier)
-    return {key: dealt.get(key, "test") for key in divided}
+    weights = {str(number): 1.0 for number in range(folds)}
+    earlier = {key: {fold} for key, fold in (known or {}).items() if fold in weights}
+    sizes = compute_split_sizes(len(pool), weights)
+    folded = stratify_groups(pool, sizes, seed=seed, allowed=earlier)
+    return {key: folded.get(key, "test") for key in assigned}
 
 
-def missing(given: SplitAssignment, weights: SplitShares) -> list[str]:
+def find_missing_splits(assigned: SplitAssignment, weights: SplitShares) -> list[str]:
     """List the splits without an image."""
-    have = set(given.values())
-    return [split for split in weights if split not in have]
+    present = set(assigned.values())
+    return [split for split in weights if split not in present]
 
 
-def _allowed(known: Mapping[str, str] | None) -> dict[str, set[str]]:
-    """Return the splits open to known images: their own; to one of a fold, all but test."""
+def _count_groups(samples: Sequence[SplitSample]) -> int:
+    return len({sample.group for sample in samples})
+
+
+def _list_allowed_splits(known: Mapping[str, str] | None) -> dict[str, set[str]]:
+    """Return the splits that known images may go to: their own split; for a fold, train and val."""
     return {key: {side} if side in SPLITS else {"train", "val"} for key, side in (known or {}).items()}

@@ -1,7 +1,7 @@
-"""What earlier divisions decided, so that images which come later do not move those that were there.
+"""Split history: earlier assignments, so that new images do not move old ones to another split.
 
-Splits are stratified, so where an image goes depends on the others: without a memory, a few new images would
-move old ones from test to train. The memory goes by contents, not by names.
+Splits are stratified, so the split of an image depends on the other images: without a history, a few new
+images would move old ones from test to train. Images are identified by their contents, not by their names.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 SplitTerms = dict[str, Any]
-TERMS: Final = ("seed", "split", "keep_split", "group_by")
-"""Keys of conf/data to whose values a division is bound: others start afresh."""
-SHAPES: Final = (*TERMS, "format", "task", "classes", "on_defect", "near_duplicates", "folds")
-"""Keys of conf/data that decide which images there are to be divided, and how."""
-REST: Final = "rest"
-"""The side of an image of train or val whose fold, or which of the two, is to be dealt out anew."""
-_DIGITS: Final = 16
-"""Of SHA-256: with 64 bits, two of a million images are taken for one in one of 40 million data sets."""
+TERM_KEYS: Final = ("seed", "split", "keep_split", "group_by")
+"""Keys of conf/data whose values a history belongs to: with other values, the split is made anew."""
+SPLIT_INPUT_KEYS: Final = (*TERM_KEYS, "format", "task", "classes", "on_defect", "near_duplicates", "folds")
+"""Keys of conf/data that decide which images are split, and how."""
+UNDECIDED: Final = "rest"
+"""Stored for an image of train or val whose fold, or whose choice of the two, is to be assigned anew."""
+_KEY_DIGITS: Final = 16
+"""Digits of SHA-256: 64 bits, with which two of a million images collide in one of 40 million data sets."""
 
 
 class SplitHistory(NamedTuple):
-    """A division to go on from.
+    """An earlier assignment of images to splits.
 
     Attributes:
-        terms: The values of TERMS under which it was made; empty where there is none.
-        folds: Number of folds, if it was into folds.
-        sides: By contents (`short`): train, val or test; or the fold, or `rest`.
+        terms: The values of TERM_KEYS it was made with; empty if there is none.
+        folds: Number of folds; None without folds.
+        sides: By `shorten_hash` of the contents: train, val or test; or the fold, or `rest`.
     """
 
     terms: SplitTerms
@@ -36,117 +36,117 @@ class SplitHistory(NamedTuple):
     sides: dict[str, str]
 
 
-NOTHING: Final = SplitHistory({}, None, {})
+NO_HISTORY: Final = SplitHistory({}, None, {})
 
 
-def short(sha256: str) -> str:
-    """Name an image by the first digits of its hash."""
-    return sha256[:_DIGITS]
+def shorten_hash(sha256: str) -> str:
+    """Return the first digits of an image's hash, by which the history knows it."""
+    return sha256[:_KEY_DIGITS]
 
 
-def render(earlier: SplitHistory) -> str:
-    """Write a division as JSON, a line per side.
+def render_history(history: SplitHistory) -> str:
+    """Write a history as JSON, a line per split.
 
-    A list, of which `dvc metrics show` shows nothing: DVC keeps no results of a stage with an out that is in
-    git, unless that is a metric, and so reports/splits.json is one.
+    It is a list, since `dvc metrics show` shows nothing of a list. reports/splits.json must be a DVC metric:
+    DVC caches no results of a stage with an output in git unless that is a metric.
     """
-    return f"[{_body(earlier)}]\n"
+    return f"[{_render_body(history)}]\n"
 
 
-def parse(text: str) -> SplitHistory:
-    """Read a division.
+def parse_history(text: str) -> SplitHistory:
+    """Parse a history.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is not a history.
     """
     raw = json.loads(text)
     if not isinstance(raw, list) or len(raw) != 1:
-        raise ValueError("no division of images")
-    return _earlier(raw[0])
+        raise ValueError("not a split history")
+    return _parse_body(raw[0])
 
 
-def render_all(divisions: Mapping[str, SplitHistory]) -> str:
-    """Write divisions under several terms as JSON."""
-    lines = ",\n".join(f'"{name}": {_body(each)}' for name, each in sorted(divisions.items()))
+def render_histories(histories: Mapping[str, SplitHistory]) -> str:
+    """Write the histories of several terms as JSON."""
+    lines = ",\n".join(f'"{name}": {_render_body(each)}' for name, each in sorted(histories.items()))
     return f"{{\n{lines}\n}}\n"
 
 
-def parse_all(text: str) -> dict[str, SplitHistory]:
-    """Read divisions under several terms, by `name_of` their terms.
+def parse_histories(text: str) -> dict[str, SplitHistory]:
+    """Parse the histories of several terms; the keys are `digest_terms` of their terms.
 
     Raises:
-        ValueError: They are none.
+        ValueError: The text does not hold histories.
     """
     raw = json.loads(text)
     if not isinstance(raw, dict):
-        raise ValueError("no divisions of images")
-    return {name: _earlier(each) for name, each in raw.items()}
+        raise ValueError("not split histories")
+    return {name: _parse_body(each) for name, each in raw.items()}
 
 
-def terms_of(data: Mapping[str, Any]) -> SplitTerms:
-    """Return those values of conf/data that a division is bound to."""
-    return {key: data[key] for key in TERMS}
+def select_terms(data: Mapping[str, Any]) -> SplitTerms:
+    """Return the values of conf/data that a history belongs to."""
+    return {key: data[key] for key in TERM_KEYS}
 
 
-def name_of(terms: SplitTerms) -> str:
-    """Name terms, the same however their numbers are written."""
+def digest_terms(terms: SplitTerms) -> str:
+    """Return a digest of terms; 2 and 2.0 give the same."""
     split = {key: float(weight) for key, weight in terms["split"].items()}
-    return _digest({**terms, "split": split})[:_DIGITS]
+    return _digest({**terms, "split": split})[:_KEY_DIGITS]
 
 
-def digest(data: Mapping[str, Any], source: str) -> str:
-    """Name what is to be divided.
+def digest_split_inputs(data: Mapping[str, Any], source: str) -> str:
+    """Return a digest of everything that decides a split, except its history.
 
     Args:
         data: The values of conf/data.
         source: The fingerprint of the source.
     """
-    return _digest([source, {key: data[key] for key in SHAPES}])
+    return _digest([source, {key: data[key] for key in SPLIT_INPUT_KEYS}])
 
 
-def carry_on(divisions: Mapping[str, SplitHistory], data: Mapping[str, Any]) -> tuple[SplitHistory, str]:
-    """Find the division that the next one goes on from.
+def find_history(histories: Mapping[str, SplitHistory], data: Mapping[str, Any]) -> tuple[SplitHistory, str]:
+    """Find the history that the next split starts from.
 
     Args:
-        divisions: Earlier ones, by `name_of` their terms.
+        histories: Earlier ones, by `digest_terms` of their terms.
         data: The values of conf/data.
 
     Returns:
-        The division to start from, and what a user should know, if anything.
+        The history, and a note for the user; the note may be empty.
     """
-    now, folds = terms_of(data), data["folds"]
-    before = divisions.get(name_of(now))
-    if before is None:
-        return NOTHING, _afresh(divisions)
-    if before.folds == folds:
-        return before, ""
-    sides = {key: side if side == "test" else REST for key, side in before.sides.items()}
-    return SplitHistory(now, folds, sides), ""
+    terms, folds = select_terms(data), data["folds"]
+    history = histories.get(digest_terms(terms))
+    if history is None:
+        return NO_HISTORY, _explain_new_split(histories)
+    if history.folds == folds:
+        return history, ""
+    sides = {key: side if side == "test" else UNDECIDED for key, side in history.sides.items()}
+    return SplitHistory(terms, folds, sides), ""
 
 
-def _afresh(divisions: Mapping[str, SplitHistory]) -> str:
-    if not divisions:
+def _explain_new_split(histories: Mapping[str, SplitHistory]) -> str:
+    if not histories:
         return ""
-    keys = ", ".join(f"data.{key}" for key in TERMS)
-    return f"one of {keys} is new: images are divided afresh, and may leave test"
+    keys = ", ".join(f"data.{key}" for key in TERM_KEYS)
+    return f"one of {keys} is new: all images are split again, and may leave test"
 
 
-def _body(earlier: SplitHistory) -> str:
+def _render_body(history: SplitHistory) -> str:
     sides: dict[str, list[str]] = {}
-    for key, side in sorted(earlier.sides.items()):
+    for key, side in sorted(history.sides.items()):
         sides.setdefault(side, []).append(key)
     lines = [f'  "{side}": "{" ".join(keys)}"' for side, keys in sorted(sides.items())]
-    head = json.dumps({"terms": earlier.terms, "folds": earlier.folds}, ensure_ascii=False)
+    head = json.dumps({"terms": history.terms, "folds": history.folds}, ensure_ascii=False)
     return head[:-1] + ', "sides": {\n' + ",\n".join(lines) + "\n}}"
 
 
-def _earlier(raw: Any) -> SplitHistory:
+def _parse_body(raw: Any) -> SplitHistory:
     try:
         sides = {key: side for side, keys in raw["sides"].items() for key in keys.split()}
         return SplitHistory(dict(raw["terms"]), raw["folds"], sides)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"no division of images ({error})") from None
+        raise ValueError(f"not a split history ({error})") from None
 
 
-def _digest(what: Any) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What belongs together and yet lies on several sides of a split."""
+"""Find leaks: linked images in different splits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pipeline.core.text import format_count
 from pipeline.prepare.splits.groups import ImageLink, LinkReason
 from pipeline.prepare.splits.stratify import SplitSample
 
-SHOWN: Final = 3
-"""Pairs that are named."""
-_WHY: Final[dict[LinkReason, str]] = {
+MAX_NAMED_PAIRS: Final = 3
+"""Maximum number of pairs that a message names."""
+_REASONS: Final[dict[LinkReason, str]] = {
     "equal": "byte for byte",
     "near": "as near copies",
     "named": "by data.group_by",
@@ -21,11 +21,11 @@ _WHY: Final[dict[LinkReason, str]] = {
 
 
 class SplitLeak(NamedTuple):
-    """What lies on several sides of a split.
+    """Linked images in different splits.
 
     Attributes:
-        images: Number of images of val and test that belong together with one of a split less held out.
-        links: What ties images across splits, the more held out first; byte for byte equal ones first.
+        images: Number of images of val and test that are linked to one of an earlier split, as val to train.
+        links: The links across splits, each with the image of the later split first; equal files first.
         splits: The split of each image in `links`.
     """
 
@@ -34,15 +34,17 @@ class SplitLeak(NamedTuple):
     splits: Mapping[str, str]
 
 
-def find(samples: Sequence[SplitSample], divided: Mapping[str, str], links: Sequence[ImageLink]) -> SplitLeak:
-    """Find what belongs together and yet lies on several sides.
+def find_leaks(
+    samples: Sequence[SplitSample], assigned: Mapping[str, str], links: Sequence[ImageLink]
+) -> SplitLeak:
+    """Find linked images in different splits.
 
     Args:
         samples: The images, with their groups.
-        divided: The split of each.
-        links: What made the groups.
+        assigned: The split of each.
+        links: The links that made the groups.
     """
-    rank = {sample.key: SPLITS.index(divided[sample.key]) for sample in samples}
+    rank = {sample.key: SPLITS.index(assigned[sample.key]) for sample in samples}
     lowest: dict[str, int] = defaultdict(lambda: len(SPLITS))
     for sample in samples:
         lowest[sample.group] = min(lowest[sample.group], rank[sample.key])
@@ -52,24 +54,24 @@ def find(samples: Sequence[SplitSample], divided: Mapping[str, str], links: Sequ
         for link in links
         if rank[link.first] != rank[link.second]
     ]
-    order = list(_WHY)
+    order = list(_REASONS)
     across.sort(key=lambda link: (order.index(link.why), link))
-    return SplitLeak(images, tuple(across), divided)
+    return SplitLeak(images, tuple(across), assigned)
 
 
-def say(leak: SplitLeak) -> str:
-    """Say how much leaks, how it was found out, and the first pairs."""
-    tally = Counter(link.why for link in leak.links)
-    kinds = ", ".join(
-        f"{format_count(tally[why], 'pair')} {words}" for why, words in _WHY.items() if tally[why]
+def describe_leak(leak: SplitLeak) -> str:
+    """Describe a leak: number of images, reasons of the links, and the first pairs."""
+    counts = Counter(link.why for link in leak.links)
+    reasons = ", ".join(
+        f"{format_count(counts[why], 'pair')} {words}" for why, words in _REASONS.items() if counts[why]
     )
     pairs = "; ".join(
         f"{link.first} ({leak.splits[link.first]}) and {link.second} ({leak.splits[link.second]})"
-        for link in leak.links[:SHOWN]
+        for link in leak.links[:MAX_NAMED_PAIRS]
     )
-    more = f"; and {len(leak.links) - SHOWN} more" if len(leak.links) > SHOWN else ""
+    more = f"; and {len(leak.links) - MAX_NAMED_PAIRS} more" if len(leak.links) > MAX_NAMED_PAIRS else ""
     images = format_count(leak.images, "image of val or test belongs", "images of val or test belong")
     return (
         f"the split that came with the data leaks: {images} together with "
-        f"images of a split that is trained or chosen on ({kinds}): {pairs}{more}"
+        f"images of a split that is trained or chosen on ({reasons}): {pairs}{more}"
     )

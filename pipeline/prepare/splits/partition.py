@@ -1,4 +1,4 @@
-"""All about which side an image goes to: what belongs together, what came with the data, what went before."""
+"""Split a dataset: group linked images, make or complete splits, find leaks, assign folds, keep a history."""
 
 from __future__ import annotations
 
@@ -10,31 +10,49 @@ import numpy as np
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.prepare.duplicates import search as duplicates_search
-from pipeline.prepare.duplicates.budget import TooManyPairsError
-from pipeline.prepare.duplicates.search import NONE, DuplicatePairs, ThumbnailArray, ThumbnailSubset
-from pipeline.prepare.splits import assign, leaks
-from pipeline.prepare.splits import groups as splits_groups
-from pipeline.prepare.splits import history as core_earlier
-from pipeline.prepare.splits.groups import ImageLink, LinkReason, one_scene
-from pipeline.prepare.splits.history import REST, SplitHistory, terms_of
-from pipeline.prepare.splits.leaks import SplitLeak
+from pipeline.prepare.duplicates.search import (
+    NO_THUMBNAILS,
+    DuplicatePairs,
+    ThumbnailArray,
+    ThumbnailSubset,
+    TooManyPairsError,
+    find_near_duplicates,
+)
+from pipeline.prepare.splits.assign import (
+    assign_folds,
+    assign_splits,
+    complete_source_splits,
+    find_missing_splits,
+)
+from pipeline.prepare.splits.groups import (
+    ImageLink,
+    LinkReason,
+    describe_pair_overflow,
+    describe_static_scene,
+    group_linked_images,
+    link_equal_images,
+    link_named_groups,
+    list_groups,
+    suggest_grouping,
+)
+from pipeline.prepare.splits.history import UNDECIDED, SplitHistory, select_terms, shorten_hash
+from pipeline.prepare.splits.leaks import SplitLeak, describe_leak, find_leaks
 from pipeline.prepare.splits.stratify import SplitSample
 
-UNLISTED: Final = "in none of the splits that came with the data (data.keep_split=false would use it)"
-"""What is said of an image that a kept split does not list."""
+UNLISTED_REASON: Final = "in none of the splits that came with the data (data.keep_split=false would use it)"
+"""Reason of the finding for an image that the source's split does not list."""
 
 
 class SplitImage(NamedTuple):
-    """An image to be divided.
+    """An image to be assigned to a split.
 
     Attributes:
         key: Its path in the source.
-        sha256: Of its contents.
-        split: Where the source puts it; None where it does not say.
+        sha256: Hash of its contents.
+        split: Its split in the source; None if the source has none for it.
         classes: Class indices of its objects.
-        columns: What a table says of it.
-        thumbnail: Which of the thumbnails is its own; None where it has none.
+        columns: Its table row, by column.
+        thumbnail: Row of its thumbnail; None without a thumbnail.
     """
 
     key: str
@@ -46,7 +64,7 @@ class SplitImage(NamedTuple):
 
 
 class SplitRules(NamedTuple):
-    """The keys of conf/data that decide, under their own names."""
+    """The keys of conf/data that decide the split, with their own names."""
 
     split: Mapping[str, float]
     keep_split: bool
@@ -59,145 +77,152 @@ class SplitRules(NamedTuple):
 
 
 class DuplicateFinder(Protocol):
-    """Find near copies among thumbnails."""
+    """Find near duplicates among thumbnails."""
 
     def __call__(self, thumbnails: ThumbnailArray, hashes: Sequence[str], /) -> DuplicatePairs:
         """Return the pairs; the hashes are those of the images, ascending."""
 
 
 class SplitResult(NamedTuple):
-    """What became of the images.
+    """The outcome of a split.
 
     Attributes:
-        splits: The split of each image; those that a kept split does not list are absent.
-        remarks: What a user should know, a sentence each.
-        copies: Groups of equal or nearly equal images, the largest first.
-        leak: Number of images of val and test that are known from a split less held out.
-        earlier: The division, for the next one to go on from.
+        splits: The split of each image; images that the source's split does not list are absent.
+        remarks: What the user should know, a sentence each.
+        duplicate_groups: Groups of equal images and near duplicates, the largest first.
+        leak: Number of images of val and test that are linked to an image of an earlier split.
+        history: The assignment, from which the next one starts.
     """
 
     splits: dict[str, str]
     remarks: list[str]
-    copies: list[list[str]]
+    duplicate_groups: list[list[str]]
     leak: int
-    earlier: SplitHistory
+    history: SplitHistory
 
 
-def _afresh(thumbnails: ThumbnailArray, _hashes: Sequence[str], /) -> DuplicatePairs:
-    return duplicates_search.find(thumbnails)
+def _search_without_cache(thumbnails: ThumbnailArray, _hashes: Sequence[str], /) -> DuplicatePairs:
+    return find_near_duplicates(thumbnails)
 
 
-def partition(
-    entries: Sequence[SplitImage],
+def split_dataset(
+    images: Sequence[SplitImage],
     rules: SplitRules,
-    before: SplitHistory,
+    history: SplitHistory,
     *,
-    thumbnails: ThumbnailArray = NONE,
-    search: DuplicateFinder = _afresh,
+    thumbnails: ThumbnailArray = NO_THUMBNAILS,
+    search: DuplicateFinder = _search_without_cache,
 ) -> SplitResult:
-    """Divide images.
+    """Assign images to train, val and test.
 
     Args:
-        entries: The images; at least one.
-        rules: How.
-        before: What an earlier division decided.
-        thumbnails: By which near copies are found.
-        search: Finds them; it may know some from earlier.
+        images: The images; at least one.
+        rules: The settings.
+        history: The earlier assignment.
+        thumbnails: Thumbnails of the images, for the search of near duplicates.
+        search: Finds near duplicates; it may have a cache.
 
     Raises:
-        Refused: It cannot be done, or a split that came with the data leaks and `on_leak` is refuse.
+        UserError: The split is not possible, or the source's split leaks and `on_leak` is refuse.
     """
-    given = {entry.key: entry.split for entry in entries if entry.split} if rules.keep_split else {}
-    chosen = [entry for entry in entries if not given or entry.key in given]
-    copied = _copies(chosen, rules, thumbnails, search)
-    named, remarks = _named(chosen, rules)
-    keys = [entry.key for entry in chosen]
-    copies = splits_groups.members(splits_groups.connect(keys, copied))
-    groups = splits_groups.connect(keys, [*copied, *named])
-    samples = [SplitSample(entry.key, groups[entry.key], entry.classes) for entry in chosen]
-    ours = [entry for entry in chosen if not given or given[entry.key] == "train"]
-    known = _known(ours, before)
-    scene = one_scene(copies, len(chosen)) if rules.near_duplicates else ""
+    given = {image.key: image.split for image in images if image.split} if rules.keep_split else {}
+    used = [image for image in images if not given or image.key in given]
+    duplicate_links = _link_duplicates(used, rules, thumbnails, search)
+    named_links, remarks = _link_groups(used, rules)
+    keys = [image.key for image in used]
+    duplicate_groups = list_groups(group_linked_images(keys, duplicate_links))
+    groups = group_linked_images(keys, [*duplicate_links, *named_links])
+    samples = [SplitSample(image.key, groups[image.key], image.classes) for image in used]
+    assignable = [image for image in used if not given or given[image.key] == "train"]
+    known = _find_known_splits(assignable, history)
+    scene = describe_static_scene(duplicate_groups, len(used)) if rules.near_duplicates else ""
     try:
-        divided, said = _divide(given, samples, rules, known)
-        leak = leaks.find(samples, divided, [*copied, *named])
-        said += _leaking(leak, rules)
-        folded = _fold(divided, samples, rules, known) if rules.folds else divided
-    except UserError as refused:
-        raise (UserError(f"{refused}; {scene}") if scene else refused) from None
-    said += _remembered(known, folded, new=len(ours) - len(known))
-    after = SplitHistory(_terms(rules), rules.folds, _after(before, chosen, ours, folded))
+        assigned, notes = _assign(given, samples, rules, known)
+        leak = find_leaks(samples, assigned, [*duplicate_links, *named_links])
+        notes += _check_leak(leak, rules)
+        folded = _assign_folds(assigned, samples, rules, known) if rules.folds else assigned
+    except UserError as error:
+        raise (UserError(f"{error}; {scene}") if scene else error) from None
+    notes += _describe_changes(known, folded, new=len(assignable) - len(known))
+    sides = _update_history(history, used, assignable, folded)
+    duplicates = _count_duplicates(duplicate_links, duplicate_groups)
     return SplitResult(
-        splits=_named_splits(folded, rules),
-        remarks=[*_copied(copied, copies), *filter(None, [scene]), *remarks, *said],
-        copies=copies,
+        splits=_select_fold(folded, rules),
+        remarks=[*duplicates, *filter(None, [scene]), *remarks, *notes],
+        duplicate_groups=duplicate_groups,
         leak=leak.images,
-        earlier=after,
+        history=SplitHistory(_select_terms(rules), rules.folds, sides),
     )
 
 
-def _copies(
-    chosen: Sequence[SplitImage], rules: SplitRules, thumbnails: ThumbnailArray, search: DuplicateFinder
+def _link_duplicates(
+    images: Sequence[SplitImage], rules: SplitRules, thumbnails: ThumbnailArray, search: DuplicateFinder
 ) -> list[ImageLink]:
-    """Link equal images and near copies."""
-    links = splits_groups.equal({entry.key: entry.sha256 for entry in chosen})
-    different = {entry.sha256: entry for entry in chosen if entry.thumbnail is not None}
-    if not rules.near_duplicates or not different:
+    """Link equal images and near duplicates."""
+    links = link_equal_images({image.key: image.sha256 for image in images})
+    distinct = {image.sha256: image for image in images if image.thumbnail is not None}
+    if not rules.near_duplicates or not distinct:
         return links
-    hashes = sorted(different)  # so that images which come later do not change which of two stands first
-    looked = [different[sha256] for sha256 in hashes]
-    rows = np.array([entry.thumbnail for entry in looked], np.int64)
+    hashes = sorted(distinct)  # by hash, so that new images do not change which image of a pair is first
+    searched = [distinct[sha256] for sha256 in hashes]
+    rows = np.array([image.thumbnail for image in searched], np.int64)
     try:
-        found = search(ThumbnailSubset(thumbnails, rows), hashes)
-    except TooManyPairsError as crowd:
-        raise UserError(splits_groups.crowded(crowd.args[0])) from None
-    pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
-    named = (sorted([looked[one].key, looked[other].key]) for one, other in pairs)
-    return links + sorted(ImageLink(one, other, "near") for one, other in named)
+        pairs = search(ThumbnailSubset(thumbnails, rows), hashes)
+    except TooManyPairsError as error:
+        raise UserError(describe_pair_overflow(error.args[0])) from None
+    indices = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
+    keys = (sorted([searched[first].key, searched[second].key]) for first, second in indices)
+    return links + sorted(ImageLink(first, second, "near") for first, second in keys)
 
 
-def _named(chosen: Sequence[SplitImage], rules: SplitRules) -> tuple[list[ImageLink], list[str]]:
+def _link_groups(images: Sequence[SplitImage], rules: SplitRules) -> tuple[list[ImageLink], list[str]]:
+    """Link the images of named groups; return remarks too."""
     if rules.group_by is None:
-        return [], splits_groups.suspects(entry.key for entry in chosen)
-    return splits_groups.named(rules.group_by, {entry.key: entry.columns for entry in chosen})
+        return [], suggest_grouping(image.key for image in images)
+    return link_named_groups(rules.group_by, {image.key: image.columns for image in images})
 
 
-def _known(ours: Sequence[SplitImage], before: SplitHistory) -> dict[str, str]:
-    """Return the earlier side of each image that has one."""
-    sides = ((entry.key, before.sides.get(core_earlier.short(entry.sha256))) for entry in ours)
+def _find_known_splits(images: Sequence[SplitImage], history: SplitHistory) -> dict[str, str]:
+    """Return the earlier split of each image that has one."""
+    sides = ((image.key, history.sides.get(shorten_hash(image.sha256))) for image in images)
     return {key: side for key, side in sides if side}
 
 
-def _divide(
+def _assign(
     given: dict[str, str], samples: Sequence[SplitSample], rules: SplitRules, known: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
+    """Make new splits, or complete those of the source; return remarks too."""
     if not given:
-        return assign.divide(samples, rules.split, seed=rules.seed, known=known), []
-    divided = assign.keep(given, samples, rules.split, seed=rules.seed, known=known)
-    short = assign.missing(given, rules.split)
-    return divided, [
-        f"the source has no {' and no '.join(short)} split: carved out of train"
-    ] if short else []
+        return assign_splits(samples, rules.split, seed=rules.seed, known=known), []
+    assigned = complete_source_splits(given, samples, rules.split, seed=rules.seed, known=known)
+    missing = find_missing_splits(given, rules.split)
+    if not missing:
+        return assigned, []
+    return assigned, [f"the source has no {' and no '.join(missing)} split: carved out of train"]
 
 
-def _leaking(leak: SplitLeak, rules: SplitRules) -> list[str]:
-    """Say what lies on several sides of a split that came with the data, or stop there."""
+def _check_leak(leak: SplitLeak, rules: SplitRules) -> list[str]:
+    """Return a remark if the source's split leaks.
+
+    Raises:
+        UserError: It leaks, and `on_leak` is refuse.
+    """
     if leak.images and rules.on_leak == "refuse":
         raise UserError(
-            f"{leaks.say(leak)}; take one of each out of the source, set data.keep_split=false to divide "
-            "anew, or data.on_leak=allow to go on with a run that says so"
+            f"{describe_leak(leak)}; remove one of each from the source, set data.keep_split=false to split "
+            "all images again, or data.on_leak=allow to continue and record the leak"
         )
-    return [leaks.say(leak)] if leak.images else []
+    return [describe_leak(leak)] if leak.images else []
 
 
-def _fold(
-    divided: dict[str, str], samples: Sequence[SplitSample], rules: SplitRules, known: Mapping[str, str]
+def _assign_folds(
+    assigned: dict[str, str], samples: Sequence[SplitSample], rules: SplitRules, known: Mapping[str, str]
 ) -> dict[str, str]:
-    return assign.fold(divided, samples, folds=rules.folds or 0, seed=rules.seed, known=known)
+    return assign_folds(assigned, samples, folds=rules.folds or 0, seed=rules.seed, known=known)
 
 
-def _named_splits(folded: Mapping[str, str], rules: SplitRules) -> dict[str, str]:
-    """Turn numbers of folds into splits: one is val, the others are train."""
+def _select_fold(folded: Mapping[str, str], rules: SplitRules) -> dict[str, str]:
+    """Turn numbers of folds into splits: one fold is val, the others are train."""
     if rules.folds is None:
         return dict(folded)
     val = str(rules.fold)
@@ -206,48 +231,54 @@ def _named_splits(folded: Mapping[str, str], rules: SplitRules) -> dict[str, str
     }
 
 
-def _remembered(known: Mapping[str, str], folded: Mapping[str, str], *, new: int) -> list[str]:
-    """Say what an earlier division decided, and which images had to leave their side nevertheless."""
+def _describe_changes(known: Mapping[str, str], folded: Mapping[str, str], *, new: int) -> list[str]:
+    """Describe how many images keep their earlier split, and which ones had to leave it."""
     if not known:
         return []
-    moved = [key for key, side in known.items() if side != REST and folded[key] != side]
+    moved = [key for key, side in known.items() if side != UNDECIDED and folded[key] != side]
     stayed = format_count(len(known) - len(moved), "image stays", "images stay")
-    stay = f"{stayed} on the earlier side, {format_count(new, 'new one is', 'new ones are')} dealt out"
+    remark = f"{stayed} on the earlier side, {format_count(new, 'new one is', 'new ones are')} dealt out"
     if not moved:
-        return [stay]
+        return [remark]
     return [
-        stay,
-        f"{format_count(len(moved), 'image moves', 'images move')}, tied by new ones to images more held out"
-        f": {min(moved)}{', ...' if len(moved) > 1 else ''}",
+        remark,
+        f"{format_count(len(moved), 'image moves', 'images move')} to another split, because new images link "
+        f"to images there: {min(moved)}{', ...' if len(moved) > 1 else ''}",
     ]
 
 
-def _after(
-    before: SplitHistory, chosen: Sequence[SplitImage], ours: Sequence[SplitImage], folded: Mapping[str, str]
+def _update_history(
+    history: SplitHistory,
+    used: Sequence[SplitImage],
+    assignable: Sequence[SplitImage],
+    folded: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return what is to be remembered: not what the data say themselves; of equal images the held-out one.
+    """Return the splits to remember: not those that the source gives; of equal images, test wins.
 
     Args:
-        before: What was remembered so far; images that are gone may come back.
-        chosen: All images.
-        ours: Those whose side the data leave to us: what came as train can have been carved out.
+        history: The earlier assignment; its images that are absent now may come back.
+        used: All images.
+        assignable: The images that the source leaves to us: its train images can have been carved out.
         folded: The split or fold of each.
     """
-    stated = {core_earlier.short(entry.sha256) for entry in chosen}
-    kept = {key: side for key, side in before.sides.items() if key not in stated}
-    ordered = sorted(ours, key=lambda entry: folded[entry.key] == "test")
-    return kept | {core_earlier.short(entry.sha256): folded[entry.key] for entry in ordered}
+    present = {shorten_hash(image.sha256) for image in used}
+    absent = {key: side for key, side in history.sides.items() if key not in present}
+    ordered = sorted(assignable, key=lambda image: folded[image.key] == "test")
+    return absent | {shorten_hash(image.sha256): folded[image.key] for image in ordered}
 
 
-def _terms(rules: SplitRules) -> dict[str, Any]:
-    return terms_of({**rules._asdict(), "split": dict(rules.split)})
+def _select_terms(rules: SplitRules) -> dict[str, Any]:
+    return select_terms({**rules._asdict(), "split": dict(rules.split)})
 
 
-def _copied(links: Sequence[ImageLink], copies: Sequence[Sequence[str]]) -> list[str]:
-    tally = Counter(link.why for link in links)
-    found: dict[LinkReason, tuple[str, str]] = {
+def _count_duplicates(links: Sequence[ImageLink], groups: Sequence[Sequence[str]]) -> list[str]:
+    """Return remarks on the number of duplicates and the largest group."""
+    counts = Counter(link.why for link in links)
+    words: dict[LinkReason, tuple[str, str]] = {
         "near": ("pair of near copies", "pairs of near copies"),
         "equal": ("image equals another one byte for byte", "images equal another one byte for byte"),
     }
-    said = [format_count(tally[why], *words) for why, words in found.items() if tally[why]]
-    return [*said[:-1], f"{said[-1]}; the largest group has {len(copies[0])} images"] if said else []
+    counted = [format_count(counts[why], *words[why]) for why in words if counts[why]]
+    if not counted:
+        return []
+    return [*counted[:-1], f"{counted[-1]}; the largest group has {len(groups[0])} images"]

@@ -1,4 +1,4 @@
-"""Divide images into train, val and test: seeded, stratified by class, whatever order they come in."""
+"""Stratified assignment of groups of images to splits: seeded, and independent of the order of images."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SplitSizes = dict[str, int]
 
 
 class SplitSample(NamedTuple):
-    """What dividing needs to know of an image.
+    """What stratification needs to know of an image.
 
     Attributes:
-        key: Names it; unique.
-        group: Images of one group stay on one side (such as the hash of equal files).
-        classes: Class indices of its objects, none for a background.
+        key: Unique name.
+        group: Images of one group stay in one split; equal files are one group, for example.
+        classes: Class indices of its objects; none for a background.
     """
 
     key: str
@@ -25,62 +25,61 @@ class SplitSample(NamedTuple):
     classes: frozenset[int]
 
 
-def sizes(total: int, weights: Mapping[str, float]) -> SplitSizes:
-    """Share `total` images out by the method of the largest remainder, no split empty.
+def compute_split_sizes(total: int, weights: Mapping[str, float]) -> SplitSizes:
+    """Compute the number of images of each split by the largest remainder method; no split is empty.
 
     Args:
-        total: At least as many as there are splits.
+        total: Number of images, at least as many as splits.
         weights: Relative weight of each split, above 0.
     """
-    whole = sum(weights.values())
-    exact = {split: total * weight / whole for split, weight in weights.items()}
-    shared = {split: int(quota) for split, quota in exact.items()}
-    by_remainder = sorted(exact, key=lambda split: shared[split] - exact[split])
-    for split in by_remainder[: total - sum(shared.values())]:
-        shared[split] += 1
-    for empty in (split for split in shared if not shared[split]):
-        shared[max(shared, key=lambda split: shared[split])] -= 1
-        shared[empty] = 1
-    return shared
+    weight_sum = sum(weights.values())
+    quotas = {split: total * weight / weight_sum for split, weight in weights.items()}
+    sizes = {split: int(quota) for split, quota in quotas.items()}
+    by_remainder = sorted(quotas, key=lambda split: sizes[split] - quotas[split])
+    for split in by_remainder[: total - sum(sizes.values())]:
+        sizes[split] += 1
+    for empty in (split for split in sizes if not sizes[split]):
+        sizes[max(sizes, key=lambda split: sizes[split])] -= 1
+        sizes[empty] = 1
+    return sizes
 
 
-def divide(
+def stratify_groups(
     samples: Iterable[SplitSample],
-    wanted: Mapping[str, int],
+    sizes: Mapping[str, int],
     *,
     seed: int,
     allowed: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, str]:
-    """Give each image a split, such that each class is spread over the splits in proportion to their sizes.
+    """Assign each image to a split, so that each class is spread in proportion to the sizes of the splits.
 
     Iterative stratification for several labels per image (Sechidis, Tsoumakas, Vlahavas, ECML PKDD 2011): the
-    rarest class is dealt out first, each of its images to the split that lacks most of that class. Sizes are
-    met exactly wherever groups are single images; a larger group goes where it fits, else where most room is.
+    rarest class is assigned first, each of its images to the split that needs most of that class. Sizes are
+    exact if groups are single images. A larger group goes where it fits, or else where most room is.
 
     Args:
         samples: The images.
-        wanted: Number of images in each split, the one most held out last; they add up to the number of
-            samples.
-        seed: Of the order among equals.
-        allowed: The splits open to some images, as known from earlier. Where images of one group have none
-            in common, the whole group goes to the one most held out, so that nothing leaks.
+        sizes: Number of images of each split, test last; they add up to the number of samples.
+        seed: Seed of the order among equals.
+        allowed: The splits that some images may go to, as known from earlier. If images of one group have no
+            allowed split in common, the whole group goes to the last one of them, so that nothing leaks.
 
     Returns:
         The split of each key.
     """
-    groups = _groups(samples, seed)
-    sides = {group: _sides(group, list(wanted), allowed or {}) for group in groups}
-    dealing = _Assignment(dict(wanted), _lacking(groups, wanted), {}, set(wanted))
+    groups = _group_samples(samples, seed)
+    options = {group: _list_options(group, list(sizes), allowed or {}) for group in groups}
+    assignment = _Assignment(dict(sizes), _compute_needs(groups, sizes), {}, set(sizes))
     left = len(groups)
-    for choice in range(1, len(wanted) + 1):  # those that may go anywhere make up for those that may not
-        for labels, members in _rarest_first([group for group in groups if len(sides[group]) == choice]):
+    for count in range(1, len(sizes) + 1):  # groups with few options first: the others can compensate
+        for labels, members in _iterate_rarest([g for g in groups if len(options[g]) == count]):
             for group in members:
-                dealing.place(group, dealing.choose(group, labels, sides[group], left=left))
+                assignment.place(group, assignment.choose(group, labels, options[group], left=left))
                 left -= 1
-    return dealing.splits
+    return assignment.splits
 
 
-def complete(
+def carve_missing_splits(
     given: Mapping[str, str],
     samples: Sequence[SplitSample],
     weights: Mapping[str, float],
@@ -88,80 +87,85 @@ def complete(
     seed: int,
     allowed: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, str]:
-    """Keep a split that came with the data, and carve a missing val or test out of train.
+    """Keep the splits of the source, and carve a missing val or test out of train.
 
-    What came as val or test stays as it is, so that figures stay comparable with other people's; only train
-    gives. A carved split gets its share of the whole dataset, and train keeps at least one image.
+    Images of val and test stay there, so that results remain comparable with other people's. A carved split
+    gets its share of the whole dataset, but train keeps at least one image.
 
     Args:
         given: The split of each key; train among them.
         samples: The images.
-        weights: Relative weight of each split, the one most held out last.
-        seed: Of the order among equals.
-        allowed: The splits open to some images of train, as known from earlier; what was carved out then
-            stays where it is, even if the data have such a split by now.
+        weights: Relative weight of each split, test last.
+        seed: Seed of the order among equals.
+        allowed: The splits that some images of train may go to, as known from earlier. Images that were
+            carved out then stay there, even if the source has such a split now.
     """
-    have = Counter(given.values())
-    missing = [split for split in weights if not have[split]]
+    counts = Counter(given.values())
+    missing = [split for split in weights if not counts[split]]
     train = [sample for sample in samples if given[sample.key] == "train"]
     opened = {"train", *missing}
-    sides = {sample.key: set((allowed or {}).get(sample.key, opened)) for sample in train}
-    sides = {key: found if len(found) == 1 else found & opened for key, found in sides.items()}
-    shares, most = sizes(len(samples), weights), max(1, (len(train) - 1) // max(1, len(missing)))
-    carved = {split for found in sides.values() for split in found} | opened
-    wanted = {
-        split: min(shares[split], most) if split in missing else 0 for split in weights if split in carved
+    options = {sample.key: set((allowed or {}).get(sample.key, opened)) for sample in train}
+    options = {key: splits if len(splits) == 1 else splits & opened for key, splits in options.items()}
+    shares, limit = (
+        compute_split_sizes(len(samples), weights),
+        max(1, (len(train) - 1) // max(1, len(missing))),
+    )
+    targets = {split for splits in options.values() for split in splits} | opened
+    sizes = {
+        split: min(shares[split], limit) if split in missing else 0 for split in weights if split in targets
     }
-    wanted["train"] = len(train) - sum(wanted.values())
-    return dict(given) | divide(train, wanted, seed=seed, allowed=sides)
+    sizes["train"] = len(train) - sum(sizes.values())
+    return dict(given) | stratify_groups(train, sizes, seed=seed, allowed=options)
 
 
 SampleGroup = tuple[SplitSample, ...]
 _BACKGROUND = -1
 
 
-def _labels(sample: SplitSample) -> frozenset[int]:
-    """Backgrounds are dealt out like a class of their own."""
+def _get_labels(sample: SplitSample) -> frozenset[int]:
+    """Return the classes of an image; backgrounds are stratified as one more class."""
     return sample.classes or frozenset({_BACKGROUND})
 
 
-def _groups(samples: Iterable[SplitSample], seed: int) -> list[SampleGroup]:
-    """Collect equal images, in an order that depends on keys and seed alone; large groups first."""
-    together: dict[str, list[SplitSample]] = defaultdict(list)
+def _group_samples(samples: Iterable[SplitSample], seed: int) -> list[SampleGroup]:
+    """Collect the groups, the larger ones first, in an order that depends on keys and seed alone."""
+    members: dict[str, list[SplitSample]] = defaultdict(list)
     for sample in sorted(samples):
-        together[sample.group].append(sample)
-    groups = sorted((tuple(group) for group in together.values()), key=lambda group: group[0].key)
+        members[sample.group].append(sample)
+    groups = sorted((tuple(group) for group in members.values()), key=lambda group: group[0].key)
     random.Random(seed).shuffle(groups)
     return sorted(groups, key=len, reverse=True)
 
 
-def _lacking(groups: Iterable[SampleGroup], wanted: Mapping[str, int]) -> dict[str, dict[int, float]]:
-    """Say how many images of each class each split should get."""
-    counts = Counter(label for group in groups for sample in group for label in _labels(sample))
-    whole = sum(wanted.values())
+def _compute_needs(groups: Iterable[SampleGroup], sizes: Mapping[str, int]) -> dict[str, dict[int, float]]:
+    """Compute how many images of each class each split should get."""
+    counts = Counter(label for group in groups for sample in group for label in _get_labels(sample))
+    total = sum(sizes.values())
     return {
-        split: {label: number * size / whole for label, number in counts.items()}
-        for split, size in wanted.items()
+        split: {label: number * size / total for label, number in counts.items()}
+        for split, size in sizes.items()
     }
 
 
-def _sides(group: SampleGroup, splits: Sequence[str], allowed: Mapping[str, Collection[str]]) -> list[str]:
+def _list_options(
+    group: SampleGroup, splits: Sequence[str], allowed: Mapping[str, Collection[str]]
+) -> list[str]:
     """List the splits that a group may go to."""
     known = [set(allowed[sample.key]) for sample in group if sample.key in allowed]
     common = [split for split in splits if all(split in each for each in known)]
     return common or [split for split in splits if any(split in each for each in known)][-1:]
 
 
-def _rarest_first(groups: Sequence[SampleGroup]) -> Iterable[tuple[frozenset[int], list[SampleGroup]]]:
-    """Yield classes and the groups to be dealt out for them: large groups first, then rare classes first."""
+def _iterate_rarest(groups: Sequence[SampleGroup]) -> Iterable[tuple[frozenset[int], list[SampleGroup]]]:
+    """Yield classes and the groups to assign for them: groups of several images first, then rare classes."""
     for group in groups:
         if len(group) > 1:
-            yield frozenset(label for sample in group for label in _labels(sample)), [group]
+            yield frozenset(label for sample in group for label in _get_labels(sample)), [group]
     left: dict[str, SampleGroup] = {group[0].key: group for group in groups if len(group) == 1}
     while left:
-        counts = Counter(label for group in left.values() for label in _labels(group[0]))
+        counts = Counter(label for group in left.values() for label in _get_labels(group[0]))
         rarest = min(counts, key=lambda label: (counts[label], label))
-        members = [group for group in left.values() if rarest in _labels(group[0])]
+        members = [group for group in left.values() if rarest in _get_labels(group[0])]
         for group in members:
             del left[group[0].key]
         yield frozenset({rarest}), members
@@ -169,28 +173,28 @@ def _rarest_first(groups: Sequence[SampleGroup]) -> Iterable[tuple[frozenset[int
 
 @dataclass(frozen=True)
 class _Assignment:
-    """How far dealing out has come.
+    """The state of an assignment in progress.
 
     Args:
-        room: Images that each split still takes.
-        lacking: Images of each class that each split still lacks.
+        room: Number of images that each split can still take.
+        needs: Number of images of each class that each split still needs.
         splits: The split of each key so far.
-        empty: The splits without an image so far.
+        empty: The splits that have no image yet.
     """
 
     room: dict[str, int]
-    lacking: dict[str, dict[int, float]]
+    needs: dict[str, dict[int, float]]
     splits: dict[str, str]
     empty: set[str]
 
-    def choose(self, group: SampleGroup, labels: frozenset[int], sides: Sequence[str], *, left: int) -> str:
-        """Return the split that lacks most of what the group has, among those where it fits."""
-        empty = [split for split in sides if split in self.empty]
-        if left <= len(empty):  # as few groups are left as splits without any
-            sides = empty
-        fits = [split for split in sides if self.room[split] >= len(group)]
-        fits = fits or [max(sides, key=lambda split: self.room[split])]
-        return max(fits, key=lambda split: (self._need(group, labels, split), self.room[split]))
+    def choose(self, group: SampleGroup, labels: frozenset[int], options: Sequence[str], *, left: int) -> str:
+        """Return the split that needs the group's classes most, among those with enough room."""
+        empty = [split for split in options if split in self.empty]
+        if left <= len(empty):  # the last groups must go to the splits without an image
+            options = empty
+        fitting = [split for split in options if self.room[split] >= len(group)]
+        fitting = fitting or [max(options, key=lambda split: self.room[split])]
+        return max(fitting, key=lambda split: (self._measure_need(group, labels, split), self.room[split]))
 
     def place(self, group: SampleGroup, split: str) -> None:
         """Put a group into a split."""
@@ -198,12 +202,12 @@ class _Assignment:
         self.empty.discard(split)
         for sample in group:
             self.splits[sample.key] = split
-            for label in _labels(sample):
-                self.lacking[split][label] -= 1
+            for label in _get_labels(sample):
+                self.needs[split][label] -= 1
 
-    def _need(self, group: SampleGroup, labels: frozenset[int], split: str) -> float:
-        """Say how much a split lacks of some classes; rare classes count as much as common ones."""
+    def _measure_need(self, group: SampleGroup, labels: frozenset[int], split: str) -> float:
+        """Measure how much a split needs classes; in a group, rare classes count as much as common ones."""
         if len(group) == 1:
-            return sum(self.lacking[split][label] for label in labels)
-        whole = {label: sum(abs(lacks[label]) for lacks in self.lacking.values()) for label in labels}
-        return sum(self.lacking[split][label] / max(whole[label], 1) for label in labels)
+            return sum(self.needs[split][label] for label in labels)
+        total = {label: sum(abs(needs[label]) for needs in self.needs.values()) for label in labels}
+        return sum(self.needs[split][label] / max(total[label], 1) for label in labels)

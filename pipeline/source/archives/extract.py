@@ -1,6 +1,6 @@
-"""Archives of images, unpacked once into the project's scratch folder; nothing in one is believed.
+"""Unpack zip and tar archives once into the project's scratch folder, without trusting their contents.
 
-Refused are names that lead out, links, devices, decompression bombs, and what is cut short.
+Names that lead out of the folder, links, devices, decompression bombs and truncated archives are refused.
 """
 
 from __future__ import annotations
@@ -12,113 +12,126 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from filelock import FileLock
-from tqdm import tqdm
 
 from pipeline.core.errors import UserError
-from pipeline.source.archives import cache
-from pipeline.source.archives.cache import is_whole, refuse_in_use
-from pipeline.source.archives.members import ArchiveMember, members, unsafe
-from pipeline.storage import files
-from pipeline.storage.files import SCRATCH, folder_in_one_piece, project_root, remove_cut_off
-from pipeline.storage.fingerprint import of_file
+from pipeline.runtime.progress import Progress
+from pipeline.source.archives.cache import (
+    check_not_in_use,
+    is_unchanged,
+    mark_in_use,
+    remove_old_folders,
+    write_unpack_record,
+)
+from pipeline.source.archives.members import ArchiveMember, build_unsafe_error, iterate_members
+from pipeline.storage.files import (
+    SCRATCH_FOLDER,
+    create_scratch_folder,
+    project_root,
+    remove_unfinished,
+    write_folder,
+)
+from pipeline.storage.fingerprint import fingerprint_file
 
-MOST: Final = 1_000_000
-"""Files and folders of an archive."""
-RATIO: Final = 100
-"""Bytes that a byte of an archive may become; images hardly shrink, labels about tenfold."""
-HARMLESS: Final = 200_000_000
-"""Bytes that any archive may become, whatever the ratio."""
+MAX_MEMBERS: Final = 1_000_000
+"""Largest number of files and folders in an archive."""
+MAX_COMPRESSION_RATIO: Final = 100
+"""Largest unpacked size relative to the archive; images hardly shrink, labels about tenfold."""
+ALWAYS_ALLOWED_BYTES: Final = 200_000_000
+"""Unpacked bytes that are allowed at any compression ratio."""
 
-_CHUNK: Final = 1 << 16
+_CHUNK_BYTES: Final = 1 << 16
 
 
-def opened(path: Path) -> Path:
-    """Return the folder of a source: the folder that it is, or that its archive was unpacked to.
+def unpack_source(path: Path) -> Path:
+    """Return a source as a folder; an archive is unpacked first.
 
-    An archive is known by its contents, and unpacked only once, or again where what was unpacked was changed.
+    Archives are identified by the hash of their contents, and unpacked once, or again if the folder changed.
 
     Args:
         path: A folder, or an archive: zip, tar, tar.gz, tar.bz2 or tar.xz.
 
     Raises:
-        Refused: There is nothing there, it is no archive, it is damaged, or it is not safe to unpack.
+        UserError: It does not exist, is no archive, is damaged, or is not safe to unpack.
     """
     if path.is_dir():
         return path
     if not path.is_file():
         raise UserError(f"data.source={path} does not exist: name a folder of images, or an archive of one")
-    digest = of_file(path, cache=files.scratch() / "hashes.db")
-    target = files.scratch("sources") / digest[:32]
-    with FileLock(target.with_suffix(".lock")):  # of two that unpack it at once, one waits
-        remove_cut_off(target)
-        fresh = not is_whole(target)
+    digest = fingerprint_file(path, cache=create_scratch_folder() / "hashes.db")
+    target = create_scratch_folder("sources") / digest[:32]
+    with FileLock(target.with_suffix(".lock")):  # a second process that unpacks it waits
+        remove_unfinished(target)
+        fresh = not is_unchanged(target)
         if fresh:
             if target.exists():
-                refuse_in_use(target, path)
-                _say(f"{target} was changed since {path} was unpacked to it: unpacking anew")
+                check_not_in_use(target, path)
+                _print_message(f"{target} was changed since {path} was unpacked to it: unpacking it again")
             _unpack(path, target)
-            cache.note(target, path)
-        cache.use(target)
-    if fresh and (gone := cache.prune(target)):
-        _say(f"removed what was unpacked of {', '.join(gone)}: not used lately, or of an earlier state")
+            write_unpack_record(target, path)
+        mark_in_use(target)
+    if fresh and (removed := remove_old_folders(target)):
+        _print_message(
+            f"removed the unpacked files of {', '.join(removed)}: not used lately, or an earlier version"
+        )
     return target
 
 
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"unpack: {sentence}\n")  # beside its progress bar; stdout may be JSON
+def _print_message(sentence: str) -> None:
+    sys.stderr.write(f"unpack: {sentence}\n")  # like the progress bar; stdout may be JSON
 
 
-def unpacked_in(path: Path) -> Path | None:
-    """Return the folder that an archive was unpacked to, where `path` lies in one."""
-    sources, place = project_root() / SCRATCH / "sources", path.resolve()
-    return sources / place.relative_to(sources).parts[0] if sources in place.parents else None
+def find_unpacked_folder(path: Path) -> Path | None:
+    """Return the folder of the unpacked archive that contains `path`; None if it is in none."""
+    sources, target = project_root() / SCRATCH_FOLDER / "sources", path.resolve()
+    return sources / target.relative_to(sources).parts[0] if sources in target.parents else None
 
 
 def _unpack(path: Path, target: Path) -> None:
     try:
-        with folder_in_one_piece(target) as folder:
-            for member in tqdm(_weighed(path), desc="unpack", unit="file", disable=None):
-                _write(member, folder, path)
+        with write_folder(target) as folder:
+            for member in Progress("unpack", None, unit="files").track(_check_limits(path)):
+                _write_member(member, folder, path)
     except UserError:
         raise
-    except Exception as error:  # whatever zipfile, tarfile and the decompressors raise at a damaged file
+    except Exception as error:  # zipfile, tarfile and decompressors raise many kinds at damaged files
         what = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be unpacked, it may be damaged or cut short: {what}") from None
 
 
-def _weighed(path: Path) -> Iterator[ArchiveMember]:
-    """Yield the files of an archive until they are too many, or more than the disk takes.
+def _check_limits(path: Path) -> Iterator[ArchiveMember]:
+    """Yield the members of an archive, checking number, unpacked size and free disk space.
 
     Raises:
-        Refused: They are.
+        UserError: There are too many members, or they need too many bytes.
     """
-    limit = max(HARMLESS, RATIO * path.stat().st_size)
-    room, total = shutil.disk_usage(files.scratch()).free, 0
-    for number, member in enumerate(members(path), 1):
+    limit = max(ALWAYS_ALLOWED_BYTES, MAX_COMPRESSION_RATIO * path.stat().st_size)
+    room, total = shutil.disk_usage(create_scratch_folder()).free, 0
+    for number, member in enumerate(iterate_members(path), 1):
         total += member.length
-        if number > MOST:
+        if number > MAX_MEMBERS:
             raise UserError(
-                f"{path} holds more than {MOST:,} files and folders: unpack it yourself, and name the folder"
+                f"{path} holds more than {MAX_MEMBERS:,} files and folders: "
+                "unpack it yourself, and name the folder"
             )
         if total > limit:
             raise UserError(
-                f"{path} would unpack to more than {RATIO} times its own length, as a decompression bomb "
-                "does: unpack it yourself if you trust it, and name the folder"
+                f"{path} would unpack to more than {MAX_COMPRESSION_RATIO} times its own size, "
+                "as a decompression bomb does: unpack it yourself if you trust it, and name the folder"
             )
         if total > room:
             raise UserError(f"{path} needs over {total:,} bytes, and the disk has {room:,} left: make room")
         yield member
 
 
-def _write(member: ArchiveMember, folder: Path, archive: Path) -> None:
-    """Write one file; the name's parts are all that is taken from the archive, and of folders nothing."""
+def _write_member(member: ArchiveMember, folder: Path, archive: Path) -> None:
+    """Write one file; only its name and contents are used, no mode, owner or time. Folders are skipped."""
     if member.open is None:
         return
     name = member.name.replace("\\", "/")
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or ":" in parts[0]:
-        raise unsafe(archive, member.name, "a name that leads out of it")
-    place = folder.joinpath(*parts)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with member.open() as contents, place.open("xb") as file:
-        shutil.copyfileobj(contents, file, _CHUNK)
+        raise build_unsafe_error(archive, member.name, "a name that leads out of it")
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with member.open() as contents, target.open("xb") as file:
+        shutil.copyfileobj(contents, file, _CHUNK_BYTES)

@@ -1,1 +1,1 @@
-"""Code that the format readers share."""
+"""Code that all format readers share."""

@@ -1,4 +1,4 @@
-"""From what annotation files say of images to a source: images found, splits told, the task chosen."""
+"""Assemble a source from annotations: match images, choose splits and the task."""
 
 from __future__ import annotations
 
@@ -10,107 +10,111 @@ from typing import NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.tasks import Keypoints
-from pipeline.source.reading import task_inference
 from pipeline.source.reading.entries import ImageAnnotations
-from pipeline.source.reading.file_tree import in_order, relative
-from pipeline.source.reading.flip_pairs import flip_by_names, kept_order
-from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.reading.match_images import place as placing_place
+from pipeline.source.reading.file_tree import format_relative_path, sort_paths
+from pipeline.source.reading.flip_pairs import describe_unpaired_keypoints, pair_keypoints_by_name
+from pipeline.source.reading.match_images import MatchingOptions, match_annotations_to_images
 from pipeline.source.reading.shapes import AnnotatedObject
-from pipeline.source.reading.task_inference import TaskPlan
-from pipeline.source.types import AnnotatedImage, Source, held_out, split_of
+from pipeline.source.reading.task_inference import TaskPlan, build_raw_objects, infer_task
+from pipeline.source.types import AnnotatedImage, Source, choose_held_out_split, find_split_in_name
 
 
 class MatchedImage(NamedTuple):
-    """An image, what its annotations say, and the split that its folder and theirs stand for."""
+    """An image with its annotations, and the split that the names of their folders and files suggest."""
 
     path: Path
     entries: list[ImageAnnotations]
     claim: str | None
 
 
-def gather(
+def assemble_source(
     folder: Path, entries: Iterable[ImageAnnotations], layout: MatchingOptions, remarks: Iterable[str] = ()
 ) -> Source:
-    """Bring annotations and images together.
+    """Match annotations to images and return the source.
+
+    Args:
+        folder: The source folder.
+        entries: The annotations of each image.
+        layout: How annotation files and images are arranged.
+        remarks: Remarks of the format reader, put before those added here.
 
     Raises:
-        Refused: No annotation has an image.
+        UserError: No annotation has an image.
     """
-    placed, defects = placing_place(folder, entries, layout)
+    placed, defects = match_annotations_to_images(folder, entries, layout)
     if not placed:
         first = f"; the first: {defects[0].file}: {defects[0].reason}" if defects else ""
         raise UserError(
             f"no image in {folder} has an annotation{first}: put the images beside the annotations"
         )
-    found = _claims(
+    found = _drop_single_claim(
         [
-            MatchedImage(path, placed[path], _claim(path, placed[path], folder, layout))
-            for path in in_order(placed)
+            MatchedImage(path, placed[path], _find_claimed_split(path, placed[path], folder, layout))
+            for path in sort_paths(placed)
         ]
     )
-    every = [item for one in found for entry in one.entries if not entry.fault for item in entry.objects]
-    chosen = task_inference.plan(every, layout.order)
-    images = tuple(_annotated(one, folder, chosen) for one in found)
-    keypoints = Keypoints(chosen.points, flip_by_names(chosen.points)) if chosen.points else None
-    unpaired = kept_order(keypoints.flip) if keypoints else ()
+    objects = [item for one in found for entry in one.entries if not entry.fault for item in entry.objects]
+    plan = infer_task(objects, layout.class_order)
+    images = tuple(_build_image(one, folder, plan) for one in found)
+    keypoints = Keypoints(plan.points, pair_keypoints_by_name(plan.points)) if plan.points else None
+    unpaired = describe_unpaired_keypoints(keypoints.flip) if keypoints else ()
     return Source(
-        chosen.names,
+        plan.names,
         images,
         tuple(defects),
-        (*remarks, *chosen.remarks, *unpaired),
-        task=chosen.task,
+        (*remarks, *plan.remarks, *unpaired),
+        task=plan.task,
         keypoints=keypoints,
     )
 
 
-def _claim(
+def _find_claimed_split(
     path: Path, entries: Sequence[ImageAnnotations], folder: Path, layout: MatchingOptions
 ) -> str | None:
-    """Tell the split that folders stand for: the image's, and the annotation's or its file name."""
-    claims = {_folders(path.parent, folder)}
+    """Find the split in the names of the image's folders, the annotation's folders and its file."""
+    claims = {_find_split_in_folders(path.parent, folder)}
     for entry in entries:
-        own = None if layout.each else split_of(entry.file.stem)
-        claims |= {_folders(entry.file.parent, folder), own}
-    return held_out(claims)
+        own = None if layout.one_file_per_image else find_split_in_name(entry.file.stem)
+        claims |= {_find_split_in_folders(entry.file.parent, folder), own}
+    return choose_held_out_split(claims)
 
 
 @lru_cache(maxsize=1000)
-def _folders(place: Path, folder: Path) -> str | None:
-    named = (split_of(part) for part in reversed(place.relative_to(folder).parts))
+def _find_split_in_folders(place: Path, folder: Path) -> str | None:
+    named = (find_split_in_name(part) for part in reversed(place.relative_to(folder).parts))
     return next((split for split in named if split), None)
 
 
-def _claims(found: list[MatchedImage]) -> list[MatchedImage]:
-    """Believe names of folders and files only where they tell two splits or more apart."""
+def _drop_single_claim(found: list[MatchedImage]) -> list[MatchedImage]:
+    """Use splits from folder and file names only if there are two or more different ones."""
     claims = {one.claim for one in found} - {None}
     return found if len(claims) > 1 else [one._replace(claim=None) for one in found]
 
 
-def _annotated(one: MatchedImage, folder: Path, chosen: TaskPlan) -> AnnotatedImage:
+def _build_image(one: MatchedImage, folder: Path, plan: TaskPlan) -> AnnotatedImage:
     entries = [entry for entry in one.entries if not entry.fault] or one.entries
     splits = {entry.split for entry in one.entries} - {None}
-    split = held_out(splits) or one.claim
+    split = choose_held_out_split(splits) or one.claim
     items = [item for entry in entries for item in entry.objects if not entry.fault]
-    notes = (*_several(one, splits, split), *(note for entry in entries for note in entry.notes))
+    notes = (*_describe_duplicates(one, splits, split), *(note for entry in entries for note in entry.notes))
     return AnnotatedImage(
         one.path,
-        relative(one.path, folder),
+        format_relative_path(one.path, folder),
         split,
-        task_inference.raw(items, chosen),
-        scaled=chosen.task == "classify" or entries[0].scaled,
+        build_raw_objects(items, plan),
+        normalized=plan.task == "classify" or entries[0].normalized,
         size=next((entry.size for entry in entries if entry.size), None),
         notes=notes,
-        fault=entries[0].fault or _contradictory(entries) or _undecided(items, notes, chosen),
-        columns=_agreed([entry.columns for entry in entries]),
+        fault=entries[0].fault or _find_contradiction(entries) or _explain_missing_class(items, notes, plan),
+        columns=_merge_columns([entry.columns for entry in entries]),
         load=entries[0].load if one.path == entries[0].file else None,
     )
 
 
-def _several(
+def _describe_duplicates(
     one: MatchedImage, splits: Collection[str | None], split: str | None
 ) -> Iterator[AnnotationNote]:
-    """Say what is done about an image that is listed more than once."""
+    """Report an image that is listed more than once, and how its annotations are merged."""
     if len(splits) > 1:
         listed = " and ".join(sorted(map(str, splits)))
         yield AnnotationNote(False, f"listed in {listed}: kept in {split} alone", "listed-twice")
@@ -122,15 +126,15 @@ def _several(
         yield AnnotationNote(False, f"listed twice, once of no use: {fault}", "listed-twice")
 
 
-def _contradictory(entries: Sequence[ImageAnnotations]) -> str:
-    if len({entry.scaled for entry in entries}) > 1:
+def _find_contradiction(entries: Sequence[ImageAnnotations]) -> str:
+    if len({entry.normalized for entry in entries}) > 1:
         return "annotated both in pixels and in shares of the image"
     sizes = {entry.size for entry in entries if entry.size}
     return f"annotated at sizes that differ: {sorted(sizes)}" if len(sizes) > 1 else ""
 
 
-def _agreed(columns: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Keep the columns of which all entries say the same."""
+def _merge_columns(columns: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Keep the columns that have the same value in all entries."""
     return {
         name: value
         for name, value in columns[0].items()
@@ -138,9 +142,11 @@ def _agreed(columns: Sequence[Mapping[str, str]]) -> dict[str, str]:
     }
 
 
-def _undecided(items: Sequence[AnnotatedObject], notes: Iterable[AnnotationNote], chosen: TaskPlan) -> str:
-    """Say why an image has no class as a whole, where that is the task."""
-    if chosen.task != "classify":
+def _explain_missing_class(
+    items: Sequence[AnnotatedObject], notes: Iterable[AnnotationNote], plan: TaskPlan
+) -> str:
+    """Return why an image has no single class, if the task is classify."""
+    if plan.task != "classify":
         return ""
     tags = sorted({item.label for item in items})
     if not tags:

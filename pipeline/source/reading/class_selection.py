@@ -1,4 +1,4 @@
-"""A source with some of its classes, or its classes under other names."""
+"""Keep, drop, merge and rename the classes of a source (data.classes)."""
 
 from __future__ import annotations
 
@@ -16,34 +16,39 @@ from pipeline.core.text import format_count
 from pipeline.source.types import Source
 
 
-def choose(
+def filter_source_classes(
     source: Source, *, keep: Sequence[str] | None, drop: Sequence[str], rename: Mapping[str, str]
 ) -> Source:
-    """Keep, drop, merge and rename the classes of a source, and say what became of its objects.
+    """Keep, drop, merge and rename the classes of a source, and report it in its remarks.
 
-    An image whose objects are all left out is a background. Where the image itself has the class (classify),
-    it is left out with it.
+    An image without remaining objects becomes a background image. For classify, where an image has one class,
+    the image is dropped together with its class.
 
     Args:
         source: As it was read.
-        keep: The classes that are used; all where None.
-        drop: Those that are not.
-        rename: New names by names of the source.
+        keep: Class names to keep; all if None.
+        drop: Class names to drop.
+        rename: New names by old names; two classes with one new name are merged.
 
     Raises:
-        Refused: A name that is none of the source's, a contradiction, or no class, or no object, is left.
+        UserError: A name is no class of the source, the options contradict each other, or no class or no
+            object is left.
     """
     choice = select_classes(source.names, keep=keep, drop=drop, rename=rename)
     if choice.becomes == tuple(range(len(choice.names))):
         return source._replace(names=choice.names)
     counts = Counter(cls for image in source.images for cls in image.raw.classes.tolist())
-    _refuse_emptiness(source.names, choice, counts)
-    images = tuple(image._replace(raw=apply_selection(choice, image.raw)) for image in source.images)
+    _check_objects_left(source.names, choice, counts)
+    images = tuple(image._replace(raw=apply_class_selection(choice, image.raw)) for image in source.images)
     bare = [
         bool(len(was.raw.marks)) and not len(now.raw.marks)
         for was, now in zip(source.images, images, strict=True)
     ]
-    remarks = [*source.remarks, *_left_out(source, choice, counts), *_merged(source.names, choice)]
+    remarks = [
+        *source.remarks,
+        *_describe_dropped_classes(source, choice, counts),
+        *_describe_merged_classes(source.names, choice),
+    ]
     if source.task == "classify":
         images = tuple(image for image, empty in zip(images, bare, strict=True) if not empty)
     elif any(bare):
@@ -53,7 +58,7 @@ def choose(
     return source._replace(names=choice.names, images=images, remarks=tuple(remarks))
 
 
-def _refuse_emptiness(names: Sequence[str], choice: ClassSelection, counts: Mapping[int, int]) -> None:
+def _check_objects_left(names: Sequence[str], choice: ClassSelection, counts: Mapping[int, int]) -> None:
     used = [index for index, new in enumerate(choice.becomes) if new is not None]
     there = ", ".join(f"{name} {counts[index]}" for index, name in enumerate(names) if counts.get(index))
     if there and not any(counts.get(index) for index in used):
@@ -63,30 +68,32 @@ def _refuse_emptiness(names: Sequence[str], choice: ClassSelection, counts: Mapp
         )
 
 
-def _left_out(source: Source, choice: ClassSelection, counts: Mapping[int, int]) -> Iterable[str]:
-    gone = [index for index, new in enumerate(choice.becomes) if new is None]
-    if gone:
+def _describe_dropped_classes(
+    source: Source, choice: ClassSelection, counts: Mapping[int, int]
+) -> Iterable[str]:
+    dropped = [index for index, new in enumerate(choice.becomes) if new is None]
+    if dropped:
         what = "images" if source.task == "classify" else "objects"
-        listed = ", ".join(f"{source.names[index]} {counts[index]}" for index in gone if counts.get(index))
-        yield f"data.classes leaves out {format_count(len(gone), 'class')}, in {what}: {listed or 'none'}"
+        listed = ", ".join(f"{source.names[index]} {counts[index]}" for index in dropped if counts.get(index))
+        yield f"data.classes leaves out {format_count(len(dropped), 'class')}, in {what}: {listed or 'none'}"
 
 
-def _merged(names: Sequence[str], choice: ClassSelection) -> Iterable[str]:
+def _describe_merged_classes(names: Sequence[str], choice: ClassSelection) -> Iterable[str]:
     for index, name in enumerate(choice.names):
-        one = [old for old, new in zip(names, choice.becomes, strict=True) if new == index]
-        if len(one) > 1:
-            yield f"data.classes makes one class of {' and '.join(one)}: {name}"
+        merged = [old for old, new in zip(names, choice.becomes, strict=True) if new == index]
+        if len(merged) > 1:
+            yield f"data.classes makes one class of {' and '.join(merged)}: {name}"
 
 
 _T = TypeVar("_T")
 
 
 class ClassSelection(NamedTuple):
-    """The classes that are used.
+    """The remaining classes and how the old indices map to them.
 
     Attributes:
-        names: Their names by index, in the order of the source.
-        becomes: For each class of the source its new index; None where it is left out.
+        names: Class names by new index, in the order of the source.
+        becomes: The new index of each class of the source; None if the class is dropped.
     """
 
     names: tuple[str, ...]
@@ -96,19 +103,19 @@ class ClassSelection(NamedTuple):
 def select_classes(
     names: Sequence[str], *, keep: Sequence[str] | None, drop: Sequence[str], rename: Mapping[str, str]
 ) -> ClassSelection:
-    """Choose among the classes of a source; two that get one name become one.
+    """Compute which classes remain and their new indices; two classes with one new name are merged.
 
     Args:
         names: The classes of the source.
-        keep: Those that are used; all where None.
-        drop: Those that are not.
-        rename: New names by names of the source.
+        keep: Class names to keep; all if None.
+        drop: Class names to drop.
+        rename: New names by old names.
 
     Raises:
-        Refused: A name that is none of the source's, a contradiction, or no class is left.
+        UserError: A name is no class of the source, the options contradict each other, or no class is left.
     """
     for key, wanted in (("keep", keep or ()), ("drop", drop), ("rename", rename)):
-        _known(wanted, names, key)
+        _check_known_names(wanted, names, key)
     used = [name for name in names if (keep is None or name in keep) and name not in drop]
     for name in (*(keep or ()), *rename):
         if name not in used:
@@ -121,28 +128,28 @@ def select_classes(
     return ClassSelection(chosen, becomes)
 
 
-def apply_selection(choice: ClassSelection, raw: RawObjects) -> RawObjects:
-    """Give objects their new classes, without those left out; an index that no class has stays as it is."""
-    kept = np.flatnonzero([_new(choice, cls) is not None for cls in raw.classes.tolist()])
-    classes = [_new(choice, int(raw.classes[index])) for index in kept]
+def apply_class_selection(choice: ClassSelection, raw: RawObjects) -> RawObjects:
+    """Remove objects of dropped classes and map the others to their new index; unknown indices stay."""
+    kept = np.flatnonzero([_map_class(choice, cls) is not None for cls in raw.classes.tolist()])
+    classes = [_map_class(choice, int(raw.classes[index])) for index in kept]
     return RawObjects(
         np.array(classes, np.int64),
         raw.boxes[kept],
-        _at(raw.marks, kept),
-        _at(raw.outlines, kept),
-        _at(raw.keypoints, kept),
+        _take(raw.marks, kept),
+        _take(raw.outlines, kept),
+        _take(raw.keypoints, kept),
     )
 
 
-def _new(choice: ClassSelection, cls: int) -> int | None:
+def _map_class(choice: ClassSelection, cls: int) -> int | None:
     return choice.becomes[cls] if 0 <= cls < len(choice.becomes) else cls
 
 
-def _at(items: tuple[_T, ...], kept: IntArray) -> tuple[_T, ...]:
+def _take(items: tuple[_T, ...], kept: IntArray) -> tuple[_T, ...]:
     return tuple(items[index] for index in kept) if items else ()
 
 
-def _known(wanted: Iterable[str], names: Sequence[str], key: str) -> None:
+def _check_known_names(wanted: Iterable[str], names: Sequence[str], key: str) -> None:
     lower = {name.lower(): name for name in names}
     for name in wanted:
         if name not in names:

@@ -1,4 +1,4 @@
-"""Why no format was recognised in a folder: what is there, and what was looked for."""
+"""Explain why no annotation format was recognized: what was found and what was looked for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipeline.source.reading.file_tree import files_in, relative
+from pipeline.source.reading.file_tree import format_relative_path, iterate_files
 
-_MOST_SUFFIXES: Final = 6
-_KINDS: Final = {
+_MAX_SUFFIXES: Final = 6
+_WORD_BY_SUFFIX: Final = {
     ".json": "JSON",
     ".xml": "XML",
     ".csv": "CSV",
@@ -20,36 +20,38 @@ _KINDS: Final = {
     ".yaml": "data.yaml",
     ".yml": "data.yaml",
 }
-"""Suffixes of annotations, and the word by which LOOKED_FOR names them."""
-_MOST_FILES: Final = 100_000
-"""Files that are counted for a refusal; more make it no clearer."""
+"""Suffixes of annotation files, and the word that format descriptions use for them."""
+_MAX_FILES: Final = 100_000
+"""Files that are counted for the message; counting more would not make it clearer."""
 
 
-def explain(folder: Path, told: Mapping[str, str]) -> str:
-    """Say what was found and what was looked for: at length, what such files may hold.
+def explain_unknown_format(folder: Path, signs: Mapping[str, str]) -> str:
+    """Describe what was found and what was looked for; formats that use such files in more detail.
 
     Args:
-        folder: The source.
-        told: By what each format is recognised, in a few words.
+        folder: The source folder.
+        signs: What each format is recognized by, in a few words, by format name.
     """
-    files = list(islice(files_in(folder), _MOST_FILES))
-    words = {_KINDS[suffix] for path in files if (suffix := path.suffix.lower()) in _KINDS}
-    likely = [name for name in told if any(word in told[name] for word in words)]
-    likely = likely or [name for name in told if not any(word in told[name] for word in _KINDS.values())]
-    others = ", ".join(name for name in told if name not in likely)
-    listed = ", ".join(f"{name} ({told[name]})" for name in likely)
+    files = list(islice(iterate_files(folder), _MAX_FILES))
+    words = {_WORD_BY_SUFFIX[suffix] for path in files if (suffix := path.suffix.lower()) in _WORD_BY_SUFFIX}
+    likely = [name for name in signs if any(word in signs[name] for word in words)]
+    likely = likely or [
+        name for name in signs if not any(word in signs[name] for word in _WORD_BY_SUFFIX.values())
+    ]
+    others = ", ".join(name for name in signs if name not in likely)
+    listed = ", ".join(f"{name} ({signs[name]})" for name in likely)
     return (
-        f"found {_contents(folder, files)}; looked for {listed}, and for {others} "
-        "(`python -m pipeline inspect --help` explains them all)"
+        f"found {_describe_contents(folder, files)}; looked for {listed}, and for {others} "
+        "(README.md describes them)"
     )
 
 
-def _contents(folder: Path, files: Sequence[Path]) -> str:
-    """Count the files by suffix, and name the first."""
+def _describe_contents(folder: Path, files: Sequence[Path]) -> str:
+    """Count the files by suffix, and name the first three."""
     if not files:
         return "no files"
     counts = Counter(path.suffix.lower() or "without suffix" for path in files)
-    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MOST_SUFFIXES]
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_SUFFIXES]
     listed = ", ".join(f"{number} {suffix}" for suffix, number in most)
-    first = ", ".join(sorted(relative(path, folder) for path in files)[:3])
+    first = ", ".join(sorted(format_relative_path(path, folder) for path in files)[:3])
     return f"{listed} (such as {first})"

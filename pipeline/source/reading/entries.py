@@ -1,4 +1,4 @@
-"""What an annotation file says of one image, before it is known which image that is."""
+"""Annotations of one image, before the image file is found."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Row = TypeVar("Row")
 
 
 class ImageAnnotations(NamedTuple):
-    """What one annotation file says of one image.
+    """The annotations of one image in one annotation file.
 
     Attributes:
         file: The annotation file.
-        names: What the image may be called, the most likely first.
-        objects: What is on it.
+        names: Possible names of the image file, the most likely first.
+        objects: The annotated objects.
         notes: Findings about single objects.
-        size: Width and height, where stated.
-        split: Where stated.
-        fault: Why the annotation cannot be used, if so.
-        scaled: Objects are drawn in shares of the image rather than pixels.
-        columns: Further columns of a table.
-        load: Takes the image out of the bytes of `file`, where it may be held within.
+        size: Width and height in pixels, if stated.
+        split: The split, if stated.
+        fault: Why the annotation cannot be used; empty if it can.
+        normalized: Coordinates are fractions of the image size, 0 to 1; else pixels.
+        columns: Further columns of a table, by name.
+        load: Extracts the encoded image from the bytes of `file`, if the image may be embedded there.
     """
 
     file: Path
@@ -36,24 +36,24 @@ class ImageAnnotations(NamedTuple):
     size: tuple[int, int] | None = None
     split: str | None = None
     fault: str = ""
-    scaled: bool = False
+    normalized: bool = False
     columns: Mapping[str, str] = {}
     load: Callable[[bytes], bytes] | None = None
 
 
-def collect(
-    rows: Iterable[tuple[str, Row]], draw: Callable[[Row], tuple[str, Shape]]
+def collect_objects(
+    rows: Iterable[tuple[str, Row]], parse: Callable[[Row], tuple[str, Shape]]
 ) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
-    """Draw each row's object; one that cannot be drawn becomes a finding.
+    """Parse one object from each row; a row that cannot be parsed becomes a finding.
 
     Args:
-        rows: What each is called in reports, and what the annotation says.
-        draw: Returns the class and the shape, or raises ValueError.
+        rows: The name of each row in reports, such as `region 2`, and the row.
+        parse: Returns the class and the shape of a row; raises ValueError if it cannot.
     """
     found, notes = [], []
     for mark, row in rows:
         try:
-            label, shape = draw(row)
+            label, shape = parse(row)
             if shape.kind == "outline" and not shape.parts:
                 raise ValueError("an empty mask")
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What each point of a pose becomes in a mirrored image: left and right change places."""
+"""Find which keypoints change places when an image is flipped (flip_idx)."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Sequence
 from typing import Final
 
 _SIDES: Final = {"left": "right", "right": "left", "l": "r", "r": "l"}
-_WORDS: Final = re.compile(
+_SIDE_WORD: Final = re.compile(
     r"(?i:left|right|(?<![a-z])[lr](?![a-z]))"
     r"|(?<![A-Za-z])[LRlr](?=[A-Z])"  # LShoulder, lShoulder
     r"|(?<=[a-z0-9])[LR](?![A-Za-z])"  # eyeL
 )
 
-COCO_POINTS: Final = (
+COCO_KEYPOINTS: Final = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
     *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
     *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
 )
-"""The points of a person in COCO, in their order."""
+"""The keypoints of a person in COCO, in order."""
 
 
-def flip_by_names(names: Sequence[str]) -> tuple[int, ...]:
-    """Pair the points whose names differ in left and right, or a lone l and r: `left_eye`, `eye-l`, `LEye`.
+def pair_keypoints_by_name(names: Sequence[str]) -> tuple[int, ...]:
+    """Pair keypoints whose names differ in left and right, or in l and r: `left_eye`, `eye-l`, `LEye`.
 
     Returns:
-        For each point the index of the one that it becomes; its own where there is no other side.
+        flip_idx: for each keypoint the index of its partner, or its own index if it has none.
     """
     lower = [name.lower() for name in names]
-    pairs = [_index(lower, _WORDS.sub(_other, name).lower()) for name in names]
+    pairs = [_find_index(lower, _SIDE_WORD.sub(_swap_side, name).lower()) for name in names]
     return tuple(
         other if other is not None and pairs[other] == index else index for index, other in enumerate(pairs)
     )
 
 
-def kept_order(flip: Sequence[int]) -> tuple[str, ...]:
-    """Return a remark where there are several points, and none was paired by its name."""
+def describe_unpaired_keypoints(flip: Sequence[int]) -> tuple[str, ...]:
+    """Return a remark if there are several keypoints and none has a partner."""
     if len(flip) < 2 or list(flip) != list(range(len(flip))):
         return ()
     return (
@@ -44,9 +44,9 @@ def kept_order(flip: Sequence[int]) -> tuple[str, ...]:
     )
 
 
-def _other(found: re.Match[str]) -> str:
+def _swap_side(found: re.Match[str]) -> str:
     return _SIDES[found.group().lower()]
 
 
-def _index(names: Sequence[str], name: str) -> int | None:
+def _find_index(names: Sequence[str], name: str) -> int | None:
     return names.index(name) if name in names else None

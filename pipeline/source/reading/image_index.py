@@ -1,4 +1,4 @@
-"""Find the image that an annotation names: by a path of another machine, or a name that changed a little."""
+"""Find the image that an annotation names, even if its path or the spelling of its name has changed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 from unicodedata import normalize
 
-from pipeline.source.reading.file_tree import SUFFIXES, relative
-from pipeline.source.types import split_of
+from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path
+from pipeline.source.types import find_split_in_name
 
 
 class NameMatch(NamedTuple):
-    """The image that a name means, or why none does.
+    """The image that a name refers to, or why there is none.
 
     Attributes:
-        image: If there is one.
-        fault: Why there is none.
-        note: How its real name differs, if it does.
-        doubt: 0 where the name and all that is known of its folder agree; 1 where only the folder differs;
-            from 2 where letters differ in case; from 4 where the suffix differs.
-        name: As the annotation states it.
-        place: The folder that the name or the annotation states; empty where neither does.
+        image: The image file, if one was found.
+        fault: Why none was found.
+        note: How the real file name differs, if it does.
+        doubt: 0 if the name and the known part of its folder match; 1 if only the folder differs; 2 or more
+            if upper and lower case differ; 4 or more if the suffix differs.
+        name: The name in the annotation.
+        place: The folder that the name or the annotation states; empty if neither does.
     """
 
     image: Path | None = None
@@ -35,124 +35,133 @@ class NameMatch(NamedTuple):
     place: str = ""
 
 
-NOTHING: Final = NameMatch(fault="there is no such image")
+NO_MATCH: Final = NameMatch(fault="there is no such image")
 
 
 class ImageIndex:
-    """The images of a source. A name can only ever lead to one of them, never out of the source.
+    """The images of a source, by name. A lookup returns only these images, never a file outside the source.
 
     Attributes:
-        all: The images.
-        at: Each by its path as text.
+        images: Paths of the images.
+        by_path: The same, by the path as text.
     """
 
     def __init__(self, images: Sequence[Path]) -> None:
-        self.all = images
-        self.at = {str(path): path for path in images}
-        places = {os.path.dirname(name) for name in self.at}  # noqa: PTH120 - of 100,000 images, see relative
+        self.images = images
+        self.by_path = {str(path): path for path in images}
+        places = {os.path.dirname(name) for name in self.by_path}  # noqa: PTH120 - faster, for 100,000 images
         self._root = Path(os.path.commonpath(places)) if images else Path()
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
-        for path in self.all:
-            self._by_stem[plain(path.stem)].append(path)
+        for path in self.images:
+            self._by_stem[normalize_name(path.stem)].append(path)
 
-    def find(self, names: Iterable[str], *, near: Path, alone: bool = False) -> NameMatch:
-        """Find an image by several names that it may bear: by the first, unless a later one leaves no doubt.
+    def find(self, names: Iterable[str], *, near: Path, single_image: bool = False) -> NameMatch:
+        """Find an image by several possible names: by the first, unless a later one matches without doubt.
 
         Args:
-            names: As the annotation states them, with or without suffix; of a path counts what agrees with
-                where the image lies.
-            near: The folder of the annotation, which decides between images of one name.
-            alone: The annotation is of one image: its own folder stands for one that the name leaves out.
+            names: Names in the annotation, with or without suffix; of a path, the last parts that match the
+                image's own path count.
+            near: The folder of the annotation; it decides between images with the same name.
+            single_image: The annotation file is about one image; its folder is used if the name has none.
         """
         found: list[NameMatch] = []
         for name in names:
-            match = self._find(name, near, alone=alone)
+            match = self._find(name, near, single_image=single_image)
             if match.image and not match.doubt and (not found or found[0].image):
                 return match
-            found += [match] if match != NOTHING else []
-        return found[0] if found else NOTHING
+            found += [match] if match != NO_MATCH else []
+        return found[0] if found else NO_MATCH
 
-    def _find(self, name: str, near: Path, *, alone: bool) -> NameMatch:
+    def _find(self, name: str, near: Path, *, single_image: bool) -> NameMatch:
         parts = PurePosixPath(name.replace("\\", "/").lstrip("/")).parts
         if not parts:
-            return NOTHING
+            return NO_MATCH
         last = PurePosixPath(parts[-1])
-        known = last.suffix.lower() in SUFFIXES
-        alike = self._by_stem.get(plain(last.stem if known else last.name), [])
-        exact = [path for path in alike if last.name == (path.name if known else path.stem)]
-        cased = [path for path in alike if plain(path.name) == plain(last.name) or not known]
-        best = self._nearest(exact or cased or alike, parts, near)
+        known = last.suffix.lower() in IMAGE_SUFFIXES
+        same_stem = self._by_stem.get(normalize_name(last.stem if known else last.name), [])
+        exact = [path for path in same_stem if last.name == (path.name if known else path.stem)]
+        cased = [
+            path for path in same_stem if normalize_name(path.name) == normalize_name(last.name) or not known
+        ]
+        best = self._keep_nearest(exact or cased or same_stem, parts, near)
         if len(best) > 1:
-            first, second, *_ = (relative(path, near) for path in best)
+            first, second, *_ = (format_relative_path(path, near) for path in best)
             return NameMatch(fault=f"{len(best)} images bear this name, such as {first} and {second}")
         if not best:
-            return NOTHING
+            return NO_MATCH
         folder = best[0].parent
-        stated = parts[:-1] or (_beyond(near, folder) if alone else ())
-        if _other_split(folder, stated, near):
-            return NOTHING
-        place = "/".join(parts[:-1]) or (str(near) if alone else "")
-        doubt = (0 if exact else 2 if cased else 4) + (not _agrees(folder, self._root, stated, near))
+        stated = parts[:-1] or (_own_parts(near, folder) if single_image else ())
+        if _has_other_split(folder, stated, near):
+            return NO_MATCH
+        place = "/".join(parts[:-1]) or (str(near) if single_image else "")
+        doubt = (0 if exact else 2 if cased else 4) + (not _folders_agree(folder, self._root, stated, near))
         note = f"its annotation calls it {last.name}" if known and not exact else ""
         return NameMatch(best[0], note=note, doubt=doubt, name=name, place=place)
 
-    def _nearest(self, paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
-        """Keep the one right at the stated place; else those that end most like it and lie nearest."""
+    def _keep_nearest(self, paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
+        """Keep the image at exactly the stated path; else those with the most similar and nearest path."""
         if len(paths) < 2:
             return paths
         stated = Path(*parts[:-1])
         here, below = (
             [path for path in paths if path.parent == place / stated] for place in (near, self._root)
         )
-        return here or below or _nearest(paths, parts, near)
+        return here or below or _keep_most_similar(paths, parts, near)
 
 
 @lru_cache(maxsize=1000)
-def _agrees(folder: Path, root: Path, stated: tuple[str, ...], near: Path) -> bool:
-    """Tell whether the folders of an image end as stated; one of the paths may begin further up."""
+def _folders_agree(folder: Path, root: Path, stated: tuple[str, ...], near: Path) -> bool:
+    """Check that an image's folders end with the stated ones; one of the two paths may start higher up."""
     own = folder.relative_to(root).parts
-    tail = common(reversed(folder.parts), reversed(stated))
+    tail = count_common_parts(reversed(folder.parts), reversed(stated))
     return folder == near.joinpath(*stated) or tail == len(stated) or tail >= len(own) > 0
 
 
-def plain(name: str) -> str:
-    """Return a name without capitals, its accents joined to their letters: a Mac keeps them apart."""
+def normalize_name(name: str) -> str:
+    """Return a name in lower case and Unicode NFC: macOS stores accents as separate characters."""
     return (name if name.isascii() else normalize("NFC", name)).casefold()
 
 
-def _nearest(paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
-    """Keep those whose path ends most like the stated one, and of these those nearest the annotation.
+def _keep_most_similar(paths: list[Path], parts: Sequence[str], near: Path) -> list[Path]:
+    """Keep the images whose path ends most like the stated one, and of these those nearest the annotation.
 
-    Of images/a/x.jpg and images/b/x.jpg, as near as one another to labels/a/x.txt, the folders' ends tell.
+    images/a/x.jpg and images/b/x.jpg are equally near to labels/a/x.txt: there the last folder decides.
     """
-    longest = _most(paths, lambda path: common(reversed(path.parts[:-1]), reversed(parts[:-1])))
-    nearest = _most(longest, lambda path: common(path.parts, near.parts))
-    return _most(nearest, lambda path: common(reversed(path.parts[:-1]), reversed(near.parts)))
+    longest = _keep_maximal(
+        paths, lambda path: count_common_parts(reversed(path.parts[:-1]), reversed(parts[:-1]))
+    )
+    nearest = _keep_maximal(longest, lambda path: count_common_parts(path.parts, near.parts))
+    return _keep_maximal(
+        nearest, lambda path: count_common_parts(reversed(path.parts[:-1]), reversed(near.parts))
+    )
 
 
-def _most(paths: list[Path], alike: Callable[[Path], int]) -> list[Path]:
-    found = [alike(path) for path in paths]
+def _keep_maximal(paths: list[Path], similarity: Callable[[Path], int]) -> list[Path]:
+    found = [similarity(path) for path in paths]
     return [path for path, number in zip(paths, found, strict=True) if number == max(found)]
 
 
-def _beyond(path: Path, other: Path) -> tuple[str, ...]:
-    """Return the parts of a path after those that it shares with another."""
-    return path.parts[common(path.parts, other.parts) :]
+def _own_parts(path: Path, other: Path) -> tuple[str, ...]:
+    """Return the parts of a path after the parts that it shares with another path."""
+    return path.parts[count_common_parts(path.parts, other.parts) :]
 
 
 @lru_cache(maxsize=1000)
-def _other_split(folder: Path, stated: tuple[str, ...], near: Path) -> bool:
-    """Tell an image in the folder of one split that its annotation, or its folder, puts into another."""
-    folders = (stated[-2:], _beyond(near, folder)), (_beyond(folder, near),)
+def _has_other_split(folder: Path, stated: tuple[str, ...], near: Path) -> bool:
+    """Check whether the image's folder names one split and the annotation or its folder another."""
+    folders = (stated[-2:], _own_parts(near, folder)), (_own_parts(folder, near),)
     claimed, own = (
-        next((split for parts in places for part in reversed(parts) if (split := split_of(part))), None)
+        next(
+            (split for parts in places for part in reversed(parts) if (split := find_split_in_name(part))),
+            None,
+        )
         for places in folders
     )
     return bool(claimed and own and claimed != own)
 
 
-def common(one: Iterable[str], other: Iterable[str]) -> int:
-    """Count how many parts of two paths agree from their beginning."""
+def count_common_parts(one: Iterable[str], other: Iterable[str]) -> int:
+    """Count how many parts of two paths are equal from the start."""
     count = 0
     for first, second in zip(one, other, strict=False):
         if first != second:

@@ -1,4 +1,4 @@
-"""Annotations without a known image and images without a known annotation, brought together."""
+"""Match annotations to image files, and report annotations and images without a match."""
 
 from __future__ import annotations
 
@@ -9,58 +9,68 @@ from typing import NamedTuple
 
 from pipeline.core.findings import AnnotationNote, Finding, FindingKind
 from pipeline.source.reading.entries import ImageAnnotations
-from pipeline.source.reading.file_tree import is_file, relative
-from pipeline.source.reading.image_index import NOTHING, ImageIndex, NameMatch, common
+from pipeline.source.reading.file_tree import format_relative_path, is_file
+from pipeline.source.reading.image_index import NO_MATCH, ImageIndex, NameMatch, count_common_parts
 
 AnnotationsByImage = dict[Path, list[ImageAnnotations]]
 
 
 class MatchingOptions(NamedTuple):
-    """How annotation files and images lie.
+    """How the annotation files and images of a source are arranged.
 
     Attributes:
-        pictures: The images of the source.
-        each: An annotation file per image, rather than one for many.
-        order: Class names as declared.
-        spare: Images that no annotation is expected for, with the reason why they are not used.
+        images: The images of the source.
+        one_file_per_image: Each image has an annotation file of its own; else one file covers many images.
+        class_order: Class names in the order in which the source declares them.
+        unused_images: Images that need no annotation, with the reason why they are not used.
     """
 
-    pictures: ImageIndex
-    each: bool = False
-    order: tuple[str, ...] = ()
-    spare: Mapping[Path, str] = {}
+    images: ImageIndex
+    one_file_per_image: bool = False
+    class_order: tuple[str, ...] = ()
+    unused_images: Mapping[Path, str] = {}
 
 
-def place(
+def match_annotations_to_images(
     folder: Path, entries: Iterable[ImageAnnotations], layout: MatchingOptions
 ) -> tuple[AnnotationsByImage, list[Finding]]:
-    """Find the image of each entry; name the entries that have none, and the images that have none."""
+    """Find the image of each entry.
+
+    Returns:
+        The annotations of each image; findings about entries without an image and images without an entry.
+    """
     placed: AnnotationsByImage = defaultdict(list)
     defects = []
-    every = list(entries)
-    found = [layout.pictures.find(entry.names, near=entry.file.parent, alone=layout.each) for entry in every]
-    for entry, match in zip(every, settled(found, each=layout.each), strict=True):
+    annotations, single = list(entries), layout.one_file_per_image
+    found = [
+        layout.images.find(entry.names, near=entry.file.parent, single_image=single) for entry in annotations
+    ]
+    matches = resolve_rival_matches(found, one_file_per_image=single)
+    for entry, match in zip(annotations, matches, strict=True):
         if match.image:
-            placed[match.image].append(_noted(entry, match, layout))
+            placed[match.image].append(_add_name_note(entry, match, layout))
         elif entry.load:
             placed[entry.file].append(entry)
         else:
-            defects.append(_missing(folder, entry, match, layout))
-    if layout.each:
+            defects.append(_report_missing_image(folder, entry, match, layout))
+    if single:
         claimed = [image for image, claims in placed.items() if len(claims) > 1]
-        defects += [defect for image in claimed for defect in _rivals(folder, image, placed)]
-    return placed, defects + _unlisted(folder, placed, layout)
+        defects += [defect for image in claimed for defect in _resolve_rival_files(folder, image, placed)]
+    return placed, defects + _report_unlisted_images(folder, placed, layout)
 
 
-def settled(matches: Sequence[NameMatch], *, each: bool = False) -> list[NameMatch]:
-    """Leave each image to the names that fit it best: in doubt one is believed where nothing speaks against.
+def resolve_rival_matches(
+    matches: Sequence[NameMatch], *, one_file_per_image: bool = False
+) -> list[NameMatch]:
+    """Keep the best match of each image, and replace rivals by `NO_MATCH`.
 
-    Against a name in doubt speaks another that fits the image better, or as well; and if its folder is
-    another, that the folders are known by their names, so they were not merely renamed as a whole.
+    A doubtful match is dropped if another name matches the image better or equally well. A match in another
+    folder is also dropped if the stated folder or the image's folder has matches without doubt: then the
+    folder was not just renamed.
 
     Args:
-        matches: What each annotation's name was found to mean.
-        each: Every annotation is of one image: rivals for one are left to the caller.
+        matches: The match of each annotation.
+        one_file_per_image: Each annotation file is about one image: the caller resolves rivals for an image.
     """
     best: dict[Path, int] = {}
     names: dict[tuple[Path, int], set[str]] = defaultdict(set)
@@ -70,45 +80,46 @@ def settled(matches: Sequence[NameMatch], *, each: bool = False) -> list[NameMat
             names[match.image, match.doubt].add(match.name)
     sure = [match for match in matches if match.image and match.place and not match.doubt]
     places = {match.place for match in sure}
-    folders = set() if each else {match.image.parent for match in sure if match.image}
+    folders = set() if one_file_per_image else {match.image.parent for match in sure if match.image}
 
-    def stands(image: Path, match: NameMatch) -> bool:
+    def is_kept(image: Path, match: NameMatch) -> bool:
         if not match.doubt:
             return True
         if match.doubt > best[image]:
-            return each
+            return one_file_per_image
         moved = match.doubt % 2 and (match.place in places or image.parent in folders)
-        return not moved and (each or len(names[image, match.doubt]) == 1)
+        return not moved and (one_file_per_image or len(names[image, match.doubt]) == 1)
 
-    return [match if not match.image or stands(match.image, match) else NOTHING for match in matches]
-
-
-def _noted(entry: ImageAnnotations, match: NameMatch, layout: MatchingOptions) -> ImageAnnotations:
-    """Tell where a list names an image otherwise; files that belong together differ in suffix anyway."""
-    noted = (
-        (AnnotationNote(False, match.note), *entry.notes) if match.note and not layout.each else entry.notes
-    )
-    return entry._replace(notes=noted)
+    return [match if not match.image or is_kept(match.image, match) else NO_MATCH for match in matches]
 
 
-def _missing(folder: Path, entry: ImageAnnotations, match: NameMatch, layout: MatchingOptions) -> Finding:
-    where = relative(entry.file, folder)
-    if layout.each:
-        missing = "an annotation without an image" if match == NOTHING else match.fault
+def _add_name_note(entry: ImageAnnotations, match: NameMatch, layout: MatchingOptions) -> ImageAnnotations:
+    """Note that a list spells an image name differently; pairs of files differ in suffix anyway."""
+    if not match.note or layout.one_file_per_image:
+        return entry
+    return entry._replace(notes=(AnnotationNote(False, match.note), *entry.notes))
+
+
+def _report_missing_image(
+    folder: Path, entry: ImageAnnotations, match: NameMatch, layout: MatchingOptions
+) -> Finding:
+    where = format_relative_path(entry.file, folder)
+    if layout.one_file_per_image:
+        missing = "an annotation without an image" if match == NO_MATCH else match.fault
         return Finding(where, "quarantined", entry.fault or missing, "orphan-label")
     reason = entry.fault or f"listed in {where}, but {match.fault}"
     name = entry.names[0] or "an image without a name"
-    named = f"{where}: {name}" if is_file(folder / name) else name  # an image of that name may be used
+    named = f"{where}: {name}" if is_file(folder / name) else name  # an image with that name may be in use
     return Finding(named, "quarantined", reason, "missing-image")
 
 
-def _rivals(folder: Path, image: Path, placed: AnnotationsByImage) -> list[Finding]:
-    """Leave an image to the nearest of the files that claim it: each has one image, an image one file."""
+def _resolve_rival_files(folder: Path, image: Path, placed: AnnotationsByImage) -> list[Finding]:
+    """Keep the nearest of the annotation files that match one image; report the others."""
     first, *others = sorted(
         placed[image],
         key=lambda entry: (
-            -common(reversed(entry.file.parent.parts), reversed(image.parent.parts)),
-            -common(entry.file.parent.parts, image.parent.parts),
+            -count_common_parts(reversed(entry.file.parent.parts), reversed(image.parent.parts)),
+            -count_common_parts(entry.file.parent.parts, image.parent.parts),
             entry.file.stem != image.stem,
             entry.file,
         ),
@@ -117,17 +128,26 @@ def _rivals(folder: Path, image: Path, placed: AnnotationsByImage) -> list[Findi
     for other in others:
         if other.load:
             placed[other.file] = [other]
-    reason = f"a second annotation of {relative(image, folder)}"
-    left = [other for other in others if not other.load]
-    return [Finding(relative(other.file, folder), "quarantined", reason, "listed-twice") for other in left]
-
-
-def _unlisted(folder: Path, placed: Mapping[Path, object], layout: MatchingOptions) -> list[Finding]:
-    """Name the images that no annotation is about: nobody says that nothing is on them."""
-    usual = "an image without an annotation" if layout.each else "not listed in any annotation file"
-    kind: FindingKind = "missing-label" if layout.each else "unlisted-image"
+    reason = f"a second annotation of {format_relative_path(image, folder)}"
+    dropped = [other for other in others if not other.load]
     return [
-        Finding(relative(path, folder), "quarantined", layout.spare.get(path, usual), kind)
-        for path in layout.pictures.all
-        if path not in placed
+        Finding(format_relative_path(other.file, folder), "quarantined", reason, "listed-twice")
+        for other in dropped
+    ]
+
+
+def _report_unlisted_images(
+    folder: Path, placed: Mapping[Path, object], layout: MatchingOptions
+) -> list[Finding]:
+    """Report images without an annotation: they are not assumed to be background images."""
+    kind: FindingKind
+    if layout.one_file_per_image:
+        kind, usual = "missing-label", "an image without an annotation"
+    else:
+        kind, usual = "unlisted-image", "not listed in any annotation file"
+    missing = [path for path in layout.images.images if path not in placed]
+    reasons = [layout.unused_images.get(path, usual) for path in missing]
+    return [
+        Finding(format_relative_path(path, folder), "quarantined", reason, kind)
+        for path, reason in zip(missing, reasons, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Annotation files: found, and read as JSON, XML or text, with a sentence for what cannot be."""
+"""Read annotation files as JSON, XML or text."""
 
 from __future__ import annotations
 
@@ -14,61 +14,56 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from pipeline.core.errors import UserError
-from pipeline.source.reading.file_tree import files_in, head_of, in_order, relative
+from pipeline.source.reading.file_tree import format_relative_path, iterate_files, read_head
 
 
 class UnreadableFileError(ValueError):
-    """Say why a file cannot be read, in words that follow its name."""
+    """Why a file cannot be read; the message follows the file name in a sentence."""
 
 
-def unusable(path: Path, error: UnreadableFileError) -> str:
-    """Say of an image why its annotation cannot be used."""
-    return f"its annotation {own_name(path)} {error}"
+def describe_unusable_annotation(path: Path, error: UnreadableFileError) -> str:
+    """Return why an image's annotation cannot be used."""
+    return f"its annotation {format_file_name(path)} {error}"
 
 
-def own_name(path: Path) -> str:
-    """Return a file's name as text that can be written."""
-    return relative(path, path.parent)
+def format_file_name(path: Path) -> str:
+    """Return a file name as printable text; bytes that are not UTF-8 are escaped."""
+    return format_relative_path(path, path.parent)
 
 
-def files(folder: Path, *suffixes: str) -> list[Path]:
-    """List the files of a kind below a folder, sorted."""
-    return in_order(files_in(folder, *suffixes))
+def read_heads(folder: Path, suffix: str, *, few: int = 20) -> Iterator[bytes]:
+    """Yield the first bytes of a few files with a suffix, to recognize a format."""
+    return (read_head(path) for path in islice(iterate_files(folder, suffix), few))
 
 
-def heads(folder: Path, suffix: str, *, few: int = 20) -> Iterator[bytes]:
-    """Yield the beginnings of a few files of a kind, to recognise a format by."""
-    return (head_of(path) for path in islice(files_in(folder, suffix), few))
-
-
-def first_lines(folder: Path, suffix: str, *, few: int = 5) -> Iterator[str]:
-    """Yield the first lines of a few text files of a kind."""
-    for head in heads(folder, suffix):
+def read_first_lines(folder: Path, suffix: str, *, few: int = 5) -> Iterator[str]:
+    """Yield the first lines of a few text files with a suffix."""
+    for head in read_heads(folder, suffix):
         yield from head.decode("utf-8-sig", errors="replace").splitlines()[:few]
 
 
-def left_aside(paths: Sequence[Path], why: str) -> list[str]:
-    """Say that files of a fitting suffix are no annotations."""
+def describe_ignored_files(paths: Sequence[Path], why: str) -> list[str]:
+    """Return a remark about files that have the right suffix but are no annotations."""
     if not paths:
         return []
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    return [f"{own_name(paths[0])}{more}: {why}: left aside"]
+    return [f"{format_file_name(paths[0])}{more}: {why}: left aside"]
 
 
 def load_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        Unreadable: It is none.
+        UnreadableFileError: It cannot be read, or is not JSON.
     """
-    return parse_json(_bytes(path))
+    return parse_json(_read_bytes(path))
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse JSON; half a character (one escape of a pair alone), which no text can hold, becomes `?`.
+    """Parse JSON; a lone surrogate, which UTF-8 cannot encode, becomes `?`.
 
     Raises:
-        Unreadable: It is none.
+        UnreadableFileError: It is not JSON.
     """
     try:
         value = json.loads(data)
@@ -83,10 +78,10 @@ def load_xml(path: Path) -> Element:
     """Read an XML file; entities are not expanded.
 
     Raises:
-        Unreadable: It is none, or declares entities.
+        UnreadableFileError: It cannot be read, is not XML, or declares entities.
     """
     try:
-        return parse_xml(_bytes(path))
+        return parse_xml(_read_bytes(path))
     except DefusedXmlException:
         raise UnreadableFileError("declares XML entities, which can be used to attack a reader") from None
     except (ParseError, ValueError, LookupError) as error:
@@ -96,12 +91,12 @@ def load_xml(path: Path) -> Element:
 def parse_xml(data: bytes) -> Element:
     """Parse XML; entities are not expanded.
 
-    Only a document type can declare any. Where none is spelled out, in an encoding with one byte for `<`,
-    Python's own parser does what defusedxml's does, in a fifth of the time: that one is not in C.
+    Only a DOCTYPE can declare entities. Without one, in an encoding with one byte for `<`, Python's own C
+    parser gives the same result as defusedxml, five times as fast.
 
     Raises:
         DefusedXmlException: It declares entities.
-        ParseError: It is none; ValueError and LookupError, of its encoding, say the same.
+        ParseError: It is not XML. ValueError or LookupError: its encoding is wrong or unknown.
     """
     undeclared = b"<!DOCTYPE" not in data and b"\0" not in data
     root: Element = ElementTree.fromstring(data) if undeclared else fromstring(data)
@@ -109,15 +104,15 @@ def parse_xml(data: bytes) -> Element:
 
 
 def load_text(path: Path) -> tuple[str, bool]:
-    """Read a text file: UTF-8, UTF-16 with its mark, or else Latin-1, in which every byte is a character.
+    """Read a text file as UTF-8, as UTF-16 if it has a byte order mark, or else as Latin-1.
 
     Returns:
-        The text, and whether it had to be taken for Latin-1.
+        The text, and whether it was read as Latin-1, which accepts any bytes.
 
     Raises:
-        Unreadable: The file cannot be read.
+        UnreadableFileError: The file cannot be read.
     """
-    data = _bytes(path)
+    data = _read_bytes(path)
     for encoding in ("utf-16",) if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig",):
         try:
             return data.decode(encoding), False
@@ -126,23 +121,25 @@ def load_text(path: Path) -> tuple[str, bool]:
     return data.decode("latin-1"), True
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise UnreadableFileError(f"cannot be read ({error.strerror})") from None
 
 
-def lines_of(file: Path) -> list[str]:
-    """Read a list, a line per item.
+def read_lines(file: Path) -> list[str]:
+    """Read a list with one item per line.
 
     Raises:
-        Refused: It is no text.
+        UserError: It is not UTF-8 text.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
         if "\0" in text:
-            raise ValueError("of no text, nor of any path")
+            raise ValueError("neither text nor a path has a null byte")
         return text.splitlines()
-    except (OSError, ValueError):  # UnicodeDecodeError is one
-        raise UserError(f"{file} cannot be read as UTF-8 text: write it anew as a line per item") from None
+    except (OSError, ValueError):  # UnicodeDecodeError is a ValueError
+        raise UserError(
+            f"{file} cannot be read as UTF-8 text: save it as UTF-8, with one item per line"
+        ) from None

@@ -1,6 +1,6 @@
-"""What annotation tools draw: boxes upright and rotated, outlines, poses, and tags of a whole image.
+"""Shapes that annotation tools draw: boxes, rotated boxes, outlines, poses, and tags of a whole image.
 
-A value that cannot be right raises ValueError with what was wrong: a finding about that object.
+An impossible value raises ValueError; the message becomes a finding about that object.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from pipeline.core.text import format_count
 ShapeKind = Literal["box", "rotated", "outline", "pose", "tag"]
 Keypoint = tuple[float, float, int]
 
-_LARGEST: Final = 1e9
-"""Pixels: no image is larger, and NaN is not less."""
-_ROUND: Final = 64
-"""Corners of the polygon that stands for an ellipse: it covers 99.8% of it."""
+_MAX_COORDINATE: Final = 1e9
+"""Largest coordinate in pixels; comparing with it also rejects NaN."""
+_ELLIPSE_CORNERS: Final = 64
+"""Corners of the polygon that replaces an ellipse; it covers 99.8% of its area."""
 
 
 class Shape(NamedTuple):
-    """One drawn thing.
+    """One annotated shape, in pixels or as fractions of the image size.
 
     Attributes:
-        kind: What it is.
-        parts: Rings (k, 2) of x and y: the corners of a box, or of that around a pose, or the outer rings of
-            an outline; none for a tag.
-        points: Of a pose, by name: x, y, and visibility (0 not labelled, 1 hidden, 2 visible).
-        holes: Of an outline, how many were left out.
-        around: x1 y1 x2 y2 of the box, where it is stated beside an outline.
+        kind: The kind of shape.
+        parts: Rings (k, 2) of x and y: the corners of a box or of the box of a pose, or the outer rings of an
+            outline; none for a tag.
+        points: Keypoints of a pose by name: x, y, and visibility (0 not labeled, 1 hidden, 2 visible).
+        holes: How many holes of an outline were filled.
+        stated_box: x1 y1 x2 y2 of the box, if the annotation has one beside the outline.
     """
 
     kind: ShapeKind
     parts: tuple[FloatArray, ...] = ()
     points: Mapping[str, Keypoint] = {}
     holes: int = 0
-    around: tuple[float, ...] = ()
+    stated_box: tuple[float, ...] = ()
 
     @property
     def box(self) -> FloatArray:
-        """Return x1 y1 x2 y2, of a box as it was given, its corners in any order; else the extent."""
-        if self.around:
-            return np.array(self.around)
+        """Return x1 y1 x2 y2: of a box as annotated, even if its corners are swapped; else the extent."""
+        if self.stated_box:
+            return np.array(self.stated_box)
         if self.kind == "tag":
             return np.array([0.0, 0.0, 1.0, 1.0])
         if self.kind == "box":
@@ -58,18 +58,18 @@ TAG: Final = Shape("tag")
 
 
 class AnnotatedObject(NamedTuple):
-    """One object of an image: its class, its shape, and what it is called in reports, such as `region 2`."""
+    """One object of an image: its class, its shape, and its name in reports, such as `region 2`."""
 
     label: str
     shape: Shape
     mark: str
 
 
-def named(value: Any) -> str:
-    """Return a class name, on one line.
+def parse_class_name(value: Any) -> str:
+    """Return a class name on one line.
 
     Raises:
-        ValueError: There is none.
+        ValueError: It is neither text nor an integer, or it is empty.
     """
     stated = isinstance(value, str | int) and not isinstance(value, bool)
     name = " ".join(str(value).split()) if stated else ""
@@ -78,41 +78,45 @@ def named(value: Any) -> str:
     return name
 
 
-def number(value: Any) -> float:
-    """Return a number that a coordinate can be.
+def parse_coordinate(value: Any) -> float:
+    """Return a value as a coordinate in pixels.
 
     Raises:
-        ValueError: It is none, or not finite, or beyond any image.
+        ValueError: It is no number, not finite, or outside any image (1e9 pixels or more).
     """
     try:
         found = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         found = math.nan
-    if not abs(found) < _LARGEST:
+    if not abs(found) < _MAX_COORDINATE:
         raise ValueError(f"{str(value)[:40]!r} is no number that a coordinate can be")
     return found
 
 
-def box(corners: Iterable[Any]) -> Shape:
-    """Make a box of x1, y1, x2, y2."""
-    x1, y1, x2, y2 = map(number, corners)
+def build_box(corners: Iterable[Any]) -> Shape:
+    """Build a box from x1, y1, x2, y2."""
+    x1, y1, x2, y2 = map(parse_coordinate, corners)
     return Shape("box", (np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]),))
 
 
-def pairs(points: Any) -> FloatArray:
-    """Return points (k, 2), given as a list of pairs of x and y.
+def parse_points(points: Any) -> FloatArray:
+    """Return a list of x, y pairs as points (k, 2).
 
     Raises:
-        ValueError: They are none.
+        ValueError: It is no such list.
     """
     if not isinstance(points, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in points):
         raise ValueError("points that are no pairs of x and y")
-    return np.array([[number(x), number(y)] for x, y in points]).reshape(-1, 2)
+    return np.array([[parse_coordinate(x), parse_coordinate(y)] for x, y in points]).reshape(-1, 2)
 
 
-def ring(points: Any) -> FloatArray:
-    """Return points that go round an area; a last one that repeats the first is left out."""
-    found = pairs(points)
+def parse_ring(points: Any) -> FloatArray:
+    """Return the points of a closed ring; a last point that repeats the first is removed.
+
+    Raises:
+        ValueError: Fewer than three points remain.
+    """
+    found = parse_points(points)
     if len(found) > 1 and (found[0] == found[-1]).all():
         found = found[:-1]
     if len(found) < 3:
@@ -120,46 +124,51 @@ def ring(points: Any) -> FloatArray:
     return found
 
 
-def outline(*parts: FloatArray, holes: int = 0) -> Shape:
-    """Make an outline of its outer rings; holes are left out, for labels have none."""
+def build_outline(*parts: FloatArray, holes: int = 0) -> Shape:
+    """Build an outline from its outer rings; holes are filled, since labels cannot have any."""
     if not parts:
         raise ValueError("an outline without points")
     return Shape("outline", parts, holes=holes)
 
 
-def ellipse(centre: tuple[float, float], radii: tuple[float, float], *, degrees: float = 0) -> Shape:
-    """Make the outline of an ellipse, turned clockwise to the eye."""
+def build_ellipse(center: tuple[float, float], radii: tuple[float, float], *, degrees: float = 0) -> Shape:
+    """Build the outline of an ellipse, rotated clockwise as seen (y points down)."""
     if min(radii) <= 0:
         raise ValueError(f"no area: radii of {radii[0]:.6g} and {radii[1]:.6g}")
-    angles = np.arange(_ROUND) * (2 * np.pi / _ROUND)
-    points = np.array(centre) + np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii
-    return outline(_turn(points, degrees, np.array(centre)))
+    angles = np.arange(_ELLIPSE_CORNERS) * (2 * np.pi / _ELLIPSE_CORNERS)
+    points = np.array(center) + np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii
+    return build_outline(_rotate_points(points, degrees, np.array(center)))
 
 
-def turned(upright: Shape, degrees: float, about: tuple[float, float]) -> Shape:
-    """Turn a box clockwise to the eye (y grows downwards) about a point; what is not turned stays a box."""
+def rotate_box(upright: Shape, degrees: float, about: tuple[float, float]) -> Shape:
+    """Rotate a box clockwise as seen (y points down) about a point; at 0 degrees it stays a box."""
     if abs(math.remainder(degrees, 360)) < 1e-6:
         return upright
-    return corners(_turn(upright.parts[0], degrees, np.array(about)))
+    return build_rotated_box(_rotate_points(upright.parts[0], degrees, np.array(about)))
 
 
-def corners(four: FloatArray) -> Shape:
-    """Make a rotated box of its four corners, in their order round it."""
-    if four.shape != (4, 2):
-        raise ValueError(f"{format_count(len(four), 'corner')}, not four")
-    return Shape("rotated", (four,))
+def build_rotated_box(corners: FloatArray) -> Shape:
+    """Build a rotated box from its four corners, in order around it."""
+    if corners.shape != (4, 2):
+        raise ValueError(f"{format_count(len(corners), 'corner')}, not four")
+    return Shape("rotated", (corners,))
 
 
-def pose(points: Mapping[str, Keypoint], around: Shape | None = None) -> Shape:
-    """Make a pose of its points, and of the box around the object where that was drawn too."""
-    seen = np.array([[x, y] for x, y, visibility in points.values() if visibility])
-    if not len(seen):
+def build_pose(points: Mapping[str, Keypoint], around: Shape | None = None) -> Shape:
+    """Build a pose from its keypoints, and from the box of the object if there is one.
+
+    Args:
+        points: Keypoints by name.
+        around: The box of the object; else the box around the labeled keypoints is used.
+    """
+    labeled = np.array([[x, y] for x, y, visibility in points.values() if visibility])
+    if not len(labeled):
         raise ValueError("none of its points is placed")
-    found = around or box([*seen.min(axis=0), *seen.max(axis=0)])
+    found = around or build_box([*labeled.min(axis=0), *labeled.max(axis=0)])
     return Shape("pose", found.parts, dict(points))
 
 
-def _turn(points: FloatArray, degrees: float, about: FloatArray) -> FloatArray:
+def _rotate_points(points: FloatArray, degrees: float, about: FloatArray) -> FloatArray:
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn: FloatArray = (points - about) @ np.array([[cos, sin], [-sin, cos]]) + about
-    return turn
+    rotated: FloatArray = (points - about) @ np.array([[cos, sin], [-sin, cos]]) + about
+    return rotated

@@ -1,4 +1,4 @@
-"""The objects of a whole source, as drawn: the task they serve, and what is handed on of each image."""
+"""Infer the task from the shapes of all objects, and convert the objects of each image for it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pipeline.core.text import format_count
 from pipeline.source.reading.shapes import AnnotatedObject, ShapeKind
 
 _NEARLY_ALL: Final = 0.95
-"""Share of the objects that must be outlines (or poses) for the task to be segment (or pose)."""
-_TOLD: Final[dict[ShapeKind, str]] = {
+"""Fraction of objects that must be outlines (or poses) for the task to be segment (or pose)."""
+_NAME_BY_KIND: Final[dict[ShapeKind, str]] = {
     "box": "upright box",
     "rotated": "rotated box",
     "outline": "outline",
@@ -25,13 +25,13 @@ _TOLD: Final[dict[ShapeKind, str]] = {
 
 
 class TaskPlan(NamedTuple):
-    """How the objects of a source are handed on.
+    """The task of a source and how its objects are converted for it.
 
     Attributes:
-        task: The richest that the objects serve.
+        task: The most detailed task that the objects support.
         names: Class names by index.
-        points: Names of a pose's points, in order.
-        remarks: What that leaves aside, a sentence each.
+        points: Names of the keypoints of a pose, in order.
+        remarks: What is ignored for this task, one sentence each.
     """
 
     task: Task
@@ -40,16 +40,16 @@ class TaskPlan(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def plan(objects: Sequence[AnnotatedObject], order: Sequence[str] = ()) -> TaskPlan:
-    """Choose the task and the classes.
+def infer_task(objects: Sequence[AnnotatedObject], order: Sequence[str] = ()) -> TaskPlan:
+    """Infer the task and the classes.
 
     Args:
-        objects: Those of all images.
+        objects: The objects of all images.
         order: Class names in the order in which the source declares them; others follow, sorted.
     """
     kinds = Counter(item.shape.kind for item in objects)
-    task, remarks = _task(kinds)
-    used = {item.label for item in objects if _serves(item, task)}
+    task, remarks = _choose_task(kinds)
+    used = {item.label for item in objects if _is_used_for(item, task)}
     declared = dict.fromkeys(order)
     names = [name for name in declared if name in used] + sorted(used - set(declared))
     idle = [name for name in declared if name not in used]
@@ -59,23 +59,23 @@ def plan(objects: Sequence[AnnotatedObject], order: Sequence[str] = ()) -> TaskP
     return TaskPlan(task, tuple(names), tuple(points) if task == "pose" else (), tuple(remarks))
 
 
-def raw(objects: Sequence[AnnotatedObject], chosen: TaskPlan) -> RawObjects:
-    """Hand on the objects of one image; outlines also where the task needs none, for data.task may."""
-    used = [item for item in objects if _serves(item, chosen.task)]
-    if chosen.task == "classify":
+def build_raw_objects(objects: Sequence[AnnotatedObject], plan: TaskPlan) -> RawObjects:
+    """Convert the objects of one image; outlines are kept for every task, since data.task may need them."""
+    used = [item for item in objects if _is_used_for(item, plan.task)]
+    if plan.task == "classify":
         used = used[:1]
-    parts = tuple(_parts(item, chosen.task) for item in used)
-    index = {name: number for number, name in enumerate(chosen.names)}
+    parts = tuple(_get_outline(item, plan.task) for item in used)
+    index = {name: number for number, name in enumerate(plan.names)}
     return RawObjects(
         np.array([index[item.label] for item in used], np.int64),
         np.array([item.shape.box for item in used], np.float64).reshape(-1, 4),
         tuple(item.mark for item in used),
         parts if any(parts) else (),
-        tuple(_points(item, chosen.points) for item in used) if chosen.task == "pose" else (),
+        tuple(_build_keypoints(item, plan.points) for item in used) if plan.task == "pose" else (),
     )
 
 
-def _task(kinds: Mapping[ShapeKind, int]) -> tuple[Task, list[str]]:
+def _choose_task(kinds: Mapping[ShapeKind, int]) -> tuple[Task, list[str]]:
     tags = kinds.get("tag", 0)
     drawn = sum(kinds.values()) - tags
     if tags and not drawn:
@@ -83,30 +83,32 @@ def _task(kinds: Mapping[ShapeKind, int]) -> tuple[Task, list[str]]:
     remarks = [f"{format_count(tags, 'tag')} of whole images left out: objects are drawn too"] if tags else []
     poses, rotated, outlines = (kinds.get(kind, 0) for kind in ("pose", "rotated", "outline"))
     if poses and poses >= _NEARLY_ALL * drawn:
-        return "pose", remarks + _mixed(kinds, "pose", "read for pose (data.task decides)")
+        return "pose", remarks + _describe_mixed_kinds(kinds, "pose", "read for pose (data.task decides)")
     if rotated and not poses and not outlines:
-        return "obb", remarks + _mixed(kinds, "rotated", "read for obb (data.task decides)")
+        return "obb", remarks + _describe_mixed_kinds(kinds, "rotated", "read for obb (data.task decides)")
     if outlines and outlines + rotated >= _NEARLY_ALL * drawn:
-        return "segment", remarks + _mixed(kinds, "outline", "read for segment (data.task decides)")
-    return "detect", remarks + _mixed(kinds, "box", "read for detect (data.task decides)")
+        return "segment", remarks + _describe_mixed_kinds(
+            kinds, "outline", "read for segment (data.task decides)"
+        )
+    return "detect", remarks + _describe_mixed_kinds(kinds, "box", "read for detect (data.task decides)")
 
 
-def _mixed(kinds: Mapping[ShapeKind, int], chosen: ShapeKind, how: str) -> list[str]:
-    told = {kind: format_count(kinds.get(kind, 0), one) for kind, one in _TOLD.items()}
-    others = [told[kind] for kind in _TOLD if kinds.get(kind) and kind != chosen]
-    return [f"{told[chosen]} and {', '.join(others)}: {how}"] if others else []
+def _describe_mixed_kinds(kinds: Mapping[ShapeKind, int], chosen: ShapeKind, how: str) -> list[str]:
+    counted = {kind: format_count(kinds.get(kind, 0), one) for kind, one in _NAME_BY_KIND.items()}
+    others = [counted[kind] for kind in _NAME_BY_KIND if kinds.get(kind) and kind != chosen]
+    return [f"{counted[chosen]} and {', '.join(others)}: {how}"] if others else []
 
 
-def _serves(item: AnnotatedObject, task: Task) -> bool:
+def _is_used_for(item: AnnotatedObject, task: Task) -> bool:
     return (item.shape.kind == "tag") == (task == "classify")
 
 
-def _parts(item: AnnotatedObject, task: Task) -> tuple[FloatArray, ...]:
-    """Return the outline of an object; an upright box has one, its corners, among rotated ones alone."""
+def _get_outline(item: AnnotatedObject, task: Task) -> tuple[FloatArray, ...]:
+    """Return the outline of an object; for obb an upright box has one too: its corners."""
     outlined = item.shape.kind in {"outline", "rotated"} or (task == "obb" and item.shape.kind == "box")
     return item.shape.parts if outlined and task != "pose" else ()
 
 
-def _points(item: AnnotatedObject, names: Sequence[str]) -> FloatArray:
+def _build_keypoints(item: AnnotatedObject, names: Sequence[str]) -> FloatArray:
     missing = (0.0, 0.0, 0)
     return np.array([item.shape.points.get(name, missing) for name in names], np.float64).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Text that can be written: names of files and classes may hold what UTF-8 cannot."""
+"""Escape text that UTF-8 cannot encode: names of files and classes may contain it."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from typing import Final
 
 from pipeline.source.types import AnnotatedImage, Source
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def spelled(text: str) -> str:
-    r"""Spell out what UTF-8 has no form for, and what ends a line or controls a terminal.
+def escape_text(text: str) -> str:
+    r"""Escape characters that UTF-8 cannot encode, line breaks and terminal control characters.
 
-    Such as `\ud800` in JSON, or an odd byte or a line feed in a file's name.
+    Examples: `\ud800` from JSON, an invalid byte or a line feed in a file name.
     """
     if text.isascii() and text.isprintable():
         return text
     written = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), written)
+    return _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), written)
 
 
-def spell(source: Source) -> Source:
-    """Make all that goes into reports and manifests text that can be written."""
+def escape_source_text(source: Source) -> Source:
+    """Escape all text of a source that is written to reports and manifests."""
     return source._replace(
-        names=tuple(map(spelled, source.names)),
-        images=tuple(map(_image, source.images)),
+        names=tuple(map(escape_text, source.names)),
+        images=tuple(map(_escape_image, source.images)),
         defects=tuple(
-            defect._replace(file=spelled(defect.file), reason=spelled(defect.reason))
+            defect._replace(file=escape_text(defect.file), reason=escape_text(defect.reason))
             for defect in source.defects
         ),
-        remarks=tuple(map(spelled, source.remarks)),
+        remarks=tuple(map(escape_text, source.remarks)),
     )
 
 
-def _image(image: AnnotatedImage) -> AnnotatedImage:
+def _escape_image(image: AnnotatedImage) -> AnnotatedImage:
     named = "".join((image.source, *image.raw.marks))
-    if spelled(named) is named and not image.notes and not image.fault:
+    if escape_text(named) is named and not image.notes and not image.fault:
         return image
-    raw = image.raw._replace(marks=tuple(map(spelled, image.raw.marks)))
-    notes = tuple(note._replace(reason=spelled(note.reason)) for note in image.notes)
-    return image._replace(source=spelled(image.source), raw=raw, notes=notes, fault=spelled(image.fault))
+    raw = image.raw._replace(marks=tuple(map(escape_text, image.raw.marks)))
+    notes = tuple(note._replace(reason=escape_text(note.reason)) for note in image.notes)
+    return image._replace(
+        source=escape_text(image.source), raw=raw, notes=notes, fault=escape_text(image.fault)
+    )

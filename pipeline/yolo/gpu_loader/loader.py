@@ -1,13 +1,13 @@
-"""Train images that live in the device's memory and are augmented there, a batch at a time.
+"""Loader that keeps train images in GPU memory and augments them there, one batch at a time.
 
-Stands in for Ultralytics' loader of train images of `detect`: the same batches, drawn by the same rules from
-the same ranges, each image resampled once. Why, and what it was tested for: docs/decisions/gpu.md.
+Replaces Ultralytics' loader of the train images of `detect` where finetune.fast=gpu: the same batches, with
+parameters drawn by the same rules from the same ranges; each image is resampled once. It has not run on a
+GPU yet. Reasons and tests: docs/decisions/gpu.md.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from multiprocessing.pool import ThreadPool
 from typing import Any, Final
@@ -16,47 +16,60 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.runtime.memory import available
-from pipeline.yolo.gpu_loader import mosaic, parameters, warp
-from pipeline.yolo.gpu_loader.mosaic import BoxTable, look_back
-from pipeline.yolo.gpu_loader.parameters import BatchParameters
-from pipeline.yolo.gpu_loader.ultralytics_ranges import UnsupportedError, read
-from pipeline.yolo.gpu_loader.warp import GpuImageStore, WarpBatch, at_once
+from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.memory import read_available_memory
+from pipeline.yolo.gpu_loader.mosaic import (
+    BoxTable,
+    build_color_tables,
+    invert_matrices,
+    place_tiles,
+    transform_boxes,
+)
+from pipeline.yolo.gpu_loader.parameters import BatchParameters, draw_parameters
+from pipeline.yolo.gpu_loader.ultralytics_ranges import UnsupportedError, read_ranges
+from pipeline.yolo.gpu_loader.warp import (
+    GpuImageStore,
+    WarpBatch,
+    choose_chunk_size,
+    copy_to_device,
+    render_batch,
+)
 
 LOG = logging.getLogger("ultralytics")
 
-SHARE: Final = 0.25
-"""Of the device's free memory: what the images may take, beside the network and what passes through it."""
+MAX_MEMORY_SHARE: Final = 0.25
+"""Share of the device's free memory that the images may use; network and activations need the rest."""
 
-REHEARSED: Final = 4
-TOLERANCE: Final = 0.5
-"""Outputs that are compared with the CPU's before a device is trusted, and by how many grey levels they may
-differ in the mean."""
+TEST_IMAGES: Final = 4
+"""Images that are rendered on the device and on the CPU and compared, before the device is used."""
+
+MAX_GRAY_DIFFERENCE: Final = 0.5
+"""Gray levels by which these images may differ in the mean."""
 
 
 class GpuLoader:
-    """A loader of train images on a device.
+    """A loader that keeps and augments train images on a device.
 
     Args:
-        loader: Ultralytics' own, of whose dataset, batch size and random generator this takes over.
-        device: Where the images go.
+        loader: Ultralytics' loader, whose dataset, batch size and random generator are used.
+        device: The device for the images.
 
     Raises:
-        Unsuited: They do not fit, or are augmented in ways that are not known here.
+        UnsupportedError: The images do not fit, or need a transform that this loader does not have.
     """
 
     num_workers: Final = 0
 
     def __init__(self, loader: Any, device: torch.device) -> None:
-        read(loader.dataset)
+        read_ranges(loader.dataset)
         self.dataset, self.generator, self.sampler = loader.dataset, loader.generator, loader.sampler
         self.batch_size, self.drop_last, self.batches = loader.batch_size, loader.drop_last, len(loader)
         self.side, self.device = int(self.dataset.imgsz), device
-        self.sizes = _sizes(self.dataset)
-        _refuse_too_many(self.sizes, device)
-        self.annotations = _annotations(self.dataset.labels)
-        self.coming: Iterator[BatchParameters] = iter(())
-        self.ready: dict[str, Any] | None = None
+        self.sizes = _resized_sizes(self.dataset)
+        _check_memory(self.sizes, device)
+        self.annotations = _collect_boxes(self.dataset.labels)
+        self.remaining: Iterator[BatchParameters] = iter(())
+        self.prefetched: dict[str, Any] | None = None
         self.store = GpuImageStore(self.sizes, device)
         self._fill(self.store, range(len(self.sizes)))
 
@@ -65,143 +78,147 @@ class GpuLoader:
         return self.batches
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Draw an epoch from the generator, and yield its batches."""
-        ranges = read(self.dataset)  # anew: mosaics end before the training does
+        """Draw the parameters of an epoch from the generator, and yield its batches."""
+        ranges = read_ranges(self.dataset)  # again in each epoch: mosaics end before the training
         order = torch.randperm(len(self.sizes), generator=self.generator).numpy()
         seed = int(torch.randint(2**62, (1,), generator=self.generator))
-        draws = parameters.draw(order, self.sizes, ranges, np.random.default_rng(seed))
+        epoch = draw_parameters(order, self.sizes, ranges, np.random.default_rng(seed))
         starts = range(0, self.batches * self.batch_size, self.batch_size)
-        self.coming = (draws.rows(slice(start, start + self.batch_size)) for start in starts)
-        self.ready = None
+        self.remaining = (epoch.select_rows(slice(start, start + self.batch_size)) for start in starts)
+        self.prefetched = None
         for _ in starts:
-            batch, self.ready = self.ready or self.batch(next(self.coming)), None
+            batch, self.prefetched = self.prefetched or self.build_batch(next(self.remaining)), None
             yield batch
 
-    def make_ready(self) -> None:
-        """Make the epoch's next batch, if there is one: while the device is busy it waits for nothing."""
-        if self.ready is None and (draws := next(self.coming, None)):
-            self.ready = self.batch(draws)
+    def prefetch_batch(self) -> None:
+        """Build the next batch of the epoch, if there is one, while the device is still busy."""
+        if self.prefetched is None and (parameters := next(self.remaining, None)):
+            self.prefetched = self.build_batch(parameters)
 
     def reset(self) -> None:
-        """Do nothing: nothing was drawn ahead of the epoch."""
+        """Do nothing: this loader draws nothing ahead of the epoch."""
 
     def close(self) -> None:
-        """Give the memory back."""
-        self.store, self.ready = GpuImageStore(np.zeros((0, 2), np.int64), self.device), None
+        """Release the device's memory."""
+        self.store, self.prefetched = GpuImageStore(np.zeros((0, 2), np.int64), self.device), None
 
-    def batch(self, draws: BatchParameters) -> dict[str, Any]:
-        """Make the batch that Ultralytics' collate function would, the images on the device already."""
-        chosen = draws.sources[:, 0].tolist()
-        placed = mosaic.place(draws, self.sizes, self.side)
-        boxes, classes, images = mosaic.boxes(draws, placed, self.annotations, self.sizes, self.side)
-        labels = [self.dataset.labels[index] for index in chosen]
+    def build_batch(self, parameters: BatchParameters) -> dict[str, Any]:
+        """Build a batch as Ultralytics' collate function does, with the images on the device."""
+        indices = parameters.sources[:, 0].tolist()
+        tiles = place_tiles(parameters, self.sizes, self.side)
+        boxes, classes, images = transform_boxes(parameters, tiles, self.annotations, self.sizes, self.side)
+        labels = [self.dataset.labels[index] for index in indices]
         return {
-            "batch_idx": self._sent(images),
-            "bboxes": self._sent(boxes),
-            "cls": self._sent(classes[:, None]),
+            "batch_idx": self._to_device(images),
+            "bboxes": self._to_device(boxes),
+            "cls": self._to_device(classes[:, None]),
             "im_file": tuple(label["im_file"] for label in labels),
-            "img": self._render(self.store, draws),
+            "img": self._render(self.store, parameters),
             "ori_shape": tuple(label["shape"] for label in labels),
-            "ratio_pad": tuple(self._ratio(index) for index in chosen),
-            "resized_shape": ((self.side, self.side),) * len(chosen),
+            "ratio_pad": tuple(self._resize_ratio(index) for index in indices),
+            "resized_shape": ((self.side, self.side),) * len(indices),
         }
 
-    def rehearse(self) -> None:
-        """Make a few outputs on the device and on the CPU, and compare them.
+    def compare_with_cpu(self) -> None:
+        """Render a few images on the device and on the CPU, and compare them.
 
         Raises:
-            Unsuited: They differ.
+            UnsupportedError: They differ.
         """
-        order = np.arange(len(self.sizes))[:REHEARSED]
-        draws = parameters.draw(order, self.sizes, read(self.dataset), np.random.default_rng(0))
-        used, sources = np.unique(draws.sources, return_inverse=True)
-        few = GpuImageStore(self.sizes[used], torch.device("cpu"))
-        self._fill(few, used.tolist())
-        there = self._render(self.store, draws).cpu()
-        near = draws._replace(sources=sources.reshape(draws.sources.shape))
-        here = self._render(few, near)
-        off = float((there.float() - here.float()).abs().mean())
-        if not off <= TOLERANCE:
-            raise UnsupportedError(f"{self.device} gives pictures {off:.1f} grey levels off the CPU's")
+        order = np.arange(len(self.sizes))[:TEST_IMAGES]
+        ranges = read_ranges(self.dataset)
+        parameters = draw_parameters(order, self.sizes, ranges, np.random.default_rng(0))
+        used, sources = np.unique(parameters.sources, return_inverse=True)
+        cpu_store = GpuImageStore(self.sizes[used], torch.device("cpu"))
+        self._fill(cpu_store, used.tolist())
+        on_device = self._render(self.store, parameters).cpu()
+        renumbered = parameters._replace(sources=sources.reshape(parameters.sources.shape))
+        on_cpu = self._render(cpu_store, renumbered)
+        difference = float((on_device.float() - on_cpu.float()).abs().mean())
+        if not difference <= MAX_GRAY_DIFFERENCE:
+            raise UnsupportedError(
+                f"images from {self.device} differ from those of the CPU by {difference:.1f} gray levels"
+            )
 
     def _fill(self, store: GpuImageStore, indices: Any) -> None:
-        def put(place: int, index: int) -> None:
-            store.put(place, self.dataset.load_image(index)[0])
+        def put(position: int, index: int) -> None:
+            store.put_image(position, self.dataset.load_image(index)[0])
 
-        with ThreadPool(min(8, os.cpu_count() or 1)) as pool:  # each holds an image, and none piles up
+        with ThreadPool(min(8, count_available_cores())) as pool:  # each thread holds one image at a time
             pool.starmap(put, enumerate(indices))
 
-    def _ratio(self, index: int) -> tuple[float, float]:
+    def _resize_ratio(self, index: int) -> tuple[float, float]:
         height, width = self.dataset.labels[index]["shape"]
         return float(self.sizes[index, 1]) / height, float(self.sizes[index, 0]) / width
 
-    def _sent(self, values: NDArray[Any]) -> torch.Tensor:
-        return warp.sent(values.astype(np.float32), self.device)
+    def _to_device(self, values: NDArray[Any]) -> torch.Tensor:
+        return copy_to_device(values.astype(np.float32), self.device)
 
-    def _render(self, store: GpuImageStore, draws: BatchParameters) -> torch.Tensor:
-        step = at_once(self.side, store.device)
-        parts = [draws.rows(slice(start, start + step)) for start in range(0, len(draws.zoom), step)]
-        return torch.cat([self._rendered(store, part) for part in parts])
+    def _render(self, store: GpuImageStore, parameters: BatchParameters) -> torch.Tensor:
+        count, step = len(parameters.scale), choose_chunk_size(self.side, store.device)
+        chunks = [parameters.select_rows(slice(start, start + step)) for start in range(0, count, step)]
+        return torch.cat([self._render_chunk(store, chunk) for chunk in chunks])
 
-    def _rendered(self, store: GpuImageStore, draws: BatchParameters) -> torch.Tensor:
-        order = WarpBatch(
-            sources=draws.sources,
-            placed=mosaic.place(draws, store.sizes, self.side),
-            back=look_back(draws, self.side),
-            tables=mosaic.tables(draws.gains) if draws.gains.any() else None,
-            bgr=draws.bgr,
+    def _render_chunk(self, store: GpuImageStore, parameters: BatchParameters) -> torch.Tensor:
+        batch = WarpBatch(
+            sources=parameters.sources,
+            tiles=place_tiles(parameters, store.sizes, self.side),
+            inverse=invert_matrices(parameters, self.side),
+            color_tables=build_color_tables(parameters.gains) if parameters.gains.any() else None,
+            bgr=parameters.bgr,
         )
-        return warp.render(store, order, self.side)
+        return render_batch(store, batch, self.side)
 
 
-def chosen(trainer: Any) -> Any:
-    """Return the loader of a trainer's train images, or a resident one where that pays."""
-    once = trainer.train_loader.dataset.store is not None  # what frozen layers say of each image is kept
-    short = getattr(trainer, "_oom_retries", 0)  # of memory, so Ultralytics begins anew with a smaller batch
-    if not trainer.job.fast or trainer.device.type not in trainer.resident_on or once or short:
-        return trainer.train_loader
-    return instead_of(trainer.train_loader, trainer.device)
+def choose_train_loader(trainer: Any) -> Any:
+    """Return the GPU loader where finetune.fast=gpu asks for it and it pays, else Ultralytics' loader."""
+    loader, device = trainer.train_loader, trainer.device
+    read_once = loader.dataset.feature_store is not None  # later epochs need no image
+    retry = getattr(trainer, "_oom_retries", 0)  # out of memory: Ultralytics retries with a smaller batch
+    if trainer.job.fast != "gpu" or device.type not in trainer.gpu_loader_devices or read_once or retry:
+        return loader
+    return try_gpu_loader(loader, device)
 
 
-def instead_of(loader: Any, device: torch.device) -> Any:
-    """Return a resident loader, or Ultralytics' own with a word why.
+def try_gpu_loader(loader: Any, device: torch.device) -> Any:
+    """Return the GPU loader. Where that is not possible, log why and return Ultralytics' loader.
 
     Args:
-        loader: Ultralytics' loader of train images; its processes have not been started.
-        device: Where the training is.
+        loader: Ultralytics' loader of train images, before its worker processes were started.
+        device: The device of the training.
     """
     try:
-        found = GpuLoader(loader, device)
-        found.rehearse()
+        gpu_loader = GpuLoader(loader, device)
+        gpu_loader.compare_with_cpu()
     except UnsupportedError as reason:
         LOG.info(f"Train images stay with the loader's processes: {reason}")
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
         LOG.warning(f"Train images stay with the loader's processes: {device} failed with them ({first})")
     else:
-        loader.dataset.forget_images()  # the device has them
-        return found
+        loader.dataset.release_images()  # the device has them
+        return gpu_loader
     return loader
 
 
-def _sizes(dataset: Any) -> NDArray[np.int64]:
+def _resized_sizes(dataset: Any) -> NDArray[np.int64]:
     """Return width and height of each image as Ultralytics' load_image resizes it: the long side to imgsz."""
     heights_widths = np.array([label["shape"] for label in dataset.labels], np.int64)
     shrunk = np.ceil(heights_widths * (dataset.imgsz / heights_widths.max(axis=1, keepdims=True)))
-    found: NDArray[np.int64] = np.minimum(shrunk, dataset.imgsz).astype(np.int64)[:, ::-1]
-    return found
+    sizes: NDArray[np.int64] = np.minimum(shrunk, dataset.imgsz).astype(np.int64)[:, ::-1]
+    return sizes
 
 
-def _refuse_too_many(sizes: NDArray[np.int64], device: torch.device) -> None:
+def _check_memory(sizes: NDArray[np.int64], device: torch.device) -> None:
     needed = 4 * int(sizes.prod(axis=1).sum())
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available()
-    if needed > SHARE * free:
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else read_available_memory()
+    if needed > MAX_MEMORY_SHARE * free:
         raise UnsupportedError(
-            f"their {needed / 2**30:.1f} GB are more than {SHARE:.0%} of what is free on {device}"
+            f"their {needed / 2**30:.1f} GB are more than {MAX_MEMORY_SHARE:.0%} of what is free on {device}"
         )
 
 
-def _annotations(labels: list[dict[str, Any]]) -> BoxTable:
+def _collect_boxes(labels: list[dict[str, Any]]) -> BoxTable:
     boxes = np.concatenate([label["bboxes"] for label in labels]).astype(np.float64)
     classes = np.concatenate([label["cls"].reshape(-1) for label in labels]).astype(np.float64)
     counts = [len(label["cls"]) for label in labels]

@@ -1,13 +1,15 @@
-"""Non-maximum suppression by torchvision's kernel, without the rest of torchvision.
+"""Non-maximum suppression by torchvision's kernel, without importing the rest of torchvision.
 
-Ultralytics imports torchvision before it predicts, for this one function. That loads torch._dynamo, sympy and
-Triton beside it: more than a second of processor time that nothing here has a use for. Its own substitute in
-plain PyTorch gives the same boxes, and takes 15 seconds for 5,000 of them where the kernel takes 0.08.
+Ultralytics imports torchvision before it predicts, for this one function. The import also loads
+torch._dynamo, sympy and Triton: more than a second of CPU time, for modules that prediction does not use.
+Ultralytics' own substitute in plain PyTorch finds the same boxes, but takes 15 s for 5,000 of them where the
+kernel takes 0.08 s.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,28 +18,34 @@ from typing import Any, Final
 import torch
 from ultralytics.utils.nms import TorchNMS
 
-KERNELS: Final = "_C_stable.*"
-"""The library with torchvision's operators, in its folder."""
+LOG = logging.getLogger(__name__)
+
+KERNEL_FILES: Final = "_C_stable.*"
+"""The library with torchvision's operators, in the folder of that package. Not part of its public API."""
 
 
-def by_kernel(predictor: Any) -> None:
-    """Have a predictor on the processor suppress by the kernel; call it before its first batch.
+def use_nms_kernel(predictor: Any) -> None:
+    """Let a predictor on the CPU use the kernel. Call it before the first batch.
 
-    There its warm-up does nothing but import torchvision, so it counts as done. Once torchvision is imported
-    by somebody else, Ultralytics calls the kernel through it. Where the library is not found, all is as ever.
+    On the CPU the predictor's warm-up only imports torchvision, so it is marked as done. If torchvision is
+    imported elsewhere, Ultralytics calls the kernel through it. Where the kernel is not found, nothing
+    changes: the warm-up imports torchvision.
     """
-    if kernel := _kernel():
+    if kernel := _load_kernel():
         TorchNMS.nms = kernel
         predictor.done_warmup = True
 
 
 @functools.cache
-def _kernel() -> Any:
-    found = find_spec("torchvision")
-    libraries = [*Path(found.origin).parent.glob(KERNELS)] if found and found.origin else []
+def _load_kernel() -> Any:
+    package = find_spec("torchvision")
+    folder = Path(package.origin).parent if package and package.origin else None
     operators: Any = torch.ops
     with suppress(OSError, AttributeError):  # built for other libraries, or without the operator
-        for library in libraries:
+        for library in folder.glob(KERNEL_FILES) if folder else ():
             operators.load_library(library)
         return operators.torchvision.nms
+    LOG.debug(
+        "no NMS kernel in %s: Ultralytics imports torchvision instead", folder and folder / KERNEL_FILES
+    )
     return None

@@ -16,16 +16,15 @@ from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.yolo.environment import set_torch_threads
-from pipeline.yolo.errors import in_one_sentence
-from pipeline.yolo.inference import masks
-from pipeline.yolo.inference.masks import MaskPredictor
-from pipeline.yolo.inference.nms import by_kernel
+from pipeline.yolo.errors import explain_ultralytics_errors
+from pipeline.yolo.inference.masks import MaskPredictor, trace_outlines
+from pipeline.yolo.inference.nms import use_nms_kernel
 
 
 class InferenceSettings(TypedDict):
     """How to predict, under Ultralytics' names.
 
-    `iou` is that of the non-maximum suppression; `device` None is an accelerator where there is one.
+    `iou` is the threshold of the non-maximum suppression. `device` None is a GPU where there is one.
     """
 
     imgsz: int
@@ -36,61 +35,65 @@ class InferenceSettings(TypedDict):
     device: str | int | list[int] | None
 
 
-def predict(
+def predict_detections(
     weights: Path, images: Sequence[Path], task: Task = "detect", **how: Unpack[InferenceSettings]
 ) -> Iterator[Detections]:
-    """Yield what the model finds in each image, in their order, by descending score.
+    """Yield the detections in each image, in the order of the images, by descending score.
 
-    A batch holds images of one shape: each is then scaled by its own shape alone, and what is found in it
-    does not depend on its neighbours. The head is the one that Ultralytics' own validation uses.
+    A batch holds images of one shape only, so an image is scaled by its own shape and its detections do not
+    depend on the other images. The model's head is the one that Ultralytics' own validation uses.
 
     Args:
         weights: An Ultralytics checkpoint.
         images: Image files.
-        task: What the checkpoint is for; any but classify.
-        how: See `Inference`.
+        task: The task of the checkpoint; any but classify.
+        how: See `InferenceSettings`.
 
     Raises:
-        Refused: A file that is no such checkpoint, or no image.
+        UserError: A file is no such checkpoint, or no image.
     """
-    for result in _results(weights, images, task, how):
-        yield _detections(result, task)
+    for result in _iterate_results(weights, images, task, how):
+        yield _convert_result(result, task)
 
 
-def classify(
+def predict_probabilities(
     weights: Path, images: Sequence[Path], **how: Unpack[InferenceSettings]
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield the probability (classes,) of each class for each image, in their order.
+    """Yield the class probabilities (classes,) of each image, in the order of the images.
 
     Args:
-        weights: An Ultralytics checkpoint.
+        weights: An Ultralytics checkpoint for classify.
         images: Image files.
-        how: See `Inference`.
+        how: See `InferenceSettings`.
 
     Raises:
-        Refused: A file that is no such checkpoint, or no image.
+        UserError: A file is no such checkpoint, or no image.
     """
-    for result in _results(weights, images, "classify", how):
-        yield _plain(result.probs.data)
+    for result in _iterate_results(weights, images, "classify", how):
+        yield _to_numpy(result.probs.data)
 
 
-def _results(weights: Path, images: Sequence[Path], task: Task, how: InferenceSettings) -> Iterator[Any]:
-    model = _load(weights, task)
-    model.add_callback("on_predict_start", _settle)
+def _iterate_results(
+    weights: Path, images: Sequence[Path], task: Task, how: InferenceSettings
+) -> Iterator[Any]:
+    model = _load_model(weights, task)
+    model.add_callback("on_predict_start", _set_up_cpu)
     predictor = MaskPredictor if task == "segment" else None
-    most, imgsz, device = how["batch"], how["imgsz"], how.get("device")
-    for batch in _batches(images, most):
-        with in_one_sentence(batch=most, imgsz=imgsz, device=device, leaner="lower evaluate.batch"):
-            found = model.predict(batch, predictor=predictor, **how, verbose=False, save=False)
-        yield from found
+    settings: dict[str, Any] = {"batch": how["batch"], "imgsz": how["imgsz"], "device": how.get("device")}
+    for batch in _iterate_batches(images, how["batch"]):
+        with explain_ultralytics_errors(**settings, memory_advice="lower evaluate.batch"):
+            results = model.predict(batch, predictor=predictor, **how, verbose=False, save=False)
+        yield from results
 
 
-def _load(weights: Path, task: Task) -> Any:
+def _load_model(weights: Path, task: Task) -> Any:
     try:
         model = YOLO(weights, task=task)
-    except Exception as error:  # whatever a foreign or cut file makes torch and Ultralytics stumble over
+    except Exception as error:  # a foreign or truncated file can make torch and Ultralytics raise anything
         reason = str(error).strip().split("\n", 1)[0]
-        raise UserError(f"{weights} is no checkpoint that loads ({reason}): run finetune again") from error
+        raise UserError(
+            f"{weights} cannot be loaded as a checkpoint ({reason}): run finetune again"
+        ) from error
     if model.task != task:
         raise UserError(
             f"{weights} was trained for {model.task}, but the data is for {task}: run finetune again"
@@ -98,36 +101,37 @@ def _load(weights: Path, task: Task) -> Any:
     return model
 
 
-def _settle(predictor: Any) -> None:
+def _set_up_cpu(predictor: Any) -> None:
     if predictor.device.type == "cpu":
         set_torch_threads()
-        by_kernel(predictor)
+        use_nms_kernel(predictor)
 
 
-def _batches(images: Sequence[Path], most: int) -> Iterator[list[NDArray[np.uint8]]]:
-    for _, alike in groupby(map(_read, images), key=lambda image: image.shape):
-        while batch := list(islice(alike, most)):
+def _iterate_batches(images: Sequence[Path], size: int) -> Iterator[list[NDArray[np.uint8]]]:
+    for _, same_shape in groupby(map(_read_image, images), key=lambda image: image.shape):
+        while batch := list(islice(same_shape, size)):
             yield batch
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def _read_image(path: Path) -> NDArray[np.uint8]:
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise UserError(f"{path} is no image that can be read: run prepare again")
+        raise UserError(f"{path} cannot be read as an image: run prepare again")
     return image.astype(np.uint8, copy=False)
 
 
-def _detections(result: Any, task: Task) -> Detections:
+def _convert_result(result: Any, task: Task) -> Detections:
     found = result.obb if task == "obb" else result.boxes
-    seen = Detections(_plain(found.xyxy), _plain(found.conf), _plain(found.cls).astype(np.int64))
+    boxes = Detections(_to_numpy(found.xyxy), _to_numpy(found.conf), _to_numpy(found.cls).astype(np.int64))
     if task == "obb":
-        return seen._replace(outlines=tuple(_plain(found.xyxyxyxy)))
+        return boxes._replace(outlines=tuple(_to_numpy(found.xyxyxyxy)))
     if task == "pose":
-        return seen._replace(keypoints=_plain(result.keypoints.data))
+        return boxes._replace(keypoints=_to_numpy(result.keypoints.data))
     if task == "segment":
-        return seen._replace(masks=result.cut, outlines=masks.outlines(result.cut))
-    return seen
+        masks = result.object_masks
+        return boxes._replace(masks=masks, outlines=trace_outlines(masks))
+    return boxes
 
 
-def _plain(tensor: Any) -> NDArray[np.float64]:
+def _to_numpy(tensor: Any) -> NDArray[np.float64]:
     return np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor, np.float64)

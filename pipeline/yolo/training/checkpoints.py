@@ -1,7 +1,7 @@
-"""Checkpoints in progress: written whole, named by their contents, two generations kept.
+"""Checkpoints of a training in progress: written completely, named by their hash, two generations kept.
 
-A file is called EPOCH-SHA256.ckpt. A name that its contents do not bear out is a torn file, and the older
-generation serves. Only tensors and plain values are inside, so reading one runs no code.
+A file is called EPOCH-SHA256.ckpt. If its contents do not have this hash, the file is damaged, and the older
+generation is used. A file holds only tensors and plain values, so loading it runs no code.
 """
 
 from __future__ import annotations
@@ -17,65 +17,65 @@ from typing import Any, Final
 import torch
 
 from pipeline.core.errors import UserError
-from pipeline.storage import files
+from pipeline.storage.files import hash_file, write_file
 
-KEPT: Final = 2
-NAME: Final = re.compile(r"(\d{6})-([0-9a-f]{64})\.ckpt")
+MAX_GENERATIONS: Final = 2
+FILE_NAME: Final = re.compile(r"(\d{6})-([0-9a-f]{64})\.ckpt")
 LOG = logging.getLogger("ultralytics")
 
 
-def save(folder: Path, epoch: int, state: dict[str, Any]) -> None:
-    """Write one generation, read it back, and only then let go of the one before the last.
+def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
+    """Write one generation and read it back; only then delete the generation before the last.
 
     Args:
-        folder: This iteration's own.
-        epoch: Finished epochs.
+        folder: Of this training only.
+        epoch: Number of finished epochs.
         state: Tensors and plain values.
 
     Raises:
-        Refused: The disk is full; the generations before are untouched.
+        UserError: The file cannot be written, for example on a full disk. Older generations stay as they are.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     contents = buffer.getvalue()
     path = folder / f"{epoch:06d}-{hashlib.sha256(contents).hexdigest()}.ckpt"
     try:
-        files.write(path, contents)
+        write_file(path, contents)
     except OSError as error:
-        raise _refusal(folder, error) from error
-    if _sound(path):
-        for old in _generations(folder)[KEPT:]:
+        raise _explain_write_error(folder, error) from error
+    if _is_intact(path):
+        for old in _list_generations(folder)[MAX_GENERATIONS:]:
             old.unlink()
 
 
-def left(folder: Path) -> bool:
-    """Tell whether there is a sound generation, without reading it into memory."""
-    return any(_sound(path) for path in _generations(folder))
+def has_checkpoint(folder: Path) -> bool:
+    """Tell whether there is an intact generation, without loading it into memory."""
+    return any(_is_intact(path) for path in _list_generations(folder))
 
 
-def newest(folder: Path) -> dict[str, Any] | None:
-    """Read the newest sound generation; None where there is none, and the training starts afresh."""
-    for path in _generations(folder):
-        if _sound(path):
+def load_newest_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Load the newest intact generation. None where there is none: the training starts from the beginning."""
+    for path in _list_generations(folder):
+        if _is_intact(path):
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             return state
-        LOG.warning(f"the checkpoint {path.name[:6]} in {folder} is torn and is left out")
+        LOG.warning(f"the checkpoint {path.name[:6]} in {folder} is damaged and is skipped")
     return None
 
 
-def _generations(folder: Path) -> list[Path]:
-    found = (path for path in folder.glob("*.ckpt") if NAME.fullmatch(path.name))
+def _list_generations(folder: Path) -> list[Path]:
+    found = (path for path in folder.glob("*.ckpt") if FILE_NAME.fullmatch(path.name))
     return sorted(found, key=lambda path: path.name[:6], reverse=True)
 
 
-def _sound(path: Path) -> bool:
-    named = NAME.fullmatch(path.name)
-    return bool(named and files.sha256(path) == named[2])
+def _is_intact(path: Path) -> bool:
+    named = FILE_NAME.fullmatch(path.name)
+    return bool(named and hash_file(path) == named[2])
 
 
-def _refusal(folder: Path, error: OSError) -> UserError:
+def _explain_write_error(folder: Path, error: OSError) -> UserError:
     reason = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror
     return UserError(
         f"the checkpoint could not be written to {folder} ({reason}): "
-        "mend that and run again, and the training goes on from the epoch before"
+        "fix this and run again; the training continues from the epoch before"
     )

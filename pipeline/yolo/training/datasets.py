@@ -1,7 +1,7 @@
-"""The images of a training, read where `prepare` and `augment` put them, and nothing written there.
+"""Datasets that read images and labels as `prepare` and `augment` wrote them, and write nothing there.
 
-Ultralytics' own reader unpickles and writes `labels.cache` beside the labels, saves damaged JPEGs anew in
-place, and takes a .npy beside an image for the image.
+Ultralytics' own reader unpickles and writes `labels.cache` next to the labels, overwrites damaged JPEGs, and
+reads a .npy file next to an image instead of the image.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from ultralytics.data.utils import IMG_FORMATS, exif_size, img2label_paths
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
-from pipeline.dataset import labels
-from pipeline.runtime.memory import available
+from pipeline.dataset.labels import parse_labels
+from pipeline.runtime.memory import read_available_memory
 from pipeline.yolo.frozen.store import CachedSamplesMixin
+
+LOG = logging.getLogger("ultralytics")
 
 
 class LabelContent(NamedTuple):
-    """What the label files hold: for which task, and how many points of a pose."""
+    """What a label file holds: labels of which task, and how many key points of a pose."""
 
     task: Task
     points: int
 
 
 class YoloTrainDataset(CachedSamplesMixin, YOLODataset):  # type: ignore[misc]
-    """Ultralytics' dataset of all tasks but classify, with label files read as this project wrote them."""
+    """Ultralytics' dataset of all tasks but classify, with this project's label reader."""
 
     def __init__(self, *args: Any, cache_folder: Path, **kwargs: Any) -> None:
         self.cache_folder = cache_folder
@@ -42,34 +44,34 @@ class YoloTrainDataset(CachedSamplesMixin, YOLODataset):  # type: ignore[misc]
     def get_labels(self) -> list[dict[str, Any]]:
         """Read all label files."""
         self.label_files = img2label_paths(self.im_files)
-        form = LabelContent(self.data["task"], self.data.get("kpt_shape", (0, 3))[0])
+        content = LabelContent(self.data["task"], self.data.get("kpt_shape", (0, 3))[0])
         classes = math.inf if self.single_cls else len(self.data["names"])
         pairs = zip(self.im_files, self.label_files, strict=True)
-        return [_label(Path(image), Path(label), form, classes=classes) for image, label in pairs]
+        return [_read_label(Path(image), Path(label), content, classes=classes) for image, label in pairs]
 
-    def forget_images(self) -> None:
-        """Let go of the decoded images."""
+    def release_images(self) -> None:
+        """Release the decoded images."""
         self.ims = [None] * self.ni
 
     @property
     def npy_files(self) -> list[Path]:
-        """Where `cache: disk` keeps decoded images: in scratch."""
+        """Paths of the decoded images of `cache: disk`: in scratch, not next to the images."""
         return self._npy_files
 
     @npy_files.setter
-    def npy_files(self, beside: list[Path]) -> None:
-        self._npy_files = [self.cache_folder / f"{number:07d}.npy" for number in range(len(beside))]
+    def npy_files(self, default: list[Path]) -> None:
+        self._npy_files = [self.cache_folder / f"{number:07d}.npy" for number in range(len(default))]
 
 
-def build(
+def build_object_dataset(
     arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool, **sizes: Any
 ) -> YoloTrainDataset:
-    """Build the dataset as `ultralytics.data.build.build_yolo_dataset` does, from our class.
+    """Build the dataset as `ultralytics.data.build.build_yolo_dataset` does, with our class.
 
     Args:
         arguments: The trainer's namespace.
-        folders: Of images.
-        data: The trainer's dictionary of names and places.
+        folders: Folders of images.
+        data: The trainer's dictionary of names and paths.
         train: Whether to augment.
         **sizes: `batch` and `stride`.
     """
@@ -95,70 +97,73 @@ def build(
     )
 
 
-def _label(image: Path, label: Path, form: LabelContent, *, classes: float) -> dict[str, Any]:
+def _read_label(image: Path, label: Path, content: LabelContent, *, classes: float) -> dict[str, Any]:
     try:
-        found = labels.parse(label.read_text("utf-8"), form.task)
+        objects = parse_labels(label.read_text("utf-8"), content.task)
         with Image.open(image) as opened:
             width, height = exif_size(opened)
-        points = _points(found.keypoints, form) if form.task == "pose" else None
+        points = _shape_keypoints(objects.keypoints, content) if content.task == "pose" else None
     except (OSError, ValueError) as error:
         raise UserError(
             f"{image} or {label} cannot be read ({error}): run prepare and augment again"
         ) from None
-    if len(found) and found.classes.max() >= classes:
-        raise UserError(f"{label} names class {found.classes.max()} of {classes}: run prepare again")
+    if len(objects) and objects.classes.max() >= classes:
+        raise _unknown_class(label, objects.classes.max(), classes)
     return {
         "im_file": str(image),
         "shape": (height, width),
-        "cls": found.classes[:, None].astype(np.float32),
-        "bboxes": found.boxes.astype(np.float32),
-        "segments": [outline.astype(np.float32) for outline in found.outlines],
+        "cls": objects.classes[:, None].astype(np.float32),
+        "bboxes": objects.boxes.astype(np.float32),
+        "segments": [outline.astype(np.float32) for outline in objects.outlines],
         "keypoints": points,
         "normalized": True,
         "bbox_format": "xywh",
     }
 
 
-def _points(points: NDArray[np.float64], form: LabelContent) -> NDArray[np.float32]:
-    """Return (n, points, 3), of no object too."""
-    if len(points) and points.shape[1] != form.points:
-        raise ValueError(f"{points.shape[1]} points instead of {form.points}")
-    return points.reshape(-1, form.points, 3).astype(np.float32)
+def _unknown_class(label: Path, index: int, classes: float) -> UserError:
+    return UserError(f"{label} has class {index}, but there are only {classes} classes: run prepare again")
 
 
-LOG = logging.getLogger("ultralytics")
+def _shape_keypoints(points: NDArray[np.float64], content: LabelContent) -> NDArray[np.float32]:
+    """Return (n, points, 3), also where n is 0."""
+    if len(points) and points.shape[1] != content.points:
+        raise ValueError(f"{points.shape[1]} points instead of {content.points}")
+    return points.reshape(-1, content.points, 3).astype(np.float32)
 
 
 class ClassificationTrainDataset(CachedSamplesMixin, ClassificationDataset):  # type: ignore[misc]
-    """Ultralytics' classification dataset, filled from label files instead of by a scan of class folders."""
+    """Ultralytics' classification dataset, filled from label files instead of class folders."""
 
     def __init__(
         self, arguments: Any, folders: list[str], *, classes: int, train: bool, cache_folder: Path
     ) -> None:
         images = [path for folder in folders for path in sorted(Path(folder).iterdir()) if _is_image(path)]
         if train:
-            images = _share(images, arguments.fraction)
-        known = zip(images, map(Path, img2label_paths(list(map(str, images)))), strict=True)
+            images = _select_fraction(images, arguments.fraction)
+        pairs = zip(images, map(Path, img2label_paths(list(map(str, images)))), strict=True)
         self.samples: list[tuple[str, int, Path, None]] = [
-            (str(image), _class(image, label, classes=classes), cache_folder / f"{number:07d}.npy", None)
-            for number, (image, label) in enumerate(known)
+            (str(image), _read_class(image, label, classes=classes), cache_folder / f"{number:07d}.npy", None)
+            for number, (image, label) in enumerate(pairs)
         ]
         self.prefix = "train: " if train else "val: "
         self.cache_disk = arguments.cache == "disk"
         self.cache_ram = arguments.cache in {True, "ram"} and self._fits()
         if self.cache_ram:
             self.cache_images()
-        self.torch_transforms = _augmentations(arguments) if train else classify_transforms(arguments.imgsz)
+        self.torch_transforms = (
+            _build_augmentations(arguments) if train else classify_transforms(arguments.imgsz)
+        )
 
-    def forget_images(self) -> None:
-        """Let go of the decoded images."""
+    def release_images(self) -> None:
+        """Release the decoded images."""
         self.samples = [(*sample[:3], None) for sample in self.samples]
 
     def _fits(self) -> bool:
-        """Tell whether all decoded images fit into half of the free memory: Ultralytics does not ask here."""
-        needed = sum(_bytes(Path(file)) for file, *_ in self.samples)
-        if 2 * needed > available():
-            LOG.warning(f"{self.prefix}{needed / 2**30:.1f} GB of images are not kept in memory: too many")
+        """Tell whether all decoded images fit into half of the free memory; Ultralytics does not check it."""
+        needed = sum(_decoded_bytes(Path(file)) for file, *_ in self.samples)
+        if 2 * needed > read_available_memory():
+            LOG.warning(f"{self.prefix}{needed / 2**30:.1f} GB of images are too much to keep in memory")
             return False
         return True
 
@@ -166,12 +171,12 @@ class ClassificationTrainDataset(CachedSamplesMixin, ClassificationDataset):  # 
 def build_classification_dataset(
     arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool
 ) -> ClassificationTrainDataset:
-    """Build the dataset of one split.
+    """Build the classify dataset of one split.
 
     Args:
         arguments: The trainer's namespace.
-        folders: Of images.
-        data: The trainer's dictionary of names and places.
+        folders: Folders of images.
+        data: The trainer's dictionary of names and paths.
         train: Whether to augment.
     """
     cache_folder = Path(arguments.save_dir) / "images" / ("train" if train else "val")
@@ -181,8 +186,8 @@ def build_classification_dataset(
     )
 
 
-def _augmentations(arguments: Any) -> Any:
-    """Pass on the arguments that Ultralytics' ClassificationDataset does."""
+def _build_augmentations(arguments: Any) -> Any:
+    """Build the transforms from the same arguments as Ultralytics' ClassificationDataset."""
     same = ("erasing", "auto_augment", "hsv_h", "hsv_s", "hsv_v")
     return classify_augmentations(
         size=arguments.imgsz,
@@ -193,21 +198,21 @@ def _augmentations(arguments: Any) -> Any:
     )
 
 
-def _share(images: list[Path], fraction: float) -> list[Path]:
-    """Take a share from all over the list, as Ultralytics does: file names often begin with the class."""
+def _select_fraction(images: list[Path], fraction: float) -> list[Path]:
+    """Select images evenly from the whole list, as Ultralytics does: file names may start with the class."""
     count = max(1, round(len(images) * fraction))
-    return [images[place] for place in np.linspace(0, len(images) - 1, count, dtype=int)]
+    return [images[index] for index in np.linspace(0, len(images) - 1, count, dtype=int)]
 
 
-def _class(image: Path, label: Path, *, classes: int) -> int:
+def _read_class(image: Path, label: Path, *, classes: int) -> int:
     try:
-        [index] = labels.parse(label.read_text("utf-8"), "classify").classes.tolist()
+        [index] = parse_labels(label.read_text("utf-8"), "classify").classes.tolist()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{label} names no one class of {image} ({error}): run prepare and augment again"
+            f"{label} does not name one class for {image} ({error}): run prepare and augment again"
         ) from None
     if index >= classes:
-        raise UserError(f"{label} names class {index} of {classes}: run prepare again")
+        raise _unknown_class(label, index, classes)
     return int(index)
 
 
@@ -215,7 +220,7 @@ def _is_image(path: Path) -> bool:
     return path.suffix[1:].lower() in IMG_FORMATS and not path.name.startswith(".")
 
 
-def _bytes(path: Path) -> int:
+def _decoded_bytes(path: Path) -> int:
     try:
         with Image.open(path) as image:
             return 3 * image.width * image.height

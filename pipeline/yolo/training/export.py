@@ -1,4 +1,4 @@
-"""Weights as an Ultralytics checkpoint that `YOLO(path)` loads, the same bytes for the same weights."""
+"""Export weights as an Ultralytics checkpoint that `YOLO(path)` loads; equal weights give equal bytes."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ import torch
 from ultralytics import __version__
 from ultralytics.utils import DEFAULT_CFG_KEYS
 
-from pipeline.yolo.frozen import model as frozen_model
-from pipeline.yolo.frozen.model import FrozenPrefixModel
+from pipeline.yolo.frozen.model import FrozenPrefixModel, restore_model_class
 from pipeline.yolo.job import MetricsRow
-from pipeline.yolo.training import precision
-from pipeline.yolo.training.precision import Bf16Model
+from pipeline.yolo.training.precision import Bf16Model, disable_bf16
 
-PLACES: Final = ("data", "project", "name", "save_dir", "distill_model", "device", "cfg", "source")
-"""Arguments that may name this machine; a checkpoint travels."""
+MACHINE_ARGUMENTS: Final = ("data", "project", "name", "save_dir", "distill_model", "device", "cfg", "source")
+"""Arguments that may hold paths of this machine. They are left out: a checkpoint may be used elsewhere."""
 
 
-def checkpoint(
+def export_checkpoint(
     model: Any,
     weights: Mapping[str, torch.Tensor],
     *,
     arguments: Mapping[str, Any],
     rows: Sequence[MetricsRow],
 ) -> bytes:
-    """Write a model as a checkpoint file.
+    """Return the bytes of a checkpoint file.
 
     Args:
         model: The network, of Ultralytics' class or ours.
-        weights: Its fp16 state.
+        weights: Its fp16 state dict.
         arguments: Ultralytics' train arguments.
-        rows: The curves, for `train_results`.
+        rows: The figures of each epoch, for `train_results`.
     """
-    kept = {key: value for key, value in arguments.items() if key in DEFAULT_CFG_KEYS and key not in PLACES}
-    kept = json.loads(json.dumps(kept))  # shared strings would be pickled as references
-    network = _network(model, weights, kept)
+    kept = {
+        key: value
+        for key, value in arguments.items()
+        if key in DEFAULT_CFG_KEYS and key not in MACHINE_ARGUMENTS
+    }
+    kept = json.loads(json.dumps(kept))  # else pickle writes equal strings as references, and bytes differ
+    network = _restore_network(model, weights, kept)
     contents = {
         "epoch": -1,
         "model": network,
@@ -60,21 +62,23 @@ def checkpoint(
     return buffer.getvalue()
 
 
-def _network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[str, Any]) -> Any:
+def _restore_network(model: Any, weights: Mapping[str, torch.Tensor], arguments: dict[str, Any]) -> Any:
     criterion, model.criterion = getattr(model, "criterion", None), None  # training state
     for module in model.modules():
-        module._forward_hooks.clear()  # those of a distillation hold its last features
+        module._forward_hooks.clear()  # distillation's hooks hold its last features
     network = copy.deepcopy(model).cpu()
     model.criterion = criterion
     if isinstance(network, Bf16Model):
-        precision.restore(network)
+        disable_bf16(network)
     if isinstance(network, FrozenPrefixModel):
-        frozen_model.restore(network)
+        restore_model_class(network)
     network.args = arguments
     network.nc = len(network.names)
     if arguments["task"] != "classify":
         network.set_head_attr(max_det=arguments["max_det"])
-    network.half().load_state_dict(weights, assign=True)  # in their layout, whatever it was trained in
+    network.half().load_state_dict(
+        weights, assign=True
+    )  # in the layout of `weights`, not that of the training
     for parameter in network.parameters():
         parameter.requires_grad = False
         parameter.grad = None

@@ -1,4 +1,4 @@
-"""What a training really uses, read back from the trainer after its set-up."""
+"""Read the settings that a training really uses from the trainer after its set-up."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pipeline.yolo.gpu_loader.loader import GpuLoader
 from pipeline.yolo.training.freezing import ALWAYS_FROZEN
 
 
-def read(trainer: Any) -> dict[str, Any]:
-    """Return task, optimizer, rates, batch, precision, device, threads and frozen layers, as plain values."""
+def read_resolved_settings(trainer: Any) -> dict[str, Any]:
+    """Return task, optimizer, rates, batch, precision, device, threads and frozen layers as plain values."""
     optimizer, model = trainer.optimizer, unwrap_model(trainer.model)
     group = optimizer.param_groups[0]
     parameters = list(getattr(model, "student_model", model).parameters())
@@ -30,31 +30,31 @@ def read(trainer: Any) -> dict[str, Any]:
         "accumulate": int(trainer.accumulate),
         "epochs": int(trainer.epochs),
         "precision": _precision(trainer),
-        "compiled": hasattr(trainer.model, "_orig_mod"),  # without a compiler Ultralytics goes on without
+        "compiled": hasattr(trainer.model, "_orig_mod"),  # Ultralytics skips it where there is no compiler
         "device": str(trainer.device),
-        "processor": _processor(trainer.device),
+        "processor": _processor_name(trainer.device),
         "threads": torch.get_num_threads(),
         "loader": "resident" if isinstance(trainer.train_loader, GpuLoader) else "processes",
         "workers": trainer.train_loader.num_workers,
         "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name != ALWAYS_FROZEN],
         "parameters": sum(parameter.numel() for parameter in parameters),
         "parameters_learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-        **trainer.frozen,
-        "tensors_transferred": "{} of {}".format(*trainer.transferred),
+        **trainer.frozen_features,
+        "tensors_transferred": "{} of {}".format(*trainer.transferred_tensors),
         "ultralytics": __version__,
         "torch": str(torch.__version__),
     }
 
 
 def _precision(trainer: Any) -> str:
-    if trainer.lowered:
+    if trainer.bf16_on_cpu:
         return "bf16"
     if not trainer.amp:
         return "fp32"
     return "bf16" if trainer.args.amp == "bf16" else "fp16"
 
 
-def _processor(device: torch.device) -> str:
+def _processor_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return str(torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine())

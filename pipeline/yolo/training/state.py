@@ -1,8 +1,8 @@
-"""The state of a training between two epochs: all that it takes to go on as if it had not stopped.
+"""State of a training between two epochs. A resumed training gives the same result as one without a stop.
 
-Ultralytics' own resume goes on from the fp16 averages instead of the weights and with an optimizer state
-rounded to fp16, takes its arguments from the checkpoint, and knows nothing of layers that open gradually.
-Random numbers need no place here: each epoch draws its own from (seed, epoch).
+Ultralytics' own resume continues from the fp16 averages instead of the weights, with an optimizer state that
+is rounded to fp16, takes its arguments from the checkpoint, and does not know gradual unfreezing. The state
+holds no random numbers: each epoch is seeded by (seed, epoch).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
-from pipeline.yolo.unwrap import student
+from pipeline.yolo.unwrap import unwrap_student
 
 TrainerState = dict[str, Any]
 
 
-def snapshot(trainer: Any) -> TrainerState:
-    """Take the state of a trainer after an epoch: tensors and plain values."""
+def take_snapshot(trainer: Any) -> TrainerState:
+    """Return the state of a trainer after an epoch: tensors and plain values."""
     return {
         "epoch": trainer.epoch,
         "epochs": trainer.epochs,
@@ -31,7 +31,7 @@ def snapshot(trainer: Any) -> TrainerState:
         "model": unwrap_model(trainer.model).state_dict(),
         "ema": trainer.ema.ema.state_dict(),
         "updates": trainer.ema.updates,
-        "weights": trainer.kept,
+        "weights": trainer.saved_weights,
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "best_fitness": None if trainer.best_fitness is None else float(trainer.best_fitness),
@@ -39,40 +39,42 @@ def snapshot(trainer: Any) -> TrainerState:
     }
 
 
-def take_up(trainer: Any, state: TrainerState) -> None:
-    """Put a trainer that has just been set up into a state."""
+def restore_state(trainer: Any, state: TrainerState) -> None:
+    """Restore the state of a training in a trainer that has just been set up."""
     model = unwrap_model(trainer.model)
     model.load_state_dict(state["model"])
     trainer.ema = ModelEMA(trainer.model, updates=state["updates"])
     trainer.ema.ema.load_state_dict(state["ema"])
     for saved, group in zip(state["optimizer"]["param_groups"], trainer.optimizer.param_groups, strict=True):
-        saved["fused"] = group.get("fused")  # this device's kernel, whatever the one before had
+        saved["fused"] = group.get(
+            "fused"
+        )  # the optimizer kernel depends on the device, which may be another one now
     trainer.optimizer.load_state_dict(state["optimizer"])
-    if state["scaler"]:  # empty where nothing was scaled
+    if state["scaler"]:  # empty where losses were not scaled
         trainer.scaler.load_state_dict(state["scaler"])
-    trainer.rows, trainer.kept = state["rows"], state["weights"]
+    trainer.rows, trainer.saved_weights = state["rows"], state["weights"]
     trainer.best_fitness, trainer.start_epoch = state["best_fitness"], state["epoch"] + 1
     stopper = trainer.stopper
     stopper.best_fitness, stopper.best_epoch = state["stopper"]
-    _advance_criterion(student(model), trainer.start_epoch)
+    _advance_criterion(unwrap_student(model), trainer.start_epoch)
 
 
-def finished(state: TrainerState | None) -> bool:
-    """Tell whether a state is the last one of its training."""
+def is_finished(state: TrainerState | None) -> bool:
+    """Tell whether a state is the last of its training."""
     return state is not None and (state["stop"] or state["epoch"] + 1 >= state["epochs"])
 
 
-def averaged(trainer: Any) -> dict[str, torch.Tensor]:
-    """Return the averaged weights as a checkpoint file holds them: fp16, contiguous, on the CPU."""
-    return {name: _half(tensor) for name, tensor in student(trainer.ema.ema).state_dict().items()}
+def read_averaged_weights(trainer: Any) -> dict[str, torch.Tensor]:
+    """Return the averaged weights as they are in a checkpoint file: fp16, contiguous, on the CPU."""
+    return {name: _to_half(tensor) for name, tensor in unwrap_student(trainer.ema.ema).state_dict().items()}
 
 
-def draw(seed: int, *, loader: Any) -> None:
-    """Start all random numbers anew, and with them the order of the images.
+def seed_epoch(seed: int, *, loader: Any) -> None:
+    """Seed all random generators, and with them the order of the images.
 
     Args:
         seed: Of this epoch.
-        loader: Ultralytics' endless loader; one with worker processes has drawn ahead and keeps its own.
+        loader: Ultralytics' endless loader. One with worker processes has drawn ahead and is not changed.
     """
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -82,15 +84,15 @@ def draw(seed: int, *, loader: Any) -> None:
         loader.generator.manual_seed(seed)
 
 
-def _half(tensor: torch.Tensor) -> torch.Tensor:
+def _to_half(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.is_floating_point():
         return tensor.detach().cpu().clone()
-    finite = torch.nan_to_num(tensor.detach().half())  # what overflows fp16 is clamped to its ends
-    return finite.cpu().clone(memory_format=torch.contiguous_format)  # .contiguous() leaves 1x1 as they are
+    finite = torch.nan_to_num(tensor.detach().half())  # fp16 overflow becomes its largest value
+    return finite.cpu().clone(memory_format=torch.contiguous_format)  # .contiguous() does not change 1x1
 
 
 def _advance_criterion(model: Any, epochs: int) -> None:
-    """Bring YOLO26's loss to where it was: from epoch to epoch it shifts its weight between two heads."""
+    """Set YOLO26's loss to this epoch: it shifts the weight between two heads from epoch to epoch."""
     model.criterion = model.init_criterion()
     if hasattr(model.criterion, "update"):
         model.criterion.updates = epochs - 1

@@ -1,7 +1,7 @@
 """The training class of each task: `TrainingMixin` before Ultralytics' trainer of that task.
 
-No name of a class here contains "Trainer": Ultralytics attaches its own MLflow, DVC and other callbacks to
-every class with that word in its name (ultralytics/utils/callbacks/base.py, add_integration_callbacks).
+No class name here contains "Trainer": Ultralytics attaches its own MLflow, DVC and other callbacks to every
+class with that word in its name (ultralytics/utils/callbacks/base.py, add_integration_callbacks).
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from pipeline.yolo.training.trainer import TrainingMixin
 
 
 class DetectTraining(TrainingMixin, yolo.detect.DetectionTrainer):  # type: ignore[misc]
-    """Upright boxes."""
+    """Training of upright boxes."""
 
 
 class SegmentTraining(TrainingMixin, yolo.segment.SegmentationTrainer):  # type: ignore[misc]
-    """Outlines, as masks."""
+    """Training of outlines, as masks."""
 
 
 class ObbTraining(TrainingMixin, yolo.obb.OBBTrainer):  # type: ignore[misc]
-    """Boxes that are turned."""
+    """Training of rotated boxes."""
 
 
 class PoseTraining(TrainingMixin, yolo.pose.PoseTrainer):  # type: ignore[misc]
-    """Boxes with points."""
+    """Training of boxes with key points."""
 
 
 class ClassifyTraining(TrainingMixin, yolo.classify.ClassificationTrainer):  # type: ignore[misc]
-    """Images as a whole."""
+    """Training of classes of whole images."""
 
     def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
-        """Build our own dataset."""
+        """Build this project's dataset."""
         del batch
         return build_classification_dataset(self.args, img_path, data=self.data, train=mode == "train")
 
     def get_dataloader(
         self, dataset_path: list[str], batch_size: int = 16, rank: int = 0, mode: str = "train"
     ) -> Any:
-        """Shuffle train images alone: in another order, val batches have another loss after a resume."""
+        """Build a loader that shuffles only train images: the val loss depends on the batches."""
         return build_dataloader(
             self.build_dataset(dataset_path, mode),
             batch=batch_size,
@@ -56,19 +56,19 @@ class ClassifyTraining(TrainingMixin, yolo.classify.ClassificationTrainer):  # t
         )
 
     def get_validator(self) -> Any:
-        """Watch top-1 alone."""
+        """Return Ultralytics' validator, with top-1 alone as its fitness."""
         validator = super().get_validator()
-        validator.metrics = _TopOne()
+        validator.metrics = _TopOneMetrics()
         return validator
 
 
-class _TopOne(ClassifyMetrics):  # type: ignore[misc]
+class _TopOneMetrics(ClassifyMetrics):  # type: ignore[misc]
     @property
     def fitness(self) -> float:
         return float(self.top1)
 
 
-TRAININGS: Final[dict[Task, type[TrainingMixin]]] = {
+TRAINING_CLASSES: Final[dict[Task, type[TrainingMixin]]] = {
     "detect": DetectTraining,
     "segment": SegmentTraining,
     "obb": ObbTraining,

@@ -1,70 +1,78 @@
-"""Train one job, from its base weights or from where it was stopped."""
+"""Train a model from its base weights, or continue a training that was stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.yolo import weights as yolo_weights
-from pipeline.yolo.errors import in_one_sentence, one_device
-from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, given
-from pipeline.yolo.training import export, transfer
-from pipeline.yolo.training.freezing import refuse_pointless
-from pipeline.yolo.training.state import finished
-from pipeline.yolo.training.task_trainers import TRAININGS
+from pipeline.yolo.errors import check_device, explain_ultralytics_errors
+from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, drop_unset_arguments
+from pipeline.yolo.training.export import export_checkpoint
+from pipeline.yolo.training.freezing import check_freeze
+from pipeline.yolo.training.state import is_finished
+from pipeline.yolo.training.task_trainers import TRAINING_CLASSES
 from pipeline.yolo.training.trainer import TrainingMixin
-from pipeline.yolo.training.transfer import refuse_misfit
-from pipeline.yolo.unwrap import student
+from pipeline.yolo.training.transfer import (
+    align_layers,
+    check_transfer,
+    choose_architecture,
+    count_transferred,
+)
+from pipeline.yolo.unwrap import unwrap_student
+from pipeline.yolo.weights import load_weights
 
 
-def train(
+def train_model(
     job: TrainingJob, *, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[MetricsRow], None]
 ) -> TrainingResult:
-    """Train to the end, or go on with a training that was stopped.
+    """Train to the last epoch, from the start or from the last checkpoint.
 
     Args:
-        job: What to train.
-        on_start: Called with the effective values once this session's first epoch has settled them.
-        on_epoch: Called with the row of each epoch once its checkpoint is on the disk; after a resume
-            with those of the epochs before, too.
+        job: The training.
+        on_start: Called with the settings in use, after the first epoch of this session: it may still lower
+            the batch size.
+        on_epoch: Called with the figures of each epoch once its checkpoint is on the disk; after a resume
+            also with those of earlier epochs.
     """
     arguments = job.arguments
-    one_device(arguments["device"])
-    with in_one_sentence(batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]):
-        trainer = build(job)
+    check_device(arguments["device"])
+    with explain_ultralytics_errors(
+        batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]
+    ):
+        trainer = build_trainer(job)
         for row in trainer.state["rows"] if trainer.state else []:
-            on_epoch(row)  # once more: the kill may have come before they were told
-        if not finished(trainer.state):
-            trainer.add_callback("on_fit_epoch_end", _Reporter(on_start, on_epoch))
+            on_epoch(row)  # again: the process may have been killed before they were reported
+        if not is_finished(trainer.state):
+            trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
             trainer.train()
-    return _outcome(trainer)
+    return _collect_result(trainer)
 
 
-def build(job: TrainingJob) -> TrainingMixin:
-    """Make the trainer, its network filled with the base weights.
+def build_trainer(job: TrainingJob) -> TrainingMixin:
+    """Build the trainer, and load the base weights into its network.
 
     Raises:
-        Refused: The weights are foreign, or fit nowhere.
+        UserError: The weights cannot be loaded, or do not fit the network.
     """
-    source = yolo_weights.load(job.base.path) if job.base.path else None
-    network = transfer.architecture(job.base.architecture, source, job.task)
-    trainer = TRAININGS[job.task](_arguments(job, network), job)
+    source = load_weights(job.base.path) if job.base.path else None
+    network = choose_architecture(job.base.architecture, source, job.task)
+    trainer = TRAINING_CLASSES[job.task](_complete_arguments(job, network), job)
     if source is not None:
-        source = transfer.aligned(source, network)
+        source = align_layers(source, network)
     trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
-    refuse_pointless(trainer.model, trainer.args.freeze, head=job.head)
+    check_freeze(trainer.model, trainer.args.freeze, head=job.head)
     if source is not None:
-        trainer.transferred = transfer.transferred(source, trainer.model)
-        refuse_misfit(job.base, source, trainer.model)
+        trainer.transferred_tensors = count_transferred(source, trainer.model)
+        check_transfer(job.base, source, trainer.model)
     return trainer
 
 
-def _arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, Any]:
-    """Complete the user's arguments with those that this project owns."""
-    own = given(job.arguments)
-    if own.get("freeze") == "backbone":
-        own["freeze"] = list(range(len(network["backbone"])))
-    return own | {
+def _complete_arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, Any]:
+    """Add the arguments that this project sets to those of the user."""
+    arguments = drop_unset_arguments(job.arguments)
+    if arguments.get("freeze") == "backbone":
+        arguments["freeze"] = list(range(len(network["backbone"])))
+    return arguments | {
         "task": job.task,
         "mode": "train",
         "model": job.base.path.name if job.base.path else job.base.architecture,
@@ -76,7 +84,7 @@ def _arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class _Reporter:
+class _EpochReporter:
     def __init__(
         self, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[MetricsRow], None]
     ) -> None:
@@ -90,15 +98,18 @@ class _Reporter:
         self.on_epoch(trainer.rows[-1])
 
 
-def _outcome(trainer: TrainingMixin) -> TrainingResult:
+def _collect_result(trainer: TrainingMixin) -> TrainingResult:
     state = trainer.state
     assert state is not None
     rows: list[MetricsRow] = state["rows"]
     best = int(state["stopper"][1])
     lengths = {"best": best, "last": len(rows)}
     written = {
-        name: export.checkpoint(
-            student(trainer.model), weights, arguments=state["arguments"], rows=rows[: lengths.get(name)]
+        name: export_checkpoint(
+            unwrap_student(trainer.model),
+            weights,
+            arguments=state["arguments"],
+            rows=rows[: lengths.get(name)],
         )
         for name, weights in state["weights"].items()
     }

@@ -1,4 +1,4 @@
-"""Ultralytics' training on this project's terms: own data, checkpoints, freezing."""
+"""Mixin for Ultralytics' trainers: this project's datasets, checkpoints, freezing and fast paths."""
 
 from __future__ import annotations
 
@@ -14,150 +14,164 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
-from pipeline.yolo import epoch_metrics, unwrap
 from pipeline.yolo.environment import set_torch_threads
-from pipeline.yolo.epoch_metrics import FITNESS, WATCHED
-from pipeline.yolo.frozen import features
-from pipeline.yolo.frozen import model as frozen_model
-from pipeline.yolo.frozen.features import forget_images, hand_over
+from pipeline.yolo.epoch_metrics import FITNESS_COLUMN, WATCHED_METRICS, convert_metric_name
+from pipeline.yolo.frozen.features import (
+    attach_batch_indices,
+    attach_feature_stores,
+    attach_to_validator,
+    explain_no_features,
+    release_decoded_images,
+)
+from pipeline.yolo.frozen.model import enable_prefix_skipping
 from pipeline.yolo.frozen.store import CacheLimits
-from pipeline.yolo.gpu_loader import loader
-from pipeline.yolo.gpu_loader.loader import GpuLoader
+from pipeline.yolo.gpu_loader.loader import GpuLoader, choose_train_loader
 from pipeline.yolo.job import MetricsRow, TrainingJob
-from pipeline.yolo.schedules import frozen, opened, validation_due
-from pipeline.yolo.training import checkpoints, datasets, freezing, precision, resolved_settings, state
-from pipeline.yolo.training.state import take_up
+from pipeline.yolo.schedules import count_open_groups, is_validation_due, list_frozen_layers
+from pipeline.yolo.training.checkpoints import load_newest_checkpoint, save_checkpoint
+from pipeline.yolo.training.datasets import build_object_dataset
+from pipeline.yolo.training.freezing import (
+    freeze_layers,
+    read_learning_rates,
+    split_model_layers,
+    split_optimizer_groups,
+)
+from pipeline.yolo.training.precision import enable_bf16, set_precision
+from pipeline.yolo.training.resolved_settings import read_resolved_settings
+from pipeline.yolo.training.state import read_averaged_weights, restore_state, seed_epoch, take_snapshot
+from pipeline.yolo.unwrap import unwrap_student
 
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
 class TrainingMixin(BaseTrainer):  # type: ignore[misc]
-    """One training of any task; `trainings` puts it before Ultralytics' trainer of each.
+    """One training of any task; `task_trainers` puts this mixin before Ultralytics' trainer of each task.
 
-    Ultralytics adds its Platform to classes that have Trainer in their name; not here.
+    The name has no "Trainer" in it: Ultralytics attaches its own callbacks to every class with that word.
     """
 
     metrics: dict[str, float]
     fitness: float | None
-    resident_on: frozenset[str] = frozenset({"cuda"})
-    """Kinds of devices that augment faster than the loader's processes."""
+    gpu_loader_devices: frozenset[str] = frozenset({"cuda"})
+    """Types of devices that the GPU loader is made for."""
 
     def __init__(self, overrides: dict[str, Any], job: TrainingJob) -> None:
         self.job = job
         self.rows: list[MetricsRow] = []
-        self.kept: dict[str, dict[str, torch.Tensor]] = {}
+        self.saved_weights: dict[str, dict[str, torch.Tensor]] = {}
         self.effective: dict[str, Any] = {}
-        self.transferred = (0, 0)
-        self.room: CacheLimits | None = None  # for frozen features: shares of what is free
+        self.transferred_tensors = (0, 0)
+        self.cache_limits: CacheLimits | None = None  # for frozen features; None: shares of what is free
         dict.update(SETTINGS, dict.fromkeys(INTEGRATIONS, False), sync=False)  # in memory, not in the file
         super().__init__(overrides=overrides, _callbacks=defaultdict(list))
-        self.lowered = precision.settle(self)
+        self.bf16_on_cpu = set_precision(self)
         if job.fast and self.device.type == "cpu":
             set_torch_threads()
-        self.state = checkpoints.newest(job.folder)
-        self.add_callback("on_train_start", TrainingMixin.settle)
+        self.state = load_newest_checkpoint(job.folder)
+        self.add_callback("on_train_start", TrainingMixin.record_setup)
         self.add_callback("on_train_epoch_start", TrainingMixin.begin_epoch)
         self.add_callback("on_train_epoch_end", TrainingMixin.choose_validation)
 
     def get_dataset(self) -> dict[str, Any]:
-        """Return names and folders; no data YAML, so no download script, font or search for datasets."""
+        """Return names and folders; without a data YAML Ultralytics downloads and searches nothing."""
         names = dict(enumerate(["item"] if self.args.single_cls else self.job.names))
-        train, val = ([str(place.resolve()) for place in part] for part in (self.job.train, [self.job.val]))
-        places = {"train": train, "val": val, "task": self.job.task}
+        train, val = ([str(folder.resolve()) for folder in part] for part in (self.job.train, [self.job.val]))
+        folders = {"train": train, "val": val, "task": self.job.task}
         return {
             "names": names,
             "nc": len(names),
             "channels": 3,
-            **places,
-            **_points(self.job.keypoints, names),
+            **folders,
+            **_keypoint_entries(self.job.keypoints, names),
         }
 
     def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
-        """Build our own dataset."""
+        """Build this project's dataset."""
         sizes = {"batch": batch, "stride": max(int(unwrap_model(self.model).stride.max()), 32)}
-        return datasets.build(self.args, img_path, data=self.data, train=mode == "train", **sizes)
+        return build_object_dataset(self.args, img_path, data=self.data, train=mode == "train", **sizes)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
-        """Build the network, computing in the chosen precision."""
+        """Build the network, in the chosen precision."""
         model = super().get_model(cfg, weights, verbose)
         model.names = self.data["names"]
         if "kpt_names" in self.data:
             model.kpt_names = self.data["kpt_names"]
-        if not features.hindrance(self.job, self.args):
-            frozen_model.prepare(model)
-        if self.lowered:
-            precision.lower(model)
+        if not explain_no_features(self):
+            enable_prefix_skipping(model)
+        if self.bf16_on_cpu:
+            enable_bf16(model)
         return model
 
     def _build_train_pipeline(self) -> None:
         super()._build_train_pipeline()
-        self.frozen = features.attach(self, self.room)
-        self.train_loader = loader.chosen(self)
-        if self.effective:  # out of memory in the first epoch, which begins anew with a smaller batch
-            self.effective = resolved_settings.read(self)
+        self.frozen_features = attach_feature_stores(self, self.cache_limits)
+        self.train_loader = choose_train_loader(self)
+        if self.effective:  # out of memory in the first epoch: it starts again with a smaller batch
+            self.effective = read_resolved_settings(self)
 
     def optimizer_step(self) -> None:
-        """Make a step, and the next batch while the device is still at it: then Ultralytics waits for it."""
+        """Make a step. The GPU loader then builds the next batch, while the device is busy with the step."""
         super().optimizer_step()
         if isinstance(self.train_loader, GpuLoader):
-            self.train_loader.make_ready()
+            self.train_loader.prefetch_batch()
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Prepare a batch, or the frozen layers' outputs for it."""
+        """Prepare a batch, and give the model its image indices where frozen layers are skipped."""
         ready = super().preprocess_batch(batch)
-        return hand_over(ready, unwrap.student(self.model), self.train_loader.dataset)
+        return attach_batch_indices(ready, unwrap_student(self.model), self.train_loader.dataset)
 
     def get_validator(self) -> Any:
-        """Return Ultralytics' validator, which begins where the frozen layers end, too."""
+        """Return Ultralytics' validator, which skips the frozen layers too."""
         validator = super().get_validator()
-        features.watch(validator, self)
+        attach_to_validator(validator, self)
         return validator
 
     def build_optimizer(self, model: Any, *args: Any, **kwargs: Any) -> Any:
-        """Build Ultralytics' optimizer, its groups split by depth where layers are unfrozen gradually."""
+        """Build Ultralytics' optimizer; for gradual unfreezing, its groups are split by depth."""
         optimizer = super().build_optimizer(model, *args, **kwargs)
         if self.job.gradual:
-            freezing.spread(optimizer, unwrap_model(model), self.job.gradual)
+            split_optimizer_groups(optimizer, unwrap_model(model), self.job.gradual)
         return optimizer
 
     def resume_training(self, ckpt: Any) -> None:
-        """Take up the newest checkpoint of this iteration; `ckpt`, Ultralytics' own, is never there."""
+        """Continue from the newest checkpoint of this training. Ultralytics' own `ckpt` is never set."""
         del ckpt
         if self.state is not None:
-            take_up(self, self.state)
+            restore_state(self, self.state)
 
-    def settle(self) -> None:
-        """Note what the set-up came to; count the seconds of the sessions before, for `time` too."""
+    def record_setup(self) -> None:
+        """Record the settings after the set-up. Count the seconds of earlier sessions, also for `time`."""
         self.train_time_start -= self.rows[-1]["seconds"] if self.rows else 0.0
-        self.thaw()
-        self.effective = resolved_settings.read(self)
+        self.update_frozen_layers()
+        self.effective = read_resolved_settings(self)
 
     def begin_epoch(self) -> None:
-        """Draw this epoch's random numbers, and open the layers that are due."""
-        if self.args.time:
-            self.start_epoch = 0  # Ultralytics divides all seconds by the epochs since: of all sessions here
-        state.draw(self.args.seed + 1 + self.epoch, loader=self.train_loader)
-        self.thaw()
-        forget_images(self)
+        """Seed the random numbers of this epoch, and unfreeze the layers that are due."""
+        if self.args.time:  # Ultralytics divides the seconds by the epochs since start_epoch
+            self.start_epoch = 0
+        seed_epoch(self.args.seed + 1 + self.epoch, loader=self.train_loader)
+        self.update_frozen_layers()
+        release_decoded_images(self)
 
-    def thaw(self) -> None:
-        """Freeze and open layer groups as the epochs so far have it."""
+    def update_frozen_layers(self) -> None:
+        """Freeze and unfreeze layer groups by the schedule and the finished epochs."""
         if schedule := self.job.gradual:
-            groups = freezing.groups(unwrap.student(self.model), schedule)
-            watched = WATCHED[self.job.task]
-            count = opened([row.get(watched, math.nan) for row in self.rows], schedule)
-            freezing.freeze(self, frozen(groups, count))
+            groups = split_model_layers(unwrap_student(self.model), schedule)
+            watched = WATCHED_METRICS[self.job.task]
+            count = count_open_groups([row.get(watched, math.nan) for row in self.rows], schedule)
+            freeze_layers(self, list_frozen_layers(groups, count))
 
     def choose_validation(self) -> None:
-        """Validate this epoch or not: `val_every`, the last epoch, early stopping and `time` have a say."""
+        """Decide by `val_every`, last epoch, early stopping and `time` whether this epoch is validated."""
         epoch, stopper = self.epoch + 1, self.stopper
-        until = {"last": self.epochs, "best": stopper.best_epoch, "patience": stopper.patience}
-        self.args.val = validation_due(epoch, self.job.val_every, **until) or self._short_of_time(epoch)
-        stopper.possible_stop = False  # Ultralytics' own rule, which a resumed training knew nothing of
+        ends = {"last": self.epochs, "best": stopper.best_epoch, "patience": stopper.patience}
+        due = is_validation_due(epoch, self.job.val_every, **ends)
+        self.args.val = due or self._may_run_out_of_time(epoch)
+        stopper.possible_stop = False  # Ultralytics' own rule; a resumed training would not know it
         if not (self.args.val or self.stop):
-            self.metrics, self.fitness = {}, None  # else those of an epoch before would count again
+            self.metrics, self.fitness = {}, None  # else those of an earlier epoch would count again
 
-    def _short_of_time(self, epoch: int) -> bool:
+    def _may_run_out_of_time(self, epoch: int) -> bool:
         """Tell whether `time` may end the training after this epoch, or no epoch was validated yet."""
         if not self.args.time:
             return False
@@ -165,44 +179,44 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         return seconds * (epoch + 1) / epoch > 3600 * self.args.time or not self.stopper.best_epoch
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
-        """Keep the epoch's row, under our names."""
+        """Add the figures of the epoch to the rows, under our names."""
         row = {"epoch": self.epoch + 1, "seconds": round(time.time() - self.train_time_start, 3)}
         named = {
-            epoch_metrics.column(name): float(value) for name, value in metrics.items() if name[:3] != "lr/"
+            convert_metric_name(name): float(value) for name, value in metrics.items() if name[:3] != "lr/"
         }
-        if WATCHED[self.job.task] == FITNESS and self.fitness is not None:
-            named[FITNESS] = float(self.fitness)
-        self.rows.append(row | named | freezing.rates(self.optimizer))
+        if WATCHED_METRICS[self.job.task] == FITNESS_COLUMN and self.fitness is not None:
+            named[FITNESS_COLUMN] = float(self.fitness)
+        self.rows.append(row | named | read_learning_rates(self.optimizer))
 
     def save_model(self) -> bool:
         """Write a checkpoint."""
-        self.kept["last"] = state.averaged(self)
-        if self.stopper.best_epoch == self.epoch + 1:  # the epoch that is reported, also where several tie
-            self.kept["best"] = self.kept["last"]
+        self.saved_weights["last"] = read_averaged_weights(self)
+        if self.stopper.best_epoch == self.epoch + 1:  # of equal epochs, the one that is reported
+            self.saved_weights["best"] = self.saved_weights["last"]
         if self.save_period > 0 and self.epoch % self.save_period == 0:
-            self.kept[f"epoch{self.epoch}"] = self.kept["last"]
-        self.effective["epochs"] = int(self.epochs)  # `time` counts them anew after each
-        self.state = state.snapshot(self)
-        checkpoints.save(self.job.folder, self.epoch + 1, self.state)
+            self.saved_weights[f"epoch{self.epoch}"] = self.saved_weights["last"]
+        self.effective["epochs"] = int(self.epochs)  # `time` changes it after each epoch
+        self.state = take_snapshot(self)
+        save_checkpoint(self.job.folder, self.epoch + 1, self.state)
         return True
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        lost = self.loss is not None and not math.isfinite(self.loss.detach())
-        if lost or (self.fitness is not None and not math.isfinite(self.fitness)):
+        loss_not_finite = self.loss is not None and not math.isfinite(self.loss.detach())
+        if loss_not_finite or (self.fitness is not None and not math.isfinite(self.fitness)):
             raise UserError(
-                f"the loss was no number any more in epoch {epoch + 1}: "
+                f"the loss is not a finite number in epoch {epoch + 1}: "
                 "lower finetune.lr0, raise finetune.warmup_epochs, or set finetune.precision=fp32"
             )
         return False
 
     def final_eval(self) -> None:
-        """Leave it out: the best epoch was validated, and this would be logged as one epoch too many."""
+        """Do nothing: the best epoch was validated, and this would be logged as an additional epoch."""
 
 
-def _points(keypoints: Keypoints | None, names: dict[int, str]) -> dict[str, Any]:
-    """Return what a pose's data YAML would say of its points."""
+def _keypoint_entries(keypoints: Keypoints | None, names: dict[int, str]) -> dict[str, Any]:
+    """Return the entries about key points in a pose's data YAML."""
     if keypoints is None:
         return {}
-    called = {index: list(keypoints.names) for index in names}
+    point_names = {index: list(keypoints.names) for index in names}
     shape = [keypoints.count, keypoints.dims]
-    return {"kpt_shape": shape, "flip_idx": list(keypoints.flip), "kpt_names": called}
+    return {"kpt_shape": shape, "flip_idx": list(keypoints.flip), "kpt_names": point_names}

@@ -1,33 +1,34 @@
+"""Clipping and subtracting outlines, against shapely."""
+
 import numpy as np
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.geometry import polygons
-from pipeline.core.geometry.polygons import GONE
+from pipeline.core.geometry.polygons import EMPTY_OUTLINE, build_region, clip_outline, subtract_cover
 
 SQUARE = np.array([[10.0, 10], [30, 10], [30, 30], [10, 30]])
 COMB = np.array([[0.0, 0], [10, 0], [10, 20], [8, 20], [8, 3], [2, 3], [2, 20], [0, 20]])
-"""A bridge on two legs."""
+"""A bar with two legs."""
 
 
 @st.composite
 def stars(draw):
-    """An outline around the origin, mostly concave."""
+    """Draw an outline around the origin, mostly concave."""
     rays = draw(st.lists(st.floats(5, 60), min_size=4, max_size=12))
     angles = np.linspace(0, 2 * np.pi, len(rays), endpoint=False)
     return np.array(rays)[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def area(ring):
-    """The shoelace formula, under which a line there and back counts nothing."""
+    """Return the area by the shoelace formula, in which a line in both directions counts nothing."""
     x, y = ring.T
     return abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
 
 
-def test_what_lies_inside_is_the_same_outline():
-    ring, share = polygons.clip(SQUARE, 30, 30)
+def test_outline_inside_the_image_is_returned_unchanged():
+    ring, share = clip_outline(SQUARE, 30, 30)
     assert ring is SQUARE
     assert share == 1
 
@@ -41,33 +42,33 @@ def test_what_lies_inside_is_the_same_outline():
         ((90, 90), 0.0, [0, 0, 0, 0]),
     ],
 )
-def test_a_square_is_cut_at_the_edge(shift, share, extent):
-    ring, left = polygons.clip(SQUARE + shift, 30, 30)
+def test_square_is_clipped_at_the_edge(shift, share, extent):
+    ring, left = clip_outline(SQUARE + shift, 30, 30)
     assert left == pytest.approx(share)
     assert [*ring.min(axis=0), *ring.max(axis=0)] == extent
 
 
-def test_an_outline_that_falls_into_parts_stays_one_ring_around_all_of_them():
-    legs, share = polygons.clip(COMB - [0, 5], 10, 15)
+def test_outline_cut_into_parts_becomes_one_ring():
+    legs, share = clip_outline(COMB - [0, 5], 10, 15)
     assert area(legs) == pytest.approx(2 * 2 * 15)
     assert share == pytest.approx(60 / (10 * 3 + 2 * 2 * 17))
     assert [*legs.min(axis=0), *legs.max(axis=0)] == [0, 0, 10, 15]
-    assert shapely.equals(polygons.region(legs), shapely.MultiPolygon(
+    assert shapely.equals(build_region(legs), shapely.MultiPolygon(
         [shapely.box(0, 0, 2, 15), shapely.box(8, 0, 10, 15)]
     ))  # fmt: skip
 
 
 @given(stars(), st.floats(-70, 70), st.floats(-70, 70))
 @settings(deadline=None)
-def test_a_cut_outline_encloses_what_lies_inside_and_nothing_else(star, x, y):
+def test_clipped_outline_encloses_exactly_the_part_inside(star, x, y):
     star = star + np.array([x, y])
-    ring, share = polygons.clip(star, 60, 50)
+    ring, share = clip_outline(star, 60, 50)
     whole = shapely.Polygon(star)
     inside = whole.intersection(shapely.box(0, 0, 60, 50))
     assert share == pytest.approx(inside.area / whole.area, abs=1e-9)
     assert area(ring) == pytest.approx(inside.area, abs=0.25 * 12)
     assert (
-        polygons.region(ring).symmetric_difference(inside).area <= 0.25 * 12
+        build_region(ring).symmetric_difference(inside).area <= 0.25 * 12
         if len(ring) > 2
         else inside.area < 3
     )
@@ -75,23 +76,23 @@ def test_a_cut_outline_encloses_what_lies_inside_and_nothing_else(star, x, y):
     assert (ring <= np.array([60, 50]) + 1e-9).all()
 
 
-def test_a_hole_is_joined_to_the_edge():
-    ring, share = polygons.without(SQUARE, shapely.box(15, 15, 25, 25))
+def test_hole_is_joined_to_the_outer_ring():
+    ring, share = subtract_cover(SQUARE, shapely.box(15, 15, 25, 25))
     assert share == pytest.approx(0.75)
     assert area(ring) == pytest.approx(300)
-    assert not polygons.region(ring).contains(shapely.Point(20, 20))
-    assert polygons.region(ring).area == pytest.approx(300)
+    assert not build_region(ring).contains(shapely.Point(20, 20))
+    assert build_region(ring).area == pytest.approx(300)
 
 
-def test_what_nothing_covers_is_the_same_outline():
-    ring, share = polygons.without(SQUARE, shapely.box(40, 40, 50, 50))
+def test_uncovered_outline_is_returned_unchanged():
+    ring, share = subtract_cover(SQUARE, shapely.box(40, 40, 50, 50))
     assert ring is SQUARE
     assert share == 1
 
 
-def test_what_is_wholly_covered_is_gone():
-    ring, share = polygons.without(SQUARE, shapely.box(0, 0, 50, 50))
-    assert ring is GONE
+def test_fully_covered_outline_is_empty():
+    ring, share = subtract_cover(SQUARE, shapely.box(0, 0, 50, 50))
+    assert ring is EMPTY_OUTLINE
     assert share == 0
 
 
@@ -105,7 +106,7 @@ def test_what_is_wholly_covered_is_gone():
         [[0, 0]],
     ],
 )
-def test_what_is_no_clean_ring_can_be_cut_too(ring):
-    cut, share = polygons.clip(np.array(ring, float) - 1, 5, 5)
+def test_invalid_rings_can_be_clipped(ring):
+    cut, share = clip_outline(np.array(ring, float) - 1, 5, 5)
     assert 0 <= share <= 1
-    assert len(cut) > 2 or cut is GONE
+    assert len(cut) > 2 or cut is EMPTY_OUTLINE

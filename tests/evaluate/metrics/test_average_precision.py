@@ -1,4 +1,4 @@
-"""Matching and average precision, against answers by hand and against faster-coco-eval."""
+"""Matching and average precision: by hand, and against faster-coco-eval."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.evaluate.metrics.average_precision import average_precisions, curve, mean
+from pipeline.evaluate.metrics.average_precision import (
+    compute_average_precisions,
+    compute_mean_ap,
+    compute_precision_curve,
+)
 from pipeline.evaluate.metrics.iou import box_iou
-from pipeline.evaluate.metrics.matching import match, tabulate
-from tests import coco_answers
+from pipeline.evaluate.metrics.matching import build_detection_table, match_detections
+from tests import coco_reference
 
 SQUARE = [0.0, 0.0, 10.0, 10.0]
 
@@ -33,28 +37,31 @@ def detections(*boxes: list[float], scores, classes=None):
         ([3, 3, 3, 3], 0.0),
     ],
 )
-def test_overlap_of_a_square_with(box, iou):
+def test_box_iou_by_hand(box, iou):
     assert box_iou(np.array([SQUARE]), np.array([box], float)).item() == pytest.approx(iou)
 
 
-def test_two_boxes_without_area_do_not_overlap():
+def test_boxes_without_area_have_iou_zero():
     point = np.array([[3.0, 3.0, 3.0, 3.0]])
     assert box_iou(point, point).item() == 0.0
 
 
-def test_an_object_is_found_once_by_the_highest_score():
-    found = match(objects(SQUARE), detections(SQUARE, [0, 0, 10, 9], scores=[0.6, 0.9]))
+def test_object_is_matched_once_by_the_highest_score():
+    found = match_detections(objects(SQUARE), detections(SQUARE, [0, 0, 10, 9], scores=[0.6, 0.9]))
     assert found[:, 0].tolist() == [-1, 0]
-    assert found[:, 9].tolist() == [0, -1]  # at IoU 0.95 the surer box does not reach, and leaves it free
+    assert found[:, 9].tolist() == [
+        0,
+        -1,
+    ]  # at IoU 0.95 the box of higher score does not match, and the other does
 
 
-def test_a_detection_finds_no_object_of_another_class():
-    assert (match(objects(SQUARE, classes=[1]), detections(SQUARE, scores=[0.9])) == -1).all()
+def test_detection_does_not_match_another_class():
+    assert (match_detections(objects(SQUARE, classes=[1]), detections(SQUARE, scores=[0.9])) == -1).all()
 
 
-def test_a_detection_takes_the_object_that_it_overlaps_most():
+def test_detection_matches_the_object_with_the_highest_overlap():
     truth = objects([0, 0, 10, 8], SQUARE)
-    assert match(truth, detections(SQUARE, scores=[0.9]))[0, 0] == 1
+    assert match_detections(truth, detections(SQUARE, scores=[0.9]))[0, 0] == 1
 
 
 @pytest.mark.parametrize(
@@ -74,22 +81,24 @@ def test_a_detection_takes_the_object_that_it_overlaps_most():
     ],
 )
 def test_average_precision_by_hand(truth, found, expected):
-    aps = average_precisions(tabulate(truth, found, 1))
+    aps = compute_average_precisions(build_detection_table(truth, found, 1))
     assert aps.mean() == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_class_without_objects_is_left_out_of_the_mean():
-    table = tabulate([objects(SQUARE)], [detections(SQUARE, SQUARE, scores=[0.9, 0.8], classes=[0, 2])], 3)
-    assert mean(average_precisions(table)).tolist() == [1.0]
+def test_class_without_objects_is_left_out_of_mean_ap():
+    table = build_detection_table(
+        [objects(SQUARE)], [detections(SQUARE, SQUARE, scores=[0.9, 0.8], classes=[0, 2])], 3
+    )
+    assert compute_mean_ap(compute_average_precisions(table)).tolist() == [1.0]
 
 
-def test_without_any_object_the_mean_is_zero_and_no_warning():
-    table = tabulate([objects()], [detections(SQUARE, scores=[0.9])], 2)
-    assert mean(average_precisions(table)).tolist() == [0.0]
+def test_mean_ap_without_objects_is_zero_without_a_warning():
+    table = build_detection_table([objects()], [detections(SQUARE, scores=[0.9])], 2)
+    assert compute_mean_ap(compute_average_precisions(table)).tolist() == [0.0]
 
 
-def test_no_image_at_all():
-    assert mean(average_precisions(tabulate([], [], 2))).tolist() == [0.0]
+def test_mean_ap_without_images_is_zero():
+    assert compute_mean_ap(compute_average_precisions(build_detection_table([], [], 2))).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -107,21 +116,23 @@ def test_agrees_with_faster_coco_eval_on_any_scene(seed, images, classes):
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 3), min_size=4, max_size=4))
-def test_a_weight_counts_an_image_so_often(seed, weights):
+def test_weight_counts_as_copies_of_an_image(seed, weights):
     truth, found = scene(np.random.default_rng(seed), images=4, classes=3, ties=False)
     times = np.array([weights])
     repeated = [index for index, weight in enumerate(weights) for _ in range(weight)]
-    weighted = average_precisions(tabulate(truth, found, 3), times)
-    copied = average_precisions(tabulate([truth[i] for i in repeated], [found[i] for i in repeated], 3))
+    weighted = compute_average_precisions(build_detection_table(truth, found, 3), times)
+    copied = compute_average_precisions(
+        build_detection_table([truth[i] for i in repeated], [found[i] for i in repeated], 3)
+    )
     np.testing.assert_allclose(weighted, copied, atol=1e-12)  # NaN in the same places
 
 
-def test_the_curve_has_the_average_precision_as_its_mean():
-    table = tabulate(*scene(np.random.default_rng(3), images=10, classes=2), 2)
-    aps = average_precisions(table)[0]
+def test_mean_of_the_precision_curve_is_the_average_precision():
+    table = build_detection_table(*scene(np.random.default_rng(3), images=10, classes=2), 2)
+    aps = compute_average_precisions(table)[0]
     for cls in range(2):
-        assert curve(table, cls).mean() == pytest.approx(aps[cls, 0])
-        assert curve(table, cls, level=5).mean() == pytest.approx(aps[cls, 5])
+        assert compute_precision_curve(table, cls).mean() == pytest.approx(aps[cls, 0])
+        assert compute_precision_curve(table, cls, level=5).mean() == pytest.approx(aps[cls, 5])
 
 
 def scene(rng, *, images, classes, ties=True):
@@ -150,8 +161,8 @@ def boxes_of(rng, count):
 
 
 def agree(truth, found, *, classes):
-    ours = average_precisions(tabulate(truth, found, classes))[0]
-    theirs = coco_answers.average_precisions(truth, found, classes)
-    present = tabulate(truth, found, classes).objects.any(axis=0)
+    ours = compute_average_precisions(build_detection_table(truth, found, classes))[0]
+    theirs = coco_reference.compute_average_precision(truth, found, classes)
+    present = build_detection_table(truth, found, classes).objects.any(axis=0)
     np.testing.assert_allclose(ours[present], theirs[present], atol=1e-9)
     assert (theirs[~present] == -1).all()

@@ -1,12 +1,12 @@
-"""The intervals: seeded, around the figure, narrower with more images, as if images were copied."""
+"""Bootstrap intervals: seeded, around the value, narrower with more images."""
 
 import numpy as np
 import pytest
 
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.evaluate.metrics.average_precision import average_precisions, mean
-from pipeline.evaluate.metrics.bootstrap import intervals, resample
-from pipeline.evaluate.metrics.matching import tabulate
+from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
+from pipeline.evaluate.metrics.bootstrap import compute_map_intervals, resample
+from pipeline.evaluate.metrics.matching import build_detection_table
 
 
 def split(images, *, seed=0, found=0.7):
@@ -31,56 +31,56 @@ def split(images, *, seed=0, found=0.7):
     return truths, seen
 
 
-def test_each_resample_draws_as_many_images_as_there_are():
+def test_resample_draws_as_many_images_as_the_split_has():
     drawn = resample(7, 50, seed=3)
     assert drawn.shape == (50, 7)
     assert (drawn.sum(axis=1) == 7).all()
     assert len(np.unique(drawn, axis=0)) > 40
 
 
-def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
-    table = tabulate(*split(20), 2)
-    first = intervals(table, times=100, seed=1)
-    assert intervals(table, times=100, seed=1) == first
-    assert intervals(table, times=100, seed=2) != first
+def test_same_seed_gives_same_interval_and_another_seed_another():
+    table = build_detection_table(*split(20), 2)
+    first = compute_map_intervals(table, times=100, seed=1)
+    assert compute_map_intervals(table, times=100, seed=1) == first
+    assert compute_map_intervals(table, times=100, seed=2) != first
 
 
 @pytest.mark.parametrize("name", ["mAP50-95", "mAP50"])
-def test_the_interval_holds_the_figure_and_narrows_with_more_images(name):
-    few = intervals(tabulate(*split(15), 2), times=400, seed=0)[name]
-    many = intervals(tabulate(*split(240), 2), times=400, seed=0)[name]
+def test_interval_contains_the_value_and_narrows_with_more_images(name):
+    few = compute_map_intervals(build_detection_table(*split(15), 2), times=400, seed=0)[name]
+    many = compute_map_intervals(build_detection_table(*split(240), 2), times=400, seed=0)[name]
     for interval in (few, many):
         assert interval.low < interval.value < interval.high
     assert many.high - many.low < (few.high - few.low) / 2  # 16 times the images: about a quarter
 
 
-def test_the_interval_is_that_of_copied_images():
+def test_interval_equals_percentiles_over_copied_images():
     truths, seen = split(12)
     drawn = resample(12, 60, seed=5)
     copied = [
-        mean(average_precisions(tabulate(*zip(*chosen, strict=True), 2)))[0]
+        compute_mean_ap(compute_average_precisions(build_detection_table(*zip(*chosen, strict=True), 2)))[0]
         for weights in drawn
         for chosen in [[(truths[i], seen[i]) for i in range(12) for _ in range(weights[i])]]
     ]
-    interval = intervals(tabulate(truths, seen, 2), times=60, seed=5)["mAP50-95"]
+    interval = compute_map_intervals(build_detection_table(truths, seen, 2), times=60, seed=5)["mAP50-95"]
     assert [interval.low, interval.high] == pytest.approx(np.percentile(copied, [2.5, 97.5]))
 
 
-def test_without_resamples_the_bounds_are_the_figure():
-    interval = intervals(tabulate(*split(10), 2), times=0, seed=0)["mAP50"]
+def test_bounds_equal_the_value_without_resamples():
+    interval = compute_map_intervals(build_detection_table(*split(10), 2), times=0, seed=0)["mAP50"]
     assert interval.low == interval.value == interval.high
 
 
-def test_resamples_without_any_object_are_not_drawn_on():
+def test_resamples_without_objects_are_left_out():
     found = Detections(np.array([[0.0, 0.0, 9.0, 9.0]]), np.array([0.9]), np.array([0]))
     nothing = GroundTruth(np.zeros((0, 4)), np.zeros(0, np.int64))
-    table = tabulate([GroundTruth(found.boxes, found.classes), nothing], [found, found], 1)
-    interval = intervals(table, times=200, seed=0)["mAP50"]
+    table = build_detection_table([GroundTruth(found.boxes, found.classes), nothing], [found, found], 1)
+    interval = compute_map_intervals(table, times=200, seed=0)["mAP50"]
     assert interval.low > 0  # half of the resamples would have had an object; a quarter would have been zero
 
 
-def test_perfect_predictions_leave_no_doubt():
+def test_interval_of_perfect_predictions_is_a_point():
     truths, _ = split(10)
     seen = [Detections(truth.boxes, np.full(len(truth.boxes), 0.9), truth.classes) for truth in truths]
-    interval = intervals(tabulate(truths, seen, 2), times=50, seed=0)["mAP50-95"]
+    interval = compute_map_intervals(build_detection_table(truths, seen, 2), times=50, seed=0)["mAP50-95"]
     assert (interval.low, interval.value, interval.high) == pytest.approx((1, 1, 1))

@@ -1,19 +1,19 @@
-"""Classification: every figure by hand, and the books balance."""
+"""Classification metrics by hand, and sums over random images."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluate.metrics import average_precision, classification
+from pipeline.evaluate.metrics.average_precision import compute_precision_curve
 from pipeline.evaluate.metrics.classification import (
     ClassScores,
-    classify,
-    confusions,
-    figures,
-    guess,
-    rank,
-    tabulate,
+    build_class_table,
+    collect_classification_metrics,
+    count_class_confusions,
+    evaluate_classification,
+    rank_misclassified_images,
+    select_top_classes,
 )
 
 NAMES = ("crack", "pit", "stain")
@@ -28,18 +28,18 @@ def guessed(images):
 
 
 def measured(images, resamples=0):
-    return classify(guessed(images), NAMES, resamples=resamples, seed=0)
+    return evaluate_classification(guessed(images), NAMES, resamples=resamples, seed=0)
 
 
-def test_guesses_are_the_likeliest_classes_first():
+def test_top_classes_are_sorted_by_probability():
     rows = [np.array([0.1, 0.2, 0.05, 0.4, 0.05, 0.15, 0.05]), np.array([0, 0, 1, 0, 0, 0, 0], float)]
-    classes, scores = guess(rows)
+    classes, scores = select_top_classes(rows)
     assert classes.tolist() == [[3, 1, 5, 0, 2], [2, 0, 1, 3, 4]]
     assert scores[0].tolist() == [0.4, 0.2, 0.15, 0.1, 0.05]
 
 
-def test_figures_by_hand():
-    found = figures(measured([*IMAGES, WRONG]))
+def test_classification_metrics_by_hand():
+    found = collect_classification_metrics(measured([*IMAGES, WRONG]))
     test, per_class = found["test"], found["per_class"]
     assert (test["top1"], test["top5"], test["images"]) == (0.5, 1.0, 4)
     assert per_class["crack"] == {"precision": 0.5, "recall": 0.5, "F1": 0.5, "images": 2}
@@ -48,29 +48,34 @@ def test_figures_by_hand():
     assert test["F1"] == 0.5
 
 
-def test_a_class_beyond_the_first_five_is_not_found():
+def test_class_beyond_the_first_five_is_wrong_in_top5():
     narrow = ClassScores(np.array([6]), np.array([[0, 1, 2, 3, 4]]), np.full((1, 5), 0.2))
-    found = classify(narrow, tuple("abcdefg"), resamples=0, seed=0)
+    found = evaluate_classification(narrow, tuple("abcdefg"), resamples=0, seed=0)
     assert (found.top1.value, found.top5.value) == (0.0, 0.0)
-    assert figures(found)["per_class"]["g"] == {"precision": 0.0, "recall": 0.0, "F1": 0.0, "images": 1}
+    assert collect_classification_metrics(found)["per_class"]["g"] == {
+        "precision": 0.0,
+        "recall": 0.0,
+        "F1": 0.0,
+        "images": 1,
+    }
 
 
-def test_confusion_by_hand():
-    assert confusions(measured([*IMAGES, WRONG])).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+def test_class_confusions_by_hand():
+    assert count_class_confusions(measured([*IMAGES, WRONG])).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
-def test_the_surest_mistakes_come_first():
-    assert rank(measured([*IMAGES, WRONG])) == [3, 1]
+def test_misclassified_images_are_ranked_by_probability():
+    assert rank_misclassified_images(measured([*IMAGES, WRONG])) == [3, 1]
 
 
-def test_the_curves_take_each_class_against_the_rest():
-    table = tabulate(measured([*IMAGES, WRONG]))
+def test_class_table_is_each_class_against_the_rest():
+    table = build_class_table(measured([*IMAGES, WRONG]))
     # crack by score: 0.9 right, 0.6 wrong, 0.4 right: precision 1 up to recall 1/2, then 2/3
     expected = (51 * 1.0 + 50 * 2 / 3) / 101
-    assert average_precision.curve(table, 0).mean() == pytest.approx(expected)
+    assert compute_precision_curve(table, 0).mean() == pytest.approx(expected)
 
 
-def test_intervals_hold_the_figure_and_shrink_with_the_images():
+def test_intervals_contain_the_value_and_narrow_with_more_images():
     few, many = (measured([*IMAGES, WRONG] * times, resamples=300).top1 for times in (3, 60))
     for interval in (few, many):
         assert interval.low <= interval.value <= interval.high
@@ -81,16 +86,16 @@ def test_intervals_hold_the_figure_and_shrink_with_the_images():
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 8))
 def test_every_image_is_counted_once(seed, images, classes):
     rng = np.random.default_rng(seed)
-    found = guess(rng.dirichlet(np.ones(classes), images))
-    result = classification.classify(
+    found = select_top_classes(rng.dirichlet(np.ones(classes), images))
+    result = evaluate_classification(
         ClassScores(rng.integers(0, classes, images), *found),
         tuple(map(str, range(classes))),
         resamples=0,
         seed=0,
     )
-    matrix = confusions(result)
+    matrix = count_class_confusions(result)
     assert matrix.sum() == images
     assert np.trace(matrix) == pytest.approx(result.top1.value * images)
     assert result.top1.value <= result.top5.value
-    assert len(rank(result)) == images - np.trace(matrix)
-    assert tabulate(result).objects.sum() == images
+    assert len(rank_misclassified_images(result)) == images - np.trace(matrix)
+    assert build_class_table(result).objects.sum() == images

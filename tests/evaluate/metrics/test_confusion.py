@@ -1,13 +1,13 @@
-"""The confusion matrix, by hand and as bookkeeping: nothing is lost, the diagonal is what recall counts."""
+"""The confusion matrix of detections: by hand, and its sums; the diagonal is what recall counts."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.evaluate.metrics.error_types import confusions, judge
-from pipeline.evaluate.metrics.matching import tabulate
-from pipeline.evaluate.metrics.thresholds import operate
+from pipeline.evaluate.metrics.error_types import assign_error_types, count_detection_confusions
+from pipeline.evaluate.metrics.matching import build_detection_table
+from pipeline.evaluate.metrics.thresholds import compute_threshold_curves
 
 A, B, C = [0, 0, 10, 10], [30, 0, 40, 10], [60, 0, 70, 10]
 LOOSE = [5, 0, 15, 10]
@@ -18,12 +18,12 @@ def judged(truth, found):
         np.array([b for b, _ in truth], float).reshape(-1, 4), np.array([c for _, c in truth], int)
     )
     boxes = np.array([b for b, _ in found], float).reshape(-1, 4)
-    return judge(
+    return assign_error_types(
         objects, Detections(boxes, np.full(len(found), 0.9), np.array([c for _, c in found], int)), 0.5
     )
 
 
-def test_by_hand():
+def test_detection_confusions_by_hand():
     first = judged([(A, 0), (B, 0), (C, 1)], [(A, 0), (B, 1), (A, 1)])
     second = judged([(A, 1)], [(LOOSE, 1)])
     empty = judged([], [])
@@ -33,25 +33,27 @@ def test_by_hand():
         [0, 0, 2],  #  actual 1: one missed, one loose
         [0, 2, 0],  #  background
     ]
-    assert confusions([first, second, empty], 2).tolist() == expected
+    assert count_detection_confusions([first, second, empty], 2).tolist() == expected
 
 
-def test_without_images():
-    assert confusions([], 2).tolist() == [[0] * 3] * 3
+def test_confusions_without_images_are_zero():
+    assert count_detection_confusions([], 2).tolist() == [[0] * 3] * 3
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.7]))
-def test_every_object_and_every_kept_detection_is_counted_once(seed, threshold):
+def test_every_object_and_detection_above_threshold_is_counted_once(seed, threshold):
     rng = np.random.default_rng(seed)
     truths, seen = zip(*(scene(rng) for _ in range(3)), strict=True)
-    matrix = confusions([judge(t, f, threshold) for t, f in zip(truths, seen, strict=True)], 3)
-    table = tabulate(truths, seen, 3)
+    matrix = count_detection_confusions(
+        [assign_error_types(t, f, threshold) for t, f in zip(truths, seen, strict=True)], 3
+    )
+    table = build_detection_table(truths, seen, 3)
     assert matrix[:3].sum(axis=1).tolist() == table.objects.sum(axis=0).tolist()
     kept = table.classes[table.scores >= threshold]
     assert matrix[:, :3].sum(axis=0).tolist() == np.bincount(kept, minlength=3).tolist()
     assert matrix[3, 3] == 0
-    recall = operate(table, np.array([threshold])).recall[0]
+    recall = compute_threshold_curves(table, np.array([threshold])).recall[0]
     found = np.nan_to_num(recall) * table.objects.sum(axis=0)
     np.testing.assert_allclose(np.diag(matrix)[:3], found)
 

@@ -1,18 +1,18 @@
-"""Each object and each detection judged: right, missed, false alarm, wrong class, loose box."""
+"""Error types of objects and detections."""
 
 import numpy as np
 import pytest
 
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.evaluate.metrics.error_types import judge, rank
+from pipeline.evaluate.metrics.error_types import assign_error_types, rank_images_by_errors
 
 A, B, FAR = [0, 0, 10, 10], [30, 0, 40, 10], [70, 70, 80, 80]
 HALF, THIRD, TOUCH = [0, 0, 10, 5], [5, 0, 15, 10], [9.5, 0, 19.5, 10]  # IoU with A: 1/2, 1/3, 0.03
 
 
 def outcome(truth, found, threshold=0.5):
-    """Judge boxes given as (box, class) and (box, class, score)."""
-    return judge(
+    """Assign error types to boxes given as (box, class) and (box, class, score)."""
+    return assign_error_types(
         GroundTruth(
             np.array([b for b, _ in truth], float).reshape(-1, 4), np.array([c for _, c in truth], np.int64)
         ),
@@ -45,22 +45,22 @@ def outcome(truth, found, threshold=0.5):
         pytest.param([(A, 0), (B, 1)], [(B, 0, 0.9), (A, 1, 0.9)], ["wrong class"] * 2, [], id="swapped"),
     ],
 )
-def test_verdicts(truth, found, verdicts, missed):
+def test_error_types_by_hand(truth, found, verdicts, missed):
     judged = outcome(truth, found)
     assert list(judged.verdicts) == verdicts
     assert judged.missed.tolist() == missed
 
 
-def test_reasons_are_counted_and_add_up_to_the_errors():
+def test_error_counts_by_type_add_up():
     judged = outcome([(A, 0), (B, 0)], [(A, 1, 0.9), (FAR, 0, 0.8), (FAR, 1, 0.7)])
-    assert judged.reasons() == {"missed": 1, "false alarm": 2, "wrong class": 1}
-    assert judged.errors == 4
+    assert judged.count_errors() == {"missed": 1, "false alarm": 2, "wrong class": 1}
+    assert judged.error_count == 4
 
 
-def test_the_worst_come_first_and_the_faultless_not_at_all():
+def test_images_are_ranked_by_errors_and_those_without_left_out():
     fine = outcome([(A, 0)], [(A, 0, 0.9)])
     one = outcome([(A, 0)], [])
     unsure = outcome([(A, 0)], [(A, 0, 0.9), (FAR, 0, 0.6)])
     sure = outcome([(A, 0)], [(A, 0, 0.9), (FAR, 0, 0.95)])
     two = outcome([(A, 0), (B, 0)], [])
-    assert rank([fine, one, unsure, sure, two]) == [4, 3, 2, 1]
+    assert rank_images_by_errors([fine, one, unsure, sure, two]) == [4, 3, 2, 1]

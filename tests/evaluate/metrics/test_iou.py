@@ -1,4 +1,4 @@
-"""Rotated boxes: areas by hand, and against counted points."""
+"""IoU of rotated boxes: by hand, and against counted points."""
 
 import numpy as np
 import pytest
@@ -28,16 +28,16 @@ def corners(x, y, width, height, degrees):
         pytest.param((0, 0, 4, 0, 20), (0, 0, 4, 0, 20), 0.0, id="without area"),
     ],
 )
-def test_overlaps_by_hand(first, second, iou):
+def test_rotated_iou_by_hand(first, second, iou):
     assert rotated_box_iou(corners(*first)[None], corners(*second)[None]).item() == pytest.approx(iou)
 
 
-def test_the_order_of_the_corners_does_not_matter():
+def test_rotated_iou_ignores_the_order_of_corners():
     box = corners(0, 0, 4, 2, 30)
     assert rotated_box_iou(box[None], box[::-1][None]).item() == pytest.approx(1.0)
 
 
-def test_nothing_overlaps_nothing():
+def test_rotated_iou_of_no_boxes_is_empty():
     none, one = np.zeros((0, 4, 2)), corners(0, 0, 4, 2, 30)[None]
     assert rotated_box_iou(none, one).shape == (0, 1)
     assert rotated_box_iou(one, none).shape == (1, 0)
@@ -45,7 +45,7 @@ def test_nothing_overlaps_nothing():
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32 - 1))
-def test_overlap_is_the_share_of_points_in_both(seed):
+def test_rotated_iou_agrees_with_counted_points(seed):
     rng = np.random.default_rng(seed)
     boxes = [(*rng.uniform(-3, 3, 2), *rng.uniform(4, 12, 2), rng.uniform(0, 180)) for _ in range(2)]
     x, y = (axis.ravel() for axis in np.meshgrid(*[np.linspace(-12, 12, 400)] * 2))
@@ -63,7 +63,7 @@ def within(box, x, y):
     return (np.abs(along) <= width / 2) & (np.abs(across) <= height / 2)
 
 
-def test_upright_ones_overlap_as_boxes_do():
+def test_rotated_iou_of_upright_boxes_equals_box_iou():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 50, (2, 20, 2))
     boxes = np.concatenate([low, low + rng.uniform(1, 30, (2, 20, 2))], axis=2)

@@ -1,3 +1,5 @@
+"""Suspect labels: by hand, and their scores on random images."""
+
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.classification import ClassScores
-from pipeline.evaluate.metrics.label_errors import SURE, rank, whole
+from pipeline.evaluate.metrics.label_errors import MIN_CONFIDENCE, convert_class_scores, rank_suspect_labels
 
 HERE, THERE = [0, 0, 10, 10], [50, 50, 60, 60]
 HALF = [5, 0, 15, 10]  # overlaps HERE by a third
@@ -25,7 +27,10 @@ def seen(*found: Any):
 
 
 def ranked(truth, found, most=10):
-    return [(s.kind, round(s.score, 3), s.found, s.label) for s in rank([truth], [found], most=most)]
+    return [
+        (s.kind, round(s.score, 3), s.detection, s.label)
+        for s in rank_suspect_labels([truth], [found], most=most)
+    ]
 
 
 CASES = {
@@ -49,26 +54,29 @@ CASES = {
         seen((HALF, 0, 0.9), (HERE, 0, 0.8)),
         [("missing", 0.6, 0, -1)],
     ),
-    "not sure enough": (labels(), seen((HERE, 0, SURE - 0.01)), []),
+    "not sure enough": (labels(), seen((HERE, 0, MIN_CONFIDENCE - 0.01)), []),
 }
 
 
 @pytest.mark.parametrize(("truth", "found", "suspects"), CASES.values(), ids=CASES)
-def test_a_label_is_suspected(truth, found, suspects):
+def test_suspect_labels_by_hand(truth, found, suspects):
     assert ranked(truth, found) == suspects
 
 
-def test_a_pose_without_a_labelled_point_is_no_missing_label():
+def test_pose_without_labelled_points_is_not_a_missing_label():
     points = np.array([[[5.0, 5, 0]], [[55, 55, 2]]])
     truth = labels((HERE, 0), (THERE, 0))._replace(keypoints=points)
     found = seen((HERE, 0, 0.9))._replace(overlap=np.zeros((1, 2)))
     assert ranked(truth, found) == []
 
 
-def test_the_strongest_contradiction_of_all_images_comes_first():
+def test_suspect_labels_of_all_images_are_sorted_by_score():
     truths = [labels((HERE, 0)), labels(), labels((HERE, 0))]
     found = [seen((HALF, 0, 0.9)), seen((HERE, 0, 0.7)), seen((HERE, 1, 0.95))]
-    assert [(s.image, s.kind) for s in rank(truths, found, most=2)] == [(2, "wrong class"), (1, "missing")]
+    assert [(s.image, s.kind) for s in rank_suspect_labels(truths, found, most=2)] == [
+        (2, "wrong class"),
+        (1, "missing"),
+    ]
 
 
 boxes = st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2).map(
@@ -80,8 +88,8 @@ boxes = st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2).map(
     st.lists(st.tuples(boxes, st.integers(0, 2)), max_size=6),
     st.lists(st.tuples(boxes, st.integers(0, 2), st.floats(0, 1)), max_size=8),
 )
-def test_scores_are_shares_in_order_and_no_label_is_named_twice(objects, found):
-    suspects = rank([labels(*objects)], [seen(*found)], most=100)
+def test_scores_are_between_0_and_1_and_each_label_is_listed_once(objects, found):
+    suspects = rank_suspect_labels([labels(*objects)], [seen(*found)], most=100)
     scores = [suspect.score for suspect in suspects]
     assert scores == sorted(scores, reverse=True)
     assert all(0 < score <= 1 for score in scores)
@@ -90,12 +98,12 @@ def test_scores_are_shares_in_order_and_no_label_is_named_twice(objects, found):
     assert all((suspect.label < 0) == (suspect.kind == "missing") for suspect in suspects)
 
 
-def test_a_class_of_a_whole_image_is_contradicted_by_the_difference_of_chances():
+def test_score_of_a_wrong_image_class_is_the_difference_of_probabilities():
     guessed = ClassScores(
         np.array([0, 1, 2]),
         np.array([[1, 0], [1, 2], [0, 1]]),
         np.array([[0.7, 0.2], [0.9, 0.1], [0.6, 0.3]]),
     )
-    split = whole(guessed, [(8, 8)] * 3)
-    found = [(s.image, s.kind, round(s.score, 3)) for s in rank(*split, most=5)]
+    split = convert_class_scores(guessed, [(8, 8)] * 3)
+    found = [(s.image, s.kind, round(s.score, 3)) for s in rank_suspect_labels(*split, most=5)]
     assert found == [(2, "wrong class", 0.6), (0, "wrong class", 0.5)]

@@ -1,42 +1,42 @@
-"""The similarity of poses: by hand, and mAP against faster-coco-eval."""
+"""Object keypoint similarity: by hand, and mAP against faster-coco-eval."""
 
 import numpy as np
 import pytest
 
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
-from pipeline.evaluate.metrics.average_precision import average_precisions, mean
-from pipeline.evaluate.metrics.error_types import confusions, judge
-from pipeline.evaluate.metrics.matching import tabulate
-from pipeline.evaluate.metrics.oks import PERSON, sigmas, similarities
-from pipeline.evaluate.metrics.similarity import weigh
-from pipeline.evaluate.metrics.thresholds import operate
-from tests import coco_answers
+from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
+from pipeline.evaluate.metrics.error_types import assign_error_types, count_detection_confusions
+from pipeline.evaluate.metrics.matching import build_detection_table
+from pipeline.evaluate.metrics.oks import COCO_SIGMAS, compute_oks, get_keypoint_sigmas
+from pipeline.evaluate.metrics.similarity import attach_similarity
+from pipeline.evaluate.metrics.thresholds import compute_threshold_curves
+from tests import coco_reference
 
 BOX = np.array([[0.0, 0.0, 10.0, 20.0]])
 POSE = np.array([[[5, 2, 2], [2, 18, 1], [8, 18, 2], [0, 0, 0]]], float)
 
 
-def test_the_same_pose_is_alike_whatever_stands_for_the_point_that_is_not_labelled():
+def test_oks_ignores_points_without_a_label():
     found = POSE[:, :, :2].copy()
     found[0, 3] = 999
-    assert similarities(found, POSE, BOX).item() == pytest.approx(1.0)
+    assert compute_oks(found, POSE, BOX).item() == pytest.approx(1.0)
 
 
-def test_by_hand():
+def test_oks_by_hand():
     """One of three points is off by a distance d: (2 + exp(-d^2 / (2 * 0.53 * 200 * (2/4)^2))) / 3."""
     found = POSE[:, :, :2].copy()
     found[0, 0] += [3, 4]
     expected = (2 + np.exp(-25 / (2 * 0.53 * 200 * 0.25))) / 3
-    assert similarities(found, POSE, BOX).item() == pytest.approx(expected)
+    assert compute_oks(found, POSE, BOX).item() == pytest.approx(expected)
 
 
-def test_sigmas():
-    assert sigmas(17).tolist() == list(PERSON)
-    assert sigmas(5).tolist() == [0.2] * 5
+def test_keypoint_sigmas_are_those_of_coco_or_one_by_count():
+    assert get_keypoint_sigmas(17).tolist() == list(COCO_SIGMAS)
+    assert get_keypoint_sigmas(5).tolist() == [0.2] * 5
 
 
-def test_what_is_like_an_object_without_labelled_points_is_neither_right_nor_wrong():
+def test_detection_of_a_pose_without_labelled_points_is_ignored():
     unlabelled = np.zeros_like(POSE)
     truth = GroundTruth(
         np.vstack([BOX, BOX + 100]), np.array([0, 0]), keypoints=np.vstack([POSE, unlabelled])
@@ -48,22 +48,22 @@ def test_what_is_like_an_object_without_labelled_points_is_neither_right_nor_wro
         np.zeros(3, np.int64),
         keypoints=np.concatenate([seen, seen + 100, seen + 300]),
     )
-    found = weigh(truth, found, "pose", size=(400, 400))
-    table = tabulate([truth], [found], 1)
+    found = attach_similarity(truth, found, "pose", size=(400, 400))
+    table = build_detection_table([truth], [found], 1)
     assert table.objects.tolist() == [[1]]
     assert table.hits[:, 0].tolist() == [True, False, False]
-    assert table.void[:, 0].tolist() == [False, True, False]
-    assert operate(table, np.array([0.0])).precision.item() == 0.5
-    outcome = judge(truth, found, 0.0)
+    assert table.ignored[:, 0].tolist() == [False, True, False]
+    assert compute_threshold_curves(table, np.array([0.0])).precision.item() == 0.5
+    outcome = assign_error_types(truth, found, 0.0)
     assert outcome.verdicts == ("right", "false alarm")
     assert outcome.missed.tolist() == []
-    assert confusions([outcome], 1).tolist() == [[1, 0], [1, 0]]
+    assert count_detection_confusions([outcome], 1).tolist() == [[1, 0], [1, 0]]
 
 
-def test_a_model_of_other_points_is_refused():
+def test_other_number_of_points_is_refused():
     found = Detections(BOX, np.array([0.9]), np.array([0]), keypoints=np.zeros((1, 5, 3)))
     with pytest.raises(UserError, match="the model's poses have 5 points, the data's 4"):
-        weigh(GroundTruth(BOX, np.array([0]), keypoints=POSE), found, "pose", size=(10, 20))
+        attach_similarity(GroundTruth(BOX, np.array([0]), keypoints=POSE), found, "pose", size=(10, 20))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -71,13 +71,14 @@ def test_agrees_with_faster_coco_eval(seed):
     rng = np.random.default_rng(seed)
     truths, seen = zip(*(scene(rng) for _ in range(8)), strict=True)
     weighed = [
-        weigh(truth, found, "pose", size=(200, 200)) for truth, found in zip(truths, seen, strict=True)
+        attach_similarity(truth, found, "pose", size=(200, 200))
+        for truth, found in zip(truths, seen, strict=True)
     ]
-    table = tabulate(truths, weighed, 2)
-    theirs = coco_answers.average_precisions(truths, seen, 2, kind="keypoints")
+    table = build_detection_table(truths, weighed, 2)
+    theirs = coco_reference.compute_average_precision(truths, seen, 2, kind="keypoints")
     present = table.objects.any(axis=0)
-    assert 0.1 < mean(average_precisions(table))[0] < 0.95
-    np.testing.assert_allclose(average_precisions(table)[0][present], theirs[present], atol=1e-9)
+    assert 0.1 < compute_mean_ap(compute_average_precisions(table))[0] < 0.95
+    np.testing.assert_allclose(compute_average_precisions(table)[0][present], theirs[present], atol=1e-9)
 
 
 def scene(rng):

@@ -1,4 +1,4 @@
-"""A JPEG or PNG is decoded once, by OpenCV: the verdict must be that of both, in all its colours."""
+"""A JPEG or PNG that only OpenCV decodes gets the same verdict as from OpenCV and Pillow together."""
 
 import io
 import random
@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.prepare.images import decode
-from pipeline.prepare.images.decode import LARGEST, UnusableImageError
+from pipeline.prepare.images.decode import MAX_PIXELS, UnusableImageError, decode_image
 
 SCENE = Image.fromarray(
     cv2.resize(np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8), (128, 96))
 )
 
 
-def turned():
+def turned_exif():
     exif = Image.Exif()
     exif[274] = 6
     return {"exif": exif}
@@ -29,9 +28,9 @@ JPEGS = {
     "progressive": (SCENE, {"progressive": True}),
     "restarts": (SCENE, {"restart_marker_blocks": 2}),
     "fine": (SCENE, {"subsampling": 0, "quality": 97}),
-    "grey": (SCENE.convert("L"), {}),
+    "gray": (SCENE.convert("L"), {}),
     "cmyk": (SCENE.convert("CMYK"), {}),
-    "turned": (SCENE, turned()),
+    "turned": (SCENE, turned_exif()),
     "two": (SCENE, {"format": "MPO", "save_all": True, "append_images": [SCENE]}),
 }
 PNGS = {
@@ -50,15 +49,15 @@ DAMAGE = {
 }
 
 
-def saved(name):
+def encode(name):
     image, options = {**JPEGS, **PNGS}[name]
     buffer = io.BytesIO()
     image.save(buffer, **{"format": "JPEG", **options})
     return buffer.getvalue()
 
 
-def chunks_of(data):
-    """Take a PNG apart."""
+def split_chunks(data):
+    """Split a PNG into its chunks."""
     at = 8
     while at < len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4])
@@ -66,31 +65,32 @@ def chunks_of(data):
         at = end + 4
 
 
-def png_of(chunks):
-    """Put a PNG together, with right checksums."""
+def join_chunks(chunks):
+    """Join chunks to a PNG with correct checksums."""
     parts = (
-        len(held).to_bytes(4) + name + held + zlib.crc32(name + held).to_bytes(4) for name, held in chunks
+        len(content).to_bytes(4) + name + content + zlib.crc32(name + content).to_bytes(4)
+        for name, content in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def rewritten(data, rng):
-    """Damage what one chunk of a PNG holds, and give all chunks the checksums that they should have."""
-    chunks = [*chunks_of(data)]
-    chosen = rng.choice([number for number, (_, held) in enumerate(chunks) if held])
-    name, held = chunks[chosen]
-    chunks[chosen] = name, rng.choice([*DAMAGE.values()])(held, rng.randrange(len(held)), rng)
-    return png_of(chunks)
+def damage_chunk(data, rng):
+    """Damage the content of one chunk of a PNG, and give all chunks correct checksums."""
+    chunks = [*split_chunks(data)]
+    chosen = rng.choice([number for number, (_, content) in enumerate(chunks) if content])
+    name, content = chunks[chosen]
+    chunks[chosen] = name, rng.choice([*DAMAGE.values()])(content, rng.randrange(len(content)), rng)
+    return join_chunks(chunks)
 
 
-def verdict_in_colour(data):
-    """The size where both libraries decode the whole of it, or else what is wrong."""
+def decode_with_both_libraries(data):
+    """Return the size if both libraries decode the whole image, else the kind of finding."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
-            if image.width * image.height > LARGEST:
+            if image.width * image.height > MAX_PIXELS:
                 return "giant-image"
             image.load()
-    except (UnidentifiedImageError, ModuleNotFoundError):  # Pillow as Ultralytics changes it seeks pi_heif
+    except (UnidentifiedImageError, ModuleNotFoundError):  # Ultralytics patches Pillow to import pi_heif
         return "unreadable-image"
     except Exception as error:
         return "truncated-image" if "truncated" in str(error).lower() else "damaged-image"
@@ -98,9 +98,9 @@ def verdict_in_colour(data):
     return "unreadable-image" if pixels is None else pixels.shape[:2]
 
 
-def verdict(data):
+def decode_or_reject(data):
     try:
-        return decode.decode(data, ".jpg")[1].shape
+        return decode_image(data, ".jpg")[1].shape
     except UnusableImageError as error:
         return error.kind
 
@@ -108,56 +108,56 @@ def verdict(data):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*JPEGS, *PNGS])
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_noticed_as_by_both_libraries_in_colour(name, damage, capfd):
-    whole, rng = saved(name), random.Random(f"{name} {damage}")
-    assert verdict(whole) == verdict_in_colour(whole)
-    assert sorted(verdict(whole)) == [96, 128]
+def test_verdict_on_damage_equals_that_of_both_libraries(name, damage, capfd):
+    whole, rng = encode(name), random.Random(f"{name} {damage}")
+    assert decode_or_reject(whole) == decode_with_both_libraries(whole)
+    assert sorted(decode_or_reject(whole)) == [96, 128]
     for _ in range(15):
         data = DAMAGE[damage](whole, rng.randrange(len(whole)), rng)
-        assert verdict(data) == verdict_in_colour(data)
-    capfd.readouterr()  # the libraries' remarks
+        assert decode_or_reject(data) == decode_with_both_libraries(data)
+    capfd.readouterr()  # drop the warnings of the libraries
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", PNGS)
-def test_a_png_with_right_checksums_of_what_is_damaged_is_noticed_too(name, capfd):
-    whole, rng = saved(name), random.Random(name)
+def test_damaged_png_with_correct_checksums_is_noticed(name, capfd):
+    whole, rng = encode(name), random.Random(name)
     for _ in range(60):
-        data = rewritten(whole, rng)
-        assert verdict(data) == verdict_in_colour(data)
+        data = damage_chunk(whole, rng)
+        assert decode_or_reject(data) == decode_with_both_libraries(data)
     capfd.readouterr()
 
 
-@pytest.mark.parametrize("behind", [False, True], ids=["before the pixels", "behind them"])
-def test_a_png_that_is_shown_turned_is_noticed_wherever_it_says_so(behind):
+@pytest.mark.parametrize("after_pixels", [False, True], ids=["before the pixels", "after them"])
+def test_orientation_of_a_png_is_read_before_and_after_the_pixels(after_pixels):
     buffer = io.BytesIO()
-    SCENE.save(buffer, "PNG", **turned())
-    chunks = dict(chunks_of(buffer.getvalue()))
+    SCENE.save(buffer, "PNG", **turned_exif())
+    chunks = dict(split_chunks(buffer.getvalue()))
     exif = chunks.pop(b"eXIf")
     parts = [*chunks.items()]
-    parts.insert(-1 if behind else 1, (b"eXIf", exif))
-    data = png_of(parts)
-    assert decode.decode(data, ".png")[0].turned
+    parts.insert(-1 if after_pixels else 1, (b"eXIf", exif))
+    data = join_chunks(parts)
+    assert decode_image(data, ".png")[0].turned
 
 
-@pytest.mark.parametrize("name", ["plain", "grey", "turned", "progressive"])
-def test_the_greys_are_those_of_the_colours(name):
-    data = saved(name)
+@pytest.mark.parametrize("name", ["plain", "gray", "turned", "progressive"])
+def test_gray_image_equals_the_color_image_in_gray(name):
+    data = encode(name)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    off = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY).astype(int) - decode.decode(data, ".jpg")[1]
+    off = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY).astype(int) - decode_image(data, ".jpg")[1]
     assert np.abs(off).mean() < 1
 
 
-def peak():
-    """Return the most memory that this process has filled, in MB (Linux counts kilobytes)."""
+def measure_peak_memory():
+    """Return the peak memory of this process in MB (Linux counts kilobytes)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
-def test_a_png_chunk_that_claims_more_than_the_file_holds_gets_no_memory(capfd):
-    """Pillow reads pixels that are all there; OpenCV fails for want of two gigabytes, having filled them."""
-    data = saved("png")
+def test_png_chunk_longer_than_the_file_is_rejected_without_allocation(capfd):
+    """Pillow would read the pixels; OpenCV would first allocate two gigabytes, and then fail."""
+    data = encode("png")
     at = data.index(b"IDAT") - 4
-    before = peak()
-    assert verdict(data[:at] + b"\x7f\xff\xff\xff" + data[at + 4 :]) == "unreadable-image"
-    assert peak() - before < 100
+    before = measure_peak_memory()
+    assert decode_or_reject(data[:at] + b"\x7f\xff\xff\xff" + data[at + 4 :]) == "unreadable-image"
+    assert measure_peak_memory() - before < 100
     capfd.readouterr()

@@ -1,6 +1,8 @@
+"""Statistics per split, and the choice of representative images."""
+
 import numpy as np
 
-from pipeline.prepare.report.statistics import ImageStatistics, describe, representative
+from pipeline.prepare.report.statistics import ImageStatistics, describe_splits, select_representatives
 from pipeline.prepare.splits.stratify import SplitSample
 
 
@@ -9,13 +11,13 @@ def boxes(*extents: list[float]):
     return np.array([[5, 5, 5 + width, 5 + height] for width, height in extents], np.float64)
 
 
-def test_a_split_is_described_by_counts_and_quantiles():
+def test_split_is_described_by_counts_and_quantiles():
     images = [
         ImageStatistics("train", (100, 50), [0, 0, 1], boxes([10.0, 10], [50, 25], [20, 10])),
         ImageStatistics("train", (100, 50), [], np.zeros((0, 4))),
         ImageStatistics("test", (64, 64), [], np.zeros((0, 4))),
     ]
-    found = describe(images, ["a", "b"])
+    found = describe_splits(images, ["a", "b"])
     train = found["train"]
     assert (train["images"], train["objects"], train["backgrounds"]) == (2, 3, 1)
     assert train["classes"] == {"a": 2, "b": 1}
@@ -27,13 +29,17 @@ def test_a_split_is_described_by_counts_and_quantiles():
     assert list(found) == ["train", "test"]
 
 
-def test_samples_show_every_class_the_rarest_too():
+def test_representatives_include_every_class():
     samples = [SplitSample(f"{number:02d}", "", frozenset({0})) for number in range(50)]
     samples += [SplitSample("rare", "", frozenset({2})), SplitSample("both", "", frozenset({0, 1}))]
     for seed in range(5):
-        assert {"rare", "both"} <= set(representative(samples, 4, seed=seed))
-    assert len(representative(samples, 4, seed=0)) == len(set(representative(samples, 4, seed=0))) == 4
-    assert representative(samples, 4, seed=0) != representative(samples, 4, seed=1)
-    assert representative(reversed(samples), 4, seed=0) == representative(samples, 4, seed=0)
-    assert representative(samples, 0, seed=0) == []
-    assert len(representative(samples[:2], 4, seed=0)) == 2
+        assert {"rare", "both"} <= set(select_representatives(samples, 4, seed=seed))
+    assert (
+        len(select_representatives(samples, 4, seed=0))
+        == len(set(select_representatives(samples, 4, seed=0)))
+        == 4
+    )
+    assert select_representatives(samples, 4, seed=0) != select_representatives(samples, 4, seed=1)
+    assert select_representatives(reversed(samples), 4, seed=0) == select_representatives(samples, 4, seed=0)
+    assert select_representatives(samples, 0, seed=0) == []
+    assert len(select_representatives(samples[:2], 4, seed=0)) == 2

@@ -1,39 +1,47 @@
+"""Links between images and the groups that they make."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
-from pipeline.prepare.splits import groups as splits_groups
-from pipeline.prepare.splits.groups import ImageLink
+from pipeline.prepare.splits.groups import (
+    ImageLink,
+    group_linked_images,
+    link_equal_images,
+    link_named_groups,
+    list_groups,
+    suggest_grouping,
+)
 
 
-def link(one: str, other: str) -> ImageLink:
+def make_link(one: str, other: str) -> ImageLink:
     return ImageLink(one, other, "near")
 
 
-def test_links_connect_through_others():
-    groups = splits_groups.connect("abcdef", [link("b", "a"), link("c", "b"), link("e", "f")])
+def test_images_are_grouped_through_other_images():
+    groups = group_linked_images("abcdef", [make_link("b", "a"), make_link("c", "b"), make_link("e", "f")])
     assert groups == {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e", "f": "e"}
-    assert splits_groups.members(groups) == [["a", "b", "c"], ["e", "f"]]
+    assert list_groups(groups) == [["a", "b", "c"], ["e", "f"]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), max_size=20), st.randoms())
-def test_groups_are_those_of_reachability_whatever_the_order(pairs, random):
+def test_groups_equal_reachability_in_any_order_of_links(pairs, random):
     keys = [f"{number:02d}" for number in range(16)]
-    links = [link(keys[one], keys[other]) for one, other in pairs]
-    groups = splits_groups.connect(keys, links)
-    assert splits_groups.connect(keys, random.sample(links, len(links))) == groups
-    reached = {key: {key} for key in keys}
+    links = [make_link(keys[one], keys[other]) for one, other in pairs]
+    groups = group_linked_images(keys, links)
+    assert group_linked_images(keys, random.sample(links, len(links))) == groups
+    reachable = {key: {key} for key in keys}
     for _ in keys:
         for one, other, _ in links:
-            reached[one] = reached[other] = reached[one] | reached[other]
-            for key in reached[one]:
-                reached[key] = reached[one]
-    assert groups == {key: min(reached[key]) for key in keys}
+            reachable[one] = reachable[other] = reachable[one] | reachable[other]
+            for key in reachable[one]:
+                reachable[key] = reachable[one]
+    assert groups == {key: min(reachable[key]) for key in keys}
 
 
 def test_equal_images_are_linked():
-    assert splits_groups.equal({"a": "1", "b": "2", "c": "1", "d": "1"}) == [
+    assert link_equal_images({"a": "1", "b": "2", "c": "1", "d": "1"}) == [
         ImageLink("a", "c", "equal"),
         ImageLink("c", "d", "equal"),
     ]
@@ -52,11 +60,11 @@ PATHS = ["day1/cam-a_01.jpg", "day1/cam-b_01.jpg", "day2/cam-a_02.jpg", "other.j
         ("column:patient", [{1, 2}], 1),
     ],
 )
-def test_groups_by_folder_pattern_and_column(by, together, alone):
+def test_images_are_grouped_by_folder_pattern_or_column(by, together, alone):
     patients = ["p1", "p2", "p2", ""]
     columns = {path: {"patient": patient} for path, patient in zip(PATHS, patients, strict=True)}
-    links, remarks = splits_groups.named(by, columns)
-    found = splits_groups.members(splits_groups.connect(PATHS, links))
+    links, remarks = link_named_groups(by, columns)
+    found = list_groups(group_linked_images(PATHS, links))
     assert [{PATHS.index(path) for path in group} for group in found] == together
     assert len(remarks) == 1
     assert ("; 1 image in none, a group of its own each" in remarks[0]) == bool(alone)
@@ -70,20 +78,20 @@ def test_groups_by_folder_pattern_and_column(by, together, alone):
         ("column:x", "for any of 4 images: there are the columns patient"),
     ],
 )
-def test_what_names_no_group_is_refused(by, sentence):
+def test_group_by_without_any_group_is_refused(by, sentence):
     with pytest.raises(UserError, match=sentence):
-        splits_groups.named(by, {path: {"patient": "1"} for path in PATHS})
+        link_named_groups(by, {path: {"patient": "1"} for path in PATHS})
 
 
-def test_file_names_that_tell_of_one_original_are_spoken_of():
+def test_grouping_is_suggested_for_versions_of_one_original():
     paths = [
         "train/a_jpg.rf.0123456789ab.jpg",
         "train/a_jpg.rf.ba9876543210.jpg",
         "test/b_jpg.rf.0123456789ab.jpg",
     ]
-    (said,) = splits_groups.suspects(paths)
-    assert "1 image is a further version of another" in said
-    pattern = said.partition("data.group_by='")[2].partition("'")[0]
-    links, _ = splits_groups.named(pattern, {path: {} for path in paths})
+    (suggestion,) = suggest_grouping(paths)
+    assert "1 image is a further version of another" in suggestion
+    pattern = suggestion.partition("data.group_by='")[2].partition("'")[0]
+    links, _ = link_named_groups(pattern, {path: {} for path in paths})
     assert [(one, other) for one, other, _ in links] == [(paths[0], paths[1])]
-    assert splits_groups.suspects(["a.jpg", "b.jpg"]) == []
+    assert suggest_grouping(["a.jpg", "b.jpg"]) == []

@@ -1,12 +1,12 @@
-"""Real datasets, unchanged, with their format left to be recognised."""
+"""Recognition and reading of unchanged real datasets."""
 
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from pipeline.source.formats import registry
-from pipeline.source.reading import class_selection
+from pipeline.source.reading.class_selection import filter_source_classes
+from pipeline.source.recognition import read_source, recognize_format
 
 DATA = Path(__file__).parents[3] / "../shared/data"
 
@@ -46,18 +46,18 @@ def real(name):
         ("datumaro-assets/imagenet_dataset", "folders", "classify", (3, 3, 2)),
     ],
 )
-def test_what_is_in_it(name, form, task, counts):
+def test_real_dataset_is_recognized_and_read(name, form, task, counts):
     folder = real(name)
-    assert registry.recognise("auto", folder).form == form
-    source = registry.read("auto", folder)
+    assert recognize_format("auto", folder).form == form
+    source = read_source("auto", folder)
     assert source.task == task
     objects = sum(len(image.raw.classes) for image in source.images)
     assert (len(source.images), objects, len(source.names)) == counts
 
 
-def test_splits_that_came_with_the_data():
+def test_real_dataset_keeps_its_splits():
     splits = {
-        name: Counter(image.split for image in registry.read("auto", real(name)).images)
+        name: Counter(image.split for image in read_source("auto", real(name)).images)
         for name in ("bccd", "feralcat-seg", "clothing-cls", "hub-examples/imagenet10")
     }
     assert splits == {
@@ -68,15 +68,15 @@ def test_splits_that_came_with_the_data():
     }
 
 
-def test_the_points_of_coco8_are_mirrored_as_its_data_yaml_says():
-    points = registry.read("auto", real("hub-examples/coco8-pose")).keypoints
+def test_coco8_pose_has_the_flip_idx_of_its_data_yaml():
+    points = read_source("auto", real("hub-examples/coco8-pose")).keypoints
     assert points.flip == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
     assert points.names[0] == "nose"
 
 
-def test_classes_of_a_real_set_are_chosen():
-    source = registry.read("auto", real("bccd"))
-    chosen = class_selection.choose(
+def test_classes_of_a_real_dataset_are_selected():
+    source = read_source("auto", real("bccd"))
+    chosen = filter_source_classes(
         source, keep=None, drop=["Platelets"], rename={"RBC": "cell", "WBC": "cell"}
     )
     assert chosen.names == ("cell",)
@@ -85,16 +85,16 @@ def test_classes_of_a_real_set_are_chosen():
     assert "data.classes makes one class of RBC and WBC: cell" in chosen.remarks
 
 
-def test_a_class_that_covers_images_takes_them_with_it():
-    source = registry.read("auto", real("clothing-cls"))
-    chosen = class_selection.choose(source, keep=["hat", "dress"], drop=[], rename={})
+def test_dropped_image_class_drops_its_images():
+    source = read_source("auto", real("clothing-cls"))
+    chosen = filter_source_classes(source, keep=["hat", "dress"], drop=[], rename={})
     assert len(chosen.images) == 12 + 14 + 15 + 32
     assert chosen.names == ("dress", "hat")
 
 
-def test_images_that_lose_their_objects_are_backgrounds_and_it_is_said():
-    source = registry.read("auto", real("hub-examples/coco8"))
-    chosen = class_selection.choose(source, keep=["person"], drop=[], rename={})
+def test_images_without_selected_objects_are_backgrounds_with_a_remark():
+    source = read_source("auto", real("hub-examples/coco8"))
+    chosen = filter_source_classes(source, keep=["person"], drop=[], rename={})
     empty = sum(not len(image.raw.classes) for image in chosen.images)
     assert 0 < empty < 8
     assert len(chosen.images) == 8

@@ -1,3 +1,5 @@
+"""Selection of classes: keep, drop, merge, rename."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
-from pipeline.source.reading.class_selection import apply_selection, select_classes
+from pipeline.source.reading.class_selection import apply_class_selection, select_classes
 
 NAMES = ("cat", "dog", "lorry", "truck")
 
@@ -24,7 +26,7 @@ NAMES = ("cat", "dog", "lorry", "truck")
         ({"keep": ["lorry"], "rename": {"lorry": "van"}}, ("van",), (None, None, 0, None)),
     ],
 )
-def test_keep_drop_merge_and_rename(wanted, names, becomes):
+def test_classes_are_kept_dropped_merged_and_renamed(wanted, names, becomes):
     choice = select_classes(NAMES, **{"keep": None, "drop": [], "rename": {}, **wanted})
     assert choice == (names, becomes)
 
@@ -44,7 +46,7 @@ def test_keep_drop_merge_and_rename(wanted, names, becomes):
         ({"keep": []}, "leaves no class"),
     ],
 )
-def test_what_cannot_be_is_refused(wanted, sentence):
+def test_impossible_selection_is_refused(wanted, sentence):
     with pytest.raises(UserError, match=sentence):
         select_classes(NAMES, **{"keep": None, "drop": [], "rename": {}, **wanted})
 
@@ -53,7 +55,7 @@ CLASSES = st.lists(st.integers(-2, 9), max_size=6)
 
 
 @given(CLASSES, st.sets(st.sampled_from(NAMES), min_size=1), st.booleans())
-def test_objects_of_kept_classes_stay_whole_and_others_go(classes, keep, shaped):
+def test_objects_of_kept_classes_stay_unchanged_and_others_are_removed(classes, keep, shaped):
     count = len(classes)
     raw = RawObjects(
         np.array(classes, np.int64),
@@ -63,7 +65,7 @@ def test_objects_of_kept_classes_stay_whole_and_others_go(classes, keep, shaped)
         tuple(np.full((1, 3), index) for index in range(count)) if shaped else (),
     )
     choice = select_classes(NAMES, keep=sorted(keep), drop=[], rename={})
-    chosen = apply_selection(choice, raw)
+    chosen = apply_class_selection(choice, raw)
     kept = [index for index, cls in enumerate(classes) if not 0 <= cls < len(NAMES) or NAMES[cls] in keep]
     assert chosen.marks == tuple(f"line {index}" for index in kept)
     assert chosen.boxes.tolist() == raw.boxes[kept].tolist()

@@ -1,9 +1,15 @@
+"""Keypoints that change places in a flipped image are paired by name."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.tasks import Keypoints
-from pipeline.source.reading.flip_pairs import COCO_POINTS, flip_by_names, kept_order
+from pipeline.source.reading.flip_pairs import (
+    COCO_KEYPOINTS,
+    describe_unpaired_keypoints,
+    pair_keypoints_by_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,23 +31,24 @@ from pipeline.source.reading.flip_pairs import COCO_POINTS, flip_by_names, kept_
         ([], ()),
     ],
 )
-def test_left_and_right_change_places(names, flip):
-    assert flip_by_names(names) == flip
+def test_left_and_right_are_paired(names, flip):
+    assert pair_keypoints_by_name(names) == flip
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [(["port", "starboard"], 1), (["tip"], 0), ([], 0), (["l", "r", "tip"], 0)]
+    ("names", "remarks"), [(["port", "starboard"], 1), (["tip"], 0), ([], 0), (["l", "r", "tip"], 0)]
 )
-def test_points_of_which_none_pair_are_remarked_on(names, said):
-    assert len(kept_order(flip_by_names(names))) == said
+def test_keypoints_without_pairs_give_a_remark(names, remarks):
+    assert len(describe_unpaired_keypoints(pair_keypoints_by_name(names))) == remarks
 
 
-def test_the_points_of_coco_are_mirrored_as_ultralytics_does():
-    assert flip_by_names(COCO_POINTS) == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+def test_coco_keypoints_are_paired_as_in_ultralytics():
+    flip = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+    assert pair_keypoints_by_name(COCO_KEYPOINTS) == flip
 
 
 @given(st.lists(st.text(max_size=4) | st.sampled_from(["left_a", "right_a", "l b", "r b"]), max_size=8))
-def test_whatever_the_names_mirroring_twice_changes_nothing(names):
-    flip = flip_by_names(names)
+def test_flipping_twice_restores_the_order(names):
+    flip = pair_keypoints_by_name(names)
     assert [flip[other] for other in flip] == list(range(len(names)))
     assert Keypoints(tuple(names), flip).flip == flip

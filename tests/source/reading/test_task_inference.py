@@ -1,16 +1,24 @@
-"""Which task the shapes of a source serve, and what is handed on of them."""
+"""The task is inferred from the shapes of a source, and its objects are converted for it."""
 
 import pytest
 
-from pipeline.source.reading import shapes, task_inference
-from pipeline.source.reading.shapes import TAG, AnnotatedObject
+from pipeline.source.reading.shapes import (
+    TAG,
+    AnnotatedObject,
+    build_box,
+    build_outline,
+    build_pose,
+    parse_ring,
+    rotate_box,
+)
+from pipeline.source.reading.task_inference import build_raw_objects, infer_task
 
-BOX = shapes.box((10, 20, 50, 60))
+BOX = build_box((10, 20, 50, 60))
 SHAPES = {
     "box": BOX,
-    "rotated": shapes.turned(BOX, 30, (30, 40)),
-    "outline": shapes.outline(shapes.ring([[1, 2], [30, 4], [5, 60]])),
-    "pose": shapes.pose({"nose": (10.0, 20.0, 2)}, BOX),
+    "rotated": rotate_box(BOX, 30, (30, 40)),
+    "outline": build_outline(parse_ring([[1, 2], [30, 4], [5, 60]])),
+    "pose": build_pose({"nose": (10.0, 20.0, 2)}, BOX),
     "tag": TAG,
 }
 
@@ -39,8 +47,8 @@ def objects(counts, label="cat"):
         ({"tag": 3, "box": 1}, "detect", 1),
     ],
 )
-def test_the_richest_task_that_nearly_all_serve(counts, task, remarks):
-    found = task_inference.plan(objects(counts))
+def test_most_detailed_task_that_nearly_all_objects_support_is_inferred(counts, task, remarks):
+    found = infer_task(objects(counts))
     assert (found.task, len(found.remarks)) == (task, remarks)
 
 
@@ -51,25 +59,25 @@ def test_the_richest_task_that_nearly_all_serve(counts, task, remarks):
         ({"rotated": 1, "box": 1}, [1, 1]),
         ({"outline": 20, "box": 1}, [1] * 20 + [0]),
         ({"pose": 1}, []),
-        ({"outline": 1, "box": 2}, [1, 0, 0]),  # for whom data.task=segment
+        ({"outline": 1, "box": 2}, [1, 0, 0]),  # for users who set data.task=segment
     ],
 )
-def test_outlines_are_handed_on_where_the_task_has_them(counts, parts):
-    every = objects(counts)
-    raw = task_inference.raw(every, task_inference.plan(every))
+def test_outlines_are_kept_if_the_task_can_use_them(counts, parts):
+    items = objects(counts)
+    raw = build_raw_objects(items, infer_task(items))
     assert [len(outline) for outline in raw.outlines] == parts
-    assert raw.boxes.shape == (len(every), 4)
+    assert raw.boxes.shape == (len(items), 4)
     assert len(raw.keypoints) == counts.get("pose", 0)
 
 
-def test_declared_classes_come_first_in_their_order_and_idle_ones_are_named():
-    every = [
+def test_declared_classes_come_first_and_unused_ones_are_reported():
+    items = [
         *objects({"box": 1}, "b"),
         *objects({"box": 1}, "z"),
         *objects({"box": 1}, "a"),
         *objects({"tag": 1}, "t"),
     ]
-    found = task_inference.plan(every, ["z", "idle", "b", "z"])
+    found = infer_task(items, ["z", "idle", "b", "z"])
     assert found.names == ("z", "b", "a")
     assert "classes that are declared, but that no object has, are left out: idle" in found.remarks
-    assert task_inference.raw(every, found).classes.tolist() == [1, 0, 2]
+    assert build_raw_objects(items, found).classes.tolist() == [1, 0, 2]

@@ -1,4 +1,4 @@
-"""Train images on a device, here the CPU: pictures, boxes and draws are those of Ultralytics' own loader."""
+"""The GPU loader, here on the CPU: images, boxes and parameters equal those of Ultralytics' own loader."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader
 
 from pipeline.yolo.frozen.store import CacheLimits
-from pipeline.yolo.gpu_loader import parameters
-from pipeline.yolo.gpu_loader.loader import GpuLoader, instead_of
-from pipeline.yolo.gpu_loader.parameters import BatchParameters, WarpParameters
-from pipeline.yolo.gpu_loader.ultralytics_ranges import UnsupportedError, read
+from pipeline.yolo.gpu_loader.loader import GpuLoader, try_gpu_loader
+from pipeline.yolo.gpu_loader.parameters import (
+    BatchParameters,
+    WarpParameters,
+    build_matrices,
+    draw_parameters,
+)
+from pipeline.yolo.gpu_loader.ultralytics_ranges import UnsupportedError, read_ranges
 from pipeline.yolo.gpu_loader.warp import GpuImageStore
-from pipeline.yolo.training import datasets, resolved_settings, state, train
+from pipeline.yolo.training.datasets import build_object_dataset
+from pipeline.yolo.training.resolved_settings import read_resolved_settings
+from pipeline.yolo.training.state import seed_epoch
+from pipeline.yolo.training.train import build_trainer
 from tests import sources, trainings
 
 SIDE = 64
@@ -34,7 +41,7 @@ def _loader(folder, *, task="detect", batch=3, **changes):
     rng = np.random.default_rng(0)
     (folder / "labels").mkdir(parents=True, exist_ok=True)
     for number, size in enumerate(SIZES):
-        sources.picture(folder / f"images/{number}.png", size=size)
+        sources.write_picture(folder / f"images/{number}.png", size=size)
         corners = np.sort(rng.uniform(0, 1, (number % 4, 2, 2)), axis=1)
         rows = np.concatenate([corners.mean(axis=1), np.ptp(corners, axis=1)], axis=1)
         label = "".join(f"{row % 3} {' '.join(map(str, values))}\n" for row, values in enumerate(rows))
@@ -42,7 +49,7 @@ def _loader(folder, *, task="detect", batch=3, **changes):
     arguments = trainings.arguments(augmentations=[], save_dir=str(folder / "scratch"), **changes)
     namespace = get_cfg(overrides={key: value for key, value in arguments.items() if value is not None})
     data = {"names": dict(enumerate("abc")), "nc": 3, "channels": 3, "task": task}
-    dataset = datasets.build(
+    dataset = build_object_dataset(
         namespace, [str(folder / "images")], data=data, train=True, batch=batch, stride=32
     )
     return build_dataloader(dataset, batch=batch, workers=0, shuffle=True, device="cpu")
@@ -51,31 +58,25 @@ def _loader(folder, *, task="detect", batch=3, **changes):
 def _replay(ranges, sizes, index):
     """Draw for one image as Ultralytics' transforms do, from the same random numbers in the same order."""
     uniform = random.uniform
-    mosaic, others, centre = uniform(0, 1) <= ranges.mosaic, [0, 0, 0], (0, 0)
+    mosaic, others, center = uniform(0, 1) <= ranges.mosaic, [0, 0, 0], (0, 0)
     if mosaic:
         others = [random.randint(0, len(sizes) - 1) for _ in range(3)]
-        centre = [int(uniform(SIDE // 2, 2 * SIDE - SIDE // 2)) for _ in range(2)][::-1]
-    tilt = [uniform(-ranges.perspective, ranges.perspective) for _ in range(2)]
-    angle, zoom = uniform(-ranges.degrees, ranges.degrees), uniform(*ranges.scale)
-    lean = [uniform(-ranges.shear, ranges.shear) for _ in range(2)]
+        center = [int(uniform(SIDE // 2, 2 * SIDE - SIDE // 2)) for _ in range(2)][::-1]
+    perspective = [uniform(-ranges.perspective, ranges.perspective) for _ in range(2)]
+    angle, scale = uniform(-ranges.degrees, ranges.degrees), uniform(*ranges.scale)
+    shear = [uniform(-ranges.shear, ranges.shear) for _ in range(2)]
     shift = [uniform(0.5 - ranges.translate, 0.5 + ranges.translate) * SIDE for _ in range(2)]
     _mixup, _cutmix = uniform(0, 1), uniform(0, 1)
-    upside_down, mirrored = random.random() < ranges.flipud, random.random() < ranges.fliplr
+    flipud, fliplr = random.random() < ranges.flipud, random.random() < ranges.fliplr
     bgr = uniform(0, 1) <= ranges.bgr
     gains = np.random.uniform(-1, 1, 3) * ranges.gains
     warp = WarpParameters(
-        *(np.array([part]) for part in (tilt, np.deg2rad(angle), zoom, np.deg2rad(lean), shift))
+        *(np.array([part]) for part in (perspective, np.deg2rad(angle), scale, np.deg2rad(shear), shift))
     )
     canvas = np.full((1, 2), 2 * SIDE) if mosaic else sizes[[index]]
-    alike = (
-        [index, *others],
-        mosaic,
-        centre,
-        parameters.matrix(canvas, warp)[0],
-        zoom,
-        [mirrored, upside_down],
-    )
-    return BatchParameters(*(np.array([part]) for part in (*alike, gains, bgr)))
+    matrix = build_matrices(canvas, warp)[0]
+    parts = ([index, *others], mosaic, center, matrix, scale, [fliplr, flipud], gains, bgr)
+    return BatchParameters(*(np.array([part]) for part in parts))
 
 
 def _seed(number):
@@ -84,19 +85,19 @@ def _seed(number):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"mosaic": 0.0}, WILD, TILTED], ids=["stock", "alone", "wild", "tilted"]
+    "changes", [{}, {"mosaic": 0.0}, WILD, TILTED], ids=["stock", "no mosaic", "wild", "tilted"]
 )
-def test_the_same_draws_give_the_pictures_and_boxes_of_the_stock_transforms(tmp_path, changes):
+def test_same_parameters_give_the_images_and_boxes_of_the_stock_transforms(tmp_path, changes):
     loader = _loader(tmp_path, **changes)
     found = GpuLoader(loader, CPU)
-    ranges = read(loader.dataset)
+    ranges = read_ranges(loader.dataset)
     boxes = 0
     for number in range(24):
         index = number % len(SIZES)
         _seed(number)
         expected = loader.dataset[index]
         _seed(number)
-        batch = found.batch(_replay(ranges, found.sizes, index))
+        batch = found.build_batch(_replay(ranges, found.sizes, index))
         off = (batch["img"][0].float() - expected["img"].float()).abs()
         assert off.mean() < 0.25  # 0.1 at most, from rounding: edges and seams included
         assert (off > 3).float().mean() < 0.001
@@ -107,26 +108,26 @@ def test_the_same_draws_give_the_pictures_and_boxes_of_the_stock_transforms(tmp_
     assert boxes > 24
 
 
-def test_draws_are_spread_as_those_of_the_stock_transforms(tmp_path):
+def test_parameters_are_distributed_as_those_of_the_stock_transforms(tmp_path):
     loader = _loader(tmp_path, **WILD)
-    ranges, sizes = read(loader.dataset), np.array(SIZES)
+    ranges, sizes = read_ranges(loader.dataset), np.array(SIZES)
     order = np.arange(3000) % len(SIZES)
     _seed(0)
     stock = [_replay(ranges, sizes, index) for index in order.tolist()]
     theirs = BatchParameters(*(np.concatenate(parts) for parts in zip(*stock, strict=True)))
-    ours = parameters.draw(order, sizes, ranges, np.random.default_rng(0))
+    ours = draw_parameters(order, sizes, ranges, np.random.default_rng(0))
     for name in BatchParameters._fields:
-        seen = [draws.mosaic | (name not in {"centre", "sources"}) for draws in (theirs, ours)]
+        used = [drawn.mosaic | (name not in {"center", "sources"}) for drawn in (theirs, ours)]
         one, two = (
-            getattr(draws, name)[rows].reshape(rows.sum(), -1).astype(float)
-            for draws, rows in zip((theirs, ours), seen, strict=True)
+            getattr(drawn, name)[rows].reshape(rows.sum(), -1).astype(float)
+            for drawn, rows in zip((theirs, ours), used, strict=True)
         )
         error = np.sqrt((one.var(axis=0) + two.var(axis=0)) / min(len(one), len(two))) + 1e-12
         assert (np.abs(one.mean(axis=0) - two.mean(axis=0)) < 4.5 * error).all(), name
         assert two.std(axis=0) == pytest.approx(one.std(axis=0), rel=0.1, abs=1e-9), name
 
 
-def test_batches_have_the_form_of_the_stock_ones(tmp_path):
+def test_batches_have_the_format_of_stock_batches(tmp_path):
     loader = _loader(tmp_path)
     stock, ours = (list(batches) for batches in (loader, GpuLoader(loader, CPU)))
     assert len(stock) == len(ours) == 3
@@ -152,11 +153,11 @@ def _images(batches):
     return torch.cat([batch["img"] for batch in batches])
 
 
-def test_an_epoch_is_drawn_from_its_seed_and_shows_every_image_once(tmp_path):
+def test_epoch_depends_on_its_seed_and_has_every_image_once(tmp_path):
     found = GpuLoader(_loader(tmp_path), CPU)
     epochs = []
     for seed in (1, 2, 1):
-        state.draw(seed, loader=found)
+        seed_epoch(seed, loader=found)
         epochs.append(list(found))
     assert sorted(file for batch in epochs[0] for file in batch["im_file"]) == found.dataset.im_files
     assert _images(epochs[0]).equal(_images(epochs[2]))
@@ -165,24 +166,24 @@ def test_an_epoch_is_drawn_from_its_seed_and_shows_every_image_once(tmp_path):
     assert epochs[0][0]["im_file"] != epochs[1][0]["im_file"]
 
 
-def test_mosaics_end_when_the_training_says_so(tmp_path):
+def test_mosaics_end_when_close_mosaic_is_called(tmp_path):
     found = GpuLoader(_loader(tmp_path), CPU)
     plain = dict.fromkeys(("translate", "scale", "fliplr", "hsv_h", "hsv_s", "hsv_v"), 0.0)
-    assert not _narrow_on_grey(found)
+    assert not _narrow_image_is_alone(found)
     found.dataset.close_mosaic(get_cfg(overrides=plain))
-    assert _narrow_on_grey(found)
+    assert _narrow_image_is_alone(found)
 
 
-def _narrow_on_grey(loader):
-    """Tell whether the image that is narrowest lies alone in the middle."""
+def _narrow_image_is_alone(loader):
+    """Tell whether the narrowest image is in the middle, with gray on both sides."""
     [image] = [
         image
         for batch in loader
         for file, image in zip(batch["im_file"], batch["img"], strict=True)
         if file.endswith("5.png")
     ]
-    grey = (image == 114).all(dim=0).all(dim=0)
-    return grey[:20].all() and grey[-20:].all() and not grey[20:-20].any()
+    gray = (image == 114).all(dim=0).all(dim=0)
+    return gray[:20].all() and gray[-20:].all() and not gray[20:-20].any()
 
 
 @pytest.mark.parametrize(
@@ -193,91 +194,94 @@ def _narrow_on_grey(loader):
         ({"rect": True}, "finetune.rect=true"),
     ],
 )
-def test_what_is_not_known_here_stays_with_the_loader_and_is_named(tmp_path, heard, changes, word):
+def test_unsupported_argument_keeps_the_stock_loader_and_is_named(tmp_path, ultralytics_log, changes, word):
     loader = _loader(tmp_path, **changes)
-    assert instead_of(loader, CPU) is loader
-    assert [record.message for record in heard.records if word in record.message]
+    assert try_gpu_loader(loader, CPU) is loader
+    assert [record.message for record in ultralytics_log.records if word in record.message]
 
 
-def test_tasks_of_which_more_than_boxes_is_learnt_stay_with_the_loader(tmp_path, heard):
+def test_dataset_with_outlines_keeps_the_stock_loader(tmp_path, ultralytics_log):
     loader = _loader(tmp_path)
     loader.dataset.use_segments = True
-    assert instead_of(loader, CPU) is loader
-    assert "only detect" in heard.text
+    assert try_gpu_loader(loader, CPU) is loader
+    assert "only detect" in ultralytics_log.text
 
 
-def test_images_that_do_not_fit_stay_with_the_loader(tmp_path, heard):
+def test_images_that_do_not_fit_keep_the_stock_loader(tmp_path, ultralytics_log):
     loader = _loader(tmp_path)
     loader.dataset.imgsz = 10**6
-    assert instead_of(loader, CPU) is loader
-    assert "GB are more than 25% of what is free on cpu" in heard.text
+    assert try_gpu_loader(loader, CPU) is loader
+    assert "GB are more than 25% of what is free on cpu" in ultralytics_log.text
 
 
-def test_a_device_that_cannot_is_left_alone(tmp_path, heard):
+def test_device_that_fails_keeps_the_stock_loader(tmp_path, ultralytics_log):
     loader = _loader(tmp_path)
-    assert instead_of(loader, torch.device("vulkan")) is loader
-    assert "vulkan failed with them" in heard.text
+    assert try_gpu_loader(loader, torch.device("vulkan")) is loader
+    assert "vulkan failed with them" in ultralytics_log.text
     assert len(list(loader)) == 3
 
 
-def test_a_device_that_gives_other_pictures_is_not_trusted(tmp_path):
+def test_device_with_different_images_is_rejected(tmp_path):
     found = GpuLoader(_loader(tmp_path), CPU)
-    found.rehearse()
+    found.compare_with_cpu()
     found.store.words ^= 0x3F3F3F
-    with pytest.raises(UnsupportedError, match="grey levels off the CPU's"):
-        found.rehearse()
+    with pytest.raises(
+        UnsupportedError, match=r"images from cpu differ from those of the CPU by \d+.\d gray levels"
+    ):
+        found.compare_with_cpu()
 
 
-def test_on_a_gpu_no_step_leaves_it(tmp_path):
+def test_batch_stays_on_the_gpu(tmp_path):
     """Without a GPU, by tensors that have a device and no contents."""
     found = GpuLoader(_loader(tmp_path, **WILD), CPU)
-    draws = parameters.draw(np.arange(8), found.sizes, read(found.dataset), np.random.default_rng(0))
+    ranges = read_ranges(found.dataset)
+    parameters = draw_parameters(np.arange(8), found.sizes, ranges, np.random.default_rng(0))
     with FakeTensorMode(allow_non_fake_inputs=True):
         found.device = torch.device("cuda", 0)
         found.store = GpuImageStore(found.sizes, found.device)
-        found.store.put(0, np.zeros((43, 64, 3), np.uint8))
-        batch = found.batch(draws)
+        found.store.put_image(0, np.zeros((43, 64, 3), np.uint8))
+        batch = found.build_batch(parameters)
         assert (batch["img"].shape, batch["img"].dtype) == ((8, 3, SIDE, SIDE), torch.uint8)
         assert {str(part.device) for part in batch.values() if isinstance(part, torch.Tensor)} == {"cuda:0"}
 
 
-def test_a_batch_that_is_made_ahead_is_the_one_that_comes(tmp_path):
+def test_prefetched_batch_is_the_next_batch(tmp_path):
     found = GpuLoader(_loader(tmp_path), CPU)
     epochs = []
     for ahead in (False, True):
-        state.draw(1, loader=found)
+        seed_epoch(1, loader=found)
         epochs.append([])
         for batch in found:
             epochs[-1].append(batch)
-            for _ in range(2 * ahead):  # also when it is asked for twice, or there is none
-                found.make_ready()
-        assert found.ready is None
+            for _ in range(2 * ahead):  # also twice, and where no batch is left
+                found.prefetch_batch()
+        assert found.prefetched is None
     assert [batch["im_file"] for batch in epochs[0]] == [batch["im_file"] for batch in epochs[1]]
     assert _images(epochs[0]).equal(_images(epochs[1]))
     stopped = iter(found)
     next(stopped)
-    found.make_ready()  # an epoch that ends too early leaves nothing to the next
-    state.draw(1, loader=found)
+    found.prefetch_batch()  # an epoch that ends early leaves no batch to the next
+    seed_epoch(1, loader=found)
     assert _images(found).equal(_images(epochs[0]))
 
 
 @pytest.mark.parametrize(
-    ("room", "loader"), [(CacheLimits(1 << 30, 0), "processes"), (CacheLimits(0, 0), "resident")]
+    ("limits", "loader"), [(CacheLimits(1 << 30, 0), "processes"), (CacheLimits(0, 0), "resident")]
 )
-def test_images_of_which_more_is_kept_are_not_needed_on_the_device(tmp_path, room, loader):
+def test_stored_features_keep_the_stock_loader(tmp_path, limits, loader):
     trainings.dataset(tmp_path)
     still = yaml.safe_load((trainings.CONF / "augment/offline.yaml").read_text())["online"]
-    trainer = train.build(trainings.job(tmp_path, freeze="backbone", **still))
-    trainer.resident_on, trainer.room = frozenset({"cpu"}), room
+    trainer = build_trainer(trainings.job(tmp_path, freeze="backbone", fast="gpu", **still))
+    trainer.gpu_loader_devices, trainer.cache_limits = frozenset({"cpu"}), limits
     trainer._setup_train()
-    assert resolved_settings.read(trainer)["loader"] == loader
+    assert read_resolved_settings(trainer)["loader"] == loader
 
 
 def _train(root, *, stop_after=None):
-    """Train with the images kept on the CPU, as on a GPU; every second epoch is validated."""
-    job = replace(trainings.job(root, epochs=3, close_mosaic=1), val_every=2)
-    trainer = train.build(job)
-    trainer.resident_on = frozenset({"cpu"})
+    """Train with the GPU loader on the CPU; every second epoch is validated."""
+    job = replace(trainings.job(root, epochs=3, close_mosaic=1, fast="gpu"), val_every=2)
+    trainer = build_trainer(job)
+    trainer.gpu_loader_devices = frozenset({"cpu"})
 
     def stop(trainer):
         if trainer.epoch + 1 == stop_after:
@@ -291,7 +295,7 @@ def _train(root, *, stop_after=None):
     return trainer
 
 
-def test_a_training_on_resident_images_is_the_same_after_a_stop(tmp_path):
+def test_resumed_training_with_the_gpu_loader_gives_the_same_result(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for root in (whole, parts):
         trainings.dataset(root)
@@ -300,38 +304,55 @@ def test_a_training_on_resident_images_is_the_same_after_a_stop(tmp_path):
     found = _train(parts)
     assert found.effective["loader"] == "resident"
     assert [{**row, "seconds": 0} for row in found.rows] == [{**row, "seconds": 0} for row in expected.rows]
-    for name, tensor in expected.kept["last"].items():
-        assert tensor.equal(found.kept["last"][name])
+    for name, tensor in expected.saved_weights["last"].items():
+        assert tensor.equal(found.saved_weights["last"][name])
     assert found.stopper.best_epoch == expected.stopper.best_epoch
     validated = [row["epoch"] for row in found.rows if "metrics/mAP50-95" in row]
     assert validated == [row["epoch"] for row in found.rows if "val/box_loss" in row] == [2, 3]
 
 
+@pytest.mark.parametrize(
+    ("fast", "devices", "loader"),
+    [
+        (False, {"cpu"}, "processes"),
+        (True, {"cpu"}, "processes"),
+        ("gpu", {"cpu"}, "resident"),
+        ("gpu", {"cuda"}, "processes"),
+    ],
+)
+def test_gpu_loader_is_used_only_with_fast_gpu_on_its_devices(tmp_path, fast, devices, loader):
+    trainings.dataset(tmp_path)
+    trainer = build_trainer(trainings.job(tmp_path, fast=fast))
+    trainer.gpu_loader_devices = frozenset(devices)
+    trainer._setup_train()
+    assert read_resolved_settings(trainer)["loader"] == loader
+
+
 @pytest.mark.parametrize("task", ["segment", "obb", "pose", "classify"])
-def test_other_tasks_keep_their_loader(tmp_path, task):
+def test_other_tasks_keep_the_stock_loader(tmp_path, task):
     trainings.dataset(tmp_path, task=task)
-    trainer = train.build(trainings.job(tmp_path, task=task))
-    trainer.resident_on = frozenset({"cpu"})
+    trainer = build_trainer(trainings.job(tmp_path, task=task, fast="gpu"))
+    trainer.gpu_loader_devices = frozenset({"cpu"})
     trainer._setup_train()
     assert not isinstance(trainer.train_loader, GpuLoader)
 
 
-def test_images_that_are_on_the_device_are_nowhere_else(tmp_path):
+def test_images_on_the_device_are_released_from_memory(tmp_path):
     loader = _loader(tmp_path, cache="ram")
     before = GpuLoader(loader, CPU)
-    state.draw(0, loader=before)
+    seed_epoch(0, loader=before)
     expected = _images(before)
     assert loader.dataset.ims[0] is not None
-    found = instead_of(loader, CPU)
+    found = try_gpu_loader(loader, CPU)
     assert found.dataset.ims == [None] * len(SIZES)
-    state.draw(0, loader=found)
+    seed_epoch(0, loader=found)
     assert _images(found).equal(expected)
 
 
-def test_a_training_out_of_memory_keeps_no_images_on_the_device_and_says_what_it_went_on_with(tmp_path):
+def test_training_out_of_memory_retries_with_the_stock_loader_and_records_it(tmp_path):
     trainings.dataset(tmp_path)
-    trainer = train.build(trainings.job(tmp_path, epochs=1, nbs=6))
-    trainer.resident_on = frozenset({"cpu"})
+    trainer = build_trainer(trainings.job(tmp_path, epochs=1, nbs=6, fast="gpu"))
+    trainer.gpu_loader_devices = frozenset({"cpu"})
     before = []
 
     def run_out(_model, _batch):

@@ -1,4 +1,4 @@
-"""Which parameters, averages and BatchNorm statistics moved in which epoch, tensor by tensor."""
+"""Layers whose parameters, averages and BatchNorm statistics change in each epoch, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from pipeline.yolo.schedules import UnfreezingSchedule
-from pipeline.yolo.training import train
+from pipeline.yolo.training.train import build_trainer
 from tests import trainings
 
 BACKBONE = 11  # of YOLO26
@@ -15,24 +15,24 @@ LAYERS = 24
 
 
 def _train_and_watch(job):
-    """Train; return for each epoch the layers that moved: in the weights, and in the averages."""
-    trainer = train.build(job)
-    seen = []
+    """Train; return for each epoch the layers that changed: in the weights, and in the averages."""
+    trainer = build_trainer(job)
+    states = []
 
-    def note(trainer):
+    def record(trainer):
         pair = [trainer.model.state_dict(), trainer.ema.ema.state_dict()]
-        seen.append([{name: tensor.clone() for name, tensor in state.items()} for state in pair])
+        states.append([{name: tensor.clone() for name, tensor in state.items()} for state in pair])
 
-    trainer.add_callback("on_pretrain_routine_end", note)
-    trainer.add_callback("on_fit_epoch_end", note)
+    trainer.add_callback("on_pretrain_routine_end", record)
+    trainer.add_callback("on_fit_epoch_end", record)
     trainer.train()
-    pairs = pairwise(seen)
+    pairs = pairwise(states)
     return [
-        [_moved(*states) for states in zip(before, after, strict=True)] for before, after in pairs
+        [_changed_layers(*both) for both in zip(before, after, strict=True)] for before, after in pairs
     ], trainer
 
 
-def _moved(before, after):
+def _changed_layers(before, after):
     return {int(name.split(".")[1]) for name in before if not before[name].equal(after[name])}
 
 
@@ -42,7 +42,7 @@ def _with_tensors(trainer, layers):
 
 
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW", "MuSGD"])
-def test_head_leaves_the_whole_backbone_as_it_was(tmp_path, optimizer):
+def test_head_does_not_change_the_backbone(tmp_path, optimizer):
     trainings.dataset(tmp_path)
     job = trainings.job(tmp_path, freeze="backbone", optimizer=optimizer, weight_decay=0.1)
     epochs, trainer = _train_and_watch(job)
@@ -54,7 +54,7 @@ def test_head_leaves_the_whole_backbone_as_it_was(tmp_path, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
-def test_gradual_opens_group_after_group(tmp_path, optimizer):
+def test_gradual_unfreezes_group_after_group(tmp_path, optimizer):
     trainings.dataset(tmp_path)
     schedule = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
     job = trainings.job(tmp_path, gradual=schedule, optimizer=optimizer, epochs=4, weight_decay=0.1)
@@ -63,17 +63,17 @@ def test_gradual_opens_group_after_group(tmp_path, optimizer):
         assert moved == [_with_tensors(trainer, range(lowest, LAYERS))] * 2
 
 
-def test_gradual_on_a_plateau_waits_for_val_map_to_stall(tmp_path):
+def test_gradual_on_a_plateau_waits_until_val_map_stalls(tmp_path):
     trainings.dataset(tmp_path)
     schedule = UnfreezingSchedule("plateau", every=1, stall=2, groups=3, decay=0.5)
     job = trainings.job(tmp_path, gradual=schedule, epochs=6, lr0=1e-7, patience=0)  # it cannot learn: mAP 0
     epochs, trainer = _train_and_watch(job)
     lowest = [min(weights) for weights, _ in epochs]
     assert [row["metrics/mAP50-95"] for row in trainer.rows] == [0] * 6
-    assert lowest == [13, 13, 13, 6, 6, 0]  # layers 11 and 12 have nothing to learn
+    assert lowest == [13, 13, 13, 6, 6, 0]  # layers 11 and 12 have no parameters
 
 
-def test_deeper_groups_learn_at_a_lower_rate_and_frozen_ones_at_none(tmp_path):
+def test_deeper_groups_have_a_lower_rate_and_frozen_groups_zero(tmp_path):
     trainings.dataset(tmp_path)
     schedule = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
     rows = trainings.run(
@@ -88,7 +88,7 @@ def test_deeper_groups_learn_at_a_lower_rate_and_frozen_ones_at_none(tmp_path):
 
 
 @pytest.mark.parametrize(("task", "backbone", "layers"), [("segment", 11, 24), ("classify", 10, 11)])
-def test_head_and_gradual_hold_for_other_tasks(tmp_path, task, backbone, layers):
+def test_head_and_gradual_freeze_layers_in_other_tasks(tmp_path, task, backbone, layers):
     trainings.dataset(tmp_path, task=task)
     (tmp_path / "gradual").mkdir()
     trainings.dataset(tmp_path / "gradual", task=task)
@@ -102,7 +102,7 @@ def test_head_and_gradual_hold_for_other_tasks(tmp_path, task, backbone, layers)
         assert moved == [_with_tensors(trainer, range(lowest, layers))] * 2
 
 
-def test_full_moves_every_layer(tmp_path):
+def test_full_changes_every_layer(tmp_path):
     trainings.dataset(tmp_path)
     epochs, trainer = _train_and_watch(trainings.job(tmp_path, epochs=1))
     assert epochs[0][0] == _with_tensors(trainer, range(LAYERS))

@@ -1,4 +1,4 @@
-"""Trainings on a CPU: what comes out, what is used, what is left alone, and what is refused."""
+"""Trainings on a CPU: results, recorded settings, untouched data, resume, and rejected arguments."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
 
 from pipeline.core.errors import UserError
-from pipeline.storage import files
-from pipeline.yolo import weights
+from pipeline.storage.files import create_scratch_folder
 from pipeline.yolo.schedules import UnfreezingSchedule
-from pipeline.yolo.training import checkpoints, export, precision, train
-from pipeline.yolo.training import state as training_state
-from pipeline.yolo.training.precision import on_cuda, on_processor
-from pipeline.yolo.training.state import take_up
+from pipeline.yolo.training.checkpoints import load_newest_checkpoint, save_checkpoint
+from pipeline.yolo.training.export import export_checkpoint
+from pipeline.yolo.training.precision import (
+    choose_cpu_precision,
+    choose_cuda_amp,
+    disable_bf16,
+    enable_bf16,
+    set_precision,
+)
+from pipeline.yolo.training.state import read_averaged_weights, restore_state
 from pipeline.yolo.training.task_trainers import DetectTraining
+from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.weights import load_weights
 from tests import trainings
 
 
@@ -34,17 +41,17 @@ def _contents(folder):
 
 def _tensors(folder, contents):
     (folder / "weights.pt").write_bytes(contents)
-    return weights.load(folder / "weights.pt").state_dict()
+    return load_weights(folder / "weights.pt").state_dict()
 
 
-def test_a_training_learns_and_its_weights_load_and_find(tmp_path):
+def test_training_learns_and_its_weights_load_and_predict(tmp_path):
     trainings.dataset(tmp_path, train=16)
     rows = []
     job = trainings.job(tmp_path, precision="auto", epochs=8, lr0=0.005, mosaic=0.0, scale=0.1)
     outcome = trainings.run(job, on_epoch=rows.append)
     assert [row["epoch"] for row in rows] == list(range(1, 9))
     assert rows == outcome.rows
-    assert outcome.effective["precision"] == on_processor("auto")
+    assert outcome.effective["precision"] == choose_cpu_precision("auto")
     assert outcome.rows[-1]["train/cls_loss"] < 0.7 * outcome.rows[0]["train/cls_loss"]
     best = outcome.rows[outcome.best_epoch - 1]["metrics/mAP50-95"]
     assert best == max(row["metrics/mAP50-95"] for row in outcome.rows)
@@ -56,7 +63,7 @@ def test_a_training_learns_and_its_weights_load_and_find(tmp_path):
     assert len(found.boxes)
 
 
-def test_weights_name_no_place_of_this_machine_and_are_the_same_again(tmp_path):
+def test_weights_hold_no_local_path_and_are_reproducible(tmp_path):
     trainings.dataset(tmp_path)
     first = trainings.run(trainings.job(tmp_path, save_period=1)).weights
     for path in (tmp_path / "checkpoints").glob("*.ckpt"):
@@ -67,20 +74,20 @@ def test_weights_name_no_place_of_this_machine_and_are_the_same_again(tmp_path):
     assert all(str(tmp_path).encode() not in contents for contents in first.values())
 
 
-def test_weights_are_the_same_bytes_whatever_the_layout_they_were_trained_in(tmp_path):
+def test_weights_have_the_same_bytes_for_any_memory_layout(tmp_path):
     """On CUDA that is NHWC, which released versions of Ultralytics cannot read from a checkpoint."""
     trainings.dataset(tmp_path)
-    trainer = train.build(trainings.job(tmp_path))
+    trainer = build_trainer(trainings.job(tmp_path))
     written = []
     for layout in (torch.contiguous_format, torch.channels_last):
         trainer.model.to(memory_format=layout)
         trainer.ema = SimpleNamespace(ema=trainer.model)
-        kept = training_state.averaged(trainer)
-        written.append(export.checkpoint(trainer.model, kept, arguments=vars(trainer.args), rows=[{}]))
+        kept = read_averaged_weights(trainer)
+        written.append(export_checkpoint(trainer.model, kept, arguments=vars(trainer.args), rows=[{}]))
     assert written[0] == written[1]
 
 
-def test_what_is_recorded_is_what_was_used(tmp_path):
+def test_recorded_settings_are_those_in_use(tmp_path):
     trainings.dataset(tmp_path)
     used = trainings.run(trainings.job(tmp_path, optimizer="auto", lr0=None, epochs=1, batch=3)).effective
     assert used["optimizer"] == "AdamW"
@@ -90,9 +97,9 @@ def test_what_is_recorded_is_what_was_used(tmp_path):
     assert used["compiled"] is False
 
 
-def test_no_callback_but_ours_is_attached(tmp_path):
+def test_only_our_callbacks_are_attached(tmp_path):
     trainings.dataset(tmp_path)
-    trainer = train.build(trainings.job(tmp_path))
+    trainer = build_trainer(trainings.job(tmp_path))
     modules = {callback.__module__ for callbacks in trainer.callbacks.values() for callback in callbacks}
     silent = {"ultralytics.utils.callbacks.base", "ultralytics.utils.events"}  # do nothing; off offline
     assert modules == {"pipeline.yolo.training.trainer"} | silent
@@ -106,7 +113,7 @@ class _Trap:
 
 
 @pytest.mark.parametrize("cache", ["ram", "disk", False])
-def test_the_data_is_left_as_it_was_and_planted_caches_are_ignored(tmp_path, monkeypatch, cache):
+def test_data_is_not_changed_and_planted_caches_are_ignored(tmp_path, monkeypatch, cache):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)
     data = tmp_path / "data/prepared"
@@ -121,7 +128,7 @@ def test_the_data_is_left_as_it_was_and_planted_caches_are_ignored(tmp_path, mon
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_stopped_training_goes_on_as_if_it_had_not_been_stopped(tmp_path):
+def test_resumed_training_gives_the_same_result_as_an_unbroken_one(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     schedule = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
     for root in (whole, parts):
@@ -144,7 +151,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been_stopped(tmp_path):
     assert outcome.best_epoch == expected.best_epoch
 
 
-def test_a_training_that_only_has_its_results_to_write_trains_no_further(tmp_path):
+def test_finished_training_returns_its_result_again(tmp_path):
     trainings.dataset(tmp_path)
     first = trainings.run(trainings.job(tmp_path))
     again = trainings.run(trainings.job(tmp_path))
@@ -154,34 +161,34 @@ def test_a_training_that_only_has_its_results_to_write_trains_no_further(tmp_pat
         assert all(before[key].equal(after[key]) for key in before)
 
 
-def test_a_training_that_was_stopped_on_another_device_goes_on_here(tmp_path):
+def test_state_of_another_device_is_restored(tmp_path):
     trainings.dataset(tmp_path)
     trainings.run(trainings.job(tmp_path, epochs=1))
-    trainer = train.build(trainings.job(tmp_path, epochs=2))
+    trainer = build_trainer(trainings.job(tmp_path, epochs=2))
     for group in trainer.state["optimizer"]["param_groups"]:
         group["fused"] = True  # as on a GPU
     state, trainer.state = trainer.state, None
     trainer._setup_train()
     trainer.scaler = torch.amp.GradScaler("cpu")  # as in fp16
-    take_up(trainer, state)
+    restore_state(trainer, state)
     assert trainer.start_epoch == 1
     assert not any(group["fused"] for group in trainer.optimizer.param_groups)
 
 
-def test_early_stopping_outlives_a_stop(tmp_path):
+def test_early_stopping_continues_after_a_resume(tmp_path):
     trainings.dataset(tmp_path)
     trainings.run(trainings.job(tmp_path))
-    state = checkpoints.newest(tmp_path / "checkpoints")
+    state = load_newest_checkpoint(tmp_path / "checkpoints")
     for path in (tmp_path / "checkpoints").glob("*.ckpt"):
         path.unlink()
     best_in_epoch_one = {"stopper": [0.9, 1], "best_fitness": 0.9, "epochs": 9, "stop": False}
-    checkpoints.save(tmp_path / "checkpoints", 2, state | best_in_epoch_one)
+    save_checkpoint(tmp_path / "checkpoints", 2, state | best_in_epoch_one)
     outcome = trainings.run(trainings.job(tmp_path, epochs=9, patience=3))
     assert (len(outcome.rows), outcome.best_epoch) == (4, 1)
 
 
 @pytest.mark.parametrize(("before", "best"), [([0.0, 0.0], 2), ([0.5, 0.5], 1), ([0.5, 0.7, 0.7], 2)])
-def test_the_weights_kept_as_best_are_those_of_the_reported_epoch(tmp_path, monkeypatch, before, best):
+def test_best_weights_are_those_of_the_reported_epoch(tmp_path, monkeypatch, before, best):
     """Epochs of equal fitness: Ultralytics' stopper reports the first, its trainer keeps the last."""
     trainings.dataset(tmp_path)
     fitness = iter(before)
@@ -196,14 +203,14 @@ def test_the_weights_kept_as_best_are_those_of_the_reported_epoch(tmp_path, monk
     monkeypatch.setattr(DetectTraining, "validate", measured)
     epochs = len(before)
     outcome = trainings.run(trainings.job(tmp_path, epochs=epochs, save_period=1, patience=0))
-    kept = checkpoints.newest(tmp_path / "checkpoints")["weights"]
+    kept = load_newest_checkpoint(tmp_path / "checkpoints")["weights"]
     assert outcome.best_epoch == best
     for epoch in range(1, epochs + 1):
         there = kept[f"epoch{epoch - 1}"]
         assert all(kept["best"][name].equal(there[name]) for name in there) == (epoch == best)
 
 
-def test_bf16_gives_the_loss_of_fp32_and_the_same_checkpoint():
+def test_bf16_gives_about_the_loss_of_fp32_and_restores_the_model():
     torch.manual_seed(0)
     model = DetectionModel("yolo26n.yaml", nc=3, verbose=False)
     model.args = DEFAULT_CFG
@@ -216,27 +223,27 @@ def test_bf16_gives_the_loss_of_fp32_and_the_same_checkpoint():
     model.train()
     expected = model(batch)[0].sum()
     model.criterion = None
-    precision.lower(model)
+    enable_bf16(model)
     loss = model(batch)[0].sum()
     assert loss.dtype == torch.float32
     assert loss.item() != expected.item()
     assert loss.item() == pytest.approx(expected.item(), rel=0.02)  # bf16 has three significant digits
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-    precision.restore(model)
+    disable_bf16(model)
     assert type(model) is DetectionModel
     assert all(tensor.is_contiguous() for tensor in model.state_dict().values())
 
 
-def test_a_training_comes_to_what_stock_ways_come_to(tmp_path):
+def test_fast_training_reaches_the_same_map_as_stock_training(tmp_path):
     best = []
-    for ways in ({"precision": "fp32", "fast": False}, {"precision": "auto", "fast": True}):
-        place = tmp_path / ways["precision"]
-        trainings.dataset(place, train=16, val=16)
-        job = trainings.job(place, weights=trainings.FOUNDATION, epochs=4, mosaic=0.0, scale=0.1, **ways)
+    for settings in ({"precision": "fp32", "fast": False}, {"precision": "auto", "fast": True}):
+        root = tmp_path / settings["precision"]
+        trainings.dataset(root, train=16, val=16)
+        job = trainings.job(root, weights=trainings.FOUNDATION, epochs=4, mosaic=0.0, scale=0.1, **settings)
         best.append(max(row["metrics/mAP50-95"] for row in trainings.run(job).rows))
     assert min(best) > 0.45  # 0.2 after the first epoch
-    assert best[1] == pytest.approx(best[0], abs=0.1)  # by six seeds both have 0.40 to 0.62, mean 0.49
+    assert best[1] == pytest.approx(best[0], abs=0.1)  # with six seeds both have 0.40 to 0.62, mean 0.49
 
 
 @pytest.mark.parametrize(
@@ -249,8 +256,8 @@ def test_a_training_comes_to_what_stock_ways_come_to(tmp_path):
         ("fp32", {"avx512_bf16": True}, "fp32"),
     ],
 )
-def test_bf16_is_taken_where_the_processor_computes_in_it(wanted, able, chosen):
-    assert on_processor(wanted, able) == chosen
+def test_bf16_is_chosen_where_the_cpu_has_instructions_for_it(wanted, able, chosen):
+    assert choose_cpu_precision(wanted, able) == chosen
 
 
 @pytest.mark.parametrize(
@@ -266,30 +273,30 @@ def test_bf16_is_taken_where_the_processor_computes_in_it(wanted, able, chosen):
         ("fp32", "bf16", True, False),
     ],
 )
-def test_a_gpu_computes_in_bf16_where_it_can(wanted, amp, able, chosen):
-    assert on_cuda(wanted, amp, able) == chosen
+def test_amp_on_a_gpu_is_bf16_where_the_gpu_has_it(wanted, amp, able, chosen):
+    assert choose_cuda_amp(wanted, amp, able) == chosen
 
 
 @pytest.mark.parametrize(
-    ("wanted", "amp", "said"),
+    ("wanted", "amp", "warnings"),
     [("bf16", True, 1), ("auto", "bf16", 1), ("auto", True, 0), ("fp32", "bf16", 0)],
 )
-def test_bf16_in_vain_is_named_in_one_sentence(heard, wanted, amp, said):
+def test_warning_where_bf16_is_wanted_but_not_possible(ultralytics_log, wanted, amp, warnings):
     arguments = SimpleNamespace(amp=amp, distill_model=None)
     job = SimpleNamespace(precision=wanted)
-    assert not precision.settle(SimpleNamespace(job=job, device=torch.device("mps"), args=arguments))
+    assert not set_precision(SimpleNamespace(job=job, device=torch.device("mps"), args=arguments))
     sentence = "bf16 was asked for, but the network cannot compute in it on mps: fp32 is used"
-    assert sum(sentence in message for message in heard.messages) == said
+    assert sum(sentence in message for message in ultralytics_log.messages) == warnings
     assert arguments.amp is False
 
 
-def test_the_model_that_fp16_is_checked_with_lands_in_scratch(monkeypatch):
+def test_model_of_the_fp16_check_goes_to_scratch(monkeypatch):
     monkeypatch.setattr(utils, "WEIGHTS_DIR", utils.WEIGHTS_DIR)
     arguments = SimpleNamespace(amp="fp16", distill_model=None)
     job, gpu = SimpleNamespace(precision="auto"), torch.device("cuda", 0)
-    assert not precision.settle(SimpleNamespace(job=job, device=gpu, args=arguments))
+    assert not set_precision(SimpleNamespace(job=job, device=gpu, args=arguments))
     assert arguments.amp == "fp16"
-    assert files.scratch("weights") == utils.WEIGHTS_DIR
+    assert create_scratch_folder("weights") == utils.WEIGHTS_DIR
 
 
 @pytest.mark.parametrize(
@@ -301,7 +308,7 @@ def test_the_model_that_fp16_is_checked_with_lands_in_scratch(monkeypatch):
         ({"freeze": [22], "head": True}, "freezes no layer of the backbone"),
         ({"freeze": 500, "head": True}, "finetune.freeze=500 leaves no layer that learns"),
         ({"device": "0,1"}, "names several GPUs, and one training uses one"),
-        ({"box": 1e38, "epochs": 1}, "the loss was no number any more in epoch 1: lower finetune.lr0"),
+        ({"box": 1e38, "epochs": 1}, "the loss is not a finite number in epoch 1: lower finetune.lr0"),
         ({"imgsz": 32, "batch": 7}, "the last batch is one tiny image, .* change finetune.batch"),
         (
             {"gradual": UnfreezingSchedule("schedule", 1, 1, 15, 0.5)},
@@ -309,21 +316,23 @@ def test_the_model_that_fp16_is_checked_with_lands_in_scratch(monkeypatch):
         ),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_sentence(tmp_path, changes, sentence):
+def test_impossible_argument_is_rejected_in_one_sentence(tmp_path, changes, sentence):
     trainings.dataset(tmp_path)
     with pytest.raises(UserError, match=sentence):
         trainings.run(trainings.job(tmp_path, **changes))
 
 
-def test_a_label_of_a_class_that_is_not_there_is_refused(tmp_path):
+def test_label_of_an_unknown_class_is_rejected(tmp_path):
     trainings.dataset(tmp_path)
     label = min((tmp_path / "data/prepared/labels/train").iterdir())
     label.write_text("3 0.5 0.5 0.2 0.2\n")
-    with pytest.raises(UserError, match=rf"{label.name} names class 3 of 3: run prepare again"):
+    with pytest.raises(
+        UserError, match=rf"{label.name} has class 3, but there are only 3 classes: run prepare again"
+    ):
         trainings.run(trainings.job(tmp_path))
 
 
-def test_single_class_and_other_rare_arguments_train(tmp_path):
+def test_training_runs_with_single_class_and_other_rare_arguments(tmp_path):
     trainings.dataset(tmp_path)
     outcome = trainings.run(
         trainings.job(
@@ -335,7 +344,7 @@ def test_single_class_and_other_rare_arguments_train(tmp_path):
     assert outcome.names == ("item",)
 
 
-def test_a_teacher_can_be_named(tmp_path):
+def test_training_with_a_teacher_has_a_distillation_loss(tmp_path):
     trainings.dataset(tmp_path)
     teacher = tmp_path / "teacher.pt"
     teacher.write_bytes(trainings.run(trainings.job(tmp_path, epochs=1)).weights["best"])
@@ -344,10 +353,10 @@ def test_a_teacher_can_be_named(tmp_path):
     outcome = trainings.run(trainings.job(tmp_path, precision="auto", distill_model=str(teacher)))
     assert outcome.effective["precision"] == "fp32"
     assert all("train/dis_loss" in row for row in outcome.rows)
-    assert set(_tensors(tmp_path, outcome.weights["best"])) == set(weights.load(teacher).state_dict())
+    assert set(_tensors(tmp_path, outcome.weights["best"])) == set(load_weights(teacher).state_dict())
 
 
-def test_a_training_within_a_time_goes_on_until_that_is_over(tmp_path):
+def test_resumed_training_with_a_time_limit_uses_the_rest_of_the_time(tmp_path):
     trainings.dataset(tmp_path)
     seconds = 8.0
     limit = {"time": seconds / 3600, "patience": 0, "epochs": 100}

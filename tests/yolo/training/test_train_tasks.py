@@ -1,4 +1,4 @@
-"""A real training for each task from the bundled weights: what it measures, keeps and leaves behind."""
+"""A real training for each task from the bundled weights: metrics, weights, the served model, labels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import ClassificationModel
 
 from pipeline.core.errors import UserError
-from pipeline.tracking import logged_model
-from pipeline.tracking.logged_model import COLUMNS
-from pipeline.yolo import epoch_metrics, weights
-from pipeline.yolo.epoch_metrics import WATCHED
-from pipeline.yolo.errors import without_effect
-from pipeline.yolo.training import train as training_train
-from pipeline.yolo.training import transfer
+from pipeline.tracking.logged_model import OUTPUT_COLUMNS, save_model
+from pipeline.yolo.epoch_metrics import WATCHED_METRICS, select_val_metrics, sum_losses
+from pipeline.yolo.errors import check_classify_arguments
+from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.training.transfer import choose_architecture
+from pipeline.yolo.weights import load_weights
 from tests import task_sets, trainings
 
 TASKS = ("segment", "obb", "pose", "classify")
@@ -50,19 +49,19 @@ def trained(request, tmp_path_factory):
     return task, root, outcome
 
 
-def test_a_task_is_measured_by_its_own_figures(trained):
+def test_each_task_has_its_own_metrics(trained):
     task, _, outcome = trained
-    assert [set(epoch_metrics.figures(row)) for row in outcome.rows] == [FIGURES[task]] * 2
-    watched = [row[WATCHED[task]] for row in outcome.rows]
+    assert [set(select_val_metrics(row)) for row in outcome.rows] == [FIGURES[task]] * 2
+    watched = [row[WATCHED_METRICS[task]] for row in outcome.rows]
     assert watched[outcome.best_epoch - 1] == max(watched)
-    train, val = epoch_metrics.losses(outcome.rows)
+    train, val = sum_losses(outcome.rows)
     assert len(train) == len(val) == 2
     assert all(value > 0 for value in val)
     assert outcome.effective["task"] == task
     assert outcome.effective["tensors_transferred"] == "{} of {}".format(*TAKEN[task])
 
 
-def test_the_weights_load_without_running_code_from_them_and_predict(trained):
+def test_weights_load_in_safe_mode_and_predict(trained):
     task, root, _ = trained
     assert ultralytics.nn.tasks.SAFE_LOAD
     found = YOLO(root / "best.pt")
@@ -75,7 +74,7 @@ def test_the_weights_load_without_running_code_from_them_and_predict(trained):
     assert there == expected.get(task, {"obb"})
 
 
-def test_a_pose_keeps_its_points(trained):
+def test_pose_weights_hold_shape_and_names_of_key_points(trained):
     task, root, _ = trained
     if task == "pose":
         found = YOLO(root / "best.pt").model
@@ -83,15 +82,17 @@ def test_a_pose_keeps_its_points(trained):
         assert found.kpt_names[0] == ["left", "right"]
 
 
-def test_the_logged_model_answers_with_the_columns_that_it_names(trained):
+def test_logged_model_returns_the_columns_of_its_signature(trained):
     import mlflow
 
     task, root, _ = trained
     image = min((root / "data/prepared/images/val").iterdir())
-    logged_model.save(root / "saved", root / "best.pt", image, task=task)
+    save_model(root / "saved", root / "best.pt", image, task=task)
     loaded = mlflow.pyfunc.load_model(str(root / "saved"))
     table = loaded.predict([str(image)], params={"top": 3} if task == "classify" else {"conf": 0.0})
-    assert list(table.columns) == list(COLUMNS[task]) == loaded.metadata.signature.outputs.input_names()
+    assert (
+        list(table.columns) == list(OUTPUT_COLUMNS[task]) == loaded.metadata.signature.outputs.input_names()
+    )
     assert len(table) == 3 if task == "classify" else len(table) > 0
     assert set(table["name"]) <= set(task_sets.NAMES)
     _check_answer(task, table)
@@ -114,7 +115,7 @@ def _check_answer(task, table):
 
 
 @pytest.mark.parametrize("task", ["segment", "classify"])
-def test_a_stopped_training_of_any_task_goes_on_as_if_it_had_not_been_stopped(tmp_path, task):
+def test_resumed_training_of_any_task_gives_the_same_result(tmp_path, task):
     for name in ("whole", "parts"):
         trainings.dataset(tmp_path / name, task=task)
 
@@ -131,33 +132,33 @@ def test_a_stopped_training_of_any_task_goes_on_as_if_it_had_not_been_stopped(tm
     assert outcome.weights == expected.weights
 
 
-def test_a_classification_takes_the_backbone_layer_by_layer(tmp_path):
+def test_classify_takes_over_the_backbone_layer_by_layer(tmp_path):
     trainings.dataset(tmp_path, task="classify")
-    trainer = training_train.build(trainings.job(tmp_path, task="classify", weights=trainings.FOUNDATION))
-    source, found = weights.load(trainings.FOUNDATION).model, trainer.model.model
+    trainer = build_trainer(trainings.job(tmp_path, task="classify", weights=trainings.FOUNDATION))
+    source, found = load_weights(trainings.FOUNDATION).model, trainer.model.model
     for theirs, ours in [*((layer, layer) for layer in range(9)), (10, 9)]:  # SPPF, layer 9, is left out
         pairs = zip(source[theirs].state_dict().values(), found[ours].state_dict().values(), strict=True)
         assert all(old.equal(new) for old, new in pairs), ours
 
 
 @pytest.mark.parametrize("task", ["detect", "pose"])
-def test_a_classification_gives_its_backbone_to_other_tasks(tmp_path, task):
+def test_other_tasks_take_over_the_backbone_of_classify(tmp_path, task):
     trainings.dataset(tmp_path, task=task)
     path = tmp_path / "a.pt"
     torch.save(
         {"model": ClassificationModel("yolo26n-cls.yaml", verbose=False).half(), "train_args": {}}, path
     )
-    trainer = training_train.build(trainings.job(tmp_path, task=task, weights=path))
-    source = weights.load(path).model
+    trainer = build_trainer(trainings.job(tmp_path, task=task, weights=path))
+    source = load_weights(path).model
     assert trainer.model.model[10].cv1.conv.weight.equal(source[9].cv1.conv.weight)
-    assert trainer.transferred[0] == 228
+    assert trainer.transferred_tensors[0] == 228
 
 
-def test_an_architecture_of_another_task_is_refused():
+def test_architecture_of_another_task_is_rejected():
     with pytest.raises(
         UserError, match=r"model.architecture=yolo26n-seg.yaml is a network for segment, and .* pose"
     ):
-        transfer.architecture("yolo26n-seg.yaml", None, "pose")
+        choose_architecture("yolo26n-seg.yaml", None, "pose")
 
 
 @pytest.mark.parametrize(
@@ -170,18 +171,18 @@ def test_an_architecture_of_another_task_is_refused():
         ({"scale": 1.5}, "augment.online.scale=1.5 is not allowed where the task is classify"),
     ],
 )
-def test_what_a_classification_would_pass_over_is_refused(changes, sentence):
-    without_effect(trainings.arguments(), "classify")
-    without_effect(trainings.arguments(**changes), "segment")
+def test_argument_that_classify_ignores_is_rejected(changes, sentence):
+    check_classify_arguments(trainings.arguments(), "classify")
+    check_classify_arguments(trainings.arguments(**changes), "segment")
     with pytest.raises(UserError, match=sentence):
-        without_effect(trainings.arguments(**changes), "classify")
+        check_classify_arguments(trainings.arguments(**changes), "classify")
 
 
 @pytest.mark.parametrize("cache", ["disk", False])
-def test_a_classification_trains_on_a_share_from_all_over_and_caches_in_scratch(tmp_path, cache):
+def test_classify_selects_a_fraction_evenly_and_caches_in_scratch(tmp_path, cache):
     trainings.dataset(tmp_path, task="classify")
     before = _contents(tmp_path / "data")
-    trainer = training_train.build(trainings.job(tmp_path, task="classify", cache=cache, fraction=0.5))
+    trainer = build_trainer(trainings.job(tmp_path, task="classify", cache=cache, fraction=0.5))
     images = [str(tmp_path / "data/prepared/images/train")]
     found = trainer.build_dataset(images, "train")
     assert [sample[0][-7:-4] for sample in found.samples] == ["000", "002", "004", "007"]
@@ -192,25 +193,25 @@ def test_a_classification_trains_on_a_share_from_all_over_and_caches_in_scratch(
 @pytest.mark.parametrize(
     ("task", "text", "sentence"),
     [
-        ("classify", "0\n1\n", "names no one class of .*train_000.png"),
-        ("classify", "7\n", "names class 7 of 3: run prepare again"),
+        ("classify", "0\n1\n", "does not name one class for .*train_000.png"),
+        ("classify", "7\n", "has class 7, but there are only 3 classes: run prepare again"),
         ("pose", "0 0.5 0.5 0.2 0.2 0.5 0.5 2\n", "1 points instead of 2"),
         ("segment", "0 0.5 0.5 0.2 0.2\n", "expected 'class x1 y1"),
     ],
 )
-def test_labels_that_prepare_did_not_write_are_refused(tmp_path, task, text, sentence):
+def test_invalid_label_is_rejected(tmp_path, task, text, sentence):
     trainings.dataset(tmp_path, task=task)
     min((tmp_path / "data/prepared/labels/train").iterdir()).write_text(text)
-    trainer = training_train.build(trainings.job(tmp_path, task=task))
+    trainer = build_trainer(trainings.job(tmp_path, task=task))
     with pytest.raises(UserError, match=sentence):
         trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 4)
 
 
-def test_points_come_with_their_visibility(tmp_path):
+def test_key_points_keep_their_visibility(tmp_path):
     trainings.dataset(tmp_path, train=1, task="pose")
     points = [[0.5, 0.25, 2.0], [0.0, 0.0, 0.0]]
     [label] = (tmp_path / "data/prepared/labels/train").iterdir()
     label.write_text(" ".join(map(str, [0, 0.5, 0.5, 0.4, 0.4, *np.ravel(points)])) + "\n")
-    trainer = training_train.build(trainings.job(tmp_path, task="pose"))
+    trainer = build_trainer(trainings.job(tmp_path, task="pose"))
     [found] = trainer.build_dataset([str(tmp_path / "data/prepared/images/train")], "train", 1).labels
     assert found["keypoints"].tolist() == [points]

@@ -1,4 +1,4 @@
-"""COCO categories: ids with gaps, ids that differ between files, parents that no object uses."""
+"""Merge COCO categories: ids with gaps, ids that differ between files, unused parent categories."""
 
 from __future__ import annotations
 
@@ -9,38 +9,42 @@ CocoJson = Mapping[str, Any]
 CategoryIndices = Mapping[int | str, int]
 
 
-def merge(files: Sequence[CocoJson]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Put the categories of all files together by name, in the order of their ids.
+def merge_categories(files: Sequence[CocoJson]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Merge the categories of all files by name, in the order of their ids.
 
-    A category that is the parent (supercategory) of another, and that no object uses, is no class: Roboflow
-    adds one to every export. Two ids of one name are one class.
+    A category that is the parent (supercategory) of another one and that no object uses is not a class:
+    Roboflow adds one to every export. Two ids with the same name are one class.
 
     Returns:
-        Class names by index, and remarks on what was left out.
+        Class names by index, and remarks on the categories left out.
     """
-    rows = [row for file in files for row in _rows(file)]
-    used = {_name(row) for file in files for row in _used(file)}
+    rows = [row for file in files for row in _sorted_categories(file)]
+    used = {_category_name(row) for file in files for row in _used_categories(file)}
     parents = {str(row.get("supercategory")) for row in rows if row.get("supercategory") != row.get("name")}
-    names = dict.fromkeys(_name(row) for row in rows)
-    idle = [name for name in names if name in parents and name not in used]
-    remarks = tuple(f"category {name!r} is a parent without objects: left out" for name in idle)
-    return tuple(name for name in names if name not in idle), remarks
+    names = dict.fromkeys(_category_name(row) for row in rows)
+    unused_parents = [name for name in names if name in parents and name not in used]
+    remarks = tuple(f"category {name!r} is a parent without objects: left out" for name in unused_parents)
+    return tuple(name for name in names if name not in unused_parents), remarks
 
 
-def indices(file: CocoJson, names: Sequence[str]) -> CategoryIndices:
+def map_category_ids(file: CocoJson, names: Sequence[str]) -> CategoryIndices:
     """Map the category ids of one file to class indices."""
-    return {row["id"]: names.index(_name(row)) for row in _rows(file) if _name(row) in names}
+    return {
+        row["id"]: names.index(_category_name(row))
+        for row in _sorted_categories(file)
+        if _category_name(row) in names
+    }
 
 
-def _rows(file: CocoJson) -> list[Mapping[str, Any]]:
+def _sorted_categories(file: CocoJson) -> list[Mapping[str, Any]]:
     rows = [row for row in file["categories"] if isinstance(row.get("id"), int | str) and row.get("name")]
     return sorted(rows, key=lambda row: (isinstance(row["id"], str), row["id"]))
 
 
-def _used(file: CocoJson) -> list[Mapping[str, Any]]:
-    identities = {str(row.get("category_id")) for row in file["annotations"]}
-    return [row for row in _rows(file) if str(row["id"]) in identities]
+def _used_categories(file: CocoJson) -> list[Mapping[str, Any]]:
+    used_ids = {str(row.get("category_id")) for row in file["annotations"]}
+    return [row for row in _sorted_categories(file) if str(row["id"]) in used_ids]
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def _category_name(row: Mapping[str, Any]) -> str:
     return str(row["name"])

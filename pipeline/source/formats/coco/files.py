@@ -1,4 +1,4 @@
-"""The annotation files of a COCO dataset: which there are, which describe objects, what they leave out."""
+"""Find the annotation files of a COCO dataset, and the images that they do not list."""
 
 from __future__ import annotations
 
@@ -12,100 +12,118 @@ from typing import Any, Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
-from pipeline.source.reading.file_tree import files_of, folders_in, head_of, relative
+from pipeline.source.reading.file_tree import (
+    format_relative_path,
+    list_folder_files,
+    list_subfolders,
+    read_head,
+)
 from pipeline.source.reading.image_index import ImageIndex
-from pipeline.source.types import split_of
+from pipeline.source.types import find_split_in_name
 
-_LISTS: Final = re.compile(rb'"(images|categories)"\s*:\s*\[')
-_TAIL: Final = 65_536
-_FEW: Final = 20
-_KEYS: Final = ("images", "annotations", "categories")
-_USUAL: Final = ("_annotations.coco", "instances", "person_keypoints", "keypoints", "stuff")
-"""What files of objects are called; the first kind that is there is read, since others repeat it."""
+_LIST_KEYS: Final = re.compile(rb'"(images|categories)"\s*:\s*\[')
+_TAIL_BYTES: Final = 65_536
+_MAX_CHECKED_FILES: Final = 20
+_REQUIRED_KEYS: Final = ("images", "annotations", "categories")
+_OBJECT_FILE_NAMES: Final = ("_annotations.coco", "instances", "person_keypoints", "keypoints", "stuff")
+"""Starts of the names of files with objects. Only the first kind found is read: the others repeat it."""
 
 
 class CocoFiles(NamedTuple):
-    """The files that are read, and remarks on those that are not."""
+    """The parsed annotation files, and remarks on files that are not read."""
 
     files: dict[Path, dict[str, Any]]
     remarks: tuple[str, ...]
 
 
-def recognises(folder: Path) -> bool:
-    """Tell by the beginning and the end of the first JSON files: an object with `images` or `categories`."""
-    return any(_looks_like(path) for place in _places(folder) for path in files_of(place, ".json")[:_FEW])
+def has_coco_json(folder: Path) -> bool:
+    """Check the start and end of the first JSON files for an object with `images` or `categories`."""
+    return any(
+        _is_coco_json(path)
+        for place in _list_annotation_folders(folder)
+        for path in list_folder_files(place, ".json")[:_MAX_CHECKED_FILES]
+    )
 
 
-def find(folder: Path) -> CocoFiles:
-    """Find the annotation files; where there are several kinds (captions, key points), those of one.
+def find_coco_files(folder: Path) -> CocoFiles:
+    """Find and parse the annotation files; of several kinds (instances, keypoints), only one is read.
 
     Raises:
-        Refused: There is none, or one that is no JSON.
+        UserError: There is no annotation file, or one is not valid JSON.
     """
-    found = [path for place in _places(folder) for path in files_of(place, ".json")]
+    found = [path for place in _list_annotation_folders(folder) for path in list_folder_files(place, ".json")]
     chosen = found
-    for usual in _USUAL:
-        if some := [path for path in found if path.name.startswith(usual)]:
-            chosen = some
+    for start in _OBJECT_FILE_NAMES:
+        if of_kind := [path for path in found if path.name.startswith(start)]:
+            chosen = of_kind
             break
-    files = {path: data for path in chosen if (data := _load(path))}
+    files = {path: data for path in chosen if (data := _load_file(path))}
     if not files:
         raise UserError(
             f"no COCO annotations in {folder}: expected annotations/*.json or */_annotations.coco.json"
         )
-    left = ", ".join(relative(path, folder) for path in found if path not in files)
-    return CocoFiles(files, (f"not read, since other files describe the objects: {left}",) if left else ())
+    unread = ", ".join(format_relative_path(path, folder) for path in found if path not in files)
+    remark = f"not read, since other files describe the objects: {unread}"
+    return CocoFiles(files, (remark,) if unread else ())
 
 
-def left_aside(entries: Mapping[Path, Any], pictures: ImageIndex, folder: Path) -> list[str]:
-    """Say which folders hold images of which no file lists any, such as those of a test without labels."""
-    if len(entries) == len(pictures.all):
+def describe_unlisted_folders(
+    entries: Mapping[Path, Any], image_index: ImageIndex, folder: Path
+) -> list[str]:
+    """Describe the folders with no listed image, such as a test set without labels."""
+    if len(entries) == len(image_index.images):
         return []
     listed = {path.parent for path in entries}
-    others = [path for path in pictures.all if path.parent not in listed]
-    places = ", ".join(sorted({f"{relative(path.parent, folder)}/" for path in others}))
+    others = [path for path in image_index.images if path.parent not in listed]
+    folders = ", ".join(sorted({f"{format_relative_path(path.parent, folder)}/" for path in others}))
     number = format_count(len(others), "image")
-    return [f"{number} in {places} where no annotation file lists any: left aside"] if others else []
+    return [f"{number} in {folders} where no annotation file lists any: left aside"] if others else []
 
 
-def unlisted(entries: Mapping[Path, Any], pictures: ImageIndex, folder: Path) -> list[Finding]:
-    """Name the images beside listed ones that no file lists: nobody says that nothing is on them."""
-    others = [path for path in pictures.all if path not in entries]
-    beside = {path.parent for path in entries} if others else set()
+def find_unlisted_images(entries: Mapping[Path, Any], image_index: ImageIndex, folder: Path) -> list[Finding]:
+    """Report unlisted images in folders with listed ones; they are not assumed to be background."""
+    others = [path for path in image_index.images if path not in entries]
+    listed_folders = {path.parent for path in entries} if others else set()
     return [
-        Finding(relative(path, folder), "quarantined", "not listed in any annotation file", "unlisted-image")
+        Finding(
+            format_relative_path(path, folder),
+            "quarantined",
+            "not listed in any annotation file",
+            "unlisted-image",
+        )
         for path in sorted(others, key=lambda path: (path.parent, path))
-        if path.parent in beside
+        if path.parent in listed_folders
     ]
 
 
-def _places(folder: Path) -> list[Path]:
-    inner = folders_in(folder)
-    return [folder, *inner, *(path / "annotations" for path in inner if split_of(path.name))]
+def _list_annotation_folders(folder: Path) -> list[Path]:
+    inner = list_subfolders(folder)
+    return [folder, *inner, *(path / "annotations" for path in inner if find_split_in_name(path.name))]
 
 
-def _load(path: Path) -> dict[str, Any] | None:
-    """Read a file if it describes objects in images; captions and other JSON are none of ours."""
+def _load_file(path: Path) -> dict[str, Any] | None:
+    """Read a file; return None if it does not describe objects in images, as captions do not."""
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON ({error}): mend it or remove it") from None
-    if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in _KEYS):
+        raise UserError(f"{path} is not valid JSON ({error}): fix or remove it") from None
+    if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in _REQUIRED_KEYS):
         return None
-    data |= {key: [row for row in data[key] if isinstance(row, dict)] for key in _KEYS}
-    shaped = any({"bbox", "segmentation"} & set(row) for row in data["annotations"])
-    return data if shaped or not data["annotations"] else None
+    data |= {key: [row for row in data[key] if isinstance(row, dict)] for key in _REQUIRED_KEYS}
+    has_shapes = any({"bbox", "segmentation"} & set(row) for row in data["annotations"])
+    return data if has_shapes or not data["annotations"] else None
 
 
-def _looks_like(path: Path) -> bool:
-    head = head_of(path)
-    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and bool(_LISTS.search(head + _tail(path)))
+def _is_coco_json(path: Path) -> bool:
+    head = read_head(path)
+    is_object = head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{")
+    return is_object and bool(_LIST_KEYS.search(head + _read_tail(path)))
 
 
-def _tail(path: Path) -> bytes:
+def _read_tail(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL), os.SEEK_SET)
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES), os.SEEK_SET)
             return file.read()
     except OSError:
         return b""

@@ -1,49 +1,79 @@
-"""COCO JSON: `annotations/*.json` with images/, or `<split>/_annotations.coco.json` beside the images."""
+"""Read COCO JSON: `annotations/*.json` and images/, or `<split>/_annotations.coco.json` beside the images."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.findings import AnnotationNote, Finding
-from pipeline.source.formats.coco import categories, keypoints
-from pipeline.source.formats.coco import files as coco_files
-from pipeline.source.formats.coco.categories import CategoryIndices
-from pipeline.source.formats.coco.files import left_aside
-from pipeline.source.formats.coco.objects import JsonObject, mark, objects
-from pipeline.source.reading.file_tree import images_in, in_order, relative
-from pipeline.source.reading.image_index import NOTHING, ImageIndex, NameMatch
-from pipeline.source.reading.match_images import settled
-from pipeline.source.types import AnnotatedImage, Source, by_outlines, held_out, split_of
+from pipeline.source.formats.coco.categories import CategoryIndices, map_category_ids, merge_categories
+from pipeline.source.formats.coco.files import (
+    describe_unlisted_folders,
+    find_coco_files,
+    find_unlisted_images,
+    has_coco_json,
+)
+from pipeline.source.formats.coco.keypoints import infer_keypoints
+from pipeline.source.formats.coco.objects import JsonObject, name_annotation, parse_objects
+from pipeline.source.reading.file_tree import format_relative_path, list_images, sort_paths
+from pipeline.source.reading.image_index import NO_MATCH, ImageIndex, NameMatch
+from pipeline.source.reading.match_images import resolve_rival_matches
+from pipeline.source.types import (
+    AnnotatedImage,
+    Source,
+    choose_held_out_split,
+    choose_task_by_outlines,
+    find_split_in_name,
+)
 
-_MOST: Final = 1e9
-_MORE_THAN_A_NAME: Final = re.compile(r"[/\\:]|^\.*$")
-_USUAL: Final = {"id", "file_name", "width", "height", "license", "coco_url", "flickr_url", "date_captured"}
-"""What each image of COCO has: nothing to tell groups by."""
-LOOKED_FOR: Final = "JSON with images, annotations and categories"
+RECOGNIZED_BY: Final = "JSON with images, annotations and categories"
 
-
-def recognises(folder: Path) -> bool:
-    """Tell by the beginning and the end of the first JSON files."""
-    return coco_files.recognises(folder)
+_MAX_IMAGE_SIDE: Final = 1e9
+_PATH_CHARACTERS: Final = re.compile(r"[/\\:]|^\.*$")
+_STANDARD_IMAGE_KEYS: Final = {
+    "id",
+    "file_name",
+    "width",
+    "height",
+    "license",
+    "coco_url",
+    "flickr_url",
+    "date_captured",
+}
+"""Keys of every COCO image; other keys are further columns, which data.group_by can use."""
 
 
 class CocoFile(NamedTuple):
-    """One annotation file: where it lies, its split, what it holds, and where its images may lie."""
+    """One annotation file.
+
+    Attributes:
+        path: The file.
+        split: The split that its name or its folder states.
+        data: The JSON.
+        indices: Class indices by category id.
+        image_folders: Where its images may be.
+    """
 
     path: Path
     split: str | None
     data: Mapping[str, Any]
     indices: CategoryIndices
-    places: tuple[str, ...]
+    image_folders: tuple[str, ...]
 
 
 class CocoImage(NamedTuple):
-    """What one file says about one image, and how the image's name differs from what it says."""
+    """One image in one annotation file.
+
+    Attributes:
+        file: The annotation file.
+        image: Its row in `images`.
+        annotations: Its rows in `annotations`.
+        note: How the name of the image file differs from `file_name`.
+    """
 
     file: CocoFile
     image: JsonObject
@@ -51,47 +81,64 @@ class CocoImage(NamedTuple):
     note: str = ""
 
 
-def read(folder: Path) -> Source:
+def matches_folder(folder: Path) -> bool:
+    """Check the start and end of the first JSON files."""
+    return has_coco_json(folder)
+
+
+def read_folder(folder: Path) -> Source:
     """Read a COCO dataset.
 
     Raises:
-        Refused: There is no annotation file, or one that is no JSON.
+        UserError: There is no annotation file, or one is not valid JSON.
     """
-    found, remarks = coco_files.find(folder)
-    names, parents = categories.merge(list(found.values()))
-    files = [
-        CocoFile(path, split, data, categories.indices(data, names), _places(path, split or "", folder))
-        for path, data in found.items()
-        for split in [_split(path, folder)]
-    ]
+    parsed, file_remarks = find_coco_files(folder)
+    names, category_remarks = merge_categories(list(parsed.values()))
+    files = [_build_file(path, data, names, folder) for path, data in parsed.items()]
+    image_index = ImageIndex(list_images(folder))
+    entries, missing = _match_images(files, image_index, folder)
+    images = _assign_folder_splits(
+        tuple(_build_image(path, entries[path], folder) for path in sort_paths(entries))
+    )
+    strays = [finding for file in files for finding in _find_stray_annotations(file, folder)]
+    defects = (*strays, *missing, *find_unlisted_images(entries, image_index, folder))
+    pose = infer_keypoints(list(parsed.values()), images)
+    task, task_remarks = ("pose", ()) if pose.keypoints else choose_task_by_outlines(images)
+    unlisted = describe_unlisted_folders(entries, image_index, folder)
+    remarks = (*file_remarks, *category_remarks, *pose.remarks, *task_remarks, *unlisted)
+    return Source(names, images, defects, remarks, task, pose.keypoints)
+
+
+def _build_file(path: Path, data: Mapping[str, Any], names: Sequence[str], folder: Path) -> CocoFile:
+    split = _find_split(path, folder)
+    image_folders = _list_image_folders(path, split or "", folder)
+    return CocoFile(path, split, data, map_category_ids(data, names), image_folders)
+
+
+def _match_images(
+    files: Iterable[CocoFile], image_index: ImageIndex, folder: Path
+) -> tuple[dict[Path, list[CocoImage]], list[Finding]]:
+    """Find the image file of each listed image; those without one become findings."""
     entries: dict[Path, list[CocoImage]] = defaultdict(list)
-    defects: list[Finding] = []
-    pictures = ImageIndex(images_in(folder))
-    for file in files:
-        defects += _strays(file, folder)
-    listed = [entry for file in files for entry in _entries(file)]
-    matches = settled([_match(entry, pictures) for entry in listed])
+    missing: list[Finding] = []
+    listed = [entry for file in files for entry in _iterate_images(file)]
+    matches = resolve_rival_matches([_match_image(entry, image_index) for entry in listed])
     for entry, match in zip(listed, matches, strict=True):
         if match.image is None:
-            name = _inside(_name(entry)) or _name(entry)  # of a name that is but a root, nothing is inside
-            reason = f"listed in {relative(entry.file.path, folder)}, but there is no such image"
-            defects.append(Finding(name, "quarantined", reason, "missing-image"))
+            name = _path_in_source(_file_name(entry)) or _file_name(entry)  # nothing is left of "/" alone
+            reason = f"listed in {format_relative_path(entry.file.path, folder)}, but there is no such image"
+            missing.append(Finding(name, "quarantined", reason, "missing-image"))
         else:
             entries[match.image].append(entry._replace(note=match.note))
-    images = _divided(tuple(_image(path, entries[path], folder) for path in in_order(entries)))
-    defects += coco_files.unlisted(entries, pictures, folder)
-    posed = keypoints.tell(list(found.values()), images)
-    task, mixed = ("pose", ()) if posed.keypoints else by_outlines(images)
-    remarks = (*remarks, *parents, *posed.remarks, *mixed, *left_aside(entries, pictures, folder))
-    return Source(names, images, tuple(defects), remarks, task, posed.keypoints)
+    return entries, missing
 
 
-def _split(path: Path, folder: Path) -> str | None:
-    above = path.relative_to(folder).parts[-2::-1]  # its folder first
-    return next(filter(None, map(split_of, above)), None) or split_of(path.stem)
+def _find_split(path: Path, folder: Path) -> str | None:
+    folder_names = path.relative_to(folder).parts[-2::-1]  # the innermost first
+    return next(filter(None, map(find_split_in_name, folder_names)), None) or find_split_in_name(path.stem)
 
 
-def _entries(file: CocoFile) -> Iterator[CocoImage]:
+def _iterate_images(file: CocoFile) -> Iterator[CocoImage]:
     by_image = defaultdict(list)
     for annotation in file.data["annotations"]:
         by_image[str(annotation.get("image_id"))].append(annotation)
@@ -99,14 +146,14 @@ def _entries(file: CocoFile) -> Iterator[CocoImage]:
         yield CocoImage(file, image, tuple(by_image.get(str(image.get("id")), ())))
 
 
-def _strays(file: CocoFile, folder: Path) -> list[Finding]:
-    """Name the annotations of images that the file does not list."""
+def _find_stray_annotations(file: CocoFile, folder: Path) -> list[Finding]:
+    """Report the annotations of images that the file does not list."""
     known = {str(image.get("id")) for image in file.data["images"]}
     return [
         Finding(
-            relative(file.path, folder),
+            format_relative_path(file.path, folder),
             "dropped-object",
-            f"{mark(row)}: no image {row.get('image_id')!r}",
+            f"{name_annotation(row)}: no image {row.get('image_id')!r}",
             "stray-annotation",
         )
         for row in file.data["annotations"]
@@ -114,96 +161,99 @@ def _strays(file: CocoFile, folder: Path) -> list[Finding]:
     ]
 
 
-def _places(file: Path, split: str, folder: Path) -> tuple[str, ...]:
-    """List where exporters put the images of an annotation file."""
-    stem, own = file.stem.removeprefix("instances_"), file.parent
-    inner = own, own / "images", own / "data", own.parent / "images"
+def _list_image_folders(file: Path, split: str, folder: Path) -> tuple[str, ...]:
+    """List the folders in which exporters put the images of an annotation file."""
+    stem, beside = file.stem.removeprefix("instances_"), file.parent
+    inner = beside, beside / "images", beside / "data", beside.parent / "images"
     outer = folder / "images" / stem, folder / stem, folder / "images" / split, folder / split
     return tuple(map(str, (*inner, *outer, folder / "images", folder)))
 
 
-def _locate(plain: str, file: CocoFile, pictures: ImageIndex) -> Path | None:
-    """Find an image where exporters put it."""
-    for place in file.places:
-        name = f"{place}/{plain}"
-        if os.path.isfile(name):  # noqa: PTH113 - see relative
-            return pictures.at.get(name) or Path(name)
+def _find_in_usual_folders(relative_name: str, file: CocoFile, image_index: ImageIndex) -> Path | None:
+    """Find an image in the folders in which exporters put it."""
+    for image_folder in file.image_folders:
+        name = f"{image_folder}/{relative_name}"
+        if os.path.isfile(name):  # noqa: PTH113 - Path.is_file is slow for many images
+            return image_index.by_path.get(name) or Path(name)
     return None
 
 
-def _name(entry: CocoImage) -> str:
+def _file_name(entry: CocoImage) -> str:
     return str(entry.image.get("file_name"))
 
 
-def _match(entry: CocoImage, pictures: ImageIndex) -> NameMatch:
-    """Find an image in its place, or in a folder of another name, but never in one of another split."""
-    name, file = _name(entry), entry.file
-    plain = _inside(name)
-    if path := _locate(plain, file, pictures):
-        return NameMatch(path, name=name, place=plain.rpartition("/")[0])
-    found = pictures.find([name], near=file.path.parent)
-    allowed = found.image and split_of(found.image.parent.name) in {None, file.split}
-    return found if allowed else NOTHING
+def _match_image(entry: CocoImage, image_index: ImageIndex) -> NameMatch:
+    """Find an image in the usual folders or in another folder, but never in one of another split."""
+    name, file = _file_name(entry), entry.file
+    relative_name = _path_in_source(name)
+    if path := _find_in_usual_folders(relative_name, file, image_index):
+        return NameMatch(path, name=name, place=relative_name.rpartition("/")[0])
+    found = image_index.find([name], near=file.path.parent)
+    allowed = found.image and find_split_in_name(found.image.parent.name) in {None, file.split}
+    return found if allowed else NO_MATCH
 
 
-def _inside(name: str) -> str:
-    """Return a path in the source; of one that leads out of it, the name alone."""
-    if not _MORE_THAN_A_NAME.search(name):
+def _path_in_source(name: str) -> str:
+    """Return a path inside the source; for a path outside of it, only the file name."""
+    if not _PATH_CHARACTERS.search(name):
         return name
     path = PurePosixPath(name.replace("\\", "/"))
     return path.name if path.is_absolute() or ".." in path.parts or ":" in name else str(path)
 
 
-def _image(path: Path, entries: list[CocoImage], folder: Path) -> AnnotatedImage:
+def _build_image(path: Path, entries: list[CocoImage], folder: Path) -> AnnotatedImage:
     splits = {entry.file.split for entry in entries}
-    split = held_out(splits)
+    split = choose_held_out_split(splits)
     chosen = [entry for entry in entries if entry.file.split == split]
     notes = [AnnotationNote(False, entry.note) for entry in chosen if entry.note]
     if len(splits) > 1:
-        notes.append(
-            AnnotationNote(
-                False,
-                f"listed in {' and '.join(sorted(map(str, splits)))}: kept in {split} alone",
-                "listed-twice",
-            )
-        )
+        reason = f"listed in {' and '.join(sorted(map(str, splits)))}: kept in {split} alone"
+        notes.append(AnnotationNote(False, reason, "listed-twice"))
     elif len(chosen) > 1:
-        notes.append(
-            AnnotationNote(False, f"listed {len(chosen)} times: its objects are put together", "listed-twice")
-        )
-    size = _size(chosen[0].image)
-    raw, found = objects([(row, entry.file.indices) for entry in chosen for row in entry.annotations], size)
+        reason = f"listed {len(chosen)} times: its objects are put together"
+        notes.append(AnnotationNote(False, reason, "listed-twice"))
+    size = _image_size(chosen[0].image)
+    rows = [(row, entry.file.indices) for entry in chosen for row in entry.annotations]
+    raw, object_notes = parse_objects(rows, size)
     return AnnotatedImage(
         path,
-        relative(path, folder),
+        format_relative_path(path, folder),
         split,
         raw,
         size=size,
-        notes=(*notes, *found),
-        columns=_columns(chosen[0].image),
+        notes=(*notes, *object_notes),
+        columns=_extra_columns(chosen[0].image),
     )
 
 
-def _divided(images: tuple[AnnotatedImage, ...]) -> tuple[AnnotatedImage, ...]:
-    """Go by the images' folders where no file stands for a split, if they tell two or more apart."""
+def _assign_folder_splits(images: tuple[AnnotatedImage, ...]) -> tuple[AnnotatedImage, ...]:
+    """Use the splits in the images' folder names, if no file states one and the folders name two or more."""
     if any(image.split for image in images):
         return images
-    places = {image.source.rpartition("/")[0] for image in images}
-    named = {place: next(filter(None, map(split_of, place.split("/")[::-1])), None) for place in places}
-    if len({*named.values()} - {None}) < 2:
+    folders = {image.source.rpartition("/")[0] for image in images}
+    splits = {
+        folder: next(filter(None, map(find_split_in_name, folder.split("/")[::-1])), None)
+        for folder in folders
+    }
+    if len({*splits.values()} - {None}) < 2:
         return images
-    return tuple(image._replace(split=named[image.source.rpartition("/")[0]]) for image in images)
+    return tuple(image._replace(split=splits[image.source.rpartition("/")[0]]) for image in images)
 
 
-def _columns(image: JsonObject) -> dict[str, str]:
-    """Return what else is said of an image in a word or a number, such as its place or its sequence."""
-    others = [key for key in image.keys() - _USUAL if isinstance(image[key], str | int) and key.isprintable()]
+def _extra_columns(image: JsonObject) -> dict[str, str]:
+    """Return the further keys of an image with a text or a number, such as its location or its sequence."""
+    others = [
+        key
+        for key in image.keys() - _STANDARD_IMAGE_KEYS
+        if isinstance(image[key], str | int) and key.isprintable()
+    ]
     return {key: str(image[key]) for key in sorted(others)}
 
 
-def _size(image: JsonObject) -> tuple[int, int] | None:
+def _image_size(image: JsonObject) -> tuple[int, int] | None:
     width, height = image.get("width", 0), image.get("height", 0)
-    whole = all(
-        isinstance(side, int | float) and side % 1 == 0 and 0 < side < _MOST for side in (width, height)
+    is_valid = all(
+        isinstance(side, int | float) and side % 1 == 0 and 0 < side < _MAX_IMAGE_SIDE
+        for side in (width, height)
     )
-    return (int(width), int(height)) if whole else None
+    return (int(width), int(height)) if is_valid else None

@@ -1,4 +1,4 @@
-"""Tables of boxes: which column holds what, in the many spellings that people use."""
+"""Recognize the columns of a table of boxes by their names, in many spellings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 BoxColumnForm = Literal["corners", "extent", "centre", "list", "none", "each"]
 
-_IMAGE: Final = (
+_IMAGE_NAMES: Final = (
     *(
         "filename",
         "file",
@@ -36,7 +36,7 @@ _IMAGE: Final = (
     *("bild", "bildname", "bilddatei", "datei", "dateiname", "fichier", "nomfichier", "nomdufichier"),
     *("imagen", "archivo", "nombrearchivo", "imagem", "arquivo", "nomearquivo", "immagine", "nomefile"),
 )
-_CLASS: Final = (
+_CLASS_NAMES: Final = (
     *("class", "label", "classname", "labelname", "category", "categoryname", "object", "objectname"),
     *("klasse", "klassenname", "kategorie", "classe", "categorie", "etiquette", "clase", "categoria"),
     *("etiqueta", "rotulo", "etichetta", "klass", "klasa", "kategoria", "etykieta", "класс", "类别", "标签"),
@@ -53,8 +53,8 @@ _CLASS: Final = (
         "name",
     ),
 )
-_SPLIT: Final = ("split", "subset", "set", "partition", "usage")
-_CORNERS: Final = (
+_SPLIT_NAMES: Final = ("split", "subset", "set", "partition", "usage")
+_CORNER_NAMES: Final = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("minx", "miny", "maxx", "maxy"),
     ("x1", "y1", "x2", "y2"),
@@ -63,47 +63,48 @@ _CORNERS: Final = (
     ("left", "top", "right", "bottom"),
     ("startx", "starty", "endx", "endy"),
 )
-_CENTRES: Final = (
+_CENTER_NAMES: Final = (
     ("xcenter", "ycenter"),
     ("xcentre", "ycentre"),
     ("centerx", "centery"),
     ("xc", "yc"),
     ("cx", "cy"),
 )
-_STARTS: Final = (("x", "y"), ("left", "top"), ("xmin", "ymin"), ("x1", "y1"))
-_ABROAD: Final = (
+_START_NAMES: Final = (("x", "y"), ("left", "top"), ("xmin", "ymin"), ("x1", "y1"))
+_FOREIGN_SIZE_NAMES: Final = (
     *(("breite", "hohe"), ("breite", "hoehe"), ("largeur", "hauteur"), ("ancho", "alto")),
     *(("largura", "altura"), ("larghezza", "altezza")),
 )
-_EXTENTS: Final = (("w", "h"), ("width", "height"), *_ABROAD)
-_BOXES: Final[tuple[tuple[BoxColumnForm, tuple[str, ...]], ...]] = (
-    *(("corners", names) for names in _CORNERS),
-    *(("centre", (*centre, *extent)) for extent in _EXTENTS for centre in _CENTRES),
-    *(("extent", (*start, *extent)) for extent in _EXTENTS for start in _STARTS),
+_EXTENT_NAMES: Final = (("w", "h"), ("width", "height"), *_FOREIGN_SIZE_NAMES)
+_BOX_NAMES: Final[tuple[tuple[BoxColumnForm, tuple[str, ...]], ...]] = (
+    *(("corners", names) for names in _CORNER_NAMES),
+    *(("centre", (*centre, *extent)) for extent in _EXTENT_NAMES for centre in _CENTER_NAMES),
+    *(("extent", (*start, *extent)) for extent in _EXTENT_NAMES for start in _START_NAMES),
 )
-_LIST: Final = ("bbox", "box", "boundingbox", "bboxes", "coordinates")
-_SIZES: Final = (
+_BOX_LIST_NAMES: Final = ("bbox", "box", "boundingbox", "bboxes", "coordinates")
+_IMAGE_SIZE_NAMES: Final = (
     ("imagewidth", "imageheight"),
     ("imgwidth", "imgheight"),
     ("imgw", "imgh"),
     ("width", "height"),
-    *_ABROAD,
+    *_FOREIGN_SIZE_NAMES,
 )
-_PREFIX: Final = re.compile(r"^(bbox|box|boundingbox|roi|rect)(?=.)")
+_BOX_PREFIX: Final = re.compile(r"^(bbox|box|boundingbox|roi|rect)(?=.)")
 
 
 class CsvColumns(NamedTuple):
-    """The columns of a table, by their places.
+    """The columns of a table, as indices.
 
     Attributes:
-        image: The image's name.
-        label: The class; None where there is but one class, or no class column.
-        form: How a box is given: two corners, a corner and the extent, the centre and the extent, all in one
-            column, or not at all (a class for each whole image, in one column or with a column each).
-        box: The four columns of the box, in the order of the form, or the one; or those of the classes.
+        image: The image name.
+        label: The class; None if there is only one class, or a column for each class.
+        form: How a box is stated. corners: two corners; extent: a corner, width and height; centre: the
+            center, width and height; list: all numbers in one column; none: no box, the whole image has a
+            class; each: no box, a column for each class.
+        box: The four columns of the box in the order of `form`, or the one; for `each`, those of the classes.
         size: Width and height of the image.
-        split: Train, val or test.
-        others: Further columns by name, and that of the split.
+        split: train, val or test.
+        others: The other columns by name, the split among them.
     """
 
     image: int
@@ -115,78 +116,86 @@ class CsvColumns(NamedTuple):
     others: Mapping[str, int]
 
 
-def recognise(header: Sequence[str]) -> CsvColumns | None:
-    """Find out what the columns of a table are; None where it is no table of images with classes or boxes."""
-    places = {name: place for place, name in reversed(list(enumerate(map(_plain, header))))}
-    image = _first(places, _IMAGE)
+def recognize_columns(header: Sequence[str]) -> CsvColumns | None:
+    """Recognize the columns of a table; None if it is not a table of images with classes or boxes."""
+    columns = {name: column for column, name in reversed(list(enumerate(map(_normalize_header, header))))}
+    image = _find_column(columns, _IMAGE_NAMES)
     if image is None:
         return None
-    form, box = _box(places)
+    form, box = _find_box_columns(columns)
     taken = {image, *box}
-    size = _size({name: place for name, place in places.items() if place not in taken})
-    split = _first(places, _SPLIT)
+    size = _find_size_columns({name: column for name, column in columns.items() if column not in taken})
+    split = _find_column(columns, _SPLIT_NAMES)
     taken |= {*(size or ())}
-    label = _label({name: place for name, place in places.items() if place not in {*taken, split}})
+    label = _find_class_column(
+        {name: column for name, column in columns.items() if column not in {*taken, split}}
+    )
     if label is None and form == "none":
         return None
     taken.add(image if label is None else label)
-    others = {name.strip(): place for place, name in enumerate(header) if place not in taken and name.strip()}
+    others = {
+        name.strip(): column for column, name in enumerate(header) if column not in taken and name.strip()
+    }
     return CsvColumns(image, label, form, box, size, split, others)
 
 
-def by_class(header: Sequence[str], rows: Sequence[Sequence[str]]) -> CsvColumns | None:
-    """Recognise a column for each class: 1 where an image has it, 0 where not."""
-    places = {name: place for place, name in reversed(list(enumerate(map(_plain, header))))}
-    image = _first(places, _IMAGE)
-    classes = tuple(place for place, name in enumerate(header) if place != image and name.strip())
+def recognize_class_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> CsvColumns | None:
+    """Recognize a table with a column for each class (one-hot encoded): 1 if the image has it, else 0."""
+    columns = {name: column for column, name in reversed(list(enumerate(map(_normalize_header, header))))}
+    image = _find_column(columns, _IMAGE_NAMES)
+    classes = tuple(column for column, name in enumerate(header) if column != image and name.strip())
     if image is None or len(classes) < 2 or not rows:
         return None
-    told = all(place < len(row) and row[place].strip() in {"0", "1"} for row in rows for place in classes)
-    return CsvColumns(image, None, "each", classes, None, None, {}) if told else None
+    is_one_hot = all(
+        column < len(row) and row[column].strip() in {"0", "1"} for row in rows for column in classes
+    )
+    return CsvColumns(image, None, "each", classes, None, None, {}) if is_one_hot else None
 
 
-def without_header(row: Sequence[str], suffixes: frozenset[str]) -> CsvColumns | None:
-    """Recognise rows of `image, x1, y1, x2, y2, class` that no header names."""
+def recognize_headerless_row(row: Sequence[str], suffixes: frozenset[str]) -> CsvColumns | None:
+    """Recognize a table without a header by its first row: `image, x1, y1, x2, y2, class`."""
     if len(row) != 6 or not row[0].lower().endswith(tuple(suffixes)):
         return None
-    if not (all(map(_number, row[1:5])) or not any(cell.strip() for cell in row[1:])):
+    if not (all(map(_is_number, row[1:5])) or not any(cell.strip() for cell in row[1:])):
         return None
     return CsvColumns(0, 5, "corners", (1, 2, 3, 4), None, None, {})
 
 
-def _plain(name: str) -> str:
-    """Return the letters and digits of a name alone, without capitals and accents."""
+def _normalize_header(name: str) -> str:
+    """Reduce a column name to letters and digits, in lower case and without accents."""
     return re.sub(r"[\W_]", "", normalize("NFKD", name).casefold())
 
 
-def _first(places: Mapping[str, int], names: Sequence[str]) -> int | None:
-    return next((places[name] for name in names if name in places), None)
+def _find_column(columns: Mapping[str, int], names: Sequence[str]) -> int | None:
+    return next((columns[name] for name in names if name in columns), None)
 
 
-def _box(places: Mapping[str, int]) -> tuple[BoxColumnForm, tuple[int, ...]]:
-    """Find the four columns of a box, all with a prefix such as bbox_ or none with it; or the one."""
-    short = {_PREFIX.sub("", name): place for name, place in places.items() if _PREFIX.match(name)}
-    for form, names in _BOXES:
-        for known in (short, places):
-            if all(name in known for name in names):
-                return form, tuple(known[name] for name in names)
-    column = _first(places, _LIST)
+def _find_box_columns(columns: Mapping[str, int]) -> tuple[BoxColumnForm, tuple[int, ...]]:
+    """Find the four columns of a box, all or none with a prefix such as bbox_; else one with all numbers."""
+    without_prefix = {
+        _BOX_PREFIX.sub("", name): column for name, column in columns.items() if _BOX_PREFIX.match(name)
+    }
+    for form, names in _BOX_NAMES:
+        for candidates in (without_prefix, columns):
+            if all(name in candidates for name in names):
+                return form, tuple(candidates[name] for name in names)
+    column = _find_column(columns, _BOX_LIST_NAMES)
     return ("none", ()) if column is None else ("list", (column,))
 
 
-def _size(places: Mapping[str, int]) -> tuple[int, int] | None:
-    found = next((names for names in _SIZES if all(name in places for name in names)), None)
-    return (places[found[0]], places[found[1]]) if found else None
+def _find_size_columns(columns: Mapping[str, int]) -> tuple[int, int] | None:
+    found = next((names for names in _IMAGE_SIZE_NAMES if all(name in columns for name in names)), None)
+    return (columns[found[0]], columns[found[1]]) if found else None
 
 
-def _label(places: Mapping[str, int]) -> int | None:
-    """Find the class by its usual names, or else by a name that ends in one, such as cell_type."""
-    usual = _first(places, _CLASS)
+def _find_class_column(columns: Mapping[str, int]) -> int | None:
+    """Find the class column by its usual names, else by a name that ends like one, such as cell_type."""
+    usual = _find_column(columns, _CLASS_NAMES)
     ending = [
-        place for name, place in places.items() if name.endswith(("class", "label", "type", "category"))
+        column for name, column in columns.items() if name.endswith(("class", "label", "type", "category"))
     ]
     return usual if usual is not None else next(iter(ending), None)
 
 
-def _number(text: str) -> bool:
+def _is_number(text: str) -> bool:
     return re.fullmatch(r"\s*-?\d+(\.\d*)?\s*", text) is not None

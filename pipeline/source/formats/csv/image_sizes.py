@@ -1,4 +1,4 @@
-"""Real sizes of a few images of a table that states none: boxes in one column are told by them."""
+"""Measure a few images if a table states no image sizes: they decide how boxes in one column are read."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from typing import Final
 
 from PIL import Image
 
-from pipeline.source.formats.csv.tables import CsvTable, cell
+from pipeline.source.formats.csv.tables import CsvTable, get_cell
 from pipeline.source.reading.file_tree import is_file
 
-_MOST: Final = 200
-_ORIENTATION: Final = 0x0112
-_TURNED: Final = {5, 6, 7, 8}
+_MAX_MEASURED_IMAGES: Final = 200
+_EXIF_ORIENTATION: Final = 0x0112
+_SWAPPED_SIDES: Final = {5, 6, 7, 8}
 
 
-def measured(table: CsvTable, images: Iterable[Path]) -> CsvTable:
-    """Add the sizes of the first images, where all else does not tell what the numbers of a box are.
+def add_image_sizes(table: CsvTable, images: Iterable[Path]) -> CsvTable:
+    """Add the sizes of the first images, if boxes are in one column and no column states image sizes.
 
     Args:
-        table: As it was loaded.
-        images: All of the source; those of one name are passed over.
+        table: The table.
+        images: All images of the source; two of the same name are skipped.
     """
-    known = table.columns
-    if known.form != "list" or known.size is not None:
+    columns = table.columns
+    if columns.form != "list" or columns.size is not None:
         return table
-    named = dict.fromkeys(cell(row, known.image) for _, row in table.rows)
-    places = _by_name(images)
-    found = ((name, places.get(PurePosixPath(name.replace("\\", "/")).name, ())) for name in named)
-    alone = islice(((name, paths[0]) for name, paths in found if len(paths) == 1), _MOST)
-    return table._replace(sizes={name: size for name, path in alone if (size := _size(path))})
+    names = dict.fromkeys(get_cell(row, columns.image) for _, row in table.rows)
+    by_name = _index_by_name(images)
+    found = ((name, by_name.get(PurePosixPath(name.replace("\\", "/")).name, ())) for name in names)
+    unique = islice(((name, paths[0]) for name, paths in found if len(paths) == 1), _MAX_MEASURED_IMAGES)
+    return table._replace(sizes={name: size for name, path in unique if (size := _read_image_size(path))})
 
 
-def _by_name(images: Iterable[Path]) -> Mapping[str, Sequence[Path]]:
-    places: dict[str, list[Path]] = defaultdict(list)
+def _index_by_name(images: Iterable[Path]) -> Mapping[str, Sequence[Path]]:
+    by_name: dict[str, list[Path]] = defaultdict(list)
     for path in images:
         for name in {path.name, path.stem}:
-            places[name].append(path)
-    return places
+            by_name[name].append(path)
+    return by_name
 
 
-def _size(path: Path) -> tuple[int, int] | None:
-    """Read width and height, as the image is looked at, from its header; None where it cannot be read."""
-    if not is_file(path):  # to open a pipe would wait for ever
+def _read_image_size(path: Path) -> tuple[int, int] | None:
+    """Read width and height from the header, after EXIF rotation; None if the file cannot be read."""
+    if not is_file(path):  # opening a pipe would block
         return None
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
-            return (image.height, image.width) if turned else (image.width, image.height)
-    except Exception:  # decoders raise what they like; prepare names the image
+            is_rotated = image.getexif().get(_EXIF_ORIENTATION, 1) in _SWAPPED_SIDES
+            return (image.height, image.width) if is_rotated else (image.width, image.height)
+    except Exception:  # decoders raise any type; prepare reports the image
         return None

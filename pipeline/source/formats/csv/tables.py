@@ -1,4 +1,4 @@
-"""CSV files as tables of boxes: the delimiter, the columns, and what the numbers of a box are."""
+"""Load CSV files as tables of boxes: find the delimiter, the columns and how boxes are stated."""
 
 from __future__ import annotations
 
@@ -12,148 +12,161 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.source.formats.csv import columns as core_columns
-from pipeline.source.formats.csv.columns import CsvColumns, by_class, without_header
-from pipeline.source.reading import shapes
-from pipeline.source.reading.file_tree import SUFFIXES
-from pipeline.source.reading.parsing import UnreadableFileError, load_text, own_name
+from pipeline.source.formats.csv.columns import (
+    CsvColumns,
+    recognize_class_columns,
+    recognize_columns,
+    recognize_headerless_row,
+)
+from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
+from pipeline.source.reading.parsing import UnreadableFileError, format_file_name, load_text
+from pipeline.source.reading.shapes import parse_coordinate
 
-ONLY: Final = "object"
-"""The class where no column names any."""
+DEFAULT_CLASS: Final = "object"
+"""The class if no column states it."""
 
-_FEW: Final = 5
-_NUMBERS: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
+_CHECKED_LINES: Final = 5
+_NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
 
 
 class CsvTable(NamedTuple):
-    """One file.
+    """One CSV file.
 
     Attributes:
-        path: Of the file.
-        header: The columns as they are named.
-        columns: As they are recognised.
-        rows: With their line numbers.
-        foreign: It is no UTF-8, and was read as Latin-1.
-        sizes: Real widths and heights of some of its images.
+        path: The file.
+        header: The column names.
+        columns: The columns as they are recognized.
+        rows: The rows with their line numbers.
+        is_latin1: The file is not UTF-8 and was read as Latin-1.
+        sizes: Measured width and height of some images, by name.
     """
 
     path: Path
     header: Sequence[str]
     columns: CsvColumns
     rows: list[tuple[int, list[str]]]
-    foreign: bool = False
+    is_latin1: bool = False
     sizes: Mapping[str, tuple[int, int]] = {}
 
 
-def load(path: Path) -> CsvTable | None:
-    """Read one file; None where it is another kind of table."""
+def load_table(path: Path) -> CsvTable | None:
+    """Read one file; None if it is not a table of images.
+
+    Raises:
+        UserError: The file cannot be read as a table.
+    """
     try:
-        text, foreign = load_text(path)
-        lines = _lines(text)
+        text, is_latin1 = load_text(path)
+        lines = _split_cells(text)
         rows = [(lines.line_num, row) for row in lines if any(cell.strip() for cell in row)]  # type: ignore[attr-defined]
     except (UnreadableFileError, csv.Error) as error:
-        raise UserError(f"{path} is no table that can be read ({error}): mend it or remove it") from None
+        raise UserError(f"{path} cannot be read as a table ({error}): fix or remove it") from None
     if not rows:
         return None
     header = rows[0][1]
-    found = by_class(header, [row for _, row in rows[1:]]) or core_columns.recognise(header)
+    found = recognize_class_columns(header, [row for _, row in rows[1:]]) or recognize_columns(header)
     if found:
-        return CsvTable(path, header, found, rows[1:], foreign)
-    bare = without_header(header, SUFFIXES)
-    return CsvTable(path, ("image", "x1", "y1", "x2", "y2", "class"), bare, rows, foreign) if bare else None
+        return CsvTable(path, header, found, rows[1:], is_latin1)
+    bare = recognize_headerless_row(header, IMAGE_SUFFIXES)
+    return CsvTable(path, ("image", "x1", "y1", "x2", "y2", "class"), bare, rows, is_latin1) if bare else None
 
 
-def _lines(text: str) -> Iterator[list[str]]:
-    """Split the text at the delimiter that its first line holds most of."""
+def _split_cells(text: str) -> Iterator[list[str]]:
+    """Parse CSV with the most frequent delimiter of the first line."""
     first = text.partition("\n")[0]
     delimiter = max(",;\t|", key=first.count)
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
 
 
-def recognises(text: str) -> bool:
-    """Tell a table of boxes by its first lines, or one with a column for each class."""
-    lines = _lines("\n".join(text.splitlines()[:_FEW]))
+def is_box_table(text: str) -> bool:
+    """Check the first lines for a table of boxes, or for one with a column for each class."""
+    lines = _split_cells("\n".join(text.splitlines()[:_CHECKED_LINES]))
     try:
         first, *rows = [row for row in lines if row] or [[]]
     except csv.Error:
         return False
-    found = by_class(first, rows) or core_columns.recognise(first)
-    boxed = found is not None and found.form != "none"
-    return boxed or without_header(first, SUFFIXES) is not None
+    found = recognize_class_columns(first, rows) or recognize_columns(first)
+    has_boxes = found is not None and found.form != "none"
+    return has_boxes or recognize_headerless_row(first, IMAGE_SUFFIXES) is not None
 
 
-def told(tables: Sequence[CsvTable]) -> Iterator[str]:
-    """Say how the columns are understood, once for all tables that are alike."""
-    alike: dict[str, list[str]] = {}
+def describe_tables(tables: Sequence[CsvTable]) -> Iterator[str]:
+    """Yield remarks on how the columns are understood, one for all tables with the same remark."""
+    file_names: dict[str, list[str]] = {}
     for table in tables:
-        for remark in _told(table):
-            alike.setdefault(remark, []).append(own_name(table.path))
-    for remark, names in alike.items():
+        for remark in _describe_table(table):
+            file_names.setdefault(remark, []).append(format_file_name(table.path))
+    for remark, names in file_names.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         yield f"{names[0]}{more}: {remark}"
 
 
-def _told(table: CsvTable) -> Iterator[str]:
-    known, header = table.columns, table.header
-    if known.form == "each":
-        yield f"image {header[known.image]!r}, a column for each of {format_count(len(known.box), 'class')}"
+def _describe_table(table: CsvTable) -> Iterator[str]:
+    columns, header = table.columns, table.header
+    if columns.form == "each":
+        classes = format_count(len(columns.box), "class")
+        yield f"image {header[columns.image]!r}, a column for each of {classes}"
         return
-    label = f"class {header[known.label]!r}" if known.label is not None else f"one class, {ONLY!r}"
-    boxes = f"{known.form} {', '.join(header[place] for place in known.box)}" if known.box else "no boxes"
-    yield f"image {header[known.image]!r}, {label}, {boxes}"
-    if table.foreign:
+    label = f"one class, {DEFAULT_CLASS!r}" if columns.label is None else f"class {header[columns.label]!r}"
+    names = ", ".join(header[column] for column in columns.box)
+    boxes = f"{columns.form} {names}" if columns.box else "no boxes"
+    yield f"image {header[columns.image]!r}, {label}, {boxes}"
+    if table.is_latin1:
         yield "no UTF-8, read as Latin-1"
-    if known.form == "list":
-        as_what = "x1 y1 x2 y2" if as_corners(table) else "x y width height"
-        yield f"the numbers in {header[known.box[0]]!r} are taken for {as_what}"
+    if columns.form == "list":
+        meaning = "x1 y1 x2 y2" if has_corner_boxes(table) else "x y width height"
+        yield f"the numbers in {header[columns.box[0]]!r} are taken for {meaning}"
 
 
-def values(row: list[str], known: CsvColumns) -> list[str]:
-    """Return the numbers of a box as texts: four columns, or all in one, however they are set apart."""
-    cells = [cell(row, place) for place in known.box]
-    return _NUMBERS.findall(cells[0]) if known.form == "list" else cells
+def get_box_values(row: list[str], columns: CsvColumns) -> list[str]:
+    """Return the numbers of a box as texts, from four columns or from one with any separators."""
+    cells = [get_cell(row, column) for column in columns.box]
+    return _NUMBER.findall(cells[0]) if columns.form == "list" else cells
 
 
-def _plausible(table: CsvTable) -> Iterator[tuple[list[float], tuple[int, int] | None]]:
-    """Yield the boxes that are four numbers, with the image's size where stated or measured."""
+def _iterate_boxes(table: CsvTable) -> Iterator[tuple[list[float], tuple[int, int] | None]]:
+    """Yield the boxes that are four numbers, with the image size if it is stated or measured."""
     for _, row in table.rows:
         try:
-            numbers = [shapes.number(value) for value in values(row, table.columns)]
+            numbers = [parse_coordinate(value) for value in get_box_values(row, table.columns)]
         except ValueError:
             continue
         if len(numbers) == 4:
-            known = table.columns
-            yield numbers, stated(row, known) or table.sizes.get(cell(row, known.image))
+            columns = table.columns
+            yield numbers, parse_image_size(row, columns) or table.sizes.get(get_cell(row, columns.image))
 
 
-def as_corners(table: CsvTable) -> bool:
-    """Tell whether boxes in one column are two corners: always in order, and as an extent too large."""
+def has_corner_boxes(table: CsvTable) -> bool:
+    """Check whether boxes in one column are x1 y1 x2 y2, and not x y width height.
+
+    They are if all are ordered corners and some would exceed the image as x y width height.
+    """
     if table.columns.form != "list":
         return False
-    found = list(_plausible(table))
-    ordered = all(box[2] > box[0] and box[3] > box[1] for box, _ in found)
-    beyond = any(
-        size and (box[0] + box[2] > size[0] + 1 or box[1] + box[3] > size[1] + 1) for box, size in found
+    boxes = list(_iterate_boxes(table))
+    are_ordered = all(box[2] > box[0] and box[3] > box[1] for box, _ in boxes)
+    exceed_image = any(
+        size and (box[0] + box[2] > size[0] + 1 or box[1] + box[3] > size[1] + 1) for box, size in boxes
     )
-    return ordered and beyond
+    return are_ordered and exceed_image
 
 
-def in_shares(table: CsvTable) -> bool:
-    """Tell whether boxes are shares of the image: no pixel coordinates are all between 0 and 1."""
-    boxes = (box for box, _ in _plausible(table))
+def has_normalized_boxes(table: CsvTable) -> bool:
+    """Check whether boxes are fractions of the image size: all numbers are between 0 and 1."""
+    boxes = (box for box, _ in _iterate_boxes(table))
     first = next(boxes, None)
     return first is not None and all(0 <= value <= 1 for box in chain([first], boxes) for value in box)
 
 
-def stated(row: list[str], known: CsvColumns) -> tuple[int, int] | None:
-    """Return the width and height that a row states."""
+def parse_image_size(row: list[str], columns: CsvColumns) -> tuple[int, int] | None:
+    """Return the width and height in pixels that a row states."""
     try:
-        width, height = (int(shapes.number(cell(row, place))) for place in known.size or ())
+        width, height = (int(parse_coordinate(get_cell(row, column))) for column in columns.size or ())
     except ValueError:
         return None
     return (width, height) if min(width, height) > 0 else None
 
 
-def cell(row: list[str], place: int) -> str:
-    """Return the text in a column; none where the row is too short."""
-    return row[place].strip() if place < len(row) else ""
+def get_cell(row: list[str], column: int) -> str:
+    """Return the text in a column; an empty one if the row is too short."""
+    return row[column].strip() if column < len(row) else ""

@@ -1,4 +1,4 @@
-"""CVAT XML: one file for many images, `for images` (an element each) or `for video` (tracks over frames)."""
+"""Read CVAT XML: one file for many images, `for images` (an element each) or `for video` (tracks)."""
 
 from __future__ import annotations
 
@@ -9,100 +9,108 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.cvat.shapes import draw
-from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import ImageAnnotations, collect
-from pipeline.source.reading.file_tree import images_in, relative
+from pipeline.source.formats.cvat.shapes import parse_cvat_shape
+from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.entries import ImageAnnotations, collect_objects
+from pipeline.source.reading.file_tree import format_relative_path, list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.reading.parsing import UnreadableFileError, files, heads, load_xml
-from pipeline.source.types import Source, split_of
+from pipeline.source.reading.parsing import UnreadableFileError, load_xml, read_heads
+from pipeline.source.types import Source, find_split_in_name
 
-LOOKED_FOR: Final = "XML with annotations of images or tracks"
+RECOGNIZED_BY: Final = "XML with annotations of images or tracks"
 
-_NO_OBJECTS: Final = {"attribute"}
+_IGNORED_TAGS: Final = {"attribute"}
 
 
-def recognises(folder: Path) -> bool:
-    """Look into the first XML files."""
+def matches_folder(folder: Path) -> bool:
+    """Check the beginnings of the first XML files."""
     return any(
-        b"<annotations" in head and (b"<meta" in head or b"<image" in head) for head in heads(folder, ".xml")
+        b"<annotations" in head and (b"<meta" in head or b"<image" in head)
+        for head in read_heads(folder, ".xml")
     )
 
 
-def read(folder: Path) -> Source:
+def read_folder(folder: Path) -> Source:
     """Read a CVAT dataset.
 
     Raises:
-        Refused: There is no such XML, one cannot be read, or no image has an annotation.
+        UserError: There is no CVAT XML, a file cannot be read, or no image has an annotation.
     """
-    roots = {path: root for path in files(folder, ".xml") if (root := _root(path, folder)) is not None}
+    roots = {
+        path: root for path in list_files(folder, ".xml") if (root := _load_root(path, folder)) is not None
+    }
     if not roots:
-        raise UserError(f"no CVAT annotations in {folder}: expected {LOOKED_FOR}")
+        raise UserError(f"no CVAT annotations in {folder}: expected {RECOGNIZED_BY}")
     entries = [
-        entry for path, root in roots.items() for entry in (*_images(path, root), *_frames(path, root))
+        entry
+        for path, root in roots.items()
+        for entry in (*_iterate_images(path, root), *_iterate_frames(path, root))
     ]
-    order = tuple(name for root in roots.values() for name in _declared(root))
-    return gather(folder, entries, MatchingOptions(ImageIndex(images_in(folder)), order=order))
+    order = tuple(name for root in roots.values() for name in _iterate_declared_labels(root))
+    return assemble_source(
+        folder, entries, MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
+    )
 
 
-def _root(path: Path, folder: Path) -> Element | None:
-    """Read a file if it is one of CVAT's."""
+def _load_root(path: Path, folder: Path) -> Element | None:
+    """Parse a file; return None if it is another kind of XML."""
     try:
         root = load_xml(path)
     except UnreadableFileError as error:
-        raise UserError(f"{folder / relative(path, folder)} {error}: mend it or remove it") from None
+        raise UserError(f"{folder / format_relative_path(path, folder)} {error}: fix or remove it") from None
     return root if root.tag == "annotations" else None
 
 
-def _declared(root: Element) -> Iterator[str]:
-    """Yield the labels in their order, those of a skeleton's points apart."""
+def _iterate_declared_labels(root: Element) -> Iterator[str]:
+    """Yield the declared labels in their order, without those of skeleton points."""
     for label in root.iterfind("meta//labels/label"):
         name = (label.findtext("name") or "").strip()
         if name and not (label.findtext("parent") or "").strip():
             yield name
 
 
-def _images(path: Path, root: Element) -> Iterator[ImageAnnotations]:
+def _iterate_images(path: Path, root: Element) -> Iterator[ImageAnnotations]:
     for image in root.iterfind("image"):
         name, subset = image.get("name") or "", image.get("subset") or ""
         rows = [
             (f"{item.tag} {number}", item)
             for number, item in enumerate(image, 1)
-            if item.tag not in _NO_OBJECTS
+            if item.tag not in _IGNORED_TAGS
         ]
-        found, notes = collect(rows, draw)
+        objects, notes = collect_objects(rows, parse_cvat_shape)
         names = (f"{subset}/{name}", name) if subset else (name,)
-        yield ImageAnnotations(path, names, found, notes, size=_size(image), split=split_of(subset))
+        split = find_split_in_name(subset)
+        yield ImageAnnotations(path, names, objects, notes, size=_image_size(image), split=split)
 
 
-def _frames(path: Path, root: Element) -> Iterator[ImageAnnotations]:
-    """Yield the frames of a video in which something is tracked, or has left the picture."""
+def _iterate_frames(path: Path, root: Element) -> Iterator[ImageAnnotations]:
+    """Yield the frames of a video with tracked objects; one with only objects outside has no objects."""
     rows: dict[int, list[tuple[str, Element, str]]] = defaultdict(list)
     for track in root.iterfind("track"):
         mark, label = f"track {track.get('id')}", track.get("label") or ""
         for item in track:
-            if (frame := _whole(item.get("frame"))) is not None:
+            if (frame := _parse_integer(item.get("frame"))) is not None:
                 rows[frame].append((mark, item, label))
-    size = _original(root)
+    size = _video_size(root)
     for frame, tracked in sorted(rows.items()):
-        present = [(mark, (item, label)) for mark, item, label in tracked if item.get("outside") != "1"]
-        found, notes = collect(present, lambda row: draw(row[0], row[1]))
-        yield ImageAnnotations(path, (f"frame_{frame:06d}.png",), found, notes, size=size)
+        visible = [(mark, (item, label)) for mark, item, label in tracked if item.get("outside") != "1"]
+        objects, notes = collect_objects(visible, lambda row: parse_cvat_shape(row[0], row[1]))
+        yield ImageAnnotations(path, (f"frame_{frame:06d}.png",), objects, notes, size=size)
 
 
-def _size(image: Element) -> tuple[int, int] | None:
-    width, height = _whole(image.get("width")), _whole(image.get("height"))
+def _image_size(image: Element) -> tuple[int, int] | None:
+    width, height = _parse_integer(image.get("width")), _parse_integer(image.get("height"))
     return (width, height) if width and height else None
 
 
-def _original(root: Element) -> tuple[int, int] | None:
+def _video_size(root: Element) -> tuple[int, int] | None:
     found = root.find("meta//original_size")
     if found is None:
         return None
-    width, height = _whole(found.findtext("width")), _whole(found.findtext("height"))
+    width, height = _parse_integer(found.findtext("width")), _parse_integer(found.findtext("height"))
     return (width, height) if width and height else None
 
 
-def _whole(text: str | None) -> int | None:
+def _parse_integer(text: str | None) -> int | None:
     return int(text) if text and text.strip().isdecimal() and len(text) < 10 else None

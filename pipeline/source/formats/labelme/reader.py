@@ -1,6 +1,6 @@
-"""LabelMe: a JSON file per image, by the desktop tool; or an XML file per image, by the older web tool.
+"""Read LabelMe: a JSON file per image (desktop tool), or an XML file per image (older web tool).
 
-The image lies beside its JSON file, or is held within it.
+The image file is beside its JSON file, or embedded in it.
 """
 
 from __future__ import annotations
@@ -17,161 +17,179 @@ import numpy as np
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.source.formats.labelme import xml
-from pipeline.source.formats.labelme.xml import is_mask
-from pipeline.source.formats.masks.values import covered
-from pipeline.source.reading import shapes
-from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import ImageAnnotations, collect
-from pipeline.source.reading.file_tree import images_in
+from pipeline.source.formats.labelme.xml import is_labelme_xml, is_mask_image, read_xml_file
+from pipeline.source.formats.masks.values import decode_object_mask
+from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.entries import ImageAnnotations, collect_objects
+from pipeline.source.reading.file_tree import list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.reading.parsing import UnreadableFileError, files, heads, left_aside, load_json, unusable
-from pipeline.source.reading.shapes import TAG, AnnotatedObject, Shape
-from pipeline.source.reading.trace_mask import trace
+from pipeline.source.reading.parsing import (
+    UnreadableFileError,
+    describe_ignored_files,
+    describe_unusable_annotation,
+    load_json,
+    read_heads,
+)
+from pipeline.source.reading.shapes import (
+    TAG,
+    AnnotatedObject,
+    Shape,
+    build_box,
+    build_ellipse,
+    build_outline,
+    build_pose,
+    build_rotated_box,
+    parse_class_name,
+    parse_points,
+    parse_ring,
+)
+from pipeline.source.reading.trace_mask import trace_mask_outline
 from pipeline.source.types import Source
 
-LOOKED_FOR: Final = "JSON with shapes and imagePath, or XML with objects of polygons, a file per image"
+RECOGNIZED_BY: Final = "JSON with shapes and imagePath, or XML with objects of polygons, a file per image"
 
-_IGNORED: Final = {"__ignore__", "_background_"}
-_POINTS: Final = {"point", "points"}
+_IGNORED_LABELS: Final = {"__ignore__", "_background_"}
+_POINT_TYPES: Final = {"point", "points"}
 
 Row = Mapping[str, Any]
 
 
-def recognises(folder: Path) -> bool:
-    """Look into the first JSON and XML files."""
-    stated = any(
+def matches_folder(folder: Path) -> bool:
+    """Check the beginnings of the first JSON and XML files."""
+    has_json = any(
         b'"shapes"' in head and (b'"imagePath"' in head or b'"points"' in head)
-        for head in heads(folder, ".json")
+        for head in read_heads(folder, ".json")
     )
-    return stated or any(map(xml.recognises, heads(folder, ".xml")))
+    return has_json or any(map(is_labelme_xml, read_heads(folder, ".xml")))
 
 
-def read(folder: Path) -> Source:
+def read_folder(folder: Path) -> Source:
     """Read a LabelMe dataset.
 
     Raises:
-        Refused: No annotation has an image.
+        UserError: No annotation has an image.
     """
-    read_files = {path: _entry(path) for path in files(folder, ".json")}
-    read_files |= {path: xml.entry(path, folder) for path in files(folder, ".xml")}
+    read_files = {path: _read_json_file(path) for path in list_files(folder, ".json")}
+    read_files |= {path: read_xml_file(path, folder) for path in list_files(folder, ".xml")}
     entries = [entry for entry in read_files.values() if entry]
     others = [path for path, entry in read_files.items() if not entry]
-    images = [path for path in images_in(folder) if not is_mask(path, folder)]
-    remarks = left_aside(others, "no annotation of LabelMe")
-    return gather(folder, entries, MatchingOptions(ImageIndex(images), each=True), remarks)
+    images = [path for path in list_images(folder) if not is_mask_image(path, folder)]
+    remarks = describe_ignored_files(others, "no annotation of LabelMe")
+    return assemble_source(
+        folder, entries, MatchingOptions(ImageIndex(images), one_file_per_image=True), remarks
+    )
 
 
-def embedded(contents: bytes) -> bytes:
-    """Return the image that a JSON file holds within.
+def decode_embedded_image(contents: bytes) -> bytes:
+    """Return the encoded image that is embedded in a JSON file.
 
     Args:
-        contents: Of the file, which has been read once and is known to hold one.
+        contents: The bytes of a file that holds an image.
 
     Raises:
-        ValueError: It is not in base64.
+        ValueError: The image is not valid base64.
     """
     return base64.b64decode(json.loads(contents)["imageData"], validate=True)
 
 
-def _entry(path: Path) -> ImageAnnotations | None:
-    """Read one JSON file; nothing where it is another kind of JSON."""
+def _read_json_file(path: Path) -> ImageAnnotations | None:
+    """Read one JSON file; return None if it is another kind of JSON."""
     try:
         data = load_json(path)
     except UnreadableFileError as error:
-        return ImageAnnotations(path, (path.stem,), fault=unusable(path, error))
+        return ImageAnnotations(path, (path.stem,), fault=describe_unusable_annotation(path, error))
     if not isinstance(data, dict) or not isinstance(data.get("shapes"), list):
         return None
     stated = str(data.get("imagePath") or "")
-    own = PurePosixPath(stated.replace("\\", "/")).stem == path.stem
-    found, notes = _objects(data)
+    is_same_stem = PurePosixPath(stated.replace("\\", "/")).stem == path.stem
+    objects, notes = _parse_objects(data)
     return ImageAnnotations(
         path,
-        (stated, path.stem) if own else (path.stem, stated),
-        found,
+        (stated, path.stem) if is_same_stem else (path.stem, stated),
+        objects,
         notes,
-        size=_size(data),
-        load=embedded if isinstance(data.get("imageData"), str) and data["imageData"] else None,
+        size=_image_size(data),
+        load=decode_embedded_image if isinstance(data.get("imageData"), str) and data["imageData"] else None,
     )
 
 
-def _size(data: Row) -> tuple[int, int] | None:
+def _image_size(data: Row) -> tuple[int, int] | None:
     width, height = data.get("imageWidth"), data.get("imageHeight")
     if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
         return width, height
     return None
 
 
-def _objects(data: Row) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
+def _parse_objects(data: Row) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
     rows = [(f"shape {number}", row) for number, row in enumerate(data["shapes"], 1)]
-    drawn, notes = collect(rows, _draw)
+    shapes, notes = collect_objects(rows, _parse_shape)
     groups = [row.get("group_id") if isinstance(row, dict) else None for _, row in rows]
     group_of = {mark: group for (mark, _), group in zip(rows, groups, strict=True)}
-    joined, left = _join(drawn, group_of)
+    objects, point_notes = _join_groups(shapes, group_of)
     flags = data.get("flags")
-    raised = [name for name, flag in flags.items() if flag is True] if isinstance(flags, dict) else []
-    tags, unnamed = collect(
-        [(f"flag {name!r}", name) for name in raised], lambda name: (shapes.named(name), TAG)
+    is_set = [name for name, flag in flags.items() if flag is True] if isinstance(flags, dict) else []
+    tags, tag_notes = collect_objects(
+        [(f"flag {name!r}", name) for name in is_set], lambda name: (parse_class_name(name), TAG)
     )
-    return (*joined, *tags), (*notes, *left, *unnamed)
+    return (*objects, *tags), (*notes, *point_notes, *tag_notes)
 
 
-def _draw(row: Any) -> tuple[str, Shape]:
+def _parse_shape(row: Any) -> tuple[str, Shape]:
     if not isinstance(row, dict):
         raise ValueError("no shape")
-    label = shapes.named(row.get("label"))
-    if label in _IGNORED:
+    label = parse_class_name(row.get("label"))
+    if label in _IGNORED_LABELS:
         raise ValueError(f"labelled {label}, which is no class")
     kind, points = row.get("shape_type") or "polygon", row.get("points")
     if not isinstance(points, list):
         raise ValueError("no points")
-    return label, _shape(str(kind), points, row)
+    return label, _build_shape(str(kind), points, row)
 
 
-def _shape(kind: str, points: list[Any], row: Row) -> Shape:
-    """Turn the points of a shape into what they stand for."""
-    pairs = shapes.pairs(points)
-    if kind in _POINTS and len(pairs) == 1:
+def _build_shape(kind: str, points: list[Any], row: Row) -> Shape:
+    """Build the shape that the points of one type describe."""
+    pairs = parse_points(points)
+    if kind in _POINT_TYPES and len(pairs) == 1:
         return Shape("pose", points={"": (pairs[0, 0], pairs[0, 1], 2)})
     if kind == "rectangle" and len(pairs) in {2, 4}:  # two corners in any order, or all four
-        return shapes.box([*pairs.min(axis=0), *pairs.max(axis=0)])
+        return build_box([*pairs.min(axis=0), *pairs.max(axis=0)])
     if kind == "circle" and len(pairs) == 2:
         radius = float(np.hypot(*(pairs[1] - pairs[0])))
-        return shapes.ellipse((pairs[0, 0], pairs[0, 1]), (radius, radius))
+        return build_ellipse((pairs[0, 0], pairs[0, 1]), (radius, radius))
     if kind in {"rotation", "oriented_rectangle"}:
-        return shapes.corners(pairs)
+        return build_rotated_box(pairs)
     if kind == "mask" and len(pairs) == 2:
-        return _mask(row.get("mask"), pairs)
+        return _trace_embedded_mask(row.get("mask"), pairs)
     if kind == "polygon":
-        return shapes.outline(shapes.ring(points))
+        return build_outline(parse_ring(points))
     raise ValueError(f"a {kind} of {format_count(len(pairs), 'point')}, which has no area")
 
 
-def _mask(data: Any, corners: FloatArray) -> Shape:
-    """Outline a mask: a PNG in base64 of what lies between two corners."""
+def _trace_embedded_mask(data: Any, corners: FloatArray) -> Shape:
+    """Outline a mask: a PNG in base64 of the box between two corners."""
     try:
         png = base64.b64decode(data, validate=True)
     except (TypeError, ValueError):
         raise ValueError("a mask that is not in base64") from None
     left, top = corners.min(axis=0).round().astype(int)
-    return trace(covered(png), left=left, top=top)
+    return trace_mask_outline(decode_object_mask(png), left=left, top=top)
 
 
-def _join(
-    drawn: Sequence[AnnotatedObject], group_of: Mapping[str, Any]
+def _join_groups(
+    shapes: Sequence[AnnotatedObject], group_of: Mapping[str, Any]
 ) -> tuple[list[AnnotatedObject], list[AnnotationNote]]:
-    """Put together what has one group: points with the object around them, and the parts of one object."""
+    """Join the shapes of each group: points with the object around them, and outlines of one class."""
     groups: dict[str, list[AnnotatedObject]] = defaultdict(list)
-    for item in drawn:
+    for item in shapes:
         group = group_of[item.mark]
         groups[item.mark if group is None else f"group {group}"].append(item)
     found, notes = [], []
     for members in groups.values():
         points = [item for item in members if item.shape.kind == "pose"]
-        others = list(_parts([item for item in members if item.shape.kind != "pose"]))
+        others = list(_join_outlines([item for item in members if item.shape.kind != "pose"]))
         if points and len(others) == 1:
-            others = [_posed(points, others[0])]
+            others = [_build_pose(points, others[0])]
         elif points:
             notes += [
                 AnnotationNote(True, f"{item.mark}: a point, in no group with one object around it")
@@ -181,8 +199,8 @@ def _join(
     return found, notes
 
 
-def _parts(members: Sequence[AnnotatedObject]) -> Iterator[AnnotatedObject]:
-    """Make one object of outlines in one group that have one class."""
+def _join_outlines(members: Sequence[AnnotatedObject]) -> Iterator[AnnotatedObject]:
+    """Join the outlines of one group that have the same class to one object."""
     together: dict[tuple[str, str], list[AnnotatedObject]] = defaultdict(list)
     for item in members:
         kind = item.shape.kind
@@ -190,9 +208,9 @@ def _parts(members: Sequence[AnnotatedObject]) -> Iterator[AnnotatedObject]:
     for first, *others in together.values():
         parts = [part for item in (first, *others) for part in item.shape.parts]
         holes = sum(item.shape.holes for item in (first, *others))
-        yield first._replace(shape=shapes.outline(*parts, holes=holes)) if others else first
+        yield first._replace(shape=build_outline(*parts, holes=holes)) if others else first
 
 
-def _posed(points: Sequence[AnnotatedObject], around: AnnotatedObject) -> AnnotatedObject:
-    placed = {item.label: item.shape.points[""] for item in points}
-    return AnnotatedObject(around.label, shapes.pose(placed, shapes.box(around.shape.box)), around.mark)
+def _build_pose(points: Sequence[AnnotatedObject], around: AnnotatedObject) -> AnnotatedObject:
+    keypoints = {item.label: item.shape.points[""] for item in points}
+    return AnnotatedObject(around.label, build_pose(keypoints, build_box(around.shape.box)), around.mark)

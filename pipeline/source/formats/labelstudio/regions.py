@@ -1,4 +1,4 @@
-"""The regions of Label Studio: shapes in per cent of the image, brush strokes, points and choices."""
+"""Parse Label Studio regions: shapes in percent of the image size, brush strokes, keypoints, choices."""
 
 from __future__ import annotations
 
@@ -9,22 +9,34 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.core.findings import AnnotationNote
-from pipeline.source.formats.labelstudio.brush import decode
-from pipeline.source.reading import shapes
-from pipeline.source.reading.entries import collect
-from pipeline.source.reading.shapes import TAG, AnnotatedObject, Keypoint, Shape
-from pipeline.source.reading.trace_mask import trace
+from pipeline.source.formats.labelstudio.brush import decode_brush
+from pipeline.source.reading.entries import collect_objects
+from pipeline.source.reading.shapes import (
+    TAG,
+    AnnotatedObject,
+    Keypoint,
+    Shape,
+    build_box,
+    build_ellipse,
+    build_outline,
+    build_pose,
+    parse_class_name,
+    parse_coordinate,
+    parse_ring,
+    rotate_box,
+)
+from pipeline.source.reading.trace_mask import trace_mask_outline
 
 Row = Mapping[str, Any]
 
 
 class LabelStudioRegion(NamedTuple):
-    """One result, after those of one id were put together.
+    """The merged results of one id.
 
     Attributes:
-        value: Its shape and labels.
-        size: Width and height of the image, which shares are of.
-        parent: The id of the region that it belongs to.
+        value: The shape and the labels.
+        size: Width and height of the image in pixels; shapes are in percent of them.
+        parent: The id of the parent region.
     """
 
     value: Row
@@ -32,37 +44,39 @@ class LabelStudioRegion(NamedTuple):
     parent: Any
 
 
-def regions(results: Sequence[Any]) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
-    """Draw the results of one annotation; points belong to the region that they name as their parent."""
-    merged = _merged([row for row in results if isinstance(row, dict)])
-    points, lone = _points(merged)
+def parse_regions(results: Sequence[Any]) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
+    """Parse the results of one annotation; keypoints belong to their parent region."""
+    merged = _merge_results([row for row in results if isinstance(row, dict)])
+    points, point_notes = _collect_keypoints(merged)
     others = [(key, region) for key, region in merged.items() if "keypointlabels" not in region.value]
-    rows = [(f"region {key}", (region, points.get(key, {}))) for key, region in others if _drawn(region)]
-    found, faults = collect(rows, lambda row: _draw(*row))
-    tags = [AnnotatedObject(tag, TAG, f"region {key}") for key, region in others for tag in _choices(region)]
-    strays = [
-        AnnotationNote(True, f"result {n}: no region")
-        for n, row in enumerate(results, 1)
+    rows = [(f"region {key}", (region, points.get(key, {}))) for key, region in others if _has_shape(region)]
+    objects, notes = collect_objects(rows, lambda row: _parse_region(*row))
+    tags = [
+        AnnotatedObject(tag, TAG, f"region {key}") for key, region in others for tag in _image_classes(region)
+    ]
+    non_regions = [
+        AnnotationNote(True, f"result {number}: no region")
+        for number, row in enumerate(results, 1)
         if not isinstance(row, dict)
     ]
-    several = [
+    multiple_labels = [
         AnnotationNote(False, f"region {key}: {' and '.join(labels)}: the first is its class")
         for key, region in merged.items()
-        if len(labels := _labels(region.value)) > 1
+        if len(labels := _region_labels(region.value)) > 1
     ]
-    return (*found, *tags), (*strays, *lone, *faults, *several)
+    return (*objects, *tags), (*non_regions, *point_notes, *notes, *multiple_labels)
 
 
-def turned(results: Sequence[Any]) -> str:
-    """Say why an annotation cannot be used whose shares are of the image as it was turned meanwhile."""
+def find_rotation_fault(results: Sequence[Any]) -> str:
+    """Return a fault if the image was rotated in Label Studio: its coordinates refer to that image."""
     rows = (row for row in results if isinstance(row, dict) and row.get("image_rotation"))
     row = next(rows, None)
     degrees = str(row["image_rotation"])[:20] if row else ""
     return f"annotated on the image turned by {degrees} degrees: turn it back first" if row else ""
 
 
-def size(results: Sequence[Any]) -> tuple[int, int] | None:
-    """Return the width and height that the results state."""
+def find_image_size(results: Sequence[Any]) -> tuple[int, int] | None:
+    """Return the first valid width and height in pixels that the results state."""
     for row in results:
         if isinstance(row, dict):
             width, height = row.get("original_width"), row.get("original_height")
@@ -71,85 +85,90 @@ def size(results: Sequence[Any]) -> tuple[int, int] | None:
     return None
 
 
-def _merged(rows: Sequence[Row]) -> dict[str, LabelStudioRegion]:
-    """Put results of one id together: a shape and its labels are apart where two tags made them."""
-    found: dict[str, LabelStudioRegion] = {}
+def _merge_results(rows: Sequence[Row]) -> dict[str, LabelStudioRegion]:
+    """Merge the results of each id: a shape and its labels are separate if two control tags made them."""
+    regions: dict[str, LabelStudioRegion] = {}
     for number, row in enumerate(rows, 1):
         value = row["value"] if isinstance(row.get("value"), dict) else {}
         identity = str(row.get("id") or number)[:40]
-        before = found[identity].value if identity in found else {}
-        extent = (row.get("original_width"), row.get("original_height"))
-        found[identity] = LabelStudioRegion({**before, **value}, extent, row.get("parentID"))
-    return found
+        earlier = regions[identity].value if identity in regions else {}
+        size = (row.get("original_width"), row.get("original_height"))
+        regions[identity] = LabelStudioRegion({**earlier, **value}, size, row.get("parentID"))
+    return regions
 
 
-def _drawn(region: LabelStudioRegion) -> bool:
-    """Tell regions from choices, ratings and texts about the whole image."""
+def _has_shape(region: LabelStudioRegion) -> bool:
+    """Distinguish regions from choices, ratings and texts about the whole image."""
     return bool({"x", "points", "rle"} & region.value.keys())
 
 
-def _choices(region: LabelStudioRegion) -> list[str]:
+def _image_classes(region: LabelStudioRegion) -> list[str]:
     """Return the classes chosen for the whole image."""
     choices = region.value.get("choices")
-    if _drawn(region) or not isinstance(choices, list):
+    if _has_shape(region) or not isinstance(choices, list):
         return []
-    named = (" ".join(choice.split()) for choice in choices if isinstance(choice, str))
-    return [name for name in named if name]
+    names = (" ".join(choice.split()) for choice in choices if isinstance(choice, str))
+    return [name for name in names if name]
 
 
-def _points(
+def _collect_keypoints(
     merged: Mapping[str, LabelStudioRegion],
 ) -> tuple[dict[str, dict[str, Keypoint]], list[AnnotationNote]]:
-    """Collect the points of each region, by their names; one of no region becomes a finding."""
+    """Collect the keypoints of each region by name; one without a region becomes a note."""
     points: dict[str, dict[str, Keypoint]] = defaultdict(dict)
-    lone = []
+    notes = []
     for key, region in merged.items():
         if "keypointlabels" not in region.value:
             continue
         try:
             if str(region.parent) not in merged:
                 raise ValueError("a point of no other region")
-            points[str(region.parent)][_label(region.value)] = _point(region)
+            points[str(region.parent)][_class_name(region.value)] = _parse_keypoint(region)
         except ValueError as error:
-            lone.append(AnnotationNote(True, f"region {key}: {error}", "malformed"))
-    return points, lone
+            notes.append(AnnotationNote(True, f"region {key}: {error}", "malformed"))
+    return points, notes
 
 
-def _labels(value: Row) -> list[str]:
-    """Return what a region is called, whatever tool drew it: rectanglelabels, polygonlabels, labels, ..."""
-    named = [labels for key, labels in value.items() if key.endswith("labels") and isinstance(labels, list)]
-    return [str(label) for label in next(filter(None, named), [])]
+def _region_labels(value: Row) -> list[str]:
+    """Return the labels of a region, whatever the tool: rectanglelabels, polygonlabels, labels, ..."""
+    lists = [labels for key, labels in value.items() if key.endswith("labels") and isinstance(labels, list)]
+    return [str(label) for label in next(filter(None, lists), [])]
 
 
-def _label(value: Row) -> str:
-    return shapes.named(next(iter(_labels(value)), ""))
+def _class_name(value: Row) -> str:
+    return parse_class_name(next(iter(_region_labels(value)), ""))
 
 
-def _draw(region: LabelStudioRegion, points: Mapping[str, Keypoint]) -> tuple[str, Shape]:
-    label, shape = _label(region.value), _shape(region)
-    return label, shapes.pose(points, shapes.box(shape.box)) if points else shape
+def _parse_region(region: LabelStudioRegion, points: Mapping[str, Keypoint]) -> tuple[str, Shape]:
+    label, shape = _class_name(region.value), _build_shape(region)
+    return label, build_pose(points, build_box(shape.box)) if points else shape
 
 
-def _shape(region: LabelStudioRegion) -> Shape:
+def _build_shape(region: LabelStudioRegion) -> Shape:
     value = region.value
-    width, height = (shapes.number(side) for side in region.size)
-    share = np.array([width, height]) / 100
+    width, height = (parse_coordinate(side) for side in region.size)
+    scale = np.array([width, height]) / 100
     if "rle" in value:
-        return trace(decode(value["rle"], int(width), int(height)))
+        return trace_mask_outline(decode_brush(value["rle"], int(width), int(height)))
     if "points" in value:
-        return shapes.outline(shapes.ring(value["points"]) * share)
-    x, y = shapes.number(value.get("x")) * share[0], shapes.number(value.get("y")) * share[1]
-    turn = shapes.number(value.get("rotation") or 0)
+        return build_outline(parse_ring(value["points"]) * scale)
+    x, y = parse_coordinate(value.get("x")) * scale[0], parse_coordinate(value.get("y")) * scale[1]
+    degrees = parse_coordinate(value.get("rotation") or 0)
     if "radiusX" in value:
-        radii = shapes.number(value["radiusX"]) * share[0], shapes.number(value.get("radiusY")) * share[1]
-        return shapes.ellipse((x, y), radii, degrees=turn)
-    across = shapes.number(value.get("width")) * share[0]
-    down = shapes.number(value.get("height")) * share[1]
-    return shapes.turned(
-        shapes.box((x, y, x + across, y + down)), turn, (x, y)
-    )  # about its upper left corner
+        radii = (
+            parse_coordinate(value["radiusX"]) * scale[0],
+            parse_coordinate(value.get("radiusY")) * scale[1],
+        )
+        return build_ellipse((x, y), radii, degrees=degrees)
+    across = parse_coordinate(value.get("width")) * scale[0]
+    down = parse_coordinate(value.get("height")) * scale[1]
+    return rotate_box(build_box((x, y, x + across, y + down)), degrees, (x, y))  # around its top left corner
 
 
-def _point(region: LabelStudioRegion) -> Keypoint:
-    width, height = (shapes.number(side) / 100 for side in region.size)
-    return shapes.number(region.value.get("x")) * width, shapes.number(region.value.get("y")) * height, 2
+def _parse_keypoint(region: LabelStudioRegion) -> Keypoint:
+    width, height = (parse_coordinate(side) / 100 for side in region.size)
+    return (
+        parse_coordinate(region.value.get("x")) * width,
+        parse_coordinate(region.value.get("y")) * height,
+        2,
+    )

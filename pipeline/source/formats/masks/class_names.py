@@ -1,4 +1,4 @@
-"""What the values of masks are called: by a file of colours, a file of names, or their numbers."""
+"""Choose class names for mask values: from a file of colors, a file of names, or their numbers."""
 
 from __future__ import annotations
 
@@ -8,72 +8,74 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.source.formats.masks.values import MaskValue
-from pipeline.source.reading import class_lists
-from pipeline.source.reading.class_lists import NO_CLASS
-from pipeline.source.reading.parsing import UnreadableFileError, files, load_text
+from pipeline.source.reading.class_lists import BACKGROUND_NAMES, find_class_names
+from pipeline.source.reading.file_tree import list_files
+from pipeline.source.reading.parsing import UnreadableFileError, load_text
 
-_VOID: Final = 255
-"""Among class numbers: pixels of no class, such as the borders in VOC."""
-_COLOURS: Final = {"labelmap.txt", "label_colors.txt", "class_dict.csv", "labelmap.csv", "_classes.csv"}
-_TRIPLE: Final = re.compile(r"(\d{1,3})\s*[,;\s]\s*(\d{1,3})\s*[,;\s]\s*(\d{1,3})")
+_VOID_NUMBER: Final = 255
+"""The class number of pixels without a class, such as the borders in VOC."""
+_COLOR_FILES: Final = {"labelmap.txt", "label_colors.txt", "class_dict.csv", "labelmap.csv", "_classes.csv"}
+_RGB: Final = re.compile(r"(\d{1,3})\s*[,;\s]\s*(\d{1,3})\s*[,;\s]\s*(\d{1,3})")
 
 
 class MaskClassNames(NamedTuple):
-    """Class names by value, in their order, None for a value of no class; and what to tell of them."""
+    """Class names by mask value, None for a value without a class; and remarks about them."""
 
-    of: Mapping[MaskValue, str | None]
+    by_value: Mapping[MaskValue, str | None]
     remarks: tuple[str, ...]
 
 
-def choose(folder: Path, values: Collection[MaskValue], palette: Mapping[int, int]) -> MaskClassNames:
-    """Name the values of all masks of a source.
+def choose_class_names(
+    folder: Path, values: Collection[MaskValue], palette: Mapping[int, int]
+) -> MaskClassNames:
+    """Choose a class name for each value in the masks of a source.
 
     Args:
         folder: The source, which may hold labelmap.txt, class_dict.csv or classes.txt.
-        values: All but the background, which is 0 or black.
-        palette: The colours of the numbers, where masks have them.
+        values: All values but the background, which is 0 or black.
+        palette: The colors of the numbers, as 0xrrggbb, if the masks have a palette.
     """
-    texts = files(folder, ".txt", ".csv", ".names")
-    colours = next(
-        (found for path in texts if path.name.lower() in _COLOURS and (found := _colours(path))), {}
+    texts = list_files(folder, ".txt", ".csv", ".names")
+    colors = next(
+        (found for path in texts if path.name.lower() in _COLOR_FILES and (found := _read_colors(path))), {}
     )
-    numbers = class_lists.find(texts, start=1)
-    black_and_white = set(values) == {("number", _VOID)}
-    named: dict[MaskValue, str | None] = {}
+    numbers = find_class_names(texts, start=1)
+    is_binary = set(values) == {("number", _VOID_NUMBER)}
+    by_value: dict[MaskValue, str | None] = {}
     remarks = []
     for kind, value in sorted(values):
-        if kind == "colour":
-            name = colours.get(value) or f"colour_{value:06x}"
+        if kind == "color":
+            name = colors.get(value) or f"colour_{value:06x}"
         else:
-            number = 1 if black_and_white else value
-            usual = "void" if number == _VOID else f"class_{number}"
-            name = colours.get(palette.get(value, -1)) or numbers.get(number) or usual
-        named[kind, value] = None if name.lower() in NO_CLASS else name
-        if name.lower() in NO_CLASS:
-            remarks.append(f"pixels of {told((kind, value))} belong to no class ({name})")
-    if not colours and not numbers:
+            number = 1 if is_binary else value
+            usual = "void" if number == _VOID_NUMBER else f"class_{number}"
+            name = colors.get(palette.get(value, -1)) or numbers.get(number) or usual
+        by_value[kind, value] = None if name.lower() in BACKGROUND_NAMES else name
+        if name.lower() in BACKGROUND_NAMES:
+            remarks.append(f"pixels of {format_mask_value((kind, value))} belong to no class ({name})")
+    if not colors and not numbers:
         remarks.append(
             "no labelmap.txt, class_dict.csv or classes.txt names the classes: they go by their values"
         )
-    return MaskClassNames(named, tuple(remarks))
+    return MaskClassNames(by_value, tuple(remarks))
 
 
-def told(value: MaskValue) -> str:
-    """Write a value for a person."""
+def format_mask_value(value: MaskValue) -> str:
+    """Format a mask value for a remark."""
     return f"number {value[1]}" if value[0] == "number" else f"colour #{value[1]:06x}"
 
 
-def _colours(path: Path) -> dict[int, str]:
-    """Read `name:r,g,b:...`, `name,r,g,b` or `r g b name`, a class per line."""
-    found = {}
+def _read_colors(path: Path) -> dict[int, str]:
+    """Read class names by color, 0xrrggbb: a line is `name:r,g,b:...`, `name,r,g,b` or `r g b name`."""
+    names = {}
     try:
         lines = load_text(path)[0].splitlines()
     except UnreadableFileError:
         return {}
     for line in lines:
-        triple = _TRIPLE.search(line)
+        triple = _RGB.search(line)
         name = line.replace(triple[0], " ").strip(" \t:,;\"'") if triple else ""
         if triple and name and not line.startswith("#"):
             red, green, blue = (int(triple[part]) & 255 for part in (1, 2, 3))
-            found[red << 16 | green << 8 | blue] = name
-    return found
+            names[red << 16 | green << 8 | blue] = name
+    return names

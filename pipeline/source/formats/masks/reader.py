@@ -1,11 +1,10 @@
-"""Mask images: each pixel holds its class, as a number, a colour of a palette, or black and white.
+"""Read mask images: each pixel holds its class as a number, as a color, or as white on black.
 
 The mask of images/NAME.jpg is masks/NAME.png, or NAME_mask.png beside it. Each connected region is an object.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -17,20 +16,19 @@ from typing import Final
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.source.formats.masks import class_names
-from pipeline.source.formats.masks import values as masks_values
-from pipeline.source.formats.masks.class_names import MaskClassNames, told
-from pipeline.source.formats.masks.values import SPECK, MaskContent
-from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.entries import ImageAnnotations, collect
-from pipeline.source.reading.file_tree import SUFFIXES, files_in, images_in
+from pipeline.runtime.cores import count_available_cores
+from pipeline.source.formats.masks.class_names import MaskClassNames, choose_class_names, format_mask_value
+from pipeline.source.formats.masks.values import MIN_REGION_PIXELS, MaskContent, MaskValue, read_mask
+from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.entries import ImageAnnotations, collect_objects
+from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, iterate_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.types import Source, split_of
+from pipeline.source.types import Source, find_split_in_name
 
-LOOKED_FOR: Final = "images/ and masks/ of the same names"
+RECOGNIZED_BY: Final = "images/ and masks/ of the same names"
 
-_FOLDERS: Final = {
+_MASK_FOLDERS: Final = {
     "masks",
     "mask",
     "segmentationclass",
@@ -40,92 +38,101 @@ _FOLDERS: Final = {
     "groundtruth",
     "gt",
 }
-_ASIDE: Final = {"segmentationobject"}
-"""Folders of images that are neither: numbers of objects."""
-_ENDINGS: Final = ("_mask", "_masks", "_seg", "_segmentation", "_gt", "-mask")
-_MOST_FILES: Final = 20_000
-"""Images that are looked at to recognise the format."""
+_IGNORED_FOLDERS: Final = {"segmentationobject"}
+"""Folders of images that are neither images nor class masks: they number the objects."""
+_MASK_SUFFIXES: Final = ("_mask", "_masks", "_seg", "_segmentation", "_gt", "-mask")
+_MAX_CHECKED_FILES: Final = 20_000
+"""Images that are checked to recognize the format."""
 
 
-def recognises(folder: Path) -> bool:
-    """Look for a mask of the name of an image among the first files."""
-    found = list(islice(files_in(folder, *SUFFIXES), _MOST_FILES))
-    masks = _masks(found, folder)
+def matches_folder(folder: Path) -> bool:
+    """Look for a mask with the name of an image among the first files."""
+    found = list(islice(iterate_files(folder, *IMAGE_SUFFIXES), _MAX_CHECKED_FILES))
+    masks = _find_masks(found, folder)
     stems = {path.stem for path in found if path not in masks} if masks else set()
-    return any(_plain(path) in stems for path in masks)
+    return any(_image_stem(path) in stems for path in masks)
 
 
-def read(folder: Path) -> Source:
+def read_folder(folder: Path) -> Source:
     """Read a dataset of mask images.
 
     Raises:
-        Refused: There are no masks, or none has an image.
+        UserError: There are no masks, or none has an image.
     """
-    images = _outside(_ASIDE, images_in(folder), folder)
-    masks = _masks(images, folder)
+    images = _exclude_folders(_IGNORED_FOLDERS, list_images(folder), folder)
+    masks = _find_masks(images, folder)
     if not masks:
         raise UserError(
-            f"no mask images in {folder}: expected {LOOKED_FOR}, or NAME_mask.png beside NAME.jpg"
+            f"no mask images in {folder}: expected {RECOGNIZED_BY}, or NAME_mask.png beside NAME.jpg"
         )
-    pictures = ImageIndex([path for path in images if path not in masks])
+    image_index = ImageIndex([path for path in images if path not in masks])
     paths = sorted(masks)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and OpenCV release the interpreter's lock
-        read_masks = list(pool.map(masks_values.read, paths))
-    values = {
-        value for masked in read_masks for value in (*masked.specks, *(value for value, _ in masked.regions))
-    }
-    palette = {number: colour for masked in reversed(read_masks) for number, colour in masked.colours.items()}
-    names = class_names.choose(folder, values, palette)
-    entries = [_entry(path, masked, names, folder) for path, masked in zip(paths, read_masks, strict=True)]
-    order = tuple(dict.fromkeys(name for name in names.of.values() if name))
-    return gather(folder, entries, MatchingOptions(pictures, each=True, order=order), names.remarks)
+    with ThreadPoolExecutor(count_available_cores()) as pool:  # decoding and OpenCV release Python's lock
+        contents = list(pool.map(read_mask, paths))
+    values = {value for mask in contents for value in (*mask.specks, *(value for value, _ in mask.regions))}
+    palette = {number: color for mask in reversed(contents) for number, color in mask.palette.items()}
+    names = choose_class_names(folder, values, palette)
+    annotations = [
+        _build_annotations(path, mask, names, folder) for path, mask in zip(paths, contents, strict=True)
+    ]
+    order = tuple(dict.fromkeys(name for name in names.by_value.values() if name))
+    options = MatchingOptions(image_index, one_file_per_image=True, class_order=order)
+    return assemble_source(folder, annotations, options, names.remarks)
 
 
-def _entry(path: Path, masked: MaskContent, names: MaskClassNames, folder: Path) -> ImageAnnotations:
-    """Turn the regions of one mask into objects; those of no class are left aside."""
-    kept = [(label, shape, value) for value, shape in masked.regions if (label := names.of[value])]
+def _build_annotations(
+    path: Path, mask: MaskContent, names: MaskClassNames, folder: Path
+) -> ImageAnnotations:
+    """Build an object from each region of one mask; values without a class are left out."""
+    labeled = [(label, shape) for value, shape in mask.regions if (label := names.by_value[value])]
     numbers = Counter[str]()
     rows = []
-    for label, shape, _ in kept:
+    for label, shape in labeled:
         numbers[label] += 1
         rows.append((f"{label}, region {numbers[label]}", (label, shape)))
-    found, notes = collect(rows, lambda row: row)
-    small = [
-        AnnotationNote(True, f"{format_count(count, 'speck')} of {told(value)}, each of under {SPECK} pixels")
-        for value, count in masked.specks.items()
-        if names.of[value]
+    objects, notes = collect_objects(rows, lambda row: row)
+    speck_notes = [
+        _note_specks(value, count) for value, count in mask.specks.items() if names.by_value[value]
     ]
-    asked = (str(path.relative_to(folder).with_name(_plain(path))), _plain(path))
-    return ImageAnnotations(
-        path, asked, found, (*masked.notes, *notes, *small), size=masked.size, fault=masked.fault
-    )
+    image_names = (str(path.relative_to(folder).with_name(_image_stem(path))), _image_stem(path))
+    all_notes = (*mask.notes, *notes, *speck_notes)
+    return ImageAnnotations(path, image_names, objects, all_notes, size=mask.size, fault=mask.fault)
 
 
-def _masks(images: Sequence[Path], folder: Path) -> set[Path]:
-    """Tell masks by their folder; where there is none, by the end of their name beside that of an image."""
-    found = set(images) - set(_outside(_FOLDERS, images, folder))
-    ended = [path for path in images if path.stem.lower().endswith(_ENDINGS)]
-    if found or not ended:
-        return found
+def _note_specks(value: MaskValue, count: int) -> AnnotationNote:
+    specks = f"{format_count(count, 'speck')} of {format_mask_value(value)}"
+    return AnnotationNote(True, f"{specks}, each of under {MIN_REGION_PIXELS} pixels")
+
+
+def _find_masks(images: Sequence[Path], folder: Path) -> set[Path]:
+    """Find masks by their folder; if there is no mask folder, by a suffix to the name of another image."""
+    in_mask_folders = set(images) - set(_exclude_folders(_MASK_FOLDERS, images, folder))
+    with_suffix = [path for path in images if path.stem.lower().endswith(_MASK_SUFFIXES)]
+    if in_mask_folders or not with_suffix:
+        return in_mask_folders
     stems = {path.with_suffix("") for path in images}
-    return {path for path in ended if _plain(path) != path.stem and path.with_name(_plain(path)) in stems}
-
-
-def _outside(names: set[str], images: Sequence[Path], folder: Path) -> list[Path]:
-    """Leave out the images below a folder of such a name; there are few folders, and many images."""
-    inside = {
-        place: names & set(map(_kind, place.relative_to(folder).parts))
-        for place in {path.parent for path in images}
+    return {
+        path
+        for path in with_suffix
+        if _image_stem(path) != path.stem and path.with_name(_image_stem(path)) in stems
     }
-    return [path for path in images if not inside[path.parent]] if any(inside.values()) else list(images)
 
 
-def _kind(name: str) -> str:
-    """Return what a folder holds by its name: masks in train_masks/ too."""
-    return "".join(word for word in re.split(r"[^a-z]+", name.lower()) if not split_of(word))
+def _exclude_folders(names: set[str], images: Sequence[Path], folder: Path) -> list[Path]:
+    """Exclude the images below folders of these kinds; each folder is checked once, for speed."""
+    excluded = {
+        parent: names & set(map(_folder_kind, parent.relative_to(folder).parts))
+        for parent in {path.parent for path in images}
+    }
+    return [path for path in images if not excluded[path.parent]] if any(excluded.values()) else list(images)
 
 
-def _plain(path: Path) -> str:
-    """Return the name of a mask's image; a name that is nothing but an ending is one of its own."""
-    ending = next((ending for ending in _ENDINGS if path.stem.lower().endswith(ending)), "")
-    return path.stem[: len(path.stem) - len(ending)] or path.stem
+def _folder_kind(name: str) -> str:
+    """Return a folder name without split words, which says what the folder holds: masks for train_masks."""
+    return "".join(word for word in re.split(r"[^a-z]+", name.lower()) if not find_split_in_name(word))
+
+
+def _image_stem(path: Path) -> str:
+    """Return the stem of the image of a mask; a stem that is only a suffix stays as it is."""
+    suffix = next((suffix for suffix in _MASK_SUFFIXES if path.stem.lower().endswith(suffix)), "")
+    return path.stem[: len(path.stem) - len(suffix)] or path.stem

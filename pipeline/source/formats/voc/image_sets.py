@@ -1,4 +1,4 @@
-"""ImageSets/Main of Pascal VOC: train.txt, val.txt and test.txt, an image's name per line."""
+"""Read ImageSets/Main of Pascal VOC: train.txt, val.txt and test.txt, an image name per line."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections import defaultdict
 from pathlib import Path
 
 from pipeline.core.text import format_count
-from pipeline.source.reading.parsing import lines_of
-from pipeline.source.types import held_out
+from pipeline.source.reading.parsing import read_lines
+from pipeline.source.types import choose_held_out_split
 
 
-def listed(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Read the split of each image name, and remarks on what is odd about the lists.
+def read_image_sets(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the split of each image name, and a remark if images are listed in several splits.
 
     Raises:
-        Refused: A list is no text.
+        UserError: A list is not a text file.
     """
     claims: dict[str, set[str]] = defaultdict(set)
     for split in ("train", "val", "test"):
         file = folder / f"{split}.txt"
-        for line in lines_of(file) if file.is_file() else ():
+        for line in read_lines(file) if file.is_file() else ():
             if line.split():
                 claims[line.split()[0]].add(split)
-    splits = {name: held_out(found) or "train" for name, found in claims.items()}
+    splits = {name: choose_held_out_split(found) or "train" for name, found in claims.items()}
     twice = sum(len(found) > 1 for found in claims.values())
     if not twice:
         return splits, ()

@@ -1,4 +1,4 @@
-"""Pascal VOC: Annotations/*.xml and JPEGImages/, with ImageSets/Main/*.txt as a split; or <split>/*.xml."""
+"""Read Pascal VOC: Annotations/*.xml and JPEGImages/, splits in ImageSets/Main/*.txt; or <split>/*.xml."""
 
 from __future__ import annotations
 
@@ -9,68 +9,76 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.labelme import xml
-from pipeline.source.formats.voc import objects
-from pipeline.source.formats.voc.image_sets import listed
-from pipeline.source.reading.assemble import gather
-from pipeline.source.reading.file_tree import SUFFIXES, files_in, files_of, folders_in, head_of, images_in
+from pipeline.source.formats.labelme.xml import is_labelme_xml
+from pipeline.source.formats.voc.image_sets import read_image_sets
+from pipeline.source.formats.voc.objects import read_voc_xml
+from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.file_tree import (
+    IMAGE_SUFFIXES,
+    iterate_files,
+    list_files,
+    list_folder_files,
+    list_images,
+    list_subfolders,
+    read_head,
+)
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.reading.parsing import files
-from pipeline.source.types import Source, split_of
+from pipeline.source.types import Source, find_split_in_name
 
-LOOKED_FOR: Final = "Annotations/*.xml, or XML files beside the images"
+RECOGNIZED_BY: Final = "Annotations/*.xml, or XML files beside the images"
 
 _XML_FOLDERS: Final = ("annotations", "annotation", "xml", "xmls", "labels")
 _IMAGE_FOLDERS: Final = ("jpegimages", "images", "image", "imgs", "img")
-_MASKS: Final = ("SegmentationClass", "SegmentationObject")
+_MASK_FOLDERS: Final = ("SegmentationClass", "SegmentationObject")
 _ROOT_ELEMENT: Final = re.compile(rb"<annotation[\s>]")
 
 
-def recognises(folder: Path) -> bool:
-    """Tell by the root element of the first XML files, in the folder or one below."""
-    parts = [part for place in (folder, *folders_in(folder)) for part in _parts(place)]
-    found = [head_of(path) for part in parts for path in islice(files_in(part.annotations, ".xml"), 3)]
-    return any(_ROOT_ELEMENT.search(head) and not xml.recognises(head) for head in found)
-
-
 class VocFolder(NamedTuple):
-    """A folder of XML files, the folder of their images, and the split both stand for."""
+    """A folder of XML files, the folder of their images, and their split."""
 
     annotations: Path
     images: Path
     split: str | None
 
 
-def read(folder: Path) -> Source:
+def matches_folder(folder: Path) -> bool:
+    """Check the root element of the first XML files, in the folder or in its subfolders."""
+    parts = [part for root in (folder, *list_subfolders(folder)) for part in _find_voc_folders(root)]
+    heads = [read_head(path) for part in parts for path in islice(iterate_files(part.annotations, ".xml"), 3)]
+    return any(_ROOT_ELEMENT.search(head) and not is_labelme_xml(head) for head in heads)
+
+
+def read_folder(folder: Path) -> Source:
     """Read a Pascal VOC dataset.
 
     Raises:
-        Refused: There are no annotations, or those of several datasets.
+        UserError: There are no annotations, or those of several datasets.
     """
-    root = _root(folder)
-    splits, remarks = listed(root / "ImageSets" / "Main")
-    entries, images = [], []
-    for part in _parts(root):
-        images += [path for path in images_in(part.images) if path.parent.name not in _MASKS]
-        for file in files(part.annotations, ".xml"):
-            found = objects.entry(file)
-            split = part.split or next(filter(None, map(splits.get, map(_stem, found.names))), None)
-            entries.append(found._replace(split=split))
-    return gather(folder, entries, MatchingOptions(ImageIndex(images), each=True), remarks)
+    root = _find_root(folder)
+    splits, remarks = read_image_sets(root / "ImageSets" / "Main")
+    annotations, images = [], []
+    for part in _find_voc_folders(root):
+        images += [path for path in list_images(part.images) if path.parent.name not in _MASK_FOLDERS]
+        for file in list_files(part.annotations, ".xml"):
+            found = read_voc_xml(file)
+            split = part.split or next(filter(None, map(splits.get, map(_image_stem, found.names))), None)
+            annotations.append(found._replace(split=split))
+    options = MatchingOptions(ImageIndex(images), one_file_per_image=True)
+    return assemble_source(folder, annotations, options, remarks)
 
 
-def _stem(name: str) -> str:
-    """Return a name as ImageSets lists it."""
+def _image_stem(name: str) -> str:
+    """Return an image name without its suffix, as ImageSets lists it."""
     path = PurePosixPath(name)
-    return path.stem if path.suffix.lower() in SUFFIXES else name
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
-def _root(folder: Path) -> Path:
-    """Find the folder that holds the annotations: the source itself, or the only one in it."""
-    if any(_parts(folder)):
+def _find_root(folder: Path) -> Path:
+    """Find the folder that holds the annotations: the source folder, or the only such folder in it."""
+    if any(_find_voc_folders(folder)):
         return folder
-    inner = [path for path in folders_in(folder) if any(_parts(path))]
+    inner = [path for path in list_subfolders(folder) if any(_find_voc_folders(path))]
     if len(inner) > 1:
         raise UserError(
             f"{folder} holds several VOC datasets: set data.source to one of them, such as {inner[0]}"
@@ -80,33 +88,34 @@ def _root(folder: Path) -> Path:
     return inner[0]
 
 
-def _parts(root: Path) -> Iterator[VocFolder]:
-    """Yield the XML folders of the source itself, or of each of its splits."""
-    whole = _part(root, None)
-    if whole:
-        yield whole
+def _find_voc_folders(root: Path) -> Iterator[VocFolder]:
+    """Yield the XML folder of a dataset, or of each of its splits."""
+    unsplit = _find_voc_folder(root, None)
+    if unsplit:
+        yield unsplit
         return
-    inner = folders_in(root)
-    splits = [(path, split_of(path.name)) for path in inner]
-    found = [part for path, split in splits if split and (part := _part(path, split))]
-    if not found and any(map(_beside, inner)):
+    inner = list_subfolders(root)
+    splits = [(path, find_split_in_name(path.name)) for path in inner]
+    found = [part for path, split in splits if split and (part := _find_voc_folder(path, split))]
+    if not found and any(map(_has_xml_beside_images, inner)):
         found = [VocFolder(root, root, None)]
     yield from found
 
 
-def _beside(place: Path) -> bool:
-    """Tell a folder that holds XML files and their images, as labelImg leaves them."""
-    return any(b"<bndbox>" in head_of(path) for path in files_of(place, ".xml")[:3]) and bool(
-        files_of(place, *SUFFIXES)
-    )
+def _has_xml_beside_images(folder: Path) -> bool:
+    """Check for XML files and images in one folder, as labelImg writes them."""
+    has_xml = any(b"<bndbox>" in read_head(path) for path in list_folder_files(folder, ".xml")[:3])
+    return has_xml and bool(list_folder_files(folder, *IMAGE_SUFFIXES))
 
 
-def _part(place: Path, split: str | None) -> VocFolder | None:
+def _find_voc_folder(folder: Path, split: str | None) -> VocFolder | None:
     """Find the XML files of one folder: in Annotations/, in images/, or in the folder itself."""
-    inner = {path.name.lower(): path for path in folders_in(place)}
-    images = next((inner[name] for name in _IMAGE_FOLDERS if name in inner), place)
-    candidates = [*(inner[name] for name in _XML_FOLDERS if name in inner), images, place]
-    chosen = next((path for path in candidates if any(files_in(path, ".xml", deep=path != place))), None)
+    inner = {path.name.lower(): path for path in list_subfolders(folder)}
+    images = next((inner[name] for name in _IMAGE_FOLDERS if name in inner), folder)
+    candidates = [*(inner[name] for name in _XML_FOLDERS if name in inner), images, folder]
+    chosen = next(
+        (path for path in candidates if any(iterate_files(path, ".xml", deep=path != folder))), None
+    )
     if chosen is None:
         return None
-    return VocFolder(chosen, images if any(files_in(images, *SUFFIXES)) else place, split)
+    return VocFolder(chosen, images if any(iterate_files(images, *IMAGE_SUFFIXES)) else folder, split)

@@ -1,4 +1,4 @@
-"""Where a data.yaml of YOLO says its images are, after it was moved, exported and unpacked."""
+"""Resolve the image paths of a data.yaml, also after the dataset was moved, exported or unpacked."""
 
 from __future__ import annotations
 
@@ -7,67 +7,73 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UserError
-from pipeline.source.archives.extract import unpacked_in
-from pipeline.source.reading.file_tree import exists, images_in
-from pipeline.source.reading.parsing import lines_of
+from pipeline.source.archives.extract import find_unpacked_folder
+from pipeline.source.reading.file_tree import list_images, path_exists
+from pipeline.source.reading.parsing import read_lines
 
 
-def root_of(raw: Mapping[str, Any], file: Path) -> Path:
-    """Return the folder of `path:`, or the file's own where there is none or it is gone, as after a move."""
+def resolve_root(raw: Mapping[str, Any], file: Path) -> Path:
+    """Return the folder of `path:`; if it is not stated or does not exist, the folder of the file."""
     stated = file.parent / str(raw.get("path") or ".")  # an absolute path replaces the folder
-    there = exists(stated) and stated.is_dir() and _within(stated, unpacked_in(file))
-    return (stated if there else file.parent).resolve()
+    is_usable = path_exists(stated) and stated.is_dir() and _is_within(stated, find_unpacked_folder(file))
+    return (stated if is_usable else file.parent).resolve()
 
 
-def named_images(named: Any, root: Path, file: Path) -> list[Path]:
-    """List the images of a folder, a .txt file with a path per line, or several of these."""
-    parts = named if isinstance(named, list) else [named]
+def list_split_images(stated: Any, root: Path, file: Path) -> list[Path]:
+    """List the images of a folder, a .txt file with a path per line, or a list of these.
+
+    Raises:
+        UserError: `stated` is none of these, or is not allowed.
+    """
+    parts = stated if isinstance(stated, list) else [stated]
     if not all(isinstance(part, str) for part in parts):
         raise UserError(
-            f"{file} has for train, val or test neither a folder, nor a .txt file, nor a list of these"
+            f"train, val or test in {file} is neither a folder, nor a .txt file, nor a list of these: "
+            "correct it"
         )
-    return [image for part in parts for image in _part(part, root, file)]
+    return [image for part in parts for image in _list_images_of_path(part, root, file)]
 
 
-def listed(file: Path, root: Path) -> list[Path]:
-    """Read a list of images: relative to the list, or to the dataset, or below a folder that is gone."""
-    lines = [line.strip() for line in lines_of(file)]
-    return [_place(line, (file.parent, root)) for line in lines if line]
+def read_image_list(file: Path, root: Path) -> list[Path]:
+    """Read a list of image paths, relative to the list or to the dataset; outer folders may be missing."""
+    lines = [line.strip() for line in read_lines(file)]
+    return [_resolve_path(line, (file.parent, root)) for line in lines if line]
 
 
-def _part(named: str, root: Path, file: Path) -> list[Path]:
-    place = _place(named, (root,))
-    if place != file.parent.resolve() and file.parent.resolve().is_relative_to(place):
+def _list_images_of_path(stated: str, root: Path, file: Path) -> list[Path]:
+    path = _resolve_path(stated, (root,))
+    if path != file.parent.resolve() and file.parent.resolve().is_relative_to(path):
         raise UserError(
-            f"{file} names {named} for images, which the dataset itself lies in: name a folder in it"
+            f"{file} states {stated} as the folder of images, but the dataset is inside that folder: "
+            "state a folder inside the dataset"
         )
-    if place.suffix == ".txt" and exists(place):
-        return listed(place, root)
-    return images_in(place) if exists(place) else []
+    if path.suffix == ".txt" and path_exists(path):
+        return read_image_list(path, root)
+    return list_images(path) if path_exists(path) else []
 
 
-def _place(named: str, roots: tuple[Path, ...]) -> Path:
-    """Return the first place that exists: as it is named, or what is left of it after its outer folders.
+def _resolve_path(stated: str, roots: tuple[Path, ...]) -> Path:
+    """Return the first path that exists: the stated one, else the same without some of its outer folders.
 
     Roboflow writes `../train/images` for `train/images`, CVAT `data/images/x.jpg` for `images/x.jpg`, and a
     file from another machine `/content/set/train/images`.
 
     Raises:
-        Refused: There is none but outside the folder that an archive was unpacked to.
+        UserError: The only path that exists is outside the folder of an unpacked archive.
     """
-    parts = Path(named.replace("\\", "/")).parts
+    parts = Path(stated.replace("\\", "/")).parts
     tails = [Path(*parts[start:]) for start in range(len(parts)) if parts[start] != ".."]
-    places = [root / tail for tail in (Path(named), *tails) for root in roots]
-    inside = unpacked_in(roots[-1])
-    found = next((place for place in places if exists(place) and _within(place, inside)), None)
-    if inside and not found and any(map(exists, places)):
+    candidates = [root / tail for tail in (Path(stated), *tails) for root in roots]
+    unpacked = find_unpacked_folder(roots[-1])
+    found = next((path for path in candidates if path_exists(path) and _is_within(path, unpacked)), None)
+    if unpacked and not found and any(map(path_exists, candidates)):
         raise UserError(
-            f"the archive's data.yaml or list of images names {named[:200]}, which lies outside the archive: "
-            "unpack it yourself if you trust it, and name the folder"
+            f"the data.yaml or a list of images in the archive names {stated[:200]}, which is outside the "
+            "archive: if you trust it, unpack it yourself and set data.source to the folder"
         )
-    return found.resolve() if found else roots[-1] / Path(named).name
+    return found.resolve() if found else roots[-1] / Path(stated).name
 
 
-def _within(place: Path, folder: Path | None) -> bool:
-    """Tell whether a place lies in the folder that it must not leave, if there is one."""
-    return folder is None or place.resolve().is_relative_to(folder)
+def _is_within(path: Path, folder: Path | None) -> bool:
+    """Check that a path is inside a folder; None allows any path."""
+    return folder is None or path.resolve().is_relative_to(folder)

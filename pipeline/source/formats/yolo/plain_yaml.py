@@ -1,19 +1,19 @@
-"""Plain words of a data.yaml: what may be spelled out without filling the memory."""
+"""Check values of a data.yaml that may be converted to text safely."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Any, Final
 
-_MOST_BITS: Final = 64
+_MAX_INTEGER_BITS: Final = 64
 
 
-def plain(value: Any) -> bool:
-    """Tell a word, a number, a date or nothing.
+def is_plain_value(value: Any) -> bool:
+    """Check for a text, a number, a date or nothing.
 
-    A list of references to lists, spelled out, may fill the memory; a very long whole number cannot be
-    spelled out at all.
+    A list of YAML aliases to lists may expand to more text than fits in memory, and Python refuses to convert
+    very long integers to text.
     """
     if isinstance(value, int):
-        return value.bit_length() <= _MOST_BITS
+        return value.bit_length() <= _MAX_INTEGER_BITS
     return isinstance(value, str | float | date | None)

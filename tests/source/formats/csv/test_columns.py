@@ -1,10 +1,10 @@
-"""Which column of a table holds what, in the spellings of well-known tables."""
+"""Column recognition of CSV tables, in the spellings of well-known datasets."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.source.formats.csv.columns import recognise, without_header
+from pipeline.source.formats.csv.columns import recognize_columns, recognize_headerless_row
 
 SUFFIXES = frozenset({".jpg", ".png"})
 
@@ -32,8 +32,8 @@ SUFFIXES = frozenset({".jpg", ".png"})
         ("path,label", (0, 1, "none", (), None)),
     ],
 )
-def test_a_header_is_understood(header, known):
-    found = recognise(header.replace(";", ",").split(","))
+def test_header_is_recognized(header, known):
+    found = recognize_columns(header.replace(";", ",").split(","))
     assert found[:5] == known
 
 
@@ -53,17 +53,19 @@ def test_a_header_is_understood(header, known):
         ("filename,класс,xmin,ymin,xmax,ymax", (0, 1, "corners", (2, 3, 4, 5), None)),
     ],
 )
-def test_a_header_in_another_language_is_understood(header, known):
-    assert recognise(header.split(","))[:5] == known
+def test_header_in_another_language_is_recognized(header, known):
+    assert recognize_columns(header.split(","))[:5] == known
 
 
 @pytest.mark.parametrize("header", ["", "a,b,c", "xmin,ymin,xmax,ymax,class", "epoch,loss,mAP", "filename"])
-def test_a_table_of_something_else_is_not(header):
-    assert recognise(header.split(",")) is None
+def test_other_header_is_not_recognized(header):
+    assert recognize_columns(header.split(",")) is None
 
 
 def test_further_columns_are_kept_and_the_split_is_found():
-    found = recognise(["filename", "class", "xmin", "ymin", "xmax", "ymax", "split", "Patient ID", ""])
+    found = recognize_columns(
+        ["filename", "class", "xmin", "ymin", "xmax", "ymax", "split", "Patient ID", ""]
+    )
     assert found.split == 6
     assert found.others == {"split": 6, "Patient ID": 7}
 
@@ -79,13 +81,13 @@ def test_further_columns_are_kept_and_the_split_is_found():
         ("a/b.jpg,1,2,3,4", False),
     ],
 )
-def test_rows_without_a_header(row, known):
-    assert (without_header(row.split(","), SUFFIXES) is not None) == known
+def test_table_without_header_is_recognized(row, known):
+    assert (recognize_headerless_row(row.split(","), SUFFIXES) is not None) == known
 
 
 @given(st.lists(st.text(max_size=12), max_size=12))
-def test_any_header_gives_places_that_exist(header):
-    found = recognise(header)
+def test_any_header_gives_columns_that_exist(header):
+    found = recognize_columns(header)
     if found:
         places = {found.image, *found.box, *(found.size or ()), *found.others.values()}
         assert places <= set(range(len(header)))

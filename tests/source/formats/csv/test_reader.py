@@ -1,12 +1,12 @@
-"""Tables of boxes with known answers: spellings, delimiters, splits, columns, what is no row of it."""
+"""CSV reader: known answers for spellings, delimiters, splits, further columns, invalid rows."""
 
 import pytest
 from hypothesis import given, settings
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.csv import reader
-from tests.readings import boxes, notes, real, sane, spoilt_bytes
-from tests.sources import picture
+from pipeline.source.formats.csv.reader import matches_folder, read_folder
+from tests.readings import check_corrupted_source, corrupted_bytes, find_real_dataset, get_boxes, get_notes
+from tests.sources import write_picture
 
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax"
 ROW = "x.jpg,96,80,cat,10,20,50,60"
@@ -14,7 +14,7 @@ ROW = "x.jpg,96,80,cat,10,20,50,60"
 
 def write(folder, *lines: str, pictures=("x.jpg",), name="boxes.csv"):
     for image in pictures:
-        picture(folder / image)
+        write_picture(folder / image)
     (folder / name).write_text("\n".join(lines) + "\n")
     return folder
 
@@ -35,54 +35,54 @@ def write(folder, *lines: str, pictures=("x.jpg",), name="boxes.csv"):
         ("x.jpg,10,20,50,60,cat",),
     ],
 )
-def test_a_table_is_read(tmp_path, lines):
-    source = reader.read(write(tmp_path, *lines))
-    assert reader.recognises(tmp_path)
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+def test_table_is_read(tmp_path, lines):
+    source = read_folder(write(tmp_path, *lines))
+    assert matches_folder(tmp_path)
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
     assert (source.task, source.defects) == ("detect", ())
 
 
 @pytest.mark.parametrize("name", ["x", "x.jpg", "/data/far/x.jpg"])
-def test_corners_in_one_column_are_told_by_the_size_of_the_image(tmp_path, name):
+def test_corners_in_one_column_are_inferred_from_the_image_size(tmp_path, name):
     lines = ("image,bbox,class", f'{name},"[50, 60, 90, 75]",cat', f'{name},"[1, 2, 30, 40]",cat')
-    source = reader.read(write(tmp_path, *lines))
-    assert boxes(source) == {"x": [("cat", 50, 60, 90, 75), ("cat", 1, 2, 30, 40)]}
+    source = read_folder(write(tmp_path, *lines))
+    assert get_boxes(source) == {"x": [("cat", 50, 60, 90, 75), ("cat", 1, 2, 30, 40)]}
     assert "boxes.csv: the numbers in 'bbox' are taken for x1 y1 x2 y2" in source.remarks
     (tmp_path / "x.jpg").write_bytes(b"")
-    assert boxes(reader.read(tmp_path))["x"][0] == ("cat", 50, 60, 140, 135)
+    assert get_boxes(read_folder(tmp_path))["x"][0] == ("cat", 50, 60, 140, 135)
 
 
-def test_shares_of_the_image_are_told_from_pixels(tmp_path):
-    source = reader.read(write(tmp_path, "ImageID,LabelName,XMin,XMax,YMin,YMax", "x,cat,0.1,0.5,0.25,0.75"))
-    assert boxes(source) == {"x": [("cat", 0.1, 0.25, 0.5, 0.75)]}
-    assert source.images[0].scaled
+def test_normalized_boxes_are_distinguished_from_pixels(tmp_path):
+    source = read_folder(write(tmp_path, "ImageID,LabelName,XMin,XMax,YMin,YMax", "x,cat,0.1,0.5,0.25,0.75"))
+    assert get_boxes(source) == {"x": [("cat", 0.1, 0.25, 0.5, 0.75)]}
+    assert source.images[0].normalized
 
 
-def test_classes_without_boxes_are_of_the_whole_image(tmp_path):
-    source = reader.read(
+def test_classes_without_boxes_are_image_classes(tmp_path):
+    source = read_folder(
         write(tmp_path, "image,label", "x.jpg,cat", "y.jpg,dog", "y.jpg,cat", pictures=("x.jpg", "y.jpg"))
     )
     assert (source.task, source.names) == ("classify", ("cat", "dog"))
     assert [image.fault for image in source.images] == ["", "2 classes are given for it: cat, dog"]
 
 
-def test_a_column_for_each_class(tmp_path):
+def test_one_hot_columns_are_image_classes(tmp_path):
     rows = ["filename, cat, dog", "x.jpg, 1, 0", "y.jpg, 0, 1", "z.jpg, 1, 1"]
-    source = reader.read(write(tmp_path, *rows, pictures=("x.jpg", "y.jpg", "z.jpg"), name="_classes.csv"))
-    assert reader.recognises(tmp_path)
+    source = read_folder(write(tmp_path, *rows, pictures=("x.jpg", "y.jpg", "z.jpg"), name="_classes.csv"))
+    assert matches_folder(tmp_path)
     assert (source.task, source.names) == ("classify", ("cat", "dog"))
-    assert boxes(source) == {"x": [("cat", 0, 0, 1, 1)], "y": [("dog", 0, 0, 1, 1)], "z": []}
+    assert get_boxes(source) == {"x": [("cat", 0, 0, 1, 1)], "y": [("dog", 0, 0, 1, 1)], "z": []}
     assert source.images[2].fault == "line 4: 2 classes, but an image has one"
-    assert notes(source) == {"z": [(True, "line 4: 2 classes, but an image has one")]}
+    assert get_notes(source) == {"z": [(True, "line 4: 2 classes, but an image has one")]}
 
 
-def test_a_table_of_something_else_is_not_recognised(tmp_path):
-    assert not reader.recognises(write(tmp_path, "image,label", "x.jpg,cat"))  # it might be anything
-    assert not reader.recognises(write(tmp_path, "epoch,loss", "1,2"))
+def test_other_table_does_not_match(tmp_path):
+    assert not matches_folder(write(tmp_path, "image,label", "x.jpg,cat"))  # it might be anything
+    assert not matches_folder(write(tmp_path, "epoch,loss", "1,2"))
 
 
-def test_a_row_without_an_image_is_named(tmp_path):
-    source = reader.read(write(tmp_path, HEADER, ROW, ROW.replace("x.jpg", "")))
+def test_row_without_an_image_is_reported(tmp_path):
+    source = read_folder(write(tmp_path, HEADER, ROW, ROW.replace("x.jpg", "")))
     assert source.defects == (("boxes.csv, line 3", "quarantined", "no image is named", "missing-image"),)
 
 
@@ -97,41 +97,41 @@ def test_a_row_without_an_image_is_named(tmp_path):
         ("x.jpg,96,80,cat,one,10,20,50,60", "9 values under 8 columns"),
     ],
 )
-def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, row, reason):
-    source = reader.read(write(tmp_path, HEADER, ROW, row))
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
-    assert notes(source) == {"x": [(True, f"line 3: {reason}")]}
+def test_invalid_object_becomes_a_note_and_others_are_read(tmp_path, row, reason):
+    source = read_folder(write(tmp_path, HEADER, ROW, row))
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    assert get_notes(source) == {"x": [(True, f"line 3: {reason}")]}
     assert source.images[0].size == (96, 80)
 
 
-def test_rows_that_state_different_sizes_of_an_image_contradict(tmp_path):
-    source = reader.read(write(tmp_path, HEADER, ROW, ROW.replace("96,80", "80,96")))
+def test_rows_with_different_image_sizes_are_a_fault(tmp_path):
+    source = read_folder(write(tmp_path, HEADER, ROW, ROW.replace("96,80", "80,96")))
     assert source.images[0].fault == "annotated at sizes that differ: [(80, 96), (96, 80)]"
 
 
-def test_a_row_without_box_and_class_says_that_nothing_is_there(tmp_path):
-    source = reader.read(
+def test_row_without_box_and_class_is_an_image_without_objects(tmp_path):
+    source = read_folder(
         write(tmp_path, HEADER, ROW, "y.jpg,96,80,,,,,", pictures=("x.jpg", "y.jpg", "bare.jpg"))
     )
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)], "y": []}
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)], "y": []}
     assert [(d.file, d.reason) for d in source.defects] == [("bare.jpg", "not listed in any annotation file")]
 
 
-def test_a_split_column_and_columns_in_which_all_rows_agree_are_kept(tmp_path):
+def test_split_column_and_columns_shared_by_all_rows_are_kept(tmp_path):
     rows = [
         "x.jpg,cat,1,2,30,40,train,p1,a",
         "x.jpg,cat,5,6,30,40,train,p1,b",
         "y.jpg,cat,1,2,30,40,test,p2,a",
     ]
     header = "filename,class,xmin,ymin,xmax,ymax,split,patient,note"
-    source = reader.read(write(tmp_path, header, *rows, pictures=("x.jpg", "y.jpg")))
+    source = read_folder(write(tmp_path, header, *rows, pictures=("x.jpg", "y.jpg")))
     assert [(i.split, i.columns) for i in source.images] == [
         ("train", {"split": "train", "patient": "p1"}),
         ("test", {"split": "test", "patient": "p2", "note": "a"}),
     ]
 
 
-def test_tables_of_splits_divide_and_the_held_out_one_wins(tmp_path):
+def test_tables_named_after_splits_assign_splits(tmp_path):
     write(
         tmp_path,
         HEADER,
@@ -141,47 +141,47 @@ def test_tables_of_splits_divide_and_the_held_out_one_wins(tmp_path):
         name="train_labels.csv",
     )
     write(tmp_path, HEADER, ROW.replace("x.", "z."), ROW.replace("x.", "y."), name="test_labels.csv")
-    source = reader.read(tmp_path)
+    source = read_folder(tmp_path)
     assert [image.split for image in source.images] == ["train", "test", "test"]
-    assert notes(source) == {"y": [(False, "listed 2 times: its objects are put together")]}
+    assert get_notes(source) == {"y": [(False, "listed 2 times: its objects are put together")]}
 
 
-def test_one_table_called_test_divides_nothing(tmp_path):
-    assert [i.split for i in reader.read(write(tmp_path, HEADER, ROW, name="test.csv")).images] == [None]
+def test_single_table_named_test_assigns_no_split(tmp_path):
+    assert [i.split for i in read_folder(write(tmp_path, HEADER, ROW, name="test.csv")).images] == [None]
 
 
-def test_text_that_is_no_utf8_is_read_all_the_same(tmp_path):
+def test_latin1_table_is_read(tmp_path):
     write(tmp_path, HEADER, ROW)
     (tmp_path / "boxes.csv").write_bytes(f"{HEADER}\n{ROW.replace('cat', 'Käfer')}\n".encode("latin-1"))
-    source = reader.read(tmp_path)
+    source = read_folder(tmp_path)
     assert source.names == ("Käfer",)
     assert "boxes.csv: no UTF-8, read as Latin-1" in source.remarks
 
 
-def test_tables_that_are_alike_are_told_once(tmp_path):
+def test_equal_remarks_of_tables_are_merged(tmp_path):
     for name in "abc":
         write(tmp_path, HEADER, ROW.replace("x.", f"{name}."), pictures=(f"{name}.jpg",), name=f"{name}.csv")
-    [remark] = reader.read(tmp_path).remarks
+    [remark] = read_folder(tmp_path).remarks
     assert remark == "a.csv and 2 more: image 'filename', class 'class', corners xmin, ymin, xmax, ymax"
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", 'filename,class,bbox\n"' + "x" * 200_000])
-def test_no_such_table_is_refused(tmp_path, text):
+def test_folder_without_tables_is_refused(tmp_path, text):
     (tmp_path / "boxes.csv").write_text(text)
     with pytest.raises(UserError):
-        reader.read(tmp_path)
+        read_folder(tmp_path)
 
 
-def test_windturbine_keeps_its_split():
-    source = reader.read(real("windturbine"))
-    assert reader.recognises(real("windturbine"))
+def test_windturbine_is_read_with_its_splits():
+    source = read_folder(find_real_dataset("windturbine"))
+    assert matches_folder(find_real_dataset("windturbine"))
     assert sum(len(image.raw.classes) for image in source.images) == 476
     assert [sum(i.split == split for i in source.images) for split in ("train", "test", None)] == [392, 80, 0]
     assert source.names == ("wind turbine",)
 
 
-def test_the_table_of_bccd_says_what_its_xml_says():
-    source = reader.read(real("bccd"))
+def test_bccd_table_equals_its_xml():
+    source = read_folder(find_real_dataset("bccd"))
     assert sum(len(image.raw.classes) for image in source.images) == 4888
     assert (len(source.images), source.names) == (364, ("Platelets", "RBC", "WBC"))
 
@@ -189,10 +189,10 @@ def test_the_table_of_bccd_says_what_its_xml_says():
 TABLE = f'{HEADER},bbox\n{ROW},"[1, 2, 3, 4]"\ny.jpg,96,80,dog,1,2,3,4,\n'.encode()
 
 
-@given(data=spoilt_bytes(TABLE))
+@given(data=corrupted_bytes(TABLE))
 @settings(max_examples=200, deadline=None)
-def test_no_table_makes_it_crash(tmp_path_factory, data):
+def test_corrupted_table_is_refused_or_read(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_csv"
-    picture(folder / "x.jpg")
+    write_picture(folder / "x.jpg")
     (folder / "boxes.csv").write_bytes(data)
-    sane(reader.read, folder)
+    check_corrupted_source(read_folder, folder)

@@ -1,4 +1,4 @@
-"""CVAT XML with known answers: images and video, every shape, what has no area."""
+"""CVAT XML reader: known answers for images and video, every shape, and invalid objects."""
 
 import math
 
@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.cvat import reader
-from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes
-from tests.sources import picture
+from pipeline.source.formats.cvat.reader import matches_folder, read_folder
+from tests.readings import (
+    check_corrupted_source,
+    corrupted_bytes,
+    find_real_dataset,
+    get_boxes,
+    get_notes,
+    get_outlines,
+)
+from tests.sources import write_picture
 
 BOX = '<box label="cat" xtl="10" ytl="20" xbr="50" ybr="60"/>'
 LABELS = (
@@ -25,14 +32,14 @@ def image(name, inner, **more):
 
 def write(folder, inner, *, pictures=("x.jpg",), labels=LABELS):
     for name in pictures:
-        picture(folder / "images" / name)
+        write_picture(folder / "images" / name)
     text = f"<?xml version='1.0'?><annotations><version>1.1</version>{labels}{inner}</annotations>"
     (folder / "annotations.xml").write_text(text)
     return folder
 
 
 def one(folder, shape):
-    return reader.read(write(folder, image("x.jpg", shape)))
+    return read_folder(write(folder, image("x.jpg", shape)))
 
 
 @pytest.mark.parametrize(
@@ -51,14 +58,16 @@ def one(folder, shape):
         ('<tag label="cat"/>', "classify", (0, 0, 1, 1)),
     ],
 )
-def test_a_shape_has_its_box_and_task(tmp_path, shape, task, box):
+def test_shape_is_read_with_its_box_and_task(tmp_path, shape, task, box):
     source = one(tmp_path, shape)
-    assert boxes(source) == {"x": [("cat", *box)]}
+    assert get_boxes(source) == {"x": [("cat", *box)]}
     assert (source.task, source.images[0].size, source.defects) == (task, (96, 80), ())
 
 
-def test_a_rotation_turns_a_box_about_its_middle_clockwise_to_the_eye(tmp_path):
-    [[[corners]]] = outlines(one(tmp_path, BOX.replace('ybr="60"/>', 'ybr="30" rotation="30"/>'))).values()
+def test_rotation_turns_a_box_clockwise_around_its_center(tmp_path):
+    [[[corners]]] = get_outlines(
+        one(tmp_path, BOX.replace('ybr="60"/>', 'ybr="30" rotation="30"/>'))
+    ).values()
     turn = np.exp(1j * math.radians(30))  # with y downwards, a positive angle goes clockwise
     expected = [
         (complex(x, y) - (30 + 25j)) * turn + (30 + 25j) for x, y in ((10, 20), (50, 20), (50, 30), (10, 30))
@@ -67,11 +76,11 @@ def test_a_rotation_turns_a_box_about_its_middle_clockwise_to_the_eye(tmp_path):
     assert corners[1][1] > 25  # the right end goes down
 
 
-def test_a_mask_follows_its_runs_exactly(tmp_path):
+def test_mask_equals_its_rle_runs(tmp_path):
     shape = (
         '<mask label="cat" left="10" top="20" width="3" height="3" rle="0,3,1,1,1,3"/>'  # an H on its side
     )
-    [[[ring]]] = outlines(one(tmp_path, shape)).values()
+    [[[ring]]] = get_outlines(one(tmp_path, shape)).values()
     corners = [
         (10, 20),
         (13, 20),
@@ -88,7 +97,7 @@ def test_a_mask_follows_its_runs_exactly(tmp_path):
     assert len(ring) == 12
 
 
-def test_a_skeleton_is_a_pose(tmp_path):
+def test_skeleton_is_a_pose(tmp_path):
     shape = (
         '<skeleton label="cat"><points label="eye_l" points="10,20" occluded="0" outside="0"/>'
         '<points label="eye_r" points="50,60" occluded="1" outside="0"/>'
@@ -101,10 +110,10 @@ def test_a_skeleton_is_a_pose(tmp_path):
         (1, 0, 2),
     )
     assert source.images[0].raw.keypoints[0].tolist() == [[10, 20, 2], [50, 60, 1], [0, 0, 0]]
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
 
 
-def test_a_pose_without_left_and_right_is_remarked_on(tmp_path):
+def test_unpaired_keypoints_are_remarked(tmp_path):
     points = '<points label="{}" points="10,{}" occluded="0" outside="0"/>'
     shape = "".join(points.format(name, place) for name, place in (("nose", 20), ("tail", 40)))
     *_, remark = one(tmp_path, f'<skeleton label="cat">{shape}</skeleton>').remarks
@@ -141,19 +150,19 @@ def test_a_pose_without_left_and_right_is_remarked_on(tmp_path):
         ('<skeleton label="cat"/>', "skeleton 2: none of its points is placed"),
     ],
 )
-def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, shape, reason):
+def test_invalid_object_becomes_a_note_and_others_are_read(tmp_path, shape, reason):
     source = one(tmp_path, BOX + shape)
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
-    assert notes(source) == {"x": [(True, reason)]}
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    assert get_notes(source) == {"x": [(True, reason)]}
 
 
-def test_corners_in_the_wrong_order_are_left_to_the_check(tmp_path):
-    assert boxes(one(tmp_path, '<box label="cat" xtl="50" ytl="20" xbr="10" ybr="60"/>')) == {
+def test_inverted_corners_are_left_to_the_box_check(tmp_path):
+    assert get_boxes(one(tmp_path, '<box label="cat" xtl="50" ytl="20" xbr="10" ybr="60"/>')) == {
         "x": [("cat", 50, 20, 10, 60)]
     }
 
 
-def test_classes_keep_the_declared_order_and_idle_ones_are_named(tmp_path):
+def test_classes_keep_the_declared_order_and_unused_ones_are_remarked(tmp_path):
     both = BOX + BOX.replace("cat", "dog") + BOX.replace("cat", "ant")
     assert one(tmp_path, both).names == ("dog", "cat", "ant")
     assert one(tmp_path, BOX).remarks == (
@@ -161,23 +170,23 @@ def test_classes_keep_the_declared_order_and_idle_ones_are_named(tmp_path):
     )
 
 
-def test_tags_beside_boxes_are_left_out_with_a_word(tmp_path):
+def test_tags_beside_boxes_are_ignored_with_a_remark(tmp_path):
     source = one(tmp_path, BOX + '<tag label="dog"/>')
     assert (source.task, source.names) == ("detect", ("cat",))
     assert "1 tag of whole images left out: objects are drawn too" in source.remarks
 
 
-def test_subsets_are_splits_and_tell_images_of_one_name_apart(tmp_path):
+def test_subsets_are_splits_and_distinguish_images_of_one_name(tmp_path):
     inner = image("x.jpg", BOX, subset="Test") + image("x.jpg", "", subset="Train")
-    source = reader.read(write(tmp_path, inner, pictures=("Test/x.jpg", "Train/x.jpg")))
+    source = read_folder(write(tmp_path, inner, pictures=("Test/x.jpg", "Train/x.jpg")))
     assert [(i.source, i.split, len(i.raw.classes)) for i in source.images] == [
         ("images/Test/x.jpg", "test", 1),
         ("images/Train/x.jpg", "train", 0),
     ]
 
 
-def test_two_images_of_one_name_without_a_hint_are_not_mixed_up(tmp_path):
-    source = reader.read(
+def test_ambiguous_images_of_one_name_are_not_matched(tmp_path):
+    source = read_folder(
         write(tmp_path, image("x.jpg", BOX) + image("y.jpg", ""), pictures=("a/x.jpg", "b/x.jpg", "y.jpg"))
     )
     assert [i.source for i in source.images] == ["images/y.jpg"]
@@ -185,26 +194,26 @@ def test_two_images_of_one_name_without_a_hint_are_not_mixed_up(tmp_path):
     assert "2 images bear this name" in source.defects[0].reason
 
 
-def test_images_listed_twice_not_at_all_or_missing_are_named(tmp_path):
+def test_repeated_unlisted_and_missing_images_are_reported(tmp_path):
     inner = image("x.jpg", BOX) + image("x.jpg", BOX.replace("cat", "dog")) + image("../gone.jpg", BOX)
-    source = reader.read(write(tmp_path, inner, pictures=("x.jpg", "bare.jpg")))
-    assert [label for label, *_ in boxes(source)["x"]] == ["cat", "dog"]
-    assert notes(source)["x"] == [(False, "listed 2 times: its objects are put together")]
+    source = read_folder(write(tmp_path, inner, pictures=("x.jpg", "bare.jpg")))
+    assert [label for label, *_ in get_boxes(source)["x"]] == ["cat", "dog"]
+    assert get_notes(source)["x"] == [(False, "listed 2 times: its objects are put together")]
     assert [(d.file, d.reason) for d in source.defects] == [
         ("../gone.jpg", "listed in annotations.xml, but there is no such image"),
         ("images/bare.jpg", "not listed in any annotation file"),
     ]
 
 
-def test_a_video_has_what_is_tracked_frame_by_frame(tmp_path):
+def test_video_tracks_become_objects_per_frame(tmp_path):
     track = (
         '<track id="7" label="cat">'
         '<box frame="0" outside="0" xtl="10" ytl="20" xbr="50" ybr="60"/>'
         '<box frame="1" outside="0" xtl="12" ytl="20" xbr="52" ybr="60"/>'
         '<box frame="2" outside="1" xtl="12" ytl="20" xbr="52" ybr="60"/></track>'
     )
-    source = reader.read(write(tmp_path, track, pictures=[f"frame_{n:06d}.png" for n in range(4)]))
-    assert boxes(source) == {
+    source = read_folder(write(tmp_path, track, pictures=[f"frame_{n:06d}.png" for n in range(4)]))
+    assert get_boxes(source) == {
         "frame_000000": [("cat", 10, 20, 50, 60)],
         "frame_000001": [("cat", 12, 20, 52, 60)],
         "frame_000002": [],
@@ -221,20 +230,20 @@ def test_a_video_has_what_is_tracked_frame_by_frame(tmp_path):
         ("<other/>", "no CVAT annotations"),
     ],
 )
-def test_no_such_file_is_refused(tmp_path, text, reason):
+def test_folder_without_annotations_is_refused(tmp_path, text, reason):
     (tmp_path / "annotations.xml").write_text(text)
     with pytest.raises(UserError, match=reason):
-        reader.read(tmp_path)
+        read_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("name", "images", "objects"),
     [("for_images/export_task", 2, 1), ("for_images/export_project", 6, 6), ("for_video", 3, 1)],
 )
-def test_real_exports(name, images, objects):
-    folder = real(f"datumaro-assets/cvat_dataset/{name}")
-    source = reader.read(folder)
-    assert reader.recognises(folder)
+def test_real_exports_are_read(name, images, objects):
+    folder = find_real_dataset(f"datumaro-assets/cvat_dataset/{name}")
+    source = read_folder(folder)
+    assert matches_folder(folder)
     assert len(source.images) == images
     assert sum(len(image.raw.classes) for image in source.images) == objects
 
@@ -251,10 +260,10 @@ FUZZED = (
 )
 
 
-@given(data=spoilt_bytes(f"<annotations>{LABELS}{FUZZED}</annotations>".encode()))
+@given(data=corrupted_bytes(f"<annotations>{LABELS}{FUZZED}</annotations>".encode()))
 @settings(max_examples=200, deadline=None)
-def test_no_xml_makes_it_crash(tmp_path_factory, data):
+def test_corrupted_xml_is_refused_or_read(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_cvat"
-    picture(folder / "x.jpg")
+    write_picture(folder / "x.jpg")
     (folder / "annotations.xml").write_bytes(data)
-    sane(reader.read, folder)
+    check_corrupted_source(read_folder, folder)

@@ -1,4 +1,4 @@
-"""LabelMe: shapes with known answers, images held in the JSON, groups, and the older XML."""
+"""LabelMe reader: known answers for shapes, embedded images, groups, and XML of the web tool."""
 
 import base64
 import json
@@ -10,12 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
-from pipeline.prepare.images import check as edges_images
+from pipeline.prepare.images.check import check_image
 from pipeline.prepare.images.decode import UnusableImageError
-from pipeline.source.formats.labelme import reader
-from pipeline.source.formats.voc import reader as voc_reader
-from tests.readings import boxes, notes, outlines, real, sane, spoilt_bytes, spoilt_json
-from tests.sources import picture
+from pipeline.source.formats.labelme.reader import matches_folder as reader_matches_folder
+from pipeline.source.formats.labelme.reader import read_folder
+from pipeline.source.formats.voc.reader import matches_folder
+from tests.readings import (
+    check_corrupted_source,
+    corrupted_bytes,
+    corrupted_json,
+    find_real_dataset,
+    get_boxes,
+    get_notes,
+    get_outlines,
+)
+from tests.sources import write_picture
 
 SQUARE = [[10, 20], [50, 20], [50, 60], [10, 60]]
 
@@ -36,7 +45,7 @@ def document(shapes, name="x.jpg", **more):
 
 
 def write(folder, name, shapes, **more):
-    picture(folder / f"{name}.jpg")
+    write_picture(folder / f"{name}.jpg")
     (folder / f"{name}.json").write_text(json.dumps(document(shapes, f"{name}.jpg", **more)))
     return folder
 
@@ -57,9 +66,9 @@ def write(folder, name, shapes, **more):
         (shape("rotation", [[30, 20], [50, 40], [30, 60], [10, 40]]), (10, 20, 50, 60)),
     ],
 )
-def test_a_shape_has_its_box(tmp_path, drawn, box):
-    source = reader.read(write(tmp_path, "x", [drawn]))
-    assert boxes(source) == {"x": [("cat", *box)]}
+def test_shape_is_read_with_its_box(tmp_path, drawn, box):
+    source = read_folder(write(tmp_path, "x", [drawn]))
+    assert get_boxes(source) == {"x": [("cat", *box)]}
     assert (source.images[0].size, source.images[0].source, source.defects) == ((96, 80), "x.jpg", ())
 
 
@@ -75,9 +84,9 @@ def test_a_shape_has_its_box(tmp_path, drawn, box):
         (["polygon"] * 19 + ["rectangle"], "segment"),
     ],
 )
-def test_the_shapes_decide_the_task(tmp_path, kinds, task):
+def test_task_is_inferred_from_the_shapes(tmp_path, kinds, task):
     points = {"rectangle": [[1, 2], [30, 40]], "circle": [[30, 40], [30, 50]]}
-    source = reader.read(write(tmp_path, "x", [shape(kind, points.get(kind, SQUARE)) for kind in kinds]))
+    source = read_folder(write(tmp_path, "x", [shape(kind, points.get(kind, SQUARE)) for kind in kinds]))
     assert source.task == task
     assert bool(source.remarks) == (len(set(kinds)) > 1)
 
@@ -106,28 +115,28 @@ def test_the_shapes_decide_the_task(tmp_path, kinds, task):
         ("nonsense", "no shape"),
     ],
 )
-def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason):
-    source = reader.read(write(tmp_path, "x", [shape("polygon", SQUARE), drawn]))
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
-    [(dropped, words)] = notes(source)["x"]
+def test_invalid_object_becomes_a_note_and_others_are_read(tmp_path, drawn, reason):
+    source = read_folder(write(tmp_path, "x", [shape("polygon", SQUARE), drawn]))
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    [(dropped, words)] = get_notes(source)["x"]
     assert dropped
     assert words.startswith("shape 2: ")
     assert reason in words
 
 
-def test_outlines_of_one_group_are_one_object(tmp_path):
+def test_outlines_of_one_group_are_joined_to_one_object(tmp_path):
     left, right = [[0, 0], [10, 0], [10, 10]], [[20, 0], [30, 0], [30, 10]]
     other = shape("polygon", SQUARE, "dog", group_id=2)
-    source = reader.read(
+    source = read_folder(
         write(tmp_path, "x", [shape("polygon", left, group_id=1), other, shape("polygon", right, group_id=1)])
     )
-    assert boxes(source) == {"x": [("cat", 0, 0, 30, 10), ("dog", 10, 20, 50, 60)]}
-    assert outlines(source)["x"] == [[left, right], [SQUARE]]
+    assert get_boxes(source) == {"x": [("cat", 0, 0, 30, 10), ("dog", 10, 20, 50, 60)]}
+    assert get_outlines(source)["x"] == [[left, right], [SQUARE]]
 
 
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=20, deadline=None)
-def test_supervision_reads_the_same_boxes(tmp_path_factory, seed):
+def test_boxes_equal_those_of_supervision(tmp_path_factory, seed):
     from supervision.dataset.formats.labelme import labelme_shapes_to_detections
 
     rng = np.random.default_rng(seed)
@@ -141,7 +150,7 @@ def test_supervision_reads_the_same_boxes(tmp_path_factory, seed):
         )
     ]
     folder = tmp_path_factory.getbasetemp() / "labelme_oracle"
-    found = boxes(reader.read(write(folder, "x", drawn)))["x"]
+    found = get_boxes(read_folder(write(folder, "x", drawn)))["x"]
     oracle = labelme_shapes_to_detections(drawn, {"a": 0, "b": 1}, (96, 80), with_masks=False)
     expected = sorted(zip(oracle.class_id.tolist(), oracle.xyxy.tolist(), strict=True))
     assert len(found) == len(expected) == 3
@@ -150,7 +159,7 @@ def test_supervision_reads_the_same_boxes(tmp_path_factory, seed):
         assert box == pytest.approx(stated, abs=1e-3)
 
 
-def test_points_in_a_group_with_a_rectangle_are_a_pose(tmp_path):
+def test_points_grouped_with_a_rectangle_are_a_pose(tmp_path):
     def posed(group, x):
         return [
             shape("rectangle", [[x, 10], [x + 20, 40]], "cat", group_id=group),
@@ -158,7 +167,7 @@ def test_points_in_a_group_with_a_rectangle_are_a_pose(tmp_path):
             shape("point", [[x + 15, 15]], "right_eye", group_id=group),
         ]
 
-    source = reader.read(write(tmp_path, "x", [*posed(1, 0), *posed(2, 40)[:2]]))
+    source = read_folder(write(tmp_path, "x", [*posed(1, 0), *posed(2, 40)[:2]]))
     assert (source.task, source.names) == ("pose", ("cat",))
     assert source.keypoints.names == ("left_eye", "right_eye")
     assert source.keypoints.flip == (1, 0)
@@ -167,63 +176,63 @@ def test_points_in_a_group_with_a_rectangle_are_a_pose(tmp_path):
     assert second.tolist() == [[45, 15, 2], [0, 0, 0]]  # not labelled
 
 
-def test_a_mask_is_outlined_where_it_lies_and_its_hole_is_named(tmp_path):
+def test_mask_is_outlined_at_its_position_and_its_hole_is_noted(tmp_path):
     mask = np.full((11, 21), 1, np.uint8)
     mask[4:6, 4:6] = 0
     png = base64.b64encode(cv2.imencode(".png", mask)[1].tobytes()).decode()
-    source = reader.read(write(tmp_path, "x", [shape("mask", [[10, 20], [30, 30]], mask=png)]))
-    assert boxes(source) == {"x": [("cat", 10, 20, 31, 31)]}
-    assert notes(source)["x"] == [(False, "shape 1: 1 hole is filled, for labels have none")]
+    source = read_folder(write(tmp_path, "x", [shape("mask", [[10, 20], [30, 30]], mask=png)]))
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 31, 31)]}
+    assert get_notes(source)["x"] == [(False, "shape 1: 1 hole is filled, for labels have none")]
 
 
-def test_flags_are_classes_of_whole_images(tmp_path):
+def test_flags_are_image_classes(tmp_path):
     write(tmp_path, "x", [], flags={"cat": True, "dog": False})
     write(tmp_path, "y", [], flags={"cat": True, "dog": True})
-    source = reader.read(write(tmp_path, "z", [], flags={"cat": False, "dog": False}))
+    source = read_folder(write(tmp_path, "z", [], flags={"cat": False, "dog": False}))
     assert (source.task, source.names) == ("classify", ("cat", "dog"))
     assert [image.fault for image in source.images] == [
         "",
         "2 classes are given for it: cat, dog",
         "no class is given for it",
     ]
-    assert boxes(source)["x"] == [("cat", 0, 0, 1, 1)]
-    assert source.images[0].scaled
+    assert get_boxes(source)["x"] == [("cat", 0, 0, 1, 1)]
+    assert source.images[0].normalized
 
 
-def test_chinese_labels_and_names(tmp_path):
-    source = reader.read(write(tmp_path, "照片", [shape("polygon", SQUARE, "不导电")]))
-    assert boxes(source) == {"照片": [("不导电", 10, 20, 50, 60)]}
+def test_chinese_labels_and_file_names_are_read(tmp_path):
+    source = read_folder(write(tmp_path, "照片", [shape("polygon", SQUARE, "不导电")]))
+    assert get_boxes(source) == {"照片": [("不导电", 10, 20, 50, 60)]}
 
 
-def test_an_image_held_in_the_file_is_taken_out_of_it(tmp_path):
-    picture(tmp_path / "x.jpg")
+def test_embedded_image_is_extracted(tmp_path):
+    write_picture(tmp_path / "x.jpg")
     data = (tmp_path / "x.jpg").read_bytes()
     (tmp_path / "x.jpg").unlink()
     held = document([shape("rectangle", [[10, 20], [50, 60]])], imageData=base64.b64encode(data).decode())
     (tmp_path / "x.json").write_text(json.dumps(held))
     before = sorted(tmp_path.iterdir())
-    source = reader.read(tmp_path)
+    source = read_folder(tmp_path)
     [image] = source.images
-    found = edges_images.examine(image.path, image.load)
+    found = check_image(image.path, image.load)
     assert (found.data, found.suffix, found.size, found.notes) == (data, ".jpg", (96, 80), ())
     assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("held", ["*", "/9j/4A==", "AAAA"])
-def test_what_is_held_and_no_image_is_said_to_be_none(tmp_path, held):
+def test_embedded_data_that_is_not_an_image_is_reported(tmp_path, held):
     (tmp_path / "x.json").write_text(json.dumps(document([shape("polygon", SQUARE)], imageData=held)))
-    [image] = reader.read(tmp_path).images
+    [image] = read_folder(tmp_path).images
     with pytest.raises(UnusableImageError):
-        edges_images.examine(image.path, image.load)
+        check_image(image.path, image.load)
 
 
-def test_image_and_annotation_without_each_other_are_named(tmp_path):
+def test_unmatched_images_and_annotations_are_reported(tmp_path):
     write(tmp_path, "x", [shape("polygon", SQUARE)])
-    picture(tmp_path / "bare.jpg")
+    write_picture(tmp_path / "bare.jpg")
     (tmp_path / "lone.json").write_text(json.dumps(document([], "gone.jpg")))
     (tmp_path / "cut.json").write_text('{"shapes": [')
     (tmp_path / "other.json").write_text('{"names": ["cat"]}')
-    source = reader.read(tmp_path)
+    source = read_folder(tmp_path)
     assert [(defect.file, defect.verdict) for defect in source.defects] == [
         ("cut.json", "quarantined"),
         ("lone.json", "quarantined"),
@@ -233,13 +242,13 @@ def test_image_and_annotation_without_each_other_are_named(tmp_path):
     assert source.remarks == ("other.json: no annotation of LabelMe: left aside",)
 
 
-def test_an_image_goes_to_the_nearest_of_the_files_that_claim_it(tmp_path):
+def test_image_is_matched_to_the_nearest_annotation_file(tmp_path):
     for folder, label in (("a", "cat"), ("b", "dog"), ("c", "ant")):
         drawn = [shape("polygon", SQUARE, label)]
         write(tmp_path / folder, "x", drawn, **({"imageData": "AAAA"} if folder == "c" else {}))
     (tmp_path / "a/x.jpg").unlink()
     (tmp_path / "c/x.jpg").unlink()
-    source = reader.read(tmp_path)
+    source = read_folder(tmp_path)
     assert [(image.source, source.names[image.raw.classes[0]]) for image in source.images] == [
         ("b/x.jpg", "dog"),
         ("c/x.json", "ant"),  # holds its image
@@ -247,29 +256,29 @@ def test_an_image_goes_to_the_nearest_of_the_files_that_claim_it(tmp_path):
     assert [(d.file, d.reason) for d in source.defects] == [("a/x.json", "a second annotation of b/x.jpg")]
 
 
-def test_a_dot_in_a_name_is_no_suffix(tmp_path):
+def test_dot_in_a_name_is_not_a_suffix(tmp_path):
     write(tmp_path, "v1", [shape("polygon", SQUARE)])
     write(tmp_path, "v1.2", [shape("polygon", SQUARE, "dog")])
     (tmp_path / "v1.3.json").write_text(json.dumps(document([shape("polygon", SQUARE, "ant")], "v1.3.jpg")))
-    source = reader.read(tmp_path)
-    assert {name: label for name, [(label, *_)] in boxes(source).items()} == {"v1": "cat", "v1.2": "dog"}
+    source = read_folder(tmp_path)
+    assert {name: label for name, [(label, *_)] in get_boxes(source).items()} == {"v1": "cat", "v1.2": "dog"}
     assert [defect.file for defect in source.defects] == ["v1.3.json"]
 
 
-def test_a_path_that_leads_out_finds_only_images_of_the_source(tmp_path):
-    picture(tmp_path / "secret.jpg")
+def test_path_outside_the_source_matches_only_images_of_the_source(tmp_path):
+    write_picture(tmp_path / "secret.jpg")
     inside = tmp_path / "in"
     write(inside, "x", [])
     (inside / "y.json").write_text(json.dumps(document([], "../secret.jpg")))
-    source = reader.read(inside)
+    source = read_folder(inside)
     assert [image.source for image in source.images] == ["x.jpg"]
     assert [defect.file for defect in source.defects] == ["y.json"]
 
 
-def test_no_image_at_all_is_refused(tmp_path):
+def test_folder_without_images_is_refused(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps(document([])))
     with pytest.raises(UserError, match=r"no image in .* has an annotation; the first: x\.json"):
-        reader.read(tmp_path)
+        read_folder(tmp_path)
 
 
 XML = (
@@ -286,7 +295,7 @@ XML = (
 
 
 def web_tool(folder, text=XML):
-    picture(folder / "Images/a/x.jpg")
+    write_picture(folder / "Images/a/x.jpg")
     mask = np.zeros((80, 96), np.uint8)
     mask[30:40, 20:30] = 1
     (folder / "Masks/a").mkdir(parents=True, exist_ok=True)
@@ -296,42 +305,42 @@ def web_tool(folder, text=XML):
     return folder
 
 
-def test_the_xml_of_the_web_tool(tmp_path):
-    assert reader.recognises(web_tool(tmp_path))
-    source = reader.read(tmp_path)
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60), ("dog", 1, 2, 5, 6), ("mask", 20, 30, 30, 40)]}
-    assert notes(source) == {
+def test_xml_of_the_web_tool_is_read(tmp_path):
+    assert reader_matches_folder(web_tool(tmp_path))
+    source = read_folder(tmp_path)
+    assert get_boxes(source) == {
+        "x": [("cat", 10, 20, 50, 60), ("dog", 1, 2, 5, 6), ("mask", 20, 30, 30, 40)]
+    }
+    assert get_notes(source) == {
         "x": [(True, "object 5: its mask x.png cannot be read (No such file or directory)")]
     }
     assert source.images[0].size == (96, 80)
     assert source.defects == ()  # Masks/ holds no images of the dataset
-    assert not voc_reader.recognises(tmp_path)
+    assert not matches_folder(tmp_path)
     (tmp_path / "Annotations/x.xml").write_text(XML)
-    assert not voc_reader.recognises(tmp_path)
+    assert not matches_folder(tmp_path)
 
 
 def test_xml_entities_are_not_expanded(tmp_path):
     text = '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + XML.replace("cat", "&e;")
-    [image] = reader.read(web_tool(tmp_path, text)).images
+    [image] = read_folder(web_tool(tmp_path, text)).images
     assert image.fault == "its annotation x.xml declares XML entities, which can be used to attack a reader"
 
 
 @pytest.mark.parametrize(
     ("name", "images", "objects"), [("labelme2datasets", 4, 10), ("datumaro-assets/labelme_dataset", 1, 7)]
 )
-def test_real_sets(name, images, objects):
-    source = reader.read(real(name))
-    assert reader.recognises(real(name))
+def test_real_datasets_are_read(name, images, objects):
+    source = read_folder(find_real_dataset(name))
+    assert reader_matches_folder(find_real_dataset(name))
     assert len(source.images) == images
     assert sum(len(image.raw.classes) for image in source.images) == objects
     assert source.defects == ()
 
 
-def test_real_images_held_in_json_can_be_read():
-    source = reader.read(real("labelme2datasets"))
-    sizes = {
-        image.path.stem: edges_images.examine(image.path, image.load).size for image in source.images[:2]
-    }
+def test_real_embedded_images_are_decoded():
+    source = read_folder(find_real_dataset("labelme2datasets"))
+    sizes = {image.path.stem: check_image(image.path, image.load).size for image in source.images[:2]}
     assert sizes == {"sample": (1210, 907), "20180928115506": (2560, 1920)}
     assert "不导电" in source.names
 
@@ -352,15 +361,15 @@ def place(tmp_path_factory):
     return write(tmp_path_factory.mktemp("spoilt"), "x", [])
 
 
-@given(data=spoilt_json(FUZZED))
+@given(data=corrupted_json(FUZZED))
 @settings(max_examples=150, deadline=None)
-def test_no_json_makes_it_crash(place, data):
+def test_corrupted_json_is_refused_or_read(place, data):
     (place / "x.json").write_bytes(data)
-    sane(reader.read, place)
+    check_corrupted_source(read_folder, place)
 
 
-@given(data=spoilt_bytes(XML.encode()))
+@given(data=corrupted_bytes(XML.encode()))
 @settings(max_examples=80, deadline=None)
-def test_no_xml_makes_it_crash(tmp_path_factory, data):
+def test_corrupted_xml_is_refused_or_read(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_xml"
-    sane(reader.read, web_tool(folder, data))
+    check_corrupted_source(read_folder, web_tool(folder, data))

@@ -1,4 +1,4 @@
-"""Label Studio: full export and JSON_MIN with known answers; per cent, rotation, brush, points, choices."""
+"""Label Studio reader: known answers for both exports, rotation, brush strokes, keypoints, choices."""
 
 import json
 from itertools import pairwise
@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.labelstudio import reader
-from pipeline.source.formats.labelstudio.brush import decode
-from tests.readings import boxes, notes, outlines, sane, spoilt_json
-from tests.sources import picture
+from pipeline.source.formats.labelstudio.brush import decode_brush
+from pipeline.source.formats.labelstudio.reader import matches_folder, read_folder
+from tests.readings import check_corrupted_source, corrupted_json, get_boxes, get_notes, get_outlines
+from tests.sources import write_picture
 
 RECTANGLE = {"x": 10, "y": 25, "width": 40, "height": 50, "rotation": 0, "rectanglelabels": ["cat"]}
 """On 96 x 80 pixels: 9.6, 20 to 48, 60."""
@@ -35,7 +35,7 @@ def task(results, image="/data/upload/1/0a1b2c3d-x.jpg", **annotation):
 
 def write(folder, tasks, pictures=("x.jpg",)):
     for name in pictures:
-        picture(folder / name)
+        write_picture(folder / name)
     (folder / "export.json").write_text(json.dumps(tasks))
     return folder
 
@@ -53,10 +53,10 @@ def write(folder, tasks, pictures=("x.jpg",)):
         ({"choices": ["cat"]}, "classify", (0, 0, 1, 1)),
     ],
 )
-def test_a_region_has_its_box_and_task(tmp_path, value, kind, box):
-    source = reader.read(write(tmp_path, [task([result(value)])]))
-    assert reader.recognises(tmp_path)
-    assert boxes(source) == {"x": [("cat", *box)]}
+def test_region_is_read_with_its_box_and_task(tmp_path, value, kind, box):
+    source = read_folder(write(tmp_path, [task([result(value)])]))
+    assert matches_folder(tmp_path)
+    assert get_boxes(source) == {"x": [("cat", *box)]}
     assert (source.task, source.images[0].size, source.defects) == (kind, (96, 80), ())
 
 
@@ -72,19 +72,19 @@ def test_a_region_has_its_box_and_task(tmp_path, value, kind, box):
         ({"choice": {"choices": ["cat"]}}, "classify", (0, 0, 1, 1)),
     ],
 )
-def test_the_flat_export(tmp_path, row, kind, box):
-    source = reader.read(
+def test_json_min_export_is_read(tmp_path, row, kind, box):
+    source = read_folder(
         write(tmp_path, [{"image": "/data/upload/1/x.jpg", "id": 1, "annotation_id": 3, **row}])
     )
-    assert reader.recognises(tmp_path)
-    assert boxes(source) == {"x": [("cat", *box)]}
+    assert matches_folder(tmp_path)
+    assert get_boxes(source) == {"x": [("cat", *box)]}
     assert source.task == kind
 
 
-def test_a_rotation_turns_about_the_upper_left_corner_clockwise(tmp_path):
-    source = reader.read(write(tmp_path, [task([result({**RECTANGLE, "x": 50, "rotation": 90})])]))
+def test_rotation_turns_a_box_clockwise_around_its_top_left_corner(tmp_path):
+    source = read_folder(write(tmp_path, [task([result({**RECTANGLE, "x": 50, "rotation": 90})])]))
     assert source.task == "obb"
-    assert outlines(source) == {"x": [[[[48, 20], [48, 58.4], [8, 58.4], [8, 20]]]]}
+    assert get_outlines(source) == {"x": [[[[48, 20], [48, 58.4], [8, 58.4], [8, 20]]]]}
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_a_rotation_turns_about_the_upper_left_corner_clockwise(tmp_path):
         ("C:\\pets\\x.jpg", "pets/x.jpg"),
     ],
 )
-def test_the_image_is_found_under_what_label_studio_makes_of_its_name(tmp_path, address, name):
-    source = reader.read(write(tmp_path, [task([result(RECTANGLE)], address)], [name]))
+def test_image_is_found_by_url_and_upload_name(tmp_path, address, name):
+    source = read_folder(write(tmp_path, [task([result(RECTANGLE)], address)], [name]))
     assert [image.source for image in source.images] == [name]
 
 
@@ -120,12 +120,12 @@ def packed(mask):
 
 @given(seed=st.integers(0, 10**6), width=st.integers(1, 40), height=st.integers(1, 30))
 @settings(max_examples=30, deadline=None)
-def test_a_brush_stroke_unpacks_to_what_was_packed(seed, width, height):
+def test_brush_stroke_is_decoded_as_it_was_encoded(seed, width, height):
     mask = (np.random.default_rng(seed).random((height, width)) > 0.7).astype(np.uint8)
-    assert (decode(packed(mask), width, height) == mask).all()
+    assert (decode_brush(packed(mask), width, height) == mask).all()
 
 
-def test_values_side_by_side_are_read_too():
+def test_brush_runs_of_different_values_are_decoded():
     bits = (
         f"{8:032b}"
         + f"{7:05b}"
@@ -136,22 +136,24 @@ def test_values_side_by_side_are_read_too():
         + "".join(f"{v:08b}" for v in (0, 0, 0, 9, 0, 0, 0, 0))
     )
     bits += "0" * (-len(bits) % 8)
-    assert decode([int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)], 2, 1).tolist() == [[1, 0]]
+    assert decode_brush([int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)], 2, 1).tolist() == [
+        [1, 0]
+    ]
 
 
-def test_a_brush_stroke_is_outlined(tmp_path):
+def test_brush_stroke_is_outlined(tmp_path):
     mask = np.zeros((80, 96), np.uint8)
     mask[20:60, 10:50] = 1
     value = {"format": "rle", "rle": packed(mask), "brushlabels": ["cat"]}
-    source = reader.read(write(tmp_path, [task([result(value)])]))
-    assert (boxes(source), source.task) == ({"x": [("cat", 10, 20, 50, 60)]}, "segment")
+    source = read_folder(write(tmp_path, [task([result(value)])]))
+    assert (get_boxes(source), source.task) == ({"x": [("cat", 10, 20, 50, 60)]}, "segment")
 
 
-def test_points_of_a_rectangle_are_a_pose(tmp_path):
+def test_keypoints_of_a_rectangle_are_a_pose(tmp_path):
     def point(x, label):
         return result({"x": x, "y": 50, "width": 1, "keypointlabels": [label]}, id=label, parentID="r1")
 
-    source = reader.read(
+    source = read_folder(
         write(tmp_path, [task([point(20, "left ear"), result(RECTANGLE), point(30, "right ear")])])
     )
     assert (source.task, source.keypoints.names, source.keypoints.flip) == (
@@ -160,13 +162,13 @@ def test_points_of_a_rectangle_are_a_pose(tmp_path):
         (1, 0),
     )
     assert np.allclose(source.images[0].raw.keypoints[0], [[19.2, 40, 2], [28.8, 40, 2]])
-    assert boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    assert get_boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
 
 
-def test_a_shape_and_its_label_apart_are_one_object(tmp_path):
+def test_separate_shape_and_label_are_merged(tmp_path):
     bare = {key: value for key, value in RECTANGLE.items() if key != "rectanglelabels"}
     results = [result(bare, type="rectangle"), result({**bare, "labels": ["cat"]}, type="labels")]
-    assert boxes(reader.read(write(tmp_path, [task(results)]))) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    assert get_boxes(read_folder(write(tmp_path, [task(results)]))) == {"x": [("cat", 9.6, 20, 48, 60)]}
 
 
 @pytest.mark.parametrize(
@@ -202,19 +204,19 @@ def test_a_shape_and_its_label_apart_are_one_object(tmp_path):
         ("nonsense", "result 2: no region"),
     ],
 )
-def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason):
-    source = reader.read(write(tmp_path, [task([result(RECTANGLE), drawn])]))
-    assert boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
-    assert notes(source) == {"x": [(True, reason)]}
+def test_invalid_object_becomes_a_note_and_others_are_read(tmp_path, drawn, reason):
+    source = read_folder(write(tmp_path, [task([result(RECTANGLE), drawn])]))
+    assert get_boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    assert get_notes(source) == {"x": [(True, reason)]}
 
 
-def test_of_several_labels_the_first_is_the_class(tmp_path):
-    source = reader.read(write(tmp_path, [task([result({**RECTANGLE, "rectanglelabels": ["cat", "dog"]})])]))
+def test_first_of_several_labels_is_the_class(tmp_path):
+    source = read_folder(write(tmp_path, [task([result({**RECTANGLE, "rectanglelabels": ["cat", "dog"]})])]))
     assert source.names == ("cat",)
-    assert notes(source)["x"] == [(False, "region r1: cat and dog: the first is its class")]
+    assert get_notes(source)["x"] == [(False, "region r1: cat and dog: the first is its class")]
 
 
-def test_the_ground_truth_or_the_newest_of_several_annotations_is_used(tmp_path):
+def test_ground_truth_or_newest_annotation_is_used(tmp_path):
     def several(*annotations: dict):
         return {"data": {"image": "x.jpg"}, "annotations": list(annotations)}
 
@@ -224,12 +226,12 @@ def test_the_ground_truth_or_the_newest_of_several_annotations_is_used(tmp_path)
     old, new = one("old", updated_at="2024-01-01"), one("new", updated_at="2025-01-01")
     true, void = one("true", ground_truth=True), one("void", was_cancelled=True, updated_at="2026")
     for annotations, label in (((new, old), "new"), ((true, new), "true"), ((old, void), "old")):
-        source = reader.read(write(tmp_path, [several(*annotations)]))
+        source = read_folder(write(tmp_path, [several(*annotations)]))
         assert source.names == (label,)
-        assert bool(notes(source)) == (void not in annotations)
+        assert bool(get_notes(source)) == (void not in annotations)
 
 
-def test_what_nobody_annotated_is_not_taken_for_empty(tmp_path):
+def test_unannotated_task_is_a_fault(tmp_path):
     tasks = [
         task([result(RECTANGLE)]),
         task([], "y.jpg"),
@@ -237,7 +239,7 @@ def test_what_nobody_annotated_is_not_taken_for_empty(tmp_path):
         task([], "w.jpg", was_cancelled=True),
         {"data": {"text": "no image"}, "annotations": [], "id": 9},
     ]
-    source = reader.read(write(tmp_path, tasks, ["x.jpg", "y.jpg", "z.jpg", "w.jpg", "bare.jpg"]))
+    source = read_folder(write(tmp_path, tasks, ["x.jpg", "y.jpg", "z.jpg", "w.jpg", "bare.jpg"]))
     assert {i.path.stem: i.fault for i in source.images} == {
         "x": "",
         "y": "",
@@ -250,24 +252,24 @@ def test_what_nobody_annotated_is_not_taken_for_empty(tmp_path):
     ]
 
 
-def test_an_image_imported_twice_and_annotated_once_is_used(tmp_path):
+def test_image_imported_twice_and_annotated_once_is_used(tmp_path):
     tasks = [{"data": {"image": "x.jpg"}, "annotations": []}, task([result(RECTANGLE)])]
-    source = reader.read(write(tmp_path, tasks))
-    assert boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    source = read_folder(write(tmp_path, tasks))
+    assert get_boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
     assert source.images[0].fault == ""
-    assert notes(source)["x"] == [(False, "listed twice, once of no use: nobody has annotated it")]
+    assert get_notes(source)["x"] == [(False, "listed twice, once of no use: nobody has annotated it")]
 
 
-def test_an_image_that_was_turned_while_annotating_is_not_used(tmp_path):
-    source = reader.read(write(tmp_path, [task([result(RECTANGLE, image_rotation=90)])]))
+def test_rotated_image_is_a_fault(tmp_path):
+    source = read_folder(write(tmp_path, [task([result(RECTANGLE, image_rotation=90)])]))
     assert source.images[0].fault == "annotated on the image turned by 90 degrees: turn it back first"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"names": 1}', "[[1]]"])
-def test_no_such_file_is_refused(tmp_path, text):
+def test_folder_without_annotations_is_refused(tmp_path, text):
     (tmp_path / "export.json").write_text(text)
     with pytest.raises(UserError):
-        reader.read(tmp_path)
+        read_folder(tmp_path)
 
 
 FUZZED = [
@@ -294,10 +296,10 @@ FUZZED = [
 ]
 
 
-@given(data=spoilt_json(FUZZED))
+@given(data=corrupted_json(FUZZED))
 @settings(max_examples=200, deadline=None)
-def test_no_json_makes_it_crash(tmp_path_factory, data):
+def test_corrupted_json_is_refused_or_read(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_labelstudio"
-    picture(folder / "x.jpg")
+    write_picture(folder / "x.jpg")
     (folder / "export.json").write_bytes(data)
-    sane(reader.read, folder)
+    check_corrupted_source(read_folder, folder)

@@ -1,4 +1,4 @@
-"""VGG Image Annotator: version 1 and 2, projects and exports, JSON and CSV, and 3, with known answers."""
+"""VIA reader: known answers for versions 1 to 3, projects and exports, JSON and CSV."""
 
 import csv
 import json
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.via import reader
-from tests.readings import boxes, notes, sane, spoilt_bytes, spoilt_json
-from tests.sources import picture
+from pipeline.source.formats.via.reader import matches_folder, read_folder
+from tests.readings import check_corrupted_source, corrupted_bytes, corrupted_json, get_boxes, get_notes
+from tests.sources import write_picture
 
 RECT = {"name": "rect", "x": 10, "y": 20, "width": 40, "height": 40}
 POLYGON = {"name": "polygon", "all_points_x": [10, 50, 50], "all_points_y": [20, 20, 60]}
@@ -27,7 +27,7 @@ def listed(name, regions, **attributes):
 
 def write(folder, document, pictures=("x.jpg",)):
     for name in pictures:
-        picture(folder / name)
+        write_picture(folder / name)
     (folder / "via.json").write_text(json.dumps(document))
     return folder
 
@@ -47,14 +47,14 @@ def write(folder, document, pictures=("x.jpg",)):
     ],
 )
 @pytest.mark.parametrize("version", [1, 2, "project"])
-def test_a_shape_has_its_box_and_task_in_every_version(tmp_path, shape, task, box, version):
+def test_shape_is_read_with_its_box_and_task_in_every_version(tmp_path, shape, task, box, version):
     regions = [region(shape, type="cat")]
     document = listed("x.jpg", {"0": regions[0]} if version == 1 else regions)
     if version == "project":
         document = {"_via_settings": {}, "_via_img_metadata": document, "_via_attributes": {}}
-    source = reader.read(write(tmp_path, document))
-    assert reader.recognises(tmp_path)
-    assert boxes(source) == {"x": [("cat", *box)]}
+    source = read_folder(write(tmp_path, document))
+    assert matches_folder(tmp_path)
+    assert get_boxes(source) == {"x": [("cat", *box)]}
     assert source.task == task
     assert source.remarks == ("classes are taken from the region attribute 'type'",)
 
@@ -70,15 +70,15 @@ def test_a_shape_has_its_box_and_task_in_every_version(tmp_path, shape, task, bo
         ({}, "object"),
     ],
 )
-def test_the_attribute_with_the_class_is_found_and_told(tmp_path, attributes, label):
-    source = reader.read(write(tmp_path, listed("x.jpg", [region(RECT, **attributes)])))
+def test_class_attribute_is_chosen_with_a_remark(tmp_path, attributes, label):
+    source = read_folder(write(tmp_path, listed("x.jpg", [region(RECT, **attributes)])))
     assert source.names == (label,)
     assert len(source.remarks) == 1
 
 
-def test_an_attribute_that_few_regions_have_is_not_the_class(tmp_path):
+def test_attribute_of_few_regions_is_not_the_class(tmp_path):
     regions = [region(RECT, animal="cat"), region(RECT, animal="dog"), region(RECT, animal="dog", type="odd")]
-    assert reader.read(write(tmp_path, listed("x.jpg", regions))).names == ("cat", "dog")
+    assert read_folder(write(tmp_path, listed("x.jpg", regions))).names == ("cat", "dog")
 
 
 @pytest.mark.parametrize(
@@ -95,27 +95,27 @@ def test_an_attribute_that_few_regions_have_is_not_the_class(tmp_path):
         ("nonsense", "no class: its attribute 'type' is empty"),
     ],
 )
-def test_what_is_no_object_is_named_and_the_others_stay(tmp_path, drawn, reason):
-    source = reader.read(write(tmp_path, listed("x.jpg", [region(RECT, type="cat"), drawn])))
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
-    assert notes(source) == {"x": [(True, f"region 2: {reason}")]}
+def test_invalid_object_becomes_a_note_and_others_are_read(tmp_path, drawn, reason):
+    source = read_folder(write(tmp_path, listed("x.jpg", [region(RECT, type="cat"), drawn])))
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    assert get_notes(source) == {"x": [(True, f"region 2: {reason}")]}
 
 
-def test_without_regions_the_file_attributes_are_classes(tmp_path):
+def test_file_attributes_are_image_classes_without_regions(tmp_path):
     document = listed("x.jpg", [], label="cat") | listed("y.jpg", [], label="")
-    source = reader.read(write(tmp_path, document, ("x.jpg", "y.jpg")))
+    source = read_folder(write(tmp_path, document, ("x.jpg", "y.jpg")))
     assert (source.task, source.names) == ("classify", ("cat",))
     assert [image.fault for image in source.images] == ["", "no class is given for it"]
 
 
-def test_an_image_without_regions_among_others_has_no_objects(tmp_path):
+def test_image_without_regions_among_others_has_no_objects(tmp_path):
     document = (
         listed("x.jpg", [region(RECT, type="cat")])
         | listed("y.jpg", [])
         | listed("https://w.org/a/z.jpg", [])
     )
-    source = reader.read(write(tmp_path, document, ("x.jpg", "y.jpg", "bare.jpg")))
-    assert boxes(source) == {"x": [("cat", 10, 20, 50, 60)], "y": []}
+    source = read_folder(write(tmp_path, document, ("x.jpg", "y.jpg", "bare.jpg")))
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)], "y": []}
     assert [defect.file for defect in source.defects] == ["https://w.org/a/z.jpg", "bare.jpg"]
 
 
@@ -132,11 +132,11 @@ def test_an_image_without_regions_among_others_has_no_objects(tmp_path):
         ("http://[w.org/x.jpg", "x.jpg"),
     ],
 )
-def test_a_name_that_is_an_address_is_decoded_where_no_image_is_so_called(tmp_path, name, file):
+def test_url_is_decoded_to_an_image_name(tmp_path, name, file):
     (tmp_path / "near").mkdir()
     others = ("50%.jpg", "y.jpg") if file == "50%25.jpg" else ("y.jpg",)
     document = listed(name, [region(RECT, type="cat")])
-    source = reader.read(write(tmp_path, document, (file, *others)))
+    source = read_folder(write(tmp_path, document, (file, *others)))
     assert [image.path for image in source.images if len(image.raw.classes)] == [tmp_path / file]
 
 
@@ -153,14 +153,14 @@ HEADER = [
 
 def table(folder, rows, header=HEADER):
     for name in ("x.jpg", "y.jpg"):
-        picture(folder / name)
+        write_picture(folder / name)
     with (folder / "via.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return folder
 
 
 @pytest.mark.parametrize("header", [HEADER, ["#filename", *HEADER[1:]]])
-def test_an_exported_table(tmp_path, header):
+def test_exported_table_is_read(tmp_path, header):
     rows = [
         ["x.jpg", "9", "{}", "2", "0", json.dumps(RECT), '{"type":"cat"}'],
         ["x.jpg", "9", "{}", "2", "1", json.dumps(POLYGON), '{"type":"dog"}'],
@@ -168,13 +168,13 @@ def test_an_exported_table(tmp_path, header):
         ["x.jpg", "9", "{}", "4", "3", json.dumps(RECT), '{"type":"\\ud800"}'],
         ["y.jpg", "9", "{}", "0", "0", "{}", "{}"],
     ]
-    source = reader.read(table(tmp_path, rows, header))
-    assert reader.recognises(tmp_path)
-    assert boxes(source) == {
+    source = read_folder(table(tmp_path, rows, header))
+    assert matches_folder(tmp_path)
+    assert get_boxes(source) == {
         "x": [("cat", 10, 20, 50, 60), ("dog", 10, 20, 50, 60), ("?", 10, 20, 50, 60)],
         "y": [],
     }
-    assert notes(source) == {"x": [(True, "region 3: no shape")]}
+    assert get_notes(source) == {"x": [(True, "region 3: no shape")]}
 
 
 def third(drawn=(), **images):
@@ -195,7 +195,7 @@ def third(drawn=(), **images):
     }
 
 
-def test_a_project_of_version_3(tmp_path):
+def test_version_3_project_is_read(tmp_path):
     drawn = [
         ([2, 10, 20, 40, 40], "0"),
         ([7, 10, 20, 50, 20, 50, 60], "1"),
@@ -205,9 +205,9 @@ def test_a_project_of_version_3(tmp_path):
         ([8, 1, 2, 3, 4, 5, 6, 7, 8], "0"),
         ([99], "0"),
     ]
-    source = reader.read(write(tmp_path, third(drawn, bare=""), pictures=("x.jpg", "bare.jpg")))
-    assert reader.recognises(tmp_path)
-    assert boxes(source) == {
+    source = read_folder(write(tmp_path, third(drawn, bare=""), pictures=("x.jpg", "bare.jpg")))
+    assert matches_folder(tmp_path)
+    assert get_boxes(source) == {
         "x": [
             ("cat", 10, 20, 50, 60),
             ("dog", 10, 20, 50, 60),
@@ -216,25 +216,25 @@ def test_a_project_of_version_3(tmp_path):
         ],
         "bare": [],
     }
-    assert [reason for _, reason in notes(source)["x"]] == [
+    assert [reason for _, reason in get_notes(source)["x"]] == [
         "region 5: point of 2 numbers is no shape with an area",
         "region 6: rect of 8 numbers is no shape with an area",
         "region 7: no shape",
     ]
 
 
-def test_version_3_may_tell_classes_of_whole_images(tmp_path):
-    source = reader.read(write(tmp_path, third(y="0", z="1"), pictures=("y.jpg", "z.jpg")))
+def test_version_3_project_may_hold_image_classes(tmp_path):
+    source = read_folder(write(tmp_path, third(y="0", z="1"), pictures=("y.jpg", "z.jpg")))
     assert source.task == "classify"
     assert [source.names[image.raw.classes[0]] for image in source.images] == ["cat", "dog"]
     assert [defect.reason for defect in source.defects] == ["listed in via.json, but there is no such image"]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"names": 1}', "\0"])
-def test_no_such_file_is_refused(tmp_path, text):
+def test_folder_without_annotations_is_refused(tmp_path, text):
     (tmp_path / "via.json").write_text(text)
     with pytest.raises(UserError):
-        reader.read(tmp_path)
+        read_folder(tmp_path)
 
 
 FUZZED = {
@@ -249,13 +249,13 @@ FUZZED = {
 }
 
 
-@given(data=spoilt_json(FUZZED) | spoilt_json(third([([2, 10, 20, 40, 40], "0")], y="1")))
+@given(data=corrupted_json(FUZZED) | corrupted_json(third([([2, 10, 20, 40, 40], "0")], y="1")))
 @settings(max_examples=200, deadline=None)
-def test_no_json_makes_it_crash(tmp_path_factory, data):
+def test_corrupted_json_is_refused_or_read(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_via"
-    picture(folder / "x.jpg")
+    write_picture(folder / "x.jpg")
     (folder / "via.json").write_bytes(data)
-    sane(reader.read, folder)
+    check_corrupted_source(read_folder, folder)
 
 
 TABLE = (
@@ -263,10 +263,10 @@ TABLE = (
 ).encode()
 
 
-@given(data=spoilt_bytes(TABLE))
+@given(data=corrupted_bytes(TABLE))
 @settings(max_examples=80, deadline=None)
-def test_no_table_makes_it_crash(tmp_path_factory, data):
+def test_corrupted_table_is_refused_or_read(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_via_table"
-    picture(folder / "x.jpg")
+    write_picture(folder / "x.jpg")
     (folder / "via.csv").write_bytes(data)
-    sane(reader.read, folder)
+    check_corrupted_source(read_folder, folder)

@@ -4,14 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.tasks import Keypoints
-from pipeline.source.formats.yolo.label_lines import LabelLayout, layout, objects, parse
+from pipeline.source.formats.yolo.label_lines import (
+    LabelLayout,
+    build_label_objects,
+    infer_label_layout,
+    parse_label_lines,
+)
 
 TURNED = "0 0.3 0.2 0.5 0.4 0.4 0.5 0.2 0.3"
 
 
 def found(text, **stated):
-    lines = parse(text)
-    return objects(lines, layout([lines], **stated))
+    lines = parse_label_lines(text)
+    return build_label_objects(lines, infer_label_layout([lines], **stated))
 
 
 @pytest.mark.parametrize(
@@ -24,7 +29,7 @@ def found(text, **stated):
         ("-1 0.5 0.5 0.2 0.4", -1, [0.4, 0.3, 0.6, 0.7], False),
     ],
 )
-def test_boxes_and_outlines(line, cls, box, outlined):
+def test_boxes_and_outlines_are_parsed(line, cls, box, outlined):
     raw, notes = found(line)
     assert raw.classes.tolist() == [cls]
     np.testing.assert_allclose(raw.boxes, [box])
@@ -46,37 +51,45 @@ def test_boxes_and_outlines(line, cls, box, outlined):
         "0",
     ],
 )
-def test_a_line_that_is_no_label_is_named_and_the_others_stay(line):
+def test_invalid_line_becomes_a_note_and_others_are_parsed(line):
     raw, [note] = found(f"0 0.5 0.5 0.2 0.4\n\n{line}\n1 0.5 0.5 0.2 0.4\n")
     assert raw.classes.tolist() == [0, 1]
     assert raw.marks == ("line 1", "line 4")
     assert note == (True, f"line 3: not a label: {line!r}", "malformed")
 
 
-def test_what_the_lines_of_all_files_say_holds_for_each():
-    files = [parse(TURNED), parse(f"{TURNED}\n{TURNED}"), parse("")]
-    assert layout(files).form == "obb"
-    assert layout([*files, parse("0 0.3 0.2 0.5 0.4 0.9 0.9 0.2 0.3")]).form == "outlines"
-    assert layout([*files, parse("0 0.5 0.5 0.2 0.4")]).form == "outlines"
-    assert layout([*files * 10, parse("0 0.5 0.5 0.2 0.4")]).form == "obb"
-    assert layout([*files * 10, parse("0 0.5 0.5 0.2 0.4 0.1 0.1")]).form == "outlines"
-    assert layout([parse("")]) == layout([]) == LabelLayout("outlines")
+def test_layout_is_inferred_from_all_files():
+    files = [parse_label_lines(TURNED), parse_label_lines(f"{TURNED}\n{TURNED}"), parse_label_lines("")]
+    assert infer_label_layout(files).form == "obb"
+    assert (
+        infer_label_layout([*files, parse_label_lines("0 0.3 0.2 0.5 0.4 0.9 0.9 0.2 0.3")]).form
+        == "outlines"
+    )
+    assert infer_label_layout([*files, parse_label_lines("0 0.5 0.5 0.2 0.4")]).form == "outlines"
+    assert infer_label_layout([*files * 10, parse_label_lines("0 0.5 0.5 0.2 0.4")]).form == "obb"
+    assert (
+        infer_label_layout([*files * 10, parse_label_lines("0 0.5 0.5 0.2 0.4 0.1 0.1")]).form == "outlines"
+    )
+    assert infer_label_layout([parse_label_lines("")]) == infer_label_layout([]) == LabelLayout("outlines")
 
 
-def test_a_rectangle_in_an_oblong_image_is_a_parallelogram_in_shares():
+def test_rectangle_in_a_non_square_image_is_recognized():
     corners = np.array([[10, 10], [40, 30], [20, 60], [-10, 40]]) + 50
     shares = (corners / [400, 200]).ravel()
-    assert layout([parse("0 " + " ".join(f"{value:.6f}" for value in shares))]).form == "obb"
+    assert (
+        infer_label_layout([parse_label_lines("0 " + " ".join(f"{value:.6f}" for value in shares))]).form
+        == "obb"
+    )
 
 
-def test_a_kpt_shape_that_no_line_fits_is_said():
+def test_kpt_shape_that_fits_no_line_is_remarked():
     points = Keypoints(("a", "b"), (0, 1))
-    form = layout([parse("0 0.5 0.5 0.2 0.4")], keypoints=points)
+    form = infer_label_layout([parse_label_lines("0 0.5 0.5 0.2 0.4")], keypoints=points)
     assert (form.form, form.keypoints) == ("outlines", None)
     assert form.remarks == ("no line fits the kpt_shape of data.yaml: read as boxes and outlines",)
 
 
-def test_a_pose_of_another_number_of_points_is_no_label():
+def test_pose_with_another_number_of_points_is_invalid():
     points = Keypoints(("a", "b"), (0, 1))
     raw, [note] = found("0 .5 .5 .2 .4 .5 .5 2 .6 .6 1\n0 .5 .5 .2 .4 .5 .5 2\n", keypoints=points)
     assert raw.marks == ("line 1",)
@@ -91,12 +104,12 @@ LINES = st.lists(st.lists(TOKENS, max_size=14).map(" ".join), max_size=6).map("\
 
 
 @given(st.lists(LINES | st.text(max_size=60), max_size=4), st.booleans(), st.sampled_from([None, 2, 3]))
-def test_any_text_is_objects_or_notes_line_by_line(texts, oriented, dims):
+def test_every_line_of_any_text_becomes_an_object_or_a_note(texts, oriented, dims):
     points = Keypoints(("a", "b"), (1, 0), dims) if dims else None
-    files = [parse(text) for text in texts]
-    form = layout(files, keypoints=points, oriented=oriented)
+    files = [parse_label_lines(text) for text in texts]
+    form = infer_label_layout(files, keypoints=points, oriented=oriented)
     for text, lines in zip(texts, files, strict=True):
-        raw, notes = objects(lines, form)
+        raw, notes = build_label_objects(lines, form)
         filled = sum(bool(line.split()) for line in text.splitlines())
         assert len(raw.marks) + len(notes) == filled
         assert raw.boxes.shape == (len(raw.marks), 4)
@@ -115,10 +128,10 @@ def test_any_text_is_objects_or_notes_line_by_line(texts, oriented, dims):
         max_size=5,
     )
 )
-def test_outlines_come_back_as_they_were_written(items):
+def test_outlines_are_parsed_as_they_were_written(items):
     text = "\n".join(f"{cls} " + " ".join(f"{x!r} {y!r}" for x, y in ring) for cls, ring in items)
-    lines = parse(text)
-    raw, notes = objects(lines, LabelLayout("outlines"))
+    lines = parse_label_lines(text)
+    raw, notes = build_label_objects(lines, LabelLayout("outlines"))
     assert notes == ()
     assert raw.classes.tolist() == [cls for cls, _ in items]
     for (part,), (_, ring) in zip(raw.outlines, items, strict=True):
@@ -131,13 +144,13 @@ numbers = st.one_of(st.floats(-1, 2), st.sampled_from([0.0, -0.0, float("nan"), 
 @given(
     st.sampled_from([4, 6, 8]), st.lists(st.lists(numbers, min_size=8, max_size=10), min_size=1, max_size=4)
 )
-def test_lines_of_one_kind_are_read_as_among_others(values, rows):
-    """Boxes alone, or outlines alone, are read all at once; one line of the other kind forbids that."""
+def test_vectorized_path_equals_the_general_path(values, rows):
+    """A file of one kind of lines is parsed by a faster path than a mixed file."""
     rows = [row[: 10 if values == 8 and number % 2 else values] for number, row in enumerate(rows)]
     text = "".join(f"{number % 3} {' '.join(map(repr, row))}\n" for number, row in enumerate(rows))
     other = "1 0.5 0.5 0.2 0.2\n" if values > 4 else "1 0.5 0.5 0.2 0.2 0.1 0.3\n"
-    alone, _ = objects(parse(text), LabelLayout("outlines"))
-    among, _ = objects(parse(text + other), LabelLayout("outlines"))
+    alone, _ = build_label_objects(parse_label_lines(text), LabelLayout("outlines"))
+    among, _ = build_label_objects(parse_label_lines(text + other), LabelLayout("outlines"))
     assert alone.boxes.tobytes() == among.boxes[:-1].tobytes()
     assert alone.classes.tolist() == among.classes[:-1].tolist()
     assert alone.marks == among.marks[:-1]

@@ -1,0 +1,173 @@
+"""The argument parser of every command. Standard library only, since `compose` starts with it."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, NoReturn
+
+from pipeline.core.annotation_formats import ANNOTATION_FORMATS
+from pipeline.runtime.versions import PROGRAM, describe_version
+
+STAGES: Final = ("prepare", "augment", "finetune", "evaluate")
+"""Commands that run one stage of dvc.yaml with params.yaml."""
+
+Argument = tuple[str, Mapping[str, Any]]
+"""The name or flag of an argument, and the keywords of `ArgumentParser.add_argument`."""
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Attributes:
+        summary: What it does, in one line.
+        details: What a user should know besides; a sentence or more.
+        example: Commands that a user can type, a line each.
+        arguments: Its arguments in order.
+    """
+
+    summary: str
+    details: str
+    example: str
+    arguments: Sequence[Argument] = ()
+
+
+JSON: Final[Argument] = ("--json", {"action": "store_true", "help": "print JSON, with every finding"})
+OVERRIDES: Final[Argument] = (
+    "overrides",
+    {"nargs": "*", "metavar": "OVERRIDE", "help": "a Hydra override, such as augment=strong"},
+)
+BY_DVC: Final = "DVC runs it as a stage of dvc.yaml when its inputs changed; it reads params.yaml."
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "inspect": Command(
+        "show what a folder or an archive of labelled images holds",
+        "Prints format, task, classes, counts and defects, and whether prepare would stop. The dataset is\n"
+        "only read; an archive is unpacked into .finetrack/.",
+        "finetrack inspect ~/datasets/bottles\nfinetrack inspect export.zip --format coco --json",
+        (
+            ("path", {"metavar": "PATH", "help": "a folder, or a zip or tar of one"}),
+            JSON,
+            (
+                "--format",
+                {
+                    "default": "auto",
+                    "metavar": "NAME",
+                    "help": f"as data.format, if it is not recognized: {', '.join(ANNOTATION_FORMATS)}",
+                },
+            ),
+        ),
+    ),
+    "preview": Command(
+        "draw contact sheets of what augmentation does",
+        "Writes pictures to reports/preview/. It needs data/prepared: run `dvc repro prepare` first.",
+        "finetrack preview\nfinetrack preview augment=strong augment.offline.rotate=20",
+        (OVERRIDES,),
+    ),
+    "data-diff": Command(
+        "compare two versions of the prepared dataset",
+        "Lists images that were added, removed, relabelled or moved to another split.",
+        "finetrack data-diff HEAD workspace\nfinetrack data-diff v1 v2 --json",
+        (
+            ("old", {"metavar": "REV_A", "help": "a git revision, or workspace"}),
+            ("new", {"metavar": "REV_B", "help": "a git revision, or workspace"}),
+            JSON,
+        ),
+    ),
+    "sweep": Command(
+        "train once per combination of values (Hydra multirun, DVC experiments)",
+        "The same as `python -m pipeline.sweep -m`; `finetrack sweep --help` has more.",
+        "finetrack sweep finetune.lr0=3e-4,1e-3 augment=none,light",
+        (OVERRIDES,),
+    ),
+    "send": Command(
+        "send to MLflow what a tracking server missed",
+        "Each stage does this too, when it starts and when it ends.",
+        "finetrack send",
+    ),
+    "compose": Command(
+        "compose conf/ into params.yaml; take the fingerprints of data and code",
+        "DVC runs it first at every `dvc repro`. Nothing is written before everything is checked.",
+        "dvc repro compose",
+    ),
+    "prepare": Command(
+        "check, deduplicate and split the source images into data/prepared", BY_DVC, "dvc repro prepare"
+    ),
+    "augment": Command("write augmented train images into data/augmented", BY_DVC, "dvc repro augment"),
+    "finetune": Command(
+        "train the base weights on the prepared images; log an MLflow run", BY_DVC, "dvc repro finetune"
+    ),
+    "evaluate": Command("measure the fine-tuned weights on the test split", BY_DVC, "dvc repro evaluate"),
+    "completion": Command(
+        "print a completion script for bash or zsh",
+        "Put it where your shell looks for completions.",
+        "finetrack completion bash > ~/.local/share/bash-completion/completions/finetrack\n"
+        "finetrack completion zsh > ~/.zfunc/_finetrack    # with fpath+=~/.zfunc in ~/.zshrc",
+        (("shell", {"choices": ("bash", "zsh"), "help": "the shell"}),),
+    ),
+}
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keep line breaks, and put each command's summary beside its name."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=18, width=100)
+        self._action_max_length = 16  # argparse counts names of commands without their indent
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that suggests the nearest command for a mistyped one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and how to get help; exit with 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class _PrintVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        sys.stdout.write(f"{describe_version()}\n")
+        parser.exit()
+
+
+def build_parser() -> CommandParser:
+    """Build the parser of all commands."""
+    parser = CommandParser(
+        PROGRAM,
+        formatter_class=HelpFormatter,
+        description="Fine-tune Ultralytics YOLO on your own images; every iteration is tracked.",
+        epilog="Rerun what changed with `dvc repro`; compare runs with `make ui`.\n"
+        f"`{PROGRAM}` and `python -m pipeline` are the same. `{PROGRAM} COMMAND --help` says more.",
+    )
+    add_version(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
+    for name, command in COMMANDS.items():
+        _add_command(commands.add_parser, name, command)
+    return parser
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add `--version`."""
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print versions and exit")
+
+
+def suggest_command(name: str, known: Iterable[str] = COMMANDS) -> str:
+    """Return a sentence about a command that does not exist, with the nearest ones."""
+    near = difflib.get_close_matches(name, known, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}"
+    return f"there is no command {name!r}: {hint}"
+
+
+def _add_command(add: Callable[..., argparse.ArgumentParser], name: str, command: Command) -> None:
+    examples = "\n".join(f"  {line}" for line in command.example.splitlines())
+    parser = add(
+        name,
+        help=command.summary,
+        formatter_class=HelpFormatter,
+        description=f"{command.summary[0].upper()}{command.summary[1:]}.\n\n{command.details}",
+        epilog=f"examples:\n{examples}",
+    )
+    for flag, keywords in command.arguments:
+        parser.add_argument(flag, **keywords)

@@ -1,0 +1,141 @@
+"""Read or draw the images of conf/data, and ingest all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from operator import call
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.config.data import DataConfig
+from pipeline.config.schema import Config
+from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote, Finding
+from pipeline.core.tasks import TASKS, Task, can_convert_task
+from pipeline.prepare.annotations.check import TaskRequirements
+from pipeline.prepare.file_names import find_unsafe_names
+from pipeline.prepare.images.cache import CheckedImageCache
+from pipeline.prepare.ingest import IngestedImage, IngestResult, IngestSettings, ingest_drawn_image
+from pipeline.prepare.parallel_ingest import PendingImage, ingest_locally, ingest_on_cluster
+from pipeline.prepare.thumbnail_store import ThumbnailStore
+from pipeline.runtime.backends import open_executor
+from pipeline.runtime.progress import Progress
+from pipeline.source.archives.extract import unpack_source
+from pipeline.source.reading.class_selection import filter_source_classes
+from pipeline.source.recognition import read_source
+from pipeline.source.types import AnnotatedImage, Source
+from pipeline.storage.files import create_scratch_folder, project_root
+
+
+class IngestedSource(NamedTuple):
+    """A source after the check of all its images.
+
+    Attributes:
+        root: The source folder; None where images are drawn.
+        annotated: The source as it was read, with the task and key points of the dataset.
+        images: The usable images.
+        findings: All findings, those about the source first.
+    """
+
+    root: Path | None
+    annotated: Source
+    images: list[IngestedImage]
+    findings: list[Finding]
+
+    @property
+    def files(self) -> list[str]:
+        """Each image of the source, and each other file that was quarantined."""
+        images = [annotated.source for annotated in self.annotated.images]
+        drawn = [ingested.source for ingested in self.images]
+        others = [defect.file for defect in self.annotated.defects if defect.verdict == "quarantined"]
+        return (images or drawn) + others
+
+
+def ingest_source(config: Config, thumbnails: ThumbnailStore, *, staging: Path) -> IngestedSource:
+    """Read the source of conf/data, or draw it, and check its images.
+
+    Args:
+        config: The configuration.
+        thumbnails: Where thumbnails are stored.
+        staging: The folder for repaired and drawn images.
+
+    Raises:
+        UserError: The source cannot be read, or cannot be converted to the configured task.
+    """
+    data = config.data
+    root = unpack_source(project_root() / Path(data.source).expanduser()) if data.source else None
+    source, results = (
+        _draw_images(config, thumbnails, staging)
+        if root is None
+        else _ingest_images(config, root, thumbnails, staging)
+    )
+    images = [ingested for ingested, _ in results if ingested]
+    findings = [*source.defects, *(finding for _, found in results for finding in found)]
+    return IngestedSource(root, source, images, findings)
+
+
+def _ingest_images(
+    config: Config, root: Path, thumbnails: ThumbnailStore, staging: Path
+) -> tuple[Source, list[IngestResult]]:
+    data, compute = config.data, config.compute
+    source = filter_source_classes(read_source(data.format, root, data.task), **data.classes.model_dump())
+    task = _choose_task(data, source.task)
+    keypoints = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
+    required = TaskRequirements(task, len(source.names), keypoints.count if keypoints else 0)
+    settings = IngestSettings(source.task, required, data.on_defect, root)
+    name_notes = find_unsafe_names([annotated.source for annotated in source.images])
+    pending = (
+        PendingImage(_add_name_note(annotated, name_notes), staging / str(number))
+        for number, annotated in enumerate(source.images)
+    )
+    ingest = ingest_locally if compute.backend == "local" else ingest_on_cluster
+    samples = [annotated.path for annotated in source.images[:1]]
+    with (
+        CheckedImageCache(create_scratch_folder() / "examined.db") as cache,
+        open_executor(compute.backend, address=compute.address, samples=samples) as each,
+    ):
+        ingested = ingest(pending, settings, cache, each=each, total=len(source.images))
+        results = thumbnails.store_thumbnails(ingested)
+    return source._replace(task=task, keypoints=keypoints), results
+
+
+def _add_name_note(annotated: AnnotatedImage, name_notes: Mapping[str, AnnotationNote]) -> AnnotatedImage:
+    note = name_notes.get(annotated.source)
+    return annotated._replace(notes=(*annotated.notes, note)) if note else annotated
+
+
+def _choose_task(data: DataConfig, source_task: Task) -> Task:
+    """Return the task of the dataset.
+
+    Raises:
+        UserError: The annotations cannot be converted to it.
+    """
+    task = source_task if data.task == "auto" else data.task
+    if not can_convert_task(source_task, task):
+        possible = ", ".join(other for other in TASKS if can_convert_task(source_task, other))
+        raise UserError(
+            f"data.task={task} does not fit the labels of {data.source}: set data.task to {possible}"
+        )
+    return task
+
+
+def _draw_images(
+    config: Config, thumbnails: ThumbnailStore, staging: Path
+) -> tuple[Source, list[IngestResult]]:
+    from pipeline.source.synthetic.demo import select_demo_dataset  # only where images are drawn
+
+    data, compute = config.data, config.compute
+    task: Task = "detect" if data.task == "auto" else data.task
+    demo = select_demo_dataset(data.format, task)
+    draw = partial(demo.draw, seed=data.seed, pixels=data.pixels)
+    total = data.images or 0
+    work = (
+        partial(ingest_drawn_image, index, task, draw=draw, staged_file=staging / str(index))
+        for index in range(total)
+    )
+    with open_executor(compute.backend, address=compute.address) as each:
+        progress = Progress("prepare", total, unit="images drawn")
+        results = thumbnails.store_thumbnails(each(call, work, progress=progress))
+    return Source(demo.names, (), task=task, keypoints=demo.keypoints), results

@@ -1,0 +1,1 @@
+"""Read text files of boxes in pixels, as in DeepPCB."""

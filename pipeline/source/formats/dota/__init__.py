@@ -1,0 +1,1 @@
+"""Read DOTA text files: rotated boxes."""

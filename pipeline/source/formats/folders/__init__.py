@@ -1,0 +1,1 @@
+"""Read classification folders: one folder per class."""

@@ -1,0 +1,41 @@
+"""Read files of a git revision through DVC's Python API; the only module that imports dvc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class RevisionReadError(Exception):
+    """DVC cannot read a file of a revision."""
+
+
+class UnknownRevisionError(RevisionReadError):
+    """Git has no such revision."""
+
+
+class MissingContentsError(RevisionReadError):
+    """The revision has no such file, or its contents are neither in DVC's cache nor on a remote."""
+
+
+def read_file_at_revision(path: Path, revision: str) -> str:
+    """Read a text file that git or DVC tracks, as it was at a revision.
+
+    Args:
+        path: Relative to the project's root.
+        revision: A commit, branch, tag, or DVC experiment.
+
+    Raises:
+        RevisionReadError: The file cannot be read; a subclass tells an unknown revision and missing contents.
+    """
+    import dvc.api  # takes half a second, so only where it is needed
+    from dvc.exceptions import DvcException, PathMissingError
+    from dvc.scm import RevError
+
+    try:
+        return str(dvc.api.read(path.as_posix(), rev=revision))
+    except RevError as error:
+        raise UnknownRevisionError(str(error)) from error
+    except (PathMissingError, FileNotFoundError) as error:
+        raise MissingContentsError(str(error)) from error
+    except DvcException as error:
+        raise RevisionReadError(str(error)) from error

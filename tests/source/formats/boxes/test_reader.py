@@ -1,0 +1,145 @@
+"""Text boxes reader: known answers, in the layout of DeepPCB."""
+
+import pytest
+from hypothesis import given, settings
+
+from pipeline.core.errors import UserError
+from pipeline.source.formats.boxes.reader import matches_folder, read_folder
+from tests.readings import check_corrupted_source, corrupted_bytes, find_real_dataset, get_boxes, get_notes
+from tests.sources import write_picture
+
+
+def pair(folder, name, text):
+    """Write a tested image and its template in one folder, the boxes in another, as DeepPCB has them."""
+    write_picture(folder / f"group1/a/{name}_test.jpg")
+    write_picture(folder / f"group1/a/{name}_temp.jpg")
+    (folder / "group1/a_not").mkdir(parents=True, exist_ok=True)
+    (folder / f"group1/a_not/{name}.txt").write_text(text)
+    return folder
+
+
+def beside(folder, name, text):
+    write_picture(folder / f"{name}.jpg")
+    (folder / f"{name}.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "text", ["10 20 50 60 3\n", "10,20,50,60,3\r\n", "\ufeff10 20 50 60 03", "10.0\t20 50 60 3\n\n"]
+)
+@pytest.mark.parametrize("write", [pair, beside])
+def test_two_corners_and_a_class_are_read(tmp_path, text, write):
+    source = read_folder(write(tmp_path, "00041", text))
+    assert matches_folder(tmp_path)
+    assert [*get_boxes(source).values()] == [[("class_3", 10, 20, 50, 60)]]
+    assert source.remarks == (
+        "the source names no classes: they are called by their numbers (data.classes renames them)",
+    )
+
+
+def test_templates_are_not_used_and_reported(tmp_path):
+    source = read_folder(pair(tmp_path, "1", "10 20 50 60 3"))
+    assert [(d.file, d.reason) for d in source.defects] == [
+        ("group1/a/1_temp.jpg", "a template: 1_test.jpg without its faults")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        ("0 none\n3 open\n", "open"),
+        ("3-open\n", "open"),
+        ("3: open\n", "open"),
+        ("a\nb\nc\nd\n", "d"),
+        ("1 a\n", "class_3"),
+    ],
+)
+def test_class_names_are_read_from_a_file(tmp_path, names, label):
+    beside(tmp_path, "x", "10 20 50 60 3")
+    (tmp_path / "classes.txt").write_text(names)
+    source = read_folder(tmp_path)
+    assert source.names == (label,)
+    assert bool(source.remarks) == (label == "class_3")
+
+
+def test_numbered_classes_are_sorted_by_number(tmp_path):
+    lines = [f"10 20 50 60 {label}\n" for label in ("10", "9", "short", "open")]
+    assert read_folder(beside(tmp_path, "x", "".join(lines))).names == (
+        "class_9",
+        "class_10",
+        "open",
+        "short",
+    )
+
+
+def test_image_lists_are_splits(tmp_path):
+    for name in "abc":
+        pair(tmp_path, name, "10 20 50 60 3")
+    (tmp_path / "trainval.txt").write_text(
+        "group1/a/a.jpg group1/a_not/a.txt\ngroup1/a/b.jpg group1/a_not/b.txt\n"
+    )
+    (tmp_path / "test.txt").write_text("group1/a/b.jpg x\ngroup1/a/c.jpg x\ngroup1/a/gone.jpg x\n")
+    source = read_folder(tmp_path)
+    assert [image.split for image in source.images] == ["train", "test", "test"]
+    assert source.remarks[0] == "test.txt, trainval.txt: 1 image named there, but not here"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("10 20 50 3", "not x1 y1 x2 y2 and a class: '10 20 50 3'"),
+        ("10 20 50 60 3 4", "not x1 y1 x2 y2 and a class: '10 20 50 60 3 4'"),
+        ("10 20 50 nan 3", "'nan' is no number that a coordinate can be"),
+        ("10 20 50 1e99 3", "'1e99' is no number that a coordinate can be"),
+        ("10 20 50 x 3", "'x' is no number that a coordinate can be"),
+    ],
+)
+def test_invalid_object_becomes_a_note_and_others_are_read(tmp_path, line, reason):
+    source = read_folder(beside(tmp_path, "x", f"10 20 50 60 3\n\n{line}\n"))
+    assert get_boxes(source) == {"x": [("class_3", 10, 20, 50, 60)]}
+    assert get_notes(source) == {"x": [(True, f"line 3: {reason}")]}
+
+
+def test_unmatched_images_and_annotations_are_reported(tmp_path):
+    beside(tmp_path, "x", "10 20 50 60 3")
+    beside(tmp_path, "empty", "")
+    write_picture(tmp_path / "bare.jpg")
+    (tmp_path / "lone.txt").write_text("10 20 50 60 3")
+    (tmp_path / "readme.txt").write_text("about this set")
+    source = read_folder(tmp_path)
+    assert get_boxes(source)["empty"] == []
+    assert [(d.file, d.reason) for d in source.defects] == [
+        ("lone.txt", "an annotation without an image"),
+        ("bare.jpg", "an image without an annotation"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["0 0.5 0.5 0.1 0.1\n", "7 0.5 0.5 1 1\n", "1 2 3 4\n", "a b c d e\n", "50 60 10 20 3\n", ""]
+)
+def test_yolo_labels_and_other_text_do_not_match(tmp_path, text):
+    assert not matches_folder(beside(tmp_path, "x", text))
+
+
+def test_empty_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no image in"):
+        read_folder(tmp_path)
+
+
+def test_deeppcb_is_read_with_all_boxes_and_splits():
+    source = read_folder(find_real_dataset("deeppcb-subset"))
+    assert matches_folder(find_real_dataset("deeppcb-subset"))
+    assert sum(len(image.raw.classes) for image in source.images) == 1500
+    assert [sum(i.split == split for i in source.images) for split in ("train", "test")] == [161, 73]
+    assert source.names == tuple(f"class_{number}" for number in range(1, 7))
+    assert len(source.defects) == 234
+    assert all("a template" in defect.reason for defect in source.defects)
+
+
+@given(data=corrupted_bytes(b"10 20 50 60 3\n1,2,3,4,open\n" * 2))
+@settings(max_examples=100, deadline=None)
+def test_corrupted_text_is_refused_or_read(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "spoilt_boxes"
+    write_picture(folder / "x.jpg")
+    (folder / "x.txt").write_bytes(data)
+    check_corrupted_source(read_folder, folder)

@@ -1,0 +1,153 @@
+"""Recognition of the annotation format of a folder."""
+
+import json
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.core.annotation_formats import ANNOTATION_FORMATS
+from pipeline.core.errors import UserError
+from pipeline.source.formats.registry import load_formats
+from pipeline.source.recognition import read_source, recognize_format
+from tests import sources
+from tests.sources import write_picture
+
+LABEL = "1 0.5 0.5 0.2 0.4\n"
+
+
+def make_yolo(folder):
+    sources.write_yolo_source(folder, {"x": LABEL}, train="images")
+
+
+def make_yolo_without_yaml(folder):
+    sources.write_yolo_source(folder, {"x": LABEL}, names=None)
+
+
+def make_coco(folder):
+    write_picture(folder / "images/x.jpg")
+    sources.write_coco_file(folder / "annotations/instances.json", {"x.jpg": [{}]}, categories={1: "a"})
+
+
+def make_voc(folder):
+    write_picture(folder / "JPEGImages/x.jpg")
+    sources.write_voc_file(folder / "Annotations/x.xml", [("a", (1, 2, 3, 4))])
+
+
+def make_class_folders(folder):
+    write_picture(folder / "cat/x.jpg")
+    write_picture(folder / "dog/x.jpg")
+
+
+MADE = [
+    (make_yolo, "yolo"),
+    (make_yolo_without_yaml, "yolo"),
+    (make_coco, "coco"),
+    (make_voc, "voc"),
+    (make_class_folders, "folders"),
+]
+
+
+@pytest.mark.parametrize(("make", "form"), MADE)
+@pytest.mark.parametrize("inner", ["", "export", "export/export/deep"])
+def test_format_is_recognized_in_the_folder_or_its_only_subfolder(tmp_path, make, form, inner):
+    make(tmp_path / inner)
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "LICENSE").write_text("x")
+    found = recognize_format("auto", tmp_path)
+    assert (found.form, found.remarks) == (form, ())
+    source = read_source("auto", tmp_path)
+    assert source.images
+    for image in source.images:
+        assert tmp_path / image.source == image.path
+        assert image.source.startswith(inner)
+    assert read_source(form, tmp_path).names == source.names
+
+
+def test_first_of_two_formats_is_read_with_a_remark(tmp_path):
+    make_yolo(tmp_path)
+    make_voc(tmp_path)
+    source = read_source("auto", tmp_path)
+    assert source.remarks[0] == "read as yolo, though it looks like voc too: data.format decides"
+    assert read_source("voc", tmp_path).names == ("a",)
+
+
+def test_unknown_format_error_lists_files_and_formats(tmp_path):
+    for name in ("x.jpg", "y.jpg"):
+        write_picture(tmp_path / name)
+    (tmp_path / "notes.json").write_text("{}")
+    (tmp_path / "Makefile").write_text("")
+    with pytest.raises(UserError) as refused:
+        read_source("auto", tmp_path)
+    said = str(refused.value)
+    assert "\n" not in said
+    assert "found 2 .jpg, 1 .json, 1 without suffix (such as Makefile, notes.json, x.jpg)" in said
+    assert "; looked for coco (JSON with images, annotations and categories), labelme (" in said
+    for form in load_formats():
+        assert f" {form}" in said
+    assert len(said) < 600 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("names", "likely"),
+    [
+        (["x.jpg", "x.xml"], ["voc", "cvat", "labelme"]),
+        (["x.jpg", "x.txt"], ["yolo", "dota", "boxes"]),
+        (["x.jpg", "x.csv"], ["via", "csv"]),
+        (["x.jpg"], ["masks", "folders"]),
+    ],
+)
+def test_unknown_format_error_describes_likely_formats(tmp_path, names, likely):
+    for name in names:
+        (tmp_path / name).write_text("x")
+    with pytest.raises(UserError) as refused:
+        read_source("auto", tmp_path)
+    told = [form for form, module in load_formats().items() if module.RECOGNIZED_BY in str(refused.value)]
+    assert told == likely
+
+
+def test_help_of_inspect_lists_all_formats(capsys):
+    assert main(["inspect", "--help"]) == 0
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert set(ANNOTATION_FORMATS) <= set(words)
+
+
+def test_empty_folder_missing_folder_and_unknown_format_are_refused(tmp_path):
+    with pytest.raises(UserError, match="found no files; looked for"):
+        read_source("auto", tmp_path)
+    with pytest.raises(UserError, match="is not a folder"):
+        read_source("auto", tmp_path / "gone")
+    with pytest.raises(UserError, match="unknown format jolo: use auto, or one of yolo, coco"):
+        read_source("jolo", tmp_path)
+
+
+def test_datasets_in_subfolders_are_named(tmp_path):
+    make_yolo(tmp_path / "first")
+    make_coco(tmp_path / "second")
+    with pytest.raises(
+        UserError, match=r"but in first/ \(yolo\), second/ \(coco\), one of which data.source may be"
+    ):
+        read_source("auto", tmp_path)
+
+
+def test_archive_in_the_folder_is_named(tmp_path):
+    for name in ("set one.zip", "notes.txt"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(
+        UserError, match=r" itself; set one\.zip may be an archive of one: name it in data\.source"
+    ):
+        read_source("auto", tmp_path)
+
+
+def test_folder_with_a_link_to_itself_is_read(tmp_path):
+    make_coco(tmp_path)
+    (tmp_path / "images/loop").symlink_to(tmp_path)
+    assert len(read_source("auto", tmp_path).images) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"images": 5}', '{"shapes": []}', "\xff", json.dumps([{"annotations": [{}]}])],
+)
+def test_other_json_does_not_match_coco(tmp_path, text):
+    (tmp_path / "x.json").write_bytes(text.encode("latin-1"))
+    assert not load_formats()["coco"].matches_folder(tmp_path)

@@ -1,0 +1,34 @@
+"""Copy a file that must not have changed, with the kernel's copy or without it."""
+
+import os
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.storage.copy_file import copy_unchanged_file
+from pipeline.storage.fingerprint import build_file_stamp
+
+
+@pytest.mark.parametrize("support", ["kernel", "none", "partial"])
+def test_copy_is_complete_and_a_changed_file_is_refused(tmp_path, monkeypatch, support):
+    source = tmp_path / "a"
+    source.write_bytes(np.random.default_rng(0).bytes(300_000))
+    copy_file_range, calls = os.copy_file_range, []
+
+    def copy_range(read, write, count):
+        calls.append(count)
+        if support == "none" or (support == "partial" and len(calls) > 1):
+            raise OSError(18, "other device")
+        return copy_file_range(read, write, count if support == "kernel" else 1000)
+
+    monkeypatch.setattr(os, "copy_file_range", copy_range)
+    stamp = build_file_stamp(source, source.stat())
+    copy_unchanged_file(stamp, str(tmp_path / "b"))
+    assert (tmp_path / "b").read_bytes() == source.read_bytes()
+    source.write_bytes(b"x")
+    with pytest.raises(UserError, match="changed"):
+        copy_unchanged_file(stamp, str(tmp_path / "c"))
+    source.unlink()
+    with pytest.raises(UserError, match="changed"):
+        copy_unchanged_file(stamp, str(tmp_path / "d"))
