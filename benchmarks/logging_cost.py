@@ -140,7 +140,7 @@ def side(name: str, changes: list[str]) -> None:
         from pipeline.augment.stage import run_stage as run_augment
         from pipeline.prepare.stage import run_stage as run_prepare
 
-        Path("params.yaml").write_bytes(stage._compose(changes).raw)
+        Path("params.yaml").write_bytes(stage._compose_conf(changes).raw)
         run_prepare(config)
         run_augment(config)
         print(0)

@@ -1,14 +1,12 @@
-"""Measure the strategies on real data beside plain `yolo train`, and write docs/results.md.
+"""Measure the strategies on real data, compare them with plain `yolo train`, and write docs/results.md.
 
     python benchmarks/results.py --bccd DIR --rbc-coco DIR --weights DIR [--seeds 0,1,2] [--suite foundation]
         [--jobs 2]
 
-Every cell (data, base weights, method, seed) runs in its own folder below .finetrack/results with the same
-images, image size, batch and epochs, `--jobs` of them at a time, which share the cores; what is finished is
-not run again.
-`yolo train` is a process of its own with all its defaults and no logging callbacks; its best.pt is measured
-by the same code on the same images. A strategy that was interrupted goes on where it was, and its time is
-left out of the tables.
+Each cell (data, base weights, method, seed) runs in its own folder in .finetrack/results with the same images,
+image size, batch and epochs. `--jobs` cells run at a time and share the cores. Finished cells are skipped.
+`yolo train` runs as its own process with its defaults and no logging callbacks; its best.pt is measured by
+the same code on the same images. An interrupted strategy resumes, and its time is left out of the tables.
 """
 
 from __future__ import annotations
@@ -98,31 +96,26 @@ def _run(cell: Cell, terms: Terms) -> Cell:
 
 HEAD = f"""# Results
 
-Written by `benchmarks/results.py` (`make results`): {EPOCHS} epochs, batch {BATCH}, `augment=none`, every
-method with the same images, split, image size and base weights. Measured on the test split; the brackets are
-the bootstrap 95% interval over test images, of the first seed where there are several. bccd and
-windturbine are divided 70/15/15 by one seed for all; rbc-coco keeps the split that it comes with. Seconds
-are of the first seed's whole process (`python -m pipeline finetune` or `yolo train`, start-up included),
-on the clock and of the processor, loaders included. By the first seed one trained at a time, by its own
-defaults on a machine that did nothing else of weight: the strategies on both cores, `yolo train` on all
-cores but one, which is what it takes by itself. The demo and the further seeds trained two at a time, on
-a core each. On bccd `full` from yolov8n had other work beside it for most of its time; some others short
-work at the lowest priority. On bccd and rbc-coco `yolo train` was measured some hours or days before the
-strategies, not by turns with them, as `make bench` does it ([performance.md](performance.md)).
-What is not in the tables has not been measured yet; what the data itself holds stands in
-[results-data.md](results-data.md). Machine: {count_available_cores()} CPU cores, {platform.system()}
-{platform.machine()}, no GPU.
+`make results` (`benchmarks/results.py`) writes this page: {EPOCHS} epochs, batch {BATCH}, `augment=none`; every method has the same
+images, split, image size and base weights. mAP is that of the test split, with the bootstrap 95% interval of the first seed in brackets.
+bccd and windturbine are split 70/15/15 by one seed; rbc-coco keeps its own split. Machine: {count_available_cores()} CPU cores,
+{platform.system()} {platform.machine()}, no GPU.
+
+Seconds are those of the first seed's whole process (`finetrack finetune` or `yolo train`, start-up and loaders included): one training
+at a time, strategies on both cores, `yolo train` on all cores but one, its default. The demo and the further seeds trained two at a
+time. Wall times are noisy; compare CPU seconds: short work at low priority ran beside some trainings, and other work beside `full` on
+bccd from yolov8n. On bccd and rbc-coco `yolo train` did not run in turn with the strategies, as `make bench` does
+([performance.md](performance.md)). The data: [results-data.md](results-data.md).
 """
 OVER_TIME = """## mAP over seconds
 
 ![val mAP50-95 over the seconds of training, a panel for each data set and base](images/seconds.svg)
 
-When each strategy was as good on val as `yolo train` at its best in its 20 epochs, in seconds of training
-(start-up left out on both sides) and as a share of what `yolo train` took; first seed, Ultralytics' own
-validation. What each comes to where both train for the same time, on three data sets by three seeds:
-[decisions/strategies.md](decisions/strategies.md), "At the same time".
+When a strategy reaches the best val mAP50-95 of the 20 epochs of `yolo train`: seconds of training without start-up, and their
+share of the time that `yolo train` took (first seed, Ultralytics' validation). Same time, three seeds:
+[decisions/strategies.md](decisions/strategies.md).
 """
-COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | as a ratio | processor seconds | as a ratio |
+COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | ratio | CPU seconds | ratio |
 |---|---|---|---|---|---|---|---|
 """
 

@@ -94,9 +94,9 @@ def _ingest_images(
     samples = [annotated.path for annotated in source.images[:1]]
     with (
         CheckedImageCache(create_scratch_folder() / "examined.db") as cache,
-        open_executor(compute.backend, address=compute.address, samples=samples) as each,
+        open_executor(compute.backend, address=compute.address, samples=samples) as execute,
     ):
-        ingested = ingest(pending, settings, cache, each=each, total=len(source.images))
+        ingested = ingest(pending, settings, cache, execute=execute, total=len(source.images))
         results = thumbnails.store_thumbnails(ingested)
     return source._replace(task=task, keypoints=keypoints), results
 
@@ -135,7 +135,7 @@ def _draw_images(
         partial(ingest_drawn_image, index, task, draw=draw, staged_file=staging / str(index))
         for index in range(total)
     )
-    with open_executor(compute.backend, address=compute.address) as each:
+    with open_executor(compute.backend, address=compute.address) as execute:
         progress = Progress("prepare", total, unit="images drawn")
-        results = thumbnails.store_thumbnails(each(call, work, progress=progress))
+        results = thumbnails.store_thumbnails(execute(call, work, progress=progress))
     return Source(demo.names, (), task=task, keypoints=demo.keypoints), results

@@ -35,7 +35,7 @@ def ingest_locally(
     settings: IngestSettings,
     cache: CheckedImageCache,
     *,
-    each: ParallelExecutor,
+    execute: ParallelExecutor,
     total: int,
 ) -> Iterator[IngestResult]:
     """Check images in threads of this machine, which use the cache directly.
@@ -44,12 +44,12 @@ def ingest_locally(
         pending: The images.
         settings: How they are checked.
         cache: The cache of file checks.
-        each: Runs a function on each image, on this machine.
+        execute: Runs a function on each image, on this machine.
         total: Number of images.
     """
     progress = Progress("prepare", total, unit="images checked")
     cached_settings = settings._replace(check_file=cache.check_with_cache)
-    return each(partial(_ingest_pending, cached_settings), pending, progress=progress)
+    return execute(partial(_ingest_pending, cached_settings), pending, progress=progress)
 
 
 def ingest_on_cluster(
@@ -57,7 +57,7 @@ def ingest_on_cluster(
     settings: IngestSettings,
     cache: CheckedImageCache,
     *,
-    each: ParallelExecutor,
+    execute: ParallelExecutor,
     total: int,
 ) -> Iterator[IngestResult]:
     """Check images on the nodes of a cluster; this process alone reads and writes the cache.
@@ -66,7 +66,7 @@ def ingest_on_cluster(
         pending: The images.
         settings: How they are checked.
         cache: The cache of file checks.
-        each: Runs a function on each image, on the cluster.
+        execute: Runs a function on each image, on the cluster.
         total: Number of images.
     """
     started = time.time_ns()
@@ -75,7 +75,7 @@ def ingest_on_cluster(
         for image in pending
     )
     progress = Progress("prepare", total, unit="images checked")
-    for result, checked in each(partial(_ingest_remote, settings), remote, progress=progress):
+    for result, checked in execute(partial(_ingest_remote, settings), remote, progress=progress):
         if checked:
             cache.add(checked, started=started)
         yield result

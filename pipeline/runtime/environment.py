@@ -11,3 +11,8 @@ def set_environment() -> None:
     Called before anything imports matplotlib; Ultralytics and MLflow import it too.
     """
     os.environ["MPLCONFIGDIR"] = str(project_root() / SCRATCH_FOLDER / "matplotlib")
+
+
+def is_debug_log() -> bool:
+    """Return whether the user wants the messages of libraries too: FINETRACK_LOG=debug."""
+    return os.environ.get("FINETRACK_LOG", "").lower() == "debug"

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from PIL import Image, ImageOps
 
 from pipeline.core.tasks import Task
@@ -69,14 +70,13 @@ def _adjust_description(folder: Path) -> None:
 
     Without `is_signature_from_type_hint` MLflow makes a table of every input, which fails for RGB arrays.
     """
-    from mlflow.models import Model
-
-    description = _read_model(folder).to_dict()
+    description = yaml.safe_load((folder / "MLmodel").read_text())
     flavor = description["flavors"]["python_function"]
     flavor["model_code_path"] = SERVED_MODEL_FILE.name
     for artifact in flavor["artifacts"].values():
         artifact["uri"] = artifact["path"]
-    Model.from_dict({**description, "is_signature_from_type_hint": True}).save(str(folder / "MLmodel"))
+    description["is_signature_from_type_hint"] = True
+    (folder / "MLmodel").write_text(yaml.safe_dump(description))
 
 
 def _iterate_requirements() -> Iterator[str]:
@@ -145,10 +145,10 @@ def _write_ids(folder: Path, logged: Any, run_id: str) -> None:
 
 
 def _read_model(folder: Path) -> Any:
-    """Read a saved model's description. As a URI, since MLflow decodes `%20` in plain paths."""
+    """Read the MLmodel file. `Model.load` does not find it in folders with names such as `50%20off`."""
     from mlflow.models import Model
 
-    return Model.load(folder.absolute().as_uri())
+    return Model.from_dict(yaml.safe_load((folder / "MLmodel").read_text()))
 
 
 def _encode_example(file: Path) -> str:

@@ -39,24 +39,24 @@ class MlflowWriter:
         """Send messages of one kind: several of metrics in one call, any other one alone."""
         kind = messages[0]["kind"]
         if kind in OPENING_KINDS:
-            self._open(messages[0])
+            self._open_run(messages[0])
         elif self.run_id is None:
             raise ValueError("a message without a run")
         elif kind == "metrics":
-            self._metrics().send(messages)
+            self._get_points().send(messages)
         else:
-            getattr(self, f"_{kind}")(messages[0], self.run_id)
+            getattr(self, f"_log_{kind}")(messages[0], self.run_id)
 
     def forget_points(self) -> None:
         """Forget which points MLflow has: the last call may or may not have arrived."""
         self._points = None
 
-    def _metrics(self) -> LoggedPoints:
+    def _get_points(self) -> LoggedPoints:
         if self._points is None:
             self._points = LoggedPoints(self.store, str(self.run_id))
         return self._points
 
-    def _open(self, message: OutboxMessage) -> None:
+    def _open_run(self, message: OutboxMessage) -> None:
         tags = {**message["tags"], OUTBOX_TAG: self.outbox.id}
         run_id = (
             self._check_active(self.run_id)
@@ -69,7 +69,7 @@ class MlflowWriter:
             )
             run_id = run.info.run_id
         else:
-            self._tags({"values": tags}, run_id)
+            self._log_tags({"values": tags}, run_id)
             self.store.client.update_run(run_id, status="RUNNING")
         self.outbox.state["run_id"] = run_id
         self.outbox.save_state()
@@ -94,7 +94,7 @@ class MlflowWriter:
         found = (run for condition in conditions for run in self.store.search_runs(condition))
         return next((str(run.info.run_id) for run in found), None)
 
-    def _params(self, message: OutboxMessage, run_id: str) -> None:
+    def _log_params(self, message: OutboxMessage, run_id: str) -> None:
         """Log parameters. MLflow never changes a parameter: a new value for a known one becomes a tag."""
         from mlflow.entities import Param
 
@@ -103,16 +103,16 @@ class MlflowWriter:
         for start in range(0, len(new), 100):
             self.store.client.log_batch(run_id, params=new[start : start + 100])
         changed = {n: value for n, value in message["values"].items() if known.get(n, value) != value}
-        self._tags({"values": changed}, run_id)
+        self._log_tags({"values": changed}, run_id)
 
-    def _tags(self, message: OutboxMessage, run_id: str) -> None:
+    def _log_tags(self, message: OutboxMessage, run_id: str) -> None:
         from mlflow.entities import RunTag
 
         tags = [RunTag(name, value) for name, value in message["values"].items()]
         for start in range(0, len(tags), 100):
             self.store.client.log_batch(run_id, tags=tags[start : start + 100])
 
-    def _artifact(self, message: OutboxMessage, run_id: str) -> None:
+    def _log_artifact(self, message: OutboxMessage, run_id: str) -> None:
         path = self.outbox.folder / message["file"]
         if path.is_dir():
             folder = "/".join(part for part in (message["folder"], path.name) if part)
@@ -120,13 +120,13 @@ class MlflowWriter:
         else:
             self.store.client.log_artifact(run_id, str(path), message["folder"] or None)
 
-    def _dataset(self, message: OutboxMessage, run_id: str) -> None:
+    def _log_dataset(self, message: OutboxMessage, run_id: str) -> None:
         self.store.client.log_inputs(run_id, datasets=[build_dataset_input(message["facts"])])
 
-    def _model(self, message: OutboxMessage, run_id: str) -> None:
+    def _log_model(self, message: OutboxMessage, run_id: str) -> None:
         upload_model(self.store, run_id, message, self.outbox.folder / message["file"])
 
-    def _end(self, message: OutboxMessage, run_id: str) -> None:
+    def _log_end(self, message: OutboxMessage, run_id: str) -> None:
         end_stage(self.store, run_id, message)
 
 

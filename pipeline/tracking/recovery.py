@@ -30,40 +30,40 @@ PROCESS_GONE_REASON = "the process ended unexpectedly (killed, or the machine we
 def deliver_missed(store: MlflowClientCache) -> Generator[None]:
     """Send the messages of commands that have ended, one per step of the generator; an outage stops it."""
     try:
-        for left in claim_waiting_outboxes(store.target.uri):
-            yield from _deliver(_select_store(left, store), left)
+        for outbox in claim_waiting_outboxes(store.target.uri):
+            yield from _deliver(_select_store(outbox, store), outbox)
         yield from _close_killed_runs(store)
     except Exception as error:
         if not is_outage(error):  # the sender reports an outage itself
             print_tracking_notice(f"messages of an earlier command could not be sent to MLflow: {error}")
 
 
-def _select_store(left: RunOutbox, store: MlflowClientCache) -> MlflowClientCache:
-    experiment = left.head["experiment"]
+def _select_store(outbox: RunOutbox, store: MlflowClientCache) -> MlflowClientCache:
+    experiment = outbox.head["experiment"]
     if experiment == store.target.experiment:
         return store
     return MlflowClientCache(replace(store.target, experiment=experiment))
 
 
-def close_abandoned_stage(left: RunOutbox) -> None:
+def close_abandoned_stage(outbox: RunOutbox) -> None:
     """Add an `end` message where the process was killed; the time of its last message is the end time."""
-    messages = left.read_messages()
+    messages = outbox.read_messages()
     if messages and messages[-1]["kind"] != "end":
         opening = next(message for message in reversed(messages) if message["kind"] in OPENING_KINDS)
         facts = {"stage": opening["stage"], "adds": opening["kind"] == "attach", "time": messages[-1]["time"]}
-        left.append("end", status="killed", tags={REASON_TAG: PROCESS_GONE_REASON}, **facts)
+        outbox.append("end", status="killed", tags={REASON_TAG: PROCESS_GONE_REASON}, **facts)
 
 
-def _deliver(store: MlflowClientCache, left: RunOutbox) -> Iterator[None]:
+def _deliver(store: MlflowClientCache, outbox: RunOutbox) -> Iterator[None]:
     try:
-        close_abandoned_stage(left)
-        writer = MlflowWriter(store, left)
-        while pending := left.read_pending():
+        close_abandoned_stage(outbox)
+        writer = MlflowWriter(store, outbox)
+        while pending := outbox.read_pending():
             send_next_messages(writer, pending)
             yield
-        left.delete()
+        outbox.delete()
     finally:
-        left.release()
+        outbox.release()
 
 
 def _close_killed_runs(store: MlflowClientCache) -> Iterator[None]:

@@ -9,6 +9,7 @@ import warnings
 from typing import Final
 
 from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.environment import is_debug_log
 from pipeline.storage.files import SCRATCH_FOLDER, project_root
 
 IGNORED_LOG_MESSAGES: Final = (
@@ -51,6 +52,17 @@ def set_up_environment() -> None:
             module.SAFE_LOAD = True  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", message=".*UntypedStorage|TypedStorage is deprecated", module="torch")
     logging.getLogger("ultralytics").addFilter(_is_worth_logging)
+
+
+def limit_ultralytics_log() -> None:
+    """Show only warnings and errors of Ultralytics, unless FINETRACK_LOG=debug.
+
+    Its banner, its table of layers, its progress bars and its hints at folders of its own are left out. It
+    takes the log level from its own settings when it is imported, so call this afterwards.
+    """
+    from ultralytics.utils import LOGGER
+
+    LOGGER.setLevel(logging.INFO if is_debug_log() else logging.WARNING)
 
 
 def _is_worth_logging(record: logging.LogRecord) -> bool:

@@ -72,7 +72,8 @@ def looked_at(folder, capsys):
 def test_a_kept_split_without_train_is_foreseen_as_prepare_says_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = parted(tmp_path / "set", val="abc", test="defg")
-    said = "the source has only test and val images, no train: set data.keep_split=false to split all images again"
+    said = "the source has only test and val images, no train: "
+    said += "set data.keep_split=false to split all images again"
     assert looked_at(folder, capsys)["refusal"] == said
     with pytest.raises(UserError) as refused:
         run_stage(sources.prepare_config("auto", folder))

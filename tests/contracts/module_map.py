@@ -40,7 +40,8 @@ def write_map() -> None:
 def _render_package(folder: Path, package: Path) -> str:
     lines = [f"**{folder.relative_to(package)}/** {_first_line(folder / '__init__.py')}", ""]
     modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
-    lines += [_describe(path, folder) for path in sorted(modules, key=lambda path: (path.stem != "stage", path))]
+    modules.sort(key=lambda path: (path.stem != "stage", path))
+    lines += [_describe(path, folder) for path in modules]
     inner = sorted(path for path in folder.iterdir() if (path / "__init__.py").exists())
     return "\n\n".join(["\n".join(lines), *(_render_package(path, package) for path in inner)])
 

@@ -1,1 +1,1 @@
-"""One package or module per annotation format."""
+"""One package per annotation format: reader.py with RECOGNIZED_BY, matches_folder and read_folder."""

@@ -15,7 +15,7 @@ from ultralytics import YOLO
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
-from pipeline.yolo.environment import set_torch_threads
+from pipeline.yolo.environment import limit_ultralytics_log, set_torch_threads
 from pipeline.yolo.errors import explain_ultralytics_errors
 from pipeline.yolo.inference.masks import MaskPredictor, trace_outlines
 from pipeline.yolo.inference.nms import use_nms_kernel
@@ -76,6 +76,7 @@ def predict_probabilities(
 def _iterate_results(
     weights: Path, images: Sequence[Path], task: Task, how: InferenceSettings
 ) -> Iterator[Any]:
+    limit_ultralytics_log()
     model = _load_model(weights, task)
     model.add_callback("on_predict_start", _set_up_cpu)
     predictor = MaskPredictor if task == "segment" else None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.yolo.environment import limit_ultralytics_log
 from pipeline.yolo.errors import check_device, explain_ultralytics_errors
 from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, drop_unset_arguments
 from pipeline.yolo.training.export import export_checkpoint
 from pipeline.yolo.training.freezing import check_freeze
+from pipeline.yolo.training.report_progress import TrainingReporter
 from pipeline.yolo.training.state import is_finished
 from pipeline.yolo.training.task_trainers import TRAINING_CLASSES
 from pipeline.yolo.training.trainer import TrainingMixin
@@ -35,6 +37,7 @@ def train_model(
             also with those of earlier epochs.
     """
     arguments = job.arguments
+    limit_ultralytics_log()
     check_device(arguments["device"])
     with explain_ultralytics_errors(
         batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]
@@ -44,7 +47,9 @@ def train_model(
             on_epoch(row)  # again: the process may have been killed before they were reported
         if not is_finished(trainer.state):
             trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
-            trainer.train()
+            with TrainingReporter() as reporter:
+                reporter.attach(trainer)
+                trainer.train()
     return _collect_result(trainer)
 
 

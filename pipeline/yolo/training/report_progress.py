@@ -1,0 +1,89 @@
+"""Report a training: what will run, when it will be done, and one progress line over all epochs."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from typing import Any, Final, Self
+
+from pipeline.core.metric_names import VAL_GROUP, get_main_metric
+from pipeline.core.text import format_count
+from pipeline.runtime.progress import Progress, format_duration, print_notice
+
+STAGE: Final = "finetune"
+
+
+class TrainingReporter(AbstractContextManager["TrainingReporter"]):
+    """Callbacks of one training that print its plan, its progress and the time when it will be done."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._start = 0.0
+        self._first_epoch = 0
+
+    def attach(self, trainer: Any) -> None:
+        """Add the callbacks to an Ultralytics trainer."""
+        trainer.add_callback("on_train_start", self._begin)
+        trainer.add_callback("on_train_batch_end", self._count_batch)
+        trainer.add_callback("on_fit_epoch_end", self._end_epoch)
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(kind, error, trace)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def _begin(self, trainer: Any) -> None:
+        print_notice(f"{STAGE}: {describe_plan(trainer)}")
+        batches = len(trainer.train_loader)
+        total = None if trainer.args.time else batches * trainer.epochs
+        done = batches * trainer.start_epoch
+        self._start, self._first_epoch = time.monotonic(), trainer.start_epoch
+        self._progress = Progress(STAGE, total, unit="batches", done=done)
+
+    def _count_batch(self, trainer: Any) -> None:
+        if self._progress is not None:
+            self._progress.update(note="" if trainer.rows else f"epoch {trainer.epoch + 1}")
+
+    def _end_epoch(self, trainer: Any) -> None:
+        epoch = trainer.epoch + 1
+        if epoch == self._first_epoch + 1 and epoch < trainer.epochs:
+            print_notice(f"{STAGE}: {describe_end(trainer, time.monotonic() - self._start)}")
+        if self._progress is not None:
+            self._progress.update(0, note=_describe_epoch(trainer, epoch))
+
+
+def describe_plan(trainer: Any) -> str:
+    """Return what a training is about to do: images, epochs, image size, batch size, device."""
+    train, val = len(trainer.train_loader.dataset), len(trainer.test_loader.dataset)
+    images = f"training on {format_count(train, 'image')}, validating on {val}"
+    done = f", from epoch {trainer.start_epoch + 1}" if trainer.start_epoch else ""
+    length = (
+        f"{trainer.args.time:g} h" if trainer.args.time else format_count(trainer.epochs, "epoch", "epochs")
+    )
+    sizes = f"imgsz {trainer.args.imgsz}, batch {trainer.batch_size}"
+    return f"{images}, for {length}{done}, at {sizes}, on {trainer.device}"
+
+
+def describe_end(trainer: Any, seconds: float) -> str:
+    """Return when a training will be done.
+
+    Args:
+        trainer: After its first epoch of this session.
+        seconds: Duration of that epoch.
+    """
+    left = seconds * (trainer.epochs - trainer.epoch - 1)
+    if trainer.args.time:
+        left = max(0.0, 3600 * trainer.args.time - trainer.rows[-1]["seconds"])
+    clock = time.strftime("%H:%M" if left < 12 * 3600 else "%A %H:%M", time.localtime(time.time() + left))
+    took = f"the first epoch took {format_duration(seconds)}"
+    stop = " or earlier" if 0 < trainer.args.patience < trainer.epochs else ""
+    return f"{took}; done in about {format_duration(left)}, at {clock}{stop}"
+
+
+def _describe_epoch(trainer: Any, epoch: int) -> str:
+    name = get_main_metric(trainer.job.task)
+    value = trainer.rows[-1].get(f"{VAL_GROUP}/{name}")
+    of = "" if trainer.args.time else f" of {trainer.epochs}"
+    return f"epoch {epoch}{of}" + (f", val {name} {value:.3f}" if value is not None else "")
