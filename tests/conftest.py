@@ -34,8 +34,9 @@ def pytest_runtest_makereport(item):
 
 
 @pytest.fixture
-def ultralytics_log(caplog):
-    """Capture the messages of Ultralytics' logger, which does not propagate them."""
+def ultralytics_log(caplog, monkeypatch):
+    """Capture all messages of Ultralytics' logger, which does not propagate them."""
+    monkeypatch.setenv("FINETRACK_LOG", "debug")
     logger = logging.getLogger("ultralytics")
     logger.addHandler(caplog.handler)
     yield caplog

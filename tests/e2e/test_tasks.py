@@ -57,7 +57,7 @@ def test_a_task_from_drawing_to_figures(task, project, monkeypatch):
         values = OmegaConf.to_container(composed, resolve=True)
     PARAMS_FILE.write_text(yaml.safe_dump(values))
     for stage in (prepare_stage, augment_stage, finetune_stage, evaluate_stage):
-        stage.run(parse_config(values))
+        stage.run_stage(parse_config(values))
 
     manifest = read_manifest(PREPARED_FOLDER)
     assert manifest.task == task
