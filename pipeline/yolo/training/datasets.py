@@ -23,6 +23,7 @@ from pipeline.core.tasks import Task
 from pipeline.dataset.labels import parse_labels
 from pipeline.runtime.memory import read_available_memory
 from pipeline.yolo.frozen.store import CachedSamplesMixin
+from pipeline.yolo.training.report_progress import report_caching
 
 LOG = logging.getLogger("ultralytics")
 
@@ -48,6 +49,11 @@ class YoloTrainDataset(CachedSamplesMixin, YOLODataset):  # type: ignore[misc]
         classes = math.inf if self.single_cls else len(self.data["names"])
         pairs = zip(self.im_files, self.label_files, strict=True)
         return [_read_label(Path(image), Path(label), content, classes=classes) for image, label in pairs]
+
+    def cache_images(self) -> None:
+        """Cache the decoded images, with a progress line."""
+        with report_caching():
+            super().cache_images()
 
     def release_images(self) -> None:
         """Release the decoded images."""
@@ -154,6 +160,11 @@ class ClassificationTrainDataset(CachedSamplesMixin, ClassificationDataset):  # 
         self.torch_transforms = (
             _build_augmentations(arguments) if train else classify_transforms(arguments.imgsz)
         )
+
+    def cache_images(self) -> None:
+        """Cache the decoded images, with a progress line."""
+        with report_caching():
+            super().cache_images()
 
     def release_images(self) -> None:
         """Release the decoded images."""

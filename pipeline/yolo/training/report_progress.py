@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Self
+
+from ultralytics.data import base as image_cache
+from ultralytics.data import dataset as classification_cache
 
 from pipeline.core.metric_names import VAL_GROUP, get_main_metric
 from pipeline.core.text import format_count
@@ -52,6 +56,33 @@ class TrainingReporter(AbstractContextManager["TrainingReporter"]):
             print_notice(f"{STAGE}: {describe_end(trainer, time.monotonic() - self._start)}")
         if self._progress is not None:
             self._progress.update(0, note=_describe_epoch(trainer, epoch))
+
+
+class CacheProgress:
+    """Stands in for Ultralytics' progress bar while images are cached, with this project's progress line."""
+
+    def __init__(self, iterable: Iterable[Any], total: int, desc: str = "", disable: bool = False) -> None:
+        del disable  # Ultralytics sets it explicitly, whatever its log level is
+        self.desc = desc
+        self._iterable, self._progress = iterable, Progress(STAGE, total, unit="images cached")
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._progress.track(self._iterable)
+
+    def close(self) -> None:
+        """End the line."""
+        self._progress.close()
+
+
+@contextmanager
+def report_caching() -> Iterator[None]:
+    """Report the caching of images by `CacheProgress` instead of Ultralytics' bar."""
+    bar = image_cache.TQDM
+    image_cache.TQDM = classification_cache.TQDM = CacheProgress
+    try:
+        yield
+    finally:
+        image_cache.TQDM = classification_cache.TQDM = bar
 
 
 def describe_plan(trainer: Any) -> str:

@@ -1,0 +1,99 @@
+"""What a training prints: its plan, progress lines without control characters, when it will be done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.yolo.training.report_progress import describe_end, describe_plan
+from tests import trainings
+
+ROOT = Path(__file__).parents[3]
+TRAIN = """
+import sys
+from pathlib import Path
+from pipeline.runtime import progress
+progress.MIN_LOG_SECONDS = progress.MAX_LOG_SECONDS = 0.0
+from tests import trainings
+trainings.run(trainings.job(Path(sys.argv[1]), epochs=2, cache="ram", patience=10))
+"""
+
+
+def train(folder: Path, **environment: str) -> str:
+    """Train two epochs in a process of its own; return all that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN, str(folder)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return done.stdout
+
+
+def test_log_file_gets_plain_lines_in_one_style(tmp_path):
+    trainings.dataset(tmp_path)
+    output = train(tmp_path)
+    assert not {"\r", "\x1b"} & set(output)
+    lines = output.splitlines()
+    assert {line.partition(": ")[0] for line in lines} == {"finetune"}
+    assert (
+        "finetune: training on 8 images, validating on 4, for 2 epochs, at imgsz 64, batch 4, on cpu" in lines
+    )
+    assert any(line.startswith("finetune: the first epoch took ") for line in lines)
+    assert any("4 of 4 images cached" in line for line in lines)
+    assert lines[-1].startswith("finetune: 4 of 4 batches (100%) in ")
+    assert "epoch 2 of 2, val mAP50-95 0." in lines[-1]
+
+
+def test_debug_log_shows_the_messages_of_ultralytics(tmp_path):
+    trainings.dataset(tmp_path)
+    assert "Starting training for 2 epochs" in train(tmp_path, FINETRACK_LOG="debug")
+
+
+def build_trainer(**args: object) -> SimpleNamespace:
+    """A trainer's values as the reporter reads them."""
+    loader = SimpleNamespace(dataset=range(160))
+    values = {"time": None, "imgsz": 256, "patience": 0} | args
+    return SimpleNamespace(
+        train_loader=loader,
+        test_loader=SimpleNamespace(dataset=range(60)),
+        start_epoch=0,
+        epoch=0,
+        epochs=10,
+        batch_size=16,
+        device="cpu",
+        rows=[{"seconds": 600.0}],
+        args=SimpleNamespace(**values),
+    )
+
+
+def test_plan_of_a_resumed_training_names_its_first_epoch():
+    trainer = build_trainer()
+    trainer.start_epoch = 3
+    assert ", for 10 epochs, from epoch 4, at imgsz 256" in describe_plan(trainer)
+
+
+@pytest.mark.parametrize(
+    ("args", "seconds", "left"),
+    [
+        ({}, 20.0, "done in about 3 min, at "),
+        ({"time": 1.0}, 600.0, "done in about 50 min, at "),
+        ({}, 7200.0, "done in about 18 h 0 min, at "),
+    ],
+)
+def test_end_is_estimated_from_the_first_epoch_or_the_time_limit(args, seconds, left):
+    assert left in describe_end(build_trainer(**args), seconds)
+
+
+@pytest.mark.parametrize(("patience", "ending"), [(0, False), (5, True), (10, False)])
+def test_early_stopping_may_end_a_training_earlier(patience, ending):
+    assert describe_end(build_trainer(patience=patience), 20.0).endswith(" or earlier") == ending
