@@ -50,10 +50,10 @@ ui: setup  ## The MLflow UI on http://127.0.0.1:5001
 	$(BIN)/python -m mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(or $(PORT),5001)
 
 test: setup  ## The tests, with the same property-test cases each time: under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not slow"
 
 test-all: setup  ## All tests, the slow ones too, with new random property-test cases
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile random
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --hypothesis-profile random
 
 fuzz: setup  ## Corrupt inputs of all readers, keep crashes in .finetrack/fuzz, then make properties: make fuzz [SECONDS=300] [TARGETS="yolo coco"]
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(TARGETS)

@@ -38,6 +38,9 @@ def ultralytics_log(caplog, monkeypatch):
     """Capture all messages of Ultralytics' logger, which does not propagate them."""
     monkeypatch.setenv("FINETRACK_LOG", "debug")
     logger = logging.getLogger("ultralytics")
+    level = logger.level
+    logger.setLevel(logging.INFO)  # a training in an earlier test may have set another one
     logger.addHandler(caplog.handler)
     yield caplog
     logger.removeHandler(caplog.handler)
+    logger.setLevel(level)

@@ -1,7 +1,8 @@
-"""The commands that README.md shows, typed as they stand there, in a fresh copy of the project.
+"""The commands that README.md shows, typed in order in a fresh copy of the project, and what they leave.
 
 The copy's defaults are the smoke experiment's (tiny images, two epochs), so that each command takes seconds;
-nothing else is changed. One test types them one after the other, as a reader would.
+nothing else is changed. The first command, `make repro`, is typed by the fixture. The tests stay in order and
+on one worker: each needs what the ones before it did.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from mlflow import MlflowClient
 from tests import builders
 from tests.e2e.conftest import ROOT, Project, create
 
+pytestmark = pytest.mark.xdist_group("readme")
+
 README = (ROOT / "README.md").read_text("utf-8")
 NAMES = ["disc", "square", "bar"]
 TYPED_ELSEWHERE = {
     "make ui": "runs until it is stopped: test_the_ui_shows_the_runs",
     "make test": "is this run",
+    "make repro": "is typed by the fixture",
     "source .venv/bin/activate": "is what the fixture's PATH does",
 }
 
@@ -41,8 +45,11 @@ def commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory) -> Project:
-    """A copy of the project, with its .venv, whose default is the smoke experiment."""
-    project = create(tmp_path_factory.mktemp("reader") / "finetrack")
+    """A reproduced copy of the project, with its .venv and a home folder of its own."""
+    folder = tmp_path_factory.mktemp("reader") / "finetrack"
+    home = folder.parent / "home"
+    home.mkdir()
+    project = create(folder, HOME=str(home))
     for part in ("Makefile", "requirements.lock", "pyproject.toml", "models/foundation"):
         (project.folder / part).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / part).is_dir() else shutil.copy2)(ROOT / part, project.folder / part)
@@ -53,7 +60,20 @@ def reader(tmp_path_factory) -> Project:
     os.utime(project.folder / "requirements.lock", (0, 0))  # it is installed already
     _make_small(project)
     project.commit()
+    assert commands()[0] == "make repro"
+    project.run("make repro")
     return project
+
+
+@pytest.fixture(scope="module")
+def client(reader) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{reader.folder / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def trained(reader) -> dict:
+    """Return run.json of the first training."""
+    return json.loads((reader.folder / "models/finetuned/run.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +87,68 @@ def dataset(tmp_path_factory) -> Path:
     return folder
 
 
+def test_a_second_repro_runs_nothing_but_compose(reader):
+    output = reader.run("dvc repro")
+    assert "Running stage 'compose'" in output
+    for stage in ("prepare", "augment", "finetune", "evaluate"):
+        assert f"Stage '{stage}' didn't change, skipping" in output
+
+
+def test_git_shows_what_is_to_be_committed_and_no_more(reader):
+    changed = {line[3:] for line in reader.status()}
+    assert changed <= {"compose.lock.json", "splits.lock.json", "params.yaml", "dvc.lock", "reports/"}
+
+
+def test_one_run_holds_the_iteration(reader, client, trained):
+    experiment = client.get_experiment_by_name("smoke")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_id == trained["run_id"]
+    assert run.info.status == "FINISHED"
+    metrics = json.loads((reader.folder / "reports/metrics.json").read_text())
+    assert run.data.metrics["test/mAP50-95"] == pytest.approx(metrics["test"]["mAP50-95"])
+    assert run.data.params["finetune.lr0"] == "0.002"
+    assert run.data.tags["finetrack.key"] == trained["key"]
+    assert run.data.tags["finetrack.git.dirty"] in {"True", "False", "true", "false"}
+    assert run.data.tags["mlflow.note.content"].startswith(
+        "`full` from `foundation` on `demo`: 16 train images"
+    )
+    assert run.inputs.dataset_inputs
+    assert run.outputs.model_outputs
+
+
+def test_each_epoch_is_one_step(client, trained):
+    steps = [metric.step for metric in client.get_metric_history(trained["run_id"], "metrics/mAP50-95")]
+    assert steps == [1, 2]
+
+
+def test_the_run_holds_weights_plots_and_configuration(client, trained):
+    found, folders = set(), [""]
+    while folders:
+        for item in client.list_artifacts(trained["run_id"], folders.pop()):
+            (folders.append if item.is_dir else found.add)(item.path)
+    names = {path.rsplit("/", 1)[-1] for path in found}
+    assert {"params.yaml", "best.pt", "last.pt", "metrics.json", "pr_curve.png", "confusion.png"} <= names
+    assert {"report.html", "suspects.html", "suspects.json"} <= names
+
+
 @pytest.mark.timeout(900)
 def test_every_command_does_what_the_readme_says(reader, dataset):
+    reader.commit()  # the lock files and metrics of `make repro`
     typed = [command for command in commands() if command not in TYPED_ELSEWHERE]
     assert typed, "README.md shows no commands"
     for command in typed:
         reader.run(command.replace("/path/to/dataset", str(dataset)))
-        if command == "make repro":
-            reader.commit()  # the lock files and metrics, as the README says
+        if "data.source=" in command:
+            _check_own_dataset(reader)
     metrics = json.loads((reader.folder / "reports/metrics.json").read_text())
     assert 0 <= metrics["test"]["mAP50-95"] <= 1
+
+
+def _check_own_dataset(reader: Project) -> None:
+    """The user's data ends up prepared, and the model knows its classes."""
+    manifest = json.loads((reader.folder / "data/prepared/manifest.json").read_text())
+    names = json.loads((reader.folder / "models/finetuned/run.json").read_text())["names"]
+    assert manifest["names"] == names == NAMES
 
 
 def test_the_runs_of_the_sweep_hang_under_one_that_lists_them(reader):
@@ -93,14 +165,6 @@ def test_the_runs_of_the_sweep_hang_under_one_that_lists_them(reader):
         if job["status"] == "trained":
             assert made_by.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert parent.info.status == "FINISHED"
-
-
-def test_the_three_lines_work_on_a_dataset_of_ones_own(reader, dataset):
-    """Whatever was typed before: the data of the reader ends up prepared, and the model knows its classes."""
-    reader.run(f"dvc exp run -S data=yolo -S data.source={dataset}")
-    manifest = json.loads((reader.folder / "data/prepared/manifest.json").read_text())
-    names = json.loads((reader.folder / "models/finetuned/run.json").read_text())["names"]
-    assert manifest["names"] == names == NAMES
 
 
 def test_the_ui_shows_the_runs(reader):
@@ -120,6 +184,11 @@ def test_the_ui_shows_the_runs(reader):
     finally:
         os.killpg(ui.pid, 15)
         ui.wait(30)
+
+
+def test_nothing_is_written_outside_the_project(reader):
+    assert [*(reader.folder.parent / "home").rglob("*")] == []
+    assert {path.name for path in reader.folder.parent.iterdir()} == {"finetrack", "home"}
 
 
 def test_what_the_readme_links_to_is_there():
