@@ -6,6 +6,7 @@ The property tests of `make test` use the same cases on every machine; `make tes
 
 import logging
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run in parallel
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same results everywhere; see test_gpu.py
@@ -31,6 +32,25 @@ def pytest_runtest_makereport(item):
     if report.failed and item.get_closest_marker("hypothesis"):
         report.sections.append(("Hypothesis: keep this case", _KEEP_CASE))
     return report
+
+
+LONGEST_FILES = (
+    "e2e/test_readme.py",
+    "yolo/training/test_train.py",
+    "e2e/test_experiments.py",
+    "finetune/test_stage.py",
+    "e2e/test_sweep.py",
+    "yolo/training/test_train_tasks.py",
+    "tracking/test_outage.py",
+    "tracking/test_runs.py",
+)
+"""Files that take a minute or more. `make test` gives a file to one worker, so these start first."""
+
+
+def pytest_collection_modifyitems(items):
+    """Put the tests of the longest files first."""
+    order = {str(Path(__file__).parent / file): place for place, file in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: order.get(str(item.path), len(order)))
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The commands that README.md shows, typed in order in a fresh copy of the project, and what they leave.
 
 The copy's defaults are the smoke experiment's (tiny images, two epochs), so that each command takes seconds;
-nothing else is changed. The first command, `make repro`, is typed by the fixture. The tests stay in order and
-on one worker: each needs what the ones before it did.
+nothing else is changed. The first command, `make repro`, is typed by the fixture. The tests run in order:
+each needs what the ones before it did.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from mlflow import MlflowClient
 
 from tests import builders
 from tests.e2e.conftest import ROOT, Project, create
-
-pytestmark = pytest.mark.xdist_group("readme")
 
 README = (ROOT / "README.md").read_text("utf-8")
 NAMES = ["disc", "square", "bar"]
