@@ -1,8 +1,8 @@
-# `make help` lists the targets. Nothing has to be activated or installed before: make does the set-up.
+# `make help` lists the targets. Nothing has to be activated or installed first: each target does the set-up.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
-# Everything that a tool would keep in the user's home goes into the project's own scratch folder.
+# Tools write to the project's scratch folder, not to the user's home.
 export YOLO_CONFIG_DIR := $(CURDIR)/.finetrack/ultralytics
 export MPLCONFIGDIR := $(CURDIR)/.finetrack/matplotlib
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.finetrack/dvc/site
@@ -10,7 +10,7 @@ export DVC_GLOBAL_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/global
 export DVC_SYSTEM_CONFIG_DIR := $(CURDIR)/.finetrack/dvc/system
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
-# Temporary files too, but where this folder's name leaves no room for that of a socket of the loader's processes.
+# Temporary files too, unless this path is too long for the sockets that the loader's processes create there.
 TEMPORARY := $(CURDIR)/.finetrack/tmp
 ifeq ($(shell mkdir -p '$(TEMPORARY)' && test $$(printf %s '$(TEMPORARY)' | wc -c) -le 71 && echo short),short)
 export TMPDIR := $(TEMPORARY)
@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(READY) $(BIN)/finetrack  ## Create .venv from the hash-pinned lock (every other target does it by itself)
+setup: $(READY) $(BIN)/finetrack  ## Create .venv from the hash-pinned lock (every other target does it too)
 
 # The command line from any folder of the project.
 $(BIN)/finetrack: $(wildcard pipeline/commands/finetrack.sh) | $(READY)
@@ -35,7 +35,7 @@ $(READY): requirements.lock | .dvc/config.local
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $(READY)
 
-# For a dvc typed by hand. It takes a relative folder from wherever that is, so this one follows a project that moves.
+# For a dvc typed by hand. DVC resolves a relative folder from the current one, so this is absolute, and updated after a move.
 .dvc/config.local: FORCE
 	@test -e $@ || printf '[core]\n    site_cache_dir = %s\n' '$(DVC_SITE_CACHE_DIR)' > $@
 	@grep -qxF '    site_cache_dir = $(DVC_SITE_CACHE_DIR)' $@ || { moved=$$(awk '/^ *site_cache_dir = .*\/\.finetrack\/dvc\/site$$/ { $$0 = "    site_cache_dir = " ENVIRON["DVC_SITE_CACHE_DIR"] } { print }' $@) && printf '%s\n' "$$moved" > $@; }
@@ -79,15 +79,15 @@ deps: setup  ## List in pipeline/code.json, file by file, the code that each sta
 map: setup  ## Write the map of the modules in docs/architecture.md from their first docstring lines
 	$(BIN)/python -m tests.contracts.module_map
 
-lock: setup  ## Resolve requirements.lock anew from the ranges in pyproject.toml
+lock: setup  ## Resolve requirements.lock from the ranges in pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
-bench: setup  ## Train beside plain `yolo train`, by turns: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=640] [BATCH=16]
+bench: setup  ## Train in turn with plain `yolo train`, and compare: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=640] [BATCH=16]
 	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) --batch $(or $(BATCH),16) $(if $(IMGSZ),--imgsz $(IMGSZ)) $(if $(BCCD),--data bccd --bccd $(BCCD),$(if $(IMAGES),--images $(IMAGES)))
 
-results: setup  ## Measure docs/results.md anew: make results BCCD=folder RBC=folder WEIGHTS=folder [WIND=folder] [SEEDS=0,1,2] [JOBS=2]
+results: setup  ## Measure again, and write docs/results.md: make results BCCD=folder RBC=folder WEIGHTS=folder [WIND=folder] [SEEDS=0,1,2] [JOBS=2]
 	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) $(if $(WIND),--windturbine $(WIND)) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation
 
-defaults: setup  ## Search the strategies' defaults within the same time: make defaults BCCD=folder RBC=folder WIND=folder [MINUTES=3] [BASE=yolov8n WEIGHTS=folder]
+defaults: setup  ## Search the learning rates of the strategies within the same time: make defaults BCCD=folder RBC=folder WIND=folder [MINUTES=3] [BASE=yolov8n WEIGHTS=folder]
 	$(BIN)/python benchmarks/defaults.py --bccd $(BCCD) --rbc-coco $(RBC) --windturbine $(WIND) --minutes $(or $(MINUTES),3) --jobs $(or $(JOBS),2) $(if $(BASE),--base $(BASE) --weights $(WEIGHTS))

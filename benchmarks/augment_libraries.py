@@ -1,13 +1,12 @@
-"""Which library should draw augmented copies? Images/s, start-up, memory, and whether boxes stay true.
+"""Compare libraries for offline augmentation: images/s, import time, memory, and the error of boxes.
 
     python benchmarks/augment_libraries.py
 
-AlbumentationsX is no dependency of this project. For its column install it apart, as Ultralytics uses what it
-finds: `pip install --target FOLDER --no-deps albumentationsx albucore numkong stringzilla`, with FOLDER as
-PYTHONPATH.
-The candidates do the same work (flips, rotation, scale, crop, brightness and contrast, blur, noise, every one
-on every image) on one thread, in turn image by image, so that a busy machine slows all of them alike.
-docs/decisions/augmentation.md holds the figures.
+AlbumentationsX is no dependency of this project. For its column install it in another folder, since
+Ultralytics uses it where it is installed: `pip install --target FOLDER --no-deps albumentationsx albucore
+numkong stringzilla`, with FOLDER as PYTHONPATH. The libraries do the same work (flips, rotation, scale, crop,
+brightness and contrast, blur, noise, all on every image) on one thread, in turn image by image, so that a
+busy machine slows all of them alike. docs/decisions/augmentation.md has the figures.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ START = {
 
 
 def opencv(ranges: AugmentationRanges, _pixels: int) -> Candidate:
-    """Build this project's own door: one matrix, one interpolation."""
+    """Build this project's augmentation: one matrix, one interpolation."""
 
     def candidate(image: Pixels, boxes: Boxes, seed: int) -> tuple[Pixels, Boxes]:
         height, width = image.shape[:2]
@@ -64,7 +63,7 @@ def opencv(ranges: AugmentationRanges, _pixels: int) -> Candidate:
 
 
 def albumentationsx(ranges: AugmentationRanges, pixels: int) -> Candidate:
-    """Build the same from AlbumentationsX, usage statistics switched off."""
+    """Build the same with AlbumentationsX, without usage statistics."""
     os.environ["ALBUMENTATIONS_NO_TELEMETRY"] = "1"
     import albumentations as alb
 
@@ -96,7 +95,7 @@ def albumentationsx(ranges: AugmentationRanges, pixels: int) -> Candidate:
 
 
 def torchvision(ranges: AugmentationRanges, pixels: int) -> Candidate:
-    """Build the same from torchvision.transforms.v2 on tensors."""
+    """Build the same with torchvision.transforms.v2 on tensors."""
     import torch
     from torchvision import tv_tensors
     from torchvision.transforms import v2
@@ -134,7 +133,7 @@ BUILDERS = {"opencv": opencv, "albumentationsx": albumentationsx, "torchvision":
 
 
 def speed(names: list[str], *, pixels: int, repeats: int, files: bool) -> dict[str, float]:
-    """Return the median milliseconds of one image, with decoding and encoding JPEG where `files`."""
+    """Return the median milliseconds per image; with `files`, decoding and encoding JPEG included."""
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.integers(0, 255, (pixels, pixels, 3), dtype=np.uint8), (0, 0), 2)
     corners = rng.uniform(0, pixels * 0.8, (20, 2))
@@ -155,7 +154,7 @@ def speed(names: list[str], *, pixels: int, repeats: int, files: bool) -> dict[s
 
 
 def error(name: str, ranges: AugmentationRanges, *, ellipse: bool, draws: int = 200) -> tuple[float, float]:
-    """Return how far, in pixels, box edges lie from the drawn object's: the median and the largest."""
+    """Return the distance in pixels of box edges from those of the drawn object: median and largest."""
     candidate, offsets = BUILDERS[name](ranges, 320), []
     for seed in range(draws):
         x1, y1, width, height = np.random.default_rng(seed).integers([100, 100, 30, 30], [150, 150, 90, 90])
@@ -185,7 +184,7 @@ def start(name: str, repeats: int = 5) -> tuple[float, float]:
 
 
 def rows(names: list[str], repeats: int) -> Iterator[tuple[str, list[str]]]:
-    """Yield one line of the table at a time: what was measured, and a cell per candidate."""
+    """Yield the rows of the table: what was measured, and a cell per library."""
     for pixels in (256, 640):
         for files, what in ((False, "transform"), (True, "decode, transform, encode")):
             took = speed(names, pixels=pixels, repeats=repeats, files=files)
@@ -204,7 +203,7 @@ def rows(names: list[str], repeats: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def main() -> None:
-    """Print one Markdown table; times in brackets are multiples of the first column's."""
+    """Print a Markdown table; times in brackets are multiples of those of the first column."""
     parser = argparse.ArgumentParser(description="Measure the candidates for offline augmentation.")
     parser.add_argument("--repeats", type=int, default=100, help="images per candidate and image size")
     repeats = parser.parse_args().repeats

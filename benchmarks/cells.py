@@ -1,4 +1,4 @@
-"""Trainings on given data, from given weights, by a strategy or by plain `yolo train`, each in its folder."""
+"""Run trainings for the benchmarks, each in its folder: with a strategy, or with plain `yolo train`."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ PHASES = Path(__file__).with_name("phases.py")
 PIXELS = {"demo": 256, "bccd": 320, "rbc-coco": 320, "windturbine": 320}
 FORMATS = {"bccd": "voc", "rbc-coco": "coco", "windturbine": "auto"}
 OWN_SPLIT = frozenset({"rbc-coco"})
-"""Those that come with train, val and test; the others are divided 70/15/15 by one seed."""
+"""Data sets with their own train, val and test; the others are split 70/15/15 by one seed."""
 PLAIN = "yolo train"
 COMPOSING = threading.Lock()
 """Hydra composes one configuration at a time in a process."""
 Spent = dict[str, float]
-"""Seconds on the clock (wall) and of the processor (cpu), MB of memory at the peak."""
+"""Wall seconds (wall), CPU seconds (cpu), and peak memory in MB (memory)."""
 
 
 class Terms(NamedTuple):
-    """What all cells have in common.
+    """The settings of all cells.
 
     Attributes:
-        cells: The folder that holds theirs.
-        sources: Where the data lies, by name.
+        cells: The folder in which each cell has its folder.
+        sources: The folders of the data sets, by name.
         weights: The folder of official weights.
-        epochs: Of each training.
-        batch: Images.
-        imgsz: Pixels that images are scaled to; None for what suits the data.
-        changes: Further overrides of the configuration, and further arguments of `yolo train`.
+        epochs: Epochs of each training.
+        batch: Images per batch.
+        changes: Further overrides of the configuration.
+        plain: Further arguments of `yolo train`.
+        imgsz: Pixels that images are scaled to; None for the data set's own.
     """
 
     cells: Path
@@ -54,7 +55,7 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: what it learns from, how, and by which seed."""
+    """One training: data set, base weights, method and seed."""
 
     data: str
     base: str
@@ -63,18 +64,18 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """The name of its folder."""
         return f"{self.data}_{self.base}_{self.method.replace(' ', '-')}_{self.seed}"
 
 
 def named(name: str) -> Cell:
-    """Return the cell whose folder is called so."""
+    """Return the cell whose folder has this name."""
     data, base, method, seed = name.split("_")
     return Cell(data, base, method.replace("yolo-train", PLAIN), int(seed))
 
 
 def take_sources(parser: argparse.ArgumentParser) -> None:
-    """Add what `sources` reads."""
+    """Add the arguments that `sources` reads."""
     parser.add_argument("--bccd", type=Path, help="folder of the BCCD dataset (Pascal VOC)")
     parser.add_argument("--rbc-coco", type=Path, help="folder of the RBC dataset (COCO JSON)")
     parser.add_argument("--windturbine", type=Path, help="folder of aerial wind turbines (CSV of boxes)")
@@ -82,13 +83,13 @@ def take_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def sources(asked: argparse.Namespace) -> dict[str, Path]:
-    """Return the folders that were given, by name."""
+    """Return the given folders of data sets, by name."""
     given = {"bccd": asked.bccd, "rbc-coco": asked.rbc_coco, "windturbine": asked.windturbine}
     return {name: folder.resolve() for name, folder in given.items() if folder}
 
 
 def begin(cell: Cell, terms: Terms) -> Path:
-    """Compose the configuration of a cell in a folder of its own, and return that."""
+    """Create the folder of a cell, compose its configuration there, and return the folder."""
     folder = terms.cells / cell.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -134,14 +135,14 @@ def stage(folder: Path, name: str, *, phases: Path | None = None) -> Spent:
 
 
 def yolo_train(folder: Path, cell: Cell, terms: Terms, *, phases: Path | None = None) -> Spent:
-    """Run `yolo detect train` with its own defaults and without callbacks on a cell's prepared images."""
+    """Run `yolo detect train` with its defaults and without callbacks on the prepared images of a cell."""
     images = folder / "data" / "prepared" / "images"
     names = json.loads((folder / "data" / "prepared" / "manifest.json").read_text("utf-8"))["names"]
     data = {"train": str(images / "train"), "val": str(images / "val"), "names": names}
     (folder / "data.yaml").write_text(json.dumps(data), "utf-8")  # JSON is YAML
     yolo = Path(sys.executable).with_name("yolo")
     off = ["mlflow=False", "dvc=False", "tensorboard=False", "sync=False"]
-    beside = f"weights_dir={folder.parent / 'weights'}"  # on a GPU it loads a model to check fp16 with
+    beside = f"weights_dir={folder.parent / 'weights'}"  # on a GPU it loads a model for its check of fp16
     timed(folder, [yolo, "settings", *off, beside], log="settings")
     values = {
         "data": "data.yaml",
@@ -165,7 +166,7 @@ def _weights(cell: Cell, terms: Terms) -> Path:
 
 
 def measure(folder: Path, weights: str) -> dict[str, Any]:
-    """Measure a checkpoint on the test split by the code that `evaluate` measures by."""
+    """Measure a checkpoint on the test split with the code of `evaluate`."""
     code = (
         "import json, sys; from pathlib import Path;"
         "from pipeline.compose.stage import load_config;"
@@ -183,7 +184,7 @@ def measure(folder: Path, weights: str) -> dict[str, Any]:
 
 
 def timed(folder: Path, command: Sequence[object], *, log: str) -> Spent:
-    """Run a command in a cell's folder, and say what it took, its own children included."""
+    """Run a command in the folder of a cell; return its time and memory, with its child processes."""
     start = time.perf_counter()
     with (folder / f"{log}.log").open("w") as file:
         process = subprocess.Popen(

@@ -1,14 +1,13 @@
-"""Search the defaults of the strategies: what gives the best val mAP within the same time?
+"""Search the learning rates of the strategies: which give the best val mAP within the same time?
 
     python benchmarks/defaults.py --bccd DIR --rbc-coco DIR --windturbine DIR [--minutes 3] [--seeds 0,1,2]
         [--methods full,head] [--base yolov8n --weights DIR] [--epochs 20] [--jobs 2]
 
-Every candidate trains for `finetune.time`, or as many epochs, on every data set, by the first seed. The
-winner of each strategy, which then trains by the other seeds as well, is what has the highest mean val
-mAP50-95; but the default stays unless it is beaten by more than a seed makes. What the same came to on test
-is reported, and chooses nothing. `yolo train time=...` stands beside, by each seed. What is finished is not
-run again; docs/decisions/strategies.md has what came of it. `time` is by the clock: leave the machine alone
-meanwhile, or give `--epochs`.
+Each candidate trains for `finetune.time`, or for the given epochs, on every data set with the first seed. The
+winner of each strategy has the highest mean val mAP50-95, but the default stays unless it is beaten by more
+than the spread of a seed. The winners, and `yolo train time=...`, then train with all seeds. Test results are
+reported and decide nothing. Finished trainings are skipped. `time` is wall time: leave the machine alone, or
+use `--epochs`. docs/decisions/strategies.md has the results.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ EPOCHS = 20
 
 
 class Trial(NamedTuple):
-    """One training: a cell, what is changed in it, and below which folder it lies."""
+    """One training: a cell, its overrides, and the folder that contains its folder."""
 
     cell: Cell
     changes: str
@@ -59,12 +58,12 @@ class Trial(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Return where its cell lies."""
+        """The folder of its cell."""
         return self.place / (re.sub(r"[^\w.]+", "_", self.changes) or "default") / self.cell.name
 
 
 class Found(NamedTuple):
-    """What a training came to: mAP50-95 on val, by its best epoch, and on test; epochs."""
+    """The result of a training: mAP50-95 on val (best epoch) and on test; epochs."""
 
     val: float
     test: float
@@ -75,7 +74,7 @@ Table = dict[Trial, Found]
 
 
 def main() -> None:
-    """Run what is missing, and print tables."""
+    """Run missing trainings, and print tables."""
     asked = _arguments()
     if asked.jobs > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_available_cores() // asked.jobs)))
@@ -121,7 +120,7 @@ def _trials(
 
 
 def _winner(found: Table, method: str) -> tuple[str, ...]:
-    """Return the best of the candidates, or the default where that is as good but for what a seed makes."""
+    """Return the best candidate, or the default if that is as good within the spread of a seed."""
     changed = dict.fromkeys(trial.changes for trial in found if trial.cell.method == method)
     best = max(changed, key=lambda changes: _mean(found, method, changes).val)
     beaten = _mean(found, method, best).val - _mean(found, method, "").val > SPREAD

@@ -1,12 +1,12 @@
-"""How many planted copies are found, and what is found that nobody planted?
+"""Measure the search for near duplicates: recall of planted copies, and pairs among the originals.
 
     python benchmarks/duplicates.py [--images N] [--sheets FOLDER] [--search N] DIR...
 
-Each DIR holds images, at any depth; `demo` stands for the drawn steel. Of up to N images of each, copies are
-planted (resized, re-encoded, cropped, brightened, mirrored, turned, several of these at once), and looked for
-among all images. A pair of two originals is a false alarm, or a true copy that came with the data: FOLDER
-gets such pairs side by side. --search times the search among random hashes. Perceptual hashes of the package
-imagehash are measured too, where it is installed. docs/decisions/duplicates.md holds the figures.
+Each DIR has images, at any depth; `demo` is the drawn steel. For up to N images of each, copies are made
+(resized, re-encoded, cropped, brightened, mirrored, rotated, several at once) and searched among all images.
+A pair of two originals is a false positive, or a true duplicate in the data: FOLDER gets such pairs side by
+side. --search times the search among random hashes. Hashes of the package imagehash are measured too, if it
+is installed. docs/decisions/duplicates.md has the figures.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Image = NDArray[np.uint8]
 
 
 def plant(image: Image, rng: np.random.Generator) -> Iterator[tuple[str, Image]]:
-    """Yield copies of an image, each with the name of its kind."""
+    """Yield planted copies of an image, each with the name of its kind."""
     height, width = image.shape[:2]
     half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     yield "half size", half
@@ -57,13 +57,13 @@ def plant(image: Image, rng: np.random.Generator) -> Iterator[tuple[str, Image]]
 
 
 def encoded(image: Image, quality: int) -> Image:
-    """Write as JPEG and read again."""
+    """Encode as JPEG and decode."""
     data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
 def cropped(image: Image, most: float, rng: np.random.Generator) -> Image:
-    """Cut up to a share off each side."""
+    """Crop up to a share off each side."""
     height, width = image.shape[:2]
     top, bottom, left, right = rng.random(4) * most
     return image[
@@ -77,7 +77,7 @@ def lit(image: Image, gain: float, offset: float) -> Image:
 
 
 def originals(name: str, most: int) -> tuple[list[str], list[Image]]:
-    """Read, or draw, images; none twice."""
+    """Read or draw images, without equal ones."""
     if name == "demo":
         return [str(index) for index in range(most)], [
             draw_steel_image(index, seed=0, pixels=256).image for index in range(most)
@@ -88,7 +88,7 @@ def originals(name: str, most: int) -> tuple[list[str], list[Image]]:
 
 
 def thumbnails(images: Iterable[Image]) -> NDArray[np.uint8]:
-    """Return what prepare keeps of each image."""
+    """Return the thumbnail that prepare stores of each image."""
     data = b"".join(measure_appearance(image).thumbnail for image in images)
     return np.frombuffer(data, np.uint8).reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
@@ -102,7 +102,7 @@ def hashes(images: Iterable[Image], make: Callable[[Any], Any]) -> NDArray[np.bo
 
 
 def turned(images: Iterable[Image]) -> Iterator[list[Image]]:
-    """Yield all images in each of the eight turns."""
+    """Yield all images in each of the eight orientations."""
     for turn in ORIENTATIONS:
         swapped = [image.swapaxes(0, 1) if turn.transposed else image for image in images]
         yield [
@@ -112,7 +112,7 @@ def turned(images: Iterable[Image]) -> Iterator[list[Image]]:
 
 
 def others() -> dict[str, tuple[Callable[[Any], Any], int]]:
-    """Return hashes to compare with, and the bits by which copies may differ: the usual share, 10 of 64."""
+    """Return other hashes, and the maximum number of different bits: 10 of 64, the usual share."""
     try:
         import imagehash
     except ImportError:
@@ -128,7 +128,7 @@ def others() -> dict[str, tuple[Callable[[Any], Any], int]]:
 def by_hash(
     images: list[Image], copies: list[Image], make: Callable[[Any], Any], apart: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which originals are alike (n, n), and which copies each original is alike to (n, copies)."""
+    """Return which originals match each other (n, n), and which copies each matches (n, copies)."""
     plain, planted = hashes(images, make), hashes(copies, make)
     found = [hashes(each, make) for each in turned(images)]
     alike, hit = (
@@ -141,7 +141,7 @@ def by_hash(
 def by_sieves(
     images: list[Image], copies: list[Image], search: Callable[[Any], Iterable[DuplicatePairs]]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the same by the sieves of the pipeline."""
+    """Return the same by the filters of the pipeline."""
     number = len(images)
     alike = np.zeros((number + len(copies),) * 2, bool)
     for pairs in search(thumbnails([*images, *copies])):
@@ -150,7 +150,7 @@ def by_sieves(
 
 
 def measure(name: str, most: int, sheets: Path | None) -> None:
-    """Print recall by kind of copy, and the pairs among the originals, for one data set and each method."""
+    """Print recall by kind of copy, and pairs among originals, of one data set for each method."""
     paths, images = originals(name, most)
     rng = np.random.default_rng(0)
     planted = [(kind, index, copy) for index, image in enumerate(images) for kind, copy in plant(image, rng)]
@@ -179,7 +179,7 @@ def measure(name: str, most: int, sheets: Path | None) -> None:
 
 
 def report(label: str, recall: Mapping[str, float], alike: NDArray[np.bool_]) -> None:
-    """Print one method's line."""
+    """Print the row of one method."""
     whole = len(alike) * (len(alike) - 1) // 2
     said = ", ".join(f"{kind} {share:.3f}" for kind, share in recall.items() if share < 1)
     number = int(alike.sum())
@@ -203,11 +203,11 @@ def search(number: int) -> None:
     wall, processor = time.perf_counter(), time.process_time()
     found = sum(len(pairs.first) for pairs in find_candidate_pairs(vectors))
     took = time.perf_counter() - wall, time.process_time() - processor
-    print(f"{number} random hashes: {took[0]:.1f} s, {took[1]:.1f} s of processor; {found} pairs", flush=True)
+    print(f"{number} random hashes: {took[0]:.1f} s, {took[1]:.1f} s of CPU; {found} pairs", flush=True)
 
 
 def main() -> None:
-    """Measure every data set that is named."""
+    """Measure each data set."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

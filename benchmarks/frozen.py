@@ -1,10 +1,10 @@
-"""Training on kept features of a frozen backbone, beside the same without, and beside `yolo train`.
+"""Compare a training on stored features of a frozen backbone with one without them, and with `yolo train`.
 
     python benchmarks/frozen.py --bccd DIR [--epochs 10] [--rounds 1] [--multiplier 8]
 
 All three train on the same prepared images and offline copies, without online augmentation, from the
-foundation weights at 320 px; they take turns. Seconds are of the whole process, those of the processor
-include loaders; mAP is measured on the test split by the same code. docs/performance.md has the figures.
+foundation weights at 320 px, in turn. Seconds are those of the whole process, CPU seconds include loaders;
+mAP is measured on the test split by the same code. docs/performance.md has the figures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEPT, ANEW, STOCK = "head, fast=true", "head, fast=false", f"{PLAIN} freeze={BAC
 
 
 class Run(NamedTuple):
-    """What a training took, and what it came to."""
+    """Time, memory and mAP of a training."""
 
     spent: Spent
     accuracy: float
@@ -35,7 +35,7 @@ def main() -> None:
     asked = _arguments()
     cell = Cell("bccd", "foundation", "head", 0)
     folders = _prepared(cell, asked)
-    print("| round | what | seconds | of processor | MB at the peak | test mAP50-95 | by processor |")
+    print("| round | what | seconds | CPU seconds | peak MB | test mAP50-95 | CPU ratio |")
     print("|---|---|---|---|---|---|---|")
     for number in range(1, asked.rounds + 1):
         runs: dict[str, Run] = {}
@@ -54,12 +54,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bccd", type=Path, required=True, help="folder of the BCCD dataset (Pascal VOC)")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--multiplier", type=int, default=8, help="train images with copies, as a multiple")
+    parser.add_argument("--multiplier", type=int, default=8, help="as augment.offline.multiplier")
     return parser.parse_args()
 
 
 def _prepared(cell: Cell, asked: argparse.Namespace) -> dict[str, Path]:
-    """Make a folder for each of the three, all with the same data."""
+    """Create a folder for each of the three, all with the same data."""
     folders: dict[str, Path] = {}
     for name, fast in ((STOCK, True), (KEPT, True), (ANEW, False)):
         folder = cells.begin(cell, _terms(asked, place=f"{len(folders)}", fast=fast))

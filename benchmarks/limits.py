@@ -1,16 +1,16 @@
-"""How near `prepare` and `augment` come to what decoding, transforming and encoding take by themselves.
+"""Compare `prepare` and `augment` with bare loops that only decode, transform and encode.
 
     python benchmarks/limits.py [FOLDER ...] [--images 100 400] [--cores 1 2] [--rounds 3] [--plot FILE.svg]
 
-For drawn JPEGs of 640 x 480 pixels with twenty boxes each, in growing numbers, and for each FOLDER of
-labelled images (in any format that `prepare` reads). Stage and bare loop take turns, on the same cores, so
-that a busy machine is busy for both. The bare loops know nothing of labels, splits, records or checks:
+Uses growing numbers of drawn JPEGs of 640 x 480 pixels with twenty boxes each, and each FOLDER of labelled
+images (in any format that `prepare` reads). Stage and bare loop run in turn on the same cores, so that a busy
+machine slows both alike. The bare loops have no labels, splits, records or checks:
 
-    prepare   read the file, its SHA-256, decode it once with OpenCV, write a copy of the file
-    augment   read, decode, the very transforms of the stage's own copies as OpenCV's calls, encode, write
+    prepare   read and hash the file, decode it once with OpenCV, write a copy of the file
+    augment   read, decode, apply the transforms of the stage's copies with OpenCV, encode, write
 
-A stage's seconds are those of its processor from start to end, less those of the same stage on eight images,
-per image that there are more: starting up is measured apart, by benchmarks/startup.py.
+The time of a stage is its CPU time less that of the same stage on eight images, divided by the number of
+further images: benchmarks/startup.py measures the start.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ print(time.process_time() - used)
 
 
 class Row(NamedTuple):
-    """What one image costs a stage, and the bare loop."""
+    """CPU seconds of a stage and of the bare loop, for a number of images."""
 
     what: str
     stage: str
@@ -88,9 +88,9 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    """Print a table, and draw how it grows."""
+    """Print a table, and plot the rates over the number of images."""
     asked = _arguments()
-    print("| images | stage | number | cores | ms of processor, stage | bare | ratio | images/s per core |")
+    print("| images | stage | number | cores | CPU ms, stage | bare | ratio | images/s per core |")
     print("|---|---|---|---|---|---|---|---|")
     rows = []
     with tempfile.TemporaryDirectory() as place:
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def measure(place: Path, asked: argparse.Namespace) -> Iterator[Row]:
-    """Yield both stages for every number of images and of cores."""
+    """Yield a row per stage, number of images and number of cores."""
     sources = [("drawn", draw(place / f"drawn-{number}", number), "yolo") for number in asked.images]
     sources += [(folder.name, folder.resolve(), "auto") for folder in asked.folders]
     few = draw(place / "few", FEW)
@@ -121,7 +121,7 @@ def measure(place: Path, asked: argparse.Namespace) -> Iterator[Row]:
 def rounds(
     place: Path, source: Path, form: str, cores: int, number: int
 ) -> Iterator[tuple[str, float, float, int]]:
-    """Yield for each stage the medians of both sides, and the number of images."""
+    """Yield stage, median CPU seconds of the stage and of the bare loop, and number of images."""
     took: dict[str, list[tuple[float, float]]] = {"prepare": [], "augment": []}
     for _ in range(number):
         project = begin(place, source, form)
@@ -134,9 +134,9 @@ def rounds(
 
 
 def begin(place: Path, source: Path, form: str) -> Path:
-    """Lay out a fresh project whose configuration names the source, with nothing remembered.
+    """Create a new project with empty caches, whose configuration names the source.
 
-    None before it is deleted: for some seconds ext4 searches longer for room for a file where many were.
+    Earlier projects are not deleted: after many files were deleted, ext4 allocates slowly for some seconds.
     """
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -152,7 +152,7 @@ def begin(place: Path, source: Path, form: str) -> Path:
 
 
 def stage(project: Path, name: str, cores: int) -> float:
-    """Run one stage on so many cores, and list what the bare loop has to do for the same outcome."""
+    """Run a stage on a number of cores, and list the work of the bare loop for the same result."""
     took = run([sys.executable, "-m", "pipeline", name], project, cores)
     target = project / "bare" / name
     target.mkdir(parents=True)
@@ -170,7 +170,7 @@ def _sources(project: Path) -> Iterator[tuple[object, ...]]:
 
 
 def _copies(project: Path) -> Iterator[tuple[object, ...]]:
-    """Work out matrix and grey levels of each copy beforehand: the bare loop is OpenCV's calls alone."""
+    """Compute matrix and gray levels of each copy first: the bare loop only calls OpenCV."""
     for copy in json.loads((project / "data/augmented/records.json").read_text())["copies"]:
         source = project / "data/prepared/images" / copy["source"]
         image, recipe = cv2.imread(str(source)), AugmentationParameters(**copy["transforms"])
@@ -181,7 +181,7 @@ def _copies(project: Path) -> Iterator[tuple[object, ...]]:
 
 
 def bare(project: Path, name: str, cores: int) -> float:
-    """Run the bare loop on so many cores; it does not count its start."""
+    """Run the bare loop on a number of cores; its start is not counted."""
     command = [sys.executable, "-c", BARE, name, str(project / f"{name}.json")]
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, preexec_fn=lambda: _keep_to(cores)
@@ -190,7 +190,7 @@ def bare(project: Path, name: str, cores: int) -> float:
 
 
 def run(command: list[str], folder: Path, cores: int) -> float:
-    """Run a command to its end on so many cores."""
+    """Run a command on a number of cores; return its CPU seconds."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder), "DVC_EXP_NAME": "limits"}
     with (folder / "output.txt").open("ab") as out:
         process = subprocess.Popen(
@@ -207,7 +207,7 @@ def _keep_to(cores: int) -> None:
 
 
 def draw(source: Path, number: int) -> Path:
-    """Draw a YOLO folder of JPEGs with the detail of photographs, and boxes anywhere."""
+    """Create a YOLO dataset of JPEGs with as much detail as photographs, and random boxes."""
     for name in ("images", "labels"):
         (source / name).mkdir(parents=True)
     (source / "data.yaml").write_text("names: [alpha, beta, gamma]\n")
@@ -222,7 +222,7 @@ def draw(source: Path, number: int) -> Path:
 
 
 def plot(rows: list[Row], path: Path) -> None:
-    """Draw how many images a second of a core's time does, over their number, for each of `--cores`."""
+    """Plot images per CPU second over the number of images, for each of `--cores`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.4), layout="constrained")

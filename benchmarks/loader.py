@@ -1,10 +1,10 @@
-"""Images/s of Ultralytics' loader and of the resident one that stands in for it on a GPU, in one run.
+"""Compare images/s of Ultralytics' loader and of the GPU loader, in one run.
 
     python benchmarks/loader.py --device cuda:0 [--images FOLDER] [--imgsz 640] [--batch 64] [--workers 16]
 
-Both have the images decoded in memory and hand over batches as a training gets them: on the device, floats.
-FOLDER is an `images/train` with `labels/train` beside it; without it, pictures of 640 x 480 are drawn.
-The rounds alternate; a ratio belongs to one round. docs/decisions/gpu.md holds what is known.
+Both have the images decoded in memory and yield batches as a training gets them: floats on the device. FOLDER
+is an `images/train` with `labels/train` beside it; without it, images of 640 x 480 are drawn. Both run in
+each round, and the ratio is that of one round. docs/decisions/gpu.md has the results.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _given() -> argparse.Namespace:
 
 
 def _drawn(folder: Path, count: int) -> Path:
-    """Draw soft noise with seven objects in each, as many as COCO's images have."""
+    """Draw images of smooth noise with seven objects each, as in COCO."""
     rng = np.random.default_rng(0)
     for part in ("images/train", "labels/train"):
         (folder / part).mkdir(parents=True)
@@ -82,7 +82,7 @@ def _drawn(folder: Path, count: int) -> Path:
 
 
 def _stock(folder: Path, given: argparse.Namespace, scratch: Path) -> Any:
-    """Build Ultralytics' loader as a training with the defaults of conf/ does."""
+    """Build Ultralytics' loader as in a training with the defaults of conf/."""
     native = yaml.safe_load((CONF / "augment/none.yaml").read_text())["online"]
     settings = {
         "imgsz": given.imgsz,
@@ -106,9 +106,9 @@ def _endless(loader: Any) -> Iterator[dict[str, Any]]:
 
 
 def _measure(stock: Any, ours: GpuLoader, given: argparse.Namespace, device: torch.device) -> None:
-    """Let both make batches by turns; the first round warms up and does not count.
+    """Time both loaders in turn; the first round is a warm-up.
 
-    Ultralytics' processes make batches while nobody asks for them: before either is timed, as many pass by.
+    Ultralytics' processes prefetch batches while they are not timed, so as many batches are read first.
     """
     ratios = []
     ahead = 4 + (stock.prefetch_factor or 0) * stock.num_workers

@@ -1,12 +1,11 @@
-"""What logging costs: seconds of the processor that `finetune` spends on MLflow, in all of its threads.
+"""Measure the cost of logging: CPU seconds that `finetune` spends on MLflow, in all of its threads.
 
     python benchmarks/logging_cost.py [--pairs 5] [--whole]
 
-In a copy of the project, on 28 drawn images at 32 pixels for two epochs: what a run costs once, whatever it
-trains, counted by the threads' own clocks; beside it, in turns, the same training without a word to MLflow,
-since the difference of the two is the same figure with the noise of a training. Then what an epoch's row
-costs, over 100 of them. With --whole the embedded default is trained, to say which share of it logging has.
-docs/decisions/tracking.md has the figures.
+In a copy of the project, on 28 drawn images at 32 pixels for two epochs: the cost per run, by the clocks of
+the threads, and in turn the same training without MLflow (the difference of both is the same figure with the
+noise of a training). Then the cost per epoch, over 100 of them. --whole trains the default demo, for the
+share of logging. docs/decisions/tracking.md has the figures.
 """
 
 from __future__ import annotations
@@ -30,23 +29,23 @@ ROWS = 100
 
 
 class Silent:
-    """Takes what a session is told, and does nothing with it."""
+    """A session that ignores all calls."""
 
     run_id = None
 
     def __getattr__(self, name: str) -> Any:
-        """Stand for any of the session's calls."""
+        """Return a function that does nothing."""
         return lambda *_, **__: None
 
 
 class Meter:
-    """Adds up what logging takes of the processor: the stage's calls, and the threads behind them."""
+    """Sums the CPU time of logging: calls of the stage, and the threads behind them."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Have a call counted by the clock of the thread that it runs in."""
+        """Wrap a call so that its CPU time, by the clock of its thread, is counted."""
 
         def counted(*arguments: Any, **options: Any) -> Any:
             begin = time.thread_time()
@@ -59,7 +58,7 @@ class Meter:
 
     @contextmanager
     def open_run(self, opened: Any) -> Iterator[Any]:
-        """Count the run's opening, each call of its session, and its end."""
+        """Count opening the run, each call of its session, and its end."""
         session = self.timed(opened.__enter__)()
         yield Metered(session, self)
         self.timed(opened.__exit__)(None, None, None)
@@ -72,16 +71,16 @@ class Metered:
         self._session, self._meter = session, meter
 
     def __getattr__(self, name: str) -> Any:
-        """Hand the session's own on; calls are counted."""
+        """Return the attribute of the session; calls are counted."""
         found = self._meter.timed(getattr)(self._session, name)
         return self._meter.timed(found) if callable(found) else found
 
 
 def main() -> None:
-    """Measure the pairs, and print what they come to."""
+    """Measure the pairs, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--whole", action="store_true", help="train the embedded default, for the share")
+    parser.add_argument("--whole", action="store_true", help="train the default demo, for its share")
     parser.add_argument("--side", choices=("prepare", "logged", "silent", "rows"), help=argparse.SUPPRESS)
     parser.add_argument("changes", nargs="*", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -96,7 +95,7 @@ def main() -> None:
 
 
 def measure(folder: Path, *, pairs: int, whole: bool) -> None:
-    """Print seconds of the processor for each pair, and what follows from them."""
+    """Print CPU seconds of each pair, and the cost per run and per epoch."""
     spent(folder, "prepare", *SMALL)
     spent(folder, "logged", *SMALL)  # creates the database, once for the project
     costs = []
@@ -109,7 +108,7 @@ def measure(folder: Path, *, pairs: int, whole: bool) -> None:
     _, row = spent(folder, "rows")
     once = statistics.median(costs)
     print(f"a run {once:.2f} s (median of {pairs}), an epoch {1000 * row:.1f} ms")
-    print(f"under 1% from {100 * once:.0f} s of the processor on")
+    print(f"under 1% from {100 * once:.0f} CPU seconds on")
     if whole:
         spent(folder, "prepare")
         training, cost = spent(folder, "logged")
@@ -117,7 +116,7 @@ def measure(folder: Path, *, pairs: int, whole: bool) -> None:
 
 
 def spent(folder: Path, name: str, *changes: str) -> tuple[float, float]:
-    """Run one side in a process of its own; return its seconds of the processor, and what it prints last."""
+    """Run one side as a process; return its CPU seconds, and the number that it prints last."""
     command = [sys.executable, str(Path(__file__).resolve()), "--side", name, *changes]
     place = {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder), "YOLO_CONFIG_DIR": str(folder)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -130,7 +129,7 @@ def spent(folder: Path, name: str, *changes: str) -> tuple[float, float]:
 
 
 def side(name: str, changes: list[str]) -> None:
-    """Do what is measured, and print what logging took."""
+    """Run what is measured, and print the CPU seconds of logging."""
     from pipeline.compose import stage
     from pipeline.compose.stage import plan_config
     from pipeline.runtime.gc_pause import pause_gc
@@ -170,7 +169,7 @@ def _count(meter: Meter, finetune: Any, *, silent: bool) -> None:
 
 
 def _rows(config: Any) -> float:
-    """Return the seconds of the processor that a row takes, sent as epochs end: one after the other."""
+    """Return the CPU seconds per epoch, sent one after the other as in a training."""
     from pipeline.finetune.mlflow_log import log_epoch
     from pipeline.tracking import runs
     from pipeline.tracking.target import TrackingTarget

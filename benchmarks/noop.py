@@ -1,10 +1,10 @@
-"""How long a `dvc repro` with nothing to do takes, beside DVC's own time for the same pipeline.
+"""Compare a `dvc repro` with nothing to do with DVC's own time for the same pipeline.
 
     python benchmarks/noop.py [ROUNDS]
 
-Both sides run in one copy of this project, in turns: `dvc repro` as dvc.yaml says, and as it would be without
-the compose stage. The later stages' outputs are stand-ins, since nothing runs; their dependencies, params and
-code files are the real ones.
+Both run in turn in one copy of this project: `dvc repro` with dvc.yaml, and without its compose stage.
+Outputs of the later stages are placeholders, since nothing runs; dependencies, params and code files are the
+real ones.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ FOLDERS = {"data/prepared", "data/augmented", "models/finetuned", "reports/train
 
 
 def environment() -> dict[str, str]:
-    """Put this interpreter's programs first on the path, as `make` does."""
+    """Put the programs of this interpreter first on PATH, as `make` does."""
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def build(folder: Path, dvc: dict[str, Any]) -> None:
-    """Copy the project, and let stand-ins take the place of what the stages would compute."""
+    """Copy the project, with placeholders for the outputs of the stages."""
     for part in PARTS:
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, folder / part)
@@ -67,7 +67,7 @@ def write(folder: Path, dvc: dict[str, Any], *, compose: bool) -> None:
 
 
 def repro(folder: Path) -> tuple[float, float]:
-    """Return the seconds that one `dvc repro` took, on the clock and of the processor."""
+    """Return wall and CPU seconds of one `dvc repro`."""
     start, used = time.perf_counter(), processor()
     done = subprocess.run(
         ["dvc", "repro"], cwd=folder, env=environment(), capture_output=True, text=True, check=False
@@ -79,13 +79,13 @@ def repro(folder: Path) -> tuple[float, float]:
 
 
 def processor() -> float:
-    """Return the processor seconds of all commands so far: what counts on a busy machine."""
+    """Return the CPU seconds of all commands so far: comparable on a busy machine."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def measure(rounds: int) -> dict[bool, list[tuple[float, float]]]:
-    """Time both sides in turns, so that a busy machine is busy for both."""
+    """Time both in turn, so that a busy machine slows both alike."""
     dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     seconds: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as name:
@@ -102,6 +102,6 @@ def measure(rounds: int) -> dict[bool, list[tuple[float, float]]]:
 
 if __name__ == "__main__":
     found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
-    for index, what in enumerate(("on the clock", "of the processor")):
+    for index, what in enumerate(("wall", "CPU")):
         ours, bare = (statistics.median(took[index] for took in found[compose]) for compose in (True, False))
-        print(f"seconds {what}: {ours:.3f}, without compose {bare:.3f}, ratio {ours / bare:.2f}")
+        print(f"{what} seconds: {ours:.3f}, without compose {bare:.3f}, ratio {ours / bare:.2f}")

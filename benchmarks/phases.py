@@ -1,12 +1,12 @@
-"""Run `yolo detect train` or a stage of the pipeline, and note where the time of its training goes.
+"""Run `yolo detect train` or a stage of the pipeline, and write the time of each phase of its training.
 
     python benchmarks/phases.py FILE yolo detect train data=...
     python benchmarks/phases.py FILE pipeline finetune
 
-Writes seconds by phase to FILE, and the peak of the GPU's memory. Timers are put around a few methods of
-Ultralytics' trainer, which both trainings have in common; what runs inside a phase counts for that phase
-alone. A GPU works long after it was told to, so there the moments are taken in its queue, and nothing waits
-for them. The resident loader makes the next batch while the optimizer steps: that counts for the optimizer.
+Writes seconds by phase and the peak GPU memory to FILE. A few methods of Ultralytics' trainer, which both
+trainings use, are timed; a nested phase counts for the outer one. A GPU runs asynchronously, so there the
+times are events in its queue, and nothing waits for them. The GPU loader makes the next batch during the
+optimizer's step, which counts as optimizer.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Clock:
         return inner
 
     def iterated(self, phase: str, iterate: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """Return what makes an iterator, each step of which is timed."""
+        """Wrap a function that returns an iterator: each step is timed."""
 
         def inner(loader: Any) -> Iterator[Any]:
             step = self.timed(phase, lambda steps: next(steps, None))
@@ -70,7 +70,7 @@ class Clock:
         return inner
 
     def add_up(self) -> None:
-        """Add what was timed to the seconds of its phase."""
+        """Add the measured times to the seconds of their phases."""
         for phase, start, end in self.spans:
             on_host = isinstance(end, float)
             self.seconds[phase] += end - start if on_host else start.elapsed_time(end) / 1000
@@ -78,13 +78,13 @@ class Clock:
 
 
 def _gpu() -> Any:
-    """Return PyTorch's door to the GPU, or None where nothing is done on one."""
+    """Return torch.cuda, or None if no GPU is used."""
     torch = sys.modules.get("torch")
     return torch.cuda if torch and torch.cuda.is_initialized() else None
 
 
 def _moment() -> Any:
-    """Return the time, or what will know when the GPU came here."""
+    """Return the time, or an event that the GPU records when it gets here."""
     if not (gpu := _gpu()):
         return time.perf_counter()
     event = gpu.Event(enable_timing=True)
@@ -93,7 +93,7 @@ def _moment() -> Any:
 
 
 class _Watch(MetaPathFinder, Loader):
-    """Puts the timers in once Ultralytics' trainer is imported, by whom and in whatever order."""
+    """Import hook that adds the timers when Ultralytics' trainer is imported."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -144,7 +144,7 @@ def _time(trainer: Any, clock: Clock) -> None:
 
 
 def main() -> None:
-    """Run what the arguments name."""
+    """Run the command of the arguments."""
     place, what = Path(sys.argv[1]), sys.argv[2]
     clock = Clock()
     sys.meta_path.insert(0, _Watch(clock))

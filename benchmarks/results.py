@@ -3,10 +3,11 @@
     python benchmarks/results.py --bccd DIR --rbc-coco DIR --weights DIR [--seeds 0,1,2] [--suite foundation]
         [--jobs 2]
 
-Each cell (data, base weights, method, seed) runs in its own folder in .finetrack/results with the same images,
-image size, batch and epochs. `--jobs` cells run at a time and share the cores. Finished cells are skipped.
-`yolo train` runs as its own process with its defaults and no logging callbacks; its best.pt is measured by
-the same code on the same images. An interrupted strategy resumes, and its time is left out of the tables.
+Each cell (data, base weights, method, seed) runs in its own folder in .finetrack/results with the same
+images, image size, batch and epochs. `--jobs` cells run at a time and share the cores. Finished cells are
+skipped. `yolo train` runs as its own process with its defaults and no logging callbacks; its best.pt is
+measured by the same code on the same images. An interrupted strategy resumes, and its time is left out of the
+tables.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Which upright box is the truest after a rotation, where only the upright box before it is known?
+"""Compare two ways to rotate an upright box whose outline is not known.
 
     python benchmarks/rotated_boxes.py [FOLDER of YOLO polygon labels]
 
-Outlines are known here, of the drawn images and of FOLDER: each is rotated, and its own tight box is
-compared with what `corners` (the hull of the box's corners) and `ellipse` (the hull of the ellipse in it)
-give. docs/decisions/augmentation.md holds the figures.
+Known outlines, of drawn images and of FOLDER, are rotated, and their tight boxes are compared with `corners`
+(the hull of the box's corners) and `ellipse` (the hull of the ellipse in it). docs/decisions/augmentation.md
+has the figures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def drawn(draw: Callable[..., DrawnImage], count: int) -> list[Points]:
 
 
 def read(folder: Path) -> list[Points]:
-    """Return the outlines of all YOLO polygon labels below a folder, as if of square images."""
+    """Return the outlines of all YOLO polygon labels in a folder; images are taken as square."""
     lines = (
         line.split()[1:] for path in sorted(folder.rglob("*.txt")) for line in path.read_text().splitlines()
     )
@@ -48,7 +48,7 @@ def read(folder: Path) -> list[Points]:
 
 
 def agreement(outlines: list[Points], degrees: float) -> dict[str, NDArray[np.float64]]:
-    """Return the overlap (IoU) of either box with the true one, for each outline at a random angle."""
+    """Return the IoU of both boxes with the true one, for each outline at a random angle."""
     angles = np.random.default_rng(0).uniform(-degrees, degrees, len(outlines))
     found: dict[str, list[float]] = {"corners": [], "ellipse": []}
     for outline, angle in zip(outlines, angles.tolist(), strict=True):
@@ -73,7 +73,7 @@ def overlap(one: Points, other: Points) -> float:
 
 
 def main() -> None:
-    """Print a Markdown table: the mean overlap, and the share of objects below 0.75."""
+    """Print a Markdown table: mean IoU, and share of objects below 0.75."""
     sets = {"drawn shapes": drawn(draw_shapes_image, 200), "drawn steel": drawn(draw_steel_image, 300)}
     if len(sys.argv) > 1:
         sets[Path(sys.argv[1]).name] = read(Path(sys.argv[1]))

@@ -1,16 +1,15 @@
-"""What `prepare` takes for 1,000, 10,000 and 100,000 images: time, processor time and memory.
+"""Measure `prepare` for 1,000, 10,000 and 100,000 images: wall time, CPU time and memory.
 
     python benchmarks/scale.py [--images 1000 10000] [--format coco] [--folder DIR] [--plot scale.svg]
 
-Small JPEGs with up to four boxes each are drawn into a temporary folder, or into DIR, which is kept: 64 to 96
-pixels, or as large as PIXELS in the environment says. Measured, each in its own process: `compose`, which
-hashes the source; `prepare`; `prepare` after it was killed half-way; the same conversion, COCO or YOLO to
-YOLO, by `supervision`, and from COCO by `datumaro`, if it is there, which check, divide and report nothing;
-and `compose` and `prepare` with 1% new images, and `prepare` again with none, where data/prepared is gone,
-since DVC takes it away before.
-docs/results-data.md has the figures, docs/images/scale.svg their growth.
+JPEGs with up to four boxes each are drawn into a temporary folder, or into DIR, which is kept: 64 to 96
+pixels, or the size in the environment variable PIXELS. Measured, each as a process: `compose`, which hashes
+the source; `prepare`; `prepare` after it was killed half-way; the same conversion (COCO or YOLO to YOLO) by
+`supervision`, and from COCO by `datumaro` if it is installed, neither of which checks, splits or reports;
+`compose` and `prepare` with 1% new images; and `prepare` with none, without data/prepared, which DVC removes
+first. docs/results-data.md has the figures, docs/images/scale.svg plots them.
 
-`datumaro` wants an older Pillow than this project, hence a place of its own:
+`datumaro` needs an older Pillow than this project, so it has its own environment:
 
     python -m venv .finetrack/datumaro
     .finetrack/datumaro/bin/pip install 'datumaro>=1.13,<2'
@@ -66,7 +65,7 @@ LOADS = {
 
 
 class Took(NamedTuple):
-    """What a process took: seconds on the clock, seconds of processor, MB of memory at its peak."""
+    """Wall seconds, CPU seconds and peak memory in MB of a process."""
 
     wall: float
     processor: float
@@ -76,7 +75,7 @@ class Took(NamedTuple):
 def main() -> None:
     """Measure each number of images, and print a table."""
     asked, found = _arguments(), []
-    print("| images | what | seconds | of processor | images/s | MB at the peak |\n|---|---|---|---|---|---|")
+    print("| images | what | seconds | CPU seconds | images/s | peak MB |\n|---|---|---|---|---|---|")
     with nullcontext(asked.folder) if asked.folder else tempfile.TemporaryDirectory() as folder:
         for number in asked.images:
             place = Path(folder).resolve() / f"{asked.format}-{number}"
@@ -91,7 +90,7 @@ def main() -> None:
 
 
 def plot(found: Sequence[tuple[str, int, Took]], file: Path) -> None:
-    """Draw how time, rate and memory grow with the number of images."""
+    """Plot time, rate and memory over the number of images."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -99,7 +98,7 @@ def plot(found: Sequence[tuple[str, int, Took]], file: Path) -> None:
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    titles = "Seconds of processor", "Images per second of processor", "MB of memory at the peak"
+    titles = "CPU seconds", "Images per CPU second", "Peak memory in MB"
     for panel, title in zip(panels, titles, strict=True):
         panel.set(title=title, xlabel="images", xscale="log", yscale="log")
         panel.grid(alpha=0.3)
@@ -117,10 +116,10 @@ def _shown(number: int, took: Took) -> tuple[float, float, float]:
 
 
 def measure(folder: Path, number: int, form: str) -> Iterator[tuple[str, Took]]:
-    """Yield what was measured, and what it took; fewer images of the same folder were never seen before."""
+    """Yield what was measured, and its time and memory."""
     source, more = folder / "source", max(1, int(number * MORE))
     draw(source, range(number), form)
-    time.sleep(2.5)  # hashes of files that were just touched are not kept
+    time.sleep(2.5)  # hashes of files that just changed are not cached
     project = begin(folder / "project", source, form)
     yield "compose", stage(project, "compose")
     first = stage(project, "prepare")
@@ -143,7 +142,7 @@ def measure(folder: Path, number: int, form: str) -> Iterator[tuple[str, Took]]:
 
 
 def draw(source: Path, numbers: range, form: str) -> None:
-    """Draw the images that are not there, take away those too many, and write the labels of all."""
+    """Draw missing images, remove surplus ones, and write the labels of all."""
     (source / "images").mkdir(parents=True, exist_ok=True)
     there = {path.name for path in (source / "images").iterdir()}
     for surplus in there - {f"{number:06d}.jpg" for number in numbers}:
@@ -155,7 +154,7 @@ def draw(source: Path, numbers: range, form: str) -> None:
 
 
 def begin(project: Path, source: Path, form: str) -> Path:
-    """Lay out an empty project whose configuration names the source."""
+    """Create an empty project whose configuration names the source."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
@@ -182,7 +181,7 @@ def run(command: Sequence[str], folder: Path, *, kill_after: float | None = None
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
     timer = threading.Timer(kill_after or 1e6, process.send_signal, [signal.SIGKILL])
     timer.start()
-    _, status, used = os.wait4(process.pid, 0)  # its own memory, where RUSAGE_CHILDREN has the most of all
+    _, status, used = os.wait4(process.pid, 0)  # of this process; RUSAGE_CHILDREN: of all
     timer.cancel()
     if status and not kill_after:
         sys.exit(f"{' '.join(command)} failed: see {folder / 'output.txt'}")
@@ -256,8 +255,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--format", choices=sorted(LOADS), default="coco")
-    parser.add_argument("--folder", type=Path, help="is kept, and used again")
-    parser.add_argument("--plot", type=Path, help="a file to draw the growth into")
+    parser.add_argument("--folder", type=Path, help="is kept and reused")
+    parser.add_argument("--plot", type=Path, help="the file of the plot")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Validation mAP over the seconds of a training: the curves of finished cells, as picture and table."""
+"""Plot and tabulate val mAP over the seconds of a training, for finished cells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = "| data, base | yolo train's best | after | " + " | ".join(STRATEGIES)
 
 
 class Curve(NamedTuple):
-    """Seconds since a training began, and the val mAP50-95 of the epoch that ended then."""
+    """Seconds since the start of a training, and the val mAP50-95 of the epoch that ended then."""
 
     seconds: list[float]
     accuracy: list[float]
@@ -28,7 +28,7 @@ class Curve(NamedTuple):
         return max(self.accuracy)
 
     def reaches(self, accuracy: float) -> float | None:
-        """Return after how many seconds the mAP was first as high, or None."""
+        """Return the seconds after which the mAP first reached a value, or None."""
         pairs = zip(self.seconds, self.accuracy, strict=True)
         return next((seconds for seconds, found in pairs if found >= accuracy), None)
 
@@ -67,7 +67,7 @@ def read_curve(file: Path) -> Curve:
 
 
 def table(groups: dict[tuple[str, str], Group]) -> str:
-    """Say when each strategy was as good as `yolo train` at its best, and as a share of its time."""
+    """Return a table: when each strategy reaches the best mAP of `yolo train`, and the share of time."""
     return "\n".join([COLUMNS, *(_row(pair, group) for pair, group in groups.items())])
 
 

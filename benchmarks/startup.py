@@ -1,12 +1,12 @@
-"""How long each stage takes until it begins: seconds of the processor, from the start of Python.
+"""Measure the start-up of each stage: CPU seconds from the start of Python to its first input.
 
     python benchmarks/startup.py [ROUNDS]
 
-A stage begins when it opens the first of its inputs: `compose` conf/, `prepare` the source, `augment`,
-`finetune` and `evaluate` the manifest of data/prepared. There the process is stopped. None is to look fast by
-loading late, so two later moments stand beside it: `evaluate` makes a folder for its results, when it has
-predicted on two images of 32 pixels; and `finetune` writes its first checkpoint, after an epoch of a dozen
-such images, validated. Below, what it takes to load the libraries alone.
+A stage begins when it opens its first input: `compose` conf/, `prepare` the source, `augment`, `finetune` and
+`evaluate` the manifest of data/prepared. The process is stopped there. Since imports may come later, two
+later moments are measured too: `evaluate` creates the folder of its results, after predictions on two images
+of 32 pixels; `finetune` writes its first checkpoint, after an epoch of a dozen such images and its
+validation. The last rows are imports alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pipeline.runtime.cores import count_available_cores
 
 
 class Moment(NamedTuple):
-    """When a stage has come so far: it opens or makes a file or folder with this in its path."""
+    """A moment of a stage: it opens or creates a file or folder whose path contains this text."""
 
     stage: str
     path: str
@@ -80,14 +80,14 @@ def main() -> None:
                 took[what].append(begun(project, moment))
             for what, code in LATER.items():
                 took[what].append(limits.run([sys.executable, "-c", code], project, cores=1))
-    print("| | seconds of processor, median | least | at most |\n|---|---|---|---|")
+    print("| | CPU seconds, median | least | at most |\n|---|---|---|---|")
     for what, seconds in took.items():
         limit = MOMENTS[what].limit if what in MOMENTS else ""
         print(f"| {what} | {statistics.median(seconds):.2f} | {min(seconds):.2f} | {limit} |")
 
 
 def finish(project: Path) -> None:
-    """Run the stages once to their ends, in a small way."""
+    """Run all stages once, on few small images."""
     file = project / "params.yaml"
     params = yaml.safe_load(file.read_text("utf-8"))
     params["finetune"] |= TINY
@@ -99,7 +99,7 @@ def finish(project: Path) -> None:
 
 
 def begun(project: Path, moment: Moment) -> float:
-    """Return the processor's seconds until a stage has come so far."""
+    """Return the CPU seconds until a moment of a stage."""
     code = WATCH.format(**moment._asdict())
     environment = os.environ | {"PYTHONPATH": str(limits.ROOT), "DVC_ROOT": str(project)}
     command = [sys.executable, "-c", code]

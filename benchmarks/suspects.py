@@ -1,11 +1,11 @@
-"""How many of the first 50 label suspects are labels that were spoilt on purpose.
+"""Measure label suspects: how many of the first 50 are planted errors.
 
     python benchmarks/suspects.py [--source DIR --format voc] [--share 0.15] [--seed 0] [--first 50]
 
-A dataset (drawn steel, unless a source is given) is prepared; a share of its objects, in all splits, is
-spoilt: a third deleted, a third given another class, a third moved by 20 to 40% of its size each way. Then a
-model is trained on the spoilt labels and evaluated as always; what reports/evaluation/suspects.json names is
-held against what was planted. Everything happens below .finetrack/suspects.
+A dataset (drawn steel, unless a source is given) is prepared. Errors are planted in a share of its objects,
+in all splits: a third deleted, a third given another class, a third moved by 20 to 40% of its size in x and
+y. A model is trained on these labels and evaluated, and reports/evaluation/suspects.json is compared with the
+planted errors. All files are in .finetrack/suspects.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # it runs from a checkout, where nothing is installed
+sys.path.insert(0, str(ROOT))  # the project is not installed
 FOLDER = ROOT / ".finetrack" / "suspects"
 EPOCHS, BATCH = 20, 16
 
 
 def main() -> None:
-    """Prepare, spoil, train, evaluate, and count."""
+    """Prepare, plant errors, train, evaluate, and count."""
     asked = _arguments()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def spoil(prepared: Path, *, share: float, seed: int) -> list[dict[str, Any]]:
-    """Spoil labels of a prepared dataset, and let its manifest fit them; return what was done, a row each."""
+    """Plant errors in the labels of a prepared dataset, and update its manifest; return the errors."""
     from pipeline.dataset.manifest import parse_manifest, serialize_manifest
 
     described = parse_manifest((prepared / "manifest.json").read_text("utf-8"))
@@ -70,7 +70,7 @@ def spoil(prepared: Path, *, share: float, seed: int) -> list[dict[str, Any]]:
 
 
 def verdict(found: list[dict[str, Any]], planted: list[dict[str, Any]], *, objects: int, first: int) -> str:
-    """Say how many suspects point at a planted error: at the place where the object truly is."""
+    """Count the suspects that point at a planted error: at the true place of its object."""
     hits = [next((row for row in planted if _points_at(suspect, row)), None) for suspect in found]
     right = sum(hit is not None for hit in hits)
     kinds = Counter(row["kind"] for row in planted)
@@ -118,7 +118,7 @@ def _corners(box: np.ndarray, scale: np.ndarray) -> list[float]:
 
 
 def _points_at(suspect: dict[str, Any], row: dict[str, Any]) -> bool:
-    """What the model found there overlaps where the object truly is by half."""
+    """Return whether the detection overlaps the true place of the object with IoU 0.5 or more."""
     from pipeline.evaluate.metrics.iou import box_iou
 
     if suspect["file"] != row["file"]:
@@ -136,11 +136,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--source", type=Path, help="a folder; drawn steel unless given")
+    parser.add_argument("--source", type=Path, help="a folder; drawn steel by default")
     parser.add_argument("--format", default="auto", help="of the source")
-    parser.add_argument("--share", type=float, default=0.15, help="of the objects that are spoilt")
+    parser.add_argument("--share", type=float, default=0.15, help="share of the objects with errors")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", type=int, default=50, help="suspects that are counted")
+    parser.add_argument("--first", type=int, default=50, help="number of suspects to check")
     return parser.parse_args()
 
 

@@ -1,14 +1,13 @@
-"""`python -m pipeline finetune` beside plain `yolo train`: time, images/s, memory, mAP, time by phase.
+"""Compare `finetrack finetune` with plain `yolo train`: time, images/s, memory, mAP, time by phase.
 
     python benchmarks/training.py [--data bccd --bccd DIR] [--pairs 3] [--epochs 5] [--imgsz 640] [--batch 64]
         [--images 8000] [--set finetune.fast=false ...] [--plain freeze=11 ...]
 
-Both train on the same images at the same size and batch, for the same epochs, from the same weights, with the
-same seed, one after the other in alternating order; `yolo train` has its own defaults otherwise, and no
-callbacks. Seconds are of the whole process, and so is the first figure of images/s; the second is of the
-epochs alone, without start, validation, checkpoints, plots and end: what a longer training tends to. Of a GPU
-the peak of its memory is given, too. The mAP of both is measured on the test split by the same code.
-docs/performance.md has the figures.
+Both train on the same images with the same image size, batch, epochs, weights and seed, one after the other
+in alternating order; otherwise `yolo train` has its own defaults, and no callbacks. Seconds and the first
+images/s are those of the whole process; the second images/s is that of the epochs alone, without start,
+validation, checkpoints, plots and end. On a GPU the peak of its memory is printed too. The mAP of both is
+measured on the test split by the same code. docs/performance.md and docs/decisions/gpu.md have the figures.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from pipeline.runtime.cores import count_available_cores
 
 PLACE = ROOT / ".finetrack" / "bench"
 BESIDE = frozenset({"start", "validation", "checkpoint", "logging", "last validation", "plots", "end"})
-"""Phases that are no part of going through the train images."""
+"""Phases that are not part of the epochs' work on train images."""
 
 
 class Run(NamedTuple):
-    """What one training took, what it came to, and the seconds of its phases."""
+    """Time, speed, memory and mAP of one training, and the seconds of its phases."""
 
     spent: Spent
     speed: float
@@ -65,13 +64,13 @@ def main() -> None:
         f"yolo train {' '.join(asked.plain)}; {_machine()}\n"
     )
     print(
-        "| pair | what | seconds | of processor | images/s | in the epochs | "
-        "MB at the peak | of the GPU | test mAP50-95 |"
+        "| pair | what | seconds | CPU seconds | images/s | in the epochs | "
+        "peak MB | peak GPU MB | test mAP50-95 |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     shutil.rmtree(PLACE / "data", ignore_errors=True)
     pairs = list(_pairs(asked, terms))
-    print("\n| phase, seconds | yolo train | finetune | as a ratio |\n|---|---|---|---|")
+    print("\n| phase, seconds | yolo train | finetune | ratio |\n|---|---|---|---|")
     for phase in dict.fromkeys(phase for run in pairs[0][::-1] for phase in run.phases):
         plain, ours = (mean(pair[own].phases.get(phase, 0.0) for pair in pairs) for own in (0, 1))
         print(f"| {phase} | {plain:.1f} | {ours:.1f} | {_ratio(plain, ours)} |")
@@ -88,16 +87,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--imgsz", type=int, help="pixels; what suits the data, if not given")
-    parser.add_argument("--images", type=int, help="to draw for data=demo, as large as --imgsz")
-    parser.add_argument("--seed", type=int, default=0, help="of the first pair; each has the next")
-    parser.add_argument("--set", nargs="*", default=[], help="changes of the configuration")
+    parser.add_argument("--imgsz", type=int, help="pixels; by default those of the data set")
+    parser.add_argument("--images", type=int, help="number of images to draw for data=demo, of size --imgsz")
+    parser.add_argument("--seed", type=int, default=0, help="of the first pair; the others follow")
+    parser.add_argument("--set", nargs="*", default=[], help="overrides of the configuration")
     parser.add_argument("--plain", nargs="*", default=[], help="further arguments of yolo train")
     return parser.parse_args()
 
 
 def _changes(asked: argparse.Namespace) -> list[str]:
-    """Return what makes both train all epochs, and what a larger batch or a drawn set asks for."""
+    """Return overrides: train all epochs, and settings for a larger batch or a drawn data set."""
     steps = [f"finetune.nbs={asked.batch}"] if asked.batch > Terms._field_defaults["batch"] else []
     steps.append("finetune.patience=0")
     if not asked.images:
@@ -138,7 +137,7 @@ def _run(cell: Cell, terms: Terms) -> Run:
 
 
 def _give_data(folder: Path) -> None:
-    """Prepare the images once, and lend them to each training without what another left beside them."""
+    """Prepare the images once, and link them into each training, without the label caches of another."""
     data = PLACE / "data"
     if not data.exists():
         for stage in ("prepare", "augment"):

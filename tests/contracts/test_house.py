@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import get_args
@@ -145,3 +146,16 @@ def test_what_a_user_says_to_dvc_stays(tmp_path, own):
 def test_no_package_index_is_named():
     for path in ("requirements.lock", "pyproject.toml", "Makefile", ".ci/run"):
         assert not re.search(r"(?<!no-emit-)index-url|pypi\.org", (ROOT / path).read_text()), path
+
+
+def test_every_package_is_in_the_contracts():
+    """A new package must be in the layers, and in each contract that keeps a library behind one door."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    packages = {f"pipeline.{path.parent.name}" for path in (ROOT / "pipeline").glob("*/__init__.py")}
+    packages.add("pipeline.__main__")
+    layered = {name for layer in contracts[0]["layers"] for name in layer.split(" | ")}
+    assert layered == packages
+    for contract in contracts[2:]:
+        named = {".".join(module.split(".")[:2]) for module in contract["source_modules"]}
+        doors = set(re.findall(r"pipeline\.\w+", contract["name"]))
+        assert packages - named <= doors, contract["name"]

@@ -27,10 +27,16 @@ from tests.e2e.conftest import ROOT, Project, create
 
 README = (ROOT / "README.md").read_text("utf-8")
 NAMES = ["disc", "square", "bar"]
+OTHER_VALUES = (
+    "dvc exp run -S finetune=head -S finetune.lr0=1e-3",
+    "dvc exp run --temp -S finetune=gradual",
+)
+"""Typed before stages that take a moment; the sweep trains these strategies."""
 TYPED_ELSEWHERE = {
     "make ui": "runs until it is stopped: test_the_ui_shows_the_runs",
     "make test": "is this run",
     "make repro": "is typed by the fixture",
+    **dict.fromkeys(OTHER_VALUES, "test_experiments_with_other_values_run_as_typed"),
     "source .venv/bin/activate": "is what the fixture's PATH does",
 }
 
@@ -147,6 +153,14 @@ def _check_own_dataset(reader: Project) -> None:
     manifest = json.loads((reader.folder / "data/prepared/manifest.json").read_text())
     names = json.loads((reader.folder / "models/finetuned/run.json").read_text())["names"]
     assert manifest["names"] == names == NAMES
+
+
+def test_experiments_with_other_values_run_as_typed(tiny):
+    assert set(OTHER_VALUES) <= set(commands())
+    for command in OTHER_VALUES:
+        tiny.run(command)
+        assert tiny.ran() == ["finetune"]
+    assert (tiny.params()["finetune"]["strategy"], tiny.params()["finetune"]["lr0"]) == ("head", 0.001)
 
 
 def test_the_runs_of_the_sweep_hang_under_one_that_lists_them(reader):

@@ -108,11 +108,15 @@ def test_killed_training_resumes_in_the_same_run_and_a_changed_one_starts_anew(p
     _configure(project)
     _kill_after_epoch(project, 2)
     assert not (project / FINETUNED_FOLDER).exists()
-    code, said = _finish(_start(project))
-    assert code == 0, said
-    assert "1/4" not in said  # the first epoch was not trained again
+    last, contents = _resume_to_the_end(project)
     assert _steps(project) == [1, 2, 3, 4]
     _check_run(project)
+
+    last.parent.mkdir()  # as if it was killed between the end of the run and the removal of its checkpoints
+    last.write_bytes(contents)
+    code, said = _finish(_start(project))
+    assert (code, "training on" in said) == (0, False), said
+    _check_run(project)  # no second run, and no step twice
     assert not list((project / ".finetrack/checkpoints").iterdir())
     assert not list((project.parent / "home").rglob("*"))
     assert not (project.parent / "asked").exists(), (project.parent / "asked").read_text()
@@ -124,6 +128,18 @@ def test_killed_training_resumes_in_the_same_run_and_a_changed_one_starts_anew(p
     assert code == 0, said
     assert _steps(project) == [1]
     assert [run.info.status for run in _runs(project)[1]] == ["FINISHED", "KILLED", "FINISHED"]
+
+
+def _resume_to_the_end(root):
+    """Resume after epoch 2 of 4; return the path and contents of the last checkpoint."""
+    process = _start(root)
+    _wait_for_epoch(root, process, 4)
+    [last] = (root / ".finetrack/checkpoints").glob("*/000004-*.ckpt")
+    contents = last.read_bytes()
+    code, said = _finish(process)
+    assert code == 0, said
+    assert "for 4 epochs, from epoch 3, " in said
+    return last, contents
 
 
 def _check_run(root):
@@ -148,25 +164,6 @@ def test_sigterm_leaves_a_killed_run_and_a_checkpoint(project):
     assert said.rstrip().endswith("finetune: stopped; run it again to go on")
     assert _runs(project)[1][0].info.status == "KILLED"
     assert list((project / ".finetrack/checkpoints").glob("*/*.ckpt"))
-
-
-def test_kill_after_the_end_of_the_run_makes_no_second_run(project):
-    _configure(project, **{"finetune.epochs": 2})
-    process = _start(project)
-    _wait_for_epoch(project, process, 2)
-    [last] = (project / ".finetrack/checkpoints").glob("*/000002-*.ckpt")
-    contents = last.read_bytes()
-    assert _finish(process)[0] == 0
-    [run] = _runs(project)[1]
-    last.parent.mkdir()  # as if it had not been deleted yet
-    last.write_bytes(contents)
-    code, said = _finish(_start(project))
-    assert code == 0, said
-    client, [again] = _runs(project)
-    assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
-    points = client.get_metric_history(run.info.run_id, "metrics/mAP50-95")
-    assert sorted(point.step for point in points) == [1, 2]
-    assert not last.parent.exists()
 
 
 def test_run_records_its_task(tmp_path, monkeypatch):

@@ -46,9 +46,8 @@ def restore_state(trainer: Any, state: TrainerState) -> None:
     trainer.ema = ModelEMA(trainer.model, updates=state["updates"])
     trainer.ema.ema.load_state_dict(state["ema"])
     for saved, group in zip(state["optimizer"]["param_groups"], trainer.optimizer.param_groups, strict=True):
-        saved["fused"] = group.get(
-            "fused"
-        )  # the optimizer kernel depends on the device, which may be another one now
+        # the optimizer kernel depends on the device, which may be another one now
+        saved["fused"] = group.get("fused")
     trainer.optimizer.load_state_dict(state["optimizer"])
     if state["scaler"]:  # empty where losses were not scaled
         trainer.scaler.load_state_dict(state["scaler"])

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from pipeline.runtime import progress
 from pipeline.yolo.training.report_progress import describe_end, describe_plan
 from tests import trainings
 
-ROOT = Path(__file__).parents[3]
-TRAIN = """
-import sys
-from pathlib import Path
-from pipeline.runtime import progress
-progress.MIN_LOG_SECONDS = progress.MAX_LOG_SECONDS = 0.0
-from tests import trainings
-trainings.run(trainings.job(Path(sys.argv[1]), epochs=2, cache="ram", patience=10))
-"""
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capfd):
+    """Train two epochs with a progress line at each chance; return what is printed."""
+
+    def run() -> str:
+        monkeypatch.setattr(progress, "MIN_LOG_SECONDS", 0.0)
+        monkeypatch.setattr(progress, "MAX_LOG_SECONDS", 0.0)
+        trainings.dataset(tmp_path)
+        capfd.readouterr()
+        trainings.run(trainings.job(tmp_path, epochs=2, cache="ram", patience=10))
+        printed = capfd.readouterr()
+        return printed.out + printed.err
+
+    return run
 
 
-def train(folder: Path, **environment: str) -> str:
-    """Train two epochs in a process of its own; return all that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN, str(folder)],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    return done.stdout
-
-
-def test_log_file_gets_plain_lines_in_one_style(tmp_path):
-    trainings.dataset(tmp_path)
-    output = train(tmp_path)
+def test_log_file_gets_plain_lines_in_one_style(train):
+    output = train()
     assert not {"\r", "\x1b"} & set(output)
     lines = output.splitlines()
     assert {line.partition(": ")[0] for line in lines} == {"finetune"}
@@ -54,9 +41,9 @@ def test_log_file_gets_plain_lines_in_one_style(tmp_path):
     assert "epoch 2 of 2, val mAP50-95 0." in lines[-1]
 
 
-def test_debug_log_shows_the_messages_of_ultralytics(tmp_path):
-    trainings.dataset(tmp_path)
-    assert "Starting training for 2 epochs" in train(tmp_path, FINETRACK_LOG="debug")
+def test_debug_log_shows_the_messages_of_ultralytics(train, ultralytics_log):
+    train()
+    assert "Starting training for 2 epochs" in ultralytics_log.text
 
 
 def build_trainer(**args: object) -> SimpleNamespace:
