@@ -26,7 +26,7 @@ import cells
 import seconds
 from cells import PLAIN, ROOT, Cell, Terms
 
-from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.worker_count import count_available_cores
 
 PLACE = ROOT / ".finetrack" / "defaults"
 FOUNDATION = {

@@ -26,7 +26,7 @@ import cells
 import seconds
 from cells import PIXELS, PLAIN, ROOT, Cell, Terms
 
-from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.worker_count import count_available_cores
 
 CELLS = ROOT / ".finetrack" / "results"
 BASES = ("foundation", "yolov8n")

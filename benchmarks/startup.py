@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import limits
 
-from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.worker_count import count_available_cores
 
 
 class Moment(NamedTuple):

@@ -27,7 +27,7 @@ from cells import PIXELS, PLAIN, ROOT, Cell, Spent, Terms
 
 sys.path.insert(0, str(ROOT))
 
-from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.worker_count import count_available_cores
 
 PLACE = ROOT / ".finetrack" / "bench"
 BESIDE = frozenset({"start", "validation", "checkpoint", "logging", "last validation", "plots", "end"})

@@ -114,10 +114,11 @@ def _run_stage(stage: str, config: Config) -> None:
     import hashlib
     import importlib
 
-    from pipeline.compose.code_digests import require_recorded_code
+    from pipeline.compose.code_changes import require_recorded_code
     from pipeline.compose.lockfile import read_lock
     from pipeline.runtime.gc_pause import pause_gc
-    from pipeline.storage.files import create_scratch_folder, hold_writer_lock
+    from pipeline.storage.files import hold_writer_lock
+    from pipeline.storage.scratch_folder import create_scratch_folder
 
     if "DVC_STAGE" in os.environ:  # DVC records nothing of a stage that is run by hand
         require_recorded_code(stage, read_lock())

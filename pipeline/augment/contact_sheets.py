@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.augment.transform_image import encode_image, read_image
+from pipeline.augment.image_files import encode_image, read_image
 from pipeline.core.arrays import ImageArray
 from pipeline.dataset.augmentation_records import AugmentedImage
 from pipeline.dataset.manifest import Manifest

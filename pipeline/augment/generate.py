@@ -23,22 +23,17 @@ from pipeline.augment.copy_paste import (
     is_inside_border,
     iterate_donors,
 )
+from pipeline.augment.image_files import JPEG_SUFFIXES, encode_image, read_image
 from pipeline.augment.parameters import derive_copy_seed
 from pipeline.augment.plan_copy import CopyRules, PlannedCopy, plan_copy
-from pipeline.augment.transform_image import (
-    JPEG_SUFFIXES,
-    encode_image,
-    paste_object,
-    read_image,
-    transform_image,
-)
+from pipeline.augment.transform_image import paste_object, transform_image
 from pipeline.core.arrays import FloatArray, ImageArray
 from pipeline.dataset.augmentation_records import AugmentedImage, PastedObject
 from pipeline.dataset.labels import ImageLabels, format_labels
 from pipeline.dataset.manifest import ImageRecord
 from pipeline.dataset.prepared import read_labels
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.workers import ParallelExecutor
+from pipeline.runtime.thread_pool import ParallelExecutor
 
 
 @dataclass(frozen=True)

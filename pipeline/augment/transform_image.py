@@ -5,7 +5,6 @@ docs/decisions/augmentation.md says why OpenCV, and not AlbumentationsX or torch
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,7 +13,6 @@ import numpy as np
 from pipeline.augment.affine import Matrix, build_affine_matrix, shift_to_pixel_centers, transform_points
 from pipeline.augment.parameters import AugmentationParameters
 from pipeline.core.arrays import FloatArray, ImageArray
-from pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
@@ -22,29 +20,6 @@ if TYPE_CHECKING:
 BORDER_COLOR = (114, 114, 114)
 """BGR of what is outside the source image: the gray of Ultralytics' letterbox. A mirrored border would show
 objects that have no label."""
-
-JPEG_SUFFIXES = (".jpg", ".jpeg")
-JPEG_OPTIONS = (cv2.IMWRITE_JPEG_QUALITY, 95)
-
-
-def read_image(path: Path) -> ImageArray:
-    """Read an image as BGR, rotated by its EXIF orientation, as training reads it.
-
-    Raises:
-        UserError: The file is not a readable image.
-    """
-    try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        image = None
-    if image is None:
-        raise UserError(f"{path} cannot be read as an image: run prepare again")
-    return np.asarray(image, np.uint8)
-
-
-def encode_image(image: ImageArray, suffix: str) -> bytes:
-    """Encode as JPEG of quality 95, or as lossless PNG."""
-    return cv2.imencode(suffix, image, JPEG_OPTIONS if suffix.lower() in JPEG_SUFFIXES else ())[1].tobytes()
 
 
 def transform_image(image: ImageArray, parameters: AugmentationParameters, seed: int) -> ImageArray:

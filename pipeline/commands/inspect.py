@@ -35,10 +35,10 @@ from pipeline.prepare.ingest import IngestSettings, check_annotated_image
 from pipeline.prepare.splits.history import NO_HISTORY
 from pipeline.prepare.splits.partition import UNLISTED_REASON, SplitImage, SplitRules, split_dataset
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.workers import map_in_threads
+from pipeline.runtime.thread_pool import map_in_threads
 from pipeline.source.archives.extract import unpack_source
 from pipeline.source.reading.unicode_names import escape_text
-from pipeline.source.recognition import read_source, recognize_format
+from pipeline.source.recognize_format import read_source, recognize_format
 from pipeline.source.types import AnnotatedImage
 
 DEFAULT_SPLIT_RULES: Final = SplitRules(

@@ -41,7 +41,7 @@ OVERRIDES: Final[Argument] = (
 )
 BY_DVC: Final = "DVC runs it as a stage of dvc.yaml when its inputs changed; it reads params.yaml."
 
-COMMANDS: Final[Mapping[str, Command]] = {
+COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines run_command(arguments)
     "inspect": Command(
         "show what a folder or an archive of labelled images holds",
         "Prints format, task, classes, counts and defects, and whether prepare would stop. The dataset is\n"

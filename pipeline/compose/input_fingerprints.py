@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.model_names import TASK_SUFFIXES, model_name_for_task
 from pipeline.storage.base_weights import find_base_weights, iterate_candidate_paths
-from pipeline.storage.files import SCRATCH_FOLDER, create_scratch_folder, project_root
 from pipeline.storage.fingerprint import fingerprint_file, fingerprint_source
+from pipeline.storage.scratch_folder import SCRATCH_FOLDER, create_scratch_folder, project_root
 
 DRAWN_FORMATS = {"demo", "shapes"}
 STAGE_OUTPUTS = ("data/prepared", "data/augmented", "models/finetuned", "reports")
@@ -88,7 +88,7 @@ def _fingerprint_source_images(data: Mapping[str, Any]) -> InputFingerprint:
 
 def _map_in_threads(work: Callable[[str], str], paths: list[str]) -> Iterator[str]:
     from pipeline.runtime.progress import Progress  # only where files are new
-    from pipeline.runtime.workers import map_in_threads
+    from pipeline.runtime.thread_pool import map_in_threads
 
     return map_in_threads(work, paths, progress=Progress("compose", len(paths), unit="source files read"))
 

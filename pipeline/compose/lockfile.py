@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.paths import COMPOSE_LOCK_FILE, PARAMS_FILE
-from pipeline.storage.files import create_scratch_folder, project_root, write_file
+from pipeline.storage.files import write_file
+from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 SCHEMA_FOLDER = Path(__file__).parents[1] / "config"
 

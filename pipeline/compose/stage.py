@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.compose.code_digests import describe_code_changes
+from pipeline.compose.code_changes import describe_code_changes
 from pipeline.compose.input_fingerprints import fingerprint_inputs
 from pipeline.compose.lockfile import (
     keep_last_params,
@@ -28,7 +28,7 @@ from pipeline.compose.lockfile import (
 from pipeline.core.config_diff import diff_configs, format_changes, format_overrides
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PARAMS_FILE, SPLITS_LOCK_FILE
-from pipeline.prepare.split_history import carry_over_splits
+from pipeline.prepare.stored_splits import carry_over_splits
 from pipeline.storage.code_digests import compute_code_digests
 from pipeline.storage.fingerprint import fingerprint_config_folder
 

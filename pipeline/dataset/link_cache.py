@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.storage.files import create_scratch_folder, project_root
+from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 
 class FileSpec(NamedTuple):

@@ -17,20 +17,16 @@ from pipeline.core.metric_names import F1, MAP50, METRICS, PRECISION, RECALL
 from pipeline.core.tasks import Task
 from pipeline.evaluate.error_pictures import draw_classification_error, draw_detection_errors
 from pipeline.evaluate.metrics.average_precision import RECALL_LEVELS, compute_precision_curve
-from pipeline.evaluate.metrics.classification import (
-    ClassificationResult,
-    build_class_table,
-    count_class_confusions,
-    rank_misclassified_images,
-)
+from pipeline.evaluate.metrics.classification import ClassificationResult, build_class_table
+from pipeline.evaluate.metrics.confusion import count_detection_confusions
 from pipeline.evaluate.metrics.detection import DetectionResult
-from pipeline.evaluate.metrics.error_types import count_detection_confusions, rank_images_by_errors
 from pipeline.evaluate.metrics.matching import DetectionTable
 from pipeline.evaluate.metrics.thresholds import (
     CONFIDENCE_THRESHOLDS,
     average_over_classes,
     compute_threshold_curves,
 )
+from pipeline.evaluate.metrics.worst_images import rank_images_by_errors, rank_misclassified_images
 from pipeline.storage.files import write_file
 from pipeline.visualize.plots import (
     ClassCurves,
@@ -112,7 +108,7 @@ def _write_classification_plots(folder: Path, result: ClassificationResult) -> N
     inputs = CurveInputs(build_class_table(result), result.names, None, "each class against the rest")
     _write_precision_recall(folder, inputs)
     _write_f1(folder, inputs)
-    matrix = count_class_confusions(result)
+    matrix = result.count_confusions()
     title = f"Confusion on the test split, top-1 {result.top1.value:.3f}"
     plot_confusion_matrix(matrix, result.names, folder / "confusion.png", title=title, background=False)
     _write_confusion_csv(folder, matrix, result.names)

@@ -11,7 +11,8 @@ from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.storage.files import create_scratch_folder, hold_writer_lock
+from pipeline.storage.files import hold_writer_lock
+from pipeline.storage.scratch_folder import create_scratch_folder
 
 MAX_CHECKPOINT_AGE_DAYS: Final = 30
 """Checkpoints of a stopped training are deleted after so many days."""

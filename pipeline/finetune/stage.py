@@ -21,7 +21,7 @@ from pipeline.finetune.mlflow_log import log_data, log_epoch, log_results
 from pipeline.finetune.outputs import write_training_curves, write_training_report, write_weights
 from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key
-from pipeline.finetune.summary import build_run_name, summarize_training
+from pipeline.finetune.run_name import build_run_name, summarize_training
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
 from pipeline.storage.git import read_git_state
@@ -31,9 +31,9 @@ from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_classify_arguments
 from pipeline.yolo.job import BaseWeights, TrainingJob, TrainingResult
-from pipeline.yolo.schedules import UnfreezingSchedule
 from pipeline.yolo.training.checkpoints import has_checkpoint
 from pipeline.yolo.training.train import train_model
+from pipeline.yolo.unfreezing import UnfreezingSchedule
 from pipeline.yolo.weights import find_weights
 
 PIPELINE_KEYS = {"strategy", "precision", "fast", "val_every", "gradual"}

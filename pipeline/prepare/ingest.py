@@ -20,7 +20,7 @@ from pipeline.prepare.annotations.check import TaskRequirements, check_objects
 from pipeline.prepare.annotations.convert import convert_objects, scale_to_pixels
 from pipeline.prepare.images.appearance import UNKNOWN_APPEARANCE, ImageAppearance, measure_appearance
 from pipeline.prepare.images.check import CheckedImage, check_image
-from pipeline.prepare.images.decode import UnusableImageError
+from pipeline.prepare.images.errors import UnusableImageError
 from pipeline.source.synthetic.picture import DrawnImage
 from pipeline.source.types import AnnotatedImage
 from pipeline.storage.fingerprint import FileStamp

@@ -24,9 +24,9 @@ from pipeline.runtime.backends import open_executor
 from pipeline.runtime.progress import Progress
 from pipeline.source.archives.extract import unpack_source
 from pipeline.source.reading.class_selection import filter_source_classes
-from pipeline.source.recognition import read_source
+from pipeline.source.recognize_format import read_source
 from pipeline.source.types import AnnotatedImage, Source
-from pipeline.storage.files import create_scratch_folder, project_root
+from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 
 class IngestedSource(NamedTuple):

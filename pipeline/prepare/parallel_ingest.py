@@ -12,7 +12,7 @@ from pipeline.prepare.images.cache import CheckedImageCache
 from pipeline.prepare.images.check import CheckedImage, check_image
 from pipeline.prepare.ingest import IngestResult, IngestSettings, ingest_image
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.workers import ParallelExecutor
+from pipeline.runtime.thread_pool import ParallelExecutor
 from pipeline.source.types import AnnotatedImage
 
 

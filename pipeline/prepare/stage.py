@@ -25,13 +25,12 @@ from pipeline.core.text import format_count
 from pipeline.dataset.link_cache import LinkCache, link_cache_folder
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import create_prepared_folders, write_manifest
-from pipeline.prepare.duplicate_search import CachedDuplicateSearch, locate_search_cache
+from pipeline.prepare.cached_duplicate_search import CachedDuplicateSearch, locate_search_cache
 from pipeline.prepare.file_names import assign_file_stems
 from pipeline.prepare.ingest import IngestedImage
 from pipeline.prepare.ingest_source import IngestedSource, ingest_source
 from pipeline.prepare.report.page import ReportContent, write_report
 from pipeline.prepare.report.statistics import ImageStatistics, describe_splits
-from pipeline.prepare.split_history import read_split_history
 from pipeline.prepare.splits.history import render_history
 from pipeline.prepare.splits.partition import (
     UNLISTED_REASON,
@@ -40,10 +39,11 @@ from pipeline.prepare.splits.partition import (
     SplitRules,
     split_dataset,
 )
+from pipeline.prepare.stored_splits import read_split_history
 from pipeline.prepare.thumbnail_store import ThumbnailStore
 from pipeline.prepare.write_dataset import DatasetWriter, write_image_and_label
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.workers import map_in_threads
+from pipeline.runtime.thread_pool import map_in_threads
 from pipeline.source.types import Source
 from pipeline.storage.files import remove_unfinished, write_file, write_folder
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pipeline.runtime.workers import ParallelExecutor, map_in_threads
+from pipeline.runtime.thread_pool import ParallelExecutor, map_in_threads
 
 
 def open_executor(

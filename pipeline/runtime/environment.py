@@ -2,7 +2,7 @@
 
 import os
 
-from pipeline.storage.files import SCRATCH_FOLDER, project_root
+from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
 
 
 def set_environment() -> None:

@@ -22,9 +22,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pipeline.core.errors import UserError
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.workers import ParallelExecutor, map_in_order, run_batch
-from pipeline.storage.files import create_scratch_folder
+from pipeline.runtime.thread_pool import ParallelExecutor, map_in_order, run_batch
 from pipeline.storage.fingerprint import FileStamp, build_file_stamp
+from pipeline.storage.scratch_folder import create_scratch_folder
 
 RESULT_LIBRARIES: Final = ("numpy", "opencv-python", "pillow", "shapely")
 """Packages whose versions decide about the bytes of a result."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.storage.files import project_root
+from pipeline.storage.scratch_folder import project_root
 
 
 def find_base_weights(weights: str, folder: str | None) -> Path | None:

@@ -13,21 +13,8 @@ from pathlib import Path
 
 from pipeline.core.errors import UserError
 
-SCRATCH_FOLDER = ".finetrack"
 _CHUNK_BYTES = 1 << 20
 """Bytes that are read and hashed at a time; most files are smaller."""
-
-
-def project_root() -> Path:
-    """Return the project's folder, also in DVC's temporary copies of it, where DVC_ROOT names it."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
-
-
-def create_scratch_folder(*parts: str) -> Path:
-    """Create a folder below .finetrack, outside every DVC out and shared by DVC's temporary copies."""
-    folder = project_root().joinpath(SCRATCH_FOLDER, *parts)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def write_file(path: Path, content: str | bytes) -> None:

@@ -31,7 +31,8 @@ from pipeline.compose.stage import compose_first_combination
 from pipeline.config.schema import parse_config
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.versions import describe_version
-from pipeline.storage.files import SCRATCH_FOLDER, write_file
+from pipeline.storage.files import write_file
+from pipeline.storage.scratch_folder import SCRATCH_FOLDER
 from pipeline.sweep.dvc_experiments import (
     find_experiment_commit,
     list_untracked_files,

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from pipeline.core.errors import UserError
 from pipeline.runtime.gc_pause import pause_gc
-from pipeline.storage.files import create_scratch_folder
+from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.tracking.target import TrackingTarget
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}

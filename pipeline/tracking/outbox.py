@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.storage.files import create_scratch_folder, write_file
+from pipeline.storage.files import write_file
+from pipeline.storage.scratch_folder import create_scratch_folder
 
 OutboxMessage = dict[str, Any]
 

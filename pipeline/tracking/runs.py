@@ -13,6 +13,7 @@ from pipeline.tracking.client import MlflowClientCache, check_database
 from pipeline.tracking.mlflow_writer import PROCESS_TAG, REASON_TAG, STAGE_TAG_PREFIX
 from pipeline.tracking.outbox import RunOutbox, claim_waiting_outboxes, create_outbox
 from pipeline.tracking.recovery import close_abandoned_stage, deliver_missed, identify_process
+from pipeline.tracking.run_status import choose_end_status, format_reason
 from pipeline.tracking.sanitize import sanitize_tags
 from pipeline.tracking.sender import OutboxSender
 from pipeline.tracking.session import RunSession
@@ -117,8 +118,8 @@ def _session(
             session.start_sending()
         yield session
     except BaseException as error:
-        end["status"] = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-        end["tags"] = sanitize_tags({REASON_TAG: _format_reason(error)})
+        end["status"] = choose_end_status(error)
+        end["tags"] = sanitize_tags({REASON_TAG: format_reason(error)})
         raise
     finally:
         with contextlib.suppress(OSError):  # the disk is full: the next command closes the run
@@ -179,7 +180,3 @@ def _read_user() -> str | None:
     with contextlib.suppress(KeyError, OSError):  # the user of a container may have no name
         return getpass.getuser()
     return None
-
-
-def _format_reason(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500].removesuffix(":")

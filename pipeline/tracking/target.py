@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pipeline.config.tracking_uri import check_tracking_uri, sqlite_file
 from pipeline.core.errors import UserError
-from pipeline.storage.files import project_root
+from pipeline.storage.scratch_folder import project_root
 
 
 @dataclass(frozen=True)

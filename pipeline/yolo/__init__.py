@@ -1,5 +1,5 @@
 """The only package that imports Ultralytics and torch. Sets their environment before they are imported."""
 
-from pipeline.yolo.environment import set_up_environment
+from pipeline.yolo.ultralytics_environment import set_up_environment
 
 set_up_environment()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.yolo.schedules import UnfreezingSchedule
+from pipeline.yolo.unfreezing import UnfreezingSchedule
 
 MetricsRow = dict[str, float]
 """The figures of one epoch: epoch (from 1), seconds, train/*, val/*, metrics/*, lr/*."""

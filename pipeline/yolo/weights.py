@@ -13,7 +13,8 @@ from ultralytics.utils import downloads
 
 from pipeline.core.errors import UserError
 from pipeline.storage.base_weights import find_base_weights
-from pipeline.storage.files import create_scratch_folder, hash_file, project_root
+from pipeline.storage.files import hash_file
+from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 WEIGHTS_ADVICE: Final = (
     "give model.weights a path, name a folder that holds it in model.folder, or use model=foundation"

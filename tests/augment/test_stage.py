@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.augment.image_files import read_image
 from pipeline.augment.parameters import AugmentationParameters
 from pipeline.augment.stage import run_stage
-from pipeline.augment.transform_image import read_image, transform_image
+from pipeline.augment.transform_image import transform_image
 from pipeline.config.augment import AugmentConfig, OfflineAugmentation
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError

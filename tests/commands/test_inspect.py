@@ -165,8 +165,8 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(dataset, capsys, argumen
 
 def test_neither_torch_nor_mlflow_is_loaded():
     code = (
-        "import sys, pipeline.commands.inspect; from pipeline.source.formats.registry import load_formats\n"
-        "load_formats();"
+        "import sys, pipeline.commands.inspect\n"
+        "from pipeline.source.formats.load_readers import load_formats; load_formats();"
         "print(sorted({'torch', 'mlflow', 'ultralytics', 'supervision', 'hydra'} & set(sys.modules)))"
     )
     run = subprocess.run(

@@ -14,7 +14,7 @@ from pathlib import Path
 import grimp
 
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
-from pipeline.source.formats.registry import READER_MODULE
+from pipeline.source.formats.load_readers import READER_MODULE
 from pipeline.storage.code_digests import CODE_LIST, PACKAGE_FOLDER
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ LEFT_OUT = (
     "pipeline.sweep",
     "pipeline.tracking",
 )
-REGISTRY = "pipeline.source.formats.registry"
+REGISTRY = "pipeline.source.formats.load_readers"
 FORMATS_FOLDER = "pipeline/source/formats/"
 
 
@@ -35,7 +35,7 @@ def code_of(stage: str) -> list[str]:
     graph = grimp.build_graph("pipeline", cache_dir=None)
     for module in [module for module in graph.modules if _within(module, LEFT_OUT)]:
         graph.remove_module(module)
-    for name in ANNOTATION_FORMATS:  # the registry imports the readers by name
+    for name in ANNOTATION_FORMATS:  # load_readers.py imports them by name
         graph.add_import(importer=REGISTRY, imported=READER_MODULE.format(name=name))
     modules: set[str] = set()
     waiting = {f"pipeline.{stage}.stage"}

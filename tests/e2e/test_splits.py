@@ -10,7 +10,7 @@ import yaml
 
 PREPARE = '''"""Split the files of a folder as the real stage does; the class is the first letter."""
 import hashlib, json, pathlib, yaml
-from pipeline.prepare.split_history import read_split_history
+from pipeline.prepare.stored_splits import read_split_history
 from pipeline.prepare.splits.history import render_history
 from pipeline.prepare.splits.partition import SplitImage, SplitRules, split_dataset
 data = yaml.safe_load(open("params.yaml"))["data"]

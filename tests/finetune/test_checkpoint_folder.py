@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
-from pipeline.storage.files import create_scratch_folder
+from pipeline.storage.scratch_folder import create_scratch_folder
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,7 +20,8 @@ from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER, PARAMS_FILE, TRAINING_METRICS_FILE, TRAINING_PLOTS_FOLDER
 from pipeline.finetune.stage import _build_name, gather_inputs, run_stage
-from pipeline.storage.files import create_scratch_folder, hold_writer_lock
+from pipeline.storage.files import hold_writer_lock
+from pipeline.storage.scratch_folder import create_scratch_folder
 from tests import trainings
 
 GUARD = """

@@ -14,7 +14,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.tasks import TASKS
 from pipeline.dataset.labels import format_labels, parse_labels
 from pipeline.prepare.images.check import check_image
-from pipeline.prepare.images.decode import UnusableImageError
+from pipeline.prepare.images.errors import UnusableImageError
 from pipeline.source.archives.extract import unpack_source
 from pipeline.source.formats.yolo.label_lines import (
     build_label_objects,
@@ -22,7 +22,7 @@ from pipeline.source.formats.yolo.label_lines import (
     parse_label_lines,
 )
 from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
-from pipeline.source.recognition import read_source, recognize_format
+from pipeline.source.recognize_format import read_source, recognize_format
 from tests import sources
 from tests.fuzz import seeds, tool_seeds
 from tests.fuzz.checks import check_as_prepare, check_refusal, read_contents

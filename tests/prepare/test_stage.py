@@ -250,7 +250,7 @@ def test_name_that_is_not_utf8_is_escaped(source):
 def test_number_of_cores_does_not_change_the_result(source, monkeypatch):
     made = []
     for cores in (1, 5):
-        for module in ("pipeline.runtime.workers", "pipeline.prepare.duplicate_search"):
+        for module in ("pipeline.runtime.thread_pool", "pipeline.prepare.cached_duplicate_search"):
             monkeypatch.setattr(f"{module}.count_available_cores", lambda number=cores: number)
         prepare("yolo", source)
         made.append(read_files(PREPARED_FOLDER))

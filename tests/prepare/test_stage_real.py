@@ -9,7 +9,7 @@ import pytest
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.prepared import read_manifest
 from pipeline.prepare.stage import run_stage
-from pipeline.source.recognition import read_source
+from pipeline.source.recognize_format import read_source
 from tests.sources import prepare_config
 
 DATA = Path(__file__).parents[2] / "../shared/data"

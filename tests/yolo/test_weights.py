@@ -16,7 +16,8 @@ import torch
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel
 
 from pipeline.core.errors import UserError
-from pipeline.storage.files import create_scratch_folder, hash_file
+from pipeline.storage.files import hash_file
+from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.weights import WEIGHTS_ADVICE, fetch_once, find_weights, load_weights
 from tests import trainings

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.core.arrays import FloatArray, IntArray
 from pipeline.core.metric_names import F1, PRECISION, RECALL, TOP1, TOP5
 from pipeline.evaluate.metrics.bootstrap import Interval, compute_interval, resample
+from pipeline.evaluate.metrics.confusion import count_class_confusions
 from pipeline.evaluate.metrics.detection import round_metrics
 from pipeline.evaluate.metrics.matching import IOU_THRESHOLDS, DetectionTable
 from pipeline.evaluate.metrics.thresholds import average_over_classes
@@ -52,6 +53,10 @@ class ClassificationResult:
     scores: ClassScores
     top1: Interval
     top5: Interval
+
+    def count_confusions(self) -> IntArray:
+        """Return the confusion matrix (classes, classes)."""
+        return count_class_confusions(self.scores.truth, self.scores.classes[:, 0], len(self.names))
 
 
 def select_top_classes(probabilities: Iterable[FloatArray]) -> tuple[IntArray, FloatArray]:
@@ -96,21 +101,6 @@ def collect_classification_metrics(result: ClassificationResult) -> dict[str, An
     return {"test": round_metrics(test), "per_class": rows}
 
 
-def count_class_confusions(result: ClassificationResult) -> IntArray:
-    """Count the confusion matrix (classes, classes) of true class and most probable class."""
-    count = len(result.names)
-    pairs = result.scores.truth * count + result.scores.classes[:, 0]
-    return np.bincount(pairs, minlength=count * count).reshape(count, count)
-
-
-def rank_misclassified_images(result: ClassificationResult) -> list[int]:
-    """Return the images with a wrong most probable class, by descending probability of that class."""
-    truth, classes, scores = result.scores
-    wrong = np.flatnonzero(classes[:, 0] != truth)
-    order: list[int] = wrong[np.argsort(-scores[wrong, 0], kind="stable")].tolist()
-    return order
-
-
 def build_class_table(result: ClassificationResult) -> DetectionTable:
     """Build a table for curves of each class against the rest: predicted classes as detections of objects."""
     truth, classes, scores = result.scores
@@ -127,7 +117,7 @@ def build_class_table(result: ClassificationResult) -> DetectionTable:
 
 
 def _collect_class_metrics(result: ClassificationResult) -> dict[str, dict[str, float | str]]:
-    matrix = count_class_confusions(result)
+    matrix = result.count_confusions()
     right, actual, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     return {
         result.names[cls]: {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,29 +77,6 @@ def assign_error_types(truth: GroundTruth, detections: Detections, threshold: fl
     return ImageErrors(truth, detections, tuple(verdicts), partners, missed)
 
 
-def rank_images_by_errors(images: Sequence[ImageErrors]) -> list[int]:
-    """Return the images with errors: most errors first, then the highest score sum of wrong detections."""
-    faulty = [index for index, image in enumerate(images) if image.error_count]
-    keys = {index: (-images[index].error_count, -_sum_error_scores(images[index])) for index in faulty}
-    return sorted(faulty, key=lambda index: (*keys[index], index))
-
-
-def count_detection_confusions(images: Iterable[ImageErrors], classes: int) -> IntArray:
-    """Count the confusion matrix (classes + 1, classes + 1), true by predicted; the last is the background.
-
-    A localization error counts as a missed object and a false positive: the diagonal is what precision and
-    recall count.
-    """
-    matrix = np.zeros((classes + 1, classes + 1), np.int64)
-    for image in images:
-        paired = np.isin(image.verdicts, [CORRECT, WRONG_CLASS])
-        actual = np.where(paired, np.append(image.truth.classes, classes)[image.partners], classes)
-        np.add.at(matrix, (actual, image.detections.classes), 1)
-        missed = np.setdiff1d(np.flatnonzero(image.truth.counted), image.partners[paired])
-        np.add.at(matrix[:, classes], image.truth.classes[missed], 1)
-    return matrix
-
-
 def _pair_by_overlap(overlap: FloatArray, partners: IntArray) -> Iterable[tuple[int, int]]:
     """Pair free detections with free objects, by descending overlap."""
     overlap = overlap.copy()
@@ -109,8 +86,3 @@ def _pair_by_overlap(overlap: FloatArray, partners: IntArray) -> Iterable[tuple[
         row, column = np.unravel_index(overlap.argmax(), overlap.shape)
         overlap[row], overlap[:, column] = 0.0, 0.0
         yield int(row), int(column)
-
-
-def _sum_error_scores(image: ImageErrors) -> float:
-    wrong = np.array([verdict != CORRECT for verdict in image.verdicts], bool)
-    return float(image.detections.scores[wrong].sum())

@@ -14,9 +14,12 @@ from typing import Final, NamedTuple
 import cv2
 
 from pipeline.core.findings import AnnotationNote, FindingKind
-from pipeline.core.text import format_count
 from pipeline.prepare.images.appearance import UNKNOWN_APPEARANCE, ImageAppearance, measure_appearance
-from pipeline.prepare.images.decode import ImageHeader, UnusableImageError, decode_color, decode_image
+from pipeline.prepare.images.decode import ImageHeader, decode_color, decode_image
+from pipeline.prepare.images.errors import UnusableImageError
+from pipeline.prepare.images.truncation import (
+    cut_after_jpeg_end,
+)
 from pipeline.storage.fingerprint import FileStamp, build_file_stamp
 
 _SUFFIXES_BY_FORMAT: Final = {
@@ -36,11 +39,6 @@ _MIN_SIDE: Final = 10
 _MAX_ASPECT_RATIO: Final = 100
 """At 640 pixels, training would see six pixels of the shorter side."""
 MAX_FILE_BYTES: Final = 1 << 30
-
-_JPEG_END: Final = b"\xff\xd9"
-_JPEG_SCAN: Final = b"\xda"
-_NOT_A_MARKER: Final = (b"\xff", b"\0")
-"""Bytes that may follow 0xff where it does not start a marker."""
 
 
 class CheckedImage(NamedTuple):
@@ -84,7 +82,7 @@ def check_image(path: Path, load: Callable[[bytes], bytes] | None = None) -> Che
     if reasons := _reasons_to_rewrite(header):
         data = cv2.imencode(".png", decode_color(data))[1].tobytes()
         return CheckedImage(data, ".png", size, reasons, appearance, _sha256(data))
-    whole, notes = (data, []) if header.format != "JPEG" else _cut_after_jpeg_end(data)
+    whole, notes = (data, []) if header.format != "JPEG" else cut_after_jpeg_end(data)
     suffix, usual = path.suffix.lower(), _SUFFIXES_BY_FORMAT[header.format]
     notes += _note_header(header, path.suffix, suffix_fits=suffix in usual or load is not None)
     checked = CheckedImage(
@@ -160,35 +158,5 @@ def _reasons_to_rewrite(header: ImageHeader) -> tuple[AnnotationNote, ...]:
     )
 
 
-def _cut_after_jpeg_end(data: bytes) -> tuple[bytes, list[AnnotationNote]]:
-    """Cut off bytes after the end of a JPEG: Ultralytics would report the file as damaged.
-
-    Raises:
-        UnusableImageError: No end marker follows the start of the pixels: data is missing, and decoders fill
-            the rest with gray.
-    """
-    last = data.rfind(_JPEG_END)
-    if last < _find_jpeg_scan(data):
-        raise UnusableImageError("truncated-image", "damaged: truncated, the mark of its end is missing")
-    end = last + len(_JPEG_END)
-    surplus = len(data) - end
-    if not surplus:
-        return data, []
-    reason = f"{format_count(surplus, 'byte')} after the end of the JPEG cut off"
-    return data[:end], [AnnotationNote(False, reason, "trailing-bytes")]
-
-
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _find_jpeg_scan(data: bytes) -> int:
-    """Return where the pixels of a JPEG start: an embedded thumbnail before them has its own end marker.
-
-    Where no marker follows a segment, search for the next one, as a decoder does.
-    """
-    at = data.find(b"\xff", 2)
-    while at >= 0 and (marker := data[at + 1 : at + 2]) != _JPEG_SCAN:
-        length = 1 if marker in _NOT_A_MARKER else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        at = data.find(b"\xff", at + length)
-    return at if at >= 0 else len(data)

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from pipeline.core.findings import FindingKind
-from pipeline.prepare.images.truncation import has_overlong_chunk, is_complete
+from pipeline.prepare.images.errors import UnusableImageError
+from pipeline.prepare.images.truncation import classify_decoder_error, has_overlong_chunk, is_complete
 
 MAX_PIXELS: Final = 100_000_000
 """Pixels of an image: 300 MB when decoded, and each core decodes one image at a time."""
@@ -37,19 +37,6 @@ _BITS_PER_SAMPLE_TAG: Final = 258
 
 warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)  # OpenCV ignores damaged EXIF too
 Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is lower, and Pillow would also warn on standard error
-
-
-class UnusableImageError(ValueError):
-    """Say why an image cannot be used.
-
-    Args:
-        kind: The kind of finding.
-        reason: The same in words.
-    """
-
-    def __init__(self, kind: FindingKind, reason: str) -> None:
-        super().__init__(reason)
-        self.kind: FindingKind = kind
 
 
 class ImageHeader(NamedTuple):
@@ -125,8 +112,7 @@ def _read_header(data: bytes, suffix: str, *, decode: bool) -> ImageHeader:
     except UnusableImageError:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
-        kind: FindingKind = "truncated-image" if "truncated" in str(error).lower() else "damaged-image"
-        raise UnusableImageError(kind, f"damaged: {error}") from None
+        raise UnusableImageError(classify_decoder_error(error), f"damaged: {error}") from None
 
 
 def _bits_per_value(image: Image.Image, data: bytes) -> int:

@@ -1,10 +1,14 @@
-"""Check for missing data in JPEG and PNG files without decoding them."""
+"""Notice truncated images: missing data in JPEG and PNG files, and errors of decoders about it."""
 
 from __future__ import annotations
 
 import re
 import zlib
 from typing import Final
+
+from pipeline.core.findings import AnnotationNote, FindingKind
+from pipeline.core.text import format_count
+from pipeline.prepare.images.errors import UnusableImageError
 
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
@@ -67,3 +71,45 @@ def _is_complete_png(data: bytes) -> bool:
             return name == b"IEND"
         at, previous = end + 4, name
     return False
+
+
+def cut_after_jpeg_end(data: bytes) -> tuple[bytes, list[AnnotationNote]]:
+    """Cut off bytes after the end of a JPEG: Ultralytics would report the file as damaged.
+
+    Raises:
+        UnusableImageError: No end marker follows the start of the pixels: data is missing, and decoders fill
+            the rest with gray.
+    """
+    last = data.rfind(_JPEG_END)
+    if last < _find_jpeg_scan(data):
+        raise UnusableImageError("truncated-image", "damaged: truncated, the mark of its end is missing")
+    end = last + len(_JPEG_END)
+    surplus = len(data) - end
+    if not surplus:
+        return data, []
+    reason = f"{format_count(surplus, 'byte')} after the end of the JPEG cut off"
+    return data[:end], [AnnotationNote(False, reason, "trailing-bytes")]
+
+
+def _find_jpeg_scan(data: bytes) -> int:
+    """Return where the pixels of a JPEG start: an embedded thumbnail before them has its own end marker.
+
+    Where no marker follows a segment, search for the next one, as a decoder does.
+    """
+    at = data.find(b"\xff", 2)
+    while at >= 0 and (marker := data[at + 1 : at + 2]) != _SCAN_MARKER:
+        length = 1 if marker in _NOT_A_MARKER else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        at = data.find(b"\xff", at + length)
+    return at if at >= 0 else len(data)
+
+
+_SCAN_MARKER: Final = b"\xda"
+
+
+_NOT_A_MARKER: Final = (b"\xff", b"\0")
+"""Bytes that may follow 0xff where it does not start a marker."""
+
+
+def classify_decoder_error(error: Exception) -> FindingKind:
+    """Return whether Pillow's error is about missing data or about damage."""
+    return "truncated-image" if "truncated" in str(error).lower() else "damaged-image"

@@ -23,14 +23,9 @@ from pipeline.source.archives.cache import (
     write_unpack_record,
 )
 from pipeline.source.archives.members import ArchiveMember, build_unsafe_error, iterate_members
-from pipeline.storage.files import (
-    SCRATCH_FOLDER,
-    create_scratch_folder,
-    project_root,
-    remove_unfinished,
-    write_folder,
-)
+from pipeline.storage.files import remove_unfinished, write_folder
 from pipeline.storage.fingerprint import fingerprint_file
+from pipeline.storage.scratch_folder import SCRATCH_FOLDER, create_scratch_folder, project_root
 
 MAX_MEMBERS: Final = 1_000_000
 """Largest number of files and folders in an archive."""

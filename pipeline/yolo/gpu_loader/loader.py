@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.runtime.cores import count_available_cores
 from pipeline.runtime.memory import read_available_memory
+from pipeline.runtime.worker_count import count_available_cores
 from pipeline.yolo.gpu_loader.mosaic import (
     BoxTable,
     build_color_tables,

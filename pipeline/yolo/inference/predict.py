@@ -15,10 +15,10 @@ from ultralytics import YOLO
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
-from pipeline.yolo.environment import limit_ultralytics_log, set_torch_threads
 from pipeline.yolo.errors import explain_ultralytics_errors
 from pipeline.yolo.inference.masks import MaskPredictor, trace_outlines
 from pipeline.yolo.inference.nms import use_nms_kernel
+from pipeline.yolo.ultralytics_environment import limit_ultralytics_log, set_torch_threads
 
 
 class InferenceSettings(TypedDict):

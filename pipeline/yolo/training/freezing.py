@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pipeline.core.errors import UserError
-from pipeline.yolo.schedules import UnfreezingSchedule, split_into_layer_groups
+from pipeline.yolo.unfreezing import UnfreezingSchedule, split_into_layer_groups
 
 ALWAYS_FROZEN = ".dfl"
 """The fixed integral over the box distribution in YOLOv8 and YOLO11; Ultralytics never trains it."""

@@ -14,7 +14,7 @@ import torch
 from ultralytics import utils
 from ultralytics.nn.tasks import BaseModel
 
-from pipeline.storage.files import create_scratch_folder
+from pipeline.storage.scratch_folder import create_scratch_folder
 
 LOG = logging.getLogger("ultralytics")
 

@@ -17,7 +17,8 @@ from pipeline.core.geometry.polygons import EMPTY_OUTLINE, join_rings
 from pipeline.core.tasks import Task
 from pipeline.dataset.labels import EMPTY_LABELS, WHOLE_IMAGE_BOX, ImageLabels, outlines_to_boxes
 from pipeline.dataset.manifest import Manifest
-from pipeline.storage.files import create_scratch_folder, write_file
+from pipeline.storage.files import write_file
+from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.yolo.job import drop_unset_arguments
 from pipeline.yolo.training.datasets import build_classification_dataset, build_object_dataset
 

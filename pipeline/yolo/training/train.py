@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.yolo.environment import limit_ultralytics_log
 from pipeline.yolo.errors import check_device, explain_ultralytics_errors
 from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, drop_unset_arguments
 from pipeline.yolo.training.export import export_checkpoint
@@ -20,6 +19,7 @@ from pipeline.yolo.training.transfer import (
     choose_architecture,
     count_transferred,
 )
+from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
 from pipeline.yolo.unwrap import unwrap_student
 from pipeline.yolo.weights import load_weights
 

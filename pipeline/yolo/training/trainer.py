@@ -14,7 +14,6 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
-from pipeline.yolo.environment import set_torch_threads
 from pipeline.yolo.epoch_metrics import FITNESS_COLUMN, WATCHED_METRICS, convert_metric_name
 from pipeline.yolo.frozen.features import (
     attach_batch_indices,
@@ -27,7 +26,6 @@ from pipeline.yolo.frozen.model import enable_prefix_skipping
 from pipeline.yolo.frozen.store import CacheLimits
 from pipeline.yolo.gpu_loader.loader import GpuLoader, choose_train_loader
 from pipeline.yolo.job import MetricsRow, TrainingJob
-from pipeline.yolo.schedules import count_open_groups, is_validation_due, list_frozen_layers
 from pipeline.yolo.training.checkpoints import load_newest_checkpoint, save_checkpoint
 from pipeline.yolo.training.datasets import build_object_dataset
 from pipeline.yolo.training.freezing import (
@@ -39,6 +37,9 @@ from pipeline.yolo.training.freezing import (
 from pipeline.yolo.training.precision import enable_bf16, set_precision
 from pipeline.yolo.training.resolved_settings import read_resolved_settings
 from pipeline.yolo.training.state import read_averaged_weights, restore_state, seed_epoch, take_snapshot
+from pipeline.yolo.training.validation_schedule import is_validation_due
+from pipeline.yolo.ultralytics_environment import set_torch_threads
+from pipeline.yolo.unfreezing import count_open_groups, list_frozen_layers
 from pipeline.yolo.unwrap import unwrap_student
 
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")

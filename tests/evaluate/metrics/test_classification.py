@@ -10,11 +10,10 @@ from pipeline.evaluate.metrics.classification import (
     ClassScores,
     build_class_table,
     collect_classification_metrics,
-    count_class_confusions,
     evaluate_classification,
-    rank_misclassified_images,
     select_top_classes,
 )
+from pipeline.evaluate.metrics.worst_images import rank_misclassified_images
 
 NAMES = ("crack", "pit", "stain")
 #          truth, likeliest first
@@ -61,7 +60,7 @@ def test_class_beyond_the_first_five_is_wrong_in_top5():
 
 
 def test_class_confusions_by_hand():
-    assert count_class_confusions(measured([*IMAGES, WRONG])).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
+    assert measured([*IMAGES, WRONG]).count_confusions().tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]
 
 
 def test_misclassified_images_are_ranked_by_probability():
@@ -93,7 +92,7 @@ def test_every_image_is_counted_once(seed, images, classes):
         resamples=0,
         seed=0,
     )
-    matrix = count_class_confusions(result)
+    matrix = result.count_confusions()
     assert matrix.sum() == images
     assert np.trace(matrix) == pytest.approx(result.top1.value * images)
     assert result.top1.value <= result.top5.value

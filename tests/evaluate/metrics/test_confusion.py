@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.evaluate.metrics.error_types import assign_error_types, count_detection_confusions
+from pipeline.evaluate.metrics.confusion import count_detection_confusions
+from pipeline.evaluate.metrics.error_types import assign_error_types
 from pipeline.evaluate.metrics.matching import build_detection_table
 from pipeline.evaluate.metrics.thresholds import compute_threshold_curves
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.evaluate.metrics.error_types import assign_error_types, rank_images_by_errors
+from pipeline.evaluate.metrics.error_types import assign_error_types
+from pipeline.evaluate.metrics.worst_images import rank_images_by_errors
 
 A, B, FAR = [0, 0, 10, 10], [30, 0, 40, 10], [70, 70, 80, 80]
 HALF, THIRD, TOUCH = [0, 0, 10, 5], [5, 0, 15, 10], [9.5, 0, 19.5, 10]  # IoU with A: 1/2, 1/3, 0.03

@@ -6,12 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.annotations import RawObjects
-from pipeline.prepare.annotations.check import (
-    TaskRequirements,
-    _check_fast,
-    _check_one_by_one,
-    check_objects,
-)
+from pipeline.prepare.annotations.check import TaskRequirements, _check_fast, _check_one_by_one, check_objects
 
 SIZE = (100, 80)
 NAN, INF = float("nan"), float("inf")

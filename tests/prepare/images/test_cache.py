@@ -20,8 +20,9 @@ from pipeline.prepare.images import cache
 from pipeline.prepare.images.cache import CHECK_LIBRARIES, CHECK_MODULES, CheckedImageCache, read_file_stamp
 from pipeline.prepare.images.check import check_image
 from pipeline.prepare.stage import run_stage
-from pipeline.storage.files import create_scratch_folder, hash_file
+from pipeline.storage.files import hash_file
 from pipeline.storage.fingerprint import MIN_AGE_NS
+from pipeline.storage.scratch_folder import create_scratch_folder
 from tests import sources
 from tests.sources import prepare_config, write_picture
 
@@ -256,6 +257,7 @@ def test_check_modules_are_all_modules_that_decide_a_check():
         "pipeline.core.arrays",
         "pipeline.prepare",
         "pipeline.prepare.images",
+        "pipeline.prepare.images.errors",
         "pipeline.prepare.duplicates",
         "pipeline.storage",
         "pipeline.core.findings",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.prepare.images.check import check_image
-from pipeline.prepare.images.decode import UnusableImageError
+from pipeline.prepare.images.errors import UnusableImageError
 from tests.sources import SIZE, write_picture
 
 

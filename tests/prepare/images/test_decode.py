@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.prepare.images.decode import MAX_PIXELS, UnusableImageError, decode_image
+from pipeline.prepare.images.decode import MAX_PIXELS, decode_image
+from pipeline.prepare.images.errors import UnusableImageError
 
 SCENE = Image.fromarray(
     cv2.resize(np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8), (128, 96))

@@ -21,8 +21,9 @@ from pipeline.prepare.stage import run_stage
 from pipeline.source.archives import extract
 from pipeline.source.archives.cache import is_unchanged, write_unpack_record
 from pipeline.source.archives.extract import unpack_source
-from pipeline.source.recognition import read_source
-from pipeline.storage.files import create_scratch_folder, hash_file
+from pipeline.source.recognize_format import read_source
+from pipeline.storage.files import hash_file
+from pipeline.storage.scratch_folder import create_scratch_folder
 from tests import corpus, sources
 from tests.sources import prepare_config
 

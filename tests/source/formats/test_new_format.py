@@ -22,7 +22,7 @@ import json, sys
 from pathlib import Path
 from pipeline.config.data import DataConfig
 from pipeline.core.errors import UserError
-from pipeline.source.recognition import read_source
+from pipeline.source.recognize_format import read_source
 from pipeline.storage.code_digests import compute_code_digests
 try:
     source = read_source("auto", Path(sys.argv[1]))

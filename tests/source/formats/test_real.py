@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.source.reading.class_selection import filter_source_classes
-from pipeline.source.recognition import read_source, recognize_format
+from pipeline.source.recognize_format import read_source, recognize_format
 
 DATA = Path(__file__).parents[3] / "../shared/data"
 

@@ -10,7 +10,7 @@ from pipeline.source.formats.cvat.reader import read_folder as reader_read_folde
 from pipeline.source.formats.labelme import reader as labelme_reader
 from pipeline.source.formats.labelstudio.reader import read_folder
 from pipeline.source.formats.masks import reader as masks_reader
-from pipeline.source.recognition import read_source
+from pipeline.source.recognize_format import read_source
 from tests import sources
 from tests.sources import write_picture
 

@@ -10,7 +10,7 @@ from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.prepared import read_manifest
 from pipeline.prepare.stage import run_stage
 from pipeline.source.reading.class_selection import filter_source_classes
-from pipeline.source.recognition import read_source
+from pipeline.source.recognize_format import read_source
 from tests import sources
 from tests.sources import prepare_config, write_picture
 

@@ -19,9 +19,9 @@ from pipeline.yolo.frozen.features import (
 )
 from pipeline.yolo.frozen.model import BatchIndices, enable_prefix_skipping, find_layers_read_later
 from pipeline.yolo.frozen.store import CacheLimits, FeatureStore, reserve_bytes
-from pipeline.yolo.schedules import UnfreezingSchedule
 from pipeline.yolo.training.precision import choose_cpu_precision, enable_bf16
 from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.unfreezing import UnfreezingSchedule
 from tests import trainings
 
 ONLINE = yaml.safe_load((trainings.CONF / "augment/offline.yaml").read_text())["online"]

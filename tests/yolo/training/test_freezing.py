@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.yolo.schedules import UnfreezingSchedule
 from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.unfreezing import UnfreezingSchedule
 from tests import trainings
 
 BACKBONE = 11  # of YOLO26

@@ -15,8 +15,7 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
 
 from pipeline.core.errors import UserError
-from pipeline.storage.files import create_scratch_folder
-from pipeline.yolo.schedules import UnfreezingSchedule
+from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.yolo.training.checkpoints import load_newest_checkpoint, save_checkpoint
 from pipeline.yolo.training.export import export_checkpoint
 from pipeline.yolo.training.precision import (
@@ -29,6 +28,7 @@ from pipeline.yolo.training.precision import (
 from pipeline.yolo.training.state import read_averaged_weights, restore_state
 from pipeline.yolo.training.task_trainers import DetectTraining
 from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.unfreezing import UnfreezingSchedule
 from pipeline.yolo.weights import load_weights
 from tests import trainings
 

@@ -16,7 +16,7 @@ from typing import Final
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.worker_count import count_available_cores
 from pipeline.source.formats.masks.class_names import MaskClassNames, choose_class_names, format_mask_value
 from pipeline.source.formats.masks.values import MIN_REGION_PIXELS, MaskContent, MaskValue, read_mask
 from pipeline.source.reading.assemble import assemble_source

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.createml.reader import matches_folder, read_folder
-from pipeline.source.recognition import read_source
+from pipeline.source.recognize_format import read_source
 from tests.readings import check_corrupted_source, corrupted_json, find_real_dataset, get_boxes, get_notes
 from tests.sources import write_picture
 

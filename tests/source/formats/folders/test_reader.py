@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.source.recognition import read_source
+from pipeline.source.recognize_format import read_source
 from tests.sources import write_picture
 
 

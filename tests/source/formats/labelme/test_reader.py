@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
 from pipeline.prepare.images.check import check_image
-from pipeline.prepare.images.decode import UnusableImageError
+from pipeline.prepare.images.errors import UnusableImageError
 from pipeline.source.formats.labelme.reader import matches_folder as reader_matches_folder
 from pipeline.source.formats.labelme.reader import read_folder
 from pipeline.source.formats.voc.reader import matches_folder

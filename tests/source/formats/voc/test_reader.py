@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
-from pipeline.source.recognition import read_source
+from pipeline.source.recognize_format import read_source
 from tests import sources
 from tests.sources import write_picture
 

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
-from pipeline.runtime.cores import count_available_cores
 from pipeline.runtime.memory import reuse_freed_memory
 from pipeline.runtime.progress import Progress
+from pipeline.runtime.worker_count import count_available_cores
 
 _A = TypeVar("_A")
 _T = TypeVar("_T")

@@ -24,9 +24,10 @@ from pipeline.prepare.duplicates.search import (
     find_near_duplicates,
 )
 from pipeline.prepare.images.cache import CHECK_MODULES, digest_modules
-from pipeline.runtime.cores import count_available_cores
 from pipeline.runtime.progress import Progress
-from pipeline.storage.files import create_scratch_folder, write_file
+from pipeline.runtime.worker_count import count_available_cores
+from pipeline.storage.files import write_file
+from pipeline.storage.scratch_folder import create_scratch_folder
 
 SEARCH_MODULES: Final = (*CHECK_MODULES, alignment, search)
 """Modules that decide the result of a search: a change in one of them invalidates the cache."""

@@ -7,9 +7,9 @@ import pytest
 from pipeline.compose.lockfile import read_lock, write_if_changed, write_lock
 from pipeline.core.errors import UserError
 from pipeline.core.paths import COMPOSE_LOCK_FILE, SPLITS_FILE, SPLITS_LOCK_FILE
-from pipeline.prepare.split_history import StoredSplit, carry_over_splits, read_split_history
 from pipeline.prepare.splits.history import parse_histories, render_histories, render_history
 from pipeline.prepare.splits.partition import SplitImage, SplitRules, split_dataset
+from pipeline.prepare.stored_splits import StoredSplit, carry_over_splits, read_split_history
 from pipeline.storage.files import write_file
 
 DATA = {

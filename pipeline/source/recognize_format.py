@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
-from pipeline.source.formats.registry import load_formats
+from pipeline.source.formats.load_readers import load_formats
 from pipeline.source.reading.diagnosis import explain_unknown_format
 from pipeline.source.reading.file_tree import format_relative_path, list_folder_files, list_subfolders
 from pipeline.source.reading.unicode_names import escape_source_text

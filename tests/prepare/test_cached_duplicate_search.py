@@ -6,8 +6,12 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.prepare import duplicate_search, ingest
-from pipeline.prepare.duplicate_search import SEARCH_MODULES, CachedDuplicateSearch, locate_search_cache
+from pipeline.prepare import cached_duplicate_search, ingest
+from pipeline.prepare.cached_duplicate_search import (
+    SEARCH_MODULES,
+    CachedDuplicateSearch,
+    locate_search_cache,
+)
 from pipeline.prepare.duplicates import search as duplicates_search
 from pipeline.prepare.duplicates.search import DuplicatePairs, find_near_duplicates
 from pipeline.prepare.images import cache
@@ -109,7 +113,7 @@ def test_cache_with_a_valid_digest_and_invalid_values_is_ignored(file, block_siz
 def test_change_of_code_or_library_invalidates_the_cache(file, block_sizes, monkeypatch, changed):
     CachedDuplicateSearch(file).find(THUMBNAILS, HASHES)
     if changed == "code":
-        monkeypatch.setattr(duplicate_search, "SEARCH_MODULES", (*SEARCH_MODULES, ingest))
+        monkeypatch.setattr(cached_duplicate_search, "SEARCH_MODULES", (*SEARCH_MODULES, ingest))
     else:
         monkeypatch.setattr(cache, "CHECK_LIBRARIES", (*CHECK_LIBRARIES, "numpy"))
     CachedDuplicateSearch(file).find(THUMBNAILS, HASHES)

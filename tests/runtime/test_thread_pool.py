@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.workers import map_in_threads
+from pipeline.runtime.thread_pool import map_in_threads
 
 
 def test_work_is_requested_shortly_before_it_is_done():

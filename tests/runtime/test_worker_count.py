@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.worker_count import count_available_cores
 
 ROOT = Path(__file__).parents[2]
 AFFINITY = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 COUNT_ON = """
 import os, sys
 from pathlib import Path
-from pipeline.runtime.cores import count_available_cores
+from pipeline.runtime.worker_count import count_available_cores
 os.sched_setaffinity(0, {int(number) for number in sys.argv[1].split(",")})
 system = Path(sys.argv[2])
 print(count_available_cores(system=system), count_available_cores(physical=True, system=system))

@@ -74,18 +74,3 @@ def count_open_groups(history: Sequence[float], schedule: UnfreezingSchedule) ->
 def list_frozen_layers(groups: Sequence[range], count: int) -> list[int]:
     """List the layers that are frozen while the first `count` groups are open."""
     return sorted(layer for group in groups[count:] for layer in group)
-
-
-def is_validation_due(epoch: int, every: int, *, last: int, best: int, patience: float) -> bool:
-    """Tell whether an epoch is validated: every few epochs, the last one, and each that may end the training.
-
-    A resumed training knows all arguments too, so it validates the same epochs.
-
-    Args:
-        epoch: From 1.
-        every: Epochs from one validation to the next, at least 1.
-        last: The epoch that ends the training.
-        best: The best epoch so far; 0 before the first validation.
-        patience: Epochs without a new best that end the training.
-    """
-    return epoch % every == 0 or epoch >= last or epoch - best >= patience

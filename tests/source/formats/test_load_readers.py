@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
-from pipeline.source.formats import registry
-from pipeline.source.formats.registry import AnnotationFormat, load_formats
+from pipeline.source.formats import load_readers
+from pipeline.source.formats.load_readers import AnnotationFormat, load_formats
 
 
 def test_formats_are_loaded_in_the_order_of_the_table():
@@ -16,7 +16,7 @@ def test_formats_are_loaded_in_the_order_of_the_table():
 
 
 def test_every_folder_with_a_reader_is_in_the_table():
-    folders = {path.parent.name for path in Path(registry.__file__).parent.glob("*/reader.py")}
+    folders = {path.parent.name for path in Path(load_readers.__file__).parent.glob("*/reader.py")}
     assert folders == set(ANNOTATION_FORMATS)
 
 

@@ -8,9 +8,9 @@ import sys
 import warnings
 from typing import Final
 
-from pipeline.runtime.cores import count_available_cores
 from pipeline.runtime.environment import is_debug_log
-from pipeline.storage.files import SCRATCH_FOLDER, project_root
+from pipeline.runtime.worker_count import count_available_cores
+from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
 
 IGNORED_LOG_MESSAGES: Final = (
     "Freezing layer",

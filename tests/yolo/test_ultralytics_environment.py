@@ -6,9 +6,13 @@ import pytest
 import torch
 from ultralytics.utils import NUM_THREADS
 
-from pipeline.runtime.cores import count_available_cores
-from pipeline.yolo.environment import THREADS_VARIABLE, remember_requested_threads, set_torch_threads
+from pipeline.runtime.worker_count import count_available_cores
 from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.ultralytics_environment import (
+    THREADS_VARIABLE,
+    remember_requested_threads,
+    set_torch_threads,
+)
 from tests import trainings
 
 ALL = count_available_cores(physical=True)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.yolo.schedules import (
+from pipeline.yolo.training.validation_schedule import is_validation_due
+from pipeline.yolo.unfreezing import (
     UnfreezingSchedule,
     count_open_groups,
-    is_validation_due,
     list_frozen_layers,
     split_into_layer_groups,
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.compose.code_digests import describe_code_changes, require_recorded_code
+from pipeline.compose.code_changes import describe_code_changes, require_recorded_code
 from pipeline.core.errors import UserError
 from pipeline.storage.code_digests import CODE_LIST, compute_code_digests
 from tests.builders import prepared_dataset

@@ -30,7 +30,7 @@ from pipeline.prepare.splits.history import (
     render_histories,
     render_history,
 )
-from pipeline.storage.files import project_root
+from pipeline.storage.scratch_folder import project_root
 
 
 class StoredSplit(NamedTuple):

@@ -7,8 +7,8 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
-from pipeline.source.formats.registry import load_formats
-from pipeline.source.recognition import read_source, recognize_format
+from pipeline.source.formats.load_readers import load_formats
+from pipeline.source.recognize_format import read_source, recognize_format
 from tests import sources
 from tests.sources import write_picture
 

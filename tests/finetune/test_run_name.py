@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.finetune.overfitting import OverfittingVerdict
-from pipeline.finetune.summary import build_run_name, summarize_training
+from pipeline.finetune.run_name import build_run_name, summarize_training
 
 
 @pytest.mark.parametrize(
