@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from pipeline.commands.parser import COMMANDS, STAGES, build_parser, suggest_command
 from pipeline.core.errors import Terminated, UserError, describe_missing_module, raise_terminated
+from pipeline.core.stages import STAGES
 from pipeline.runtime.environment import set_environment
 
 if TYPE_CHECKING:
@@ -19,26 +19,22 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str], start: Path | None = None) -> int:
-    """Run a command. An error that the user can mend is printed as one sentence.
+    """Run a command. An error that the user can correct is printed as one sentence.
 
     Args:
         arguments: The command and its arguments.
         start: The folder that relative paths in the arguments are relative to; the current one by default.
 
     Returns:
-        0 done, 1 an error that the user can mend, 2 wrong arguments, 130 interrupted, 143 terminated.
+        0 done, 1 an error that the user can correct, 2 wrong arguments, 130 interrupted, 143 terminated.
     """
-    if not arguments:
-        build_parser().print_help()
-        return 0
-    name, *rest = arguments
-    if not name.startswith("-") and name not in COMMANDS:
-        print(f"finetrack: {suggest_command(name)}", file=sys.stderr)
-        return 2
+    name, *rest = arguments or ["--help"]
+    if name in ("compose", *STAGES) and not rest:  # as DVC calls them: argparse would take a tenth of compose
+        return _run_reporting_errors(SimpleNamespace(command=name), start or Path.cwd())
     if name == "sweep":
         os.execv(sys.executable, [sys.executable, "-m", "pipeline.sweep", *rest])
     try:
-        chosen = build_parser().parse_args(arguments)
+        chosen = _parse_arguments([name, *rest])
     except SystemExit as stop:  # --help and --version end with 0, wrong arguments with 2
         return int(stop.code or 0)
     return _run_reporting_errors(chosen, start or Path.cwd())
@@ -51,7 +47,16 @@ def main_from(root: Path) -> int:
     return main(sys.argv[1:], start)
 
 
-def _run_reporting_errors(chosen: argparse.Namespace, start: Path) -> int:
+def _parse_arguments(arguments: list[str]) -> Any:
+    from pipeline.commands.parser import COMMANDS, build_parser, suggest_command
+
+    parser = build_parser()
+    if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        parser.exit(2, f"{parser.prog}: {suggest_command(arguments[0])}\n")
+    return parser.parse_args(arguments)
+
+
+def _run_reporting_errors(chosen: Any, start: Path) -> int:
     set_environment()
     signal.signal(signal.SIGTERM, raise_terminated)
     try:
@@ -70,7 +75,7 @@ def _run_reporting_errors(chosen: argparse.Namespace, start: Path) -> int:
     return 0
 
 
-def _run(chosen: argparse.Namespace, start: Path) -> None:
+def _run(chosen: Any, start: Path) -> None:
     from pipeline.compose.stage import compose_params, load_config
 
     if chosen.command == "compose":
@@ -83,7 +88,7 @@ def _run(chosen: argparse.Namespace, start: Path) -> None:
         _run_command(chosen, start)
 
 
-def _run_command(chosen: argparse.Namespace, start: Path) -> None:
+def _run_command(chosen: Any, start: Path) -> None:
     import importlib
 
     if "path" in chosen:

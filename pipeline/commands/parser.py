@@ -11,9 +11,6 @@ from typing import Any, Final, NamedTuple, NoReturn
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.runtime.versions import PROGRAM, describe_version
 
-STAGES: Final = ("prepare", "augment", "finetune", "evaluate")
-"""Commands that run one stage of dvc.yaml with params.yaml."""
-
 Argument = tuple[str, Mapping[str, Any]]
 """The name or flag of an argument, and the keywords of `ArgumentParser.add_argument`."""
 

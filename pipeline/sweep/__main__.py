@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> int:
     """Run a sweep.
 
     Returns:
-        0 done, 1 an error that the user can mend or failed jobs, 130 interrupted, 143 terminated.
+        0 done, 1 an error that the user can correct or failed jobs, 130 interrupted, 143 terminated.
     """
     if {"-h", "--help"} & set(arguments) or not arguments:
         sweeps = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))

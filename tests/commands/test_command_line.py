@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.commands.parser import COMMANDS, STAGES, build_parser
+from pipeline.commands.parser import COMMANDS, build_parser
+from pipeline.core.stages import STAGES
 from pipeline.core.version import VERSION
 
 ROOT = Path(__file__).parents[2]

@@ -14,11 +14,11 @@ from pathlib import Path
 import grimp
 
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
+from pipeline.core.stages import STAGES
 from pipeline.source.formats.load_readers import READER_MODULE
 from pipeline.storage.code_digests import CODE_LIST, PACKAGE_FOLDER
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("prepare", "augment", "finetune", "evaluate")
 LEFT_OUT = (
     "pipeline.config",
     "pipeline.compose",
