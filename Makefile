@@ -47,17 +47,17 @@ repro: setup  ## Run what changed: compose, prepare, augment, finetune, evaluate
 	$(BIN)/python -m dvc repro
 
 ui: setup  ## The MLflow UI on http://127.0.0.1:5001
-	$(BIN)/python -m mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(or $(PORT),5001)
+	$(BIN)/python -m mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(or $(PORT),5001) --workers 1
 
 test: setup  ## The tests, with the same property-test cases each time: under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: setup  ## All tests, the slow ones too, with new random property-test cases
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --hypothesis-profile random
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile random
 
 coverage: setup  ## Measure which lines and branches the tests run (takes half as long again)
 	rm -rf .finetrack/coverage && mkdir -p .finetrack/coverage
-	$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" -q
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" -q
 	$(BIN)/coverage combine -q && $(BIN)/coverage report --precision=2 --skip-covered --sort=miss
 
 fuzz: setup  ## Corrupt inputs of all readers, keep crashes in .finetrack/fuzz, then make properties: make fuzz [SECONDS=300] [TARGETS="yolo coco"]

@@ -18,14 +18,14 @@ from pipeline.core.tasks import Task
 from pipeline.evaluate.error_pictures import draw_classification_error, draw_detection_errors
 from pipeline.evaluate.metrics.average_precision import RECALL_LEVELS, compute_precision_curve
 from pipeline.evaluate.metrics.classification import ClassificationResult, build_class_table
-from pipeline.evaluate.metrics.confusion import count_detection_confusions
-from pipeline.evaluate.metrics.detection import DetectionResult
-from pipeline.evaluate.metrics.matching import DetectionTable
-from pipeline.evaluate.metrics.thresholds import (
+from pipeline.evaluate.metrics.confidence_threshold import (
     CONFIDENCE_THRESHOLDS,
     average_over_classes,
     compute_threshold_curves,
 )
+from pipeline.evaluate.metrics.confusion import count_detection_confusions
+from pipeline.evaluate.metrics.detection import DetectionResult
+from pipeline.evaluate.metrics.matching import DetectionTable
 from pipeline.evaluate.metrics.worst_images import rank_images_by_errors, rank_misclassified_images
 from pipeline.storage.files import write_file
 from pipeline.visualize.plots import (

@@ -25,7 +25,7 @@ from pipeline.prepare.duplicates.search import (
 )
 from pipeline.prepare.images.cache import CHECK_MODULES, digest_modules
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.worker_count import count_available_cores
+from pipeline.runtime.worker_count import choose_worker_count
 from pipeline.storage.files import write_file
 from pipeline.storage.scratch_folder import create_scratch_folder
 
@@ -104,5 +104,5 @@ def _parse_known_pairs(text: str, keys: Sequence[str]) -> KnownPairs:
 def _run_on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part], /) -> Iterable[_Result]:
     """Run the work in threads: numpy releases the interpreter's lock while it compares."""
     progress = Progress("prepare", len(parts), unit="blocks of images compared")
-    with ThreadPoolExecutor(count_available_cores(), thread_name_prefix="compare") as pool:
+    with ThreadPoolExecutor(choose_worker_count(), thread_name_prefix="compare") as pool:
         yield from progress.track(pool.map(work, parts))

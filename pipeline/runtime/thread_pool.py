@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from pipeline.runtime.memory import reuse_freed_memory
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.worker_count import count_available_cores
+from pipeline.runtime.worker_count import choose_worker_count
 
 _A = TypeVar("_A")
 _T = TypeVar("_T")
@@ -45,7 +45,7 @@ def map_in_threads(
         workers: Threads; 0: one per core that this process may use.
     """
     reuse_freed_memory()
-    workers = workers or count_available_cores()
+    workers = choose_worker_count(workers)
     pool = ThreadPoolExecutor(workers, thread_name_prefix=progress.stage)
 
     def submit(batch: Sequence[_A]) -> Callable[[], list[_T]]:

@@ -1,4 +1,4 @@
-"""Count the CPU cores that this process may use."""
+"""How many workers to use: one per CPU core that this process may use, unless a number is asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from typing import Final
 
 SYSTEM_FOLDER: Final = Path("/sys")
 """Where Linux shows the limits of a container and which CPUs share a core."""
+
+
+def choose_worker_count(requested: int = 0, *, limit: int | None = None) -> int:
+    """Return how many threads or processes share a work.
+
+    Args:
+        requested: The user's number; 0: one worker per core that this process may use.
+        limit: At most so many, for work of which each piece takes much memory.
+    """
+    workers = requested or count_available_cores()
+    return workers if limit is None else min(workers, limit)
 
 
 def count_available_cores(*, physical: bool = False, system: Path = SYSTEM_FOLDER) -> int:

@@ -251,7 +251,7 @@ def test_number_of_cores_does_not_change_the_result(source, monkeypatch):
     made = []
     for cores in (1, 5):
         for module in ("pipeline.runtime.thread_pool", "pipeline.prepare.cached_duplicate_search"):
-            monkeypatch.setattr(f"{module}.count_available_cores", lambda number=cores: number)
+            monkeypatch.setattr(f"{module}.choose_worker_count", lambda _=0, number=cores: number)
         prepare("yolo", source)
         made.append(read_files(PREPARED_FOLDER))
     assert made[0] == made[1]

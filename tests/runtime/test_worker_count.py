@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runtime.worker_count import count_available_cores
+from pipeline.runtime.worker_count import choose_worker_count, count_available_cores
 
 ROOT = Path(__file__).parents[2]
 AFFINITY = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -94,3 +94,11 @@ def test_affinity_hyperthreads_and_quota(tmp_path, number, siblings, files, expe
 
 def test_without_sysfs_at_least_one_core_is_found(tmp_path):
     assert 1 <= count_available_cores(physical=True, system=tmp_path) <= AFFINITY
+
+
+@pytest.mark.parametrize(
+    ("requested", "limit", "expected"),
+    [(0, None, count_available_cores()), (0, 1, 1), (3, None, 3), (30, 8, 8), (3, 8, 3)],
+)
+def test_workers_are_those_asked_for_or_one_per_core(requested, limit, expected):
+    assert choose_worker_count(requested, limit=limit) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from pipeline.core.arrays import FloatArray, IntArray
 from pipeline.core.metric_names import HIGH, LOW, MAP50, MAP50_95
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
 from pipeline.evaluate.metrics.matching import DetectionTable
+
+INTERVAL_LEVEL: Final = 95
+"""Percent of the resamples inside an interval; as many lie below it as above."""
 
 
 @dataclass(frozen=True)
@@ -52,5 +56,6 @@ def compute_map_intervals(table: DetectionTable, *, times: int, seed: int) -> di
 
 def compute_interval(value: float, drawn: FloatArray) -> Interval:
     """Return a metric with its 95% interval, given the metric of each resample (times,)."""
-    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (value, value)
+    bounds = [50 - INTERVAL_LEVEL / 2, 50 + INTERVAL_LEVEL / 2]
+    low, high = np.percentile(drawn, bounds) if len(drawn) else (value, value)
     return Interval(float(value), float(low), float(high))

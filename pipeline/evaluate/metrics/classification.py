@@ -11,10 +11,10 @@ import numpy as np
 from pipeline.core.arrays import FloatArray, IntArray
 from pipeline.core.metric_names import F1, PRECISION, RECALL, TOP1, TOP5
 from pipeline.evaluate.metrics.bootstrap import Interval, compute_interval, resample
+from pipeline.evaluate.metrics.confidence_threshold import average_over_classes
 from pipeline.evaluate.metrics.confusion import count_class_confusions
 from pipeline.evaluate.metrics.detection import round_metrics
 from pipeline.evaluate.metrics.matching import IOU_THRESHOLDS, DetectionTable
-from pipeline.evaluate.metrics.thresholds import average_over_classes
 
 TOP_CLASSES: Final = 5
 """So many classes of each image are kept, the most probable ones: there may be a thousand."""

@@ -15,15 +15,15 @@ from pipeline.core.metric_names import F1, MAP50, MAP50_95, METRICS, PRECISION, 
 from pipeline.core.tasks import Task
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions
 from pipeline.evaluate.metrics.bootstrap import Interval, compute_map_intervals
-from pipeline.evaluate.metrics.error_types import ImageErrors, assign_error_types
-from pipeline.evaluate.metrics.matching import DetectionTable, build_detection_table
-from pipeline.evaluate.metrics.similarity import keep_boxes_only
-from pipeline.evaluate.metrics.thresholds import (
+from pipeline.evaluate.metrics.confidence_threshold import (
     ThresholdCurves,
     average_over_classes,
     compute_threshold_curves,
     find_best_threshold,
 )
+from pipeline.evaluate.metrics.error_types import ImageErrors, assign_error_types
+from pipeline.evaluate.metrics.matching import DetectionTable, build_detection_table
+from pipeline.evaluate.metrics.similarity import keep_boxes_only
 
 
 class SplitPredictions(NamedTuple):

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.runtime.memory import read_available_memory
-from pipeline.runtime.worker_count import count_available_cores
+from pipeline.runtime.worker_count import choose_worker_count
 from pipeline.yolo.gpu_loader.mosaic import (
     BoxTable,
     build_color_tables,
@@ -144,7 +144,7 @@ class GpuLoader:
         def put(position: int, index: int) -> None:
             store.put_image(position, self.dataset.load_image(index)[0])
 
-        with ThreadPool(min(8, count_available_cores())) as pool:  # each thread holds one image at a time
+        with ThreadPool(choose_worker_count(limit=8)) as pool:  # each thread holds one image at a time
             pool.starmap(put, enumerate(indices))
 
     def _resize_ratio(self, index: int) -> tuple[float, float]:

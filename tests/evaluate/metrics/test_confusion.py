@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.detections import Detections, GroundTruth
+from pipeline.evaluate.metrics.confidence_threshold import compute_threshold_curves
 from pipeline.evaluate.metrics.confusion import count_detection_confusions
 from pipeline.evaluate.metrics.error_types import assign_error_types
 from pipeline.evaluate.metrics.matching import build_detection_table
-from pipeline.evaluate.metrics.thresholds import compute_threshold_curves
 
 A, B, C = [0, 0, 10, 10], [30, 0, 40, 10], [60, 0, 70, 10]
 LOOSE = [5, 0, 15, 10]

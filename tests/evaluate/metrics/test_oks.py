@@ -6,12 +6,12 @@ import pytest
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
+from pipeline.evaluate.metrics.confidence_threshold import compute_threshold_curves
 from pipeline.evaluate.metrics.confusion import count_detection_confusions
 from pipeline.evaluate.metrics.error_types import assign_error_types
 from pipeline.evaluate.metrics.matching import build_detection_table
 from pipeline.evaluate.metrics.oks import COCO_SIGMAS, compute_oks, get_keypoint_sigmas
 from pipeline.evaluate.metrics.similarity import attach_similarity
-from pipeline.evaluate.metrics.thresholds import compute_threshold_curves
 from tests import coco_reference
 
 BOX = np.array([[0.0, 0.0, 10.0, 20.0]])

@@ -16,7 +16,7 @@ from typing import Final
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.runtime.worker_count import count_available_cores
+from pipeline.runtime.worker_count import choose_worker_count
 from pipeline.source.formats.masks.class_names import MaskClassNames, choose_class_names, format_mask_value
 from pipeline.source.formats.masks.values import MIN_REGION_PIXELS, MaskContent, MaskValue, read_mask
 from pipeline.source.reading.assemble import assemble_source
@@ -67,7 +67,7 @@ def read_folder(folder: Path) -> Source:
         )
     image_index = ImageIndex([path for path in images if path not in masks])
     paths = sorted(masks)
-    with ThreadPoolExecutor(count_available_cores()) as pool:  # decoding and OpenCV release Python's lock
+    with ThreadPoolExecutor(choose_worker_count()) as pool:  # decoding and OpenCV release Python's lock
         contents = list(pool.map(read_mask, paths))
     values = {value for mask in contents for value in (*mask.specks, *(value for value, _ in mask.regions))}
     palette = {number: color for mask in reversed(contents) for number, color in mask.palette.items()}

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.evaluate.metrics.matching import build_detection_table
-from pipeline.evaluate.metrics.thresholds import (
+from pipeline.evaluate.metrics.confidence_threshold import (
     average_over_classes,
     compute_threshold_curves,
     find_best_threshold,
 )
+from pipeline.evaluate.metrics.matching import build_detection_table
 
 
 def row(places, scores, classes=None, *, objects=(0, 1), object_classes=None, count=1):
