@@ -33,6 +33,8 @@ class Progress:
 
         prepare: 1,200 of 10,000 images (12%), about 3 min left
 
+    On a terminal too narrow for the counts, the share of the work stands in their place.
+
     Use it as a context manager, or call `close` at the end.
     """
 
@@ -87,8 +89,7 @@ class Progress:
         """Write the final line, except after short work. A second call does nothing."""
         now = time.monotonic()
         if not self._closed and now >= self._first:
-            took = f"{self._count()} in {format_duration(now - self._start)}"
-            self._write(", ".join(filter(None, [took, self._note])))
+            self._write(self._compose_line(f" in {format_duration(now - self._start)}"))
         self._end()
 
     def track(self, items: Iterable[_T]) -> Iterator[_T]:
@@ -110,14 +111,17 @@ class Progress:
 
     def _describe(self, now: float) -> str:
         left = self._estimate_seconds_left(now)
-        about = f"about {format_duration(left)} left" if left is not None else ""
-        return ", ".join(filter(None, [self._count(), about, self._note]))
+        return self._compose_line(f", about {format_duration(left)} left" if left is not None else "")
 
-    def _count(self) -> str:
+    def _compose_line(self, duration: str) -> str:
+        """Join stage, count, duration and note; on a narrow terminal the share replaces the count."""
+        rest = f"{duration}, {self._note}" if self._note else duration
         if not self.total:
-            return f"{self.stage}: {self.done:,} {self.unit}"
-        share = 100 * self.done // self.total
-        return f"{self.stage}: {self.done:,} of {self.total:,} {self.unit} ({share}%)"
+            return f"{self.stage}: {self.done:,} {self.unit}{rest}"
+        share = f"{100 * self.done // self.total}%"
+        line = f"{self.stage}: {self.done:,} of {self.total:,} {self.unit} ({share}){rest}"
+        is_wide = self._terminal and len(line) >= _terminal_width(self._stream)
+        return f"{self.stage}: {share}{rest}" if is_wide else line
 
     def _estimate_seconds_left(self, now: float) -> float | None:
         before, done = self._samples[0]

@@ -143,7 +143,7 @@ def test_a_terminal_is_redrawn_ten_times_a_second_at_most(terminal, clock):
 
 
 def test_a_line_is_cut_at_the_width_of_the_terminal(terminal, clock):
-    with Progress("prepare", 100_000, unit="blocks of images compared", stream=terminal.stream) as progress:
+    with Progress("prepare", None, unit=f"blocks of {40 * 'x'} compared", stream=terminal.stream) as progress:
         work(progress, clock, steps=3, seconds=1)
         assert {len(line) for line in terminal.read().split("\r")[1:]} == {59}
 
@@ -230,3 +230,12 @@ def test_a_notice_replaces_the_progress_line(terminal, clock, monkeypatch):
 )  # fmt: skip
 def test_durations_are_rounded(seconds, text):
     assert format_duration(seconds) == text
+
+
+def test_a_narrow_terminal_shows_the_share_instead_of_cutting_the_metric(terminal, clock):
+    with Progress("finetune", 240, unit="batches", stream=terminal.stream) as progress:
+        for _ in range(120):
+            clock.now += 1
+            progress.update(note="epoch 6, val mAP50-95 0.56")
+        line = terminal.read().split("\r")[-1]
+    assert line.strip() == "finetune: 50%, about 2 min left, epoch 6, val mAP50-95 0.56"
