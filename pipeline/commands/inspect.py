@@ -38,7 +38,7 @@ from pipeline.runtime.progress import Progress
 from pipeline.runtime.thread_pool import map_in_threads
 from pipeline.source.archives.extract import unpack_source
 from pipeline.source.reading.unicode_names import escape_text
-from pipeline.source.recognize_format import read_source, recognize_format
+from pipeline.source.recognize_format import recognize_source
 from pipeline.source.types import AnnotatedImage
 
 DEFAULT_SPLIT_RULES: Final = SplitRules(
@@ -70,17 +70,15 @@ def run_command(arguments: Namespace) -> Iterable[str]:
 def inspect_source(path: Path, *, form: str = "auto") -> SourceOverview:
     """Read a source and check each image as prepare would, in parallel; no image is kept in memory."""
     folder = unpack_source(path)
-    found = recognize_format(form, folder)
-    source = read_source(found.form, folder)
+    form, source = recognize_source(form, folder)
     points = source.keypoints.count if source.keypoints else 0
     settings = IngestSettings(
         source.task, TaskRequirements(source.task, len(source.names), points), "fix", folder
     )
     name_notes = find_unsafe_names([image.source for image in source.images])
     work = [partial(_inspect_image, image, settings, name_notes.get(image.source)) for image in source.images]
-    remarks = (*found.remarks, *source.remarks)
     described = SourceDescription(
-        escape_text(str(path)), found.form, source.task, source.names, source.keypoints, remarks
+        escape_text(str(path)), form, source.task, source.names, source.keypoints, source.remarks
     )
     with TemporaryFile() as thumbnails:
         candidates: list[SplitImage] = []

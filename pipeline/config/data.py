@@ -42,6 +42,12 @@ class DataConfig(ConfigGroup):
     source: str | None
     classes: ClassesConfig
     on_defect: Literal["fix", "quarantine", "refuse"]
+    unlabelled: Literal["auto", "background", "leave_out", "refuse"]
+    crowds: Literal["auto", "ignore", "objects"]
+    predictions: Literal["ignore", "labels"]
+    labels: Literal["auto", "shares", "pixels", "corners", "pixel_corners"]
+    first_class: Literal["auto", 0, 1]
+    sizes: Literal["refuse", "trust_annotation", "trust_image"]
     split: SplitWeights
     keep_split: bool
     group_by: str | None

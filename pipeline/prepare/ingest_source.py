@@ -25,7 +25,7 @@ from pipeline.runtime.progress import Progress
 from pipeline.source.archives.extract import unpack_source
 from pipeline.source.reading.class_selection import filter_source_classes
 from pipeline.source.recognize_format import read_source
-from pipeline.source.types import AnnotatedImage, Source
+from pipeline.source.types import AnnotatedImage, ReadOptions, Source
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 
@@ -80,7 +80,8 @@ def _ingest_images(
     config: Config, root: Path, thumbnails: ThumbnailStore, staging: Path
 ) -> tuple[Source, list[IngestResult]]:
     data, compute = config.data, config.compute
-    source = filter_source_classes(read_source(data.format, root, data.task), **data.classes.model_dump())
+    options = ReadOptions(**{name: getattr(data, name) for name in ReadOptions._fields})
+    source = filter_source_classes(read_source(data.format, root, options), **data.classes.model_dump())
     task = _choose_task(data, source.task)
     keypoints = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
     required = TaskRequirements(task, len(source.names), keypoints.count if keypoints else 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,7 +13,8 @@ from pipeline.source.formats.load_readers import load_formats
 from pipeline.source.reading.diagnosis import explain_unknown_format
 from pipeline.source.reading.file_tree import format_relative_path, list_folder_files, list_subfolders
 from pipeline.source.reading.unicode_names import escape_source_text
-from pipeline.source.types import Source
+from pipeline.source.reading.unlabelled import UNLABELLED_KINDS, is_unlabelled, resolve_unlabelled
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 _MAX_NESTED_FOLDERS: Final = 5
 _MAX_HINT_FOLDERS: Final = 20
@@ -22,49 +23,83 @@ _FALLBACK: Final = "folders"
 """Class folders: many folders of other formats look like them, so they match only if no other format does."""
 
 
-class RecognizedFormat(NamedTuple):
-    """Which format a source has.
+_NEAR_TIE: Final = 0.05
+"""Formats whose shares of annotated images differ by less explain a source equally well."""
+_LOW_SHARE: Final = 0.5
+
+
+class RecognizedSource(NamedTuple):
+    """A source as the format that explains it best reads it.
 
     Attributes:
         form: The format, as in data.format.
-        folder: The folder that holds it: the source folder, or the only folder in it.
-        remarks: Which other formats match too.
+        source: What its reader returns.
     """
 
     form: str
-    folder: Path
-    remarks: tuple[str, ...] = ()
+    source: Source
+
+    @property
+    def share(self) -> float:
+        """Share of the images that have annotations in this format."""
+        annotated = sum(not image.fault and not is_unlabelled(image) for image in self.source.images)
+        others = {finding.file for finding in self.source.defects if finding.kind in UNLABELLED_KINDS}
+        return annotated / max(1, len(self.source.images) + len(others))
 
 
-def read_source(form: str, folder: Path, wanted: str = "auto") -> Source:
-    """Read a source; nothing is written to it.
+def read_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+    """Read a source as `recognize_source` does, and return it alone."""
+    return recognize_source(form, folder, options).source
+
+
+def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> RecognizedSource:
+    """Recognize the format of a source, and read it; nothing is written to it.
+
+    Of several formats that match, the one that has annotations for the largest share of the images reads it.
 
     Args:
         form: The format, as in data.format; auto recognizes it.
         folder: The source folder.
-        wanted: The task, as in data.task: for segment and obb, outlines are read if the source has some.
+        options: How annotations are read that can mean several things. For the tasks segment and obb,
+            outlines are read if the source has some.
 
     Raises:
         UserError: There is no such folder, or it cannot be read.
     """
-    recognized = recognize_format(form, folder)
-    source = escape_source_text(load_formats()[recognized.form].read_folder(recognized.folder))
+    matching, place = _find_formats(form, folder)
+    found = _read_best(matching, place, options)
+    source = resolve_unlabelled(escape_source_text(found.source), options.unlabelled)
     if len(set(source.names)) < len(source.names):
         twice = next(name for name, number in Counter(source.names).items() if number > 1)
         raise UserError(f"two classes of {folder} are called {twice!r}: give each class its own name")
-    if wanted in {"segment", "obb"} - {source.task} and any(image.raw.outlines for image in source.images):
+    has_outlines = any(image.raw.outlines for image in source.images)
+    if options.task in {"segment", "obb"} - {source.task} and has_outlines:
         source = source._replace(task="segment")
-    inner = format_relative_path(recognized.folder, folder)
-    source = source if inner == "." else _prefix_paths(source, inner)
-    return source._replace(remarks=(*recognized.remarks, *source.remarks))
+    inner = format_relative_path(place, folder)
+    return RecognizedSource(found.form, source if inner == "." else _prefix_paths(source, inner))
 
 
-def recognize_format(form: str, folder: Path) -> RecognizedFormat:
-    """Find the format of a source, in the folder itself or in the only folder in it.
+def _read_best(matching: Sequence[str], folder: Path, options: ReadOptions) -> RecognizedSource:
+    """Read a folder by each of the formats; return the one that explains most of its images.
 
-    Args:
-        form: The format, as in data.format; auto tries all.
-        folder: The source folder.
+    A format whose reader refuses the folder does not count, unless all do.
+    """
+    readings, refusals = [], []
+    for name in matching:
+        try:
+            readings.append(RecognizedSource(name, load_formats()[name].read_folder(folder, options)))
+        except UserError as error:
+            refusals.append(error)
+    if not readings:
+        raise refusals[0]
+    highest = max(reading.share for reading in readings)
+    best = next(reading for reading in readings if reading.share >= highest - _NEAR_TIE)
+    remarks = _describe_others(best, readings)
+    return best._replace(source=best.source._replace(remarks=(*remarks, *best.source.remarks)))
+
+
+def _find_formats(form: str, folder: Path) -> tuple[Sequence[str], Path]:
+    """Find the formats that match a source, and the folder that holds them: itself, or the only one in it.
 
     Raises:
         UserError: There is no such folder, or no format matches it.
@@ -76,9 +111,9 @@ def recognize_format(form: str, folder: Path) -> RecognizedFormat:
     candidates = ANNOTATION_FORMATS if form == "auto" else (form,)
     for place in _iterate_nested(folder):
         if matching := _find_matching(place, candidates):
-            return RecognizedFormat(matching[0], place, _describe_others(matching))
+            return matching, place
     if form != "auto":
-        return RecognizedFormat(form, folder)  # its reader says what is missing
+        return [form], folder  # its reader says what is missing
     descriptions = {name: reader.RECOGNIZED_BY for name, reader in load_formats().items()}
     raise UserError(
         f"no annotations recognized in {folder}{_build_hint(folder)}: "
@@ -109,11 +144,19 @@ def _iterate_nested(folder: Path) -> Iterator[Path]:
         folder = inner[0]
 
 
-def _describe_others(matching: list[str]) -> tuple[str, ...]:
-    if len(matching) == 1:
-        return ()
-    others = " and ".join(matching[1:])
-    return (f"read as {matching[0]}, though it looks like {others} too: data.format decides",)
+def _describe_others(best: RecognizedSource, readings: Sequence[RecognizedSource]) -> tuple[str, ...]:
+    """Name the other formats, and say so if the best one explains few images."""
+    others = [reading for reading in readings if reading.form != best.form]
+    remarks = []
+    if others:
+        listed = " and ".join(f"{other.form} ({other.share:.0%})" for other in others)
+        remarks.append(
+            f"read as {best.form} ({best.share:.0%} of the images have annotations), though it looks like "
+            f"{listed} too: data.format decides"
+        )
+    elif best.share < _LOW_SHARE:
+        remarks.append(f"read as {best.form}, which annotates only {best.share:.0%} of the images")
+    return tuple(remarks)
 
 
 def _build_hint(folder: Path) -> str:

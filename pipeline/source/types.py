@@ -15,14 +15,46 @@ from pipeline.core.tasks import Keypoints, Task
 _SPLITS: Final = {
     "train": "train",
     "training": "train",
+    "trn": "train",
     "val": "val",
     "valid": "val",
     "validation": "val",
+    "validate": "val",
+    "validating": "val",
+    "eval": "val",
+    "evaluation": "val",
+    "dev": "val",
     "test": "test",
     "testing": "test",
+    "tst": "test",
 }
 _HELD_OUT_FIRST: Final = ("test", "val", "train")
 _NEARLY_ALL: Final = 0.95
+
+
+class ReadOptions(NamedTuple):
+    """How annotations are read that can mean several things, as in conf/data.
+
+    Attributes:
+        task: The wanted task; auto: the most detailed one.
+        unlabelled: What an image without annotations is: background, leave_out, refuse; auto: background if
+            the data says so, by empty label files or by a list of images.
+        crowds: COCO objects with iscrowd: ignore, objects; auto: objects if each one is a single object.
+        predictions: COCO annotations with a score: ignore, labels.
+        labels: Coordinates of YOLO labels: shares, pixels, corners, pixel_corners; auto: shares, and stop
+            if most of them look wrong.
+        first_class: The lowest class number in YOLO labels, 0 or 1; auto: 0, and stop if 1 is likely.
+    """
+
+    task: str = "auto"
+    unlabelled: str = "auto"
+    crowds: str = "auto"
+    predictions: str = "ignore"
+    labels: str = "auto"
+    first_class: str | int = "auto"
+
+
+DEFAULT_OPTIONS: Final = ReadOptions()
 
 
 class AnnotatedImage(NamedTuple):

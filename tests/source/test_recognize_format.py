@@ -8,7 +8,7 @@ from pipeline.__main__ import main
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
 from pipeline.source.formats.load_readers import load_formats
-from pipeline.source.recognize_format import read_source, recognize_format
+from pipeline.source.recognize_format import read_source, recognize_source
 from tests import sources
 from tests.sources import write_picture
 
@@ -53,9 +53,9 @@ def test_format_is_recognized_in_the_folder_or_its_only_subfolder(tmp_path, make
     make(tmp_path / inner)
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / "LICENSE").write_text("x")
-    found = recognize_format("auto", tmp_path)
-    assert (found.form, found.remarks) == (form, ())
-    source = read_source("auto", tmp_path)
+    found, source = recognize_source("auto", tmp_path)
+    assert found == form
+    assert not any("looks like" in remark for remark in source.remarks)
     assert source.images
     for image in source.images:
         assert tmp_path / image.source == image.path

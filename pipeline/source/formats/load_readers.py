@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol, cast
 
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
-from pipeline.source.types import Source
+from pipeline.source.types import ReadOptions, Source
 
 READER_MODULE: Final = "pipeline.source.formats.{name}.reader"
 
@@ -27,7 +27,7 @@ class AnnotationFormat(Protocol):
     def matches_folder(self, folder: Path) -> bool:
         """Check file names and the beginnings of a few files: does the folder hold this format?"""
 
-    def read_folder(self, folder: Path) -> Source:
+    def read_folder(self, folder: Path, options: ReadOptions = ..., /) -> Source:
         """Read the annotations of a folder.
 
         Raises:

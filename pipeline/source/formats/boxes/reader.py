@@ -26,7 +26,13 @@ from pipeline.source.reading.parsing import (
     read_first_lines,
 )
 from pipeline.source.reading.shapes import Shape, build_box, parse_class_name
-from pipeline.source.types import Source, choose_held_out_split, find_split_in_name
+from pipeline.source.types import (
+    DEFAULT_OPTIONS,
+    ReadOptions,
+    Source,
+    choose_held_out_split,
+    find_split_in_name,
+)
 
 RECOGNIZED_BY: Final = "text files of x1 y1 x2 y2 class in pixels"
 
@@ -39,7 +45,7 @@ def matches_folder(folder: Path) -> bool:
     return any(map(_is_box_line, read_first_lines(folder, ".txt")))
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read text files of boxes.
 
     Raises:

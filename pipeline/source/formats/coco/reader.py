@@ -23,7 +23,9 @@ from pipeline.source.reading.file_tree import format_relative_path, list_images,
 from pipeline.source.reading.image_index import NO_MATCH, ImageIndex, NameMatch
 from pipeline.source.reading.match_images import resolve_rival_matches
 from pipeline.source.types import (
+    DEFAULT_OPTIONS,
     AnnotatedImage,
+    ReadOptions,
     Source,
     choose_held_out_split,
     choose_task_by_outlines,
@@ -86,7 +88,7 @@ def matches_folder(folder: Path) -> bool:
     return has_coco_json(folder)
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a COCO dataset.
 
     Raises:

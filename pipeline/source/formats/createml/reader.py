@@ -14,7 +14,7 @@ from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import UnreadableFileError, load_json, read_heads
 from pipeline.source.reading.shapes import Shape, build_box, parse_class_name, parse_coordinate
-from pipeline.source.types import Source
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "JSON list of images with annotations and coordinates"
 
@@ -26,7 +26,7 @@ def matches_folder(folder: Path) -> bool:
     return any(b'"coordinates"' in head and b'"annotations"' in head for head in read_heads(folder, ".json"))
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a CreateML dataset.
 
     Raises:

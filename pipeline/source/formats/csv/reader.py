@@ -30,7 +30,7 @@ from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import describe_ignored_files, format_file_name, read_heads
 from pipeline.source.reading.shapes import TAG, Shape, build_box, parse_class_name, parse_coordinate
-from pipeline.source.types import Source, find_split_in_name
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "CSV with columns for image, class and box"
 
@@ -46,7 +46,7 @@ def matches_folder(folder: Path) -> bool:
     )
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read tables of boxes or classes.
 
     Raises:

@@ -16,7 +16,7 @@ from pipeline.source.reading.file_tree import format_relative_path, list_files, 
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import UnreadableFileError, load_xml, read_heads
-from pipeline.source.types import Source, find_split_in_name
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "XML with annotations of images or tracks"
 
@@ -31,7 +31,7 @@ def matches_folder(folder: Path) -> bool:
     )
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a CVAT dataset.
 
     Raises:

@@ -21,7 +21,7 @@ from pipeline.source.reading.parsing import (
     read_first_lines,
 )
 from pipeline.source.reading.shapes import Shape, build_rotated_box, parse_class_name, parse_coordinate
-from pipeline.source.types import Source
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "text files of x1 y1 x2 y2 x3 y3 x4 y4 class difficult"
 
@@ -34,7 +34,7 @@ def matches_folder(folder: Path) -> bool:
     return any(map(_is_box_line, read_first_lines(folder, ".txt")))
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a DOTA dataset.
 
     Raises:

@@ -20,7 +20,7 @@ from pipeline.source.reading.file_tree import (
     list_images,
     list_subfolders,
 )
-from pipeline.source.types import AnnotatedImage, Source, find_split_in_name
+from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "a folder of images per class, below train/, val/ and test/ or not"
 
@@ -57,7 +57,7 @@ def matches_folder(folder: Path) -> bool:
     return sum(suffix in IMAGE_SUFFIXES for suffix in suffixes) > 2 * annotations
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read classification folders.
 
     Raises:

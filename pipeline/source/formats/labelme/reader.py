@@ -45,7 +45,7 @@ from pipeline.source.reading.shapes import (
     parse_ring,
 )
 from pipeline.source.reading.trace_mask import trace_mask_outline
-from pipeline.source.types import Source
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "JSON with shapes and imagePath, or XML with objects of polygons, a file per image"
 
@@ -64,7 +64,7 @@ def matches_folder(folder: Path) -> bool:
     return has_json or any(map(is_labelme_xml, read_heads(folder, ".xml")))
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a LabelMe dataset.
 
     Raises:

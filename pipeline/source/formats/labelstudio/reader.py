@@ -17,7 +17,7 @@ from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, list_files, list_i
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import UnreadableFileError, format_file_name, load_json, read_heads
-from pipeline.source.types import Source
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "JSON list of tasks with annotations, or of rows with labels"
 
@@ -39,7 +39,7 @@ def matches_folder(folder: Path) -> bool:
     return any(head.startswith((b"[", b"{")) and bool(_KNOWN_KEYS.search(head)) for head in starts)
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a Label Studio export.
 
     Raises:

@@ -24,7 +24,7 @@ from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, iterate_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.types import Source, find_split_in_name
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "images/ and masks/ of the same names"
 
@@ -53,7 +53,7 @@ def matches_folder(folder: Path) -> bool:
     return any(_image_stem(path) in stems for path in masks)
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a dataset of mask images.
 
     Raises:

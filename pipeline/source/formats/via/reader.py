@@ -19,7 +19,7 @@ from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import UnreadableFileError, load_json, load_text, parse_json, read_heads
 from pipeline.source.reading.shapes import TAG, AnnotatedObject, Shape
-from pipeline.source.types import Source
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "JSON or CSV with shape_attributes, or a project of version 3"
 
@@ -53,7 +53,7 @@ def matches_folder(folder: Path) -> bool:
     return has_json or any(b"region_shape_attributes" in head for head in read_heads(folder, ".csv"))
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a VIA dataset.
 
     Raises:

@@ -24,7 +24,7 @@ from pipeline.source.reading.file_tree import (
 )
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.types import Source, find_split_in_name
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "Annotations/*.xml, or XML files beside the images"
 
@@ -49,7 +49,7 @@ def matches_folder(folder: Path) -> bool:
     return any(_ROOT_ELEMENT.search(head) and not is_labelme_xml(head) for head in heads)
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a Pascal VOC dataset.
 
     Raises:

@@ -28,7 +28,14 @@ from pipeline.source.reading.file_tree import (
     sort_paths,
 )
 from pipeline.source.reading.image_index import normalize_name
-from pipeline.source.types import AnnotatedImage, Source, choose_held_out_split, choose_task_by_outlines
+from pipeline.source.types import (
+    DEFAULT_OPTIONS,
+    AnnotatedImage,
+    ReadOptions,
+    Source,
+    choose_held_out_split,
+    choose_task_by_outlines,
+)
 
 RECOGNIZED_BY: Final = "data.yaml, or images with text files of `class x y w h`"
 
@@ -67,7 +74,7 @@ def matches_folder(folder: Path) -> bool:
     return has_data_yaml(folder) or has_yolo_labels(folder)
 
 
-def read_folder(folder: Path) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a YOLO dataset.
 
     Raises:

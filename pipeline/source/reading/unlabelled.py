@@ -1,0 +1,60 @@
+"""Decide what images without annotations are: background, or images that nobody has labelled yet."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.core.errors import UserError
+from pipeline.core.findings import Finding
+from pipeline.core.text import format_count
+from pipeline.source.types import AnnotatedImage, Source
+
+UNLABELLED_KINDS: Final = frozenset({"missing-label", "unlisted-image"})
+"""Kinds of the findings about images without annotations."""
+
+
+def is_unlabelled(image: AnnotatedImage) -> bool:
+    """Check whether an image has no label file at all, not even an empty one."""
+    return any(note.kind == "missing-label" for note in image.notes)
+
+
+def resolve_unlabelled(source: Source, policy: str) -> Source:
+    """Keep or leave out the images that have no label file, and say so.
+
+    Args:
+        source: A source as its reader returns it.
+        policy: As in data.unlabelled: background, leave_out, refuse; auto: background if other images have an
+            empty label file, which shows that the source marks background so or has some; else leave_out.
+
+    Raises:
+        UserError: The policy is `refuse` and there are such images.
+    """
+    unlabelled = [image for image in source.images if is_unlabelled(image)]
+    if not unlabelled:
+        return source
+    files = f"{len(unlabelled)} of {format_count(len(source.images), 'image')}"
+    share = f"{files} ({len(unlabelled) / len(source.images):.0%}) have no label file"
+    marked = any(_is_marked_background(image) for image in source.images)
+    if policy == "refuse":
+        raise UserError(
+            f"{share}, such as {unlabelled[0].source}: label them, or set data.unlabelled to background or "
+            "leave_out"
+        )
+    if policy == "background" or (policy == "auto" and marked):
+        reason = (
+            "" if policy == "background" else ", since other label files are empty (data.unlabelled decides)"
+        )
+        return source._replace(remarks=(*source.remarks, f"{share}: taken as images without objects{reason}"))
+    reason = "" if policy == "leave_out" else "; if nothing is on them, set data.unlabelled=background"
+    left_out = tuple(
+        Finding(image.source, "quarantined", "no label file", "missing-label") for image in unlabelled
+    )
+    return source._replace(
+        images=tuple(image for image in source.images if not is_unlabelled(image)),
+        defects=(*source.defects, *left_out),
+        remarks=(*source.remarks, f"{share}: left out{reason}"),
+    )
+
+
+def _is_marked_background(image: AnnotatedImage) -> bool:
+    return not image.fault and not len(image.raw.classes) and not is_unlabelled(image)
