@@ -26,6 +26,22 @@ def test_a_second_repro_does_nothing(tiny):
     assert "conf/" not in output
 
 
+def test_raw_images_are_added_to_dvc_and_outputs_stay_ignored(tiny):
+    raw = tiny.folder / "data/raw/images"
+    raw.mkdir(parents=True)
+    (raw / "a.jpg").write_bytes(b"an image")
+    tiny.run("dvc add data/raw")
+    assert tiny.status() == ["?? data/"]  # data/raw.dvc and data/.gitignore
+    tiny.commit()
+    assert set(tiny.run("git ls-files data").split()) == {"data/.gitignore", "data/raw.dvc"}
+    (tiny.folder / "data/augmented").mkdir()
+    (tiny.folder / "data/.prepared.unfinished").mkdir()
+    for folder in ("augmented", ".prepared.unfinished"):
+        (tiny.folder / "data" / folder / "file").write_text("written by a stage")
+    tiny.run("dvc repro")
+    assert tiny.status() == []
+
+
 def test_a_change_in_conf_reruns_just_the_stages_that_use_it(tiny):
     before = tiny.params()["evaluate"]["worst"]
     tiny.edit("conf/evaluate/default.yaml", f"worst: {before}", f"worst: {before + 1}")
