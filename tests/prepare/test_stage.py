@@ -124,24 +124,24 @@ def test_every_defect_is_reported_and_counted(source, capsys):
     (source / "images/06.jpg").write_bytes((source / "images/06.jpg").read_bytes() + b"x")
     manifest = prepare("yolo", source)
     report = read_report()
-    assert (report["in"], report["used"], report["quarantined"]) == (21, 17, 4)
-    assert len(manifest.items) == 17
+    assert (report["in"], report["used"], report["quarantined"]) == (21, 16, 5)
+    assert len(manifest.items) == 16
     assert [
         (entry["file"], entry["verdict"], entry["reason"].split(":")[0]) for entry in report["files"]
     ] == [
         ("images/00.jpg", "dropped-object", "line 1"),
         ("images/01.jpg", "quarantined", "none of its objects can be used"),
         ("images/02.jpg", "fixed", "line 1"),
-        ("images/03.jpg", "fixed", "no label file"),
+        ("images/03.jpg", "quarantined", "no label file"),
         ("images/04.jpg", "quarantined", "an empty file (0 bytes)"),
         ("images/05.jpg", "quarantined", "damaged"),
         ("images/06.jpg", "fixed", "1 byte after the end of the JPEG cut off"),
         ("labels/orphan.txt", "quarantined", "a label file without an image"),
     ]
     said = capsys.readouterr().out
-    assert "17 of 21 images" in said
+    assert "16 of 21 images" in said
     assert "quarantined: images/04.jpg: an empty file (0 bytes)" in said
-    assert "quarantined: and 1 more" in said
+    assert "quarantined: and 2 more" in said
     assert "every finding: data/prepared/defects.json" in said
 
 
@@ -242,6 +242,7 @@ def test_class_without_objects_in_train_is_reported(tmp_path, capsys):
 def test_name_that_is_not_utf8_is_escaped(source):
     odd = os.fsdecode(b"caf\xe9.jpg")
     (source / "images/00.jpg").rename(source / "images" / odd)
+    (source / "labels/00.txt").rename(source / "labels" / os.fsdecode(b"caf\xe9.txt"))
     manifest = prepare("yolo", source)
     assert "images/caf\\xe9.jpg" in [record.source for record in manifest.items]
     assert "caf_xe9" in [Path(record.file).stem for record in manifest.items]

@@ -63,12 +63,21 @@ def test_format_is_recognized_in_the_folder_or_its_only_subfolder(tmp_path, make
     assert read_source(form, tmp_path).names == source.names
 
 
-def test_first_of_two_formats_is_read_with_a_remark(tmp_path):
+def test_first_of_two_formats_that_explain_as_much_is_read_with_a_remark(tmp_path):
+    make_yolo(tmp_path)
+    sources.write_voc_file(tmp_path / "Annotations/x.xml", [("c", (1, 2, 3, 4))])
+    found = recognize_source("auto", tmp_path)
+    assert (found.form, found.source.names) == ("yolo", ("a", "b"))
+    assert "it looks like voc (100%) too" in found.source.remarks[0]
+    assert read_source("voc", tmp_path).names == ("c",)
+
+
+def test_format_that_annotates_most_images_is_read_with_a_remark(tmp_path):
     make_yolo(tmp_path)
     make_voc(tmp_path)
-    source = read_source("auto", tmp_path)
-    assert source.remarks[0] == "read as yolo, though it looks like voc too: data.format decides"
-    assert read_source("voc", tmp_path).names == ("a",)
+    found = recognize_source("auto", tmp_path)
+    assert (found.form, found.source.names) == ("voc", ("a",))
+    assert "it looks like yolo (50%) too" in found.source.remarks[0]
 
 
 def test_unknown_format_error_lists_files_and_formats(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.source.reading.class_selection import filter_source_classes
-from pipeline.source.recognize_format import read_source, recognize_format
+from pipeline.source.recognize_format import read_source, recognize_source
 
 DATA = Path(__file__).parents[3] / "../shared/data"
 
@@ -48,7 +48,7 @@ def real(name):
 )
 def test_real_dataset_is_recognized_and_read(name, form, task, counts):
     folder = real(name)
-    assert recognize_format("auto", folder).form == form
+    assert recognize_source("auto", folder).form == form
     source = read_source("auto", folder)
     assert source.task == task
     objects = sum(len(image.raw.classes) for image in source.images)

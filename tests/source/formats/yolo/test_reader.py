@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import UserError
 from pipeline.source.reading.file_tree import list_images
 from pipeline.source.recognize_format import read_source
+from pipeline.source.types import ReadOptions
 from tests import sources
 from tests.sources import write_picture
 
@@ -167,9 +168,11 @@ def test_image_lists_of_cvat_with_a_missing_folder_are_read(tmp_path):
     (tmp_path / "train.txt").write_text("data/images/train/train.jpg\ndata/images/train/gone.jpg\n")
     (tmp_path / "data.yaml").write_text("path: .\ntrain: train.txt\nnames: {0: a, 1: b}\n")
     assert splits_by_image(read_source("yolo", tmp_path)) == {
-        "gone.jpg": "train",
         "images/train/train.jpg": "train",
     }
+    assert [(defect.file, defect.kind) for defect in read_source("yolo", tmp_path).defects] == [
+        ("gone.jpg", "missing-label")
+    ]
 
 
 def test_darknet_obj_data_is_read(tmp_path):
@@ -208,9 +211,10 @@ def test_image_list_with_impossible_file_names_is_read(tmp_path):
     write_pool(tmp_path, "train: pool/train.txt\nnames: [a, b]\n")
     long = "x" * 300 + ".jpg"
     (tmp_path / "pool/train.txt").write_text(f"images/one.jpg\n{long}\n")
-    assert splits_by_image(read_source("yolo", tmp_path)) == {"pool/images/one.jpg": "train", long: "train"}
+    source = read_source("yolo", tmp_path, ReadOptions(unlabelled="background"))
+    assert splits_by_image(source) == {"pool/images/one.jpg": "train", long: "train"}
     (tmp_path / "pool/train.txt").write_text("images/one.jpg\n/\n")
-    assert list(splits_by_image(read_source("yolo", tmp_path)).values()) == ["train", "train"]
+    assert list(splits_by_image(read_source("yolo", tmp_path)).values()) == ["train"]
     (tmp_path / "pool/train.txt").write_bytes(b"images/one.jpg\n\0.jpg\n")
     with pytest.raises(UserError, match=r"train\.txt cannot be read as UTF-8 text"):
         read_source("yolo", tmp_path)
@@ -270,13 +274,10 @@ def test_missing_and_orphan_labels_are_reported(tmp_path):
     (tmp_path / "labels/two.txt").unlink()
     (tmp_path / "labels/three.txt").write_text(LABEL)
     (tmp_path / "labels/classes.txt").write_text("a\nb\n")
-    source = read_source("yolo", tmp_path)
-    assert [note.reason for note in source.images[1].notes] == [
-        "no label file: taken as an image without objects"
-    ]
-    assert [defect[:3] for defect in source.defects] == [
-        ("labels/three.txt", "quarantined", "a label file without an image")
-    ]
+    source = read_source("yolo", tmp_path, ReadOptions(unlabelled="background"))
+    assert [note.kind for note in source.images[1].notes] == ["missing-label"]
+    assert [(defect.file, defect.kind) for defect in source.defects] == [("labels/three.txt", "orphan-label")]
+    assert splits_by_image(read_source("yolo", tmp_path)) == {"images/one.jpg": "train"}
 
 
 def test_label_with_another_case_or_decomposed_unicode_is_found(tmp_path):
@@ -295,7 +296,8 @@ def test_label_with_another_case_or_decomposed_unicode_is_found(tmp_path):
     labelled = {image.path.stem for image in source.images if len(image.raw.classes)}
     assert labelled == {"x", "café", "up", "TWO"}
     assert "its label file is called X.txt" in [n.reason for i in source.images for n in i.notes]
-    assert [defect.file for defect in source.defects] == ["labels/tWO.txt"]  # of Two.jpg or of two.jpg
+    orphans = [defect.file for defect in source.defects if defect.kind == "orphan-label"]
+    assert orphans == ["labels/tWO.txt"]  # of Two.jpg or of two.jpg
 
 
 def test_binary_label_is_a_fault_and_a_byte_order_mark_is_not(tmp_path):
@@ -329,7 +331,7 @@ def test_share_of_boxes_among_outlines_decides_the_task_with_a_remark(tmp_path):
     assert source.task == "detect"
     assert source.remarks == ("2 of 3 objects have an outline: read for detect (data.task decides)",)
     assert [len(parts) for parts in source.images[0].raw.outlines] == [1, 0]
-    assert read_source("yolo", tmp_path, "segment").task == "segment"
+    assert read_source("yolo", tmp_path, ReadOptions(task="segment")).task == "segment"
     sources.write_yolo_source(tmp_path, {"two": OUTLINE * 40}, train="images")
     assert read_source("yolo", tmp_path).task == "segment"
 
@@ -353,7 +355,7 @@ def test_four_corners_are_oriented_boxes_only_with_evidence(tmp_path, text, hint
     said = [remark for remark in source.remarks if "oriented" in remark]
     assert said == ([f"read as oriented boxes, because {why} (data.task decides)"] if why else [])
     if task == "obb":
-        assert read_source("yolo", tmp_path, "segment").task == "segment"
+        assert read_source("yolo", tmp_path, ReadOptions(task="segment")).task == "segment"
 
 
 POSE = "0 0.5 0.5 0.2 0.4 0.5 0.5 2 0.6 0.6 0\n"
