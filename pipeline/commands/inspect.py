@@ -32,8 +32,8 @@ from pipeline.prepare.duplicates.perceptual_hash import THUMBNAIL_SIDE
 from pipeline.prepare.duplicates.search import NO_THUMBNAILS
 from pipeline.prepare.file_names import find_unsafe_names
 from pipeline.prepare.ingest import IngestSettings, check_annotated_image
-from pipeline.prepare.splits.history import NO_HISTORY
 from pipeline.prepare.splits.partition import UNLISTED_REASON, SplitImage, SplitRules, split_dataset
+from pipeline.prepare.stored_splits import find_next_history
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.thread_pool import map_in_threads
 from pipeline.source.archives.extract import unpack_source
@@ -134,7 +134,8 @@ def _predict_split(
     shape = thumbnails.tell() // THUMBNAIL_SIDE**2, THUMBNAIL_SIDE, THUMBNAIL_SIDE
     array = np.memmap(thumbnails, np.uint8, "r", shape=shape) if shape[0] else NO_THUMBNAILS
     try:
-        result = split_dataset(candidates, DEFAULT_SPLIT_RULES, NO_HISTORY, thumbnails=array)
+        history = find_next_history(DEFAULT_SPLIT_RULES._asdict())
+        result = split_dataset(candidates, DEFAULT_SPLIT_RULES, history, thumbnails=array)
     except UserError as error:
         return replace(overview, refusal=str(error))
     unlisted = len(candidates) - len(result.splits)

@@ -12,10 +12,11 @@ class UserError(RuntimeError):
 
     Args:
         sentence: The message; line breaks in it, as in file names, become spaces.
+        *details: Further lines of a message that is too long for one, such as examples and what to do.
     """
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(" ".join(sentence.splitlines()))
+    def __init__(self, sentence: str, *details: str) -> None:
+        super().__init__("\n  ".join(" ".join(line.splitlines()) for line in (sentence, *details)))
 
 
 class Terminated(KeyboardInterrupt):

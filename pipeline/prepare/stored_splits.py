@@ -83,6 +83,18 @@ def read_split_history(data: Mapping[str, Any]) -> SplitHistory:
     return history
 
 
+def find_next_history(data: Mapping[str, Any]) -> SplitHistory:
+    """Return the split history that the next `compose` would choose for a changed source; write nothing.
+
+    Args:
+        data: The values of conf/data.
+
+    Raises:
+        UserError: A file is damaged.
+    """
+    return find_history(_read_all_histories(), data)[0]
+
+
 def _read_composed_digest() -> str | None:
     if not COMPOSE_LOCK_FILE.exists():
         return None

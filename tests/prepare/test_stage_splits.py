@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import pytest
 
+from pipeline.__main__ import main
+from pipeline.compose.lockfile import read_lock, write_lock
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PREPARED_FOLDER, SPLITS, SPLITS_FILE
-from pipeline.dataset.manifest import Manifest
+from pipeline.core.paths import PREPARED_FOLDER, SPLITS, SPLITS_FILE, SPLITS_LOCK_FILE
+from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_manifest
 from pipeline.prepare.splits.history import parse_history, shorten_hash
 from pipeline.prepare.stage import run_stage
+from pipeline.prepare.stored_splits import carry_over_splits
+from pipeline.storage.files import write_file
 from tests import sources
 from tests.sources import prepare_config
 
@@ -105,3 +111,69 @@ def test_folds_rotate_val_and_keep_the_test_images(split):
         == {record.source for record in run(split, keep_split=False).in_split("test")}
     )
     assert sorted([*vals, *tests[0]]) == sorted(record.source for record in made[0].items)
+
+
+def compose_and_run(folder: Path, **changes) -> Manifest:
+    """Carry the splits of the last prepare over, as compose does, and run the stage."""
+    config = prepare_config("yolo", folder, **{"near_duplicates": True, **changes})
+    stored = carry_over_splits(config.data.model_dump(), str(folder), read_lock())
+    if stored.content is not None:
+        write_file(SPLITS_LOCK_FILE, stored.content)
+    write_lock({"conf": "", "composed": {}, **stored.entries})
+    SPLITS_FILE.unlink(missing_ok=True)  # as DVC does, before the stage
+    run_stage(config)
+    return read_manifest(PREPARED_FOLDER)
+
+
+def copy_images(source: Path, target: Path, records: Iterable[ImageRecord]) -> Path:
+    """Copy images and their labels into a source of their own."""
+    for record in records:
+        for file in (record.source, record.source.replace("images/", "labels/").replace(".jpg", ".txt")):
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / file, target / file)
+    shutil.copy(source / "data.yaml", target / "data.yaml")
+    return target
+
+
+@pytest.fixture
+def divided(tmp_path) -> tuple[Path, Manifest]:
+    """A dataset of 60 images, as an earlier prepare split it."""
+    folder = sources.write_yolo_source(tmp_path / "large", {f"{n:02d}": LABEL for n in range(60)})
+    return folder, compose_and_run(folder)
+
+
+def test_part_of_an_earlier_source_is_split_again_where_a_split_would_be_empty(tmp_path, divided, capsys):
+    folder, made = divided
+    small = copy_images(folder, tmp_path / "small", made.in_split("train")[:12])
+    capsys.readouterr()
+    assert main(["inspect", str(small)]) == 0
+    foreseen = capsys.readouterr().out
+    again = compose_and_run(small)
+    printed = capsys.readouterr().out
+    assert all(again.in_split(split) for split in SPLITS)
+    for output in (foreseen, printed):
+        assert "the split of the last prepare (splits.lock.json) has no image here for test and val" in output
+
+
+def test_part_with_test_images_alone_is_refused_as_inspect_foresees_it(tmp_path, divided, capsys):
+    folder, made = divided
+    small = copy_images(folder, tmp_path / "small", made.in_split("test"))
+    assert main(["inspect", str(small)]) == 0
+    foreseen = capsys.readouterr().out
+    with pytest.raises(UserError, match=r"9 images are kept in test .*\(splits\.lock\.json\)") as refused:
+        compose_and_run(small)
+    assert f"prepare would stop: {refused.value}" in foreseen
+    assert all(compose_and_run(small, seed=1).in_split(split) for split in SPLITS)
+
+
+def test_folder_of_a_set_that_was_prepared_whole_is_split(tmp_path):
+    whole = tmp_path / "whole"
+    for split in ("train", "val", "test"):
+        sources.write_yolo_source(whole / split, {f"{split}{n}": LABEL for n in range(12)})
+    (whole / "data.yaml").write_text(
+        "{train: train/images, val: val/images, test: test/images, names: [a, b]}"
+    )
+    compose_and_run(whole)
+    for split in ("train", "val", "test"):
+        again = compose_and_run(whole / split)
+        assert all(again.in_split(each) for each in SPLITS)

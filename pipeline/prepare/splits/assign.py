@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import SPLITS
+from pipeline.core.paths import SPLITS, SPLITS_LOCK_FILE
 from pipeline.core.text import format_count
+from pipeline.prepare.splits.known_splits import count_kept_in_test, stratify_known_images
 from pipeline.prepare.splits.stratify import (
     SplitSample,
     carve_missing_splits,
@@ -27,10 +28,11 @@ def assign_splits(
         samples: The images.
         weights: Relative weight of each split.
         seed: Seed of the order among equals.
-        known: The earlier split of some images, which they keep; or their fold: any split but test.
+        known: The earlier split of some images, or their fold: any split but test. They keep it, unless a
+            split would have no image.
 
     Raises:
-        UserError: There are fewer images, or groups of them, than splits.
+        UserError: There are fewer images, or groups of them, than splits; or too many are kept in test.
     """
     if len(samples) < len(weights):
         raise UserError(
@@ -38,11 +40,18 @@ def assign_splits(
             f"{', '.join(weights)} need one each; check data.source (data/prepared was not changed)"
         )
     sizes = compute_split_sizes(len(samples), weights)
-    assigned = stratify_groups(samples, sizes, seed=seed, allowed=_list_allowed_splits(known))
+    assigned = stratify_known_images(
+        lambda allowed: stratify_groups(samples, sizes, seed=seed, allowed=allowed),
+        _list_allowed_splits(known),
+        tuple(weights),
+    )
     if empty := find_missing_splits(assigned, weights):
-        groups = format_count(_count_groups(samples), "group")
+        groups = _count_groups(samples)
+        if groups >= len(weights):
+            _refuse_images_kept_in_test(empty, known)
         raise UserError(
-            f"no images for {' and '.join(empty)}: the {len(samples)} images are {groups}, and each group "
+            f"no images for {' and '.join(empty)}: the {len(samples)} images are "
+            f"{format_count(groups, 'group')}, and each group "
             "stays in one split; change data.group_by or data.near_duplicates, or add images"
         )
     return assigned
@@ -63,7 +72,7 @@ def complete_source_splits(
         samples: The images.
         weights: Relative weight of each split.
         seed: Seed of the order among equals.
-        known: The earlier split of images of train.
+        known: The earlier split of images of train, which they keep, unless a split would have no image.
 
     Raises:
         UserError: There is no train split, or it is too small.
@@ -86,8 +95,14 @@ def complete_source_splits(
             f"train has only {count}, too few to take {' and '.join(missing)} from it: "
             "set data.keep_split=false to split all images again"
         )
-    allowed = _list_allowed_splits(known)
-    return carve_missing_splits(given, samples, weights, seed=seed, allowed=allowed)
+    assigned = stratify_known_images(
+        lambda allowed: carve_missing_splits(given, samples, weights, seed=seed, allowed=allowed),
+        _list_allowed_splits(known),
+        ("train", *missing),
+    )
+    if empty := find_missing_splits(assigned, weights):
+        _refuse_images_kept_in_test(empty, known)
+    return assigned
 
 
 def assign_folds(
@@ -118,11 +133,14 @@ def assign_folds(
     if groups < folds:
         raise UserError(
             f"data.folds={folds} is too many for {format_count(groups, 'group')} of images outside of test"
+            f"{_describe_images_kept_in_test(known)}"
         )
     weights = {str(number): 1.0 for number in range(folds)}
     earlier = {key: {fold} for key, fold in (known or {}).items() if fold in weights}
     sizes = compute_split_sizes(len(pool), weights)
-    folded = stratify_groups(pool, sizes, seed=seed, allowed=earlier)
+    folded = stratify_known_images(
+        lambda allowed: stratify_groups(pool, sizes, seed=seed, allowed=allowed), earlier, tuple(weights)
+    )
     return {key: folded.get(key, "test") for key in assigned}
 
 
@@ -134,6 +152,27 @@ def find_missing_splits(assigned: SplitAssignment, weights: SplitShares) -> list
 
 def _count_groups(samples: Sequence[SplitSample]) -> int:
     return len({sample.group for sample in samples})
+
+
+def _refuse_images_kept_in_test(empty: Sequence[str], known: Mapping[str, str] | None) -> None:
+    """Refuse a split that is empty because an earlier `prepare` put too many images into test.
+
+    Raises:
+        UserError: Any image is kept in test.
+    """
+    if reason := _describe_images_kept_in_test(known):
+        raise UserError(f"no images for {' and '.join(empty)}{reason}")
+
+
+def _describe_images_kept_in_test(known: Mapping[str, str] | None) -> str:
+    """Return how many images are kept in test, and what to do about it; empty if there are none."""
+    number = count_kept_in_test(known or {})
+    if not number:
+        return ""
+    return (
+        f": {format_count(number, 'image is', 'images are')} kept in test by the split of the last prepare "
+        f"({SPLITS_LOCK_FILE}); set data.seed to another number to split all images anew, or add images"
+    )
 
 
 def _list_allowed_splits(known: Mapping[str, str] | None) -> dict[str, set[str]]:

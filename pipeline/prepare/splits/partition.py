@@ -35,8 +35,9 @@ from pipeline.prepare.splits.groups import (
     list_groups,
     suggest_grouping,
 )
-from pipeline.prepare.splits.history import UNDECIDED, SplitHistory, select_terms, shorten_hash
-from pipeline.prepare.splits.leaks import SplitLeak, describe_leak, find_leaks
+from pipeline.prepare.splits.history import SplitHistory, select_terms, shorten_hash
+from pipeline.prepare.splits.kept_images import describe_kept_images, describe_small_splits
+from pipeline.prepare.splits.leaks import SplitLeak, build_leak_error, describe_leak, find_leaks
 from pipeline.prepare.splits.stratify import SplitSample
 
 UNLISTED_REASON: Final = "in none of the splits that came with the data (data.keep_split=false would use it)"
@@ -53,6 +54,7 @@ class SplitImage(NamedTuple):
         classes: Class indices of its objects.
         columns: Its table row, by column.
         thumbnail: Row of its thumbnail; None without a thumbnail.
+        origin: The name of its source, where there are several.
     """
 
     key: str
@@ -61,6 +63,7 @@ class SplitImage(NamedTuple):
     classes: frozenset[int]
     columns: Mapping[str, str] = {}
     thumbnail: int | None = None
+    origin: str = ""
 
 
 class SplitRules(NamedTuple):
@@ -138,12 +141,13 @@ def split_dataset(
     scene = describe_static_scene(duplicate_groups, len(used)) if rules.near_duplicates else ""
     try:
         assigned, notes = _assign(given, samples, rules, known)
-        leak = find_leaks(samples, assigned, [*duplicate_links, *named_links])
+        leak = find_leaks(samples, assigned, [*duplicate_links, *named_links], given)
         notes += _check_leak(leak, rules)
         folded = _assign_folds(assigned, samples, rules, known) if rules.folds else assigned
     except UserError as error:
-        raise (UserError(f"{error}; {scene}") if scene else error) from None
-    notes += _describe_changes(known, folded, new=len(assignable) - len(known))
+        raise (UserError(*str(error).split("\n  "), scene) if scene else error) from None
+    notes += describe_kept_images(known, folded, groups, new=len(assignable) - len(known))
+    notes += [] if given or rules.folds else describe_small_splits(known, assigned, groups, rules.split)
     sides = _update_history(history, used, assignable, folded)
     duplicates = _count_duplicates(duplicate_links, duplicate_groups)
     return SplitResult(
@@ -179,7 +183,8 @@ def _link_groups(images: Sequence[SplitImage], rules: SplitRules) -> tuple[list[
     """Link the images of named groups; return remarks too."""
     if rules.group_by is None:
         return [], suggest_grouping(image.key for image in images)
-    return link_named_groups(rules.group_by, {image.key: image.columns for image in images})
+    columns = {image.key: image.columns for image in images}
+    return link_named_groups(rules.group_by, columns, {image.key: image.origin for image in images})
 
 
 def _find_known_splits(images: Sequence[SplitImage], history: SplitHistory) -> dict[str, str]:
@@ -208,10 +213,7 @@ def _check_leak(leak: SplitLeak, rules: SplitRules) -> list[str]:
         UserError: It leaks, and `on_leak` is refuse.
     """
     if leak.images and rules.on_leak == "refuse":
-        raise UserError(
-            f"{describe_leak(leak)}; remove one of each from the source, set data.keep_split=false to split "
-            "all images again, or data.on_leak=allow to continue and record the leak"
-        )
+        raise build_leak_error(leak)
     return [describe_leak(leak)] if leak.images else []
 
 
@@ -229,22 +231,6 @@ def _select_fold(folded: Mapping[str, str], rules: SplitRules) -> dict[str, str]
     return {
         key: side if side == "test" else "val" if side == val else "train" for key, side in folded.items()
     }
-
-
-def _describe_changes(known: Mapping[str, str], folded: Mapping[str, str], *, new: int) -> list[str]:
-    """Describe how many images keep their earlier split, and which ones had to leave it."""
-    if not known:
-        return []
-    moved = [key for key, side in known.items() if side != UNDECIDED and folded[key] != side]
-    stayed = format_count(len(known) - len(moved), "image stays", "images stay")
-    remark = f"{stayed} on the earlier side, {format_count(new, 'new one is', 'new ones are')} dealt out"
-    if not moved:
-        return [remark]
-    return [
-        remark,
-        f"{format_count(len(moved), 'image moves', 'images move')} to another split, because new images link "
-        f"to images there: {min(moved)}{', ...' if len(moved) > 1 else ''}",
-    ]
 
 
 def _update_history(

@@ -69,6 +69,88 @@ def test_new_images_do_not_move_old_ones(batches, seed, folds):
         made = grown
 
 
+def keep_only(splits: dict[str, str], **numbers: int) -> list[SplitImage]:
+    """Return a part of the images: so many of each split."""
+    picked = {
+        key
+        for split, number in numbers.items()
+        for key in sorted(key for key, side in splits.items() if side == split)[:number]
+    }
+    return [image for image in make_images(len(splits)) if image.key in picked]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "empty"),
+    [
+        ({"train": 12}, {"val", "test"}),
+        ({"train": 10, "test": 2}, {"val"}),
+        ({"train": 9, "val": 3}, {"test"}),
+        ({"val": 10, "test": 2}, {"train"}),
+        ({"val": 9}, {"train", "test"}),
+        ({"train": 1, "val": 9}, {"test"}),
+        ({"val": 2, "test": 9}, {"train"}),
+    ],
+)
+def test_split_that_the_history_leaves_empty_is_filled_and_test_images_stay(numbers, empty):
+    made = split_dataset(make_images(100), RULES, NO_HISTORY)
+    smaller = keep_only(made.splits, **numbers)
+    again = split_dataset(smaller, RULES, made.history)
+    assert set(again.splits.values()) == {"train", "val", "test"}
+    was_test = {image.key for image in smaller if made.splits[image.key] == "test"}
+    assert {again.splits[key] for key in was_test} <= {"test"}
+    (remark,) = (remark for remark in again.remarks if "has no image here for" in remark)
+    named = remark.partition(" for ")[2].partition(":")[0]
+    assert set(named.split(" and ")) == empty
+    assert "splits.lock.json" in remark
+    kept = sum(again.splits[image.key] == made.splits[image.key] for image in smaller)
+    counted = f"{kept} image keeps its" if kept == 1 else f"{kept} images keep their"
+    assert any(line.startswith(counted) for line in again.remarks)
+    repeated = split_dataset(smaller, RULES, again.history)
+    assert repeated.splits == again.splits
+
+
+@pytest.mark.parametrize("numbers", [{"test": 12}, {"test": 11, "val": 1}, {"test": 11, "train": 1}])
+def test_too_many_images_kept_in_test_are_refused_with_the_file_and_a_way_out(numbers):
+    made = split_dataset(make_images(100), RULES, NO_HISTORY)
+    smaller = keep_only(made.splits, **numbers)
+    with pytest.raises(
+        UserError, match=rf"{numbers['test']} images are kept in test .*splits\.lock\.json.*data\.seed"
+    ):
+        split_dataset(smaller, RULES, made.history)
+    other = RULES._replace(seed=1)
+    start, _ = find_history({digest_terms(made.history.terms): made.history}, other._asdict())
+    assert set(split_dataset(smaller, other, start).splits.values()) == {"train", "val", "test"}
+
+
+def test_missing_split_is_carved_out_of_train_images_of_an_earlier_source():
+    whole = [make_image(f"{n:03d}", split=("train", "val", "test")[n % 3]) for n in range(60)]
+    history = split_dataset(whole, RULES, NO_HISTORY).history
+    for dropped in ("val", "test"):
+        again = split_dataset([image for image in whole if image.split != dropped], RULES, history)
+        assert set(again.splits.values()) == {"train", "val", "test"}
+        assert any(f"has no image here for {dropped}" in remark for remark in again.remarks)
+    folder = [image._replace(split=None) for image in whole if image.split == "train"]
+    assert set(split_dataset(folder, RULES, history).splits.values()) == {"train", "val", "test"}
+
+
+def test_empty_fold_is_filled():
+    rules = RULES._replace(folds=4)
+    made = split_dataset(make_images(100), rules, NO_HISTORY)
+    smaller = [image for image in make_images(100) if made.history.sides[image.sha256[:16]] in {"0", "test"}]
+    again = split_dataset(smaller, rules, made.history)
+    sides = {again.history.sides[image.sha256[:16]] for image in smaller}
+    assert sides == {"0", "1", "2", "3", "test"}
+    assert any("fold 1 and fold 2 and fold 3" in remark for remark in again.remarks)
+
+
+def test_small_split_by_history_is_named_with_the_setting_that_splits_anew():
+    made = split_dataset(make_images(200), RULES, NO_HISTORY)
+    smaller = keep_only(made.splits, train=80, val=2, test=18)
+    (remark,) = (line for line in split_dataset(smaller, RULES, made.history).remarks if "instead of" in line)
+    assert remark.startswith("val has 2 instead of 15 of 100 images")
+    assert "data.seed" in remark
+
+
 def test_without_history_new_images_move_old_ones():
     made = split_dataset(make_images(20), RULES, NO_HISTORY)
     grown = split_dataset(make_images(34), RULES, NO_HISTORY)
@@ -168,8 +250,8 @@ STATIC_SCENE = (
 @pytest.mark.parametrize(
     ("still", "split", "sentence"),
     [
-        (40, None, f"no images for val and test: .*; 40 {STATIC_SCENE}"),
-        (30, ("train", "test"), f"data leaks: .*; 30 {STATIC_SCENE}"),
+        (40, None, rf"no images for val and test: .*\n  40 {STATIC_SCENE}"),
+        (30, ("train", "test"), rf"(?s)data leaks: .*\n  30 {STATIC_SCENE}"),
     ],
 )
 def test_error_on_static_scene_suggests_a_setting(still, split, sentence):
@@ -222,14 +304,44 @@ def test_leak_in_a_source_split_is_refused_or_counted(images, kind):
     with pytest.raises(UserError) as error:
         split_dataset(images, RULES, NO_HISTORY, thumbnails=shown)
     message = str(error.value)
-    assert "leaks: 1 image of val or test belongs together with images of a split" in message
-    assert f"({kind}): test/leak (test) and train/leak (train); remove one of each" in message
+    size, pair, advice = message.split("\n  ")
+    assert "leaks: 1 image of val or test belongs together with images of another split" in size
+    assert size.endswith(f"({kind})")
+    assert pair == "test/leak (test) and train/leak (train)"
+    assert "data.keep_split=false" in advice
     allowed = split_dataset(images, RULES._replace(on_leak="allow"), NO_HISTORY, thumbnails=shown)
     assert allowed.leak == 1
     assert allowed.splits == {image.key: image.split for image in images}
     anew = split_dataset(images, RULES._replace(keep_split=False), NO_HISTORY, thumbnails=shown)
     assert anew.leak == 0
     assert anew.splits["train/leak"] == anew.splits["test/leak"]
+
+
+def test_leak_of_many_long_paths_is_named_in_three_lines():
+    images = [
+        make_image(f"{'deep/' * 30}{split}/{n}.jpg", split=split, sha=f"same {n}")
+        for n in range(20)
+        for split in ("train", "val", "test")
+    ]
+    with pytest.raises(UserError) as error:
+        split_dataset(images, RULES, NO_HISTORY)
+    lines = str(error.value).split("\n  ")
+    assert len(lines) == 3
+    assert max(map(len, lines)) < 200
+    assert "test/0.jpg (test) and ..." in lines[1]
+    assert lines[1].endswith("; and 39 more pairs")
+
+
+def test_carved_image_in_a_leak_is_named_with_its_split_in_the_source():
+    images = [make_image(f"train/{n}", split="train", sha=f"same {n}") for n in range(20)]
+    images += [make_image(f"val/{n}", split="val", sha=f"same {n}") for n in range(20)]
+    with pytest.raises(UserError) as error:
+        split_dataset(images, RULES, NO_HISTORY)
+    named = str(error.value).split("\n  ")[1]
+    assert "(train, carved out for test)" in named
+    allowed = split_dataset(images, RULES._replace(on_leak="allow"), NO_HISTORY)
+    (remark,) = (remark for remark in allowed.remarks if "leaks" in remark)
+    assert "(test)" not in named + remark
 
 
 def test_named_group_in_two_splits_is_a_leak():
