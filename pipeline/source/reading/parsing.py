@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, ParseError
 
@@ -15,6 +16,8 @@ from defusedxml.ElementTree import fromstring
 
 from pipeline.core.errors import UserError
 from pipeline.source.reading.file_tree import format_relative_path, iterate_files, read_head
+
+_MAX_SAMPLED_FOLDERS: Final = 50
 
 
 class UnreadableFileError(ValueError):
@@ -40,6 +43,18 @@ def read_first_lines(folder: Path, suffix: str, *, few: int = 5) -> Iterator[str
     """Yield the first lines of a few text files with a suffix."""
     for head in read_heads(folder, suffix):
         yield from head.decode("utf-8-sig", errors="replace").splitlines()[:few]
+
+
+def read_first_lines_by_folder(folder: Path, suffix: str, *, few: int = 5) -> Iterator[str]:
+    """Yield the first lines of a few text files of each of the first folders that hold some.
+
+    For formats whose label files lie beside folders of other files with the same suffix.
+    """
+    counts: Counter[Path] = Counter()
+    for path in iterate_files(folder, suffix):
+        counts[path.parent] += 1
+        if counts[path.parent] <= few and len(counts) <= _MAX_SAMPLED_FOLDERS:
+            yield from read_head(path).decode("utf-8-sig", errors="replace").splitlines()[:few]
 
 
 def describe_ignored_files(paths: Sequence[Path], why: str) -> list[str]:

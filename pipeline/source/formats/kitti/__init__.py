@@ -1,0 +1,1 @@
+"""Read KITTI label files."""

@@ -1,0 +1,1 @@
+"""Read MOTChallenge sequences."""

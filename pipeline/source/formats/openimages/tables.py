@@ -1,0 +1,106 @@
+"""Read the CSV tables of Open Images: boxes and class descriptions."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pipeline.core.errors import UserError
+from pipeline.source.reading.file_tree import read_head
+
+SUFFIX: Final = ".csv"
+
+_SIDES: Final = ("XMin", "XMax", "YMin", "YMax")
+_REQUIRED: Final = {"ImageID", "LabelName", *_SIDES}
+_CLASS_ID_STARTS: Final = ("/m/", "/g/", "/t/")
+_MAX_NAME_ROWS: Final = 100_000
+
+
+class BoxRow(NamedTuple):
+    """One row of a table of boxes.
+
+    Attributes:
+        number: The line number.
+        image: The id of the image: its file name without suffix.
+        label: The id of the class, such as /m/01g317.
+        sides: XMin, XMax, YMin, YMax as texts: fractions of the image size.
+        is_group: The box is around more than five objects that touch each other.
+        is_detection: Its confidence is below 1: a model has found it.
+    """
+
+    number: int
+    image: str
+    label: str
+    sides: Sequence[str]
+    is_group: bool
+    is_detection: bool
+
+
+def read_header(head: bytes) -> list[str]:
+    """Return the column names of a table from its first bytes."""
+    first = head.decode("utf-8-sig", "replace").partition("\n")[0]
+    return [name.strip() for name in first.split(",")]
+
+
+def is_box_header(header: Sequence[str]) -> bool:
+    """Check for the columns of a table of boxes."""
+    return set(header) >= _REQUIRED
+
+
+def read_box_rows(path: Path) -> Iterator[BoxRow]:
+    """Yield the rows of a table of boxes; nothing if it is another table.
+
+    Raises:
+        UserError: The file cannot be read as a table.
+    """
+    header = read_header(read_head(path))
+    if not is_box_header(header):
+        return
+    image, label, group, confidence = (
+        header.index(name) if name in header else len(header)
+        for name in ("ImageID", "LabelName", "IsGroupOf", "Confidence")
+    )
+    sides = [header.index(name) for name in _SIDES]
+    blank = [""] * (len(header) + 1)
+    for number, cells in _iterate_rows(path):
+        row = cells if len(cells) > len(header) else cells + blank[len(cells) :]
+        yield BoxRow(
+            number,
+            row[image].strip(),
+            row[label].strip(),
+            [row[side] for side in sides],
+            row[group].strip() == "1",
+            _is_below_one(row[confidence]),
+        )
+
+
+def read_class_descriptions(tables: Sequence[Path]) -> dict[str, str]:
+    """Return class names by id, of tables with two columns: `/m/01g317,Person`."""
+    names: dict[str, str] = {}
+    for path in tables:
+        if len(read_header(read_head(path))) == 2:
+            for number, row in _iterate_rows(path, first=1):
+                if number <= _MAX_NAME_ROWS and len(row) == 2 and row[0].startswith(_CLASS_ID_STARTS):
+                    names[row[0].strip()] = row[1].strip()
+    return {key: name for key, name in names.items() if name}
+
+
+def _iterate_rows(path: Path, *, first: int = 2) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not empty with their line numbers."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = csv.reader(file)
+            for row in rows:
+                if row and rows.line_num >= first:
+                    yield rows.line_num, row
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as a table ({error}): fix or remove it") from None
+
+
+def _is_below_one(text: str) -> bool:
+    try:
+        return 0 <= float(text) < 1
+    except ValueError:
+        return False

@@ -1,0 +1,121 @@
+"""Read Supervisely projects: meta.json with the classes, and per dataset img/NAME and ann/NAME.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.core.errors import UserError
+from pipeline.source.formats.supervisely.shapes import build_object_shape
+from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.entries import ImageAnnotations, collect_objects
+from pipeline.source.reading.file_tree import list_files, list_images
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import (
+    UnreadableFileError,
+    describe_ignored_files,
+    describe_unusable_annotation,
+    load_json,
+    read_heads,
+)
+from pipeline.source.reading.shapes import TAG, Shape, parse_class_name
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
+
+RECOGNIZED_BY: Final = "JSON with size and objects of classTitle and points, a file per image, and meta.json"
+
+_IMAGE_KEYS: Final = (b'"objects"', b'"size"', b'"tags"')
+_META_FILE: Final = "meta.json"
+
+Row = Mapping[str, Any]
+
+
+def matches_folder(folder: Path) -> bool:
+    """Check the beginnings of the first JSON files."""
+    heads = read_heads(folder, ".json")
+    return any(b'"classTitle"' in head or all(key in head for key in _IMAGE_KEYS) for head in heads)
+
+
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+    """Read a Supervisely project, or one of its datasets.
+
+    Raises:
+        UserError: There is no annotation file, or none has an image.
+    """
+    files = [path for path in list_files(folder, ".json") if path.name.lower() != _META_FILE]
+    read_files = {path: _read_file(path) for path in files}
+    entries = [entry for entry in read_files.values() if entry]
+    if not any(not entry.fault for entry in entries):
+        raise UserError(f"no Supervisely annotations in {folder}: expected {RECOGNIZED_BY}")
+    others = [path for path, entry in read_files.items() if not entry]
+    remarks = describe_ignored_files(others, "no annotation of Supervisely")
+    images = [
+        path for path in list_images(folder) if path.parent.name not in {"masks_machine", "masks_human"}
+    ]
+    layout = MatchingOptions(
+        ImageIndex(images), one_file_per_image=True, class_order=_order_classes(folder, entries)
+    )
+    return assemble_source(folder, entries, layout, remarks)
+
+
+def _order_classes(folder: Path, entries: list[ImageAnnotations]) -> tuple[str, ...]:
+    """Return the classes that objects have, in the order of meta.json, which is above the datasets."""
+    used = {item.label for entry in entries for item in entry.objects}
+    declared: dict[str, None] = {}
+    for path in list_files(folder, _META_FILE):
+        try:
+            data = load_json(path)
+        except UnreadableFileError:
+            continue
+        classes = data.get("classes") if isinstance(data, dict) else None
+        for row in classes if isinstance(classes, list) else ():
+            title = row.get("title") if isinstance(row, dict) else None
+            declared |= {" ".join(title.split()): None} if isinstance(title, str) else {}
+    return tuple(name for name in declared if name in used)
+
+
+def _read_file(path: Path) -> ImageAnnotations | None:
+    """Read one JSON file; return None if it is another kind of JSON."""
+    names = (f"img/{path.stem}", path.stem)  # the stem of a.jpg.json is a.jpg
+    try:
+        data = load_json(path)
+    except UnreadableFileError as error:
+        return ImageAnnotations(path, names, fault=describe_unusable_annotation(path, error))
+    if not isinstance(data, dict) or not isinstance(data.get("objects"), list) or "size" not in data:
+        return None
+    rows = [(f"object {number}", row) for number, row in enumerate(data["objects"], 1)]
+    objects, notes = collect_objects(rows, _parse_object)
+    tags = list(_list_tags(data))
+    split = next((split for tag in tags if (split := _get_split(tag))), None)
+    marked = [(f"tag {number}", tag) for number, tag in enumerate(tags, 1) if not _get_split(tag)]
+    labels, tag_notes = collect_objects(marked, lambda tag: (parse_class_name(tag), TAG))
+    return ImageAnnotations(
+        path, names, (*objects, *labels), (*notes, *tag_notes), size=_get_size(data["size"]), split=split
+    )
+
+
+def _parse_object(row: Any) -> tuple[str, Shape]:
+    if not isinstance(row, dict):
+        raise ValueError("no object")
+    return parse_class_name(row.get("classTitle")), build_object_shape(row)
+
+
+def _list_tags(data: Row) -> Iterator[str]:
+    """Yield the names of the tags of an image; old versions write the names alone."""
+    tags = data.get("tags")
+    for tag in tags if isinstance(tags, list) else ():
+        name = tag.get("name") if isinstance(tag, dict) else tag
+        if isinstance(name, str):
+            yield name
+
+
+def _get_split(tag: str) -> str | None:
+    """Return the split that a tag names, such as train: Supervisely marks splits so."""
+    return find_split_in_name(tag) if tag.strip().isalpha() else None
+
+
+def _get_size(stated: Any) -> tuple[int, int] | None:
+    sides = (stated.get("width"), stated.get("height")) if isinstance(stated, dict) else (None, None)
+    width, height = sides
+    return (width, height) if type(width) is type(height) is int and min(width, height) > 0 else None

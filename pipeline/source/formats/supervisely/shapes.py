@@ -1,0 +1,80 @@
+"""Build the shapes of Supervisely objects: rectangle, polygon, bitmap."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.core.text import format_count
+from pipeline.source.formats.masks.values import MAX_MASK_PIXELS, decode_object_mask
+from pipeline.source.reading.shapes import (
+    Shape,
+    build_box,
+    build_outline,
+    parse_coordinate,
+    parse_points,
+    parse_ring,
+)
+from pipeline.source.reading.trace_mask import trace_mask_outline
+
+_MAX_MASK_BYTES: Final = 64_000_000
+"""A larger PNG of a bitmap is a mistake, or an attack on memory."""
+
+
+def build_object_shape(row: Mapping[str, Any]) -> Shape:
+    """Build the shape of one object.
+
+    Raises:
+        ValueError: It has no area, or cannot be read.
+    """
+    kind = row.get("geometryType")
+    if kind == "bitmap" or (kind is None and isinstance(row.get("bitmap"), dict)):
+        return _trace_bitmap(row.get("bitmap"))
+    points = row.get("points")
+    if not isinstance(points, dict):
+        raise ValueError(f"a {str(kind)[:40]} without points")
+    if kind == "rectangle":
+        corners = parse_points(points.get("exterior"))
+        if len(corners) != 2:
+            raise ValueError(f"a rectangle of {format_count(len(corners), 'point')}, not two")
+        return build_box([*corners.min(axis=0), *corners.max(axis=0)])
+    if kind in {"polygon", None}:
+        holes = points.get("interior")
+        return build_outline(
+            parse_ring(points.get("exterior")), holes=len(holes) if isinstance(holes, list) else 0
+        )
+    raise ValueError(f"a {str(kind)[:40]}, which has no area")
+
+
+def _trace_bitmap(bitmap: Any) -> Shape:
+    """Outline a bitmap: a PNG, compressed once more, in base64; its first pixel is at `origin`."""
+    origin = bitmap.get("origin") if isinstance(bitmap, dict) else None
+    if not isinstance(origin, list) or len(origin) != 2:
+        raise ValueError("a bitmap without data or origin")
+    left, top = (round(parse_coordinate(value)) for value in origin)
+    try:
+        decoder = zlib.decompressobj()
+        png = decoder.decompress(base64.b64decode(bitmap.get("data"), validate=True), _MAX_MASK_BYTES)
+    except (TypeError, ValueError, binascii.Error, zlib.error):
+        raise ValueError("a bitmap that is no compressed base64") from None
+    return trace_mask_outline(_decode_bitmap(png), left=left, top=top)
+
+
+def _decode_bitmap(png: bytes) -> NDArray[np.uint8]:
+    """Decode a PNG to 1 for object and 0 for background; the alpha channel counts if there is one."""
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            is_small = image.width * image.height <= MAX_MASK_PIXELS
+            if is_small and image.mode in {"RGBA", "LA"}:
+                return (np.array(image.getchannel("A")) > 0).astype(np.uint8)
+    except Exception:  # decoders raise any type; decode_object_mask says what is wrong
+        return decode_object_mask(png)
+    return decode_object_mask(png)

@@ -1,0 +1,1 @@
+"""Read the lists of WIDER FACE."""
