@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.core.errors import Terminated, UserError, describe_missing_module, raise_terminated
 from pipeline.core.stages import STAGES
 from pipeline.runtime.environment import set_environment
+from pipeline.runtime.output_encoding import escape_unencodable_output
 
 if TYPE_CHECKING:
     from pipeline.config.schema import Config
@@ -28,6 +29,7 @@ def main(arguments: list[str], start: Path | None = None) -> int:
     Returns:
         0 done, 1 an error that the user can correct, 2 wrong arguments, 130 interrupted, 143 terminated.
     """
+    escape_unencodable_output()
     name, *rest = arguments or ["--help"]
     if name in ("compose", *STAGES) and not rest:  # as DVC calls them: argparse would take a tenth of compose
         return _run_reporting_errors(SimpleNamespace(command=name), start or Path.cwd())

@@ -9,6 +9,7 @@ from pipeline.core.text import format_count
 from pipeline.dataset.diff import compare_manifests, diff_to_json, format_diff
 from pipeline.dataset.history import read_manifest_at_revision
 from pipeline.dataset.manifest import Manifest
+from pipeline.runtime.output_encoding import needs_ascii_json
 
 
 def run_command(arguments: Namespace) -> list[str]:
@@ -27,7 +28,8 @@ def run_command(arguments: Namespace) -> list[str]:
     changes = compare_manifests(old, new)
     if arguments.json:
         sides = {"old": _identify(arguments.old, old), "new": _identify(arguments.new, new)}
-        return [json.dumps(sides | diff_to_json(changes, old, new), indent=2, ensure_ascii=False)]
+        values = sides | diff_to_json(changes, old, new)
+        return [json.dumps(values, indent=2, ensure_ascii=needs_ascii_json())]
     head = f"{_describe(arguments.old, old)} -> {_describe(arguments.new, new)}"
     return [head, *format_diff(changes, old, new)]
 

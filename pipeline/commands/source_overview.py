@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from pipeline.core.findings import Finding, count_items
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.core.text import format_count
+from pipeline.runtime.output_encoding import escape_unencodable, needs_ascii_json
 
 UNSPLIT: Final = "unsplit"
 """The column of images that the source assigns to no split."""
@@ -121,7 +122,7 @@ def format_json(overview: SourceOverview) -> str:
     values = asdict(overview)
     values["format"] = values.pop("form")
     values["defects"] = [defect._asdict() for defect in overview.defects]
-    return json.dumps(values, indent=2, ensure_ascii=False)
+    return json.dumps(values, indent=2, ensure_ascii=needs_ascii_json())
 
 
 def format_text(overview: SourceOverview) -> Iterator[str]:
@@ -161,8 +162,8 @@ def _format_table(overview: SourceOverview) -> Iterator[str]:
 
 
 def _count_columns(text: str) -> int:
-    """Count terminal columns: Chinese characters take two."""
-    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+    """Count terminal columns: Chinese characters take two, those that the terminal lacks become escapes."""
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in escape_unencodable(text))
 
 
 def _format_findings(found: Sequence[Finding]) -> Iterator[str]:

@@ -30,6 +30,7 @@ except ModuleNotFoundError as error:
 from pipeline.compose.stage import compose_first_combination
 from pipeline.config.schema import parse_config
 from pipeline.runtime.environment import set_environment
+from pipeline.runtime.output_encoding import escape_unencodable_output
 from pipeline.runtime.versions import describe_version
 from pipeline.storage.files import write_file
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER
@@ -90,6 +91,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         0 done, 1 an error that the user can correct or failed jobs, 130 interrupted, 143 terminated.
     """
+    escape_unencodable_output()
     if {"-h", "--help"} & set(arguments) or not arguments:
         sweeps = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
         print(HELP.format(sweeps=", ".join(sweeps)), end="")
@@ -184,7 +186,8 @@ def _run_job(number: int, overrides: tuple[str, ...], name: str, folder: Path) -
     if main_metric is None:
         raise UserError(f"experiment {name} measured none of {', '.join(MAIN_METRICS)} on val")
     info = read_run_info(revision)
-    status = "restored" if (folder / "output.log").read_text().count("Stage 'finetune' ") else "trained"
+    output = (folder / "output.log").read_text("utf-8")
+    status = "restored" if output.count("Stage 'finetune' ") else "trained"
     figure, score = main_metric
     task = info.get("task")
     return SweepJob(number, overrides, name, status, score, info.get("run_id"), figure=figure, task=task)
@@ -204,7 +207,7 @@ def _get_tags(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _read_finished_jobs(folder: Path) -> list[SweepJob]:
-    found = [json.loads(path.read_text()) for path in folder.glob("*/job.json")]
+    found = [json.loads(path.read_text("utf-8")) for path in folder.glob("*/job.json")]
     return sorted(
         (SweepJob(**{**row, "overrides": tuple(row["overrides"])}) for row in found),
         key=lambda row: row.number,

@@ -72,7 +72,7 @@ def run_experiment(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        errors="replace",
+        errors="backslashreplace",
         start_new_session=True,
     )
     try:
@@ -124,7 +124,7 @@ def _copy_output(
 ) -> None:
     """Copy a job's output to its log, and collect the error sentences of stages."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         for line in child.stdout or ():
             file.write(line)
             file.flush()
