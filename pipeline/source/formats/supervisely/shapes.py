@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.core.text import format_count
-from pipeline.source.formats.masks.values import MAX_MASK_PIXELS, decode_object_mask
 from pipeline.source.reading.shapes import (
     Shape,
     build_box,
@@ -27,6 +26,7 @@ from pipeline.source.reading.trace_mask import trace_mask_outline
 
 _MAX_MASK_BYTES: Final = 64_000_000
 """A larger PNG of a bitmap is a mistake, or an attack on memory."""
+_MAX_MASK_PIXELS: Final = 100_000_000
 
 
 def build_object_shape(row: Mapping[str, Any]) -> Shape:
@@ -69,12 +69,19 @@ def _trace_bitmap(bitmap: Any) -> Shape:
 
 
 def _decode_bitmap(png: bytes) -> NDArray[np.uint8]:
-    """Decode a PNG to 1 for object and 0 for background; the alpha channel counts if there is one."""
+    """Decode a PNG to 1 for object and 0 for background; the alpha channel counts if there is one.
+
+    Raises:
+        ValueError: It is no PNG, or has too many pixels.
+    """
     try:
         with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-            is_small = image.width * image.height <= MAX_MASK_PIXELS
-            if is_small and image.mode in {"RGBA", "LA"}:
-                return (np.array(image.getchannel("A")) > 0).astype(np.uint8)
-    except Exception:  # decoders raise any type; decode_object_mask says what is wrong
-        return decode_object_mask(png)
-    return decode_object_mask(png)
+            if image.width * image.height > _MAX_MASK_PIXELS:
+                raise ValueError(f"more than {_MAX_MASK_PIXELS:,} pixels")
+            has_alpha = image.mode in {"RGBA", "LA"}
+            pixels = np.array(image.getchannel("A") if has_alpha else image)
+    except Exception as error:  # decoders raise any type: OSError, SyntaxError, struct.error, ...
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)[:80]
+        raise ValueError(f"a bitmap that is no image ({reason})") from None
+    mask: NDArray[np.uint8] = (pixels.reshape(*pixels.shape[:2], -1) > 0).any(axis=2).astype(np.uint8)
+    return mask
