@@ -11,6 +11,7 @@ from pipeline.source.reading.parsing import UnreadableFileError, load_text
 
 CLASS_LIST_FILES: Final = {
     *("classes.txt", "names.txt", "labels.txt", "label_names.txt", "obj.names", "_classes.csv"),
+    "class_names.txt",
 }
 """Names of files that list class names, in lower case."""
 BACKGROUND_NAMES: Final = {
@@ -45,6 +46,8 @@ def _read_class_list(path: Path, start: int) -> dict[int, str]:
         return {}
     if lines and path.suffix.lower() == ".csv":  # with another header it is a table of images, not of names
         lines = lines[1:] if lines[0].lower().startswith(_ROBOFLOW_HEADER) else []
+    if [line.lower() for line in lines[:2]] == ["__ignore__", "_background_"]:  # LabelMe counts from -1
+        lines = lines[1:]
     numbered = [_NUMBERED_NAME.match(line) for line in lines]
     if all(numbered):
         return {int(found[1]): found[2].strip() for found in numbered if found}

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.core.errors import UserError
+from pipeline.source.formats.masks.official_classes import find_official_classes
 from pipeline.source.formats.masks.values import MaskValue
-from pipeline.source.reading.class_lists import BACKGROUND_NAMES, find_class_names
-from pipeline.source.reading.file_tree import list_files
+from pipeline.source.reading.class_lists import BACKGROUND_NAMES, CLASS_LIST_FILES, find_class_names
+from pipeline.source.reading.file_tree import format_relative_path, list_files
 from pipeline.source.reading.parsing import UnreadableFileError, load_text
 
 _VOID_NUMBER: Final = 255
 """The class number of pixels without a class, such as the borders in VOC."""
 _COLOR_FILES: Final = {"labelmap.txt", "label_colors.txt", "class_dict.csv", "labelmap.csv", "_classes.csv"}
+_ADE_FILE: Final = "objectinfo150.txt"
+_NO_CLASS: Final = BACKGROUND_NAMES | {"none", "other", "others", "bg", "back", "nothing", "no class"}
+"""Names of number 0 and of black that stand for background."""
 _RGB: Final = re.compile(r"(\d{1,3})\s*[,;\s]\s*(\d{1,3})\s*[,;\s]\s*(\d{1,3})")
+
+
+class ClassTable(NamedTuple):
+    """Class names as the files of a source give them.
+
+    Attributes:
+        colors: Names by color, 0xrrggbb.
+        numbers: Names by number.
+        dataset: The public dataset that the names are from, if they are in no file.
+        background: The number that means background, -1 if none does.
+        unnumbered: The file of names without numbers, the first of which is taken for number 1.
+    """
+
+    colors: Mapping[int, str] = {}
+    numbers: Mapping[int, str] = {}
+    dataset: str = ""
+    background: int = 0
+    unnumbered: str = ""
+
+    @property
+    def backgrounds(self) -> dict[str, int]:
+        """Return the number and the color that mean background; -1 if none does."""
+        return {"number": self.background, "color": -1 if _is_class(self.colors.get(0)) else 0}
 
 
 class MaskClassNames(NamedTuple):
@@ -25,44 +53,132 @@ class MaskClassNames(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def choose_class_names(
-    folder: Path, values: Collection[MaskValue], palette: Mapping[int, int]
-) -> MaskClassNames:
-    """Choose a class name for each value in the masks of a source.
+def load_class_table(folder: Path, masks: Collection[Path]) -> ClassTable:
+    """Read the class names of a source: labelmap.txt, class_dict.csv, classes.txt, or those of Cityscapes.
 
-    Args:
-        folder: The source, which may hold labelmap.txt, class_dict.csv or classes.txt.
-        values: All values but the background, which is 0 or black.
-        palette: The colors of the numbers, as 0xrrggbb, if the masks have a palette.
+    Raises:
+        UserError: Several files give the numbers different names.
     """
     texts = list_files(folder, ".txt", ".csv", ".names")
     colors = next(
         (found for path in texts if path.name.lower() in _COLOR_FILES and (found := _read_colors(path))), {}
     )
-    numbers = find_class_names(texts, start=1)
+    numbers, file = _read_numbers(texts, folder)
+    official = find_official_classes(masks)
+    if official and not colors and not numbers:
+        return ClassTable(numbers=official.names, dataset=official.dataset, background=official.background)
+    background = -1 if _is_class(numbers.get(0)) else 0
+    return ClassTable(colors, numbers, background=background, unnumbered="" if 0 in numbers else file)
+
+
+def choose_class_names(
+    table: ClassTable, values: Collection[MaskValue], palette: Mapping[int, int]
+) -> MaskClassNames:
+    """Choose a class name for each value in the masks of a source.
+
+    Args:
+        table: The names in the files of the source.
+        values: All values but the background.
+        palette: The colors of the numbers, as 0xrrggbb, if the masks have a palette.
+    """
     is_binary = set(values) == {("number", _VOID_NUMBER)}
-    by_value: dict[MaskValue, str | None] = {}
-    remarks = []
+    is_void = not _are_spaced_evenly([value for kind, value in values if kind == "number"])
+    named: dict[MaskValue, str] = {}
     for kind, value in sorted(values):
         if kind == "color":
-            name = colors.get(value) or f"colour_{value:06x}"
+            name = table.colors.get(value) or f"colour_{value:06x}"
         else:
             number = 1 if is_binary else value
-            usual = "void" if number == _VOID_NUMBER else f"class_{number}"
-            name = colors.get(palette.get(value, -1)) or numbers.get(number) or usual
-        by_value[kind, value] = None if name.lower() in BACKGROUND_NAMES else name
-        if name.lower() in BACKGROUND_NAMES:
-            remarks.append(f"pixels of {format_mask_value((kind, value))} belong to no class ({name})")
-    if not colors and not numbers:
-        remarks.append(
-            "no labelmap.txt, class_dict.csv or classes.txt names the classes: they go by their values"
-        )
-    return MaskClassNames(by_value, tuple(remarks))
+            usual = "void" if number == _VOID_NUMBER and is_void else f"class_{number}"
+            name = table.colors.get(palette.get(value, -1)) or table.numbers.get(number) or usual
+        named[kind, value] = name
+    ignored = {value: name for value, name in named.items() if name.lower() in BACKGROUND_NAMES}
+    by_value = {value: None if value in ignored else name for value, name in named.items()}
+    return MaskClassNames(by_value, tuple(_describe_names(table, ignored, count=len(named))))
 
 
 def format_mask_value(value: MaskValue) -> str:
     """Format a mask value for a remark."""
     return f"number {value[1]}" if value[0] == "number" else f"colour #{value[1]:06x}"
+
+
+def _describe_names(table: ClassTable, ignored: Mapping[MaskValue, str], *, count: int) -> Iterator[str]:
+    """Say which values have no class, and where the names are from."""
+    if table.dataset:
+        numbers = ", ".join(str(number) for _, number in sorted(ignored))
+        yield f"classes of {table.dataset}" + (
+            f"; ignored as in its evaluation: {numbers}" if numbers else ""
+        )
+        return
+    for value, name in ignored.items():
+        yield f"pixels of {format_mask_value(value)} belong to no class ({name})"
+    if table.unnumbered and count > 1:
+        first = table.numbers[min(table.numbers)]
+        yield f"{table.unnumbered} does not name the background: its first name, {first}, is number 1"
+    if not table.colors and not table.numbers:
+        yield "no labelmap.txt, class_dict.csv or classes.txt names the classes: they go by their values"
+
+
+def _are_spaced_evenly(numbers: Sequence[int]) -> bool:
+    """Check for brightness as class, such as 85, 170, 255: there 255 is a class like the others."""
+    count = len(numbers)
+    return count > 1 and all(
+        abs(number - _VOID_NUMBER * place / count) <= 1 for place, number in enumerate(sorted(numbers), 1)
+    )
+
+
+def _is_class(name: str | None) -> bool:
+    return name is not None and name.lower() not in _NO_CLASS
+
+
+def _read_numbers(texts: Sequence[Path], folder: Path) -> tuple[dict[int, str], str]:
+    """Read the names by number, and the name of their file if it holds names without numbers.
+
+    Raises:
+        UserError: Several files differ.
+    """
+    ade = next((path for path in texts if path.name.lower() == _ADE_FILE), None)
+    if ade and (names := _read_ade_names(ade)):
+        return names, ""
+    found: dict[Path, dict[int, str]] = {}
+    for path in texts:
+        if path.name.lower() in CLASS_LIST_FILES and (names := find_class_names([path], start=1)):
+            found[path] = names
+    if not found:
+        return {}, ""
+    (first, names), *others = found.items()
+    for path, different in others:
+        if any(names.get(number, name) != name for number, name in different.items()):
+            raise UserError(
+                f"{format_relative_path(first, folder)} and {format_relative_path(path, folder)} name the "
+                "numbers differently: keep the one that the masks were made with"
+            )
+    return names, first.name if _is_plain_list(first, names) else ""
+
+
+def _is_plain_list(path: Path, names: Mapping[int, str]) -> bool:
+    """Check for a list of names without numbers that does not begin with the background."""
+    return 1 in names and 0 not in names and path.suffix.lower() != ".csv" and not _starts_with_number(path)
+
+
+def _starts_with_number(path: Path) -> bool:
+    try:
+        return load_text(path)[0].lstrip()[:1].isdecimal()
+    except UnreadableFileError:
+        return False
+
+
+def _read_ade_names(path: Path) -> dict[int, str]:
+    """Read objectInfo150.txt of ADE20K: its tables give several names; the first is used."""
+    try:
+        rows = [line.split("\t") for line in load_text(path)[0].splitlines()]
+    except UnreadableFileError:
+        return {}
+    return {
+        int(row[0]): re.split(r"[,;]", row[-1])[0].strip()
+        for row in rows
+        if len(row) > 1 and row[0].strip().isdecimal() and row[-1].strip()
+    }
 
 
 def _read_colors(path: Path) -> dict[int, str]:

@@ -1,138 +1,147 @@
 """Read mask images: each pixel holds its class as a number, as a color, or as white on black.
 
-The mask of images/NAME.jpg is masks/NAME.png, or NAME_mask.png beside it. Each connected region is an object.
+The mask of images/NAME.jpg is masks/NAME.png, or NAME_mask.png beside it, or a similar pair of names. Each
+connected region is an object.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
-from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
 from pipeline.runtime.worker_count import choose_worker_count
-from pipeline.source.formats.masks.class_names import MaskClassNames, choose_class_names, format_mask_value
-from pipeline.source.formats.masks.values import MIN_REGION_PIXELS, MaskContent, MaskValue, read_mask
+from pipeline.source.formats.masks.class_names import (
+    ClassTable,
+    choose_class_names,
+    load_class_table,
+)
+from pipeline.source.formats.masks.folder_classes import find_folder_classes
+from pipeline.source.formats.masks.gray_levels import choose_threshold
+from pipeline.source.formats.masks.mask_annotations import NamedMask, build_annotations
+from pipeline.source.formats.masks.mask_pairs import MaskLayout, find_mask_layout
+from pipeline.source.formats.masks.values import (
+    MaskContent,
+    MaskReading,
+    MaskValue,
+    read_mask,
+)
 from pipeline.source.reading.assemble import assemble_source
-from pipeline.source.reading.entries import ImageAnnotations, collect_objects
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, iterate_files, list_images
+from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path, iterate_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "images/ and masks/ of the same names"
 
-_MASK_FOLDERS: Final = {
-    "masks",
-    "mask",
-    "segmentationclass",
-    "segmentationmasks",
-    "segmentation",
-    "segmentations",
-    "groundtruth",
-    "gt",
-}
-_IGNORED_FOLDERS: Final = {"segmentationobject"}
-"""Folders of images that are neither images nor class masks: they number the objects."""
-_MASK_SUFFIXES: Final = ("_mask", "_masks", "_seg", "_segmentation", "_gt", "-mask")
 _MAX_CHECKED_FILES: Final = 20_000
 """Images that are checked to recognize the format."""
+_LISTED: Final = 5
+_MEASURED_MASKS: Final = 32
+"""Masks that are measured before all are read; if all together say otherwise, they are read again."""
 
 
 def matches_folder(folder: Path) -> bool:
-    """Look for a mask with the name of an image among the first files."""
+    """Look for masks of images among the first files, by their names and by the pixels of a few."""
     found = list(islice(iterate_files(folder, *IMAGE_SUFFIXES), _MAX_CHECKED_FILES))
-    masks = _find_masks(found, folder)
-    stems = {path.stem for path in found if path not in masks} if masks else set()
-    return any(_image_stem(path) in stems for path in masks)
+    return any(find_mask_layout(found, folder).masks.values())
 
 
 def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a dataset of mask images.
 
     Raises:
-        UserError: There are no masks, or none has an image.
+        UserError: There are no masks, none has an image, or their values are not clear.
     """
-    images = _exclude_folders(_IGNORED_FOLDERS, list_images(folder), folder)
-    masks = _find_masks(images, folder)
-    if not masks:
+    layout = find_mask_layout(list_images(folder), folder)
+    if not layout.masks:
         raise UserError(
             f"no mask images in {folder}: expected {RECOGNIZED_BY}, or NAME_mask.png beside NAME.jpg"
         )
-    image_index = ImageIndex([path for path in images if path not in masks])
-    paths = sorted(masks)
-    with ThreadPoolExecutor(choose_worker_count()) as pool:  # decoding and OpenCV release Python's lock
-        contents = list(pool.map(read_mask, paths))
-    values = {value for mask in contents for value in (*mask.specks, *(value for value, _ in mask.regions))}
-    palette = {number: color for mask in reversed(contents) for number, color in mask.palette.items()}
-    names = choose_class_names(folder, values, palette)
-    annotations = [
-        _build_annotations(path, mask, names, folder) for path, mask in zip(paths, contents, strict=True)
-    ]
+    table = load_class_table(folder, layout.masks)
+    contents, threshold = _read_masks(list(layout.masks), table)
+    values = {value for mask in contents.values() for value in _list_values(mask)}
+    palette = {number: color for mask in contents.values() for number, color in mask.palette.items()}
+    names = choose_class_names(table, values, palette)
+    by_folder = (
+        find_folder_classes(layout.masks, values, folder) if not table.numbers and not table.colors else {}
+    )
+    named = {
+        path: NamedMask(mask, dict.fromkeys(values, by_folder[path]) if path in by_folder else names.by_value)
+        for path, mask in contents.items()
+    }
+    annotations = build_annotations(layout.masks, named, folder, needs_class=bool(table.dataset))
     order = tuple(dict.fromkeys(name for name in names.by_value.values() if name))
-    options = MatchingOptions(image_index, one_file_per_image=True, class_order=order)
-    return assemble_source(folder, annotations, options, names.remarks)
+    options = MatchingOptions(
+        ImageIndex(layout.images), one_file_per_image=True, class_order=() if by_folder else order
+    )
+    remarks = [*_describe_folder_classes(by_folder), *(names.remarks if not by_folder else ())]
+    return assemble_source(
+        folder, annotations, options, [*_describe_reading(layout, threshold, folder), *remarks]
+    )
 
 
-def _build_annotations(
-    path: Path, mask: MaskContent, names: MaskClassNames, folder: Path
-) -> ImageAnnotations:
-    """Build an object from each region of one mask; values without a class are left out."""
-    labeled = [(label, shape) for value, shape in mask.regions if (label := names.by_value[value])]
-    numbers = Counter[str]()
-    rows = []
-    for label, shape in labeled:
-        numbers[label] += 1
-        rows.append((f"{label}, region {numbers[label]}", (label, shape)))
-    objects, notes = collect_objects(rows, lambda row: row)
-    speck_notes = [
-        _note_specks(value, count) for value, count in mask.specks.items() if names.by_value[value]
-    ]
-    image_names = (str(path.relative_to(folder).with_name(_image_stem(path))), _image_stem(path))
-    all_notes = (*mask.notes, *notes, *speck_notes)
-    return ImageAnnotations(path, image_names, objects, all_notes, size=mask.size, fault=mask.fault)
+def _read_masks(paths: Sequence[Path], table: ClassTable) -> tuple[dict[Path, MaskContent], int | None]:
+    """Read all masks, as numbers or as black and white; whether they are gray is decided over all of them."""
+    reading = MaskReading(backgrounds=table.backgrounds)
+    step = max(1, len(paths) // _MEASURED_MASKS)
+    with ThreadPoolExecutor(choose_worker_count()) as pool:  # decoding and OpenCV release Python's lock
+
+        def read_all(some: Sequence[Path], how: MaskReading) -> list[MaskContent]:
+            return list(pool.map(partial(read_mask, reading=how), some))
+
+        measured = read_all(paths[::step], reading._replace(measure_only=True))
+        threshold = _decide_threshold(measured)
+        contents = read_all(paths, reading._replace(threshold=threshold))
+        if (decided := _decide_threshold(contents)) != threshold:
+            threshold = decided
+            contents = read_all(paths, reading._replace(threshold=threshold))
+    return dict(zip(paths, contents, strict=True)), threshold
 
 
-def _note_specks(value: MaskValue, count: int) -> AnnotationNote:
-    specks = f"{format_count(count, 'speck')} of {format_mask_value(value)}"
-    return AnnotationNote(True, f"{specks}, each of under {MIN_REGION_PIXELS} pixels")
+def _decide_threshold(contents: Sequence[MaskContent]) -> int | None:
+    """Decide over all masks whether they are black and white.
+
+    Raises:
+        UserError: It is not clear, or colors were saved as JPEG.
+    """
+    colors = {color for mask in contents for color in mask.lossy_colors}
+    if len(colors) > 1:
+        raise UserError(
+            f"JPEG masks in {len(colors)} colors, which JPEG blurs: save the masks as PNG, with a color or a "
+            "number per class"
+        )
+    return choose_threshold([mask.levels for mask in contents if mask.levels])
 
 
-def _find_masks(images: Sequence[Path], folder: Path) -> set[Path]:
-    """Find masks by their folder; if there is no mask folder, by a suffix to the name of another image."""
-    in_mask_folders = set(images) - set(_exclude_folders(_MASK_FOLDERS, images, folder))
-    with_suffix = [path for path in images if path.stem.lower().endswith(_MASK_SUFFIXES)]
-    if in_mask_folders or not with_suffix:
-        return in_mask_folders
-    stems = {path.with_suffix("") for path in images}
-    return {
-        path
-        for path in with_suffix
-        if _image_stem(path) != path.stem and path.with_name(_image_stem(path)) in stems
-    }
+def _list_values(mask: MaskContent) -> set[MaskValue]:
+    return {*mask.specks, *(value for value, _ in mask.regions)}
 
 
-def _exclude_folders(names: set[str], images: Sequence[Path], folder: Path) -> list[Path]:
-    """Exclude the images below folders of these kinds; each folder is checked once, for speed."""
-    excluded = {
-        parent: names & set(map(_folder_kind, parent.relative_to(folder).parts))
-        for parent in {path.parent for path in images}
-    }
-    return [path for path in images if not excluded[path.parent]] if any(excluded.values()) else list(images)
+def _describe_reading(layout: MaskLayout, threshold: int | None, folder: Path) -> Iterator[str]:
+    """Say how pixels were read, which folders were taken for masks, and which files were left aside."""
+    if threshold is not None:
+        yield f"masks in shades of gray are read as black and white: above {threshold} of 255 is object"
+    if layout.guessed:
+        yield f"taken for masks because of their pixels: the images in {_list_places(layout.guessed)}"
+    if layout.pictures:
+        places = sorted({format_relative_path(path.parent, folder) for path in layout.pictures})
+        count = format_count(len(layout.pictures), "picture")
+        yield f"{count} of annotations left aside, in {_list_places(places)}"
 
 
-def _folder_kind(name: str) -> str:
-    """Return a folder name without split words, which says what the folder holds: masks for train_masks."""
-    return "".join(word for word in re.split(r"[^a-z]+", name.lower()) if not find_split_in_name(word))
+def _describe_folder_classes(by_folder: Mapping[Path, str]) -> Iterator[str]:
+    if by_folder:
+        listed = _list_places(sorted(set(by_folder.values())))
+        yield f"the masks are black and white: the class of each is its folder ({listed})"
 
 
-def _image_stem(path: Path) -> str:
-    """Return the stem of the image of a mask; a stem that is only a suffix stays as it is."""
-    suffix = next((suffix for suffix in _MASK_SUFFIXES if path.stem.lower().endswith(suffix)), "")
-    return path.stem[: len(path.stem) - len(suffix)] or path.stem
+def _list_places(names: Sequence[str]) -> str:
+    """List the first names, and how many more there are."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

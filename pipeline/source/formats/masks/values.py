@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,12 +15,19 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.core.findings import AnnotationNote
+from pipeline.source.formats.masks.gray_levels import WHITE, GrayLevels, measure_gray_levels
+from pipeline.source.formats.masks.pixels import (
+    MASK_FORMATS,
+    MAX_MASK_PIXELS,
+    MaskPixels,
+    decode_pixels,
+    get_brightness,
+    read_palette,
+)
 from pipeline.source.reading.parsing import format_file_name
 from pipeline.source.reading.shapes import Shape
 from pipeline.source.reading.trace_mask import trace_mask_outline
 
-MAX_MASK_PIXELS: Final = 100_000_000
-"""A larger mask is not decoded."""
 LARGE_MASK_PIXELS: Final = 20_000_000
 """Larger masks are decoded one at a time, to limit memory."""
 LARGE_MASK_LOCK: Final = Lock()
@@ -29,11 +36,28 @@ _MAX_VALUES: Final = 256
 _MAX_REGIONS: Final = 2000
 MIN_REGION_PIXELS: Final = 4
 """Smaller regions are drawing mistakes or blurred edges."""
-_MASK_FORMATS: Final = ("PNG", "BMP", "TIFF", "GIF", "JPEG", "WEBP")
+_MIN_LOSSY_SHARE: Final = 0.1
+"""Share of the colored pixels that a color of a JPEG mask has, if it is no blurred edge."""
 
-MaskPixels = NDArray[np.integer[Any]]
 MaskValue = tuple[str, int]
 """`number` and a class number, or `color` and a color as 0xrrggbb."""
+
+
+class MaskReading(NamedTuple):
+    """How the pixels of all masks of a source are read.
+
+    Attributes:
+        threshold: Gray masks are black and white: lighter pixels are object; None: they hold class numbers.
+        backgrounds: The number and the color that mean background, -1 if none does; 0 if not given.
+        measure_only: Only measure the gray levels.
+    """
+
+    threshold: int | None = None
+    backgrounds: Mapping[str, int] = {}
+    measure_only: bool = False
+
+
+DEFAULT_READING: Final = MaskReading()
 
 
 class MaskContent(NamedTuple):
@@ -46,6 +70,8 @@ class MaskContent(NamedTuple):
         specks: The number of regions of each value that are too small to be objects.
         fault: Why the mask cannot be used; empty if it can.
         palette: Colors by number, as 0xrrggbb.
+        levels: How often gray values occur, if they may mean brightness.
+        lossy_colors: Colors of larger areas in a JPEG mask, rounded.
     """
 
     size: tuple[int, int] | None = None
@@ -54,37 +80,91 @@ class MaskContent(NamedTuple):
     specks: Mapping[MaskValue, int] = {}
     fault: str = ""
     palette: Mapping[int, int] = {}
+    levels: GrayLevels | None = None
+    lossy_colors: frozenset[int] = frozenset()
 
 
-def read_mask(path: Path) -> MaskContent:
+def read_mask(path: Path, reading: MaskReading = DEFAULT_READING) -> MaskContent:
     """Read a mask image; regions are the 8-connected components of each value."""
     if not path.is_file():  # opening a pipe would block
         return MaskContent(fault=f"its mask {format_file_name(path)} is no file")
     with ExitStack() as lock:
-        return _decode_file(path, lock)
+        return _read_pixels(path, reading, lock)
 
 
-def _decode_file(path: Path, lock: ExitStack) -> MaskContent:
-    """Decode a mask image; a large one waits for the others, and `lock` holds until it is done."""
+def _read_pixels(path: Path, reading: MaskReading, lock: ExitStack) -> MaskContent:
+    """Decode a mask and outline its regions; `lock` holds until a large one is done."""
     name = f"its mask {format_file_name(path)}"
     try:
-        with Image.open(path, formats=_MASK_FORMATS) as image:
-            if image.width * image.height > MAX_MASK_PIXELS:
-                return MaskContent(fault=f"{name} has more than {MAX_MASK_PIXELS:,} pixels")
-            if image.width * image.height > LARGE_MASK_PIXELS:
-                lock.enter_context(LARGE_MASK_LOCK)
-            image.load()
-            is_jpeg = image.format == "JPEG"
-            kind, values = _pixel_values(image)
-            palette = _read_palette(image)
+        pixels = _decode_file(path, lock)
     except Exception as error:  # decoders raise any type: OSError, SyntaxError, struct.error, ...
         return MaskContent(fault=f"{name} cannot be read ({_explain_error(error)})")
-    if is_jpeg:
-        kind, values = "number", np.where(_brightness(values, kind) > 127, np.uint8(255), np.uint8(0))
-    content = _find_regions(kind, values)
+    levels = _measure(pixels)
+    colors = (
+        _find_lossy_colors(pixels.values) if pixels.lossy and pixels.kind == "color" else frozenset[int]()
+    )
+    measured = MaskContent(palette=pixels.palette, levels=levels, lossy_colors=colors)
+    if reading.measure_only:
+        return measured
+    kind, values = _separate_light(pixels, reading.threshold) if levels else (pixels.kind, pixels.values)
+    content = _find_regions(kind, values, reading.backgrounds.get(kind, 0))
     fault = f"{name} has {content.fault}" if content.fault else ""
     note = AnnotationNote(False, "a JPEG mask: light is taken for object, dark for background")
-    return content._replace(palette=palette, fault=fault, notes=(note,) if is_jpeg else ())
+    return measured._replace(
+        size=content.size,
+        regions=content.regions,
+        specks=content.specks,
+        fault=fault,
+        notes=(note,) if pixels.lossy else (),
+    )
+
+
+class _DecodedMask(NamedTuple):
+    kind: str
+    values: MaskPixels
+    palette: Mapping[int, int]
+    lossy: bool
+    has_numbers: bool
+
+
+def _decode_file(path: Path, lock: ExitStack) -> _DecodedMask:
+    """Decode a mask image; a large one waits for the others."""
+    with Image.open(path, formats=MASK_FORMATS) as image:
+        if image.width * image.height > MAX_MASK_PIXELS:
+            raise ValueError(f"more than {MAX_MASK_PIXELS:,} pixels")
+        if image.width * image.height > LARGE_MASK_PIXELS:
+            lock.enter_context(LARGE_MASK_LOCK)
+        image.load()
+        kind, values = decode_pixels(image)
+        palette = read_palette(image)
+        is_numbered = image.mode == "1" or (
+            image.mode == "P" and any(gray % 0x010101 for gray in palette.values())
+        )
+        return _DecodedMask(kind, values, palette, image.format == "JPEG", is_numbered)
+
+
+def _measure(pixels: _DecodedMask) -> GrayLevels | None:
+    """Count the gray levels of a mask, if its values may be brightness; a palette holds numbers."""
+    if pixels.lossy:
+        return measure_gray_levels(get_brightness(pixels.values, pixels.kind), lossy=True)
+    if pixels.kind == "color" or pixels.has_numbers or pixels.values.dtype != np.uint8:
+        return None
+    return measure_gray_levels(pixels.values)
+
+
+def _separate_light(pixels: _DecodedMask, threshold: int | None) -> tuple[str, MaskPixels]:
+    """Separate light from dark pixels, if the masks are read so."""
+    if threshold is None and not pixels.lossy:
+        return pixels.kind, pixels.values
+    light = get_brightness(pixels.values, pixels.kind) > (WHITE // 2 if threshold is None else threshold)
+    return "number", np.where(light, np.uint8(WHITE), np.uint8(0))
+
+
+def _find_lossy_colors(colors: MaskPixels) -> frozenset[int]:
+    """Find the colors of larger areas in a JPEG, each channel rounded to a multiple of 64."""
+    rounded = sum((((colors >> shift & 255) + 32) // 64) << shift for shift in (16, 8, 0))
+    found, counts = np.unique(rounded, return_counts=True)
+    return frozenset(found[(counts >= _MIN_LOSSY_SHARE * counts[found > 0].sum()) & (found > 0)].tolist())
 
 
 def decode_object_mask(data: bytes) -> NDArray[np.uint8]:
@@ -94,10 +174,10 @@ def decode_object_mask(data: bytes) -> NDArray[np.uint8]:
         ValueError: The data is not an image, or has too many pixels.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_MASK_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=MASK_FORMATS) as image:
             if image.width * image.height > MAX_MASK_PIXELS:
                 raise ValueError(f"more than {MAX_MASK_PIXELS:,} pixels")
-            return (_pixel_values(image)[1] > 0).astype(np.uint8)
+            return (decode_pixels(image)[1] > 0).astype(np.uint8)
     except Exception as error:  # decoders raise any type: OSError, SyntaxError, struct.error, ...
         raise ValueError(f"a mask that is no image ({_explain_error(error)})") from None
 
@@ -107,58 +187,20 @@ def _explain_error(error: Exception) -> str:
     return "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)[:80]
 
 
-def _find_regions(kind: str, values: MaskPixels) -> MaskContent:
-    """Find the connected regions of each value but 0."""
+def _find_regions(kind: str, values: MaskPixels, background: int) -> MaskContent:
+    """Find the connected regions of each value but the background."""
     present = np.unique(values)
     if len(present) > _MAX_VALUES:
         return MaskContent(fault=f"{len(present)} values, more than there are classes")
     regions: list[tuple[MaskValue, Shape]] = []
     specks: dict[MaskValue, int] = {}
-    for value in present[present > 0].tolist():
+    for value in present[present != background].tolist():
         shapes, too_small = _outline_regions((values == value).view(np.uint8))
         regions += [((kind, value), shape) for shape in shapes]
         specks |= {(kind, value): too_small} if too_small else {}
     if len(regions) > _MAX_REGIONS:
         return MaskContent(fault=f"{len(regions)} or more separate regions, which are no objects")
     return MaskContent((values.shape[1], values.shape[0]), tuple(regions), specks=specks)
-
-
-def _pixel_values(image: Image.Image) -> tuple[str, MaskPixels]:
-    """Return the kind and the value of each pixel: class numbers, or colors as 0xrrggbb.
-
-    An RGB image with only gray pixels holds numbers. The data type is as small as possible: masks may have
-    100 million pixels.
-    """
-    if image.mode == "1":  # its array has 255 for true
-        return "number", (np.array(image.convert("L")) > 0).view(np.uint8)
-    if image.mode in {"P", "L", "I"} or image.mode.startswith("I;16"):
-        return "number", np.array(image)
-    if image.mode in {"LA", "PA"}:
-        return "number", np.array(image)[:, :, 0].copy()
-    pixels = np.array(image.convert("RGB"))
-    red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
-    if (red == green).all() and (green == blue).all():
-        return "number", red.copy()
-    colors = red.astype(np.uint32)
-    for channel in (green, blue):
-        colors <<= 8
-        colors |= channel
-    return "color", colors
-
-
-def _brightness(values: MaskPixels, kind: str) -> MaskPixels:
-    """Return the brightest channel of each color."""
-    if kind == "number":
-        return values
-    brightest: MaskPixels = np.maximum(values >> 16, np.maximum((values >> 8) & 255, values & 255))
-    return brightest
-
-
-def _read_palette(image: Image.Image) -> dict[int, int]:
-    """Return the colors of a palette by number, as 0xrrggbb."""
-    table = image.getpalette("RGB") if image.mode == "P" else None
-    rows = np.array(table or [], np.int64).reshape(-1, 3)
-    return {number: int(red << 16 | green << 8 | blue) for number, (red, green, blue) in enumerate(rows)}
 
 
 def _outline_regions(mask: NDArray[np.uint8]) -> tuple[list[Shape], int]:
