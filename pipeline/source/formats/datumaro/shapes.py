@@ -20,13 +20,13 @@ from pipeline.source.reading.shapes import (
     rotate_box,
 )
 
-_LEFT_OUT: Final = {"caption"}
-"""Annotations of a whole image that state no class."""
+_LEFT_OUT: Final = "caption"
+"""The type of annotations of a whole image that state no class."""
 
 
 def is_left_out(row: Any) -> bool:
     """Check for an annotation that is no object and no class."""
-    return isinstance(row, dict) and row.get("type") in _LEFT_OUT
+    return isinstance(row, dict) and row.get("type") == _LEFT_OUT
 
 
 def build_annotation_shape(row: Mapping[str, Any]) -> Shape:

@@ -35,23 +35,23 @@ def build_object_shape(row: Mapping[str, Any]) -> Shape:
     Raises:
         ValueError: It has no area, or cannot be read.
     """
-    kind = row.get("geometryType")
-    if kind == "bitmap" or (kind is None and isinstance(row.get("bitmap"), dict)):
+    kind = str(row.get("geometryType") or "")
+    if kind == "bitmap" or (not kind and isinstance(row.get("bitmap"), dict)):
         return _trace_bitmap(row.get("bitmap"))
     points = row.get("points")
     if not isinstance(points, dict):
-        raise ValueError(f"a {str(kind)[:40]} without points")
+        raise ValueError(f"a {kind[:40] or 'shape'} without points")
     if kind == "rectangle":
         corners = parse_points(points.get("exterior"))
         if len(corners) != 2:
             raise ValueError(f"a rectangle of {format_count(len(corners), 'point')}, not two")
         return build_box([*corners.min(axis=0), *corners.max(axis=0)])
-    if kind in {"polygon", None}:
+    if kind in {"polygon", ""}:
         holes = points.get("interior")
         return build_outline(
             parse_ring(points.get("exterior")), holes=len(holes) if isinstance(holes, list) else 0
         )
-    raise ValueError(f"a {str(kind)[:40]}, which has no area")
+    raise ValueError(f"a {kind[:40]}, which has no area")
 
 
 def _trace_bitmap(bitmap: Any) -> Shape:

@@ -29,6 +29,7 @@ from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 RECOGNIZED_BY: Final = "JSON with assets, or an asset, and regions of boundingBox and tags"
 
 _BOX_KEYS: Final = ("left", "top", "width", "height")
+_AREA_TYPES: Final = {"RECTANGLE", "SQUARE", "POLYGON"}
 _NOT_VISITED: Final = 0
 _VISITED: Final = 1
 
@@ -143,11 +144,12 @@ def _parse_region(row: tuple[Any, Any]) -> tuple[str, Shape]:
     if not isinstance(region, dict):
         raise ValueError("no region")
     label, points = parse_class_name(tag), region.get("points")
-    if region.get("type") == "POLYGON" and isinstance(points, list):
+    kind = str(region.get("type", "RECTANGLE"))
+    if kind == "POLYGON" and isinstance(points, list):
         pairs = [[point.get("x"), point.get("y")] for point in points if isinstance(point, dict)]
         return label, build_outline(parse_ring(pairs))
-    if region.get("type") not in {"RECTANGLE", "SQUARE", "POLYGON", None}:
-        raise ValueError(f"a {str(region['type']).lower()[:40]}, which has no area")
+    if kind not in _AREA_TYPES:
+        raise ValueError(f"a {kind.lower()[:40]}, which has no area")
     box = region.get("boundingBox")
     if not isinstance(box, dict):
         raise ValueError("no boundingBox")

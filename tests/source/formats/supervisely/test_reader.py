@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def bitmap(mode="P", origin=(30, 40)):
     }
 
 
-def document(*objects, tags=(), size=SIZE):
+def document(*objects: Any, tags=(), size=SIZE):
     return {
         "description": "",
         "tags": list(tags),
