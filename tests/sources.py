@@ -85,12 +85,12 @@ def write_voc_file(
     )
 
 
-def prepare_config(form: str, source: Path | None, *, seed: int = 0, **changes: Any) -> Config:
+def prepare_config(form: str, source: Path | list[str] | None, *, seed: int = 0, **changes: Any) -> Config:
     """Return a configuration with only the values that prepare reads."""
     split = SplitWeights(**{"train": 0.7, "val": 0.15, "test": 0.15, **changes.pop("split", {})})
     values = {
         "format": form,
-        "source": None if source is None else str(source),
+        "source": source if source is None or isinstance(source, list) else str(source),
         "split": split,
         "keep_split": True,
         "seed": seed,

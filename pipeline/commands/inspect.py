@@ -73,7 +73,7 @@ def inspect_source(path: Path, *, form: str = "auto") -> SourceOverview:
     form, source = recognize_source(form, folder)
     points = source.keypoints.count if source.keypoints else 0
     settings = IngestSettings(
-        source.task, TaskRequirements(source.task, len(source.names), points), "fix", folder
+        source.task, TaskRequirements(source.task, len(source.names), points), "fix", (folder,)
     )
     name_notes = find_unsafe_names([image.source for image in source.images])
     work = [partial(_inspect_image, image, settings, name_notes.get(image.source)) for image in source.images]

@@ -6,10 +6,13 @@ Standard library only, since every `dvc repro` runs this.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.config.source_paths import describe_source, resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.model_names import TASK_SUFFIXES, model_name_for_task
 from pipeline.storage.base_weights import find_base_weights, iterate_candidate_paths
@@ -22,11 +25,19 @@ PROJECT_FOLDERS = (*STAGE_OUTPUTS, SCRATCH_FOLDER, ".dvc")
 
 
 class InputFingerprint(NamedTuple):
-    """An input: its name in the configuration, its fingerprint (None: absent), a substitute for it."""
+    """An input.
+
+    Attributes:
+        name: Its name in the configuration.
+        fingerprint: None if it is absent.
+        otherwise: What stands for the fingerprint of an absent input.
+        absent: The part of it that is absent, where it has parts.
+    """
 
     name: str
     fingerprint: str | None
     otherwise: str | None = None
+    absent: str = ""
 
 
 def fingerprint_inputs(
@@ -67,7 +78,7 @@ def _read_recorded(key: str, item: InputFingerprint, lock: Mapping[str, Any]) ->
     if recorded or item.otherwise:
         return str(recorded or item.otherwise)
     raise UserError(
-        f"{item.name} does not exist (a relative path starts at the project's folder): "
+        f"{item.absent or item.name} does not exist (a relative path starts at the project's folder): "
         "give the right path where this one was given, in conf/ or with -S"
     )
 
@@ -75,15 +86,30 @@ def _read_recorded(key: str, item: InputFingerprint, lock: Mapping[str, Any]) ->
 def _fingerprint_source_images(data: Mapping[str, Any]) -> InputFingerprint:
     if data["format"] in DRAWN_FORMATS:
         return InputFingerprint(f"data.format={data['format']}", "drawn")
-    name = f"data.source={data['source']}"
-    path = project_root() / Path(data["source"]).expanduser()
-    _refuse_project_folders(name, path.resolve())
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return InputFingerprint(name, None)  # an empty folder may be a disk that is not mounted
+    name = f"data.source={describe_source(data['source'])}"
+    paths = resolve_sources(project_root(), data["source"])
+    for path in paths.values():
+        _refuse_project_folders(f"data.source={path}" if len(paths) > 1 else name, path.resolve())
+    absent = next((path for path in paths.values() if _is_absent(path)), None)
+    if absent:
+        return InputFingerprint(name, None, absent=f"data.source={absent}" if len(paths) > 1 else "")
+    fingerprints = {inner: _fingerprint_source_path(path) for inner, path in paths.items()}
+    if len(fingerprints) == 1:
+        return InputFingerprint(name, next(iter(fingerprints.values())))
+    joined = json.dumps([*fingerprints.items()])  # in their order, which is that of the classes
+    return InputFingerprint(name, hashlib.sha256(joined.encode()).hexdigest())
+
+
+def _is_absent(path: Path) -> bool:
+    """Check whether a source is absent; an empty folder may be a disk that is not mounted."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
+def _fingerprint_source_path(path: Path) -> str:
     cache = create_scratch_folder() / "hashes.db"
     if path.is_dir():
-        return InputFingerprint(name, fingerprint_source(path, cache=cache, map_files=_map_in_threads))
-    return InputFingerprint(name, fingerprint_file(path, cache=cache))  # an archive
+        return fingerprint_source(path, cache=cache, map_files=_map_in_threads)
+    return fingerprint_file(path, cache=cache)  # an archive
 
 
 def _map_in_threads(work: Callable[[str], str], paths: list[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipeline.config.fields import ConfigGroup, Count, CountOrZero, PixelCount, Positive, Seed
+from pipeline.config.source_paths import describe_source, list_source_paths, name_source
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.tasks import TASKS
 
@@ -39,7 +40,7 @@ class DataConfig(ConfigGroup):
 
     format: Literal["auto", "demo", "shapes", *ANNOTATION_FORMATS]  # type: ignore[valid-type]
     task: Literal["auto", *TASKS]  # type: ignore[valid-type]
-    source: str | None
+    source: str | list[str] | None
     classes: ClassesConfig
     on_defect: Literal["fix", "quarantine", "refuse"]
     unlabelled: Literal["auto", "background", "leave_out", "refuse"]
@@ -62,6 +63,16 @@ class DataConfig(ConfigGroup):
     epochs: Count
     imgsz: PixelCount
 
+    @property
+    def source_name(self) -> str:
+        """A short name of the images: of their folders, or of the format where they are drawn."""
+        return name_source(self.source) or str(self.format)
+
+    @property
+    def source_text(self) -> str:
+        """data.source as messages show it."""
+        return describe_source(self.source)
+
     @model_validator(mode="after")
     def _check_fold(self) -> DataConfig:
         if self.fold >= (self.folds or 1):
@@ -79,7 +90,7 @@ class DataConfig(ConfigGroup):
             raise ValueError(f"data.source must be null where data.format={self.format}, which is drawn")
         if drawn and self.classes != ClassesConfig(keep=None, drop=[], rename={}):
             raise ValueError(f"data.classes must be empty where data.format={self.format}, which is drawn")
-        if not drawn and not self.source:
+        if not drawn and not (self.source and all(list_source_paths(self.source))):
             raise ValueError(f"data.source must name a folder where data.format={self.format}")
         if not drawn and (self.images, self.pixels) != (None, None):
             raise ValueError(f"data.images and data.pixels must be null where data.format={self.format}")

@@ -122,8 +122,7 @@ def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> Abstra
 def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
     session.log_params(config.model_dump(mode="json"))
     session.log_artifact(PARAMS_FILE)
-    source = Path(config.data.source or config.data.format).name
-    log_data(session, inputs.prepared, inputs.augmented, name=source)
+    log_data(session, inputs.prepared, inputs.augmented, name=config.data.source_name)
     return train_model(
         _build_job(config, inputs, folder),
         on_start=lambda effective: session.log_params({"effective": effective}),
@@ -226,7 +225,7 @@ def _find_overfitting(outcome: TrainingResult) -> OverfittingVerdict:
 
 def _describe_run(config: Config, inputs: TrainingInputs, outcome: TrainingResult) -> str:
     """Describe a run in MLflow's markdown."""
-    data = Path(config.data.source or config.data.format).name
+    data = config.data.source_name
     train, val = len(inputs.prepared.in_split("train")), len(inputs.prepared.in_split("val"))
     return (
         f"`{config.finetune.strategy}` from `{inputs.base.name}` on `{data}`: {train} train images and "

@@ -81,7 +81,7 @@ class CachedDuplicateSearch:
         return hashlib.blake2b(f"{self._code_digest}\n{text}".encode(), digest_size=16).hexdigest()
 
 
-def locate_search_cache(source: str | None) -> Path:
+def locate_search_cache(source: str | Sequence[str] | None) -> Path:
     """Return the cache file of a source; each source has its own, so that none replaces another."""
     name = hashlib.sha256(str(source).encode()).hexdigest()[:16]
     return create_scratch_folder("compared") / f"{name}.json"

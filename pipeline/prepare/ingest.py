@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,14 +68,14 @@ class IngestSettings(NamedTuple):
         source_task: The task of the annotations.
         required: The task of the dataset, and the number of classes and key points.
         on_defect: `quarantine` quarantines images with any finding; the caller handles `refuse`.
-        root: The source folder.
+        roots: The source folders.
         check_file: `images.check.check_image`, or the same with a cache.
     """
 
     source_task: Task
     required: TaskRequirements
     on_defect: DefectPolicy
-    root: Path
+    roots: tuple[Path, ...]
     check_file: Callable[[Path, Callable[[bytes], bytes] | None], CheckedImage] = check_image
 
 
@@ -111,7 +111,7 @@ def check_annotated_image(
         objects = _check_objects(annotated, checked.size, settings)
     except UnusableImageError as error:
         return None, [Finding(source, "quarantined", str(error), error.kind)]
-    link_notes = _note_link_out_of_source(annotated.path, settings.root)
+    link_notes = _note_link_out_of_source(annotated.path, settings.roots)
     notes = [*annotated.notes, *objects.notes, *checked.notes, *link_notes]
     if notes and settings.on_defect == "quarantine":
         return None, [Finding(source, "quarantined", note.reason, note.kind) for note in notes]
@@ -152,7 +152,7 @@ def _check_objects(
     """
     _check_stated_size(annotated.size, size)
     raw = scale_to_pixels(annotated.raw, size) if annotated.normalized else annotated.raw
-    converted = convert_objects(raw, settings.source_task, settings.required.task)
+    converted = convert_objects(raw, annotated.task or settings.source_task, settings.required.task)
     objects = check_objects(converted, settings.required, size=size)
     dropped = [note.reason for note in (*annotated.notes, *objects.notes) if note.dropped]
     if dropped and not len(objects.classes):
@@ -176,13 +176,12 @@ def _check_stated_size(stated: tuple[int, int] | None, size: tuple[int, int]) ->
         raise UnusableImageError("size-mismatch", reason)
 
 
-def _note_link_out_of_source(path: Path, root: Path) -> list[AnnotationNote]:
+def _note_link_out_of_source(path: Path, roots: Sequence[Path]) -> list[AnnotationNote]:
     """Note a link to a file outside the source: it is copied, but later changes to it are not noticed."""
-    if not str(path).startswith(f"{root}{os.sep}") or not any(
-        map(os.path.islink, _iterate_path_and_parents(path, root))
-    ):
+    root = next((root for root in roots if str(path).startswith(f"{root}{os.sep}")), None)
+    if root is None or not any(map(os.path.islink, _iterate_path_and_parents(path, root))):
         return []
-    if (real := path.resolve()).is_relative_to(root.resolve()):
+    if any((real := path.resolve()).is_relative_to(root.resolve()) for root in roots):
         return []
     return [AnnotationNote(False, f"a link that leads out of the source, to {real.parent}", "linked-file")]
 

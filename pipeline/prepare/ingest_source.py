@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pipeline.config.data import DataConfig
 from pipeline.config.schema import Config
+from pipeline.config.source_paths import resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.tasks import TASKS, Task, can_convert_task
@@ -23,8 +24,9 @@ from pipeline.prepare.thumbnail_store import ThumbnailStore
 from pipeline.runtime.backends import open_executor
 from pipeline.runtime.progress import Progress
 from pipeline.source.archives.extract import unpack_source
+from pipeline.source.join_sources import read_sources
 from pipeline.source.reading.class_selection import filter_source_classes
-from pipeline.source.recognize_format import read_source
+from pipeline.source.recognize_format import RecognizedSource
 from pipeline.source.types import AnnotatedImage, ReadOptions, Source
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
@@ -33,13 +35,14 @@ class IngestedSource(NamedTuple):
     """A source after the check of all its images.
 
     Attributes:
-        root: The source folder; None where images are drawn.
+        roots: The source folders by the names that image names start with; a single one has the name "";
+            empty where images are drawn.
         annotated: The source as it was read, with the task and key points of the dataset.
         images: The usable images.
         findings: All findings, those about the source first.
     """
 
-    root: Path | None
+    roots: Mapping[str, Path]
     annotated: Source
     images: list[IngestedImage]
     findings: list[Finding]
@@ -65,27 +68,27 @@ def ingest_source(config: Config, thumbnails: ThumbnailStore, *, staging: Path) 
         UserError: The source cannot be read, or cannot be converted to the configured task.
     """
     data = config.data
-    root = unpack_source(project_root() / Path(data.source).expanduser()) if data.source else None
+    paths = resolve_sources(project_root(), data.source)
+    roots = {name: unpack_source(path) for name, path in paths.items()}
     source, results = (
-        _draw_images(config, thumbnails, staging)
-        if root is None
-        else _ingest_images(config, root, thumbnails, staging)
+        _ingest_images(config, roots, thumbnails, staging)
+        if roots
+        else _draw_images(config, thumbnails, staging)
     )
     images = [ingested for ingested, _ in results if ingested]
     findings = [*source.defects, *(finding for _, found in results for finding in found)]
-    return IngestedSource(root, source, images, findings)
+    return IngestedSource(roots, source, images, findings)
 
 
 def _ingest_images(
-    config: Config, root: Path, thumbnails: ThumbnailStore, staging: Path
+    config: Config, roots: Mapping[str, Path], thumbnails: ThumbnailStore, staging: Path
 ) -> tuple[Source, list[IngestResult]]:
-    data, compute = config.data, config.compute
-    options = ReadOptions(**{name: getattr(data, name) for name in ReadOptions._fields})
-    source = filter_source_classes(read_source(data.format, root, options), **data.classes.model_dump())
-    task = _choose_task(data, source.task)
+    compute = config.compute
+    source = read_configured_source(config.data, roots).source
+    task = choose_dataset_task(config.data, source.task)
     keypoints = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
     required = TaskRequirements(task, len(source.names), keypoints.count if keypoints else 0)
-    settings = IngestSettings(source.task, required, data.on_defect, root)
+    settings = IngestSettings(source.task, required, config.data.on_defect, tuple(roots.values()))
     name_notes = find_unsafe_names([annotated.source for annotated in source.images])
     pending = (
         PendingImage(_add_name_note(annotated, name_notes), staging / str(number))
@@ -107,7 +110,22 @@ def _add_name_note(annotated: AnnotatedImage, name_notes: Mapping[str, Annotatio
     return annotated._replace(notes=(*annotated.notes, note)) if note else annotated
 
 
-def _choose_task(data: DataConfig, source_task: Task) -> Task:
+def read_configured_source(data: DataConfig, roots: Mapping[str, Path]) -> RecognizedSource:
+    """Read the source folders as conf/data says, with its choice of classes.
+
+    Args:
+        data: The values of conf/data.
+        roots: The folders, as in `IngestedSource`.
+
+    Raises:
+        UserError: They cannot be read so.
+    """
+    options = ReadOptions(**{name: getattr(data, name) for name in ReadOptions._fields})
+    found = read_sources(data.format, roots, options)
+    return found._replace(source=filter_source_classes(found.source, **data.classes.model_dump()))
+
+
+def choose_dataset_task(data: DataConfig, source_task: Task) -> Task:
     """Return the task of the dataset.
 
     Raises:
@@ -117,7 +135,7 @@ def _choose_task(data: DataConfig, source_task: Task) -> Task:
     if not can_convert_task(source_task, task):
         possible = ", ".join(other for other in TASKS if can_convert_task(source_task, other))
         raise UserError(
-            f"data.task={task} does not fit the labels of {data.source}: set data.task to {possible}"
+            f"data.task={task} does not fit the labels of {data.source_text}: set data.task to {possible}"
         )
     return task
 

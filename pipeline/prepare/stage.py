@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,10 @@ from pipeline.prepare.cached_duplicate_search import CachedDuplicateSearch, loca
 from pipeline.prepare.file_names import assign_file_stems
 from pipeline.prepare.ingest import IngestedImage
 from pipeline.prepare.ingest_source import IngestedSource, ingest_source
-from pipeline.prepare.report.page import ReportContent, write_report
+from pipeline.prepare.report.page import REPORT_FILE, ReportContent, write_report
 from pipeline.prepare.report.statistics import ImageStatistics, describe_splits
+from pipeline.prepare.report.warning_lines import format_warning_lines
+from pipeline.prepare.report.warnings import BiasWarning
 from pipeline.prepare.splits.history import render_history
 from pipeline.prepare.splits.partition import (
     UNLISTED_REASON,
@@ -65,19 +67,20 @@ def run_stage(config: Config) -> None:
         manifest = _write_images(folder, used, split, source.annotated)
         shutil.rmtree(staging)
         content = ReportContent(
-            name=Path(data.source or data.format).name,
+            name=data.source_name,
             manifest=manifest,
             images=[_describe_image(ingested, split.splits) for ingested in used],
             defects=findings,
             remarks=[*source.annotated.remarks, *split.remarks],
-            root=source.root,
+            roots=source.roots,
             groups=split.duplicate_groups,
             shown=data.samples,
             seed=data.seed,
         )
-        _write_reports(folder, content)
+        warnings = _write_reports(folder, content)
     write_file(SPLITS_FILE, render_history(split.history))
     _print_summary(content)
+    _print_lines(format_warning_lines(warnings, str(PREPARED_FOLDER / REPORT_FILE)))
 
 
 @contextmanager
@@ -99,7 +102,7 @@ def _stop_at_defects(findings: Sequence[Finding], data: DataConfig) -> None:
     if findings and data.on_defect == "refuse":
         first, number = min(findings), len({finding.file for finding in findings})
         raise UserError(
-            f"{format_count(number, 'file')} of {data.source} with defects, the first is {first.file}: "
+            f"{format_count(number, 'file')} of {data.source_text} with defects, the first is {first.file}: "
             f"{first.reason}; correct them, or set data.on_defect=fix or quarantine "
             "(`python -m pipeline inspect` lists them all)"
         )
@@ -115,9 +118,14 @@ def _split_images(source: IngestedSource, data: DataConfig, thumbnails: Thumbnai
     if not images:
         first = f"; the first: {findings[0].file}: {findings[0].reason}" if findings else ""
         number = count_items(findings, used=0).found
-        raise UserError(f"none of the {format_count(number, 'image')} in {data.source} can be used{first}")
+        raise UserError(
+            f"none of the {format_count(number, 'image')} in {data.source_text} can be used{first}"
+        )
     columns = {annotated.source: annotated.columns for annotated in source.annotated.images}
-    split_images = [_to_split_image(ingested, columns.get(ingested.source, {})) for ingested in images]
+    several = len(source.roots) > 1
+    split_images = [
+        _to_split_image(ingested, columns.get(ingested.source, {}), several=several) for ingested in images
+    ]
     values = data.model_dump()
     rules = SplitRules(**{key: values[key] for key in SplitRules._fields})
     history = read_split_history(values)
@@ -125,10 +133,15 @@ def _split_images(source: IngestedSource, data: DataConfig, thumbnails: Thumbnai
     return split_dataset(split_images, rules, history, thumbnails=thumbnails, search=search)
 
 
-def _to_split_image(ingested: IngestedImage, columns: Mapping[str, str]) -> SplitImage:
-    classes = frozenset(ingested.classes.tolist())
+def _to_split_image(ingested: IngestedImage, columns: Mapping[str, str], *, several: bool) -> SplitImage:
     return SplitImage(
-        ingested.source, ingested.sha256, ingested.split, classes, columns, ingested.thumbnail_row
+        ingested.source,
+        ingested.sha256,
+        ingested.split,
+        frozenset(ingested.classes.tolist()),
+        columns,
+        ingested.thumbnail_row,
+        origin=ingested.source.partition("/")[0] if several else "",
     )
 
 
@@ -176,13 +189,13 @@ def _describe_image(ingested: IngestedImage, splits: Mapping[str, str]) -> Image
     )
 
 
-def _write_reports(folder: Path, content: ReportContent) -> None:
-    """Write statistics.json, defects.json, report.html and samples/."""
+def _write_reports(folder: Path, content: ReportContent) -> list[BiasWarning]:
+    """Write statistics.json, defects.json, report.html and samples/; return the warnings of the report."""
     statistics = describe_splits(content.images, content.manifest.names)
     write_file(folder / "statistics.json", json.dumps(statistics, indent=2, ensure_ascii=False) + "\n")
     defects = serialize_findings(content.defects, used=len(content.images), remarks=content.remarks)
     write_file(folder / "defects.json", defects)
-    write_report(folder, content)
+    return write_report(folder, content)
 
 
 def _print_summary(content: ReportContent) -> None:
@@ -197,15 +210,12 @@ def _print_summary(content: ReportContent) -> None:
     lines = [
         f"{counts.used} of {format_count(counts.found, 'image')} ({split_sizes}), {total} ({by_class})",
         *content.remarks,
-        *_warn_of_untrained_classes(manifest, objects),
         *summarize_findings(findings),
     ]
     if findings:
         lines.append(f"every finding: {PREPARED_FOLDER / 'defects.json'}")
+    _print_lines(lines)
+
+
+def _print_lines(lines: Iterable[str]) -> None:
     print("\n".join(f"prepare: {line}" for line in lines))
-
-
-def _warn_of_untrained_classes(manifest: Manifest, objects: Mapping[str, int]) -> list[str]:
-    in_train = manifest.count_objects("train")
-    missing = [name for name, number in in_train.items() if objects[name] and not number]
-    return [f"no objects in train to learn from: {', '.join(missing)}"] if missing else []

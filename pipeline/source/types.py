@@ -72,6 +72,7 @@ class AnnotatedImage(NamedTuple):
         columns: Further columns of a table, by name.
         load: Extracts the encoded image from the bytes of `path`, if the image is embedded in that file;
             raises ValueError.
+        task: The task of its annotations; None if it is that of the source.
     """
 
     path: Path
@@ -84,6 +85,7 @@ class AnnotatedImage(NamedTuple):
     fault: str = ""
     columns: Mapping[str, str] = {}
     load: Callable[[bytes], bytes] | None = None
+    task: Task | None = None
 
 
 class Source(NamedTuple):

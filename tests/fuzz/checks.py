@@ -18,7 +18,7 @@ def check_as_prepare(source: Source, folder: Path) -> None:
     """Check every image as prepare does: it is used or quarantined, and its objects are inside it."""
     count = source.keypoints.count if source.keypoints else 0
     terms = IngestSettings(
-        source.task, TaskRequirements(source.task, len(source.names), count), "fix", folder
+        source.task, TaskRequirements(source.task, len(source.names), count), "fix", (folder,)
     )
     found: list[Finding] = [*source.defects]
     used = []

@@ -236,7 +236,7 @@ def test_class_without_objects_in_train_is_reported(tmp_path, capsys):
     )
     (tmp_path / "source/data.yaml").unlink()
     prepare("yolo", tmp_path / "source")
-    assert "no objects in train to learn from: class_1" in capsys.readouterr().out
+    assert "prepare: warning: Nothing to learn from: no objects in train of class_1" in capsys.readouterr().out
 
 
 def test_name_that_is_not_utf8_is_escaped(source):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -71,13 +71,13 @@ class PictureSource:
     Args:
         folder: The prepared dataset.
         manifest: Its manifest.
-        root: The source folder; None if images were drawn.
+        roots: The source folders, as in `ReportContent`.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, root: Path | None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, roots: Mapping[str, Path]) -> None:
         self._folder = folder
         self._manifest = manifest
-        self._root = root
+        self._roots = roots
         self._items = {item.source: item for item in manifest.items}
 
     def draw_samples(self, count: int, *, seed: int) -> list[ReportPicture]:
@@ -118,9 +118,15 @@ class PictureSource:
     def _draw_finding(self, finding: Finding) -> ReportPicture:
         if finding.file in self._items:
             return self.draw_image(finding.file, finding.reason)
-        thumbnail = read_thumbnail(finding.file, self._root, SMALL_PIXELS) if self._root else None
+        thumbnail = self._read_source_thumbnail(finding.file)
         uri = "" if thumbnail is None else encode_data_uri(thumbnail)
         return ReportPicture(uri, finding.file, "", finding.reason)
+
+    def _read_source_thumbnail(self, name: str) -> ImageArray | None:
+        if "" in self._roots:
+            return read_thumbnail(name, self._roots[""], SMALL_PIXELS)
+        origin, _, inner = name.partition("/")
+        return read_thumbnail(inner, self._roots[origin], SMALL_PIXELS) if origin in self._roots else None
 
     def _count_classes(self, item: ImageRecord) -> str:
         """Return the number of objects of each class; for classification, the class of the image."""

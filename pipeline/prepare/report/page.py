@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +16,12 @@ from pipeline.prepare.report.histograms import (
     find_extreme_images,
 )
 from pipeline.prepare.report.statistics import DatasetColumns, ImageStatistics, build_columns
-from pipeline.prepare.report.warnings import compute_recall_interval, find_warnings
+from pipeline.prepare.report.warnings import (
+    BiasWarning,
+    compute_recall_interval,
+    find_unlabelled_images,
+    find_warnings,
+)
 from pipeline.storage.files import write_file
 from pipeline.visualize.label_overlay import get_class_color
 from pipeline.visualize.pages.render import render_page
@@ -35,7 +40,8 @@ class ReportContent(NamedTuple):
         images: Statistics of each image, in any order.
         defects: All findings.
         remarks: Remarks on the whole source.
-        root: The source folder, for pictures of images that are not used; None if images were drawn.
+        roots: The source folders by the names that image names start with, for pictures of images that are
+            not used; a single one has the name ""; empty if images were drawn.
         groups: Groups of near duplicates, by their names in the source.
         shown: Maximum number of sample pictures.
         seed: Seed of their choice.
@@ -46,25 +52,29 @@ class ReportContent(NamedTuple):
     images: Sequence[ImageStatistics]
     defects: Sequence[Finding]
     remarks: Sequence[str] = ()
-    root: Path | None = None
+    roots: Mapping[str, Path] = {}
     groups: Sequence[Sequence[str]] = ()
     shown: int = 12
     seed: int = 0
 
 
-def write_report(folder: Path, content: ReportContent) -> None:
+def write_report(folder: Path, content: ReportContent) -> list[BiasWarning]:
     """Write report.html and samples/ into a prepared dataset that is otherwise complete.
 
     The same dataset gives the same bytes: the page has no date.
+
+    Returns:
+        The warnings about the dataset, which the page lists too.
     """
     table = build_columns(content.images)
-    pictures = PictureSource(folder, content.manifest, content.root)
+    warnings = find_warnings(table, content.manifest.names, content.manifest.task)
+    pictures = PictureSource(folder, content.manifest, content.roots)
     page = render_page(
         REPORT_FILE,
         content=content,
         digest=content.manifest.digest,
         counts=count_items(content.defects, used=len(content.images)),
-        concerns=_group_warnings(content, table),
+        concerns=_group_warnings(content, warnings),
         classes=_describe_classes(content, table),
         hidden=max(len(content.manifest.names) - MAX_TABLE_CLASSES, 0),
         boxes=content.manifest.task != "classify",
@@ -72,12 +82,14 @@ def write_report(folder: Path, content: ReportContent) -> None:
         **_draw_pictures(pictures, content, table),
     )
     write_file(folder / REPORT_FILE, page)
+    return warnings
 
 
-def _group_warnings(content: ReportContent, table: DatasetColumns) -> dict[str, list[str]]:
+def _group_warnings(content: ReportContent, warnings: Sequence[BiasWarning]) -> dict[str, list[str]]:
     """Return the texts of all warnings by kind."""
     texts: dict[str, list[str]] = {}
-    for warning in find_warnings(table, content.manifest.names, content.manifest.task):
+    images = count_items(content.defects, used=len(content.images)).found
+    for warning in [*find_unlabelled_images(content.defects, images), *warnings]:
         texts.setdefault(warning.kind, []).append(warning.text)
     return texts
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from pipeline.core.findings import Finding
 from pipeline.core.paths import SPLITS
 from pipeline.core.tasks import Task
+from pipeline.core.text import format_count
 from pipeline.prepare.report.histograms import DEFAULT_IMGSZ, TINY_PIXELS, compute_tiny_shares
 from pipeline.prepare.report.split_differences import compare_class_shares, compare_means
 from pipeline.prepare.report.statistics import DatasetColumns
@@ -49,8 +51,26 @@ def find_warnings(table: DatasetColumns, names: Sequence[str], task: Task) -> li
         task: The task; classify counts images, and has no sizes and positions of objects.
     """
     data = _WarningInputs(table, names, "images" if task == "classify" else "objects")
-    checks = _CHECKS if task == "classify" else (*_CHECKS, *_OBJECT_CHECKS)
+    checks = [check for check in _CHECKS if task != "classify" or check not in _OBJECT_CHECKS]
     return [warning for check in checks for warning in check(data)]
+
+
+def find_unlabelled_images(findings: Iterable[Finding], images: int) -> list[BiasWarning]:
+    """Warn of images that nobody may have labelled yet, with their share.
+
+    Args:
+        findings: All findings of the source.
+        images: Number of images in the source.
+    """
+    verdicts = {finding.file: finding.verdict for finding in findings if finding.kind == "missing-label"}
+    if not verdicts:
+        return []
+    left_out = sum(verdict == "quarantined" for verdict in verdicts.values())
+    used = len(verdicts) - left_out
+    how = [f"{left_out} left out"] * bool(left_out) + [f"{used} used as background"] * bool(used)
+    share = f"{len(verdicts)} of {format_count(images, 'image')} ({len(verdicts) / images:.0%})"
+    text = f"{share}: {', '.join(how)}; pictures of them are below, and data.unlabelled decides"
+    return [BiasWarning("Images without a label file", text)]
 
 
 def _find_absent_classes(data: _WarningInputs) -> Iterator[BiasWarning]:
@@ -169,16 +189,16 @@ def _find_many_backgrounds(data: _WarningInputs) -> Iterator[BiasWarning]:
             )
 
 
-_CHECKS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
-    *(_find_absent_classes, _find_few_test_objects, _find_few_train_objects),
-    *(_find_class_share_differences, _find_dominant_class),
-    *(_find_brightness_differences, _find_sharpness_differences),
+_OBJECT_CHECKS: Final = frozenset(
+    {_find_classes_in_one_folder, _find_tiny_objects, _find_centered_objects, _find_many_backgrounds}
 )
-_OBJECT_CHECKS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
-    _find_classes_in_one_folder,
-    _find_tiny_objects,
-    _find_centered_objects,
-    _find_many_backgrounds,
+"""Checks that say nothing about whole images with one class each."""
+
+_CHECKS: Final[tuple[Callable[[_WarningInputs], Iterator[BiasWarning]], ...]] = (
+    *(_find_absent_classes, _find_tiny_objects, _find_few_test_objects, _find_few_train_objects),
+    *(_find_many_backgrounds, _find_dominant_class, _find_class_share_differences),
+    *(_find_classes_in_one_folder, _find_centered_objects),
+    *(_find_brightness_differences, _find_sharpness_differences),
 )
 
 

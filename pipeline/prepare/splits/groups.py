@@ -88,7 +88,7 @@ def link_equal_images(hashes: Mapping[str, str]) -> list[ImageLink]:
 
 
 def link_named_groups(
-    group_by: str, columns: Mapping[str, Mapping[str, str]]
+    group_by: str, columns: Mapping[str, Mapping[str, str]], origins: Mapping[str, str] = {}
 ) -> tuple[list[ImageLink], list[str]]:
     """Link the images that data.group_by puts into one group.
 
@@ -96,6 +96,7 @@ def link_named_groups(
         group_by: `folder`, `column:NAME`, or a regular expression, which is searched in the image's path; its
             first group, or else the whole match, is the name of the image's group.
         columns: The table row of each image, by column; the keys are paths in the source.
+        origins: The source of each image, where there are several: their groups are kept apart.
 
     Returns:
         The links, and remarks for the user.
@@ -104,7 +105,7 @@ def link_named_groups(
         UserError: No image has this column, or the pattern is not a regular expression.
     """
     names = {path: _find_group_name(group_by, path, row) for path, row in columns.items()}
-    named = {path: name for path, name in names.items() if name}
+    named = {path: f"{origins.get(path, '')}/{name}" for path, name in names.items() if name}
     unnamed = len(names) - len(named)
     if names and not named:
         raise UserError(

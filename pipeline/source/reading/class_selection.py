@@ -132,8 +132,13 @@ def apply_class_selection(choice: ClassSelection, raw: RawObjects) -> RawObjects
     """Remove objects of dropped classes and map the others to their new index; unknown indices stay."""
     kept = np.flatnonzero([_map_class(choice, cls) is not None for cls in raw.classes.tolist()])
     classes = [_map_class(choice, int(raw.classes[index])) for index in kept]
+    return select_objects(raw, kept)._replace(classes=np.array(classes, np.int64))
+
+
+def select_objects(raw: RawObjects, kept: IntArray) -> RawObjects:
+    """Return the objects with these indices."""
     return RawObjects(
-        np.array(classes, np.int64),
+        raw.classes[kept],
         raw.boxes[kept],
         _take(raw.marks, kept),
         _take(raw.outlines, kept),

@@ -133,7 +133,7 @@ def test_findings_are_counted_and_the_first_of_each_kind_shown(tmp_path):
     bad = [Finding(f"bad_{n:02d}.jpg", "quarantined", "upside down", "damaged-image") for n in range(20)]
     used = Finding(manifest.items[0].source, "fixed", "line 1: corners", "inverted")
     found = write_and_parse(
-        tmp_path / "prepared", manifest, defects=[*bad, used], root=tmp_path / "source", shown=0
+        tmp_path / "prepared", manifest, defects=[*bad, used], roots={"": tmp_path / "source"}, shown=0
     )
     assert "bad_00.jpg" in found.pictures
     assert used.file in found.pictures

@@ -1,0 +1,41 @@
+"""Quote values for Hydra's override grammar and for a shell, so that a command can be copied as it is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Sequence
+
+from pipeline.config.source_paths import list_source_paths
+
+
+def quote_override(key: str, value: str | Sequence[str]) -> str:
+    """Return the Hydra override that sets a key to exactly this text, or to this list of texts.
+
+    Quotes are added only where Hydra needs them.
+    """
+    quoted = [_quote_hydra_text(text) for text in list_source_paths(value)]
+    return f"{key}={quoted[0] if isinstance(value, str) else '[' + ','.join(quoted) + ']'}"
+
+
+def join_command(words: Sequence[str]) -> str:
+    """Return the command line that a shell splits into these words."""
+    return shlex.join(words)
+
+
+def find_unusable_text(value: str) -> str:
+    """Return why a path cannot be a value in conf/; empty if it can."""
+    if "${" in value:
+        return "it contains ${, which starts a reference in conf/"
+    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in value):
+        return "it contains bytes that are no UTF-8, or control characters"
+    return ""
+
+
+def _quote_hydra_text(text: str) -> str:
+    r"""Quote a text for Hydra: backslashes count only before a quote, where `\\` stands for one."""
+    if re.fullmatch(r"[A-Za-z0-9_.+/-]*/[A-Za-z0-9_.+/-]+", text):  # with a slash it is no number and no null
+        return text
+    escaped = re.sub(r'(\\*)("|$)', lambda found: f"{found[1] * 2}{chr(92) * bool(found[2])}{found[2]}", text)
+    return f'"{escaped}"'

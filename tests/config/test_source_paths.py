@@ -1,0 +1,47 @@
+"""The paths in data.source and their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.source_paths import list_source_paths, name_source, resolve_source_path, resolve_sources
+from pipeline.core.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("source", "paths", "name"),
+    [
+        (None, [], ""),
+        ("/data/bottles", ["/data/bottles"], "bottles"),
+        (["/data/a", "b.zip"], ["/data/a", "b.zip"], "a+b.zip"),
+        (list("abcde"), list("abcde"), "a+b+c+2 more"),
+    ],
+)
+def test_paths_and_short_name(source, paths, name):
+    assert list_source_paths(source) == paths
+    assert name_source(source) == name
+
+
+def test_relative_paths_start_at_the_root_and_the_home_folder_is_known(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    root = Path("/project")
+    assert resolve_source_path(root, "data/raw") == Path("/project/data/raw")
+    assert resolve_source_path(root, "~/raw") == Path("/home/me/raw")
+    assert resolve_source_path(root, "~no-such-user-here") == Path("/project/~no-such-user-here")
+
+
+def test_a_single_source_has_no_name_and_several_have_unique_ones():
+    root = Path("/project")
+    assert resolve_sources(root, None) == {}
+    assert resolve_sources(root, "a") == resolve_sources(root, ["a"]) == {"": root / "a"}
+    several = ["/x/one", "/y/two", "/x/same/train", "/y/same/train", "/z/TRAIN"]
+    assert list(resolve_sources(root, several)) == ["one", "two", "x_same_train", "y_same_train", "z_TRAIN"]
+    assert list(resolve_sources(root, ["/a", "/b/a"])) == ["a", "b_a"]
+
+
+@pytest.mark.parametrize("source", [["/x/a", "/x/a"], ["/x", "/x/a"], ["/x/a/../b", "/x/b/c"]])
+def test_a_source_within_another_is_refused(source):
+    with pytest.raises(UserError, match="one contains the other"):
+        resolve_sources(Path("/project"), source)
