@@ -22,9 +22,9 @@ from pipeline.source.formats.yolo.label_lines import (
     parse_label_lines,
 )
 from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
-from pipeline.source.recognize_format import read_source, recognize_format
+from pipeline.source.recognize_format import read_source, recognize_source
 from tests import sources
-from tests.fuzz import seeds, tool_seeds
+from tests.fuzz import benchmark_seeds, seeds, tool_seeds
 from tests.fuzz.checks import check_as_prepare, check_refusal, read_contents
 from tests.fuzz.mutation import ABSENT
 from tests.fuzz.seeds import Parts
@@ -167,7 +167,7 @@ def _read_and_check(form: str, folder: Path) -> bool:
 
 def _recognize(folder: Path) -> None:
     try:
-        recognize_format("auto", folder)
+        recognize_source("auto", folder)
     except UserError as refusal:
         check_refusal(refusal)
 
@@ -227,6 +227,42 @@ TARGETS: Final[dict[str, Target]] = {
     "dota": Target(
         build_reader("dota", ("labelTxt/x.txt", "labelTxt/y.txt"), ("images/x.jpg", "images/y.jpg")),
         seeds.build_dota_seeds,
+    ),
+    "kitti": Target(
+        build_reader("kitti", ("label_2/x.txt", "label_2/y.txt"), ("image_2/x.jpg", "image_2/y.jpg")),
+        benchmark_seeds.build_kitti_seeds,
+    ),
+    "visdrone": Target(
+        build_reader(
+            "visdrone", ("annotations/x.txt", "annotations/y.txt"), ("images/x.jpg", "images/y.jpg")
+        ),
+        benchmark_seeds.build_visdrone_seeds,
+    ),
+    "mot": Target(
+        build_reader(
+            "mot", ("gt/gt.txt", "seqinfo.ini", "gt/labels.txt"), ("img1/000001.jpg", "img1/000002.jpg")
+        ),
+        benchmark_seeds.build_mot_seeds,
+    ),
+    "wider": Target(
+        build_reader("wider", ("lists/train_bbx_gt.txt", "lists/val_bbx_gt.txt"), _TWO),
+        benchmark_seeds.build_wider_seeds,
+    ),
+    "supervisely": Target(
+        build_reader("supervisely", ("meta.json", "ds/ann/x.jpg.json"), ("ds/img/x.jpg",)),
+        tool_seeds.build_supervisely_seeds,
+    ),
+    "vott": Target(
+        build_reader("vott", ("p-export.json", "x-asset.json"), _TWO), tool_seeds.build_vott_seeds
+    ),
+    "datumaro": Target(
+        build_reader(
+            "datumaro", ("annotations/train.json", "annotations/val.json"), ("images/x.jpg", "y.jpg")
+        ),
+        tool_seeds.build_datumaro_seeds,
+    ),
+    "openimages": Target(
+        build_reader("openimages", ("boxes.csv", "classes.csv"), _TWO), benchmark_seeds.build_openimages_seeds
     ),
     "csv": Target(build_reader("csv", ("boxes.csv",), _TWO), seeds.build_csv_seeds),
     "masks": Target(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from typing import Any, Final
 
 from tests.fuzz.mutation import ABSENT
@@ -143,3 +144,76 @@ def build_createml_seeds() -> list[Parts]:
     box = {"label": "cat", "coordinates": {"x": 30, "y": 40, "width": 40, "height": 40}}
     rows = [{"image": "x.jpg", "annotations": [box, box]}, {"imagefilename": "y.jpg", "annotations": []}]
     return [(dump_json(rows),)]
+
+
+def build_supervisely_seeds() -> list[Parts]:
+    """meta.json and an annotation file."""
+    meta = dump_json({"classes": [{"title": "cat", "shape": "rectangle", "color": "#fff"}], "tags": []})
+
+    def document(*objects: Any, tags: Any = ()) -> bytes:
+        size = {"height": HIGH, "width": WIDE}
+        return dump_json({"description": "", "tags": list(tags), "size": size, "objects": list(objects)})
+
+    def shape(kind: str, points: Any, **more: Any) -> dict[str, Any]:
+        corners = {"exterior": points, "interior": []}
+        return {"classTitle": "cat", "geometryType": kind, "points": corners, **more}
+
+    data = base64.b64encode(zlib.compress(encode_mask(values=(1,)))).decode()
+    bitmap = {"classTitle": "cat", "geometryType": "bitmap", "bitmap": {"data": data, "origin": [1, 2]}}
+    return [
+        (meta, document(shape("rectangle", SQUARE[::2]), shape("polygon", SQUARE))),
+        (meta, document(bitmap, tags=[{"name": "train", "value": None}])),
+        (ABSENT, document(tags=[{"name": "cat"}])),
+    ]
+
+
+def build_vott_seeds() -> list[Parts]:
+    """An export and an asset file."""
+    keys = ("left", "top", "width", "height")
+    region = {
+        "id": "r",
+        "type": "RECTANGLE",
+        "tags": ["cat"],
+        "boundingBox": dict(zip(keys, (10, 20, 40, 40), strict=True)),
+        "points": [{"x": x, "y": y} for x, y in SQUARE],
+    }
+
+    def asset(name: str, *regions: Any, state: int = 2) -> dict[str, Any]:
+        stated = {
+            "id": name,
+            "name": name,
+            "path": f"file:/a/{name}",
+            "size": {"width": WIDE, "height": HIGH},
+        }
+        return {"asset": {**stated, "state": state}, "regions": list(regions), "version": "2.2.0"}
+
+    first, second = asset("x.jpg", region, {**region, "type": "POLYGON"}), asset("y.jpg", state=1)
+    export = dump_json({"securityToken": "t", "assets": {"x": first, "y": second}})
+    return [(export, ABSENT), (export, dump_json(first)), (ABSENT, dump_json(first))]
+
+
+def build_datumaro_seeds() -> list[Parts]:
+    """Two subsets."""
+    categories = {"label": {"labels": [{"name": "cat", "parent": ""}], "attributes": []}}
+    ring = [float(value) for pair in SQUARE for value in pair]
+    contents: list[dict[str, Any]] = [
+        {"type": "bbox", "bbox": [10, 20, 40, 40], "attributes": {"rotation": 30.0}},
+        {"type": "polygon", "points": ring, "group": 1},
+        {"type": "polygon", "points": ring, "group": 1},
+        {"type": "mask", "rle": {"counts": [1720, 2, 78, 2, 5878], "size": [HIGH, WIDE]}},
+        {"type": "ellipse", "points": [10, 20, 50, 60], "attributes": {"is_crowd": True}},
+        {"type": "label"},
+    ]
+
+    def document(name: str, *annotations: Any) -> bytes:
+        rows = [{"id": number, "group": 0, "label_id": 0, **row} for number, row in enumerate(annotations)]
+        image = {"path": f"{name}.jpg", "size": [HIGH, WIDE]}
+        return dump_json(
+            {"categories": categories, "items": [{"id": name, "annotations": rows, "image": image}]}
+        )
+
+    return [
+        *((document("x", content), ABSENT) for content in contents[:-1] if content["type"] != "ellipse"),
+        (document("x", *contents), document("y", contents[0])),
+        (document("x", contents[-1]), ABSENT),
+    ]
