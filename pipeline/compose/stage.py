@@ -33,8 +33,6 @@ from pipeline.storage.code_digests import compute_code_digests
 from pipeline.storage.fingerprint import fingerprint_config_folder
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
-
     from pipeline.config.schema import Config
 
 CONF = Path("conf")
@@ -64,7 +62,7 @@ def compose_params() -> list[str]:
         return _update_params(current)
     except UserError:
         if _under_dvc_exp():  # DVC has written params.yaml with the overrides, over those of before
-            restore_last_params(otherwise=lambda: _compose_conf().raw)
+            restore_last_params(otherwise=lambda: compose_conf().raw)
         raise
 
 
@@ -72,7 +70,7 @@ def _update_params(current: bytes) -> list[str]:
     lock, conf = read_lock(), fingerprint_config_folder(CONF)
     unchanged = lock.get("conf") == conf
     keep = _under_dvc_exp() or bool(unchanged and current)
-    composed = ParamsFile(b"", lock["composed"]) if unchanged and keep else _compose_conf()
+    composed = ParamsFile(b"", lock["composed"]) if unchanged and keep else compose_conf()
     if keep:
         params = ParamsFile(current, _check_values(current))
         notes = _describe_overrides(composed.values, params.values)
@@ -115,9 +113,9 @@ def plan_config(overrides: Sequence[str]) -> Config:
     from pipeline.config.schema import parse_config
 
     if overrides:
-        return parse_config(_compose_conf(overrides).values)
+        return parse_config(compose_conf(overrides).values)
     unchanged = PARAMS_FILE.exists() and read_lock().get("conf") == fingerprint_config_folder(CONF)
-    return load_config() if unchanged else parse_config(_compose_conf().values)
+    return load_config() if unchanged else parse_config(compose_conf().values)
 
 
 def _under_dvc_exp() -> bool:
@@ -125,56 +123,7 @@ def _under_dvc_exp() -> bool:
     return "DVC_EXP_NAME" in os.environ
 
 
-def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
-    """Compose conf/ with the first value of each swept override; write nothing.
-
-    The other files of a swept group are composed too, each with the first value of everything else, so that
-    a typo is reported before the first job.
-
-    Raises:
-        UserError: Hydra cannot compose this.
-    """
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    with (
-        _config_errors_as_sentences("the command"),
-        initialize_config_dir(str(CONF.resolve()), version_base=None),
-    ):
-        loader = GlobalHydra.instance().config_loader()  # glob(*) asks it for the names in a group
-        parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
-        if not any(word.key_or_group == "hydra/sweeper" for word in parsed):
-            _refuse_interval_sweeps(parsed)
-        found = [_expand_override(word) for word in parsed if not word.is_interval_sweep()]
-    first = [words[0] for words in found]
-    for place, words in enumerate(found):
-        for word in words[1:]:
-            _compose_conf([*first[:place], word, *first[place + 1 :]])
-    return _compose_conf(first).values
-
-
-def _refuse_interval_sweeps(parsed: Sequence[Override]) -> None:
-    for word in parsed:
-        if word.is_interval_sweep():
-            key = word.key_or_group
-            raise UserError(
-                f"the command: {word.input_line} names no values, and Hydra's own sweeper chooses none: "
-                f"write {key}=A,B,C or {key}=range(FIRST,END,STEP)"
-            )
-
-
-def _expand_override(override: Override) -> list[str]:
-    """Expand an override that sweeps a group into one override per file; return others as they are."""
-    if not override.is_sweep_override():
-        return [str(override.input_line)]
-    words = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-    if not words:
-        raise UserError(f"the command: {override.input_line} fits nothing in {CONF}/{override.key_or_group}")
-    return words if (CONF / override.key_or_group).is_dir() else words[:1]
-
-
-def _compose_conf(overrides: Sequence[str] = ()) -> ParamsFile:
+def compose_conf(overrides: Sequence[str] = ()) -> ParamsFile:
     """Compose conf/ as DVC does (dvc.utils.hydra.compose_and_dump), byte for byte."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -182,7 +131,7 @@ def _compose_conf(overrides: Sequence[str] = ()) -> ParamsFile:
     if not (CONF / "config.yaml").exists():
         raise UserError("conf/config.yaml is missing: restore it with `git checkout conf`")
 
-    with _config_errors_as_sentences("the command" if overrides else "conf/"):
+    with config_errors_as_sentences("the command" if overrides else "conf/"):
         with initialize_config_dir(str(CONF.resolve()), version_base=None):
             found = compose("config", overrides=list(overrides))
         OmegaConf.resolve(found)
@@ -215,7 +164,7 @@ def _parse_yaml(raw: bytes) -> ParamValues:
 
     from omegaconf import OmegaConf
 
-    with _config_errors_as_sentences("params.yaml"):
+    with config_errors_as_sentences("params.yaml"):
         return _to_plain_values(OmegaConf.load(StringIO(raw.decode())))
 
 
@@ -228,7 +177,7 @@ def _to_plain_values(found: Any) -> ParamValues:
 
 
 @contextmanager
-def _config_errors_as_sentences(where: str) -> Iterator[None]:
+def config_errors_as_sentences(where: str) -> Iterator[None]:
     """Turn errors of Hydra, OmegaConf and YAML into one sentence."""
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException

@@ -27,7 +27,7 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"sweep: {describe_missing_module(error)}")
 
-from pipeline.compose.stage import compose_first_combination
+from pipeline.compose.sweep_axes import compose_first_combination
 from pipeline.config.schema import parse_config
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.output_encoding import escape_unencodable_output
@@ -42,17 +42,9 @@ from pipeline.sweep.dvc_experiments import (
     require_commit,
     run_experiment,
 )
-from pipeline.sweep.results import (
-    SweepJob,
-    describe_metric,
-    format_jobs_table,
-    list_failed_jobs,
-    parse_overrides,
-    select_best_jobs,
-    select_main_metric,
-)
+from pipeline.sweep.report import describe_results, log_results
+from pipeline.sweep.results import SweepJob, list_failed_jobs, select_main_metric
 from pipeline.tracking.runs import open_parent_run
-from pipeline.tracking.session import RunSession
 from pipeline.tracking.target import TrackingTarget
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -82,6 +74,7 @@ options:
 examples:
   finetrack sweep finetune.lr0=3e-4,1e-3 augment=none,light
   finetrack sweep +sweep=strategies data=auto data.source=~/datasets/bottles
+  finetrack sweep data.folds=5 "data.fold=range(0,5)"     mean and standard deviation over the folds
 """
 
 
@@ -138,8 +131,8 @@ def _run_sweep(overrides: Sequence[str]) -> None:
             _run_hydra()
         finally:
             done = _read_finished_jobs(folder)
-            _log_to_parent_run(session, done)
-        _print_result(done)
+            log_results(session, done)
+        _print_results(done)
 
 
 def _run_hydra() -> None:
@@ -214,34 +207,9 @@ def _read_finished_jobs(folder: Path) -> list[SweepJob]:
     )
 
 
-def _log_to_parent_run(session: RunSession, done: Sequence[SweepJob]) -> None:
-    """Log the table of jobs, their scores as a curve, and the best job to the parent run."""
-    if not done:
-        return
-    found = select_best_jobs(done)
-
-    def name(row: SweepJob) -> str:  # of one task as its children call it: one column in the UI
-        return describe_metric(row).replace(" ", "/") if len(found) > 1 else str(row.figure)
-
-    session.log_table([{**asdict(row), "overrides": " ".join(row.overrides)} for row in done], "jobs.json")
-    for row in done:
-        if row.figure:
-            session.log_metrics({f"job/{name(row)}": row.score}, step=row.number)
-    session.log_metrics({"jobs": len(done), "failed": len(list_failed_jobs(done))})
-    for best in found:
-        session.log_metrics({f"best/{name(best)}": best.score})
-    if len(found) == 1:
-        session.set_tags({"finetrack.best": found[0].experiment, "finetrack.best.run": found[0].run_id})
-        session.log_params({"best": parse_overrides(found[0])})
-
-
-def _print_result(done: Sequence[SweepJob]) -> None:
+def _print_results(done: Sequence[SweepJob]) -> None:
     """Print the table and the next step. A failed job ends the parent run as FAILED."""
-    print(f"\n{format_jobs_table(done)}\n")
-    found = select_best_jobs(done)
-    for best in found:
-        name = f"best by {describe_metric(best)}" if len(found) > 1 else "best"
-        print(f"{name}: take it into the workspace with `dvc exp apply {best.experiment}`")
+    print("\n".join(describe_results(done)))
     lost = list_failed_jobs(done)
     if lost:
         raise UserError(

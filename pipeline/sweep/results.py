@@ -70,10 +70,10 @@ def select_best_jobs(jobs: Sequence[SweepJob]) -> list[SweepJob]:
     return list(found.values())
 
 
-def parse_overrides(job: SweepJob) -> dict[str, str]:
+def parse_overrides(overrides: Sequence[str]) -> dict[str, str]:
     """Return the value that each override sets its key to; `~KEY` deletes it."""
     found = {}
-    for word in job.overrides:
+    for word in overrides:
         key, _, value = word.lstrip("+~").partition("=")
         found[key] = "(deleted)" if word.startswith("~") else value
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import compose_and_dump
 
-from pipeline.compose.stage import compose_first_combination, compose_params, load_config
+from pipeline.compose.stage import compose_params, load_config
 from pipeline.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -268,36 +268,6 @@ def test_yaml_written_by_hand_means_what_it_means_in_conf():
     compose_params()
     assert load_config().finetune.lr0 == 0.001
     assert load_config().finetune.cos_lr is True
-
-
-@pytest.mark.parametrize(
-    ("overrides", "strategy"),
-    [(["finetune=glob(h*)"], "head"), (["finetune=gradual,head"], "gradual"), (["seed=range(1,3)"], "full")],
-)
-def test_a_sweep_is_previewed_by_its_first_values(overrides, strategy):
-    assert compose_first_combination(overrides)["finetune"]["strategy"] == strategy
-
-
-def test_a_file_that_a_sweep_names_last_and_is_not_there_is_refused_before_the_first_job():
-    with pytest.raises(
-        UserError, match="there is no finetune/hed: choose one of full, gradual, head, scratch"
-    ):
-        compose_first_combination(["seed=range(1,1000)", "finetune=full,hed"])
-
-
-def test_a_pattern_that_no_file_fits_is_refused():
-    with pytest.raises(UserError, match=r"^the command: finetune=glob\(z\*\) fits nothing in conf/finetune$"):
-        compose_first_combination(["seed=1,2", "finetune=glob(z*)"])
-
-
-@pytest.mark.parametrize("word", ["finetune.lr0=interval(1e-4,1e-2)", "seed=tag(a,interval(0,9))"])
-def test_a_range_without_steps_is_refused_for_hydras_own_sweeper_takes_none(word):
-    with pytest.raises(UserError) as refused:
-        compose_first_combination(["data.seed=1,2", word])
-    key = word.partition("=")[0]
-    assert str(refused.value).startswith(f"the command: {word} ")
-    assert f"{key}=A,B,C" in str(refused.value)
-    assert compose_first_combination([f"{key}=choice(0.01,1)"])
 
 
 def test_a_password_in_the_tracking_address_is_refused_before_anything_is_written():

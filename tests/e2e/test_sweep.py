@@ -72,6 +72,19 @@ def test_a_sweep_runs_each_combination_and_names_the_best(tiny):
     assert f'"parent": "{parent.info.run_id}"' in run.read_text()
 
 
+def test_a_sweep_over_folds_gives_mean_and_spread(tiny):
+    tiny.edit("tiny.py", "{figure: lr0 * 10}", "{figure: lr0 * 10 + params['data']['fold'] / 10}")
+    tiny.commit()
+    output = tiny.run(f"{SWEEP} data.folds=3 data.fold=0,1,2 finetune.lr0=0.01")
+    assert "mean 0.2000, standard deviation 0.1000 (3 folds)" in output
+    assert "dvc exp apply" not in output
+    (parent,) = parents(tiny)
+    assert parent.data.metrics["mean/mAP50-95"] == pytest.approx(0.2)
+    assert parent.data.metrics["std/mAP50-95"] == pytest.approx(0.1)
+    assert parent.data.metrics["folds"] == 3
+    assert "finetrack.best" not in parent.data.tags
+
+
 def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_missing(tiny):
     command = f"{SWEEP} finetune.lr0=0.9,0.01,7"
     output = tiny.run(command, fails=True)
@@ -129,6 +142,7 @@ def test_mistakes_are_one_sentence_and_untracked_files_are_named(tiny):
         "finetun.lr0=1,2": "sweep: the command: Could not override 'finetun.lr0'; To append",
         "finetune=ful,head": "sweep: the command: there is no finetune/ful: choose one of full, gradual",
         "finetune.lr0=[1": "sweep: the command: no viable alternative at input '[1'",
+        "+sweep=learning_rate,strategies": "sweep: the command: +sweep=learning_rate,strategies changes",
         "+sweep=mine": "sweep: BasicSweeper does not support sweep type : INTERVAL_SWEEP",
     }.items():
         output = tiny.run(f"{SWEEP} '{overrides}'", fails=True)

@@ -78,8 +78,7 @@ def test_what_no_task_is_judged_by_is_no_score():
 
 def test_the_changes_of_a_job_by_key_also_where_it_takes_a_key_away():
     words = ("seed=1", "+tracking.tags.a=b=c", "++model.name=x", "~tracking.tags.d", "~data=demo")
-    job = SweepJob(0, words, "sweep-0", "trained")
-    assert parse_overrides(job) == {
+    assert parse_overrides(words) == {
         "seed": "1",
         "tracking.tags.a": "b=c",
         "model.name": "x",

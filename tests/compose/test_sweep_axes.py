@@ -1,0 +1,81 @@
+"""Axes of a sweep, in a copy of the project's conf/."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.compose.sweep_axes import compose_first_combination
+from pipeline.core.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("overrides", "strategy"),
+    [(["finetune=glob(h*)"], "head"), (["finetune=gradual,head"], "gradual"), (["seed=range(1,3)"], "full")],
+)
+def test_a_sweep_is_previewed_by_its_first_values(overrides, strategy):
+    assert compose_first_combination(overrides)["finetune"]["strategy"] == strategy
+
+
+def test_a_file_that_a_sweep_names_last_and_is_not_there_is_refused_before_the_first_job():
+    with pytest.raises(
+        UserError, match="there is no finetune/hed: choose one of full, gradual, head, scratch"
+    ):
+        compose_first_combination(["seed=range(1,1000)", "finetune=full,hed"])
+
+
+def test_a_pattern_that_no_file_fits_is_refused():
+    with pytest.raises(UserError, match=r"^the command: finetune=glob\(z\*\) fits nothing in conf/finetune$"):
+        compose_first_combination(["seed=1,2", "finetune=glob(z*)"])
+
+
+@pytest.mark.parametrize("word", ["finetune.lr0=interval(1e-4,1e-2)", "seed=tag(a,interval(0,9))"])
+def test_a_range_without_steps_is_refused_for_hydras_own_sweeper_takes_none(word):
+    with pytest.raises(UserError) as refused:
+        compose_first_combination(["data.seed=1,2", word])
+    key = word.partition("=")[0]
+    assert str(refused.value).startswith(f"the command: {word} ")
+    assert f"{key}=A,B,C" in str(refused.value)
+    assert compose_first_combination([f"{key}=choice(0.01,1)"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "axis", "advice"),
+    [
+        (["+sweep=learning_rate,strategies"], "+sweep=learning_rate,strategies", "+sweep=learning_rate or"),
+        (["finetune.lr0=1e-3,1e-2", "seed=1,2,1"], "seed=1,2,1", "each value once"),
+        (["seed=1,2", "finetune.lr0=0.001,1e-3"], "finetune.lr0=0.001,1e-3", "each value once"),
+        (["seed=1,2,3", "finetune.lr0=1e-2,0.001,1e-3"], "finetune.lr0=1e-2,0.001,1e-3", "each value once"),
+        (["finetune=head,head"], "finetune=head,head", "each value once"),
+        (["hydra.verbose=true,false"], "hydra.verbose=true,false", "keys that the configuration uses"),
+        (["+sweep=same"], "finetune=head,twin", "each value once"),
+    ],
+)
+def test_an_axis_that_changes_nothing_is_refused_by_name(project, overrides, axis, advice):
+    shutil.copy(project / "conf/finetune/head.yaml", project / "conf/finetune/twin.yaml")
+    (project / "conf/sweep/same.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {finetune: 'head,twin'}}}\n"
+    )
+    with pytest.raises(UserError) as refused:
+        compose_first_combination(overrides)
+    assert str(refused.value).startswith(f"the command: {axis} changes nothing from ")
+    assert advice in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "overrides", [["+sweep=strategies"], ["+sweep=strategies", "finetune=full"], ["seed=1"]]
+)
+def test_axes_that_change_something_are_composed(overrides):
+    assert compose_first_combination(overrides)["finetune"]["strategy"] == "full"
