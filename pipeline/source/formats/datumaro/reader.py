@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ from pipeline.source.reading.shapes import AnnotatedObject, Shape, build_outline
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "JSON with categories and items of annotations"
+
+_CATEGORIES: Final = re.compile(rb'"categories"\s*:\s*\{')
+"""In COCO JSON they are a list."""
 
 Row = Mapping[str, Any]
 
@@ -45,9 +49,7 @@ class ItemObjects(NamedTuple):
 def matches_folder(folder: Path) -> bool:
     """Check the beginnings of the first JSON files."""
     return any(
-        b'"dm_format_version"' in head
-        or (b'"items"' in head and b'"categories"' in head and b'"annotations"' in head)
-        for head in read_heads(folder, ".json")
+        b'"dm_format_version"' in head or _CATEGORIES.search(head) for head in read_heads(folder, ".json")
     )
 
 

@@ -83,12 +83,9 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     copies = _find_copies(files, folder)
     sequences = [_read_sequence(path, frames) for path in files if path not in copies]
     entries = [entry for sequence in sequences for entry in _list_entries(sequence, folder)]
-    unused = {
-        image: f"a frame of {copies[path]} once more"
-        for path in copies
-        for image in frames.get(_get_image_folder(path), {}).values()
-    }
-    layout = MatchingOptions(ImageIndex(images), class_order=_order_classes(entries), unused_images=unused)
+    repeated = {image for path in copies for image in frames.get(_get_image_folder(path), {}).values()}
+    kept = [image for image in images if image not in repeated]
+    layout = MatchingOptions(ImageIndex(kept), class_order=_order_classes(entries))
     remarks = [*_describe_sequences(sequences), *_describe_copies(copies, folder)]
     return assemble_source(folder, entries, layout, remarks)
 
@@ -232,4 +229,5 @@ def _describe_copies(copies: Mapping[Path, str], folder: Path) -> list[str]:
     if not copies:
         return []
     named = ", ".join(format_relative_path(path.parent.parent, folder) for path in copies)
-    return [f"{named}: the same objects as {', '.join(sorted(set(copies.values())))}: left out"]
+    originals = ", ".join(sorted(set(copies.values())))
+    return [f"{named}: the same frames and objects as {originals} once more: left out"]

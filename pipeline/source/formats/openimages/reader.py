@@ -12,10 +12,10 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.openimages.tables import (
     SUFFIX,
     BoxRow,
-    is_box_header,
+    is_box_table,
+    is_class_id,
     read_box_rows,
     read_class_descriptions,
-    read_header,
 )
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
@@ -49,7 +49,7 @@ class ImageRows(NamedTuple):
 
 def matches_folder(folder: Path) -> bool:
     """Look for the columns of Open Images in the first tables."""
-    return any(is_box_header(read_header(head)) for head in read_heads(folder, SUFFIX))
+    return any(map(is_box_table, read_heads(folder, SUFFIX)))
 
 
 def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
@@ -126,7 +126,8 @@ def _describe_rows(rows: Sequence[ImageRows], absent: Counter[str], options: Rea
 
 
 def _describe_names(rows: Sequence[ImageRows], names: Mapping[str, str], folder: Path) -> list[str]:
-    unnamed = sorted({row.label for found in rows for row in found.used} - set(names))
+    used = {row.label for found in rows for row in found.used}
+    unnamed = sorted(label for label in used if is_class_id(label) and label not in names)
     if not unnamed:
         return []
     tables = ", ".join(sorted({format_relative_path(found.path, folder) for found in rows}))

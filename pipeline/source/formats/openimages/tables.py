@@ -16,6 +16,7 @@ _SIDES: Final = ("XMin", "XMax", "YMin", "YMax")
 _REQUIRED: Final = {"ImageID", "LabelName", *_SIDES}
 _CLASS_ID_STARTS: Final = ("/m/", "/g/", "/t/")
 _MAX_NAME_ROWS: Final = 100_000
+_CHECKED_ROWS: Final = 100
 
 
 class BoxRow(NamedTuple):
@@ -44,9 +45,23 @@ def read_header(head: bytes) -> list[str]:
     return [name.strip() for name in first.split(",")]
 
 
-def is_box_header(header: Sequence[str]) -> bool:
-    """Check for the columns of a table of boxes."""
-    return set(header) >= _REQUIRED
+def is_box_table(head: bytes) -> bool:
+    """Check the first bytes of a table for the columns of Open Images, and for what other tables lack.
+
+    Other tables may copy the columns of the boxes, but have neither IsGroupOf nor class ids like /m/01g317.
+    """
+    header = read_header(head)
+    if not set(header) >= _REQUIRED:
+        return False
+    rows = head.decode("utf-8-sig", "replace").splitlines()[1:_CHECKED_ROWS]
+    column = header.index("LabelName")
+    labels = [cells[column].strip() for row in rows if len(cells := row.split(",")) > column]
+    return "IsGroupOf" in header or any(map(is_class_id, labels))
+
+
+def is_class_id(label: str) -> bool:
+    """Check for an id of the Knowledge Graph, which needs a table of names."""
+    return label.startswith(_CLASS_ID_STARTS)
 
 
 def read_box_rows(path: Path) -> Iterator[BoxRow]:
@@ -55,9 +70,10 @@ def read_box_rows(path: Path) -> Iterator[BoxRow]:
     Raises:
         UserError: The file cannot be read as a table.
     """
-    header = read_header(read_head(path))
-    if not is_box_header(header):
+    head = read_head(path)
+    if not is_box_table(head):
         return
+    header = read_header(head)
     image, label, group, confidence = (
         header.index(name) if name in header else len(header)
         for name in ("ImageID", "LabelName", "IsGroupOf", "Confidence")
@@ -82,7 +98,7 @@ def read_class_descriptions(tables: Sequence[Path]) -> dict[str, str]:
     for path in tables:
         if len(read_header(read_head(path))) == 2:
             for number, row in _iterate_rows(path, first=1):
-                if number <= _MAX_NAME_ROWS and len(row) == 2 and row[0].startswith(_CLASS_ID_STARTS):
+                if number <= _MAX_NAME_ROWS and len(row) == 2 and is_class_id(row[0]):
                     names[row[0].strip()] = row[1].strip()
     return {key: name for key, name in names.items() if name}
 

@@ -69,6 +69,20 @@ def test_rows_of_images_that_are_not_here_are_counted(tmp_path):
     assert source.defects == ()
 
 
+def test_table_with_the_same_columns_but_class_names_is_left_to_csv(tmp_path):
+    write_picture(tmp_path / "000a.jpg")
+    (tmp_path / "boxes.csv").write_text("ImageID,LabelName,XMin,XMax,YMin,YMax\n000a,cat,0.1,0.5,0.25,0.75\n")
+    found = recognize_source("auto", tmp_path)
+    assert found.form == "csv"
+    assert get_boxes(found.source) == {"000a": [("cat", 0.1, 0.25, 0.5, 0.75)]}
+
+
+def test_names_in_place_of_ids_are_used(tmp_path):
+    source = read_folder(write(tmp_path, ROW.replace("/m/01yrx", "cat"), names=""))
+    assert source.names == ("cat",)
+    assert source.remarks == ()
+
+
 def test_table_without_any_of_its_images_is_refused(tmp_path):
     write(tmp_path, ROW, pictures=("other",))
     with pytest.raises(UserError, match="000a"):
