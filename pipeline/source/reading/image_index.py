@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 from unicodedata import normalize
@@ -22,7 +23,8 @@ class NameMatch(NamedTuple):
         fault: Why none was found.
         note: How the real file name differs, if it does.
         doubt: 0 if the name and the known part of its folder match; 1 if only the folder differs; 2 or more
-            if upper and lower case differ; 4 or more if the suffix differs.
+            if upper and lower case differ; 4 or more if the suffix differs; 8 or more if one of the names has
+            the prefix of an upload.
         name: The name in the annotation.
         place: The folder that the name or the annotation states; empty if neither does.
     """
@@ -34,6 +36,12 @@ class NameMatch(NamedTuple):
     name: str = ""
     place: str = ""
 
+
+UPLOAD_DOUBT: Final = 8
+_UPLOAD_PREFIX: Final = re.compile(r"^(?!(?:19|20)\d\d[01]\d[0-3]\d-)[0-9a-f]{8}-(?=.)")
+"""Label Studio puts this before the name of an uploaded file; a date such as 20240131- is none."""
+_UPLOAD_FOLDER: Final = re.compile(r"(^|/)(upload/\d+|(data|media)/upload(/.*)?)$")
+"""Folders of Label Studio's own storage, which are no part of a source."""
 
 NO_MATCH: Final = NameMatch(fault="there is no such image")
 
@@ -55,6 +63,15 @@ class ImageIndex:
         for path in self.images:
             self._by_stem[normalize_name(path.stem)].append(path)
 
+    @cached_property
+    def _by_uploaded_stem(self) -> Mapping[str, Sequence[Path]]:
+        """The images whose names have the prefix of an upload, by the name without it."""
+        found: dict[str, list[Path]] = defaultdict(list)
+        for path in self.images:
+            if (stem := _UPLOAD_PREFIX.sub("", path.stem)) != path.stem:
+                found[normalize_name(stem)].append(path)
+        return found
+
     def find(self, names: Iterable[str], *, near: Path, single_image: bool = False) -> NameMatch:
         """Find an image by several possible names: by the first, unless a later one matches without doubt.
 
@@ -65,19 +82,52 @@ class ImageIndex:
             single_image: The annotation file is about one image; its folder is used if the name has none.
         """
         found: list[NameMatch] = []
-        for name in names:
-            match = self._find(name, near, single_image=single_image)
+        stated = list(names)
+        for name in stated:
+            match = self._find_at_place(name, near, single_image=single_image)
             if match.image and not match.doubt and (not found or found[0].image):
                 return match
             found += [match] if match != NO_MATCH else []
-        return found[0] if found else NO_MATCH
+        uploads = (self._find_upload(name, near, single_image=single_image) for name in stated)
+        return found[0] if found else next((match for match in uploads if match != NO_MATCH), NO_MATCH)
+
+    def _find_at_place(self, name: str, near: Path, *, single_image: bool) -> NameMatch:
+        """Find an image at the stated place; the folder of an upload says nothing about the source."""
+        match = self._find(name, near, single_image=single_image)
+        folder, _, last = name.replace("\\", "/").rpartition("/")
+        if (match.image and not match.doubt) or not _UPLOAD_FOLDER.search(folder):
+            return match
+        return self._find(last, near, single_image=single_image)
+
+    def _find_upload(self, name: str, near: Path, *, single_image: bool) -> NameMatch:
+        """Find an image whose name differs by the prefix of an upload, which it has or lacks."""
+        folder, _, last = name.replace("\\", "/").rpartition("/")
+        others = self._list_upload_variants(last)
+        if not others:
+            return NO_MATCH
+        if len(others) > 1:
+            return NameMatch(fault=f"{len(others)} uploads bear this name, such as {others[0]}")
+        place = f"{folder}/{others[0]}" if folder else others[0]
+        match = self._find_at_place(place, near, single_image=single_image)
+        if not match.image:
+            return match
+        note = f"its annotation calls it {last}"
+        return match._replace(doubt=match.doubt + UPLOAD_DOUBT, note=note, name=name)
+
+    def _list_upload_variants(self, name: str) -> list[str]:
+        """Return a name without the prefix of an upload; for a name without one, the uploads of that name."""
+        if (bare := _UPLOAD_PREFIX.sub("", name)) != name:
+            return [bare]
+        known = _has_image_suffix(name)
+        stem = normalize_name(PurePosixPath(name).stem if known else name)
+        return [path.name if known else path.stem for path in self._by_uploaded_stem.get(stem, ())]
 
     def _find(self, name: str, near: Path, *, single_image: bool) -> NameMatch:
         parts = PurePosixPath(name.replace("\\", "/").lstrip("/")).parts
         if not parts:
             return NO_MATCH
         last = PurePosixPath(parts[-1])
-        known = last.suffix.lower() in IMAGE_SUFFIXES
+        known = _has_image_suffix(last.name)
         same_stem = self._by_stem.get(normalize_name(last.stem if known else last.name), [])
         exact = [path for path in same_stem if last.name == (path.name if known else path.stem)]
         cased = [
@@ -107,6 +157,10 @@ class ImageIndex:
             [path for path in paths if path.parent == place / stated] for place in (near, self._root)
         )
         return here or below or _keep_most_similar(paths, parts, near)
+
+
+def _has_image_suffix(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 @lru_cache(maxsize=1000)

@@ -10,7 +10,13 @@ from typing import NamedTuple
 from pipeline.core.findings import AnnotationNote, Finding, FindingKind
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import format_relative_path, is_file
-from pipeline.source.reading.image_index import NO_MATCH, ImageIndex, NameMatch, count_common_parts
+from pipeline.source.reading.image_index import (
+    NO_MATCH,
+    UPLOAD_DOUBT,
+    ImageIndex,
+    NameMatch,
+    count_common_parts,
+)
 
 AnnotationsByImage = dict[Path, list[ImageAnnotations]]
 
@@ -88,14 +94,15 @@ def resolve_rival_matches(
         if match.doubt > best[image]:
             return one_file_per_image
         moved = match.doubt % 2 and (match.place in places or image.parent in folders)
-        return not moved and (one_file_per_image or len(names[image, match.doubt]) == 1)
+        several = one_file_per_image and match.doubt < UPLOAD_DOUBT  # two uploads may be different images
+        return not moved and (several or len(names[image, match.doubt]) == 1)
 
     return [match if not match.image or is_kept(match.image, match) else NO_MATCH for match in matches]
 
 
 def _add_name_note(entry: ImageAnnotations, match: NameMatch, layout: MatchingOptions) -> ImageAnnotations:
     """Note that a list spells an image name differently; pairs of files differ in suffix anyway."""
-    if not match.note or layout.one_file_per_image:
+    if not match.note or (layout.one_file_per_image and match.doubt < UPLOAD_DOUBT):
         return entry
     return entry._replace(notes=(AnnotationNote(False, match.note), *entry.notes))
 

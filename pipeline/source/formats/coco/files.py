@@ -5,28 +5,40 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
+from pipeline.source.formats.coco.predictions import (
+    describe_predictions,
+    drop_scored_annotations,
+    find_predicted_files,
+    looks_like_detections,
+    merge_detections,
+    refuse_predictions,
+)
+from pipeline.source.plausibility.predictions import repeat_images
 from pipeline.source.reading.file_tree import (
     format_relative_path,
+    get_file_size,
     list_folder_files,
     list_subfolders,
     read_head,
 )
 from pipeline.source.reading.image_index import ImageIndex
-from pipeline.source.types import find_split_in_name
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, find_split_in_name
 
-_LIST_KEYS: Final = re.compile(rb'"(images|categories)"\s*:\s*\[')
+_IMAGE_LIST: Final = re.compile(rb'"images"\s*:\s*\[\s*\{')
+_OTHER_KEYS: Final = re.compile(rb'"(categories|annotations|image_id)"\s*:')
 _TAIL_BYTES: Final = 65_536
 _MAX_CHECKED_FILES: Final = 20
 _REQUIRED_KEYS: Final = ("images", "annotations", "categories")
-_OBJECT_FILE_NAMES: Final = ("_annotations.coco", "instances", "person_keypoints", "keypoints", "stuff")
-"""Starts of the names of files with objects. Only the first kind found is read: the others repeat it."""
+_BOX_FILE_NAMES: Final = ("_annotations.coco", "instances", "keypoints", "stuff")
+"""Parts of the names of files with objects. Only the first kind found is read: the others repeat it."""
+_POSE_FILE_NAMES: Final = ("keypoints", *_BOX_FILE_NAMES)
 
 
 class CocoFiles(NamedTuple):
@@ -37,34 +49,114 @@ class CocoFiles(NamedTuple):
 
 
 def has_coco_json(folder: Path) -> bool:
-    """Check the start and end of the first JSON files for an object with `images` or `categories`."""
+    """Check the start and end of the first JSON files for an object with a list of images."""
     return any(
-        _is_coco_json(path)
+        is_coco_json(path)
         for place in _list_annotation_folders(folder)
         for path in list_folder_files(place, ".json")[:_MAX_CHECKED_FILES]
     )
 
 
-def find_coco_files(folder: Path) -> CocoFiles:
-    """Find and parse the annotation files; of several kinds (instances, keypoints), only one is read.
+def find_coco_files(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> CocoFiles:
+    """Find and parse the annotation files: of several kinds (instances, keypoints) one, and no model output.
 
     Raises:
-        UserError: There is no annotation file, or one is not valid JSON.
+        UserError: There is no annotation file, one is not valid JSON, or all are model output.
     """
-    found = [path for place in _list_annotation_folders(folder) for path in list_folder_files(place, ".json")]
-    chosen = found
-    for start in _OBJECT_FILE_NAMES:
-        if of_kind := [path for path in found if path.name.startswith(start)]:
-            chosen = of_kind
-            break
-    files = {path: data for path in chosen if (data := _load_file(path))}
+    found = list_coco_candidates(folder, options)
+    wants_predictions = options.predictions == "labels"
+    files, predicted = _load_labels(found, options)
     if not files:
-        raise UserError(
-            f"no COCO annotations in {folder}: expected annotations/*.json or */_annotations.coco.json"
+        raise (
+            refuse_predictions(predicted)
+            if predicted
+            else UserError(
+                f"no COCO annotations in {folder}: expected annotations/*.json or */_annotations.coco.json"
+            )
         )
-    unread = ", ".join(format_relative_path(path, folder) for path in found if path not in files)
-    remark = f"not read, since other files describe the objects: {unread}"
-    return CocoFiles(files, (remark,) if unread else ())
+    unread = [path for path in found if path not in files]
+    predicted += [path for path in unread if path not in predicted and looks_like_detections(path)]
+    if wants_predictions:
+        predicted = _merge_lists(files, predicted)
+    others = [path for path in unread if path not in predicted]
+    remarks = describe_predictions(predicted, folder, used=wants_predictions)
+    if not wants_predictions:
+        for path, data in files.items():
+            remarks += drop_scored_annotations(data, path, folder)
+    return CocoFiles(files, (*_describe_unread(others, folder, options.task), *remarks))
+
+
+def list_coco_candidates(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Path]:
+    """List the JSON files that may be annotations: the one that data.source names, or all."""
+    if file := getattr(options, "file", None):
+        return [Path(file)]
+    return [path for place in _list_annotation_folders(folder) for path in list_folder_files(place, ".json")]
+
+
+def _load_labels(
+    found: Sequence[Path], options: ReadOptions
+) -> tuple[dict[Path, dict[str, Any]], list[Path]]:
+    """Load the files of the first kind that holds labels; return them, and the files of model output."""
+    wants_predictions = options.predictions == "labels"
+    files: dict[Path, dict[str, Any]] = {}
+    predicted: list[Path] = []
+    others = list(found)
+    while others and not files:
+        chosen = _choose_kind(others, options.task)
+        if wants_predictions:
+            chosen += [path for path in others if path not in chosen and looks_like_detections(path)]
+        files = {path: data for path in chosen if (data := _load_file(path))}
+        outputs = find_predicted_files(files)
+        predicted += outputs
+        files = files if wants_predictions else {path: files[path] for path in files if path not in outputs}
+        others = [path for path in others if path not in chosen]
+    return _drop_other_shapes(files, options.task), predicted
+
+
+def _choose_kind(paths: list[Path], task: str) -> list[Path]:
+    """Choose the files of one kind by their names; all of them if no name says what they hold."""
+    kinds = _POSE_FILE_NAMES if task == "pose" else _BOX_FILE_NAMES
+    ranked = ([path for path in paths if _is_of_kind(path, kind, task)] for kind in kinds)
+    return next(filter(None, ranked), list(paths))
+
+
+def _is_of_kind(path: Path, kind: str, task: str) -> bool:
+    is_pose = "keypoints" in path.name.lower()
+    return kind in path.name.lower() and (is_pose == (kind == "keypoints") or task == "pose")
+
+
+def _drop_other_shapes(files: dict[Path, dict[str, Any]], task: str) -> dict[Path, dict[str, Any]]:
+    """Of files with keypoints and files without that describe the same images, keep one kind."""
+    poses = {path for path, data in files.items() if _holds_keypoints(data)}
+    names = {path: [str(row.get("file_name")) for row in data["images"]] for path, data in files.items()}
+    with_points = [name for path in poses for name in names[path]]
+    without = [name for path in files if path not in poses for name in names[path]]
+    if not repeat_images(with_points, without):
+        return files
+    return {path: data for path, data in files.items() if (path in poses) == (task == "pose")}
+
+
+def _holds_keypoints(data: Mapping[str, Any]) -> bool:
+    rows = data["annotations"]
+    return bool(rows) and 2 * sum(bool(row.get("keypoints")) for row in rows) >= len(rows)
+
+
+def _merge_lists(files: dict[Path, dict[str, Any]], predicted: Sequence[Path]) -> list[Path]:
+    """Add lists of detections to the files of their images; return the files of model output in use."""
+    for path in predicted:
+        rows = parse_json_file(path)
+        if path not in files and isinstance(rows, list):
+            merge_detections(files, rows, path)
+    return list(predicted)
+
+
+def _describe_unread(paths: Sequence[Path], folder: Path, task: str) -> tuple[str, ...]:
+    if not paths:
+        return ()
+    unread = ", ".join(format_relative_path(path, folder) for path in paths)
+    has_poses = task != "pose" and any("keypoints" in path.name.lower() for path in paths)
+    advice = " (data.task=pose reads keypoints)" if has_poses else ""
+    return (f"not read, since other files describe the objects: {unread}{advice}",)
 
 
 def describe_unlisted_folders(
@@ -101,12 +193,21 @@ def _list_annotation_folders(folder: Path) -> list[Path]:
     return [folder, *inner, *(path / "annotations" for path in inner if find_split_in_name(path.name))]
 
 
-def _load_file(path: Path) -> dict[str, Any] | None:
-    """Read a file; return None if it does not describe objects in images, as captions do not."""
+def parse_json_file(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        UserError: It cannot be read, or is not JSON.
+    """
     try:
-        data = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}): fix or remove it") from None
+
+
+def _load_file(path: Path) -> dict[str, Any] | None:
+    """Read a file; return None if it does not describe objects in images, as captions do not."""
+    data = parse_json_file(path)
     if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in _REQUIRED_KEYS):
         return None
     data |= {key: [row for row in data[key] if isinstance(row, dict)] for key in _REQUIRED_KEYS}
@@ -114,10 +215,18 @@ def _load_file(path: Path) -> dict[str, Any] | None:
     return data if has_shapes or not data["annotations"] else None
 
 
-def _is_coco_json(path: Path) -> bool:
-    head = read_head(path)
-    is_object = head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{")
-    return is_object and bool(_LIST_KEYS.search(head + _read_tail(path)))
+def is_coco_json(path: Path) -> bool:
+    """Check the start and end of a file for an object with a list of images.
+
+    In a large file the list of images may start in the middle: there the other lists of COCO count.
+    """
+    head, tail = read_head(path), _read_tail(path)
+    if not head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{"):
+        return False
+    if _IMAGE_LIST.search(head) or _IMAGE_LIST.search(tail):
+        return True
+    is_large = (get_file_size(path) or 0) > len(head) + len(tail)
+    return is_large and bool(_OTHER_KEYS.search(head + tail))
 
 
 def _read_tail(path: Path) -> bytes:

@@ -9,8 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
+from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
+from pipeline.source.formats.coco.box_meaning import interpret_boxes
 from pipeline.source.formats.coco.categories import CategoryIndices, map_category_ids, merge_categories
+from pipeline.source.formats.coco.crowds import resolve_crowds
 from pipeline.source.formats.coco.files import (
     describe_unlisted_folders,
     find_coco_files,
@@ -19,6 +22,7 @@ from pipeline.source.formats.coco.files import (
 )
 from pipeline.source.formats.coco.keypoints import infer_keypoints
 from pipeline.source.formats.coco.objects import JsonObject, name_annotation, parse_objects
+from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
 from pipeline.source.reading.file_tree import format_relative_path, list_images, sort_paths
 from pipeline.source.reading.image_index import NO_MATCH, ImageIndex, NameMatch
 from pipeline.source.reading.match_images import resolve_rival_matches
@@ -94,11 +98,17 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     Raises:
         UserError: There is no annotation file, or one is not valid JSON.
     """
-    parsed, file_remarks = find_coco_files(folder)
+    parsed, file_remarks = find_coco_files(folder, options)
+    box_remarks = interpret_boxes([*parsed.values()], options.labels)
+    crowd_remarks = resolve_crowds([*parsed.values()], options.crowds)
     names, category_remarks = merge_categories(list(parsed.values()))
     files = [_build_file(path, data, names, folder) for path, data in parsed.items()]
     image_index = ImageIndex(list_images(folder))
     entries, missing = _match_images(files, image_index, folder)
+    if missing and not entries:
+        raise UserError(
+            f"none of the images that the COCO files list is in {folder}: {missing[0].file} is missing"
+        )
     images = _assign_folder_splits(
         tuple(_build_image(path, entries[path], folder) for path in sort_paths(entries))
     )
@@ -107,8 +117,12 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     pose = infer_keypoints(list(parsed.values()), images)
     task, task_remarks = ("pose", ()) if pose.keypoints else choose_task_by_outlines(images)
     unlisted = describe_unlisted_folders(entries, image_index, folder)
-    remarks = (*file_remarks, *category_remarks, *pose.remarks, *task_remarks, *unlisted)
-    return Source(names, images, defects, remarks, task, pose.keypoints)
+    remarks = (
+        *(*file_remarks, *crowd_remarks, *box_remarks),
+        *(*category_remarks, *pose.remarks, *task_remarks, *unlisted),
+    )
+    source = Source(names, images, defects, remarks, task, pose.keypoints)
+    return refuse_misread_boxes(source, "extent", options.labels)
 
 
 def _build_file(path: Path, data: Mapping[str, Any], names: Sequence[str], folder: Path) -> CocoFile:
@@ -191,7 +205,8 @@ def _match_image(entry: CocoImage, image_index: ImageIndex) -> NameMatch:
     if path := _find_in_usual_folders(relative_name, file, image_index):
         return NameMatch(path, name=name, place=relative_name.rpartition("/")[0])
     found = image_index.find([name], near=file.path.parent)
-    allowed = found.image and find_split_in_name(found.image.parent.name) in {None, file.split}
+    folder_split = find_split_in_name(found.image.parent.name) if found.image else None
+    allowed = found.image and (file.split is None or folder_split in {None, file.split})
     return found if allowed else NO_MATCH
 
 

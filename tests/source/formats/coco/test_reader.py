@@ -453,7 +453,7 @@ def test_one_kind_of_file_is_read_and_the_others_are_reported(tmp_path):
     assert source.names == ("instances",)
     assert source.remarks == (
         "not read, since other files describe the objects: annotations/captions_train.json, "
-        "annotations/person_keypoints_train.json",
+        "annotations/person_keypoints_train.json (data.task=pose reads keypoints)",
     )
 
 

@@ -1,0 +1,135 @@
+"""Find out what the four numbers of `bbox` mean in a COCO file: x y width height, or something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.core.arrays import BoolArray, FloatArray
+from pipeline.core.errors import UserError
+from pipeline.source.formats.coco.shapes import parse_bbox
+from pipeline.source.plausibility.box_meaning import MAX_DOUBTFUL_SHARE, MIN_DOUBTFUL_BOXES
+from pipeline.source.plausibility.image_sizes import choose_evenly
+
+CocoRow = dict[str, Any]
+
+_MAX_CHECKED_ROWS: Final = 2000
+_MIN_EXPLAINED: Final = 0.8
+_MIN_IMAGE_SIDE: Final = 16
+
+
+def interpret_boxes(files: Sequence[Mapping[str, Any]], policy: str) -> tuple[str, ...]:
+    """Convert boxes in corners or in shares to x y width height in pixels; return remarks.
+
+    Args:
+        files: The parsed files; their annotations are changed.
+        policy: As in data.labels; auto: shares are recognized, and corners are refused.
+
+    Raises:
+        UserError: The outlines or areas show that the boxes are corners.
+    """
+    rows = [row for file in files for row in file["annotations"] if parse_bbox(row)]
+    if policy == "auto":
+        _refuse_corners(choose_evenly(rows, _MAX_CHECKED_ROWS))
+    if policy in {"corners", "pixel_corners"}:
+        for row in rows:
+            x1, y1, x2, y2 = row["bbox"]
+            row["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+    in_shares = policy in {"shares", "corners"} or (policy == "auto" and _are_shares(rows))
+    if not in_shares:
+        return ()
+    for file in files:
+        _scale_file(file)
+    reason = f"data.labels={policy}" if policy != "auto" else "all are between 0 and 1"
+    return (f"coordinates are shares of the image size, not pixels: {reason}",)
+
+
+def _are_shares(rows: Sequence[CocoRow]) -> bool:
+    """Check whether all boxes are between 0 and 1, and are not just single pixels."""
+    if len(rows) < MIN_DOUBTFUL_BOXES or max(rows[0]["bbox"]) > 1:
+        return False
+    numbers = np.array([row["bbox"] for row in rows], np.float64)
+    return bool((numbers >= 0).all() and (numbers <= 1).all() and (numbers % 1 != 0).any(axis=1).all())
+
+
+def _scale_file(file: Mapping[str, Any]) -> None:
+    """Multiply the coordinates of each annotation with the stated size of its image."""
+    sizes = {str(row.get("id")): (row.get("width"), row.get("height")) for row in file["images"]}
+    for row in file["annotations"]:
+        size = sizes.get(str(row.get("image_id")), (None, None))
+        if all(isinstance(side, int | float) and side > _MIN_IMAGE_SIDE for side in size):
+            _scale_row(row, np.array(size, np.float64))
+
+
+def _scale_row(row: CocoRow, size: FloatArray) -> None:
+    if parse_bbox(row):
+        row["bbox"] = (np.array(row["bbox"]) * np.tile(size, 2)).tolist()
+    rings = row.get("segmentation")
+    if isinstance(rings, list) and all(map(_is_ring, rings)):
+        row["segmentation"] = [(np.reshape(ring, (-1, 2)) * size).ravel().tolist() for ring in rings]
+
+
+def _is_ring(ring: object) -> bool:
+    """Check for a list of pairs of shares."""
+    return (
+        isinstance(ring, list)
+        and len(ring) % 2 == 0
+        and all(isinstance(value, int | float) and abs(value) <= 1 for value in ring)
+    )
+
+
+def _refuse_corners(rows: Sequence[CocoRow]) -> None:
+    for what, (contradict, explained) in (
+        ("outlines", _compare_outlines(rows)),
+        ("areas", _compare_areas(rows)),
+    ):
+        found = int(contradict.sum())
+        if found < MIN_DOUBTFUL_BOXES or found <= MAX_DOUBTFUL_SHARE * len(contradict):
+            continue
+        if explained[contradict].mean() >= _MIN_EXPLAINED:
+            raise UserError(
+                f"the {what} of {found} of {len(contradict)} objects show that bbox holds x1 y1 x2 y2, not "
+                "x y width height: set data.labels=pixel_corners to read it so, or correct the file"
+            )
+
+
+def _compare_outlines(rows: Sequence[CocoRow]) -> tuple[BoolArray, BoolArray]:
+    """Check which boxes do not fit their outlines, and which would fit them as corners."""
+    pairs = [(row["bbox"], extent) for row in rows if (extent := _measure_outline(row)) is not None]
+    boxes = np.array([box for box, _ in pairs], np.float64).reshape(-1, 4)
+    extents = np.array([extent for _, extent in pairs], np.float64).reshape(-1, 4)
+    slack = 2 + 0.1 * (extents[:, 2:] - extents[:, :2]).max(axis=1, initial=0)
+    read = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    return (
+        (np.abs(read - extents) > slack[:, None]).any(axis=1),
+        (np.abs(boxes - extents) <= slack[:, None]).all(axis=1),
+    )
+
+
+def _measure_outline(row: CocoRow) -> FloatArray | None:
+    """Return x1 y1 x2 y2 around the polygons of an annotation."""
+    rings = row.get("segmentation")
+    values = [*_iterate_numbers(rings)] if isinstance(rings, list) else []
+    if len(values) < 6 or len(values) % 2:
+        return None
+    points = np.array(values, np.float64).reshape(-1, 2)
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def _iterate_numbers(rings: Sequence[Any]) -> Iterator[float]:
+    for ring in rings:
+        for value in ring if isinstance(ring, list) else [ring]:
+            if isinstance(value, int | float):
+                yield value
+
+
+def _compare_areas(rows: Sequence[CocoRow]) -> tuple[BoolArray, BoolArray]:
+    """Check which areas are not width times height, and which are those of boxes given by corners."""
+    stated = [(*row["bbox"], area) for row in rows if isinstance(area := row.get("area"), int | float)]
+    a, b, c, d, areas = np.array(stated, np.float64).reshape(-1, 5).T
+    with np.errstate(over="ignore", invalid="ignore"):
+        differ = np.abs(areas - c * d) > 1 + 0.02 * np.abs(areas)
+        fit = (c > a) & (d > b) & (np.abs(areas - (c - a) * (d - b)) <= 1 + 0.02 * np.abs(areas))
+    return differ, fit

@@ -1,0 +1,1 @@
+"""Check that annotations mean what they seem to: coordinates, model output, spellings of class names."""

@@ -1,0 +1,159 @@
+"""Check that the four numbers of a box mean what the format says, by the sizes of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+
+from pipeline.core.arrays import BoolArray, FloatArray
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
+from pipeline.source.plausibility.image_sizes import choose_evenly, read_displayed_size
+from pipeline.source.types import AnnotatedImage, Source
+
+BoxMeaning = Literal["corners", "extent", "centre"]
+
+MAX_DOUBTFUL_SHARE: Final = 0.2
+"""If more of the boxes would need the same repair, the format is probably misread."""
+MIN_DOUBTFUL_BOXES: Final = 5
+"""Fewer boxes show nothing about a format: they may be single mistakes."""
+_MIN_EXPLAINED: Final = 0.95
+_TOLERANCE: Final = 0.02
+"""Share of the image size by which annotators miss the edge of an image."""
+_MAX_MEASURED_IMAGES: Final = 60
+_MIN_SIDE: Final = 16
+"""In smaller images, boxes of up to one pixel may be meant."""
+
+_WORDS: Final[Mapping[str, str]] = {
+    "corners": "x1 y1 x2 y2",
+    "extent": "x y width height",
+    "centre": "x and y of the centre, width, height",
+    "exchanged": "y1 x1 y2 x2",
+}
+
+
+class StatedBoxes(NamedTuple):
+    """Boxes as they are stated in a source.
+
+    Attributes:
+        numbers: (n, 4) four numbers of each box.
+        sizes: (n, 2) width and height of its image, in the same unit.
+    """
+
+    numbers: FloatArray
+    sizes: FloatArray
+
+
+def refuse_misread_boxes(source: Source, meaning: BoxMeaning, policy: str) -> Source:
+    """Return the source, if the boxes fit their images.
+
+    Args:
+        source: A source as a reader returns it.
+        meaning: What the four numbers were taken for.
+        policy: As in data.labels; unless it is auto, the user has said what the numbers are.
+
+    Raises:
+        UserError: More than a fifth of the boxes are inverted, outside of the image, or shares of it.
+    """
+    if policy != "auto" or source.task == "classify":
+        return source
+    stated = _collect_boxes(source.images, meaning)
+    if stated is None:
+        return source
+    fault = _find_common_fault(stated, meaning)
+    if fault and not _have_other_sizes(source.images):
+        raise UserError(f"{fault} (if they are right, set data.labels=pixels)")
+    return source
+
+
+def _collect_boxes(images: Sequence[AnnotatedImage], meaning: BoxMeaning) -> StatedBoxes | None:
+    """Collect the boxes of the images whose size is known; of a few images if the sizes must be measured."""
+    used = [image for image in images if len(image.raw.boxes) and not image.fault]
+    sized = [(image, (1, 1) if image.normalized else image.size) for image in used]
+    if not any(size for _, size in sized):
+        few = choose_evenly(used, _MAX_MEASURED_IMAGES)
+        sized = [(image, read_displayed_size(image.path)) for image in few if image.load is None]
+    known = [(image.raw.boxes, size) for image, size in sized if size]
+    if not known:
+        return None
+    boxes = np.concatenate([found for found, _ in known])
+    sizes = np.repeat([size for _, size in known], [len(found) for found, _ in known], axis=0)
+    return StatedBoxes(_state_boxes(boxes, meaning), sizes.astype(np.float64))
+
+
+def _state_boxes(boxes: FloatArray, meaning: BoxMeaning) -> FloatArray:
+    """Convert x1 y1 x2 y2 back to the numbers that the source states."""
+    start, end = boxes[:, :2], boxes[:, 2:]
+    if meaning == "corners":
+        return boxes
+    first = start if meaning == "extent" else (start + end) / 2
+    return np.concatenate([first, end - start], axis=1)
+
+
+def read_as_corners(numbers: FloatArray, meaning: str) -> FloatArray:
+    """Convert the numbers of boxes to x1 y1 x2 y2."""
+    first, second = numbers[:, :2], numbers[:, 2:]
+    if meaning == "exchanged":
+        return numbers[:, [1, 0, 3, 2]]
+    if meaning == "extent":
+        return np.concatenate([first, first + second], axis=1)
+    if meaning == "centre":
+        return np.concatenate([first - second / 2, first + second / 2], axis=1)
+    return numbers
+
+
+def _find_common_fault(stated: StatedBoxes, meaning: BoxMeaning) -> str:
+    """Return what is wrong with more than a fifth of the boxes, and what they look like; empty if nothing."""
+    boxes = read_as_corners(stated.numbers, meaning)
+    inverted, outside = _find_inverted(boxes), _find_outside(boxes, stated.sizes)
+    tiny = (np.abs(stated.numbers) <= 1).all(axis=1) & (stated.sizes > _MIN_SIDE).all(axis=1)
+    tiny &= (stated.numbers % 1 != 0).any(axis=1)
+    for found, what in (
+        (tiny, "would be smaller than a pixel"),
+        (inverted, "would be inverted" if meaning == "corners" else "would have a negative size"),
+        (outside, "would go beyond the image"),
+    ):
+        if found.sum() >= MIN_DOUBTFUL_BOXES and found.mean() > MAX_DOUBTFUL_SHARE:
+            example = " ".join(f"{value:.6g}" for value in stated.numbers[int(np.argmax(found))])
+            look = "shares of the image size, not pixels" if found is tiny else _guess_meaning(stated)
+            boxes_of_all = f"{int(found.sum())} of {format_count(len(boxes), 'box', 'boxes')}"
+            return (
+                f"{boxes_of_all} {what} when read as {_WORDS[meaning]}, such as {example}: they look like "
+                f"{look}; correct the annotations"
+            )
+    return ""
+
+
+def _guess_meaning(stated: StatedBoxes) -> str:
+    """Return what the numbers look like: the meaning by which nearly all boxes are inside their images."""
+    fits = {other: _measure_fit(read_as_corners(stated.numbers, other), stated.sizes) for other in _WORDS}
+    best = max(fits, key=lambda other: fits[other])
+    return _WORDS[best] if fits[best] >= _MIN_EXPLAINED else "boxes of images of another size"
+
+
+def _measure_fit(boxes: FloatArray, sizes: FloatArray) -> float:
+    """Return the share of the boxes that are neither inverted nor outside of their images."""
+    return 1 - float((_find_inverted(boxes) | _find_outside(boxes, sizes)).mean())
+
+
+def _find_inverted(boxes: FloatArray) -> BoolArray:
+    inverted: BoolArray = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    return inverted
+
+
+def _find_outside(boxes: FloatArray, sizes: FloatArray) -> BoolArray:
+    slack = sizes * _TOLERANCE + np.where(sizes > 1, 2, 0)
+    low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
+    outside: BoolArray = ((low < -slack) | (high > sizes + slack)).any(axis=1)
+    return outside
+
+
+def _have_other_sizes(images: Sequence[AnnotatedImage]) -> bool:
+    """Check whether most images have another size than stated: data.sizes decides about them."""
+    stated = [image for image in images if image.size and not image.normalized and not image.fault]
+    few = choose_evenly(stated, _MAX_MEASURED_IMAGES)
+    measured = [(image.size, read_displayed_size(image.path)) for image in few if image.load is None]
+    differ = sum(real is not None and real != size for size, real in measured)
+    return differ > MAX_DOUBTFUL_SHARE * len(measured) if measured else False

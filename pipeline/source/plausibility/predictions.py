@@ -1,0 +1,47 @@
+"""Tell model output from labels: detections have a score."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+SCORE_KEYS: Final = ("score", "confidence", "conf", "probability")
+"""Names under which models write how sure they are, in lower case."""
+PREDICTIONS_ADVICE: Final = "data.predictions=labels reads them as labels"
+
+_PREDICTION_WORDS: Final = frozenset(
+    {
+        *("pred", "preds", "predicted", "prediction", "predictions", "inference", "inferences"),
+        *("detection", "detections", "dets", "dt", "result", "results"),
+    }
+)
+
+
+def get_score(row: Mapping[str, Any]) -> float | None:
+    """Return the score of an object, 0 to 1; None if it has none."""
+    for key in SCORE_KEYS:
+        value = row.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+            return float(value)
+    return None
+
+
+def have_scores(scores: Sequence[float | None]) -> bool:
+    """Check whether all objects have a score."""
+    return bool(scores) and None not in scores
+
+
+def are_certain(scores: Sequence[float | None]) -> bool:
+    """Check whether all scores are 1, as tools write for labels drawn by hand."""
+    return set(scores) == {1.0}
+
+
+def is_named_like_predictions(stem: str) -> bool:
+    """Check whether a file name says that it holds model output."""
+    return not _PREDICTION_WORDS.isdisjoint(re.split(r"[^a-z]+", stem.lower()))
+
+
+def repeat_images(names: Collection[str], others: Collection[str]) -> bool:
+    """Check whether at least half of the images of a file are those of other files."""
+    return bool(names) and 2 * len(set(names) & set(others)) >= len(set(names))
