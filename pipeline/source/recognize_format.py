@@ -10,19 +10,20 @@ from typing import Final, NamedTuple
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
 from pipeline.source.formats.load_readers import load_formats
+from pipeline.source.nested_datasets import (
+    FALLBACK_FORMAT,
+    describe_nested_datasets,
+    find_datasets_in_classes,
+    find_matching_formats,
+    list_datasets,
+)
 from pipeline.source.reading.diagnosis import explain_unknown_format
-from pipeline.source.reading.file_tree import format_relative_path, list_folder_files, list_subfolders
+from pipeline.source.reading.file_tree import format_relative_path, list_subfolders
 from pipeline.source.reading.unicode_names import escape_source_text
 from pipeline.source.reading.unlabelled import UNLABELLED_KINDS, is_unlabelled, resolve_unlabelled
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 _MAX_NESTED_FOLDERS: Final = 5
-_MAX_HINT_FOLDERS: Final = 20
-_ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
-_FALLBACK: Final = "folders"
-"""Class folders: many folders of other formats look like them, so they match only if no other format does."""
-
-
 _NEAR_TIE: Final = 0.05
 """Formats whose shares of annotated images differ by less explain a source equally well."""
 _LOW_SHARE: Final = 0.5
@@ -110,21 +111,18 @@ def _find_formats(form: str, folder: Path) -> tuple[Sequence[str], Path]:
         raise UserError(f"unknown format {form}: use auto, or one of {', '.join(ANNOTATION_FORMATS)}")
     candidates = ANNOTATION_FORMATS if form == "auto" else (form,)
     for place in _iterate_nested(folder):
-        if matching := _find_matching(place, candidates):
-            return matching, place
+        if not (matching := find_matching_formats(place, candidates)):
+            continue
+        if form == "auto" and matching == [FALLBACK_FORMAT] and (inner := find_datasets_in_classes(place)):
+            raise UserError(f"no annotations recognized in {place}{list_datasets(inner, place)}")
+        return matching, place
     if form != "auto":
         return [form], folder  # its reader says what is missing
     descriptions = {name: reader.RECOGNIZED_BY for name, reader in load_formats().items()}
     raise UserError(
-        f"no annotations recognized in {folder}{_build_hint(folder)}: "
+        f"no annotations recognized in {folder}{describe_nested_datasets(folder)}: "
         f"{explain_unknown_format(folder, descriptions)}"
     )
-
-
-def _find_matching(folder: Path, candidates: tuple[str, ...]) -> list[str]:
-    """Return the formats that match a folder, the fallback only if it is the only one."""
-    matching = [name for name in candidates if load_formats()[name].matches_folder(folder)]
-    return [name for name in matching if name != _FALLBACK] or matching
 
 
 def _prefix_paths(source: Source, inner: str) -> Source:
@@ -157,18 +155,3 @@ def _describe_others(best: RecognizedSource, readings: Sequence[RecognizedSource
     elif best.share < _LOW_SHARE:
         remarks.append(f"read as {best.form}, which annotates only {best.share:.0%} of the images")
     return tuple(remarks)
-
-
-def _build_hint(folder: Path) -> str:
-    """Name the subfolders that hold a dataset, or an archive."""
-    inner = [
-        (path, _find_matching(path, ANNOTATION_FORMATS))
-        for path in list_subfolders(folder)[:_MAX_HINT_FOLDERS]
-    ]
-    datasets = [f"{path.name}/ ({matching[0]})" for path, matching in inner if matching]
-    if datasets:
-        return f" itself, but in {', '.join(datasets)}, one of which data.source may be"
-    packed = next(iter(list_folder_files(folder, *_ARCHIVE_SUFFIXES)), None)
-    if packed is None:
-        return ""
-    return f" itself; {format_relative_path(packed, folder)} may be an archive of one: name it in data.source"

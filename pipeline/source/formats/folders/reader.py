@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -13,48 +13,21 @@ from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
-from pipeline.source.reading.file_tree import (
-    IMAGE_SUFFIXES,
-    format_relative_path,
-    iterate_files,
-    list_images,
-    list_subfolders,
-)
-from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source, find_split_in_name
+from pipeline.source.formats.folders.class_folders import ClassFolder, iterate_class_folders
+from pipeline.source.formats.folders.evidence import find_doubt
+from pipeline.source.formats.masks.mask_content import classify_content
+from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path, iterate_files, list_images
+from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "a folder of images per class, below train/, val/ and test/ or not"
 
-_NON_CLASS_NAMES: Final = frozenset(
-    {"images", "image", "imgs", "img", "labels", "label", "labeltxt", "annotations", "annotation", "masks"}
-    | {"mask", "jpegimages", "imagesets", "segmentationclass", "segmentationobject", "data", "samples"}
-)
-"""Folder names of other formats."""
-_ANNOTATION_SUFFIXES: Final = frozenset({".json", ".xml", ".txt", ".csv", ".yaml", ".yml"})
-_MAX_CHECKED_FILES: Final = 200
-
-
-class ClassFolder(NamedTuple):
-    """The folder of one class, and its split."""
-
-    folder: Path
-    name: str
-    split: str | None
+_MAX_SAMPLED_CLASSES: Final = 10
+"""With more classes, images are not looked at."""
 
 
 def matches_folder(folder: Path) -> bool:
-    """Check for two or more class folders: no folder name of another format, and mostly images in them."""
-    parts = list(_find_class_folders(folder))
-    names = {part.name for part in parts}
-    if (
-        len(names) < 2
-        or all(map(find_split_in_name, names))
-        or {name.lower() for name in names} & _NON_CLASS_NAMES
-    ):
-        return False
-    checked = [path for part in parts for path in islice(iterate_files(part.folder), _MAX_CHECKED_FILES)]
-    suffixes = [path.suffix.lower() for path in checked]
-    annotations = sum(suffix in _ANNOTATION_SUFFIXES for suffix in suffixes)
-    return sum(suffix in IMAGE_SUFFIXES for suffix in suffixes) > 2 * annotations
+    """Check for two or more folders with images that nothing shows to be something else than classes."""
+    return not find_doubt(list(iterate_class_folders(folder)))
 
 
 def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
@@ -63,7 +36,7 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     Raises:
         UserError: Fewer than two classes have images.
     """
-    parts = list(_find_class_folders(folder))
+    parts = list(iterate_class_folders(folder))
     files = [(path, part) for part in parts for path in sorted(iterate_files(part.folder))]
     images = [(path, part) for path, part in files if path.suffix.lower() in IMAGE_SUFFIXES]
     names = tuple(sorted({part.name for _, part in images}))
@@ -94,28 +67,25 @@ def _build_remarks(parts: list[ClassFolder], images: list[tuple[Path, ClassFolde
     names = {part.name for _, part in images}
     for name in sorted({part.name for part in parts} - names):
         yield f"the folder {name} holds no images: it is no class"
+    yield from _describe_masks(images)
     if deeper := sum(path.parent != part.folder for path, part in images):
         yield f"{format_count(deeper, 'image')} in folders within a class folder: counted for the outer one"
 
 
-def _find_class_folders(folder: Path) -> Iterator[ClassFolder]:
-    """Yield the folders in the split folders; if there is no split folder, all folders."""
-    outer = list_subfolders(folder)
-    splits = [path for path in outer if _is_split_folder(path)]
-    for path in splits:
-        yield from (
-            _build_class_folder(inner, find_split_in_name(path.name)) for inner in list_subfolders(path)
+def _describe_masks(images: list[tuple[Path, ClassFolder]]) -> Iterator[str]:
+    """Name the classes whose images look like masks, if those of others look like photos."""
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for path, part in images:
+        by_name[part.name].append(path)
+    if len(by_name) > _MAX_SAMPLED_CLASSES:
+        return
+    kinds = {
+        name: {classify_content(path).kind for path in (paths[0], paths[len(paths) // 2])}
+        for name, paths in by_name.items()
+    }
+    masks = sorted(name for name, found in kinds.items() if found == {"mask"})
+    if masks and any(found == {"photo"} for found in kinds.values()):
+        yield (
+            f"the images in {', '.join(masks)} look like masks, those in other folders like photos: "
+            "check that they are classes"
         )
-    if not splits:
-        yield from (_build_class_folder(path, None) for path in outer)
-
-
-def _build_class_folder(folder: Path, split: str | None) -> ClassFolder:
-    return ClassFolder(folder, format_relative_path(folder, folder.parent), split)
-
-
-def _is_split_folder(folder: Path) -> bool:
-    """Distinguish train/ from a class called `train station`: a split holds folders, not images."""
-    if not find_split_in_name(folder.name) or not list_subfolders(folder):
-        return False
-    return folder.name.isalpha() or not list_images(folder, deep=False)

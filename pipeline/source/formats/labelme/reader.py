@@ -17,11 +17,12 @@ import numpy as np
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.source.formats.labelme.xml import is_labelme_xml, is_mask_image, read_xml_file
+from pipeline.source.formats.labelme.image_files import list_labeled_images
+from pipeline.source.formats.labelme.xml import is_labelme_xml, read_xml_file
 from pipeline.source.formats.masks.values import decode_object_mask
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
-from pipeline.source.reading.file_tree import list_files, list_images
+from pipeline.source.reading.file_tree import list_files
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import (
@@ -74,7 +75,7 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     read_files |= {path: read_xml_file(path, folder) for path in list_files(folder, ".xml")}
     entries = [entry for entry in read_files.values() if entry]
     others = [path for path, entry in read_files.items() if not entry]
-    images = [path for path in list_images(folder) if not is_mask_image(path, folder)]
+    images = list_labeled_images(folder)
     remarks = describe_ignored_files(others, "no annotation of LabelMe")
     return assemble_source(
         folder, entries, MatchingOptions(ImageIndex(images), one_file_per_image=True), remarks

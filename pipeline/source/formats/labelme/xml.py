@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Final
 from xml.etree.ElementTree import Element
 
 from pipeline.source.formats.masks.values import decode_object_mask
@@ -12,18 +11,10 @@ from pipeline.source.reading.parsing import UnreadableFileError, describe_unusab
 from pipeline.source.reading.shapes import Shape, build_box, build_outline, parse_class_name, parse_ring
 from pipeline.source.reading.trace_mask import trace_mask_outline
 
-_MASK_FOLDERS: Final = {"Masks", "Scribbles"}
-"""Folders of images that are part of the annotations."""
-
 
 def is_labelme_xml(head: bytes) -> bool:
     """Check the beginning of a file; VOC looks similar but has bndbox."""
     return b"<annotation" in head and (b"<pt>" in head or b"<segm>" in head) and b"<bndbox>" not in head
-
-
-def is_mask_image(path: Path, folder: Path) -> bool:
-    """Check whether an image is part of an annotation."""
-    return not _MASK_FOLDERS.isdisjoint(path.relative_to(folder).parts[:-1])
 
 
 def read_xml_file(path: Path, folder: Path) -> ImageAnnotations | None:

@@ -33,9 +33,9 @@ _ANNOTATION_FOLDER: Final = re.compile(
     r"(annots?|annotations?)_|_(labels?|labell?ed|lbls?|targets?|truth|seg|semantic)_"
 )
 _PICTURE_FOLDER: Final = re.compile(
-    r"_(segmentation_?object(_?png)?|instance_?masks?)_|visuali[sz]ations?_|_(viz|overlays?)_"
+    r"_(segmentation_?object(_?png)?|instance_?masks?|panoptic)_|visuali[sz]ations?_|_(viz|overlays?)_"
 )
-"""Folders of pictures made from annotations: colored overlays, and masks that number the objects."""
+"""Folders of pictures made from annotations: colored overlays, and images that number the objects."""
 _PICTURE_STEM: Final = re.compile(
     r"(_instance(train)?ids|_gt(fine|coarse)_color|_viz|_overlay|_visuali[sz]ation)$"
 )

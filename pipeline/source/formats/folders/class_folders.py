@@ -1,0 +1,55 @@
+"""Find the class folders of a source: `<class>`, `<split>/<class>` or `<class>/<split>`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.source.reading.file_tree import format_relative_path, list_images, list_subfolders
+from pipeline.source.types import find_split_in_name
+
+
+class ClassFolder(NamedTuple):
+    """The folder of one class, and its split."""
+
+    folder: Path
+    name: str
+    split: str | None
+
+
+def iterate_class_folders(folder: Path) -> Iterator[ClassFolder]:
+    """Yield the folders in the split folders; if there is no split folder, all folders."""
+    outer = list_subfolders(folder)
+    splits = [path for path in outer if _is_split_folder(path)]
+    for path in splits:
+        yield from (
+            _build_class_folder(inner, find_split_in_name(path.name)) for inner in list_subfolders(path)
+        )
+    if not splits:
+        for path in outer:
+            yield from _split_class_folder(path)
+
+
+def _split_class_folder(folder: Path) -> Iterator[ClassFolder]:
+    """Yield the split folders in a class folder, if all that it holds are splits; else the folder itself."""
+    inner = list_subfolders(folder)
+    are_splits = len(inner) > 1 and all(
+        path.name.isalpha() and find_split_in_name(path.name) for path in inner
+    )
+    if are_splits and not list_images(folder, deep=False):
+        name = format_relative_path(folder, folder.parent)
+        yield from (ClassFolder(path, name, find_split_in_name(path.name)) for path in inner)
+    else:
+        yield _build_class_folder(folder, None)
+
+
+def _build_class_folder(folder: Path, split: str | None) -> ClassFolder:
+    return ClassFolder(folder, format_relative_path(folder, folder.parent), split)
+
+
+def _is_split_folder(folder: Path) -> bool:
+    """Distinguish train/ from a class called `train station`: a split holds folders, not images."""
+    if not find_split_in_name(folder.name) or not list_subfolders(folder):
+        return False
+    return folder.name.isalpha() or not list_images(folder, deep=False)
