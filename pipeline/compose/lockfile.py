@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,13 @@ def save_replaced_params(params: bytes) -> Path:
     """Save a copy of a params.yaml that is about to be replaced; return its path."""
     path = create_scratch_folder("replaced") / f"params-{hashlib.sha256(params).hexdigest()[:8]}.yaml"
     write_file(path, params)
+    return path
+
+
+def save_differences(name: str, texts: Sequence[str]) -> Path:
+    """Save differences of configurations, a line each; notes name the first ones. Return the path."""
+    path = create_scratch_folder() / f"{name}.txt"
+    write_if_changed(path, "".join(f"{text}\n" for text in texts).encode())
     return path
 
 

@@ -21,16 +21,18 @@ from pipeline.compose.lockfile import (
     recall_checked_values,
     remember_checked_values,
     restore_last_params,
+    save_differences,
     save_replaced_params,
     write_if_changed,
     write_lock,
 )
-from pipeline.core.config_diff import diff_configs, format_changes, format_overrides
+from pipeline.core.config_diff import diff_configs, format_changes, format_overrides, join_first
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PARAMS_FILE, SPLITS_LOCK_FILE
 from pipeline.prepare.stored_splits import carry_over_splits
 from pipeline.storage.code_digests import compute_code_digests
 from pipeline.storage.fingerprint import fingerprint_config_folder
+from pipeline.storage.scratch_folder import project_root
 
 if TYPE_CHECKING:
     from pipeline.config.schema import Config
@@ -200,14 +202,26 @@ def config_errors_as_sentences(where: str) -> Iterator[None]:
 
 def _describe_overrides(composed: ParamValues, current_values: ParamValues) -> list[str]:
     found = diff_configs(composed, current_values)
-    return [f"params.yaml keeps what conf/ does not say: {format_overrides(found)}"] if found else []
+    if not found:
+        return []
+    return [
+        f"params.yaml keeps what conf/ does not say: {_list_briefly(format_overrides(found), 'overrides')}"
+    ]
+
+
+def _list_briefly(texts: Sequence[str], name: str) -> str:
+    """List the first differences, as many as fit on a line; a text file in .finetrack/ holds all of them."""
+    path = save_differences(name, texts)
+    return join_first(texts, str(path.relative_to(project_root())))
 
 
 def _describe_changes(current: bytes, lock: ParamValues, composed: ParamValues) -> list[str]:
     """Describe what composing again changes, and which values of the old params.yaml are lost."""
     before = lock.get("composed", composed)
     found = diff_configs(before, composed)
-    notes = [f"conf/ changed: {format_changes(found)}"] if found else ["conf/ composed into params.yaml"]
+    notes = ["conf/ composed into params.yaml"]
+    if found:
+        notes = [f"conf/ changed: {_list_briefly(format_changes(found), 'changes')}"]
     if not current:
         return notes
     try:
@@ -218,5 +232,6 @@ def _describe_changes(current: bytes, lock: ParamValues, composed: ParamValues) 
     dropped = [item for item in diff_configs(composed, current_values) if item.key in edited]
     if dropped:
         copy = save_replaced_params(current)
-        notes.append(f"dropped (conf/ was composed anew): {format_overrides(dropped)}; a copy is {copy}")
+        listed = _list_briefly(format_overrides(dropped), "dropped")
+        notes.append(f"dropped (conf/ was composed anew): {listed}; a copy is {copy}")
     return notes

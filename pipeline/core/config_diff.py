@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+MAX_LINE_LENGTH: Final = 110
+"""Length of the differences that a line names; the rest is counted."""
 
 
 class AbsentKey:
@@ -60,15 +63,31 @@ def format_yaml_value(value: object) -> str:
     return str(value) if value != "" else "''"
 
 
-def format_overrides(differences: Iterable[KeyDifference]) -> str:
-    """Format differences as overrides with the old values: `finetune.epochs=3 (20), ...`."""
-    return ", ".join(
+def format_overrides(differences: Iterable[KeyDifference]) -> list[str]:
+    """Format each difference as an override with the old value: `finetune.epochs=3 (20)`."""
+    return [
         f"{item.key}={format_yaml_value(item.new)} ({format_yaml_value(item.old)})" for item in differences
-    )
+    ]
 
 
-def format_changes(differences: Iterable[KeyDifference]) -> str:
-    """Format differences as old and new values: `finetune.epochs 20 -> 30, ...`."""
-    return ", ".join(
+def format_changes(differences: Iterable[KeyDifference]) -> list[str]:
+    """Format each difference as old and new value: `finetune.epochs 20 -> 30`."""
+    return [
         f"{item.key} {format_yaml_value(item.old)} -> {format_yaml_value(item.new)}" for item in differences
-    )
+    ]
+
+
+def join_first(texts: Sequence[str], more: str) -> str:
+    """Join the texts that fit on a line, the first one always; count the others.
+
+    Args:
+        texts: Differences, formatted.
+        more: Where all can be looked up; it is part of the result only if texts are left out.
+    """
+    cut = [text if len(text) <= MAX_LINE_LENGTH else f"{text[: MAX_LINE_LENGTH - 3]}..." for text in texts]
+    shown = 1
+    while shown < len(cut) and len(", ".join(cut[: shown + 1])) <= MAX_LINE_LENGTH:
+        shown += 1
+    left_out = f" and {len(cut) - shown} more" if len(cut) > shown else ""
+    is_whole = not left_out and cut == list(texts)
+    return ", ".join(cut[:shown]) + left_out + ("" if is_whole else f" (all: {more})")

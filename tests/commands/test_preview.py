@@ -114,7 +114,7 @@ def test_what_is_shown_is_what_would_run():
     assert plan_config([]).seed == 0
     assert not Path("params.yaml").exists()
     write_lock({"conf": fingerprint_config_folder(CONF), "composed": {}})
-    Path("params.yaml").write_bytes(stage._compose_conf(["seed=7"]).raw)
+    Path("params.yaml").write_bytes(stage.compose_conf(["seed=7"]).raw)
     assert plan_config([]).seed == 7
     assert plan_config(["augment=none"]).seed == 0
     Path("conf/config.yaml").write_text(Path("conf/config.yaml").read_text() + "\n# changed\n")

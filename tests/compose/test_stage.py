@@ -115,6 +115,19 @@ def test_a_hand_edit_stays_until_conf_changes_and_then_a_copy_is_kept():
     assert load_config().finetune.epochs == 20
 
 
+def test_many_hand_edits_are_one_short_line_and_a_file_lists_all():
+    compose_params()
+    for key in ("epochs: 20", "patience: ", "batch: ", "imgsz: ", "workers: ", "nbs: "):
+        text = re.sub(rf"(?m)^  {key}\d*$", f"  {key.partition(':')[0]}: 32", PARAMS.read_text())
+        PARAMS.write_text(text)
+    (line,) = compose_params()
+    assert len(line) < 200
+    assert re.search(r" and \d more \(all: \.finetrack/overrides\.txt\)$", line)
+    listed = Path(".finetrack/overrides.txt").read_text().splitlines()
+    assert "finetune.epochs=32 (20)" in listed
+    assert len(listed) == line.count("=") + int(line.split(" and ")[1].split()[0])
+
+
 def test_an_edit_that_moved_to_conf_is_not_called_dropped():
     compose_params()
     edit(PARAMS, "epochs: 20", "epochs: 7")

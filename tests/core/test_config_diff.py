@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from pipeline.core.config_diff import (
     ABSENT,
+    MAX_LINE_LENGTH,
     KeyDifference,
     diff_configs,
     flatten_config,
     format_changes,
     format_overrides,
+    join_first,
 )
 
 VALUES = st.recursive(
@@ -43,8 +45,25 @@ def test_diff_configs_lists_changed_keys(old, new, found):
 
 def test_differences_are_formatted_as_overrides_and_as_changes():
     found = diff_configs({"a": 20, "b": None, "c": ""}, {"a": 3, "b": True})
-    assert format_overrides(found) == "a=3 (20), b=true (null), c=absent ('')"
-    assert format_changes(found) == "a 20 -> 3, b null -> true, c '' -> absent"
+    assert format_overrides(found) == ["a=3 (20)", "b=true (null)", "c=absent ('')"]
+    assert format_changes(found) == ["a 20 -> 3", "b null -> true", "c '' -> absent"]
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 30])
+def test_differences_that_fit_on_a_line_are_named_and_the_others_counted(number):
+    texts = [f"finetune.learning_rate_{n}=0.001 (0.01)" for n in range(number)]
+    line = join_first(texts, "FILE")
+    assert len(line) <= MAX_LINE_LENGTH + len(" and 30 more (all: FILE)")
+    shown = line.count("finetune.")
+    assert (
+        line.endswith(texts[-1]) if shown == number else line.endswith(f"{number - shown} more (all: FILE)")
+    )
+
+
+def test_long_difference_is_cut():
+    line = join_first(["data.source=" + "deep/" * 100], "FILE")
+    assert len(line) < 140
+    assert line.endswith("... (all: FILE)")
 
 
 @given(TREES)
