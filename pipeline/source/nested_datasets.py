@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
+from pipeline.source.archives.extract import find_unpacked_folder
 from pipeline.source.formats.folders.class_folders import iterate_class_folders
 from pipeline.source.formats.folders.evidence import find_doubt
 from pipeline.source.formats.load_readers import load_formats
@@ -74,10 +75,8 @@ def find_datasets_in_classes(folder: Path) -> list[NestedDataset]:
     return [dataset for dataset in found if dataset.form != FALLBACK_FORMAT]
 
 
-def describe_nested_datasets(folder: Path) -> str:
-    """Say where the datasets are, or which archive may hold one; else why folders are no classes."""
-    if datasets := find_nested_datasets(folder):
-        return list_datasets(datasets, folder)
+def describe_doubt(folder: Path) -> str:
+    """Say which archive may hold a dataset, or why the folders are no classes; empty without either."""
     packed = next(iter(list_folder_files(folder, *_ARCHIVE_SUFFIXES)), None)
     if packed is not None:
         name = format_relative_path(packed, folder)
@@ -94,10 +93,10 @@ def list_datasets(datasets: Sequence[NestedDataset], folder: Path) -> str:
         f"{format_relative_path(dataset.folder, folder)}/ ({dataset.form})"
         for dataset in datasets[:_MAX_LISTED_DATASETS]
     )
-    more = len(datasets) - _MAX_LISTED_DATASETS
-    return (
-        f" itself, but in {listed}{f' and {more} more' if more > 0 else ''}, one of which data.source may be"
-    )
+    more = f" and {len(datasets) - _MAX_LISTED_DATASETS} more" if len(datasets) > _MAX_LISTED_DATASETS else ""
+    is_packed = find_unpacked_folder(datasets[0].folder)
+    advice = ": unpack the archive, and set data.source to one" if is_packed else ""
+    return f" itself, but in {listed}{more}, one of which data.source may be{advice}"
 
 
 def _holds_images(folder: Path) -> bool:

@@ -12,9 +12,10 @@ from pipeline.core.errors import UserError
 from pipeline.source.formats.load_readers import load_formats
 from pipeline.source.nested_datasets import (
     FALLBACK_FORMAT,
-    describe_nested_datasets,
+    describe_doubt,
     find_datasets_in_classes,
     find_matching_formats,
+    find_nested_datasets,
     list_datasets,
 )
 from pipeline.source.reading.diagnosis import explain_unknown_format
@@ -118,9 +119,11 @@ def _find_formats(form: str, folder: Path) -> tuple[Sequence[str], Path]:
         return matching, place
     if form != "auto":
         return [form], folder  # its reader says what is missing
+    if datasets := find_nested_datasets(folder):
+        raise UserError(f"no annotations recognized in {folder}{list_datasets(datasets, folder)}")
     descriptions = {name: reader.RECOGNIZED_BY for name, reader in load_formats().items()}
     raise UserError(
-        f"no annotations recognized in {folder}{describe_nested_datasets(folder)}: "
+        f"no annotations recognized in {folder}{describe_doubt(folder)}: "
         f"{explain_unknown_format(folder, descriptions)}"
     )
 

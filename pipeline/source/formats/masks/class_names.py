@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.masks.official_classes import find_official_classes
-from pipeline.source.formats.masks.values import MaskValue
+from pipeline.source.formats.masks.values import MaskContent, MaskValue
 from pipeline.source.reading.class_lists import BACKGROUND_NAMES, CLASS_LIST_FILES, find_class_names
 from pipeline.source.reading.file_tree import format_relative_path, list_files
-from pipeline.source.reading.parsing import UnreadableFileError, load_text
+from pipeline.source.reading.parsing import UnreadableFileError, format_file_name, load_text
 
 _VOID_NUMBER: Final = 255
 """The class number of pixels without a class, such as the borders in VOC."""
@@ -95,6 +95,26 @@ def choose_class_names(
     ignored = {value: name for value, name in named.items() if name.lower() in BACKGROUND_NAMES}
     by_value = {value: None if value in ignored else name for value, name in named.items()}
     return MaskClassNames(by_value, tuple(_describe_names(table, ignored, count=len(named))))
+
+
+def check_white(masks: Mapping[Path, MaskContent]) -> None:
+    """Check that 255 means the same everywhere: beside class numbers it is void, alone it is the object.
+
+    Raises:
+        UserError: It is alone in most of the masks that have it, and others hold class numbers.
+    """
+    white: MaskValue = ("number", _VOID_NUMBER)
+    alone = [path for path, mask in masks.items() if not mask.palette and mask.values == {white}]
+    beside = sum(white in mask.values for mask in masks.values()) - len(alone)
+    numbered = [
+        path for path, mask in masks.items() if any(kind == "number" for kind, _ in mask.values - {white})
+    ]
+    if alone and numbered and len(alone) > beside:
+        raise UserError(
+            f"masks such as {format_file_name(alone[0])} are black and white, others such as "
+            f"{format_file_name(numbered[0])} hold class numbers: {alone[0].parent.name}/ and "
+            f"{numbered[0].parent.name}/ may belong to different datasets"
+        )
 
 
 def format_mask_value(value: MaskValue) -> str:

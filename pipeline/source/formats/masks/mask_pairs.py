@@ -70,15 +70,25 @@ def find_mask_layout(files: Iterable[Path], folder: Path) -> MaskLayout:
     pictures = {path for path in files if is_picture_of_annotations(path, folder)}
     groups = _group_files([path for path in files if path not in pictures], folder)
     chosen, guessed = _choose_mask_groups(groups, folder)
-    masks = sort_paths(path for group in chosen for path in group.files)
-    taken = set(masks)
-    images = [path for group in groups for path in group.files if path not in taken]
-    rivals = _find_rival_masks(groups, chosen) if masks else set()
-    images = sort_paths(path for path in images if path not in rivals)
-    by_key = _index_images(images)
-    lone = _index_lone_images(images, folder)
-    pairs = {mask: _find_image(mask, by_key, folder) or lone.get(mask.parent.parent) for mask in masks}
-    return MaskLayout(pairs, images, sort_paths(pictures | rivals), guessed)
+    others = _find_other_masks(groups, chosen) if chosen else []
+    images = sort_paths(path for group in groups if group not in [*chosen, *others] for path in group.files)
+    pairs = _pair_masks(chosen, images, folder)
+    for group in others:  # masks of other images, or a second kind of masks of the same ones
+        more = _pair_masks([group], images, folder)
+        found = set(more.values()) - {None}
+        if found and len(found & set(pairs.values())) < _MIN_PAIRED * len(found):
+            pairs |= more
+        else:
+            pictures |= set(group.files)
+    return MaskLayout(pairs, images, sort_paths(pictures), guessed)
+
+
+def _pair_masks(
+    groups: Sequence[ImageGroup], images: Sequence[Path], folder: Path
+) -> dict[Path, Path | None]:
+    by_key, lone = _index_images(images), _index_lone_images(images, folder)
+    masks = sort_paths(path for group in groups for path in group.files)
+    return {mask: _find_image(mask, by_key, folder) or lone.get(mask.parent.parent) for mask in masks}
 
 
 def _group_files(files: Sequence[Path], folder: Path) -> list[ImageGroup]:
@@ -193,11 +203,12 @@ def _get_kind(contents: Mapping[Path, ImageContent]) -> str:
     return counts.most_common(1)[0][0] if counts else ""
 
 
-def _find_rival_masks(groups: Sequence[ImageGroup], chosen: Sequence[ImageGroup]) -> set[Path]:
-    """Find the other groups named after masks, such as train ids beside ids: no images either."""
-    others = [group for group in groups if group not in chosen and group.evidence and group.paired]
-    rivals = [group for group in others if _get_kind(_look_at_samples(group)) == "mask"]
-    return {path for group in rivals for path in group.files}
+def _find_other_masks(groups: Sequence[ImageGroup], chosen: Sequence[ImageGroup]) -> list[ImageGroup]:
+    """Find further groups that look like masks, by name or, beside photos, by pixels."""
+    others = [group for group in groups if group not in chosen and group.paired]
+    kinds = {id(group): _get_kind(_look_at_samples(group)) for group in others}
+    has_photos = any(kind == "photo" for kind in kinds.values())
+    return [group for group in others if kinds[id(group)] == "mask" and (group.evidence or has_photos)]
 
 
 def _index_lone_images(images: Iterable[Path], folder: Path) -> dict[Path, Path]:

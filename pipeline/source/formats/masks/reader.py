@@ -18,6 +18,7 @@ from pipeline.core.text import format_count
 from pipeline.runtime.worker_count import choose_worker_count
 from pipeline.source.formats.masks.class_names import (
     ClassTable,
+    check_white,
     choose_class_names,
     load_class_table,
 )
@@ -28,7 +29,6 @@ from pipeline.source.formats.masks.mask_pairs import MaskLayout, find_mask_layou
 from pipeline.source.formats.masks.values import (
     MaskContent,
     MaskReading,
-    MaskValue,
     read_mask,
 )
 from pipeline.source.reading.assemble import assemble_source
@@ -65,7 +65,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         )
     table = load_class_table(folder, layout.masks)
     contents, threshold = _read_masks(list(layout.masks), table)
-    values = {value for mask in contents.values() for value in _list_values(mask)}
+    check_white(contents)
+    values = {value for mask in contents.values() for value in mask.values}
     palette = {number: color for mask in contents.values() for number, color in mask.palette.items()}
     names = choose_class_names(table, values, palette)
     by_folder = (
@@ -117,10 +118,6 @@ def _decide_threshold(contents: Sequence[MaskContent]) -> int | None:
             "number per class"
         )
     return choose_threshold([mask.levels for mask in contents if mask.levels])
-
-
-def _list_values(mask: MaskContent) -> set[MaskValue]:
-    return {*mask.specks, *(value for value, _ in mask.regions)}
 
 
 def _describe_reading(layout: MaskLayout, threshold: int | None, folder: Path) -> Iterator[str]:

@@ -83,6 +83,11 @@ class MaskContent(NamedTuple):
     levels: GrayLevels | None = None
     lossy_colors: frozenset[int] = frozenset()
 
+    @property
+    def values(self) -> set[MaskValue]:
+        """Return all values but the background."""
+        return {*self.specks, *(value for value, _ in self.regions)}
+
 
 def read_mask(path: Path, reading: MaskReading = DEFAULT_READING) -> MaskContent:
     """Read a mask image; regions are the 8-connected components of each value."""
