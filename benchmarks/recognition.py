@@ -46,7 +46,7 @@ def _list_folders(folders: Sequence[Path], inside: Sequence[Path]) -> Iterator[P
 
 def _describe(folder: Path) -> tuple[str, ...]:
     try:
-        found = inspect_source(folder)
+        found = inspect_source([folder])
     except UserError as error:
         return "refused", "", "", _shorten(str(error), folder)
     objects = {name for split in found.objects.values() for name, number in split.items() if number}

@@ -93,8 +93,11 @@ def _run(chosen: Any, start: Path) -> None:
 def _run_command(chosen: Any, start: Path) -> None:
     import importlib
 
+    from pipeline.config.source_paths import resolve_source_path
+
     if "path" in chosen:
-        chosen.path = str(start / Path(chosen.path).expanduser())
+        chosen.typed = chosen.path
+        chosen.path = [str(resolve_source_path(start, path)) for path in chosen.path]
     module = importlib.import_module(f"pipeline.commands.{chosen.command.replace('-', '_')}")
     _print(module.run_command(chosen))
 

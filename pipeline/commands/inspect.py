@@ -1,4 +1,4 @@
-"""Inspect a folder or an archive: report what prepare would find (`finetrack inspect`).
+"""Inspect folders or archives: report what prepare would find (`finetrack inspect`).
 
 It writes nothing but unpacked archives and their hashes, in .finetrack/.
 """
@@ -6,16 +6,18 @@ It writes nothing but unpacked archives and their hashes, in .finetrack/.
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import call
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Final
+from typing import IO, NamedTuple
 
 import numpy as np
 
+from pipeline.commands.override_quoting import build_run_command
+from pipeline.commands.source_config import load_source_config
 from pipeline.commands.source_overview import (
     InspectedImage,
     SourceDescription,
@@ -24,120 +26,159 @@ from pipeline.commands.source_overview import (
     format_text,
     summarize_source,
 )
+from pipeline.config.data import DataConfig
+from pipeline.config.source_paths import resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.prepare.annotations.check import TaskRequirements
 from pipeline.prepare.duplicates.perceptual_hash import THUMBNAIL_SIDE
 from pipeline.prepare.duplicates.search import NO_THUMBNAILS
 from pipeline.prepare.file_names import find_unsafe_names
 from pipeline.prepare.ingest import IngestSettings, check_annotated_image
+from pipeline.prepare.ingest_source import (
+    build_ingest_settings,
+    name_origin,
+    read_configured_source,
+    refuse_defects,
+)
+from pipeline.prepare.report.statistics import ImageStatistics, build_columns
+from pipeline.prepare.report.warnings import find_warnings
 from pipeline.prepare.splits.partition import UNLISTED_REASON, SplitImage, SplitRules, split_dataset
 from pipeline.prepare.stored_splits import find_next_history
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.thread_pool import map_in_threads
 from pipeline.source.archives.extract import unpack_source
 from pipeline.source.reading.unicode_names import escape_text
-from pipeline.source.recognize_format import recognize_source
 from pipeline.source.types import AnnotatedImage
 
-DEFAULT_SPLIT_RULES: Final = SplitRules(
-    split={"train": 0.7, "val": 0.15, "test": 0.15},
-    keep_split=True,
-    group_by=None,
-    near_duplicates=True,
-    on_leak="refuse",
-    folds=None,
-    fold=0,
-    seed=0,
-)
-"""As conf/data has them."""
+
+class UsableImage(NamedTuple):
+    """One image that prepare would use.
+
+    Attributes:
+        candidate: What splitting needs.
+        statistics: What the report's warnings need; its split is not known yet.
+        thumbnail: Its thumbnail; empty if it has none.
+    """
+
+    candidate: SplitImage
+    statistics: ImageStatistics
+    thumbnail: bytes
 
 
 def run_command(arguments: Namespace) -> Iterable[str]:
     """Return the lines to print.
 
     Args:
-        arguments: `path`, `format`, `json`.
+        arguments: `path` (one or several), `format`, `json`.
 
     Raises:
         UserError: There is no such folder or archive, or its format is not recognized.
     """
-    overview = inspect_source(Path(arguments.path), form=arguments.format)
+    overview = inspect_source([Path(path) for path in arguments.path], form=arguments.format)
     return [format_json(overview)] if arguments.json else format_text(overview)
 
 
-def inspect_source(path: Path, *, form: str = "auto") -> SourceOverview:
-    """Read a source and check each image as prepare would, in parallel; no image is kept in memory."""
-    folder = unpack_source(path)
-    form, source = recognize_source(form, folder)
-    points = source.keypoints.count if source.keypoints else 0
-    settings = IngestSettings(
-        source.task, TaskRequirements(source.task, len(source.names), points), "fix", (folder,)
-    )
+def inspect_source(
+    paths: Sequence[Path], *, form: str = "auto", data: DataConfig | None = None
+) -> SourceOverview:
+    """Read a source and check each image as prepare would, in parallel; no image is kept in memory.
+
+    Args:
+        paths: A folder or an archive, or several that are read as one source.
+        form: The format, as in data.format.
+        data: How prepare would read it; by default as conf/data/auto.yaml says.
+
+    Raises:
+        UserError: There is no such folder or archive, or it cannot be read.
+    """
+    names = [str(path) for path in paths]
+    roots = {name: unpack_source(path) for name, path in resolve_sources(Path.cwd(), names).items()}
+    data = data or load_source_config(names, form)
+    form, source = read_configured_source(data, roots)
+    settings, keypoints = build_ingest_settings(data, source, roots)
     name_notes = find_unsafe_names([image.source for image in source.images])
-    work = [partial(_inspect_image, image, settings, name_notes.get(image.source)) for image in source.images]
+    inspect = partial(_inspect_image, settings=settings, several=len(roots) > 1)
+    work = [partial(inspect, image, name_notes.get(image.source)) for image in source.images]
     described = SourceDescription(
-        escape_text(str(path)), form, source.task, source.names, source.keypoints, source.remarks
+        escape_text(data.source_text), form, settings.required.task, source.names, keypoints, source.remarks
     )
     with TemporaryFile() as thumbnails:
-        candidates: list[SplitImage] = []
+        usable: list[UsableImage] = []
         each = map_in_threads(call, work, progress=Progress("inspect", len(work)))
-        overview = summarize_source(
-            described, _collect_split_images(each, candidates, thumbnails), source.defects
-        )
-        return _predict_split(overview, candidates, thumbnails)
+        overview = summarize_source(described, _collect_usable(each, usable, thumbnails), source.defects)
+        return _predict_split(overview, usable, data, thumbnails)
 
 
 def _inspect_image(
-    annotated: AnnotatedImage, terms: IngestSettings, name: AnnotationNote | None
-) -> tuple[InspectedImage, SplitImage | None, bytes]:
-    """Check an image; return what the overview counts, what splitting needs, and its thumbnail."""
+    annotated: AnnotatedImage, name: AnnotationNote | None, *, settings: IngestSettings, several: bool
+) -> tuple[InspectedImage, UsableImage | None]:
+    """Check an image; return what the overview counts, and what is needed of it later."""
     result, findings = check_annotated_image(
-        annotated._replace(notes=(*annotated.notes, name)) if name else annotated, terms
+        annotated._replace(notes=(*annotated.notes, name)) if name else annotated, settings
     )
     if result is None:
-        return InspectedImage(annotated.split, False, (), tuple(findings)), None, b""
+        return InspectedImage(annotated.split, False, (), tuple(findings)), None
     image, checked = result
-    classes = tuple(checked.classes.tolist())
-    split_image = SplitImage(
-        annotated.source, image.sha256, annotated.split, frozenset(classes), annotated.columns
+    classes, source, look = tuple(checked.classes.tolist()), annotated.source, image.appearance
+    origin = name_origin(source, several=several)
+    usable = UsableImage(
+        SplitImage(
+            source, image.sha256, annotated.split, frozenset(classes), annotated.columns, origin=origin
+        ),
+        ImageStatistics("", image.size, classes, checked.boxes, source, look.brightness, look.sharpness),
+        look.thumbnail,
     )
-    return (
-        InspectedImage(annotated.split, True, classes, tuple(findings)),
-        split_image,
-        image.appearance.thumbnail,
-    )
+    return InspectedImage(annotated.split, True, classes, tuple(findings)), usable
 
 
-def _collect_split_images(
-    each: Iterable[tuple[InspectedImage, SplitImage | None, bytes]],
-    candidates: list[SplitImage],
+def _collect_usable(
+    each: Iterable[tuple[InspectedImage, UsableImage | None]],
+    usable: list[UsableImage],
     thumbnails: IO[bytes],
 ) -> Iterator[InspectedImage]:
-    """Yield what the overview counts; collect what splitting needs, with all thumbnails in one file."""
+    """Yield what the overview counts; collect the usable images, with all thumbnails in one file."""
     rows = 0
-    for inspected, split_image, thumbnail in each:
-        if split_image:
-            candidates.append(split_image._replace(thumbnail=rows if thumbnail else None))
-            rows += bool(thumbnails.write(thumbnail))
+    for inspected, image in each:
+        if image:
+            row = rows if image.thumbnail else None
+            rows += bool(thumbnails.write(image.thumbnail))
+            usable.append(image._replace(candidate=image.candidate._replace(thumbnail=row), thumbnail=b""))
         yield inspected
 
 
 def _predict_split(
-    overview: SourceOverview, candidates: Sequence[SplitImage], thumbnails: IO[bytes]
+    overview: SourceOverview, usable: Sequence[UsableImage], data: DataConfig, thumbnails: IO[bytes]
 ) -> SourceOverview:
-    """Split the images as prepare would; add its remarks, or the reason why it would stop."""
-    if not candidates:
+    """Split the images as prepare would; add its remarks and warnings, or the reason why it would stop."""
+    if not usable:
         return replace(overview, refusal="none of its images can be used")
     thumbnails.flush()
     shape = thumbnails.tell() // THUMBNAIL_SIDE**2, THUMBNAIL_SIDE, THUMBNAIL_SIDE
     array = np.memmap(thumbnails, np.uint8, "r", shape=shape) if shape[0] else NO_THUMBNAILS
+    values = data.model_dump()
+    rules = SplitRules(**{key: values[key] for key in SplitRules._fields})
+    candidates = [image.candidate for image in usable]
     try:
-        history = find_next_history(DEFAULT_SPLIT_RULES._asdict())
-        result = split_dataset(candidates, DEFAULT_SPLIT_RULES, history, thumbnails=array)
+        refuse_defects(overview.defects, data)
+        result = split_dataset(candidates, rules, find_next_history(values), thumbnails=array)
     except UserError as error:
         return replace(overview, refusal=str(error))
     unlisted = len(candidates) - len(result.splits)
     notes = [f"{format_count(unlisted, 'image is', 'images are')} {UNLISTED_REASON}"] if unlisted else []
-    return replace(overview, remarks=(*overview.remarks, *result.remarks, *notes))
+    overview = replace(overview, remarks=(*overview.remarks, *result.remarks, *notes))
+    return _add_warnings(overview, usable, result.splits, build_run_command(data.source or [], data.format))
+
+
+def _add_warnings(
+    overview: SourceOverview, usable: Sequence[UsableImage], splits: Mapping[str, str], command: str
+) -> SourceOverview:
+    table = build_columns(
+        [
+            image.statistics._replace(split=splits[image.candidate.key])
+            for image in usable
+            if image.candidate.key in splits
+        ]
+    )
+    warnings = find_warnings(table, overview.names, overview.task)
+    return replace(overview, warnings=tuple(warnings), command=command)

@@ -19,6 +19,14 @@ def quote_override(key: str, value: str | Sequence[str]) -> str:
     return f"{key}={quoted[0] if isinstance(value, str) else '[' + ','.join(quoted) + ']'}"
 
 
+def build_run_command(source: str | Sequence[str], form: str) -> str:
+    """Return the command that runs the pipeline on a source once; empty if conf/ cannot hold its path."""
+    if any(map(find_unusable_text, list_source_paths(source))):
+        return ""
+    words = ["dvc", "exp", "run", "-S", "data=auto", "-S", quote_override("data.source", source)]
+    return join_command(words if form == "auto" else [*words, "-S", f"data.format={form}"])
+
+
 def join_command(words: Sequence[str]) -> str:
     """Return the command line that a shell splits into these words."""
     return shlex.join(words)

@@ -41,11 +41,13 @@ BY_DVC: Final = "DVC runs it as a stage of dvc.yaml when its inputs changed; it 
 COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines run_command(arguments)
     "inspect": Command(
         "show what a folder or an archive of labelled images holds",
-        "Prints format, task, classes, counts and defects, and whether prepare would stop. The dataset is\n"
-        "only read; an archive is unpacked into .finetrack/.",
-        "finetrack inspect ~/datasets/bottles\nfinetrack inspect export.zip --format coco --json",
+        "Prints format, task, classes, counts, defects and warnings, whether prepare would stop, and the\n"
+        "command that runs the pipeline on it. Several are read as one source. The dataset is only read; an\n"
+        "archive is unpacked into .finetrack/.",
+        "finetrack inspect ~/datasets/bottles\nfinetrack inspect export.zip --format coco --json\n"
+        "finetrack inspect batch_1 batch_2",
         (
-            ("path", {"metavar": "PATH", "help": "a folder, or a zip or tar of one"}),
+            ("path", {"metavar": "PATH", "nargs": "+", "help": "a folder, or a zip or tar of one"}),
             JSON,
             (
                 "--format",

@@ -10,14 +10,18 @@ from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
 from pipeline.core.findings import Finding, count_items
+from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.core.text import format_count
+from pipeline.prepare.report.warning_lines import REPORT_FILE, format_warning_lines
+from pipeline.prepare.report.warnings import BiasWarning
 from pipeline.runtime.output_encoding import escape_unencodable, needs_ascii_json
 
 UNSPLIT: Final = "unsplit"
 """The column of images that the source assigns to no split."""
 _SPLIT_ORDER: Final = ("train", "val", "test", UNSPLIT)
 _MAX_SHOWN: Final = 3
+REPORT_HINT: Final = f"`dvc repro prepare` writes {PREPARED_FOLDER / REPORT_FILE}"
 
 
 class InspectedImage(NamedTuple):
@@ -41,7 +45,7 @@ class SourceOverview:
     """What a source holds, as prepare would use it.
 
     Args:
-        path: The folder or archive.
+        path: The folder or archive; several are separated by commas.
         form: Its format.
         task: The richest task that its annotations serve.
         names: Its classes.
@@ -53,6 +57,8 @@ class SourceOverview:
         objects: Objects of each class in each split, by names.
         remarks: How the source was read, where the user should know.
         defects: Every finding, sorted by file.
+        warnings: What may mislead a training, as in the report of prepare.
+        command: The command that runs the pipeline on this source once; empty if no command can.
         refusal: Why prepare would stop, and which value of conf/data avoids it; empty if it would not stop.
     """
 
@@ -68,6 +74,8 @@ class SourceOverview:
     objects: dict[str, dict[str, int]]
     remarks: tuple[str, ...]
     defects: tuple[Finding, ...]
+    warnings: tuple[BiasWarning, ...] = ()
+    command: str = ""
     refusal: str = ""
 
 
@@ -122,6 +130,7 @@ def format_json(overview: SourceOverview) -> str:
     values = asdict(overview)
     values["format"] = values.pop("form")
     values["defects"] = [defect._asdict() for defect in overview.defects]
+    values["warnings"] = [warning._asdict() for warning in overview.warnings]
     return json.dumps(values, indent=2, ensure_ascii=needs_ascii_json())
 
 
@@ -142,6 +151,13 @@ def format_text(overview: SourceOverview) -> Iterator[str]:
     yield from _format_findings(overview.defects)
     if overview.refusal:
         yield f"prepare would stop: {overview.refusal}"
+        return
+    if overview.warnings or overview.command:
+        yield from format_warning_lines(overview.warnings, REPORT_HINT)
+    if overview.command:
+        yield ""
+        yield "to run the pipeline on it once:"
+        yield f"  {overview.command}"
 
 
 def _format_table(overview: SourceOverview) -> Iterator[str]:

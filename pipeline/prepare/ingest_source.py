@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import call
@@ -14,7 +14,8 @@ from pipeline.config.schema import Config
 from pipeline.config.source_paths import resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
-from pipeline.core.tasks import TASKS, Task, can_convert_task
+from pipeline.core.tasks import TASKS, Keypoints, Task, can_convert_task
+from pipeline.core.text import format_count
 from pipeline.prepare.annotations.check import TaskRequirements
 from pipeline.prepare.file_names import find_unsafe_names
 from pipeline.prepare.images.cache import CheckedImageCache
@@ -85,10 +86,7 @@ def _ingest_images(
 ) -> tuple[Source, list[IngestResult]]:
     compute = config.compute
     source = read_configured_source(config.data, roots).source
-    task = choose_dataset_task(config.data, source.task)
-    keypoints = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
-    required = TaskRequirements(task, len(source.names), keypoints.count if keypoints else 0)
-    settings = IngestSettings(source.task, required, config.data.on_defect, tuple(roots.values()))
+    settings, keypoints = build_ingest_settings(config.data, source, roots)
     name_notes = find_unsafe_names([annotated.source for annotated in source.images])
     pending = (
         PendingImage(_add_name_note(annotated, name_notes), staging / str(number))
@@ -102,7 +100,7 @@ def _ingest_images(
     ):
         ingested = ingest(pending, settings, cache, execute=execute, total=len(source.images))
         results = thumbnails.store_thumbnails(ingested)
-    return source._replace(task=task, keypoints=keypoints), results
+    return source._replace(task=settings.required.task, keypoints=keypoints), results
 
 
 def _add_name_note(annotated: AnnotatedImage, name_notes: Mapping[str, AnnotationNote]) -> AnnotatedImage:
@@ -125,7 +123,26 @@ def read_configured_source(data: DataConfig, roots: Mapping[str, Path]) -> Recog
     return found._replace(source=filter_source_classes(found.source, **data.classes.model_dump()))
 
 
-def choose_dataset_task(data: DataConfig, source_task: Task) -> Task:
+def build_ingest_settings(
+    data: DataConfig, source: Source, roots: Mapping[str, Path]
+) -> tuple[IngestSettings, Keypoints | None]:
+    """Return how the images of a source are checked, and the keypoints of the dataset.
+
+    Args:
+        data: The values of conf/data.
+        source: As it was read.
+        roots: The folders, as in `IngestedSource`.
+
+    Raises:
+        UserError: The annotations cannot be converted to the configured task.
+    """
+    task = _choose_task(data, source.task)
+    keypoints = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
+    required = TaskRequirements(task, len(source.names), keypoints.count if keypoints else 0)
+    return IngestSettings(source.task, required, data.on_defect, tuple(roots.values())), keypoints
+
+
+def _choose_task(data: DataConfig, source_task: Task) -> Task:
     """Return the task of the dataset.
 
     Raises:
@@ -138,6 +155,26 @@ def choose_dataset_task(data: DataConfig, source_task: Task) -> Task:
             f"data.task={task} does not fit the labels of {data.source_text}: set data.task to {possible}"
         )
     return task
+
+
+def name_origin(image: str, *, several: bool) -> str:
+    """Return the source that an image is from, where there are several: the start of its name."""
+    return image.partition("/")[0] if several else ""
+
+
+def refuse_defects(findings: Sequence[Finding], data: DataConfig) -> None:
+    """Stop if there is any finding and data.on_defect is `refuse`.
+
+    Raises:
+        UserError: The same, with the first finding.
+    """
+    if findings and data.on_defect == "refuse":
+        first, number = min(findings), len({finding.file for finding in findings})
+        raise UserError(
+            f"{format_count(number, 'file')} of {data.source_text} with defects, the first is {first.file}: "
+            f"{first.reason}; correct them, or set data.on_defect=fix or quarantine "
+            "(`python -m pipeline inspect` lists them all)"
+        )
 
 
 def _draw_images(

@@ -28,10 +28,10 @@ from pipeline.dataset.prepared import create_prepared_folders, write_manifest
 from pipeline.prepare.cached_duplicate_search import CachedDuplicateSearch, locate_search_cache
 from pipeline.prepare.file_names import assign_file_stems
 from pipeline.prepare.ingest import IngestedImage
-from pipeline.prepare.ingest_source import IngestedSource, ingest_source
-from pipeline.prepare.report.page import REPORT_FILE, ReportContent, write_report
+from pipeline.prepare.ingest_source import IngestedSource, ingest_source, name_origin, refuse_defects
+from pipeline.prepare.report.page import ReportContent, write_report
 from pipeline.prepare.report.statistics import ImageStatistics, describe_splits
-from pipeline.prepare.report.warning_lines import format_warning_lines
+from pipeline.prepare.report.warning_lines import REPORT_FILE, format_warning_lines
 from pipeline.prepare.report.warnings import BiasWarning
 from pipeline.prepare.splits.history import render_history
 from pipeline.prepare.splits.partition import (
@@ -60,7 +60,7 @@ def run_stage(config: Config) -> None:
         staging.mkdir()
         thumbnails = ThumbnailStore(staging / "thumbnails")
         source = ingest_source(config, thumbnails, staging=staging)
-        _stop_at_defects(source.findings, data)
+        refuse_defects(source.findings, data)
         split = _split_images(source, data, thumbnails)
         used = [ingested for ingested in source.images if ingested.source in split.splits]
         findings = _account_for_files(source, used)
@@ -91,21 +91,6 @@ def _pause_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def _stop_at_defects(findings: Sequence[Finding], data: DataConfig) -> None:
-    """Stop if there is any finding and data.on_defect is `refuse`.
-
-    Raises:
-        UserError: The same, with the first finding.
-    """
-    if findings and data.on_defect == "refuse":
-        first, number = min(findings), len({finding.file for finding in findings})
-        raise UserError(
-            f"{format_count(number, 'file')} of {data.source_text} with defects, the first is {first.file}: "
-            f"{first.reason}; correct them, or set data.on_defect=fix or quarantine "
-            "(`python -m pipeline inspect` lists them all)"
-        )
 
 
 def _split_images(source: IngestedSource, data: DataConfig, thumbnails: ThumbnailStore) -> SplitResult:
@@ -141,7 +126,7 @@ def _to_split_image(ingested: IngestedImage, columns: Mapping[str, str], *, seve
         frozenset(ingested.classes.tolist()),
         columns,
         ingested.thumbnail_row,
-        origin=ingested.source.partition("/")[0] if several else "",
+        origin=name_origin(ingested.source, several=several),
     )
 
 

@@ -70,7 +70,6 @@ def test_a_mistyped_command_suggests_the_nearest(typed, meant, capsys):
     "arguments",
     [
         ["inspect"],
-        ["inspect", "a", "b"],
         ["data-diff", "first"],
         ["data-diff", "first", "second", "--jsn"],
         ["preview", "--augment"],

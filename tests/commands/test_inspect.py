@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -10,11 +11,10 @@ from pathlib import Path
 import cv2
 import pytest
 import yaml
+from dvc.utils.hydra import to_hydra_overrides
 
 from pipeline.__main__ import main
-from pipeline.commands.inspect import DEFAULT_SPLIT_RULES
 from pipeline.core.errors import UserError
-from pipeline.prepare.splits.partition import SplitRules
 from pipeline.prepare.stage import run_stage
 from tests import sources
 
@@ -125,16 +125,70 @@ def test_nothing_usable_and_too_little_are_foreseen(tmp_path, capsys):
     assert looked_at(folder, capsys)["refusal"] == "none of its images can be used"
 
 
-def test_the_rules_are_those_that_conf_has():
-    data = yaml.safe_load((ROOT / "conf/data/auto.yaml").read_text())
-    assert DEFAULT_SPLIT_RULES._asdict() == {key: data[key] for key in SplitRules._fields}
-
-
 def test_for_a_person(dataset, capsys):
     assert main(["inspect", str(dataset)]) == 0
     text = capsys.readouterr().out
     assert "  images   3 of 4 can be used\n" in text
     assert "images/d.jpg: line 2: not a label: 'x'" in text
+
+
+def test_it_ends_with_the_command_for_this_data(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name = "caf\u00e9 [v2], (a=b) ~'x' \"y\" $HOME #1 & co"
+    folder = sources.write_yolo_source(tmp_path / name, dict.fromkeys("abcdef", LABEL))
+    assert main(["inspect", name]) == 0
+    *_, head, command = capsys.readouterr().out.splitlines()
+    assert head == "to run the pipeline on it once:"
+    words = shlex.split(command)
+    assert words[:3] == ["dvc", "exp", "run"]
+    overrides = to_hydra_overrides([word for word in words[3:] if word != "-S"])
+    assert {each.key_or_group: each.value() for each in overrides} == {
+        "data": "auto",
+        "data.source": str(folder),
+    }
+    assert looked_at(folder, capsys)["command"] == command.strip()
+
+
+def test_a_format_that_was_given_is_in_the_command(tmp_path, capsys):
+    folder = sources.write_yolo_source(tmp_path / "set", dict.fromkeys("abcdef", LABEL))
+    assert main(["inspect", str(folder), "--format", "yolo", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["command"].endswith(" -S data.format=yolo")
+
+
+def test_warnings_of_the_report_are_five_lines_at_most(tmp_path, capsys):
+    tiny = "".join(f"{cls} 0.{place}5 0.5 0.011 0.011\n" for cls in (0, 0, 0, 0, 0, 1) for place in range(9))
+    folder = sources.write_yolo_source(tmp_path / "set", {**dict.fromkeys("abcdef", tiny), "z": "", "y": ""})
+    assert "Tiny objects" in {each["kind"] for each in looked_at(folder, capsys)["warnings"]}
+    assert main(["inspect", str(folder)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    first = next(number for number, line in enumerate(said) if line.startswith("warning: "))
+    last = next(number for number, line in enumerate(said) if "report.html" in line)
+    assert 1 <= last - first <= 4
+    assert any(line.startswith("warning: Tiny objects: ") for line in said)
+
+
+def test_several_sources_are_read_as_one(tmp_path, capsys):
+    one = sources.write_yolo_source(tmp_path / "one", dict.fromkeys("abc", LABEL))
+    other = sources.write_yolo_source(
+        tmp_path / "other", dict.fromkeys("abc", "0 0.5 0.5 0.2 0.4\n"), names=("b",)
+    )
+    assert main(["inspect", str(one), str(other), "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert (seen["used"], seen["objects"]) == (6, {"unsplit": {"a": 0, "b": 6}})
+    assert seen["command"].endswith(f"'data.source=[{one},{other}]'")
+
+
+def test_a_path_that_conf_cannot_hold_has_no_command(tmp_path, capsys):
+    folder = sources.write_yolo_source(tmp_path / "${x}", dict.fromkeys("abcdef", LABEL))
+    assert looked_at(folder, capsys)["command"] == ""
+
+
+def test_options_of_conf_are_used(tmp_path, monkeypatch, capsys):
+    folder = sources.write_yolo_source(tmp_path / "set", dict.fromkeys("abcdef", LABEL + "x\n"))
+    text = (ROOT / "conf/data/auto.yaml").read_text()
+    (tmp_path / "auto.yaml").write_text(text.replace("on_defect: fix ", "on_defect: refuse "))
+    monkeypatch.setattr("pipeline.commands.source_config.AUTO_CONFIG_FILE", tmp_path / "auto.yaml")
+    assert "6 files of" in looked_at(folder, capsys)["refusal"]
 
 
 def test_an_archive(dataset, tmp_path, capsys):

@@ -16,6 +16,7 @@ from pipeline.prepare.report.histograms import (
     find_extreme_images,
 )
 from pipeline.prepare.report.statistics import DatasetColumns, ImageStatistics, build_columns
+from pipeline.prepare.report.warning_lines import REPORT_FILE
 from pipeline.prepare.report.warnings import (
     BiasWarning,
     compute_recall_interval,
@@ -26,7 +27,6 @@ from pipeline.storage.files import write_file
 from pipeline.visualize.label_overlay import get_class_color
 from pipeline.visualize.pages.render import render_page
 
-REPORT_FILE: Final = "report.html"
 MAX_TABLE_CLASSES: Final = 60
 """Rows of the class table; statistics.json has all classes."""
 

@@ -8,6 +8,7 @@ from typing import Final
 from pipeline.core.text import format_count
 from pipeline.prepare.report.warnings import BiasWarning
 
+REPORT_FILE: Final = "report.html"
 MAX_WARNING_LINES: Final = 5
 """Lines on the console, the one about the report included."""
 
