@@ -22,6 +22,7 @@ ANNOTATION_FORMATS: Final = (
     "vott",
     "datumaro",
     "openimages",
+    "tfrecord",
     "csv",
     "masks",
     "boxes",

@@ -20,6 +20,7 @@ from pipeline.prepare.images.errors import UnusableImageError
 from pipeline.prepare.images.truncation import (
     cut_after_jpeg_end,
 )
+from pipeline.source.embedded_image import EmbeddedSpan
 from pipeline.storage.fingerprint import FileStamp, build_file_stamp
 
 _SUFFIXES_BY_FORMAT: Final = {
@@ -73,7 +74,7 @@ def check_image(path: Path, load: Callable[[bytes], bytes] | None = None) -> Che
     Raises:
         UnusableImageError: The file is missing, empty, truncated, damaged, no image, too large or too small.
     """
-    contents, original = _read_file(path)
+    contents, original = _read_file(path, load if isinstance(load, EmbeddedSpan) else None)
     data = _extract_image(path, contents, load) if load else contents
     header, gray = decode_image(data, path.suffix)
     size = int(gray.shape[1]), int(gray.shape[0])
@@ -108,16 +109,17 @@ def _note_header(header: ImageHeader, suffix: str, *, suffix_fits: bool) -> list
     return [AnnotationNote(False, reason, kind) for true, kind, reason in found if true]
 
 
-def _read_file(path: Path) -> tuple[bytes, FileStamp]:
+def _read_file(path: Path, span: EmbeddedSpan | None = None) -> tuple[bytes, FileStamp]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise UnusableImageError("special-file", "no regular file")
-        if status.st_size > MAX_FILE_BYTES:
+        length = span.length if span else status.st_size
+        if length > MAX_FILE_BYTES:
             raise UnusableImageError(
-                "giant-image", f"{status.st_size:,} bytes: more than {MAX_FILE_BYTES:,} are not read"
+                "giant-image", f"{length:,} bytes: more than {MAX_FILE_BYTES:,} are not read"
             )
-        contents = path.read_bytes()
+        contents = _read_span(path, span) if span else path.read_bytes()
     except FileNotFoundError:
         raise UnusableImageError("missing-image", "no such file") from None
     except OSError as error:
@@ -125,6 +127,12 @@ def _read_file(path: Path) -> tuple[bytes, FileStamp]:
     if not contents:
         raise UnusableImageError("empty-image", "an empty file (0 bytes)")
     return contents, build_file_stamp(path, status)
+
+
+def _read_span(path: Path, span: EmbeddedSpan) -> bytes:
+    with path.open("rb") as file:
+        file.seek(span.offset)
+        return file.read(span.length)
 
 
 def _extract_image(path: Path, contents: bytes, load: Callable[[bytes], bytes]) -> bytes:

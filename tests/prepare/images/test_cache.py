@@ -263,6 +263,7 @@ def test_check_modules_are_all_modules_that_decide_a_check():
         "pipeline.core.findings",
         "pipeline.core.errors",
         "pipeline.storage.fingerprint",
+        "pipeline.source.embedded_image",  # images inside other files are not cached
         "pipeline.prepare.duplicates.alignment",  # the search for duplicates uses it later, not this check
         "pipeline.prepare.duplicates.budget",  # the same
     }

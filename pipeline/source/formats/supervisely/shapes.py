@@ -83,5 +83,4 @@ def _decode_bitmap(png: bytes) -> NDArray[np.uint8]:
     except Exception as error:  # decoders raise any type: OSError, SyntaxError, struct.error, ...
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)[:80]
         raise ValueError(f"a bitmap that is no image ({reason})") from None
-    mask: NDArray[np.uint8] = (pixels.reshape(*pixels.shape[:2], -1) > 0).any(axis=2).astype(np.uint8)
-    return mask
+    return np.asarray((pixels.reshape(*pixels.shape[:2], -1) > 0).any(axis=2), np.uint8)

@@ -1,0 +1,1 @@
+"""Read TFRecord files of the object detection API."""
