@@ -23,6 +23,14 @@ Device = Annotated[
 ]
 LayerIndex = Annotated[int, Field(ge=-1)]
 """Index of a GPU; for -1 Ultralytics chooses an idle one."""
+BatchSize = Annotated[
+    Count | Literal[-1] | Annotated[float, Field(gt=0, lt=1)],
+    Field(
+        description="a whole number, at least 1, or on a CUDA GPU -1 (as many images as fit in 60% of its "
+        "memory) or a share of its memory such as 0.7"
+    ),
+]
+"""Images in a batch; below 1, Ultralytics' AutoBatch measures how many fit."""
 
 RESERVED_ARGUMENTS: Final = {
     "task": "data.task, or what the images' labels serve",
@@ -67,7 +75,7 @@ class FinetuneConfig(ConfigGroup):
     epochs: Count
     time: Positive | None
     patience: CountOrZero
-    batch: Count
+    batch: BatchSize
     imgsz: PixelCount
     save_period: Annotated[int, Field(ge=-1)]
     cache: bool | Literal["ram", "disk"]
@@ -126,6 +134,15 @@ class FinetuneConfig(ConfigGroup):
             raise ValueError("finetune.freeze must name the frozen layers where finetune.strategy=head")
         if self.strategy in {"gradual", "scratch"} and self.freeze:
             raise ValueError(f"finetune.freeze must be null where finetune.strategy={self.strategy}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_automatic_batch(self) -> FinetuneConfig:
+        if self.batch < 1 and self.device in {"cpu", "mps"}:
+            raise ValueError(
+                f"finetune.batch={self.batch} measures the memory of a CUDA GPU, and finetune.device="
+                f"{self.device}: set finetune.batch to a number of images, such as 16"
+            )
         return self
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
-from pipeline.yolo.errors import check_classify_arguments
+from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
 from pipeline.yolo.job import BaseWeights, TrainingJob, TrainingResult
 from pipeline.yolo.training.checkpoints import has_checkpoint
 from pipeline.yolo.training.train import train_model
@@ -69,6 +69,7 @@ def gather_inputs(config: Config) -> TrainingInputs:
     prepared = read_manifest(PREPARED_FOLDER)
     copies = read_augmentation_records(AUGMENTED_FOLDER, prepared=prepared.digest)
     _require_labeled_objects(prepared)
+    check_automatic_batch(config.finetune.batch, config.finetune.device)
     check_classify_arguments(collect_train_arguments(config), prepared.task)
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
     architecture = find_base_weights(base.architecture, None)

@@ -16,6 +16,7 @@ OUT_OF_MEMORY_SIGNS: Final = (
     "not enough memory",
     "can't allocate memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "no usable batch size found",  # AutoBatch: not even one image fits
 )
 
 MEMORY_ADVICE: Final = "lower finetune.batch or finetune.imgsz, or set finetune.cache=false"
@@ -28,7 +29,7 @@ def explain_ultralytics_errors(
     """Turn the errors that a configuration can cause into UserError.
 
     Args:
-        batch: Images in a batch.
+        batch: Images in a batch; below 1 for AutoBatch.
         imgsz: finetune.imgsz, pixels.
         device: finetune.device.
         memory_advice: How to use less memory.
@@ -37,8 +38,9 @@ def explain_ultralytics_errors(
         yield
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
+            size = f"batches of {batch}" if batch >= 1 else f"the batches of finetune.batch={batch}"
             raise UserError(
-                f"the memory is not enough for batches of {batch} at {imgsz} pixels: {memory_advice}"
+                f"the memory is not enough for {size} at {imgsz} pixels: {memory_advice}"
             ) from None
         raise
     except ValueError as error:
@@ -60,6 +62,24 @@ def check_device(device: Any) -> None:
         raise UserError(
             f"finetune.device={device} is absent ({count} GPUs here): set finetune.device=cpu or null"
         )
+
+
+def check_automatic_batch(batch: float, device: Any) -> None:
+    """Check that `finetune.batch` is a number of images where the training has no CUDA GPU to measure.
+
+    Args:
+        batch: finetune.batch; below 1 for Ultralytics' AutoBatch, which would take 16 on a CPU.
+        device: finetune.device.
+
+    Raises:
+        UserError: It is -1 or a share, and the training does not run on a CUDA GPU.
+    """
+    if batch >= 1 or (torch.cuda.is_available() and device not in {"cpu", "mps"}):
+        return
+    raise UserError(
+        f"finetune.batch={batch} measures the memory of a CUDA GPU, and this training has none: "
+        "set finetune.batch to a number of images, such as 16"
+    )
 
 
 def check_classify_arguments(arguments: Mapping[str, Any], task: Task) -> None:

@@ -76,6 +76,11 @@ WRONG_VALUES = [
     ),
     ({"finetune.epochs": "3"}, "finetune.epochs='3' is not allowed: it must be a whole number, at least 1"),
     ({"finetune.epochs": 0}, "finetune.epochs=0 is not allowed: it must be a whole number, at least 1"),
+    (
+        {"finetune.batch": 0},
+        "finetune.batch=0 is not allowed: it must be a whole number, at least 1, or on a CUDA GPU -1 (as many"
+        " images as fit in 60% of its memory) or a share of its memory such as 0.7",
+    ),
     ({"finetune.epochs": True}, "finetune.epochs=true is not allowed: it must be a whole number, at least 1"),
     (
         {"finetune.lr0": 5},
@@ -131,6 +136,8 @@ WRONG_VALUES = [
     ),
 ]
 WRONG_COMBINATIONS = [
+    ({"finetune.batch": -1, "finetune.device": "cpu"}, "finetune.batch=-1 measures the memory of a CUDA GPU"),
+    ({"finetune.batch": 0.7, "finetune.device": "mps"}, "finetune.batch=0.7 measures"),
     ({"finetune.optimizer": "auto"}, "finetune.lr0"),
     ({"finetune.lr0": None}, "finetune.lr0 must be a number where finetune.optimizer=AdamW"),
     ({"finetune.strategy": "head"}, "finetune.freeze must name the frozen layers"),
@@ -184,6 +191,8 @@ def test_wrong_combination_is_rejected_in_one_sentence(changes, words):
         {"finetune.strategy": "head", "finetune.freeze": 11},
         {"finetune.rect": True, "augment.online.mosaic": 0.0},
         {"finetune.lr0": 1},
+        *({"finetune.batch": batch, "finetune.device": None} for batch in (1, -1, 0.7)),
+        {"finetune.batch": 0.9, "finetune.device": 0},
         {"finetune.fraction": 0.5, "augment.offline.multiplier": 1},
         *({"finetune.device": device} for device in ("cpu", "mps", "cuda", "cuda:1", "0", 0, -1, [0], None)),
         {"data.format": "yolo", "data.source": "images", **DRAWN},

@@ -68,6 +68,13 @@ def test_stopped_training_resumes(tmp_path, fast):
     assert resumed.rows[0] == trainer.rows[0]
 
 
+@pytest.mark.parametrize("batch", [-1, 0.5])
+def test_automatic_batch_is_measured_and_trains(tmp_path, batch):
+    trainer = _build(tmp_path / "set", fast=True, batch=batch)
+    trainer.train()
+    assert 1 <= trainer.effective["batch"] <= 16  # not more than there are images
+
+
 def test_building_a_batch_never_waits_for_the_gpu(tmp_path):
     trainer = _build(tmp_path / "set", fast="gpu", degrees=10.0, perspective=0.0005, bgr=0.5)
     trainer._setup_train()

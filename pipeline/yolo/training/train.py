@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.yolo.errors import check_device, explain_ultralytics_errors
+from pipeline.yolo.errors import check_automatic_batch, check_device, explain_ultralytics_errors
 from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, drop_unset_arguments
 from pipeline.yolo.training.export import export_checkpoint
 from pipeline.yolo.training.freezing import check_freeze
@@ -39,6 +39,7 @@ def train_model(
     arguments = job.arguments
     limit_ultralytics_log()
     check_device(arguments["device"])
+    check_automatic_batch(arguments["batch"], arguments["device"])
     with explain_ultralytics_errors(
         batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]
     ):

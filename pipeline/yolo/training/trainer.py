@@ -103,6 +103,12 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
             enable_bf16(model)
         return model
 
+    def auto_batch(self) -> int:
+        """Measure how many images fit into the GPU's memory; a resumed training keeps its batch size."""
+        if self.state is not None:
+            return int(self.state["effective"]["batch"])
+        return int(super().auto_batch())
+
     def _build_train_pipeline(self) -> None:
         super()._build_train_pipeline()
         self.frozen_features = attach_feature_stores(self, self.cache_limits)

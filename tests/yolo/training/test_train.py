@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from ultralytics import YOLO, utils
+from ultralytics.engine import trainer as trainer_module
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG, SETTINGS, events
 
@@ -42,6 +43,37 @@ def _contents(folder):
 def _tensors(folder, contents):
     (folder / "weights.pt").write_bytes(contents)
     return load_weights(folder / "weights.pt").state_dict()
+
+
+@pytest.mark.parametrize("batch", [-1, 0.7])
+def test_automatic_batch_is_refused_without_a_gpu_before_the_work(tmp_path, batch):
+    with pytest.raises(UserError, match=rf"finetune\.batch={batch} measures the memory of a CUDA GPU"):
+        trainings.run(trainings.job(tmp_path, batch=batch))
+    assert not (tmp_path / "checkpoints/ultralytics").exists()
+
+
+def test_automatic_batch_is_the_measured_one_and_a_resumed_training_keeps_it(tmp_path, monkeypatch):
+    trainings.dataset(tmp_path)
+    measured = []
+
+    def measure(**settings):  # as on a GPU, where it runs the network with growing batches
+        measured.append((settings["batch"], settings["imgsz"], settings["dataset_size"]))
+        return 4 if len(measured) == 1 else 2
+
+    monkeypatch.setattr(trainer_module, "check_train_batch_size", measure)
+    first = build_trainer(trainings.job(tmp_path, batch=0.7, epochs=2))
+
+    def stop(_trainer):
+        raise KeyboardInterrupt
+
+    first.add_callback("on_fit_epoch_end", stop)
+    with pytest.raises(KeyboardInterrupt):
+        first.train()
+    second = build_trainer(trainings.job(tmp_path, batch=0.7, epochs=2))
+    second.train()
+    assert measured == [(0.7, 64, 8)]
+    assert (first.effective["batch"], second.effective["batch"]) == (4, 4)
+    assert [row["epoch"] for row in second.rows] == [1, 2]
 
 
 def test_training_learns_and_its_weights_load_and_predict(tmp_path):
