@@ -139,15 +139,13 @@ def _measure_fit(boxes: FloatArray, sizes: FloatArray) -> float:
 
 
 def _find_inverted(boxes: FloatArray) -> BoolArray:
-    inverted: BoolArray = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
-    return inverted
+    return np.asarray((boxes[:, 2:] < boxes[:, :2]).any(axis=1))
 
 
 def _find_outside(boxes: FloatArray, sizes: FloatArray) -> BoolArray:
     slack = sizes * _TOLERANCE + np.where(sizes > 1, 2, 0)
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
-    outside: BoolArray = ((low < -slack) | (high > sizes + slack)).any(axis=1)
-    return outside
+    return np.asarray(((low < -slack) | (high > sizes + slack)).any(axis=1))
 
 
 def _have_other_sizes(images: Sequence[AnnotatedImage]) -> bool:

@@ -171,12 +171,15 @@ def _find_column(columns: Mapping[str, int], names: Sequence[str]) -> int | None
 
 
 def _find_box_columns(columns: Mapping[str, int]) -> tuple[BoxColumnForm, tuple[int, ...]]:
-    """Find the four columns of a box, all or none with a prefix such as bbox_; else one with all numbers."""
+    """Find the four columns of a box; else one with all numbers.
+
+    Columns with a prefix such as bbox_ come first: width and height without it may be those of the image.
+    """
     without_prefix = {
         _BOX_PREFIX.sub("", name): column for name, column in columns.items() if _BOX_PREFIX.match(name)
     }
     for form, names in _BOX_NAMES:
-        for candidates in (without_prefix, columns):
+        for candidates in (without_prefix, {**columns, **without_prefix}):
             if all(name in candidates for name in names):
                 return form, tuple(candidates[name] for name in names)
     column = _find_column(columns, _BOX_LIST_NAMES)
@@ -198,4 +201,4 @@ def _find_class_column(columns: Mapping[str, int]) -> int | None:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"\s*-?\d+(\.\d*)?\s*", text) is not None
+    return re.fullmatch(r"\s*-?\d+([.,]\d*)?\s*", text) is not None

@@ -11,18 +11,20 @@ from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.csv.columns import CsvColumns
 from pipeline.source.formats.csv.image_sizes import add_image_sizes
+from pipeline.source.formats.csv.predictions import drop_predictions
 from pipeline.source.formats.csv.tables import (
     DEFAULT_CLASS,
     CsvTable,
     describe_tables,
     get_box_values,
     get_cell,
-    has_corner_boxes,
-    has_normalized_boxes,
+    interpret_boxes,
     is_box_table,
     load_table,
     parse_image_size,
 )
+from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
+from pipeline.source.plausibility.class_spelling import describe_class_spellings
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -46,7 +48,7 @@ def matches_folder(folder: Path) -> bool:
     )
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read tables of boxes or classes.
 
     Raises:
@@ -54,15 +56,28 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     """
     loaded = {path: load_table(path) for path in list_files(folder, *_SUFFIXES)}
     images = list_images(folder)
-    tables = [add_image_sizes(table, images) for table in loaded.values() if table]
-    if not tables:
+    found = [table for table in loaded.values() if table]
+    if not found:
         raise UserError(
             f"no table in {folder}: expected {RECOGNIZED_BY}, such as filename,class,xmin,ymin,xmax,ymax"
         )
+    labels, prediction_remarks = drop_predictions(found, folder, options.predictions)
+    tables = [interpret_boxes(add_image_sizes(table, images), options.labels) for table in labels]
     entries = [entry for table in tables for entry in _iterate_images(table)]
     others = [path for path, table in loaded.items() if not table]
-    remarks = [*describe_tables(tables), *describe_ignored_files(others, "no table of images")]
-    return assemble_source(folder, entries, MatchingOptions(ImageIndex(images)), remarks)
+    ignored = describe_ignored_files(others, "no table of images")
+    spellings = describe_class_spellings(_list_class_names(tables))
+    remarks = [*describe_tables(tables), *ignored, *prediction_remarks, *spellings]
+    source = assemble_source(folder, entries, MatchingOptions(ImageIndex(images)), remarks)
+    meanings = {table.meaning for table in tables}
+    meaning = next(iter(meanings)) if len(meanings) == 1 else "corners"
+    return refuse_misread_boxes(source, meaning, options.labels)
+
+
+def _list_class_names(tables: Sequence[CsvTable]) -> set[str]:
+    """List the class names of all rows as they are written, with blanks."""
+    named = [(table.rows, table.columns.label) for table in tables if table.columns.label is not None]
+    return {row[label] for rows, label in named for _, row in rows if label < len(row) and row[label].strip()}
 
 
 def _iterate_images(table: CsvTable) -> Iterator[ImageAnnotations]:
@@ -73,7 +88,6 @@ def _iterate_images(table: CsvTable) -> Iterator[ImageAnnotations]:
         by_image[get_cell(row, columns.image) or f"{format_file_name(table.path)}, line {number}"].append(
             (number, row)
         )
-    has_corners, normalized = has_corner_boxes(table), has_normalized_boxes(table)
     for name, rows in by_image.items():
         first = rows[0][1]
         filled = [
@@ -81,7 +95,7 @@ def _iterate_images(table: CsvTable) -> Iterator[ImageAnnotations]:
             for number, row in rows
             if any(get_cell(row, column) for column in _object_columns(columns))
         ]
-        objects, notes = collect_objects(filled, lambda row: _parse_row(row, table, has_corners=has_corners))
+        objects, notes = collect_objects(filled, lambda row: _parse_row(row, table))
         yield ImageAnnotations(
             table.path,
             (name,),
@@ -90,7 +104,7 @@ def _iterate_images(table: CsvTable) -> Iterator[ImageAnnotations]:
             size=parse_image_size(first, columns),
             split=None if columns.split is None else find_split_in_name(get_cell(first, columns.split)),
             fault=_find_fault([row for _, row in rows], columns),
-            normalized=normalized,
+            normalized=table.normalized,
             columns=_shared_columns([row for _, row in rows], columns),
         )
 
@@ -103,7 +117,7 @@ def _find_fault(rows: Sequence[list[str]], columns: CsvColumns) -> str:
     return f"annotated at sizes that differ: {sorted(sizes)}" if len(sizes) > 1 else ""
 
 
-def _parse_row(row: list[str], table: CsvTable, *, has_corners: bool) -> tuple[str, Shape]:
+def _parse_row(row: list[str], table: CsvTable) -> tuple[str, Shape]:
     columns = table.columns
     if any(text.strip() for text in row[len(table.header) :]):
         raise ValueError(
@@ -118,9 +132,9 @@ def _parse_row(row: list[str], table: CsvTable, *, has_corners: bool) -> tuple[s
     if len(values) != 4:
         raise ValueError(f"{format_count(len(values), 'number')}, not the four of a box")
     a, b, c, d = map(parse_coordinate, values)
-    if columns.form == "corners" or has_corners:
+    if table.meaning == "corners":
         return label, build_box((a, b, c, d))
-    if columns.form == "centre":
+    if table.meaning == "centre":
         return label, build_box((a - c / 2, b - d / 2, a + c / 2, b + d / 2))
     return label, build_box((a, b, a + c, b + d))
 

@@ -6,9 +6,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import numpy as np
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
@@ -18,6 +19,8 @@ from pipeline.source.formats.csv.columns import (
     recognize_columns,
     recognize_headerless_row,
 )
+from pipeline.source.formats.csv.decimal_commas import replace_decimal_commas
+from pipeline.source.plausibility.box_meaning import BoxMeaning
 from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
 from pipeline.source.reading.parsing import UnreadableFileError, format_file_name, load_text
 from pipeline.source.reading.shapes import parse_coordinate
@@ -25,6 +28,9 @@ from pipeline.source.reading.shapes import parse_coordinate
 DEFAULT_CLASS: Final = "object"
 """The class if no column states it."""
 
+_MAX_FRACTION: Final = 1.5
+"""A fraction of the image size that a box beyond the image may still have."""
+_NEARLY_ALL: Final = 0.9
 _CHECKED_LINES: Final = 5
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
 
@@ -39,6 +45,8 @@ class CsvTable(NamedTuple):
         rows: The rows with their line numbers.
         is_latin1: The file is not UTF-8 and was read as Latin-1.
         sizes: Measured width and height of some images, by name.
+        has_corners: Boxes are x1 y1 x2 y2, whatever the columns are called.
+        normalized: Boxes are fractions of the image size; else pixels.
     """
 
     path: Path
@@ -47,6 +55,15 @@ class CsvTable(NamedTuple):
     rows: list[tuple[int, list[str]]]
     is_latin1: bool = False
     sizes: Mapping[str, tuple[int, int]] = {}
+    has_corners: bool = False
+    normalized: bool = False
+
+    @property
+    def meaning(self) -> BoxMeaning:
+        """What the four numbers of a box are."""
+        if self.has_corners or self.columns.form not in {"extent", "centre", "list"}:
+            return "corners"
+        return "centre" if self.columns.form == "centre" else "extent"
 
 
 def load_table(path: Path) -> CsvTable | None:
@@ -66,9 +83,27 @@ def load_table(path: Path) -> CsvTable | None:
     header = rows[0][1]
     found = recognize_class_columns(header, [row for _, row in rows[1:]]) or recognize_columns(header)
     if found:
-        return CsvTable(path, header, found, rows[1:], is_latin1)
+        numbers = (*(found.box if found.form != "each" else ()), *(found.size or ()))
+        in_columns = numbers if found.form != "list" else found.size or ()
+        return CsvTable(path, header, found, replace_decimal_commas(rows[1:], in_columns, path), is_latin1)
     bare = recognize_headerless_row(header, IMAGE_SUFFIXES)
-    return CsvTable(path, ("image", "x1", "y1", "x2", "y2", "class"), bare, rows, is_latin1) if bare else None
+    if bare is None:
+        return None
+    rows = replace_decimal_commas(rows, bare.box, path)
+    return CsvTable(path, ("image", "x1", "y1", "x2", "y2", "class"), bare, rows, is_latin1)
+
+
+def interpret_boxes(table: CsvTable, policy: str) -> CsvTable:
+    """Decide whether boxes are corners, and whether they are fractions of the image size.
+
+    Args:
+        table: The table, with measured image sizes.
+        policy: As in data.labels; auto: by the names of the columns and by the numbers.
+    """
+    if policy != "auto":
+        corners, shares = policy in {"corners", "pixel_corners"}, policy in {"shares", "corners"}
+        return table._replace(has_corners=corners, normalized=shares)
+    return table._replace(has_corners=_has_corner_boxes(table), normalized=_has_normalized_boxes(table))
 
 
 def _split_cells(text: str) -> Iterator[list[str]]:
@@ -114,7 +149,7 @@ def _describe_table(table: CsvTable) -> Iterator[str]:
     if table.is_latin1:
         yield "no UTF-8, read as Latin-1"
     if columns.form == "list":
-        meaning = "x1 y1 x2 y2" if has_corner_boxes(table) else "x y width height"
+        meaning = "x1 y1 x2 y2" if table.has_corners else "x y width height"
         yield f"the numbers in {header[columns.box[0]]!r} are taken for {meaning}"
 
 
@@ -136,7 +171,7 @@ def _iterate_boxes(table: CsvTable) -> Iterator[tuple[list[float], tuple[int, in
             yield numbers, parse_image_size(row, columns) or table.sizes.get(get_cell(row, columns.image))
 
 
-def has_corner_boxes(table: CsvTable) -> bool:
+def _has_corner_boxes(table: CsvTable) -> bool:
     """Check whether boxes in one column are x1 y1 x2 y2, and not x y width height.
 
     They are if all are ordered corners and some would exceed the image as x y width height.
@@ -151,11 +186,20 @@ def has_corner_boxes(table: CsvTable) -> bool:
     return are_ordered and exceed_image
 
 
-def has_normalized_boxes(table: CsvTable) -> bool:
-    """Check whether boxes are fractions of the image size: all numbers are between 0 and 1."""
+def _has_normalized_boxes(table: CsvTable) -> bool:
+    """Check whether boxes are fractions of the image size: nearly all numbers are between 0 and 1.
+
+    Some boxes may go a little beyond the image.
+    """
     boxes = (box for box, _ in _iterate_boxes(table))
     first = next(boxes, None)
-    return first is not None and all(0 <= value <= 1 for box in chain([first], boxes) for value in box)
+    if first is None or max(map(abs, first)) > _MAX_FRACTION:
+        return False
+    numbers = np.array([first, *boxes])
+    if ((numbers >= 0) & (numbers <= 1)).all():
+        return True
+    within = ((numbers >= 0) & (numbers <= 1)).all(axis=1).mean() >= _NEARLY_ALL
+    return bool(within and (np.abs(numbers) <= _MAX_FRACTION).all() and (numbers % 1 != 0).mean() > 1 / 2)
 
 
 def parse_image_size(row: list[str], columns: CsvColumns) -> tuple[int, int] | None:

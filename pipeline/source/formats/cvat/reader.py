@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.cvat.shapes import parse_cvat_shape
+from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_files, list_images
@@ -31,7 +32,7 @@ def matches_folder(folder: Path) -> bool:
     )
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a CVAT dataset.
 
     Raises:
@@ -48,9 +49,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         for entry in (*_iterate_images(path, root), *_iterate_frames(path, root))
     ]
     order = tuple(name for root in roots.values() for name in _iterate_declared_labels(root))
-    return assemble_source(
-        folder, entries, MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
-    )
+    layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
+    return refuse_misread_boxes(assemble_source(folder, entries, layout), "corners", options.labels)
 
 
 def _load_root(path: Path, folder: Path) -> Element | None:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.core.text import format_count
+from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_files, list_images
@@ -34,7 +35,7 @@ def matches_folder(folder: Path) -> bool:
     return any(map(_is_box_line, read_first_lines(folder, ".txt")))
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a DOTA dataset.
 
     Raises:
@@ -53,9 +54,9 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         annotations.append(ImageAnnotations(path, (path.stem,), objects, notes, fault=fault))
     if difficult:
         remarks.append(f"{format_count(difficult, 'object')} marked as difficult: used as any other")
-    return assemble_source(
-        folder, annotations, MatchingOptions(image_index, one_file_per_image=True), remarks
-    )
+    layout = MatchingOptions(image_index, one_file_per_image=True)
+    source = assemble_source(folder, annotations, layout, remarks)
+    return refuse_misread_boxes(source, "corners", options.labels)
 
 
 def _drop_upright_boxes(texts: list[Path], folder: Path) -> tuple[list[Path], list[str]]:

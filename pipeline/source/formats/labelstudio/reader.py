@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
+from pipeline.core.text import format_count
 from pipeline.source.formats.labelstudio.regions import find_image_size, find_rotation_fault, parse_regions
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations
@@ -39,7 +40,7 @@ def matches_folder(folder: Path) -> bool:
     return any(head.startswith((b"[", b"{")) and bool(_KNOWN_KEYS.search(head)) for head in starts)
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a Label Studio export.
 
     Raises:
@@ -48,11 +49,33 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     tasks = [(path, task) for path in list_files(folder, ".json") for task in _iterate_tasks(path)]
     if not tasks:
         raise UserError(f"no Label Studio tasks in {folder}: expected {RECOGNIZED_BY}")
-    return assemble_source(
-        folder,
-        [_parse_task(path, task) for path, task in tasks],
-        MatchingOptions(ImageIndex(list_images(folder))),
+    if options.predictions == "labels":
+        tasks = [(path, _take_predictions(task)) for path, task in tasks]
+    annotations = [_parse_task(path, task) for path, task in tasks]
+    remarks = _describe_predictions([task for _, task in tasks], options.predictions)
+    return assemble_source(folder, annotations, MatchingOptions(ImageIndex(list_images(folder))), remarks)
+
+
+def _take_predictions(task: Row) -> Row:
+    """Use the predictions of a task that nobody has annotated."""
+    key = next((key for key in _ANNOTATION_KEYS if isinstance(task.get(key), list)), _ANNOTATION_KEYS[0])
+    if _find_valid_annotations(task.get(key)) or not _find_valid_annotations(task.get("predictions")):
+        return task
+    return {**task, key: task["predictions"]}
+
+
+def _describe_predictions(tasks: Sequence[Row], policy: str) -> list[str]:
+    """Return a remark about tasks with predictions of a model."""
+    number = sum(bool(_find_valid_annotations(task.get("predictions"))) for task in tasks)
+    if not number:
+        return []
+    used = "labels where nobody has annotated the image"
+    how = (
+        f"read as {used}"
+        if policy == "labels"
+        else f"left aside (data.predictions=labels takes them for {used})"
     )
+    return [f"{format_count(number, 'task')} with predictions of a model: {how}"]
 
 
 def _iterate_tasks(path: Path) -> Iterator[Row]:
@@ -99,7 +122,7 @@ def _choose_annotation(annotations: list[Any]) -> tuple[list[Any], list[Annotati
     Returns:
         Its results, notes, and why the task cannot be used; empty if it can.
     """
-    found = [row for row in annotations if isinstance(row, dict) and not row.get("was_cancelled")]
+    found = _find_valid_annotations(annotations)
     if not found:
         return [], [], "nobody has annotated it"
     best = max(found, key=lambda row: (bool(row.get("ground_truth")), str(row.get("updated_at") or "")))
@@ -107,6 +130,12 @@ def _choose_annotation(annotations: list[Any]) -> tuple[list[Any], list[Annotati
     notes = [AnnotationNote(False, f"{len(found)} annotations: {which} is used")] if len(found) > 1 else []
     results = best.get("result")
     return results if isinstance(results, list) else [], notes, ""
+
+
+def _find_valid_annotations(stated: Any) -> list[Row]:
+    """Return the annotations, or predictions, that nobody has cancelled."""
+    rows = stated if isinstance(stated, list) else []
+    return [row for row in rows if isinstance(row, dict) and not row.get("was_cancelled")]
 
 
 def _expand_flat_task(task: Row) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.via.shapes import expand_v3_shape, parse_via_shape
+from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -25,6 +27,8 @@ RECOGNIZED_BY: Final = "JSON or CSV with shape_attributes, or a project of versi
 
 _CLASS_ATTRIBUTES: Final = ("class", "label", "name", "type", "category", "object")
 """Names of attributes that usually hold the class, the most likely first."""
+_JAVASCRIPT_VALUE: Final = re.compile(r'("(?:\\.|[^"\\])*")|\b(?:undefined|NaN)\b|-?\bInfinity\b')
+"""A JSON text, which stays as it is, or a value that JavaScript writes where JSON has none."""
 _DEFAULT_CLASS: Final = "object"
 
 Row = Mapping[str, Any]
@@ -53,7 +57,7 @@ def matches_folder(folder: Path) -> bool:
     return has_json or any(b"region_shape_attributes" in head for head in read_heads(folder, ".csv"))
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a VIA dataset.
 
     Raises:
@@ -71,7 +75,10 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         remark = f"no regions are drawn: classes are taken from the file attribute {attribute!r}"
         remarks = [remark] if attribute else []
         annotations = [_parse_image_class(image, attribute) for image in images]
-    return assemble_source(folder, annotations, MatchingOptions(ImageIndex(list_images(folder))), remarks)
+    layout = MatchingOptions(ImageIndex(list_images(folder)))
+    return refuse_misread_boxes(
+        assemble_source(folder, annotations, layout, remarks), "extent", options.labels
+    )
 
 
 def _read_file(path: Path) -> Iterator[ViaImage]:
@@ -151,9 +158,10 @@ def _read_csv(path: Path) -> Iterator[ViaImage]:
 
 
 def _parse_cell(text: str | None) -> Row:
-    """Parse the JSON object in a cell; return an empty one if it is invalid."""
+    """Parse the JSON object in a cell, which may hold values of JavaScript; an empty one if it is invalid."""
+    plain = _JAVASCRIPT_VALUE.sub(lambda found: found[1] or "null", text or "{}")
     try:
-        value = parse_json((text or "{}").encode())
+        value = parse_json(plain.encode())
     except UnreadableFileError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -48,11 +48,11 @@ def read_voc_xml(file: Path) -> ImageAnnotations:
 
 def _parse_object(item: Element, mark: str) -> tuple[AnnotatedObject | None, list[AnnotationNote]]:
     """Return the object, None if it is invalid; and a note on what was corrected, or why it is invalid."""
-    name = (item.findtext("name") or "").strip()
+    name = item.findtext("name") or ""  # blanks are removed when all names are known
     polygons = item.findall("polygon")
     parts = tuple(part for part in map(_parse_polygon, polygons) if part is not None) if polygons else ()
     corners = _parse_corners(item)
-    fault = "" if name else "no name"
+    fault = "" if name.strip() else "no name"
     if corners is None and not parts:
         fault = fault or "no bndbox of four numbers"
     if corners and (corners[0] == corners[2] or corners[1] == corners[3]):

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
 from pipeline.source.formats.labelme.xml import is_labelme_xml
 from pipeline.source.formats.voc.image_sets import read_image_sets
 from pipeline.source.formats.voc.objects import read_voc_xml
+from pipeline.source.plausibility.box_meaning import (
+    MAX_DOUBTFUL_SHARE,
+    MIN_DOUBTFUL_BOXES,
+    refuse_misread_boxes,
+)
+from pipeline.source.plausibility.class_spelling import merge_class_spellings
 from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import (
     IMAGE_SUFFIXES,
     iterate_files,
@@ -26,7 +34,7 @@ from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
-RECOGNIZED_BY: Final = "Annotations/*.xml, or XML files beside the images"
+RECOGNIZED_BY: Final = "Annotations/*.xml, or XML files with bndbox beside the images or in another folder"
 
 _XML_FOLDERS: Final = ("annotations", "annotation", "xml", "xmls", "labels")
 _IMAGE_FOLDERS: Final = ("jpegimages", "images", "image", "imgs", "img")
@@ -44,28 +52,47 @@ class VocFolder(NamedTuple):
 
 def matches_folder(folder: Path) -> bool:
     """Check the root element of the first XML files, in the folder or in its subfolders."""
-    parts = [part for root in (folder, *list_subfolders(folder)) for part in _find_voc_folders(root)]
-    heads = [read_head(path) for part in parts for path in islice(iterate_files(part.annotations, ".xml"), 3)]
-    return any(_ROOT_ELEMENT.search(head) and not is_labelme_xml(head) for head in heads)
+    parts = [part for root in _find_datasets(folder) for part in _find_parts(root)]
+    files = [path for part in parts for path in islice(iterate_files(part.annotations, ".xml"), 3)]
+    return any(map(_is_voc_xml, files))
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a Pascal VOC dataset.
 
     Raises:
-        UserError: There are no annotations, or those of several datasets.
+        UserError: There are no annotations, those of several datasets, or boxes that look misread.
     """
     root = _find_root(folder)
     splits, remarks = read_image_sets(root / "ImageSets" / "Main")
     annotations, images = [], []
-    for part in _find_voc_folders(root):
+    for part in _find_parts(root):
         images += [path for path in list_images(part.images) if path.parent.name not in _MASK_FOLDERS]
         for file in list_files(part.annotations, ".xml"):
             found = read_voc_xml(file)
             split = part.split or next(filter(None, map(splits.get, map(_image_stem, found.names))), None)
             annotations.append(found._replace(split=split))
-    options = MatchingOptions(ImageIndex(images), one_file_per_image=True)
-    return assemble_source(folder, annotations, options, remarks)
+    _refuse_inverted(annotations, options.labels)
+    annotations, spellings = merge_class_spellings(annotations)
+    layout = MatchingOptions(ImageIndex(images), one_file_per_image=True)
+    source = assemble_source(folder, annotations, layout, (*remarks, *spellings))
+    return refuse_misread_boxes(source, "corners", options.labels)
+
+
+def _refuse_inverted(annotations: Sequence[ImageAnnotations], policy: str) -> None:
+    """Stop if many boxes end before they begin: then xmax and ymax hold something else.
+
+    Raises:
+        UserError: More than a fifth do.
+    """
+    notes = [note for found in annotations for note in found.notes if note.kind == "inverted"]
+    total = sum(len(found.objects) for found in annotations)
+    if policy == "auto" and len(notes) >= MIN_DOUBTFUL_BOXES and len(notes) > MAX_DOUBTFUL_SHARE * total:
+        raise UserError(
+            f"{len(notes)} of {format_count(total, 'box', 'boxes')} have xmin > xmax or ymin > ymax, such as "
+            f"{notes[0].reason}: xmax and ymax look like width and height; correct the annotations (if they "
+            "are corners, set data.labels=pixels)"
+        )
 
 
 def _image_stem(name: str) -> str:
@@ -76,30 +103,49 @@ def _image_stem(name: str) -> str:
 
 def _find_root(folder: Path) -> Path:
     """Find the folder that holds the annotations: the source folder, or the only such folder in it."""
-    if any(_find_voc_folders(folder)):
-        return folder
-    inner = [path for path in list_subfolders(folder) if any(_find_voc_folders(path))]
-    if len(inner) > 1:
+    found = _find_datasets(folder)
+    if len(found) > 1:
         raise UserError(
-            f"{folder} holds several VOC datasets: set data.source to one of them, such as {inner[0]}"
+            f"{folder} holds several VOC datasets: set data.source to one of them, such as {found[0]}"
         )
-    if not inner:
+    if not found:
         raise UserError(f"no VOC annotations in {folder}: expected Annotations/*.xml and JPEGImages/")
-    return inner[0]
+    return found[0]
 
 
-def _find_voc_folders(root: Path) -> Iterator[VocFolder]:
-    """Yield the XML folder of a dataset, or of each of its splits."""
+def _find_datasets(folder: Path) -> list[Path]:
+    """Find the folders of datasets: by the usual folder names, else by XML files in any folder."""
+    if _find_voc_folders(folder):
+        return [folder]
+    inner = [path for path in list_subfolders(folder) if any(map(_has_images, _find_voc_folders(path)))]
+    return inner or ([folder] if any(iterate_files(folder, ".xml")) else [])
+
+
+def _find_parts(root: Path) -> list[VocFolder]:
+    """Find the XML folders of a dataset; else take all its XML files, which are matched to images by name."""
+    return _find_voc_folders(root) or [VocFolder(root, root, None)]
+
+
+def _has_images(part: VocFolder) -> bool:
+    return any(iterate_files(part.images, *IMAGE_SUFFIXES))
+
+
+def _is_voc_xml(path: Path) -> bool:
+    head = read_head(path)
+    return bool(_ROOT_ELEMENT.search(head)) and not is_labelme_xml(head)
+
+
+def _find_voc_folders(root: Path) -> list[VocFolder]:
+    """Find the XML folder of a dataset, or of each of its splits."""
     unsplit = _find_voc_folder(root, None)
     if unsplit:
-        yield unsplit
-        return
+        return [unsplit]
     inner = list_subfolders(root)
     splits = [(path, find_split_in_name(path.name)) for path in inner]
     found = [part for path, split in splits if split and (part := _find_voc_folder(path, split))]
     if not found and any(map(_has_xml_beside_images, inner)):
-        found = [VocFolder(root, root, None)]
-    yield from found
+        return [VocFolder(root, root, None)]
+    return found
 
 
 def _has_xml_beside_images(folder: Path) -> bool:
