@@ -23,6 +23,7 @@ ANNOTATION_FORMATS: Final = (
     "datumaro",
     "openimages",
     "tfrecord",
+    "kerasyolo",
     "csv",
     "masks",
     "boxes",

@@ -28,6 +28,8 @@ _MAX_NESTED_FOLDERS: Final = 5
 _NEAR_TIE: Final = 0.05
 """Formats whose shares of annotated images differ by less explain a source equally well."""
 _LOW_SHARE: Final = 0.5
+_FORMAT_BY_SUFFIX: Final = {".yaml": "yolo", ".yml": "yolo", ".json": "coco"}
+"""Formats of files that data.source may name instead of a folder."""
 
 
 class RecognizedSource(NamedTuple):
@@ -61,24 +63,54 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
 
     Args:
         form: The format, as in data.format; auto recognizes it.
-        folder: The source folder.
+        folder: The source folder; or a data.yaml or a COCO file: then its folder is read, by that file.
         options: How annotations are read that can mean several things. For the tasks segment and obb,
             outlines are read if the source has some.
 
     Raises:
         UserError: There is no such folder, or it cannot be read.
     """
-    matching, place = _find_formats(form, folder)
+    if folder.is_file():
+        options = options._replace(file=folder)
+        form, folder = _choose_format_of_file(form, folder), folder.parent
+    matching, place = ([form], folder) if options.file else _find_formats(form, folder)
     found = _read_best(matching, place, options)
     source = resolve_unlabelled(escape_source_text(found.source), options.unlabelled)
-    if len(set(source.names)) < len(source.names):
-        twice = next(name for name, number in Counter(source.names).items() if number > 1)
-        raise UserError(f"two classes of {folder} are called {twice!r}: give each class its own name")
+    _check_distinct_names(source.names, folder)
     has_outlines = any(image.raw.outlines for image in source.images)
     if options.task in {"segment", "obb"} - {source.task} and has_outlines:
         source = source._replace(task="segment")
     inner = format_relative_path(place, folder)
     return RecognizedSource(found.form, source if inner == "." else _prefix_paths(source, inner))
+
+
+def _choose_format_of_file(form: str, file: Path) -> str:
+    """Return the format of a file that data.source names.
+
+    Raises:
+        UserError: A file of this kind does not describe a dataset, or data.format is another format.
+    """
+    own = _FORMAT_BY_SUFFIX.get(file.suffix.lower())
+    if not own:
+        raise UserError(
+            f"data.source={file} is neither a folder, nor an archive, nor a data.yaml, nor a COCO file: "
+            "set it to the folder that holds the images"
+        )
+    if form not in {"auto", own}:
+        raise UserError(
+            f"data.source={file} is read as {own}, but data.format is {form}: set data.source to the folder"
+        )
+    return own
+
+
+def _check_distinct_names(names: Sequence[str], folder: Path) -> None:
+    """Refuse two classes with the same name, or with names that differ in blanks around them alone."""
+    counts = Counter(name.strip() for name in names)
+    twice = next((name for name, number in counts.items() if number > 1), None)
+    if twice is None:
+        return
+    called = " and ".join(dict.fromkeys(repr(name) for name in names if name.strip() == twice))
+    raise UserError(f"two classes of {folder} are called {called}: give each class its own name")
 
 
 def _read_best(matching: Sequence[str], folder: Path, options: ReadOptions) -> RecognizedSource:

@@ -44,6 +44,7 @@ class ReadOptions(NamedTuple):
         labels: Coordinates of YOLO labels: shares, pixels, corners, pixel_corners; auto: shares, and stop
             if most of them look wrong.
         first_class: The lowest class number in YOLO labels, 0 or 1; auto: 0, and stop if 1 is likely.
+        file: The data.yaml or COCO file that data.source names, if it names a file and not a folder.
     """
 
     task: str = "auto"
@@ -52,6 +53,7 @@ class ReadOptions(NamedTuple):
     predictions: str = "ignore"
     labels: str = "auto"
     first_class: str | int = "auto"
+    file: Path | None = None
 
 
 DEFAULT_OPTIONS: Final = ReadOptions()

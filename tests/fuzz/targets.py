@@ -16,9 +16,9 @@ from pipeline.dataset.labels import format_labels, parse_labels
 from pipeline.prepare.images.check import check_image
 from pipeline.prepare.images.errors import UnusableImageError
 from pipeline.source.archives.extract import unpack_source
+from pipeline.source.formats.yolo.label_layout import infer_label_layout
 from pipeline.source.formats.yolo.label_lines import (
     build_label_objects,
-    infer_label_layout,
     parse_label_lines,
 )
 from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
@@ -263,6 +263,10 @@ TARGETS: Final[dict[str, Target]] = {
     ),
     "openimages": Target(
         build_reader("openimages", ("boxes.csv", "classes.csv"), _TWO), benchmark_seeds.build_openimages_seeds
+    ),
+    "tfrecord": Target(
+        build_reader("tfrecord", ("train.tfrecord", "label_map.pbtxt"), ()),
+        benchmark_seeds.build_tfrecord_seeds,
     ),
     "csv": Target(build_reader("csv", ("boxes.csv",), _TWO), seeds.build_csv_seeds),
     "masks": Target(

@@ -34,21 +34,23 @@ MAX_COMPRESSION_RATIO: Final = 100
 ALWAYS_ALLOWED_BYTES: Final = 200_000_000
 """Unpacked bytes that are allowed at any compression ratio."""
 
+_DATASET_FILES: Final = (".yaml", ".yml", ".json")
+"""Suffixes of files that describe a dataset beside them: a data.yaml, a COCO file."""
 _CHUNK_BYTES: Final = 1 << 16
 
 
 def unpack_source(path: Path) -> Path:
-    """Return a source as a folder; an archive is unpacked first.
+    """Return a source as a folder, or as a file that describes a dataset; an archive is unpacked first.
 
     Archives are identified by the hash of their contents, and unpacked once, or again if the folder changed.
 
     Args:
-        path: A folder, or an archive: zip, tar, tar.gz, tar.bz2 or tar.xz.
+        path: A folder, a data.yaml or a COCO file, or an archive: zip, tar, tar.gz, tar.bz2 or tar.xz.
 
     Raises:
         UserError: It does not exist, is no archive, is damaged, or is not safe to unpack.
     """
-    if path.is_dir():
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in _DATASET_FILES):
         return path
     if not path.is_file():
         raise UserError(f"data.source={path} does not exist: name a folder of images, or an archive of one")

@@ -1,17 +1,23 @@
-"""Read text files of boxes in pixels, one per image, a line per object: `x1 y1 x2 y2 class`, as in DeepPCB.
+"""Read text files of boxes in pixels, one per image, a line per object.
 
+`x1 y1 x2 y2 class`, as in DeepPCB, or `class x1 y1 x2 y2`: what the columns hold is inferred from all lines.
 Images may come in pairs: NAME_test.jpg with the boxes, and NAME_temp.jpg, a template without defects.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
+import numpy as np
+
+from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.formats.boxes.column_order import ColumnOrder, infer_column_order
+from pipeline.source.formats.yolo.data_yaml import has_data_yaml
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.class_lists import CLASS_LIST_FILES, find_class_names
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
@@ -36,28 +42,40 @@ from pipeline.source.types import (
 
 RECOGNIZED_BY: Final = "text files of x1 y1 x2 y2 class in pixels"
 
+_FIELDS: Final = 5
+_READABLE_ORDERS: Final = {"class_last", "class_first"}
+
 _TEST_SUFFIX, _TEMPLATE_SUFFIX = "_test", "_temp"
 _NUMBERED_CLASS: Final = re.compile(r"^class_(\d+)$")
 
 
 def matches_folder(folder: Path) -> bool:
-    """Look for a line of two corners and a class in the first text files; YOLO's numbers are below one."""
-    return any(map(_is_box_line, read_first_lines(folder, ".txt")))
+    """Look for lines of two corners and a class in the first text files; YOLO's numbers are below one."""
+    if has_data_yaml(folder):
+        return False
+    return _infer_order(read_first_lines(folder, ".txt"), {}) in _READABLE_ORDERS
 
 
 def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read text files of boxes.
 
     Raises:
-        UserError: No file has an image.
+        UserError: No file has an image, or the lines may mean several things.
     """
     image_index = ImageIndex(list_images(folder))
     texts = list_files(folder, ".txt", ".names")
     lists = [path for path in texts if _is_image_list(path)]
     names = find_class_names(texts)
-    annotations = [path for path in texts if path not in lists and path.name.lower() not in CLASS_LIST_FILES]
-    entries = [entry for path in annotations if (entry := _read_file(path, image_index, names))]
+    files = [
+        _load_box_file(path)
+        for path in texts
+        if path not in lists and path.name.lower() not in CLASS_LIST_FILES
+    ]
+    order = _choose_order(files, names, options)
+    entries = [entry for file in files if (entry := _read_file(file, image_index, names, order))]
     entries, remarks = _apply_image_lists(lists, entries)
+    if order == "class_first":
+        remarks.append("each line is read as class x1 y1 x2 y2, in pixels")
     unnamed = any(_NUMBERED_CLASS.match(item.label) for entry in entries for item in entry.objects)
     remarks += [
         "the source names no classes: they are called by their numbers (data.classes renames them)"
@@ -71,41 +89,134 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     return assemble_source(folder, entries, layout, remarks)
 
 
-def _read_file(path: Path, image_index: ImageIndex, names: dict[int, str]) -> ImageAnnotations | None:
-    """Read one file; return None if it is another kind of text."""
-    image_names = (path.stem + _TEST_SUFFIX, path.stem)
+class BoxFile(NamedTuple):
+    """A text file, perhaps of boxes.
+
+    Attributes:
+        path: The file.
+        lines: Its lines that are not empty, with their names in reports.
+        fault: Why it cannot be read.
+    """
+
+    path: Path
+    lines: tuple[tuple[str, str], ...] = ()
+    fault: str = ""
+
+
+def _load_box_file(path: Path) -> BoxFile:
     try:
         text, _ = load_text(path)
     except UnreadableFileError as error:
-        return ImageAnnotations(path, image_names, fault=describe_unusable_annotation(path, error))
+        return BoxFile(path, fault=describe_unusable_annotation(path, error))
     lines = [(f"line {number}", line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    return BoxFile(path, tuple(lines))
+
+
+def _choose_order(files: Sequence[BoxFile], names: Mapping[int, str], options: ReadOptions) -> ColumnOrder:
+    """Choose the order of the columns.
+
+    Raises:
+        UserError: The lines may mean several things, or are YOLO labels in pixels.
+    """
+    if options.labels == "pixel_corners":
+        return "class_first"
+    if options.labels != "auto":
+        raise UserError(f"data.labels={options.labels} is for YOLO labels: set data.format=yolo")
+    order = _infer_order((line for file in files for _, line in file.lines), names)
+    if order == "centers":
+        raise UserError(
+            "the lines look like class x y width height in pixels, not like boxes with two corners: "
+            "set data.format=yolo and data.labels=pixels"
+        )
+    if order == "unclear" and any(_parse_numbers(line) for file in files for _, line in file.lines):
+        raise UserError(
+            "the lines can mean x1 y1 x2 y2 class as well as class x1 y1 x2 y2: for the second, set "
+            "data.labels=pixel_corners; for the first, add a classes.txt with a line `number: name` per class"
+        )
+    return "class_last" if order == "unclear" else order
+
+
+def _infer_order(lines: Iterable[str], names: Mapping[int, str]) -> ColumnOrder:
+    """Infer the order of the columns: a class may be a word; if it is a number, all lines decide.
+
+    If both the first and the last number can be a class, the one that only takes the numbers of named
+    classes is it.
+    """
+    fields = [row for line in lines if len(row := _split_line(line)) == _FIELDS]
+    words = Counter(place for row in fields if (place := _find_word(row)) is not None)
+    if words:
+        return "class_first" if words[0] > words[_FIELDS - 1] else "class_last"
+    numbers = [values for row in fields if (values := _parse_fields(row))]
+    table = np.array(numbers, np.float64).reshape(-1, _FIELDS)
+    table = table[(table[:, 1:4] > 1).any(axis=1)]
+    order = infer_column_order(table)
+    if order == "unclear" and names and len(table):
+        first, last = (bool(np.isin(table[:, column], list(names)).all()) for column in (0, -1))
+        return "unclear" if first == last else "class_first" if first else "class_last"
+    return order
+
+
+def _find_word(fields: Sequence[str]) -> int | None:
+    """Return the place of the only field that is no number, if the others are a box in pixels."""
+    for place, box in ((0, fields[1:]), (_FIELDS - 1, fields[:-1])):
+        values = _parse_fields(box)
+        if values and _parse_fields([fields[place]]) is None and _is_box(values):
+            return place
+    return None
+
+
+def _parse_numbers(line: str) -> list[float] | None:
+    fields = _split_line(line)
+    return _parse_fields(fields) if len(fields) == _FIELDS else None
+
+
+def _parse_fields(fields: Sequence[str]) -> list[float] | None:
+    try:
+        return [float(field) for field in fields]
+    except ValueError:
+        return None
+
+
+def _is_box(values: Sequence[float]) -> bool:
+    """Check for a box in pixels: two ordered corners, with coordinates above YOLO's range of 0 to 1."""
+    x1, y1, x2, y2 = values
+    return x2 > max(x1, 1) and y2 > max(y1, 1) and min(x1, y1) >= 0
+
+
+def _read_file(
+    file: BoxFile, image_index: ImageIndex, names: dict[int, str], order: ColumnOrder
+) -> ImageAnnotations | None:
+    """Read one file; return None if it is another kind of text."""
+    path = file.path
+    image_names = (path.stem + _TEST_SUFFIX, path.stem)
+    if file.fault:
+        return ImageAnnotations(path, image_names, fault=file.fault)
     if (
-        not any(_is_box_line(line) for _, line in lines)
+        not any(_is_box_line(line, order) for _, line in file.lines)
         and not image_index.find(image_names, near=path.parent).image
     ):
         return None
-    return ImageAnnotations(path, image_names, *collect_objects(lines, lambda line: _parse_line(line, names)))
+    parsed = collect_objects(file.lines, lambda line: _parse_line(line, names, order))
+    return ImageAnnotations(path, image_names, *parsed)
 
 
 def _split_line(line: str) -> list[str]:
     return line.replace(",", " ").split()
 
 
-def _is_box_line(line: str) -> bool:
-    """Check for a box in pixels: two ordered corners, with coordinates above YOLO's range of 0 to 1."""
+def _is_box_line(line: str, order: ColumnOrder) -> bool:
     fields = _split_line(line)
-    try:
-        x1, y1, x2, y2 = map(float, fields[:4])
-    except ValueError:
-        return False
-    return len(fields) == 5 and x2 > max(x1, 1) and y2 > max(y1, 1) and min(x1, y1) >= 0
+    values = _parse_fields(fields[1:] if order == "class_first" else fields[:-1])
+    return len(fields) == _FIELDS and values is not None and _is_box(values)
 
 
-def _parse_line(line: str, names: dict[int, str]) -> tuple[str, Shape]:
+def _parse_line(line: str, names: dict[int, str], order: ColumnOrder) -> tuple[str, Shape]:
     fields = _split_line(line)
-    if len(fields) != 5:
-        raise ValueError(f"not x1 y1 x2 y2 and a class: {line.strip()[:60]!r}")
-    return _class_name(fields[4], names), build_box(fields[:4])
+    if len(fields) != _FIELDS:
+        expected = "a class and x1 y1 x2 y2" if order == "class_first" else "x1 y1 x2 y2 and a class"
+        raise ValueError(f"not {expected}: {line.strip()[:60]!r}")
+    label, *box = fields if order == "class_first" else (fields[-1], *fields[:-1])
+    return _class_name(label, names), build_box(box)
 
 
 def _class_name(text: str, names: dict[int, str]) -> str:

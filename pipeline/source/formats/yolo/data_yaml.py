@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,11 +12,11 @@ import yaml
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
 from pipeline.core.text import format_count
-from pipeline.source.formats.yolo.image_paths import list_split_images, resolve_root
+from pipeline.source.formats.yolo.class_names import ClassList
+from pipeline.source.formats.yolo.image_paths import SplitPath, find_split_paths, resolve_root
 from pipeline.source.formats.yolo.keypoints import parse_kpt_shape
-from pipeline.source.formats.yolo.plain_yaml import is_plain_value
-from pipeline.source.reading.file_tree import list_folder_files, list_subfolders, read_head
-from pipeline.source.reading.parsing import read_lines
+from pipeline.source.formats.yolo.plain_yaml import is_plain_value, load_yaml_texts
+from pipeline.source.reading.file_tree import list_folder_files, read_head
 
 _SPLIT_KEYS: Final = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _USUAL_STEMS: Final = ("data", "dataset")
@@ -30,16 +30,20 @@ class DataYaml(NamedTuple):
 
     Attributes:
         root: Paths, also those in reports, are relative to this folder.
-        names: Class names by index; empty if it states none.
         splits: The image files of each split.
+        classes: The class names that it states; None if it states none.
+        class_count: The number of classes that it states (nc).
+        missing: The paths that it states for images, and that do not exist or hold none.
         keypoints: The keypoints of a pose (kpt_shape).
         oriented: A name in it says that it has oriented boxes.
         remarks: What the user should know about how it was read.
     """
 
     root: Path
-    names: tuple[str, ...]
     splits: Mapping[str | None, tuple[Path, ...]]
+    classes: ClassList | None = None
+    class_count: int = 0
+    missing: tuple[SplitPath, ...] = ()
     keypoints: Keypoints | None = None
     oriented: bool = False
     remarks: tuple[str, ...] = ()
@@ -70,27 +74,58 @@ def find_data_yaml(folder: Path) -> Path | None:
     return next(iter(usual or found), None)
 
 
-def read_data_yaml(file: Path) -> DataYaml:
+def read_data_yaml(file: Path, *, first_class: str | int = "auto") -> DataYaml:
     """Read a data YAML.
+
+    Args:
+        file: The file.
+        first_class: As in data.first_class; 1 allows names that are numbered from 1.
 
     Raises:
         UserError: It is not a YAML mapping, it contains code, or its names or paths are invalid.
     """
-    raw = _load_mapping(file)
-    remarks = _check_download(raw, file)
+    text, raw = _load_mapping(file)
+    remarks = [*_check_download(raw, file), *_describe_channels(raw, file)]
     root = resolve_root(raw, file)
-    splits: dict[str | None, tuple[Path, ...]] = {}
-    for split, keys in _SPLIT_KEYS.items():
-        stated = next((raw[key] for key in keys if raw.get(key)), None)
-        if stated is None:
-            continue
-        splits[split] = tuple(dict.fromkeys(list_split_images(stated, root, file)))
-        if not splits[split]:
-            remarks.append(f"{file.name} names {split}: {stated}, but there are no images")
+    paths = [
+        path
+        for split, keys in _SPLIT_KEYS.items()
+        if (stated := next((raw[key] for key in keys if raw.get(key)), None)) is not None
+        for path in find_split_paths(split, stated, root, file)
+    ]
+    splits = _collect_splits(paths)
+    remarks += _describe_paths(paths, splits, file)
     remarks += _drop_repeated_splits(splits, file)
     keypoints, keypoint_remarks = parse_kpt_shape(raw, file)
-    names, oriented = _parse_names(raw, file), _is_oriented(raw, file)
-    return DataYaml(root, names, splits, keypoints, oriented, (*remarks, *keypoint_remarks))
+    names = _parse_names(raw, text.get("names"), file, first_class)
+    return DataYaml(
+        root,
+        splits,
+        ClassList(file.name, names, tuple(names)) if names else None,
+        _parse_class_count(raw, len(names), file),
+        tuple(path._replace(prefix=str(raw.get("path") or "")) for path in paths if not path.images),
+        keypoints,
+        _is_oriented(raw, file),
+        (*remarks, *keypoint_remarks),
+    )
+
+
+def _collect_splits(paths: Sequence[SplitPath]) -> dict[str | None, tuple[Path, ...]]:
+    splits: dict[str | None, tuple[Path, ...]] = {}
+    for path in paths:
+        splits[path.split] = tuple(dict.fromkeys((*splits.get(path.split, ()), *path.images)))
+    return splits
+
+
+def _describe_paths(
+    paths: Sequence[SplitPath], splits: Mapping[str | None, tuple[Path, ...]], file: Path
+) -> Iterator[str]:
+    """Tell of paths that were found under another name, and of splits without images."""
+    for path in paths:
+        if path.renamed:
+            yield f"{file.name} names {path.split}: {path.stated}, which is missing: {path.renamed} is taken"
+        elif not splits[path.split]:
+            yield f"{file.name} names {path.split}: {path.stated}, but there are no images"
 
 
 def _drop_repeated_splits(splits: dict[str | None, tuple[Path, ...]], file: Path) -> Iterator[str]:
@@ -101,33 +136,25 @@ def _drop_repeated_splits(splits: dict[str | None, tuple[Path, ...]], file: Path
             yield f"{file.name} names the same images for {other} and {split}: taken as {other} alone"
 
 
-def read_class_names(folder: Path) -> tuple[str, ...]:
-    """Read class names from classes.txt or obj.names, one per line; empty if there is no such file.
-
-    Roboflow's Darknet export has a file of them in each split.
-    """
-    places = [folder / name for name in ("classes.txt", "obj.names", "labels/classes.txt")]
-    places += [inner / "_darknet.labels" for inner in list_subfolders(folder)]
-    file = next((place for place in places if place.is_file()), None)
-    return tuple(line.strip() for line in read_lines(file) if line.strip()) if file else ()
-
-
 def _list_yaml_files(folder: Path) -> list[Path]:
     return list_folder_files(folder, ".yaml", ".yml")
 
 
-def _load_mapping(file: Path) -> dict[str, Any]:
+def _load_mapping(file: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Read a YAML mapping: once with all scalars as texts, once with numbers and so on."""
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+        written = file.read_text(encoding="utf-8-sig")
+        raw = yaml.safe_load(written)
+        text = load_yaml_texts(written)
     except Exception as error:  # YAML constructors raise any type: KeyError, ValueError, RecursionError
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise UserError(f"{file} cannot be read as plain YAML ({reason}): fix or remove it") from None
-    if not isinstance(raw, dict):
+    if not isinstance(raw, dict) or not isinstance(text, dict):
         raise UserError(f"{file} is not a data YAML: expected keys such as train, val and names")
     for key in ("path", "nc"):
         if not is_plain_value(raw.get(key)):
             raise UserError(f"{key} in {file} is not a text or a number: correct it")
-    return raw
+    return text, raw
 
 
 def _check_download(raw: Mapping[str, Any], file: Path) -> list[str]:
@@ -147,23 +174,63 @@ def _check_download(raw: Mapping[str, Any], file: Path) -> list[str]:
     )
 
 
-def _parse_names(raw: Mapping[str, Any], file: Path) -> tuple[str, ...]:
-    names, number = raw.get("names"), raw.get("nc")
+def _describe_channels(raw: Mapping[str, Any], file: Path) -> list[str]:
+    """Tell of a number of channels other than three, which Ultralytics would use."""
+    channels = raw.get("channels")
+    if channels is None or channels == 3 or not is_plain_value(channels):
+        return []
+    return [f"{file.name} states channels: {channels}; images are read with three channels, gray ones too"]
+
+
+def _parse_names(raw: Mapping[str, Any], written: Any, file: Path, first_class: str | int) -> dict[int, str]:
+    """Return the names by class number, as the texts that are written: `off` and `007` stay so."""
+    names = raw.get("names")
+    if not names:
+        return {}
     if isinstance(names, dict):
-        by_index = {str(key): name for key, name in names.items() if is_plain_value(key)}
-        if set(by_index) != {str(index) for index in range(len(names))}:
-            raise UserError(f"the keys of names in {file} are not 0 to {len(names) - 1}: correct them")
-        names = [by_index[str(index)] for index in range(len(by_index))]
-    if not isinstance(names, list | None) or not all(map(is_plain_value, names or ())):
+        _check_keys(names, file, first_class)
+        first = min(int(key) for key in names)
+        values = {int(key): name for key, name in written.items()} if isinstance(written, dict) else {}
+        names, written = list(names.values()), [values.get(first + index) for index in range(len(values))]
+    else:
+        first = int(str(first_class) == "1")
+    is_list = isinstance(names, list) and isinstance(written, list)
+    if not is_list or not all(map(is_plain_value, names)) or not all(isinstance(n, str) for n in written):
         raise UserError(f"names in {file} are not a list or a mapping of texts: correct them")
-    if names and number is not None and number != len(names):
-        found = format_count(len(names), "class")
+    if "" in written:
+        raise UserError(f"names in {file} has no name for class {first + written.index('')}: add it")
+    return dict(enumerate(written, first))
+
+
+def _check_keys(names: Mapping[Any, Any], file: Path, first_class: str | int) -> None:
+    """Check that classes are numbered from 0, or from 1 if data.first_class says so.
+
+    Raises:
+        UserError: They are not.
+    """
+    keys = {str(key) for key in names if is_plain_value(key)}
+    count, first = len(names), int(str(first_class) == "1")
+    if keys not in [{str(index + start) for index in range(count)} for start in {0, first}]:
+        from_one = keys == {str(index + 1) for index in range(count)}
+        hint = "; if the labels count classes from 1, set data.first_class=1" if from_one else ""
+        raise UserError(f"the keys of names in {file} are not 0 to {count - 1}: correct them{hint}")
+
+
+def _parse_class_count(raw: Mapping[str, Any], count: int, file: Path) -> int:
+    """Return nc; 0 if it is not stated.
+
+    Raises:
+        UserError: It contradicts the names, or is no number of classes.
+    """
+    number = raw.get("nc")
+    if count and number is not None and number != count:
+        found = format_count(count, "class")
         raise UserError(f"{file} states nc: {number}, but names has {found}: correct one of them")
-    if not names and isinstance(number, int):
-        if not 0 <= number <= _MAX_CLASSES:
-            raise UserError(f"{file} states nc: {number}: set it to the number of classes")
-        names = [f"class_{index}" for index in range(number)]
-    return tuple(str(name) for name in names or ())
+    if not isinstance(number, int) or count:
+        return count
+    if not 0 <= number <= _MAX_CLASSES:
+        raise UserError(f"{file} states nc: {number}: set it to the number of classes")
+    return int(number)
 
 
 def _is_oriented(raw: Mapping[str, Any], file: Path) -> bool:

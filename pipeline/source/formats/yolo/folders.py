@@ -8,29 +8,57 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipeline.source.formats.yolo.data_yaml import DataYaml, read_class_names
+from pipeline.core.errors import UserError
+from pipeline.source.formats.yolo.data_yaml import DataYaml
 from pipeline.source.formats.yolo.image_paths import read_image_list
+from pipeline.source.formats.yolo.label_folders import (
+    MAX_CHECKED_IMAGES,
+    find_image_folders,
+    find_label_folder,
+    find_subfolder,
+    list_first_labels,
+)
+from pipeline.source.formats.yolo.label_lines import is_label_text
 from pipeline.source.reading.file_tree import is_file, list_images, list_subfolders, read_head
 from pipeline.source.reading.parsing import read_lines
 from pipeline.source.types import find_split_in_name
 
-_MAX_CHECKED_IMAGES: Final = 50
+_MAX_CHECKED_FOLDERS: Final = 5
 
 
 def has_yolo_labels(folder: Path) -> bool:
-    """Check for obj.data, or for label lines of the first images: a whole number and four coordinates."""
+    """Check for obj.data, or for label lines of the first images: a whole number and four coordinates.
+
+    Label files count without images, too: the reader then says that the images are missing.
+    """
     if (folder / "obj.data").is_file():
         return True
-    images = (image for images in _find_splits(folder).values() for image in images)
-    labels = [label for label in map(find_label_path, islice(images, _MAX_CHECKED_IMAGES)) if label.is_file()]
-    return any(map(_is_label_file, labels))
+    images = [image for images in _find_splits(folder).values() for image in images[:MAX_CHECKED_IMAGES]]
+    labels = [label for image in images[:MAX_CHECKED_IMAGES] if is_file(label := find_label_path(image))]
+    labels = labels or _find_distant_labels(images, folder) or list_first_labels(folder, MAX_CHECKED_IMAGES)
+    return any(is_label_text(read_head(label)) for label in labels)
+
+
+def _find_distant_labels(images: Iterable[Path], folder: Path) -> list[Path]:
+    """Find label files of the first images in folders that are paired with theirs by content."""
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for image in images:
+        by_folder[image.parent].append(image)
+    labels = []
+    for same in islice(by_folder.values(), _MAX_CHECKED_FOLDERS):
+        try:
+            place = find_label_folder(same, folder)
+        except UserError:
+            continue
+        labels += [place / f"{image.stem}.txt" for image in same] if place else []
+    return [label for label in labels if is_file(label)]
 
 
 def read_yolo_folders(folder: Path) -> DataYaml:
     """Read a dataset without data.yaml: obj.data of Darknet, else folders."""
     darknet = folder / "obj.data"
     splits = _read_darknet(darknet) if darknet.is_file() else _find_splits(folder)
-    return DataYaml(folder, read_class_names(folder), splits)
+    return DataYaml(folder, splits)
 
 
 def find_label_path(image: Path) -> Path:
@@ -48,19 +76,38 @@ def find_label_path(image: Path) -> Path:
 
 
 def _find_splits(folder: Path) -> Mapping[str | None, tuple[Path, ...]]:
-    """List the images of <split>/images/, images/<split>/, images/, <split>/ or the folder itself."""
+    """List the images of <split>/images/, images/<split>/, images/, <split>/ or the folder itself.
+
+    Folders of images may have other names, if a folder beside them holds their label files.
+    """
+    within = find_subfolder(folder, "images")
     parts = [
-        path
-        for path in list_subfolders(folder)
-        if (path / "images").is_dir() and find_split_in_name(path.name)
+        (split, path)
+        for split, path in _list_split_folders(folder)
+        if find_subfolder(path, "images") or find_image_folders(path)
     ]
-    parts += [path for path in list_subfolders(folder / "images") if find_split_in_name(path.name)]
-    if not parts and not (folder / "images").is_dir():
-        parts = [path for path in list_subfolders(folder) if find_split_in_name(path.name)]
+    parts += _list_split_folders(within) if within else []
+    if not parts and not within:
+        paired = find_image_folders(folder)
+        if paired:
+            return _merge_splits((split, images) for part in paired for split, images in _split_images(part))
+        parts = _list_split_folders(folder)
     if parts:
-        return _merge_splits((find_split_in_name(part.name), list_images(part)) for part in parts)
-    inner = folder / "images"
-    return {None: tuple(list_images(inner) if inner.is_dir() else list_images(folder, deep=False))}
+        return _merge_splits((split, list_images(part)) for split, part in parts)
+    return {None: tuple(list_images(within) if within else list_images(folder, deep=False))}
+
+
+def _list_split_folders(folder: Path) -> list[tuple[str | None, Path]]:
+    found = [(find_split_in_name(path.name), path) for path in list_subfolders(folder)]
+    return [(split, path) for split, path in found if split]
+
+
+def _split_images(folder: Path) -> Iterable[tuple[str | None, list[Path]]]:
+    """Return the images of a folder by split: the split that the folder or its subfolders are named after."""
+    splits = _list_split_folders(folder)
+    if splits:
+        return [(split, list_images(path)) for split, path in splits]
+    return [(find_split_in_name(folder.name), list_images(folder))]
 
 
 def _read_darknet(file: Path) -> Mapping[str | None, tuple[Path, ...]]:
@@ -81,12 +128,3 @@ def _merge_splits(parts: Iterable[tuple[str | None, list[Path]]]) -> Mapping[str
     for split, images in parts:
         splits[split] += tuple(images)
     return splits
-
-
-def _is_label_file(label: Path) -> bool:
-    fields = next((line.split() for line in read_head(label).splitlines() if line.strip()), [])
-    try:
-        values = [float(field) for field in fields]
-    except ValueError:
-        return False
-    return len(values) > 4 and values[0].is_integer() and all(-1 < value < 2 for value in values[1:5])

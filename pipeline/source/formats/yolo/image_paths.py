@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.source.archives.extract import find_unpacked_folder
-from pipeline.source.reading.file_tree import list_images, path_exists
+from pipeline.source.reading.file_tree import (
+    format_relative_path,
+    list_images,
+    list_subfolders,
+    path_exists,
+)
 from pipeline.source.reading.parsing import read_lines
+from pipeline.source.types import find_split_in_name
+
+
+class SplitPath(NamedTuple):
+    """One path that a data.yaml states for the images of a split.
+
+    Attributes:
+        split: train, val or test.
+        stated: The path as it is written.
+        place: Where it was found or, if nowhere, looked for.
+        images: The images that it stands for.
+        renamed: The path that was taken for it, if that one has another name.
+        prefix: The `path:` of the data.yaml.
+    """
+
+    split: str
+    stated: str
+    place: Path
+    images: tuple[Path, ...] = ()
+    renamed: str = ""
+    prefix: str = ""
 
 
 def resolve_root(raw: Mapping[str, Any], file: Path) -> Path:
@@ -19,7 +45,7 @@ def resolve_root(raw: Mapping[str, Any], file: Path) -> Path:
     return (stated if is_usable else file.parent).resolve()
 
 
-def list_split_images(stated: Any, root: Path, file: Path) -> list[Path]:
+def find_split_paths(split: str, stated: Any, root: Path, file: Path) -> list[SplitPath]:
     """List the images of a folder, a .txt file with a path per line, or a list of these.
 
     Raises:
@@ -31,7 +57,7 @@ def list_split_images(stated: Any, root: Path, file: Path) -> list[Path]:
             f"train, val or test in {file} is neither a folder, nor a .txt file, nor a list of these: "
             "correct it"
         )
-    return [image for part in parts for image in _list_images_of_path(part, root, file)]
+    return [_find_split_path(split, part, root, file) for part in parts]
 
 
 def read_image_list(file: Path, root: Path) -> list[Path]:
@@ -40,16 +66,45 @@ def read_image_list(file: Path, root: Path) -> list[Path]:
     return [_resolve_path(line, (file.parent, root)) for line in lines if line]
 
 
-def _list_images_of_path(stated: str, root: Path, file: Path) -> list[Path]:
+def _find_split_path(split: str, stated: str, root: Path, file: Path) -> SplitPath:
     path = _resolve_path(stated, (root,))
+    renamed = ""
+    if not path_exists(path) and (similar := _find_similar_path(stated, root)):
+        path, renamed = similar, format_relative_path(similar, root)
     if path != file.parent.resolve() and file.parent.resolve().is_relative_to(path):
         raise UserError(
             f"{file} states {stated} as the folder of images, but the dataset is inside that folder: "
             "state a folder inside the dataset"
         )
-    if path.suffix == ".txt" and path_exists(path):
-        return read_image_list(path, root)
-    return list_images(path) if path_exists(path) else []
+    if not path_exists(path):
+        return SplitPath(split, stated, root / stated.replace("\\", "/"))
+    is_list = path.suffix == ".txt"
+    images = read_image_list(path, root) if is_list else list_images(path)
+    return SplitPath(split, stated, path, tuple(images), renamed)
+
+
+def _find_similar_path(stated: str, root: Path) -> Path | None:
+    """Find a folder whose path differs from the stated one in case, or in the word for a split.
+
+    A data.yaml may name `../valid/images` where the folder is `Validate/Images`.
+    """
+    parts = [part for part in Path(stated.replace("\\", "/")).parts if part not in {"..", "/"}]
+    tails = (parts[start:] for start in range(len(parts)))
+    return next((found for tail in tails if (found := _walk_similar_names(root, tail))), None)
+
+
+def _walk_similar_names(root: Path, parts: list[str]) -> Path | None:
+    place = root
+    for part in parts:
+        folders = {path.name: path for path in list_subfolders(place)}
+        cased = [path for name, path in folders.items() if name.casefold() == part.casefold()]
+        split = find_split_in_name(part)
+        same_split = [path for name, path in folders.items() if split and find_split_in_name(name) == split]
+        found = [folders[part]] if part in folders else cased or same_split
+        if len(found) != 1:
+            return None
+        place = found[0]
+    return place if parts else None
 
 
 def _resolve_path(stated: str, roots: tuple[Path, ...]) -> Path:

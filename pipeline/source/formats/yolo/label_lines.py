@@ -7,7 +7,7 @@ from all lines of the dataset.
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -18,15 +18,13 @@ from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.tasks import Keypoints
-from pipeline.core.text import format_count
+from pipeline.source.formats.boxes.column_order import infer_column_order
 
 LabelForm = Literal["outlines", "obb", "pose"]
 
-_BOX_VALUES: Final = 5
+BOX_VALUES: Final = 5
 """Values in the line of a box: class, center x and y, width, height."""
-_MIN_SHARE: Final = 0.95
-_MAX_SKEW: Final = 0.02
-"""Tolerance for the fourth corner of a rectangle, as a fraction of its larger side."""
+_MAX_HEAD_LINES: Final = 50
 
 
 class LabelLines(NamedTuple):
@@ -57,13 +55,34 @@ class LabelLayout(NamedTuple):
         form: outlines: boxes and outlines, by line length; obb: four corners; pose: a box and keypoints.
         keypoints: The keypoints of a pose.
         extra_values: The number of values after a box that are ignored.
+        corners: Boxes are given by two corners, not by center and size.
         remarks: Why the layout was chosen, if it is not obvious.
     """
 
     form: LabelForm
     keypoints: Keypoints | None = None
     extra_values: int = 0
+    corners: bool = False
     remarks: tuple[str, ...] = ()
+
+
+def is_label_text(head: bytes) -> bool:
+    """Check the beginning of a text file for the labels of an image: a class number and coordinates.
+
+    Coordinates in pixels count, if the class does not come last: such labels are for the reader to judge.
+    """
+    rows = [
+        _parse_numbers(line) for line in head.decode("utf-8-sig", "replace").splitlines()[:_MAX_HEAD_LINES]
+    ]
+    filled = [row for row in rows if row is None or row]
+    if not filled or not filled[0] or len(filled[0]) < BOX_VALUES or not _is_class_index(filled[0][0]):
+        return False
+    if all(-1 < value < 2 for value in filled[0][1:BOX_VALUES]):
+        return True
+    boxes = [row for row in filled if row and len(row) == BOX_VALUES]
+    if len(filled[0]) == BOX_VALUES:
+        return infer_column_order(np.array(boxes)) != "class_last"
+    return is_outline_length(len(filled[0])) and all(map(math.isfinite, filled[0]))
 
 
 def parse_label_lines(text: str) -> LabelLines:
@@ -80,30 +99,6 @@ def parse_label_lines(text: str) -> LabelLines:
     return LabelLines(flat, tuple(map(len, rows)), tuple(marks), tuple(notes))
 
 
-def infer_label_layout(
-    files: Sequence[LabelLines], *, keypoints: Keypoints | None = None, oriented: bool = False
-) -> LabelLayout:
-    """Infer the layout of a dataset from all its lines.
-
-    Args:
-        files: The label files.
-        keypoints: The keypoints that data.yaml states (kpt_shape).
-        oriented: A name in data.yaml says that the dataset has oriented boxes.
-    """
-    counts = Counter(length - 1 for file in files for length in file.lengths)
-    if keypoints and counts[4 + keypoints.count * keypoints.dims]:
-        return LabelLayout("pose", keypoints)
-    unused_shape = (
-        ("no line fits the kpt_shape of data.yaml: read as boxes and outlines",) if keypoints else ()
-    )
-    usual, number = max(counts.items(), key=lambda item: item[1], default=(4, 0))
-    inferred = LabelLayout("outlines")
-    if usual > 4 and number >= _MIN_SHARE * counts.total():
-        rows = np.array([row for file in files for row in file.rows if len(row) == usual + 1])
-        inferred = _infer_oriented(rows, set(counts), oriented) or _infer_pose(rows) or _infer_boxes(usual)
-    return inferred._replace(remarks=(*unused_shape, *inferred.remarks))
-
-
 def build_label_objects(
     lines: LabelLines, layout: LabelLayout
 ) -> tuple[RawObjects, tuple[AnnotationNote, ...]]:
@@ -113,8 +108,9 @@ def build_label_objects(
         The objects, and notes on lines that do not fit the layout.
     """
     lengths = set(lines.lengths)
-    if not layout.keypoints and (lengths <= {_BOX_VALUES} or all(map(_is_outline_length, lengths))):
-        return _build_boxes(lines) if lengths <= {_BOX_VALUES} else _build_outlines(lines), lines.notes
+    if not layout.keypoints and (lengths <= {BOX_VALUES} or all(map(is_outline_length, lengths))):
+        are_boxes = lengths <= {BOX_VALUES}
+        return _build_boxes(lines, layout) if are_boxes else _build_outlines(lines), lines.notes
     kept: list[tuple[str, FloatArray]] = []
     notes = list(lines.notes)
     for mark, row in zip(lines.marks, lines.rows, strict=True):
@@ -132,9 +128,11 @@ def build_label_objects(
     return raw, tuple(notes)
 
 
-def _build_boxes(lines: LabelLines) -> RawObjects:
+def _build_boxes(lines: LabelLines, layout: LabelLayout) -> RawObjects:
     """Build objects from lines that are all boxes: a vectorized path for the most frequent case."""
-    table = lines.values.reshape(-1, _BOX_VALUES)
+    table = lines.values.reshape(-1, BOX_VALUES)
+    if layout.corners:
+        return RawObjects(table[:, 0].astype(np.int64), table[:, 1:].copy(), lines.marks)
     centers, halves = table[:, 1:3], table[:, 3:] / 2
     with np.errstate(over="ignore", invalid="ignore"):  # infinite boxes are found later
         corners = np.concatenate([centers - halves, centers + halves], axis=1)
@@ -177,26 +175,29 @@ def _fits_layout(row: FloatArray, layout: LabelLayout) -> bool:
     values = len(row) - 1
     if layout.keypoints:
         return values in {4, 4 + layout.keypoints.count * layout.keypoints.dims}
-    return values in {4, 4 + layout.extra_values} or _is_outline_length(len(row))
+    return values in {4, 4 + layout.extra_values} or is_outline_length(len(row))
 
 
-def _is_outline_length(length: int) -> bool:
+def is_outline_length(length: int) -> bool:
+    """Check for the length of a line with a class and the corners of an outline."""
     return length >= 7 and length % 2 == 1
 
 
 def _enclosing_box(row: FloatArray, layout: LabelLayout) -> list[float]:
     """Return x1 y1 x2 y2 of the box around the object of a line."""
-    if _is_outline_length(len(row)) and not layout.keypoints:
+    if is_outline_length(len(row)) and not layout.keypoints:
         (left, top), (right, bottom) = row[1:].reshape(-1, 2).min(0), row[1:].reshape(-1, 2).max(0)
         return [left, top, right, bottom]
+    if layout.corners:
+        return list(map(float, row[1:5]))
     x, y, width, height = row[1:5].tolist()
     return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
 
 
 def _collect_outlines(rows: Sequence[FloatArray], layout: LabelLayout) -> tuple[tuple[FloatArray, ...], ...]:
-    if layout.keypoints or not any(_is_outline_length(len(row)) for row in rows):
+    if layout.keypoints or not any(is_outline_length(len(row)) for row in rows):
         return ()
-    return tuple((row[1:].reshape(-1, 2),) if _is_outline_length(len(row)) else () for row in rows)
+    return tuple((row[1:].reshape(-1, 2),) if is_outline_length(len(row)) else () for row in rows)
 
 
 def _parse_keypoints(row: FloatArray, keypoints: Keypoints) -> FloatArray:
@@ -211,47 +212,3 @@ def _parse_keypoints(row: FloatArray, keypoints: Keypoints) -> FloatArray:
         return points
     is_visible = (points >= 0).all(axis=1) & (points > 0).any(axis=1)
     return np.column_stack([points, 2.0 * is_visible])
-
-
-def _infer_oriented(rows: FloatArray, counts: set[int], stated: bool) -> LabelLayout | None:
-    """Infer oriented boxes: all outlines have four corners, and are rectangles or stated to be so."""
-    other_outlines = {count for count in counts if count >= 6 and count % 2 == 0} - {8}
-    if rows.shape[1] != 9 or other_outlines or not (stated or _mostly_rectangles(rows)):
-        return None
-    why = "the dataset calls itself so" if stated else "every outline is a rectangle"
-    return LabelLayout("obb", remarks=(f"read as oriented boxes, because {why} (data.task decides)",))
-
-
-def _infer_pose(rows: FloatArray) -> LabelLayout | None:
-    """Infer poses without data.yaml: every third value after the box is a visibility of 0, 1 or 2."""
-    visibility = rows[:, 7::3]
-    if rows.shape[1] < 11 or (rows.shape[1] - 5) % 3:
-        return None
-    if not np.isin(visibility, (0, 1, 2)).all() or not (visibility == 2).any():
-        return None
-    names = tuple(f"point_{index}" for index in range(visibility.shape[1]))
-    points = format_count(len(names), "point")
-    remark = f"read as poses of {points}; kpt_shape and flip_idx in data.yaml would say so"
-    return LabelLayout("pose", Keypoints(names, tuple(range(len(names)))), remarks=(remark,))
-
-
-def _infer_boxes(values: int) -> LabelLayout:
-    """Interpret an odd number of values as a box and extra values."""
-    if values % 2 == 0:
-        return LabelLayout("outlines")
-    remark = (
-        f"each line has {format_count(values - 4, 'value')} after its box: left aside (poses need kpt_shape)"
-    )
-    return LabelLayout("outlines", None, values - 4, (remark,))
-
-
-def _mostly_rectangles(rows: FloatArray) -> bool:
-    """Distinguish rectangles from outlines that happen to have four points.
-
-    With coordinates as fractions of a non-square image, a rectangle is a parallelogram: that is checked.
-    """
-    corners = rows[:, 1:].reshape(-1, 4, 2)
-    corners = corners[(np.abs(corners) < 1e6).all(axis=(1, 2))]  # NaN fails the comparison
-    gap = np.abs(corners[:, 0] + corners[:, 2] - corners[:, 1] - corners[:, 3]).max(axis=1)
-    extent = (corners.max(axis=1) - corners.min(axis=1)).max(axis=1)
-    return len(corners) > 0 and float(np.mean(gap <= _MAX_SKEW * extent + 1e-5)) >= _MIN_SHARE

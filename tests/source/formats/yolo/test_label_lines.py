@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.tasks import Keypoints
+from pipeline.source.formats.yolo.label_layout import infer_label_layout
 from pipeline.source.formats.yolo.label_lines import (
     LabelLayout,
     build_label_objects,
-    infer_label_layout,
     parse_label_lines,
 )
 

@@ -352,7 +352,7 @@ def test_four_corners_are_oriented_boxes_only_with_evidence(tmp_path, text, hint
     sources.write_yolo_source(tmp_path, {"one": text}, train="images", **hint)
     source = read_source("yolo", tmp_path)
     assert source.task == task
-    said = [remark for remark in source.remarks if "oriented" in remark]
+    said = [remark for remark in source.remarks if "read as oriented" in remark]
     assert said == ([f"read as oriented boxes, because {why} (data.task decides)"] if why else [])
     if task == "obb":
         assert read_source("yolo", tmp_path, ReadOptions(task="segment")).task == "segment"
@@ -448,8 +448,8 @@ def test_invalid_keypoint_settings_are_refused(tmp_path, text, sentence):
         ("train: images\nnames: a\n", "names in .* are not a list or a mapping of texts"),
         ("train: images\nnames: [a, a]\n", "two classes of .* are called 'a'"),
         ("train: {x: y}\nnames: [a]\n", "neither a folder, nor a .txt file, nor a list"),
-        ("train: &x [images, *x]\nnames: [a]\n", "neither a folder, nor a .txt file, nor a list"),
-        ("train: images\nnames: &x [a, *x]\n", "names in .* are not a list or a mapping of texts"),
+        ("train: &x [images, *x]\nnames: [a]\n", "cannot be read as plain YAML"),
+        ("train: images\nnames: &x [a, *x]\n", "cannot be read as plain YAML"),
         ("train: nowhere\nnames: [a]\n", "no images in"),
         ("train: /\nnames: [a]\n", "states / as the folder of images, but the dataset is inside"),
         ("path: ../..\ntrain: .\nnames: [a]\n", "but the dataset is inside that folder"),

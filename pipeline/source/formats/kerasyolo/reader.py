@@ -1,0 +1,142 @@
+"""Read the lists of keras-yolo3, as Roboflow exports them: `path x1,y1,x2,y2,class x1,y1,x2,y2,class`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from pipeline.core.errors import UserError
+from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.entries import ImageAnnotations, collect_objects
+from pipeline.source.reading.file_tree import (
+    IMAGE_SUFFIXES,
+    format_relative_path,
+    iterate_files,
+    list_files,
+    list_folder_files,
+    list_images,
+    list_subfolders,
+    read_head,
+)
+from pipeline.source.reading.image_index import ImageIndex
+from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.parsing import UnreadableFileError, load_text
+from pipeline.source.reading.shapes import Shape, build_box
+from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
+
+RECOGNIZED_BY: Final = "text files of image x1,y1,x2,y2,class x1,y1,x2,y2,class ..."
+
+_CLASS_FILES: Final = frozenset(
+    {"_classes.txt", "classes.txt", "class_names.txt", "obj.names", "model_classes.txt"}
+)
+_BOX: Final = re.compile(r"-?\d[\d.eE+-]*(?:,-?\d[\d.eE+-]*){3},\d+")
+_NUMBERED: Final = "class_"
+_MAX_FILES: Final = 30
+_MAX_FOLDERS: Final = 20
+_MAX_CHECKED_LINES: Final = 20
+
+
+def matches_folder(folder: Path) -> bool:
+    """Check the beginnings of text files at the top, in its subfolders, and of a few others."""
+    top = [folder, *list_subfolders(folder)[:_MAX_FOLDERS]]
+    texts = [text for place in top for text in _rank_texts(place)[:_MAX_FILES]]
+    texts += islice(iterate_files(folder, ".txt"), _MAX_FILES)
+    return any(_is_list(read_head(text).decode("utf-8-sig", "replace")) for text in dict.fromkeys(texts))
+
+
+def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+    """Read the lists of a dataset.
+
+    Raises:
+        UserError: There is no such list, or no image of one.
+    """
+    names = _read_class_names(folder)
+    lists = [(path, text) for path in list_files(folder, ".txt") if (text := _load_list(path))]
+    if not lists:
+        raise UserError(f"no keras-yolo lists in {folder}: expected {RECOGNIZED_BY}")
+    entries = [entry for path, text in lists for entry in _read_list(path, text, names)]
+    labels = {item.label for entry in entries for item in entry.objects}
+    unnamed = sorted(labels - {*names.values()}, key=lambda label: int(label.removeprefix(_NUMBERED)))
+    remarks = [f"classes without a name are called by number: {', '.join(unnamed)}"] if unnamed else []
+    order = (*names.values(), *unnamed)
+    layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
+    return assemble_source(folder, entries, layout, remarks)
+
+
+def _rank_texts(place: Path) -> list[Path]:
+    """List the text files directly in a folder, those called annotations or like a split first."""
+    usual = re.compile("annot|train|val|test")
+    return sorted(list_folder_files(place, ".txt"), key=lambda path: not usual.search(path.name.lower()))
+
+
+def _load_list(path: Path) -> str:
+    """Return the text of a list; empty if the file is none."""
+    if not _is_list(read_head(path).decode("utf-8-sig", "replace")):
+        return ""
+    try:
+        return load_text(path)[0]
+    except UnreadableFileError:
+        return ""
+
+
+def _is_list(text: str) -> bool:
+    """Check for an image and a box in one of the first lines."""
+    lines = text.splitlines()[:_MAX_CHECKED_LINES]
+    return any(name and boxes for name, boxes in map(_split_line, lines))
+
+
+def _split_line(line: str) -> tuple[str, list[str]]:
+    """Split a line into the path of an image, which may contain blanks, and boxes; no path if it has none."""
+    fields = line.strip().split(" ")
+    boxes: list[str] = []
+    while len(fields) > 1 and (not fields[-1] or Path(" ".join(fields)).suffix.lower() not in IMAGE_SUFFIXES):
+        boxes.insert(0, fields.pop())
+    name = " ".join(fields)
+    boxes = [box for box in boxes if box]
+    is_image = Path(name).suffix.lower() in IMAGE_SUFFIXES
+    return (name, boxes) if is_image and (not boxes or _BOX.fullmatch(boxes[0])) else ("", [])
+
+
+def _read_list(path: Path, text: str, names: Mapping[int, str]) -> Iterator[ImageAnnotations]:
+    """Yield the annotations of each line; an image without boxes is background."""
+    for number, line in enumerate(text.splitlines(), 1):
+        name, boxes = _split_line(line)
+        if name:
+            marked = [(f"line {number}, box {place}", box) for place, box in enumerate(boxes, 1)]
+            objects, notes = collect_objects(marked, partial(_parse_box, names=names))
+            yield ImageAnnotations(path, (name,), objects, notes)
+
+
+def _parse_box(text: str, names: Mapping[int, str]) -> tuple[str, Shape]:
+    """Return the class and the box; raise ValueError if there is none."""
+    if not _BOX.fullmatch(text):
+        raise ValueError(f"not x1,y1,x2,y2,class: {text[:60]!r}")
+    *box, number = text.split(",")
+    if len(number) > 6:
+        raise ValueError(f"no class number: {number[:20]}")
+    return names.get(int(number), f"{_NUMBERED}{int(number)}"), build_box(box)
+
+
+def _read_class_names(folder: Path) -> dict[int, str]:
+    """Read the class names, one per line.
+
+    Raises:
+        UserError: Two files name them differently.
+    """
+    found: dict[str, list[str]] = {}
+    for path in list_files(folder, ".txt", ".names"):
+        if path.name.lower() in _CLASS_FILES:
+            lines = [line.strip() for line in load_text(path)[0].splitlines() if line.strip()]
+            found[format_relative_path(path, folder)] = lines
+    lists = list(found.items())
+    for file, lines in lists[1:]:
+        if lines != lists[0][1]:
+            raise UserError(
+                f"{lists[0][0]} ({', '.join(lists[0][1][:5])}) and {file} ({', '.join(lines[:5])}) name the "
+                "classes differently: correct or remove one of them"
+            )
+    return dict(enumerate(lists[0][1])) if lists else {}

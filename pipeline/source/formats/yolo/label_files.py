@@ -1,0 +1,174 @@
+"""Read the label files of images, and match those whose folder or name differs from the usual one."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pipeline.core.findings import Finding
+from pipeline.source.formats.yolo.folders import find_label_path
+from pipeline.source.formats.yolo.label_folders import find_label_folder, simplify_stem
+from pipeline.source.formats.yolo.label_lines import LabelLines, parse_label_lines
+from pipeline.source.formats.yolo.missing_files import NON_LABEL_FILES, find_stray_labels
+from pipeline.source.reading.file_tree import format_relative_path, get_file_size, list_folder_files
+from pipeline.source.reading.image_index import normalize_name
+
+_MAX_LABEL_BYTES: Final = 50_000_000
+"""About half a million boxes."""
+_MAX_SEARCHED_FOLDERS: Final = 200
+_MAX_SHOWN: Final = 3
+
+
+class YoloImage(NamedTuple):
+    """An image and its label file.
+
+    Attributes:
+        image: The image file.
+        splits: The splits that list it.
+        label: The path of the label file, which may not exist.
+        lines: The lines of the label file; None if it does not exist or cannot be read.
+        fault: Why the label file cannot be read.
+    """
+
+    image: Path
+    splits: tuple[str | None, ...]
+    label: Path
+    lines: LabelLines | None
+    fault: str = ""
+
+    @property
+    def is_unlabelled(self) -> bool:
+        """The image has no label file."""
+        return self.lines is None and not self.fault
+
+
+def read_image_labels(splits: Mapping[Path, tuple[str | None, ...]], root: Path) -> list[YoloImage]:
+    """Read the label file of each image.
+
+    Args:
+        splits: The splits of each image, in the order of the result.
+        root: The source folder.
+
+    Raises:
+        UserError: Two folders hold labels of the same images.
+    """
+    found = [
+        _read_label_file(image, listed, find_label_path(image), root) for image, listed in splits.items()
+    ]
+    found = _search_other_folders(found, root)
+    for simplify in (normalize_name, simplify_stem):
+        found = _match_similar_labels(found, root, simplify)
+    return found
+
+
+def describe_shared_labels(found: Sequence[YoloImage], root: Path) -> list[str]:
+    """Tell of images that share one label file, such as x.jpg and x.png."""
+    by_label: dict[Path, list[Path]] = defaultdict(list)
+    for item in found:
+        if item.lines is not None:
+            by_label[item.label].append(item.image)
+    shared = [images for images in by_label.values() if len(images) > 1]
+    if not shared:
+        return []
+    pairs = [" and ".join(format_relative_path(image, root) for image in images) for images in shared]
+    more = f" and {len(pairs) - _MAX_SHOWN} more" if len(pairs) > _MAX_SHOWN else ""
+    listed = "; ".join(pairs[:_MAX_SHOWN])
+    return [
+        f"images that differ in the suffix alone share one label file, each has its objects: {listed}{more}"
+    ]
+
+
+def find_orphan_labels(
+    found: Sequence[YoloImage], unlisted: Sequence[Path], folder: Path, root: Path
+) -> list[Finding]:
+    """Report label files without an image: in the folders that hold labels of images, and in other labels/.
+
+    Args:
+        found: The images with their label files.
+        unlisted: Images that are in no split: their label files are no orphans.
+        folder: The source folder.
+        root: Paths in reports are relative to it.
+    """
+    labels = {item.label for item in found}
+    folders = {label.parent for label in labels if label.parent.is_dir()}
+    texts = [
+        text
+        for place in folders
+        for text in list_folder_files(place, ".txt")
+        if text.name.lower() not in NON_LABEL_FILES and text not in labels
+    ]
+    stray = find_stray_labels(folder, labels, [*unlisted, *(item.image for item in found)])
+    return [
+        Finding(
+            format_relative_path(text, root), "quarantined", "a label file without an image", "orphan-label"
+        )
+        for text in sorted({*texts, *stray})
+    ]
+
+
+def _search_other_folders(found: list[YoloImage], root: Path) -> list[YoloImage]:
+    """Look for the labels of folders in which no image has one, in folders that hold files of their names."""
+    by_folder: dict[Path, list[YoloImage]] = defaultdict(list)
+    for item in found:
+        by_folder[item.image.parent].append(item)
+    bare = {
+        place: [item.image for item in items]
+        for place, items in by_folder.items()
+        if all(item.is_unlabelled for item in items)
+    }
+    places = {
+        place: label_folder
+        for place, images in islice(bare.items(), _MAX_SEARCHED_FOLDERS)
+        if (label_folder := find_label_folder(images, root))
+    }
+    return [
+        _read_label_file(item.image, item.splits, place / f"{item.image.stem}.txt", root)
+        if (place := places.get(item.image.parent))
+        else item
+        for item in found
+    ]
+
+
+def _match_similar_labels(
+    found: list[YoloImage], root: Path, simplify: Callable[[str], str]
+) -> list[YoloImage]:
+    """Match images without a label file to label files whose names are equal once simplified.
+
+    A name that is not unique is not matched.
+    """
+    unlabelled = [item for item in found if item.is_unlabelled]
+    if not unlabelled:
+        return found
+    used = {item.label for item in found if not item.is_unlabelled}
+    keys = {item.image: (item.label.parent, simplify(item.image.stem)) for item in unlabelled}
+    counts = Counter(keys.values())
+    folders = {item.label.parent for item in unlabelled}
+    texts = [text for folder in folders for text in list_folder_files(folder, ".txt") if text not in used]
+    text_counts = Counter((text.parent, simplify(text.stem)) for text in texts)
+    unused = {(text.parent, simplify(text.stem)): text for text in texts}
+    matched = {
+        image: unused[key] for image, key in keys.items() if counts[key] == 1 and text_counts[key] == 1
+    }
+    return [
+        _read_label_file(item.image, item.splits, matched[item.image], root)
+        if item.image in matched
+        else item
+        for item in found
+    ]
+
+
+def _read_label_file(image: Path, splits: tuple[str | None, ...], label: Path, root: Path) -> YoloImage:
+    length = get_file_size(label)
+    if length is None:
+        return YoloImage(image, splits, label, None)
+    if length > _MAX_LABEL_BYTES:
+        fault = f"its label file {format_relative_path(label, root)} has more than {_MAX_LABEL_BYTES:,} bytes"
+        return YoloImage(image, splits, label, None, fault)
+    try:
+        return YoloImage(image, splits, label, parse_label_lines(label.read_text(encoding="utf-8-sig")))
+    except (UnicodeDecodeError, OSError):
+        fault = f"its label file {format_relative_path(label, root)} cannot be read as text"
+        return YoloImage(image, splits, label, None, fault)

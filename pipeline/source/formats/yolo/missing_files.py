@@ -1,0 +1,149 @@
+"""Explain why a YOLO dataset has no images or no labels: what was looked for, and what is there instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from pipeline.core.text import format_count
+from pipeline.source.archives.extract import find_unpacked_folder
+from pipeline.source.formats.yolo.image_paths import SplitPath
+from pipeline.source.formats.yolo.label_lines import is_label_text
+from pipeline.source.reading.file_tree import (
+    IMAGE_SUFFIXES,
+    format_relative_path,
+    iterate_files,
+    list_subfolders,
+    path_exists,
+    read_head,
+)
+from pipeline.source.reading.image_index import count_common_parts
+from pipeline.source.types import find_split_in_name
+
+NON_LABEL_FILES: Final = frozenset({"classes.txt", "obj.names", "names.txt"}) | {
+    f"{name}.txt"
+    for name in (
+        *("train", "val", "test", "valid", "trainval", "readme", "requirements", "license"),
+        *("predefined_classes", "class_names", "_classes", "_annotations"),
+    )
+}
+"""Names of text files beside labels, in lower case."""
+_MAX_DEPTH: Final = 4
+_MAX_FOLDERS: Final = 500
+_MAX_SHOWN: Final = 300
+"""Characters of a path in a message."""
+_MAX_LABELS: Final = 100_000
+
+
+def explain_missing_images(folder: Path, missing: Sequence[SplitPath], file: Path | None) -> str:
+    """Say that there are no images: which paths were looked for, and which ones exist."""
+    labels = list_label_files(folder)
+    if labels and not _has_images(folder):
+        return (
+            f"labels without images: {format_count(len(labels), 'label file')} in {folder}, such as "
+            f"{format_relative_path(labels[0], folder)}, but no images{_describe_paths(missing, file)}: "
+            "put the images beside the labels, in a folder called images"
+        )
+    if not missing or not file:
+        return f"no images in {folder}: expected a data.yaml that names them, or images/ and labels/"
+    there = _describe_alternative(missing[0], folder, file)
+    return f"no images in {folder}{_describe_paths(missing, file)}{there}"
+
+
+def explain_missing_labels(folder: Path, images: Sequence[Path], expected: Path) -> str:
+    """Say that no image has a label file: which one was looked for, and which ones exist."""
+    labels = list_label_files(folder)
+    if not any(map(path_exists, images)):
+        stated = f"the list of images names {images[0].name}, for example, which is not there"
+        if labels:
+            return (
+                f"labels without images: {format_count(len(labels), 'label file')} in {folder}, such as "
+                f"{format_relative_path(labels[0], folder)}, but no images ({stated}): put them there"
+            )
+        return f"no images in {folder}: {stated}"
+    found = ""
+    if labels:
+        found = (
+            f"; {format_count(len(labels), 'label file')} such as {format_relative_path(labels[0], folder)} "
+            "belong to none of the images"
+        )
+    where = format_relative_path(expected, folder)
+    return f"no label files for the images in {folder}: expected {where}{found}"
+
+
+def list_label_files(folder: Path) -> list[Path]:
+    """List the text files of a folder that hold labels; only the first ones are opened."""
+    texts = islice(iterate_files(folder, ".txt"), _MAX_LABELS)
+    found = sorted(path for path in texts if path.name.lower() not in NON_LABEL_FILES)
+    return found if any(is_label_text(read_head(path)) for path in found[:20]) else []
+
+
+def _has_images(folder: Path) -> bool:
+    return next(iter(iterate_files(folder, *IMAGE_SUFFIXES)), None) is not None
+
+
+def _describe_paths(missing: Sequence[SplitPath], file: Path | None) -> str:
+    if not missing or not file:
+        return ""
+    first = missing[0]
+    state = "holds no images" if path_exists(first.place) else "does not exist"
+    stated, place = first.stated[:_MAX_SHOWN], str(first.place)[:_MAX_SHOWN]
+    return f": {file.name} names {first.split}: {stated}, and {place} {state}"
+
+
+def _describe_alternative(path: SplitPath, folder: Path, file: Path) -> str:
+    """Name the folder of images that was probably meant; of several, the one whose path ends most alike."""
+    wanted = [_simplify(part) for part in Path(path.stated.replace("\\", "/")).parts]
+    found = list(_iterate_alternatives(path, folder, file))
+    if not found:
+        return ": correct the path, or put the images there"
+
+    def count_equal_parts(place: Path) -> int:
+        return count_common_parts(reversed([_simplify(part) for part in place.parts]), reversed(wanted))
+
+    best = max(found, key=count_equal_parts)
+    shown = format_relative_path(best, folder) if best.is_relative_to(folder) else str(best)
+    return f"; {shown} exists and holds images: correct the path, or set data.source to the folder above it"
+
+
+def _iterate_alternatives(path: SplitPath, folder: Path, file: Path) -> Iterator[Path]:
+    """Yield folders of images: those below the source, and the stated path relative to folders above it."""
+    yield from _iterate_image_folders([folder])
+    if find_unpacked_folder(file):
+        return
+    depth = len(file.parents)
+    for above in file.resolve().parents[1 : min(4, depth)]:
+        stated = above / path.prefix / path.stated
+        if path_exists(stated) and _has_images(stated):
+            yield stated.resolve()
+
+
+def _iterate_image_folders(level: list[Path]) -> Iterator[Path]:
+    """Yield the folders, down to a few levels, that hold images directly."""
+    for _ in range(_MAX_DEPTH):
+        level = [inner for place in level for inner in list_subfolders(place)][:_MAX_FOLDERS]
+        for place in level:
+            if next(iter(iterate_files(place, *IMAGE_SUFFIXES, deep=False)), None) is not None:
+                yield place
+
+
+def _simplify(part: str) -> str:
+    """Return a folder name without stray quotes and blanks, and with one word for each split."""
+    name = part.strip(" '\"").casefold()
+    return find_split_in_name(name) or name
+
+
+def find_stray_labels(folder: Path, used: Iterable[Path], images: Iterable[Path]) -> list[Path]:
+    """Find label files in folders called labels that belong to no image, not even to one that is not used."""
+    known = {path.parent for path in used}
+    stems = {path.stem for path in images}
+    return [
+        path
+        for path in sorted(iterate_files(folder, ".txt"))
+        if path.parent not in known
+        and any(part.casefold() in {"labels", "label"} for part in path.relative_to(folder).parts[:-1])
+        and path.stem not in stems
+        and path.name.lower() not in NON_LABEL_FILES
+    ]
