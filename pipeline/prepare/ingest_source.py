@@ -118,7 +118,8 @@ def read_configured_source(data: DataConfig, roots: Mapping[str, Path]) -> Recog
     Raises:
         UserError: They cannot be read so.
     """
-    options = ReadOptions(**{name: getattr(data, name) for name in ReadOptions._fields})
+    named = [name for name in ReadOptions._fields if name != "file"]
+    options = ReadOptions(**{name: getattr(data, name) for name in named})
     found = read_sources(data.format, roots, options)
     return found._replace(source=filter_source_classes(found.source, **data.classes.model_dump()))
 
