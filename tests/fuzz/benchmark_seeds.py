@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+
+from pipeline.source.formats.tfrecord.records import compute_masked_crc
 from tests.fuzz.mutation import ABSENT
-from tests.fuzz.seeds import Parts
+from tests.fuzz.seeds import Parts, encode_picture
 
 
 def build_kitti_seeds() -> list[Parts]:
@@ -41,3 +44,41 @@ def build_openimages_seeds() -> list[Parts]:
     group = row.replace(b"x,x", b"y,x").replace(b"0\n", b"1\n")
     names = b'/m/01yrx,Cat\n/m/0bt9lr,"Dog, tame"\n'
     return [(header + row, names), (header + row + group, ABSENT), (header + row + row, names)]
+
+
+def build_tfrecord_seeds() -> list[Parts]:
+    """A file of one record, and a label map."""
+    image = encode_picture("JPEG")
+    numbers = struct.pack("<f", 0.25)
+    boxes = [
+        (f"image/object/bbox/{side}".encode(), 2, _wire_field(1, numbers))
+        for side in ("xmin", "ymin", "xmax", "ymax")
+    ]
+    text = (b"image/object/class/text", 1, _wire_field(1, b"cat"))
+    label = (b"image/object/class/label", 3, _wire_field(1, b"\x01"))
+    held = (b"image/encoded", 1, _wire_field(1, image)), (b"image/filename", 1, _wire_field(1, b"x.jpg"))
+    label_map = b'item { id: 1 name: "cat" }\n'
+    return [
+        (_frame_record([*held, *boxes, text]), ABSENT),
+        (_frame_record([*held, *boxes, label]) * 2, label_map),
+        (_frame_record([*held, (b"image/class/label", 3, _wire_field(1, b"\x01"))]), label_map),
+    ]
+
+
+def _wire_field(number: int, value: bytes) -> bytes:
+    """Return a field of a protocol buffer: its number, its length and its bytes."""
+    length, size = b"", len(value)
+    while size > 127:
+        length, size = length + bytes([size & 127 | 128]), size >> 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + value
+
+
+def _frame_record(features: list[tuple[bytes, int, bytes]]) -> bytes:
+    """Return a record of TFRecord with features: name, kind of list, and the list."""
+    entries = [
+        _wire_field(1, _wire_field(1, name) + _wire_field(2, _wire_field(kind, values)))
+        for name, kind, values in features
+    ]
+    contents = _wire_field(1, b"".join(entries))
+    length = struct.pack("<Q", len(contents))
+    return length + struct.pack("<I", compute_masked_crc(length)) + contents + bytes(4)
