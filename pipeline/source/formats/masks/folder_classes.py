@@ -13,8 +13,8 @@ from pipeline.source.reading.image_index import normalize_name
 from pipeline.source.types import find_split_in_name
 
 _MAX_CLASSES: Final = 200
-_MIN_MASKS: Final = 2
-"""Masks per folder on average: fewer are a folder per image."""
+_MIN_IMAGES: Final = 2
+"""Images per folder on average: fewer are a folder per image."""
 _CLASS_WORD: Final = re.compile(r"^(class|defect|type|category|kind|label)[_\W]?\d+$")
 
 
@@ -38,7 +38,8 @@ def find_folder_classes(
             return {}
         classes[mask] = words[0]
     names = set(classes.values())
-    if not 2 <= len(names) <= _MAX_CLASSES or len(classes) < _MIN_MASKS * len(names):
+    images = len(set(pairs.values()) - {None})
+    if not 2 <= len(names) <= _MAX_CLASSES or images < _MIN_IMAGES * len(names):
         return {}
     return classes if _are_class_names(names) else {}
 

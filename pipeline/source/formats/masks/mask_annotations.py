@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
 from pipeline.source.formats.masks.class_names import format_mask_value
-from pipeline.source.formats.masks.mask_names import trim_mask_ending
+from pipeline.source.formats.masks.mask_names import find_mask_ending, trim_mask_ending
 from pipeline.source.formats.masks.values import MIN_REGION_PIXELS, MaskContent, MaskValue
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.shapes import Shape
@@ -26,7 +26,7 @@ class NamedMask(NamedTuple):
 def build_annotations(
     pairs: Mapping[Path, Path | None], masks: Mapping[Path, NamedMask], folder: Path, *, needs_class: bool
 ) -> list[ImageAnnotations]:
-    """Build the annotations of each image; masks of one folder for the same image are put together.
+    """Build the annotations of each image; masks of one folder and kind for one image are put together.
 
     Args:
         pairs: The image of each mask, if it is clear.
@@ -34,9 +34,9 @@ def build_annotations(
         folder: The source folder.
         needs_class: Every labeled image has a class somewhere: a mask without any is not labeled.
     """
-    groups: dict[tuple[Path, Path], list[Path]] = defaultdict(list)
+    groups: dict[tuple[Path, Path, str, str], list[Path]] = defaultdict(list)
     for mask, image in pairs.items():
-        groups[image or mask, mask.parent].append(mask)
+        groups[image or mask, mask.parent, find_mask_ending(mask.stem), mask.suffix].append(mask)
     built = [
         _build_image(paths, [masks[path] for path in paths], pairs[paths[0]], folder)
         for paths in groups.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
@@ -63,6 +63,19 @@ def is_picture_folder(folder: Path) -> bool:
 def is_picture_of_annotations(path: Path, folder: Path) -> bool:
     """Check for a picture that was made from annotations, such as an overlay: neither image nor mask."""
     return bool(_PICTURE_STEM.search(path.stem.lower())) or is_picture_folder(path.parent.relative_to(folder))
+
+
+def find_train_ids(paths: Iterable[Path]) -> set[Path]:
+    """Find the masks of Cityscapes that number the classes for training, if others have their ids."""
+    endings = {path: path.stem.lower().rpartition("_")[2] for path in paths}
+    if "labelids" not in endings.values():
+        return set()
+    return {path for path, ending in endings.items() if ending == "labeltrainids"}
+
+
+def holds_images_by_name(folder: Path) -> bool:
+    """Check that a folder of a relative path is called after images, such as `images` or `train_imgs`."""
+    return any(not IMAGE_WORDS.isdisjoint(_join_words(part).split("_")) for part in folder.parts)
 
 
 def find_mask_ending(stem: str) -> str:

@@ -16,6 +16,8 @@ from pipeline.source.formats.masks.mask_names import (
     NameEvidence,
     find_folder_evidence,
     find_mask_ending,
+    find_train_ids,
+    holds_images_by_name,
     is_picture_of_annotations,
     iterate_mask_keys,
     list_image_keys,
@@ -58,16 +60,18 @@ class ImageGroup(NamedTuple):
         files: The images.
         evidence: What their names say.
         paired: Share of them for which another group has an image.
+        is_sure: The folders are called masks and not images, and others are called images.
     """
 
     files: Sequence[Path]
     evidence: NameEvidence
     paired: float
+    is_sure: bool
 
 
-def find_mask_layout(files: Iterable[Path], folder: Path) -> MaskLayout:
+def find_mask_layout(files: Sequence[Path], folder: Path) -> MaskLayout:
     """Find the masks among image files, and the image of each."""
-    pictures = {path for path in files if is_picture_of_annotations(path, folder)}
+    pictures = {path for path in files if is_picture_of_annotations(path, folder)} | find_train_ids(files)
     groups = _group_files([path for path in files if path not in pictures], folder)
     chosen, guessed = _choose_mask_groups(groups, folder)
     others = _find_other_masks(groups, chosen) if chosen else []
@@ -109,14 +113,17 @@ def _group_files(files: Sequence[Path], folder: Path) -> list[ImageGroup]:
                 groups_of_key[_complete_key(key, path)].add(number)
     plain = [path for path in files if not find_folder_evidence(places[path.parent]) and not endings[path]]
     lone = _index_lone_images(plain, folder)
+    has_image_folder = any(map(holds_images_by_name, set(places.values())))
     groups = []
     for number, members in enumerate(named.values()):
         ending: NameEvidence = "mask" if endings[members[0]] else ""
-        evidence = find_folder_evidence(places[members[0].parent]) or ending
+        place = places[members[0].parent]
+        evidence = find_folder_evidence(place) or ending
         paired = _count_paired(members, number, groups_of_key)
         if evidence == "mask":
             paired = max(paired, sum(path.parent.parent in lone for path in members))
-        groups.append(ImageGroup(members, evidence, paired / len(members)))
+        is_sure = evidence == "mask" and has_image_folder and not holds_images_by_name(place)
+        groups.append(ImageGroup(members, evidence, paired / len(members), is_sure))
     return groups
 
 
@@ -162,7 +169,7 @@ def _is_named_mask(group: ImageGroup, contents: Mapping[Path, ImageContent]) -> 
     """Check that a name speaks for masks, and that the pixels do not contradict."""
     kind = _get_kind(contents)
     if group.evidence == "mask":
-        return kind != "photo"
+        return group.is_sure or kind != "photo"
     return group.evidence == "annotation" and kind == "mask" and group.paired >= _MIN_PAIRED
 
 

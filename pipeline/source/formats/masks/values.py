@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.core.findings import AnnotationNote
-from pipeline.source.formats.masks.gray_levels import WHITE, GrayLevels, measure_gray_levels
+from pipeline.source.formats.masks.gray_levels import WHITE, GrayLevels, find_flat_blocks, measure_gray_levels
 from pipeline.source.formats.masks.pixels import (
     MASK_FORMATS,
     MAX_MASK_PIXELS,
@@ -166,10 +166,17 @@ def _separate_light(pixels: _DecodedMask, threshold: int | None) -> tuple[str, M
 
 
 def _find_lossy_colors(colors: MaskPixels) -> frozenset[int]:
-    """Find the colors of larger areas in a JPEG, each channel rounded to a multiple of 64."""
-    rounded = sum((((colors >> shift & 255) + 32) // 64) << shift for shift in (16, 8, 0))
-    found, counts = np.unique(rounded, return_counts=True)
-    return frozenset(found[(counts >= _MIN_LOSSY_SHARE * counts[found > 0].sum()) & (found > 0)].tolist())
+    """Find the colors of the light areas in a JPEG, whose edges are blurred.
+
+    Each color is scaled to full brightness, and its channels are rounded to a multiple of 64.
+    """
+    light = np.maximum(get_brightness(colors, "color"), 1).astype(np.uint32)
+    rounded = np.zeros(colors.shape, np.uint32)
+    for shift in (16, 8, 0):
+        rounded = rounded * 8 + ((colors >> shift & 255) * 255 // light + 32) // 64
+    areas = find_flat_blocks(rounded) & (light[1:, 1:] > WHITE // 4)
+    found, counts = np.unique(rounded[1:, 1:][areas], return_counts=True)
+    return frozenset(found[counts >= _MIN_LOSSY_SHARE * counts.sum()].tolist())
 
 
 def decode_object_mask(data: bytes) -> NDArray[np.uint8]:
