@@ -17,10 +17,11 @@ from pipeline.core.findings import NOTED_KINDS, AnnotationNote, DefectPolicy, Fi
 from pipeline.core.tasks import Task
 from pipeline.prepare.annotations.boxes import CheckedObjects
 from pipeline.prepare.annotations.check import TaskRequirements, check_objects
-from pipeline.prepare.annotations.convert import convert_objects, scale_to_pixels
+from pipeline.prepare.annotations.convert import convert_objects
 from pipeline.prepare.images.appearance import UNKNOWN_APPEARANCE, ImageAppearance, measure_appearance
 from pipeline.prepare.images.check import CheckedImage, check_image
 from pipeline.prepare.images.errors import UnusableImageError
+from pipeline.prepare.stated_sizes import SizePolicy, resolve_stated_size
 from pipeline.source.synthetic.picture import DrawnImage
 from pipeline.source.types import AnnotatedImage
 from pipeline.storage.fingerprint import FileStamp
@@ -70,6 +71,7 @@ class IngestSettings(NamedTuple):
         on_defect: `quarantine` quarantines images with any finding; the caller handles `refuse`.
         roots: The source folders.
         check_file: `images.check.check_image`, or the same with a cache.
+        sizes: What to do with annotations that state another size than their image has, as in data.sizes.
     """
 
     source_task: Task
@@ -77,6 +79,7 @@ class IngestSettings(NamedTuple):
     on_defect: DefectPolicy
     roots: tuple[Path, ...]
     check_file: Callable[[Path, Callable[[bytes], bytes] | None], CheckedImage] = check_image
+    sizes: SizePolicy = "refuse"
 
 
 IngestResult = tuple[IngestedImage | None, list[Finding]]
@@ -150,8 +153,7 @@ def _check_objects(
         UnusableImageError: The annotation was made for another size, or none of its objects can be used.
             Training must not see such an image as background.
     """
-    _check_stated_size(annotated.size, size)
-    raw = scale_to_pixels(annotated.raw, size) if annotated.normalized else annotated.raw
+    raw = resolve_stated_size(annotated, size, settings.sizes)
     converted = convert_objects(raw, annotated.task or settings.source_task, settings.required.task)
     objects = check_objects(converted, settings.required, size=size)
     dropped = [note.reason for note in (*annotated.notes, *objects.notes) if note.dropped]
@@ -163,17 +165,6 @@ def _check_objects(
             "several-classes", f"{len(objects.classes)} classes, but an image must have one"
         )
     return objects
-
-
-def _check_stated_size(stated: tuple[int, int] | None, size: tuple[int, int]) -> None:
-    width, height = size
-    if stated and stated != size:
-        turned = " (turned by an EXIF orientation?)" if stated == (height, width) else ""
-        reason = (
-            f"annotated at {stated[0]} x {stated[1]} pixels, "
-            f"but the image is displayed{turned} at {width} x {height}"
-        )
-        raise UnusableImageError("size-mismatch", reason)
 
 
 def _note_link_out_of_source(path: Path, roots: Sequence[Path]) -> list[AnnotationNote]:

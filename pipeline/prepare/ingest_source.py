@@ -21,6 +21,7 @@ from pipeline.prepare.file_names import find_unsafe_names
 from pipeline.prepare.images.cache import CheckedImageCache
 from pipeline.prepare.ingest import IngestedImage, IngestResult, IngestSettings, ingest_drawn_image
 from pipeline.prepare.parallel_ingest import PendingImage, ingest_locally, ingest_on_cluster
+from pipeline.prepare.stated_sizes import refuse_other_sizes
 from pipeline.prepare.thumbnail_store import ThumbnailStore
 from pipeline.runtime.backends import open_executor
 from pipeline.runtime.progress import Progress
@@ -135,12 +136,15 @@ def build_ingest_settings(
         roots: The folders, as in `IngestedSource`.
 
     Raises:
-        UserError: The annotations cannot be converted to the configured task.
+        UserError: The annotations cannot be converted to the configured task, or state other sizes than the
+            images have.
     """
     task = _choose_task(data, source.task)
     keypoints = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
     required = TaskRequirements(task, len(source.names), keypoints.count if keypoints else 0)
-    return IngestSettings(source.task, required, data.on_defect, tuple(roots.values())), keypoints
+    refuse_other_sizes(source.images, data.sizes)
+    settings = IngestSettings(source.task, required, data.on_defect, tuple(roots.values()), sizes=data.sizes)
+    return settings, keypoints
 
 
 def _choose_task(data: DataConfig, source_task: Task) -> Task:

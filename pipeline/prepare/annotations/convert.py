@@ -33,12 +33,12 @@ def convert_objects(raw: RawObjects, source_task: Task, task: Task) -> RawObject
     return raw._replace(outlines=(), keypoints=())
 
 
-def scale_to_pixels(raw: RawObjects, size: tuple[int, int]) -> RawObjects:
+def scale_to_pixels(raw: RawObjects, size: tuple[float, float]) -> RawObjects:
     """Convert coordinates from shares of the image to pixels.
 
     Args:
         raw: The objects in shares.
-        size: Width and height of the image in pixels.
+        size: Width and height of the image in pixels; or two factors by which pixels are scaled.
     """
     sides = np.array(size, np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # the check reports infinity and NaN later

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
@@ -25,6 +25,7 @@ from pipeline.source.reading.file_tree import (
     format_relative_path,
     get_file_size,
     list_folder_files,
+    list_images,
     list_subfolders,
     read_head,
 )
@@ -88,8 +89,8 @@ def find_coco_files(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Coc
 
 def list_coco_candidates(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> list[Path]:
     """List the JSON files that may be annotations: the one that data.source names, or all."""
-    if file := getattr(options, "file", None):
-        return [Path(file)]
+    if options.file:
+        return [options.file]
     return [path for place in _list_annotation_folders(folder) for path in list_folder_files(place, ".json")]
 
 
@@ -157,6 +158,28 @@ def _describe_unread(paths: Sequence[Path], folder: Path, task: str) -> tuple[st
     has_poses = task != "pose" and any("keypoints" in path.name.lower() for path in paths)
     advice = " (data.task=pose reads keypoints)" if has_poses else ""
     return (f"not read, since other files describe the objects: {unread}{advice}",)
+
+
+def find_image_folder(
+    folder: Path, files: Mapping[Path, Mapping[str, Any]], options: ReadOptions
+) -> tuple[Path, ImageIndex]:
+    """Find the folder with the images; for a file that data.source names they may be beside its folder.
+
+    Returns:
+        The folder that paths are relative to, and the images in it.
+    """
+    images = list_images(folder)
+    above = folder.parent
+    listed = {
+        PurePosixPath(str(row.get("file_name")).replace("\\", "/")).stem
+        for data in files.values()
+        for row in data["images"]
+    }
+    is_here = any(path.stem in listed for path in images)
+    if not options.file or is_here or above in {Path(above.anchor), Path.home()}:
+        return folder, ImageIndex(images)
+    beside = above / "images"
+    return above, ImageIndex(list_images(beside) or list_images(above))
 
 
 def describe_unlisted_folders(

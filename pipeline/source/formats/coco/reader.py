@@ -17,13 +17,14 @@ from pipeline.source.formats.coco.crowds import resolve_crowds
 from pipeline.source.formats.coco.files import (
     describe_unlisted_folders,
     find_coco_files,
+    find_image_folder,
     find_unlisted_images,
     has_coco_json,
 )
 from pipeline.source.formats.coco.keypoints import infer_keypoints
 from pipeline.source.formats.coco.objects import JsonObject, name_annotation, parse_objects
 from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
-from pipeline.source.reading.file_tree import format_relative_path, list_images, sort_paths
+from pipeline.source.reading.file_tree import format_relative_path, sort_paths
 from pipeline.source.reading.image_index import NO_MATCH, ImageIndex, NameMatch
 from pipeline.source.reading.match_images import resolve_rival_matches
 from pipeline.source.types import (
@@ -102,8 +103,10 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     box_remarks = interpret_boxes([*parsed.values()], options.labels)
     crowd_remarks = resolve_crowds([*parsed.values()], options.crowds)
     names, category_remarks = merge_categories(list(parsed.values()))
+    folder, image_index = find_image_folder(folder, parsed, options)
     files = [_build_file(path, data, names, folder) for path, data in parsed.items()]
-    image_index = ImageIndex(list_images(folder))
+    if options.file:
+        files = [file._replace(split=None) for file in files]  # the only one: its images are to be divided
     entries, missing = _match_images(files, image_index, folder)
     if missing and not entries:
         raise UserError(
@@ -113,10 +116,11 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         tuple(_build_image(path, entries[path], folder) for path in sort_paths(entries))
     )
     strays = [finding for file in files for finding in _find_stray_annotations(file, folder)]
-    defects = (*strays, *missing, *find_unlisted_images(entries, image_index, folder))
+    unlisted_images = [] if options.file else find_unlisted_images(entries, image_index, folder)
+    defects = (*strays, *missing, *unlisted_images)
     pose = infer_keypoints(list(parsed.values()), images)
     task, task_remarks = ("pose", ()) if pose.keypoints else choose_task_by_outlines(images)
-    unlisted = describe_unlisted_folders(entries, image_index, folder)
+    unlisted = [] if options.file else describe_unlisted_folders(entries, image_index, folder)
     remarks = (
         *(*file_remarks, *crowd_remarks, *box_remarks),
         *(*category_remarks, *pose.remarks, *task_remarks, *unlisted),

@@ -1,0 +1,81 @@
+"""Annotations that state another size than their image has: refuse, scale, or take them as pixels of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from pipeline.core.annotations import RawObjects
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
+from pipeline.prepare.annotations.convert import scale_to_pixels
+from pipeline.prepare.images.errors import UnusableImageError
+from pipeline.source.plausibility.image_sizes import choose_evenly, read_displayed_size
+from pipeline.source.types import AnnotatedImage
+
+Size = tuple[int, int]
+SizePolicy = Literal["refuse", "trust_annotation", "trust_image"]
+
+_MAX_MEASURED_IMAGES: Final = 60
+_MAX_SHARE: Final = 0.2
+"""If more of the images have another size, the set was resized as a whole."""
+_MIN_IMAGES: Final = 3
+
+
+def refuse_other_sizes(images: Sequence[AnnotatedImage], policy: SizePolicy) -> None:
+    """Stop before the work if more than a fifth of the images have another size than stated.
+
+    Args:
+        images: The images of a source; a few of them are measured.
+        policy: As in data.sizes; only `refuse` stops.
+
+    Raises:
+        UserError: They have.
+    """
+    stated = [image for image in images if image.size and not image.fault and image.load is None]
+    if policy != "refuse" or not stated:
+        return
+    measured = [
+        (image.source, image.size or real, real)
+        for image in choose_evenly(stated, _MAX_MEASURED_IMAGES)
+        if (real := read_displayed_size(image.path))
+    ]
+    other = [found for found in measured if found[1] not in {found[2], found[2][::-1]}]
+    if len(other) < _MIN_IMAGES or len(other) <= _MAX_SHARE * len(measured):
+        return
+    (size, real), _ = Counter((size, real) for _, size, real in other).most_common(1)[0]
+    raise UserError(
+        f"{len(other)} of {format_count(len(measured), 'image')} that were measured, such as {other[0][0]}, "
+        f"do not have the size that their annotation states: {real[0]} x {real[1]}, not {size[0]} x "
+        f"{size[1]}; set data.sizes=trust_annotation to scale the annotations to the images, or "
+        "data.sizes=trust_image if the coordinates are pixels of the images"
+    )
+
+
+def resolve_stated_size(annotated: AnnotatedImage, size: Size, policy: SizePolicy) -> RawObjects:
+    """Return the objects of an image in its pixels.
+
+    Args:
+        annotated: The image and its annotation, which may state the size that the image had.
+        size: Width and height of the image as it is displayed.
+        policy: As in data.sizes.
+
+    Raises:
+        UnusableImageError: The sizes differ, and the policy does not say what to do. Annotations of an image
+            that seems to be turned are not scaled.
+    """
+    stated = annotated.size or size
+    is_turned = stated == size[::-1] != size
+    if stated != size and (policy == "refuse" or (policy == "trust_annotation" and is_turned)):
+        turned = " (turned by an EXIF orientation?)" if is_turned else ""
+        reason = (
+            f"annotated at {stated[0]} x {stated[1]} pixels, "
+            f"but the image is displayed{turned} at {size[0]} x {size[1]}"
+        )
+        raise UnusableImageError("size-mismatch", reason)
+    if annotated.normalized:
+        return scale_to_pixels(annotated.raw, size)
+    if stated == size or policy == "trust_image":
+        return annotated.raw
+    return scale_to_pixels(annotated.raw, (size[0] / stated[0], size[1] / stated[1]))
