@@ -22,7 +22,7 @@ from pipeline.source.reading.diagnosis import explain_unknown_format
 from pipeline.source.reading.file_tree import format_relative_path, list_subfolders
 from pipeline.source.reading.unicode_names import escape_source_text
 from pipeline.source.reading.unlabelled import UNLABELLED_KINDS, is_unlabelled, resolve_unlabelled
-from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
+from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source
 
 _MAX_NESTED_FOLDERS: Final = 5
 _NEAR_TIE: Final = 0.05
@@ -46,9 +46,17 @@ class RecognizedSource(NamedTuple):
     @property
     def share(self) -> float:
         """Share of the images that have annotations in this format."""
-        annotated = sum(not image.fault and not is_unlabelled(image) for image in self.source.images)
+        annotated = sum(map(_is_explained, self.source.images))
         others = {finding.file for finding in self.source.defects if finding.kind in UNLABELLED_KINDS}
         return annotated / max(1, len(self.source.images) + len(others))
+
+
+def _is_explained(image: AnnotatedImage) -> bool:
+    """Check that the annotation of an image could be read: it has objects, or is empty on purpose."""
+    if image.fault or is_unlabelled(image):
+        return False
+    is_foreign = any(note.dropped and note.kind == "malformed" for note in image.notes)
+    return len(image.raw.classes) > 0 or not is_foreign
 
 
 def read_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:

@@ -70,7 +70,12 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
             "none is there: put the images beside the tables, each with its ImageID as name"
         )
     names = read_class_descriptions(tables)
-    entries = [_build_entry(found, names) for found in rows]
+    entries = [_build_entry(found, names) for found in rows if not _is_detected_only(found)]
+    if not entries:
+        raise UserError(
+            f"the boxes in {folder} have a Confidence below 1, so a model has found them: set "
+            "data.predictions=labels to use them as labels"
+        )
     remarks = [*_describe_rows(rows, absent, options), *_describe_names(rows, names, folder)]
     return assemble_source(folder, entries, MatchingOptions(ImageIndex(images)), remarks)
 
@@ -91,6 +96,11 @@ def _select_rows(path: Path, name: str, rows: Sequence[BoxRow], options: ReadOpt
     certain = [row for row in rows if options.predictions == "labels" or not row.is_detection]
     single = [row for row in certain if options.crowds == "objects" or not row.is_group]
     return ImageRows(path, name, single, len(certain) - len(single), len(rows) - len(certain))
+
+
+def _is_detected_only(found: ImageRows) -> bool:
+    """Check for an image on which only a model has found objects: nobody has labelled it."""
+    return found.detections > 0 and not found.used and not found.groups
 
 
 def _build_entry(found: ImageRows, names: Mapping[str, str]) -> ImageAnnotations:

@@ -42,7 +42,10 @@ class BoxRow(NamedTuple):
 def read_header(head: bytes) -> list[str]:
     """Return the column names of a table from its first bytes."""
     first = head.decode("utf-8-sig", "replace").partition("\n")[0]
-    return [name.strip() for name in first.split(",")]
+    try:
+        return [name.strip() for name in next(csv.reader([first]), [])]
+    except csv.Error:
+        return []
 
 
 def is_box_table(head: bytes) -> bool:

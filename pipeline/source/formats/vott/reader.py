@@ -113,10 +113,11 @@ def _drop_repeated(found: list[VottAsset]) -> tuple[list[VottAsset], list[str]]:
 
 
 def _build_entry(asset: VottAsset) -> ImageAnnotations:
-    name, path = (asset.asset.get(key) for key in ("name", "path"))
-    names = [
-        text for text in (name, path and unquote(str(path)).removeprefix("file:")) if isinstance(text, str)
-    ]
+    stated = [text for key in ("name", "path") if isinstance(text := asset.asset.get(key), str)]
+    # Names are encoded as parts of a URL, or not, depending on the version.
+    names = dict.fromkeys(
+        text.removeprefix("file:") for one in stated for text in (one, unquote(one)) if text
+    )
     rows = [
         (f"region {number}{part}", (region, tag))
         for number, region in enumerate(asset.regions, 1)

@@ -42,6 +42,26 @@ def test_corners_are_read_and_dont_care_regions_are_counted(tmp_path):
     ]
 
 
+def test_labels_of_kitti_with_a_data_yaml_are_not_taken_for_yolo(tmp_path):
+    write(tmp_path, {"a": CAR, "b": CAR}, images="images", texts="labels")
+    (tmp_path / "data.yaml").write_text("names: [Car]\ntrain: images\n")
+    found = recognize_source("auto", tmp_path)
+    assert found.form == "kitti"
+    assert [len(image.raw.classes) for image in found.source.images] == [1, 1]
+
+
+def test_one_file_of_kitti_among_labels_of_yolo_is_malformed(tmp_path):
+    write(
+        tmp_path,
+        {"a": CAR, "b": "0 0.5 0.5 0.1 0.1\n", "c": "0 0.5 0.5 0.2 0.1\n"},
+        images="images",
+        texts="labels",
+    )
+    found = recognize_source("auto", tmp_path)
+    assert found.form == "yolo"
+    assert [len(image.raw.classes) for image in found.source.images] == [0, 1, 1]
+
+
 def test_images_of_the_right_camera_and_calibration_are_left_aside(tmp_path):
     write(tmp_path, {"000000": CAR})
     write_picture(tmp_path / "training/image_3/000000.png")

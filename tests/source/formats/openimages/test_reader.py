@@ -29,7 +29,9 @@ def write(folder, rows, *, pictures=("000a",), names=NAMES, file=FILE):
     return folder
 
 
-@pytest.mark.parametrize("names", [NAMES, "LabelName,DisplayName\n" + NAMES])
+@pytest.mark.parametrize(
+    "names", [NAMES, "LabelName,DisplayName\n" + NAMES, "".join(reversed(NAMES.splitlines(keepends=True)))]
+)
 def test_boxes_are_shares_and_classes_have_names(tmp_path, names):
     rows = ROW + "000b,xclick,/m/0bt9lr,1,0.0,1.0,0.5,0.625,1,0,0,0,0\n"
     found = recognize_source("auto", write(tmp_path, rows, pictures=("000a", "000b", "000c"), names=names))
@@ -60,6 +62,15 @@ def test_detections_are_labels_only_if_asked_for(tmp_path, predictions, count):
     )
     assert len(get_boxes(source)["000a"]) == count
     assert any("Confidence" in remark for remark in source.remarks) == (count == 1)
+
+
+def test_images_with_detections_alone_are_not_labelled(tmp_path):
+    detected = ROW.replace("/m/01yrx,1,", "/m/01yrx,0.7,")
+    source = read_folder(write(tmp_path, ROW + detected.replace("000a", "000b"), pictures=("000a", "000b")))
+    assert [image.path.stem for image in source.images] == ["000a"]
+    assert [(d.file, d.kind) for d in source.defects] == [("000b.jpg", "unlisted-image")]
+    with pytest.raises(UserError, match=r"data\.predictions=labels"):
+        read_folder(write(tmp_path / "all", detected))
 
 
 def test_rows_of_images_that_are_not_here_are_counted(tmp_path):

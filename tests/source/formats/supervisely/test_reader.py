@@ -109,6 +109,17 @@ def test_splits_are_read_from_datasets_and_from_tags(tmp_path, folders):
     assert {image.path.stem: image.split for image in source.images} == {"train": "train", "val": "val"}
 
 
+def test_images_of_the_same_name_keep_their_dataset(tmp_path):
+    for number, dataset in enumerate(("one", "two")):
+        content = document(shape("rectangle", [[number, 20], [50, 60]]))
+        write(tmp_path, {"a.jpg": content}, dataset)
+    source = read_folder(tmp_path)
+    assert {image.source: image.raw.boxes.tolist() for image in source.images} == {
+        "one/img/a.jpg": [[0, 20, 50, 60]],
+        "two/img/a.jpg": [[1, 20, 50, 60]],
+    }
+
+
 def test_tags_without_objects_are_classes_of_images(tmp_path):
     contents = {f"{label}.jpg": document(tags=[{"name": label}]) for label in ("good", "bad")}
     source = read_folder(write(tmp_path, contents))

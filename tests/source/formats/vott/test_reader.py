@@ -102,6 +102,14 @@ def test_image_never_opened_is_unlabelled(tmp_path):
     ]
 
 
+def test_names_encoded_as_in_a_url_are_matched(tmp_path):
+    row = asset("a b.jpg", region("cat"))
+    row["asset"] |= {"name": "a%20b.jpg", "path": "file:/home/me/a%20b.jpg"}
+    write_picture(tmp_path / "a b.jpg")
+    (tmp_path / "p-export.json").write_text(json.dumps(export(row)))
+    assert get_boxes(read_folder(tmp_path)) == {"a b": [("cat", 10, 20, 50, 60)]}
+
+
 def test_asset_files_beside_their_export_are_not_read_twice(tmp_path):
     write(tmp_path, asset("a.jpg", region("cat")), asset("b.jpg", region("cat")))
     write(tmp_path, asset("a.jpg", region("cat"), region("cat")), single=True)
