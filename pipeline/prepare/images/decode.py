@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.prepare.images.errors import UnusableImageError
+from pipeline.prepare.images.tiff_channels import count_tiff_channels
 from pipeline.prepare.images.truncation import classify_decoder_error, has_overlong_chunk, is_complete
 
 MAX_PIXELS: Final = 100_000_000
@@ -31,6 +32,7 @@ _SUPPORTED_MODES: Final = {
 _GRAY_PLANE_FORMATS: Final = {"JPEG", "MPO"}
 """Formats that store gray apart from color, in the modes below: OpenCV can decode gray alone."""
 _GRAY_PLANE_MODES: Final = {"L", "RGB"}
+_MAX_CHANNELS: Final = 4
 _TURNED_ORIENTATIONS: Final = {2, 3, 4, 5, 6, 7, 8}
 _ORIENTATION_TAG: Final = 274
 _BITS_PER_SAMPLE_TAG: Final = 258
@@ -108,7 +110,7 @@ def _read_header(data: bytes, suffix: str, *, decode: bool) -> ImageHeader:
             turned, transparent = _is_turned(image), _is_transparent(image)
             return ImageHeader(str(image.format), image.mode, depth, multiple, turned, transparent)
     except (UnidentifiedImageError, ModuleNotFoundError):  # Ultralytics patches Pillow to import pi_heif
-        raise _unidentified_image_error(suffix) from None
+        raise _unidentified_image_error(data, suffix) from None
     except UnusableImageError:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
@@ -133,7 +135,12 @@ def _is_turned(image: Image.Image) -> bool:
         return False
 
 
-def _unidentified_image_error(suffix: str) -> UnusableImageError:
+def _unidentified_image_error(data: bytes, suffix: str) -> UnusableImageError:
+    channels = count_tiff_channels(data) or 0
+    if channels > _MAX_CHANNELS:
+        return UnusableImageError(
+            "unsupported-format", f"{channels} channels: convert it to three, red green blue"
+        )
     if suffix.lower() in {".heic", ".heif", ".dng"}:
         return UnusableImageError(
             "unsupported-format", f"{suffix[1:]} is not read here: convert it to PNG or JPEG"
