@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from pipeline.commands.override_quoting import build_run_command
+from pipeline.commands.override_quoting import build_run_command, build_use_command
 from pipeline.commands.source_config import load_source_config
 from pipeline.commands.source_overview import (
     InspectedImage,
@@ -167,11 +167,12 @@ def _predict_split(
     unlisted = len(candidates) - len(result.splits)
     notes = [f"{format_count(unlisted, 'image is', 'images are')} {UNLISTED_REASON}"] if unlisted else []
     overview = replace(overview, remarks=(*overview.remarks, *result.remarks, *notes))
-    return _add_warnings(overview, usable, result.splits, build_run_command(data.source or [], data.format))
+    use, once = (build(data.source or [], data.format) for build in (build_use_command, build_run_command))
+    return _add_warnings(replace(overview, use=use, command=once), usable, result.splits)
 
 
 def _add_warnings(
-    overview: SourceOverview, usable: Sequence[UsableImage], splits: Mapping[str, str], command: str
+    overview: SourceOverview, usable: Sequence[UsableImage], splits: Mapping[str, str]
 ) -> SourceOverview:
     table = build_columns(
         [
@@ -181,4 +182,4 @@ def _add_warnings(
         ]
     )
     warnings = find_warnings(table, overview.names, overview.task)
-    return replace(overview, warnings=tuple(warnings), command=command)
+    return replace(overview, warnings=tuple(warnings))

@@ -19,6 +19,14 @@ def quote_override(key: str, value: str | Sequence[str]) -> str:
     return f"{key}={quoted[0] if isinstance(value, str) else '[' + ','.join(quoted) + ']'}"
 
 
+def build_use_command(paths: str | Sequence[str], form: str) -> str:
+    """Return the command that uses a source for all runs; empty if conf/ cannot hold its path."""
+    if any(map(find_unusable_text, list_source_paths(paths))):
+        return ""
+    words = ["finetrack", "use", *list_source_paths(paths)]
+    return join_command(words if form == "auto" else [*words, "--format", form])
+
+
 def build_run_command(source: str | Sequence[str], form: str) -> str:
     """Return the command that runs the pipeline on a source once; empty if conf/ cannot hold its path."""
     if any(map(find_unusable_text, list_source_paths(source))):

@@ -32,6 +32,14 @@ class Command(NamedTuple):
 
 
 JSON: Final[Argument] = ("--json", {"action": "store_true", "help": "print JSON, with every finding"})
+FORMAT: Final[Argument] = (
+    "--format",
+    {
+        "default": "auto",
+        "metavar": "NAME",
+        "help": f"as data.format, if it is not recognized: {', '.join(ANNOTATION_FORMATS)}",
+    },
+)
 OVERRIDES: Final[Argument] = (
     "overrides",
     {"nargs": "*", "metavar": "OVERRIDE", "help": "a Hydra override, such as augment=strong"},
@@ -49,14 +57,19 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
         (
             ("path", {"metavar": "PATH", "nargs": "+", "help": "a folder, or a zip or tar of one"}),
             JSON,
-            (
-                "--format",
-                {
-                    "default": "auto",
-                    "metavar": "NAME",
-                    "help": f"as data.format, if it is not recognized: {', '.join(ANNOTATION_FORMATS)}",
-                },
-            ),
+            FORMAT,
+        ),
+    ),
+    "use": Command(
+        "use a folder or an archive of labelled images for all runs",
+        "Checks it as inspect does, and refuses what prepare would refuse. Then sets `data: auto` and\n"
+        "data.source in conf/, and says what it changed. `dvc repro` runs the pipeline on it.",
+        "finetrack use ~/datasets/bottles\nfinetrack use batch_1 batch_2\n"
+        "finetrack use demo      # the drawn images again\nfinetrack use --undo",
+        (
+            ("path", {"metavar": "PATH", "nargs": "*", "help": "a folder, a zip or tar of one, or demo"}),
+            FORMAT,
+            ("--undo", {"action": "store_true", "help": "restore what the last `use` changed in conf/"}),
         ),
     ),
     "preview": Command(

@@ -58,7 +58,8 @@ class SourceOverview:
         remarks: How the source was read, where the user should know.
         defects: Every finding, sorted by file.
         warnings: What may mislead a training, as in the report of prepare.
-        command: The command that runs the pipeline on this source once; empty if no command can.
+        use: The command that uses this source for all runs; empty if no command can.
+        command: The command that runs the pipeline on it once.
         refusal: Why prepare would stop, and which value of conf/data avoids it; empty if it would not stop.
     """
 
@@ -75,6 +76,7 @@ class SourceOverview:
     remarks: tuple[str, ...]
     defects: tuple[Finding, ...]
     warnings: tuple[BiasWarning, ...] = ()
+    use: str = ""
     command: str = ""
     refusal: str = ""
 
@@ -156,7 +158,9 @@ def format_text(overview: SourceOverview) -> Iterator[str]:
         yield from format_warning_lines(overview.warnings, REPORT_HINT)
     if overview.command:
         yield ""
-        yield "to run the pipeline on it once:"
+        yield "to run the pipeline on it:"
+        yield f"  {overview.use} && dvc repro"
+        yield "or once, without a change of conf/:"
         yield f"  {overview.command}"
 
 

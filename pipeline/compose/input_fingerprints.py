@@ -89,7 +89,7 @@ def _fingerprint_source_images(data: Mapping[str, Any]) -> InputFingerprint:
     name = f"data.source={describe_source(data['source'])}"
     paths = resolve_sources(project_root(), data["source"])
     for path in paths.values():
-        _refuse_project_folders(f"data.source={path}" if len(paths) > 1 else name, path.resolve())
+        refuse_project_folders(f"data.source={path}" if len(paths) > 1 else name, path.resolve())
     absent = next((path for path in paths.values() if _is_absent(path)), None)
     if absent:
         return InputFingerprint(name, None, absent=f"data.source={absent}" if len(paths) > 1 else "")
@@ -192,7 +192,16 @@ def _refuse_stage_outputs(name: str, path: Path) -> None:
             )
 
 
-def _refuse_project_folders(name: str, path: Path) -> None:
+def refuse_project_folders(name: str, path: Path) -> None:
+    """Refuse a source that overlaps with a folder that the project writes to.
+
+    Args:
+        name: The source, as in data.source.
+        path: Its resolved path.
+
+    Raises:
+        UserError: It overlaps.
+    """
     root = project_root()
     folders = [root / part for part in PROJECT_FOLDERS]
     if root.is_relative_to(path) or any(path.is_relative_to(part) for part in folders):

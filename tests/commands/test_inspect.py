@@ -137,8 +137,9 @@ def test_it_ends_with_the_command_for_this_data(tmp_path, monkeypatch, capsys):
     name = "caf\u00e9 [v2], (a=b) ~'x' \"y\" $HOME #1 & co"
     folder = sources.write_yolo_source(tmp_path / name, dict.fromkeys("abcdef", LABEL))
     assert main(["inspect", name]) == 0
-    *_, head, command = capsys.readouterr().out.splitlines()
-    assert head == "to run the pipeline on it once:"
+    *_, use, head, command = capsys.readouterr().out.splitlines()
+    assert shlex.split(use) == ["finetrack", "use", str(folder), "&&", "dvc", "repro"]
+    assert head == "or once, without a change of conf/:"
     words = shlex.split(command)
     assert words[:3] == ["dvc", "exp", "run"]
     overrides = to_hydra_overrides([word for word in words[3:] if word != "-S"])
@@ -184,11 +185,13 @@ def test_a_path_that_conf_cannot_hold_has_no_command(tmp_path, capsys):
 
 
 def test_options_of_conf_are_used(tmp_path, monkeypatch, capsys):
-    folder = sources.write_yolo_source(tmp_path / "set", dict.fromkeys("abcdef", LABEL + "x\n"))
+    folder = sources.write_yolo_source(
+        tmp_path / "set", {**dict.fromkeys("bcdefg", LABEL), "a": LABEL + "x\n"}
+    )
     text = (ROOT / "conf/data/auto.yaml").read_text()
     (tmp_path / "auto.yaml").write_text(text.replace("on_defect: fix ", "on_defect: refuse "))
     monkeypatch.setattr("pipeline.commands.source_config.AUTO_CONFIG_FILE", tmp_path / "auto.yaml")
-    assert "6 files of" in looked_at(folder, capsys)["refusal"]
+    assert "1 file of" in looked_at(folder, capsys)["refusal"]
 
 
 def test_an_archive(dataset, tmp_path, capsys):
