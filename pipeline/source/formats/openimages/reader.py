@@ -83,11 +83,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
 def _read_table(path: Path, stems: set[str], absent: Counter[str], options: ReadOptions) -> list[ImageRows]:
     """Group the rows of a table by image; a whole table of millions of rows may serve a few images."""
     by_image: dict[str, list[BoxRow]] = defaultdict(list)
-    for row in read_box_rows(path):
-        if row.image in stems:
-            by_image[row.image].append(row)
-        else:
-            absent[row.image] += 1
+    for row in read_box_rows(path, stems, absent):
+        by_image[row.image].append(row)
     return [_select_rows(path, name, rows, options) for name, rows in by_image.items()]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -67,8 +68,13 @@ def is_class_id(label: str) -> bool:
     return label.startswith(_CLASS_ID_STARTS)
 
 
-def read_box_rows(path: Path) -> Iterator[BoxRow]:
+def read_box_rows(path: Path, images: Container[str], absent: Counter[str]) -> Iterator[BoxRow]:
     """Yield the rows of a table of boxes; nothing if it is another table.
+
+    Args:
+        path: The table.
+        images: Ids of the images of the source; the rows of others are skipped.
+        absent: Counts the skipped rows by image. A table may have 14 million of them.
 
     Raises:
         UserError: The file cannot be read as a table.
@@ -85,9 +91,13 @@ def read_box_rows(path: Path) -> Iterator[BoxRow]:
     blank = [""] * (len(header) + 1)
     for number, cells in _iterate_rows(path):
         row = cells if len(cells) > len(header) else cells + blank[len(cells) :]
+        name = row[image].strip()
+        if name not in images:
+            absent[name] += 1
+            continue
         yield BoxRow(
             number,
-            row[image].strip(),
+            name,
             row[label].strip(),
             [row[side] for side in sides],
             row[group].strip() == "1",
