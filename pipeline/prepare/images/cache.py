@@ -24,12 +24,12 @@ from pipeline.core import text
 from pipeline.core.findings import AnnotationNote, FindingKind
 from pipeline.prepare.duplicates import perceptual_hash
 from pipeline.prepare.duplicates.perceptual_hash import THUMBNAIL_SIDE
-from pipeline.prepare.images import appearance, check, decode, truncation
+from pipeline.prepare.images import appearance, check, decode, tiff_channels, truncation
 from pipeline.prepare.images.appearance import ImageAppearance
 from pipeline.prepare.images.check import TRAINING_SUFFIXES, CheckedImage, check_image
 from pipeline.storage.fingerprint import MIN_AGE_NS, SAVE_INTERVAL_SECONDS, FileStamp, build_file_stamp
 
-CHECK_MODULES: Final = (appearance, text, decode, check, perceptual_hash, truncation)
+CHECK_MODULES: Final = (appearance, text, decode, check, perceptual_hash, tiff_channels, truncation)
 """Modules that decide the result of a check: a change in one of them invalidates the cache."""
 CHECK_LIBRARIES: Final = ("numpy", "opencv-python", "pillow")
 """Libraries whose versions do the same."""

@@ -373,3 +373,22 @@ def test_corrupted_json_is_refused_or_read(place, data):
 def test_corrupted_xml_is_refused_or_read(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "spoilt_xml"
     check_corrupted_source(read_folder, web_tool(folder, data))
+
+
+def test_output_of_labelme_converters_is_left_aside(tmp_path):
+    (tmp_path / "annotated").mkdir()
+    write(tmp_path / "annotated", "x", [shape("polygon", SQUARE)])
+    for name in ("JPEGImages/x.jpg", "SegmentationClassPNG/x.png", "SegmentationClassVisualization/x.jpg"):
+        write_picture(tmp_path / "voc" / name)
+    for name in ("img.png", "label.png", "label_viz.png"):
+        write_picture(tmp_path / "annotated/x_json" / name)
+    source = read_folder(tmp_path)
+    assert [image.source for image in source.images] == ["annotated/x.jpg"]
+    assert source.defects == ()
+
+
+def test_images_in_a_folder_of_voc_are_read_if_there_are_no_others(tmp_path):
+    write_picture(tmp_path / "JPEGImages/x.jpg")
+    write_picture(tmp_path / "SegmentationClass/x.png")
+    (tmp_path / "x.json").write_text(json.dumps(document([shape("polygon", SQUARE)])))
+    assert [image.source for image in read_folder(tmp_path).images] == ["JPEGImages/x.jpg"]
