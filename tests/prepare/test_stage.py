@@ -236,7 +236,9 @@ def test_class_without_objects_in_train_is_reported(tmp_path, capsys):
     )
     (tmp_path / "source/data.yaml").unlink()
     prepare("yolo", tmp_path / "source")
-    assert "prepare: warning: Nothing to learn from: no objects in train of class_1" in capsys.readouterr().out
+    assert (
+        "prepare: warning: Nothing to learn from: no objects in train of class_1" in capsys.readouterr().out
+    )
 
 
 def test_name_that_is_not_utf8_is_escaped(source):
@@ -348,3 +350,27 @@ def test_changed_prepared_dataset_is_refused(source, spoil, named):
 def test_missing_prepared_dataset_is_refused():
     with pytest.raises(UserError, match=r"manifest.json is absent: run prepare first"):
         read_manifest(PREPARED_FOLDER)
+
+
+def test_labels_in_pixels_are_prepared_exactly_when_asked(tmp_path):
+    width, height = SIZE
+    boxes = [(20 + number, 30, 16, 20) for number in range(8)]
+    labels = {f"{number:02d}": f"0 {' '.join(map(str, box))}\n" for number, box in enumerate(boxes)}
+    source = sources.write_yolo_source(tmp_path / "source", labels, train="images")
+    with pytest.raises(UserError, match=r"data\.labels=pixels"):
+        prepare("yolo", source)
+    manifest = prepare("yolo", source, labels="pixels")
+    found = {record.source: read_labels(record).boxes.tolist() for record in manifest.items}
+    for number, (x, y, w, h) in enumerate(boxes):
+        np.testing.assert_allclose(
+            found[f"images/{number:02d}.jpg"], [[x / width, y / height, w / width, h / height]], atol=1e-6
+        )
+
+
+def test_source_may_be_a_data_yaml(source):
+    (source / "data.yaml").rename(source / "mine.yaml")
+    (source / "mine.yaml").write_text("train: images\nnames: [c, d]\n")
+    (source / "other.yaml").write_text("train: images\nnames: [e, f]\n")
+    manifest = prepare("auto", source / "mine.yaml")
+    assert manifest.names == ("c", "d")
+    assert len(manifest.items) == 20

@@ -15,9 +15,9 @@ from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import (
     IMAGE_SUFFIXES,
     format_relative_path,
+    is_file,
     iterate_files,
     list_files,
-    list_folder_files,
     list_images,
     list_subfolders,
     read_head,
@@ -34,6 +34,17 @@ _CLASS_FILES: Final = frozenset(
     {"_classes.txt", "classes.txt", "class_names.txt", "obj.names", "model_classes.txt"}
 )
 _BOX: Final = re.compile(r"-?\d[\d.eE+-]*(?:,-?\d[\d.eE+-]*){3},\d+")
+_USUAL_NAMES: Final = (
+    *(
+        "_annotations.txt",
+        "annotations.txt",
+        "annotation.txt",
+        "train.txt",
+        "val.txt",
+        "valid.txt",
+        "test.txt",
+    ),
+)
 _NUMBERED: Final = "class_"
 _MAX_FILES: Final = 30
 _MAX_FOLDERS: Final = 20
@@ -42,10 +53,10 @@ _MAX_CHECKED_LINES: Final = 20
 
 def matches_folder(folder: Path) -> bool:
     """Check the beginnings of text files at the top, in its subfolders, and of a few others."""
-    top = [folder, *list_subfolders(folder)[:_MAX_FOLDERS]]
-    texts = [text for place in top for text in _rank_texts(place)[:_MAX_FILES]]
+    places = [folder, *list_subfolders(folder)[:_MAX_FOLDERS]]
+    texts = [place / name for place in places for name in _USUAL_NAMES if is_file(place / name)]
     texts += islice(iterate_files(folder, ".txt"), _MAX_FILES)
-    return any(_is_list(read_head(text).decode("utf-8-sig", "replace")) for text in dict.fromkeys(texts))
+    return any(_is_list(read_head(text).decode("utf-8-sig", "replace")) for text in texts)
 
 
 def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
@@ -65,12 +76,6 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     order = (*names.values(), *unnamed)
     layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
     return assemble_source(folder, entries, layout, remarks)
-
-
-def _rank_texts(place: Path) -> list[Path]:
-    """List the text files directly in a folder, those called annotations or like a split first."""
-    usual = re.compile("annot|train|val|test")
-    return sorted(list_folder_files(place, ".txt"), key=lambda path: not usual.search(path.name.lower()))
 
 
 def _load_list(path: Path) -> str:

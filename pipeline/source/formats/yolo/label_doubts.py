@@ -27,6 +27,7 @@ _MAX_ROUNDING: Final = 0.01
 """Share of the image by which a box may reach out of it."""
 _MIN_PIXELS: Final = 2
 """A larger coordinate is no share of the image, even of an object that is partly outside."""
+_MAX_PERCENT: Final = 100
 _KEEP: Final = "if they are right as they are, set data.labels=shares"
 
 DescribeLine = Callable[[int], str]
@@ -159,11 +160,12 @@ def _refuse_pixels(table: LabelTable, large: BoolArray, describe: DescribeLine) 
     boxes = table.heads[table.is_box]
     are_corners = len(boxes) > 0 and float(np.mean(are_ordered_corners(boxes))) >= _NEARLY_ALL
     likely, other = ("pixel_corners", "pixels") if are_corners else ("pixels", "pixel_corners")
+    percent = " (or percent, to be divided by 100)" if (np.abs(table.heads) <= _MAX_PERCENT).all() else ""
     meaning = {"pixels": "x y width height of the center", "pixel_corners": "x1 y1 x2 y2"}
     raise UserError(
         f"{_format_share(large)} have coordinates far above 1, such as {describe(int(np.argmax(large)))}: "
-        f"they look like pixels, not like shares of the image: set data.labels={likely} ({meaning[likely]}) "
-        f"or data.labels={other} ({meaning[other]}); {_KEEP}"
+        f"they look like pixels{percent}, not like shares of the image: set data.labels={likely} "
+        f"({meaning[likely]}) or data.labels={other} ({meaning[other]}); {_KEEP}"
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -88,6 +90,8 @@ def _describe_paths(missing: Sequence[SplitPath], file: Path | None) -> str:
     if not missing or not file:
         return ""
     first = missing[0]
+    if first.prefix and not path_exists(first.place):  # resolve_root falls back to the folder of the file
+        first = first._replace(place=Path(os.path.normpath(file.parent / first.prefix / first.stated)))
     state = "holds no images" if path_exists(first.place) else "does not exist"
     stated, place = first.stated[:_MAX_SHOWN], str(first.place)[:_MAX_SHOWN]
     return f": {file.name} names {first.split}: {stated}, and {place} {state}"
@@ -137,12 +141,13 @@ def _simplify(part: str) -> str:
 
 def find_stray_labels(folder: Path, used: Iterable[Path], images: Iterable[Path]) -> list[Path]:
     """Find label files in folders called labels that belong to no image, not even to one that is not used."""
-    known = {path.parent for path in used}
+    known = {place.resolve() for place in {path.parent for path in used}}
     stems = {path.stem for path in images}
+    resolve = cache(Path.resolve)
     return [
         path
         for path in sorted(iterate_files(folder, ".txt"))
-        if path.parent not in known
+        if resolve(path.parent) not in known
         and any(part.casefold() in {"labels", "label"} for part in path.relative_to(folder).parts[:-1])
         and path.stem not in stems
         and path.name.lower() not in NON_LABEL_FILES

@@ -128,7 +128,8 @@ def _check_labels(
 
 def _choose_classes(data: DataYaml, folder: Path, used: set[int], options: ReadOptions) -> ClassNames:
     """Choose class names; lists without numbers count from 1 if data.first_class says so."""
-    places = dict.fromkeys([folder, data.root] if data.root.is_relative_to(folder) else [data.root])
+    root, source = data.root.resolve(), folder.resolve()
+    places = dict.fromkeys([source, root] if root.is_relative_to(source) else [root])
     lists = [one for place in places for one in read_class_lists(place)]
     if str(options.first_class) == "1":
         lists = [one.count_from_one() for one in lists]

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.boxes.reader import matches_folder, read_folder
+from pipeline.source.recognize_format import read_source, recognize_source
+from pipeline.source.types import ReadOptions
 from tests.readings import check_corrupted_source, corrupted_bytes, find_real_dataset, get_boxes, get_notes
 from tests.sources import write_picture
 
@@ -119,6 +121,69 @@ def test_unmatched_images_and_annotations_are_reported(tmp_path):
 )
 def test_yolo_labels_and_other_text_do_not_match(tmp_path, text):
     assert not matches_folder(beside(tmp_path, "x", text))
+
+
+def write_lines(folder, lines):
+    for number, line in enumerate(lines):
+        beside(folder, f"x{number:02d}", line)
+    return folder
+
+
+CORNERS = [(5 + 3 * n, 9 + 2 * n, 30 + 3 * n, 40 + 2 * n) for n in range(12)]
+
+
+def test_class_before_the_corners_is_read_with_a_remark(tmp_path):
+    write_lines(tmp_path, [f"{n % 3} {' '.join(map(str, box))}\n" for n, box in enumerate(CORNERS)])
+    found = recognize_source("auto", tmp_path)
+    assert found.form == "boxes"
+    boxes = [box for _, boxes in sorted(get_boxes(found.source).items()) for box in boxes]
+    assert boxes == [(f"class_{n % 3}", *box) for n, box in enumerate(CORNERS)]
+    assert "each line is read as class x1 y1 x2 y2, in pixels" in found.source.remarks
+
+
+def test_word_shows_where_the_class_is(tmp_path):
+    write_lines(tmp_path, [f"cat {' '.join(map(str, box))}\n" for box in CORNERS])
+    assert matches_folder(tmp_path)
+    assert get_boxes(read_folder(tmp_path))["x00"] == [("cat", *CORNERS[0])]
+
+
+def test_class_after_the_corners_is_told_from_one_before_them(tmp_path):
+    lines = [f"{' '.join(map(str, box))} {60 + n % 2}\n" for n, box in enumerate(CORNERS)]
+    write_lines(tmp_path, lines)
+    assert get_boxes(read_folder(tmp_path))["x01"] == [("class_61", *CORNERS[1])]
+
+
+def test_lines_that_can_be_read_in_two_ways_are_refused(tmp_path):
+    write_lines(tmp_path, ["3 10 20 50 60\n"])
+    assert not matches_folder(tmp_path)
+    with pytest.raises(UserError, match=r"data\.labels=pixel_corners"):
+        read_folder(tmp_path)
+    source = read_folder(tmp_path, ReadOptions(labels="pixel_corners"))
+    assert get_boxes(source) == {"x00": [("class_3", 10, 20, 50, 60)]}
+    (tmp_path / "classes.txt").write_text("60: cat\n")
+    assert get_boxes(read_folder(tmp_path)) == {"x00": [("cat", 3, 10, 20, 50)]}
+
+
+def test_yolo_labels_in_pixels_are_refused(tmp_path):
+    centers = [(50, 40, 20, 12), (30, 41, 22, 15), (61, 35, 30, 31), (20, 20, 12, 12)]
+    write_lines(tmp_path, [f"{n % 2} {' '.join(map(str, box))}\n" for n, box in enumerate(centers)])
+    assert not matches_folder(tmp_path)
+    with pytest.raises(UserError, match=r"data\.labels=pixels"):
+        read_folder(tmp_path)
+    with pytest.raises(UserError, match=r"set data\.labels=pixels"):
+        read_source("auto", tmp_path)
+
+
+@pytest.mark.parametrize("labels", ["pixels", "shares", "corners"])
+def test_options_for_yolo_labels_are_refused(tmp_path, labels):
+    with pytest.raises(UserError, match="is for YOLO labels"):
+        read_folder(write_lines(tmp_path, ["10 20 50 60 3\n"]), ReadOptions(labels=labels))
+
+
+def test_folder_with_a_data_yaml_is_yolo(tmp_path):
+    write_lines(tmp_path, ["10 20 50 60 3\n"])
+    (tmp_path / "data.yaml").write_text("train: .\nnames: [a, b]\n")
+    assert not matches_folder(tmp_path)
 
 
 def test_empty_folder_is_refused(tmp_path):
