@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.formats.kitti.image_sets import read_listed_splits
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -70,7 +71,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
             f"the KITTI files in {folder} have a score on each line, so a model has written them: set "
             "data.predictions=labels to use them as labels"
         )
-    entries = [_parse_file(file) for file in labels]
+    splits = read_listed_splits(folder, {file.path for file in files})
+    entries = [_parse_file(file)._replace(split=splits.get(file.path.stem)) for file in labels]
     remarks = _describe_files(files, labels)
     return assemble_source(folder, entries, MatchingOptions(image_index, one_file_per_image=True), remarks)
 

@@ -85,6 +85,26 @@ def test_splits_are_read_from_folders(tmp_path):
     ]
 
 
+def test_splits_are_read_from_image_sets(tmp_path):
+    write(tmp_path, {"000000": CAR, "000001": CAR, "000002": CAR})
+    write_picture(tmp_path / "testing/image_2/000000.png")
+    lists = {
+        "train": "000000\n000002\n",
+        "val": "000001\n",
+        "trainval": "000000\n000001\n",
+        "test": "000000\n",
+    }
+    (tmp_path / "ImageSets").mkdir()
+    for name, text in lists.items():
+        (tmp_path / f"ImageSets/{name}.txt").write_text(text)
+    source = read_folder(tmp_path)
+    assert [(image.path.stem, image.split) for image in source.images] == [
+        ("000000", "train"),
+        ("000001", "val"),
+        ("000002", "train"),
+    ]
+
+
 @pytest.mark.parametrize("line", ["Car 0.0 0", "Car 0 0 0 a 20 50 60 1 1 1 1 1 1 1", "nonsense"])
 def test_malformed_line_is_a_finding(tmp_path, line):
     source = read_folder(write(tmp_path, {"000000": f"{CAR}{line}\n"}))
