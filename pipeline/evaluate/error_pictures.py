@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pipeline.core.arrays import FloatArray, ImageArray
 from pipeline.core.detections import Detections, GroundTruth
@@ -19,6 +19,7 @@ from pipeline.evaluate.metrics.error_types import (
     WRONG_CLASS,
     ImageErrors,
 )
+from pipeline.visualize.fonts import load_picture_font, replace_missing_letters, shorten_names
 
 IMAGE_SIDE: Final = 560
 """The longer side of an image, in pixels."""
@@ -80,6 +81,7 @@ def draw_detection_errors(
         names: Class names by index.
         title: Such as the file's name.
     """
+    names = shorten_names(replace_missing_letters(names))
     picture, scale = resize_image(image)
     width, height = picture.size
     sheet = Image.new("RGB", (max(MIN_SHEET_WIDTH, 2 * width + 3 * MARGIN), height + 132), PAGE_COLOR)
@@ -89,7 +91,7 @@ def draw_detection_errors(
         (MARGIN, "Truth", _mark_truth(errors, names)),
         (2 * MARGIN + width, "Prediction", _mark_detections(errors, names)),
     ):
-        pen.text((left, 60), heading, TEXT_COLOR, font=load_font(16), anchor="ls")
+        pen.text((left, 60), heading, TEXT_COLOR, font=load_picture_font(heading, 16), anchor="ls")
         sheet.paste(_draw_marks(picture.copy(), marks, scale), (left, 70))
     _draw_legend(sheet, errors)
     return sheet
@@ -112,13 +114,14 @@ def draw_classification_error(
     sheet = Image.new("RGB", size, PAGE_COLOR)
     pen = ImageDraw.Draw(sheet)
     _draw_title(pen, title, sheet.width)
-    pen.text((MARGIN, 60), f"Truth: {truth}", TEXT_COLOR, font=load_font(16), anchor="ls")
-    pen.text((left, 60), "Prediction", TEXT_COLOR, font=load_font(16), anchor="ls")
+    texts = shorten_text(f"Truth: {truth}", left - MARGIN, size=16), "Prediction"
+    for start, text in zip((MARGIN, left), texts, strict=True):
+        pen.text((start, 60), text, TEXT_COLOR, font=load_picture_font(text, 16), anchor="ls")
     sheet.paste(picture, (MARGIN, 70))
     for row, (name, score) in enumerate(guesses):
         top = 74 + BAR_SPACING * row
         text = f"{shorten_text(name, BAR_LENGTH - 70, size=14)}  {score:.2f}"
-        pen.text((left, top), text, LEGEND_COLOR, font=load_font(14), anchor="lt")
+        pen.text((left, top), text, LEGEND_COLOR, font=load_picture_font(text, 14), anchor="lt")
         bar = left, top + 20, left + max(1, round(score * BAR_LENGTH)), top + 32
         pen.rectangle(bar, fill=ERROR_COLORS[CORRECT if name == truth else WRONG_CLASS])
     return sheet
@@ -135,16 +138,12 @@ def resize_image(image: ImageArray) -> tuple[Image.Image, float]:
 
 def shorten_text(text: str, room: int, *, size: int = 20) -> str:
     """Leave out the middle of a text that is wider than `room` pixels."""
-    font = load_font(size)
+    text = replace_missing_letters([text])[0]
+    font = load_picture_font(text, size)
     kept = len(text)
     while kept > 8 and font.getlength(text if kept == len(text) else _drop_middle(text, kept)) > room:
         kept -= 1
     return text if kept == len(text) else _drop_middle(text, kept)
-
-
-def load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the font of these pictures."""
-    return ImageFont.load_default(size)
 
 
 def _drop_middle(text: str, kept: int) -> str:
@@ -153,7 +152,7 @@ def _drop_middle(text: str, kept: int) -> str:
 
 def _draw_title(pen: ImageDraw.ImageDraw, title: str, width: int) -> None:
     text = shorten_text(title, width - 2 * MARGIN)
-    pen.text((MARGIN, 30), text, TEXT_COLOR, font=load_font(20), anchor="ls")
+    pen.text((MARGIN, 30), text, TEXT_COLOR, font=load_picture_font(text, 20), anchor="ls")
 
 
 def _mark_truth(errors: ImageErrors, names: Sequence[str]) -> list[ErrorMark]:
@@ -195,7 +194,7 @@ def _draw_marks(picture: Image.Image, marks: Iterable[ErrorMark], scale: float) 
         _draw_shape(pen, mark, _scale_box(mark, scale, picture.size), scale)
     for mark in marks:
         if len(marks) <= MAX_LABELED_BOXES or mark.verdict != CORRECT:
-            extent = round(pen.textlength(mark.label, font=load_font(14))) + 8, 20
+            extent = round(pen.textlength(mark.label, font=load_picture_font(mark.label, 14))) + 8, 20
             place = _place_label(_scale_box(mark, scale, picture.size), extent, picture.size, occupied)
             occupied.append(place)
             _draw_label(pen, mark, place)
@@ -245,12 +244,18 @@ def _draw_label(pen: ImageDraw.ImageDraw, mark: ErrorMark, place: PixelBox) -> N
     color = ERROR_COLORS[mark.verdict]
     pen.rectangle((left, top, right, bottom - 1), fill=color)
     text_color = PAGE_COLOR if color == ERROR_COLORS[MISSED] else TEXT_COLOR
-    pen.text((left + 4, (top + bottom) / 2), mark.label, text_color, font=load_font(14), anchor="lm")
+    pen.text(
+        (left + 4, (top + bottom) / 2),
+        mark.label,
+        text_color,
+        font=load_picture_font(mark.label, 14),
+        anchor="lm",
+    )
 
 
 def _draw_legend(sheet: Image.Image, errors: ImageErrors) -> None:
     """Name the colors that occur, with a count of each."""
-    pen, font = ImageDraw.Draw(sheet), load_font(14)
+    pen, font = ImageDraw.Draw(sheet), load_picture_font("", 14)
     x, y = MARGIN, sheet.height - 31
     counts = {CORRECT: errors.verdicts.count(CORRECT), **errors.count_errors()}
     for verdict, count in counts.items():

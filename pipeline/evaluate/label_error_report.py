@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pipeline.core.arrays import FloatArray, ImageArray
 from pipeline.core.detections import Detections, GroundTruth
@@ -19,6 +19,7 @@ from pipeline.evaluate.metrics.classification import ClassScores
 from pipeline.evaluate.metrics.detection import SplitPredictions
 from pipeline.evaluate.metrics.label_errors import SuspectLabel, convert_class_scores
 from pipeline.storage.files import write_file
+from pipeline.visualize.fonts import load_picture_font, replace_missing_letters, shorten_names
 from pipeline.visualize.pages.render import encode_data_uri, render_page
 
 SCORE_RULE: Final = (
@@ -198,12 +199,12 @@ def draw_close_up(image: ImageArray, marks: Sequence[SuspectMark]) -> ImageArray
     cut = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right, ::-1]))
     scale = CLOSE_UP_SIDE / max(cut.size)
     cut = cut.resize((max(1, round(cut.width * scale)), max(1, round(cut.height * scale))))
-    pen, font = ImageDraw.Draw(cut), ImageFont.load_default(18)
+    pen = ImageDraw.Draw(cut)
     for place, mark in enumerate(marks):
         x1, y1, _, y2 = ((mark.box - [left, top, left, top]) * scale).tolist()
         _draw_outline(pen, (_get_corners(mark) - [left, top]) * scale, mark.color)
         below = place == 0 and len(marks) > 1
-        _draw_name(pen, mark, (x1, y2 + 3 if below else y1 - NAME_HEIGHT - 3), font=font)
+        _draw_name(pen, mark, (x1, y2 + 3 if below else y1 - NAME_HEIGHT - 3))
     return np.ascontiguousarray(np.asarray(cut)[..., ::-1])
 
 
@@ -220,12 +221,14 @@ def _draw_outline(pen: ImageDraw.ImageDraw, ring: FloatArray, color: str) -> Non
     pen.line(points, fill=color, width=3, joint="curve")
 
 
-def _draw_name(pen: ImageDraw.ImageDraw, mark: SuspectMark, at: tuple[float, float], *, font: Any) -> None:
-    width = pen.textlength(mark.text, font=font) + 8
+def _draw_name(pen: ImageDraw.ImageDraw, mark: SuspectMark, at: tuple[float, float]) -> None:
+    text = shorten_names(replace_missing_letters([mark.text]))[0]
+    font = load_picture_font(text, 18)
+    width = pen.textlength(text, font=font) + 8
     x = min(max(at[0], 0), max(pen.im.size[0] - width, 0))
     y = min(max(at[1], 0), max(pen.im.size[1] - NAME_HEIGHT, 0))
     pen.rectangle((x, y, x + width, y + NAME_HEIGHT), fill=mark.color)
-    pen.text((x + 4, y), mark.text, fill=TEXT_COLOR, font=font)
+    pen.text((x + 4, y), text, fill=TEXT_COLOR, font=font)
 
 
 def _choose_crop(boxes: FloatArray, size: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -10,17 +10,19 @@ from typing import Any, TypedDict, Unpack
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pipeline.core.arrays import FloatArray, ImageArray, IntArray
 from pipeline.core.tasks import Keypoints
 from pipeline.dataset.labels import ImageLabels, xywhn_to_xyxy
+from pipeline.visualize.fonts import load_picture_font, replace_missing_letters, shorten_names
 
 Color = tuple[int, int, int]
 
 _SIDE = 640
 _MAX_ZOOM = 3.0
 _MAX_LARGE_NAMES, _MAX_NAMES = 15, 60  # with more objects at full size, names are smaller, or left out
+_MAX_NAME_COLUMNS = 40
 _EDGE_COLOR = (20, 20, 20)
 _FILL_OPACITY = 80  # of 255
 _FIRST_COLOR, _SECOND_COLOR, _MIDDLE_COLOR = (255, 160, 40), (60, 170, 255), (255, 255, 255)
@@ -158,9 +160,16 @@ def _draw_keypoints(pen: ImageDraw.ImageDraw, points: FloatArray, zoom: float, f
 
 
 def _format_names(classes: IntArray, names: Sequence[str], scores: NDArray[Any] | None) -> list[str]:
+    drawn = _choose_drawn_names(tuple(names))
     if scores is None:
-        return [names[cls] for cls in classes]
-    return [f"{names[cls]} {score:.2f}" for cls, score in zip(classes, scores, strict=True)]
+        return [drawn[cls] for cls in classes]
+    return [f"{drawn[cls]} {score:.2f}" for cls, score in zip(classes, scores, strict=True)]
+
+
+@lru_cache(maxsize=8)
+def _choose_drawn_names(names: tuple[str, ...]) -> list[str]:
+    """Return the class names as they are drawn: not too long, in letters that a font has."""
+    return shorten_names(replace_missing_letters(names), _MAX_NAME_COLUMNS)
 
 
 def _draw_names(picture: Image.Image, classes: IntArray, boxes: list[list[float]], texts: list[str]) -> None:
@@ -183,15 +192,10 @@ def _draw_names(picture: Image.Image, classes: IntArray, boxes: list[list[float]
 @lru_cache(maxsize=500)
 def _render_name(text: str, size: int, fill: Color) -> Image.Image:
     """Render a name on a colored field; cached, since writing a name takes longer than drawing its box."""
-    font = _load_font(size)
+    font = load_picture_font(text, size)
     left, top, right, bottom = font.getbbox(text)
     field = Image.new("RGB", (round(right - left) + 7, round(bottom - top) + 5), fill)
     luminance = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2]
     text_color = (0, 0, 0) if luminance > 140 else (255, 255, 255)
     ImageDraw.Draw(field).text((3 - left, 2 - top), text, font=font, fill=text_color)
     return field
-
-
-@lru_cache(maxsize=2)
-def _load_font(size: int) -> Any:
-    return ImageFont.load_default(size)

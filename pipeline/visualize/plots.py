@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,13 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.core.arrays import FloatArray, IntArray
 from pipeline.core.metric_names import MAP50, MAP50_95, TOP1, TOP5, VAL_GROUP
+from pipeline.visualize.fonts import (
+    DEFAULT_FAMILY,
+    choose_families,
+    count_columns,
+    replace_missing_letters,
+    shorten_names,
+)
 
 LINE_COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#4D4D4D")
 """Okabe and Ito's palette for the color-blind; its yellow is too pale for a line on white."""
@@ -23,10 +31,14 @@ LINE_COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 LINE_STYLES: Final = ("-", "--", "-.", ":")
 """Differ so that lines on top of each other are all visible, such as equal learning rates."""
 TEXT_COLOR: Final = "#222222"
+_INCHES_PER_COLUMN: Final = 0.085
+"""Mean width of a letter of 10 points."""
+_MIN_MATRIX_INCHES: Final = 2.4
+_MAX_MATRIX_INCHES: Final = 13.0
 FAINT_COLOR: Final = "#B8B8B8"
 
 PLOT_STYLE: Final[Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.family": DEFAULT_FAMILY,
     "font.size": 10,
     "text.color": TEXT_COLOR,
     "axes.labelcolor": TEXT_COLOR,
@@ -69,7 +81,7 @@ def plot_precision_recall(curves: ClassCurves, target: Path, *, at: str = "") ->
         target: The PNG to write.
         at: When a detection is correct, such as `IoU 0.5`; part of the title.
     """
-    with mpl.rc_context(PLOT_STYLE):
+    with mpl.rc_context(_choose_style(curves.classes)):
         figure, axes = _create_unit_axes(_join_title("Precision and recall on the test split", at))
         axes.set(xlabel="Recall", ylabel="Precision")
         _draw_curves(axes, curves)
@@ -85,7 +97,7 @@ def plot_f1_confidence(curves: ClassCurves, target: Path, *, threshold: float | 
         threshold: The chosen one; None where none was chosen.
         at: When a detection is correct, such as `IoU 0.5`; part of the title.
     """
-    with mpl.rc_context(PLOT_STYLE):
+    with mpl.rc_context(_choose_style(curves.classes)):
         figure, axes = _create_unit_axes(_join_title("F1 and confidence on the test split", at))
         axes.set(xlabel="Confidence threshold", ylabel="F1")
         if threshold is not None:
@@ -110,19 +122,19 @@ def plot_confusion_matrix(
         title: The title above the matrix.
         background: Whether the last row and column are the background.
     """
-    count = len(names)
-    side = min(14.0, 2.6 + 0.62 * count)
+    count, labels = len(names), _format_labels(names)
     objects = matrix.sum(axis=1)
     shares = matrix / np.maximum(objects, 1)[:, None]
     if background:
         shares[-1] = np.minimum(matrix[-1] / np.maximum(objects, 1), 1)
-    with mpl.rc_context({**PLOT_STYLE, "axes.grid": False, "font.size": 10 if count <= 20 else 7}):
-        figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    size = 10 if count <= 20 else 7
+    with mpl.rc_context({**_choose_style(names), "axes.grid": False, "font.size": size}):
+        figure = _create_matrix_figure(labels, title, size)
         axes = figure.add_subplot()
         drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set(title=title, xlabel="Predicted", ylabel="Actual")
-        axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(count), names)
+        axes.set(xlabel="Predicted", ylabel="Actual")
+        axes.set_xticks(range(count), labels, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(count), labels)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         for line in (axes.axhline, axes.axvline) if background else ():
@@ -162,6 +174,31 @@ def plot_training_curves(epochs_csv: Path, target: Path) -> None:
         _save_figure(figure, target)
 
 
+def _choose_style(names: Iterable[str]) -> Any:  # matplotlib's stubs know the keys alone as literals
+    """Return the style with fonts for class names."""
+    return {**PLOT_STYLE, "font.family": choose_families(names)}
+
+
+def _format_labels(names: Sequence[str]) -> list[str]:
+    """Return class names as labels: not too long, and each letter drawn as it is.
+
+    matplotlib reads text between dollar signs as a formula, and leaves labels that start with _ out.
+    """
+    plain = [name.replace("$", r"\$") for name in shorten_names(replace_missing_letters(names))]
+    return [f" {name}" if name.startswith("_") else name for name in plain]
+
+
+def _create_matrix_figure(labels: Sequence[str], title: str, font_size: int) -> Figure:
+    """Create a figure with room for the cells, the labels beside and below, and the lines of the title."""
+    longest = max(map(count_columns, labels)) * font_size / 10 * _INCHES_PER_COLUMN
+    cells = min(max(_MIN_MATRIX_INCHES, 0.62 * len(labels)), _MAX_MATRIX_INCHES - longest)
+    width = cells + longest + 1.6
+    lines = textwrap.wrap(title, int(width / _INCHES_PER_COLUMN))
+    figure = Figure(figsize=(width, cells + 0.7 * longest + 0.8 + 0.2 * len(lines)), layout="constrained")
+    figure.suptitle("\n".join(lines), x=0.02, ha="left", fontsize=PLOT_STYLE["axes.titlesize"])
+    return figure
+
+
 def _join_title(text: str, at: str) -> str:
     return f"{text}, {at}" if at else text
 
@@ -176,8 +213,9 @@ def _create_unit_axes(title: str) -> tuple[Figure, Any]:
 
 def _draw_curves(axes: Any, curves: ClassCurves) -> None:
     few = len(curves.classes) <= len(LINE_COLORS)
+    labels = _format_labels([*curves.classes])
     for index, (name, line) in enumerate(curves.classes.items()):
-        label = f"{name}  {curves.notes.get(name, '')}".rstrip() if few else None
+        label = f"{labels[index]}  {curves.notes.get(name, '')}".rstrip() if few else None
         color = LINE_COLORS[index] if few else FAINT_COLOR
         axes.plot(curves.x, line, label=label, color=color, linewidth=1.6 if few else 0.8)
     if not few:
