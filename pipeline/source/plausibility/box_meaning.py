@@ -17,9 +17,12 @@ BoxMeaning = Literal["corners", "extent", "centre"]
 
 MAX_DOUBTFUL_SHARE: Final = 0.2
 """If more of the boxes would need the same repair, the format is probably misread."""
-MIN_DOUBTFUL_BOXES: Final = 5
+MIN_DOUBTFUL_BOXES: Final = 3
 """Fewer boxes show nothing about a format: they may be single mistakes."""
 _MIN_EXPLAINED: Final = 0.95
+_MIN_ORDERED_BOXES: Final = 10
+"""So many boxes whose last two numbers all exceed the first two are corners, if some go beyond the image."""
+_MIN_OUTSIDE: Final = 0.1
 _TOLERANCE: Final = 0.02
 """Share of the image size by which annotators miss the edge of an image."""
 _MAX_MEASURED_IMAGES: Final = 60
@@ -107,23 +110,42 @@ def read_as_corners(numbers: FloatArray, meaning: str) -> FloatArray:
 def _find_common_fault(stated: StatedBoxes, meaning: BoxMeaning) -> str:
     """Return what is wrong with more than a fifth of the boxes, and what they look like; empty if nothing."""
     boxes = read_as_corners(stated.numbers, meaning)
-    inverted, outside = _find_inverted(boxes), _find_outside(boxes, stated.sizes)
-    tiny = (np.abs(stated.numbers) <= 1).all(axis=1) & (stated.sizes > _MIN_SIDE).all(axis=1)
-    tiny &= (stated.numbers % 1 != 0).any(axis=1)
-    for found, what in (
-        (tiny, "would be smaller than a pixel"),
-        (inverted, "would be inverted" if meaning == "corners" else "would have a negative size"),
-        (outside, "would go beyond the image"),
+    outside = _find_outside(boxes, stated.sizes)
+    negative = "would be inverted" if meaning == "corners" else "would have a negative size"
+    if _is_common(tiny := _find_shares(stated)):
+        return _describe_fault(
+            stated, tiny, f"would be smaller than a pixel as {_WORDS[meaning]}", "shares of the image size"
+        )
+    if _is_common(inverted := _find_inverted(boxes)):
+        return _describe_fault(stated, inverted, f"{negative} as {_WORDS[meaning]}", _guess_meaning(stated))
+    if _is_common(outside) or (
+        meaning != "corners" and outside.mean() > _MIN_OUTSIDE and _are_ordered_corners(stated)
     ):
-        if found.sum() >= MIN_DOUBTFUL_BOXES and found.mean() > MAX_DOUBTFUL_SHARE:
-            example = " ".join(f"{value:.6g}" for value in stated.numbers[int(np.argmax(found))])
-            look = "shares of the image size, not pixels" if found is tiny else _guess_meaning(stated)
-            boxes_of_all = f"{int(found.sum())} of {format_count(len(boxes), 'box', 'boxes')}"
-            return (
-                f"{boxes_of_all} {what} when read as {_WORDS[meaning]}, such as {example}: they look like "
-                f"{look}; correct the annotations"
-            )
+        what = f"would go beyond the image as {_WORDS[meaning]}"
+        return _describe_fault(stated, outside, what, _guess_meaning(stated))
     return ""
+
+
+def _is_common(found: BoolArray) -> bool:
+    return bool(found.sum() >= MIN_DOUBTFUL_BOXES and found.mean() > MAX_DOUBTFUL_SHARE)
+
+
+def _describe_fault(stated: StatedBoxes, found: BoolArray, what: str, look: str) -> str:
+    example = " ".join(f"{value:.6g}" for value in stated.numbers[int(np.argmax(found))])
+    number = f"{int(found.sum())} of {format_count(len(found), 'box', 'boxes')}"
+    return f"{number} {what}, such as {example}: they look like {look}; correct the annotations"
+
+
+def _find_shares(stated: StatedBoxes) -> BoolArray:
+    """Find boxes with all numbers between 0 and 1 in images that are larger."""
+    small = (np.abs(stated.numbers) <= 1).all(axis=1) & (stated.numbers % 1 != 0).any(axis=1)
+    return np.asarray(small & (stated.sizes > _MIN_SIDE).all(axis=1))
+
+
+def _are_ordered_corners(stated: StatedBoxes) -> bool:
+    """Check whether all boxes are valid corners, which x y width height are by chance alone."""
+    fit = _measure_fit(stated.numbers, stated.sizes)
+    return len(stated.numbers) >= _MIN_ORDERED_BOXES and fit == 1
 
 
 def _guess_meaning(stated: StatedBoxes) -> str:
