@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from pipeline.source.reading.image_index import normalize_name
 from pipeline.source.types import find_split_in_name
@@ -45,6 +46,15 @@ _STEM_SEPARATOR: Final = re.compile(r"[_\-. ]+")
 _GLUED_ENDING: Final = re.compile(r"(?<=[a-z]{2})(annots?|annotations?|masks?|labels?|images?)$")
 
 
+class ImageName(NamedTuple):
+    """The parts of an image's path: its relative folder, its stem, and its suffix in lower case."""
+
+    path: Path
+    place: Path
+    stem: str
+    suffix: str
+
+
 @lru_cache(maxsize=10_000)
 def find_folder_evidence(folder: Path) -> NameEvidence:
     """Say what the folders of a relative path hold, by their names."""
@@ -60,19 +70,33 @@ def is_picture_folder(folder: Path) -> bool:
     return any(_PICTURE_FOLDER.search(_join_words(part)) for part in folder.parts)
 
 
-def is_picture_of_annotations(path: Path, folder: Path) -> bool:
+def build_image_names(files: Iterable[Path], folder: Path) -> list[ImageName]:
+    """Split the paths of images into parts; each folder is split once, for speed."""
+    places: dict[str, Path] = {}
+    found = []
+    for path in files:
+        parent, name = os.path.split(str(path))
+        if (place := places.get(parent)) is None:
+            place = places[parent] = Path(parent).relative_to(folder)
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - faster, for 100,000 images
+        found.append(ImageName(path, place, stem, suffix.lower()))
+    return found
+
+
+def is_picture_of_annotations(image: ImageName) -> bool:
     """Check for a picture that was made from annotations, such as an overlay: neither image nor mask."""
-    return bool(_PICTURE_STEM.search(path.stem.lower())) or is_picture_folder(path.parent.relative_to(folder))
+    return is_picture_folder(image.place) or bool(_PICTURE_STEM.search(image.stem.lower()))
 
 
-def find_train_ids(paths: Iterable[Path]) -> set[Path]:
+def find_train_ids(images: Iterable[ImageName]) -> set[Path]:
     """Find the masks of Cityscapes that number the classes for training, if others have their ids."""
-    endings = {path: path.stem.lower().rpartition("_")[2] for path in paths}
+    endings = {image.path: image.stem.lower().rpartition("_")[2] for image in images if "_" in image.stem}
     if "labelids" not in endings.values():
         return set()
     return {path for path, ending in endings.items() if ending == "labeltrainids"}
 
 
+@lru_cache(maxsize=10_000)
 def holds_images_by_name(folder: Path) -> bool:
     """Check that a folder of a relative path is called after images, such as `images` or `train_imgs`."""
     return any(not IMAGE_WORDS.isdisjoint(_join_words(part).split("_")) for part in folder.parts)
@@ -129,3 +153,8 @@ def _join_words(name: str) -> str:
 @lru_cache(maxsize=100_000)
 def _split_stem(stem: str) -> tuple[str, ...]:
     return tuple(word for word in _STEM_SEPARATOR.split(normalize_name(stem)) if word)
+
+
+def complete_key(key: str, place: Path) -> str:
+    """Return a key that holds everywhere; a name without words of its own, `mask`, in its folder alone."""
+    return key or f"{place}/"
