@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from pipeline.evaluate.predictions import TrainedModel
 
 WEIGHTS: Final = FINETUNED_FOLDER / "best.pt"
+PREDICT_HINT: Final = f"to use the model: yolo predict model={WEIGHTS} source=IMAGE_OR_FOLDER"
+"""Ultralytics' own command: it finds the task, the classes and the image size in the file."""
 
 
 class SplitOutputs(NamedTuple):
@@ -73,6 +75,7 @@ def run_stage(config: Config) -> None:
         session.log_artifact(EVALUATION_FOLDER)
         session.log_artifact(TEST_METRICS_FILE, folder="evaluation")
     print(f"evaluate: {_summarize_metrics(metrics['test'])}")
+    print(f"evaluate: {PREDICT_HINT}")
 
 
 def predict_splits(

@@ -11,6 +11,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
+from ultralytics.cfg import entrypoint
 
 from pipeline.augment import stage as augment_stage
 from pipeline.config.schema import parse_config
@@ -49,7 +50,7 @@ def project(tmp_path_factory):
 
 
 @pytest.mark.parametrize("task", FIGURES)
-def test_a_task_from_drawing_to_figures(task, project, monkeypatch):
+def test_a_task_from_drawing_to_figures(task, project, monkeypatch, capsys):
     monkeypatch.chdir(project)
     monkeypatch.setenv("DVC_ROOT", str(project))
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
@@ -58,6 +59,7 @@ def test_a_task_from_drawing_to_figures(task, project, monkeypatch):
     PARAMS_FILE.write_text(yaml.safe_dump(values))
     for stage in (prepare_stage, augment_stage, finetune_stage, evaluate_stage):
         stage.run_stage(parse_config(values))
+    hint = capsys.readouterr().out.splitlines()[-1]
 
     manifest = read_manifest(PREPARED_FOLDER)
     assert manifest.task == task
@@ -76,3 +78,15 @@ def test_a_task_from_drawing_to_figures(task, project, monkeypatch):
     assert run.info.status == "FINISHED"
     for name in FIGURES[task]:
         assert run.data.metrics[f"test/{name}"] == pytest.approx(metrics["test"][name])
+    _type_hint(hint, PREPARED_FOLDER / "images" / manifest.in_split("test")[0].file, project)
+
+
+def _type_hint(hint: str, image: Path, project: Path) -> None:
+    """Type the command that evaluate ends with, as Ultralytics' own program reads it."""
+    start, command = hint.split(": yolo ")
+    assert start == "evaluate: to use the model"
+    typed = command.replace("IMAGE_OR_FOLDER", str(image)).split()
+    entrypoint(
+        " ".join(["yolo", *typed, f"project={project / 'runs'}", "name=out", "exist_ok=true", "save=true"])
+    )
+    assert (project / "runs/out" / image.with_suffix(".jpg").name).is_file()
