@@ -175,6 +175,53 @@ def test_coco_images_of_one_name_in_two_folders_stay_apart(tmp_path):
     assert [d.file for d in source.defects] == ["cam1/1.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("stated", "image"),
+    [
+        ("upload/1/ab12cd00-{}.jpg", "images/{}.jpg"),
+        ("/data/upload/7/ab12cd00-{}.jpg", "images/{}.jpg"),
+        ("..\\..\\media\\upload\\1\\ab12cd00-{}.jpg", "images/{}.jpg"),
+        ("ab12cd00-{}", "images/{}.jpg"),
+        ("{}.jpg", "images/ab12cd00-{}.jpg"),
+        ("upload/1/ab12cd00-{}.jpg", "images/ab12cd00-{}.jpg"),
+    ],
+)
+def test_upload_is_matched_with_or_without_its_prefix(tmp_path, stated, image):
+    names, images = [stated.format(n) for n in "abc"], [image.format(n) for n in "abc"]
+    source = reader_read_folder(table(tmp_path, names, images=images))
+    assert lefts(source) == {name: [n] for n, name in enumerate(images, 1)}
+    assert source.defects == ()
+
+
+def test_upload_beside_plain_names_is_matched(tmp_path):
+    names = ["images/a.jpg", "upload/1/ab12cd00-b.jpg"]
+    source = reader_read_folder(table(tmp_path, names, images=["images/a.jpg", "images/b.jpg"]))
+    assert lefts(source) == {"images/a.jpg": [1], "images/b.jpg": [2]}
+
+
+@pytest.mark.parametrize(
+    ("names", "images", "found"),
+    [
+        (("ab12cd00-a.jpg", "ff12cd00-a.jpg"), ("a.jpg", "z.jpg"), {}),
+        (("a.jpg", "ff12cd00-a.jpg"), ("a.jpg",), {"a.jpg": [1]}),
+        (("a.jpg",), ("ab12cd00-a.jpg", "ff12cd00-a.jpg"), {}),
+        (("20240131-a.jpg",), ("a.jpg",), {}),
+    ],
+)
+def test_prefix_is_not_guessed_where_names_are_ambiguous(tmp_path, names, images, found):
+    folder = table(tmp_path, [*names, "sure.jpg"], images=[*images, "sure.jpg"])
+    source = reader_read_folder(folder)
+    assert {name: box for name, box in lefts(source).items() if name != "sure.jpg"} == found
+
+
+def test_xml_files_of_uploads_are_matched_without_prefix(tmp_path):
+    write_picture(tmp_path / "images/a.jpg")
+    sources.write_voc_file(tmp_path / "Annotations/ab12cd00-a.xml", [("cat", (2, 21, 50, 60))])
+    source = read_source("voc", tmp_path)
+    assert lefts(source) == {"images/a.jpg": [1]}
+    assert [note.reason for note in source.images[0].notes] == ["its annotation calls it ab12cd00-a.jpg"]
+
+
 def test_ambiguous_name_is_not_reported_as_the_image_of_another_row(tmp_path):
     images = ["images/0.jpg", "images/images/0.jpg"]
     names = ["images/0.jpg", "images/images/0.jpg", "0.jpg"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
 from pipeline.core.arrays import BoolArray, FloatArray
 from pipeline.core.errors import UserError
-from pipeline.source.formats.coco.shapes import parse_bbox
+from pipeline.source.formats.coco.shapes import is_coordinate, parse_bbox
 from pipeline.source.plausibility.box_meaning import MAX_DOUBTFUL_SHARE, MIN_DOUBTFUL_BOXES
 from pipeline.source.plausibility.image_sizes import choose_evenly
 
@@ -17,6 +17,7 @@ CocoRow = dict[str, Any]
 
 _MAX_CHECKED_ROWS: Final = 2000
 _MIN_EXPLAINED: Final = 0.8
+_MAX_AREA: Final = 1e18
 _MIN_IMAGE_SIDE: Final = 16
 
 
@@ -118,16 +119,20 @@ def _measure_outline(row: CocoRow) -> FloatArray | None:
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
+def _is_area(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and 0 < value < _MAX_AREA
+
+
 def _iterate_numbers(rings: Sequence[Any]) -> Iterator[float]:
     for ring in rings:
         for value in ring if isinstance(ring, list) else [ring]:
-            if isinstance(value, int | float):
+            if is_coordinate(value):
                 yield value
 
 
 def _compare_areas(rows: Sequence[CocoRow]) -> tuple[BoolArray, BoolArray]:
     """Check which areas are not width times height, and which are those of boxes given by corners."""
-    stated = [(*row["bbox"], area) for row in rows if isinstance(area := row.get("area"), int | float)]
+    stated = [(*row["bbox"], area) for row in rows if _is_area(area := row.get("area"))]
     a, b, c, d, areas = np.array(stated, np.float64).reshape(-1, 5).T
     with np.errstate(over="ignore", invalid="ignore"):
         differ = np.abs(areas - c * d) > 1 + 0.02 * np.abs(areas)

@@ -14,6 +14,7 @@ CocoJson = Mapping[str, Any]
 _MAX_CHECKED_MASKS: Final = 200
 _MIN_CROWD_SHARE: Final = 0.2
 """In COCO itself, 1% of the annotations are crowds."""
+_MIN_CROWDS: Final = 3
 _NEARLY_ALL: Final = 0.9
 
 
@@ -49,7 +50,8 @@ def _find_evidence(crowds: Sequence[Mapping[str, Any]], total: int) -> str:
         return "CVAT writes each brush mask so (data.crowds=ignore leaves them out)"
     checked = choose_evenly(crowds, _MAX_CHECKED_MASKS)
     connected = sum(len(parse_segmentation(row).parts) == 1 for row in checked)
-    if len(crowds) > _MIN_CROWD_SHARE * total and connected >= _NEARLY_ALL * len(checked):
+    are_many = len(crowds) >= _MIN_CROWDS and len(crowds) > _MIN_CROWD_SHARE * total
+    if are_many and connected >= _NEARLY_ALL * len(checked):
         return "nearly each is one connected shape (data.crowds=ignore leaves them out)"
     return ""
 

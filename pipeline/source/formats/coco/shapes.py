@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class CocoOutline(NamedTuple):
 def parse_bbox(row: Mapping[str, Any]) -> list[float] | None:
     """Return x1 y1 x2 y2 of a bbox, unchanged if width or height are negative; None if it is invalid."""
     stated = row.get("bbox")
-    if not (isinstance(stated, list) and len(stated) == 4 and all(map(_is_coordinate, stated))):
+    if not (isinstance(stated, list) and len(stated) == 4 and all(map(is_coordinate, stated))):
         return None
     x, y, width, height = map(float, stated)
     return [x, y, x + width, y + height]
@@ -47,7 +47,7 @@ def parse_segmentation(row: Mapping[str, Any], size: tuple[int, int] | None = No
         return _outline_mask(stated, size)
     if not isinstance(stated, list) or not stated:
         return CocoOutline()
-    rings = [stated] if all(map(_is_coordinate, stated)) else stated
+    rings = [stated] if all(map(is_coordinate, stated)) else stated
     parts = tuple(part for part in map(_parse_ring, rings) if part is not None)
     invalid = len(rings) - len(parts)
     reason = f"{invalid} of {len(rings)} parts of its outline are no list of points: left out"
@@ -57,7 +57,7 @@ def parse_segmentation(row: Mapping[str, Any], size: tuple[int, int] | None = No
 def parse_keypoints(row: Mapping[str, Any]) -> FloatArray:
     """Return keypoints (points, 3): x, y in pixels and visibility; (0, 3) if there are none."""
     stated = row.get("keypoints")
-    if not isinstance(stated, list) or len(stated) % 3 or not all(map(_is_coordinate, stated)):
+    if not isinstance(stated, list) or len(stated) % 3 or not all(map(is_coordinate, stated)):
         return _NO_KEYPOINTS
     return np.array(stated, np.float64).reshape(-1, 3)
 
@@ -101,10 +101,11 @@ def _decode_mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> NDA
 
 
 def _parse_ring(stated: object) -> FloatArray | None:
-    if not isinstance(stated, list) or len(stated) % 2 or not all(map(_is_coordinate, stated)):
+    if not isinstance(stated, list) or len(stated) % 2 or not all(map(is_coordinate, stated)):
         return None
     return np.array(stated, np.float64).reshape(-1, 2) if stated else None
 
 
-def _is_coordinate(value: object) -> bool:
+def is_coordinate(value: object) -> TypeGuard[float]:
+    """Check for a finite number that can be a coordinate in pixels."""
     return isinstance(value, (int, float)) and abs(value) < _MAX_COORDINATE  # NaN is not less

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
+from pipeline.source.formats.coco.reader import matches_folder
 from pipeline.source.recognize_format import read_source
+from pipeline.source.types import ReadOptions
 from tests import sources
 from tests.sources import write_picture
 
@@ -468,12 +470,87 @@ def test_image_in_another_folder_is_found_unless_it_is_in_another_split(tmp_path
     assert [defect.file for defect in source.defects] == ["y.jpg"]
 
 
+@pytest.mark.parametrize("task", ["auto", "pose"])
+def test_task_chooses_between_instances_and_keypoints(tmp_path, task):
+    write_picture(tmp_path / "images/x.jpg")
+    for kind, points in (("instances", {}), ("person_keypoints", {"keypoints": [20, 30, 2, 40, 50, 2]})):
+        sources.write_coco_file(
+            tmp_path / f"annotations/{kind}_train.json", {"x.jpg": [points]}, categories={1: kind}
+        )
+    source = read_source("coco", tmp_path, ReadOptions(task=task))
+    chosen, other = ("person_keypoints", "instances") if task == "pose" else ("instances", "person_keypoints")
+    assert source.names == (chosen,)
+    assert source.task == ("pose" if task == "pose" else "detect")
+    assert any(f"annotations/{other}_train.json" in remark for remark in source.remarks)
+
+
+@pytest.mark.parametrize(
+    ("file", "image", "name"),
+    [
+        ("set/labels.json", "set/x.jpg", "x.jpg"),
+        ("set/labels.json", "set/pictures/x.jpg", "pictures/x.jpg"),
+        ("set/annotations/train.json", "set/images/x.jpg", "images/x.jpg"),
+        ("set/annotations/train.json", "set/photos/deep/x.jpg", "photos/deep/x.jpg"),
+    ],
+)
+def test_file_as_source_is_read_alone_and_its_images_are_found(tmp_path, file, image, name):
+    write_picture(tmp_path / image)
+    sources.write_coco_file(tmp_path / file, {"x.jpg": [{}]}, categories={1: "a"})
+    other = (tmp_path / file).with_name("other.json")
+    sources.write_coco_file(other, {"x.jpg": [{"bbox": [1, 2, 3, 4]}]}, categories={1: "b"})
+    source = read_source("auto", tmp_path / file)
+    assert objects_by_image(source) == {name: [("a", 10, 20, 50, 60)]}
+    assert (source.images[0].split, source.defects) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"categories": [{"id": 0, "name": "a"}], "info": {"contributor": "Label Studio"}},
+        {"categories": [{"id": 0, "name": "a"}], "images": []},
+    ],
+)
+def test_file_without_images_is_not_claimed(tmp_path, data):
+    (tmp_path / "notes.json").write_text(json.dumps(data))
+    assert not matches_folder(tmp_path)
+
+
+def test_large_file_whose_images_start_in_the_middle_is_claimed(tmp_path):
+    filler = [{"id": number, "image_id": 0, "bbox": [1, 2, 3, 4]} for number in range(3000)]
+    images = [{"id": number, "file_name": f"{number}.jpg"} for number in range(3000)]
+    data = {"annotations": filler, "images": images, "categories": []}
+    (tmp_path / "large.json").write_text(json.dumps(data))
+    assert matches_folder(tmp_path)
+
+
+def test_listed_images_that_are_all_missing_are_refused(tmp_path):
+    write_picture(tmp_path / "other.jpg")
+    sources.write_coco_file(tmp_path / "all.json", {"x.jpg": [{}]}, categories={1: "a"})
+    with pytest.raises(UserError, match=r"x\.jpg is missing"):
+        read_source("coco", tmp_path)
+
+
+@pytest.mark.parametrize(("row", "number"), [({"score": 1.0}, 1), ({"score": None}, 1), ({"score": True}, 1)])
+def test_certain_or_empty_score_is_no_model_output(tmp_path, row, number):
+    assert len(read_annotation(tmp_path, row).images[0].raw.classes) == number
+
+
+def test_few_connected_crowds_are_left_out_and_the_option_reads_them(tmp_path):
+    crowd = {"segmentation": {"counts": encode_run_lengths(MASK), "size": [80, 96]}, "iscrowd": 1}
+    write_dataset(tmp_path, {"x.jpg": [{}, {}, crowd], "y.jpg": [{}] * 4})
+    source = read_source("coco", tmp_path)
+    assert [len(image.raw.classes) for image in source.images] == [2, 4]
+    assert "1 of 7 annotations are crowds (iscrowd), in 1 of 2 images (50%)" in source.remarks[0]
+    source = read_source("coco", tmp_path, ReadOptions(crowds="objects"))
+    assert [len(image.raw.classes) for image in source.images] == [3, 4]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-KEYS = ("id", "image_id", "category_id", "bbox", "segmentation", "keypoints", "iscrowd")
+KEYS = ("id", "image_id", "category_id", "bbox", "segmentation", "keypoints", "iscrowd", "area", "attributes")
 ROW = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON)).map(
     lambda row: {"image_id": 0, "category_id": 1, **row}
 )
