@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from pipeline.source.reading.file_tree import (
     IMAGE_SUFFIXES,
     format_relative_path,
     iterate_files,
+    list_folder_files,
     list_subfolders,
     path_exists,
     read_head,
@@ -143,12 +143,22 @@ def find_stray_labels(folder: Path, used: Iterable[Path], images: Iterable[Path]
     """Find label files in folders called labels that belong to no image, not even to one that is not used."""
     known = {place.resolve() for place in {path.parent for path in used}}
     stems = {path.stem for path in images}
-    resolve = cache(Path.resolve)
+    places = [place for place in _iterate_label_folders(folder) if place.resolve() not in known]
     return [
         path
-        for path in sorted(iterate_files(folder, ".txt"))
-        if resolve(path.parent) not in known
-        and any(part.casefold() in {"labels", "label"} for part in path.relative_to(folder).parts[:-1])
-        and path.stem not in stems
-        and path.name.lower() not in NON_LABEL_FILES
+        for place in places
+        for path in list_folder_files(place, ".txt")
+        if path.stem not in stems and path.name.lower() not in NON_LABEL_FILES
     ]
+
+
+def _iterate_label_folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders called labels and those inside them; only folders are listed, not their files."""
+    level = [(folder, False)]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            (inner, inside or inner.name.casefold() in {"labels", "label"})
+            for place, inside in level
+            for inner in list_subfolders(place)
+        ]
+        yield from (place for place, inside in level if inside)
