@@ -8,6 +8,7 @@ from typing import Any, Final
 
 SCORE_KEYS: Final = ("score", "confidence", "conf", "probability")
 """Names under which models write how sure they are, in lower case."""
+_SCORE_KEYS: Final = frozenset(SCORE_KEYS)
 PREDICTIONS_ADVICE: Final = "data.predictions=labels reads them as labels"
 
 _PREDICTION_WORDS: Final = frozenset(
@@ -20,6 +21,8 @@ _PREDICTION_WORDS: Final = frozenset(
 
 def get_score(row: Mapping[str, Any]) -> float | None:
     """Return the score of an object, 0 to 1; None if it has none."""
+    if _SCORE_KEYS.isdisjoint(row):
+        return None
     for key in SCORE_KEYS:
         value = row.get(key)
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:

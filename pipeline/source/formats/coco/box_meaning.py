@@ -31,14 +31,15 @@ def interpret_boxes(files: Sequence[Mapping[str, Any]], policy: str) -> tuple[st
     Raises:
         UserError: The outlines or areas show that the boxes are corners.
     """
-    rows = [row for file in files for row in file["annotations"] if parse_bbox(row)]
+    rows = [row for file in files for row in file["annotations"]]
+    some = [row for row in choose_evenly(rows, _MAX_CHECKED_ROWS) if parse_bbox(row)]
     if policy == "auto":
-        _refuse_corners(choose_evenly(rows, _MAX_CHECKED_ROWS))
+        _refuse_corners(some)
     if policy in {"corners", "pixel_corners"}:
-        for row in rows:
+        for row in filter(parse_bbox, rows):
             x1, y1, x2, y2 = row["bbox"]
             row["bbox"] = [x1, y1, x2 - x1, y2 - y1]
-    in_shares = policy in {"shares", "corners"} or (policy == "auto" and _are_shares(rows))
+    in_shares = policy in {"shares", "corners"} or (policy == "auto" and _are_shares(some))
     if not in_shares:
         return ()
     for file in files:

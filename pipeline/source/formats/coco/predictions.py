@@ -12,7 +12,6 @@ from pipeline.source.plausibility.predictions import (
     PREDICTIONS_ADVICE,
     are_certain,
     get_score,
-    have_scores,
     is_named_like_predictions,
     repeat_images,
 )
@@ -27,20 +26,31 @@ def find_predicted_files(files: Mapping[Path, CocoJson]) -> list[Path]:
 
     A file with a telling name must repeat the images of another file: alone it may hold the labels.
     """
-    scores = {path: [get_score(row) for row in data["annotations"]] for path, data in files.items()}
-    names = {path: {str(row.get("file_name")) for row in data["images"]} for path, data in files.items()}
-    plain = [path for path in files if not have_scores(scores[path])]
+    scores = {path: _read_scores(data) for path, data in files.items()}
+    plain = [path for path in files if not scores[path]]
     truth = {path for path in plain if not is_named_like_predictions(path.stem)}
 
     def repeats_labels(path: Path) -> bool:
-        return repeat_images(names[path], {name for other in truth - {path} for name in names[other]})
+        others = {name for other in truth - {path} for name in _list_file_names(files[other])}
+        return repeat_images(_list_file_names(files[path]), others)
 
     return [
         path
         for path in files
-        if (have_scores(scores[path]) and (repeats_labels(path) or not are_certain(scores[path])))
+        if (scores[path] and (not are_certain(scores[path]) or repeats_labels(path)))
         or (path in plain and path not in truth and repeats_labels(path))
     ]
+
+
+def _read_scores(data: CocoJson) -> list[float | None]:
+    """Return the scores of all annotations; nothing if one has none."""
+    rows = data["annotations"]
+    is_scored = all(get_score(row) is not None for row in rows)
+    return [get_score(row) for row in rows] if is_scored else []
+
+
+def _list_file_names(data: CocoJson) -> set[str]:
+    return {str(row.get("file_name")) for row in data["images"]}
 
 
 def looks_like_detections(path: Path) -> bool:
