@@ -53,6 +53,18 @@ def test_few_images_of_another_size_are_quarantined(tmp_path, monkeypatch):
     assert len(read_manifest(PREPARED_FOLDER).items) == 12
 
 
+def test_boxes_beyond_the_stated_size_are_no_misread_format(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(12):
+        write_picture(tmp_path / f"source/JPEGImages/{number:02d}.jpg")
+        file = tmp_path / f"source/Annotations/{number:02d}.xml"
+        sources.write_voc_file(file, [("flaw", (61, 51, 90, 70))], size=(48, 40))
+    with pytest.raises(UserError, match="trust_image"):
+        run_stage(prepare_config("voc", tmp_path / "source"))
+    run_stage(prepare_config("voc", tmp_path / "source", sizes="trust_image"))
+    assert len(read_manifest(PREPARED_FOLDER).items) == 12
+
+
 def annotate(size, *, normalized=False):
     box = np.array([[0.1, 0.2, 0.5, 0.6]]) if normalized else np.array([[10.0, 20, 50, 60]])
     raw = RawObjects(np.array([0]), box, ("object 1",))

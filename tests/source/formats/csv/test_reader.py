@@ -52,6 +52,47 @@ def test_corners_in_one_column_are_inferred_from_the_image_size(tmp_path, name):
     assert get_boxes(read_folder(tmp_path))["x"][0] == ("cat", 50, 60, 140, 135)
 
 
+@pytest.mark.parametrize(
+    ("cells", "box"),
+    [
+        (("12,5", "20", "50,25", "60"), (12.5, 20, 50.25, 60)),
+        (("0,125", "0,250", "0,500", "0,750"), (0.125, 0.25, 0.5, 0.75)),
+        ((",5", "20", "50,125", "60"), (0.5, 20, 50.125, 60)),
+    ],
+)
+def test_decimal_commas_are_read(tmp_path, cells, box):
+    header = "filename;class;xmin;ymin;xmax;ymax"
+    source = read_folder(write(tmp_path, header, ";".join(("x.jpg", "cat", *cells))))
+    assert get_boxes(source) == {"x": [("cat", *box)]}
+
+
+@pytest.mark.parametrize(
+    "cells", [("1,250",) * 4, ("1.250,5", "1", "2", "3"), ("1,5", "2.5", "3", "4"), ("1,2,3",) * 4]
+)
+def test_commas_that_may_separate_thousands_are_refused(tmp_path, cells):
+    header = "filename;class;xmin;ymin;xmax;ymax"
+    with pytest.raises(UserError, match="decimal or separate thousands"):
+        read_folder(write(tmp_path, header, ";".join(("x.jpg", "cat", *cells))))
+
+
+def test_class_names_that_differ_in_blanks_are_one_class_with_a_remark(tmp_path):
+    source = read_folder(write(tmp_path, HEADER, ROW, ROW.replace("cat", "cat ")))
+    assert source.names == ("cat",)
+    assert any("'cat' and 'cat '" in remark for remark in source.remarks)
+
+
+@pytest.mark.parametrize(("cell", "number"), [("1", 1), ("1.0", 1), ("sure", 1), ("7.5", 1), ("", 1)])
+def test_column_of_certain_or_other_values_is_no_score(tmp_path, cell, number):
+    source = read_folder(write(tmp_path, f"{HEADER},score", f"{ROW},{cell}"))
+    assert len(source.images[0].raw.classes) == number
+
+
+def test_rows_with_a_score_among_labels_are_left_out(tmp_path):
+    source = read_folder(write(tmp_path, f"{HEADER},score", f"{ROW},", "x.jpg,96,80,dog,1,2,3,4,0.6"))
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+    assert any("1 of 2 rows have a score" in remark for remark in source.remarks)
+
+
 def test_normalized_boxes_are_distinguished_from_pixels(tmp_path):
     source = read_folder(write(tmp_path, "ImageID,LabelName,XMin,XMax,YMin,YMax", "x,cat,0.1,0.5,0.25,0.75"))
     assert get_boxes(source) == {"x": [("cat", 0.1, 0.25, 0.5, 0.75)]}
