@@ -38,7 +38,7 @@ def real(name):
         ("datumaro-assets/coco_dataset/mmdet_coco", "coco", "detect", (2, 2, 3)),
         ("datumaro-assets/roboflow_dataset/coco", "coco", "detect", (3, 3, 2)),
         ("datumaro-assets/roboflow_dataset/voc", "voc", "detect", (3, 4, 2)),
-        ("datumaro-assets/roboflow_dataset/yolo", "yolo", "detect", (2, 2, 2)),
+        ("datumaro-assets/roboflow_dataset/yolo", "yolo", "detect", (3, 4, 2)),  # valid is val/
         ("datumaro-assets/voc_dataset/voc_dataset1", "voc", "detect", (1, 2, 2)),
         ("datumaro-assets/voc_dataset/voc_dataset3", "voc", "detect", (1, 1, 1)),
         ("datumaro-assets/yolo_dataset/labels", "yolo", "detect", (2, 4, 10)),
