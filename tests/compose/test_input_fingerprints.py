@@ -225,6 +225,32 @@ def test_an_archive_goes_by_its_contents(project):
 
 
 @pytest.mark.usefixtures("project")
+def test_several_sources_go_by_the_contents_names_and_order_of_all(project):
+    shutil.copytree(project / "images", project / "more")
+
+    def take(*names: str) -> str:
+        entries, _ = fingerprint_inputs(values(data={"format": "yolo", "source": list(names)}), {})
+        return entries["source"]
+
+    both = take("images", "more")
+    assert both != take("more", "images")
+    assert take("images") == fingerprint_inputs(values(), {})[0]["source"]
+    (project / "more/new.jpg").write_bytes(b"new")
+    assert take("images", "more") != both
+
+
+def test_the_absent_one_of_several_sources_is_named(project):
+    source = {"format": "yolo", "source": ["images", "gone"]}
+    with pytest.raises(UserError, match=r"^data\.source=\S*/gone does not exist"):
+        fingerprint_inputs(values(data=source), {})
+    shutil.copytree(project / "images", project / "gone")
+    lock, _ = fingerprint_inputs(values(data=source), {})
+    shutil.rmtree(project / "gone")
+    entries, notes = fingerprint_inputs(values(data=source), lock)
+    assert entries == lock
+    assert notes == ["data.source=images, gone is not on this machine: its recorded fingerprint stands"]
+
+
 def test_drawn_images_need_no_source():
     entries, _ = fingerprint_inputs(values(data={"format": "demo", "source": None}), {})
     assert entries["source"] == "drawn"

@@ -31,8 +31,9 @@ def test_used_data_and_the_printed_command_are_prepared(tiny):
     assert read_classes(tiny) == ["cat"]
     assert tiny.params()["data"]["source"] == f"raw/{NAME}"
     tiny.run("git add -A && git commit -qm used")
-    command = tiny.run(f"python -m pipeline inspect {shlex.quote(str(second))}").splitlines()[-1]
+    both = shlex.join([str(second), str(first)])
+    command = tiny.run(f"python -m pipeline inspect {both}").splitlines()[-1]
     assert command.startswith("  dvc exp run -S data=auto -S ")
     tiny.run(f"{command} prepare")
-    assert read_classes(tiny) == ["dog"]
-    assert first.is_dir()
+    assert read_classes(tiny) == ["dog", "cat"]
+    assert tiny.params()["data"]["source"] == [str(second), str(first)]

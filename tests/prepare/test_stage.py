@@ -224,7 +224,7 @@ def test_equal_images_in_two_splits_of_the_source_are_reported(tmp_path, capsys)
     image = (tmp_path / "source/images/train/train.jpg").read_bytes()
     (tmp_path / "source/images/test/test.jpg").write_bytes(image)
     prepare("yolo", tmp_path / "source")
-    said = "1 image of val or test belongs together with images of a split that is trained or chosen on"
+    said = "1 image of val or test belongs together with images of another split"
     assert said in capsys.readouterr().out
     assert said in read_report()["remarks"][-1]
 
@@ -374,3 +374,22 @@ def test_source_may_be_a_data_yaml(source):
     manifest = prepare("auto", source / "mine.yaml")
     assert manifest.names == ("c", "d")
     assert len(manifest.items) == 20
+
+
+def test_images_without_label_file_are_in_the_report_with_share_and_pictures(source, capsys):
+    for name in ("01", "02"):
+        (source / f"labels/{name}.txt").unlink()
+    prepare("yolo", source)
+    page = (PREPARED_FOLDER / "report.html").read_text()
+    assert "<b>Images without a label file</b>: 2 of 20 images (10%): 2 left out" in page
+    assert page.count("data:image") == page.count("<img")
+    assert 'alt="images/01.jpg"' in page
+    assert "2 of 20 images (10%) have no label file: left out" in capsys.readouterr().out
+
+
+def test_warnings_and_the_report_are_on_the_console(source, capsys):
+    prepare("yolo", source)
+    lines = capsys.readouterr().out.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("prepare: warning: "))
+    assert 1 <= len(lines) - first <= 5
+    assert lines[-1].endswith("pictures and charts: data/prepared/report.html")

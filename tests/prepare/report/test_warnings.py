@@ -3,9 +3,17 @@
 import numpy as np
 import pytest
 
+from pipeline.core.findings import Finding
 from pipeline.core.paths import SPLITS
 from pipeline.prepare.report.statistics import ImageStatistics, build_columns
-from pipeline.prepare.report.warnings import compute_recall_interval, find_warnings, strip_split_folders
+from pipeline.prepare.report.warning_lines import format_warning_lines
+from pipeline.prepare.report.warnings import (
+    BiasWarning,
+    compute_recall_interval,
+    find_unlabelled_images,
+    find_warnings,
+    strip_split_folders,
+)
 
 WIDE = np.array([[100.0, 300, 200, 400]])
 
@@ -167,3 +175,31 @@ def test_classification_counts_images_and_ignores_sizes():
 
 def test_dataset_without_objects_has_warnings():
     assert find_texts([make_image(split, ()) for split in SPLITS])
+
+
+def test_images_without_label_file_are_a_warning_with_their_share():
+    findings = [
+        Finding("a.jpg", "quarantined", "no label file", "missing-label"),
+        Finding("b.jpg", "fixed", "no label file", "missing-label"),
+        Finding("c.jpg", "quarantined", "empty", "empty-image"),
+    ]
+    [warning] = find_unlabelled_images(findings, 8)
+    assert warning.kind == "Images without a label file"
+    assert warning.text.startswith("2 of 8 images (25%): 1 left out, 1 used as background")
+    assert find_unlabelled_images(findings[2:], 8) == []
+
+
+def test_console_shows_a_line_per_kind_and_five_at_most():
+    warnings = [BiasWarning(kind, f"text {kind}") for kind in "aabcdef"]
+    lines = format_warning_lines(warnings, "report.html")
+    assert lines == [
+        "warning: a: text a (and 1 more)",
+        *(f"warning: {kind}: text {kind}" for kind in "bcd"),
+        "2 more warnings, pictures and charts: report.html",
+    ]
+    assert format_warning_lines([], "report.html") == ["pictures and charts: report.html"]
+
+
+def test_tiny_objects_are_among_the_first_warnings():
+    images = [make_image("train", (0, 1), boxes=[[1, 1, 3, 3]] * 2)] * 3
+    assert list(find_texts(images)).index("Tiny objects") <= 2
