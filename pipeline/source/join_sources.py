@@ -188,6 +188,8 @@ def _doubt_class_names(sources: Mapping[str, Source], names: Sequence[str]) -> I
             f"{' and '.join(unnamed)} number their classes instead of naming them: equal numbers are taken "
             "as the same class"
         )
+    elif unnamed and len(names) > len(sources[unnamed[0]].names):
+        yield f"{unnamed[0]} numbers its classes instead of naming them: they are classes of their own"
 
 
 def _warn_of_partial_classes(sources: Mapping[str, Source], task: Task) -> Iterator[str]:

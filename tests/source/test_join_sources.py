@@ -127,6 +127,8 @@ def test_names_that_differ_little_and_classes_that_a_source_lacks_are_said():
 def test_numbered_classes_of_two_sources_are_doubted():
     joined = join(source(["class_0"], image("x.jpg")), source(["class_0"], image("x.jpg"))).source
     assert any(remark.startswith("A and B number their classes") for remark in joined.remarks)
+    joined = join(source(["class_0"], image("x.jpg")), source(["cat"], image("x.jpg"))).source
+    assert any(remark.startswith("A numbers its classes") for remark in joined.remarks)
 
 
 def test_the_column_source_names_the_source_and_says_if_it_replaces_another():
