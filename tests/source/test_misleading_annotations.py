@@ -297,6 +297,34 @@ def csv_shares_a_little_beyond_the_image(folder):
     return write_table(folder, "filename,class,x,y,w,h", rows_of(shares))
 
 
+def coco_copy_beside(folder):
+    draw_images(folder)
+    write_coco(folder, boxes_as(EXTENTS))
+    return write_coco(folder, boxes_as(EXTENTS), "annotations/all (copy).json")
+
+
+def coco_two_versions(folder):
+    draw_images(folder)
+    write_coco(folder, boxes_as(EXTENTS))
+    changed = [*EXTENTS[:8], *((x + 1, y, w, h) for x, y, w, h in EXTENTS[8:])]
+    return write_coco(folder, boxes_as(changed), "annotations/corrected.json")
+
+
+def csv_copy_beside(folder):
+    draw_images(folder)
+    for file in ("labels.csv", "labels_backup.csv"):
+        write_table(folder, "filename,class,xmin,ymin,xmax,ymax", rows_of(CORNERS), file)
+    return folder
+
+
+def csv_two_versions(folder):
+    draw_images(folder)
+    changed = [*CORNERS[:8], *((x + 1, y, z, v) for x, y, z, v in CORNERS[8:])]
+    for file, boxes in (("labels.csv", CORNERS), ("labels_v2.csv", changed)):
+        write_table(folder, "filename,class,xmin,ymin,xmax,ymax", rows_of(boxes), file)
+    return folder
+
+
 def createml_detections_beside(folder):
     draw_images(folder)
     sides = ("x", "y", "width", "height")
@@ -352,6 +380,8 @@ READ = {
     csv_predictions_beside: ("csv", ALL, "model output, not labels: model.csv"),
     csv_predictions_by_name: ("csv", ALL, "model output, not labels: predictions.csv"),
     csv_centres_in_shares_beside_pixels: ("csv", ALL, ""),
+    coco_copy_beside: ("coco", ALL, "not read, since other files describe the objects"),
+    csv_copy_beside: ("csv", ALL, "a copy of another table"),
     createml_detections_beside: ("createml", ALL, "model output, not labels: model.json"),
     labelstudio_predictions: ("labelstudio", 9, "12 tasks with predictions of a model"),
 }
@@ -366,6 +396,8 @@ REFUSED = {
     csv_with_thousands: r"decimal or separate thousands",
     csv_with_both_marks: r"decimal or separate thousands",
     csv_of_detections_alone: r"has a score: that is model output",
+    coco_two_versions: r"share 8 of 16 objects, as two versions",
+    csv_two_versions: r"share 8 of 16 objects, as two versions",
     csv_with_corners_called_extent: r"look like x1 y1 x2 y2",
     csv_with_extents_called_corners: r"inverted .*look like x y width height",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ from pipeline.source.formats.coco.predictions import (
     refuse_predictions,
 )
 from pipeline.source.plausibility.predictions import repeat_images
+from pipeline.source.plausibility.versions import find_copies
 from pipeline.source.reading.file_tree import (
     format_relative_path,
     get_file_size,
@@ -111,7 +113,9 @@ def _load_labels(
         predicted += outputs
         files = files if wants_predictions else {path: files[path] for path in files if path not in outputs}
         others = [path for path in others if path not in chosen]
-    return _drop_other_shapes(files, options.task), predicted
+    files = _drop_other_shapes(files, options.task)
+    copies = _find_copies(files) if len(files) > 1 and not wants_predictions else []
+    return {path: data for path, data in files.items() if path not in copies}, predicted
 
 
 def _choose_kind(paths: list[Path], task: str) -> list[Path]:
@@ -135,6 +139,25 @@ def _drop_other_shapes(files: dict[Path, dict[str, Any]], task: str) -> dict[Pat
     if not repeat_images(with_points, without):
         return files
     return {path: data for path, data in files.items() if (path in poses) == (task == "pose")}
+
+
+def _find_copies(files: Mapping[Path, Mapping[str, Any]]) -> list[Path]:
+    """Find files that repeat others, among those that list an image of another file."""
+    names = {
+        path: {str(row.get("id")): str(row.get("file_name")) for row in data["images"]}
+        for path, data in files.items()
+    }
+    counts = Counter(name for listed in names.values() for name in set(listed.values()))
+    shared = [path for path in files if any(counts[name] > 1 for name in names[path].values())]
+    return find_copies(
+        {
+            path: {
+                (names[path].get(str(row.get("image_id"))), str(row.get("bbox")), str(row.get("category_id")))
+                for row in files[path]["annotations"]
+            }
+            for path in shared
+        }
+    )
 
 
 def _holds_keypoints(data: Mapping[str, Any]) -> bool:

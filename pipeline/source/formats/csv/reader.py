@@ -25,6 +25,7 @@ from pipeline.source.formats.csv.tables import (
 )
 from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
 from pipeline.source.plausibility.class_spelling import describe_class_spellings
+from pipeline.source.plausibility.versions import find_copies
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -62,12 +63,15 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
             f"no table in {folder}: expected {RECOGNIZED_BY}, such as filename,class,xmin,ymin,xmax,ymax"
         )
     labels, prediction_remarks = drop_predictions(found, folder, options.predictions)
+    copies = find_copies({table.path: {*map(tuple, (row for _, row in table.rows))} for table in labels})
+    labels = [table for table in labels if table.path not in copies]
     tables = [interpret_boxes(add_image_sizes(table, images), options.labels) for table in labels]
     entries = [entry for table in tables for entry in _iterate_images(table)]
     others = [path for path, table in loaded.items() if not table]
     ignored = describe_ignored_files(others, "no table of images")
     spellings = describe_class_spellings(_list_class_names(tables))
-    remarks = [*describe_tables(tables), *ignored, *prediction_remarks, *spellings]
+    repeated = describe_ignored_files(copies, "a copy of another table")
+    remarks = [*describe_tables(tables), *ignored, *repeated, *prediction_remarks, *spellings]
     source = assemble_source(folder, entries, MatchingOptions(ImageIndex(images)), remarks)
     meanings = {table.meaning for table in tables}
     meaning = next(iter(meanings)) if len(meanings) == 1 else "corners"
