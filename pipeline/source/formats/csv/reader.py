@@ -63,7 +63,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
             f"no table in {folder}: expected {RECOGNIZED_BY}, such as filename,class,xmin,ymin,xmax,ymax"
         )
     labels, prediction_remarks = drop_predictions(found, folder, options.predictions)
-    copies = find_copies({table.path: {*map(tuple, (row for _, row in table.rows))} for table in labels})
+    several = labels if len(labels) > 1 else []
+    copies = find_copies({table.path: {*(tuple(row) for _, row in table.rows)} for table in several})
     labels = [table for table in labels if table.path not in copies]
     tables = [interpret_boxes(add_image_sizes(table, images), options.labels) for table in labels]
     entries = [entry for table in tables for entry in _iterate_images(table)]
