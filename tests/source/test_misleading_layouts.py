@@ -1,12 +1,15 @@
 """Trees that look like class folders and are not: each is drawn, and read as what it is, or refused."""
 
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.core.errors import UserError
+from pipeline.source.archives.extract import unpack_source
 from pipeline.source.recognize_format import recognize_source
 from tests.sources import SIZE, write_picture, write_yolo_source
 
@@ -269,3 +272,11 @@ def test_class_of_masks_beside_photos_is_remarked(tmp_path):
     source = recognize_source("auto", tmp_path).source
     assert source.names == ("drawing", "photo")
     assert any(remark.startswith("the images in drawing look like masks") for remark in source.remarks)
+
+
+def test_datasets_in_an_archive_are_named_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw_two_yolo_sets(tmp_path / "drawn")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "drawn")
+    with pytest.raises(UserError, match=r"but in A/ \(yolo\), B/ \(yolo\), .*: unpack the archive, and set"):
+        recognize_source("auto", unpack_source(Path(archive)))

@@ -56,8 +56,8 @@ def find_flat_blocks(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 def measure_gray_levels(values: NDArray[Any], *, lossy: bool = False) -> GrayLevels:
     """Count the gray values of a mask."""
-    counts = _count_values(values)
-    flat = _count_values(values[1:, 1:], find_flat_blocks(values).view(np.uint8))
+    counts = count_values(values)
+    flat = count_values(values[1:, 1:], find_flat_blocks(values).view(np.uint8))
     present = int.from_bytes(np.packbits(counts > 0, bitorder="little").tobytes(), "little")
     low = int(counts[1:_BINS].sum()), int(flat[1:_BINS].sum())
     return GrayLevels(_sum_bins(counts), _sum_bins(flat), low, present, lossy)
@@ -137,7 +137,7 @@ def _spread_evenly(values: list[int]) -> bool:
     return len({min(2, (value - _BINS) * 3 // (WHITE - 2 * _BINS)) for value in values}) == 3
 
 
-def _count_values(values: NDArray[Any], where: NDArray[np.uint8] | None = None) -> Counts:
+def count_values(values: NDArray[Any], where: NDArray[np.uint8] | None = None) -> Counts:
     """Count each value; numpy's bincount needs eight bytes per pixel."""
     if not values.size:
         return np.zeros(256, np.int64)

@@ -13,6 +13,7 @@ from pipeline.source.formats.masks.pixels import MASK_FORMATS, MAX_MASK_PIXELS, 
 
 _FEW_VALUES: Final = 32
 _MAX_VALUES: Final = 256
+_STEP: Final = 8
 _MAX_MIDDLE_SHARE: Final = 0.25
 """Share of pixels that are neither dark nor light, in a mask with soft edges."""
 _MIN_FLAT_SHARE: Final = 0.5
@@ -48,6 +49,8 @@ def classify_content(path: Path) -> ImageContent:
 
 
 def _classify_values(kind: str, values: MaskPixels) -> Literal["mask", "photo", ""]:
+    if len(np.unique(values[::_STEP, ::_STEP])) > _MAX_VALUES:  # most photos: no need to count all
+        return "photo"
     present = len(np.unique(values))
     if present == 1:
         return ""

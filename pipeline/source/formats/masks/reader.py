@@ -42,7 +42,7 @@ RECOGNIZED_BY: Final = "images/ and masks/ of the same names"
 _MAX_CHECKED_FILES: Final = 20_000
 """Images that are checked to recognize the format."""
 _LISTED: Final = 5
-_MEASURED_MASKS: Final = 32
+_MEASURED_MASKS: Final = 16
 """Masks that are measured before all are read; if all together say otherwise, they are read again."""
 
 
