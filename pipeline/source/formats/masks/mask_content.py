@@ -11,6 +11,7 @@ from PIL import Image
 from pipeline.source.formats.masks.gray_levels import find_flat_blocks
 from pipeline.source.formats.masks.pixels import MASK_FORMATS, MAX_MASK_PIXELS, MaskPixels, decode_pixels
 
+_MASK_SUFFIXES: Final = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg", ".webp"})
 _FEW_VALUES: Final = 32
 _MAX_VALUES: Final = 256
 _STEP: Final = 8
@@ -36,8 +37,10 @@ def classify_content(path: Path) -> ImageContent:
     """Look at the pixels of an image."""
     if not path.is_file():  # opening a pipe would block
         return ImageContent()
+    if path.suffix.lower() not in _MASK_SUFFIXES:
+        return ImageContent("photo")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=MASK_FORMATS) as image:  # others would start programs
             size = image.size
             if image.format not in MASK_FORMATS or size[0] * size[1] > MAX_MASK_PIXELS:
                 return ImageContent("photo", size)
