@@ -66,7 +66,9 @@ def _describe(folder: Path) -> tuple[str, ...]:
 
 def _shorten(text: str, folder: Path) -> str:
     """Shorten for a table: one line, without the path of this machine."""
-    line = " ".join(text.replace(str(folder), folder.name).replace("|", "/").split())
+    for path in (str(folder.resolve()), str(folder.parent.resolve()), str(folder), str(folder.parent)):
+        text = text.replace(path + "/", "").replace(path, folder.name)
+    line = " ".join(text.replace("|", "/").split())
     return line if len(line) <= _MAX_CHARACTERS else f"{line[: _MAX_CHARACTERS - 2]} …"
 
 

@@ -19,7 +19,7 @@ from pipeline.source.nested_datasets import (
     list_datasets,
 )
 from pipeline.source.reading.diagnosis import explain_unknown_format
-from pipeline.source.reading.file_tree import format_relative_path, list_subfolders
+from pipeline.source.reading.file_tree import format_relative_path, list_subfolders, share_listings
 from pipeline.source.reading.unicode_names import escape_source_text
 from pipeline.source.reading.unlabelled import UNLABELLED_KINDS, is_unlabelled, resolve_unlabelled
 from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source
@@ -28,6 +28,8 @@ _MAX_NESTED_FOLDERS: Final = 5
 _NEAR_TIE: Final = 0.05
 """Formats whose shares of annotated images differ by less explain a source equally well."""
 _LOW_SHARE: Final = 0.5
+_MAX_REASON: Final = 200
+"""Characters of the reason why a format does not count."""
 _FORMAT_BY_SUFFIX: Final = {".yaml": "yolo", ".yml": "yolo", ".json": "coco"}
 """Formats of files that data.source may name instead of a folder."""
 
@@ -81,8 +83,9 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
     if folder.is_file():
         options = options._replace(file=folder)
         form, folder = _choose_format_of_file(form, folder), folder.parent
-    matching, place = ([form], folder) if options.file else _find_formats(form, folder)
-    found = _read_best(matching, place, options)
+    with share_listings():
+        matching, place = ([form], folder) if options.file else _find_formats(form, folder)
+        found = _read_best(matching, place, options)
     source = resolve_unlabelled(escape_source_text(found.source), options.unlabelled)
     _check_distinct_names(source.names, folder)
     has_outlines = any(image.raw.outlines for image in source.images)
@@ -124,19 +127,24 @@ def _check_distinct_names(names: Sequence[str], folder: Path) -> None:
 def _read_best(matching: Sequence[str], folder: Path, options: ReadOptions) -> RecognizedSource:
     """Read a folder by each of the formats; return the one that explains most of its images.
 
-    A format whose reader refuses the folder does not count, unless all do.
+    A format whose reader refuses the folder does not count; a remark says why it was refused.
+
+    Raises:
+        UserError: All formats refuse; or the first does, and the others explain few images.
     """
-    readings, refusals = [], []
+    readings: list[RecognizedSource] = []
+    refusals: dict[str, UserError] = {}
     for name in matching:
         try:
             readings.append(RecognizedSource(name, load_formats()[name].read_folder(folder, options)))
         except UserError as error:
-            refusals.append(error)
-    if not readings:
-        raise refusals[0]
-    highest = max(reading.share for reading in readings)
+            refusals[name] = error
+    highest = max((reading.share for reading in readings), default=0)
+    if refusals and highest < _LOW_SHARE:
+        raise next(iter(refusals.values()))
     best = next(reading for reading in readings if reading.share >= highest - _NEAR_TIE)
-    remarks = _describe_others(best, readings)
+    refused = [f"not read as {name}: {str(error)[:_MAX_REASON]}" for name, error in refusals.items()]
+    remarks = (*_describe_others(best, readings), *refused)
     return best._replace(source=best.source._replace(remarks=(*remarks, *best.source.remarks)))
 
 

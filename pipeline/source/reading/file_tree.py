@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 
@@ -22,7 +25,6 @@ IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".ti
     ".mpo",
 }
 """Suffixes of image files, in lower case; whether training can read a file is checked when it is opened."""
-_IMAGE_SUFFIXES: Final = tuple(IMAGE_SUFFIXES)
 
 
 def format_relative_path(path: Path, root: Path) -> str:
@@ -89,20 +91,86 @@ def sort_paths(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=attrgetter("parts"))
 
 
-def _scan_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, bool]]:
-    """List subfolders and files with a suffix, without hidden ones, in file system order.
+class FolderListing(NamedTuple):
+    """The names in a folder that are not hidden, in file system order.
 
-    Every format lists the source again, so other files are skipped by name, before a path is built.
+    Attributes:
+        folders: Subfolders, and links to folders.
+        files: Files by suffix in lower case.
     """
+
+    folders: list[str]
+    files: dict[str, list[str]]
+
+    def find(self, suffixes: tuple[str, ...]) -> Iterator[str]:
+        """Yield the names of the files that end with one of the suffixes, in upper or lower case."""
+        for suffix, names in self.files.items():
+            if suffix in suffixes or "" in suffixes:
+                yield from names
+            elif any(ending.endswith(suffix) for ending in suffixes):  # such as .coco.json
+                yield from (name for name in names if name.lower().endswith(suffixes))
+
+
+_listings: ContextVar[dict[Path, FolderListing] | None] = ContextVar("listings", default=None)
+
+
+@contextmanager
+def share_listings() -> Iterator[None]:
+    """List each folder once within the context: to recognize a source, every format lists it again.
+
+    Files that are written to a listed folder meanwhile are not seen.
+    """
+    token = _listings.set({})
+    try:
+        yield
+    finally:
+        _listings.reset(token)
+
+
+def _scan_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, bool]]:
+    """List subfolders and files with a suffix, without hidden ones.
+
+    Other files are skipped by name, before a path is built.
+    """
+    listing = _list_folder(folder)
+    folders = [(folder / name, True) for name in listing.folders]
+    return folders + [(folder / name, False) for name in listing.find(suffixes)]
+
+
+def _list_folder(folder: Path) -> FolderListing:
+    """List a folder, or return its listing from this context; empty if there is no such folder.
+
+    Raises:
+        UserError: The folder cannot be read.
+    """
+    known = _listings.get()
+    if known is not None and folder in known:
+        return known[folder]
+    listing = FolderListing([], defaultdict(list))
     try:
         with os.scandir(folder) as entries:
-            kept = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
-            found = [(entry.name, _is_folder(entry), _is_file(entry, suffixes)) for entry in kept]
-            return [(folder / name, is_folder) for name, is_folder, matches in found if is_folder or matches]
+            for entry in entries:
+                _add_entry(listing, entry)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        listing = FolderListing([], {})
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror}): give yourself the right to") from None
+    if known is not None:
+        known[folder] = listing
+    return listing
+
+
+def _add_entry(listing: FolderListing, entry: os.DirEntry[str]) -> None:
+    """Add a folder or a file that is not hidden; an image that is a broken link too: it is reported."""
+    name = entry.name
+    if name.startswith((".", "__MACOSX")):
+        return
+    if _is_folder(entry):
+        listing.folders.append(name)
+        return
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - Path.suffix takes ten times as long
+    if suffix in IMAGE_SUFFIXES or entry.is_file(follow_symlinks=False) or Path(entry.path).is_file():
+        listing.files[suffix].append(name)
 
 
 def path_exists(path: Path) -> bool:
@@ -149,16 +217,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         if error.errno != errno.ELOOP:  # a link to itself is a broken link
             raise
         return False
-
-
-def _is_file(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> bool:
-    """Check for a file with a suffix; an image that is a broken link counts, so that it is reported."""
-    name = entry.name.lower()
-    if not name.endswith(suffixes):
-        return False
-    return (
-        name.endswith(_IMAGE_SUFFIXES) or entry.is_file(follow_symlinks=False) or Path(entry.path).is_file()
-    )
 
 
 def _resolve(path: Path) -> Path:
