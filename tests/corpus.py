@@ -587,7 +587,7 @@ REFUSED_SOURCES: dict[str, tuple[Make, str]] = {
     ),
     "data.yaml that contains itself": (
         with_data_yaml("train: &x [images, *x]\nnames: [a]\n"),
-        "neither a folder",
+        "plain YAML",
     ),
     "a source that is not there": (lambda folder: folder / "nowhere", "does not exist"),
     "an empty folder": (lambda folder: folder.mkdir() or folder, "no annotations recognized"),

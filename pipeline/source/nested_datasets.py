@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,6 +28,8 @@ _MAX_CHECKED_FOLDERS: Final = 60
 _MAX_LISTED_DATASETS: Final = 6
 _SKIPPED_FOLDERS: Final = frozenset({"node_modules", "site-packages", "venv", "runs", "__pycache__"})
 _ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+_MIN_IMAGES: Final = 3
+"""Images of a dataset in a class folder, at least."""
 
 
 class NestedDataset(NamedTuple):
@@ -66,7 +69,7 @@ def find_datasets_in_classes(folder: Path) -> list[NestedDataset]:
 
     Only folders that hold more than images are checked, for a folder of images is no dataset.
     """
-    likely = [part.folder for part in iterate_class_folders(folder) if _holds_more_than_images(part.folder)]
+    likely = [part.folder for part in iterate_class_folders(folder) if _may_hold_dataset(part.folder)]
     found = [
         NestedDataset(place, form)
         for place in likely[:_MAX_CHECKED_FOLDERS]
@@ -103,7 +106,10 @@ def _holds_images(folder: Path) -> bool:
     return next(iterate_files(folder, *IMAGE_SUFFIXES), None) is not None
 
 
-def _holds_more_than_images(folder: Path) -> bool:
-    return bool(list_subfolders(folder)) or any(
-        path.suffix.lower() not in IMAGE_SUFFIXES for path in iterate_files(folder, deep=False)
+def _may_hold_dataset(folder: Path) -> bool:
+    """Check for more than images, and for more than two of these: a copy in a subfolder is no mask."""
+    few = len(list(islice(iterate_files(folder, *IMAGE_SUFFIXES), _MIN_IMAGES))) < _MIN_IMAGES
+    return not few and (
+        bool(list_subfolders(folder))
+        or any(path.suffix.lower() not in IMAGE_SUFFIXES for path in iterate_files(folder, deep=False))
     )

@@ -36,7 +36,8 @@ def test_reader_has_the_public_names_of_the_protocol(name):
 
 def describe(parameter):
     """Return what a caller depends on: a reader that needs no options calls them `_options`."""
-    return parameter.name.removeprefix("_"), parameter.annotation, parameter.default is inspect.Parameter.empty
+    has_default = parameter.default is not inspect.Parameter.empty
+    return parameter.name.removeprefix("_"), parameter.annotation, has_default
 
 
 @pytest.mark.parametrize("name", ANNOTATION_FORMATS)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
 from pipeline.source.formats.masks.class_names import format_mask_value
-from pipeline.source.formats.masks.mask_names import find_mask_ending, trim_mask_ending
+from pipeline.source.formats.masks.mask_names import find_mask_ending
 from pipeline.source.formats.masks.values import MIN_REGION_PIXELS, MaskContent, MaskValue
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.shapes import Shape
@@ -60,7 +60,7 @@ def _build_image(
     sizes = {mask.content.size for mask in masks if mask.content.size}
     return ImageAnnotations(
         paths[0],
-        _list_image_names(paths[0], image, folder),
+        (str(image.relative_to(folder)), image.stem) if image else (),
         objects,
         (*own, *notes, *specks),
         size=masks[0].content.size,
@@ -75,13 +75,6 @@ def _number_regions(masks: Sequence[NamedMask]) -> Iterator[tuple[str, tuple[str
             if label := mask.names[value]:
                 numbers[label] += 1
                 yield f"{label}, region {numbers[label]}", (label, shape)
-
-
-def _list_image_names(mask: Path, image: Path | None, folder: Path) -> tuple[str, ...]:
-    if image:
-        return str(image.relative_to(folder)), image.stem
-    stem = trim_mask_ending(mask.stem)
-    return str(mask.relative_to(folder).with_name(stem)), stem
 
 
 def _find_fault(masks: Sequence[NamedMask]) -> str:

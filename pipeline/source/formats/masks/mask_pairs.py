@@ -101,18 +101,28 @@ def _index_images(images: Sequence[ImageName]) -> PairingIndex:
 
 
 def _pair_masks(group: ImageGroup, index: PairingIndex) -> dict[Path, Path | None]:
-    return {mask.path: _find_image(mask, index) or index.lone.get(mask.place.parent) for mask in group.files}
+    """Find the image of each mask.
+
+    If masks of one folder have images in the folder of the same name, the others have none elsewhere.
+    """
+    sure = {mask.path: _find_image(mask, index, same_place=True) for mask in group.files}
+    paired = {mask.place for mask in group.files if sure[mask.path]}
+    return {
+        mask.path: sure[mask.path]
+        or (None if mask.place in paired else _find_image(mask, index, same_place=False))
+        or index.lone.get(mask.place.parent)
+        for mask in group.files
+    }
 
 
-def _find_image(mask: ImageName, index: PairingIndex) -> Path | None:
+def _find_image(mask: ImageName, index: PairingIndex, *, same_place: bool) -> Path | None:
     """Find the image of a mask: of several, the one whose folders are most alike."""
     words = list_place_words(mask.place)
     for key in iterate_mask_keys(mask.stem):
         complete = complete_key(key, mask.place)
-        for found in (index.by_place.get((complete, words), ()), index.by_key.get(complete, ())):
-            likely = [image for image in found if not _have_other_splits(image.place, mask.place)]
-            if likely:
-                return _choose_most_alike(mask, likely)
+        found = index.by_place.get((complete, words), ()) if same_place else index.by_key.get(complete, ())
+        if likely := [image for image in found if not _have_other_splits(image.place, mask.place)]:
+            return _choose_most_alike(mask, likely)
     return None
 
 
