@@ -17,8 +17,10 @@ from pipeline.source.reading.shapes import TAG, Shape, build_box, parse_class_na
 from pipeline.source.types import ReadOptions
 
 IMAGE_KEY: Final = "image/encoded"
+MASKS_NOTE: Final = AnnotationNote(False, "its masks are left aside: boxes alone are read", "no-outline")
 
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
+_MASK_KEY: Final = "image/object/mask"
 _CROWD_KEYS: Final = ("image/object/is_crowd", "image/object/group_of")
 _ITEM: Final = re.compile(r"item\s*\{([^{}]*)\}")
 _ITEM_ID: Final = re.compile(r"\bid\s*:\s*(\d{1,9})")
@@ -68,12 +70,13 @@ def parse_record(
     )
     tags = [] if boxes or crowds else list(_list_tags(record, features))
     labels, tag_notes = collect_objects(tags, lambda box: (_name_class(box, names), TAG))
+    masks = [MASKS_NOTE] if _MASK_KEY in features else []
     start, stop = image[0]
     return ImageAnnotations(
         path,
         (_get_name(record, features),),
         (*objects, *labels),
-        (*notes, *crowds, *tag_notes),
+        (*notes, *crowds, *tag_notes, *masks),
         size=_get_size(features),
         fault=fault,
         normalized=True,

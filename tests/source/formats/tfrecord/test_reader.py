@@ -225,3 +225,10 @@ def test_corrupted_record_is_refused_or_read(tmp_path_factory, data):
         check_source(read_folder(folder))
     except UserError:
         return
+
+
+def test_masks_that_are_not_read_are_told(tmp_path):
+    masked = example(tmp_path, "a.jpg", "cat", **{"object/mask": [b"png"]})
+    source = read_folder(write(tmp_path, masked, example(tmp_path, "b.jpg", "cat")))
+    assert [[note.kind for note in image.notes] for image in source.images] == [["no-outline"], []]
+    assert len([remark for remark in source.remarks if "masks" in remark]) == 1
