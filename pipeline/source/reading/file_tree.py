@@ -105,7 +105,7 @@ class FolderListing(NamedTuple):
     def find(self, suffixes: tuple[str, ...]) -> Iterator[str]:
         """Yield the names of the files that end with one of the suffixes, in upper or lower case."""
         for suffix, names in self.files.items():
-            if suffix in suffixes or "" in suffixes:
+            if suffix.endswith(suffixes):
                 yield from names
             elif any(ending.endswith(suffix) for ending in suffixes):  # such as .coco.json
                 yield from (name for name in names if name.lower().endswith(suffixes))
