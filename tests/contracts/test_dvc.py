@@ -27,7 +27,7 @@ MACHINE = {
 fingerprints of, and who does the work."""
 REFERRED_TO = {"data.epochs", "data.imgsz", *(f"model.lr0.{name}" for name in StrategyRates.model_fields)}
 """What counts as the value of conf/finetune that refers to it."""
-TOLD_TO_MLFLOW = ("tracking", "data.format")
+TOLD_TO_MLFLOW = ("tracking", "data.format", "data.source_name")
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""
 LOCK_KEYS = {"source", "earlier", "weights", "siblings", "teacher", "architecture"}
 LOCK_KEYS |= {f"code.{stage}" for stage in STAGES}

@@ -75,7 +75,7 @@ def test_hub_examples_are_prepared_without_quarantine(name):
     ("form", "name", "images", "objects"),
     [
         ("yolo", "yolo_dataset/labels", 2, 4),
-        ("yolo", "roboflow_dataset/yolo", 2, 2),
+        ("yolo", "roboflow_dataset/yolo", 3, None),
         ("coco", "roboflow_dataset/coco", 3, None),
         ("coco", "coco_dataset/coco", 2, None),
         ("coco", "coco_dataset/coco_instances", 2, None),

@@ -69,6 +69,7 @@ def test_second_run_decodes_only_new_and_changed_images(source, decoded):
     assert run(source) == first
     assert decoded == []
     write_picture(source / "images/new.jpg")
+    (source / "labels/new.txt").write_text("")
     (source / "images/03.jpg").write_bytes((source / "images/new.jpg").read_bytes())
     run(source)
     assert sorted(decoded) == ["03.jpg", "new.jpg"]
