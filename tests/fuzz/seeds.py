@@ -154,6 +154,14 @@ def build_box_seeds() -> list[Parts]:
     ]
 
 
+def build_kerasyolo_seeds() -> list[Parts]:
+    """A list of images with boxes, and class names."""
+    return [
+        (b"x.jpg 1,2,30,40,0 5,6,20,30,1\ny.jpg 3,4,9,9,0\n", b"cat\ndog\n"),
+        (b"/data/a b/x.jpg 1,2,30,40,0\r\ny.jpg\n", ABSENT),
+    ]
+
+
 def build_folder_seeds() -> list[Parts]:
     """The paths of the images, one per line."""
     return [

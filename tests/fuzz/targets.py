@@ -268,6 +268,9 @@ TARGETS: Final[dict[str, Target]] = {
         build_reader("tfrecord", ("train.tfrecord", "label_map.pbtxt"), ()),
         benchmark_seeds.build_tfrecord_seeds,
     ),
+    "kerasyolo": Target(
+        build_reader("kerasyolo", ("_annotations.txt", "_classes.txt"), _TWO), seeds.build_kerasyolo_seeds
+    ),
     "csv": Target(build_reader("csv", ("boxes.csv",), _TWO), seeds.build_csv_seeds),
     "masks": Target(
         build_reader("masks", ("masks/x.png", "labelmap.txt", "classes.txt"), ("images/x.jpg",)),
