@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from pipeline.commands.config_edit import (
     ConfigKey,
     LineChange,
@@ -157,6 +159,6 @@ def _describe_change(change: LineChange) -> str:
 
 
 def _strip_comment(line: str) -> str:
-    """Return the key and value of a line; in a quoted value, a # starts no comment."""
-    text = line.strip().removeprefix("- ")
-    return text if text.endswith(('"', "]")) else text.partition(" #")[0].rstrip()
+    """Return the key and value of a line without its comment."""
+    [(key, value)] = yaml.safe_load(line.strip().removeprefix("- ")).items()
+    return f"{key}: {'null' if value is None else value}"

@@ -56,6 +56,7 @@ def test_conf_names_the_source_and_everything_else_stays(project, tmp_path, caps
     said = capsys.readouterr().out.splitlines()
     assert all(line.startswith("use: ") for line in said)
     assert "use: conf/config.yaml: data: demo -> data: auto" in said
+    assert f"use: conf/data/auto.yaml: source: ??? -> source: {folder}" in said
     assert said[-1] == "use: next: `dvc repro`; undo: `finetrack use --undo`"
     assert main(["use", "--undo"]) == 0
     assert read_conf(project) == before
