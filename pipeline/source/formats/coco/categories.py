@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+_MAX_DIGITS: Final = 18
 
 CocoJson = Mapping[str, Any]
-CategoryIndices = Mapping[int | str, int]
+CategoryIndices = Mapping[str, int]
+"""Class indices by category id, as `normalize_id` returns it."""
+
+
+def normalize_id(value: object) -> str:
+    """Return an id as text: files write the same id as 7, 7.0 or "7"."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def merge_categories(files: Sequence[CocoJson]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -30,20 +38,28 @@ def merge_categories(files: Sequence[CocoJson]) -> tuple[tuple[str, ...], tuple[
 def map_category_ids(file: CocoJson, names: Sequence[str]) -> CategoryIndices:
     """Map the category ids of one file to class indices."""
     return {
-        row["id"]: names.index(_category_name(row))
+        normalize_id(row["id"]): names.index(_category_name(row))
         for row in _sorted_categories(file)
         if _category_name(row) in names
     }
 
 
 def _sorted_categories(file: CocoJson) -> list[Mapping[str, Any]]:
-    rows = [row for row in file["categories"] if isinstance(row.get("id"), int | str) and row.get("name")]
-    return sorted(rows, key=lambda row: (isinstance(row["id"], str), row["id"]))
+    rows = [
+        row for row in file["categories"] if isinstance(row.get("id"), int | float | str) and row.get("name")
+    ]
+    return sorted(rows, key=lambda row: _order_id(normalize_id(row["id"])))
+
+
+def _order_id(text: str) -> tuple[bool, int, str]:
+    """Return a sort key: numbers in their order, then other ids."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return not is_number, int(text) if is_number else 0, text
 
 
 def _used_categories(file: CocoJson) -> list[Mapping[str, Any]]:
-    used_ids = {str(row.get("category_id")) for row in file["annotations"]}
-    return [row for row in _sorted_categories(file) if str(row["id"]) in used_ids]
+    used_ids = {normalize_id(row.get("category_id")) for row in file["annotations"]}
+    return [row for row in _sorted_categories(file) if normalize_id(row["id"]) in used_ids]
 
 
 def _category_name(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
-from pipeline.source.formats.coco.categories import CategoryIndices
+from pipeline.source.formats.coco.categories import CategoryIndices, normalize_id
 from pipeline.source.formats.coco.shapes import parse_bbox, parse_keypoints, parse_segmentation
 
 JsonObject = Mapping[str, Any]
@@ -71,9 +71,9 @@ def name_annotation(row: JsonObject) -> str:
 def _parse_object(
     row: JsonObject, indices: CategoryIndices, size: tuple[int, int] | None
 ) -> tuple[CocoObject | None, list[AnnotationNote]]:
-    mark, category = name_annotation(row), row.get("category_id")
-    if not isinstance(category, int | str) or category not in indices:
-        reason = f"category {repr(category)[:60]} is not in the list of categories"
+    mark, class_index = name_annotation(row), indices.get(normalize_id(row.get("category_id")))
+    if class_index is None:
+        reason = f"category {repr(row.get('category_id'))[:60]} is not in the list of categories"
         return None, [AnnotationNote(True, f"{mark}: {reason}", "class-out-of-range")]
     if row.get("iscrowd"):
         return None, [AnnotationNote(True, f"{mark}: a crowd, not one object (iscrowd)", "crowd")]
@@ -87,4 +87,4 @@ def _parse_object(
     if box is None:
         reason = f"bbox {repr(row.get('bbox'))[:60]} is not four numbers"
         return None, [AnnotationNote(True, f"{mark}: {reason}", "malformed")]
-    return CocoObject(indices[category], box, mark, outline.parts, parse_keypoints(row)), notes
+    return CocoObject(class_index, box, mark, outline.parts, parse_keypoints(row)), notes

@@ -12,7 +12,12 @@ from typing import Any, Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.source.formats.coco.box_meaning import interpret_boxes
-from pipeline.source.formats.coco.categories import CategoryIndices, map_category_ids, merge_categories
+from pipeline.source.formats.coco.categories import (
+    CategoryIndices,
+    map_category_ids,
+    merge_categories,
+    normalize_id,
+)
 from pipeline.source.formats.coco.crowds import resolve_crowds
 from pipeline.source.formats.coco.files import (
     describe_unlisted_folders,
@@ -161,14 +166,14 @@ def _find_split(path: Path, folder: Path) -> str | None:
 def _iterate_images(file: CocoFile) -> Iterator[CocoImage]:
     by_image = defaultdict(list)
     for annotation in file.data["annotations"]:
-        by_image[str(annotation.get("image_id"))].append(annotation)
+        by_image[normalize_id(annotation.get("image_id"))].append(annotation)
     for image in file.data["images"]:
-        yield CocoImage(file, image, tuple(by_image.get(str(image.get("id")), ())))
+        yield CocoImage(file, image, tuple(by_image.get(normalize_id(image.get("id")), ())))
 
 
 def _find_stray_annotations(file: CocoFile, folder: Path) -> list[Finding]:
     """Report the annotations of images that the file does not list."""
-    known = {str(image.get("id")) for image in file.data["images"]}
+    known = {normalize_id(image.get("id")) for image in file.data["images"]}
     return [
         Finding(
             format_relative_path(file.path, folder),
@@ -177,7 +182,7 @@ def _find_stray_annotations(file: CocoFile, folder: Path) -> list[Finding]:
             "stray-annotation",
         )
         for row in file.data["annotations"]
-        if str(row.get("image_id")) not in known
+        if normalize_id(row.get("image_id")) not in known
     ]
 
 
@@ -228,7 +233,8 @@ def _build_image(path: Path, entries: list[CocoImage], folder: Path) -> Annotate
     chosen = [entry for entry in entries if entry.file.split == split]
     notes = [AnnotationNote(False, entry.note) for entry in chosen if entry.note]
     if len(splits) > 1:
-        reason = f"listed in {' and '.join(sorted(map(str, splits)))}: kept in {split} alone"
+        named = " and ".join(sorted(filter(None, splits)))
+        reason = f"listed in {named}{' and in no split' if None in splits else ''}: kept in {split} alone"
         notes.append(AnnotationNote(False, reason, "listed-twice"))
     elif len(chosen) > 1:
         reason = f"listed {len(chosen)} times: its objects are put together"

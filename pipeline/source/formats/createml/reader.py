@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -25,12 +26,13 @@ from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "JSON list of images with annotations and coordinates"
 
+_LIST_KEY: Final = re.compile(rb'"annotations?"\s*:')
 _BOX_KEYS: Final = ("x", "y", "width", "height")
 
 
 def matches_folder(folder: Path) -> bool:
     """Check the beginnings of the first JSON files."""
-    return any(b'"coordinates"' in head and b'"annotations"' in head for head in read_heads(folder, ".json"))
+    return any(b'"coordinates"' in head and _LIST_KEY.search(head) for head in read_heads(folder, ".json"))
 
 
 def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
@@ -71,7 +73,7 @@ def _load_files(folder: Path, policy: str) -> tuple[list[ImageAnnotations], list
 
 def _have_scores(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Check whether all objects of a file have a score that is not simply 1."""
-    items = [item for row in rows for item in row["annotations"]]
+    items = [item for row in rows for item in _list_annotations(row) or ()]
     scores = [get_score(item) if isinstance(item, dict) else None for item in items]
     return have_scores(scores) and not are_certain(scores)
 
@@ -84,7 +86,7 @@ def _load_rows(path: Path) -> list[Mapping[str, Any]]:
         raise UserError(f"{path} {error}: fix or remove it") from None
     rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
     return [
-        row for row in rows if isinstance(_image_name(row), str) and isinstance(row.get("annotations"), list)
+        row for row in rows if isinstance(_image_name(row), str) and isinstance(_list_annotations(row), list)
     ]
 
 
@@ -92,9 +94,14 @@ def _image_name(row: Mapping[str, Any]) -> Any:
     return row.get("image", row.get("imagefilename"))
 
 
+def _list_annotations(row: Mapping[str, Any]) -> Any:
+    """Return the list of annotations; Apple's older files call it `annotation`, and the image `imagefilename`."""
+    return row.get("annotations", row.get("annotation"))
+
+
 def _parse_row(path: Path, row: Mapping[str, Any]) -> ImageAnnotations:
     """Parse the annotations of an image; objects that cannot be parsed become notes."""
-    items = [(f"annotation {number}", item) for number, item in enumerate(row["annotations"], 1)]
+    items = [(f"annotation {number}", item) for number, item in enumerate(_list_annotations(row), 1)]
     objects, notes = collect_objects(items, _parse_annotation)
     return ImageAnnotations(path, (_image_name(row),), objects, notes)
 

@@ -574,3 +574,34 @@ def test_any_json_is_read_without_an_error(tmp_path, rows, width, name):
     [image] = [image for image in read_source("coco", tmp_path).images if image.path.name == "x.jpg"]
     assert len(image.raw.marks) == len(image.raw.classes) == len(image.raw.boxes)
     assert np.isfinite(image.raw.boxes).all()
+
+
+@pytest.mark.parametrize("spell", [int, float, str, lambda number: f" {number} "])
+def test_same_id_as_number_and_as_text_is_one_id(tmp_path, spell):
+    write_dataset(tmp_path, {"x.jpg": [{"category_id": 10}, {"category_id": 2}]}, {2: "b", 10: "a"})
+    path = tmp_path / "train/_annotations.coco.json"
+    data = json.loads(path.read_text())
+    for row in data["annotations"]:
+        row |= {"category_id": spell(row["category_id"]), "image_id": spell(row["image_id"])}
+    path.write_text(json.dumps(data))
+    source = read_source("coco", tmp_path)
+    assert source.names == ("b", "a")
+    assert source.images[0].raw.classes.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("spell", [float, str])
+def test_categories_are_in_the_order_of_their_ids_in_every_spelling(tmp_path, spell):
+    write_dataset(tmp_path, {"x.jpg": [{"category_id": 10}, {"category_id": 2}]}, {10: "a", 2: "b"})
+    path = tmp_path / "train/_annotations.coco.json"
+    data = json.loads(path.read_text())
+    data["categories"] = [row | {"id": spell(row["id"])} for row in data["categories"]]
+    path.write_text(json.dumps(data))
+    assert read_source("coco", tmp_path).names == ("b", "a")
+
+
+def test_image_of_a_split_that_a_file_without_a_split_lists_too_is_said_in_words(tmp_path):
+    write_picture(tmp_path / "images/x.jpg")
+    sources.write_coco_file(tmp_path / "train.json", {"x.jpg": [{}]}, categories={1: "a"})
+    sources.write_coco_file(tmp_path / "all.json", {"x.jpg": [{}, {}]}, categories={1: "a"})
+    source = read_source("coco", tmp_path)
+    assert list_reasons(source) == ["listed in train and in no split: kept in train alone"]

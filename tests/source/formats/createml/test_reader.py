@@ -29,6 +29,12 @@ def test_box_is_given_by_its_center(tmp_path):
     assert [(d.file, d.reason) for d in source.defects] == [("bare.jpg", "not listed in any annotation file")]
 
 
+def test_keys_of_older_files_are_read(tmp_path):
+    source = read_folder(write(tmp_path, [{"imagefilename": "x.jpg", "annotation": [BOX]}]))
+    assert matches_folder(tmp_path)
+    assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
+
+
 def test_box_equals_that_of_supervision(tmp_path):
     from supervision.dataset.formats.createml import createml_annotations_to_detections
 
