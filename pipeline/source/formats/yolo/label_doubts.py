@@ -25,6 +25,8 @@ _MIN_OBJECTS: Final = 3
 """Fewer objects are no pattern."""
 _MAX_ROUNDING: Final = 0.01
 """Share of the image by which a box may reach out of it."""
+_MAX_OVERHANG: Final = 0.1
+"""Share of its own size by which a box may: a misread one reaches out by more."""
 _MIN_PIXELS: Final = 2
 """A larger coordinate is no share of the image, even of an object that is partly outside."""
 _MAX_PERCENT: Final = 100
@@ -40,7 +42,7 @@ class LabelTable(NamedTuple):
     Attributes:
         classes: (n,) class numbers.
         heads: (n, 4) the first four coordinates.
-        fifths: (n,) the value after them; NaN where there is none.
+        fifths: (n,) the value after them, where each box has one more value; else NaN.
         is_box: (n,) the first four coordinates are a box.
         files: (n,) index of the label file.
         malformed: Number of lines that are no labels.
@@ -64,7 +66,7 @@ def build_label_table(files: Sequence[LabelLines], layout: LabelLayout) -> Label
     kept = lengths >= BOX_VALUES
     first = starts[kept]
     padded = np.append(values, np.nan)
-    has_fifth = lengths[kept] > BOX_VALUES
+    has_fifth = (lengths[kept] > BOX_VALUES) & (layout.extra_values == 1)  # not the keypoints of a pose
     extra = BOX_VALUES + layout.extra_values
     is_box = np.isin(lengths[kept], (BOX_VALUES, extra)) | (layout.keypoints is not None)
     notes = [note.reason for file in files for note in file.notes]
@@ -148,8 +150,9 @@ def _check_shares(table: LabelTable, describe: DescribeLine) -> None:
     if not len(boxes):
         return
     flat = _any_in_row(boxes[:, 2:] <= 0)
-    outside = _any_in_row(boxes[:, :2] - boxes[:, 2:] / 2 < -_MAX_ROUNDING)
-    outside |= _any_in_row(boxes[:, :2] + boxes[:, 2:] / 2 > 1 + _MAX_ROUNDING)
+    slack = np.maximum(_MAX_ROUNDING, _MAX_OVERHANG * boxes[:, 2:])
+    outside = _any_in_row(boxes[:, :2] - boxes[:, 2:] / 2 < -slack)
+    outside |= _any_in_row(boxes[:, :2] + boxes[:, 2:] / 2 > 1 + slack)
     for found, fault in ((outside, "reach out of their image"), (flat, "have no width or no height")):
         if found.sum() >= _MIN_OBJECTS and found.mean() > _MAX_SHARE:
             example = describe(int(indices[np.argmax(found)]))

@@ -127,6 +127,29 @@ def test_predictions_of_a_model_are_refused_unless_asked_for(tmp_path):
     np.testing.assert_allclose(get_corners(source), CORNERS, atol=1e-3)
 
 
+@pytest.mark.parametrize("stated", [True, False])
+def test_poses_are_no_predictions(tmp_path, stated):
+    points = np.random.default_rng(1).uniform(0.2, 0.8, (20, 3, 2))
+    seen = np.full((20, 3, 1), 2)
+    keypoints = np.concatenate([points, seen], axis=2).reshape(20, -1)
+    write_rows(tmp_path, np.column_stack([CENTERS / SHARES, keypoints]))
+    if stated:
+        data = tmp_path / "data.yaml"
+        data.write_text(f"{data.read_text()}\nkpt_shape: [3, 3]\n")
+    source = read_source("auto", tmp_path)
+    assert source.task == "pose"
+    np.testing.assert_allclose(get_corners(source), CORNERS, atol=1e-3)
+
+
+def test_boxes_that_reach_out_by_a_small_part_of_themselves_are_not_misread(tmp_path):
+    rows = CENTERS / SHARES
+    rows[::2, 0] = rows[::2, 2] * 0.42
+    assert len(read_source("auto", write_rows(tmp_path, rows)).images) == 10
+    rows[::2, 0] = rows[::2, 2] * 0.2
+    with pytest.raises(UserError, match="10 of 20 objects reach out of their image"):
+        read_source("auto", write_rows(tmp_path, rows))
+
+
 def test_lines_that_are_no_labels_are_refused_if_they_are_many(tmp_path):
     text = "cat 0.5 0.5 0.2 0.2\n"
     sources.write_yolo_source(
