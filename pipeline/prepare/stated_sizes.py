@@ -10,8 +10,9 @@ from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.prepare.annotations.convert import scale_to_pixels
+from pipeline.prepare.annotations.turn import MIRRORED_AXES, turn_objects
 from pipeline.prepare.images.errors import UnusableImageError
-from pipeline.source.plausibility.image_sizes import choose_evenly, read_displayed_size
+from pipeline.source.plausibility.image_sizes import choose_evenly, read_displayed_size, read_orientation
 from pipeline.source.types import AnnotatedImage
 
 Size = tuple[int, int]
@@ -21,10 +22,18 @@ _MAX_MEASURED_IMAGES: Final = 60
 _MAX_SHARE: Final = 0.2
 """If more of the images have another size, the set was resized as a whole."""
 _MIN_IMAGES: Final = 3
+_IMAGE_ADVICE: Final = "data.sizes=trust_image if the coordinates are pixels of the images"
+_SCALED_ADVICE: Final = (
+    f"set data.sizes=trust_annotation to scale the annotations to the images, or {_IMAGE_ADVICE}"
+)
+_TURNED_ADVICE: Final = (
+    "set data.sizes=trust_annotation if they were annotated without their EXIF orientation, or "
+    f"{_IMAGE_ADVICE} as they are displayed"
+)
 
 
 def refuse_other_sizes(images: Sequence[AnnotatedImage], policy: SizePolicy) -> None:
-    """Stop before the work if more than a fifth of the images have another size than stated.
+    """Stop before the work if more than a fifth of the images have another size than stated, or are turned.
 
     Args:
         images: The images of a source; a few of them are measured.
@@ -41,15 +50,14 @@ def refuse_other_sizes(images: Sequence[AnnotatedImage], policy: SizePolicy) -> 
         for image in choose_evenly(stated, _MAX_MEASURED_IMAGES)
         if (real := read_displayed_size(image.path))
     ]
-    other = [found for found in measured if found[1] not in {found[2], found[2][::-1]}]
+    other = [found for found in measured if found[1] != found[2]]
     if len(other) < _MIN_IMAGES or len(other) <= _MAX_SHARE * len(measured):
         return
     (size, real), _ = Counter((size, real) for _, size, real in other).most_common(1)[0]
     raise UserError(
         f"{len(other)} of {format_count(len(measured), 'image')} that were measured, such as {other[0][0]}, "
         f"do not have the size that their annotation states: {real[0]} x {real[1]}, not {size[0]} x "
-        f"{size[1]}; set data.sizes=trust_annotation to scale the annotations to the images, or "
-        "data.sizes=trust_image if the coordinates are pixels of the images"
+        f"{size[1]}; {_TURNED_ADVICE if size == real[::-1] else _SCALED_ADVICE}"
     )
 
 
@@ -63,10 +71,12 @@ def resolve_stated_size(annotated: AnnotatedImage, size: Size, policy: SizePolic
 
     Raises:
         UnusableImageError: The sizes differ, and the policy does not say what to do. Annotations of an image
-            that seems to be turned are not scaled.
+            that seems to be turned are turned with it if its EXIF orientation says how, and never scaled.
     """
     stated = annotated.size or size
     is_turned = stated == size[::-1] != size
+    if is_turned and policy == "trust_annotation" and (turned_raw := _turn_as_image(annotated, size)):
+        return turned_raw
     if stated != size and (policy == "refuse" or (policy == "trust_annotation" and is_turned)):
         turned = " (turned by an EXIF orientation?)" if is_turned else ""
         reason = (
@@ -79,3 +89,12 @@ def resolve_stated_size(annotated: AnnotatedImage, size: Size, policy: SizePolic
     if stated == size or policy == "trust_image":
         return annotated.raw
     return scale_to_pixels(annotated.raw, (size[0] / stated[0], size[1] / stated[1]))
+
+
+def _turn_as_image(annotated: AnnotatedImage, size: Size) -> RawObjects | None:
+    """Return the objects turned as the EXIF orientation turns their image; None if it does not turn it."""
+    orientation = 1 if annotated.load else read_orientation(annotated.path)
+    if orientation not in MIRRORED_AXES:
+        return None
+    raw = scale_to_pixels(annotated.raw, size[::-1]) if annotated.normalized else annotated.raw
+    return turn_objects(raw, orientation, size)

@@ -1,7 +1,10 @@
 """Annotations that state another size than their image has: refused, scaled, or taken as pixels of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
@@ -68,7 +71,7 @@ def test_boxes_beyond_the_stated_size_are_no_misread_format(tmp_path, monkeypatc
 def annotate(size, *, normalized=False):
     box = np.array([[0.1, 0.2, 0.5, 0.6]]) if normalized else np.array([[10.0, 20, 50, 60]])
     raw = RawObjects(np.array([0]), box, ("object 1",))
-    return AnnotatedImage(None, "x.jpg", None, raw, normalized=normalized, size=size)
+    return AnnotatedImage(Path("x.jpg"), "x.jpg", None, raw, normalized=normalized, size=size)
 
 
 def test_sides_are_scaled_apart():
@@ -84,3 +87,52 @@ def test_annotation_of_a_turned_image_is_not_scaled():
 def test_shares_are_of_the_image_whatever_the_stated_size():
     raw = resolve_stated_size(annotate((50, 50), normalized=True), (100, 200), "trust_annotation")
     assert raw.boxes.tolist() == [[10, 40, 50, 120]]
+
+
+def write_turned_source(folder, *, orientation, size=(48, 96), number=6):
+    """Write images that are stored as 48 x 96 with a mark at x 4 to 20, y 8 to 32, and turned by EXIF."""
+    for index in range(number):
+        pixels = np.full((96, 48, 3), 20 + index, np.uint8)
+        pixels[8:32, 4:20] = 250
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = folder / f"JPEGImages/{index:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, exif=exif)
+        sources.write_voc_file(
+            folder / f"Annotations/{index:02d}.xml", [("flaw", (5, 9, 20, 32))], size=size, image=path.name
+        )
+    return folder
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_annotations_of_the_stored_pixels_are_turned_as_their_image_is(tmp_path, orientation):
+    path = write_turned_source(tmp_path, orientation=orientation, number=1) / "JPEGImages/00.png"
+    raw = RawObjects(
+        np.array([0]),
+        np.array([[4.0, 8, 20, 32]]),
+        ("object 1",),
+        ((np.array([[4.0, 8], [20, 8], [20, 32]]),),),
+        (np.array([[4.0, 8, 2]]),),
+    )
+    annotated = AnnotatedImage(path, "00.png", None, raw, size=(48, 96))
+    turned = resolve_stated_size(annotated, (96, 48), "trust_annotation")
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(path)))[..., 0] > 200
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    assert turned.boxes.tolist() == [[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]]
+    assert turned.outlines[0][0][0].tolist() == turned.keypoints[0][0, :2].tolist()
+    assert turned.keypoints[0][0, 2] == 2
+
+
+def test_turned_images_are_refused_by_default_with_what_both_options_mean(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write_turned_source(tmp_path / "source", orientation=6)
+    with pytest.raises(UserError, match=r"trust_annotation if .* EXIF orientation, or data\.sizes=trust_im"):
+        run_stage(prepare_config("voc", folder, near_duplicates=False))
+
+
+def test_exchanged_width_and_height_are_refused_with_the_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write_turned_source(tmp_path / "source", orientation=1, size=(96, 48))
+    with pytest.raises(UserError, match=r"48 x 96, not 96 x 48; .*data\.sizes=trust_image"):
+        run_stage(prepare_config("voc", folder))

@@ -28,6 +28,17 @@ def read_displayed_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def read_orientation(path: Path) -> int:
+    """Read the EXIF orientation, 1 to 8; 1 if there is none or the file cannot be read."""
+    if not is_file(path):
+        return 1
+    try:
+        with Image.open(path) as image:
+            return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # decoders raise any type
+        return 1
+
+
 def choose_evenly(items: Sequence[Item], few: int) -> Sequence[Item]:
     """Choose a few items, spread evenly over a sequence."""
     return items if len(items) <= few else [items[number * len(items) // few] for number in range(few)]

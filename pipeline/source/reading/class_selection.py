@@ -34,6 +34,8 @@ def filter_source_classes(
         UserError: A name is no class of the source, the options contradict each other, or no class or no
             object is left.
     """
+    if not source.names:
+        raise UserError(f"the annotations hold no object with a class{_explain_missing_classes(source)}")
     choice = select_classes(source.names, keep=keep, drop=drop, rename=rename)
     if choice.becomes == tuple(range(len(choice.names))):
         return source._replace(names=choice.names)
@@ -56,6 +58,15 @@ def filter_source_classes(
             f"data.classes leaves {format_count(sum(bare), 'image')} without objects: used as backgrounds"
         )
     return source._replace(names=choice.names, images=images, remarks=tuple(remarks))
+
+
+def _explain_missing_classes(source: Source) -> str:
+    """Return the first reason why an image or an object was not read, and the remarks; empty without any."""
+    reasons = (image.fault or next((note.reason for note in image.notes), "") for image in source.images)
+    first = next(
+        (f"{image.source}: {why}" for image, why in zip(source.images, reasons, strict=True) if why), ""
+    )
+    return "".join(f"; {part}" for part in (first, *source.remarks[:1]) if part)
 
 
 def _check_objects_left(names: Sequence[str], choice: ClassSelection, counts: Mapping[int, int]) -> None:

@@ -2,15 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.prepared import read_manifest
 from pipeline.prepare.stage import run_stage
 from pipeline.source.reading.class_selection import filter_source_classes
 from pipeline.source.recognize_format import read_source
+from pipeline.source.types import AnnotatedImage, Source
 from tests import sources
 from tests.sources import prepare_config, write_picture
 
@@ -82,3 +85,11 @@ def test_classify_images_of_a_dropped_class_are_dropped(tmp_path):
 def test_class_selection_is_refused_for_the_demo():
     with pytest.raises(ValidationError, match=r"data.classes must be empty where data.format=demo"):
         prepare_config("demo", None, images=10, pixels=64, classes=class_options(keep=["pit"]))
+
+
+def test_source_without_a_class_is_refused_with_the_first_reason(tmp_path):
+    raw = RawObjects(np.zeros(0, np.int64), np.zeros((0, 4)), ())
+    image = AnnotatedImage(tmp_path / "x.jpg", "x.jpg", None, raw, fault="nobody has annotated it")
+    source = Source((), (image,), remarks=("1 task with predictions",))
+    with pytest.raises(UserError, match=r"no object .*; x\.jpg: nobody has annotated it; 1 task with pred"):
+        filter_source_classes(source, **class_options())

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.core.arrays import BoolArray, FloatArray
 from pipeline.core.errors import UserError
+from pipeline.source.formats.coco.categories import normalize_id
 from pipeline.source.formats.coco.shapes import is_coordinate, parse_bbox
 from pipeline.source.plausibility.box_meaning import MAX_DOUBTFUL_SHARE, MIN_DOUBTFUL_BOXES
 from pipeline.source.plausibility.image_sizes import choose_evenly
@@ -58,9 +59,9 @@ def _are_shares(rows: Sequence[CocoRow]) -> bool:
 
 def _scale_file(file: Mapping[str, Any]) -> None:
     """Multiply the coordinates of each annotation with the stated size of its image."""
-    sizes = {str(row.get("id")): (row.get("width"), row.get("height")) for row in file["images"]}
+    sizes = {normalize_id(row.get("id")): (row.get("width"), row.get("height")) for row in file["images"]}
     for row in file["annotations"]:
-        size = sizes.get(str(row.get("image_id")), (None, None))
+        size = sizes.get(normalize_id(row.get("image_id")), (None, None))
         if all(isinstance(side, int | float) and side > _MIN_IMAGE_SIDE for side in size):
             _scale_row(row, np.array(size, np.float64))
 

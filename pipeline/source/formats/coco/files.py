@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
+from pipeline.source.formats.coco.categories import normalize_id
 from pipeline.source.formats.coco.predictions import (
     describe_predictions,
     drop_scored_annotations,
@@ -144,20 +145,24 @@ def _drop_other_shapes(files: dict[Path, dict[str, Any]], task: str) -> dict[Pat
 def _find_copies(files: Mapping[Path, Mapping[str, Any]]) -> list[Path]:
     """Find files that repeat others, among those that list an image of another file."""
     names = {
-        path: {str(row.get("id")): str(row.get("file_name")) for row in data["images"]}
+        path: {normalize_id(row.get("id")): str(row.get("file_name")) for row in data["images"]}
         for path, data in files.items()
     }
     counts = Counter(name for listed in names.values() for name in set(listed.values()))
     shared = [path for path in files if any(counts[name] > 1 for name in names[path].values())]
-    return find_copies(
-        {
-            path: {
-                (names[path].get(str(row.get("image_id"))), str(row.get("bbox")), str(row.get("category_id")))
-                for row in files[path]["annotations"]
-            }
-            for path in shared
-        }
-    )
+    return find_copies({path: _list_objects(files[path], names[path]) for path in shared})
+
+
+def _list_objects(file: Mapping[str, Any], names: Mapping[str, str]) -> set[tuple[str | None, str, str]]:
+    """Return image, box and category of each object, to compare files by."""
+    return {
+        (
+            names.get(normalize_id(row.get("image_id"))),
+            str(row.get("bbox")),
+            normalize_id(row.get("category_id")),
+        )
+        for row in file["annotations"]
+    }
 
 
 def _holds_keypoints(data: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.formats.coco.categories import normalize_id
 from pipeline.source.plausibility.predictions import (
     PREDICTIONS_ADVICE,
     are_certain,
@@ -72,10 +73,10 @@ def drop_scored_annotations(data: CocoJson, path: Path, folder: Path) -> tuple[s
         return ()
     rows = list(zip(data["annotations"], scores, strict=True))
     labels = [row for row, score in rows if score is None]
-    labelled = {str(row.get("image_id")) for row in labels}
-    predicted = {str(row.get("image_id")) for row, score in rows if score is not None} - labelled
+    labelled = {normalize_id(row.get("image_id")) for row in labels}
+    predicted = {normalize_id(row.get("image_id")) for row, score in rows if score is not None} - labelled
     data["annotations"] = labels
-    data["images"] = [row for row in data["images"] if str(row.get("id")) not in predicted]
+    data["images"] = [row for row in data["images"] if normalize_id(row.get("id")) not in predicted]
     number = f"{len(found)} of {format_count(len(scores), 'annotation')}"
     alone = f", and {format_count(len(predicted), 'image')} with nothing else" if predicted else ""
     where = format_relative_path(path, folder)
@@ -88,7 +89,7 @@ def merge_detections(files: Mapping[Path, CocoJson], rows: Sequence[Any], path: 
     Raises:
         UserError: No file lists their images, or several do.
     """
-    wanted = {str(row.get("image_id")) for row in rows if isinstance(row, dict)}
+    wanted = {normalize_id(row.get("image_id")) for row in rows if isinstance(row, dict)}
     fitting = [data for data in files.values() if wanted <= _list_image_ids(data)]
     if len(fitting) != 1:
         raise UserError(
@@ -117,4 +118,4 @@ def refuse_predictions(paths: Sequence[Path]) -> UserError:
 
 
 def _list_image_ids(data: CocoJson) -> set[str]:
-    return {str(row.get("id")) for row in data["images"]}
+    return {normalize_id(row.get("id")) for row in data["images"]}

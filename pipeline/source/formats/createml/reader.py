@@ -95,7 +95,7 @@ def _image_name(row: Mapping[str, Any]) -> Any:
 
 
 def _list_annotations(row: Mapping[str, Any]) -> Any:
-    """Return the list of annotations; Apple's older files call it `annotation`, and the image `imagefilename`."""
+    """Return the list of annotations; files with `imagefilename` call it `annotation`."""
     return row.get("annotations", row.get("annotation"))
 
 
