@@ -23,13 +23,6 @@ _MAX_SHARE: Final = 0.2
 """If more of the images have another size, the set was resized as a whole."""
 _MIN_IMAGES: Final = 3
 _IMAGE_ADVICE: Final = "data.sizes=trust_image if the coordinates are pixels of the images"
-_SCALED_ADVICE: Final = (
-    f"set data.sizes=trust_annotation to scale the annotations to the images, or {_IMAGE_ADVICE}"
-)
-_TURNED_ADVICE: Final = (
-    "set data.sizes=trust_annotation if they were annotated without their EXIF orientation, or "
-    f"{_IMAGE_ADVICE} as they are displayed"
-)
 
 
 def refuse_other_sizes(images: Sequence[AnnotatedImage], policy: SizePolicy) -> None:
@@ -45,19 +38,30 @@ def refuse_other_sizes(images: Sequence[AnnotatedImage], policy: SizePolicy) -> 
     stated = [image for image in images if image.size and not image.fault and image.load is None]
     if policy != "refuse" or not stated:
         return
-    measured = [
-        (image.source, image.size or real, real)
-        for image in choose_evenly(stated, _MAX_MEASURED_IMAGES)
-        if (real := read_displayed_size(image.path))
-    ]
-    other = [found for found in measured if found[1] != found[2]]
+    few = choose_evenly(stated, _MAX_MEASURED_IMAGES)
+    measured = [(image, real) for image in few if (real := read_displayed_size(image.path))]
+    other = [(image, real) for image, real in measured if image.size != real]
     if len(other) < _MIN_IMAGES or len(other) <= _MAX_SHARE * len(measured):
         return
-    (size, real), _ = Counter((size, real) for _, size, real in other).most_common(1)[0]
+    sizes = Counter((image.size, real) for image, real in other).most_common(1)[0][0]
+    example, real = next((image, real) for image, real in other if (image.size, real) == sizes)
+    size = example.size or real
     raise UserError(
-        f"{len(other)} of {format_count(len(measured), 'image')} that were measured, such as {other[0][0]}, "
-        f"do not have the size that their annotation states: {real[0]} x {real[1]}, not {size[0]} x "
-        f"{size[1]}; {_TURNED_ADVICE if size == real[::-1] else _SCALED_ADVICE}"
+        f"{len(other)} of {format_count(len(measured), 'image')} that were measured, such as "
+        f"{example.source}, do not have the size that their annotation states: {real[0]} x {real[1]}, not "
+        f"{size[0]} x {size[1]}; {_advise(example, real)}"
+    )
+
+
+def _advise(image: AnnotatedImage, size: Size) -> str:
+    """Return what the values of data.sizes would do to an image of another size than stated."""
+    if image.size != size[::-1]:
+        return f"set data.sizes=trust_annotation to scale the annotations to the images, or {_IMAGE_ADVICE}"
+    if read_orientation(image.path) not in MIRRORED_AXES:
+        return f"width and height are exchanged: set {_IMAGE_ADVICE}"
+    return (
+        "set data.sizes=trust_annotation if they were annotated without their EXIF orientation, or "
+        f"{_IMAGE_ADVICE} as they are displayed"
     )
 
 

@@ -30,6 +30,8 @@ _NEAR_TIE: Final = 0.05
 _LOW_SHARE: Final = 0.5
 _MAX_REASON: Final = 200
 """Characters of the reason why a format does not count."""
+_GENERAL_FORMATS: Final = {"openimages": "csv"}
+"""Formats whose files are files of a more general format, too: that this one matches shows nothing."""
 _FORMAT_BY_SUFFIX: Final = {".yaml": "yolo", ".yml": "yolo", ".json": "coco"}
 """Formats of files that data.source may name instead of a folder."""
 
@@ -143,6 +145,7 @@ def _read_best(matching: Sequence[str], folder: Path, options: ReadOptions) -> R
     if refusals and highest < _LOW_SHARE:
         raise next(iter(refusals.values()))
     best = next(reading for reading in readings if reading.share >= highest - _NEAR_TIE)
+    refusals.pop(_GENERAL_FORMATS.get(best.form, ""), None)
     refused = [f"not read as {name}: {str(error)[:_MAX_REASON]}" for name, error in refusals.items()]
     remarks = (*_describe_others(best, readings), *refused)
     return best._replace(source=best.source._replace(remarks=(*remarks, *best.source.remarks)))
@@ -195,7 +198,8 @@ def _iterate_nested(folder: Path) -> Iterator[Path]:
 
 def _describe_others(best: RecognizedSource, readings: Sequence[RecognizedSource]) -> tuple[str, ...]:
     """Name the other formats, and say so if the best one explains few images."""
-    others = [reading for reading in readings if reading.form != best.form]
+    known = {best.form, _GENERAL_FORMATS.get(best.form)}
+    others = [reading for reading in readings if reading.form not in known]
     remarks = []
     if others:
         listed = " and ".join(f"{other.form} ({other.share:.0%})" for other in others)

@@ -134,5 +134,5 @@ def test_turned_images_are_refused_by_default_with_what_both_options_mean(tmp_pa
 def test_exchanged_width_and_height_are_refused_with_the_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = write_turned_source(tmp_path / "source", orientation=1, size=(96, 48))
-    with pytest.raises(UserError, match=r"48 x 96, not 96 x 48; .*data\.sizes=trust_image"):
+    with pytest.raises(UserError, match=r"48 x 96, not 96 x 48; .* exchanged: set data\.sizes=trust_im"):
         run_stage(prepare_config("voc", folder))

@@ -36,8 +36,8 @@ def have_scores(scores: Sequence[float | None]) -> bool:
 
 
 def are_certain(scores: Sequence[float | None]) -> bool:
-    """Check whether all scores are 1, as tools write for labels drawn by hand."""
-    return set(scores) == {1.0}
+    """Check whether all scores are 1, as tools write for labels drawn by hand, or marks of 0 and 1."""
+    return bool(scores) and set(scores) <= {0.0, 1.0}
 
 
 def is_named_like_predictions(stem: str) -> bool:

@@ -262,8 +262,16 @@ def _load_file(path: Path) -> dict[str, Any] | None:
     if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in _REQUIRED_KEYS):
         return None
     data |= {key: [row for row in data[key] if isinstance(row, dict)] for key in _REQUIRED_KEYS}
+    data["images"] = [_name_by_url(row) for row in data["images"]]
     has_shapes = any({"bbox", "segmentation"} & set(row) for row in data["annotations"])
     return data if has_shapes or not data["annotations"] else None
+
+
+def _name_by_url(row: dict[str, Any]) -> dict[str, Any]:
+    """Take the folder and the name of an image without file_name from coco_url, as LVIS states them."""
+    if row.get("file_name") or not isinstance(row.get("coco_url"), str):
+        return row
+    return row | {"file_name": "/".join(row["coco_url"].split("/")[-2:])}
 
 
 def is_coco_json(path: Path) -> bool:

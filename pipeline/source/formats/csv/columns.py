@@ -153,12 +153,16 @@ def recognize_class_columns(header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def recognize_headerless_row(row: Sequence[str], suffixes: frozenset[str]) -> CsvColumns | None:
-    """Recognize a table without a header by its first row: `image, x1, y1, x2, y2, class`."""
-    if len(row) != 6 or not row[0].lower().endswith(tuple(suffixes)):
+    """Recognize a table without a header by its first row: `image, x1, y1, x2, y2, class`.
+
+    Width and height of the image may follow, as in SKU-110K.
+    """
+    size = (6, 7) if len(row) == 8 and all(map(_is_number, row[6:])) else None
+    if (len(row) != 6 and not size) or not row[0].lower().endswith(tuple(suffixes)):
         return None
-    if not (all(map(_is_number, row[1:5])) or not any(cell.strip() for cell in row[1:])):
+    if not (all(map(_is_number, row[1:5])) or not any(cell.strip() for cell in row[1:6])):
         return None
-    return CsvColumns(0, 5, "corners", (1, 2, 3, 4), None, None, {})
+    return CsvColumns(0, 5, "corners", (1, 2, 3, 4), size, None, {})
 
 
 def _normalize_header(name: str) -> str:

@@ -34,6 +34,9 @@ _NEARLY_ALL: Final = 0.9
 _CHECKED_LINES: Final = 5
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
 
+HEADERLESS_NAMES: Final = ("image", "x1", "y1", "x2", "y2", "class", "width", "height")
+"""What the columns of a table without a header are called in remarks."""
+
 
 class CsvTable(NamedTuple):
     """One CSV file.
@@ -89,8 +92,8 @@ def load_table(path: Path) -> CsvTable | None:
     bare = recognize_headerless_row(header, IMAGE_SUFFIXES)
     if bare is None:
         return None
-    rows = replace_decimal_commas(rows, bare.box, path)
-    return CsvTable(path, ("image", "x1", "y1", "x2", "y2", "class"), bare, rows, is_latin1)
+    rows = replace_decimal_commas(rows, (*bare.box, *(bare.size or ())), path)
+    return CsvTable(path, HEADERLESS_NAMES[: len(header)], bare, rows, is_latin1)
 
 
 def interpret_boxes(table: CsvTable, policy: str) -> CsvTable:
@@ -142,7 +145,10 @@ def _describe_table(table: CsvTable) -> Iterator[str]:
         classes = format_count(len(columns.box), "class")
         yield f"image {header[columns.image]!r}, a column for each of {classes}"
         return
-    label = f"one class, {DEFAULT_CLASS!r}" if columns.label is None else f"class {header[columns.label]!r}"
+    unused = ", ".join(name for name, column in columns.others.items() if column != columns.split)
+    hint = f" (no column is called class; not used: {unused})" if unused else ""
+    no_label = f"one class, {DEFAULT_CLASS!r}{hint}"
+    label = no_label if columns.label is None else f"class {header[columns.label]!r}"
     names = ", ".join(header[column] for column in columns.box)
     boxes = f"{columns.form} {names}" if columns.box else "no boxes"
     yield f"image {header[columns.image]!r}, {label}, {boxes}"

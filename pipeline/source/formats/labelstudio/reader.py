@@ -51,6 +51,11 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         raise UserError(f"no Label Studio tasks in {folder}: expected {RECOGNIZED_BY}")
     if options.predictions == "labels":
         tasks = [(path, _take_predictions(task)) for path, task in tasks]
+    elif all(_is_only_predicted(task) for _, task in tasks):
+        raise UserError(
+            f"{tasks[0][0]} holds predictions of a model, and nobody has annotated a task: annotate them, or "
+            "set data.predictions=labels to train on them"
+        )
     annotations = [_parse_task(path, task) for path, task in tasks]
     remarks = _describe_predictions([task for _, task in tasks], options.predictions)
     return assemble_source(folder, annotations, MatchingOptions(ImageIndex(list_images(folder))), remarks)
@@ -58,10 +63,16 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
 
 def _take_predictions(task: Row) -> Row:
     """Use the predictions of a task that nobody has annotated."""
-    key = next((key for key in _ANNOTATION_KEYS if isinstance(task.get(key), list)), _ANNOTATION_KEYS[0])
-    if _find_valid_annotations(task.get(key)) or not _find_valid_annotations(task.get("predictions")):
-        return task
-    return {**task, key: task["predictions"]}
+    return {**task, _find_key(task): task["predictions"]} if _is_only_predicted(task) else task
+
+
+def _is_only_predicted(task: Row) -> bool:
+    is_annotated = _find_valid_annotations(task.get(_find_key(task)))
+    return bool(_find_valid_annotations(task.get("predictions"))) and not is_annotated
+
+
+def _find_key(task: Row) -> str:
+    return next((key for key in _ANNOTATION_KEYS if isinstance(task.get(key), list)), _ANNOTATION_KEYS[0])
 
 
 def _describe_predictions(tasks: Sequence[Row], policy: str) -> list[str]:

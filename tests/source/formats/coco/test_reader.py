@@ -605,3 +605,13 @@ def test_image_of_a_split_that_a_file_without_a_split_lists_too_is_said_in_words
     sources.write_coco_file(tmp_path / "all.json", {"x.jpg": [{}, {}]}, categories={1: "a"})
     source = read_source("coco", tmp_path)
     assert list_reasons(source) == ["listed in train and in no split: kept in train alone"]
+
+
+def test_image_without_file_name_is_named_by_its_url(tmp_path):
+    write_picture(tmp_path / "train2017/x.jpg")
+    sources.write_coco_file(tmp_path / "lvis_v1_val.json", {"x.jpg": [{}]}, categories={1: "a"})
+    path = tmp_path / "lvis_v1_val.json"
+    data = json.loads(path.read_text())
+    data["images"][0]["coco_url"] = "http://images/" + "train2017/" + data["images"][0].pop("file_name")
+    path.write_text(json.dumps(data))
+    assert objects_by_image(read_source("coco", tmp_path)) == {"train2017/x.jpg": [("a", 10, 20, 50, 60)]}

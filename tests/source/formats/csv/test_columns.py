@@ -79,6 +79,8 @@ def test_further_columns_are_kept_and_the_split_is_found():
         ("a/b.txt,1,2,3,4,cat", False),
         ("a/b.jpg,x,2,3,4,cat", False),
         ("a/b.jpg,1,2,3,4", False),
+        ("a/b.jpg,1,2,3,4,cat,320,240", True),
+        ("a/b.jpg,1,2,3,4,cat,320,dog", False),
     ],
 )
 def test_table_without_header_is_recognized(row, known):

@@ -33,6 +33,7 @@ def write(folder, *lines: str, pictures=("x.jpg",), name="boxes.csv"):
         ("image_id,bbox,class", 'x,"[10, 20.0, 40, 40]",cat'),
         ("image_id,bbox,class,width,height", 'x,"(10 20 50 60)",cat,55,80'),
         ("x.jpg,10,20,50,60,cat",),
+        ("x.jpg,10,20,50,60,cat,96,80",),
     ],
 )
 def test_table_is_read(tmp_path, lines):
@@ -237,3 +238,10 @@ def test_corrupted_table_is_refused_or_read(tmp_path_factory, data):
     write_picture(folder / "x.jpg")
     (folder / "boxes.csv").write_bytes(data)
     check_corrupted_source(read_folder, folder)
+
+
+def test_marks_of_zero_and_one_are_no_scores_and_a_table_without_a_class_says_what_is_unused(tmp_path):
+    lines = ("filename,xmin,ymin,xmax,ymax,score", "x.jpg,10,20,50,60,1", "x.jpg,1,2,30,40,0")
+    source = read_folder(write(tmp_path, *lines))
+    assert len(get_boxes(source)["x"]) == 2
+    assert any("no column is called class; not used: score" in remark for remark in source.remarks)

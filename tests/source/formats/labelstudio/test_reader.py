@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import UserError
 from pipeline.source.formats.labelstudio.brush import decode_brush
 from pipeline.source.formats.labelstudio.reader import matches_folder, read_folder
+from pipeline.source.types import ReadOptions
 from tests.readings import check_corrupted_source, corrupted_json, get_boxes, get_notes, get_outlines
 from tests.sources import write_picture
 
@@ -303,3 +304,13 @@ def test_corrupted_json_is_refused_or_read(tmp_path_factory, data):
     write_picture(folder / "x.jpg")
     (folder / "export.json").write_bytes(data)
     check_corrupted_source(read_folder, folder)
+
+
+def test_export_that_nobody_has_annotated_is_refused_with_the_option(tmp_path):
+    row = {**task([]), "annotations": [], "predictions": [{"score": 0.8, "result": [result(RECTANGLE)]}]}
+    write(tmp_path, [row])
+    with pytest.raises(UserError, match=r"nobody has annotated .*data\.predictions=labels"):
+        read_folder(tmp_path)
+    assert get_boxes(read_folder(tmp_path, ReadOptions(predictions="labels"))) == {
+        "x": [("cat", 9.6, 20, 48, 60)]
+    }

@@ -36,6 +36,7 @@ def test_boxes_are_shares_and_classes_have_names(tmp_path, names):
     rows = ROW + "000b,xclick,/m/0bt9lr,1,0.0,1.0,0.5,0.625,1,0,0,0,0\n"
     found = recognize_source("auto", write(tmp_path, rows, pictures=("000a", "000b", "000c"), names=names))
     assert found.form == "openimages"
+    assert not any("csv" in remark for remark in found.source.remarks)
     assert get_boxes(found.source) == {
         "000a": [("Cat", 0.1, 0.25, 0.5, 0.75)],
         "000b": [("Dog, tame", 0, 0.5, 1, 0.625)],
