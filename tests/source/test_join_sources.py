@@ -153,3 +153,13 @@ def test_a_single_source_keeps_its_names(tmp_path):
     found = read_sources("auto", {"": folder})
     assert (found.form, found.source.images[0].source) == ("yolo", "images/x.jpg")
     assert found.source.images[0].task is None
+
+
+@pytest.mark.parametrize(
+    ("names", "doubted"),
+    [(("Kitten", "kitten"), True), (("traffic light", "traffic_light"), True), (("A", "a"), False)],
+)
+def test_names_of_one_source_that_differ_in_capitals_or_signs_are_said(tmp_path, names, doubted):
+    sources.write_yolo_source(tmp_path, {"x": "0 0.5 0.5 0.2 0.2\n"}, names=names)
+    remarks = read_sources("yolo", {"": tmp_path}).source.remarks
+    assert any("classes of their own" in remark for remark in remarks) == doubted

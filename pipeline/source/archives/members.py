@@ -67,7 +67,7 @@ def _explain_no_archive(path: Path) -> str:
         return f"{path} is named like an archive, but is none, or it is damaged or cut short: {again}"
     return (
         f"data.source={path} is neither a folder nor an archive that can be read "
-        "(zip, tar, tar.gz, tar.bz2, tar.xz): unpack it, and name the folder"
+        "(zip, tar, tar.gz, tar.bz2, tar.xz): name the folder that holds the images"
     )
 
 
