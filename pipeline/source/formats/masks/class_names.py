@@ -18,7 +18,16 @@ _VOID_NUMBER: Final = 255
 """The class number of pixels without a class, such as the borders in VOC."""
 _COLOR_FILES: Final = {"labelmap.txt", "label_colors.txt", "class_dict.csv", "labelmap.csv", "_classes.csv"}
 _ADE_FILE: Final = "objectinfo150.txt"
-_NO_CLASS: Final = BACKGROUND_NAMES | {"none", "other", "others", "bg", "back", "nothing", "no class"}
+_NO_CLASS: Final = BACKGROUND_NAMES | {
+    "none",
+    "other",
+    "others",
+    "bg",
+    "back",
+    "nothing",
+    "no class",
+    "unknown",
+}
 """Names of number 0 and of black that stand for background."""
 _RGB: Final = re.compile(r"(\d{1,3})\s*[,;\s]\s*(\d{1,3})\s*[,;\s]\s*(\d{1,3})")
 

@@ -22,6 +22,11 @@ _NUMBERS_SHARE: Final = 0.5
 _SOFT_SHARE: Final = 0.25
 """At most this share does: they are soft edges."""
 _PEAK_SHARE: Final = 0.1
+_MIN_PEAK: Final = 4
+_MAX_ABOVE_PEAK: Final = 0.05
+"""Pixels lighter than a soft object, by resampling, per pixel of it."""
+_MIN_EDGE_BINS: Final = 0.5
+"""Share of the bins below a soft peak that its edges reach."""
 _FEW_NUMBERS: Final = 8
 _ADVICE: Final = "save masks as PNG, with a class number or one color per class, and without soft edges"
 
@@ -74,6 +79,8 @@ def choose_threshold(masks: Collection[GrayLevels]) -> int | None:
     counts, flat = (np.sum([getattr(mask, name) for mask in masks], axis=0) for name in ("counts", "flat"))
     if any(mask.lossy for mask in masks):
         threshold = _choose_lossy_threshold(counts, flat, low=sum(mask.low[0] for mask in masks))
+    elif (peak := _find_soft_peak(counts, flat, masks)) is not None:
+        threshold = (2 * peak + 1) * _BINS // 4
     elif _holds_numbers(counts, flat, masks):
         return None
     else:
@@ -99,6 +106,23 @@ def _holds_numbers(counts: Counts, flat: Counts, masks: Iterable[GrayLevels]) ->
         f"the masks hold {len(values)} gray values that are neither class numbers nor black and white with "
         f"soft edges: {_ADVICE}"
     )
+
+
+def _find_soft_peak(counts: Counts, flat: Counts, masks: Iterable[GrayLevels]) -> int | None:
+    """Find the bin of the only light value, such as 200, of objects with soft edges; None if there is none.
+
+    All other values but black are edges, and too many for classes.
+    """
+    peak = 1 + int(np.argmax(flat[1:]))
+    if not _MIN_PEAK <= peak < _WHITE_BIN - 1:
+        return None
+    edges, flat_edges = counts[1:peak].sum(), flat[1:peak].sum()
+    is_last = counts[peak + 1 :].sum() <= _MAX_ABOVE_PEAK * counts[peak]
+    is_soft = 0 < edges < counts[peak] and flat_edges <= _SOFT_SHARE * edges
+    are_many = (
+        len(_list_middle_values(masks)) > 2 * _FEW_NUMBERS and np.mean(counts[1:peak] > 0) >= _MIN_EDGE_BINS
+    )
+    return peak if is_last and is_soft and are_many else None
 
 
 def _choose_lossy_threshold(counts: Counts, flat: Counts, *, low: int) -> int | None:

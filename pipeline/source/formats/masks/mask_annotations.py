@@ -24,19 +24,28 @@ class NamedMask(NamedTuple):
 
 
 def build_annotations(
-    pairs: Mapping[Path, Path | None], masks: Mapping[Path, NamedMask], folder: Path, *, needs_class: bool
+    pairs: Mapping[Path, Path | None],
+    masks: Mapping[Path, NamedMask],
+    folder: Path,
+    *,
+    needs_class: bool,
+    has_class_folders: bool,
 ) -> list[ImageAnnotations]:
     """Build the annotations of each image; masks of one folder and kind for one image are put together.
+
+    If the folders of the masks are classes, all masks of an image are.
 
     Args:
         pairs: The image of each mask, if it is clear.
         masks: The content of each mask.
         folder: The source folder.
         needs_class: Every labeled image has a class somewhere: a mask without any is not labeled.
+        has_class_folders: The class of each mask is its folder.
     """
-    groups: dict[tuple[Path, Path, str, str], list[Path]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for mask, image in pairs.items():
-        groups[image or mask, mask.parent, find_mask_ending(mask.stem), mask.suffix].append(mask)
+        kind = () if has_class_folders else (mask.parent, find_mask_ending(mask.stem), mask.suffix)
+        groups[(image or mask, *kind)].append(mask)
     built = [
         _build_image(paths, [masks[path] for path in paths], pairs[paths[0]], folder)
         for paths in groups.values()

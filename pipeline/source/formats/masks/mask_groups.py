@@ -12,6 +12,7 @@ from pipeline.source.formats.masks.mask_names import (
     ImageName,
     NameEvidence,
     complete_key,
+    find_added_endings,
     find_folder_evidence,
     find_mask_ending,
     holds_images_by_name,
@@ -69,7 +70,7 @@ def choose_mask_groups(files: Sequence[ImageName]) -> MaskGroups:
     chosen = next((some for some in (strong, named) if some and len(some) < len(groups)), [])
     guessed: tuple[str, ...] = ()
     if not chosen:
-        chosen = _choose_by_pixels(paired, contents)
+        chosen = _choose_by_pixels(paired, contents, groups)
         guessed = tuple(sorted({str(group.files[0].place) for group in chosen}))
     others = _choose_others(chosen, paired, contents) if chosen else []
     left = {id(group) for group in [*chosen, *others]}
@@ -117,8 +118,10 @@ def _group_files(files: Sequence[ImageName]) -> list[ImageGroup]:
 
 def _group_by_name(files: Sequence[ImageName]) -> dict[tuple[object, str, str], list[ImageName]]:
     named: dict[tuple[object, str, str], list[ImageName]] = defaultdict(list)
+    added = find_added_endings({image.stem for image in files})
     for image in files:
-        named[image.place, find_mask_ending(image.stem), image.suffix].append(image)
+        ending = find_mask_ending(image.stem) or added.get(image.stem, "")
+        named[image.place, ending, image.suffix].append(image)
     if len(named) <= _MAX_GROUPS:
         return named
     merged: dict[tuple[object, str, str], list[ImageName]] = defaultdict(list)
@@ -148,11 +151,14 @@ def _is_named_mask(group: ImageGroup, contents: Mapping[ImageName, ImageContent]
 
 
 def _choose_by_pixels(
-    paired: Sequence[ImageGroup], contents: Mapping[int, Mapping[ImageName, ImageContent]]
+    paired: Sequence[ImageGroup],
+    contents: Mapping[int, Mapping[ImageName, ImageContent]],
+    groups: Sequence[ImageGroup],
 ) -> list[ImageGroup]:
     """Choose the groups that look like masks of photos that have the same names and sizes."""
     likely = [group for group in paired if _get_kind(contents[id(group)]) == "mask"]
-    photos = [group for group in paired if _get_kind(contents[id(group)]) == "photo"] if likely else []
+    looked = {id(group): contents.get(id(group)) or _look_at_samples(group) for group in groups if likely}
+    photos = [group for group in groups if likely and _get_kind(looked[id(group)]) == "photo"]
     photo_of_key = {
         complete_key(key, image.place): image.path
         for group in photos

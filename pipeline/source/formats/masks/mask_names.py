@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -108,6 +108,19 @@ def find_mask_ending(stem: str) -> str:
     return "_".join(word for word in words if word in _MASK_WORDS | {"label", "labels", "l"})
 
 
+def find_added_endings(stems: Collection[str]) -> dict[str, str]:
+    """Return the last word of the stems that are another stem and one more word: `anno` of `x_anno`.
+
+    A number is no ending, for images are numbered.
+    """
+    keys = {"_".join(words) for words in map(_split_stem, stems)}
+    return {
+        stem: words[-1]
+        for stem in stems
+        if len(words := _split_stem(stem)) > 1 and words[-1].isalpha() and "_".join(words[:-1]) in keys
+    }
+
+
 def trim_mask_ending(stem: str) -> str:
     """Return the likely stem of the image of a mask; a stem that is only an ending stays as it is."""
     return _MASK_ENDING.sub("", stem) or stem
@@ -128,6 +141,8 @@ def iterate_mask_keys(stem: str) -> Iterator[str]:
     yield "_".join(word for word in words if word not in roles | IMAGE_WORDS)
     if len(words) > 2 and words[-1].isdecimal() and words[-2] in roles:
         yield "_".join(words[:-2])
+    if len(words) > 1 and words[-1].isalpha():
+        yield "_".join(words[:-1])
 
 
 @lru_cache(maxsize=10_000)

@@ -6,9 +6,12 @@ connected region is an object.
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -41,6 +44,8 @@ RECOGNIZED_BY: Final = "images/ and masks/ of the same names"
 
 _MAX_CHECKED_FILES: Final = 20_000
 """Images that are checked to recognize the format."""
+_MAX_LISTED_FILES: Final = 200_000
+"""Images among which these are chosen."""
 _LISTED: Final = 5
 _MEASURED_MASKS: Final = 16
 """Masks that are measured before all are read; if all together say otherwise, they are read again."""
@@ -48,8 +53,20 @@ _MEASURED_MASKS: Final = 16
 
 def matches_folder(folder: Path) -> bool:
     """Look for masks of images among the first files, by their names and by the pixels of a few."""
-    found = list(islice(iterate_files(folder, *IMAGE_SUFFIXES), _MAX_CHECKED_FILES))
-    return any(find_mask_layout(found, folder).masks.values())
+    return any(find_mask_layout(_choose_checked_images(folder), folder).masks.values())
+
+
+def _choose_checked_images(folder: Path) -> list[Path]:
+    """Choose the first images; of many, the first of each folder by name, for masks are in other folders."""
+    found = list(islice(iterate_files(folder, *IMAGE_SUFFIXES), _MAX_LISTED_FILES))
+    if len(found) <= _MAX_CHECKED_FILES:
+        return found
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for path in found:
+        place, _, name = str(path).rpartition(os.sep)
+        by_folder[place].append(name)
+    share = max(1, _MAX_CHECKED_FILES // len(by_folder))
+    return [Path(place) / name for place, names in by_folder.items() for name in nsmallest(share, names)]
 
 
 def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
@@ -76,7 +93,9 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         path: NamedMask(mask, dict.fromkeys(values, by_folder[path]) if path in by_folder else names.by_value)
         for path, mask in contents.items()
     }
-    annotations = build_annotations(layout.masks, named, folder, needs_class=bool(table.dataset))
+    annotations = build_annotations(
+        layout.masks, named, folder, needs_class=bool(table.dataset), has_class_folders=bool(by_folder)
+    )
     order = tuple(dict.fromkeys(name for name in names.by_value.values() if name))
     options = MatchingOptions(
         ImageIndex(layout.images), one_file_per_image=True, class_order=() if by_folder else order

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from pipeline.core.errors import UserError
+from pipeline.source.formats.masks.gray_levels import choose_threshold, measure_gray_levels
 from pipeline.source.formats.masks.reader import read_folder
 from tests.readings import get_boxes
 from tests.sources import SIZE, write_picture
@@ -175,3 +176,18 @@ def test_numbers_beside_white_masks_are_refused(tmp_path):
         UserError, match=r"1\.png are black and white, others such as 0\.png hold class numbers"
     ):
         read_folder(write(tmp_path, [paint((1, *SQUARES[0])), paint((255, *SQUARES[1]))]))
+
+
+def test_soft_objects_of_another_value_than_white_are_objects():
+    mask = np.zeros((200, 300), np.uint8)
+    cv2.circle(mask, (100, 90), 60, 200, -1)
+    soft = cv2.GaussianBlur(mask, (5, 5), 1)
+    assert choose_threshold([measure_gray_levels(soft)]) == 100
+
+
+def test_numbers_of_many_classes_in_areas_are_no_soft_edges():
+    mask = np.zeros((200, 300), np.uint8)
+    for number in range(1, 30):
+        cv2.rectangle(mask, (9 * number, 5), (9 * number + 5, 60), 7 * number, -1)
+    cv2.circle(mask, (150, 130), 60, 200, -1)
+    assert choose_threshold([measure_gray_levels(mask)]) is None

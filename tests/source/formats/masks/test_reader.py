@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.masks import values
+from pipeline.source.formats.masks import reader, values
 from pipeline.source.formats.masks.reader import matches_folder, read_folder
 from pipeline.source.formats.masks.values import LARGE_MASK_LOCK, read_mask
 from pipeline.source.reading.trace_mask import trace_mask_outline
@@ -126,6 +126,71 @@ def test_colors_are_named_by_a_table_or_by_their_value(tmp_path):
     source = read_folder(tmp_path)
     assert get_boxes(source) == {"x": [("cat", 10, 20, 50, 60)]}
     assert source.remarks == ("pixels of colour #0000c0 belong to no class (void)",)
+
+
+def test_unknown_black_is_background(tmp_path):
+    colours = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    colours[20:60, 10:50] = (60, 16, 152)
+    write(tmp_path, colours)
+    (tmp_path / "class_dict.csv").write_text("name,r,g,b\nunknown,0,0,0\nwater,60,16,152\n")
+    assert get_boxes(read_folder(tmp_path)) == {"x": [("water", 10, 20, 50, 60)]}
+
+
+SQUARE = painted((255, 10, 20, 50, 60))
+OTHER = painted((255, 60, 5, 70, 15))
+
+
+@pytest.mark.parametrize("top", ["", "Dataset with GT/"])
+def test_folders_of_images_are_classes_also_below_an_outer_folder(tmp_path, top):
+    for name, place in (("a", "crack"), ("b", "crack"), ("c", "hole"), ("d", "hole")):
+        write(tmp_path, SQUARE, name, images=f"{top}{place}", to=f"{top}{place}/{name}_mask.png")
+    source = read_folder(tmp_path)
+    assert source.names == ("crack", "hole")
+    assert get_boxes(source)["d"] == [("hole", 10, 20, 50, 60)]
+
+
+@pytest.mark.parametrize("ending", ["", "_EX"])
+def test_folders_of_masks_of_the_same_images_are_classes(tmp_path, ending):
+    for name in "abc":
+        write(tmp_path, SQUARE, name, to=f"masks/crack/{name}{ending}.png")
+        write(tmp_path, OTHER, name, to=f"masks/spall/{name}{ending}.png")
+    source = read_folder(tmp_path)
+    assert source.names == ("crack", "spall")
+    assert get_boxes(source)["a"] == [("crack", 10, 20, 50, 60), ("spall", 60, 5, 70, 15)]
+    assert not source.defects
+
+
+def test_several_masks_of_an_image_in_one_folder_have_one_class(tmp_path):
+    for image in ("k1", "m2"):
+        write(tmp_path, SQUARE, image, images=f"{image}/images", to=f"{image}/masks/p{image}.png")
+        write(tmp_path, OTHER, image, images=f"{image}/images", to=f"{image}/masks/q{image}.png")
+    assert read_folder(tmp_path).names == ("class_1",)
+
+
+@pytest.mark.parametrize(
+    ("images", "to"),
+    [
+        (".", "x_anno.png"),
+        (".", "x_drawn.png"),
+        ("images", "masks/x.jpg.png"),
+        ("P1/P1_photo", "P1/P1_lesion/x_lesion.png"),
+    ],
+)
+def test_mask_is_called_as_its_image_and_a_word_more(tmp_path, images, to):
+    rng = np.random.default_rng(0)
+    for name in "xyz":
+        write(tmp_path, SQUARE, name, images=images, to=to.replace("x", name))
+        photo = rng.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
+        Image.fromarray(photo).save(tmp_path / images / f"{name}.jpg")
+    assert matches_folder(tmp_path)
+    assert get_boxes(read_folder(tmp_path))["z"] == [("class_1", 10, 20, 50, 60)]
+
+
+def test_masks_of_very_many_images_are_recognized(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "_MAX_CHECKED_FILES", 4)
+    for name in "abcdef":
+        write(tmp_path, SQUARE, name, to=f"masks/{name}.png")
+    assert matches_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
