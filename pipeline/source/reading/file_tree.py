@@ -127,14 +127,16 @@ def share_listings() -> Iterator[None]:
         _listings.reset(token)
 
 
-def _scan_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[Path, bool]]:
-    """List subfolders and files with a suffix, without hidden ones.
+def _scan_folder(folder: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[Path, bool]]:
+    """Yield subfolders and files with a suffix, without hidden ones.
 
     Other files are skipped by name, before a path is built.
     """
     listing = _list_folder(folder)
-    folders = [(folder / name, True) for name in listing.folders]
-    return folders + [(folder / name, False) for name in listing.find(suffixes)]
+    for name in listing.folders:
+        yield folder / name, True
+    for name in listing.find(suffixes):
+        yield folder / name, False
 
 
 def _list_folder(folder: Path) -> FolderListing:

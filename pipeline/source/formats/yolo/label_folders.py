@@ -47,10 +47,11 @@ def find_image_folders(folder: Path) -> list[Path]:
     inner = list_subfolders(folder)
     if len(inner) > _MAX_SUBFOLDERS:
         return []
+    with_texts = [place for place in inner if next(iterate_files(place, ".txt"), None)]
     found = []
-    for place in inner:
+    for place in inner if with_texts else []:
         images = list(islice(iterate_files(place, *IMAGE_SUFFIXES), MAX_CHECKED_IMAGES))
-        rest = [other for other in inner if other != place and not _have_other_splits(place, other)]
+        rest = [other for other in with_texts if other != place and not _have_other_splits(place, other)]
         if (
             images
             and not any(is_file(image.with_suffix(".txt")) for image in images)
