@@ -88,7 +88,7 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
     with share_listings():
         matching, place = ([form], folder) if options.file else _find_formats(form, folder)
         found = _read_best(matching, place, options)
-    source = resolve_unlabelled(escape_source_text(found.source), options.unlabelled)
+    source = resolve_unlabelled(escape_source_text(found.source), options.unlabelled, place)
     _check_distinct_names(source.names, folder)
     has_outlines = any(image.raw.outlines for image in source.images)
     if options.task in {"segment", "obb"} - {source.task} and has_outlines:

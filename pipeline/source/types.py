@@ -28,6 +28,8 @@ _SPLITS: Final = {
     "testing": "test",
     "tst": "test",
 }
+_GLUED_WORDS: Final = re.compile(r"(?<=[a-z]{2})(sets?|data|images?|imgs?|crops?|labels?|masks?|annots?)$")
+"""What follows a split in one word, as in `trainset` and `testimages`."""
 _HELD_OUT_FIRST: Final = ("test", "val", "train")
 _NEARLY_ALL: Final = 0.95
 
@@ -112,8 +114,10 @@ class Source(NamedTuple):
 
 @lru_cache(maxsize=10_000)
 def find_split_in_name(name: str) -> str | None:
-    """Find train, val or test among the words of a folder or file name, such as `instances_val2017`."""
-    found = [_SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _SPLITS]
+    """Find train, val or test in a folder or file name, such as `instances_val2017` or `trainset`."""
+    words = re.split(r"[^a-z]+", name.lower())
+    found = [_SPLITS[word] for word in words if word in _SPLITS]
+    found = found or [_SPLITS[short] for word in words if (short := _GLUED_WORDS.sub("", word)) in _SPLITS]
     return found[0] if found else None
 
 

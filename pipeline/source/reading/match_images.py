@@ -17,6 +17,7 @@ from pipeline.source.reading.image_index import (
     NameMatch,
     count_common_parts,
 )
+from pipeline.source.reading.unlabelled import NOT_LISTED, WITHOUT_ANNOTATION
 
 AnnotationsByImage = dict[Path, list[ImageAnnotations]]
 
@@ -149,9 +150,9 @@ def _report_unlisted_images(
     """Report images without an annotation: they are not assumed to be background images."""
     kind: FindingKind
     if layout.one_file_per_image:
-        kind, usual = "missing-label", "an image without an annotation"
+        kind, usual = "missing-label", WITHOUT_ANNOTATION
     else:
-        kind, usual = "unlisted-image", "not listed in any annotation file"
+        kind, usual = "unlisted-image", NOT_LISTED
     missing = [path for path in layout.images.images if path not in placed]
     reasons = [layout.unused_images.get(path, usual) for path in missing]
     return [

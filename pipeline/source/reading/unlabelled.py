@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
+import numpy as np
+
+from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
-from pipeline.core.findings import Finding
+from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.text import format_count
-from pipeline.source.types import AnnotatedImage, Source
+from pipeline.source.types import AnnotatedImage, Source, find_split_in_name
 
 UNLABELLED_KINDS: Final = frozenset({"missing-label", "unlisted-image"})
 """Kinds of the findings about images without annotations."""
+WITHOUT_ANNOTATION: Final = "an image without an annotation"
+NOT_LISTED: Final = "not listed in any annotation file"
 
 
 def is_unlabelled(image: AnnotatedImage) -> bool:
@@ -18,17 +24,20 @@ def is_unlabelled(image: AnnotatedImage) -> bool:
     return any(note.kind == "missing-label" for note in image.notes)
 
 
-def resolve_unlabelled(source: Source, policy: str) -> Source:
+def resolve_unlabelled(source: Source, policy: str, folder: Path) -> Source:
     """Keep or leave out the images that have no label file, and say so.
 
     Args:
         source: A source as its reader returns it.
         policy: As in data.unlabelled: background, leave_out, refuse; auto: background if other images have an
             empty label file, which shows that the source marks background so or has some; else leave_out.
+        folder: The source folder, to which the names of images are relative.
 
     Raises:
         UserError: The policy is `refuse` and there are such images.
     """
+    if policy in {"background", "refuse"}:
+        source = _add_left_out_images(source, folder)
     unlabelled = [image for image in source.images if is_unlabelled(image)]
     if not unlabelled:
         return source
@@ -54,6 +63,29 @@ def resolve_unlabelled(source: Source, policy: str) -> Source:
         defects=(*source.defects, *left_out),
         remarks=(*source.remarks, f"{share}: left out{reason}"),
     )
+
+
+def _add_left_out_images(source: Source, folder: Path) -> Source:
+    """Add the images that the reader left out because nothing is annotated on them."""
+    if source.task == "classify":
+        return source
+    has_splits = any(image.split for image in source.images)
+    found = {
+        finding: _build_background(folder / finding.file, finding.file, has_splits=has_splits)
+        for finding in source.defects
+        if finding.reason in {WITHOUT_ANNOTATION, NOT_LISTED} and (folder / finding.file).is_file()
+    }
+    return source._replace(
+        images=tuple(sorted([*source.images, *found.values()], key=lambda image: image.path.parts)),
+        defects=tuple(finding for finding in source.defects if finding not in found),
+    )
+
+
+def _build_background(path: Path, name: str, *, has_splits: bool) -> AnnotatedImage:
+    splits = [find_split_in_name(part) for part in reversed(name.split("/")[:-1])] if has_splits else []
+    note = AnnotationNote(False, "no annotation: taken as an image without objects", "missing-label")
+    nothing = RawObjects(np.zeros(0, np.int64), np.zeros((0, 4)), ())
+    return AnnotatedImage(path, name, next(filter(None, splits), None), nothing, notes=(note,))
 
 
 def _is_marked_background(image: AnnotatedImage) -> bool:

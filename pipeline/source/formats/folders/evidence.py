@@ -18,7 +18,7 @@ _NON_CLASS_NAMES: Final = frozenset(
     | {"jpegimages", "imagesets", "segmentationclass", "segmentationobject", "data", "samples"}
 )
 """Folder names of other formats."""
-_ANNOTATION_NAME: Final = re.compile(r"(annots?|annotations?|ground[_ -]?truth|[_-](gt|masks|labels))$")
+_ANNOTATION_NAME: Final = re.compile(r"(annots?|annotations?|ground[_ -]?truths?|[_-](gt|masks|labels))$")
 _ANNOTATION_SUFFIXES: Final = frozenset({".json", ".xml", ".txt", ".csv", ".yaml", ".yml"})
 _MAX_CHECKED_FILES: Final = 200
 _MIN_FOLDERS: Final = 5

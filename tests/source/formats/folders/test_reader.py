@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.source.formats.folders.reader import matches_folder
 from pipeline.source.recognize_format import read_source
 from tests.sources import write_picture
 
@@ -107,3 +108,11 @@ def test_folders_of_other_formats_are_not_classes(tmp_path, names):
     with pytest.raises(UserError, match="no annotations recognized") as refused:
         read_source("auto", tmp_path)
     assert "read as folders" not in str(refused.value)
+
+
+@pytest.mark.parametrize("other", ["2. All Segmentation Groundtruths", "ground_truths", "Train_Annotations"])
+def test_folder_named_after_annotations_is_no_class(tmp_path, other):
+    for name in ("1. Original Images", other):
+        for number in range(3):
+            write_picture(tmp_path / name / f"{name}{number * 37}.jpg")
+    assert not matches_folder(tmp_path)
