@@ -37,7 +37,8 @@ def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
     typo, and an axis whose jobs would all be the same, are reported before the first job.
 
     Raises:
-        UserError: Hydra cannot compose this, or two values of an axis give the same configuration.
+        UserError: Hydra cannot compose this, two values of an axis give the same configuration, or there are
+            no folds to sweep over.
     """
     with _override_parser() as parse:
         parsed = parse(overrides)
@@ -56,7 +57,18 @@ def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
             known[raw] = word
         if axis.repeated:
             raise _build_axis_error(axis, axis.repeated, axis.repeated)
+    _refuse_folds_without_number(axes, composed.values)
     return composed.values
+
+
+def _refuse_folds_without_number(axes: Sequence[SweepAxis], values: ParamValues) -> None:
+    """Refuse a sweep over data.fold without data.folds before its first training: all others would fail."""
+    for axis in axes:
+        is_fold = axis.text.lstrip("+").startswith("data.fold=")
+        if is_fold and len(axis.words) > 1 and values["data"].get("folds") is None:
+            raise UserError(
+                f"the command: {axis.text} needs the number of folds: add data.folds=5 for a cross-validation"
+            )
 
 
 @contextmanager

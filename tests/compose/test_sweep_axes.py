@@ -79,3 +79,9 @@ def test_an_axis_that_changes_nothing_is_refused_by_name(project, overrides, axi
 )
 def test_axes_that_change_something_are_composed(overrides):
     assert compose_first_combination(overrides)["finetune"]["strategy"] == "full"
+
+
+def test_folds_without_their_number_are_refused_before_the_first_job():
+    with pytest.raises(UserError, match=r"data\.fold=range\(0,5\) needs .*data\.folds=5"):
+        compose_first_combination(["data.fold=range(0,5)"])
+    assert compose_first_combination(["data.folds=5", "data.fold=range(0,5)"])["data"]["folds"] == 5
