@@ -126,7 +126,7 @@ def _refuse_unusable_paths(paths: Sequence[str]) -> None:
 
 def _describe_source(overview: SourceOverview) -> Iterator[str]:
     yield (
-        f"{overview.path} is read as {overview.form} for {overview.task}: {overview.used} of "
+        f"{overview.path}: read as {overview.form} for {overview.task}, {overview.used} of "
         f"{format_count(overview.found, 'image')} can be used"
     )
     yield from overview.remarks
