@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -50,9 +50,14 @@ class RecognizedSource(NamedTuple):
     @property
     def share(self) -> float:
         """Share of the images that have annotations in this format."""
+        return self.measure_share()
+
+    def measure_share(self, known: Collection[str] | None = None) -> float:
+        """Return the share; of the unlisted images only those count that are `known` to be no masks."""
         annotated = sum(map(_is_explained, self.source.images))
         others = {finding.file for finding in self.source.defects if finding.kind in UNLABELLED_KINDS}
-        return annotated / max(1, len(self.source.images) + len(others))
+        counted = others if known is None else others.intersection(known)
+        return annotated / max(1, len(self.source.images) + len(counted))
 
 
 def _is_explained(image: AnnotatedImage) -> bool:
@@ -141,14 +146,22 @@ def _read_best(matching: Sequence[str], folder: Path, options: ReadOptions) -> R
             readings.append(RecognizedSource(name, load_formats()[name].read_folder(folder, options)))
         except UserError as error:
             refusals[name] = error
-    highest = max((reading.share for reading in readings), default=0)
+    shares = _measure_shares(readings)
+    highest = max(shares.values(), default=0)
     if refusals and highest < _LOW_SHARE:
         raise next(iter(refusals.values()))
-    best = next(reading for reading in readings if reading.share >= highest - _NEAR_TIE)
+    best = next(reading for reading in readings if shares[reading.form] >= highest - _NEAR_TIE)
     refusals.pop(_GENERAL_FORMATS.get(best.form, ""), None)
     refused = [f"not read as {name}: {str(error)[:_MAX_REASON]}" for name, error in refusals.items()]
     remarks = (*_describe_others(best, readings), *refused)
     return best._replace(source=best.source._replace(remarks=(*remarks, *best.source.remarks)))
+
+
+def _measure_shares(readings: Sequence[RecognizedSource]) -> dict[str, float]:
+    """Measure how much each format explains; of several, files that none reads as images do not count."""
+    read = {image.source for reading in readings for image in reading.source.images}
+    known = read if len(readings) > 1 else None
+    return {reading.form: reading.measure_share(known) for reading in readings}
 
 
 def _find_formats(form: str, folder: Path) -> tuple[Sequence[str], Path]:
@@ -198,14 +211,15 @@ def _iterate_nested(folder: Path) -> Iterator[Path]:
 
 def _describe_others(best: RecognizedSource, readings: Sequence[RecognizedSource]) -> tuple[str, ...]:
     """Name the other formats, and say so if the best one explains few images."""
+    shares = _measure_shares(readings)
     known = {best.form, _GENERAL_FORMATS.get(best.form)}
     others = [reading for reading in readings if reading.form not in known]
     remarks = []
     if others:
-        listed = " and ".join(f"{other.form} ({other.share:.0%})" for other in others)
+        listed = " and ".join(f"{other.form} ({shares[other.form]:.0%})" for other in others)
         remarks.append(
-            f"read as {best.form} ({best.share:.0%} of the images have annotations), though it looks like "
-            f"{listed} too: data.format decides"
+            f"read as {best.form} ({shares[best.form]:.0%} of the images have annotations), though it "
+            f"looks like {listed} too: data.format decides"
         )
     elif best.share < _LOW_SHARE:
         remarks.append(f"read as {best.form}, which annotates only {best.share:.0%} of the images")

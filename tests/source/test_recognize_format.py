@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from pipeline.__main__ import main
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
@@ -78,6 +79,19 @@ def test_format_that_annotates_most_images_is_read_with_a_remark(tmp_path):
     found = recognize_source("auto", tmp_path)
     assert (found.form, found.source.names) == ("voc", ("a",))
     assert "it looks like yolo (50%) too" in found.source.remarks[0]
+
+
+def test_masks_beside_labelled_images_are_no_images_without_labels(tmp_path):
+    sources.write_yolo_source(tmp_path, dict.fromkeys("abcd", LABEL), train="images")
+    (tmp_path / "masks").mkdir()
+    for name in "abcd":
+        mask = Image.new("L", sources.SIZE)
+        mask.paste(255, (10, 20, 50, 60))
+        mask.save(tmp_path / f"masks/{name}.png")
+    found = recognize_source("auto", tmp_path)
+    assert found.form == "yolo"
+    assert "yolo (100% of" in found.source.remarks[0]
+    assert "masks (100%)" in found.source.remarks[0]
 
 
 def test_unknown_format_error_lists_files_and_formats(tmp_path):
