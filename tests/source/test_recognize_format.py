@@ -105,16 +105,15 @@ def test_unknown_format_error_lists_files_and_formats(tmp_path):
     assert "\n" not in said
     assert "found 2 .jpg, 1 .json, 1 without suffix (such as Makefile, notes.json, x.jpg)" in said
     assert "; looked for coco (JSON with images, annotations and categories), labelme (" in said
-    for form in load_formats():
-        assert f" {form}" in said
-    assert len(said) < 1200 + len(str(tmp_path))
+    assert f" and {len(load_formats()) - 4} other formats" in said
+    assert len(said) < 600 + len(str(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("names", "likely", "unlikely"),
     [
         (["x.jpg", "x.xml"], {"voc", "cvat", "labelme"}, {"yolo", "csv", "masks", "createml"}),
-        (["x.jpg", "x.txt"], {"yolo", "dota", "boxes", "kerasyolo"}, {"voc", "csv", "masks", "createml"}),
+        (["x.jpg", "x.txt"], {"yolo", "dota"}, {"voc", "csv", "masks", "createml"}),
         (["x.jpg", "x.csv"], {"via", "csv"}, {"voc", "yolo", "masks", "createml"}),
         (["x.jpg"], {"masks", "folders"}, {"voc", "yolo", "csv", "createml"}),
     ],

@@ -11,6 +11,8 @@ from typing import Final
 from pipeline.source.reading.file_tree import format_relative_path, iterate_files
 
 _MAX_SUFFIXES: Final = 6
+_MAX_DESCRIBED: Final = 4
+"""Formats that are described: those of the found files first."""
 _WORD_BY_SUFFIX: Final = {
     ".json": "JSON",
     ".xml": "XML",
@@ -38,11 +40,10 @@ def explain_unknown_format(folder: Path, signs: Mapping[str, str]) -> str:
     likely = likely or [
         name for name in signs if not any(word in signs[name] for word in _WORD_BY_SUFFIX.values())
     ]
-    others = ", ".join(name for name in signs if name not in likely)
-    listed = ", ".join(f"{name} ({signs[name]})" for name in likely)
+    listed = ", ".join(f"{name} ({signs[name]})" for name in likely[:_MAX_DESCRIBED])
     return (
-        f"found {_describe_contents(folder, files)}; looked for {listed}, and for {others} "
-        "(README.md describes them)"
+        f"found {_describe_contents(folder, files)}; looked for {listed} and "
+        f"{len(signs) - len(likely[:_MAX_DESCRIBED])} other formats (`finetrack inspect --help` lists them)"
     )
 
 
