@@ -66,14 +66,21 @@ def resolve_unlabelled(source: Source, policy: str, folder: Path) -> Source:
 
 
 def _add_left_out_images(source: Source, folder: Path) -> Source:
-    """Add the images that the reader left out because nothing is annotated on them."""
+    """Add the images that the reader left out because nothing is annotated on them.
+
+    Images in other folders that are called as annotated ones are pictures of the same, such as depth maps.
+    """
     if source.task == "classify":
         return source
+    places = {image.path.parent for image in source.images}
+    stems = {image.path.stem for image in source.images}
     has_splits = any(image.split for image in source.images)
     found = {
         finding: _build_background(folder / finding.file, finding.file, has_splits=has_splits)
         for finding in source.defects
-        if finding.reason in {WITHOUT_ANNOTATION, NOT_LISTED} and (folder / finding.file).is_file()
+        if finding.reason in {WITHOUT_ANNOTATION, NOT_LISTED}
+        and (path := folder / finding.file).is_file()
+        and (path.parent in places or path.stem not in stems)
     }
     return source._replace(
         images=tuple(sorted([*source.images, *found.values()], key=lambda image: image.path.parts)),

@@ -1,6 +1,7 @@
 """Images that nothing is annotated on: left out, background or refused, as data.unlabelled says."""
 
 import pytest
+from PIL import Image
 
 from pipeline.core.errors import UserError
 from pipeline.source.recognize_format import read_source
@@ -33,6 +34,19 @@ def test_images_without_an_annotation_are_background_when_asked(tmp_path):
         "val/val2.jpg": ("val", 0),
     }
     assert not source.defects
+
+
+def test_other_pictures_of_annotated_images_are_no_background(tmp_path):
+    for name in ("images/a", "images/b", "images/c", "depth/a", "depth/b"):
+        sources.write_picture(tmp_path / f"{name}.jpg")
+    for name in "ab":
+        mask = Image.new("L", sources.SIZE)
+        mask.paste(255, (10, 20, 50, 60))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        mask.save(tmp_path / f"masks/{name}.png")
+    source = read_source("auto", tmp_path, ReadOptions(unlabelled="background"))
+    assert [image.source for image in source.images] == ["images/a.jpg", "images/b.jpg", "images/c.jpg"]
+    assert [finding.file for finding in source.defects] == ["depth/a.jpg", "depth/b.jpg"]
 
 
 def test_images_without_an_annotation_are_refused_when_asked(tmp_path):

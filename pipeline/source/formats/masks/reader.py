@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from heapq import nsmallest
@@ -32,6 +32,7 @@ from pipeline.source.formats.masks.mask_pairs import MaskLayout, find_mask_layou
 from pipeline.source.formats.masks.values import (
     MaskContent,
     MaskReading,
+    MaskValue,
     read_mask,
 )
 from pipeline.source.reading.assemble import assemble_source
@@ -47,6 +48,7 @@ _MAX_CHECKED_FILES: Final = 20_000
 _MAX_LISTED_FILES: Final = 200_000
 """Images among which these are chosen."""
 _LISTED: Final = 5
+_NEARLY_ALL: Final = 0.8
 _MEASURED_MASKS: Final = 16
 """Masks that are measured before all are read; if all together say otherwise, they are read again."""
 
@@ -101,9 +103,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         ImageIndex(layout.images), one_file_per_image=True, class_order=() if by_folder else order
     )
     remarks = [*_describe_folder_classes(by_folder), *(names.remarks if not by_folder else ())]
-    return assemble_source(
-        folder, annotations, options, [*_describe_reading(layout, threshold, folder), *remarks]
-    )
+    how = [*_describe_reading(layout, threshold, folder), *_describe_white(contents.values(), values)]
+    return assemble_source(folder, annotations, options, [*how, *remarks])
 
 
 def _read_masks(paths: Sequence[Path], table: ClassTable) -> tuple[dict[Path, MaskContent], int | None]:
@@ -149,6 +150,21 @@ def _describe_reading(layout: MaskLayout, threshold: int | None, folder: Path) -
         places = sorted({format_relative_path(path.parent, folder) for path in layout.pictures})
         count = format_count(len(layout.pictures), "picture")
         yield f"{count} of annotations left aside, in {_list_places(places)}"
+
+
+def _describe_white(masks: Collection[MaskContent], values: Collection[MaskValue]) -> Iterator[str]:
+    """Tell of objects around the whole image in nearly all masks: black may be the object."""
+    if len(values) == 1 and sum(map(_is_framed, masks)) >= _NEARLY_ALL * len(masks):
+        yield "in nearly all masks one object surrounds the rest: if black is the object, invert the masks"
+
+
+def _is_framed(mask: MaskContent) -> bool:
+    """Check for one object with holes that is as large as the image."""
+    return any(
+        shape.holes and shape.parts[0].min() <= 0 and (shape.parts[0].max(axis=0) >= mask.size).all()
+        for _, shape in mask.regions
+        if mask.size
+    )
 
 
 def _describe_folder_classes(by_folder: Mapping[Path, str]) -> Iterator[str]:

@@ -186,6 +186,12 @@ def test_mask_is_called_as_its_image_and_a_word_more(tmp_path, images, to):
     assert get_boxes(read_folder(tmp_path))["z"] == [("class_1", 10, 20, 50, 60)]
 
 
+def test_black_objects_on_white_are_remarked(tmp_path):
+    for name in "abc":
+        write(tmp_path, 255 - SQUARE, name, to=f"masks/{name}.png")
+    assert "if black is the object, invert the masks" in read_folder(tmp_path).remarks[0]
+
+
 def test_masks_of_very_many_images_are_recognized(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "_MAX_CHECKED_FILES", 4)
     for name in "abcdef":
