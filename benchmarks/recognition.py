@@ -20,7 +20,7 @@ from pipeline.commands.inspect import inspect_source
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 
-_MAX_CHARACTERS: Final = 260
+_MAX_CHARACTERS: Final = 170
 """Of what was said, in a row."""
 
 
@@ -34,14 +34,16 @@ def main() -> None:
     asked = parser.parse_args()
     print("| dataset | read as | images used of found | objects, classes | what was said |")
     print("|---|---|---|---|---|")
-    for folder in _list_folders(asked.folders, asked.inside):
-        print(f"| {' | '.join((folder.name, *_describe(folder)))} |", flush=True)
+    for name, folder in _list_folders(asked.folders, asked.inside):
+        print(f"| {' | '.join((name, *_describe(folder)))} |", flush=True)
 
 
-def _list_folders(folders: Sequence[Path], inside: Sequence[Path]) -> Iterator[Path]:
-    yield from folders
+def _list_folders(folders: Sequence[Path], inside: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    for folder in folders:
+        yield folder.name, folder
     for outer in inside:
-        yield from sorted(path for path in outer.iterdir() if path.is_dir())
+        for folder in sorted(path for path in outer.iterdir() if path.is_dir()):
+            yield f"{outer.name}: {folder.name}", folder
 
 
 def _describe(folder: Path) -> tuple[str, ...]:
@@ -66,8 +68,9 @@ def _describe(folder: Path) -> tuple[str, ...]:
 
 def _shorten(text: str, folder: Path) -> str:
     """Shorten for a table: one line, without the path of this machine."""
-    for path in (str(folder.resolve()), str(folder.parent.resolve()), str(folder), str(folder.parent)):
-        text = text.replace(path + "/", "").replace(path, folder.name)
+    for path in (Path.cwd() / folder, folder.resolve(), folder):
+        text = text.replace(f"{path}/", "").replace(str(path), folder.name)
+        text = text.replace(f"{path.parent}/", "")
     line = " ".join(text.replace("|", "/").split())
     return line if len(line) <= _MAX_CHARACTERS else f"{line[: _MAX_CHARACTERS - 2]} …"
 
