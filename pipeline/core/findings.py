@@ -90,6 +90,19 @@ class Finding(NamedTuple):
     kind: FindingKind = "annotation"
 
 
+class UnusableError(ValueError):
+    """Say why something cannot be used.
+
+    Args:
+        kind: The kind of finding.
+        reason: The same in words.
+    """
+
+    def __init__(self, kind: FindingKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind: FindingKind = kind
+
+
 class AnnotationNote(NamedTuple):
     """A finding about one object: it is left out (`dropped`), or used after a repair."""
 

@@ -69,7 +69,7 @@ def join_sources(found: Mapping[str, RecognizedSource], wanted: str = "auto") ->
     """Join sources.
 
     Args:
-        found: The sources by the names that their image names shall start with.
+        found: The sources by the names that their image names start with.
         wanted: The task, as in data.task.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Left out: `config` and `compose`, since what they decide reaches a stage as values, which DVC tracks;
 `__main__`, which only calls; `edges.tracking`, since logging changes no result, and a mended log line
-shall not retrain a model.
+must not retrain a model.
 """
 
 from __future__ import annotations

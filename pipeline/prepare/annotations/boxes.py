@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.core.arrays import FloatArray, IntArray
-from pipeline.core.findings import AnnotationNote, FindingKind
+from pipeline.core.findings import AnnotationNote, FindingKind, UnusableError
 
 ROUNDING_TOLERANCE: Final = 0.5
 """Pixels. A box that leaves the image by less was rounded by its format; a side below this is no box."""
@@ -18,17 +18,8 @@ ObjectRepair = tuple[FindingKind, str]
 """What was repaired or noticed in an object that is used: the kind of finding, and the reason in words."""
 
 
-class UnusableObjectError(ValueError):
-    """Say why an object cannot be used.
-
-    Args:
-        kind: The kind of finding.
-        reason: The same in words.
-    """
-
-    def __init__(self, kind: FindingKind, reason: str) -> None:
-        super().__init__(reason)
-        self.kind: FindingKind = kind
+class UnusableObjectError(UnusableError):
+    """Say why an object cannot be used."""
 
 
 class CheckedObjects(NamedTuple):

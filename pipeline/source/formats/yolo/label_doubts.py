@@ -197,7 +197,7 @@ def _check_confidences(table: LabelTable, options: ReadOptions, describe: Descri
     if ((extras > 0) & (extras <= 1)).all() and len(np.unique(extras)) > len(extras) / 2:
         raise UserError(
             f"each box is followed by a number between 0 and 1, such as {describe(0)}: these look like the "
-            "predictions of a model, not like labels: if they shall be labels, set data.predictions=labels"
+            "predictions of a model, not like labels: if they are labels, set data.predictions=labels"
         )
 
 
