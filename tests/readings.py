@@ -25,6 +25,17 @@ def find_real_dataset(name):
     return folder
 
 
+def get_boxes_by_path(source: Source) -> dict[str, list[tuple[Any, ...]]]:
+    """Return class and exact box of each object by the path of its image in the source."""
+    return {
+        image.source: [
+            (source.names[c], *box)
+            for c, box in zip(image.raw.classes, image.raw.boxes.tolist(), strict=True)
+        ]
+        for image in source.images
+    }
+
+
 def get_boxes(source: Source) -> dict[str, list[tuple[Any, ...]]]:
     """Return class and box of each object by image name, rounded to a thousandth of a pixel."""
     return {

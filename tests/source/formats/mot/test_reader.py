@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from pipeline.core.errors import UserError
 from pipeline.source.formats.mot.reader import matches_folder, read_folder
 from pipeline.source.recognize_format import recognize_source
-from tests.readings import check_corrupted_source, corrupted_bytes
+from tests.readings import check_corrupted_source, corrupted_bytes, get_boxes_by_path
 from tests.sources import write_picture
 
 GT = "1,1,11,21,40,30,1,1,0.8\n1,2,5,6,7,8,0,3,1\n2,1,12,22,40,30,1,1,0\n"
@@ -23,17 +23,6 @@ def write(folder, text=GT, *, frames=3, info=INFO):
     return folder
 
 
-def boxes(source):
-    """Return class and box of each object by image path."""
-    return {
-        image.source: [
-            (source.names[c], *box)
-            for c, box in zip(image.raw.classes, image.raw.boxes.tolist(), strict=True)
-        ]
-        for image in source.images
-    }
-
-
 def test_frames_are_images_and_objects_not_considered_are_counted(tmp_path):
     write(tmp_path / "train/MOT17-02")
     write(tmp_path / "train/MOT17-04", "2,1,1,1,10,10,1,7,1\n")
@@ -42,7 +31,7 @@ def test_frames_are_images_and_objects_not_considered_are_counted(tmp_path):
     write_picture(tmp_path / "test/MOT17-01/img1/000001.jpg")
     found = recognize_source("auto", tmp_path)
     assert found.form == "mot"
-    assert boxes(found.source) == {
+    assert get_boxes_by_path(found.source) == {
         "train/MOT17-02/img1/000001.jpg": [("pedestrian", 10, 20, 50, 50)],
         "train/MOT17-02/img1/000002.jpg": [("pedestrian", 11, 21, 51, 51)],
         "train/MOT17-02/img1/000003.jpg": [],
@@ -82,7 +71,7 @@ def test_sequence_repeated_for_another_detector_is_left_out(tmp_path):
 
 def test_mot15_has_pedestrians_alone(tmp_path):
     write(tmp_path, "1,1,11,21,40,30,1,-1,-1,-1\n1,1,11,21,40,30,0,-1,-1,-1\n")
-    assert boxes(read_folder(tmp_path))["img1/000001.jpg"] == [("pedestrian", 10, 20, 50, 50)]
+    assert get_boxes_by_path(read_folder(tmp_path))["img1/000001.jpg"] == [("pedestrian", 10, 20, 50, 50)]
 
 
 def test_export_of_cvat_has_its_own_classes_and_counts_from_zero(tmp_path):
@@ -90,7 +79,7 @@ def test_export_of_cvat_has_its_own_classes_and_counts_from_zero(tmp_path):
     (tmp_path / "gt/labels.txt").write_text("cat\ndog\n")
     found = recognize_source("auto", tmp_path)
     assert found.form == "mot"
-    assert boxes(found.source)["img1/000001.jpg"] == [("dog", 11, 21, 51, 51)]
+    assert get_boxes_by_path(found.source)["img1/000001.jpg"] == [("dog", 11, 21, 51, 51)]
 
 
 def test_frame_without_an_image_is_a_finding(tmp_path):
@@ -105,7 +94,7 @@ def test_frame_without_an_image_is_a_finding(tmp_path):
 )
 def test_malformed_line_is_a_finding_of_its_frame(tmp_path, line, kind):
     source = read_folder(write(tmp_path, f"{GT}{line}\n"))
-    assert boxes(source)["img1/000001.jpg"] == [("pedestrian", 10, 20, 50, 50)]
+    assert get_boxes_by_path(source)["img1/000001.jpg"] == [("pedestrian", 10, 20, 50, 50)]
     assert [(note.dropped, note.kind) for note in source.images[0].notes] == [(True, kind)]
 
 

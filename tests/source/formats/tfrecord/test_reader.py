@@ -14,7 +14,7 @@ from pipeline.source.formats.tfrecord.reader import matches_folder, read_folder
 from pipeline.source.formats.tfrecord.records import compute_masked_crc
 from pipeline.source.recognize_format import recognize_source
 from pipeline.source.types import ReadOptions
-from tests.readings import check_source, corrupted_bytes
+from tests.readings import check_source, corrupted_bytes, get_boxes_by_path
 from tests.sources import SIZE, write_picture
 
 LISTS = (("bytes_list", "BytesList", 12), ("float_list", "FloatList", 2), ("int64_list", "Int64List", 3))
@@ -89,16 +89,6 @@ def write(folder, *examples: bytes, file="train.tfrecord"):
     return folder
 
 
-def boxes(source):
-    return {
-        image.source: [
-            (source.names[c], *box)
-            for c, box in zip(image.raw.classes, image.raw.boxes.tolist(), strict=True)
-        ]
-        for image in source.images
-    }
-
-
 def test_checksum_is_that_of_the_published_test_vector():
     crc = 0xE3069283  # CRC-32C of 123456789, RFC 3720
     assert compute_masked_crc(b"123456789") == (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
@@ -108,7 +98,7 @@ def test_boxes_are_shares_and_images_are_in_the_file(tmp_path):
     rows = example(tmp_path, "a.jpg", "cat", "dog"), example(tmp_path, "b.png")
     found = recognize_source("auto", write(tmp_path, *rows))
     assert found.form == "tfrecord"
-    assert boxes(found.source) == {
+    assert get_boxes_by_path(found.source) == {
         "train.tfrecord/a.jpg": [("cat", 0.125, 0.25, 0.5, 0.75), ("dog", 0.125, 0.25, 0.5, 0.75)],
         "train.tfrecord/b.png": [],
     }
@@ -128,7 +118,7 @@ def test_numbers_are_named_by_the_label_map(tmp_path):
     )
     (write(tmp_path, *rows) / "x_label_map.pbtxt").write_text(LABEL_MAP)
     source = read_folder(tmp_path)
-    assert [box[0][0] for box in boxes(source).values()] == ["dog", "class_9"]
+    assert [box[0][0] for box in get_boxes_by_path(source).values()] == ["dog", "class_9"]
 
 
 def test_parts_and_splits_are_read_from_the_names_of_the_files(tmp_path):
