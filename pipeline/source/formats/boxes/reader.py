@@ -16,8 +16,8 @@ import numpy as np
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.source.formats.boxes.column_order import ColumnOrder, infer_column_order
 from pipeline.source.formats.yolo.data_yaml import has_data_yaml
+from pipeline.source.plausibility.column_order import ColumnOrder, infer_column_order
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.class_lists import CLASS_LIST_FILES, find_class_names
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects

@@ -14,8 +14,8 @@ import numpy as np
 from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.source.formats.boxes.column_order import are_ordered_corners
 from pipeline.source.formats.yolo.label_lines import BOX_VALUES, LabelLayout, LabelLines
+from pipeline.source.plausibility.column_order import are_ordered_corners
 from pipeline.source.types import ReadOptions
 
 _MAX_SHARE: Final = 0.2

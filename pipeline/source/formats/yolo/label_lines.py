@@ -18,7 +18,7 @@ from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.tasks import Keypoints
-from pipeline.source.formats.boxes.column_order import infer_column_order
+from pipeline.source.plausibility.column_order import infer_column_order
 
 LabelForm = Literal["outlines", "obb", "pose"]
 
