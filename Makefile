@@ -17,7 +17,7 @@ export TMPDIR := $(TEMPORARY)
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro ui test test-all coverage fuzz properties lint lock deps map bench results defaults
+.PHONY: help setup repro ui test test-all faults coverage fuzz properties lint lock deps map bench results defaults
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ test: setup  ## The tests, with the same property-test cases each time: under 10
 
 test-all: setup  ## All tests, the slow ones too, with new random property-test cases
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile random
+
+faults: setup  ## Inject every fault, and write the outcomes to docs/reliability.md: make faults [TRIES=20] [SEED=0]
+	FAULT_TRIES=$(or $(TRIES),20) FAULT_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -n 2 -q -p tests.fault_table -m fault --fault-table docs/reliability.md
 
 coverage: setup  ## Measure which lines and branches the tests run (takes half as long again)
 	rm -rf .finetrack/coverage && mkdir -p .finetrack/coverage

@@ -19,11 +19,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import yaml
 from mlflow import MlflowClient
 
 from tests import builders
-from tests.e2e.conftest import ROOT, Project, create
+from tests.e2e.conftest import ROOT, Project, create, use_smoke_values
 
 README = (ROOT / "README.md").read_text("utf-8")
 NAMES = ["disc", "square", "bar"]
@@ -62,7 +61,7 @@ def reader(tmp_path_factory) -> Project:
         pytest.skip("the README's commands need the .venv that make creates")
     (project.folder / ".venv").symlink_to(venv)
     os.utime(project.folder / "requirements.lock", (0, 0))  # it is installed already
-    _make_small(project)
+    use_smoke_values(project)
     project.commit()
     assert commands()[0] == "make repro"
     project.run("make repro")
@@ -206,15 +205,6 @@ def test_nothing_is_written_outside_the_project(reader):
 def test_what_the_readme_links_to_is_there():
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert [target for target in targets if not (ROOT / target).exists()] == []
-
-
-def _make_small(project: Project) -> None:
-    """Give the copy the smoke experiment's values by default; those of the images go to `data=demo` alone."""
-    demo, smoke = project.folder / "conf/data/demo.yaml", project.folder / "conf/experiment/smoke.yaml"
-    values = yaml.safe_load(smoke.read_text())
-    demo.write_text(yaml.safe_dump(yaml.safe_load(demo.read_text()) | values.pop("data")))
-    smoke.with_name("small.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(values)}")
-    project.edit("conf/config.yaml", "- _self_", "- _self_\n  - experiment: small")
 
 
 def _page(url: str) -> str:

@@ -139,7 +139,8 @@ def test_mistakes_are_one_sentence_and_untracked_files_are_named(tiny):
         "# @package _global_\nhydra: {sweeper: {params: {seed: 'interval(0,9)'}}}\n"
     )
     for overrides, sentence in {
-        "finetun.lr0=1,2": "sweep: the command: Could not override 'finetun.lr0'; To append",
+        "finetun.lr0=1,2": "sweep: the command: finetun.lr0 is not a known key: did you mean finetune.lr0?",
+        "data.on_leak=warn,error": "sweep: the command: no job of this sweep can run: data.on_leak='warn'",
         "finetune=ful,head": "sweep: the command: there is no finetune/ful: choose one of full, gradual",
         "finetune.lr0=[1": "sweep: the command: no viable alternative at input '[1'",
         "+sweep=learning_rate,strategies": "sweep: the command: +sweep=learning_rate,strategies changes",
