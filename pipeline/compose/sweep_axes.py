@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pipeline.compose.ineffective_keys import find_reason_of_no_change
 from pipeline.compose.stage import CONF, ParamValues, compose_conf, config_errors_as_sentences
 from pipeline.core.errors import UserError
 
@@ -15,18 +17,26 @@ if TYPE_CHECKING:
 _PREPARED_SWEEPS: Final = "sweep"
 """The group of conf/ whose files hold the axes of prepared sweeps."""
 
+_MAX_COMPOSED_VALUES: Final = 4
+"""Values of an axis that are composed before the first job, if they are no files of a group."""
+
+_MAX_CHECKED_JOBS: Final = 50
+"""Jobs that are checked until one can run."""
+
 
 class SweepAxis(NamedTuple):
     """One override of a sweep.
 
     Attributes:
         text: As typed, such as `seed=1,2`.
-        words: An override for each of its values that is composed: all files of a group, two of other values.
+        words: An override for each of its values.
+        composed: How many of them are composed before the first job: all files of a group, some other values.
         repeated: A value that it names twice; empty if there is none.
     """
 
     text: str
     words: list[str]
+    composed: int = 1
     repeated: str = ""
 
 
@@ -37,28 +47,88 @@ def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
     typo, and an axis whose jobs would all be the same, are reported before the first job.
 
     Raises:
-        UserError: Hydra cannot compose this, two values of an axis give the same configuration, or there are
-            no folds to sweep over.
+        UserError: A key is unknown, Hydra cannot compose this, two values of an axis give the same results,
+            there are no folds to sweep over, or no job can run.
     """
     with _override_parser() as parse:
         parsed = parse(overrides)
         if not any(word.key_or_group == "hydra/sweeper" for word in parsed):
             _refuse_interval_sweeps(parsed)
-        prepared = parse(_list_prepared_axes(parsed))
-        axes = [_expand_override(word) for word in (*prepared, *parsed) if not word.is_interval_sweep()]
-    first = [axis.words[0] for axis in axes]
-    composed = compose_conf(first)
+        chosen = [*parse(_list_prepared_axes(parsed)), *parsed]
+        _refuse_unknown_keys(chosen)
+        axes = [_expand_override(word) for word in chosen if not word.is_interval_sweep()]
+    composed = compose_conf([axis.words[0] for axis in axes])
     for place, axis in enumerate(axes):
-        known = {composed.raw: axis.words[0]}
-        for word in axis.words[1:]:
-            raw = compose_conf([*first[:place], word, *first[place + 1 :]]).raw
-            if raw in known:
-                raise _build_axis_error(axis, known[raw], word)
-            known[raw] = word
+        _refuse_equal_values(axes, place)
         if axis.repeated:
             raise _build_axis_error(axis, axis.repeated, axis.repeated)
     _refuse_folds_without_number(axes, composed.values)
+    _refuse_impossible_jobs(axes)
     return composed.values
+
+
+def _refuse_unknown_keys(parsed: Sequence[Override]) -> None:
+    """Refuse a key that the schema does not know: every job with it would fail."""
+    from pipeline.config.messages import find_key_schema, flatten_schema, suggest_key
+    from pipeline.config.schema import Config
+
+    known = flatten_schema(Config.model_json_schema())
+    groups = {name[:end] for name in known for end in range(len(name)) if name[end] == "."}
+    for word in parsed:
+        key = word.key_or_group
+        is_hydra = key.partition(".")[0].partition("/")[0] == "hydra"
+        if is_hydra or word.package or key in groups or (CONF / key).is_dir():
+            continue
+        if find_key_schema(key, known)[1] is None:
+            raise UserError(f"the command: {key} is not a known key{suggest_key(key, known)}")
+
+
+def _refuse_equal_values(axes: Sequence[SweepAxis], place: int) -> None:
+    """Refuse an axis with two values that give the same results, whatever the other axes say."""
+    axis = axes[place]
+    words = axis.words[: axis.composed]
+    composed = [_compose_with(axes, place, word) for word in words]
+    for number, word in enumerate(words):
+        for earlier in range(number):
+            reason = find_reason_of_no_change(composed[earlier], composed[number])
+            pair = words[earlier], word
+            if reason and not _differs_elsewhere(axes, place, pair):
+                raise _build_axis_error(axis, *pair, reason=reason)
+
+
+def _differs_elsewhere(axes: Sequence[SweepAxis], place: int, pair: tuple[str, str]) -> bool:
+    """Return whether two values of an axis differ beside another value of another axis."""
+    for other, axis in enumerate(axes):
+        for word in axis.words[1 : axis.composed] if other != place else ():
+            beside = [*axes[:other], axis._replace(words=[word]), *axes[other + 1 :]]
+            first, second = (_compose_with(beside, place, value) for value in pair)
+            if find_reason_of_no_change(first, second) is None:
+                return True
+    return False
+
+
+def _compose_with(axes: Sequence[SweepAxis], place: int, word: str) -> ParamValues:
+    """Compose an axis's value with the first value of everything else."""
+    first = [axis.words[0] for axis in axes]
+    return compose_conf([*first[:place], word, *first[place + 1 :]]).values
+
+
+def _refuse_impossible_jobs(axes: Sequence[SweepAxis]) -> None:
+    """Refuse a sweep none of whose jobs has a valid configuration, with the error of the first job."""
+    from pipeline.config.schema import ConfigError, parse_config
+
+    first: ConfigError | None = None
+    for number, words in enumerate(product(*(axis.words for axis in axes))):
+        if number == _MAX_CHECKED_JOBS:
+            return
+        try:
+            parse_config(compose_conf(words).values)
+        except ConfigError as error:
+            first = first or error
+        else:
+            return
+    if first:
+        raise UserError(f"the command: no job of this sweep can run: {first}")
 
 
 def _refuse_folds_without_number(axes: Sequence[SweepAxis], values: ParamValues) -> None:
@@ -113,7 +183,7 @@ def _list_prepared_axes(parsed: Sequence[Override]) -> list[str]:
 
 
 def _expand_override(override: Override) -> SweepAxis:
-    """Expand an override that sweeps into one override per file of a group, or for two other values."""
+    """Expand an override that sweeps into one override for each value."""
     text = str(override.input_line)
     if not override.is_sweep_override():
         return SweepAxis(text, [text])
@@ -124,13 +194,14 @@ def _expand_override(override: Override) -> SweepAxis:
     repeated = next((word for number, word in enumerate(words) if word in words[:number]), "")
     distinct = list(dict.fromkeys(words))
     is_group = (CONF / override.key_or_group).is_dir()
-    return SweepAxis(text, distinct if is_group else distinct[:2], repeated)
+    return SweepAxis(text, distinct, len(distinct) if is_group else _MAX_COMPOSED_VALUES, repeated)
 
 
-def _build_axis_error(axis: SweepAxis, first: str, second: str) -> UserError:
+def _build_axis_error(
+    axis: SweepAxis, first: str, second: str, *, reason: str = "these jobs would have the same configuration"
+) -> UserError:
     return UserError(
-        f"the command: {axis.text} changes nothing from {first} to {second}: these jobs would have the same "
-        f"configuration; {_advise(axis)}"
+        f"the command: {axis.text} changes nothing from {first} to {second}: {reason}; {_advise(axis)}"
     )
 
 

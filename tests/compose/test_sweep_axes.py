@@ -85,3 +85,105 @@ def test_folds_without_their_number_are_refused_before_the_first_job():
     with pytest.raises(UserError, match=r"data\.fold=range\(0,5\) needs .*data\.folds=5"):
         compose_first_combination(["data.fold=range(0,5)"])
     assert compose_first_combination(["data.folds=5", "data.fold=range(0,5)"])["data"]["folds"] == 5
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"),
+    [
+        ("+foo=1,2", None),
+        ("foo=1,2", None),
+        ("+finetune.lr=1e-3,1e-2", "finetune.lr"),
+        ("finetun.lr0=1e-3,1e-2", "finetune.lr0"),
+        ("+imgsz=320,640", "imgsz"),
+        ("++data.on_leek=refuse,allow", "data.on_leak"),
+        ("finetun=full,head", "finetune"),
+        ("+finetune.gradual.evry=1", "finetune.gradual.every"),
+        ("~finetune.lr00", "finetune.lr0"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest(word, nearest):
+    with pytest.raises(UserError) as refused:
+        compose_first_combination(["seed=1,2", word])
+    key = word.lstrip("+~").partition("=")[0]
+    assert str(refused.value).startswith(f"the command: {key} is not a known key")
+    assert (nearest is None) == ("did you mean" not in str(refused.value))
+    assert (nearest or "") in str(refused.value)
+
+
+def test_an_unknown_key_of_a_prepared_sweep_is_refused(project):
+    (project / "conf/sweep/typo.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {finetune.lr1: '1,2'}}}\n"
+    )
+    with pytest.raises(UserError, match=r"finetune\.lr1 is not a known key"):
+        compose_first_combination(["+sweep=typo"])
+
+
+@pytest.mark.parametrize(
+    "overrides", [["+tracking.tags.line=a", "seed=1,2"], ["+experiment=smoke", "seed=1,2"], ["data=demo"]]
+)
+def test_free_names_and_groups_are_known_keys(overrides):
+    assert compose_first_combination(overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data.on_leak=warn,error"],
+        ["seed=1,2", "data.on_defect=mend,drop"],
+        ["finetune.optimizer=auto", "finetune.lr0=0.001,0.01"],
+        ["data=auto", "seed=1,2"],
+        ["finetune.lr0=7,8", "seed=1,2"],
+    ],
+)
+def test_a_sweep_none_of_whose_jobs_can_run_is_refused(overrides):
+    with pytest.raises(UserError, match="no job of this sweep can run"):
+        compose_first_combination(overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["finetune.lr0=7,8,0.01"],
+        ["finetune.optimizer=auto,AdamW", "finetune.lr0=0.001,null"],
+        ["finetune=gradual,head", "finetune.freeze=5"],
+    ],
+)
+def test_a_sweep_with_one_valid_job_is_run(overrides):
+    assert compose_first_combination(overrides)
+
+
+@pytest.mark.parametrize(
+    ("axis", "others", "reason"),
+    [
+        ("finetune.gradual.groups=2,3", [], "finetune.strategy=full"),
+        ("finetune.gradual.stall=2,3", ["finetune=gradual"], "finetune.gradual.trigger=schedule"),
+        ("finetune.dis=2,3", [], "finetune.distill_model=null"),
+        ("finetune.pose=2,3", [], "data.task=detect"),
+        ("augment.offline.rotate=2,3", ["augment=none"], "augment.offline.multiplier=1"),
+        ("data.sizes=refuse,trust_image", [], "data.format=demo"),
+        ("tracking.timeout=1,2", [], "tracking.timeout decides no result"),
+        ("data.imgsz=320,640", ["finetune.imgsz=128"], "data.imgsz decides no result"),
+        ("model.lr0.head=0.1,0.2", [], "model.lr0.head decides no result"),
+    ],
+)
+def test_an_axis_of_a_key_that_nothing_uses_is_refused_with_the_reason(axis, others, reason):
+    with pytest.raises(UserError) as refused:
+        compose_first_combination([*others, axis])
+    assert str(refused.value).startswith(f"the command: {axis} changes nothing from ")
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["finetune.gradual.groups=2,3", "finetune=gradual"],
+        ["finetune.gradual.groups=2,3", "finetune=full,gradual"],
+        ["augment.offline.rotate=2,3", "augment=none,light"],
+        ["data.imgsz=320,640"],
+        ["model.lr0.full=0.001,0.002"],
+        ["data.sizes=refuse,trust_image", "data=auto", "data.source=/x"],
+        ["finetune.pose=2,3", "data.task=pose"],
+    ],
+)
+def test_an_axis_that_some_combination_uses_is_kept(overrides):
+    assert compose_first_combination(overrides)
