@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.source.reading.shapes import AnnotatedObject, Shape
+from pipeline.source.reading.shapes import AnnotatedObject, Shape, build_object
 
 Row = TypeVar("Row")
 
@@ -48,7 +48,7 @@ def collect_objects(
 
     Args:
         rows: The name of each row in reports, such as `region 2`, and the row.
-        parse: Returns the class and the shape of a row; raises ValueError if it cannot.
+        parse: Returns the class as it is spelled and the shape of a row; raises ValueError if it cannot.
     """
     found, notes = [], []
     for mark, row in rows:
@@ -59,7 +59,7 @@ def collect_objects(
         except ValueError as error:
             notes.append(AnnotationNote(True, f"{mark}: {error}", "malformed"))
             continue
-        found.append(AnnotatedObject(label, shape, mark))
+        found.append(build_object(label, shape, mark))
         if shape.holes:
             holes = format_count(shape.holes, "hole is", "holes are")
             notes.append(AnnotationNote(False, f"{mark}: {holes} filled, for labels have none", "hole"))

@@ -58,22 +58,40 @@ TAG: Final = Shape("tag")
 
 
 class AnnotatedObject(NamedTuple):
-    """One object of an image: its class, its shape, and its name in reports, such as `region 2`."""
+    """One object of an image.
+
+    Attributes:
+        label: Its class: on one line, without blanks around it.
+        shape: Its shape.
+        mark: Its name in reports, such as `region 2`.
+        spelling: The class as the source spells it, if that differs in blanks.
+    """
 
     label: str
     shape: Shape
     mark: str
+    spelling: str = ""
+
+
+def build_object(spelling: str, shape: Shape, mark: str) -> AnnotatedObject:
+    """Build an object from its class as the source spells it: blanks around it and repeated ones go."""
+    label = remove_blanks(spelling)
+    return AnnotatedObject(label, shape, mark, "" if spelling == label else spelling)
+
+
+def remove_blanks(name: str) -> str:
+    """Return a name on one line, without blanks around it."""
+    return " ".join(name.split())
 
 
 def parse_class_name(value: Any) -> str:
-    """Return a class name on one line.
+    """Return a class name as it is spelled, with blanks: `build_object` removes them, and they are told.
 
     Raises:
         ValueError: It is neither text nor an integer, or it is empty.
     """
-    stated = isinstance(value, str | int) and not isinstance(value, bool)
-    name = " ".join(str(value).split()) if stated else ""
-    if not name:
+    name = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not name or name.isspace():
         raise ValueError("no class")
     return name
 

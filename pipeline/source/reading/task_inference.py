@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import FloatArray
 from pipeline.core.tasks import Task
 from pipeline.core.text import format_count
-from pipeline.source.reading.shapes import AnnotatedObject, ShapeKind
+from pipeline.source.reading.shapes import AnnotatedObject, ShapeKind, remove_blanks
 
 _NEARLY_ALL: Final = 0.95
 """Fraction of objects that must be outlines (or poses) for the task to be segment (or pose)."""
@@ -55,8 +55,21 @@ def infer_task(objects: Sequence[AnnotatedObject], order: Sequence[str] = ()) ->
     idle = [name for name in declared if name not in used]
     if idle:
         remarks.append(f"classes that are declared, but that no object has, are left out: {', '.join(idle)}")
+    remarks += describe_class_spellings(item.spelling or item.label for item in objects)
     points = dict.fromkeys(name for item in objects for name in item.shape.points)
     return TaskPlan(task, tuple(names), tuple(points) if task == "pose" else (), tuple(remarks))
+
+
+def describe_class_spellings(spellings: Iterable[str]) -> list[str]:
+    """Return a remark about class names that differ in blanks alone, which are read as one class."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for spelling in dict.fromkeys(spellings):
+        by_name[remove_blanks(spelling)].append(spelling)
+    several = [sorted(spelled) for spelled in by_name.values() if len(spelled) > 1]
+    if not several:
+        return []
+    listed = "; ".join(" and ".join(map(repr, spelled)) for spelled in sorted(several))
+    return [f"names of {format_count(len(several), 'class')} differ in blanks alone, read as one: {listed}"]
 
 
 def build_raw_objects(objects: Sequence[AnnotatedObject], plan: TaskPlan) -> RawObjects:

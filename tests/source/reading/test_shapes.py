@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.source.reading.shapes import (
+    TAG,
     build_box,
     build_ellipse,
+    build_object,
     build_pose,
     parse_class_name,
     parse_coordinate,
@@ -55,10 +57,15 @@ def test_coordinate_is_finite_and_below_1e9_or_refused(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "name"), [("cat", "cat"), (" big\n cat ", "big cat"), (3, "3"), ("猫", "猫")]
+    ("value", "name"), [("cat", "cat"), (" big\n cat ", " big\n cat "), (3, "3"), ("猫", "猫")]
 )
-def test_class_name_is_one_line(value, name):
+def test_class_name_is_returned_as_it_is_spelled(value, name):
     assert parse_class_name(value) == name
+
+
+def test_class_of_an_object_is_one_line_and_keeps_its_spelling():
+    assert build_object(" big\n cat ", TAG, "")[::3] == ("big cat", " big\n cat ")
+    assert build_object("cat", TAG, "")[::3] == ("cat", "")
 
 
 @pytest.mark.parametrize("value", ["", " \n", None, 1.5, True, [], {}])

@@ -65,7 +65,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     image_index = ImageIndex(list_images(folder))
     texts = list_files(folder, ".txt", ".names")
     lists = [path for path in texts if _is_image_list(path)]
-    names = find_class_names(texts)
+    names = find_class_names(texts, keep_blanks=True)
     files = [
         _load_box_file(path)
         for path in texts

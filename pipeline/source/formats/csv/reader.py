@@ -24,7 +24,6 @@ from pipeline.source.formats.csv.tables import (
     parse_image_size,
 )
 from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
-from pipeline.source.plausibility.class_spelling import describe_class_spellings
 from pipeline.source.plausibility.versions import find_copies
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
@@ -70,19 +69,12 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     entries = [entry for table in tables for entry in _iterate_images(table)]
     others = [path for path, table in loaded.items() if not table]
     ignored = describe_ignored_files(others, "no table of images")
-    spellings = describe_class_spellings(_list_class_names(tables))
     repeated = describe_ignored_files(copies, "a copy of another table")
-    remarks = [*describe_tables(tables), *ignored, *repeated, *prediction_remarks, *spellings]
+    remarks = [*describe_tables(tables), *ignored, *repeated, *prediction_remarks]
     source = assemble_source(folder, entries, MatchingOptions(ImageIndex(images)), remarks)
     meanings = {table.meaning for table in tables}
     meaning = next(iter(meanings)) if len(meanings) == 1 else "corners"
     return refuse_misread_boxes(source, meaning, options.labels)
-
-
-def _list_class_names(tables: Sequence[CsvTable]) -> set[str]:
-    """List the class names of all rows as they are written, with blanks."""
-    named = [(table.rows, table.columns.label) for table in tables if table.columns.label is not None]
-    return {row[label] for rows, label in named for _, row in rows if label < len(row) and row[label].strip()}
 
 
 def _iterate_images(table: CsvTable) -> Iterator[ImageAnnotations]:
@@ -130,7 +122,8 @@ def _parse_row(row: list[str], table: CsvTable) -> tuple[str, Shape]:
         )
     if columns.form == "each":
         return _parse_ticked_class(row, table), TAG
-    label = DEFAULT_CLASS if columns.label is None else parse_class_name(get_cell(row, columns.label))
+    column = columns.label
+    label = DEFAULT_CLASS if column is None else parse_class_name(row[column] if column < len(row) else "")
     if columns.form == "none":
         return label, TAG
     values = get_box_values(row, columns)
@@ -145,7 +138,7 @@ def _parse_row(row: list[str], table: CsvTable) -> tuple[str, Shape]:
 
 
 def _parse_ticked_class(row: list[str], table: CsvTable) -> str:
-    names = [table.header[column].strip() for column in table.columns.box if get_cell(row, column) == "1"]
+    names = [table.header[column] for column in table.columns.box if get_cell(row, column) == "1"]
     if len(names) != 1:
         raise ValueError(f"{len(names)} classes, but an image has one")
     return names[0]

@@ -17,6 +17,7 @@ from pipeline.source.reading.file_tree import format_relative_path, list_files, 
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import UnreadableFileError, load_xml, read_heads
+from pipeline.source.reading.shapes import remove_blanks
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "XML with annotations of images or tracks"
@@ -65,7 +66,7 @@ def _load_root(path: Path, folder: Path) -> Element | None:
 def _iterate_declared_labels(root: Element) -> Iterator[str]:
     """Yield the declared labels in their order, without those of skeleton points."""
     for label in root.iterfind("meta//labels/label"):
-        name = (label.findtext("name") or "").strip()
+        name = remove_blanks(label.findtext("name") or "")
         if name and not (label.findtext("parent") or "").strip():
             yield name
 

@@ -18,7 +18,13 @@ from pipeline.source.reading.file_tree import list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import UnreadableFileError, describe_ignored_files, load_json, read_heads
-from pipeline.source.reading.shapes import AnnotatedObject, Shape, build_outline, parse_class_name
+from pipeline.source.reading.shapes import (
+    AnnotatedObject,
+    Shape,
+    build_outline,
+    parse_class_name,
+    remove_blanks,
+)
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "JSON with categories and items of annotations"
@@ -67,7 +73,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     parsed = [_parse_item(item, file.names, keep_crowds=options.crowds == "objects") for file, item in rows]
     entries = [_build_entry(file.path, item, found) for (file, item), found in zip(rows, parsed, strict=True)]
     used = {item.label for found in parsed for item in found.objects}
-    order = tuple(dict.fromkeys(name for file in files for name in file.names if name in used))
+    declared = dict.fromkeys(remove_blanks(name) for file in files for name in file.names)
+    order = tuple(name for name in declared if name in used)
     known = {file.path for file in files}
     ignored = describe_ignored_files([path for path in paths if path not in known], "no items of Datumaro")
     layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)

@@ -25,7 +25,7 @@ from pipeline.source.reading.file_tree import (
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import UnreadableFileError, load_text
-from pipeline.source.reading.shapes import Shape, build_box
+from pipeline.source.reading.shapes import Shape, build_box, remove_blanks
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "text files of image x1,y1,x2,y2,class x1,y1,x2,y2,class ..."
@@ -71,9 +71,10 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         raise UserError(f"no keras-yolo lists in {folder}: expected {RECOGNIZED_BY}")
     entries = [entry for path, text in lists for entry in _read_list(path, text, names)]
     labels = {item.label for entry in entries for item in entry.objects}
-    unnamed = sorted(labels - {*names.values()}, key=lambda label: int(label.removeprefix(_NUMBERED)))
+    named = dict.fromkeys(map(remove_blanks, names.values()))
+    unnamed = sorted(labels - {*named}, key=lambda label: int(label.removeprefix(_NUMBERED)))
     remarks = [f"classes without a name are called by number: {', '.join(unnamed)}"] if unnamed else []
-    order = (*names.values(), *unnamed)
+    order = (*named, *unnamed)
     layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
     return assemble_source(folder, entries, layout, remarks)
 
@@ -135,11 +136,11 @@ def _read_class_names(folder: Path) -> dict[int, str]:
     found: dict[str, list[str]] = {}
     for path in list_files(folder, ".txt", ".names"):
         if path.name.lower() in _CLASS_FILES:
-            lines = [line.strip() for line in load_text(path)[0].splitlines() if line.strip()]
+            lines = [line for line in load_text(path)[0].splitlines() if line.strip()]
             found[format_relative_path(path, folder)] = lines
     lists = list(found.items())
     for file, lines in lists[1:]:
-        if lines != lists[0][1]:
+        if [*map(remove_blanks, lines)] != [*map(remove_blanks, lists[0][1])]:
             raise UserError(
                 f"{lists[0][0]} ({', '.join(lists[0][1][:5])}) and {file} ({', '.join(lines[:5])}) name the "
                 "classes differently: correct or remove one of them"

@@ -140,7 +140,7 @@ def _parse_shape(row: Any) -> tuple[str, Shape]:
     if not isinstance(row, dict):
         raise ValueError("no shape")
     label = parse_class_name(row.get("label"))
-    if label in _IGNORED_LABELS:
+    if label.strip() in _IGNORED_LABELS:
         raise ValueError(f"labelled {label}, which is no class")
     kind, points = row.get("shape_type") or "polygon", row.get("points")
     if not isinstance(points, list):
@@ -214,4 +214,4 @@ def _join_outlines(members: Sequence[AnnotatedObject]) -> Iterator[AnnotatedObje
 
 def _build_pose(points: Sequence[AnnotatedObject], around: AnnotatedObject) -> AnnotatedObject:
     keypoints = {item.label: item.shape.points[""] for item in points}
-    return AnnotatedObject(around.label, build_pose(keypoints, build_box(around.shape.box)), around.mark)
+    return around._replace(shape=build_pose(keypoints, build_box(around.shape.box)))

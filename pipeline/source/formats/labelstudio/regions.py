@@ -18,11 +18,13 @@ from pipeline.source.reading.shapes import (
     Shape,
     build_box,
     build_ellipse,
+    build_object,
     build_outline,
     build_pose,
     parse_class_name,
     parse_coordinate,
     parse_ring,
+    remove_blanks,
     rotate_box,
 )
 from pipeline.source.reading.trace_mask import trace_mask_outline
@@ -52,7 +54,7 @@ def parse_regions(results: Sequence[Any]) -> tuple[tuple[AnnotatedObject, ...], 
     rows = [(f"region {key}", (region, points.get(key, {}))) for key, region in others if _has_shape(region)]
     objects, notes = collect_objects(rows, lambda row: _parse_region(*row))
     tags = [
-        AnnotatedObject(tag, TAG, f"region {key}") for key, region in others for tag in _image_classes(region)
+        build_object(tag, TAG, f"region {key}") for key, region in others for tag in _image_classes(region)
     ]
     non_regions = [
         AnnotationNote(True, f"result {number}: no region")
@@ -107,8 +109,7 @@ def _image_classes(region: LabelStudioRegion) -> list[str]:
     choices = region.value.get("choices")
     if _has_shape(region) or not isinstance(choices, list):
         return []
-    names = (" ".join(choice.split()) for choice in choices if isinstance(choice, str))
-    return [name for name in names if name]
+    return [choice for choice in choices if isinstance(choice, str) and choice.strip()]
 
 
 def _collect_keypoints(
@@ -123,7 +124,8 @@ def _collect_keypoints(
         try:
             if str(region.parent) not in merged:
                 raise ValueError("a point of no other region")
-            points[str(region.parent)][_class_name(region.value)] = _parse_keypoint(region)
+            name = remove_blanks(_class_name(region.value))
+            points[str(region.parent)][name] = _parse_keypoint(region)
         except ValueError as error:
             notes.append(AnnotationNote(True, f"region {key}: {error}", "malformed"))
     return points, notes

@@ -89,4 +89,4 @@ def read_class_names(gt: Path) -> tuple[str, ...]:
         text, _ = load_text(gt.with_name("labels.txt"))
     except UnreadableFileError:
         return ()
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+    return tuple(line for line in text.splitlines() if line.strip())

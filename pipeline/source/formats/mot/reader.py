@@ -222,7 +222,7 @@ def _describe_sequences(sequences: Sequence[MotSequence]) -> list[str]:
 
 def _name_class(line: MotLine, sequence: MotSequence) -> str:
     number = line.class_number
-    return sequence.names[number - 1] if number <= len(sequence.names) else f"class {number}"
+    return sequence.names[number - 1].strip() if number <= len(sequence.names) else f"class {number}"
 
 
 def _describe_copies(copies: Mapping[Path, str], folder: Path) -> list[str]:

@@ -108,7 +108,7 @@ def _build_entry(found: ImageRows, names: Mapping[str, str]) -> ImageAnnotations
 
 def _build_object(row: BoxRow, names: Mapping[str, str]) -> tuple[str, Shape]:
     x1, x2, y1, y2 = row.sides
-    return parse_class_name(names.get(row.label, row.label)), build_box((x1, y1, x2, y2))
+    return parse_class_name(names.get(row.label.strip(), row.label)), build_box((x1, y1, x2, y2))
 
 
 def _describe_rows(rows: Sequence[ImageRows], absent: Counter[str], options: ReadOptions) -> list[str]:
@@ -133,7 +133,7 @@ def _describe_rows(rows: Sequence[ImageRows], absent: Counter[str], options: Rea
 
 
 def _describe_names(rows: Sequence[ImageRows], names: Mapping[str, str], folder: Path) -> list[str]:
-    used = {row.label for found in rows for row in found.used}
+    used = {row.label.strip() for found in rows for row in found.used}
     unnamed = sorted(label for label in used if is_class_id(label) and label not in names)
     if not unnamed:
         return []

@@ -98,7 +98,7 @@ def read_box_rows(path: Path, images: Container[str], absent: Counter[str]) -> I
         yield BoxRow(
             number,
             name,
-            row[label].strip(),
+            row[label],
             [row[side] for side in sides],
             row[group].strip() == "1",
             _is_below_one(row[confidence]),
@@ -112,8 +112,8 @@ def read_class_descriptions(tables: Sequence[Path]) -> dict[str, str]:
         if len(read_header(read_head(path))) == 2:
             for number, row in _iterate_rows(path, first=1):
                 if number <= _MAX_NAME_ROWS and len(row) == 2 and is_class_id(row[0]):
-                    names[row[0].strip()] = row[1].strip()
-    return {key: name for key, name in names.items() if name}
+                    names[row[0].strip()] = row[1]
+    return {key: name for key, name in names.items() if name.strip()}
 
 
 def _iterate_rows(path: Path, *, first: int = 2) -> Iterator[tuple[int, list[str]]]:

@@ -20,7 +20,7 @@ from pipeline.source.reading.parsing import (
     load_json,
     read_heads,
 )
-from pipeline.source.reading.shapes import TAG, Shape, parse_class_name
+from pipeline.source.reading.shapes import TAG, Shape, parse_class_name, remove_blanks
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "JSON with size and objects of classTitle and points, a file per image, and meta.json"
@@ -71,7 +71,7 @@ def _order_classes(folder: Path, entries: list[ImageAnnotations]) -> tuple[str, 
         classes = data.get("classes") if isinstance(data, dict) else None
         for row in classes if isinstance(classes, list) else ():
             title = row.get("title") if isinstance(row, dict) else None
-            declared |= {" ".join(title.split()): None} if isinstance(title, str) else {}
+            declared |= {remove_blanks(title): None} if isinstance(title, str) else {}
     return tuple(name for name in declared if name in used)
 
 

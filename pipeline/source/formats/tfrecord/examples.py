@@ -46,8 +46,8 @@ def read_label_maps(folder: Path) -> dict[int, str]:
         for item in _ITEM.findall(text):
             number = _ITEM_ID.search(item)
             stated = {found[0]: found[1] or found[2] for found in _ITEM_NAME.findall(item)}
-            name = " ".join((stated.get("display_name") or stated.get("name") or "").split())
-            if number and name:
+            name = stated.get("display_name") or stated.get("name") or ""
+            if number and name.strip():
                 names.setdefault(int(number[1]), name)
     return names
 

@@ -15,6 +15,7 @@ from pipeline.source.formats.tfrecord.examples import IMAGE_KEY, MASKS_NOTE, par
 from pipeline.source.formats.tfrecord.records import is_tfrecord_head, iterate_records
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import format_relative_path, iterate_files, read_head, sort_paths
+from pipeline.source.reading.shapes import remove_blanks
 from pipeline.source.reading.task_inference import TaskPlan, build_raw_objects, infer_task
 from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source, find_split_in_name
 
@@ -61,7 +62,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         )
         raise UserError(f"no TFRecord of the object detection API in {folder}: found {found}; {_OTHER_WAYS}")
     objects = [item for entry in content.entries if not entry.fault for item in entry.objects]
-    plan = infer_task(objects, tuple(dict.fromkeys(names[number] for number in sorted(names))))
+    plan = infer_task(objects, tuple(dict.fromkeys(remove_blanks(names[number]) for number in sorted(names))))
     images = _build_images(content.entries, folder, plan)
     remarks = list(plan.remarks)
     if content.others:

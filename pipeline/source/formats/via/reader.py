@@ -20,7 +20,7 @@ from pipeline.source.reading.file_tree import list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import UnreadableFileError, load_json, load_text, parse_json, read_heads
-from pipeline.source.reading.shapes import TAG, AnnotatedObject, Shape
+from pipeline.source.reading.shapes import TAG, Shape, build_object
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "JSON or CSV with shape_attributes, or a project of version 3"
@@ -198,11 +198,15 @@ def _describe_class_attribute(attribute: str | None) -> str:
 
 
 def _class_name(value: Any) -> str:
-    """Return the class in an attribute value; of checkboxes, the ticked one if there is exactly one."""
+    """Return the class in an attribute value as it is spelled; of checkboxes, the ticked one if there is one.
+
+    Empty without a class, and for several ticked ones.
+    """
     if isinstance(value, dict):
         ticked = [name for name, state in value.items() if state is True or state == "true"]
-        return " ".join(ticked[0].split()) if len(ticked) == 1 else ""
-    return " ".join(str(value).split()) if isinstance(value, str | int) else ""
+        value = ticked[0] if len(ticked) == 1 else ""
+    name = str(value) if isinstance(value, str | int) else ""
+    return "" if name.isspace() else name
 
 
 def _parse_regions(image: ViaImage, attribute: str | None) -> ImageAnnotations:
@@ -221,7 +225,7 @@ def _parse_regions(image: ViaImage, attribute: str | None) -> ImageAnnotations:
 
 def _parse_image_class(image: ViaImage, attribute: str | None) -> ImageAnnotations:
     label = _class_name(image.attributes.get(attribute)) if attribute else ""
-    objects = (AnnotatedObject(label, TAG, f"attribute {attribute}"),) if label else ()
+    objects = (build_object(label, TAG, f"attribute {attribute}"),) if label else ()
     return ImageAnnotations(image.file, _name_variants(image.name), objects)
 
 

@@ -1,11 +1,14 @@
-"""Parse one XML file of Pascal VOC: the objects of an image, and notes on invalid ones."""
+"""Parse one XML file of Pascal VOC: the objects of an image, and notes on invalid ones.
+
+Objects are built in a second step, since all files decide whether pixels are counted from 0 or from 1.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
@@ -15,15 +18,45 @@ from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.parsing import parse_xml
-from pipeline.source.reading.shapes import AnnotatedObject, Shape, build_box, build_outline
+from pipeline.source.reading.shapes import AnnotatedObject, Shape, build_box, build_object, build_outline
 
 _CORNER_TAGS: Final = ("xmin", "ymin", "xmax", "ymax")
 _POINT_TAG: Final = re.compile(r"[xy]\d+")
 _MAX_COORDINATE: Final = 1e9
 
 
-def read_voc_xml(file: Path) -> ImageAnnotations:
-    """Read an XML file; if it cannot be read, the annotations have a fault.
+class VocObject(NamedTuple):
+    """One object as an XML file states it.
+
+    Attributes:
+        name: The class, with blanks.
+        mark: Its name in reports.
+        corners: x1 y1 x2 y2, the smaller ones first; None if it has polygons alone.
+        rings: The polygons, in coordinates that are counted as those of boxes are.
+        edges: Polygons of LabelMe, which are always counted from 0.
+    """
+
+    name: str
+    mark: str
+    corners: tuple[float, float, float, float] | None
+    rings: tuple[FloatArray, ...] = ()
+    edges: tuple[FloatArray, ...] = ()
+
+
+class VocFile(NamedTuple):
+    """One XML file.
+
+    Attributes:
+        entry: What it states about the image, without objects.
+        objects: The objects.
+    """
+
+    entry: ImageAnnotations
+    objects: tuple[VocObject, ...] = ()
+
+
+def read_voc_xml(file: Path) -> VocFile:
+    """Read an XML file; if it cannot be read, its annotations have a fault.
 
     The image has the name of the XML file, else the name stated in it: if images are renamed together with
     their XML files, the stated name remains the old one.
@@ -32,10 +65,11 @@ def read_voc_xml(file: Path) -> ImageAnnotations:
         root = parse_xml(file.read_bytes())
     except DefusedXmlException:
         fault = f"its annotation {file.name} declares XML entities, which can be used to attack a reader"
-        return ImageAnnotations(file, (file.stem,), fault=fault)
+        return VocFile(ImageAnnotations(file, (file.stem,), fault=fault))
     except (ParseError, OSError, ValueError, LookupError, RecursionError) as error:
-        return ImageAnnotations(file, (file.stem,), fault=f"its annotation {file.name} is no XML ({error})")
-    objects: list[AnnotatedObject] = []
+        fault = f"its annotation {file.name} is no XML ({error})"
+        return VocFile(ImageAnnotations(file, (file.stem,), fault=fault))
+    objects: list[VocObject] = []
     notes: list[AnnotationNote] = []
     for number, item in enumerate(root.findall("object"), 1):
         found, object_notes = _parse_object(item, f"object {number}")
@@ -43,42 +77,60 @@ def read_voc_xml(file: Path) -> ImageAnnotations:
         notes += object_notes
     stated, stem = (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2], file.stem
     names = (stated, stem) if PurePosixPath(stated).stem == stem else (stem, stated)
-    return ImageAnnotations(file, names, tuple(objects), tuple(notes), size=_image_size(root))
+    return VocFile(ImageAnnotations(file, names, notes=tuple(notes), size=_image_size(root)), tuple(objects))
 
 
-def _parse_object(item: Element, mark: str) -> tuple[AnnotatedObject | None, list[AnnotationNote]]:
+def build_annotations(file: VocFile, first_pixel: int) -> ImageAnnotations:
+    """Build the objects of a file, in coordinates from 0.
+
+    Args:
+        file: The file.
+        first_pixel: The number of the first pixel: 1 as in VOC, or 0.
+    """
+    return file.entry._replace(objects=tuple(_build_object(item, first_pixel) for item in file.objects))
+
+
+def _build_object(item: VocObject, first_pixel: int) -> AnnotatedObject:
+    parts = (*(ring - first_pixel for ring in item.rings), *item.edges)
+    if item.corners is None:
+        return build_object(item.name, build_outline(*parts), item.mark)
+    box = _shift_to_zero(item.corners) if first_pixel else item.corners
+    shape = Shape("outline", parts, stated_box=box) if parts else build_box(box)
+    return build_object(item.name, shape, item.mark)
+
+
+def _shift_to_zero(corners: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Convert VOC corners, which count pixels from 1, to coordinates from 0.
+
+    Minima go down by one. Maxima stay: the far edge of pixel k is at coordinate k. A minimum of 0 is invalid
+    in VOC: a few of them in a dataset that counts from 1 are the image edge.
+    """
+    left, top, right, bottom = corners
+    return left - 1 if left else 0.0, top - 1 if top else 0.0, right, bottom
+
+
+def _parse_object(item: Element, mark: str) -> tuple[VocObject | None, list[AnnotationNote]]:
     """Return the object, None if it is invalid; and a note on what was corrected, or why it is invalid."""
     name = item.findtext("name") or ""  # blanks are removed when all names are known
     polygons = item.findall("polygon")
-    parts = tuple(part for part in map(_parse_polygon, polygons) if part is not None) if polygons else ()
+    rings, edges = _parse_polygons(polygons) if polygons else ((), ())
     corners = _parse_corners(item)
     fault = "" if name.strip() else "no name"
-    if corners is None and not parts:
+    if corners is None and not rings and not edges:
         fault = fault or "no bndbox of four numbers"
     if corners and (corners[0] == corners[2] or corners[1] == corners[3]):
         fault = fault or "no area: " + _format_corners(corners)
     if fault:
         return None, [AnnotationNote(True, f"{mark}: {fault}", "no-area" if "area" in fault else "malformed")]
     if corners is None:
-        return AnnotatedObject(name, build_outline(*parts), mark), []
-    is_inverted = corners[0] > corners[2] or corners[1] > corners[3]
-    box = _shift_to_zero(corners)
-    shape = Shape("outline", parts, stated_box=box) if parts else build_box(box)
-    note = AnnotationNote(
-        False, f"{mark}: corners in the wrong order: {_format_corners(corners)}", "inverted"
-    )
-    return AnnotatedObject(name, shape, mark), [note] if is_inverted else []
-
-
-def _shift_to_zero(corners: list[float]) -> tuple[float, ...]:
-    """Convert VOC corners, which count pixels from 1, to coordinates from 0.
-
-    Minima go down by one. Maxima stay: the far edge of pixel k is at coordinate k. A minimum of 0 is invalid
-    in VOC, but some tools write it: it is the image edge.
-    """
+        return VocObject(name, mark, None, rings, edges), []
     x1, y1, x2, y2 = corners
-    left, top = min(x1, x2), min(y1, y2)
-    return left - 1 if left else 0.0, top - 1 if top else 0.0, max(x1, x2), max(y1, y2)
+    ordered = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+    found = VocObject(name, mark, ordered, rings, edges)
+    if x1 <= x2 and y1 <= y2:
+        return found, []
+    reason = f"{mark}: corners in the wrong order: {_format_corners(corners)}"
+    return found, [AnnotationNote(False, reason, "inverted")]
 
 
 def _parse_corners(item: Element) -> list[float] | None:
@@ -105,18 +157,27 @@ def _find_text(name: str, items: Sequence[Element]) -> str | None:
     return None
 
 
-def _parse_polygon(item: Element) -> FloatArray | None:
-    """Parse `<x1>..</x1><y1>..</y1>...`, which counts from 1, or LabelMe's `<pt><x>..</x><y>..</y></pt>`."""
-    labelme = item.findall("pt")
-    texts = [text for pt in labelme for text in (pt.findtext("x"), pt.findtext("y"))]
-    texts = texts or [child.text for child in item if _POINT_TAG.fullmatch(child.tag)]
+def _parse_polygons(items: Sequence[Element]) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+    """Parse `<x1>..</x1><y1>..</y1>...`, and LabelMe's `<pt><x>..</x><y>..</y></pt>` apart from them."""
+    rings: list[FloatArray] = []
+    edges: list[FloatArray] = []
+    for item in items:
+        points = item.findall("pt")
+        texts = [text for pt in points for text in (pt.findtext("x"), pt.findtext("y"))]
+        ring = _parse_ring(texts or [child.text for child in item if _POINT_TAG.fullmatch(child.tag)])
+        if ring is not None:
+            (edges if points else rings).append(ring)
+    return tuple(rings), tuple(edges)
+
+
+def _parse_ring(texts: Sequence[str | None]) -> FloatArray | None:
     try:
         values = [float(text or "") for text in texts]
     except ValueError:
         return None
     if len(values) < 6 or len(values) % 2 or not all(abs(value) < _MAX_COORDINATE for value in values):
         return None
-    return np.array(values).reshape(-1, 2) - (0 if labelme else 1)
+    return np.array(values).reshape(-1, 2)
 
 
 def _format_corners(corners: list[float]) -> str:

@@ -12,13 +12,13 @@ from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.labelme.xml import is_labelme_xml
 from pipeline.source.formats.voc.image_sets import read_image_sets
-from pipeline.source.formats.voc.objects import read_voc_xml
+from pipeline.source.formats.voc.objects import build_annotations, read_voc_xml
+from pipeline.source.formats.voc.pixel_origin import find_pixel_origin
 from pipeline.source.plausibility.box_meaning import (
     MAX_DOUBTFUL_SHARE,
     MIN_DOUBTFUL_BOXES,
     refuse_misread_boxes,
 )
-from pipeline.source.plausibility.class_spelling import merge_class_spellings
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import (
@@ -65,17 +65,19 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """
     root = _find_root(folder)
     splits, remarks = read_image_sets(root / "ImageSets" / "Main")
-    annotations, images = [], []
+    files, images = [], []
     for part in _find_parts(root):
         images += [path for path in list_images(part.images) if path.parent.name not in _MASK_FOLDERS]
         for file in list_files(part.annotations, ".xml"):
             found = read_voc_xml(file)
-            split = part.split or next(filter(None, map(splits.get, map(_image_stem, found.names))), None)
-            annotations.append(found._replace(split=split))
+            names = map(_image_stem, found.entry.names)
+            split = part.split or next(filter(None, map(splits.get, names)), None)
+            files.append(found._replace(entry=found.entry._replace(split=split)))
+    origin = find_pixel_origin(files)
+    annotations = [build_annotations(file, origin.first) for file in files]
     _refuse_inverted(annotations, options.labels)
-    annotations, spellings = merge_class_spellings(annotations)
     layout = MatchingOptions(ImageIndex(images), one_file_per_image=True)
-    source = assemble_source(folder, annotations, layout, (*remarks, *spellings))
+    source = assemble_source(folder, annotations, layout, (*remarks, *origin.remarks))
     return refuse_misread_boxes(source, "corners", options.labels)
 
 

@@ -117,14 +117,16 @@ def _read_class_list(path: Path, folder: Path) -> ClassList | None:
     where = format_relative_path(path, folder)
     if path.suffix.lower() == ".json":
         return _read_notes(path, where)
-    lines = [line.strip() for line in read_lines(path) if line.strip()]
+    spelled = [line for line in read_lines(path) if line.strip()]
+    lines = [line.strip() for line in spelled]
     if any(Path(line).suffix.lower() in IMAGE_SUFFIXES for line in lines[:3]):
         return None  # a list of images
     numbered = [_NUMBERED_NAME.fullmatch(line) for line in lines]
     if lines and all(numbered):
         names = {int(found[1]): found[2] for found in numbered if found}
         return ClassList(where, names, tuple(names))
-    return ClassList(where, dict(enumerate(lines)), tuple(range(len(lines))))
+    shown = lines if len(set(lines)) == len(lines) else spelled  # names that are refused, as they are spelled
+    return ClassList(where, dict(enumerate(shown)), tuple(range(len(lines))))
 
 
 def _read_notes(path: Path, where: str) -> ClassList | None:

@@ -45,9 +45,40 @@ def test_coordinates_start_at_one_and_classes_are_sorted(tmp_path):
     assert [image.split for image in source.images] == [None, None]
 
 
-def test_minimum_of_zero_is_the_image_edge(tmp_path):
-    write_dataset(tmp_path, {"x": [("cat", (0, 0, 10, 10))]})
-    assert objects_by_image(read_source("voc", tmp_path)) == {"x": [("cat", 0, 0, 10, 10)]}
+INNER = [(3 + 4 * n, 5 + 3 * n, 43 + 4 * n, 37 + 3 * n) for n in range(12)]
+"""Boxes that touch no edge."""
+AT_ZERO = [(0, 20, 30, 40), (20, 0, 40, 30), (0, 0, 96, 80)]
+AT_ONE = [(1, 20 + n, 30, 60) for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "first", "remark"),
+    [
+        ([*INNER, *AT_ZERO], 0, "3 of 15 objects begin at pixel 0"),
+        ([*INNER, AT_ZERO[0]], 0, "1 of 13 objects begin at pixel 0"),
+        ([*INNER, *AT_ZERO, (1, 7, 20, 30)], 0, "3 of 16 objects begin at pixel 0"),
+        ([*INNER, (0.5, 20, 30, 40)], 0, "1 of 13 objects begin at pixel 0"),
+        ([*INNER, (1, 1, 97, 81)], 1, ""),
+        ([*INNER, *AT_ONE, AT_ZERO[0]], 1, "12 of 25 objects begin at pixel 1 and 1 at 0"),
+        (INNER, 1, "no object clearly touches the left or top edge"),
+        ([*INNER, (1, 9, 20, 30), (2, 9, 20, 30)], 1, "no object clearly touches the left or top edge"),
+        ([], 1, ""),
+    ],
+)
+def test_first_pixel_is_decided_for_the_whole_dataset(tmp_path, boxes, first, remark):
+    write_dataset(tmp_path, {f"im{n:02}": [("cat", box)] for n, box in enumerate(boxes)} or {"x": []})
+    source = read_source("voc", tmp_path)
+    found = [image.raw.boxes.ravel().tolist() for image in source.images if len(image.raw.boxes)]
+    assert found == [[max(x1 - first, 0), max(y1 - first, 0), x2, y2] for x1, y1, x2, y2 in boxes]
+    assert any(remark in told for told in source.remarks) if remark else source.remarks == ()
+
+
+def test_polygons_are_counted_as_the_boxes_are(tmp_path):
+    write_dataset(tmp_path, {"y": [("cat", (0, 0, 10, 10))]})
+    ring = "<x1>3</x1><y1>2</y1><x2>9</x2><y2>9.5</y2><x3>1</x3><y3>9</y3>"
+    source = read_with_elements(tmp_path, f"<polygon>{ring}</polygon>")
+    assert source.images[0].raw.outlines[0][0].tolist() == [[3, 2], [9, 9.5], [1, 9]]
+    assert objects_by_image(source) == {"x": [("cat", 11, 21, 50, 60)], "y": [("cat", 0, 0, 10, 10)]}
 
 
 @pytest.mark.parametrize(
@@ -141,7 +172,7 @@ def test_common_folder_names_are_recognized(tmp_path, xml, image):
 
 
 def test_image_sets_are_splits_and_the_held_out_split_wins(tmp_path):
-    write_dataset(tmp_path, {name: [("cat", (11, 21, 50, 60))] for name in "abcd"})
+    write_dataset(tmp_path, {name: [("cat", (1, 21, 50, 60))] for name in "abcd"})
     write_image_sets(tmp_path, train=["a", "b"], val=["c"], test=["b  1"], trainval=["a", "b", "c"])
     source = read_source("voc", tmp_path)
     assert [image.split for image in source.images] == ["train", "test", "val", None]
