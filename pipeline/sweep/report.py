@@ -17,6 +17,7 @@ from pipeline.sweep.results import (
     SweepJob,
     describe_metric,
     format_jobs_table,
+    group_equal_jobs,
     list_failed_jobs,
     parse_overrides,
     select_best_jobs,
@@ -45,7 +46,7 @@ def describe_results(done: Sequence[SweepJob]) -> list[str]:
     """Return the table of jobs and the next step, for the console."""
     folds = sweeps_folds(done)
     lines = _describe_folds(summarize_folds(done)) if folds else _describe_best_jobs(done)
-    return ["", format_jobs_table(done), "", *lines]
+    return ["", format_jobs_table(done), "", *_describe_equal_jobs(done), *lines]
 
 
 def _name_metric(kind: str, metric: str, *, several: bool) -> str:
@@ -84,6 +85,15 @@ def _describe_best_jobs(done: Sequence[SweepJob]) -> list[str]:
     return [
         f"{name}: take it into the workspace with `dvc exp apply {best.experiment}`"
         for name, best in zip(names, found, strict=True)
+    ]
+
+
+def _describe_equal_jobs(done: Sequence[SweepJob]) -> list[str]:
+    """Name the jobs whose different values made no difference."""
+    return [
+        f"jobs {', '.join(str(job.number) for job in same)} are one training: what differs "
+        "between them changed nothing that it reads"
+        for same in group_equal_jobs(done)
     ]
 
 

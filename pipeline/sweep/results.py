@@ -62,12 +62,28 @@ def list_failed_jobs(jobs: Sequence[SweepJob]) -> list[SweepJob]:
 
 
 def select_best_jobs(jobs: Sequence[SweepJob]) -> list[SweepJob]:
-    """Return the job with the highest score of each kind, the first of equals; none if all failed."""
-    found: dict[str, SweepJob] = {}
+    """Return the job with the highest score of each kind, the first of equals.
+
+    None if all failed, or if several jobs share one training.
+    """
+    found: dict[str, list[SweepJob]] = {}
     for job in _sort_jobs(jobs):
         if job.score is not None:
-            found.setdefault(describe_metric(job), job)
-    return list(found.values())
+            found.setdefault(describe_metric(job), []).append(job)
+    return [same[0] for same in found.values() if len(same) == 1 or not _share_training(same)]
+
+
+def group_equal_jobs(jobs: Sequence[SweepJob]) -> list[list[SweepJob]]:
+    """Group the jobs that share one training: DVC restored it, since what differs changed no input of it."""
+    found: dict[str, list[SweepJob]] = {}
+    for job in jobs:
+        if job.run_id:
+            found.setdefault(job.run_id, []).append(job)
+    return [same for same in found.values() if len(same) > 1]
+
+
+def _share_training(jobs: Sequence[SweepJob]) -> bool:
+    return group_equal_jobs(jobs) == [list(jobs)]
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, str]:

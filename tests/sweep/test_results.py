@@ -4,10 +4,12 @@ import re
 
 import pytest
 
+from pipeline.sweep.report import describe_results
 from pipeline.sweep.results import (
     SweepJob,
     describe_metric,
     format_jobs_table,
+    group_equal_jobs,
     list_failed_jobs,
     parse_overrides,
     select_best_jobs,
@@ -24,6 +26,20 @@ def test_the_best_has_the_highest_score_and_of_equals_comes_first():
     assert select_best_jobs([SweepJob(3, (), "x", "trained", 0.4), GOOD]) == [GOOD]
     assert select_best_jobs([SweepJob(3, (), "x", "trained", 0.0), LOST])[0].number == 3
     assert select_best_jobs([LOST]) == []
+
+
+def test_jobs_that_share_one_training_have_no_best():
+    same = [SweepJob(number, (f"data.sizes={number}",), "x", "restored", 0.4, "one") for number in range(2)]
+    assert group_equal_jobs([*same, GOOD]) == [same]
+    assert select_best_jobs(same) == []
+    assert select_best_jobs([*same, BETTER]) == [BETTER]
+    assert select_best_jobs(same[:1]) == same[:1]
+    (line,) = (line for line in describe_results(same) if "one training" in line)
+    assert line.startswith("jobs 0, 1 ")
+    assert not any("dvc exp apply" in line for line in describe_results(same))
+    unknown = [SweepJob(number, (), "x", "trained", 0.4) for number in range(2)]
+    assert group_equal_jobs(unknown) == []
+    assert select_best_jobs(unknown) == unknown[:1]
 
 
 def test_the_table_puts_the_best_first_and_what_failed_last_with_its_reason():
