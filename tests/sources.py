@@ -14,6 +14,7 @@ import yaml
 
 from pipeline.config.compute import ComputeConfig
 from pipeline.config.data import DataConfig, SplitWeights
+from pipeline.config.finetune import FinetuneConfig
 from pipeline.config.schema import Config
 
 BOX = (10.0, 20.0, 50.0, 60.0)
@@ -88,6 +89,7 @@ def write_voc_file(
 def prepare_config(form: str, source: Path | list[str] | None, *, seed: int = 0, **changes: Any) -> Config:
     """Return a configuration with only the values that prepare reads."""
     split = SplitWeights(**{"train": 0.7, "val": 0.15, "test": 0.15, **changes.pop("split", {})})
+    imgsz = changes.pop("imgsz", 640)
     values = {
         "format": form,
         "source": source if source is None or isinstance(source, list) else str(source),
@@ -98,7 +100,7 @@ def prepare_config(form: str, source: Path | list[str] | None, *, seed: int = 0,
         "pixels": None,
         "samples": 3,
         "epochs": 1,
-        "imgsz": 64,
+        "imgsz": imgsz,
         "task": "auto",
         "classes": {"keep": None, "drop": [], "rename": {}},
         "on_defect": "fix",
@@ -115,4 +117,5 @@ def prepare_config(form: str, source: Path | list[str] | None, *, seed: int = 0,
         "fold": 0,
         **changes,
     }
-    return Config.model_construct(data=DataConfig(**values), compute=LOCAL)
+    finetune = FinetuneConfig.model_construct(imgsz=imgsz)
+    return Config.model_construct(data=DataConfig(**values), compute=LOCAL, finetune=finetune)

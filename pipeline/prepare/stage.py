@@ -77,7 +77,7 @@ def run_stage(config: Config) -> None:
             shown=data.samples,
             seed=data.seed,
         )
-        warnings = _write_reports(folder, content)
+        warnings = _write_reports(folder, content, imgsz=config.finetune.imgsz)
     write_file(SPLITS_FILE, render_history(split.history))
     _print_summary(content)
     _print_lines(format_warning_lines(warnings, str(PREPARED_FOLDER / REPORT_FILE)))
@@ -174,13 +174,16 @@ def _describe_image(ingested: IngestedImage, splits: Mapping[str, str]) -> Image
     )
 
 
-def _write_reports(folder: Path, content: ReportContent) -> list[BiasWarning]:
-    """Write statistics.json, defects.json, report.html and samples/; return the warnings of the report."""
+def _write_reports(folder: Path, content: ReportContent, *, imgsz: int) -> list[BiasWarning]:
+    """Write statistics.json, defects.json, report.html and samples/; return the warnings for the console.
+
+    No file depends on imgsz, so that another one needs no new prepare; only the warnings do.
+    """
     statistics = describe_splits(content.images, content.manifest.names)
     write_file(folder / "statistics.json", json.dumps(statistics, indent=2, ensure_ascii=False) + "\n")
     defects = serialize_findings(content.defects, used=len(content.images), remarks=content.remarks)
     write_file(folder / "defects.json", defects)
-    return write_report(folder, content)
+    return write_report(folder, content, imgsz=imgsz)
 
 
 def _print_summary(content: ReportContent) -> None:

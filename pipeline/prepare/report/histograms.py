@@ -65,13 +65,13 @@ def count_object_sizes(table: DatasetColumns) -> Histogram:
     return _count_by_object(table, measure_shorter_sides(table), edges)
 
 
-def compute_tiny_shares(table: DatasetColumns) -> dict[int, float]:
+def compute_tiny_shares(table: DatasetColumns, sizes: Sequence[int] = REPORTED_IMGSZ) -> dict[int, float]:
     """Return the share of objects whose shorter side is under TINY_PIXELS, for each imgsz."""
     return {
         imgsz: float((measure_shorter_sides(table, imgsz) < TINY_PIXELS).mean())
         if len(table.classes)
         else 0.0
-        for imgsz in REPORTED_IMGSZ
+        for imgsz in sizes
     }
 
 

@@ -58,13 +58,18 @@ class ReportContent(NamedTuple):
     seed: int = 0
 
 
-def write_report(folder: Path, content: ReportContent) -> list[BiasWarning]:
+def write_report(folder: Path, content: ReportContent, *, imgsz: int | None = None) -> list[BiasWarning]:
     """Write report.html and samples/ into a prepared dataset that is otherwise complete.
 
-    The same dataset gives the same bytes: the page has no date.
+    The same dataset gives the same bytes: the page has no date, and depends on no training.
+
+    Args:
+        folder: The prepared dataset.
+        content: What its files do not say.
+        imgsz: The size that images are trained at now; the page is about trainings at any size.
 
     Returns:
-        The warnings about the dataset, which the page lists too.
+        The warnings about a training at `imgsz`.
     """
     table = build_columns(content.images)
     warnings = find_warnings(table, content.manifest.names, content.manifest.task)
@@ -82,7 +87,7 @@ def write_report(folder: Path, content: ReportContent) -> list[BiasWarning]:
         **_draw_pictures(pictures, content, table),
     )
     write_file(folder / REPORT_FILE, page)
-    return warnings
+    return find_warnings(table, content.manifest.names, content.manifest.task, imgsz=imgsz)
 
 
 def _group_warnings(content: ReportContent, warnings: Sequence[BiasWarning]) -> dict[str, list[str]]:

@@ -13,7 +13,12 @@ from pipeline.core.findings import Finding
 from pipeline.core.paths import SPLITS
 from pipeline.core.tasks import Task
 from pipeline.core.text import format_count
-from pipeline.prepare.report.histograms import DEFAULT_IMGSZ, TINY_PIXELS, compute_tiny_shares
+from pipeline.prepare.report.histograms import (
+    DEFAULT_IMGSZ,
+    REPORTED_IMGSZ,
+    TINY_PIXELS,
+    compute_tiny_shares,
+)
 from pipeline.prepare.report.split_differences import compare_class_shares, compare_means
 from pipeline.prepare.report.statistics import DatasetColumns
 
@@ -40,17 +45,22 @@ class _WarningInputs(NamedTuple):
     table: DatasetColumns
     names: Sequence[str]
     unit: str
+    imgsz: int | None
 
 
-def find_warnings(table: DatasetColumns, names: Sequence[str], task: Task) -> list[BiasWarning]:
+def find_warnings(
+    table: DatasetColumns, names: Sequence[str], task: Task, *, imgsz: int | None = None
+) -> list[BiasWarning]:
     """List the warnings, the most severe kinds first.
 
     Args:
         table: The dataset.
         names: Class names by index.
         task: The task; classify counts images, and has no sizes and positions of objects.
+        imgsz: The size that images are trained at, at which objects may be tiny; None for a dataset whose
+            trainings may have several: objects are judged at DEFAULT_IMGSZ, and other sizes are listed.
     """
-    data = _WarningInputs(table, names, "images" if task == "classify" else "objects")
+    data = _WarningInputs(table, names, "images" if task == "classify" else "objects", imgsz)
     checks = [check for check in _CHECKS if task != "classify" or check not in _OBJECT_CHECKS]
     return [warning for check in checks for warning in check(data)]
 
@@ -140,16 +150,19 @@ def _find_sharpness_differences(data: _WarningInputs) -> Iterator[BiasWarning]:
 
 
 def _find_tiny_objects(data: _WarningInputs) -> Iterator[BiasWarning]:
-    shares = compute_tiny_shares(data.table)
-    if shares[DEFAULT_IMGSZ] > 0.1:
+    imgsz = data.imgsz or DEFAULT_IMGSZ
+    shares = compute_tiny_shares(data.table, sorted({imgsz, *REPORTED_IMGSZ}))
+    if shares[imgsz] > 0.1:
         others = ", ".join(
-            f"{share:.0%} at {imgsz}" for imgsz, share in shares.items() if imgsz != DEFAULT_IMGSZ
+            f"{share:.0%} at {size}"
+            for size, share in shares.items()
+            if size != imgsz and (data.imgsz is None or size > imgsz)
         )
         yield BiasWarning(
             "Tiny objects",
-            f"{shares[DEFAULT_IMGSZ]:.0%} of the objects are under {TINY_PIXELS} pixels on their shorter "
-            f"side at imgsz={DEFAULT_IMGSZ} ({others}): train at a larger imgsz, or cut the images into "
-            "tiles",
+            f"{shares[imgsz]:.0%} of the objects are under {TINY_PIXELS} pixels on their shorter "
+            f"side at imgsz={imgsz}{f' ({others})' if others else ''}: train at a larger imgsz, or cut the "
+            "images into tiles",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import cv2
 import pytest
@@ -161,3 +162,19 @@ def test_prepare_writes_the_page_next_to_the_dataset(tmp_path, monkeypatch):
     looks = json.loads((tmp_path / "data/prepared/statistics.json").read_text())["train"]
     assert 0.3 < looks["brightness"]["median"] < 0.7
     assert looks["sharpness"]["min"] > 10
+
+
+def test_the_console_judges_sizes_for_the_training_and_no_file_depends_on_it(tmp_path, monkeypatch, capsys):
+    line = "0 0.5 0.5 0.02 0.02\n"  # 12.8 pixels at 640
+    source = sources.write_yolo_source(tmp_path / "source", {f"image_{n}": line for n in range(9)})
+    files, said = [], []
+    for imgsz in (320, 640):
+        (tmp_path / str(imgsz)).mkdir()
+        monkeypatch.chdir(tmp_path / str(imgsz))
+        run_stage(sources.prepare_config("yolo", source, imgsz=imgsz))
+        prepared = Path("data/prepared")
+        files.append({path: path.read_bytes() for path in prepared.rglob("*") if path.is_file()})
+        said.append([line for line in capsys.readouterr().out.splitlines() if "Tiny objects" in line])
+    assert files[0] == files[1]
+    assert [len(lines) for lines in said] == [1, 0]
+    assert "imgsz=320 (0% at 640, 0% at 1280)" in said[0][0]

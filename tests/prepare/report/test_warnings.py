@@ -200,6 +200,15 @@ def test_console_shows_a_line_per_kind_and_five_at_most():
     assert format_warning_lines([], "report.html") == ["pictures and charts: report.html"]
 
 
+@pytest.mark.parametrize(("imgsz", "listed"), [(256, True), (736, False), (1280, False), (704, True)])
+def test_tiny_objects_are_judged_at_the_size_of_the_training(imgsz, listed):
+    images = [item._replace(boxes=np.array([[10, 10, 17, 40], [9, 9, 16, 16]])) for item in balanced_images()]
+    found = find_warnings(build_columns(images), ("a", "b"), "detect", imgsz=imgsz)
+    texts = [warning.text for warning in found if warning.kind == "Tiny objects"]
+    assert [f"imgsz={imgsz} (" in text for text in texts] == [True] * listed
+    assert not any(f" at {smaller}" in text for text in texts for smaller in (192, imgsz))
+
+
 def test_tiny_objects_are_among_the_first_warnings():
     images = [make_image("train", (0, 1), boxes=[[1, 1, 3, 3]] * 2)] * 3
     assert list(find_texts(images)).index("Tiny objects") <= 2
