@@ -12,9 +12,7 @@ from pipeline.core.paths import SPLITS
 from pipeline.dataset.manifest import Manifest
 from pipeline.prepare.report.charts import build_report_charts
 from pipeline.prepare.report.gallery import MAX_DUPLICATE_GROUPS, MAX_EXTREME_IMAGES, PictureSource
-from pipeline.prepare.report.histograms import (
-    find_extreme_images,
-)
+from pipeline.prepare.report.histograms import DEFAULT_IMGSZ, find_extreme_images
 from pipeline.prepare.report.statistics import DatasetColumns, ImageStatistics, build_columns
 from pipeline.prepare.report.warning_lines import REPORT_FILE
 from pipeline.prepare.report.warnings import (
@@ -22,6 +20,7 @@ from pipeline.prepare.report.warnings import (
     compute_recall_interval,
     find_unlabelled_images,
     find_warnings,
+    judge_tiny_objects,
 )
 from pipeline.storage.files import write_file
 from pipeline.visualize.label_overlay import get_class_color
@@ -58,7 +57,7 @@ class ReportContent(NamedTuple):
     seed: int = 0
 
 
-def write_report(folder: Path, content: ReportContent, *, imgsz: int | None = None) -> list[BiasWarning]:
+def write_report(folder: Path, content: ReportContent, *, imgsz: int = DEFAULT_IMGSZ) -> list[BiasWarning]:
     """Write report.html and samples/ into a prepared dataset that is otherwise complete.
 
     The same dataset gives the same bytes: the page has no date, and depends on no training.
@@ -87,7 +86,7 @@ def write_report(folder: Path, content: ReportContent, *, imgsz: int | None = No
         **_draw_pictures(pictures, content, table),
     )
     write_file(folder / REPORT_FILE, page)
-    return find_warnings(table, content.manifest.names, content.manifest.task, imgsz=imgsz)
+    return judge_tiny_objects(warnings, table, content.manifest.task, imgsz=imgsz)
 
 
 def _group_warnings(content: ReportContent, warnings: Sequence[BiasWarning]) -> dict[str, list[str]]:

@@ -28,6 +28,9 @@ MIN_TEST_OBJECTS: Final = 30
 MIN_TRAIN_OBJECTS: Final = 20
 """Objects of a class in train: with fewer, training depends on chance."""
 
+_NOTHING: Final = "Nothing"
+_TINY_OBJECTS: Final = "Tiny objects"
+
 
 class BiasWarning(NamedTuple):
     """One warning.
@@ -65,6 +68,23 @@ def find_warnings(
     return [warning for check in checks for warning in check(data)]
 
 
+def judge_tiny_objects(
+    warnings: Sequence[BiasWarning], table: DatasetColumns, task: Task, *, imgsz: int
+) -> list[BiasWarning]:
+    """Replace the warning about tiny objects of a dataset by that of its training at one size.
+
+    Args:
+        warnings: As `find_warnings` returns them; computing all again would take as long again.
+        table: The dataset.
+        task: The task.
+        imgsz: The size that images are trained at.
+    """
+    others = [warning for warning in warnings if warning.kind != _TINY_OBJECTS]
+    tiny = _find_tiny_objects(_WarningInputs(table, (), "objects", imgsz)) if task != "classify" else ()
+    place = sum(warning.kind.startswith(_NOTHING) for warning in others)
+    return [*others[:place], *tiny, *others[place:]]
+
+
 def find_unlabelled_images(findings: Iterable[Finding], images: int) -> list[BiasWarning]:
     """Warn of images that nobody may have labelled yet, with their share.
 
@@ -89,7 +109,7 @@ def _find_absent_classes(data: _WarningInputs) -> Iterator[BiasWarning]:
         absent = [name for name, count in zip(data.names, counts, strict=True) if not count]
         use = "to learn from" if split == "train" else "to measure on"
         if absent:
-            yield BiasWarning(f"Nothing {use}", f"no {data.unit} in {split} of {_join_names(absent)}")
+            yield BiasWarning(f"{_NOTHING} {use}", f"no {data.unit} in {split} of {_join_names(absent)}")
 
 
 def _find_few_train_objects(data: _WarningInputs) -> Iterator[BiasWarning]:
@@ -159,7 +179,7 @@ def _find_tiny_objects(data: _WarningInputs) -> Iterator[BiasWarning]:
             if size != imgsz and (data.imgsz is None or size > imgsz)
         )
         yield BiasWarning(
-            "Tiny objects",
+            _TINY_OBJECTS,
             f"{shares[imgsz]:.0%} of the objects are under {TINY_PIXELS} pixels on their shorter "
             f"side at imgsz={imgsz}{f' ({others})' if others else ''}: train at a larger imgsz, or cut the "
             "images into tiles",

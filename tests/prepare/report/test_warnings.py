@@ -12,6 +12,7 @@ from pipeline.prepare.report.warnings import (
     compute_recall_interval,
     find_unlabelled_images,
     find_warnings,
+    judge_tiny_objects,
     strip_split_folders,
 )
 
@@ -202,8 +203,11 @@ def test_console_shows_a_line_per_kind_and_five_at_most():
 
 @pytest.mark.parametrize(("imgsz", "listed"), [(256, True), (736, False), (1280, False), (704, True)])
 def test_tiny_objects_are_judged_at_the_size_of_the_training(imgsz, listed):
-    images = [item._replace(boxes=np.array([[10, 10, 17, 40], [9, 9, 16, 16]])) for item in balanced_images()]
+    boxes = np.array([[10, 10, 17, 40], [9, 9, 16, 16]])
+    images = [item._replace(boxes=boxes, classes=[0, 0]) for item in balanced_images()]
     found = find_warnings(build_columns(images), ("a", "b"), "detect", imgsz=imgsz)
+    plain = find_warnings(build_columns(images), ("a", "b"), "detect")
+    assert judge_tiny_objects(plain, build_columns(images), "detect", imgsz=imgsz) == found
     texts = [warning.text for warning in found if warning.kind == "Tiny objects"]
     assert [f"imgsz={imgsz} (" in text for text in texts] == [True] * listed
     assert not any(f" at {smaller}" in text for text in texts for smaller in (192, imgsz))
