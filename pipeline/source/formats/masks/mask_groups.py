@@ -72,7 +72,7 @@ def choose_mask_groups(files: Sequence[ImageName]) -> MaskGroups:
     if not chosen:
         chosen = _choose_by_pixels(paired, contents, groups)
         guessed = tuple(sorted({str(group.files[0].place) for group in chosen}))
-    others = _choose_others(chosen, paired, contents) if chosen else []
+    others = _choose_others(chosen, groups, contents) if chosen else []
     left = {id(group) for group in [*chosen, *others]}
     return MaskGroups(chosen, others, [group for group in groups if id(group) not in left], guessed)
 
@@ -185,14 +185,20 @@ def _fits_photos(
 
 def _choose_others(
     chosen: Sequence[ImageGroup],
-    paired: Sequence[ImageGroup],
+    groups: Sequence[ImageGroup],
     contents: Mapping[int, Mapping[ImageName, ImageContent]],
 ) -> list[ImageGroup]:
     """Choose further groups that look like masks, by name or, beside photos, by pixels."""
     taken = {id(group) for group in chosen}
-    kinds = {id(group): _get_kind(contents[id(group)]) for group in paired if id(group) not in taken}
-    has_photos = "photo" in kinds.values()
-    return [group for group in paired if kinds.get(id(group)) == "mask" and (group.evidence or has_photos)]
+    likely = [group for group in groups if group.paired and id(group) not in taken]
+    masks = [group for group in likely if _get_kind(contents[id(group)]) == "mask"]
+    if not masks:
+        return []
+    looked = (
+        contents.get(id(group)) or _look_at_samples(group) for group in groups if id(group) not in taken
+    )
+    has_photos = any(_get_kind(found) == "photo" for found in looked)
+    return [group for group in masks if group.evidence or has_photos]
 
 
 def _look_at_samples(group: ImageGroup) -> dict[ImageName, ImageContent]:

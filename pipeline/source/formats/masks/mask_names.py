@@ -43,6 +43,10 @@ _PICTURE_STEM: Final = re.compile(
 _FOLDER_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\x00-\x7f]+")
 _MASK_ENDING: Final = re.compile(r"[_-](masks?|seg|segmentation|gt|label)$", re.IGNORECASE)
 _STEM_SEPARATOR: Final = re.compile(r"[_\-. ]+")
+_OBSERVER: Final = re.compile(
+    r"(manual|observer|annotator|expert|rater|reader|grader)[1-9]|[1-9](st|nd|rd|th)[a-z]*"
+)
+"""The last word of a mask that one of several people drew, as in 21_manual1 and Image_01L_1stHO."""
 _GLUED_ENDING: Final = re.compile(r"(?<=[a-z]{2})(annots?|annotations?|masks?|labels?|images?)$")
 
 
@@ -111,13 +115,16 @@ def find_mask_ending(stem: str) -> str:
 def find_added_endings(stems: Collection[str]) -> dict[str, str]:
     """Return the last word of the stems that are another stem and one more word: `anno` of `x_anno`.
 
-    A number is no ending, for images are numbered.
+    A number is no ending, for images are numbered; that of an observer is.
     """
-    keys = {"_".join(words) for words in map(_split_stem, stems)}
+    keys = {key for stem in stems for key in list_image_keys(stem)}
     return {
         stem: words[-1]
         for stem in stems
-        if len(words := _split_stem(stem)) > 1 and words[-1].isalpha() and "_".join(words[:-1]) in keys
+        if len(words := _split_stem(stem)) > 1
+        and (words[-1].isalpha() or _OBSERVER.fullmatch(words[-1]))
+        and not find_split_in_name(words[-1])
+        and "_".join(words[:-1]) in keys
     }
 
 
@@ -127,9 +134,14 @@ def trim_mask_ending(stem: str) -> str:
 
 
 def list_image_keys(stem: str) -> set[str]:
-    """Return the keys under which an image is found: its name, with and without words such as `image`."""
+    """Return the keys under which an image is found: its name, with and without words such as `image`.
+
+    A split at its end counts as such a word: `21_training` has the mask `21_manual1`.
+    """
     words = _split_stem(stem)
-    return {"_".join(words), "_".join(word for word in words if word not in IMAGE_WORDS)}
+    own = [word for word in words if word not in IMAGE_WORDS]
+    keys = {"_".join(words), "_".join(own)}
+    return keys | {"_".join(own[:-1])} if len(own) > 1 and find_split_in_name(own[-1]) else keys
 
 
 def iterate_mask_keys(stem: str) -> Iterator[str]:
@@ -141,8 +153,9 @@ def iterate_mask_keys(stem: str) -> Iterator[str]:
     yield "_".join(word for word in words if word not in roles | IMAGE_WORDS)
     if len(words) > 2 and words[-1].isdecimal() and words[-2] in roles:
         yield "_".join(words[:-2])
-    if len(words) > 1 and words[-1].isalpha():
+    if len(words) > 1 and (words[-1].isalpha() or _OBSERVER.fullmatch(words[-1])):
         yield "_".join(words[:-1])
+        yield "_".join(word for word in words[:-1] if word not in roles)
 
 
 @lru_cache(maxsize=10_000)

@@ -41,12 +41,14 @@ class MaskLayout(NamedTuple):
         images: The images that are no masks.
         pictures: Pictures made from annotations, such as overlays: neither images nor masks.
         guessed: Folders that are taken for masks because of their pixels alone.
+        spare: The image of each further image that looks like a mask, of images that have masks.
     """
 
     masks: Mapping[Path, Path | None]
     images: Sequence[Path]
     pictures: Sequence[Path]
     guessed: tuple[str, ...] = ()
+    spare: Mapping[Path, Path | None] = {}
 
 
 class PairingIndex(NamedTuple):
@@ -73,18 +75,18 @@ def find_mask_layout(files: Iterable[Path], folder: Path) -> MaskLayout:
         return MaskLayout({}, [image.path for image in images], [])
     index = _index_images(images)
     pairs = {mask: image for group in groups.masks for mask, image in _pair_masks(group, index).items()}
+    spare: dict[Path, Path | None] = {}
     for group in groups.others:  # masks of other images, or a second kind of masks of the same ones
         more = _pair_masks(group, index)
         found = set(more.values()) - {None}
-        if found and len(found & set(pairs.values())) < MIN_PAIRED * len(found):
-            pairs |= more
-        else:
-            pictures |= more.keys()
+        is_more = found and len(found & set(pairs.values())) < MIN_PAIRED * len(found)
+        (pairs if is_more else spare).update(more)
     return MaskLayout(
         {mask: pairs[mask] for mask in sort_paths(pairs)},
         sort_paths(image.path for image in images),
         sort_paths(pictures),
         groups.guessed,
+        spare,
     )
 
 

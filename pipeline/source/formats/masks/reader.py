@@ -28,6 +28,7 @@ from pipeline.source.formats.masks.class_names import (
 from pipeline.source.formats.masks.folder_classes import find_folder_classes
 from pipeline.source.formats.masks.gray_levels import choose_threshold
 from pipeline.source.formats.masks.mask_annotations import NamedMask, build_annotations
+from pipeline.source.formats.masks.mask_kinds import KindChoice, choose_mask_kinds, describe_rivals
 from pipeline.source.formats.masks.mask_pairs import MaskLayout, find_mask_layout
 from pipeline.source.formats.masks.values import (
     MaskContent,
@@ -36,7 +37,13 @@ from pipeline.source.formats.masks.values import (
     read_mask,
 )
 from pipeline.source.reading.assemble import assemble_source
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path, iterate_files, list_images
+from pipeline.source.reading.file_tree import (
+    IMAGE_SUFFIXES,
+    format_relative_path,
+    iterate_files,
+    list_images,
+    sort_paths,
+)
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
@@ -77,11 +84,7 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     Raises:
         UserError: There are no masks, none has an image, or their values are not clear.
     """
-    layout = find_mask_layout(list_images(folder), folder)
-    if not layout.masks:
-        raise UserError(
-            f"no mask images in {folder}: expected {RECOGNIZED_BY}, or NAME_mask.png beside NAME.jpg"
-        )
+    layout, choice = _choose_masks(folder)
     table = load_class_table(folder, layout.masks)
     contents, threshold = _read_masks(list(layout.masks), table)
     check_white(contents)
@@ -91,6 +94,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     by_folder = (
         find_folder_classes(layout.masks, values, folder) if not table.numbers and not table.colors else {}
     )
+    if choice.rivals and not by_folder:
+        raise UserError(describe_rivals(choice.rivals[0], folder))
     named = {
         path: NamedMask(mask, dict.fromkeys(values, by_folder[path]) if path in by_folder else names.by_value)
         for path, mask in contents.items()
@@ -103,8 +108,29 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         ImageIndex(layout.images), one_file_per_image=True, class_order=() if by_folder else order
     )
     remarks = [*_describe_folder_classes(by_folder), *(names.remarks if not by_folder else ())]
-    how = [*_describe_reading(layout, threshold, folder), *_describe_white(contents.values(), values)]
+    how = [
+        *choice.remarks,
+        *_describe_reading(layout, threshold, folder),
+        *_describe_white(contents.values(), values),
+    ]
     return assemble_source(folder, annotations, options, [*how, *remarks])
+
+
+def _choose_masks(folder: Path) -> tuple[MaskLayout, KindChoice]:
+    """Find the masks of a source, and choose one kind where images have several.
+
+    Raises:
+        UserError: There are no masks, or it is not clear which kind is meant.
+    """
+    layout = find_mask_layout(list_images(folder), folder)
+    if not layout.masks:
+        raise UserError(
+            f"no mask images in {folder}: expected {RECOGNIZED_BY}, or NAME_mask.png beside NAME.jpg"
+        )
+    choice = choose_mask_kinds(layout.masks, layout.spare, folder)
+    pictures = [path for path in layout.spare if path not in choice.left_out and path not in choice.kept]
+    masks = {mask: choice.kept[mask] for mask in sort_paths(choice.kept)}
+    return layout._replace(masks=masks, pictures=sort_paths([*layout.pictures, *pictures])), choice
 
 
 def _read_masks(paths: Sequence[Path], table: ClassTable) -> tuple[dict[Path, MaskContent], int | None]:

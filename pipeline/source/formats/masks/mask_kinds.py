@@ -1,0 +1,286 @@
+"""Tell kinds of masks apart where an image has several, and choose one: by content, or not at all.
+
+A kind is what the folder and the name of a mask have beside those of its image: `1st_manual` and `mask`, or
+`_mask` and `_edge`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import combinations
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
+from pipeline.source.formats.masks.mask_names import find_folder_evidence, find_mask_ending
+from pipeline.source.formats.masks.mask_samples import show_field_of_view, show_same_objects
+from pipeline.source.reading.file_tree import format_relative_path
+from pipeline.source.reading.image_index import normalize_name
+
+_MIN_SHARED: Final = 0.5
+"""Share of the images of a kind that another kind has masks of, if the kinds compete."""
+_MIN_IMAGES: Final = 2
+_MAX_KINDS: Final = 12
+"""Kinds per image that are compared."""
+_LISTED: Final = 4
+_WORD: Final = re.compile(r"[^_\-. ()]+")
+_ORDINAL: Final = re.compile(
+    r"\b([1-9])(?:st|nd|rd|th)|\b(?:manual|observer|annotator|expert|rater|reader|grader)([1-9])\b"
+)
+"""The number of somebody who annotated: 1st_manual, manual1, observer2."""
+
+
+class MaskKind(NamedTuple):
+    """Masks of one kind.
+
+    Attributes:
+        place: The words of their folders that the paths of their images do not have.
+        ending: The words of their names that the names of their images do not have.
+        files: The masks.
+        masks: One of them for each image.
+        is_chosen: They are masks by name, or by pixels if no names say so.
+        is_view: They are nearly the same in every image, as the field of view of a camera.
+    """
+
+    place: tuple[str, ...]
+    ending: tuple[str, ...]
+    files: Sequence[Path]
+    masks: Mapping[Path, Path]
+    is_chosen: bool
+    is_view: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Return whether a folder or a name speaks for masks or for annotations."""
+        folder = Path("_".join(self.place))
+        return bool(find_folder_evidence(folder) or find_mask_ending("_".join(self.ending)))
+
+
+KindPair = tuple[MaskKind, MaskKind]
+
+
+class KindChoice(NamedTuple):
+    """The masks to read of a source in which images have several.
+
+    Attributes:
+        kept: The image of each mask.
+        left_out: The masks that a remark says to be left out.
+        remarks: What was left out, and why.
+        rivals: Kinds in different folders that have masks of the same images: classes, or unclear.
+    """
+
+    kept: Mapping[Path, Path | None]
+    left_out: frozenset[Path] = frozenset()
+    remarks: tuple[str, ...] = ()
+    rivals: tuple[KindPair, ...] = ()
+
+
+def choose_mask_kinds(
+    chosen: Mapping[Path, Path | None], spare: Mapping[Path, Path | None], folder: Path
+) -> KindChoice:
+    """Choose among kinds of masks of the same images.
+
+    Args:
+        chosen: The image of each mask that its name speaks for.
+        spare: The same of further images that look like masks.
+        folder: The source folder.
+
+    Raises:
+        UserError: It is not clear which kind is meant.
+    """
+    kinds = [*_group_kinds(chosen, is_chosen=True), *_group_kinds(spare, is_chosen=False)]
+    kinds = _mark_views(kinds, {id(kind) for pair in _find_rivals(kinds) for kind in pair})
+    left, remarks = _leave_out_kinds(kinds, folder)
+    rivals = _find_rivals(left)
+    for one, other in rivals:
+        if one.place == other.place or not (one.is_chosen and other.is_chosen):
+            raise UserError(describe_rivals((one, other), folder))
+    stay = {id(kind) for kind in left}
+    out = {mask for kind in kinds if id(kind) not in stay for mask in kind.files}
+    kept = {mask: image for mask, image in chosen.items() if mask not in out}
+    used = {image for image in kept.values() if image}
+    for kind in left:
+        if not kind.is_chosen and used.isdisjoint(kind.masks):
+            kept |= {mask: spare[mask] for mask in kind.files}
+    return KindChoice(kept, frozenset(out), (*remarks, *_describe_view(left, folder)), tuple(rivals))
+
+
+def describe_rivals(rivals: KindPair, folder: Path) -> str:
+    """Name two kinds of masks of the same images, and say what to do."""
+    one, other = rivals
+    image = min(image for image in one.masks if image in other.masks)
+    files = " and ".join(format_relative_path(kind.masks[image], folder) for kind in rivals)
+    start = f"images have two kinds of masks: {format_relative_path(image, folder)} has {files}"
+    if one.place == other.place:
+        names = " and ".join(_quote_ending(kind) for kind in rivals)
+        return (
+            f"{start}: move the files of one of the kinds {names} out of data.source, or, if the kinds are "
+            "classes, move each into a folder with the name of the class, such as masks/crack/"
+        )
+    places = " and ".join(_list_places(kind.files, folder) for kind in rivals)
+    return f"{start}: move one of {places} out of data.source, and keep the masks to learn from"
+
+
+def _quote_ending(kind: MaskKind) -> str:
+    ending = "_".join(kind.ending)
+    return f"'_{ending}'" if ending else "without ending"
+
+
+def _list_places(files: Iterable[Path], folder: Path) -> str:
+    """List the first folders of some files."""
+    places = sorted({format_relative_path(path.parent, folder) + "/" for path in files})
+    more = f" and {len(places) - _LISTED} more" if len(places) > _LISTED else ""
+    return ", ".join(places[:_LISTED]) + more
+
+
+def _describe_kind(kind: MaskKind, other: MaskKind, folder: Path) -> str:
+    """Name a kind by its folders; in the same folders as another, by its ending."""
+    if kind.place != other.place:
+        return f"in {_list_places(kind.files, folder)}"
+    return f"with the ending {_quote_ending(kind)}" if kind.ending else "without ending"
+
+
+def _group_kinds(pairs: Mapping[Path, Path | None], *, is_chosen: bool) -> list[MaskKind]:
+    """Group masks by their kind; those with arbitrary names, as of single objects, are none."""
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Path]] = defaultdict(list)
+    for mask, image in pairs.items():
+        if image and (ending := _find_ending(mask.stem, image.stem)) is not None:
+            groups[_find_place(mask.parent, image.parent), ending].append(mask)
+    return [
+        MaskKind(*key, files, {image: mask for mask in reversed(files) if (image := pairs[mask])}, is_chosen)
+        for key, files in groups.items()
+    ]
+
+
+@lru_cache(maxsize=10_000)
+def _find_place(mask: Path, image: Path) -> tuple[str, ...]:
+    known = {part.lower() for part in image.parts} | {
+        word for part in image.parts for word in _list_words(part)
+    }
+    parts = [part for part in mask.parts if part.lower() not in known]
+    return tuple(word for part in parts for word in _list_words(part) if word not in known)
+
+
+def _find_ending(mask: str, image: str) -> tuple[str, ...] | None:
+    """Return the words of a mask's name that its image's name lacks, without numbers; None if arbitrary."""
+    known = set(_list_words(image))
+    words = tuple(word for word in _list_words(mask) if word not in known and not word.isdecimal())
+    has_number = any(any(map(str.isdecimal, word)) and not _ORDINAL.search(word) for word in words)
+    return None if has_number else words
+
+
+def _list_words(name: str) -> list[str]:
+    return _WORD.findall(normalize_name(name))
+
+
+def _find_rivals(kinds: Sequence[MaskKind]) -> list[KindPair]:
+    """Find the pairs of kinds that have masks of the same images."""
+    by_image: dict[Path, list[int]] = defaultdict(list)
+    for number, kind in enumerate(kinds):
+        for image in kind.masks:
+            by_image[image].append(number)
+    shared = Counter(pair for found in by_image.values() for pair in combinations(found[:_MAX_KINDS], 2))
+    pairs = [(kinds[one], kinds[other], count) for (one, other), count in shared.items()]
+    return [(one, other) for one, other, count in pairs if _are_rivals(one, other, count)]
+
+
+def _are_rivals(one: MaskKind, other: MaskKind, shared: int) -> bool:
+    fewest = min(len(one.masks), len(other.masks))
+    return shared >= _MIN_SHARED * fewest and (
+        fewest >= _MIN_IMAGES or all(map(_is_named_after_image, (one, other)))
+    )
+
+
+def _is_named_after_image(kind: MaskKind) -> bool:
+    return all(
+        normalize_name(mask.stem).startswith(normalize_name(image.stem)) for image, mask in kind.masks.items()
+    )
+
+
+def _mark_views(kinds: Sequence[MaskKind], competing: Collection[int]) -> list[MaskKind]:
+    """Mark the kinds that show a field of view, among those that compete, or if there is only one."""
+    return [
+        kind._replace(is_view=show_field_of_view(kind.files))
+        if id(kind) in competing or len(kinds) == 1
+        else kind
+        for kind in kinds
+    ]
+
+
+def _describe_view(left: Sequence[MaskKind], folder: Path) -> Iterator[str]:
+    """Tell of masks that may show the field of view, if there are no others."""
+    for kind in left:
+        if kind.is_view and kind.is_chosen:
+            places = _list_places(kind.files, folder)
+            yield (
+                f"the masks in {places} are nearly the same in every image: if they show the field of view, "
+                "they are no annotation"
+            )
+
+
+def _leave_out_kinds(kinds: Sequence[MaskKind], folder: Path) -> tuple[list[MaskKind], tuple[str, ...]]:
+    """Leave out the kinds that are surely not meant, and say so in remarks."""
+    out: set[int] = set()
+    remarks = []
+    for find_lesser, reason in _REASONS:
+        for one, other in _find_rivals([kind for kind in kinds if id(kind) not in out]):
+            if not out.isdisjoint({id(one), id(other)}):
+                continue
+            if lesser := find_lesser(one, other) or find_lesser(other, one):
+                out.add(id(lesser))
+                remarks.append(_describe_left_out(lesser, other if lesser is one else one, reason, folder))
+    return [kind for kind in kinds if id(kind) not in out], tuple(remarks)
+
+
+def _describe_left_out(lesser: MaskKind, better: MaskKind, reason: str, folder: Path) -> str:
+    count = format_count(len(lesser.files), "mask")
+    names = _describe_kind(lesser, better, folder), _describe_kind(better, lesser, folder)
+    return f"{count} {names[0]} left out: {reason}; those {names[1]} are used"
+
+
+def _find_field_of_view(one: MaskKind, other: MaskKind) -> MaskKind | None:
+    return one if one.is_view and not other.is_view else None
+
+
+def _find_second_observer(one: MaskKind, other: MaskKind) -> MaskKind | None:
+    first, second = _split_ordinal(one), _split_ordinal(other)
+    return other if first[0] == second[0] and 0 < first[1] < second[1] else None
+
+
+def _split_ordinal(kind: MaskKind) -> tuple[str, int]:
+    """Return the name of a kind without the number of who annotated, and this number; 0 if there is none."""
+    name = " ".join((*kind.place, "/", *kind.ending))
+    numbers = {int(one or other) for one, other in _ORDINAL.findall(name)}
+    anonymous = _ORDINAL.sub(lambda match: re.sub("[1-9]", "", match[0]), name)
+    return re.sub(r"\b(st|nd|rd|th)", "", anonymous), numbers.pop() if len(numbers) == 1 else 0
+
+
+def _find_copy(one: MaskKind, other: MaskKind) -> MaskKind | None:
+    """Return the second kind if it shows what the first one does, and is not the better one by its name."""
+    if _rank_by_name(other) > _rank_by_name(one):
+        return None
+    images = [image for image in one.masks if image in other.masks]
+    same = show_same_objects([one.masks[image] for image in images], [other.masks[image] for image in images])
+    return other if same else None
+
+
+def _rank_by_name(kind: MaskKind) -> tuple[bool, bool, int]:
+    return kind.is_chosen, bool(find_mask_ending("_".join(kind.ending))), -len(kind.ending)
+
+
+def _find_unnamed(one: MaskKind, other: MaskKind) -> MaskKind | None:
+    is_unnamed = one.is_chosen and one.is_named and not other.is_chosen and not other.is_named
+    return other if is_unnamed and one.place != other.place else None
+
+
+_REASONS: Final[Sequence[tuple[Callable[[MaskKind, MaskKind], MaskKind | None], str]]] = (
+    (_find_field_of_view, "they are nearly the same in every image, a field of view and no objects"),
+    (_find_second_observer, "they are a second annotation of the same images"),
+    (_find_copy, "they show the same objects"),
+    (_find_unnamed, "their names do not speak for masks"),
+)
+"""Why a kind is not meant where another has masks of the same images."""
