@@ -39,6 +39,7 @@ class ClassTable(NamedTuple):
         colors: Names by color, 0xrrggbb.
         numbers: Names by number.
         dataset: The public dataset that the names are from, if they are in no file.
+        remark: What was assumed, if the content of the masks speaks for this dataset.
         background: The number that means background, -1 if none does.
         unnumbered: The file of names without numbers, the first of which is taken for number 1.
     """
@@ -46,8 +47,23 @@ class ClassTable(NamedTuple):
     colors: Mapping[int, str] = {}
     numbers: Mapping[int, str] = {}
     dataset: str = ""
+    remark: str = ""
     background: int = 0
     unnumbered: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing names the classes."""
+        return not self.colors and not self.numbers
+
+    @property
+    def needs_class(self) -> bool:
+        """Return whether a mask without any class is not labeled, as the test split of Cityscapes."""
+        return bool(self.dataset) and not self.remark
+
+    def covers(self, values: Collection[MaskValue]) -> bool:
+        """Check that a dataset which was recognized by a few masks has all numbers of the others."""
+        return not self.remark or all(kind == "number" and value in self.numbers for kind, value in values)
 
     @property
     def backgrounds(self) -> dict[str, int]:
@@ -63,7 +79,7 @@ class MaskClassNames(NamedTuple):
 
 
 def load_class_table(folder: Path, masks: Collection[Path]) -> ClassTable:
-    """Read the class names of a source: labelmap.txt, class_dict.csv, classes.txt, or those of Cityscapes.
+    """Read the class names of a source: labelmap.txt, class_dict.csv, classes.txt, or known ones.
 
     Raises:
         UserError: Several files give the numbers different names.
@@ -73,9 +89,13 @@ def load_class_table(folder: Path, masks: Collection[Path]) -> ClassTable:
         (found for path in texts if path.name.lower() in _COLOR_FILES and (found := _read_colors(path))), {}
     )
     numbers, file = _read_numbers(texts, folder)
-    official = find_official_classes(masks)
-    if official and not colors and not numbers:
-        return ClassTable(numbers=official.names, dataset=official.dataset, background=official.background)
+    if not colors and not numbers and (official := find_official_classes(masks, folder)):
+        return ClassTable(
+            numbers=official.names,
+            dataset=official.dataset,
+            remark=official.remark,
+            background=official.background,
+        )
     background = -1 if _is_class(numbers.get(0)) else 0
     return ClassTable(colors, numbers, background=background, unnumbered="" if 0 in numbers else file)
 
@@ -133,6 +153,9 @@ def format_mask_value(value: MaskValue) -> str:
 
 def _describe_names(table: ClassTable, ignored: Mapping[MaskValue, str], *, count: int) -> Iterator[str]:
     """Say which values have no class, and where the names are from."""
+    if table.remark:
+        yield table.remark
+        return
     if table.dataset:
         numbers = ", ".join(str(number) for _, number in sorted(ignored))
         yield f"classes of {table.dataset}" + (

@@ -1,7 +1,8 @@
-"""Look at a few masks of a source before all are read: do they show a field of view, or the same objects?"""
+"""Look at a few masks of a source: do they show a field of view, the same objects, or a background?"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -28,6 +29,13 @@ _SAME_OVERLAP: Final = 0.9
 """Intersection over union of masks that show nearly the same."""
 _MIN_VIEW_SHARE: Final = 0.3
 """Share of the image that a field of view covers."""
+
+
+_NEARLY_ALL: Final = 0.8
+_MIN_BACKGROUND_SHARE: Final = 0.25
+"""Share of the pixels that the background has, if nothing says which number it is."""
+_MIN_NUMBERS: Final = 4
+"""Numbers in masks in which each pixel may have a class."""
 
 
 class MaskSample(NamedTuple):
@@ -73,6 +81,38 @@ def show_same_objects(some: Sequence[Path], others: Sequence[Path]) -> bool:
             return False
         count += bool(shapes[0].any())
     return count > 0
+
+
+def find_background_doubt(paths: Sequence[Path]) -> str:
+    """Return a remark if 0 may be a class, or another number background; empty if the masks show no doubt."""
+    samples = [_thin(sample) for sample in sample_masks(paths) if sample.kind == "number"]
+    if not samples:
+        return ""
+    share = float(np.mean([(values == 0).mean() for values in samples]))
+    count = len(set().union(*(np.unique(values).tolist() for values in samples)))
+    if 0 < share < _MIN_BACKGROUND_SHARE and count >= _MIN_NUMBERS:
+        return (
+            f"number 0 is taken for background, though only {share:.0%} of the pixels have it: if it is a "
+            "class, name it in classes.txt (`0 sky`)"
+        )
+    around = Counter(map(_find_surrounding_number, samples)).most_common(1)[0]
+    if share == 0 and around[0] and around[1] >= max(_MIN_MASKS, _NEARLY_ALL * len(samples)) and count > 1:
+        return (
+            f"number {around[0]} surrounds the others in nearly all masks, and none has number 0: if it is "
+            f"background, say so in classes.txt (`{around[0]} background`)"
+        )
+    return ""
+
+
+def list_edge_values(values: MaskPixels) -> MaskPixels:
+    """Return the values of the outermost rows and columns."""
+    return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+
+
+def _find_surrounding_number(values: MaskPixels) -> int:
+    """Return the number of nearly all pixels at the edge of a mask; 0 if there is none."""
+    numbers, counts = np.unique(list_edge_values(values), return_counts=True)
+    return int(numbers[counts.argmax()]) if counts.max() >= _NEARLY_ALL * counts.sum() else 0
 
 
 def _decode_sample(path: Path) -> MaskSample | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
@@ -30,6 +30,7 @@ from pipeline.source.formats.masks.gray_levels import choose_threshold
 from pipeline.source.formats.masks.mask_annotations import NamedMask, build_annotations
 from pipeline.source.formats.masks.mask_kinds import KindChoice, choose_mask_kinds, describe_rivals
 from pipeline.source.formats.masks.mask_pairs import MaskLayout, find_mask_layout
+from pipeline.source.formats.masks.mask_samples import find_background_doubt
 from pipeline.source.formats.masks.values import (
     MaskContent,
     MaskReading,
@@ -60,6 +61,28 @@ _MEASURED_MASKS: Final = 16
 """Masks that are measured before all are read; if all together say otherwise, they are read again."""
 
 
+class _MaskPixels(NamedTuple):
+    """The content of all masks of a source, and how it was read.
+
+    Attributes:
+        table: The class names of the source.
+        masks: The content of each mask.
+        threshold: The value above which gray is object; None if values are numbers.
+    """
+
+    table: ClassTable
+    masks: Mapping[Path, MaskContent]
+    threshold: int | None
+
+    def list_values(self) -> set[MaskValue]:
+        """Return all values but the background."""
+        return {value for mask in self.masks.values() for value in mask.values}
+
+    def list_colors(self) -> dict[int, int]:
+        """Return the colors of the palettes by number."""
+        return {number: color for mask in self.masks.values() for number, color in mask.palette.items()}
+
+
 def matches_folder(folder: Path) -> bool:
     """Look for masks of images among the first files, by their names and by the pixels of a few."""
     return any(find_mask_layout(_choose_checked_images(folder), folder).masks.values())
@@ -85,35 +108,31 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         UserError: There are no masks, none has an image, or their values are not clear.
     """
     layout, choice = _choose_masks(folder)
-    table = load_class_table(folder, layout.masks)
-    contents, threshold = _read_masks(list(layout.masks), table)
-    check_white(contents)
-    values = {value for mask in contents.values() for value in mask.values}
-    palette = {number: color for mask in contents.values() for number, color in mask.palette.items()}
-    names = choose_class_names(table, values, palette)
-    by_folder = (
-        find_folder_classes(layout.masks, values, folder) if not table.numbers and not table.colors else {}
-    )
+    pixels = _read_pixels(layout, folder)
+    values, table = pixels.list_values(), pixels.table
+    by_folder = find_folder_classes(layout.masks, values, folder) if table.is_empty else {}
     if choice.rivals and not by_folder:
         raise UserError(describe_rivals(choice.rivals[0], folder))
+    names = choose_class_names(table, values, pixels.list_colors())
     named = {
         path: NamedMask(mask, dict.fromkeys(values, by_folder[path]) if path in by_folder else names.by_value)
-        for path, mask in contents.items()
+        for path, mask in pixels.masks.items()
     }
     annotations = build_annotations(
-        layout.masks, named, folder, needs_class=bool(table.dataset), has_class_folders=bool(by_folder)
+        layout.masks, named, folder, needs_class=table.needs_class, has_class_folders=bool(by_folder)
     )
     order = tuple(dict.fromkeys(name for name in names.by_value.values() if name))
     options = MatchingOptions(
         ImageIndex(layout.images), one_file_per_image=True, class_order=() if by_folder else order
     )
-    remarks = [*_describe_folder_classes(by_folder), *(names.remarks if not by_folder else ())]
-    how = [
+    remarks = [
         *choice.remarks,
-        *_describe_reading(layout, threshold, folder),
-        *_describe_white(contents.values(), values),
+        *_describe_reading(layout, pixels.threshold, folder),
+        *_describe_white(pixels.masks.values(), values),
+        *(_describe_folder_classes(by_folder) if by_folder else names.remarks),
+        *_describe_background(layout.masks, pixels),
     ]
-    return assemble_source(folder, annotations, options, [*how, *remarks])
+    return assemble_source(folder, annotations, options, remarks)
 
 
 def _choose_masks(folder: Path) -> tuple[MaskLayout, KindChoice]:
@@ -131,6 +150,17 @@ def _choose_masks(folder: Path) -> tuple[MaskLayout, KindChoice]:
     pictures = [path for path in layout.spare if path not in choice.left_out and path not in choice.kept]
     masks = {mask: choice.kept[mask] for mask in sort_paths(choice.kept)}
     return layout._replace(masks=masks, pictures=sort_paths([*layout.pictures, *pictures])), choice
+
+
+def _read_pixels(layout: MaskLayout, folder: Path) -> _MaskPixels:
+    """Read all masks; again as plain numbers, if those of a few were taken for a public dataset wrongly."""
+    paths = list(layout.masks)
+    table = load_class_table(folder, paths)
+    pixels = _MaskPixels(table, *_read_masks(paths, table))
+    if not table.covers(pixels.list_values()):
+        pixels = _MaskPixels(ClassTable(), *_read_masks(paths, ClassTable()))
+    check_white(pixels.masks)
+    return pixels
 
 
 def _read_masks(paths: Sequence[Path], table: ClassTable) -> tuple[dict[Path, MaskContent], int | None]:
@@ -194,9 +224,15 @@ def _is_framed(mask: MaskContent) -> bool:
 
 
 def _describe_folder_classes(by_folder: Mapping[Path, str]) -> Iterator[str]:
-    if by_folder:
-        listed = _list_places(sorted(set(by_folder.values())))
-        yield f"the masks are black and white: the class of each is its folder ({listed})"
+    listed = _list_places(sorted(set(by_folder.values())))
+    yield f"the masks are black and white: the class of each is its folder ({listed})"
+
+
+def _describe_background(paths: Iterable[Path], pixels: _MaskPixels) -> Iterator[str]:
+    """Say so if nothing names the numbers, and 0 is probably not the background."""
+    is_numbered = pixels.table.is_empty and pixels.threshold is None
+    if is_numbered and len(pixels.list_values()) > 1 and (doubt := find_background_doubt(list(paths))):
+        yield doubt
 
 
 def _list_places(names: Sequence[str]) -> str:

