@@ -46,7 +46,7 @@ class DataConfig(ConfigGroup):
     unlabelled: Literal["auto", "background", "leave_out", "refuse"]
     crowds: Literal["auto", "ignore", "objects"]
     predictions: Literal["ignore", "labels"]
-    labels: Literal["auto", "shares", "pixels", "corners", "pixel_corners"]
+    labels: Literal["auto", "shares", "percent", "pixels", "corners", "pixel_corners"]
     first_class: Literal["auto", 0, 1]
     sizes: Literal["refuse", "trust_annotation", "trust_image"]
     split: SplitWeights

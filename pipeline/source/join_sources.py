@@ -245,9 +245,9 @@ def _map_classes(image: AnnotatedImage, indices: IntArray) -> AnnotatedImage:
     if known.all():
         return image._replace(raw=raw._replace(classes=indices[raw.classes]))
     unknown = zip(raw.marks, raw.classes.tolist(), known.tolist(), strict=True)
-    limit = len(indices) - 1
+    listed = f"the classes are 0 to {len(indices) - 1}" if len(indices) > 1 else "the only class is 0"
     notes = tuple(
-        AnnotationNote(True, f"{mark}: class {cls}, but the classes are 0 to {limit}", "class-out-of-range")
+        AnnotationNote(True, f"{mark}: class {cls}, but {listed}", "class-out-of-range")
         for mark, cls, fits in unknown
         if not fits
     )

@@ -43,8 +43,8 @@ class ReadOptions(NamedTuple):
             the data says so, by empty label files or by a list of images.
         crowds: COCO objects with iscrowd: ignore, objects; auto: objects if each one is a single object.
         predictions: COCO annotations with a score: ignore, labels.
-        labels: Coordinates of YOLO labels: shares, pixels, corners, pixel_corners; auto: shares, and stop
-            if most of them look wrong.
+        labels: Coordinates of boxes: shares of the image size, percent, pixels, corners (in shares),
+            pixel_corners; auto: as the format says, and stop if most of them look wrong.
         first_class: The lowest class number in YOLO labels, 0 or 1; auto: 0, and stop if 1 is likely.
         file: The data.yaml or COCO file that data.source names, if it names a file and not a folder.
     """

@@ -11,6 +11,7 @@ from pipeline.core.arrays import BoolArray, FloatArray
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.plausibility.image_sizes import choose_evenly, read_displayed_size
+from pipeline.source.reading.class_selection import scale_objects
 from pipeline.source.types import AnnotatedImage, Source
 
 BoxMeaning = Literal["corners", "extent", "centre"]
@@ -35,6 +36,27 @@ _WORDS: Final[Mapping[str, str]] = {
     "centre": "x and y of the centre, width, height",
     "exchanged": "y1 x1 y2 x2",
 }
+_SHARES: Final = "shares of the image size"
+_PERCENT: Final = "percent of the image size"
+_SHARE_CORNERS: Final = "x1 y1 x2 y2 in shares of the image size"
+_CHANGED: Final[Mapping[str, str]] = {
+    "shares": _SHARES,
+    "percent": _PERCENT,
+    "corners": _SHARE_CORNERS,
+    "pixel_corners": "x1 y1 x2 y2 in pixels",
+}
+"""Values of data.labels other than pixels, and what they mean."""
+_CHOICES: Final[Mapping[str, str]] = {
+    _SHARES: "shares",
+    _PERCENT: "percent",
+    _SHARE_CORNERS: "corners",
+    _WORDS["corners"]: "pixel_corners",
+}
+"""What boxes look like, and the value of data.labels that reads them so."""
+_MAX_SHARE_OF_SIDE: Final = 2
+PERCENT: Final = 100
+_MANY_PERCENT: Final = 250
+"""In images of this size or a larger one, objects everywhere have coordinates above 100."""
 
 
 class StatedBoxes(NamedTuple):
@@ -49,6 +71,36 @@ class StatedBoxes(NamedTuple):
     sizes: FloatArray
 
 
+def read_boxes_as_stated(source: Source, meaning: BoxMeaning, policy: str) -> Source:
+    """Convert boxes that were read as pixels to what data.labels says; auto: check that they fit.
+
+    Args:
+        source: A source as a reader returns it.
+        meaning: What the four numbers were taken for.
+        policy: As in data.labels.
+
+    Raises:
+        UserError: The boxes do not fit their images, or are not what data.labels says.
+    """
+    if policy not in _CHANGED or source.task == "classify":
+        return refuse_misread_boxes(source, meaning, policy)
+    images = tuple(_read_image(image, meaning, policy) for image in source.images)
+    remark = f"boxes are read as {_CHANGED[policy]}: data.labels={policy}"
+    read = source._replace(images=images, remarks=(*source.remarks, remark))
+    return refuse_misread_boxes(read, meaning, policy)
+
+
+def _read_image(image: AnnotatedImage, meaning: BoxMeaning, policy: str) -> AnnotatedImage:
+    raw = image.raw
+    if policy in {"corners", "pixel_corners"} and len(raw.boxes):
+        are_plain = [not parts for parts in raw.outlines] or [True] * len(raw.boxes)
+        stated = _state_boxes(raw.boxes, meaning)
+        raw = raw._replace(boxes=np.where(np.array(are_plain)[:, None], stated, raw.boxes))
+    if policy == "percent":
+        raw = scale_objects(raw, 1 / PERCENT)
+    return image._replace(raw=raw, normalized=image.normalized or policy != "pixel_corners")
+
+
 def refuse_misread_boxes(source: Source, meaning: BoxMeaning, policy: str) -> Source:
     """Return the source, if the boxes fit their images.
 
@@ -58,9 +110,14 @@ def refuse_misread_boxes(source: Source, meaning: BoxMeaning, policy: str) -> So
         policy: As in data.labels; unless it is auto, the user has said what the numbers are.
 
     Raises:
-        UserError: More than a fifth of the boxes are inverted, outside of the image, or shares of it.
+        UserError: More than a fifth of the boxes are inverted, outside of the image, or shares of it; or they
+            are said to be shares, and are not.
     """
-    if policy != "auto" or source.task == "classify":
+    if source.task == "classify":
+        return source
+    if policy != "auto":
+        boxes = [image.raw.boxes for image in source.images if image.normalized and len(image.raw.boxes)]
+        refuse_large_shares(np.concatenate(boxes) if boxes else np.zeros((0, 4)), policy)
         return source
     stated = _collect_boxes(source.images, meaning)
     if stated is None:
@@ -69,6 +126,24 @@ def refuse_misread_boxes(source: Source, meaning: BoxMeaning, policy: str) -> So
     if fault and not _have_other_sizes(source.images):
         raise UserError(f"{fault} (if they are right, set data.labels=pixels)")
     return source
+
+
+def refuse_large_shares(numbers: FloatArray, policy: str) -> None:
+    """Stop if numbers (n, 4) that data.labels says to be shares or percent are far larger.
+
+    Args:
+        numbers: The numbers of each box; percent divided by 100.
+        policy: As in data.labels.
+
+    Raises:
+        UserError: More than a fifth are.
+    """
+    large = np.asarray((np.abs(numbers) > _MAX_SHARE_OF_SIDE).any(axis=1), np.bool_)
+    if _is_common(large):
+        found = f"{int(large.sum())} of {format_count(len(large), 'box', 'boxes')}"
+        raise UserError(
+            f"data.labels={policy}, but {found} would end far outside of their image: the numbers are others"
+        )
 
 
 def _collect_boxes(images: Sequence[AnnotatedImage], meaning: BoxMeaning) -> StatedBoxes | None:
@@ -113,9 +188,11 @@ def _find_common_fault(stated: StatedBoxes, meaning: BoxMeaning) -> str:
     outside = _find_outside(boxes, stated.sizes)
     negative = "would be inverted" if meaning == "corners" else "would have a negative size"
     if _is_common(tiny := _find_shares(stated)):
-        return _describe_fault(
-            stated, tiny, f"would be smaller than a pixel as {_WORDS[meaning]}", "shares of the image size"
-        )
+        look = _SHARE_CORNERS if are_share_corners(stated.numbers, meaning) else _SHARES
+        return _describe_fault(stated, tiny, f"would be smaller than a pixel as {_WORDS[meaning]}", look)
+    if _are_percent(stated):
+        every = np.ones(len(stated.numbers), np.bool_)
+        return _describe_fault(stated, every, "would lie in the left top corner of large images", _PERCENT)
     if _is_common(inverted := _find_inverted(boxes)):
         return _describe_fault(stated, inverted, f"{negative} as {_WORDS[meaning]}", _guess_meaning(stated))
     if _is_common(outside) or (
@@ -133,13 +210,31 @@ def _is_common(found: BoolArray) -> bool:
 def _describe_fault(stated: StatedBoxes, found: BoolArray, what: str, look: str) -> str:
     example = " ".join(f"{value:.6g}" for value in stated.numbers[int(np.argmax(found))])
     number = f"{int(found.sum())} of {format_count(len(found), 'box', 'boxes')}"
-    return f"{number} {what}, such as {example}: they look like {look}; correct the annotations"
+    choice = _CHOICES.get(look, "")
+    if (stated.sizes <= 1).all():
+        choice = choice.removeprefix("pixel_")
+    advice = f"set data.labels={choice}" if choice else "correct the annotations"
+    return f"{number} {what}, such as {example}: they look like {look}; {advice}"
 
 
 def _find_shares(stated: StatedBoxes) -> BoolArray:
     """Find boxes with all numbers between 0 and 1 in images that are larger."""
     small = (np.abs(stated.numbers) <= 1).all(axis=1) & (stated.numbers % 1 != 0).any(axis=1)
     return np.asarray(small & (stated.sizes > _MIN_SIDE).all(axis=1))
+
+
+def are_share_corners(numbers: FloatArray, meaning: BoxMeaning) -> bool:
+    """Check whether shares fit the image as corners, and not as what they were taken for."""
+    sizes = np.ones((len(numbers), 2))
+    fits = [_measure_fit(read_as_corners(numbers, each), sizes) for each in ("corners", meaning)]
+    return fits[0] >= _MIN_EXPLAINED > fits[1]
+
+
+def _are_percent(stated: StatedBoxes) -> bool:
+    """Check for many boxes in large images of which none has a number above 100, but some large ones."""
+    numbers = stated.numbers
+    is_large = len(numbers) >= _MIN_ORDERED_BOXES and bool((stated.sizes >= _MANY_PERCENT).all())
+    return is_large and bool((numbers >= 0).all()) and PERCENT / 2 < float(numbers.max()) <= PERCENT
 
 
 def _are_ordered_corners(stated: StatedBoxes) -> bool:

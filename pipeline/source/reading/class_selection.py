@@ -157,6 +157,13 @@ def select_objects(raw: RawObjects, kept: IntArray) -> RawObjects:
     )
 
 
+def scale_objects(raw: RawObjects, factor: float) -> RawObjects:
+    """Multiply all coordinates of objects."""
+    points = tuple(each * (factor, factor, 1) if each.size else each for each in raw.keypoints)
+    outlines = tuple(tuple(part * factor for part in parts) for parts in raw.outlines)
+    return raw._replace(boxes=raw.boxes * factor, outlines=outlines, keypoints=points)
+
+
 def _map_class(choice: ClassSelection, cls: int) -> int | None:
     return choice.becomes[cls] if 0 <= cls < len(choice.becomes) else cls
 

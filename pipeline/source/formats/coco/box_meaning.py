@@ -11,7 +11,12 @@ from pipeline.core.arrays import BoolArray, FloatArray
 from pipeline.core.errors import UserError
 from pipeline.source.formats.coco.categories import normalize_id
 from pipeline.source.formats.coco.shapes import is_coordinate, parse_bbox
-from pipeline.source.plausibility.box_meaning import MAX_DOUBTFUL_SHARE, MIN_DOUBTFUL_BOXES
+from pipeline.source.plausibility.box_meaning import (
+    MAX_DOUBTFUL_SHARE,
+    MIN_DOUBTFUL_BOXES,
+    are_share_corners,
+    refuse_large_shares,
+)
 from pipeline.source.plausibility.image_sizes import choose_evenly
 
 CocoRow = dict[str, Any]
@@ -40,13 +45,16 @@ def interpret_boxes(files: Sequence[Mapping[str, Any]], policy: str) -> tuple[st
         for row in filter(parse_bbox, rows):
             x1, y1, x2, y2 = row["bbox"]
             row["bbox"] = [x1, y1, x2 - x1, y2 - y1]
-    in_shares = policy in {"shares", "corners"} or (policy == "auto" and _are_shares(some))
+    in_shares = policy in {"shares", "corners", "percent"} or (policy == "auto" and _are_shares(some))
     if not in_shares:
         return ()
+    unit = 0.01 if policy == "percent" else 1.0
+    _check_shares(np.array([row["bbox"] for row in some], np.float64).reshape(-1, 4) * unit, policy)
     for file in files:
-        _scale_file(file)
+        _scale_file(file, unit)
     reason = f"data.labels={policy}" if policy != "auto" else "all are between 0 and 1"
-    return (f"coordinates are shares of the image size, not pixels: {reason}",)
+    name = "percent" if policy == "percent" else "shares"
+    return (f"coordinates are {name} of the image size, not pixels: {reason}",)
 
 
 def _are_shares(rows: Sequence[CocoRow]) -> bool:
@@ -57,29 +65,56 @@ def _are_shares(rows: Sequence[CocoRow]) -> bool:
     return bool((numbers >= 0).all() and (numbers <= 1).all() and (numbers % 1 != 0).any(axis=1).all())
 
 
-def _scale_file(file: Mapping[str, Any]) -> None:
-    """Multiply the coordinates of each annotation with the stated size of its image."""
+def _check_shares(boxes: FloatArray, policy: str) -> None:
+    """Refuse shares that are corners, and numbers that are said to be shares.
+
+    Raises:
+        UserError: They look like other numbers.
+    """
+    if policy != "auto":
+        refuse_large_shares(boxes, policy)
+    elif are_share_corners(boxes, "extent"):
+        raise UserError(
+            "the boxes are between 0 and 1, and go beyond the image as x y width height: they look like "
+            "x1 y1 x2 y2 in shares of the image size; set data.labels=corners (if they are right, set "
+            "data.labels=shares)"
+        )
+
+
+def _scale_file(file: Mapping[str, Any], unit: float) -> None:
+    """Multiply the coordinates of each annotation with the stated size of its image.
+
+    Raises:
+        UserError: An image with annotations states no size.
+    """
     sizes = {normalize_id(row.get("id")): (row.get("width"), row.get("height")) for row in file["images"]}
     for row in file["annotations"]:
-        size = sizes.get(normalize_id(row.get("image_id")), (None, None))
-        if all(isinstance(side, int | float) and side > _MIN_IMAGE_SIDE for side in size):
-            _scale_row(row, np.array(size, np.float64))
+        size = sizes.get(normalize_id(row.get("image_id")))
+        if size is None:  # an annotation of no image is reported later
+            continue
+        if not all(isinstance(side, int | float) and side > 0 for side in size):
+            raise UserError(
+                "the boxes are shares of the image size, but the COCO file states no width and height of the "
+                f"image with the id {str(row.get('image_id'))[:40]}: add them"
+            )
+        if min(size) > _MIN_IMAGE_SIDE:
+            _scale_row(row, np.array(size, np.float64) * unit, 1 / unit)
 
 
-def _scale_row(row: CocoRow, size: FloatArray) -> None:
+def _scale_row(row: CocoRow, size: FloatArray, largest: float) -> None:
     if parse_bbox(row):
         row["bbox"] = (np.array(row["bbox"]) * np.tile(size, 2)).tolist()
     rings = row.get("segmentation")
-    if isinstance(rings, list) and all(map(_is_ring, rings)):
+    if isinstance(rings, list) and all(_is_ring(ring, largest) for ring in rings):
         row["segmentation"] = [(np.reshape(ring, (-1, 2)) * size).ravel().tolist() for ring in rings]
 
 
-def _is_ring(ring: object) -> bool:
-    """Check for a list of pairs of shares."""
+def _is_ring(ring: object, largest: float) -> bool:
+    """Check for a list of pairs of numbers up to the largest one."""
     return (
         isinstance(ring, list)
         and len(ring) % 2 == 0
-        and all(isinstance(value, int | float) and abs(value) <= 1 for value in ring)
+        and all(isinstance(value, int | float) and abs(value) <= largest for value in ring)
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.core.errors import UserError
-from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.plausibility.predictions import (
     PREDICTIONS_ADVICE,
     are_certain,
@@ -47,7 +47,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     remarks = ["x and y are taken for the centre of a box, as CreateML does unless told otherwise"]
     layout = MatchingOptions(ImageIndex(list_images(folder)))
     source = assemble_source(folder, annotations, layout, [*remarks, *prediction_remarks])
-    return refuse_misread_boxes(source, "centre", options.labels)
+    return read_boxes_as_stated(source, "centre", options.labels)
 
 
 def _load_files(folder: Path, policy: str) -> tuple[list[ImageAnnotations], list[str]]:

@@ -129,7 +129,7 @@ def _parse_row(row: list[str], table: CsvTable) -> tuple[str, Shape]:
     values = get_box_values(row, columns)
     if len(values) != 4:
         raise ValueError(f"{format_count(len(values), 'number')}, not the four of a box")
-    a, b, c, d = map(parse_coordinate, values)
+    a, b, c, d = (parse_coordinate(value) * table.unit for value in values)
     if table.meaning == "corners":
         return label, build_box((a, b, c, d))
     if table.meaning == "centre":

@@ -50,6 +50,7 @@ class CsvTable(NamedTuple):
         sizes: Measured width and height of some images, by name.
         has_corners: Boxes are x1 y1 x2 y2, whatever the columns are called.
         normalized: Boxes are fractions of the image size; else pixels.
+        unit: What the numbers are multiplied with, such as 0.01 for percent.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class CsvTable(NamedTuple):
     sizes: Mapping[str, tuple[int, int]] = {}
     has_corners: bool = False
     normalized: bool = False
+    unit: float = 1
 
     @property
     def meaning(self) -> BoxMeaning:
@@ -104,8 +106,8 @@ def interpret_boxes(table: CsvTable, policy: str) -> CsvTable:
         policy: As in data.labels; auto: by the names of the columns and by the numbers.
     """
     if policy != "auto":
-        corners, shares = policy in {"corners", "pixel_corners"}, policy in {"shares", "corners"}
-        return table._replace(has_corners=corners, normalized=shares)
+        corners, shares = policy in {"corners", "pixel_corners"}, policy in {"shares", "corners", "percent"}
+        return table._replace(has_corners=corners, normalized=shares, unit=0.01 if policy == "percent" else 1)
     return table._replace(has_corners=_has_corner_boxes(table), normalized=_has_normalized_boxes(table))
 
 

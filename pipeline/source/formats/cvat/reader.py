@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.cvat.shapes import parse_cvat_shape
-from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_files, list_images
@@ -51,7 +51,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     ]
     order = tuple(name for root in roots.values() for name in _iterate_declared_labels(root))
     layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
-    return refuse_misread_boxes(assemble_source(folder, entries, layout), "corners", options.labels)
+    return read_boxes_as_stated(assemble_source(folder, entries, layout), "corners", options.labels)
 
 
 def _load_root(path: Path, folder: Path) -> Element | None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.core.text import format_count
-from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_files, list_images
@@ -56,7 +56,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         remarks.append(f"{format_count(difficult, 'object')} marked as difficult: used as any other")
     layout = MatchingOptions(image_index, one_file_per_image=True)
     source = assemble_source(folder, annotations, layout, remarks)
-    return refuse_misread_boxes(source, "corners", options.labels)
+    return read_boxes_as_stated(source, "corners", options.labels)
 
 
 def _drop_upright_boxes(texts: list[Path], folder: Path) -> tuple[list[Path], list[str]]:

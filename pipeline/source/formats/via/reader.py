@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.via.shapes import expand_v3_shape, parse_via_shape
-from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -76,7 +76,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         remarks = [remark] if attribute else []
         annotations = [_parse_image_class(image, attribute) for image in images]
     layout = MatchingOptions(ImageIndex(list_images(folder)))
-    return refuse_misread_boxes(
+    return read_boxes_as_stated(
         assemble_source(folder, annotations, layout, remarks), "extent", options.labels
     )
 

@@ -13,11 +13,11 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.labelme.xml import is_labelme_xml
 from pipeline.source.formats.voc.image_sets import read_image_sets
 from pipeline.source.formats.voc.objects import build_annotations, read_voc_xml
-from pipeline.source.formats.voc.pixel_origin import find_pixel_origin
+from pipeline.source.formats.voc.pixel_origin import PixelOrigin, find_pixel_origin
 from pipeline.source.plausibility.box_meaning import (
     MAX_DOUBTFUL_SHARE,
     MIN_DOUBTFUL_BOXES,
-    refuse_misread_boxes,
+    read_boxes_as_stated,
 )
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations
@@ -73,12 +73,13 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
             names = map(_image_stem, found.entry.names)
             split = part.split or next(filter(None, map(splits.get, names)), None)
             files.append(found._replace(entry=found.entry._replace(split=split)))
-    origin = find_pixel_origin(files)
+    in_pixels = options.labels in {"auto", "pixels", "pixel_corners"}
+    origin = find_pixel_origin(files) if in_pixels else PixelOrigin(0)
     annotations = [build_annotations(file, origin.first) for file in files]
     _refuse_inverted(annotations, options.labels)
     layout = MatchingOptions(ImageIndex(images), one_file_per_image=True)
     source = assemble_source(folder, annotations, layout, (*remarks, *origin.remarks))
-    return refuse_misread_boxes(source, "corners", options.labels)
+    return read_boxes_as_stated(source, "corners", options.labels)
 
 
 def _refuse_inverted(annotations: Sequence[ImageAnnotations], policy: str) -> None:

@@ -34,7 +34,8 @@ def number_unnamed_classes(used: Collection[int], stated: int, options: ReadOpti
     hint = ""
     if 0 not in used and used and not first and options.first_class == "auto":
         hint = "; no object has class 0: if classes are counted from 1, set data.first_class=1"
-    told = f"the source names no classes: they are called class_{first} to class_{first + len(names) - 1}"
+    called = f"they are called {names[0]} to {names[-1]}" if len(names) > 1 else f"it is called class_{first}"
+    told = f"the source names no {'classes' if len(names) > 1 else 'class'}: {called}"
     return ClassNames(names, numbers, (f"{told}{hint}",))
 
 
@@ -49,7 +50,8 @@ def renumber_classes(raw: RawObjects, classes: ClassNames) -> tuple[RawObjects, 
         return raw, []  # the check of the objects reports other numbers
     indices = np.minimum(np.searchsorted(numbers, raw.classes), len(numbers) - 1)
     known = numbers[indices] == raw.classes
-    listed = f"the classes are {numbers[0]} to {numbers[-1]}"
+    is_one = len(numbers) == 1
+    listed = f"the only class is {numbers[0]}" if is_one else f"the classes are {numbers[0]} to {numbers[-1]}"
     notes = [
         AnnotationNote(True, f"{mark}: class {number}, but {listed}", "class-out-of-range")
         for mark, number, is_known in zip(raw.marks, raw.classes.tolist(), known.tolist(), strict=True)

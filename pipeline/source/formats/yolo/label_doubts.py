@@ -15,12 +15,16 @@ from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.yolo.label_lines import BOX_VALUES, LabelLayout, LabelLines
+from pipeline.source.plausibility.box_meaning import PERCENT
 from pipeline.source.plausibility.column_order import are_ordered_corners
 from pipeline.source.types import ReadOptions
 
 _MAX_SHARE: Final = 0.2
 """Share of the objects from which on a repair is no repair, but another format."""
 _NEARLY_ALL: Final = 0.95
+_MIN_ORDERED: Final = 10
+"""So many boxes that are all ordered corners are no centers and sizes, if some reach out of their image."""
+_MIN_OUTSIDE: Final = 0.1
 _MIN_OBJECTS: Final = 3
 """Fewer objects are no pattern."""
 _MAX_ROUNDING: Final = 0.01
@@ -29,7 +33,8 @@ _MAX_OVERHANG: Final = 0.1
 """Share of its own size by which a box may: a misread one reaches out by more."""
 _MIN_PIXELS: Final = 2
 """A larger coordinate is no share of the image, even of an object that is partly outside."""
-_MAX_PERCENT: Final = 100
+_MAX_LEVELS: Final = 10
+"""So many different values between 0 and 1 may be levels of something; more of them are confidences."""
 _KEEP: Final = "if they are right as they are, set data.labels=shares"
 
 DescribeLine = Callable[[int], str]
@@ -93,7 +98,10 @@ def check_coordinates(table: LabelTable, options: ReadOptions, describe: Describ
     Raises:
         UserError: They are not.
     """
-    if options.labels == "shares" or not len(table.classes):
+    if not len(table.classes):
+        return
+    _check_confidences(table, options, describe)
+    if options.labels == "shares":
         return
     lines = len(table.classes) + table.malformed
     if table.malformed >= _MIN_OBJECTS and table.malformed > _MAX_SHARE * lines:
@@ -103,7 +111,6 @@ def check_coordinates(table: LabelTable, options: ReadOptions, describe: Describ
         )
     if options.labels == "auto":
         _check_shares(table, describe)
-        _check_confidences(table, options, describe)
     else:
         _check_stated_form(table, options.labels, describe)
 
@@ -125,7 +132,7 @@ def check_class_numbers(
     if options.first_class != "auto" or not len(numbers) or not len(table.classes):
         return
     unknown = ~np.isin(table.classes, numbers)
-    count, named = int(unknown.sum()), f"{format_count(len(numbers), 'class')} have a name"
+    count, named = int(unknown.sum()), format_count(len(numbers), "class has a name", "classes have a name")
     highest, lowest = int(table.classes.max()), int(table.classes.min())
     if count and lowest == 1 and highest == len(numbers) == max(numbers) + 1:
         raise UserError(
@@ -135,8 +142,8 @@ def check_class_numbers(
         )
     if count >= _MIN_OBJECTS and count > _MAX_SHARE * len(unknown):
         raise UserError(
-            f"{_format_share(unknown)} have a class number without a name ({named}, {min(numbers)} to "
-            f"{max(numbers)}), such as {describe(int(np.argmax(unknown)))}: add the names, or set "
+            f"{_format_share(unknown)} have a class number without a name ({named}, "
+            f"{_format_range(numbers)}), such as {describe(int(np.argmax(unknown)))}: add the names, or set "
             "data.first_class=0 to leave these objects out"
         )
 
@@ -150,9 +157,10 @@ def _check_shares(table: LabelTable, describe: DescribeLine) -> None:
     if not len(boxes):
         return
     flat = _any_in_row(boxes[:, 2:] <= 0)
-    slack = np.maximum(_MAX_ROUNDING, _MAX_OVERHANG * boxes[:, 2:])
-    outside = _any_in_row(boxes[:, :2] - boxes[:, 2:] / 2 < -slack)
-    outside |= _any_in_row(boxes[:, :2] + boxes[:, 2:] / 2 > 1 + slack)
+    outside = _reach_outside(boxes)
+    if len(boxes) >= _MIN_ORDERED and outside.mean() > _MIN_OUTSIDE and are_ordered_corners(boxes).all():
+        example = describe(int(indices[np.argmax(outside)]))
+        _refuse_boxes(boxes, f"{_format_share(outside)} reach out of their image, such as {example}")
     for found, fault in ((outside, "reach out of their image"), (flat, "have no width or no height")):
         if found.sum() >= _MIN_OBJECTS and found.mean() > _MAX_SHARE:
             example = describe(int(indices[np.argmax(found)]))
@@ -163,13 +171,27 @@ def _refuse_pixels(table: LabelTable, large: BoolArray, describe: DescribeLine) 
     boxes = table.heads[table.is_box]
     are_corners = len(boxes) > 0 and float(np.mean(are_ordered_corners(boxes))) >= _NEARLY_ALL
     likely, other = ("pixel_corners", "pixels") if are_corners else ("pixels", "pixel_corners")
-    percent = " (or percent, to be divided by 100)" if (np.abs(table.heads) <= _MAX_PERCENT).all() else ""
+    may_be_percent = bool((np.abs(table.heads) <= PERCENT).all()) and _fit_image(boxes / PERCENT)
     meaning = {"pixels": "x y width height of the center", "pixel_corners": "x1 y1 x2 y2"}
+    percent = " or data.labels=percent (of the image size)" if may_be_percent else ""
     raise UserError(
         f"{_format_share(large)} have coordinates far above 1, such as {describe(int(np.argmax(large)))}: "
-        f"they look like pixels{percent}, not like shares of the image: set data.labels={likely} "
-        f"({meaning[likely]}) or data.labels={other} ({meaning[other]}); {_KEEP}"
+        f"they look like pixels{' or percent' if percent else ''}, not like shares of the image: set "
+        f"data.labels={likely} ({meaning[likely]}) or data.labels={other} ({meaning[other]})"
+        f"{percent}; {_KEEP}"
     )
+
+
+def _fit_image(boxes: FloatArray) -> bool:
+    """Check whether nearly all boxes, read as center and size in shares, lie in their image."""
+    return not len(boxes) or float(np.mean(~_reach_outside(boxes))) >= _NEARLY_ALL
+
+
+def _reach_outside(boxes: FloatArray) -> BoolArray:
+    """Find boxes, given by center and size in shares, that reach out of their image by more than rounding."""
+    slack = np.maximum(_MAX_ROUNDING, _MAX_OVERHANG * boxes[:, 2:])
+    outside = _any_in_row(boxes[:, :2] - boxes[:, 2:] / 2 < -slack)
+    return np.asarray(outside | _any_in_row(boxes[:, :2] + boxes[:, 2:] / 2 > 1 + slack), np.bool_)
 
 
 def _refuse_boxes(boxes: FloatArray, fault: str) -> NoReturn:
@@ -194,7 +216,8 @@ def _check_confidences(table: LabelTable, options: ReadOptions, describe: Descri
     is_likely = len(extras) >= _MIN_OBJECTS and len(extras) >= _NEARLY_ALL * len(table.classes)
     if options.predictions == "labels" or not is_likely:
         return
-    if ((extras > 0) & (extras <= 1)).all() and len(np.unique(extras)) > len(extras) / 2:
+    count = len(np.unique(extras))
+    if ((extras >= 0) & (extras <= 1)).all() and count > min(len(extras) / 2, _MAX_LEVELS):
         raise UserError(
             f"each box is followed by a number between 0 and 1, such as {describe(0)}: these look like the "
             "predictions of a model, not like labels: if they are labels, set data.predictions=labels"
@@ -204,7 +227,7 @@ def _check_confidences(table: LabelTable, options: ReadOptions, describe: Descri
 def _check_stated_form(table: LabelTable, labels: str, describe: DescribeLine) -> None:
     """Refuse labels that contradict what data.labels says."""
     boxes = table.heads[table.is_box]
-    if labels.startswith("pixel") and (np.abs(table.heads) <= 1).all():
+    if labels != "corners" and (np.abs(table.heads) <= 1).all():
         raise UserError(
             f"data.labels={labels}, but no coordinate is above 1, such as {describe(0)}: these are shares"
         )
@@ -212,6 +235,13 @@ def _check_stated_form(table: LabelTable, labels: str, describe: DescribeLine) -
         raise UserError(
             f"data.labels=corners, but coordinates are far above 1, such as {describe(0)}: these are pixels, "
             "set data.labels=pixel_corners"
+        )
+    outside = _reach_outside(boxes / PERCENT)
+    if labels == "percent" and len(boxes) and outside.mean() > _MAX_SHARE:
+        example = describe(int(np.flatnonzero(table.is_box)[np.argmax(outside)]))
+        raise UserError(
+            f"data.labels=percent, but {_format_share(outside)} reach out of their image, such as {example}: "
+            "these are no percentages of a center and a size"
         )
     wrong = ~are_ordered_corners(boxes)
     if labels.endswith("corners") and len(boxes) and wrong.mean() > _MAX_SHARE:
@@ -228,3 +258,8 @@ def _any_in_row(found: BoolArray) -> BoolArray:
 
 def _format_share(found: BoolArray) -> str:
     return f"{int(found.sum()):,} of {format_count(len(found), 'object')}"
+
+
+def _format_range(numbers: Sequence[int]) -> str:
+    lowest, highest = min(numbers), max(numbers)
+    return f"{lowest} to {highest}" if highest > lowest else f"{lowest}"

@@ -30,6 +30,8 @@ from pipeline.source.formats.yolo.label_files import (
 from pipeline.source.formats.yolo.label_layout import infer_label_layout
 from pipeline.source.formats.yolo.label_lines import LabelLayout, build_label_objects
 from pipeline.source.formats.yolo.missing_files import explain_missing_images, explain_missing_labels
+from pipeline.source.plausibility.box_meaning import PERCENT
+from pipeline.source.reading.class_selection import scale_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_images, sort_paths
 from pipeline.source.types import (
     DEFAULT_OPTIONS,
@@ -148,6 +150,8 @@ def _build_image(
     if found.label.name != f"{found.image.stem}.txt":
         notes = (*notes, AnnotationNote(False, f"its label file is called {found.label.name}"))
     raw, line_notes = build_label_objects(found.lines, layout) if found.lines else (_NO_OBJECTS, ())
+    if options.labels == "percent":
+        raw = scale_objects(raw, 1 / PERCENT)
     raw, class_notes = renumber_classes(raw, classes)
     if found.is_unlabelled:
         line_notes = (
