@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.storage.files import write_folder
+from tests.disks import mount_small_disk
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,3 +47,71 @@ def test_second_writer_is_rejected_and_first_is_unaffected(running_prepare):
     assert second.returncode == 1
     assert second.stderr.startswith("prepare: another process is at work on prepare in this folder")
     assert len([*running_prepare.glob("data/.prepared.*")]) == 1
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.storage.files import write_folder
+with write_folder(Path("data/augmented")) as folder:
+    (folder / "a.txt").write_text("a")
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def writer(tmp_path, monkeypatch):
+    """A process that is writing data/augmented."""
+    monkeypatch.chdir(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def write(text: str) -> None:
+    with write_folder(Path("data/augmented")) as folder:
+        (folder / "b.txt").write_text(text)
+
+
+def unfinished() -> list[Path]:
+    return [*Path("data").glob(".augmented.*")]
+
+
+def test_leftovers_of_killed_process_are_removed_by_the_next_one(writer):
+    Path("data/.augmented.old").write_text("of write_file")
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    assert len(unfinished()) == 2
+    write("b")
+    assert unfinished() == []
+    assert [path.name for path in Path("data/augmented").iterdir()] == ["b.txt"]
+
+
+@pytest.mark.usefixtures("writer")
+def test_temporary_folder_of_living_process_stays():
+    [folder] = unfinished()
+    write("b")
+    assert unfinished() == [folder]
+    assert (folder / "a.txt").read_text() == "a"
+
+
+def write_too_much() -> None:
+    with write_folder(Path("data/augmented")) as folder:
+        (folder / "b.txt").write_bytes(bytes(1 << 20))
+
+
+def test_full_disk_leaves_the_old_folder_and_no_other(tmp_path, monkeypatch):
+    with mount_small_disk(tmp_path / "disk", kilobytes=64) as disk:
+        monkeypatch.chdir(disk)
+        write("old")
+        with pytest.raises(OSError, match="No space left") as caught:
+            write_too_much()
+        monkeypatch.chdir(tmp_path)
+        assert [path.name for path in (disk / "data").iterdir()] == ["augmented"]
+        assert (disk / "data/augmented/b.txt").read_text() == "old"
+    assert caught.value.filename == "data/augmented"
