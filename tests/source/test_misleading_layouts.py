@@ -280,3 +280,71 @@ def test_datasets_in_an_archive_are_named_with_what_to_do(tmp_path, monkeypatch)
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "drawn")
     with pytest.raises(UserError, match=r"but in A/ \(yolo\), B/ \(yolo\), .*: unpack the archive, and set"):
         recognize_source("auto", unpack_source(Path(archive)))
+
+
+def draw_disc(path, number=0, *, value=255):
+    """Draw the field of view of a round camera, which hardly differs between images."""
+    y, x = np.ogrid[: SIZE[1], : SIZE[0]]
+    disc = np.where((x - 48 - number % 2) ** 2 + (y - 40) ** 2 < 36**2, value, 0).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(disc).save(path)
+
+
+def draw_retinas(folder):
+    """Draw the tree of DRIVE: fields of view in mask/, and two annotations of the test images."""
+    draw_pairs(folder, "training/images/{}_training.tif", "training/1st_manual/{}_manual1.gif", first=21)
+    draw_pairs(folder, "test/images/{}_test.tif", "test/1st_manual/{}_manual1.gif")
+    for number in range(4):
+        draw_disc(folder / f"training/mask/{21 + number}_training_mask.gif", number)
+        draw_disc(folder / f"test/mask/{number}_test_mask.gif", number)
+        draw_mask(folder / f"test/2nd_manual/{number}_manual2.gif", number + 1)
+
+
+def draw_lungs(folder):
+    for number in range(4):
+        draw_photos(folder, f"CXR_png/MC_{number}.png")
+        draw_mask(folder / f"ManualMask/leftMask/MC_{number}.png", number)
+        draw_mask(folder / f"ManualMask/rightMask/MC_{number}.png", number + 1)
+
+
+MORE_MASKS = [
+    (draw_retinas, {"class_1": 8}, 3),
+    (draw_lungs, {"leftMask": 4, "rightMask": 4}, 1),
+]
+
+
+@pytest.mark.parametrize(("draw", "objects", "remarks"), MORE_MASKS)
+def test_several_masks_of_an_image_are_read_with_a_remark(tmp_path, draw, objects, remarks):
+    draw(tmp_path)
+    form, source = recognize_source("auto", tmp_path)
+    counts = {
+        name: sum((image.raw.classes == number).sum() for image in source.images)
+        for number, name in enumerate(source.names)
+    }
+    assert (form, counts, source.defects) == ("masks", objects, ())
+    assert len(source.remarks) == remarks
+
+
+def draw_edges_beside_masks(folder):
+    draw_pairs(folder, "images/{}.jpg", "masks/{}_mask.png")
+    for number in range(4):
+        draw_mask(folder / f"masks/{number}_edge.png", number + 1)
+
+
+def draw_labels_beside_masks(folder):
+    draw_pairs(folder, "images/{}.jpg", "masks/{}.png")
+    for number in range(4):
+        draw_mask(folder / f"labels/{number}.png", number + 1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "reason"),
+    [
+        (draw_edges_beside_masks, r"the kinds '_edge' and '_mask' out of data\.source"),
+        (draw_labels_beside_masks, r"move one of masks/ and labels/ out of data\.source"),
+    ],
+)
+def test_two_kinds_of_masks_are_refused_with_both_named(tmp_path, draw, reason):
+    draw(tmp_path)
+    with pytest.raises(UserError, match=reason):
+        recognize_source("auto", tmp_path)

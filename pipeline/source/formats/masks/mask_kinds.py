@@ -93,9 +93,10 @@ def choose_mask_kinds(
         UserError: It is not clear which kind is meant.
     """
     kinds = [*_group_kinds(chosen, is_chosen=True), *_group_kinds(spare, is_chosen=False)]
-    kinds = _mark_views(kinds, {id(kind) for pair in _find_rivals(kinds) for kind in pair})
-    left, remarks = _leave_out_kinds(kinds, folder)
-    rivals = _find_rivals(left)
+    competing = {id(kind) for pair in _find_rivals(kinds) for kind in pair}
+    kinds = _mark_views(kinds, competing)
+    left, remarks = _leave_out_kinds(kinds, folder) if competing else (kinds, ())
+    rivals = _find_rivals(left) if competing else []
     for one, other in rivals:
         if one.place == other.place or not (one.is_chosen and other.is_chosen):
             raise UserError(describe_rivals((one, other), folder))
@@ -167,6 +168,8 @@ def _find_place(mask: Path, image: Path) -> tuple[str, ...]:
 
 def _find_ending(mask: str, image: str) -> tuple[str, ...] | None:
     """Return the words of a mask's name that its image's name lacks, without numbers; None if arbitrary."""
+    if mask == image:
+        return ()
     known = set(_list_words(image))
     words = tuple(word for word in _list_words(mask) if word not in known and not word.isdecimal())
     has_number = any(any(map(str.isdecimal, word)) and not _ORDINAL.search(word) for word in words)
@@ -179,6 +182,8 @@ def _list_words(name: str) -> list[str]:
 
 def _find_rivals(kinds: Sequence[MaskKind]) -> list[KindPair]:
     """Find the pairs of kinds that have masks of the same images."""
+    if len(kinds) < 2:
+        return []
     by_image: dict[Path, list[int]] = defaultdict(list)
     for number, kind in enumerate(kinds):
         for image in kind.masks:
