@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_full_disk, is_disk_full
 from pipeline.core.tasks import Task
 from pipeline.tracking.dataset_input import describe_dataset
 from pipeline.tracking.logged_model import save_model
@@ -64,10 +66,13 @@ class RunSession:
         self._append("metrics", values=sanitize_metrics(values), step=step)
 
     def log_system_metrics(self, values: Mapping[str, float]) -> None:
-        """Log the load of the machine; the step counts intervals since the start of the run."""
-        self._append(
-            "metrics", values=sanitize_metrics(values), step=None, every=int(SAMPLE_INTERVAL_SECONDS * 1000)
-        )
+        """Log the load of the machine; the step counts intervals since the start of the run.
+
+        On a full disk it is left out: nothing else depends on it.
+        """
+        every = int(SAMPLE_INTERVAL_SECONDS * 1000)
+        with contextlib.suppress(UserError):
+            self._append("metrics", values=sanitize_metrics(values), step=None, every=every)
 
     def set_tags(self, values: Mapping[str, Any]) -> None:
         """Set tags; values that are None are left out."""
@@ -79,8 +84,11 @@ class RunSession:
 
     def log_artifact(self, path: Path, *, folder: str = "") -> None:
         """Upload a file or a folder as it is now, below `folder` of the run's artifacts."""
+        if not path.exists():
+            print_tracking_notice(f"there is no {path}: it is not logged to MLflow")
+            return
         with self._report_lost_message():
-            self._append("artifact", file=self._outbox.copy_file(path), folder=folder)
+            self._append_file(self._outbox.copy_file(path), folder)
 
     def log_table(self, rows: Sequence[Mapping[str, Any]], file: str) -> None:
         """Upload rows as a JSON file, such as `jobs.json`, which MLflow shows as a table."""
@@ -97,7 +105,7 @@ class RunSession:
             (self._outbox.folder / place).parent.mkdir(parents=True)
             (self._outbox.folder / place).write_text(content, encoding="utf-8")
             folder = "" if path.parent == Path() else path.parent.as_posix()
-            self._append("artifact", file=place.as_posix(), folder=folder)
+            self._append_file(place.as_posix(), folder)
 
     def log_dataset(
         self, name: str, digest: str, *, source: str, classes: Sequence[str], splits: Mapping[str, Any]
@@ -115,7 +123,13 @@ class RunSession:
         self._append("dataset", facts=facts)
 
     def log_model(
-        self, weights: Path, *, example: Path, metrics: Mapping[str, Any], task: Task = "detect"
+        self,
+        weights: Path,
+        *,
+        example: Path,
+        metrics: Mapping[str, Any],
+        task: Task = "detect",
+        imgsz: int | None = None,
     ) -> None:
         """Log the weights as a model that `mlflow.pyfunc.load_model` loads.
 
@@ -124,16 +138,27 @@ class RunSession:
             example: An image that becomes the model's input example.
             metrics: Results of these weights, under names that no curve of the run has.
             task: The task of the weights.
+            imgsz: The image size of the training, in pixels; None leaves it to the checkpoint.
         """
         place = Path("files", uuid.uuid4().hex[:12], "model")
         try:
             (self._outbox.folder / place).parent.mkdir(parents=True)
-            save_model(self._outbox.folder / place, weights, example, task=task)
-        except Exception as error:  # of MLflow, or a full disk: it costs the logged model, not the training
+            save_model(self._outbox.folder / place, weights, example, task=task, imgsz=imgsz)
+        except Exception as error:  # of MLflow: it costs the logged model, not the training
+            self._refuse_full_disk(error)
             print_tracking_notice(f"the model could not be saved for MLflow: {error}")
         else:
-            facts = {"id": place.parent.name, "values": sanitize_metrics(metrics)}
-            self._append("model", file=place.as_posix(), **facts)
+            self._append("model", file=place.as_posix(), values=sanitize_metrics(metrics))
+
+    def set_model_defaults(self, defaults: Mapping[str, float]) -> None:
+        """Set the defaults of a prediction, under Ultralytics' names, such as the conf that was chosen on val.
+
+        The model of the run has them from then on, or from its upload; a child run only shows them.
+        """
+        self._append("defaults", defaults=dict(defaults))
+
+    def _append_file(self, place: str, folder: str) -> None:
+        self._append("artifact", file=place, folder=folder, files=self._outbox.list_files(place))
 
     def _append(self, kind: str, **content: Any) -> None:
         with self._report_lost_message():
@@ -142,8 +167,17 @@ class RunSession:
 
     @contextlib.contextmanager
     def _report_lost_message(self) -> Iterator[None]:
-        """Report a message that a full disk loses, and continue: it must not stop the training."""
+        """Report a message that cannot be written, and continue: it must not stop the training.
+
+        A full disk does stop it: its run would end as FINISHED without what was lost, such as the model. The
+        training continues from its checkpoint when there is space.
+        """
         try:
             yield
         except (OSError, shutil.Error) as error:
+            self._refuse_full_disk(error)
             print_tracking_notice(f"a message for MLflow could not be written and is lost: {error}")
+
+    def _refuse_full_disk(self, error: Exception) -> None:
+        if is_disk_full(error):
+            raise UserError(describe_full_disk(self._outbox.folder)) from error
