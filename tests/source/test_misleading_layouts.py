@@ -340,8 +340,8 @@ def draw_labels_beside_masks(folder):
 @pytest.mark.parametrize(
     ("draw", "reason"),
     [
-        (draw_edges_beside_masks, r"the kinds '_edge' and '_mask' out of data\.source"),
-        (draw_labels_beside_masks, r"move one of masks/ and labels/ out of data\.source"),
+        (draw_edges_beside_masks, r"keep one of the kinds '_edge' and '_mask' in data\.source"),
+        (draw_labels_beside_masks, r"keep one of masks/ and labels/ in data\.source"),
     ],
 )
 def test_two_kinds_of_masks_are_refused_with_both_named(tmp_path, draw, reason):

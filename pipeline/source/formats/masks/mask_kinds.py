@@ -28,8 +28,9 @@ _MAX_KINDS: Final = 12
 """Kinds per image that are compared."""
 _LISTED: Final = 4
 _WORD: Final = re.compile(r"[^_\-. ()]+")
+_VIEW_WORDS: Final = frozenset({"fov", "fovs", "view", "field", "valid"})
 _ORDINAL: Final = re.compile(
-    r"\b([1-9])(?:st|nd|rd|th)|\b(?:manual|observer|annotator|expert|rater|reader|grader)([1-9])\b"
+    r"\b([1-9])(?:st|nd|rd|th)|\b(?:manual|observer|annotator|expert|rater|reader|grader) ?([1-9])\b"
 )
 """The number of somebody who annotated: 1st_manual, manual1, observer2."""
 
@@ -92,14 +93,18 @@ def choose_mask_kinds(
     Raises:
         UserError: It is not clear which kind is meant.
     """
-    kinds = [*_group_kinds(chosen, is_chosen=True), *_group_kinds(spare, is_chosen=False)]
+    kinds = [*_group_kinds(chosen, folder, is_chosen=True), *_group_kinds(spare, folder, is_chosen=False)]
     competing = {id(kind) for pair in _find_rivals(kinds) for kind in pair}
     kinds = _mark_views(kinds, competing)
     left, remarks = _leave_out_kinds(kinds, folder) if competing else (kinds, ())
     rivals = _find_rivals(left) if competing else []
-    for one, other in rivals:
-        if one.place == other.place or not (one.is_chosen and other.is_chosen):
-            raise UserError(describe_rivals((one, other), folder))
+    unclear = [
+        (one, other)
+        for one, other in rivals
+        if one.place == other.place or not (one.is_chosen and other.is_chosen)
+    ]
+    if unclear:
+        raise UserError(describe_rivals(unclear, folder))
     stay = {id(kind) for kind in left}
     out = {mask for kind in kinds if id(kind) not in stay for mask in kind.files}
     kept = {mask: image for mask, image in chosen.items() if mask not in out}
@@ -110,20 +115,32 @@ def choose_mask_kinds(
     return KindChoice(kept, frozenset(out), (*remarks, *_describe_view(left, folder)), tuple(rivals))
 
 
-def describe_rivals(rivals: KindPair, folder: Path) -> str:
-    """Name two kinds of masks of the same images, and say what to do."""
-    one, other = rivals
+def describe_rivals(rivals: Sequence[KindPair], folder: Path) -> str:
+    """Name the kinds of masks of the same images, and say what to do."""
+    one, other = rivals[0]
     image = min(image for image in one.masks if image in other.masks)
-    files = " and ".join(format_relative_path(kind.masks[image], folder) for kind in rivals)
-    start = f"images have two kinds of masks: {format_relative_path(image, folder)} has {files}"
-    if one.place == other.place:
-        names = " and ".join(_quote_ending(kind) for kind in rivals)
+    is_ending = one.place == other.place
+    listed = [kind for pair in rivals for kind in pair if image in kind.masks]
+    kinds = [
+        *{id(kind): kind for kind in listed if (kind.place == one.place) == is_ending or kind is one}.values()
+    ]
+    files = _join([format_relative_path(kind.masks[image], folder) for kind in kinds])
+    start = f"images have {len(kinds)} kinds of masks: {format_relative_path(image, folder)} has {files}"
+    if is_ending:
+        names = _join([_quote_ending(kind) for kind in kinds])
         return (
-            f"{start}: move the files of one of the kinds {names} out of data.source, or, if the kinds are "
-            "classes, move each into a folder with the name of the class, such as masks/crack/"
+            f"{start}: keep one of the kinds {names} in data.source, or, if the kinds are classes, move each "
+            "into a folder with the name of the class, such as masks/crack/"
         )
-    places = " and ".join(_list_places(kind.files, folder) for kind in rivals)
-    return f"{start}: move one of {places} out of data.source, and keep the masks to learn from"
+    places = _join([_list_places(kind.files, folder) for kind in kinds])
+    return f"{start}: keep one of {places} in data.source, the one to learn from"
+
+
+def _join(names: Sequence[str]) -> str:
+    """Join the first names with `and`."""
+    more = [f"{len(names) - _LISTED} more"] if len(names) > _LISTED else []
+    *most, last = [*names[:_LISTED], *more]
+    return f"{', '.join(most)} and {last}"
 
 
 def _quote_ending(kind: MaskKind) -> str:
@@ -145,12 +162,12 @@ def _describe_kind(kind: MaskKind, other: MaskKind, folder: Path) -> str:
     return f"with the ending {_quote_ending(kind)}" if kind.ending else "without ending"
 
 
-def _group_kinds(pairs: Mapping[Path, Path | None], *, is_chosen: bool) -> list[MaskKind]:
+def _group_kinds(pairs: Mapping[Path, Path | None], folder: Path, *, is_chosen: bool) -> list[MaskKind]:
     """Group masks by their kind; those with arbitrary names, as of single objects, are none."""
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Path]] = defaultdict(list)
     for mask, image in pairs.items():
         if image and (ending := _find_ending(mask.stem, image.stem)) is not None:
-            groups[_find_place(mask.parent, image.parent), ending].append(mask)
+            groups[_find_place(mask.parent, image.parent, folder), ending].append(mask)
     return [
         MaskKind(*key, files, {image: mask for mask in reversed(files) if (image := pairs[mask])}, is_chosen)
         for key, files in groups.items()
@@ -158,12 +175,11 @@ def _group_kinds(pairs: Mapping[Path, Path | None], *, is_chosen: bool) -> list[
 
 
 @lru_cache(maxsize=10_000)
-def _find_place(mask: Path, image: Path) -> tuple[str, ...]:
-    known = {part.lower() for part in image.parts} | {
-        word for part in image.parts for word in _list_words(part)
-    }
-    parts = [part for part in mask.parts if part.lower() not in known]
-    return tuple(word for part in parts for word in _list_words(part) if word not in known)
+def _find_place(mask: Path, image: Path, folder: Path) -> tuple[str, ...]:
+    """Return the words of a mask's folders in the source that its image's folders lack."""
+    known = {word for part in image.relative_to(folder).parts for word in _list_words(part)}
+    words = [word for part in mask.relative_to(folder).parts for word in _list_words(part)]
+    return tuple(word for word in words if word not in known)
 
 
 def _find_ending(mask: str, image: str) -> tuple[str, ...] | None:
@@ -248,6 +264,10 @@ def _describe_left_out(lesser: MaskKind, better: MaskKind, reason: str, folder: 
 
 
 def _find_field_of_view(one: MaskKind, other: MaskKind) -> MaskKind | None:
+    """Return the first kind if it shows the field of view; with its folder beside the other, it may be a class."""
+    is_class = one.place[:-1] == other.place[:-1] != () and one.is_chosen and other.is_chosen
+    if is_class and _VIEW_WORDS.isdisjoint(one.place):
+        return None
     return one if one.is_view and not other.is_view else None
 
 
@@ -274,7 +294,11 @@ def _find_copy(one: MaskKind, other: MaskKind) -> MaskKind | None:
 
 
 def _rank_by_name(kind: MaskKind) -> tuple[bool, bool, int]:
-    return kind.is_chosen, bool(find_mask_ending("_".join(kind.ending))), -len(kind.ending)
+    return (
+        kind.is_chosen,
+        bool(find_mask_ending("_".join(kind.ending))),
+        -len(kind.ending) - len(kind.place),
+    )
 
 
 def _find_unnamed(one: MaskKind, other: MaskKind) -> MaskKind | None:

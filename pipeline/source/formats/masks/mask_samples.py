@@ -60,7 +60,7 @@ def show_field_of_view(paths: Sequence[Path]) -> bool:
     for sample in sample_masks(paths):
         shape = _find_support(sample)
         first = shape if first is None else first
-        is_large = _MIN_VIEW_SHARE <= shape.mean() < 1 and shape[_SIDE // 2, _SIDE // 2]
+        is_large = shape.mean() >= _MIN_VIEW_SHARE and shape[_SIDE // 2, _SIDE // 2]
         if (
             not is_large
             or len(np.unique(_thin(sample))) > 2

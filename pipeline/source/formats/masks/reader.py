@@ -112,7 +112,7 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     values, table = pixels.list_values(), pixels.table
     by_folder = find_folder_classes(layout.masks, values, folder) if table.is_empty else {}
     if choice.rivals and not by_folder:
-        raise UserError(describe_rivals(choice.rivals[0], folder))
+        raise UserError(describe_rivals(choice.rivals, folder))
     names = choose_class_names(table, values, pixels.list_colors())
     named = {
         path: NamedMask(mask, dict.fromkeys(values, by_folder[path]) if path in by_folder else names.by_value)

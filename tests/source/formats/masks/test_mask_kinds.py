@@ -161,7 +161,7 @@ def test_folder_that_no_name_speaks_for_is_left_out_beside_masks(tmp_path):
 )
 def test_two_kinds_of_masks_are_refused_and_named(tmp_path, one, other, named):
     draw(tmp_path, "images/{}.jpg", one=(one, draw_vessel), other=(other, draw_outline))
-    with pytest.raises(UserError, match=r"images have two kinds of masks: .* out of data\.source") as refused:
+    with pytest.raises(UserError, match=r"images have 2 kinds of masks: .* in data\.source") as refused:
         recognize_source("auto", tmp_path)
     assert all(name in str(refused.value) for name in named)
 
@@ -182,3 +182,48 @@ def test_masks_of_single_objects_with_any_names_are_one_kind(tmp_path):
         save(tmp_path / name / "masks" / f"{number * 224737 + 5:09x}.png", draw_vessel(number, shift=12))
     source = recognize_source("auto", tmp_path).source
     assert [len(image.raw.classes) for image in source.images] == [2] * COUNT
+
+
+def test_three_kinds_of_masks_are_all_named(tmp_path):
+    kinds = {
+        ending: (f"masks/{{}}_{ending}.png", lambda number, shift=shift: draw_vessel(number, shift=shift))
+        for shift, ending in enumerate(("MA", "EX", "HE"))
+    }
+    draw(tmp_path, "images/{}.jpg", **kinds)
+    with pytest.raises(UserError, match=r"3 kinds of masks: .* kinds '_ex', '_he' and '_ma'"):
+        recognize_source("auto", tmp_path)
+
+
+def test_the_name_of_the_source_folder_does_not_hide_a_kind(tmp_path):
+    folder = tmp_path / "masks_of_vessels_and_fov"
+    draw(
+        folder,
+        "images/{}.jpg",
+        view=("masks/fov/{}.png", draw_view),
+        truth=("masks/vessels/{}.png", draw_vessel),
+    )
+    source, is_vessel = read_vessels(folder)
+    assert is_vessel
+    assert source.remarks[0].startswith("6 masks in masks/fov/ left out")
+
+
+@pytest.mark.parametrize("observer", ["expert_{}/", "Observer{}/", "masks/annotator-{}/", "{}st_manual/"])
+def test_numbered_observers_are_told_apart(tmp_path, observer):
+    second = observer.format(2).replace("2st", "2nd")
+    moved = (f"{second}{{}}.png", lambda number: draw_vessel(number, shift=2))
+    draw(tmp_path, "images/{}.jpg", first=(f"{observer.format(1)}{{}}.png", draw_vessel), second=moved)
+    source, is_vessel = read_vessels(tmp_path)
+    assert is_vessel
+    assert source.remarks[0].startswith(f"6 masks in {second} left out: they are a second annotation")
+
+
+def test_class_folder_of_large_objects_in_one_place_stays_a_class_with_a_remark(tmp_path):
+    draw(
+        tmp_path,
+        "images/{}.jpg",
+        disc=("masks/disc/{}.png", draw_view),
+        cup=("masks/cup/{}.png", draw_vessel),
+    )
+    source = recognize_source("auto", tmp_path).source
+    assert source.names == ("cup", "disc")
+    assert source.remarks[0].startswith("the masks in masks/disc/ are nearly the same in every image")
