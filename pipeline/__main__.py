@@ -55,7 +55,12 @@ def _parse_arguments(arguments: list[str]) -> Any:
     parser = build_parser()
     if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         parser.exit(2, f"{parser.prog}: {suggest_command(arguments[0])}\n")
-    return parser.parse_args(arguments)
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and ("path" not in chosen or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # after an option, argparse takes no more words of a list
+        chosen.path = [*chosen.path, *rest]
+    return chosen
 
 
 def _run_reporting_errors(chosen: Any, start: Path) -> int:
@@ -93,11 +98,12 @@ def _run(chosen: Any, start: Path) -> None:
 def _run_command(chosen: Any, start: Path) -> None:
     import importlib
 
+    from pipeline.commands.override_words import separate_overrides
     from pipeline.config.source_paths import resolve_source_path
 
     if "path" in chosen:
-        chosen.typed = chosen.path
-        chosen.path = [str(resolve_source_path(start, path)) for path in chosen.path]
+        chosen.typed, chosen.overrides = separate_overrides(chosen.path, start)
+        chosen.path = [str(resolve_source_path(start, path)) for path in chosen.typed]
     module = importlib.import_module(f"pipeline.commands.{chosen.command.replace('-', '_')}")
     _print(module.run_command(chosen))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,9 @@ from pipeline.storage.scratch_folder import create_scratch_folder
 _QUOTED: Final = r""""(?:\\.|[^"\\])*"|'(?:''|[^'])*'"""
 _VALUE: Final = rf"""(?:{_QUOTED}|\[(?:{_QUOTED}|[^\]"'#])*\]|[^#"'\[\s][^#]*?)?"""
 """A YAML value on one line: quoted, a list, or plain."""
+
+LineValue = str | int | None | Sequence[str]
+"""A value on one line of a YAML file; true and false are of type int."""
 
 
 class LineChange(NamedTuple):
@@ -39,7 +42,7 @@ class ConfigKey(NamedTuple):
     in_defaults: bool = False
 
 
-def plan_change(key: ConfigKey, value: str | Sequence[str]) -> LineChange:
+def plan_change(key: ConfigKey, value: LineValue) -> LineChange:
     """Return the change of the line that holds a key; its comment stays.
 
     Raises:
@@ -93,6 +96,24 @@ def recall_changes() -> list[LineChange]:
     return history[-1] if history else []
 
 
+def plan_resets(file: Path, but: Collection[str]) -> list[LineChange]:
+    """Return the changes that restore the lines of a file from before all remembered changes.
+
+    Lines that were edited since are left alone.
+
+    Args:
+        file: The file.
+        but: The keys whose lines are not restored.
+    """
+    lines: dict[str, tuple[str, str]] = {}
+    for change in (each for changes in _read_history() for each in changes):
+        key = change.old.partition(":")[0].strip()
+        if change.file == str(file) and key not in but:
+            lines[key] = lines.get(key, (change.old, ""))[0], change.new
+    present = re.split(r"\r?\n", _read_text(file)) if lines else []
+    return [LineChange(str(file), new, old) for old, new in lines.values() if new != old and new in present]
+
+
 def forget_changes() -> None:
     """Remove the last changes from those that can be undone."""
     write_file(_history_file(), json.dumps(_read_history()[:-1]))
@@ -130,18 +151,20 @@ def _replace_line(text: str, change: LineChange) -> str:
     return "".join(lines)
 
 
-def _to_yaml(value: str | Sequence[str]) -> str:
+def _to_yaml(value: LineValue) -> str:
     import yaml
 
+    if value is None or isinstance(value, int):  # true and false are such, too
+        return json.dumps(value)
     if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value) and yaml.safe_load(value) == value:
         return value
-    plain = value if isinstance(value, str) else list(value)
+    plain = value if isinstance(value, str) else [*value]
     return yaml.safe_dump(
         plain, default_style='"', default_flow_style=True, allow_unicode=True, width=float("inf")
     ).strip()
 
 
-def _require_only_change(key: ConfigKey, value: str | Sequence[str], texts: tuple[str, str]) -> None:
+def _require_only_change(key: ConfigKey, value: LineValue, texts: tuple[str, str]) -> None:
     """Check that YAML reads the new text as the old one with this value."""
     import yaml
 
@@ -153,8 +176,8 @@ def _require_only_change(key: ConfigKey, value: str | Sequence[str], texts: tupl
         raise _explain_manual_edit(key, value)
 
 
-def _set_value(values: Any, key: ConfigKey, value: str | Sequence[str]) -> Any:
-    plain = value if isinstance(value, str) else list(value)
+def _set_value(values: Any, key: ConfigKey, value: LineValue) -> Any:
+    plain = value if value is None or isinstance(value, str | int) else list(value)
     if not key.in_defaults:
         return {**values, key.name: plain}
     items = [{key.name: plain} if _is_item(item, key) else item for item in values["defaults"]]
@@ -165,7 +188,7 @@ def _is_item(item: object, key: ConfigKey) -> bool:
     return isinstance(item, Mapping) and list(item) == [key.name]
 
 
-def _explain_manual_edit(key: ConfigKey, value: str | Sequence[str]) -> UserError:
+def _explain_manual_edit(key: ConfigKey, value: LineValue) -> UserError:
     item = f"{'- ' * key.in_defaults}{key.name}: {_to_yaml(value)}"
     return UserError(
         f"{key.file} has no single line with a value of `{key.name}:`: write `{item}` there by hand"

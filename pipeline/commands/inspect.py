@@ -17,7 +17,13 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from pipeline.commands.override_quoting import build_run_command, build_use_command
-from pipeline.commands.source_config import load_source_config
+from pipeline.commands.override_words import SETTABLE_KEYS, parse_key
+from pipeline.commands.source_config import (
+    SourceConfig,
+    compose_source_config,
+    find_training_imgsz,
+    load_source_config,
+)
 from pipeline.commands.source_overview import (
     InspectedImage,
     SourceDescription,
@@ -26,7 +32,6 @@ from pipeline.commands.source_overview import (
     format_text,
     summarize_source,
 )
-from pipeline.config.data import DataConfig
 from pipeline.config.source_paths import resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
@@ -70,31 +75,39 @@ def run_command(arguments: Namespace) -> Iterable[str]:
     """Return the lines to print.
 
     Args:
-        arguments: `path` (one or several), `format`, `json`.
+        arguments: `path` (one or several), `overrides` for Hydra, `format`, `json`.
 
     Raises:
-        UserError: There is no such folder or archive, or its format is not recognized.
+        UserError: There is no such folder or archive, its format is not recognized, or an override is wrong.
     """
-    overview = inspect_source([Path(path) for path in arguments.path], form=arguments.format)
+    if not arguments.path:
+        raise UserError(f"give a folder or an archive before {arguments.overrides[0]}")
+    if arguments.overrides:
+        config = compose_source_config(arguments.path, arguments.format, arguments.overrides)
+    else:
+        config = load_source_config(arguments.path, arguments.format)
+        config = config._replace(imgsz=find_training_imgsz(config.imgsz))
+    overview = inspect_source([Path(path) for path in arguments.path], config=config)
     return [format_json(overview)] if arguments.json else format_text(overview)
 
 
 def inspect_source(
-    paths: Sequence[Path], *, form: str = "auto", data: DataConfig | None = None
+    paths: Sequence[Path], *, form: str = "auto", config: SourceConfig | None = None
 ) -> SourceOverview:
     """Read a source and check each image as prepare would, in parallel; no image is kept in memory.
 
     Args:
         paths: A folder or an archive, or several that are read as one source.
-        form: The format, as in data.format.
-        data: How prepare would read it; by default as conf/data/auto.yaml says.
+        form: The format, as in data.format, if no config is given.
+        config: How prepare would read it; by default as conf/data/auto.yaml says.
 
     Raises:
         UserError: There is no such folder or archive, or it cannot be read.
     """
     names = [str(path) for path in paths]
     roots = {name: unpack_source(path) for name, path in resolve_sources(Path.cwd(), names).items()}
-    data = data or load_source_config(names, form)
+    config = config or load_source_config(names, form)
+    data = config.data
     form, source = read_configured_source(data, roots)
     settings, keypoints = build_ingest_settings(data, source, roots)
     name_notes = find_unsafe_names([image.source for image in source.images])
@@ -107,7 +120,7 @@ def inspect_source(
         usable: list[UsableImage] = []
         each = map_in_threads(call, work, progress=Progress("inspect", len(work)))
         overview = summarize_source(described, _collect_usable(each, usable, thumbnails), source.defects)
-        return _predict_split(overview, usable, data, thumbnails)
+        return _predict_split(overview, usable, config, thumbnails)
 
 
 def _inspect_image(
@@ -148,7 +161,7 @@ def _collect_usable(
 
 
 def _predict_split(
-    overview: SourceOverview, usable: Sequence[UsableImage], data: DataConfig, thumbnails: IO[bytes]
+    overview: SourceOverview, usable: Sequence[UsableImage], config: SourceConfig, thumbnails: IO[bytes]
 ) -> SourceOverview:
     """Split the images as prepare would; add its remarks and warnings, or the reason why it would stop."""
     if not usable:
@@ -156,23 +169,37 @@ def _predict_split(
     thumbnails.flush()
     shape = thumbnails.tell() // THUMBNAIL_SIDE**2, THUMBNAIL_SIDE, THUMBNAIL_SIDE
     array = np.memmap(thumbnails, np.uint8, "r", shape=shape) if shape[0] else NO_THUMBNAILS
-    values = data.model_dump()
+    values = config.data.model_dump()
     rules = SplitRules(**{key: values[key] for key in SplitRules._fields})
     candidates = [image.candidate for image in usable]
     try:
-        refuse_defects(overview.defects, data)
+        refuse_defects(overview.defects, config.data)
         result = split_dataset(candidates, rules, find_next_history(values), thumbnails=array)
     except UserError as error:
         return replace(overview, refusal=str(error))
     unlisted = len(candidates) - len(result.splits)
     notes = [f"{format_count(unlisted, 'image is', 'images are')} {UNLISTED_REASON}"] if unlisted else []
     overview = replace(overview, remarks=(*overview.remarks, *result.remarks, *notes))
-    use, once = (build(data.source or [], data.format) for build in (build_use_command, build_run_command))
-    return _add_warnings(replace(overview, use=use, command=once), usable, result.splits)
+    use, once = build_commands(config)
+    overview = replace(overview, use=use, command=once)
+    return _add_warnings(overview, usable, result.splits, imgsz=config.imgsz)
+
+
+def build_commands(config: SourceConfig) -> tuple[str, str]:
+    """Return the command that uses a source for all runs, and the one that runs the pipeline on it once.
+
+    Either is empty where it cannot say this configuration.
+    """
+    data, overrides = config.data, config.overrides
+    form = "auto" if any(parse_key(word) in {"data", "data.format"} for word in overrides) else data.format
+    settable = all(parse_key(word) in SETTABLE_KEYS for word in overrides)
+    source = data.source or []
+    use = build_use_command(source, form, overrides) if settable else ""
+    return use, build_run_command(source, form, overrides)
 
 
 def _add_warnings(
-    overview: SourceOverview, usable: Sequence[UsableImage], splits: Mapping[str, str]
+    overview: SourceOverview, usable: Sequence[UsableImage], splits: Mapping[str, str], *, imgsz: int
 ) -> SourceOverview:
     table = build_columns(
         [
@@ -181,5 +208,5 @@ def _add_warnings(
             if image.candidate.key in splits
         ]
     )
-    warnings = find_warnings(table, overview.names, overview.task)
+    warnings = find_warnings(table, overview.names, overview.task, imgsz=imgsz)
     return replace(overview, warnings=tuple(warnings))

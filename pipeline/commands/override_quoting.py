@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import unicodedata
 from collections.abc import Sequence
 
+from pipeline.commands.override_words import parse_key
+from pipeline.config.override_text import quote_override_text
 from pipeline.config.source_paths import list_source_paths
 
 
@@ -15,24 +16,26 @@ def quote_override(key: str, value: str | Sequence[str]) -> str:
 
     Quotes are added only where Hydra needs them.
     """
-    quoted = [_quote_hydra_text(text) for text in list_source_paths(value)]
+    quoted = [quote_override_text(text) for text in list_source_paths(value)]
     return f"{key}={quoted[0] if isinstance(value, str) else '[' + ','.join(quoted) + ']'}"
 
 
-def build_use_command(paths: str | Sequence[str], form: str) -> str:
+def build_use_command(paths: str | Sequence[str], form: str, overrides: Sequence[str] = ()) -> str:
     """Return the command that uses a source for all runs; empty if conf/ cannot hold its path."""
     if any(map(find_unusable_text, list_source_paths(paths))):
         return ""
-    words = ["finetrack", "use", *list_source_paths(paths)]
+    words = ["finetrack", "use", *list_source_paths(paths), *overrides]
     return join_command(words if form == "auto" else [*words, "--format", form])
 
 
-def build_run_command(source: str | Sequence[str], form: str) -> str:
+def build_run_command(source: str | Sequence[str], form: str, overrides: Sequence[str] = ()) -> str:
     """Return the command that runs the pipeline on a source once; empty if conf/ cannot hold its path."""
     if any(map(find_unusable_text, list_source_paths(source))):
         return ""
-    words = ["dvc", "exp", "run", "-S", "data=auto", "-S", quote_override("data.source", source)]
-    return join_command(words if form == "auto" else [*words, "-S", f"data.format={form}"])
+    group = [] if any(parse_key(word) == "data" for word in overrides) else ["data=auto"]
+    chosen = [] if form == "auto" else [f"data.format={form}"]
+    settings = [*group, quote_override("data.source", source), *chosen, *overrides]
+    return join_command(["dvc", "exp", "run", *(word for item in settings for word in ("-S", item))])
 
 
 def join_command(words: Sequence[str]) -> str:
@@ -47,11 +50,3 @@ def find_unusable_text(value: str) -> str:
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in value):
         return "it contains bytes that are no UTF-8, or control characters"
     return ""
-
-
-def _quote_hydra_text(text: str) -> str:
-    r"""Quote a text for Hydra: backslashes count only before a quote, where `\\` stands for one."""
-    if re.fullmatch(r"[A-Za-z0-9_.+/-]*/[A-Za-z0-9_.+/-]+", text):  # with a slash it is no number and no null
-        return text
-    escaped = re.sub(r'(\\*)("|$)', lambda found: f"{found[1] * 2}{chr(92) * bool(found[2])}{found[2]}", text)
-    return f'"{escaped}"'

@@ -51,11 +51,19 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
         "show what a folder or an archive of labelled images holds",
         "Prints format, task, classes, counts, defects and warnings, whether prepare would stop, and the\n"
         "command that runs the pipeline on it. Several are read as one source. The dataset is only read; an\n"
-        "archive is unpacked into .finetrack/.",
+        "archive is unpacked into .finetrack/. After the path, overrides say how to read it, as\n"
+        "`dvc exp run -S` takes them.",
         "finetrack inspect ~/datasets/bottles\nfinetrack inspect export.zip --format coco --json\n"
-        "finetrack inspect batch_1 batch_2",
+        "finetrack inspect batch_1 batch_2\nfinetrack inspect ~/datasets/bottles data.labels=pixels",
         (
-            ("path", {"metavar": "PATH", "nargs": "+", "help": "a folder, or a zip or tar of one"}),
+            (
+                "path",
+                {
+                    "metavar": "PATH",
+                    "nargs": "+",
+                    "help": "a folder, or a zip or tar of one; or an override such as data.labels=pixels",
+                },
+            ),
             JSON,
             FORMAT,
         ),
@@ -63,8 +71,9 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
     "use": Command(
         "use a folder or an archive of labelled images for all runs",
         "Checks it as inspect does, and refuses what prepare would refuse. Then sets `data: auto` and\n"
-        "data.source in conf/, and says what it changed. `dvc repro` runs the pipeline on it.",
-        "finetrack use ~/datasets/bottles\nfinetrack use batch_1 batch_2\n"
+        "data.source in conf/, and says what it changed. `dvc repro` runs the pipeline on it.\n"
+        "Overrides of data after the path are set, too; the next use takes them back.",
+        "finetrack use ~/datasets/bottles\nfinetrack use batch_1 batch_2 data.labels=pixels\n"
         "finetrack use demo      # the drawn images again\nfinetrack use --undo",
         (
             ("path", {"metavar": "PATH", "nargs": "*", "help": "a folder, a zip or tar of one, or demo"}),

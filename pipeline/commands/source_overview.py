@@ -58,7 +58,7 @@ class SourceOverview:
         remarks: How the source was read, where the user should know.
         defects: Every finding, sorted by file.
         warnings: What may mislead a training, as in the report of prepare.
-        use: The command that uses this source for all runs; empty if no command can.
+        use: The command that uses this source for all runs; empty if none can, as with some overrides.
         command: The command that runs the pipeline on it once.
         refusal: Why prepare would stop, and which value of conf/data avoids it; empty if it would not stop.
     """
@@ -156,12 +156,20 @@ def format_text(overview: SourceOverview) -> Iterator[str]:
         return
     if overview.warnings or overview.command:
         yield from format_warning_lines(overview.warnings, REPORT_HINT)
-    if overview.command:
-        yield ""
+    yield from _format_commands(overview)
+
+
+def _format_commands(overview: SourceOverview) -> Iterator[str]:
+    if not overview.command:
+        return
+    yield ""
+    if overview.use:
         yield "to run the pipeline on it:"
         yield f"  {overview.use} && dvc repro"
         yield "or once, without a change of conf/:"
-        yield f"  {overview.command}"
+    else:
+        yield "to run the pipeline on it once, without a change of conf/:"
+    yield f"  {overview.command}"
 
 
 def _format_table(overview: SourceOverview) -> Iterator[str]:

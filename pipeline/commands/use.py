@@ -13,70 +13,112 @@ import yaml
 from pipeline.commands.config_edit import (
     ConfigKey,
     LineChange,
+    LineValue,
     apply_changes,
     forget_changes,
     plan_change,
+    plan_resets,
     recall_changes,
     remember_changes,
     revert_changes,
 )
 from pipeline.commands.inspect import inspect_source
 from pipeline.commands.override_quoting import find_unusable_text, quote_override
+from pipeline.commands.override_words import SETTABLE_KEYS, parse_key
+from pipeline.commands.source_config import compose_source_config
 from pipeline.commands.source_overview import REPORT_HINT, SourceOverview
 from pipeline.compose.input_fingerprints import DRAWN_FORMATS, refuse_project_folders
+from pipeline.compose.override_keys import require_known_key
 from pipeline.compose.stage import CONF, compose_conf, plan_config
+from pipeline.core.config_diff import format_yaml_value
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.prepare.report.warning_lines import format_warning_lines
 
 GROUP: Final = ConfigKey(CONF / "config.yaml", "data", in_defaults=True)
-SOURCE: Final = ConfigKey(CONF / "data/auto.yaml", "source")
-FORMAT: Final = ConfigKey(CONF / "data/auto.yaml", "format")
+AUTO_FILE: Final = CONF / "data/auto.yaml"
+SOURCE: Final = ConfigKey(AUTO_FILE, "source")
 
 
 def run_command(arguments: Namespace) -> Iterator[str]:
     """Yield the lines to print.
 
     Args:
-        arguments: `path`, absolute ones; `typed`, the same as typed; `format`; `undo`.
+        arguments: `path`, absolute ones; `typed`, the same as typed; `overrides`; `format`; `undo`.
 
     Raises:
         UserError: prepare would stop at this source, or conf/ cannot be changed.
     """
-    if arguments.undo and arguments.path:
+    if arguments.undo and (arguments.path or arguments.overrides):
         raise UserError("give either --undo or a path")
     if arguments.undo:
         lines = undo_last_use()
     elif not arguments.path:
         raise UserError("give a folder or an archive, or --undo")
     elif drawn := _find_drawn_dataset(arguments):
-        lines = _use_drawn_dataset(drawn)
+        lines = _use_drawn_dataset(drawn, arguments.overrides)
     else:
-        lines = use_source(arguments.path, arguments.typed, form=arguments.format)
+        options = _list_overrides(arguments.format, arguments.overrides)
+        lines = use_source(arguments.path, arguments.typed, options)
     yield from (f"use: {line}" for line in lines)
 
 
-def use_source(paths: Sequence[str], typed: Sequence[str], *, form: str = "auto") -> Iterator[str]:
-    """Check a source as inspect does, and set it in conf/.
+def use_source(paths: Sequence[str], typed: Sequence[str], overrides: Sequence[str]) -> Iterator[str]:
+    """Check a source as inspect does, and set it and its options in conf/.
+
+    Options that an earlier use set, and this one does not, get their earlier values again: they were those of
+    another source.
 
     Args:
         paths: The absolute paths of the folders or archives.
         typed: The paths as typed: relative ones are stored relative to the project's folder.
-        form: The format, as in data.format.
+        overrides: How it is read, as Hydra overrides of single values of data; data.format is one of them.
     """
     stored = [_choose_stored_path(Path(path), text) for path, text in zip(paths, typed, strict=True)]
     source = stored[0] if len(stored) == 1 else stored
     _refuse_unusable_paths(stored)
-    overrides = ["data=auto", f"data.format={form}", quote_override("data.source", source)]
-    config = plan_config(overrides)
+    names = [parse_key(word).removeprefix("data.") for word in overrides]
+    resets = plan_resets(AUTO_FILE, but={"source", *names})
+    config = compose_source_config(paths, "auto", [*map(_to_override, resets), *overrides])
     for path in paths:
         refuse_project_folders(path, Path(path).resolve())
-    overview = inspect_source([Path(path) for path in paths], data=config.data)
+    overview = inspect_source([Path(path) for path in paths], config=config)
     if overview.refusal:
         raise UserError(f"conf/ was not changed, because prepare would stop: {overview.refusal}")
     yield from _describe_source(overview)
-    changes = [plan_change(FORMAT, form), plan_change(SOURCE, source), plan_change(GROUP, "auto")]
-    yield from _change_conf(changes, {"source": source, "format": form})
+    options: dict[str, LineValue] = {name: getattr(config.data, name) for name in names}
+    changes = [plan_change(ConfigKey(AUTO_FILE, name), value) for name, value in options.items()]
+    changes += [plan_change(SOURCE, source), plan_change(GROUP, "auto")]
+    yield from _change_conf([*resets, *changes], {"source": source, **options})
+
+
+def _list_overrides(form: str, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides with the format among them.
+
+    Raises:
+        UserError: An override sets something else than a value of data on a line.
+    """
+    keys = [parse_key(word) for word in overrides]
+    for key in keys:
+        require_known_key(key)
+        if key not in SETTABLE_KEYS:
+            raise UserError(
+                f"{key} is not set by this command, which sets values of data such as data.labels: write it "
+                "in conf/, or give it with -S for one run"
+            )
+    if "data.format" not in keys:
+        return [f"data.format={form}", *overrides]
+    if form != "auto":
+        raise UserError("give the format once: by --format or by data.format=")
+    return list(overrides)
+
+
+def _to_override(change: LineChange) -> str:
+    """Return the override that sets what the new line sets."""
+    [(key, value)] = yaml.safe_load(change.new).items()
+    if isinstance(value, str):
+        return quote_override(f"data.{key}", value)
+    return f"data.{key}={format_yaml_value(value)}"
 
 
 def undo_last_use() -> Iterator[str]:
@@ -104,7 +146,9 @@ def _find_drawn_dataset(arguments: Namespace) -> str:
     return str(name)
 
 
-def _use_drawn_dataset(name: str) -> Iterator[str]:
+def _use_drawn_dataset(name: str, overrides: Sequence[str]) -> Iterator[str]:
+    if overrides:
+        raise UserError(f"{overrides[0]} is for a folder or an archive: write it in conf/data/{name}.yaml")
     plan_config([f"data={name}"])
     yield from _change_conf([plan_change(GROUP, name)], {"format": name})
 
@@ -161,4 +205,4 @@ def _describe_change(change: LineChange) -> str:
 def _strip_comment(line: str) -> str:
     """Return the key and value of a line without its comment."""
     [(key, value)] = yaml.safe_load(line.strip().removeprefix("- ")).items()
-    return f"{key}: {'null' if value is None else value}"
+    return f"{key}: {format_yaml_value(value)}"

@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.compose.ineffective_keys import find_reason_of_no_change
+from pipeline.compose.override_keys import require_known_key
 from pipeline.compose.stage import CONF, ParamValues, compose_conf, config_errors_as_sentences
 from pipeline.core.errors import UserError
 
@@ -55,7 +56,9 @@ def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
         if not any(word.key_or_group == "hydra/sweeper" for word in parsed):
             _refuse_interval_sweeps(parsed)
         chosen = [*parse(_list_prepared_axes(parsed)), *parsed]
-        _refuse_unknown_keys(chosen)
+        for word in chosen:
+            if not word.package:
+                require_known_key(word.key_or_group)
         axes = [_expand_override(word) for word in chosen if not word.is_interval_sweep()]
     composed = compose_conf([axis.words[0] for axis in axes])
     for place, axis in enumerate(axes):
@@ -65,22 +68,6 @@ def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
     _refuse_folds_without_number(axes, composed.values)
     _refuse_impossible_jobs(axes)
     return composed.values
-
-
-def _refuse_unknown_keys(parsed: Sequence[Override]) -> None:
-    """Refuse a key that the schema does not know: every job with it would fail."""
-    from pipeline.config.messages import find_key_schema, flatten_schema, suggest_key
-    from pipeline.config.schema import Config
-
-    known = flatten_schema(Config.model_json_schema())
-    groups = {name[:end] for name in known for end in range(len(name)) if name[end] == "."}
-    for word in parsed:
-        key = word.key_or_group
-        is_hydra = key.partition(".")[0].partition("/")[0] == "hydra"
-        if is_hydra or word.package or key in groups or (CONF / key).is_dir():
-            continue
-        if find_key_schema(key, known)[1] is None:
-            raise UserError(f"the command: {key} is not a known key{suggest_key(key, known)}")
 
 
 def _refuse_equal_values(axes: Sequence[SweepAxis], place: int) -> None:

@@ -125,6 +125,7 @@ def clone(tmp_path) -> Path:
     """A project with a `finetrack` of its own, whose Python is this one."""
     folder = tmp_path / "clone"
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "conf", folder / "conf")
     (folder / "dvc.yaml").touch()
     (folder / "data").mkdir()
     binary = folder / ".venv/bin"

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -154,6 +155,99 @@ def test_a_format_that_was_given_is_in_the_command(tmp_path, capsys):
     folder = sources.write_yolo_source(tmp_path / "set", dict.fromkeys("abcdef", LABEL))
     assert main(["inspect", str(folder), "--format", "yolo", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["command"].endswith(" -S data.format=yolo")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with a conf/ of its own."""
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def read_words(command):
+    """Return the overrides of a printed `dvc exp run`, by key as Hydra reads them."""
+    words = shlex.split(command)
+    assert words[:3] == ["dvc", "exp", "run"]
+    overrides = to_hydra_overrides([word for word in words[3:] if word != "-S"])
+    return {each.key_or_group: each.value() for each in overrides}
+
+
+@pytest.mark.usefixtures("project")
+def test_overrides_say_how_it_is_read_and_are_in_the_commands(tmp_path, capsys):
+    name = "caf\u00e9 (1), a=b~ it's"
+    folder = sources.write_yolo_source(tmp_path / name / "data set", dict.fromkeys("abcdef", "1 32 24 9 9\n"))
+    assert main(["inspect", str(folder)]) == 1
+    assert "data.labels=pixels" in capsys.readouterr().err
+    typed = ["data.labels=pixels", "+data.classes.rename={b: 'a b'}"]
+    assert main(["inspect", str(folder), *typed, "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert (seen["used"], seen["objects"]["unsplit"]) == (6, {"a": 0, "a b": 6})
+    assert read_words(seen["command"]) == {
+        "data": "auto",
+        "data.source": str(folder),
+        "data.labels": "pixels",
+        "data.classes.rename": {"b": "a b"},
+    }
+    assert seen["use"] == ""  # classes have more than one line in conf/
+    assert main(["inspect", typed[0], str(folder)]) == 0
+    *_, use, _, command = capsys.readouterr().out.splitlines()
+    assert shlex.split(use) == ["finetrack", "use", str(folder), typed[0], "&&", "dvc", "repro"]
+    assert read_words(command)["data.labels"] == "pixels"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["data.lables=pixels"], "data.lables is not a known key: did you mean data.labels?"),
+        (["+foo=1"], "foo is not a known key"),
+        (["data.labels=inches"], "data.labels='inches' is not allowed"),
+        (["data.labels=pixels,shares"], "data.labels"),
+        (["data.source=/x"], "as a path"),
+        (["data.format=yolo", "--format", "coco"], "the format once"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_a_wrong_override_is_refused_in_one_sentence(tmp_path, capsys, arguments, said):
+    folder = sources.write_yolo_source(tmp_path / "set", dict.fromkeys("abcdef", LABEL))
+    assert main(["inspect", str(folder), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("project")
+def test_another_group_of_data_and_a_format_are_in_the_command_once(tmp_path, capsys):
+    folder = sources.write_yolo_source(tmp_path / "set", dict.fromkeys("abcdef", LABEL))
+    for override, key, value in (("data=yolo", "data", "yolo"), ("data.format=yolo", "data.format", "yolo")):
+        assert main(["inspect", str(folder), override, "--json"]) == 0
+        words = read_words(json.loads(capsys.readouterr().out)["command"])
+        assert words == {"data": "auto", "data.source": str(folder), key: value}
+
+
+def test_a_folder_with_an_equals_sign_is_a_path(project, capsys):
+    folder = sources.write_yolo_source(project / "data.labels=pixels", dict.fromkeys("abcdef", LABEL))
+    assert main(["inspect", folder.name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == str(folder)
+    assert main(["inspect", "data.labels=shares"]) == 1
+    assert "give a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["override", "conf", "data"])
+def test_tiny_objects_are_judged_at_the_imgsz_of_the_training(project, tmp_path, capsys, how):
+    line = "0 0.5 0.5 0.02 0.02\n"  # 12.8 pixels at 640
+    folder = sources.write_yolo_source(tmp_path / "set", dict.fromkeys("abcdef", line))
+    assert not [each for each in looked_at(folder, capsys)["warnings"] if each["kind"] == "Tiny objects"]
+    for file, old in (("finetune/full", "${data.imgsz}"), ("data/auto", "640")):
+        path = project / f"conf/{file}.yaml"
+        if how == file.partition("/")[0] or (how, file) == ("conf", "finetune/full"):
+            path.write_text(path.read_text().replace(f"imgsz: {old}", "imgsz: 320"))
+    arguments = ["finetune.imgsz=320"] if how == "override" else []
+    assert main(["inspect", str(folder), *arguments]) == 0
+    assert (
+        "% of the objects are under 8 pixels on their shorter side at imgsz=320 " in capsys.readouterr().out
+    )
 
 
 def test_warnings_of_the_report_are_five_lines_at_most(tmp_path, capsys):

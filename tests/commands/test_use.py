@@ -121,7 +121,7 @@ def test_what_prepare_would_refuse_changes_nothing(project, tmp_path, capsys):
         ([str(few)], "prepare would stop: 2 usable images are too few"),
         ([str(tmp_path / "gone")], "does not exist"),
         ([str(write_set(tmp_path / "${x}"))], "rename the folder"),
-        ([str(project)], "overlaps with what this project writes"),
+        ([str(project)], "overlaps with"),
         ([str(few), "--format", "jolo"], "data.format='jolo' is not allowed"),
         ([str(few), str(few)], "one contains the other"),
         ([], "give a folder or an archive"),
@@ -130,6 +130,66 @@ def test_what_prepare_would_refuse_changes_nothing(project, tmp_path, capsys):
         assert main(["use", *arguments]) == 1
         assert said in capsys.readouterr().err
         assert read_conf(project) == before
+
+
+def test_options_are_set_and_are_those_of_this_source_alone(project, tmp_path, capsys):
+    pixels = sources.write_yolo_source(tmp_path / "pixels", dict.fromkeys("abcdef", "1 32 24 10 10\n"))
+    plain, before = write_set(tmp_path / "plain"), read_conf(project)
+    assert main(["use", str(pixels)]) == 1
+    options = [
+        "data.labels=pixels",
+        "data.first_class=0",
+        "++data.near_duplicates=false",
+        "data.group_by=null",
+    ]
+    assert main(["use", str(pixels), *options]) == 0
+    values = composed(project)
+    assert {name: values[name] for name in ("labels", "first_class", "near_duplicates", "group_by")} == {
+        "labels": "pixels",
+        "first_class": 0,
+        "near_duplicates": False,
+        "group_by": None,
+    }
+    assert (
+        "use: conf/data/auto.yaml: near_duplicates: true -> near_duplicates: false" in capsys.readouterr().out
+    )
+    assert main(["use", str(plain), "data.first_class=auto"]) == 0
+    assert [composed(project)[name] for name in ("labels", "first_class", "near_duplicates")] == [
+        *("auto", "auto", True)
+    ]
+    assert main(["use", "--undo"]) == 0
+    assert composed(project)["labels"] == "pixels"
+    auto = project / "conf/data/auto.yaml"
+    auto.write_text(auto.read_text().replace("first_class: 0", "first_class: 1"))  # by hand
+    assert main(["use", "demo"]) == 0
+    assert main(["use", str(plain), "data.labels=shares"]) == 0
+    assert [composed(project)[name] for name in ("labels", "first_class")] == ["shares", 1]
+    assert main(["use", "--undo"]) == 0
+    auto.write_text(auto.read_text().replace("first_class: 1", "first_class: 0"))
+    assert [main(["use", "--undo"]) for _ in range(2)] == [0, 0]
+    assert read_conf(project) == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["data.lables=pixels"], "data.lables is not a known key: did you mean data.labels?"),
+        (["data.labels=inches"], "data.labels='inches' is not allowed"),
+        (["data.labels=pixels,shares"], "data.labels"),
+        (["finetune.imgsz=320"], "finetune.imgsz is not set by this command"),
+        (["data.split.train=0.8"], "data.split.train is not set by this command"),
+        (["data=coco"], "data is not set by this command"),
+        (["data.source=/x"], "data.source is not set by this command"),
+        (["data.format=yolo", "--format", "coco"], "the format once"),
+        (["--undo", "data.labels=pixels"], "either"),
+    ],
+)
+def test_an_option_that_cannot_be_set_changes_nothing(project, tmp_path, capsys, overrides, said):
+    folder, before = write_set(tmp_path / "set"), read_conf(project)
+    assert main(["use", str(folder), *overrides]) == 1
+    assert said in capsys.readouterr().err
+    assert read_conf(project) == before
+    assert main(["use", "demo", "data.task=segment"]) == 1
 
 
 def test_options_of_conf_decide_what_is_refused(project, tmp_path, capsys):

@@ -1,0 +1,34 @@
+"""Check the keys of Hydra overrides against the schema: Hydra would advise to add an unknown key with `+`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pipeline.compose.stage import CONF
+from pipeline.config.messages import JsonSchema, find_key_schema, flatten_schema, suggest_key
+from pipeline.core.errors import UserError
+
+
+def require_known_key(key: str) -> None:
+    """Require that an override names a key, a group of keys, or a group of conf/.
+
+    Args:
+        key: Without its value, and without + or ~.
+
+    Raises:
+        UserError: There is no such key; it names the nearest one.
+    """
+    known = _list_keys()
+    groups = {name[:end] for name in known for end in range(len(name)) if name[end] == "."}
+    is_hydra = key.partition(".")[0].partition("/")[0] == "hydra"
+    if is_hydra or key in groups or (CONF / key).is_dir():
+        return
+    if find_key_schema(key, known)[1] is None:
+        raise UserError(f"the command: {key} is not a known key{suggest_key(key, known)}")
+
+
+@cache
+def _list_keys() -> dict[str, JsonSchema]:
+    from pipeline.config.schema import Config
+
+    return flatten_schema(Config.model_json_schema())
