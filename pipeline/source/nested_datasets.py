@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.config.override_text import quote_override_text
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.source.archives.extract import find_unpacked_folder
 from pipeline.source.formats.folders.class_folders import iterate_class_folders
@@ -98,8 +100,16 @@ def list_datasets(datasets: Sequence[NestedDataset], folder: Path) -> str:
     )
     more = f" and {len(datasets) - _MAX_LISTED_DATASETS} more" if len(datasets) > _MAX_LISTED_DATASETS else ""
     is_packed = find_unpacked_folder(datasets[0].folder)
-    advice = ": unpack the archive, and set data.source to one" if is_packed else ""
+    advice = ": unpack the archive, and set data.source to one" if is_packed else _advise_join(datasets)
     return f" itself, but in {listed}{more}, one of which data.source may be{advice}"
+
+
+def _advise_join(datasets: Sequence[NestedDataset]) -> str:
+    """Show how several datasets are read as one; empty if there is one, or too many to list."""
+    if not 1 < len(datasets) <= _MAX_LISTED_DATASETS:
+        return ""
+    paths = ",".join(quote_override_text(str(dataset.folder)) for dataset in datasets)
+    return f"; if they hold different images, {shlex.quote(f'data.source=[{paths}]')} reads them as one"
 
 
 def _holds_images(folder: Path) -> bool:

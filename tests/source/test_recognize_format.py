@@ -1,14 +1,18 @@
 """Recognition of the annotation format of a folder."""
 
 import json
+import shlex
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from pipeline.__main__ import main
+from pipeline.config.source_paths import resolve_sources
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
 from pipeline.source.formats.load_readers import load_formats
+from pipeline.source.join_sources import read_sources
 from pipeline.source.recognize_format import read_source, recognize_source
 from tests import sources
 from tests.sources import write_picture
@@ -150,6 +154,20 @@ def test_datasets_in_subfolders_are_named(tmp_path):
         UserError, match=r"but in first/ \(yolo\), second/ \(coco\), one of which data.source may be"
     ):
         read_source("auto", tmp_path)
+
+
+def test_datasets_side_by_side_can_be_joined_as_the_message_says(tmp_path):
+    folder = tmp_path / "my sets, [new]"
+    make_yolo(folder / "first")
+    make_coco(folder / "it's second")
+    with pytest.raises(UserError, match="reads them as one") as refusal:
+        read_source("auto", folder)
+    shown = str(refusal.value).partition("different images, ")[2].partition(" reads them")[0]
+    [command] = shlex.split(shown)
+    [override] = OverridesParser.create().parse_overrides([command])
+    assert override.value() == [str(folder / "first"), str(folder / "it's second")]
+    found = read_sources("auto", resolve_sources(tmp_path, override.value()))
+    assert {image.source.partition("/")[0] for image in found.source.images} == {"first", "it's second"}
 
 
 def test_archive_in_the_folder_is_named(tmp_path):

@@ -6,7 +6,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-SCORE_KEYS: Final = ("score", "confidence", "conf", "probability")
+SCORE_KEYS: Final = (
+    *("score", "confidence", "conf", "probability", "prob", "p", "certainty", "likelihood"),
+    *("confidence_score", "conf_score", "pred_score", "prediction_score", "detection_score", "class_score"),
+    *("box_score", "bbox_score", "box_conf", "class_conf", "pred_conf", "objectness", "konfidenz"),
+)
 """Names under which models write how sure they are, in lower case."""
 _SCORE_KEYS: Final = frozenset(SCORE_KEYS)
 PREDICTIONS_ADVICE: Final = "data.predictions=labels reads them as labels"

@@ -92,6 +92,8 @@ FORMATS = {
     "csv": (write_csv, EXTENTS),
     "csv corners": (write_csv_corners, CORNERS),
 }
+YOLO_SHARES = ("yolo", "shares")
+"""That says only that the labels are right as they are."""
 EVERY = [(form, choice) for form in FORMATS for choice in CHOICES]
 
 
@@ -139,14 +141,14 @@ def test_other_boxes_are_refused_with_the_choice_that_reads_them_or_read_right(t
     assert EXPECTED in [found, *(read_or_refuse(tmp_path, labels=each) for each in offered)]
 
 
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("choice", ["shares", "percent"])
+@pytest.mark.parametrize(
+    ("form", "choice"),
+    [(form, each) for form, each in EVERY if each in {"shares", "percent"} and (form, each) != YOLO_SHARES],
+)
 def test_pixels_that_are_said_to_be_shares_are_refused(tmp_path, form, choice):
     write, numbers = FORMATS[form]
     for name in NAMES:
         write_picture(tmp_path / "images" / f"{name}.jpg", size=SIZE)
     write(tmp_path, numbers)
-    if (form, choice) == ("yolo", "shares"):
-        pytest.skip("data.labels=shares says that the labels are right as they are")
     with pytest.raises(UserError, match=f"data.labels={choice}, but"):
         read(tmp_path, labels=choice)

@@ -89,6 +89,9 @@ _IMAGE_SIZE_NAMES: Final = (
     ("width", "height"),
     *_FOREIGN_SIZE_NAMES,
 )
+SCORE_COLUMN: Final = "score"
+"""What the column of scores of a table without a header is called."""
+_SCORE: Final = re.compile(r"0?[.,]\d+|[01][.,]0*")
 _BOX_PREFIX: Final = re.compile(r"^(bbox|box|boundingbox|roi|rect)(?=.)")
 
 
@@ -118,7 +121,7 @@ class CsvColumns(NamedTuple):
 
 def recognize_columns(header: Sequence[str]) -> CsvColumns | None:
     """Recognize the columns of a table; None if it is not a table of images with classes or boxes."""
-    columns = {name: column for column, name in reversed(list(enumerate(map(_normalize_header, header))))}
+    columns = {name: column for column, name in reversed(list(enumerate(map(normalize_header, header))))}
     image = _find_column(columns, _IMAGE_NAMES)
     if image is None:
         return None
@@ -141,7 +144,7 @@ def recognize_columns(header: Sequence[str]) -> CsvColumns | None:
 
 def recognize_class_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> CsvColumns | None:
     """Recognize a table with a column for each class (one-hot encoded): 1 if the image has it, else 0."""
-    columns = {name: column for column, name in reversed(list(enumerate(map(_normalize_header, header))))}
+    columns = {name: column for column, name in reversed(list(enumerate(map(normalize_header, header))))}
     image = _find_column(columns, _IMAGE_NAMES)
     classes = tuple(column for column, name in enumerate(header) if column != image and name.strip())
     if image is None or len(classes) < 2 or not rows:
@@ -155,8 +158,11 @@ def recognize_class_columns(header: Sequence[str], rows: Sequence[Sequence[str]]
 def recognize_headerless_row(row: Sequence[str], suffixes: frozenset[str]) -> CsvColumns | None:
     """Recognize a table without a header by its first row: `image, x1, y1, x2, y2, class`.
 
-    Width and height of the image may follow, as in SKU-110K.
+    Width and height of the image may follow, as in SKU-110K; or a score before or after the class.
     """
+    if len(row) == 7 and (score := _find_score(row)):
+        found = recognize_headerless_row([*row[:score], *row[score + 1 :]], suffixes)
+        return found and found._replace(label=11 - score, others={SCORE_COLUMN: score})
     size = (6, 7) if len(row) == 8 and all(map(_is_number, row[6:])) else None
     if (len(row) != 6 and not size) or not row[0].lower().endswith(tuple(suffixes)):
         return None
@@ -165,7 +171,7 @@ def recognize_headerless_row(row: Sequence[str], suffixes: frozenset[str]) -> Cs
     return CsvColumns(0, 5, "corners", (1, 2, 3, 4), size, None, {})
 
 
-def _normalize_header(name: str) -> str:
+def normalize_header(name: str) -> str:
     """Reduce a column name to letters and digits, in lower case and without accents."""
     return re.sub(r"[\W_]", "", normalize("NFKD", name).casefold())
 
@@ -202,6 +208,13 @@ def _find_class_column(columns: Mapping[str, int]) -> int | None:
         column for name, column in columns.items() if name.endswith(("class", "label", "type", "category"))
     ]
     return usual if usual is not None else next(iter(ending), None)
+
+
+def _find_score(row: Sequence[str]) -> int | None:
+    """Return which of the last two cells is a score: a fraction between 0 and 1, or else a 1 after a name."""
+    fractions = [column for column in (6, 5) if _SCORE.fullmatch(row[column].strip())]
+    after_name = not _is_number(row[5]) and row[6].strip() in {"0", "1"}
+    return next(iter(fractions), 6 if after_name else None)
 
 
 def _is_number(text: str) -> bool:

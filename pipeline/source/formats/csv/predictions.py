@@ -8,6 +8,7 @@ from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.formats.csv.columns import normalize_header
 from pipeline.source.formats.csv.tables import CsvTable, get_cell
 from pipeline.source.plausibility.predictions import (
     PREDICTIONS_ADVICE,
@@ -19,6 +20,9 @@ from pipeline.source.plausibility.predictions import (
 )
 from pipeline.source.reading.file_tree import format_relative_path
 
+_SCORE_HEADERS: Final = frozenset(map(normalize_header, SCORE_KEYS))
+_SURE_WORDS: Final = ("conf", "prob", "likelihood", "certainty")
+"""Beginnings of names that are used for nothing but how sure a model is, so that percent is meant, too."""
 _MAX_PERCENT: Final = 100
 
 
@@ -59,13 +63,24 @@ def drop_predictions(
 
 def _read_scores(table: CsvTable) -> list[float | None]:
     """Return the score in each row; nothing if the table has no such column."""
-    name = next((name for name in table.columns.others if name.lower() in SCORE_KEYS), None)
+    name = next((name for name in table.columns.others if normalize_header(name) in _SCORE_HEADERS), None)
     if name is None:
         return []
     cells = [get_cell(row, table.columns.others[name]) for _, row in table.rows]
+    if normalize_header(name).startswith(_SURE_WORDS):
+        cells = _mark_percent(cells)
     values = [_parse_score(cell) for cell in cells]
     is_other_number = any(cell and value is None for cell, value in zip(cells, values, strict=True))
     return [] if is_other_number else values
+
+
+def _mark_percent(cells: list[str]) -> list[str]:
+    """Add a percent sign to confidences between 0 and 100 without one; other cells stay."""
+    try:
+        highest = max((float(cell) for cell in cells if cell), default=0.0)
+    except ValueError:
+        return cells
+    return [cell and f"{cell}%" for cell in cells] if 1 < highest <= _MAX_PERCENT else cells
 
 
 def _parse_score(cell: str) -> float | None:

@@ -14,12 +14,13 @@ import numpy as np
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.csv.columns import (
+    SCORE_COLUMN,
     CsvColumns,
     recognize_class_columns,
     recognize_columns,
     recognize_headerless_row,
 )
-from pipeline.source.formats.csv.decimal_commas import replace_decimal_commas
+from pipeline.source.formats.csv.decimal_commas import TableRow, replace_decimal_commas
 from pipeline.source.plausibility.box_meaning import BoxMeaning
 from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
 from pipeline.source.reading.parsing import UnreadableFileError, format_file_name, load_text
@@ -32,6 +33,7 @@ _MAX_FRACTION: Final = 1.5
 """A fraction of the image size that a box beyond the image may still have."""
 _NEARLY_ALL: Final = 0.9
 _CHECKED_LINES: Final = 5
+_FRACTION: Final = re.compile(r"0?\.\d+|[01](?:\.0*)?")
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
 
 HEADERLESS_NAMES: Final = ("image", "x1", "y1", "x2", "y2", "class", "width", "height")
@@ -94,8 +96,27 @@ def load_table(path: Path) -> CsvTable | None:
     bare = recognize_headerless_row(header, IMAGE_SUFFIXES)
     if bare is None:
         return None
-    rows = replace_decimal_commas(rows, (*bare.box, *(bare.size or ())), path)
-    return CsvTable(path, HEADERLESS_NAMES[: len(header)], bare, rows, is_latin1)
+    rows = replace_decimal_commas(rows, (*bare.box, *(bare.size or ()), *bare.others.values()), path)
+    bare = _recognize_scores(bare, rows)
+    return CsvTable(path, _name_columns(bare, len(header)), bare, rows, is_latin1)
+
+
+def _recognize_scores(columns: CsvColumns, rows: Sequence[TableRow]) -> CsvColumns:
+    """Take the last column for scores, not for classes, if it holds many numbers between 0 and 1."""
+    label = columns.label
+    if label is None or columns.others:
+        return columns
+    cells = [get_cell(row, label).replace(",", ".") for _, row in rows]
+    if not all(map(_FRACTION.fullmatch, filter(None, cells))) or {*cells} <= {"0", "1", ""}:
+        return columns
+    return columns._replace(label=None, others={SCORE_COLUMN: label})
+
+
+def _name_columns(columns: CsvColumns, count: int) -> tuple[str, ...]:
+    names = {number: name for number, name in enumerate(HEADERLESS_NAMES[:count])}
+    names |= {} if columns.label is None else {columns.label: "class"}
+    names |= {number: name for name, number in columns.others.items()}
+    return tuple(names.values())
 
 
 def interpret_boxes(table: CsvTable, policy: str) -> CsvTable:

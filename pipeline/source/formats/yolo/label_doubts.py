@@ -47,7 +47,7 @@ class LabelTable(NamedTuple):
     Attributes:
         classes: (n,) class numbers.
         heads: (n, 4) the first four coordinates.
-        fifths: (n,) the value after them, where each box has one more value; else NaN.
+        scores: (n,) the value that follows a box or an outline, as a model's confidence does; else NaN.
         is_box: (n,) the first four coordinates are a box.
         files: (n,) index of the label file.
         malformed: Number of lines that are no labels.
@@ -56,7 +56,7 @@ class LabelTable(NamedTuple):
 
     classes: IntArray
     heads: FloatArray
-    fifths: FloatArray
+    scores: FloatArray
     is_box: BoolArray
     files: IntArray
     malformed: int
@@ -70,8 +70,8 @@ def build_label_table(files: Sequence[LabelLines], layout: LabelLayout) -> Label
     starts = np.cumsum(lengths) - lengths
     kept = lengths >= BOX_VALUES
     first = starts[kept]
-    padded = np.append(values, np.nan)
-    has_fifth = (lengths[kept] > BOX_VALUES) & (layout.extra_values == 1)  # not the keypoints of a pose
+    has_score = (lengths[kept] > BOX_VALUES) & (lengths[kept] % 2 == 0) & (layout.keypoints is None)
+    last = first + lengths[kept] - 1
     extra = BOX_VALUES + layout.extra_values
     is_box = np.isin(lengths[kept], (BOX_VALUES, extra)) | (layout.keypoints is not None)
     notes = [note.reason for file in files for note in file.notes]
@@ -79,7 +79,7 @@ def build_label_table(files: Sequence[LabelLines], layout: LabelLayout) -> Label
     return LabelTable(
         values[first].astype(np.int64),
         values[first[:, None] + np.arange(1, BOX_VALUES)],
-        np.where(has_fifth, padded[first + np.where(has_fifth, BOX_VALUES, 0)], np.nan),
+        np.where(has_score, values[last], np.nan),
         is_box,
         np.repeat(np.arange(len(files)), counts)[kept],
         len(notes),
@@ -113,6 +113,15 @@ def check_coordinates(table: LabelTable, options: ReadOptions, describe: Describ
         _check_shares(table, describe)
     else:
         _check_stated_form(table, options.labels, describe)
+
+
+def have_confidences(table: LabelTable) -> bool:
+    """Check for many boxes or outlines with a number between 0 and 1 that differs from object to object."""
+    scores = table.scores[~np.isnan(table.scores)]
+    if len(scores) < _MIN_OBJECTS or len(scores) <= _MAX_SHARE * len(table.classes):
+        return False
+    levels = min(len(scores) / 2, _MAX_LEVELS)
+    return bool(((scores >= 0) & (scores <= 1)).all()) and len(np.unique(scores)) > levels
 
 
 def check_class_numbers(
@@ -211,17 +220,16 @@ def _refuse_boxes(boxes: FloatArray, fault: str) -> NoReturn:
 
 
 def _check_confidences(table: LabelTable, options: ReadOptions, describe: DescribeLine) -> None:
-    """Refuse predictions: a box and a number between 0 and 1 that differs from object to object."""
-    extras = table.fifths[table.is_box & ~np.isnan(table.fifths)]
-    is_likely = len(extras) >= _MIN_OBJECTS and len(extras) >= _NEARLY_ALL * len(table.classes)
-    if options.predictions == "labels" or not is_likely:
+    """Refuse predictions, unless data.predictions says that they are labels."""
+    if options.predictions == "labels" or not have_confidences(table):
         return
-    count = len(np.unique(extras))
-    if ((extras >= 0) & (extras <= 1)).all() and count > min(len(extras) / 2, _MAX_LEVELS):
-        raise UserError(
-            f"each box is followed by a number between 0 and 1, such as {describe(0)}: these look like the "
-            "predictions of a model, not like labels: if they are labels, set data.predictions=labels"
-        )
+    scored = ~np.isnan(table.scores)
+    index = int(np.argmax(scored))
+    raise UserError(
+        f"{_format_share(scored)} end with a further number between 0 and 1, such as {describe(index)} ... "
+        f"{table.scores[index]:.6g}: these look like the predictions of a model, not like labels: if they "
+        "are labels, set data.predictions=labels"
+    )
 
 
 def _check_stated_form(table: LabelTable, labels: str, describe: DescribeLine) -> None:

@@ -99,6 +99,14 @@ def parse_label_lines(text: str) -> LabelLines:
     return LabelLines(flat, tuple(map(len, rows)), tuple(marks), tuple(notes))
 
 
+def drop_confidences(lines: LabelLines) -> LabelLines:
+    """Remove the last value of each box or outline that has one too many: how sure a model is."""
+    lengths = np.array(lines.lengths, np.int64)
+    has_score = (lengths > BOX_VALUES) & (lengths % 2 == 0)
+    values = np.delete(lines.values, (np.cumsum(lengths) - 1)[has_score])
+    return lines._replace(values=values, lengths=tuple((lengths - has_score).tolist()))
+
+
 def build_label_objects(
     lines: LabelLines, layout: LabelLayout
 ) -> tuple[RawObjects, tuple[AnnotationNote, ...]]:

@@ -20,6 +20,7 @@ from pipeline.source.formats.yolo.label_doubts import (
     build_label_table,
     check_class_numbers,
     check_coordinates,
+    have_confidences,
 )
 from pipeline.source.formats.yolo.label_files import (
     YoloImage,
@@ -28,7 +29,7 @@ from pipeline.source.formats.yolo.label_files import (
     read_image_labels,
 )
 from pipeline.source.formats.yolo.label_layout import infer_label_layout
-from pipeline.source.formats.yolo.label_lines import LabelLayout, build_label_objects
+from pipeline.source.formats.yolo.label_lines import LabelLayout, build_label_objects, drop_confidences
 from pipeline.source.formats.yolo.missing_files import explain_missing_images, explain_missing_labels
 from pipeline.source.plausibility.box_meaning import PERCENT
 from pipeline.source.reading.class_selection import scale_objects
@@ -88,11 +89,11 @@ def _read_description(folder: Path, file: Path | None, options: ReadOptions) -> 
 
 
 def _build_source(data: DataYaml, found: list[YoloImage], folder: Path, options: ReadOptions) -> Source:
+    layout, table = _interpret_labels(data, found, options)
+    if options.predictions == "labels" and have_confidences(table):
+        found = [item._replace(lines=drop_confidences(item.lines)) if item.lines else item for item in found]
+        layout, table = _interpret_labels(data, found, options)
     labelled = [item for item in found if item.lines]
-    lines = [item.lines for item in labelled if item.lines]
-    layout = infer_label_layout(lines, keypoints=data.keypoints, oriented=data.oriented)
-    layout = layout._replace(corners=options.labels in {"corners", "pixel_corners"})
-    table = build_label_table(lines, layout)
     classes = _check_labels(table, labelled, data, folder, options)
     images = tuple(_build_image(item, layout, classes, data.root, options) for item in found)
     task, task_remarks = (layout.form, ()) if layout.form != "outlines" else choose_task_by_outlines(images)
@@ -104,6 +105,15 @@ def _build_source(data: DataYaml, found: list[YoloImage], folder: Path, options:
         *describe_shared_labels(found, data.root),
     )
     return Source(classes.names, images, (), remarks, task, layout.keypoints)
+
+
+def _interpret_labels(
+    data: DataYaml, found: Sequence[YoloImage], options: ReadOptions
+) -> tuple[LabelLayout, LabelTable]:
+    lines = [item.lines for item in found if item.lines]
+    layout = infer_label_layout(lines, keypoints=data.keypoints, oriented=data.oriented)
+    layout = layout._replace(corners=options.labels in {"corners", "pixel_corners"})
+    return layout, build_label_table(lines, layout)
 
 
 def _check_labels(

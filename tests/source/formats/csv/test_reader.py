@@ -5,9 +5,11 @@ from hypothesis import given, settings
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.csv.reader import matches_folder, read_folder
+from pipeline.source.types import ReadOptions
 from tests.readings import check_corrupted_source, corrupted_bytes, find_real_dataset, get_boxes, get_notes
 from tests.sources import write_picture
 
+CAT = "cat", 10, 20, 50, 60
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax"
 ROW = "x.jpg,96,80,cat,10,20,50,60"
 
@@ -86,6 +88,50 @@ def test_class_names_that_differ_in_blanks_are_one_class_with_a_remark(tmp_path)
 def test_column_of_certain_or_other_values_is_no_score(tmp_path, cell, number):
     source = read_folder(write(tmp_path, f"{HEADER},score", f"{ROW},{cell}"))
     assert len(source.images[0].raw.classes) == number
+
+
+SCORED = "0.91", "0.78", "0.84", "1"
+
+
+@pytest.mark.parametrize(
+    "name", ["conf", "Confidence", "prob", "p", "probability", "confidence score", "pred_score", "Score"]
+)
+@pytest.mark.parametrize("scores", [SCORED, ("91%", "78%", "84%", "100%")])
+def test_table_with_a_score_in_each_row_is_model_output(tmp_path, name, scores):
+    write(tmp_path, f"{HEADER},{name}", *(f"{ROW},{score}" for score in scores))
+    with pytest.raises(UserError, match="model output"):
+        read_folder(tmp_path)
+    assert get_boxes(read_folder(tmp_path, ReadOptions(predictions="labels"))) == {"x": [CAT] * 4}
+
+
+def test_confidences_in_percent_without_a_sign_are_scores(tmp_path):
+    write(tmp_path, f"{HEADER},confidence", f"{ROW},87.5", f"{ROW},91")
+    with pytest.raises(UserError, match="model output"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [
+        ("x.jpg,10,20,50,60,cat,{}", "cat"),
+        ("x.jpg,10,20,50,60,{},cat", "cat"),
+        ("x.jpg,10,20,50,60,{},3", "3"),
+        ("x.jpg,10,20,50,60,{}", "object"),
+    ],
+)
+def test_table_without_a_header_that_ends_with_scores_is_model_output(tmp_path, row, label):
+    write(tmp_path, *map(row.format, SCORED))
+    assert matches_folder(tmp_path)
+    with pytest.raises(UserError, match="model output"):
+        read_folder(tmp_path)
+    source = read_folder(tmp_path, ReadOptions(predictions="labels"))
+    assert get_boxes(source) == {"x": [(label, *CAT[1:])] * 4}
+
+
+@pytest.mark.parametrize("labels", [("0", "1"), ("1", "2"), ("0.5", "cat")])
+def test_classes_without_a_header_stay_classes(tmp_path, labels):
+    source = read_folder(write(tmp_path, *(f"x.jpg,10,20,50,60,{label}" for label in labels)))
+    assert source.names == labels
 
 
 def test_rows_with_a_score_among_labels_are_left_out(tmp_path):

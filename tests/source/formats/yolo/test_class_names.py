@@ -156,6 +156,14 @@ def test_many_numbers_without_name_are_refused(tmp_path):
         read_source("yolo", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("classes", "told"), [([0, 0], "no class: it is called class_0"), ([0, 1], "called class_0 to class_1")]
+)
+def test_names_of_unnamed_classes_are_told(tmp_path, classes, told):
+    [remark] = read_source("yolo", write_export(tmp_path, classes)).remarks
+    assert remark.endswith(told)
+
+
 def test_unnamed_classes_without_class_0_are_told(tmp_path):
     write_export(tmp_path, [1, 2])
     source = read_source("yolo", tmp_path)

@@ -127,6 +127,38 @@ def test_predictions_of_a_model_are_refused_unless_asked_for(tmp_path):
     np.testing.assert_allclose(get_corners(source), CORNERS, atol=1e-3)
 
 
+def write_scored(folder, scores, *, every=1, corners=False):
+    """Write 60 boxes, or outlines of four corners; every n-th has a score."""
+    rows = np.tile(CENTERS / SHARES, (3, 1)).tolist()
+    if corners:
+        rows = [[x, y, x + w / 2, y, x + w / 3, y + h / 2, x, y + h / 4] for x, y, w, h in rows]
+    scored = [[*row, scores[n]] if n % every == 0 else row for n, row in enumerate(rows)]
+    return write_rows(folder, scored)
+
+
+CONFIDENCES = np.random.default_rng(2).uniform(0.25, 1, 60).round(2)
+"""Two decimals: not all of them differ."""
+
+
+@pytest.mark.parametrize("every", [1, 2, 4])
+@pytest.mark.parametrize("corners", [False, True])
+def test_confidences_of_some_or_all_objects_are_noticed(tmp_path, every, corners):
+    write_scored(tmp_path, CONFIDENCES, every=every, corners=corners)
+    with pytest.raises(UserError, match=rf"{60 // every} of 60 objects end .*data\.predictions=labels"):
+        read_source("yolo", tmp_path)
+    source = read_source("yolo", tmp_path, ReadOptions(predictions="labels"))
+    plain = read_source("yolo", write_scored(tmp_path / "plain", CONFIDENCES, every=99, corners=corners))
+    for image, other in zip(source.images, plain.images, strict=True):
+        np.testing.assert_array_equal(image.raw.boxes[1:], other.raw.boxes[-1:])
+    assert source.task == ("segment" if corners else "detect")
+
+
+@pytest.mark.parametrize("scores", [[0.25, 0.5, 0.75] * 20, [0.0, 1.0] * 30, [2.5] * 60])
+def test_levels_after_a_box_are_no_confidences(tmp_path, scores):
+    source = read_source("yolo", write_scored(tmp_path, scores))
+    assert sum(len(image.raw.boxes) for image in source.images) == 60
+
+
 @pytest.mark.parametrize("stated", [True, False])
 def test_poses_are_no_predictions(tmp_path, stated):
     points = np.random.default_rng(1).uniform(0.2, 0.8, (20, 3, 2))
@@ -175,7 +207,7 @@ def test_table_has_a_row_per_object_of_all_files():
     assert table.heads.tolist() == [[0.5, 0.5, 0.2, 0.2], [0.1, 0.2, 0.3, 0.4], [0.1, 0.1, 0.2, 0.2]]
     assert table.is_box.tolist() == [True, False, True]
     assert table.files.tolist() == [0, 0, 2]
-    np.testing.assert_array_equal(table.fifths, [np.nan, 0.5, 0.9])
+    np.testing.assert_array_equal(table.scores, [np.nan, np.nan, 0.9])
     assert table.malformed == 1
 
 
