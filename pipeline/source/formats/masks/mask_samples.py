@@ -120,7 +120,7 @@ def _decode_sample(path: Path) -> MaskSample | None:
         return None
     try:
         with Image.open(path, formats=MASK_FORMATS) as image:
-            if image.width * image.height > MAX_MASK_PIXELS:
+            if not 0 < image.width * image.height <= MAX_MASK_PIXELS:
                 return None
             kind, values = decode_pixels(image)
             is_lossy = image.format == "JPEG"

@@ -28,9 +28,9 @@ from pipeline.source.formats.masks.class_names import (
 from pipeline.source.formats.masks.folder_classes import find_folder_classes
 from pipeline.source.formats.masks.gray_levels import choose_threshold
 from pipeline.source.formats.masks.mask_annotations import NamedMask, build_annotations
-from pipeline.source.formats.masks.mask_kinds import KindChoice, choose_mask_kinds, describe_rivals
 from pipeline.source.formats.masks.mask_pairs import MaskLayout, find_mask_layout
 from pipeline.source.formats.masks.mask_samples import find_background_doubt
+from pipeline.source.formats.masks.mask_selection import KindChoice, choose_mask_kinds, describe_rivals
 from pipeline.source.formats.masks.values import (
     MaskContent,
     MaskReading,

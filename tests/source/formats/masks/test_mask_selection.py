@@ -227,3 +227,13 @@ def test_class_folder_of_large_objects_in_one_place_stays_a_class_with_a_remark(
     source = recognize_source("auto", tmp_path).source
     assert source.names == ("cup", "disc")
     assert source.remarks[0].startswith("the masks in masks/disc/ are nearly the same in every image")
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG"])
+def test_unreadable_masks_do_not_stop_the_choice(tmp_path, data):
+    draw(tmp_path, "images/{}.jpg", view=("masks/{}.png", draw_view), truth=("labels/{}.png", draw_vessel))
+    (tmp_path / "labels/0.png").write_bytes(data)
+    (tmp_path / "masks/1.png").write_bytes(data)
+    source = recognize_source("auto", tmp_path).source
+    assert [bool(image.fault) for image in source.images] == [True, *[False] * (COUNT - 1)]
+    assert "left out" in source.remarks[0]
