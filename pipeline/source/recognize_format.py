@@ -30,6 +30,10 @@ _NEAR_TIE: Final = 0.05
 _LOW_SHARE: Final = 0.5
 _MAX_REASON: Final = 200
 """Characters of the reason why a format does not count."""
+_FORMATS_WITH_LABELS: Final = frozenset(
+    {"yolo", "coco", "voc", "cvat", "via", "createml", "dota", "csv", "boxes"}
+)
+"""Formats in which data.labels says what the numbers of a box are; in the others that is fixed."""
 _GENERAL_FORMATS: Final = {"openimages": "csv"}
 """Formats whose files are files of a more general format, too: that this one matches shows nothing."""
 _FORMAT_BY_SUFFIX: Final = {".yaml": "yolo", ".yml": "yolo", ".json": "coco"}
@@ -94,6 +98,9 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
         matching, place = ([form], folder) if options.file else _find_formats(form, folder)
         found = _read_best(matching, place, options)
     source = resolve_unlabelled(escape_source_text(found.source), options.unlabelled, place)
+    if options.labels != "auto" and found.form not in _FORMATS_WITH_LABELS:
+        unused = f"data.labels={options.labels} changes nothing: {found.form} has one kind of coordinates"
+        source = source._replace(remarks=(*source.remarks, unused))
     _check_distinct_names(source.names, folder)
     has_outlines = any(image.raw.outlines for image in source.images)
     if options.task in {"segment", "obb"} - {source.task} and has_outlines:

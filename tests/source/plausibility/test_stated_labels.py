@@ -127,6 +127,15 @@ def read_or_refuse(folder, **options):
 EXPECTED = {name: [row] for name, row in zip(NAMES, CORNERS.tolist(), strict=True)}
 
 
+def test_choice_that_a_format_does_not_have_is_told(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / f"im{number}.jpg")
+        line = "Car 0.00 0 -1.58 10 20 50 60 1.5 1.6 3.9 1.8 1.5 34 -1.62\n"
+        (tmp_path / f"im{number}.txt").write_text(line)
+    [remark] = recognize_source("auto", tmp_path, ReadOptions(labels="shares")).source.remarks
+    assert "data.labels=shares changes nothing" in remark
+
+
 @pytest.mark.parametrize(("form", "choice"), EVERY)
 def test_boxes_are_read_as_data_labels_says(tmp_path, form, choice):
     draw(tmp_path, form, choice)
