@@ -136,7 +136,8 @@ def _split_cells(text: str) -> Iterator[list[str]]:
     """Parse CSV with the most frequent delimiter of the first line."""
     first = text.partition("\n")[0]
     delimiter = max(",;\t|", key=first.count)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    has_spacing = f"{delimiter} " in first or f'{delimiter} "' in text  # else a blank belongs to a class name
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=has_spacing)
 
 
 def is_box_table(text: str) -> bool:

@@ -78,10 +78,16 @@ def test_commas_that_may_separate_thousands_are_refused(tmp_path, cells):
         read_folder(write(tmp_path, header, ";".join(("x.jpg", "cat", *cells))))
 
 
-def test_class_names_that_differ_in_blanks_are_one_class_with_a_remark(tmp_path):
-    source = read_folder(write(tmp_path, HEADER, ROW, ROW.replace("cat", "cat ")))
+@pytest.mark.parametrize("spelling", ["cat ", " cat", "cat\xa0"])
+def test_class_names_that_differ_in_blanks_are_one_class_with_a_remark(tmp_path, spelling):
+    source = read_folder(write(tmp_path, HEADER, ROW, ROW.replace("cat", spelling)))
     assert source.names == ("cat",)
-    assert any("'cat' and 'cat '" in remark for remark in source.remarks)
+    assert any(repr(spelling) in remark and "'cat'" in remark for remark in source.remarks)
+
+
+def test_blanks_after_each_delimiter_are_no_part_of_a_class(tmp_path):
+    source = read_folder(write(tmp_path, HEADER.replace(",", ", "), ROW, ROW.replace(",", ", ")))
+    assert (source.names, len(source.remarks)) == (("cat",), 1)
 
 
 @pytest.mark.parametrize(("cell", "number"), [("1", 1), ("1.0", 1), ("sure", 1), ("7.5", 1), ("", 1)])
