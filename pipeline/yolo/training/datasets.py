@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from pipeline.dataset.labels import parse_labels
 from pipeline.runtime.memory import read_available_memory
 from pipeline.yolo.frozen.store import CachedSamplesMixin
 from pipeline.yolo.training.report_progress import report_caching
+from pipeline.yolo.training.sample_seeds import SeededSamplesMixin
 
 LOG = logging.getLogger("ultralytics")
 
@@ -35,11 +37,14 @@ class LabelContent(NamedTuple):
     points: int
 
 
-class YoloTrainDataset(CachedSamplesMixin, YOLODataset):  # type: ignore[misc]
+class YoloTrainDataset(SeededSamplesMixin, CachedSamplesMixin, YOLODataset):  # type: ignore[misc]
     """Ultralytics' dataset of all tasks but classify, with this project's label reader."""
 
-    def __init__(self, *args: Any, cache_folder: Path, **kwargs: Any) -> None:
+    cache: str | None
+
+    def __init__(self, *args: Any, cache_folder: Path, began_with: str | None = None, **kwargs: Any) -> None:
         self.cache_folder = cache_folder
+        self.began_with = began_with
         super().__init__(*args, **kwargs)
 
     def get_labels(self) -> list[dict[str, Any]]:
@@ -49,6 +54,18 @@ class YoloTrainDataset(CachedSamplesMixin, YOLODataset):  # type: ignore[misc]
         classes = math.inf if self.single_cls else len(self.data["names"])
         pairs = zip(self.im_files, self.label_files, strict=True)
         return [_read_label(Path(image), Path(label), content, classes=classes) for image, label in pairs]
+
+    def build_transforms(self, hyp: Any = None) -> Any:
+        """Build the transforms; a mosaic draws from all images if it did so when the training began.
+
+        Ultralytics decides by the cache in use: without one, mosaics draw from recently loaded images.
+        """
+        in_use = self.cache
+        self.cache = self.began_with or in_use
+        try:
+            return super().build_transforms(hyp)
+        finally:
+            self.cache = in_use
 
     def cache_images(self) -> None:
         """Cache the decoded images, with a progress line."""
@@ -70,7 +87,7 @@ class YoloTrainDataset(CachedSamplesMixin, YOLODataset):  # type: ignore[misc]
 
 
 def build_object_dataset(
-    arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool, **sizes: Any
+    arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool, **settings: Any
 ) -> YoloTrainDataset:
     """Build the dataset as `ultralytics.data.build.build_yolo_dataset` does, with our class.
 
@@ -79,7 +96,8 @@ def build_object_dataset(
         folders: Folders of images.
         data: The trainer's dictionary of names and paths.
         train: Whether to augment.
-        **sizes: `batch` and `stride`.
+        **settings: `batch` and `stride`, and for a resumed training `began_with`: ram, disk or None, the
+            cache that was in use before.
     """
     split = "train" if train else "val"
     cache_folder = Path(arguments.save_dir) / "images" / split
@@ -87,20 +105,32 @@ def build_object_dataset(
     return YoloTrainDataset(
         img_path=folders,
         imgsz=arguments.imgsz,
-        batch_size=sizes["batch"],
+        batch_size=settings["batch"],
         augment=train,
         hyp=arguments,
         rect=arguments.rect or not train,
-        cache=arguments.cache or None,
+        cache=settings.get("began_with", arguments.cache) or None,
         single_cls=arguments.single_cls,
-        stride=sizes["stride"],
+        stride=settings["stride"],
         pad=0.0 if train else 0.5,
         prefix=f"{split}: ",
         task=data["task"],
         data=data,
         fraction=arguments.fraction if train else 1.0,
         cache_folder=cache_folder,
+        began_with=settings.get("began_with"),
     )
+
+
+def restore_buffer(dataset: Any, indices: Sequence[int]) -> None:
+    """Load the images that mosaics draw from where no image is cached in memory, in the same order as before.
+
+    Args:
+        dataset: Of the train images.
+        indices: Its `buffer` at the end of the epoch before; empty where there is none.
+    """
+    for index in indices:
+        dataset.load_image(index)
 
 
 def _read_label(image: Path, label: Path, content: LabelContent, *, classes: float) -> dict[str, Any]:
@@ -138,7 +168,7 @@ def _shape_keypoints(points: NDArray[np.float64], content: LabelContent) -> NDAr
     return points.reshape(-1, content.points, 3).astype(np.float32)
 
 
-class ClassificationTrainDataset(CachedSamplesMixin, ClassificationDataset):  # type: ignore[misc]
+class ClassificationTrainDataset(SeededSamplesMixin, CachedSamplesMixin, ClassificationDataset):  # type: ignore[misc]
     """Ultralytics' classification dataset, filled from label files instead of class folders."""
 
     def __init__(

@@ -14,7 +14,10 @@ from pipeline.yolo.training.freezing import ALWAYS_FROZEN
 
 
 def read_resolved_settings(trainer: Any) -> dict[str, Any]:
-    """Return task, optimizer, rates, batch, precision, device, threads and frozen layers as plain values."""
+    """Return task, optimizer, rates, batch, precision, device, threads and frozen layers as plain values.
+
+    How many epochs are trained is known at the end only.
+    """
     optimizer, model = trainer.optimizer, unwrap_model(trainer.model)
     group = optimizer.param_groups[0]
     parameters = list(getattr(model, "student_model", model).parameters())
@@ -28,7 +31,7 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
         "imgsz": int(trainer.args.imgsz),
         "batch": int(trainer.batch_size),
         "accumulate": int(trainer.accumulate),
-        "epochs": int(trainer.epochs),
+        "cache": trainer.train_cache or "none",
         "precision": _precision(trainer),
         "compiled": hasattr(trainer.model, "_orig_mod"),  # Ultralytics skips it where there is no compiler
         "device": str(trainer.device),

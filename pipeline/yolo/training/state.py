@@ -7,7 +7,9 @@ holds no random numbers: each epoch is seeded by (seed, epoch).
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,13 @@ def take_snapshot(trainer: Any) -> TrainerState:
         "epoch": trainer.epoch,
         "epochs": trainer.epochs,
         "stop": bool(trainer.stop),
+        "seconds": time.time() - trainer.train_time_start,
+        "batch": int(trainer.batch_size),
+        "planned_steps": trainer.planned_steps,
+        "last_step": trainer.steps.last_step,
+        "gradients": _collect_gradients(trainer.model),
+        "cache": trainer.train_cache,
+        "buffer": list(getattr(trainer.train_loader.dataset, "buffer", [])),
         "rows": trainer.rows,
         "arguments": dict(vars(trainer.args)),
         "effective": trainer.effective,
@@ -55,25 +64,40 @@ def restore_state(trainer: Any, state: TrainerState) -> None:
     trainer.best_fitness, trainer.start_epoch = state["best_fitness"], state["epoch"] + 1
     stopper = trainer.stopper
     stopper.best_fitness, stopper.best_epoch = state["stopper"]
+    trainer.steps.last_step = state["last_step"]
+    if trainer.args.time:
+        _restore_estimate(trainer, state)
     _advance_criterion(unwrap_student(model), trainer.start_epoch)
+
+
+def restore_gradients(model: torch.nn.Module, gradients: dict[str, torch.Tensor]) -> None:
+    """Restore the gradients that wait for the next optimizer step; Ultralytics clears them before."""
+    parameters = dict(unwrap_model(model).named_parameters())
+    for name, gradient in gradients.items():
+        parameters[name].grad = gradient.to(parameters[name], copy=True)
 
 
 def is_finished(state: TrainerState | None) -> bool:
     """Tell whether a state is the last of its training."""
-    return state is not None and (state["stop"] or state["epoch"] + 1 >= state["epochs"])
+    return state is not None and bool(state["stop"])
 
 
 def read_averaged_weights(trainer: Any) -> dict[str, torch.Tensor]:
-    """Return the averaged weights as they are in a checkpoint file: fp16, contiguous, on the CPU."""
+    """Return the averaged weights as they are in a checkpoint file: fp16, contiguous, on the CPU.
+
+    Numbers that do not fit into fp16 are infinite.
+    """
     return {name: _to_half(tensor) for name, tensor in unwrap_student(trainer.ema.ema).state_dict().items()}
 
 
-def seed_epoch(seed: int, *, loader: Any) -> None:
+def seed_epoch(seed: int, *, loader: Any, mosaic: float = 0.0) -> None:
     """Seed all random generators, and with them the order of the images.
 
     Args:
         seed: Of this epoch.
-        loader: Ultralytics' endless loader. One with worker processes has drawn ahead and is not changed.
+        loader: Ultralytics' endless loader. One with worker processes seeds each sample (`sample_seeds`).
+        mosaic: Share of train images that are mosaics. Where no image is cached in memory, a worker draws
+            them from the images that it has loaded before: new workers then make each epoch the same.
     """
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -81,13 +105,27 @@ def seed_epoch(seed: int, *, loader: Any) -> None:
     if loader.num_workers == 0:
         loader.reset()
         loader.generator.manual_seed(seed)
+    elif mosaic and getattr(loader.dataset, "cache", "ram") != "ram":
+        loader.reset()
 
 
 def _to_half(tensor: torch.Tensor) -> torch.Tensor:
-    if not tensor.is_floating_point():
-        return tensor.detach().cpu().clone()
-    finite = torch.nan_to_num(tensor.detach().half())  # fp16 overflow becomes its largest value
-    return finite.cpu().clone(memory_format=torch.contiguous_format)  # .contiguous() does not change 1x1
+    plain = tensor.detach()
+    stored = plain.half().cpu() if tensor.is_floating_point() else plain.cpu()
+    return stored.clone(memory_format=torch.contiguous_format)  # .contiguous() does not change 1x1
+
+
+def _collect_gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Collect the gradients of batches that no optimizer step has used yet; a step deletes them."""
+    parameters = unwrap_model(model).named_parameters()
+    return {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
+
+
+def _restore_estimate(trainer: Any, state: TrainerState) -> None:
+    """Restore how many epochs fit into `time`, as Ultralytics estimates it after each epoch."""
+    seconds_per_epoch = state["seconds"] / trainer.start_epoch
+    trainer.epochs = trainer.args.epochs = math.ceil(3600 * trainer.args.time / seconds_per_epoch)
+    trainer._setup_scheduler()
 
 
 def _advance_criterion(model: Any, epochs: int) -> None:

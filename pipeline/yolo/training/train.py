@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+from pipeline.core.errors import UserError
+from pipeline.storage.files import write_file
 from pipeline.yolo.errors import check_automatic_batch, check_device, explain_ultralytics_errors
 from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, drop_unset_arguments
-from pipeline.yolo.training.export import export_checkpoint
+from pipeline.yolo.training.divergence import DivergedError, check_weights, describe_best_epoch
+from pipeline.yolo.training.export import copy_blank_network, export_checkpoint
 from pipeline.yolo.training.freezing import check_freeze
 from pipeline.yolo.training.report_progress import TrainingReporter
 from pipeline.yolo.training.state import is_finished
@@ -20,8 +25,9 @@ from pipeline.yolo.training.transfer import (
     count_transferred,
 )
 from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
-from pipeline.yolo.unwrap import unwrap_student
 from pipeline.yolo.weights import load_weights
+
+BEST_BEFORE_DIVERGENCE: Final = "best-before-divergence.pt"
 
 
 def train_model(
@@ -48,10 +54,29 @@ def train_model(
             on_epoch(row)  # again: the process may have been killed before they were reported
         if not is_finished(trainer.state):
             trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
-            with TrainingReporter() as reporter:
-                reporter.attach(trainer)
-                trainer.train()
+            _run_training(trainer)
     return _collect_result(trainer)
+
+
+def _run_training(trainer: TrainingMixin) -> None:
+    try:
+        with TrainingReporter() as reporter, trainer.threads:
+            reporter.attach(trainer)
+            trainer.train()
+    except DivergedError as error:
+        raise UserError(_add_best_epoch(trainer, str(error))) from None
+
+
+def _add_best_epoch(trainer: TrainingMixin, sentence: str) -> str:
+    """Write the weights of the best epoch before a divergence, and say where they are."""
+    if trainer.state is None:
+        return sentence
+    result = _collect_result(trainer)
+    path = trainer.job.folder / BEST_BEFORE_DIVERGENCE
+    with contextlib.suppress(OSError):  # a full disk must not hide why the training ends
+        write_file(path, result.weights["best"])
+        return f"{sentence}; {describe_best_epoch(result.best_epoch, path)}"
+    return sentence
 
 
 def build_trainer(job: TrainingJob) -> TrainingMixin:
@@ -60,17 +85,26 @@ def build_trainer(job: TrainingJob) -> TrainingMixin:
     Raises:
         UserError: The weights cannot be loaded, or do not fit the network.
     """
-    source = load_weights(job.base.path) if job.base.path else None
+    source = _load_finite(job.base.path, "model.weights") if job.base.path else None
+    if teacher := job.arguments["distill_model"]:  # Ultralytics loads it again
+        _load_finite(Path(teacher), "finetune.distill_model")
     network = choose_architecture(job.base.architecture, source, job.task)
     trainer = TRAINING_CLASSES[job.task](_complete_arguments(job, network), job)
     if source is not None:
         source = align_layers(source, network)
     trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
+    trainer.blank_network = copy_blank_network(trainer.model)
     check_freeze(trainer.model, trainer.args.freeze, head=job.head)
     if source is not None:
         trainer.transferred_tensors = count_transferred(source, trainer.model)
         check_transfer(job.base, source, trainer.model)
     return trainer
+
+
+def _load_finite(path: Path, key: str) -> Any:
+    model = load_weights(path)
+    check_weights(model, path, key)
+    return model
 
 
 def _complete_arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, Any]:
@@ -112,11 +146,12 @@ def _collect_result(trainer: TrainingMixin) -> TrainingResult:
     lengths = {"best": best, "last": len(rows)}
     written = {
         name: export_checkpoint(
-            unwrap_student(trainer.model),
+            trainer.blank_network,
             weights,
             arguments=state["arguments"],
             rows=rows[: lengths.get(name)],
         )
         for name, weights in state["weights"].items()
     }
-    return TrainingResult(written, tuple(trainer.data["names"].values()), rows, best, state["effective"])
+    effective = state["effective"] | {"epochs": len(rows)}
+    return TrainingResult(written, tuple(trainer.data["names"].values()), rows, best, effective)

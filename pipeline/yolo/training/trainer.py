@@ -12,8 +12,9 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import SETTINGS
 from ultralytics.utils.torch_utils import unwrap_model
 
-from pipeline.core.errors import UserError
+from pipeline.core.metric_names import THREADS
 from pipeline.core.tasks import Keypoints
+from pipeline.runtime.worker_count import count_available_cores
 from pipeline.yolo.epoch_metrics import FITNESS_COLUMN, WATCHED_METRICS, convert_metric_name
 from pipeline.yolo.frozen.features import (
     attach_batch_indices,
@@ -26,19 +27,28 @@ from pipeline.yolo.frozen.model import enable_prefix_skipping
 from pipeline.yolo.frozen.store import CacheLimits
 from pipeline.yolo.gpu_loader.loader import GpuLoader, choose_train_loader
 from pipeline.yolo.job import MetricsRow, TrainingJob
+from pipeline.yolo.torch_threads import TorchThreads
 from pipeline.yolo.training.checkpoints import load_newest_checkpoint, save_checkpoint
-from pipeline.yolo.training.datasets import build_object_dataset
+from pipeline.yolo.training.datasets import build_object_dataset, restore_buffer
+from pipeline.yolo.training.divergence import check_losses, check_stored_weights, drop_undefined
 from pipeline.yolo.training.freezing import (
     freeze_layers,
     read_learning_rates,
     split_model_layers,
     split_optimizer_groups,
 )
+from pipeline.yolo.training.optimizer_steps import OptimizerSteps
 from pipeline.yolo.training.precision import enable_bf16, set_precision
 from pipeline.yolo.training.resolved_settings import read_resolved_settings
-from pipeline.yolo.training.state import read_averaged_weights, restore_state, seed_epoch, take_snapshot
+from pipeline.yolo.training.sample_seeds import seed_samples
+from pipeline.yolo.training.state import (
+    read_averaged_weights,
+    restore_gradients,
+    restore_state,
+    seed_epoch,
+    take_snapshot,
+)
 from pipeline.yolo.training.validation_schedule import is_validation_due
-from pipeline.yolo.ultralytics_environment import set_torch_threads
 from pipeline.yolo.unfreezing import count_open_groups, list_frozen_layers
 from pipeline.yolo.unwrap import unwrap_student
 
@@ -62,16 +72,40 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         self.saved_weights: dict[str, dict[str, torch.Tensor]] = {}
         self.effective: dict[str, Any] = {}
         self.transferred_tensors = (0, 0)
+        self.steps = OptimizerSteps()
+        self.planned_steps = 0  # as of the first session; `optimizer: auto` decides by it
+        self.waiting_gradients: dict[str, torch.Tensor] = {}
+        self.blank_network: Any = None
         self.cache_limits: CacheLimits | None = None  # for frozen features; None: shares of what is free
         dict.update(SETTINGS, dict.fromkeys(INTEGRATIONS, False), sync=False)  # in memory, not in the file
         super().__init__(overrides=overrides, _callbacks=defaultdict(list))
         self.bf16_on_cpu = set_precision(self)
-        if job.fast and self.device.type == "cpu":
-            set_torch_threads()
+        on_cpu = self.device.type == "cpu"
+        self.threads = TorchThreads(job.threads, stage="finetune", fast=bool(job.fast) and on_cpu)
+        self.args.workers = min(self.args.workers, count_available_cores())  # Ultralytics knows no quota
         self.state = load_newest_checkpoint(job.folder)
+        if self.state is not None:  # AutoBatch chose it, or the memory was not enough for more
+            self.args.batch = self.batch_size = self.state["batch"]
         self.add_callback("on_train_start", TrainingMixin.record_setup)
         self.add_callback("on_train_epoch_start", TrainingMixin.begin_epoch)
+        self.add_callback("on_train_batch_start", TrainingMixin.count_batch)
+        self.add_callback("on_train_batch_end", lambda trainer: trainer.threads.end_step())
         self.add_callback("on_train_epoch_end", TrainingMixin.choose_validation)
+
+    @property
+    def accumulate(self) -> int:
+        """Batches per optimizer step. Ultralytics compares it with the batches since the last step."""
+        return self.steps.accumulate + self.steps.delay
+
+    @accumulate.setter
+    def accumulate(self, batches: int) -> None:
+        self.steps.accumulate = batches
+
+    @property
+    def train_cache(self) -> str | None:
+        """Where decoded train images are kept: ram, disk, or None; too little memory turns ram into None."""
+        cache: str | None = getattr(self.train_loader.dataset, "cache", None)
+        return cache
 
     def get_dataset(self) -> dict[str, Any]:
         """Return names and folders; without a data YAML Ultralytics downloads and searches nothing."""
@@ -87,9 +121,11 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         }
 
     def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
-        """Build this project's dataset."""
-        sizes = {"batch": batch, "stride": max(int(unwrap_model(self.model).stride.max()), 32)}
-        return build_object_dataset(self.args, img_path, data=self.data, train=mode == "train", **sizes)
+        """Build this project's dataset; mosaics of a resumed training do not depend on the free memory."""
+        settings = {"batch": batch, "stride": max(int(unwrap_model(self.model).stride.max()), 32)}
+        if self.state and mode == "train":
+            settings["began_with"] = self.state["cache"]
+        return build_object_dataset(self.args, img_path, data=self.data, train=mode == "train", **settings)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
         """Build the network, in the chosen precision."""
@@ -103,28 +139,26 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
             enable_bf16(model)
         return model
 
-    def auto_batch(self) -> int:
-        """Measure how many images fit into the GPU's memory; a resumed training keeps its batch size."""
-        if self.state is not None:
-            return int(self.state["effective"]["batch"])
-        return int(super().auto_batch())
-
     def _build_train_pipeline(self) -> None:
+        self.steps.restart()
         super()._build_train_pipeline()
         self.frozen_features = attach_feature_stores(self, self.cache_limits)
         self.train_loader = choose_train_loader(self)
+        seed_samples(self.train_loader, self._get_epoch_seed)
         if self.effective:  # out of memory in the first epoch: it starts again with a smaller batch
             self.effective = read_resolved_settings(self)
 
     def optimizer_step(self) -> None:
         """Make a step. The GPU loader then builds the next batch, while the device is busy with the step."""
         super().optimizer_step()
+        self.steps.record_step()
         if isinstance(self.train_loader, GpuLoader):
             self.train_loader.prefetch_batch()
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Prepare a batch, and give the model its image indices where frozen layers are skipped."""
         ready = super().preprocess_batch(batch)
+        self.threads.begin_step(work=ready["img"].numel())
         return attach_batch_indices(ready, unwrap_student(self.model), self.train_loader.dataset)
 
     def get_validator(self) -> Any:
@@ -135,7 +169,8 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
 
     def build_optimizer(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Build Ultralytics' optimizer; for gradual unfreezing, its groups are split by depth."""
-        optimizer = super().build_optimizer(model, *args, **kwargs)
+        self.planned_steps = self.state["planned_steps"] if self.state else kwargs["iterations"]
+        optimizer = super().build_optimizer(model, *args, **{**kwargs, "iterations": self.planned_steps})
         if self.job.gradual:
             split_optimizer_groups(optimizer, unwrap_model(model), self.job.gradual)
         return optimizer
@@ -145,20 +180,34 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         del ckpt
         if self.state is not None:
             restore_state(self, self.state)
+            restore_buffer(self.train_loader.dataset, self.state["buffer"])
+            self.waiting_gradients = self.state.pop("gradients")
 
     def record_setup(self) -> None:
         """Record the settings after the set-up. Count the seconds of earlier sessions, also for `time`."""
-        self.train_time_start -= self.rows[-1]["seconds"] if self.rows else 0.0
+        self.train_time_start -= self.state["seconds"] if self.state else 0.0
         self.update_frozen_layers()
         self.effective = read_resolved_settings(self)
+        self.steps.begin_session()
 
     def begin_epoch(self) -> None:
         """Seed the random numbers of this epoch, and unfreeze the layers that are due."""
         if self.args.time:  # Ultralytics divides the seconds by the epochs since start_epoch
             self.start_epoch = 0
-        seed_epoch(self.args.seed + 1 + self.epoch, loader=self.train_loader)
+        restore_gradients(self.model, self.waiting_gradients)
+        self.waiting_gradients = {}
+        self.steps.begin_epoch(self.epoch * len(self.train_loader))
+        seed_epoch(self._get_epoch_seed(), loader=self.train_loader, mosaic=self.args.mosaic)
         self.update_frozen_layers()
+        self.threads.forget_steps()
         release_decoded_images(self)
+
+    def _get_epoch_seed(self) -> int:
+        return int(self.args.seed + 1 + self.epoch)
+
+    def count_batch(self) -> None:
+        """Count a batch that is about to be trained on."""
+        self.steps.count_batch()
 
     def update_frozen_layers(self) -> None:
         """Freeze and unfreeze layer groups by the schedule and the finished epochs."""
@@ -188,32 +237,33 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Add the figures of the epoch to the rows, under our names."""
         row = {"epoch": self.epoch + 1, "seconds": round(time.time() - self.train_time_start, 3)}
-        named = {
-            convert_metric_name(name): float(value) for name, value in metrics.items() if name[:3] != "lr/"
-        }
+        named = drop_undefined(
+            (convert_metric_name(name), float(value)) for name, value in metrics.items() if name[:3] != "lr/"
+        )
         if WATCHED_METRICS[self.job.task] == FITNESS_COLUMN and self.fitness is not None:
             named[FITNESS_COLUMN] = float(self.fitness)
-        self.rows.append(row | named | read_learning_rates(self.optimizer))
+        threads = {THREADS: round(self.threads.read_average(), 2)}
+        self.rows.append(row | named | read_learning_rates(self.optimizer) | threads)
 
     def save_model(self) -> bool:
         """Write a checkpoint."""
-        self.saved_weights["last"] = read_averaged_weights(self)
+        weights = read_averaged_weights(self)
+        check_stored_weights(self.epoch + 1, weights, precision=self.effective["precision"])
+        self.saved_weights["last"] = weights
         if self.stopper.best_epoch == self.epoch + 1:  # of equal epochs, the one that is reported
             self.saved_weights["best"] = self.saved_weights["last"]
         if self.save_period > 0 and self.epoch % self.save_period == 0:
             self.saved_weights[f"epoch{self.epoch}"] = self.saved_weights["last"]
-        self.effective["epochs"] = int(self.epochs)  # `time` changes it after each epoch
         self.state = take_snapshot(self)
         save_checkpoint(self.job.folder, self.epoch + 1, self.state)
+        del self.state["gradients"]  # else they stay in memory after the next step
         return True
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        loss_not_finite = self.loss is not None and not math.isfinite(self.loss.detach())
-        if loss_not_finite or (self.fitness is not None and not math.isfinite(self.fitness)):
-            raise UserError(
-                f"the loss is not a finite number in epoch {epoch + 1}: "
-                "lower finetune.lr0, raise finetune.warmup_epochs, or set finetune.precision=fp32"
-            )
+        """Stop a training that diverged. Ultralytics would go on from its last file, or with NaN."""
+        last = {"train/loss": float(self.loss.detach())}
+        figures = self.label_loss_items(self.tloss) | self.metrics | last
+        check_losses(epoch + 1, figures, fitness=self.fitness, precision=self.effective["precision"])
         return False
 
     def final_eval(self) -> None:
