@@ -15,6 +15,8 @@ from pipeline.storage.dvc_repository import (
     UnknownRevisionError,
     read_file_at_revision,
 )
+from pipeline.storage.git import require_owned_repository
+from pipeline.storage.scratch_folder import project_root
 
 WORKSPACE: Final = "workspace"
 """Names the files on disk instead of a revision, as in DVC's own commands."""
@@ -48,6 +50,7 @@ def _read_workspace() -> str:
 
 
 def _read_revision(revision: str) -> str:
+    require_owned_repository(project_root())
     try:
         return read_file_at_revision(PREPARED_FOLDER / MANIFEST_FILE, revision)
     except UnknownRevisionError:

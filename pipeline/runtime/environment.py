@@ -1,8 +1,13 @@
 """Set the environment variables that libraries read when they are imported."""
 
 import os
+from pathlib import Path
+from typing import Final
 
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
+
+USER_VARIABLES: Final = ("LOGNAME", "USER", "LNAME", "USERNAME")
+"""What `getpass.getuser` reads before it asks the system."""
 
 
 def set_environment() -> None:
@@ -10,7 +15,24 @@ def set_environment() -> None:
 
     Called before anything imports matplotlib; Ultralytics and MLflow import it too.
     """
-    os.environ["MPLCONFIGDIR"] = str(project_root() / SCRATCH_FOLDER / "matplotlib")
+    scratch = project_root() / SCRATCH_FOLDER
+    os.environ["MPLCONFIGDIR"] = str(scratch / "matplotlib")
+    _name_unknown_user(scratch / "home")
+
+
+def _name_unknown_user(home: Path) -> None:
+    """Give a user of a container who has no name and no home folder both: DVC and torch end without them."""
+    if not any(os.environ.get(name) for name in USER_VARIABLES) and hasattr(os, "getuid"):
+        import pwd
+
+        try:
+            pwd.getpwuid(os.getuid())
+        except KeyError:
+            os.environ["LOGNAME"] = f"uid{os.getuid()}"
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(home)
 
 
 def is_debug_log() -> bool:

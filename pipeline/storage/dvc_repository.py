@@ -28,7 +28,7 @@ def read_file_at_revision(path: Path, revision: str) -> str:
         RevisionReadError: The file cannot be read; a subclass tells an unknown revision and missing contents.
     """
     import dvc.api  # takes half a second, so only where it is needed
-    from dvc.exceptions import DvcException, PathMissingError
+    from dvc.exceptions import PathMissingError
     from dvc.scm import RevError
 
     try:
@@ -37,5 +37,5 @@ def read_file_at_revision(path: Path, revision: str) -> str:
         raise UnknownRevisionError(str(error)) from error
     except (PathMissingError, FileNotFoundError) as error:
         raise MissingContentsError(str(error)) from error
-    except DvcException as error:
-        raise RevisionReadError(str(error)) from error
+    except Exception as error:  # of DVC and of its git libraries, such as a damaged repository
+        raise RevisionReadError(str(error) or type(error).__name__) from error

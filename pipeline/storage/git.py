@@ -1,12 +1,53 @@
-"""Read the commit of the code, and whether the code differs from it."""
+"""Read the commit of the code, and whether the code differs from it; refuse repositories that git refuses.
+
+`compose` imports this module at every `dvc repro`, so that subprocess is imported where git is asked.
+"""
 
 from __future__ import annotations
 
-import subprocess
+import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.core.errors import UserError
 
 GIT_TIMEOUT_SECONDS = 10
+
+
+def require_owned_repository(folder: Path) -> None:
+    """Require that git does not refuse the repository of `folder` because it belongs to another user.
+
+    Git would name no commit then, so that runs are recorded without one, and DVC makes no experiments. Git is
+    asked only where the owner differs.
+
+    Raises:
+        UserError: Git refuses it.
+    """
+    place = next((path for path in (folder, *folder.parents) if (path / ".git").exists()), None)
+    if place is None or not hasattr(os, "geteuid"):
+        return
+    owners = {path.stat().st_uid for path in (place, place / ".git")}
+    if owners == {os.geteuid()} or "dubious ownership" not in _ask_git(folder, "rev-parse", "HEAD").error:
+        return
+    raise UserError(
+        f"git refuses to work in {place}, which belongs to another user (id {min(owners - {os.geteuid()})}): "
+        f"run `git config --global --add safe.directory {shlex.quote(str(place))}` if you trust it"
+    )
+
+
+def require_full_history(folder: Path) -> None:
+    """Require that the repository is no shallow clone, from which DVC records no experiment of a copy.
+
+    Raises:
+        UserError: It is one.
+    """
+    if _run_git(folder, "rev-parse", "--is-shallow-repository") == "true":
+        raise UserError(
+            f"{folder} is a shallow clone, in which DVC records no experiments of --temp, of its queue or of "
+            "a sweep: run `git fetch --unshallow` first, or leave out --temp"
+        )
 
 
 def read_git_state(
@@ -32,11 +73,28 @@ def read_git_state(
 
 
 def _run_git(folder: Path, *question: str) -> str | None:
+    """Return git's answer; None if it has none."""
+    return _ask_git(folder, *question).answer
+
+
+class _GitReply(NamedTuple):
+    answer: str | None
+    error: str
+
+
+def _ask_git(folder: Path, *question: str) -> _GitReply:
+    import subprocess
+
     command = ["git", "-C", str(folder), "--no-optional-locks", *question]
     try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=GIT_TIMEOUT_SECONDS, check=True
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=GIT_TIMEOUT_SECONDS,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
         )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        return _GitReply(None, str(error))
+    return _GitReply(None if done.returncode else done.stdout.strip(), done.stderr)

@@ -288,3 +288,26 @@ def test_a_password_in_the_tracking_address_is_refused_before_anything_is_writte
     assert refusal().startswith("conf/: tracking.uri must not hold a user or a password")
     assert not PARAMS.exists()
     assert not LOCK.exists()
+
+
+def test_yaml_that_would_take_all_memory_is_refused_at_once():
+    bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    (Path("conf/data/mine.yaml")).write_text("\n".join(bomb))
+    assert refusal().startswith("conf/data/mine.yaml holds")
+    Path("conf/data/mine.yaml").unlink()
+    compose_params()
+    PARAMS.write_text("\n".join(bomb))
+    assert refusal().startswith("params.yaml holds")
+
+
+def test_copy_of_a_shallow_clone_is_refused_before_its_experiment_trains(project, monkeypatch):
+    git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org", "-C", str(project)]
+    for command in (["init", "-q"], *[["commit", "-q", "--allow-empty", "-m", "step"]] * 2):
+        subprocess.run([*git, *command], check=True)
+    subprocess.run(["git", "clone", "-q", "--depth", "1", project.as_uri(), project / "clone"], check=True)
+    compose_params()
+    monkeypatch.setenv("DVC_EXP_NAME", "a")
+    compose_params()  # an experiment in the workspace
+    monkeypatch.setenv("DVC_ROOT", str(project / "clone"))
+    assert "git fetch --unshallow" in refusal()

@@ -1,11 +1,13 @@
 """The state of the code in git."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from pipeline.storage.git import read_git_state
+from pipeline.core.errors import UserError
+from pipeline.storage.git import read_git_state, require_full_history, require_owned_repository
 
 
 @pytest.fixture
@@ -57,3 +59,35 @@ def test_missing_repository_or_git_is_no_error(tmp_path, monkeypatch):
     assert read_git_state(tmp_path) == (None, False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert read_git_state(tmp_path) == (None, False)
+
+
+def test_repository_of_another_owner_is_refused_with_gits_advice(repository, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder to another user")
+    run(repository, "commit", "--quiet", "-m", "start")
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, os.devnull)
+    require_owned_repository(repository)
+    os.chown(repository, 12345, 12345)
+    os.chown(repository / ".git", 12345, 12345)
+    with pytest.raises(UserError, match=r"id 12345.*git config --global --add safe.directory"):
+        require_owned_repository(repository)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(repository / "trust"))
+    (repository / "trust").write_text(f"[safe]\n directory = {repository}\n")
+    require_owned_repository(repository)
+
+
+def test_folder_without_repository_is_not_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    require_owned_repository(tmp_path)
+    require_full_history(tmp_path)
+
+
+def test_shallow_clone_is_refused(repository, tmp_path_factory):
+    for number in range(2):
+        run(repository, "commit", "--quiet", "--allow-empty", "-m", str(number))
+    require_full_history(repository)
+    clone = tmp_path_factory.mktemp("shallow")
+    run(clone, "clone", "--quiet", "--depth", "1", repository.as_uri(), ".")
+    with pytest.raises(UserError, match="git fetch --unshallow"):
+        require_full_history(clone)
