@@ -23,16 +23,7 @@ def test_user_without_a_name_gets_one(tmp_path):
     if os.name != "posix" or os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("only root can become a user without a name, with setpriv of Linux")
     reading = "+dac_override,+dac_read_search"  # the interpreter may be in root's home
-    become = [
-        "setpriv",
-        "--reuid",
-        "12345",
-        "--clear-groups",
-        "--inh-caps",
-        reading,
-        "--ambient-caps",
-        reading,
-    ]
+    become = ["setpriv", "--reuid=12345", "--clear-groups", f"--inh-caps={reading}"]
     done = subprocess.run(
         [*become, f"--ambient-caps={reading}", sys.executable, "-c", CODE],
         cwd=tmp_path,
