@@ -81,7 +81,9 @@ def run_command(arguments: Namespace) -> Iterable[str]:
         UserError: There is no such folder or archive, its format is not recognized, or an override is wrong.
     """
     if not arguments.path:
-        raise UserError(f"give a folder or an archive before {arguments.overrides[0]}")
+        raise UserError(
+            f"there is no file or folder {arguments.overrides[0]}: give one, and overrides after it"
+        )
     if arguments.overrides:
         config = compose_source_config(arguments.path, arguments.format, arguments.overrides)
     else:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from pipeline.config.data import DataConfig
 from pipeline.config.source_paths import resolve_source_path
+from pipeline.core.errors import UserError
 
 SETTABLE_KEYS: Final = frozenset(
     f"data.{name}"
@@ -16,6 +17,8 @@ SETTABLE_KEYS: Final = frozenset(
     if name not in {"source", "classes", "split", "images", "pixels"}
 )
 """The keys of conf/data that `use` can set beside the source: those with their value on a line."""
+
+SOURCE_KEY: Final = "data.source"
 
 
 class SourceWords(NamedTuple):
@@ -33,12 +36,35 @@ class SourceWords(NamedTuple):
 def separate_overrides(words: Sequence[str], start: Path) -> SourceWords:
     """Separate paths from overrides: KEY=VALUE is an override, unless there is such a file or folder.
 
+    Messages advise `data.source=[A,B]`: its paths replace the others.
+
     Args:
         words: As typed.
         start: The folder that relative paths start at.
     """
     overrides = [word for word in words if parse_key(word) and not resolve_source_path(start, word).exists()]
-    return SourceWords([word for word in words if word not in overrides], overrides)
+    sources = [word for word in overrides if parse_key(word) == SOURCE_KEY]
+    paths = _read_paths(sources[-1]) if sources else [word for word in words if word not in overrides]
+    return SourceWords(paths, [word for word in overrides if word not in sources])
+
+
+def _read_paths(override: str) -> list[str]:
+    """Return the paths of an override of data.source, as Hydra reads them.
+
+    Raises:
+        UserError: Hydra cannot read it, or its value is no path and no list of paths.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        value = OverridesParser.create().parse_override(override).value()
+    except HydraException as error:
+        raise UserError(f"the command: {' '.join(str(error).split())}") from None
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(each, str) for each in values):
+        raise UserError(f"the command: {override} names no path, and no list of paths")
+    return [str(each) for each in values]
 
 
 def parse_key(override: str) -> str:

@@ -89,8 +89,6 @@ def compose_source_config(paths: Sequence[str], form: str, overrides: Sequence[s
     keys = [parse_key(word) for word in overrides]
     for key in keys:
         require_known_key(key)
-    if "data.source" in keys:
-        raise UserError("give the source as a path, without data.source=")
     if form != "auto" and "data.format" in keys:
         raise UserError("give the format once: by --format or by data.format=")
     group = [] if "data" in keys else ["data=auto"]

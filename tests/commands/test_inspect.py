@@ -15,6 +15,7 @@ import yaml
 from dvc.utils.hydra import to_hydra_overrides
 
 from pipeline.__main__ import main
+from pipeline.commands.override_quoting import quote_override
 from pipeline.core.errors import UserError
 from pipeline.prepare.stage import run_stage
 from tests import sources
@@ -204,7 +205,8 @@ def test_overrides_say_how_it_is_read_and_are_in_the_commands(tmp_path, capsys):
         (["+foo=1"], "foo is not a known key"),
         (["data.labels=inches"], "data.labels='inches' is not allowed"),
         (["data.labels=pixels,shares"], "data.labels"),
-        (["data.source=/x"], "as a path"),
+        (["data.source=1"], "names no path"),
+        (["data.source=[/x"], "no viable alternative"),
         (["data.format=yolo", "--format", "coco"], "the format once"),
     ],
 )
@@ -231,7 +233,7 @@ def test_a_folder_with_an_equals_sign_is_a_path(project, capsys):
     assert main(["inspect", folder.name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == str(folder)
     assert main(["inspect", "data.labels=shares"]) == 1
-    assert "give a folder" in capsys.readouterr().err
+    assert "there is no file or folder data.labels=shares" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("how", ["override", "conf", "data"])
@@ -271,6 +273,18 @@ def test_several_sources_are_read_as_one(tmp_path, capsys):
     seen = json.loads(capsys.readouterr().out)
     assert (seen["used"], seen["objects"]) == (6, {"unsplit": {"a": 0, "b": 6}})
     assert seen["command"].endswith(f"'data.source=[{one},{other}]'")
+
+
+@pytest.mark.usefixtures("project")
+def test_paths_of_a_message_are_tried_as_it_names_them(tmp_path, capsys):
+    paths = [
+        str(sources.write_yolo_source(tmp_path / name, dict.fromkeys("abc", LABEL)))
+        for name in ("one, [1] a=b", "other")
+    ]
+    override = quote_override("data.source", paths)
+    for words in ([override], [str(tmp_path), override]):
+        assert main(["inspect", *words, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["command"].endswith(shlex.quote(override))
 
 
 def test_a_path_that_conf_cannot_hold_has_no_command(tmp_path, capsys):

@@ -179,7 +179,7 @@ def test_options_are_set_and_are_those_of_this_source_alone(project, tmp_path, c
         (["finetune.imgsz=320"], "finetune.imgsz is not set by this command"),
         (["data.split.train=0.8"], "data.split.train is not set by this command"),
         (["data=coco"], "data is not set by this command"),
-        (["data.source=/x"], "data.source is not set by this command"),
+        (["data.source=/gone"], "/gone"),
         (["data.format=yolo", "--format", "coco"], "the format once"),
         (["--undo", "data.labels=pixels"], "either"),
     ],
