@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE, TRAINING_PLOTS_FOLDER
@@ -14,35 +15,45 @@ from pipeline.storage.files import write_file, write_folder
 from pipeline.visualize.plots import plot_training_curves
 from pipeline.yolo.epoch_metrics import list_curve_points
 
+OUTPUTS: Final = (FINETUNED_FOLDER, TRAINING_PLOTS_FOLDER, TRAINING_METRICS_FILE)
+"""What DVC takes from the stage."""
 CURVE_COLUMNS: Final = ("epoch", "curve", "split", "value")
 
 
-def write_weights(weights: Mapping[str, bytes], run: Mapping[str, Any]) -> None:
-    """Write models/finetuned atomically: the checkpoint files, and run.json.
+def write_training_outputs(
+    weights: Mapping[str, bytes],
+    run: Mapping[str, Any],
+    *,
+    rows: Sequence[Mapping[str, float]],
+    report: Mapping[str, Any],
+) -> None:
+    """Write all outputs of a training, or on a full disk none of them.
 
     Args:
         weights: File contents by name: best, last, and epochN with save_period.
         run: Facts about the training that `evaluate` needs.
+        rows: The figures of each epoch.
+        report: For `dvc metrics` and `dvc exp show`.
     """
-    with write_folder(FINETUNED_FOLDER) as folder:
-        for name, contents in weights.items():
-            write_file(folder / f"{name}.pt", contents)
-        hashes = {name: hashlib.sha256(contents).hexdigest() for name, contents in weights.items()}
-        write_file(folder / "run.json", _format_json({**run, "sha256": hashes}))
+    with write_folder(FINETUNED_FOLDER) as finetuned, write_folder(TRAINING_PLOTS_FOLDER) as plots:
+        _write_weights(finetuned, weights, run)
+        _write_curves(plots, rows)
+        write_file(TRAINING_METRICS_FILE, _format_json(report))  # the last that needs space
 
 
-def write_training_curves(rows: Sequence[Mapping[str, float]]) -> None:
-    """Write reports/training atomically: a row per epoch, a row per curve point for DVC, and a plot."""
-    with write_folder(TRAINING_PLOTS_FOLDER) as folder:
-        write_file(folder / "epochs.csv", _format_csv(rows))
-        points = (dict(zip(CURVE_COLUMNS, point, strict=True)) for point in list_curve_points(rows))
-        write_file(folder / "curves.csv", _format_csv([*points]))
-        plot_training_curves(folder / "epochs.csv", folder / "curves.png")
+def _write_weights(folder: Path, weights: Mapping[str, bytes], run: Mapping[str, Any]) -> None:
+    """Write the checkpoint files, and run.json with their hashes."""
+    for name, contents in weights.items():
+        write_file(folder / f"{name}.pt", contents)
+    hashes = {name: hashlib.sha256(contents).hexdigest() for name, contents in weights.items()}
+    write_file(folder / "run.json", _format_json({**run, "sha256": hashes}))
 
 
-def write_training_report(report: Mapping[str, Any]) -> None:
-    """Write reports/training.json, for `dvc metrics` and `dvc exp show`."""
-    write_file(TRAINING_METRICS_FILE, _format_json(report))
+def _write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    write_file(folder / "epochs.csv", _format_csv(rows))
+    points = (dict(zip(CURVE_COLUMNS, point, strict=True)) for point in list_curve_points(rows))
+    write_file(folder / "curves.csv", _format_csv([*points]))
+    plot_training_curves(folder / "epochs.csv", folder / "curves.png")
 
 
 def _format_csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -59,4 +70,4 @@ def _format_value(value: float | str) -> str:
 
 
 def _format_json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
