@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = Path(__file__).with_name("phases.py")
 PIXELS = {"demo": 256, "bccd": 320, "rbc-coco": 320, "windturbine": 320}
@@ -23,10 +25,11 @@ FORMATS = {"bccd": "voc", "rbc-coco": "coco", "windturbine": "auto"}
 OWN_SPLIT = frozenset({"rbc-coco"})
 """Data sets with their own train, val and test; the others are split 70/15/15 by one seed."""
 PLAIN = "yolo train"
+IDLE_TIMES = frozenset({"idle", "iowait", "guest", "guest_nice"})
 COMPOSING = threading.Lock()
 """Hydra composes one configuration at a time in a process."""
 Spent = dict[str, float]
-"""Wall seconds (wall), CPU seconds (cpu), and peak memory in MB (memory)."""
+"""Wall seconds (wall), CPU seconds (cpu), peak memory in MB (memory), and cores used by others (others)."""
 
 
 class Terms(NamedTuple):
@@ -185,7 +188,7 @@ def measure(folder: Path, weights: str) -> dict[str, Any]:
 
 def timed(folder: Path, command: Sequence[object], *, log: str) -> Spent:
     """Run a command in the folder of a cell; return its time and memory, with its child processes."""
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), _busy_seconds()
     with (folder / f"{log}.log").open("w") as file:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -198,11 +201,19 @@ def timed(folder: Path, command: Sequence[object], *, log: str) -> Spent:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{folder.name}: {log} failed, see {file.name}")
-    return _spent(time.perf_counter() - start, usage)
+    return _spent(time.perf_counter() - start, usage, busy=_busy_seconds() - busy)
 
 
-def _spent(wall: float, usage: resource.struct_rusage) -> Spent:
-    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024}
+def _spent(wall: float, usage: resource.struct_rusage, *, busy: float) -> Spent:
+    cpu = usage.ru_utime + usage.ru_stime
+    others = max(0.0, busy - cpu) / wall
+    return {"wall": wall, "cpu": cpu, "memory": usage.ru_maxrss / 1024, "others": others}
+
+
+def _busy_seconds() -> float:
+    """Return the CPU seconds of all processes of the machine so far."""
+    times = psutil.cpu_times()._asdict()
+    return sum(seconds for name, seconds in times.items() if name not in IDLE_TIMES)
 
 
 def _environment(folder: Path) -> dict[str, str]:

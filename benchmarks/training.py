@@ -6,8 +6,9 @@
 Both train on the same images with the same image size, batch, epochs, weights and seed, one after the other
 in alternating order; otherwise `yolo train` has its own defaults, and no callbacks. Seconds and the first
 images/s are those of the whole process; the second images/s is that of the epochs alone, without start,
-validation, checkpoints, plots and end. On a GPU the peak of its memory is printed too. The mAP of both is
-measured on the test split by the same code. docs/performance.md and docs/decisions/gpu.md have the figures.
+validation, checkpoints, plots and end. On a GPU the peak of its memory is printed too. `others` are the cores
+that other processes used meanwhile. The mAP of both is measured on the test split by the same code.
+docs/performance.md and docs/decisions/gpu.md have the figures.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from pipeline.runtime.worker_count import count_available_cores
 PLACE = ROOT / ".finetrack" / "bench"
 BESIDE = frozenset({"start", "validation", "checkpoint", "logging", "last validation", "plots", "end"})
 """Phases that are not part of the epochs' work on train images."""
+
+QUIET = 0.15
+"""Cores. Where others use more during a training, its time says little."""
 
 
 class Run(NamedTuple):
@@ -61,15 +65,16 @@ def main() -> None:
     print(
         f"{asked.data}, {terms.imgsz} px, from {asked.base}, {asked.epochs} epochs, "
         f"batch {terms.batch}; finetune={asked.method} {' '.join(asked.set)}; "
-        f"yolo train {' '.join(asked.plain)}; {_machine()}\n"
+        f"yolo train {' '.join(asked.plain)}; {describe_machine()}\n"
     )
     print(
         "| pair | what | seconds | CPU seconds | images/s | in the epochs | "
-        "peak MB | peak GPU MB | test mAP50-95 |"
+        "peak MB | peak GPU MB | test mAP50-95 | others |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     shutil.rmtree(PLACE / "data", ignore_errors=True)
     pairs = list(_pairs(asked, terms))
+    print(f"\n{_describe_others([run for pair in pairs for run in pair])}")
     print("\n| phase, seconds | yolo train | finetune | ratio |\n|---|---|---|---|")
     for phase in dict.fromkeys(phase for run in pairs[0][::-1] for phase in run.phases):
         plain, ours = (mean(pair[own].phases.get(phase, 0.0) for pair in pairs) for own in (0, 1))
@@ -121,7 +126,7 @@ def _pairs(asked: argparse.Namespace, terms: Terms) -> Iterator[tuple[Run, Run]]
 
 def _run(cell: Cell, terms: Terms) -> Run:
     folder = cells.begin(cell, terms)
-    _give_data(folder)
+    give_data(folder, terms)
     phases = folder / "phases.json"
     if cell.method == PLAIN:
         spent = cells.yolo_train(folder, cell, terms, phases=phases)
@@ -136,9 +141,9 @@ def _run(cell: Cell, terms: Terms) -> Run:
     return Run(spent, seen / spent["wall"], seen / going, noted["gpu"], accuracy, noted["seconds"])
 
 
-def _give_data(folder: Path) -> None:
+def give_data(folder: Path, terms: Terms) -> None:
     """Prepare the images once, and link them into each training, without the label caches of another."""
-    data = PLACE / "data"
+    data = terms.cells / "data"
     if not data.exists():
         for stage in ("prepare", "augment"):
             cells.stage(folder, stage)
@@ -155,7 +160,8 @@ def _images(folder: Path) -> int:
 def _shown(run: Run) -> str:
     wall, cpu, memory = (run.spent[name] for name in ("wall", "cpu", "memory"))
     speeds = f"{run.speed:.1f} | {run.pace:.1f}"
-    return f"{wall:.1f} | {cpu:.1f} | {speeds} | {memory:.0f} | {run.gpu:.0f} | {run.accuracy:.3f}"
+    rest = f"{memory:.0f} | {run.gpu:.0f} | {run.accuracy:.3f} | {run.spent['others']:.2f}"
+    return f"{wall:.1f} | {cpu:.1f} | {speeds} | {rest}"
 
 
 def _compared(plain: Run, ours: Run) -> str:
@@ -169,15 +175,24 @@ def _compared(plain: Run, ours: Run) -> str:
             f"{now['memory'] / before['memory']:.2f}",
             f"{ours.gpu / plain.gpu:.2f}" if plain.gpu else "",
             f"{ours.accuracy - plain.accuracy:+.3f}",
+            "",
         ]
     )
+
+
+def _describe_others(runs: list[Run]) -> str:
+    """Say how busy other processes kept the machine during the trainings."""
+    others, cores = [run.spent["others"] for run in runs], count_available_cores()
+    used = f"Other processes used {mean(others):.2f} of {cores} cores on average, {max(others):.2f} at most"
+    return f"{used}: {'a busy machine, measure again' if max(others) > QUIET else 'a quiet machine'}."
 
 
 def _ratio(plain: float, ours: float) -> str:
     return f"{plain / ours:.1f}" if min(plain, ours) > 0.05 else ""
 
 
-def _machine() -> str:
+def describe_machine() -> str:
+    """Return processor, cores, GPU and the version of torch."""
     import torch
 
     known = torch.cpu.get_capabilities().get("cpu_name", platform.machine())

@@ -36,12 +36,12 @@ def count_available_cores(*, physical: bool = False, system: Path = SYSTEM_FOLDE
         physical: Count CPUs that share a core (hyperthreads) once: they share its arithmetic units.
         system: The folder of Linux's sysfs.
     """
-    cpus = _read_affinity()
+    cpus = read_affinity()
     cores = _count_physical_cores(cpus, system) if physical else len(cpus)
-    return max(1, math.ceil(min(cores, _read_quota(system / "fs/cgroup"))))
+    return max(1, math.ceil(min(cores, read_quota(system / "fs/cgroup"))))
 
 
-def _read_affinity() -> Collection[int]:
+def read_affinity() -> Collection[int]:
     """Return the numbers of the CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
@@ -59,7 +59,7 @@ def _count_physical_cores(cpus: Collection[int], system: Path) -> int:
         return min(len(cpus), psutil.cpu_count(logical=False) or len(cpus))
 
 
-def _read_quota(control: Path) -> float:
+def read_quota(control: Path) -> float:
     """Return the container's quota in CPUs, by version 2 or 1 of cgroups; infinite without one."""
     with suppress(OSError, ValueError):  # not in a container, or "max": no limit
         quota, period = map(int, (control / "cpu.max").read_text().split())
