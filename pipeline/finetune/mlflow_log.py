@@ -34,7 +34,8 @@ def log_data(session: RunSession, prepared: Manifest, copies: AugmentationRecord
     source = PREPARED_FOLDER.as_posix()
     session.log_dataset(name, prepared.digest, source=source, classes=prepared.names, splits=splits)
     for place in (PREPARED_FOLDER, AUGMENTED_FOLDER):
-        session.log_artifact(place / "samples", folder=place.name)
+        if (place / "samples").exists():  # DVC does not restore an empty folder
+            session.log_artifact(place / "samples", folder=place.name)
     session.log_artifact(PREPARED_FOLDER / "report.html", folder=PREPARED_FOLDER.name)
 
 
@@ -43,7 +44,9 @@ def log_epoch(session: RunSession, row: Mapping[str, float]) -> None:
     session.log_metrics({name: row[name] for name in row if name != "epoch"}, step=int(row["epoch"]))
 
 
-def log_results(session: RunSession, prepared: Manifest, best: Mapping[str, float], epoch: int) -> None:
+def log_results(
+    session: RunSession, prepared: Manifest, best: Mapping[str, float], epoch: int, *, imgsz: int
+) -> None:
     """Log curves, weights, and the model with the val metrics of the best epoch.
 
     Args:
@@ -51,13 +54,15 @@ def log_results(session: RunSession, prepared: Manifest, best: Mapping[str, floa
         prepared: Its first val image is the model's input example; its task decides the model's output.
         best: The val metrics of the best epoch.
         epoch: The best epoch, from 1.
+        imgsz: The image size of the training, in pixels, with which the model predicts.
     """
     metrics = {f"best/{name}": value for name, value in best.items()}
     session.log_metrics(metrics | {"best/epoch": epoch})
     session.log_artifact(TRAINING_PLOTS_FOLDER)
     session.log_artifact(FINETUNED_FOLDER)
     example = PREPARED_FOLDER / "images" / prepared.in_split("val")[0].file
-    session.log_model(FINETUNED_FOLDER / "best.pt", example=example, metrics=metrics, task=prepared.task)
+    weights = FINETUNED_FOLDER / "best.pt"
+    session.log_model(weights, example=example, metrics=metrics, task=prepared.task, imgsz=imgsz)
 
 
 def _describe_split(images: int, objects: Mapping[str, int]) -> dict[str, object]:

@@ -7,6 +7,7 @@ per message), `files/` (copies of files to upload), `state.json` (what was sent)
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -53,7 +54,7 @@ class RunOutbox:
             written = file.write(b"\n" + line if self._half_line else line)
             self._half_line = written != len(line) + self._half_line
             if self._half_line:
-                raise OSError("the disk stored only a part of a message")
+                raise OSError(errno.ENOSPC, "the disk stored only a part of a message")
 
     def copy_file(self, path: Path) -> str:
         """Copy a file or folder into the outbox as it is now, and return its path in the outbox."""
@@ -65,6 +66,16 @@ class RunOutbox:
         else:
             shutil.copy2(path, copy)
         return place.as_posix()
+
+    def list_files(self, place: str) -> list[tuple[str, int]]:
+        """List the files of a copy: path from the folder that holds the copy, and size in bytes."""
+        copy = self.folder / place
+        files = sorted(copy.rglob("*")) if copy.is_dir() else [copy]
+        return [
+            (file.relative_to(copy.parent).as_posix(), file.stat().st_size)
+            for file in files
+            if file.is_file()
+        ]
 
     def read_pending(self, limit: int = 100) -> list[tuple[int, OutboxMessage]]:
         """Read the next messages to send, each with the file position after it, for `mark_sent`."""
@@ -96,12 +107,11 @@ class RunOutbox:
 
     def count_waiting_bytes(self) -> int:
         """Return the size of the files to upload, in bytes; the sender may delete files meanwhile."""
-        bytes_waiting = 0
-        for folder, _, names in os.walk(self.folder / "files"):
-            for name in names:
-                with contextlib.suppress(FileNotFoundError):
-                    bytes_waiting += (Path(folder) / name).stat().st_size
-        return bytes_waiting
+        return _count_bytes(self.folder / "files")
+
+    def count_file_bytes(self, message: OutboxMessage) -> int:
+        """Return the size of what a message uploads, in bytes."""
+        return _count_bytes((self.folder / message["file"]).parent) if "file" in message else 0
 
     def read_messages(self) -> list[OutboxMessage]:
         """Read all messages, sent or not, oldest first."""
@@ -178,6 +188,15 @@ def claim_waiting_outboxes(
 def create_outbox_folder() -> Path:
     """Create and return the folder of all outboxes of this project."""
     return create_scratch_folder("outbox")
+
+
+def _count_bytes(place: Path) -> int:
+    bytes_found = 0
+    for folder, _, names in os.walk(place):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                bytes_found += (Path(folder) / name).stat().st_size
+    return bytes_found
 
 
 def _age(folder: Path) -> float:

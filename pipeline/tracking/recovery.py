@@ -12,30 +12,56 @@ from typing import Any
 
 import psutil
 
-from pipeline.tracking.client import MlflowClientCache, is_outage
-from pipeline.tracking.mlflow_writer import (
-    OPENING_KINDS,
-    PROCESS_TAG,
-    REASON_TAG,
-    STAGE_TAG_PREFIX,
-    MlflowWriter,
-    end_stage,
-)
+from pipeline.tracking.delivery_report import DeliveryReport
 from pipeline.tracking.outbox import RunOutbox, claim_waiting_outboxes
-from pipeline.tracking.sender import print_tracking_notice, send_next_messages
+from pipeline.tracking.sender import (
+    ANSWER_SECONDS,
+    estimate_send_seconds,
+    print_tracking_notice,
+    send_next_messages,
+)
+from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.journal_comparison import find_missing
+from pipeline.tracking.store.mlflow_writer import OPENING_KINDS, MlflowWriter
+from pipeline.tracking.store.outage import (
+    StoreUnavailableError,
+    describe_failure,
+    is_outage,
+)
+from pipeline.tracking.store.run_changes import end_stage
+from pipeline.tracking.store.run_tags import PROCESS_TAG, REASON_TAG, STAGE_TAG_PREFIX
 
 PROCESS_GONE_REASON = "the process ended unexpectedly (killed, or the machine went down)"
 
 
-def deliver_missed(store: MlflowClientCache) -> Generator[None]:
-    """Send the messages of commands that have ended, one per step of the generator; an outage stops it."""
+def deliver_missed(store: MlflowClientCache, report: DeliveryReport | None = None) -> Generator[float]:
+    """Send the messages of commands that have ended, one per step of the generator.
+
+    An outage stops it. An experiment that was deleted, or a run that is refused, does not stop the others.
+
+    Args:
+        store: The MLflow store.
+        report: Is filled; with one, what was sent is compared with what MLflow has.
+
+    Yields:
+        How long the next message may take, in seconds.
+    """
+    told = report or DeliveryReport()
     try:
         for outbox in claim_waiting_outboxes(store.target.uri):
-            yield from _deliver(_select_store(outbox, store), outbox)
+            try:
+                yield from _deliver(_select_store(outbox, store), outbox, told, compare=report is not None)
+            except Exception as error:
+                told.add_failure(error)
+                if is_outage(error) and not isinstance(error, StoreUnavailableError):
+                    return
         yield from _close_killed_runs(store)
     except Exception as error:
-        if not is_outage(error):  # the sender reports an outage itself
-            print_tracking_notice(f"messages of an earlier command could not be sent to MLflow: {error}")
+        told.add_failure(error)
+        if report is None and not is_outage(error):  # the sender reports an outage itself
+            print_tracking_notice(
+                f"messages of an earlier command could not be sent to MLflow: {describe_failure(error)}"
+            )
 
 
 def _select_store(outbox: RunOutbox, store: MlflowClientCache) -> MlflowClientCache:
@@ -54,19 +80,24 @@ def close_abandoned_stage(outbox: RunOutbox) -> None:
         outbox.append("end", status="killed", tags={REASON_TAG: PROCESS_GONE_REASON}, **facts)
 
 
-def _deliver(store: MlflowClientCache, outbox: RunOutbox) -> Iterator[None]:
+def _deliver(
+    store: MlflowClientCache, outbox: RunOutbox, report: DeliveryReport, *, compare: bool
+) -> Iterator[float]:
+    writer = MlflowWriter(store, outbox)
     try:
         close_abandoned_stage(outbox)
-        writer = MlflowWriter(store, outbox)
         while pending := outbox.read_pending():
+            yield estimate_send_seconds(outbox, pending[0][1])
             send_next_messages(writer, pending)
-            yield
+        if compare:
+            report.missing += find_missing(writer)
         outbox.delete()
     finally:
+        report.sent += writer.sent
         outbox.release()
 
 
-def _close_killed_runs(store: MlflowClientCache) -> Iterator[None]:
+def _close_killed_runs(store: MlflowClientCache) -> Iterator[float]:
     """Close runs of killed processes of this machine whose outbox is gone."""
     for run in store.search_runs(f"tags.`{PROCESS_TAG}` LIKE '{identify_machine()}%'", limit=1000):
         if not is_process_gone(run.data.tags[PROCESS_TAG]):
@@ -79,8 +110,8 @@ def _close_killed_runs(store: MlflowClientCache) -> Iterator[None]:
         ]
         for name in running:
             stage = {"stage": name.removeprefix(STAGE_TAG_PREFIX), "tags": {REASON_TAG: PROCESS_GONE_REASON}}
+            yield ANSWER_SECONDS
             end_stage(store, run.info.run_id, message | stage)
-            yield
 
 
 def _find_last_time(store: MlflowClientCache, run: Any) -> int:

@@ -7,21 +7,35 @@ import getpass
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.tracking.client import MlflowClientCache, check_database
-from pipeline.tracking.mlflow_writer import PROCESS_TAG, REASON_TAG, STAGE_TAG_PREFIX
+from pipeline.tracking.delivery_report import DeliveryReport
 from pipeline.tracking.outbox import RunOutbox, claim_waiting_outboxes, create_outbox
 from pipeline.tracking.recovery import close_abandoned_stage, deliver_missed, identify_process
 from pipeline.tracking.run_status import choose_end_status, format_reason
-from pipeline.tracking.sanitize import sanitize_tags
-from pipeline.tracking.sender import OutboxSender
+from pipeline.tracking.sanitize import sanitize_params, sanitize_tags
+from pipeline.tracking.sender import MIN_UPLOAD_BYTES_PER_SECOND, OutboxSender
 from pipeline.tracking.session import RunSession
+from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.database import check_database
+from pipeline.tracking.store.outage import DatabaseLockedError
+from pipeline.tracking.store.run_tags import KEY_TAG, PARENT_TAG, PROCESS_TAG, REASON_TAG, STAGE_TAG_PREFIX
 from pipeline.tracking.system_metrics import SystemMetricsSampler
 from pipeline.tracking.target import TrackingTarget
 
-MIN_UPLOAD_BYTES_PER_SECOND = 1_000_000
-"""The end of a stage waits for the upload as long as it takes at this speed."""
+
+class EvaluationIdentity(NamedTuple):
+    """What tells one evaluation of a training from another.
+
+    Attributes:
+        key: A hash of everything that decides its result.
+        params: The part of the configuration that decides it, beside the training's.
+        tags: Of a run of its own; values that are None are left out.
+    """
+
+    key: str
+    params: Mapping[str, Any]
+    tags: Mapping[str, Any]
 
 
 @contextlib.contextmanager
@@ -45,8 +59,7 @@ def open_run(
         target.uri, target.experiment, key
     )
     opening = {"kind": "resume" if resume else "open", "stage": "finetune", "name": name}
-    shown = {"mlflow.source.git.commit": tags.get("finetrack.git.commit")}
-    with _session(target, outbox, opening, {**shown, **tags}) as session:
+    with _session(target, outbox, opening, {**_show_commit(tags), **tags}) as session:
         sampler = SystemMetricsSampler(session.log_system_metrics) if target.system_metrics else None
         try:
             yield session
@@ -57,19 +70,30 @@ def open_run(
 
 @contextlib.contextmanager
 def attach_run(
-    target: TrackingTarget, *, key: str, run_id: str | None, name: str | None = None, stage: str = "evaluate"
+    target: TrackingTarget, *, key: str, run_id: str | None, evaluation: EvaluationIdentity | None = None
 ) -> Iterator[RunSession]:
     """Add to the run of a training, found by its id or else by its key; without one, open a new run.
 
     From the first message the run is RUNNING, afterwards FINISHED again, with the duration of the training.
     A stage that fails or is stopped leaves the run FAILED or KILLED, until the stage succeeds.
 
+    Args:
+        target: The MLflow store and experiment.
+        key: The key of the training.
+        run_id: The run of the training; None where MLflow was away when it was trained.
+        evaluation: The first evaluation of a training logs to its run, another one to a child run.
+
     Raises:
         UserError: The database cannot be used. A quick check reports this before the work of the stage.
     """
     check_database(target)
     outbox = _claim_and_close(target, key) or create_outbox(target.uri, target.experiment, key)
-    opening = {"kind": "attach", "stage": stage, "name": name or f"{stage} {key[:8]}", "run_id": run_id}
+    name = f"evaluate-{(evaluation.key if evaluation else key)[:6]}"
+    opening: dict[str, Any] = {"kind": "attach", "stage": "evaluate", "name": name, "run_id": run_id}
+    if evaluation:
+        new = {**_build_new_run_tags("evaluate"), **_show_commit(evaluation.tags), **evaluation.tags}
+        params, tags = sanitize_params(evaluation.params), sanitize_tags(new)
+        opening["evaluation"] = {"key": evaluation.key, "params": params, "tags": tags}
     with _session(target, outbox, opening, {}) as session:
         yield session
 
@@ -83,19 +107,24 @@ def open_parent_run(target: TrackingTarget, *, name: str, tags: Mapping[str, Any
         yield session
 
 
-def send_missed(target: TrackingTarget) -> int:
+def send_missed(target: TrackingTarget) -> DeliveryReport:
     """Send messages that earlier commands could not send, and close runs of killed processes.
 
     Returns:
-        The number of runs with unsent messages, because the store is away.
+        What was sent, what MLflow lacks although it was sent, and what waits.
+
+    Raises:
+        UserError: The database cannot be used.
     """
-    for _ in deliver_missed(MlflowClientCache(target)):
+    report = DeliveryReport()
+    store = MlflowClientCache(target)
+    _open_store(store)
+    for _ in deliver_missed(store, report):
         pass
-    waiting = 0
     for left in claim_waiting_outboxes(target.uri):
         left.release()
-        waiting += 1
-    return waiting
+        report.waiting += 1
+    return report
 
 
 @contextlib.contextmanager
@@ -104,13 +133,17 @@ def _session(
 ) -> Iterator[RunSession]:
     """Yield a session. One that adds to a run loads MLflow, which is slow, with its first message.
 
-    A training loads MLflow at once, so that a store that cannot be used is reported before the training.
+    A training opens the store at once, so that one that cannot be used is reported before the training. Later
+    nothing raises: the results of a stage are worth more than its log, whose messages wait.
     """
     adds = opening["kind"] == "attach"
-    store = None if adds else _open_store(target, outbox)
-    outbox.append(**opening, tags=sanitize_tags({**_build_origin_tags(outbox, opening), **tags}))
+    with _release_after_error(outbox):
+        store = None if adds else MlflowClientCache(target)
+        if store:
+            _open_store(store)
+        outbox.append(**opening, tags=sanitize_tags({**_build_origin_tags(outbox, opening), **tags}))
     session = RunSession(
-        outbox, lambda: _start_sender(store or _open_store(target, outbox), outbox), timeout=target.timeout
+        outbox, lambda: _start_sender(store or MlflowClientCache(target), outbox), timeout=target.timeout
     )
     end = {"stage": opening["stage"], "adds": adds, "status": "finished", "tags": {}}
     try:
@@ -127,12 +160,23 @@ def _session(
         session.close(2 * target.timeout + outbox.count_waiting_bytes() / MIN_UPLOAD_BYTES_PER_SECOND)
 
 
-def _open_store(target: TrackingTarget, outbox: RunOutbox) -> MlflowClientCache:
+@contextlib.contextmanager
+def _release_after_error(outbox: RunOutbox) -> Iterator[None]:
     try:
-        return MlflowClientCache(target)
+        yield
     except BaseException:
         outbox.release()
         raise
+
+
+def _open_store(store: MlflowClientCache) -> None:
+    """Open the store. One that is locked is opened later, with the first message that can be sent.
+
+    Raises:
+        UserError: The database cannot be used.
+    """
+    with contextlib.suppress(DatabaseLockedError):
+        _ = store.client
 
 
 def _start_sender(store: MlflowClientCache, outbox: RunOutbox) -> OutboxSender:
@@ -161,19 +205,27 @@ def _build_origin_tags(outbox: RunOutbox, opening: Mapping[str, Any]) -> dict[st
     """Return tags with the key, the process, and for a new run its origin."""
     stage = opening["stage"]
     now = {
-        "finetrack.key": outbox.head["key"],
+        KEY_TAG: outbox.head["key"],
         PROCESS_TAG: identify_process(),
         STAGE_TAG_PREFIX + stage: "running",
     }
-    if opening["kind"] == "attach":
-        return now
-    return now | {
+    return now if opening["kind"] == "attach" else now | _build_new_run_tags(stage)
+
+
+def _build_new_run_tags(stage: str) -> dict[str, Any]:
+    """Return the tags with the origin of a new run; None where it is unknown."""
+    return {
         "finetrack.dvc.exp": os.environ.get("DVC_EXP_NAME") or None,
-        "mlflow.parentRunId": os.environ.get("FINETRACK_PARENT_RUN") or None,
+        PARENT_TAG: os.environ.get("FINETRACK_PARENT_RUN") or None,
         "mlflow.user": _read_user(),
         "mlflow.source.name": f"python -m pipeline{'.' if stage == 'sweep' else ' '}{stage}",
         "mlflow.source.type": "LOCAL",
     }
+
+
+def _show_commit(tags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tag by which MLflow's table shows the commit."""
+    return {"mlflow.source.git.commit": tags.get("finetrack.git.commit")}
 
 
 def _read_user() -> str | None:

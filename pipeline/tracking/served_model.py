@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from mlflow.models import set_model
@@ -55,13 +55,18 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
 
         Args:
             model_input: A list of images, a table with one column of images, or one image: base64 text, a
-                file path (not behind a server), the bytes of an image file, or an RGB array (uint8, height x
-                width x 3). (MLflow warns about any wider type hint, and refuses arrays with a narrower one.)
-            params: conf, iou and max_det of Ultralytics; for classify top: rows per image.
+                file path (not behind a server), the bytes of an image file, or an array of uint8: height x
+                width or height x width x 1 (grey), x 3 (RGB), x 4 (RGBA, whose alpha is ignored). (MLflow
+                warns about any wider type hint, and refuses arrays with a narrower one.)
+            params: conf, iou, max_det and imgsz of Ultralytics, by default those with which the model was
+                evaluated on val; for classify imgsz, and top: rows per image.
+
+        Raises:
+            ValueError: An image has another form or cannot be read.
         """
         import pandas as pd
 
-        settings = {"conf": 0.25, "iou": 0.7, "max_det": 300} | (params or {})
+        settings = dict(params or {})
         top = int(settings.pop("top", 5))
         task = self.detector.task
         rows: list[tuple[Any, ...]] = []
@@ -74,26 +79,67 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
 
 def _list_images(model_input: Any) -> Any:
     if hasattr(model_input, "columns"):
+        if len(model_input.columns) != 1:
+            _refuse(f"a table of {len(model_input.columns)} columns is no list of images: it must have one")
         return model_input.iloc[:, 0]
-    alone = isinstance(model_input, str | bytes | Path) or getattr(model_input, "ndim", 0) == 3
-    return [model_input] if alone else model_input
+    if isinstance(model_input, str | bytes | Path):
+        return [model_input]
+    if isinstance(model_input, np.ndarray):
+        return [model_input] if model_input.ndim in {2, 3} else [*np.atleast_1d(model_input)]
+    if not isinstance(model_input, list | tuple):
+        _refuse(f"{type(model_input).__name__} is no image and no list of images")
+    return model_input
 
 
 def _decode_image(item: Any) -> Any:
     """Decode one image to BGR, the order that Ultralytics expects."""
     import cv2
 
+    if isinstance(item, np.ndarray | list):
+        return _convert_array(item)
     if not isinstance(item, str | bytes | Path):
-        return np.ascontiguousarray(np.asarray(item, dtype=np.uint8)[..., ::-1])
+        _refuse(f"{type(item).__name__} is no image")
     data = np.frombuffer(_read_bytes(item), dtype=np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
         shown = repr(item[:60] if isinstance(item, str | bytes) else item)
-        raise ValueError(
-            f"{shown} is not an image that can be read: give base64 text, a path with the suffix of an image "
-            "(not to a server), the bytes of an image file or an RGB array"
-        )
+        _refuse(f"{shown} is not an image that can be read")
     return pixels
+
+
+def _convert_array(item: Any) -> Any:
+    """Convert an array, or nested lists as a server gets them, to BGR: height x width x 3."""
+    pixels = _build_array(item)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[-1] not in {1, 3, 4} or 0 in pixels.shape:
+        shape = " x ".join(map(str, np.shape(item))) or "nothing"
+        _refuse(f"an array of {shape} is no image with the channels last")
+    colours = np.repeat(pixels, 3, axis=2) if pixels.shape[-1] == 1 else pixels[..., :3]
+    return np.ascontiguousarray(colours[..., ::-1])
+
+
+def _build_array(item: Any) -> Any:
+    """Return an array of uint8; lists of whole numbers from 0 to 255 become one."""
+    try:
+        pixels = np.asarray(item)
+    except ValueError:
+        _refuse("lists of different lengths are no image")
+    if isinstance(item, list) and pixels.dtype.kind in "iu" and pixels.size:
+        if pixels.min() < 0 or pixels.max() > 255:
+            _refuse(f"values from {pixels.min()} to {pixels.max()} are no image")
+        return pixels.astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        hint = ": multiply values from 0 to 1 by 255" if pixels.dtype.kind == "f" else ""
+        _refuse(f"an array of {pixels.dtype} is no image{hint}")
+    return pixels
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise ValueError(
+        f"{reason}; give base64 text, a path with the suffix of an image (not to a server), the bytes of an "
+        "image file, or an array of uint8: height x width (grey), x 1 (grey), x 3 (RGB) or x 4 (RGBA)"
+    )
 
 
 def _read_bytes(item: str | bytes | Path) -> bytes:

@@ -151,7 +151,7 @@ class RunSession:
             self._append("model", file=place.as_posix(), values=sanitize_metrics(metrics))
 
     def set_model_defaults(self, defaults: Mapping[str, float]) -> None:
-        """Set the defaults of a prediction, under Ultralytics' names, such as the conf that was chosen on val.
+        """Set the defaults of a prediction, under Ultralytics' names, such as the conf chosen on val.
 
         The model of the run has them from then on, or from its upload; a child run only shows them.
         """

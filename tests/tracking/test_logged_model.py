@@ -21,6 +21,8 @@ from pipeline.tracking.runs import attach_run, open_run
 from pipeline.tracking.target import TrackingTarget
 
 ROOT = Path(__file__).parents[2]
+CHOSEN = {"conf": 0.002, "iou": 0.6, "max_det": 7, "imgsz": 96}
+"""Settings of an evaluation, with the threshold that was chosen on val."""
 LOAD_AND_PREDICT = """
 import base64, json, sys
 import mlflow, numpy, pandas, cv2
@@ -33,10 +35,14 @@ data = open(file, "rb").read()
 inputs = {
     "example": model.input_example, "path": [file], "alone": file, "bytes": [data],
     "base64": [base64.b64encode(data).decode()], "array": pixels, "batch": [pixels, pixels],
-    "table": pandas.DataFrame({"image": [file]}),
+    "table": pandas.DataFrame({"image": [file]}), "rgba": numpy.dstack([pixels, pixels[..., 0]]),
 }
 params = {"conf": 0.0, "max_det": 5}
 tables = {name: model.predict(value, params=params) for name, value in inputs.items()}
+tables["defaults"] = model.predict(file)
+from ultralytics import YOLO
+[found] = YOLO(sys.argv[4]).predict(file, verbose=False, **json.loads(sys.argv[5]))
+tables["ultralytics"] = pandas.DataFrame(found.boxes.data.tolist())
 print(json.dumps({name: [list(table.columns), table.values.tolist()] for name, table in tables.items()}))
 """
 
@@ -80,22 +86,25 @@ def logged(weights, image, tmp_path, monkeypatch):
     target = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
     with open_run(target, key="k1", name="demo: full/1", tags={}) as session:
         session.log_params({"finetune": {"lr0": 0.001}})
-        session.log_model(weights, example=image, metrics={"best/mAP50-95": 0.25})
+        session.log_metrics({"best/mAP50-95": 0.25})
+        session.log_model(weights, example=image, metrics={"best/mAP50-95": 0.25}, imgsz=96)
     with attach_run(target, key="k1", run_id=session.run_id) as evaluation:
         evaluation.log_metrics({"test/mAP50-95": 0.5})
+        evaluation.set_model_defaults(CHOSEN)
     client = MlflowClient(target.address)
     [output] = client.get_run(session.run_id).outputs.model_outputs
     return target.address, client.get_logged_model(output.model_id)
 
 
-def predict_elsewhere(address, model, image, folder):
+def predict_elsewhere(address, model, image, weights, folder):
     """Load the model and predict in a new process, in another folder, without this project."""
     folder.mkdir()
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "YOLO", "PYTHON"))
     }
+    arguments = [address, model.model_id, str(image), str(weights), json.dumps(CHOSEN)]
     answer = subprocess.run(
-        [sys.executable, "-c", LOAD_AND_PREDICT, address, model.model_id, str(image)],
+        [sys.executable, "-c", LOAD_AND_PREDICT, *arguments],
         env=environment | {"YOLO_CONFIG_DIR": str(folder), "MPLCONFIGDIR": str(folder)},
         cwd=folder,
         capture_output=True,
@@ -107,7 +116,7 @@ def predict_elsewhere(address, model, image, folder):
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def test_the_model_is_tied_to_its_run_and_predicts_without_this_project(logged, image, tmp_path):
+def test_the_model_is_tied_to_its_run_and_predicts_without_this_project(logged, image, weights, tmp_path):
     address, model = logged
     assert (model.name, str(model.status)) == ("demo- full-1", "READY")
     assert {metric.key: metric.value for metric in model.metrics} == {
@@ -116,15 +125,20 @@ def test_the_model_is_tied_to_its_run_and_predicts_without_this_project(logged, 
     }
     assert model.params == {"finetune.lr0": "0.001"}
 
-    tables = predict_elsewhere(address, model, image, tmp_path / "elsewhere")
+    history = MlflowClient(address).get_metric_history(model.source_run_id, "best/mAP50-95")
+    assert len(history) == 1
+
+    tables = predict_elsewhere(address, model, image, weights, tmp_path / "elsewhere")
     columns, rows = tables["path"]
     assert columns == tables["example"][0] == ["image", "x1", "y1", "x2", "y2", "score", "class", "name"]
     assert 0 < len(rows) <= 5
     assert {row[7] for row in rows} <= {"pit", "stain"}
-    for name in ("alone", "bytes", "base64", "array", "table"):
+    for name in ("alone", "bytes", "base64", "array", "rgba", "table"):
         assert tables[name] == tables["path"], name
     assert [row[1:] for row in tables["batch"][1]] == [row[1:] for row in rows] * 2
     assert {row[0] for row in tables["batch"][1]} == {0, 1}
+    assert 0 < len(tables["ultralytics"][1]) <= CHOSEN["max_det"]
+    assert [row[1:7] for row in tables["defaults"][1]] == tables["ultralytics"][1]
 
 
 @pytest.mark.parametrize("name", ["saved", "My Projects/100%", "50%20off", "a#b?c"])

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
-from pipeline.tracking.client import check_database
 from pipeline.tracking.runs import attach_run, open_parent_run, open_run, send_missed
 from pipeline.tracking.sanitize import make_legal_name
+from pipeline.tracking.store.database import check_database
 from pipeline.tracking.target import TrackingTarget
 
 ROOT = Path(__file__).parents[2]
@@ -231,11 +231,11 @@ def test_a_failed_stage_that_succeeds_later_leaves_the_run_finished(target, clie
 
 
 def test_a_run_of_another_store_is_opened_here(target, client):
-    with attach_run(target, key="k1", run_id="0" * 32, name="pulled") as session:
+    with attach_run(target, key="k1", run_id="0" * 32) as session:
         session.log_metrics({"test/mAP50": 0.5})
     [run] = list_runs(client)
     assert (run.info.run_name, run.info.status, run.data.metrics) == (
-        "pulled",
+        "evaluate-k1",
         "FINISHED",
         {"test/mAP50": 0.5},
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas
 import pytest
 
 with warnings.catch_warnings():
@@ -86,3 +87,73 @@ def test_the_server_module_exists_in_mlflow():
     from importlib.util import find_spec
 
     assert find_spec(SERVER_MODULE)
+
+
+GREY = np.arange(600, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
+NOISE = np.random.default_rng(1).integers(0, 256, (20, 30, 4), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("item", "decoded"),
+    [
+        pytest.param(GREY, np.dstack([GREY] * 3), id="grey"),
+        pytest.param(GREY[..., None], np.dstack([GREY] * 3), id="grey with a channel"),
+        pytest.param(NOISE[..., :3], NOISE[..., 2::-1], id="RGB"),
+        pytest.param(NOISE, NOISE[..., 2::-1], id="RGBA"),
+        pytest.param(NOISE[..., :3].tolist(), NOISE[..., 2::-1], id="lists"),
+        pytest.param(np.asfortranarray(NOISE[::-1, ::2, :3]), NOISE[::-1, ::2, 2::-1], id="a view"),
+    ],
+)
+@pytest.mark.fault(1, "arrays of other forms for the served model")
+def test_an_array_is_read_as_its_form_says(item, decoded):
+    pixels = served_model._decode_image(item)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    np.testing.assert_array_equal(pixels, decoded)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_an_array_equals_the_file_of_the_same_pixels(channels):
+    """OpenCV reads files as Ultralytics does: grey is repeated, alpha is dropped."""
+    pixels = NOISE[..., :channels]
+    written = pixels if channels == 1 else pixels[..., [2, 1, 0, 3][:channels]]
+    file = cv2.imencode(".png", written)[1].tobytes()
+    np.testing.assert_array_equal(served_model._decode_image(pixels), served_model._decode_image(file))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(NOISE[..., :3] / 255, id="floats to 1"),
+        pytest.param(NOISE[..., :3].astype(np.float32), id="floats to 255"),
+        pytest.param((NOISE[..., :3] / 255).tolist(), id="lists of floats"),
+        pytest.param(NOISE[..., :3].transpose(2, 0, 1), id="channels first"),
+        pytest.param(NOISE[..., :2], id="grey and alpha"),
+        pytest.param(NOISE[..., :3].astype(np.uint16), id="16 bits"),
+        pytest.param(NOISE[..., :3].astype(np.int64) * 2, id="64 bits"),
+        pytest.param((NOISE[..., :3].astype(int) * 2).tolist(), id="lists up to 510"),
+        pytest.param((NOISE[..., :3].astype(int) - 1).tolist(), id="lists from -1"),
+        pytest.param(NOISE[..., :3] > 100, id="booleans"),
+        pytest.param(NOISE[:0, :, :3], id="no rows"),
+        pytest.param(NOISE[None], id="a batch as one image"),
+        pytest.param([[1, 2], [3]], id="ragged lists"),
+        pytest.param([], id="an empty list"),
+        pytest.param(5, id="a number"),
+        pytest.param(None, id="nothing"),
+        pytest.param({"image": "part.png"}, id="a mapping"),
+    ],
+)
+@pytest.mark.fault(1, "arrays of other forms for the served model")
+def test_any_other_form_is_refused_with_what_is_accepted(item):
+    with pytest.raises(ValueError, match=r"give base64 text, .* or an array of uint8: height x width"):
+        served_model._decode_image(item)
+
+
+def test_the_input_is_one_image_or_a_list_of_them():
+    listed = served_model._list_images
+    assert len(listed(GREY)) == len(listed(NOISE)) == len(listed("part.png")) == 1
+    assert len(listed(np.stack([NOISE, NOISE]))) == len(listed([GREY, "part.png"])) == 2
+    assert [*listed(pandas.DataFrame({"image": ["a.png", "b.png"]}))] == ["a.png", "b.png"]
+    for other in (5, None, {"a": 1}, pandas.DataFrame({"a": ["a.png"], "b": ["b.png"]})):
+        with pytest.raises(ValueError, match=r"no list of images"):
+            listed(other)

@@ -1,0 +1,85 @@
+"""Log an evaluation to MLflow: which one it is, its metrics, files, and the settings that it chose."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.config.schema import Config
+from pipeline.core.paths import EVALUATION_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS, TEST_METRICS_FILE
+from pipeline.storage.code_digests import compute_stage_digest
+from pipeline.storage.git import read_git_state
+from pipeline.tracking.runs import EvaluationIdentity
+from pipeline.tracking.session import RunSession
+
+LIBRARIES: Final = ("numpy", "torch", "ultralytics")
+"""Libraries whose version decides the result of an evaluation."""
+
+
+def identify_evaluation(config: Config, *, data: str, weights: str) -> EvaluationIdentity:
+    """Return what tells this evaluation of a training from another: its key, parameters and tags.
+
+    Args:
+        config: `evaluate`, `finetune.imgsz` and the seed decide the result.
+        data: The digest of data/prepared.
+        weights: SHA-256 of the weights.
+    """
+    params = {"evaluate": config.evaluate.model_dump(mode="json"), "seed": config.seed}
+    code = {"evaluate": compute_stage_digest("evaluate"), **{name: version(name) for name in LIBRARIES}}
+    parts = {**params, "imgsz": config.finetune.imgsz, "data": data, "weights": weights, "code": code}
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return EvaluationIdentity(hashlib.sha256(text.encode()).hexdigest(), params, _build_tags(config))
+
+
+def _build_tags(config: Config) -> dict[str, Any]:
+    commit, dirty = read_git_state(Path.cwd(), exclude=RUN_OUTPUTS, untracked_in=RUN_INPUT_FOLDERS)
+    return {
+        **config.tracking.tags,
+        "finetrack.git.commit": commit,
+        "finetrack.git.dirty": dirty if commit else None,
+    }
+
+
+def log_evaluation(
+    session: RunSession, config: Config, metrics: Mapping[str, Any], *, threads: float
+) -> None:
+    """Log metrics and files of an evaluation; the model predicts with its settings from now on.
+
+    Args:
+        session: Of the evaluation's run.
+        config: `evaluate` and `finetune.imgsz` are logged.
+        metrics: As in reports/metrics.json.
+        threads: The average number of CPU threads that predicted.
+    """
+    chosen_on = metrics["test"].get("threshold_from")
+    session.log_metrics(_flatten_metrics(metrics))
+    session.set_tags(
+        {
+            "finetrack.evaluate": config.evaluate.model_dump_json(),  # unlike a parameter it may change later
+            "finetrack.threshold.from": chosen_on,
+            "finetrack.evaluate.threads": f"{threads:.3g}",
+        }
+    )
+    if chosen_on == "val":
+        used = {
+            "iou": config.evaluate.iou,
+            "max_det": config.evaluate.max_det,
+            "imgsz": config.finetune.imgsz,
+        }
+        session.set_model_defaults({"conf": metrics["test"]["threshold"], **used})
+    session.log_artifact(EVALUATION_FOLDER)
+    session.log_artifact(TEST_METRICS_FILE, folder="evaluation")
+
+
+def _flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the metrics as in MLflow: test/mAP50-95, test/AP50-95/<class>."""
+    per_class = {
+        f"test/{metric}/{name}": value
+        for name, row in metrics["per_class"].items()
+        for metric, value in row.items()
+    }
+    return {f"test/{metric}": value for metric, value in metrics["test"].items()} | per_class

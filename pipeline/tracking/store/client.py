@@ -1,0 +1,90 @@
+"""Create the MLflow client: process-wide settings, the experiment, and the database when it is needed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from functools import cached_property
+from typing import Any
+
+from pipeline.runtime.gc_pause import pause_gc
+from pipeline.tracking.store.database import prepare_database
+from pipeline.tracking.store.outage import StoreUnavailableError
+from pipeline.tracking.target import TrackingTarget
+
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""With it MLflow shows the pages for model training; without it those for agents and prompts."""
+
+
+class MlflowClientCache:
+    """The client of one MLflow store, and its experiment. It opens and sends nothing before it is needed."""
+
+    def __init__(self, target: TrackingTarget) -> None:
+        _set_mlflow_environment(target)
+        with pause_gc():
+            import mlflow
+
+            if target.database:
+                from mlflow.store.tracking import sqlalchemy_store  # noqa: F401 (the client needs it, too)
+
+        self.target = target
+        self._create_client = mlflow.MlflowClient
+
+    @cached_property
+    def client(self) -> Any:
+        """MLflow's client; a database is created, migrated and opened first.
+
+        Raises:
+            UserError: The database cannot be used.
+            DatabaseLockedError: Another process holds the lock of the database.
+        """
+        if self.target.database:
+            prepare_database(self.target)
+        return self._create_client(tracking_uri=self.target.address)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store was opened."""
+        return "client" in self.__dict__
+
+    @cached_property
+    def experiment(self) -> str:
+        """The id of the experiment. It is created if it does not exist; several processes may try at once."""
+        from mlflow.exceptions import MlflowException
+
+        name = self.target.experiment
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                location = self.target.artifact_location
+                return str(self.client.create_experiment(name, location, tags=EXPERIMENT_TAGS))
+            except MlflowException as error:
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise error from None
+        if found.lifecycle_stage != "active":
+            raise StoreUnavailableError(
+                f"the MLflow experiment {name} was deleted: restore it, or set tracking.experiment"
+            )
+        return str(found.experiment_id)
+
+    def search_runs(self, condition: str, *, limit: int = 1) -> list[Any]:
+        """Return the newest runs of the experiment that match MLflow's filter expression."""
+        return list(self.client.search_runs([self.experiment], filter_string=condition, max_results=limit))
+
+
+def _set_mlflow_environment(target: TrackingTarget) -> None:
+    """Set MLflow's environment variables: no telemetry, and no call that waits for minutes."""
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    os.environ |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(target.timeout))}
+    for name, value in {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries in the background
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_UV_AUTO_DETECT": "false",
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # the sender reports errors itself, once
+    }.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("alembic").setLevel(logging.CRITICAL)

@@ -1,0 +1,126 @@
+"""The SQLite database of runs: check, create and migrate it, and follow a moved project's folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from contextlib import closing
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from pipeline.core.errors import UserError
+from pipeline.storage.scratch_folder import create_scratch_folder
+from pipeline.tracking.store.outage import DatabaseLockedError, is_locked
+from pipeline.tracking.target import TrackingTarget
+
+LOCK_WAIT_SECONDS: Final = 5.0
+"""Seconds to wait for a database that another process has locked; after that the messages wait."""
+CREATION_WAIT_SECONDS: Final = 60.0
+"""Seconds to wait for another process of this project that creates or migrates the database."""
+
+
+def check_database(target: TrackingTarget) -> None:
+    """Check that the database file can be written, without MLflow, which takes seconds to load.
+
+    A server is not checked.
+
+    Raises:
+        UserError: The file is not a database, or the file or its folder cannot be written.
+    """
+    database = target.database
+    if database is None:
+        return
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        for place in (database.parent, database):
+            if place.exists() and not os.access(place, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        if database.exists():
+            with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", timeout=0, uri=True)) as found:
+                found.execute("PRAGMA schema_version")
+    except (OSError, sqlite3.Error) as error:
+        if not is_locked(error):  # another process uses it
+            raise _build_database_error(target, error) from error
+
+
+def prepare_database(target: TrackingTarget) -> None:
+    """Create or migrate the tables, one process at a time: several at once half-migrate a new database.
+
+    Raises:
+        UserError: The file is not a database, is of another version of MLflow, or cannot be written.
+        DatabaseLockedError: Another process holds its lock.
+    """
+    try:
+        with FileLock(create_scratch_folder("locks") / "mlflow.lock", timeout=CREATION_WAIT_SECONDS):
+            _require_unlocked(target)
+            _create_database(target)
+            _migrate(target.address, target)
+            update_artifact_locations(target)
+    except Exception as error:
+        if is_locked(error) or isinstance(error, Timeout):
+            raise DatabaseLockedError(f"another process has locked {target.uri}") from error
+        raise _build_database_error(target, error) from error
+
+
+def _require_unlocked(target: TrackingTarget) -> None:
+    """Wait for the lock for a few seconds: MLflow would wait longer, and not say what it waits for."""
+    if target.database and target.database.exists():
+        address = f"{target.database.as_uri()}?mode=rw"
+        with closing(sqlite3.connect(address, timeout=LOCK_WAIT_SECONDS, uri=True)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.rollback()
+
+
+def _build_database_error(target: TrackingTarget, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(
+        f"MLflow cannot use {target.uri}: {reason}; repair the file, move it away, or set tracking.uri"
+    )
+
+
+def _create_database(target: TrackingTarget) -> None:
+    """Create a new database under a temporary name: one that is half-migrated cannot be repaired."""
+    database = target.database
+    if database is None or database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    draft = database.with_name(f".{database.name}.new")
+    draft.unlink(missing_ok=True)
+    _migrate(f"sqlite:///{draft}", target)
+    draft.rename(database)
+
+
+def _migrate(address: str, target: TrackingTarget) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(address, target.artifact_root).engine.dispose()
+
+
+LOCATION_COLUMNS = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+}
+
+
+def update_artifact_locations(target: TrackingTarget) -> None:
+    """Update the artifact locations in the database after the project's folder was moved.
+
+    Otherwise old runs show no files, and new runs write theirs to the old place. MLflow has no call for this.
+    Call it under the lock of `prepare_database`.
+    """
+    if not target.database or not target.artifact_location or not target.artifact_root:
+        return
+    with closing(sqlite3.connect(target.database, timeout=20)) as database, database:
+        query = "SELECT artifact_location FROM experiments WHERE name = ?"
+        [location] = database.execute(query, (target.experiment,)).fetchone() or [target.artifact_location]
+        old = location.removesuffix(target.artifact_location.removeprefix(target.artifact_root))
+        if old in {location, target.artifact_root} or not old.startswith("file:"):
+            return
+        for table, column in LOCATION_COLUMNS.items():
+            database.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                (f"{target.artifact_root}/", len(old) + 2, len(old) + 1, f"{old}/"),
+            )

@@ -1,0 +1,106 @@
+"""Find or open the run of an evaluation: the training's own run, or a child of it for another evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from filelock import FileLock
+
+from pipeline.storage.scratch_folder import create_scratch_folder
+from pipeline.tracking.outbox import OutboxMessage
+from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.metric_points import TEST_PREFIX
+from pipeline.tracking.store.run_changes import log_missing_params, log_tags
+from pipeline.tracking.store.run_tags import (
+    EVALUATION_TAG,
+    KEY_TAG,
+    PARENT_TAG,
+    STAGE_TAG_PREFIX,
+    is_inherited,
+)
+
+CLAIM_WAIT_SECONDS: Final = 60.0
+"""Seconds to wait for another evaluation of this project that looks for its run."""
+
+
+def open_evaluation_run(
+    store: MlflowClientCache, training_id: str, message: OutboxMessage, tags: Mapping[str, str]
+) -> str:
+    """Return the id of the run that an evaluation of a training logs to, marked as RUNNING.
+
+    The first evaluation logs to the run of the training. Another one of the same weights has a child run of
+    its own, with the training's parameters: one run shows one evaluation. An evaluation that is repeated, or
+    goes on after a stop, finds its run by its key.
+
+    Args:
+        store: Of the training's run.
+        training_id: The run of the training.
+        message: Opens the evaluation; holds its key, parameters, and the tags of a new run.
+        tags: Of the stage: process, outbox, state.
+    """
+    key = message["evaluation"]["key"]
+    marked = {**tags, EVALUATION_TAG: key}
+    with FileLock(create_scratch_folder("locks") / "mlflow-runs.lock", timeout=CLAIM_WAIT_SECONDS):
+        training = store.client.get_run(training_id)
+        if _is_free(training, key):
+            run_id = training_id
+            log_tags(store, run_id, marked)
+        else:
+            run_id = _open_child(store, training, message, {**marked, KEY_TAG: key})
+    store.client.update_run(run_id, status="RUNNING")
+    return run_id
+
+
+def _is_free(training: Any, key: str) -> bool:
+    """Check whether the training's run has no results of another evaluation, and none that is running."""
+    tags, names = training.data.tags, training.data.metrics
+    if tags.get(EVALUATION_TAG) == key:
+        return True
+    if any(name.startswith(TEST_PREFIX) for name in names):
+        return False
+    return EVALUATION_TAG not in tags or tags.get(f"{STAGE_TAG_PREFIX}evaluate") in {"failed", "killed"}
+
+
+def _open_child(
+    store: MlflowClientCache, training: Any, message: OutboxMessage, tags: Mapping[str, str]
+) -> str:
+    """Find or create the child run of an evaluation, and complete it: a stop may have left a part."""
+    parent, key = training.info.run_id, message["evaluation"]["key"]
+    found = store.search_runs(f"tags.`{EVALUATION_TAG}` = '{key}' AND tags.`{PARENT_TAG}` = '{parent}'")
+    child = found[0] if found else _create_child(store, training, message, tags)
+    child_id = str(child.info.run_id)
+    log_tags(store, child_id, tags)
+    log_missing_params(store, child_id, training.data.params | message["evaluation"]["params"])
+    _copy_inputs(store, training, child)
+    return child_id
+
+
+def _create_child(
+    store: MlflowClientCache, training: Any, message: OutboxMessage, tags: Mapping[str, str]
+) -> Any:
+    inherited = {name: value for name, value in training.data.tags.items() if is_inherited(name)}
+    return store.client.create_run(
+        training.info.experiment_id,
+        start_time=message["time"],
+        tags={
+            **inherited,
+            **message["evaluation"]["tags"],
+            **tags,
+            PARENT_TAG: training.info.run_id,
+        },
+        run_name=f"{training.info.run_name} {message['name']}",
+    )
+
+
+def _copy_inputs(store: MlflowClientCache, training: Any, child: Any) -> None:
+    """Log the training's dataset and its model as what the evaluation used."""
+    from mlflow.entities import LoggedModelInput
+
+    datasets = training.inputs.dataset_inputs if training.inputs else []
+    outputs = training.outputs.model_outputs if training.outputs else []
+    known = child.inputs.model_inputs if child.inputs else []
+    used = {item.model_id for item in outputs} - {item.model_id for item in known}
+    if datasets or used:
+        models = [LoggedModelInput(model_id) for model_id in sorted(used)]
+        store.client.log_inputs(child.info.run_id, datasets=datasets, models=models)

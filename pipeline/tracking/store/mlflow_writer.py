@@ -1,0 +1,144 @@
+"""Write the messages about one run to MLflow, so that sending one twice changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.tracking.dataset_input import build_dataset_input
+from pipeline.tracking.outbox import OutboxMessage, RunOutbox
+from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.evaluation_runs import open_evaluation_run
+from pipeline.tracking.store.metric_points import LoggedPoints
+from pipeline.tracking.store.model_upload import update_model_defaults, upload_model
+from pipeline.tracking.store.run_changes import end_stage, find_active_run, log_missing_params, log_tags
+from pipeline.tracking.store.run_tags import DEFAULTS_TAG, EVALUATION_TAG, KEY_TAG, OUTBOX_TAG
+
+OPENING_KINDS = frozenset({"open", "resume", "attach"})
+
+
+class MlflowWriter:
+    """Writes the messages of one outbox to MLflow; `apply` raises MLflow's own errors.
+
+    Attributes:
+        sent: How many metrics, files and further messages this writer has sent.
+    """
+
+    def __init__(self, store: MlflowClientCache, outbox: RunOutbox) -> None:
+        self.store = store
+        self.outbox = outbox
+        self.sent: Counter[str] = Counter()
+        self._points: LoggedPoints | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of the run that messages go to; None until MLflow created the run."""
+        run_id: str | None = self.outbox.state["run_id"]
+        return run_id
+
+    def apply(self, messages: Sequence[OutboxMessage]) -> None:
+        """Send messages of one kind: several of metrics in one call, any other one alone."""
+        kind = messages[0]["kind"]
+        if kind in OPENING_KINDS:
+            self._open_run(messages[0])
+        elif self.run_id is None:
+            raise ValueError("a message without a run")
+        elif kind == "metrics":
+            self.sent["metrics"] += self._get_points().send(messages)
+        else:
+            getattr(self, f"_log_{kind}")(messages[0], self.run_id)
+
+    def forget_points(self) -> None:
+        """Forget what MLflow has: the last call may or may not have arrived, or it changed the model."""
+        self._points = None
+
+    def _get_points(self) -> LoggedPoints:
+        if self._points is None:
+            self._points = LoggedPoints(self.store, str(self.run_id))
+        return self._points
+
+    def _open_run(self, message: OutboxMessage) -> None:
+        """Open, continue or add to a run; an evaluation may have a child run of its own."""
+        tags = {**message["tags"], OUTBOX_TAG: self.outbox.id}
+        evaluation = message.get("evaluation")
+        training_id = self._find_run(message)
+        if training_id is None:
+            run_id = training_id = self._create_run(message, tags)
+        elif evaluation:
+            run_id = open_evaluation_run(self.store, training_id, message, tags)
+        else:
+            run_id = training_id
+            log_tags(self.store, run_id, tags)
+            self.store.client.update_run(run_id, status="RUNNING")
+        self.forget_points()
+        self.sent["runs"] += 1
+        runs = self.outbox.state.get("runs", {}) | {str(message["time"]): run_id}
+        self.outbox.state |= {"run_id": run_id, "training_id": training_id, "runs": runs}
+        self.outbox.save_state()
+
+    def _create_run(self, message: OutboxMessage, tags: Mapping[str, str]) -> str:
+        """Create a run; that of an evaluation whose training MLflow does not have takes its place."""
+        evaluation = message.get("evaluation")
+        own = {**evaluation["tags"], EVALUATION_TAG: evaluation["key"]} if evaluation else {}
+        run = self.store.client.create_run(
+            self.store.experiment, start_time=message["time"], tags={**own, **tags}, run_name=message["name"]
+        )
+        run_id = str(run.info.run_id)
+        if evaluation:
+            log_missing_params(self.store, run_id, evaluation["params"])
+        return run_id
+
+    def _find_run(self, message: OutboxMessage) -> str | None:
+        """Find the run of the training that this outbox opened before, or that it should continue."""
+        state = self.outbox.state
+        for known in (state.get("training_id") or state["run_id"], message.get("run_id")):
+            if find_active_run(self.store, known):
+                return str(known)
+        key = f"tags.`{KEY_TAG}` = '{self.outbox.head['key']}'"
+        conditions = [f"tags.`{OUTBOX_TAG}` = '{self.outbox.id}' AND {key}"]
+        if message["kind"] != "open":
+            conditions.append(key)
+        found = (run for condition in conditions for run in self.store.search_runs(condition))
+        return next((str(run.info.run_id) for run in found), None)
+
+    def _log_params(self, message: OutboxMessage, run_id: str) -> None:
+        """Log parameters. MLflow never changes a parameter: a new value for a known one becomes a tag."""
+        known = log_missing_params(self.store, run_id, message["values"])
+        changed = {n: value for n, value in message["values"].items() if known.get(n, value) != value}
+        log_tags(self.store, run_id, changed)
+
+    def _log_tags(self, message: OutboxMessage, run_id: str) -> None:
+        log_tags(self.store, run_id, message["values"])
+
+    def _log_artifact(self, message: OutboxMessage, run_id: str) -> None:
+        path = self.outbox.folder / message["file"]
+        if path.is_dir():
+            folder = "/".join(part for part in (message["folder"], path.name) if part)
+            self.store.client.log_artifacts(run_id, str(path), folder)
+        else:
+            self.store.client.log_artifact(run_id, str(path), message["folder"] or None)
+        self.sent["files"] += _count_files(path)
+
+    def _log_dataset(self, message: OutboxMessage, run_id: str) -> None:
+        self.store.client.log_inputs(run_id, datasets=[build_dataset_input(message["facts"])])
+        self.forget_points()
+
+    def _log_model(self, message: OutboxMessage, run_id: str) -> None:
+        folder = self.outbox.folder / message["file"]
+        upload_model(self.store, run_id, message, folder)
+        self.forget_points()  # results from now on belong to the model, too
+        self.sent["files"] += _count_files(folder)
+
+    def _log_defaults(self, message: OutboxMessage, run_id: str) -> None:
+        """Set the defaults of a prediction; the model has those of the evaluation in its own run."""
+        log_tags(self.store, run_id, {DEFAULTS_TAG: json.dumps(message["defaults"])})
+        update_model_defaults(self.store, run_id, message["defaults"])
+
+    def _log_end(self, message: OutboxMessage, run_id: str) -> None:
+        end_stage(self.store, run_id, message)
+
+
+def _count_files(path: Path) -> int:
+    return sum(file.is_file() for file in path.rglob("*")) if path.is_dir() else 1

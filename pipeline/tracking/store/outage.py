@@ -1,0 +1,100 @@
+"""Tell an outage of the store from a message that it refuses, and say why in the store's own words."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from pipeline.core.errors import UserError
+
+MAX_REASON_LENGTH: Final = 400
+"""Characters of a reason; servers may answer with a whole web page."""
+CREDENTIALS_ADVICE: Final = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+_ANSWER: Final = re.compile(r"failed with error code (\d+) != \d+\. Response body: '(.*)'$", re.DOTALL)
+
+
+class StoreUnavailableError(Exception):
+    """The store answers, but accepts nothing until the user acts."""
+
+
+class DatabaseLockedError(Exception):
+    """Another process holds the lock of the database: the messages wait."""
+
+
+def is_outage(error: Exception) -> bool:
+    """Check whether the store cannot accept messages now, so that the message waits.
+
+    It is not reachable, overloaded, locked, unusable, out of disk space, or wants other credentials. With any
+    other error the store refused this message for good.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, FileNotFoundError):
+        return False
+    if isinstance(error, MlflowException):
+        code, kind = error.get_http_status_code(), error.error_code
+        return code >= 500 or code in {401, 403, 408, 429} or kind == "ENDPOINT_NOT_FOUND"
+    response = getattr(error, "response", None)
+    if response is not None:
+        return bool(response.status_code >= 500 or response.status_code in {401, 403, 404, 408, 429})
+    return isinstance(error, OSError | UserError | StoreUnavailableError | DatabaseLockedError)
+
+
+def is_locked(error: BaseException) -> bool:
+    """Check whether SQLite said that another process holds the lock of the database."""
+    codes = (getattr(cause, "sqlite_errorcode", 0) & 0xFF for cause in _iterate_causes(error))
+    return any(code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED} for code in codes)
+
+
+def describe_failure(error: Exception) -> str:
+    """Return why a call failed, on one line: the server's own words, or the operating system's."""
+    answer = _ANSWER.search(str(error))
+    response = getattr(error, "response", None)
+    if answer:
+        text = _describe_answer(int(answer[1]), answer[2])
+    elif response is not None:
+        text = _describe_answer(response.status_code, response.text)
+    else:
+        text = _describe_cause(error)
+    return _cut(" ".join(text.split()))
+
+
+def _describe_answer(code: int, body: str) -> str:
+    words = " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL).split())
+    said = f"the server answers {code}: {words}" if words else f"the server answers {code}"
+    return f"{said} ({CREDENTIALS_ADVICE})" if code == 401 else said
+
+
+def _describe_cause(error: Exception) -> str:
+    """Return the words of the first cause; MLflow's own text repeats it in several layers."""
+    if isinstance(error, UserError | StoreUnavailableError | DatabaseLockedError):
+        return str(error)
+    get_code = getattr(error, "get_http_status_code", None)
+    wrapped = get_code is None or str(error).startswith("API request to ") or get_code() == 503
+    *_, first = _iterate_causes(error) if wrapped else [error]
+    if isinstance(first, TimeoutError) and str(first) in {"timed out", ""}:
+        return "no answer in time"
+    if isinstance(first, OSError) and first.strerror:
+        place = f": {first.filename}" if first.filename else ""
+        return f"{first.strerror}{place}"
+    advice = f" ({CREDENTIALS_ADVICE})" if get_code is not None and get_code() == 401 else ""
+    return f"{first or type(first).__name__}{advice}"
+
+
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, what caused it, what caused that, and so on."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _cut(text: str) -> str:
+    """Cut a long text at the end of a word."""
+    if len(text) <= MAX_REASON_LENGTH:
+        return text
+    return f"{text[:MAX_REASON_LENGTH].rsplit(' ', 1)[0]} ..."

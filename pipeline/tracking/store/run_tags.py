@@ -1,0 +1,39 @@
+"""Names of the tags of a run that the pipeline reads again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STAGE_TAG_PREFIX: Final = "finetrack.stage."
+"""Begins the tag with the state of a stage: running, finished, failed or killed."""
+PROCESS_TAG: Final = "finetrack.process"
+OUTBOX_TAG: Final = "finetrack.journal"
+"""Tags that name the process and the outbox of a running stage; removed at its end."""
+REASON_TAG: Final = "finetrack.reason"
+"""Tag with the reason why the run failed or was stopped; removed when it finishes later."""
+KEY_TAG: Final = "finetrack.key"
+"""Tag with the key of the training; in a child run that of the evaluation."""
+EVALUATION_TAG: Final = "finetrack.evaluation"
+"""Tag with the key of the evaluation whose results the run has."""
+DEFAULTS_TAG: Final = "finetrack.predict"
+"""Tag with the settings of a prediction that the evaluation chose, as JSON; the model's defaults."""
+PARENT_TAG: Final = "mlflow.parentRunId"
+
+_OWN_TAGS: Final = (
+    "mlflow.",
+    "finetrack.stage.",
+    "finetrack.process",
+    "finetrack.journal",
+    "finetrack.reason",
+    "finetrack.key",
+    "finetrack.evaluat",
+    "finetrack.predict",
+    "finetrack.threshold",
+    "finetrack.git.",
+    "finetrack.dvc.",
+)
+
+
+def is_inherited(name: str) -> bool:
+    """Check whether the run of a further evaluation has this tag of its training, too."""
+    return not name.startswith(_OWN_TAGS)
