@@ -37,7 +37,7 @@ def assign_splits(
     if len(samples) < len(weights):
         raise UserError(
             f"{format_count(len(samples), 'usable image is', 'usable images are')} too few: "
-            f"{', '.join(weights)} need one each; check data.source (data/prepared was not changed)"
+            f"{', '.join(weights)} need one each; check data.source, or add images"
         )
     sizes = compute_split_sizes(len(samples), weights)
     assigned = stratify_known_images(
@@ -81,7 +81,7 @@ def complete_source_splits(
     if "train" not in given.values():
         raise UserError(
             f"the source has only {' and '.join(sorted(set(given.values())))} images, no train: "
-            "set data.keep_split=false to split all images again"
+            f"{_advise_new_split(samples, weights)}"
         )
     train = [sample for sample in samples if given[sample.key] == "train"]
     groups = _count_groups(train)
@@ -93,7 +93,7 @@ def complete_source_splits(
         )
         raise UserError(
             f"train has only {count}, too few to take {' and '.join(missing)} from it: "
-            "set data.keep_split=false to split all images again"
+            f"{_advise_new_split(samples, weights)}"
         )
     assigned = stratify_known_images(
         lambda allowed: carve_missing_splits(given, samples, weights, seed=seed, allowed=allowed),
@@ -148,6 +148,13 @@ def find_missing_splits(assigned: SplitAssignment, weights: SplitShares) -> list
     """List the splits without an image."""
     present = set(assigned.values())
     return [split for split in weights if split not in present]
+
+
+def _advise_new_split(samples: Sequence[SplitSample], weights: SplitShares) -> str:
+    """Return what to do about a split of the source that cannot be completed: a new one needs images, too."""
+    if _count_groups(samples) < len(weights):
+        return f"add images, at least one each for {', '.join(weights)}, that are no copies of others"
+    return "set data.keep_split=false to split all images again"
 
 
 def _count_groups(samples: Sequence[SplitSample]) -> int:

@@ -52,20 +52,23 @@ def list_groups(groups: Mapping[str, str]) -> list[list[str]]:
     )
 
 
-def describe_static_scene(groups: Sequence[Sequence[str]], images: int) -> str:
+def describe_static_scene(groups: Sequence[Sequence[str]], images: int, *, is_split: bool = False) -> str:
     """Return a remark if a group of near duplicates is a large part of all images, as from a static camera.
 
     Args:
         groups: Equal images and near duplicates, the largest group first.
         images: Number of all images.
+        is_split: Whether the split came with the data, which puts near copies where it likes.
     """
     largest = len(groups[0]) if groups else 0
     if largest < _MIN_SCENE_IMAGES or largest <= _MIN_SCENE_SHARE * images:
         return ""
+    scene = f"{largest} of {images} images are near copies of one another, as from a camera that stands still"
+    if is_split:
+        return f"{scene}: data.near_duplicates=false accepts near copies in several splits"
     return (
-        f"{largest} of {images} images are near copies of one another, as from a camera that stands still, "
-        "and stay on one side: data.near_duplicates=false deals them out, and data.group_by keeps those "
-        "together that were taken together"
+        f"{scene}, and stay on one side: data.near_duplicates=false lets near copies, but not equal files, "
+        "go to several splits, and data.group_by keeps those together that were taken together"
     )
 
 

@@ -72,13 +72,18 @@ def describe_leak(leak: SplitLeak) -> str:
     return f"{_count_leak(leak)}: {_name_pairs(leak)}"
 
 
-def build_leak_error(leak: SplitLeak) -> UserError:
-    """Return the refusal of a leak, in three lines: how large it is, the first pairs, what to do."""
+def build_leak_error(leak: SplitLeak, *, can_split_again: bool = True) -> UserError:
+    """Return the refusal of a leak, in three lines: how large it is, the first pairs, what to do.
+
+    Args:
+        leak: The leak.
+        can_split_again: Whether there are enough groups of images for a new split.
+    """
+    again = "set data.keep_split=false to split all images again, or " if can_split_again else "set "
     return UserError(
         _count_leak(leak),
         _name_pairs(leak),
-        "remove one of each pair from the source, or set data.keep_split=false to split all images again, or "
-        "data.on_leak=allow to go on and record the leak",
+        f"remove one of each pair from the source, or {again}data.on_leak=allow to go on and record the leak",
     )
 
 

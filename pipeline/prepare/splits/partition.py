@@ -138,11 +138,13 @@ def split_dataset(
     samples = [SplitSample(image.key, groups[image.key], image.classes) for image in used]
     assignable = [image for image in used if not given or given[image.key] == "train"]
     known = _find_known_splits(assignable, history)
-    scene = describe_static_scene(duplicate_groups, len(used)) if rules.near_duplicates else ""
+    scene = ""
+    if rules.near_duplicates:
+        scene = describe_static_scene(duplicate_groups, len(used), is_split=bool(given))
     try:
         assigned, notes = _assign(given, samples, rules, known)
         leak = find_leaks(samples, assigned, [*duplicate_links, *named_links], given)
-        notes += _check_leak(leak, rules)
+        notes += _check_leak(leak, rules, can_split_again=len(set(groups.values())) >= len(rules.split))
         folded = _assign_folds(assigned, samples, rules, known) if rules.folds else assigned
     except UserError as error:
         raise (UserError(*str(error).split("\n  "), scene) if scene else error) from None
@@ -206,14 +208,14 @@ def _assign(
     return assigned, [f"the source has no {' and no '.join(missing)} split: carved out of train"]
 
 
-def _check_leak(leak: SplitLeak, rules: SplitRules) -> list[str]:
+def _check_leak(leak: SplitLeak, rules: SplitRules, *, can_split_again: bool) -> list[str]:
     """Return a remark if the source's split leaks.
 
     Raises:
         UserError: It leaks, and `on_leak` is refuse.
     """
     if leak.images and rules.on_leak == "refuse":
-        raise build_leak_error(leak)
+        raise build_leak_error(leak, can_split_again=can_split_again)
     return [describe_leak(leak)] if leak.images else []
 
 

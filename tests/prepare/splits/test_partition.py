@@ -243,7 +243,7 @@ def draw_scene(number: int) -> np.ndarray:
 
 
 STATIC_SCENE = (
-    r"of 40 images are near copies of one another, as from a camera that stands still, .*data.near_dup"
+    r"of 40 images are near copies of one another, as from a camera that stands still.*data.near_dup"
 )
 
 
@@ -261,6 +261,28 @@ def test_error_on_static_scene_suggests_a_setting(still, split, sentence):
         split_dataset(images, RULES, NO_HISTORY, thumbnails=shown)
     free = RULES._replace(near_duplicates=False)
     assert set(split_dataset(images, free, NO_HISTORY, thumbnails=shown).splits.values()) >= {"test"}
+
+
+def test_advice_on_a_static_scene_is_true_of_equal_files():
+    """Near copies go to several splits with data.near_duplicates=false; equal files never do."""
+    images = [make_image(f"{n:02d}", sha="same" if n < 30 else f"{n}", thumbnail=n) for n in range(40)]
+    shown = make_thumbnails([draw_scene(0) if n < 30 else draw_picture(100 + n) for n in range(40)])
+    made = split_dataset(images, RULES, NO_HISTORY, thumbnails=shown)
+    [remark] = [remark for remark in made.remarks if "stands still" in remark]
+    assert "but not equal files" in remark
+    free = split_dataset(images, RULES._replace(near_duplicates=False), NO_HISTORY, thumbnails=shown)
+    assert len({free.splits[f"{n:02d}"] for n in range(30)}) == 1
+
+
+def test_leak_of_two_groups_does_not_advise_a_new_split():
+    images = [
+        make_image(side, split=side, sha="" if side == "val" else "same") for side in ("train", "val", "test")
+    ]
+    with pytest.raises(UserError, match="leaks") as error:
+        split_dataset(images, RULES, NO_HISTORY)
+    assert "data.keep_split=false" not in str(error.value)
+    with pytest.raises(UserError, match="no images for|too few"):
+        split_dataset(images, RULES._replace(keep_split=False), NO_HISTORY)
 
 
 @pytest.mark.parametrize(("still", "remarks"), [(12, 0), (20, 1)])

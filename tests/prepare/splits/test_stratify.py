@@ -130,13 +130,17 @@ def test_too_few_images_are_refused(number, message):
 @pytest.mark.parametrize(
     ("splits", "sentence"),
     [
-        (["val", "test"], "only test and val images, no train: set data.keep_split=false"),
-        (["train", "val"], "train has only 1 image, too few to take test from it: set"),
-        (["train", "train"], "train has only 2 images, too few to take val and test from it: set"),
+        (["val", "test"], "only test and val images, no train: add images"),
+        (["train", "val"], "train has only 1 image, too few to take test from it: add images"),
+        (["train", "train"], "train has only 2 images, too few to take val and test from it: add images"),
+        (["val", "test", "val"], "only test and val images, no train: set data.keep_split=false"),
+        (["train", "val", "val"], "train has only 1 image, too few to take test from it: set data.keep_spl"),
     ],
 )
-def test_source_split_that_cannot_be_completed_is_refused(splits, sentence):
+def test_source_split_that_cannot_be_completed_is_refused_with_advice_that_helps(splits, sentence):
     samples = images(*[{0}] * len(splits))
     given_ = {sample.key: side for sample, side in zip(samples, splits, strict=True)}
     with pytest.raises(UserError, match=sentence):
         complete_source_splits(given_, samples, WEIGHTS, seed=0)
+    if "keep_split" in sentence:
+        assert set(assign_splits(samples, WEIGHTS, seed=0).values()) == set(WEIGHTS)

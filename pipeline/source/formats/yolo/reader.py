@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -179,9 +180,18 @@ def _build_image(
 
 
 def _warn_outside_source(found: list[YoloImage], folder: Path) -> list[str]:
-    """Warn about images outside the source folder: `dvc repro` does not notice changes there."""
+    """Warn about images outside the source folder: `dvc repro` does not notice changes there.
+
+    A link in the source to a folder elsewhere is followed, so that changes behind it are noticed.
+    """
     folders = sorted({item.image.parent for item in found})
-    outside = [path for path in folders if not path.resolve().is_relative_to(folder.resolve())]
+    root = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they are
+    outside = [
+        path
+        for path in folders
+        if not Path(os.path.abspath(path)).is_relative_to(root)  # noqa: PTH100
+        and not path.resolve().is_relative_to(folder.resolve())
+    ]
     return [f"images lie outside data.source, in {path}, where changes go unnoticed" for path in outside[:1]]
 
 

@@ -97,6 +97,14 @@ def test_images_outside_the_source_are_read_with_a_remark(tmp_path):
     assert "images lie outside data.source" in source.remarks[0]
 
 
+def test_link_in_the_source_to_images_elsewhere_is_no_remark(tmp_path):
+    elsewhere = sources.write_yolo_source(tmp_path / "elsewhere", {"a": "0 0.5 0.5 0.2 0.2", "b": ""})
+    (tmp_path / "source").mkdir()
+    for name in ("images", "labels", "data.yaml"):
+        (tmp_path / "source" / name).symlink_to(elsewhere / name)
+    assert not [remark for remark in read_source("yolo", tmp_path / "source").remarks if "outside" in remark]
+
+
 def test_roboflow_paths_that_start_one_level_too_high_are_read(tmp_path):
     write_splits(tmp_path, "train", "valid", pattern="{}/images")
     text = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 2\nnames: ['a', 'b']\n"
