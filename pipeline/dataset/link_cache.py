@@ -75,6 +75,10 @@ class LinkCache:
             _store_link(cached, target)
             os.utime(target, ns=(wanted.mtime_ns, wanted.mtime_ns))
 
+    def holds(self, wanted: FileSpec) -> bool:
+        """Check whether a file can be linked, which takes no space."""
+        return _is_unchanged(f"{self._folder}/{_cache_name(wanted)}", wanted)
+
     def remove_unused(self) -> None:
         """Remove the files that were not used, so that the cache holds no more than data/prepared."""
         unused = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import SPLITS
+from pipeline.core.paths import PREPARED_FOLDER, SPLITS
 from pipeline.core.tasks import Task
 from pipeline.dataset.labels import ImageLabels, parse_labels
 from pipeline.dataset.link_cache import clear_link_cache
@@ -64,6 +64,20 @@ def read_manifest(folder: Path, *, verify_files: bool = True) -> Manifest:
             f"{folder / changed} is not as prepare wrote it: run prepare again (dvc repro -f prepare)"
         )
     return found
+
+
+def require_labeled_objects(manifest: Manifest, splits: Sequence[str] = SPLITS) -> None:
+    """Require an object in each of these splits. All of them before a long stage: evaluate needs test, too.
+
+    Raises:
+        UserError: A split has none.
+    """
+    for split in splits:
+        if not any(image.classes for image in manifest.in_split(split)):
+            raise UserError(
+                f"the {split} split of {PREPARED_FOLDER} has no labelled object: "
+                f"add labelled images, or give the {split} split a share in data.split"
+            )
 
 
 def read_labels(file: Path, task: Task) -> ImageLabels:

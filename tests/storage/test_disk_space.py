@@ -1,0 +1,56 @@
+"""Long work is refused before it starts where the disk surely has too little space."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.storage.disk_space import has_space, measure_copies, require_space
+from tests.disks import mount_small_disk
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    with mount_small_disk(tmp_path_factory.mktemp("disk"), kilobytes=1000) as folder:
+        yield folder
+
+
+def test_work_that_fits_is_not_refused(disk):
+    require_space(disk / "data/augmented", 900_000, what="the copies")
+    assert has_space(disk, 900_000)
+    assert not has_space(disk, 1_100_000)
+
+
+def test_work_that_does_not_fit_is_refused_with_both_sizes(disk):
+    with pytest.raises(
+        UserError, match=r"^the copies need at least 2\.5 GB, .*/data/augmented has 1
+    ):
+        require_space(disk / "data/augmented", 2.5e9, what="the copies")
+
+
+def test_copies_to_another_disk_take_their_length(disk, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(bytes(300))
+    assert measure_copies([(str(tmp_path / "a.jpg"), 300)] * 2, disk) == 600
+    assert measure_copies([], disk) == 0
+    assert list(disk.iterdir()) == []
+
+
+def test_copies_that_share_blocks_take_none(tmp_path):
+    disk = tmp_path / "btrfs"
+    disk.mkdir()
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(320 << 20)
+    for command in (["mkfs.xfs", "-q", str(image)], ["mount", "-o", "loop", str(image), str(disk)]):
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("no file system whose files share blocks can be mounted here")
+    try:
+        (disk / "a.jpg").write_bytes(bytes(5000))
+        assert measure_copies([(str(disk / "a.jpg"), 5000)], Path(disk)) == 0
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
