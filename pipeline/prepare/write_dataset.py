@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.core.tasks import Task
 from pipeline.dataset.labels import ImageLabels, format_labels, xyxy_to_xywhn
 from pipeline.dataset.link_cache import FileSpec, LinkCache
 from pipeline.dataset.manifest import ImageRecord
 from pipeline.prepare.ingest import IngestedImage
 from pipeline.storage.copy_file import copy_unchanged_file
+from pipeline.storage.disk_space import has_space, measure_copies, require_space
 
 
 class DatasetWriter(NamedTuple):
@@ -29,6 +32,30 @@ class DatasetWriter(NamedTuple):
     folder: str
     task: Task
     link_cache: LinkCache
+
+
+def require_space_for_images(dataset: DatasetWriter, placed: Sequence[tuple[IngestedImage, str]]) -> None:
+    """Require space for the images that are copied, before the first one is.
+
+    Args:
+        dataset: The dataset to write to.
+        placed: As for `write_image_and_label`.
+
+    Raises:
+        UserError: The disk has too little.
+    """
+    folder = Path(dataset.folder)
+    copied = [(ingested, stem, original) for ingested, stem in placed if (original := ingested.original)]
+    if has_space(folder, sum(original.length for _, _, original in copied)):
+        return
+    files = [
+        (original.path, original.length)
+        for ingested, stem, original in copied
+        if not dataset.link_cache.holds(
+            FileSpec(f"{stem}{ingested.suffix}", ingested.sha256, original.length, original.mtime)
+        )
+    ]
+    require_space(folder, measure_copies(files, folder), what=f"the images of {PREPARED_FOLDER}")
 
 
 def write_image_and_label(dataset: DatasetWriter, placed: tuple[IngestedImage, str]) -> ImageRecord:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import is_disk_full
 from pipeline.core.paths import PREPARED_FOLDER, SPLITS
 from pipeline.dataset.labels import parse_labels, xywhn_to_xyxy
 from pipeline.dataset.prepared import read_manifest
@@ -18,6 +19,7 @@ from pipeline.prepare.splits.partition import UNLISTED_REASON
 from pipeline.prepare.stage import run_stage
 from pipeline.storage.files import write_file
 from tests import sources
+from tests.disks import mount_small_disk
 from tests.sources import SIZE, prepare_config, write_picture
 
 LABEL = "0 0.5 0.5 0.2 0.4\n"
@@ -279,6 +281,21 @@ def test_old_dataset_stays_until_the_new_one_is_complete(source):
     assert "images/00.jpg: not an image that can be read" in str(refused.value)
     assert read_files(PREPARED_FOLDER) == before
     assert [path.name for path in PREPARED_FOLDER.parent.iterdir()] == ["prepared"]
+
+
+@pytest.mark.parametrize("kilobytes", [150, 250, 400])
+def test_disk_that_is_too_small_leaves_the_old_dataset(source, tmp_path, monkeypatch, kilobytes):
+    """The images do not fit, or the thumbnails and reports beside them do not."""
+    with mount_small_disk(tmp_path / "disk", kilobytes=kilobytes) as disk:
+        monkeypatch.chdir(disk)
+        PREPARED_FOLDER.mkdir(parents=True)
+        (PREPARED_FOLDER / "old").write_text("a")
+        with pytest.raises((UserError, OSError)) as caught:
+            run_stage(prepare_config("yolo", source))
+        assert "images of data/prepared need at least" in str(caught.value) or is_disk_full(caught.value)
+        assert list(PREPARED_FOLDER.parent.iterdir()) == [PREPARED_FOLDER]
+        assert (PREPARED_FOLDER / "old").read_text() == "a"
+        monkeypatch.chdir(tmp_path)
 
 
 def test_interrupted_run_leaves_no_file_and_no_thread(source, monkeypatch):

@@ -281,7 +281,7 @@ def test_leak_of_two_groups_does_not_advise_a_new_split():
     with pytest.raises(UserError, match="leaks") as error:
         split_dataset(images, RULES, NO_HISTORY)
     assert "data.keep_split=false" not in str(error.value)
-    with pytest.raises(UserError, match="no images for|too few"):
+    with pytest.raises(UserError, match=r"no images for|too few"):
         split_dataset(images, RULES._replace(keep_split=False), NO_HISTORY)
 
 
