@@ -1,4 +1,4 @@
-"""Checkpoint folders of incomplete trainings: lock them, and delete abandoned ones."""
+"""Folders of trainings, with the checkpoints or the kept outputs: lock them, and delete abandoned ones."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.storage.files import hold_writer_lock
+from pipeline.storage.finished_trainings import CHECKPOINTS_FOLDER, lock_training
 from pipeline.storage.scratch_folder import create_scratch_folder
 
 MAX_CHECKPOINT_AGE_DAYS: Final = 30
-"""Checkpoints of a stopped training are deleted after so many days."""
+"""Checkpoints, and kept outputs that DVC never recorded, are deleted so many days after their last change."""
 
 
 @contextlib.contextmanager
 def lock_checkpoint_folder(key: str) -> Iterator[Path]:
-    """Lock and yield the folder for the checkpoints of a training; delete it if the block succeeds.
+    """Lock and yield the folder for the checkpoints, and later for the kept outputs, of a training.
 
     Args:
         key: The run key of the training.
@@ -28,31 +28,32 @@ def lock_checkpoint_folder(key: str) -> Iterator[Path]:
     Raises:
         UserError: Another process runs this training.
     """
-    folder = create_scratch_folder("checkpoints", key)
-    with _lock_training(key):
+    folder = create_scratch_folder(CHECKPOINTS_FOLDER, key)
+    with lock_training(key):
+        folder.mkdir(exist_ok=True)  # another process may just have deleted it
         yield folder
-        shutil.rmtree(folder)
 
 
 def delete_abandoned_checkpoints(key: str) -> list[str]:
-    """Delete checkpoints of other trainings that did not change for `MAX_CHECKPOINT_AGE_DAYS`.
+    """Delete checkpoints and kept outputs of other trainings, older than `MAX_CHECKPOINT_AGE_DAYS`.
 
     Args:
-        key: The run key of the training whose checkpoints are kept, of any age.
+        key: The run key of the training whose folder stays, of any age.
 
     Returns:
-        One line about the deleted checkpoints; an empty list where there were none.
+        One line about what was deleted; an empty list where there was nothing.
     """
     oldest = time.time() - MAX_CHECKPOINT_AGE_DAYS * 86_400
-    folders = create_scratch_folder("checkpoints").iterdir()
+    folders = create_scratch_folder(CHECKPOINTS_FOLDER).iterdir()
     old = [path for path in folders if _get_modification_time(path) < oldest]
     sizes = [_delete_folder(folder) for folder in old if folder.is_dir() and folder.name != key]
     deleted = [size for size in sizes if size is not None]
     if not deleted:
         return []
-    what = format_count(len(deleted), "training that was stopped", "trainings that were stopped")
+    what = format_count(len(deleted), "training that was", "trainings that were")
     size = f"{sum(deleted) / 1e6:,.0f} MB"
-    return [f"deleted the checkpoints of {what} more than {MAX_CHECKPOINT_AGE_DAYS} days ago ({size})"]
+    days = f"more than {MAX_CHECKPOINT_AGE_DAYS} days ago"
+    return [f"deleted the files of {what} stopped, or not recorded by DVC, {days} ({size})"]
 
 
 def _get_modification_time(path: Path) -> float:
@@ -65,12 +66,8 @@ def _get_modification_time(path: Path) -> float:
 
 def _delete_folder(folder: Path) -> int | None:
     """Delete a folder and return its size in bytes; None where another process uses it."""
-    with contextlib.suppress(UserError), _lock_training(folder.name):
+    with contextlib.suppress(UserError), lock_training(folder.name):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         shutil.rmtree(folder, ignore_errors=True)
         return size
     return None
-
-
-def _lock_training(key: str) -> contextlib.AbstractContextManager[None]:
-    return hold_writer_lock(create_scratch_folder("locks") / f"{key}.lock", what=f"the training {key[:6]}")

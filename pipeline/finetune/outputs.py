@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +60,8 @@ def _write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
 def _format_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     fullest = max(rows, key=len)  # an epoch that was not validated lacks some columns
-    writer = csv.DictWriter(text, list(fullest), lineterminator="\n")
+    columns = dict.fromkeys(chain(fullest, *rows))
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _format_value(value) for name, value in row.items()} for row in rows)
     return text.getvalue()

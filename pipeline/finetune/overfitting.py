@@ -8,6 +8,7 @@ of three epochs, so that one noisy epoch does not decide.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import median
 from typing import Final, NamedTuple
@@ -30,7 +31,12 @@ def detect_overfitting(train: Sequence[float], val: Sequence[float]) -> Overfitt
     Args:
         train: The train loss of each epoch with validation.
         val: The val loss of the same epochs.
+
+    Raises:
+        ValueError: A loss is not finite: the training diverged.
     """
+    if not all(map(math.isfinite, [*train, *val])):
+        raise ValueError("a loss is not finite, so it says nothing about overfitting")
     gap = _compute_gap(_smooth(train), _smooth(val)) if val else 0.0
     verdict = "strong" if gap >= STRONG_GAP else "mild" if gap >= MILD_GAP else "none"
     return OverfittingVerdict(verdict, round(gap, 4))

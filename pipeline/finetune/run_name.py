@@ -1,10 +1,11 @@
-"""Name of a run, and a one-line summary of a training."""
+"""Name of a run, a one-line summary of a training, and the threads that it used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
-from pipeline.core.metric_names import MAP50, MAP50_95, TOP1, TOP5, VAL_GROUP, get_task_metric
+from pipeline.core.metric_names import MAP50, MAP50_95, THREADS, TOP1, TOP5, VAL_GROUP, get_task_metric
 from pipeline.core.tasks import Task
 from pipeline.finetune.overfitting import OverfittingVerdict
 
@@ -40,8 +41,29 @@ def summarize_training(
     )
 
 
+def describe_threads(rows: Sequence[Mapping[str, float]]) -> str:
+    """Describe how many CPU threads a training used: `2`, or `2 in epochs 1-4, 1.3 in 5, 1 in 6-20`.
+
+    Args:
+        rows: The rows of its epochs, each with an average.
+    """
+    spans = [
+        (threads, [int(row["epoch"]) for row in group])
+        for threads, group in groupby(rows, key=lambda row: row.get(THREADS, 0))
+    ]
+    if len(spans) == 1:
+        return f"{spans[0][0]:g}"
+    first, *others = (f"{threads:g} in {_format_epochs(epochs)}" for threads, epochs in spans)
+    return ", ".join([first.replace(" in ", " in epochs ", 1), *others])
+
+
+def _format_epochs(epochs: Sequence[int]) -> str:
+    return f"{epochs[0]}-{epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
+
+
 def _format_headline(row: Mapping[str, float], task: Task) -> str:
-    return ", ".join(f"{name} {row[f'{VAL_GROUP}/{name}']:.3f}" for name in _list_headline_metrics(task))
+    values = {name: row.get(f"{VAL_GROUP}/{name}") for name in _list_headline_metrics(task)}
+    return ", ".join(f"{name} {value:.3f}" for name, value in values.items() if value is not None)
 
 
 def _list_headline_metrics(task: Task) -> list[str]:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config.schema import Config
-from pipeline.core.errors import UserError
+from pipeline.core.errors import ChangedInputError
 from pipeline.core.metric_names import OVERFITTING_GAP
 from pipeline.core.model_names import TASK_SUFFIXES, model_name_for_task
 from pipeline.core.paths import AUGMENTED_FOLDER, PARAMS_FILE, PREPARED_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS
+from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.augmented import read_augmentation_records
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.prepared import read_manifest
+from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
+from pipeline.finetune.disk_needs import require_space_for_training
 from pipeline.finetune.mlflow_log import log_data, log_epoch, log_results
-from pipeline.finetune.outputs import write_training_curves, write_training_report, write_weights
+from pipeline.finetune.outputs import OUTPUTS, write_training_outputs
 from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key
-from pipeline.finetune.run_name import build_run_name, summarize_training
+from pipeline.finetune.run_name import build_run_name, describe_threads, summarize_training
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
+from pipeline.storage.finished_trainings import (
+    delete_recorded_outputs,
+    keep_outputs,
+    read_finished,
+    restore_outputs,
+)
 from pipeline.storage.git import read_git_state
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
@@ -36,7 +45,7 @@ from pipeline.yolo.training.train import train_model
 from pipeline.yolo.unfreezing import UnfreezingSchedule
 from pipeline.yolo.weights import find_weights
 
-PIPELINE_KEYS = {"strategy", "precision", "fast", "val_every", "gradual"}
+PIPELINE_KEYS = {"strategy", "precision", "fast", "threads", "val_every", "gradual"}
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
 """The part of the configuration that decides the result, beside data and weights; they have digests."""
@@ -52,23 +61,43 @@ class TrainingInputs(NamedTuple):
     key: str
 
 
-def run_stage(config: Config) -> None:
+def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Train, or resume a stopped training with the same run key, and log it as one run."""
     inputs = gather_inputs(config)
+    delete_recorded_outputs()
     with lock_checkpoint_folder(inputs.key) as folder:
         for line in delete_abandoned_checkpoints(inputs.key):
             print(f"finetune: {line}")
-        with _open_run(config, inputs, resume=has_checkpoint(folder)) as session:
-            outcome = _train(session, config, inputs, folder)
+        if finished := read_finished(folder):
+            guard.confirm()
+            restore_outputs(folder, OUTPUTS)
+            print(f"finetune: trained before, outputs written again; {finished['summary']}")
+            return
+        is_resumed = has_checkpoint(folder)
+        if not is_resumed:
+            require_space_for_training(
+                folder, base=inputs.base.path, prepared=inputs.prepared, cache=config.finetune.cache
+            )
+        with _open_run(config, inputs, resume=is_resumed) as session:
+            _log_parameters(session, config, guard)
+            with _confirm_inputs(guard, folder):
+                outcome = _train(session, config, inputs, folder)
             _write_outputs(session, config, inputs, outcome)
+        _keep_training(folder, summary=_summarize(inputs, outcome))
     print(f"finetune: {_summarize(inputs, outcome)}")
+
+
+def _keep_training(folder: Path, *, summary: str) -> None:
+    """Keep the outputs until dvc.lock names them; where the disk is full, the last checkpoint is as good."""
+    with suppress(OSError):
+        keep_outputs(folder, OUTPUTS, facts={"summary": summary})
 
 
 def gather_inputs(config: Config) -> TrainingInputs:
     """Read and check everything that decides the result, and compute the run key."""
     prepared = read_manifest(PREPARED_FOLDER)
     copies = read_augmentation_records(AUGMENTED_FOLDER, prepared=prepared.digest)
-    _require_labeled_objects(prepared)
+    require_labeled_objects(prepared)
     check_automatic_batch(config.finetune.batch, config.finetune.device)
     check_classify_arguments(collect_train_arguments(config), prepared.task)
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
@@ -104,15 +133,6 @@ def _resolve_teacher(config: Config) -> Path | None:
     return find_weights(teacher, folder=config.model.folder, sha256=None) if teacher else None
 
 
-def _require_labeled_objects(prepared: Manifest) -> None:
-    for split in ("train", "val"):
-        if not any(image.classes for image in prepared.in_split(split)):
-            raise UserError(
-                f"the {split} split of {PREPARED_FOLDER} has no labelled object: "
-                f"add labelled images, or give the {split} split a share in data.split"
-            )
-
-
 def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> AbstractContextManager[RunSession]:
     tracker = config.tracking
     target = TrackingTarget(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
@@ -120,9 +140,33 @@ def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> Abstra
     return open_run(target, key=inputs.key, name=name, tags=_build_tags(config, inputs), resume=resume)
 
 
-def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
+def _log_parameters(session: RunSession, config: Config, guard: StageGuard) -> None:
+    """Log the parameters that this training uses; params.yaml may have changed since it was read."""
     session.log_params(config.model_dump(mode="json"))
-    session.log_artifact(PARAMS_FILE)
+    if guard.params:
+        session.log_text(guard.params.decode(), PARAMS_FILE.name)
+    else:
+        session.log_artifact(PARAMS_FILE)
+
+
+@contextmanager
+def _confirm_inputs(guard: StageGuard, folder: Path) -> Iterator[None]:
+    """Confirm after the training what it worked from, also if it failed.
+
+    Checkpoints of a training whose images changed meanwhile are deleted: nothing must resume from them.
+    """
+    try:
+        try:
+            yield
+        finally:
+            guard.confirm()
+    except ChangedInputError:
+        for checkpoint in folder.glob("*.ckpt"):
+            checkpoint.unlink()
+        raise
+
+
+def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
     log_data(session, inputs.prepared, inputs.augmented, name=config.data.source_name)
     return train_model(
         _build_job(config, inputs, folder),
@@ -145,6 +189,7 @@ def _build_job(config: Config, inputs: TrainingInputs, folder: Path) -> Training
         val=PREPARED_FOLDER / "images/val",
         precision=finetune.precision,
         fast=finetune.fast,
+        threads=None if finetune.threads == "auto" else finetune.threads,
         val_every=finetune.val_every,
         gradual=UnfreezingSchedule(**finetune.gradual.model_dump())
         if finetune.strategy == "gradual"
@@ -192,16 +237,13 @@ def _write_outputs(
     overfitting = _find_overfitting(outcome)
     file = inputs.base.path.name if inputs.base.path else None
     base = {"name": inputs.base.name, "weights": file, "sha256": inputs.base.sha256}
-    write_training_curves(outcome.rows)
-    write_training_report(
-        {
-            "val": best,
-            "best_epoch": outcome.best_epoch,
-            "epochs": len(outcome.rows),
-            "overfitting": overfitting._asdict(),
-            "seconds": outcome.rows[-1]["seconds"],
-        }
-    )
+    report = {
+        "val": best,
+        "best_epoch": outcome.best_epoch,
+        "epochs": len(outcome.rows),
+        "overfitting": overfitting._asdict(),
+        "seconds": outcome.rows[-1]["seconds"],
+    }
     facts = {
         "run_id": session.run_id,
         "key": inputs.key,
@@ -213,11 +255,14 @@ def _write_outputs(
         "strategy": config.finetune.strategy,
         "effective": outcome.effective,
     }
-    write_weights(outcome.weights, facts)
+    write_training_outputs(outcome.weights, facts, rows=outcome.rows, report=report)
+    session.log_params({"effective": {"epochs": len(outcome.rows)}})
     session.log_metrics({OVERFITTING_GAP: overfitting.gap})
-    session.set_tags({"finetrack.overfitting": overfitting.verdict})
+    threads = describe_threads(outcome.rows)
+    session.set_tags({"finetrack.overfitting": overfitting.verdict, "finetrack.threads": threads})
     session.set_description(_describe_run(config, inputs, outcome))
-    log_results(session, inputs.prepared, best, outcome.best_epoch)
+    imgsz = outcome.effective["imgsz"]
+    log_results(session, inputs.prepared, best, outcome.best_epoch, imgsz=imgsz)
 
 
 def _find_overfitting(outcome: TrainingResult) -> OverfittingVerdict:

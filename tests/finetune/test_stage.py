@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from omegaconf import OmegaConf
 from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER, PARAMS_FILE, TRAINING_METRICS_FILE, TRAINING_PLOTS_FOLDER
+from pipeline.finetune.outputs import OUTPUTS
 from pipeline.finetune.stage import _build_name, gather_inputs, run_stage
 from pipeline.storage.files import hold_writer_lock
 from pipeline.storage.scratch_folder import create_scratch_folder
@@ -85,6 +87,11 @@ def _wait_for_epoch(root, process, epoch):
         time.sleep(0.02)
 
 
+def _read_outputs(root):
+    files = [path for place in OUTPUTS for path in (root / place, *(root / place).glob("*"))]
+    return {path: path.read_bytes() for path in files if path.is_file()}
+
+
 def _steps(root):
     with (root / TRAINING_PLOTS_FOLDER / "epochs.csv").open() as file:
         return [int(row["epoch"]) for row in csv.DictReader(file)]
@@ -113,16 +120,18 @@ def test_killed_training_resumes_in_the_same_run_and_a_changed_one_starts_anew(p
     assert _steps(project) == [1, 2, 3, 4]
     _check_run(project)
 
-    last.parent.mkdir()  # as if it was killed between the end of the run and the removal of its checkpoints
+    outputs = _read_outputs(project)
+    shutil.rmtree(last.parent / "finished")  # as if it was killed after the end of the run, before this
     last.write_bytes(contents)
     code, said = _finish(_start(project))
     assert (code, "training on" in said) == (0, False), said
     _check_run(project)  # no second run, and no step twice
-    assert not list((project / ".finetrack/checkpoints").iterdir())
+    assert _read_outputs(project) == outputs
+    assert [path.name for path in last.parent.iterdir()] == ["finished"]
     assert not list((project.parent / "home").rglob("*"))
     assert not (project.parent / "asked").exists(), (project.parent / "asked").read_text()
 
-    _configure(project)
+    _configure(project, seed=1)
     _kill_after_epoch(project, 1)
     _configure(project, **{"finetune.lr0": 0.0005, "finetune.epochs": 1})
     code, said = _finish(_start(project))
