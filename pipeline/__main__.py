@@ -8,15 +8,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.core.errors import Terminated, UserError, describe_missing_module, raise_terminated
 from pipeline.core.stages import STAGES
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.output_encoding import escape_unencodable_output
-
-if TYPE_CHECKING:
-    from pipeline.config.schema import Config
 
 
 def main(arguments: list[str], start: Path | None = None) -> int:
@@ -83,14 +80,14 @@ def _run_reporting_errors(chosen: Any, start: Path) -> int:
 
 
 def _run(chosen: Any, start: Path) -> None:
-    from pipeline.compose.stage import compose_params, load_config
-
     if chosen.command == "compose":
-        _print(compose_params())
+        _compose()
     elif chosen.command == "send":
-        _send_missed(load_config())
+        _send_missed()
     elif chosen.command in STAGES:
-        _run_stage(chosen.command, load_config())
+        from pipeline.compose.run_stage import run_stage
+
+        run_stage(chosen.command)
     else:
         _run_command(chosen, start)
 
@@ -114,36 +111,23 @@ def _print(lines: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
-def _send_missed(config: Config) -> None:
+def _compose() -> None:
+    from pipeline.compose.stage import compose_params
+
+    _print(compose_params())
+
+
+def _send_missed() -> None:
     """Send what a tracking server missed, as each stage does at its start and end."""
+    from pipeline.compose.stage import load_config
+    from pipeline.tracking.delivery_report import describe_delivery, require_delivery
     from pipeline.tracking.runs import send_missed
     from pipeline.tracking.target import TrackingTarget
 
-    where = config.tracking
-    left = send_missed(TrackingTarget(where.uri, where.experiment, where.timeout))
-    if left:
-        raise UserError(f"MLflow at {where.uri} does not answer: {left} runs wait in .finetrack/outbox")
-
-
-def _run_stage(stage: str, config: Config) -> None:
-    """Run a stage as the only writer of its outputs: when `dvc` is killed, its stage goes on."""
-    import hashlib
-    import importlib
-
-    from pipeline.compose.code_changes import require_recorded_code
-    from pipeline.compose.lockfile import read_lock
-    from pipeline.runtime.gc_pause import pause_gc
-    from pipeline.storage.files import hold_writer_lock
-    from pipeline.storage.scratch_folder import create_scratch_folder
-
-    if "DVC_STAGE" in os.environ:  # DVC records nothing of a stage that is run by hand
-        require_recorded_code(stage, read_lock())
-    place = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
-    lock = create_scratch_folder("locks") / f"{stage}-{place}.lock"
-    with hold_writer_lock(lock, what=f"{stage} in this folder"):
-        with pause_gc():
-            module = importlib.import_module(f"pipeline.{stage}.stage")
-        module.run_stage(config)
+    where = load_config().tracking
+    report = send_missed(TrackingTarget(where.uri, where.experiment, where.timeout))
+    print(f"send: {describe_delivery(report, where.uri)}")
+    require_delivery(report, where.uri)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pipeline.config.augment import OfflineAugmentation
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER
+from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.dataset.augmentation_records import AugmentationRecords, AugmentedImage, choose_copy_marker
 from pipeline.dataset.augmented import create_augmented_folders, write_augmentation_records
 from pipeline.dataset.manifest import Manifest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.augment.plan_copy import CopyRules
 
 
-def run_stage(config: Config) -> None:
+def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Write augmented copies of train images to data/augmented; val and test stay unchanged."""
     offline = config.augment.offline
     manifest = read_manifest(PREPARED_FOLDER)
@@ -30,6 +31,7 @@ def run_stage(config: Config) -> None:
         create_augmented_folders(folder)
         copies = _generate(manifest, config, folder=folder) if offline.multiplier > 1 else []
         written = write_augmentation_records(folder, manifest.digest, copies)
+        guard.confirm()
     print(f"augment: {_summarize(manifest, written)}")
 
 

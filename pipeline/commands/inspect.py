@@ -32,7 +32,8 @@ from pipeline.commands.source_overview import (
     format_text,
     summarize_source,
 )
-from pipeline.config.source_paths import resolve_sources
+from pipeline.compose.source_overlap import refuse_overlapping_source
+from pipeline.config.source_paths import find_source_folder, resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
@@ -107,6 +108,8 @@ def inspect_source(
         UserError: There is no such folder or archive, or it cannot be read.
     """
     names = [str(path) for path in paths]
+    for path in paths:
+        refuse_overlapping_source(str(path), find_source_folder(path))
     roots = {name: unpack_source(path) for name, path in resolve_sources(Path.cwd(), names).items()}
     config = config or load_source_config(names, form)
     data = config.data

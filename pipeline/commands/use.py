@@ -27,7 +27,7 @@ from pipeline.commands.override_quoting import find_unusable_text, quote_overrid
 from pipeline.commands.override_words import SETTABLE_KEYS, parse_key
 from pipeline.commands.source_config import compose_source_config
 from pipeline.commands.source_overview import REPORT_HINT, SourceOverview
-from pipeline.compose.input_fingerprints import DRAWN_FORMATS, refuse_project_folders
+from pipeline.compose.input_fingerprints import DRAWN_FORMATS
 from pipeline.compose.override_keys import require_known_key
 from pipeline.compose.stage import CONF, compose_conf, plan_config
 from pipeline.core.config_diff import format_yaml_value
@@ -80,8 +80,6 @@ def use_source(paths: Sequence[str], typed: Sequence[str], overrides: Sequence[s
     names = [parse_key(word).removeprefix("data.") for word in overrides]
     resets = plan_resets(AUTO_FILE, but={"source", *names})
     config = compose_source_config(paths, "auto", [*map(_to_override, resets), *overrides])
-    for path in paths:
-        refuse_project_folders(path, Path(path).resolve())
     overview = inspect_source([Path(path) for path in paths], config=config)
     if overview.refusal:
         raise UserError(f"conf/ was not changed, because prepare would stop: {overview.refusal}")

@@ -9,27 +9,41 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core.paths import COMPOSE_LOCK_FILE, PARAMS_FILE
 from pipeline.storage.files import write_file
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 SCHEMA_FOLDER = Path(__file__).parents[1] / "config"
+PARAMS_KEY: Final = "params"
+"""The entry of compose.lock.json that holds the SHA-256 of params.yaml as `compose` left it."""
+LAST_PARAMS_FILE: Final = "params.yaml"
+"""The copy of the workspace's params.yaml in .finetrack."""
 
 
 def read_lock() -> dict[str, Any]:
     """Return the last compose.lock.json; empty if it is absent or damaged: conf/ is then composed again."""
     try:
-        lock = json.loads(COMPOSE_LOCK_FILE.read_text("utf-8"))
-    except (OSError, ValueError):
+        return parse_lock(COMPOSE_LOCK_FILE.read_bytes())
+    except OSError:
+        return {}
+
+
+def parse_lock(content: bytes) -> dict[str, Any]:
+    """Parse a compose.lock.json; empty if it is damaged."""
+    try:
+        lock = json.loads(content)
+    except ValueError:
         return {}
     return lock if isinstance(lock, dict) and {"conf", "composed"} <= lock.keys() else {}
 
 
 def write_lock(lock: dict[str, Any]) -> None:
     """Write compose.lock.json if its content changed."""
-    write_if_changed(COMPOSE_LOCK_FILE, (json.dumps(lock, indent=1, ensure_ascii=False) + "\n").encode())
+    write_if_changed(
+        COMPOSE_LOCK_FILE, (json.dumps(lock, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    )
 
 
 def write_if_changed(path: Path, content: bytes) -> None:
@@ -49,7 +63,7 @@ def recall_checked_values(params: bytes) -> dict[str, Any] | None:
 
 def remember_checked_values(params: bytes, values: dict[str, Any]) -> None:
     """Cache the values of a valid params.yaml, so that the next command need not parse it."""
-    write_file(_cache_path(params), json.dumps(values))
+    write_file(_cache_path(params), json.dumps(values, allow_nan=False))
 
 
 def keep_last_params(params: bytes) -> None:
@@ -76,7 +90,7 @@ def _is_workspace() -> bool:
 
 
 def _last_params_path() -> Path:
-    return create_scratch_folder() / "params.yaml"
+    return create_scratch_folder() / LAST_PARAMS_FILE
 
 
 def save_replaced_params(params: bytes) -> Path:

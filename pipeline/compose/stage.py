@@ -7,6 +7,7 @@ nothing to do stays as fast as DVC itself.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline.compose.code_changes import describe_code_changes
 from pipeline.compose.input_fingerprints import fingerprint_inputs
 from pipeline.compose.lockfile import (
+    PARAMS_KEY,
     keep_last_params,
     read_lock,
     recall_checked_values,
@@ -32,6 +34,8 @@ from pipeline.core.paths import PARAMS_FILE, SPLITS_LOCK_FILE
 from pipeline.prepare.stored_splits import carry_over_splits
 from pipeline.storage.code_digests import compute_code_digests
 from pipeline.storage.fingerprint import fingerprint_config_folder
+from pipeline.storage.finished_trainings import delete_recorded_outputs
+from pipeline.storage.git import require_full_history, require_owned_repository
 from pipeline.storage.scratch_folder import project_root
 
 if TYPE_CHECKING:
@@ -59,13 +63,23 @@ def compose_params() -> list[str]:
     Raises:
         UserError: The configuration cannot run, or an input is missing.
     """
+    delete_recorded_outputs()
     current = PARAMS_FILE.read_bytes() if PARAMS_FILE.exists() else b""
     try:
+        _require_usable_repository()
         return _update_params(current)
     except UserError:
         if _under_dvc_exp():  # DVC has written params.yaml with the overrides, over those of before
             restore_last_params(otherwise=lambda: compose_conf().raw)
         raise
+
+
+def _require_usable_repository() -> None:
+    """Require a repository that records what will be computed, before any of it is."""
+    root = project_root()
+    require_owned_repository(root)
+    if _under_dvc_exp() and Path.cwd().resolve() != root:  # a copy, of --temp, of the queue or of a sweep
+        require_full_history(root)
 
 
 def _update_params(current: bytes) -> list[str]:
@@ -74,7 +88,7 @@ def _update_params(current: bytes) -> list[str]:
     keep = _under_dvc_exp() or bool(unchanged and current)
     composed = ParamsFile(b"", lock["composed"]) if unchanged and keep else compose_conf()
     if keep:
-        params = ParamsFile(current, _check_values(current))
+        params = ParamsFile(current, check_params_values(current))
         notes = _describe_overrides(composed.values, params.values)
     else:
         params = composed
@@ -87,9 +101,8 @@ def _update_params(current: bytes) -> list[str]:
     keep_last_params(params.raw)
     if stored_split.content is not None:
         write_if_changed(SPLITS_LOCK_FILE, stored_split.content)
-    write_lock(
-        {"conf": conf, "composed": composed.values, **fingerprints, **stored_split.entries, "code": code}
-    )
+    written = {PARAMS_KEY: hashlib.sha256(params.raw).hexdigest(), **fingerprints, **stored_split.entries}
+    write_lock({"conf": conf, "composed": composed.values, **written, "code": code})
     return notes + words + stored_split.notes + describe_code_changes(code, lock)
 
 
@@ -103,7 +116,7 @@ def load_config() -> Config:
 
     if not PARAMS_FILE.exists():
         raise UserError("params.yaml is missing: run `dvc repro`, or `python -m pipeline compose`")
-    return parse_config(_check_values(PARAMS_FILE.read_bytes()))
+    return parse_config(check_params_values(PARAMS_FILE.read_bytes()))
 
 
 def plan_config(overrides: Sequence[str]) -> Config:
@@ -127,25 +140,41 @@ def _under_dvc_exp() -> bool:
 
 def compose_conf(overrides: Sequence[str] = ()) -> ParamsFile:
     """Compose conf/ as DVC does (dvc.utils.hydra.compose_and_dump), byte for byte."""
-    from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    if not (CONF / "config.yaml").exists():
-        raise UserError("conf/config.yaml is missing: restore it with `git checkout conf`")
-
     with config_errors_as_sentences("the command" if overrides else "conf/"):
-        with initialize_config_dir(str(CONF.resolve()), version_base=None):
-            found = compose("config", overrides=list(overrides))
+        found = compose_nodes(overrides)
         OmegaConf.resolve(found)
         return ParamsFile(OmegaConf.to_yaml(found).encode(), _to_plain_values(found))
 
 
-def _check_values(raw: bytes) -> ParamValues:
-    """Return the values of a params.yaml, checked against the schema (cached)."""
+def compose_nodes(overrides: Sequence[str]) -> Any:
+    """Compose conf/ to OmegaConf's nodes, with interpolations as they are.
+
+    Raises:
+        UserError: A file is missing, or would take all memory. Hydra raises its own errors, too.
+    """
+    from hydra import compose, initialize_config_dir
+
+    from pipeline.config.yaml_limits import require_small_yaml_files
+
+    if not (CONF / "config.yaml").exists():
+        raise UserError("conf/config.yaml is missing: restore it with `git checkout conf`")
+    require_small_yaml_files(CONF)
+    with initialize_config_dir(str(CONF.resolve()), version_base=None):
+        return compose("config", overrides=list(overrides))
+
+
+def check_params_values(raw: bytes) -> ParamValues:
+    """Return the values of a params.yaml, checked against the schema (cached).
+
+    Raises:
+        UserError: It is not YAML, or holds a configuration that cannot run.
+    """
     known = recall_checked_values(raw)
     if known is not None:
         return known
-    params = ParamsFile(raw, _parse_yaml(raw))
+    params = ParamsFile(raw, parse_params(raw))
     _check_params(params, where="params.yaml (conf/ with -S)" if _under_dvc_exp() else "params.yaml")
     return params.values
 
@@ -160,12 +189,19 @@ def _check_params(params: ParamsFile, *, where: str) -> None:
     remember_checked_values(params.raw, params.values)
 
 
-def _parse_yaml(raw: bytes) -> ParamValues:
-    """Parse YAML by the rules that conf/ is read by: 1e-3 is a number."""
+def parse_params(raw: bytes) -> ParamValues:
+    """Parse a params.yaml by the rules that conf/ is read by: 1e-3 is a number.
+
+    Raises:
+        UserError: It is not YAML, or holds no keys.
+    """
     from io import StringIO
 
     from omegaconf import OmegaConf
 
+    from pipeline.config.yaml_limits import require_small_yaml
+
+    require_small_yaml(raw, "params.yaml")
     with config_errors_as_sentences("params.yaml"):
         return _to_plain_values(OmegaConf.load(StringIO(raw.decode())))
 
@@ -225,7 +261,7 @@ def _describe_changes(current: bytes, lock: ParamValues, composed: ParamValues) 
     if not current:
         return notes
     try:
-        current_values = _parse_yaml(current)
+        current_values = parse_params(current)
     except UserError:
         return [*notes, f"the old params.yaml could not be read: a copy is {save_replaced_params(current)}"]
     edited = {item.key for item in diff_configs(before, current_values)}

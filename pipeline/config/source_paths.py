@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pipeline.core.errors import UserError
 
+DATASET_FILES = (".yaml", ".yml", ".json")
+"""Suffixes of files that describe a dataset beside them: a data.yaml, a COCO file."""
 _MAX_NAMED = 3
 """Sources that a name lists; it counts the others."""
 
@@ -39,6 +41,14 @@ def resolve_source_path(root: Path, path: str) -> Path:
     `~name` stays as it is where there is no user of that name: it is a folder then.
     """
     return root / os.path.expanduser(path)  # noqa: PTH111 - pathlib raises an error at an unknown user
+
+
+def find_source_folder(path: Path) -> Path:
+    """Return the folder that is read for a source: a data.yaml or a COCO file stands for its folder.
+
+    An archive, and a path that does not exist, is returned as it is.
+    """
+    return path.parent if path.suffix.lower() in DATASET_FILES and path.is_file() else path
 
 
 def resolve_sources(root: Path, source: str | Sequence[str] | None) -> dict[str, Path]:

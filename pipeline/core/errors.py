@@ -19,6 +19,10 @@ class UserError(RuntimeError):
         super().__init__("\n  ".join(" ".join(line.splitlines()) for line in (sentence, *details)))
 
 
+class ChangedInputError(UserError):
+    """Files that a stage reads were changed while it read them: what it made of them is of no use."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP: a KeyboardInterrupt, so that what cleans up after Ctrl-C handles it too."""
 

@@ -17,6 +17,14 @@ TASK_SUFFIXES: Final[dict[Task, str]] = {
 }
 OFFICIAL_MODEL_NAME: Final = re.compile(r"(yolov?\d+[a-z])(?:-(?:seg|cls|obb|pose))?(\.pt|\.yaml)")
 
+DOWNLOADABLE_WEIGHTS: Final = re.compile(
+    r"(yolov8[nsmlx](-(cls|seg|pose|obb|oiv7))?|yolov8[smlx]-world(v2)?|yolov8x-pose-p6"
+    r"|yolo11[nsmlx](-(cls|seg|pose|obb))?|yolo11n-grayscale|yolo12[nsmlx]"
+    r"|yolo26[nsmlx](-(cls|seg|sem|pose|obb|depth|distill|sem-ade20k|objv1-150|objv1-seg))?"
+    r"|yolov3(-spp|-tiny)?u|yolov5[nsmlx]6?u|yolov9([tsmce]|[ce]-seg)|yolov10[nsmblx])\.pt"
+)
+"""Weights of YOLO models that Ultralytics offers for download; a test compares it with Ultralytics' list."""
+
 
 def model_name_for_task(name: str, task: Task) -> str:
     """Return the name of the same model for another task: yolo26n-seg.pt for yolo26n.pt and segment.

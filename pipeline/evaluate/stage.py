@@ -15,6 +15,7 @@ from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.metric_names import F1, HIGH, LOW, PRECISION, RECALL
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
+from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_manifest
 from pipeline.evaluate.label_error_report import merge_splits, write_label_error_report
@@ -52,7 +53,7 @@ class SplitOutputs(NamedTuple):
     test: SplitPredictions | ClassScores
 
 
-def run_stage(config: Config) -> None:
+def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Evaluate models/finetuned on the test split, and log the metrics to its run."""
     manifest = read_manifest(PREPARED_FOLDER)
     trained = _read_training_facts()
@@ -68,6 +69,7 @@ def run_stage(config: Config) -> None:
         with write_folder(EVALUATION_FOLDER) as folder:
             _write_report(folder, result, images, worst=config.evaluate.worst)
             _write_label_errors(folder, config, manifest, outputs, merged=merged)
+            guard.confirm()
         write_file(TEST_METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
         session.log_metrics(_flatten_metrics(metrics))
         chosen_on = metrics["test"].get("threshold_from")

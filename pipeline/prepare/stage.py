@@ -21,6 +21,7 @@ from pipeline.core.findings import (
     summarize_findings,
 )
 from pipeline.core.paths import PREPARED_FOLDER, SPLITS, SPLITS_FILE
+from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.text import format_count
 from pipeline.dataset.link_cache import LinkCache, link_cache_folder
 from pipeline.dataset.manifest import Manifest
@@ -44,13 +45,15 @@ from pipeline.prepare.splits.partition import (
 from pipeline.prepare.stored_splits import read_split_history
 from pipeline.prepare.thumbnail_store import ThumbnailStore
 from pipeline.prepare.write_dataset import DatasetWriter, write_image_and_label
+from pipeline.prepare.vanished_files import refuse_vanished_files
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.thread_pool import map_in_threads
+from pipeline.source.reading.file_tree import record_listings
 from pipeline.source.types import Source
 from pipeline.storage.files import remove_unfinished, write_file, write_folder
 
 
-def run_stage(config: Config) -> None:
+def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Read or draw the images, check them, split them, and write data/prepared as a whole or not at all."""
     data = config.data
     remove_unfinished(PREPARED_FOLDER)
@@ -59,7 +62,8 @@ def run_stage(config: Config) -> None:
         staging = folder / "staging"
         staging.mkdir()
         thumbnails = ThumbnailStore(staging / "thumbnails")
-        source = ingest_source(config, thumbnails, staging=staging)
+        with record_listings() as listings:
+            source = ingest_source(config, thumbnails, staging=staging)
         refuse_defects(source.findings, data)
         split = _split_images(source, data, thumbnails)
         used = [ingested for ingested in source.images if ingested.source in split.splits]
@@ -78,6 +82,8 @@ def run_stage(config: Config) -> None:
             seed=data.seed,
         )
         warnings = _write_reports(folder, content, imgsz=config.finetune.imgsz)
+        refuse_vanished_files(listings, source.findings, source.roots)
+        guard.confirm()
     write_file(SPLITS_FILE, render_history(split.history))
     _print_summary(content)
     _print_lines(format_warning_lines(warnings, str(PREPARED_FOLDER / REPORT_FILE)))

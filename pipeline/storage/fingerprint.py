@@ -31,6 +31,9 @@ IGNORED_SUFFIXES = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini")
 MapFiles = Callable[[Callable[[str], str], list[str]], Iterable[str]]
 """Calls a function on each path and yields the results in order, as `map` does."""
 
+CheckFolder = Callable[[str, str], None]
+"""Called with the path of a folder, and with this path with links resolved."""
+
 
 class FileStamp(NamedTuple):
     """The path, length and times of a file; equal stamps mean unchanged contents."""
@@ -56,15 +59,19 @@ def fingerprint_file(path: Path, *, cache: Path) -> str:
     return next(iter(hash_files([str(path.resolve())], cache=cache).values()))
 
 
-def fingerprint_source(source: Path, *, cache: Path, map_files: MapFiles = map) -> str:
+def fingerprint_source(
+    source: Path, *, cache: Path, map_files: MapFiles = map, check_folder: CheckFolder | None = None
+) -> str:
     """Hash the paths and contents of all files below a folder, without hidden and ignored files.
 
     Args:
         source: A folder.
         cache: The database of known hashes.
         map_files: Calls a function on each path and yields the results in order, as `map` does.
+        check_folder: Called for each folder; may raise an error.
     """
-    paths = {str(path): path.relative_to(source).as_posix() for path in iterate_source_files(source)}
+    found = iterate_source_files(source, check_folder)
+    paths = {str(path): path.relative_to(source).as_posix() for path in found}
     digest = hashlib.sha256()
     known = dict.fromkeys(paths, NO_CONTENTS_HASH)
     known |= hash_files(filter(os.path.isfile, paths), cache=cache, map_files=map_files)
@@ -78,14 +85,32 @@ def build_file_stamp(path: str | Path, found: os.stat_result) -> FileStamp:
     return FileStamp(str(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def iterate_source_files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, without hidden and ignored ones; follows links, visits folders once."""
+def iterate_source_files(folder: Path, check_folder: CheckFolder | None = None) -> Iterator[Path]:
+    """Yield the files below a folder, without hidden and ignored ones; follows links, visits folders once.
+
+    Args:
+        folder: The folder.
+        check_folder: Called for each folder; may raise an error.
+    """
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True, onerror=_raise_unreadable_folder):
         real = os.path.realpath(place)
+        if check_folder:
+            check_folder(place, real)
         folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
         yield from (Path(place, name) for name in names if real not in seen and _is_source_file(name))
         seen.add(real)
+
+
+def stamp_source(source: Path) -> dict[str, FileStamp]:
+    """Return the stamp of each file of a source by its path as text; a broken link has none.
+
+    Args:
+        source: A folder, or an archive; it need not exist.
+    """
+    paths = iterate_source_files(source) if source.is_dir() else [source]
+    files = (str(path) for path in paths)
+    return {path: _stamp_file(path) for path in files if os.path.isfile(path)}  # noqa: PTH113 - faster
 
 
 def hash_files(paths: Iterable[str], *, cache: Path, map_files: MapFiles = map) -> dict[str, str]:

@@ -17,10 +17,11 @@ NAMES = ["caf\u00e9", "\u6a58\u5b50", "\U0001f431"]
 PREPARE = """
 import sys
 from pathlib import Path
-import pipeline.compose.stage
+import pipeline.compose.run_stage
 from pipeline.__main__ import main
+from pipeline.prepare.stage import run_stage
 from tests.sources import prepare_config
-pipeline.compose.stage.load_config = lambda: prepare_config("yolo", Path(sys.argv[1]))
+pipeline.compose.run_stage.run_stage = lambda _: run_stage(prepare_config("yolo", Path(sys.argv[1])))
 sys.exit(main(["prepare"]))
 """
 

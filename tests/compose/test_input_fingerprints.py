@@ -208,13 +208,42 @@ def test_an_absent_source_without_record_is_refused():
         fingerprint_inputs(other, lock)
 
 
-@pytest.mark.parametrize(
-    "place", [".", "..", "data/prepared", "reports/x", ".finetrack", "data/../data/prepared"]
+OVERLAPS = (
+    *(".", "..", "data", "models", "data/prepared", "reports/x", ".finetrack", "data/../data/prepared"),
+    *(".git", ".git/lfs", ".dvc", ".dvc/cache", "mlruns", "mlruns/1", "mlflow.db", "data/data.yaml"),
 )
-@pytest.mark.usefixtures("project")
-def test_what_the_project_writes_is_no_source(place):
-    with pytest.raises(UserError, match="overlaps"):
-        fingerprint_inputs(values(data={"format": "yolo", "source": place}), {})
+
+
+@pytest.mark.fault("an output is no source", "data.source contains an output, or lies in one")
+@pytest.mark.parametrize("given", ["alone", "in a list", "by a link", "by a link inside"])
+@pytest.mark.parametrize("place", OVERLAPS)
+def test_what_the_project_writes_is_no_source(project, place, given):
+    for part in ("data/prepared/images", "models", ".git", "mlruns", "reports"):
+        (project / part).mkdir(parents=True)
+    (project / "data/data.yaml").write_text("names: [a]")
+    source: str | list[str] = place
+    if given == "in a list":
+        source = ["images", place]
+    elif given == "by a link":
+        (project / "link.yaml").symlink_to(place)
+        source = "link.yaml"
+    elif given == "by a link inside":
+        if not (project / place).is_dir():
+            pytest.skip("only folders are searched for links")
+        (project / "images/deep").mkdir()
+        (project / "images/deep/link").symlink_to(project / place)
+        source = "images"
+    with pytest.raises(UserError, match=r"overlaps|one contains the other"):
+        fingerprint_inputs(values(data={"format": "yolo", "source": source}), {})
+
+
+@pytest.mark.parametrize("place", ["data/own", "models/own", "images"])
+def test_a_folder_beside_the_outputs_is_a_source(project, place):
+    (project / "data/prepared").mkdir(parents=True)
+    (project / place).mkdir(parents=True, exist_ok=True)
+    (project / place / "a.jpg").write_bytes(b"a")
+    entries, _ = fingerprint_inputs(values(data={"format": "yolo", "source": place}), {})
+    assert len(entries["source"]) == 64
 
 
 def test_an_archive_goes_by_its_contents(project):
@@ -248,19 +277,118 @@ def test_the_absent_one_of_several_sources_is_named(project):
     shutil.rmtree(project / "gone")
     entries, notes = fingerprint_inputs(values(data=source), lock)
     assert entries == lock
-    assert notes == ["data.source=images, gone is not on this machine: its recorded fingerprint stands"]
+    assert notes == ['data.source=["images", "gone"] is not on this machine: its recorded fingerprint stands']
 
 
+def test_an_absent_source_of_several_is_no_record_of_changed_images_in_the_others(project):
+    shutil.copytree(project / "images", project / "more")
+    source = {"format": "yolo", "source": ["images", "more"]}
+    lock, _ = fingerprint_inputs(values(data=source), {})
+    shutil.rmtree(project / "more")
+    (project / "images/new.jpg").write_bytes(b"new")
+    with pytest.raises(UserError, match="/more does not exist, and the images of images changed"):
+        fingerprint_inputs(values(data=source), lock)
+
+
+def test_a_list_of_sources_borrows_nothing_from_a_folder_with_a_comma_in_its_name(project):
+    (project / "images").rename(project / "here, there")
+    lock, _ = fingerprint_inputs(values(data={"format": "yolo", "source": "here, there"}), {})
+    with pytest.raises(UserError, match="/here does not exist"):
+        fingerprint_inputs(values(data={"format": "yolo", "source": ["here", "there"]}), lock)
+
+
+def test_a_file_that_describes_a_dataset_goes_by_its_folder_and_its_name(project):
+    for name in ("data.yaml", "other.yaml"):
+        (project / "images" / name).write_text("names: [a]")
+    named = values(data={"format": "yolo", "source": "images/data.yaml"})
+    before = fingerprint_inputs(named, {})[0]["source"]
+    (project / "images/a.jpg").write_bytes(b"changed")
+    after = fingerprint_inputs(named, {})[0]["source"]
+    other = fingerprint_inputs(values(data={"format": "yolo", "source": "images/other.yaml"}), {})
+    assert len({before, after, other[0]["source"]}) == 3
+
+
+@pytest.mark.usefixtures("project")
 def test_drawn_images_need_no_source():
     entries, _ = fingerprint_inputs(values(data={"format": "demo", "source": None}), {})
     assert entries["source"] == "drawn"
 
 
-def test_weights_to_be_downloaded_go_by_name(project):
-    (project / "w.pt").unlink()
-    entries, notes = fingerprint_inputs(values(), {})
-    assert (entries["weights"], notes) == ("w.pt", [])
-    assert fingerprint_inputs(values(), entries) == (entries, [])
+@pytest.mark.usefixtures("project")
+def test_weights_to_be_downloaded_go_by_name():
+    named = values(model=MODEL | {"weights": "yolo11n.pt"})
+    entries, notes = fingerprint_inputs(named, {})
+    assert (entries["weights"], notes) == ("yolo11n.pt", [])
+    assert fingerprint_inputs(named, entries) == (entries, [])
+
+
+def test_weights_to_be_downloaded_go_by_what_a_list_says_of_them(project):
+    (project / "conf/model").mkdir(parents=True)
+    (project / "conf/model/SHA256SUMS").write_text(f"{SHA_W}  yolo11n.pt\n")
+    named = values(model=MODEL | {"weights": "yolo11n.pt"})
+    entries, _ = fingerprint_inputs(named, {})
+    assert entries["weights"] == SHA_W
+    (project / "yolo11n.pt").write_bytes(b"w")
+    assert fingerprint_inputs(named, {})[0]["weights"] == SHA_W
+    (project / "yolo11n.pt").write_bytes(b"another")
+    with pytest.raises(UserError, match=f"SHA256SUMS lists {SHA_W}"):
+        fingerprint_inputs(named, {})
+
+
+@pytest.mark.fault("an identity is never borrowed", "a path or a name that does not exist")
+@pytest.mark.parametrize("sha256", [None, SHA_W])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("weights", "/nowhere/typo.pt"),
+        ("weights", "nets/typo.pt"),
+        ("weights", "typo.pt"),
+        ("weights", "yolo99n.pt"),
+        ("distill_model", "/nowhere/typo.pt"),
+        ("distill_model", "typo.pt"),
+        ("architecture", "nets/own.yaml"),
+        ("architecture", "yolo99n.yaml"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_what_does_not_exist_is_refused_although_another_file_is_recorded(key, name, sha256):
+    lock, _ = fingerprint_inputs(values(), {})
+    model, finetune = MODEL | {"sha256": sha256}, {"strategy": "full", "distill_model": None}
+    (finetune if key == "distill_model" else model)[key] = name
+    with pytest.raises(UserError, match=rf"{key}={name} does not exist"):
+        fingerprint_inputs(values(model=model, finetune=finetune), lock)
+
+
+def test_another_folder_of_weights_borrows_no_record(project):
+    for folder in ("a", "b"):
+        (project / folder).mkdir()
+    (project / "a/yolo26n.pt").write_bytes(b"own")
+    (project / "a/yolo26n-seg.pt").write_bytes(b"own for segment")
+    model = MODEL | {"weights": "yolo26n.pt", "folder": "a"}
+    lock, _ = fingerprint_inputs(values(model=model), {})
+    assert list(lock["siblings"]) == ["yolo26n-seg.pt"]
+    entries, _ = fingerprint_inputs(values(model=model | {"folder": "b"}), lock)
+    assert (entries["weights"], entries["siblings"]) == ("yolo26n.pt", {})
+    shutil.rmtree(project / "a")
+    entries, _ = fingerprint_inputs(values(model=model), lock)
+    assert (entries["weights"], entries["siblings"]) == (lock["weights"], lock["siblings"])
+
+
+def test_a_damaged_file_that_a_list_beside_it_names_is_refused(project):
+    (project / "SHA256SUMS").write_text(f"{'0' * 64}  other.pt\n{SHA_W} *w.pt\n")
+    assert fingerprint_inputs(values(), {})[0]["weights"] == SHA_W
+    (project / "w.pt").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=f"SHA256SUMS lists {SHA_W}"):
+        fingerprint_inputs(values(), {})
+    own = MODEL | {"sha256": hashlib.sha256(b"damaged").hexdigest()}
+    assert fingerprint_inputs(values(model=own), {})[0]["weights"] == own["sha256"]
+
+
+def test_a_real_file_by_its_path_needs_no_sha256(project):
+    (project / "SHA256SUMS").write_text(f"{SHA_W}  w.pt\n")
+    (project / "x.pt").write_bytes(b"x")
+    entries, _ = fingerprint_inputs(values(model=MODEL | {"weights": str(project / "x.pt")}), {})
+    assert entries["weights"] == hashlib.sha256(b"x").hexdigest()
 
 
 def test_official_weights_are_those_of_the_task(project):
@@ -270,7 +398,7 @@ def test_official_weights_are_those_of_the_task(project):
     (project / "yolo26n-seg.pt").write_bytes(b"w")
     assert fingerprint_inputs(values(model=model, data=data), {})[0]["weights"] == SHA_W
     found = fingerprint_inputs(values(model=model, data=data | {"task": "auto"}), {})[0]
-    assert found["weights"] == "0" * 64
+    assert found["weights"] == "yolo26n.pt"
 
 
 def test_weights_of_a_task_that_prepare_has_yet_to_find_count(project):
@@ -333,7 +461,8 @@ def test_a_given_sha256_is_held_against_the_file(project):
     with pytest.raises(UserError, match=f"has SHA-256 {SHA_W}"):
         fingerprint_inputs(values(model=model), {})
     (project / "w.pt").unlink()
-    assert fingerprint_inputs(values(model=model), {})[0]["weights"] == "0" * 64
+    with pytest.raises(UserError, match=r"model\.weights=w\.pt does not exist"):
+        fingerprint_inputs(values(model=model), {})
 
 
 @pytest.mark.usefixtures("project")

@@ -20,11 +20,11 @@ DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 KEYS = list(flatten_schema(Config.model_json_schema()))
 LOCKS = ("params.yaml", "compose.lock.json", "splits.lock.json")
 MACHINE = {
-    *("data.source", "model.folder", "model.weights"),
+    *("data.source", "model.folder", "model.weights", "model.sha256"),
     *("augment.offline.workers", "compute.backend", "compute.address"),
 }
 """What may differ from machine to machine without a rerun: places, whose contents compose.lock.json has the
-fingerprints of, and who does the work."""
+fingerprints of, a check of them, and who does the work."""
 REFERRED_TO = {"data.epochs", "data.imgsz", *(f"model.lr0.{name}" for name in StrategyRates.model_fields)}
 """What counts as the value of conf/finetune that refers to it."""
 TOLD_TO_MLFLOW = ("tracking", "data.format", "data.source_name")

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import cv2
 
-from pipeline.core.findings import AnnotationNote, FindingKind
+from pipeline.core.findings import AnnotationNote, Finding, FindingKind
 from pipeline.prepare.images.appearance import UNKNOWN_APPEARANCE, ImageAppearance, measure_appearance
 from pipeline.prepare.images.decode import ImageHeader, decode_color, decode_image
 from pipeline.prepare.images.errors import UnusableImageError
@@ -40,6 +40,9 @@ _MIN_SIDE: Final = 10
 _MAX_ASPECT_RATIO: Final = 100
 """At 640 pixels, training would see six pixels of the shorter side."""
 MAX_FILE_BYTES: Final = 1 << 30
+_NO_FILE: Final = "no such file"
+_NOT_READ: Final = "cannot be read"
+_NO_BYTES: Final = "an empty file (0 bytes)"
 
 
 class CheckedImage(NamedTuple):
@@ -62,6 +65,11 @@ class CheckedImage(NamedTuple):
     appearance: ImageAppearance = UNKNOWN_APPEARANCE
     sha256: str = ""
     original: FileStamp | None = None
+
+
+def is_about_absent_file(finding: Finding) -> bool:
+    """Tell whether a finding says that an image file could not be read at all, whatever is in it."""
+    return finding.reason in {_NO_FILE, _NO_BYTES} or finding.reason.startswith(f"{_NOT_READ} (")
 
 
 def check_image(path: Path, load: Callable[[bytes], bytes] | None = None) -> CheckedImage:
@@ -121,11 +129,11 @@ def _read_file(path: Path, span: EmbeddedSpan | None = None) -> tuple[bytes, Fil
             )
         contents = _read_span(path, span) if span else path.read_bytes()
     except FileNotFoundError:
-        raise UnusableImageError("missing-image", "no such file") from None
+        raise UnusableImageError("missing-image", _NO_FILE) from None
     except OSError as error:
-        raise UnusableImageError("unreadable-image", f"cannot be read ({error.strerror})") from None
+        raise UnusableImageError("unreadable-image", f"{_NOT_READ} ({error.strerror})") from None
     if not contents:
-        raise UnusableImageError("empty-image", "an empty file (0 bytes)")
+        raise UnusableImageError("empty-image", _NO_BYTES)
     return contents, build_file_stamp(path, status)
 
 

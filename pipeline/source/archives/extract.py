@@ -13,6 +13,7 @@ from typing import Final
 
 from filelock import FileLock
 
+from pipeline.config.source_paths import DATASET_FILES
 from pipeline.core.errors import UserError
 from pipeline.runtime.progress import Progress
 from pipeline.source.archives.cache import (
@@ -34,8 +35,6 @@ MAX_COMPRESSION_RATIO: Final = 100
 ALWAYS_ALLOWED_BYTES: Final = 200_000_000
 """Unpacked bytes that are allowed at any compression ratio."""
 
-_DATASET_FILES: Final = (".yaml", ".yml", ".json")
-"""Suffixes of files that describe a dataset beside them: a data.yaml, a COCO file."""
 _CHUNK_BYTES: Final = 1 << 16
 
 
@@ -50,7 +49,7 @@ def unpack_source(path: Path) -> Path:
     Raises:
         UserError: It does not exist, is no archive, is damaged, or is not safe to unpack.
     """
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in _DATASET_FILES):
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in DATASET_FILES):
         return path
     if not path.is_file():
         raise UserError(f"data.source={path} does not exist: name a folder of images, or an archive of one")

@@ -127,6 +127,33 @@ def share_listings() -> Iterator[None]:
         _listings.reset(token)
 
 
+RecordedListings = list[tuple[Path, frozenset[str]]]
+"""Each folder that was listed, with the names in it."""
+_recorded: ContextVar[RecordedListings | None] = ContextVar("recorded", default=None)
+
+
+@contextmanager
+def record_listings() -> Iterator[RecordedListings]:
+    """Record each folder that is listed within the context, to notice files that were away meanwhile."""
+    recorded: RecordedListings = []
+    token = _recorded.set(recorded)
+    try:
+        yield recorded
+    finally:
+        _recorded.reset(token)
+
+
+def find_changed_listings(recorded: RecordedListings) -> list[str]:
+    """List the files and folders that came or went since their folder was recorded."""
+    now = {folder: _list_names(_read_listing(folder)) for folder, _ in recorded}
+    changed = {str(folder / name) for folder, names in recorded for name in names ^ now[folder]}
+    return sorted(changed)
+
+
+def _list_names(listing: FolderListing) -> frozenset[str]:
+    return frozenset(listing.folders).union(*listing.files.values())
+
+
 def _scan_folder(folder: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[Path, bool]]:
     """Yield subfolders and files with a suffix, without hidden ones.
 
@@ -145,9 +172,18 @@ def _list_folder(folder: Path) -> FolderListing:
     Raises:
         UserError: The folder cannot be read.
     """
-    known = _listings.get()
+    known, recorded = _listings.get(), _recorded.get()
     if known is not None and folder in known:
         return known[folder]
+    listing = _read_listing(folder)
+    if known is not None:
+        known[folder] = listing
+    if recorded is not None:
+        recorded.append((folder, _list_names(listing)))
+    return listing
+
+
+def _read_listing(folder: Path) -> FolderListing:
     listing = FolderListing([], defaultdict(list))
     try:
         with os.scandir(folder) as entries:
@@ -157,8 +193,6 @@ def _list_folder(folder: Path) -> FolderListing:
         listing = FolderListing([], {})
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror}): give yourself the right to") from None
-    if known is not None:
-        known[folder] = listing
     return listing
 
 

@@ -1,0 +1,226 @@
+"""A stage works from a snapshot: what changes while it runs is named, and its results are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.__main__ import main
+from pipeline.compose.stage_snapshot import INPUT_FOLDERS
+from pipeline.core.paths import AUGMENTED_FOLDER, COMPOSE_LOCK_FILE, PARAMS_FILE, PREPARED_FOLDER, SPLITS_FILE
+from pipeline.core.stages import STAGES
+from pipeline.storage.code_digests import compute_code_digests
+from tests import sources
+from tests.builders import prepared_dataset
+
+ROOT = Path(__file__).parents[2]
+NAMES = [f"{number:02d}" for number in range(8)]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project as compose leaves it, with prepared images, and a stage augment that takes a moment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    params = (ROOT / PARAMS_FILE).read_text()
+    PARAMS_FILE.write_text(re.sub(r"multiplier: \d+", "multiplier: 9", params))
+    write_lock(code=compute_code_digests())
+    prepared_dataset(tmp_path / PREPARED_FOLDER, images={"train": 12, "val": 1, "test": 1}, pixels=64)
+    return tmp_path
+
+
+def write_lock(**entries) -> None:
+    params = hashlib.sha256(PARAMS_FILE.read_bytes()).hexdigest()
+    lock = {"conf": "", "composed": {}, "params": params, **entries}
+    COMPOSE_LOCK_FILE.write_text(json.dumps(lock))
+
+
+def run_while(change: Callable[[], object], stage: str = "augment") -> int:
+    """Run a stage; make a change as soon as it has begun to write its outputs."""
+    parent, name = {"augment": ("data", ".augmented.*"), "prepare": ("data", ".prepared.*/images")}[stage]
+
+    ended = threading.Event()
+
+    def wait_and_change() -> None:
+        while not [*Path(parent).glob(name)] and not ended.is_set():
+            time.sleep(0.001)
+        change()
+
+    changing = threading.Thread(target=wait_and_change)
+    changing.start()
+    try:
+        return main([stage])
+    finally:
+        ended.set()
+        changing.join()
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_input_folders_are_the_deps_of_dvc_yaml():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    deps = {stage: [str(folder) for folder in INPUT_FOLDERS[stage]] for stage in STAGES}
+    assert deps == {stage: stages[stage].get("deps", []) for stage in STAGES}
+
+
+@pytest.mark.usefixtures("project")
+def test_a_stage_that_nothing_disturbs_succeeds():
+    assert main(["augment"]) == 0
+
+
+CHANGES = {
+    "params": (lambda: edit(PARAMS_FILE, "lr0: 0.002", "lr0: 0.01"), "finetune.lr0 0.002 -> 0.01"),
+    "params are gone": (PARAMS_FILE.unlink, "params.yaml"),
+    "params are no YAML": (lambda: PARAMS_FILE.write_text("a: [b"), "params.yaml"),
+    "lock": (lambda: write_lock(code=compute_code_digests(), source="other"), "source absent -> other"),
+    "code in the lock": (lambda: write_lock(code={"augment": "other"}), "code.augment"),
+    "an image": (lambda: os.utime(PREPARED_FOLDER / "images/train/train_000.png", (1, 1)), "train_000.png"),
+    "a new image": (lambda: (PREPARED_FOLDER / "images/train/new.png").write_bytes(b"x"), "new.png"),
+    "all images": (
+        lambda: shutil.rmtree(PREPARED_FOLDER / "labels"),
+        "data/prepared/labels/train/train_000.txt, ",
+    ),
+}
+
+
+@pytest.mark.fault(
+    "a result is recorded under what made it", "params, lock or inputs change while a stage runs"
+)
+@pytest.mark.parametrize("kind", CHANGES)
+@pytest.mark.parametrize("variable", ["DVC_STAGE", "NOT_DVC_STAGE"])
+@pytest.mark.usefixtures("project")
+def test_what_changes_while_a_stage_runs_is_named_and_its_results_are_refused(
+    kind, variable, monkeypatch, capsys
+):
+    monkeypatch.setenv(variable, "augment")
+    change, named = CHANGES[kind]
+    assert run_while(change) == 1
+    said = capsys.readouterr().err
+    assert named in said
+    assert said.count("\n") == 1
+    assert not AUGMENTED_FOLDER.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: edit(PARAMS_FILE, "seed: 0", "seed:  0  # the same"),
+        lambda: write_lock(code=compute_code_digests() | {"evaluate": "other"}),
+        lambda: (PREPARED_FOLDER / "labels/train.cache").write_bytes(b"of Ultralytics"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_what_decides_nothing_may_change(change):
+    assert run_while(change) == 0
+
+
+@pytest.mark.fault("a result is recorded under what made it", "params change between two stages")
+def test_params_that_changed_since_compose_stop_the_next_stage(project, monkeypatch, capsys):
+    monkeypatch.setenv("DVC_STAGE", "augment")
+    (project / ".finetrack").mkdir()
+    shutil.copy(PARAMS_FILE, project / ".finetrack/params.yaml")
+    edit(PARAMS_FILE, "lr0: 0.002", "lr0: 0.01")
+    assert main(["augment"]) == 1
+    assert "changed since compose (finetune.lr0 0.002 -> 0.01)" in capsys.readouterr().err
+    assert not AUGMENTED_FOLDER.exists()
+
+
+@pytest.mark.fault("a result is recorded under what made it", "the stage's code changes while it runs")
+def test_code_that_changes_while_a_stage_runs_is_refused(project, monkeypatch, capsys):
+    code = project / "pipeline"
+    shutil.copytree(ROOT / "pipeline", code)
+    monkeypatch.setattr("pipeline.storage.code_digests.PACKAGE_FOLDER", code)
+    defaults = compute_stage_digest_defaults(code)
+    monkeypatch.setattr("pipeline.storage.code_digests.compute_stage_digest.__defaults__", defaults)
+    assert run_while(lambda: edit(code / "augment/affine.py", "import", "import ")) == 1
+    assert "the code of augment changed" in capsys.readouterr().err
+
+
+def compute_stage_digest_defaults(code: Path) -> tuple[Path]:
+    return (code,)
+
+
+# ---- the images that prepare reads
+
+
+@pytest.fixture
+def source(project):
+    """A source, and a project whose compose.lock.json has its fingerprint."""
+    from pipeline.compose.input_fingerprints import fingerprint_source_images
+
+    labels = {name: f"{number % 2} 0.5 0.5 0.2 0.4\n" for number, name in enumerate(NAMES)}
+    folder = sources.write_yolo_source(project / "images", labels)
+    data = {"format": "yolo", "source": "images", "images": None, "pixels": None, "near_duplicates": False}
+    values = yaml.safe_load(PARAMS_FILE.read_text())
+    values["data"] |= data
+    PARAMS_FILE.write_text(yaml.safe_dump(values, sort_keys=False))
+    write_lock(source=fingerprint_source_images(values["data"]).fingerprint, earlier="x")
+    shutil.rmtree(PREPARED_FOLDER)
+    return folder
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Change a file and undo it, with its earlier times."""
+    before, times = path.read_bytes(), path.stat()
+    path.write_bytes(content)
+    path.write_bytes(before)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def vanish(folder: Path) -> None:
+    """Move a folder away and back, as a network disk does."""
+    folder.rename(folder.with_name("away"))
+    time.sleep(0.05)
+    folder.with_name("away").rename(folder)
+
+
+SOURCE_CHANGES = {
+    "an image is new": (lambda at: sources.write_picture(at / "images/new.jpg"), "images/new.jpg"),
+    "a label is edited": (
+        lambda at: (at / "labels/03.txt").write_text("1 0.5 0.5 0.1 0.1\n"),
+        "labels/03.txt",
+    ),
+    "a label is edited and undone": (lambda at: rewrite(at / "labels/03.txt", b"0 0 0 1 1"), "labels/03.txt"),
+    "labels are gone": (lambda at: shutil.rmtree(at / "labels"), "labels/01.txt, "),
+}
+
+
+@pytest.mark.fault("a result is recorded under what made it", "the source changes while prepare reads it")
+@pytest.mark.parametrize("kind", SOURCE_CHANGES)
+def test_a_source_that_changes_while_prepare_reads_it_is_refused(source, kind, capsys):
+    change, named = SOURCE_CHANGES[kind]
+    assert run_while(lambda: change(source), "prepare") == 1
+    assert named in capsys.readouterr().err
+    assert not PREPARED_FOLDER.exists()
+    assert not SPLITS_FILE.exists()
+
+
+@pytest.mark.usefixtures("source")
+def test_a_source_that_stays_the_same_is_prepared():
+    assert main(["prepare"]) == 0
+
+
+@pytest.mark.fault(
+    "a result is recorded under what made it", "the source changes between compose and prepare"
+)
+def test_a_source_that_changed_since_compose_is_refused(source, monkeypatch, capsys):
+    monkeypatch.setenv("DVC_STAGE", "prepare")
+    (source / "labels/03.txt").write_text("1 0.5 0.5 0.1 0.1\n")
+    assert main(["prepare"]) == 1
+    assert "data.source=images changed since compose" in capsys.readouterr().err
+    assert not PREPARED_FOLDER.exists()
