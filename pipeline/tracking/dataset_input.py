@@ -40,9 +40,9 @@ def build_dataset_input(facts: Mapping[str, Any]) -> Any:
         name=facts["name"][:500],
         digest=facts["digest"][:DIGEST_LENGTH],
         source_type="local",
-        source=json.dumps({"uri": facts["source"]}),
-        schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps(facts["splits"]),
+        source=json.dumps({"uri": facts["source"]}, allow_nan=False),
+        schema=json.dumps({"mlflow_colspec": columns}, allow_nan=False),
+        profile=json.dumps(facts["splits"], allow_nan=False),
     )
     return DatasetInput(entry, tags=[InputTag("mlflow.data.context", "training")])
 

@@ -49,7 +49,10 @@ class RunOutbox:
 
     def append(self, kind: str, **content: Any) -> None:
         """Add a message. It survives this process at once, and a power loss after `sync_messages`."""
-        line = json.dumps({"kind": kind, "time": int(time.time() * 1000), **content}).encode() + b"\n"
+        line = (
+            json.dumps({"kind": kind, "time": int(time.time() * 1000), **content}, allow_nan=False).encode()
+            + b"\n"
+        )
         with self._writing, (self.folder / "messages.jsonl").open("ab", buffering=0) as file:
             written = file.write(b"\n" + line if self._half_line else line)
             self._half_line = written != len(line) + self._half_line
@@ -102,7 +105,7 @@ class RunOutbox:
     def save_state(self) -> None:
         """Write the state. If it is lost in a power loss, the last messages are sent twice, without harm."""
         part = self.folder / ".state.json"
-        part.write_text(json.dumps(self.state))
+        part.write_text(json.dumps(self.state, allow_nan=False))
         part.replace(self.folder / "state.json")
 
     def count_waiting_bytes(self) -> int:
@@ -144,7 +147,7 @@ def create_outbox(uri: str, experiment: str, key: str) -> RunOutbox:
     lock = (hidden / "lock").open("w")
     fcntl.lockf(lock, fcntl.LOCK_EX)
     head = {"uri": uri, "experiment": experiment, "key": key}
-    write_file(hidden / "head.json", json.dumps(head))
+    write_file(hidden / "head.json", json.dumps(head, allow_nan=False))
     hidden.rename(folder)
     return RunOutbox(folder, lock, head)
 

@@ -43,7 +43,7 @@ def make_names_legal(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sanitize_metrics(values: Mapping[str, Any]) -> dict[str, float]:
-    """Keep the numbers, under legal names; NaN stays, since MLflow can show it."""
+    """Keep the numbers, under legal names; what is not finite is no figure, and is left out."""
     renamed = make_names_legal(values)
     return {name: number for name, value in renamed.items() if (number := _to_number(value)) is not None}
 
@@ -67,7 +67,7 @@ def _to_number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return math.copysign(1.7976931348623157e308, number) if math.isinf(number) else number
+    return number if math.isfinite(number) else None
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -82,7 +82,7 @@ def _format_value(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, bool | list | tuple | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
     return str(value)
 
 

@@ -94,7 +94,7 @@ class RunSession:
         """Upload rows as a JSON file, such as `jobs.json`, which MLflow shows as a table."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
         data = [[row.get(name) for name in columns] for row in rows]
-        self.log_text(json.dumps({"columns": columns, "data": data}, default=str), file)
+        self.log_text(json.dumps({"columns": columns, "data": data}, default=str, allow_nan=False), file)
         self.set_tags({"mlflow.loggedArtifacts": [{"path": file, "type": "table"}]})
 
     def log_text(self, content: str, file: str) -> None:

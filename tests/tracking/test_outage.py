@@ -1,77 +1,21 @@
 """Outages of a real MLflow server: nothing is lost or sent twice, and no stage waits."""
 
-import os
-import signal
+import json
+import re
 import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
+from pipeline.core.errors import UserError
+from pipeline.tracking.delivery_report import describe_delivery, require_delivery
 from pipeline.tracking.runs import attach_run, open_run, send_missed
 from pipeline.tracking.target import TrackingTarget
+from tests.tracking.servers import FaultyProxy, find_free_port
 
 STEPS = 30
-
-
-def find_free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """A real MLflow server with its own database and folder, which can be killed and restarted."""
-
-    def __init__(self, folder) -> None:
-        self.folder = folder
-        self.port = find_free_port()
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.process = None
-
-    def start(self):
-        if self.process:
-            return
-        command = [Path(sys.executable).with_name("mlflow"), "server", "--host", "127.0.0.1"]
-        store = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--artifacts-destination"]
-        more = [f"{self.folder}/artifacts", "--port", str(self.port), "--workers", "1"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-        self.process = subprocess.Popen([*command, *store, *more], env=environment, cwd=self.folder, **quiet)
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.2)
-        raise TimeoutError("the MLflow server does not start")
-
-    def kill(self):
-        if self.process:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """One server for all tests, since a start takes seconds; each test starts or kills it as needed."""
-    server = Server(tmp_path_factory.mktemp("server"))
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    return folder
 
 
 def list_outboxes(project):
@@ -92,6 +36,15 @@ def check_complete(target):
     assert (str(model.status), model.source_run_id) == ("READY", run.info.run_id)
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
     return run
+
+
+def read_model_metrics(target):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(target.uri)
+    experiment = client.get_experiment_by_name(target.experiment)
+    [model] = client.search_logged_models([experiment.experiment_id])
+    return {metric.key: metric.value for metric in model.metrics}
 
 
 def train(target, project, events=None):
@@ -125,6 +78,7 @@ def test_messages_of_two_stages_during_an_outage_reach_one_run(server, project):
     assert send_missed(target).waiting == 0
     run = check_complete(target)
     assert run.data.metrics["test/mAP50"] == 0.5
+    assert read_model_metrics(target) == {"best/mAP50-95": 0.5, "test/mAP50": 0.5}
     assert (
         begin - 1 < run.info.start_time / 1000 < run.info.end_time / 1000 < end + 1
     )  # not the time of sending
@@ -166,8 +120,9 @@ def mute():
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_a_server_that_never_answers_does_not_delay_the_stage(mute, project, capfd):
-    target = TrackingTarget(mute, "trial", 1.0)
+@pytest.mark.fault(6, "a server that accepts connections and never answers")
+def test_a_server_that_never_answers_does_not_delay_a_training(mute, project, capfd):
+    target = TrackingTarget(mute, "trial", 10.0)
     spent = []
     with open_run(target, key="k1", name="demo", tags={}) as session:
         for step in range(100):
@@ -175,10 +130,155 @@ def test_a_server_that_never_answers_does_not_delay_the_stage(mute, project, cap
             session.log_metrics({"loss": 1.0, "mAP50-95(B)": 0.5}, step=step)
             spent.append(time.perf_counter() - begin)
         begin = time.monotonic()
+        assert session.run_id is None
     assert sorted(spent)[95] < 0.005  # a busy machine may hold up one or two
-    assert time.monotonic() - begin < 4
-    assert "wait in" in capfd.readouterr().err
+    assert time.monotonic() - begin < 8
+    assert "102 messages for MLflow" in (said := capfd.readouterr().err)
+    assert "(no answer in time)" in said
     assert len(list_outboxes(project)) == 1
+
+
+@pytest.mark.fault(6, "a server that accepts connections and never answers")
+def test_a_server_that_never_answers_does_not_delay_an_evaluation(mute, project):
+    begin = time.monotonic()
+    with attach_run(TrackingTarget(mute, "trial", 10.0), key="k1", run_id="1" * 32) as session:
+        session.log_metrics({"test/mAP50": 0.5})
+    assert time.monotonic() - begin < 8
+    assert len(list_outboxes(project)) == 1
+
+
+@pytest.fixture
+def proxy(server):
+    """A function that starts a proxy with faults before the server."""
+    started = []
+
+    def start(faults=None, **options):
+        server.start()
+        started.append(FaultyProxy(server, faults, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+LOST_ANSWERS = {
+    "runs/create": "lose answer",
+    "runs/log-batch": "lose answer",
+    "POST .*logged-models$": "lose answer",
+    "POST .*logged-models/.*/params": "lose answer",
+    "runs/outputs": "lose answer",
+    "PUT .*MLmodel": "lose answer",
+    "PATCH .*logged-models": "lose answer",
+    "runs/update": "lose answer",
+}
+
+
+@pytest.mark.fault(12, "an answer of the server is lost")
+def test_lost_answers_neither_double_nor_lose_anything(proxy, project):
+    between = proxy(LOST_ANSWERS)
+    target = TrackingTarget(between.uri, "lost answers", 5.0)
+    params = {f"p{number}": number for number in range(162)}
+    with open_run(target, key="k1", name="demo", tags={}) as session:
+        session.log_params(params)
+        session.log_metrics({"loss": 1.0}, step=0)
+        session.log_metrics({"best/mAP50-95": 0.5})
+        (project / "best.pt").write_bytes(b"in place of weights, which are not loaded here")
+        Image.new("RGB", (32, 32)).save(project / "part.png")
+        session.log_model(project / "best.pt", example=project / "part.png", metrics={"best/mAP50-95": 0.5})
+    with attach_run(target, key="k1", run_id=None) as evaluation:
+        evaluation.log_metrics({"test/mAP50": 0.4})
+    for _ in range(30):  # the end of a stage tries three times
+        if not list_outboxes(project):
+            break
+        send_missed(target)
+    assert between.happened.keys() == LOST_ANSWERS.keys()
+    check_single_run(target, params={name: str(value) for name, value in params.items()})
+
+
+def check_single_run(target, params):
+    """Check that there is one run with one model, and each parameter and metric once."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(target.uri)
+    experiment = client.get_experiment_by_name(target.experiment).experiment_id
+    [run] = client.search_runs([experiment])
+    [model] = client.search_logged_models([experiment])
+    assert run.data.params == model.params == params
+    assert (run.info.status, str(model.status)) == ("FINISHED", "READY")
+    assert {output.model_id for output in run.outputs.model_outputs} == {model.model_id}
+    results = [("best/mAP50-95", 0.5), ("test/mAP50", 0.4)]
+    assert sorted((metric.key, metric.value) for metric in model.metrics) == results
+    for name in run.data.metrics:
+        assert len(client.get_metric_history(run.info.run_id, name)) == 1
+
+
+def hand_over(project, uri):
+    """Let the messages for a server that was away wait for the server at this address."""
+    for outbox in list_outboxes(project):
+        head = json.loads((outbox / "head.json").read_text())
+        (outbox / "head.json").write_text(json.dumps(head | {"uri": uri}))
+
+
+@pytest.mark.fault(6, "a server that refuses or loses what it answers")
+def test_send_says_what_the_server_has_lost(proxy, project):
+    (project / "notes.txt").write_text("hello")
+    target = TrackingTarget(f"http://127.0.0.1:{find_free_port()}", "lost files", 3.0)
+    with open_run(target, key="k1", name="demo", tags={}) as session:
+        session.log_artifact(project / "notes.txt")
+        session.log_params({"lr0": 0.1})
+        session.log_metrics({"loss": 0.1})
+    between = proxy({"PUT .*notes.txt": "swallow", "log-batch": "swallow"}, times=1)
+    hand_over(project, between.uri)
+    report = send_missed(replace(target, uri=between.uri))
+    assert between.happened.total() == 2
+    [lost] = report.missing
+    assert re.fullmatch(r"1 file of run \w{32} \(notes.txt\)", lost)
+    assert dict(report.sent) == {"runs": 1, "files": 1, "metrics": 1}
+    with pytest.raises(UserError, match="lacks what was sent: 1 file of run"):
+        require_delivery(report, between.uri)
+
+
+@pytest.mark.fault(6, "a server that refuses or loses what it answers")
+@pytest.mark.usefixtures("project")
+def test_the_reason_is_what_the_server_says(proxy):
+    refusing = proxy(host="evil.example.org")
+    with open_run(TrackingTarget(refusing.uri, "trial", 3.0), key="k1", name="demo", tags={}):
+        pass
+    report = send_missed(TrackingTarget(refusing.uri, "trial", 3.0))
+    assert report.waiting == 1
+    [reason] = report.failures
+    assert reason == "the server answers 403: Invalid Host header - possible DNS rebinding attack detected"
+    nobody = TrackingTarget(f"http://127.0.0.1:{find_free_port()}", "trial", 3.0)
+    with open_run(nobody, key="k2", name="demo", tags={}):
+        pass
+    assert send_missed(nobody).failures == ["Connection refused"]
+
+
+@pytest.mark.fault(6, "an experiment was deleted")
+def test_a_deleted_experiment_is_named_and_does_not_stop_other_runs(server, project):
+    from mlflow import MlflowClient
+
+    nobody = f"http://127.0.0.1:{find_free_port()}"
+    for key, experiment in (("k1", "deleted"), ("k2", "not deleted")):
+        with open_run(TrackingTarget(nobody, experiment, 3.0), key=key, name="demo", tags={}):
+            pass
+    hand_over(project, server.uri)
+    server.start()
+    target = TrackingTarget(server.uri, "deleted", 3.0)
+    client = MlflowClient(server.uri)
+    client.delete_experiment(client.create_experiment("deleted"))
+    report = send_missed(replace(target, experiment="not deleted"))
+    assert (report.waiting, report.sent["runs"]) == (1, 1)
+    assert report.failures == [
+        "the MLflow experiment deleted was deleted: restore it, or set tracking.experiment"
+    ]
+    with pytest.raises(UserError, match=r"^1 run waits in .*: the MLflow experiment deleted was deleted"):
+        require_delivery(report, target.uri)
+    assert (
+        describe_delivery(report, target.uri)
+        == f"sent 0 metrics and 0 files of 1 run to MLflow at {target.uri}"
+    )
 
 
 def test_no_password_is_written_to_disk(project, monkeypatch):

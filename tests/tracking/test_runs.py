@@ -29,36 +29,6 @@ ROOT = Path(__file__).parents[2]
 UNPRIVILEGED = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """A database with its tables made, to copy: making them takes seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("database"))
-        patch.delenv("DVC_ROOT", raising=False)
-        send_missed(TrackingTarget("sqlite:///mlflow.db", "other"))
-        return Path.cwd() / "mlflow.db"
-
-
-@pytest.fixture
-def fresh(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    return TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
-
-
-@pytest.fixture
-def target(fresh, database, tmp_path):
-    shutil.copy(database, tmp_path)
-    return fresh
-
-
-@pytest.fixture
-def client(fresh):
-    from mlflow import MlflowClient
-
-    return MlflowClient(fresh.address)
-
-
 def start_python(code, **environment):
     """Start Python with a script that has a target and the functions of `runs`."""
     head = """
@@ -126,7 +96,7 @@ def test_a_run_has_all_that_was_logged(target, client, tmp_path):
     assert run.data.params["finetune.lr0"] == "0.001"
     assert len(run.data.params["long"]) == 6000
     assert read_curve(client, session.run_id, "mAP50-95_B") == [(0, 0.0), (1, 0.1), (2, 0.2)]
-    assert math.isnan(run.data.metrics["broken"])
+    assert not run.data.metrics.keys() & {"broken", "none"}
     assert run.data.metrics["best/mAP50-95"] == 0.2
     assert run.data.tags["finetrack.seed"] == "0"
     assert run.data.tags["mlflow.note.content"] == "**a run**"

@@ -58,10 +58,7 @@ def test_no_value_is_lost_and_a_second_pass_changes_nothing(values):
 def test_values_that_are_not_numbers_are_left_out():
     values = {"one": 1, "yes": True, "none": None, "text": "0.5", "nan": math.nan, "inf": -math.inf}
     kept = sanitize_metrics(values)
-    assert list(kept) == ["one", "yes", "nan", "inf"]
-    assert kept["one"] == kept["yes"] == 1
-    assert math.isnan(kept["nan"])
-    assert math.isfinite(kept["inf"])
+    assert kept == {"one": 1, "yes": 1}
 
 
 def test_parameters_are_flattened_and_written_as_yaml():

@@ -133,7 +133,7 @@ class MlflowWriter:
 
     def _log_defaults(self, message: OutboxMessage, run_id: str) -> None:
         """Set the defaults of a prediction; the model has those of the evaluation in its own run."""
-        log_tags(self.store, run_id, {DEFAULTS_TAG: json.dumps(message["defaults"])})
+        log_tags(self.store, run_id, {DEFAULTS_TAG: json.dumps(message["defaults"], allow_nan=False)})
         update_model_defaults(self.store, run_id, message["defaults"])
 
     def _log_end(self, message: OutboxMessage, run_id: str) -> None:

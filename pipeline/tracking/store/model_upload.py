@@ -110,7 +110,7 @@ def _set_defaults(saved: Any, defaults: Mapping[str, float]) -> bool:
 
 def _describe_model(model_id: str, run: Any, saved: Any) -> dict[str, str]:
     """Return the tags of the model's page: how to use it, and who trained it."""
-    params = json.dumps(read_defaults(saved.signature))
+    params = json.dumps(read_defaults(saved.signature), allow_nan=False)
     usage = f'mlflow.pyfunc.load_model("models:/{model_id}").predict(["part.jpg"], params={params})'
     data = "Input: {input}. Output: {output}.".format(**saved.metadata)
     note = f"```python\n{usage}\n```\n\n{data}"

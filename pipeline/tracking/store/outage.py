@@ -90,7 +90,8 @@ def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         yield cause
-        cause = cause.__cause__ or cause.__context__
+        inner = (given for given in cause.args if isinstance(given, BaseException))
+        cause = cause.__cause__ or cause.__context__ or next(inner, None)
 
 
 def _cut(text: str) -> str:
