@@ -87,7 +87,7 @@ def revert_changes(changes: Sequence[LineChange]) -> list[LineChange]:
 
 def remember_changes(changes: Sequence[LineChange]) -> None:
     """Add changes to those that can be undone."""
-    write_file(_history_file(), json.dumps([*_read_history(), changes]))
+    write_file(_history_file(), json.dumps([*_read_history(), changes], allow_nan=False))
 
 
 def recall_changes() -> list[LineChange]:
@@ -116,7 +116,7 @@ def plan_resets(file: Path, but: Collection[str]) -> list[LineChange]:
 
 def forget_changes() -> None:
     """Remove the last changes from those that can be undone."""
-    write_file(_history_file(), json.dumps(_read_history()[:-1]))
+    write_file(_history_file(), json.dumps(_read_history()[:-1], allow_nan=False))
 
 
 def _history_file() -> Path:
@@ -155,7 +155,7 @@ def _to_yaml(value: LineValue) -> str:
     import yaml
 
     if value is None or isinstance(value, int):  # true and false are such, too
-        return json.dumps(value)
+        return json.dumps(value, allow_nan=False)
     if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value) and yaml.safe_load(value) == value:
         return value
     plain = value if isinstance(value, str) else [*value]

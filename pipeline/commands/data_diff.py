@@ -29,7 +29,7 @@ def run_command(arguments: Namespace) -> list[str]:
     if arguments.json:
         sides = {"old": _identify(arguments.old, old), "new": _identify(arguments.new, new)}
         values = sides | diff_to_json(changes, old, new)
-        return [json.dumps(values, indent=2, ensure_ascii=needs_ascii_json())]
+        return [json.dumps(values, indent=2, ensure_ascii=needs_ascii_json(), allow_nan=False)]
     head = f"{_describe(arguments.old, old)} -> {_describe(arguments.new, new)}"
     return [head, *format_diff(changes, old, new)]
 

@@ -133,7 +133,7 @@ def format_json(overview: SourceOverview) -> str:
     values["format"] = values.pop("form")
     values["defects"] = [defect._asdict() for defect in overview.defects]
     values["warnings"] = [warning._asdict() for warning in overview.warnings]
-    return json.dumps(values, indent=2, ensure_ascii=needs_ascii_json())
+    return json.dumps(values, indent=2, ensure_ascii=needs_ascii_json(), allow_nan=False)
 
 
 def format_text(overview: SourceOverview) -> Iterator[str]:

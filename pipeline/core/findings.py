@@ -153,8 +153,10 @@ def serialize_findings(findings: Iterable[Finding], *, used: int, remarks: Seque
     verdicts = _count_verdicts(listed)
     head |= {name: verdicts[verdict] for name, verdict in _VERDICT_COUNT_KEYS.items()}
     head |= {"remarks": list(remarks)}
-    lines = ",\n".join("  " + json.dumps(finding._asdict(), ensure_ascii=False) for finding in listed)
-    return json.dumps(head, ensure_ascii=False)[:-1] + f', "files": [\n{lines}\n]}}\n'
+    lines = ",\n".join(
+        "  " + json.dumps(finding._asdict(), ensure_ascii=False, allow_nan=False) for finding in listed
+    )
+    return json.dumps(head, ensure_ascii=False, allow_nan=False)[:-1] + f', "files": [\n{lines}\n]}}\n'
 
 
 def summarize_findings(findings: Sequence[Finding], *, show: int = 3) -> list[str]:

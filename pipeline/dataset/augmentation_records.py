@@ -84,7 +84,7 @@ def serialize_augmentation_records(records: AugmentationRecords) -> str:
     """Write records as JSON, a line per copy."""
     head = {"prepared": records.prepared, "digest": records.digest}
     lines = ",\n".join("  " + _serialize_image(copy) for copy in records.copies)
-    return json.dumps(head)[:-1] + f', "copies": [\n{lines}\n]}}\n'
+    return json.dumps(head, allow_nan=False)[:-1] + f', "copies": [\n{lines}\n]}}\n'
 
 
 def parse_augmentation_records(text: str) -> AugmentationRecords:
@@ -124,4 +124,4 @@ def _parse_image(raw: dict[str, Any]) -> AugmentedImage:
 
 def _serialize_image(copy: AugmentedImage) -> str:
     values = vars(copy) | {"pasted": [vars(one) for one in copy.pasted]}  # asdict is ten times slower
-    return json.dumps(values, ensure_ascii=False)
+    return json.dumps(values, ensure_ascii=False, allow_nan=False)

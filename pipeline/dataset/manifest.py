@@ -66,7 +66,7 @@ class Manifest:
     def digest(self) -> str:
         """SHA-256 of the task, the class names, and each image's path, contents and labels."""
         head = [self.task, self.names, *([asdict(self.keypoints)] if self.keypoints else [])]
-        digest = hashlib.sha256(json.dumps(head).encode())
+        digest = hashlib.sha256(json.dumps(head, allow_nan=False).encode())
         for item in sorted(self.items, key=lambda item: item.file):
             digest.update(f"\n{item.file} {item.sha256} {item.labels_sha256}".encode())
         return digest.hexdigest()
@@ -88,8 +88,10 @@ def serialize_manifest(manifest: Manifest) -> str:
         head["keypoints"] = asdict(manifest.keypoints)
     if manifest.leak:
         head["leak"] = manifest.leak
-    items = ",\n".join("  " + json.dumps(vars(item), ensure_ascii=False) for item in manifest.items)
-    return json.dumps(head, ensure_ascii=False)[:-1] + f', "items": [\n{items}\n]}}\n'
+    items = ",\n".join(
+        "  " + json.dumps(vars(item), ensure_ascii=False, allow_nan=False) for item in manifest.items
+    )
+    return json.dumps(head, ensure_ascii=False, allow_nan=False)[:-1] + f', "items": [\n{items}\n]}}\n'
 
 
 def parse_manifest(text: str) -> Manifest:

@@ -113,7 +113,10 @@ def write_label_error_report(
         data: The images that they are of.
     """
     rows = [_build_row(suspect, data) for suspect in suspects]
-    text = json.dumps({"score": SCORE_RULE, "suspects": rows}, indent=2, ensure_ascii=False) + "\n"
+    text = (
+        json.dumps({"score": SCORE_RULE, "suspects": rows}, indent=2, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )
     write_file(folder / "suspects.json", text)
     page = render_page(
         "suspects.html",

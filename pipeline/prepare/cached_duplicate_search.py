@@ -73,7 +73,7 @@ class CachedDuplicateSearch:
 
     def _save(self, keys: Sequence[str], pairs: DuplicatePairs) -> None:
         rows = np.stack(pairs, axis=1).tolist()
-        text = json.dumps({"images": "".join(keys), "pairs": rows})
+        text = json.dumps({"images": "".join(keys), "pairs": rows}, allow_nan=False)
         with suppress(OSError):  # without a cache, the next run only takes longer
             write_file(self._file, f"{self._digest(text)}\n{text}")
 

@@ -159,3 +159,17 @@ def test_every_package_is_in_the_contracts():
         named = {".".join(module.split(".")[:2]) for module in contract["source_modules"]}
         doors = set(re.findall(r"pipeline\.\w+", contract["name"]))
         assert packages - named <= doors, contract["name"]
+
+
+def test_json_that_is_written_is_json():
+    """`NaN`, which Python writes by default, is none: other readers refuse the whole file."""
+    reads = ROOT / "pipeline/source/reading/parsing.py"  # to encode again what users wrote
+    calls = [
+        (path.relative_to(ROOT), node.lineno, {keyword.arg for keyword in node.keywords})
+        for path in MODULES
+        if path != reads
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"json.dump", "json.dumps"}
+    ]
+    assert len(calls) > 30
+    assert [(str(path), line) for path, line, keywords in calls if "allow_nan" not in keywords] == []

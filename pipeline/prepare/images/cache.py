@@ -172,7 +172,9 @@ def _key(stamp: FileStamp) -> tuple[bytes, int, int, int]:
 def _serialize_facts(checked: CheckedImage) -> str:
     notes = [[note.reason, note.kind] for note in checked.notes]
     brightness, sharpness, _ = checked.appearance
-    return json.dumps([checked.sha256, checked.suffix, checked.size, brightness, sharpness, notes])
+    return json.dumps(
+        [checked.sha256, checked.suffix, checked.size, brightness, sharpness, notes], allow_nan=False
+    )
 
 
 def _parse_facts(stamp: FileStamp, facts: str, thumbnail: bytes) -> CheckedImage:

@@ -136,7 +136,7 @@ def _render_body(history: SplitHistory) -> str:
     for key, side in sorted(history.sides.items()):
         sides.setdefault(side, []).append(key)
     lines = [f'  "{side}": "{" ".join(keys)}"' for side, keys in sorted(sides.items())]
-    head = json.dumps({"terms": history.terms, "folds": history.folds}, ensure_ascii=False)
+    head = json.dumps({"terms": history.terms, "folds": history.folds}, ensure_ascii=False, allow_nan=False)
     return head[:-1] + ', "sides": {\n' + ",\n".join(lines) + "\n}}"
 
 
@@ -149,4 +149,4 @@ def _parse_body(raw: Any) -> SplitHistory:
 
 
 def _digest(values: Any) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -31,7 +31,7 @@ _LOCKED_RECORDS: Final[dict[Path, int]] = {}
 def write_unpack_record(folder: Path, archive: Path) -> None:
     """Write the record of a folder that was just unpacked."""
     record = {"archive": str(archive.resolve()), "files": _hash_folder(folder)}
-    write_file(_record_path(folder), json.dumps(record))
+    write_file(_record_path(folder), json.dumps(record, allow_nan=False))
 
 
 def is_unchanged(folder: Path) -> bool:

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-from dataclasses import replace
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ultralytics.engine import trainer as ultralytics_trainer
 
+from pipeline.yolo.training import state, trainer
+from pipeline.yolo.training.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.train import train_model
+from pipeline.yolo.training.trainer import TrainingMixin
 from pipeline.yolo.unfreezing import UnfreezingSchedule
 from tests import trainings
 
 IMAGES = 11
 """Train images: with any batch size, the last batch is a smaller one."""
+EPOCHS = 3
 SCHEDULE = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
 STRATEGIES = {"full": {}, "head": {"freeze": "backbone", "head": True}, "gradual": {"gradual": SCHEDULE}}
-AUGMENTED = {"scale": 0.5, "translate": 0.1, "fliplr": 0.5, "hsv_v": 0.4, "close_mosaic": 1}
+AUGMENTED = {"mosaic": 1.0, "scale": 0.5, "translate": 0.1, "fliplr": 0.5, "hsv_v": 0.4}
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {code!r})
+from pathlib import Path
+from tests import trainings
+from tests.yolo.training.test_resume import _build_job, _train
+def kill(row):
+    if row["epoch"] == {epoch}:
+        os.kill(os.getpid(), signal.SIGKILL)
+trainings.run(_build_job(Path({root!r}), {case!r}), on_epoch=kill)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +51,16 @@ def projects(tmp_path_factory):
     return roots
 
 
-def _build_job(root, folder, case):
-    settings = {**AUGMENTED, "epochs": 4, "warmup_epochs": 1.0, **case}
-    strategy = STRATEGIES[settings.pop("strategy", "full")]
-    job = trainings.job(root, weights=trainings.FOUNDATION, **settings, **strategy)
-    shutil.rmtree(root / folder, ignore_errors=True)
-    (root / folder).mkdir()
-    return replace(job, folder=root / folder)
+def _build_job(root, case, *, fresh=True):
+    changes = {**AUGMENTED, "epochs": EPOCHS, "close_mosaic": 1, "warmup_epochs": 1.0, "patience": 0, **case}
+    strategy = STRATEGIES[changes.pop("strategy", "full")]
+    for name in ("workers", "fails_at"):
+        changes.pop(name, None)
+    job = trainings.job(root, weights=trainings.FOUNDATION, **changes, **strategy)
+    if fresh:
+        shutil.rmtree(job.folder)
+        job.folder.mkdir()
+    return job
 
 
 def _train(job, *, stop_after=None):
@@ -46,26 +73,96 @@ def _train(job, *, stop_after=None):
     return train_model(job, on_start=lambda _effective: None, on_epoch=stop)
 
 
-def _check_same_files(projects, stop_after, **case):
+@contextlib.contextmanager
+def _conditions(case) -> Iterator[None]:
+    """Train with workers, on a clock that counts batches, and with too little memory for a batch size."""
+    clock = SimpleNamespace(now=1e9)
+    set_up, preprocess = TrainingMixin.__init__, TrainingMixin.preprocess_batch
+
+    def set_up_with_workers(self, overrides, job):
+        set_up(self, overrides, job)
+        self.args.workers = case.get("workers", 0)  # Ultralytics takes 0 on a CPU
+
+    def preprocess_or_fail(self, batch):
+        clock.now += 1.0
+        if self.batch_size == case.get("fails_at") and self.steps.last_step >= 0:
+            raise RuntimeError("CUDA out of memory")
+        return preprocess(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (ultralytics_trainer, trainer, state) if "time" in case else ():
+            patch.setattr(module, "time", SimpleNamespace(time=lambda: clock.now))
+        patch.setattr(TrainingMixin, "__init__", set_up_with_workers)
+        patch.setattr(TrainingMixin, "preprocess_batch", preprocess_or_fail)
+        yield
+
+
+def _check_same_files(projects, stop_after, case):
     whole, parts = projects
-    expected = _train(_build_job(whole, "checkpoints", case))
-    job = _build_job(parts, "checkpoints", case)
-    with pytest.raises(KeyboardInterrupt):
-        _train(job, stop_after=stop_after)
-    found = _train(job)
+    with _conditions(case):
+        expected = _train(_build_job(whole, case))
+        job = _build_job(parts, case)
+        with contextlib.suppress(KeyboardInterrupt):
+            _train(job, stop_after=stop_after)
+            pytest.fail("it ended before it was stopped")
+        found = _train(job)
     assert found.weights == expected.weights
     assert found.best_epoch == expected.best_epoch
-    return expected
+    untimed = [[{**row, "seconds": 0} for row in result.rows] for result in (found, expected)]
+    assert untimed[0] == untimed[1]
+    assert not any(str(root).encode() in contents for root in projects for contents in found.weights.values())
+    assert not any(
+        str(trainings.FOUNDATION.parent).encode() in contents for contents in found.weights.values()
+    )
+    return found
 
 
 @pytest.mark.parametrize(
     ("stop_after", "case"),
     [
-        (2, {"batch": 4, "nbs": 16, "mosaic": 1.0}),
-        (1, {"batch": 4, "nbs": 12, "mosaic": 1.0, "cache": False, "precision": "auto"}),
-        (3, {"batch": 8, "nbs": 64, "mosaic": 1.0, "cache": "disk", "strategy": "gradual"}),
-        (4, {"batch": 16, "nbs": 4, "strategy": "head"}),
+        (1, {"batch": 4, "nbs": 16, "cache": False, "precision": "auto", "strategy": "gradual"}),
+        (3, {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head"}),
+        (2, {"batch": 8, "nbs": 64, "fails_at": 8, "workers": 2}),
     ],
 )
 def test_resumed_training_gives_the_same_files(projects, stop_after, case):
-    _check_same_files(projects, stop_after, **case)
+    found = _check_same_files(projects, stop_after, case)
+    assert found.effective["batch"] == (4 if "fails_at" in case else case["batch"])
+    assert found.effective["epochs"] == len(found.rows) == EPOCHS
+
+
+CASES = st.fixed_dictionaries(
+    {
+        "batch": st.sampled_from([4, 8, 16, 64]),
+        "nbs": st.sampled_from([4, 12, 16, 64]),
+        "strategy": st.sampled_from([*STRATEGIES]),
+        "cache": st.sampled_from(["ram", "disk", False]),
+        "mosaic": st.sampled_from([0.0, 0.5, 1.0]),
+        "workers": st.sampled_from([0, 2]),
+        "optimizer": st.sampled_from(["AdamW", "SGD", "MuSGD"]),
+        "warmup_epochs": st.sampled_from([0.0, 1.0, 2.5]),
+        "save_period": st.sampled_from([-1, 1]),
+        "precision": st.sampled_from(["fp32", "auto"]),
+    },
+    optional={"fails_at": st.sampled_from([4, 8]), "time": st.just(7.5 / 3600), "mixup": st.just(0.5)},
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=25)
+@given(case=CASES, stop_after=st.integers(1, EPOCHS - 1))
+def test_resumed_training_gives_the_same_files_whatever_the_arguments(projects, case, stop_after):
+    _check_same_files(projects, stop_after, case)
+
+
+@pytest.mark.slow
+def test_training_killed_by_a_signal_gives_the_same_files(projects):
+    case = {"batch": 4, "nbs": 16, "cache": False, "save_period": 1}
+    whole, parts = projects
+    expected = _train(_build_job(whole, case))
+    code = KILLED.format(code=str(trainings.CONF.parent), root=str(parts), case=case, epoch=2)
+    killed = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    job = _build_job(parts, case, fresh=False)
+    assert load_newest_checkpoint(job.folder)["epoch"] == 1
+    assert _train(job).weights == expected.weights
