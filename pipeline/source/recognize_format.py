@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,6 +17,7 @@ from pipeline.source.nested_datasets import (
     find_nested_datasets,
     list_datasets,
 )
+from pipeline.source.reading.class_lists import check_distinct_names
 from pipeline.source.reading.diagnosis import explain_unknown_format
 from pipeline.source.reading.file_tree import format_relative_path, list_subfolders, share_listings
 from pipeline.source.reading.unicode_names import escape_source_text
@@ -101,7 +101,7 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
     if options.labels != "auto" and found.form not in _FORMATS_WITH_LABELS:
         unused = f"data.labels={options.labels} changes nothing: {found.form} has one kind of coordinates"
         source = source._replace(remarks=(*source.remarks, unused))
-    _check_distinct_names(source.names, folder)
+    check_distinct_names(source.names, folder)
     has_outlines = any(image.raw.outlines for image in source.images)
     if options.task in {"segment", "obb"} - {source.task} and has_outlines:
         source = source._replace(task="segment")
@@ -126,16 +126,6 @@ def _choose_format_of_file(form: str, file: Path) -> str:
             f"data.source={file} is read as {own}, but data.format is {form}: set data.source to the folder"
         )
     return own
-
-
-def _check_distinct_names(names: Sequence[str], folder: Path) -> None:
-    """Refuse two classes with the same name, or with names that differ in blanks around them alone."""
-    counts = Counter(name.strip() for name in names)
-    twice = next((name for name, number in counts.items() if number > 1), None)
-    if twice is None:
-        return
-    called = " and ".join(dict.fromkeys(repr(name) for name in names if name.strip() == twice))
-    raise UserError(f"two classes of {folder} are called {called}: give each class its own name")
 
 
 def _read_best(matching: Sequence[str], folder: Path, options: ReadOptions) -> RecognizedSource:

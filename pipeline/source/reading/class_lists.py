@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
 from pipeline.source.reading.parsing import UnreadableFileError, load_text
 
 CLASS_LIST_FILES: Final = {
@@ -21,6 +24,9 @@ BACKGROUND_NAMES: Final = {
 
 _ROBOFLOW_HEADER: Final = "pixel value"
 """First column of the table of class names that Roboflow exports with masks."""
+_MIN_UNNAMED: Final = 3
+_MAX_UNNAMED_SHARE: Final = 0.2
+"""If more objects have a class number without a name, the numbers or the names are of another dataset."""
 _NUMBERED_NAME: Final = re.compile(r"^(\d{1,6})\s*[-:,.=\s]\s*(\S.*)$")
 
 
@@ -56,3 +62,61 @@ def _read_class_list(path: Path, start: int) -> dict[int, str]:
     if all(numbered):
         return {int(found[1]): found[2] for found in numbered if found}
     return dict(enumerate(lines, 0 if lines[0].strip().lower() in BACKGROUND_NAMES else start))
+
+
+def check_distinct_names(names: Iterable[str], place: Path) -> None:
+    """Refuse two classes with the same name, or with names that differ in blanks alone.
+
+    Args:
+        names: The name of each class as it is spelled.
+        place: The file or folder that names them.
+
+    Raises:
+        UserError: There are such names.
+    """
+    spelled = list(names)
+    counts = Counter(" ".join(name.split()) for name in spelled)
+    twice = next((name for name, number in counts.items() if number > 1), None)
+    if twice is None:
+        return
+    called = " and ".join(dict.fromkeys(repr(name) for name in spelled if " ".join(name.split()) == twice))
+    raise UserError(f"two classes of {place} are called {called}: give each class its own name")
+
+
+def count_from_first(names: Mapping[int, str], first: str | int) -> dict[int, str]:
+    """Return class names by number, with the first one as number 1 if data.first_class says so."""
+    if str(first) != "1" or not names or min(names) > 0:
+        return dict(names)
+    return {number + 1: name for number, name in names.items()}
+
+
+def check_named_numbers(
+    used: Mapping[int, int], names: Collection[int], first: str | int, place: Path
+) -> None:
+    """Refuse class numbers that a list of names does not name: if they are many, or counted from 1.
+
+    Args:
+        used: How many objects have each class number.
+        names: The numbers that have a name; empty if there is no list.
+        first: As in data.first_class; unless it is auto, the user has decided.
+        place: The file or folder that names the classes.
+
+    Raises:
+        UserError: There are such numbers.
+    """
+    unknown = sum(count for number, count in used.items() if number not in names)
+    if first != "auto" or not names or not unknown:
+        return
+    named = format_count(len(names), "class has a name", "classes have a name")
+    what = f"{unknown:,} of {format_count(sum(used.values()), 'object')} have a class number without a name"
+    if min(used) == 1 and max(used) == len(names) == max(names) + 1:
+        raise UserError(
+            f"the class numbers in {place} are 1 to {max(used)}, {named}, and no object has class 0: if they "
+            "are counted from 1, set data.first_class=1; if not, set data.first_class=0"
+        )
+    if unknown >= _MIN_UNNAMED and unknown > _MAX_UNNAMED_SHARE * sum(used.values()):
+        raise UserError(
+            f"{what} in {place} ({named}, {min(names)} to {max(names)}), such as class "
+            f"{min(number for number in used if number not in names)}: add the names, or set "
+            "data.first_class=0 to call these classes by their numbers"
+        )

@@ -7,21 +7,35 @@ Images may come in pairs: NAME_test.jpg with the boxes, and NAME_temp.jpg, a tem
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.formats.boxes.lines import (
+    count_class_numbers,
+    has_score,
+    infer_order,
+    is_box_line,
+    parse_line,
+    parse_numbers,
+)
 from pipeline.source.formats.yolo.data_yaml import has_data_yaml
-from pipeline.source.plausibility.column_order import ColumnOrder, infer_column_order
+from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
+from pipeline.source.plausibility.column_order import ColumnOrder
+from pipeline.source.plausibility.predictions import PREDICTIONS_ADVICE, is_named_like_predictions
 from pipeline.source.reading.assemble import assemble_source
-from pipeline.source.reading.class_lists import CLASS_LIST_FILES, find_class_names
+from pipeline.source.reading.class_lists import (
+    CLASS_LIST_FILES,
+    check_distinct_names,
+    check_named_numbers,
+    count_from_first,
+    find_class_names,
+)
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, list_files, list_images
+from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path, list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex, count_common_parts
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import (
@@ -31,7 +45,6 @@ from pipeline.source.reading.parsing import (
     load_text,
     read_first_lines,
 )
-from pipeline.source.reading.shapes import Shape, build_box, parse_class_name
 from pipeline.source.types import (
     DEFAULT_OPTIONS,
     ReadOptions,
@@ -42,7 +55,6 @@ from pipeline.source.types import (
 
 RECOGNIZED_BY: Final = "text files of x1 y1 x2 y2 class in pixels"
 
-_FIELDS: Final = 5
 _READABLE_ORDERS: Final = {"class_last", "class_first"}
 
 _TEST_SUFFIX, _TEMPLATE_SUFFIX = "_test", "_temp"
@@ -53,7 +65,7 @@ def matches_folder(folder: Path) -> bool:
     """Look for lines of two corners and a class in the first text files; YOLO's numbers are below one."""
     if has_data_yaml(folder):
         return False
-    return _infer_order(read_first_lines(folder, ".txt"), {}) in _READABLE_ORDERS
+    return infer_order(read_first_lines(folder, ".txt"), {}) in _READABLE_ORDERS
 
 
 def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
@@ -65,28 +77,40 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     image_index = ImageIndex(list_images(folder))
     texts = list_files(folder, ".txt", ".names")
     lists = [path for path in texts if _is_image_list(path)]
-    names = find_class_names(texts, keep_blanks=True)
+    names = count_from_first(find_class_names(texts, keep_blanks=True), options.first_class)
+    check_distinct_names(names.values(), folder)
     files = [
         _load_box_file(path)
         for path in texts
         if path not in lists and path.name.lower() not in CLASS_LIST_FILES
     ]
+    files, remarks = _drop_predictions(files, folder, options)
     order = _choose_order(files, names, options)
+    used = count_class_numbers((line for file in files for _, line in file.lines), order)
+    check_named_numbers(used, names, options.first_class, folder)
     entries = [entry for file in files if (entry := _read_file(file, image_index, names, order))]
-    entries, remarks = _apply_image_lists(lists, entries)
+    entries, list_remarks = _apply_image_lists(lists, entries)
+    remarks += list_remarks
     if order == "class_first":
         remarks.append("each line is read as class x1 y1 x2 y2, in pixels")
-    unnamed = any(_NUMBERED_CLASS.match(item.label) for entry in entries for item in entry.objects)
-    remarks += [
-        "the source names no classes: they are called by their numbers (data.classes renames them)"
-    ] * unnamed
+    remarks += _describe_unnamed(entries, names)
     layout = MatchingOptions(
         image_index,
         one_file_per_image=True,
         class_order=_numbered_class_order(entries),
         unused_images=_find_templates(image_index),
     )
-    return assemble_source(folder, entries, layout, remarks)
+    source = assemble_source(folder, entries, layout, remarks)
+    return refuse_misread_boxes(source, "corners", options.labels)
+
+
+def _describe_unnamed(entries: Sequence[ImageAnnotations], names: Mapping[int, str]) -> list[str]:
+    labels = {item.label for entry in entries for item in entry.objects}
+    unnamed = sorted(label for label in labels - {*names.values()} if _NUMBERED_CLASS.match(label))
+    if unnamed and names:
+        return [f"classes without a name are called by number: {', '.join(unnamed)}"]
+    told = "the source names no classes: they are called by their numbers (data.classes renames them)"
+    return [told] if unnamed else []
 
 
 class BoxFile(NamedTuple):
@@ -112,6 +136,41 @@ def _load_box_file(path: Path) -> BoxFile:
     return BoxFile(path, tuple(lines))
 
 
+def _drop_predictions(
+    files: Sequence[BoxFile], folder: Path, options: ReadOptions
+) -> tuple[list[BoxFile], list[str]]:
+    """Leave out the files of a model: with a score in each line, or named so beside those of the same images.
+
+    Raises:
+        UserError: There are no others.
+    """
+    scored = {file.path for file in files if file.lines and all(has_score(line) for _, line in file.lines)}
+    plain = {
+        file.path.stem
+        for file in files
+        if file.path not in scored and not _is_in_predictions(file.path, folder)
+    }
+    named = {file.path for file in files if _is_in_predictions(file.path, folder) and file.path.stem in plain}
+    predicted = [file for file in files if file.path in scored or file.path in named]
+    if not predicted or options.predictions == "labels":
+        return list(files), ["model output (boxes with a score) is read as labels"] if scored else []
+    kept = [file for file in files if file not in predicted]
+    if not any(file.lines for file in kept):
+        raise UserError(
+            f"every line of {predicted[0].path} has a score: that is model output, not labels; add the "
+            "labels, or set data.predictions=labels to train on it"
+        )
+    places = sorted({format_relative_path(file.path.parent, folder) for file in predicted})
+    count = format_count(len(predicted), "file")
+    return kept, [
+        f"model output, not labels: {count} in {', '.join(places)}: left aside ({PREDICTIONS_ADVICE})"
+    ]
+
+
+def _is_in_predictions(path: Path, folder: Path) -> bool:
+    return any(map(is_named_like_predictions, path.parent.relative_to(folder).parts))
+
+
 def _choose_order(files: Sequence[BoxFile], names: Mapping[int, str], options: ReadOptions) -> ColumnOrder:
     """Choose the order of the columns.
 
@@ -120,67 +179,21 @@ def _choose_order(files: Sequence[BoxFile], names: Mapping[int, str], options: R
     """
     if options.labels == "pixel_corners":
         return "class_first"
-    if options.labels != "auto":
+    order = infer_order((line for file in files for _, line in file.lines), names)
+    has_words = not any(parse_numbers(line) for file in files for _, line in file.lines)
+    if options.labels != "auto" and not (options.labels == "pixels" and has_words):
         raise UserError(f"data.labels={options.labels} is for YOLO labels: set data.format=yolo")
-    order = _infer_order((line for file in files for _, line in file.lines), names)
     if order == "centers":
         raise UserError(
             "the lines look like class x y width height in pixels, not like boxes with two corners: "
             "set data.format=yolo and data.labels=pixels"
         )
-    if order == "unclear" and any(_parse_numbers(line) for file in files for _, line in file.lines):
+    if order == "unclear" and any(parse_numbers(line) for file in files for _, line in file.lines):
         raise UserError(
             "the lines can mean x1 y1 x2 y2 class as well as class x1 y1 x2 y2: for the second, set "
             "data.labels=pixel_corners; for the first, add a classes.txt with a line `number: name` per class"
         )
     return "class_last" if order == "unclear" else order
-
-
-def _infer_order(lines: Iterable[str], names: Mapping[int, str]) -> ColumnOrder:
-    """Infer the order of the columns: a class may be a word; if it is a number, all lines decide.
-
-    If both the first and the last number can be a class, the one that only takes the numbers of named
-    classes is it.
-    """
-    fields = [row for line in lines if len(row := _split_line(line)) == _FIELDS]
-    words = Counter(place for row in fields if (place := _find_word(row)) is not None)
-    if words:
-        return "class_first" if words[0] > words[_FIELDS - 1] else "class_last"
-    numbers = [values for row in fields if (values := _parse_fields(row))]
-    table = np.array(numbers, np.float64).reshape(-1, _FIELDS)
-    table = table[(table[:, 1:4] > 1).any(axis=1)]
-    order = infer_column_order(table)
-    if order == "unclear" and names and len(table):
-        first, last = (bool(np.isin(table[:, column], list(names)).all()) for column in (0, -1))
-        return "unclear" if first == last else "class_first" if first else "class_last"
-    return order
-
-
-def _find_word(fields: Sequence[str]) -> int | None:
-    """Return the place of the only field that is no number, if the others are a box in pixels."""
-    for place, box in ((0, fields[1:]), (_FIELDS - 1, fields[:-1])):
-        values = _parse_fields(box)
-        if values and _parse_fields([fields[place]]) is None and _is_box(values):
-            return place
-    return None
-
-
-def _parse_numbers(line: str) -> list[float] | None:
-    fields = _split_line(line)
-    return _parse_fields(fields) if len(fields) == _FIELDS else None
-
-
-def _parse_fields(fields: Sequence[str]) -> list[float] | None:
-    try:
-        return [float(field) for field in fields]
-    except ValueError:
-        return None
-
-
-def _is_box(values: Sequence[float]) -> bool:
-    """Check for a box in pixels: two ordered corners, with coordinates above YOLO's range of 0 to 1."""
-    x1, y1, x2, y2 = values
-    return x2 > max(x1, 1) and y2 > max(y1, 1) and min(x1, y1) >= 0
 
 
 def _read_file(
@@ -192,37 +205,12 @@ def _read_file(
     if file.fault:
         return ImageAnnotations(path, image_names, fault=file.fault)
     if (
-        not any(_is_box_line(line, order) for _, line in file.lines)
+        not any(is_box_line(line, order) for _, line in file.lines)
         and not image_index.find(image_names, near=path.parent).image
     ):
         return None
-    parsed = collect_objects(file.lines, lambda line: _parse_line(line, names, order))
+    parsed = collect_objects(file.lines, lambda line: parse_line(line, names, order))
     return ImageAnnotations(path, image_names, *parsed)
-
-
-def _split_line(line: str) -> list[str]:
-    return line.replace(",", " ").split()
-
-
-def _is_box_line(line: str, order: ColumnOrder) -> bool:
-    fields = _split_line(line)
-    values = _parse_fields(fields[1:] if order == "class_first" else fields[:-1])
-    return len(fields) == _FIELDS and values is not None and _is_box(values)
-
-
-def _parse_line(line: str, names: dict[int, str], order: ColumnOrder) -> tuple[str, Shape]:
-    fields = _split_line(line)
-    if len(fields) != _FIELDS:
-        expected = "a class and x1 y1 x2 y2" if order == "class_first" else "x1 y1 x2 y2 and a class"
-        raise ValueError(f"not {expected}: {line.strip()[:60]!r}")
-    label, *box = fields if order == "class_first" else (fields[-1], *fields[:-1])
-    return _class_name(label, names), build_box(box)
-
-
-def _class_name(text: str, names: dict[int, str]) -> str:
-    if not text.isdecimal() or len(text) > 6:
-        return parse_class_name(text)
-    return names.get(int(text), f"class_{int(text)}")
 
 
 def _numbered_class_order(entries: Sequence[ImageAnnotations]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
 from pipeline.source.formats.datumaro.shapes import build_annotation_shape, is_left_out
 from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.class_lists import check_distinct_names
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
@@ -90,6 +91,7 @@ def _read_file(path: Path) -> DatumaroFile | None:
     if not isinstance(data, dict) or not isinstance(data.get("items"), list):
         return None
     names = list(_list_class_names(data.get("categories")))
+    check_distinct_names(names, path)
     return DatumaroFile(path, names, data["items"]) if names or "dm_format_version" in data else None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.class_lists import check_distinct_names, check_named_numbers, count_from_first
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import (
     IMAGE_SUFFIXES,
@@ -46,6 +48,7 @@ _USUAL_NAMES: Final = (
     ),
 )
 _NUMBERED: Final = "class_"
+_MAX_DIGITS: Final = 6
 _MAX_FILES: Final = 30
 _MAX_FOLDERS: Final = 20
 _MAX_CHECKED_LINES: Final = 20
@@ -59,16 +62,18 @@ def matches_folder(folder: Path) -> bool:
     return any(_is_list(read_head(text).decode("utf-8-sig", "replace")) for text in texts)
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read the lists of a dataset.
 
     Raises:
         UserError: There is no such list, or no image of one.
     """
-    names = _read_class_names(folder)
+    names = count_from_first(_read_class_names(folder), options.first_class)
+    check_distinct_names(names.values(), folder)
     lists = [(path, text) for path in list_files(folder, ".txt") if (text := _load_list(path))]
     if not lists:
         raise UserError(f"no keras-yolo lists in {folder}: expected {RECOGNIZED_BY}")
+    _check_class_numbers((text for _, text in lists), names, folder, options)
     entries = [entry for path, text in lists for entry in _read_list(path, text, names)]
     labels = {item.label for entry in entries for item in entry.objects}
     named = dict.fromkeys(map(remove_blanks, names.values()))
@@ -77,6 +82,15 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     order = (*named, *unnamed)
     layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
     return assemble_source(folder, entries, layout, remarks)
+
+
+def _check_class_numbers(
+    texts: Iterable[str], names: Mapping[int, str], folder: Path, options: ReadOptions
+) -> None:
+    boxes = (box for text in texts for line in text.splitlines() for box in _split_line(line)[1])
+    numbers = (box.rpartition(",")[2] for box in boxes if _BOX.fullmatch(box))
+    used = Counter(int(number) for number in numbers if len(number) <= _MAX_DIGITS)
+    check_named_numbers(used, names, options.first_class, folder)
 
 
 def _load_list(path: Path) -> str:
@@ -122,7 +136,7 @@ def _parse_box(text: str, names: Mapping[int, str]) -> tuple[str, Shape]:
     if not _BOX.fullmatch(text):
         raise ValueError(f"not x1,y1,x2,y2,class: {text[:60]!r}")
     *box, number = text.split(",")
-    if len(number) > 6:
+    if len(number) > _MAX_DIGITS:
         raise ValueError(f"no class number: {number[:20]}")
     return names.get(int(number), f"{_NUMBERED}{int(number)}"), build_box(box)
 

@@ -22,6 +22,7 @@ from pipeline.source.formats.mot.lines import (
     read_sequence_info,
 )
 from pipeline.source.reading.assemble import assemble_source
+from pipeline.source.reading.class_lists import check_distinct_names
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import (
     format_relative_path,
@@ -153,6 +154,7 @@ def _read_sequence(gt: Path, frames: Mapping[Path, Mapping[int, Path]]) -> MotSe
             frame = int(first) if first.isdecimal() and len(first) < 10 else 0
             faulty[frame].append(AnnotationNote(True, f"{mark}: {error}", "malformed"))
     info, names = read_sequence_info(gt.parent.parent), read_class_names(gt)
+    check_distinct_names(names, gt.with_name("labels.txt"))
     shown = frames.get(gt.parent.parent / info.images, {})
     return MotSequence(gt, lines, faulty, shown, names or MOT_NAMES, 0 if names else 1, info.size)
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
+from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.source.embedded_image import EmbeddedSpan
 from pipeline.source.formats.tfrecord.records import Feature, TfRecord, parse_example
+from pipeline.source.reading.class_lists import check_distinct_names
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files
 from pipeline.source.reading.parsing import UnreadableFileError, load_text
@@ -36,7 +38,11 @@ class ExampleBox(NamedTuple):
 
 
 def read_label_maps(folder: Path) -> dict[int, str]:
-    """Return class names by number, of label_map.pbtxt files: `item { name: "cat" id: 1 }`."""
+    """Return class names by number, of label_map.pbtxt files: `item { name: "cat" id: 1 }`.
+
+    Raises:
+        UserError: Two files name a class differently, or two classes have the same name.
+    """
     names: dict[int, str] = {}
     for path in list_files(folder, ".pbtxt"):
         try:
@@ -48,8 +54,17 @@ def read_label_maps(folder: Path) -> dict[int, str]:
             stated = {found[0]: found[1] or found[2] for found in _ITEM_NAME.findall(item)}
             name = stated.get("display_name") or stated.get("name") or ""
             if number and name.strip():
-                names.setdefault(int(number[1]), name)
+                _add_name(names, int(number[1]), name, path)
+    check_distinct_names(names.values(), folder)
     return names
+
+
+def _add_name(names: dict[int, str], number: int, name: str, path: Path) -> None:
+    if names.setdefault(number, name) != name:
+        raise UserError(
+            f"{path} and another label map name class {number} differently, {name!r} and {names[number]!r}: "
+            "correct or remove one of them"
+        )
 
 
 def parse_record(

@@ -17,6 +17,7 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.yolo.label_lines import BOX_VALUES, LabelLayout, LabelLines
 from pipeline.source.plausibility.box_meaning import PERCENT
 from pipeline.source.plausibility.column_order import are_ordered_corners
+from pipeline.source.plausibility.predictions import PREDICTIONS_ADVICE, are_certain
 from pipeline.source.types import ReadOptions
 
 _MAX_SHARE: Final = 0.2
@@ -120,6 +121,23 @@ def have_confidences(table: LabelTable) -> bool:
     scores = table.scores[~np.isnan(table.scores)]
     if len(scores) < _MIN_OBJECTS or len(scores) <= _MAX_SHARE * len(table.classes):
         return False
+    return _vary_as_confidences(scores)
+
+
+def describe_few_confidences(table: LabelTable) -> tuple[str, ...]:
+    """Tell of single lines with a further number, as a model writes them: they are left out."""
+    scores = table.scores[~np.isnan(table.scores)]
+    if have_confidences(table) or not _vary_as_confidences(scores) or are_certain(scores.tolist()):
+        return ()
+    images = len(np.unique(table.files[~np.isnan(table.scores)]))
+    return (
+        f"{len(scores):,} of {format_count(len(table.classes), 'object')}, in "
+        f"{format_count(images, 'image')}, end with a further number between 0 and 1, as the predictions of "
+        f"a model do: left out ({PREDICTIONS_ADVICE})",
+    )
+
+
+def _vary_as_confidences(scores: FloatArray) -> bool:
     levels = min(len(scores) / 2, _MAX_LEVELS)
     return bool(((scores >= 0) & (scores <= 1)).all()) and len(np.unique(scores)) > levels
 

@@ -21,6 +21,7 @@ from pipeline.source.formats.yolo.label_doubts import (
     build_label_table,
     check_class_numbers,
     check_coordinates,
+    describe_few_confidences,
     have_confidences,
 )
 from pipeline.source.formats.yolo.label_files import (
@@ -91,9 +92,10 @@ def _read_description(folder: Path, file: Path | None, options: ReadOptions) -> 
 
 def _build_source(data: DataYaml, found: list[YoloImage], folder: Path, options: ReadOptions) -> Source:
     layout, table = _interpret_labels(data, found, options)
-    if options.predictions == "labels" and have_confidences(table):
+    few = describe_few_confidences(table)
+    if options.predictions == "labels" and (few or have_confidences(table)):
         found = [item._replace(lines=drop_confidences(item.lines)) if item.lines else item for item in found]
-        layout, table = _interpret_labels(data, found, options)
+        (layout, table), few = _interpret_labels(data, found, options), ()
     labelled = [item for item in found if item.lines]
     classes = _check_labels(table, labelled, data, folder, options)
     images = tuple(_build_image(item, layout, classes, data.root, options) for item in found)
@@ -101,6 +103,7 @@ def _build_source(data: DataYaml, found: list[YoloImage], folder: Path, options:
     remarks = (
         *data.remarks,
         *layout.remarks,
+        *few,
         *task_remarks,
         *classes.remarks,
         *describe_shared_labels(found, data.root),

@@ -121,6 +121,22 @@ def test_numbers_are_named_by_the_label_map(tmp_path):
     assert [box[0][0] for box in get_boxes_by_path(source).values()] == ["dog", "class_9"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('item { id: 1 name: "cat" } item { id: 2 name: "cat" }', ""),
+        ('item { id: 1 name: "cat" }', 'item { id: 2 name: "cat " }'),
+        ('item { id: 1 name: "cat" }', 'item { id: 1 name: "dog" }'),
+    ],
+)
+def test_label_maps_that_name_two_classes_alike_or_one_differently_are_refused(tmp_path, first, second):
+    write(tmp_path, example(tmp_path, "a.jpg", "cat"))
+    (tmp_path / "a.pbtxt").write_text(first)
+    (tmp_path / "b.pbtxt").write_text(second)
+    with pytest.raises(UserError, match=r"give each class its own name|correct or remove one of them"):
+        read_folder(tmp_path)
+
+
 def test_parts_and_splits_are_read_from_the_names_of_the_files(tmp_path):
     write(tmp_path, example(tmp_path, "a.jpg", "cat"), file="train.tfrecord-00000-of-00002")
     write(tmp_path, example(tmp_path, "a.jpg", "cat"), file="train.tfrecord-00001-of-00002")

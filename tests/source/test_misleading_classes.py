@@ -1,0 +1,213 @@
+"""Plausible but misleading class names and numbers: each is read right, told, or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.source.recognize_format import recognize_source
+from pipeline.source.types import ReadOptions, Source
+from tests.sources import SIZE, write_picture
+
+NAMES = [f"im{number}" for number in range(12)]
+CORNERS = [(4 + 5 * n, 8 + 3 * n, 24 + 5 * n, 28 + 3 * n) for n in range(12)]
+EXTENTS = [(x1, y1, x2 - x1, y2 - y1) for x1, y1, x2, y2 in CORNERS]
+CLASSES = [("scratch", "dent")[n % 2] for n in range(12)]
+
+Draw = Callable[[Path], object]
+
+
+def write(path: Path, text: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text if isinstance(text, str) else json.dumps(text))
+
+
+def draw_images(folder: Path, place: str = "images") -> None:
+    for name in NAMES:
+        write_picture(folder / place / f"{name}.jpg")
+
+
+def yolo_line(number: int, cls: object = None) -> str:
+    x, y, width, height = EXTENTS[number]
+    shares = ((x + width / 2) / SIZE[0], (y + height / 2) / SIZE[1], width / SIZE[0], height / SIZE[1])
+    return " ".join(map(str, (number % 2 if cls is None else cls, *shares)))
+
+
+def draw_yolo(folder: Path, names: str = "scratch\ndent\n") -> None:
+    draw_images(folder)
+    for number, name in enumerate(NAMES):
+        write(folder / f"labels/{name}.txt", yolo_line(number))
+    write(folder / "classes.txt", names)
+
+
+def draw_lines(folder: Path, lines: list[str], names: str = "", place: str = "labels") -> None:
+    draw_images(folder)
+    for name, line in zip(NAMES, lines, strict=True):
+        write(folder / f"{place}/{name}.txt", line)
+    if names:
+        write(folder / "classes.txt", names)
+
+
+def corner_lines(first: int = 0) -> list[str]:
+    return [f"{' '.join(map(str, box))} {n % 2 + first}\n" for n, box in enumerate(CORNERS)]
+
+
+def draw_keras(folder: Path, names: str = "scratch\ndent\n", first: int = 0) -> None:
+    draw_images(folder, ".")
+    lines = (f"{name}.jpg {','.join(map(str, CORNERS[n]))},{n % 2 + first}\n" for n, name in enumerate(NAMES))
+    write(folder / "train.txt", "".join(lines))
+    write(folder / "classes.txt", names)
+
+
+def draw_sequence(folder: Path, names: str) -> None:
+    for number in range(1, 13):
+        write_picture(folder / f"seq/img1/{number:06d}.jpg")
+    rows = (f"{n + 1},1,{','.join(map(str, box))},1,{n % 2 + 1},1\n" for n, box in enumerate(EXTENTS))
+    write(folder / "seq/gt/gt.txt", "".join(rows))
+    write(folder / "seq/gt/labels.txt", names)
+
+
+def draw_datumaro(folder: Path, *names: str) -> None:
+    draw_images(folder)
+    items = [
+        {
+            "id": name,
+            "annotations": [{"type": "bbox", "label_id": n % 2, "bbox": EXTENTS[n], "group": 0}],
+            "image": {"path": f"{name}.jpg", "size": [SIZE[1], SIZE[0]]},
+        }
+        for n, name in enumerate(NAMES)
+    ]
+    labels = [{"name": name, "parent": ""} for name in names]
+    write(folder / "annotations/default.json", {"categories": {"label": {"labels": labels}}, "items": items})
+
+
+def read(folder: Path, **options: object) -> tuple[str, Source, list[tuple[str, list[float]]], str]:
+    """Return the format, the source, the class and the box of each image in order, and the remarks."""
+    form, source = recognize_source("auto", folder, ReadOptions(**options))
+    by_name = {image.path.stem: image for image in source.images}
+    found = [
+        (source.names[cls], (box * (np.tile(SIZE, 2) if image.normalized else 1)).round(3).tolist())
+        for name in NAMES
+        if (image := by_name.get(name))
+        for cls, box in zip(image.raw.classes.tolist(), image.raw.boxes, strict=True)
+    ]
+    return form, source, found, " | ".join(source.remarks)
+
+
+RIGHT = [(name, list(map(float, box))) for name, box in zip(CLASSES, CORNERS, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda folder: draw_lines(folder, corner_lines(), "1 dent\n0 dent\n"),
+        lambda folder: draw_keras(folder, "dent\ndent\n"),
+        lambda folder: draw_sequence(folder, "dent\ndent \n"),
+        lambda folder: draw_datumaro(folder, "dent", "dent"),
+        lambda folder: draw_yolo(folder, "dent\ndent\n"),
+    ],
+    ids=["boxes", "kerasyolo", "mot", "datumaro", "yolo"],
+)
+def test_two_numbers_with_the_same_name_are_refused(tmp_path, draw):
+    draw(tmp_path)
+    with pytest.raises(UserError, match=r"two classes of .* are called .*'dent'.*: give each class its own"):
+        recognize_source("auto", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda folder: draw_lines(folder, corner_lines(1), "scratch\ndent\n"),
+        lambda folder: draw_keras(folder, first=1),
+    ],
+    ids=["boxes", "kerasyolo"],
+)
+def test_numbers_counted_from_1_are_refused_and_read_when_asked(tmp_path, draw):
+    draw(tmp_path)
+    with pytest.raises(UserError, match=r"are 1 to 2, 2 classes have a name.*set data\.first_class=1"):
+        recognize_source("auto", tmp_path)
+    assert read(tmp_path, first_class=1)[2] == RIGHT
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda folder: draw_lines(folder, corner_lines(5), "a\nb\nc\n"),
+        lambda folder: draw_keras(folder, "a\nb\nc\n", first=5),
+    ],
+    ids=["boxes", "kerasyolo"],
+)
+def test_many_numbers_without_a_name_are_refused_and_numbered_when_asked(tmp_path, draw):
+    draw(tmp_path)
+    with pytest.raises(UserError, match=r"12 of 12 objects have a class number without a name .*class 5"):
+        recognize_source("auto", tmp_path)
+    _, source, _, remarks = read(tmp_path, first_class=0)
+    assert source.names == ("class_5", "class_6")
+    assert "by number: class_5, class_6" in remarks
+
+
+def test_names_of_classes_may_have_several_words(tmp_path):
+    lines = [f"{CLASSES[n]} of paint {' '.join(map(str, box))}" for n, box in enumerate(CORNERS)]
+    draw_lines(tmp_path, lines)
+    form, _, found, _ = read(tmp_path)
+    assert (form, found) == ("boxes", [(f"{name} of paint", box) for name, box in RIGHT])
+
+
+def named_lines(boxes: list[tuple[int, ...]], score: str = "", end: str = "") -> list[str]:
+    return [f"{CLASSES[n]}{score} {' '.join(map(str, box))}{end}\n" for n, box in enumerate(boxes)]
+
+
+def test_flag_behind_an_object_does_not_matter(tmp_path):
+    lines = named_lines(CORNERS)
+    draw_lines(tmp_path, [*named_lines(CORNERS, end=" difficult")[:4], *lines[4:]], place="ground-truth")
+    assert read(tmp_path)[2] == RIGHT
+
+
+def test_text_files_of_a_model_are_left_aside(tmp_path):
+    draw_lines(tmp_path, named_lines(CORNERS), place="input/ground-truth")
+    draw_lines(tmp_path, named_lines(CORNERS[::-1], " 0.75"), place="input/detection-results")
+    form, _, found, remarks = read(tmp_path)
+    assert (form, found) == ("boxes", RIGHT)
+    assert "model output, not labels: 12 files in input/detection-results" in remarks
+
+
+def test_text_files_of_a_model_alone_are_refused_and_read_when_asked(tmp_path):
+    draw_lines(tmp_path, named_lines(CORNERS, " 0.75"))
+    with pytest.raises(UserError, match=r"every line of .* has a score: that is model output"):
+        recognize_source("auto", tmp_path)
+    assert read(tmp_path, predictions="labels")[2] == RIGHT
+
+
+def test_class_and_x_y_width_height_in_pixels_are_refused(tmp_path):
+    draw_lines(tmp_path, named_lines(EXTENTS))
+    with pytest.raises(UserError, match=r"inverted as x1 y1 x2 y2, .* look like x y width height"):
+        recognize_source("auto", tmp_path)
+    assert len(read(tmp_path, labels="pixels")[2]) == 12
+
+
+def test_list_of_images_and_boxes_is_no_label_of_one_image(tmp_path):
+    draw_images(tmp_path, "Img/img/shirt")
+    rows = (
+        f"img/shirt/{name}.jpg  {' '.join(map(str, box))}" for name, box in zip(NAMES, CORNERS, strict=True)
+    )
+    write(tmp_path / "Anno/list_bbox.txt", "\n".join(("12", "image_name x_1 y_1 x_2 y_2", *rows)))
+    with pytest.raises(UserError, match="no annotations recognized"):
+        recognize_source("auto", tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_lines_with_a_confidence_are_told_and_read_when_asked(tmp_path, count):
+    draw_yolo(tmp_path)
+    for number in range(count):
+        label = tmp_path / f"labels/{NAMES[number]}.txt"
+        label.write_text(f"{yolo_line(number)}\n1 0.5 0.5 0.2 0.2 0.{number + 7}3\n")
+    _, _, found, remarks = read(tmp_path)
+    assert found == RIGHT
+    assert f"{count} of {12 + count} objects, in {count} image" in remarks
+    assert "the predictions of a model do: left out (data.predictions=labels" in remarks
+    assert len(read(tmp_path, predictions="labels")[2]) == 12 + count
