@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from pipeline.core.errors import UserError
 from pipeline.tracking.runs import EvaluationIdentity, attach_run, open_run, send_missed
 from pipeline.tracking.store import database as database_module
 from pipeline.tracking.target import TrackingTarget
@@ -89,3 +90,19 @@ def test_send_says_that_the_database_is_locked(local):
             pass
         report = send_missed(local)
     assert (report.waiting, report.failures) == (1, ["another process has locked sqlite:///mlflow.db"])
+
+
+@pytest.mark.fault(6, "a database of another program or version")
+def test_a_database_that_cannot_be_used_costs_an_evaluation_nothing(local, tmp_path, capfd):
+    """It is found when the predictions are made: a stage that adds to a run loads MLflow last."""
+    (tmp_path / "mlflow.db").unlink()
+    with closing(sqlite3.connect(local.database)) as other:
+        other.execute("CREATE TABLE alembic_version (version_num)")
+        other.execute("INSERT INTO alembic_version VALUES ('from the future')")
+        other.commit()
+    with attach_run(local, key="k1", run_id=None) as session:
+        session.log_metrics({"test/mAP50": 0.5})
+    assert "MLflow cannot use sqlite:///mlflow.db: Can't locate revision" in capfd.readouterr().err
+    assert len([*(tmp_path / ".finetrack/outbox").iterdir()]) == 1
+    with pytest.raises(UserError, match="cannot use"):
+        open_run(local, key="k1", name="demo", tags={}).__enter__()

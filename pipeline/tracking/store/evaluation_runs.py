@@ -72,7 +72,7 @@ def _open_child(
     child_id = str(child.info.run_id)
     log_tags(store, child_id, tags)
     log_missing_params(store, child_id, training.data.params | message["evaluation"]["params"])
-    _copy_inputs(store, training, child)
+    _copy_inputs(store, training, child_id)
     return child_id
 
 
@@ -93,14 +93,15 @@ def _create_child(
     )
 
 
-def _copy_inputs(store: MlflowClientCache, training: Any, child: Any) -> None:
+def _copy_inputs(store: MlflowClientCache, training: Any, child_id: str) -> None:
     """Log the training's dataset and its model as what the evaluation used."""
     from mlflow.entities import LoggedModelInput
 
     datasets = training.inputs.dataset_inputs if training.inputs else []
     outputs = training.outputs.model_outputs if training.outputs else []
+    child = store.client.get_run(child_id)  # unlike a search, it returns the models
     known = child.inputs.model_inputs if child.inputs else []
     used = {item.model_id for item in outputs} - {item.model_id for item in known}
     if datasets or used:
         models = [LoggedModelInput(model_id) for model_id in sorted(used)]
-        store.client.log_inputs(child.info.run_id, datasets=datasets, models=models)
+        store.client.log_inputs(child_id, datasets=datasets, models=models)
