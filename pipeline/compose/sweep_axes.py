@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import product
+from itertools import chain, compress, islice, product, zip_longest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeline.compose.ineffective_keys import find_reason_of_no_change
+from pipeline.compose.job_configs import JobConfigs
 from pipeline.compose.override_keys import require_known_key
-from pipeline.compose.stage import CONF, ParamValues, compose_conf, config_errors_as_sentences
+from pipeline.compose.stage import CONF, ParamValues, config_errors_as_sentences
 from pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,8 +22,13 @@ _PREPARED_SWEEPS: Final = "sweep"
 _MAX_COMPOSED_VALUES: Final = 4
 """Values of an axis that are composed before the first job, if they are no files of a group."""
 
-_MAX_CHECKED_JOBS: Final = 50
-"""Jobs that are checked until one can run."""
+_MAX_CHECKED_JOBS: Final = 200
+"""Jobs that are checked before the first one; of a larger sweep each value of each axis, up to so many."""
+
+Combination = tuple[str, ...]
+"""The overrides of a job."""
+
+ComposeJob = Callable[[Sequence[str]], ParamValues]
 
 
 class SweepAxis(NamedTuple):
@@ -41,15 +47,27 @@ class SweepAxis(NamedTuple):
     repeated: str = ""
 
 
-def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
-    """Compose conf/ with the first value of each swept override; write nothing.
+class SweepPlan(NamedTuple):
+    """A sweep before its first job.
 
-    The other values of each axis are composed too, each with the first value of everything else, so that a
-    typo, and an axis whose jobs would all be the same, are reported before the first job.
+    Attributes:
+        first: The configuration of the first combination of values.
+        impossible: A sentence for each job whose combination of values cannot run.
+    """
+
+    first: ParamValues
+    impossible: list[str]
+
+
+def plan_sweep(overrides: Sequence[str]) -> SweepPlan:
+    """Compose and check every job of a sweep, the first 200 of a larger one; write nothing.
+
+    A typo, a value that no job can use, and an axis whose jobs would all be the same are so reported before
+    the first job trains.
 
     Raises:
         UserError: A key is unknown, Hydra cannot compose this, two values of an axis give the same results,
-            there are no folds to sweep over, or no job can run.
+            there are no folds to sweep over, or a value can run in no job.
     """
     with _override_parser() as parse:
         parsed = parse(overrides)
@@ -60,62 +78,90 @@ def compose_first_combination(overrides: Sequence[str]) -> ParamValues:
             if not word.package:
                 require_known_key(word.key_or_group)
         axes = [_expand_override(word) for word in chosen if not word.is_interval_sweep()]
-    composed = compose_conf([axis.words[0] for axis in axes])
+    compose = JobConfigs().compose
+    first = compose([axis.words[0] for axis in axes])
     for place, axis in enumerate(axes):
-        _refuse_equal_values(axes, place)
+        _refuse_equal_values(axes, place, compose)
         if axis.repeated:
             raise _build_axis_error(axis, axis.repeated, axis.repeated)
-    _refuse_folds_without_number(axes, composed.values)
-    _refuse_impossible_jobs(axes)
-    return composed.values
+    _refuse_folds_without_number(axes, first)
+    errors = _check_jobs(axes, compose)
+    swept = [len(axis.words) > 1 for axis in axes]
+    sentences = [f"{' '.join(compress(words, swept))}: {error}" for words, error in errors.items()]
+    return SweepPlan(first, sentences)
 
 
-def _refuse_equal_values(axes: Sequence[SweepAxis], place: int) -> None:
+def _refuse_equal_values(axes: Sequence[SweepAxis], place: int, compose: ComposeJob) -> None:
     """Refuse an axis with two values that give the same results, whatever the other axes say."""
     axis = axes[place]
     words = axis.words[: axis.composed]
-    composed = [_compose_with(axes, place, word) for word in words]
+    composed = [compose(_choose_words(axes, place, word)) for word in words]
     for number, word in enumerate(words):
         for earlier in range(number):
             reason = find_reason_of_no_change(composed[earlier], composed[number])
             pair = words[earlier], word
-            if reason and not _differs_elsewhere(axes, place, pair):
+            if reason and not _differs_elsewhere(axes, place, pair, compose):
                 raise _build_axis_error(axis, *pair, reason=reason)
 
 
-def _differs_elsewhere(axes: Sequence[SweepAxis], place: int, pair: tuple[str, str]) -> bool:
+def _differs_elsewhere(
+    axes: Sequence[SweepAxis], place: int, pair: tuple[str, str], compose: ComposeJob
+) -> bool:
     """Return whether two values of an axis differ beside another value of another axis."""
     for other, axis in enumerate(axes):
         for word in axis.words[1 : axis.composed] if other != place else ():
             beside = [*axes[:other], axis._replace(words=[word]), *axes[other + 1 :]]
-            first, second = (_compose_with(beside, place, value) for value in pair)
+            first, second = (compose(_choose_words(beside, place, value)) for value in pair)
             if find_reason_of_no_change(first, second) is None:
                 return True
     return False
 
 
-def _compose_with(axes: Sequence[SweepAxis], place: int, word: str) -> ParamValues:
-    """Compose an axis's value with the first value of everything else."""
+def _choose_words(axes: Sequence[SweepAxis], place: int, word: str) -> Combination:
+    """Return the overrides with an axis's value beside the first value of everything else."""
     first = [axis.words[0] for axis in axes]
-    return compose_conf([*first[:place], word, *first[place + 1 :]]).values
+    return (*first[:place], word, *first[place + 1 :])
 
 
-def _refuse_impossible_jobs(axes: Sequence[SweepAxis]) -> None:
-    """Refuse a sweep none of whose jobs has a valid configuration, with the error of the first job."""
+def _check_jobs(axes: Sequence[SweepAxis], compose: ComposeJob) -> dict[Combination, UserError]:
+    """Check the configuration of each job; return the errors of those that cannot run.
+
+    Raises:
+        UserError: No job can run, or a value is allowed in none.
+    """
+    combinations = list(islice(product(*(axis.words for axis in axes)), _MAX_CHECKED_JOBS + 1))
+    if len(combinations) > _MAX_CHECKED_JOBS:
+        combinations = _list_single_changes(axes)[:_MAX_CHECKED_JOBS]
+    errors = {words: error for words in combinations if (error := _find_error(compose(words)))}
+    if len(errors) == len(combinations):
+        raise UserError(f"the command: no job of this sweep can run: {next(iter(errors.values()))}")
+    for word in dict.fromkeys(chain(*errors)):
+        if not any(word in words for words in combinations if words not in errors):
+            error = next(error for words, error in errors.items() if word in words)
+            raise UserError(f"the command: no job with {word} can run: {error}; correct it or leave it out")
+    return errors
+
+
+def _list_single_changes(axes: Sequence[SweepAxis]) -> list[Combination]:
+    """List each value of each axis beside the first value of everything else, of all axes in turn."""
+    turns = zip_longest(*(axis.words for axis in axes))
+    changes = (
+        _choose_words(axes, place, word)
+        for turn in turns
+        for place, word in enumerate(turn)
+        if word is not None
+    )
+    return list(dict.fromkeys(changes))
+
+
+def _find_error(values: ParamValues) -> UserError | None:
     from pipeline.config.schema import ConfigError, parse_config
 
-    first: ConfigError | None = None
-    for number, words in enumerate(product(*(axis.words for axis in axes))):
-        if number == _MAX_CHECKED_JOBS:
-            return
-        try:
-            parse_config(compose_conf(words).values)
-        except ConfigError as error:
-            first = first or error
-        else:
-            return
-    if first:
-        raise UserError(f"the command: no job of this sweep can run: {first}")
+    try:
+        parse_config(values)
+    except ConfigError as error:
+        return error
+    return None
 
 
 def _refuse_folds_without_number(axes: Sequence[SweepAxis], values: ParamValues) -> None:

@@ -11,12 +11,13 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import Terminated, UserError, describe_missing_module, raise_terminated
+from pipeline.core.machine_errors import describe_machine_error
 from pipeline.core.metric_names import MAIN_METRICS
 
 try:
@@ -27,21 +28,20 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"sweep: {describe_missing_module(error)}")
 
-from pipeline.compose.sweep_axes import compose_first_combination
+from pipeline.compose.sweep_axes import plan_sweep
 from pipeline.config.schema import parse_config
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.output_encoding import escape_unencodable_output
 from pipeline.runtime.versions import describe_version
 from pipeline.storage.files import write_file
-from pipeline.storage.scratch_folder import SCRATCH_FOLDER
 from pipeline.sweep.dvc_experiments import (
     find_experiment_commit,
     list_untracked_files,
     read_run_info,
     read_training_metrics,
-    require_commit,
     run_experiment,
 )
+from pipeline.sweep.preconditions import create_sweep_folder, require_recordable_experiments
 from pipeline.sweep.report import describe_results, log_results
 from pipeline.sweep.results import SweepJob, list_failed_jobs, select_main_metric
 from pipeline.tracking.runs import open_parent_run
@@ -111,20 +111,29 @@ def _run_reporting_errors(overrides: Sequence[str]) -> int:
     except KeyboardInterrupt as stop:
         print("sweep: stopped; the same command again runs what is missing", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
+    except Exception as error:
+        sentence = describe_machine_error(error)
+        if sentence is None:
+            raise
+        print(f"sweep: {sentence}", file=sys.stderr)
+        return 1
     return 0
 
 
 def _run_sweep(overrides: Sequence[str]) -> None:
-    require_commit()
+    require_recordable_experiments()
+    plan = plan_sweep(overrides)
+    for sentence in plan.impossible:
+        print(f"sweep: this job cannot run, the others start: {sentence}")
     missed = list_untracked_files("conf", "pipeline", "dvc.yaml", "params.yaml")
     if missed:
         print(
             f"sweep: experiments run on what git tracks; run `git add` for these, or they miss them: {missed}"
         )
-    folder = Path(SCRATCH_FOLDER, "sweeps", time.strftime("%m%d-%H%M%S"))
+    folder = create_sweep_folder()
     sys.argv = [sys.argv[0], "--multirun", *overrides, f"hydra.sweep.dir={folder}"]
     with open_parent_run(
-        _get_tracking_target(overrides), name=f"sweep {' '.join(overrides)}", tags=_get_tags(overrides)
+        _get_tracking_target(plan.first), name=f"sweep {' '.join(overrides)}", tags=_get_tags(overrides)
     ) as session:
         os.environ[PARENT] = session.run_id or ""
         try:
@@ -159,7 +168,7 @@ def job(found: DictConfig) -> float:
     except UserError as error:
         result = SweepJob(number, overrides, name, "failed", reason=str(error))
     result = replace(result, seconds=round(time.monotonic() - start, 1))
-    write_file(folder / "job.json", json.dumps(asdict(result)))
+    write_file(folder / "job.json", json.dumps(asdict(result), allow_nan=False))
     print(f"sweep: job {number}: {result.status}{_format_outcome(result)}", flush=True)
     return float("nan") if result.score is None else result.score
 
@@ -190,8 +199,8 @@ def _format_outcome(result: SweepJob) -> str:
     return f", {result.reason}" if result.score is None else f", val {result.figure} {result.score:.4f}"
 
 
-def _get_tracking_target(overrides: Sequence[str]) -> TrackingTarget:
-    settings = compose_first_combination(overrides)["tracking"]
+def _get_tracking_target(values: Mapping[str, Any]) -> TrackingTarget:
+    settings = values["tracking"]
     return TrackingTarget(settings["uri"], settings["experiment"], settings["timeout"])
 
 

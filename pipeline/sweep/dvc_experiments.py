@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -22,18 +21,10 @@ from typing import Any
 from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE
 from pipeline.storage.dvc_repository import read_file_at_revision
+from pipeline.sweep.job_output import JobOutput
 
 STOP_SIGNALS = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0))
 """Signals that stop a job, each with seconds to wait: SIGINT first, so that its run ends as KILLED."""
-STAGE_LINE = re.compile(r"(?:compose|prepare|augment|finetune|evaluate): \S.*")
-
-
-def require_commit() -> None:
-    """Require a git commit, on which DVC bases experiments."""
-    if _run_git("rev-parse", "--verify", "--quiet", "HEAD") is None:
-        raise UserError(
-            "a sweep needs a git commit to start from: run `git init && git add -A && git commit -m start`"
-        )
 
 
 def list_untracked_files(*folders: str) -> list[str]:
@@ -110,19 +101,19 @@ def _wait_for(child: subprocess.Popen[str], log: Path, tell: Callable[[str], Non
     A thread reads its output, and waiting polls: libraries that are loaded here let a blocked read continue
     after Ctrl-C, which would then take effect only at the job's next line.
     """
-    reasons = ["it ended without a message"]
-    reader = Thread(target=_copy_output, args=(child, log, tell, reasons), daemon=True)
+    output = JobOutput()
+    reader = Thread(target=_copy_output, args=(child, log, tell, output), daemon=True)
     reader.start()
     while child.poll() is None:
         time.sleep(0.1)
     reader.join(5.0)
-    return f"{reasons[-1]} (all of it: {log})" if child.returncode else None
+    return f"{output.explain_failure(child.returncode)} (all of it: {log})" if child.returncode else None
 
 
 def _copy_output(
-    child: subprocess.Popen[str], log: Path, tell: Callable[[str], None], reasons: list[str]
+    child: subprocess.Popen[str], log: Path, tell: Callable[[str], None], output: JobOutput
 ) -> None:
-    """Copy a job's output to its log, and collect the error sentences of stages."""
+    """Copy a job's output to its log, and note why it failed."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
         for line in child.stdout or ():
@@ -131,10 +122,7 @@ def _copy_output(
             text = line.strip()
             if text.startswith(("Running stage", "Stage '")):
                 tell(text.rstrip(":"))
-            if STAGE_LINE.fullmatch(text) or (
-                text.startswith("ERROR: ") and "failed to reproduce" not in text
-            ):
-                reasons.append(text.removeprefix("ERROR: "))
+            output.add_line(line.rstrip())
 
 
 def _stop_process_group(child: subprocess.Popen[str]) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compose.sweep_axes import compose_first_combination
+from pipeline.compose.job_configs import JobConfigs
+from pipeline.compose.stage import compose_conf
+from pipeline.compose.sweep_axes import plan_sweep
 from pipeline.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -25,29 +27,29 @@ def project(tmp_path, monkeypatch):
     [(["finetune=glob(h*)"], "head"), (["finetune=gradual,head"], "gradual"), (["seed=range(1,3)"], "full")],
 )
 def test_a_sweep_is_previewed_by_its_first_values(overrides, strategy):
-    assert compose_first_combination(overrides)["finetune"]["strategy"] == strategy
+    assert plan_sweep(overrides).first["finetune"]["strategy"] == strategy
 
 
 def test_a_file_that_a_sweep_names_last_and_is_not_there_is_refused_before_the_first_job():
     with pytest.raises(
         UserError, match="there is no finetune/hed: choose one of full, gradual, head, scratch"
     ):
-        compose_first_combination(["seed=range(1,1000)", "finetune=full,hed"])
+        plan_sweep(["seed=range(1,1000)", "finetune=full,hed"])
 
 
 def test_a_pattern_that_no_file_fits_is_refused():
     with pytest.raises(UserError, match=r"^the command: finetune=glob\(z\*\) fits nothing in conf/finetune$"):
-        compose_first_combination(["seed=1,2", "finetune=glob(z*)"])
+        plan_sweep(["seed=1,2", "finetune=glob(z*)"])
 
 
 @pytest.mark.parametrize("word", ["finetune.lr0=interval(1e-4,1e-2)", "seed=tag(a,interval(0,9))"])
 def test_a_range_without_steps_is_refused_for_hydras_own_sweeper_takes_none(word):
     with pytest.raises(UserError) as refused:
-        compose_first_combination(["data.seed=1,2", word])
+        plan_sweep(["data.seed=1,2", word])
     key = word.partition("=")[0]
     assert str(refused.value).startswith(f"the command: {word} ")
     assert f"{key}=A,B,C" in str(refused.value)
-    assert compose_first_combination([f"{key}=choice(0.01,1)"])
+    assert plan_sweep([f"{key}=choice(1,0.01)" if key == "finetune.lr0" else f"{key}=choice(1,2)"])
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_an_axis_that_changes_nothing_is_refused_by_name(project, overrides, axi
         "# @package _global_\nhydra: {sweeper: {params: {finetune: 'head,twin'}}}\n"
     )
     with pytest.raises(UserError) as refused:
-        compose_first_combination(overrides)
+        plan_sweep(overrides)
     assert str(refused.value).startswith(f"the command: {axis} changes nothing from ")
     assert advice in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -78,13 +80,13 @@ def test_an_axis_that_changes_nothing_is_refused_by_name(project, overrides, axi
     "overrides", [["+sweep=strategies"], ["+sweep=strategies", "finetune=full"], ["seed=1"]]
 )
 def test_axes_that_change_something_are_composed(overrides):
-    assert compose_first_combination(overrides)["finetune"]["strategy"] == "full"
+    assert plan_sweep(overrides).first["finetune"]["strategy"] == "full"
 
 
 def test_folds_without_their_number_are_refused_before_the_first_job():
     with pytest.raises(UserError, match=r"data\.fold=range\(0,5\) needs .*data\.folds=5"):
-        compose_first_combination(["data.fold=range(0,5)"])
-    assert compose_first_combination(["data.folds=5", "data.fold=range(0,5)"])["data"]["folds"] == 5
+        plan_sweep(["data.fold=range(0,5)"])
+    assert plan_sweep(["data.folds=5", "data.fold=range(0,5)"]).first["data"]["folds"] == 5
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_folds_without_their_number_are_refused_before_the_first_job():
 )
 def test_an_unknown_key_is_refused_with_the_nearest(word, nearest):
     with pytest.raises(UserError) as refused:
-        compose_first_combination(["seed=1,2", word])
+        plan_sweep(["seed=1,2", word])
     key = word.lstrip("+~").partition("=")[0]
     assert str(refused.value).startswith(f"the command: {key} is not a known key")
     assert (nearest is None) == ("did you mean" not in str(refused.value))
@@ -115,14 +117,14 @@ def test_an_unknown_key_of_a_prepared_sweep_is_refused(project):
         "# @package _global_\nhydra: {sweeper: {params: {finetune.lr1: '1,2'}}}\n"
     )
     with pytest.raises(UserError, match=r"finetune\.lr1 is not a known key"):
-        compose_first_combination(["+sweep=typo"])
+        plan_sweep(["+sweep=typo"])
 
 
 @pytest.mark.parametrize(
     "overrides", [["+tracking.tags.line=a", "seed=1,2"], ["+experiment=smoke", "seed=1,2"], ["data=demo"]]
 )
 def test_free_names_and_groups_are_known_keys(overrides):
-    assert compose_first_combination(overrides)
+    assert plan_sweep(overrides)
 
 
 @pytest.mark.parametrize(
@@ -137,19 +139,31 @@ def test_free_names_and_groups_are_known_keys(overrides):
 )
 def test_a_sweep_none_of_whose_jobs_can_run_is_refused(overrides):
     with pytest.raises(UserError, match="no job of this sweep can run"):
-        compose_first_combination(overrides)
+        plan_sweep(overrides)
 
 
 @pytest.mark.parametrize(
-    "overrides",
+    ("overrides", "word"),
     [
-        ["finetune.lr0=7,8,0.01"],
-        ["finetune.optimizer=auto,AdamW", "finetune.lr0=0.001,null"],
-        ["finetune=gradual,head", "finetune.freeze=5"],
+        (["finetune.lr0=0.01,abc"], "finetune.lr0=abc"),
+        (["seed=1,2,3", "finetune.lr0=0.01,0.02,7,0.03"], "finetune.lr0=7"),
+        (["finetune=head,gradual", "finetune.freeze=5"], "finetune=gradual"),
+        (["seed=range(1,4096)", "data.on_leak=refuse,warn"], "data.on_leak=warn"),
     ],
 )
-def test_a_sweep_with_one_valid_job_is_run(overrides):
-    assert compose_first_combination(overrides)
+def test_a_value_that_no_job_can_use_is_refused_before_the_first_job(overrides, word):
+    with pytest.raises(UserError) as refused:
+        plan_sweep(overrides)
+    assert str(refused.value).startswith(f"the command: no job with {word} can run: ")
+
+
+def test_a_combination_that_cannot_run_is_told_before_the_first_job():
+    plan = plan_sweep(["finetune.optimizer=auto,AdamW", "finetune.lr0=0.001,null", "seed=4"])
+    assert [sentence.partition(": ")[0] for sentence in plan.impossible] == [
+        "finetune.optimizer=auto finetune.lr0=0.001",
+        "finetune.optimizer=AdamW finetune.lr0=null",
+    ]
+    assert plan_sweep(["finetune.lr0=0.001,0.002"]).impossible == []
 
 
 @pytest.mark.parametrize(
@@ -168,7 +182,7 @@ def test_a_sweep_with_one_valid_job_is_run(overrides):
 )
 def test_an_axis_of_a_key_that_nothing_uses_is_refused_with_the_reason(axis, others, reason):
     with pytest.raises(UserError) as refused:
-        compose_first_combination([*others, axis])
+        plan_sweep([*others, axis])
     assert str(refused.value).startswith(f"the command: {axis} changes nothing from ")
     assert reason in str(refused.value)
 
@@ -186,4 +200,20 @@ def test_an_axis_of_a_key_that_nothing_uses_is_refused_with_the_reason(axis, oth
     ],
 )
 def test_an_axis_that_some_combination_uses_is_kept(overrides):
-    assert compose_first_combination(overrides)
+    assert plan_sweep(overrides)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=3", "finetune=head", "finetune.lr0=1e-3"],
+        ["finetune.freeze=[1,2]", "data.split={train: 1, val: 2}"],
+        ["model.lr0.full=0.02", "data.source=/a b/c", "finetune.cache=null"],
+        ["~tracking.tags", "+tracking.tags.line='a b'", "seed=4"],
+        ["++finetune.lr0=1", "finetune.lr0=2"],
+    ],
+)
+def test_quick_configuration_of_a_job_is_that_of_hydra(words):
+    configs = JobConfigs()
+    configs.compose(["seed=9", "finetune=head"])
+    assert configs.compose(words) == compose_conf(words).values

@@ -1,0 +1,60 @@
+"""Check before a sweep that DVC can record its experiments, and create the folder of the sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pipeline.core.errors import UserError
+from pipeline.storage.git import read_git_state, require_full_history, require_owned_repository
+from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
+
+
+def require_recordable_experiments() -> None:
+    """Require a git commit with its history, in a repository that git trusts, and a cache that DVC can name.
+
+    Raises:
+        UserError: What is missing, and what to do.
+    """
+    root = project_root()
+    require_owned_repository(root)
+    commit, _ = read_git_state(root)
+    if commit is None:
+        raise UserError(
+            "a sweep needs a git commit to start from: run `git init && git add -A && git commit -m start`"
+        )
+    require_full_history(root)
+    _require_nameable_cache(root)
+
+
+def create_sweep_folder() -> Path:
+    """Create the folder of one sweep; its name, with a random part, is part of its experiments' names."""
+    while True:
+        name = f"{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        with contextlib.suppress(FileExistsError):  # of a sweep that started in the same second
+            folder = Path(SCRATCH_FOLDER, "sweeps", name)
+            folder.mkdir(parents=True)
+            return folder
+
+
+def _require_nameable_cache(root: Path) -> None:
+    """Require a DVC cache whose path is ASCII: DVC writes it to a file of each experiment, as ASCII."""
+    settings = [root / ".dvc" / name for name in ("config", "config.local")]
+    written = [path.read_bytes() for path in settings if path.exists()]
+    texts = [os.fsencode(root), *written]
+    if all(text.isascii() for text in texts):
+        return
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    path = done.stdout.strip()
+    if done.returncode == 0 and not path.isascii():
+        raise UserError(
+            f"DVC cannot run experiments in folders of their own while the path of its cache, {path}, has "
+            "letters outside of ASCII: move the project to another path, or the cache, which "
+            "`dvc cache dir --local PATH` then names"
+        )
