@@ -55,13 +55,19 @@ def deliver_missed(store: MlflowClientCache, report: DeliveryReport | None = Non
                 told.add_failure(error)
                 if is_outage(error) and not isinstance(error, StoreUnavailableError):
                     return
+                _print_failure(error, report)
         yield from _close_killed_runs(store)
     except Exception as error:
         told.add_failure(error)
-        if report is None and not is_outage(error):  # the sender reports an outage itself
-            print_tracking_notice(
-                f"messages of an earlier command could not be sent to MLflow: {describe_failure(error)}"
-            )
+        if not is_outage(error):  # the sender reports an outage itself
+            _print_failure(error, report)
+
+
+def _print_failure(error: Exception, report: DeliveryReport | None) -> None:
+    """Print why messages could not be sent, where no report says it."""
+    if report is None:
+        reason = describe_failure(error)
+        print_tracking_notice(f"messages of an earlier command could not be sent to MLflow: {reason}")
 
 
 def _select_store(outbox: RunOutbox, store: MlflowClientCache) -> MlflowClientCache:

@@ -39,25 +39,32 @@ def open_evaluation_run(
         message: Opens the evaluation; holds its key, parameters, and the tags of a new run.
         tags: Of the stage: process, outbox, state.
     """
-    key = message["evaluation"]["key"]
+    key, params = message["evaluation"]["key"], message["evaluation"]["params"]
     marked = {**tags, EVALUATION_TAG: key}
     with FileLock(create_scratch_folder("locks") / "mlflow-runs.lock", timeout=CLAIM_WAIT_SECONDS):
         training = store.client.get_run(training_id)
-        if _is_free(training, key):
+        if _is_free(training, key, params):
             run_id = training_id
             log_tags(store, run_id, marked)
+            log_missing_params(store, run_id, params)
         else:
             run_id = _open_child(store, training, message, {**marked, KEY_TAG: key})
     store.client.update_run(run_id, status="RUNNING")
     return run_id
 
 
-def _is_free(training: Any, key: str) -> bool:
-    """Check whether the training's run has no results of another evaluation, and none that is running."""
-    tags, names = training.data.tags, training.data.metrics
+def _is_free(training: Any, key: str, params: Mapping[str, str]) -> bool:
+    """Check whether the training's run can have the results of this evaluation.
+
+    It must not have those of another one, or one that is running; and its parameters, which MLflow never
+    changes, must be those of this evaluation.
+    """
+    tags, known = training.data.tags, training.data.params
     if tags.get(EVALUATION_TAG) == key:
         return True
-    if any(name.startswith(TEST_PREFIX) for name in names):
+    if any(name.startswith(TEST_PREFIX) for name in training.data.metrics):
+        return False
+    if any(known.get(name, value) != value for name, value in params.items()):
         return False
     return EVALUATION_TAG not in tags or tags.get(f"{STAGE_TAG_PREFIX}evaluate") in {"failed", "killed"}
 

@@ -100,7 +100,8 @@ def test_a_failed_evaluation_keeps_the_run_only_with_its_results(target, client,
             session.log_metrics({"test/mAP50": 0.5})
         _ = 1 / 0
     assert client.get_run(training).info.status == "FAILED"
-    other = evaluate(target, training, MANY, 0.6)
+    again = FEW._replace(key="e3" * 32)
+    other = evaluate(target, training, again, 0.6)
     assert (other == training) is not measured
     assert client.get_run(training).data.metrics["test/mAP50"] == (0.5 if measured else 0.6)
     assert client.get_run(other).info.status == "FINISHED"
@@ -135,6 +136,15 @@ def test_an_evaluation_without_its_training_opens_a_run_for_both(target, client)
     assert [run.info.run_id for run in list_children(client, first)] == [other]
     assert client.get_run(first).data.params == {"evaluate.max_det": "1", "seed": "0"}
     assert count_runs(client) == 2
+
+
+def test_the_first_evaluation_has_a_run_of_its_own_where_the_parameters_say_something_else(
+    target, client, training
+):
+    other = evaluate(target, training, MANY, 0.6)
+    assert other != training
+    assert client.get_run(other).data.params["evaluate.max_det"] == "300"
+    assert evaluate(target, training, FEW, 0.5) == training
 
 
 def test_a_run_measured_by_an_earlier_version_is_not_changed(target, client, training):
