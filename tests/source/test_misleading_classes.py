@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.core.errors import UserError
 from pipeline.source.recognize_format import recognize_source
@@ -211,3 +212,121 @@ def test_few_lines_with_a_confidence_are_told_and_read_when_asked(tmp_path, coun
     assert f"{count} of {12 + count} objects, in {count} image" in remarks
     assert "the predictions of a model do: left out (data.predictions=labels" in remarks
     assert len(read(tmp_path, predictions="labels")[2]) == 12 + count
+
+
+def coco_document(ids: list[int], categories: dict[int, str]) -> dict[str, object]:
+    images = [
+        {"id": n, "file_name": f"{name}.jpg", "width": SIZE[0], "height": SIZE[1]}
+        for n, name in enumerate(NAMES)
+    ]
+    rows = [
+        {"id": n, "image_id": n, "category_id": number, "bbox": EXTENTS[n], "iscrowd": 0}
+        for n, number in enumerate(ids)
+    ]
+    return {
+        "images": images,
+        "annotations": rows,
+        "categories": [{"id": number, "name": name} for number, name in categories.items()],
+    }
+
+
+def test_coco_numbers_counted_from_0_are_refused(tmp_path):
+    draw_images(tmp_path)
+    write(tmp_path / "a.json", coco_document([n % 2 for n in range(12)], {1: "scratch", 2: "dent"}))
+    with pytest.raises(UserError, match=r"6 of 12 .*not in its categories \(1, 2\), such as 0 \(they look"):
+        recognize_source("auto", tmp_path)
+    assert len(read(tmp_path, first_class=0)[2]) == 6
+
+
+def test_coco_numbers_of_another_list_are_refused_and_single_ones_left_out(tmp_path):
+    draw_images(tmp_path)
+    write(tmp_path / "a.json", coco_document([1, 2] * 4 + [7, 8, 9, 1], {1: "scratch", 2: "dent"}))
+    with pytest.raises(UserError, match=r"3 of 12 .* such as 7: correct the file"):
+        recognize_source("auto", tmp_path)
+    write(tmp_path / "a.json", coco_document([1, 2] * 5 + [7, 2], {1: "scratch", 2: "dent"}))
+    assert read(tmp_path)[2] == [*RIGHT[:10], RIGHT[11]]
+
+
+def test_coco_categories_with_one_name_are_told(tmp_path):
+    draw_images(tmp_path)
+    write(tmp_path / "a.json", coco_document([1, 2] * 6, {1: "dent", 2: "dent"}))
+    _, source, _, remarks = read(tmp_path)
+    assert source.names == ("dent",)
+    assert "a.json: categories 1 and 2 are one class, called 'dent'" in remarks
+
+
+DETECTIONS = {
+    "images": [{"file": "im0.jpg", "detections": [{"category": "1", "bbox": [0, 0, 1, 1], "conf": 0.9}]}],
+    "detection_categories": {"1": "animal"},
+}
+SEGMENTS = {
+    **coco_document([], {1: "scratch"}),
+    "annotations": [{"image_id": 0, "file_name": "im0.png", "segments_info": [{"category_id": 1}]}],
+}
+WITHOUT_BOXES = {
+    **coco_document([], {1: "scratch"}),
+    "annotations": [{"id": n, "image_id": n, "category_id": 1} for n in range(12)],
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (DETECTIONS, r"detections of a model \(MegaDetector\)"),
+        (SEGMENTS, "panoptic segments: take the file of instances"),
+        (WITHOUT_BOXES, "a category to whole images, and no bbox .* a folder per class"),
+    ],
+)
+def test_json_that_is_nearly_coco_is_refused_with_what_it_is(tmp_path, document, reason):
+    draw_images(tmp_path)
+    write(tmp_path / "annotations.json", document)
+    with pytest.raises(UserError, match=reason):
+        recognize_source("auto", tmp_path)
+
+
+def draw_numbered_masks(folder: Path, numbers: list[list[int]], names: str = "") -> None:
+    """Draw a mask per list, with a square for each of its numbers."""
+    draw_images(folder)
+    for name, listed in zip(NAMES, numbers, strict=True):
+        mask = np.zeros((SIZE[1], SIZE[0]), np.uint16)
+        for place, number in enumerate(listed):
+            mask[10 * place : 10 * place + 8, 20:40] = number
+        (folder / "masks").mkdir(exist_ok=True)
+        Image.fromarray(mask).save(folder / f"masks/{name}.png")
+    if names:
+        write(folder / "classes.txt", names)
+
+
+COUNTED = [list(range(1, 2 + n % 5)) for n in range(12)]
+
+
+def test_masks_that_number_their_objects_are_read_as_objects(tmp_path):
+    draw_numbered_masks(tmp_path, COUNTED)
+    form, source, found, remarks = read(tmp_path)
+    assert (form, source.names, len(found)) == ("masks", ("object",), sum(map(len, COUNTED)))
+    assert "each is read as an object of one class" in remarks
+
+
+def test_names_decide_that_numbers_are_classes(tmp_path):
+    draw_numbered_masks(tmp_path, COUNTED, "1: a\n2: b\n3: c\n4: d\n5: e\n")
+    assert read(tmp_path)[1].names == ("a", "b", "c", "d", "e")
+
+
+def test_numbers_that_may_count_objects_are_told(tmp_path):
+    draw_numbered_masks(tmp_path, [[1, 2, 3][: 1 + 2 * (n % 2)] for n in range(12)])
+    _, source, _, remarks = read(tmp_path)
+    assert source.names == ("class_1", "class_2", "class_3")
+    assert "if they count objects, add a classes.txt that gives all numbers the same name" in remarks
+
+
+def test_numbers_in_one_mask_alone_are_no_classes(tmp_path):
+    draw_numbered_masks(tmp_path, [[1000 + 2 * n, 1001 + 2 * n] for n in range(12)])
+    with pytest.raises(UserError, match="24 values, nearly each in one mask alone"):
+        recognize_source("auto", tmp_path)
+
+
+def test_numbers_that_skip_some_are_classes_without_a_word(tmp_path):
+    draw_numbered_masks(tmp_path, [[[1, 2, 3], [2], [1, 3], [1, 2, 3, 4], [4]][n % 5] for n in range(12)])
+    _, source, _, remarks = read(tmp_path)
+    assert source.names == ("class_1", "class_2", "class_3", "class_4")
+    assert "count objects" not in remarks

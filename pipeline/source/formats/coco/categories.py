@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
+from pipeline.source.types import ReadOptions
+
 _MAX_DIGITS: Final = 18
+_MIN_UNKNOWN: Final = 3
+_MAX_UNKNOWN_SHARE: Final = 0.2
+"""If more annotations have an unknown category, the ids are those of another list."""
+_MAX_SHOWN: Final = 8
 
 CocoJson = Mapping[str, Any]
 CategoryIndices = Mapping[str, int]
@@ -33,6 +43,54 @@ def merge_categories(files: Sequence[CocoJson]) -> tuple[tuple[str, ...], tuple[
     unused_parents = [name for name in names if name in parents and name not in used]
     remarks = tuple(f"category {name!r} is a parent without objects: left out" for name in unused_parents)
     return tuple(name for name in names if name not in unused_parents), remarks
+
+
+def check_categories(files: Mapping[Path, CocoJson], options: ReadOptions) -> tuple[str, ...]:
+    """Refuse files of which many objects have no category; tell of categories with the same name.
+
+    Args:
+        files: The parsed files.
+        options: `first_class`: auto checks.
+
+    Returns:
+        Remarks on categories of one file with the same name: they are one class.
+
+    Raises:
+        UserError: There are such objects.
+    """
+    remarks: list[str] = []
+    for path, file in files.items():
+        ids: dict[str, list[str]] = defaultdict(list)
+        for row in _sorted_categories(file):
+            ids[_category_name(row)].append(normalize_id(row["id"]))
+        if options.first_class == "auto":
+            _check_ids([number for numbers in ids.values() for number in numbers], file, path)
+        remarks += [
+            f"{path.name}: categories {' and '.join(dict.fromkeys(numbers))} are one class, called {name!r}"
+            for name, numbers in ids.items()
+            if len(set(numbers)) > 1
+        ]
+    return tuple(dict.fromkeys(remarks))
+
+
+def _check_ids(known: Sequence[str], file: CocoJson, path: Path) -> None:
+    used = Counter(normalize_id(row.get("category_id")) for row in file["annotations"])
+    unknown = sum(count for number, count in used.items() if number not in known)
+    if unknown < _MIN_UNKNOWN or unknown <= _MAX_UNKNOWN_SHARE * used.total():
+        return
+    first = next(number for number in used if number not in known)
+    shifted = (
+        known and first == "0" and min(known, key=_order_id) == "1" and max(known, key=_order_id) not in used
+    )
+    hint = (
+        " (they look counted from 0, and the categories from 1: then all objects have a wrong name)"
+        * bool(shifted)
+    )
+    raise UserError(
+        f"{unknown:,} of {format_count(used.total(), 'annotation')} in {path} have a category_id that is "
+        f"not in its categories ({', '.join(known[:_MAX_SHOWN])}), such as {first}{hint}: correct the file, "
+        "or set data.first_class=0 to leave these annotations out"
+    )
 
 
 def map_category_ids(file: CocoJson, names: Sequence[str]) -> CategoryIndices:

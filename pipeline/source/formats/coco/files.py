@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -10,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
-from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
 from pipeline.source.formats.coco.categories import normalize_id
+from pipeline.source.formats.coco.json_file import parse_json_file
 from pipeline.source.formats.coco.predictions import (
     describe_predictions,
     drop_scored_annotations,
@@ -22,6 +21,7 @@ from pipeline.source.formats.coco.predictions import (
     merge_detections,
     refuse_predictions,
 )
+from pipeline.source.formats.coco.unusable_files import refuse_unusable_files
 from pipeline.source.plausibility.predictions import repeat_images
 from pipeline.source.plausibility.versions import find_copies
 from pipeline.source.reading.file_tree import (
@@ -71,13 +71,7 @@ def find_coco_files(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Coc
     wants_predictions = options.predictions == "labels"
     files, predicted = _load_labels(found, options)
     if not files:
-        raise (
-            refuse_predictions(predicted)
-            if predicted
-            else UserError(
-                f"no COCO annotations in {folder}: expected annotations/*.json or */_annotations.coco.json"
-            )
-        )
+        raise (refuse_predictions(predicted) if predicted else refuse_unusable_files(found, folder))
     unread = [path for path in found if path not in files]
     predicted += [path for path in unread if path not in predicted and looks_like_detections(path)]
     if wants_predictions:
@@ -242,18 +236,6 @@ def find_unlisted_images(entries: Mapping[Path, Any], image_index: ImageIndex, f
 def _list_annotation_folders(folder: Path) -> list[Path]:
     inner = list_subfolders(folder)
     return [folder, *inner, *(path / "annotations" for path in inner if find_split_in_name(path.name))]
-
-
-def parse_json_file(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        UserError: It cannot be read, or is not JSON.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}): fix or remove it") from None
 
 
 def _load_file(path: Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.source.formats.coco.box_meaning import interpret_boxes
 from pipeline.source.formats.coco.categories import (
     CategoryIndices,
+    check_categories,
     map_category_ids,
     merge_categories,
     normalize_id,
@@ -105,6 +106,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         UserError: There is no annotation file, or one is not valid JSON.
     """
     parsed, file_remarks = find_coco_files(folder, options)
+    same_name_remarks = check_categories(parsed, options)
     box_remarks = interpret_boxes([*parsed.values()], options.labels)
     crowd_remarks = resolve_crowds([*parsed.values()], options.crowds)
     names, category_remarks = merge_categories(list(parsed.values()))
@@ -128,7 +130,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     unlisted = [] if options.file else describe_unlisted_folders(entries, image_index, folder)
     remarks = (
         *(*file_remarks, *crowd_remarks, *box_remarks),
-        *(*category_remarks, *pose.remarks, *task_remarks, *unlisted),
+        *(*same_name_remarks, *category_remarks, *pose.remarks, *task_remarks, *unlisted),
     )
     source = Source(names, images, defects, remarks, task, pose.keypoints)
     return refuse_misread_boxes(source, "extent", options.labels)

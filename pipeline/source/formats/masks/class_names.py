@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,6 +11,7 @@ from typing import Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.source.formats.masks.official_classes import find_official_classes
 from pipeline.source.formats.masks.values import MaskContent, MaskValue
+from pipeline.source.plausibility.object_numbers import infer_number_meaning
 from pipeline.source.reading.class_lists import BACKGROUND_NAMES, CLASS_LIST_FILES, find_class_names
 from pipeline.source.reading.file_tree import format_relative_path, list_files
 from pipeline.source.reading.parsing import UnreadableFileError, format_file_name, load_text
@@ -144,6 +146,43 @@ def check_white(masks: Mapping[Path, MaskContent]) -> None:
             f"{format_file_name(numbered[0])} hold class numbers: {alone[0].parent.name}/ and "
             f"{numbered[0].parent.name}/ may belong to different datasets"
         )
+
+
+def check_object_numbers(
+    names: MaskClassNames, masks: Mapping[Path, MaskContent], folder: Path
+) -> MaskClassNames:
+    """Name all values alike, if they count the objects of each mask; say so if they may.
+
+    Raises:
+        UserError: Nearly every value is in one mask alone, as numbers of objects are.
+    """
+    counts = [_count_regions(mask) for mask in masks.values()]
+    meaning = infer_number_meaning(counts)
+    if meaning == "single":
+        raise UserError(
+            f"the masks in {folder} have {len(names.by_value)} values, nearly each in one mask alone: they "
+            "look like numbers of objects, not of classes; add a classes.txt that names the numbers, or save "
+            "each mask with the number of its class"
+        )
+    if meaning == "unclear":
+        remark = (
+            "the numbers in each mask begin at 1, and each is one region: if they count objects, add a "
+            "classes.txt that gives all numbers the same name"
+        )
+        return names._replace(remarks=(*names.remarks, remark))
+    if meaning == "objects":
+        remark = (
+            "the numbers in each mask run from 1 to the number of its objects: each is read as an object of "
+            "one class (a classes.txt that names the numbers decides)"
+        )
+        return MaskClassNames(dict.fromkeys(names.by_value, "object"), (remark,))
+    return names
+
+
+def _count_regions(mask: MaskContent) -> Counter[int]:
+    """Count the regions of each value."""
+    regions = Counter(value for (_, value), _ in mask.regions)
+    return regions + Counter({value: 1 for _, value in mask.values if value not in regions})
 
 
 def format_mask_value(value: MaskValue) -> str:

@@ -21,6 +21,7 @@ from pipeline.core.text import format_count
 from pipeline.runtime.worker_count import choose_worker_count
 from pipeline.source.formats.masks.class_names import (
     ClassTable,
+    check_object_numbers,
     check_white,
     choose_class_names,
     load_class_table,
@@ -114,6 +115,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     if choice.rivals and not by_folder:
         raise UserError(describe_rivals(choice.rivals, folder))
     names = choose_class_names(table, values, pixels.list_colors())
+    if table.is_empty and not by_folder:
+        names = check_object_numbers(names, pixels.masks, folder)
     named = {
         path: NamedMask(mask, dict.fromkeys(values, by_folder[path]) if path in by_folder else names.by_value)
         for path, mask in pixels.masks.items()

@@ -571,7 +571,8 @@ def test_any_json_is_read_without_an_error(tmp_path, rows, width, name):
     if not file.exists():
         write_picture(tmp_path / "train/x.jpg")
     file.write_text(json.dumps(data))
-    [image] = [image for image in read_source("coco", tmp_path).images if image.path.name == "x.jpg"]
+    read = read_source("coco", tmp_path, ReadOptions(first_class=0))
+    [image] = [image for image in read.images if image.path.name == "x.jpg"]
     assert len(image.raw.marks) == len(image.raw.classes) == len(image.raw.boxes)
     assert np.isfinite(image.raw.boxes).all()
 
