@@ -122,14 +122,14 @@ def _run_reporting_errors(overrides: Sequence[str]) -> int:
 
 def _run_sweep(overrides: Sequence[str]) -> None:
     require_recordable_experiments()
-    plan = plan_sweep(overrides)
-    for sentence in plan.impossible:
-        print(f"sweep: this job cannot run, the others start: {sentence}")
     missed = list_untracked_files("conf", "pipeline", "dvc.yaml", "params.yaml")
     if missed:
         print(
             f"sweep: experiments run on what git tracks; run `git add` for these, or they miss them: {missed}"
         )
+    plan = plan_sweep(overrides)
+    for sentence in plan.impossible:
+        print(f"sweep: this job cannot run, the others start: {sentence}")
     folder = create_sweep_folder()
     sys.argv = [sys.argv[0], "--multirun", *overrides, f"hydra.sweep.dir={folder}"]
     with open_parent_run(
