@@ -17,7 +17,7 @@ from tests.builders import prepared_dataset
 NAMES = ("disc", "square", "bar")
 CONF = Path(__file__).parents[1] / "conf"
 FOUNDATION = CONF.parent / "models/foundation/yolo26n-foundation.pt"
-OURS = ("defaults", "strategy", "precision", "fast", "val_every", "gradual")
+OURS = ("defaults", "strategy", "precision", "fast", "threads", "val_every", "gradual")
 
 
 def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") -> Manifest:
@@ -61,6 +61,7 @@ def job(
     head: bool = False,
     task: Task = "detect",
     fast: bool | str = True,
+    threads: int | None = None,
     **changes: Any,
 ):
     """Build a job for the dataset below `root`; checkpoints go to root/checkpoints."""
@@ -78,6 +79,7 @@ def job(
         val=images / "val",
         precision=precision,
         fast=fast,
+        threads=threads,
         gradual=gradual,
         folder=folder,
         head=head,

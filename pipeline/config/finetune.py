@@ -70,6 +70,7 @@ class FinetuneConfig(ConfigGroup):
     strategy: Literal["full", "head", "gradual", "scratch"]
     precision: Literal["auto", "fp32", "bf16"]
     fast: bool | Literal["gpu"]
+    threads: Count | Literal["auto"]
     val_every: Count
     gradual: GradualConfig
     epochs: Count

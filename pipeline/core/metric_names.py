@@ -15,6 +15,8 @@ TOP1: Final = "top1"
 TOP5: Final = "top5"
 FITNESS: Final = "fitness"
 OVERFITTING_GAP: Final = "overfitting/gap"
+THREADS: Final = "system/threads"
+"""The average number of torch's CPU threads in an epoch."""
 
 LOW: Final = "_low"
 HIGH: Final = "_high"

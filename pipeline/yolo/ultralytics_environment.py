@@ -9,7 +9,6 @@ import warnings
 from typing import Final
 
 from pipeline.runtime.environment import is_debug_log
-from pipeline.runtime.worker_count import count_available_cores
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
 
 IGNORED_LOG_MESSAGES: Final = (
@@ -78,14 +77,6 @@ def remember_requested_threads() -> None:
         os.environ.update(OPENMP_DEFAULTS | os.environ)
 
 
-def set_torch_threads() -> None:
-    """Let torch use all cores, or as many as the user's OMP_NUM_THREADS says.
-
-    Counts physical cores, within the CPU affinity and a container's quota: two threads on one core share its
-    arithmetic units. Call it after Ultralytics chose the device: for the CPU it then sets all cores but one,
-    eight at most.
-    """
-    import torch
-
-    requested = int(_requested_threads) if _requested_threads and _requested_threads.isdecimal() else 0
-    torch.set_num_threads(requested or count_available_cores(physical=True))
+def read_requested_threads() -> int:
+    """Return the number of threads that the user's OMP_NUM_THREADS says; 0 where it says none."""
+    return int(_requested_threads) if _requested_threads and _requested_threads.isdecimal() else 0
