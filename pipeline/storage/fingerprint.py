@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -114,10 +114,14 @@ def stamp_source(source: Path) -> dict[str, FileStamp]:
 
 
 def hash_files(paths: Iterable[str], *, cache: Path, map_files: MapFiles = map) -> dict[str, str]:
-    """Return the SHA-256 of each file by path; only new and changed files are read."""
+    """Return the SHA-256 of each file by path; only new and changed files are read.
+
+    Raises:
+        UserError: A file cannot be read, or the database not be written.
+    """
     known: dict[str, str] = {}
     unknown: list[FileStamp] = []
-    with closing(_open_database(cache)) as database:
+    with _explain_database_errors(cache), closing(_open_database(cache)) as database:
         for file in map(_stamp_file, paths):
             found = _find_known_hash(file, database)
             if found is None:
@@ -125,6 +129,24 @@ def hash_files(paths: Iterable[str], *, cache: Path, map_files: MapFiles = map) 
             else:
                 known[file.path] = found
         return known | (_hash_unknown_files(unknown, database, map_files) if unknown else {})
+
+
+@contextmanager
+def _explain_database_errors(cache: Path) -> Iterator[None]:
+    """Turn an error of the database, as on a full or read-only disk, into a sentence that names it."""
+    import sqlite3
+
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        from pipeline.core.machine_errors import describe_full_disk, is_disk_full
+
+        if is_disk_full(error):
+            raise UserError(describe_full_disk(cache)) from error
+        raise UserError(
+            f"{cache}, which keeps the hashes of files, cannot be used ({error}): check the space and the "
+            "access rights of its folder, or delete it"
+        ) from error
 
 
 def _find_known_hash(file: FileStamp, database: sqlite3.Connection) -> str | None:

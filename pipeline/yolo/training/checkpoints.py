@@ -6,7 +6,6 @@ generation is used. A file holds only tensors and plain values, so loading it ru
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import logging
@@ -17,6 +16,7 @@ from typing import Any, Final
 import torch
 
 from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_full_disk, is_disk_full
 from pipeline.storage.files import hash_file, write_file
 
 MAX_GENERATIONS: Final = 2
@@ -74,7 +74,9 @@ def _is_intact(path: Path) -> bool:
 
 
 def _explain_write_error(folder: Path, error: OSError) -> UserError:
-    reason = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror
+    if is_disk_full(error):
+        return UserError(f"{describe_full_disk(folder)}; the training continues from its last checkpoint")
+    reason = error.strerror
     return UserError(
         f"the checkpoint could not be written to {folder} ({reason}): "
         "fix this and run again; the training continues from the epoch before"

@@ -9,6 +9,7 @@ import torch
 
 from pipeline.core.errors import UserError
 from pipeline.yolo.training.checkpoints import has_checkpoint, load_newest_checkpoint, save_checkpoint
+from tests.disks import mount_small_disk
 
 
 def _state(epoch):
@@ -58,6 +59,17 @@ def test_failed_write_leaves_both_generations(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_full_disk_is_named_and_leaves_both_generations(tmp_path):
+    with mount_small_disk(tmp_path / "disk", kilobytes=64) as disk:
+        for epoch in (1, 2):
+            save_checkpoint(disk, epoch, _state(epoch))
+        before = {path: path.read_bytes() for path in disk.iterdir()}
+        large = _state(3) | {"more": torch.zeros(100_000)}
+        with pytest.raises(UserError, match=rf"^the disk is full: {disk} has .* MB left.*last checkpoint"):
+            save_checkpoint(disk, 3, large)
+        assert {path: path.read_bytes() for path in disk.iterdir()} == before
 
 
 def test_unfinished_and_foreign_files_are_ignored(tmp_path):
