@@ -37,6 +37,7 @@ _SIGNS: Final = {
 }
 """Parts of the messages of libraries, by the number of the error."""
 _SHARED_MEMORY_SIGNS: Final = ("shared memory", "unable to mmap", "/torch_")
+_SEMAPHORES_FILE: Final = os.path.join("multiprocessing", "synchronize.py")  # noqa: PTH118 - a part of a path
 _SENTENCES: Final = {
     errno.ENOMEM: "the memory is not enough: end other programs, or raise the limit of this process or "
     "its container (ulimit -v)",
@@ -93,7 +94,7 @@ def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
 
 def _describe(error: BaseException) -> str | None:
     text, number = str(error), _find_errno(error)
-    if "Bus error" in text or (number and any(sign in text for sign in _SHARED_MEMORY_SIGNS)):
+    if "Bus error" in text or (number and _is_of_shared_memory(error, text)):
         return _describe_shared_memory()
     if number in DISK_FULL:
         return describe_full_disk(_find_file(error) or _find_fullest_folder())
@@ -101,6 +102,15 @@ def _describe(error: BaseException) -> str | None:
     if number in _RULES and (file or number == errno.EFBIG):
         return f"{file or 'a file'} {_RULES[number]}"
     return _SENTENCES.get(number or 0)
+
+
+def _is_of_shared_memory(error: BaseException, text: str) -> bool:
+    """Check for an error of shared memory, which the semaphores of multiprocessing do not name."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    raised_in = frame.tb_frame.f_code.co_filename if frame else ""
+    return raised_in.endswith(_SEMAPHORES_FILE) or any(sign in text for sign in _SHARED_MEMORY_SIGNS)
 
 
 def _find_errno(error: BaseException) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +20,13 @@ from pipeline.core.machine_errors import describe_machine_error, is_disk_full
 from tests.disks import filled_disk, mount_small_disk
 
 ROOT = Path(__file__).parents[2]
+LIMITED = """
+from pipeline.core.machine_errors import describe_machine_error
+try:
+    {code}
+except BaseException as error:
+    print(describe_machine_error(error))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +84,8 @@ def run_limited(code: str, **limits: int) -> str:
         for name, value in limits.items():
             resource.setrlimit(getattr(resource, name), (value, value))
 
-    script = (
-        "import sys\nfrom pipeline.core.machine_errors import describe_machine_error\n"
-        f"try:\n    exec({code!r})\nexcept BaseException as error:\n    print(describe_machine_error(error))"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", LIMITED.format(code=code)],
         cwd=ROOT,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         preexec_fn=lower,
@@ -126,6 +131,21 @@ def test_opencv_without_memory_is_described():
 )
 def test_shared_memory_of_the_loader_is_named(text):
     assert describe_machine_error(RuntimeError(text)).startswith("the shared memory in /dev/shm")
+
+
+@pytest.mark.parametrize("options", ["ro", "size=4k"])
+def test_shared_memory_without_space_is_not_called_a_full_disk(options):
+    """The semaphores of a loader's processes raise an error that names no file."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("only root can give a process another /dev/shm, with unshare of Linux")
+    script = LIMITED.format(code="import multiprocessing; multiprocessing.Lock()")
+    mount = f"mount -t tmpfs -o {options} none /dev/shm && exec {shlex.join([sys.executable, '-c', script])}"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if "mount" in done.stderr:
+        pytest.skip(f"no other /dev/shm can be mounted here: {done.stderr}")
+    assert done.stdout.startswith("the shared memory in /dev/shm"), done.stderr
 
 
 def test_file_that_cannot_be_written_is_named():
