@@ -138,7 +138,7 @@ def test_shared_memory_without_space_is_not_called_a_full_disk(options):
     """The semaphores of a loader's processes raise an error that names no file."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         pytest.skip("only root can give a process another /dev/shm, with unshare of Linux")
-    script = LIMITED.format(code="import multiprocessing; multiprocessing.Lock()")
+    script = LIMITED.format(code="import multiprocessing as m; kept = [m.Lock() for _ in range(99)]")
     mount = f"mount -t tmpfs -o {options} none /dev/shm && exec {shlex.join([sys.executable, '-c', script])}"
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", mount], cwd=ROOT, capture_output=True, text=True, check=False
