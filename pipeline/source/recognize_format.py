@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
+from pipeline.source.class_spelling import describe_similar_names
+from pipeline.source.compare_readings import describe_difference
 from pipeline.source.formats.load_readers import load_formats
 from pipeline.source.nested_datasets import (
     FALLBACK_FORMAT,
@@ -97,11 +99,12 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
     with share_listings():
         matching, place = ([form], folder) if options.file else _find_formats(form, folder)
         found = _read_best(matching, place, options)
-    source = resolve_unlabelled(escape_source_text(found.source), options.unlabelled, place)
+    source = found.source._replace(remarks=(*found.source.remarks, *describe_similar_names(found.source)))
+    source = resolve_unlabelled(escape_source_text(source), options.unlabelled, place)
     if options.labels != "auto" and found.form not in _FORMATS_WITH_LABELS:
         unused = f"data.labels={options.labels} changes nothing: {found.form} has one kind of coordinates"
         source = source._replace(remarks=(*source.remarks, unused))
-    check_distinct_names(source.names, folder)
+    check_distinct_names(source.names, folder, ignore_blanks=True)
     has_outlines = any(image.raw.outlines for image in source.images)
     if options.task in {"segment", "obb"} - {source.task} and has_outlines:
         source = source._replace(task="segment")
@@ -207,16 +210,24 @@ def _iterate_nested(folder: Path) -> Iterator[Path]:
 
 
 def _describe_others(best: RecognizedSource, readings: Sequence[RecognizedSource]) -> tuple[str, ...]:
-    """Name the other formats, and say so if the best one explains few images."""
+    """Name the other formats, and say so if the best one explains few images.
+
+    Raises:
+        UserError: Another format contradicts it.
+    """
     shares = _measure_shares(readings)
     known = {best.form, _GENERAL_FORMATS.get(best.form)}
     others = [reading for reading in readings if reading.form not in known]
     remarks = []
     if others:
         listed = " and ".join(f"{other.form} ({shares[other.form]:.0%})" for other in others)
+        compared = (
+            describe_difference((best.form, best.source), (each.form, each.source)) for each in others
+        )
+        differences = "; ".join(filter(None, compared))
         remarks.append(
             f"read as {best.form} ({shares[best.form]:.0%} of the images have annotations), though it "
-            f"looks like {listed} too: data.format decides"
+            f"looks like {listed} too{f' ({differences})' if differences else ''}: data.format decides"
         )
     elif best.share < _LOW_SHARE:
         remarks.append(f"read as {best.form}, which annotates only {best.share:.0%} of the images")

@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.core.errors import UserError
 from pipeline.source.recognize_format import recognize_source
 from pipeline.source.types import ReadOptions, Source
-from tests.sources import SIZE, write_picture
+from tests.sources import SIZE, write_picture, write_voc_file
 
 NAMES = [f"im{number}" for number in range(12)]
 CORNERS = [(4 + 5 * n, 8 + 3 * n, 24 + 5 * n, 28 + 3 * n) for n in range(12)]
@@ -108,7 +108,7 @@ RIGHT = [(name, list(map(float, box))) for name, box in zip(CLASSES, CORNERS, st
     [
         lambda folder: draw_lines(folder, corner_lines(), "1 dent\n0 dent\n"),
         lambda folder: draw_keras(folder, "dent\ndent\n"),
-        lambda folder: draw_sequence(folder, "dent\ndent \n"),
+        lambda folder: draw_sequence(folder, "dent\ndent\n"),
         lambda folder: draw_datumaro(folder, "dent", "dent"),
         lambda folder: draw_yolo(folder, "dent\ndent\n"),
     ],
@@ -330,3 +330,148 @@ def test_numbers_that_skip_some_are_classes_without_a_word(tmp_path):
     _, source, _, remarks = read(tmp_path)
     assert source.names == ("class_1", "class_2", "class_3", "class_4")
     assert "count objects" not in remarks
+
+
+HEADER = "filename,class,xmin,ymin,xmax,ymax"
+
+
+def table_rows(classes: list[object]) -> list[str]:
+    return [f"{NAMES[n]}.jpg,{cls},{','.join(map(str, CORNERS[n]))}" for n, cls in enumerate(classes)]
+
+
+def draw_table(folder: Path, rows: list[str], header: str = HEADER, file: str = "boxes.csv") -> None:
+    draw_images(folder)
+    write(folder / file, "\n".join((*([header] if header else []), *rows)) + "\n")
+
+
+def test_numbers_in_a_table_are_named_by_a_list(tmp_path):
+    draw_table(tmp_path, table_rows([n % 2 for n in range(12)]), HEADER.replace("class", "class_id"))
+    write(tmp_path / "classes.txt", "scratch\ndent\n")
+    _, _, found, remarks = read(tmp_path)
+    assert found == RIGHT
+    assert "the classes are numbers: classes.txt names them" in remarks
+
+
+def test_numbers_in_a_table_counted_from_1_are_refused_and_read_when_asked(tmp_path):
+    draw_table(tmp_path, table_rows([n % 2 + 1 for n in range(12)]))
+    write(tmp_path / "classes.txt", "scratch\ndent\n")
+    with pytest.raises(UserError, match=r"set data\.first_class=1"):
+        recognize_source("auto", tmp_path)
+    assert read(tmp_path, first_class=1)[2] == RIGHT
+
+
+def test_list_of_images_names_no_classes(tmp_path):
+    draw_table(tmp_path, table_rows([n % 2 for n in range(12)]))
+    write(tmp_path / "labels.txt", "im0.jpg 1\nim1.jpg 0\n")
+    assert read(tmp_path)[1].names == ("0", "1")
+
+
+def test_pictures_of_the_classes_are_no_background(tmp_path):
+    draw_table(tmp_path, table_rows([n % 2 for n in range(12)]))
+    write_picture(tmp_path / "Meta/0.png")
+    write(tmp_path / "Meta.csv", "Path,ClassId\nMeta/0.png,0\n")
+    _, source, _, remarks = read(tmp_path)
+    assert len(source.images) == 12
+    assert "Meta.csv: classes of whole images, while other tables hold boxes: left aside" in remarks
+
+
+def test_class_without_any_box_means_no_object(tmp_path):
+    rows = [*table_rows(CLASSES[:8]), *(f"{name}.jpg,No finding,,,," for name in NAMES[8:])]
+    draw_table(tmp_path, rows)
+    _, source, found, remarks = read(tmp_path)
+    assert (found, len(source.images)) == (RIGHT[:8], 12)
+    assert not [note for image in source.images for note in image.notes]
+    assert "a class without any box is taken for no object: 'No finding' in 4 rows" in remarks
+
+
+def test_missing_box_of_a_class_with_boxes_is_a_finding(tmp_path):
+    draw_table(tmp_path, [*table_rows(CLASSES[:11]), "im11.jpg,dent,,,,"])
+    _, source, _, _ = read(tmp_path)
+    assert [note.kind for image in source.images for note in image.notes] == ["malformed"]
+
+
+def test_several_classes_of_an_image_are_refused(tmp_path):
+    rows = [f"{name}.jpg,{int(n % 3 > 0)},{n % 2}" for n, name in enumerate(NAMES)]
+    draw_table(tmp_path, rows, "filename,dent,scratch", "_classes.csv")
+    with pytest.raises(UserError, match="4 of 12 rows give several classes to an image, and 2 give none"):
+        recognize_source("auto", tmp_path)
+
+
+def test_table_of_makesense_is_read(tmp_path):
+    sides = ",".join(map(str, SIZE))
+    rows = [f"{CLASSES[n]},{','.join(map(str, EXTENTS[n]))},{NAMES[n]}.jpg,{sides}" for n in range(12)]
+    draw_table(tmp_path, rows, "")
+    assert read(tmp_path)[2] == RIGHT
+
+
+def test_table_of_automl_is_read_with_its_splits(tmp_path):
+    rows = []
+    for n, (x1, y1, x2, y2) in enumerate(CORNERS):
+        shares = [x1 / SIZE[0], y1 / SIZE[1], "", "", x2 / SIZE[0], y2 / SIZE[1], "", ""]
+        split = "VALIDATE" if n % 4 == 0 else "TRAIN"
+        rows.append(f"{split},gs://store/set/{NAMES[n]}.jpg,{CLASSES[n]},{','.join(map(str, shares))}")
+    draw_table(tmp_path, rows, "")
+    _, source, found, _ = read(tmp_path)
+    assert found == RIGHT
+    assert sorted(str(image.split) for image in source.images) == ["train"] * 9 + ["val"] * 3
+
+
+def test_names_that_differ_in_case_alone_are_told(tmp_path):
+    draw_table(tmp_path, table_rows(["Dent", *CLASSES[1:]]))
+    _, source, _, remarks = read(tmp_path)
+    assert source.names == ("Dent", "dent", "scratch")
+    assert "2 classes differ in case, blanks or hyphens alone: 'Dent' and 'dent' (data.classes" in remarks
+
+
+def test_numbered_options_of_a_project_of_via_are_named(tmp_path):
+    draw_images(tmp_path)
+    metadata = {
+        name: {
+            "filename": f"{name}.jpg",
+            "regions": [
+                {
+                    "shape_attributes": dict(
+                        zip(("name", "x", "y", "width", "height"), ("rect", *EXTENTS[n]), strict=True)
+                    ),
+                    "region_attributes": {"type": str(n % 2)},
+                }
+            ],
+            "file_attributes": {},
+        }
+        for n, name in enumerate(NAMES)
+    }
+    options = {"type": "dropdown", "options": {"0": "scratch", "1": "dent"}}
+    attributes = {"region": {"type": options}, "file": {}}
+    write(tmp_path / "via.json", {"_via_img_metadata": metadata, "_via_attributes": attributes})
+    assert read(tmp_path)[2] == RIGHT
+
+
+def draw_voc(folder: Path, classes: list[str]) -> None:
+    for name, cls, box in zip(NAMES, classes, CORNERS, strict=False):
+        write_voc_file(folder / f"Annotations/{name}.xml", [(cls, box)])
+
+
+def test_formats_that_name_the_same_boxes_differently_are_refused(tmp_path):
+    draw_yolo(tmp_path, "dent\nscratch\n")
+    draw_voc(tmp_path, CLASSES)
+    with pytest.raises(UserError, match=r"in 12 of 12: im0\.jpg has dent as yolo and scratch as voc"):
+        recognize_source("auto", tmp_path)
+    assert recognize_source("voc", tmp_path).form == "voc"
+
+
+def test_formats_with_other_numbers_of_objects_are_told(tmp_path):
+    draw_yolo(tmp_path)
+    draw_voc(tmp_path, CLASSES)
+    with (tmp_path / "labels/im0.txt").open("a") as label:
+        label.write("\n0 0.5 0.5 0.1 0.1\n")
+    assert "13 objects as yolo and 12 as voc in the same images" in read(tmp_path)[3]
+
+
+def test_images_that_another_format_annotates_alone_are_told(tmp_path):
+    draw_yolo(tmp_path)
+    draw_voc(tmp_path, CLASSES[:4])
+    for name in NAMES[:4]:
+        (tmp_path / f"labels/{name}.txt").unlink()
+    form, source, _, remarks = read(tmp_path)
+    assert (form, len(source.images)) == ("yolo", 8)
+    assert "4 images annotated as voc alone" in remarks

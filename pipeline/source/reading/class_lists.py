@@ -64,22 +64,24 @@ def _read_class_list(path: Path, start: int) -> dict[int, str]:
     return dict(enumerate(lines, 0 if lines[0].strip().lower() in BACKGROUND_NAMES else start))
 
 
-def check_distinct_names(names: Iterable[str], place: Path) -> None:
-    """Refuse two classes with the same name, or with names that differ in blanks alone.
+def check_distinct_names(names: Iterable[str], place: Path, *, ignore_blanks: bool = False) -> None:
+    """Refuse two classes with the same name.
 
     Args:
         names: The name of each class as it is spelled.
         place: The file or folder that names them.
+        ignore_blanks: Names that differ in blanks alone are the same.
 
     Raises:
         UserError: There are such names.
     """
     spelled = list(names)
-    counts = Counter(" ".join(name.split()) for name in spelled)
-    twice = next((name for name, number in counts.items() if number > 1), None)
+    keys = [" ".join(name.split()) if ignore_blanks else name for name in spelled]
+    twice = next((key for key, number in Counter(keys).items() if number > 1), None)
     if twice is None:
         return
-    called = " and ".join(dict.fromkeys(repr(name) for name in spelled if " ".join(name.split()) == twice))
+    same = (repr(name) for name, key in zip(spelled, keys, strict=True) if key == twice)
+    called = " and ".join(dict.fromkeys(same))
     raise UserError(f"two classes of {place} are called {called}: give each class its own name")
 
 

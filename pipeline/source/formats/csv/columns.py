@@ -89,6 +89,7 @@ _IMAGE_SIZE_NAMES: Final = (
     ("width", "height"),
     *_FOREIGN_SIZE_NAMES,
 )
+_AUTOML_SPLITS: Final = frozenset({"train", "training", "validate", "validation", "test", "unassigned"})
 SCORE_COLUMN: Final = "score"
 """What the column of scores of a table without a header is called."""
 _SCORE: Final = re.compile(r"0?[.,]\d+|[01][.,]0*")
@@ -163,12 +164,28 @@ def recognize_headerless_row(row: Sequence[str], suffixes: frozenset[str]) -> Cs
     if len(row) == 7 and (score := _find_score(row)):
         found = recognize_headerless_row([*row[:score], *row[score + 1 :]], suffixes)
         return found and found._replace(label=11 - score, others={SCORE_COLUMN: score})
+    if found := _recognize_tool_row(row, tuple(suffixes)):
+        return found
     size = (6, 7) if len(row) == 8 and all(map(_is_number, row[6:])) else None
     if (len(row) != 6 and not size) or not row[0].lower().endswith(tuple(suffixes)):
         return None
     if not (all(map(_is_number, row[1:5])) or not any(cell.strip() for cell in row[1:6])):
         return None
     return CsvColumns(0, 5, "corners", (1, 2, 3, 4), size, None, {})
+
+
+def _recognize_tool_row(row: Sequence[str], suffixes: tuple[str, ...]) -> CsvColumns | None:
+    """Recognize the tables of makesense.ai (class, x, y, width, height, image, its size) and of AutoML."""
+    if len(row) == 8 and row[5].strip().lower().endswith(suffixes) and not _is_number(row[0]):
+        is_box = all(map(_is_number, (*row[1:5], *row[6:])))
+        return CsvColumns(5, 0, "extent", (1, 2, 3, 4), (6, 7), None, {}) if is_box else None
+    if (
+        len(row) == 11
+        and row[0].strip().lower() in _AUTOML_SPLITS
+        and row[1].strip().lower().endswith(suffixes)
+    ):
+        return CsvColumns(1, 2, "corners", (3, 4, 7, 8), None, 0, {"split": 0})
+    return None
 
 
 def normalize_header(name: str) -> str:

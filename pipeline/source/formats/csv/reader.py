@@ -9,6 +9,11 @@ from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.formats.csv.class_numbers import (
+    blank_absent_classes,
+    drop_class_tables,
+    name_class_numbers,
+)
 from pipeline.source.formats.csv.columns import CsvColumns
 from pipeline.source.formats.csv.image_sizes import add_image_sizes
 from pipeline.source.formats.csv.predictions import drop_predictions
@@ -66,11 +71,23 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     copies = find_copies({table.path: {*(tuple(row) for _, row in table.rows)} for table in several})
     labels = [table for table in labels if table.path not in copies]
     tables = [interpret_boxes(add_image_sizes(table, images), options.labels) for table in labels]
+    tables, class_remarks = drop_class_tables(tables)
+    blanked = [blank_absent_classes(table) for table in tables]
+    tables = [table for table, _ in blanked]
+    class_remarks += [remark for _, remarks in blanked for remark in remarks]
     entries = [entry for table in tables for entry in _iterate_images(table)]
+    entries, name_remarks = name_class_numbers(entries, folder, options)
     others = [path for path, table in loaded.items() if not table]
     ignored = describe_ignored_files(others, "no table of images")
     repeated = describe_ignored_files(copies, "a copy of another table")
-    remarks = [*describe_tables(tables), *ignored, *repeated, *prediction_remarks]
+    remarks = [
+        *describe_tables(tables),
+        *ignored,
+        *repeated,
+        *prediction_remarks,
+        *class_remarks,
+        *name_remarks,
+    ]
     source = assemble_source(folder, entries, MatchingOptions(ImageIndex(images)), remarks)
     meanings = {table.meaning for table in tables}
     meaning = next(iter(meanings)) if len(meanings) == 1 else "corners"

@@ -114,6 +114,8 @@ def _recognize_scores(columns: CsvColumns, rows: Sequence[TableRow]) -> CsvColum
 
 def _name_columns(columns: CsvColumns, count: int) -> tuple[str, ...]:
     names = {number: name for number, name in enumerate(HEADERLESS_NAMES[:count])}
+    if columns.image:  # the table of a tool with another order
+        names = {number: f"column {number + 1}" for number in range(count)}
     names |= {} if columns.label is None else {columns.label: "class"}
     names |= {number: name for name, number in columns.others.items()}
     return tuple(names.values())

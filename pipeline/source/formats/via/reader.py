@@ -98,15 +98,29 @@ def _read_json(path: Path) -> Iterator[ViaImage]:
         yield from _read_v3_project(path, data)
         return
     images = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
+    stated = _get_mapping(_get_mapping(data, "_via_attributes"), "region")
     for image in images.values() if isinstance(images, dict) else ():
         if isinstance(image, dict) and isinstance(image.get("filename"), str) and "regions" in image:
             regions = image["regions"]
             rows = [*regions.values()] if isinstance(regions, dict) else regions
             pairs = [
-                (_get_mapping(row, "shape_attributes"), _get_mapping(row, "region_attributes"))
+                (
+                    _get_mapping(row, "shape_attributes"),
+                    _name_options(_get_mapping(row, "region_attributes"), stated),
+                )
                 for row in (rows if isinstance(rows, list) else ())
             ]
             yield ViaImage(path, image["filename"], pairs, _get_mapping(image, "file_attributes"))
+
+
+def _name_options(values: Row, stated: Row) -> Row:
+    """Replace the number of an option by its text, as a project states it."""
+    return {name: _name_option(value, _get_mapping(stated, name)) for name, value in values.items()}
+
+
+def _name_option(value: Any, attribute: Row) -> Any:
+    text = _get_mapping(attribute, "options").get(value) if isinstance(value, str) else None
+    return text if isinstance(text, str) and text.strip() and value.isdecimal() else value
 
 
 def _read_v3_project(path: Path, data: Row) -> Iterator[ViaImage]:

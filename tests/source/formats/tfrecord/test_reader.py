@@ -125,7 +125,7 @@ def test_numbers_are_named_by_the_label_map(tmp_path):
     ("first", "second"),
     [
         ('item { id: 1 name: "cat" } item { id: 2 name: "cat" }', ""),
-        ('item { id: 1 name: "cat" }', 'item { id: 2 name: "cat " }'),
+        ('item { id: 1 name: "cat" }', 'item { id: 2 name: "cat" }'),
         ('item { id: 1 name: "cat" }', 'item { id: 1 name: "dog" }'),
     ],
 )

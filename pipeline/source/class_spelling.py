@@ -1,0 +1,34 @@
+"""Notice class names that differ in case, blanks or hyphens alone."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Final
+
+from pipeline.core.text import format_count
+from pipeline.source.types import Source
+
+_MARKS: Final = re.compile(r"[\s_\-]+")
+_MAX_SHOWN: Final = 5
+
+
+def describe_similar_names(source: Source) -> list[str]:
+    """Tell of classes with objects whose names differ in case, blanks or hyphens alone: they stay apart."""
+    alike: dict[str, list[int]] = defaultdict(list)
+    for number, name in enumerate(source.names):
+        alike[_MARKS.sub("", name).casefold()].append(number)
+    similar = [numbers for key, numbers in alike.items() if key and len(numbers) > 1]
+    if not similar:
+        return []
+    used = {cls for image in source.images for cls in set(image.raw.classes.tolist())}
+    kept = [[source.names[cls] for cls in numbers if cls in used] for numbers in similar]
+    groups = [" and ".join(map(repr, names)) for names in kept if len(names) > 1]
+    if not groups:
+        return []
+    more = f" and {len(groups) - _MAX_SHOWN} more" if len(groups) > _MAX_SHOWN else ""
+    classes = format_count(sum(len(names) for names in kept if len(names) > 1), "class")
+    return [
+        f"{classes} differ in case, blanks or hyphens alone: {'; '.join(groups[:_MAX_SHOWN])}{more} "
+        "(data.classes.rename joins them)"
+    ]
