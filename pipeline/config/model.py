@@ -26,7 +26,7 @@ class ModelConfig(ConfigGroup):
 
     name: str
     architecture: Annotated[
-        str, Field(pattern=r"^[\w./-]+\.yaml$", description="a model YAML such as yolo26n.yaml")
+        str, Field(pattern=r"^[^\r\n]+\.yaml$", description="a model YAML such as yolo26n.yaml")
     ]
     weights: str
     sha256: (

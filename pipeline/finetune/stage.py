@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ from pipeline.storage.finished_trainings import (
     restore_outputs,
 )
 from pipeline.storage.git import read_git_state
+from pipeline.storage.verified_copy import copy_verified
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.target import TrackingTarget
@@ -51,13 +53,20 @@ TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune"
 """The part of the configuration that decides the result, beside data and weights; they have digests."""
 
 
+class Teacher(NamedTuple):
+    """The checkpoint of finetune.distill_model: its path, and its SHA-256."""
+
+    path: Path
+    sha256: str
+
+
 class TrainingInputs(NamedTuple):
     """Everything that decides the result of a training, and the run key."""
 
     prepared: Manifest
     augmented: AugmentationRecords
     base: BaseWeights
-    teacher: Path | None
+    teacher: Teacher | None
     key: str
 
 
@@ -101,7 +110,6 @@ def gather_inputs(config: Config) -> TrainingInputs:
     check_automatic_batch(config.finetune.batch, config.finetune.device)
     check_classify_arguments(collect_train_arguments(config), prepared.task)
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
-    architecture = find_base_weights(base.architecture, None)
     used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
     key = compute_run_key(
         params={**used, "architecture": base.architecture},
@@ -109,8 +117,8 @@ def gather_inputs(config: Config) -> TrainingInputs:
         code=collect_code_versions(),
         weights={
             "base": base.sha256,
-            "teacher": hash_file(teacher) if teacher else None,
-            "architecture": hash_file(architecture) if architecture else None,
+            "teacher": teacher.sha256 if teacher else None,
+            "architecture": base.architecture_sha256,
         },
     )
     return TrainingInputs(prepared, copies, base, teacher, key)
@@ -121,16 +129,19 @@ def _resolve_base_weights(config: Config, task: Task) -> BaseWeights:
     model = config.model
     own = find_base_weights(model.architecture, None)
     architecture = model.architecture if own else model_name_for_task(model.architecture, task)
+    random = BaseWeights("random", None, None, architecture, hash_file(own) if own else None)
     if config.finetune.strategy == "scratch":
-        return BaseWeights("random", None, None, architecture)
+        return random
     name = model_name_for_task(model.weights, task)
     path = find_weights(name, folder=model.folder, sha256=model.sha256 if name == model.weights else None)
-    return BaseWeights(model.name, path, hash_file(path), architecture)
+    return replace(random, name=model.name, path=path, sha256=hash_file(path))
 
 
-def _resolve_teacher(config: Config) -> Path | None:
-    teacher = config.finetune.distill_model
-    return find_weights(teacher, folder=config.model.folder, sha256=None) if teacher else None
+def _resolve_teacher(config: Config) -> Teacher | None:
+    if config.finetune.distill_model is None:
+        return None
+    path = find_weights(config.finetune.distill_model, folder=config.model.folder, sha256=None)
+    return Teacher(path, hash_file(path))
 
 
 def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> AbstractContextManager[RunSession]:
@@ -178,7 +189,8 @@ def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: 
 def _build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJob:
     finetune, own = config.finetune, collect_train_arguments(config)
     if inputs.teacher:
-        own["distill_model"] = str(inputs.teacher)
+        copy = folder / "teacher.pt"  # Ultralytics loads it by its name
+        own["distill_model"] = copy_verified(inputs.teacher.path, copy, sha256=inputs.teacher.sha256)
     images = Path("images/train")
     copies = [AUGMENTED_FOLDER / images] if inputs.augmented.copies else []
     return TrainingJob(

@@ -48,7 +48,7 @@ def check_sha256(found: str, *, what: str, stated: str | None, listed: str | Non
         )
     if stated is None and listed not in {None, found}:
         raise UserError(
-            f"{what} has SHA-256 {found}, and {CHECKSUMS_FILE} lists {listed}: it is damaged or another file; "
+            f"{what} has SHA-256 {found}, and {CHECKSUMS_FILE} lists {listed}: it is damaged or another; "
             "restore it, give it another name if it is your own, or set model.sha256 to accept it"
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -45,7 +46,9 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
         os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir(), "ultralytics")))
         from ultralytics import YOLO
 
-        self.detector = YOLO(context.artifacts["weights"])
+        with tempfile.TemporaryDirectory() as folder:  # Ultralytics removes apostrophes from paths
+            copy = shutil.copy(context.artifacts["weights"], Path(folder, "weights.pt"))
+            self.detector = YOLO(copy)
 
     def predict(self, model_input: TypeFromExample, params: Any = None) -> Any:
         """Return a row per object: image (its place in the input), x1 y1 x2 y2 (pixels), score, class, name.

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from pipeline.config.tracking_uri import check_tracking_uri, sqlite_file
 from pipeline.core.errors import UserError
 from pipeline.storage.scratch_folder import project_root
+
+_SPECIAL_CHARACTERS: Final = frozenset("?#%")
+"""They begin a query or a fragment of a URI, or an escape."""
+
+
+def format_sqlite_uri(file: Path) -> str:
+    """Return the URI of a SQLite file; relative to the working folder if its path has special characters."""
+    return f"sqlite:///{os.path.relpath(file) if _SPECIAL_CHARACTERS & {*str(file)} else file}"
 
 
 @dataclass(frozen=True)
@@ -41,8 +51,11 @@ class TrackingTarget:
 
     @property
     def address(self) -> str:
-        """The URI for MLflow: absolute, so that it is the same store from any working directory."""
-        return f"sqlite:///{self.database}" if self.database else self.uri
+        """The URI for MLflow: absolute, so that it is the same store from any working directory.
+
+        Relative where the path holds characters that a URI of SQLAlchemy cannot.
+        """
+        return format_sqlite_uri(self.database) if self.database else self.uri
 
     @property
     def artifact_root(self) -> str | None:

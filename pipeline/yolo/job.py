@@ -27,12 +27,14 @@ class BaseWeights:
         path: The checkpoint; None for random weights.
         sha256: Of the checkpoint; None for random weights.
         architecture: A model YAML of the training's task, for random weights and for weights of another task.
+        architecture_sha256: Of a YAML of the user's; None for one that Ultralytics ships.
     """
 
     name: str
     path: Path | None
     sha256: str | None
     architecture: str
+    architecture_sha256: str | None = None
 
 
 @dataclass(frozen=True)

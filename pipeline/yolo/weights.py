@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +14,10 @@ from ultralytics.utils import downloads
 
 from pipeline.core.errors import UserError
 from pipeline.storage.base_weights import find_base_weights
+from pipeline.storage.checksums import check_sha256, read_listed_sha256
 from pipeline.storage.files import hash_file
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
+from pipeline.storage.verified_copy import temporary_copy
 
 WEIGHTS_ADVICE: Final = (
     "give model.weights a path, name a folder that holds it in model.folder, or use model=foundation"
@@ -28,31 +31,33 @@ def find_weights(weights: str, *, folder: str | None, sha256: str | None) -> Pat
     Args:
         weights: A path, or a name such as yolo26n.pt.
         folder: A folder of weights, or None.
-        sha256: The SHA-256 that the file must have, or None.
+        sha256: The SHA-256 that the file must have, or None: then a list SHA256SUMS may name the file.
 
     Raises:
         UserError: They were not found, or are not the expected file.
     """
     path = find_base_weights(weights, folder) or _download(weights, folder)
-    found = hash_file(path)
-    if sha256 is not None and found != sha256:
-        raise UserError(
-            f"{path} is not the expected file: its SHA-256 is {found}, model.sha256 says {sha256}; "
-            "replace the file, or set model.sha256=null if it is the one you want"
-        )
+    check_sha256(hash_file(path), what=str(path), stated=sha256, listed=read_listed_sha256(weights, path))
     return path
 
 
-def load_weights(path: Path) -> Any:
+def load_weights(path: Path, *, sha256: str | None = None) -> Any:
     """Load a checkpoint as an fp32 model.
 
+    Args:
+        path: The file.
+        sha256: The SHA-256 that the loaded bytes must have, or None.
+
     Raises:
-        UserError: The file is no intact Ultralytics checkpoint.
+        UserError: The file is no intact Ultralytics checkpoint, or another one than expected.
     """
     if path.suffix != ".pt":
         raise UserError(f"{path} is no Ultralytics checkpoint, whose name would end in .pt: {WEIGHTS_ADVICE}")
     try:
-        model, _ = load_checkpoint(str(path))
+        with temporary_copy(path, sha256=sha256) as copy:
+            model, _ = load_checkpoint(copy)
+    except UserError:
+        raise
     except Exception as error:  # a foreign file can make the reader raise anything
         raise UserError(
             f"{path} is no Ultralytics checkpoint ({_explain_load_error(error)}): {WEIGHTS_ADVICE}"
@@ -103,7 +108,7 @@ def fetch_once(target: Path, fetch: Callable[[Path], object]) -> Path:
 def _fetch_release(path: Path) -> None:
     if not downloads.is_url(RELEASES_URL, check=True):  # 3 s; the download itself would wait minutes
         raise ConnectionError
-    downloads.attempt_download_asset(path, retry=1)
+    downloads.attempt_download_asset(os.path.relpath(path), retry=1)  # it changes some absolute paths
 
 
 def _explain_load_error(error: Exception) -> str:

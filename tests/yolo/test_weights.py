@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel
+from ultralytics.utils import ROOT
 
 from pipeline.core.errors import UserError
 from pipeline.storage.files import hash_file
 from pipeline.storage.scratch_folder import create_scratch_folder
+from pipeline.yolo.inference.predict import _load_model
+from pipeline.yolo.job import BaseWeights
 from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.training.transfer import choose_architecture
 from pipeline.yolo.weights import WEIGHTS_ADVICE, fetch_once, find_weights, load_weights
 from tests import trainings
 
@@ -44,7 +48,7 @@ def _detector(path, classes=80):
 def test_wrong_hash_is_an_error_that_names_both(tmp_path):
     path = _detector(tmp_path / "a.pt")
     assert find_weights("a.pt", folder=None, sha256=hash_file(path)) == path
-    with pytest.raises(UserError, match=rf"{hash_file(path)}, model.sha256 says {'0' * 64}; replace"):
+    with pytest.raises(UserError, match=rf"{hash_file(path)}, not model.sha256={'0' * 64}"):
         find_weights("a.pt", folder=None, sha256="0" * 64)
 
 
@@ -81,6 +85,67 @@ def test_download_is_renamed_only_after_it_loads(tmp_path):
     assert fetch_once(target, lambda part: shutil.copy(whole, part)) == target
     assert list(target.parent.iterdir()) == [target]
     assert load_weights(target)
+
+
+ODD_NAMES = {
+    "o'brien.pt": "obrien.pt",
+    "yolov5n.pt": "yolov5nu.pt",
+    " a%20b ?#\u00fc.pt": "a b ?#\u00fc.pt",
+    "a\nb [1-3]*.pt": "ab [1-3]*.pt",
+}
+"""Names of files, and of others that Ultralytics loads or may load for them."""
+
+
+@pytest.mark.fault("the file that is hashed is loaded", "names of weights that Ultralytics changes")
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_the_file_that_was_hashed_is_loaded_whatever_its_name(tmp_path, name):
+    path = _detector(tmp_path / "nets" / name, classes=3)
+    _detector(tmp_path / "nets" / ODD_NAMES[name], classes=5)
+    assert load_weights(path, sha256=hash_file(path)).yaml["nc"] == 3
+    assert _load_model(path, "detect").model.yaml["nc"] == 3
+    assert [*create_scratch_folder("weights").iterdir()] == []
+
+
+@pytest.mark.fault("the file that is hashed is loaded", "weights are replaced between the hash and the load")
+def test_weights_that_changed_after_they_were_hashed_are_refused(tmp_path):
+    path = _detector(tmp_path / "a.pt")
+    sha256 = hash_file(path)
+    _detector(path, classes=5)
+    with pytest.raises(UserError, match=r"a\.pt changed after its SHA-256 was taken"):
+        load_weights(path, sha256=sha256)
+
+
+@pytest.mark.fault("the file that is hashed is loaded", "a project's folder with special characters")
+def test_weights_load_in_a_folder_whose_name_ultralytics_would_change(tmp_path, monkeypatch):
+    root = tmp_path / "it's 100%20 a?b#c"
+    path = _detector(root / "a.pt")
+    monkeypatch.chdir(root)
+    assert load_weights(path).yaml["nc"] == 80
+    target = create_scratch_folder("weights") / "b.pt"
+    assert fetch_once(target, lambda part: shutil.copy(path, part)) == target
+
+
+@pytest.mark.fault("the file that is hashed is loaded", "names of model YAMLs that Ultralytics changes")
+@pytest.mark.parametrize("name", ["it's own.yaml", "yolo26n.yaml", "own8n %20?#.yaml"])
+def test_a_model_yaml_is_read_from_the_file_that_was_hashed(tmp_path, name):
+    text = (ROOT / "cfg/models/26/yolo26.yaml").read_text()
+    own = tmp_path / "nets" / name
+    own.parent.mkdir()
+    own.write_text(text.replace("nc: 80", "nc: 7"))
+    for decoy in ("its own.yaml", "yolo26.yaml", "own8 %20?#.yaml"):
+        for folder in (tmp_path, own.parent):
+            (folder / decoy).write_text(text.replace("nc: 80", "nc: 9"))
+    base = BaseWeights("random", None, None, f"nets/{name}", hash_file(own))
+    assert choose_architecture(base, None, "detect")["nc"] == 7
+    own.write_text(text)
+    with pytest.raises(UserError, match="changed after its SHA-256"):
+        choose_architecture(base, None, "detect")
+
+
+def test_a_name_of_ultralytics_is_its_own_model_yaml_whatever_the_working_folder_holds(tmp_path):
+    (tmp_path / "yolo26.yaml").write_text("nc: 9\nbackbone: []\nhead: []\n")
+    network = choose_architecture(BaseWeights("random", None, None, "yolo26s.yaml"), None, "detect")
+    assert (network["nc"], network["scale"], network["yaml_file"]) == (80, "s", "yolo26s.yaml")
 
 
 def _stop(part):

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pipeline.core.errors import UserError
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.tracking.store.outage import DatabaseLockedError, is_locked
-from pipeline.tracking.target import TrackingTarget
+from pipeline.tracking.target import TrackingTarget, format_sqlite_uri
 
 LOCK_WAIT_SECONDS: Final = 5.0
 """Seconds to wait for a database that another process has locked; after that the messages wait."""
@@ -88,7 +88,7 @@ def _create_database(target: TrackingTarget) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     draft = database.with_name(f".{database.name}.new")
     draft.unlink(missing_ok=True)
-    _migrate(f"sqlite:///{draft}", target)
+    _migrate(format_sqlite_uri(draft), target)
     draft.rename(database)
 
 

@@ -15,6 +15,7 @@ from ultralytics import YOLO
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
+from pipeline.storage.verified_copy import temporary_copy
 from pipeline.yolo.errors import explain_ultralytics_errors
 from pipeline.yolo.inference.masks import MaskPredictor, trace_outlines
 from pipeline.yolo.inference.nms import use_nms_kernel
@@ -88,13 +89,14 @@ def _iterate_results(
 
 
 def _load_model(weights: Path, task: Task) -> Any:
-    try:
-        model = YOLO(weights, task=task)
-    except Exception as error:  # a foreign or truncated file can make torch and Ultralytics raise anything
-        reason = str(error).strip().split("\n", 1)[0]
-        raise UserError(
-            f"{weights} cannot be loaded as a checkpoint ({reason}): run finetune again"
-        ) from error
+    with temporary_copy(weights) as copy:
+        try:
+            model = YOLO(copy, task=task)
+        except Exception as error:  # a foreign or truncated file can make torch raise anything
+            reason = str(error).strip().split("\n", 1)[0].replace(copy, weights.name)
+            raise UserError(
+                f"{weights} cannot be loaded as a checkpoint ({reason}): run finetune again"
+            ) from error
     if model.task != task:
         raise UserError(
             f"{weights} was trained for {model.task}, but the data is for {task}: run finetune again"

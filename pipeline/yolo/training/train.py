@@ -85,10 +85,10 @@ def build_trainer(job: TrainingJob) -> TrainingMixin:
     Raises:
         UserError: The weights cannot be loaded, or do not fit the network.
     """
-    source = _load_finite(job.base.path, "model.weights") if job.base.path else None
+    source = _load_finite(job.base.path, "model.weights", sha256=job.base.sha256) if job.base.path else None
     if teacher := job.arguments["distill_model"]:  # Ultralytics loads it again
         _load_finite(Path(teacher), "finetune.distill_model")
-    network = choose_architecture(job.base.architecture, source, job.task)
+    network = choose_architecture(job.base, source, job.task)
     trainer = TRAINING_CLASSES[job.task](_complete_arguments(job, network), job)
     if source is not None:
         source = align_layers(source, network)
@@ -101,8 +101,8 @@ def build_trainer(job: TrainingJob) -> TrainingMixin:
     return trainer
 
 
-def _load_finite(path: Path, key: str) -> Any:
-    model = load_weights(path)
+def _load_finite(path: Path, key: str, *, sha256: str | None = None) -> Any:
+    model = load_weights(path, sha256=sha256)
     check_weights(model, path, key)
     return model
 
@@ -115,7 +115,7 @@ def _complete_arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, 
     return arguments | {
         "task": job.task,
         "mode": "train",
-        "model": job.base.path.name if job.base.path else job.base.architecture,
+        "model": job.base.path.name if job.base.path else Path(job.base.architecture).name,
         "data": "data/prepared",
         "save_dir": str(job.folder / "ultralytics"),
         "exist_ok": True,

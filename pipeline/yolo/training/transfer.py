@@ -8,24 +8,29 @@ layer, by kind and order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Any
 
 from torch import nn
-from ultralytics.nn.tasks import guess_model_task, yaml_model_load
+from ultralytics.nn.tasks import guess_model_scale, guess_model_task
+from ultralytics.utils import ROOT, YAML
+from yaml import YAMLError
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.storage.base_weights import find_base_weights
+from pipeline.storage.verified_copy import temporary_copy
 from pipeline.yolo.job import BaseWeights
 
 
-def choose_architecture(base: str, source: Any, task: Task) -> dict[str, Any]:
-    """Choose the network to build: that of the checkpoint if it is for this task, else `base`.
+def choose_architecture(base: BaseWeights, source: Any, task: Task) -> dict[str, Any]:
+    """Choose the network to build: that of the checkpoint if it is for this task, else a model YAML.
 
     Args:
-        base: A model YAML, for random weights and for weights of another task.
+        base: Names the model YAML, for random weights and for weights of another task.
         source: The base weights; None for random weights.
         task: Of the training.
 
@@ -37,7 +42,7 @@ def choose_architecture(base: str, source: Any, task: Task) -> dict[str, Any]:
     network = _read_architecture(base)
     if (found := guess_model_task(network)) != task:
         raise UserError(
-            f"model.architecture={base} is a network for {found}, and the task is {task}: "
+            f"model.architecture={base.architecture} is a network for {found}, and the task is {task}: "
             "name one whose last layer serves that, such as Ultralytics' own"
         )
     return network
@@ -97,11 +102,38 @@ def _layer_kinds(network: Mapping[str, Any]) -> list[str]:
     return [layer[2] for layer in network["backbone"]]
 
 
-def _read_architecture(base: str) -> dict[str, Any]:
+def _read_architecture(base: BaseWeights) -> dict[str, Any]:
+    """Read a model YAML: the user's own file, whatever its name is, or one that Ultralytics ships.
+
+    Ultralytics' own reader would take `yolo26.yaml` of the working folder for its own.
+    """
+    own = find_base_weights(base.architecture, None)
+    file = own or _find_shipped_yaml(base.architecture)
     try:
-        return dict(yaml_model_load(str(find_base_weights(base, None) or base)))
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(
-            f"model.architecture={base} cannot be read as a model YAML ({type(error).__name__}): "
-            "name one of Ultralytics', such as yolo26n.yaml, or give a path"
-        ) from None
+        with temporary_copy(file, sha256=base.architecture_sha256) as copy:
+            network = dict(YAML.load(copy))
+    except (AttributeError, ValueError, TypeError, YAMLError) as error:
+        raise _unreadable_architecture(base.architecture, type(error).__name__) from None
+    name = Path(base.architecture).name
+    return {**network, "scale": guess_model_scale(name), "yaml_file": name}
+
+
+def _find_shipped_yaml(name: str) -> Path:
+    """Return a model YAML of Ultralytics: one file is for all sizes of a family.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    names = {name, re.sub(r"(\d+)([nslmx])(.+)?$", r"\1\3", name)}
+    shipped = Path(ROOT, "cfg/models").rglob("*.yaml")
+    found = next((path for path in shipped if path.name in names), None)
+    if found is None:
+        raise _unreadable_architecture(name, "there is no such file")
+    return found
+
+
+def _unreadable_architecture(name: str, reason: str) -> UserError:
+    return UserError(
+        f"model.architecture={name} cannot be read as a model YAML ({reason}): "
+        "name one of Ultralytics', such as yolo26n.yaml, or give a path"
+    )

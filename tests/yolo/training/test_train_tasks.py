@@ -15,6 +15,7 @@ from pipeline.core.errors import UserError
 from pipeline.tracking.logged_model import OUTPUT_COLUMNS, save_model
 from pipeline.yolo.epoch_metrics import WATCHED_METRICS, select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_classify_arguments
+from pipeline.yolo.job import BaseWeights
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.training.transfer import choose_architecture
 from pipeline.yolo.weights import load_weights
@@ -158,7 +159,7 @@ def test_architecture_of_another_task_is_rejected():
     with pytest.raises(
         UserError, match=r"model.architecture=yolo26n-seg.yaml is a network for segment, and .* pose"
     ):
-        choose_architecture("yolo26n-seg.yaml", None, "pose")
+        choose_architecture(BaseWeights("random", None, None, "yolo26n-seg.yaml"), None, "pose")
 
 
 @pytest.mark.parametrize(
