@@ -52,6 +52,7 @@ class TrainingJob:
         folder: For checkpoints in progress, of this training only.
         head: Whether the backbone has to stay frozen (finetune.strategy=head).
         fast: Which fast paths to use.
+        threads: CPU threads of torch; None for as many as there are free cores (finetune.threads=auto).
         val_every: Epochs from one validation to the next, at least 1.
         task: The task.
         keypoints: The key points of a pose; None for other tasks.
@@ -70,6 +71,7 @@ class TrainingJob:
     val_every: int = 1
     task: Task = "detect"
     keypoints: Keypoints | None = None
+    threads: int | None = None
 
 
 def drop_unset_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, NotRequired, TypedDict, Unpack
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from ultralytics import YOLO
 
@@ -19,13 +20,16 @@ from pipeline.storage.verified_copy import temporary_copy
 from pipeline.yolo.errors import explain_ultralytics_errors
 from pipeline.yolo.inference.masks import MaskPredictor, trace_outlines
 from pipeline.yolo.inference.nms import use_nms_kernel
-from pipeline.yolo.ultralytics_environment import limit_ultralytics_log, set_torch_threads
+from pipeline.yolo.torch_threads import TorchThreads
+from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
 
 
 class InferenceSettings(TypedDict):
     """How to predict, under Ultralytics' names.
 
     `iou` is the threshold of the non-maximum suppression. `device` None is a GPU where there is one.
+    `threads` are CPU threads of torch, None for as many as there are free cores; `on_threads` is called at
+    the end with their average number.
     """
 
     imgsz: int
@@ -34,6 +38,8 @@ class InferenceSettings(TypedDict):
     max_det: int
     batch: int
     device: str | int | list[int] | None
+    threads: NotRequired[int | None]
+    on_threads: NotRequired[Callable[[float], None]]
 
 
 def predict_detections(
@@ -78,14 +84,20 @@ def _iterate_results(
     weights: Path, images: Sequence[Path], task: Task, how: InferenceSettings
 ) -> Iterator[Any]:
     limit_ultralytics_log()
+    on_cpu = how["device"] == "cpu" or not torch.cuda.is_available()
+    threads = TorchThreads(how.get("threads"), stage="evaluate", fast=on_cpu)
     model = _load_model(weights, task)
-    model.add_callback("on_predict_start", _set_up_cpu)
+    model.add_callback("on_predict_start", lambda predictor: _set_up_cpu(predictor, threads))
     predictor = MaskPredictor if task == "segment" else None
     settings: dict[str, Any] = {"batch": how["batch"], "imgsz": how["imgsz"], "device": how.get("device")}
-    for batch in _iterate_batches(images, how["batch"]):
-        with explain_ultralytics_errors(**settings, memory_advice="lower evaluate.batch"):
-            results = model.predict(batch, predictor=predictor, **how, verbose=False, save=False)
-        yield from results
+    arguments = {name: value for name, value in how.items() if name not in {"threads", "on_threads"}}
+    with threads:
+        for batch in _iterate_batches(images, how["batch"]):
+            with explain_ultralytics_errors(**settings, memory_advice="lower evaluate.batch"):
+                results = model.predict(batch, predictor=predictor, **arguments, verbose=False, save=False)
+            yield from results
+    if report := how.get("on_threads"):
+        report(threads.read_average())
 
 
 def _load_model(weights: Path, task: Task) -> Any:
@@ -104,9 +116,9 @@ def _load_model(weights: Path, task: Task) -> Any:
     return model
 
 
-def _set_up_cpu(predictor: Any) -> None:
+def _set_up_cpu(predictor: Any, threads: TorchThreads) -> None:
     if predictor.device.type == "cpu":
-        set_torch_threads()
+        threads.restore()
         use_nms_kernel(predictor)
 
 
