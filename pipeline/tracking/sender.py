@@ -74,7 +74,7 @@ class OutboxSender:
         with self._change:
             self._closing = True
             self._change.notify_all()
-        self._thread.join(min(1.0, timeout))
+        self._thread.join(min(2.0, timeout))
         if self._thread.is_alive():
             print_tracking_notice(f"sending the last messages to MLflow at {self._uri()} ...")
         while self._thread.is_alive() and time.monotonic() < min(end, self._deadline):

@@ -12,7 +12,8 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import ClassificationModel
 
 from pipeline.core.errors import UserError
-from pipeline.tracking.logged_model import OUTPUT_COLUMNS, save_model
+from pipeline.tracking.logged_model import save_model
+from pipeline.tracking.model_signature import OUTPUT_COLUMNS
 from pipeline.yolo.epoch_metrics import WATCHED_METRICS, select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_classify_arguments
 from pipeline.yolo.job import BaseWeights
