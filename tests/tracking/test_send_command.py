@@ -1,0 +1,48 @@
+"""`finetrack send`: what it sends, and what it says about what is left."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.compose.stage import load_config
+from pipeline.tracking.runs import open_run
+from pipeline.tracking.store import database as database_module
+from pipeline.tracking.target import TrackingTarget
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def local(target, tmp_path, monkeypatch):
+    """The store that params.yaml names."""
+    monkeypatch.setattr(database_module, "LOCK_WAIT_SECONDS", 0.3)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    return TrackingTarget(target.uri, load_config().tracking.experiment, 2.0)
+
+
+@pytest.mark.fault(6, "another process has locked the database")
+def test_send_names_what_waits_and_then_what_it_sent(local, capfd):
+    with closing(sqlite3.connect(local.database)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with open_run(local, key="k1", name="demo", tags={}) as session:
+            session.log_metrics({"loss": 1.0, "test": 2.0})
+            session.log_text("1", "note.txt")
+        capfd.readouterr()
+        assert main(["send"]) == 1
+        assert capfd.readouterr().err == (
+            "send: 1 run waits in .finetrack/outbox for MLflow at sqlite:///mlflow.db: "
+            "another process has locked sqlite:///mlflow.db\n"
+        )
+    assert main(["send"]) == 0
+    assert (
+        capfd.readouterr().out
+        == "send: sent 2 metrics and 1 file of 1 run to MLflow at sqlite:///mlflow.db\n"
+    )
+    assert main(["send"]) == 0
+    assert capfd.readouterr().out == "send: nothing waits to be sent\n"
