@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.augment.balance import allocate_copies
 from pipeline.augment.parameters import AugmentationRanges
@@ -15,9 +15,12 @@ from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.dataset.augmentation_records import AugmentationRecords, AugmentedImage, choose_copy_marker
 from pipeline.dataset.augmented import create_augmented_folders, write_augmentation_records
 from pipeline.dataset.manifest import Manifest
-from pipeline.dataset.prepared import read_manifest
+from pipeline.dataset.prepared import read_manifest, require_labeled_objects
+from pipeline.storage.disk_space import require_space
 from pipeline.storage.files import write_folder
 
+MIN_COPY_SHARE: Final = 0.2
+"""A copy takes at least this share of the bytes of its source: few are blurred to less."""
 if TYPE_CHECKING:
     from pipeline.augment.generate import CopyJob
     from pipeline.augment.plan_copy import CopyRules
@@ -27,6 +30,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Write augmented copies of train images to data/augmented; val and test stay unchanged."""
     offline = config.augment.offline
     manifest = read_manifest(PREPARED_FOLDER)
+    require_labeled_objects(manifest)
     with write_folder(AUGMENTED_FOLDER) as folder:
         create_augmented_folders(folder)
         copies = _generate(manifest, config, folder=folder) if offline.multiplier > 1 else []
@@ -71,10 +75,20 @@ def _generate(manifest: Manifest, config: Config, *, folder: Path) -> list[Augme
 
     offline, compute = config.augment.offline, config.compute
     jobs, rules = plan_copies(manifest, offline, seed=config.seed)
+    _require_space_for_copies(jobs, folder)
     with open_executor(compute.backend, address=compute.address, workers=offline.workers) as each:
         copies = list(generate_copies(jobs, source=PREPARED_FOLDER, target=folder, rules=rules, each=each))
     write_contact_sheets(copies, manifest, source=PREPARED_FOLDER, target=folder)
     return copies
+
+
+def _require_space_for_copies(jobs: list[CopyJob], folder: Path) -> None:
+    """Require space for the copies before the first one is drawn."""
+    lengths = {job.item.file: 0 for job in jobs}
+    for file in lengths:
+        lengths[file] = (PREPARED_FOLDER / "images" / file).stat().st_size
+    needed = MIN_COPY_SHARE * sum(lengths[job.item.file] for job in jobs)
+    require_space(folder, needed, what=f"the {len(jobs):,} copies of {AUGMENTED_FOLDER}")
 
 
 def _build_ranges(offline: OfflineAugmentation) -> AugmentationRanges:

@@ -1,6 +1,7 @@
 """Set the environment variables that libraries read when they are imported."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ def set_environment() -> None:
     scratch = project_root() / SCRATCH_FOLDER
     os.environ["MPLCONFIGDIR"] = str(scratch / "matplotlib")
     _name_unknown_user(scratch / "home")
+    _spare_limited_memory()
 
 
 def _name_unknown_user(home: Path) -> None:
@@ -33,6 +35,15 @@ def _name_unknown_user(home: Path) -> None:
         Path.home()
     except RuntimeError:
         os.environ["HOME"] = str(home)
+
+
+def _spare_limited_memory() -> None:
+    """Start no threads for numpy under `ulimit -v`: OpenBLAS would end the process if it got none."""
+    with suppress(ImportError):  # not on Windows
+        import resource
+
+        if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def is_debug_log() -> bool:

@@ -1,5 +1,8 @@
 """The augment stage on a prepared dataset: files, records, reproducibility, errors."""
 
+import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,6 +26,7 @@ from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER
 from pipeline.dataset.augmented import read_augmentation_records
 from pipeline.dataset.labels import parse_labels, xywhn_to_xyxy
 from tests.builders import prepared_dataset
+from tests.disks import filled_disk, mount_small_disk
 from tests.sources import LOCAL
 
 ALL = {
@@ -141,14 +145,14 @@ def test_new_image_does_not_change_the_copies_of_others():
 
 @pytest.mark.parametrize(("source", "written"), [(".jpg", ".jpg"), (".png", ".png"), (".bmp", ".png")])
 def test_copies_of_jpeg_are_jpeg_and_of_other_formats_png(source, written):
-    prepare({"train": 2}, suffix=source)
+    prepare({**TRAIN, "train": 2}, suffix=source)
     records = run()
     assert {Path(copy.file).suffix for copy in records.copies} == {written}
     assert all(pixels(AUGMENTED_FOLDER / "images" / copy.file) is not None for copy in records.copies)
 
 
 def test_balance_copies_the_rare_class_more_often():
-    prepare({"train": 40}, shares=(0.9, 0.1, 0.0), objects=(1, 1), pixels=32)
+    prepare({**TRAIN, "train": 40}, shares=(0.9, 0.1, 0.0), objects=(1, 1), pixels=32)
     alike, balanced = (run(balance=balance, multiplier=3).count_objects() for balance in (0.0, 1.0))
     assert alike[1] < 0.3 * alike[0]
     assert balanced[1] == pytest.approx(balanced[0], abs=2)
@@ -164,8 +168,10 @@ def test_multiplier_one_writes_an_empty_dataset_without_importing_opencv():
 
 
 def test_copies_of_backgrounds_have_empty_labels():
-    prepare({"train": 2}, objects=(0, 0))
-    for copy in run().copies:
+    prepare({"train": 8, "val": 8, "test": 8}, objects=(0, 1))
+    empty = [copy for copy in run().copies if not copy.classes]
+    assert empty
+    for copy in empty:
         assert (AUGMENTED_FOLDER / "labels" / copy.label_file).read_text() == ""
 
 
@@ -229,3 +235,47 @@ def test_changed_dataset_is_detected_before_use(damage):
     with pytest.raises(UserError, match=words) as caught:
         read_augmentation_records(AUGMENTED_FOLDER)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_split_without_objects_is_refused_before_a_copy_is_drawn(split):
+    prepare(images={"train": 3, **{name: 2 for name in ("val", "test") if name != split}})
+    with pytest.raises(UserError, match=f"the {split} split of data/prepared has no labelled object"):
+        run()
+    assert not AUGMENTED_FOLDER.exists()
+
+
+def test_disk_that_is_too_small_is_refused_or_leaves_the_old_copies(tmp_path, monkeypatch):
+    with mount_small_disk(tmp_path / "disk", kilobytes=2000) as disk:
+        monkeypatch.chdir(disk)
+        prepare()
+        before = run()
+        with (
+            filled_disk(disk, left=1000),
+            pytest.raises(UserError, match="the 15 copies"),
+        ):
+            run()
+        with filled_disk(disk, left=150_000), pytest.raises(OSError, match="No space left") as caught:
+            run()
+        assert caught.value.filename.startswith("data/augmented")
+        assert read_augmentation_records(AUGMENTED_FOLDER) == before
+        assert {path.name for path in AUGMENTED_FOLDER.parent.iterdir()} == {"prepared", "augmented"}
+        monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("megabytes", [500, 700])
+def test_too_little_memory_ends_with_a_sentence(tmp_path, megabytes):
+    """OpenBLAS would interrupt or crash a process in which it can start no threads."""
+    params = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(re.sub(r"multiplier: \d+", "multiplier: 2", params))
+    limit = megabytes << 20
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "augment"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stderr
+    assert "Traceback" not in done.stderr

@@ -101,7 +101,7 @@ def test_key_points_keep_their_orientation_in_a_mirrored_copy():
 
 
 def test_balance_copies_images_of_the_rare_class_more_often():
-    manifest = prepared_for(PREPARED_FOLDER, "classify", images={"train": 11})  # 6 blue, 5 green
+    manifest = prepared_for(PREPARED_FOLDER, "classify", images={**TRAIN, "train": 11})  # 6 blue, 5 green
     alike, balanced = (
         run(manifest, balance=balance, multiplier=21)[0].count_objects() for balance in (0.0, 1.0)
     )
