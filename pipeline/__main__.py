@@ -76,7 +76,24 @@ def _run_reporting_errors(chosen: Any, start: Path) -> int:
     except KeyboardInterrupt as stop:
         print(f"{chosen.command}: stopped; run it again to go on", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
+    except Exception as error:
+        print(f"{chosen.command}: {_describe_error(error)}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _describe_error(error: Exception) -> str:
+    """Return a sentence for a full disk, too little memory and the like.
+
+    Raises:
+        Exception: The error itself, which is a fault of the code: its traceback is wanted.
+    """
+    from pipeline.core.machine_errors import describe_machine_error
+
+    sentence = describe_machine_error(error)
+    if sentence is None:
+        raise error
+    return sentence
 
 
 def _run(chosen: Any, start: Path) -> None:

@@ -44,19 +44,22 @@ from pipeline.prepare.splits.partition import (
 )
 from pipeline.prepare.stored_splits import read_split_history
 from pipeline.prepare.thumbnail_store import ThumbnailStore
-from pipeline.prepare.write_dataset import DatasetWriter, write_image_and_label
 from pipeline.prepare.vanished_files import refuse_vanished_files
+from pipeline.prepare.write_dataset import (
+    DatasetWriter,
+    require_space_for_images,
+    write_image_and_label,
+)
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.thread_pool import map_in_threads
 from pipeline.source.reading.file_tree import record_listings
 from pipeline.source.types import Source
-from pipeline.storage.files import remove_unfinished, write_file, write_folder
+from pipeline.storage.files import write_file, write_folder
 
 
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Read or draw the images, check them, split them, and write data/prepared as a whole or not at all."""
     data = config.data
-    remove_unfinished(PREPARED_FOLDER)
     with _pause_garbage_collection(), write_folder(PREPARED_FOLDER) as folder:
         create_prepared_folders(folder)
         staging = folder / "staging"
@@ -84,7 +87,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         warnings = _write_reports(folder, content, imgsz=config.finetune.imgsz)
         refuse_vanished_files(listings, source.findings, source.roots)
         guard.confirm()
-    write_file(SPLITS_FILE, render_history(split.history))
+        write_file(SPLITS_FILE, render_history(split.history))  # the last that needs space
     _print_summary(content)
     _print_lines(format_warning_lines(warnings, str(PREPARED_FOLDER / REPORT_FILE)))
 
@@ -158,10 +161,11 @@ def _write_images(
     """Write images, labels and the manifest; link files that the last prepared dataset had, too."""
     stems = assign_file_stems([ingested.source for ingested in used])
     dataset = DatasetWriter(str(folder), source.task, LinkCache(link_cache_folder()))
-    placed = (
+    placed = [
         (ingested, f"{split.splits[ingested.source]}/{stem}")
         for ingested, stem in zip(used, stems, strict=True)
-    )
+    ]
+    require_space_for_images(dataset, placed)
     progress = Progress("prepare", len(used), unit="images written")
     records = tuple(map_in_threads(partial(write_image_and_label, dataset), placed, progress=progress))
     dataset.link_cache.remove_unused()
@@ -186,7 +190,10 @@ def _write_reports(folder: Path, content: ReportContent, *, imgsz: int) -> list[
     No file depends on imgsz, so that another one needs no new prepare; only the warnings do.
     """
     statistics = describe_splits(content.images, content.manifest.names)
-    write_file(folder / "statistics.json", json.dumps(statistics, indent=2, ensure_ascii=False) + "\n")
+    write_file(
+        folder / "statistics.json",
+        json.dumps(statistics, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+    )
     defects = serialize_findings(content.defects, used=len(content.images), remarks=content.remarks)
     write_file(folder / "defects.json", defects)
     return write_report(folder, content, imgsz=imgsz)
