@@ -32,6 +32,8 @@ TASK_COLUMNS = {
     "classify": ("image", "score", "class", "name"),
 }
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+CHANNELS = (1, 3, 4)
+"""Channels of an array: grey, RGB, RGBA."""
 SERVER_MODULE = "mlflow.pyfunc.scoring_server.app"
 """A module that only the processes of MLflow's server import."""
 
@@ -111,12 +113,17 @@ def _decode_image(item: Any) -> Any:
 
 
 def _convert_array(item: Any) -> Any:
-    """Convert an array, or nested lists as a server gets them, to BGR: height x width x 3."""
+    """Convert an array, or nested lists as a server gets them, to BGR: height x width x 3.
+
+    Rows of one image, as an array or nested lists, must not be taken for grey images.
+    """
     pixels = _build_array(item)
+    shape = " x ".join(map(str, np.shape(item))) or "nothing"
+    if pixels.ndim == 2 and (isinstance(item, list) or pixels.shape[1] in CHANNELS):
+        _refuse(f"{shape} may be a row of an image, not an image")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    if pixels.ndim != 3 or pixels.shape[-1] not in {1, 3, 4} or 0 in pixels.shape:
-        shape = " x ".join(map(str, np.shape(item))) or "nothing"
+    if pixels.ndim != 3 or pixels.shape[-1] not in CHANNELS or 0 in pixels.shape:
         _refuse(f"an array of {shape} is no image with the channels last")
     colours = np.repeat(pixels, 3, axis=2) if pixels.shape[-1] == 1 else pixels[..., :3]
     return np.ascontiguousarray(colours[..., ::-1])

@@ -38,6 +38,7 @@ def status(target, key):
     return run.info.status
 
 
+@pytest.mark.fault(8, "a full disk while the model is logged")
 @pytest.mark.parametrize("logged", ["model", "weights"])
 def test_run_without_its_model_or_weights_is_failed(project, target, logged):
     def log(session):

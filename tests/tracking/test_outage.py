@@ -62,6 +62,7 @@ def train(target, project, events=None):
     return session
 
 
+@pytest.mark.fault(6, "the server is away or dies")
 def test_messages_of_two_stages_during_an_outage_reach_one_run(server, project):
     server.kill()
     target = TrackingTarget(server.uri, "both stages", 3.0)
@@ -84,6 +85,7 @@ def test_messages_of_two_stages_during_an_outage_reach_one_run(server, project):
     )  # not the time of sending
 
 
+@pytest.mark.fault(6, "the server is away or dies")
 def test_a_server_that_restarts_gets_every_message_once(server, project, capfd):
     server.start()
     target = TrackingTarget(server.uri, "dies and returns", 3.0)
