@@ -163,20 +163,27 @@ def _database_key(file: FileStamp) -> tuple[bytes, int, int, int]:
 def _hash_unknown_files(
     unknown: list[FileStamp], database: sqlite3.Connection, map_files: MapFiles
 ) -> dict[str, str]:
-    """Hash files, and save the hashes of those that are older than `MIN_AGE_NS`."""
+    """Hash files, and save the hashes of those that are older than `MIN_AGE_NS` and did not change."""
     read: dict[str, str] = {}
     fresh: list[FileStamp] = []
     due = time.monotonic() + SAVE_INTERVAL_SECONDS
     found = map_files(_hash_file, [file.path for file in unknown])
     for file, sha256 in zip(unknown, found, strict=True):
         read[file.path] = sha256
-        if max(file.mtime, file.ctime) < time.time_ns() - MIN_AGE_NS:
+        if max(file.mtime, file.ctime) < time.time_ns() - MIN_AGE_NS and _is_unchanged(file):
             fresh.append(file)
         if time.monotonic() > due:  # so that an interrupted run need not read these again
             _save_hashes(fresh, read, database)
             fresh, due = [], time.monotonic() + SAVE_INTERVAL_SECONDS
     _save_hashes(fresh, read, database)
     return read
+
+
+def _is_unchanged(file: FileStamp) -> bool:
+    try:
+        return build_file_stamp(file.path, Path(file.path).stat()) == file
+    except OSError:
+        return False
 
 
 def _save_hashes(fresh: list[FileStamp], read: dict[str, str], database: sqlite3.Connection) -> None:

@@ -98,6 +98,23 @@ def test_a_file_that_may_still_change_is_not_remembered(source, cache, monkeypat
     assert str(source / "new.jpg") not in known(cache)
 
 
+@pytest.mark.fault("a result is recorded under what made it", "a file changes while its hash is taken")
+def test_the_hash_of_a_file_that_changes_while_it_is_read_is_not_kept(source, cache):
+    file = source / "b.jpg"
+    times = file.stat()
+
+    def edit_and_read(work, paths):
+        for path in paths:
+            if path == str(file):
+                file.write_bytes(b"X" * times.st_size)
+                os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+            yield work(path)
+
+    fingerprint_source(source, cache=cache, map_files=edit_and_read)
+    assert str(file) not in known(cache)
+    assert len(known(cache)) == 2
+
+
 def test_links_are_followed_once(source, cache):
     before = fingerprint_source(source, cache=cache)
     (source / "a/loop").symlink_to(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
 import yaml
 
 OVERRIDES = "-S finetune=head -S finetune.epochs=3"
@@ -168,3 +169,19 @@ def test_changed_images_run_prepare_again_and_a_touch_or_another_place_does_not(
     (source / "a.jpg").write_bytes(b"b")
     tiny.run("dvc repro")
     assert tiny.ran()[0] == "prepare"
+
+
+@pytest.mark.fault("an identity is never borrowed", "`dvc exp run -S` with paths that do not exist")
+def test_a_path_that_does_not_exist_is_no_experiment_and_a_copy_of_the_weights_needs_no_sha256(tiny):
+    before, params = tiny.run("dvc exp show --csv"), (tiny.folder / "params.yaml").read_bytes()
+    for override in ("model.weights=/nowhere/typo.pt", "finetune.distill_model=nets/typo.pt"):
+        said = tiny.run(f"dvc exp run -S {override}", fails=True)
+        assert f"{override} does not exist" in said
+        assert (tiny.folder / "params.yaml").read_bytes() == params
+    assert tiny.run("dvc exp show --csv") == before
+    assert tiny.ran() == []
+    copy = tiny.folder / ".finetrack/a copy.pt"
+    shutil.copy(tiny.folder / "weights.pt", copy)
+    tiny.run(f"dvc exp run -S 'model.weights=\"{copy}\"'")
+    assert tiny.params()["model"]["weights"] == str(copy)
+    assert tiny.ran() == []
