@@ -31,7 +31,7 @@ def identify_evaluation(config: Config, *, data: str, weights: str) -> Evaluatio
     params = {"evaluate": config.evaluate.model_dump(mode="json"), "seed": config.seed}
     code = {"evaluate": compute_stage_digest("evaluate"), **{name: version(name) for name in LIBRARIES}}
     parts = {**params, "imgsz": config.finetune.imgsz, "data": data, "weights": weights, "code": code}
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return EvaluationIdentity(hashlib.sha256(text.encode()).hexdigest(), params, _build_tags(config))
 
 

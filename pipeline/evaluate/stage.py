@@ -17,7 +17,7 @@ from pipeline.core.metric_names import F1, HIGH, LOW, PRECISION, RECALL
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
 from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.dataset.manifest import ImageRecord, Manifest
-from pipeline.dataset.prepared import read_manifest
+from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.evaluate.label_error_report import merge_splits, write_label_error_report
 from pipeline.evaluate.metrics.classification import (
     ClassificationResult,
@@ -33,8 +33,10 @@ from pipeline.evaluate.metrics.detection import (
     evaluate_detections,
 )
 from pipeline.evaluate.metrics.label_errors import rank_suspect_labels
+from pipeline.evaluate.mlflow_log import identify_evaluation, log_evaluation
 from pipeline.runtime.gc_pause import pause_gc
 from pipeline.storage.files import hash_file, write_file, write_folder
+from pipeline.storage.finished_trainings import delete_recorded_outputs
 from pipeline.tracking.runs import attach_run
 from pipeline.tracking.target import TrackingTarget
 
@@ -47,19 +49,27 @@ PREDICT_HINT: Final = f"to use the model: yolo predict model={WEIGHTS} source=IM
 
 
 class SplitOutputs(NamedTuple):
-    """Predictions of a model on val and test, in the order of the manifest."""
+    """Predictions of a model on val and test, in the order of the manifest.
+
+    Attributes:
+        val: Of the val images.
+        test: Of the test images.
+        threads: The average number of CPU threads that predicted.
+    """
 
     val: SplitPredictions | ClassScores
     test: SplitPredictions | ClassScores
+    threads: float = 0.0
 
 
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
-    """Evaluate models/finetuned on the test split, and log the metrics to its run."""
+    """Evaluate models/finetuned on the test split, and log the metrics to its run, or to a child of it."""
+    delete_recorded_outputs()
     manifest = read_manifest(PREPARED_FOLDER)
     trained = _read_training_facts()
-    settings = config.evaluate.model_dump_json()  # a tag: unlike a parameter it may change later
+    identity = identify_evaluation(config, data=manifest.digest, weights=trained["sha256"]["best"])
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
-    with attach_run(target, key=trained["key"], run_id=trained["run_id"]) as session:
+    with attach_run(target, key=trained["key"], run_id=trained["run_id"], evaluation=identity) as session:
         _require_fitting_weights(trained, manifest)
         merged = _find_merged_class(trained)
         outputs = predict_splits(config, manifest, WEIGHTS, single_class=merged is not None)
@@ -70,12 +80,10 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
             _write_report(folder, result, images, worst=config.evaluate.worst)
             _write_label_errors(folder, config, manifest, outputs, merged=merged)
             guard.confirm()
-        write_file(TEST_METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-        session.log_metrics(_flatten_metrics(metrics))
-        chosen_on = metrics["test"].get("threshold_from")
-        session.set_tags({"finetrack.evaluate": settings, "finetrack.threshold.from": chosen_on})
-        session.log_artifact(EVALUATION_FOLDER)
-        session.log_artifact(TEST_METRICS_FILE, folder="evaluation")
+            write_file(
+                TEST_METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            )
+        log_evaluation(session, config, metrics, threads=outputs.threads)
     print(f"evaluate: {_summarize_metrics(metrics['test'])}")
     print(f"evaluate: {PREDICT_HINT}")
 
@@ -86,14 +94,16 @@ def predict_splits(
     """Predict on val and test with one load of the weights.
 
     Args:
-        config: `evaluate`, `finetune.imgsz` and `finetune.device` are used.
+        config: `evaluate`, and of `finetune` imgsz, device and threads are used.
         manifest: Of data/prepared.
         weights: Any Ultralytics checkpoint of the manifest's task and classes, or of them merged into one.
         single_class: Whether the classes were merged into one for the training (finetune.single_cls).
     """
     val, test = manifest.in_split("val"), manifest.in_split("test")
-    both = _predict_images((*val, *test), manifest, _build_model(config, weights, single_class))
-    return SplitOutputs(both.select(slice(len(val))), both.select(slice(len(val), None)))
+    model, threads = _build_model(config, weights, single_class), list[float]()
+    model.settings["on_threads"] = threads.append
+    both = _predict_images((*val, *test), manifest, model)
+    return SplitOutputs(both.select(slice(len(val))), both.select(slice(len(val), None)), *threads)
 
 
 def _predict_images(
@@ -121,6 +131,7 @@ def _build_model(config: Config, weights: Path, single_class: bool) -> TrainedMo
         max_det=wanted.max_det,
         batch=wanted.batch,
         device=_choose_device(config.finetune.device),
+        threads=None if config.finetune.threads == "auto" else config.finetune.threads,
     )
     return TrainedModel(weights, single_class, settings)
 
@@ -214,21 +225,7 @@ def _require_fitting_weights(trained: Mapping[str, Any], manifest: Manifest) -> 
             f"{FINETUNED_FOLDER} was trained for the classes {', '.join(names)}, "
             f"but {PREPARED_FOLDER} has {', '.join(manifest.names)}: run finetune again"
         )
-    if not any(item.classes for item in manifest.in_split("test")):
-        raise UserError(
-            f"the test split of {PREPARED_FOLDER} has no labelled object: "
-            "add labelled images, or give the test split a share in data.split"
-        )
-
-
-def _flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the metrics as in MLflow: test/mAP50-95, test/AP50-95/<class>."""
-    per_class = {
-        f"test/{metric}/{name}": value
-        for name, row in metrics["per_class"].items()
-        for metric, value in row.items()
-    }
-    return {f"test/{metric}": value for metric, value in metrics["test"].items()} | per_class
+    require_labeled_objects(manifest, ["test"])
 
 
 def _summarize_metrics(test: Mapping[str, Any]) -> str:
