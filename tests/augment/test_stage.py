@@ -245,6 +245,7 @@ def test_split_without_objects_is_refused_before_a_copy_is_drawn(split):
     assert not AUGMENTED_FOLDER.exists()
 
 
+@pytest.mark.fault(13, "a full disk")
 def test_disk_that_is_too_small_is_refused_or_leaves_the_old_copies(tmp_path, monkeypatch):
     with mount_small_disk(tmp_path / "disk", kilobytes=2000) as disk:
         monkeypatch.chdir(disk)
@@ -263,6 +264,7 @@ def test_disk_that_is_too_small_is_refused_or_leaves_the_old_copies(tmp_path, mo
         monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.fault(13, "limits of memory, threads, files (ulimit)")
 @pytest.mark.parametrize("megabytes", [500, 700])
 def test_too_little_memory_ends_with_a_sentence(tmp_path, megabytes):
     """OpenBLAS would interrupt or crash a process in which it can start no threads."""

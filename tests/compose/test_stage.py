@@ -290,6 +290,7 @@ def test_a_password_in_the_tracking_address_is_refused_before_anything_is_writte
     assert not LOCK.exists()
 
 
+@pytest.mark.fault(1, "YAML that expands to all memory")
 def test_yaml_that_would_take_all_memory_is_refused_at_once():
     bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
@@ -301,6 +302,7 @@ def test_yaml_that_would_take_all_memory_is_refused_at_once():
     assert refusal().startswith("params.yaml holds")
 
 
+@pytest.mark.fault(3, "a shallow clone")
 def test_copy_of_a_shallow_clone_is_refused_before_its_experiment_trains(project, monkeypatch):
     git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org", "-C", str(project)]
     for command in (["init", "-q"], *[["commit", "-q", "--allow-empty", "-m", "step"]] * 2):

@@ -41,6 +41,7 @@ def catch(action):
     return caught.value
 
 
+@pytest.mark.fault(13, "a full disk")
 def test_full_disk_is_named_with_the_space_left(disk, monkeypatch):
     monkeypatch.chdir(disk)
     error = catch(lambda: (disk / "data").write_bytes(bytes(1 << 20)))
@@ -51,6 +52,7 @@ def test_full_disk_is_named_with_the_space_left(disk, monkeypatch):
     assert is_disk_full(error)
 
 
+@pytest.mark.fault(13, "a full disk")
 def test_full_disk_of_a_database_is_recognized(disk, monkeypatch):
     monkeypatch.chdir(disk)
 
@@ -96,6 +98,7 @@ def run_limited(code: str, **limits: int) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.fault(13, "limits of memory, threads, files (ulimit)")
 @pytest.mark.parametrize(
     ("code", "limits", "start"),
     [
@@ -133,6 +136,7 @@ def test_shared_memory_of_the_loader_is_named(text):
     assert describe_machine_error(RuntimeError(text)).startswith("the shared memory in /dev/shm")
 
 
+@pytest.mark.fault(13, "/dev/shm read-only or full")
 @pytest.mark.parametrize("options", ["ro", "size=4k"])
 def test_shared_memory_without_space_is_not_called_a_full_disk(options):
     """The semaphores of a loader's processes raise an error that names no file."""

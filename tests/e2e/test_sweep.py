@@ -157,6 +157,7 @@ def test_mistakes_are_one_sentence_and_untracked_files_are_named(tiny):
     assert "sweep: a sweep needs a git commit to start from" in tiny.run(f"{SWEEP} seed=1,2", fails=True)
 
 
+@pytest.mark.fault(14, "a shallow clone, a path that is not ASCII")
 def test_sweeps_that_dvc_would_not_record_are_refused_before_the_first_job(tiny, tmp_path_factory):
     tiny.run("git commit -q --allow-empty -m step")
     shallow = tmp_path_factory.mktemp("shallow")

@@ -283,6 +283,7 @@ def test_old_dataset_stays_until_the_new_one_is_complete(source):
     assert [path.name for path in PREPARED_FOLDER.parent.iterdir()] == ["prepared"]
 
 
+@pytest.mark.fault(13, "a full disk")
 @pytest.mark.parametrize("kilobytes", [150, 250, 400])
 def test_disk_that_is_too_small_leaves_the_old_dataset(source, tmp_path, monkeypatch, kilobytes):
     """The images do not fit, or the thumbnails and reports beside them do not."""

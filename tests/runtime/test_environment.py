@@ -19,6 +19,7 @@ print(getpass.getuser(), pathlib.Path.home())
 """
 
 
+@pytest.mark.fault(3, "a user id without a name")
 def test_user_without_a_name_gets_one(tmp_path):
     if os.name != "posix" or os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("only root can become a user without a name, with setpriv of Linux")

@@ -25,9 +25,7 @@ def test_work_that_fits_is_not_refused(disk):
 
 
 def test_work_that_does_not_fit_is_refused_with_both_sizes(disk):
-    with pytest.raises(
-        UserError, match=r"^the copies need at least 2\.5 GB, .*/data/augmented has 1
-    ):
+    with pytest.raises(UserError, match=r"^the copies need at least 2\.5 GB, .*/data/augmented has 1\.0 MB"):
         require_space(disk / "data/augmented", 2.5e9, what="the copies")
 
 

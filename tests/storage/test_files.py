@@ -82,6 +82,7 @@ def unfinished() -> list[Path]:
     return [*Path("data").glob(".augmented.*")]
 
 
+@pytest.mark.fault(13, "a writer is killed (SIGKILL)")
 def test_leftovers_of_killed_process_are_removed_by_the_next_one(writer):
     Path("data/.augmented.old").write_text("of write_file")
     writer.send_signal(signal.SIGKILL)
@@ -92,6 +93,7 @@ def test_leftovers_of_killed_process_are_removed_by_the_next_one(writer):
     assert [path.name for path in Path("data/augmented").iterdir()] == ["b.txt"]
 
 
+@pytest.mark.fault(13, "a second writer beside a living one")
 @pytest.mark.usefixtures("writer")
 def test_temporary_folder_of_living_process_stays():
     [folder] = unfinished()
@@ -105,6 +107,7 @@ def write_too_much() -> None:
         (folder / "b.txt").write_bytes(bytes(1 << 20))
 
 
+@pytest.mark.fault(13, "a full disk")
 def test_full_disk_leaves_the_old_folder_and_no_other(tmp_path, monkeypatch):
     with mount_small_disk(tmp_path / "disk", kilobytes=64) as disk:
         monkeypatch.chdir(disk)

@@ -9,6 +9,7 @@ from pipeline.storage.fingerprint import fingerprint_source
 from tests.disks import filled_disk, mount_small_disk
 
 
+@pytest.mark.fault(13, "a full disk")
 def test_full_disk_is_named_and_the_fingerprint_is_the_same_with_space(tmp_path):
     source = tmp_path / "source"
     source.mkdir()

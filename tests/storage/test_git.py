@@ -61,6 +61,7 @@ def test_missing_repository_or_git_is_no_error(tmp_path, monkeypatch):
     assert read_git_state(tmp_path) == (None, False)
 
 
+@pytest.mark.fault(3, "a repository of another owner")
 def test_repository_of_another_owner_is_refused_with_gits_advice(repository, monkeypatch):
     if os.geteuid() != 0:
         pytest.skip("only root can give a folder to another user")
@@ -83,6 +84,7 @@ def test_folder_without_repository_is_not_refused(tmp_path, monkeypatch):
     require_full_history(tmp_path)
 
 
+@pytest.mark.fault(3, "a shallow clone")
 def test_shallow_clone_is_refused(repository, tmp_path_factory):
     for number in range(2):
         run(repository, "commit", "--quiet", "--allow-empty", "-m", str(number))

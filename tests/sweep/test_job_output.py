@@ -15,6 +15,7 @@ def exited(stage: str, code: int) -> str:
     return f"ERROR: failed to reproduce '{stage}': failed to run: {stage}, exited with {code}"
 
 
+@pytest.mark.fault(14, "a job is killed or fails")
 @pytest.mark.parametrize(
     ("lines", "code", "reason"),
     [

@@ -61,6 +61,7 @@ def test_failed_write_leaves_both_generations(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.fault(5, "a full disk")
 def test_full_disk_is_named_and_leaves_both_generations(tmp_path):
     with mount_small_disk(tmp_path / "disk", kilobytes=64) as disk:
         for epoch in (1, 2):

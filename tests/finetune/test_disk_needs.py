@@ -1,0 +1,28 @@
+"""Space for a training is checked before it starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.finetune.disk_needs import require_space_for_training
+from tests.builders import prepared_dataset
+from tests.disks import mount_small_disk
+
+
+@pytest.mark.fault(5, "a disk too small for the checkpoints")
+def test_disk_too_small_for_checkpoints_or_decoded_images_is_refused(tmp_path):
+    prepared = prepared_dataset(tmp_path / "prepared", images={"train": 4, "val": 2, "test": 9}, pixels=96)
+    weights = tmp_path / "base.pt"
+    weights.write_bytes(bytes(60_000))
+    decoded = 6 * 96 * 96 * 3
+    with mount_small_disk(tmp_path / "disk", kilobytes=200) as disk:
+        folder = disk / "checkpoints/a"
+        require_space_for_training(folder, base=weights, prepared=prepared, cache="ram")
+        require_space_for_training(folder, base=None, prepared=prepared, cache="disk")
+        assert decoded + 120_000 > 200_000
+        with pytest.raises(UserError, match=r"\(finetune.cache=disk\) need at least 0.3 MB"):
+            require_space_for_training(folder, base=weights, prepared=prepared, cache="disk")
+        weights.write_bytes(bytes(200_000))
+        with pytest.raises(UserError, match=r"^the checkpoints need at least 0.4 MB"):
+            require_space_for_training(folder, base=weights, prepared=prepared, cache="ram")
