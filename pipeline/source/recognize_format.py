@@ -10,7 +10,9 @@ from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
 from pipeline.source.class_spelling import describe_similar_names
 from pipeline.source.compare_readings import describe_difference
+from pipeline.source.dropped_objects import describe_dropped_objects
 from pipeline.source.formats.load_readers import load_formats
+from pipeline.source.known_exports import describe_known_export
 from pipeline.source.nested_datasets import (
     FALLBACK_FORMAT,
     describe_doubt,
@@ -34,6 +36,7 @@ _MAX_REASON: Final = 200
 """Characters of the reason why a format does not count."""
 _FORMATS_WITH_LABELS: Final = frozenset(
     {"yolo", "coco", "voc", "cvat", "via", "createml", "dota", "csv", "boxes"}
+    | {"labelme", "kitti", "visdrone", "mot", "wider", "supervisely", "vott", "datumaro", "kerasyolo"}
 )
 """Formats in which data.labels says what the numbers of a box are; in the others that is fixed."""
 _GENERAL_FORMATS: Final = {"openimages": "csv"}
@@ -99,7 +102,8 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
     with share_listings():
         matching, place = ([form], folder) if options.file else _find_formats(form, folder)
         found = _read_best(matching, place, options)
-    source = found.source._replace(remarks=(*found.source.remarks, *describe_similar_names(found.source)))
+    told = *describe_similar_names(found.source), *describe_dropped_objects(found.source)
+    source = found.source._replace(remarks=(*found.source.remarks, *told))
     source = resolve_unlabelled(escape_source_text(source), options.unlabelled, place)
     if options.labels != "auto" and found.form not in _FORMATS_WITH_LABELS:
         unused = f"data.labels={options.labels} changes nothing: {found.form} has one kind of coordinates"
@@ -186,6 +190,8 @@ def _find_formats(form: str, folder: Path) -> tuple[Sequence[str], Path]:
     if datasets := find_nested_datasets(folder):
         raise UserError(f"no annotations recognized in {folder}{list_datasets(datasets, folder)}")
     descriptions = {name: reader.RECOGNIZED_BY for name, reader in load_formats().items()}
+    if known := describe_known_export(folder):
+        raise UserError(f"no annotations recognized in {folder}: {known}")
     raise UserError(
         f"no annotations recognized in {folder}{describe_doubt(folder)}: "
         f"{explain_unknown_format(folder, descriptions)}"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
+
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
 
 SCORE_KEYS: Final = (
     *("score", "confidence", "conf", "probability", "prob", "p", "certainty", "likelihood"),
@@ -14,6 +18,9 @@ SCORE_KEYS: Final = (
 """Names under which models write how sure they are, in lower case."""
 _SCORE_KEYS: Final = frozenset(SCORE_KEYS)
 PREDICTIONS_ADVICE: Final = "data.predictions=labels reads them as labels"
+
+_MAX_SCORED_SHARE: Final = 0.2
+"""If more objects have a score, a model has written them, unless people have checked them."""
 
 _PREDICTION_WORDS: Final = frozenset(
     {
@@ -34,6 +41,15 @@ def get_score(row: Mapping[str, Any]) -> float | None:
     return None
 
 
+def parse_score(text: str) -> float | None:
+    """Return the score in a text, 0 to 1; None if it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
+
+
 def have_scores(scores: Sequence[float | None]) -> bool:
     """Check whether all objects have a score."""
     return bool(scores) and None not in scores
@@ -42,6 +58,31 @@ def have_scores(scores: Sequence[float | None]) -> bool:
 def are_certain(scores: Sequence[float | None]) -> bool:
     """Check whether all scores are 1, as tools write for labels drawn by hand, or marks of 0 and 1."""
     return bool(scores) and set(scores) <= {0.0, 1.0}
+
+
+def check_object_scores(scores: Sequence[float | None], policy: str, folder: Path) -> list[str]:
+    """Refuse objects of which many have a score; tell of a few.
+
+    For formats of tools in which people correct what a model has drawn, and the score stays.
+
+    Args:
+        scores: The score of each object; None if it has none.
+        policy: As in data.predictions.
+        folder: The source folder.
+
+    Raises:
+        UserError: Many objects have a score.
+    """
+    found = [score for score in scores if score is not None]
+    if policy == "labels" or not found or are_certain(found):
+        return []
+    number = f"{len(found):,} of {format_count(len(scores), 'object')}"
+    if len(found) > _MAX_SCORED_SHARE * len(scores):
+        raise UserError(
+            f"{number} in {folder} have a score, as the output of a model has: if people have checked them, "
+            "set data.predictions=labels"
+        )
+    return [f"{number} have a score, as a model writes it: they are read as labels"]
 
 
 def is_named_like_predictions(stem: str) -> bool:

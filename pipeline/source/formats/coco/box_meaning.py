@@ -131,6 +131,26 @@ def _refuse_corners(rows: Sequence[CocoRow]) -> None:
                 f"the {what} of {found} of {len(contradict)} objects show that bbox holds x1 y1 x2 y2, not "
                 "x y width height: set data.labels=pixel_corners to read it so, or correct the file"
             )
+    _refuse_foreign_outlines(rows)
+
+
+def _refuse_foreign_outlines(rows: Sequence[CocoRow]) -> None:
+    """Refuse outlines that lie outside of their boxes: in shares, or with x and y exchanged."""
+    pairs = [(row["bbox"], extent) for row in rows if (extent := _measure_outline(row)) is not None]
+    boxes = np.array([box for box, _ in pairs], np.float64).reshape(-1, 4)
+    extents = np.array([extent for _, extent in pairs], np.float64).reshape(-1, 4)
+    reach = boxes[:, 2:] / 2 + 2
+    centers, middles = boxes[:, :2] + boxes[:, 2:] / 2, (extents[:, :2] + extents[:, 2:]) / 2
+    apart = np.asarray((np.abs(centers - middles) > reach).any(axis=1))
+    found = int(apart.sum())
+    if found >= MIN_DOUBTFUL_BOXES and found > MAX_DOUBTFUL_SHARE * len(apart):
+        example = extents[int(np.argmax(apart))]
+        in_shares = " (they look like shares of the image size)" if (extents[apart] <= 1).all() else ""
+        raise UserError(
+            f"the outlines of {found} of {len(apart)} objects lie outside of their bbox, such as "
+            f"{' '.join(f'{value:.6g}' for value in example)}{in_shares}: correct the segmentation, or "
+            "remove it; data.labels=pixels reads the file as it is"
+        )
 
 
 def _compare_outlines(rows: Sequence[CocoRow]) -> tuple[BoolArray, BoolArray]:

@@ -63,6 +63,7 @@ def check_categories(files: Mapping[Path, CocoJson], options: ReadOptions) -> tu
         ids: dict[str, list[str]] = defaultdict(list)
         for row in _sorted_categories(file):
             ids[_category_name(row)].append(normalize_id(row["id"]))
+        _check_image_ids(file, path)
         if options.first_class == "auto":
             _check_ids([number for numbers in ids.values() for number in numbers], file, path)
         remarks += [
@@ -71,6 +72,17 @@ def check_categories(files: Mapping[Path, CocoJson], options: ReadOptions) -> tu
             if len(set(numbers)) > 1
         ]
     return tuple(dict.fromkeys(remarks))
+
+
+def _check_image_ids(file: CocoJson, path: Path) -> None:
+    """Refuse a file of which no annotation belongs to an image of its list."""
+    listed = {normalize_id(row.get("id")) for row in file["images"]}
+    stated = [normalize_id(row.get("image_id")) for row in file["annotations"]]
+    if len(stated) >= _MIN_UNKNOWN and listed.isdisjoint(stated):
+        raise UserError(
+            f"no image_id of the {len(stated):,} annotations in {path}, such as {stated[0]!r}, is the id of "
+            f"an image in its list, such as {min(listed, default='')!r}: correct the file"
+        )
 
 
 def _check_ids(known: Sequence[str], file: CocoJson, path: Path) -> None:

@@ -12,6 +12,8 @@ from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
 from pipeline.source.formats.datumaro.shapes import build_annotation_shape, is_left_out
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
+from pipeline.source.plausibility.predictions import check_object_scores, get_score
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.class_lists import check_distinct_names
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
@@ -72,6 +74,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         raise UserError(f"no Datumaro annotations in {folder}: expected {RECOGNIZED_BY}")
     rows = [(file, item) for file in files for item in file.items if isinstance(item, dict)]
     parsed = [_parse_item(item, file.names, keep_crowds=options.crowds == "objects") for file, item in rows]
+    score_remarks = check_object_scores([*_list_scores(rows)], options.predictions, folder)
     entries = [_build_entry(file.path, item, found) for (file, item), found in zip(rows, parsed, strict=True)]
     used = {item.label for found in parsed for item in found.objects}
     declared = dict.fromkeys(remove_blanks(name) for file in files for name in file.names)
@@ -79,7 +82,10 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     known = {file.path for file in files}
     ignored = describe_ignored_files([path for path in paths if path not in known], "no items of Datumaro")
     layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
-    return assemble_source(folder, entries, layout, [*ignored, *_describe_items(parsed, options)])
+    source = assemble_source(
+        folder, entries, layout, [*ignored, *score_remarks, *_describe_items(parsed, options)]
+    )
+    return read_boxes_as_stated(source, "extent", options.labels)
 
 
 def _read_file(path: Path) -> DatumaroFile | None:
@@ -130,6 +136,15 @@ def _parse_annotation(row: Any, names: Sequence[str]) -> tuple[str, Shape]:
     if type(number) is not int or not 0 <= number < len(names):
         raise ValueError(f"label_id {str(number)[:40]} is not in the list of labels")
     return names[number], shape
+
+
+def _list_scores(rows: Sequence[tuple[DatumaroFile, Row]]) -> Iterator[float | None]:
+    """Yield the score of each annotation; None if it has none."""
+    for _, item in rows:
+        annotations = item.get("annotations")
+        for row in annotations if isinstance(annotations, list) else ():
+            attributes = row.get("attributes") if isinstance(row, dict) else None
+            yield get_score(attributes) if isinstance(attributes, dict) else None
 
 
 def _is_crowd(row: Any) -> bool:

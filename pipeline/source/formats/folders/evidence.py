@@ -16,6 +16,7 @@ from pipeline.source.types import find_split_in_name
 _NON_CLASS_NAMES: Final = frozenset(
     {"images", "image", "imgs", "img", "labels", "label", "labeltxt", "annotations", "annotation", "masks"}
     | {"jpegimages", "imagesets", "segmentationclass", "segmentationobject", "data", "samples"}
+    | {"thumbnails", "thumbnail", "thumbs", "thumb", "previews"}
 )
 """Folder names of other formats."""
 _ANNOTATION_NAME: Final = re.compile(r"(annots?|annotations?|ground[_ -]?truths?|[_-](gt|masks|labels))$")

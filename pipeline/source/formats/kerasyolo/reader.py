@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.class_lists import check_distinct_names, check_named_numbers, count_from_first
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
@@ -81,7 +82,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     remarks = [f"classes without a name are called by number: {', '.join(unnamed)}"] if unnamed else []
     order = (*named, *unnamed)
     layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
-    return assemble_source(folder, entries, layout, remarks)
+    source = assemble_source(folder, entries, layout, remarks)
+    return read_boxes_as_stated(source, "corners", options.labels)
 
 
 def _check_class_numbers(

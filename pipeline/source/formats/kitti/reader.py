@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.kitti.image_sets import read_listed_splits
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -74,7 +75,9 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     splits = read_listed_splits(folder, {file.path for file in files})
     entries = [_parse_file(file)._replace(split=splits.get(file.path.stem)) for file in labels]
     remarks = _describe_files(files, labels)
-    return assemble_source(folder, entries, MatchingOptions(image_index, one_file_per_image=True), remarks)
+    layout = MatchingOptions(image_index, one_file_per_image=True)
+    source = assemble_source(folder, entries, layout, remarks)
+    return read_boxes_as_stated(source, "corners", options.labels)
 
 
 def _find_label_files(folder: Path, image_index: ImageIndex) -> list[KittiFile]:

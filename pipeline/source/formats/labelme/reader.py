@@ -20,6 +20,8 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.labelme.image_files import list_labeled_images
 from pipeline.source.formats.labelme.xml import is_labelme_xml, read_xml_file
 from pipeline.source.formats.masks.values import decode_object_mask
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
+from pipeline.source.plausibility.predictions import check_object_scores, get_score
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files
@@ -65,21 +67,24 @@ def matches_folder(folder: Path) -> bool:
     return has_json or any(map(is_labelme_xml, read_heads(folder, ".xml")))
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a LabelMe dataset.
 
     Raises:
         UserError: No annotation has an image.
     """
-    read_files = {path: _read_json_file(path) for path in list_files(folder, ".json")}
+    scores: list[float | None] = []
+    read_files = {path: _read_json_file(path, scores) for path in list_files(folder, ".json")}
     read_files |= {path: read_xml_file(path, folder) for path in list_files(folder, ".xml")}
     entries = [entry for entry in read_files.values() if entry]
     others = [path for path, entry in read_files.items() if not entry]
     images = list_labeled_images(folder)
     remarks = describe_ignored_files(others, "no annotation of LabelMe")
-    return assemble_source(
+    remarks += check_object_scores(scores, options.predictions, folder)
+    source = assemble_source(
         folder, entries, MatchingOptions(ImageIndex(images), one_file_per_image=True), remarks
     )
+    return read_boxes_as_stated(source, "corners", options.labels)
 
 
 def decode_embedded_image(contents: bytes) -> bytes:
@@ -94,8 +99,8 @@ def decode_embedded_image(contents: bytes) -> bytes:
     return base64.b64decode(json.loads(contents)["imageData"], validate=True)
 
 
-def _read_json_file(path: Path) -> ImageAnnotations | None:
-    """Read one JSON file; return None if it is another kind of JSON."""
+def _read_json_file(path: Path, scores: list[float | None]) -> ImageAnnotations | None:
+    """Read one JSON file, and add the scores of its shapes; return None if it is another kind of JSON."""
     try:
         data = load_json(path)
     except UnreadableFileError as error:
@@ -105,6 +110,7 @@ def _read_json_file(path: Path) -> ImageAnnotations | None:
     stated = str(data.get("imagePath") or "")
     is_same_stem = PurePosixPath(stated.replace("\\", "/")).stem == path.stem
     objects, notes = _parse_objects(data)
+    scores += [get_score(row) for row in data["shapes"] if isinstance(row, dict)]
     return ImageAnnotations(
         path,
         (stated, path.stem) if is_same_stem else (path.stem, stated),

@@ -109,6 +109,7 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         UserError: There are no masks, none has an image, or their values are not clear.
     """
     layout, choice = _choose_masks(folder)
+    _refuse_full_ade(layout.masks)
     pixels = _read_pixels(layout, folder)
     values, table = pixels.list_values(), pixels.table
     by_folder = find_folder_classes(layout.masks, values, folder) if table.is_empty else {}
@@ -136,6 +137,23 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         *_describe_background(layout.masks, pixels),
     ]
     return assemble_source(folder, annotations, options, remarks)
+
+
+def _refuse_full_ade(masks: Collection[Path]) -> None:
+    """Refuse the full set of ADE20K, whose colors hold a class and the number of an object.
+
+    Raises:
+        UserError: It is that.
+    """
+    full = (path for path in masks if path.stem.endswith("_seg"))
+    first = next(
+        (path for path in full if path.with_name(f"{path.stem.removesuffix('_seg')}_atr.txt").is_file()), None
+    )
+    if first:
+        raise UserError(
+            f"{first} is of the full ADE20K, whose colors hold the class (red / 10 * 256 + green) and the "
+            "number of an object (blue): take ADEChallengeData2016, or write masks with class numbers"
+        )
 
 
 def _choose_masks(folder: Path) -> tuple[MaskLayout, KindChoice]:

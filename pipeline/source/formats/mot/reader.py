@@ -21,6 +21,7 @@ from pipeline.source.formats.mot.lines import (
     read_class_names,
     read_sequence_info,
 )
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.class_lists import check_distinct_names
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
@@ -70,7 +71,7 @@ def matches_folder(folder: Path) -> bool:
     return any(True for _ in islice(found, _MAX_CHECKED_FILES))
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read the sequences of a MOTChallenge dataset.
 
     Raises:
@@ -88,7 +89,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     kept = [image for image in images if image not in repeated]
     layout = MatchingOptions(ImageIndex(kept), class_order=_order_classes(entries))
     remarks = [*_describe_sequences(sequences), *_describe_copies(copies, folder)]
-    return assemble_source(folder, entries, layout, remarks)
+    source = assemble_source(folder, entries, layout, remarks)
+    return read_boxes_as_stated(source, "extent", options.labels)
 
 
 def _is_ground_truth(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.supervisely.shapes import build_object_shape
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -37,7 +38,7 @@ def matches_folder(folder: Path) -> bool:
     return any(b'"classTitle"' in head or all(key in head for key in _IMAGE_KEYS) for head in heads)
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read a Supervisely project, or one of its datasets.
 
     Raises:
@@ -56,7 +57,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     layout = MatchingOptions(
         ImageIndex(images), one_file_per_image=True, class_order=_order_classes(folder, entries)
     )
-    return assemble_source(folder, entries, layout, remarks)
+    source = assemble_source(folder, entries, layout, remarks)
+    return read_boxes_as_stated(source, "corners", options.labels)
 
 
 def _order_classes(folder: Path, entries: list[ImageAnnotations]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -57,7 +58,7 @@ def matches_folder(folder: Path) -> bool:
     return any(_OBJECT_LINE.fullmatch(line.strip()) for line in read_first_lines_by_folder(folder, ".txt"))
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read VisDrone annotations.
 
     Raises:
@@ -71,7 +72,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     used = {item.label for entry in entries for item in entry.objects}
     order = tuple(name for name in _NAMES if name in used)
     layout = MatchingOptions(image_index, one_file_per_image=True, class_order=order)
-    return assemble_source(folder, entries, layout, _describe_ignored(files))
+    source = assemble_source(folder, entries, layout, _describe_ignored(files))
+    return read_boxes_as_stated(source, "extent", options.labels)
 
 
 def _find_files(folder: Path, image_index: ImageIndex) -> list[VisdroneFile]:

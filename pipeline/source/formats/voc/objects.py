@@ -16,6 +16,7 @@ from defusedxml import DefusedXmlException
 
 from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
+from pipeline.source.plausibility.predictions import SCORE_KEYS, parse_score
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.parsing import parse_xml
 from pipeline.source.reading.shapes import AnnotatedObject, Shape, build_box, build_object, build_outline
@@ -34,6 +35,7 @@ class VocObject(NamedTuple):
         corners: x1 y1 x2 y2, the smaller ones first; None if it has polygons alone.
         rings: The polygons, in coordinates that are counted as those of boxes are.
         edges: Polygons of LabelMe, which are always counted from 0.
+        score: How sure a model is, if it has drawn the object.
     """
 
     name: str
@@ -41,6 +43,7 @@ class VocObject(NamedTuple):
     corners: tuple[float, float, float, float] | None
     rings: tuple[FloatArray, ...] = ()
     edges: tuple[FloatArray, ...] = ()
+    score: float | None = None
 
 
 class VocFile(NamedTuple):
@@ -73,7 +76,7 @@ def read_voc_xml(file: Path) -> VocFile:
     notes: list[AnnotationNote] = []
     for number, item in enumerate(root.findall("object"), 1):
         found, object_notes = _parse_object(item, f"object {number}")
-        objects += [found] if found else []
+        objects += [found._replace(score=_parse_score(item))] if found else []
         notes += object_notes
     stated, stem = (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2], file.stem
     names = (stated, stem) if PurePosixPath(stated).stem == stem else (stem, stated)
@@ -131,6 +134,11 @@ def _parse_object(item: Element, mark: str) -> tuple[VocObject | None, list[Anno
         return found, []
     reason = f"{mark}: corners in the wrong order: {_format_corners(corners)}"
     return found, [AnnotationNote(False, reason, "inverted")]
+
+
+def _parse_score(item: Element) -> float | None:
+    texts = {key: item.findtext(key) for key in SCORE_KEYS} if len(item) else {}
+    return next((score for text in texts.values() if text and (score := parse_score(text)) is not None), None)
 
 
 def _parse_corners(item: Element) -> list[float] | None:

@@ -19,6 +19,7 @@ from pipeline.source.plausibility.box_meaning import (
     MIN_DOUBTFUL_BOXES,
     read_boxes_as_stated,
 )
+from pipeline.source.plausibility.predictions import check_object_scores
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import (
@@ -73,6 +74,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
             names = map(_image_stem, found.entry.names)
             split = part.split or next(filter(None, map(splits.get, names)), None)
             files.append(found._replace(entry=found.entry._replace(split=split)))
+    scores = [item.score for file in files for item in file.objects]
+    remarks = (*remarks, *check_object_scores(scores, options.predictions, folder))
     in_pixels = options.labels in {"auto", "pixels", "pixel_corners"}
     origin = find_pixel_origin(files) if in_pixels else PixelOrigin(0)
     annotations = [build_annotations(file, origin.first) for file in files]

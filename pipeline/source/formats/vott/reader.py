@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -63,7 +64,7 @@ def matches_folder(folder: Path) -> bool:
     )
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read exports and asset files of VoTT.
 
     Raises:
@@ -78,7 +79,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         images = format_count(empty, "image was", "images were")
         remarks.append(f"{images} opened in VoTT, and no region drawn: taken as images without objects")
     entries = [_build_entry(asset) for asset in assets]
-    return assemble_source(folder, entries, MatchingOptions(ImageIndex(list_images(folder))), remarks)
+    source = assemble_source(folder, entries, MatchingOptions(ImageIndex(list_images(folder))), remarks)
+    return read_boxes_as_stated(source, "extent", options.labels)
 
 
 def _read_file(path: Path) -> Iterator[VottAsset]:

@@ -16,6 +16,7 @@ from typing import Final
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
+from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, list_files, list_images
@@ -44,7 +45,7 @@ def matches_folder(folder: Path) -> bool:
     return any(_is_face_list(head.decode("utf-8-sig", "replace")) for head in read_heads(folder, ".txt"))
 
 
-def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source:
+def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read the lists of WIDER FACE.
 
     Raises:
@@ -60,7 +61,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     if sum(invalid):
         faces, images = format_count(sum(invalid), "face"), format_count(sum(map(bool, invalid)), "image")
         remarks.append(f"{faces} marked as invalid in {images}: left out; the images are used")
-    return assemble_source(folder, entries, MatchingOptions(ImageIndex(list_images(folder))), remarks)
+    source = assemble_source(folder, entries, MatchingOptions(ImageIndex(list_images(folder))), remarks)
+    return read_boxes_as_stated(source, "extent", options.labels)
 
 
 def _load_text(path: Path) -> str:

@@ -68,13 +68,15 @@ class ClassNames(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def read_class_lists(folder: Path) -> list[ClassList]:
-    """Read every file below a folder that names classes: at the top, in its subfolders and their labels/.
+def read_class_lists(folder: Path, label_folders: Collection[Path] = ()) -> list[ClassList]:
+    """Read every file below a folder that names classes: at the top, in its subfolders, beside the labels.
 
     Raises:
         UserError: One is not UTF-8 text.
     """
-    found = (_read_class_list(path, folder) for path in dict.fromkeys(_iterate_class_files(folder)))
+    found = (
+        _read_class_list(path, folder) for path in dict.fromkeys(_iterate_class_files(folder, label_folders))
+    )
     return [one for one in found if one and one.names]
 
 
@@ -104,12 +106,13 @@ def choose_class_names(lists: Sequence[ClassList], used: Collection[int]) -> Cla
     return ClassNames(tuple(merged[number] for number in numbers), numbers, tuple(remarks))
 
 
-def _iterate_class_files(folder: Path) -> Iterator[Path]:
+def _iterate_class_files(folder: Path, label_folders: Collection[Path]) -> Iterator[Path]:
     for path in list_folder_files(folder, ".txt", ".names", ".labels", ".json"):
         if path.name.lower() in CLASS_FILES or path.suffix.lower() == ".names":
             yield path
     subfolders = list_subfolders(folder)[:_MAX_FOLDERS]
     places = [place for inner in subfolders for place in (inner, *(inner / name for name in _INNER_FOLDERS))]
+    places += [place for place in label_folders if place.is_relative_to(folder) and place != folder]
     yield from (place / name for place in places for name in CLASS_FILES if is_file(place / name))
 
 

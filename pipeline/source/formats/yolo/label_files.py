@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.findings import Finding
 from pipeline.source.formats.yolo.folders import find_label_path
-from pipeline.source.formats.yolo.label_folders import find_label_folder, simplify_stem
+from pipeline.source.formats.yolo.label_folders import find_label_folder, find_unread_folders, simplify_stem
 from pipeline.source.formats.yolo.label_lines import LabelLines, parse_label_lines
 from pipeline.source.formats.yolo.missing_files import NON_LABEL_FILES, find_stray_labels
 from pipeline.source.reading.file_tree import format_relative_path, get_file_size, list_folder_files
@@ -78,6 +78,20 @@ def describe_shared_labels(found: Sequence[YoloImage], root: Path) -> list[str]:
     listed = "; ".join(pairs[:_MAX_SHOWN])
     return [
         f"images that differ in the suffix alone share one label file, each has its objects: {listed}{more}"
+    ]
+
+
+def describe_unread_labels(found: Sequence[YoloImage], folder: Path, root: Path) -> list[str]:
+    """Tell of folders with other label files of the same images."""
+    labels = {item.image: item.label for item in found if item.lines is not None}
+    unread = [place for place in find_unread_folders(labels, root) if place.is_relative_to(folder)]
+    if not unread:
+        return []
+    places = ", ".join(f"{format_relative_path(place, folder)}/" for place in unread[:_MAX_SHOWN])
+    used = sorted({label.parent for label in labels.values()})
+    return [
+        f"label files of the same images in {places} are not read: those in "
+        f"{format_relative_path(used[0], folder)}/ are"
     ]
 
 

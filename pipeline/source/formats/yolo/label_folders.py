@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
+from pipeline.source.formats.yolo.label_lines import is_label_text
 from pipeline.source.reading.file_tree import (
     IMAGE_SUFFIXES,
     is_file,
     iterate_files,
     list_folder_files,
     list_subfolders,
+    read_head,
 )
 from pipeline.source.reading.image_index import normalize_name
 from pipeline.source.types import find_split_in_name
 
 MAX_CHECKED_IMAGES: Final = 50
+_MAX_COMPARED_FOLDERS: Final = 4
+_MAX_COMPARED_IMAGES: Final = 5
 _MAX_SUBFOLDERS: Final = 30
 _MAX_LEVELS: Final = 3
 _MAX_TEXTS: Final = 5000
@@ -91,6 +96,33 @@ def find_label_folder(images: Sequence[Path], root: Path) -> Path | None:
             "of them from the source"
         )
     return next(iter(ranked), None)
+
+
+def find_unread_folders(labels: Mapping[Path, Path], root: Path) -> list[Path]:
+    """Find other folders with label files of images that have some: other versions, or the output of a model.
+
+    Args:
+        labels: The label file of some images of each folder.
+        root: The source folder.
+    """
+    by_place: dict[Path, list[Path]] = defaultdict(list)
+    for image in labels:
+        by_place[image.parent].append(image)
+    used = {label.parent for label in labels.values()}
+    found: dict[Path, None] = {}
+    for place, images in islice(by_place.items(), _MAX_COMPARED_FOLDERS):
+        few = images[:_MAX_COMPARED_IMAGES]
+        others = dict.fromkeys(
+            other for other in (place, *_iterate_candidates(place, root)) if other not in used
+        )
+        found |= {other: None for other in others if _holds_labels(few, other)}
+    return list(found)
+
+
+def _holds_labels(images: Sequence[Path], folder: Path) -> bool:
+    texts = (folder / f"{image.stem}.txt" for image in images)
+    first = next((text for text in texts if is_file(text)), None)
+    return first is not None and is_label_text(read_head(first))
 
 
 def _iterate_candidates(place: Path, root: Path) -> Iterator[Path]:

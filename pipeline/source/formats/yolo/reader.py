@@ -12,7 +12,12 @@ import numpy as np
 from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
-from pipeline.source.formats.yolo.class_names import ClassNames, choose_class_names, read_class_lists
+from pipeline.source.formats.yolo.class_names import (
+    ClassList,
+    ClassNames,
+    choose_class_names,
+    read_class_lists,
+)
 from pipeline.source.formats.yolo.class_numbers import number_unnamed_classes, renumber_classes
 from pipeline.source.formats.yolo.data_yaml import DataYaml, find_data_yaml, has_data_yaml, read_data_yaml
 from pipeline.source.formats.yolo.folders import has_yolo_labels, read_yolo_folders
@@ -27,6 +32,7 @@ from pipeline.source.formats.yolo.label_doubts import (
 from pipeline.source.formats.yolo.label_files import (
     YoloImage,
     describe_shared_labels,
+    describe_unread_labels,
     find_orphan_labels,
     read_image_labels,
 )
@@ -47,6 +53,7 @@ from pipeline.source.types import (
 
 RECOGNIZED_BY: Final = "data.yaml, or images with text files of `class x y w h`"
 
+_MAX_LABEL_FOLDERS: Final = 50
 _NO_OBJECTS: Final = RawObjects(np.zeros(0, np.int64), np.zeros((0, 4)), ())
 
 
@@ -79,7 +86,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     source = _build_source(data, found, folder, options)
     unlisted = _find_unlisted_images(found, folder)
     orphans = find_orphan_labels(found, unlisted, folder, data.root)
-    remarks = (*source.remarks, *_warn_outside_source(found, folder))
+    unread = describe_unread_labels(found, folder, data.root)
+    remarks = (*source.remarks, *unread, *_warn_outside_source(found, folder))
     return source._replace(remarks=remarks, defects=(*orphans, *_report_unlisted_images(unlisted, data.root)))
 
 
@@ -137,16 +145,24 @@ def _check_labels(
 
     check_coordinates(table, options, describe)
     used = set(np.unique(table.classes).tolist())
-    classes = _choose_classes(data, folder, used, options)
+    label_folders = dict.fromkeys(item.label.parent for item in labelled)
+    lists = _read_class_lists(data, folder, [*label_folders][:_MAX_LABEL_FOLDERS])
+    classes = _choose_classes(data, lists, used, options)
     check_class_numbers(table, classes.numbers, options, describe)
     return classes if classes.names else number_unnamed_classes(used, data.class_count, options)
 
 
-def _choose_classes(data: DataYaml, folder: Path, used: set[int], options: ReadOptions) -> ClassNames:
-    """Choose class names; lists without numbers count from 1 if data.first_class says so."""
+def _read_class_lists(data: DataYaml, folder: Path, label_folders: Sequence[Path]) -> list[ClassList]:
     root, source = data.root.resolve(), folder.resolve()
     places = dict.fromkeys([source, root] if root.is_relative_to(source) else [root])
-    lists = [one for place in places for one in read_class_lists(place)]
+    beside = [place.resolve() for place in label_folders]
+    return [one for place in places for one in read_class_lists(place, beside)]
+
+
+def _choose_classes(
+    data: DataYaml, lists: list[ClassList], used: set[int], options: ReadOptions
+) -> ClassNames:
+    """Choose class names; lists without numbers count from 1 if data.first_class says so."""
     if str(options.first_class) == "1":
         lists = [one.count_from_one() for one in lists]
     unique = {(one.file, tuple(one.names.items())): one for one in lists}
