@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,7 @@ class YoloTrainDataset(SeededSamplesMixin, CachedSamplesMixin, YOLODataset):  # 
     """Ultralytics' dataset of all tasks but classify, with this project's label reader."""
 
     cache: str | None
+    buffer: list[int]
 
     def __init__(self, *args: Any, cache_folder: Path, began_with: str | None = None, **kwargs: Any) -> None:
         self.cache_folder = cache_folder
@@ -71,6 +73,19 @@ class YoloTrainDataset(SeededSamplesMixin, CachedSamplesMixin, YOLODataset):  # 
         """Cache the decoded images, with a progress line."""
         with report_caching():
             super().cache_images()
+
+    def refill_buffer(self) -> None:
+        """Replace the images that mosaics are drawn from, where none is cached in memory, by random ones.
+
+        A worker process loads every n-th batch of an epoch, after those that it loaded in earlier epochs.
+        """
+        if not self.augment or "ram" in {self.cache, self.began_with}:
+            return
+        for index in self.buffer:
+            self.ims[index] = self.im_hw0[index] = self.im_hw[index] = None
+        self.buffer = []
+        count = min(self.ni, self.batch_size, max(1, self.max_buffer_length - 1))
+        restore_buffer(self, random.sample(range(self.ni), count))
 
     def release_images(self) -> None:
         """Release the decoded images."""
@@ -123,11 +138,11 @@ def build_object_dataset(
 
 
 def restore_buffer(dataset: Any, indices: Sequence[int]) -> None:
-    """Load the images that mosaics draw from where no image is cached in memory, in the same order as before.
+    """Load the images that mosaics are drawn from where no image is cached in memory.
 
     Args:
         dataset: Of the train images.
-        indices: Its `buffer` at the end of the epoch before; empty where there is none.
+        indices: For its `buffer`, in this order; empty where there is none.
     """
     for index in indices:
         dataset.load_image(index)

@@ -20,8 +20,12 @@ from pipeline.yolo.frozen.model import FrozenPrefixModel, restore_model_class
 from pipeline.yolo.job import MetricsRow
 from pipeline.yolo.training.precision import Bf16Model, disable_bf16
 
-MACHINE_ARGUMENTS: Final = ("data", "project", "name", "save_dir", "distill_model", "device", "cfg", "source")
-"""Arguments that may hold paths of this machine. They are left out: a checkpoint may be used elsewhere."""
+MACHINE_ARGUMENTS: Final = (
+    *("data", "project", "name", "save_dir", "distill_model", "cfg", "source"),
+    *("device", "workers", "verbose"),
+)
+"""Arguments that may hold paths of this machine, or that the run key does not hold. They are left out: a
+checkpoint may be used elsewhere, and equal trainings give equal files."""
 MACHINE_COLUMNS: Final = ("seconds", THREADS)
 """Columns of the epochs that differ from machine to machine. They are left out, too."""
 

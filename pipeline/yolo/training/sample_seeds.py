@@ -59,12 +59,25 @@ class EpochBatches:
 class SeededSamplesMixin:
     """A dataset that draws the random numbers of a sample from the seed in its index, if there is one."""
 
+    _epoch_seed: int | None = None
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return a sample."""
         if isinstance(index, EpochIndex):
-            _seed_generators(index.seed * MAX_IMAGES + index)
+            self._begin_sample(index)
         sample: dict[str, Any] = super().__getitem__(int(index))  # type: ignore[misc]
         return sample
+
+    def refill_buffer(self) -> None:
+        """Forget the images of the epoch before. The default is for datasets that keep none."""
+
+    def _begin_sample(self, index: EpochIndex) -> None:
+        seed = index.seed * MAX_IMAGES + index
+        if index.seed != self._epoch_seed:
+            self._epoch_seed = index.seed
+            _seed_generators(seed)
+            self.refill_buffer()
+        _seed_generators(seed)
 
 
 def seed_samples(loader: Any, next_seed: Callable[[], int]) -> None:

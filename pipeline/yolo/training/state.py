@@ -33,6 +33,7 @@ def take_snapshot(trainer: Any) -> TrainerState:
         "last_step": trainer.steps.last_step,
         "gradients": _collect_gradients(trainer.model),
         "cache": trainer.train_cache,
+        "mosaic_closed": trainer.mosaic_closed,
         "buffer": list(getattr(trainer.train_loader.dataset, "buffer", [])),
         "rows": trainer.rows,
         "arguments": dict(vars(trainer.args)),
@@ -65,9 +66,10 @@ def restore_state(trainer: Any, state: TrainerState) -> None:
     stopper = trainer.stopper
     stopper.best_fitness, stopper.best_epoch = state["stopper"]
     trainer.steps.last_step = state["last_step"]
+    trainer.args.epochs = state["epochs"]  # `time` changes it after each epoch, and the loss uses it before
+    _advance_criterion(unwrap_student(model), trainer.start_epoch)
     if trainer.args.time:
         _restore_estimate(trainer, state)
-    _advance_criterion(unwrap_student(model), trainer.start_epoch)
 
 
 def restore_gradients(model: torch.nn.Module, gradients: dict[str, torch.Tensor]) -> None:
@@ -90,14 +92,12 @@ def read_averaged_weights(trainer: Any) -> dict[str, torch.Tensor]:
     return {name: _to_half(tensor) for name, tensor in unwrap_student(trainer.ema.ema).state_dict().items()}
 
 
-def seed_epoch(seed: int, *, loader: Any, mosaic: float = 0.0) -> None:
+def seed_epoch(seed: int, *, loader: Any) -> None:
     """Seed all random generators, and with them the order of the images.
 
     Args:
         seed: Of this epoch.
-        loader: Ultralytics' endless loader. One with worker processes seeds each sample (`sample_seeds`).
-        mosaic: Share of train images that are mosaics. Where no image is cached in memory, a worker draws
-            them from the images that it has loaded before: new workers then make each epoch the same.
+        loader: Ultralytics' endless loader. One with worker processes seeds each sample: `sample_seeds`.
     """
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -105,8 +105,6 @@ def seed_epoch(seed: int, *, loader: Any, mosaic: float = 0.0) -> None:
     if loader.num_workers == 0:
         loader.reset()
         loader.generator.manual_seed(seed)
-    elif mosaic and getattr(loader.dataset, "cache", "ram") != "ram":
-        loader.reset()
 
 
 def _to_half(tensor: torch.Tensor) -> torch.Tensor:

@@ -141,12 +141,17 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
 
     def _build_train_pipeline(self) -> None:
         self.steps.restart()
+        self.mosaic_closed = False
         super()._build_train_pipeline()
         self.frozen_features = attach_feature_stores(self, self.cache_limits)
         self.train_loader = choose_train_loader(self)
         seed_samples(self.train_loader, self._get_epoch_seed)
         if self.effective:  # out of memory in the first epoch: it starts again with a smaller batch
             self.effective = read_resolved_settings(self)
+
+    def _close_dataloader_mosaic(self) -> None:
+        super()._close_dataloader_mosaic()
+        self.mosaic_closed = True
 
     def optimizer_step(self) -> None:
         """Make a step. The GPU loader then builds the next batch, while the device is busy with the step."""
@@ -181,6 +186,8 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         if self.state is not None:
             restore_state(self, self.state)
             restore_buffer(self.train_loader.dataset, self.state["buffer"])
+            if self.state["mosaic_closed"]:  # with `time` the number of epochs may have grown since
+                self._close_dataloader_mosaic()
             self.waiting_gradients = self.state.pop("gradients")
 
     def record_setup(self) -> None:
@@ -197,7 +204,7 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         restore_gradients(self.model, self.waiting_gradients)
         self.waiting_gradients = {}
         self.steps.begin_epoch(self.epoch * len(self.train_loader))
-        seed_epoch(self._get_epoch_seed(), loader=self.train_loader, mosaic=self.args.mosaic)
+        seed_epoch(self._get_epoch_seed(), loader=self.train_loader)
         self.update_frozen_layers()
         self.threads.forget_steps()
         release_decoded_images(self)
