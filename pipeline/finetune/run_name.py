@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
+
+import yaml
 
 from pipeline.core.metric_names import MAP50, MAP50_95, THREADS, TOP1, TOP5, VAL_GROUP, get_task_metric
 from pipeline.core.tasks import Task
 from pipeline.finetune.overfitting import OverfittingVerdict
+
+
+def choose_base_name(name: str, weights: str, conf: Path = Path("conf/model")) -> str:
+    """Choose the name of base weights: `model.name`, or the file's where that name belongs to another file.
+
+    Args:
+        name: model.name; conf/model/NAME.yaml says which file it belongs to.
+        weights: model.weights.
+        conf: The folder of these files.
+    """
+    try:
+        group = yaml.safe_load((conf / f"{name}.yaml").read_text("utf-8"))
+    except (OSError, yaml.YAMLError):
+        return name
+    own = group.get("weights") if isinstance(group, dict) else None
+    return name if own in {None, weights} else Path(weights).stem
 
 
 def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str) -> str:

@@ -25,7 +25,7 @@ from pipeline.finetune.mlflow_log import log_data, log_epoch, log_results
 from pipeline.finetune.outputs import OUTPUTS, write_training_outputs
 from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key
-from pipeline.finetune.run_name import build_run_name, describe_threads, summarize_training
+from pipeline.finetune.run_name import build_run_name, choose_base_name, describe_threads, summarize_training
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
 from pipeline.storage.finished_trainings import (
@@ -134,7 +134,8 @@ def _resolve_base_weights(config: Config, task: Task) -> BaseWeights:
         return random
     name = model_name_for_task(model.weights, task)
     path = find_weights(name, folder=model.folder, sha256=model.sha256 if name == model.weights else None)
-    return replace(random, name=model.name, path=path, sha256=hash_file(path))
+    base = choose_base_name(model.name, model.weights)
+    return replace(random, name=base, path=path, sha256=hash_file(path))
 
 
 def _resolve_teacher(config: Config) -> Teacher | None:
@@ -221,7 +222,7 @@ def collect_train_arguments(config: Config) -> dict[str, Any]:
 
 def _build_name(config: Config, inputs: TrainingInputs) -> str:
     suffix = TASK_SUFFIXES[inputs.prepared.task]
-    named = config.model.name.removesuffix(suffix) + suffix  # runs of several tasks share an experiment
+    named = inputs.base.name.removesuffix(suffix) + suffix  # runs of several tasks share an experiment
     base = named if inputs.base.path else Path(inputs.base.architecture).stem
     return build_run_name(config.finetune.strategy, base, lr0=config.finetune.lr0, key=inputs.key)
 
