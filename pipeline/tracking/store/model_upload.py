@@ -33,7 +33,8 @@ def upload_model(store: MlflowClientCache, run_id: str, message: OutboxMessage, 
     saved = _read_model(folder)
     client, run = store.client, store.client.get_run(run_id)
     logged = _reserve_model(store, run, saved.metadata["task"])
-    missing = {name: value for name, value in run.data.params.items() if name not in logged.params}
+    known = logged.params or {}
+    missing = {name: value for name, value in run.data.params.items() if name not in known}
     if missing:
         client.log_model_params(logged.model_id, missing)
     _set_defaults(saved, json.loads(run.data.tags.get(DEFAULTS_TAG, "{}")))
