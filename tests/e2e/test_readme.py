@@ -95,6 +95,8 @@ def test_a_second_repro_runs_nothing_but_compose(reader):
     assert "Running stage 'compose'" in output
     for stage in ("prepare", "augment", "finetune", "evaluate"):
         assert f"Stage '{stage}' didn't change, skipping" in output
+    kept = reader.folder / ".finetrack/checkpoints"
+    assert [*kept.iterdir()] == []  # dvc.lock names the outputs of the training
 
 
 def test_git_shows_what_is_to_be_committed_and_no_more(reader):
