@@ -89,7 +89,7 @@ def run(*, imgsz=64, device="cpu", **how):
         Config.model_construct(
             seed=0,
             evaluate=group,
-            finetune=FinetuneConfig.model_construct(imgsz=imgsz, device=device),
+            finetune=FinetuneConfig.model_construct(imgsz=imgsz, device=device, threads="auto"),
             tracking=TrackingConfig(**TARGET, run_name=None, tags={}, system_metrics=False),
         )
     )
@@ -231,6 +231,7 @@ def test_threshold_comes_from_test_if_val_has_no_objects(untrained):
     tags = logged(run_id).data.tags
     assert tags["finetrack.threshold.from"] == "test"
     assert json.loads(tags["finetrack.evaluate"])["conf"] == 0.0
+    assert tags["finetrack.evaluate.threads"] == "1"
 
 
 def test_metrics_of_a_model_without_detections_are_zero(untrained):

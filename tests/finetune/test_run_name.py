@@ -2,8 +2,9 @@
 
 import pytest
 
+from pipeline.core.metric_names import THREADS
 from pipeline.finetune.overfitting import OverfittingVerdict
-from pipeline.finetune.run_name import build_run_name, summarize_training
+from pipeline.finetune.run_name import build_run_name, describe_threads, summarize_training
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,16 @@ def test_summary_begins_with_the_main_metric_of_the_task(task, headline):
     assert summarize_training([row, row], 1, OverfittingVerdict("mild", 0.1), task=task) == (
         f"val {headline} in epoch 1 of 2; overfitting mild (gap 0.100); 7 seconds of training"
     )
+
+
+@pytest.mark.parametrize(
+    ("averages", "described"),
+    [
+        ([2.0], "2"),
+        ([2.0, 2.0, 2.0], "2"),
+        ([2.0, 2.0, 1.37, 1.0, 1.0, 1.0, 2.0], "2 in epochs 1-2, 1.37 in 3, 1 in 4-6, 2 in 7"),
+    ],
+)
+def test_threads_are_described_by_their_average_in_spans_of_epochs(averages, described):
+    rows = [{"epoch": float(epoch), THREADS: average} for epoch, average in enumerate(averages, 1)]
+    assert describe_threads(rows) == described

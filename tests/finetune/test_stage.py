@@ -162,6 +162,8 @@ def _check_run(root):
     assert sorted(point.step for point in points) == [1, 2, 3, 4]
     assert run.data.params["effective.optimizer"] == "AdamW"
     assert {"finetrack.overfitting", "finetrack.data.digest", "finetrack.seed"} <= set(run.data.tags)
+    assert run.data.tags["finetrack.threads"] == run.data.params["effective.threads"] == "1"
+    assert run.data.metrics["system/threads"] == 1
 
 
 def test_sigterm_leaves_a_killed_run_and_a_checkpoint(project):
@@ -233,6 +235,18 @@ def test_changed_teacher_or_architecture_file_changes_the_run_key(tmp_path, monk
     assert gather_inputs(config).key == before
     (tmp_path / name).write_bytes(b"b")
     assert gather_inputs(config).key != before
+
+
+def test_the_number_of_threads_changes_the_run_key_and_that_of_workers_does_not(tmp_path, monkeypatch):
+    """Threads decide the bytes of the weights."""
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    keys = []
+    for threads, workers in (("auto", 8), (1, 8), (2, 8), (2, 0)):
+        _configure(tmp_path, **{"finetune.threads": threads, "finetune.workers": workers})
+        keys.append(gather_inputs(parse_config(yaml.safe_load(PARAMS_FILE.read_text()))).key)
+    assert len(set(keys[:3])) == 3
+    assert keys[3] == keys[2]
 
 
 @pytest.mark.parametrize(("train", "val", "split"), [(0, 4, "train"), (4, 0, "val")])
