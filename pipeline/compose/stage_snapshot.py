@@ -91,7 +91,8 @@ def require_composed_params(snapshot: StageSnapshot) -> None:
     named = f" ({_format_changes(found)})" if found else ""
     raise UserError(
         f"params.yaml was changed since compose{named}, and {snapshot.stage} would use other values than the "
-        "stages before: run `dvc repro` for the values that it has now, or restore the earlier ones first"
+        "stages before: run `dvc repro` for the values that it has now (for this stage alone "
+        f"`dvc repro --single-item compose {snapshot.stage}`), or restore the earlier ones first"
     )
 
 

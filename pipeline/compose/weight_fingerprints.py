@@ -102,7 +102,8 @@ def _fingerprint_weights_file(key: str, weights: str, folder: str | None) -> Inp
     """Fingerprint weights; those that Ultralytics offers for download may be absent."""
     place = f" (model.folder={folder})" if folder and not Path(weights).is_absolute() else ""
     item = _fingerprint_named_file(f"{key}={weights}{place}", weights, folder)
-    if item.fingerprint is None and DOWNLOADABLE_WEIGHTS.fullmatch(weights):
+    is_folder = not folder or (project_root() / Path(folder).expanduser()).is_dir()
+    if item.fingerprint is None and is_folder and DOWNLOADABLE_WEIGHTS.fullmatch(weights):
         return item._replace(otherwise=read_listed_sha256(weights) or weights)
     return item
 

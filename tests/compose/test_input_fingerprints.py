@@ -376,6 +376,14 @@ def test_what_does_not_exist_is_refused_although_another_file_is_recorded(key, n
         fingerprint_inputs(values(model=model, finetune=finetune), lock)
 
 
+@pytest.mark.usefixtures("project")
+def test_a_folder_of_weights_that_does_not_exist_is_refused():
+    lock, _ = fingerprint_inputs(values(model=MODEL | {"weights": "yolo26n.pt"}), {})
+    model = MODEL | {"weights": "yolo26n.pt", "folder": "/nowhere"}
+    with pytest.raises(UserError, match=r"\(model\.folder=/nowhere\) does not exist"):
+        fingerprint_inputs(values(model=model), lock)
+
+
 def test_another_folder_of_weights_borrows_no_record(project):
     for folder in ("a", "b"):
         (project / folder).mkdir()
