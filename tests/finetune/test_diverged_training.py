@@ -17,6 +17,7 @@ from pipeline.finetune.stage import run_stage
 from tests import trainings
 
 
+@pytest.mark.fault(8, "a training diverges")
 def test_diverged_training_is_a_failed_run_without_outputs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)

@@ -133,6 +133,7 @@ def _wait_until_kept(root):
     time.sleep(1.0)
 
 
+@pytest.mark.fault(12, "DVC's cache fails after a training; dvc is killed before it writes dvc.lock")
 def test_finished_training_survives_a_cache_that_fails_and_a_kill_of_dvc(project):
     code, said = _repro(project, "no cache")
     assert code != 0, said
@@ -150,6 +151,7 @@ def test_finished_training_survives_a_cache_that_fails_and_a_kill_of_dvc(project
 
 
 @pytest.mark.slow
+@pytest.mark.fault(12, "dvc, or dvc and its stage, are killed around the end of a training")
 @pytest.mark.parametrize("fault", ["dvc while training", "both after the outputs"])
 def test_stop_before_dvc_records_the_training_leaves_one_training(project, fault):
     code, said = _repro(project, fault)
