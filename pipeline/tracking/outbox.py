@@ -145,10 +145,15 @@ def create_outbox(uri: str, experiment: str, key: str) -> RunOutbox:
     folder, hidden = create_outbox_folder() / name, create_outbox_folder() / f".{name}"
     hidden.mkdir()
     lock = (hidden / "lock").open("w")
-    fcntl.lockf(lock, fcntl.LOCK_EX)
     head = {"uri": uri, "experiment": experiment, "key": key}
-    write_file(hidden / "head.json", json.dumps(head, allow_nan=False))
-    hidden.rename(folder)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        write_file(hidden / "head.json", json.dumps(head, allow_nan=False))
+        hidden.rename(folder)
+    except BaseException:  # such as a full disk
+        lock.close()
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
     return RunOutbox(folder, lock, head)
 
 
