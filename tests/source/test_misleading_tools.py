@@ -281,3 +281,96 @@ def test_labels_in_utf_16_are_named(tmp_path):
     (tmp_path / "images/x.txt").write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-16")
     with pytest.raises(UserError, match=r"images/x\.txt is UTF-16 text: save the label files as UTF-8"):
         recognize_source("auto", tmp_path)
+
+
+def shifted(boxes: Boxes) -> Boxes:
+    return [(x + 1, y, *rest) for x, y, *rest in boxes]
+
+
+def write_table(file: Path, boxes: Boxes) -> None:
+    rows = (f"{name}.jpg,dent,{','.join(map(str, box))}\n" for name, box in zip(NAMES, boxes, strict=True))
+    write(file, f"filename,class,xmin,ymin,xmax,ymax\n{''.join(rows)}")
+
+
+def write_coco_boxes(file: Path, boxes: Boxes) -> None:
+    rows = {f"{name}.jpg": [{"bbox": list(box)}] for name, box in zip(NAMES, boxes, strict=True)}
+    write_coco_file(file, rows, categories={1: "dent"})
+
+
+def write_createml(file: Path, boxes: Boxes) -> None:
+    sides = ("x", "y", "width", "height")
+    rows = [
+        {
+            "image": f"{name}.jpg",
+            "annotations": [{"label": "dent", "coordinates": dict(zip(sides, box, strict=True))}],
+        }
+        for name, box in zip(NAMES, boxes, strict=True)
+    ]
+    write(file, rows)
+
+
+ANNOTATORS = [
+    (write_table, "csv", CORNERS),
+    (write_coco_boxes, "json", EXTENTS),
+    (write_createml, "json", EXTENTS),
+]
+
+
+@pytest.mark.parametrize(("write_boxes", "suffix", "boxes"), ANNOTATORS)
+def test_two_annotators_of_the_same_objects_are_refused(tmp_path, write_boxes, suffix, boxes):
+    draw_images(tmp_path)
+    write_boxes(tmp_path / f"anna.{suffix}", boxes)
+    write_boxes(tmp_path / f"bert.{suffix}", shifted(boxes))
+    with pytest.raises(UserError, match=r"anna\.\w+ and .*bert\.\w+ describe the same objects: 12 of 12"):
+        recognize_source("auto", tmp_path)
+
+
+def test_two_files_with_other_objects_of_the_same_images_are_put_together(tmp_path):
+    draw_images(tmp_path)
+    write_table(tmp_path / "first.csv", CORNERS)
+    write_table(tmp_path / "second.csv", [(x1 - 4, 60, x2 - 4, 78) for x1, _, x2, _ in CORNERS])
+    assert count_objects(tmp_path) == 24
+
+
+def test_number_that_occurs_twice_in_data_yaml_is_refused(tmp_path):
+    draw_images(tmp_path, "images/train")
+    draw_yolo(tmp_path, "labels/train")
+    names = "names:\n  0: scratch\n  0: dent\n  1: hole\n"
+    write(tmp_path / "data.yaml", f"train: images/train\nval: images/train\n{names}")
+    with pytest.raises(UserError, match="the key 0 occurs twice"):
+        recognize_source("auto", tmp_path)
+
+
+def draw_masks(folder: Path, suffix: str, save: object) -> None:
+    draw_images(folder)
+    (folder / "masks").mkdir(exist_ok=True)
+    for n, (name, (x1, y1, x2, y2)) in enumerate(zip(NAMES, CORNERS, strict=True)):
+        mask = np.zeros((SIZE[1], SIZE[0]), np.uint8)
+        mask[y1:y2, x1:x2] = 1 + n % 2
+        save(n, mask).save(folder / f"masks/{name}{suffix}")
+
+
+def test_masks_with_a_palette_and_in_its_colors_have_the_same_classes(tmp_path):
+    def paint(number: int, mask: np.ndarray) -> Image.Image:
+        image = Image.fromarray(mask).convert("P")
+        image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+        return image if number < 6 else image.convert("RGB")
+
+    draw_masks(tmp_path, ".png", paint)
+    source = recognize_source("auto", tmp_path).source
+    assert source.names == ("colour_008000", "colour_800000")
+    assert [int((image.raw.classes == 0).sum()) for image in source.images].count(1) == 6
+
+
+def test_masks_of_probabilities_are_a_fault(tmp_path):
+    draw_masks(tmp_path, ".tif", lambda _, mask: Image.fromarray(mask.astype(np.float32) * 0.4))
+    source = recognize_source("auto", tmp_path).source
+    assert {"pixels with decimals" in image.fault for image in source.images} == {True}
+
+
+def test_captions_are_no_classes(tmp_path):
+    draw_images(tmp_path)
+    data = {"images": [{"id": 0, "file_name": "im0.jpg"}], "categories": []}
+    write(tmp_path / "captions.json", {**data, "annotations": [{"image_id": 0, "caption": "a dent"}]})
+    with pytest.raises(UserError, match="holds captions, not objects"):
+        recognize_source("auto", tmp_path)

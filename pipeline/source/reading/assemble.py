@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.tasks import Keypoints
+from pipeline.source.plausibility.rival_annotations import LabeledBoxes, refuse_rival_files
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import format_relative_path, sort_paths
 from pipeline.source.reading.flip_pairs import describe_unpaired_keypoints, pair_keypoints_by_name
@@ -47,6 +51,7 @@ def assemble_source(
         raise UserError(
             f"no image in {folder} has an annotation{first}: put the images beside the annotations"
         )
+    refuse_rival_files(_list_rivals(entries) for entries in placed.values() if len(entries) > 1)
     found = _drop_single_claim(
         [
             MatchedImage(path, placed[path], _find_claimed_split(path, placed[path], folder, layout))
@@ -66,6 +71,19 @@ def assemble_source(
         task=plan.task,
         keypoints=keypoints,
     )
+
+
+def _list_rivals(entries: Sequence[ImageAnnotations]) -> dict[Path, LabeledBoxes]:
+    """Return the boxes of one image in each file."""
+    by_file: dict[Path, list[AnnotatedObject]] = defaultdict(list)
+    for entry in entries:
+        by_file[entry.file] += [item for item in entry.objects if item.shape.kind != "tag"]
+    return {file: _list_boxes(items) for file, items in by_file.items()} if len(by_file) > 1 else {}
+
+
+def _list_boxes(items: Sequence[AnnotatedObject]) -> LabeledBoxes:
+    boxes = np.array([item.shape.box for item in items], np.float64).reshape(-1, 4)
+    return LabeledBoxes(tuple(item.label for item in items), boxes)
 
 
 def _find_claimed_split(

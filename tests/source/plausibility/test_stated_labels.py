@@ -128,10 +128,11 @@ EXPECTED = {name: [row] for name, row in zip(NAMES, CORNERS.tolist(), strict=Tru
 
 
 def test_choice_that_a_format_does_not_have_is_told(tmp_path):
-    for number in range(3):
-        write_picture(tmp_path / f"im{number}.jpg")
-        line = "Car 0.00 0 -1.58 10 20 50 60 1.5 1.6 3.9 1.8 1.5 34 -1.62\n"
-        (tmp_path / f"im{number}.txt").write_text(line)
+    value = {"x": 10, "y": 20, "width": 30, "height": 40, "rectanglelabels": ["dent"]}
+    result = {"type": "rectanglelabels", "original_width": 96, "original_height": 80, "value": value}
+    write_picture(tmp_path / "im0.jpg")
+    task = {"data": {"image": "im0.jpg"}, "annotations": [{"result": [result]}]}
+    (tmp_path / "tasks.json").write_text(json.dumps([task]))
     [remark] = recognize_source("auto", tmp_path, ReadOptions(labels="shares")).source.remarks
     assert "data.labels=shares changes nothing" in remark
 

@@ -12,6 +12,7 @@ from pipeline.core.arrays import FloatArray
 from pipeline.core.findings import AnnotationNote
 from pipeline.source.formats.coco.categories import CategoryIndices, normalize_id
 from pipeline.source.formats.coco.shapes import parse_bbox, parse_keypoints, parse_segmentation
+from pipeline.source.plausibility.rival_annotations import LabeledBoxes
 
 JsonObject = Mapping[str, Any]
 
@@ -32,6 +33,15 @@ class CocoObject(NamedTuple):
     mark: str
     parts: tuple[FloatArray, ...]
     points: FloatArray
+
+
+def list_labeled_boxes(rows: Sequence[JsonObject], indices: CategoryIndices) -> LabeledBoxes:
+    """Return the class and the box of each annotation that has a box."""
+    boxed = [row for row in rows if parse_bbox(row)]
+    boxes = np.array([row["bbox"] for row in boxed], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    labels = (indices.get(normalize_id(row.get("category_id")), -1) for row in boxed)
+    return LabeledBoxes(tuple(map(str, labels)), boxes)
 
 
 def parse_objects(

@@ -28,8 +28,14 @@ from pipeline.source.formats.coco.files import (
     has_coco_json,
 )
 from pipeline.source.formats.coco.keypoints import infer_keypoints
-from pipeline.source.formats.coco.objects import JsonObject, name_annotation, parse_objects
+from pipeline.source.formats.coco.objects import (
+    JsonObject,
+    list_labeled_boxes,
+    name_annotation,
+    parse_objects,
+)
 from pipeline.source.plausibility.box_meaning import refuse_misread_boxes
+from pipeline.source.plausibility.rival_annotations import refuse_rival_files
 from pipeline.source.reading.file_tree import format_relative_path, sort_paths
 from pipeline.source.reading.image_index import NO_MATCH, ImageIndex, NameMatch
 from pipeline.source.reading.match_images import resolve_rival_matches
@@ -119,6 +125,11 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         raise UserError(
             f"none of the images that the COCO files list is in {folder}: {missing[0].file} is missing"
         )
+    refuse_rival_files(
+        {entry.file.path: list_labeled_boxes(entry.annotations, entry.file.indices) for entry in found}
+        for found in entries.values()
+        if len(found) > 1
+    )
     images = _assign_folder_splits(
         tuple(_build_image(path, entries[path], folder) for path in sort_paths(entries))
     )

@@ -36,6 +36,8 @@ def _explain(path: Path) -> str:
             f"{path} holds panoptic segments: take the file of instances (instances_*.json) instead, or "
             "convert it with panopticapi (panoptic2detection_coco_format.py)"
         )
+    if any("caption" in row for row in rows):
+        return f"{path} holds captions, not objects: {_EXPECTED}"
     if any("category_id" in row for row in rows):
         return (
             f"{path} gives a category to whole images, and no bbox or segmentation: to classify images, put "

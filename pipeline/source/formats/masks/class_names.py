@@ -114,6 +114,7 @@ def choose_class_names(
     """
     is_binary = set(values) == {("number", _VOID_NUMBER)}
     is_void = not _are_spaced_evenly([value for kind, value in values if kind == "number"])
+    used_colors = {value for kind, value in values if kind == "color"}
     named: dict[MaskValue, str] = {}
     for kind, value in sorted(values):
         if kind == "color":
@@ -121,7 +122,9 @@ def choose_class_names(
         else:
             number = 1 if is_binary else value
             usual = "void" if number == _VOID_NUMBER and is_void else f"class_{number}"
-            name = table.colors.get(palette.get(value, -1)) or table.numbers.get(number) or usual
+            color = palette.get(value, -1)
+            usual = f"colour_{color:06x}" if color in used_colors else usual  # other masks hold the colors
+            name = table.colors.get(color) or table.numbers.get(number) or usual
         named[kind, value] = name
     ignored = {value: name for value, name in named.items() if name.lower() in BACKGROUND_NAMES}
     by_value = {value: None if value in ignored else name for value, name in named.items()}

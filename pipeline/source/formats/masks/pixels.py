@@ -29,6 +29,8 @@ def decode_pixels(image: Image.Image) -> tuple[str, MaskPixels]:
         return "number", _resolve_gray_palette(np.array(image), read_palette(image))
     if image.mode in {"L", "I"} or image.mode.startswith("I;16"):
         return "number", np.array(image)
+    if image.mode == "F":
+        raise ValueError("pixels with decimals, as the probabilities of a model are: save class numbers")
     if image.mode == "PA":
         return "number", np.array(image)[:, :, 0].copy()
     if image.mode in {"LA", "RGBA"}:

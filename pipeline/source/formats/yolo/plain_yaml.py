@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
 from typing import Any, Final
 
@@ -12,6 +13,16 @@ _MAX_INTEGER_BITS: Final = 64
 
 class TextLoader(yaml.BaseLoader):
     """Load every YAML scalar as the text that is written there: `off`, `007`, `null`. It knows no tags."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping, and refuse a key that occurs twice: YAML keeps the last one."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if len({*keys}) < len(keys):
+            twice = Counter(keys).most_common(1)[0][0]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice} occurs twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
 def load_yaml_texts(text: str) -> Any:
