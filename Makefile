@@ -16,6 +16,10 @@ ifeq ($(shell mkdir -p '$(TEMPORARY)' && test $$(printf %s '$(TEMPORARY)' | wc -
 export TMPDIR := $(TEMPORARY)
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# DVC ends where the user has no name, as in a container that is run with another user id.
+ifeq ($(LOGNAME)$(USER),)
+export LOGNAME := uid$(shell id -u)
+endif
 
 .PHONY: help setup repro ui test test-all faults coverage fuzz properties lint lock deps map bench results defaults
 
@@ -43,7 +47,7 @@ $(READY): requirements.lock | .dvc/config.local
 FORCE:
 
 repro: setup  ## Run what changed: compose, prepare, augment, finetune, evaluate
-	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again"; exit 1; }
+	@found=$$(LC_ALL=C git rev-parse --git-dir 2>&1) || { case "$$found" in *"dubious ownership"*) echo "git refuses to work in this folder, which belongs to another user: run 'git config --global --add safe.directory $(CURDIR)' if you trust it" ;; *) echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again" ;; esac; exit 1; }
 	$(BIN)/python -m dvc repro
 
 ui: setup  ## The MLflow UI on http://127.0.0.1:5001
