@@ -26,6 +26,8 @@ from tests import trainings
 IMAGES = 11
 """Train images: with any batch size, the last batch is a smaller one."""
 EPOCHS = 3
+TRIES = int(os.environ.get("FAULT_TRIES", "12"))
+SEED = int(os.environ.get("FAULT_SEED", "0"))
 SCHEDULE = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
 STRATEGIES = {"full": {}, "head": {"freeze": "backbone", "head": True}, "gradual": {"gradual": SCHEDULE}}
 AUGMENTED = {"mosaic": 1.0, "scale": 0.5, "translate": 0.1, "fliplr": 0.5, "hsv_v": 0.4}
@@ -153,7 +155,7 @@ CHOICES = {
 
 @pytest.mark.slow
 @pytest.mark.fault("a resumed training gives the same files", "stopped after an epoch: random arguments")
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(1000 * SEED, 1000 * SEED + TRIES))
 def test_resumed_training_gives_the_same_files_whatever_the_arguments(projects, seed):
     chance = random.Random(seed)
     drawn = {name: chance.choice(values) for name, values in CHOICES.items()}
