@@ -1,4 +1,4 @@
-"""Notice class names that differ in case, blanks or hyphens alone."""
+"""Notice class names that differ in case, blanks, hyphens or an ending of copies alone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from pipeline.core.text import format_count
 from pipeline.source.types import Source
 
 _MARKS: Final = re.compile(r"[\s_\-]+")
+_ENDING: Final = re.compile(
+    r"[\s_\-]+(?:augmented|augmentation|aug|copy|backup|resized|cropped|flipped|rotated)$"
+)
+"""What copies of the images of a class are called."""
 _MAX_SHOWN: Final = 5
 
 
 def describe_similar_names(source: Source) -> list[str]:
-    """Tell of classes with objects whose names differ in case, blanks or hyphens alone: they stay apart."""
+    """Tell of classes with objects whose names hardly differ, as `dent` and `Dent_aug`: they stay apart."""
     alike: dict[str, list[int]] = defaultdict(list)
     for number, name in enumerate(source.names):
-        alike[_MARKS.sub("", name).casefold()].append(number)
+        alike[_MARKS.sub("", _ENDING.sub("", name.casefold()))].append(number)
     similar = [numbers for key, numbers in alike.items() if key and len(numbers) > 1]
     if not similar:
         return []
@@ -29,6 +33,6 @@ def describe_similar_names(source: Source) -> list[str]:
     more = f" and {len(groups) - _MAX_SHOWN} more" if len(groups) > _MAX_SHOWN else ""
     classes = format_count(sum(len(names) for names in kept if len(names) > 1), "class")
     return [
-        f"{classes} differ in case, blanks or hyphens alone: {'; '.join(groups[:_MAX_SHOWN])}{more} "
-        "(data.classes.rename joins them)"
+        f"{classes} differ in case, blanks, hyphens or an ending like _aug alone: "
+        f"{'; '.join(groups[:_MAX_SHOWN])}{more} (data.classes.rename joins them)"
     ]

@@ -47,6 +47,7 @@ _KNOWN: Final = (
     KnownExport(
         "Kaggle (run lengths)", (b"EncodedPixels",), "save a mask (PNG) per image, or convert to COCO"
     ),
+    KnownExport("a geographic information system", (b"POLYGON ((",), "convert it to COCO or masks"),
     KnownExport("Label Studio (CSV)", (b'""rectanglelabels""',), "export JSON or COCO there"),
     KnownExport("Label Studio (CSV)", (b'""polygonlabels""',), "export JSON or COCO there"),
     KnownExport(

@@ -420,7 +420,10 @@ def test_names_that_differ_in_case_alone_are_told(tmp_path):
     draw_table(tmp_path, table_rows(["Dent", *CLASSES[1:]]))
     _, source, _, remarks = read(tmp_path)
     assert source.names == ("Dent", "dent", "scratch")
-    assert "2 classes differ in case, blanks or hyphens alone: 'Dent' and 'dent' (data.classes" in remarks
+    assert (
+        "2 classes differ in case, blanks, hyphens or an ending like _aug alone: 'Dent' and 'dent' (data.cl"
+        in remarks
+    )
 
 
 def test_numbered_options_of_a_project_of_via_are_named(tmp_path):
@@ -475,3 +478,54 @@ def test_images_that_another_format_annotates_alone_are_told(tmp_path):
     form, source, _, remarks = read(tmp_path)
     assert (form, len(source.images)) == ("yolo", 8)
     assert "4 images annotated as voc alone" in remarks
+
+
+def test_comment_in_a_list_is_no_class(tmp_path):
+    draw_yolo(tmp_path, "# my classes\nscratch\ndent\n")
+    assert read(tmp_path)[2] == RIGHT
+    draw_keras(tmp_path / "keras", "# my classes\nscratch\ndent\n")
+    assert read(tmp_path / "keras")[2] == RIGHT
+
+
+def test_output_of_a_tracker_is_no_outline(tmp_path):
+    draw_yolo(tmp_path)
+    for n, name in enumerate(NAMES):
+        write(tmp_path / f"labels/{name}.txt", f"{yolo_line(n)} 0.{50 + n} {n + 1}\n")
+    with pytest.raises(UserError, match=r"12 of 12 lines end .* look like the output of a tracker"):
+        recognize_source("auto", tmp_path)
+
+
+def test_triangles_are_outlines(tmp_path):
+    draw_yolo(tmp_path)
+    for n, name in enumerate(NAMES):
+        write(tmp_path / f"labels/{name}.txt", f"{n % 2} 0.1 0.1 0.5 0.1 0.3 0.{n + 10}\n")
+    assert read(tmp_path)[1].task == "segment"
+
+
+@pytest.mark.parametrize("name", ["unlabeled", "to_do", "Unsorted"])
+def test_folder_of_images_without_a_class_is_no_class(tmp_path, name):
+    for place in ("scratch", "dent", name):
+        for image in NAMES[:4]:
+            write_picture(tmp_path / place / f"{place}{image}.jpg")
+    with pytest.raises(UserError, match=r"which is no class; data\.format=folders"):
+        recognize_source("auto", tmp_path)
+
+
+def test_classes_of_augmented_copies_are_told(tmp_path):
+    for place in ("scratch", "dent", "dent_aug"):
+        for image in NAMES[:4]:
+            write_picture(tmp_path / place / f"{place}{image}.jpg")
+    assert "an ending like _aug alone: 'dent' and 'dent_aug'" in read(tmp_path)[3]
+
+
+@pytest.mark.parametrize("first", ["sep=,\n", "# drawn in May\n# by two people\n", '"sep=,"\r\n'])
+def test_lines_before_the_header_of_a_table_are_skipped(tmp_path, first):
+    draw_table(tmp_path, table_rows(CLASSES), f"{first}{HEADER}")
+    assert read(tmp_path)[2] == RIGHT
+
+
+def test_table_in_a_text_file_is_no_label_of_one_image(tmp_path):
+    rows = [row.replace(",", "\t") for row in table_rows(CLASSES)]
+    draw_table(tmp_path, rows, HEADER.replace(",", "\t"), "boxes.txt")
+    with pytest.raises(UserError, match="no annotations recognized"):
+        recognize_source("auto", tmp_path)

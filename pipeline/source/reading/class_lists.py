@@ -46,9 +46,14 @@ def find_class_names(texts: Iterable[Path], *, start: int = 0, keep_blanks: bool
     return names if keep_blanks else {number: name.strip() for number, name in names.items()}
 
 
+def is_comment(line: str) -> bool:
+    """Check for a comment in a list of class names: a hash and a blank."""
+    return line.startswith(("# ", "#\t"))
+
+
 def _read_class_list(path: Path, start: int) -> dict[int, str]:
     try:
-        lines = [line for line in load_text(path)[0].splitlines() if line.strip()]
+        lines = [line for line in load_text(path)[0].splitlines() if line.strip() and not is_comment(line)]
     except UnreadableFileError:
         return {}
     if lines and path.suffix.lower() == ".csv":  # with another header it is a table of images, not of names

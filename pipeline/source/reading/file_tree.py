@@ -127,15 +127,15 @@ def share_listings() -> Iterator[None]:
         _listings.reset(token)
 
 
-RecordedListings = list[tuple[Path, frozenset[str]]]
-"""Each folder that was listed, with the names in it."""
+RecordedListings = dict[Path, list[frozenset[str]]]
+"""Each folder that was listed, with the names in it; several if they changed."""
 _recorded: ContextVar[RecordedListings | None] = ContextVar("recorded", default=None)
 
 
 @contextmanager
 def record_listings() -> Iterator[RecordedListings]:
     """Record each folder that is listed within the context, to notice files that were away meanwhile."""
-    recorded: RecordedListings = []
+    recorded: RecordedListings = {}
     token = _recorded.set(recorded)
     try:
         yield recorded
@@ -145,8 +145,10 @@ def record_listings() -> Iterator[RecordedListings]:
 
 def find_changed_listings(recorded: RecordedListings) -> list[str]:
     """List the files and folders that came or went since their folder was recorded."""
-    now = {folder: _list_names(_read_listing(folder)) for folder, _ in recorded}
-    changed = {str(folder / name) for folder, names in recorded for name in names ^ now[folder]}
+    changed: set[str] = set()
+    for folder, listings in recorded.items():
+        now = _list_names(_read_listing(folder))
+        changed |= {str(folder / name) for names in listings for name in names ^ now}
     return sorted(changed)
 
 
@@ -178,8 +180,8 @@ def _list_folder(folder: Path) -> FolderListing:
     listing = _read_listing(folder)
     if known is not None:
         known[folder] = listing
-    if recorded is not None:
-        recorded.append((folder, _list_names(listing)))
+    if recorded is not None and (names := _list_names(listing)) not in recorded.setdefault(folder, []):
+        recorded[folder].append(names)
     return listing
 
 

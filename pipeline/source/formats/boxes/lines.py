@@ -33,7 +33,8 @@ def split_line(line: str) -> list[str]:
     if (place := _find_score(fields)) is not None:
         fields.pop(place)
     head, box = fields[:-_BOX_FIELDS], fields[-_BOX_FIELDS:]
-    if len(fields) > _FIELDS and _parse_fields(head[:1]) is None and _parse_fields(box):
+    is_name = _parse_fields(head[:1]) is None and not any(map(_is_image_name, head))
+    if len(fields) > _FIELDS and is_name and _parse_fields(box):
         return [" ".join(head), *box]
     return fields
 
@@ -115,8 +116,12 @@ def _find_word(fields: Sequence[str]) -> int | None:
         values = _parse_fields(box)
         is_word = _parse_fields([fields[place]]) is None
         if values and is_word and _is_box(values):
-            return None if PurePosixPath(fields[place]).suffix.lower() in IMAGE_SUFFIXES else place
+            return None if _is_image_name(fields[place]) else place
     return None
+
+
+def _is_image_name(word: str) -> bool:
+    return PurePosixPath(word).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _parse_class_number(text: str) -> int | None:

@@ -34,6 +34,8 @@ _MAX_FRACTION: Final = 1.5
 _NEARLY_ALL: Final = 0.9
 _CHECKED_LINES: Final = 5
 _FRACTION: Final = re.compile(r"0?\.\d+|[01](?:\.0*)?")
+_PREAMBLE: Final = re.compile(r"\A(?:(?:\"?sep=.\"?|#[ \t][^\n]*)\r?\n)+", re.IGNORECASE)
+"""What Excel and scripts write before the header."""
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
 
 HEADERLESS_NAMES: Final = ("image", "x1", "y1", "x2", "y2", "class", "width", "height")
@@ -136,7 +138,8 @@ def interpret_boxes(table: CsvTable, policy: str) -> CsvTable:
 
 def _split_cells(text: str) -> Iterator[list[str]]:
     """Parse CSV with the most frequent delimiter of the first line."""
-    first = text.partition("\n")[0]
+    text = _PREAMBLE.sub(lambda found: "\n" * found[0].count("\n"), text)  # numbers of lines stay right
+    first = text.lstrip("\n").partition("\n")[0]
     delimiter = max(",;\t|", key=first.count)
     has_spacing = f"{delimiter} " in first or f'{delimiter} "' in text  # else a blank belongs to a class name
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=has_spacing)

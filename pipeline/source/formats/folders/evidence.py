@@ -17,6 +17,7 @@ _NON_CLASS_NAMES: Final = frozenset(
     {"images", "image", "imgs", "img", "labels", "label", "labeltxt", "annotations", "annotation", "masks"}
     | {"jpegimages", "imagesets", "segmentationclass", "segmentationobject", "data", "samples"}
     | {"thumbnails", "thumbnail", "thumbs", "thumb", "previews"}
+    | {"unlabeled", "unlabelled", "unannotated", "unsorted", "todo", "to_do", "to-do", "to_label"}
 )
 """Folder names of other formats."""
 _ANNOTATION_NAME: Final = re.compile(r"(annots?|annotations?|ground[_ -]?truths?|[_-](gt|masks|labels))$")

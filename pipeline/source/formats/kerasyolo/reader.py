@@ -13,7 +13,12 @@ from typing import Final
 from pipeline.core.errors import UserError
 from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
-from pipeline.source.reading.class_lists import check_distinct_names, check_named_numbers, count_from_first
+from pipeline.source.reading.class_lists import (
+    check_distinct_names,
+    check_named_numbers,
+    count_from_first,
+    is_comment,
+)
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import (
     IMAGE_SUFFIXES,
@@ -152,7 +157,8 @@ def _read_class_names(folder: Path) -> dict[int, str]:
     found: dict[str, list[str]] = {}
     for path in list_files(folder, ".txt", ".names"):
         if path.name.lower() in _CLASS_FILES:
-            lines = [line for line in load_text(path)[0].splitlines() if line.strip()]
+            text = load_text(path)[0]
+            lines = [line for line in text.splitlines() if line.strip() and not is_comment(line)]
             found[format_relative_path(path, folder)] = lines
     lists = list(found.items())
     for file, lines in lists[1:]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.source.reading.class_lists import is_comment
 from pipeline.source.reading.file_tree import (
     IMAGE_SUFFIXES,
     format_relative_path,
@@ -120,7 +121,7 @@ def _read_class_list(path: Path, folder: Path) -> ClassList | None:
     where = format_relative_path(path, folder)
     if path.suffix.lower() == ".json":
         return _read_notes(path, where)
-    spelled = [line for line in read_lines(path) if line.strip()]
+    spelled = [line for line in read_lines(path) if line.strip() and not is_comment(line)]
     lines = [line.strip() for line in spelled]
     if any(Path(line).suffix.lower() in IMAGE_SUFFIXES for line in lines[:3]):
         return None  # a list of images

@@ -39,6 +39,7 @@ from pipeline.source.formats.yolo.label_files import (
 from pipeline.source.formats.yolo.label_layout import infer_label_layout
 from pipeline.source.formats.yolo.label_lines import LabelLayout, build_label_objects, drop_confidences
 from pipeline.source.formats.yolo.missing_files import explain_missing_images, explain_missing_labels
+from pipeline.source.formats.yolo.track_output import refuse_tracks
 from pipeline.source.plausibility.box_meaning import PERCENT
 from pipeline.source.reading.class_selection import scale_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_images, sort_paths
@@ -123,6 +124,8 @@ def _interpret_labels(
     data: DataYaml, found: Sequence[YoloImage], options: ReadOptions
 ) -> tuple[LabelLayout, LabelTable]:
     lines = [item.lines for item in found if item.lines]
+    if not data.keypoints and options.labels == "auto":
+        refuse_tracks(lines)
     layout = infer_label_layout(lines, keypoints=data.keypoints, oriented=data.oriented)
     layout = layout._replace(corners=options.labels in {"corners", "pixel_corners"})
     return layout, build_label_table(lines, layout)
