@@ -61,13 +61,13 @@ def test_an_image_that_could_not_be_read_and_is_back_is_named(source, several):
     roots = {"": source}
     if several:
         finding, roots = finding._replace(file=f"here/{finding.file}"), {"here": source, "there": away}
-    refuse_vanished_files([], [finding], roots)
+    refuse_vanished_files({}, [finding], roots)
     away.rename(source / "a/1.jpg")
     with pytest.raises(ChangedInputError, match=r"a/1\.jpg"):
-        refuse_vanished_files([], [finding], roots)
+        refuse_vanished_files({}, [finding], roots)
 
 
 def test_a_damaged_or_empty_image_is_no_change(source):
     (source / "a/2.jpg").write_bytes(b"")
     findings = [find_defect(name, source) for name in ("a/1.jpg", "a/2.jpg")]
-    refuse_vanished_files([], findings, {"": source})
+    refuse_vanished_files({}, findings, {"": source})
