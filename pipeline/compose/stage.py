@@ -140,9 +140,9 @@ def _under_dvc_exp() -> bool:
 
 def compose_conf(overrides: Sequence[str] = ()) -> ParamsFile:
     """Compose conf/ as DVC does (dvc.utils.hydra.compose_and_dump), byte for byte."""
-    from omegaconf import OmegaConf
-
     with config_errors_as_sentences("the command" if overrides else "conf/"):
+        from omegaconf import OmegaConf
+
         found = compose_nodes(overrides)
         OmegaConf.resolve(found)
         return ParamsFile(OmegaConf.to_yaml(found).encode(), _to_plain_values(found))
