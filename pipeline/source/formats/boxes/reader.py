@@ -86,8 +86,9 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     ]
     files, remarks = _drop_predictions(files, folder, options)
     order = _choose_order(files, names, options)
-    used = count_class_numbers((line for file in files for _, line in file.lines), order)
-    check_named_numbers(used, names, options.first_class, folder)
+    if names:
+        used = count_class_numbers((line for file in files for _, line in file.lines), order)
+        check_named_numbers(used, names, options.first_class, folder)
     entries = [entry for file in files if (entry := _read_file(file, image_index, names, order))]
     entries, list_remarks = _apply_image_lists(lists, entries)
     remarks += list_remarks
