@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.config.schema import Config
-from pipeline.core.errors import ChangedInputError
 from pipeline.core.metric_names import OVERFITTING_GAP
 from pipeline.core.model_names import TASK_SUFFIXES, model_name_for_task
 from pipeline.core.paths import AUGMENTED_FOLDER, PARAMS_FILE, PREPARED_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS
@@ -20,6 +18,7 @@ from pipeline.dataset.augmented import read_augmentation_records
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
+from pipeline.finetune.confirm_inputs import confirm_training_inputs
 from pipeline.finetune.disk_needs import require_space_for_training
 from pipeline.finetune.mlflow_log import log_data, log_epoch, log_results
 from pipeline.finetune.outputs import OUTPUTS, write_training_outputs
@@ -89,7 +88,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
             )
         with _open_run(config, inputs, resume=is_resumed) as session:
             _log_parameters(session, config, guard)
-            with _confirm_inputs(guard, folder):
+            with confirm_training_inputs(guard, folder):
                 outcome = _train(session, config, inputs, folder)
             _write_outputs(session, config, inputs, outcome)
         _keep_training(folder, summary=_summarize(inputs, outcome))
@@ -159,23 +158,6 @@ def _log_parameters(session: RunSession, config: Config, guard: StageGuard) -> N
         session.log_text(guard.params.decode(), PARAMS_FILE.name)
     else:
         session.log_artifact(PARAMS_FILE)
-
-
-@contextmanager
-def _confirm_inputs(guard: StageGuard, folder: Path) -> Iterator[None]:
-    """Confirm after the training what it worked from, also if it failed.
-
-    Checkpoints of a training whose images changed meanwhile are deleted: nothing must resume from them.
-    """
-    try:
-        try:
-            yield
-        finally:
-            guard.confirm()
-    except ChangedInputError:
-        for checkpoint in folder.glob("*.ckpt"):
-            checkpoint.unlink()
-        raise
 
 
 def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:

@@ -29,6 +29,7 @@ def require_recordable_experiments() -> None:
             "a sweep needs a git commit to start from: run `git init && git add -A && git commit -m start`"
         )
     require_full_history(root)
+    _require_plain_path(root)
     _require_nameable_cache(root)
 
 
@@ -40,6 +41,16 @@ def create_sweep_folder() -> Path:
             folder = Path(SCRATCH_FOLDER, "sweeps", name)
             folder.mkdir(parents=True)
             return folder
+
+
+def _require_plain_path(root: Path) -> None:
+    """Require a path that stays the same in a URI: DVC hands the commit to an experiment's folder by one."""
+    special = sorted({*str(root)} & {*"?#%"})
+    if special:
+        raise UserError(
+            f"DVC cannot run experiments in folders of their own in {root}, whose path has "
+            f"{' and '.join(special)}: rename the folder"
+        )
 
 
 def _require_nameable_cache(root: Path) -> None:

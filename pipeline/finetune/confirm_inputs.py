@@ -1,0 +1,42 @@
+"""Confirm after a training what it worked from; nothing must resume from images that changed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipeline.core.errors import ChangedInputError, UserError
+from pipeline.core.stages import StageGuard
+
+
+@contextmanager
+def confirm_training_inputs(guard: StageGuard, folder: Path) -> Iterator[None]:
+    """Confirm at the end of the block what a training worked from.
+
+    Checkpoints of a training whose images changed while it read them are deleted, also if it fails or is
+    stopped; then its own error is raised.
+
+    Args:
+        guard: Of the stage.
+        folder: Of the training's checkpoints.
+
+    Raises:
+        UserError: Parameters, code or inputs changed.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(UserError):
+            _confirm(guard, folder)
+        raise
+    _confirm(guard, folder)
+
+
+def _confirm(guard: StageGuard, folder: Path) -> None:
+    try:
+        guard.confirm()
+    except ChangedInputError:
+        for checkpoint in folder.glob("*.ckpt"):
+            checkpoint.unlink()
+        raise
