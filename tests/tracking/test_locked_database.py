@@ -64,7 +64,7 @@ def test_a_training_and_its_evaluations_go_on_and_are_sent_later(local, client, 
     assert dict(report.sent) == {"runs": 3, "metrics": 5, "files": 1}
     second, first = list_runs(client)
     assert first.data.metrics == {"loss": 2, "test/mAP50": 0.5}
-    assert first.data.params == {"lr0": "0.001"}
+    assert first.data.params == {"lr0": "0.001", "seed": "0"}
     assert second.data.metrics == {"test/mAP50": 0.6}
     assert second.data.tags["mlflow.parentRunId"] == first.info.run_id
     assert {first.info.status, second.info.status} == {"FINISHED"}

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.core.errors import UserError
+from pipeline.tracking import sender
 from pipeline.tracking.delivery_report import describe_delivery, require_delivery
 from pipeline.tracking.runs import attach_run, open_run, send_missed
 from pipeline.tracking.target import TrackingTarget
@@ -123,7 +124,8 @@ def mute():
 
 
 @pytest.mark.fault(6, "a server that accepts connections and never answers")
-def test_a_server_that_never_answers_does_not_delay_a_training(mute, project, capfd):
+def test_a_server_that_never_answers_does_not_delay_a_training(mute, project, capfd, monkeypatch):
+    monkeypatch.setattr(sender, "ANSWER_SECONDS", 1.5)
     target = TrackingTarget(mute, "trial", 10.0)
     spent = []
     with open_run(target, key="k1", name="demo", tags={}) as session:
@@ -134,7 +136,7 @@ def test_a_server_that_never_answers_does_not_delay_a_training(mute, project, ca
         begin = time.monotonic()
         assert session.run_id is None
     assert sorted(spent)[95] < 0.005  # a busy machine may hold up one or two
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 5
     assert "102 messages for MLflow" in (said := capfd.readouterr().err)
     assert "(no answer in time)" in said
     assert len(list_outboxes(project)) == 1
