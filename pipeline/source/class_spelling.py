@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from pathlib import Path
 from typing import Final
 
 from pipeline.core.text import format_count
+from pipeline.source.reading.class_lists import CLASS_LIST_FILES
+from pipeline.source.reading.file_tree import list_folder_files
 from pipeline.source.types import Source
 
 _MARKS: Final = re.compile(r"[\s_\-]+")
@@ -15,6 +18,19 @@ _ENDING: Final = re.compile(
 )
 """What copies of the images of a class are called."""
 _MAX_SHOWN: Final = 5
+
+
+def describe_numeric_names(source: Source, folder: Path) -> list[str]:
+    """Tell of classes that are called by numbers, beside a list of names that the format does not use."""
+    if not source.names or not all(name.isdecimal() for name in source.names):
+        return []
+    files = list_folder_files(folder, ".txt", ".names", ".pbtxt")
+    lists = [path.name for path in files if path.name.lower() in CLASS_LIST_FILES or path.suffix == ".pbtxt"]
+    if not lists:
+        return []
+    return [
+        f"the classes are numbers, and {lists[0]} is not used for them: data.classes.rename gives them names"
+    ]
 
 
 def describe_similar_names(source: Source) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
-from pipeline.source.class_spelling import describe_similar_names
+from pipeline.source.class_spelling import describe_numeric_names, describe_similar_names
 from pipeline.source.compare_readings import describe_difference
 from pipeline.source.dropped_objects import describe_dropped_objects
 from pipeline.source.formats.load_readers import load_formats
@@ -103,6 +103,7 @@ def recognize_source(form: str, folder: Path, options: ReadOptions = DEFAULT_OPT
         matching, place = ([form], folder) if options.file else _find_formats(form, folder)
         found = _read_best(matching, place, options)
     told = *describe_similar_names(found.source), *describe_dropped_objects(found.source)
+    told = *told, *describe_numeric_names(found.source, place)
     source = found.source._replace(remarks=(*found.source.remarks, *told))
     source = resolve_unlabelled(escape_source_text(source), options.unlabelled, place)
     if options.labels != "auto" and found.form not in _FORMATS_WITH_LABELS:

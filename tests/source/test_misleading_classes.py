@@ -529,3 +529,20 @@ def test_table_in_a_text_file_is_no_label_of_one_image(tmp_path):
     draw_table(tmp_path, rows, HEADER.replace(",", "\t"), "boxes.txt")
     with pytest.raises(UserError, match="no annotations recognized"):
         recognize_source("auto", tmp_path)
+
+
+@pytest.mark.parametrize("row", ["none,0,0,0,0", ",-1,-1,-1,-1", "none,,,,"])
+def test_row_of_zeros_means_no_object(tmp_path, row):
+    draw_table(tmp_path, [*table_rows(CLASSES[:8]), *(f"{name}.jpg,{row}" for name in NAMES[8:])])
+    _, source, found, _ = read(tmp_path)
+    assert (found, len(source.images), source.names) == (RIGHT[:8], 12, ("dent", "scratch"))
+    assert not [note for image in source.images for note in image.notes]
+
+
+def test_list_of_names_that_is_not_used_is_told(tmp_path):
+    draw_images(tmp_path)
+    draw_voc(tmp_path, [str(n % 2) for n in range(12)])
+    write(tmp_path / "classes.txt", "scratch\ndent\n")
+    _, source, _, remarks = read(tmp_path)
+    assert source.names == ("0", "1")
+    assert "the classes are numbers, and classes.txt is not used for them" in remarks

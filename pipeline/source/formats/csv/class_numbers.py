@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -23,6 +23,8 @@ from pipeline.source.reading.shapes import build_object
 from pipeline.source.types import ReadOptions
 
 _CLASSES_ALONE: Final = frozenset({"none", "each"})
+_NO_NUMBERS: Final = frozenset({"", "0", "0.0", "-1", "-1.0"})
+"""Coordinates that all four of a row have, if there is no box."""
 _MIN_ROWS: Final = 3
 _MAX_SHARE: Final = 0.2
 """If more rows have no single class, the table gives several classes to an image."""
@@ -56,18 +58,26 @@ def blank_absent_classes(table: CsvTable) -> tuple[CsvTable, list[str]]:
     label, box = table.columns.label, table.columns.box
     if label is None or table.columns.form in _CLASSES_ALONE:
         return table, []
-    drawn = {get_cell(row, label) for _, row in table.rows if any(get_cell(row, column) for column in box)}
-    absent = Counter(get_cell(row, label) for _, row in table.rows)
-    absent = Counter({name: count for name, count in absent.items() if name and name not in drawn})
+    bare = [{get_cell(row, column) for column in box} <= _NO_NUMBERS for _, row in table.rows]
+    names = [get_cell(row, label) for _, row in table.rows]
+    drawn = {name for name, is_bare in zip(names, bare, strict=True) if not is_bare}
+    absent = Counter(name for name in names if name not in drawn)
     if not drawn or not absent:
         return table, []
     rows = [
-        (number, [*row[:label], "", *row[label + 1 :]] if get_cell(row, label) in absent else row)
-        for number, row in table.rows
+        (number, _clear_cells(row, {label, *box}) if name in absent else row)
+        for (number, row), name in zip(table.rows, names, strict=True)
     ]
-    listed = ", ".join(f"{name!r} in {format_count(count, 'row')}" for name, count in sorted(absent.items()))
+    named = sorted((name, count) for name, count in absent.items() if name)
+    if not named:
+        return table._replace(rows=rows), []
+    listed = ", ".join(f"{name!r} in {format_count(count, 'row')}" for name, count in named)
     remark = f"{table.path.name}: a class without any box is taken for no object: {listed}"
     return table._replace(rows=rows), [remark]
+
+
+def _clear_cells(row: list[str], columns: Collection[int]) -> list[str]:
+    return ["" if column in columns else cell for column, cell in enumerate(row)]
 
 
 def _check_single_classes(table: CsvTable) -> None:
