@@ -39,7 +39,7 @@ LONGEST_FILES = (
     "yolo/training/test_train.py",
     "e2e/test_experiments.py",
     "finetune/test_stage.py",
-    "yolo/training/test_resume.py",
+    "yolo/training/resume/test_resume.py",
     "finetune/test_kept_training.py",
     "e2e/test_sweep.py",
     "yolo/training/test_train_tasks.py",

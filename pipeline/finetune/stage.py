@@ -41,7 +41,7 @@ from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
 from pipeline.yolo.job import BaseWeights, TrainingJob, TrainingResult
-from pipeline.yolo.training.checkpoints import has_checkpoint
+from pipeline.yolo.training.resume.checkpoints import has_checkpoint
 from pipeline.yolo.training.train import train_model
 from pipeline.yolo.unfreezing import UnfreezingSchedule
 from pipeline.yolo.weights import find_weights

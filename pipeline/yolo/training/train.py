@@ -15,7 +15,7 @@ from pipeline.yolo.training.divergence import DivergedError, check_weights, desc
 from pipeline.yolo.training.export import copy_blank_network, export_checkpoint
 from pipeline.yolo.training.freezing import check_freeze
 from pipeline.yolo.training.report_progress import TrainingReporter
-from pipeline.yolo.training.state import is_finished
+from pipeline.yolo.training.resume.state import is_finished
 from pipeline.yolo.training.task_trainers import TRAINING_CLASSES
 from pipeline.yolo.training.trainer import TrainingMixin
 from pipeline.yolo.training.transfer import (

@@ -28,7 +28,6 @@ from pipeline.yolo.frozen.store import CacheLimits
 from pipeline.yolo.gpu_loader.loader import GpuLoader, choose_train_loader
 from pipeline.yolo.job import MetricsRow, TrainingJob
 from pipeline.yolo.torch_threads import TorchThreads
-from pipeline.yolo.training.checkpoints import load_newest_checkpoint, save_checkpoint
 from pipeline.yolo.training.datasets import build_object_dataset, restore_buffer
 from pipeline.yolo.training.divergence import check_losses, check_stored_weights, drop_undefined
 from pipeline.yolo.training.freezing import (
@@ -37,17 +36,18 @@ from pipeline.yolo.training.freezing import (
     split_model_layers,
     split_optimizer_groups,
 )
-from pipeline.yolo.training.optimizer_steps import OptimizerSteps
 from pipeline.yolo.training.precision import enable_bf16, set_precision
 from pipeline.yolo.training.resolved_settings import read_resolved_settings
-from pipeline.yolo.training.sample_seeds import seed_samples
-from pipeline.yolo.training.state import (
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, save_checkpoint
+from pipeline.yolo.training.resume.optimizer_steps import OptimizerSteps
+from pipeline.yolo.training.resume.state import (
     read_averaged_weights,
     restore_gradients,
     restore_state,
     seed_epoch,
     take_snapshot,
 )
+from pipeline.yolo.training.sample_seeds import seed_samples
 from pipeline.yolo.training.validation_schedule import is_validation_due
 from pipeline.yolo.unfreezing import count_open_groups, list_frozen_layers
 from pipeline.yolo.unwrap import unwrap_student

@@ -10,8 +10,8 @@ import torch
 from ultralytics import YOLO
 
 from pipeline.core.errors import UserError
-from pipeline.yolo.training.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.divergence import check_losses, check_stored_weights, drop_undefined
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.task_trainers import DetectTraining
 from pipeline.yolo.training.train import BEST_BEFORE_DIVERGENCE, build_trainer
 from tests import trainings

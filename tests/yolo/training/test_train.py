@@ -19,7 +19,6 @@ from ultralytics.utils import DEFAULT_CFG, ROOT, SETTINGS, events
 
 from pipeline.core.errors import UserError
 from pipeline.storage.scratch_folder import create_scratch_folder
-from pipeline.yolo.training.checkpoints import load_newest_checkpoint, save_checkpoint
 from pipeline.yolo.training.export import export_checkpoint
 from pipeline.yolo.training.precision import (
     choose_cpu_precision,
@@ -28,7 +27,8 @@ from pipeline.yolo.training.precision import (
     enable_bf16,
     set_precision,
 )
-from pipeline.yolo.training.state import read_averaged_weights, restore_state
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, save_checkpoint
+from pipeline.yolo.training.resume.state import read_averaged_weights, restore_state
 from pipeline.yolo.training.task_trainers import DetectTraining
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.unfreezing import UnfreezingSchedule

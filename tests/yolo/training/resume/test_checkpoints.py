@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import UserError
-from pipeline.yolo.training.checkpoints import has_checkpoint, load_newest_checkpoint, save_checkpoint
+from pipeline.yolo.training.resume.checkpoints import has_checkpoint, load_newest_checkpoint, save_checkpoint
 from tests.disks import mount_small_disk
 
 

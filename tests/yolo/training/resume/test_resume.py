@@ -15,9 +15,10 @@ from types import SimpleNamespace
 import pytest
 from ultralytics.engine import trainer as ultralytics_trainer
 
-from pipeline.yolo.training import state, trainer
-from pipeline.yolo.training.checkpoints import load_newest_checkpoint
+from pipeline.yolo.training import trainer
 from pipeline.yolo.training.datasets import YoloTrainDataset
+from pipeline.yolo.training.resume import state
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.train import train_model
 from pipeline.yolo.training.trainer import TrainingMixin
 from pipeline.yolo.unfreezing import UnfreezingSchedule
@@ -36,7 +37,7 @@ import os, signal, sys
 sys.path.insert(0, {code!r})
 from pathlib import Path
 from tests import trainings
-from tests.yolo.training.test_resume import _build_job, _train
+from tests.yolo.training.resume.test_resume import _build_job, _train
 def kill(row):
     if row["epoch"] == {epoch}:
         os.kill(os.getpid(), signal.SIGKILL)
