@@ -1,6 +1,6 @@
 """Compare `finetrack finetune` with plain `yolo train` on a quiet and on a busy machine.
 
-    python benchmarks/busy.py [--beside 0 1 2] [--rounds 1] [--epochs 4] [--data bccd --bccd DIR]
+    python benchmarks/busy.py [--beside 0 1 2] [--rounds 1] [--epochs 8] [--data bccd --bccd DIR]
         [--set finetune.threads=1 ...]
 
 Whole trainings, one after the other, in alternating order: alone, beside one busy process, and beside two. A
@@ -64,7 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", choices=PIXELS, default="demo")
     parser.add_argument("--beside", type=int, nargs="*", default=[0, 1, 2], help="numbers of busy processes")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--set", nargs="*", default=[], help="overrides of the configuration")
     return parser.parse_args()
 

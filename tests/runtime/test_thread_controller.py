@@ -155,7 +155,26 @@ def test_more_threads_that_are_faster_stay():
     free.load(5, 1.0)
     free.steps(*[1.0] * 5)
     free.load(7, 0.0)
-    assert free.steps(1.5, *[0.6] * 20) == 2
+    assert free.steps(9.0, *[0.6] * 20) == 2  # the first step after a change does not count
+
+
+def test_a_change_upwards_is_measured_before_the_next_one():
+    many = Simulation(most=8)
+    many.load(5, 7.0)
+    many.steps(*[1.0] * 5)
+    assert many.load(60, 0.0) == 5
+    many.steps(*[0.3] * 5)
+    assert many.load(10, 0.0) == 7
+
+
+def test_a_change_that_the_load_takes_back_is_not_measured_any_more():
+    early = Simulation(most=2)
+    early.load(5, 1.0)
+    early.steps(*[1.0] * 5)
+    assert early.load(7, 0.0) == 2
+    assert early.load(2, 1.0) == 1
+    early.steps(*[1.0] * 5)
+    assert early.load(2 * FIRST_HOLD + 2, 0.0) == 2  # it doubled once
 
 
 @pytest.mark.parametrize(("with_fewer", "expected"), [(0.9, 1), (11.0, 2)])
@@ -171,12 +190,15 @@ def test_one_slow_step_or_slower_work_in_a_new_epoch_changes_nothing():
     other = Simulation(most=2)
     other.steps(*[0.5] * 20, 9.0, *[0.5] * 5)
     other.controller.forget_steps()
-    assert other.steps(*[2.0] * 20) == 2
+    other.steps(*[2.0] * 20)
+    assert other.changes == [(0.0, 2)]
 
 
 def test_a_step_with_another_number_does_not_count():
     mixed = Simulation(most=2)
-    mixed.steps(*[0.5] * 20)
+    mixed.load(5, 1.0)
+    mixed.steps(*[1.0] * 5)
+    mixed.load(7, 0.0)
     for _ in range(9):
-        mixed.controller.observe_step(9.0, threads=1, now=99.0)
+        mixed.controller.observe_step(9.0, threads=1, now=mixed.now)
     assert mixed.controller.threads == 2
