@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.compose.override_keys import parse_override_value
 from pipeline.config.data import DataConfig
 from pipeline.config.source_paths import resolve_source_path
 from pipeline.core.errors import UserError
@@ -54,13 +55,7 @@ def _read_paths(override: str) -> list[str]:
     Raises:
         UserError: Hydra cannot read it, or its value is no path and no list of paths.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        value = OverridesParser.create().parse_override(override).value()
-    except HydraException as error:
-        raise UserError(f"the command: {' '.join(str(error).split())}") from None
+    value = parse_override_value(override)
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(each, str) for each in values):
         raise UserError(f"the command: {override} names no path, and no list of paths")

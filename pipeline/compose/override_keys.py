@@ -1,8 +1,12 @@
-"""Check the keys of Hydra overrides against the schema: Hydra would advise to add an unknown key with `+`."""
+"""Check the keys of Hydra overrides against the schema, and read their values.
+
+Hydra itself would advise to add an unknown key with `+`.
+"""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from pipeline.compose.stage import CONF
 from pipeline.config.messages import JsonSchema, find_key_schema, flatten_schema, suggest_key
@@ -32,3 +36,18 @@ def _list_keys() -> dict[str, JsonSchema]:
     from pipeline.config.schema import Config
 
     return flatten_schema(Config.model_json_schema())
+
+
+def parse_override_value(override: str) -> Any:
+    """Return the value of an override as Hydra reads it.
+
+    Raises:
+        UserError: It is no override in Hydra's grammar.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(override).value()
+    except HydraException as error:
+        raise UserError(f"the command: {' '.join(str(error).split())}") from None
