@@ -98,7 +98,7 @@ def test_a_file_that_may_still_change_is_not_remembered(source, cache, monkeypat
     assert str(source / "new.jpg") not in known(cache)
 
 
-@pytest.mark.fault("a result is recorded under what made it", "a file changes while its hash is taken")
+@pytest.mark.fault(3, "a file changes while its hash is taken")
 def test_the_hash_of_a_file_that_changes_while_it_is_read_is_not_kept(source, cache):
     file = source / "b.jpg"
     times = file.stat()
@@ -133,6 +133,7 @@ def test_what_cannot_be_read_counts_by_its_name_and_stops_nothing(source, cache)
     assert fingerprint_source(source, cache=cache) not in {before, after}
 
 
+@pytest.mark.fault(11, "cache of hashes damaged")
 def test_a_damaged_cache_is_started_anew(source, cache):
     before = fingerprint_source(source, cache=cache)
     cache.write_bytes(b"no database" * 1000)
@@ -231,7 +232,7 @@ OVERLAPS = (
 )
 
 
-@pytest.mark.fault("an output is no source", "data.source contains an output, or lies in one")
+@pytest.mark.fault(9, "data.source contains an output, or lies in one")
 @pytest.mark.parametrize("given", ["alone", "in a list", "by a link"])
 @pytest.mark.parametrize("place", OVERLAPS)
 def test_what_the_project_writes_is_no_source(project, place, given):
@@ -248,7 +249,7 @@ def test_what_the_project_writes_is_no_source(project, place, given):
         fingerprint_inputs(values(data={"format": "yolo", "source": source}), {})
 
 
-@pytest.mark.fault("an output is no source", "a link in data.source leads to an output")
+@pytest.mark.fault(9, "a link in data.source leads to an output")
 @pytest.mark.parametrize("place", [".", "data", "data/prepared", ".git", "mlruns/1"])
 def test_a_link_inside_a_source_does_not_lead_to_what_the_project_writes(project, place):
     for part in ("data/prepared", ".git", "mlruns/1", "images/deep"):
@@ -301,6 +302,7 @@ def test_the_absent_one_of_several_sources_is_named(project):
     assert notes == ['data.source=["images", "gone"] is not on this machine: its recorded fingerprint stands']
 
 
+@pytest.mark.fault(3, "one of several sources is away")
 def test_an_absent_source_of_several_is_no_record_of_changed_images_in_the_others(project):
     shutil.copytree(project / "images", project / "more")
     source = {"format": "yolo", "source": ["images", "more"]}
@@ -356,7 +358,7 @@ def test_weights_to_be_downloaded_go_by_what_a_list_says_of_them(project):
         fingerprint_inputs(named, {})
 
 
-@pytest.mark.fault("an identity is never borrowed", "a path or a name that does not exist")
+@pytest.mark.fault(3, "a path or a name that does not exist")
 @pytest.mark.parametrize("sha256", [None, SHA_W])
 @pytest.mark.parametrize(
     ("key", "name"),
@@ -388,6 +390,7 @@ def test_a_folder_of_weights_that_does_not_exist_is_refused():
         fingerprint_inputs(values(model=model), lock)
 
 
+@pytest.mark.fault(3, "absent file, while another one is on record")
 def test_another_folder_of_weights_borrows_no_record(project):
     for folder in ("a", "b"):
         (project / folder).mkdir()
@@ -403,6 +406,7 @@ def test_another_folder_of_weights_borrows_no_record(project):
     assert (entries["weights"], entries["siblings"]) == (lock["weights"], lock["siblings"])
 
 
+@pytest.mark.fault(11, "weights damaged")
 def test_a_damaged_file_that_a_list_beside_it_names_is_refused(project):
     (project / "SHA256SUMS").write_text(f"{'0' * 64}  other.pt\n{SHA_W} *w.pt\n")
     assert fingerprint_inputs(values(), {})[0]["weights"] == SHA_W
@@ -485,6 +489,7 @@ def test_absent_weights_at_a_path_are_refused():
         fingerprint_inputs(values(model=model), {})
 
 
+@pytest.mark.fault(11, "weights are another file")
 def test_a_given_sha256_is_held_against_the_file(project):
     model = MODEL | {"sha256": "0" * 64}
     with pytest.raises(UserError, match=f"has SHA-256 {SHA_W}"):
@@ -527,6 +532,7 @@ def test_the_contents_of_teacher_and_architecture_count(project, changed):
 
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("key", ["model.weights", "model.folder", "finetune.distill_model"])
+@pytest.mark.fault(3, "weights inside an output")
 def test_what_dvc_deletes_before_it_is_read_is_refused(project, key, there):
     out = project / "models/finetuned"
     if there:

@@ -40,7 +40,7 @@ def test_inputs_that_compose_saw_are_used(values):
         require_recorded_inputs(stage, values, {})
 
 
-@pytest.mark.fault("a result is recorded under what made it", "weights change between compose and finetune")
+@pytest.mark.fault(3, "weights change between compose and finetune")
 @pytest.mark.parametrize("key", FILES)
 @pytest.mark.parametrize("change", ["changed", "gone"])
 def test_weights_that_changed_since_compose_stop_finetune(values, tmp_path, key, change):
@@ -53,9 +53,7 @@ def test_weights_that_changed_since_compose_stop_finetune(values, tmp_path, key,
     require_recorded_inputs("augment", values, lock)
 
 
-@pytest.mark.fault(
-    "an identity is never borrowed", "own weights under an official name are replaced by a download"
-)
+@pytest.mark.fault(3, "own weights under an official name are replaced by a download")
 def test_a_record_of_own_weights_does_not_stand_for_ultralytics_weights_of_that_name(values, tmp_path):
     values["model"] |= {"weights": "yolo26n.pt", "folder": "nets"}
     (tmp_path / "nets/yolo26n.pt").write_bytes(b"own")

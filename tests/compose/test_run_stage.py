@@ -98,9 +98,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.fault(
-    "a result is recorded under what made it", "params, lock or inputs change while a stage runs"
-)
+@pytest.mark.fault(3, "params, lock or inputs change while a stage runs")
 @pytest.mark.parametrize("kind", CHANGES)
 @pytest.mark.parametrize("variable", ["DVC_STAGE", "NOT_DVC_STAGE"])
 @pytest.mark.usefixtures("project")
@@ -129,7 +127,7 @@ def test_what_decides_nothing_may_change(change):
     assert run_while(change) == 0
 
 
-@pytest.mark.fault("a result is recorded under what made it", "params change between two stages")
+@pytest.mark.fault(3, "params change between two stages")
 def test_params_that_changed_since_compose_stop_the_next_stage(project, monkeypatch, capsys):
     monkeypatch.setenv("DVC_STAGE", "augment")
     (project / ".finetrack").mkdir()
@@ -140,7 +138,7 @@ def test_params_that_changed_since_compose_stop_the_next_stage(project, monkeypa
     assert not AUGMENTED_FOLDER.exists()
 
 
-@pytest.mark.fault("a result is recorded under what made it", "the stage's code changes while it runs")
+@pytest.mark.fault(3, "the stage's code changes while it runs")
 def test_code_that_changes_while_a_stage_runs_is_refused(project, monkeypatch, capsys):
     code = project / "pipeline"
     shutil.copytree(ROOT / "pipeline", code)
@@ -200,7 +198,7 @@ SOURCE_CHANGES = {
 }
 
 
-@pytest.mark.fault("a result is recorded under what made it", "the source changes while prepare reads it")
+@pytest.mark.fault(3, "the source changes while prepare reads it")
 @pytest.mark.parametrize("kind", SOURCE_CHANGES)
 def test_a_source_that_changes_while_prepare_reads_it_is_refused(source, kind, capsys):
     change, named = SOURCE_CHANGES[kind]
@@ -215,9 +213,7 @@ def test_a_source_that_stays_the_same_is_prepared():
     assert main(["prepare"]) == 0
 
 
-@pytest.mark.fault(
-    "a result is recorded under what made it", "the source changes between compose and prepare"
-)
+@pytest.mark.fault(3, "the source changes between compose and prepare")
 def test_a_source_that_changed_since_compose_is_refused(source, monkeypatch, capsys):
     monkeypatch.setenv("DVC_STAGE", "prepare")
     (source / "labels/03.txt").write_text("1 0.5 0.5 0.1 0.1\n")

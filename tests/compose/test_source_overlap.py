@@ -12,7 +12,7 @@ from pipeline.__main__ import main
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.fault("an output is no source", "`use` or `inspect` of a folder with outputs")
+@pytest.mark.fault(9, "`use` or `inspect` of a folder with outputs")
 @pytest.mark.parametrize("command", ["use", "inspect"])
 @pytest.mark.parametrize("place", ["data", "data/prepared", ".", "link", "images"])
 def test_use_and_inspect_refuse_what_the_project_writes(tmp_path, monkeypatch, capsys, command, place):

@@ -150,6 +150,7 @@ def test_under_dvc_exp_its_params_stay_even_where_conf_changed(monkeypatch):
 
 
 @pytest.mark.parametrize("applied", [20, 7])
+@pytest.mark.fault(3, "refused experiment")
 def test_a_refused_experiment_leaves_the_params_that_were_there(monkeypatch, applied):
     compose_params()
     edit(PARAMS, "epochs: 20", f"epochs: {applied}")
@@ -240,6 +241,7 @@ def test_a_mistake_in_conf_is_one_sentence_and_nothing_is_written(path, old, new
         ("<<<<<<< ours\na: 1\n=======\n", "params.yaml: line "),
     ],
 )
+@pytest.mark.fault(11, "params.yaml damaged")
 def test_a_broken_params_file_is_one_sentence(params, sentence):
     compose_params()
     PARAMS.write_text(params)
@@ -249,6 +251,7 @@ def test_a_broken_params_file_is_one_sentence(params, sentence):
     assert PARAMS.read_text() == params
 
 
+@pytest.mark.fault(11, "compose.lock.json damaged")
 def test_a_broken_lock_is_mended():
     compose_params()
     good = LOCK.read_bytes()

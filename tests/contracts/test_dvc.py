@@ -87,7 +87,11 @@ def test_a_stage_depends_on_its_own_code(stage):
 
 def test_every_import_can_be_read_from_the_code():
     dynamic = [path for path in (ROOT / "pipeline").rglob("*.py") if "import_module(" in path.read_text()]
-    allowed = {"__main__.py", "run_stage.py", "load_readers.py"}  # closure.py adds the readers that load_readers.py imports
+    allowed = {
+        "__main__.py",
+        "run_stage.py",
+        "load_readers.py",
+    }  # closure.py adds the readers that load_readers.py imports
     assert {path.name for path in dynamic} == allowed, "the lists of code would miss it"
 
 

@@ -88,6 +88,7 @@ def test_a_sweep_over_folds_gives_mean_and_spread(tiny):
     assert "finetrack.best" not in parent.data.tags
 
 
+@pytest.mark.fault(14, "a job fails")
 def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_missing(tiny):
     command = f"{SWEEP} finetune.lr0=0.9,0.01"
     output = tiny.run(command, fails=True)
@@ -125,6 +126,7 @@ def test_a_sweep_globs_a_group_takes_a_key_away_and_compares_jobs_of_one_task_al
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.fault(14, "SIGINT or SIGTERM of a sweep")
 def test_a_stopped_sweep_leaves_no_process_and_a_killed_run(tiny, running, sign):
     sweep, stage = running
     sweep.send_signal(sign)

@@ -57,9 +57,7 @@ def wait_for_training(project: Project, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.fault(
-    "a result is recorded under what made it", "`dvc exp run -S` meanwhile rewrites params.yaml"
-)
+@pytest.mark.fault(3, "`dvc exp run -S` meanwhile rewrites params.yaml")
 def test_parameters_that_change_during_a_training_are_not_recorded_for_it(project):
     process = start_repro(project)
     wait_for_training(project, process)

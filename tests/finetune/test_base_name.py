@@ -5,7 +5,7 @@ import pytest
 from pipeline.finetune.run_name import choose_base_name
 
 
-@pytest.mark.fault("an identity is never borrowed", "weights given by path are recorded as the foundation")
+@pytest.mark.fault(3, "weights given by path are recorded as the foundation")
 @pytest.mark.parametrize(
     ("name", "weights", "expected"),
     [

@@ -36,7 +36,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.fault("a result is recorded under what made it", "an image changes during a training")
+@pytest.mark.fault(3, "an image changes during a training")
 def test_checkpoints_of_a_training_whose_images_changed_are_deleted(project, capsys):
     checkpoints, ended = project / ".finetrack/checkpoints", threading.Event()
 

@@ -44,6 +44,7 @@ def test_old_checkpoints_of_other_trainings_are_deleted_with_a_message():
     assert delete_abandoned_checkpoints("c" * 64) == []
 
 
+@pytest.mark.fault(13, "checkpoints in use by another process")
 def test_checkpoints_locked_by_another_process_are_kept(project):
     code = """
 import sys, time

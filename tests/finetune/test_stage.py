@@ -112,6 +112,7 @@ def _kill_after_epoch(root, epoch):
     process.communicate()
 
 
+@pytest.mark.fault(4, "SIGKILL in mid-training, then the same or other values")
 def test_killed_training_resumes_in_the_same_run_and_a_changed_one_starts_anew(project):
     _configure(project)
     _kill_after_epoch(project, 2)
@@ -166,6 +167,7 @@ def _check_run(root):
     assert run.data.metrics["system/threads"] == 1
 
 
+@pytest.mark.fault(8, "SIGTERM in mid-training")
 def test_sigterm_leaves_a_killed_run_and_a_checkpoint(project):
     _configure(project)
     process = _start(project)
@@ -210,6 +212,7 @@ def test_names_of_official_models_follow_the_task(tmp_path, monkeypatch):
     assert (base.path.name, base.architecture) == ("mine.pt", "yolo26n-seg.yaml")
 
 
+@pytest.mark.fault(13, "two processes train the same")
 def test_second_process_on_the_same_training_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainings.dataset(tmp_path)

@@ -11,9 +11,7 @@ from pipeline.prepare.images.errors import UnusableImageError
 from pipeline.prepare.vanished_files import refuse_vanished_files
 from pipeline.source.reading.file_tree import list_images, record_listings, share_listings
 
-pytestmark = pytest.mark.fault(
-    "a result is recorded under what made it", "images are away while prepare reads"
-)
+pytestmark = pytest.mark.fault(3, "images are away while prepare reads")
 
 
 @pytest.fixture

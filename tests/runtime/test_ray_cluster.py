@@ -143,6 +143,7 @@ def _fail_at_17(item: tuple[Path, int]) -> None:
 
 
 @pytest.mark.parametrize("difference", ["none", "folder", "marker", "absent", "changed", "libraries"])
+@pytest.mark.fault(3, "cluster node with other files or packages")
 def test_a_node_with_other_files_or_packages_is_refused(tmp_path, difference):
     (tmp_path / "a.jpg").write_bytes(b"x")
     samples = tuple(

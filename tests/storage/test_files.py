@@ -35,6 +35,7 @@ def environment():
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.fault(13, "two writers of one output")
 def test_second_writer_is_rejected_and_first_is_unaffected(running_prepare):
     second = subprocess.run(
         [sys.executable, "-m", "pipeline", "prepare"],

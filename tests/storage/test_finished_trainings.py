@@ -53,6 +53,7 @@ def test_kept_outputs_are_written_again_and_the_checkpoints_are_gone(kept):
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"weight"), Path.unlink])
+@pytest.mark.fault(11, "kept training damaged")
 def test_damaged_copy_is_not_used(kept, damage):
     damage(kept / "finished" / FINETUNED_FOLDER / "best.pt")
     assert read_finished(kept) is None
@@ -68,6 +69,7 @@ def test_outputs_are_deleted_when_dvc_lock_of_the_working_folder_names_them(kept
     assert kept.exists() is stays
 
 
+@pytest.mark.fault(13, "kept training in use by another process")
 def test_outputs_that_another_process_is_writing_again_stay(kept):
     _write_dvc_lock(b'{"seconds": 1.5}\n')
     with lock_training(KEY):

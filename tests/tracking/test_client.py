@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing, suppress
 
+import pytest
 from mlflow import MlflowClient
 
 from tests.tracking.test_runs import ROOT
@@ -37,6 +38,7 @@ def count_tables(folder):
     return 0
 
 
+@pytest.mark.fault(7, "SIGKILL while the database is created")
 def test_a_database_whose_creation_was_killed_is_created_again(tmp_path):
     first = start_opening(tmp_path)
     while first.poll() is None and count_tables(tmp_path) < 55:

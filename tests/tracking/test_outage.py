@@ -285,6 +285,7 @@ def test_a_deleted_experiment_is_named_and_does_not_stop_other_runs(server, proj
     )
 
 
+@pytest.mark.fault(15, "password in the environment")
 def test_no_password_is_written_to_disk(project, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret-word")

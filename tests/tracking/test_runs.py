@@ -157,6 +157,7 @@ def test_a_moved_project_keeps_its_artifacts(fresh, database, tmp_path, monkeypa
     assert not old.exists()
 
 
+@pytest.mark.fault(12, "run deleted in the UI")
 def test_a_deleted_run_is_replaced_by_a_new_one(target, client):
     with open_run(target, key="k1", name="first", tags={}) as first:
         pass
@@ -262,6 +263,7 @@ def test_system_metrics_are_logged(target, client):
     assert metrics["system/system_memory_usage_megabytes"] > 0
 
 
+@pytest.mark.fault(11, "the database is another file")
 def test_a_file_that_is_not_a_database_is_refused(fresh, tmp_path):
     (tmp_path / "mlflow.db").write_text("no database" * 1000)
     with pytest.raises(UserError, match=r"cannot use sqlite:///mlflow.db: .*not a database"):
@@ -304,11 +306,13 @@ def test_a_uri_that_is_not_a_store_is_refused(uri):
         TrackingTarget(uri, "trial")
 
 
+@pytest.mark.fault(15, "password in tracking.uri")
 def test_a_password_in_the_uri_is_refused():
     with pytest.raises(UserError, match="MLFLOW_TRACKING_PASSWORD"):
         TrackingTarget("https://me:secret@mlflow.example.org", "trial")
 
 
+@pytest.mark.fault(7, "eight processes meet a fresh database")
 def test_eight_processes_can_create_the_same_database(client, tmp_path):
     code = """
         with open_run(target, key=sys.argv[-1], name="job", tags={}) as session:
@@ -341,6 +345,7 @@ STOPPED = """
 
 @pytest.mark.usefixtures("target")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.fault(8, "SIGINT or SIGTERM of a stage")
 def test_a_stopped_stage_leaves_the_run_killed(client, number):
     process = start_python(STOPPED)
     run_id = process.stdout.readline().strip()
@@ -359,6 +364,7 @@ def killed_run(target):  # noqa: ARG001 (the folder it is in)
     return run_id
 
 
+@pytest.mark.fault(8, "SIGKILL of a stage, seen by the next command")
 def test_the_run_of_a_killed_process_is_closed_by_the_next_command(target, client, killed_run):
     assert client.get_run(killed_run).info.status == "RUNNING"
     send_missed(target)
@@ -369,6 +375,7 @@ def test_the_run_of_a_killed_process_is_closed_by_the_next_command(target, clien
     assert "finetrack.process" not in run.data.tags
 
 
+@pytest.mark.fault(8, "SIGKILL of a stage, its journal deleted")
 def test_the_run_of_a_killed_process_is_closed_without_its_outbox(target, client, killed_run, tmp_path):
     for folder in list_outboxes(tmp_path):
         folder.rename(tmp_path / "lost")
@@ -380,6 +387,7 @@ def test_the_run_of_a_killed_process_is_closed_without_its_outbox(target, client
     assert client.get_run(session.run_id).info.status == "FINISHED"
 
 
+@pytest.mark.fault(8, "SIGKILL of evaluate")
 def test_a_stage_that_adds_loads_mlflow_with_its_first_message_and_its_kill_is_noticed(target, client):
     with open_run(target, key="k1", name="demo", tags={}) as training:
         pass
@@ -394,6 +402,7 @@ def test_a_stage_that_adds_loads_mlflow_with_its_first_message_and_its_kill_is_n
     assert (run.info.status, run.data.tags["finetrack.stage.evaluate"]) == ("KILLED", "killed")
 
 
+@pytest.mark.fault(12, "SIGKILL of a stage, then resumed")
 def test_the_run_of_a_killed_process_is_resumed(target, client, killed_run):
     with open_run(target, key="k1", name="demo", tags={}, resume=True) as session:
         session.log_metrics({"loss": 9.0}, step=0)

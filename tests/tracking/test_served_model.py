@@ -59,11 +59,13 @@ def test_base64_text_of_any_length_is_never_a_file_name(length):
 
 @pytest.mark.parametrize("item", ["secret", "nowhere.png", "../" * 2000 + "x.png", "a\0b.png", "", "é", "{}"])
 @pytest.mark.usefixtures("folder")
+@pytest.mark.fault(1, "a client asks which files exist")
 def test_text_that_is_not_an_image_gets_the_same_error_whether_the_file_exists_or_not(item):
     with pytest.raises(ValueError, match="is not an image that can be read"):
         served_model._decode_image(item)
 
 
+@pytest.mark.fault(1, "a client sends a path to the served model")
 def test_a_server_does_not_open_a_path_from_a_client(folder):
     """MLflow's server imports its app, and with it the model, in a process of its own."""
     code = """

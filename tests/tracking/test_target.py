@@ -9,7 +9,7 @@ from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.target import TrackingTarget
 
 
-@pytest.mark.fault("the file that is hashed is loaded", "a project's folder with special characters")
+@pytest.mark.fault(3, "a project's folder with special characters")
 @pytest.mark.parametrize("name", ["it's 100%20 a?b#c", "plain"])
 def test_a_store_is_created_and_found_again_whatever_the_folder_is_called(tmp_path, monkeypatch, name):
     root = tmp_path / name

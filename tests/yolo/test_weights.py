@@ -96,7 +96,7 @@ ODD_NAMES = {
 """Names of files, and of others that Ultralytics loads or may load for them."""
 
 
-@pytest.mark.fault("the file that is hashed is loaded", "names of weights that Ultralytics changes")
+@pytest.mark.fault(3, "names of weights that Ultralytics changes")
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_the_file_that_was_hashed_is_loaded_whatever_its_name(tmp_path, name):
     path = _detector(tmp_path / "nets" / name, classes=3)
@@ -106,7 +106,7 @@ def test_the_file_that_was_hashed_is_loaded_whatever_its_name(tmp_path, name):
     assert [*create_scratch_folder("weights").iterdir()] == []
 
 
-@pytest.mark.fault("the file that is hashed is loaded", "weights are replaced between the hash and the load")
+@pytest.mark.fault(3, "weights are replaced between the hash and the load")
 def test_weights_that_changed_after_they_were_hashed_are_refused(tmp_path):
     path = _detector(tmp_path / "a.pt")
     sha256 = hash_file(path)
@@ -115,7 +115,7 @@ def test_weights_that_changed_after_they_were_hashed_are_refused(tmp_path):
         load_weights(path, sha256=sha256)
 
 
-@pytest.mark.fault("the file that is hashed is loaded", "a project's folder with special characters")
+@pytest.mark.fault(3, "a project's folder with special characters")
 def test_weights_load_in_a_folder_whose_name_ultralytics_would_change(tmp_path, monkeypatch):
     root = tmp_path / "it's 100%20 a?b#c"
     path = _detector(root / "a.pt")
@@ -125,7 +125,7 @@ def test_weights_load_in_a_folder_whose_name_ultralytics_would_change(tmp_path, 
     assert fetch_once(target, lambda part: shutil.copy(path, part)) == target
 
 
-@pytest.mark.fault("the file that is hashed is loaded", "names of model YAMLs that Ultralytics changes")
+@pytest.mark.fault(3, "names of model YAMLs that Ultralytics changes")
 @pytest.mark.parametrize("name", ["it's own.yaml", "yolo26n.yaml", "own8n %20?#.yaml"])
 def test_a_model_yaml_is_read_from_the_file_that_was_hashed(tmp_path, name):
     text = (ROOT / "cfg/models/26/yolo26.yaml").read_text()
@@ -153,6 +153,7 @@ def _stop(part):
     raise KeyboardInterrupt
 
 
+@pytest.mark.fault(13, "several processes download the same weights")
 def test_concurrent_requests_share_one_download(tmp_path):
     whole, target, fetched = _detector(tmp_path / "whole.pt"), create_scratch_folder("weights") / "a.pt", []
 
@@ -190,6 +191,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.fault(1, "weights with code in them, or no weights")
 def test_foreign_file_is_rejected_in_one_sentence_and_not_executed(tmp_path, kind):
     path = tmp_path / "a.pt"
     FOREIGN[kind](path)
@@ -206,6 +208,7 @@ def test_trap_is_executed_by_an_unsafe_load(tmp_path):
     assert (tmp_path / "executed").exists()
 
 
+@pytest.mark.fault(11, "download cut short")
 def test_truncated_download_is_rejected():
     if not SHARED.exists():
         pytest.skip("../shared/data is not here")

@@ -136,6 +136,7 @@ def execute(statement: str) -> None:
         "ALTER TABLE images RENAME COLUMN facts TO fiction",
     ],
 )
+@pytest.mark.fault(11, "rows of the image cache changed")
 def test_changed_rows_are_ignored(source, decoded, statement):
     before = run(source)
     execute(statement)
@@ -145,6 +146,7 @@ def test_changed_rows_are_ignored(source, decoded, statement):
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 100), (5000, 30000), (4096, 4300)])
+@pytest.mark.fault(11, "image cache damaged")
 def test_damaged_database_is_created_again(source, decoded, start, end):
     before = run(source)
     data = bytearray(DATABASE.read_bytes())
@@ -172,6 +174,7 @@ def test_damaged_database_is_created_again(source, decoded, start, end):
         "not JSON",
     ],
 )
+@pytest.mark.fault(11, "rows of the image cache changed")
 def test_row_with_a_valid_digest_and_invalid_values_is_ignored(source, decoded, facts):
     run(source)
     cached = CheckedImageCache(DATABASE)
@@ -186,6 +189,7 @@ def test_row_with_a_valid_digest_and_invalid_values_is_ignored(source, decoded, 
     assert decoded == ["07.jpg"]
 
 
+@pytest.mark.fault(11, "wrong hash in the image cache")
 def test_wrong_hash_in_the_cache_is_noticed_by_the_next_stage(source):
     run(source)
     cached = CheckedImageCache(DATABASE)
@@ -204,6 +208,7 @@ def test_wrong_hash_in_the_cache_is_noticed_by_the_next_stage(source):
         read_manifest(PREPARED_FOLDER)
 
 
+@pytest.mark.fault(13, "image cache cannot be written")
 def test_prepare_works_without_a_database_that_can_be_written(source, decoded):
     first = run(source)
     DATABASE.unlink()
@@ -233,6 +238,7 @@ run_stage(prepare_config("yolo", Path(sys.argv[1])))
 """
 
 
+@pytest.mark.fault(13, "SIGKILL of prepare")
 def test_run_after_a_killed_run_uses_what_was_cached(source, decoded):
     root = Path(__file__).parents[3]
     killed = subprocess.run(

@@ -82,6 +82,7 @@ def test_archive_is_unpacked_once_and_again_when_it_changes(project, folder):
         lambda folder: (folder.with_suffix(".json")).write_text("[]"),
     ],
 )
+@pytest.mark.fault(11, "unpacked archive changed")
 def test_changed_folder_is_unpacked_again_with_a_message(project, folder, capsys, change):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
     change(unpack_source(packed))
@@ -157,6 +158,7 @@ def test_only_the_last_used_archives_are_kept(project):
     assert list_kept_archives() == ["a", "d", "e"]
 
 
+@pytest.mark.fault(13, "SIGKILL while an archive is unpacked")
 def test_partial_folder_of_a_killed_process_is_removed(project, folder):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
     begun = create_scratch_folder("sources") / f".{hash_file(packed)[:32]}.x1y2"
@@ -165,6 +167,7 @@ def test_partial_folder_of_a_killed_process_is_removed(project, folder):
     assert not begun.exists()
 
 
+@pytest.mark.fault(13, "several processes unpack one archive")
 def test_concurrent_calls_unpack_once(project, folder):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
     with ThreadPoolExecutor(4) as pool:
@@ -181,6 +184,7 @@ def test_folder_is_returned_as_it_is(folder):
     [(12, 1 << 30, "more than 12 files"), (1000, 100, "decompression bomb")],
 )
 @pytest.mark.usefixtures("folder")
+@pytest.mark.fault(1, "archive that would fill the disk")
 def test_archive_over_a_limit_is_refused_and_leaves_no_files(project, monkeypatch, most, harmless, sentence):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", project / "images")
     for limit, value in (
@@ -226,6 +230,7 @@ def private(tmp_path):
     ("says", "lines"),
     [({"train": "{private}/images"}, None), ({"train": "list.txt"}, "{private}/images/secret.jpg")],
 )
+@pytest.mark.fault(1, "archive that names files outside")
 def test_archive_that_names_a_folder_outside_is_refused(project, private, says, lines):
     folder = project / "set"
     folder.mkdir()
@@ -239,6 +244,7 @@ def test_archive_that_names_a_folder_outside_is_refused(project, private, says, 
         read_source("yolo", unpack_source(packed))
 
 
+@pytest.mark.fault(1, "data.yaml of an archive names folders outside")
 def test_data_yaml_path_in_an_archive_is_its_own_folder(project, private, folder):
     (folder / "data.yaml").write_text(f"path: {private}\ntrain: images\nnames: [a]\n")
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
@@ -252,6 +258,7 @@ MEMBERS = ("a/x.jpg", b"x" * 600), ("a/x.txt", b"0 0.5 0.5 0.1 0.1\n"), ("b.txt"
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.sampled_from([".zip", ".tar", ".tar.gz"]), changes)
+@pytest.mark.fault(11, "archive damaged")
 def test_corrupted_archive_is_unpacked_or_refused(project, suffix, changes):
     make = corpus.pack_zip(*MEMBERS) if suffix == ".zip" else corpus.pack_tar(*MEMBERS, suffix=suffix)
     path = make(project / "source")

@@ -64,6 +64,7 @@ def test_another_evaluation_has_a_child_run_with_the_parameters_of_the_training(
         assert [file.path for file in client.list_artifacts(run, "evaluation")] == ["evaluation/metrics.json"]
 
 
+@pytest.mark.fault(12, "evaluated again with the same settings")
 def test_repeated_evaluations_stay_in_their_runs(target, client, training):
     evaluate(target, training, FEW, 0.5)
     other = evaluate(target, training, MANY, 0.6)
@@ -107,6 +108,7 @@ def test_a_failed_evaluation_keeps_the_run_only_with_its_results(target, client,
     assert client.get_run(other).info.status == "FINISHED"
 
 
+@pytest.mark.fault(12, "two evaluations at the same time")
 def test_two_evaluations_at_the_same_time_have_a_run_each(target, client, training):
     with (
         attach_run(target, key="k1", run_id=training, evaluation=FEW) as first,

@@ -32,6 +32,7 @@ def job(root, tmp_path):
     return lambda **changes: trainings.job(tmp_path, **changes)
 
 
+@pytest.mark.fault(8, "training diverges")
 def test_val_losses_that_are_not_finite_end_the_training(job):
     with pytest.raises(UserError, match=r"diverged in epoch 1 \((train|val)/\w+ is not a finite number\)"):
         trainings.run(job(lr0=1.0, epochs=3, weights=trainings.FOUNDATION))
@@ -54,6 +55,7 @@ def test_weights_above_half_precision_are_not_clamped(job, monkeypatch):
     assert load_newest_checkpoint(made.folder)["epoch"] == 0
 
 
+@pytest.mark.fault(8, "training diverges after good epochs")
 def test_best_epoch_before_the_divergence_is_kept_and_named(job, monkeypatch):
     validate = DetectTraining.validate
 
@@ -97,6 +99,7 @@ def test_advice_names_fp32_only_where_it_is_another_precision():
 
 
 @pytest.mark.parametrize("fitness", [math.nan, math.inf])
+@pytest.mark.fault(8, "fitness is not finite")
 def test_fitness_that_is_not_finite_is_a_divergence(fitness):
     with pytest.raises(UserError, match="diverged in epoch 3"):
         check_losses(3, {"val/box_loss": 1.0}, fitness=fitness, precision="fp32")

@@ -121,7 +121,7 @@ def _check_same_files(projects, stop_after, case):
     return found
 
 
-@pytest.mark.fault("a resumed training gives the same files", "stopped after an epoch: chosen arguments")
+@pytest.mark.fault(4, "stopped after an epoch: chosen arguments")
 @pytest.mark.parametrize(
     ("stop_after", "case"),
     [
@@ -156,7 +156,7 @@ CHOICES = {
 
 
 @pytest.mark.slow
-@pytest.mark.fault("a resumed training gives the same files", "stopped after an epoch: random arguments")
+@pytest.mark.fault(4, "stopped after an epoch: random arguments")
 @pytest.mark.parametrize("seed", range(1000 * SEED, 1000 * SEED + TRIES))
 def test_resumed_training_gives_the_same_files_whatever_the_arguments(projects, seed):
     chance = random.Random(seed)
@@ -166,7 +166,7 @@ def test_resumed_training_gives_the_same_files_whatever_the_arguments(projects, 
 
 
 @pytest.mark.slow
-@pytest.mark.fault("a resumed training gives the same files", "the free memory changes between two sessions")
+@pytest.mark.fault(4, "the free memory changes between two sessions")
 @pytest.mark.parametrize("began_cached", [True, False])
 def test_mosaics_do_not_depend_on_the_memory_that_is_free_after_a_resume(projects, monkeypatch, began_cached):
     case = {"batch": 4, "cache": "ram"}
@@ -187,7 +187,7 @@ def _allow_cache(answers):
 
 
 @pytest.mark.slow
-@pytest.mark.fault("a resumed training gives the same files", "SIGKILL after an epoch")
+@pytest.mark.fault(4, "SIGKILL after an epoch")
 def test_training_killed_by_a_signal_gives_the_same_files(projects):
     case = {"batch": 4, "nbs": 16, "cache": False, "save_period": 1}
     whole, parts = projects
