@@ -84,7 +84,7 @@ def _iterate_results(
     weights: Path, images: Sequence[Path], task: Task, how: InferenceSettings
 ) -> Iterator[Any]:
     limit_ultralytics_log()
-    on_cpu = how["device"] == "cpu" or not torch.cuda.is_available()
+    on_cpu = how.get("device") == "cpu" or not torch.cuda.is_available()
     threads = TorchThreads(how.get("threads"), stage="evaluate", fast=on_cpu)
     model = _load_model(weights, task)
     model.add_callback("on_predict_start", lambda predictor: _set_up_cpu(predictor, threads))

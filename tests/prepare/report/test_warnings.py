@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.core.findings import Finding
 from pipeline.core.paths import SPLITS
+from pipeline.prepare.report.single_folders import strip_split_folders
 from pipeline.prepare.report.statistics import ImageStatistics, build_columns
 from pipeline.prepare.report.warning_lines import format_warning_lines
 from pipeline.prepare.report.warnings import (
@@ -13,7 +14,6 @@ from pipeline.prepare.report.warnings import (
     find_unlabelled_images,
     find_warnings,
     judge_tiny_objects,
-    strip_split_folders,
 )
 
 WIDE = np.array([[100.0, 300, 200, 400]])
