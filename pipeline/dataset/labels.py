@@ -6,6 +6,7 @@ four corners. pose: `class x y w h` and the points, `x y v` each. classify: `cla
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -120,7 +121,10 @@ def _parse_line(number: int, line: str, task: Task) -> list[float]:
     is_class = fields[0].isdecimal() and len(fields[0]) <= _MAX_CLASS_DIGITS
     if not is_class or not fits(len(fields) - 1):
         raise ValueError(f"line {number}: expected '{form}', found {line.strip()[:80]!r}")
-    return [float(value) for value in fields]
+    values = [float(value) for value in fields]
+    if not math.isfinite(sum(values)):
+        raise ValueError(f"line {number}: a value is not finite: {line.strip()[:80]!r}")
+    return values
 
 
 _LINE_FORMATS: Final[dict[Task, tuple[str, Callable[[int], bool]]]] = {

@@ -20,6 +20,8 @@ from pipeline.core.errors import UserError
 from pipeline.prepare.stage import run_stage
 from tests import sources
 
+pytestmark = pytest.mark.usefixtures("another_project")
+
 ROOT = Path(__file__).parents[2]
 LABEL = "1 0.5 0.5 0.2 0.4\n"
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests import sources
 
+pytestmark = pytest.mark.usefixtures("another_project")
+
 ROOT = Path(__file__).parents[2]
 NAMES = ["caf\u00e9", "\u6a58\u5b50", "\U0001f431"]
 PREPARE = """
