@@ -269,6 +269,7 @@ def test_check_modules_are_all_modules_that_decide_a_check():
         "pipeline.storage",
         "pipeline.core.findings",
         "pipeline.core.errors",
+        "pipeline.core.machine_errors",
         "pipeline.storage.fingerprint",
         "pipeline.source.embedded_image",  # images inside other files are not cached
         "pipeline.prepare.duplicates.alignment",  # the search for duplicates uses it later, not this check
