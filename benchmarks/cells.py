@@ -134,7 +134,21 @@ def stage(folder: Path, name: str, *, phases: Path | None = None) -> Spent:
         phases: Where to write the seconds of each phase of its training.
     """
     run = [str(PHASES), str(phases), "pipeline"] if phases else ["-m", "pipeline"]
-    return timed(folder, [sys.executable, *run, name], log=name)
+    spent = timed(folder, [sys.executable, *run, name], log=name)
+    if name == "finetune":
+        delete_kept_training(folder, ROOT)
+    return spent
+
+
+def delete_kept_training(folder: Path, root: Path) -> None:
+    """Delete the finished training that `finetune` keeps until DVC records it: the next one must train.
+
+    Args:
+        folder: Where the stage ran.
+        root: The folder of its scratch folder.
+    """
+    key = json.loads((folder / "models/finetuned/run.json").read_text("utf-8"))["key"]
+    shutil.rmtree(root / ".finetrack/checkpoints" / key)
 
 
 def yolo_train(folder: Path, cell: Cell, terms: Terms, *, phases: Path | None = None) -> Spent:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -119,6 +120,7 @@ def spent(folder: Path, name: str, *changes: str) -> tuple[float, float]:
     """Run one side as a process; return its CPU seconds, and the number that it prints last."""
     command = [sys.executable, str(Path(__file__).resolve()), "--side", name, *changes]
     place = {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder), "YOLO_CONFIG_DIR": str(folder)}
+    shutil.rmtree(folder / ".finetrack/checkpoints", ignore_errors=True)  # a finished training is kept there
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=folder, env=os.environ | place, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -139,7 +141,7 @@ def side(name: str, changes: list[str]) -> None:
         from pipeline.augment.stage import run_stage as run_augment
         from pipeline.prepare.stage import run_stage as run_prepare
 
-        Path("params.yaml").write_bytes(stage._compose_conf(changes).raw)
+        Path("params.yaml").write_bytes(stage.compose_conf(changes).raw)
         run_prepare(config)
         run_augment(config)
         print(0)
