@@ -68,8 +68,11 @@ def _run_training(trainer: TrainingMixin) -> None:
 
 
 def _add_best_epoch(trainer: TrainingMixin, sentence: str) -> str:
-    """Write the weights of the best epoch before a divergence, and say where they are."""
-    if trainer.state is None:
+    """Write the weights of the best epoch before a divergence, and say where they are.
+
+    There are none before the first validation.
+    """
+    if trainer.state is None or "best" not in trainer.state["weights"]:
         return sentence
     result = _collect_result(trainer)
     path = trainer.job.folder / BEST_BEFORE_DIVERGENCE

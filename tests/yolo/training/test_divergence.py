@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from ultralytics import YOLO
 
 from pipeline.core.errors import UserError
+from pipeline.yolo.training import trainer as trainer_module
 from pipeline.yolo.training.divergence import check_losses, check_stored_weights, drop_undefined
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.task_trainers import DetectTraining
@@ -75,6 +77,18 @@ def test_best_epoch_before_the_divergence_is_kept_and_named(job, monkeypatch):
     with pytest.raises(UserError, match="diverged in epoch 3"):  # not trained again from the start
         trainings.run(made)
     assert load_newest_checkpoint(made.folder)["epoch"] == 1
+
+
+def test_divergence_before_the_first_validation_is_told_without_a_best_epoch(job, monkeypatch):
+    check = trainer_module.check_losses
+
+    def diverge(epoch, figures, **rest):
+        check(epoch, figures | ({"train/box_loss": math.nan} if epoch == 2 else {}), **rest)
+
+    monkeypatch.setattr(trainer_module, "check_losses", diverge)
+    with pytest.raises(UserError, match=r"diverged in epoch 2 \(train/box_loss ") as told:
+        trainings.run(replace(job(epochs=8), val_every=4))
+    assert "best epoch" not in str(told.value)
 
 
 @pytest.mark.fault(8, "base weights or a teacher with NaN")
