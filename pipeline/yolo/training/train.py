@@ -38,7 +38,7 @@ def train_model(
     Args:
         job: The training.
         on_start: Called with the settings in use, after the first epoch of this session: it may still lower
-            the batch size.
+            the batch size. After a resume that has no epoch left, with those of the last session.
         on_epoch: Called with the figures of each epoch once its checkpoint is on the disk; after a resume
             also with those of earlier epochs.
     """
@@ -52,7 +52,9 @@ def train_model(
         trainer = build_trainer(job)
         for row in trainer.state["rows"] if trainer.state else []:
             on_epoch(row)  # again: the process may have been killed before they were reported
-        if not is_finished(trainer.state):
+        if trainer.state and is_finished(trainer.state):
+            on_start(trainer.state["effective"])  # again, as above
+        else:
             trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
             _run_training(trainer)
     return _collect_result(trainer)

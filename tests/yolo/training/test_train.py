@@ -30,7 +30,7 @@ from pipeline.yolo.training.precision import (
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, save_checkpoint
 from pipeline.yolo.training.resume.state import read_averaged_weights, restore_state
 from pipeline.yolo.training.task_trainers import DetectTraining
-from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.training.train import build_trainer, train_model
 from pipeline.yolo.unfreezing import UnfreezingSchedule
 from pipeline.yolo.weights import load_weights
 from tests import trainings
@@ -176,6 +176,20 @@ def test_finished_training_returns_its_result_again(tmp_path):
     for name in ("best", "last"):
         before, after = (_tensors(tmp_path, outcome.weights[name]) for outcome in (first, again))
         assert all(before[key].equal(after[key]) for key in before)
+
+
+def test_training_killed_after_its_only_checkpoint_still_reports_its_settings(tmp_path):
+    """The run that a resume continues, or opens in another store, may have none of them."""
+    trainings.dataset(tmp_path)
+    job, settings = trainings.job(tmp_path, epochs=1), []
+    with pytest.raises(KeyboardInterrupt):
+        train_model(job, on_start=_stop, on_epoch=lambda _row: None)
+    result = train_model(job, on_start=settings.append, on_epoch=lambda _row: None)
+    assert settings == [{name: value for name, value in result.effective.items() if name != "epochs"}]
+
+
+def _stop(_effective):
+    raise KeyboardInterrupt
 
 
 def test_state_of_another_device_is_restored(tmp_path):
