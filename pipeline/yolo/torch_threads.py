@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import AbstractContextManager, ExitStack
@@ -115,11 +116,15 @@ class TorchThreads(AbstractContextManager["TorchThreads"]):
         self._resources.callback(stop.set)
 
     def _add_hooks(self) -> None:
-        """Look at the number before each layer, forward and backward. Other threads' layers do not count."""
-        owner = threading.get_ident()
+        """Look at the number before each layer, forward and backward.
+
+        Layers of other threads do not count, nor those of worker processes of a loader: forked from this one,
+        they have its hooks, and one thread each.
+        """
+        owner = _identify_thread()
 
         def before(_module: Any, _inputs: Any) -> None:
-            if threading.get_ident() == owner:
+            if _identify_thread() == owner:
                 self._follow()
 
         def follow_gradient(_gradient: torch.Tensor) -> None:
@@ -152,3 +157,7 @@ class TorchThreads(AbstractContextManager["TorchThreads"]):
         now = time.monotonic()
         self._area += self._number * (now - self._since)
         self._since = now
+
+
+def _identify_thread() -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()

@@ -135,6 +135,29 @@ def test_the_number_falls_within_a_backward_pass(asks):
         assert torch.get_num_threads() == before % ALL + 1
 
 
+class ThreadsOfAWorker(torch.utils.data.Dataset):
+    """Transforms that are modules, such as those of classify."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        nn.Identity()(torch.ones(1))
+        return torch.get_num_threads()
+
+
+@pytest.mark.skipif(ALL < 2, reason="needs 2 cores")
+def test_worker_processes_keep_their_one_thread(asks):
+    """The number may change while images are decoded, before the workers are forked."""
+    asks(None)
+    loader = torch.utils.data.DataLoader(
+        ThreadsOfAWorker(), num_workers=1, multiprocessing_context="fork", batch_size=None
+    )
+    with TorchThreads(None, stage="finetune") as threads:
+        threads._number, threads._controller.threads = 1, 2
+        assert [*loader] == [1]
+
+
 def train(folder, *, threads):
     folder.mkdir(exist_ok=True)
     trainings.dataset(folder, train=4, val=1)
