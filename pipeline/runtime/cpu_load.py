@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -56,7 +57,9 @@ class CpuLoadMeter:
         if seconds < SHORTEST_SECONDS:
             return self._load
         own = now.own - last.own
-        others = (now.busy - last.busy - own) / seconds - self._unusable
+        others = 0.0
+        if now.busy is not None and last.busy is not None:
+            others = (now.busy - last.busy - own) / seconds - self._unusable
         if now.group is not None and last.group is not None:  # of the same container, within its quota
             others = max(others, (now.group - last.group - own) / seconds)
         waiting = None
@@ -66,8 +69,7 @@ class CpuLoadMeter:
         return self._load
 
     def _take_reading(self) -> _Reading:
-        times = psutil.cpu_times(percpu=True)
-        busy = sum(_count_busy_seconds(times[cpu]) for cpu in self._cpus if cpu < len(times))
+        busy = _read_busy_seconds(self._cpus)
         group = _read_group_seconds(self._control) if self._limited else None
         return _Reading(
             time.monotonic(), busy, group, own=time.process_time(), waiting=_read_waiting_seconds()
@@ -78,10 +80,24 @@ class _Reading(NamedTuple):
     """Seconds so far: the clock, of all processes, of the container, of this process, waiting for a core."""
 
     clock: float
-    busy: float
+    busy: float | None
     group: float | None
     own: float
     waiting: float | None
+
+
+def _read_busy_seconds(cpus: Sequence[int]) -> float | None:
+    """Sum the seconds that these CPUs were not idle; None where the system does not tell.
+
+    The system lists the CPUs that are on, without their numbers. LXC lists those of the container, so where
+    as many are listed as may be used, these are they: their numbers may be higher than the list is long.
+    """
+    try:
+        times = psutil.cpu_times(percpu=True)
+    except (OSError, NotImplementedError):
+        return None
+    used = times if len(times) == len(cpus) else [times[cpu] for cpu in cpus if cpu < len(times)]
+    return sum(map(_count_busy_seconds, used))
 
 
 def _count_busy_seconds(times: Any) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import namedtuple
 
 import pytest
 
+from pipeline.runtime import cpu_load
 from pipeline.runtime.cpu_load import SHORTEST_SECONDS, CpuLoadMeter
 from pipeline.runtime.worker_count import count_available_cores
 
@@ -86,3 +88,25 @@ def test_processes_on_cores_beyond_the_quota_do_not_count(tmp_path):
     free, limited = CpuLoadMeter(), CpuLoadMeter(tmp_path)
     time.sleep(0.5)
     assert limited.read().others == pytest.approx(max(0.0, free.read().others - (CORES - 1)), abs=0.3)
+
+
+def test_cpus_are_counted_that_have_higher_numbers_than_the_list_is_long(monkeypatch):
+    """As in a container that shows its own CPUs only, or where each second CPU is switched off."""
+    cpu, seconds = namedtuple("Times", ["user", "idle"]), iter([0.0, 1000.0])
+    monkeypatch.setattr(cpu_load, "read_affinity", lambda: {4, 7})
+    monkeypatch.setattr(cpu_load, "count_available_cores", lambda **_: 2)
+    monkeypatch.setattr(cpu_load.psutil, "cpu_times", lambda **_: [cpu(next(seconds), 0.0), cpu(0.0, 1.0)])
+    meter, start = CpuLoadMeter(), time.monotonic()
+    time.sleep(SHORTEST_SECONDS)
+    load = meter.read()
+    assert load.others == pytest.approx(1000 / (time.monotonic() - start), rel=0.2)
+
+
+def test_system_that_does_not_tell_its_load_has_none(monkeypatch):
+    def fail(**_):
+        raise PermissionError("/proc/stat")
+
+    monkeypatch.setattr(cpu_load.psutil, "cpu_times", fail)
+    meter = CpuLoadMeter()
+    time.sleep(SHORTEST_SECONDS)
+    assert meter.read().others == 0
