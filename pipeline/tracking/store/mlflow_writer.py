@@ -91,9 +91,12 @@ class MlflowWriter:
         return run_id
 
     def _find_run(self, message: OutboxMessage) -> str | None:
-        """Find the run of the training that this outbox opened before, or that it should continue."""
+        """Find the run of the training that this outbox opened before, or that it should continue.
+
+        The run that the message names comes first: the outbox may be that of an earlier training of the key.
+        """
         state = self.outbox.state
-        for known in (state.get("training_id") or state["run_id"], message.get("run_id")):
+        for known in (message.get("run_id"), state.get("training_id") or state["run_id"]):
             if find_active_run(self.store, known):
                 return str(known)
         key = f"tags.`{KEY_TAG}` = '{self.outbox.head['key']}'"

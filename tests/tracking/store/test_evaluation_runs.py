@@ -7,6 +7,7 @@ import contextlib
 import pytest
 from mlflow.entities import Param
 
+from pipeline.tracking.outbox import create_outbox
 from pipeline.tracking.runs import EvaluationIdentity, attach_run, open_run
 
 FEW = EvaluationIdentity("e1" * 32, {"evaluate": {"max_det": 1}, "seed": 0}, {"team": "a", "none": None})
@@ -106,6 +107,19 @@ def test_a_failed_evaluation_keeps_the_run_only_with_its_results(target, client,
     assert (other == training) is not measured
     assert client.get_run(training).data.metrics["test/mAP50"] == (0.5 if measured else 0.6)
     assert client.get_run(other).info.status == "FINISHED"
+
+
+def test_messages_that_wait_for_an_earlier_training_do_not_draw_the_evaluation_to_it(
+    target, client, training
+):
+    """As after a training that MLflow missed, and another one of the same key (`dvc repro -f finetune`)."""
+    earlier = create_outbox(target.uri, target.experiment, "k1")
+    earlier.append("open", stage="finetune", name="earlier", tags={"finetrack.key": "k1"})
+    earlier.append("end", stage="finetune", adds=False, status="finished", tags={})
+    earlier.release()
+    assert evaluate(target, training, FEW, 0.5) == training
+    assert client.get_run(training).data.metrics["test/mAP50"] == 0.5
+    assert count_runs(client) == 2
 
 
 @pytest.mark.fault(12, "two evaluations at the same time")
