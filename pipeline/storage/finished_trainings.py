@@ -105,13 +105,12 @@ def _delete_unchanged(record: Path, content: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    import shutil
-
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Copy a file or folder so that it survives a power loss, as the checkpoints do that are deleted next."""
     if source.is_dir():
-        shutil.copytree(source, target)
+        for path in source.iterdir():
+            _copy(path, target / path.name)
     else:
-        shutil.copyfile(source, target)
+        write_file(target, source.read_bytes())
 
 
 def _remove(path: Path) -> None:

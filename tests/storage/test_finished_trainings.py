@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,19 @@ def kept(tmp_path, monkeypatch):
     (folder / "images").mkdir()
     keep_outputs(folder, OUTPUTS, facts={"summary": "good"})
     return folder
+
+
+def test_kept_outputs_are_on_the_disk_before_the_checkpoints_are_deleted(kept, monkeypatch):
+    """A power loss after it must not leave empty files and no checkpoint."""
+    synced, sync = set(), os.fsync
+
+    def note(handle):
+        sync(handle)
+        synced.add(os.fstat(handle).st_ino)
+
+    monkeypatch.setattr(os, "fsync", note)
+    keep_outputs(kept, OUTPUTS, facts={})
+    assert {path.stat().st_ino for path in (kept / "finished").rglob("*") if path.is_file()} <= synced
 
 
 def _write_dvc_lock(content: bytes) -> None:
