@@ -72,9 +72,13 @@ def _is_free(training: Any, key: str, params: Mapping[str, str]) -> bool:
 def _open_child(
     store: MlflowClientCache, training: Any, message: OutboxMessage, tags: Mapping[str, str]
 ) -> str:
-    """Find or create the child run of an evaluation, and complete it: a stop may have left a part."""
+    """Find or create the child run of an evaluation, and complete it: a stop may have left a part.
+
+    It is in the experiment of the training, which need not be the one of the configuration any more.
+    """
     parent, key = training.info.run_id, message["evaluation"]["key"]
-    found = store.search_runs(f"tags.`{EVALUATION_TAG}` = '{key}' AND tags.`{PARENT_TAG}` = '{parent}'")
+    condition = f"tags.`{EVALUATION_TAG}` = '{key}' AND tags.`{PARENT_TAG}` = '{parent}'"
+    found = store.client.search_runs([training.info.experiment_id], condition, max_results=1)
     child = found[0] if found else _create_child(store, training, message, tags)
     child_id = str(child.info.run_id)
     log_tags(store, child_id, tags)

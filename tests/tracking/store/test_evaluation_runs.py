@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from mlflow.entities import Param
@@ -107,6 +108,14 @@ def test_a_failed_evaluation_keeps_the_run_only_with_its_results(target, client,
     assert (other == training) is not measured
     assert client.get_run(training).data.metrics["test/mAP50"] == (0.5 if measured else 0.6)
     assert client.get_run(other).info.status == "FINISHED"
+
+
+def test_repeated_evaluation_has_one_child_run_though_another_experiment_is_set(target, client, training):
+    evaluate(target, training, FEW, 0.5)
+    moved = replace(target, experiment="another")
+    first, second = (evaluate(moved, training, MANY, 0.6) for _ in range(2))
+    assert first == second
+    assert [run.info.run_id for run in list_children(client, training)] == [first]
 
 
 def test_messages_that_wait_for_an_earlier_training_do_not_draw_the_evaluation_to_it(
