@@ -118,8 +118,11 @@ def _read_group_seconds(control: Path) -> float | None:
 def _read_waiting_seconds() -> float | None:
     """Sum the seconds that the threads of this process were ready to run and had no core."""
     total, known = 0, False
-    for task in TASKS.glob("*/schedstat"):
-        with suppress(OSError, ValueError, IndexError):  # a thread that has just ended
-            total += int(task.read_text().split()[1])
-            known = True
+    try:
+        for task in TASKS.glob("*/schedstat"):
+            with suppress(FileNotFoundError, ProcessLookupError, ValueError, IndexError):
+                total += int(task.read_text().split()[1])  # of a thread that may just have ended
+                known = True
+    except OSError:  # such as too many open files
+        return None
     return total / 1e9 if known else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
@@ -110,3 +111,15 @@ def test_system_that_does_not_tell_its_load_has_none(monkeypatch):
     meter = CpuLoadMeter()
     time.sleep(SHORTEST_SECONDS)
     assert meter.read().others == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts the time that threads wait")
+def test_too_many_open_files_do_not_end_the_measurement():
+    limits, meter = resource.getrlimit(resource.RLIMIT_NOFILE), CpuLoadMeter()
+    time.sleep(SHORTEST_SECONDS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        load = meter.read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert load == (0.0, None)
