@@ -25,6 +25,7 @@ from pipeline.core.tasks import Task
 from pipeline.dataset.labels import parse_labels
 from pipeline.runtime.memory import read_available_memory
 from pipeline.yolo.frozen.store import CachedSamplesMixin
+from pipeline.yolo.training.decoded_images import DecodedImagesMixin
 from pipeline.yolo.training.report_progress import report_caching
 from pipeline.yolo.training.sample_seeds import SeededSamplesMixin
 
@@ -183,7 +184,12 @@ def _shape_keypoints(points: NDArray[np.float64], content: LabelContent) -> NDAr
     return points.reshape(-1, content.points, 3).astype(np.float32)
 
 
-class ClassificationTrainDataset(SeededSamplesMixin, CachedSamplesMixin, ClassificationDataset):  # type: ignore[misc]
+class ClassificationTrainDataset(
+    SeededSamplesMixin,
+    CachedSamplesMixin,
+    DecodedImagesMixin,
+    ClassificationDataset,  # type: ignore[misc]
+):
     """Ultralytics' classification dataset, filled from label files instead of class folders."""
 
     def __init__(
