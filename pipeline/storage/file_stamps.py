@@ -15,12 +15,13 @@ _NAMED_FILES: Final = 3
 
 
 class ContentStamp(NamedTuple):
-    """The place, length and time of a file's contents, in bytes and nanoseconds.
+    """The length and time of a file's contents, in bytes and nanoseconds.
 
-    The change time is left out: DVC changes it when it links the file somewhere else, too.
+    The change time is left out: DVC changes it when it links the file somewhere else, too. So is the inode,
+    which network disks, FUSE, FAT and exFAT choose anew whenever the system forgets a file. The times of
+    data/prepared differ with the contents (see `FileSpec.mtime_ns`).
     """
 
-    inode: int
     length: int
     mtime: int
 
@@ -43,7 +44,7 @@ def stamp_folder(folder: Path) -> dict[str, ContentStamp]:
             if found is not None and stat.S_ISDIR(found.st_mode):
                 waiting.append(path)
             elif found is not None:
-                stamps[path] = ContentStamp(found.st_ino, found.st_size, found.st_mtime_ns)
+                stamps[path] = ContentStamp(found.st_size, found.st_mtime_ns)
     return stamps
 
 
