@@ -12,6 +12,8 @@ from pipeline.storage.fingerprint import IGNORED_SUFFIXES
 
 _NAMED_FILES: Final = 3
 """Changed files that a message names; it counts the others."""
+_HIDDEN_BY_MACOS: Final = (".DS_Store", "._")
+"""How the names of files begin that macOS leaves in folders, also in those of network disks."""
 
 
 class ContentStamp(NamedTuple):
@@ -29,15 +31,15 @@ class ContentStamp(NamedTuple):
 def stamp_folder(folder: Path) -> dict[str, ContentStamp]:
     """Return the stamp of each file below a folder, by its path as text; empty if there is no folder.
 
-    Links to files are followed, since DVC may link outputs to its cache. Label caches of Ultralytics, which
-    .dvcignore lists, do not count.
+    Links to files are followed, since DVC may link outputs to its cache. What .dvcignore lists does not
+    count: label caches of Ultralytics, and files that file managers leave in the folders that they show.
     """
     stamps: dict[str, ContentStamp] = {}
     waiting = [str(folder)]
     while waiting:
         place = waiting.pop()
         for name in _list_names(place):
-            if name.endswith(IGNORED_SUFFIXES):
+            if name.endswith(IGNORED_SUFFIXES) or name.startswith(_HIDDEN_BY_MACOS):
                 continue
             path = os.path.join(place, name)  # noqa: PTH118 - for 100,000 images pathlib takes ten times as long
             found = _read_status(path)

@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,20 @@ def test_what_changes_while_a_stage_runs_is_named_and_its_results_are_refused(
 @pytest.mark.usefixtures("project")
 def test_what_decides_nothing_may_change(change):
     assert run_while(change) == 0
+
+
+FILE_MANAGER_FILES = (".DS_Store", "._train_000.png", "Thumbs.db", "desktop.ini")
+
+
+@pytest.mark.usefixtures("project")
+def test_files_that_file_managers_leave_are_no_change_for_a_stage_and_for_dvc():
+    def leave_files() -> None:
+        for name in FILE_MANAGER_FILES:
+            (PREPARED_FOLDER / "images/train" / name).write_bytes(b"x")
+
+    assert run_while(leave_files) == 0
+    patterns = (ROOT / ".dvcignore").read_text().splitlines()
+    assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in FILE_MANAGER_FILES)
 
 
 def copy_over(path: Path) -> None:
