@@ -13,6 +13,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import downloads
 
 from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_machine_error
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.checksums import check_sha256, read_listed_sha256
 from pipeline.storage.files import hash_file
@@ -59,6 +60,8 @@ def load_weights(path: Path, *, sha256: str | None = None) -> Any:
     except UserError:
         raise
     except Exception as error:  # a foreign file can make the reader raise anything
+        if describe_machine_error(error):  # such as a full disk: it says nothing about the file
+            raise
         raise UserError(
             f"{path} is no Ultralytics checkpoint ({_explain_load_error(error)}): {WEIGHTS_ADVICE}"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -200,6 +202,20 @@ def test_foreign_file_is_rejected_in_one_sentence_and_not_executed(tmp_path, kin
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 300 + len(str(tmp_path))
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
+def test_an_error_of_the_machine_is_not_said_to_be_one_of_the_file(tmp_path, monkeypatch, error):
+    def fail(*_: object, **__: object):
+        raise error
+
+    path = _detector(tmp_path / "a.pt")
+    monkeypatch.setattr("pipeline.yolo.weights.load_checkpoint", fail)
+    monkeypatch.setattr("pipeline.yolo.inference.predict.YOLO", fail)
+    for load in (load_weights, partial(_load_model, task="detect")):
+        with pytest.raises(type(error)) as raised:
+            load(path)
+        assert raised.value is error
 
 
 def test_trap_is_executed_by_an_unsafe_load(tmp_path):

@@ -15,6 +15,7 @@ from ultralytics import YOLO
 
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_machine_error
 from pipeline.core.tasks import Task
 from pipeline.storage.verified_copy import temporary_copy
 from pipeline.yolo.errors import explain_ultralytics_errors
@@ -105,6 +106,8 @@ def _load_model(weights: Path, task: Task) -> Any:
         try:
             model = YOLO(copy, task=task)
         except Exception as error:  # a foreign or truncated file can make torch raise anything
+            if describe_machine_error(error):  # such as too little memory: it says nothing about the file
+                raise
             reason = str(error).strip().split("\n", 1)[0].replace(copy, weights.name)
             raise UserError(
                 f"{weights} cannot be loaded as a checkpoint ({reason}): run finetune again"
