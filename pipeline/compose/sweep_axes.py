@@ -25,6 +25,9 @@ _MAX_COMPOSED_VALUES: Final = 4
 _MAX_CHECKED_JOBS: Final = 200
 """Jobs that are checked before the first one; of a larger sweep each value of each axis, up to so many."""
 
+_MAX_OTHER_JOBS: Final = 50
+"""Jobs of a larger sweep that are checked for a value that runs in none of those."""
+
 Combination = tuple[str, ...]
 """The overrides of a job."""
 
@@ -136,10 +139,18 @@ def _check_jobs(axes: Sequence[SweepAxis], compose: ComposeJob) -> dict[Combinat
     if len(errors) == len(combinations):
         raise UserError(f"the command: no job of this sweep can run: {next(iter(errors.values()))}")
     for word in dict.fromkeys(chain(*errors)):
-        if not any(word in words for words in combinations if words not in errors):
+        runs = any(word in words for words in combinations if words not in errors)
+        if not runs and not _runs_elsewhere(axes, word, compose):
             error = next(error for words, error in errors.items() if word in words)
             raise UserError(f"the command: no job with {word} can run: {error}; correct it or leave it out")
     return errors
+
+
+def _runs_elsewhere(axes: Sequence[SweepAxis], word: str, compose: ComposeJob) -> bool:
+    """Check whether a value can run beside a value of another axis, where not all jobs are checked."""
+    fixed = [axis._replace(words=[word]) if word in axis.words else axis for axis in axes]
+    changes = _list_single_changes(fixed)[:_MAX_OTHER_JOBS]
+    return any(_find_error(compose(words)) is None for words in changes)
 
 
 def _list_single_changes(axes: Sequence[SweepAxis]) -> list[Combination]:

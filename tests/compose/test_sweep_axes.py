@@ -167,6 +167,11 @@ def test_a_combination_that_cannot_run_is_told_before_the_first_job():
     assert plan_sweep(["finetune.lr0=0.001,0.002"]).impossible == []
 
 
+def test_a_value_that_only_other_values_than_the_first_allow_is_kept_in_a_large_sweep():
+    plan = plan_sweep(["data.folds=5,10", "data.fold=range(0,10)", "seed=range(0,20)"])
+    assert "data.folds=5 data.fold=7 seed=0" in [sentence.partition(": ")[0] for sentence in plan.impossible]
+
+
 @pytest.mark.parametrize(
     ("axis", "others", "reason"),
     [
