@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,20 @@ def test_work_that_fits_is_not_refused(disk):
 def test_work_that_does_not_fit_is_refused_with_both_sizes(disk):
     with pytest.raises(UserError, match=r"^the copies need at least 2\.5 GB, .*/data/augmented has 1\.0 MB"):
         require_space(disk / "data/augmented", 2.5e9, what="the copies")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "user", "fits"),
+    [((0, 0, 0), 1000, True), ((90, 9, 4), 0, True), ((90, 9, 4), 1000, False), ((90, 4, 4), 0, False)],
+)
+def test_work_is_not_refused_where_a_disk_states_no_size_or_keeps_space_for_root(
+    monkeypatch, tmp_path, blocks, user, fits
+):
+    total, free, available = blocks
+    disk = SimpleNamespace(f_blocks=total, f_bfree=free, f_bavail=available, f_frsize=4096)
+    monkeypatch.setattr("os.statvfs", lambda _: disk)
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    assert has_space(tmp_path, 8 * 4096) == fits
 
 
 def test_copies_to_another_disk_take_their_length(disk, tmp_path):
