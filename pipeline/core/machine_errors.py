@@ -51,6 +51,10 @@ _RULES: Final = {
     errno.EACCES: "cannot be used (no permission): change its access rights, or run as its owner",
     errno.EPERM: "cannot be used (not permitted): change its access rights, or run as its owner",
     errno.EIO: "cannot be read or written (input/output error): check the disk",
+    **dict.fromkeys(
+        (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT),
+        "cannot be reached, since its network disk is away: mount it again, then run again",
+    ),
 }
 """What is said about the file of the error."""
 

@@ -79,6 +79,13 @@ def test_cause_of_another_error_is_described(disk, monkeypatch):
     assert describe_machine_error(catch(fail)).startswith("the disk is full")
 
 
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT])
+def test_a_file_on_a_network_disk_that_is_away_is_named(number):
+    error = OSError(number, os.strerror(number), "/mnt/images")
+    assert describe_machine_error(error).startswith("/mnt/images cannot be reached, since its network disk")
+    assert describe_machine_error(OSError(number, os.strerror(number))) is None  # of a connection
+
+
 def run_limited(code: str, **limits: int) -> str:
     """Run code in a process with lower limits; return the sentence about the error that it raises."""
 
