@@ -131,14 +131,20 @@ def require_unchanged_parameters(snapshot: StageSnapshot) -> None:
         if found:
             raise _build_change_error(snapshot.stage, f"{file} ({_format_changes(found)})")
     if compute_stage_digest(snapshot.stage) != snapshot.code:
-        raise _build_change_error(snapshot.stage, f"the code of {snapshot.stage}")
+        raise _build_change_error(
+            snapshot.stage,
+            f"the code of {snapshot.stage}",
+            why="what it loaded meanwhile may be of the new state",
+        )
 
 
-def _build_change_error(stage: str, what: str) -> UserError:
-    kept = " (the training is kept for the earlier values)" if stage == "finetune" else ""
+def _build_change_error(
+    stage: str, what: str, *, why: str = "DVC would record the results under the new state"
+) -> UserError:
+    kept = " (the training is kept for the earlier state)" if stage == "finetune" else ""
     return UserError(
-        f"{what} changed while {stage} was running, and DVC would record the results under the new state: "
-        f"they are not recorded{kept}; run `dvc repro` for the new state, or restore the earlier one first"
+        f"{what} changed while {stage} was running, and {why}: the results are not recorded{kept}; run "
+        "`dvc repro` for the new state, or restore the earlier one first"
     )
 
 
