@@ -7,9 +7,12 @@ such as params.yaml by a `dvc exp run` that is then refused, would be recorded a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pipeline.compose.lockfile import LAST_PARAMS_FILE, PARAMS_KEY, parse_lock
 from pipeline.compose.stage import check_params_values, parse_params
@@ -39,6 +42,12 @@ INPUT_FOLDERS: Final[Mapping[str, tuple[Path, ...]]] = {
 _UNUSED_LOCK_KEYS: Final = ("conf", "composed", "of", "code", PARAMS_KEY)
 """Entries of compose.lock.json that DVC does not record. The code is compared by its digest."""
 
+SETTLING_SECONDS: Final = 5.0
+"""How long a change of params.yaml must last. `dvc exp run --temp` and `--queue`, beside a stage of the same
+folder, write the new experiment's values to it for a moment, and restore it (`_stash_exp` in DVC)."""
+
+State = TypeVar("State")
+
 
 class StageSnapshot(NamedTuple):
     """What a stage works from.
@@ -66,13 +75,31 @@ def take_snapshot(stage: str) -> StageSnapshot:
     Raises:
         UserError: params.yaml is missing, is not YAML, or holds a configuration that cannot run.
     """
-    if not PARAMS_FILE.exists():
+    params, lock = _read_until(_read_files, _are_composed)
+    if not params and not PARAMS_FILE.exists():
         raise UserError("params.yaml is missing: run `dvc repro`, or `python -m pipeline compose`")
-    params = PARAMS_FILE.read_bytes()
-    lock = parse_lock(_read_lock_bytes())
     values = check_params_values(params)
     inputs = _stamp_inputs(stage, values)
     return StageSnapshot(stage, params, values, lock, compute_stage_digest(stage), inputs)
+
+
+def _read_files() -> tuple[bytes, dict[str, Any]]:
+    return _read_bytes(PARAMS_FILE), parse_lock(_read_bytes(COMPOSE_LOCK_FILE))
+
+
+def _are_composed(files: tuple[bytes, dict[str, Any]]) -> bool:
+    """Check that params.yaml is as `compose` left it. A stage that is run by hand may use other values."""
+    params, lock = files
+    composed = lock.get(PARAMS_KEY)
+    return "DVC_STAGE" not in os.environ or composed in {None, hashlib.sha256(params).hexdigest()}
+
+
+def _read_until(read: Callable[[], State], is_settled: Callable[[State], bool]) -> State:
+    """Read a state again until it is settled, at most `SETTLING_SECONDS` long."""
+    end = time.monotonic() + SETTLING_SECONDS
+    while not is_settled(state := read()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return state
 
 
 def require_composed_params(snapshot: StageSnapshot) -> None:
@@ -81,9 +108,9 @@ def require_composed_params(snapshot: StageSnapshot) -> None:
     Raises:
         UserError: It was changed since.
     """
-    composed = snapshot.lock.get(PARAMS_KEY)
-    if composed in {None, hashlib.sha256(snapshot.params).hexdigest()}:
+    if _are_composed((snapshot.params, snapshot.lock)):
         return
+    composed = snapshot.lock[PARAMS_KEY]
     kept = project_root() / SCRATCH_FOLDER / LAST_PARAMS_FILE
     before = kept.read_bytes() if kept.exists() else b""
     is_before = hashlib.sha256(before).hexdigest() == composed
@@ -127,15 +154,19 @@ def require_unchanged_parameters(snapshot: StageSnapshot) -> None:
     Raises:
         UserError: They are not.
     """
+    error = _read_until(partial(_find_change, snapshot), lambda found: found is None)
+    if error:
+        raise error
+
+
+def _find_change(snapshot: StageSnapshot) -> UserError | None:
     for file, found in ((PARAMS_FILE, _diff_params(snapshot)), (COMPOSE_LOCK_FILE, _diff_lock(snapshot))):
         if found:
-            raise _build_change_error(snapshot.stage, f"{file} ({_format_changes(found)})")
-    if compute_stage_digest(snapshot.stage) != snapshot.code:
-        raise _build_change_error(
-            snapshot.stage,
-            f"the code of {snapshot.stage}",
-            why="what it loaded meanwhile may be of the new state",
-        )
+            return _build_change_error(snapshot.stage, f"{file} ({_format_changes(found)})")
+    if compute_stage_digest(snapshot.stage) == snapshot.code:
+        return None
+    why = "what it loaded meanwhile may be of the new state"
+    return _build_change_error(snapshot.stage, f"the code of {snapshot.stage}", why=why)
 
 
 def _build_change_error(
@@ -158,7 +189,7 @@ def _diff_params(snapshot: StageSnapshot) -> list[KeyDifference]:
 
 def _diff_lock(snapshot: StageSnapshot) -> list[KeyDifference]:
     recorded = {key: value for key, value in snapshot.lock.items() if key not in _UNUSED_LOCK_KEYS}
-    lock = parse_lock(_read_lock_bytes())
+    lock = parse_lock(_read_bytes(COMPOSE_LOCK_FILE))
     current = {key: value for key, value in lock.items() if key not in _UNUSED_LOCK_KEYS}
     found = diff_configs(recorded, current)
     codes = [content.get("code", {}).get(snapshot.stage) for content in (snapshot.lock, lock)]
@@ -184,8 +215,8 @@ def _stamp_inputs(stage: str, values: Mapping[str, Any]) -> dict[str, ContentSta
     return found
 
 
-def _read_lock_bytes() -> bytes:
+def _read_bytes(file: Path) -> bytes:
     try:
-        return COMPOSE_LOCK_FILE.read_bytes()
-    except OSError:
+        return file.read_bytes()
+    except FileNotFoundError:
         return b""

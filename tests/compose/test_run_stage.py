@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
-from pipeline.compose.stage_snapshot import INPUT_FOLDERS
+from pipeline.compose.stage_snapshot import INPUT_FOLDERS, require_unchanged_parameters, take_snapshot
 from pipeline.core.paths import AUGMENTED_FOLDER, COMPOSE_LOCK_FILE, PARAMS_FILE, PREPARED_FOLDER, SPLITS_FILE
 from pipeline.core.stages import STAGES
 from pipeline.storage.code_digests import compute_code_digests
@@ -34,6 +34,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_STAGE", raising=False)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setattr("pipeline.compose.stage_snapshot.SETTLING_SECONDS", 0.0)
     params = (ROOT / PARAMS_FILE).read_text()
     PARAMS_FILE.write_text(re.sub(r"multiplier: \d+", "multiplier: 9", params))
     write_lock(code=compute_code_digests())
@@ -159,6 +160,34 @@ def test_params_that_changed_since_compose_stop_the_next_stage(project, monkeypa
     assert main(["augment"]) == 1
     assert "changed since compose (finetune.lr0 0.002 -> 0.01)" in capsys.readouterr().err
     assert not AUGMENTED_FOLDER.exists()
+
+
+def change_for_a_moment() -> None:
+    """Change params.yaml and restore it, as DVC does to start another experiment in a folder of its own."""
+    before = PARAMS_FILE.read_bytes()
+    edit(PARAMS_FILE, "lr0: 0.002", "lr0: 0.01")
+    time.sleep(0.5)
+    PARAMS_FILE.write_bytes(before)
+
+
+@pytest.mark.fault(3, "DVC changes params.yaml for a moment, to start another experiment")
+@pytest.mark.parametrize("beside", ["the start", "the end"])
+@pytest.mark.usefixtures("project")
+def test_params_that_dvc_changes_for_a_moment_refuse_no_stage(monkeypatch, beside):
+    monkeypatch.setattr("pipeline.compose.stage_snapshot.SETTLING_SECONDS", 5.0)
+    monkeypatch.setenv("DVC_STAGE", "augment")
+    changing = threading.Thread(target=change_for_a_moment)
+    if beside == "the start":
+        changing.start()
+        time.sleep(0.1)
+        assert main(["augment"]) == 0
+    else:
+        snapshot = take_snapshot("augment")
+        changing.start()
+        time.sleep(0.1)
+        require_unchanged_parameters(snapshot)
+    assert yaml.safe_load(PARAMS_FILE.read_text())["finetune"]["lr0"] == 0.002
+    changing.join()
 
 
 @pytest.mark.fault(3, "the stage's code changes while it runs")
