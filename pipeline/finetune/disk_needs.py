@@ -12,7 +12,9 @@ MIN_CHECKPOINT_SHARE: Final = 2.0
 """Two generations of checkpoints have more than this many times the bytes of the base weights, often 12."""
 
 
-def require_space_for_training(folder: Path, *, base: Path | None, prepared: Manifest, cache: Any) -> None:
+def require_space_for_training(
+    folder: Path, *, base: Path | None, prepared: Manifest, cache: Any, fraction: float = 1.0
+) -> None:
     """Require space for what a new training will surely write.
 
     Args:
@@ -20,14 +22,18 @@ def require_space_for_training(folder: Path, *, base: Path | None, prepared: Man
         base: The base weights; None for random ones.
         prepared: The images.
         cache: finetune.cache; `disk` stores the decoded images.
+        fraction: finetune.fraction of the train images.
 
     Raises:
         UserError: The disk has too little.
     """
     decoded = 0
     if cache == "disk":
-        used = (*prepared.in_split("train"), *prepared.in_split("val"))
-        decoded = sum(3 * image.width * image.height for image in used)
+        train, val = (
+            sorted(3 * image.width * image.height for image in prepared.in_split(split))
+            for split in ("train", "val")
+        )
+        decoded = sum(train[: max(1, round(len(train) * fraction))]) + sum(val)
     checkpoints = MIN_CHECKPOINT_SHARE * base.stat().st_size if base else 0.0
     what = "the checkpoints and the decoded images (finetune.cache=disk)" if decoded else "the checkpoints"
     require_space(folder, decoded + checkpoints, what=what)

@@ -84,7 +84,11 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         is_resumed = has_checkpoint(folder)
         if not is_resumed:
             require_space_for_training(
-                folder, base=inputs.base.path, prepared=inputs.prepared, cache=config.finetune.cache
+                folder,
+                base=inputs.base.path,
+                prepared=inputs.prepared,
+                cache=config.finetune.cache,
+                fraction=config.finetune.fraction,
             )
         with _open_run(config, inputs, resume=is_resumed) as session:
             _log_parameters(session, config, guard)
