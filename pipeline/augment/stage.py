@@ -21,6 +21,8 @@ from pipeline.storage.files import write_folder
 
 MIN_COPY_SHARE: Final = 0.2
 """A copy takes at least this share of the bytes of its source: few are blurred to less."""
+UNCOMPRESSED_SUFFIXES: Final = (".bmp", ".tif", ".tiff", ".dng")
+"""Of images whose copies, as PNG, may take any smaller number of bytes."""
 if TYPE_CHECKING:
     from pipeline.augment.generate import CopyJob
     from pipeline.augment.plan_copy import CopyRules
@@ -84,11 +86,15 @@ def _generate(manifest: Manifest, config: Config, *, folder: Path) -> list[Augme
 
 def _require_space_for_copies(jobs: list[CopyJob], folder: Path) -> None:
     """Require space for the copies before the first one is drawn."""
-    lengths = {job.item.file: 0 for job in jobs}
-    for file in lengths:
-        lengths[file] = (PREPARED_FOLDER / "images" / file).stat().st_size
+    lengths = {file: _measure_compressed(file) for file in {job.item.file for job in jobs}}
     needed = MIN_COPY_SHARE * sum(lengths[job.item.file] for job in jobs)
     require_space(folder, needed, what=f"the {len(jobs):,} copies of {AUGMENTED_FOLDER}")
+
+
+def _measure_compressed(file: str) -> int:
+    """Return the length of an image file; 0 if it may not be compressed."""
+    is_compressed = not file.lower().endswith(UNCOMPRESSED_SUFFIXES)
+    return (PREPARED_FOLDER / "images" / file).stat().st_size if is_compressed else 0
 
 
 def _build_ranges(offline: OfflineAugmentation) -> AugmentationRanges:

@@ -264,6 +264,16 @@ def test_disk_that_is_too_small_is_refused_or_leaves_the_old_copies(tmp_path, mo
         monkeypatch.chdir(tmp_path)
 
 
+def test_copies_of_bitmaps_that_fit_as_png_are_not_refused(monkeypatch):
+    shutil.rmtree(PREPARED_FOLDER)
+    prepared_dataset(PREPARED_FOLDER, images=TRAIN, pixels=64, suffix=".bmp")
+    asked = []
+    monkeypatch.setattr("pipeline.augment.stage.require_space", lambda _, needed, **__: asked.append(needed))
+    run()
+    assert asked == [0]
+    assert {path.suffix for path in (AUGMENTED_FOLDER / "images/train").iterdir()} == {".png"}
+
+
 @pytest.mark.fault(13, "limits of memory, threads, files (ulimit)")
 @pytest.mark.parametrize("megabytes", [500, 700])
 def test_too_little_memory_ends_with_a_sentence(tmp_path, megabytes):
