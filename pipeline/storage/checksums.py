@@ -14,7 +14,8 @@ from pipeline.core.errors import UserError
 CHECKSUMS_FILE: Final = "SHA256SUMS"
 OFFICIAL_CHECKSUMS: Final = Path("conf/model") / CHECKSUMS_FILE
 """Lists official weights by name, wherever they are found."""
-_LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_LINE: Final = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
+"""As `sha256sum` reads it: digits in either case, and `./` as `find` writes it."""
 
 
 def read_listed_sha256(weights: str, path: Path | None = None) -> str | None:
@@ -55,8 +56,8 @@ def check_sha256(found: str, *, what: str, stated: str | None, listed: str | Non
 
 def _read_list(file: Path) -> dict[str, str]:
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
     found = filter(None, map(_LINE.fullmatch, lines))
-    return {match[2]: match[1] for match in found}
+    return {match[2]: match[1].lower() for match in found}
