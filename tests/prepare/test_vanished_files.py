@@ -45,6 +45,14 @@ def test_a_source_that_was_there_is_used(source):
     refuse_vanished_files(listings, [], {"": source})
 
 
+@pytest.mark.parametrize("name", ["labels.cache", "Thumbs.db", ".DS_Store"])
+def test_files_that_are_no_part_of_a_source_may_appear_while_it_is_read(source, name):
+    with record_listings() as listings:
+        list_images(source)
+    (source / "a" / name).write_bytes(b"x")
+    refuse_vanished_files(listings, [], {"": source})
+
+
 def find_defect(file, root) -> Finding:
     with pytest.raises(UnusableImageError) as caught:
         check_image(root / file)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.storage.fingerprint import IGNORED_SUFFIXES
 
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}) | {
     ".avif",
@@ -153,7 +154,9 @@ def find_changed_listings(recorded: RecordedListings) -> list[str]:
 
 
 def _list_names(listing: FolderListing) -> frozenset[str]:
-    return frozenset(listing.folders).union(*listing.files.values())
+    """Return all names but those of files that are no part of a source, such as label caches."""
+    files = (name for names in listing.files.values() for name in names)
+    return frozenset(listing.folders).union(name for name in files if not name.endswith(IGNORED_SUFFIXES))
 
 
 def _scan_folder(folder: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[Path, bool]]:
