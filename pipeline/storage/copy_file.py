@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from io import BufferedWriter, FileIO
 from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.storage.fingerprint import FileStamp, build_file_stamp
 
+_CHUNK_BYTES: Final = 1 << 20
 _UNSUPPORTED_ERRNOS: Final = {
     errno.EXDEV,
     errno.ENOSYS,
@@ -60,4 +60,14 @@ def _copy_contents(source: FileIO, made: BufferedWriter[FileIO], length: int) ->
     if done < length:
         source.seek(done)
         made.seek(done)
-        shutil.copyfileobj(source, made)
+        while part := _read_part(source):
+            made.write(part)
+
+
+def _read_part(source: FileIO) -> bytes:
+    """Read the next bytes; an error, as of a network disk, gets the name of the file that is read."""
+    try:
+        return source.read(_CHUNK_BYTES)
+    except OSError as error:
+        error.filename = source.name
+        raise
