@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.core.errors import UserError
 from pipeline.storage.scratch_folder import create_scratch_folder
 
 _CHUNK_BYTES = 1 << 20
+_PREFIX = "loading-"
+"""Begins the names of folders with a temporary copy."""
+_MAX_LOAD_SECONDS = 3600.0
+"""Loading weights takes less."""
 
 
 def copy_verified(path: Path, target: Path, *, sha256: str | None = None) -> str:
@@ -48,8 +53,22 @@ def copy_verified(path: Path, target: Path, *, sha256: str | None = None) -> str
 
 @contextmanager
 def temporary_copy(path: Path, *, sha256: str | None = None) -> Iterator[str]:
-    """Yield the path of a copy as `copy_verified` makes it; it is deleted after the block."""
+    """Yield the path of a copy as `copy_verified` makes it; it is deleted after the block.
+
+    The copies that killed processes left are deleted first.
+    """
     from tempfile import TemporaryDirectory
 
-    with TemporaryDirectory(dir=create_scratch_folder("weights"), prefix="loading-") as folder:
+    place = create_scratch_folder("weights")
+    _delete_leftovers(place)
+    with TemporaryDirectory(dir=place, prefix=_PREFIX) as folder:
         yield copy_verified(path, Path(folder) / f"weights{path.suffix.lower()}", sha256=sha256)
+
+
+def _delete_leftovers(place: Path) -> None:
+    import shutil
+
+    for folder in place.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # its process has just deleted it
+            if time.time() - folder.stat().st_mtime > _MAX_LOAD_SECONDS:
+                shutil.rmtree(folder)
