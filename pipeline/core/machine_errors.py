@@ -20,7 +20,13 @@ DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
 """Of `tempfile`, which tries each of them; in fact none has space or may be written to."""
 _SIGNS: Final = {
-    errno.ENOSPC: ("No space left on device", "disk is full", "[Errno 28]", _NO_TEMPORARY_FOLDER),
+    errno.ENOSPC: (
+        "No space left on device",
+        "disk is full",
+        "[Errno 28]",
+        "Insufficient free disk space",  # a MemoryError of Ultralytics' downloads
+        _NO_TEMPORARY_FOLDER,
+    ),
     errno.EDQUOT: ("Disk quota exceeded",),
     errno.EFBIG: ("File too large",),
     errno.EROFS: ("Read-only file system",),
@@ -122,9 +128,10 @@ def _find_errno(error: BaseException) -> int | None:
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None and _NO_TEMPORARY_FOLDER not in text:
         return error.errno
-    if isinstance(error, MemoryError):
-        return errno.ENOMEM
-    return next((number for number, signs in _SIGNS.items() if any(sign in text for sign in signs)), None)
+    otherwise = errno.ENOMEM if isinstance(error, MemoryError) else None
+    return next(
+        (number for number, signs in _SIGNS.items() if any(sign in text for sign in signs)), otherwise
+    )
 
 
 def _find_file(error: BaseException) -> Path | None:

@@ -13,7 +13,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils import downloads
 
 from pipeline.core.errors import UserError
-from pipeline.core.machine_errors import describe_machine_error
+from pipeline.core.machine_errors import describe_full_disk, describe_machine_error, is_disk_full
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.checksums import check_sha256, read_listed_sha256
 from pipeline.storage.files import hash_file
@@ -82,7 +82,11 @@ def _download(weights: str, folder: str | None) -> Path:
         return target
     try:
         return fetch_once(target, _fetch_release)
-    except OSError:
+    except (OSError, MemoryError) as error:
+        if is_disk_full(error):
+            raise UserError(describe_full_disk(target)) from None
+        if isinstance(error, MemoryError):
+            raise
         raise UserError(
             f"{weights} is not on this machine and could not be downloaded: {WEIGHTS_ADVICE}"
         ) from None

@@ -76,6 +76,26 @@ def test_offline_download_fails_soon_with_one_sentence(tmp_path):
     assert done.stdout.strip() == expected, done.stderr
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Insufficient free disk space 1.0 MB < 9.0 MB required"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_download_for_which_the_disk_has_no_space_says_so(tmp_path, monkeypatch, error):
+    def download(*_: object, **__: object):
+        try:
+            raise error
+        except OSError as cause:  # as Ultralytics does
+            raise ConnectionError("Download failure") from cause
+
+    monkeypatch.setattr("ultralytics.utils.downloads.is_url", lambda *_, **__: True)
+    monkeypatch.setattr("ultralytics.utils.downloads.attempt_download_asset", download)
+    with pytest.raises(UserError, match=rf"^the disk is full: {tmp_path}"):
+        find_weights("yolo26n.pt", folder=None, sha256=None)
+
+
 def test_download_is_renamed_only_after_it_loads(tmp_path):
     target = create_scratch_folder("weights") / "yolo26n.pt"
     with pytest.raises(UserError, match="it is cut short or damaged"):
