@@ -13,6 +13,7 @@ from pipeline.dataset.augmentation_records import (
     serialize_augmentation_records,
 )
 from pipeline.storage.files import hash_file, write_file
+from pipeline.storage.fingerprint import IGNORED_SUFFIXES
 
 RECORDS_FILE = "records.json"
 
@@ -57,9 +58,9 @@ def read_augmentation_records(folder: Path, *, prepared: str | None = None) -> A
         _verify_file(folder / "images" / copy.file, copy.sha256)
         _verify_file(folder / "labels" / copy.label_file, copy.labels_sha256)
     known = {copy.file for copy in found.copies}
-    present = (path for path in (folder / "images" / "train").glob("*") if not path.name.startswith("."))
-    for path in present:
-        if f"train/{path.name}" not in known:
+    for path in (folder / "images" / "train").glob("*"):
+        is_copy = not path.name.startswith(".") and not path.name.endswith(IGNORED_SUFFIXES)
+        if is_copy and f"train/{path.name}" not in known:
             raise UserError(f"{path} is not in {RECORDS_FILE}: remove it, or run augment again")
     return found
 

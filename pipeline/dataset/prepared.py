@@ -17,6 +17,7 @@ from pipeline.dataset.labels import ImageLabels, parse_labels
 from pipeline.dataset.link_cache import clear_link_cache
 from pipeline.dataset.manifest import Manifest, parse_manifest, serialize_manifest
 from pipeline.storage.files import hash_file, write_file
+from pipeline.storage.fingerprint import IGNORED_SUFFIXES
 
 MANIFEST_FILE = "manifest.json"
 _HASH_THREADS: Final = 8
@@ -104,10 +105,11 @@ def _find_changed_file(folder: Path, expected: Manifest) -> str:
 
 
 def _iterate_files(folder: Path, kind: str) -> Iterator[str]:
-    """Yield the files of all splits, below images/ or labels/."""
+    """Yield the files of all splits, below images/ or labels/, without those of file managers."""
     for split in (folder / kind).glob("*"):
         if split.is_dir():
-            yield from (f"{kind}/{split.name}/{name}" for name in os.listdir(split))  # noqa: PTH208 - names
+            names = (name for name in os.listdir(split) if not name.endswith(IGNORED_SUFFIXES))  # noqa: PTH208
+            yield from (f"{kind}/{split.name}/{name}" for name in names)
 
 
 def _find_other_contents(folder: Path, wanted: Mapping[str, str], names: Sequence[str]) -> str:

@@ -12,8 +12,6 @@ from pipeline.storage.fingerprint import IGNORED_SUFFIXES
 
 _NAMED_FILES: Final = 3
 """Changed files that a message names; it counts the others."""
-_HIDDEN_BY_MACOS: Final = (".DS_Store", "._")
-"""How the names of files begin that macOS leaves in folders, also in those of network disks."""
 
 
 class ContentStamp(NamedTuple):
@@ -39,7 +37,7 @@ def stamp_folder(folder: Path) -> dict[str, ContentStamp]:
     while waiting:
         place = waiting.pop()
         for name in _list_names(place):
-            if name.endswith(IGNORED_SUFFIXES) or name.startswith(_HIDDEN_BY_MACOS):
+            if name.endswith(IGNORED_SUFFIXES):
                 continue
             path = os.path.join(place, name)  # noqa: PTH118 - for 100,000 images pathlib takes ten times as long
             found = _read_status(path)

@@ -26,7 +26,7 @@ SAVE_INTERVAL_SECONDS = 1.0
 """Longest time of reading that is lost by an interruption, besides the files that are being read."""
 NO_CONTENTS_HASH = "0" * 64
 """Stands for the hash of a broken link, a pipe or a device; `prepare` reports them."""
-IGNORED_SUFFIXES = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini")
+IGNORED_SUFFIXES = (".cache", ".cache.npy", "Thumbs.db", "desktop.ini", ".DS_Store")
 """Label caches of Ultralytics and files of file managers, which are not part of a source."""
 MapFiles = Callable[[Callable[[str], str], list[str]], Iterable[str]]
 """Calls a function on each path and yields the results in order, as `map` does."""

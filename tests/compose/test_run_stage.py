@@ -20,6 +20,8 @@ from pipeline.__main__ import main
 from pipeline.compose.stage_snapshot import INPUT_FOLDERS, require_unchanged_parameters, take_snapshot
 from pipeline.core.paths import AUGMENTED_FOLDER, COMPOSE_LOCK_FILE, PARAMS_FILE, PREPARED_FOLDER, SPLITS_FILE
 from pipeline.core.stages import STAGES
+from pipeline.dataset.augmented import read_augmentation_records
+from pipeline.dataset.prepared import read_manifest
 from pipeline.storage.code_digests import compute_code_digests
 from tests import sources
 from tests.builders import prepared_dataset
@@ -130,7 +132,7 @@ def test_what_decides_nothing_may_change(change):
     assert run_while(change) == 0
 
 
-FILE_MANAGER_FILES = (".DS_Store", "._train_000.png", "Thumbs.db", "desktop.ini")
+FILE_MANAGER_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 @pytest.mark.usefixtures("project")
@@ -140,6 +142,9 @@ def test_files_that_file_managers_leave_are_no_change_for_a_stage_and_for_dvc():
             (PREPARED_FOLDER / "images/train" / name).write_bytes(b"x")
 
     assert run_while(leave_files) == 0
+    for name in FILE_MANAGER_FILES:
+        (AUGMENTED_FOLDER / "images/train" / name).write_bytes(b"x")
+    assert read_augmentation_records(AUGMENTED_FOLDER, prepared=read_manifest(PREPARED_FOLDER).digest)
     patterns = (ROOT / ".dvcignore").read_text().splitlines()
     assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in FILE_MANAGER_FILES)
 
