@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from pipeline.config.source_paths import DATASET_FILES
 from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_full_disk, is_disk_full
 from pipeline.runtime.progress import Progress
 from pipeline.source.archives.cache import (
     check_not_in_use,
@@ -90,6 +91,8 @@ def _unpack(path: Path, target: Path) -> None:
     except UserError:
         raise
     except Exception as error:  # zipfile, tarfile and decompressors raise many kinds at damaged files
+        if is_disk_full(error):
+            raise UserError(describe_full_disk(target)) from None
         what = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path} cannot be unpacked, it may be damaged or cut short: {what}") from None
 

@@ -25,6 +25,7 @@ from pipeline.source.recognize_format import read_source
 from pipeline.storage.files import hash_file
 from pipeline.storage.scratch_folder import create_scratch_folder
 from tests import corpus, sources
+from tests.disks import mount_small_disk
 from tests.sources import prepare_config
 
 SUFFIX_BY_FORMAT = {"zip": "zip", "tar": "tar", "gztar": "tar.gz", "bztar": "tar.bz2", "xztar": "tar.xz"}
@@ -165,6 +166,22 @@ def test_partial_folder_of_a_killed_process_is_removed(project, folder):
     (begun / "images").mkdir(parents=True)
     assert read_contents(unpack_source(packed)) == read_contents(folder)
     assert not begun.exists()
+
+
+@pytest.mark.fault(13, "a full disk")
+def test_a_disk_that_small_files_fill_is_named_and_not_the_archive(tmp_path, monkeypatch):
+    """Each of them takes a block, so that they need more than the sum of their lengths."""
+    for number in range(100):
+        (tmp_path / f"many/{number}.txt").parent.mkdir(exist_ok=True)
+        (tmp_path / f"many/{number}.txt").write_bytes(b"x")
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "many"))
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    with mount_small_disk(tmp_path / "disk", kilobytes=200) as disk:
+        monkeypatch.chdir(disk)
+        with pytest.raises(UserError, match=rf"^the disk is full: {disk}/"):
+            unpack_source(packed)
+        assert not [path for path in (disk / ".finetrack/sources").iterdir() if path.is_dir()]
+        monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.fault(13, "several processes unpack one archive")
