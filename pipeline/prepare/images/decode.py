@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple
 
 import cv2
@@ -71,11 +72,13 @@ def decode_image(data: bytes, suffix: str) -> tuple[ImageHeader, NDArray[np.uint
     Raises:
         UnusableImageError: The file is truncated, damaged, no image, too large, or cannot be shown in eight
             bits.
+        MemoryError: The memory is not enough for an image of this size, which says nothing about the file.
     """
-    if is_complete(data):
-        with suppress(UnusableImageError):  # decode it again with both libraries, to report what is wrong
-            return _decode_image(data, suffix, with_pillow=False)
-    return _decode_image(data, suffix, with_pillow=True)
+    with _distinguish_memory(data):
+        if is_complete(data):
+            with suppress(UnusableImageError):  # decode it again with both libraries, to report what is wrong
+                return _decode_image(data, suffix, with_pillow=False)
+        return _decode_image(data, suffix, with_pillow=True)
 
 
 def decode_color(data: bytes) -> NDArray[np.uint8]:
@@ -83,8 +86,29 @@ def decode_color(data: bytes) -> NDArray[np.uint8]:
 
     Raises:
         UnusableImageError: OpenCV cannot read it.
+        MemoryError: The memory is not enough.
     """
-    return _decode_with_opencv(data, cv2.IMREAD_COLOR)
+    with _distinguish_memory(data):
+        return _decode_with_opencv(data, cv2.IMREAD_COLOR)
+
+
+@contextmanager
+def _distinguish_memory(data: bytes) -> Iterator[None]:
+    """Raise MemoryError where an image cannot be decoded for lack of memory: libraries say it is damaged."""
+    try:
+        yield
+    except UnusableImageError:
+        pixels = _count_pixels(data)
+        if pixels <= MAX_PIXELS:
+            np.empty((pixels, _MAX_CHANNELS), np.uint8)  # raises it
+        raise
+
+
+def _count_pixels(data: bytes) -> int:
+    """Return the pixels that the header of an image file states; 0 if it cannot be read."""
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=sorted(_PILLOW_FORMATS)) as image:
+        return image.width * image.height
+    return 0
 
 
 def _decode_image(data: bytes, suffix: str, *, with_pillow: bool) -> tuple[ImageHeader, NDArray[np.uint8]]:

@@ -1,9 +1,13 @@
 """A JPEG or PNG that only OpenCV decodes gets the same verdict as from OpenCV and Pillow together."""
 
 import io
+import os
 import random
 import resource
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -162,3 +166,36 @@ def test_png_chunk_longer_than_the_file_is_rejected_without_allocation(capfd):
     assert decode_or_reject(data[:at] + b"\x7f\xff\xff\xff" + data[at + 4 :]) == "unreadable-image"
     assert measure_peak_memory() - before < 100
     capfd.readouterr()
+
+
+DECODE_WITH_LITTLE_MEMORY = """
+import resource, sys
+import cv2
+from pipeline.prepare.images.decode import decode_image
+data = open(sys.argv[1], "rb").read()
+used = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (used + (60 << 20),) * 2)
+try:
+    decode_image(data, ".jpg")
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.fault(13, "limits of memory, threads, files (ulimit)")
+@pytest.mark.parametrize(("side", "raised"), [(6000, "MemoryError"), (60, "UnusableImageError")])
+def test_too_little_memory_is_not_said_to_be_damage(tmp_path, side, raised):
+    """The image would be quarantined, and recorded as such under the fingerprint of its source."""
+    file = tmp_path / "a.jpg"
+    cv2.imwrite(str(file), np.full((side, side), 127, np.uint8))
+    if side == 60:
+        file.write_bytes(file.read_bytes()[:-200])
+    done = subprocess.run(
+        [sys.executable, "-c", DECODE_WITH_LITTLE_MEMORY, file],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == raised, done.stderr
