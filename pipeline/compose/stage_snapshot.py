@@ -39,8 +39,14 @@ INPUT_FOLDERS: Final[Mapping[str, tuple[Path, ...]]] = {
 }
 """The deps of each stage in dvc.yaml."""
 
-_UNUSED_LOCK_KEYS: Final = ("conf", "composed", "of", "code", PARAMS_KEY)
-"""Entries of compose.lock.json that DVC does not record. The code is compared by its digest."""
+RECORDED_LOCK_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "prepare": ("source", "earlier"),
+    "augment": (),
+    "finetune": ("weights", "siblings", "teacher", "architecture"),
+    "evaluate": (),
+}
+"""The entries of compose.lock.json that DVC records for each stage, beside the digest of its code. Others may
+change: a `dvc repro` beside a training is refused, but after its `compose` saw new images."""
 
 SETTLING_SECONDS: Final = 5.0
 """How long a change of params.yaml must last. `dvc exp run --temp` and `--queue`, beside a stage of the same
@@ -188,9 +194,11 @@ def _diff_params(snapshot: StageSnapshot) -> list[KeyDifference]:
 
 
 def _diff_lock(snapshot: StageSnapshot) -> list[KeyDifference]:
-    recorded = {key: value for key, value in snapshot.lock.items() if key not in _UNUSED_LOCK_KEYS}
     lock = parse_lock(_read_bytes(COMPOSE_LOCK_FILE))
-    current = {key: value for key, value in lock.items() if key not in _UNUSED_LOCK_KEYS}
+    recorded, current = (
+        {key: content[key] for key in RECORDED_LOCK_KEYS[snapshot.stage] if key in content}
+        for content in (snapshot.lock, lock)
+    )
     found = diff_configs(recorded, current)
     codes = [content.get("code", {}).get(snapshot.stage) for content in (snapshot.lock, lock)]
     return found if codes[0] == codes[1] else [*found, KeyDifference(f"code.{snapshot.stage}", *codes)]

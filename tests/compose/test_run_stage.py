@@ -17,7 +17,13 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
-from pipeline.compose.stage_snapshot import INPUT_FOLDERS, require_unchanged_parameters, take_snapshot
+from pipeline.compose.stage_snapshot import (
+    INPUT_FOLDERS,
+    RECORDED_LOCK_KEYS,
+    require_unchanged_parameters,
+    take_snapshot,
+)
+from pipeline.core.errors import UserError
 from pipeline.core.paths import AUGMENTED_FOLDER, COMPOSE_LOCK_FILE, PARAMS_FILE, PREPARED_FOLDER, SPLITS_FILE
 from pipeline.core.stages import STAGES
 from pipeline.dataset.augmented import read_augmentation_records
@@ -82,6 +88,15 @@ def test_the_input_folders_are_the_deps_of_dvc_yaml():
     assert deps == {stage: stages[stage].get("deps", []) for stage in STAGES}
 
 
+def test_the_entries_of_the_lock_are_those_in_dvc_yaml():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for stage in STAGES:
+        [keys] = [
+            param[str(COMPOSE_LOCK_FILE)] for param in stages[stage]["params"] if isinstance(param, dict)
+        ]
+        assert set(keys) == {f"code.{stage}", *RECORDED_LOCK_KEYS[stage]}
+
+
 @pytest.mark.usefixtures("project")
 def test_a_stage_that_nothing_disturbs_succeeds():
     assert main(["augment"]) == 0
@@ -91,7 +106,6 @@ CHANGES = {
     "params": (lambda: edit(PARAMS_FILE, "lr0: 0.002", "lr0: 0.01"), "finetune.lr0 0.002 -> 0.01"),
     "params are gone": (PARAMS_FILE.unlink, "params.yaml"),
     "params are no YAML": (lambda: PARAMS_FILE.write_text("a: [b"), "params.yaml"),
-    "lock": (lambda: write_lock(code=compute_code_digests(), source="other"), "source absent -> other"),
     "code in the lock": (lambda: write_lock(code={"augment": "other"}), "code.augment"),
     "an image": (lambda: os.utime(PREPARED_FOLDER / "images/train/train_000.png", (1, 1)), "train_000.png"),
     "a new image": (lambda: (PREPARED_FOLDER / "images/train/new.png").write_bytes(b"x"), "new.png"),
@@ -100,6 +114,19 @@ CHANGES = {
         "data/prepared/labels/train/train_000.txt, ",
     ),
 }
+
+
+@pytest.mark.fault(3, "the fingerprint of the weights changes during a training")
+@pytest.mark.usefixtures("project")
+def test_an_entry_of_the_lock_that_dvc_records_for_the_stage_must_stay():
+    code = compute_code_digests()
+    write_lock(code=code, weights="one", source="one")
+    snapshot = take_snapshot("finetune")
+    write_lock(code=code, weights="one", source="other")
+    require_unchanged_parameters(snapshot)
+    write_lock(code=code, weights="other", source="other")
+    with pytest.raises(UserError, match="weights one -> other"):
+        require_unchanged_parameters(snapshot)
 
 
 @pytest.mark.fault(3, "params, lock or inputs change while a stage runs")
@@ -123,6 +150,7 @@ def test_what_changes_while_a_stage_runs_is_named_and_its_results_are_refused(
     [
         lambda: edit(PARAMS_FILE, "seed: 0", "seed:  0  # the same"),
         lambda: write_lock(code=compute_code_digests() | {"evaluate": "other"}),
+        lambda: write_lock(code=compute_code_digests(), source="other", weights="other"),
         lambda: (PREPARED_FOLDER / "labels/train.cache").write_bytes(b"of Ultralytics"),
         lambda: copy_over(PREPARED_FOLDER / "images/train/train_000.png"),
     ],
