@@ -115,7 +115,7 @@ def gather_inputs(config: Config) -> TrainingInputs:
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
     used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
     key = compute_run_key(
-        params={**used, "architecture": base.architecture},
+        params={**used, "architecture": base.architecture, "name": base.name},  # DVC records the name, too
         data={"prepared": prepared.digest, "augmented": copies.digest},
         code=collect_code_versions(),
         weights={

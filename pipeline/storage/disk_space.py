@@ -18,7 +18,7 @@ _FICLONE: Final = 0x40049409
 
 def has_space(folder: Path, needed: float) -> bool:
     """Check whether the disk of a folder, which need not exist yet, has so many bytes left."""
-    return needed <= _count_free_bytes(folder)
+    return needed <= count_free_bytes(folder)
 
 
 def require_space(folder: Path, needed: float, *, what: str) -> None:
@@ -33,15 +33,15 @@ def require_space(folder: Path, needed: float, *, what: str) -> None:
         UserError: There is less.
     """
     if not has_space(folder, needed):
-        free = _format_size(_count_free_bytes(folder))
+        free = _format_size(count_free_bytes(folder))
         raise UserError(
             f"{what} need at least {_format_size(needed)}, and the disk of {folder.resolve()} has {free} "
             "left: free some space, or move the project to a larger disk"
         )
 
 
-def _count_free_bytes(folder: Path) -> int:
-    """Return the bytes that this process may write; any number where the disk states no size, as with FUSE.
+def count_free_bytes(folder: Path) -> int:
+    """Return the bytes that this process may write; a very high number where no size is stated, as with FUSE.
 
     The blocks that ext4 keeps for root are free for root, as in most containers.
     """

@@ -111,7 +111,10 @@ class TorchThreads(AbstractContextManager["TorchThreads"]):
                     controller.observe_load(load, time.monotonic())
 
         thread = threading.Thread(target=sample, name=f"{self._stage}-load", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system allows no further thread: the number stays as it is
+            return
         self._resources.callback(thread.join)
         self._resources.callback(stop.set)
 

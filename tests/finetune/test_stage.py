@@ -240,6 +240,18 @@ def test_changed_teacher_or_architecture_file_changes_the_run_key(tmp_path, monk
     assert gather_inputs(config).key != before
 
 
+def test_another_name_of_the_same_weights_is_another_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    keys = set()
+    for name in ("steel", "steel-2"):
+        _configure(
+            tmp_path, **{"finetune": "full", "model.weights": trainings.FOUNDATION, "model.name": name}
+        )
+        keys.add(gather_inputs(parse_config(yaml.safe_load(PARAMS_FILE.read_text()))).key)
+    assert len(keys) == 2
+
+
 def test_the_number_of_threads_changes_the_run_key_and_that_of_workers_does_not(tmp_path, monkeypatch):
     """Threads decide the bytes of the weights."""
     monkeypatch.chdir(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
@@ -176,3 +177,15 @@ def test_equal_threads_give_equal_bytes(tmp_path):
     first, second = (train(tmp_path / name, threads=2) for name in ("first", "second"))
     assert first.weights == second.weights
     assert first.effective["threads"] == 2
+
+
+@pytest.mark.skipif(ALL < 2, reason="one core needs no measurement")
+@pytest.mark.fault(13, "limits of memory, threads, files (ulimit)")
+def test_system_without_a_further_thread_keeps_the_number(asks):
+    asks(None)
+    before = threading.stack_size(1 << 46)  # bytes: a thread with such a stack cannot start
+    try:
+        with TorchThreads(None, stage="finetune"):
+            assert torch.get_num_threads() >= 1
+    finally:
+        threading.stack_size(before)

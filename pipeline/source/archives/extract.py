@@ -25,6 +25,7 @@ from pipeline.source.archives.cache import (
     write_unpack_record,
 )
 from pipeline.source.archives.members import ArchiveMember, build_unsafe_error, iterate_members
+from pipeline.storage.disk_space import count_free_bytes
 from pipeline.storage.files import remove_unfinished, write_folder
 from pipeline.storage.fingerprint import fingerprint_file
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER, create_scratch_folder, project_root
@@ -104,7 +105,7 @@ def _check_limits(path: Path) -> Iterator[ArchiveMember]:
         UserError: There are too many members, or they need too many bytes.
     """
     limit = max(ALWAYS_ALLOWED_BYTES, MAX_COMPRESSION_RATIO * path.stat().st_size)
-    room, total = shutil.disk_usage(create_scratch_folder()).free, 0
+    room, total = count_free_bytes(create_scratch_folder()), 0
     for number, member in enumerate(iterate_members(path), 1):
         total += member.length
         if number > MAX_MEMBERS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import torch
 
 from pipeline.runtime.memory import read_available_memory
+from pipeline.storage.disk_space import count_free_bytes
 
 MAX_FREE_MEMORY_SHARE: Final = 0.25
 """Share of the free memory for one split: there are two, and a sweep may run several trainings at once."""
@@ -162,7 +162,7 @@ def reserve_bytes(
 
 def measure_cache_limits(folder: Path, device: torch.device) -> CacheLimits:
     """Return how much one split may use, from what is free now."""
-    memory, disk = read_available_memory(), shutil.disk_usage(folder).free
+    memory, disk = read_available_memory(), count_free_bytes(folder)
     gpu = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
     share = MAX_FREE_MEMORY_SHARE
     return CacheLimits(int(share * memory), int(MAX_FREE_DISK_SHARE * disk), int(share * gpu))
