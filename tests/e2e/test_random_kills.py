@@ -107,7 +107,7 @@ def test_a_killed_repro_ends_like_an_undisturbed_one(undisturbed, tmp_path, numb
 
 
 def check_runs(project: Project) -> None:
-    """Check that one run is finished, with every epoch once and one model with the figures of val and test."""
+    """Check that one run is finished, with every epoch once, and one model with figures of val and test."""
     client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("smoke").experiment_id
     runs = client.search_runs([experiment])
