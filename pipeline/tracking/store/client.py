@@ -78,6 +78,8 @@ def _set_mlflow_environment(target: TrackingTarget) -> None:
     """Set MLflow's environment variables: no telemetry, and no call that waits for minutes."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
     os.environ |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(target.timeout))}
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:  # also where MLflow was imported before
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries in the background
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
