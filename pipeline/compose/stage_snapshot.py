@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from pipeline.compose.lockfile import LAST_PARAMS_FILE, PARAMS_KEY, parse_lock
+from pipeline.compose.lockfile import LAST_PARAMS_FILE, PARAMS_KEY, parse_lock, save_replaced_params
 from pipeline.compose.stage import check_params_values, parse_params
 from pipeline.config.source_paths import find_source_folder, resolve_sources
 from pipeline.core.config_diff import KeyDifference, diff_configs, format_changes, join_first
@@ -166,22 +166,26 @@ def require_unchanged_parameters(snapshot: StageSnapshot) -> None:
 
 
 def _find_change(snapshot: StageSnapshot) -> UserError | None:
-    for file, found in ((PARAMS_FILE, _diff_params(snapshot)), (COMPOSE_LOCK_FILE, _diff_lock(snapshot))):
-        if found:
-            return _build_change_error(snapshot.stage, f"{file} ({_format_changes(found)})")
-    if compute_stage_digest(snapshot.stage) == snapshot.code:
-        return None
-    why = "what it loaded meanwhile may be of the new state"
-    return _build_change_error(snapshot.stage, f"the code of {snapshot.stage}", why=why)
+    if found := _diff_params(snapshot):
+        return _build_change_error(snapshot, f"{PARAMS_FILE} ({_format_changes(found)})", is_params=True)
+    if found := _diff_lock(snapshot):
+        return _build_change_error(snapshot, f"{COMPOSE_LOCK_FILE} ({_format_changes(found)})")
+    if compute_stage_digest(snapshot.stage) != snapshot.code:
+        return _build_change_error(snapshot, f"the code of {snapshot.stage}")
+    return None
 
 
-def _build_change_error(
-    stage: str, what: str, *, why: str = "DVC would record the results under the new state"
-) -> UserError:
-    kept = " (the training is kept for the earlier state)" if stage == "finetune" else ""
+def _build_change_error(snapshot: StageSnapshot, what: str, *, is_params: bool = False) -> UserError:
+    stage = snapshot.stage
+    if is_params:
+        copy = save_replaced_params(snapshot.params).relative_to(project_root())
+        way_back = f"; for the earlier values: `cp {copy} {PARAMS_FILE} && dvc repro`"
+    else:
+        way_back = ", or restore the earlier state first"
+    kept = ", and the training is kept" if stage == "finetune" else ""
     return UserError(
-        f"{what} changed while {stage} was running, and {why}: the results are not recorded{kept}; run "
-        "`dvc repro` for the new state, or restore the earlier one first"
+        f"{what} changed while {stage} was running: its results are not recorded{kept}; for the new state: "
+        f"`dvc repro`{way_back}"
     )
 
 
