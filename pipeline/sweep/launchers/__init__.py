@@ -1,0 +1,1 @@
+"""Where the jobs of a sweep run: on this machine, on a Slurm cluster, on a Ray cluster."""

@@ -1,0 +1,38 @@
+"""The settings of a sweep: conf/hydra/sweeper/finetrack.yaml, `sweep.KEY=VALUE` on the command line."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SamplerName = Literal["auto", "grid", "random", "tpe", "gp", "cmaes"]
+PrunerName = Literal["none", "median", "asha", "wilcoxon"]
+LauncherName = Literal["local", "slurm", "ray"]
+
+
+class SweepSettings(BaseModel):
+    """What decides how a sweep searches and runs; the keys of the jobs are no part of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = Field(None, description="Goes on with the sweep of this name; null: from the command")
+    sampler: SamplerName = Field("auto", description="auto: grid where every axis has choices, else tpe")
+    trials: int | None = Field(None, ge=1, description="Points at most; null: all of a grid, 20 of another")
+    timeout: float | None = Field(None, gt=0, description="Seconds after which no job starts")
+    hours: float | None = Field(None, gt=0, description="Plans the points by the first job's time")
+    seed: int = Field(0, ge=0, description="Of the sampler")
+    seeds: int = Field(1, ge=1, description="Trainings of each point, with seed, seed + 1, ...")
+    folds: int | None = Field(None, ge=2, description="Trains each point on this many folds")
+    pruner: PrunerName = Field("none", description="Ends trainings early whose val metric is behind")
+    pruner_warmup: int = Field(0, ge=0, description="Epochs that no training is pruned before")
+    pruner_startup: int = Field(4, ge=0, description="Points that are trained to the end first")
+    objectives: tuple[str, ...] = Field((), description="Metrics; empty: the main metric of the task")
+    constraints: tuple[str, ...] = Field((), description="Such as 'milliseconds <= 20'")
+    test: bool = Field(False, description="Scores every job on test, not the winner alone")
+    jobs: int | Literal["auto"] = Field("auto", description="Jobs at once")
+    launcher: LauncherName = Field("local", description="Where jobs run")
+    storage: str | None = Field(None, description="The study's database; null: sqlite in .finetrack")
+    fail_fast: bool = Field(False, description="Ends the sweep with the first job that fails")
+    impossible: Literal["refuse", "skip"] = Field("refuse", description="Combinations that cannot run")
+    keep: Literal["all", "best"] = Field("all", description="best: removes the other experiments at the end")
