@@ -141,7 +141,8 @@ def _find_file(error: BaseException) -> Path | None:
 
 def _find_fullest_folder() -> Path:
     """Return the folder with the least space left, of those that are written to: the error names none."""
-    folders = [Path.cwd(), Path(os.environ.get("DVC_ROOT") or Path.cwd())]
+    roots = (os.environ.get(name) for name in ("FINETRACK_ROOT", "DVC_ROOT"))
+    folders = [Path.cwd(), *(Path(root) for root in roots if root)]
     with suppress(OSError):  # it finds none where all are full
         folders.append(Path(tempfile.gettempdir()))
     return min(folders, key=lambda folder: shutil.disk_usage(folder).free)

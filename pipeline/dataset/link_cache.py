@@ -90,9 +90,14 @@ class LinkCache:
 
 
 def link_cache_folder() -> Path:
-    """Return the cache's folder, outside every DVC out; each temporary copy that DVC makes has its own."""
-    here = Path.cwd()
-    return create_scratch_folder("placed", "project" if here == project_root() else here.name)
+    """Return the cache's folder, outside every DVC out; each copy of the project has its own."""
+    return create_scratch_folder("placed", name_link_cache(Path.cwd()))
+
+
+def name_link_cache(folder: Path) -> str:
+    """Name the cache of a folder: workspaces of two sweeps may have the same last name."""
+    digest = hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()
+    return "project" if folder == project_root() else f"{folder.name}-{digest[:8]}"
 
 
 def clear_link_cache() -> None:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """Return the project's folder, also in DVC's temporary copies of it, where DVC_ROOT names it."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+    """Return the project's folder, also in copies of it.
+
+    FINETRACK_ROOT names it in the workspaces of a sweep, where DVC_ROOT is the workspace; DVC_ROOT names it in
+    DVC's temporary copies.
+    """
+    return Path(os.environ.get(ROOT_VARIABLE) or os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
 def create_scratch_folder(*parts: str) -> Path:
@@ -19,3 +23,4 @@ def create_scratch_folder(*parts: str) -> Path:
 
 
 SCRATCH_FOLDER = ".finetrack"
+ROOT_VARIABLE = "FINETRACK_ROOT"

@@ -21,7 +21,7 @@ from typing import Any
 from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE
 from pipeline.storage.dvc_repository import read_file_at_revision
-from pipeline.sweep.job_output import JobOutput
+from pipeline.sweep.workers.job_output import JobOutput
 
 STOP_SIGNALS = ((signal.SIGINT, 30.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0))
 """Signals that stop a job, each with seconds to wait: SIGINT first, so that its run ends as KILLED."""

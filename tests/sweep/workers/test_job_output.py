@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.sweep.job_output import JobOutput
+from pipeline.sweep.workers.job_output import JobOutput
 
 PROGRESS = "finetune: 3 of 4 batches (75%)"
 MEMORY = "was ended by SIGKILL, as by a system without memory; its last message:"

@@ -1,0 +1,25 @@
+"""The project's folder, as its copies find it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.storage.scratch_folder import project_root
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "here"),
+        ({"DVC_ROOT": "copied"}, "copied"),
+        ({"DVC_ROOT": "workspace", "FINETRACK_ROOT": "project"}, "project"),
+    ],
+)
+def test_a_workspace_of_a_sweep_belongs_to_the_project(tmp_path, monkeypatch, variables, expected):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("DVC_ROOT", "FINETRACK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, folder in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    assert project_root() == tmp_path / expected
