@@ -27,6 +27,6 @@ def open_executor(
     """
     if backend == "local":
         return nullcontext(partial(map_in_threads, workers=workers))
-    from pipeline.runtime import ray_cluster  # only where work leaves this machine
+    from pipeline.runtime.ray import executor  # only where work leaves this machine
 
-    return ray_cluster.open_cluster_executor(address, samples=samples)
+    return executor.open_cluster_executor(address, samples=samples)

@@ -22,7 +22,12 @@ from pipeline.prepare.images import cache
 from pipeline.prepare.images.check import check_image
 from pipeline.runtime.backends import open_executor
 from pipeline.runtime.progress import Progress
-from pipeline.runtime.ray_cluster import NodeRequirements, list_library_versions, read_file_stamp, set_up_node
+from pipeline.runtime.ray.executor import (
+    NodeRequirements,
+    list_library_versions,
+    read_file_stamp,
+    set_up_node,
+)
 from tests import sources
 from tests.sources import LOCAL, prepare_config
 

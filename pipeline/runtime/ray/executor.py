@@ -1,4 +1,4 @@
-"""Run work on the nodes of a Ray cluster; the only module that imports Ray.
+"""Run work on the nodes of a Ray cluster.
 
 The nodes share this machine's file system and its .venv. Only names and numbers are sent; each node reads and
 writes the images itself. Each process of a node checks that it sees the same files before it starts.
@@ -9,9 +9,6 @@ from __future__ import annotations
 import os
 import pickle
 import platform
-import signal
-import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -22,6 +19,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pipeline.core.errors import UserError
 from pipeline.runtime.progress import Progress
+from pipeline.runtime.ray.connection import connect_to_cluster, import_ray
 from pipeline.runtime.thread_pool import ParallelExecutor, map_in_order, run_batch
 from pipeline.storage.fingerprint import FileStamp, build_file_stamp
 from pipeline.storage.scratch_folder import create_scratch_folder
@@ -29,18 +27,9 @@ from pipeline.storage.scratch_folder import create_scratch_folder
 RESULT_LIBRARIES: Final = ("numpy", "opencv-python", "pillow", "shapely")
 """Packages whose versions decide about the bytes of a result."""
 SHARED_FILES_HINT: Final = "the nodes must share this project, its .venv and its images, under the same paths"
-_MAX_REASON_LENGTH: Final = 200
-"""Characters of Ray's error message that are shown."""
 CANCEL_TIMEOUT_SECONDS: Final = 10.0
 """Seconds that cancelled work has to end."""
 
-_SETTINGS: Final = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_NUM_REDIS_GET_RETRIES": "1",  # Ray's default waits 15 minutes for a cluster that is away
-    "RAY_py_gcs_connect_timeout_s": "15",
-}
-_THIS_MACHINE: Final = {"localhost", "127.0.0.1", "[::1]"}
-"""Names that Ray replaces by the machine's address in the network."""
 _A = TypeVar("_A")
 _T = TypeVar("_T")
 
@@ -73,8 +62,8 @@ def open_cluster_executor(address: str, *, samples: Sequence[Path] = ()) -> Iter
         UserError: Ray is not installed, the cluster cannot be reached, a node was lost, or a node does not
             have the same files and packages as this machine.
     """
-    ray = _import_ray()
-    _connect(ray, address)
+    ray = import_ray()
+    connect_to_cluster(ray, address)
     try:
         with NamedTemporaryFile(dir=create_scratch_folder(), prefix="ray-") as marker:
             stamps = tuple((path, read_file_stamp(path)) for path in map(os.path.abspath, samples))
@@ -82,52 +71,6 @@ def open_cluster_executor(address: str, *, samples: Sequence[Path] = ()) -> Iter
             yield _RayCluster(ray, required).map_on_nodes
     finally:
         ray.shutdown()
-
-
-def _import_ray() -> Any:
-    os.environ.update({key: value for key, value in _SETTINGS.items() if key not in os.environ})
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise UserError(
-            "compute=ray needs Ray, which requirements.lock holds: run `make setup`, or set compute=local"
-        ) from None
-    return ray
-
-
-def _connect(ray: Any, address: str) -> None:
-    """Connect to the cluster as a driver; its processes import this code.
-
-    Raises:
-        UserError: There is no such cluster, or it runs another version.
-    """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    variables = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    try:
-        _check_port(address)
-        ray.init(address, runtime_env={"env_vars": variables}, log_to_driver=False, configure_logging=False)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:_MAX_REASON_LENGTH]
-        raise UserError(
-            f"compute.address={address}: no Ray cluster to work with ({reason}): start one "
-            "(`.venv/bin/ray start --head`), join it from this machine (`.venv/bin/ray start "
-            "--address=HOST:PORT --num-cpus=0`), or set compute=local"
-        ) from None
-    finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler leaves no time to clean up
-
-
-def _check_port(address: str) -> None:
-    """Connect to the port once: Ray itself takes 15 s to find out that nothing listens there.
-
-    Raises:
-        OSError: Nothing listens there.
-    """
-    host, _, port = address.rpartition(":")
-    if host and host not in _THIS_MACHINE:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
 
 
 class _RayCluster(NamedTuple):
