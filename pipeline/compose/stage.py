@@ -8,6 +8,7 @@ nothing to do stays as fast as DVC itself.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,9 +85,9 @@ def _require_usable_repository() -> None:
 
 def _update_params(current: bytes) -> list[str]:
     lock, conf = read_lock(), fingerprint_config_folder(CONF)
-    unchanged = lock.get("conf") == conf
-    keep = _under_dvc_exp() or bool(unchanged and current)
-    composed = ParamsFile(b"", lock["composed"]) if unchanged and keep else compose_conf()
+    known = lock["composed"] if lock.get("conf") == conf and (current or _under_dvc_exp()) else None
+    composed = compose_conf() if known is None else ParamsFile(b"", known)
+    keep = _under_dvc_exp() or bool(current and _is_same_configuration(lock, composed.values))
     if keep:
         params = ParamsFile(current, check_params_values(current))
         notes = _describe_overrides(composed.values, params.values)
@@ -129,8 +130,20 @@ def plan_config(overrides: Sequence[str]) -> Config:
 
     if overrides:
         return parse_config(compose_conf(overrides).values)
-    unchanged = PARAMS_FILE.exists() and read_lock().get("conf") == fingerprint_config_folder(CONF)
-    return load_config() if unchanged else parse_config(compose_conf().values)
+    lock = read_lock()
+    if PARAMS_FILE.exists() and lock.get("conf") == fingerprint_config_folder(CONF):
+        return load_config()
+    composed = compose_conf().values
+    keep = PARAMS_FILE.exists() and _is_same_configuration(lock, composed)
+    return load_config() if keep else parse_config(composed)
+
+
+def _is_same_configuration(lock: ParamValues, composed: ParamValues) -> bool:
+    """Return whether conf/ gives the values that it gave before: a comment, or a file of no use, changes none.
+
+    So an applied experiment stays when a sweep adds its best configuration to conf/experiment.
+    """
+    return not diff_configs(lock.get("composed", {}), json.loads(json.dumps(composed)))
 
 
 def _under_dvc_exp() -> bool:

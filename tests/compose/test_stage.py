@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import compose_and_dump
 
-from pipeline.compose.stage import compose_params, load_config
+from pipeline.compose.stage import compose_params, load_config, plan_config
 from pipeline.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -91,12 +91,19 @@ def test_a_change_in_conf_is_composed_and_named():
     assert json.loads(LOCK.read_text())["composed"]["finetune"]["epochs"] == 30
 
 
-def test_a_comment_in_conf_changes_no_value():
+@pytest.mark.parametrize("used", [True, False])
+def test_a_comment_or_a_file_of_no_use_in_conf_changes_no_value_and_drops_none(used):
     compose_params()
+    edit(PARAMS, "epochs: 20", "epochs: 7")  # as an applied experiment does
     params = PARAMS.read_bytes()
-    edit(FULL, "strategy: full", "# One more comment\nstrategy: full")
-    assert compose_params() == ["conf/ composed into params.yaml"]
-    assert PARAMS.read_bytes() == params
+    if used:
+        edit(FULL, "strategy: full", "# One more comment\nstrategy: full")
+    else:
+        Path("conf/experiment/best.yaml").write_text("# @package _global_\nfinetune: {epochs: 3}\n")
+    assert plan_config([]).finetune.epochs == 7
+    for _ in range(2):  # composed, and by the fingerprint of conf/
+        assert compose_params() == ["params.yaml keeps what conf/ does not say: finetune.epochs=7 (20)"]
+        assert PARAMS.read_bytes() == params
 
 
 def test_a_hand_edit_stays_until_conf_changes_and_then_a_copy_is_kept():

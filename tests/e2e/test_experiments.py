@@ -80,6 +80,9 @@ def test_overrides_reach_an_experiment_in_a_folder_of_its_own(tiny):
     assert is_head_for_three_epochs(of_experiment(tiny, "one"))
     assert tiny.status() == []
     tiny.run("dvc exp apply one")
+    # A sweep writes its best job so; a new file in conf/ must not drop what was applied.
+    best = "# @package _global_\ndefaults: [override /finetune: head]\nfinetune: {epochs: 3}\n"
+    (tiny.folder / "conf/experiment/best.yaml").write_text(best)
     tiny.run("dvc repro")
     assert tiny.ran() == []
     assert is_head_for_three_epochs(tiny.params())
