@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from pipeline.core.tasks import TASKS, Task
@@ -98,3 +99,12 @@ def get_main_metric(task: Task) -> str:
 def get_task_metric(name: str, task: Task) -> str:
     """Return the name of a metric as a task's own measure has it: mAP50 of segment is mask/mAP50."""
     return METRICS[TASK_PREFIXES.get(task, "") + name].name
+
+
+def select_main_metric(val: Mapping[str, float]) -> tuple[str, float] | None:
+    """Return the name and value of the metric that ranks a training; None if it has none.
+
+    Args:
+        val: The metrics of its best epoch on val, as in reports/training.json.
+    """
+    return next(((name, val[name]) for name in MAIN_METRICS if name in val), None)

@@ -157,14 +157,13 @@ class JobStates:
         )
 
     def choose_rows(self, limit: int) -> list[JobState]:
-        """Return jobs for a table of at most `limit` rows, by number: running ones, the best, the last ones."""
+        """Return jobs for a table of at most `limit` rows, by number: running, the best, the last ones."""
         ordered = [state for _, state in sorted(self.jobs.items())]
         if len(ordered) <= limit:
             return ordered
         ended = [state for state in ordered if state.result is not None]
-        best = sorted((s for s in ended if s.score is not None), key=lambda s: -(s.score or 0.0))[
-            :_ENDED_ORDER
-        ]
+        scored = [state for state in ended if state.score is not None]
+        best = sorted(scored, key=lambda state: -(state.score or 0.0))[:_BEST_SHOWN]
         chosen = [*self.running, *best, *reversed(ended)]
         numbers = list(dict.fromkeys(state.job.number for state in chosen))[: max(0, limit)]
         return [self.jobs[number] for number in sorted(numbers)]

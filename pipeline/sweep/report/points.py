@@ -136,7 +136,7 @@ class SweepSummary:
         savings: What pruning saved; None where nothing was pruned.
         test: A sentence about the winner on test; empty until it was evaluated.
         test_metrics: Its metrics on test, by their names in MLflow.
-        winner_experiment: The experiment of the winner with its evaluation; None to take that of its training.
+        winner_experiment: The experiment with the evaluation of the winner; None for that of its training.
     """
 
     name: str
@@ -179,7 +179,7 @@ class SweepSummary:
 
     @cached_property
     def best(self) -> list[PointSummary]:
-        """The best point of each kind by its mean, the first of equals; of several objectives the Pareto front.
+        """The best point of each kind by mean, the first of equals; of several objectives the Pareto front.
 
         None of a kind whose points share one training.
         """
