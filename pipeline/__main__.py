@@ -10,7 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pipeline.core.errors import Terminated, UserError, describe_missing_module, raise_terminated
+from pipeline.core.errors import (
+    PRUNED_EXIT_CODE,
+    PrunedError,
+    Terminated,
+    UserError,
+    describe_missing_module,
+    raise_terminated,
+)
 from pipeline.core.stages import STAGES
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.output_encoding import escape_unencodable_output
@@ -24,7 +31,8 @@ def main(arguments: list[str], start: Path | None = None) -> int:
         start: The folder that relative paths in the arguments are relative to; the current one by default.
 
     Returns:
-        0 done, 1 an error that the user can correct, 2 wrong arguments, 130 interrupted, 143 terminated.
+        0 done, 1 an error that the user can correct, 2 wrong arguments, 3 a training that its sweep ended
+        early, 130 interrupted, 143 terminated.
     """
     escape_unencodable_output()
     name, *rest = arguments or ["--help"]
@@ -67,7 +75,7 @@ def _run_reporting_errors(chosen: Any, start: Path) -> int:
         _run(chosen, start)
     except UserError as error:
         print(f"{chosen.command}: {error}", file=sys.stderr)
-        return 1
+        return PRUNED_EXIT_CODE if isinstance(error, PrunedError) else 1
     except ModuleNotFoundError as error:
         print(f"{chosen.command}: {describe_missing_module(error)}", file=sys.stderr)
         return 1

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
+
+PRUNED_EXIT_CODE: Final = 3
+"""Of a training that its sweep ended early; any other code than 0 keeps DVC from recording it."""
 
 
 class UserError(RuntimeError):
@@ -21,6 +24,18 @@ class UserError(RuntimeError):
 
 class ChangedInputError(UserError):
     """Files that a stage reads were changed while it read them: what it made of them is of no use."""
+
+
+class PrunedError(UserError):
+    """A sweep ended a training early, since its val metric was behind; its checkpoint is kept.
+
+    Attributes:
+        epoch: The last epoch, from 1.
+    """
+
+    def __init__(self, sentence: str, *, epoch: int) -> None:
+        super().__init__(sentence)
+        self.epoch = epoch
 
 
 class Terminated(KeyboardInterrupt):

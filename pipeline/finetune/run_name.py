@@ -11,6 +11,7 @@ import yaml
 from pipeline.core.metric_names import MAP50, MAP50_95, THREADS, TOP1, TOP5, VAL_GROUP, get_task_metric
 from pipeline.core.tasks import Task
 from pipeline.finetune.overfitting import OverfittingVerdict
+from pipeline.tracking.sweep_origin import read_sweep_label
 
 
 def choose_base_name(name: str, weights: str, conf: Path = Path("conf/model")) -> str:
@@ -30,7 +31,12 @@ def choose_base_name(name: str, weights: str, conf: Path = Path("conf/model")) -
 
 
 def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str) -> str:
-    """Build a run name that a person can tell from others: full-foundation-lr1e-3-3f2a1c."""
+    """Build a run name that a person can tell from others: full-foundation-lr1e-3-3f2a1c.
+
+    In a sweep what differs comes first: `lr0=0.001 augment=light 3f2a1c`.
+    """
+    if label := read_sweep_label():
+        return f"{label} {key[:6]}"
     return f"{strategy}-{base}-lr{_format_rate(lr0)}-{key[:6]}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.config.schema import Config
 from pipeline.core.metric_names import OVERFITTING_GAP
@@ -23,6 +23,7 @@ from pipeline.finetune.disk_needs import require_space_for_training
 from pipeline.finetune.mlflow_log import log_data, log_epoch, log_results
 from pipeline.finetune.outputs import OUTPUTS, write_training_outputs
 from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
+from pipeline.finetune.pruning import ask_whether_pruned
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key
 from pipeline.finetune.run_name import build_run_name, choose_base_name, describe_threads, summarize_training
 from pipeline.storage.base_weights import find_base_weights
@@ -40,7 +41,7 @@ from pipeline.tracking.session import RunSession
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
-from pipeline.yolo.job import BaseWeights, TrainingJob, TrainingResult
+from pipeline.yolo.job import BaseWeights, MetricsRow, TrainingJob, TrainingResult
 from pipeline.yolo.training.resume.checkpoints import has_checkpoint
 from pipeline.yolo.training.train import train_model
 from pipeline.yolo.unfreezing import UnfreezingSchedule
@@ -50,6 +51,7 @@ PIPELINE_KEYS = {"strategy", "precision", "fast", "threads", "val_every", "gradu
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
 """The part of the configuration that decides the result, beside data and weights; they have digests."""
+TRAINED_BEFORE: Final = "trained before, outputs written again; "
 
 
 class Teacher(NamedTuple):
@@ -79,7 +81,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         if finished := read_finished(folder):
             guard.confirm()
             restore_outputs(folder, OUTPUTS)
-            print(f"finetune: trained before, outputs written again; {finished['summary']}")
+            print(f"finetune: {TRAINED_BEFORE}{finished['summary']}")
             return
         is_resumed = has_checkpoint(folder)
         if not is_resumed:
@@ -96,7 +98,8 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
                 outcome = _train(session, config, inputs, folder)
             _write_outputs(session, config, inputs, outcome)
         _keep_training(folder, summary=_summarize(inputs, outcome))
-    print(f"finetune: {_summarize(inputs, outcome)}")
+    before = TRAINED_BEFORE if outcome.trained_before else ""
+    print(f"finetune: {before}{_summarize(inputs, outcome)}")
 
 
 def _keep_training(folder: Path, *, summary: str) -> None:
@@ -169,8 +172,16 @@ def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: 
     return train_model(
         _build_job(config, inputs, folder),
         on_start=lambda effective: session.log_params({"effective": effective}),
-        on_epoch=lambda row: log_epoch(session, row),
+        on_epoch=lambda row: _handle_epoch(session, config, inputs, row),
     )
+
+
+def _handle_epoch(
+    session: RunSession, config: Config, inputs: TrainingInputs, row: MetricsRow
+) -> bool | None:
+    log_epoch(session, row)
+    epochs = None if config.finetune.time else config.finetune.epochs
+    return ask_whether_pruned(row, inputs.prepared.task, epochs)
 
 
 def _build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJob:

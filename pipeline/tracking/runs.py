@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 from pipeline.tracking.delivery_report import DeliveryReport
 from pipeline.tracking.outbox import RunOutbox, claim_waiting_outboxes, create_outbox
 from pipeline.tracking.recovery import close_abandoned_stage, deliver_missed, identify_process
-from pipeline.tracking.run_status import choose_end_status, format_reason
+from pipeline.tracking.run_status import build_end_tags, choose_end_status
 from pipeline.tracking.sanitize import sanitize_params, sanitize_tags
 from pipeline.tracking.sender import MIN_UPLOAD_BYTES_PER_SECOND, OutboxSender
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.database import check_database
 from pipeline.tracking.store.outage import DatabaseLockedError
-from pipeline.tracking.store.run_tags import KEY_TAG, PARENT_TAG, PROCESS_TAG, REASON_TAG, STAGE_TAG_PREFIX
+from pipeline.tracking.store.run_tags import KEY_TAG, PARENT_TAG, PROCESS_TAG, STAGE_TAG_PREFIX
+from pipeline.tracking.sweep_origin import read_sweep_label, read_sweep_tags
 from pipeline.tracking.system_metrics import SystemMetricsSampler
 from pipeline.tracking.target import TrackingTarget
 
@@ -90,6 +91,7 @@ def attach_run(
     outbox = _claim_and_close(target, key) or create_outbox(target.uri, target.experiment, key)
     name = f"evaluate-{(evaluation.key if evaluation else key)[:6]}"
     opening: dict[str, Any] = {"kind": "attach", "stage": "evaluate", "name": name, "run_id": run_id}
+    opening["label"] = read_sweep_label()
     if evaluation:
         new = {**_build_new_run_tags("evaluate"), **_show_commit(evaluation.tags), **evaluation.tags}
         params, tags = sanitize_params(evaluation.params), sanitize_tags(new)
@@ -99,11 +101,32 @@ def attach_run(
 
 
 @contextlib.contextmanager
-def open_parent_run(target: TrackingTarget, *, name: str, tags: Mapping[str, Any]) -> Iterator[RunSession]:
-    """Open a parent run: processes with its id in FINETRACK_PARENT_RUN open their runs below it."""
-    key = uuid.uuid4().hex
-    outbox = create_outbox(target.uri, target.experiment, key)
-    with _session(target, outbox, {"kind": "open", "stage": "sweep", "name": name}, tags) as session:
+def open_parent_run(
+    target: TrackingTarget,
+    *,
+    name: str,
+    tags: Mapping[str, Any],
+    key: str | None = None,
+    resume: bool = False,
+) -> Iterator[RunSession]:
+    """Open a parent run: processes with its id in FINETRACK_PARENT_RUN open their runs below it.
+
+    A run that goes on is RUNNING again. Steps that its curves have stay as they are, results without a step
+    get their new value, and files are replaced.
+
+    Args:
+        target: The MLflow store and experiment.
+        name: The name of a new run.
+        tags: Tags of the run; values that are None are left out.
+        key: Identifies the sweep; None for one that never goes on. One process at a time may use it.
+        resume: Continue the newest run of the key, or open one if there is none.
+    """
+    key = key or uuid.uuid4().hex
+    outbox = (_claim_newest(target, key) if resume else None) or create_outbox(
+        target.uri, target.experiment, key
+    )
+    opening = {"kind": "resume" if resume else "open", "stage": "sweep", "name": name}
+    with _session(target, outbox, opening, tags) as session:
         yield session
 
 
@@ -152,7 +175,7 @@ def _session(
         yield session
     except BaseException as error:
         end["status"] = choose_end_status(error)
-        end["tags"] = sanitize_tags({REASON_TAG: format_reason(error)})
+        end["tags"] = sanitize_tags(build_end_tags(error))
         raise
     finally:
         with contextlib.suppress(OSError):  # the disk is full: the next command closes the run
@@ -217,6 +240,7 @@ def _build_new_run_tags(stage: str) -> dict[str, Any]:
     return {
         "finetrack.dvc.exp": os.environ.get("DVC_EXP_NAME") or None,
         PARENT_TAG: os.environ.get("FINETRACK_PARENT_RUN") or None,
+        **read_sweep_tags(),
         "mlflow.user": _read_user(),
         "mlflow.source.name": f"python -m pipeline{'.' if stage == 'sweep' else ' '}{stage}",
         "mlflow.source.type": "LOCAL",

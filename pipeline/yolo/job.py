@@ -88,6 +88,7 @@ class TrainingResult(NamedTuple):
         rows: The figures of each epoch.
         best_epoch: From 1.
         effective: The settings that were used.
+        trained_before: Whether an earlier session trained all epochs, so that this one only collected them.
     """
 
     weights: dict[str, bytes]
@@ -95,3 +96,4 @@ class TrainingResult(NamedTuple):
     rows: list[MetricsRow]
     best_epoch: int
     effective: dict[str, Any]
+    trained_before: bool = False

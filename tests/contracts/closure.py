@@ -1,8 +1,8 @@
 """The code that each stage runs, file by file, as pipeline/code.json lists it. `make deps` writes the lists.
 
 Left out: `config` and `compose`, since what they decide reaches a stage as values, which DVC tracks;
-`__main__`, which only calls; `edges.tracking`, since logging changes no result, and a mended log line
-must not retrain a model.
+`__main__`, which only calls; `tracking`, since logging changes no result, and a mended log line must not
+retrain a model; and what a training reports to its sweep, which ends it or not.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ LEFT_OUT = (
     "pipeline.__main__",
     "pipeline.sweep",
     "pipeline.tracking",
+    "pipeline.runtime.epoch_channel",
 )
 REGISTRY = "pipeline.source.formats.load_readers"
 FORMATS_FOLDER = "pipeline/source/formats/"

@@ -22,6 +22,12 @@ def test_run_name_shows_the_learning_rate(lr0, shown):
     assert build_run_name("full", "foundation", lr0=lr0, key="3f2a1c9d") == f"full-foundation-{shown}-3f2a1c"
 
 
+def test_run_name_in_a_sweep_shows_first_what_differs(monkeypatch):
+    monkeypatch.setenv("FINETRACK_RUN_NAME", "lr0=0.001 augment=light")
+    name = build_run_name("full", "foundation", lr0=0.001, key="3f2a1c9d")
+    assert name == "lr0=0.001 augment=light 3f2a1c"
+
+
 @pytest.mark.parametrize(
     ("task", "headline"),
     [

@@ -13,7 +13,13 @@ from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.evaluation_runs import open_evaluation_run
 from pipeline.tracking.store.metric_points import LoggedPoints
 from pipeline.tracking.store.model_upload import update_model_defaults, upload_model
-from pipeline.tracking.store.run_changes import end_stage, find_active_run, log_missing_params, log_tags
+from pipeline.tracking.store.run_changes import (
+    delete_end_tags,
+    end_stage,
+    find_active_run,
+    log_missing_params,
+    log_tags,
+)
 from pipeline.tracking.store.run_tags import DEFAULTS_TAG, EVALUATION_TAG, KEY_TAG, OUTBOX_TAG
 
 OPENING_KINDS = frozenset({"open", "resume", "attach"})
@@ -70,6 +76,8 @@ class MlflowWriter:
             run_id = open_evaluation_run(self.store, training_id, message, tags)
         else:
             run_id = training_id
+            if message["kind"] == "resume":
+                delete_end_tags(self.store, run_id)
             log_tags(self.store, run_id, tags)
             self.store.client.update_run(run_id, status="RUNNING")
         self.forget_points()
@@ -82,8 +90,9 @@ class MlflowWriter:
         """Create a run; that of an evaluation whose training MLflow does not have takes its place."""
         evaluation = message.get("evaluation")
         own = {**evaluation["tags"], EVALUATION_TAG: evaluation["key"]} if evaluation else {}
+        name = " ".join(part for part in (message.get("label"), message["name"]) if part)
         run = self.store.client.create_run(
-            self.store.experiment, start_time=message["time"], tags={**own, **tags}, run_name=message["name"]
+            self.store.experiment, start_time=message["time"], tags={**own, **tags}, run_name=name
         )
         run_id = str(run.info.run_id)
         if evaluation:

@@ -7,7 +7,13 @@ from typing import Any, Final
 
 from pipeline.tracking.outbox import OutboxMessage
 from pipeline.tracking.store.client import MlflowClientCache
-from pipeline.tracking.store.run_tags import OUTBOX_TAG, PROCESS_TAG, REASON_TAG, STAGE_TAG_PREFIX
+from pipeline.tracking.store.run_tags import (
+    OUTBOX_TAG,
+    PROCESS_TAG,
+    PRUNED_TAG,
+    REASON_TAG,
+    STAGE_TAG_PREFIX,
+)
 
 STATUS_WORST_FIRST: Final = ("failed", "killed", "finished")
 MAX_PER_BATCH: Final = 100
@@ -45,6 +51,12 @@ def find_active_run(store: MlflowClientCache, run_id: str | None) -> Any:
             raise
         return None
     return run if run and run.info.lifecycle_stage == "active" else None
+
+
+def delete_end_tags(store: MlflowClientCache, run_id: str) -> None:
+    """Delete what a run says about an earlier end: it goes on."""
+    for name in {REASON_TAG, PRUNED_TAG} & store.client.get_run(run_id).data.tags.keys():
+        store.client.delete_tag(run_id, name)
 
 
 def end_stage(store: MlflowClientCache, run_id: str, message: OutboxMessage) -> None:

@@ -11,6 +11,8 @@ OUTBOX_TAG: Final = "finetrack.journal"
 """Tags that name the process and the outbox of a running stage; removed at its end."""
 REASON_TAG: Final = "finetrack.reason"
 """Tag with the reason why the run failed or was stopped; removed when it finishes later."""
+PRUNED_TAG: Final = "finetrack.pruned"
+"""Tag with the epoch after which a sweep ended the training; removed when the training goes on later."""
 KEY_TAG: Final = "finetrack.key"
 """Tag with the key of the training; in a child run that of the evaluation."""
 EVALUATION_TAG: Final = "finetrack.evaluation"
@@ -25,6 +27,7 @@ _OWN_TAGS: Final = (
     "finetrack.process",
     "finetrack.journal",
     "finetrack.reason",
+    "finetrack.pruned",
     "finetrack.key",
     "finetrack.evaluat",
     "finetrack.predict",

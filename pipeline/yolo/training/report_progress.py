@@ -108,7 +108,8 @@ def describe_end(trainer: Any, seconds: float) -> str:
     if trainer.args.time:
         left = max(0.0, 3600 * trainer.args.time - trainer.rows[-1]["seconds"])
     clock = time.strftime("%H:%M" if left < 12 * 3600 else "%A %H:%M", time.localtime(time.time() + left))
-    took = f"the first epoch took {format_duration(seconds)}"
+    which = f"epoch {trainer.epoch + 1}" if trainer.epoch else "the first epoch"
+    took = f"{which} took {format_duration(seconds)}"
     stop = " or earlier" if 0 < trainer.args.patience < trainer.epochs else ""
     return f"{took}; done in about {format_duration(left)}, at {clock}{stop}"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.core.errors import UserError
+from pipeline.core.errors import PrunedError, UserError
+from pipeline.core.metric_names import VAL_GROUP, get_main_metric
 from pipeline.storage.files import write_file
 from pipeline.yolo.errors import check_automatic_batch, check_device, explain_ultralytics_errors
 from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, drop_unset_arguments
@@ -28,10 +30,12 @@ from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
 from pipeline.yolo.weights import load_weights
 
 BEST_BEFORE_DIVERGENCE: Final = "best-before-divergence.pt"
+EpochCallback = Callable[[MetricsRow], bool | None]
+"""Gets the figures of an epoch. True ends the training after it; None says nothing about that."""
 
 
 def train_model(
-    job: TrainingJob, *, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[MetricsRow], None]
+    job: TrainingJob, *, on_start: Callable[[dict[str, Any]], None], on_epoch: EpochCallback
 ) -> TrainingResult:
     """Train to the last epoch, from the start or from the last checkpoint.
 
@@ -40,7 +44,10 @@ def train_model(
         on_start: Called with the settings in use, after the first epoch of this session: it may still lower
             the batch size. After a resume that has no epoch left, with those of the last session.
         on_epoch: Called with the figures of each epoch once its checkpoint is on the disk; after a resume
-            also with those of earlier epochs.
+            also with those of earlier epochs. If it says so of the last of them, no further epoch is trained.
+
+    Raises:
+        PrunedError: `on_epoch` ended the training before its last epoch.
     """
     arguments = job.arguments
     limit_ultralytics_log()
@@ -50,13 +57,16 @@ def train_model(
         batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]
     ):
         trainer = build_trainer(job)
-        for row in trainer.state["rows"] if trainer.state else []:
-            on_epoch(row)  # again: the process may have been killed before they were reported
+        rows = trainer.state["rows"] if trainer.state else []
+        # again: the process may have been killed before they were reported
+        answers = [answer for answer in map(on_epoch, rows) if answer is not None]
         if trainer.state and is_finished(trainer.state):
             on_start(trainer.state["effective"])  # again, as above
-        else:
-            trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
-            _run_training(trainer)
+            return _collect_result(trainer)._replace(trained_before=True)
+        if answers and answers[-1]:
+            raise _build_pruned_error(trainer)
+        trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
+        _run_training(trainer)
     return _collect_result(trainer)
 
 
@@ -130,9 +140,7 @@ def _complete_arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, 
 
 
 class _EpochReporter:
-    def __init__(
-        self, on_start: Callable[[dict[str, Any]], None], on_epoch: Callable[[MetricsRow], None]
-    ) -> None:
+    def __init__(self, on_start: Callable[[dict[str, Any]], None], on_epoch: EpochCallback) -> None:
         self.on_start, self.on_epoch, self.started = on_start, on_epoch, False
 
     def __call__(self, trainer: TrainingMixin) -> None:
@@ -140,7 +148,22 @@ class _EpochReporter:
         if not self.started:
             self.on_start(trainer.state["effective"])
             self.started = True
-        self.on_epoch(trainer.rows[-1])
+        if self.on_epoch(trainer.rows[-1]) and not is_finished(trainer.state):
+            raise _build_pruned_error(trainer)
+
+
+def _build_pruned_error(trainer: TrainingMixin) -> PrunedError:
+    assert trainer.state is not None
+    rows, name = trainer.state["rows"], get_main_metric(trainer.job.task)
+    epoch = int(rows[-1]["epoch"])
+    of = "" if trainer.args.time else f" of {trainer.state['epochs']}"
+    column = f"{VAL_GROUP}/{name}"
+    value = next((row[column] for row in reversed(rows) if column in row), math.nan)
+    return PrunedError(
+        f"pruned after epoch {epoch}{of}: val {name} {value:.3f} is behind other trainings of the sweep; "
+        "its checkpoint is kept",
+        epoch=epoch,
+    )
 
 
 def _collect_result(trainer: TrainingMixin) -> TrainingResult:

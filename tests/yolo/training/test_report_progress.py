@@ -84,3 +84,10 @@ def test_end_is_estimated_from_the_first_epoch_or_the_time_limit(args, seconds, 
 @pytest.mark.parametrize(("patience", "ending"), [(0, False), (5, True), (10, False)])
 def test_early_stopping_may_end_a_training_earlier(patience, ending):
     assert describe_end(build_trainer(patience=patience), 20.0).endswith(" or earlier") == ending
+
+
+def test_first_epoch_of_a_resumed_training_is_named_by_its_number():
+    trainer = build_trainer()
+    assert describe_end(trainer, 20.0).startswith("the first epoch took 20 s; ")
+    trainer.epoch = 3
+    assert describe_end(trainer, 20.0).startswith("epoch 4 took 20 s; ")
