@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -20,6 +21,10 @@ from pipeline.yolo.ultralytics_environment import read_requested_threads
 
 SAMPLE_SECONDS: Final = 0.5
 """Time between two measurements of the load."""
+MIN_NOTICE_SECONDS: Final = 60.0
+"""Time between two lines about the number; it may change more often."""
+_TOLD: dict[str, tuple[int, float]] = {}
+"""The number that was printed last, and when, by stage: one process may predict several times."""
 
 
 class TorchThreads(AbstractContextManager["TorchThreads"]):
@@ -50,6 +55,7 @@ class TorchThreads(AbstractContextManager["TorchThreads"]):
             if fast and most > 1:
                 self._controller = ThreadController(most=most, cores=self._cores)
                 self._meter, self._lock = CpuLoadMeter(), threading.Lock()
+        self._first = self._number
         self.restore()
         if self._number > self._cores:
             print_notice(
@@ -146,15 +152,20 @@ class TorchThreads(AbstractContextManager["TorchThreads"]):
 
     def _follow(self) -> None:
         """Use the number that the controller has chosen."""
-        if self._controller is None or self._controller.threads == self._number:
+        if self._controller is None:
             return
-        with self._lock:
-            number, others = self._controller.threads, self._controller.others
+        if self._controller.threads != self._number:
+            self._count_until_now()
+            self._number = self._controller.threads
+            self.restore()
+        told, when = _TOLD.get(self._stage, (self._first, -math.inf))
+        if self._number != told and time.monotonic() - when >= MIN_NOTICE_SECONDS:
+            self._print_number(told, self._controller.others)
+
+    def _print_number(self, told: int, others: float) -> None:
+        _TOLD[self._stage] = self._number, time.monotonic()
         used = f"other programs use {others:.1f} of {self._cores} cores"
-        print_notice(f"{self._stage}: {format_count(number, 'thread')} instead of {self._number}: {used}")
-        self._count_until_now()
-        self._number = number
-        self.restore()
+        print_notice(f"{self._stage}: {format_count(self._number, 'thread')} instead of {told}: {used}")
 
     def _count_until_now(self) -> None:
         now = time.monotonic()

@@ -15,6 +15,7 @@ from ultralytics.utils import NUM_THREADS
 
 from pipeline.core.metric_names import THREADS
 from pipeline.runtime.worker_count import count_available_cores
+from pipeline.yolo import torch_threads
 from pipeline.yolo.torch_threads import TorchThreads
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.ultralytics_environment import THREADS_VARIABLE, remember_requested_threads
@@ -28,6 +29,7 @@ PATIENCE = 20
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch):
     before = torch.get_num_threads()
+    torch_threads._TOLD.clear()
     yield
     torch.set_num_threads(before)
     monkeypatch.undo()
@@ -134,6 +136,25 @@ def test_the_number_falls_within_a_backward_pass(asks):
         threads._controller.threads = before % ALL + 1  # as the thread that measures the load does
         output.sum().backward()
         assert torch.get_num_threads() == before % ALL + 1
+
+
+@pytest.mark.skipif(ALL < 2, reason="needs 2 cores")
+def test_number_that_swings_is_told_once_a_minute_also_by_a_second_series(asks, capsys, monkeypatch):
+    asks(None)
+    for _ in range(2):
+        with TorchThreads(None, stage="evaluate") as threads:
+            for number in (1, 2, 1, 2, 1):
+                threads._controller.threads = number
+                threads.begin_step()
+                assert torch.get_num_threads() == number
+    told = [line for line in capsys.readouterr().err.splitlines() if "instead of" in line]
+    assert len(told) == 1
+    with TorchThreads(None, stage="evaluate") as threads:
+        threads._controller.threads = ALL
+        monkeypatch.setattr(torch_threads, "MIN_NOTICE_SECONDS", 0.0)
+        threads.begin_step()
+        threads.begin_step()
+    assert f"evaluate: {ALL} threads instead of " in capsys.readouterr().err
 
 
 class ThreadsOfAWorker(torch.utils.data.Dataset):
