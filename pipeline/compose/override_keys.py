@@ -31,6 +31,14 @@ def require_known_key(key: str) -> None:
         raise UserError(f"the command: {key} is not a known key{suggest_key(key, known)}")
 
 
+def takes_only_integers(key: str) -> bool:
+    """Tell whether all numbers that a key allows are integers; False for one that is not in the schema."""
+    schema = find_key_schema(key, _list_keys())[1]
+    options = schema.get("anyOf", [schema]) if schema else []
+    kinds = {option.get("type") for option in options}
+    return "integer" in kinds and "number" not in kinds
+
+
 @cache
 def _list_keys() -> dict[str, JsonSchema]:
     from pipeline.config.schema import Config

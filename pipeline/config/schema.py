@@ -7,6 +7,7 @@ The schema is not registered in Hydra, since one in Hydra's defaults list breaks
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError, model_validator
@@ -17,7 +18,13 @@ from pipeline.config.data import DataConfig
 from pipeline.config.evaluate import EvaluateConfig
 from pipeline.config.fields import ConfigGroup, Seed
 from pipeline.config.finetune import RESERVED_ARGUMENTS, FinetuneConfig
-from pipeline.config.messages import describe_wrong_value, find_key_schema, flatten_schema, suggest_key
+from pipeline.config.messages import (
+    JsonSchema,
+    describe_wrong_value,
+    find_key_schema,
+    flatten_schema,
+    suggest_key,
+)
 from pipeline.config.model import ModelConfig
 from pipeline.config.tracking import TrackingConfig
 from pipeline.core.config_diff import flatten_config, format_yaml_value
@@ -91,13 +98,18 @@ def _describe_first_problem(error: ValidationError) -> str:
 
     A union reports a problem for each of its members, all of the same key.
     """
-    known = flatten_schema(Config.model_json_schema())
+    known = _list_key_schemas()
     problems: dict[str, str] = {}
     for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden"):
         key, schema = find_key_schema(".".join(map(str, item["loc"])), known)
         problems.setdefault(key, _describe_problem(key, item, schema, known))
     first, *rest = problems.values()
     return first + (f" (and {len(rest)} more)" if rest else "")
+
+
+@cache
+def _list_key_schemas() -> dict[str, JsonSchema]:
+    return flatten_schema(Config.model_json_schema())
 
 
 def _describe_problem(key: str, item: Any, schema: Mapping[str, Any] | None, known: Mapping[str, Any]) -> str:

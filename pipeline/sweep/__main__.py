@@ -28,7 +28,8 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"sweep: {describe_missing_module(error)}")
 
-from pipeline.compose.sweep_axes import plan_sweep
+from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.space.plan_space import plan_space
 from pipeline.config.schema import parse_config
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.output_encoding import escape_unencodable_output
@@ -127,9 +128,9 @@ def _run_sweep(overrides: Sequence[str]) -> None:
         print(
             f"sweep: experiments run on what git tracks; run `git add` for these, or they miss them: {missed}"
         )
-    plan = plan_sweep(overrides)
-    for sentence in plan.impossible:
-        print(f"sweep: this job cannot run, the others start: {sentence}")
+    plan = plan_space(overrides, SweepSettings())
+    for sentence in plan.notes:
+        print(f"sweep: {sentence}")
     folder = create_sweep_folder()
     sys.argv = [sys.argv[0], "--multirun", *overrides, f"hydra.sweep.dir={folder}"]
     with open_parent_run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,7 +30,7 @@ class SweepSettings(BaseModel):
     objectives: tuple[str, ...] = Field((), description="Metrics; empty: the main metric of the task")
     constraints: tuple[str, ...] = Field((), description="Such as 'milliseconds <= 20'")
     test: bool = Field(False, description="Scores every job on test, not the winner alone")
-    jobs: int | Literal["auto"] = Field("auto", description="Jobs at once")
+    jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = Field("auto", description="Jobs at once")
     launcher: LauncherName = Field("local", description="Where jobs run")
     storage: str | None = Field(None, description="The study's database; null: sqlite in .finetrack")
     fail_fast: bool = Field(False, description="Ends the sweep with the first job that fails")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compose.job_configs import JobConfigs
+from pipeline.sweep.space.job_configs import JobConfigs
 from pipeline.compose.stage import compose_conf
-from pipeline.compose.sweep_axes import plan_sweep
+from pipeline.sweep.space.plan_space import plan_sweep
 from pipeline.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]

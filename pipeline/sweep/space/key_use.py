@@ -1,0 +1,247 @@
+"""Tell which keys decide the val metric of a training beside the other values.
+
+Each key of the schema is in one of the tables: it never decides a result, or under conditions, or always.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from pipeline.core.config_diff import diff_configs, flatten_config, format_yaml_value
+
+FlatValues = Mapping[str, Any]
+"""Values by dotted keys."""
+
+UNUSED_KEYS: Final = (
+    *("tracking.", "compute.", "evaluate.", "augment.offline.workers"),
+    *("data.epochs", "data.imgsz", "data.samples"),
+    *("model.lr0.", "model.sha256", "model.folder"),
+    *("finetune.verbose", "finetune.save_period", "finetune.dlog", "finetune.dgrad", "finetune.dlam"),
+)
+"""Keys that decide no result on val: where runs are logged, who computes, how test is scored, what is checked
+or shown, losses of tasks that this project has not, and values that count only in the keys of conf/finetune
+that refer to them."""
+
+ALWAYS_USED_KEYS: Final = (
+    "seed",
+    *(
+        "data.format",
+        "data.task",
+        "data.source",
+        "data.classes.",
+        "data.on_defect",
+        "data.split.",
+        "data.keep_split",
+    ),
+    *(
+        "data.group_by",
+        "data.near_duplicates",
+        "data.on_leak",
+        "data.folds",
+        "data.seed",
+        "data.images",
+        "data.pixels",
+    ),
+    *("augment.offline.multiplier", "augment.online.scale", "augment.online.flipud", "augment.online.fliplr"),
+    "model.architecture",
+    *("finetune.strategy", "finetune.precision", "finetune.fast", "finetune.threads", "finetune.val_every"),
+    *(
+        "finetune.time",
+        "finetune.patience",
+        "finetune.batch",
+        "finetune.imgsz",
+        "finetune.cache",
+        "finetune.device",
+    ),
+    *(
+        "finetune.workers",
+        "finetune.optimizer",
+        "finetune.deterministic",
+        "finetune.fraction",
+        "finetune.freeze",
+    ),
+    *("finetune.channels_last", "finetune.lr0", "finetune.momentum", "finetune.weight_decay", "finetune.nbs"),
+)
+"""Keys that may decide a result beside any other values, if only by rounding or by the time it takes."""
+
+
+class UseCondition(NamedTuple):
+    """When a training uses some keys.
+
+    Attributes:
+        keys: The keys, or the start of their names with a dot at the end.
+        decided_by: The keys that decide it.
+        is_used: Whether their values, in this order, use the keys.
+    """
+
+    keys: tuple[str, ...]
+    decided_by: tuple[str, ...]
+    is_used: Callable[..., bool]
+
+
+def _list_keys(group: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{group}.{name}" for name in names.split())
+
+
+def _is_any_set(*values: Any) -> bool:
+    return any(value not in {0, None} for value in values if not isinstance(value, list))
+
+
+def _has_epochs(epochs: int, hours: float | None) -> bool:
+    """Tell whether a training has more epochs than the last one, which is never one of warm-up."""
+    return epochs > 1 or hours is not None
+
+
+def _is_task(*tasks: str) -> Callable[[Any], bool]:
+    return lambda value: value in {"auto", *tasks}
+
+
+_RANGES: Final = _list_keys("augment.offline", "rotate brightness contrast blur noise scale crop")
+_MIXING: Final = _list_keys("augment.online", "mosaic mixup cutmix copy_paste")
+_CUTTING: Final = _list_keys("augment.offline", "rotate scale crop copy_paste")
+_OBJECT_TASKS: Final = ("detect", "segment", "obb", "pose")
+
+USE_CONDITIONS: Final = (
+    UseCondition(("data.fold",), ("data.folds",), lambda folds: folds is not None),
+    UseCondition(
+        _list_keys("data", "unlabelled crowds predictions labels first_class sizes"),
+        ("data.format",),
+        lambda form: form not in {"demo", "shapes"},
+    ),
+    UseCondition(("augment.offline.",), ("augment.offline.multiplier",), lambda multiplier: multiplier != 1),
+    UseCondition(_RANGES, ("augment.offline.probability",), _is_any_set),
+    UseCondition(("augment.offline.probability",), _RANGES, _is_any_set),
+    UseCondition(("augment.offline.visible",), _CUTTING, _is_any_set),
+    UseCondition(("augment.offline.visible",), ("data.task",), _is_task(*_OBJECT_TASKS)),
+    UseCondition(("augment.offline.copy_paste",), ("data.task",), _is_task("segment")),
+    UseCondition(("augment.online.close_mosaic",), _MIXING, _is_any_set),
+    UseCondition(("augment.online.copy_paste_mode",), ("augment.online.copy_paste",), _is_any_set),
+    UseCondition(
+        _list_keys("augment.online", "copy_paste copy_paste_mode"), ("data.task",), _is_task("segment", "obb")
+    ),
+    UseCondition(
+        _list_keys(
+            "augment.online", "degrees translate shear perspective bgr mosaic close_mosaic mixup cutmix"
+        ),
+        ("data.task",),
+        _is_task(*_OBJECT_TASKS),
+    ),
+    UseCondition(_list_keys("augment.online", "auto_augment erasing"), ("data.task",), _is_task("classify")),
+    UseCondition(
+        _list_keys("augment.online", "hsv_h hsv_s hsv_v"),
+        ("data.task", "augment.online.auto_augment"),
+        lambda task, policy: task != "classify" or policy is None,
+    ),
+    UseCondition(
+        _list_keys("model", "name weights"), ("finetune.strategy",), lambda strategy: strategy != "scratch"
+    ),
+    UseCondition(("finetune.cls_remap",), ("finetune.strategy",), lambda strategy: strategy != "scratch"),
+    UseCondition(("finetune.gradual.",), ("finetune.strategy",), lambda strategy: strategy == "gradual"),
+    UseCondition(
+        ("finetune.gradual.every",), ("finetune.gradual.trigger",), lambda trigger: trigger == "schedule"
+    ),
+    UseCondition(
+        ("finetune.gradual.stall",), ("finetune.gradual.trigger",), lambda trigger: trigger == "plateau"
+    ),
+    UseCondition(("finetune.epochs",), ("finetune.time",), lambda hours: hours is None),
+    UseCondition(
+        ("finetune.lrf", "finetune.cos_lr", "finetune.warmup_epochs"),
+        ("finetune.epochs", "finetune.time"),
+        _has_epochs,
+    ),
+    UseCondition(("finetune.cos_lr",), ("finetune.lrf",), lambda share: share != 1),
+    UseCondition(
+        ("finetune.warmup_momentum", "finetune.warmup_bias_lr"),
+        ("finetune.epochs", "finetune.time", "finetune.warmup_epochs"),
+        lambda epochs, hours, warmup: warmup > 0 and _has_epochs(epochs, hours),
+    ),
+    UseCondition(  # the momentum of Adam and its kin is one of its betas, which the warm-up leaves alone
+        ("finetune.warmup_momentum",),
+        ("finetune.optimizer",),
+        lambda name: name in {"auto", "SGD", "MuSGD", "RMSProp"},
+    ),
+    UseCondition(("finetune.warmup_bias_lr",), ("finetune.optimizer",), lambda name: name != "auto"),
+    UseCondition(("finetune.amp",), ("finetune.precision",), lambda precision: precision == "auto"),
+    UseCondition(("finetune.amp",), ("finetune.device",), lambda device: device not in {"cpu", "mps"}),
+    UseCondition(("finetune.compile",), ("finetune.distill_model",), lambda teacher: teacher is None),
+    UseCondition(("finetune.dis",), ("finetune.distill_model",), lambda teacher: teacher is not None),
+    UseCondition(_list_keys("finetune", "pose kobj rle"), ("data.task",), _is_task("pose")),
+    UseCondition(_list_keys("finetune", "overlap_mask mask_ratio"), ("data.task",), _is_task("segment")),
+    UseCondition(("finetune.angle",), ("data.task",), _is_task("obb")),
+    UseCondition(("finetune.dropout",), ("data.task",), _is_task("classify")),
+    UseCondition(
+        _list_keys(
+            "finetune", "cls_remap single_cls rect multi_scale iou max_det box cls cls_pw dfl distill_model"
+        ),
+        ("data.task",),
+        _is_task(*_OBJECT_TASKS),
+    ),
+)
+"""What Ultralytics 8.4 and the stages do; a key with several conditions is used if all of them hold."""
+
+
+def find_reason_of_no_change(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """Return why two configurations give the same results, as far as their keys show it.
+
+    Returns:
+        None if they may give different results; else the reason.
+    """
+    values = flatten_config(first), flatten_config(second)
+    reasons = [_find_reason(item.key, values) for item in diff_configs(first, second)]
+    if None in reasons:
+        return None
+    return next(filter(None, reasons), "these jobs would have the same configuration")
+
+
+def _find_reason(key: str, values: tuple[FlatValues, FlatValues]) -> str | None:
+    """Return why neither of two configurations uses a key; None if one uses it."""
+    if key.startswith(UNUSED_KEYS):
+        return f"{key} decides no result of a training"
+    for condition in USE_CONDITIONS:
+        if names_key(condition.keys, key) and not any(_is_met(condition, each) for each in values):
+            deciders = [f"{name}={format_yaml_value(values[0].get(name))}" for name in condition.decided_by]
+            return f"{', '.join(deciders)} does not use {key}"
+    return None
+
+
+def _is_met(condition: UseCondition, values: FlatValues) -> bool:
+    """Tell whether a configuration uses the keys; one whose values have wrong types may."""
+    try:
+        return condition.is_used(*(values.get(key) for key in condition.decided_by))
+    except TypeError:
+        return True
+
+
+def names_key(keys: tuple[str, ...], key: str) -> bool:
+    """Tell whether a table names a key, by its name or by its group with a dot at the end."""
+    return any(key.startswith(name) if name.endswith(".") else key == name for name in keys)
+
+
+def compute_effective_key(values: Mapping[str, Any], task: str | None = None) -> str:
+    """Return a digest of a configuration without the keys that have no effect in it.
+
+    Two configurations with the same digest give the same val metric.
+
+    Args:
+        values: The configuration.
+        task: The task of the images where it is known and data.task is auto.
+    """
+    flat = flatten_config(values)
+    if task is not None and flat.get("data.task") == "auto":
+        flat["data.task"] = task
+    unmet = {number for number, item in enumerate(USE_CONDITIONS) if not _is_met(item, flat)}
+    kept = [(key, repr(value)) for key, value in sorted(flat.items()) if _may_decide(key, unmet)]
+    return hashlib.sha256(json.dumps(kept, allow_nan=False).encode()).hexdigest()[:16]
+
+
+def _may_decide(key: str, unmet: set[int]) -> bool:
+    return not key.startswith(UNUSED_KEYS) and unmet.isdisjoint(_list_conditions(key))
+
+
+@cache
+def _list_conditions(key: str) -> tuple[int, ...]:
+    return tuple(number for number, item in enumerate(USE_CONDITIONS) if names_key(item.keys, key))

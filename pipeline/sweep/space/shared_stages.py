@@ -1,0 +1,49 @@
+"""Tell which jobs share the results of `prepare` and `augment`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from pipeline.core.config_diff import flatten_config
+from pipeline.core.errors import UserError
+
+SHARED_STAGES: Final = ("prepare", "augment")
+STAGES_FILE: Final = Path("dvc.yaml")
+
+
+def compute_shared_key(values: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    """Return a text that configurations share whose jobs share the results of `prepare` and `augment`.
+
+    Args:
+        values: The configuration of a job.
+        keys: The parameters of these stages, from `read_shared_keys`.
+    """
+    flat = flatten_config(values)
+    kept = [
+        (key, repr(value))
+        for key, value in sorted(flat.items())
+        if any(key == name or key.startswith(f"{name}.") for name in keys)
+    ]
+    return hashlib.sha256(json.dumps(kept, allow_nan=False).encode()).hexdigest()[:16]
+
+
+def read_shared_keys(file: Path = STAGES_FILE) -> tuple[str, ...]:
+    """Return the parameters that dvc.yaml lists for `prepare` and `augment`.
+
+    Raises:
+        UserError: The file is absent, or not as this project's.
+    """
+    try:
+        stages = yaml.safe_load(file.read_text("utf-8"))["stages"]
+        params = [entry for stage in SHARED_STAGES for entry in stages[stage]["params"]]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        raise UserError(
+            f"{file} does not say what its stages use: restore it with `git checkout {file}`"
+        ) from None
+    return tuple(dict.fromkeys(entry for entry in params if isinstance(entry, str)))
