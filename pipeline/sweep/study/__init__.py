@@ -1,1 +1,1 @@
-"""What a sweep runs next: an Optuna study with samplers, pruners and repetitions. The one door to Optuna."""
+"""The study of a sweep: an Optuna study in a database that decides what is trained next."""

@@ -1,0 +1,104 @@
+"""The time of a sweep: how many points fit into sweep.hours, and when nothing starts any more."""
+
+from __future__ import annotations
+
+import math
+import time
+from statistics import fmean
+from typing import NamedTuple
+
+from pipeline.sweep.job import JobResult
+from pipeline.sweep.settings import SweepSettings
+
+
+class BudgetPlan(NamedTuple):
+    """What fits into `sweep.hours`.
+
+    Attributes:
+        points: How many points, those of the first jobs included; at least 1.
+        sentence: The plan, for the user.
+    """
+
+    points: int
+    sentence: str
+
+
+class BudgetClock:
+    """The time that this process has spent on a sweep, and what its jobs take.
+
+    Args:
+        settings: `timeout` and `hours` are used.
+    """
+
+    def __init__(self, settings: SweepSettings) -> None:
+        self._settings = settings
+        self._start = time.monotonic()
+        self._job_seconds: list[float] = []
+
+    @property
+    def used_seconds(self) -> float:
+        """Seconds since the study was opened."""
+        return time.monotonic() - self._start
+
+    @property
+    def job_seconds(self) -> float | None:
+        """The mean time of the jobs that were trained to the end; None before the first."""
+        return fmean(self._job_seconds) if self._job_seconds else None
+
+    def add_result(self, result: JobResult) -> None:
+        """Add a job that has ended; its time counts if it was trained to the end."""
+        if result.status == "trained":
+            self._job_seconds.append(result.seconds)
+
+    def allows_start(self) -> bool:
+        """Return whether a job may start: before the timeout, and if it is likely to end in the hours."""
+        timeout, hours = self._settings.timeout, self._settings.hours
+        if timeout is not None and self.used_seconds >= timeout:
+            return False
+        end = self.used_seconds + (self.job_seconds or 0.0)
+        return hours is None or end < hours * 3600
+
+    def plan(self, *, capacity: int, repetitions: int) -> BudgetPlan | None:
+        """Plan how many points fit into `sweep.hours`; None without it, or before the first job is done."""
+        if self._settings.hours is None or self.job_seconds is None:
+            return None
+        plan = plan_budget(
+            self._settings.hours,
+            job_seconds=self.job_seconds,
+            used_seconds=self.used_seconds,
+            capacity=capacity,
+            repetitions=repetitions,
+        )
+        if self._settings.trials is None or plan.points <= self._settings.trials:
+            return plan
+        return BudgetPlan(
+            self._settings.trials, f"{plan.sentence}; sweep.trials={self._settings.trials} ends it sooner"
+        )
+
+
+def plan_budget(
+    hours: float, *, job_seconds: float, used_seconds: float, capacity: int, repetitions: int
+) -> BudgetPlan:
+    """Plan how many points fit into a time when the first job is done.
+
+    Args:
+        hours: The time of the whole sweep.
+        job_seconds: What a job takes.
+        used_seconds: What has passed; the first jobs, one in each place, are done then.
+        capacity: How many jobs run at once.
+        repetitions: How many jobs a point has.
+    """
+    rounds = 1 + max(0, math.floor((hours * 3600 - used_seconds) / max(job_seconds, 1e-9)))
+    points = max(1, rounds * capacity // repetitions)
+    each = "a training" if repetitions == 1 else f"each of {repetitions} trainings of a point"
+    sentence = (
+        f"sweep.hours={hours:g}: {each} takes {_format_time(job_seconds)}, {capacity} at once, so about "
+        f"{points} {'point fits' if points == 1 else 'points fit'} into the time"
+    )
+    return BudgetPlan(points, sentence)
+
+
+def _format_time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""The database of a study: connection, trials, owners, attributes."""

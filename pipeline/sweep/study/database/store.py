@@ -1,0 +1,168 @@
+"""The trials of one study in its database: create, claim, release and write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from pipeline.core.errors import UserError
+from pipeline.sweep.study.database import records
+from pipeline.sweep.study.database.connection import (
+    DatabaseAddress,
+    close_storage,
+    hold_database_lock,
+    open_storage,
+    reporting_database_errors,
+    retry_while_unavailable,
+)
+from pipeline.sweep.study.database.ownership import (
+    HeartbeatThread,
+    describe_this_process,
+    is_abandoned,
+    list_stale_trials,
+)
+
+_IDENTITY: Final = "identity"
+Result = TypeVar("Result")
+Direction = Literal["minimize", "maximize"]
+
+
+class StudyStore:
+    """One study in its database, as one process uses it.
+
+    Args:
+        address: The database.
+        name: The name of the sweep.
+        directions: `maximize` or `minimize`, one for each objective.
+
+    Raises:
+        UserError: The database cannot be used.
+    """
+
+    def __init__(self, address: DatabaseAddress, name: str, directions: Sequence[Direction]) -> None:
+        self.address = address
+        self.name = name
+        self.own = describe_this_process()
+        self._storage = open_storage(address)
+        with reporting_database_errors(address), hold_database_lock(address):
+            optuna.create_study(
+                study_name=name, storage=self._storage, directions=directions, load_if_exists=True
+            )
+            self._study_id = self._storage.get_study_id_from_name(name)
+        self._heartbeat = HeartbeatThread(self._storage)
+        self._running: set[int] = set()
+        self._heartbeat.start()
+
+    def require_identity(self, identity: Mapping[str, str]) -> None:
+        """Require that the study was made from the same inputs; a new study takes them.
+
+        Raises:
+            UserError: They differ; the message names which.
+        """
+        stored = self._storage.get_study_user_attrs(self._study_id).get(_IDENTITY)
+        if stored is None or not self.list_trials():
+            self._storage.set_study_user_attr(self._study_id, _IDENTITY, dict(identity))
+            return
+        names = sorted(name for name in {*stored, *identity} if stored.get(name) != identity.get(name))
+        if names:
+            raise UserError(
+                f"the sweep {self.name} was started with other {' and '.join(names)}: "
+                "set sweep.name to a new name, or undo the change"
+            )
+
+    def retry(self, operation: Callable[[], Result]) -> Result:
+        """Run an operation, again after a pause where the database does not answer.
+
+        Raises:
+            UserError: It does not answer for half a minute, or cannot be used.
+        """
+        return retry_while_unavailable(self.address, operation)
+
+    def load_study(self, sampler: BaseSampler, pruner: BasePruner) -> optuna.Study:
+        """Return Optuna's view of the study, with its present state."""
+        return optuna.load_study(study_name=self.name, storage=self._storage, sampler=sampler, pruner=pruner)
+
+    def list_trials(self) -> list[FrozenTrial]:
+        """Return all trials as they are now, in the order of their numbers. They must not be changed."""
+        return self._storage.get_all_trials(self._study_id, deepcopy=False)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Return one trial as it is now."""
+        return self._storage.get_trial(trial_id)
+
+    def create_trial(self) -> int:
+        """Create a trial that this process runs. Return its id."""
+        owned = create_trial(state=TrialState.RUNNING, user_attrs={records.OWNER: list(self.own)})
+        trial_id = self._storage.create_new_trial(self._study_id, owned)
+        self._hold(trial_id)
+        return trial_id
+
+    def claim_trial(self) -> int | None:
+        """Claim the first trial that nobody runs: of a process that ended, or that failed in an earlier one.
+
+        Returns:
+            Its id; None if there is none.
+        """
+        with hold_database_lock(self.address):
+            self._free_abandoned_trials()
+            for trial in self.list_trials():
+                if self._is_claimable(trial) and self._claim(trial._trial_id):
+                    return trial._trial_id
+        return None
+
+    def has_claimable_trials(self) -> bool:
+        """Return whether a trial waits that this process may run."""
+        return any(self._is_claimable(trial) for trial in self.list_trials())
+
+    def write(self, trial_id: int, name: str, value: Any) -> None:
+        """Write an attribute of a trial; the value has to be JSON."""
+        self._storage.set_trial_user_attr(trial_id, name, value)
+
+    def report(self, trial_id: int, step: int, value: float) -> None:
+        """Write an intermediate value that pruners judge by."""
+        self._storage.set_trial_intermediate_value(trial_id, step, value)
+
+    def release(self, trial_id: int) -> None:
+        """Give a trial back: this or another process may claim it."""
+        self.forget(trial_id)
+        self._storage.set_trial_user_attr(trial_id, records.OWNER, None)
+        self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def forget(self, trial_id: int) -> None:
+        """Note that this process runs a trial no more."""
+        self._running.discard(trial_id)
+        self._heartbeat.forget(trial_id)
+
+    def close(self) -> None:
+        """End the heartbeats and the connections."""
+        self._heartbeat.stop()
+        close_storage(self._storage)
+
+    def _is_claimable(self, trial: FrozenTrial) -> bool:
+        failed_here = trial.user_attrs.get(records.FAILED) == self.own.invocation
+        return trial.state == TrialState.WAITING and not failed_here
+
+    def _claim(self, trial_id: int) -> bool:
+        if not self._storage.set_trial_state_values(trial_id, TrialState.RUNNING):
+            return False  # another process was faster
+        self._storage.set_trial_user_attr(trial_id, records.OWNER, list(self.own))
+        self._hold(trial_id)
+        return True
+
+    def _free_abandoned_trials(self) -> None:
+        stale = list_stale_trials(self._storage, self._study_id)
+        for trial in self.list_trials():
+            if trial.state == TrialState.RUNNING and trial._trial_id not in self._running:
+                trial_id = trial._trial_id
+                locked = self.address.file is not None
+                if is_abandoned(trial, self.own, stale=trial_id in stale, locked=locked):
+                    self.release(trial_id)
+
+    def _hold(self, trial_id: int) -> None:
+        self._running.add(trial_id)
+        self._heartbeat.watch(trial_id)

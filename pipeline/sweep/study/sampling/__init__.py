@@ -1,0 +1,1 @@
+"""How points are proposed and pruned: Optuna's distributions, samplers and pruners."""
