@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 SamplerName = Literal["auto", "grid", "random", "tpe", "gp", "cmaes"]
 PrunerName = Literal["none", "median", "asha", "wilcoxon"]
 LauncherName = Literal["local", "slurm", "ray"]
+ClusterOption = Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] | bool | int | float
+ClusterOptions = dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$")], ClusterOption]
+"""No line breaks: sbatch reads its options from the lines of a script."""
 
 
 class SweepSettings(BaseModel):
@@ -32,6 +35,11 @@ class SweepSettings(BaseModel):
     test: bool = Field(False, description="Scores every job on test, not the winner alone")
     jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = Field("auto", description="Jobs at once")
     launcher: LauncherName = Field("local", description="Where jobs run")
+    slurm: ClusterOptions = Field({}, description="Options of sbatch for each job: partition, time, mem, ...")
+    ray: ClusterOptions = Field({}, description="What each job takes: num_cpus, num_gpus, memory, resources")
+    host: str | None = Field(None, description="Address at which nodes reach this machine; null: found")
+    git_remote: str = Field("origin", description="Brings code to nodes that do not share the disk")
+    dvc_remote: str | None = Field(None, description="Brings data to them; null: the default remote")
     storage: str | None = Field(None, description="The study's database; null: sqlite in .finetrack")
     fail_fast: bool = Field(False, description="Ends the sweep with the first job that fails")
     impossible: Literal["refuse", "skip"] = Field("refuse", description="Combinations that cannot run")

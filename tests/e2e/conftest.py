@@ -19,7 +19,8 @@ PARTS = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "conf", "
 TINY = '''"""Stages that take a moment, to watch DVC and Hydra at work; what they call is theirs alone."""
 import json, os, pathlib, sys, time, yaml
 stage, params = sys.argv[1], yaml.safe_load(open("params.yaml"))
-root = pathlib.Path(os.environ["DVC_ROOT"])
+root = pathlib.Path(os.environ.get("FINETRACK_ROOT") or os.environ["DVC_ROOT"])
+(root / ".finetrack").mkdir(exist_ok=True)
 with open(root / ".finetrack/ran", "a") as ran:
     print(stage, file=ran)
 if stage == "finetune":
