@@ -139,11 +139,11 @@ def plan_config(overrides: Sequence[str]) -> Config:
 
 
 def _is_same_configuration(lock: ParamValues, composed: ParamValues) -> bool:
-    """Return whether conf/ gives the values that it gave before: a comment, or a file of no use, changes none.
+    """Return whether conf/ gives the same values as before: a comment or an unused file changes none.
 
     So an applied experiment stays when a sweep adds its best configuration to conf/experiment.
     """
-    return not diff_configs(lock.get("composed", {}), json.loads(json.dumps(composed)))
+    return not diff_configs(lock.get("composed", {}), json.loads(json.dumps(composed, allow_nan=False)))
 
 
 def _under_dvc_exp() -> bool:

@@ -6,30 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean, stdev
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pipeline.sweep.job import JobResult
 from pipeline.sweep.study.objectives import compute_violation, is_minimized, parse_constraint
+
+if TYPE_CHECKING:
+    from pipeline.sweep.study.pruning_summary import PruningSummary  # imports Optuna, which is slow
 
 FOLD_KEYS: Final = ("data.fold", "data.folds")
 """The keys by which the jobs of a cross-validation differ from the training that follows it."""
 
 SCORED: Final = ("trained", "restored")
 """The statuses of jobs whose training came to its end."""
-
-
-class PruningSavings(NamedTuple):
-    """What pruning saved.
-
-    Attributes:
-        jobs: Trainings that were ended early.
-        epochs: Epochs that they did not train.
-        seconds: Estimated from the time that their own epochs took.
-    """
-
-    jobs: int
-    epochs: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -134,6 +123,7 @@ class SweepSummary:
         objectives: The names of several objectives; of fewer than two the score decides.
         constraints: Such as `milliseconds <= 20`, of the means of a point.
         savings: What pruning saved; None where nothing was pruned.
+        notes: Further sentences, such as one about points that were not trained.
         test: A sentence about the winner on test; empty until it was evaluated.
         test_metrics: Its metrics on test, by their names in MLflow.
         winner_experiment: The experiment with the evaluation of the winner; None for that of its training.
@@ -145,7 +135,8 @@ class SweepSummary:
     repetitions: int = 1
     objectives: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
-    savings: PruningSavings | None = None
+    savings: PruningSummary | None = None
+    notes: tuple[str, ...] = ()
     test: str = ""
     test_metrics: Mapping[str, float] = field(default_factory=dict)
     winner_experiment: str | None = None
@@ -168,6 +159,13 @@ class SweepSummary:
         return replace(point, is_feasible=not point.scores or not any(broken))
 
     @property
+    def shown_command(self) -> str:
+        """The command without the password of a database in it."""
+        from pipeline.sweep.study.database.connection import hide_passwords  # imports Optuna, which is slow
+
+        return hide_passwords(self.command)
+
+    @property
     def has_front(self) -> bool:
         """Whether several objectives are weighed, so that there is a Pareto front instead of a best point."""
         return len(self.objectives) > 1
@@ -183,15 +181,18 @@ class SweepSummary:
 
         None of a kind whose points share one training.
         """
-        if self.has_front:
-            return find_pareto_front(self.candidates, self.objectives)
-        if len(self.objectives) == 1:
-            return _select_best_by(self.candidates, self.objectives[0])
         kinds: dict[str, list[PointSummary]] = {}
         for point in self.candidates:
             kinds.setdefault(point.kind, []).append(point)
-        shared = [point for point in kinds.values() if not _share_training(point)]
-        return [max(points, key=lambda point: point.mean or 0.0) for points in shared]
+        different = [points for points in kinds.values() if not _share_training(points)]
+        return [point for points in different for point in self._select_best(points)]
+
+    def _select_best(self, points: Sequence[PointSummary]) -> list[PointSummary]:
+        """Return the best of points of one kind, or their Pareto front."""
+        if not self.objectives:
+            return [max(points, key=lambda point: point.mean or 0.0)]
+        front = find_pareto_front(points, self.objectives)
+        return front if self.has_front else front[:1]
 
     @property
     def winner(self) -> PointSummary | None:
@@ -230,13 +231,6 @@ def _orient_objectives(point: PointSummary, objectives: Sequence[str]) -> list[f
     """Return the means of the objectives, each so that more is better."""
     means = point.compute_means(objectives)
     return [-value if is_minimized(name) else value for name, value in means.items()]
-
-
-def _select_best_by(points: Sequence[PointSummary], objective: str) -> list[PointSummary]:
-    known = [point for point in points if _orient_objectives(point, [objective])]
-    if not known or _share_training(known):
-        return []
-    return [max(known, key=lambda point: _orient_objectives(point, [objective])[0])]
 
 
 def group_equal_jobs(results: Sequence[JobResult]) -> list[list[JobResult]]:

@@ -15,8 +15,9 @@ from pipeline.sweep.report.points import (
     PointSummary,
     SweepSummary,
     group_equal_jobs,
+    parse_overrides,
 )
-from pipeline.sweep.study.objectives import is_minimized
+from pipeline.sweep.study.objectives import is_minimized, parse_constraint
 
 _NO_OVERRIDES: Final = "(as conf/ says)"
 _DIGITS: Final = 4
@@ -31,12 +32,22 @@ def describe_sweep(summary: SweepSummary, *, config_name: str | None = None) -> 
     """
     if not summary.results:
         return ["no job has ended"]
-    notes = [*_describe_equal_jobs(summary), *_describe_failures(summary), *_describe_savings(summary)]
+    notes = [
+        *summary.notes,
+        *_describe_equal_jobs(summary),
+        *_describe_failures(summary),
+        *describe_savings(summary),
+    ]
     return ["", format_points_table(summary), "", *notes, *describe_best(summary, config_name)]
 
 
 def format_points_table(summary: SweepSummary) -> str:
     """Format a table of the points: the best of each kind first, those without a score last."""
+    return format_columns(build_point_cells(summary))
+
+
+def build_point_cells(summary: SweepSummary) -> list[list[str]]:
+    """Return the heading and a row for each point, in the order of `sort_points`."""
     kinds = list(dict.fromkeys(point.kind for point in summary.points if point.kind))
     several = len(kinds) > 1
     metric = next((point.metric for point in summary.points if point.metric), "")
@@ -44,12 +55,12 @@ def format_points_table(summary: SweepSummary) -> str:
     extra = _list_measured(summary)
     repeated = summary.repetitions > 1 or any(len(point.jobs) > 1 for point in summary.points)
     head = ["point" if repeated else "job", what, *(["std", "jobs"] if repeated else []), *extra]
-    rows = [[*head, "status", *([] if repeated else ["experiment"]), "time", "what differs"]]
-    rows += [
-        [*_format_point(point, several=several, repeated=repeated, extra=extra)]
-        for point in sort_points(summary)
+    head += ["status", *([] if repeated else ["experiment"]), "time", "what differs"]
+    points = sort_points(summary)
+    return [
+        head,
+        *(_format_point(point, several=several, repeated=repeated, extra=extra) for point in points),
     ]
-    return format_columns(rows)
 
 
 def sort_points(summary: SweepSummary) -> list[PointSummary]:
@@ -118,9 +129,10 @@ def format_columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _list_measured(summary: SweepSummary) -> list[str]:
-    """List the objectives that have a column of their own, beside the metric that ranks."""
+    """List the objectives and limited metrics that have a column, beside the metric that ranks."""
     metrics = {point.metric for point in summary.points}
-    return [name for name in summary.objectives if name not in metrics]
+    limited = [parse_constraint(text).metric for text in summary.constraints]
+    return list(dict.fromkeys(name for name in (*summary.objectives, *limited) if name not in metrics))
 
 
 def _format_point(point: PointSummary, *, several: bool, repeated: bool, extra: Sequence[str]) -> list[str]:
@@ -130,6 +142,7 @@ def _format_point(point: PointSummary, *, several: bool, repeated: bool, extra: 
     number = point.number if repeated else point.jobs[0].job.number
     counts = [spread, f"{len(point.scores)}/{max(point.planned, len(point.jobs))}"] if repeated else []
     what = point.label or _NO_OVERRIDES
+    reason = None if point.status == "pruned" else point.jobs[0].reason
     return [
         str(number),
         f"{point.kind} {score}".strip() if several else score,
@@ -138,7 +151,7 @@ def _format_point(point: PointSummary, *, several: bool, repeated: bool, extra: 
         _describe_status(point),
         *([] if repeated else [point.jobs[0].job.experiment]),
         format_duration(point.seconds),
-        what if repeated or not point.jobs[0].reason else f"{what}: {point.jobs[0].reason}",
+        what if repeated or not reason else f"{what}: {reason}",
     ]
 
 
@@ -150,8 +163,10 @@ def _describe_status(point: PointSummary) -> str:
 
 
 def _describe_repetitions(point: PointSummary) -> str:
-    name = "fold" if point.has_folds else "seed"
-    return format_count(len(point.scores), name)
+    if not point.has_folds:
+        return format_count(len(point.scores), "seed")
+    seeds = {parse_overrides(row.job.overrides).get("seed") for row in point.jobs}
+    return format_count(len(point.scores), "fold" if len(seeds) == 1 else "training")
 
 
 def _describe_equal_jobs(summary: SweepSummary) -> list[str]:
@@ -174,13 +189,15 @@ def _describe_failure(row: JobResult) -> str:
     return f"job {row.job.number} (point {row.job.point}, {row.job.experiment}) {row.status}: {row.reason}"
 
 
-def _describe_savings(summary: SweepSummary) -> list[str]:
+def describe_savings(summary: SweepSummary) -> list[str]:
+    """Return a sentence about what pruning saved; none where nothing was pruned."""
     saved = summary.savings
     if not saved or not saved.jobs:
         return []
-    verb = "training ended" if saved.jobs == 1 else "trainings ended"
+    ended = format_count(saved.jobs, "training was ended early", "trainings were ended early")
+    skipped = f", {saved.skipped} more were not started" if saved.skipped else ""
     return [
-        f"pruning: {saved.jobs} {verb} early, which saved {format_count(saved.epochs, 'epoch')}, "
+        f"pruning: {ended}{skipped}: {format_count(saved.epochs, 'epoch', 'epochs')} less, "
         f"about {format_duration(saved.seconds)} of training"
     ]
 
@@ -196,7 +213,7 @@ def _describe_front(summary: SweepSummary) -> list[str]:
         for point in summary.best
     ]
     count = format_count(len(summary.best), "point is", "points are")
-    return [f"{count} on the Pareto front ({weighed}): no other point is better in all of it", *shown]
+    return [f"{count} on the Pareto front ({weighed}): no other point is as good in everything", *shown]
 
 
 def _explain_no_best(summary: SweepSummary) -> list[str]:
