@@ -1,4 +1,4 @@
-"""Read files of a git revision through DVC's Python API; the only module that imports dvc."""
+"""Read files of a revision and configure clones by DVC's Python API; the only module that imports dvc."""
 
 from __future__ import annotations
 
@@ -39,3 +39,23 @@ def read_file_at_revision(path: Path, revision: str) -> str:
         raise MissingContentsError(str(error)) from error
     except Exception as error:  # of DVC and of its git libraries, such as a damaged repository
         raise RevisionReadError(str(error) or type(error).__name__) from error
+
+
+def share_dvc_settings(project: Path, clone: Path) -> None:
+    """Give a clone the project's cache, and the settings that are not in git, by its .dvc/config.local.
+
+    Relative paths of caches and remotes name the same folders as in the project.
+
+    Args:
+        project: The folder with .dvc.
+        clone: The same folder in the clone.
+    """
+    from dvc.config import Config, merge
+
+    source = Config(str(project / ".dvc"), validate=False)
+    shared = source.read("repo")
+    merge(shared, source.read("local"))
+    shared["cache"].setdefault("dir", source["cache"].get("dir") or str(project / ".dvc/cache"))
+    with Config(str(clone / ".dvc"), validate=False).edit("local", validate=False) as local:
+        local.clear()
+        merge(local, shared)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 
 JobStatus = Literal["trained", "restored", "pruned", "failed", "killed"]
 """`restored`: DVC had the result already. `pruned`: stopped early, since its val metric was behind.
-`failed`: it raised, was refused, or ran out of memory. `killed`: by a signal, or because the sweep was stopped."""
+`failed`: it raised, was refused, or ran out of memory. `killed`: by a signal, or with the sweep."""
 
 LastStage = Literal["finetune", "evaluate"]
 
@@ -22,7 +22,8 @@ class SweepJob:
         number: Its place in the sweep, from 0. A job that runs again keeps its number.
         point: The number of its point (Optuna's trial), from 0.
         repetition: Which of the seeds and folds of its point, from 0.
-        overrides: What DVC's `--set-param` gets, one override each: those of all jobs, of the point, of seed and fold.
+        overrides: What DVC's `--set-param` gets, one override each: those of all jobs, of the point, of seed
+            and fold.
         label: What differs in the sweep, such as `lr0=0.001 augment=light`.
         experiment: The name of its DVC experiment.
         last_stage: `finetune`, or `evaluate` to score it on test, too.
@@ -122,6 +123,7 @@ class SweepContext(NamedTuple):
         commit: The git commit that the jobs start from; it holds uncommitted changes of tracked files, too.
         environment: Variables for every process of every job: FINETRACK_PARENT_RUN and the like.
         measured: Names of metrics to measure after a training: `milliseconds`, `parameters`.
+        baseline: The commit that the experiments belong to, the project's HEAD; empty if it is `commit`.
     """
 
     name: str
@@ -130,6 +132,7 @@ class SweepContext(NamedTuple):
     commit: str
     environment: Mapping[str, str]
     measured: tuple[str, ...] = ()
+    baseline: str = ""
 
     def get_job_folder(self, number: int) -> Path:
         """Return the folder of a job, for its log and its result."""
@@ -137,7 +140,7 @@ class SweepContext(NamedTuple):
 
 
 class Launcher(Protocol):
-    """Runs jobs, several at once, and puts `StageBegan` and `JobEnded` into the queue that it was built with."""
+    """Runs jobs, several at once, and puts `StageBegan` and `JobEnded` into the queue of its sweep."""
 
     @property
     def capacity(self) -> int:

@@ -1,0 +1,55 @@
+"""Run git in the project and in workspaces; an error of git becomes one sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pipeline.core.errors import UserError
+
+REPOSITORY_VARIABLES: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+"""A hook of git that starts a sweep sets them: every command would work on the project then."""
+
+
+class GitError(UserError):
+    """Git refused a command."""
+
+
+def run_git(folder: Path, *arguments: str, variables: Mapping[str, str] | None = None, text: str = "") -> str:
+    """Run git and return what it printed, without the spaces around.
+
+    Args:
+        folder: Where it runs.
+        *arguments: Of git.
+        variables: Further environment variables.
+        text: Its standard input.
+
+    Raises:
+        GitError: It is not installed, or ended with an error.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
+    settings = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *settings, *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+            env={**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(variables or {})},
+        )
+    except OSError as error:
+        raise GitError(f"git cannot be run: {error}") from None
+    if done.returncode:
+        raise GitError(f"`git {arguments[0]}` failed in {folder}: {_find_reason(done.stderr)}")
+    return done.stdout.strip()
+
+
+def _find_reason(errors: str) -> str:
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    named = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+    return (named or lines or ["it gave no reason"])[-1]
