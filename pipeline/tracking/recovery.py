@@ -108,7 +108,7 @@ def _close_killed_runs(store: MlflowClientCache) -> Iterator[float]:
     for run in store.search_runs(f"tags.`{PROCESS_TAG}` LIKE '{identify_machine()}%'", limit=1000):
         if not is_process_gone(run.data.tags[PROCESS_TAG]):
             continue
-        message = {"time": _find_last_time(store, run), "adds": True, "status": "killed"}
+        message = {"time": _find_last_time(store, run), "status": "killed"}
         running = [
             name
             for name, value in run.data.tags.items()
@@ -116,6 +116,7 @@ def _close_killed_runs(store: MlflowClientCache) -> Iterator[float]:
         ]
         for name in running:
             stage = {"stage": name.removeprefix(STAGE_TAG_PREFIX), "tags": {REASON_TAG: PROCESS_GONE_REASON}}
+            stage["adds"] = stage["stage"] == "evaluate"
             yield ANSWER_SECONDS
             end_stage(store, run.info.run_id, message | stage)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Generator
@@ -25,6 +26,8 @@ RETRY_ANSWER_SECONDS: Final = 2.0
 """The same after a failure."""
 OPENING_SECONDS: Final = 60.0
 """The same for a database that is created, migrated or opened here."""
+MAX_MISSED_SECONDS_AT_END: Final = 1.0
+"""A short session, as that of an evaluation, sends messages of earlier commands for so long at its end."""
 MIN_UPLOAD_BYTES_PER_SECOND: Final = 1_000_000
 """The answer to an upload may take as much longer as it takes at this speed."""
 
@@ -40,6 +43,7 @@ class OutboxSender:
         self._failures = 0
         self._reason = ""
         self._closing = False
+        self._missed_until = math.inf
         self._ended = False
         self._unsent_count = 0
         self._deadline = time.monotonic() + ANSWER_SECONDS
@@ -73,6 +77,7 @@ class OutboxSender:
         end = time.monotonic() + timeout
         with self._change:
             self._closing = True
+            self._missed_until = time.monotonic() + MAX_MISSED_SECONDS_AT_END
             self._change.notify_all()
         self._thread.join(min(2.0, timeout))
         if self._thread.is_alive():
@@ -102,12 +107,15 @@ class OutboxSender:
     def _work(self) -> None:
         tries = MAX_FAILURES_AT_END
         while True:
+            closing = self._closing  # before the messages are read: the last one was written before it
             pending = self.outbox.read_pending()
             if pending and tries:
                 tries = MAX_FAILURES_AT_END if self._send(pending) else tries - self._closing
-            elif self._closing:
+            elif closing and (pending or time.monotonic() > self._missed_until):
                 return
             elif not self._advance_missed():
+                if closing:
+                    return
                 self._pause(None)
 
     def _advance_missed(self) -> bool:
