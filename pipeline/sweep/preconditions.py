@@ -1,18 +1,15 @@
-"""Check before a sweep that DVC can record its experiments, and create the folder of the sweep."""
+"""Check before a sweep that DVC can record its experiments."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from pipeline.core.errors import UserError
 from pipeline.storage.git import read_git_state, require_full_history, require_owned_repository
-from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
+from pipeline.storage.scratch_folder import project_root
 
 
 def require_recordable_experiments() -> None:
@@ -31,16 +28,6 @@ def require_recordable_experiments() -> None:
     require_full_history(root)
     _require_plain_path(root)
     _require_nameable_cache(root)
-
-
-def create_sweep_folder() -> Path:
-    """Create the folder of one sweep; its name, with a random part, is part of its experiments' names."""
-    while True:
-        name = f"{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        with contextlib.suppress(FileExistsError):  # of a sweep that started in the same second
-            folder = Path(SCRATCH_FOLDER, "sweeps", name)
-            folder.mkdir(parents=True)
-            return folder
 
 
 def _require_plain_path(root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.compose.stage import ParamValues
 from pipeline.core.errors import UserError
 from pipeline.sweep.space.job_configs import JobConfigs
@@ -26,7 +28,15 @@ class PointConfigs:
         Raises:
             UserError: Hydra cannot compose it.
         """
-        return self._configs.compose(self.space.build_overrides(point))
+        return self.compose_words(self.space.build_overrides(point))
+
+    def compose_words(self, overrides: Sequence[str]) -> ParamValues:
+        """Compose the configuration of a job: the overrides of a point, and those of its seed and fold.
+
+        Raises:
+            UserError: Hydra cannot compose it.
+        """
+        return self._configs.compose(overrides)
 
     def find_error(self, point: PointValues) -> str | None:
         """Return why a point cannot run, in a sentence; None if it can."""

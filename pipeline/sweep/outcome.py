@@ -1,0 +1,139 @@
+"""What came out of a sweep: kept after each job, and told, logged and written at the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
+from pipeline.storage.scratch_folder import create_scratch_folder
+from pipeline.sweep.experiments import find_experiment_commit
+from pipeline.sweep.job import JobResult
+from pipeline.sweep.loop import SweepLoop
+from pipeline.sweep.report.best_config import BestConfig, build_best_config, write_best_config
+from pipeline.sweep.report.cleanup import describe_cleanup, remove_experiments
+from pipeline.sweep.report.mlflow_log import SweepLog
+from pipeline.sweep.report.points import PointSummary, SweepSummary
+from pipeline.sweep.report.results_file import write_results_file
+from pipeline.sweep.report.results_table import describe_point, describe_sweep
+from pipeline.sweep.report.summarize_study import summarize_study
+from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.study.sweep_study import SweepStudy
+from pipeline.sweep.winner import WinnerEvaluations, describe_test_scores, name_evaluation, read_test_score
+
+
+class SweepOutcome:
+    """The results of a sweep."""
+
+    def __init__(self, study: SweepStudy, settings: SweepSettings, *, command: str, project: Path) -> None:
+        self._study, self._settings = study, settings
+        self._command, self._project = command, project
+        self._failed_evaluations: list[JobResult] = []
+
+    @property
+    def results(self) -> list[JobResult]:
+        """The last result of each job, of earlier processes too."""
+        return list(summarize_study(self._study, self._command).results)
+
+    def save(self) -> SweepSummary:
+        """Write results.json in the folder of the sweep."""
+        summary = self.summarize()
+        write_results_file(create_scratch_folder("sweeps", self._study.name), summary)
+        return summary
+
+    def summarize(self) -> SweepSummary:
+        """Summarize the sweep as it is now."""
+        return self._add_test(summarize_study(self._study, self._command))
+
+    def needs_evaluation(self, *, trained: bool = False) -> bool:
+        """Return whether the winner is to be scored on test.
+
+        Args:
+            trained: Whether jobs ended in this process: the winner may be another one.
+        """
+        winner = self.summarize().winner
+        if winner is None or self._settings.test:
+            return False
+        first = name_evaluation(self._study.name, 0)
+        return trained or find_experiment_commit(self._project, first) is None
+
+    def evaluate_winner(self, loop: SweepLoop) -> None:
+        """Score all trainings of the winner on test."""
+        winner = self.summarize().winner
+        evaluations = WinnerEvaluations([row.job for row in winner.jobs] if winner else [], self._study.name)
+        loop.run(evaluations)
+        self._failed_evaluations = [row for row in evaluations.results if row.status in {"failed", "killed"}]
+
+    def finish(self, log: SweepLog) -> list[str]:
+        """Write and log everything; return the lines for the terminal."""
+        summary = self.save()
+        config, problem = self._write_best_config(summary)
+        log.log_end(summary, config)
+        lines = describe_sweep(summary, config_name=config.name if config and not problem else None)
+        return [*lines, *([problem] if problem else []), *self._remove_experiments(summary)]
+
+    def require_success(self) -> None:
+        """Require that every job and evaluation succeeded.
+
+        Raises:
+            UserError: Some failed.
+        """
+        results = self.results
+        lost = [row for row in results if row.status in {"failed", "killed"}]
+        if lost:
+            raise UserError(
+                f"{len(lost)} of {format_count(len(results), 'job')} failed: "
+                "the same command again runs only what is missing"
+            )
+        if self._failed_evaluations:
+            raise UserError(f"the winner was not scored on test: {self._failed_evaluations[0].reason}")
+
+    def _add_test(self, summary: SweepSummary) -> SweepSummary:
+        """Add the winner's scores on test, where it was evaluated."""
+        winner = summary.winner
+        if winner is None or winner.metric is None:
+            return summary
+        names = [
+            job.job.experiment if self._settings.test else name_evaluation(summary.name, place)
+            for place, job in enumerate(winner.jobs)
+        ]
+        read = [read_test_score(self._project, name, winner.metric) for name in names]
+        scores = [score for score in read if score is not None]
+        if len(scores) < len(names):
+            return summary
+        return replace(
+            summary,
+            test=f"the best on test: {describe_test_scores(winner.metric, scores)}",
+            test_metrics={f"best/test/{winner.metric}": mean(score.value for score in scores)},
+            winner_experiment=names[0],
+        )
+
+    def _write_best_config(self, summary: SweepSummary) -> tuple[BestConfig | None, str]:
+        """Write the winner to conf/experiment; return it, and why it is not there."""
+        winner = summary.winner
+        if winner is None:
+            return None, ""
+        try:
+            config = build_best_config(summary.name, winner.overrides, notes=self._describe(summary, winner))
+        except UserError as error:
+            return None, str(error)
+        try:
+            write_best_config(config)
+        except UserError as error:
+            return config, str(error)
+        return config, ""
+
+    def _remove_experiments(self, summary: SweepSummary) -> list[str]:
+        """With sweep.keep=best remove the experiments of the other jobs, once all have ended."""
+        if self._settings.keep == "all" or not summary.best or not self._study.is_complete:
+            return []
+        count = max(len(point.jobs) for point in summary.best)
+        keep = {name_evaluation(summary.name, place) for place in range(count)}
+        keep |= {job.job.experiment for point in summary.best for job in point.jobs}
+        names = [result.job.experiment for result in summary.results]
+        return [describe_cleanup(remove_experiments(names, keep=keep, project=self._project))]
+
+    def _describe(self, summary: SweepSummary, winner: PointSummary) -> list[str]:
+        return [describe_point(summary, winner), *([summary.test] if summary.test else []), summary.command]

@@ -1,0 +1,231 @@
+"""Run a sweep, from the words of its command to its report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from queue import Queue
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.core.errors import UserError
+from pipeline.storage.files import hold_writer_lock
+from pipeline.storage.scratch_folder import create_scratch_folder, project_root
+from pipeline.sweep.experiments import list_untracked_files
+from pipeline.sweep.identity import build_identity, choose_name
+from pipeline.sweep.job import JobResult, SweepContext, SweepEvent
+from pipeline.sweep.launchers.choose import open_launcher
+from pipeline.sweep.loop import SweepLoop
+from pipeline.sweep.outcome import SweepOutcome
+from pipeline.sweep.preconditions import require_recordable_experiments
+from pipeline.sweep.report.live_table import LiveTable
+from pipeline.sweep.report.mlflow_log import SweepLog
+from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.space.plan_space import SpacePlan, find_ineffective_axes, plan_space
+from pipeline.sweep.stop_requests import StopRequests
+from pipeline.sweep.study.database.connection import hide_passwords
+from pipeline.sweep.study.objectives import parse_constraint
+from pipeline.sweep.study.open_study import open_study
+from pipeline.sweep.study.study_inputs import StudyInputs
+from pipeline.sweep.study.sweep_study import SweepStudy
+from pipeline.sweep.study_jobs import StudyJobs
+from pipeline.sweep.workers.sweep_commit import create_sweep_commit, delete_sweep_commit
+from pipeline.sweep.workers.workspace import delete_workspaces
+from pipeline.tracking.runs import open_parent_run
+from pipeline.tracking.session import RunSession
+from pipeline.tracking.target import TrackingTarget
+
+if TYPE_CHECKING:
+    from pipeline.sweep.study.pictures.draw_pictures import StudyPictures
+
+PARENT_VARIABLE: Final = "FINETRACK_PARENT_RUN"
+TRACKED: Final = ("conf", "pipeline", "hydra_plugins", "dvc.yaml", "params.yaml")
+MEASURED: Final = ("milliseconds", "parameters")
+"""Metrics of a model that are measured after its training, if an objective or a constraint names them."""
+
+
+def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None:
+    """Run a sweep, or go on with it.
+
+    Args:
+        overrides: Of the command and of the prepared space that it names; without those of Hydra.
+        settings: Of the sweep.
+
+    Raises:
+        UserError: The sweep cannot run, or jobs failed.
+        KeyboardInterrupt: It was stopped; what ran can go on.
+    """
+    project = project_root()
+    require_recordable_experiments()
+    missed = list_untracked_files(project, *TRACKED)
+    if missed:
+        _tell(f"experiments run on what git tracks; run `git add` for these, or they miss them: {missed}")
+    plan = plan_space(overrides, settings)
+    for note in plan.notes:
+        _tell(note)
+    settings = settings.model_copy(update={"sampler": plan.sampler, "folds": plan.folds})
+    identity = build_identity(plan.first)
+    settings = settings.model_copy(update={"name": choose_name(plan.space, settings, identity)})
+    folder = create_scratch_folder("sweeps", str(settings.name))
+    with hold_writer_lock(folder / "lock", what=f"the sweep {settings.name}"):
+        Sweep(plan, settings, identity).run()
+
+
+class Sweep:
+    """One sweep in this process."""
+
+    def __init__(self, plan: SpacePlan, settings: SweepSettings, identity: Mapping[str, str]) -> None:
+        self._plan, self._settings, self._identity = plan, settings, identity
+        self._name = str(settings.name)
+        self._project = project_root()
+        self._events: Queue[SweepEvent] = Queue()
+        self._task: str | None = None
+        self._told_plan = ""
+        self._trained = 0
+
+    def run(self) -> None:
+        """Run what is missing, score the winner, and report.
+
+        Raises:
+            UserError: The sweep cannot run, or jobs failed.
+            KeyboardInterrupt: It was stopped.
+        """
+        with ExitStack() as resources:
+            study = open_study(self._plan.space, self._settings, self._build_inputs())
+            resources.callback(study.close)
+            session = resources.enter_context(self._open_parent_run())
+            log = SweepLog(session, self._plan.space, draw=lambda: _draw_pictures(study))
+            log.log_plan(self._plan.space, self._settings)
+            outcome = SweepOutcome(study, self._settings, command=_read_command(), project=self._project)
+            try:
+                if study.is_complete and not outcome.needs_evaluation():
+                    _tell(f"{self._name} is complete: nothing is left to train")
+                else:
+                    self._run_jobs(study, self._build_context(session), outcome=outcome, log=log)
+            finally:
+                _print_lines(outcome.finish(log))
+            outcome.require_success()
+
+    def _run_jobs(
+        self, study: SweepStudy, context: SweepContext, *, outcome: SweepOutcome, log: SweepLog
+    ) -> None:
+        with ExitStack() as running:
+            stops = running.enter_context(StopRequests())
+            view = LiveTable(self._name)
+            launcher = open_launcher(
+                running, context, self._settings, events=self._events, values=self._plan.first
+            )
+            for note in getattr(launcher, "notes", ()):
+                _tell(note)
+            view.add_results(outcome.results)
+            running.enter_context(view)
+            loop = SweepLoop(
+                launcher, self._events, view=view, stops=stops, fail_fast=self._settings.fail_fast
+            )
+            self._train(loop, study, view, take=lambda row: log.log_result(row, outcome.save()))
+            if not loop.stopped and outcome.needs_evaluation(trained=self._trained > 0):
+                view.print("scoring the winner on test")
+                outcome.evaluate_winner(loop)
+        if stops.count:
+            raise stops.build_error()
+        if study.is_complete:
+            delete_workspaces(context)
+            delete_sweep_commit(self._project, self._name)
+
+    def _train(
+        self, loop: SweepLoop, study: SweepStudy, view: LiveTable, *, take: Callable[[JobResult], None]
+    ) -> None:
+        """Run the jobs of the study."""
+
+        def take_result(result: JobResult) -> None:
+            self._trained += 1
+            take(result)
+            self._show_plan(study, view, capacity=loop.capacity)
+            self._require_effects(result)
+
+        self._show_plan(study, view, capacity=loop.capacity)
+        loop.run(StudyJobs(study, self._plan, self._settings), take_result)
+
+    def _build_context(self, session: RunSession) -> SweepContext:
+        """Commit what the jobs start from."""
+        commit = create_sweep_commit(self._project, self._name)
+        return SweepContext(
+            name=self._name,
+            project=self._project,
+            folder=create_scratch_folder("sweeps", self._name),
+            commit=commit.commit,
+            environment={PARENT_VARIABLE: session.run_id or ""},
+            measured=_list_measured(self._settings),
+            baseline=commit.baseline,
+        )
+
+    def _build_inputs(self) -> StudyInputs:
+        configs = self._plan.configs
+        return StudyInputs(
+            identity=self._identity,
+            base_seed=int(self._plan.first["seed"]),
+            grid=self._plan.points,
+            find_error=configs.find_error,
+            compute_key=configs.compute_key,
+        )
+
+    def _open_parent_run(self) -> Any:
+        tracking = self._plan.first["tracking"]
+        target = TrackingTarget(tracking["uri"], tracking["experiment"], tracking["timeout"])
+        tags = {"finetrack.sweep": self._name, "finetrack.sweep.command": _read_command()}
+        place = self._settings.storage and hide_passwords(self._settings.storage)
+        key = f"sweep {self._name} in {place or self._project}"
+        return open_parent_run(target, name=f"sweep {self._name}", tags=tags, key=key, resume=True)
+
+    def _show_plan(self, study: SweepStudy, view: LiveTable, *, capacity: int) -> None:
+        """Tell how many points fit into sweep.hours, once it is known."""
+        plan = study.plan_budget(capacity)
+        if plan and self._told_plan != plan.sentence:
+            view.print(plan.sentence)
+            self._told_plan = plan.sentence
+        view.set_plan(
+            plan.points if plan else study.limit, repetitions=study.repetitions.total, capacity=capacity
+        )
+
+    def _require_effects(self, result: JobResult) -> None:
+        """Require, once the first job has told the task, that no axis is without effect for it.
+
+        Raises:
+            UserError: An axis is.
+        """
+        if result.task is None or result.task == self._task:
+            return
+        self._task = result.task
+        idle = find_ineffective_axes(self._plan.space, result.task, self._plan.configs)
+        if idle and self._plan.first["data"]["task"] == "auto":
+            raise UserError(f"the command: {idle[0]}")
+
+
+def _draw_pictures(study: SweepStudy) -> StudyPictures:
+    """Draw the pictures of a study; the libraries are imported here, since they take seconds."""
+    from pipeline.sweep.study.pictures.draw_pictures import draw_study_pictures
+
+    return draw_study_pictures(study)
+
+
+def _list_measured(settings: SweepSettings) -> tuple[str, ...]:
+    named = {*settings.objectives, *(parse_constraint(text).metric for text in settings.constraints)}
+    return tuple(name for name in MEASURED if name in named)
+
+
+def _read_command() -> str:
+    """Return the command as typed, from what Hydra got; passwords in it are hidden."""
+    words = [word for word in sys.argv[1:] if word not in {"-m", "--multirun", "hydra/sweeper=finetrack"}]
+    typed = [word.removeprefix("++").replace("hydra.sweeper.", "sweep.", 1) for word in words]
+    return hide_passwords(shlex.join(["python", "-m", "pipeline.sweep", "-m", *typed]))
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
+    sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    print(f"sweep: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,56 @@
+"""Turn what the study plans into jobs: overrides, a label, an experiment's name, and what jobs share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.sweep.job import EpochReported, JobResult, SweepJob
+from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.space.plan_space import SpacePlan
+from pipeline.sweep.space.shared_stages import compute_shared_key, read_shared_keys
+from pipeline.sweep.study.open_point import PlannedTraining
+from pipeline.sweep.study.sweep_study import SweepStudy
+
+
+class StudyJobs:
+    """The trainings of a study; see `JobSource`."""
+
+    def __init__(self, study: SweepStudy, plan: SpacePlan, settings: SweepSettings) -> None:
+        self._study, self._plan, self._settings = study, plan, settings
+        self._keys = read_shared_keys()
+        self._attempts: dict[int, int] = {}
+
+    def next_job(self) -> SweepJob | None:
+        """Return the next job; None if there is none to be started now."""
+        planned = self._study.next_job()
+        if planned is None:
+            return None
+        self._attempts[planned.number] = planned.attempt
+        return self._build_job(planned)
+
+    def report_epoch(self, event: EpochReported) -> bool:
+        """Record a val metric; return whether the training ends here."""
+        return self._study.report_epoch(event.number, event.epoch, event.value, epochs=event.epochs)
+
+    def finish_job(self, result: JobResult) -> None:
+        """Record how a job ended."""
+        self._study.finish_job(replace(result, attempts=self._attempts.get(result.job.number, 1)))
+
+    def stop(self) -> None:
+        """Plan nothing more."""
+        self._study.stop()
+
+    def _build_job(self, planned: PlannedTraining) -> SweepJob:
+        plan = self._plan
+        overrides = (*plan.space.build_overrides(planned.values), *planned.overrides)
+        repetition = [word.removeprefix("data.") for word in planned.overrides if "folds=" not in word]
+        return SweepJob(
+            number=planned.number,
+            point=planned.point,
+            repetition=planned.repetition,
+            overrides=overrides,
+            label=" ".join([plan.space.build_label(planned.values), *repetition]).strip(),
+            experiment=f"{self._study.name}-{planned.number}",
+            last_stage="evaluate" if self._settings.test else "finetune",
+            shared=compute_shared_key(plan.configs.compose_words(overrides), self._keys),
+        )
