@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -118,10 +119,11 @@ def open_parent_run(
         target: The MLflow store and experiment.
         name: The name of a new run.
         tags: Tags of the run; values that are None are left out.
-        key: Identifies the sweep; None for one that never goes on. One process at a time may use it.
+        key: Any text that identifies the sweep; None for one that never goes on. One process at a time may
+            use it.
         resume: Continue the newest run of the key, or open one if there is none.
     """
-    key = key or uuid.uuid4().hex
+    key = hashlib.sha256((key or uuid.uuid4().hex).encode()).hexdigest()  # a text may have quotes in it
     outbox = (_claim_newest(target, key) if resume else None) or create_outbox(
         target.uri, target.experiment, key
     )

@@ -126,6 +126,7 @@ def test_killed_training_resumes_in_the_same_run_and_a_changed_one_starts_anew(p
     last.write_bytes(contents)
     code, said = _finish(_start(project))
     assert (code, "training on" in said) == (0, False), said
+    assert "finetune: trained before, outputs written again; val mAP50-95 " in said
     _check_run(project)  # no second run, and no step twice
     assert _read_outputs(project) == outputs
     assert [path.name for path in last.parent.iterdir()] == ["finished"]

@@ -23,7 +23,7 @@ SWEEP = """
     from pipeline.tracking.runs import open_parent_run, open_run
     from pipeline.tracking.target import TrackingTarget
     target = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
-    with open_parent_run(target, key="sweep-a", name="a", tags={}, resume=True) as sweep:
+    with open_parent_run(target, key="sweep 'a' in /home/o'neil", name="a", tags={}, resume=True) as sweep:
         sweep.log_metrics({"job/mAP50-95": 0.1}, step=0)
         os.environ["FINETRACK_PARENT_RUN"] = parent = sweep.run_id
         if os.fork() == 0:
@@ -83,7 +83,9 @@ def wait_until_closed(client, runs):
 def test_sweep_that_goes_on_has_its_run_again_and_closes_those_of_its_killed_jobs(target, client, killed):
     parent, job = killed
     assert read_statuses(client, killed) == ["RUNNING", "RUNNING"]
-    with open_parent_run(target, key="sweep-a", name="b", tags={"x": 1}, resume=True) as sweep:
+    with open_parent_run(
+        target, key="sweep 'a' in /home/o'neil", name="b", tags={"x": 1}, resume=True
+    ) as sweep:
         sweep.log_metrics({"job/mAP50-95": 0.9}, step=0)
         sweep.log_metrics({"job/mAP50-95": 0.2}, step=1)
         sweep.log_metrics({"best": 0.3})
@@ -132,14 +134,14 @@ def test_runs_of_another_machine_stay_open(target, client, killed, tmp_path):
 def test_sweep_without_resume_has_a_run_of_its_own(target, client):
     runs = []
     for _ in range(2):
-        with open_parent_run(target, key="sweep-a", name="a", tags={}) as sweep:
+        with open_parent_run(target, key="sweep 'a' in /home/o'neil", name="a", tags={}) as sweep:
             runs.append(sweep.run_id)
     assert runs[0] != runs[1]
-    with open_parent_run(target, key="sweep-a", name="a", tags={}, resume=True) as sweep:
+    with open_parent_run(target, key="sweep 'a' in /home/o'neil", name="a", tags={}, resume=True) as sweep:
         assert sweep.run_id == runs[1]
     assert read_statuses(client, runs) == ["FINISHED", "FINISHED"]
     with open_parent_run(
-        TrackingTarget(target.uri, "new"), key="sweep-a", name="a", tags={}, resume=True
+        TrackingTarget(target.uri, "new"), key="sweep 'a' in /home/o'neil", name="a", tags={}, resume=True
     ) as sweep:
         assert sweep.run_id not in runs
 
