@@ -188,11 +188,12 @@ def _start(command: Sequence[str], settings: ProcessSettings) -> tuple[subproces
 
 def _copy_lines(source: IO[str], log: IO[str], on_line: Callable[[str], None]) -> None:
     """Copy output to the log; a full disk must not stop the job that writes it."""
-    for line in source:
-        with suppress(OSError, ValueError):
-            log.write(line)
-            log.flush()
-        on_line(line.rstrip("\n"))
+    with source:
+        for line in source:
+            with suppress(OSError, ValueError):
+                log.write(line)
+                log.flush()
+            on_line(line.rstrip("\n"))
 
 
 def _signal_group(group: int, number: int) -> None:
