@@ -7,18 +7,21 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pipeline.runtime.progress import print_notice
 from pipeline.sweep.job import JobResult
 from pipeline.sweep.report.best_config import BestConfig
-from pipeline.sweep.report.pictures import SweepPicture, render_graph, render_png
+from pipeline.sweep.report.pictures import render_graph, render_png
 from pipeline.sweep.report.points import PointSummary, SweepSummary
 from pipeline.sweep.report.results_file import build_job_rows
 from pipeline.sweep.report.results_table import describe_best, describe_savings
 from pipeline.sweep.report.sweep_page import render_sweep_page
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
+
+if TYPE_CHECKING:
+    from pipeline.sweep.study.pictures.draw_pictures import StudyPicture, StudyPictures  # imports Optuna
 
 PICTURE_SECONDS: Final = 300.0
 """Seconds between two uploads of the pictures while the sweep runs."""
@@ -28,7 +31,7 @@ CONFIG_FILE: Final = "best.yaml"
 _IDENTITY_SETTINGS: Final = ("objectives", "constraints", "seeds", "folds")
 """Settings that stay the same when a sweep goes on: parameters of the run, which MLflow never changes."""
 
-DrawPictures = Callable[[], Sequence[SweepPicture]]
+DrawPictures = Callable[[], "StudyPictures"]
 
 
 class ParentSession(Protocol):
@@ -140,13 +143,16 @@ class SweepLog:
         )
         self._session.log_text(page, PAGE_FILE)
 
-    def _draw_pictures(self) -> Sequence[SweepPicture]:
+    def _draw_pictures(self) -> Sequence[StudyPicture]:
         """Draw the pictures. An error of a library costs the pictures, not the results of a sweep."""
         try:
-            return self._draw() if self._draw else []
+            found = self._draw() if self._draw else None
         except Exception as error:
             print_notice(f"sweep: the pictures could not be drawn: {type(error).__name__}: {error}")
             return []
+        for problem in found.problems if found else []:
+            print_notice(f"sweep: {problem}")
+        return found.pictures if found else []
 
 
 def log_score(session: ParentSession, result: JobResult, *, several: bool = False) -> None:

@@ -1,28 +1,15 @@
-"""The pictures of a sweep, drawn from its study: for the page by plotly, as PNG by matplotlib."""
+"""Turn the pictures of a study into parts of the page (plotly) and PNG files (matplotlib)."""
 
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from pipeline.sweep.study.pictures.draw_pictures import StudyPicture  # imports Optuna, which is slow
 
 GRAPH_HEIGHT: Final = 430
 """Pixels of a graph on the page."""
-
-
-class SweepPicture(NamedTuple):
-    """One picture of a study.
-
-    Attributes:
-        name: Of its file, such as `history`.
-        title: For people.
-        graph: A figure of plotly.
-        figure: A figure of matplotlib.
-    """
-
-    name: str
-    title: str
-    graph: Any
-    figure: Any
 
 
 class PageGraph(NamedTuple):
@@ -39,23 +26,26 @@ class PageGraph(NamedTuple):
     json: str
 
 
-def render_graph(picture: SweepPicture) -> PageGraph:
+def render_graph(picture: StudyPicture) -> PageGraph:
     """Return a picture as the page draws it."""
-    picture.graph.update_layout(
+    picture.page.update_layout(
         title=None,
         height=GRAPH_HEIGHT,
         template="plotly_white",
         margin={"l": 60, "r": 20, "t": 40, "b": 50},
         font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12},
     )
-    text = str(picture.graph.to_json()).replace("<", "\\u003c").replace(">", "\\u003e")
+    text = str(picture.page.to_json()).replace("<", "\\u003c").replace(">", "\\u003e")
     return PageGraph(picture.name, picture.title, text)
 
 
-def render_png(picture: SweepPicture) -> bytes:
-    """Return a picture as a PNG file; the same figure gives the same bytes."""
+def render_png(picture: StudyPicture) -> bytes:
+    """Return a picture as a PNG file, and close its figure; the same figure gives the same bytes."""
+    import matplotlib.pyplot as plt
+
     buffer = BytesIO()
-    picture.figure.savefig(buffer, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    picture.image.savefig(buffer, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    plt.close(picture.image)
     return buffer.getvalue()
 
 

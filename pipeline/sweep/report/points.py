@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 FOLD_KEYS: Final = ("data.fold", "data.folds")
 """The keys by which the jobs of a cross-validation differ from the training that follows it."""
+
+_REPETITION: Final = re.compile(r"(seed|fold)=\d+")
+"""What the label of a job has of its repetition, at the end."""
 
 SCORED: Final = ("trained", "restored")
 """The statuses of jobs whose training came to its end."""
@@ -39,8 +43,15 @@ class PointSummary:
 
     @property
     def label(self) -> str:
-        """What differs in the sweep."""
-        return self.jobs[0].job.label
+        """What differs in the sweep, without the seeds and folds of the repetitions."""
+        words = self.jobs[0].job.label.split(" ")
+        if len(self.jobs) > 1:
+            return " ".join(
+                word for word in words if all(word in row.job.label.split(" ") for row in self.jobs)
+            )
+        while self.planned > 1 and words and _REPETITION.fullmatch(words[-1]):  # the others were not started
+            words.pop()
+        return " ".join(words)
 
     @cached_property
     def scores(self) -> list[float]:

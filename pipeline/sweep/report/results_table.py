@@ -231,9 +231,9 @@ def _describe_next_step(summary: SweepSummary, config_name: str | None) -> list[
     for point in summary.best:
         which = f" ({point.kind})" if len(summary.best) > 1 else ""
         if not point.has_folds:
-            lines.append(
-                f"take it into the workspace{which}: `dvc exp apply {summary.get_experiment(point)}`"
-            )
+            what = "its first training" if len(point.jobs) > 1 else "it"
+            command = f"dvc exp apply {summary.get_experiment(point)}"
+            lines.append(f"take {what} into the workspace{which}: `{command}`")
         name = config_name if point is summary.winner else None
         if name or (point.has_folds and len(summary.points) > 1):
             how = "train it without folds" if point.has_folds else "train it again"
