@@ -37,6 +37,9 @@ def main(arguments: list[str], start: Path | None = None) -> int:
     escape_unencodable_output()
     name, *rest = arguments or ["--help"]
     if name in ("compose", *STAGES) and not rest:  # as DVC calls them: argparse would take a tenth of compose
+        status = _run_in_fork(name) if os.environ.get("FINETRACK_FORK_SERVER") else None
+        if status is not None:
+            return status
         return _run_reporting_errors(SimpleNamespace(command=name), start or Path.cwd())
     if name == "sweep":
         os.execv(sys.executable, [sys.executable, "-m", "pipeline.sweep", *rest])
@@ -52,6 +55,13 @@ def main_from(root: Path) -> int:
     start = Path.cwd()
     os.chdir(root)
     return main(sys.argv[1:], start)
+
+
+def _run_in_fork(stage: str) -> int | None:
+    """Run a stage in a fork of a sweep's server; return its exit status, or None if it has to run here."""
+    from pipeline.runtime.fork_server.client import run_in_fork
+
+    return run_in_fork("pipeline", [stage])
 
 
 def _parse_arguments(arguments: list[str]) -> Any:
