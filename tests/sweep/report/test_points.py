@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.sweep.job import JobResult
 from pipeline.sweep.report.points import group_equal_jobs, parse_overrides
 from tests.sweep.report.job_results import make_job, make_repeated, make_result, summarize
 
 
-def best_numbers(*results, **changes) -> list[int]:
+def best_numbers(*results: JobResult, **changes) -> list[int]:
     return [point.number for point in summarize(*results, **changes).best]
 
 

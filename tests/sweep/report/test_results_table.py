@@ -4,6 +4,7 @@ import json
 import math
 import re
 
+from pipeline.sweep.job import JobResult
 from pipeline.sweep.report.results_file import build_job_rows, write_results_file
 from pipeline.sweep.report.results_table import describe_sweep, format_points_table
 from pipeline.sweep.study.pruning_summary import PruningSummary
@@ -14,7 +15,7 @@ def split_table(text: str) -> list[list[str]]:
     return [re.split(r" {2,}", line) for line in text.splitlines()]
 
 
-def describe(*results, **changes) -> str:
+def describe(*results: JobResult, **changes) -> str:
     config_name = changes.pop("config_name", None)
     return "\n".join(describe_sweep(summarize(*results, **changes), config_name=config_name))
 
