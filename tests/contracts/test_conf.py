@@ -45,15 +45,6 @@ def header(path: Path) -> list[str]:
     return [word for word in shlex.split(commands[0]) if "=" in word]
 
 
-def combinations(path: Path) -> list[list[str]]:
-    """Expand what a sweep file would try."""
-    with initialize_config_dir(str(CONF), version_base=None):
-        found = compose("config", overrides=header(path), return_hydra_config=True)
-    params = OmegaConf.to_container(found.hydra.sweeper.params or {})
-    choices = [[f"{key}={value}" for value in str(values).split(",")] for key, values in params.items()]
-    return [list(combination) for combination in itertools.product(*choices)]
-
-
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_is_valid(option):
     parse_config(composed(option))
@@ -64,14 +55,6 @@ def test_the_command_that_a_named_combination_opens_with_is_valid(path):
     overrides = header(path)
     assert any(word.lstrip("+") == f"{path.parent.name}={path.stem}" for word in overrides)
     parse_config(composed(*overrides))
-
-
-@pytest.mark.parametrize("path", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_job_of_a_sweep_is_valid(path):
-    jobs = combinations(path)
-    assert len(jobs) > 1
-    for job in jobs:
-        parse_config(composed(*job))
 
 
 def test_params_yaml_is_conf_composed():

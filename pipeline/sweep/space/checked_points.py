@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import combinations, islice, product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations, islice, product, zip_longest
 from random import Random
 from typing import Final, NamedTuple
 
 from pipeline.sweep.space.key_use import compute_effective_key
-from pipeline.sweep.space.parse_axes import MAX_VALUES
 from pipeline.sweep.space.point_configs import PointConfigs, find_config_error
 from pipeline.sweep.space.search_space import PointValues, SearchAxis, SearchSpace
 
-MAX_CHECKED: Final = MAX_VALUES
-"""Combinations that are checked before the first job."""
+MAX_CHECKED: Final = 20_000
+"""Combinations that are checked before the first job, where these are all."""
+
+MAX_PAIRS: Final = 2_000
+"""Combinations that are checked of a larger space."""
 
 _RANDOM_CONTEXTS: Final = 500
 """Combinations of a large space that two values of an axis are compared beside."""
 
 Levels = Sequence[Sequence[str | int | float]]
-"""Values of each axis: all choices; of an interval its ends and what lies between."""
+"""Values of each axis: all choices; of an interval its middle, its ends, and one step from the first."""
 
 Places = tuple[int, ...]
 """Which of its levels each axis has in a combination."""
@@ -31,7 +33,8 @@ class CheckedPoints(NamedTuple):
 
     Attributes:
         levels: The values of each axis.
-        complete: Whether these are all combinations of the levels.
+        complete: Whether these are all combinations of choices, beside the middle of each interval, and each
+            level of one interval beside them.
         keys: What those that can run give the same results by, in the order of a grid.
         errors: Why the others cannot run.
     """
@@ -73,9 +76,12 @@ class CheckedPoints(NamedTuple):
 
     def _list_contexts(self, axis: int) -> Iterator[Places]:
         """List the combinations with the axis's first level, of which all other levels were checked, too."""
+        count = len(self.levels[axis])
         for places in (*self.keys, *self.errors):
-            changed = sum(place > 0 for place in places)
-            if places[axis] == 0 and (self.complete or changed <= 1):
+            if places[axis] == 0 and all(
+                variant in self.keys or variant in self.errors
+                for variant in ((*places[:axis], level, *places[axis + 1 :]) for level in range(1, count))
+            ):
                 yield places
 
     def _find_pair(self, axis: int, first: int, second: int) -> tuple[Places, Places]:
@@ -124,8 +130,9 @@ def check_points(
     """
     space = configs.space
     levels = [list_levels(axis) for axis in space.axes]
-    complete = math.prod(map(len, levels)) <= limit
-    chosen = product(*(range(len(values)) for values in levels)) if complete else _list_pairs(levels, limit)
+    found = _list_combinations(space, levels, limit)
+    complete = found is not None
+    chosen = _list_pairs(levels) if found is None else found
     checked = CheckedPoints(levels, complete, {}, {})
     for places in chosen:
         values = configs.compose(checked.get_point(space, places))
@@ -138,33 +145,56 @@ def check_points(
 
 
 def list_levels(axis: SearchAxis) -> list[str | int | float]:
-    """List all choices of an axis, or of an interval its ends, its middle, and an integer's neighbour."""
+    """List all choices of an axis, or of an interval its middle, its ends, and one step from the first."""
     if axis.choices:
         return list(axis.choices)
     middle = math.sqrt(axis.low * axis.high) if axis.log else (axis.low + axis.high) / 2
     step = axis.step or (1 if axis.integer else 0)
     if not step:
-        return [axis.low, middle, axis.high]
+        return [middle, axis.low, axis.high]
     count = round((axis.high - axis.low) / step)
     place = round((middle - axis.low) / step)
-    found = {axis.low + step * number for number in (0, 1, place, count)}
-    numbers = sorted(value for value in found if value <= axis.high)
+    numbers = [axis.low + step * number for number in dict.fromkeys((place, 0, 1, count))]
     return [int(value) if axis.integer else value for value in numbers]
 
 
-def _list_pairs(levels: Levels, limit: int) -> list[Places]:
-    """List the combinations that differ from the first one in at most two axes, single changes first."""
+def _list_combinations(space: SearchSpace, levels: Levels, limit: int) -> Iterable[Places] | None:
+    """List the combinations of all choices beside the middles, and each level of one interval beside them.
+
+    Returns:
+        None if there are more than `limit`.
+    """
+    counts = [len(values) if axis.choices else 1 for axis, values in zip(space.axes, levels, strict=True)]
+    changes: list[dict[int, int]] = [{}]
+    changes += [
+        {axis: level}
+        for axis, values in enumerate(levels)
+        for level in range(counts[axis], len(values))
+        if not space.axes[axis].choices
+    ]
+    if math.prod(counts) * len(changes) > limit:
+        return None
+    return (_change(places, change) for change in changes for places in product(*map(range, counts)))
+
+
+def _list_pairs(levels: Levels) -> list[Places]:
+    """List combinations that differ from the first one in at most two axes, single changes first.
+
+    Of the pairs of axes it takes one change each in turn.
+    """
     zero = (0,) * len(levels)
     single = [
         _change(zero, {axis: level}) for axis, values in enumerate(levels) for level in range(1, len(values))
     ]
-    double = (
-        _change(zero, {one: first, two: second})
+    double = [
+        [
+            _change(zero, {one: first, two: second})
+            for first, second in product(range(1, len(levels[one])), range(1, len(levels[two])))
+        ]
         for one, two in combinations(range(len(levels)), 2)
-        for first in range(1, len(levels[one]))
-        for second in range(1, len(levels[two]))
-    )
-    return [zero, *single, *islice(double, max(0, limit - len(single)))]
+    ]
+    turns = (places for turn in zip_longest(*double) for places in turn if places is not None)
+    return [zero, *single, *islice(turns, MAX_PAIRS)]
 
 
 def _change(places: Places, changes: dict[int, int]) -> Places:

@@ -112,7 +112,11 @@ USE_CONDITIONS: Final = (
         ("data.format",),
         lambda form: form not in {"demo", "shapes"},
     ),
-    UseCondition(("augment.offline.",), ("augment.offline.multiplier",), lambda multiplier: multiplier != 1),
+    UseCondition(
+        (*_RANGES, *_list_keys("augment.offline", "balance probability fliplr flipud copy_paste visible")),
+        ("augment.offline.multiplier",),
+        lambda multiplier: multiplier != 1,
+    ),
     UseCondition(_RANGES, ("augment.offline.probability",), _is_any_set),
     UseCondition(("augment.offline.probability",), _RANGES, _is_any_set),
     UseCondition(("augment.offline.visible",), _CUTTING, _is_any_set),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -178,12 +180,7 @@ def _list_range(word: Override) -> list[Any]:
     Raises:
         UserError: It has none, one, or too many.
     """
-    _keep_order(word)
-    try:
-        found = word.value().range()  # type: ignore[union-attr]
-        values = list(islice(found, MAX_VALUES + 1))
-    except ValueError as error:
-        raise UserError(f"the command: {word.input_line}: {error}") from None
+    values = list(islice(_iterate_range(word), MAX_VALUES + 1))
     if not values:
         raise UserError(
             f"the command: {word.input_line} has no values: its end is where it starts, or before"
@@ -195,6 +192,19 @@ def _list_range(word: Override) -> list[Any]:
             f"the command: {word.input_line} has more than {MAX_VALUES:,} values: write interval(A,B)"
         )
     return values
+
+
+def _iterate_range(word: Override) -> Iterator[int | float]:
+    """Yield the values of a range; decimals are as typed, where Hydra's own 0.1 + 0.2 may pass the end."""
+    value: Any = word.value()
+    numbers = value.start, value.stop, value.step
+    start, stop, step = (Decimal(repr(number)) for number in numbers)
+    if not step:
+        raise UserError(f"the command: {word.input_line} has a step of 0: leave it out, or give it a length")
+    is_integer = all(isinstance(number, int) for number in numbers)
+    for place in range(max(0, math.ceil((stop - start) / step))):
+        number = start + step * place
+        yield int(number) if is_integer else float(number)
 
 
 def _build_constant_error(word: Override, value: str) -> UserError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -61,12 +62,12 @@ def plan_space(overrides: Sequence[str], settings: SweepSettings) -> SpacePlan:
     folds = plan_folds(parsed, settings)
     parsed = folds.parsed
     configs = PointConfigs(parsed.space)
-    checked = check_points(configs)
-    if parsed.sampler == "grid" and not checked.complete:
+    if parsed.sampler == "grid" and math.prod(len(axis.choices) for axis in parsed.space.axes) > MAX_VALUES:
         raise UserError(
             f"the command: this grid has more than {MAX_VALUES:,} combinations: leave values out, or let "
             "sweep.sampler=random or tpe choose sweep.trials of them"
         )
+    checked = check_points(configs)
     _refuse_idle_values(parsed, checked)
     for axis in range(len(parsed.space.axes)):
         _refuse_equal_values(parsed, configs, checked, axis)
@@ -118,7 +119,8 @@ def _refuse_equal_values(
 ) -> None:
     """Refuse an axis with two values that give the same results, whatever the other axes say."""
     pair = checked.find_equal_levels(axis)
-    if pair is None or (not checked.complete and checked.differ_elsewhere(configs, axis, pair)):
+    is_grid = checked.complete and parsed.space.is_finite
+    if pair is None or (not is_grid and checked.differ_elsewhere(configs, axis, pair)):
         return
     points = [checked.get_point(parsed.space, places) for places in pair]
     key, text = parsed.space.axes[axis].key, parsed.texts[axis]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -19,7 +19,8 @@ _SETTING: Final = re.compile(
 )
 _PLUGIN: Final = re.compile(r"[+~]*hydra/(?P<kind>sweeper|launcher)(=|$)")
 _LISTS: Final = ("objectives", "constraints")
-_TEXTS: Final = ("name", "storage")
+_TEXTS: Final = ("name", "storage", "host", "git_remote", "dvc_remote")
+_MAPPINGS: Final = ("slurm.", "ray.")
 _PLAIN_TEXT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -38,8 +39,8 @@ def _translate_word(word: str) -> str:
     plugin, setting = _PLUGIN.match(word), _SETTING.fullmatch(word)
     if plugin:
         raise UserError(
-            f"the command: {word} chooses another {plugin['kind']} of Hydra, and sweeps run with "
-            "this project's own: leave it out; sweep.launcher says where jobs run, sweep.jobs how many at once"
+            f"the command: {word} chooses a {plugin['kind']}, and sweeps run with this "
+            "project's own: leave it out; sweep.launcher says where jobs run, sweep.jobs how many at once"
         )
     if not setting or setting["key"].partition(".")[0] == "params":
         return word
@@ -47,12 +48,13 @@ def _translate_word(word: str) -> str:
     _require_setting(key, word)
     if not value or "~" in setting["prefix"]:
         raise UserError(f"the command: {word} needs a value: write sweep.{key}=VALUE")
-    return f"{HYDRA_KEY}{key}={_quote_value(key, value)}"
+    added = "++" if key.startswith(_MAPPINGS) else ""  # Hydra adds keys to a mapping only so
+    return f"{added}{HYDRA_KEY}{key}={_quote_value(key, value)}"
 
 
 def _require_setting(key: str, word: str) -> None:
     known = [f"sweep.{name}" for name in SweepSettings.model_fields]
-    if f"sweep.{key}" not in known:
+    if f"sweep.{key}" not in known and not key.startswith(_MAPPINGS):
         raise UserError(
             f"the command: {word.partition('=')[0]} is no setting of a sweep"
             f"{suggest_key(f'sweep.{key}', known) or ': it has ' + ', '.join(known)}"
@@ -136,14 +138,10 @@ def _write_axis(key: str, value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value:
-        return _join_choices(map(_write_value, value))
+        return ",".join(map(_write_value, value))
     if isinstance(value, (dict, list)):
         raise UserError(f"hydra.sweeper.params: {key} needs values such as 'a,b' or [a, b]")
     return _write_value(value)
-
-
-def _join_choices(texts: Iterable[str]) -> str:
-    return f"choice({','.join(texts)})"
 
 
 def _write_value(value: Any) -> str:
