@@ -200,8 +200,12 @@ class LocalLauncher:
         return slot.workspace
 
     def _name_server(self, workspace: Workspace, job: SweepJob) -> dict[str, str]:
-        """Return the variable that names the fork servers; the first job starts them from its workspace."""
-        if ADDRESS_VARIABLE in self._context.environment:
+        """Return the variable that names the fork servers; the first job starts them from its workspace.
+
+        Where it is set already, none are started; set to nothing, each process imports what it needs.
+        """
+        environment = build_environment(self._context)
+        if ADDRESS_VARIABLE in environment:
             return {}
         with self._lock:
             if self._server is None:
@@ -209,7 +213,7 @@ class LocalLauncher:
                 self._server = start_fork_server(
                     self._context.folder / "fork_server",
                     code=workspace.folder,
-                    environment=build_environment(self._context),
+                    environment=environment,
                 )
             return {ADDRESS_VARIABLE: self._server.address} if self._server.address else {}
 

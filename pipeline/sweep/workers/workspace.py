@@ -123,10 +123,9 @@ def delete_workspaces(context: SweepContext) -> None:
 
 
 def _delete(context: SweepContext, clone: Path) -> None:
-    folders = [clone, *(path.parent for path in clone.rglob(".dvc"))]
-    for folder in folders:
-        cache = context.project / SCRATCH_FOLDER / "placed" / name_link_cache(folder)
-        shutil.rmtree(cache, ignore_errors=True)
+    folder = clone / run_git(context.project, "rev-parse", "--show-prefix")
+    cache = context.project / SCRATCH_FOLDER / "placed" / name_link_cache(folder)
+    shutil.rmtree(cache, ignore_errors=True)
     shutil.rmtree(clone, ignore_errors=True)
     with suppress(OSError):
         clone.with_name(f"{clone.name}.lock").unlink()

@@ -27,7 +27,7 @@ class Jobs:
         self._started: Queue[int] = Queue()
         self._endings: dict[int, Queue[str]] = {}
 
-    def run(self, job, *_, share, control, **__) -> JobResult:
+    def run(self, job, _context, *, share, control, **_options) -> JobResult:
         assert share.cores not in [self.cores[number] for number in self.running]
         self.cores[job.number], self.running[job.number] = share.cores, control
         self._endings[job.number] = Queue()
