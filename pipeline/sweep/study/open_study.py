@@ -31,8 +31,8 @@ def open_study(space: SearchSpace, settings: SweepSettings, inputs: StudyInputs)
     objectives = settings.objectives or ("",)
     directions: list[Direction] = ["minimize" if is_minimized(name) else "maximize" for name in objectives]
     store = StudyStore(parse_storage_address(settings.storage), settings.name, directions)
-    study = SweepStudy(store, space=space, settings=settings, inputs=inputs)
     try:
+        study = SweepStudy(store, space=space, settings=settings, inputs=inputs)
         store.retry(lambda: store.require_identity(study.identity))
     except BaseException:
         store.close()

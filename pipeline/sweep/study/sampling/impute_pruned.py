@@ -1,7 +1,11 @@
-"""Give pruned points a value for samplers that would forget them, and so propose them again and again."""
+"""Sample from a copy of the study, in which pruned points have a value.
+
+Samplers that read complete trials alone forget pruned ones, and so propose them again and again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
@@ -11,12 +15,13 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 
-def sample_with_pruned_points(
+def sample_from_copy(
     sampler: BaseSampler, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
 ) -> dict[str, Any]:
     """Sample a point as if each pruned one had been trained to the end, and been as bad as the worst one.
 
-    What the sampler notes at the trial, such as the state of CMA-ES, is written to the study.
+    The copy lacks the trial itself, which Optuna's GP would take for another running one after a crash. What
+    the sampler notes at the trial, such as the state of CMA-ES, is written to the study.
 
     Args:
         sampler: A sampler that reads complete trials alone.
@@ -24,7 +29,7 @@ def sample_with_pruned_points(
         trial: The trial that is sampled.
         search_space: The axes to sample.
     """
-    copied = _copy_study(study)
+    copied = _copy_study(study, trial)
     sampled = copied.ask()
     params = sampler.sample_relative(copied, copied.get_trials(deepcopy=False)[-1], search_space)
     for name, value in copied.get_trials()[sampled.number].system_attrs.items():
@@ -32,21 +37,26 @@ def sample_with_pruned_points(
     return params
 
 
-def _copy_study(study: Study) -> Study:
-    """Copy a study into memory, with values for its pruned trials."""
-    trials = study.get_trials(deepcopy=False)
-    values = [
-        trial.value for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None
-    ]
-    maximized = study.direction == StudyDirection.MAXIMIZE
-    worst = (min(values) if maximized else max(values)) if values else None
-    copied = optuna.create_study(sampler=RandomSampler(seed=0), direction=study.direction)
+def _copy_study(study: Study, sampled: FrozenTrial) -> Study:
+    """Copy a study into memory, with values for its pruned trials, without the one that is sampled."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number != sampled.number]
+    worst = _find_worst_value(trials, study.directions)
+    copied = optuna.create_study(sampler=RandomSampler(seed=0), directions=study.directions)
     for trial in trials:
         if trial.state == TrialState.PRUNED and worst is not None:
             copied.add_trial(_complete(trial, worst))
-        elif trial.state == TrialState.COMPLETE or (trial.state == TrialState.RUNNING and trial.params):
+        elif trial.state in {TrialState.COMPLETE, TrialState.RUNNING}:
             copied.add_trial(trial)
     return copied
+
+
+def _find_worst_value(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> float | None:
+    """Return the worst value of one objective; None with several, which are never pruned."""
+    if len(directions) > 1:
+        return None
+    values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE]
+    choose = min if directions[0] == StudyDirection.MAXIMIZE else max
+    return choose(values) if values else None
 
 
 def _complete(trial: FrozenTrial, value: float) -> FrozenTrial:

@@ -6,9 +6,11 @@ They decide from what the database has, and write nothing: after a crash they de
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, WilcoxonPruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -63,7 +65,9 @@ def build_pruner(settings: SweepSettings) -> BasePruner:
     if settings.pruner == "asha":
         return HalvingPruner(settings.pruner_warmup + 1)
     if settings.pruner == "wilcoxon":
-        return WilcoxonPruner(p_threshold=WILCOXON_THRESHOLD)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return WilcoxonPruner(p_threshold=WILCOXON_THRESHOLD)
     return NopPruner()
 
 

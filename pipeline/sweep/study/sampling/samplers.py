@@ -9,11 +9,11 @@ from typing import Any, Final
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from pipeline.sweep.settings import SamplerName
 from pipeline.sweep.space.search_space import PointValues
-from pipeline.sweep.study.sampling.impute_pruned import sample_with_pruned_points
+from pipeline.sweep.study.sampling.impute_pruned import sample_from_copy
 
 _MOST_STARTUP_POINTS: Final = 10
 """Optuna's number of random points before TPE and GP learn from results."""
@@ -46,9 +46,8 @@ class SeededSampler(BaseSampler):
         """Sample the axes that are sampled together."""
         if self._relative is None:
             return {}
-        pruned = (TrialState.PRUNED,)
-        if self._imputes and study.get_trials(deepcopy=False, states=pruned):
-            return sample_with_pruned_points(self._relative, study, trial, search_space)
+        if self._imputes:
+            return sample_from_copy(self._relative, study, trial, search_space)
         return self._relative.sample_relative(study, trial, search_space)
 
     def sample_independent(

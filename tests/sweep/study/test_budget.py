@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.sweep.job import JobResult, SweepJob
+from pipeline.sweep.study.budget import plan_budget
+from pipeline.sweep.study.points import StudyPoint
+from pipeline.sweep.study.pruning_summary import PruningSummary, summarize_pruning
+
+JOB = SweepJob(0, 0, 0, (), "", "")
+
+
+@pytest.mark.parametrize(
+    ("hours", "seconds", "capacity", "repetitions", "points"),
+    [
+        (2, (600, 600), 1, 1, 12),
+        (2, (600, 660), 1, 1, 11),
+        (2, (600, 600), 4, 1, 48),
+        (2, (600, 600), 2, 3, 8),
+        (0.1, (600, 600), 1, 1, 1),
+        (1, (3600, 3600), 1, 5, 1),
+    ],
+)
+def test_as_many_points_as_fit_are_planned(hours, seconds, capacity, repetitions, points):
+    job, used = seconds
+    plan = plan_budget(hours, job_seconds=job, used_seconds=used, capacity=capacity, repetitions=repetitions)
+    assert plan.points == points
+    assert f"about {points} point" in plan.sentence
+
+
+def test_pruning_saves_the_epochs_that_were_left():
+    pruned = StudyPoint(1, {}, "pruned", (JobResult(JOB, "pruned", epochs=4, seconds=40.0),), epochs=20)
+    unknown = pruned._replace(epochs=None)
+    whole = StudyPoint(0, {}, "complete", (JobResult(JOB, "trained", epochs=10, seconds=99.0),))
+    assert summarize_pruning([whole, pruned], 1) == PruningSummary(1, 0, 16, 160.0)
+    assert summarize_pruning([whole, unknown], 1) == PruningSummary(1, 0, 6, 60.0)
+    assert summarize_pruning([whole, pruned], 3) == PruningSummary(1, 2, 56, 560.0)
+    assert summarize_pruning([unknown], 1) == PruningSummary(1, 0, 0, 0.0)

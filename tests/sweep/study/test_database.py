@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.sweep.study.database import connection, ownership
+from pipeline.sweep.study.database.connection import (
+    hide_passwords,
+    open_storage,
+    parse_storage_address,
+    reporting_database_errors,
+)
+from tests.sweep.study.studies import CHOICES, build_result, open_sweep, run_sweep
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_default_is_a_file_of_the_project(project):
+    address = parse_storage_address(None)
+    assert address.file == project / ".finetrack" / "sweeps" / "studies.db"
+    assert parse_storage_address("sqlite:///here.db").file == project / "here.db"
+    assert parse_storage_address(f"sqlite:///{project}/x.db").file == project / "x.db"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_is_reached_by_psycopg(scheme):
+    address = parse_storage_address(f"{scheme}://me@host:5432/sweeps")
+    assert address.url == "postgresql+psycopg://me@host:5432/sweeps"
+    assert address.file is None
+
+
+@pytest.mark.parametrize("uri", ["mysql://me:secret@host/db", "sqlite://", "studies.db", "postgresql://"])
+def test_other_databases_are_refused(uri):
+    with pytest.raises(UserError, match="it must be postgresql") as error:
+        parse_storage_address(uri)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.fault(15, "a password in the address of a sweep's database")
+@pytest.mark.parametrize("uri", ["postgresql://me:secret@host/db", "postgresql://host/db?password=secret"])
+def test_passwords_are_refused_without_naming_them(uri):
+    with pytest.raises(UserError, match="PGPASSWORD") as error:
+        parse_storage_address(uri)
+    assert "secret" not in str(error.value)
+
+
+def test_passwords_are_hidden_in_texts():
+    assert hide_passwords("x postgresql://me:se:cret@host/db y") == "x postgresql://me:***@host/db y"
+    assert hide_passwords("postgresql://me@host/db") == "postgresql://me@host/db"
+
+
+@pytest.mark.fault(11, "a damaged database of sweeps")
+def test_a_damaged_file_is_one_sentence(project):
+    file = project / ".finetrack" / "sweeps" / "studies.db"
+    file.write_bytes(b"no database" * 99)
+    with pytest.raises(UserError, match="not a database") as error:
+        open_sweep(CHOICES)
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.fault(14, "a locked database of sweeps")
+def test_a_locked_file_is_waited_for_then_one_sentence(project, monkeypatch):
+    monkeypatch.setattr(connection, "_LOCK_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "_RETRY_PAUSES", (0.01,))
+    study = open_sweep(CHOICES)
+    other = sqlite3.connect(project / ".finetrack" / "sweeps" / "studies.db")
+    with contextlib.closing(other):
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError, match="database is locked"):
+            study.next_job()
+        other.rollback()
+    assert study.next_job().number == 0
+    study.close()
+
+
+def test_a_full_disk_is_named():
+    address = parse_storage_address("sqlite:////x/y.db")
+    with pytest.raises(UserError, match="the disk is full"), reporting_database_errors(address):
+        raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_server_that_does_not_answer_is_one_sentence():
+    pytest.importorskip("psycopg")
+    with pytest.raises(UserError, match="does not answer"):
+        open_storage(parse_storage_address("postgresql://me@127.0.0.1:1/none"))
+
+
+def start_sweep(count):
+    """Start a process that takes so many jobs, and waits."""
+    code = (
+        "import time; from tests.sweep.study.studies import *; study = open_sweep(CHOICES)\n"
+        f"for _ in range({count}): print(study.next_job().number, flush=True)\n"
+        "time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert [int(process.stdout.readline()) for _ in range(count)] == list(range(count))
+    return process
+
+
+@pytest.mark.fault(14, "two processes run one sweep, and one of them dies")
+@pytest.mark.usefixtures("project")
+def test_two_processes_share_a_sweep_and_take_over_from_a_dead_one(monkeypatch):
+    with start_sweep(2) as process:
+        study = open_sweep(CHOICES)
+        job = study.next_job()
+        assert job.number == 2
+        study.finish_job(build_result(job))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert [study.next_job().number, study.next_job().number, study.next_job().number] == [0, 1, 3]
+    study.close()
+
+    # as on another machine: what was given back is free, what runs there is not until its heartbeat is old
+    study = open_sweep(CHOICES)
+    assert study.next_job().number == 0
+    monkeypatch.setattr(ownership, "_get_machine", lambda: "another machine")
+    other = open_sweep(CHOICES)
+    assert other.next_job().number == 1
+    stale = study._store._storage._backend
+    monkeypatch.setattr(stale, "grace_period", 1)
+    monkeypatch.setattr(other._store._storage._backend, "grace_period", 1)
+    study._store._heartbeat.stop()
+    time.sleep(2.1)
+    assert other.next_job().number == 0
+    other.close()
+    study.close()
+
+
+@pytest.mark.usefixtures("project")
+def test_a_result_of_a_point_that_was_taken_over_counts_once():
+    study = open_sweep(CHOICES, trials=1)
+    job = study.next_job()
+    study._store.forget(0)
+    study._store._running.clear()
+    other = open_sweep(CHOICES, trials=1)
+    study._store.release(1)
+    assert run_sweep(other) == [0]
+    study.finish_job(build_result(job))
+    assert len(study.best_points) == 1
+    other.close()
+    study.close()
