@@ -17,6 +17,8 @@ would delete the results of other commits."""
 _REMOVING: Final = "Removing "
 _MAX_NAMES: Final = 200
 """Experiments that are removed by one command."""
+_MAX_SECONDS: Final = 120.0
+"""Seconds that counting may take: DVC reads every commit of the history."""
 
 
 class CleanupReport(NamedTuple):
@@ -67,8 +69,8 @@ def measure_unused_cache(project: Path) -> int | None:
     Files with a further link on the disk are not counted: their space stays in use.
     """
     try:
-        output = _run_dvc(project, *GC_COMMAND[1:], "--dry")
-    except UserError:
+        output = _run_dvc(project, *GC_COMMAND[1:], "--dry", seconds=_MAX_SECONDS)
+    except (UserError, subprocess.TimeoutExpired):
         return None
     lines = (line.strip() for line in output.splitlines())
     paths = {Path(line.removeprefix(_REMOVING)) for line in lines if line.startswith(_REMOVING)}
@@ -98,14 +100,22 @@ def _list_experiments(project: Path) -> set[str]:
     return {line.rpartition("/")[2] for line in done.stdout.splitlines()}
 
 
-def _run_dvc(project: Path, *words: str) -> str:
-    """Run a command of DVC; return its output.
+def _run_dvc(project: Path, *words: str, seconds: float | None = None) -> str:
+    """Run a command of DVC, for at most so many seconds; return its output.
 
     Raises:
         UserError: It failed.
     """
     command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        command,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=seconds,
+    )
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = lines[-1].removeprefix("ERROR: ") if lines else f"exit code {done.returncode}"
