@@ -66,10 +66,13 @@ def _run_reporting_errors(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     """Hand the command to Hydra, which calls the sweeper of this project."""
+    from pipeline.sweep.space.parse_axes import check_command_words
     from pipeline.sweep.space.sweep_words import translate_sweep_words
 
     words = translate_sweep_words([word for word in arguments if word not in {"-m", "--multirun"}])
     mode = [] if HYDRA_FLAGS & set(words) else ["--multirun"]
+    if mode:
+        check_command_words(words)
     sys.argv = [sys.argv[0], *mode, SWEEPER, *words]
     _run_hydra()
 

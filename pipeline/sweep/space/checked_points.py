@@ -37,12 +37,14 @@ class CheckedPoints(NamedTuple):
             level of one interval beside them.
         keys: What those that can run give the same results by, in the order of a grid.
         errors: Why the others cannot run.
+        task: The task of the images where it is known.
     """
 
     levels: Levels
     complete: bool
     keys: dict[Places, str]
     errors: dict[Places, str]
+    task: str | None = None
 
     def get_point(self, space: SearchSpace, places: Places) -> PointValues:
         """Return the values of a combination."""
@@ -62,9 +64,12 @@ class CheckedPoints(NamedTuple):
                 return self._find_pair(axis, first[signature], level)
         return None
 
-    def has_effect(self, axis: int) -> bool:
+    def has_effect(self, configs: PointConfigs, axis: int) -> bool:
         """Return whether two values of an axis give different results beside some values of the others."""
-        return len(set(filter(any, self._list_signatures(axis)))) > 1
+        if len(set(filter(any, self._list_signatures(axis)))) > 1:
+            return True
+        pair = self.find_equal_levels(axis)
+        return pair is None or self.differ_elsewhere(configs, axis, pair)
 
     def _list_signatures(self, axis: int) -> list[tuple[str | None, ...]]:
         """List for each level of an axis its keys, beside the same values of the other axes in turn."""
@@ -92,7 +97,12 @@ class CheckedPoints(NamedTuple):
         raise AssertionError("levels with equal signatures share a combination that runs")
 
     def differ_elsewhere(self, configs: PointConfigs, axis: int, pair: tuple[Places, Places]) -> bool:
-        """Return whether two values of an axis differ beside random values of the others."""
+        """Return whether two values of an axis differ beside values of the others that were not checked.
+
+        Of intervals, and of a large space, random ones are tried.
+        """
+        if self.complete and configs.space.is_finite:
+            return False
         random = Random(0)
         for _ in range(_RANDOM_CONTEXTS):
             others = [random.randrange(len(values)) for values in self.levels]
@@ -100,7 +110,7 @@ class CheckedPoints(NamedTuple):
             first, second = (configs.compose(self.get_point(configs.space, places)) for places in both)
             if find_config_error(first) or find_config_error(second):
                 continue
-            if compute_effective_key(first) != compute_effective_key(second):
+            if compute_effective_key(first, self.task) != compute_effective_key(second, self.task):
                 return True
         return False
 
@@ -133,7 +143,7 @@ def check_points(
     found = _list_combinations(space, levels, limit)
     complete = found is not None
     chosen = _list_pairs(levels) if found is None else found
-    checked = CheckedPoints(levels, complete, {}, {})
+    checked = CheckedPoints(levels, complete, {}, {}, task)
     for places in chosen:
         values = configs.compose(checked.get_point(space, places))
         error = find_config_error(values)

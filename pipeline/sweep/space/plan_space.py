@@ -91,11 +91,12 @@ def find_ineffective_axes(space: SearchSpace, task: str, configs: PointConfigs |
         task: The task, such as detect.
         configs: Of the space, where there are some already.
     """
-    checked = check_points(configs or PointConfigs(space), task)
+    configs = configs or PointConfigs(space)
+    checked = check_points(configs, task)
     return [
         f"{axis.key} decides no result where the task of the images is {task}: leave it out"
         for number, axis in enumerate(space.axes)
-        if not checked.has_effect(number)
+        if not checked.has_effect(configs, number)
     ]
 
 
@@ -119,8 +120,7 @@ def _refuse_equal_values(
 ) -> None:
     """Refuse an axis with two values that give the same results, whatever the other axes say."""
     pair = checked.find_equal_levels(axis)
-    is_grid = checked.complete and parsed.space.is_finite
-    if pair is None or (not is_grid and checked.differ_elsewhere(configs, axis, pair)):
+    if pair is None or checked.differ_elsewhere(configs, axis, pair):
         return
     points = [checked.get_point(parsed.space, places) for places in pair]
     key, text = parsed.space.axes[axis].key, parsed.texts[axis]

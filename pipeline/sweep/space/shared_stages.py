@@ -41,7 +41,8 @@ def read_shared_keys(file: Path = STAGES_FILE) -> tuple[str, ...]:
     """
     try:
         stages = yaml.safe_load(file.read_text("utf-8"))["stages"]
-        params = [entry for stage in SHARED_STAGES for entry in stages[stage]["params"]]
+        shared = [stages[stage] for stage in SHARED_STAGES if stage in stages]
+        params = [entry for stage in shared for entry in stage["params"]]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         raise UserError(
             f"{file} does not say what its stages use: restore it with `git checkout {file}`"

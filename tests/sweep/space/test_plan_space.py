@@ -215,3 +215,15 @@ def test_axes_without_effect_for_the_task_of_the_images_are_found_when_it_is_kno
     compute = found.configs.compute_key
     assert compute(point) != compute(other)
     assert compute(point, "detect") == compute(other, "detect")
+
+
+def test_an_axis_of_a_large_space_that_two_others_decide_has_an_effect():
+    values = ",".join(str(number / 100) for number in range(1, 40))
+    axes = [f"finetune.{key}={values}" for key in ("weight_decay", "lrf", "dfl")]
+    deciders = [
+        "augment.offline.probability=0,0.5",
+        "augment.offline.multiplier=1,2",
+        "augment.offline.rotate=2,3",
+    ]
+    found = plan(*axes, "augment=none", "augment.offline.fliplr=0.5", *deciders, sampler="random")
+    assert find_ineffective_axes(found.space, "detect", found.configs) == []
