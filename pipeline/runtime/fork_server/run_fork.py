@@ -90,9 +90,12 @@ def _set_threads(server_cores: int) -> None:
     cores, asked = len(os.sched_getaffinity(0)), os.environ.get(THREADS_VARIABLE, "")
     if cores == server_cores and not asked.isdecimal():
         return
+    environment = dict(os.environ)
     with suppress(ImportError):
         from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]  # KMP_DUPLICATE_LIB_OK: the stages that a fork of dvc starts would differ by it
         for pool in ThreadpoolController().lib_controllers:
             if asked.isdecimal() and "OPENBLAS_NUM_THREADS" not in os.environ:
                 pool.set_num_threads(min(int(asked), cores) if pool.user_api == "blas" else int(asked))
