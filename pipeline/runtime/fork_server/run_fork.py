@@ -95,7 +95,7 @@ def _set_threads(server_cores: int) -> None:
         from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
         for name in os.environ.keys() - environment.keys():
-            del os.environ[name]  # KMP_DUPLICATE_LIB_OK: the stages that a fork of dvc starts would differ by it
+            del os.environ[name]  # KMP_DUPLICATE_LIB_OK, which the stages of a fork of dvc would have
         for pool in ThreadpoolController().lib_controllers:
             if asked.isdecimal() and "OPENBLAS_NUM_THREADS" not in os.environ:
                 pool.set_num_threads(min(int(asked), cores) if pool.user_api == "blas" else int(asked))
