@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -149,14 +150,19 @@ class SweepStudy:
     def finish_job(self, result: JobResult) -> None:
         """Record how a job ended; with the last repetition the point gets its value.
 
-        A failed or killed job runs again when the study is opened the next time.
+        A failed or killed job runs again when the study is opened the next time. The result of a point that
+        another process took over and finished is dropped: that process was faster.
 
         Raises:
             UserError: The database cannot be used.
         """
         opened = self._open[result.job.point]
         self._clock.add_result(result)
-        self._store.retry(lambda: self._record_result(opened, result))
+        try:
+            self._store.retry(lambda: self._record_result(opened, result))
+        except UpdateFinishedTrialError:
+            self._store.forget(opened.trial_id)
+            self._open.pop(opened.number, None)
 
     def stop(self) -> None:
         """Start nothing more. What runs may be finished with `finish_job`."""

@@ -1,8 +1,8 @@
 """Run a sweep whose process is killed again and again, and one that is not, and compare what they trained.
 
 Usage: python killed_sweep.py FOLDER SAMPLER PRUNER POINTS TEMPLATE. Each sweep runs in forks of this process,
-which has imported Optuna once. A fork is killed with SIGKILL right after one of its writes to the database, each
-fork after another number of writes, so that all the places between two writes have their turn.
+which has imported Optuna once. A fork is killed with SIGKILL right after one of its writes to the database,
+each fork after another number of writes, so that all the places between two writes have their turn.
 """
 
 from __future__ import annotations

@@ -139,8 +139,6 @@ def test_two_processes_share_a_sweep_and_take_over_from_a_dead_one(monkeypatch):
 def test_a_result_of_a_point_that_was_taken_over_counts_once():
     study = open_sweep(CHOICES, trials=1)
     job = study.next_job()
-    study._store.forget(0)
-    study._store._running.clear()
     other = open_sweep(CHOICES, trials=1)
     study._store.release(1)
     assert run_sweep(other) == [0]

@@ -128,10 +128,11 @@ class StudyStore:
         self._storage.set_trial_intermediate_value(trial_id, step, value)
 
     def release(self, trial_id: int) -> None:
-        """Give a trial back: this or another process may claim it."""
+        """Give a trial of this process back: this or another process may claim it."""
         self.forget(trial_id)
-        self._storage.set_trial_user_attr(trial_id, records.OWNER, None)
-        self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        trial = self.get_trial(trial_id)
+        if trial.state == TrialState.RUNNING and trial.user_attrs.get(records.OWNER) == list(self.own):
+            self._free(trial_id)
 
     def forget(self, trial_id: int) -> None:
         """Note that this process runs a trial no more."""
@@ -161,7 +162,11 @@ class StudyStore:
                 trial_id = trial._trial_id
                 locked = self.address.file is not None
                 if is_abandoned(trial, self.own, stale=trial_id in stale, locked=locked):
-                    self.release(trial_id)
+                    self._free(trial_id)
+
+    def _free(self, trial_id: int) -> None:
+        self._storage.set_trial_user_attr(trial_id, records.OWNER, None)
+        self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
     def _hold(self, trial_id: int) -> None:
         self._running.add(trial_id)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.sweep.study.postgres import explain_missing_server, start_postgres
+from tests.sweep.study.studies import CHOICES, INTERVALS, open_sweep, run_sweep, train
+
+pytest.importorskip("psycopg")
+if missing := explain_missing_server():
+    pytest.skip(missing, allow_module_level=True)
+
+OPEN = (
+    "import sys, time; from tests.sweep.study.studies import *; "
+    "study = open_sweep(CHOICES, storage=sys.argv[1]); "
+)
+TAKE_ONE = f"{OPEN}print(study.next_job().number, flush=True); time.sleep(600)"
+RUN_ALL = f"{OPEN}print(run_sweep(study), flush=True)"
+
+
+def start_process(code, address):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, address],
+        cwd=Path(__file__).parents[3],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def server():
+    with start_postgres() as server:
+        yield server
+
+
+@pytest.mark.fault(14, "a team's processes run one sweep on PostgreSQL, and one is killed")
+def test_processes_share_a_sweep_and_the_points_of_a_killed_one(server, project):
+    study = open_sweep(CHOICES, storage=server.address)
+    taken = study.next_job()
+    with start_process(TAKE_ONE, server.address) as process:
+        assert process.stdout.readline() == "1\n"
+        os.kill(process.pid, signal.SIGKILL)
+    with start_process(RUN_ALL, server.address) as process:
+        assert process.stdout.readline() == "[1, 2, 3, 4, 5]\n"
+    study.finish_job(train(study, taken))
+    assert study.is_complete
+    study.close()
+    assert not list(project.glob("*.db"))
+
+
+@pytest.mark.fault(14, "the database server of a sweep restarts")
+@pytest.mark.usefixtures("project")
+def test_a_sweep_outlives_a_restart_of_its_server(server):
+    study = open_sweep(INTERVALS, storage=server.address, name="restart", trials=6, pruner="median")
+    job = study.next_job()
+    server.stop()
+    assert not study.report_epoch(job.number, 1, 0.2)
+    restart = threading.Thread(target=lambda: (time.sleep(0.5), server.start()))
+    restart.start()
+    study.finish_job(train(study, job))
+    restart.join()
+    assert run_sweep(study) == [1, 2, 3, 4, 5]
+    study.close()
