@@ -72,6 +72,8 @@ MODULES: Final = {
 """Modules, and what they import when they are first used. A name that a version lacks is left out."""
 INITIALIZERS: Final = {"training": ("pipeline.yolo.ultralytics_environment", "set_up_environment")}
 """A function that read variables at import, which each fork calls again with those of its own."""
+CACHED_LOOKUPS: Final = {"training": ("mlflow.utils.requirements_utils", "_init_modules_to_packages_map")}
+"""A function that fills a cache: which packages have which modules. For all of them it takes 0.8 s."""
 EXCLUDED: Final = ("polars",)
 """Modules whose threads do not survive a fork: whatever uses them in one waits forever. Forks import them."""
 _HARMLESS_THREADS: Final = ("jemalloc_bg_thd",)
@@ -90,6 +92,9 @@ def import_modules(kind: str) -> str | None:
     for name in MODULES[kind]:
         with suppress(ImportError):
             importlib.import_module(name)
+    if kind in CACHED_LOOKUPS:
+        with suppress(ImportError, AttributeError):  # another version of it finds out in each fork
+            getattr(importlib.import_module(CACHED_LOOKUPS[kind][0]), CACHED_LOOKUPS[kind][1])()
     for name in absent:
         del sys.modules[name]
     gc.collect()

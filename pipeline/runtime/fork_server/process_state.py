@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.storage.scratch_folder import ROOT_VARIABLE
+
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that a client passes on; a process may have been started with any of them ignored."""
-ROOT_VARIABLE: Final = "FINETRACK_ROOT"
 _READ_LATE: Final = frozenset({"PWD", "OLDPWD", "SHLVL", "_", "CUDA_VISIBLE_DEVICES", "DVC_STAGE"})
 """Variables that may differ from those of a server: nothing reads them at import."""
 THREADS_VARIABLE: Final = "OMP_NUM_THREADS"

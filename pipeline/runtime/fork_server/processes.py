@@ -25,6 +25,10 @@ class ForkServer:
         """The value of FINETRACK_FORK_SERVER for the processes of jobs; empty where there are no servers."""
         return str(self._folder) if self._servers else ""
 
+    def list_pids(self) -> list[int]:
+        """Return the process ids of the servers."""
+        return [server.pid for server in self._servers]
+
     def build_command(self, module: str) -> list[str]:
         """Return the first words of a command that runs `python -m MODULE` in a fork, or else by itself.
 
