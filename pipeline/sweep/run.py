@@ -24,7 +24,7 @@ from pipeline.sweep.report.mlflow_log import SweepLog
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan, find_ineffective_axes, plan_space
 from pipeline.sweep.stop_requests import StopRequests
-from pipeline.sweep.study.database.connection import hide_passwords
+from pipeline.sweep.study.database.address import hide_passwords
 from pipeline.sweep.study.objectives import parse_constraint
 from pipeline.sweep.study.open_study import open_study
 from pipeline.sweep.study.study_inputs import StudyInputs

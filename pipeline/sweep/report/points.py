@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Final
 
 from pipeline.sweep.job import JobResult
+from pipeline.sweep.study.database.address import hide_passwords
 from pipeline.sweep.study.objectives import compute_violation, is_minimized, parse_constraint
 
 if TYPE_CHECKING:
@@ -172,8 +173,6 @@ class SweepSummary:
     @property
     def shown_command(self) -> str:
         """The command without the password of a database in it."""
-        from pipeline.sweep.study.database.connection import hide_passwords  # imports Optuna, which is slow
-
         return hide_passwords(self.command)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchSpace
 from pipeline.sweep.study.check_settings import check_study_settings
-from pipeline.sweep.study.database.connection import parse_storage_address
+from pipeline.sweep.study.database.address import parse_storage_address
 from pipeline.sweep.study.database.store import Direction, StudyStore
 from pipeline.sweep.study.objectives import is_minimized
 from pipeline.sweep.study.sampling.distributions import build_distributions

@@ -15,7 +15,7 @@ def _find_no_error(values: PointValues) -> str | None:  # noqa: ARG001 - the def
 
 def format_point(values: PointValues) -> str:
     """Return a text that is the same for the same values."""
-    return json.dumps(dict(values), sort_keys=True)
+    return json.dumps(dict(values), sort_keys=True, allow_nan=False)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.sweep.study.database.connection import close_storage, open_storage, parse_storage_address
+from pipeline.sweep.study.database.address import parse_storage_address
+from pipeline.sweep.study.database.connection import close_storage, open_storage
 from tests.sweep.study.studies import copy_empty_database
 
 

@@ -13,12 +13,8 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.sweep.study.database import connection, ownership
-from pipeline.sweep.study.database.connection import (
-    hide_passwords,
-    open_storage,
-    parse_storage_address,
-    reporting_database_errors,
-)
+from pipeline.sweep.study.database.address import hide_passwords, parse_storage_address
+from pipeline.sweep.study.database.connection import open_storage, reporting_database_errors
 from tests.sweep.study.studies import CHOICES, build_result, open_sweep, run_sweep
 
 ROOT = Path(__file__).parents[3]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import optuna
 import sqlalchemy.exc
@@ -21,7 +19,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from pipeline.core.errors import UserError
 from pipeline.core.machine_errors import describe_machine_error
 from pipeline.runtime.environment import is_debug_log
-from pipeline.storage.scratch_folder import create_scratch_folder, project_root
+from pipeline.sweep.study.database.address import DatabaseAddress, hide_passwords
 
 HEARTBEAT_SECONDS: Final = 20
 """How often a process says in the database that it lives."""
@@ -31,54 +29,7 @@ _LOCK_WAIT_SECONDS: Final = 60
 _SERVER_WAIT_SECONDS: Final = 10
 _RETRY_PAUSES: Final = (0.2, 1.0, 3.0, 8.0, 15.0)
 """Seconds between tries where the database does not answer: a sweep outlives a restart of its server."""
-_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):[^@\s]*@")
 Result = TypeVar("Result")
-
-
-class DatabaseAddress(NamedTuple):
-    """Where a study is stored.
-
-    Attributes:
-        url: For SQLAlchemy.
-        shown: For people: a file, or a server without a password.
-        file: The file of an sqlite database; None for a server.
-    """
-
-    url: str
-    shown: str
-    file: Path | None
-
-
-def hide_passwords(text: str) -> str:
-    """Return a text without the passwords of the addresses in it."""
-    return _PASSWORD.sub(r"\1:***@", text)
-
-
-def parse_storage_address(storage: str | None) -> DatabaseAddress:
-    """Return the address of the study's database.
-
-    Args:
-        storage: `sweep.storage`; None: .finetrack/sweeps/studies.db of the project.
-
-    Raises:
-        UserError: It is neither sqlite nor PostgreSQL, or it holds a password.
-    """
-    if storage is None:
-        return _build_file_address(create_scratch_folder("sweeps") / "studies.db")
-    kind, _, rest = storage.partition("://")
-    if kind == "sqlite" and rest.startswith("/") and rest.strip("/"):
-        return _build_file_address(project_root() / rest[1:])
-    if kind not in {"postgres", "postgresql", "postgresql+psycopg"} or not rest:
-        raise UserError(
-            f"sweep.storage={hide_passwords(storage)} is not allowed: "
-            "it must be postgresql://USER@HOST/DATABASE or sqlite:///FILE"
-        )
-    if _PASSWORD.search(storage) or "password=" in rest:
-        raise UserError(
-            "sweep.storage must not hold a password, since the command is recorded: "
-            "set PGPASSWORD, or write ~/.pgpass"
-        )
-    return DatabaseAddress(f"postgresql+psycopg://{rest}", f"postgresql://{rest}", None)
 
 
 def open_storage(address: DatabaseAddress) -> BaseStorage:
@@ -165,10 +116,6 @@ def retry_while_unavailable(address: DatabaseAddress, operation: Callable[[], Re
         time.sleep(pause)
     with reporting_database_errors(address):
         return operation()
-
-
-def _build_file_address(file: Path) -> DatabaseAddress:
-    return DatabaseAddress(f"sqlite:///{file}", str(file), file)
 
 
 def _connect(address: DatabaseAddress) -> RDBStorage:

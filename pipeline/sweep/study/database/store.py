@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pipeline.core.errors import UserError
 from pipeline.sweep.study.database import records
+from pipeline.sweep.study.database.address import DatabaseAddress
 from pipeline.sweep.study.database.connection import (
-    DatabaseAddress,
     close_storage,
     hold_database_lock,
     open_storage,
