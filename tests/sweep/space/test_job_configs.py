@@ -16,7 +16,7 @@ from pipeline.sweep.space.job_configs import JobConfigs
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def project(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
@@ -33,31 +33,29 @@ def project(tmp_path, monkeypatch):
         ["++finetune.lr0=1", "finetune.lr0=2"],
         ["finetune.lr0=${model.lr0.head}", "model.lr0.head=0.3"],
         ["finetune.imgsz=${finetune.epochs}", "data.epochs=64", "augment=none", "finetune=gradual"],
-        ["data.epochs=7", "finetune=gradual", "augment=strong", "model=yolov8n", "evaluate.batch=3"],
-        ["+experiment=smoke", "augment=none", "finetune=head"],
+        ["data.epochs=7", "finetune=gradual", "augment=none", "evaluate.batch=3"],
         ["+experiment=foundation", "augment=light", "finetune=full", "seed=2"],
         ["data=auto", "data.source=[/a,/b]", "data.classes.keep=[x]", "compute=ray"],
         [r"tracking.run_name='a\\b'", "tracking.experiment=x"],
     ],
 )
+@pytest.mark.usefixtures("shared_conf")
 def test_quick_configuration_of_a_job_is_that_of_hydra(words):
     configs = JobConfigs()
     configs.compose(["seed=9", "finetune=head"])
     assert repr(configs.compose(words)) == repr(compose_conf(words).values)
 
 
+@pytest.mark.usefixtures("shared_conf")
 def test_groups_are_joined_from_what_each_changes(monkeypatch):
     calls = []
     compose = job_configs.compose_nodes
     monkeypatch.setattr(job_configs, "compose_nodes", lambda words: calls.append(words) or compose(words))
     configs = JobConfigs()
-    names = [("full", "head", "gradual"), ("none", "light"), ("yolov8n", "foundation")]
-    found = {
-        words: configs.compose(words)
-        for words in product(*map(_write, ("finetune", "augment", "model"), names))
-    }
+    names = [("full", "gradual"), ("none", "light")]
+    found = {words: configs.compose(words) for words in product(*map(_write, ("finetune", "augment"), names))}
     assert len(calls) == 1 + sum(map(len, names))
-    words = ("finetune=gradual", "augment=none", "model=yolov8n")
+    words = ("finetune=gradual", "augment=none")
     assert repr(found[words]) == repr(compose_conf(words).values)
 
 
@@ -95,12 +93,14 @@ def test_a_file_that_another_choice_decides_is_composed_by_hydra(project):
         ["finetune.lr0=${nothing}"],
     ],
 )
+@pytest.mark.usefixtures("shared_conf")
 def test_what_hydra_cannot_compose_is_one_sentence(words):
     with pytest.raises(UserError) as refused:
         JobConfigs().compose(words)
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.usefixtures("shared_conf")
 def test_a_composed_configuration_is_the_callers_own():
     configs = JobConfigs()
     configs.compose(["seed=1"])["finetune"]["lr0"] = 7

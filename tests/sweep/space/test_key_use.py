@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ultralytics.utils import DEFAULT_CFG_DICT
 
 from pipeline.config.messages import flatten_schema
 from pipeline.config.schema import Config
@@ -24,14 +23,12 @@ KEYS = sorted(flatten_schema(Config.model_json_schema()))
 CONDITIONAL = tuple(key for condition in USE_CONDITIONS for key in condition.keys)
 
 
-@pytest.fixture(scope="module")
-def configs():
+@pytest.fixture
+def configs(shared_conf):  # noqa: ARG001 - its conf/
     return JobConfigs()
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("shared_conf")
 
 
 def pair(configs, axis, others):
@@ -53,13 +50,6 @@ def test_the_tables_name_keys_of_the_schema_only():
         *(key for row in USE_CONDITIONS for key in row.decided_by),
     ]
     assert [name for name in tables if not any(names_key((name,), key) for key in KEYS)] == []
-
-
-def test_the_optimizers_with_a_momentum_exist():
-    assert "momentum" in DEFAULT_CFG_DICT
-    assert {"SGD", "MuSGD", "RMSProp", "AdamW"} <= set(
-        Config.model_json_schema()["$defs"]["FinetuneConfig"]["properties"]["optimizer"]["enum"]
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Search spaces of commands, planned in a copy of the project's conf/."""
+"""Search spaces of commands, planned before the first job."""
 
 from __future__ import annotations
 
@@ -10,16 +10,27 @@ import pytest
 from pipeline.compose.stage import compose_conf
 from pipeline.core.errors import UserError
 from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.space import checked_points
 from pipeline.sweep.space.plan_space import find_ineffective_axes, plan_space
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(autouse=True)
+pytestmark = pytest.mark.usefixtures("shared_conf")
+
+
+@pytest.fixture
 def project(tmp_path, monkeypatch):
+    """Copy the project's conf/, so that a test can change it."""
+    monkeypatch.undo()
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def few_pairs(monkeypatch):
+    monkeypatch.setattr(checked_points, "MAX_PAIRS", 200)
 
 
 def plan(*overrides: str, **settings):
@@ -169,6 +180,7 @@ def test_a_grid_that_is_too_large_is_refused():
         plan("seed=range(0,1000)", "finetune.batch=range(1,100)")
 
 
+@pytest.mark.usefixtures("few_pairs")
 def test_a_large_space_is_checked_two_changes_at_a_time():
     values = ",".join(str(number / 100) for number in range(1, 40))
     axes = [f"finetune.{key}={values}" for key in ("weight_decay", "lrf", "dfl")]
@@ -217,6 +229,7 @@ def test_axes_without_effect_for_the_task_of_the_images_are_found_when_it_is_kno
     assert compute(point, "detect") == compute(other, "detect")
 
 
+@pytest.mark.usefixtures("few_pairs")
 def test_an_axis_of_a_large_space_that_two_others_decide_has_an_effect():
     values = ",".join(str(number / 100) for number in range(1, 40))
     axes = [f"finetune.{key}={values}" for key in ("weight_decay", "lrf", "dfl")]

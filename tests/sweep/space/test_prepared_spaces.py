@@ -20,18 +20,16 @@ SPACES = sorted(path.stem for path in (ROOT / "conf/sweep").glob("*.yaml"))
 STRATEGIES = ("full", "head", "gradual", "scratch")
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("shared_conf")
 
 
 def read_space(name: str, *words: str):
-    """Return the overrides and the settings that Hydra hands the sweeper."""
+    """Return the overrides, but for the name of the space, and the settings that Hydra hands the sweeper."""
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         found = compose("config", overrides=[f"+sweep={name}", *words], return_hydra_config=True)
     values = OmegaConf.to_container(found.hydra.sweeper)
     assert values.pop("_target_") == f"{FinetrackSweeper.__module__}.{FinetrackSweeper.__name__}"
-    return list_chosen_words(values.pop("params"), [f"+sweep={name}"]), parse_settings(values)
+    return list_chosen_words(values.pop("params"), []), parse_settings(values)
 
 
 @pytest.mark.parametrize("name", SPACES)

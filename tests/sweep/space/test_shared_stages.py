@@ -13,14 +13,12 @@ from pipeline.sweep.space.shared_stages import compute_shared_key, read_shared_k
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="module")
-def configs():
+@pytest.fixture
+def configs(shared_conf):  # noqa: ARG001 - its conf/
     return JobConfigs()
 
 
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("shared_conf")
 
 
 def test_the_parameters_are_those_of_dvc_yaml():
@@ -49,7 +47,7 @@ def test_jobs_share_results_unless_a_parameter_of_these_stages_differs(configs, 
     assert (first == second) is shared
 
 
-@pytest.mark.parametrize("text", [None, "", "stages: {}", "stages: [", "stages: {prepare: 3}"])
+@pytest.mark.parametrize("text", [None, "", "stages: [", "stages: {prepare: 3}"])
 def test_a_damaged_dvc_yaml_is_one_sentence(tmp_path, text):
     file = tmp_path / "dvc.yaml"
     if text is not None:
