@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.sweep.workers.git_commands import GitError, run_git
+from pipeline.sweep.workspaces.git_commands import GitError, run_git
 
 
 def find_experiment_commit(project: Path, name: str) -> str | None:

@@ -30,8 +30,8 @@ from pipeline.sweep.study.open_study import open_study
 from pipeline.sweep.study.study_inputs import StudyInputs
 from pipeline.sweep.study.sweep_study import SweepStudy
 from pipeline.sweep.study_jobs import StudyJobs
-from pipeline.sweep.workers.sweep_commit import create_sweep_commit, delete_sweep_commit
-from pipeline.sweep.workers.workspace import delete_workspaces
+from pipeline.sweep.workspaces.sweep_commit import create_sweep_commit, delete_sweep_commit
+from pipeline.sweep.workspaces.workspace import delete_workspaces
 from pipeline.tracking.runs import open_parent_run
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.target import TrackingTarget

@@ -11,7 +11,7 @@ from queue import Queue
 import pytest
 
 from pipeline.sweep.job import JobEnded, JobResult, SweepContext, SweepJob
-from pipeline.sweep.workers.sweep_commit import create_sweep_commit
+from pipeline.sweep.workspaces.sweep_commit import create_sweep_commit
 from tests.e2e.conftest import Project
 
 
@@ -59,5 +59,3 @@ def wait_for_file(path: Path, seconds: float = 60.0) -> str:
         assert time.monotonic() < deadline, f"{path} was not written"
         time.sleep(0.05)
     return path.read_text()
-
-

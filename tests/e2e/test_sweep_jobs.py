@@ -15,9 +15,9 @@ from pipeline.runtime.fork_server.messages import ADDRESS_VARIABLE
 from pipeline.sweep.job import JobEnded, JobResult, StageBegan, SweepContext, SweepJob
 from pipeline.sweep.launchers.local import LocalLauncher
 from pipeline.sweep.settings import SweepSettings
-from pipeline.sweep.workers.git_commands import run_git
-from pipeline.sweep.workers.sweep_commit import create_sweep_commit
-from pipeline.sweep.workers.workspace import delete_workspaces
+from pipeline.sweep.workspaces.git_commands import run_git
+from pipeline.sweep.workspaces.sweep_commit import create_sweep_commit
+from pipeline.sweep.workspaces.workspace import delete_workspaces
 from tests.e2e.conftest import Project
 
 FILES = ("params.yaml", "compose.lock.json", "splits.lock.json", "reports/training.json", "conf/config.yaml")

@@ -22,7 +22,7 @@ from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.workers.job_environment import build_environment
 from pipeline.sweep.workers.job_process import JobProcess
 from pipeline.sweep.workers.run_job import STOPPED, JobControl, run_job
-from pipeline.sweep.workers.workspace import Workspace, hold_workspace, prepare_workspace
+from pipeline.sweep.workspaces.workspace import Workspace, hold_workspace, prepare_workspace
 
 LOOKAHEAD: Final = 2
 """So many jobs more are taken while some wait for shared images: they may be of other images."""

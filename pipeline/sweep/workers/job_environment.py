@@ -10,7 +10,7 @@ from typing import Final
 
 from pipeline.storage.scratch_folder import ROOT_VARIABLE
 from pipeline.sweep.job import SweepContext, SweepJob
-from pipeline.sweep.workers.git_commands import REPOSITORY_VARIABLES
+from pipeline.sweep.workspaces.git_commands import REPOSITORY_VARIABLES
 
 RUN_NAME_VARIABLE: Final = "FINETRACK_RUN_NAME"
 _OF_ONE_STAGE: Final = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_EXP_TRAIN")

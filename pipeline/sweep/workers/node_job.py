@@ -25,7 +25,7 @@ from pipeline.sweep.workers.job_request import JobRequest, format_event, parse_r
 from pipeline.sweep.workers.remote_workspace import run_in_clone
 from pipeline.sweep.workers.resource_share import ResourceShare
 from pipeline.sweep.workers.run_job import JobControl, run_job
-from pipeline.sweep.workers.workspace import hold_workspace
+from pipeline.sweep.workspaces.workspace import hold_workspace
 
 MACHINE_VARIABLES: Final = ("FINETRACK_FORK_SERVER",)
 """Variables of the sweep that name something on its own machine."""

@@ -15,14 +15,14 @@ from pipeline.core.metric_names import MAIN_METRICS, select_main_metric
 from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE
 from pipeline.storage.files import write_file
 from pipeline.sweep.job import JobResult, StageBegan, SweepContext, SweepJob
-from pipeline.sweep.workers.git_commands import run_git
 from pipeline.sweep.workers.job_environment import build_dvc_command, build_job_environment
 from pipeline.sweep.workers.job_output import JobOutput, parse_stage_line
 from pipeline.sweep.workers.job_process import JobProcess, ProcessSettings
 from pipeline.sweep.workers.memory_kills import count_memory_kills
 from pipeline.sweep.workers.resource_share import ResourceShare
-from pipeline.sweep.workers.shared_results import note_shared_results
-from pipeline.sweep.workers.workspace import Workspace, collect_experiment, prepare_workspace
+from pipeline.sweep.workspaces.git_commands import run_git
+from pipeline.sweep.workspaces.shared_results import note_shared_results
+from pipeline.sweep.workspaces.workspace import Workspace, collect_experiment, prepare_workspace
 
 LOG_FILE = "output.log"
 RESULT_FILE = "result.json"

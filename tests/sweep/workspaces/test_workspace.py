@@ -10,11 +10,11 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.sweep.job import SweepContext, SweepJob
-from pipeline.sweep.workers import workspace as workspaces
-from pipeline.sweep.workers.git_commands import GitError, run_git
-from pipeline.sweep.workers.leftover_processes import end_leftover_processes
-from pipeline.sweep.workers.sweep_commit import REFERENCES, create_sweep_commit, delete_sweep_commit
-from pipeline.sweep.workers.workspace import (
+from pipeline.sweep.workspaces import workspace as workspaces
+from pipeline.sweep.workspaces.git_commands import GitError, run_git
+from pipeline.sweep.workspaces.leftover_processes import end_leftover_processes
+from pipeline.sweep.workspaces.sweep_commit import REFERENCES, create_sweep_commit, delete_sweep_commit
+from pipeline.sweep.workspaces.workspace import (
     collect_experiment,
     delete_workspaces,
     hold_workspace,

@@ -6,13 +6,13 @@ import pytest
 import yaml
 
 from pipeline.sweep.job import SweepJob
-from pipeline.sweep.workers.shared_results import (
+from pipeline.sweep.workspaces.shared_results import (
     NO_RESULTS,
     note_shared_results,
     read_shared_results,
     write_shared_results,
 )
-from pipeline.sweep.workers.stale_results import (
+from pipeline.sweep.workspaces.stale_results import (
     list_stages_up_to,
     read_lock_stages,
     remove_results_of_other_stages,

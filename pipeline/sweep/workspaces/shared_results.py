@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.core.paths import PARAMS_FILE
 from pipeline.storage.files import write_file
 from pipeline.sweep.job import SweepJob
-from pipeline.sweep.workers.stale_results import list_stages_up_to, read_lock_stages, write_lock_stages
+from pipeline.sweep.workspaces.stale_results import list_stages_up_to, read_lock_stages, write_lock_stages
 
 NOTE_FILE: Final = Path(".dvc/tmp/finetrack-shared.json")
 """Names what the records in the workspace were made from; git and DVC ignore its folder."""
@@ -44,7 +44,7 @@ def note_shared_results(folder: Path, job: SweepJob, *, commit: str) -> None:
         job: That runs in it.
         commit: Of the sweep.
     """
-    write_file(folder / NOTE_FILE, json.dumps({"commit": commit, "shared": job.shared}))
+    write_file(folder / NOTE_FILE, json.dumps({"commit": commit, "shared": job.shared}, allow_nan=False))
 
 
 def read_shared_results(folder: Path, job: SweepJob, *, commit: str) -> SharedResults:

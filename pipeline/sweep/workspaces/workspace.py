@@ -19,10 +19,10 @@ from pipeline.dataset.link_cache import name_link_cache
 from pipeline.storage.dvc_repository import share_dvc_settings
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER
 from pipeline.sweep.job import SweepContext, SweepJob
-from pipeline.sweep.workers.git_commands import run_git
-from pipeline.sweep.workers.leftover_processes import end_leftover_processes
-from pipeline.sweep.workers.shared_results import read_shared_results, write_shared_results
-from pipeline.sweep.workers.stale_results import remove_results_of_other_stages
+from pipeline.sweep.workspaces.git_commands import run_git
+from pipeline.sweep.workspaces.leftover_processes import end_leftover_processes
+from pipeline.sweep.workspaces.shared_results import read_shared_results, write_shared_results
+from pipeline.sweep.workspaces.stale_results import remove_results_of_other_stages
 
 WORKSPACES: Final = "workspaces"
 LOCK_SECONDS: Final = 60.0
