@@ -54,7 +54,8 @@ def remove_experiments(names: Sequence[str], *, keep: Collection[str], project: 
 
 def describe_cleanup(report: CleanupReport) -> str:
     """Return what was removed, and the command that frees the space, in one sentence."""
-    removed = format_count(len(report.removed), "other experiment was", "other experiments were")
+    count = format_count(len(report.removed), "other experiment was", "other experiments were")
+    removed = count if report.removed else "no other experiment was"
     command = f"`{' '.join(GC_COMMAND)}`"
     if report.freed is None:
         return f"{removed} removed (sweep.keep=best); {command} frees what nothing uses in DVC's cache"

@@ -20,6 +20,7 @@ from pipeline.core.text import format_count
 from pipeline.runtime.progress import format_duration
 from pipeline.sweep.job import EpochReported, JobEnded, JobResult, SweepEvent, SweepJob
 from pipeline.sweep.report.job_states import JobState, JobStates, SweepScope
+from pipeline.sweep.winner import FIRST_NUMBER
 
 LOG_SECONDS: Final = 10.0
 """Seconds between two lines about the epochs of one job, where there is no terminal."""
@@ -170,7 +171,8 @@ class LiveTable:
     def _format_row(self, state: JobState, *, wide: bool) -> list[Text]:
         best = self.states.best
         style = "bold" if best is state else ""
-        cells = [str(state.job.number), state.job.label or "as conf/ says", format_epoch(state)]
+        number = "test" if _is_evaluation(state.job) else str(state.job.number)
+        cells = [number, state.job.label or "as conf/ says", format_epoch(state)]
         cells += [format_value(state.value), *([format_value(state.best)] if wide else [])]
         texts = [Text(_encode(cell, self._stream), style=style) for cell in cells]
         seconds = Text(format_duration(self.states.compute_seconds(state)), style=style)
@@ -186,7 +188,7 @@ class LiveTable:
             f"{number} {name}" for name in ("pruned", "failed", "killed") if (number := states.count(name))
         ]
         left = states.estimate_seconds_left()
-        counts += [] if left is None else [f"about {format_duration(left)} left"]
+        counts += [f"about {format_duration(left)} left"] if left else []
         lines = [", ".join(counts)]
         if best := states.best:
             lines.append(f"best so far: job {best.job.number}, {format_value(best.score)}, {best.job.label}")
@@ -221,8 +223,14 @@ def format_value(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
+def _is_evaluation(job: SweepJob) -> bool:
+    """Return whether a job scores the winner of the sweep."""
+    return job.number >= FIRST_NUMBER and job.last_stage == "evaluate"
+
+
 def _name_job(job: SweepJob) -> str:
-    return f"job {job.number}{f' ({job.label})' if job.label else ''}:"
+    name = "the winner on test" if _is_evaluation(job) else f"job {job.number}"
+    return f"{name}{f' ({job.label})' if job.label else ''}:"
 
 
 def _describe_values(states: JobStates, state: JobState) -> str:

@@ -81,8 +81,9 @@ class SweepLog:
         """Log the space and the settings, before the first job."""
         values = settings.model_dump(mode="json")
         fixed = {word.partition("=")[0]: word.partition("=")[2] for word in space.fixed}
-        named = {name: values[name] for name in _IDENTITY_SETTINGS if values[name]}
-        self._session.log_params({"space": self._space, "fixed": fixed, "sweep": named})
+        named = {name: values[name] for name in _IDENTITY_SETTINGS if values[name] not in (None, [], 1)}
+        groups = {"space": self._space, "fixed": fixed, "sweep": named}
+        self._session.log_params({name: group for name, group in groups.items() if group})
         values["storage"] = "database" if values["storage"] else None  # an address may hold a password
         self._session.set_tags({"finetrack.sweep.settings": json.dumps(values, allow_nan=False)})
 

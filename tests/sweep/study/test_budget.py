@@ -31,8 +31,12 @@ def test_as_many_points_as_fit_are_planned(hours, seconds, capacity, repetitions
 def test_pruning_saves_the_epochs_that_were_left():
     pruned = StudyPoint(1, {}, "pruned", (JobResult(JOB, "pruned", epochs=4, seconds=40.0),), epochs=20)
     unknown = pruned._replace(epochs=None)
-    whole = StudyPoint(0, {}, "complete", (JobResult(JOB, "trained", epochs=10, seconds=99.0),))
+    whole = StudyPoint(0, {}, "complete", (JobResult(JOB, "trained", epochs=10, seconds=100.0),))
     assert summarize_pruning([whole, pruned], 1) == PruningSummary(1, 0, 16, 160.0)
     assert summarize_pruning([whole, unknown], 1) == PruningSummary(1, 0, 6, 60.0)
     assert summarize_pruning([whole, pruned], 3) == PruningSummary(1, 2, 56, 560.0)
     assert summarize_pruning([unknown], 1) == PruningSummary(1, 0, 0, 0.0)
+    early = pruned._replace(
+        results=(JobResult(JOB, "pruned", epochs=1, seconds=60.0),)
+    )  # its start took 50 s
+    assert summarize_pruning([whole, early], 1) == PruningSummary(1, 0, 19, 190.0)
