@@ -51,11 +51,13 @@ def share_dvc_settings(project: Path, clone: Path) -> None:
         clone: The same folder in the clone.
     """
     from dvc.config import Config, merge
+    from dvc.config_schema import RelPath
 
     source = Config(str(project / ".dvc"), validate=False)
     shared = source.read("repo")
     merge(shared, source.read("local"))
-    shared["cache"].setdefault("dir", source["cache"].get("dir") or str(project / ".dvc/cache"))
+    default = RelPath(project / ".dvc/cache")  # DVC writes ASCII alone, and the project's path may have more
+    shared["cache"].setdefault("dir", source["cache"].get("dir") or default)
     with Config(str(clone / ".dvc"), validate=False).edit("local", validate=False) as local:
         local.clear()
         merge(local, shared)

@@ -98,6 +98,16 @@ def test_a_workspace_has_the_cache_and_the_remotes_of_the_project(project, conte
         assert config["cache"].get("type") == (["symlink"] if local else None)
 
 
+@pytest.mark.fault(14, "a path that is not ASCII, or special in a URI")
+def test_a_project_of_any_path_has_workspaces(project, context):
+    moved = project.rename(project.with_name("prü fung?#%1"))
+    named = context._replace(project=moved, folder=moved / ".finetrack/sweeps/s")
+    with hold_workspace(named, "0") as workspace:
+        prepare_workspace(workspace, JOB, named)
+        assert (workspace.folder / "file.txt").read_text() == "changed"
+        assert (workspace.folder / ".dvc/config.local").read_bytes().isascii()
+
+
 @pytest.mark.fault(14, "SIGKILL of git or DVC in a workspace")
 def test_what_a_killed_job_left_is_removed_and_prepared_data_stay(context):
     with hold_workspace(context, "0") as workspace:
