@@ -121,8 +121,10 @@ def list_chosen_words(params: Mapping[str, Any], words: Sequence[str]) -> list[s
         words: The overrides of the command.
 
     Raises:
-        UserError: A value is a mapping.
+        UserError: A value is a mapping, or there are no keys.
     """
+    if not isinstance(params, Mapping):
+        raise UserError("hydra.sweeper.params must be a mapping of keys to values, such as {seed: '1,2'}")
     typed = {_read_key(word) for word in words}
     chosen = [
         f"{key}={_write_axis(key, value)}" for key, value in params.items() if _read_key(key) not in typed

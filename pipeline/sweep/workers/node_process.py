@@ -103,8 +103,7 @@ class NodeProcess:
         """Return what the job printed since the last call, and its exit code once it has ended."""
         code = None if self._child is None else self._child.poll()
         if code is not None:
-            for reader in self._readers:
-                reader.join(10.0)
+            self._close()
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         return lines, code
 
@@ -119,6 +118,16 @@ class NodeProcess:
                 self._child.stdin.write("kill\n" if force else "stop\n")
                 self._child.stdin.flush()
 
+    def _close(self) -> None:
+        """Read the last lines, and close the pipes; something that outlived the process may hold them."""
+        for reader in self._readers:
+            reader.join(10.0)
+        if self._child is not None and not any(reader.is_alive() for reader in self._readers):
+            for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
+                if stream is not None:
+                    with suppress(OSError):
+                        stream.close()
+
     def _start(self, request: str, folder: Path, python: str) -> None:
         path = os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", "")])
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTHONPATH")}
@@ -132,7 +141,7 @@ class NodeProcess:
             text=True,
             errors="backslashreplace",
             start_new_session=True,
-            preexec_fn=_ignore_user_signals,
+            preexec_fn=_reset_signals,
         )
         for stream, kept in ((self._child.stdout, self._lines), (self._child.stderr, self._errors)):
             self._readers.append(threading.Thread(target=_keep_lines, args=(stream, kept), daemon=True))
@@ -149,8 +158,11 @@ def _keep_lines(stream: Any, kept: deque[str]) -> None:
             kept.append(line.rstrip("\n"))
 
 
-def _ignore_user_signals() -> None:
-    """Let SIGUSR1 and SIGUSR2, with which Slurm announces an end, not kill the job's processes."""
+def _reset_signals() -> None:
+    """Let SIGINT, which Ray blocks, stop the processes, and signals of Slurm not kill them."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pipeline.augment import stage as augment_stage
@@ -29,6 +27,7 @@ from pipeline.runtime.ray.executor import (
     set_up_node,
 )
 from tests import sources
+from tests.ray_nodes import start_ray_nodes
 from tests.sources import LOCAL, prepare_config
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="two nodes on one machine: 127.0.0.2, /proc")
@@ -42,28 +41,8 @@ SQUARE = "0 0.3 0.3 0.7 0.3 0.7 0.7 0.3 0.7\n"
 
 @pytest.fixture
 def address(tmp_path_factory):
-    """Two nodes of one core each; a short name for a folder whose path is too long for sockets."""
-    folder = tmp_path_factory.mktemp("ray")
-    handle = os.open(folder, os.O_DIRECTORY)
-    short = f"/proc/{os.getpid()}/fd/{handle}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_TMPDIR", short)
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")
-        from ray.cluster_utils import Cluster
-
-        both = Cluster()
-        small = {"object_store_memory": 80 << 20, "plasma_directory": str(folder)}
-        bare = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
-        for host in ("127.0.0.2", "127.0.0.3"):
-            both.add_node(num_cpus=1, node_ip_address=host, **small, **bare)
-        yield both.address
-        both.shutdown()
-    os.close(handle)
-    left = [
-        child for child in psutil.Process().children(recursive=True) if "ray" in " ".join(child.cmdline())
-    ]
-    assert psutil.wait_procs(left, timeout=10)[1] == []
+    with start_ray_nodes(tmp_path_factory.mktemp("ray")) as nodes:
+        yield nodes.address
 
 
 @pytest.fixture(autouse=True)
