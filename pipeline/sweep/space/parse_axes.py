@@ -75,15 +75,17 @@ def open_override_parser() -> Iterator[Any]:
 
 
 def check_command_words(words: Sequence[str]) -> None:
-    """Check the keys of a command before Hydra, which would advise to add an unknown key with `+`.
+    """Check the words of a command before Hydra, which would advise to add an unknown key with `+`.
+
+    Args:
+        words: Settings as Hydra spells them, `hydra.sweeper.KEY=VALUE`.
 
     Raises:
-        UserError: A key is unknown; it names the nearest one.
+        UserError: A key is unknown; it names the nearest one. Or a setting has several values.
     """
     with open_override_parser() as parse:
         for word in parse(words):
-            if not word.package:
-                require_known_key(word.key_or_group)
+            _require_usable_word(word)
 
 
 def _require_usable_word(word: Override) -> None:
@@ -91,7 +93,10 @@ def _require_usable_word(word: Override) -> None:
     if not word.package:
         require_known_key(key)
     if sweeps and word.is_hydra_override():
-        raise UserError(f"the command: {word.input_line} gives Hydra's own settings several values: give one")
+        text = str(word.input_line).replace("hydra.sweeper.", "sweep.", 1)
+        raise UserError(f"the command: {text} gives a setting of the sweep several values: give it one")
+    if key == _PREPARED_SPACES and not (word.is_add() or word.is_force_add()):
+        raise UserError(f"the command: {word.input_line} needs a +: write +{word.input_line}")
     if sweeps and key == _PREPARED_SPACES:
         raise UserError(f"the command: {word.input_line} names several prepared sweeps: a command runs one")
 

@@ -123,6 +123,11 @@ def test_values_of_a_prepared_sweep_may_be_a_list(value, values):
     assert [item.value() for item in OverridesParser.create().parse_overrides(texts)] == values
 
 
+def test_axes_without_keys_are_refused():
+    with pytest.raises(UserError, match="must be a mapping"):
+        list_chosen_words(["seed=1,2"], [])
+
+
 def test_a_mapping_is_no_axis():
     with pytest.raises(UserError, match="finetune needs values"):
         list_chosen_words({"finetune": {"lr0": "1,2"}}, [])
