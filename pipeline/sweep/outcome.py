@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
+from pipeline.compose.stage import ParamValues, parse_params
 from pipeline.core.errors import UserError
+from pipeline.core.paths import PARAMS_FILE
 from pipeline.core.text import format_count
 from pipeline.storage.scratch_folder import create_scratch_folder
-from pipeline.sweep.experiments import find_experiment_commit
+from pipeline.sweep.experiments import find_experiment_commit, read_committed_file
 from pipeline.sweep.job import JobResult
 from pipeline.sweep.loop import SweepLoop
 from pipeline.sweep.report.best_config import BestConfig, build_best_config, write_best_config
@@ -53,11 +55,10 @@ class SweepOutcome:
         Args:
             trained: Whether jobs ended in this process: the winner may be another one.
         """
-        winner = self.summarize().winner
-        if winner is None or self._settings.test:
+        summary = self.summarize()
+        if summary.winner is None or self._settings.test:
             return False
-        first = name_evaluation(self._study.name, 0)
-        return trained or find_experiment_commit(self._project, first) is None
+        return trained or not summary.test
 
     def evaluate_winner(self, loop: SweepLoop) -> None:
         """Score all trainings of the winner on test."""
@@ -99,7 +100,11 @@ class SweepOutcome:
             job.job.experiment if self._settings.test else name_evaluation(summary.name, place)
             for place, job in enumerate(winner.jobs)
         ]
-        read = [read_test_score(self._project, name, winner.metric) for name in names]
+        read = [
+            read_test_score(self._project, name, winner.metric)
+            for name, row in zip(names, winner.jobs, strict=True)
+            if self._read_params(name) == self._read_params(row.job.experiment)  # else of an earlier winner
+        ]
         scores = [score for score in read if score is not None]
         if len(scores) < len(names):
             return summary
@@ -120,10 +125,20 @@ class SweepOutcome:
         except UserError as error:
             return None, str(error)
         try:
-            write_best_config(config)
+            write_best_config(config, expected=self._read_values(winner))
         except UserError as error:
             return config, str(error)
         return config, ""
+
+    def _read_values(self, winner: PointSummary) -> ParamValues | None:
+        """Return the configuration that the winner was trained with; None if its file has no such job."""
+        params = None if winner.has_folds else self._read_params(winner.jobs[0].job.experiment)
+        return parse_params(params.encode()) if params else None
+
+    def _read_params(self, experiment: str) -> str | None:
+        """Return params.yaml of an experiment; None if there is none of this name."""
+        commit = find_experiment_commit(self._project, experiment)
+        return read_committed_file(self._project, commit, PARAMS_FILE) if commit else None
 
     def _remove_experiments(self, summary: SweepSummary) -> list[str]:
         """With sweep.keep=best remove the experiments of the other jobs, once all have ended."""

@@ -18,7 +18,7 @@ class PruningSummary(NamedTuple):
         jobs: Trainings that were ended early.
         skipped: Further repetitions of pruned points, which were not started.
         epochs: Epochs that were not trained.
-        seconds: What these epochs would have taken, at the speed of each job or, if faster, of whole trainings.
+        seconds: What these epochs would have taken, at the speed of each job, or of whole ones if faster.
     """
 
     jobs: int
