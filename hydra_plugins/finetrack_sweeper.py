@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -36,8 +39,26 @@ class FinetrackSweeper(Sweeper):
         from pipeline.sweep.run import run_planned_sweep
         from pipeline.sweep.space.sweep_words import list_chosen_words, parse_settings
 
-        settings = parse_settings(self.settings)
-        return run_planned_sweep(list_chosen_words(self.params, arguments), settings)
+        words = list_chosen_words(self.params, arguments)
+        with _set_hydra_aside():
+            return run_planned_sweep(words, parse_settings(self.settings))
+
+
+@contextmanager
+def _set_hydra_aside() -> Iterator[None]:
+    """Let the sweep compose configurations itself, as Hydra refuses while a command of its own runs.
+
+    Hydra's log is for the functions that it calls itself; it would show the notes of every library.
+    """
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.WARNING)
+    held = GlobalHydra.instance()
+    hydra = held.hydra
+    held.clear()
+    try:
+        yield
+    finally:
+        held.hydra = hydra
 
 
 def _to_plain(values: Any) -> Any:

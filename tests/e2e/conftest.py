@@ -14,16 +14,29 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PARTS = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "conf", "pipeline", "dvc.yaml")
+PARTS = (
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    ".gitignore",
+    "conf",
+    "hydra_plugins",
+    "pipeline",
+    "dvc.yaml",
+)
 
 TINY = '''"""Stages that take a moment, to watch DVC and Hydra at work; what they call is theirs alone."""
 import json, os, pathlib, sys, time, yaml
 stage, params = sys.argv[1], yaml.safe_load(open("params.yaml"))
 root = pathlib.Path(os.environ.get("FINETRACK_ROOT") or os.environ["DVC_ROOT"])
 (root / ".finetrack").mkdir(exist_ok=True)
-with open(root / ".finetrack/ran", "a") as ran:
-    print(stage, file=ran)
-if stage == "finetune":
+if stage != "evaluate":
+    with open(root / ".finetrack/ran", "a") as ran:
+        print(stage, file=ran)
+if stage == "evaluate":
+    score = json.loads(pathlib.Path("reports/training.json").read_text())["val"]
+    pathlib.Path("reports/metrics.json").write_text(json.dumps({"test": score}))
+elif stage == "finetune":
     lr0, seed = params["finetune"]["lr0"], params["seed"]
     if lr0 > 0.5:
         sys.exit("finetune: finetune.lr0 lets the loss explode")
@@ -51,6 +64,11 @@ TINY_STAGES = {
         "deps": ["data/prepared"],
         "outs": ["models/finetuned"],
         "metrics": [{"reports/training.json": {"cache": False}}],
+    },
+    "evaluate": {
+        "cmd": "python tiny.py evaluate",
+        "deps": ["models/finetuned"],
+        "metrics": [{"reports/metrics.json": {"cache": False}}],
     },
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -14,7 +15,6 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from pipeline.sweep.preconditions import create_sweep_folder
 from tests.e2e.conftest import Project
 
 SWEEP = "python -m pipeline.sweep -m"
@@ -28,16 +28,22 @@ def parents(project) -> list[Run]:
 
 
 def rows(output: str) -> list[list[str]]:
-    """Return the table's rows: job, score, status, experiment, overrides."""
-    table = re.split(r"val .*status", output)[-1].partition("\n\n")[0]
-    return [line.split(maxsplit=4) for line in table.splitlines()[1:]]
+    """Return the table's rows: job, score, status, experiment, time, what differs."""
+    table = re.split(r"\njob +val.*", output)[-1].strip().partition("\n\n")[0]
+    return [re.split(r"  +", line) for line in table.splitlines()]
+
+
+def read_results(project) -> dict:
+    """Return the results of the only sweep, as its folder has them."""
+    (file,) = (project.folder / ".finetrack/sweeps").glob("*/results.json")
+    return json.loads(file.read_text())
 
 
 @pytest.fixture
 def running(tiny):
     """Start a sweep whose job waits, and wait until it does."""
     sweep = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.sweep", "-m", "seed=99,1"],
+        [sys.executable, "-m", "pipeline.sweep", "-m", "seed=99,1", "sweep.jobs=1"],
         cwd=tiny.folder,
         env=tiny.environment,
         stdout=subprocess.DEVNULL,
@@ -55,53 +61,74 @@ def running(tiny):
         os.killpg(os.getpgid(stage), signal.SIGKILL)
 
 
-def test_a_sweep_runs_each_combination_and_names_the_best(tiny):
-    output = tiny.run(f"{SWEEP} finetune.lr0=0.01,0.02 data.seed=1")
+def test_a_sweep_runs_each_combination_and_scores_the_best_on_test(tiny):
+    command = f"{SWEEP} finetune.lr0=0.01,0.02 data.seed=1"
+    output = tiny.run(command)
     assert tiny.ran() == ["prepare", "finetune", "finetune"]  # prepared once: the second job restores it
     best, other = rows(output)
     assert [best[:3], other[:3]] == [["1", "0.2000", "trained"], ["0", "0.1000", "trained"]]
-    assert f"dvc exp apply {best[3]}" in output
-    assert tiny.status() == []
+    assert "the best on test: test mAP50-95 0.2000" in output
+    name = best[3].rpartition("-")[0]
+    assert f"dvc exp apply {name}-best" in output
+    assert set(tiny.status()) == {f"?? conf/experiment/{name}.yaml"}
     assert not (tiny.folder / "multirun").exists()
     assert not (tiny.folder / "outputs").exists()
 
     (parent,) = parents(tiny)
-    assert parent.info.status == "FINISHED"
+    assert (parent.info.status, parent.info.run_name) == ("FINISHED", f"sweep {name}")
     assert parent.data.metrics["best/mAP50-95"] == pytest.approx(0.2)
-    assert parent.data.tags["finetrack.best"] == best[3]
-    assert parent.data.params["best.finetune.lr0"] == "0.02"
-    tiny.run(f"dvc exp apply {best[3]}")
+    assert parent.data.metrics["best/test/mAP50-95"] == pytest.approx(0.2)
+    assert parent.data.tags["finetrack.best"] == f"{name}-best"
+
+    shown = json.loads(tiny.run("dvc exp show --json"))
+    metrics = {row["name"]: sorted(row["revs"][0]["data"]["metrics"]) for row in shown[-1]["experiments"]}
+    assert metrics[f"{name}-0"] == ["reports/training.json"]  # no test figures, of itself or of another model
+    assert metrics[f"{name}-best"] == ["reports/metrics.json", "reports/training.json"]
+
+    check_the_same_command_again(tiny, command, parent)
+    tiny.run(f"dvc exp apply {name}-best")
     run = tiny.folder / "models/finetuned/run.json"
     assert f'"parent": "{parent.info.run_id}"' in run.read_text()
+    tiny.run("dvc repro")  # the new file of conf/experiment drops no applied value
+    assert tiny.params()["finetune"]["lr0"] == 0.02
+    assert tiny.ran() == []
+
+
+def check_the_same_command_again(tiny, command: str, parent: Run) -> None:
+    assert "nothing is left to train" in tiny.run(command)
+    assert tiny.ran() == []
+    assert [run.info.run_id for run in parents(tiny)] == [parent.info.run_id]
 
 
 def test_a_sweep_over_folds_gives_mean_and_spread(tiny):
     tiny.edit("tiny.py", "{figure: lr0 * 10}", "{figure: lr0 * 10 + params['data']['fold'] / 10}")
     tiny.commit()
-    output = tiny.run(f"{SWEEP} data.folds=3 data.fold=0,1,2 finetune.lr0=0.01")
-    assert "mean 0.2000, standard deviation 0.1000 (3 folds)" in output
-    assert "dvc exp apply" not in output
+    output = tiny.run(f"{SWEEP} data.folds=3 'data.fold=range(0,3)' finetune.lr0=0.01,0.02")
+    assert tiny.ran().count("finetune") == 6
+    best, _ = read_results(tiny)["best"][0], output
+    assert best["mean"] == pytest.approx(0.3)
+    assert best["std"] == pytest.approx(0.1)
+    assert best["jobs"] == 3
+    assert "data.fold" not in " ".join(best["overrides"])
     (parent,) = parents(tiny)
-    assert parent.data.metrics["mean/mAP50-95"] == pytest.approx(0.2)
-    assert parent.data.metrics["std/mAP50-95"] == pytest.approx(0.1)
-    assert parent.data.metrics["folds"] == 3
-    assert "finetrack.best" not in parent.data.tags
+    assert parent.data.metrics["best/mAP50-95"] == pytest.approx(0.3)
 
 
 @pytest.mark.fault(14, "a job fails")
 def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_missing(tiny):
     command = f"{SWEEP} finetune.lr0=0.9,0.01"
     output = tiny.run(command, fails=True)
-    assert tiny.ran() == ["finetune", "finetune"]
+    assert tiny.ran().count("finetune") == 2
     good, exploded = rows(output)
     assert good[:3] == ["1", "0.1000", "trained"]
-    assert "finetune.lr0 lets the loss explode" in exploded[4]
+    assert exploded[:3] == ["0", "-", "failed"]
+    assert "finetune.lr0 lets the loss explode" in output
     assert "1 of 2 jobs failed" in output
     assert parents(tiny)[0].info.status == "FAILED"
 
     output = tiny.run(command, fails=True)
     assert tiny.ran() == ["finetune"]
-    assert rows(output)[0][:3] == ["1", "0.1000", "restored"]
+    assert [row["attempts"] for row in read_results(tiny)["jobs"]] == [2, 1]
 
 
 def test_a_sweep_globs_a_group_takes_a_key_away_and_compares_jobs_of_one_task_alone(tiny):
@@ -110,14 +137,7 @@ def test_a_sweep_globs_a_group_takes_a_key_away_and_compares_jobs_of_one_task_al
     words = "'finetune=glob(h*)' '~tracking.tags.line' data.task=classify,obb finetune.lr0=0.01"
     output = tiny.run(f"{SWEEP} {words}")
     first, second = rows(output)
-    assert [first[:4], second[:4]] == [
-        ["0", "classify", "top1", "0.1000"],
-        ["1", "obb", "mAP50-95", "0.1000"],
-    ]
-    assert "finetune=head ~tracking.tags.line=null data.task=classify" in first[4]  # Hydra writes it so
-    for what, row in {"classify top1": first, "obb mAP50-95": second}.items():
-        experiment = row[4].split()[1]
-        assert f"best by {what}: take it into the workspace with `dvc exp apply {experiment}`" in output
+    assert [first[1], second[1]] == ["classify top1 0.1000", "obb mAP50-95 0.1000"]
     run = parents(tiny)[0]
     assert (
         run.data.metrics["best/classify/top1"] == run.data.metrics["best/obb/mAP50-95"] == pytest.approx(0.1)
@@ -137,23 +157,44 @@ def test_a_stopped_sweep_leaves_no_process_and_a_killed_run(tiny, running, sign)
     assert tiny.status() == []
 
 
+@pytest.mark.fault(14, "SIGKILL of a sweep")
+def test_a_sweep_that_was_killed_leaves_no_process_and_goes_on_with_the_same_command(tiny, running):
+    sweep, stage = running
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            os.kill(stage, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the stage still runs")
+    (parent,) = parents(tiny)
+    assert parent.info.status == "RUNNING"
+    tiny.edit("tiny.py", "time.sleep(600)", "pass")  # no code of the pipeline: the same sweep
+    tiny.run(f"{SWEEP} seed=99,1 sweep.jobs=1")
+    assert [run.info.run_id for run in parents(tiny)] == [parent.info.run_id]
+    assert parents(tiny)[0].info.status == "FINISHED"
+    assert [row["status"] for row in read_results(tiny)["jobs"]] == ["trained", "trained"]
+
+
 def test_mistakes_are_one_sentence_and_untracked_files_are_named(tiny):
     (tiny.folder / "conf/model/mine.yaml").write_text("{}")
-    (tiny.folder / "conf/sweep/mine.yaml").write_text(
-        "# @package _global_\nhydra: {sweeper: {params: {seed: 'interval(0,9)'}}}\n"
-    )
     for overrides, sentence in {
         "finetun.lr0=1,2": "sweep: the command: finetun.lr0 is not a known key: did you mean finetune.lr0?",
         "data.on_leak=warn,error": "sweep: the command: no job of this sweep can run: data.on_leak='warn'",
         "finetune=ful,head": "sweep: the command: there is no finetune/ful: choose one of full, gradual",
         "finetune.lr0=0.01,abc": "sweep: the command: no job with finetune.lr0=abc can run: finetune.lr0",
         "finetune.lr0=[1": "sweep: the command: no viable alternative at input '[1'",
-        "+sweep=learning_rate,strategies": "sweep: the command: +sweep=learning_rate,strategies changes",
-        "+sweep=mine": "sweep: BasicSweeper does not support sweep type : INTERVAL_SWEEP",
+        "+sweep=learning_rate,strategies": "sweep: the command: +sweep=learning_rate,strategies",
+        "sweep.trails=3": "sweep: the command: sweep.trails is no setting of a sweep",
+        "sweep.trials=many": "sweep: sweep.trials='many'",
     }.items():
-        output = tiny.run(f"{SWEEP} '{overrides}'", fails=True)
+        output = tiny.run(f"{SWEEP} seed=1,2 '{overrides}'", fails=True)
         assert sentence in output
-        assert "conf/model/mine.yaml" in output
+    assert "conf/model/mine.yaml" in tiny.run(f"{SWEEP} seed=1,2 data.on_leak=warn", fails=True)
     assert tiny.ran() == []
     tiny.run("rm -rf .git && git init -q")
     assert "sweep: a sweep needs a git commit to start from" in tiny.run(f"{SWEEP} seed=1,2", fails=True)
@@ -173,10 +214,3 @@ def test_sweeps_that_dvc_would_not_record_are_refused_before_the_first_job(tiny,
     tiny.run(f"git clone -q {tiny.folder} {umlauts}")
     assert "outside of ASCII" in Project(umlauts).run(f"{SWEEP} seed=1,2", fails=True)
     assert Project(umlauts).ran() == []
-
-
-def test_sweeps_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folders = [create_sweep_folder() for _ in range(50)]
-    assert len(set(folders)) == 50
-    assert all(folder.is_dir() for folder in folders)
