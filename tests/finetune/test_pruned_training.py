@@ -21,6 +21,7 @@ from pipeline.core.errors import PRUNED_EXIT_CODE, PrunedError
 from pipeline.core.paths import PARAMS_FILE, TRAINING_METRICS_FILE
 from pipeline.finetune.outputs import OUTPUTS
 from pipeline.finetune.stage import run_stage
+from pipeline.runtime import epoch_channel
 from pipeline.runtime.epoch_channel import CHANNEL_VARIABLE
 from pipeline.sweep.workers.epoch_server import EpochServer
 from pipeline.tracking.sweep_origin import RUN_NAME_VARIABLE, SWEEP_TAGS_VARIABLE
@@ -54,10 +55,12 @@ def sweep(monkeypatch, decide):
     thread = Thread(target=work)
     thread.start()
     with monkeypatch.context() as patch, closing(EpochServer(events)) as server:
-        patch.setenv(CHANNEL_VARIABLE, server.address_for(NUMBER))
+        address = server.address_for(NUMBER)
+        patch.setenv(CHANNEL_VARIABLE, address)
         patch.setenv(RUN_NAME_VARIABLE, "lr0=0.001 augment=light")
         patch.setenv(SWEEP_TAGS_VARIABLE, json.dumps({"sweep": "rates", "point": 3, "repetition": 0}))
         yield epochs
+        epoch_channel._open_channel(address).close()
     events.put(None)
     thread.join()
 

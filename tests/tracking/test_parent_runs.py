@@ -152,3 +152,12 @@ def test_end_that_comes_while_messages_of_others_are_sent_is_not_left_behind(tar
         assert session.run_id
         time.sleep(0.1)
     assert read_statuses(client, [session.run_id]) == ["FINISHED"]
+
+
+def test_evaluation_without_the_run_of_its_training_is_named_by_what_differs_in_the_sweep(
+    target, client, monkeypatch
+):
+    monkeypatch.setenv("FINETRACK_RUN_NAME", "lr0=0.001 augment=light")
+    with attach_run(target, key="k1", run_id=None) as session:
+        session.log_metrics({"test/mAP50-95": 0.1})
+    assert client.get_run(session.run_id).info.run_name == "lr0=0.001 augment=light evaluate-k1"

@@ -50,18 +50,27 @@ def connect(server, notices):
         channel.close()
 
 
-def answer_all(events, decide=lambda _event: False):
-    """Answer reports in a thread, until None is in the queue; return the thread and what was reported."""
-    seen = []
+@pytest.fixture
+def answer_all(events):
+    """Answer reports in a thread until None is in the queue; return the thread and what was reported."""
+    threads = []
 
-    def work():
-        while (event := events.get(timeout=30)) is not None:
-            seen.append(event)
-            event.answer(decide(event))
+    def start(decide=lambda _event: False):
+        seen = []
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread, seen
+        def work():
+            while (event := events.get()) is not None:
+                seen.append(event)
+                event.answer(decide(event))
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+        return threads[-1], seen
+
+    yield start
+    for thread in threads:
+        events.put(None)
+        thread.join()
 
 
 def send_raw(server, contents):
@@ -84,8 +93,8 @@ def build_line(server, **changes):
     return json.dumps(facts | changes).encode() + b"\n"
 
 
-def test_reports_of_several_trainings_arrive_and_each_gets_its_answer(events, connect):
-    thread, seen = answer_all(events, lambda event: event.number == 7 and event.epoch == 2)
+def test_reports_of_several_trainings_arrive_and_each_gets_its_answer(events, connect, answer_all):
+    thread, seen = answer_all(lambda event: event.number == 7 and event.epoch == 2)
     first, second = connect(3), connect(7)
     answers = [
         channel.report(epoch, epochs, metric=METRIC, value=epoch / 10)
@@ -108,16 +117,19 @@ def test_outside_of_a_sweep_nothing_is_reported(monkeypatch):
     assert not report_epoch(1, 2, metric=METRIC, value=0.5)
 
 
-def test_training_reports_to_the_address_of_its_environment(monkeypatch, events, server):
+def test_training_reports_to_the_address_of_its_environment(monkeypatch, server, answer_all):
     monkeypatch.setenv(CHANNEL_VARIABLE, server.address_for(5))
-    answer_all(events, lambda _: True)
+    answer_all(lambda _: True)
     assert report_epoch(1, 2, metric=METRIC, value=0.5)
+    epoch_channel._open_channel(server.address_for(5)).close()
 
 
 def test_answer_that_came_too_late_is_given_again_with_the_next_report(monkeypatch, events, connect, notices):
-    monkeypatch.setattr(epoch_channel, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(epoch_channel, "RETRY_SECONDS", 30.0)  # the machine may be slow
     channel = connect(1)
-    assert not channel.report(1, 9, metric=METRIC, value=0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch_channel, "ANSWER_SECONDS", 0.1)
+        assert not channel.report(1, 9, metric=METRIC, value=0.5)
     assert len(notices) == 1
     events.get(timeout=5).answer(True)
     assert channel.report(2, 9, metric=METRIC, value=0.5)  # the server decides it alone
@@ -126,10 +138,10 @@ def test_answer_that_came_too_late_is_given_again_with_the_next_report(monkeypat
 
 
 @pytest.mark.fault(14, "the process of the sweep hangs, vanishes or comes back while its jobs train")
-def test_sweep_that_is_gone_costs_one_notice_and_no_time(monkeypatch, events, server, notices):
+def test_sweep_that_is_gone_costs_one_notice_and_no_time(monkeypatch, events, server, notices, answer_all):
     monkeypatch.setattr(epoch_channel, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(epoch_channel, "RETRY_SECONDS", 0.05)
-    thread, _ = answer_all(events)
+    thread, _ = answer_all()
     channel = EpochChannel(server.address_for(1), notices.append)
     assert not channel.report(1, 9, metric=METRIC, value=0.5)
     events.put(None)
@@ -138,13 +150,13 @@ def test_sweep_that_is_gone_costs_one_notice_and_no_time(monkeypatch, events, se
     assert [channel.report(epoch, 9, metric=METRIC, value=0.5) for epoch in range(2, 9)] == [False] * 7
     server.close()
     assert [channel.report(epoch, 9, metric=METRIC, value=0.5) for epoch in range(2, 9)] == [False] * 7
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 10
     assert len(notices) == 1
     assert "the training goes on without it" in notices[0]
 
 
-def test_sweep_that_closed_the_connection_is_asked_again_at_once(events, server, connect, notices):
-    answer_all(events)
+def test_sweep_that_closed_the_connection_is_asked_again_at_once(server, connect, notices, answer_all):
+    answer_all()
     channel = connect(1)
     channel.report(1, 9, metric=METRIC, value=0.5)
     with server._lock:
@@ -231,9 +243,9 @@ def test_lines_that_are_no_report_are_refused(events, server):
 
 
 @pytest.mark.fault(1, "silent and slow connections fill the sweep's port")
-def test_silent_strangers_do_not_keep_a_training_out(monkeypatch, events, server, connect):
+def test_silent_strangers_do_not_keep_a_training_out(monkeypatch, server, connect, answer_all):
     monkeypatch.setattr(epoch_server, "MAX_CONNECTIONS", 8)
-    answer_all(events)
+    answer_all()
     channel = connect(1)
     channel.report(1, 9, metric=METRIC, value=0.5)
     place = server.address_for(1).partition("/")[0].split(":")
@@ -252,9 +264,9 @@ def test_silent_strangers_do_not_keep_a_training_out(monkeypatch, events, server
         stranger.close()
 
 
-def test_line_that_arrives_in_pieces_is_a_report(events, server):
+def test_line_that_arrives_in_pieces_is_a_report(server, answer_all):
     host, port = server.address_for(0).partition("/")[0].split(":")
-    answer_all(events)
+    answer_all()
     with socket.create_connection((host, int(port)), timeout=20) as peer:
         for part in (build_line(server)[:20], build_line(server)[20:]):
             peer.sendall(part)
