@@ -81,14 +81,17 @@ def restore_outputs(folder: Path, outputs: Sequence[Path]) -> None:
             write_file(output, kept.read_bytes())
 
 
-def delete_recorded_outputs() -> None:
-    """Delete the kept outputs that dvc.lock of the working folder names: DVC can restore them.
+def delete_recorded_outputs(lock_file: Path = DVC_LOCK_FILE) -> None:
+    """Delete the kept outputs that a dvc.lock names: DVC can restore them.
 
     One that another process is restoring stays until the next time.
+
+    Args:
+        lock_file: That of the working folder, or of a workspace after its job.
     """
     root = project_root() / SCRATCH_FOLDER / CHECKPOINTS_FOLDER
     records = [*root.glob(f"*/{_FINISHED}/{_RECORD}")]
-    recorded = _read_text(DVC_LOCK_FILE) if records else ""
+    recorded = _read_text(lock_file) if records else ""
     for record in records:
         with contextlib.suppress(OSError, ValueError, UserError):
             if json.loads(_read_text(record))["md5"] in recorded:

@@ -14,6 +14,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.metric_names import MAIN_METRICS, select_main_metric
 from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE
 from pipeline.storage.files import write_file
+from pipeline.storage.finished_trainings import DVC_LOCK_FILE, delete_recorded_outputs
 from pipeline.sweep.job import JobResult, StageBegan, SweepContext, SweepJob
 from pipeline.sweep.workers.job_environment import build_dvc_command, build_job_environment
 from pipeline.sweep.workers.job_output import JobOutput, parse_stage_line
@@ -134,6 +135,7 @@ def _read_result(run: _JobRun, output: JobOutput) -> JobResult:
     commit = collect_experiment(run.workspace, run.job.experiment, run.context.project)
     if commit is None:
         raise UserError(f"DVC made no experiment of it ({run.folder / LOG_FILE})")
+    delete_recorded_outputs(run.workspace.folder / DVC_LOCK_FILE)
     report = _read_report(run.workspace, commit)
     info = json.loads((run.workspace.folder / FINETUNED_FOLDER / "run.json").read_text("utf-8"))
     main = select_main_metric(report["val"])
