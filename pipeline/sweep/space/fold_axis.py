@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from pipeline.compose.override_keys import parse_override_value
 from pipeline.core.errors import UserError
 from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.space.job_configs import JobConfigs
 from pipeline.sweep.space.parse_axes import ParsedAxes
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 
@@ -41,6 +42,7 @@ def plan_folds(parsed: ParsedAxes, settings: SweepSettings) -> FoldPlan:
     number = _read_number(parsed.space.fixed)
     _refuse_repetition_axes(parsed, axes, settings)
     if FOLD_KEY in axes and NUMBER_KEY not in axes:
+        number = _compose_number(parsed.space) if number is None else number
         if number is None:
             raise UserError(
                 f"the command: {_get_text(parsed, axes[FOLD_KEY])} needs the number of folds: "
@@ -74,6 +76,14 @@ def _read_number(fixed: Sequence[str]) -> int | None:
     words = [word.lstrip("+") for word in fixed if word.lstrip("+").startswith(f"{NUMBER_KEY}=")]
     value = parse_override_value(words[-1]) if words else None
     return value if isinstance(value, int) else None
+
+
+def _compose_number(space: SearchSpace) -> int | None:
+    """Return the number of folds that conf/ gives, beside the first choices of the axes."""
+    others = [axis for axis in space.axes if axis.choices and axis.key.lstrip("+") != FOLD_KEY]
+    words = [*space.fixed, *(f"{axis.key}={axis.choices[0]}" for axis in others)]
+    number: int | None = JobConfigs().compose(words)["data"].get("folds")
+    return number
 
 
 def _names_all(axis: SearchAxis, number: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,14 @@ def test_some_folds_are_points_of_their_own(overrides):
     swept = [word for word in overrides if "," in word]
     assert len(found.parsed.space.axes) == len(swept) + 1
     assert bool(found.notes) == bool(swept)
+
+
+def test_the_number_of_folds_may_come_from_conf(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "conf/data/demo.yaml"
+    file.write_text(file.read_text().replace("folds: null", "folds: 5"))
+    assert plan("data.fold=range(0,5)").folds == 5
 
 
 def test_folds_without_their_number_are_refused_before_the_first_job():
