@@ -6,10 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from pipeline.sweep.study.database.address import parse_storage_address
+from pipeline.sweep.study.database.connection import close_storage, open_storage
 from tests.sweep.study.postgres import explain_missing_server, start_postgres
 from tests.sweep.study.studies import CHOICES, INTERVALS, open_sweep, run_sweep, train
 
@@ -38,6 +41,18 @@ def start_process(code, address):
 def server():
     with start_postgres() as server:
         yield server
+
+
+@pytest.mark.fault(14, "several processes create the tables of a sweep's database at once")
+def test_a_new_database_may_be_opened_by_several_at_once(server):
+    import psycopg
+
+    with psycopg.connect(server.address, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE fresh")
+    address = parse_storage_address(server.address.replace("/postgres", "/fresh"))
+    with ThreadPoolExecutor(4) as pool:
+        for storage in pool.map(open_storage, [address] * 4):
+            close_storage(storage)
 
 
 @pytest.mark.fault(14, "a team's processes run one sweep on PostgreSQL, and one is killed")

@@ -8,9 +8,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TypeVar
 
 import optuna
+import sqlalchemy
 import sqlalchemy.exc
 from filelock import FileLock, Timeout
 from optuna.exceptions import StorageInternalError
@@ -27,6 +29,8 @@ GRACE_SECONDS: Final = 120
 """After so long without a word another process takes the points of a process over."""
 _LOCK_WAIT_SECONDS: Final = 60
 _SERVER_WAIT_SECONDS: Final = 10
+_SERVER_LOCK: Final = 5_176_423_011
+"""The number of the server's lock: any, but always the same."""
 _RETRY_PAUSES: Final = (0.2, 1.0, 3.0, 8.0, 15.0)
 """Seconds between tries where the database does not answer: a sweep outlives a restart of its server."""
 Result = TypeVar("Result")
@@ -55,22 +59,41 @@ def close_storage(storage: BaseStorage) -> None:
 
 @contextmanager
 def hold_database_lock(address: DatabaseAddress) -> Iterator[None]:
-    """Keep the other processes of this machine from claiming points of an sqlite database at the same time.
-
-    A server needs no lock: its transactions do.
+    """Keep other processes from creating the tables, or claiming points, at the same time.
 
     Raises:
-        UserError: Another process holds the lock.
+        UserError: Another process of this machine holds the lock of a file.
+        sqlalchemy.exc.SQLAlchemyError: The server does not answer.
     """
-    if address.file is None:
+    with _hold_file_lock(address.file) if address.file else _hold_server_lock(address):
         yield
-        return
+
+
+@contextmanager
+def _hold_file_lock(file: Path) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file.with_suffix(".lock"))
     try:
-        lock = FileLock(address.file.with_suffix(".lock"), timeout=_LOCK_WAIT_SECONDS)
-        with lock:
-            yield
+        lock.acquire(timeout=_LOCK_WAIT_SECONDS)
     except Timeout:
-        raise UserError(f"another process has locked {address.shown}: end it, then run again") from None
+        raise UserError(f"another process has locked {file}: end it, then run again") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _hold_server_lock(address: DatabaseAddress) -> Iterator[None]:
+    """Hold a lock in the server; it ends with the connection, also where the process is killed."""
+    engine = sqlalchemy.create_engine(address.url, connect_args=_build_options(address))
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f"SET lock_timeout = '{_LOCK_WAIT_SECONDS}s'"))
+            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({_SERVER_LOCK})"))
+            yield
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -120,18 +143,20 @@ def retry_while_unavailable(address: DatabaseAddress, operation: Callable[[], Re
 
 def _connect(address: DatabaseAddress) -> RDBStorage:
     template = address.url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
-    wait = _LOCK_WAIT_SECONDS if address.file else _SERVER_WAIT_SECONDS
-    options = {"timeout": wait} if address.file else {"connect_timeout": wait}
-    if address.file:
-        address.file.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # heartbeats are experimental
         return RDBStorage(
             template,
-            engine_kwargs={"connect_args": options, "pool_pre_ping": True},
+            engine_kwargs={"connect_args": _build_options(address), "pool_pre_ping": True},
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=GRACE_SECONDS,
         )
+
+
+def _build_options(address: DatabaseAddress) -> dict[str, float]:
+    if address.file:
+        return {"timeout": _LOCK_WAIT_SECONDS}
+    return {"connect_timeout": _SERVER_WAIT_SECONDS}
 
 
 def _list_causes(error: BaseException) -> list[BaseException]:
@@ -161,4 +186,6 @@ def _describe_error(address: DatabaseAddress, error: BaseException) -> str:
             else "repair the file or move it away"
         )
         return f"the study in {address.shown} cannot be used ({reason}): {advice}, then run again"
-    return f"{address.shown} does not answer ({reason}): check the server and sweep.storage, then run again"
+    answers = not any(isinstance(cause, sqlalchemy.exc.OperationalError) for cause in _list_causes(error))
+    fault = "cannot be used" if answers else "does not answer"
+    return f"{address.shown} {fault} ({reason}): check the server and sweep.storage, then run again"

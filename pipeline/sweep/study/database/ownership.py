@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from pipeline.sweep.study.database.connection import GRACE_SECONDS, HEARTBEAT_SECONDS
+from pipeline.sweep.study.database.connection import HEARTBEAT_SECONDS
 
 
 class PointOwner(NamedTuple):
@@ -50,18 +49,17 @@ def is_gone(owner: PointOwner) -> bool | None:
     return _get_start(owner.pid) != owner.started
 
 
-def is_abandoned(trial: FrozenTrial, own: PointOwner, *, stale: bool, locked: bool) -> bool:
-    """Return whether nobody runs a RUNNING trial any more.
+def is_abandoned(trial: FrozenTrial, own: PointOwner, *, stale: bool) -> bool:
+    """Return whether nobody runs a RUNNING trial any more. It is called under the lock of the database.
 
     Args:
         trial: A trial that this object does not run.
         own: This process.
         stale: Whether its heartbeat is old.
-        locked: Whether no other process can be claiming it now.
     """
     owner = read_owner(trial.user_attrs.get("owner"))
     if owner is None:
-        return locked or _is_old(trial.datetime_start)
+        return True  # its process died in the middle of a claim
     if owner.invocation == own.invocation:
         return True
     gone = is_gone(owner)
@@ -118,10 +116,6 @@ def list_stale_trials(storage: BaseStorage, study_id: int) -> set[int]:
     """Return the trials of a study whose heartbeat is old."""
     find = getattr(storage, "_get_stale_trial_ids")  # noqa: B009 - Optuna has no public name for it
     return set(find(study_id))
-
-
-def _is_old(start: datetime | None) -> bool:
-    return start is None or datetime.now() - start > timedelta(seconds=GRACE_SECONDS)
 
 
 def _get_start(pid: int) -> float | None:

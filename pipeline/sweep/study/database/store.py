@@ -158,11 +158,9 @@ class StudyStore:
     def _free_abandoned_trials(self) -> None:
         stale = list_stale_trials(self._storage, self._study_id)
         for trial in self.list_trials():
-            if trial.state == TrialState.RUNNING and trial._trial_id not in self._running:
-                trial_id = trial._trial_id
-                locked = self.address.file is not None
-                if is_abandoned(trial, self.own, stale=trial_id in stale, locked=locked):
-                    self._free(trial_id)
+            held = trial.state != TrialState.RUNNING or trial._trial_id in self._running
+            if not held and is_abandoned(trial, self.own, stale=trial._trial_id in stale):
+                self._free(trial._trial_id)
 
     def _free(self, trial_id: int) -> None:
         self._storage.set_trial_user_attr(trial_id, records.OWNER, None)
