@@ -62,8 +62,8 @@ def measure(clones: list[Path], environment: dict[str, str], server: ForkServer,
     """Run the jobs, and print medians."""
     print("| a job | wall, s | of these epochs, s | overhead, s | CPU, s |\n|---|---|---|---|---|")
     plain = ForkServer(Path(), [])
-    for what, servers in (("in processes of its own", plain), ("in forks", server)):
-        costs = [run_job(clones[0], environment, servers, seed=100 + 2 * round_) for round_ in range(rounds)]
+    for first, what, servers in ((100, "in processes of its own", plain), (200, "in forks", server)):
+        costs = [run_job(clones[0], environment, servers, seed=first + round_) for round_ in range(rounds)]
         wall, epochs, cpu = (statistics.median(values) for values in zip(*costs, strict=True))
         overhead = statistics.median(cost.wall - cost.epochs for cost in costs)
         print(f"| {what} | {wall:.1f} | {epochs:.1f} | {overhead:.1f} | {cpu:.1f} |", flush=True)
