@@ -59,3 +59,11 @@ def wait_for_file(path: Path, seconds: float = 60.0) -> str:
         assert time.monotonic() < deadline, f"{path} was not written"
         time.sleep(0.05)
     return path.read_text()
+
+
+def wait_at_each_job(project: Project) -> None:
+    """Let each training say that it runs, and wait for a file."""
+    project.edit("tiny.py", '/ ".finetrack/waiting")', '/ f".finetrack/waiting-{lr0}")')
+    loop = 'while not (root / ".finetrack/go-on").exists():\n            time.sleep(0.1)'
+    project.edit("tiny.py", "time.sleep(600)", loop)
+    project.commit()

@@ -17,6 +17,7 @@ from tests.e2e.cluster_sweeps import (
     build_context,
     build_job,
     user_environment,
+    wait_at_each_job,
     wait_for_file,
     wait_for_results,
 )
@@ -56,14 +57,6 @@ def test_a_job_whose_node_dies_runs_again_on_another_node(tiny, tmp_path_factory
     assert [results[number].attempts for number in (0, 1)] == [1 + (stage == lost) for stage in stages]
     tiny.run(f"dvc exp apply try-{stages.index(lost)}")
     assert f"run-0.0{stages.index(lost) + 1}" in (tiny.folder / "models/finetuned/run.json").read_text()
-
-
-def wait_at_each_job(tiny):
-    """Let each training say that it runs, and wait for a file."""
-    tiny.edit("tiny.py", '/ ".finetrack/waiting")', '/ f".finetrack/waiting-{lr0}")')
-    loop = 'while not (root / ".finetrack/go-on").exists():\n            time.sleep(0.1)'
-    tiny.edit("tiny.py", "time.sleep(600)", loop)
-    tiny.commit()
 
 
 def is_on_node(process: int, node) -> bool:

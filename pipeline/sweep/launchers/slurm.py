@@ -207,8 +207,10 @@ class SlurmAttempt:
 
     def release(self) -> None:
         """Cancel what may still run, and forget it."""
-        if not self._ended and not self._has_result():
-            self.stop(force=True)
+        if not self._has_result():
+            write_file(self._files.stop, "kill")  # for processes that Slurm lost sight of
+            if not self._ended:
+                self._job.cancel(check=False)
         self._cluster.forget(self._key)
 
     def _has_result(self) -> bool:
