@@ -34,6 +34,7 @@ class BudgetClock:
         self._settings = settings
         self._start = time.monotonic()
         self._job_seconds: list[float] = []
+        self._plans: dict[int, BudgetPlan] = {}
 
     @property
     def used_seconds(self) -> float:
@@ -59,12 +60,22 @@ class BudgetClock:
         return hours is None or end < hours * 3600
 
     def plan(self, *, capacity: int, repetitions: int) -> BudgetPlan | None:
-        """Plan how many points fit into `sweep.hours`; None without it, or before the first job is done."""
+        """Plan how many points fit into `sweep.hours`; None without it, or before the first job is done.
+
+        The plan stays the same while as many jobs run at once.
+        """
         if self._settings.hours is None or self.job_seconds is None:
             return None
+        if capacity not in self._plans:
+            self._plans[capacity] = self._make_plan(
+                self._settings.hours, self.job_seconds, capacity=capacity, repetitions=repetitions
+            )
+        return self._plans[capacity]
+
+    def _make_plan(self, hours: float, job_seconds: float, *, capacity: int, repetitions: int) -> BudgetPlan:
         plan = plan_budget(
-            self._settings.hours,
-            job_seconds=self.job_seconds,
+            hours,
+            job_seconds=job_seconds,
             used_seconds=self.used_seconds,
             capacity=capacity,
             repetitions=repetitions,
