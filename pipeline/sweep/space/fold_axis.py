@@ -15,6 +15,8 @@ from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 FOLD_KEY: Final = "data.fold"
 NUMBER_KEY: Final = "data.folds"
 SEED_KEY: Final = "seed"
+_SAME_VAL_KEYS: Final = ("data.epochs", "data.imgsz", "data.on_leak", "data.samples")
+"""Keys of conf/data that do not decide which images are val."""
 
 
 class FoldPlan(NamedTuple):
@@ -105,7 +107,7 @@ def _get_text(parsed: ParsedAxes, axis: SearchAxis) -> str:
 
 def _describe_val_axes(keys: Sequence[str]) -> list[str]:
     """Warn of axes whose values have other val images, so that their scores are of different images."""
-    found = [key for key in keys if key == "data" or key.startswith("data.")]
+    found = [key for key in keys if key == "data" or (key.startswith("data.") and key not in _SAME_VAL_KEYS)]
     if not found:
         return []
     return [f"the values of {', '.join(found)} may be scored on different val images: compare them with care"]

@@ -167,7 +167,10 @@ def _describe_repeated(
 ) -> Iterable[str]:
     if not repeated:
         return
-    again, earlier = next(iter(repeated.items()))
-    labels = (space.build_label(checked.get_point(space, places)) for places in (again, earlier))
+    pairs = [
+        " is ".join(space.build_label(checked.get_point(space, places)) for places in pair)
+        for pair in list(repeated.items())[:MAX_LISTED]
+    ]
     number = format_count(len(repeated), "combination differs", "combinations differ")
-    yield "{} from others only in keys without effect there, and run once: {} is {}".format(number, *labels)
+    more = f"; and {len(repeated) - MAX_LISTED:,} more" if len(repeated) > MAX_LISTED else ""
+    yield f"{number} from others only in keys without effect there, and run once: {'; '.join(pairs)}{more}"

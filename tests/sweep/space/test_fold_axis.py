@@ -60,6 +60,11 @@ def test_some_folds_are_points_of_their_own(overrides):
     assert bool(found.notes) == bool(swept)
 
 
+@pytest.mark.parametrize(("word", "told"), [("data.seed=1,2", True), ("data.imgsz=320,640", False)])
+def test_an_axis_that_changes_the_val_images_is_told(word, told):
+    assert bool(plan(word).notes) is told
+
+
 def test_the_number_of_folds_may_come_from_conf(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
