@@ -97,3 +97,13 @@ def test_project_without_trainings_needs_no_scratch_folder(tmp_path, monkeypatch
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     delete_recorded_outputs()
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.fault(14, "each job of a sweep leaves a copy of its weights")
+def test_kept_outputs_that_the_lock_of_another_folder_names_are_deleted(kept, tmp_path):
+    _write_dvc_lock(TRAINING_METRICS_FILE.read_bytes())
+    Path("dvc.lock").rename(tmp_path / "dvc.lock")
+    delete_recorded_outputs()
+    assert kept.exists()
+    delete_recorded_outputs(tmp_path / "dvc.lock")
+    assert not kept.exists()

@@ -28,6 +28,10 @@ LOOKAHEAD: Final = 2
 """So many jobs more are taken while some wait for shared images: they may be of other images."""
 
 
+TRAINED: Final = ("trained", "pruned")
+"""Jobs that ended so show how much memory a training needs."""
+
+
 @dataclass
 class _Slot:
     """A share of the machine with its workspace."""
@@ -168,7 +172,7 @@ class LocalLauncher:
             reason = describe_machine_error(error) or f"{type(error).__name__}: {error}"
             result = JobResult(running.job, "failed", reason=reason)
         with self._lock:
-            if running.trains_since is not None:
+            if running.trains_since is not None and result.status in TRAINED:
                 self._memory.note_end(running.process.peak_bytes)
             del self._running[running.job.number]
             self._release_shared(running.job, made=False)
@@ -220,7 +224,7 @@ class LocalLauncher:
     def _take_stage(self, running: _RunningJob, event: StageBegan) -> None:
         if event.stage == "finetune":
             with self._lock:
-                running.trains_since = time.monotonic()
+                running.trains_since = None if event.restored else time.monotonic()
                 self._release_shared(running.job, made=True)
                 self._start_waiting()
         self._events.put(event)

@@ -18,7 +18,13 @@ RESTORED_LINE: Final = re.compile(r"Stage '([\w@.-]+)' (?:is cached|didn't chang
 """How DVC names a stage whose results it has; `is cached` where it checks them out."""
 TRAINED_BEFORE_LINE: Final = "finetune: trained before, "
 """A training of an earlier attempt had ended, and only its outputs were written again."""
-MEMORY_SIGNS: Final = ("MemoryError", "OutOfMemoryError", "CUDA out of memory", "out of memory", "bad_alloc")
+MEMORY_SIGNS: Final = (
+    "MemoryError",
+    "OutOfMemoryError",
+    "CUDA out of memory",
+    "out of memory",
+    "memory is not enough",
+)
 OUT_OF_MEMORY: Final = "it ran out of memory"
 _SHELL_OFFSET: Final = 128
 """A shell adds this to the number of the signal that ended its command."""

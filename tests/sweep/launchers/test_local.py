@@ -114,15 +114,16 @@ def test_each_job_has_cores_of_its_own_and_no_more_run_than_there_are_shares(job
 
 
 @pytest.mark.fault(14, "several jobs at once need more memory than there is")
-def test_auto_runs_one_job_until_its_memory_is_known(jobs, events):
+def test_auto_runs_one_job_until_the_memory_of_a_training_is_known(jobs, events):
     launcher = build_launcher(events, "auto")
-    assert launcher.capacity == 1
-    launcher.start(build_job(0))
-    jobs.wait_for(1)
-    jobs.train(0)
-    jobs.running[0].process.peak_bytes = 4 * GB
-    jobs.end(0)
-    assert list(list_ended(events, 1)) == [(0, "trained")]
+    for number, (restored, status) in enumerate([(True, "restored"), (False, "failed"), (False, "trained")]):
+        assert launcher.capacity == 1
+        launcher.start(build_job(number))
+        jobs.wait_for(1)
+        jobs.running[number].on_stage(StageBegan(number, "finetune", restored=restored))
+        jobs.running[number].process.peak_bytes = 4 * GB
+        jobs.end(number, status)
+        assert list(list_ended(events, 1)) == [(number, status)]
     assert launcher.capacity == 2
     launcher.close()
 
