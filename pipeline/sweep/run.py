@@ -6,9 +6,11 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline.core.config_diff import join_first
 from pipeline.core.errors import UserError
 from pipeline.storage.files import hold_writer_lock
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
@@ -19,6 +21,7 @@ from pipeline.sweep.launchers.choose import open_launcher
 from pipeline.sweep.loop import SweepLoop
 from pipeline.sweep.outcome import SweepOutcome
 from pipeline.sweep.preconditions import require_recordable_experiments
+from pipeline.sweep.report.best_config import is_written_by_sweep
 from pipeline.sweep.report.live_table import LiveTable
 from pipeline.sweep.report.mlflow_log import SweepLog
 from pipeline.sweep.settings import SweepSettings
@@ -58,9 +61,7 @@ def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None
     """
     project = project_root()
     require_recordable_experiments()
-    missed = list_untracked_files(project, *TRACKED)
-    if missed:
-        _tell(f"experiments run on what git tracks; run `git add` for these, or they miss them: {missed}")
+    _tell_untracked(project)
     plan = plan_space(overrides, settings)
     for note in plan.notes:
         _tell(note)
@@ -70,6 +71,16 @@ def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None
     folder = create_scratch_folder("sweeps", str(settings.name))
     with hold_writer_lock(folder / "lock", what=f"the sweep {settings.name}"):
         Sweep(plan, settings, identity).run()
+
+
+def _tell_untracked(project: Path) -> None:
+    """Name untracked files of the configuration and the code; those that sweeps wrote are not needed."""
+    missed = [
+        name for name in list_untracked_files(project, *TRACKED) if not is_written_by_sweep(project / name)
+    ]
+    if missed:
+        listed = join_first(missed, "git status")
+        _tell(f"experiments run on what git tracks; run `git add` for these, or they miss them: {listed}")
 
 
 class Sweep:

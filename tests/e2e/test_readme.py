@@ -167,7 +167,7 @@ def test_experiments_with_other_values_run_as_typed(tiny):
 def test_the_runs_of_the_sweep_hang_under_one_that_lists_them(reader):
     client = MlflowClient(f"sqlite:///{reader.folder / 'mlflow.db'}")
     runs = client.search_runs([item.experiment_id for item in client.search_experiments()])
-    (parent,) = [run for run in runs if "finetrack.sweep" in run.data.tags]
+    (parent,) = [run for run in runs if "finetrack.sweep.command" in run.data.tags]
     table = json.loads(Path(client.download_artifacts(parent.info.run_id, "jobs.json")).read_text())
     jobs = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert len(jobs) == 2

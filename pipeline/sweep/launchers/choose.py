@@ -89,5 +89,5 @@ class _JobVariables:
         tags = {"sweep": self._name, "point": job.point, "repetition": job.repetition}
         return {
             CHANNEL_VARIABLE: self._get_address(job.number),
-            SWEEP_TAGS_VARIABLE: json.dumps(tags),
+            SWEEP_TAGS_VARIABLE: json.dumps(tags, allow_nan=False),
         }

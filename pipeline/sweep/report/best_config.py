@@ -102,6 +102,17 @@ def write_best_config(config: BestConfig, *, expected: ParamValues | None = None
     return path
 
 
+def is_written_by_sweep(path: Path) -> bool:
+    """Return whether a file of conf/experiment was written by any sweep."""
+    if path.parent.name != EXPERIMENTS or path.suffix != ".yaml":
+        return False
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.startswith(f"# {MARK}") for line in lines[:3])
+
+
 def require_own_file(path: Path, name: str) -> None:
     """Require that a file is absent, or was written by the sweep of this name.
 
