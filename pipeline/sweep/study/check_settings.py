@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from pipeline.core.errors import UserError
 from pipeline.sweep.job import JobStatus
-from pipeline.sweep.settings import SamplerName, SweepSettings
+from pipeline.sweep.settings import PrunerName, SamplerName, SweepSettings
 from pipeline.sweep.space.search_space import SearchSpace
 from pipeline.sweep.study.objectives import is_minimized, parse_constraint, require_metric
 
@@ -14,6 +14,7 @@ DEFAULT_POINTS: Final = 20
 """Points of a sweep without a last combination, where sweep.trials is not set."""
 WILCOXON_THRESHOLD: Final = 0.15
 """Points are pruned that are so far behind by chance in at most this share of cases: 3 of 3 are 0.125."""
+JudgedRepetitions = Literal["none", "first", "each"]
 _WILCOXON_REPETITIONS: Final = 4
 """Fewer could not be pruned: 3 are needed to decide, and one has to be left to be saved."""
 FINISHED: Final[frozenset[JobStatus]] = frozenset({"trained", "restored", "pruned"})
@@ -25,6 +26,13 @@ def resolve_sampler(space: SearchSpace, settings: SweepSettings) -> SamplerName:
     if settings.sampler != "auto":
         return settings.sampler
     return "grid" if space.is_finite else "tpe"
+
+
+def get_judged_repetitions(pruner: PrunerName) -> JudgedRepetitions:
+    """Return which repetitions of a point a pruner judges."""
+    if pruner == "none":
+        return "none"
+    return "each" if pruner == "wilcoxon" else "first"
 
 
 def check_study_settings(space: SearchSpace, settings: SweepSettings) -> None:

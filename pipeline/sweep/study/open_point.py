@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from pipeline.sweep.job import JobResult
 from pipeline.sweep.space.search_space import PointValues
-from pipeline.sweep.study.check_settings import FINISHED
+from pipeline.sweep.study.check_settings import FINISHED, JudgedRepetitions
 from pipeline.sweep.study.database import records
 
 
@@ -59,14 +59,15 @@ class OpenPoint:
     failed: bool = False
     behind: bool = False
 
-    def find_startable(self, count: int, *, in_turn: bool) -> int | None:
+    def find_startable(self, count: int, judged: JudgedRepetitions) -> int | None:
         """Return the first repetition that may start now; None if there is none.
 
         Args:
             count: How many repetitions a point has.
-            in_turn: Whether each waits for the one before, since a pruner judges them.
+            judged: Which repetitions a pruner judges: those after them wait for what it decides.
         """
-        if self.failed or self.behind or (in_turn and self.running):
+        waits = judged == "each" or (judged == "first" and 0 not in self.results)
+        if self.failed or self.behind or (waits and self.running):
             return None
         ready = (each for each in range(count) if each not in self.results and each not in self.running)
         return next(ready, None)

@@ -13,7 +13,12 @@ from pipeline.sweep.job import JobResult
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import PointValues, SearchSpace
 from pipeline.sweep.study.budget import BudgetClock, BudgetPlan
-from pipeline.sweep.study.check_settings import DEFAULT_POINTS, FINISHED, resolve_sampler
+from pipeline.sweep.study.check_settings import (
+    DEFAULT_POINTS,
+    FINISHED,
+    get_judged_repetitions,
+    resolve_sampler,
+)
 from pipeline.sweep.study.database import records
 from pipeline.sweep.study.database.store import StudyStore
 from pipeline.sweep.study.evaluate_point import PointJudge
@@ -191,9 +196,9 @@ class SweepStudy:
         return started or self._propose_point()
 
     def _start_repetition(self) -> PlannedTraining | None:
-        in_turn = self.settings.pruner != "none"
+        judged = get_judged_repetitions(self.settings.pruner)
         for _, point in sorted(self._open.items()):
-            repetition = point.find_startable(self.repetitions.total, in_turn=in_turn)
+            repetition = point.find_startable(self.repetitions.total, judged)
             if repetition is not None:
                 return self._start(point, repetition)
         return None

@@ -154,6 +154,20 @@ def test_a_pruned_point_has_no_further_repetitions(pruner):
     study.close()
 
 
+@pytest.mark.parametrize(("pruner", "at_once"), [("none", 4), ("median", 3), ("wilcoxon", 1)])
+def test_repetitions_wait_for_those_that_are_judged(pruner, at_once):
+    study = open_sweep(CHOICES, pruner=pruner, seeds=4, trials=1)
+    jobs = [study.next_job()] if pruner != "none" else []
+    if jobs:
+        assert study.next_job() is None
+        study.finish_job(train(study, jobs[0]))
+    started = 0
+    while study.next_job() is not None:
+        started += 1
+    assert started == at_once
+    study.close()
+
+
 def test_wilcoxon_leaves_out_the_last_seeds_of_a_worse_point():
     def run(_, job):
         return build_result(job, metrics={"mAP50-95": compute_score(job.values) + job.repetition / 1000})
