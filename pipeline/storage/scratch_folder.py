@@ -9,7 +9,7 @@ from pathlib import Path
 def project_root() -> Path:
     """Return the project's folder, also in copies of it.
 
-    FINETRACK_ROOT names it in the workspaces of a sweep, where DVC_ROOT is the workspace; DVC_ROOT names it in
+    FINETRACK_ROOT names it in the workspaces of a sweep, where DVC_ROOT is the workspace, DVC_ROOT in
     DVC's temporary copies.
     """
     return Path(os.environ.get(ROOT_VARIABLE) or os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
