@@ -6,6 +6,7 @@ from matplotlib import pyplot as plt
 
 from pipeline.sweep.job import JobResult, SweepJob
 from pipeline.sweep.study.pictures.draw_pictures import draw_pictures
+from pipeline.sweep.study.pictures.picture_study import copy_points
 from pipeline.sweep.study.points import StudyPoint
 from tests.sweep.study.studies import CHOICES, INTERVALS, MIXED, compute_score
 
@@ -85,6 +86,13 @@ def test_importance_is_the_same_each_time():
         return next(picture for picture in drawn.pictures if picture.name == "importance").page.data[0].x
 
     assert draw() == draw()
+
+
+def test_feasible_points_are_drawn_as_such_beside_infeasible_ones():
+    study = copy_points(build_points(INTERVAL_POINTS), INTERVALS, ("",))
+    assert [list(trial.constraints.values()) for trial in study.trials[:3]] == [[-1.0], [-1.0], [1.0]]
+    study = copy_points(build_points(INTERVAL_POINTS[:2]), INTERVALS, ("",))
+    assert [trial.constraints for trial in study.trials] == [{}, {}]
 
 
 def test_three_objectives_have_a_front():

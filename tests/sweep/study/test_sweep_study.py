@@ -258,6 +258,17 @@ def test_tpe_searches_within_constraints_for_two_objectives():
     study.close()
 
 
+def test_gp_knows_pruned_points_and_constraints():
+    study = open_sweep(
+        INTERVALS, sampler="gp", pruner="median", pruner_startup=1, constraints=("milliseconds<80",), trials=7
+    )
+    assert len(run_sweep(study)) == 7
+    points = study.points
+    assert {point.status for point in points} == {"complete", "pruned"}
+    assert len({tuple(round(float(value), 2) for value in point.values.values()) for point in points}) == 7
+    study.close()
+
+
 def test_a_result_without_its_metric_is_named():
     study = open_sweep(CHOICES, trials=1)
     study.finish_job(build_result(study.next_job(), metrics={"mAP50": 0.5}))

@@ -8,6 +8,7 @@ from typing import Any, Final
 import plotly.graph_objects as go
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.sweep.study.pictures.picture_study import JobCurve
 
@@ -41,6 +42,7 @@ def draw_curves_image(curves: Sequence[JobCurve], metric: str) -> Axes:
         style = ":" if curve.pruned else "-"
         axes.plot(list(curve.values), list(curve.values.values()), style, marker=".", label=curve.label)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(metric)
     if len(curves) <= _MOST_NAMED_CURVES:
         axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize="small")

@@ -103,7 +103,7 @@ def _finish_image(drawn: Any, title: str) -> Figure:
     image: Figure = axes.figure
     for place in ("left", "center"):
         axes.set_title("", loc=place)
-    image.suptitle(title)
+    image.suptitle(title, y=1.03)  # above a legend
     if axes.get_xlabel() == "Trial":
         axes.set_xlabel("point")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -49,11 +49,16 @@ def copy_points(points: Sequence[StudyPoint], space: SearchSpace, objectives: Se
     """
     directions: list[Direction] = ["minimize" if is_minimized(name) else "maximize" for name in objectives]
     study = optuna.create_study(directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
+    limited = any(not point.feasible for point in points)
     numbered = {point.number: point for point in points}
     for number in range(max(numbered, default=-1) + 1):
         point = numbered.get(number)
         drawn = point if point is not None and point.status == "complete" and point.objectives else None
-        study.add_trial(create_trial(state=TrialState.FAIL) if drawn is None else _copy_point(drawn, space))
+        study.add_trial(
+            create_trial(state=TrialState.FAIL)
+            if drawn is None
+            else _copy_point(drawn, space, limited=limited)
+        )
     return study
 
 
@@ -71,7 +76,8 @@ def list_job_curves(points: Sequence[StudyPoint], space: SearchSpace, repetition
     ]
 
 
-def _copy_point(point: StudyPoint, space: SearchSpace) -> FrozenTrial:
+def _copy_point(point: StudyPoint, space: SearchSpace, *, limited: bool) -> FrozenTrial:
+    """Copy a point; where there are limits, each point needs a value of them to count as within them."""
     names = dict(
         zip((axis.key for axis in space.axes), shorten_keys([axis.key for axis in space.axes]), strict=True)
     )
@@ -80,5 +86,5 @@ def _copy_point(point: StudyPoint, space: SearchSpace) -> FrozenTrial:
         values=list(point.objectives),
         params={names[key]: value for key, value in point.values.items()},
         distributions={names[key]: distribution for key, distribution in distributions.items()},
-        constraints=None if point.feasible else {"limit": 1.0},
+        constraints={"limit": -1.0 if point.feasible else 1.0} if limited else None,
     )

@@ -40,11 +40,12 @@ def sample_from_copy(
 def _copy_study(study: Study, sampled: FrozenTrial) -> Study:
     """Copy a study into memory, with values for its pruned trials, without the one that is sampled."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number != sampled.number]
+    limits = {name: 0.0 for trial in trials for name in trial.constraints}  # not measured: taken to hold
     worst = _find_worst_value(trials, study.directions)
     copied = optuna.create_study(sampler=RandomSampler(seed=0), directions=study.directions)
     for trial in trials:
         if trial.state == TrialState.PRUNED and worst is not None:
-            copied.add_trial(_complete(trial, worst))
+            copied.add_trial(_complete(trial, worst, limits))
         elif trial.state in {TrialState.COMPLETE, TrialState.RUNNING}:
             copied.add_trial(trial)
     return copied
@@ -59,7 +60,11 @@ def _find_worst_value(trials: Sequence[FrozenTrial], directions: Sequence[StudyD
     return choose(values) if values else None
 
 
-def _complete(trial: FrozenTrial, value: float) -> FrozenTrial:
+def _complete(trial: FrozenTrial, value: float, constraints: dict[str, float]) -> FrozenTrial:
     return create_trial(
-        value=value, params=trial.params, distributions=trial.distributions, system_attrs=trial.system_attrs
+        value=value,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs=trial.system_attrs,
+        constraints=constraints,
     )
