@@ -28,11 +28,6 @@ def main(arguments: list[str]) -> int:
         0 done, 1 an error that the user can correct or failed jobs, 130 interrupted, 143 terminated.
     """
     escape_unencodable_output()
-    if {"-h", "--help"} & set(arguments) or not arguments:
-        from pipeline.sweep.command_help import render_help
-
-        print(render_help(CONF), end="")
-        return 0
     if "--version" in arguments:
         print(describe_version())
         return 0
@@ -66,6 +61,11 @@ def _run_reporting_errors(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     """Hand the command to Hydra, which calls the sweeper of this project."""
+    if {"-h", "--help"} & set(arguments) or not arguments:
+        from pipeline.sweep.command_help import render_help
+
+        print(render_help(CONF), end="")
+        return
     from pipeline.sweep.space.parse_axes import check_command_words
     from pipeline.sweep.space.sweep_words import translate_sweep_words
 
