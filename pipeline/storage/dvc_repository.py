@@ -9,6 +9,10 @@ class RevisionReadError(Exception):
     """DVC cannot read a file of a revision."""
 
 
+class RemoteError(Exception):
+    """DVC cannot use a remote."""
+
+
 class UnknownRevisionError(RevisionReadError):
     """Git has no such revision."""
 
@@ -61,3 +65,27 @@ def share_dvc_settings(project: Path, clone: Path) -> None:
     with Config(str(clone / ".dvc"), validate=False).edit("local", validate=False) as local:
         local.clear()
         merge(local, shared)
+
+
+def push_run_cache(folder: Path, remote: str | None) -> None:
+    """Push what DVC has recorded of runs of stages, with all of their outputs.
+
+    `dvc push --run-cache` leaves out outputs that git tracks: no other machine can restore a stage then.
+
+    Args:
+        folder: The folder with .dvc.
+        remote: The name of a remote; None for the default one.
+
+    Raises:
+        RemoteError: The remote cannot be reached, or DVC cannot push to it.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(folder)) as repo:
+            runs = repo.stage_cache.push(remote)
+            for objects in repo.stage_cache.get_used_objs(runs).values():
+                repo.cloud.push(objects, remote=remote)
+    except (DvcException, OSError) as error:
+        raise RemoteError(str(error) or type(error).__name__) from error

@@ -124,6 +124,7 @@ class SweepContext(NamedTuple):
         environment: Variables for every process of every job: FINETRACK_PARENT_RUN and the like.
         measured: Names of metrics to measure after a training: `milliseconds`, `parameters`.
         baseline: The commit that the experiments belong to, the project's HEAD; empty if it is `commit`.
+        pulls: Whether DVC fetches recorded results from its remote: on machines without the project's disk.
     """
 
     name: str
@@ -133,6 +134,7 @@ class SweepContext(NamedTuple):
     environment: Mapping[str, str]
     measured: tuple[str, ...] = ()
     baseline: str = ""
+    pulls: bool = False
 
     def get_job_folder(self, number: int) -> Path:
         """Return the folder of a job, for its log and its result."""

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
@@ -131,6 +132,16 @@ def test_a_job_without_the_disk_gets_code_and_data_and_gives_its_weights_back(
         project.run("dvc exp apply try-0")
         assert json.loads((project.folder / "models/finetuned/run.json").read_text())["run_id"] == "run-0.02"
         assert project.ran() == []
+        if serve is not serve_folder:  # it takes long
+            request = JobRequest(replace(job, experiment="try-best"), context, source=source)
+            restore_on_another_node(request, tmp_path_factory.mktemp("other"), variables, monkeypatch)
+
+
+def restore_on_another_node(request, folder: Path, variables, monkeypatch) -> None:
+    """Run a job again, as for the evaluation of the winner: all of its results come from the remote."""
+    result, clone = run_on_node(request, folder, variables, monkeypatch)
+    assert (result.status, result.score) == ("restored", pytest.approx(0.2))
+    assert not (clone / ".finetrack/ran").exists()
 
 
 def publish_project(project: Project, folder: Path) -> None:

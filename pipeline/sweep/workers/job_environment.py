@@ -45,13 +45,18 @@ def build_job_environment(
     return {**build_environment(context), RUN_NAME_VARIABLE: job.label, **variables}
 
 
-def build_dvc_command(job: SweepJob) -> list[str]:
+def build_dvc_command(job: SweepJob, *, pulls: bool = False) -> list[str]:
     """Return the command that runs a job as a DVC experiment, in the folder that it is started in.
 
     Where FINETRACK_FORK_SERVER names fork servers, it runs in a fork of one, else by itself.
+
+    Args:
+        job: The job.
+        pulls: Whether recorded results are fetched from DVC's remote.
     """
     module = "pipeline.runtime.fork_server.run"
     command = [sys.executable, "-m", module, "dvc", "exp", "run", "--name", job.experiment]
+    command += ["--pull"] if pulls else []
     for override in job.overrides:
         command += ["--set-param", override]
     return [*command, job.last_stage]

@@ -198,7 +198,8 @@ def _fill_clone(source: GitSource, clone: Path, *, cache: Path) -> None:
     _run_git(clone, "reset", "-q", "--soft", source.baseline)
     local = clone / source.prefix / ".dvc/config.local"
     if not local.exists():
-        local.write_text(f"[cache]\n    dir = {cache}\n", encoding="utf-8")
+        remote = f"[core]\n    remote = {source.dvc_remote}\n" if source.dvc_remote else ""
+        local.write_text(f"{remote}[cache]\n    dir = {cache}\n", encoding="utf-8")
 
 
 def _run_git(folder: Path, *words: str) -> None:

@@ -21,6 +21,7 @@ from typing import Final
 import yaml
 
 from pipeline.core.errors import UserError
+from pipeline.storage.dvc_repository import RemoteError, push_run_cache
 from pipeline.storage.scratch_folder import ROOT_VARIABLE, SCRATCH_FOLDER
 from pipeline.sweep.job import JobResult, SweepContext, SweepJob
 from pipeline.sweep.workers.job_output import JobOutput
@@ -126,17 +127,26 @@ def run_in_clone(request: JobRequest, run: Callable[[JobRequest], JobResult]) ->
         raise ValueError("the job's project is on this machine")
     remote = ["--remote", source.dvc_remote] if source.dvc_remote else []
     with _hold_lock(clone):
-        run_dvc(clone, ["fetch", *remote, *list_shared_stages(clone)])
+        run_dvc(clone, ["fetch", "--run-cache", *remote, *list_shared_stages(clone)])
     folder = clone / SCRATCH_FOLDER / "sweeps" / request.context.name
     context = request.context._replace(
-        project=clone, folder=folder, commit=source.commit, baseline=source.baseline
+        project=clone, folder=folder, commit=source.commit, baseline=source.baseline, pulls=True
     )
     result = run(JobRequest(request.job, context, request.attempt, source))
     if result.status in {"trained", "restored"}:
-        words = ["exp", "push", "--force", "--run-cache", *remote, source.git_remote, request.job.experiment]
+        words = ["exp", "push", "--force", *remote, source.git_remote, request.job.experiment]
         with _hold_lock(clone):
             run_dvc(clone, words)
+            _push_runs(clone, source.dvc_remote)
     return result
+
+
+def _push_runs(clone: Path, remote: str | None) -> None:
+    """Let other machines restore the training; a remote that cannot hold it, as by HTTP, costs a training."""
+    try:
+        push_run_cache(clone, remote)
+    except RemoteError as error:
+        print(f"the training cannot be restored on other machines: {error}", file=sys.stderr)  # noqa: T201
 
 
 def list_shared_stages(folder: Path) -> list[str]:

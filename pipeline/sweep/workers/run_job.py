@@ -112,7 +112,7 @@ def _run_stages(run: _JobRun) -> JobResult:
                 note_shared_results(run.workspace.folder, run.job, commit=run.context.commit)
             run.control.on_stage(StageBegan(run.job.number, begun.stage, begun.restored))
 
-    code = run.run(build_dvc_command(run.job), take_line)
+    code = run.run(build_dvc_command(run.job, pulls=run.context.pulls), take_line)
     if code == 0:
         return _read_result(run, output)
     return _explain_end(run, output, code, out_of_memory=count_memory_kills() > kills)
