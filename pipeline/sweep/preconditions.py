@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,33 +25,23 @@ def require_recordable_experiments() -> None:
             "a sweep needs a git commit to start from: run `git init && git add -A && git commit -m start`"
         )
     require_full_history(root)
-    _require_plain_path(root)
     _require_nameable_cache(root)
 
 
-def _require_plain_path(root: Path) -> None:
-    """Require a path that stays the same in a URI: DVC hands the commit to an experiment's folder by one."""
-    special = sorted({*str(root)} & {*"?#%"})
-    if special:
-        raise UserError(
-            f"DVC cannot run experiments in folders of their own in {root}, whose path has "
-            f"{' and '.join(special)}: rename the folder"
-        )
-
-
 def _require_nameable_cache(root: Path) -> None:
-    """Require a DVC cache whose path is ASCII: DVC writes it to a file of each experiment, as ASCII."""
+    """Require a DVC cache whose path is ASCII: DVC writes it to a file of each workspace, as ASCII.
+
+    A cache below the project is named by a path from the workspace.
+    """
     settings = [root / ".dvc" / name for name in ("config", "config.local")]
     written = [path.read_bytes() for path in settings if path.exists()]
-    texts = [os.fsencode(root), *written]
-    if all(text.isascii() for text in texts):
+    if all(text.isascii() for text in written):
         return
     command = [sys.executable, "-m", "dvc", "cache", "dir"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     path = done.stdout.strip()
-    if done.returncode == 0 and not path.isascii():
+    if done.returncode == 0 and not path.isascii() and not Path(path).is_relative_to(root):
         raise UserError(
             f"DVC cannot run experiments in folders of their own while the path of its cache, {path}, has "
-            "letters outside of ASCII: move the project to another path, or the cache, which "
-            "`dvc cache dir --local PATH` then names"
+            "letters outside of ASCII: move the cache, and name its path with `dvc cache dir --local PATH`"
         )

@@ -93,7 +93,7 @@ class MessageConnection:
         Raises:
             OSError: The other end is closed.
         """
-        data = json.dumps(message).encode() + b"\n"
+        data = json.dumps(message, allow_nan=False).encode() + b"\n"
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
         sent = self._connection.sendmsg([data], rights)
         if sent < len(data):  # an empty rest would fail where the other end has read all and closed

@@ -153,7 +153,7 @@ class SlurmCluster:
         return NodePlace(str(self._context.project), sys.executable, str(self._file), {})
 
     def _save(self) -> None:
-        write_file(self._file, json.dumps(self._records))
+        write_file(self._file, json.dumps(self._records, allow_nan=False))
 
 
 class SlurmAttempt:

@@ -51,7 +51,9 @@ def get_job_files(folder: Path, slurm_id: str) -> SlurmJobFiles:
 def write_request(folder: Path, place: NodePlace, request: str) -> None:
     """Write what a Slurm job runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(get_job_files(folder, "").request, json.dumps({"place": place, "request": request}))
+    write_file(
+        get_job_files(folder, "").request, json.dumps({"place": place, "request": request}, allow_nan=False)
+    )
 
 
 def run_slurm_job(folder: str) -> None:
@@ -87,7 +89,7 @@ class _SlurmJobRun:
         lines, code = self._process.read_lines()
         if code:
             lost = f"its process ended with exit code {code}: {self._process.describe_end()}"
-            lines.append(json.dumps({"lost": lost}))
+            lines.append(json.dumps({"lost": lost}, allow_nan=False))
         events.writelines(f"{line}\n" for line in lines)
         events.flush()
         if code is not None:

@@ -55,7 +55,9 @@ def parse_request(line: str) -> JobRequest:
 def format_event(event: StageBegan | JobResult) -> str:
     """Return what a job reports as one line of JSON."""
     if isinstance(event, StageBegan):
-        return json.dumps({"stage": event.stage, "restored": event.restored, "number": event.number})
+        return json.dumps(
+            {"stage": event.stage, "restored": event.restored, "number": event.number}, allow_nan=False
+        )
     values = asdict(replace(event, metrics=dict(event.metrics)))
     return json.dumps({"result": values}, allow_nan=False)
 
