@@ -64,13 +64,10 @@ class EpochChannel:
     def report(self, epoch: int, epochs: int | None, *, metric: str, value: float) -> bool:
         """Report an epoch, and return whether the training ends here; see `report_epoch`."""
         facts = {"epoch": epoch, "epochs": epochs, "metric": metric, "value": value}
-        line = (
-            json.dumps({"number": self._number, "token": self._token, **facts}, allow_nan=False).encode()
-            + b"\n"
-        )
+        message = {"number": self._number, "token": self._token, **facts}
         try:
-            answer = self._ask(line)
-        except (OSError, ValueError) as error:  # ValueError: a host name that is none
+            answer = self._ask(json.dumps(message, allow_nan=False).encode() + b"\n")
+        except (OSError, ValueError) as error:  # ValueError: a host name that is none, NaN
             self.close()
             self._tell(error)
             return False
