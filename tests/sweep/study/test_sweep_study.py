@@ -258,6 +258,7 @@ def test_tpe_searches_within_constraints_for_two_objectives():
     study.close()
 
 
+@pytest.mark.slow
 def test_gp_knows_pruned_points_and_constraints():
     study = open_sweep(
         INTERVALS, sampler="gp", pruner="median", pruner_startup=1, constraints=("milliseconds<80",), trials=7
