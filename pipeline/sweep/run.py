@@ -28,7 +28,7 @@ from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan, find_ineffective_axes, plan_space
 from pipeline.sweep.stop_requests import StopRequests
 from pipeline.sweep.study.database.address import hide_passwords
-from pipeline.sweep.study.objectives import parse_constraint
+from pipeline.sweep.study.objectives import list_measured_metrics
 from pipeline.sweep.study.open_study import open_study
 from pipeline.sweep.study.study_inputs import StudyInputs
 from pipeline.sweep.study.sweep_study import SweepStudy
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 PARENT_VARIABLE: Final = "FINETRACK_PARENT_RUN"
 TRACKED: Final = ("conf", "pipeline", "hydra_plugins", "dvc.yaml", "params.yaml")
-MEASURED: Final = ("milliseconds", "parameters")
-"""Metrics of a model that are measured after its training, if an objective or a constraint names them."""
 
 
 def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None:
@@ -167,7 +165,7 @@ class Sweep:
             folder=create_scratch_folder("sweeps", self._name),
             commit=commit.commit,
             environment={PARENT_VARIABLE: session.run_id or ""},
-            measured=_list_measured(self._settings),
+            measured=tuple(list_measured_metrics(self._settings.objectives, self._settings.constraints)),
             baseline=commit.baseline,
         )
 
@@ -218,11 +216,6 @@ def _draw_pictures(study: SweepStudy) -> StudyPictures:
     from pipeline.sweep.study.pictures.draw_pictures import draw_study_pictures
 
     return draw_study_pictures(study)
-
-
-def _list_measured(settings: SweepSettings) -> tuple[str, ...]:
-    named = {*settings.objectives, *(parse_constraint(text).metric for text in settings.constraints)}
-    return tuple(name for name in MEASURED if name in named)
 
 
 def _read_command() -> str:
