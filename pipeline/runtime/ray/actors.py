@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from pipeline.core.errors import UserError
@@ -11,6 +13,8 @@ from pipeline.runtime.ray.connection import RayUse, connect_to_cluster, import_r
 
 UNAVAILABLE_SECONDS: Final = 60.0
 """A node that does not answer for so long is lost."""
+RESOURCES_SECONDS: Final = 5.0
+"""How often the cluster is asked what its nodes have."""
 
 
 class LostNodeError(Exception):
@@ -32,10 +36,16 @@ class RayActors:
         """
         self._ray = import_ray(use)
         connect_to_cluster(self._ray, address, use)
+        self._resources: Mapping[str, float] = {}
+        self._asked = -RESOURCES_SECONDS
 
     def count_resources(self) -> Mapping[str, float]:
         """Return what all nodes have together: CPU, GPU, memory in bytes, and more, by name."""
-        return dict(self._ray.cluster_resources())
+        if time.monotonic() - self._asked > RESOURCES_SECONDS:
+            with suppress(self._ray.exceptions.RayError, ConnectionError):  # its head restarts
+                self._resources = dict(self._ray.cluster_resources())
+            self._asked = time.monotonic()
+        return self._resources
 
     def find_host(self) -> str:
         """Return the address of this machine in the cluster's network."""
@@ -81,11 +91,11 @@ class RayActor:
         answer = getattr(self._actor, method).remote(*arguments)
         try:
             return self._ray.get(answer, timeout=seconds)
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError) as error:
-            raise LostNodeError(_describe(error)) from None
         except self._ray.exceptions.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
             raise RuntimeError(_describe(cause)) from None
+        except self._ray.exceptions.RayError as error:
+            raise LostNodeError(_describe(error)) from None
 
     def try_call(self, method: str) -> Any:
         """Call a method for the first time; None until the object is on a node, and has answered.
