@@ -165,7 +165,7 @@ class Sweep:
             folder=create_scratch_folder("sweeps", self._name),
             commit=commit.commit,
             environment={PARENT_VARIABLE: session.run_id or ""},
-            measured=tuple(list_measured_metrics(self._settings.objectives, self._settings.constraints)),
+            measured=list_measured_metrics(self._settings.objectives, self._settings.constraints),
             baseline=commit.baseline,
         )
 
