@@ -90,8 +90,11 @@ class SlurmCluster:
         """How much later than its end a result may become visible."""
         return 0.0 if self._is_local else LATE_SECONDS
 
-    def forget(self, key: str) -> None:
-        """Forget a job that has ended."""
+    def forget(self, key: str, job: Any) -> None:
+        """Forget a job that has ended; one of this machine is waited for, as for any child process."""
+        end = time.monotonic() + LATE_SECONDS
+        while self._is_local and job.state == "RUNNING" and time.monotonic() < end:
+            time.sleep(0.05)
         with self._lock:
             self._records.pop(key, None)
             self._save()
@@ -211,7 +214,7 @@ class SlurmAttempt:
             write_file(self._files.stop, "kill")  # for processes that Slurm lost sight of
             if not self._ended:
                 self._job.cancel(check=False)
-        self._cluster.forget(self._key)
+        self._cluster.forget(self._key, self._job)
 
     def _has_result(self) -> bool:
         try:
