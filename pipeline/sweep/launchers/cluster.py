@@ -23,6 +23,7 @@ from pipeline.sweep.job import (
     SweepJob,
 )
 from pipeline.sweep.workers.job_request import JobRequest, parse_event
+from pipeline.sweep.workers.run_job import STOPPED
 
 POLL_SECONDS: Final = 0.5
 """How often a job is asked for news."""
@@ -30,6 +31,10 @@ MAX_ATTEMPTS: Final = 10
 """A job whose node was lost, or that was preempted or reached its time limit, is started so often."""
 FORCED_END_SECONDS: Final = 30.0
 """A job that was told to end at once, and whose cluster does not answer, is given up after so long."""
+
+
+PREEMPTED: Final = "its node stopped it: its time limit was over, or it was preempted"
+CANCELLED: Final = "it was cancelled on the cluster"
 
 
 class AttemptEnd(NamedTuple):
@@ -54,6 +59,9 @@ class ClusterAttempt(Protocol):
 
     def find_end(self) -> AttemptEnd | None:
         """Return why it is over without a result; None while it waits or runs."""
+
+    def was_cancelled(self) -> bool:
+        """Return whether somebody cancelled it on the cluster: a killed job is not started again then."""
 
     def stop(self, *, force: bool) -> None:
         """Ask it to write its checkpoint and end, or with `force` kill it."""
@@ -219,7 +227,7 @@ class _FollowedJob(threading.Thread):
             end = running.find_end()
             for event in map(parse_event, running.read_lines()):
                 if isinstance(event, JobEnded):
-                    return event.result, event.result.status == "killed"
+                    return self._judge(event.result, running)
                 if isinstance(event, StageBegan):
                     self._note_stage(event)
             if end is not None:
@@ -229,6 +237,15 @@ class _FollowedJob(threading.Thread):
                 running.stop(force=asked > 1)
                 told, deadline = asked, time.monotonic() + FORCED_END_SECONDS if asked > 1 else deadline
         return JobResult(self._job, "killed", reason="it was killed with the sweep"), False
+
+    def _judge(self, result: JobResult, running: ClusterAttempt) -> tuple[JobResult, bool]:
+        """Return a result with its true reason, and whether another attempt follows."""
+        if result.status != "killed" or self._asked:
+            return result, False
+        again = not running.was_cancelled()
+        if (result.reason or "").startswith(STOPPED):  # as the node sees it, which did not stop it itself
+            result = replace(result, reason=PREEMPTED if again else CANCELLED)
+        return result, again
 
     def _note_stage(self, event: StageBegan) -> None:
         if event.stage == "finetune":

@@ -124,6 +124,10 @@ class RayAttempt:
                 self._end = AttemptEnd("failed", f"its node could not start it: {error}", again=False)
         return self._end
 
+    def was_cancelled(self) -> bool:
+        """Return False: Ray cancels no job for others."""
+        return False
+
     def stop(self, *, force: bool) -> None:
         """Ask the job to write its checkpoint and end, or with `force` kill it."""
         if self._is_placed:

@@ -31,6 +31,8 @@ SILENT_SECONDS: Final = 120.0
 """A running job whose file of events was not touched for so long is lost, unless Slurm knows its state."""
 UNSTARTED_SECONDS: Final = 900.0
 """A job that has not started, and that Slurm has not known for so long, is lost."""
+CANCEL_SECONDS: Final = 60.0
+"""The processes of a cancelled job have Slurm's KillWait, 30 s, to end."""
 LATE_SECONDS: Final = 10.0
 """The result of a job may become visible so much later than its end, on a network disk."""
 
@@ -201,6 +203,13 @@ class SlurmAttempt:
             self._ended = late
             return describe_state(state, self._job.job_id, log=self._job.paths.stdout) if late else None
         return self._find_silence()
+
+    def was_cancelled(self) -> bool:
+        """Return whether somebody cancelled it; Slurm says so when all of its processes have ended."""
+        end = time.monotonic() + CANCEL_SECONDS
+        while (state := self._cluster.find_state(self._job)) in ALIVE_STATES and time.monotonic() < end:
+            time.sleep(1.0)
+        return state == "CANCELLED"
 
     def stop(self, *, force: bool) -> None:
         """Ask it by a file to write its checkpoint and end; cancel it if it has not started, or by force."""

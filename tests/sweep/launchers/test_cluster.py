@@ -19,7 +19,8 @@ BROKEN = AttemptEnd("failed", "it is broken", again=False)
 class ScriptedAttempt:
     """Reports lines, ends, or waits for a stop."""
 
-    def __init__(self, lines=(), end=None) -> None:
+    def __init__(self, lines=(), end=None, cancelled=False) -> None:
+        self.cancelled = cancelled
         self.lines, self.end, self.told, self.is_released = list(lines), end, [], False
 
     def read_lines(self):
@@ -28,6 +29,9 @@ class ScriptedAttempt:
 
     def find_end(self):
         return self.end
+
+    def was_cancelled(self):
+        return self.cancelled
 
     def stop(self, *, force):
         self.told.append(force)
@@ -81,9 +85,10 @@ def _fast(monkeypatch):
 
 def report(number=0, status="trained"):
     metrics = {"mAP50-95": 0.5} if status == "trained" else {}
+    reason = "the sweep was stopped (on a node)" if status == "killed" else None
     return [
         format_event(StageBegan(number, "finetune", restored=False)),
-        format_event(JobResult(build_job(number), status, metrics=metrics, metric="mAP50-95")),
+        format_event(JobResult(build_job(number), status, metrics=metrics, metric="mAP50-95", reason=reason)),
     ]
 
 
@@ -95,6 +100,7 @@ def report(number=0, status="trained"):
         ([ScriptedAttempt([], BROKEN)], "failed", 1, "it is broken"),
         ([ScriptedAttempt([], LOST), ScriptedAttempt(report())], "trained", 2, None),
         ([ScriptedAttempt(report(status="killed")), ScriptedAttempt(report())], "trained", 2, None),
+        ([ScriptedAttempt(report(status="killed"), cancelled=True)], "killed", 1, cluster.CANCELLED),
         ([ScriptedAttempt(report(status="pruned"))], "pruned", 1, None),
         ([ScriptedAttempt(["{", "3", "{}", *report()])], "trained", 1, None),
         ([UserError("Slurm refused the job")], "failed", 1, "Slurm refused the job"),
