@@ -172,7 +172,9 @@ def use_smoke_values(project: Project) -> None:
 def tiny(tiny_template, tmp_path) -> Project:
     """The real compose, conf/ and DVC settings before stages that take a moment; reproduced and committed."""
     shutil.copytree(tiny_template.folder, tmp_path, dirs_exist_ok=True)
-    return Project(tmp_path)
+    return Project(
+        tmp_path, {"FINETRACK_FORK_SERVER": ""}
+    )  # its stages need nothing that takes long to import
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -31,11 +32,19 @@ OTHER_VALUES = (
     "dvc exp run --temp -S finetune=gradual",
 )
 """Typed before stages that take a moment; the sweep trains these strategies."""
+FEW_TRAININGS = {"sweep.trials=30": "sweep.trials=3", "sweep.hours=1": "sweep.trials=2"}
+SWEEPS = {
+    "finetrack sweep finetune.lr0=3e-4,1e-3 augment=none,light": 4,
+    "finetrack sweep 'finetune.lr0=tag(log,interval(1e-4,1e-2))' sweep.trials=30 sweep.pruner=median": 3,
+    "finetrack sweep +sweep=quick sweep.hours=1": 2,
+}
+"""Sweeps, and how many trainings each has with few of them, before stages that take a moment."""
 TYPED_ELSEWHERE = {
     "make ui": "runs until it is stopped: test_the_ui_shows_the_runs",
     "make test": "is this run",
     "make repro": "is typed by the fixture",
     **dict.fromkeys(OTHER_VALUES, "test_experiments_with_other_values_run_as_typed"),
+    **dict.fromkeys(SWEEPS, "test_sweeps_run_as_typed"),
     "source .venv/bin/activate": "is what the fixture's PATH does",
 }
 
@@ -162,6 +171,16 @@ def test_experiments_with_other_values_run_as_typed(tiny):
         tiny.run(command)
         assert tiny.ran() == ["finetune"]
     assert (tiny.params()["finetune"]["strategy"], tiny.params()["finetune"]["lr0"]) == ("head", 0.001)
+
+
+def test_sweeps_run_as_typed(tiny):
+    assert set(SWEEPS) <= set(commands())
+    for command, count in SWEEPS.items():
+        words = [FEW_TRAININGS.get(word, word) for word in shlex.split(command)[2:]]
+        tiny.run(shlex.join(["python", "-m", "pipeline.sweep", "-m", *words]))
+        files = (tiny.folder / ".finetrack/sweeps").glob("*/results.json")
+        newest = json.loads(max(files, key=lambda file: file.stat().st_mtime).read_text())
+        assert [job["status"] in {"trained", "restored"} for job in newest["jobs"]] == [True] * count
 
 
 def test_the_runs_of_the_sweep_hang_under_one_that_lists_them(reader):
