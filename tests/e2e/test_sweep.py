@@ -107,15 +107,15 @@ def check_the_same_command_again(tiny, command: str, parent: Run) -> None:
 def test_a_sweep_over_folds_gives_mean_and_spread(tiny):
     tiny.edit("tiny.py", "{figure: lr0 * 10}", "{figure: lr0 * 10 + params['data']['fold'] / 10}")
     tiny.commit()
-    output = tiny.run(f"{SWEEP} data.folds=3 'data.fold=range(0,3)' finetune.lr0=0.01,0.02")
-    assert tiny.ran().count("finetune") == 6
-    best, _ = read_results(tiny)["best"][0], output
-    assert best["mean"] == pytest.approx(0.3)
-    assert best["std"] == pytest.approx(0.1)
-    assert best["jobs"] == 3
+    tiny.run(f"{SWEEP} data.folds=2 'data.fold=range(0,2)' finetune.lr0=0.01,0.02")
+    assert tiny.ran().count("finetune") == 4
+    (best,) = read_results(tiny)["best"]
+    assert best["mean"] == pytest.approx(0.25)
+    assert best["std"] == pytest.approx(0.1 / 2**0.5)
+    assert best["jobs"] == 2
     assert "data.fold" not in " ".join(best["overrides"])
     (parent,) = parents(tiny)
-    assert parent.data.metrics["best/mAP50-95"] == pytest.approx(0.3)
+    assert parent.data.metrics["best/mAP50-95"] == pytest.approx(0.25)
 
 
 @pytest.mark.fault(14, "a job fails")
@@ -135,10 +135,10 @@ def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_mis
     assert [row["attempts"] for row in read_results(tiny)["jobs"]] == [2, 1]
 
 
-def test_a_sweep_globs_a_group_takes_a_key_away_and_compares_jobs_of_one_task_alone(tiny):
+def test_a_sweep_takes_a_key_away_and_compares_jobs_of_one_task_alone(tiny):
     tiny.edit("conf/tracking/local.yaml", "tags: {}", "tags: {line: a}")
     tiny.commit()
-    words = "'finetune=glob(h*)' '~tracking.tags.line' data.task=classify,obb finetune.lr0=0.01"
+    words = "finetune=head '~tracking.tags.line' data.task=classify,obb finetune.lr0=0.01"
     output = tiny.run(f"{SWEEP} {words}")
     first, second = rows(output)
     assert [first[1], second[1]] == ["classify top1 0.1000", "obb mAP50-95 0.1000"]
