@@ -30,6 +30,8 @@ PAGE_FILE: Final = "sweep.html"
 CONFIG_FILE: Final = "best.yaml"
 _IDENTITY_SETTINGS: Final = ("objectives", "constraints", "seeds", "folds")
 """Settings that stay the same when a sweep goes on: parameters of the run, which MLflow never changes."""
+_TASK_KEYS: Final = ("data", "data.task", "data.format", "data.source")
+"""Axes with which jobs may be of several tasks, whose metrics are then named by their tasks."""
 
 DrawPictures = Callable[[], "StudyPictures"]
 
@@ -75,6 +77,7 @@ class SweepLog:
         self._session = session
         self._space = describe_space(space)
         self._draw = draw
+        self._may_have_several_kinds = any(axis.key.lstrip("+") in _TASK_KEYS for axis in space.axes)
         self._last_pictures = time.monotonic()
 
     def log_plan(self, space: SearchSpace, settings: SweepSettings) -> None:
@@ -91,7 +94,8 @@ class SweepLog:
         """Log a job that has ended: its score as a point of a curve, counts, now and then the pictures."""
         log_score(self._session, result, several=_has_several_kinds(summary))
         self._session.log_metrics(count_jobs(summary))
-        self._log_best(summary)
+        if not self._may_have_several_kinds:
+            self._log_best_metrics(summary)
         if time.monotonic() - self._last_pictures >= PICTURE_SECONDS:
             self._log_files(summary, None)
 
@@ -103,7 +107,8 @@ class SweepLog:
             config: The best point as a file of conf/experiment; None where there is none.
         """
         self._session.log_metrics(count_jobs(summary))
-        self._log_best(summary)
+        self._log_best_metrics(summary)
+        self._log_winner(summary)
         self._session.log_metrics(summary.test_metrics)
         if summary.savings:
             saved = {"saved/epochs": summary.savings.epochs, "saved/seconds": summary.savings.seconds}
@@ -112,10 +117,13 @@ class SweepLog:
             self._session.log_text(config.text, CONFIG_FILE)
         self._log_files(summary, config)
 
-    def _log_best(self, summary: SweepSummary) -> None:
+    def _log_best_metrics(self, summary: SweepSummary) -> None:
         several = _has_several_kinds(summary)
         for point in summary.best if not summary.has_front else []:
             self._session.log_metrics(_build_best_metrics(point, several=several))
+
+    def _log_winner(self, summary: SweepSummary) -> None:
+        """Name the winner: at the end alone, since a tag stays when later jobs leave no single winner."""
         if winner := summary.winner:
             tags = {
                 "finetrack.best": summary.get_experiment(winner),
