@@ -5,44 +5,89 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeline.compose.input_fingerprints import fingerprint_inputs
 from pipeline.compose.lockfile import read_lock
+from pipeline.compose.stage import ParamValues
 from pipeline.core.errors import UserError
 from pipeline.storage.code_digests import compute_code_digests
 from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.space.plan_space import SpacePlan
 from pipeline.sweep.space.search_space import SearchSpace, shorten_keys
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 """A name is part of the names of experiments, which git keeps as references, and of folders."""
 _GROUPS: Final = ("data", "augment", "model", "finetune", "seed")
 """The parts of the configuration that decide a training."""
+_WEIGHTS: Final = ("weights", "teacher", "architecture")
+_INPUT_KEYS: Final = ("data.", "model.", "finetune.strategy", "finetune.distill_model")
+"""Keys that decide which images and weights a training reads."""
 _NAMED_SETTINGS: Final = {"sampler", "seed", "pruner", "objectives", "constraints", "seeds", "folds", "test"}
 """Settings with which a command without sweep.name is another sweep."""
 _DIGEST_LENGTH: Final = 16
 
 
-def build_identity(first: Mapping[str, Any]) -> dict[str, str]:
-    """Return digests of what decides the trainings of a sweep, by what they are of; the study adds its own.
+class SweepIdentity(NamedTuple):
+    """What the results of a sweep are made from.
 
-    Args:
-        first: The configuration of the first point.
+    Attributes:
+        digests: Of what decides the trainings, by what they are of; the study adds its own.
+        inputs: Fingerprints of images, weights and architectures, by their names in the configuration.
+    """
+
+    digests: dict[str, str]
+    inputs: dict[str, str]
+
+
+def build_identity(plan: SpacePlan) -> SweepIdentity:
+    """Return what decides the trainings of a sweep: of the first point, and of all files that choices name.
 
     Raises:
         UserError: An input, such as the images, is absent.
     """
-    inputs, _ = fingerprint_inputs(first, read_lock())
-    weights = {key: inputs[key] for key in ("weights", "teacher", "architecture")}
+    configs = [plan.first, *_compose_choices(plan)]
+    groups = {group: _unite([values[group] for values in configs]) for group in _GROUPS}
+    fingerprints = _fingerprint_all(configs)
+    images = _unite([each["source"] for each in fingerprints])
+    weights = _unite([{key: each[key] for key in _WEIGHTS} for each in fingerprints])
     code = {key: value for key, value in compute_code_digests().items() if key != "evaluate"}
-    return {
-        **{group: _digest(first[group]) for group in _GROUPS},
-        "images": _digest(inputs["source"]),
-        "base weights": _digest(weights),
-        "code": _digest(code),
+    digests = {group: _digest(values) for group, values in groups.items()}
+    named = {each["of"][key]: each[key] for each in fingerprints for key in (*_WEIGHTS, "source")}
+    return SweepIdentity(
+        {**digests, "images": _digest(images), "base weights": _digest(weights), "code": _digest(code)}, named
+    )
+
+
+def _compose_choices(plan: SpacePlan) -> Iterator[ParamValues]:
+    """Compose each choice that names a file of conf/, or an input, beside the first values of the others."""
+    point = next(iter(plan.points or ()), None) or {
+        axis.key: axis.choices[0] if axis.choices else axis.low for axis in plan.space.axes
     }
+    for axis in plan.space.axes:
+        if "." not in axis.key or axis.key.lstrip("+~").startswith(_INPUT_KEYS):
+            for choice in axis.choices:
+                yield plan.configs.compose({**point, axis.key: choice})
+
+
+def _fingerprint_all(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Fingerprint the inputs of configurations, of those that name the same ones once."""
+    lock, found = read_lock(), {}
+    for values in configs:
+        data, finetune = values["data"], values["finetune"]
+        named = [data["format"], data["task"], data["source"], values["model"]]
+        key = _digest([*named, finetune["strategy"] == "scratch", finetune["distill_model"]])
+        if key not in found:
+            found[key] = fingerprint_inputs(values, lock)[0]
+    return [*found.values()]
+
+
+def _unite(values: Sequence[Any]) -> Any:
+    """Return the first value, with the others that differ from it where there are some."""
+    others = [value for value in values if value != values[0]]
+    return [values[0], *others] if others else values[0]
 
 
 def choose_name(space: SearchSpace, settings: SweepSettings, identity: Mapping[str, str]) -> str:

@@ -125,6 +125,7 @@ class SweepContext(NamedTuple):
         measured: Names of metrics to measure after a training: `milliseconds`, `parameters`.
         baseline: The commit that the experiments belong to, the project's HEAD; empty if it is `commit`.
         pulls: Whether DVC fetches recorded results from its remote: on machines without the project's disk.
+        inputs: Fingerprints of images and weights when the sweep began, by their names in the configuration.
     """
 
     name: str
@@ -135,6 +136,7 @@ class SweepContext(NamedTuple):
     measured: tuple[str, ...] = ()
     baseline: str = ""
     pulls: bool = False
+    inputs: Mapping[str, str] = {}
 
     def get_job_folder(self, number: int) -> Path:
         """Return the folder of a job, for its log and its result."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from queue import Queue
@@ -15,7 +15,7 @@ from pipeline.core.errors import UserError
 from pipeline.storage.files import hold_writer_lock
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 from pipeline.sweep.experiments import list_untracked_files
-from pipeline.sweep.identity import build_identity, choose_name
+from pipeline.sweep.identity import SweepIdentity, build_identity, choose_name
 from pipeline.sweep.job import JobResult, SweepContext, SweepEvent
 from pipeline.sweep.launchers.choose import open_launcher
 from pipeline.sweep.loop import SweepLoop
@@ -64,8 +64,8 @@ def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None
     for note in plan.notes:
         _tell(note)
     settings = settings.model_copy(update={"sampler": plan.sampler, "folds": plan.folds})
-    identity = build_identity(plan.first)
-    settings = settings.model_copy(update={"name": choose_name(plan.space, settings, identity)})
+    identity = build_identity(plan)
+    settings = settings.model_copy(update={"name": choose_name(plan.space, settings, identity.digests)})
     folder = create_scratch_folder("sweeps", str(settings.name))
     with hold_writer_lock(folder / "lock", what=f"the sweep {settings.name}"):
         Sweep(plan, settings, identity).run()
@@ -84,7 +84,7 @@ def _tell_untracked(project: Path) -> None:
 class Sweep:
     """One sweep in this process."""
 
-    def __init__(self, plan: SpacePlan, settings: SweepSettings, identity: Mapping[str, str]) -> None:
+    def __init__(self, plan: SpacePlan, settings: SweepSettings, identity: SweepIdentity) -> None:
         self._plan, self._settings, self._identity = plan, settings, identity
         self._name = str(settings.name)
         self._project = project_root()
@@ -167,12 +167,13 @@ class Sweep:
             environment={PARENT_VARIABLE: session.run_id or ""},
             measured=list_measured_metrics(self._settings.objectives, self._settings.constraints),
             baseline=commit.baseline,
+            inputs=self._identity.inputs,
         )
 
     def _build_inputs(self) -> StudyInputs:
         configs = self._plan.configs
         return StudyInputs(
-            identity=self._identity,
+            identity=self._identity.digests,
             base_seed=int(self._plan.first["seed"]),
             grid=self._plan.points,
             find_error=configs.find_error,

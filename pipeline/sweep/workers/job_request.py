@@ -35,7 +35,8 @@ def format_request(request: JobRequest) -> str:
     context |= {"project": str(request.context.project), "folder": str(request.context.folder)}
     values = {
         "job": asdict(request.job),
-        "context": context | {"environment": dict(request.context.environment)},
+        "context": context
+        | {"environment": dict(request.context.environment), "inputs": dict(request.context.inputs)},
         "attempt": request.attempt,
         "source": request.source,
     }

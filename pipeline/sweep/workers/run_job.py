@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.compose.lockfile import parse_lock
 from pipeline.core.errors import UserError
 from pipeline.core.metric_names import MAIN_METRICS, select_main_metric
-from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE
+from pipeline.core.model_names import DOWNLOADABLE_WEIGHTS
+from pipeline.core.paths import COMPOSE_LOCK_FILE, FINETUNED_FOLDER, TRAINING_METRICS_FILE
 from pipeline.storage.files import write_file
 from pipeline.storage.finished_trainings import DVC_LOCK_FILE, delete_recorded_outputs
 from pipeline.sweep.job import JobResult, StageBegan, SweepContext, SweepJob
@@ -104,15 +106,21 @@ def run_job(
 def _run_stages(run: _JobRun) -> JobResult:
     prepare_workspace(run.workspace, run.job, run.context)
     output, kills = JobOutput(), count_memory_kills()
+    changed: list[str] = []
 
     def take_line(line: str) -> None:
         output.add_line(line)
         if begun := parse_stage_line(line):
             if begun.stage == "finetune":
                 note_shared_results(run.workspace.folder, run.job, commit=run.context.commit)
+                if sentence := _find_changed_input(run):
+                    changed.append(sentence)
+                    run.control.process.stop(force=True)
             run.control.on_stage(StageBegan(run.job.number, begun.stage, begun.restored))
 
     code = run.run(build_dvc_command(run.job, pulls=run.context.pulls), take_line)
+    if changed:
+        raise UserError(changed[0])
     if code == 0:
         return _read_result(run, output)
     return _explain_end(run, output, code, out_of_memory=count_memory_kills() > kills)
@@ -152,6 +160,28 @@ def _read_result(run: _JobRun, output: JobOutput) -> JobResult:
         epochs=report.get("epochs"),
     )
     return _add_measured(run, result) if run.context.measured else result
+
+
+def _find_changed_input(run: _JobRun) -> str | None:
+    lock = run.workspace.folder / COMPOSE_LOCK_FILE
+    return find_changed_input(parse_lock(lock.read_bytes()), run.context.inputs) if lock.exists() else None
+
+
+def find_changed_input(lock: Mapping[str, Any], began: Mapping[str, str]) -> str | None:
+    """Return which images or weights have changed since the sweep began, in a sentence; None if none has.
+
+    Args:
+        lock: compose.lock.json of a job.
+        began: Their fingerprints then, by their names in the configuration.
+    """
+    for key, name in lock.get("of", {}).items():
+        first = began.get(name, lock[key])
+        if lock[key] != first and not DOWNLOADABLE_WEIGHTS.fullmatch(first):  # downloaded meanwhile
+            return (
+                f"{name} changed while the sweep ran, so this training cannot be compared with the others: "
+                "undo the change, or start a sweep with another sweep.name"
+            )
+    return None
 
 
 def _read_report(workspace: Workspace, commit: str) -> dict[str, Any]:
