@@ -132,7 +132,7 @@ class SweepLoop:
         self._running.pop(event.number, None)
         self._view.handle(event)
         source.finish_job(event.result)
-        if event.result.status == "failed" and self._fail_fast and not self.stopped:
+        if event.result.status in {"failed", "killed"} and self._fail_fast and not self.stopped:
             self._view.print(f"job {event.number} failed: the others are stopped (sweep.fail_fast)")
             self._stop_jobs()
         after(event.result)
