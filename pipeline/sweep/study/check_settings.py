@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from pipeline.core.errors import UserError
+from pipeline.core.metric_names import MAIN_METRICS
 from pipeline.sweep.job import JobStatus
 from pipeline.sweep.settings import PrunerName, SamplerName, SweepSettings
 from pipeline.sweep.space.search_space import SearchSpace
-from pipeline.sweep.study.objectives import is_minimized, parse_constraint, require_metric
+from pipeline.sweep.study.objectives import parse_constraint, require_metric
 
 DEFAULT_POINTS: Final = 20
 """Points of a sweep without a last combination, where sweep.trials is not set."""
@@ -77,10 +78,10 @@ def _check_pruner(settings: SweepSettings) -> None:
         raise UserError(
             f"pruner={settings.pruner} judges by one metric: set sweep.pruner=none, or one objective"
         )
-    worse_is_more = [name for name in settings.objectives if is_minimized(name)]
-    if worse_is_more and settings.pruner != "wilcoxon":
+    others = [name for name in settings.objectives if name not in MAIN_METRICS]
+    if others and settings.pruner != "wilcoxon":
         raise UserError(
-            f"pruner={settings.pruner} judges by val after each epoch, not by {worse_is_more[0]}: "
+            f"pruner={settings.pruner} judges by the main metric after each epoch, not by {others[0]}: "
             "set sweep.pruner=none, or leave sweep.objectives out"
         )
     repetitions = settings.seeds * (settings.folds or 1)

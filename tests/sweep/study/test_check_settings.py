@@ -20,6 +20,7 @@ from tests.sweep.study.studies import CHOICES, INTERVALS, MIXED
         (INTERVALS, {"sampler": "cmaes", "constraints": ("seconds <= 3",)}, "constraints"),
         (INTERVALS, {"pruner": "median", "objectives": ("mAP50", "seconds")}, "one metric"),
         (INTERVALS, {"pruner": "asha", "objectives": ("milliseconds",)}, "not by milliseconds"),
+        (INTERVALS, {"pruner": "median", "objectives": ("recall",)}, "not by recall"),
         (INTERVALS, {"pruner": "wilcoxon", "seeds": 3}, "4 or more"),
         (INTERVALS, {"objectives": ("mAP50-96",)}, "did you mean mAP50-95"),
         (INTERVALS, {"objectives": ("mAP50", "mAP50")}, "twice"),
