@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.storage.scratch_folder import project_root
 from pipeline.sweep.job import EpochReported, JobResult, SweepJob
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan
 from pipeline.sweep.space.shared_stages import compute_shared_key, read_shared_keys
+from pipeline.sweep.split_check import SplitCheck
 from pipeline.sweep.study.open_point import PlannedTraining
 from pipeline.sweep.study.sweep_study import SweepStudy
 
@@ -19,6 +21,7 @@ class StudyJobs:
         self._study, self._plan, self._settings = study, plan, settings
         self._keys = read_shared_keys()
         self._attempts: dict[int, int] = {}
+        self._splits = SplitCheck(project_root(), [row for point in study.points for row in point.results])
 
     def next_job(self) -> SweepJob | None:
         """Return the next job; None if there is none to be started now."""
@@ -34,7 +37,11 @@ class StudyJobs:
 
     def finish_job(self, result: JobResult) -> None:
         """Record how a job ended."""
-        self._study.finish_job(replace(result, attempts=self._attempts.get(result.job.number, 1)))
+        result = replace(result, attempts=self._attempts.get(result.job.number, 1))
+        problem = self._splits.find_problem(result)
+        if problem:
+            result = replace(result, status="failed", reason=problem, metrics={}, metric=None)
+        self._study.finish_job(result)
 
     def stop(self) -> None:
         """Plan nothing more."""
