@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
 from pipeline.compose.stage import ParamValues, parse_params
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PARAMS_FILE
+from pipeline.core.paths import PARAMS_FILE, TRAINING_METRICS_FILE
 from pipeline.core.text import format_count
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.sweep.experiments import find_experiment_commit, read_committed_file
@@ -103,7 +104,7 @@ class SweepOutcome:
         read = [
             read_test_score(self._project, name, winner.metric)
             for name, row in zip(names, winner.jobs, strict=True)
-            if self._read_params(name) == self._read_params(row.job.experiment)  # else of an earlier winner
+            if self._is_evaluation(name, row)  # else of an earlier winner
         ]
         scores = [score for score in read if score is not None]
         if len(scores) < len(names):
@@ -114,6 +115,15 @@ class SweepOutcome:
             test_metrics={f"best/test/{winner.metric}": mean(score.value for score in scores)},
             winner_experiment=names[0],
         )
+
+    def _is_evaluation(self, name: str, row: JobResult) -> bool:
+        """Return whether an experiment is of a training, whose own experiment may have been removed."""
+        own = self._read_params(row.job.experiment)
+        if own is not None:
+            return self._read_params(name) == own
+        report = self._read_file(name, TRAINING_METRICS_FILE)
+        val = json.loads(report).get("val", {}) if report else {}
+        return row.metric is not None and val.get(row.metric) == row.score
 
     def _write_best_config(self, summary: SweepSummary) -> tuple[BestConfig | None, str]:
         """Write the winner to conf/experiment; return it, and why it is not there."""
@@ -137,8 +147,11 @@ class SweepOutcome:
 
     def _read_params(self, experiment: str) -> str | None:
         """Return params.yaml of an experiment; None if there is none of this name."""
+        return self._read_file(experiment, PARAMS_FILE)
+
+    def _read_file(self, experiment: str, file: Path) -> str | None:
         commit = find_experiment_commit(self._project, experiment)
-        return read_committed_file(self._project, commit, PARAMS_FILE) if commit else None
+        return read_committed_file(self._project, commit, file) if commit else None
 
     def _remove_experiments(self, summary: SweepSummary) -> list[str]:
         """With sweep.keep=best remove the experiments of the other jobs, once all have ended."""
