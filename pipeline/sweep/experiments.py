@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pipeline.sweep.workspaces.git_commands import GitError, run_git
@@ -12,6 +13,14 @@ def find_experiment_commit(project: Path, name: str) -> str | None:
     pattern = f"refs/exps/*/*/{name}"
     found = run_git(project, "for-each-ref", "--sort=-committerdate", "--format=%(objectname)", pattern)
     return found.split()[0] if found else None
+
+
+def find_experiment_of_name(project: Path, sweep: str) -> str | None:
+    """Return the name of an experiment that a sweep of this name would replace; None if there is none."""
+    names = run_git(project, "for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+    own = re.compile(rf"{re.escape(sweep)}-(\d+|best(-\d+)?)")
+    found = (name.rpartition("/")[2] for name in names if name.count("/") == 4)
+    return next((name for name in found if own.fullmatch(name)), None)
 
 
 def read_committed_file(project: Path, revision: str, path: Path) -> str | None:

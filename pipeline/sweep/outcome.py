@@ -23,6 +23,7 @@ from pipeline.sweep.report.results_file import write_results_file
 from pipeline.sweep.report.results_table import describe_point, describe_sweep
 from pipeline.sweep.report.summarize_study import summarize_study
 from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.space.key_use import compute_effective_key
 from pipeline.sweep.study.sweep_study import SweepStudy
 from pipeline.sweep.winner import WinnerEvaluations, describe_test_scores, name_evaluation, read_test_score
 
@@ -118,9 +119,10 @@ class SweepOutcome:
 
     def _is_evaluation(self, name: str, row: JobResult) -> bool:
         """Return whether an experiment is of a training, whose own experiment may have been removed."""
-        own = self._read_params(row.job.experiment)
-        if own is not None:
-            return self._read_params(name) == own
+        own, evaluated = self._read_params(row.job.experiment), self._read_params(name)
+        if own is not None and evaluated is not None:  # how runs are logged and scored may have changed
+            keys = [compute_effective_key(parse_params(text.encode())) for text in (own, evaluated)]
+            return keys[0] == keys[1]
         report = self._read_file(name, TRAINING_METRICS_FILE)
         val = json.loads(report).get("val", {}) if report else {}
         return row.metric is not None and val.get(row.metric) == row.score

@@ -14,7 +14,7 @@ from pipeline.core.config_diff import join_first
 from pipeline.core.errors import UserError
 from pipeline.storage.files import hold_writer_lock
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
-from pipeline.sweep.experiments import list_untracked_files
+from pipeline.sweep.experiments import find_experiment_of_name, list_untracked_files
 from pipeline.sweep.identity import SweepIdentity, build_identity, choose_name
 from pipeline.sweep.job import JobResult, SweepContext, SweepEvent
 from pipeline.sweep.launchers.choose import open_launcher
@@ -65,10 +65,25 @@ def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None
         _tell(note)
     settings = settings.model_copy(update={"sampler": plan.sampler, "folds": plan.folds})
     identity = build_identity(plan)
+    is_named = settings.name is not None
     settings = settings.model_copy(update={"name": choose_name(plan.space, settings, identity.digests)})
     folder = create_scratch_folder("sweeps", str(settings.name))
     with hold_writer_lock(folder / "lock", what=f"the sweep {settings.name}"):
-        Sweep(plan, settings, identity).run()
+        Sweep(plan, settings, identity, is_named=is_named).run()
+
+
+def _require_free_names(project: Path, name: str) -> None:
+    """Require that a new sweep replaces no experiment of something else.
+
+    Raises:
+        UserError: It would.
+    """
+    taken = find_experiment_of_name(project, name)
+    if taken:
+        raise UserError(
+            f"sweep.name={name} would replace the experiment {taken}, which is not of this sweep: "
+            f"choose another name, or `dvc exp remove {taken}`"
+        )
 
 
 def _tell_untracked(project: Path) -> None:
@@ -84,9 +99,11 @@ def _tell_untracked(project: Path) -> None:
 class Sweep:
     """One sweep in this process."""
 
-    def __init__(self, plan: SpacePlan, settings: SweepSettings, identity: SweepIdentity) -> None:
+    def __init__(
+        self, plan: SpacePlan, settings: SweepSettings, identity: SweepIdentity, *, is_named: bool
+    ) -> None:
         self._plan, self._settings, self._identity = plan, settings, identity
-        self._name = str(settings.name)
+        self._name, self._is_named = str(settings.name), is_named
         self._project = project_root()
         self._events: Queue[SweepEvent] = Queue()
         self._task: str | None = None
@@ -103,6 +120,8 @@ class Sweep:
         with ExitStack() as resources:
             study = open_study(self._plan.space, self._settings, self._build_inputs())
             resources.callback(study.close)
+            if self._is_named and not study.points:
+                _require_free_names(self._project, self._name)
             session = resources.enter_context(self._open_parent_run())
             log = SweepLog(session, self._plan.space, draw=lambda: _draw_pictures(study))
             log.log_plan(self._plan.space, self._settings)

@@ -82,6 +82,7 @@ class SweepStudy:
             "sweep.constraints": "; ".join(self.settings.constraints),
             "sweep.seeds": str(self.repetitions.seeds),
             "sweep.folds": str(self.repetitions.folds),
+            "sweep.test": str(self.settings.test),
             "seed": str(self.repetitions.base_seed),
             "points of the grid": points,
         }

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
-_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):[^@\s]*@")
+_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):\S*@")
 
 
 class DatabaseAddress(NamedTuple):
