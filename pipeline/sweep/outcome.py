@@ -157,8 +157,10 @@ class SweepOutcome:
 
     def _remove_experiments(self, summary: SweepSummary) -> list[str]:
         """With sweep.keep=best remove the experiments of the other jobs, once all have ended."""
-        if self._settings.keep == "all" or not summary.best or not self._study.is_complete:
+        if self._settings.keep == "all" or not summary.best:
             return []
+        if not self._study.is_complete:
+            return ["no experiment was removed yet (sweep.keep=best): points are left to be trained"]
         count = max(len(point.jobs) for point in summary.best)
         keep = {name_evaluation(summary.name, place) for place in range(count)}
         keep |= {job.job.experiment for point in summary.best for job in point.jobs}

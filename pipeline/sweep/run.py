@@ -157,6 +157,9 @@ class Sweep:
                 outcome.evaluate_winner(loop)
         if stops.count:
             raise stops.build_error()
+        setting = None if study.is_complete else study.find_used_setting()
+        if setting:
+            _tell(f"{setting} is used up: no more points are started; the same command goes on")
         if study.is_complete:
             delete_workspaces(context)
             delete_sweep_commit(self._project, self._name)

@@ -183,7 +183,8 @@ class LiveTable:
         states = self.states
         planned = "" if states.scope.points is None else f" of {states.scope.points}"
         done = states.count_ended_points()
-        counts = [f"{done}{planned} points done", f"{len(states.running)} running"]
+        noun = "point" if done == 1 and not planned else "points"
+        counts = [f"{done}{planned} {noun} done", f"{len(states.running)} running"]
         counts += [
             f"{number} {name}" for name in ("pruned", "failed", "killed") if (number := states.count(name))
         ]

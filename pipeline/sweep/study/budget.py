@@ -53,11 +53,15 @@ class BudgetClock:
 
     def allows_start(self) -> bool:
         """Return whether a job may start: before the timeout, and if it is likely to end in the hours."""
+        return self.find_used_setting() is None
+
+    def find_used_setting(self) -> str | None:
+        """Return the setting whose time is over, such as `sweep.timeout=600`; None while jobs may start."""
         timeout, hours = self._settings.timeout, self._settings.hours
         if timeout is not None and self.used_seconds >= timeout:
-            return False
+            return f"sweep.timeout={timeout:g}"
         end = self.used_seconds + (self.job_seconds or 0.0)
-        return hours is None or end < hours * 3600
+        return None if hours is None or end < hours * 3600 else f"sweep.hours={hours:g}"
 
     def plan(self, *, capacity: int, repetitions: int) -> BudgetPlan | None:
         """Plan how many points fit into `sweep.hours`; None without it, or before the first job is done.

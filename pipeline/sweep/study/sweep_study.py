@@ -125,6 +125,10 @@ class SweepStudy:
         """Plan how many points fit into `sweep.hours`; None without it, or before the first job is done."""
         return self._clock.plan(capacity=capacity, repetitions=self.repetitions.total)
 
+    def find_used_setting(self) -> str | None:
+        """Return the setting whose time is over, such as `sweep.timeout=600`; None while jobs may start."""
+        return self._clock.find_used_setting()
+
     def next_job(self) -> PlannedTraining | None:
         """Return what is to be started now; None if nothing is, now or at all.
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.sweep.job import JobResult, SweepJob
-from pipeline.sweep.study.budget import plan_budget
+from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.study.budget import BudgetClock, plan_budget
 from pipeline.sweep.study.points import StudyPoint
 from pipeline.sweep.study.pruning_summary import PruningSummary, summarize_pruning
 
@@ -40,3 +41,11 @@ def test_pruning_saves_the_epochs_that_were_left():
         results=(JobResult(JOB, "pruned", epochs=1, seconds=60.0),)
     )  # its start took 50 s
     assert summarize_pruning([whole, early], 1) == PruningSummary(1, 0, 19, 190.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [({}, None), ({"timeout": 1e-9}, "sweep.timeout=1e-09"), ({"hours": 1e-15}, "sweep.hours=1e-15")],
+)
+def test_the_setting_whose_time_is_used_up_is_named(settings, setting):
+    assert BudgetClock(SweepSettings(**settings)).find_used_setting() == setting
