@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
+
+from pydantic.fields import FieldInfo
 
 from pipeline.sweep.settings import SweepSettings
 
@@ -42,12 +45,19 @@ def render_help(conf: Path) -> str:
     """Return the help text, with the prepared spaces and all settings."""
     spaces = sorted(path.stem for path in (conf / "sweep").glob("*.yaml"))
     rows = [
-        (f"sweep.{name}", f"{field.description} ({_format_default(field.default)})")
+        (f"sweep.{name}", f"{_describe_setting(field)} ({_format_default(field.default)})")
         for name, field in SweepSettings.model_fields.items()
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name.ljust(width)}  {text}" for name, text in rows]
     return _TEXT.format(spaces=", ".join(spaces), settings="\n".join(lines))
+
+
+def _describe_setting(field: FieldInfo) -> str:
+    """Return what a setting is, with the texts that it may have where there are a few."""
+    allowed = [each for each in get_args(field.annotation) if isinstance(each, str)]
+    listed = f"; one of {', '.join(allowed)}" if allowed else ""
+    return f"{field.description}{listed}"
 
 
 def _format_default(value: object) -> str:

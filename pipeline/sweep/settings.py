@@ -30,7 +30,9 @@ class SweepSettings(BaseModel):
     pruner: PrunerName = Field("none", description="Ends trainings early whose val metric is behind")
     pruner_warmup: int = Field(0, ge=0, description="Epochs that no training is pruned before")
     pruner_startup: int = Field(4, ge=0, description="Points that are trained to the end first")
-    objectives: tuple[str, ...] = Field((), description="Metrics; empty: the main metric of the task")
+    objectives: tuple[str, ...] = Field(
+        (), description="Such as mAP50-95,milliseconds; empty: the main metric"
+    )
     constraints: tuple[str, ...] = Field((), description="Such as 'milliseconds <= 20'")
     test: bool = Field(False, description="Scores every job on test, not the winner alone")
     jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = Field("auto", description="Jobs at once")
@@ -40,7 +42,7 @@ class SweepSettings(BaseModel):
     host: str | None = Field(None, description="Address at which nodes reach this machine; null: found")
     git_remote: str = Field("origin", description="Brings code to nodes that do not share the disk")
     dvc_remote: str | None = Field(None, description="Brings data to them; null: the default remote")
-    storage: str | None = Field(None, description="The study's database; null: sqlite in .finetrack")
+    storage: str | None = Field(None, description="postgresql://USER@HOST/NAME; null: sqlite in .finetrack")
     fail_fast: bool = Field(False, description="Ends the sweep with the first job that fails")
     impossible: Literal["refuse", "skip"] = Field("refuse", description="Combinations that cannot run")
     keep: Literal["all", "best"] = Field("all", description="best: removes the other experiments at the end")
