@@ -14,6 +14,7 @@ from pipeline.compose.lockfile import read_lock
 from pipeline.compose.stage import ParamValues
 from pipeline.core.errors import UserError
 from pipeline.storage.code_digests import compute_code_digests
+from pipeline.sweep.job import CODE_NAME
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan
 from pipeline.sweep.space.search_space import SearchSpace, shorten_keys
@@ -35,7 +36,7 @@ class SweepIdentity(NamedTuple):
 
     Attributes:
         digests: Of what decides the trainings, by what they are of; the study adds its own.
-        inputs: Fingerprints of images, weights and architectures, by their names in the configuration.
+        inputs: See `SweepContext.inputs`.
     """
 
     digests: dict[str, str]
@@ -56,6 +57,7 @@ def build_identity(plan: SpacePlan) -> SweepIdentity:
     code = {key: value for key, value in compute_code_digests().items() if key != "evaluate"}
     digests = {group: _digest(values) for group, values in groups.items()}
     named = {each["of"][key]: each[key] for each in fingerprints for key in (*_WEIGHTS, "source")}
+    named |= {f"{CODE_NAME}{stage}": digest for stage, digest in code.items()}
     return SweepIdentity(
         {**digests, "images": _digest(images), "base weights": _digest(weights), "code": _digest(code)}, named
     )

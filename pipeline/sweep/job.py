@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 JobStatus = Literal["trained", "restored", "pruned", "failed", "killed"]
 """`restored`: DVC had the result already. `pruned`: stopped early, since its val metric was behind.
@@ -113,6 +113,10 @@ class JobEnded(NamedTuple):
 SweepEvent = StageBegan | EpochReported | JobEnded
 
 
+CODE_NAME: Final = "code."
+"""Before a stage in the names of `SweepContext.inputs`."""
+
+
 class SweepContext(NamedTuple):
     """What all jobs of a sweep have in common.
 
@@ -125,7 +129,8 @@ class SweepContext(NamedTuple):
         measured: Names of metrics to measure after a training: `milliseconds`, `parameters`.
         baseline: The commit that the experiments belong to, the project's HEAD; empty if it is `commit`.
         pulls: Whether DVC fetches recorded results from its remote: on machines without the project's disk.
-        inputs: Fingerprints of images and weights when the sweep began, by their names in the configuration.
+        inputs: Fingerprints when the sweep began: of images and weights by their names in the configuration,
+            of the code by `CODE_NAME` and the stage.
     """
 
     name: str

@@ -73,6 +73,13 @@ def test_images_of_a_job_are_those_at_the_start_of_its_sweep(recorded, began, ch
     assert sentence is None or sentence.startswith("data.source=a changed while the sweep ran")
 
 
+@pytest.mark.fault(14, "code is untracked, or edited, when the jobs of a sweep start")
+@pytest.mark.parametrize(("digest", "changes"), [("1", False), ("2", True)])
+def test_the_code_of_a_job_is_that_at_the_start_of_its_sweep(digest, changes):
+    sentence = find_changed_input({"of": {}, "code": {"prepare": digest}}, {"code.prepare": "1"})
+    assert (sentence is not None) == changes
+
+
 def test_weights_that_were_downloaded_meanwhile_are_no_change():
     lock = {"of": {"weights": "model.weights=yolo11n.pt"}, "weights": "0ebbc80d"}
     assert find_changed_input(lock, {"model.weights=yolo11n.pt": "yolo11n.pt"}) is None

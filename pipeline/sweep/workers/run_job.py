@@ -17,7 +17,7 @@ from pipeline.core.model_names import DOWNLOADABLE_WEIGHTS
 from pipeline.core.paths import COMPOSE_LOCK_FILE, FINETUNED_FOLDER, TRAINING_METRICS_FILE
 from pipeline.storage.files import write_file
 from pipeline.storage.finished_trainings import DVC_LOCK_FILE, delete_recorded_outputs
-from pipeline.sweep.job import JobResult, StageBegan, SweepContext, SweepJob
+from pipeline.sweep.job import CODE_NAME, JobResult, StageBegan, SweepContext, SweepJob
 from pipeline.sweep.workers.job_environment import build_dvc_command, build_job_environment
 from pipeline.sweep.workers.job_output import JobOutput, parse_stage_line
 from pipeline.sweep.workers.job_process import JobProcess, ProcessSettings
@@ -168,11 +168,11 @@ def _find_changed_input(run: _JobRun) -> str | None:
 
 
 def find_changed_input(lock: Mapping[str, Any], began: Mapping[str, str]) -> str | None:
-    """Return which images or weights have changed since the sweep began, in a sentence; None if none has.
+    """Return which images, weights or code changed since the sweep began, in a sentence; None if none did.
 
     Args:
         lock: compose.lock.json of a job.
-        began: Their fingerprints then, by their names in the configuration.
+        began: `SweepContext.inputs`.
     """
     for key, name in lock.get("of", {}).items():
         first = began.get(name, lock[key])
@@ -180,6 +180,12 @@ def find_changed_input(lock: Mapping[str, Any], began: Mapping[str, str]) -> str
             return (
                 f"{name} changed while the sweep ran, so this training cannot be compared with the others: "
                 "undo the change, or start a sweep with another sweep.name"
+            )
+    for stage, digest in lock.get("code", {}).items():
+        if began.get(f"{CODE_NAME}{stage}", digest) != digest:
+            return (
+                f"the code of {stage} is not what it was when the sweep began: `git add` new files, "
+                "or start a sweep with another sweep.name"
             )
     return None
 
