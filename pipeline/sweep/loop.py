@@ -30,8 +30,8 @@ class JobSource(Protocol):
     def report_epoch(self, event: EpochReported) -> bool:
         """Record a val metric; return whether the training ends here."""
 
-    def finish_job(self, result: JobResult) -> None:
-        """Record how a job ended."""
+    def finish_job(self, result: JobResult) -> JobResult:
+        """Record how a job ended, and return it as it is recorded: a training may not count."""
 
     def stop(self) -> None:
         """Plan nothing more."""
@@ -130,12 +130,12 @@ class SweepLoop:
 
     def _finish(self, event: JobEnded, source: JobSource, after: Callable[[JobResult], None]) -> None:
         self._running.pop(event.number, None)
-        self._view.handle(event)
-        source.finish_job(event.result)
-        if event.result.status in {"failed", "killed"} and self._fail_fast and not self.stopped:
+        result = source.finish_job(event.result)
+        self._view.handle(event._replace(result=result))
+        if result.status in {"failed", "killed"} and self._fail_fast and not self.stopped:
             self._view.print(f"job {event.number} failed: the others are stopped (sweep.fail_fast)")
             self._stop_jobs()
-        after(event.result)
+        after(result)
 
     def _obey_signals(self) -> None:
         if self._stops.count > self._obeyed:

@@ -35,13 +35,14 @@ class StudyJobs:
         """Record a val metric; return whether the training ends here."""
         return self._study.report_epoch(event.number, event.epoch, event.value, epochs=event.epochs)
 
-    def finish_job(self, result: JobResult) -> None:
-        """Record how a job ended."""
+    def finish_job(self, result: JobResult) -> JobResult:
+        """Record how a job ended, and return it: one on another split of the same images has failed."""
         result = replace(result, attempts=self._attempts.get(result.job.number, 1))
         problem = self._splits.find_problem(result)
         if problem:
             result = replace(result, status="failed", reason=problem, metrics={}, metric=None)
         self._study.finish_job(result)
+        return result
 
     def stop(self) -> None:
         """Plan nothing more."""

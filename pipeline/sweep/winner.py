@@ -66,9 +66,10 @@ class WinnerEvaluations:
         del event
         return False
 
-    def finish_job(self, result: JobResult) -> None:
-        """Keep a result."""
+    def finish_job(self, result: JobResult) -> JobResult:
+        """Keep a result, and return it."""
         self.results.append(result)
+        return result
 
     def stop(self) -> None:
         """Plan nothing more."""
