@@ -35,7 +35,8 @@ class SplitCheck:
         if result.status not in _SCORED:
             return None
         for row in self._earlier:
-            self._note(row)
+            if row.job.shared not in self._known:  # one of each is enough
+                self._note(row)
         self._earlier = []
         known, own = self._known.get(result.job.shared), self._note(result)
         if known is None or own is None or known[1] == own:
