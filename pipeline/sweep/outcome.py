@@ -165,7 +165,10 @@ class SweepOutcome:
         keep = {name_evaluation(summary.name, place) for place in range(count)}
         keep |= {job.job.experiment for point in summary.best for job in point.jobs}
         names = [result.job.experiment for result in summary.results]
-        return [describe_cleanup(remove_experiments(names, keep=keep, project=self._project))]
+        try:
+            return [describe_cleanup(remove_experiments(names, keep=keep, project=self._project))]
+        except UserError as error:  # the results are told all the same
+            return [f"the other experiments were not removed (sweep.keep=best): {error}"]
 
     def _describe(self, summary: SweepSummary, winner: PointSummary) -> list[str]:
         return [describe_point(summary, winner), *([summary.test] if summary.test else []), summary.command]
