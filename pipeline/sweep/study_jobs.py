@@ -21,6 +21,7 @@ class StudyJobs:
         self._study, self._plan, self._settings = study, plan, settings
         self._keys = read_shared_keys()
         self._attempts: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}
         self._splits = SplitCheck(project_root(), [row for point in study.points for row in point.results])
 
     def next_job(self) -> SweepJob | None:
@@ -33,11 +34,14 @@ class StudyJobs:
 
     def report_epoch(self, event: EpochReported) -> bool:
         """Record a val metric; return whether the training ends here."""
+        self._epochs[event.number] = event.epoch
         return self._study.report_epoch(event.number, event.epoch, event.value, epochs=event.epochs)
 
     def finish_job(self, result: JobResult) -> JobResult:
         """Record how a job ended, and return it: one on another split of the same images has failed."""
         result = replace(result, attempts=self._attempts.get(result.job.number, 1))
+        if result.status == "pruned" and result.epochs is None:  # it has no experiment that would tell
+            result = replace(result, epochs=self._epochs.get(result.job.number))
         problem = self._splits.find_problem(result)
         if problem:
             result = replace(result, status="failed", reason=problem, metrics={}, metric=None)
