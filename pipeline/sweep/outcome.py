@@ -51,16 +51,10 @@ class SweepOutcome:
         """Summarize the sweep as it is now."""
         return self._add_test(summarize_study(self._study, self._command))
 
-    def needs_evaluation(self, *, trained: bool = False) -> bool:
-        """Return whether the winner is to be scored on test.
-
-        Args:
-            trained: Whether jobs ended in this process: the winner may be another one.
-        """
+    def needs_evaluation(self) -> bool:
+        """Return whether the winner is to be scored on test: once, unless there is another winner."""
         summary = self.summarize()
-        if summary.winner is None or self._settings.test:
-            return False
-        return trained or not summary.test
+        return summary.winner is not None and not self._settings.test and not summary.test
 
     def evaluate_winner(self, loop: SweepLoop) -> None:
         """Score all trainings of the winner on test."""

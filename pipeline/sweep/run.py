@@ -108,7 +108,6 @@ class Sweep:
         self._events: Queue[SweepEvent] = Queue()
         self._task: str | None = None
         self._told_plan = ""
-        self._trained = 0
 
     def run(self) -> None:
         """Run what is missing, score the winner, and report.
@@ -152,7 +151,7 @@ class Sweep:
                 launcher, self._events, view=view, stops=stops, fail_fast=self._settings.fail_fast
             )
             self._train(loop, study, view, take=lambda row: log.log_result(row, outcome.save()))
-            if not loop.stopped and outcome.needs_evaluation(trained=self._trained > 0):
+            if not loop.stopped and outcome.needs_evaluation():
                 view.print("scoring the winner on test")
                 outcome.evaluate_winner(loop)
         if stops.count:
@@ -170,7 +169,6 @@ class Sweep:
         """Run the jobs of the study."""
 
         def take_result(result: JobResult) -> None:
-            self._trained += 1
             take(result)
             self._show_plan(study, view, capacity=loop.capacity)
             self._require_effects(result)

@@ -63,7 +63,8 @@ def _require_setting(key: str, word: str) -> None:
 
 def _quote_value(key: str, value: str) -> str:
     """Return a value of a setting in Hydra's grammar, without its own quotes where it is a list or a text."""
-    if key in _LISTS and not value.startswith("["):
+    if key in _LISTS:
+        value = value[1:-1] if value.startswith("[") and value.endswith("]") else value
         items = [] if value == "null" else [_strip_quotes(item.strip()) for item in value.split(",")]
         return f"[{','.join(map(quote_override_text, filter(None, items)))}]"
     if key in _TEXTS and value != "null":

@@ -29,6 +29,11 @@ from pipeline.sweep.space.sweep_words import list_chosen_words, parse_settings, 
         ("sweep.objectives=mAP50-95,milliseconds", "objectives", ["mAP50-95", "milliseconds"]),
         ("sweep.objectives=[mAP50-95]", "objectives", ["mAP50-95"]),
         ("sweep.objectives=null", "objectives", []),
+        (
+            "sweep.constraints=[seconds<=9, 'parameters < 3e6']",
+            "constraints",
+            ["seconds<=9", "parameters < 3e6"],
+        ),
         ("sweep.constraints=milliseconds <= 20", "constraints", ["milliseconds <= 20"]),
         (
             'sweep.constraints="milliseconds<=20", parameters<3e6',
