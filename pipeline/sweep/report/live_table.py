@@ -192,7 +192,7 @@ class LiveTable:
         counts += [f"about {format_duration(left)} left"] if left else []
         lines = [", ".join(counts)]
         if best := states.best:
-            lines.append(f"best so far: job {best.job.number}, {format_value(best.score)}, {best.job.label}")
+            lines.append(f"highest val: job {best.job.number}, {format_value(best.score)}, {best.job.label}")
         return lines
 
     def _print_event(self, state: JobState, event: SweepEvent) -> None:

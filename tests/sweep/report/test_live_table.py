@@ -68,7 +68,7 @@ def test_the_table_shows_each_job_and_below_it_what_is_best_and_left():
     ]
     assert "3 of 20  0.2500  0.2500  training" in last
     assert counts.startswith("2 of 10 points done, 1 running, about ")
-    assert best == "best so far: job 0, 0.4000, lr0=0e-3 augment=größer"
+    assert best == "highest val: job 0, 0.4000, lr0=0e-3 augment=größer"
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(60, 12), (60, 40), (200, 15), (40, 10)])
@@ -98,7 +98,7 @@ def test_without_a_terminal_a_plain_line_tells_the_start_and_the_end_of_a_job(mo
     name = "sweep: job 0 (lr0=0e-3 augment=größer):"
     assert lines[:2] == [f"{name} started", f"{name} trained in 65 s, val mAP50-95 0.4000"]
     assert lines[2].startswith("sweep: 1 of 10 points done, 0 running, ")
-    assert "best so far: job 0, 0.4000" in lines[2]
+    assert "highest val: job 0, 0.4000" in lines[2]
     assert lines[-3:-1] == ["sweep: a note", "sweep: of two lines"]
     assert lines[-1].endswith("epoch 4 of 20, val mAP50-95 0.2000, best 0.2500")
     assert not any("epoch 3 of 20" in line for line in lines)  # at most one line in ten seconds
@@ -140,6 +140,6 @@ def test_on_a_terminal_the_table_is_redrawn_below_what_is_printed(capsys):
     text = b"".join(parts).decode()
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     assert "sweep: a note\r\n" in plain
-    assert plain.rindex("best so far: job 0") > plain.rindex("a note")
+    assert plain.rindex("highest val: job 0") > plain.rindex("a note")
     assert "another module" in plain + capsys.readouterr().err
     assert text.count("\x1b[?25h") == 1  # the cursor is back
