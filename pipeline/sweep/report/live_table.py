@@ -184,9 +184,11 @@ class LiveTable:
         planned = "" if states.scope.points is None else f" of {states.scope.points}"
         done = states.count_ended_points()
         noun = "point" if done == 1 and not planned else "points"
-        counts = [f"{done}{planned} {noun} done", f"{len(states.running)} running"]
+        counts = [f"{done}{planned} {noun} done", f"{len(states.running) - states.count('waiting')} running"]
         counts += [
-            f"{number} {name}" for name in ("pruned", "failed", "killed") if (number := states.count(name))
+            f"{number} {name}"
+            for name in ("waiting", "pruned", "failed", "killed")
+            if (number := states.count(name))
         ]
         left = states.estimate_seconds_left()
         counts += [f"about {format_duration(left)} left"] if left else []
