@@ -155,7 +155,9 @@ JobProcess().run([sys.executable, "-S", "-c", {code!r}], settings, lambda line: 
 
 
 def test_the_guard_needs_the_standard_library_alone():
-    done = subprocess.run(
-        [sys.executable, "-S", "-E", guard.__file__, "0", "", "true"], stdin=subprocess.PIPE
-    )
+    watched, held = os.pipe()  # it stays open: else the guard would interrupt its group
+    words = [sys.executable, "-S", "-E", guard.__file__, str(watched), "", "true"]
+    done = subprocess.run(words, pass_fds=(watched,), process_group=0)
+    os.close(watched)
+    os.close(held)
     assert done.returncode == 0
