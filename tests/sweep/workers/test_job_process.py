@@ -96,7 +96,7 @@ def test_a_stopped_job_may_write_its_checkpoint_and_all_of_its_processes_end(set
     process.stop(force=False)
     thread.join(20)
     assert codes == [130]
-    assert "checkpoint" in lines
+    assert any(line.startswith("checkpoint") for line in lines)  # the child may write in between
     assert not is_running(child)
     assert process.run([*PYTHON, "print()"], settings, lines.append) is None  # a stopped job starts nothing
 
