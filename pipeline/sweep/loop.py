@@ -7,6 +7,7 @@ from queue import Empty, Queue
 from typing import Final, Protocol
 
 from pipeline.core.errors import UserError
+from pipeline.sweep.early_failures import EarlyFailures
 from pipeline.sweep.job import (
     EpochReported,
     JobEnded,
@@ -69,6 +70,7 @@ class SweepLoop:
         self._launcher, self._events, self._view = launcher, events, view
         self._stops, self._fail_fast = stops, fail_fast
         self._running: dict[int, SweepJob] = {}
+        self._failures = EarlyFailures()
         self._obeyed = 0
         self.stopped = False
 
@@ -103,8 +105,10 @@ class SweepLoop:
             raise refusal
 
     def _start_jobs(self, source: JobSource) -> None:
-        self._obey_signals()
-        while not self.stopped and len(self._running) < self._launcher.capacity:
+        while len(self._running) < self._launcher.capacity:
+            self._obey_signals()
+            if self.stopped:
+                return
             job = source.next_job()
             if job is None:
                 return
@@ -118,6 +122,8 @@ class SweepLoop:
         elif isinstance(event, JobEnded):
             self._finish(event, source, after)
             return
+        else:
+            self._failures.note_stage(event)
         self._view.handle(event)
 
     def _answer(self, event: EpochReported, source: JobSource) -> None:
@@ -136,6 +142,9 @@ class SweepLoop:
             self._view.print(f"job {event.number} failed: the others are stopped (sweep.fail_fast)")
             self._stop_jobs()
         after(result)
+        common = None if self.stopped else self._failures.find_common_reason(result)
+        if common:
+            raise UserError(f"jobs fail before their training, so the others are not started: {common}")
 
     def _obey_signals(self) -> None:
         if self._stops.count > self._obeyed:
