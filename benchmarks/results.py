@@ -29,6 +29,7 @@ from cells import PIXELS, PLAIN, ROOT, Cell, Terms
 from pipeline.runtime.worker_count import count_available_cores
 
 CELLS = ROOT / ".finetrack" / "results"
+PAGE = ROOT / "docs" / "results.md"
 BASES = ("foundation", "yolov8n")
 EPOCHS, BATCH = 20, 16
 METHODS = (PLAIN, "full", "head", "gradual", "scratch")
@@ -46,7 +47,7 @@ def main() -> None:
         for number, cell in enumerate(pool.map(lambda cell: _run(cell, terms), missing), 1):
             print(f"[{number}/{len(missing)}] {cell}", flush=True)
     seconds.plot(seconds.read(CELLS), ROOT / "docs" / "images" / "seconds.svg")
-    (ROOT / "docs" / "results.md").write_text(_render(), encoding="utf-8")
+    PAGE.write_text(_render() + _read_sweeps(), encoding="utf-8")
     print("wrote docs/results.md")
 
 
@@ -127,6 +128,12 @@ def _render() -> str:
     pairs = [(data, base) for data in PIXELS for base in BASES if _any(data, base, found)]
     tables = [_table(data, base, found) + "\n" for data, base in pairs]
     return "\n".join([HEAD, *tables, OVER_TIME, seconds.table(seconds.read(CELLS)) + "\n"])
+
+
+def _read_sweeps() -> str:
+    """Return the last section of the page, which is not measured here: the sweeps."""
+    _, heading, text = PAGE.read_text("utf-8").partition("\n## Sweeps\n")
+    return heading + text
 
 
 def _any(data: str, base: str, found: dict[Cell, Any]) -> bool:

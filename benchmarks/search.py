@@ -274,11 +274,15 @@ def render_table(found: Found) -> str:
         )
         judged = render_range([each.judged for each in some])
         counts = ", ".join(f"{each.trainings - each.whole} of {each.trainings}" for each in some)
-        epochs, wall, cpu = (
+        epochs, wall = (
             f"{mean(values):.0f}"
-            for values in zip(*((len(each.events), each.wall, each.cpu) for each in some), strict=True)
+            for values in zip(*((len(each.events), each.wall) for each in some), strict=True)
         )
-        others = f"{mean(each.others for each in some):.1f}"
+        own = method != "ray"  # its processes are no children of the command, and count among the others
+        cpu, others = (
+            f"{mean(getattr(each, name) for each in some):.{digits}f}" if own else ""
+            for name, digits in (("cpu", 0), ("others", 1))
+        )
         cells = (method, len(some), half, full, judged, counts, epochs, wall, cpu, others)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)

@@ -59,10 +59,26 @@ def test_each_job_gets_its_cores_and_a_gpu(machine, jobs, device, expected):
     assert len(used) == len(set(used)) <= machine.usable
 
 
-def test_a_share_limits_libraries_to_it():
-    share = plan_resources(1, build_machine(3, gpus=("GPU-b",))).shares[0]
-    assert share.environment == {"OMP_NUM_THREADS": "3", "CUDA_VISIBLE_DEVICES": "GPU-b"}
+@pytest.mark.parametrize(
+    ("cores", "asked", "expected"), [(1, None, "1"), (1, "8", "1"), (3, "8", "3"), (3, "2", "2")]
+)
+def test_a_share_limits_libraries_to_it(monkeypatch, cores, asked, expected):
+    set_threads(monkeypatch, asked)
+    share = plan_resources(1, build_machine(cores, gpus=("GPU-b",))).shares[0]
+    assert share.environment == {"OMP_NUM_THREADS": expected, "CUDA_VISIBLE_DEVICES": "GPU-b"}
     assert "CUDA_VISIBLE_DEVICES" not in plan_resources(1, build_machine(3)).shares[0].environment
+
+
+def test_a_job_with_several_cores_uses_fewer_threads_while_other_programs_use_them(monkeypatch):
+    set_threads(monkeypatch, None)
+    assert plan_resources(1, build_machine(3)).shares[0].environment == {}
+
+
+def set_threads(monkeypatch, number):
+    """Set the user's OMP_NUM_THREADS; None: not set."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if number is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", number)
 
 
 @pytest.mark.fault(14, "more jobs than cores")
