@@ -22,7 +22,8 @@ values of a key, as Hydra spells them:
   KEY=interval(1e-4,1e-2)         any value between; tag(log,interval(1e-5,1e-2)) on a logarithmic scale;
                                   int(interval(1,8)) integers
   KEY=VALUE                       one value for all trainings
-  +sweep=NAME                     a prepared space: {spaces}
+  +sweep=NAME                     a prepared space, one of:
+                      {spaces}
 
 settings (defaults: conf/hydra/sweeper/finetrack.yaml):
 {settings}

@@ -20,14 +20,14 @@ class SweepSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str | None = Field(None, description="Goes on with the sweep of this name; null: from the command")
-    sampler: SamplerName = Field("auto", description="auto: grid where every axis has choices, else tpe")
+    sampler: SamplerName = Field("auto", description="auto: a grid of choices, else tpe")
     trials: int | None = Field(None, ge=1, description="Points at most; null: all of a grid, 20 of another")
     timeout: float | None = Field(None, gt=0, description="Seconds after which no job starts")
     hours: float | None = Field(None, gt=0, description="Plans the points by the first job's time")
     seed: int = Field(0, ge=0, description="Of the sampler")
     seeds: int = Field(1, ge=1, description="Trainings of each point, with seed, seed + 1, ...")
     folds: int | None = Field(None, ge=2, description="Trains each point on this many folds")
-    pruner: PrunerName = Field("none", description="Ends trainings early whose val metric is behind")
+    pruner: PrunerName = Field("none", description="Ends trainings that are behind on val")
     pruner_warmup: int = Field(0, ge=0, description="Epochs that no training is pruned before")
     pruner_startup: int = Field(4, ge=0, description="Points that are trained to the end first")
     objectives: tuple[str, ...] = Field(

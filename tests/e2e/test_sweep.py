@@ -135,6 +135,7 @@ def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_mis
     assert [row["attempts"] for row in read_results(tiny)["jobs"]] == [2, 1]
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_a_key_away_and_compares_jobs_of_one_task_alone(tiny):
     tiny.edit("conf/tracking/local.yaml", "tags: {}", "tags: {line: a}")
     tiny.commit()

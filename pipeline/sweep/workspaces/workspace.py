@@ -88,6 +88,7 @@ def prepare_workspace(workspace: Workspace, job: SweepJob, context: SweepContext
     run_git(workspace.clone, "clean", "-ffdq")
     write_shared_results(workspace.folder, shared)
     remove_results_of_other_stages(workspace.folder, job.last_stage)
+    run_git(workspace.clone, "add", "--update")  # DVC's stash fails where index and files differ
 
 
 def collect_experiment(workspace: Workspace, name: str, project: Path) -> str | None:
