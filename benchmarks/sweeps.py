@@ -108,21 +108,6 @@ def read_experiment(clone: Path, experiment: str, file: str) -> Any:
     return json.loads(_run_git(clone, "show", f"{commit}:{file}"))
 
 
-def forget_sweeps(clone: Path) -> None:
-    """Delete the trainings of a clone, kept ones and their records too, so that the next sweep trains again.
-
-    What `prepare` and `augment` made stays in DVC's cache.
-    """
-    for folder in ("sweeps", "checkpoints"):
-        shutil.rmtree(clone / ".finetrack" / folder, ignore_errors=True)
-    shutil.rmtree(clone / ".git/refs/exps", ignore_errors=True)
-    for file in clone.glob("mlflow.db*"):
-        file.unlink()
-    for lock in (clone / ".dvc/cache/runs").glob("*/*/*"):
-        if "pipeline finetune" in lock.read_text("utf-8"):
-            lock.unlink()
-
-
 def _run_git(folder: Path, *words: str) -> str:
     return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
 
