@@ -46,7 +46,7 @@ def main() -> None:
     asked = parser.parse_args()
     create_project(asked.folder)
     fixed = [
-        *("data=voc", f"data.source={asked.bccd.resolve()}", "model=yolov8n"),
+        *("data=voc", f"data.source={asked.bccd.resolve()}", "data.keep_split=false", "model=yolov8n"),
         *(f"model.folder={asked.weights.resolve()}", "finetune.imgsz=320"),
         f"finetune.epochs={asked.epochs}",
     ]
