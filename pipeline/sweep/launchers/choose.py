@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from queue import Queue
 from typing import Any, Final
 
+from pipeline.runtime.epoch_channel import CHANNEL_VARIABLE
 from pipeline.sweep.job import Launcher, SweepContext, SweepEvent, SweepJob
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.workers.epoch_server import EpochServer
 from pipeline.tracking.sweep_origin import SWEEP_TAGS_VARIABLE
 
-CHANNEL_VARIABLE: Final = "FINETRACK_SWEEP_CHANNEL"
 ALL_ADDRESSES: Final = "0.0.0.0"
 
 

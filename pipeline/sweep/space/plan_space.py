@@ -101,7 +101,7 @@ def find_ineffective_axes(space: SearchSpace, task: str, configs: PointConfigs |
 
 
 def _refuse_idle_values(parsed: ParsedAxes, checked: CheckedPoints) -> None:
-    """Refuse a space of which nothing can run, or a value that runs in no combination."""
+    """Refuse a space in which no job can run, or a value that no job can run with."""
     if not checked.keys:
         raise UserError(f"the command: no job of this sweep can run: {next(iter(checked.errors.values()))}")
     idle = checked.list_idle_levels() if checked.complete else []

@@ -11,8 +11,8 @@ from typing import Final
 from pipeline.storage.scratch_folder import ROOT_VARIABLE
 from pipeline.sweep.job import SweepContext, SweepJob
 from pipeline.sweep.workspaces.git_commands import REPOSITORY_VARIABLES
+from pipeline.tracking.sweep_origin import RUN_NAME_VARIABLE
 
-RUN_NAME_VARIABLE: Final = "FINETRACK_RUN_NAME"
 _OF_ONE_STAGE: Final = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_EXP_TRAIN")
 """Set where a sweep is itself started by DVC; the jobs are no part of that stage."""
 

@@ -33,7 +33,7 @@ class StudyPicture(NamedTuple):
         name: For files: history, parallel_coordinates, slice, importance, learning_curves or pareto_front.
         title: For people.
         page: A plotly figure.
-        image: A matplotlib figure; whoever gets it closes it.
+        image: A matplotlib figure; the caller closes it.
     """
 
     name: str
