@@ -31,7 +31,7 @@ SPACE = (
     "augment=none,light",
     "augment.online.scale=interval(0.1, 0.6)",
 )
-SETTINGS = (f"sweep.name={NAME}", "sweep.pruner=median", "sweep.pruner_warmup=2")
+SETTINGS = (f"sweep.name={NAME}", "sweep.jobs=2", "sweep.pruner=median", "sweep.pruner_warmup=2")
 
 
 def main() -> None:

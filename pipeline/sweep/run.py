@@ -196,6 +196,7 @@ class Sweep:
             identity=self._identity.digests,
             base_seed=int(self._plan.first["seed"]),
             grid=self._plan.points,
+            start=self._plan.start,
             find_error=configs.find_error,
             compute_key=configs.compute_key,
         )

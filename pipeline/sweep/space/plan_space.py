@@ -11,6 +11,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.sweep.settings import SamplerName, SweepSettings
 from pipeline.sweep.space.checked_points import CheckedPoints, Places, check_points
+from pipeline.sweep.space.default_point import find_default_point
 from pipeline.sweep.space.fold_axis import plan_folds
 from pipeline.sweep.space.key_use import find_reason_of_no_change
 from pipeline.sweep.space.parse_axes import MAX_VALUES, ParsedAxes, parse_axes
@@ -33,6 +34,7 @@ class SpacePlan(NamedTuple):
         folds: On how many folds each point is trained; None for no cross-validation.
         notes: Sentences for the user.
         configs: Composes and checks sampled points.
+        start: The point that a sampler begins with; None: it chooses the first one, too.
     """
 
     space: SearchSpace
@@ -42,6 +44,7 @@ class SpacePlan(NamedTuple):
     folds: int | None
     notes: tuple[str, ...]
     configs: PointConfigs
+    start: PointValues | None = None
 
 
 def plan_space(overrides: Sequence[str], settings: SweepSettings) -> SpacePlan:
@@ -75,7 +78,9 @@ def plan_space(overrides: Sequence[str], settings: SweepSettings) -> SpacePlan:
     distinct, repeated = _select_distinct(checked)
     first = configs.compose(checked.get_point(parsed.space, distinct[0]))
     if parsed.sampler != "grid":
-        return SpacePlan(parsed.space, parsed.sampler, None, first, folds.folds, tuple(notes), configs)
+        start, note = find_default_point(configs)
+        every = (*notes, note)
+        return SpacePlan(parsed.space, parsed.sampler, None, first, folds.folds, every, configs, start)
     notes += _describe_repeated(parsed.space, checked, repeated)
     points = tuple(checked.get_point(parsed.space, places) for places in distinct)
     return SpacePlan(parsed.space, parsed.sampler, points, first, folds.folds, tuple(notes), configs)

@@ -26,6 +26,7 @@ class StudyInputs:
         identity: What makes results comparable, such as digests of images and code, by a name for people.
         base_seed: The seed of the first repetition of each point.
         grid: The points of a grid, without duplicates and impossible ones; None: all combinations.
+        start: The first point of a sampler that is no grid; None: the sampler chooses it.
         find_error: Returns why a point cannot be trained; None if it can.
         compute_key: Returns a text that is the same for points that are one training.
     """
@@ -33,5 +34,6 @@ class StudyInputs:
     identity: Mapping[str, str]
     base_seed: int = 0
     grid: Sequence[PointValues] | None = None
+    start: PointValues | None = None
     find_error: Callable[[PointValues], str | None] = _find_no_error
     compute_key: Callable[[PointValues], str] = format_point

@@ -265,6 +265,8 @@ class SweepStudy:
 
     def _sample(self, trial_id: int) -> FrozenTrial:
         study = self._judge.load_study(self._build_sampler())
+        if self._inputs.start and self._sampler != "grid" and self._store.get_trial(trial_id).number == 0:
+            self._store.fix_values(trial_id, self._inputs.start)
         trial = optuna.Trial(study, trial_id)
         for name, distribution in self._distributions.items():
             suggest_value(trial, name, distribution)

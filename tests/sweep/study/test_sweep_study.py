@@ -52,6 +52,20 @@ def test_grid_without_some_combinations_and_fewer_points_goes_on_with_more():
     study.close()
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "cmaes"])
+def test_a_search_begins_with_the_given_point_alone(sampler):
+    start = {"finetune.lr0": 0.002, "finetune.mosaic": 1.0, "finetune.freeze": 4}
+    study = open_sweep(INTERVALS, inputs=StudyInputs({}, start=start), sampler=sampler, trials=3)
+    study.finish_job(build_result(study.next_job(), "failed", reason="it fell"))
+    study.close()
+    study = open_sweep(INTERVALS, inputs=StudyInputs({}, start=start), sampler=sampler, trials=3)
+    assert run_sweep(study) == [0, 1, 2]
+    first, *others = (point.values for point in study.points)
+    assert first == start
+    assert start not in others
+    study.close()
+
+
 @pytest.mark.fault(14, "a study is opened again with other inputs")
 def test_other_inputs_are_refused_by_name():
     open_sweep(INTERVALS, inputs=StudyInputs({"images": "1", "code": "1"})).close()

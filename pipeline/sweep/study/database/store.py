@@ -123,6 +123,10 @@ class StudyStore:
         """Write an attribute of a trial; the value has to be JSON."""
         self._storage.set_trial_user_attr(trial_id, name, value)
 
+    def fix_values(self, trial_id: int, values: Mapping[str, str | int | float]) -> None:
+        """Have a trial take these values instead of sampled ones, as `Study.enqueue_trial` does."""
+        self._storage.set_trial_system_attr(trial_id, "fixed_params", dict(values))
+
     def report(self, trial_id: int, step: int, value: float) -> None:
         """Write an intermediate value that pruners judge by."""
         self._storage.set_trial_intermediate_value(trial_id, step, value)
