@@ -38,10 +38,10 @@ def find_default_point(configs: PointConfigs) -> DefaultPoint:
     except UserError:  # such as a value that only an axis gives
         return DefaultPoint(None, "no configuration without the axes is complete: the first point is drawn")
     values = {axis.key: _find_own_value(configs, axis, own) for axis in space.axes}
-    missing = [key for key, value in values.items() if value is None]
+    missing = next((key for key, value in values.items() if value is None), None)
     if missing:
         return DefaultPoint(
-            None, f"the configuration's value of {missing[0]} is not among those of the sweep: the first point is drawn"
+            None, f"the configuration's {missing} is not among the sweep's values: the first point is drawn"
         )
     point = {key: value for key, value in values.items() if value is not None}
     if configs.find_error(point) is not None or configs.compose(point) != own:
