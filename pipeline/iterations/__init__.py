@@ -1,0 +1,1 @@
+"""Iterations as people name them: runs, registered models, DVC experiments, revisions, files."""

@@ -1,0 +1,59 @@
+"""One iteration, however it is named: what trained it, what it scored, where its weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.core.tasks import Task
+
+ReferenceKind = Literal["run", "alias", "version", "experiment", "revision", "file"]
+"""What a name stands for. `alias`: of a registered model, such as champion. `version`: NAME/3 of the
+registry. `experiment`: a DVC experiment. `revision`: a git revision, or `workspace`. `file`: weights."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One iteration.
+
+    Args:
+        reference: As the user typed it.
+        kind: See `ReferenceKind`.
+        label: For people: the run's name, the experiment's, or the file's.
+        task: The task of its weights; None where nothing says it before the weights are loaded.
+        names: Class names by index; empty where nothing says them before the weights are loaded.
+        run_id: Its MLflow run; None if it has none.
+        status: The run's status, such as FINISHED; None without a run.
+        version: Of the registered model; None if it is not registered.
+        aliases: Of that version, such as champion.
+        revision: The git commit that has its dvc.lock; None if unknown.
+        params: Flat configuration, such as `{"finetune.lr0": 0.002}`; empty for a file.
+        metrics: By the names in MLflow, such as test/mAP50-95 and best/mAP50-95.
+        data: Digest of the prepared dataset; None if unknown.
+        sha256: Of the weights; None if nothing recorded it.
+        predicts_with: conf, iou, max_det and imgsz as chosen on val; may be empty.
+        tags: Of the run.
+        facts: Further ones for tables: started (seconds since 1970), seconds, commit, dirty.
+        file: Of weights, where it is a file.
+    """
+
+    reference: str
+    kind: ReferenceKind
+    label: str
+    task: Task | None = None
+    names: tuple[str, ...] = ()
+    run_id: str | None = None
+    status: str | None = None
+    version: str | None = None
+    aliases: tuple[str, ...] = ()
+    revision: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    data: str | None = None
+    sha256: str | None = None
+    predicts_with: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
