@@ -19,3 +19,4 @@ class EvaluateConfig(ConfigGroup):
     bootstrap: Annotated[int, Field(ge=0, le=100_000)]
     worst: CountOrZero
     suspects: CountOrZero
+    registers: Annotated[bool, Field(alias="register")]

@@ -20,5 +20,10 @@ class ConfigGroup(BaseModel):
     """A conf group: unknown keys are errors, values are not coerced, and instances are immutable."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        serialize_by_alias=True,
     )

@@ -26,6 +26,7 @@ from pipeline.config.messages import (
     suggest_key,
 )
 from pipeline.config.model import ModelConfig
+from pipeline.config.registry import RegistryConfig
 from pipeline.config.tracking import TrackingConfig
 from pipeline.core.config_diff import flatten_config, format_yaml_value
 from pipeline.core.errors import UserError
@@ -46,6 +47,7 @@ class Config(ConfigGroup):
     evaluate: EvaluateConfig
     tracking: TrackingConfig
     compute: ComputeConfig
+    registry: RegistryConfig
 
     @model_validator(mode="after")
     def _check_groups_together(self) -> Config:

@@ -28,11 +28,16 @@ def identify_evaluation(config: Config, *, data: str, weights: str) -> Evaluatio
         data: The digest of data/prepared.
         weights: SHA-256 of the weights.
     """
-    params = {"evaluate": config.evaluate.model_dump(mode="json"), "seed": config.seed}
+    params = {"evaluate": _dump_deciding(config), "seed": config.seed}
     code = {"evaluate": compute_stage_digest("evaluate"), **{name: version(name) for name in LIBRARIES}}
     parts = {**params, "imgsz": config.finetune.imgsz, "data": data, "weights": weights, "code": code}
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return EvaluationIdentity(hashlib.sha256(text.encode()).hexdigest(), params, _build_tags(config))
+
+
+def _dump_deciding(config: Config) -> dict[str, Any]:
+    """Return the part of conf/evaluate that decides the result."""
+    return config.evaluate.model_dump(mode="json", exclude={"registers"})
 
 
 def _build_tags(config: Config) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def log_evaluation(
     session.log_metrics(_flatten_metrics(metrics))
     session.set_tags(
         {
-            "finetrack.evaluate": config.evaluate.model_dump_json(),  # unlike a parameter it may change later
+            "finetrack.evaluate": json.dumps(_dump_deciding(config)),  # unlike a parameter it may change
             "finetrack.threshold.from": chosen_on,
             "finetrack.evaluate.threads": f"{threads:.3g}",
         }

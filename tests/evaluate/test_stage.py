@@ -84,7 +84,9 @@ def trained(weights, names=NAMES, **facts):
 
 def run(*, imgsz=64, device="cpu", **how):
     """Run the stage with the configuration groups that it reads."""
-    group = EvaluateConfig(**{"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, **HOW, **how})
+    group = EvaluateConfig(
+        **{"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, "register": False, **HOW, **how}
+    )
     run_stage(
         Config.model_construct(
             seed=0,
