@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline.sweep.workspaces.git_commands import GitError, run_git
+from pipeline.storage.git_commands import GitError, run_git
 
 
 def find_experiment_commit(project: Path, name: str) -> str | None:

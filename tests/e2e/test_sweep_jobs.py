@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from pipeline.runtime.fork_server.messages import ADDRESS_VARIABLE
+from pipeline.storage.git_commands import run_git
 from pipeline.sweep.job import JobEnded, JobResult, StageBegan, SweepContext, SweepJob
 from pipeline.sweep.launchers.local import LocalLauncher
 from pipeline.sweep.settings import SweepSettings
-from pipeline.sweep.workspaces.git_commands import run_git
 from pipeline.sweep.workspaces.sweep_commit import create_sweep_commit
 from pipeline.sweep.workspaces.workspace import delete_workspaces
 from tests.e2e.conftest import Project

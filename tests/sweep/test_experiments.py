@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
+from pipeline.storage.git_commands import run_git
 from pipeline.sweep.experiments import find_experiment_of_name
-from pipeline.sweep.workspaces.git_commands import run_git
 
 
 @pytest.mark.fault(14, "an experiment of somebody else has the name of a sweep's job")

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from pipeline.storage.git_commands import run_git
 from pipeline.sweep.job import JobResult, SweepJob
 from pipeline.sweep.split_check import SplitCheck
-from pipeline.sweep.workspaces.git_commands import run_git
 
 
 @pytest.fixture

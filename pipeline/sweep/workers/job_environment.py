@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from pipeline.storage.git_commands import REPOSITORY_VARIABLES
 from pipeline.storage.scratch_folder import ROOT_VARIABLE
 from pipeline.sweep.job import SweepContext, SweepJob
-from pipeline.sweep.workspaces.git_commands import REPOSITORY_VARIABLES
 from pipeline.tracking.sweep_origin import RUN_NAME_VARIABLE
 
 _OF_ONE_STAGE: Final = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_EXP_TRAIN")

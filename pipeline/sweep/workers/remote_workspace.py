@@ -22,12 +22,12 @@ import yaml
 
 from pipeline.core.errors import UserError
 from pipeline.storage.dvc_repository import RemoteError, push_run_cache
+from pipeline.storage.git_commands import GitError, run_git
 from pipeline.storage.scratch_folder import ROOT_VARIABLE, SCRATCH_FOLDER
 from pipeline.sweep.job import JobResult, SweepContext, SweepJob
 from pipeline.sweep.workers.job_output import JobOutput
 from pipeline.sweep.workers.job_request import JobRequest
 from pipeline.sweep.workers.node_process import GitSource
-from pipeline.sweep.workspaces.git_commands import GitError, run_git
 from pipeline.sweep.workspaces.stale_results import list_stages_up_to
 from pipeline.sweep.workspaces.sweep_commit import REFERENCES
 from pipeline.sweep.workspaces.workspace import Workspace, hold_workspace, prepare_workspace

@@ -17,13 +17,13 @@ from pipeline.core.model_names import DOWNLOADABLE_WEIGHTS
 from pipeline.core.paths import COMPOSE_LOCK_FILE, FINETUNED_FOLDER, TRAINING_METRICS_FILE
 from pipeline.storage.files import write_file
 from pipeline.storage.finished_trainings import DVC_LOCK_FILE, delete_recorded_outputs
+from pipeline.storage.git_commands import run_git
 from pipeline.sweep.job import CODE_NAME, JobResult, StageBegan, SweepContext, SweepJob
 from pipeline.sweep.workers.job_environment import build_dvc_command, build_job_environment
 from pipeline.sweep.workers.job_output import JobOutput, parse_stage_line
 from pipeline.sweep.workers.job_process import JobProcess, ProcessSettings
 from pipeline.sweep.workers.memory_kills import count_memory_kills
 from pipeline.sweep.workers.resource_share import ResourceShare
-from pipeline.sweep.workspaces.git_commands import run_git
 from pipeline.sweep.workspaces.shared_results import note_shared_results
 from pipeline.sweep.workspaces.workspace import Workspace, collect_experiment, prepare_workspace
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.sweep.workspaces.git_commands import run_git
+from pipeline.storage.git_commands import run_git
 
 REFERENCES: Final = "refs/finetrack/sweeps"
 """Keeps the commits of sweeps, which no branch holds, from `git gc`."""

@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.dataset.link_cache import name_link_cache
 from pipeline.storage.dvc_repository import share_dvc_settings
+from pipeline.storage.git_commands import copy_git_settings, run_git
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER
 from pipeline.sweep.job import SweepContext, SweepJob
-from pipeline.sweep.workspaces.git_commands import run_git
 from pipeline.sweep.workspaces.leftover_processes import end_leftover_processes
 from pipeline.sweep.workspaces.shared_results import read_shared_results, write_shared_results
 from pipeline.sweep.workspaces.stale_results import remove_results_of_other_stages
@@ -27,8 +27,6 @@ from pipeline.sweep.workspaces.stale_results import remove_results_of_other_stag
 WORKSPACES: Final = "workspaces"
 LOCK_SECONDS: Final = 60.0
 """How long the processes of a killed sweep may take to end."""
-_COPIED_SECTIONS: Final = ("user.", "filter.", "remote.", "core.autocrlf", "core.eol", "core.symlinks")
-"""Of the project's git configuration: who commits, and how files are checked out."""
 
 
 class Workspace(NamedTuple):
@@ -195,15 +193,9 @@ def _configure_git(top: Path, clone: Path) -> None:
     settings = {"core.hooksPath": os.devnull, "gc.auto": "0"}
     for key, value in {"user.name": "finetrack", "user.email": "finetrack@localhost"}.items():
         settings[key] = _get_setting(top, key) or value
-    listed = run_git(top, "config", "--local", "--null", "--list")
-    pairs = (entry.partition("\n") for entry in listed.split("\0") if entry)
-    settings |= {key: value for key, _, value in pairs if key.startswith(_COPIED_SECTIONS)}
     for key, value in settings.items():
         run_git(clone, "config", key, value)
-    info = top / run_git(top, "rev-parse", "--git-path", "info")
-    for name in ("exclude", "attributes"):
-        if (info / name).exists():
-            shutil.copy2(info / name, clone / ".git/info" / name)
+    copy_git_settings(top, clone)
 
 
 def _get_setting(folder: Path, key: str) -> str:

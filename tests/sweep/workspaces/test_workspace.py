@@ -9,9 +9,9 @@ import time
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.storage.git_commands import GitError, run_git
 from pipeline.sweep.job import SweepContext, SweepJob
 from pipeline.sweep.workspaces import workspace as workspaces
-from pipeline.sweep.workspaces.git_commands import GitError, run_git
 from pipeline.sweep.workspaces.leftover_processes import end_leftover_processes
 from pipeline.sweep.workspaces.sweep_commit import REFERENCES, create_sweep_commit, delete_sweep_commit
 from pipeline.sweep.workspaces.workspace import (

@@ -1,8 +1,9 @@
-"""Run git in the project and in workspaces; an error of git becomes one sentence."""
+"""Run git in the project and in clones of it; an error of git becomes one sentence."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Final
 from pipeline.core.errors import UserError
 
 REPOSITORY_VARIABLES: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
-"""A hook of git that starts a sweep sets them: every command would work on the project then."""
+"""A hook of git that starts a command sets them: git would work on the project everywhere then."""
+_COPIED_SECTIONS: Final = ("user.", "filter.", "remote.", "core.autocrlf", "core.eol", "core.symlinks")
+"""Of the project's git configuration: who commits, and how files are checked out."""
 
 
 class GitError(UserError):
@@ -47,6 +50,23 @@ def run_git(folder: Path, *arguments: str, variables: Mapping[str, str] | None =
     if done.returncode:
         raise GitError(f"`git {arguments[0]}` failed in {folder}: {_find_reason(done.stderr)}")
     return done.stdout.strip()
+
+
+def copy_git_settings(top: Path, clone: Path) -> None:
+    """Give a clone the settings of the project's repository that are not in git: who commits, and how.
+
+    Args:
+        top: The top folder of the project's repository.
+        clone: The top folder of the clone.
+    """
+    listed = run_git(top, "config", "--local", "--null", "--list")
+    for key, _, value in (entry.partition("\n") for entry in listed.split("\0") if entry):
+        if key.startswith(_COPIED_SECTIONS):
+            run_git(clone, "config", key, value)
+    info = top / run_git(top, "rev-parse", "--git-path", "info")
+    for name in ("exclude", "attributes"):
+        if (info / name).exists():
+            shutil.copy2(info / name, clone / ".git/info" / name)
 
 
 def _find_reason(errors: str) -> str:
