@@ -17,7 +17,8 @@ from pipeline.dataset.prepared import read_labels
 from pipeline.evaluate.metrics.classification import ClassScores, select_top_classes
 from pipeline.evaluate.metrics.detection import SplitPredictions
 from pipeline.evaluate.metrics.similarity import attach_similarity
-from pipeline.yolo.inference.predict import InferenceSettings, predict_detections, predict_probabilities
+from pipeline.yolo.inference.loaded_model import InferenceSettings
+from pipeline.yolo.inference.predict import predict_detections, predict_probabilities
 
 
 class TrainedModel(NamedTuple):

@@ -121,7 +121,7 @@ def _predict_images(
 def _build_model(config: Config, weights: Path, single_class: bool) -> TrainedModel:
     with pause_gc():
         from pipeline.evaluate.predictions import TrainedModel
-        from pipeline.yolo.inference.predict import InferenceSettings
+        from pipeline.yolo.inference.loaded_model import InferenceSettings
 
     wanted = config.evaluate
     settings = InferenceSettings(

@@ -21,7 +21,7 @@ from ultralytics.utils import ROOT
 from pipeline.core.errors import UserError
 from pipeline.storage.files import hash_file
 from pipeline.storage.scratch_folder import create_scratch_folder
-from pipeline.yolo.inference.predict import _load_model
+from pipeline.yolo.inference.model_file import load_checkpoint_model
 from pipeline.yolo.job import BaseWeights
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.training.transfer import choose_architecture
@@ -124,7 +124,7 @@ def test_the_file_that_was_hashed_is_loaded_whatever_its_name(tmp_path, name):
     path = _detector(tmp_path / "nets" / name, classes=3)
     _detector(tmp_path / "nets" / ODD_NAMES[name], classes=5)
     assert load_weights(path, sha256=hash_file(path)).yaml["nc"] == 3
-    assert _load_model(path, "detect").model.yaml["nc"] == 3
+    assert load_checkpoint_model(path, "detect", "evaluate").model.yaml["nc"] == 3
     assert [*create_scratch_folder("weights").iterdir()] == []
 
 
@@ -231,8 +231,8 @@ def test_an_error_of_the_machine_is_not_said_to_be_one_of_the_file(tmp_path, mon
 
     path = _detector(tmp_path / "a.pt")
     monkeypatch.setattr("pipeline.yolo.weights.load_checkpoint", fail)
-    monkeypatch.setattr("pipeline.yolo.inference.predict.YOLO", fail)
-    for load in (load_weights, partial(_load_model, task="detect")):
+    monkeypatch.setattr("pipeline.yolo.inference.model_file.YOLO", fail)
+    for load in (load_weights, partial(load_checkpoint_model, task="detect", stage="evaluate")):
         with pytest.raises(type(error)) as raised:
             load(path)
         assert raised.value is error
