@@ -45,6 +45,7 @@ class Detections(NamedTuple):
         masks: n masks (segment) until their overlap is computed; none for other tasks.
         overlap: (n, objects) similarity of each detection and each true object, 0 to 1; None means the IoU of
             their boxes.
+        areas: (n,) pixels that the masks covered, where their overlap has been computed; else None.
     """
 
     boxes: NDArray[np.float64]
@@ -54,6 +55,7 @@ class Detections(NamedTuple):
     keypoints: NDArray[np.float64] | None = None
     masks: tuple[ObjectMask, ...] = ()
     overlap: NDArray[np.float64] | None = None
+    areas: NDArray[np.float64] | None = None
 
     def select(self, kept: NDArray[np.bool_]) -> Detections:
         """Return the detections where the mask (n,) is true."""
@@ -65,4 +67,5 @@ class Detections(NamedTuple):
             None if self.keypoints is None else self.keypoints[kept],
             tuple(mask for mask, keep in zip(self.masks, kept, strict=False) if keep),
             None if self.overlap is None else self.overlap[kept],
+            None if self.areas is None else self.areas[kept],
         )

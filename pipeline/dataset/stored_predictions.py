@@ -24,6 +24,7 @@ class PredictedImage(NamedTuple):
         source: The file that it was made from.
         group: Near copies, and images of one group, have the same; another image has a group of its own.
         cls: The true class of an image of classify; None for other tasks.
+        slices: The slices of the split that it is in, each `COLUMN=VALUE`, such as `brightness=low`.
     """
 
     id: int
@@ -35,6 +36,7 @@ class PredictedImage(NamedTuple):
     source: str
     group: str
     cls: int | None = None
+    slices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ from typing import Final
 import numpy as np
 
 from pipeline.core.arrays import FloatArray
+from pipeline.core.object_areas import PERSON_AREA_SHARE
 
 COCO_SIGMAS: Final = (
     *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
     *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
 )
 """Deviation between annotators of each of COCO's 17 points, as a share of a person's size."""
-PERSON_AREA_SHARE: Final = 0.53
-"""The share of its box that a person's outline fills on average: YOLO poses come without an outline."""
 
 
 def get_keypoint_sigmas(points: int) -> FloatArray:

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.core.geometry.masks import mask_iou, rasterize_outline
+from pipeline.core.object_areas import compute_detection_areas
 from pipeline.core.tasks import Task
 from pipeline.evaluate.metrics.iou import rotated_box_iou
 from pipeline.evaluate.metrics.oks import compute_oks
@@ -28,6 +29,7 @@ def attach_similarity(
         UserError: The detected poses have another number of points than the labels.
     """
     if task == "segment":
+        found = found._replace(areas=compute_detection_areas(found, task))
         overlap = mask_iou(found.masks, [rasterize_outline(outline, size) for outline in truth.outlines])
     elif task == "obb":
         here, there = (np.array(each.outlines).reshape(-1, 4, 2) for each in (found, truth))
