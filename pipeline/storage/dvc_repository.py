@@ -45,6 +45,38 @@ def read_file_at_revision(path: Path, revision: str) -> str:
         raise RevisionReadError(str(error) or type(error).__name__) from error
 
 
+def copy_path_at_revision(path: Path, revision: str, target: Path) -> None:
+    """Copy a file or a folder that DVC or git tracks, as it was at a revision; the workspace stays as it is.
+
+    Contents come from DVC's cache, or else from its remote.
+
+    Args:
+        path: Relative to the project's root.
+        revision: A commit, branch, tag, or DVC experiment.
+        target: The copy, which does not exist; its folder does.
+
+    Raises:
+        RevisionReadError: It cannot be copied; a subclass tells an unknown revision and missing contents.
+    """
+    import dvc.api
+    from dvc.exceptions import PathMissingError
+    from dvc.scm import RevError
+
+    try:
+        tracked = dvc.api.DVCFileSystem(rev=revision)
+        if not tracked.exists(path.as_posix()):
+            raise MissingContentsError(f"{revision} has no {path.as_posix()}")
+        tracked.get(path.as_posix(), str(target), recursive=tracked.isdir(path.as_posix()))
+    except RevError as error:
+        raise UnknownRevisionError(str(error)) from error
+    except (PathMissingError, FileNotFoundError) as error:
+        raise MissingContentsError(str(error)) from error
+    except RevisionReadError:
+        raise
+    except Exception as error:  # of DVC, of its git libraries and of its remotes
+        raise RevisionReadError(str(error) or type(error).__name__) from error
+
+
 def share_dvc_settings(project: Path, clone: Path) -> None:
     """Give a clone the project's cache, and the settings that are not in git, by its .dvc/config.local.
 

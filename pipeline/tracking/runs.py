@@ -20,7 +20,13 @@ from pipeline.tracking.session import RunSession
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.database import check_database
 from pipeline.tracking.store.outage import DatabaseLockedError
-from pipeline.tracking.store.run_tags import KEY_TAG, PARENT_TAG, PROCESS_TAG, STAGE_TAG_PREFIX
+from pipeline.tracking.store.run_tags import (
+    EXPERIMENT_TAG,
+    KEY_TAG,
+    PARENT_TAG,
+    PROCESS_TAG,
+    STAGE_TAG_PREFIX,
+)
 from pipeline.tracking.sweep_origin import read_sweep_label, read_sweep_tags
 from pipeline.tracking.system_metrics import SystemMetricsSampler
 from pipeline.tracking.target import TrackingTarget
@@ -240,7 +246,7 @@ def _build_origin_tags(outbox: RunOutbox, opening: Mapping[str, Any]) -> dict[st
 def _build_new_run_tags(stage: str) -> dict[str, Any]:
     """Return the tags with the origin of a new run; None where it is unknown."""
     return {
-        "finetrack.dvc.exp": os.environ.get("DVC_EXP_NAME") or None,
+        EXPERIMENT_TAG: os.environ.get("DVC_EXP_NAME") or None,
         PARENT_TAG: os.environ.get("FINETRACK_PARENT_RUN") or None,
         **read_sweep_tags(),
         "mlflow.user": _read_user(),

@@ -20,6 +20,12 @@ EVALUATION_TAG: Final = "finetrack.evaluation"
 DEFAULTS_TAG: Final = "finetrack.predict"
 """Tag with the settings of a prediction that the evaluation chose, as JSON; the model's defaults."""
 PARENT_TAG: Final = "mlflow.parentRunId"
+DATA_TAG: Final = "finetrack.data.digest"
+"""Tag with the digest of the prepared dataset."""
+WEIGHTS_TAG: Final = "finetrack.weights.sha256"
+"""Tag with the SHA-256 of the fine-tuned weights."""
+EXPERIMENT_TAG: Final = "finetrack.dvc.exp"
+"""Tag with the name of the DVC experiment that the run is part of."""
 
 _OWN_TAGS: Final = (
     "mlflow.",
@@ -32,6 +38,7 @@ _OWN_TAGS: Final = (
     "finetrack.evaluat",
     "finetrack.predict",
     "finetrack.threshold",
+    "finetrack.gate",
     "finetrack.git.",
     "finetrack.dvc.",
 )
