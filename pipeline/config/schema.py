@@ -16,6 +16,7 @@ from pipeline.config.augment import AugmentConfig
 from pipeline.config.compute import ComputeConfig
 from pipeline.config.data import DataConfig
 from pipeline.config.evaluate import EvaluateConfig
+from pipeline.config.export import ExportConfig
 from pipeline.config.fields import ConfigGroup, Seed
 from pipeline.config.finetune import RESERVED_ARGUMENTS, FinetuneConfig
 from pipeline.config.messages import (
@@ -48,6 +49,7 @@ class Config(ConfigGroup):
     tracking: TrackingConfig
     compute: ComputeConfig
     registry: RegistryConfig
+    export: ExportConfig
 
     @model_validator(mode="after")
     def _check_groups_together(self) -> Config:

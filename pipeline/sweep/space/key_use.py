@@ -17,14 +17,14 @@ FlatValues = Mapping[str, Any]
 """Values by dotted keys."""
 
 UNUSED_KEYS: Final = (
-    *("tracking.", "compute.", "registry.", "evaluate.", "augment.offline.workers"),
+    *("tracking.", "compute.", "registry.", "export.", "evaluate.", "augment.offline.workers"),
     *("data.epochs", "data.imgsz", "data.samples"),
     *("model.lr0.", "model.sha256", "model.folder"),
     *("finetune.verbose", "finetune.save_period", "finetune.dlog", "finetune.dgrad", "finetune.dlam"),
 )
-"""Keys that decide no result on val: where runs are logged, who computes, what may be promoted, how test is
-scored, what is checked or shown, losses of tasks that this project has not, and values that count only in the
-keys of conf/finetune that refer to them."""
+"""Keys that decide no result on val: where runs are logged, who computes, what may be promoted or exported,
+how test is scored, what is checked or shown, losses of tasks that this project has not, and values that count
+only in the keys of conf/finetune that refer to them."""
 
 ALWAYS_USED_KEYS: Final = (
     "seed",
