@@ -42,7 +42,7 @@ def predict_objects(
 
     Masks are compared with the labels image by image and not kept: memory grows by some 60 KB an image.
     """
-    truths = [_read_ground_truth(image, manifest, single_class=model.single_class) for image in images]
+    truths = [read_ground_truth(image, manifest, single_class=model.single_class) for image in images]
     predicted = predict_detections(model.weights, _list_image_paths(images), manifest.task, **model.settings)
     detections = [
         attach_similarity(truth, found, manifest.task, size=(image.width, image.height))
@@ -62,7 +62,8 @@ def _list_image_paths(images: Sequence[ImageRecord]) -> list[Path]:
     return [PREPARED_FOLDER / "images" / image.file for image in images]
 
 
-def _read_ground_truth(image: ImageRecord, manifest: Manifest, *, single_class: bool) -> GroundTruth:
+def read_ground_truth(image: ImageRecord, manifest: Manifest, *, single_class: bool) -> GroundTruth:
+    """Read the labels of a prepared image in its pixels; `single_class` merges all classes into class 0."""
     file = PREPARED_FOLDER / "labels" / image.label_file
     labels = read_labels(file, manifest.task)
     size = np.array([image.width, image.height], np.float64)

@@ -13,7 +13,7 @@ from pipeline.evaluate.label_error_report import merge_splits, write_label_error
 from pipeline.evaluate.metrics.classification import ClassScores
 from pipeline.evaluate.metrics.detection import SplitPredictions
 from pipeline.evaluate.metrics.label_errors import rank_suspect_labels
-from pipeline.evaluate.predictions import _read_ground_truth
+from pipeline.evaluate.predictions import read_ground_truth
 from tests import task_sets
 from tests.builders import prepared_dataset
 
@@ -25,7 +25,7 @@ def _project(tmp_path, monkeypatch):
 
 def agreeing(manifest, split):
     """Return predictions that agree with every label."""
-    truths = [_read_ground_truth(item, manifest, single_class=False) for item in manifest.in_split(split)]
+    truths = [read_ground_truth(item, manifest, single_class=False) for item in manifest.in_split(split)]
     sure = [np.full(len(truth.classes), 0.9) for truth in truths]
     pairs = zip(truths, sure, strict=True)
     return SplitPredictions(
