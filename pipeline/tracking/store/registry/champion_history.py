@@ -1,0 +1,233 @@
+"""Which version is the champion, which ones were before, and how one takes its place.
+
+MLflow sets an alias without a condition: of two processes that set it at once the later one wins, and neither
+notices. A parameter of a run, however, is written once: a second value is refused, in every database that
+MLflow uses. So each change of the champion is a numbered parameter of one run, and whoever writes a number
+has made that change. The alias follows.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final, Literal, NamedTuple
+
+from pipeline.core.errors import UserError
+from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.registry.registered_model import (
+    CHALLENGER,
+    CHAMPION,
+    HISTORY_RUN_TAG,
+    create_history_run,
+    find_aliased_version,
+    find_registered_model,
+    has_version,
+)
+
+APPLIED_TAG: Final = "finetrack.champion.applied"
+"""Tag of the registered model: the number of the last change that the alias followed."""
+HISTORY_TAG: Final = "finetrack.champion.history"
+"""Tag of the registered model: its champions in order, for people."""
+MAX_REASON_LENGTH: Final = 1000
+"""Characters of a reason in a change: MLflow cuts a parameter at 6,000."""
+_CHANGE: Final = re.compile(r"champion\.(\d{5})")
+
+
+class ChampionChangedError(UserError):
+    """Another process changed the champion meanwhile."""
+
+
+class ChampionChange(NamedTuple):
+    """One change of the champion.
+
+    Attributes:
+        kind: `promote`, or `rollback` to one that was champion before.
+        version: The new champion.
+        replaced: The champion before; None if there was none.
+        reason: Why, for people.
+        number: From 1; 0 until it is written.
+        time: Seconds since 1970.
+        user: Who did it; None if unknown.
+        claim: Tells this change from another process's with the same number.
+    """
+
+    kind: Literal["promote", "rollback"]
+    version: str
+    replaced: str | None
+    reason: str = ""
+    number: int = 0
+    time: float = 0.0
+    user: str | None = None
+    claim: str = ""
+
+
+class ChampionHistory(NamedTuple):
+    """The changes of the champion of a registered model.
+
+    Attributes:
+        run_id: The run whose parameters they are.
+        changes: In order.
+    """
+
+    run_id: str
+    changes: tuple[ChampionChange, ...]
+
+    def list_champions(self) -> tuple[str, ...]:
+        """Return the champions in order, without those that a rollback took back; the last one is in use."""
+        stack: list[str] = []
+        for change in self.changes:
+            if change.kind == "rollback":
+                while stack and stack[-1] != change.version:
+                    stack.pop()
+            if change.kind == "promote" and change.replaced and stack[-1:] != [change.replaced]:
+                stack.append(change.replaced)  # somebody had moved the alias by hand
+            if stack[-1:] != [change.version]:
+                stack.append(change.version)
+        return tuple(stack)
+
+
+def read_champion_history(store: MlflowClientCache, name: str) -> ChampionHistory | None:
+    """Read the changes of the champion; None if nothing was registered under this name.
+
+    Raises:
+        UserError: The run that holds them was deleted.
+    """
+    model = find_registered_model(store, name)
+    if model is None:
+        return None
+    run_id = model.tags.get(HISTORY_RUN_TAG) or _adopt_model(store, name)
+    run = store.client.get_run(run_id)
+    if run.info.lifecycle_stage != "active":
+        raise UserError(
+            f"the MLflow run {run_id} was deleted, which holds the champions of {name}: restore it in MLflow "
+            f"(`mlflow runs restore --run-id {run_id}`)"
+        )
+    return ChampionHistory(run_id, _parse_changes(run.data.params))
+
+
+def change_champion(
+    store: MlflowClientCache, name: str, change: ChampionChange, *, expected: str | None
+) -> ChampionChange:
+    """Make a version the champion, unless another process changed the champion meanwhile.
+
+    Args:
+        store: Of the registry.
+        name: Of the registered model.
+        change: What changes; its number, time, user and claim are filled in.
+        expected: The champion that the decision was made against; None if there was none.
+
+    Returns:
+        The change as it was written.
+
+    Raises:
+        ChampionChangedError: The champion is another one by now; nothing was changed.
+    """
+    history = complete_last_change(store, name)
+    _require_champion(store, name, expected)
+    written = _claim_change(store, name, history, change)
+    _follow_change(store, name, written)
+    complete_last_change(store, name)  # a later change that overtook this one has the last word
+    return written
+
+
+def complete_last_change(store: MlflowClientCache, name: str) -> ChampionHistory:
+    """Let the alias follow the last change, if the process that made it ended before, and return all changes.
+
+    Raises:
+        UserError: Nothing was registered under this name.
+    """
+    history = read_champion_history(store, name)
+    if history is None:
+        raise UserError(f"nothing is registered as {name}: run `python -m pipeline register RUN` first")
+    if history.changes and history.changes[-1].number > _read_applied(store, name):
+        _follow_change(store, name, history.changes[-1])
+    return history
+
+
+def _require_champion(store: MlflowClientCache, name: str, expected: str | None) -> None:
+    current = find_aliased_version(store, name, CHAMPION)
+    if current != expected:
+        now = f"{name}/{current} is the champion" if current else f"{name} has no champion"
+        raise ChampionChangedError(
+            f"{now} now, while this command compared with {f'version {expected}' if expected else 'none'}: "
+            "run it again"
+        )
+
+
+def _claim_change(
+    store: MlflowClientCache, name: str, history: ChampionHistory, change: ChampionChange
+) -> ChampionChange:
+    """Write a change under the next number; MLflow lets one process do so."""
+    from mlflow.exceptions import MlflowException
+
+    number = history.changes[-1].number + 1 if history.changes else 1
+    full = change._replace(
+        reason=change.reason[:MAX_REASON_LENGTH],
+        number=number,
+        time=round(time.time(), 3),
+        user=_read_user(),
+        claim=uuid.uuid4().hex,
+    )
+    key, value = f"champion.{number:05d}", json.dumps(full._asdict(), allow_nan=False)
+    try:
+        store.client.log_param(history.run_id, key, value)
+    except MlflowException as error:
+        if error.error_code != "INVALID_PARAMETER_VALUE":
+            raise
+    written = _find_change(store, history.run_id, number)
+    if written is None or written.claim != full.claim:
+        raise ChampionChangedError(
+            f"another command has just made {name}/{written.version if written else '?'} the champion: "
+            "run this one again to compare with it"
+        )
+    return written
+
+
+def _find_change(store: MlflowClientCache, run_id: str, number: int) -> ChampionChange | None:
+    changes = _parse_changes(store.client.get_run(run_id).data.params)
+    return next((change for change in changes if change.number == number), None)
+
+
+def _follow_change(store: MlflowClientCache, name: str, change: ChampionChange) -> None:
+    """Set the aliases and tags as a change wants them; a version that was deleted since gets no alias."""
+    client = store.client
+    if has_version(store, name, change.version):
+        client.set_registered_model_alias(name, CHAMPION, change.version)
+    if find_aliased_version(store, name, CHALLENGER) == change.version:
+        client.delete_registered_model_alias(name, CHALLENGER)
+    history = read_champion_history(store, name)
+    champions = history.list_champions() if history else ()
+    client.set_registered_model_tag(name, HISTORY_TAG, json.dumps(champions))
+    client.set_registered_model_tag(name, APPLIED_TAG, str(change.number))
+
+
+def _adopt_model(store: MlflowClientCache, name: str) -> str:
+    """Give a registered model that was made without this project a run for its champions."""
+    run_id = create_history_run(store, name)
+    store.client.set_registered_model_tag(name, HISTORY_RUN_TAG, run_id)
+    return str(store.client.get_registered_model(name).tags[HISTORY_RUN_TAG])
+
+
+def _read_applied(store: MlflowClientCache, name: str) -> int:
+    text = store.client.get_registered_model(name).tags.get(APPLIED_TAG, "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def _parse_changes(params: Mapping[str, str]) -> tuple[ChampionChange, ...]:
+    found = []
+    for name in sorted(params):
+        if _CHANGE.fullmatch(name):
+            values: dict[str, Any] = json.loads(params[name])
+            found.append(ChampionChange(**values))
+    return tuple(found)
+
+
+def _read_user() -> str | None:
+    with suppress(KeyError, OSError):  # the user of a container may have no name
+        return getpass.getuser()
+    return None

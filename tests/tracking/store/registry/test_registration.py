@@ -1,0 +1,78 @@
+"""Registration: a version per run, with the alias challenger; unusable runs are refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from mlflow.entities import Metric
+
+from pipeline.core.errors import UserError
+from pipeline.tracking.store.registry.registration import RegisteredVersion, register_run
+from tests.tracking.store.registry.conftest import CHOSEN, TAGS, evaluate, finish, train
+
+
+def test_a_run_becomes_a_version_with_its_origin_and_the_alias_challenger(target, store, client):
+    run_id = finish(target)
+    assert register_run(store, run_id, "parts") == RegisteredVersion("parts", "1", run_id, True)
+    version = client.get_model_version_by_alias("parts", "challenger")
+    assert (str(version.version), version.run_id, version.status) == ("1", run_id, "READY")
+    assert TAGS.items() <= version.tags.items()
+    assert json.loads(version.tags["finetrack.predict"]) == CHOSEN
+    assert version.tags["test/mAP50-95"] == "0.50000"
+    assert "mAP50-95 0.500 (0.400 to 0.600)" in version.description
+    [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
+    assert version.source == f"models:/{model.model_id}"
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "parts", "version": 1}]
+
+
+def test_a_run_that_is_registered_again_keeps_its_version(target, store, client):
+    first, second = finish(target), finish(target, "k2")
+    register_run(store, first, "parts")
+    assert register_run(store, second, "parts").version == "2"
+    assert register_run(store, first, "parts") == RegisteredVersion("parts", "1", first, False)
+    assert int(client.get_model_version_by_alias("parts", "challenger").version) == 1
+    assert len(client.search_model_versions("name = 'parts'")) == 2
+
+
+def test_a_champion_that_is_registered_again_does_not_become_the_challenger(target, store, client):
+    run_id = finish(target)
+    register_run(store, run_id, "parts")
+    client.set_registered_model_alias("parts", "champion", "1")
+    client.delete_registered_model_alias("parts", "challenger")
+    register_run(store, run_id, "parts")
+    assert [*client.get_registered_model("parts").aliases] == ["champion"]
+
+
+@pytest.mark.fault(8, "a run that failed, runs or has no number as its result is registered")
+def test_a_run_that_has_no_usable_result_is_never_registered(target, store, client):
+    run_id = train(target)
+    with pytest.raises(UserError, match="has no result on test"):
+        register_run(store, run_id, "parts")
+    evaluate(target, run_id)
+    for status in ("RUNNING", "FAILED", "KILLED"):
+        client.update_run(run_id, status=status)
+        with pytest.raises(UserError, match=f"is {status}"):
+            register_run(store, run_id, "parts")
+    client.update_run(run_id, status="FINISHED")
+    client.log_batch(run_id, metrics=[Metric("test/mAP50", float("nan"), 1, 0)])
+    with pytest.raises(UserError, match="test/mAP50=nan"):
+        register_run(store, run_id, "parts")
+    assert client.search_registered_models() == []
+
+
+def test_a_run_without_a_model_is_refused(target, store):
+    run_id = train(target, logs_model=False)
+    evaluate(target, run_id)
+    with pytest.raises(UserError, match="no complete model"):
+        register_run(store, run_id, "parts")
+    with pytest.raises(UserError, match="there is no MLflow run"):
+        register_run(store, "0" * 32, "parts")
+
+
+def test_the_run_of_a_further_evaluation_names_its_training(target, store, client):
+    run_id = finish(target)
+    experiment = client.get_run(run_id).info.experiment_id
+    child = client.create_run(experiment, tags={"mlflow.parentRunId": run_id}).info.run_id
+    with pytest.raises(UserError, match=run_id[:8]):
+        register_run(store, child, "parts")
