@@ -26,6 +26,7 @@ from pipeline.core.paths import (
     PARAMS_FILE,
     PREPARED_FOLDER,
 )
+from pipeline.dataset.image_columns import COLUMNS_FOLDER
 from pipeline.storage.code_digests import compute_stage_digest
 from pipeline.storage.file_stamps import ContentStamp, list_changed_files, name_first_files, stamp_folder
 from pipeline.storage.fingerprint import FileStamp, stamp_source
@@ -35,7 +36,7 @@ INPUT_FOLDERS: Final[Mapping[str, tuple[Path, ...]]] = {
     "prepare": (),
     "augment": (PREPARED_FOLDER,),
     "finetune": (PREPARED_FOLDER, AUGMENTED_FOLDER),
-    "evaluate": (PREPARED_FOLDER, FINETUNED_FOLDER),
+    "evaluate": (PREPARED_FOLDER, COLUMNS_FOLDER, FINETUNED_FOLDER),
 }
 """The deps of each stage in dvc.yaml."""
 

@@ -23,6 +23,7 @@ from pipeline.core.findings import (
 from pipeline.core.paths import PREPARED_FOLDER, SPLITS, SPLITS_FILE
 from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.text import format_count
+from pipeline.dataset.image_columns import COLUMNS_FOLDER, ImageColumns, write_image_columns
 from pipeline.dataset.link_cache import LinkCache, link_cache_folder
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import create_prepared_folders, write_manifest
@@ -60,7 +61,11 @@ from pipeline.storage.files import write_file, write_folder
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Read or draw the images, check them, split them, and write data/prepared as a whole or not at all."""
     data = config.data
-    with _pause_garbage_collection(), write_folder(PREPARED_FOLDER) as folder:
+    with (
+        _pause_garbage_collection(),
+        write_folder(PREPARED_FOLDER) as folder,
+        write_folder(COLUMNS_FOLDER) as columns,
+    ):
         create_prepared_folders(folder)
         staging = folder / "staging"
         staging.mkdir()
@@ -87,6 +92,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         warnings = _write_reports(folder, content, imgsz=config.finetune.imgsz)
         refuse_vanished_files(listings, source.findings, source.roots)
         guard.confirm()
+        write_image_columns(columns, manifest, _describe_columns(used, split, source.annotated))
         write_file(SPLITS_FILE, render_history(split.history))  # the last that needs space
     _print_summary(content)
     _print_lines(format_warning_lines(warnings, str(PREPARED_FOLDER / REPORT_FILE)))
@@ -182,6 +188,21 @@ def _describe_image(ingested: IngestedImage, splits: Mapping[str, str]) -> Image
         ingested.appearance.brightness,
         ingested.appearance.sharpness,
     )
+
+
+def _describe_columns(
+    used: Sequence[IngestedImage], split: SplitResult, source: Source
+) -> dict[str, ImageColumns]:
+    columns = {annotated.source: annotated.columns for annotated in source.images}
+    return {
+        ingested.source: ImageColumns(
+            split.groups[ingested.source],
+            ingested.appearance.brightness,
+            ingested.appearance.sharpness,
+            columns.get(ingested.source, {}),
+        )
+        for ingested in used
+    }
 
 
 def _write_reports(folder: Path, content: ReportContent, *, imgsz: int) -> list[BiasWarning]:

@@ -280,7 +280,7 @@ def test_old_dataset_stays_until_the_new_one_is_complete(source):
     assert "none of the 20 images in" in str(refused.value)
     assert "images/00.jpg: not an image that can be read" in str(refused.value)
     assert read_files(PREPARED_FOLDER) == before
-    assert [path.name for path in PREPARED_FOLDER.parent.iterdir()] == ["prepared"]
+    assert sorted(path.name for path in PREPARED_FOLDER.parent.iterdir()) == ["columns", "prepared"]
 
 
 @pytest.mark.fault(13, "a full disk")

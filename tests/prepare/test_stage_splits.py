@@ -14,6 +14,7 @@ from pipeline.__main__ import main
 from pipeline.compose.lockfile import read_lock, write_lock
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER, SPLITS, SPLITS_FILE, SPLITS_LOCK_FILE
+from pipeline.dataset.image_columns import read_image_columns
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_manifest
 from pipeline.prepare.splits.history import parse_history, shorten_hash
@@ -78,6 +79,11 @@ def test_new_split_keeps_near_duplicates_together_and_is_stored(split):
     made = run(split, keep_split=False)
     sides = {record.source: record.split for record in made.items}
     assert sides["images/test/copy.jpg"] == sides["images/train/train0.jpg"]
+    columns = {record.source: read_image_columns(made)[record.file] for record in made.items}
+    groups = {source: row.group for source, row in columns.items()}
+    assert groups["images/test/copy.jpg"] == groups["images/train/train0.jpg"]
+    assert len(set(groups.values())) == len(groups) - 1
+    assert 0 < columns["images/test/copy.jpg"].brightness < columns["images/train/train0.jpg"].brightness
     written = parse_history(SPLITS_FILE.read_text())
     assert written.sides == {shorten_hash(record.sha256): record.split for record in made.items}
     assert str(split) not in SPLITS_FILE.read_text()

@@ -95,6 +95,7 @@ class SplitResult(NamedTuple):
         duplicate_groups: Groups of equal images and near duplicates, the largest first.
         leak: Number of images of val and test that are linked to an image of an earlier split.
         history: The assignment, from which the next one starts.
+        groups: The group of each image, named after its first image: near copies, and named groups.
     """
 
     splits: dict[str, str]
@@ -102,6 +103,7 @@ class SplitResult(NamedTuple):
     duplicate_groups: list[list[str]]
     leak: int
     history: SplitHistory
+    groups: Mapping[str, str] = {}
 
 
 def _search_without_cache(thumbnails: ThumbnailArray, _hashes: Sequence[str], /) -> DuplicatePairs:
@@ -158,6 +160,7 @@ def split_dataset(
         duplicate_groups=duplicate_groups,
         leak=leak.images,
         history=SplitHistory(_select_terms(rules), rules.folds, sides),
+        groups=groups,
     )
 
 

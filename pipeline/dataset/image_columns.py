@@ -1,0 +1,107 @@
+"""What prepare knows of each image beside its labels: its group, brightness, and columns of the source.
+
+It is an output of its own, since nothing is trained on it: other groups retrain no model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from pipeline.core.errors import UserError
+from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.storage.files import write_file
+
+COLUMNS_FOLDER: Final = Path("data/columns")
+COLUMNS_FILE: Final = "images.json"
+MAX_VALUES: Final = 20
+"""A column of the source with more values than this in a dataset does not sort images into kinds."""
+_MAX_VALUE_LENGTH: Final = 60
+_RERUN: Final = "run prepare again (dvc repro -f prepare)"
+
+
+class ImageColumns(NamedTuple):
+    """One image.
+
+    Attributes:
+        group: Near copies, and images of one group of data.group_by, have the same: the source of the first.
+        brightness: Mean of its gray values, 0 black to 1 white; None if it is not known.
+        sharpness: Variance of its Laplacian; None if it is not known.
+        columns: Further columns of the source's table, with few values.
+    """
+
+    group: str
+    brightness: float | None = None
+    sharpness: float | None = None
+    columns: Mapping[str, str] = {}
+
+
+def write_image_columns(folder: Path, manifest: Manifest, images: Mapping[str, ImageColumns]) -> None:
+    """Write images.json, a line per image.
+
+    Args:
+        folder: What becomes data/columns.
+        manifest: Of the prepared dataset.
+        images: By `source` of the manifest's images.
+    """
+    kept = _select_columns([images[item.source].columns for item in manifest.items])
+    lines = [
+        f"{json.dumps(item.file, ensure_ascii=False)}: {_render_row(item, images[item.source], kept)}"
+        for item in manifest.items
+    ]
+    body = ",\n".join(lines)
+    write_file(folder / COLUMNS_FILE, f'{{"digest": "{manifest.digest}", "images": {{\n{body}\n}}}}\n')
+
+
+def read_image_columns(manifest: Manifest) -> dict[str, ImageColumns]:
+    """Read data/columns: by file of the manifest; where it is absent, each image has a group of its own.
+
+    Raises:
+        UserError: It is of another dataset, or damaged.
+    """
+    file = COLUMNS_FOLDER / COLUMNS_FILE
+    if not file.exists():
+        return {item.file: ImageColumns(item.source) for item in manifest.items}
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        if raw["digest"] != manifest.digest:
+            raise UserError(f"{file} is not of the prepared dataset: {_RERUN}")
+        return {item.file: _parse_row(item, raw["images"][item.file]) for item in manifest.items}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} cannot be used ({error}): {_RERUN}") from None
+
+
+def _select_columns(rows: Sequence[Mapping[str, str]]) -> set[str]:
+    """Return the columns that sort images into at least two kinds."""
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        for name, value in row.items():
+            known = values.setdefault(name, set())
+            if value and len(known) <= MAX_VALUES:
+                known.add(value)
+    return {
+        name
+        for name, known in values.items()
+        if 2 <= len(known) <= MAX_VALUES and max(map(len, known)) <= _MAX_VALUE_LENGTH
+    }
+
+
+def _render_row(item: ImageRecord, image: ImageColumns, kept: set[str]) -> str:
+    row: dict[str, Any] = {} if image.group == item.source else {"group": image.group}
+    row |= {
+        name: value
+        for name, value in (("brightness", image.brightness), ("sharpness", image.sharpness))
+        if value is not None and math.isfinite(value)
+    }
+    chosen = {name: value for name, value in sorted(image.columns.items()) if name in kept and value}
+    row |= {"columns": chosen} if chosen else {}
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+def _parse_row(item: ImageRecord, row: Mapping[str, Any]) -> ImageColumns:
+    return ImageColumns(
+        row.get("group", item.source), row.get("brightness"), row.get("sharpness"), row.get("columns", {})
+    )
