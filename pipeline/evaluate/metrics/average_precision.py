@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.arrays import BoolArray, FloatArray, IntArray
+from pipeline.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from pipeline.evaluate.metrics.matching import IOU_THRESHOLDS, DetectionTable
 
 RECALL_LEVELS: Final = np.linspace(0, 1, 101)
 """The recalls at which COCO reads the precision."""
 
-MAX_WEIGHTED_DETECTIONS: Final = 4_000_000
-"""So many weighted detections are held in memory at once (32 MB an array)."""
+MAX_WEIGHTED_DETECTIONS: Final = 1_000_000
+"""So many weighted detections are held in memory at once (4 MB an array): a processor's cache holds them."""
+
+
+class _ClassRows(NamedTuple):
+    """The detections of a class, without those after the last hit.
+
+    Attributes:
+        images: (d,) index of the image.
+        hits: (d, 10) as in `DetectionTable`.
+        ignored: (d, 10) likewise.
+        useful: (h,) the detections that hit at an IoU or more.
+    """
+
+    images: IntArray
+    hits: BoolArray
+    ignored: BoolArray
+    useful: IntArray
 
 
 def compute_average_precisions(table: DetectionTable, weights: IntArray | None = None) -> FloatArray:
@@ -59,34 +75,56 @@ def compute_precision_curve(table: DetectionTable, cls: int, level: int = 0) -> 
 def _compute_all_classes(table: DetectionTable, weights: IntArray) -> FloatArray:
     objects = weights @ table.objects
     aps = np.full((*objects.shape, len(IOU_THRESHOLDS)), np.nan)
+    by_image = np.ascontiguousarray(weights.T, np.float32)  # counts are exact up to 16 million
     for cls in np.flatnonzero(table.objects.any(axis=0)):
         rows = np.flatnonzero(table.classes == cls)
-        times = weights[:, table.images[rows]]
-        aps[:, cls] = _compute_class(times, table.hits[rows], table.ignored[rows], objects[:, cls])
+        aps[:, cls] = _compute_class(by_image, _select_rows(table, rows), objects[:, cls])
     aps[objects == 0] = np.nan
     return aps
 
 
-def _compute_class(weights: IntArray, hits: BoolArray, ignored: BoolArray, objects: IntArray) -> FloatArray:
-    """Return (weightings, 10) from weights (weightings, d), hits and ignored (d, 10), objects (weightings,).
+def _select_rows(table: DetectionTable, rows: IntArray) -> _ClassRows:
+    hits = table.hits[rows]
+    useful = np.flatnonzero(hits.any(axis=1))
+    rows = rows[: useful[-1] + 1] if len(useful) else rows[:0]
+    return _ClassRows(table.images[rows], hits[: len(rows)], table.ignored[rows], useful)
 
-    Precision can only peak, and recall only rise, at a hit: other detections are counted and left out.
+
+def _compute_class(weights: Float32Array, rows: _ClassRows, objects: IntArray) -> FloatArray:
+    """Return (weightings, 10) from weights (images, weightings) and objects (weightings,).
+
+    Precision can only peak, and recall only rise, at a hit: what lies between two hits is counted as one.
     """
-    shown = np.cumsum(weights, axis=1)
-    aps = []
-    for at, not_counted in zip(hits.T, ignored.T, strict=True):
-        counted = shown - np.cumsum(weights * not_counted, axis=1) if not_counted.any() else shown
-        aps.append(_average_precision_at_hits(weights[:, at], counted[:, at], objects))
-    return np.stack(aps, axis=1)
+    aps = np.zeros((len(objects), len(IOU_THRESHOLDS)))
+    if not len(rows.useful):
+        return aps
+    times = np.take(weights, rows.images, axis=0)
+    starts = np.append(0, rows.useful[:-1] + 1)
+    shown = np.cumsum(np.add.reduceat(times, starts), axis=0)
+    reached = _count_reached_levels(objects)
+    for level, not_counted in enumerate(rows.ignored.T):
+        at = np.flatnonzero(rows.hits[rows.useful, level])
+        counted = shown[at]
+        if not_counted.any():
+            counted -= np.cumsum(np.add.reduceat(times * not_counted[:, None], starts), axis=0)[at]
+        found = np.cumsum(times[rows.useful[at]], axis=0)
+        aps[:, level] = _average_precision_at_hits(found, counted, reached)
+    return aps
 
 
-def _average_precision_at_hits(weights: IntArray, shown: IntArray, objects: IntArray) -> FloatArray:
-    found = np.cumsum(weights, axis=1)
-    precision = _precision_envelope(found / np.maximum(shown, 1))
-    recall = found / np.maximum(objects, 1)[:, None]
-    reached = np.searchsorted(RECALL_LEVELS, recall, side="right")
-    total = (precision * np.diff(reached, axis=1, prepend=0)).sum(axis=1)
-    ap: FloatArray = total / len(RECALL_LEVELS)
+def _count_reached_levels(objects: IntArray) -> Float32Array:
+    """Count (most objects + 1, weightings) the levels of recall that so many found objects reach."""
+    recall = np.arange(objects.max(initial=0) + 1)[:, None] / np.maximum(objects, 1)
+    return np.searchsorted(RECALL_LEVELS, recall, side="right").astype(np.float32)
+
+
+def _average_precision_at_hits(found: Float32Array, shown: Float32Array, reached: Float32Array) -> FloatArray:
+    """Return (weightings,) from found and shown (hits, weightings); see `_count_reached_levels`."""
+    precision = np.divide(found, shown, out=np.zeros(found.shape), where=found > 0, dtype=np.float64)
+    precision[:] = _precision_envelope(precision.T).T
+    columns = np.arange(found.shape[1])
+    levels = np.take(reached, found.astype(np.int64) * found.shape[1] + columns)
+    ap: FloatArray = (precision * np.diff(levels, axis=0, prepend=0)).sum(axis=0) / len(RECALL_LEVELS)
     return ap
 
 
