@@ -46,6 +46,7 @@ def set_up_environment() -> None:
         "ALBUMENTATIONS_NO_TELEMETRY": "1",
     }
     remember_requested_threads()
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it reports each import of openvino
     for name in ("ultralytics.utils", "ultralytics.nn.tasks"):
         if module := sys.modules.get(name):  # imported before this package, so with its own default
             module.SAFE_LOAD = True  # type: ignore[attr-defined]

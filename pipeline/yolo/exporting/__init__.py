@@ -1,0 +1,1 @@
+"""Export a checkpoint to another format with Ultralytics' exporters."""
