@@ -33,7 +33,14 @@ PARTS = (
     "params.yaml",
     "compose.lock.json",
 )
-FOLDERS = {"data/prepared", "data/columns", "data/augmented", "models/finetuned", "reports/training", "reports/evaluation"}
+FOLDERS = {
+    "data/prepared",
+    "data/columns",
+    "data/augmented",
+    "models/finetuned",
+    "reports/training",
+    "reports/evaluation",
+}
 
 
 def environment() -> dict[str, str]:
