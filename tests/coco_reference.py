@@ -86,3 +86,34 @@ def encode_mask(mask, size):
 
 def xyxy_to_xywh(box):
     return [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])]
+
+
+def compute_summary(truth, found, classes, *, kind="bbox", sizes=None):
+    """Compute COCO's summary: APs, APm, APl over IoU 0.50 to 0.95, and AR1, AR10, AR100; -1 without objects.
+
+    Args:
+        truth: Objects of each image.
+        found: Detections of each image; with masks if `kind` is segm.
+        classes: Number of classes.
+        kind: bbox or segm.
+        sizes: Width and height of each image; 100 pixels if None.
+    """
+    logging.getLogger("faster_coco_eval").setLevel(logging.ERROR)
+    sizes = sizes or [(100, 100)] * len(truth)
+    images = [{"id": number, "width": w, "height": h} for number, (w, h) in enumerate(sizes, 1)]
+    rows = build_annotations(truth, kind)
+    known = COCO({"images": images, "annotations": rows, "categories": build_categories(classes)})
+    run = COCOeval_faster(
+        known, known.loadRes(build_detections(found, kind, sizes)), kind, print_function=lambda *_: None
+    )
+    run.params.maxDets = [1, 10, 100]
+    run.evaluate()
+    run.accumulate()
+    precision, recall = run.eval["precision"], run.eval["recall"]
+    names = run.params.areaRngLbl
+    sized = {name: _mean(precision[..., names.index(name), -1]) for name in ("small", "medium", "large")}
+    return sized | {f"AR{most}": _mean(recall[..., 0, place]) for place, most in enumerate((1, 10, 100))}
+
+
+def _mean(values):
+    return float(values[values > -1].mean()) if (values > -1).any() else -1.0

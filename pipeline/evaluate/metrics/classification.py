@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.arrays import FloatArray, IntArray
+from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.metric_names import F1, PRECISION, RECALL, TOP1, TOP5
 from pipeline.evaluate.metrics.bootstrap import Interval, compute_interval, resample
 from pipeline.evaluate.metrics.confidence_threshold import average_over_classes
@@ -33,7 +33,7 @@ class ClassScores(NamedTuple):
     classes: IntArray
     scores: FloatArray
 
-    def select(self, images: slice) -> ClassScores:
+    def select(self, images: slice | BoolArray) -> ClassScores:
         """Return some of the images."""
         return ClassScores(self.truth[images], self.classes[images], self.scores[images])
 

@@ -36,25 +36,42 @@ class DetectionTable:
     ignored: BoolArray
     objects: IntArray
 
+    def select_images(self, chosen: BoolArray) -> DetectionTable:
+        """Return the table of the images where the mask (images,) is true, numbered anew."""
+        rows = chosen[self.images]
+        return DetectionTable(
+            (np.cumsum(chosen) - 1)[self.images[rows]],
+            self.classes[rows],
+            self.scores[rows],
+            self.hits[rows],
+            self.ignored[rows],
+            self.objects[chosen],
+        )
+
 
 def get_similarity(truth: GroundTruth, found: Detections) -> FloatArray:
     """Return the similarity (n, m) of detections and objects by the measure of their task."""
     return box_iou(found.boxes, truth.boxes) if found.overlap is None else found.overlap
 
 
-def match_detections(truth: GroundTruth, found: Detections) -> IntArray:
+def match_detections(truth: GroundTruth, found: Detections, counted: BoolArray | None = None) -> IntArray:
     """Match detections to objects of their class.
 
     The rule is COCO's (cocoeval.py, evaluateImg): by descending score, each detection takes the object of its
     class that overlaps it most and is still free; of equal overlaps the last. It takes an object that does
     not count only where no other is left.
 
+    Args:
+        truth: The objects of the image.
+        found: The detections in it.
+        counted: (n,) which objects count; by default those of `GroundTruth.counted`.
+
     Returns:
         (detections, 10): the index of the object of each detection at each of `IOU_THRESHOLDS`, or -1.
     """
     same = found.classes[:, None] == truth.classes[None, :]
     overlap = np.where(same, get_similarity(truth, found), 0.0)
-    counted = truth.counted
+    counted = truth.counted if counted is None else counted
     taken = np.zeros((len(IOU_THRESHOLDS), len(truth.classes)), bool)
     matched = np.full((len(found.scores), len(IOU_THRESHOLDS)), -1, np.int64)
     near = overlap.max(axis=1, initial=0.0) >= IOU_THRESHOLDS[0]  # the others match nothing at any IoU
