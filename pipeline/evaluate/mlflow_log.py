@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pipeline.config.schema import Config
 from pipeline.core.paths import EVALUATION_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS, TEST_METRICS_FILE
+from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state
 from pipeline.storage.code_digests import compute_stage_digest
 from pipeline.storage.git import read_git_state
 from pipeline.tracking.runs import EvaluationIdentity
@@ -75,9 +76,13 @@ def log_evaluation(
             "max_det": config.evaluate.max_det,
             "imgsz": config.finetune.imgsz,
         }
+        if config.evaluate.tile:
+            used |= {"tile": config.evaluate.tile, "overlap": config.evaluate.overlap}
         session.set_model_defaults({"conf": metrics["test"]["threshold"], **used})
     session.log_artifact(EVALUATION_FOLDER)
     session.log_artifact(TEST_METRICS_FILE, folder="evaluation")
+    with collect_run_state("evaluate") as state:
+        session.log_artifact(state, folder=STATE_FOLDER)
 
 
 def _flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipeline.config.schema import Config
 from pipeline.core.paths import (
     AUGMENTED_FOLDER,
     FINETUNED_FOLDER,
+    PARAMS_FILE,
     PREPARED_FOLDER,
     SPLITS,
+    TRAINING_METRICS_FILE,
     TRAINING_PLOTS_FOLDER,
 )
+from pipeline.core.stages import StageGuard
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
+from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state
 from pipeline.tracking.session import RunSession
+
+
+def log_parameters(session: RunSession, config: Config, guard: StageGuard) -> None:
+    """Log the parameters that the training uses, and the state of its code.
+
+    Args:
+        session: Of the run.
+        config: The whole configuration.
+        guard: Has the contents of params.yaml that were read; the file may have changed since.
+    """
+    session.log_params(config.model_dump(mode="json"))
+    if guard.params:
+        session.log_text(guard.params.decode(), PARAMS_FILE.name)
+    else:
+        session.log_artifact(PARAMS_FILE)
+    with collect_run_state("finetune", guard.params) as state:
+        session.log_artifact(state, folder=STATE_FOLDER)
 
 
 def log_data(session: RunSession, prepared: Manifest, copies: AugmentationRecords, *, name: str) -> None:
@@ -59,6 +81,7 @@ def log_results(
     metrics = {f"best/{name}": value for name, value in best.items()}
     session.log_metrics(metrics | {"best/epoch": epoch})
     session.log_artifact(TRAINING_PLOTS_FOLDER)
+    session.log_artifact(TRAINING_METRICS_FILE, folder=f"{STATE_FOLDER}/finetune/reports")
     session.log_artifact(FINETUNED_FOLDER)
     example = PREPARED_FOLDER / "images" / prepared.in_split("val")[0].file
     weights = FINETUNED_FOLDER / "best.pt"

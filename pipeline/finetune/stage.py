@@ -10,7 +10,13 @@ from typing import Any, Final, NamedTuple
 from pipeline.config.schema import Config
 from pipeline.core.metric_names import OVERFITTING_GAP
 from pipeline.core.model_names import TASK_SUFFIXES, model_name_for_task
-from pipeline.core.paths import AUGMENTED_FOLDER, PARAMS_FILE, PREPARED_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS
+from pipeline.core.paths import (
+    AUGMENTED_FOLDER,
+    FINETUNED_FOLDER,
+    PREPARED_FOLDER,
+    RUN_INPUT_FOLDERS,
+    RUN_OUTPUTS,
+)
 from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
 from pipeline.dataset.augmentation_records import AugmentationRecords
@@ -20,7 +26,7 @@ from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
 from pipeline.finetune.confirm_inputs import confirm_training_inputs
 from pipeline.finetune.disk_needs import require_space_for_training
-from pipeline.finetune.mlflow_log import log_data, log_epoch, log_results
+from pipeline.finetune.mlflow_log import log_data, log_epoch, log_parameters, log_results
 from pipeline.finetune.outputs import OUTPUTS, write_training_outputs
 from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
 from pipeline.finetune.pruning import ask_whether_pruned
@@ -38,6 +44,7 @@ from pipeline.storage.git import read_git_state
 from pipeline.storage.verified_copy import copy_verified
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
+from pipeline.tracking.store.run_tags import DATA_TAG, WEIGHTS_TAG
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
@@ -93,7 +100,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
                 fraction=config.finetune.fraction,
             )
         with _open_run(config, inputs, resume=is_resumed) as session:
-            _log_parameters(session, config, guard)
+            log_parameters(session, config, guard)
             with confirm_training_inputs(guard, folder):
                 outcome = _train(session, config, inputs, folder)
             _write_outputs(session, config, inputs, outcome)
@@ -156,15 +163,6 @@ def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> Abstra
     target = TrackingTarget(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
     name = tracker.run_name or _build_name(config, inputs)
     return open_run(target, key=inputs.key, name=name, tags=_build_tags(config, inputs), resume=resume)
-
-
-def _log_parameters(session: RunSession, config: Config, guard: StageGuard) -> None:
-    """Log the parameters that this training uses; params.yaml may have changed since it was read."""
-    session.log_params(config.model_dump(mode="json"))
-    if guard.params:
-        session.log_text(guard.params.decode(), PARAMS_FILE.name)
-    else:
-        session.log_artifact(PARAMS_FILE)
 
 
 def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
@@ -232,7 +230,7 @@ def _build_tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
         "finetrack.strategy": config.finetune.strategy,
         "finetrack.base": inputs.base.name,
         "finetrack.base.sha256": inputs.base.sha256,
-        "finetrack.data.digest": inputs.prepared.digest,
+        DATA_TAG: inputs.prepared.digest,
         "finetrack.data.leak": f"{inputs.prepared.leak} images" if inputs.prepared.leak else None,
         "finetrack.seed": config.seed,
         "finetrack.git.commit": commit,
@@ -269,7 +267,13 @@ def _write_outputs(
     session.log_params({"effective": {"epochs": len(outcome.rows)}})
     session.log_metrics({OVERFITTING_GAP: overfitting.gap})
     threads = describe_threads(outcome.rows)
-    session.set_tags({"finetrack.overfitting": overfitting.verdict, "finetrack.threads": threads})
+    session.set_tags(
+        {
+            "finetrack.overfitting": overfitting.verdict,
+            "finetrack.threads": threads,
+            WEIGHTS_TAG: hash_file(FINETUNED_FOLDER / "best.pt"),
+        }
+    )
     session.set_description(_describe_run(config, inputs, outcome))
     imgsz = outcome.effective["imgsz"]
     log_results(session, inputs.prepared, best, outcome.best_epoch, imgsz=imgsz)
