@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config.fields import ConfigGroup, Count, CountOrZero, Share
+from pipeline.config.fields import ConfigGroup, Count, CountOrZero, PixelCount, Share
 
 
 class EvaluateConfig(ConfigGroup):
@@ -16,6 +16,8 @@ class EvaluateConfig(ConfigGroup):
     iou: Share
     max_det: Count
     batch: Count
+    tile: PixelCount | None
+    overlap: Annotated[float, Field(gt=0, le=0.8)]
     bootstrap: Annotated[int, Field(ge=0, le=100_000)]
     worst: CountOrZero
     suspects: CountOrZero

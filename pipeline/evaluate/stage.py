@@ -84,6 +84,8 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
                 TEST_METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
             )
         log_evaluation(session, config, metrics, threads=outputs.threads)
+        if config.evaluate.registers:
+            session.register_model_at_end(config.registry.name)
     print(f"evaluate: {_summarize_metrics(metrics['test'])}")
     print(f"evaluate: {PREDICT_HINT}")
 
@@ -132,6 +134,8 @@ def _build_model(config: Config, weights: Path, single_class: bool) -> TrainedMo
         batch=wanted.batch,
         device=_choose_device(config.finetune.device),
         threads=None if config.finetune.threads == "auto" else config.finetune.threads,
+        tile=wanted.tile,
+        overlap=wanted.overlap,
     )
     return TrainedModel(weights, single_class, settings)
 

@@ -33,7 +33,8 @@ class Iteration:
         metrics: By the names in MLflow, such as test/mAP50-95 and best/mAP50-95.
         data: Digest of the prepared dataset; None if unknown.
         sha256: Of the weights; None if nothing recorded it.
-        predicts_with: conf, iou, max_det and imgsz as chosen on val; may be empty.
+        predicts_with: conf, iou, max_det and imgsz as chosen on val, and tile and overlap if it was evaluated
+            on tiles; may be empty.
         tags: Of the run.
         facts: Further ones for tables: started (seconds since 1970), seconds, commit, dirty.
         file: Of weights, where it is a file.

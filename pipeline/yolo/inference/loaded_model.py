@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NotRequired, Self, TypedDict
+from typing import Any, Final, NotRequired, Self, TypedDict, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
+from pipeline.core.tiles.merge_tiles import merge_tile_detections
+from pipeline.core.tiles.plan_tiles import plan_tiles
 from pipeline.yolo.errors import explain_ultralytics_errors
 from pipeline.yolo.inference.masks import MaskPredictor, trace_outlines
 from pipeline.yolo.inference.model_file import (
@@ -35,7 +37,8 @@ class InferenceSettings(TypedDict):
 
     `iou` is the threshold of the non-maximum suppression. `device` None is a GPU where there is one.
     `threads` are CPU threads of torch, None for as many as there are free cores; `on_threads` is called at
-    the end with their average number.
+    the end with their average number. `tile` is the side in pixels of the tiles in which a larger image is
+    predicted on, None for no tiles; `overlap` is the least share of it that two neighbours have in common.
     """
 
     imgsz: int
@@ -46,6 +49,13 @@ class InferenceSettings(TypedDict):
     device: str | int | list[int] | None
     threads: NotRequired[int | None]
     on_threads: NotRequired[Callable[[float], None]]
+    tile: NotRequired[int | None]
+    overlap: NotRequired[float]
+
+
+_OWN_SETTINGS: Final = frozenset({"threads", "on_threads", "tile", "overlap"})
+"""Those that are no arguments of Ultralytics."""
+DEFAULT_OVERLAP: Final = 0.2
 
 
 class LoadedModel(AbstractContextManager["LoadedModel"]):
@@ -79,13 +89,17 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
         self._threads: TorchThreads | None = None
         self._model: Any = None
         self._arguments: dict[str, Any] = {
-            name: value for name, value in settings.items() if name not in {"threads", "on_threads"}
+            name: value for name, value in settings.items() if name not in _OWN_SETTINGS
         }
         self._is_checkpoint = is_checkpoint(weights)
         if self._is_checkpoint:
             self._load_checkpoint(weights, task)
         else:
             self._load_export(weights, task)
+        if settings.get("tile") and self.task == "classify":
+            raise UserError(
+                f"{weights} classifies whole images, which tiles have no meaning for: set no tile"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +121,7 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
         """Predict on images.
 
         Images of one shape share a batch, so an image is scaled by its own shape, and its result does not
-        depend on the other images.
+        depend on the other images. With settings["tile"], the tiles of an image are such images.
 
         Args:
             images: (height, width, 3) BGR, of any sizes and number; settings["batch"] of them at a time.
@@ -119,6 +133,26 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
         Raises:
             UserError: The memory is not enough.
         """
+        side = self._settings.get("tile")
+        if side is None:
+            return self._predict_images(images)
+        return [self._predict_tiles(image, side) for image in images]
+
+    def _predict_tiles(self, image: NDArray[np.uint8], side: int) -> Detections:
+        """Predict on the tiles of an image; an object that several show is found once."""
+        size = (image.shape[1], image.shape[0])
+        tiles = plan_tiles(size, side, self._settings.get("overlap", DEFAULT_OVERLAP))
+        found: list[Any] = self._predict_images(
+            [image[tile.top : tile.bottom, tile.left : tile.right] for tile in tiles]
+        )
+        if len(tiles) == 1:
+            return cast(Detections, found[0])
+        merged = merge_tile_detections(
+            tiles, found, size, iou=self._settings["iou"], max_det=self._settings["max_det"]
+        )
+        return merged._replace(outlines=trace_outlines(merged.masks)) if merged.masks else merged
+
+    def _predict_images(self, images: Sequence[NDArray[np.uint8]]) -> list[Any]:
         results: dict[int, Any] = {}
         for places in self._plan_batches(images):
             found = self.predict_batch([images[place] for place in places])
@@ -126,7 +160,7 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
         return [results[place] for place in range(len(images))]
 
     def predict_batch(self, batch: Sequence[NDArray[np.uint8]]) -> list[Any]:
-        """Predict on images of one shape, all at a time; see `predict`."""
+        """Predict on whole images of one shape, all at a time; see `predict`."""
         with self._lock:
             self._start_threads()
             return [_convert_result(result, self.task) for result in self._run(batch)]

@@ -58,7 +58,7 @@ def _iterate_results(
 ) -> Iterator[Any]:
     with LoadedModel(weights, task=task, settings=how, stage="evaluate") as model:
         for batch in _iterate_batches(images, how["batch"]):
-            yield from model.predict_batch(batch)
+            yield from model.predict(batch)
 
 
 def _iterate_batches(images: Sequence[Path], size: int) -> Iterator[list[NDArray[np.uint8]]]:

@@ -140,3 +140,45 @@ def test_a_closed_model_predicts_no_more():
     model.close()
     with pytest.raises(RuntimeError):
         model.predict(_images()[:1])
+
+
+def _mosaic(columns, rows):
+    """An image of known objects, one in the middle of each square of 64 pixels, some across a border."""
+    image = np.random.default_rng(0).integers(0, 60, (rows * 64, columns * 64, 3), dtype=np.uint8)
+    part, _ = draw_objects(np.array([1]), pixels=64, rng=np.random.default_rng(3))
+    for row in range(rows):
+        for column in range(columns):
+            image[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64] = part
+    return image
+
+
+def test_tiles_of_an_image_are_predicted_on_as_images(model):
+    """Tiles without an object at a border: their detections are those of the parts, moved."""
+    image = _mosaic(3, 2)
+    with LoadedModel(WEIGHTS, settings=SETTINGS | {"tile": 64, "overlap": 0.001, "max_det": 1000}) as tiled:
+        [found] = tiled.predict([image])
+        [small] = tiled.predict([image[:50, :50]])
+    [alone] = model.predict([image[:64, :64]])
+    best = alone.boxes[0]
+    for row in range(2):
+        for column in range(3):
+            moved = best + np.array([column * 64, row * 64] * 2)
+            assert np.abs(found.boxes - moved).max(axis=1).min() < 2
+    _assert_same([small], model.predict([image[:50, :50]]))
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_tiles_of_masks_have_outlines(tmp_path):
+    net = YOLO("yolo26n-seg.yaml")
+    net.save(tmp_path / "a.pt")
+    how = SETTINGS | {"tile": 64, "overlap": 0.2, "conf": 0.0}
+    with LoadedModel(tmp_path / "a.pt", settings=how) as tiled:
+        [found] = tiled.predict([_mosaic(2, 2)])
+    assert 0 < len(found.boxes) == len(found.masks) <= 20
+    assert len(found.outlines) == len(found.masks)
+
+
+def test_classes_of_whole_images_have_no_tiles(tmp_path):
+    YOLO("yolo26n-cls.yaml").save(tmp_path / "a.pt")
+    with pytest.raises(UserError, match="tiles"):
+        LoadedModel(tmp_path / "a.pt", settings=SETTINGS | {"tile": 64})

@@ -1,0 +1,1 @@
+"""Overlapping tiles of large images, and their detections as those of the whole image."""
