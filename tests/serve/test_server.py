@@ -1,0 +1,204 @@
+"""A real server process: many clients at once, bad ones among them, and a stop in the middle."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.core.detections import Detections
+from pipeline.yolo.inference.loaded_model import LoadedModel
+from tests.builders import draw_objects
+from tests.serve.servers import SETTINGS, ask, running_server
+from tests.trainings import FOUNDATION
+
+SHAPES = ((64, 64), (64, 48), (40, 64))
+
+
+def draw(number):
+    """Draw an image of one of three shapes."""
+    rng = np.random.default_rng(number)
+    image, _ = draw_objects(rng.integers(0, 3, 3), pixels=64, rng=rng)
+    height, width = SHAPES[number % 3]
+    return cv2.imencode(".png", image[:height, :width])[1].tobytes()
+
+
+IMAGES = [draw(number) for number in range(24)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_server(tmp_path_factory.mktemp("serve"), "--max-mb=1", "--max-images=4") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """What one process finds in one image after the other."""
+    with LoadedModel(FOUNDATION, settings=SETTINGS) as model:
+        found = [model.predict([cv2.imdecode(np.frombuffer(data, np.uint8), 1)])[0] for data in IMAGES]
+    assert sum(len(each.scores) for each in found) > 40
+    return found
+
+
+def check(prediction, expected: Detections):
+    """Compare an answer with a prediction; batches differ in the last bits."""
+    objects = prediction["objects"]
+    assert [found["class"] for found in objects] == expected.classes.tolist()
+    np.testing.assert_allclose([found["score"] for found in objects], expected.scores, atol=2e-5)
+    boxes = np.array([found["box"] for found in objects]).reshape(-1, 4)
+    np.testing.assert_allclose(boxes, expected.boxes, atol=0.02)
+
+
+def send(connection, numbers, how):
+    """Send images as a client does: one file, a form, or JSON."""
+    chosen = [IMAGES[number] for number in numbers]
+    if how == "file" and len(chosen) == 1:
+        return ask(connection, "/predict", chosen[0], content_type="image/png")
+    if how == "form":
+        parts = b"".join(
+            b'--x\r\nContent-Disposition: form-data; name="images"; filename="a"\r\n\r\n' + data + b"\r\n"
+            for data in chosen
+        )
+        return ask(
+            connection, "/predict", parts + b"--x--\r\n", content_type="multipart/form-data; boundary=x"
+        )
+    body = json.dumps({"images": [base64.b64encode(data).decode() for data in chosen]}).encode()
+    return ask(connection, "/predict", body, content_type="application/json")
+
+
+def misbehave(server, connection, rng):
+    """Send what is no request, is cut off, or is slow; return whether the connection can be used further."""
+    kind = rng.choice(["damaged", "gone", "gone early", "garbage", "text"])
+    if kind == "damaged":
+        assert ask(connection, "/predict", IMAGES[0][:60], content_type="image/png").status == 400
+    elif kind == "text":
+        assert ask(connection, "/predict", b"{", content_type="application/json").status == 400
+    else:
+        with socket.create_connection(("127.0.0.1", server.port)) as wild:
+            head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+            length = b"Content-Length: %d\r\n\r\n" % len(IMAGES[0])
+            sent = {
+                "gone": head + length + IMAGES[0],
+                "gone early": head + length + IMAGES[0][:50],
+                "garbage": bytes(rng.randrange(256) for _ in range(200)),
+            }[kind]
+            wild.sendall(sent)
+
+
+def run_clients(server, expected, *, requests, clients=16):
+    """Let clients send requests at once, one in ten of them a bad one; check every answer."""
+    counter, lock = iter(range(requests)), threading.Lock()
+
+    def work(seed):
+        rng, connection, answered = random.Random(seed), server.connect(), 0
+        while True:
+            with lock:
+                number = next(counter, None)
+            if number is None:
+                connection.close()
+                return answered
+            if number % 10 == 9:
+                misbehave(server, connection, rng)
+                continue
+            numbers = [rng.randrange(len(IMAGES)) for _ in range(rng.choice([1, 1, 1, 3]))]
+            answer = send(connection, numbers, rng.choice(["file", "form", "json"]))
+            assert answer.status == 200, answer.body
+            assert answer.json["model"]["reference"] == str(FOUNDATION)
+            for prediction, which in zip(answer.json["predictions"], numbers, strict=True):
+                assert (prediction["height"], prediction["width"]) == SHAPES[which % 3]
+                check(prediction, expected[which])
+            answered += 1
+
+    with ThreadPoolExecutor(clients) as pool:
+        return sum(pool.map(work, range(clients)))
+
+
+def test_answers_to_many_clients_at_once_are_those_of_one_process(server, expected):
+    assert run_clients(server, expected, requests=300) == 270
+    assert server.read_metric("finetrack_waiting_requests") == 0
+    assert server.read_metric("finetrack_images_total") >= 270
+
+
+@pytest.mark.slow
+def test_after_2000_requests_answers_are_right_and_the_memory_is_flat(server, expected):
+    run_clients(server, expected, requests=400)
+    before = server.read_metric("process_resident_memory_bytes")
+    assert run_clients(server, expected, requests=2000) == 1800
+    assert server.read_metric("process_resident_memory_bytes") < before + 40e6
+
+
+def test_every_answer_says_which_model(server):
+    for answer in (server.ask("/health"), server.ask("/nothing"), server.ask("/predict", b"x")):
+        assert len(answer.json["model"]["sha256"]) == 64
+        assert "x-model-version" in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status"),
+    [
+        ("/predict", IMAGES[0], {"content_type": "text/plain"}, 415),
+        ("/predict", IMAGES[0], {"content_type": "image/png", "content_length": "-1"}, 400),
+        ("/predict?conf=0.01", IMAGES[0], {"content_type": "image/png"}, 422),
+        ("/predict?top=3", IMAGES[0], {"content_type": "image/png"}, 422),
+        ("/predict?conf=0.5&conf=0.6", IMAGES[0], {"content_type": "image/png"}, 422),
+        ("/predict?file=/etc/passwd", IMAGES[0], {"content_type": "image/png"}, 422),
+        ("/predict", b'{"images": ["/etc/passwd"]}', {"content_type": "application/json"}, 400),
+        ("/predict", b'{"images": []}', {"content_type": "application/json"}, 422),
+        ("/predict", bytes(3 << 20), {"content_type": "image/png"}, 413),
+        ("/predict", None, {}, 405),
+        ("/docs", None, {}, 404),
+        ("/health", None, {"host": "attacker.example"}, 421),
+        ("/predict", IMAGES[0], {"origin": "http://attacker.example", "content_type": "image/png"}, 403),
+    ],
+)
+def test_a_bad_request_is_refused_with_a_reason(server, path, body, headers, status):
+    answer = server.ask(path, body, **headers)
+    assert answer.status == status
+    assert b"Traceback" not in answer.body
+    assert "access-control-allow-origin" not in answer.headers
+    if status != 400 or (path == "/predict" and body == b'{"images": ["/etc/passwd"]}'):
+        assert answer.json["error"]
+
+
+def test_a_higher_threshold_leaves_the_weaker_objects_out(server, expected):
+    answer = server.ask("/predict?conf=0.3", IMAGES[0], content_type="image/png").json
+    scores = [found["score"] for found in answer["predictions"][0]["objects"]]
+    assert scores == [pytest.approx(score, abs=2e-5) for score in expected[0].scores if score >= 0.3]
+
+
+def test_a_large_body_is_refused_before_it_is_sent(server):
+    with socket.create_connection(("127.0.0.1", server.port), 10) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n")
+        client.sendall(b"Expect: 100-continue\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_running_requests_are_answered_when_the_server_is_told_to_stop(tmp_path):
+    body = json.dumps({"images": [base64.b64encode(IMAGES[0]).decode()] * 8}).encode()
+    with running_server(tmp_path) as server, ThreadPoolExecutor(8) as pool:
+        answers = [
+            pool.submit(server.ask, "/predict", body, content_type="application/json") for _ in range(8)
+        ]
+        while server.read_metric("finetrack_active_requests") < 8:
+            assert not all(each.done() for each in answers), "the model is too fast for this test"
+        assert server.stop(signal.SIGTERM) == 0
+        assert [len(answer.result().json["predictions"]) for answer in answers] == [8] * 8
+        assert server.log.endswith("serve: stopped\n")
+        assert "Traceback" not in server.log
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path, server):
+    with (
+        pytest.raises(AssertionError, match="cannot be used"),
+        running_server(tmp_path, f"--port={server.port}"),
+    ):
+        pass
