@@ -108,6 +108,73 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
         "Each stage does this too, when it starts and when it ends.",
         "finetrack send",
     ),
+    "serve": Command(
+        "answer HTTP requests with a model's predictions; a page at / shows them",
+        "POST /predict takes image files (as they are, or a form) and JSON with base64; GET /health,\n"
+        "/metrics. Follows the alias: when champion moves, the new model answers, and no request is lost.\n"
+        "Threshold and imgsz are those chosen on val, unless set here. Ctrl-C or SIGTERM: requests that run\n"
+        "are answered. It listens on this machine only, unless --host says otherwise.",
+        "finetrack serve\nfinetrack serve --model 3f2a91c0 --port 8080\n"
+        "curl -H 'Content-Type: image/jpeg' --data-binary @part.jpg http://127.0.0.1:8000/predict\n"
+        "curl -F images=@a.jpg -F images=@b.jpg http://127.0.0.1:8000/predict",
+        (
+            (
+                "--model",
+                {
+                    "default": "champion",
+                    "metavar": "NAME",
+                    "help": "as in compare: champion, a run, workspace, a file",
+                },
+            ),
+            (
+                "--host",
+                {"default": "127.0.0.1", "help": "where to listen; 0.0.0.0: on all networks (no password!)"},
+            ),
+            ("--port", {"type": int, "default": 8000, "help": "0: any free one"}),
+            (
+                "--allow-host",
+                {
+                    "action": "append",
+                    "default": [],
+                    "metavar": "NAME",
+                    "help": "a further name of this server in the Host header; may be repeated",
+                },
+            ),
+            ("--conf", {"type": float, "help": "the lowest score that is answered"}),
+            ("--iou", {"type": float, "help": "of the non-maximum suppression"}),
+            ("--max-det", {"type": int, "metavar": "N", "help": "detections per image at most"}),
+            ("--imgsz", {"type": int, "metavar": "PIXELS", "help": "the network's input"}),
+            ("--device", {"help": "cpu, or the number of a GPU"}),
+            (
+                "--threads",
+                {"type": int, "metavar": "N", "help": "CPU threads of the model; free cores by default"},
+            ),
+            (
+                "--batch",
+                {"type": int, "default": 8, "metavar": "N", "help": "images of one shape at once (8)"},
+            ),
+            (
+                "--poll",
+                {
+                    "type": float,
+                    "default": 5.0,
+                    "metavar": "S",
+                    "help": "seconds between looks at the alias; 0: none",
+                },
+            ),
+            ("--max-mb", {"type": float, "default": 32.0, "metavar": "MB", "help": "of a request (32)"}),
+            (
+                "--max-megapixels",
+                {
+                    "type": float,
+                    "default": 50.0,
+                    "metavar": "MP",
+                    "help": "of an image, before it is decoded (50)",
+                },
+            ),
+            ("--max-images", {"type": int, "default": 16, "metavar": "N", "help": "in one request (16)"}),
+        ),
+    ),
     "compose": Command(
         "compose conf/ into params.yaml; take the fingerprints of data and code",
         "DVC runs it first at every `dvc repro`. Nothing is written before everything is checked.",
