@@ -181,6 +181,7 @@ def _session(
         if store:
             session.start_sending()
         yield session
+        end |= {"register": session.registered_name} if session.registered_name else {}
     except BaseException as error:
         end["status"] = choose_end_status(error)
         end["tags"] = sanitize_tags(build_end_tags(error))

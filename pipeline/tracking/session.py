@@ -31,6 +31,8 @@ class RunSession:
         self._outbox = outbox
         self._start_sender = start_sender
         self._timeout = timeout
+        self.registered_name: str | None = None
+        """The registered model that the run's model becomes a version of when the stage has finished."""
 
     @functools.cached_property
     def _sender(self) -> OutboxSender:
@@ -156,6 +158,16 @@ class RunSession:
         The model of the run has them from then on, or from its upload; a child run only shows them.
         """
         self._append("defaults", defaults=dict(defaults))
+
+    def register_model_at_end(self, name: str) -> None:
+        """Register the run's model as the challenger of a registered model, if the stage finishes.
+
+        It is done when the run is FINISHED: no other run is registered. A server that is away gets it later.
+
+        Args:
+            name: Of the registered model.
+        """
+        self.registered_name = name
 
     def _append_file(self, place: str, folder: str) -> None:
         self._append("artifact", file=place, folder=folder, files=self._outbox.list_files(place))

@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.core.errors import UserError
+from pipeline.runtime.progress import print_notice
 from pipeline.tracking.dataset_input import build_dataset_input
 from pipeline.tracking.outbox import OutboxMessage, RunOutbox
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.evaluation_runs import open_evaluation_run
 from pipeline.tracking.store.metric_points import LoggedPoints
 from pipeline.tracking.store.model_upload import update_model_defaults, upload_model
+from pipeline.tracking.store.registry.registered_model import RegistryUnavailableError
+from pipeline.tracking.store.registry.registration import register_run
 from pipeline.tracking.store.run_changes import (
     delete_end_tags,
     end_stage,
@@ -149,7 +153,17 @@ class MlflowWriter:
         update_model_defaults(self.store, run_id, message["defaults"])
 
     def _log_end(self, message: OutboxMessage, run_id: str) -> None:
+        """End a stage, and register the run's model if the stage asked for it."""
         end_stage(self.store, run_id, message)
+        if name := message.get("register"):
+            try:
+                found = register_run(self.store, run_id, name)
+            except RegistryUnavailableError:  # the message waits, and ends the stage once more
+                raise
+            except UserError as error:
+                print_notice(f"tracking: the model is not registered as {name}: {error}")
+            else:
+                print_notice(f"tracking: the model is {name}/{found.version}, with the alias challenger")
 
 
 def _count_files(path: Path) -> int:

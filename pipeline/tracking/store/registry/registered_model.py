@@ -58,7 +58,8 @@ def registry_errors_as_sentences(target: TrackingTarget) -> Iterator[None]:
     """Turn errors of MLflow into sentences for the user; other errors are faults of the code.
 
     Raises:
-        RegistryUnavailableError: MLflow does not answer, or refuses.
+        RegistryUnavailableError: MLflow does not answer now.
+        UserError: MLflow refuses, and would again.
     """
     from mlflow.exceptions import MlflowException
 
@@ -69,7 +70,8 @@ def registry_errors_as_sentences(target: TrackingTarget) -> Iterator[None]:
     except Exception as error:
         if not is_outage(error) and not isinstance(error, MlflowException):
             raise
-        raise RegistryUnavailableError(
+        kind = RegistryUnavailableError if is_outage(error) else UserError
+        raise kind(
             f"the model registry of MLflow at {target.uri} cannot be used: {describe_failure(error)}"
         ) from error
 

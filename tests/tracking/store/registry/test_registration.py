@@ -8,8 +8,9 @@ import pytest
 from mlflow.entities import Metric
 
 from pipeline.core.errors import UserError
+from pipeline.tracking.runs import attach_run
 from pipeline.tracking.store.registry.registration import RegisteredVersion, register_run
-from tests.tracking.store.registry.conftest import CHOSEN, TAGS, evaluate, finish, train
+from tests.tracking.store.registry.conftest import CHOSEN, RESULT, TAGS, evaluate, finish, train
 
 
 def test_a_run_becomes_a_version_with_its_origin_and_the_alias_challenger(target, store, client):
@@ -76,3 +77,34 @@ def test_the_run_of_a_further_evaluation_names_its_training(target, store, clien
     child = client.create_run(experiment, tags={"mlflow.parentRunId": run_id}).info.run_id
     with pytest.raises(UserError, match=run_id[:8]):
         register_run(store, child, "parts")
+
+
+def evaluate_and_register(target, run_id, *, fails=False):
+    with attach_run(target, key="k1", run_id=run_id) as session:
+        session.log_metrics(RESULT)
+        session.register_model_at_end("parts")
+        if fails:
+            raise KeyboardInterrupt
+
+
+def test_an_evaluation_registers_its_model_when_it_has_finished(target, client, capsys):
+    run_id = train(target)
+    evaluate_and_register(target, run_id)
+    version = client.get_model_version_by_alias("parts", "challenger")
+    assert (version.run_id, client.get_run(run_id).info.status) == (run_id, "FINISHED")
+    assert "parts/1" in capsys.readouterr().err
+
+
+@pytest.mark.fault(8, "an evaluation that is to register its model is stopped")
+def test_an_evaluation_that_was_stopped_registers_nothing(target, client):
+    run_id = train(target)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_and_register(target, run_id, fails=True)
+    assert client.search_registered_models() == []
+
+
+def test_a_model_that_cannot_be_registered_costs_the_evaluation_nothing(target, client, capsys):
+    run_id = train(target, logs_model=False)
+    evaluate_and_register(target, run_id)
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert "not registered as parts: MLflow has no complete model" in capsys.readouterr().err
