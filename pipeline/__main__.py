@@ -22,6 +22,9 @@ from pipeline.core.stages import STAGES
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.output_encoding import escape_unencodable_output
 
+LIST_ARGUMENTS = ("path", "filters")
+"""Names of arguments that take several words, which may stand before and after options."""
+
 
 def main(arguments: list[str], start: Path | None = None) -> int:
     """Run a command. An error that the user can correct is printed as one sentence.
@@ -71,10 +74,11 @@ def _parse_arguments(arguments: list[str]) -> Any:
     if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         parser.exit(2, f"{parser.prog}: {suggest_command(arguments[0])}\n")
     chosen, rest = parser.parse_known_args(arguments)
-    if rest and ("path" not in chosen or any(word.startswith("-") for word in rest)):
+    listed = next((name for name in LIST_ARGUMENTS if isinstance(getattr(chosen, name, None), list)), None)
+    if rest and (listed is None or any(word.startswith("-") for word in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:  # after an option, argparse takes no more words of a list
-        chosen.path = [*chosen.path, *rest]
+    if rest and listed:  # after an option, argparse takes no more words of a list
+        setattr(chosen, listed, [*getattr(chosen, listed), *rest])
     return chosen
 
 
@@ -133,6 +137,7 @@ def _run_command(chosen: Any, start: Path) -> None:
     from pipeline.commands.override_words import separate_overrides
     from pipeline.config.source_paths import resolve_source_path
 
+    chosen.start = start
     if "path" in chosen:
         chosen.typed, chosen.overrides = separate_overrides(chosen.path, start)
         chosen.path = [str(resolve_source_path(start, path)) for path in chosen.typed]

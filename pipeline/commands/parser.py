@@ -40,6 +40,11 @@ FORMAT: Final[Argument] = (
         "help": f"as data.format, if it is not recognized: {', '.join(ANNOTATION_FORMATS)}",
     },
 )
+RUN: Final[Argument] = (
+    "run",
+    {"metavar": "RUN", "help": "a run's id or name, an alias, an experiment, a revision, or workspace"},
+)
+JSON_RESULT: Final[Argument] = ("--json", {"action": "store_true", "help": "print JSON"})
 OVERRIDES: Final[Argument] = (
     "overrides",
     {"nargs": "*", "metavar": "OVERRIDE", "help": "a Hydra override, such as augment=strong"},
@@ -97,11 +102,70 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
             JSON,
         ),
     ),
+    "runs": Command(
+        "list the iterations: what differs, data, val and test metrics, alias, state",
+        "The newest first; each row says what differs from the row below it. Reads MLflow, and marks what\n"
+        "only DVC has. KEY=VALUE shows those of a configuration; the last words of a key are enough.",
+        "finetrack runs\nfinetrack runs --sort test --limit 5\nfinetrack runs lr0=0.001 --state finished\n"
+        "finetrack runs --sweep lr0-1a2b3c --json",
+        (
+            (
+                "filters",
+                {"metavar": "KEY=VALUE", "nargs": "*", "help": "a value of the configuration, as lr0=0.001"},
+            ),
+            (
+                "--state",
+                {
+                    "metavar": "NAME",
+                    "help": "finished, failed, killed, pruned, running, dvc; or several: a,b",
+                },
+            ),
+            (
+                "--data",
+                {"metavar": "NAME", "help": "the digest of the images, or its beginning; or their name"},
+            ),
+            ("--sweep", {"metavar": "NAME", "help": "the trainings of this sweep"}),
+            (
+                "--sort",
+                {"default": "started", "metavar": "BY", "help": "started, val, test, seconds or name"},
+            ),
+            ("--limit", {"type": int, "default": 20, "metavar": "N", "help": "rows at most (20); 0: all"}),
+            ("--wide", {"action": "store_true", "help": "more columns, as wide as the terminal"}),
+            ("--json", {"action": "store_true", "help": "print JSON, with all parameters and metrics"}),
+        ),
+    ),
     "sweep": Command(
         "train once per combination of values (Hydra multirun, DVC experiments)",
         "The same as `python -m pipeline.sweep -m`; `finetrack sweep --help` has more.",
         "finetrack sweep finetune.lr0=3e-4,1e-3 augment=none,light",
         (OVERRIDES,),
+    ),
+    "register": Command(
+        "register the model of a run as the challenger of the champion",
+        "Makes a version of registry.name in MLflow's model registry. The training must have finished and\n"
+        "been evaluated. `evaluate.register=true` does it after each evaluation.",
+        "finetrack register 1a2b3c4d\nfinetrack register workspace",
+        (RUN,),
+    ),
+    "promote": Command(
+        "make a model the champion if it is shown to be no worse",
+        "Compares it with the present champion on the same test images, by the limits of conf/registry, and\n"
+        "checks that its data has no leak and its code a commit. The decision is recorded in MLflow, also\n"
+        "a refusal, which ends with exit code 1.",
+        "finetrack promote      # the challenger\nfinetrack promote 1a2b3c4d --export onnx\n"
+        'finetrack promote parts/7 --force "the camera changed"',
+        (
+            ("run", {"metavar": "RUN", "nargs": "?", "help": "a run or version; the challenger by default"}),
+            ("--force", {"metavar": "WHY", "help": "promote whatever the gate says; the reason is recorded"}),
+            ("--export", {"metavar": "FORMAT", "help": "the exported file must pass too, such as onnx"}),
+            JSON_RESULT,
+        ),
+    ),
+    "rollback": Command(
+        "make the champion before the present one the champion again",
+        "Nothing is judged; the rollback is recorded in MLflow. Again, it goes back one more.",
+        'finetrack rollback\nfinetrack rollback --reason "misses scratches at night"',
+        (("--reason", {"metavar": "WHY", "help": "why, for the record"}),),
     ),
     "send": Command(
         "send to MLflow what a tracking server missed",
@@ -173,6 +237,36 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
                 },
             ),
             ("--max-images", {"type": int, "default": 16, "metavar": "N", "help": "in one request (16)"}),
+        ),
+    ),
+    "export": Command(
+        "export a model to ONNX, OpenVINO, TorchScript ..., and measure the exported file",
+        "The exported file predicts on the test images of data/prepared, beside the checkpoint: main metric\n"
+        "with paired difference, boxes that are the same, size, time per image. One that falls by more than\n"
+        "export.tolerance is refused. Lists with commas export every combination. The figures are logged to\n"
+        "the run, and the files that are kept.",
+        "finetrack export champion --format onnx\n"
+        "finetrack export 3f2a91c0 --format onnx,openvino --precision fp32,int8\n"
+        "finetrack export models/finetuned/best.pt --format onnx --nms outside,graph,free",
+        (
+            ("run", {"metavar": "RUN", "help": "as in compare: champion, a run, workspace, a file (.pt)"}),
+            ("--format", {"required": True, "metavar": "NAME", "help": "onnx, openvino, torchscript ..."}),
+            ("--precision", {"default": "fp32", "metavar": "NAME", "help": "fp32, fp16 or int8"}),
+            (
+                "--nms",
+                {
+                    "default": "outside",
+                    "metavar": "NAME",
+                    "help": "outside the file, in its graph, or free: the NMS-free head of YOLO26",
+                },
+            ),
+            ("--output", {"default": "models/exported", "metavar": "DIR", "help": "default models/exported"}),
+            ("--dynamic", {"action": "store_true", "help": "take images of any size and number"}),
+            ("--device", {"metavar": "NAME", "help": "cpu, or the number of a GPU"}),
+            (
+                "--unmeasured",
+                {"action": "store_true", "help": "keep a file that cannot run on this machine, unmeasured"},
+            ),
         ),
     ),
     "compose": Command(

@@ -17,9 +17,11 @@ from pipeline.dataset.prepared import read_manifest
 from pipeline.iterations.iteration import Iteration, ReferenceKind
 from pipeline.iterations.recorded_results import RESULT_FILES, parse_results
 from pipeline.storage.dvc_repository import RevisionReadError, copy_path_at_revision
-from pipeline.storage.git_history import GitExperiment, read_commit_time, read_files_of_commits
+from pipeline.storage.git_history import GitExperiment, read_commit_times, read_files_of_commits
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
+LABEL_DIGITS: Final = 10
+"""Of a commit's hash in a table."""
 TRAINING_FACTS_FILE: Final = "run.json"
 """In models/finetuned: facts about the training, with the run's id and the SHA-256 of the weights."""
 
@@ -30,19 +32,31 @@ def list_experiment_iterations(experiments: Sequence[GitExperiment]) -> list[Ite
     Args:
         experiments: Of the project's repository.
     """
-    places = [(item.commit, path) for item in experiments for path in RESULT_FILES]
-    contents = read_files_of_commits(project_root(), places)
+    files = _read_result_files([item.commit for item in experiments])
     return [
         _build_iteration(
-            item.name,
-            kind="experiment",
-            commit=item.commit,
-            started=item.time,
-            files={
-                path: contents[item.commit, path] for path in RESULT_FILES if (item.commit, path) in contents
-            },
+            item.name, kind="experiment", commit=item.commit, started=item.time, files=files[item.commit]
         )
         for item in experiments
+    ]
+
+
+def list_revision_iterations(commits: Sequence[str]) -> list[Iteration]:
+    """Make an iteration of each commit by what git has; DVC's cache is not read.
+
+    Args:
+        commits: Of the project's repository.
+    """
+    files, times = _read_result_files(commits), read_commit_times(project_root(), commits)
+    return [
+        _build_iteration(
+            commit[:LABEL_DIGITS],
+            kind="revision",
+            commit=commit,
+            started=times.get(commit),
+            files=files[commit],
+        )
+        for commit in commits
     ]
 
 
@@ -66,12 +80,8 @@ def read_revision(reference: str, commit: str) -> Iteration:
     Raises:
         UserError: It has no fine-tuned weights.
     """
-    root = project_root()
-    contents = read_files_of_commits(root, [(commit, path) for path in RESULT_FILES])
-    files = {path: content for (_, path), content in contents.items()}
-    started = read_commit_time(root, commit)
-    found = _build_iteration(reference, kind="revision", commit=commit, started=started, files=files)
-    return _add_recorded_facts(found)
+    [found] = list_revision_iterations([commit])
+    return _add_recorded_facts(replace(found, reference=reference, label=reference))
 
 
 def read_workspace() -> Iteration:
@@ -119,6 +129,15 @@ def parse_training_facts(content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _read_result_files(commits: Sequence[str]) -> dict[str, dict[Path, bytes]]:
+    places = [(commit, path) for commit in commits for path in RESULT_FILES]
+    contents = read_files_of_commits(project_root(), places)
+    return {
+        commit: {path: contents[commit, path] for path in RESULT_FILES if (commit, path) in contents}
+        for commit in commits
+    }
 
 
 def _build_iteration(

@@ -30,7 +30,8 @@ class RecordedResults(NamedTuple):
         params: The flat configuration.
         metrics: By the names in MLflow; those of test only where they are of these weights.
         seconds: Of training; None if unknown.
-        predicts_with: conf, iou, max_det and imgsz as chosen on val; may be empty.
+        predicts_with: conf, iou, max_det and imgsz as chosen on val, and tile and overlap if it was evaluated
+            on tiles; may be empty.
         weights_hash: DVC's hash of models/finetuned; None if no fine-tuned weights were recorded.
     """
 
@@ -71,21 +72,6 @@ def flatten_reports(files: FileContents) -> tuple[dict[str, float], float | None
     return metrics, _select_numbers(training).get("seconds")
 
 
-def identify_training(metrics: Mapping[str, float], seconds: float | None) -> tuple[float, ...] | None:
-    """Return what tells a training from all others in both MLflow and git; None if too little is known.
-
-    Two trainings take the same time to the last digit only where one is a copy of the other.
-
-    Args:
-        metrics: By the names in MLflow.
-        seconds: Of training.
-    """
-    best = tuple(
-        metrics[name] for name in sorted(metrics) if name.startswith("best/") and "epoch" not in name
-    )
-    return (seconds, *best) if seconds is not None and best else None
-
-
 def _flatten_val(training: Mapping[str, Any]) -> dict[str, float]:
     val = training.get("val")
     found = {f"best/{name}": value for name, value in (val if isinstance(val, dict) else {}).items()}
@@ -107,6 +93,8 @@ def _find_settings(params: Mapping[str, Any], test: Mapping[str, Any]) -> dict[s
     if not isinstance(chosen, dict) or chosen.get("threshold_from") != "val":
         return {}
     keys = {"iou": "evaluate.iou", "max_det": "evaluate.max_det", "imgsz": "finetune.imgsz"}
+    if params.get("evaluate.tile"):
+        keys |= {"tile": "evaluate.tile", "overlap": "evaluate.overlap"}
     used = {"conf": chosen.get("threshold")} | {name: params.get(key) for name, key in keys.items()}
     return _select_numbers(used)
 

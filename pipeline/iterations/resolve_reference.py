@@ -14,7 +14,7 @@ from typing import Final
 from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER
 from pipeline.dataset.history import WORKSPACE
-from pipeline.iterations.commits_of_runs import find_commit_of_run
+from pipeline.iterations.commits_of_runs import add_commits
 from pipeline.iterations.iteration import Iteration, ReferenceKind
 from pipeline.iterations.recorded_iteration import (
     TRAINING_FACTS_FILE,
@@ -234,7 +234,7 @@ def _complete(iteration: Iteration, reader: RunReader, *, has_outage: bool) -> I
         return _add_run(iteration, reader)
     if iteration.sha256 is None or not iteration.names:
         iteration = _add_logged_facts(iteration, reader)
-    return _add_commit(iteration)
+    return add_commits([iteration])[0]
 
 
 def _add_run(iteration: Iteration, reader: RunReader) -> Iteration:
@@ -262,8 +262,3 @@ def _add_logged_facts(iteration: Iteration, reader: RunReader) -> Iteration:
             if copy is None
             else add_training_facts(iteration, parse_training_facts(copy.read_bytes()))
         )
-
-
-def _add_commit(iteration: Iteration) -> Iteration:
-    """Add the commit of the run's DVC experiment, or else the newest commit with the run's results."""
-    return replace(iteration, revision=find_commit_of_run(iteration))

@@ -68,10 +68,13 @@ def find_commit(project: Path, revision: str) -> str | None:
     return (answer or b"").decode().strip() or None
 
 
-def read_commit_time(project: Path, commit: str) -> int:
-    """Return the time of a commit, in seconds since 1970; 0 if it is unknown."""
-    answer = _ask_git(project, "show", "--no-patch", "--format=%ct", commit)
-    return int((answer or b"0").split()[-1])
+def read_commit_times(project: Path, commits: Sequence[str]) -> dict[str, int]:
+    """Return the time of each commit, in seconds since 1970."""
+    if not commits:
+        return {}
+    question = ("log", "--no-walk=unsorted", "--format=%H %ct", "--stdin")
+    rows = (_ask_git(project, *question, text="\n".join(commits)) or b"").decode().splitlines()
+    return {commit: int(time) for commit, time in map(str.split, rows)}
 
 
 def read_files_of_commits(project: Path, places: Iterable[tuple[str, Path]]) -> dict[tuple[str, Path], bytes]:
@@ -82,10 +85,31 @@ def read_files_of_commits(project: Path, places: Iterable[tuple[str, Path]]) -> 
         places: Commits, and paths relative to the project.
     """
     wanted = list(places)
-    prefix = (_ask_git(project, "rev-parse", "--show-prefix") or b"").decode("utf-8", "surrogateescape")
-    names = [f"{commit}:{prefix.strip()}{path.as_posix()}\n" for commit, path in wanted]
-    stream = _ask_git(project, "cat-file", "--batch", text="".join(names)) if names else None
+    stream = _ask_git(project, "cat-file", "--batch", text=_name_objects(project, wanted)) if wanted else None
     return dict(_split_batch(stream or b"", wanted))
+
+
+def read_tree_ids(project: Path, commits: Iterable[str], folder: Path) -> dict[str, str]:
+    """Return git's id of a folder's contents at each commit that has it: equal ids are equal contents.
+
+    Args:
+        project: The project's folder, which may be a part of its repository.
+        commits: Commits; those that are not in the repository are left out.
+        folder: Relative to the project.
+    """
+    wanted = list(dict.fromkeys(commits))
+    if not wanted:
+        return {}
+    names = _name_objects(project, [(commit, folder) for commit in wanted])
+    lines = (_ask_git(project, "cat-file", "--batch-check", text=names) or b"").decode().splitlines()
+    rows = zip(wanted, map(str.split, lines), strict=False)
+    return {commit: row[0] for commit, row in rows if len(row) > 1 and row[1] == "tree"}
+
+
+def _name_objects(project: Path, places: Sequence[tuple[str, Path]]) -> str:
+    """Return the names of files or folders of commits for `git cat-file`, a line each."""
+    prefix = (_ask_git(project, "rev-parse", "--show-prefix") or b"").decode("utf-8", "surrogateescape")
+    return "".join(f"{commit}:{prefix.strip()}{path.as_posix()}\n" for commit, path in places)
 
 
 def _split_batch(

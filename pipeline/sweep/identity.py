@@ -13,11 +13,12 @@ from pipeline.compose.input_fingerprints import fingerprint_inputs
 from pipeline.compose.lockfile import read_lock
 from pipeline.compose.stage import ParamValues
 from pipeline.core.errors import UserError
+from pipeline.core.key_labels import shorten_keys
 from pipeline.storage.code_digests import compute_code_digests
 from pipeline.sweep.job import CODE_NAME
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan
-from pipeline.sweep.space.search_space import SearchSpace, shorten_keys
+from pipeline.sweep.space.search_space import SearchSpace
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 """A name is part of the names of experiments, which git keeps as references, and of folders."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from pipeline.core.key_labels import shorten_keys, shorten_value
 
 PointValues = Mapping[str, str | int | float]
 """A value for each axis, by the axis's key. Of an axis with choices it is the text of one of them."""
@@ -60,27 +62,6 @@ class SearchSpace:
         return " ".join(f"{name}={shorten_value(point[axis.key])}" for name, axis in pairs)
 
 
-def shorten_keys(keys: Sequence[str]) -> list[str]:
-    """Shorten dotted keys to as many last words as tell them apart: `finetune.lr0` to `lr0`."""
-    plain = [key.lstrip("+~") for key in keys]
-    names = []
-    for key in plain:
-        words = key.split(".")
-        for count in range(1, len(words) + 1):
-            name = ".".join(words[-count:])
-            if count == len(words) or not any(
-                other != key and (other == name or other.endswith(f".{name}")) for other in plain
-            ):
-                break
-        names.append(name)
-    return names
-
-
 def format_value(value: str | int | float) -> str:
     """Return a value as an override has it; a float keeps all its digits."""
     return value if isinstance(value, str) else repr(value)
-
-
-def shorten_value(value: str | int | float) -> str:
-    """Return a value for people: a float with four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from pipeline.core.errors import UserError
+from pipeline.runtime.gc_pause import pause_gc
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.outage import StoreUnavailableError, describe_failure, is_outage
 from pipeline.tracking.target import TrackingTarget
@@ -96,7 +97,7 @@ class RunReader:
             return []
         found: list[TrackedRun] = []
         token: str | None = None
-        with read_errors_as_sentences(self.target):
+        with read_errors_as_sentences(self.target), pause_gc():  # it takes half of the time with 1,000 runs
             while limit is None or len(found) < limit:
                 size = RUNS_PER_PAGE if limit is None else min(RUNS_PER_PAGE, limit - len(found))
                 page = self.store.client.search_runs(

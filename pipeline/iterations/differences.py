@@ -1,0 +1,68 @@
+"""Say briefly what differs between two iterations: configuration, data, code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pipeline.core.config_diff import ABSENT, KeyDifference, diff_configs, format_yaml_value
+from pipeline.core.key_labels import shorten_keys, shorten_value
+from pipeline.iterations.iteration import Iteration
+
+_IGNORED: Final = ("tracking.", "compute.", "registry.")
+"""Begin keys that change no result."""
+_MAX_VALUE_LENGTH: Final = 24
+
+
+def diff_iteration_configs(old: Iteration, new: Iteration) -> list[KeyDifference]:
+    """List the keys of the configuration that differ and may change a result.
+
+    Values from MLflow are text, so that 1 and 1.0 are the same here. Keys that only one side has are left out
+    where the other side's configuration is unknown.
+    """
+    if not old.params or not new.params:
+        return []
+    return diff_configs(*(_select_params(iteration.params) for iteration in (old, new)))
+
+
+def label_differences(old: Iteration, new: Iteration) -> list[str]:
+    """Return what differs in `new`, briefly: `lr0=0.004`, `other data`, `other code`.
+
+    Args:
+        old: What it is compared with.
+        new: Its values are named.
+    """
+    pairs = diff_iteration_configs(old, new)
+    names = shorten_keys([pair.key for pair in pairs])
+    labels = [f"{name}={_format_value(pair.new)}" for name, pair in zip(names, pairs, strict=True)]
+    if old.data and new.data and old.data != new.data:
+        labels.append("other data")
+    if has_other_code(old, new):
+        labels.append("other code")
+    return labels
+
+
+def has_other_code(old: Iteration, new: Iteration) -> bool | None:
+    """Check whether pipeline/ differed in two runs; None where it is unknown, as with uncommitted changes."""
+    if old.facts.get("dirty") or new.facts.get("dirty"):
+        return None
+    codes = old.facts.get("code"), new.facts.get("code")
+    return codes[0] != codes[1] if all(codes) else None
+
+
+def _select_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _unify(value) for key, value in params.items() if not key.startswith(_IGNORED)}
+
+
+def _unify(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unify(item) for item in value]
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if is_whole else value
+
+
+def _format_value(value: Any) -> str:
+    if value is ABSENT:
+        return "(none)"
+    text = shorten_value(value) if isinstance(value, float) else format_yaml_value(value)
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[: _MAX_VALUE_LENGTH - 1]}…"

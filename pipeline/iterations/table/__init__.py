@@ -1,0 +1,1 @@
+"""The table of iterations for the terminal, and as JSON."""
