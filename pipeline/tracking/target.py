@@ -58,9 +58,20 @@ class TrackingTarget:
         return format_sqlite_uri(self.database) if self.database else self.uri
 
     @property
+    def is_own_database(self) -> bool:
+        """Whether the store is a SQLite file in the project's folder, which moves with it."""
+        return self.database is not None and self.database.parent.resolve().is_relative_to(project_root())
+
+    @property
     def artifact_root(self) -> str | None:
-        """The URI of the folder for uploaded files; None where the server decides."""
-        return (project_root() / "mlruns").as_uri() if self.database else None
+        """The URI of the folder for uploaded files; None where the server decides.
+
+        Beside a SQLite file of another folder, which several projects may use: one, and what it restored.
+        """
+        if self.database is None:
+            return None
+        root = project_root() if self.is_own_database else self.database.parent
+        return (root / "mlruns").as_uri()
 
     @property
     def artifact_location(self) -> str | None:

@@ -26,3 +26,21 @@ def test_a_store_is_created_and_found_again_whatever_the_folder_is_called(tmp_pa
     inner.mkdir()
     monkeypatch.chdir(inner)  # as one of DVC's temporary copies is
     assert MlflowClient(target.address).get_run(run.info.run_id).info.status == "RUNNING"
+
+
+@pytest.mark.fault(6, "a store that two folders share")
+def test_a_store_of_another_folder_keeps_its_files_there(tmp_path, monkeypatch):
+    """As one that was restored from the project uses the project's store."""
+    project, other = tmp_path / "project", tmp_path / "other"
+    uri, runs = "sqlite:///mlflow.db", []
+    for folder in (project, other, project):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        store = MlflowClientCache(TrackingTarget(uri, "shared"))
+        runs.append(store.client.create_run(store.experiment))
+        store.client.log_text(runs[-1].info.run_id, "a text", "a.txt")
+        uri = f"sqlite:///{project / 'mlflow.db'}"
+    assert {run.info.artifact_uri.split("/mlruns")[0] for run in runs} == {project.as_uri()}
+    found = [store.client.list_artifacts(run.info.run_id)[0].path for run in runs]
+    assert found == ["a.txt"] * 3
+    assert [*other.rglob("a.txt")] == []

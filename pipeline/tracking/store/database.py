@@ -98,20 +98,23 @@ def _migrate(address: str, target: TrackingTarget) -> None:
     SqlAlchemyStore(address, target.artifact_root).engine.dispose()
 
 
-LOCATION_COLUMNS = {
-    "experiments": "artifact_location",
-    "runs": "artifact_uri",
-    "logged_models": "artifact_location",
-}
+LOCATION_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
 
 
 def update_artifact_locations(target: TrackingTarget) -> None:
     """Update the artifact locations in the database after the project's folder was moved.
 
     Otherwise old runs show no files, and new runs write theirs to the old place. MLflow has no call for this.
-    Call it under the lock of `prepare_database`.
+    Call it under the lock of `prepare_database`. A database outside this project did not move with it.
     """
     if not target.database or not target.artifact_location or not target.artifact_root:
+        return
+    if not target.is_own_database:
         return
     with closing(sqlite3.connect(target.database, timeout=20)) as database, database:
         query = "SELECT artifact_location FROM experiments WHERE name = ?"
@@ -119,7 +122,7 @@ def update_artifact_locations(target: TrackingTarget) -> None:
         old = location.removesuffix(target.artifact_location.removeprefix(target.artifact_root))
         if old in {location, target.artifact_root} or not old.startswith("file:"):
             return
-        for table, column in LOCATION_COLUMNS.items():
+        for table, column in LOCATION_COLUMNS:
             database.execute(
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
                 (f"{target.artifact_root}/", len(old) + 2, len(old) + 1, f"{old}/"),
