@@ -5,8 +5,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +21,10 @@ from mlflow import MlflowClient
 
 from pipeline.tracking.logged_model import SERVED_MODEL_FILE, save_model
 from pipeline.tracking.runs import attach_run, open_run
+from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.registry.registration import register_run
 from pipeline.tracking.target import TrackingTarget
+from tests.tracking.servers import find_free_port
 
 ROOT = Path(__file__).parents[2]
 CHOSEN = {"conf": 0.002, "iou": 0.6, "max_det": 7, "imgsz": 96}
@@ -80,11 +86,11 @@ def image(tmp_path):
 
 @pytest.fixture
 def logged(weights, image, tmp_path, monkeypatch):
-    """The address of the store, and the model that a run logged, from MLflow."""
+    """The address of the store, and the model that a run logged: the champion of `parts`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     target = TrackingTarget("sqlite:///mlflow.db", "trial", 20.0)
-    with open_run(target, key="k1", name="demo: full/1", tags={}) as session:
+    with open_run(target, key="k1", name="demo: full/1", tags={"finetrack.task": "detect"}) as session:
         session.log_params({"finetune": {"lr0": 0.001}})
         session.log_metrics({"best/mAP50-95": 0.25})
         session.log_model(weights, example=image, metrics={"best/mAP50-95": 0.25}, imgsz=96)
@@ -92,6 +98,8 @@ def logged(weights, image, tmp_path, monkeypatch):
         evaluation.log_metrics({"test/mAP50-95": 0.5})
         evaluation.set_model_defaults(CHOSEN)
     client = MlflowClient(target.address)
+    version = register_run(MlflowClientCache(target), session.run_id, "parts").version
+    client.set_registered_model_alias("parts", "champion", version)
     [output] = client.get_run(session.run_id).outputs.model_outputs
     return target.address, client.get_logged_model(output.model_id)
 
@@ -102,7 +110,7 @@ def predict_elsewhere(address, model, image, weights, folder):
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "YOLO", "PYTHON"))
     }
-    arguments = [address, model.model_id, str(image), str(weights), json.dumps(CHOSEN)]
+    arguments = [address, model, str(image), str(weights), json.dumps(CHOSEN)]
     answer = subprocess.run(
         [sys.executable, "-c", LOAD_AND_PREDICT, *arguments],
         env=environment | {"YOLO_CONFIG_DIR": str(folder), "MPLCONFIGDIR": str(folder)},
@@ -128,7 +136,7 @@ def test_the_model_is_tied_to_its_run_and_predicts_without_this_project(logged, 
     history = MlflowClient(address).get_metric_history(model.source_run_id, "best/mAP50-95")
     assert len(history) == 1
 
-    tables = predict_elsewhere(address, model, image, weights, tmp_path / "elsewhere")
+    tables = predict_elsewhere(address, "parts@champion", image, weights, tmp_path / "elsewhere")
     columns, rows = tables["path"]
     assert columns == tables["example"][0] == ["image", "x1", "y1", "x2", "y2", "score", "class", "name"]
     assert 0 < len(rows) <= 5
@@ -139,6 +147,47 @@ def test_the_model_is_tied_to_its_run_and_predicts_without_this_project(logged, 
     assert {row[0] for row in tables["batch"][1]} == {0, 1}
     assert 0 < len(tables["ultralytics"][1]) <= CHOSEN["max_det"]
     assert [row[1:7] for row in tables["defaults"][1]] == tables["ultralytics"][1]
+
+
+@pytest.mark.slow  # it starts MLflow's own server of models
+def test_mlflow_serves_the_champion_with_the_threshold_chosen_on_val(logged, image, weights, tmp_path):
+    from ultralytics import YOLO
+
+    address, _ = logged
+    port = find_free_port()
+    command = [Path(sys.executable).with_name("mlflow"), "models", "serve", "-m", "models:/parts@champion"]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": address, "YOLO_CONFIG_DIR": str(tmp_path)}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    server = subprocess.Popen(
+        [*command, "--env-manager", "local", "--port", str(port)],
+        env=environment,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    try:
+        wait_for_server(f"http://127.0.0.1:{port}/health")
+        body = json.dumps({"inputs": [base64.b64encode(image.read_bytes()).decode()]}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body)
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            rows = json.load(answer)["predictions"]
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    [expected] = YOLO(weights).predict(image, verbose=False, **CHOSEN)
+    assert [row["score"] for row in rows] == pytest.approx(expected.boxes.conf.tolist(), abs=1e-5)
+    assert rows
+    assert max(row["score"] for row in rows) < 0.25  # Ultralytics' own threshold would leave none
+
+
+def wait_for_server(url):
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(url)
 
 
 @pytest.mark.parametrize("name", ["saved", "My Projects/100%", "50%20off", "a#b?c"])
