@@ -1,0 +1,100 @@
+"""Bring predictions of several models into one order of images, or refuse what cannot be compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
+from pipeline.dataset.stored_predictions import PredictedImage, StoredPredictions
+from pipeline.evaluate.metrics.similarity import attach_similarity
+
+_Key = tuple[str, str, int]
+
+
+def align_predictions(
+    predictions: Sequence[StoredPredictions], labels: Sequence[str]
+) -> list[StoredPredictions]:
+    """Return the predictions in the order of the first ones' images, which are identified by their contents.
+
+    Detections come with their similarity to the true objects, and without their masks, which are large.
+
+    Args:
+        predictions: Of the test split, of each model.
+        labels: The names of the models, for messages.
+
+    Raises:
+        UserError: Task, classes, images or labels differ.
+    """
+    first = predictions[0]
+    for other, label in zip(predictions[1:], labels[1:], strict=True):
+        _require_same_task(first, other, (labels[0], label))
+        _require_same_images(first, other, (labels[0], label))
+    if not first.images:
+        raise UserError("there are no test images to compare on: give the test split a share in data.split")
+    wanted = _sort_images(first)
+    places = [0] * len(wanted)
+    for rank, place in enumerate(wanted):
+        places[place] = rank
+    orders = ([_sort_images(other)[rank] for rank in places] for other in predictions)
+    return [_reorder(other, order) for other, order in zip(predictions, orders, strict=True)]
+
+
+def _require_same_task(first: StoredPredictions, other: StoredPredictions, labels: tuple[str, str]) -> None:
+    if first.task != other.task:
+        raise UserError(
+            f"{labels[0]} is of the task {first.task}, {labels[1]} of {other.task}: compare one task"
+        )
+    if first.names != other.names:
+        here, there = (", ".join(names) for names in (first.names, other.names))
+        raise UserError(
+            f"{labels[0]} and {labels[1]} have different classes and cannot be compared: {here}; {there}"
+        )
+
+
+def _require_same_images(first: StoredPredictions, other: StoredPredictions, labels: tuple[str, str]) -> None:
+    here, there = (Counter(map(_identify, each.images)) for each in (first, other))
+    if here == there:
+        return
+    contents = [Counter(image.sha256 for image in each.images) for each in (first, other)]
+    counts = " and ".join(format_count(len(each.images), "image") for each in (first, other))
+    shared = f"{(contents[0] & contents[1]).total():,} are the same"
+    if contents[0] == contents[1]:
+        counts, shared = (
+            "the same images with different labels",
+            f"{(here & there).total():,} labels are equal",
+        )
+    raise UserError(
+        f"{labels[0]} and {labels[1]} were tested on different data ({counts}; {shared}): add --on REV to "
+        "predict with all of them on the test images of one revision, such as --on workspace"
+    )
+
+
+def _identify(image: PredictedImage) -> _Key:
+    return image.sha256, image.labels_sha256, -1 if image.cls is None else image.cls
+
+
+def _sort_images(predictions: StoredPredictions) -> list[int]:
+    images = predictions.images
+    return sorted(range(len(images)), key=lambda place: (*_identify(images[place]), images[place].file))
+
+
+def _reorder(predictions: StoredPredictions, order: Sequence[int]) -> StoredPredictions:
+    if predictions.probabilities is not None:
+        probabilities = predictions.probabilities[list(order)]
+        return replace(
+            predictions,
+            images=tuple(predictions.images[place] for place in order),
+            probabilities=probabilities,
+        )
+    images = [predictions.images[place] for place in order]
+    truths = [predictions.truths[place] for place in order]
+    detections = [
+        attach_similarity(
+            truth, predictions.detections[place], predictions.task, size=(image.width, image.height)
+        )
+        for place, image, truth in zip(order, images, truths, strict=True)
+    ]
+    return replace(predictions, images=tuple(images), truths=truths, detections=detections)

@@ -1,0 +1,129 @@
+"""Compare models on the same test images: every figure with its paired difference, by class and by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from pipeline.comparison.align_predictions import align_predictions
+from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
+from pipeline.comparison.model_scores import score_predictions
+from pipeline.comparison.pair_figures import (
+    FigureDifference,
+    PairFigures,
+    build_compared_images,
+    compare_pair,
+)
+from pipeline.comparison.statistics.multiple_testing import adjust_holm
+from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
+from pipeline.comparison.verdict import judge_difference
+from pipeline.dataset.stored_predictions import StoredPredictions
+
+
+class ComparedModel(NamedTuple):
+    """A model to compare: one training, or several that differ in their seed alone.
+
+    Attributes:
+        label: Its name for people.
+        trainings: The predictions of each training on the test split.
+        thresholds: Of each training, the score from which a detection counts, as chosen on val; None where
+            it is unknown.
+    """
+
+    label: str
+    trainings: tuple[StoredPredictions, ...]
+    thresholds: tuple[float | None, ...] = ()
+
+
+def compare_predictions(
+    first: StoredPredictions, second: StoredPredictions, *, labels: tuple[str, str], resamples: int, seed: int
+) -> ModelComparison:
+    """Compare the predictions of two trainings; see `compare_models`, of which this has no thresholds.
+
+    Args:
+        first: On the test split.
+        second: On the same images, in any order.
+        labels: The names of the models for people.
+        resamples: Of the test images; 200 or more.
+        seed: Of the resamples.
+
+    Raises:
+        UserError: Task, classes, images or labels differ.
+    """
+    models = [ComparedModel(label, (found,)) for label, found in zip(labels, (first, second), strict=True)]
+    return compare_models(models, resamples=resamples, seed=seed)[0]
+
+
+def compare_models(
+    models: Sequence[ComparedModel], *, resamples: int, seed: int
+) -> tuple[ModelComparison, ...]:
+    """Compare each model with the first one, on the same resamples of the same images.
+
+    P-values are adjusted by Holm: of the main figure over the models, of other figures, of classes and of
+    slices over all of them and all models.
+
+    Args:
+        models: Two or more.
+        resamples: Of the test images; 200 or more.
+        seed: Of the resamples.
+
+    Raises:
+        UserError: Task, classes, images or labels differ.
+    """
+    flat = [found for model in models for found in model.trainings]
+    labels = [model.label for model in models for _ in model.trainings]
+    aligned = align_predictions(flat, labels)
+    test = build_compared_images(aligned[0], resamples, seed=seed)
+    thresholds = [value for model in models for value in model.thresholds or [None] * len(model.trainings)]
+    if None in thresholds:
+        thresholds = [None] * len(flat)
+    scores = [
+        score_predictions(found, test.resamples, threshold=threshold)
+        for found, threshold in zip(aligned, thresholds, strict=True)
+    ]
+    ends = list(accumulate(len(model.trainings) for model in models))
+    parts = [scores[end - len(model.trainings) : end] for end, model in zip(ends, models, strict=True)]
+    pairs = [compare_pair(parts[0], part, test) for part in parts[1:]]
+    return tuple(_judge_pairs(pairs, [model.label for model in models]))
+
+
+def _judge_pairs(pairs: Sequence[PairFigures], labels: Sequence[str]) -> Iterator[ModelComparison]:
+    """Adjust the p-values over all pairs, and judge the main figure of each."""
+    mains = _adjust([[pair.main] for pair in pairs])
+    figures = _adjust([pair.figures for pair in pairs])
+    classes = _adjust([pair.classes for pair in pairs])
+    slices = _adjust([pair.slices for pair in pairs])
+    for place, (pair, label) in enumerate(zip(pairs, labels[1:], strict=True)):
+        main = mains[place][0]
+        judgment = judge_difference(pair.main.estimate, label, images=main.images, p_value=main.p_value)
+        yield ModelComparison(
+            first=labels[0],
+            second=label,
+            main=main,
+            figures=tuple(figures[place]),
+            classes=tuple(sort_differences(classes[place])),
+            slices=tuple(sort_differences(slices[place])),
+            verdict=judgment.verdict,
+            sentence=judgment.sentence,
+            needed_images=judgment.needed_images,
+        )
+
+
+def sort_differences(found: Iterable[PairedDifference]) -> list[PairedDifference]:
+    """Sort differences: those that are shown first, each kind by descending size."""
+    return sorted(found, key=lambda each: (each.p_value >= SIGNIFICANCE, -abs(each.difference)))
+
+
+def _adjust(pairs: Sequence[Sequence[FigureDifference]]) -> list[list[PairedDifference]]:
+    """Adjust the p-values of figures that are looked at together: those of all pairs."""
+    p_values = iter(adjust_holm([each.estimate.p_value for pair in pairs for each in pair]))
+    return [[_finish(each, next(p_values)) for each in pair] for pair in pairs]
+
+
+def _finish(found: FigureDifference, p_value: float) -> PairedDifference:
+    estimate = found.estimate
+    low, high = estimate.interval
+    return PairedDifference(
+        found.name, estimate.first, estimate.second, low, high, p_value, found.images, found.objects
+    )

@@ -1,0 +1,193 @@
+"""Compute the figures of a model on resampled test images: of all images, by class, by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
+from pipeline.core.arrays import BoolArray, FloatArray, IntArray
+from pipeline.core.metric_names import (
+    F1,
+    MAP50,
+    MAP50_95,
+    PRECISION,
+    RECALL,
+    TASK_PREFIXES,
+    TOP1,
+    TOP5,
+)
+from pipeline.dataset.stored_predictions import StoredPredictions
+from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
+from pipeline.evaluate.metrics.classification import select_top_classes
+from pipeline.evaluate.metrics.matching import DetectionTable, build_detection_table
+from pipeline.evaluate.metrics.similarity import keep_boxes_only
+
+SLICE_RESAMPLES: Final = 500
+"""Resamples of a slice: there may be dozens of slices, and a standard error needs no more."""
+
+
+class ModelScores(NamedTuple):
+    """The figures of one training, for each weighting of the images.
+
+    Attributes:
+        figures: By the names of metrics.json: (weightings,).
+        classes: (weightings, classes) the main metric of each class; nan without objects.
+        slices: The main metric by slice: (weightings,) of `ClusterResamples.limit(SLICE_RESAMPLES)`.
+        outcomes: Of figures that are shares of images, whether each image (images,) is right.
+    """
+
+    figures: dict[str, FloatArray]
+    classes: FloatArray
+    slices: dict[str, FloatArray]
+    outcomes: Mapping[str, BoolArray] = {}
+
+
+class ClassCounts(NamedTuple):
+    """What precision, recall and F1 are computed from, each (images, classes).
+
+    Attributes:
+        hits: Correct predictions.
+        shown: Predictions.
+        objects: True objects.
+    """
+
+    hits: IntArray
+    shown: IntArray
+    objects: IntArray
+
+
+def score_predictions(
+    predictions: StoredPredictions, resamples: ClusterResamples, *, threshold: float | None = None
+) -> ModelScores:
+    """Compute the figures of a training for each weighting of the test images.
+
+    Args:
+        predictions: On the test split, as `align_predictions` returns them.
+        resamples: The weightings.
+        threshold: The score from which a detection counts, as chosen on val; None leaves out precision,
+            recall and F1 of detections.
+    """
+    if predictions.task == "classify":
+        return _score_classes(predictions, resamples)
+    return _score_detections(predictions, resamples, threshold)
+
+
+def list_slices(predictions: StoredPredictions) -> dict[str, BoolArray]:
+    """Return the slices of the test split, in alphabetical order, with a mask (images,) of each."""
+    names = sorted({name for image in predictions.images for name in image.slices})
+    return {name: np.array([name in image.slices for image in predictions.images]) for name in names}
+
+
+def count_class_objects(predictions: StoredPredictions) -> IntArray:
+    """Count the true objects (images, classes) that metrics count; of classify each image is one."""
+    classes = len(predictions.names)
+    if predictions.task == "classify":
+        return np.asarray(_list_true_classes(predictions)[:, None] == np.arange(classes), np.int64)
+    rows = [np.bincount(truth.classes[truth.counted], minlength=classes) for truth in predictions.truths]
+    return np.array(rows, np.int64).reshape(-1, classes)
+
+
+def _score_detections(
+    predictions: StoredPredictions, resamples: ClusterResamples, threshold: float | None
+) -> ModelScores:
+    task, weights = predictions.task, resamples.weights
+    prefix = TASK_PREFIXES.get(task, "")
+    table = build_detection_table(predictions.truths, predictions.detections, len(predictions.names))
+    aps = compute_average_precisions(table, weights)
+    figures = _name_means(aps, prefix)
+    if threshold is not None:
+        figures |= _score_counts(_count_at_threshold(table, threshold), weights, prefix)
+    if prefix:
+        figures |= _name_means(compute_average_precisions(_build_box_table(predictions), weights), "")
+    return ModelScores(figures, aps.mean(axis=2), _score_detection_slices(predictions, table, resamples))
+
+
+def _name_means(aps: FloatArray, prefix: str) -> dict[str, FloatArray]:
+    return {prefix + MAP50_95: compute_mean_ap(aps), prefix + MAP50: compute_mean_ap(aps[:, :, :1])}
+
+
+def _build_box_table(predictions: StoredPredictions) -> DetectionTable:
+    pairs = zip(predictions.truths, predictions.detections, strict=True)
+    truths, found = zip(*(keep_boxes_only(truth, each) for truth, each in pairs), strict=True)
+    return build_detection_table(truths, found, len(predictions.names))
+
+
+def _count_at_threshold(table: DetectionTable, threshold: float) -> ClassCounts:
+    """Count per image as `compute_threshold_curves` does: at IoU 0.5, without what does not count."""
+    rows = (table.scores >= threshold) & ~table.ignored[:, 0]
+    places = table.images[rows], table.classes[rows]
+    shown, hits = np.zeros_like(table.objects), np.zeros_like(table.objects)
+    np.add.at(shown, places, 1)
+    np.add.at(hits, places, table.hits[rows, 0])
+    return ClassCounts(hits, shown, table.objects)
+
+
+def _score_counts(counts: ClassCounts, weights: IntArray, prefix: str) -> dict[str, FloatArray]:
+    """Average precision, recall and F1 over the classes with objects, for each weighting."""
+    hits, shown, objects = (weights @ each for each in counts)
+    present = objects > 0
+    number = np.maximum(present.sum(axis=1), 1)
+    values = {
+        PRECISION: hits / np.maximum(shown, 1),
+        RECALL: hits / np.maximum(objects, 1),
+        F1: 2 * hits / np.maximum(shown + objects, 1),
+    }
+    return {prefix + name: (value * present).sum(axis=1) / number for name, value in values.items()}
+
+
+def _score_detection_slices(
+    predictions: StoredPredictions, table: DetectionTable, resamples: ClusterResamples
+) -> dict[str, FloatArray]:
+    weights = resamples.limit(SLICE_RESAMPLES).weights
+    found = {}
+    for name, mask in list_slices(predictions).items():
+        part = _select_images(table, mask)
+        if part.objects.any():
+            aps = compute_average_precisions(part, weights[:, mask])
+            empty = ~(weights[:, mask] @ part.objects).any(axis=1)
+            found[name] = np.where(empty, np.nan, compute_mean_ap(aps))
+    return found
+
+
+def _select_images(table: DetectionTable, mask: BoolArray) -> DetectionTable:
+    rows = mask[table.images]
+    places = np.cumsum(mask) - 1
+    return DetectionTable(
+        images=places[table.images[rows]],
+        classes=table.classes[rows],
+        scores=table.scores[rows],
+        hits=table.hits[rows],
+        ignored=table.ignored[rows],
+        objects=table.objects[mask],
+    )
+
+
+def _score_classes(predictions: StoredPredictions, resamples: ClusterResamples) -> ModelScores:
+    assert predictions.probabilities is not None
+    truth, weights = _list_true_classes(predictions), resamples.weights
+    guesses, _ = select_top_classes(predictions.probabilities)
+    right = guesses == truth[:, None]
+    own, any_of_five = right[:, 0].astype(np.float64), right.any(axis=1).astype(np.float64)
+    first = guesses[:, 0][:, None] == np.arange(len(predictions.names))
+    objects = count_class_objects(predictions)
+    counts = ClassCounts((first & (objects > 0)).astype(np.int64), first.astype(np.int64), objects)
+    figures = {TOP1: _average(own, weights), TOP5: _average(any_of_five, weights)}
+    with np.errstate(invalid="ignore"):  # a class that a resample lacks
+        classes = (weights @ counts.hits) / (weights @ objects)
+    limited = resamples.limit(SLICE_RESAMPLES).weights
+    slices = {name: _average(own[mask], limited[:, mask]) for name, mask in list_slices(predictions).items()}
+    outcomes = {TOP1: right[:, 0], TOP5: right.any(axis=1)}
+    return ModelScores(figures | _score_counts(counts, weights, ""), classes, slices, outcomes)
+
+
+def _average(values: FloatArray, weights: IntArray) -> FloatArray:
+    with np.errstate(invalid="ignore"):  # a slice that a resample lacks
+        averages: FloatArray = (weights @ values) / weights.sum(axis=1)
+    return averages
+
+
+def _list_true_classes(predictions: StoredPredictions) -> IntArray:
+    return np.array([-1 if image.cls is None else image.cls for image in predictions.images], np.int64)

@@ -1,0 +1,154 @@
+"""The figures of two models and their differences, on the same resamples of the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.comparison.model_scores import (
+    SLICE_RESAMPLES,
+    ModelScores,
+    count_class_objects,
+    list_slices,
+)
+from pipeline.comparison.statistics.cluster_resamples import ClusterResamples, number_groups, resample_groups
+from pipeline.comparison.statistics.paired_interval import DifferenceEstimate, estimate_difference
+from pipeline.core.arrays import BoolArray, FloatArray, IntArray
+from pipeline.core.metric_names import get_main_metric
+from pipeline.core.tasks import Task
+from pipeline.dataset.stored_predictions import StoredPredictions
+
+
+class ComparedImages(NamedTuple):
+    """The test images, which all models have in common.
+
+    Attributes:
+        task: The task.
+        names: Class names by index.
+        resamples: The weightings of the images.
+        objects: (images, classes) true objects.
+        slices: Mask (images,) of each slice.
+    """
+
+    task: Task
+    names: tuple[str, ...]
+    resamples: ClusterResamples
+    objects: IntArray
+    slices: Mapping[str, BoolArray]
+
+    def count_groups(self, images: BoolArray) -> int:
+        """Count the groups of some of the images (images,)."""
+        return len(np.unique(self.resamples.groups[images]))
+
+
+class FigureDifference(NamedTuple):
+    """One figure of two models.
+
+    Attributes:
+        name: Of the figure, class or slice.
+        estimate: Of the difference.
+        images: On how many images it rests.
+        objects: On how many objects.
+    """
+
+    name: str
+    estimate: DifferenceEstimate
+    images: int
+    objects: int
+
+
+class PairFigures(NamedTuple):
+    """The figures of a model and the first one.
+
+    Attributes:
+        main: The figure that ranks the task.
+        figures: All others.
+        classes: The main figure by class, for classes with test objects.
+        slices: The main figure by slice, for slices with objects.
+    """
+
+    main: FigureDifference
+    figures: list[FigureDifference]
+    classes: list[FigureDifference]
+    slices: list[FigureDifference]
+
+
+def build_compared_images(predictions: StoredPredictions, resamples: int, *, seed: int) -> ComparedImages:
+    """Resample the test images; a resample without any object is left out: it has nothing to average.
+
+    Args:
+        predictions: Of the first model.
+        resamples: How many.
+        seed: Of the draws.
+    """
+    groups = number_groups([image.group for image in predictions.images])
+    objects = count_class_objects(predictions)
+    drawn = resample_groups(groups, resamples, seed=seed)
+    kept = np.asarray((drawn.weights @ objects).any(axis=1))
+    kept[0] = True
+    drawn = drawn._replace(weights=drawn.weights[kept], times=int(kept[1 : 1 + drawn.times].sum()))
+    return ComparedImages(predictions.task, predictions.names, drawn, objects, list_slices(predictions))
+
+
+def compare_pair(
+    first: Sequence[ModelScores], second: Sequence[ModelScores], test: ComparedImages
+) -> PairFigures:
+    """Compare two models.
+
+    Args:
+        first: The scores of each training of the first model.
+        second: Those of the second model.
+        test: The images.
+    """
+    main_name = get_main_metric(test.task)
+    figures = {name: _compare_figure(name, first, second, test) for name in first[0].figures}
+    main = figures.pop(main_name)
+    return PairFigures(
+        main,
+        list(figures.values()),
+        list(_compare_classes(first, second, test)),
+        list(_compare_slices(first, second, test)),
+    )
+
+
+def _compare_figure(
+    name: str, first: Sequence[ModelScores], second: Sequence[ModelScores], test: ComparedImages
+) -> FigureDifference:
+    outcomes = [each.outcomes[name] for each in (*first, *second) if name in each.outcomes]
+    decisive = None
+    if outcomes:
+        rows = np.array(outcomes)
+        decisive = test.count_groups((rows != rows[0]).any(axis=0))
+    values = [np.stack([each.figures[name] for each in side]) for side in (first, second)]
+    estimate = estimate_difference(values[0], values[1], test.resamples, decisive=decisive)
+    return FigureDifference(name, estimate, len(test.objects), int(test.objects.sum()))
+
+
+def _compare_classes(
+    first: Sequence[ModelScores], second: Sequence[ModelScores], test: ComparedImages
+) -> Iterator[FigureDifference]:
+    for cls in np.flatnonzero(test.objects.any(axis=0)).tolist():
+        where = test.objects[:, cls] > 0
+        values = [np.stack([each.classes[:, cls] for each in side]) for side in (first, second)]
+        estimate = _estimate_part(values, test.resamples, test.count_groups(where))
+        objects = int(test.objects[:, cls].sum())
+        yield FigureDifference(test.names[cls], estimate, int(where.sum()), objects)
+
+
+def _compare_slices(
+    first: Sequence[ModelScores], second: Sequence[ModelScores], test: ComparedImages
+) -> Iterator[FigureDifference]:
+    resamples = test.resamples.limit(SLICE_RESAMPLES)
+    for name in first[0].slices:
+        where = test.slices[name]
+        values = [np.stack([each.slices[name] for each in side]) for side in (first, second)]
+        estimate = _estimate_part(values, resamples, test.count_groups(where))
+        yield FigureDifference(name, estimate, int(where.sum()), int(test.objects[where].sum()))
+
+
+def _estimate_part(
+    values: Sequence[FloatArray], resamples: ClusterResamples, groups: int
+) -> DifferenceEstimate:
+    return estimate_difference(values[0], values[1], resamples, groups=groups)

@@ -1,0 +1,1 @@
+"""Paired statistics as pure functions of arrays."""

@@ -1,0 +1,61 @@
+"""Resample test images in groups: near copies, or frames of one video, are drawn together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pipeline.core.arrays import IntArray
+
+MAX_LEFT_OUT_GROUPS: Final = 300
+"""With more groups than this, none is left out in turn: the normal distribution holds well enough."""
+
+
+class ClusterResamples(NamedTuple):
+    """How often each image counts: once, then in each resample, then with each group left out in turn.
+
+    Attributes:
+        weights: (1 + times + left out, images).
+        times: Number of resamples.
+        groups: (images,) index of each image's group.
+    """
+
+    weights: IntArray
+    times: int
+    groups: IntArray
+
+    @property
+    def group_count(self) -> int:
+        """The number of groups."""
+        return int(self.groups.max(initial=-1)) + 1
+
+    def limit(self, times: int) -> ClusterResamples:
+        """Return the same with the first resamples only."""
+        if times >= self.times:
+            return self
+        kept = np.r_[0 : 1 + times, 1 + self.times : len(self.weights)]
+        return self._replace(weights=self.weights[kept], times=times)
+
+
+def number_groups(names: Sequence[Hashable]) -> IntArray:
+    """Return the index (images,) of each image's group, in the order in which the groups appear."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return np.array([order[name] for name in names], np.int64)
+
+
+def resample_groups(groups: IntArray, times: int, *, seed: int) -> ClusterResamples:
+    """Draw as many groups as there are, with replacement; each comes with all of its images.
+
+    Args:
+        groups: (images,) index of each image's group.
+        times: Resamples.
+        seed: Of the draws: the same images and seed give the same resamples for all models.
+    """
+    count = int(groups.max(initial=-1)) + 1
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=times)
+    left_out = count if 1 < count <= MAX_LEFT_OUT_GROUPS else 0
+    others = 1 - np.eye(left_out, count, dtype=np.int64)
+    rows = np.concatenate([np.ones((1, count), np.int64), drawn, others])
+    return ClusterResamples(rows[:, groups], times, groups)

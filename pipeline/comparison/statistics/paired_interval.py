@@ -1,0 +1,191 @@
+"""The difference of two models on the same images: its standard error, 95% interval and p-value.
+
+The standard error is that of the paired bootstrap. Percentiles of the resamples are too narrow where a few
+images decide, so the interval uses Student's t, with fewer degrees of freedom if few groups of images carry
+the difference. docs/decisions/comparison.md has the simulation by which this was chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
+from pipeline.comparison.statistics.student_t import compute_two_sided_p, find_two_sided_quantile
+from pipeline.core.arrays import FloatArray
+
+SIGNIFICANCE: Final = 0.05
+"""A difference is shown where its p-value is below; the interval then leaves out 0."""
+POWER_FACTOR: Final = 1.959964 + 0.841621
+"""Standard errors that a difference must have for a power of 80% at `SIGNIFICANCE`."""
+
+MAX_SIGN_GROUPS: Final = 20
+"""With more groups, the variance between them tells enough."""
+
+
+class DifferenceEstimate(NamedTuple):
+    """The difference of one figure of two models, second less first.
+
+    Attributes:
+        first: The first model's figure, the mean of its trainings.
+        second: The second model's.
+        image_variance: Of the difference, by the choice of the test images.
+        seed_variance: Of the difference, by the seeds of the trainings; 0 where each model has one training.
+        freedom: Degrees of freedom of both together.
+        groups: Number of groups of images that the figure rests on.
+        decisive: Number of groups on which the models can differ.
+    """
+
+    first: float
+    second: float
+    image_variance: float
+    seed_variance: float
+    freedom: float
+    groups: int
+    decisive: int
+
+    @property
+    def difference(self) -> float:
+        """The second figure less the first."""
+        return self.second - self.first
+
+    @property
+    def error(self) -> float:
+        """Standard error of the difference.
+
+        Two models that are as good as each other differ in the same direction on all of n groups with
+        probability 2^(1-n): the error is at least one that gives this p-value. It matters where a few groups
+        agree, between which there is little or no variance.
+        """
+        found = math.sqrt(self.image_variance + self.seed_variance)
+        if not self.difference or found >= abs(self.difference) or self.decisive > MAX_SIGN_GROUPS:
+            return found
+        floor = min(0.9, 2.0 ** (1 - self.decisive))
+        return max(found, abs(self.difference) / find_two_sided_quantile(floor, self.freedom))
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of the difference; 1 where there is none, or too little to tell."""
+        if self.groups < 2 or not self.difference:
+            return 1.0
+        return compute_two_sided_p(self.difference / self.error, self.freedom)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Bounds of the 95% interval, in [-1, 1], which is the answer where there is too little to tell."""
+        if self.groups < 2:
+            return -1.0, 1.0
+        reach = find_two_sided_quantile(SIGNIFICANCE, self.freedom) * self.error
+        return max(-1.0, self.difference - reach), min(1.0, self.difference + reach)
+
+
+class _Spread(NamedTuple):
+    """How a model's figure varies with the seed of its training.
+
+    Attributes:
+        variance: Between trainings, on the same images; nan with one training.
+        shared: The part of it that the image variance of their mean already has.
+        trainings: How many.
+    """
+
+    variance: float
+    shared: float
+    trainings: int
+
+
+def estimate_difference(
+    first: FloatArray,
+    second: FloatArray,
+    resamples: ClusterResamples,
+    *,
+    groups: int | None = None,
+    decisive: int | None = None,
+) -> DifferenceEstimate:
+    """Estimate the difference of a figure, from its values for each weighting of the images.
+
+    Args:
+        first: (trainings, weightings) of the first model; nan where the figure is undefined.
+        second: (trainings, weightings) of the second model.
+        resamples: The weightings.
+        groups: Number of groups that the figure rests on; all by default.
+        decisive: Number of groups on which the models can differ; `groups` by default.
+    """
+    count = resamples.group_count if groups is None else groups
+    differences = second.mean(axis=0) - first.mean(axis=0)
+    image_variance = _estimate_image_variance(differences[1 : 1 + resamples.times], count)
+    freedom = _estimate_freedom(differences[1 + resamples.times :], count)
+    spreads = [_measure_spread(values, resamples.times, count) for values in (first, second)]
+    seed_variance, seed_terms = _combine_spreads(spreads)
+    total = image_variance + seed_variance
+    terms = image_variance**2 / freedom + seed_terms
+    return DifferenceEstimate(
+        float(first[:, 0].mean()),
+        float(second[:, 0].mean()),
+        image_variance,
+        seed_variance,
+        total**2 / terms if terms > 0 else freedom,
+        count,
+        count if decisive is None else decisive,
+    )
+
+
+def estimate_needed_images(estimate: DifferenceEstimate, images: int) -> float:
+    """Return how many images would show a difference as large as the one measured, with a power of 80%.
+
+    Returns:
+        The number; infinite where the difference is 0, or where no number of images is enough, since the
+        seeds of the trainings alone move the figure as much.
+    """
+    wanted = (estimate.difference / POWER_FACTOR) ** 2 - estimate.seed_variance
+    variance = estimate.error**2 - estimate.seed_variance
+    return images * variance / wanted if wanted > 0 else math.inf
+
+
+def _estimate_image_variance(drawn: FloatArray, groups: int) -> float:
+    """Return the variance between resamples; groups / (groups - 1) times it is unbiased for a mean."""
+    known = drawn[~np.isnan(drawn)]
+    if len(known) < 2 or groups < 2:
+        return 0.0
+    return float(known.var(ddof=1)) * groups / (groups - 1)
+
+
+def _estimate_freedom(left_out: FloatArray, groups: int) -> float:
+    """Return the degrees of freedom of the image variance: few where a few groups carry most of it.
+
+    The variance of n influences is known as well as that of 2 n / (kurtosis - 1) normal values.
+    """
+    most = float(max(1, groups - 1))
+    known = left_out[~np.isnan(left_out)]
+    squares = (known - known.mean()) ** 2 if len(known) else known
+    if not squares.any():
+        return most
+    kurtosis = float((squares**2).mean() / squares.mean() ** 2)
+    return min(most, max(1.0, 2 * len(known) / max(kurtosis - 1, 1e-9)))
+
+
+def _measure_spread(values: FloatArray, times: int, groups: int) -> _Spread:
+    count = len(values)
+    if count < 2:
+        return _Spread(math.nan, 0.0, count)
+    each = [_estimate_image_variance(row[1 : 1 + times], groups) for row in values]
+    mean = _estimate_image_variance(values[:, 1 : 1 + times].mean(axis=0), groups)
+    own = max(0.0, float(np.mean(each)) - mean) * count / (count - 1)  # image variance of one seed alone
+    return _Spread(float(values[:, 0].var(ddof=1)), own, count)
+
+
+def _combine_spreads(spreads: list[_Spread]) -> tuple[float, float]:
+    """Return the seed variance of a difference, and its sum of squares by freedom (Satterthwaite 1946).
+
+    A model with one training has the spread of the other one; with one training each there is none.
+    """
+    known = [spread for spread in spreads if spread.trainings > 1]
+    if not known:
+        return 0.0, 0.0
+    total = terms = 0.0
+    for spread in spreads:
+        source = spread if spread.trainings > 1 else known[0]
+        total += max(0.0, source.variance - source.shared) / spread.trainings
+        terms += (source.variance / spread.trainings) ** 2 / (source.trainings - 1)
+    return total, terms

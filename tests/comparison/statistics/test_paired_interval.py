@@ -1,0 +1,120 @@
+"""Differences of two models: error, interval and p-value agree with each other and with known answers."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pipeline.comparison.statistics.cluster_resamples import resample_groups
+from pipeline.comparison.statistics.paired_interval import (
+    DifferenceEstimate,
+    estimate_difference,
+    estimate_needed_images,
+)
+
+
+def means(per_image, resamples):
+    """Return the mean of each row of per_image (trainings, images) for each weighting."""
+    rows = np.atleast_2d(per_image) @ resamples.weights.T
+    return rows / resamples.weights.sum(axis=1)
+
+
+def estimate(first, second, *, times=4000, groups=None, **counts):
+    images = np.atleast_2d(first).shape[1]
+    resamples = resample_groups(np.arange(images) if groups is None else groups, times, seed=0)
+    return estimate_difference(means(first, resamples), means(second, resamples), resamples, **counts)
+
+
+def test_interval_and_p_value_of_a_mean_are_those_of_the_paired_t_test():
+    rng = np.random.default_rng(1)
+    first, second = rng.random(200), rng.random(200) + 0.05
+    found, expected = estimate(first, second), stats.ttest_rel(second, first)
+    assert found.difference == pytest.approx((second - first).mean())
+    assert found.p_value == pytest.approx(expected.pvalue, rel=0.1)
+    low, high = expected.confidence_interval()
+    assert found.interval == pytest.approx((low, high), abs=0.004)
+
+
+def test_pairs_that_vary_together_have_a_narrow_interval():
+    rng = np.random.default_rng(2)
+    shared = rng.random(80)
+    found = estimate(shared, shared + 0.02 + 0.001 * rng.normal(size=80))
+    low, high = found.interval
+    assert 0 < low < 0.02 < high
+    assert high - low < 0.001
+
+
+def test_interval_leaves_out_zero_exactly_where_the_p_value_is_below_five_percent():
+    for difference in np.linspace(-3, 3, 41):
+        found = DifferenceEstimate(0.0, difference / 100, 1e-4, 0.0, 12.0, 30, 30)
+        low, high = found.interval
+        assert (found.p_value < 0.05) == (low > 0 or high < 0)
+
+
+def test_copies_of_images_do_not_narrow_the_interval():
+    rng = np.random.default_rng(3)
+    first, second = rng.random(40), rng.random(40)
+    groups = np.repeat(np.arange(40), 5)
+    single = estimate(first, second)
+    copied = estimate(first.repeat(5), second.repeat(5), groups=groups)
+    assert copied.error == pytest.approx(single.error, rel=0.05)
+    assert estimate(first.repeat(5), second.repeat(5)).error < single.error / 2
+
+
+def test_equal_models_have_no_difference_and_no_width():
+    found = estimate(np.full(20, 0.5), np.full(20, 0.5))
+    assert (found.difference, found.p_value, found.interval) == (0, 1, (0, 0))
+
+
+@pytest.mark.parametrize(("groups", "is_shown"), [(3, False), (5, False), (6, True), (20, True)])
+def test_few_groups_that_all_agree_show_a_difference_from_six_on(groups, is_shown):
+    found = estimate(np.zeros(groups), np.ones(groups))
+    assert found.p_value == pytest.approx(2.0 ** (1 - groups), rel=1e-6)
+    assert (found.interval[0] > 0) == is_shown
+
+
+def test_nothing_is_known_of_a_figure_that_rests_on_one_group():
+    found = estimate(np.zeros(9), np.ones(9), groups=np.zeros(9, int))
+    assert (found.p_value, found.interval) == (1, (-1, 1))
+
+
+def test_a_difference_that_a_few_groups_carry_has_few_degrees_of_freedom():
+    rng = np.random.default_rng(4)
+    even = estimate(rng.random(100), rng.random(100))
+    second = np.zeros(100)
+    second[:3] = [0.5, 0.8, 1.0]
+    assert estimate(np.zeros(100), second).freedom < 8
+    assert even.freedom > 80
+
+
+def test_seeds_of_a_training_widen_the_interval_by_the_variance_between_them():
+    rng = np.random.default_rng(5)
+    shared = rng.random(300)
+    offsets = np.array([-0.05, 0.0, 0.05])
+    first = shared + offsets[:, None] + 0.001 * rng.normal(size=(3, 300))
+    second = shared + offsets[:, None] + 0.001 * rng.normal(size=(3, 300))
+    pooled = estimate(first, second, times=500)
+    assert pooled.error == pytest.approx(math.sqrt(2 * 0.05**2 / 3), rel=0.02)
+    assert pooled.freedom == pytest.approx(4, abs=0.2)
+    assert estimate(first[0], second[0], times=500).error < pooled.error / 50
+
+
+def test_a_single_training_is_taken_to_vary_as_the_others_seeds_do():
+    shared = np.random.default_rng(6).random(50)
+    offsets = np.array([-0.05, 0.0, 0.05])
+    pooled = estimate(shared + offsets[:, None], shared[None], times=300)
+    assert pooled.error == pytest.approx(math.sqrt(0.05**2 / 3 + 0.05**2), rel=0.02)
+
+
+def test_needed_images_have_a_power_of_eighty_percent():
+    found = estimate(*np.random.default_rng(7).random((2, 50)))
+    wanted = estimate_needed_images(found, 50)
+    at_wanted = found._replace(image_variance=found.image_variance * 50 / wanted)
+    assert abs(found.difference) / at_wanted.error == pytest.approx(1.96 + 0.8416, rel=1e-3)
+
+
+def test_no_number_of_images_is_enough_where_seeds_move_the_figure_as_much():
+    found = DifferenceEstimate(0.5, 0.51, 1e-5, 1e-4, 5.0, 50, 50)
+    assert estimate_needed_images(found, 50) == math.inf
+    assert estimate_needed_images(found._replace(second=0.5), 50) == math.inf
