@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 from argparse import Namespace
 from collections.abc import Iterable
+from pathlib import Path
 
 from pipeline.core.errors import UserError
+from pipeline.serve.listener import ServerAddress, bind_address
+from pipeline.serve.uploads.limits import ServeLimits
 
 MEBIBYTE = 1 << 20
-SETTINGS = ("imgsz", "conf", "iou", "max_det", "batch", "device", "threads")
+SETTINGS = ("imgsz", "conf", "iou", "max_det", "batch", "device", "threads", "tile", "overlap")
 
 
 def run_command(arguments: Namespace) -> Iterable[str]:
@@ -22,22 +26,35 @@ def run_command(arguments: Namespace) -> Iterable[str]:
         UserError: There is no such model, its weights cannot be used, or the address is in use.
     """
     _check(arguments)
+    address = ServerAddress(arguments.host, arguments.port, tuple(arguments.allow_host))
+    with bind_address(address) as listener:
+        _serve(arguments, address, listener)
+    return ()
+
+
+def _serve(arguments: Namespace, address: ServerAddress, listener: socket.socket) -> None:
     pixels = round(arguments.max_megapixels * 1e6)
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(pixels)  # OpenCV reads it when it is imported
     from pipeline.compose.stage import plan_config
     from pipeline.serve.inference.find_model import ModelRequest
-    from pipeline.serve.server import ServerAddress, serve_model
-    from pipeline.serve.uploads.limits import ServeLimits
+    from pipeline.serve.server import serve_model
 
     settings = {name: getattr(arguments, name) for name in SETTINGS}
-    limits = ServeLimits(round(arguments.max_mb * MEBIBYTE), pixels, arguments.max_images)
     serve_model(
-        ModelRequest(arguments.model, plan_config(()), settings),
-        ServerAddress(arguments.host, arguments.port, tuple(arguments.allow_host)),
-        limits,
+        ModelRequest(_resolve_file(arguments), plan_config(()), settings),
+        listener,
+        address=address,
+        limits=ServeLimits(round(arguments.max_mb * MEBIBYTE), pixels, arguments.max_images),
         poll_seconds=arguments.poll,
     )
-    return ()
+
+
+def _resolve_file(arguments: Namespace) -> str:
+    """Return the reference; a file is looked for where the user typed it."""
+    from pipeline.iterations.resolve_reference import is_weights_path
+
+    name = str(arguments.model)
+    return str(Path(arguments.start, Path(name).expanduser())) if is_weights_path(name) else name
 
 
 def _check(arguments: Namespace) -> None:
@@ -47,6 +64,8 @@ def _check(arguments: Namespace) -> None:
         "iou": (0, 1),
         "imgsz": (32, 8192),
         "max_det": (1, 10_000),
+        "tile": (32, 8192),
+        "overlap": (0, 0.9),
         "batch": (1, 1024),
         "threads": (1, 1024),
         "poll": (0, 86_400),

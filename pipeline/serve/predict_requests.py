@@ -166,6 +166,7 @@ def _name_refusal(place: int, count: int, function: Callable[..., _T], *values: 
 
 
 def _build_answer(result: JobResult, sizes: Sequence[Sequence[int]], options: PredictOptions) -> Response:
+    _check_options(options, result.model)  # another model may have taken over
     predictions = [
         format_prediction(prediction, size, result.model, options)
         for prediction, size in zip(result.predictions, sizes, strict=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any, Final
@@ -60,7 +59,7 @@ class RequestCheck:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        refusal = self._find_refusal(scope["headers"])
+        refusal = self._find_refusal(scope["method"], scope["headers"])
         send = self._complete_answers(scope["path"], send)
         if refusal is None:
             await self._application(scope, receive, send)
@@ -83,7 +82,7 @@ class RequestCheck:
 
         return send_completed
 
-    def _find_refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, str] | None:
+    def _find_refusal(self, method: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, str] | None:
         given: dict[bytes, list[bytes]] = {}
         for key, value in headers:
             given.setdefault(key, []).append(value)
@@ -94,8 +93,12 @@ class RequestCheck:
                 "with --allow-host NAME"
             )
         foreign = any(origin.partition(b"://")[2] != hosts[0] for origin in origins)
-        if foreign or given.get(b"sec-fetch-site", [b"none"])[0] == b"cross-site":
-            return 403, "requests from the pages of other sites are refused"
+        cross_site = method not in {"GET", "HEAD"} and given.get(b"sec-fetch-site") == [b"cross-site"]
+        if foreign or cross_site:  # a link to the page at / is allowed
+            return 403, (
+                "requests from the pages of other sites are refused; a reverse proxy must pass the Host "
+                "header on"
+            )
         return None
 
     def _is_own_name(self, name: str) -> bool:
@@ -106,16 +109,6 @@ class RequestCheck:
         except ValueError:
             return False
         return True
-
-
-def find_own_names(host: str, allowed: Collection[str]) -> set[str]:
-    """Return the names that requests may call this server by.
-
-    Args:
-        host: Where it listens, as the user typed it.
-        allowed: Further names that the user allows.
-    """
-    return {name for name in (host, *allowed, socket.gethostname(), socket.getfqdn()) if name}
 
 
 def _split_port(host: str) -> str:

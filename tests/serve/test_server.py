@@ -1,4 +1,4 @@
-"""A real server process: many clients at once, bad ones among them, and a stop in the middle."""
+"""A real server process: many clients at once, bad ones among them, a browser, and a stop in the middle."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ import pytest
 
 from pipeline.core.detections import Detections
 from pipeline.yolo.inference.loaded_model import LoadedModel
+from tests.browser import needs_chromium, open_browser
 from tests.builders import draw_objects
 from tests.serve.servers import SETTINGS, ask, running_server
 from tests.trainings import FOUNDATION
 
+SHOWN = "!byId('result').hidden"
 SHAPES = ((64, 64), (64, 48), (40, 64))
 
 
@@ -36,7 +38,7 @@ IMAGES = [draw(number) for number in range(24)]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with running_server(tmp_path_factory.mktemp("serve"), "--max-mb=1", "--max-images=4") as server:
+    with running_server(tmp_path_factory.mktemp("serve"), "--max-mb=1", "--max-images=8") as server:
         yield server
 
 
@@ -139,7 +141,7 @@ def test_after_2000_requests_answers_are_right_and_the_memory_is_flat(server, ex
 def test_every_answer_says_which_model(server):
     for answer in (server.ask("/health"), server.ask("/nothing"), server.ask("/predict", b"x")):
         assert len(answer.json["model"]["sha256"]) == 64
-        assert "x-model-version" in answer.headers
+        assert answer.headers["x-model-sha256"] == answer.json["model"]["sha256"]
 
 
 @pytest.mark.parametrize(
@@ -169,10 +171,19 @@ def test_a_bad_request_is_refused_with_a_reason(server, path, body, headers, sta
         assert answer.json["error"]
 
 
+def choose_threshold(expected):
+    """Choose one between the scores of the first image."""
+    scores = expected[0].scores
+    least = round((scores[0] + scores[-1]) / 2, 2)
+    assert scores[0] > least > scores[-1]
+    return least
+
+
 def test_a_higher_threshold_leaves_the_weaker_objects_out(server, expected):
-    answer = server.ask("/predict?conf=0.3", IMAGES[0], content_type="image/png").json
+    least = choose_threshold(expected)
+    answer = server.ask(f"/predict?conf={least}", IMAGES[0], content_type="image/png").json
     scores = [found["score"] for found in answer["predictions"][0]["objects"]]
-    assert scores == [pytest.approx(score, abs=2e-5) for score in expected[0].scores if score >= 0.3]
+    assert scores == [pytest.approx(score, abs=2e-5) for score in expected[0].scores if score >= least]
 
 
 def test_a_large_body_is_refused_before_it_is_sent(server):
@@ -182,9 +193,90 @@ def test_a_large_body_is_refused_before_it_is_sent(server):
         assert client.recv(100).startswith(b"HTTP/1.1 413")
 
 
-def test_running_requests_are_answered_when_the_server_is_told_to_stop(tmp_path):
+def test_a_port_in_use_is_one_sentence(tmp_path, server):
+    with (
+        pytest.raises(AssertionError, match="cannot be used"),
+        running_server(tmp_path, f"--port={server.port}"),
+    ):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with open_browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(server, browser):
+    browser.messages.clear()
+    browser.open(server.url)
+    browser.wait("byId('limits').textContent")
+    return browser
+
+
+@pytest.fixture
+def image(tmp_path):
+    (tmp_path / "drawn.png").write_bytes(IMAGES[0])
+    return tmp_path / "drawn.png"
+
+
+@needs_chromium
+def test_a_dropped_image_is_shown_with_its_boxes(page, image, expected):
+    page.drop_file(image, x=300, y=150)
+    page.wait(SHOWN)
+    assert page.run("document.querySelectorAll('#rows tr').length") == len(expected[0].scores)
+    check(page.run("prediction"), expected[0])
+    assert page.messages == []
+    x1, y1, _, y2 = expected[0].boxes[0]
+    at = [round(each * page.run("byId('canvas').width") / 64) for each in (x1, (y1 + y2) / 2)]
+    drawn = page.run(f"[...context.getImageData({at[0]}, {at[1]}, 1, 1).data]")
+    page.run("prediction.objects = [], draw(-1)")
+    bare = page.run(f"[...context.getImageData({at[0]}, {at[1]}, 1, 1).data]")
+    assert max(abs(one - other) for one, other in zip(drawn, bare, strict=True)) > 60
+
+
+@needs_chromium
+def test_the_threshold_of_the_page_hides_weaker_objects(page, image, expected):
+    page.choose_file("#file", image)
+    page.wait(SHOWN)
+    least = choose_threshold(expected)
+    page.run(f"byId('conf').value = {least}, byId('conf').dispatchEvent(new Event('input'))")
+    shown = page.run("[...document.querySelectorAll('#rows td:last-child')].map((cell) => +cell.textContent)")
+    assert shown == [pytest.approx(score, abs=1e-3) for score in expected[0].scores if score >= least]
+
+
+@needs_chromium
+def test_what_is_no_image_is_refused_on_the_page(page, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    page.drop_file(tmp_path / "notes.txt", x=300, y=150)
+    page.wait("!byId('error').hidden")
+    assert "no image" in page.run("byId('error').textContent")
+    assert not page.run(SHOWN)
+
+
+@needs_chromium
+def test_the_policy_of_the_page_lets_nothing_else_run(page):
+    page.run("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = 1\">')")
+    page.run("const added = document.createElement('script'); added.textContent = 'window.ran = 1'")
+    page.run("document.body.append(added)")
+    assert page.run("window.ran") is None
+    assert page.run("fetch('https://example.org/').then(() => 'loaded', () => 'refused')") == "refused"
+    assert page.messages
+
+
+@needs_chromium
+def test_class_names_with_markup_are_shown_as_text(page, image):
+    page.choose_file("#file", image)
+    page.wait(SHOWN)
+    page.run("prediction.objects[0].name = '<b>disc</b>', listRows(), draw(-1)")
+    assert page.run("document.querySelector('#rows td').textContent") == "<b>disc</b>"
+
+
+def test_running_requests_are_answered_when_the_server_is_told_to_stop(server):
+    """The last test here: it ends the server of all others."""
     body = json.dumps({"images": [base64.b64encode(IMAGES[0]).decode()] * 8}).encode()
-    with running_server(tmp_path) as server, ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(8) as pool:
         answers = [
             pool.submit(server.ask, "/predict", body, content_type="application/json") for _ in range(8)
         ]
@@ -192,13 +284,5 @@ def test_running_requests_are_answered_when_the_server_is_told_to_stop(tmp_path)
             assert not all(each.done() for each in answers), "the model is too fast for this test"
         assert server.stop(signal.SIGTERM) == 0
         assert [len(answer.result().json["predictions"]) for answer in answers] == [8] * 8
-        assert server.log.endswith("serve: stopped\n")
-        assert "Traceback" not in server.log
-
-
-def test_a_port_in_use_is_one_sentence(tmp_path, server):
-    with (
-        pytest.raises(AssertionError, match="cannot be used"),
-        running_server(tmp_path, f"--port={server.port}"),
-    ):
-        pass
+    assert server.log.endswith("serve: stopped\n")
+    assert "Traceback" not in server.log

@@ -3,61 +3,62 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.machine_errors import describe_machine_error
 from pipeline.runtime.progress import print_notice
-from pipeline.serve.inference.find_model import AliasPosition
-from pipeline.serve.inference.model_thread import ModelToServe
+from pipeline.serve.inference.find_model import AliasPosition, ModelRequest, find_alias_position, find_model
 from pipeline.serve.inference.prediction_service import PredictionService
+
+STOP_SECONDS: Final = 5.0
+"""To wait for a look that is under way when the server stops."""
 
 
 class AliasWatch(threading.Thread):
     """Replaces the model of a service when the alias moves. A failure leaves the present model in place."""
 
     def __init__(
-        self,
-        service: PredictionService,
-        position: AliasPosition,
-        *,
-        find_position: Callable[[], AliasPosition],
-        find_model: Callable[[], tuple[AliasPosition, ModelToServe]],
-        seconds: float,
+        self, service: PredictionService, request: ModelRequest, position: AliasPosition, *, seconds: float
     ) -> None:
         """Prepare it.
 
         Args:
             service: It gets the new model.
-            position: What it serves now.
-            find_position: Asks MLflow where the alias points.
-            find_model: Finds and fetches the model that the alias names.
+            request: What names the model.
+            position: Where the alias pointed when the served model was found.
             seconds: Between two looks.
         """
         super().__init__(name="serve-alias", daemon=True)
-        self._service, self._position, self._seconds = service, position, seconds
-        self._find_position, self._find_model = find_position, find_model
-        self._over = threading.Event()
+        self._service, self._request, self._position = service, request, position
+        self._seconds, self._over = seconds, threading.Event()
 
     def run(self) -> None:
         """Look until `stop`."""
         while not self._over.wait(self._seconds):
             try:
-                self._look()
+                self.look()
             except Exception as error:  # the server must go on, whatever MLflow or a file does
                 self._note(error)
 
     def stop(self) -> None:
         """End after the present look."""
         self._over.set()
+        if self.ident is not None:
+            self.join(STOP_SECONDS)
 
-    def _look(self) -> None:
-        if self._find_position() == self._position:
+    def look(self) -> None:
+        """Load the model that the alias names, if that is another one than the served one.
+
+        Raises:
+            UserError: MLflow does not answer, or the model cannot be loaded.
+        """
+        if find_alias_position(self._request) == self._position:
             self._service.failure = None
             return
-        position, model = self._find_model()
-        self._service.replace(model)
-        self._position = position
+        found = find_model(self._request)
+        self._service.replace(found.model)
+        self._position = found.position or self._position
         print_notice(f"serve: the alias has moved: {self._service.identity.describe()} answers now")
 
     def _note(self, error: Exception) -> None:

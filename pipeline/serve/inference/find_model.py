@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
@@ -17,14 +18,16 @@ from pipeline.serve.inference.model_thread import ModelToServe
 from pipeline.tracking.store.registered_models import list_model_versions
 from pipeline.tracking.store.tracked_runs import RunReader
 from pipeline.tracking.target import TrackingTarget
-from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
+from pipeline.yolo.inference.loaded_model import DEFAULT_OVERLAP, InferenceSettings, LoadedModel
+from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model, read_export_facts
 
 DEFAULT_CONF: Final = 0.25
 """Lowest score for a file of weights, whose best threshold nothing says: that of Ultralytics' predict."""
-_ALIAS: Final = re.compile(r"(?:models:/)?([^@/]+)@([^@/]+)")
-
+DEFAULT_IMGSZ: Final = 640
+"""Pixels, where not even the file says its size: that of Ultralytics."""
 AliasPosition = tuple[str, str | None]
 """Version and run of what an alias stands for."""
+_ALIAS: Final = re.compile(r"(?:models:/)?([^@/]+)@([^@/]+)")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class ModelRequest:
     Args:
         reference: As the user typed it, such as champion.
         config: The configuration: tracking, registry, and defaults of the prediction.
-        settings: What the user sets himself: any of imgsz, conf, iou, max_det, batch, device, threads.
+        settings: What the user sets himself: any of imgsz, conf, iou, max_det, batch, device, threads, tile,
+            overlap; batch always.
     """
 
     reference: str
@@ -48,7 +52,19 @@ class ModelRequest:
         return TrackingTarget(where.uri, where.experiment, where.timeout)
 
 
-def find_model(request: ModelRequest) -> tuple[Iteration, ModelToServe]:
+class FoundModel(NamedTuple):
+    """A model that a reference names.
+
+    Attributes:
+        model: What is loaded.
+        position: Where the alias points; None where the reference is no alias, and stays as it is.
+    """
+
+    model: ModelToServe
+    position: AliasPosition | None
+
+
+def find_model(request: ModelRequest) -> FoundModel:
     """Find the model, and bring its weights to this machine.
 
     Raises:
@@ -57,28 +73,30 @@ def find_model(request: ModelRequest) -> tuple[Iteration, ModelToServe]:
     name = request.config.registry.name
     iteration = resolve_reference(request.reference, request.target, registry_name=name)
     weights = fetch_weights(iteration, request.target)
-    settings = choose_settings(request, iteration)
+    settings = choose_settings(request, iteration, weights)
 
     def identify(model: LoadedModel) -> ModelIdentity:
         return _build_identity(iteration, model, settings)
 
-    return iteration, ModelToServe(weights, settings, identify)
+    position = (str(iteration.version), iteration.run_id) if iteration.kind == "alias" else None
+    return FoundModel(ModelToServe(weights, settings, identify), position)
 
 
-def choose_settings(request: ModelRequest, iteration: Iteration) -> InferenceSettings:
-    """Return how to predict: as the user says, else as was chosen on val, else as the configuration says."""
-    evaluate, own = request.config.evaluate, iteration.predicts_with
-    fallback = {
-        "imgsz": request.config.finetune.imgsz,
-        "conf": DEFAULT_CONF,
-        "iou": evaluate.iou,
-        "max_det": evaluate.max_det,
-    }
-    values = {
-        **fallback,
-        **own,
-        **{key: value for key, value in request.settings.items() if value is not None},
-    }
+def choose_settings(request: ModelRequest, iteration: Iteration, weights: Path) -> InferenceSettings:
+    """Return how to predict: as the user says, else as the model was evaluated, else by defaults.
+
+    Args:
+        request: What the user sets.
+        iteration: It says how it was evaluated, if it was.
+        weights: Its file, which says the size of the images that it was trained on.
+    """
+    evaluate = request.config.evaluate
+    given = {key: value for key, value in request.settings.items() if value is not None}
+    fallback = {"conf": DEFAULT_CONF, "iou": evaluate.iou, "max_det": evaluate.max_det}
+    values = {**fallback, **iteration.predicts_with, **given}
+    if "imgsz" not in values:
+        values["imgsz"] = iteration.params.get("finetune.imgsz") or _read_imgsz(weights)
+    tile = values.get("tile")
     return InferenceSettings(
         imgsz=int(values["imgsz"]),
         conf=float(values["conf"]),
@@ -87,9 +105,18 @@ def choose_settings(request: ModelRequest, iteration: Iteration) -> InferenceSet
         batch=int(values["batch"]),
         device=values.get("device"),
         threads=values.get("threads"),
-        tile=int(values["tile"]) if values.get("tile") else None,
-        overlap=float(values.get("overlap", evaluate.overlap)),
+        tile=int(tile) if tile else None,
+        overlap=float(values.get("overlap", DEFAULT_OVERLAP)),
     )
+
+
+def _read_imgsz(weights: Path) -> int:
+    """Return the size that a file of weights was trained or exported for, in pixels."""
+    if is_checkpoint(weights):
+        size = load_checkpoint_model(weights, None, "serve").overrides.get("imgsz")
+        return int(size or DEFAULT_IMGSZ)
+    fixed = read_export_facts(weights, "serve").imgsz
+    return max(fixed) if fixed else DEFAULT_IMGSZ
 
 
 def find_alias_position(request: ModelRequest) -> AliasPosition:
@@ -119,4 +146,5 @@ def _build_identity(iteration: Iteration, model: LoadedModel, settings: Inferenc
         conf=settings["conf"],
         iou=settings["iou"],
         max_det=settings["max_det"],
+        tile=settings.get("tile"),
     )

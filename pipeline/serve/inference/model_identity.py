@@ -22,6 +22,7 @@ class ModelIdentity(NamedTuple):
         conf: The lowest score that is answered.
         iou: Of the non-maximum suppression.
         max_det: Detections per image at most.
+        tile: Pixels of the tiles in which a larger image is predicted on; None for no tiles.
     """
 
     reference: str
@@ -35,6 +36,7 @@ class ModelIdentity(NamedTuple):
     conf: float
     iou: float
     max_det: int
+    tile: int | None = None
 
     def describe(self) -> str:
         """Return one line for people: `champion (version 3, run brave-owl)`."""
@@ -43,7 +45,7 @@ class ModelIdentity(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return what an answer says about its model; the class names are in /health."""
-        return {
+        known = {
             "reference": self.reference,
             "label": self.label,
             "run": self.run_id,
@@ -51,7 +53,7 @@ class ModelIdentity(NamedTuple):
             "sha256": self.sha256,
             "task": self.task,
             "imgsz": self.imgsz,
-            "conf": self.conf,
-            "iou": self.iou,
-            "max_det": self.max_det,
         }
+        if self.task == "classify":  # the others have no meaning
+            return known
+        return known | {"conf": self.conf, "iou": self.iou, "max_det": self.max_det, "tile": self.tile}
