@@ -21,4 +21,5 @@ class EvaluateConfig(ConfigGroup):
     bootstrap: Annotated[int, Field(ge=0, le=100_000)]
     worst: CountOrZero
     suspects: CountOrZero
+    latency: CountOrZero
     registers: Annotated[bool, Field(alias="register")]

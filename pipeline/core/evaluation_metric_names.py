@@ -17,6 +17,7 @@ AT_IMGSZ: Final = "_at_imgsz"
 WORST_SLICE: Final = "worst_slice"
 LATENCY: Final = "latency"
 """The group of the times per image in MLflow, in milliseconds; lower is better."""
+LATENCY_PARTS: Final = ("total", "preprocess", "inference", "postprocess")
 LOWER_IS_BETTER: Final = (ECE, LATENCY)
 
 

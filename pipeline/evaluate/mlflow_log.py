@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.config.schema import Config
+from pipeline.core.evaluation_metric_names import LATENCY, LATENCY_PARTS, WORST_SLICE
 from pipeline.core.paths import EVALUATION_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS, TEST_METRICS_FILE
-from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state
+from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state, describe_machine
 from pipeline.storage.code_digests import compute_stage_digest
 from pipeline.storage.git import read_git_state
 from pipeline.tracking.runs import EvaluationIdentity
@@ -38,7 +39,7 @@ def identify_evaluation(config: Config, *, data: str, weights: str) -> Evaluatio
 
 def _dump_deciding(config: Config) -> dict[str, Any]:
     """Return the part of conf/evaluate that decides the result."""
-    return config.evaluate.model_dump(mode="json", exclude={"registers"})
+    return config.evaluate.model_dump(mode="json", exclude={"registers", "latency"})
 
 
 def _build_tags(config: Config) -> dict[str, Any]:
@@ -50,8 +51,30 @@ def _build_tags(config: Config) -> dict[str, Any]:
     }
 
 
+def log_latency(session: RunSession, latency: Mapping[str, Any] | None) -> None:
+    """Log the time per image: as metrics in milliseconds, and with what it was measured as a file and tag.
+
+    It is in no file that DVC tracks: each run of the same evaluation would have other results.
+
+    Args:
+        session: Of the evaluation's run.
+        latency: The fields of `yolo.inference.latency.Latency`; None: it was not measured.
+    """
+    if latency is None:
+        return
+    session.log_metrics({f"{LATENCY}/{name}": latency[name] for name in LATENCY_PARTS})
+    measured = {**latency, "machine": describe_machine()}
+    session.set_tags({"finetrack.latency": json.dumps(measured)})
+    session.log_text(json.dumps(measured, indent=1) + "\n", "evaluation/latency.json")
+
+
 def log_evaluation(
-    session: RunSession, config: Config, metrics: Mapping[str, Any], *, threads: float
+    session: RunSession,
+    config: Config,
+    metrics: Mapping[str, Any],
+    *,
+    threads: float,
+    further: Mapping[str, float],
 ) -> None:
     """Log metrics and files of an evaluation; the model predicts with its settings from now on.
 
@@ -60,13 +83,17 @@ def log_evaluation(
         config: `evaluate` and `finetune.imgsz` are logged.
         metrics: As in reports/metrics.json.
         threads: The average number of CPU threads that predicted.
+        further: Metrics of test that metrics.json does not have.
     """
     chosen_on = metrics["test"].get("threshold_from")
-    session.log_metrics(_flatten_metrics(metrics))
+    session.log_metrics(
+        {f"test/{name}": value for name, value in further.items()} | _flatten_metrics(metrics)
+    )
     session.set_tags(
         {
             "finetrack.evaluate": json.dumps(_dump_deciding(config)),  # unlike a parameter it may change
             "finetrack.threshold.from": chosen_on,
+            "finetrack.worst_slice": metrics["test"].get(WORST_SLICE),
             "finetrack.evaluate.threads": f"{threads:.3g}",
         }
     )

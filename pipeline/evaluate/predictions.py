@@ -11,12 +11,14 @@ import numpy as np
 from pipeline.core.arrays import FloatArray
 from pipeline.core.detections import GroundTruth
 from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.dataset.coco_rows import round_detections, round_objects
 from pipeline.dataset.labels import xywhn_to_xyxy
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_labels
 from pipeline.evaluate.metrics.classification import ClassScores, select_top_classes
 from pipeline.evaluate.metrics.detection import SplitPredictions
 from pipeline.evaluate.metrics.similarity import attach_similarity
+from pipeline.evaluate.prediction_files import PredictionRecorder
 from pipeline.yolo.inference.loaded_model import InferenceSettings
 from pipeline.yolo.inference.predict import predict_detections, predict_probabilities
 
@@ -36,26 +38,51 @@ class TrainedModel(NamedTuple):
 
 
 def predict_objects(
-    images: Sequence[ImageRecord], manifest: Manifest, model: TrainedModel
+    images: Sequence[ImageRecord],
+    manifest: Manifest,
+    model: TrainedModel,
+    recorder: PredictionRecorder | None = None,
 ) -> SplitPredictions:
     """Detect objects in prepared images, and read their labels.
 
-    Masks are compared with the labels image by image and not kept: memory grows by some 60 KB an image.
+    All numbers are rounded as in the files with predictions, so that the files give the same metrics. Masks
+    are compared with the labels image by image and not kept: memory grows by some 60 KB an image.
+
+    Args:
+        images: The images.
+        manifest: Of data/prepared.
+        model: The model.
+        recorder: Writes the detections to files.
     """
     truths = [read_ground_truth(image, manifest, single_class=model.single_class) for image in images]
     predicted = predict_detections(model.weights, _list_image_paths(images), manifest.task, **model.settings)
-    detections = [
-        attach_similarity(truth, found, manifest.task, size=(image.width, image.height))
-        for image, truth, found in zip(images, truths, predicted, strict=True)
-    ]
+    detections = []
+    for image, truth, found in zip(images, truths, map(round_detections, predicted), strict=True):
+        if recorder:
+            recorder.record_objects(image, truth, found)
+        size = (image.width, image.height)
+        detections.append(attach_similarity(truth, found, manifest.task, size=size))
     return SplitPredictions(truths, detections)
 
 
-def predict_image_classes(images: Sequence[ImageRecord], model: TrainedModel) -> ClassScores:
+def predict_image_classes(
+    images: Sequence[ImageRecord], model: TrainedModel, recorder: PredictionRecorder | None = None
+) -> ClassScores:
     """Classify prepared images, and read their true classes."""
     truth = np.array([image.classes[0] for image in images], np.int64)
-    probabilities = predict_probabilities(model.weights, _list_image_paths(images), **model.settings)
+    predicted = predict_probabilities(model.weights, _list_image_paths(images), **model.settings)
+    probabilities = (
+        _record_probabilities(image, row, recorder) for image, row in zip(images, predicted, strict=True)
+    )
     return ClassScores(truth, *select_top_classes(probabilities))
+
+
+def _record_probabilities(
+    image: ImageRecord, row: FloatArray, recorder: PredictionRecorder | None
+) -> FloatArray:
+    if recorder:
+        recorder.record_probabilities(image, row)
+    return row
 
 
 def _list_image_paths(images: Sequence[ImageRecord]) -> list[Path]:
@@ -63,16 +90,20 @@ def _list_image_paths(images: Sequence[ImageRecord]) -> list[Path]:
 
 
 def read_ground_truth(image: ImageRecord, manifest: Manifest, *, single_class: bool) -> GroundTruth:
-    """Read the labels of a prepared image in its pixels; `single_class` merges all classes into class 0."""
+    """Read the labels of a prepared image in its pixels; `single_class` merges all classes into class 0.
+
+    Coordinates are rounded to 0.01 pixels, about as exact as the labels.
+    """
     file = PREPARED_FOLDER / "labels" / image.label_file
     labels = read_labels(file, manifest.task)
     size = np.array([image.width, image.height], np.float64)
-    return GroundTruth(
+    truth = GroundTruth(
         boxes=xywhn_to_xyxy(labels.boxes, image.width, image.height),
         classes=np.zeros_like(labels.classes) if single_class else labels.classes,
         outlines=tuple(outline * size for outline in labels.outlines),
         keypoints=_scale_keypoints(labels.keypoints, size, manifest) if manifest.keypoints else None,
     )
+    return round_objects(truth)
 
 
 def _scale_keypoints(points: FloatArray, size: FloatArray, manifest: Manifest) -> FloatArray:

@@ -7,17 +7,21 @@ data or the weights are reported before.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
-from pipeline.core.metric_names import F1, HIGH, LOW, PRECISION, RECALL
+from pipeline.core.metric_names import get_main_metric
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
 from pipeline.core.stages import UNGUARDED, StageGuard
-from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.dataset.coco_head import PredictionHead
+from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
+from pipeline.dataset.stored_predictions import PredictedImage
+from pipeline.evaluate.details import EvaluationDetails, measure_details
 from pipeline.evaluate.label_error_report import merge_splits, write_label_error_report
 from pipeline.evaluate.metrics.classification import (
     ClassificationResult,
@@ -33,33 +37,45 @@ from pipeline.evaluate.metrics.detection import (
     evaluate_detections,
 )
 from pipeline.evaluate.metrics.label_errors import rank_suspect_labels
-from pipeline.evaluate.mlflow_log import identify_evaluation, log_evaluation
-from pipeline.runtime.gc_pause import pause_gc
+from pipeline.evaluate.mlflow_log import identify_evaluation, log_evaluation, log_latency
+from pipeline.evaluate.predict_splits import (
+    SplitOutputs,
+    build_model,
+    is_device_present,
+    measure_time_per_image,
+    predict_images,
+    predict_splits,
+)
+from pipeline.evaluate.prediction_files import (
+    PREDICTIONS_FOLDER,
+    describe_predicted_images,
+    record_predictions,
+)
+from pipeline.evaluate.summary import summarize_latency, summarize_metrics
 from pipeline.storage.files import hash_file, write_file, write_folder
 from pipeline.storage.finished_trainings import delete_recorded_outputs
 from pipeline.tracking.runs import attach_run
 from pipeline.tracking.target import TrackingTarget
-
-if TYPE_CHECKING:
-    from pipeline.evaluate.predictions import TrainedModel
 
 WEIGHTS: Final = FINETUNED_FOLDER / "best.pt"
 PREDICT_HINT: Final = f"to use the model: yolo predict model={WEIGHTS} source=IMAGE_OR_FOLDER"
 """Ultralytics' own command: it finds the task, the classes and the image size in the file."""
 
 
-class SplitOutputs(NamedTuple):
-    """Predictions of a model on val and test, in the order of the manifest.
+class Evaluation(NamedTuple):
+    """What an evaluation logs.
 
     Attributes:
-        val: Of the val images.
-        test: Of the test images.
+        metrics: Those of metrics.json.
+        further: Metrics of test that are only in MLflow, by name.
+        latency: The time per image; None where it was not measured.
         threads: The average number of CPU threads that predicted.
     """
 
-    val: SplitPredictions | ClassScores
-    test: SplitPredictions | ClassScores
-    threads: float = 0.0
+    metrics: dict[str, Any]
+    further: dict[str, float]
+    latency: dict[str, Any] | None
+    threads: float
 
 
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
@@ -71,73 +87,51 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with attach_run(target, key=trained["key"], run_id=trained["run_id"], evaluation=identity) as session:
         _require_fitting_weights(trained, manifest)
-        merged = _find_merged_class(trained)
-        outputs = predict_splits(config, manifest, WEIGHTS, single_class=merged is not None)
-        result = evaluate_predictions(config, manifest, outputs, merged=merged)
-        metrics = collect_metrics(result)
-        images = [PREPARED_FOLDER / "images" / item.file for item in manifest.in_split("test")]
+        if not is_device_present(config):
+            device = config.finetune.device
+            print(f"evaluate: finetune.device={device} is not on this machine: using the default device")
         with write_folder(EVALUATION_FOLDER) as folder:
-            _write_report(folder, result, images, worst=config.evaluate.worst)
-            _write_label_errors(folder, config, manifest, outputs, merged=merged)
+            done = _evaluate_weights(folder, config, manifest, trained)
+            text = json.dumps(done.metrics, indent=2, ensure_ascii=False, allow_nan=False)
             guard.confirm()
-            write_file(
-                TEST_METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-            )
-        log_evaluation(session, config, metrics, threads=outputs.threads)
+            write_file(TEST_METRICS_FILE, f"{text}\n")
+        log_latency(session, done.latency)
+        log_evaluation(session, config, done.metrics, threads=done.threads, further=done.further)
         if config.evaluate.registers:
             session.register_model_at_end(config.registry.name)
-    print(f"evaluate: {_summarize_metrics(metrics['test'])}")
+    print(f"evaluate: {summarize_metrics(done.metrics['test'])}")
+    if done.latency:
+        print(f"evaluate: {summarize_latency(done.latency)}")
     print(f"evaluate: {PREDICT_HINT}")
 
 
-def predict_splits(
-    config: Config, manifest: Manifest, weights: Path, *, single_class: bool = False
-) -> SplitOutputs:
-    """Predict on val and test with one load of the weights.
-
-    Args:
-        config: `evaluate`, and of `finetune` imgsz, device and threads are used.
-        manifest: Of data/prepared.
-        weights: Any Ultralytics checkpoint of the manifest's task and classes, or of them merged into one.
-        single_class: Whether the classes were merged into one for the training (finetune.single_cls).
-    """
-    val, test = manifest.in_split("val"), manifest.in_split("test")
-    model, threads = _build_model(config, weights, single_class), list[float]()
-    model.settings["on_threads"] = threads.append
-    both = _predict_images((*val, *test), manifest, model)
-    return SplitOutputs(both.select(slice(len(val))), both.select(slice(len(val), None)), *threads)
-
-
-def _predict_images(
-    images: Sequence[ImageRecord], manifest: Manifest, model: TrainedModel
-) -> SplitPredictions | ClassScores:
-    from pipeline.evaluate.predictions import predict_image_classes, predict_objects
-
-    return (
-        predict_image_classes(images, model)
-        if manifest.task == "classify"
-        else predict_objects(images, manifest, model)
-    )
+def _evaluate_weights(
+    folder: Path, config: Config, manifest: Manifest, trained: Mapping[str, Any]
+) -> Evaluation:
+    """Evaluate the weights, and write everything but metrics.json into a folder."""
+    merged = _find_merged_class(trained)
+    names, weights = (merged,) if merged else manifest.names, trained["sha256"]["best"]
+    head = PredictionHead(manifest.task, names, manifest.digest, weights, manifest.keypoints)
+    images = {split: describe_predicted_images(manifest, split) for split in ("val", "test")}
+    single = merged is not None
+    with record_predictions(folder / PREDICTIONS_FOLDER, head, images) as recorder:
+        outputs = predict_splits(config, manifest, WEIGHTS, single_class=single, recorder=recorder)
+    latency = measure_time_per_image(config, manifest, WEIGHTS, single_class=single)
+    result = evaluate_predictions(config, manifest, outputs, merged=merged)
+    scales = _compute_scales(config, images["test"])
+    details = measure_details(result, outputs.test, images["test"], scales=scales)
+    metrics = collect_metrics(result)
+    metrics["test"] |= details.metrics
+    files = [PREPARED_FOLDER / "images" / image.file for image in images["test"]]
+    _write_report(folder, (result, details), files, worst=config.evaluate.worst)
+    _write_label_errors(folder, config, manifest, outputs, merged=merged)
+    return Evaluation(metrics, details.name_size_metrics(manifest.task), latency, outputs.threads)
 
 
-def _build_model(config: Config, weights: Path, single_class: bool) -> TrainedModel:
-    with pause_gc():
-        from pipeline.evaluate.predictions import TrainedModel
-        from pipeline.yolo.inference.loaded_model import InferenceSettings
-
-    wanted = config.evaluate
-    settings = InferenceSettings(
-        imgsz=config.finetune.imgsz,
-        conf=wanted.conf,
-        iou=wanted.iou,
-        max_det=wanted.max_det,
-        batch=wanted.batch,
-        device=_choose_device(config.finetune.device),
-        threads=None if config.finetune.threads == "auto" else config.finetune.threads,
-        tile=wanted.tile,
-        overlap=wanted.overlap,
-    )
-    return TrainedModel(weights, single_class, settings)
+def _compute_scales(config: Config, images: Sequence[PredictedImage]) -> list[float]:
+    """Return the factor of the sides of each image, or of its tiles, in the network's input."""
+    most = config.evaluate.tile or math.inf
+    return [config.finetune.imgsz / min(max(image.width, image.height), most) for image in images]
 
 
 def evaluate_predictions(
@@ -166,8 +160,8 @@ def _write_label_errors(
     """Write the suspect labels of all splits; predictions on train are made for this alone."""
     if not config.evaluate.suspects:
         return
-    model = _build_model(config, WEIGHTS, merged is not None)
-    train = _predict_images(manifest.in_split("train"), manifest, model)
+    model = build_model(config, WEIGHTS, single_class=merged is not None)
+    train = predict_images(manifest.in_split("train"), manifest, model)
     splits = {"train": train, "val": outputs.val, "test": outputs.test}
     images = merge_splits(manifest, splits, (merged,) if merged else manifest.names)
     suspects = rank_suspect_labels(images.truths, images.detections, most=config.evaluate.suspects)
@@ -175,11 +169,19 @@ def _write_label_errors(
 
 
 def _write_report(
-    folder: Path, result: DetectionResult | ClassificationResult, images: Sequence[Path], *, worst: int
+    folder: Path,
+    measured: tuple[DetectionResult | ClassificationResult, EvaluationDetails],
+    images: Sequence[Path],
+    *,
+    worst: int,
 ) -> None:
+    from pipeline.evaluate.detail_report import write_details
     from pipeline.evaluate.report import write_evaluation_report
 
+    result, details = measured
     write_evaluation_report(folder, result, images, worst=worst)
+    task = "classify" if isinstance(result, ClassificationResult) else result.task
+    write_details(folder, details, task, overall=collect_metrics(result)["test"][get_main_metric(task)])
 
 
 def collect_metrics(result: DetectionResult | ClassificationResult) -> dict[str, Any]:
@@ -187,18 +189,6 @@ def collect_metrics(result: DetectionResult | ClassificationResult) -> dict[str,
     if isinstance(result, ClassificationResult):
         return collect_classification_metrics(result)
     return collect_detection_metrics(result)
-
-
-def _choose_device(wanted: str | int | list[int] | None) -> str | int | list[int] | None:
-    """Return the device of the training, or None where this machine does not have it."""
-    from pipeline.yolo.errors import check_device
-
-    try:
-        check_device(wanted)
-    except UserError:
-        print(f"evaluate: finetune.device={wanted} is not on this machine: using the default device")
-        return None
-    return wanted
 
 
 def _read_training_facts() -> dict[str, Any]:
@@ -230,17 +220,3 @@ def _require_fitting_weights(trained: Mapping[str, Any], manifest: Manifest) -> 
             f"but {PREPARED_FOLDER} has {', '.join(manifest.names)}: run finetune again"
         )
     require_labeled_objects(manifest, ["test"])
-
-
-def _summarize_metrics(test: Mapping[str, Any]) -> str:
-    """Summarize the metrics in one line, those with an interval first."""
-    with_interval = (
-        f"{name} {test[name]:.3f} ({test[name + LOW]:.3f} to {test[name + HIGH]:.3f})"
-        for name in test
-        if name + LOW in test
-    )
-    counted = f" with {test['objects']} objects" if "objects" in test else ""
-    at = f" at threshold {test['threshold']:.3f}" if "threshold" in test else ""
-    others = [name for name in test if name.endswith((PRECISION, RECALL, F1))]
-    rest = ", ".join(f"{name} {test[name]:.3f}" for name in others)
-    return f"{', '.join(with_interval)} on {test['images']} test images{counted};{at} {rest}"

@@ -84,9 +84,9 @@ def trained(weights, names=NAMES, **facts):
 
 def run(*, imgsz=64, device="cpu", **how):
     """Run the stage with the configuration groups that it reads."""
-    group = EvaluateConfig(
-        **{"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, "register": False, **HOW, **how}
-    )
+    fixed = {"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, "latency": 0}
+    whole = {"register": False, "tile": None, "overlap": 0.2}
+    group = EvaluateConfig(**{**fixed, **whole, **HOW, **how})
     run_stage(
         Config.model_construct(
             seed=0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -142,7 +142,7 @@ def collect_detection_metrics(result: DetectionResult) -> dict[str, Any]:
     }
 
 
-def round_metrics(row: dict[str, float | str]) -> dict[str, float | str]:
+def round_metrics(row: Mapping[str, float | str]) -> dict[str, float | str]:
     """Keep five decimals: with more, the difference between two machines would look like one of models."""
     return {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()}
 

@@ -165,6 +165,27 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
             self._start_threads()
             return [_convert_result(result, self.task) for result in self._run(batch)]
 
+    def time_stages(self, image: NDArray[np.uint8]) -> tuple[float, float, float]:
+        """Predict on one image, and return the milliseconds of pre-processing, inference and post-processing.
+
+        Post-processing is the non-maximum suppression, and of segment the masks. With settings["tile"] the
+        times of all tiles are added.
+        """
+        side = self._settings.get("tile")
+        parts = [image]
+        if side is not None:
+            tiles = plan_tiles(
+                (image.shape[1], image.shape[0]), side, self._settings.get("overlap", DEFAULT_OVERLAP)
+            )
+            parts = [image[tile.top : tile.bottom, tile.left : tile.right] for tile in tiles]
+        with self._lock:
+            self._start_threads()
+            times = [self._run([part])[0].speed for part in parts]
+        first, second, third = (
+            sum(each[name] for each in times) for name in ("preprocess", "inference", "postprocess")
+        )
+        return first, second, third
+
     def _plan_batches(self, images: Sequence[NDArray[np.uint8]]) -> list[list[int]]:
         """Return the places of the images of each batch."""
         groups: dict[Any, list[int]] = defaultdict(list)

@@ -1,0 +1,47 @@
+"""Summarize an evaluation for the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.core.evaluation_metric_names import WORST_SLICE
+from pipeline.core.metric_names import F1, HIGH, LOW, PRECISION, RECALL
+from pipeline.core.text import format_count
+
+
+def summarize_metrics(test: Mapping[str, Any]) -> str:
+    """Summarize the metrics in one line, those with an interval first."""
+    with_interval = (
+        f"{name} {test[name]:.3f} ({test[name + LOW]:.3f} to {test[name + HIGH]:.3f})"
+        for name in test
+        if name + LOW in test
+    )
+    counted = f" with {test['objects']} objects" if "objects" in test else ""
+    at = f" at threshold {test['threshold']:.3f}" if "threshold" in test else ""
+    others = [name for name in test if name.endswith((PRECISION, RECALL, F1))]
+    rest = ", ".join(f"{name} {test[name]:.3f}" for name in others) + _name_worst(test)
+    return f"{', '.join(with_interval)} on {test['images']} test images{counted};{at} {rest}"
+
+
+def summarize_latency(latency: Mapping[str, Any]) -> str:
+    """Summarize the time per image in one line.
+
+    Args:
+        latency: The fields of `yolo.inference.latency.Latency`.
+    """
+    parts = (("preprocess", "pre-processing"), ("inference", "inference"), ("postprocess", "NMS"))
+    times = ", ".join(f"{latency[name]:.1f} {title}" for name, title in parts)
+    threads = f" with {format_count(latency['threads'], 'thread')}" if latency["device"] == "cpu" else ""
+    return (
+        f"{latency['total']:.1f} ms per image ({times}): "
+        f"median of {latency['images']} at {latency['imgsz']} pixels on {latency['device']}{threads}"
+    )
+
+
+def _name_worst(test: Mapping[str, Any]) -> str:
+    if WORST_SLICE not in test:
+        return ""
+    ending = f"_{WORST_SLICE}"
+    [(name, value)] = [(name, value) for name, value in test.items() if name.endswith(ending)]
+    return f"; worst slice {test[WORST_SLICE]}: {name.removesuffix(ending)} {value:.3f}"
