@@ -21,7 +21,7 @@ ifeq ($(LOGNAME)$(USER),)
 export LOGNAME := uid$(shell id -u)
 endif
 
-.PHONY: help setup repro ui test test-all faults coverage fuzz properties lint lock deps map bench results defaults
+.PHONY: help setup repro ui test test-all faults coverage fuzz properties lint lock export-lock export-env deps map bench results defaults
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -86,9 +86,24 @@ deps: setup  ## List in pipeline/code.json, file by file, the code that each sta
 map: setup  ## Write the map of the modules in docs/architecture.md from their first docstring lines
 	$(BIN)/python -m tests.contracts.module_map
 
-lock: setup  ## Resolve requirements.lock from the ranges in pyproject.toml
+lock: setup  ## Resolve requirements.lock from the ranges in pyproject.toml, then requirements-export.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
 	mv requirements.lock.new requirements.lock
+	$(MAKE) --no-print-directory export-lock
+
+# Nothing but what nncf wants otherwise (numpy, networkx) has another version than in the environment of a training.
+export-lock: setup  ## Resolve requirements-export.lock: the versions of requirements.lock, and the exporters' packages
+	mkdir -p .finetrack && sed -nE '/^(numpy|networkx)==/d; s/^([a-zA-Z0-9._-]+==[^ ]+( ; [^\\]*[^\\ ])?).*/\1/p' requirements.lock > .finetrack/training-versions.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra export-onnx --extra export-openvino --constraints .finetrack/training-versions.txt pyproject.toml --upgrade --quiet -o requirements-export.lock.new
+	mv requirements-export.lock.new requirements-export.lock
+
+export-env: .venv-export/.installed  ## Create .venv-export with the exporters of ONNX and OpenVINO, from requirements-export.lock
+
+.venv-export/.installed: requirements-export.lock
+	@test -x .venv-export/bin/pip || $(PYTHON) -m venv .venv-export
+	@echo "Installing requirements-export.lock into .venv-export (PyTorch is large: some minutes the first time) ..."
+	@.venv-export/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-export.lock
+	@touch .venv-export/.installed
 
 bench: setup  ## Train in turn with plain `yolo train`, and compare: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=640] [BATCH=16]
 	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) --batch $(or $(BATCH),16) $(if $(IMGSZ),--imgsz $(IMGSZ)) $(if $(BCCD),--data bccd --bccd $(BCCD),$(if $(IMAGES),--images $(IMAGES)))

@@ -15,6 +15,7 @@ from ultralytics.data.augment import LetterBox, classify_transforms
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
+from pipeline.yolo.inference.predict import read_prepared_image
 
 
 class CalibrationBatches:
@@ -51,10 +52,8 @@ class CalibrationBatches:
             yield {"img": torch.from_numpy(np.stack([self._read(file) for file in files]))}
 
     def _read(self, file: Path) -> NDArray[np.uint8]:
-        image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"{file} cannot be read as an image: run prepare again")
-        fitted = self._fit(cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
+        image = cv2.cvtColor(read_prepared_image(file), cv2.COLOR_BGR2RGB)
+        fitted = self._fit(image.astype(np.uint8, copy=False))
         return np.ascontiguousarray(fitted.transpose(2, 0, 1))
 
     def _fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -62,12 +62,17 @@ def _iterate_results(
 
 
 def _iterate_batches(images: Sequence[Path], size: int) -> Iterator[list[NDArray[np.uint8]]]:
-    for _, same_shape in groupby(map(_read_image, images), key=lambda image: image.shape):
+    for _, same_shape in groupby(map(read_prepared_image, images), key=lambda image: image.shape):
         while batch := list(islice(same_shape, size)):
             yield batch
 
 
-def _read_image(path: Path) -> NDArray[np.uint8]:
+def read_prepared_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image of data/prepared as (height, width, 3) BGR.
+
+    Raises:
+        UserError: It cannot be read.
+    """
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise UserError(f"{path} cannot be read as an image: run prepare again")

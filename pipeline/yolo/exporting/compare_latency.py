@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,9 +16,13 @@ from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.runtime.worker_count import count_available_cores
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
+from pipeline.yolo.inference.predict import read_prepared_image
 
-WARMUP_IMAGES: Final = 5
-TIMED_IMAGES: Final = 50
+ROUNDS: Final = 5
+WARMUP_IMAGES: Final = 3
+"""Of each model in each round: the threads of the other model's runtime may go on for a while."""
+TIMED_IMAGES: Final = 10
+"""Of each model in each round."""
 
 
 class LatencyComparison(NamedTuple):
@@ -46,38 +49,48 @@ def compare_latency(
     Args:
         first: A checkpoint or an exported file.
         second: Another one.
-        images: Image files; the first 50 are used, again where there are fewer.
+        images: Image files; 50 are timed, the same ones again where there are fewer.
         task: The task of both.
         settings: Used but batch and threads: one image at a time, and a thread per physical core.
 
     Raises:
         UserError: There is no image, or a file cannot be loaded.
     """
-    pixels = [_read_image(path) for path in images[:TIMED_IMAGES]]
+    pixels = [read_prepared_image(path) for path in images[: ROUNDS * TIMED_IMAGES]]
     if not pixels:
         raise UserError("there are no images to measure the time per image on")
     threads = count_available_cores(physical=True)
     alone: Any = {**settings, "batch": 1, "threads": threads}
-    turns = (pixels * (TIMED_IMAGES // len(pixels) + 1))[:TIMED_IMAGES]
+    times: tuple[list[float], list[float]] = ([], [])
     with (
         LoadedModel(first, task=task, settings=alone, stage="export") as here,
         LoadedModel(second, task=task, settings=alone, stage="export") as there,
     ):
-        for image in turns[:WARMUP_IMAGES]:
-            _time_one(here, image), _time_one(there, image)
-        times = [(_time_one(here, image), _time_one(there, image)) for image in turns]
-    of_first, of_second = zip(*times, strict=True)
+        for turn in range(ROUNDS):
+            for model, found in zip((here, there), times, strict=True):
+                found += _time_images(model, _select_images(pixels, turn))
     return LatencyComparison(
-        _to_milliseconds(of_first), _to_milliseconds(of_second), _name_device(settings["device"]), threads
+        *(_to_milliseconds(found) for found in times), _name_device(settings["device"]), threads
     )
 
 
-def _time_one(model: LoadedModel, image: NDArray[np.uint8]) -> float:
-    _synchronize()
-    start = time.perf_counter()
-    model.predict_batch([image])
-    _synchronize()
-    return time.perf_counter() - start
+def _select_images(pixels: Sequence[NDArray[np.uint8]], turn: int) -> list[NDArray[np.uint8]]:
+    """Return the images of a round: the first ones to warm up, then those that are timed."""
+    start = turn * TIMED_IMAGES
+    places = [*range(WARMUP_IMAGES), *range(start, start + TIMED_IMAGES)]
+    return [pixels[place % len(pixels)] for place in places]
+
+
+def _time_images(model: LoadedModel, images: Sequence[NDArray[np.uint8]]) -> list[float]:
+    """Return the seconds of each image after those that warm up."""
+    times = []
+    for image in images:
+        _synchronize()
+        start = time.perf_counter()
+        model.predict([image])
+        _synchronize()
+        times.append(time.perf_counter() - start)
+    return times[WARMUP_IMAGES:]
 
 
 def _to_milliseconds(seconds: Sequence[float]) -> float:
@@ -94,10 +107,3 @@ def _synchronize() -> None:
     """Wait for the GPU, which works on after a call has returned."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f"{path} cannot be read as an image: run prepare again")
-    return image.astype(np.uint8, copy=False)

@@ -1,0 +1,1 @@
+"""Export a model to another format, and measure the exported file beside the checkpoint."""

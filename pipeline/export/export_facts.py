@@ -1,0 +1,72 @@
+"""What is recorded of an exported file: its origin, how to predict with it, its measurement."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.dataset.manifest import Manifest
+from pipeline.export.measurement import ExportMeasurement, build_metrics
+from pipeline.export.model_source import ExportSource
+from pipeline.export.variants import ExportVariant
+from pipeline.storage.files import hash_file
+
+
+def build_facts(
+    source: ExportSource,
+    variant: ExportVariant,
+    manifest: Manifest,
+    measured: ExportMeasurement | None,
+    **size: Any,
+) -> dict[str, Any]:
+    """Return the facts of an exported file, for JSON.
+
+    Args:
+        source: The checkpoint.
+        variant: What was exported.
+        manifest: The data that it was measured on.
+        measured: None if it could not be measured.
+        size: `sha256` and `megabytes` of the exported file.
+    """
+    facts: dict[str, Any] = {
+        **variant._asdict(),
+        **size,
+        "run": source.run_id,
+        "weights": source.sha256,
+        "task": manifest.task,
+        "names": list(source.names),
+        "imgsz": source.imgsz,
+        "threshold": source.threshold,
+        "data": manifest.digest,
+        "test_images": len(manifest.in_split("test")),
+        "ultralytics": version("ultralytics"),
+    }
+    if measured:
+        facts["metrics"] = build_metrics(measured, megabytes=size["megabytes"])
+        facts |= {"device": measured.latency.device, "threads": measured.latency.threads}
+    return facts
+
+
+def hash_export(exported: Path) -> str:
+    """Return the SHA-256 of a file; of a folder one of the names and contents of its files."""
+    if exported.is_file():
+        return hash_file(exported)
+    digest = hashlib.sha256()
+    for file in _iterate_files(exported):
+        digest.update(f"{file.relative_to(exported).as_posix()} {hash_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def measure_megabytes(exported: Path) -> float:
+    """Return the size of a file or folder in MB (1,000,000 bytes)."""
+    return round(sum(file.stat().st_size for file in _iterate_files(exported)) / 1e6, 3)
+
+
+def _iterate_files(exported: Path) -> Iterator[Path]:
+    if exported.is_file():
+        yield exported
+        return
+    yield from sorted(file for file in exported.rglob("*") if file.is_file())

@@ -1,0 +1,223 @@
+"""Export a model in several variants, measure each exported file, and keep what is good enough."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from pipeline.comparison.compare_models import compare_predictions
+from pipeline.config.schema import Config
+from pipeline.core.errors import UserError
+from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.stored_predictions import StoredPredictions
+from pipeline.export.agreement import measure_agreement
+from pipeline.export.export_facts import build_facts, hash_export, measure_megabytes
+from pipeline.export.measurement import ExportMeasurement, find_refusal
+from pipeline.export.model_source import ExportSource
+from pipeline.export.predict_split import MeasuredModel, predict_split
+from pipeline.export.variants import ExportVariant
+from pipeline.storage.files import write_file, write_folder
+from pipeline.storage.scratch_folder import create_scratch_folder
+from pipeline.yolo.exporting.compare_latency import compare_latency
+from pipeline.yolo.exporting.export_weights import ExportRequest, export_weights
+from pipeline.yolo.exporting.formats import FORMATS
+from pipeline.yolo.inference.loaded_model import InferenceSettings
+
+
+class ExportSettings(NamedTuple):
+    """How variants are exported and measured.
+
+    Attributes:
+        output: The folder that receives the files.
+        dynamic: Whether a file takes images of any size and number.
+        device: cpu, or the number of a GPU; None for the CPU, or the GPU of a format that needs one.
+        unmeasured: Whether a file that cannot run on this machine is kept without a measurement.
+    """
+
+    output: Path
+    dynamic: bool = False
+    device: str | None = None
+    unmeasured: bool = False
+
+
+class ExportResult(NamedTuple):
+    """One exported file.
+
+    Attributes:
+        variant: What was exported.
+        measurement: None if it could not be measured on this machine.
+        megabytes: Its size.
+        refusal: Why it is not kept; None if it is.
+        file: Where it is; None if it is not kept.
+        facts: What its JSON file says, and MLflow.
+    """
+
+    variant: ExportVariant
+    measurement: ExportMeasurement | None
+    megabytes: float
+    refusal: str | None
+    file: Path | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for all variants."""
+
+    source: ExportSource
+    manifest: Manifest
+    config: Config
+    settings: ExportSettings
+
+
+def export_variants(
+    source: ExportSource,
+    variants: Sequence[ExportVariant],
+    manifest: Manifest,
+    *,
+    config: Config,
+    settings: ExportSettings,
+) -> Iterator[ExportResult]:
+    """Export each variant, measure it beside the checkpoint on test, and keep it if it is good enough.
+
+    Nothing is written into the output but whole files that were kept, each with a JSON file beside it.
+
+    Args:
+        source: The checkpoint.
+        variants: What to export.
+        manifest: Of data/prepared, which fits the checkpoint.
+        config: `evaluate`, `export` and the seed are used.
+        settings: See `ExportSettings`.
+
+    Raises:
+        UserError: A variant cannot be exported, or cannot be measured on this machine.
+    """
+    work = _Work(source, manifest, config, settings)
+    with _open_folder() as folder:
+        references: dict[str | None, StoredPredictions] = {}
+        for variant in variants:
+            device = _choose_device(variant, settings)
+            if device not in references:
+                place = folder / f"checkpoint-{device}"
+                references[device] = _predict(work, source.weights, source.sha256, device, place)
+            yield _export_variant(work, variant, references[device], device)
+
+
+def _export_variant(
+    work: _Work, variant: ExportVariant, reference: StoredPredictions, device: str | None
+) -> ExportResult:
+    with _open_folder() as folder:
+        exported = export_weights(work.source.weights, folder, _build_request(work, variant, device))
+        sha256, megabytes = hash_export(exported), measure_megabytes(exported)
+        try:
+            measured = _measure(work, exported, sha256, reference, device)
+        except UserError as error:
+            if not FORMATS[variant.format].machine:
+                raise
+            if not work.settings.unmeasured:
+                raise UserError(
+                    f"{variant.name} cannot be measured here, since it runs on "
+                    f"{FORMATS[variant.format].machine} ({error}): "
+                    "add --unmeasured to keep it without a measurement"
+                ) from error
+            measured = None
+        tolerance = work.config.export.tolerance
+        refusal = find_refusal(measured, tolerance=tolerance) if measured else None
+        facts = build_facts(work.source, variant, work.manifest, measured, sha256=sha256, megabytes=megabytes)
+        facts |= {"accepted": refusal is None, "refusal": refusal, "tolerance": tolerance}
+        file = None if refusal else _keep(exported, work, variant, facts)
+    return ExportResult(variant, measured, megabytes, refusal, file, facts)
+
+
+def _build_request(work: _Work, variant: ExportVariant, device: str | None) -> ExportRequest:
+    evaluate = work.config.evaluate
+    return ExportRequest(
+        *variant,
+        imgsz=work.source.imgsz,
+        conf=evaluate.conf,
+        iou=evaluate.iou,
+        max_det=evaluate.max_det,
+        dynamic=work.settings.dynamic,
+        device=device,
+        calibration=_choose_calibration_images(work) if variant.precision == "int8" else (),
+    )
+
+
+def _choose_calibration_images(work: _Work) -> list[Path]:
+    """Return val images, evenly spaced in the order of the manifest."""
+    val, most = work.manifest.in_split("val"), work.config.export.calibration
+    places = dict.fromkeys(index * len(val) // most for index in range(most))
+    return [PREPARED_FOLDER / "images" / val[place].file for place in places if place < len(val)]
+
+
+def _measure(
+    work: _Work, exported: Path, sha256: str, reference: StoredPredictions, device: str | None
+) -> ExportMeasurement:
+    source = work.source
+    with _open_folder() as folder:
+        found = _predict(work, exported, sha256, device, folder)
+        comparison = compare_predictions(
+            reference,
+            found,
+            labels=(source.weights.name, exported.name),
+            resamples=work.config.evaluate.bootstrap,
+            seed=work.config.seed,
+        )
+        agreement = measure_agreement(reference, found, threshold=source.threshold)
+    images = [PREPARED_FOLDER / "images" / image.file for image in work.manifest.in_split("test")]
+    settings = _build_inference_settings(work, device)
+    task = work.manifest.task
+    latency = compare_latency(source.weights, exported, images, task=task, settings=settings)
+    return ExportMeasurement(comparison, agreement, latency)
+
+
+def _predict(work: _Work, weights: Path, sha256: str, device: str | None, folder: Path) -> StoredPredictions:
+    settings = _build_inference_settings(work, device)
+    model = MeasuredModel(weights, sha256, work.source.names, settings)
+    return predict_split(model, work.manifest, "test", folder)
+
+
+def _build_inference_settings(work: _Work, device: str | None) -> InferenceSettings:
+    evaluate = work.config.evaluate
+    return InferenceSettings(
+        imgsz=work.source.imgsz,
+        conf=evaluate.conf,
+        iou=evaluate.iou,
+        max_det=evaluate.max_det,
+        batch=evaluate.batch,
+        device=device,
+        tile=None if work.manifest.task == "classify" else evaluate.tile,
+        overlap=evaluate.overlap,
+    )
+
+
+def _choose_device(variant: ExportVariant, settings: ExportSettings) -> str | None:
+    """Return the device that exports and measures: the checkpoint is measured on the same one."""
+    return settings.device or ("0" if variant.format == "engine" else "cpu")
+
+
+def _keep(exported: Path, work: _Work, variant: ExportVariant, facts: Mapping[str, Any]) -> Path:
+    """Copy an exported file or folder to the output, whole or not at all, and write its facts beside it."""
+    target = work.settings.output / variant.name_file(work.source.stem)
+    if exported.is_dir():
+        with write_folder(target) as folder:
+            shutil.copytree(exported, folder, dirs_exist_ok=True)
+    else:
+        write_file(target, exported.read_bytes())
+    text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
+    write_file(target.with_name(f"{target.name}.json"), f"{text}\n")
+    return target
+
+
+@contextmanager
+def _open_folder() -> Iterator[Path]:
+    """Yield an empty folder of the project with a plain name, which is deleted after the block."""
+    with TemporaryDirectory(dir=create_scratch_folder("exports"), prefix="export-") as folder:
+        yield Path(folder)
