@@ -56,13 +56,17 @@ def write_image_columns(folder: Path, manifest: Manifest, images: Mapping[str, I
     write_file(folder / COLUMNS_FILE, f'{{"digest": "{manifest.digest}", "images": {{\n{body}\n}}}}\n')
 
 
-def read_image_columns(manifest: Manifest) -> dict[str, ImageColumns]:
+def read_image_columns(manifest: Manifest, root: Path = Path()) -> dict[str, ImageColumns]:
     """Read data/columns: by file of the manifest; where it is absent, each image has a group of its own.
+
+    Args:
+        manifest: Of the prepared dataset.
+        root: The folder with data/columns.
 
     Raises:
         UserError: It is of another dataset, or damaged.
     """
-    file = COLUMNS_FOLDER / COLUMNS_FILE
+    file = root / COLUMNS_FOLDER / COLUMNS_FILE
     if not file.exists():
         return {item.file: ImageColumns(item.source) for item in manifest.items}
     try:
