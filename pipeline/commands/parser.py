@@ -271,6 +271,55 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
             ),
         ),
     ),
+    "predict": Command(
+        "predict on images and videos: pictures, COCO JSON, YOLO text, CSV",
+        "A source is a folder (with its subfolders), an image, a video, or a zip or tar of them. The model\n"
+        "is the champion, or models/finetuned if there is none; the threshold is the one chosen on val.\n"
+        "After a kill, the same command goes on where it ended. Files that cannot be read are listed at the\n"
+        "end, and the exit code is 1 then.",
+        "finetrack predict ~/photos\nfinetrack predict video.mp4 --model 3f2a91c0 --output found\n"
+        "finetrack predict aerial/ --tile 640 --overlap 0.2 --formats coco,csv",
+        (
+            (
+                "source",
+                {"nargs": "+", "metavar": "SOURCE", "help": "a folder, an image, a video, an archive"},
+            ),
+            ("--model", {"metavar": "NAME", "help": "as in compare: champion, a run, workspace, a file"}),
+            ("--output", {"metavar": "DIR", "help": "predictions/NAME of the source by default"}),
+            (
+                "--formats",
+                {
+                    "default": "pictures,coco,yolo,csv",
+                    "metavar": "LIST",
+                    "help": "any of pictures, coco, yolo and csv, with commas; all by default",
+                },
+            ),
+            ("--conf", {"type": float, "help": "the lowest score that counts"}),
+            ("--iou", {"type": float, "help": "of the non-maximum suppression"}),
+            ("--max-det", {"type": int, "metavar": "N", "help": "detections per image at most"}),
+            ("--imgsz", {"type": int, "metavar": "PIXELS", "help": "the network's input"}),
+            (
+                "--tile",
+                {
+                    "type": int,
+                    "metavar": "PIXELS",
+                    "help": "predict on overlapping tiles of larger images; 0: on whole images; as in "
+                    "evaluate.tile by default",
+                },
+            ),
+            (
+                "--overlap",
+                {
+                    "type": float,
+                    "metavar": "SHARE",
+                    "help": "of two tiles, 0.2 by default: as large as objects",
+                },
+            ),
+            ("--batch", {"type": int, "metavar": "N", "help": "images at a time"}),
+            ("--device", {"help": "cpu, or the number of a GPU"}),
+            ("--threads", {"type": int, "metavar": "N", "help": "CPU threads of the model"}),
+        ),
+    ),
     "compose": Command(
         "compose conf/ into params.yaml; take the fingerprints of data and code",
         "DVC runs it first at every `dvc repro`. Nothing is written before everything is checked.",

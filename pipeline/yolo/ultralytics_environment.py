@@ -20,6 +20,7 @@ IGNORED_LOG_MESSAGES: Final = (
     "albumentations: ",
     "Overriding model.yaml nc",
     "Fast image access",
+    "requirement ['pi-heif'] not found",
 )
 """One line per frozen tensor, all arguments in one line, and hints that do not apply in this project."""
 

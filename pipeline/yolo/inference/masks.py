@@ -40,10 +40,11 @@ class MaskPredictor(SegmentationPredictor):  # type: ignore[misc]
 
 def trace_outlines(masks: Sequence[ObjectMask]) -> tuple[NDArray[np.float64], ...]:
     """Trace the outline of the largest piece of each of the first masks, for pictures."""
-    return tuple(_trace_outline(mask) for mask in masks[:MAX_OUTLINES])
+    return tuple(trace_outline(mask) for mask in masks[:MAX_OUTLINES])
 
 
-def _trace_outline(mask: ObjectMask) -> NDArray[np.float64]:
+def trace_outline(mask: ObjectMask) -> NDArray[np.float64]:
+    """Trace the outline (k, 2) of the largest piece of a mask, in pixels."""
     rings, _ = cv2.findContours(mask.pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     largest = cv2.approxPolyDP(max(rings, key=cv2.contourArea), 0.7, True)
     return np.asarray(largest.reshape(-1, 2) + np.array([mask.left + 0.5, mask.top + 0.5]))

@@ -1,0 +1,1 @@
+"""Predict on images and videos that need no labels (`finetrack predict`)."""

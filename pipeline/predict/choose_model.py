@@ -1,0 +1,127 @@
+"""Choose the model and how to predict with it: as the user says, else as was chosen on val."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.config.schema import Config
+from pipeline.dataset.history import WORKSPACE
+from pipeline.iterations.fetch_weights import fetch_weights
+from pipeline.iterations.iteration import Iteration
+from pipeline.iterations.resolve_reference import resolve_reference
+from pipeline.tracking.store.registered_models import list_model_versions
+from pipeline.tracking.store.tracked_runs import RunReader
+from pipeline.tracking.target import TrackingTarget
+from pipeline.yolo.inference.loaded_model import InferenceSettings
+from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model, read_export_facts
+
+CHAMPION: Final = "champion"
+DEFAULT_CONF: Final = 0.25
+"""Lowest score where nothing says a better one: that of Ultralytics' predict."""
+DEFAULT_IMGSZ: Final = 640
+
+
+@dataclass(frozen=True)
+class ChosenModel:
+    """A model, and how to predict with it.
+
+    Args:
+        iteration: What it is.
+        weights: Its file.
+        settings: How to predict.
+        sentences: Which model and which threshold it is, and why, for people.
+    """
+
+    iteration: Iteration
+    weights: Path
+    settings: InferenceSettings
+    sentences: tuple[str, ...]
+
+
+def choose_model(reference: str | None, config: Config, wanted: Mapping[str, Any]) -> ChosenModel:
+    """Find a model, bring its weights to this machine, and choose how to predict with it.
+
+    Args:
+        reference: As in `resolve_reference`; None for the champion, or without one the workspace's model.
+        config: The configuration.
+        wanted: What the user sets himself: any of imgsz, conf, iou, max_det, batch, device, threads, tile,
+            overlap; None where he sets nothing. A tile of 0 means no tiles.
+
+    Raises:
+        UserError: There is no such model, or its weights cannot be had.
+    """
+    where = config.tracking
+    target = TrackingTarget(where.uri, where.experiment, where.timeout)
+    name = config.registry.name
+    text, why = (reference, "") if reference else _choose_default(target, name)
+    iteration = resolve_reference(text, target, registry_name=name)
+    weights = fetch_weights(iteration, target)
+    settings = _choose_settings(iteration, config, _find_own_imgsz(weights, iteration), wanted)
+    sentences = (_describe_model(iteration, weights, why), _describe_settings(settings, iteration, wanted))
+    return ChosenModel(iteration, weights, settings, sentences)
+
+
+def _choose_default(target: TrackingTarget, name: str) -> tuple[str, str]:
+    """Return the default model's reference, and why it is that; an outage of MLflow is an error."""
+    versions = list_model_versions(RunReader(target), name)
+    if any(CHAMPION in version.aliases for version in versions):
+        return f"{name}@{CHAMPION}", ""
+    return WORKSPACE, f"{name} has no {CHAMPION} yet"
+
+
+def _find_own_imgsz(weights: Path, iteration: Iteration) -> int:
+    """Return the image size that the model was made for; an exported file of fixed size takes no other."""
+    if not is_checkpoint(weights):
+        fixed = read_export_facts(weights).imgsz
+        if fixed:
+            return max(fixed)
+    known = iteration.predicts_with.get("imgsz") or iteration.params.get("finetune.imgsz")
+    if not known and is_checkpoint(weights):
+        known = load_checkpoint_model(weights, None, "predict").overrides.get("imgsz")
+    return int(known or DEFAULT_IMGSZ)
+
+
+def _choose_settings(
+    iteration: Iteration, config: Config, imgsz: int, wanted: Mapping[str, Any]
+) -> InferenceSettings:
+    own = {"conf": DEFAULT_CONF, "iou": config.evaluate.iou, "max_det": config.evaluate.max_det}
+    own |= {"overlap": config.evaluate.overlap, "batch": config.evaluate.batch}
+    values: dict[str, Any] = own | dict(iteration.predicts_with) | {"imgsz": imgsz}
+    values |= {key: value for key, value in wanted.items() if value is not None}
+    return InferenceSettings(
+        imgsz=int(values["imgsz"]),
+        conf=float(values["conf"]),
+        iou=float(values["iou"]),
+        max_det=int(values["max_det"]),
+        batch=int(values["batch"]),
+        device=values.get("device"),
+        threads=values.get("threads"),
+        tile=int(values.get("tile") or 0) or None,
+        overlap=float(values["overlap"]),
+    )
+
+
+def _describe_model(iteration: Iteration, weights: Path, why: str) -> str:
+    if iteration.kind == "file":
+        return f"model {weights}"
+    facts = [f"version {iteration.version}"] if iteration.version else []
+    facts += [f"run {iteration.run_id[:8]}"] if iteration.run_id else []
+    facts += [why] if why else []
+    return f"model {iteration.reference}: " + (
+        f"{iteration.label} ({', '.join(facts)})" if facts else iteration.label
+    )
+
+
+def _describe_settings(settings: InferenceSettings, iteration: Iteration, wanted: Mapping[str, Any]) -> str:
+    if wanted.get("conf") is not None:
+        source = "as you say"
+    elif "conf" in iteration.predicts_with:
+        source = "chosen on val"
+    else:
+        source = "the default of Ultralytics, since no evaluation has chosen one for this model"
+    side = settings.get("tile")
+    tiles = f", tiles of {side} pixels that overlap by {settings['overlap']:.0%}" if side else ""
+    return f"scores from {settings['conf']:.3g} ({source}), imgsz {settings['imgsz']}{tiles}"

@@ -1,0 +1,151 @@
+"""List the images and videos that a user names: files, folders and archives."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
+from pipeline.source.archives.extract import unpack_source
+from pipeline.source.reading.file_tree import (
+    IMAGE_SUFFIXES,
+    format_relative_path,
+    iterate_files,
+    sort_paths,
+)
+
+VIDEO_SUFFIXES: Final = frozenset(
+    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+)
+"""Suffixes of videos, in lower case. None of them is a list of other files or addresses."""
+ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+
+
+class SourceFile(NamedTuple):
+    """An image or a video.
+
+    Attributes:
+        name: Its path in the source, with slashes; unique in a run.
+        path: The file.
+        is_video: Whether it is a video.
+        output: Where its results go, below the folder of each format and without a suffix.
+        size: Bytes; 0 where it cannot be read.
+        changed: Time of the last change, in nanoseconds since 1970; 0 where it cannot be read.
+    """
+
+    name: str
+    path: Path
+    is_video: bool = False
+    output: str = ""
+    size: int = 0
+    changed: int = 0
+
+
+class FileList(NamedTuple):
+    """What to predict on.
+
+    Attributes:
+        files: The images and videos, sorted by folder and name.
+        others: How many other files there are, which are left out.
+    """
+
+    files: list[SourceFile]
+    others: int
+
+
+def list_files(paths: Sequence[Path]) -> FileList:
+    """List the images and videos in files, folders (with subfolders) and archives, which are unpacked.
+
+    Of several sources, each name starts with the name of its source; files are one source.
+
+    Raises:
+        UserError: A path does not exist, an archive cannot be unpacked, or there is nothing to predict on.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path} does not exist: name a folder, images, videos or an archive")
+    single = [path for path in paths if path.is_file() and not _is_archive(path)]
+    folders = [path for path in paths if path not in single]
+    _refuse_overlap(paths)
+    found = list(_list_single(single))
+    others = 0
+    for prefix, folder in zip(_name_folders(folders, alone=not single), folders, strict=True):
+        images, left = _list_folder(prefix, unpack_source(folder))
+        found += images
+        others += left
+    if not found:
+        left_out = f", only {format_count(others, 'other file')}" if others else ""
+        raise UserError(
+            f"{', '.join(map(str, paths))} has no image and no video{left_out}: name another source"
+        )
+    return FileList(_choose_outputs(found), others)
+
+
+def _is_archive(path: Path) -> bool:
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def _refuse_overlap(paths: Sequence[Path]) -> None:
+    real = [path.resolve() for path in paths]
+    for one, other in permutations(range(len(paths)), 2):
+        if real[other].is_relative_to(real[one]):
+            raise UserError(f"{paths[other]} is in {paths[one]}, or is the same: name each image once")
+
+
+def _name_folders(folders: Sequence[Path], *, alone: bool) -> list[str]:
+    """Return the first part of the names of each folder's images: none if there is one folder alone."""
+    if len(folders) == 1 and alone:
+        return [""]
+    names = [folder.resolve().name or "source" for folder in folders]
+    return [
+        f"{name}_{names[: place + 1].count(name)}/" if name in names[:place] else f"{name}/"
+        for place, name in enumerate(names)
+    ]
+
+
+def _list_single(paths: Sequence[Path]) -> Iterator[SourceFile]:
+    """Yield files that were named themselves; whatever their suffixes are, they are tried."""
+    if paths:
+        root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+        for path in paths:
+            yield _stamp_file(format_relative_path(path.absolute(), root), path)
+
+
+def _list_folder(prefix: str, folder: Path) -> tuple[list[SourceFile], int]:
+    """Return the images and videos below a folder, and how many other files there are."""
+    known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    paths = list(iterate_files(folder))
+    chosen = sort_paths(path for path in paths if path.suffix.lower() in known)
+    files = [_stamp_file(prefix + format_relative_path(path, folder), path) for path in chosen]
+    return files, len(paths) - len(chosen)
+
+
+def _stamp_file(name: str, path: Path) -> SourceFile:
+    try:
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns)
+    except OSError:  # reported when it is read
+        stamp = (0, 0)
+    return SourceFile(name, path, path.suffix.lower() in VIDEO_SUFFIXES, name, *stamp)
+
+
+def _choose_outputs(files: Sequence[SourceFile]) -> list[SourceFile]:
+    """Name the results of each image as it is, without its suffix: a.txt for a.jpg.
+
+    Where a.jpg and a.png are in one folder, they are a.jpg.txt and a.png.txt. Those of a video are in a
+    folder with its full name.
+    """
+    stems = [str(PurePosixPath(each.name).with_suffix("")) for each in files]
+    taken = Counter(
+        each.name.casefold() if each.is_video else stem.casefold()
+        for each, stem in zip(files, stems, strict=True)
+    )
+    return [
+        each if each.is_video or taken[stem.casefold()] > 1 else each._replace(output=stem)
+        for each, stem in zip(files, stems, strict=True)
+    ]

@@ -1,0 +1,70 @@
+"""Write a video with the objects that were found in its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import cv2
+
+from pipeline.core.errors import UserError
+from pipeline.predict.image_files import draw_result
+from pipeline.predict.journal import ImageResult, read_results
+from pipeline.predict.list_files import SourceFile
+from pipeline.predict.read_video import VideoFrames, read_frame_rate
+from pipeline.predict.result_tables import ModelHead
+
+CODEC: Final = "mp4v"
+"""MPEG-4, which OpenCV's packages can encode everywhere."""
+
+
+def get_video_path(folder: Path, file: SourceFile) -> Path:
+    """Return where the video of a video is written."""
+    return folder / (file.output if file.output.lower().endswith(".mp4") else f"{file.output}.mp4")
+
+
+def render_video(path: Path, file: SourceFile, journal: Path, head: ModelHead) -> None:
+    """Write a video with its objects as MP4: whole, or not at all.
+
+    Args:
+        path: Where to write it.
+        file: The video.
+        journal: Holds the results of its frames.
+        head: Of the model.
+
+    Raises:
+        UserError: It cannot be encoded.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.part.mp4")
+    writer: cv2.VideoWriter | None = None
+    try:
+        with closing(VideoFrames(file.path)) as video:
+            for (_, image), result in zip(video, _read_frames(journal, file), strict=False):
+                picture = draw_result(image, result, head.task, head.names)
+                if writer is None:
+                    size = (picture.shape[1], picture.shape[0])
+                    writer = _open_writer(part, read_frame_rate(file.path), size)
+                writer.write(picture)
+        if writer is not None:
+            writer.release()
+            part.replace(path)
+    finally:
+        if writer is not None:
+            writer.release()
+        part.unlink(missing_ok=True)
+
+
+def _read_frames(journal: Path, file: SourceFile) -> Iterator[ImageResult]:
+    return (result for result in read_results(journal) if result.file == file.name)
+
+
+def _open_writer(part: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*CODEC), rate, size)
+    if not writer.isOpened():
+        raise UserError(
+            f"{part.parent} cannot get a video of {size[0]} x {size[1]} pixels: leave out pictures"
+        )
+    return writer

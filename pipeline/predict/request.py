@@ -1,0 +1,66 @@
+"""What a user asks `finetrack predict` for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from pipeline.predict.choose_model import ChosenModel
+from pipeline.storage.files import hash_file
+
+Format = Literal["pictures", "coco", "yolo", "csv"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """What to predict on, and what to write.
+
+    Args:
+        sources: Files, folders and archives.
+        output: The folder of the results.
+        formats: What to write.
+        chosen: The model and how to predict.
+    """
+
+    sources: Sequence[Path]
+    output: Path
+    formats: Sequence[Format]
+    chosen: ChosenModel
+
+
+def list_deciding_settings(request: PredictionRequest) -> dict[str, Any]:
+    """Return what decides the results, as JSON: a folder is continued only with the same."""
+    settings = request.chosen.settings
+    tiles = {"tile": settings.get("tile"), "overlap": settings.get("overlap")} if settings.get("tile") else {}
+    return {
+        "model": request.chosen.iteration.label,
+        "weights": _hash_weights(request.chosen.weights),
+        "sources": [str(path.resolve()) for path in request.sources],
+        "formats": sorted(request.formats),
+        **{key: settings[key] for key in ("imgsz", "conf", "iou", "max_det")},
+        **tiles,
+    }
+
+
+def _hash_weights(path: Path) -> str:
+    """Return the SHA-256 of a file; of a folder that of its files' names and hashes."""
+    if path.is_file():
+        return hash_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{file.relative_to(path)} {hash_file(file)}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def describe_chosen_model(chosen: ChosenModel) -> dict[str, Any]:
+    """Return what COCO JSON says about the model."""
+    settings = chosen.settings
+    return {
+        "model": chosen.iteration.label,
+        "run": chosen.iteration.run_id,
+        "conf": settings["conf"],
+        "imgsz": settings["imgsz"],
+    }
