@@ -1,0 +1,1 @@
+"""Register models, and decide which one is in use: `register`, `promote`, `rollback`."""

@@ -1,0 +1,158 @@
+"""Decide whether a model may replace the champion: the rules of the gate, one check each. No I/O.
+
+The main metric has to be shown to be no worse: the lower bound of its paired 95% interval must be above
+-epsilon, so that a small test set lets no model pass by chance. A class or a slice is judged the other way
+round, since there are many of them and each has few objects: it stops a model if it falls by more than its
+limit, and the fall is shown, at a level of 5% for all classes (or slices) together. Two equal models are then
+stopped by their classes in at most 5 of 100 cases, however many classes there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
+from pipeline.core.text import format_count
+
+FALSE_ALARMS: Final = 0.05
+"""Share of equal models that all classes together, or all slices together, may stop."""
+MIN_RESAMPLES: Final = 1000
+"""The gate's interval needs them, also where evaluate.bootstrap is smaller or 0."""
+MAX_NAMED: Final = 3
+"""Classes or slices that a check names."""
+
+
+class GateRules(NamedTuple):
+    """The limits of the gate, as in conf/registry.
+
+    Attributes:
+        epsilon: How far the main metric may be below the champion's.
+        class_limit: How far the main metric of a class may fall.
+        slice_limit: How far the main metric of a slice may fall.
+        min_objects: Classes and slices with fewer objects are not judged.
+    """
+
+    epsilon: float
+    class_limit: float
+    slice_limit: float
+    min_objects: int
+
+
+class GateCheck(NamedTuple):
+    """One check of the gate.
+
+    Attributes:
+        name: main, classes, slices, data, code or export.
+        passed: Whether it passed.
+        sentence: What was found, for people, with the numbers.
+    """
+
+    name: str
+    passed: bool
+    sentence: str
+
+
+class GateDecision(NamedTuple):
+    """What the gate decided.
+
+    Attributes:
+        checks: All checks.
+        comparison: With the champion; None if there is none yet.
+        forced: Why it was promoted all the same; empty if nobody forced it.
+    """
+
+    checks: tuple[GateCheck, ...]
+    comparison: ModelComparison | None = None
+    forced: str = ""
+
+    @property
+    def failed(self) -> tuple[GateCheck, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def outcome(self) -> str:
+        """`promoted`, `forced` or `refused`."""
+        if not self.failed:
+            return "promoted"
+        return "forced" if self.forced else "refused"
+
+
+def judge_comparison(comparison: ModelComparison, rules: GateRules) -> tuple[GateCheck, ...]:
+    """Judge a model beside the champion.
+
+    Args:
+        comparison: The champion first.
+        rules: See `GateRules`.
+    """
+    return (
+        _judge_main(comparison.main, rules.epsilon),
+        _judge_parts(
+            "classes", "class", comparison.classes, limit=rules.class_limit, min_objects=rules.min_objects
+        ),
+        _judge_parts(
+            "slices", "slice", comparison.slices, limit=rules.slice_limit, min_objects=rules.min_objects
+        ),
+    )
+
+
+def judge_origin(tags: Mapping[str, str]) -> tuple[GateCheck, ...]:
+    """Judge what a model was made from, by the tags of its run: a leak in its images, and its code."""
+    leak, commit = tags.get("finetrack.data.leak"), tags.get("finetrack.git.commit")
+    if leak:
+        data = GateCheck("data", False, f"{leak} of val and test share a group with others (data.on_leak)")
+    else:
+        data = GateCheck("data", True, "no test image has a near copy in another split")
+    if not commit:
+        return data, GateCheck("code", False, "no commit of its code is known")
+    if tags.get("finetrack.git.dirty") != "false":
+        return data, GateCheck("code", False, f"its code differs from commit {commit[:10]}")
+    return data, GateCheck("code", True, f"its code is that of commit {commit[:10]}")
+
+
+def is_shown_fall(part: PairedDifference) -> bool:
+    """Tell whether a fall is shown, at a level of `FALSE_ALARMS` for all that are tested together.
+
+    The p-value is two-sided and adjusted by Holm; of equal models, half of what it shows by chance are falls.
+    """
+    return part.difference < 0 and part.p_value < 2 * FALSE_ALARMS
+
+
+def _judge_main(main: PairedDifference, epsilon: float) -> GateCheck:
+    passed = math.isfinite(main.second) and main.low > -epsilon
+    sign = ">" if passed else "<="
+    return GateCheck(
+        "main",
+        passed,
+        f"{main.name} {main.second:.3f} against {main.first:.3f}: {main.difference:+.3f} "
+        f"({main.low:+.3f} to {main.high:+.3f}); the lower bound is {sign} {-epsilon:g}",
+    )
+
+
+def _judge_parts(
+    name: str, one: str, parts: Sequence[PairedDifference], *, limit: float, min_objects: int
+) -> GateCheck:
+    judged = [part for part in parts if part.objects >= min_objects]
+    fallen = [part for part in judged if part.difference < -limit and is_shown_fall(part)]
+    fallen.sort(key=lambda part: part.difference)
+    if not judged:
+        return GateCheck(name, True, f"no {one} has {min_objects} objects on test: none is judged")
+    if not fallen:
+        counted = format_count(len(judged), one)
+        return GateCheck(name, True, f"of {counted} none falls by more than {limit:g}, as far as is shown")
+    shown = ", ".join(f"{part.name} {part.first:.3f} to {part.second:.3f}" for part in fallen[:MAX_NAMED])
+    more = f" and {len(fallen) - MAX_NAMED} more" if len(fallen) > MAX_NAMED else ""
+    return GateCheck(name, False, f"falls by more than {limit:g}: {shown}{more}")
+
+
+def collect_numbers(decision: GateDecision) -> dict[str, Any]:
+    """Return the numbers of a decision as they are recorded; one that is not finite is None."""
+    passed = {check.name: check.passed for check in decision.checks}
+    if decision.comparison is None:
+        return {"checks": passed}
+    main = decision.comparison.main
+    values = {"champion": main.first, "challenger": main.second, "low": main.low, "high": main.high}
+    rounded = {name: round(value, 5) if math.isfinite(value) else None for name, value in values.items()}
+    return {"metric": main.name, **rounded, "images": main.images, "objects": main.objects, "checks": passed}

@@ -1,0 +1,93 @@
+"""The gate: the main metric must be shown to be no worse, a class or slice must not be shown to be worse."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import pytest
+
+from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
+from pipeline.registry.gate import (
+    GateCheck,
+    GateDecision,
+    GateRules,
+    collect_numbers,
+    judge_comparison,
+    judge_origin,
+)
+
+RULES = GateRules(epsilon=0.01, class_limit=0.05, slice_limit=0.05, min_objects=30)
+CLEAN = {"finetrack.git.commit": "c" * 40, "finetrack.git.dirty": "false"}
+
+
+def difference(name="mAP50-95", *, change=0.0, error=0.01, objects=100, first=0.6):
+    width = 1.96 * error
+    p_value = 2 * NormalDist().cdf(-abs(change) / error) if error else float(change == 0)
+    return PairedDifference(name, first, first + change, change - width, change + width, p_value, 50, objects)
+
+
+def compare(main=None, classes=(), slices=()):
+    return ModelComparison("a/1", "a/2", main or difference(), (), classes, slices, "better", "a sentence")
+
+
+def find_failed(comparison, rules=RULES):
+    return [check.name for check in judge_comparison(comparison, rules) if not check.passed]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "failed"),
+    [
+        (0.02, 0.01, []),  # shown to be better than -epsilon, though not better than 0
+        (0.0, 0.004, []),
+        (0.0, 0.01, ["main"]),  # equal, but 50 images do not show it
+        (-0.02, 0.001, ["main"]),
+        (float("nan"), 0.01, ["main"]),
+    ],
+)
+def test_the_lower_bound_of_the_main_metric_must_be_above_minus_epsilon(change, error, failed):
+    assert find_failed(compare(difference(change=change, error=error))) == failed
+
+
+GOOD = difference(change=0.03, error=0.005)
+
+
+@pytest.mark.parametrize(
+    ("part", "fails"),
+    [
+        (difference("pit", change=-0.2, error=0.05), True),
+        (difference("pit", change=-0.2, error=0.15), False),  # p is 0.18: not shown
+        (difference("pit", change=-0.2, error=0.11), True),  # p is 0.07: a fall at a level of 5%
+        (difference("pit", change=-0.04, error=0.001), False),  # shown, and within the limit
+        (difference("pit", change=-0.2, error=0.05, objects=29), False),  # too few objects
+        (difference("pit", change=-0.2, error=0.0), True),
+        (difference("pit", change=float("nan")), False),
+    ],
+)
+def test_a_class_or_slice_stops_a_model_if_a_fall_beyond_its_limit_is_shown(part, fails):
+    others = tuple(difference(f"c{number}") for number in range(3))
+    assert find_failed(compare(GOOD, classes=(part, *others))) == ["classes"] * fails
+    assert find_failed(compare(GOOD, slices=(part, *others))) == ["slices"] * fails
+
+
+def test_data_with_a_leak_and_code_without_a_commit_do_not_pass():
+    def failed(**changes):
+        tags = {**CLEAN, **{f"finetrack.{key.replace('_', '.')}": value for key, value in changes.items()}}
+        return [check.name for check in judge_origin(tags) if not check.passed]
+
+    assert failed() == []
+    assert failed(data_leak="3 images") == ["data"]
+    assert failed(git_dirty="true") == ["code"]
+    assert [check.name for check in judge_origin({}) if not check.passed] == ["code"]
+
+
+def test_a_decision_is_forced_only_where_a_check_failed():
+    good, bad = GateCheck("main", True, ""), GateCheck("code", False, "")
+    assert GateDecision((good,), forced="why").outcome == "promoted"
+    assert GateDecision((good, bad)).outcome == "refused"
+    assert GateDecision((good, bad), forced="why").outcome == "forced"
+
+
+def test_numbers_that_are_not_finite_are_recorded_as_none():
+    numbers = collect_numbers(GateDecision((), compare(difference(change=float("nan")))))
+    assert numbers["challenger"] is None
+    assert numbers["champion"] == 0.6

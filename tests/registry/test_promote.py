@@ -1,0 +1,113 @@
+"""Promotion: better models win, worse ones are refused with the numbers, and all is recorded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.core.errors import UserError
+from pipeline.registry.promote import promote_model
+from pipeline.registry.register import register_model
+from pipeline.registry.rollback import restore_champion
+from tests.registry.conftest import build_config, read_aliases
+
+
+def test_the_story_of_three_models(runs, config, client):
+    first = runs["first"]
+    assert register_model(first, config).version == "1"
+    promoted = promote_model(None, config)
+    assert (promoted.decision.outcome, promoted.decision.comparison) == ("promoted", None)
+    assert read_aliases(client) == {"champion": "1"}
+
+    worse = runs["worse"]
+    refused = promote_model(worse, config)
+    assert (refused.decision.outcome, refused.decision.failed[0].name) == ("refused", "main")
+    assert read_aliases(client) == {"champion": "1", "challenger": "2"}
+    check_record(client, "2", worse, outcome="refused", against="1")
+    assert client.get_model_version("parts", "1").tags["finetrack.gate.last"] == "kept"
+
+    better = runs["better"]
+    assert promote_model(better, config).decision.outcome == "promoted"
+    assert read_aliases(client) == {"champion": "3"}
+    check_record(client, "3", better, outcome="promoted", against="1")
+    replaced = client.get_model_version("parts", "1")
+    assert replaced.tags["finetrack.gate.last"] == "replaced"
+    assert "parts/3 was promoted over parts/1" in replaced.description
+
+    restored = restore_champion(config, reason="misses stains")
+    assert (restored.version, restored.replaced) == ("1", "3")
+    assert read_aliases(client) == {"champion": "1"}
+    assert "misses stains" in client.get_model_version("parts", "3").tags["finetrack.gate.rollback"]
+    with pytest.raises(UserError, match="no champion before parts/1"):
+        restore_champion(config)
+
+
+def check_record(client, version, run_id, *, outcome, against):
+    found = client.get_model_version("parts", version)
+    assert (found.tags["finetrack.gate"], found.tags["finetrack.gate.against"]) == (outcome, against)
+    numbers = json.loads(found.tags["finetrack.gate.numbers"])
+    assert numbers["low"] < numbers["challenger"] - numbers["champion"] < numbers["high"]
+    assert numbers["images"] == 120
+    assert "mAP50-95" in found.tags["finetrack.gate.reasons"]
+    assert client.get_run(run_id).data.tags.items() >= {"finetrack.gate": outcome}.items()
+    assert "**Decisions**" in found.description
+
+
+def test_a_model_that_is_better_but_loses_a_class_is_refused(runs, config):
+    promote_model(runs["first"], config)
+    failed = promote_model(runs["lopsided"], build_config(epsilon=0.5)).decision.failed
+    assert [check.name for check in failed] == ["classes"]
+    assert "stain" in failed[0].sentence
+    lenient = build_config(epsilon=0.5, class_limit=0.5)
+    assert promote_model(None, lenient).decision.outcome == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("name", "failed"),
+    [("leaking", "data"), ("dirty", "code")],
+)
+def test_a_leak_or_uncommitted_code_stops_a_model_unless_it_is_forced(runs, config, client, name, failed):
+    refused = promote_model(runs[name], config)
+    assert [check.name for check in refused.decision.failed] == [failed]
+    assert read_aliases(client) == {"challenger": "1"}
+    assert promote_model(None, config, force="the line stands still").decision.outcome == "forced"
+    assert read_aliases(client) == {"champion": "1"}
+    found = client.get_model_version("parts", "1")
+    assert found.tags["finetrack.gate.forced"] == "the line stands still"
+    assert "the line stands still" in found.description
+
+
+def test_models_that_cannot_be_compared_are_an_error_unless_it_is_forced(runs, config, client):
+    promote_model(runs["first"], config)
+    other = runs["relabelled"]
+    with pytest.raises(UserError, match="was not evaluated on the challenger's test images"):
+        promote_model(other, config)
+    assert read_aliases(client) == {"champion": "1", "challenger": "2"}
+    decision = promote_model(other, config, force="new labels").decision
+    assert (decision.outcome, decision.failed[0].name) == ("forced", "main")
+
+
+def test_the_champion_is_not_promoted_again_and_nothing_without_a_challenger(runs, config):
+    with pytest.raises(UserError, match="no version of parts is the challenger"):
+        promote_model(None, config)
+    run_id = runs["first"]
+    promote_model(run_id, config)
+    with pytest.raises(UserError, match="parts/1 is the champion already"):
+        promote_model(run_id, config)
+    with pytest.raises(UserError, match="no version of parts is the challenger"):
+        promote_model(None, config)
+
+
+def test_nothing_is_rolled_back_where_nothing_was_registered(config):
+    with pytest.raises(UserError, match="nothing is registered as parts"):
+        restore_champion(config)
+
+
+def test_a_champion_whose_version_was_deleted_is_not_restored(runs, config, client):
+    promote_model(runs["first"], config)
+    promote_model(runs["better"], config)
+    client.delete_model_version("parts", "1")
+    with pytest.raises(UserError, match="parts/1, the champion before, was deleted"):
+        restore_champion(config)
+    assert read_aliases(client) == {"champion": "2"}
