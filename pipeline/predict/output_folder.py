@@ -66,7 +66,7 @@ def _read_settings(file: Path) -> dict[str, Any]:
 
 
 def _require_same_settings(path: Path, earlier: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    now = json.loads(json.dumps(settings))
+    now = json.loads(json.dumps(settings, allow_nan=False))
     changed = [key for key in {**earlier, **now} if earlier.get(key) != now.get(key)]
     if not changed:
         return

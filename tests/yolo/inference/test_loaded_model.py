@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from ultralytics import YOLO
 
 from pipeline.core.errors import UserError
@@ -169,6 +170,7 @@ def test_tiles_of_an_image_are_predicted_on_as_images(model):
 
 
 def test_tiles_of_masks_have_outlines(tmp_path):
+    torch.manual_seed(0)
     net = YOLO("yolo26n-seg.yaml")
     net.save(tmp_path / "a.pt")
     how = SETTINGS | {"tile": 64, "overlap": 0.2, "conf": 0.0}
