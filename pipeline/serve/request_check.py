@@ -119,4 +119,6 @@ def _split_port(host: str) -> str:
 async def _refuse(send: Send, status: int, reason: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"error": reason}).encode()})
+    await send(
+        {"type": "http.response.body", "body": json.dumps({"error": reason}, allow_nan=False).encode()}
+    )

@@ -10,6 +10,7 @@ from pipeline.core.machine_errors import describe_machine_error
 from pipeline.runtime.progress import print_notice
 from pipeline.serve.inference.find_model import AliasPosition, ModelRequest, find_alias_position, find_model
 from pipeline.serve.inference.prediction_service import PredictionService
+from pipeline.tracking.store.tracked_runs import RunReader
 
 STOP_SECONDS: Final = 5.0
 """To wait for a look that is under way when the server stops."""
@@ -32,6 +33,7 @@ class AliasWatch(threading.Thread):
         super().__init__(name="serve-alias", daemon=True)
         self._service, self._request, self._position = service, request, position
         self._seconds, self._over = seconds, threading.Event()
+        self._reader = RunReader(request.target)
 
     def run(self) -> None:
         """Look until `stop`."""
@@ -53,7 +55,7 @@ class AliasWatch(threading.Thread):
         Raises:
             UserError: MLflow does not answer, or the model cannot be loaded.
         """
-        if find_alias_position(self._request) == self._position:
+        if find_alias_position(self._request, self._reader) == self._position:
             self._service.failure = None
             return
         found = find_model(self._request)
@@ -62,6 +64,7 @@ class AliasWatch(threading.Thread):
         print_notice(f"serve: the alias has moved: {self._service.identity.describe()} answers now")
 
     def _note(self, error: Exception) -> None:
+        self._reader = RunReader(self._request.target)
         sentence = str(error) if isinstance(error, UserError) else describe_machine_error(error)
         sentence = sentence or f"{type(error).__name__}: {error}"
         if self._service.note_failure(sentence):

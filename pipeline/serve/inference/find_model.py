@@ -119,15 +119,19 @@ def _read_imgsz(weights: Path) -> int:
     return max(fixed) if fixed else DEFAULT_IMGSZ
 
 
-def find_alias_position(request: ModelRequest) -> AliasPosition:
+def find_alias_position(request: ModelRequest, reader: RunReader) -> AliasPosition:
     """Return the version that the alias stands for now.
+
+    Args:
+        request: It names the alias.
+        reader: Of the store; the same one each time, since opening it takes longer than this question.
 
     Raises:
         UserError: MLflow does not answer, or there is no such alias any more.
     """
     match = _ALIAS.fullmatch(request.reference)
     name, alias = (match[1], match[2]) if match else (request.config.registry.name, request.reference)
-    for item in list_model_versions(RunReader(request.target), name):
+    for item in list_model_versions(reader, name):
         if alias in item.aliases:
             return item.version, item.run_id
     raise UserError(f"{name} has no alias {alias} any more: the model that was loaded is served on")
