@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core.evaluation_metric_names import WORST_SLICE
 from pipeline.core.metric_names import F1, HIGH, LOW, PRECISION, RECALL
 from pipeline.core.text import format_count
+
+MAX_BUSY_CORES: Final = 0.5
+"""Cores that other processes may use without a remark."""
 
 
 def summarize_metrics(test: Mapping[str, Any]) -> str:
@@ -36,7 +39,14 @@ def summarize_latency(latency: Mapping[str, Any]) -> str:
     return (
         f"{latency['total']:.1f} ms per image ({times}): "
         f"median of {latency['images']} at {latency['imgsz']} pixels on {latency['device']}{threads}"
+        f"{_name_load(latency)}"
     )
+
+
+def _name_load(latency: Mapping[str, Any]) -> str:
+    """Say that other processes slowed the measurement down, where they used more than half a core."""
+    is_busy = latency["busy"] > MAX_BUSY_CORES
+    return f", while other processes used {latency['busy']:.1f} cores" if is_busy else ""
 
 
 def _name_worst(test: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
+from pipeline.runtime.cpu_load import CpuLoadMeter
 from pipeline.runtime.worker_count import count_available_cores
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
 
@@ -39,6 +40,7 @@ class Latency(NamedTuple):
         imgsz: The size that the network got, in pixels.
         device: cpu, or the name of a GPU.
         threads: CPU threads of torch.
+        busy: Cores that other processes used in the meantime: with many, the times are too long.
     """
 
     preprocess: float
@@ -49,6 +51,7 @@ class Latency(NamedTuple):
     imgsz: int
     device: str
     threads: int
+    busy: float
 
 
 def measure_latency(
@@ -73,11 +76,21 @@ def measure_latency(
     with LoadedModel(weights, task=task, settings=alone, stage="evaluate") as model:
         for image in islice(cycle(pixels), WARMUP_IMAGES):
             model.time_stages(image)
+        load = CpuLoadMeter()
         times = np.array(list(_time_images(model, islice(cycle(pixels), count))))
     first, second, third = np.median(times, axis=0).round(3).tolist()
     total = round(median(times.sum(axis=1).tolist()), 3)
-    device = _name_device(settings["device"])
-    return Latency(first, second, third, total, len(times), settings["imgsz"], device, threads)
+    return Latency(
+        preprocess=first,
+        inference=second,
+        postprocess=third,
+        total=total,
+        images=len(times),
+        imgsz=settings["imgsz"],
+        device=_name_device(settings["device"]),
+        threads=threads,
+        busy=round(load.read().others, 2),
+    )
 
 
 def _time_images(
