@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
+from pipeline.core.tasks import Task
 from pipeline.core.text import format_count
 from pipeline.dataset.stored_predictions import PredictedImage, StoredPredictions
 from pipeline.evaluate.metrics.similarity import attach_similarity
@@ -20,6 +22,7 @@ def align_predictions(
     """Return the predictions in the order of the first ones' images, which are identified by their contents.
 
     Detections come with their similarity to the true objects, and without their masks, which are large.
+    Predictions that were aligned before stay as they are.
 
     Args:
         predictions: Of the test split, of each model.
@@ -92,9 +95,13 @@ def _reorder(predictions: StoredPredictions, order: Sequence[int]) -> StoredPred
     images = [predictions.images[place] for place in order]
     truths = [predictions.truths[place] for place in order]
     detections = [
-        attach_similarity(
-            truth, predictions.detections[place], predictions.task, size=(image.width, image.height)
-        )
+        _attach(truth, predictions.detections[place], image, predictions.task)
         for place, image, truth in zip(order, images, truths, strict=True)
     ]
     return replace(predictions, images=tuple(images), truths=truths, detections=detections)
+
+
+def _attach(truth: GroundTruth, found: Detections, image: PredictedImage, task: Task) -> Detections:
+    if found.overlap is not None:
+        return found
+    return attach_similarity(truth, found, task, size=(image.width, image.height))

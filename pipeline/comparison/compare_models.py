@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 from pipeline.comparison.align_predictions import align_predictions
+from pipeline.comparison.compared_images import ComparedImages, build_compared_images
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
-from pipeline.comparison.model_scores import score_predictions
-from pipeline.comparison.pair_figures import (
-    FigureDifference,
-    PairFigures,
-    build_compared_images,
-    compare_pair,
-)
+from pipeline.comparison.model_scores import ModelScores, score_predictions
+from pipeline.comparison.pair_figures import FigureDifference, PairFigures, compare_pair
 from pipeline.comparison.statistics.multiple_testing import adjust_holm
 from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
 from pipeline.comparison.verdict import judge_difference
@@ -71,21 +66,32 @@ def compare_models(
     Raises:
         UserError: Task, classes, images or labels differ.
     """
-    flat = [found for model in models for found in model.trainings]
-    labels = [model.label for model in models for _ in model.trainings]
-    aligned = align_predictions(flat, labels)
-    test = build_compared_images(aligned[0], resamples, seed=seed)
-    thresholds = [value for model in models for value in model.thresholds or [None] * len(model.trainings)]
-    if None in thresholds:
-        thresholds = [None] * len(flat)
-    scores = [
-        score_predictions(found, test.resamples, threshold=threshold)
-        for found, threshold in zip(aligned, thresholds, strict=True)
-    ]
-    ends = list(accumulate(len(model.trainings) for model in models))
-    parts = [scores[end - len(model.trainings) : end] for end, model in zip(ends, models, strict=True)]
-    pairs = [compare_pair(parts[0], part, test) for part in parts[1:]]
+    models = align_models(models)
+    found = [training for model in models for training in model.trainings]
+    test = build_compared_images(found, resamples, seed=seed)
+    has_thresholds = all(model.thresholds and None not in model.thresholds for model in models)
+    scores = [_score_model(model, test, has_thresholds=has_thresholds) for model in models]
+    pairs = [compare_pair(scores[0], other, test) for other in scores[1:]]
     return tuple(_judge_pairs(pairs, [model.label for model in models]))
+
+
+def align_models(models: Sequence[ComparedModel]) -> list[ComparedModel]:
+    """Return the models with all predictions in one order of images; see `align_predictions`.
+
+    Raises:
+        UserError: Task, classes, images or labels differ.
+    """
+    found = [training for model in models for training in model.trainings]
+    aligned = iter(align_predictions(found, [model.label for model in models for _ in model.trainings]))
+    return [model._replace(trainings=tuple(next(aligned) for _ in model.trainings)) for model in models]
+
+
+def _score_model(model: ComparedModel, test: ComparedImages, *, has_thresholds: bool) -> list[ModelScores]:
+    thresholds = model.thresholds if has_thresholds else (None,) * len(model.trainings)
+    return [
+        score_predictions(found, test, threshold=threshold)
+        for found, threshold in zip(model.trainings, thresholds, strict=True)
+    ]
 
 
 def _judge_pairs(pairs: Sequence[PairFigures], labels: Sequence[str]) -> Iterator[ModelComparison]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
+from pipeline.comparison.compared_images import SLICE_RESAMPLES, ComparedImages, list_true_classes
 from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.metric_names import (
     F1,
@@ -24,9 +24,6 @@ from pipeline.evaluate.metrics.average_precision import compute_average_precisio
 from pipeline.evaluate.metrics.classification import select_top_classes
 from pipeline.evaluate.metrics.matching import DetectionTable, build_detection_table
 from pipeline.evaluate.metrics.similarity import keep_boxes_only
-
-SLICE_RESAMPLES: Final = 500
-"""Resamples of a slice: there may be dozens of slices, and a standard error needs no more."""
 
 
 class ModelScores(NamedTuple):
@@ -60,40 +57,25 @@ class ClassCounts(NamedTuple):
 
 
 def score_predictions(
-    predictions: StoredPredictions, resamples: ClusterResamples, *, threshold: float | None = None
+    predictions: StoredPredictions, test: ComparedImages, *, threshold: float | None = None
 ) -> ModelScores:
     """Compute the figures of a training for each weighting of the test images.
 
     Args:
         predictions: On the test split, as `align_predictions` returns them.
-        resamples: The weightings.
+        test: The images with their weightings and slices.
         threshold: The score from which a detection counts, as chosen on val; None leaves out precision,
             recall and F1 of detections.
     """
     if predictions.task == "classify":
-        return _score_classes(predictions, resamples)
-    return _score_detections(predictions, resamples, threshold)
-
-
-def list_slices(predictions: StoredPredictions) -> dict[str, BoolArray]:
-    """Return the slices of the test split, in alphabetical order, with a mask (images,) of each."""
-    names = sorted({name for image in predictions.images for name in image.slices})
-    return {name: np.array([name in image.slices for image in predictions.images]) for name in names}
-
-
-def count_class_objects(predictions: StoredPredictions) -> IntArray:
-    """Count the true objects (images, classes) that metrics count; of classify each image is one."""
-    classes = len(predictions.names)
-    if predictions.task == "classify":
-        return np.asarray(_list_true_classes(predictions)[:, None] == np.arange(classes), np.int64)
-    rows = [np.bincount(truth.classes[truth.counted], minlength=classes) for truth in predictions.truths]
-    return np.array(rows, np.int64).reshape(-1, classes)
+        return _score_classes(predictions, test)
+    return _score_detections(predictions, test, threshold)
 
 
 def _score_detections(
-    predictions: StoredPredictions, resamples: ClusterResamples, threshold: float | None
+    predictions: StoredPredictions, test: ComparedImages, threshold: float | None
 ) -> ModelScores:
-    task, weights = predictions.task, resamples.weights
+    task, weights = predictions.task, test.resamples.weights
     prefix = TASK_PREFIXES.get(task, "")
     table = build_detection_table(predictions.truths, predictions.detections, len(predictions.names))
     aps = compute_average_precisions(table, weights)
@@ -102,7 +84,7 @@ def _score_detections(
         figures |= _score_counts(_count_at_threshold(table, threshold), weights, prefix)
     if prefix:
         figures |= _name_means(compute_average_precisions(_build_box_table(predictions), weights), "")
-    return ModelScores(figures, aps.mean(axis=2), _score_detection_slices(predictions, table, resamples))
+    return ModelScores(figures, aps.mean(axis=2), _score_detection_slices(table, test))
 
 
 def _name_means(aps: FloatArray, prefix: str) -> dict[str, FloatArray]:
@@ -138,12 +120,10 @@ def _score_counts(counts: ClassCounts, weights: IntArray, prefix: str) -> dict[s
     return {prefix + name: (value * present).sum(axis=1) / number for name, value in values.items()}
 
 
-def _score_detection_slices(
-    predictions: StoredPredictions, table: DetectionTable, resamples: ClusterResamples
-) -> dict[str, FloatArray]:
-    weights = resamples.limit(SLICE_RESAMPLES).weights
+def _score_detection_slices(table: DetectionTable, test: ComparedImages) -> dict[str, FloatArray]:
+    weights = test.resamples.limit(SLICE_RESAMPLES).weights
     found = {}
-    for name, mask in list_slices(predictions).items():
+    for name, mask in test.slices.items():
         part = _select_images(table, mask)
         if part.objects.any():
             aps = compute_average_precisions(part, weights[:, mask])
@@ -165,20 +145,20 @@ def _select_images(table: DetectionTable, mask: BoolArray) -> DetectionTable:
     )
 
 
-def _score_classes(predictions: StoredPredictions, resamples: ClusterResamples) -> ModelScores:
+def _score_classes(predictions: StoredPredictions, test: ComparedImages) -> ModelScores:
     assert predictions.probabilities is not None
-    truth, weights = _list_true_classes(predictions), resamples.weights
+    truth, weights = list_true_classes(predictions), test.resamples.weights
     guesses, _ = select_top_classes(predictions.probabilities)
     right = guesses == truth[:, None]
     own, any_of_five = right[:, 0].astype(np.float64), right.any(axis=1).astype(np.float64)
     first = guesses[:, 0][:, None] == np.arange(len(predictions.names))
-    objects = count_class_objects(predictions)
+    objects = test.objects
     counts = ClassCounts((first & (objects > 0)).astype(np.int64), first.astype(np.int64), objects)
     figures = {TOP1: _average(own, weights), TOP5: _average(any_of_five, weights)}
     with np.errstate(invalid="ignore"):  # a class that a resample lacks
         classes = (weights @ counts.hits) / (weights @ objects)
-    limited = resamples.limit(SLICE_RESAMPLES).weights
-    slices = {name: _average(own[mask], limited[:, mask]) for name, mask in list_slices(predictions).items()}
+    limited = test.resamples.limit(SLICE_RESAMPLES).weights
+    slices = {name: _average(own[mask], limited[:, mask]) for name, mask in test.slices.items()}
     outcomes = {TOP1: right[:, 0], TOP5: right.any(axis=1)}
     return ModelScores(figures | _score_counts(counts, weights, ""), classes, slices, outcomes)
 
@@ -187,7 +167,3 @@ def _average(values: FloatArray, weights: IntArray) -> FloatArray:
     with np.errstate(invalid="ignore"):  # a slice that a resample lacks
         averages: FloatArray = (weights @ values) / weights.sum(axis=1)
     return averages
-
-
-def _list_true_classes(predictions: StoredPredictions) -> IntArray:
-    return np.array([-1 if image.cls is None else image.cls for image in predictions.images], np.int64)

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.comparison.model_scores import (
-    SLICE_RESAMPLES,
-    ModelScores,
-    count_class_objects,
-    list_slices,
-)
-from pipeline.comparison.statistics.cluster_resamples import ClusterResamples, number_groups, resample_groups
+from pipeline.comparison.compared_images import SLICE_RESAMPLES, ComparedImages
+from pipeline.comparison.model_scores import ModelScores
+from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
 from pipeline.comparison.statistics.paired_interval import DifferenceEstimate, estimate_difference
-from pipeline.core.arrays import BoolArray, FloatArray, IntArray
+from pipeline.core.arrays import FloatArray
 from pipeline.core.metric_names import get_main_metric
-from pipeline.core.tasks import Task
-from pipeline.dataset.stored_predictions import StoredPredictions
-
-
-class ComparedImages(NamedTuple):
-    """The test images, which all models have in common.
-
-    Attributes:
-        task: The task.
-        names: Class names by index.
-        resamples: The weightings of the images.
-        objects: (images, classes) true objects.
-        slices: Mask (images,) of each slice.
-    """
-
-    task: Task
-    names: tuple[str, ...]
-    resamples: ClusterResamples
-    objects: IntArray
-    slices: Mapping[str, BoolArray]
-
-    def count_groups(self, images: BoolArray) -> int:
-        """Count the groups of some of the images (images,)."""
-        return len(np.unique(self.resamples.groups[images]))
 
 
 class FigureDifference(NamedTuple):
@@ -73,23 +45,6 @@ class PairFigures(NamedTuple):
     figures: list[FigureDifference]
     classes: list[FigureDifference]
     slices: list[FigureDifference]
-
-
-def build_compared_images(predictions: StoredPredictions, resamples: int, *, seed: int) -> ComparedImages:
-    """Resample the test images; a resample without any object is left out: it has nothing to average.
-
-    Args:
-        predictions: Of the first model.
-        resamples: How many.
-        seed: Of the draws.
-    """
-    groups = number_groups([image.group for image in predictions.images])
-    objects = count_class_objects(predictions)
-    drawn = resample_groups(groups, resamples, seed=seed)
-    kept = np.asarray((drawn.weights @ objects).any(axis=1))
-    kept[0] = True
-    drawn = drawn._replace(weights=drawn.weights[kept], times=int(kept[1 : 1 + drawn.times].sum()))
-    return ComparedImages(predictions.task, predictions.names, drawn, objects, list_slices(predictions))
 
 
 def compare_pair(

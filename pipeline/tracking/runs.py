@@ -23,6 +23,7 @@ from pipeline.tracking.store.outage import DatabaseLockedError
 from pipeline.tracking.store.run_tags import (
     EXPERIMENT_TAG,
     KEY_TAG,
+    KIND_TAG,
     PARENT_TAG,
     PROCESS_TAG,
     STAGE_TAG_PREFIX,
@@ -104,6 +105,24 @@ def attach_run(
         params, tags = sanitize_params(evaluation.params), sanitize_tags(new)
         opening["evaluation"] = {"key": evaluation.key, "params": params, "tags": tags}
     with _session(target, outbox, opening, {}) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def open_report_run(
+    target: TrackingTarget, *, name: str, command: str, tags: Mapping[str, Any]
+) -> Iterator[RunSession]:
+    """Open a run that holds a report about other runs, such as a comparison.
+
+    Args:
+        target: The MLflow store and experiment.
+        name: The name of the run.
+        command: The command that makes the report.
+        tags: Tags of the run; values that are None are left out.
+    """
+    outbox = create_outbox(target.uri, target.experiment, hashlib.sha256(uuid.uuid4().bytes).hexdigest())
+    opening = {"kind": "open", "stage": command, "name": name}
+    with _session(target, outbox, opening, {KIND_TAG: command, **tags}) as session:
         yield session
 
 

@@ -45,6 +45,27 @@ def number_groups(names: Sequence[Hashable]) -> IntArray:
     return np.array([order[name] for name in names], np.int64)
 
 
+def merge_groups(groupings: Sequence[Sequence[Hashable]]) -> IntArray:
+    """Return the index (images,) of each image's group, where images are together if any grouping says so.
+
+    Args:
+        groupings: Each names the group of every image.
+    """
+    roots = list(range(len(groupings[0])))
+    for grouping in groupings:
+        first: dict[Hashable, int] = {}
+        for place, name in enumerate(grouping):
+            roots[_find_root(roots, place)] = _find_root(roots, first.setdefault(name, place))
+    return number_groups([_find_root(roots, place) for place in range(len(roots))])
+
+
+def _find_root(roots: list[int], place: int) -> int:
+    while roots[place] != place:
+        roots[place] = roots[roots[place]]
+        place = roots[place]
+    return place
+
+
 def resample_groups(groups: IntArray, times: int, *, seed: int) -> ClusterResamples:
     """Draw as many groups as there are, with replacement; each comes with all of its images.
 

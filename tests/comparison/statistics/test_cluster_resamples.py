@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline.comparison.statistics.cluster_resamples import (
     MAX_LEFT_OUT_GROUPS,
+    merge_groups,
     number_groups,
     resample_groups,
 )
@@ -11,6 +12,12 @@ from pipeline.comparison.statistics.cluster_resamples import (
 
 def test_groups_are_numbered_in_the_order_in_which_they_appear():
     assert number_groups(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
+
+
+def test_groupings_are_merged_where_either_has_images_together():
+    assert merge_groups(["abcdef", "aacddf"]).tolist() == [0, 0, 1, 2, 2, 3]
+    assert merge_groups(["aabbcc", "abbccd", "xxxxxx"]).tolist() == [0] * 6
+    assert merge_groups(["aabb"]).tolist() == [0, 0, 1, 1]
 
 
 def test_images_of_a_group_are_drawn_equally_often():

@@ -1,0 +1,176 @@
+"""Get the predictions of the models to compare: the stored ones, or made anew with their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.comparison.candidates import Candidate
+from pipeline.comparison.compare_models import ComparedModel
+from pipeline.comparison.predict_images import Predictor, PreparedData
+from pipeline.comparison.prepared_data import open_prepared_data
+from pipeline.config.schema import Config
+from pipeline.core.config_diff import format_yaml_value
+from pipeline.core.detections import Detections
+from pipeline.core.errors import UserError
+from pipeline.dataset.coco_results import read_stored_predictions
+from pipeline.dataset.history import WORKSPACE, read_manifest_at_revision
+from pipeline.dataset.stored_predictions import StoredPredictions
+from pipeline.evaluate.metrics.confidence_threshold import find_best_threshold
+from pipeline.evaluate.metrics.matching import build_detection_table
+from pipeline.evaluate.metrics.similarity import attach_similarity
+from pipeline.iterations.fetch_predictions import fetch_predictions
+from pipeline.iterations.fetch_weights import fetch_weights
+from pipeline.iterations.iteration import Iteration
+from pipeline.runtime.progress import print_notice
+from pipeline.tracking.target import TrackingTarget
+
+PREDICTION_SETTINGS: Final = tuple(
+    f"evaluate.{name}" for name in ("conf", "iou", "max_det", "tile", "overlap")
+)
+"""Settings that decide predictions: where those of two models differ, a difference may come from them."""
+
+
+class CollectedModels:
+    """The models with their predictions.
+
+    Attributes:
+        models: In the order of the candidates.
+        data: What models predicted on anew; None where all predictions were stored.
+        remarks: What a reader has to know, a sentence each.
+    """
+
+    def __init__(self) -> None:
+        self.models: list[ComparedModel] = []
+        self.data: PreparedData | None = None
+        self.remarks: list[str] = []
+
+
+@dataclass(frozen=True)
+class ModelCollector:
+    """Collects predictions.
+
+    Args:
+        config: `evaluate`, `finetune.device` and `registry` are used.
+        target: MLflow's store and experiment.
+        folder: Receives predictions and data of a revision; it stays as long as they are used.
+        on: The revision whose test images all models predict on; None for stored predictions.
+    """
+
+    config: Config
+    target: TrackingTarget
+    folder: Path
+    on: str | None = None
+    _found: CollectedModels = field(default_factory=CollectedModels)
+    _settings: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def collect(self, candidates: Sequence[Candidate]) -> CollectedModels:
+        """Return the models with their predictions.
+
+        Raises:
+            UserError: Predictions or weights cannot be had, or do not fit the data.
+        """
+        for place, candidate in enumerate(candidates):
+            parts = [
+                self._get_predictions(iteration, self.folder / f"{place}-{number}")
+                for number, iteration in enumerate(candidate.iterations)
+            ]
+            tests, thresholds = zip(*parts, strict=True)
+            self._found.models.append(ComparedModel(candidate.label, tests, thresholds))
+        self._found.remarks += remark_on_settings(self._settings)
+        return self._found
+
+    def _get_predictions(self, iteration: Iteration, folder: Path) -> tuple[StoredPredictions, float | None]:
+        stored = None if self.on or iteration.file else fetch_predictions(iteration, self.target)
+        if stored is not None:
+            self._settings.append(iteration.params)
+            threshold = iteration.predicts_with.get("conf")
+            test = read_stored_predictions(stored, "test")
+            return test, _read_threshold(stored) if threshold is None else float(threshold)
+        return self._predict(iteration, folder)
+
+    def _predict(self, iteration: Iteration, folder: Path) -> tuple[StoredPredictions, float | None]:
+        data = self._open_data()
+        if not self.on and iteration.file is None:
+            print_notice(
+                f"compare: {iteration.label} has no stored predictions: it predicts on {data.name} now"
+            )
+        self._settings.append(
+            {key: getattr(self.config.evaluate, key.split(".")[1]) for key in PREDICTION_SETTINGS}
+        )
+        weights = fetch_weights(iteration, self.target)
+        self._found.remarks += remark_on_training_images(iteration, data)
+        with closing(Predictor(iteration, weights, data, self.config)) as predictor:
+            test = predictor.predict_split("test", folder)
+            known = iteration.predicts_with.get("conf")
+            if known is not None or not data.manifest.in_split("val") or test.task == "classify":
+                return test, None if known is None else float(known)
+            return test, find_threshold(predictor.predict_split("val", folder))
+
+    def _open_data(self) -> PreparedData:
+        if self._found.data is None:
+            self._found.data = open_prepared_data(self.on or WORKSPACE, self.folder / "data")
+        return self._found.data
+
+
+def find_threshold(val: StoredPredictions) -> float | None:
+    """Return the score with the highest mean F1 on val; None for classify, and where val has no objects."""
+    if val.task == "classify":
+        return None
+    detections = list(_compare_with_truth(val))
+    table = build_detection_table(val.truths, detections, len(val.names))
+    return find_best_threshold(table) if table.objects.any() else None
+
+
+def remark_on_settings(used: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence about settings of `evaluate` that decide predictions and differ between models.
+
+    Args:
+        used: The settings of each training, as far as they are known.
+    """
+    found = []
+    for key in PREDICTION_SETTINGS:
+        values = dict.fromkeys(format_yaml_value(each[key]) for each in used if key in each)
+        if len(values) > 1:
+            found.append(f"{key} is {' and '.join(values)}")
+    if not found:
+        return []
+    return [f"the models predicted with other settings ({', '.join(found)}): --on workspace uses one for all"]
+
+
+def remark_on_training_images(iteration: Iteration, data: PreparedData) -> list[str]:
+    """Return a sentence if a model was trained on test images of the data, or if that is not known."""
+    if iteration.data == data.manifest.digest:
+        return []
+    test = {item.sha256 for item in data.manifest.in_split("test")}
+    try:
+        own = read_manifest_at_revision(iteration.revision) if iteration.revision else None
+    except UserError:
+        own = None
+    if own is None or (iteration.data and own.digest != iteration.data):
+        return [
+            f"whether {iteration.label} was trained on test images of {data.name} is not known: "
+            "if so, its score is too high"
+        ]
+    seen = len({item.sha256 for item in own.items if not item.file.startswith("test/")} & test)
+    if not seen:
+        return []
+    return [
+        f"{iteration.label} was trained on {seen} of the {len(test)} test images of {data.name}: "
+        "its score is too high"
+    ]
+
+
+def _read_threshold(folder: Path) -> float | None:
+    try:
+        return find_threshold(read_stored_predictions(folder, "val"))
+    except UserError:  # there are none on val
+        return None
+
+
+def _compare_with_truth(val: StoredPredictions) -> Iterator[Detections]:
+    for image, truth, found in zip(val.images, val.truths, val.detections, strict=True):
+        yield attach_similarity(truth, found, val.task, size=(image.width, image.height))

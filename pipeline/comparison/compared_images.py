@@ -1,0 +1,81 @@
+"""The test images that models are compared on: resampled in groups, with their true objects and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pipeline.comparison.statistics.cluster_resamples import ClusterResamples, merge_groups, resample_groups
+from pipeline.core.arrays import BoolArray, IntArray
+from pipeline.core.tasks import Task
+from pipeline.dataset.stored_predictions import StoredPredictions
+
+SLICE_RESAMPLES: Final = 500
+"""Resamples of a slice: there may be dozens of slices, and a standard error needs no more."""
+
+
+class ComparedImages(NamedTuple):
+    """The test images, which all models have in common.
+
+    Attributes:
+        task: The task.
+        names: Class names by index.
+        resamples: The weightings of the images.
+        objects: (images, classes) true objects.
+        slices: Mask (images,) of each slice.
+    """
+
+    task: Task
+    names: tuple[str, ...]
+    resamples: ClusterResamples
+    objects: IntArray
+    slices: Mapping[str, BoolArray]
+
+    def count_groups(self, images: BoolArray) -> int:
+        """Count the groups of some of the images (images,)."""
+        return len(np.unique(self.resamples.groups[images]))
+
+
+def build_compared_images(
+    predictions: Sequence[StoredPredictions], resamples: int, *, seed: int
+) -> ComparedImages:
+    """Resample the test images; a resample without any object is left out: it has nothing to average.
+
+    Images are in one group if the predictions of any model say so, and the slices are of the first model that
+    has some: older predictions know none.
+
+    Args:
+        predictions: Of each model, in one order of images.
+        resamples: How many.
+        seed: Of the draws.
+    """
+    groups = merge_groups([[image.group for image in each.images] for each in predictions])
+    objects = count_class_objects(predictions[0])
+    drawn = resample_groups(groups, resamples, seed=seed)
+    kept = np.asarray((drawn.weights @ objects).any(axis=1))
+    kept[0] = True
+    drawn = drawn._replace(weights=drawn.weights[kept], times=int(kept[1 : 1 + drawn.times].sum()))
+    slices = next((found for each in predictions if (found := list_slices(each))), {})
+    return ComparedImages(predictions[0].task, predictions[0].names, drawn, objects, slices)
+
+
+def list_slices(predictions: StoredPredictions) -> dict[str, BoolArray]:
+    """Return the slices of the test split, in alphabetical order, with a mask (images,) of each."""
+    names = sorted({name for image in predictions.images for name in image.slices})
+    return {name: np.array([name in image.slices for image in predictions.images]) for name in names}
+
+
+def count_class_objects(predictions: StoredPredictions) -> IntArray:
+    """Count the true objects (images, classes) that metrics count; of classify each image is one."""
+    classes = len(predictions.names)
+    if predictions.task == "classify":
+        return np.asarray(list_true_classes(predictions)[:, None] == np.arange(classes), np.int64)
+    rows = [np.bincount(truth.classes[truth.counted], minlength=classes) for truth in predictions.truths]
+    return np.array(rows, np.int64).reshape(-1, classes)
+
+
+def list_true_classes(predictions: StoredPredictions) -> IntArray:
+    """Return the class (images,) of each image of classify."""
+    return np.array([-1 if image.cls is None else image.cls for image in predictions.images], np.int64)

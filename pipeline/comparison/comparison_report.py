@@ -1,0 +1,173 @@
+"""A comparison with everything that a reader has to know: models, test data, differences, remarks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pipeline.comparison.candidates import Candidate
+from pipeline.comparison.compare_models import ComparedModel, compare_models
+from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
+from pipeline.comparison.model_differences import ModelDifference, list_model_differences
+from pipeline.core.tasks import Task
+
+
+class ComparedSplit(NamedTuple):
+    """What the models were compared on.
+
+    Attributes:
+        task: The task.
+        data: Digest of the prepared dataset.
+        images: Number of test images.
+        groups: Number of groups: near copies, and images of one group of data.group_by, are one.
+        objects: Number of true objects that count; of classify the images.
+    """
+
+    task: Task
+    data: str
+    images: int
+    groups: int
+    objects: int
+
+
+class ComparisonReport(NamedTuple):
+    """A comparison for people.
+
+    Attributes:
+        name: `compare A B`.
+        models: The models; the first one is what the others are compared with.
+        test: The test images.
+        differences: In what the models differ beside their scores.
+        comparisons: Of each other model with the first one.
+        remarks: What a reader has to know, a sentence each.
+        resamples: Of the test images.
+        seed: Of the resamples.
+    """
+
+    name: str
+    models: tuple[Candidate, ...]
+    test: ComparedSplit
+    differences: tuple[ModelDifference, ...]
+    comparisons: tuple[ModelComparison, ...]
+    remarks: tuple[str, ...]
+    resamples: int
+    seed: int
+
+
+def build_report(
+    candidates: Sequence[Candidate],
+    models: Sequence[ComparedModel],
+    *,
+    remarks: Sequence[str],
+    resamples: int,
+    seed: int,
+) -> ComparisonReport:
+    """Compare the models and collect what a reader has to know.
+
+    Args:
+        candidates: The models.
+        models: Their predictions, in the same order.
+        remarks: What is known already.
+        resamples: Of the test images.
+        seed: Of the resamples.
+
+    Raises:
+        UserError: The models are of different tasks, classes or test data.
+    """
+    comparisons = compare_models(models, resamples=resamples, seed=seed)
+    test = models[0].trainings[0]
+    split = ComparedSplit(
+        test.task,
+        test.data,
+        len(test.images),
+        len({image.group for image in test.images}),
+        comparisons[0].main.objects,
+    )
+    return ComparisonReport(
+        " ".join(("compare", *(candidate.label for candidate in candidates))),
+        tuple(candidates),
+        split,
+        tuple(list_model_differences(candidates)),
+        comparisons,
+        (*remarks, *remark_on_seeds(candidates)),
+        resamples,
+        seed,
+    )
+
+
+def remark_on_seeds(candidates: Sequence[Candidate]) -> list[str]:
+    """Return a sentence about what the trainings of each model allow to conclude."""
+    single = [candidate.label for candidate in candidates if len(candidate.iterations) == 1]
+    if len(single) == len(candidates):
+        return [
+            "one training each: this compares their weights, and not their configurations, "
+            "which another seed may rank otherwise"
+        ]
+    if single:
+        return [f"the seeds of {', '.join(single)} are taken to vary as much as those of the other models"]
+    return []
+
+
+def report_to_json(report: ComparisonReport) -> dict[str, Any]:
+    """Convert a comparison to JSON values."""
+    return {
+        "name": report.name,
+        "task": report.test.task,
+        "test": {
+            "data": report.test.data,
+            "images": report.test.images,
+            "groups": report.test.groups,
+            "objects": report.test.objects,
+        },
+        "models": [_model_to_json(candidate) for candidate in report.models],
+        "differences": {row.name: list(row.values) for row in report.differences},
+        "comparisons": [_comparison_to_json(each) for each in report.comparisons],
+        "remarks": list(report.remarks),
+        "resamples": report.resamples,
+        "seed": report.seed,
+    }
+
+
+def _model_to_json(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "label": candidate.label,
+        "trainings": [
+            {
+                "reference": each.reference,
+                "kind": each.kind,
+                "run": each.run_id,
+                "revision": each.revision,
+                "version": each.version,
+                "weights": each.sha256,
+                "data": each.data,
+            }
+            for each in candidate.iterations
+        ],
+    }
+
+
+def _comparison_to_json(found: ModelComparison) -> dict[str, Any]:
+    return {
+        "first": found.first,
+        "second": found.second,
+        "verdict": found.verdict,
+        "sentence": found.sentence,
+        "needed_images": found.needed_images,
+        "main": _difference_to_json(found.main),
+        "figures": [_difference_to_json(each) for each in found.figures],
+        "classes": [_difference_to_json(each) for each in found.classes],
+        "slices": [_difference_to_json(each) for each in found.slices],
+    }
+
+
+def _difference_to_json(found: PairedDifference) -> dict[str, Any]:
+    """Return all values; six decimals: further ones differ between machines."""
+    values = found._asdict() | {"difference": found.difference}
+    return {
+        name: float(f"{value:.6g}")
+        if name == "p_value"
+        else round(value, 6)
+        if isinstance(value, float)
+        else value
+        for name, value in values.items()
+    }
