@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from pipeline.core.metric_names import MAIN_METRICS
 from pipeline.core.paths import TEST_METRICS_FILE, TRAINING_METRICS_FILE
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.recorded_results import flatten_reports
@@ -24,7 +25,7 @@ CODE_FOLDER: Final = Path("pipeline")
 MAX_COMMITS: Final = 2000
 """Commits that changed the results, which are searched for those of a run."""
 Results = tuple[tuple[float, ...], frozenset[tuple[str, float]]]
-"""Tells results from all others: the training that they are of, and the mAP on test."""
+"""Tells results from all others: the training that they are of, and the main metrics on test."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def identify_results(metrics: Mapping[str, float], seconds: float | None) -> Res
     best = {name: metrics[name] for name in metrics if name.startswith("best/") and name != "best/epoch"}
     if seconds is None or not best:
         return None
-    test = {(name, value) for name, value in metrics.items() if name.startswith("test/mAP")}
+    test = {(name, metrics[f"test/{name}"]) for name in MAIN_METRICS if f"test/{name}" in metrics}
     return (seconds, *(best[name] for name in sorted(best))), frozenset(test)
 
 

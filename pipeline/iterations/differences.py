@@ -17,12 +17,13 @@ _MAX_VALUE_LENGTH: Final = 24
 def diff_iteration_configs(old: Iteration, new: Iteration) -> list[KeyDifference]:
     """List the keys of the configuration that differ and may change a result.
 
-    Values from MLflow are text, so that 1 and 1.0 are the same here. Keys that only one side has are left out
-    where the other side's configuration is unknown.
+    Values from MLflow are text, so that 1 and 1.0 are the same here. Keys that only one side has come last:
+    they are those of another version of the pipeline. There are none where a configuration is unknown.
     """
     if not old.params or not new.params:
         return []
-    return diff_configs(*(_select_params(iteration.params) for iteration in (old, new)))
+    pairs = diff_configs(*(_select_params(iteration.params) for iteration in (old, new)))
+    return sorted(pairs, key=lambda pair: pair.old is ABSENT or pair.new is ABSENT)
 
 
 def label_differences(old: Iteration, new: Iteration) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.storage.git_commands import REPOSITORY_VARIABLES
 
 GIT_TIMEOUT_SECONDS: Final = 60
 _FIELDS: Final = "%(refname)%00%(objectname)%00%(committerdate:unix)"
@@ -132,6 +133,7 @@ def _split_batch(
 
 def _ask_git(project: Path, *question: str, text: str | None = None) -> bytes | None:
     """Return git's answer; None if it has none."""
+    kept = {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
     command = ["git", "-C", str(project), "--no-optional-locks", *question]
     try:
         done = subprocess.run(
@@ -141,7 +143,7 @@ def _ask_git(project: Path, *question: str, text: str | None = None) -> bytes | 
             capture_output=True,
             timeout=GIT_TIMEOUT_SECONDS,
             check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**kept, "LC_ALL": "C"},
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"`git {question[0]}` gave no answer in {GIT_TIMEOUT_SECONDS} s: try again") from None

@@ -23,16 +23,17 @@ DIGEST_DIGITS: Final = 8
 """Of ids and digests in the table; commands accept them."""
 _MAX_DIFFERENCES: Final = 4
 """Differences that a row of the narrow table names; the rest is counted."""
-_MIN_FLEXIBLE: Final = 24
+_MIN_FLEXIBLE: Final = 20
 """Cells for the name and what differs, even where the other columns leave less."""
 
 
 class _Column(NamedTuple):
-    """A column; `shown` tells for all rows whether it says anything."""
+    """A column; `shown` tells for all rows whether it says anything, `wraps` whether it may get narrower."""
 
     title: str
     read: Callable[[Iteration], str]
     shown: Callable[[Sequence[Iteration]], bool] = lambda _: True
+    wraps: bool = False
 
 
 def format_runs_table(
@@ -53,7 +54,8 @@ def format_runs_table(
         [item.label, differs, *(column.read(item) for column in columns)]
         for item, differs in zip(iterations, shown, strict=True)
     ]
-    return format_wrapped_columns(head + body, _measure(head + body, width))
+    wrapping = [column.wraps for column in columns]
+    return format_wrapped_columns(head + body, _measure(head + body, wrapping, width))
 
 
 def list_row_differences(iterations: Sequence[Iteration]) -> list[list[str]]:
@@ -79,25 +81,28 @@ def describe_table(iterations: Sequence[Iteration], *, total: int) -> list[str]:
         notes.append(f"{len(iterations)} of {total:,} are shown: --limit 0 shows all")
     shared = [name for name, count in Counter(item.label for item in iterations).items() if count > 1]
     if shared:
-        notes.append("some names are shared by several: --wide shows their ids, which commands take, too")
+        notes.append("some names are shared: --wide shows the ids, by which commands know them")
     return notes
 
 
 def _list_columns(*, wide: bool) -> list[_Column]:
-    more = [
+    data = _Column("data", _format_data, lambda items: wide or len({*map(_format_data, items)} - {""}) > 1)
+    test = _Column("test", lambda item: _format_metric(item, "test/"), wraps=True)
+    common = [data, _Column("val", lambda item: _format_metric(item, "best/")), test]
+    common.append(_Column("time", _format_seconds))
+    if not wide:  # what failed has no alias
+        state = _Column(
+            "alias/state", _format_alias_and_state, lambda items: any(map(_format_alias_and_state, items))
+        )
+        return [*common, state._replace(wraps=True)]
+    return [
+        *common,
+        _Column("alias", _format_alias, lambda items: any(map(_format_alias, items))),
+        _Column("state", _format_state, lambda items: any(map(_format_state, items))),
         _Column("id", lambda item: (item.run_id or item.revision or "")[:DIGEST_DIGITS]),
         _Column("started", _format_start),
         _Column("commit", lambda item: str(item.facts.get("commit", ""))[:DIGEST_DIGITS]),
         _Column("sweep", _read_sweep, lambda items: any(map(_read_sweep, items))),
-    ]
-    return [
-        _Column("data", _format_data, lambda items: wide or len(set(map(_format_data, items)) - {""}) > 1),
-        _Column("val", lambda item: _format_metric(item, "best/")),
-        _Column("test", lambda item: _format_metric(item, "test/")),
-        _Column("time", lambda item: format_duration(known) if (known := item.facts.get("seconds")) else ""),
-        _Column("alias", _format_alias, lambda items: any(map(_format_alias, items))),
-        _Column("state", _format_state, lambda items: any(map(_format_state, items))),
-        *(more if wide else []),
     ]
 
 
@@ -123,6 +128,15 @@ def _format_alias(iteration: Iteration) -> str:
     return f"v{iteration.version}" if iteration.version else ""
 
 
+def _format_alias_and_state(iteration: Iteration) -> str:
+    return f"{_format_alias(iteration)} {_format_state(iteration)}".strip()
+
+
+def _format_seconds(iteration: Iteration) -> str:
+    seconds = iteration.facts.get("seconds")
+    return "" if seconds is None else format_duration(seconds)
+
+
 def _format_state(iteration: Iteration) -> str:
     state = get_state(iteration)
     return "" if state == "finished" else {"dvc": "DVC only"}.get(state, state)
@@ -143,9 +157,20 @@ def _join_differences(labels: Sequence[str], *, most: int | None) -> str:
     return " ".join([*shown, *([f"and {rest} more"] if rest else [])])
 
 
-def _measure(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return the widths of the columns: the first two share what the others leave."""
-    longest = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    fixed = longest[2:]
-    left = width - sum(fixed) - len(GAP) * (len(longest) - 1)
-    return [*share_width(longest[:2], max(left, _MIN_FLEXIBLE)), *fixed]
+def _measure(rows: Sequence[Sequence[str]], wrapping: Sequence[bool], width: int) -> list[int]:
+    """Return the widths of the columns: the first two share what the others leave.
+
+    Args:
+        rows: Their cells.
+        wrapping: Of each column after the first two, whether it may be as narrow as its longest word.
+        width: Of the table.
+    """
+    columns = [*zip(*rows, strict=True)]
+    longest = [max(map(cell_len, column)) for column in columns]
+    words = [
+        max(cell_len(word) for cell in column for word in cell.split() or [""]) for column in columns[2:]
+    ]
+    fixed, left = longest[2:], width - len(GAP) * (len(columns) - 1)
+    if left - sum(fixed) < _MIN_FLEXIBLE:
+        fixed = [short if wraps else full for short, full, wraps in zip(words, fixed, wrapping, strict=True)]
+    return [*share_width(longest[:2], max(left - sum(fixed), _MIN_FLEXIBLE)), *fixed]

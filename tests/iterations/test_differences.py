@@ -1,0 +1,41 @@
+"""What differs between two iterations, briefly."""
+
+import pytest
+
+from pipeline.iterations.differences import label_differences
+from pipeline.iterations.iteration import Iteration
+
+
+def iteration(params=None, data=None, **facts):
+    return Iteration("x", "run", "x", params=params or {}, data=data, facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "labels"),
+    [
+        ({"finetune.lr0": 0.001}, {"finetune.lr0": 0.0012345}, ["lr0=0.001234"]),
+        ({"a.name": "x", "b.name": "y"}, {"a.name": "z", "b.name": "q"}, ["a.name=z", "b.name=q"]),
+        ({"finetune.degrees": 1}, {"finetune.degrees": 1.0}, []),
+        ({"split": [1, 2.0]}, {"split": [1.0, 2]}, []),
+        ({"tracking.uri": "a", "compute.backend": "local"}, {"tracking.uri": "b"}, []),
+        ({"x.y": 1}, {"x.z": None}, ["z=null", "y=(none)"]),
+        ({"x.text": "a"}, {"x.text": "b" * 30}, [f"text={'b' * 23}…"]),
+        ({}, {"x.y": 1}, []),
+    ],
+)
+def test_keys_that_change_results_are_named_briefly(old, new, labels):
+    assert label_differences(iteration(old), iteration(new)) == labels
+
+
+def test_other_images_and_other_code_are_named():
+    old = iteration({"a": 1}, "d1", code="t1", dirty=False)
+    assert label_differences(old, iteration({"a": 1}, "d2", code="t2", dirty=False)) == [
+        "other data",
+        "other code",
+    ]
+    assert label_differences(old, iteration({"a": 1}, None, code="t1")) == []
+
+
+def test_uncommitted_changes_make_no_claim_about_the_code():
+    old, new = (iteration({"a": 1}, code=code, dirty=dirty) for code, dirty in (("t1", False), ("t2", True)))
+    assert label_differences(old, new) == []
