@@ -102,6 +102,27 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
             JSON,
         ),
     ),
+    "compare": Command(
+        "compare models on the same test images: every figure with its interval, one verdict",
+        "The others are compared with the first one. A model is a run, an alias such as champion, a DVC\n"
+        "experiment, a git revision, workspace, or a file of weights. Runs that differ in their seed alone\n"
+        "are one model. Stored predictions are used; a file predicts on data/prepared, and with --on all\n"
+        "predict on the test images of that revision. Logged to MLflow with a page.",
+        "finetrack compare champion workspace\nfinetrack compare lr-a lr-b best.onnx --html compare.html\n"
+        "finetrack compare old-run new-run --on workspace",
+        (
+            ("models", {"metavar": "MODEL", "nargs": "+", "help": "two or more; the first is the reference"}),
+            ("--on", {"metavar": "REV", "help": "predict on the test images of this revision, or workspace"}),
+            ("--html", {"metavar": "FILE", "help": "write the page here, too"}),
+            ("--json", {"action": "store_true", "help": "print JSON, with all classes and slices"}),
+            ("--separate", {"action": "store_true", "help": "do not pool runs that differ in the seed"}),
+            (
+                "--resamples",
+                {"default": 2000, "type": int, "metavar": "N", "help": "of the test images; 2000"},
+            ),
+            ("--unlogged", {"action": "store_true", "help": "do not log the comparison to MLflow"}),
+        ),
+    ),
     "runs": Command(
         "list the iterations: what differs, data, val and test metrics, alias, state",
         "The newest first; each row says what differs from the row below it. Reads MLflow, and marks what\n"
@@ -318,6 +339,21 @@ COMMANDS: Final[Mapping[str, Command]] = {  # pipeline/commands/NAME.py defines 
             ("--batch", {"type": int, "metavar": "N", "help": "images at a time"}),
             ("--device", {"help": "cpu, or the number of a GPU"}),
             ("--threads", {"type": int, "metavar": "N", "help": "CPU threads of the model"}),
+        ),
+    ),
+    "restore": Command(
+        "restore an iteration in a new folder, and prove that it is the one",
+        "Code with the changes beside its commit, configuration, data, weights: from git, DVC and MLflow.\n"
+        "Then compares digests, evaluates again and asks DVC whether anything is left to do. What cannot be\n"
+        "had is named before the folder appears. It shares DVC's cache and MLflow's store with the project.",
+        "finetrack restore champion ../champion\nfinetrack restore 3f2a91 ~/restored --rerun",
+        (
+            ("run", {"metavar": "RUN", "help": "a run, alias, experiment or revision: see finetrack runs"}),
+            ("folder", {"metavar": "DIR", "help": "a folder that does not exist, or an empty one"}),
+            (
+                "--rerun",
+                {"action": "store_true", "help": "train again, too, and say how far it is from the record"},
+            ),
         ),
     ),
     "compose": Command(

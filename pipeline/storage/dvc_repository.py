@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 
 class RevisionReadError(Exception):
@@ -121,3 +124,134 @@ def push_run_cache(folder: Path, remote: str | None) -> None:
                 repo.cloud.push(objects, remote=remote)
     except (DvcException, OSError) as error:
         raise RemoteError(str(error) or type(error).__name__) from error
+
+
+class MissingOutputs(NamedTuple):
+    """Outputs that cannot be had.
+
+    Attributes:
+        paths: Relative to the project.
+        reason: Why the remote did not help; empty if nothing is missing.
+    """
+
+    paths: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def fetch_outputs(folder: Path, stages: Sequence[str]) -> MissingOutputs:
+    """Fetch outputs of stages from the remote into the cache; return those that are in neither.
+
+    Args:
+        folder: A project; its dvc.lock says which contents.
+        stages: Of its dvc.yaml. Outputs that dvc.lock does not name are left out.
+    """
+    reason = "the remote does not have them"
+    with _open_repository(folder) as repo:
+        if not _find_outputs(repo, stages, cached=False):
+            return MissingOutputs()
+        try:
+            repo.fetch(targets=list(stages))
+        except Exception as error:  # of DVC and of the libraries of its remotes: the files are missing then
+            reason = str(error) or type(error).__name__
+        missing = _find_outputs(repo, stages, cached=False)
+        return MissingOutputs(tuple(sorted(missing)), reason if missing else "")
+
+
+def checkout_outputs(folder: Path, stages: Sequence[str]) -> None:
+    """Write outputs of stages as dvc.lock names them; those that the cache does not have are left out.
+
+    Args:
+        folder: A project.
+        stages: Of its dvc.yaml.
+
+    Raises:
+        RevisionReadError: They cannot be written.
+    """
+    from dvc.exceptions import DvcException
+
+    with _open_repository(folder) as repo:
+        targets = _find_outputs(repo, stages, cached=True)
+        try:
+            repo.checkout(targets=targets, force=True) if targets else None
+        except DvcException as error:
+            raise RevisionReadError(str(error)) from error
+
+
+def restore_from_run_cache(folder: Path, stage: str) -> bool:
+    """Write the outputs that DVC kept when it ran a stage with these inputs; return whether it has some.
+
+    Args:
+        folder: A project; inputs and parameters of the stage are in place.
+        stage: Of its dvc.yaml.
+    """
+    from dvc.repo import lock_repo
+    from dvc.stage.cache import RunCacheNotFoundError
+
+    with _open_repository(folder) as repo, lock_repo(repo):
+        try:
+            repo.stage_cache.restore(repo.stage.load_one(name=stage))
+        except RunCacheNotFoundError:
+            return False
+        return True
+
+
+def commit_outputs(folder: Path, stages: Sequence[str]) -> None:
+    """Record the present outputs and inputs of stages in dvc.lock, and put the outputs into the cache.
+
+    Args:
+        folder: A project.
+        stages: Of its dvc.yaml, in their order.
+
+    Raises:
+        RevisionReadError: An output or an input is missing.
+    """
+    from dvc.exceptions import DvcException
+
+    with _open_repository(folder) as repo:
+        try:
+            for stage in stages:
+                repo.commit(stage, force=True)
+        except DvcException as error:
+            raise RevisionReadError(str(error)) from error
+
+
+def list_changed_stages(folder: Path) -> dict[str, list[str]]:
+    """Return the stages that `dvc repro` would run, with what changed; those that always run are left out.
+
+    Args:
+        folder: A project.
+    """
+    with _open_repository(folder) as repo:
+        found = repo.status()
+    changed = {stage: _name_changes(entries) for stage, entries in found.items()}
+    return {stage: names for stage, names in changed.items() if names}
+
+
+def _name_changes(entries: Sequence[Any]) -> list[str]:
+    """Name what changed by DVC's report on a stage, such as `data/prepared` or `params.yaml: seed`."""
+    names = []
+    for entry in entries:
+        kinds = entry if isinstance(entry, dict) else {}  # "always changed" is a text
+        for path, state in (pair for found in kinds.values() for pair in found.items()):
+            keys = state if isinstance(state, dict) else {}
+            names += [f"{path}: {key}" for key in keys] or [str(path)]
+    return names
+
+
+def _find_outputs(repo: Any, stages: Sequence[str], *, cached: bool) -> list[str]:
+    """Return the outputs whose contents the cache has, or does not have, with all of their files."""
+    wanted = [stage for stage in repo.index.stages if getattr(stage, "name", None) in stages]
+    outs = [out for stage in wanted for out in stage.outs if out.use_cache and out.hash_info]
+    return [out.def_path for out in outs if out.changed_cache() != cached]
+
+
+@contextmanager
+def _open_repository(folder: Path) -> Iterator[Any]:
+    """Open a project as DVC's commands do, in its folder: names of stages belong to the dvc.yaml there."""
+    import logging
+
+    from dvc.repo import Repo
+
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # the caller says what was done
+    with chdir(folder), Repo() as repo:
+        yield repo
