@@ -62,7 +62,7 @@ def draw_result(
     side = max(*image.shape[:2], MIN_SIDE)
     if task == "classify":
         return _draw_classes(image, result.rows, names, side)
-    rows = result.rows
+    rows = result.rows[::-1]  # the best ones on top
     boxes = np.array([row["bbox"] for row in rows], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     options: OverlayOptions = {"scores": np.array([row["score"] for row in rows]), "side": side}
