@@ -89,10 +89,10 @@ def draw_detection_errors(
     _draw_title(pen, title, sheet.width)
     for left, heading, marks in (
         (MARGIN, "Truth", _mark_truth(errors, names)),
-        (2 * MARGIN + width, "Prediction", _mark_detections(errors, names)),
+        (2 * MARGIN + width, "Prediction", mark_detections(errors, names)),
     ):
         pen.text((left, 60), heading, TEXT_COLOR, font=load_picture_font(heading, 16), anchor="ls")
-        sheet.paste(_draw_marks(picture.copy(), marks, scale), (left, 70))
+        sheet.paste(draw_marks(picture.copy(), marks, scale), (left, 70))
     _draw_legend(sheet, errors)
     return sheet
 
@@ -169,12 +169,30 @@ def _mark_truth(errors: ImageErrors, names: Sequence[str]) -> list[ErrorMark]:
     ]
 
 
-def _mark_detections(errors: ImageErrors, names: Sequence[str]) -> list[ErrorMark]:
+def mark_detections(errors: ImageErrors, names: Sequence[str]) -> list[ErrorMark]:
+    """Return what to draw of the detections in an image, each with its name and score."""
     found = errors.detections
     rows = enumerate(zip(found.classes, found.scores, errors.verdicts, strict=True))
     return [
         ErrorMark(found.boxes[index], verdict, f"{names[cls]} {score:.2f}", *_get_shape(found, index))
         for index, (cls, score, verdict) in rows
+    ]
+
+
+def mark_missed_objects(errors: ImageErrors, names: Sequence[str]) -> list[ErrorMark]:
+    """Return what to draw of the objects that no detection is paired with."""
+    truth = errors.truth
+    return [
+        ErrorMark(truth.boxes[index], MISSED, f"no {names[truth.classes[index]]}", *_get_shape(truth, index))
+        for index in errors.missed.tolist()
+    ]
+
+
+def mark_true_objects(truth: GroundTruth, names: Sequence[str]) -> list[ErrorMark]:
+    """Return what to draw of the true objects of an image."""
+    return [
+        ErrorMark(truth.boxes[index], CORRECT, names[truth.classes[index]], *_get_shape(truth, index))
+        for index in np.flatnonzero(truth.counted).tolist()
     ]
 
 
@@ -186,8 +204,11 @@ def _get_shape(objects: GroundTruth | Detections, index: int) -> tuple[FloatArra
     return outline, points[visible, :2]
 
 
-def _draw_marks(picture: Image.Image, marks: Iterable[ErrorMark], scale: float) -> Image.Image:
-    """Draw correct ones first, so that no error is covered, and all labels after all boxes."""
+def draw_marks(picture: Image.Image, marks: Iterable[ErrorMark], scale: float) -> Image.Image:
+    """Draw marks on a picture that is `scale` times its image.
+
+    Correct ones come first, so that no error is covered, and all labels after all boxes.
+    """
     marks = sorted(marks, key=lambda mark: mark.verdict != CORRECT)
     pen, occupied = ImageDraw.Draw(picture), list[PixelBox]()
     for mark in marks:
