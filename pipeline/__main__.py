@@ -22,7 +22,7 @@ from pipeline.core.stages import STAGES
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.output_encoding import escape_unencodable_output
 
-LIST_ARGUMENTS = ("path", "filters", "source")
+LIST_ARGUMENTS = ("path", "filters", "source", "models")
 """Names of arguments that take several words, which may stand before and after options."""
 
 
