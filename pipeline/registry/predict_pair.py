@@ -193,14 +193,12 @@ def _predict_anew(
 def _set_groups(
     predictions: StoredPredictions, images: tuple[PredictedImage, ...] | None
 ) -> StoredPredictions:
-    """Take the groups of near copies from stored predictions of the same images, if there are any."""
+    """Take groups of near copies and slices from stored predictions of the same images, if there are any."""
     if images is None or identify_images(images) != identify_images(predictions.images):
         return predictions
-    groups = {(image.file, image.sha256): image.group for image in images}
-    return replace(
-        predictions,
-        images=tuple(
-            image._replace(group=groups.get((image.file, image.sha256), image.group))
-            for image in predictions.images
-        ),
-    )
+    known = {(image.sha256, image.labels_sha256): image for image in images}
+    described = []
+    for image in predictions.images:
+        other = known[image.sha256, image.labels_sha256]
+        described.append(image._replace(group=other.group, slices=other.slices))
+    return replace(predictions, images=tuple(described))
