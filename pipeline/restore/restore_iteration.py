@@ -62,7 +62,7 @@ def restore_iteration(
         state = read_recorded_state(iteration, target, Path(place))
         project = clone_project(project_root(), clone, state.commit)
         yield from _restore(state, clone, project)
-        _use_store(project, folder / project.relative_to(clone), target)
+        yield from _use_store(project, folder / project.relative_to(clone), target)
         for finding in _prove(state, project, rerun=rerun):
             findings.append(finding)
             yield finding.text
@@ -151,10 +151,14 @@ def _prove(state: RecordedState, project: Path, *, rerun: bool) -> Iterator[Find
     yield check_nothing_to_do(project)
 
 
-def _use_store(project: Path, final: Path, target: TrackingTarget) -> None:
+def _use_store(project: Path, final: Path, target: TrackingTarget) -> Iterator[str]:
     """Let the folder log to the project's store: a relative address names another one there."""
+    uri = find_address_for(target, final)
+    if uri is None:
+        yield "an MLflow store of its own: tracking.uri cannot name the path of the project's one"
+        return
     params = project / PARAMS_FILE
-    write_file(params, set_tracking_address(params.read_bytes(), find_address_for(target, final)))
+    write_file(params, set_tracking_address(params.read_bytes(), uri))
 
 
 def _write_report(project: Path, iteration: Iteration, state: RecordedState, findings: list[Finding]) -> None:

@@ -12,8 +12,8 @@ from pipeline.config.tracking_uri import sqlite_file
 from pipeline.tracking.target import TrackingTarget
 
 
-def find_address_for(target: TrackingTarget, folder: Path) -> str:
-    """Return the tracking.uri by which another folder uses the same store.
+def find_address_for(target: TrackingTarget, folder: Path) -> str | None:
+    """Return the tracking.uri by which another folder uses the same store; None if an address cannot say it.
 
     Args:
         target: Of the project.
@@ -22,8 +22,8 @@ def find_address_for(target: TrackingTarget, folder: Path) -> str:
     """
     if target.database is None:
         return target.uri
-    absolute = f"sqlite:///{target.database}"
-    return absolute if sqlite_file(absolute) else f"sqlite:///{os.path.relpath(target.database, folder)}"
+    paths = (str(target.database), os.path.relpath(target.database, folder))
+    return next((uri for uri in map("sqlite:///{}".format, paths) if sqlite_file(uri)), None)
 
 
 def set_tracking_address(params: bytes, uri: str) -> bytes:
