@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from pipeline.core.evaluation_metric_names import WORST_SLICE
 from pipeline.core.metric_names import F1, HIGH, LOW, PRECISION, RECALL
-from pipeline.core.text import format_count
 
 MAX_BUSY_CORES: Final = 0.5
 """Cores that other processes may use without a remark."""
@@ -33,9 +32,12 @@ def summarize_latency(latency: Mapping[str, Any]) -> str:
     Args:
         latency: The fields of `yolo.inference.latency.Latency`.
     """
-    parts = (("preprocess", "pre-processing"), ("inference", "inference"), ("postprocess", "NMS"))
+    parts = (("preprocess", "pre-processing"), ("inference", "inference"), ("postprocess", "post-processing"))
     times = ", ".join(f"{latency[name]:.1f} {title}" for name, title in parts)
-    threads = f" with {format_count(latency['threads'], 'thread')}" if latency["device"] == "cpu" else ""
+    number = latency["threads"]
+    threads = (
+        f" with {number:g} {'thread' if number == 1 else 'threads'}" if latency["device"] == "cpu" else ""
+    )
     return (
         f"{latency['total']:.1f} ms per image ({times}): "
         f"median of {latency['images']} at {latency['imgsz']} pixels on {latency['device']}{threads}"

@@ -64,12 +64,12 @@ def plot_slices(
     with mpl.rc_context({**PLOT_STYLE, "font.family": choose_families(names)}):
         figure = Figure(figsize=(7.4, 1.5 + 0.26 * len(names)), layout="constrained")
         axes = figure.add_subplot()
-        axes.set(title=f"{metric} of the slices of the test split", xlabel=metric, xlim=(0, 1))
-        axes.axvline(overall, color=TEXT_COLOR, linewidth=1, linestyle="--", label=f"all  {overall:.3f}")
+        title = f"{metric} of the slices of the test split (line: all images, {overall:.3f})"
+        axes.set(title=title, xlabel=metric, xlim=(0, 1))
+        axes.axvline(overall, color=TEXT_COLOR, linewidth=1, linestyle="--")
         axes.plot(np.array(values)[order], range(len(names)), "o", color=LINE_COLORS[0])
         axes.set_yticks(range(len(names)), labels)
         axes.set_ylim(-0.6, len(names) - 0.4)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0, 1, 0.1), ncols=2)
         _save_figure(figure, target)
 
 

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.runtime.cpu_load import CpuLoadMeter
-from pipeline.runtime.worker_count import count_available_cores
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
 
 WARMUP_IMAGES: Final = 3
-MAX_SECONDS: Final = 10.0
+MAX_SECONDS: Final = 5.0
 """A large model on a CPU is measured on fewer images than asked for, but on at least `MIN_IMAGES`."""
 MIN_IMAGES: Final = 10
 MAX_DECODED: Final = 50
@@ -39,7 +38,7 @@ class Latency(NamedTuple):
         images: Images that were timed, each alone.
         imgsz: The size that the network got, in pixels.
         device: cpu, or the name of a GPU.
-        threads: CPU threads of torch.
+        threads: The average number of CPU threads of torch.
         busy: Cores that other processes used in the meantime: with many, the times are too long.
     """
 
@@ -50,28 +49,28 @@ class Latency(NamedTuple):
     images: int
     imgsz: int
     device: str
-    threads: int
+    threads: float
     busy: float
 
 
 def measure_latency(
     weights: Path, images: Sequence[Path], *, count: int, task: Task, settings: InferenceSettings
 ) -> Latency:
-    """Measure the time per image of a model, with a thread per physical core.
+    """Measure the time per image of a model.
 
     Args:
         weights: A checkpoint or an exported file.
         images: Image files, at least one; used again where there are fewer than `count`.
-        count: Images to time, at least 1; fewer where they take longer than 10 s, but not fewer than 10.
+        count: Images to time, at least 1; fewer where they take longer than 5 s, but not fewer than 10.
         task: The task of the weights.
-        settings: Used but `batch`, `threads` and `on_threads`.
+        settings: Used but `batch` and `on_threads`. Without a number of threads there is one per physical
+            core, and fewer while other processes are busy.
 
     Raises:
         UserError: An image cannot be read, or the weights cannot be loaded.
     """
-    threads = count_available_cores(physical=True)
-    alone: Any = {**settings, "batch": 1, "threads": threads}
-    alone.pop("on_threads", None)
+    threads: list[float] = []
+    alone: Any = {**settings, "batch": 1, "on_threads": threads.append}
     pixels = [_read_image(path) for path in images[: min(count, MAX_DECODED)]]
     with LoadedModel(weights, task=task, settings=alone, stage="evaluate") as model:
         for image in islice(cycle(pixels), WARMUP_IMAGES):
@@ -88,7 +87,7 @@ def measure_latency(
         images=len(times),
         imgsz=settings["imgsz"],
         device=_name_device(settings["device"]),
-        threads=threads,
+        threads=round(threads[0], 1),
         busy=round(load.read().others, 2),
     )
 
