@@ -9,8 +9,11 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+import torch
+from ultralytics import YOLO
 
 from pipeline.core.errors import UserError
+from pipeline.core.model_names import model_name_for_task
 from pipeline.serve.application import build_application
 from pipeline.serve.inference.model_identity import ModelIdentity
 from pipeline.serve.inference.model_thread import ModelToServe
@@ -104,6 +107,33 @@ def test_after_the_end_requests_are_told_to_go_elsewhere():
     [answer] = post(service, gray(1))
     assert answer.status_code == 503
     assert not service.is_alive
+
+
+@pytest.mark.parametrize(
+    ("task", "key"),
+    [
+        ("segment", "polygon"),
+        pytest.param("obb", "corners", marks=pytest.mark.slow),
+        pytest.param("pose", "keypoints", marks=pytest.mark.slow),
+        pytest.param("classify", "", marks=pytest.mark.slow),
+    ],
+)
+def test_every_task_is_served(tmp_path, task, key):
+    torch.manual_seed(0)
+    weights = tmp_path / "best.pt"
+    YOLO(model_name_for_task("yolo26n.yaml", task), verbose=False).save(weights)
+    settings = {**SETTINGS, "conf": 1e-6, "max_det": 3}
+    service = PredictionService(
+        ModelToServe(weights, settings, lambda model: identify(model)._replace(conf=1e-6))
+    )
+    [answer] = post(service, gray(100))
+    service.close()
+    assert answer.status_code == 200
+    [prediction] = answer.json()["predictions"]
+    if task == "classify":
+        assert len(prediction["classes"]) == 5
+    else:
+        assert len(np.array(prediction["objects"][0][key]).shape) == 2
 
 
 def test_weights_that_cannot_be_loaded_are_refused(tmp_path):

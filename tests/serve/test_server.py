@@ -155,7 +155,7 @@ def test_every_answer_says_which_model(server):
         ("/predict?file=/etc/passwd", IMAGES[0], {"content_type": "image/png"}, 422),
         ("/predict", b'{"images": ["/etc/passwd"]}', {"content_type": "application/json"}, 400),
         ("/predict", b'{"images": []}', {"content_type": "application/json"}, 422),
-        ("/predict", bytes(3 << 20), {"content_type": "image/png"}, 413),
+        ("/predict", bytes(3 << 19), {"content_type": "image/png"}, 413),
         ("/predict", None, {}, 405),
         ("/docs", None, {}, 404),
         ("/health", None, {"host": "attacker.example"}, 421),

@@ -17,6 +17,9 @@ from pipeline.serve.uploads.limits import RequestError
 
 FORMATS: Final = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 """Formats that are read; JPEG includes MPO, whose first picture is the photograph."""
+MAX_SCANS: Final = 200
+"""Of a progressive JPEG, which usually has ten: each goes over all pixels again, and takes a few bytes."""
+_JPEG_START, _JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
 
 
 def read_image_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
@@ -25,6 +28,8 @@ def read_image_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
     Raises:
         RequestError: It is no image, has several frames (400), or more than `max_pixels` pixels (413).
     """
+    if data.startswith(_JPEG_START) and data.count(_JPEG_SCAN) > MAX_SCANS:
+        raise RequestError(400, f"has more than {MAX_SCANS} scans: save it as another JPEG")
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size

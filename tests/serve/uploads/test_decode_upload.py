@@ -67,6 +67,13 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(data):
     assert refusal(read_image_size, data, max_pixels=599) == 413
 
 
+def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded():
+    data = encode("JPEG", progressive=True)
+    start, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    assert refusal(read, data[:end] + data[start:end] * 500 + data[end:]) == 400
+    assert read(data).shape == PIXELS.shape
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "TIFF", "WEBP"])
 def test_a_truncated_image_is_refused(form):
     data = encode(form)
