@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,9 +87,9 @@ def export_weights(weights: Path, folder: Path, request: ExportRequest) -> Path:
         _require_head(model.model, request)
         exporter = _CalibratedExporter(overrides=_build_arguments(model, request), _callbacks=model.callbacks)
         exporter.calibration = request.calibration
-        exported = Path(exporter(model=model.model))
+        exported = folder / Path(exporter(model=model.model)).name
     (folder / "weights.pt").unlink()
-    _require_variant(exported, request)
+    require_variant(BaseBackend.read_metadata(exported), request)
     return exported
 
 
@@ -123,19 +124,26 @@ def _require_head(model: Any, request: ExportRequest) -> None:
         raise UserError("the weights have the NMS-free head alone: use --nms free")
 
 
-def _require_variant(exported: Path, request: ExportRequest) -> None:
-    """Check what the file says about itself: Ultralytics replaces what a format cannot do with a warning."""
-    facts = BaseBackend.read_metadata(exported)
-    if not facts:  # formats without metadata in their file
+def require_variant(facts: Mapping[str, Any], request: ExportRequest) -> None:
+    """Check what a file says about itself: Ultralytics replaces what a format cannot do with a warning alone.
+
+    Args:
+        facts: As Ultralytics reads them; empty of a format whose files say nothing.
+        request: What was asked for.
+
+    Raises:
+        UserError: It is another variant.
+    """
+    if not facts:
         return
-    backend_facts = _FactsReader(facts)
-    found = backend_facts.nms
-    if found != request.nms and backend_facts.task != "classify":
+    arguments, is_free = _parse_fact(facts.get("args")) or {}, bool(_parse_fact(facts.get("end2end")))
+    found = "free" if is_free else "graph" if arguments.get("nms") else "outside"
+    if found != request.nms and facts.get("task") != "classify":
         raise UserError(
             f"Ultralytics exported {request.format} with --nms {found} instead of {request.nms}: "
             f"use --nms {found}"
         )
-    bits = backend_facts.arguments.get("quantize")
+    bits = arguments.get("quantize")
     if bits is not None and bits != _QUANTIZE[request.precision]:
         raise UserError(
             f"Ultralytics exported {request.format} with quantize={bits} instead of {request.precision}: "
@@ -143,27 +151,9 @@ def _require_variant(exported: Path, request: ExportRequest) -> None:
         )
 
 
-class _FactsReader:
-    """What an exported file says about itself, read as Ultralytics' backends read it."""
-
-    def __init__(self, facts: Mapping[str, Any]) -> None:
-        import ast
-
-        self.task = str(facts.get("task"))
-        read = {
-            key: ast.literal_eval(value) if isinstance(value, str) else value
-            for key, value in facts.items()
-            if key in {"args", "end2end"}
-        }
-        self.arguments: Mapping[str, Any] = read.get("args") or {}
-        self._free = bool(read.get("end2end"))
-
-    @property
-    def nms(self) -> NmsVariant:
-        """The variant."""
-        if self._free:
-            return "free"
-        return "graph" if self.arguments.get("nms") else "outside"
+def _parse_fact(value: Any) -> Any:
+    """Parse what some formats store as text."""
+    return ast.literal_eval(value) if isinstance(value, str) else value
 
 
 @contextmanager
