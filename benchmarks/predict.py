@@ -4,8 +4,8 @@
 
 Both write labelled pictures and text labels of the same images, with the same threshold, in processes of
 their own; finetrack writes COCO JSON and CSV besides. Each pair is run by turns, and the table shows medians:
-images a second of wall time, CPU milliseconds an image, and the ratio of both. The times include the start and
-the load of the model. On a busy machine the CPU time says more.
+images a second of wall time, CPU milliseconds an image, and the ratio of both. The times include the start
+and the load of the model. On a busy machine the CPU time says more.
 """
 
 from __future__ import annotations
