@@ -42,13 +42,13 @@ def predict(share, *, images=120, stain=None, labels="labels", seed=1):
     return StoredPredictions("detect", NAMES, "d" * 64, "w" * 64, tuple(described), truths, detections)
 
 
-def log_run(target, key, predictions, *, tags=TAGS, settings=SETTINGS):
+def log_run(target, key, predictions, *, tags=TAGS, settings=SETTINGS, weights=None, names=NAMES):
     """Log a training and its evaluation; return the run's id."""
-    Path("best.pt").write_bytes(key.encode())
+    Path("best.pt").write_bytes(weights or key.encode())
     Image.new("RGB", (32, 32)).save("part.png")
     with open_run(target, key=key, name=f"run {key}", tags=tags) as session:
         session.log_params({"evaluate": settings, "finetune": {"imgsz": 64}})
-        session.log_dataset("parts", "d" * 64, source="data/prepared", classes=NAMES, splits={})
+        session.log_dataset("+".join(names), "d" * 64, source="data/prepared", classes=names, splits={})
         session.log_model(Path("best.pt"), example=Path("part.png"), metrics={}, imgsz=64)
     folder = Path(f"{key}/evaluation")
     if predictions is not None:
