@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipeline.compose.source_overlap import refuse_linked_folder, refuse_project_folders
 from pipeline.compose.weight_fingerprints import (
@@ -23,10 +23,13 @@ from pipeline.compose.weight_fingerprints import (
 )
 from pipeline.config.source_paths import DATASET_FILES, find_source_folder, resolve_sources
 from pipeline.core.errors import UserError
+from pipeline.core.paths import COMPOSE_LOCK_FILE
 from pipeline.storage.fingerprint import fingerprint_file, fingerprint_source
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 DRAWN_FORMATS = {"demo", "shapes"}
+RESTORED_KEY: Final = "restored"
+"""The entry of compose.lock.json in a restored iteration: the fingerprints of its inputs stand."""
 
 
 def fingerprint_inputs(
@@ -54,20 +57,49 @@ def fingerprint_inputs(
     entries: dict[str, Any] = {
         key: item.fingerprint or _read_recorded(key, item, lock) for key, item in inputs.items()
     }
+    held = _hold_restored_inputs(inputs, entries, lock)
     absent = [
         item for key, item in inputs.items() if item.fingerprint is None and entries[key] != item.otherwise
     ]
     notes = [f"{item.name} is not on this machine: its recorded fingerprint stands" for item in absent]
+    notes += [_describe_held(item) for item in held]
     is_same = lock.get("of", {}).get("weights") == inputs["weights"].name
-    entries["siblings"] = fingerprint_other_tasks_weights(values, lock if is_same else {})
-    parts = dict(inputs["source"].parts) if inputs["source"].fingerprint else lock.get("parts", {})
+    is_held = is_same and RESTORED_KEY in lock and "siblings" in lock
+    known = lock if is_same else {}
+    entries["siblings"] = lock["siblings"] if is_held else fingerprint_other_tasks_weights(values, known)
+    is_present = inputs["source"].fingerprint == entries["source"]
+    parts = dict(inputs["source"].parts) if is_present else lock.get("parts", {})
     of = {key: item.name for key, item in inputs.items()}
-    return {**entries, **({"parts": parts} if parts else {}), "of": of}, notes
+    restored = {key: lock[key] for key in [RESTORED_KEY] if key in lock}
+    return {**entries, **({"parts": parts} if parts else {}), "of": of, **restored}, notes
+
+
+def _hold_restored_inputs(
+    inputs: Mapping[str, InputFingerprint], entries: dict[str, Any], lock: Mapping[str, Any]
+) -> list[InputFingerprint]:
+    """Let recorded fingerprints stand in a restored iteration; return the inputs that differ now.
+
+    The images of a project grow: `dvc repro` in a folder with an earlier iteration would make it another one.
+    """
+    held = []
+    for key, item in inputs.items():
+        recorded = lock.get(key) if lock.get("of", {}).get(key) == item.name else None
+        if RESTORED_KEY in lock and recorded not in {None, entries[key]}:
+            entries[key] = recorded
+            held.append(item)
+    return held
+
+
+def _describe_held(item: InputFingerprint) -> str:
+    return (
+        f"{item.name} has changed since the restored iteration, whose record stands: to use it as it is now, "
+        f"delete `{RESTORED_KEY}` in {COMPOSE_LOCK_FILE}"
+    )
 
 
 def _read_recorded(key: str, item: InputFingerprint, lock: Mapping[str, Any]) -> str:
     recorded = lock.get(key) if lock.get("of", {}).get(key) == item.name else None
-    if recorded and item.parts:
+    if recorded and item.parts and RESTORED_KEY not in lock:
         _require_unchanged_parts(item, lock.get("parts", {}))
     if recorded or item.otherwise:
         return str(recorded or item.otherwise)

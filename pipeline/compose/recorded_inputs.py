@@ -6,10 +6,10 @@ one may have taken its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.compose.input_fingerprints import fingerprint_source_images
+from pipeline.compose.input_fingerprints import RESTORED_KEY, fingerprint_source_images
 from pipeline.compose.weight_fingerprints import (
     InputFingerprint,
     fingerprint_architecture,
@@ -18,7 +18,7 @@ from pipeline.compose.weight_fingerprints import (
 )
 from pipeline.core.errors import UserError
 from pipeline.core.model_names import model_name_for_task
-from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.core.paths import COMPOSE_LOCK_FILE, PREPARED_FOLDER
 from pipeline.dataset.prepared import read_manifest
 
 
@@ -33,35 +33,50 @@ def require_recorded_inputs(stage: str, values: Mapping[str, Any], lock: Mapping
     Raises:
         UserError: An input changed since `compose`, or is absent.
     """
+    for item, recorded in _list_inputs(stage, values, lock):
+        _require_same(item, recorded, is_restored=RESTORED_KEY in lock)
+
+
+def _list_inputs(
+    stage: str, values: Mapping[str, Any], lock: Mapping[str, Any]
+) -> Iterator[tuple[InputFingerprint, str | None]]:
+    """Yield the inputs of a stage as they are now, each with its recorded fingerprint."""
     if stage == "prepare" and "source" in lock:
-        _require_same(fingerprint_source_images(values["data"]), lock["source"])
+        yield fingerprint_source_images(values["data"]), lock["source"]
     if stage == "finetune" and "weights" in lock:
         model, finetune = values["model"], values["finetune"]
-        _require_recorded_weights(values, lock)
-        _require_same(fingerprint_teacher(finetune["distill_model"], model["folder"]), lock["teacher"])
-        _require_same(fingerprint_architecture(model["architecture"], lock), lock["architecture"])
+        yield _fingerprint_used_weights(values, lock)
+        yield fingerprint_teacher(finetune["distill_model"], model["folder"]), lock["teacher"]
+        yield fingerprint_architecture(model["architecture"], lock), lock["architecture"]
 
 
-def _require_recorded_weights(values: Mapping[str, Any], lock: Mapping[str, Any]) -> None:
-    """Check the base weights for the task that `prepare` found; names of official weights depend on it."""
+def _fingerprint_used_weights(
+    values: Mapping[str, Any], lock: Mapping[str, Any]
+) -> tuple[InputFingerprint, str | None]:
+    """Return the base weights for the task that `prepare` found; names of official ones depend on it."""
     model, finetune, wanted = values["model"], values["finetune"], values["data"].get("task", "auto")
     task = read_manifest(PREPARED_FOLDER, verify_files=False).task if wanted == "auto" else wanted
     used = fingerprint_weights(model, finetune, task)
     if used.name == fingerprint_weights(model, finetune, wanted).name:
-        _require_same(used, lock["weights"])
-        return
+        return used, lock["weights"]
     name = model_name_for_task(model["weights"], task)
-    _require_same(used, lock.get("siblings", {}).get(name, used.otherwise))
+    return used, lock.get("siblings", {}).get(name, used.otherwise)
 
 
-def _require_same(item: InputFingerprint, recorded: str | None) -> None:
+def _require_same(item: InputFingerprint, recorded: str | None, *, is_restored: bool) -> None:
     if item.fingerprint is None and recorded != item.otherwise:
         raise UserError(
             f"{item.absent or item.name} is not on this machine, and the results are recorded for the file "
             "that was there: bring it back, or name another one"
         )
-    if item.fingerprint not in {None, recorded}:
+    if item.fingerprint in {None, recorded}:
+        return
+    if is_restored:
         raise UserError(
-            f"{item.name} changed since compose, and DVC would take the results for those of the earlier "
-            "contents: run `dvc repro`"
+            f"{item.name} has changed since the restored iteration, whose record stands: to use it as it is "
+            f"now, delete `{RESTORED_KEY}` in {COMPOSE_LOCK_FILE} and run `dvc repro`"
         )
+    raise UserError(
+        f"{item.name} changed since compose, and DVC would take the results for those of the earlier "
+        "contents: run `dvc repro`"
+    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.compose.input_fingerprints import RESTORED_KEY
 from pipeline.core.errors import UserError
 from pipeline.core.paths import (
     COMPOSE_LOCK_FILE,
@@ -71,9 +71,6 @@ def check_contents(folder: Path, state: RecordedState) -> Finding:
 def check_nothing_to_do(folder: Path) -> Finding:
     """Run `compose` as `dvc repro` does first, and ask DVC what it would run then.
 
-    Images that changed at their source since are no fault of the restored iteration, but `dvc repro` would
-    prepare them: this is said, and the recorded fingerprints stay.
-
     Args:
         folder: The restored project.
 
@@ -81,20 +78,16 @@ def check_nothing_to_do(folder: Path) -> Finding:
         UserError: `compose` fails.
     """
     before = {path: (folder / path).read_bytes() for path in _RECORDS if (folder / path).exists()}
-    run_stage_command(folder, "compose")
+    said = run_stage_command(folder, "compose")
     changed = list_changed_stages(folder)
     changed.pop("compose", None)
     if not changed:
-        return Finding("dvc repro has nothing to do")
+        notes = [f"; {line}" for line in said if f"`{RESTORED_KEY}`" in line]
+        return Finding(f"dvc repro has nothing to do{''.join(notes)}")
     for path, content in before.items():
         write_file(folder / path, content)
     causes = [f"{stage} ({', '.join(names)})" for stage, names in changed.items()]
-    return Finding(f"dvc repro would run {', '.join(causes)}", is_proven=_is_source_alone(changed))
-
-
-def _is_source_alone(changed: Mapping[str, list[str]]) -> bool:
-    names = {name for names in changed.values() for name in names}
-    return names <= {f"{COMPOSE_LOCK_FILE}: source", f"{COMPOSE_LOCK_FILE}: earlier"}
+    return Finding(f"dvc repro would run {', '.join(causes)}", is_proven=False)
 
 
 def check_evaluation(folder: Path, state: RecordedState) -> Finding:

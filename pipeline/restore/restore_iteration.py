@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import yaml
 
+from pipeline.compose.input_fingerprints import RESTORED_KEY
 from pipeline.core.errors import UserError
 from pipeline.core.paths import COMPOSE_LOCK_FILE, FINETUNED_FOLDER, PARAMS_FILE
 from pipeline.iterations.iteration import Iteration
@@ -96,6 +97,7 @@ def _restore(state: RecordedState, clone: Path, project: Path) -> Iterator[str]:
     write_recorded_files(project, state)
     yield f"code: commit {state.commit[:10]}{_describe_changes(state)}"
     _require_recorded_code(state, project)
+    _mark_restored(state, project)
     share_dvc_settings(project_root(), project)
     yield from restore_outputs(project, state)
     yield from _copy_base_weights(project)
@@ -118,6 +120,13 @@ def _require_recorded_code(state: RecordedState, project: Path) -> None:
             f"{state.label} cannot be restored: the code of {', '.join(other)} at commit {state.commit[:10]} "
             f"is another one{why}"
         )
+
+
+def _mark_restored(state: RecordedState, project: Path) -> None:
+    """Let the recorded fingerprints stand when the images of the project grow, or its base weights change."""
+    lock = json.loads((project / COMPOSE_LOCK_FILE).read_text(encoding="utf-8"))
+    content = json.dumps({**lock, RESTORED_KEY: state.label}, indent=1, ensure_ascii=False, allow_nan=False)
+    write_file(project / COMPOSE_LOCK_FILE, f"{content}\n")
 
 
 def _copy_base_weights(project: Path) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compose.input_fingerprints import fingerprint_inputs
+from pipeline.compose.input_fingerprints import RESTORED_KEY, fingerprint_inputs
 from pipeline.core.errors import UserError
 from pipeline.storage import fingerprint
 from pipeline.storage.files import hash_file
@@ -216,6 +216,30 @@ def test_an_absent_source_keeps_what_is_recorded_with_a_word(project, absence):
     entries, notes = fingerprint_inputs(values(), lock)
     assert entries == lock
     assert notes == ["data.source=images is not on this machine: its recorded fingerprint stands"]
+
+
+@pytest.mark.fault(3, "the images of a restored iteration have changed since")
+def test_in_a_restored_iteration_the_record_of_changed_inputs_stands(project):
+    recorded, _ = fingerprint_inputs(values(), {})
+    lock = {**recorded, RESTORED_KEY: "a run"}
+    (project / "images/b.jpg").write_bytes(b"b")
+    (project / "w.pt").write_bytes(b"others")
+    entries, notes = fingerprint_inputs(values(), lock)
+    assert entries == lock
+    assert [note.split()[0] for note in notes] == ["data.source=images", "model.weights=w.pt"]
+    assert fingerprint_inputs(values(), entries) == (entries, notes)
+    fresh, _ = fingerprint_inputs(values(), recorded)
+    assert (fresh["source"], fresh["weights"]) != (recorded["source"], recorded["weights"])
+
+
+def test_in_a_restored_iteration_another_source_is_a_new_one(project):
+    recorded, _ = fingerprint_inputs(values(), {})
+    (project / "others").mkdir()
+    (project / "others/b.jpg").write_bytes(b"b")
+    other = values(data={"format": "yolo", "source": "others"})
+    entries, notes = fingerprint_inputs(other, {**recorded, RESTORED_KEY: "a run"})
+    assert entries["source"] != recorded["source"]
+    assert notes == []
 
 
 @pytest.mark.usefixtures("project")

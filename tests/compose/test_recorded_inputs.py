@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.compose.input_fingerprints import fingerprint_inputs
+from pipeline.compose.input_fingerprints import RESTORED_KEY, fingerprint_inputs
 from pipeline.compose.recorded_inputs import require_recorded_inputs
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
@@ -92,3 +92,13 @@ def test_weights_of_the_task_that_prepare_found_are_those_that_compose_saw(value
     file.unlink() if change == "gone" else file.write_bytes(b"another")
     with pytest.raises(UserError, match=r"model\.weights=yolo26n-seg\.pt"):
         require_recorded_inputs("finetune", values, lock)
+
+
+@pytest.mark.fault(3, "prepare runs in a restored iteration whose images have changed since")
+def test_changed_images_of_a_restored_iteration_say_how_to_use_them(values, tmp_path):
+    lock, _ = fingerprint_inputs(values, {})
+    (tmp_path / "images/b.jpg").write_bytes(b"b")
+    held, _ = fingerprint_inputs(values, {**lock, RESTORED_KEY: "a run"})
+    with pytest.raises(UserError, match=f"delete `{RESTORED_KEY}`"):
+        require_recorded_inputs("prepare", values, held)
+    require_recorded_inputs("finetune", values, held)
