@@ -58,9 +58,9 @@ def build_object_rows(truth: GroundTruth, task: Task, size: tuple[int, int]) -> 
     masks = [rasterize_outline(outline, size) for outline in rounded.outlines] if task == "segment" else []
     counts = encode_masks(masks, size)
     areas = compute_object_areas(rounded, task).tolist()
-    for index, box in enumerate(rounded.boxes):
+    for index, box in enumerate(_to_xywh(rounded.boxes)):
         row: Row = {"category_id": int(rounded.classes[index]) + 1, "iscrowd": 0}
-        row |= {"bbox": _to_xywh(box), "area": areas[index]}
+        row |= {"bbox": box, "area": areas[index]}
         if task == "segment":
             row["segmentation"] = {"size": [size[1], size[0]], "counts": counts[index]}
         if task in RING_KEYS:
@@ -71,20 +71,20 @@ def build_object_rows(truth: GroundTruth, task: Task, size: tuple[int, int]) -> 
         yield row
 
 
-def build_detection_rows(found: Detections, task: Task, size: tuple[int, int]) -> Iterator[Row]:
-    """Yield the results of an image of this width and height."""
+def build_detection_rows(found: Detections, task: Task, size: tuple[int, int]) -> list[Row]:
+    """Return the results of an image of this width and height."""
     rounded = round_detections(found)
-    masks = encode_masks(found.masks, size)
-    for index, box in enumerate(rounded.boxes):
-        row: Row = {"category_id": int(rounded.classes[index]) + 1, "bbox": _to_xywh(box)}
-        row["score"] = float(rounded.scores[index])
-        if task == "segment":
-            row["segmentation"] = {"size": [size[1], size[0]], "counts": masks[index]}
-        if task == "obb":
-            row[CORNERS] = rounded.outlines[index].ravel().tolist()
-        if rounded.keypoints is not None:
-            row["keypoints"] = _append_confidence(rounded.keypoints[index]).ravel().tolist()
-        yield row
+    columns: Row = {"category_id": (rounded.classes + 1).tolist(), "bbox": _to_xywh(rounded.boxes)}
+    columns["score"] = rounded.scores.tolist()
+    if task == "segment":
+        masks = encode_masks(found.masks, size)
+        columns["segmentation"] = [{"size": [size[1], size[0]], "counts": counts} for counts in masks]
+    if task == "obb":
+        columns[CORNERS] = [ring.ravel().tolist() for ring in rounded.outlines]
+    if rounded.keypoints is not None:
+        points = _append_confidence(rounded.keypoints)
+        columns["keypoints"] = points.reshape(len(points), -1).tolist() if len(points) else []
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def parse_object_rows(rows: Sequence[Row], task: Task, points: int | None) -> GroundTruth:
@@ -151,10 +151,12 @@ def _round_points(points: FloatArray) -> FloatArray:
 
 
 def _append_confidence(points: FloatArray) -> FloatArray:
-    """Return points (n, 3): those without a confidence get 1."""
-    return points if points.shape[1] == 3 else np.column_stack([points, np.ones(len(points))])
+    """Return points (n, points, 3): those without a confidence get 1."""
+    if points.shape[2] == 3:
+        return points
+    return np.concatenate([points, np.ones((*points.shape[:2], 1))], axis=2)
 
 
-def _to_xywh(box: FloatArray) -> list[float]:
-    sides: list[float] = [*box[:2].tolist(), *_round(box[2:] - box[:2]).tolist()]
-    return sides
+def _to_xywh(boxes: FloatArray) -> list[list[float]]:
+    rows: list[list[float]] = np.hstack([boxes[:, :2], _round(boxes[:, 2:] - boxes[:, :2])]).tolist()
+    return rows
