@@ -20,7 +20,7 @@ from pipeline.core.machine_errors import describe_machine_error
 from pipeline.runtime.progress import print_notice
 from pipeline.serve.answers import format_prediction
 from pipeline.serve.inference.model_identity import ModelIdentity
-from pipeline.serve.inference.prediction_queue import JobResult, PredictionJob
+from pipeline.serve.inference.prediction_queue import PredictionJob, RequestResult
 from pipeline.serve.inference.prediction_service import PredictionService
 from pipeline.serve.uploads.decode_upload import decode_upload, read_image_size
 from pipeline.serve.uploads.limits import RequestError, ServeLimits
@@ -116,7 +116,7 @@ class PredictRequests:
             )
         return total
 
-    async def _predict(self, request: Request, images: Sequence[NDArray[np.uint8]]) -> JobResult | None:
+    async def _predict(self, request: Request, images: Sequence[NDArray[np.uint8]]) -> RequestResult | None:
         """Wait for the result; None if the client went away before."""
         job: PredictionJob = self._service.submit(images)
         result = asyncio.wrap_future(job.future)
@@ -165,7 +165,7 @@ def _name_refusal(place: int, count: int, function: Callable[..., _T], *values: 
         raise RequestError(error.status, f"{name_image(place, count)} {error.reason}") from None
 
 
-def _build_answer(result: JobResult, sizes: Sequence[Sequence[int]], options: PredictOptions) -> Response:
+def _build_answer(result: RequestResult, sizes: Sequence[Sequence[int]], options: PredictOptions) -> Response:
     _check_options(options, result.model)  # another model may have taken over
     predictions = [
         format_prediction(prediction, size, result.model, options)

@@ -114,7 +114,7 @@ def run_clients(server, expected, *, requests, clients=16):
             numbers = [rng.randrange(len(IMAGES)) for _ in range(rng.choice([1, 1, 1, 3]))]
             answer = send(connection, numbers, rng.choice(["file", "form", "json"]))
             assert answer.status == 200, answer.body
-            assert answer.json["model"]["reference"] == str(FOUNDATION)
+            assert answer.json["model"]["reference"] == FOUNDATION.name
             for prediction, which in zip(answer.json["predictions"], numbers, strict=True):
                 assert (prediction["height"], prediction["width"]) == SHAPES[which % 3]
                 check(prediction, expected[which])

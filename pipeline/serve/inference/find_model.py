@@ -139,7 +139,7 @@ def find_alias_position(request: ModelRequest, reader: RunReader) -> AliasPositi
 
 def _build_identity(iteration: Iteration, model: LoadedModel, settings: InferenceSettings) -> ModelIdentity:
     return ModelIdentity(
-        reference=iteration.reference,
+        reference=iteration.label if iteration.kind == "file" else iteration.reference,  # clients see no path
         label=iteration.label,
         task=model.task,
         names=model.names,

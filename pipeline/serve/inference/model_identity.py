@@ -40,6 +40,8 @@ class ModelIdentity(NamedTuple):
 
     def describe(self) -> str:
         """Return one line for people: `champion (version 3, run brave-owl)`."""
+        if self.label == self.reference:
+            return self.label
         version = f"version {self.version}, " if self.version else ""
         return f"{self.reference} ({version}{'run ' if self.run_id else ''}{self.label})"
 

@@ -14,7 +14,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.machine_errors import describe_machine_error
 from pipeline.runtime.progress import print_notice
 from pipeline.serve.inference.model_identity import ModelIdentity
-from pipeline.serve.inference.prediction_queue import JobResult, PredictionJob, PredictionQueue
+from pipeline.serve.inference.prediction_queue import PredictionJob, PredictionQueue, RequestResult
 from pipeline.serve.uploads.limits import RequestError
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
 
@@ -112,7 +112,7 @@ class ModelThread(threading.Thread):
         at = 0
         for job in jobs:
             own, at = predictions[at : at + len(job.images)], at + len(job.images)
-            job.future.set_result(JobResult(own, self.identity, start - job.queued, seconds))
+            job.future.set_result(RequestResult(own, self.identity, start - job.queued, seconds))
 
     def _fail(self, model: LoadedModel, jobs: Sequence[PredictionJob], error: Exception) -> None:
         """Try each job of a failed batch alone: one of them must not fail the others."""

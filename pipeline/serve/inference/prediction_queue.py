@@ -16,7 +16,7 @@ from pipeline.core.detections import Detections
 from pipeline.serve.inference.model_identity import ModelIdentity
 
 
-class JobResult(NamedTuple):
+class RequestResult(NamedTuple):
     """The predictions for one request.
 
     Attributes:
@@ -46,7 +46,7 @@ class PredictionJob:
         shapes = {image.shape for image in images}
         self.images = images
         self.shape = shapes.pop() if len(shapes) == 1 else None
-        self.future: Future[JobResult] = Future()
+        self.future: Future[RequestResult] = Future()
         self.queued = time.monotonic()
 
 

@@ -109,7 +109,7 @@ def describe_validation_error(error: ValidationError) -> str:
 
 def name_image(place: int, count: int) -> str:
     """Return what an image of a request is called in a sentence; `place` is from 0."""
-    return "the image" if count == 1 else f"image {place + 1} of {count}"
+    return "the file" if count == 1 else f"file {place + 1} of {count}"
 
 
 def _parse_json(body: bytes, query: Mapping[str, str], limits: ServeLimits) -> Upload:
