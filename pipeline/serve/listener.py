@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import socket
 from collections.abc import Collection
@@ -50,6 +51,8 @@ def bind_address(address: ServerAddress) -> socket.socket:
         listener.bind(place)
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(f"--host {address.host} is no address of this machine") from None
         raise UserError(
             f"port {address.port} of {address.host} cannot be used ({error.strerror}): choose another one "
             "with --port, or 0 for any free one"
