@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -10,11 +11,12 @@ from typing import Any
 
 from pipeline.runtime.gc_pause import pause_gc
 from pipeline.tracking.store.database import prepare_database
+from pipeline.tracking.store.experiment_view import VIEW_TAG, build_view
 from pipeline.tracking.store.outage import StoreUnavailableError
 from pipeline.tracking.target import TrackingTarget
 
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""With it MLflow shows the pages for model training; without it those for agents and prompts."""
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: build_view()}
+"""With the kind MLflow shows the pages for model training, not those for agents and prompts; and a view."""
 
 
 class MlflowClientCache:
@@ -67,6 +69,9 @@ class MlflowClientCache:
             raise StoreUnavailableError(
                 f"the MLflow experiment {name} was deleted: restore it, or set tracking.experiment"
             )
+        if VIEW_TAG not in found.tags:
+            with contextlib.suppress(MlflowException):  # the user may write runs, and not the experiment
+                self.client.set_experiment_tag(found.experiment_id, VIEW_TAG, EXPERIMENT_TAGS[VIEW_TAG])
         return str(found.experiment_id)
 
     def search_runs(self, condition: str, *, limit: int = 1) -> list[Any]:
