@@ -1,0 +1,41 @@
+"""What evaluate prints."""
+
+import pytest
+
+from pipeline.evaluate.summary import summarize_latency, summarize_metrics
+
+TEST = {
+    "mAP50": 0.5,
+    "mAP50_low": 0.4,
+    "mAP50_high": 0.6,
+    "recall": 0.25,
+    "threshold": 0.3,
+    "images": 12,
+    "objects": 30,
+}
+LATENCY = {"preprocess": 0.2, "inference": 9.9, "postprocess": 0.4, "total": 10.6, "images": 50, "imgsz": 640}
+
+
+def test_metrics_are_summarized_with_their_intervals():
+    expected = (
+        "mAP50 0.500 (0.400 to 0.600) on 12 test images with 30 objects; at threshold 0.300 recall 0.250"
+    )
+    assert summarize_metrics(TEST) == expected
+    worst = {"worst_slice": "folder=night", "mAP50-95_worst_slice": 0.2}
+    assert summarize_metrics(TEST | worst) == f"{expected}; worst slice folder=night: mAP50-95 0.200"
+
+
+@pytest.mark.parametrize(
+    ("machine", "ending"),
+    [
+        ({"device": "cpu", "threads": 2.0, "busy": 0.1}, "on cpu with 2 threads"),
+        (
+            {"device": "cpu", "threads": 1.0, "busy": 1.7},
+            "on cpu with 1 thread, while other processes used 1.7 cores",
+        ),
+        ({"device": "NVIDIA H200", "threads": 8.0, "busy": 0.0}, "on NVIDIA H200"),
+    ],
+)
+def test_latency_is_summarized_with_what_it_was_measured_on(machine, ending):
+    expected = "10.6 ms per image (0.2 pre-processing, 9.9 inference, 0.4 post-processing): "
+    assert summarize_latency(LATENCY | machine) == f"{expected}median of 50 at 640 pixels {ending}"
