@@ -7,9 +7,9 @@ models with the project's own code. It reports how often the 95% interval of the
 difference, how often a difference is shown (of equal models: false alarms; of others: power), how often any
 class is said to differ, and the mean width of the interval.
 
-A simulated detector finds an object if its quality is high enough: the sum of its skill, the difficulty of the
-image and of the object, which all models share, and noise of its own. The quality also decides the overlap of
-the box and its score. The true difference of two skills is that on 20,000 images.
+A simulated detector finds an object if its quality is high enough: the sum of its skill, of the difficulty of
+image and object, which all models share, and of noise of its own. The quality also decides the overlap of the
+box and its score. The true difference of two skills is that on 20,000 images.
 """
 
 from __future__ import annotations
@@ -139,9 +139,10 @@ def main() -> None:
             started = time.perf_counter()
             truth = find_true_difference(case)
             run = partial(run_trial, case, truth=truth, resamples=asked.resamples)
+            trials = max(10, asked.trials // 10) if case.images >= 1000 else asked.trials
             with ProcessPoolExecutor(asked.jobs) as pool:
-                chunk = max(1, asked.trials // (8 * asked.jobs))
-                found = list(pool.map(run, range(asked.trials), chunksize=chunk))
+                chunk = max(1, trials // (8 * asked.jobs))
+                found = list(pool.map(run, range(trials), chunksize=chunk))
             print(_format_row(case, truth, found, time.perf_counter() - started), flush=True)
 
 
