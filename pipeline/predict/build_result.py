@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.core.arrays import FloatArray
 from pipeline.core.detections import Detections
-from pipeline.core.object_areas import compute_detection_areas
+from pipeline.core.geometry.object_areas import compute_detection_areas
 from pipeline.core.tasks import Task
 from pipeline.dataset.coco_rows import SCORE_DECIMALS, build_detection_rows
 from pipeline.predict.journal import ImageResult, name_output

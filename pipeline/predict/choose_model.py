@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.config.schema import Config
+from pipeline.core.errors import UserError
 from pipeline.dataset.history import WORKSPACE
 from pipeline.iterations.fetch_weights import fetch_weights
 from pipeline.iterations.iteration import Iteration
@@ -56,20 +57,28 @@ def choose_model(reference: str | None, config: Config, wanted: Mapping[str, Any
     where = config.tracking
     target = TrackingTarget(where.uri, where.experiment, where.timeout)
     name = config.registry.name
-    text, why = (reference, "") if reference else _choose_default(target, name)
-    iteration = resolve_reference(text, target, registry_name=name)
+    iteration, why = (
+        (resolve_reference(reference, target, registry_name=name), "")
+        if reference
+        else _find_default(target, name)
+    )
     weights = fetch_weights(iteration, target)
-    settings = _choose_settings(iteration, config, _find_own_imgsz(weights, iteration), wanted)
+    imgsz = wanted.get("imgsz") or _find_own_imgsz(weights, iteration)
+    settings = _choose_settings(iteration, config, int(imgsz), wanted)
     sentences = (_describe_model(iteration, weights, why), _describe_settings(settings, iteration, wanted))
     return ChosenModel(iteration, weights, settings, sentences)
 
 
-def _choose_default(target: TrackingTarget, name: str) -> tuple[str, str]:
-    """Return the default model's reference, and why it is that; an outage of MLflow is an error."""
+def _find_default(target: TrackingTarget, name: str) -> tuple[Iteration, str]:
+    """Return the default model, and why it is that; an outage of MLflow is an error."""
     versions = list_model_versions(RunReader(target), name)
     if any(CHAMPION in version.aliases for version in versions):
-        return f"{name}@{CHAMPION}", ""
-    return WORKSPACE, f"{name} has no {CHAMPION} yet"
+        return resolve_reference(f"{name}@{CHAMPION}", target, registry_name=name), ""
+    why = f"{name} has no {CHAMPION} yet"
+    try:
+        return resolve_reference(WORKSPACE, target, registry_name=name), why
+    except UserError as error:
+        raise UserError(f"{why}, and {error}; or name a model with --model") from None
 
 
 def _find_own_imgsz(weights: Path, iteration: Iteration) -> int:

@@ -153,7 +153,7 @@ def _mosaic(columns, rows):
     return image
 
 
-def test_tiles_of_an_image_are_predicted_on_as_images(model):
+def test_tiles_of_an_image_are_predicted_on_as_images(model, tmp_path):
     """Tiles without an object at a border: their detections are those of the parts, moved."""
     image = _mosaic(3, 2)
     with LoadedModel(WEIGHTS, settings=SETTINGS | {"tile": 64, "overlap": 0.001, "max_det": 1000}) as tiled:
@@ -166,6 +166,9 @@ def test_tiles_of_an_image_are_predicted_on_as_images(model):
             moved = best + np.array([column * 64, row * 64] * 2)
             assert np.abs(found.boxes - moved).max(axis=1).min() < 2
     _assert_same([small], model.predict([image[:50, :50]]))
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    how = SETTINGS | {"tile": 64, "overlap": 0.001, "max_det": 1000}
+    _assert_same([found], list(predict_detections(WEIGHTS, [tmp_path / "a.png"], **how)))
     assert (np.diff(found.scores) <= 0).all()
 
 
