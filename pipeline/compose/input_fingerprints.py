@@ -35,7 +35,7 @@ RESTORED_KEY: Final = "restored"
 def fingerprint_inputs(
     values: Mapping[str, Any], lock: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Take the fingerprints that `prepare` and `finetune` depend on.
+    """Take the fingerprints that `prepare`, `finetune` and `evaluate` depend on.
 
     Args:
         values: The whole configuration.
@@ -53,6 +53,7 @@ def fingerprint_inputs(
         "weights": fingerprint_weights(model, finetune, values["data"].get("task", "auto")),
         "teacher": fingerprint_teacher(finetune["distill_model"], model["folder"]),
         "architecture": fingerprint_architecture(model["architecture"], lock),
+        "forget": fingerprint_old_data(values.get("evaluate", {}).get("forget")),
     }
     entries: dict[str, Any] = {
         key: item.fingerprint or _read_recorded(key, item, lock) for key, item in inputs.items()
@@ -117,6 +118,17 @@ def _require_unchanged_parts(item: InputFingerprint, recorded: Mapping[str, str]
             f"{item.absent} does not exist, and the images of {changed[0]} changed since they were recorded "
             "together: make all sources available again"
         )
+
+
+def fingerprint_old_data(forget: str | None) -> InputFingerprint:
+    """Fingerprint the images of evaluate.forget: its manifest has the hashes of all files of the folder."""
+    name = f"evaluate.forget={'null' if forget is None else forget}"
+    if forget in {None, "base"}:
+        return InputFingerprint(name, forget or "none")
+    manifest = project_root() / Path(str(forget)).expanduser() / "manifest.json"
+    if not manifest.is_file():
+        return InputFingerprint(name, None)
+    return InputFingerprint(name, fingerprint_file(manifest, cache=create_scratch_folder() / "hashes.db"))
 
 
 def fingerprint_source_images(data: Mapping[str, Any]) -> InputFingerprint:

@@ -22,4 +22,5 @@ class EvaluateConfig(ConfigGroup):
     worst: CountOrZero
     suspects: CountOrZero
     latency: CountOrZero
+    forget: Annotated[str, Field(min_length=1)] | None
     registers: Annotated[bool, Field(alias="register")]

@@ -64,8 +64,8 @@ def log_latency(session: RunSession, latency: Mapping[str, Any] | None) -> None:
         return
     session.log_metrics({f"{LATENCY}/{name}": latency[name] for name in LATENCY_PARTS})
     measured = {**latency, "machine": describe_machine()}
-    session.set_tags({"finetrack.latency": json.dumps(measured)})
-    session.log_text(json.dumps(measured, indent=1) + "\n", "evaluation/latency.json")
+    session.set_tags({"finetrack.latency": json.dumps(measured, allow_nan=False)})
+    session.log_text(json.dumps(measured, indent=1, allow_nan=False) + "\n", "evaluation/latency.json")
 
 
 def log_evaluation(
@@ -91,7 +91,9 @@ def log_evaluation(
     )
     session.set_tags(
         {
-            "finetrack.evaluate": json.dumps(_dump_deciding(config)),  # unlike a parameter it may change
+            "finetrack.evaluate": json.dumps(
+                _dump_deciding(config), allow_nan=False
+            ),  # unlike a parameter it may change
             "finetrack.threshold.from": chosen_on,
             "finetrack.worst_slice": metrics["test"].get(WORST_SLICE),
             "finetrack.evaluate.threads": f"{threads:.3g}",
@@ -119,4 +121,16 @@ def _flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
         for name, row in metrics["per_class"].items()
         for metric, value in row.items()
     }
-    return {f"test/{metric}": value for metric, value in metrics["test"].items()} | per_class
+    test = {f"test/{metric}": value for metric, value in metrics["test"].items()}
+    return test | per_class | _flatten_forgetting(metrics.get("forgotten", {}))
+
+
+def _flatten_forgetting(forgotten: Mapping[str, Any]) -> dict[str, Any]:
+    """Name what was forgotten as in MLflow: forgotten/base, forgotten/difference, forgotten/base/<class>."""
+    rows = forgotten.get("per_class", {})
+    per_class = {
+        f"forgotten/{side}/{name}": row[side] for name, row in rows.items() for side in ("base", "finetuned")
+    }
+    return {
+        f"forgotten/{name}": value for name, value in forgotten.items() if name != "per_class"
+    } | per_class

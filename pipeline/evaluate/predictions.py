@@ -89,13 +89,32 @@ def _list_image_paths(images: Sequence[ImageRecord]) -> list[Path]:
     return [PREPARED_FOLDER / "images" / image.file for image in images]
 
 
-def read_ground_truth(image: ImageRecord, manifest: Manifest, *, single_class: bool) -> GroundTruth:
-    """Read the labels of a prepared image in its pixels; `single_class` merges all classes into class 0.
+def read_ground_truth(
+    image: ImageRecord, manifest: Manifest, *, single_class: bool, root: Path = Path()
+) -> GroundTruth:
+    """Read the labels of a prepared image in its pixels, rounded to 0.01: they are about as exact.
 
-    Coordinates are rounded to 0.01 pixels, about as exact as the labels.
+    Args:
+        image: The image.
+        manifest: Of the prepared dataset.
+        single_class: Whether all classes are merged into class 0.
+        root: The folder with data/prepared.
     """
-    file = PREPARED_FOLDER / "labels" / image.label_file
-    labels = read_labels(file, manifest.task)
+    return read_objects(root / PREPARED_FOLDER, image, manifest, single_class=single_class)
+
+
+def read_objects(
+    folder: Path, image: ImageRecord, manifest: Manifest, *, single_class: bool = False
+) -> GroundTruth:
+    """Read the labels of an image of any prepared dataset, as `read_ground_truth` does.
+
+    Args:
+        folder: The prepared dataset.
+        image: The image.
+        manifest: Of the dataset.
+        single_class: Whether all classes are merged into class 0.
+    """
+    labels = read_labels(folder / "labels" / image.label_file, manifest.task)
     size = np.array([image.width, image.height], np.float64)
     truth = GroundTruth(
         boxes=xywhn_to_xyxy(labels.boxes, image.width, image.height),

@@ -22,6 +22,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.dataset.stored_predictions import PredictedImage
 from pipeline.evaluate.details import EvaluationDetails, measure_details
+from pipeline.evaluate.forgetting import describe_forgetting, measure_forgetting
 from pipeline.evaluate.label_error_report import merge_splits, write_label_error_report
 from pipeline.evaluate.metrics.classification import (
     ClassificationResult,
@@ -99,7 +100,13 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         log_evaluation(session, config, done.metrics, threads=done.threads, further=done.further)
         if config.evaluate.registers:
             session.register_model_at_end(config.registry.name)
+    _print_summary(done)
+
+
+def _print_summary(done: Evaluation) -> None:
     print(f"evaluate: {summarize_metrics(done.metrics['test'])}")
+    if "forgotten" in done.metrics:
+        print(f"evaluate: {describe_forgetting(done.metrics['forgotten'])}")
     if done.latency:
         print(f"evaluate: {summarize_latency(done.latency)}")
     print(f"evaluate: {PREDICT_HINT}")
@@ -125,6 +132,8 @@ def _evaluate_weights(
     files = [PREPARED_FOLDER / "images" / image.file for image in images["test"]]
     _write_report(folder, (result, details), files, worst=config.evaluate.worst)
     _write_label_errors(folder, config, manifest, outputs, merged=merged)
+    if (forgotten := measure_forgetting(config, trained, WEIGHTS)) is not None:
+        metrics["forgotten"] = forgotten
     return Evaluation(metrics, details.name_size_metrics(manifest.task), latency, outputs.threads)
 
 

@@ -571,3 +571,20 @@ def test_what_dvc_deletes_before_it_is_read_is_refused(project, key, there):
     }
     with pytest.raises(UserError, match=r"is in models/finetuned, .*: copy it to a folder of its own"):
         fingerprint_inputs(values(**changes[key]), {})
+
+
+def test_the_images_of_evaluate_forget_are_fingerprinted_by_their_manifest(project):
+    def fingerprint(forget, lock=None):
+        return fingerprint_inputs(values() | {"evaluate": {"forget": forget}}, lock or {})[0]
+
+    assert fingerprint(None)["forget"] == "none"
+    assert fingerprint("base")["forget"] == "base"
+    with pytest.raises(UserError, match=r"evaluate\.forget=old does not exist"):
+        fingerprint("old")
+    (project / "old").mkdir()
+    (project / "old/manifest.json").write_text("{}")
+    first = fingerprint("old")
+    (project / "old/manifest.json").write_text("{ }")
+    assert fingerprint("old")["forget"] != first["forget"]
+    (project / "old/manifest.json").unlink()
+    assert fingerprint("old", first)["forget"] == first["forget"]

@@ -64,7 +64,7 @@ def save_model(task, names):
 
 def evaluate(**changes):
     how = {"conf": 0.0, "iou": 0.7, "max_det": 20, "batch": 8, "bootstrap": 20, "worst": 0, "suspects": 0}
-    how |= {"register": False, "tile": None, "overlap": 0.2, "latency": 0}
+    how |= {"register": False, "tile": None, "overlap": 0.2, "latency": 0, "forget": None}
     run_stage(
         Config.model_construct(
             seed=0,

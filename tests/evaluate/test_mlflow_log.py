@@ -29,12 +29,11 @@ TARGET = TrackingTarget("sqlite:///mlflow.db", "test", 10.0)
 
 
 def build_config(*, seed=0, imgsz=64, **evaluate):
+    fixed = {"register": False, "tile": None, "overlap": 0.2, "latency": 0, "forget": None}
     group = {"conf": 0.0, "iou": 0.7, "max_det": 20, "batch": 4, "bootstrap": 0, "worst": 0, "suspects": 0}
     return Config.model_construct(
         seed=seed,
-        evaluate=EvaluateConfig(
-            **{"register": False, "tile": None, "overlap": 0.2, "latency": 0, **group, **evaluate}
-        ),
+        evaluate=EvaluateConfig(**{**fixed, **group, **evaluate}),
         finetune=FinetuneConfig.model_construct(imgsz=imgsz, device="cpu", threads=1),
         tracking=TrackingConfig(
             uri=TARGET.uri, experiment="test", timeout=10.0, run_name=None, tags={}, system_metrics=False

@@ -84,7 +84,7 @@ def trained(weights, names=NAMES, **facts):
 
 def run(*, imgsz=64, device="cpu", **how):
     """Run the stage with the configuration groups that it reads."""
-    fixed = {"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, "latency": 0}
+    fixed = {"conf": 0.001, "bootstrap": 50, "worst": 2, "suspects": 0, "latency": 0, "forget": None}
     whole = {"register": False, "tile": None, "overlap": 0.2}
     group = EvaluateConfig(**{**fixed, **whole, **HOW, **how})
     run_stage(

@@ -1,0 +1,167 @@
+"""What the training made the model forget: base weights and fine-tuned ones, on the classes that both know.
+
+PyTorch and Ultralytics take seconds to load, and are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pipeline.config.schema import Config
+from pipeline.core.detections import Detections
+from pipeline.core.errors import UserError
+from pipeline.core.metric_names import get_main_metric
+from pipeline.core.model_names import model_name_for_task
+from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.prepared import read_manifest
+from pipeline.evaluate.metrics.matching import build_detection_table
+from pipeline.evaluate.metrics.similarity import attach_similarity
+from pipeline.evaluate.metrics.subsets.shared_classes import (
+    SharedClasses,
+    compare_tables,
+    find_shared_classes,
+    select_shared_detections,
+    select_shared_objects,
+)
+from pipeline.storage.files import hash_file
+from pipeline.storage.scratch_folder import project_root
+
+if TYPE_CHECKING:
+    from pipeline.core.arrays import IntArray
+    from pipeline.core.detections import GroundTruth
+
+ON_TEST: Final = "base"
+"""evaluate.forget=base: on the present test images."""
+
+
+class OldData(NamedTuple):
+    """The images that both models are measured on.
+
+    Attributes:
+        name: For people.
+        folder: The prepared dataset.
+        manifest: Its manifest; the test split counts.
+    """
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+
+def measure_forgetting(config: Config, trained: Mapping[str, Any], weights: Path) -> dict[str, Any] | None:
+    """Measure the base weights and the fine-tuned ones on the classes that both know.
+
+    Args:
+        config: `evaluate.forget` names the images: `base` for the present test split, or the folder of
+            another prepared dataset, whose test split counts; null measures nothing.
+        trained: What finetune wrote about its weights.
+        weights: The fine-tuned ones.
+
+    Returns:
+        Main metric of both, its difference with a 95% interval, and a row per class; only what was compared
+        and a count of 0 classes where none is shared; None where nothing was asked for.
+
+    Raises:
+        UserError: The task is classify, the folder holds no such dataset, or the base weights are not here.
+    """
+    wanted = config.evaluate.forget
+    if wanted is None:
+        return None
+    data = _open_old_data(wanted, str(trained["task"]))
+    base = _find_base(config, trained)
+    facts = {"on": data.name, "metric": get_main_metric(data.manifest.task)}
+    names = _read_names(base), tuple(trained["names"])
+    shared = find_shared_classes(data.manifest.names, *names)
+    if not shared.names:
+        return {**facts, "classes": 0}
+    truths = list(_iterate_truths(data, shared))
+    if not any(len(truth.classes) for truth in truths):
+        return {**facts, "classes": 0}
+    before, now = (
+        build_detection_table(truths, list(_predict(config, path, data, truths, places)), len(shared.names))
+        for path, places in ((base, shared.of_first), (weights, shared.of_second))
+    )
+    compared = compare_tables(
+        before, now, shared.names, resamples=config.evaluate.bootstrap, seed=config.seed
+    )
+    return {**facts, "classes": len(compared["per_class"]), **compared}
+
+
+def describe_forgetting(found: Mapping[str, Any]) -> str:
+    """Describe in one line how far the main metric of the base's classes fell."""
+    if not found["classes"]:
+        return f"forgotten: base and fine-tuned weights share no class that {found['on']} has"
+    return (
+        f"forgotten: {found['metric']} of {found['classes']} shared classes on {found['on']} "
+        f"{found['base']:.3f} before, {found['finetuned']:.3f} now: {found['difference']:+.3f} "
+        f"({found['difference_low']:+.3f} to {found['difference_high']:+.3f})"
+    )
+
+
+def _open_old_data(wanted: str, task: str) -> OldData:
+    if task == "classify":
+        raise UserError("evaluate.forget is not possible for classify: set it to null")
+    if wanted == ON_TEST:
+        return OldData("test", PREPARED_FOLDER, read_manifest(PREPARED_FOLDER))
+    folder = project_root() / Path(wanted).expanduser()
+    if not (folder / "manifest.json").is_file():
+        raise UserError(
+            f"evaluate.forget={wanted} is no prepared dataset: give a copy of data/prepared of the old "
+            "images (relative to the project's folder), or `base` for the test images"
+        )
+    manifest = read_manifest(folder)
+    if manifest.task != task:
+        raise UserError(f"evaluate.forget={wanted} is for {manifest.task}, and the weights are for {task}")
+    if not any(image.classes for image in manifest.in_split("test")):
+        raise UserError(f"evaluate.forget={wanted} has no labelled object in its test split")
+    return OldData(wanted, folder, manifest)
+
+
+def _find_base(config: Config, trained: Mapping[str, Any]) -> Path:
+    """Return the base weights that the training started from."""
+    from pipeline.yolo.weights import find_weights
+
+    base, model = trained["base"], config.model
+    if base["sha256"] is None:
+        raise UserError("evaluate.forget: the training started from random weights, which know nothing")
+    name = model_name_for_task(model.weights, trained["task"])
+    path = find_weights(name, folder=model.folder, sha256=None)
+    if hash_file(path) != base["sha256"]:
+        raise UserError(
+            f"evaluate.forget: {path} is not what the training started from ({base['weights']}): set "
+            "model.weights and model.folder as they were, or evaluate.forget=null"
+        )
+    return path
+
+
+def _read_names(weights: Path) -> tuple[str, ...]:
+    from pipeline.yolo.inference.model_file import load_checkpoint_model
+
+    names = load_checkpoint_model(weights, None, "evaluate").names
+    return tuple(str(names[index]) for index in range(len(names)))
+
+
+def _iterate_truths(data: OldData, shared: SharedClasses) -> Iterator[GroundTruth]:
+    from pipeline.evaluate.predictions import read_objects
+
+    for image in data.manifest.in_split("test"):
+        yield select_shared_objects(read_objects(data.folder, image, data.manifest), shared.of_data)
+
+
+def _predict(
+    config: Config, weights: Path, data: OldData, truths: list[GroundTruth], places: IntArray
+) -> Iterator[Detections]:
+    """Yield the detections of shared classes in each image, with their similarity to its objects."""
+    from pipeline.evaluate.predict_splits import build_model
+    from pipeline.yolo.inference.predict import predict_detections
+
+    images, task = data.manifest.in_split("test"), data.manifest.task
+    settings = build_model(config, weights, single_class=False).settings
+    files = [data.folder / "images" / image.file for image in images]
+    found = predict_detections(weights, files, task, **settings)
+    for image, truth, each in zip(images, truths, found, strict=True):
+        kept = select_shared_detections(each, places)
+        yield attach_similarity(truth, kept, task, size=(image.width, image.height))

@@ -1,0 +1,114 @@
+"""Compare two models on the classes that both know: how much of the first one's the second one forgot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from pipeline.core.arrays import FloatArray, IntArray
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
+from pipeline.evaluate.metrics.bootstrap import compute_interval, resample
+from pipeline.evaluate.metrics.matching import DetectionTable
+
+ABSENT: Final = -1
+"""In place of a class that is not shared."""
+
+
+class SharedClasses(NamedTuple):
+    """The classes that two models and a dataset have in common, by their names.
+
+    Attributes:
+        names: As the dataset spells them.
+        of_data: (classes of the dataset,) the index in `names`, or `ABSENT`.
+        of_first: (classes of the first model,) likewise.
+        of_second: (classes of the second model,) likewise.
+    """
+
+    names: tuple[str, ...]
+    of_data: IntArray
+    of_first: IntArray
+    of_second: IntArray
+
+
+def find_shared_classes(data: Sequence[str], first: Sequence[str], second: Sequence[str]) -> SharedClasses:
+    """Find the classes of a dataset that two models know; upper and lower case are the same.
+
+    Args:
+        data: The class names of the dataset by index.
+        first: Those of the first model.
+        second: Those of the second model.
+    """
+    known = {name.casefold() for name in first} & {name.casefold() for name in second}
+    names = tuple(dict.fromkeys(name for name in data if name.casefold() in known))
+    places = {name.casefold(): place for place, name in enumerate(names)}
+    maps = (
+        np.array([places.get(name.casefold(), ABSENT) for name in each], np.int64)
+        for each in (data, first, second)
+    )
+    return SharedClasses(names, *maps)
+
+
+def select_shared_objects(truth: GroundTruth, places: IntArray) -> GroundTruth:
+    """Return the objects of shared classes, which are numbered anew by `places`."""
+    classes = places[truth.classes]
+    kept = classes != ABSENT
+    return GroundTruth(
+        truth.boxes[kept],
+        classes[kept],
+        tuple(outline for outline, keep in zip(truth.outlines, kept, strict=False) if keep),
+        None if truth.keypoints is None else truth.keypoints[kept],
+    )
+
+
+def select_shared_detections(found: Detections, places: IntArray) -> Detections:
+    """Return the detections of shared classes, which are numbered anew by `places`."""
+    classes = places[found.classes]
+    selected = found.select(classes != ABSENT)
+    return selected._replace(classes=places[selected.classes])
+
+
+def compare_tables(
+    first: DetectionTable, second: DetectionTable, names: Sequence[str], *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Compare the mAP50-95 of two models on the same images.
+
+    Args:
+        first: The matched detections of the first model.
+        second: Those of the second one, on the same images in the same order.
+        names: The classes.
+        resamples: Of the images, the same for both; 0: the bounds equal the difference.
+        seed: Of the resamples.
+
+    Returns:
+        base, finetuned, difference with its 95% interval, and a row per class with objects.
+    """
+    drawn = resample(len(first.objects), resamples, seed=seed)
+    drawn = drawn[(drawn @ first.objects).any(axis=1)]
+    values = [compute_average_precisions(table)[0] for table in (first, second)]
+    means = [float(compute_mean_ap(aps[None])[0]) for aps in values]
+    spread: FloatArray = np.zeros(0)
+    if len(drawn):
+        again = [compute_mean_ap(compute_average_precisions(table, drawn)) for table in (first, second)]
+        spread = again[1] - again[0]
+    interval = compute_interval(means[1] - means[0], spread)
+    counted = first.objects.sum(axis=0)
+    return {
+        "base": round(means[0], 5),
+        "finetuned": round(means[1], 5),
+        "difference": round(interval.value, 5),
+        "difference_low": round(interval.low, 5),
+        "difference_high": round(interval.high, 5),
+        "images": len(first.objects),
+        "objects": int(counted.sum()),
+        "per_class": {
+            names[cls]: {
+                "base": round(float(values[0][cls].mean()), 5),
+                "finetuned": round(float(values[1][cls].mean()), 5),
+                "objects": int(counted[cls]),
+            }
+            for cls in np.flatnonzero(counted).tolist()
+        },
+    }

@@ -1,0 +1,61 @@
+"""Two models on the classes that both know: names decide, not numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.core.detections import Detections, GroundTruth
+from pipeline.evaluate.metrics.matching import build_detection_table
+from pipeline.evaluate.metrics.subsets.shared_classes import (
+    compare_tables,
+    find_shared_classes,
+    select_shared_detections,
+    select_shared_objects,
+)
+
+DATA, BASE, TUNED = ("person", "dog", "cat"), ("Cat", "bus", "person"), ("person", "scratch", "cat")
+BOXES = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]], np.float64)
+
+
+def test_classes_are_shared_by_name_and_numbered_as_the_dataset_has_them():
+    shared = find_shared_classes(DATA, BASE, TUNED)
+    assert shared.names == ("person", "cat")
+    assert shared.of_data.tolist() == [0, -1, 1]
+    assert shared.of_first.tolist() == [1, -1, 0]
+    assert shared.of_second.tolist() == [0, -1, 1]
+    assert find_shared_classes(DATA, ("bus",), TUNED).names == ()
+
+
+def test_objects_and_detections_of_other_classes_are_left_out():
+    shared = find_shared_classes(DATA, BASE, TUNED)
+    truth = select_shared_objects(GroundTruth(BOXES, np.array([0, 1, 2])), shared.of_data)
+    assert (truth.classes.tolist(), truth.boxes[:, 0].tolist()) == ([0, 1], [0, 40])
+    found = select_shared_detections(
+        Detections(BOXES, np.array([0.9, 0.8, 0.7]), np.array([0, 1, 2])), shared.of_first
+    )
+    assert (found.classes.tolist(), found.boxes[:, 0].tolist()) == ([1, 0], [0, 40])
+
+
+def build_table(found_in, images=20):
+    """Build the table of a model that finds the object of these images only."""
+    truths = [GroundTruth(BOXES[:1], np.array([0])) for _ in range(images)]
+    hits = [int(number in found_in) for number in range(images)]
+    found = [Detections(BOXES[:hit], np.full(hit, 0.9), np.zeros(hit, np.int64)) for hit in hits]
+    return build_detection_table(truths, found, 1)
+
+
+def test_a_model_that_finds_half_of_what_the_base_finds_has_forgotten_half():
+    found = compare_tables(
+        build_table(range(20)), build_table(range(0, 20, 2)), ["disc"], resamples=200, seed=0
+    )
+    assert found["base"] == 1
+    assert found["finetuned"] == pytest.approx(0.5, abs=0.02)
+    assert found["difference_low"] < found["difference"] < found["difference_high"] < 0
+    assert (found["images"], found["objects"]) == (20, 20)
+    assert found["per_class"]["disc"]["objects"] == 20
+
+
+def test_without_resamples_the_bounds_are_the_difference():
+    found = compare_tables(build_table(range(20)), build_table(range(10)), ["disc"], resamples=0, seed=0)
+    assert found["difference_low"] == found["difference"] == found["difference_high"]

@@ -1,0 +1,100 @@
+"""evaluate.forget: base weights and fine-tuned ones on the classes that both know."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from ultralytics.nn.tasks import DetectionModel
+
+from pipeline.config.evaluate import EvaluateConfig
+from pipeline.config.finetune import FinetuneConfig
+from pipeline.config.model import ModelConfig
+from pipeline.config.schema import Config
+from pipeline.core.errors import UserError
+from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.evaluate.forgetting import describe_forgetting, measure_forgetting
+from pipeline.storage.files import hash_file
+from tests.builders import prepared_dataset
+
+TUNED = Path("best.pt")
+
+
+def save_detector(path, names):
+    torch.manual_seed(0)
+    model = DetectionModel("yolo26n.yaml", nc=len(names), verbose=False)
+    model.names = dict(enumerate(names))
+    torch.save({"model": model, "train_args": {"task": "detect", "imgsz": 64}}, path)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random weights of discs, squares and bars, and others of classes of which the data has none."""
+    folder = tmp_path_factory.mktemp("weights")
+    save_detector(folder / "best.pt", ("disc", "square", "bar"))
+    save_detector(folder / "other.pt", ("person", "bus"))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    for file in weights.iterdir():
+        shutil.copy(file, tmp_path)
+    prepared_dataset(PREPARED_FOLDER, images={"train": 1, "val": 1, "test": 4}, pixels=64)
+
+
+def build_config(forget, base="best.pt"):
+    how = {
+        "conf": 0.001,
+        "iou": 0.7,
+        "max_det": 50,
+        "batch": 4,
+        "bootstrap": 20,
+        "tile": None,
+        "overlap": 0.2,
+    }
+    return Config.model_construct(
+        seed=0,
+        model=ModelConfig.model_construct(weights=base, folder=None),
+        evaluate=EvaluateConfig.model_construct(forget=forget, **how),
+        finetune=FinetuneConfig.model_construct(imgsz=64, device="cpu", threads=1),
+    )
+
+
+def measure(forget, base="best.pt", sha256=""):
+    facts = {"name": "base", "weights": base, "sha256": sha256 or hash_file(Path(base))}
+    trained = {"task": "detect", "names": ["disc", "square", "bar"], "base": facts}
+    return measure_forgetting(build_config(forget, base), trained, TUNED)
+
+
+def test_weights_that_did_not_change_have_forgotten_nothing():
+    assert measure(None) is None
+    found = measure("base")
+    assert (found["on"], found["metric"], found["images"]) == ("test", "mAP50-95", 4)
+    assert found["base"] == found["finetuned"]
+    assert (found["difference"], found["difference_low"], found["difference_high"]) == (0, 0, 0)
+    assert found["classes"] == len(found["per_class"]) > 0
+    assert "+0.000" in describe_forgetting(found)
+
+
+def test_the_test_split_of_another_prepared_dataset_counts():
+    prepared_dataset(Path("old"), images={"train": 1, "val": 1, "test": 2}, pixels=64, classes=("disc",))
+    found = measure("old")
+    assert (found["on"], found["images"], [*found["per_class"]]) == ("old", 2, ["disc"])
+
+
+def test_models_without_a_common_class_are_no_error():
+    found = measure("base", base="other.pt")
+    assert found == {"on": "test", "metric": "mAP50-95", "classes": 0}
+    assert "share no class" in describe_forgetting(found)
+
+
+def test_what_cannot_be_measured_is_said():
+    with pytest.raises(UserError, match="is no prepared dataset"):
+        measure("nowhere")
+    with pytest.raises(UserError, match="is not what the training started from"):
+        measure("base", sha256="0" * 64)
