@@ -9,7 +9,7 @@ from pipeline.export.export_model import ExportResult
 from pipeline.export.model_source import ExportSource
 from pipeline.tracking.store.run_additions import RunAddition
 
-_COLUMNS = ("{:<24}", "{:>9}", "{:>26}", "{:>6}", "{:>9}", "{:>9}")
+_COLUMNS = ("{:<20}", "{:>9}", "{:>25}", "{:>6}", "{:>6}", "{:>15}")
 MLFLOW_FOLDER = "export"
 """Of the artifacts of a run, and the beginning of its metrics."""
 TAG_PREFIX = "finetrack.export."
@@ -24,11 +24,11 @@ def format_head(source: ExportSource, result: ExportResult) -> Iterator[str]:
     where = f"{latency.device}, {latency.threads} threads" if latency.device == "cpu" else latency.device
     yield (
         f"{source.label} on {main.images} test images of {source.imgsz} pixels; "
-        f"time per image on {where}, in turn with the checkpoint"
+        f"ms per image on {where} (of the checkpoint, in turn)"
     )
-    yield _format_row((main.name, "difference (95%)", "same", "MB", "ms"), "")
+    yield _format_row((main.name, "difference (95%)", "same", "MB", "ms (checkpoint)"), "")
     megabytes = source.weights.stat().st_size / 1e6
-    yield _format_row((f"{main.first:.3f}", "", "", f"{megabytes:.1f}", f"{latency.first:.1f}"), "checkpoint")
+    yield _format_row((f"{main.first:.3f}", "", "", f"{megabytes:.1f}", ""), "checkpoint")
 
 
 def format_result(result: ExportResult) -> Iterator[str]:
@@ -43,7 +43,7 @@ def format_result(result: ExportResult) -> Iterator[str]:
             f"{main.difference:+.3f} ({main.low:+.3f} to {main.high:+.3f})",
             f"{result.measurement.agreement.share:.1%}",
             size,
-            f"{latency.second:.1f}",
+            f"{latency.second:.1f} ({latency.first:.1f})",
         )
         yield _format_row(shown, result.variant.name)
     yield f"  refused: {result.refusal}" if result.refusal else f"  {result.file}"

@@ -69,9 +69,8 @@ def compare_latency(
         for turn in range(ROUNDS):
             for model, found in zip((here, there), times, strict=True):
                 found += _time_images(model, _select_images(pixels, turn))
-    return LatencyComparison(
-        *(_to_milliseconds(found) for found in times), _name_device(settings["device"]), threads
-    )
+    device = _name_device(settings["device"])
+    return LatencyComparison(_to_milliseconds(times[0]), _to_milliseconds(times[1]), device, threads)
 
 
 def _select_images(pixels: Sequence[NDArray[np.uint8]], turn: int) -> list[NDArray[np.uint8]]:

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ultralytics import YOLO
 from ultralytics.nn.backends.base import BaseBackend
 from ultralytics.nn.tasks import DetectionModel
 
 from pipeline.core.errors import UserError
+from pipeline.core.model_names import model_name_for_task
 from pipeline.storage.files import hash_file
 from pipeline.yolo.exporting.export_weights import ExportRequest, export_weights, require_variant
 from pipeline.yolo.inference.loaded_model import LoadedModel
@@ -137,3 +139,25 @@ def test_other_precisions_find_the_same_objects(project, form, precision):
     expected = predict(WEIGHTS)
     np.testing.assert_allclose(found.scores[:2], expected.scores[:2], atol=0.15)
     np.testing.assert_allclose(found.boxes[:2], expected.boxes[:2], atol=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["segment", "pose", "obb", "classify"])
+def test_model_of_each_task_predicts_the_same_as_onnx(project, task):
+    name = model_name_for_task("yolo26n.yaml", task)
+    torch.manual_seed(0)
+    YOLO(name).save(project / "net.pt")
+    settings = {**SETTINGS, "conf": 0.0001}
+    exported = export_weights(project / "net.pt", project / "export", request("onnx")._replace(conf=0.0001))
+    found = []
+    for weights in (project / "net.pt", exported):
+        with LoadedModel(weights, task=task, settings=settings) as model:
+            found += model.predict([image()])
+    first, second = found
+    if task == "classify":
+        np.testing.assert_allclose(first, second, atol=1e-4)
+        return
+    assert len(first.scores) > 0
+    np.testing.assert_allclose(first.scores, second.scores, atol=1e-4)
+    np.testing.assert_allclose(first.boxes, second.boxes, atol=0.1)
+    assert len(first.masks) == len(second.masks)
