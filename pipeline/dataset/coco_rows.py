@@ -14,8 +14,8 @@ import numpy as np
 from pipeline.core.arrays import FloatArray
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.geometry.masks import rasterize_outline
+from pipeline.core.geometry.object_areas import compute_object_areas
 from pipeline.core.geometry.run_lengths import decode_mask, encode_masks
-from pipeline.core.object_areas import compute_object_areas
 from pipeline.core.tasks import Task
 
 COORDINATE_DECIMALS: Final = 2

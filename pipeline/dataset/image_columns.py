@@ -48,11 +48,7 @@ def write_image_columns(folder: Path, manifest: Manifest, images: Mapping[str, I
         images: By `source` of the manifest's images.
     """
     kept = _select_columns([images[item.source].columns for item in manifest.items])
-    lines = [
-        f"{json.dumps(item.file, ensure_ascii=False)}: {_render_row(item, images[item.source], kept)}"
-        for item in manifest.items
-    ]
-    body = ",\n".join(lines)
+    body = ",\n".join(_render_row(item, images[item.source], kept) for item in manifest.items)
     write_file(folder / COLUMNS_FILE, f'{{"digest": "{manifest.digest}", "images": {{\n{body}\n}}}}\n')
 
 
@@ -102,7 +98,7 @@ def _render_row(item: ImageRecord, image: ImageColumns, kept: set[str]) -> str:
     }
     chosen = {name: value for name, value in sorted(image.columns.items()) if name in kept and value}
     row |= {"columns": chosen} if chosen else {}
-    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+    return json.dumps({item.file: row}, ensure_ascii=False, allow_nan=False)[1:-1]
 
 
 def _parse_row(item: ImageRecord, row: Mapping[str, Any]) -> ImageColumns:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipeline.core.evaluation_metric_names import (
+from pipeline.core.metric_names import get_main_metric
+from pipeline.core.tasks import Task
+from pipeline.dataset.stored_predictions import PredictedImage
+from pipeline.evaluate.further_metric_names import (
     AT_IMGSZ,
     ECE,
     WORST_SLICE,
     name_average_recall,
     name_size_metric,
 )
-from pipeline.core.metric_names import get_main_metric
-from pipeline.core.tasks import Task
-from pipeline.dataset.stored_predictions import PredictedImage
 from pipeline.evaluate.metrics.average_recall import compute_average_recalls
 from pipeline.evaluate.metrics.calibration import ReliabilityBins, bin_classifications, bin_detections
 from pipeline.evaluate.metrics.classification import ClassificationResult, ClassScores

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.config.schema import Config
-from pipeline.core.evaluation_metric_names import LATENCY, LATENCY_PARTS, WORST_SLICE
 from pipeline.core.paths import EVALUATION_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS, TEST_METRICS_FILE
+from pipeline.evaluate.further_metric_names import LATENCY, LATENCY_PARTS, WORST_SLICE
 from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state, describe_machine
 from pipeline.storage.code_digests import compute_stage_digest
 from pipeline.storage.git import read_git_state

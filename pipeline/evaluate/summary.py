@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.core.evaluation_metric_names import WORST_SLICE
 from pipeline.core.metric_names import F1, HIGH, LOW, PRECISION, RECALL
+from pipeline.evaluate.further_metric_names import WORST_SLICE
 
 MAX_BUSY_CORES: Final = 0.5
 """Cores that other processes may use without a remark."""

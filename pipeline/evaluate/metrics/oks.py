@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.core.arrays import FloatArray
-from pipeline.core.object_areas import PERSON_AREA_SHARE
+from pipeline.core.geometry.object_areas import PERSON_AREA_SHARE
 
 COCO_SIGMAS: Final = (
     *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.core.geometry.masks import mask_iou, rasterize_outline
-from pipeline.core.object_areas import compute_detection_areas
+from pipeline.core.geometry.object_areas import compute_detection_areas
 from pipeline.core.tasks import Task
 from pipeline.evaluate.metrics.iou import rotated_box_iou
 from pipeline.evaluate.metrics.oks import compute_oks

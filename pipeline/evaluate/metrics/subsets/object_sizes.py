@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.detections import Detections, GroundTruth
-from pipeline.core.object_areas import compute_detection_areas, compute_object_areas
+from pipeline.core.geometry.object_areas import compute_detection_areas, compute_object_areas
 from pipeline.core.tasks import Task
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
 from pipeline.evaluate.metrics.matching import DetectionTable, match_detections

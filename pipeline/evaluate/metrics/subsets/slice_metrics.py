@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.core.arrays import BoolArray
-from pipeline.core.evaluation_metric_names import ECE
 from pipeline.core.metric_names import (
     F1,
     MAP50,
@@ -21,6 +20,7 @@ from pipeline.core.metric_names import (
     get_main_metric,
 )
 from pipeline.core.tasks import Task
+from pipeline.evaluate.further_metric_names import ECE
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
 from pipeline.evaluate.metrics.calibration import bin_classifications, bin_detections
 from pipeline.evaluate.metrics.classification import ClassScores

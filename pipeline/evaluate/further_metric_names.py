@@ -1,6 +1,6 @@
 """Names of metrics that `evaluate` alone computes: by size of the objects, recall, calibration, latency.
 
-They are apart from `metric_names`, which trainings use: a further name here retrains no model.
+They are apart from `core.metric_names`, which trainings use: a further name here retrains no model.
 """
 
 from __future__ import annotations
