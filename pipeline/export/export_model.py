@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from pipeline.comparison.compare_models import compare_predictions
@@ -19,12 +15,11 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.export.agreement import measure_agreement
 from pipeline.export.export_facts import build_facts, hash_export, measure_megabytes
+from pipeline.export.export_files import open_export_folder, require_free_target, write_export
 from pipeline.export.measurement import ExportMeasurement, find_refusal
 from pipeline.export.model_source import ExportSource
 from pipeline.export.predict_split import MeasuredModel, predict_split
 from pipeline.export.variants import ExportVariant
-from pipeline.storage.files import write_file, write_folder
-from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.yolo.exporting.compare_latency import compare_latency
 from pipeline.yolo.exporting.export_weights import ExportRequest, export_weights
 from pipeline.yolo.exporting.formats import FORMATS
@@ -97,10 +92,13 @@ def export_variants(
         settings: See `ExportSettings`.
 
     Raises:
-        UserError: A variant cannot be exported, or cannot be measured on this machine.
+        UserError: A variant cannot be exported, or cannot be measured on this machine, or its file would
+            replace one of other weights.
     """
     work = _Work(source, manifest, config, settings)
-    with _open_folder() as folder:
+    for variant in variants:
+        require_free_target(settings.output / variant.name_file(source.stem), source.sha256)
+    with open_export_folder() as folder:
         references: dict[str | None, StoredPredictions] = {}
         for variant in variants:
             device = _choose_device(variant, settings)
@@ -113,7 +111,7 @@ def export_variants(
 def _export_variant(
     work: _Work, variant: ExportVariant, reference: StoredPredictions, device: str | None
 ) -> ExportResult:
-    with _open_folder() as folder:
+    with open_export_folder() as folder:
         exported = export_weights(work.source.weights, folder, _build_request(work, variant, device))
         sha256, megabytes = hash_export(exported), measure_megabytes(exported)
         try:
@@ -132,7 +130,8 @@ def _export_variant(
         refusal = find_refusal(measured, tolerance=tolerance) if measured else None
         facts = build_facts(work.source, variant, work.manifest, measured, sha256=sha256, megabytes=megabytes)
         facts |= {"accepted": refusal is None, "refusal": refusal, "tolerance": tolerance}
-        file = None if refusal else _keep(exported, work, variant, facts)
+        target = work.settings.output / variant.name_file(work.source.stem)
+        file = None if refusal else write_export(exported, target, facts)
     return ExportResult(variant, measured, megabytes, refusal, file, facts)
 
 
@@ -161,7 +160,7 @@ def _measure(
     work: _Work, exported: Path, sha256: str, reference: StoredPredictions, device: str | None
 ) -> ExportMeasurement:
     source = work.source
-    with _open_folder() as folder:
+    with open_export_folder() as folder:
         found = _predict(work, exported, sha256, device, folder)
         comparison = compare_predictions(
             reference,
@@ -201,23 +200,3 @@ def _build_inference_settings(work: _Work, device: str | None) -> InferenceSetti
 def _choose_device(variant: ExportVariant, settings: ExportSettings) -> str | None:
     """Return the device that exports and measures: the checkpoint is measured on the same one."""
     return settings.device or ("0" if variant.format == "engine" else "cpu")
-
-
-def _keep(exported: Path, work: _Work, variant: ExportVariant, facts: Mapping[str, Any]) -> Path:
-    """Copy an exported file or folder to the output, whole or not at all, and write its facts beside it."""
-    target = work.settings.output / variant.name_file(work.source.stem)
-    if exported.is_dir():
-        with write_folder(target) as folder:
-            shutil.copytree(exported, folder, dirs_exist_ok=True)
-    else:
-        write_file(target, exported.read_bytes())
-    text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
-    write_file(target.with_name(f"{target.name}.json"), f"{text}\n")
-    return target
-
-
-@contextmanager
-def _open_folder() -> Iterator[Path]:
-    """Yield an empty folder of the project with a plain name, which is deleted after the block."""
-    with TemporaryDirectory(dir=create_scratch_folder("exports"), prefix="export-") as folder:
-        yield Path(folder)
