@@ -47,6 +47,15 @@ def find_candidates(
         UserError: A name stands for nothing, or two for the same.
     """
     found = [resolve_reference(text, target, registry_name=registry_name) for text in references]
+    return group_candidates(found, pool=pool)
+
+
+def group_candidates(found: Sequence[Iteration], *, pool: bool = True) -> list[Candidate]:
+    """Group iterations to models; see `find_candidates`.
+
+    Raises:
+        UserError: Two are the same.
+    """
     _refuse_doubles(found)
     groups = _pool(found) if pool else []
     if len(groups) < 2:
