@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any, Final
 
 import yaml
 
+from pipeline.config.schema import Config
+from pipeline.core.config_diff import diff_configs
+from pipeline.core.key_labels import format_short_value, shorten_keys, unify_numbers
 from pipeline.core.metric_names import MAP50, MAP50_95, THREADS, TOP1, TOP5, VAL_GROUP, get_task_metric
+from pipeline.core.model_names import TASK_SUFFIXES
+from pipeline.core.paths import COMPOSE_LOCK_FILE
 from pipeline.core.tasks import Task
 from pipeline.finetune.overfitting import OverfittingVerdict
 from pipeline.tracking.sweep_origin import read_sweep_label
+from pipeline.yolo.job import BaseWeights
+
+MAX_CHANGED_VALUES: Final = 3
+"""Values that a name holds; with more it says none of them."""
+_NAMED_KEYS: Final = ("seed", "data.", "augment.", "model.", "finetune.")
+"""Begin the keys that decide what is trained."""
+_KEYS_OF_NAMES: Final = (
+    *("finetune.strategy", "model.name", "model.weights", "model.sha256", "model.folder"),
+    "data.source",
+)
+"""The name says strategy and base weights without them; a path of this machine is no part of a name."""
 
 
 def choose_base_name(name: str, weights: str, conf: Path = Path("conf/model")) -> str:
@@ -30,14 +48,65 @@ def choose_base_name(name: str, weights: str, conf: Path = Path("conf/model")) -
     return name if own in {None, weights} else Path(weights).stem
 
 
-def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str) -> str:
+def name_training(config: Config, base: BaseWeights, *, task: Task, key: str) -> str:
+    """Name a training after its configuration.
+
+    Args:
+        config: The configuration.
+        base: What it starts from.
+        task: Of the images: runs of several tasks share an experiment.
+        key: Of the training.
+    """
+    suffix = TASK_SUFFIXES[task]
+    name = base.name.removesuffix(suffix) + suffix if base.path else Path(base.architecture).stem
+    changed = label_changed_values(config.model_dump(mode="json"))
+    return build_run_name(config.finetune.strategy, name, lr0=config.finetune.lr0, key=key, changed=changed)
+
+
+def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str, changed: str = "") -> str:
     """Build a run name that a person can tell from others: full-foundation-lr1e-3-3f2a1c.
 
-    In a sweep what differs comes first: `lr0=0.001 augment=light 3f2a1c`.
+    In a sweep what differs comes first: `lr0=0.001 augment=light 3f2a1c`; in an experiment it is behind the
+    base weights: `full-foundation epochs=50 3f2a1c`.
+
+    Args:
+        strategy: finetune.strategy.
+        base: The name of the base weights.
+        lr0: The learning rate; None if the optimizer chooses it.
+        key: Of the training.
+        changed: See `label_changed_values`.
     """
     if label := read_sweep_label():
         return f"{label} {key[:6]}"
+    if changed:
+        return f"{strategy}-{base} {changed} {key[:6]}"
     return f"{strategy}-{base}-lr{_format_rate(lr0)}-{key[:6]}"
+
+
+def label_changed_values(values: Mapping[str, Any], lock: Path = COMPOSE_LOCK_FILE) -> str:
+    """Return what an experiment changes of conf/, briefly: `lr0=0.004 epochs=50`.
+
+    It is empty if nothing differs that a name can say: nothing at all, more than `MAX_CHANGED_VALUES`, or
+    only what the name says anyway.
+
+    Args:
+        values: The configuration of the training; JSON values.
+        lock: compose.lock.json, which has the values of conf/.
+    """
+    try:
+        composed = json.loads(lock.read_bytes())["composed"]
+    except (OSError, ValueError, KeyError, TypeError):  # a stage that was started without compose
+        return ""
+    if not isinstance(composed, dict):
+        return ""
+    pairs = diff_configs(*(unify_numbers(side) for side in (composed, values)))
+    changed = [pair for pair in pairs if pair.key.startswith(_NAMED_KEYS) and pair.key not in _KEYS_OF_NAMES]
+    if not 0 < len(changed) <= MAX_CHANGED_VALUES:
+        return ""
+    names = shorten_keys([pair.key for pair in changed])
+    return " ".join(
+        f"{name}={format_short_value(pair.new)}" for name, pair in zip(names, changed, strict=True)
+    )
 
 
 def _format_rate(lr0: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.config.schema import Config
 from pipeline.core.metric_names import OVERFITTING_GAP
-from pipeline.core.model_names import TASK_SUFFIXES, model_name_for_task
+from pipeline.core.model_names import model_name_for_task
 from pipeline.core.paths import (
     AUGMENTED_FOLDER,
     FINETUNED_FOLDER,
@@ -31,7 +31,7 @@ from pipeline.finetune.outputs import OUTPUTS, write_training_outputs
 from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
 from pipeline.finetune.pruning import ask_whether_pruned
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key
-from pipeline.finetune.run_name import build_run_name, choose_base_name, describe_threads, summarize_training
+from pipeline.finetune.run_name import choose_base_name, describe_threads, name_training, summarize_training
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
 from pipeline.storage.finished_trainings import (
@@ -161,7 +161,7 @@ def _resolve_teacher(config: Config) -> Teacher | None:
 def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> AbstractContextManager[RunSession]:
     tracker = config.tracking
     target = TrackingTarget(tracker.uri, tracker.experiment, tracker.timeout, tracker.system_metrics)
-    name = tracker.run_name or _build_name(config, inputs)
+    name = tracker.run_name or name_training(config, inputs.base, task=inputs.prepared.task, key=inputs.key)
     return open_run(target, key=inputs.key, name=name, tags=_build_tags(config, inputs), resume=resume)
 
 
@@ -213,13 +213,6 @@ def collect_train_arguments(config: Config) -> dict[str, Any]:
     """Collect the train arguments of Ultralytics from the configuration."""
     native = config.finetune.model_dump(exclude=PIPELINE_KEYS)
     return {**native, **config.augment.online.model_dump(), "seed": config.seed}
-
-
-def _build_name(config: Config, inputs: TrainingInputs) -> str:
-    suffix = TASK_SUFFIXES[inputs.prepared.task]
-    named = inputs.base.name.removesuffix(suffix) + suffix  # runs of several tasks share an experiment
-    base = named if inputs.base.path else Path(inputs.base.architecture).stem
-    return build_run_name(config.finetune.strategy, base, lr0=config.finetune.lr0, key=inputs.key)
 
 
 def _build_tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:

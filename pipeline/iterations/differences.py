@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.core.config_diff import ABSENT, KeyDifference, diff_configs, format_yaml_value
-from pipeline.core.key_labels import shorten_keys, shorten_value
+from pipeline.core.config_diff import ABSENT, KeyDifference, diff_configs
+from pipeline.core.key_labels import format_short_value, shorten_keys, unify_numbers
 from pipeline.iterations.iteration import Iteration
 
 _IGNORED: Final = ("tracking.", "compute.", "registry.")
 """Begin keys that change no result."""
-_MAX_VALUE_LENGTH: Final = 24
 
 
 def diff_iteration_configs(old: Iteration, new: Iteration) -> list[KeyDifference]:
@@ -35,7 +34,7 @@ def label_differences(old: Iteration, new: Iteration) -> list[str]:
     """
     pairs = diff_iteration_configs(old, new)
     names = shorten_keys([pair.key for pair in pairs])
-    labels = [f"{name}={_format_value(pair.new)}" for name, pair in zip(names, pairs, strict=True)]
+    labels = [f"{name}={format_short_value(pair.new)}" for name, pair in zip(names, pairs, strict=True)]
     if old.data and new.data and old.data != new.data:
         labels.append("other data")
     if has_other_code(old, new):
@@ -52,18 +51,4 @@ def has_other_code(old: Iteration, new: Iteration) -> bool | None:
 
 
 def _select_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _unify(value) for key, value in params.items() if not key.startswith(_IGNORED)}
-
-
-def _unify(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_unify(item) for item in value]
-    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-    return int(value) if is_whole else value
-
-
-def _format_value(value: Any) -> str:
-    if value is ABSENT:
-        return "(none)"
-    text = shorten_value(value) if isinstance(value, float) else format_yaml_value(value)
-    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[: _MAX_VALUE_LENGTH - 1]}…"
+    return {key: unify_numbers(value) for key, value in params.items() if not key.startswith(_IGNORED)}

@@ -1,10 +1,17 @@
 """Run names and summaries."""
 
+import json
+
 import pytest
 
 from pipeline.core.metric_names import THREADS
 from pipeline.finetune.overfitting import OverfittingVerdict
-from pipeline.finetune.run_name import build_run_name, describe_threads, summarize_training
+from pipeline.finetune.run_name import (
+    build_run_name,
+    describe_threads,
+    label_changed_values,
+    summarize_training,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +33,47 @@ def test_run_name_in_a_sweep_shows_first_what_differs(monkeypatch):
     monkeypatch.setenv("FINETRACK_RUN_NAME", "lr0=0.001 augment=light")
     name = build_run_name("full", "foundation", lr0=0.001, key="3f2a1c9d")
     assert name == "lr0=0.001 augment=light 3f2a1c"
+
+
+@pytest.mark.parametrize(
+    ("changes", "label"),
+    [
+        ({}, ""),
+        ({"finetune": {"lr0": 0.004}}, "lr0=0.004"),
+        ({"finetune": {"epochs": 50}, "seed": 1}, "seed=1 epochs=50"),
+        ({"finetune": {"lr0": 0.002, "epochs": 20.0}}, ""),
+        ({"finetune": {"strategy": "head"}, "model": {"name": "other"}}, ""),
+        ({"finetune": {"strategy": "head", "lr0": 0.01}}, "lr0=0.01"),
+        ({"tracking": {"uri": "b"}, "evaluate": {"iou": 0.5}}, ""),
+        ({"finetune": {name: 7 for name in ("lr0", "epochs", "imgsz", "batch")}}, ""),
+    ],
+)
+def test_the_values_that_an_experiment_changes_are_named(changes, label, tmp_path):
+    conf = {
+        "seed": 0,
+        "model": {"name": "foundation"},
+        "finetune": {"lr0": 0.002, "epochs": 20, "strategy": "full", "imgsz": 320, "batch": 8},
+        "evaluate": {"iou": 0.7},
+        "tracking": {"uri": "a"},
+    }
+    (tmp_path / "lock.json").write_text(json.dumps({"composed": conf}))
+    values = {
+        key: {**own, **changes.get(key, {})} if isinstance(own, dict) else changes.get(key, own)
+        for key, own in conf.items()
+    }
+    assert label_changed_values(values, tmp_path / "lock.json") == label
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"composed": 1}'])
+def test_without_a_lock_nothing_is_known_to_be_changed(content, tmp_path):
+    if content is not None:
+        (tmp_path / "lock.json").write_text(content)
+    assert label_changed_values({"seed": 0}, tmp_path / "lock.json") == ""
+
+
+def test_run_name_of_an_experiment_shows_what_it_changes():
+    name = build_run_name("full", "foundation", lr0=0.001, key="3f2a1c9d", changed="epochs=50")
+    assert name == "full-foundation epochs=50 3f2a1c"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER, PARAMS_FILE, TRAINING_METRICS_FILE, TRAINING_PLOTS_FOLDER
 from pipeline.finetune.outputs import OUTPUTS
-from pipeline.finetune.stage import _build_name, gather_inputs, run_stage
+from pipeline.finetune.run_name import name_training
+from pipeline.finetune.stage import gather_inputs, run_stage
 from pipeline.storage.files import hold_writer_lock
 from pipeline.storage.scratch_folder import create_scratch_folder
 from tests import trainings
@@ -204,7 +205,8 @@ def test_names_of_official_models_follow_the_task(tmp_path, monkeypatch):
     config = parse_config(yaml.safe_load(PARAMS_FILE.read_text()))
     inputs = gather_inputs(config)
     assert (inputs.base.path.name, inputs.base.architecture) == ("yolo26n-seg.pt", "yolo26n-seg.yaml")
-    assert _build_name(config, inputs).startswith("full-yolo26n-seg-lr")
+    name = name_training(config, inputs.base, task=inputs.prepared.task, key=inputs.key)
+    assert name.startswith("full-yolo26n-seg-lr")
     Path("mine.pt").write_bytes(b"b")
     _configure(
         tmp_path, finetune="full", model="yolo26n", **{"model.weights": "mine.pt", "model.sha256": "null"}
