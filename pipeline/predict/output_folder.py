@@ -44,11 +44,12 @@ def open_output_folder(path: Path, settings: Mapping[str, Any]) -> OutputFolder:
     Raises:
         UserError: It has other files, or the results of other settings.
     """
-    file = path / SETTINGS_FILE
-    if file.is_file():
+    file, journal = path / SETTINGS_FILE, path / JOURNAL_FILE
+    if file.is_file() and journal.is_file() and journal.stat().st_size:
         _require_same_settings(path, _read_settings(file), settings)
         return OutputFolder(path, True)
-    others = [each.name for each in path.iterdir() if each.name != LOCK_FILE] if path.is_dir() else []
+    own = {SETTINGS_FILE, JOURNAL_FILE, LOCK_FILE}  # of a run that ended before its first image
+    others = [each.name for each in path.iterdir() if each.name not in own] if path.is_dir() else []
     if others or (path.exists() and not path.is_dir()):
         raise UserError(f"{path} exists and is not of `finetrack predict`: name a new folder with --output")
     write_file(file, json.dumps(settings, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

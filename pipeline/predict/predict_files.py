@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -70,9 +71,9 @@ class FilePredictor:
         )
         self._counts.earlier = done
         workers, ahead = choose_worker_count(), BATCHES_AHEAD * self._settings["batch"]
-        frames = read_frames(left, earlier.frames, ahead=ahead, workers=workers)
         start = time.monotonic()
         with (
+            closing(read_frames(left, earlier.frames, ahead=ahead, workers=workers)) as frames,
             Journal(self._journal) as journal,
             ThreadPoolExecutor(workers, thread_name_prefix="write") as pool,
             Progress("predict", _count_images(files), done=done) as progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -55,7 +55,7 @@ class Frame(NamedTuple):
 
 def read_frames(
     files: Iterable[SourceFile], frames_done: Mapping[str, int], *, ahead: int, workers: int
-) -> Iterator[Frame]:
+) -> Generator[Frame]:
     """Yield all images, and all frames of videos, in the order of the files.
 
     Args:

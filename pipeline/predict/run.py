@@ -37,6 +37,7 @@ def run_prediction(request: PredictionRequest) -> Iterator[str]:
         UserError: There is nothing to predict on, the folder has other results, or at the end: a file could
             not be read.
     """
+    _require_output_outside(request)
     listed = list_files(request.sources)
     yield from (f"predict: {sentence}" for sentence in request.chosen.sentences)
     request.output.mkdir(parents=True, exist_ok=True)
@@ -53,6 +54,16 @@ def run_prediction(request: PredictionRequest) -> Iterator[str]:
         _write_errors(folder, errors)
     yield from _summarize(request, listed, counts)
     _require_all_read(request, errors, len(listed.files))
+
+
+def _require_output_outside(request: PredictionRequest) -> None:
+    """Check that the pictures that are written are no images of the next run."""
+    for source in request.sources:
+        if request.output.resolve().is_relative_to(source.resolve()):
+            raise UserError(
+                f"{request.output} is in the source {source}, whose next prediction would read its pictures: "
+                "name another folder with --output"
+            )
 
 
 def _remove_old_videos(folder: OutputFolder, files: Sequence[SourceFile], earlier: EarlierResults) -> None:

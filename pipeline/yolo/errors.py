@@ -24,15 +24,21 @@ MEMORY_ADVICE: Final = "lower finetune.batch or finetune.imgsz, or set finetune.
 
 @contextmanager
 def explain_ultralytics_errors(
-    *, batch: Any, imgsz: int, device: Any, memory_advice: str = MEMORY_ADVICE
+    *,
+    batch: Any,
+    imgsz: int,
+    device: Any,
+    memory_advice: str = MEMORY_ADVICE,
+    device_key: str = "finetune.device",
 ) -> Iterator[None]:
     """Turn the errors that a configuration can cause into UserError.
 
     Args:
         batch: Images in a batch; below 1 for AutoBatch.
         imgsz: finetune.imgsz, pixels.
-        device: finetune.device.
+        device: The device that the user names.
         memory_advice: How to use less memory.
+        device_key: What sets the device.
     """
     try:
         yield
@@ -44,7 +50,7 @@ def explain_ultralytics_errors(
             ) from None
         raise
     except ValueError as error:
-        raise _explain_value_error(error, device) or error from None
+        raise _explain_value_error(error, f"{device_key}={device}", device_key) or error from None
 
 
 def check_device(device: Any) -> None:
@@ -104,9 +110,9 @@ def check_classify_arguments(arguments: Mapping[str, Any], task: Task) -> None:
         )
 
 
-def _explain_value_error(error: ValueError, device: Any) -> UserError | None:
+def _explain_value_error(error: ValueError, device: str, device_key: str) -> UserError | None:
     if "'device=" in str(error):
-        return UserError(f"finetune.device={device} is absent: set finetune.device=cpu, or null")
+        return UserError(f"{device} is absent: set {device_key}=cpu, or null")
     if "BatchNorm" in str(error) or "more than 1 value per channel" in str(error):
         return UserError(
             "the last batch is one tiny image, which BatchNorm cannot use: change finetune.batch"

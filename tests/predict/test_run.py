@@ -15,10 +15,9 @@ import torch
 from ultralytics import YOLO
 
 from pipeline.core.errors import UserError
-from pipeline.core.tasks import TASKS
 from pipeline.predict.run import run_prediction
 from pipeline.yolo.inference.loaded_model import LoadedModel
-from tests.predict.conftest import SETTINGS, WEIGHTS, build_request, draw_image, write_images, write_video
+from tests.predict.conftest import SETTINGS, WEIGHTS, build_request, draw_image, write_video
 
 
 def _predict(sources, output, **options):
@@ -62,7 +61,9 @@ def test_results_are_those_of_the_model_in_every_format(source, tmp_path):
         assert picture.shape[0] / picture.shape[1] == pytest.approx(height / width, abs=0.02)
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task != "detect"])
+@pytest.mark.parametrize(
+    "task", ["segment", *(pytest.param(task, marks=pytest.mark.slow) for task in ("classify", "obb", "pose"))]
+)
 def test_every_task_has_all_formats(source, tmp_path, task):
     suffix = {"segment": "seg", "classify": "cls"}.get(task, task)
     weights = tmp_path / "net.pt"
@@ -197,11 +198,17 @@ def test_a_folder_of_other_settings_is_not_continued(source, tmp_path, change):
 
 
 @pytest.mark.fault(9, "the output folder has files of the user")
-def test_a_folder_with_other_files_is_refused(source):
-    with pytest.raises(UserError, match="is not of `finetrack predict`"):
-        _predict([source], source)
-    assert not (source / "settings.json").exists()
-    assert sorted(path.name for path in source.iterdir() if path.name != ".lock") == ["part_0", "part_1"]
+def test_a_folder_with_other_files_or_of_the_source_is_refused(source, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/a.txt").touch()
+    for output, reason in (
+        (tmp_path / "mine", "is not of `finetrack predict`"),
+        (source / "out", "is in the source"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            _predict([source], output)
+    assert [path.name for path in (tmp_path / "mine").iterdir() if path.name != ".lock"] == ["a.txt"]
+    assert sorted(path.name for path in source.iterdir()) == ["part_0", "part_1"]
 
 
 def test_a_source_without_images_is_refused(tmp_path):
@@ -232,13 +239,6 @@ def test_source_files_of_one_stem_have_results_of_their_own(tmp_path):
         cv2.imwrite(str(tmp_path / f"s/a{suffix}"), draw_image(1))
     _predict([tmp_path / "s"], tmp_path / "out", formats=["yolo"])
     assert sorted(path.name for path in (tmp_path / "out/labels").iterdir()) == ["a.jpg.txt", "a.png.txt"]
-
-
-def test_memory_of_the_results_does_not_grow(tmp_path):
-    """Results are in the journal, not in memory: of many objects an image only a few images wait."""
-    source = write_images(tmp_path / "many", count=40)
-    _predict([source], tmp_path / "out", formats=["csv"], conf=0.0, max_det=50)
-    assert len((tmp_path / "out/.journal.jsonl").read_text().splitlines()) == 40
 
 
 def test_paths_of_the_source_are_not_changed(source, tmp_path):

@@ -55,6 +55,8 @@ class InferenceSettings(TypedDict):
 
 _OWN_SETTINGS: Final = frozenset({"threads", "on_threads", "tile", "overlap"})
 """Those that are no arguments of Ultralytics."""
+_STAGES_WITH_OPTIONS: Final = frozenset({"predict", "serve"})
+"""Those whose device is an option of the command."""
 DEFAULT_OVERLAP: Final = 0.2
 
 
@@ -225,7 +227,11 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
         advice = "lower evaluate.batch" if self._stage == "evaluate" else "lower the batch, or the image size"
         imgsz, device = self._settings["imgsz"], self._settings.get("device")
         with explain_ultralytics_errors(
-            batch=self._settings["batch"], imgsz=imgsz, device=device, memory_advice=advice
+            batch=self._settings["batch"],
+            imgsz=imgsz,
+            device=device,
+            memory_advice=advice,
+            device_key="--device" if self._stage in _STAGES_WITH_OPTIONS else "finetune.device",
         ):
             found: list[Any] = self._model.predict(
                 list(batch), predictor=kind, **self._arguments, verbose=False, save=False
