@@ -20,6 +20,7 @@ from pipeline.export.measurement import ExportMeasurement, find_refusal
 from pipeline.export.model_source import ExportSource
 from pipeline.export.predict_split import MeasuredModel, predict_split
 from pipeline.export.variants import ExportVariant
+from pipeline.yolo.errors import check_device
 from pipeline.yolo.exporting.compare_latency import compare_latency
 from pipeline.yolo.exporting.export_weights import ExportRequest, export_weights
 from pipeline.yolo.exporting.formats import FORMATS
@@ -96,12 +97,12 @@ def export_variants(
             replace one of other weights.
     """
     work = _Work(source, manifest, config, settings)
+    devices = [_choose_device(variant, settings) for variant in variants]
     for variant in variants:
         require_free_target(settings.output / variant.name_file(source.stem), source.sha256)
     with open_export_folder() as folder:
-        references: dict[str | None, StoredPredictions] = {}
-        for variant in variants:
-            device = _choose_device(variant, settings)
+        references: dict[str, StoredPredictions] = {}
+        for variant, device in zip(variants, devices, strict=True):
             if device not in references:
                 place = folder / f"checkpoint-{device}"
                 references[device] = _predict(work, source.weights, source.sha256, device, place)
@@ -109,7 +110,7 @@ def export_variants(
 
 
 def _export_variant(
-    work: _Work, variant: ExportVariant, reference: StoredPredictions, device: str | None
+    work: _Work, variant: ExportVariant, reference: StoredPredictions, device: str
 ) -> ExportResult:
     with open_export_folder() as folder:
         exported = export_weights(work.source.weights, folder, _build_request(work, variant, device))
@@ -135,7 +136,7 @@ def _export_variant(
     return ExportResult(variant, measured, megabytes, refusal, file, facts)
 
 
-def _build_request(work: _Work, variant: ExportVariant, device: str | None) -> ExportRequest:
+def _build_request(work: _Work, variant: ExportVariant, device: str) -> ExportRequest:
     evaluate = work.config.evaluate
     return ExportRequest(
         *variant,
@@ -157,7 +158,7 @@ def _choose_calibration_images(work: _Work) -> list[Path]:
 
 
 def _measure(
-    work: _Work, exported: Path, sha256: str, reference: StoredPredictions, device: str | None
+    work: _Work, exported: Path, sha256: str, reference: StoredPredictions, device: str
 ) -> ExportMeasurement:
     source = work.source
     with open_export_folder() as folder:
@@ -177,13 +178,13 @@ def _measure(
     return ExportMeasurement(comparison, agreement, latency)
 
 
-def _predict(work: _Work, weights: Path, sha256: str, device: str | None, folder: Path) -> StoredPredictions:
+def _predict(work: _Work, weights: Path, sha256: str, device: str, folder: Path) -> StoredPredictions:
     settings = _build_inference_settings(work, device)
     model = MeasuredModel(weights, sha256, work.source.names, settings)
     return predict_split(model, work.manifest, "test", folder)
 
 
-def _build_inference_settings(work: _Work, device: str | None) -> InferenceSettings:
+def _build_inference_settings(work: _Work, device: str) -> InferenceSettings:
     evaluate = work.config.evaluate
     return InferenceSettings(
         imgsz=work.source.imgsz,
@@ -197,6 +198,17 @@ def _build_inference_settings(work: _Work, device: str | None) -> InferenceSetti
     )
 
 
-def _choose_device(variant: ExportVariant, settings: ExportSettings) -> str | None:
-    """Return the device that exports and measures: the checkpoint is measured on the same one."""
-    return settings.device or ("0" if variant.format == "engine" else "cpu")
+def _choose_device(variant: ExportVariant, settings: ExportSettings) -> str:
+    """Return the device that exports and measures: the checkpoint is measured on the same one.
+
+    Raises:
+        UserError: It is not on this machine, or the variant needs a GPU.
+    """
+    device = settings.device or ("0" if variant.format == "engine" else "cpu")
+    if (variant.format, variant.precision, device) == ("torchscript", "fp16", "cpu"):
+        raise UserError("--precision fp16 of torchscript needs a GPU: add --device 0, or use fp32")
+    try:
+        check_device(device)
+    except UserError:
+        raise UserError(f"{variant.name} needs the device {device}, which this machine has not") from None
+    return device

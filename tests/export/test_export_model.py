@@ -119,6 +119,20 @@ def test_weights_that_do_not_fit_are_refused(project, manifest, name, changes, n
         open_source(Iteration(name, "file", name), project / name, replace(manifest, **changes))
 
 
+@pytest.mark.parametrize(
+    ("variant", "settings", "said"),
+    [
+        (ExportVariant("torchscript", "fp16", "outside"), {}, "--device 0"),
+        (PLAIN, {"device": "7"}, "device 7"),
+        (ExportVariant("engine", "fp16", "outside"), {}, "device 0"),
+    ],
+)
+def test_device_that_is_not_here_is_named_before_any_work(export, project, variant, settings, said):
+    with pytest.raises(UserError, match=said):
+        export([PLAIN, variant], "never", **settings)
+    assert not (project / "never").exists()
+
+
 @pytest.mark.slow
 def test_openvino_is_measured_and_kept_as_a_folder(project, export):
     (result,) = export([ExportVariant("openvino", "fp16", "outside")], "folder")
