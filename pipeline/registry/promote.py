@@ -94,13 +94,14 @@ def promote_model(reference: str | None, config: Config, *, force: str = "", exp
 
 def _find_contest(registry: ModelRegistry, reference: str | None) -> tuple[Iteration, Contest]:
     """Return the model that wants to be the champion, registered, and the two versions."""
-    challenger = registry.resolve(_require_challenger(registry) if reference is None else reference)
-    version = register_iteration(registry, challenger).version
+    named = registry.resolve(_require_challenger(registry) if reference is None else reference)
+    version = register_iteration(registry, named).version
     with registry_errors_as_sentences(registry.target):
         complete_last_change(registry.store, registry.name)
         champion = find_aliased_version(registry.store, registry.name, CHAMPION)
     if champion == version:
         raise UserError(f"{registry.name}/{version} is the champion already")
+    challenger = registry.resolve(f"{registry.name}/{version}")  # `workspace` has no tags of its run
     return challenger, Contest(registry.name, version, champion)
 
 
