@@ -8,6 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.comparison.compared_images import SLICE_RESAMPLES, ComparedImages, list_true_classes
+from pipeline.comparison.further_scores import (
+    SizeFigure,
+    score_average_recalls,
+    score_calibration,
+    score_reliability,
+    score_sizes,
+)
 from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.metric_names import (
     F1,
@@ -33,12 +40,14 @@ class ModelScores(NamedTuple):
         figures: By the names of metrics.json: (weightings,).
         classes: (weightings, classes) the main metric of each class; nan without objects.
         slices: The main metric by slice: (weightings,) of `ClusterResamples.limit(SLICE_RESAMPLES)`.
+        sizes: The mAP50-95 by size of the objects.
         outcomes: Of figures that are shares of images, whether each image (images,) is right.
     """
 
     figures: dict[str, FloatArray]
     classes: FloatArray
     slices: dict[str, FloatArray]
+    sizes: Mapping[str, SizeFigure] = {}
     outcomes: Mapping[str, BoolArray] = {}
 
 
@@ -84,7 +93,9 @@ def _score_detections(
         figures |= _score_counts(_count_at_threshold(table, threshold), weights, prefix)
     if prefix:
         figures |= _name_means(compute_average_precisions(_build_box_table(predictions), weights), "")
-    return ModelScores(figures, aps.mean(axis=2), _score_detection_slices(table, test))
+    figures |= score_average_recalls(table, test, weights) | score_calibration(table, weights)
+    sizes = score_sizes(predictions, table, test)
+    return ModelScores(figures, aps.mean(axis=2), _score_detection_slices(table, test), sizes)
 
 
 def _name_means(aps: FloatArray, prefix: str) -> dict[str, FloatArray]:
@@ -148,7 +159,7 @@ def _select_images(table: DetectionTable, mask: BoolArray) -> DetectionTable:
 def _score_classes(predictions: StoredPredictions, test: ComparedImages) -> ModelScores:
     assert predictions.probabilities is not None
     truth, weights = list_true_classes(predictions), test.resamples.weights
-    guesses, _ = select_top_classes(predictions.probabilities)
+    guesses, scores = select_top_classes(predictions.probabilities)
     right = guesses == truth[:, None]
     own, any_of_five = right[:, 0].astype(np.float64), right.any(axis=1).astype(np.float64)
     first = guesses[:, 0][:, None] == np.arange(len(predictions.names))
@@ -160,7 +171,9 @@ def _score_classes(predictions: StoredPredictions, test: ComparedImages) -> Mode
     limited = test.resamples.limit(SLICE_RESAMPLES).weights
     slices = {name: _average(own[mask], limited[:, mask]) for name, mask in test.slices.items()}
     outcomes = {TOP1: right[:, 0], TOP5: right.any(axis=1)}
-    return ModelScores(figures | _score_counts(counts, weights, ""), classes, slices, outcomes)
+    figures |= _score_counts(counts, weights, "")
+    figures |= score_reliability(np.arange(len(truth)), scores[:, 0], right[:, 0], weights)
+    return ModelScores(figures, classes, slices, {}, outcomes)
 
 
 def _average(values: FloatArray, weights: IntArray) -> FloatArray:

@@ -58,11 +58,12 @@ def compare_pair(
         test: The images.
     """
     main_name = get_main_metric(test.task)
-    figures = {name: _compare_figure(name, first, second, test) for name in first[0].figures}
+    shared = [name for name in first[0].figures if all(name in each.figures for each in (*first, *second))]
+    figures = {name: _compare_figure(name, first, second, test) for name in shared}
     main = figures.pop(main_name)
     return PairFigures(
         main,
-        list(figures.values()),
+        [*figures.values(), *_compare_sizes(first, second, test)],
         list(_compare_classes(first, second, test)),
         list(_compare_slices(first, second, test)),
     )
@@ -79,6 +80,17 @@ def _compare_figure(
     values = [np.stack([each.figures[name] for each in side]) for side in (first, second)]
     estimate = estimate_difference(values[0], values[1], test.resamples, decisive=decisive)
     return FigureDifference(name, estimate, len(test.objects), int(test.objects.sum()))
+
+
+def _compare_sizes(
+    first: Sequence[ModelScores], second: Sequence[ModelScores], test: ComparedImages
+) -> Iterator[FigureDifference]:
+    resamples = test.resamples.limit(SLICE_RESAMPLES)
+    for name, figure in first[0].sizes.items():
+        where = figure.objects > 0
+        values = [np.stack([each.sizes[name].values for each in side]) for side in (first, second)]
+        estimate = _estimate_part(values, resamples, test.count_groups(where))
+        yield FigureDifference(name, estimate, int(where.sum()), int(figure.objects.sum()))
 
 
 def _compare_classes(

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.comparison.compare_models import ComparedModel, compare_models, compare_predictions
 from pipeline.core.errors import UserError
+from pipeline.evaluate.details import measure_details
 from pipeline.evaluate.metrics.classification import (
     ClassScores,
     collect_classification_metrics,
@@ -22,6 +23,11 @@ from pipeline.evaluate.metrics.detection import (
 )
 from tests.comparison.stored import draw_classifications, draw_detections
 
+NO_FIGURES = {
+    "mAP50-95", "threshold", "threshold_from", "images", "objects", "worst_slice", "mAP50-95_worst_slice",
+    *(f"{name}_{bound}" for name in ("mAP50-95", "mAP50") for bound in ("low", "high")),
+}  # fmt: skip
+
 
 def compare(first, second, **how):
     return compare_predictions(first, second, labels=("A", "B"), **{"resamples": 300, "seed": 0, **how})
@@ -30,6 +36,14 @@ def compare(first, second, **how):
 def evaluate(found):
     split = SplitPredictions(found.truths, found.detections)
     return evaluate_detections(split, split, MetricSettings("detect", found.names, 0, 0))
+
+
+def collect_all(found, result):
+    """Return what metrics.json holds."""
+    split = SplitPredictions(found.truths, found.detections)
+    details = measure_details(result, split, found.images, scales=[1.0] * len(found.images))
+    metrics = collect_detection_metrics(result)
+    return {**metrics, "test": {**metrics["test"], **details.metrics}}
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +58,12 @@ def test_figures_of_detection_are_those_of_metrics_json(detectors):
         for label, found, result in zip("AB", detectors, results, strict=True)
     ]
     comparison = compare_models(models, resamples=200, seed=0)[0]
-    metrics = [collect_detection_metrics(result) for result in results]
+    metrics = [collect_all(found, result) for found, result in zip(detectors, results, strict=True)]
     for each in (comparison.main, *comparison.figures):
         assert [each.first, each.second] == pytest.approx(
             [found["test"][each.name] for found in metrics], abs=1e-5
         )
-    assert {each.name for each in comparison.figures} == {"mAP50", "precision", "recall", "F1"}
+    assert {each.name for each in comparison.figures} == set(metrics[0]["test"]) - NO_FIGURES
     for each in comparison.classes:
         assert each.second == pytest.approx(metrics[1]["per_class"][each.name]["AP50-95"], abs=1e-5)
         assert each.objects == metrics[1]["per_class"][each.name]["objects"]
@@ -63,6 +77,7 @@ def test_figures_of_classification_are_those_of_metrics_json():
         ClassScores(truth, *select_top_classes(found[1].probabilities)), found[1].names, resamples=0, seed=0
     )
     metrics = collect_classification_metrics(result)
+    metrics["test"] |= measure_details(result, result.scores, found[1].images, scales=[]).metrics
     assert comparison.main.name == "top1"
     for each in (comparison.main, *comparison.figures):
         assert each.second == pytest.approx(metrics["test"][each.name], abs=1e-5)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pipeline.comparison.comparison_result import PairedDifference
 from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
 from pipeline.comparison.text_report import format_p_value
+from pipeline.evaluate.further_metric_names import LOWER_IS_BETTER
 
 STEPS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Distances of the lines of the scale."""
@@ -51,8 +52,13 @@ def _build_row(row: PairedDifference, half: float) -> dict[str, Any]:
         "left": low,
         "width": high - low,
         "dot": _place(min(half, max(-half, row.difference)), half),
-        "verdict": ("better" if row.difference > 0 else "worse") if shown else "unclear",
+        "verdict": ("better" if is_gain(row) else "worse") if shown else "unclear",
     }
+
+
+def is_gain(row: PairedDifference) -> bool:
+    """Tell whether a difference is for the better: a calibration error should be low."""
+    return (row.difference > 0) != (row.name in LOWER_IS_BETTER)
 
 
 def _place(value: float, half: float) -> float:

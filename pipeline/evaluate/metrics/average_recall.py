@@ -20,7 +20,7 @@ def compute_average_recalls(table: DetectionTable) -> dict[int, float]:
     scores of each class count (cocoeval.py, evaluateImg).
     """
     objects = table.objects.sum(axis=0)
-    present, ranks = np.flatnonzero(objects), _rank_detections(table)
+    present, ranks = np.flatnonzero(objects), rank_detections(table)
     recalls = {}
     for limit in DETECTION_LIMITS:
         found = _count_hits(table, ranks < limit)[present]
@@ -28,7 +28,7 @@ def compute_average_recalls(table: DetectionTable) -> dict[int, float]:
     return recalls
 
 
-def _rank_detections(table: DetectionTable) -> IntArray:
+def rank_detections(table: DetectionTable) -> IntArray:
     """Return the place (d,) of each detection among those of its class in its image, from 0."""
     keys = table.images * table.objects.shape[1] + table.classes
     order = np.argsort(keys, kind="stable")  # within a key, the table's order: by descending score

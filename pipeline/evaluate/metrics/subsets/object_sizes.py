@@ -77,6 +77,16 @@ def measure_areas(
 def compute_size_precisions(images: Sequence[SizedImage], table: DetectionTable) -> dict[str, SizePrecision]:
     """Compute the mAP50-95 of small, medium and large objects.
 
+    Args:
+        images: All images of a split.
+        table: Their matched detections.
+    """
+    return {name: _compute_precision(sized) for name, sized in build_size_tables(images, table).items()}
+
+
+def build_size_tables(images: Sequence[SizedImage], table: DetectionTable) -> dict[str, DetectionTable]:
+    """Match small, medium and large objects alone.
+
     Objects of other sizes do not count, and neither do detections of other sizes that match no object.
 
     Args:
@@ -85,7 +95,7 @@ def compute_size_precisions(images: Sequence[SizedImage], table: DetectionTable)
     """
     matches = [match_detections(each.truth, each.found, _all_count(each)) for each in images]
     return {
-        name: _compute_precision(table, list(zip(images, matches, strict=True)), limits)
+        name: _build_size_table(table, list(zip(images, matches, strict=True)), limits)
         for name, limits in SIZE_LIMITS.items()
     }
 
@@ -94,9 +104,15 @@ def _all_count(image: SizedImage) -> BoolArray:
     return np.ones(len(image.truth.classes), bool)
 
 
-def _compute_precision(
+def _compute_precision(sized: DetectionTable) -> SizePrecision:
+    objects = int(sized.objects.sum())
+    value = float(compute_mean_ap(compute_average_precisions(sized))[0])
+    return SizePrecision(value if objects else None, objects)
+
+
+def _build_size_table(
     table: DetectionTable, images: Sequence[tuple[SizedImage, IntArray]], limits: tuple[float, float]
-) -> SizePrecision:
+) -> DetectionTable:
     parts = [_find_size_hits(image, matched, limits) for image, matched in images]
     scores = np.concatenate([np.zeros(0), *(image.found.scores for image, _ in images)])
     order = np.argsort(-scores, kind="stable")  # as in the table
@@ -105,15 +121,12 @@ def _compute_precision(
         np.bincount(image.truth.classes[counted], minlength=table.objects.shape[1])
         for (image, _), (_, _, counted) in zip(images, parts, strict=True)
     ]
-    sized = replace(
+    return replace(
         table,
         hits=np.concatenate([none, *(hits for hits, _, _ in parts)])[order],
         ignored=np.concatenate([none, *(ignored for _, ignored, _ in parts)])[order],
         objects=np.array(counts, np.int64).reshape(table.objects.shape),
     )
-    objects = int(sized.objects.sum())
-    value = float(compute_mean_ap(compute_average_precisions(sized))[0])
-    return SizePrecision(value if objects else None, objects)
 
 
 def _find_size_hits(
