@@ -28,13 +28,18 @@ def diff_iteration_configs(old: Iteration, new: Iteration) -> list[KeyDifference
 def label_differences(old: Iteration, new: Iteration) -> list[str]:
     """Return what differs in `new`, briefly: `lr0=0.004`, `other data`, `other code`.
 
+    `other keys`: only one of them has some keys, as after a change of conf/.
+
     Args:
         old: What it is compared with.
         new: Its values are named.
     """
-    pairs = diff_iteration_configs(old, new)
+    found = diff_iteration_configs(old, new)
+    pairs = [pair for pair in found if ABSENT not in (pair.old, pair.new)]
     names = shorten_keys([pair.key for pair in pairs])
     labels = [f"{name}={format_short_value(pair.new)}" for name, pair in zip(names, pairs, strict=True)]
+    if len(pairs) < len(found):
+        labels.append("other keys")
     if old.data and new.data and old.data != new.data:
         labels.append("other data")
     if has_other_code(old, new):
