@@ -44,7 +44,7 @@ RECORDED_LOCK_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "prepare": ("source", "earlier"),
     "augment": (),
     "finetune": ("weights", "siblings", "teacher", "architecture"),
-    "evaluate": (),
+    "evaluate": ("forget",),
 }
 """The entries of compose.lock.json that DVC records for each stage, beside the digest of its code. Others may
 change: a `dvc repro` beside a training is refused, but after its `compose` saw new images."""

@@ -31,7 +31,7 @@ TOLD_TO_MLFLOW = ("tracking", "data.format", "data.source_name")
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""
 TOLD_ON_THE_CONSOLE = {"prepare": ("finetune.imgsz",)}
 """What a stage uses for lines on the console alone; its files are the same without it."""
-LOCK_KEYS = {"source", "earlier", "weights", "siblings", "teacher", "architecture"}
+LOCK_KEYS = {"source", "earlier", "weights", "siblings", "teacher", "architecture", "forget"}
 LOCK_KEYS |= {f"code.{stage}" for stage in STAGES}
 
 
