@@ -44,9 +44,9 @@ def find_refusal(measurement: ExportMeasurement, *, tolerance: float) -> str | N
 
 
 def build_metrics(measurement: ExportMeasurement, *, megabytes: float) -> dict[str, Any]:
-    """Return the figures of an export by short names."""
+    """Return the figures of an export by short names; None for what is no number, which JSON has not."""
     main, latency = measurement.comparison.main, measurement.latency
-    return {
+    figures = {
         main.name: main.second,
         "checkpoint": main.first,
         "difference": main.difference,
@@ -57,3 +57,4 @@ def build_metrics(measurement: ExportMeasurement, *, megabytes: float) -> dict[s
         "milliseconds": latency.second,
         "checkpoint_milliseconds": latency.first,
     }
+    return {name: value if math.isfinite(value) else None for name, value in figures.items()}

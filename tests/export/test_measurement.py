@@ -32,7 +32,9 @@ def test_file_beyond_the_tolerance_is_refused_by_how_much():
 
 @pytest.mark.fault(3, "a figure that is no number passes every limit")
 def test_file_without_a_figure_is_refused():
-    assert find_refusal(measurement(0.6, math.nan), tolerance=1.0)
+    found = measurement(0.6, math.nan)
+    assert find_refusal(found, tolerance=1.0)
+    assert build_metrics(found, megabytes=1.0)["mAP50-95"] is None
 
 
 def test_metrics_say_file_and_checkpoint():
