@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric
+from PIL import Image
 
 from pipeline.core.errors import UserError
 from pipeline.tracking.runs import attach_run
+from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.registry.registration import RegisteredVersion, register_run
+from pipeline.tracking.target import TrackingTarget
 from tests.tracking.store.registry.conftest import CHOSEN, RESULT, TAGS, evaluate, finish, train
 
 
@@ -108,3 +115,22 @@ def test_a_model_that_cannot_be_registered_costs_the_evaluation_nothing(target, 
     evaluate_and_register(target, run_id)
     assert client.get_run(run_id).info.status == "FINISHED"
     assert "not registered as parts: MLflow has no complete model" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_on_a_server_is_registered_and_its_model_can_be_loaded(server, project, monkeypatch):
+    server.start()
+    target = TrackingTarget(server.uri, "trial", 20.0)
+    (project / "best.pt").write_bytes(b"weights")
+    Image.new("RGB", (32, 32)).save(project / "part.png")
+    run_id = finish(target, "served")
+    registered = register_run(MlflowClientCache(target), run_id, "served parts")
+    client = MlflowClient(server.uri)
+    version = client.get_model_version_by_alias("served parts", "challenger")
+    assert (str(version.version), version.run_id) == (registered.version, run_id)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    place = download_artifacts("models:/served parts@challenger")
+    assert (Path(place) / "artifacts/best.pt").read_bytes() == b"weights"
+    description = yaml.safe_load((Path(place) / "MLmodel").read_text())
+    params = {item["name"]: item["default"] for item in json.loads(description["signature"]["params"])}
+    assert params == CHOSEN
