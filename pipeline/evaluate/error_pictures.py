@@ -127,10 +127,10 @@ def draw_classification_error(
     return sheet
 
 
-def resize_image(image: ImageArray) -> tuple[Image.Image, float]:
-    """Return a BGR image with its longer side at `IMAGE_SIDE` pixels, and the scale."""
+def resize_image(image: ImageArray, side: int = IMAGE_SIDE) -> tuple[Image.Image, float]:
+    """Return a BGR image with its longer side at `side` pixels, and the scale."""
     picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
-    scale = IMAGE_SIDE / max(picture.size)
+    scale = side / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)
     how = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
     return picture.resize((width, height), how), scale

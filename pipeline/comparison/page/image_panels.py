@@ -23,12 +23,12 @@ from pipeline.evaluate.error_pictures import (
     mark_true_objects,
     resize_image,
 )
-from pipeline.evaluate.metrics.error_types import CORRECT, ImageErrors
+from pipeline.evaluate.metrics.error_types import CORRECT, FALSE_POSITIVE, ImageErrors
 from pipeline.storage.files import hash_file
 from pipeline.visualize.fonts import replace_missing_letters, shorten_names
 from pipeline.visualize.pages.render import encode_data_uri
 
-PANEL_SIDE: Final = 420
+PANEL_SIDE: Final = 400
 """The longer side of a picture on the page, in pixels."""
 
 
@@ -80,20 +80,24 @@ def draw_panels(
 
 def encode_plain(picture: ImageArray) -> str:
     """Encode an image in the size of a panel, without marks."""
-    return _encode(resize_image(picture)[0])
+    return _encode(resize_image(picture, PANEL_SIDE)[0])
 
 
 def describe_errors(errors: ImageErrors) -> str:
     """Count what is right and what is wrong: `3 right, 1 missed`."""
     counts = {CORRECT: errors.verdicts.count(CORRECT), **errors.count_errors()}
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "nothing found"
+    named = (_name(count, verdict) for verdict, count in counts.items() if count)
+    return ", ".join(named) or "nothing found"
+
+
+def _name(count: int, verdict: str) -> str:
+    return format_count(count, verdict) if verdict == FALSE_POSITIVE else f"{count} {verdict}"
 
 
 def _draw(picture: ImageArray, marks: Sequence[ErrorMark]) -> str:
-    resized, scale = resize_image(picture)
+    resized, scale = resize_image(picture, PANEL_SIDE)
     return _encode(draw_marks(resized, marks, scale))
 
 
 def _encode(drawn: Image.Image) -> str:
-    drawn.thumbnail((PANEL_SIDE, PANEL_SIDE), Image.Resampling.LANCZOS)
     return encode_data_uri(np.ascontiguousarray(np.asarray(drawn)[..., ::-1]))
