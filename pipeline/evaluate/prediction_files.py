@@ -55,13 +55,18 @@ def record_predictions(
         yield PredictionRecorder(writers, images)
 
 
-def describe_predicted_images(manifest: Manifest, split: str) -> list[PredictedImage]:
+def describe_predicted_images(manifest: Manifest, split: str, root: Path = Path()) -> list[PredictedImage]:
     """Return the images of a split with numbers, groups and slices, as predictions are stored with them.
+
+    Args:
+        manifest: Of the prepared dataset.
+        split: val or test.
+        root: The folder with data/columns.
 
     Raises:
         UserError: data/columns is of another dataset, or damaged.
     """
-    columns, items = read_image_columns(manifest), manifest.in_split(split)
+    columns, items = read_image_columns(manifest, root), manifest.in_split(split)
     slices = assign_slices([_collect_facts(item, columns[item.file], manifest) for item in items])
     return [
         PredictedImage(
