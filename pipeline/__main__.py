@@ -68,7 +68,7 @@ def _run_in_fork(stage: str) -> int | None:
 
 
 def _parse_arguments(arguments: list[str]) -> Any:
-    from pipeline.commands.parser import COMMANDS, build_parser, suggest_command
+    from pipeline.commands.command_line.parser import COMMANDS, build_parser, suggest_command
 
     parser = build_parser()
     if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
@@ -134,7 +134,7 @@ def _run(chosen: Any, start: Path) -> None:
 def _run_command(chosen: Any, start: Path) -> None:
     import importlib
 
-    from pipeline.commands.override_words import separate_overrides
+    from pipeline.commands.command_line.override_words import separate_overrides
     from pipeline.config.source_paths import resolve_source_path
 
     chosen.start = start

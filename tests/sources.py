@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import yaml
 
-from pipeline.config.compute import ComputeConfig
-from pipeline.config.data import DataConfig, SplitWeights
-from pipeline.config.finetune import FinetuneConfig
+from pipeline.config.groups.compute import ComputeConfig
+from pipeline.config.groups.data import DataConfig, SplitWeights
+from pipeline.config.groups.finetune import FinetuneConfig
 from pipeline.config.schema import Config
 
 BOX = (10.0, 20.0, 50.0, 60.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.augment.balance import allocate_copies
 from pipeline.augment.parameters import AugmentationRanges
-from pipeline.config.augment import OfflineAugmentation
+from pipeline.config.groups.augment import OfflineAugmentation
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Iterator
 
-from pipeline.commands.parser import build_parser
+from pipeline.commands.command_line.parser import build_parser
 
 
 def run_command(arguments: Namespace) -> list[str]:

@@ -16,15 +16,15 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from pipeline.commands.override_quoting import build_run_command, build_use_command
-from pipeline.commands.override_words import SETTABLE_KEYS, parse_key
-from pipeline.commands.source_config import (
+from pipeline.commands.command_line.override_quoting import build_run_command, build_use_command
+from pipeline.commands.command_line.override_words import SETTABLE_KEYS, parse_key
+from pipeline.commands.source_setup.source_config import (
     SourceConfig,
     compose_source_config,
     find_training_imgsz,
     load_source_config,
 )
-from pipeline.commands.source_overview import (
+from pipeline.commands.source_setup.source_overview import (
     InspectedImage,
     SourceDescription,
     SourceOverview,

@@ -10,7 +10,10 @@ from typing import Final
 
 import yaml
 
-from pipeline.commands.config_edit import (
+from pipeline.commands.command_line.override_quoting import find_unusable_text, quote_override
+from pipeline.commands.command_line.override_words import SETTABLE_KEYS, parse_key
+from pipeline.commands.inspect import inspect_source
+from pipeline.commands.source_setup.config_edit import (
     ConfigKey,
     LineChange,
     LineValue,
@@ -22,11 +25,8 @@ from pipeline.commands.config_edit import (
     remember_changes,
     revert_changes,
 )
-from pipeline.commands.inspect import inspect_source
-from pipeline.commands.override_quoting import find_unusable_text, quote_override
-from pipeline.commands.override_words import SETTABLE_KEYS, parse_key
-from pipeline.commands.source_config import compose_source_config
-from pipeline.commands.source_overview import REPORT_HINT, SourceOverview
+from pipeline.commands.source_setup.source_config import compose_source_config
+from pipeline.commands.source_setup.source_overview import REPORT_HINT, SourceOverview
 from pipeline.compose.input_fingerprints import DRAWN_FORMATS
 from pipeline.compose.override_keys import require_known_key
 from pipeline.compose.stage import CONF, compose_conf, plan_config

@@ -12,13 +12,16 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
-from pipeline.config.augment import AugmentConfig
-from pipeline.config.compute import ComputeConfig
-from pipeline.config.data import DataConfig
-from pipeline.config.evaluate import EvaluateConfig
-from pipeline.config.export import ExportConfig
 from pipeline.config.fields import ConfigGroup, Seed
-from pipeline.config.finetune import RESERVED_ARGUMENTS, FinetuneConfig
+from pipeline.config.groups.augment import AugmentConfig
+from pipeline.config.groups.compute import ComputeConfig
+from pipeline.config.groups.data import DataConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.export import ExportConfig
+from pipeline.config.groups.finetune import RESERVED_ARGUMENTS, FinetuneConfig
+from pipeline.config.groups.model import ModelConfig
+from pipeline.config.groups.registry import RegistryConfig
+from pipeline.config.groups.tracking import TrackingConfig
 from pipeline.config.messages import (
     JsonSchema,
     describe_wrong_value,
@@ -26,9 +29,6 @@ from pipeline.config.messages import (
     flatten_schema,
     suggest_key,
 )
-from pipeline.config.model import ModelConfig
-from pipeline.config.registry import RegistryConfig
-from pipeline.config.tracking import TrackingConfig
 from pipeline.core.config_diff import flatten_config, format_yaml_value
 from pipeline.core.errors import UserError
 

@@ -11,8 +11,7 @@ from typing import Any, Final
 import yaml
 
 from pipeline.config.schema import Config
-from pipeline.core.config_diff import diff_configs
-from pipeline.core.key_labels import format_short_value, shorten_keys, unify_numbers
+from pipeline.core.config_diff import diff_configs, format_short_value, shorten_keys, unify_numbers
 from pipeline.core.metric_names import MAP50, MAP50_95, THREADS, TOP1, TOP5, VAL_GROUP, get_task_metric
 from pipeline.core.model_names import TASK_SUFFIXES
 from pipeline.core.paths import COMPOSE_LOCK_FILE

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.core.config_diff import ABSENT, KeyDifference, diff_configs
-from pipeline.core.key_labels import format_short_value, shorten_keys, unify_numbers
+from pipeline.core.config_diff import (
+    ABSENT,
+    KeyDifference,
+    diff_configs,
+    format_short_value,
+    shorten_keys,
+    unify_numbers,
+)
 from pipeline.iterations.iteration import Iteration
 
 _IGNORED: Final = ("tracking.", "compute.", "registry.")

@@ -9,7 +9,7 @@ from operator import call
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.config.data import DataConfig
+from pipeline.config.groups.data import DataConfig
 from pipeline.config.schema import Config
 from pipeline.config.source_paths import resolve_sources
 from pipeline.core.errors import UserError

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from pipeline.config.data import DataConfig
+from pipeline.config.groups.data import DataConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.findings import (

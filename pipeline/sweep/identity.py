@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from pipeline.compose.input_fingerprints import fingerprint_inputs
 from pipeline.compose.lockfile import read_lock
 from pipeline.compose.stage import ParamValues
+from pipeline.core.config_diff import shorten_keys
 from pipeline.core.errors import UserError
-from pipeline.core.key_labels import shorten_keys
 from pipeline.storage.code_digests import compute_code_digests
 from pipeline.sweep.job import CODE_NAME
 from pipeline.sweep.settings import SweepSettings

@@ -19,7 +19,7 @@ from pipeline.augment.image_files import read_image
 from pipeline.augment.parameters import AugmentationParameters
 from pipeline.augment.stage import run_stage
 from pipeline.augment.transform_image import transform_image
-from pipeline.config.augment import AugmentConfig, OfflineAugmentation
+from pipeline.config.groups.augment import AugmentConfig, OfflineAugmentation
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER
@@ -42,8 +42,8 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
 from pipeline.augment import stage
-from pipeline.config.augment import AugmentConfig, OfflineAugmentation
-from pipeline.config.compute import ComputeConfig
+from pipeline.config.groups.augment import AugmentConfig, OfflineAugmentation
+from pipeline.config.groups.compute import ComputeConfig
 from pipeline.config.schema import Config
 group = AugmentConfig.model_construct(offline=OfflineAugmentation(**{offline}))
 local = ComputeConfig(backend="local", address="auto")

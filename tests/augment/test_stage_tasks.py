@@ -8,7 +8,7 @@ from pipeline.augment.affine import Matrix
 from pipeline.augment.parameters import AugmentationParameters
 from pipeline.augment.stage import run_stage
 from pipeline.augment.transform_image import paste_object, transform_image
-from pipeline.config.augment import AugmentConfig, OfflineAugmentation
+from pipeline.config.groups.augment import AugmentConfig, OfflineAugmentation
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER

@@ -15,7 +15,7 @@ import yaml
 from dvc.utils.hydra import to_hydra_overrides
 
 from pipeline.__main__ import main
-from pipeline.commands.override_quoting import quote_override
+from pipeline.commands.command_line.override_quoting import quote_override
 from pipeline.core.errors import UserError
 from pipeline.prepare.stage import run_stage
 from tests import sources

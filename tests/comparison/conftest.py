@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.evaluate import EvaluateConfig
-from pipeline.config.finetune import FinetuneConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.finetune import FinetuneConfig
 from pipeline.config.schema import Config
 from pipeline.dataset.coco_results import write_stored_predictions
 from pipeline.tracking.runs import attach_run, open_run

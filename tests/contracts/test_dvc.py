@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.config.groups.model import StrategyRates
 from pipeline.config.messages import flatten_schema
-from pipeline.config.model import StrategyRates
 from pipeline.config.schema import Config
 from pipeline.core.stages import STAGES
 from pipeline.storage.code_digests import CODE_LIST, PACKAGE_FOLDER

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from ultralytics.cfg import check_cfg
 from ultralytics.utils import DEFAULT_CFG_DICT
 
-from pipeline.config.augment import OnlineAugmentation
-from pipeline.config.finetune import RESERVED_ARGUMENTS, FinetuneConfig
+from pipeline.config.groups.augment import OnlineAugmentation
+from pipeline.config.groups.finetune import RESERVED_ARGUMENTS, FinetuneConfig
 from pipeline.finetune.stage import PIPELINE_KEYS
 from tests.trainings import CONF
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pipeline.core.config_diff import ABSENT
-from pipeline.core.key_labels import format_short_value, shorten_keys, unify_numbers
+from pipeline.core.config_diff import ABSENT, format_short_value, shorten_keys, unify_numbers
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from mlflow import MlflowClient
 from mlflow.entities import RunData
 from ultralytics.nn.tasks import ClassificationModel, DetectionModel
 
-from pipeline.config.evaluate import EvaluateConfig
-from pipeline.config.finetune import FinetuneConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.finetune import FinetuneConfig
+from pipeline.config.groups.tracking import TrackingConfig
 from pipeline.config.schema import Config
-from pipeline.config.tracking import TrackingConfig
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER
 from pipeline.dataset.coco_results import read_stored_predictions
 from pipeline.dataset.image_columns import COLUMNS_FOLDER, ImageColumns, write_image_columns

@@ -9,9 +9,9 @@ import pytest
 import torch
 from ultralytics.nn.tasks import DetectionModel
 
-from pipeline.config.evaluate import EvaluateConfig
-from pipeline.config.finetune import FinetuneConfig
-from pipeline.config.model import ModelConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.finetune import FinetuneConfig
+from pipeline.config.groups.model import ModelConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER

@@ -13,10 +13,10 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from ultralytics.nn.tasks import DetectionModel
 
-from pipeline.config.evaluate import EvaluateConfig
-from pipeline.config.finetune import FinetuneConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.finetune import FinetuneConfig
+from pipeline.config.groups.tracking import TrackingConfig
 from pipeline.config.schema import Config
-from pipeline.config.tracking import TrackingConfig
 from pipeline.core.paths import FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
 from pipeline.evaluate.mlflow_log import identify_evaluation
 from pipeline.evaluate.stage import run_stage

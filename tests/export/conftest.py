@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.evaluate import EvaluateConfig
-from pipeline.config.export import ExportConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.export import ExportConfig
 from pipeline.config.schema import Config
 from pipeline.dataset.labels import ImageLabels, format_labels, xyxy_to_xywhn
 from pipeline.dataset.manifest import Manifest, parse_manifest, serialize_manifest

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.evaluate import EvaluateConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.tracking import TrackingConfig
 from pipeline.config.schema import Config
-from pipeline.config.tracking import TrackingConfig
 from pipeline.core.errors import UserError
 from pipeline.predict.choose_model import choose_model
 from tests.iterations import projects

@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 
-from pipeline.config.evaluate import EvaluateConfig
-from pipeline.config.finetune import FinetuneConfig
-from pipeline.config.registry import RegistryConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.finetune import FinetuneConfig
+from pipeline.config.groups.registry import RegistryConfig
+from pipeline.config.groups.tracking import TrackingConfig
 from pipeline.config.schema import Config
-from pipeline.config.tracking import TrackingConfig
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.target import TrackingTarget
 from tests.registry.runs import TAGS, log_run, predict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.core.key_labels import shorten_keys, shorten_value
+from pipeline.core.config_diff import shorten_keys, shorten_value
 
 PointValues = Mapping[str, str | int | float]
 """A value for each axis, by the axis's key. Of an axis with choices it is the text of one of them."""

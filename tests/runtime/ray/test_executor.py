@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.augment import stage as augment_stage
-from pipeline.config.augment import AugmentConfig, OfflineAugmentation
-from pipeline.config.compute import ComputeConfig
+from pipeline.config.groups.augment import AugmentConfig, OfflineAugmentation
+from pipeline.config.groups.compute import ComputeConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import AUGMENTED_FOLDER, PREPARED_FOLDER

@@ -11,10 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.config.evaluate import EvaluateConfig
-from pipeline.config.registry import RegistryConfig
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.groups.registry import RegistryConfig
+from pipeline.config.groups.tracking import TrackingConfig
 from pipeline.config.schema import Config
-from pipeline.config.tracking import TrackingConfig
 from pipeline.core.errors import UserError
 from pipeline.serve.inference.alias_watch import AliasWatch
 from pipeline.serve.inference.find_model import ModelRequest, find_alias_position, find_model

@@ -20,7 +20,7 @@ TABLE = "pipeline/core/annotation_formats.py"
 REPORT = """
 import json, sys
 from pathlib import Path
-from pipeline.config.data import DataConfig
+from pipeline.config.groups.data import DataConfig
 from pipeline.core.errors import UserError
 from pipeline.source.recognize_format import read_source
 from pipeline.storage.code_digests import compute_code_digests

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from pipeline.core.key_labels import shorten_keys
+from pipeline.core.config_diff import shorten_keys
 from pipeline.sweep.space.search_space import SearchSpace
 from pipeline.sweep.study.database.store import Direction
 from pipeline.sweep.study.objectives import is_minimized

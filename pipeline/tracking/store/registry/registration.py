@@ -141,7 +141,7 @@ def _find_version(store: MlflowClientCache, run_id: str, name: str) -> str | Non
 
 def _create_version(store: MlflowClientCache, run: Any, logged: Any, *, name: str, task: Task) -> str:
     tags = {tag: run.data.tags[tag] for tag in COPIED_TAGS if tag in run.data.tags}
-    with _as_default_store(store.target.address):
+    with _as_default_store(store):
         version = store.client.create_model_version(
             name,
             f"models:/{logged.model_id}",
@@ -155,12 +155,15 @@ def _create_version(store: MlflowClientCache, run: Any, logged: Any, *, name: st
 
 
 @contextlib.contextmanager
-def _as_default_store(address: str) -> Iterator[None]:
-    """Make a store MLflow's default one: its registry in a database looks for logged models there."""
+def _as_default_store(store: MlflowClientCache) -> Iterator[None]:
+    """Make a database MLflow's default store: its registry looks for logged models there."""
     import mlflow
 
+    if store.target.database is None:
+        yield
+        return
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    mlflow.set_tracking_uri(address)
+    mlflow.set_tracking_uri(store.target.address)
     try:
         yield
     finally:

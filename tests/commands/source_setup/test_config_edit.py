@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from pipeline.commands.config_edit import (
+from pipeline.commands.source_setup.config_edit import (
     ConfigKey,
     apply_changes,
     forget_changes,

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.commands.parser import COMMANDS, build_parser
+from pipeline.commands.command_line.parser import COMMANDS, build_parser
 from pipeline.core.stages import STAGES
 from pipeline.core.version import VERSION
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "pipeline/commands/finetrack.sh"
 
 
@@ -172,8 +172,9 @@ def test_a_relative_path_is_relative_to_where_it_is_typed(clone):
 
 def test_the_parser_is_built_from_the_standard_library_alone():
     code = (
-        "import sys; before = set(sys.modules); from pipeline.commands.parser import build_parser; "
-        "build_parser(); names = {name.split('.')[0] for name in set(sys.modules) - before}; "
+        "import sys; before = set(sys.modules); "
+        "from pipeline.commands.command_line.parser import build_parser; build_parser(); "
+        "names = {name.split('.')[0] for name in set(sys.modules) - before}; "
         "print(sorted(names - set(sys.stdlib_module_names) - {'pipeline'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

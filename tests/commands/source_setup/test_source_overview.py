@@ -1,6 +1,6 @@
 import json
 
-from pipeline.commands.source_overview import (
+from pipeline.commands.source_setup.source_overview import (
     InspectedImage,
     SourceDescription,
     format_json,

@@ -6,7 +6,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 
-from pipeline.commands.override_words import parse_key
+from pipeline.commands.command_line.override_words import parse_key
 from pipeline.config.override_text import quote_override_text
 from pipeline.config.source_paths import list_source_paths
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from dvc.utils.hydra import to_hydra_overrides
 
-from pipeline.commands.override_quoting import find_unusable_text, join_command, quote_override
+from pipeline.commands.command_line.override_quoting import find_unusable_text, join_command, quote_override
 
 PATHS = [
     "/plain/path-1.0_x+y",

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
-from pipeline.commands.override_words import parse_key
-from pipeline.config.data import DataConfig
+from pipeline.commands.command_line.override_words import parse_key
+from pipeline.config.groups.data import DataConfig
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
 

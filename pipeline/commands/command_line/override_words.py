@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.compose.override_keys import parse_override_value
-from pipeline.config.data import DataConfig
+from pipeline.config.groups.data import DataConfig
 from pipeline.config.source_paths import resolve_source_path
 from pipeline.core.errors import UserError
 
