@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from pipeline.core.arrays import IntArray
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
@@ -37,12 +40,9 @@ def align_predictions(
         _require_same_images(first, other, (labels[0], label))
     if not first.images:
         raise UserError("there are no test images to compare on: give the test split a share in data.split")
-    wanted = _sort_images(first)
-    places = [0] * len(wanted)
-    for rank, place in enumerate(wanted):
-        places[place] = rank
-    orders = ([_sort_images(other)[rank] for rank in places] for other in predictions)
-    return [_reorder(other, order) for other, order in zip(predictions, orders, strict=True)]
+    sorted_places = [_sort_images(other) for other in predictions]
+    ranks = np.argsort(sorted_places[0])  # of each image of the first predictions
+    return [_reorder(other, order[ranks]) for other, order in zip(predictions, sorted_places, strict=True)]
 
 
 def _require_same_task(first: StoredPredictions, other: StoredPredictions, labels: tuple[str, str]) -> None:
@@ -79,14 +79,16 @@ def _identify(image: PredictedImage) -> _Key:
     return image.sha256, image.labels_sha256, -1 if image.cls is None else image.cls
 
 
-def _sort_images(predictions: StoredPredictions) -> list[int]:
+def _sort_images(predictions: StoredPredictions) -> IntArray:
+    """Return the places (images,) of the images by their contents."""
     images = predictions.images
-    return sorted(range(len(images)), key=lambda place: (*_identify(images[place]), images[place].file))
+    places = sorted(range(len(images)), key=lambda place: (*_identify(images[place]), images[place].file))
+    return np.array(places, np.int64)
 
 
-def _reorder(predictions: StoredPredictions, order: Sequence[int]) -> StoredPredictions:
+def _reorder(predictions: StoredPredictions, order: IntArray) -> StoredPredictions:
     if predictions.probabilities is not None:
-        probabilities = predictions.probabilities[list(order)]
+        probabilities = predictions.probabilities[order]
         return replace(
             predictions,
             images=tuple(predictions.images[place] for place in order),

@@ -110,7 +110,7 @@ def _label(iteration: Iteration) -> str:
 def _identify(iteration: Iteration) -> str:
     """Return what tells an iteration from another of the same name."""
     if iteration.file is not None:
-        return f"{iteration.file.parent.name}/{iteration.file.name}"
+        return iteration.sha256[:8] if iteration.sha256 else str(iteration.file)
     return (iteration.run_id or iteration.revision or iteration.reference)[:8]
 
 

@@ -54,7 +54,7 @@ def judge_difference(
             None,
         )
     if not estimate.difference and not estimate.error:
-        sentence = f"no difference: {label} has the same score on {format_count(images, 'image')}"
+        sentence = f"no difference: {label} scores the same on all {format_count(images, 'image')}"
         return Judgment("no difference shown", sentence, None)
     needed = round_needed_images(estimate_needed_images(estimate, images))
     shown = (

@@ -106,7 +106,7 @@ def test_equal_predictions_have_no_difference(detectors):
     comparison = compare(detectors[0], detectors[0])
     assert (comparison.main.low, comparison.main.high, comparison.main.p_value) == (0, 0, 1)
     assert comparison.verdict == "no difference shown"
-    assert "same score on 60 images" in comparison.sentence
+    assert "scores the same on all 60 images" in comparison.sentence
 
 
 def test_a_difference_that_is_not_shown_says_how_many_images_would_show_it():
