@@ -23,7 +23,7 @@ TAGS = {
 SETTINGS = {"conf": 0.001, "iou": 0.7, "max_det": 300, "tile": None, "overlap": 0.2}
 
 
-def predict(share, *, images=120, stain=None, labels="labels", seed=1):
+def predict(share, *, images=60, stain=None, labels="labels", seed=1):
     """Predict on drawn images: each object is found with probability `share`, of stains with `stain`."""
     draw, found_with = np.random.default_rng(0), np.random.default_rng(seed)
     described, truths, detections = [], [], []

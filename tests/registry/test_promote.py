@@ -48,7 +48,7 @@ def check_record(client, version, run_id, *, outcome, against):
     assert (found.tags["finetrack.gate"], found.tags["finetrack.gate.against"]) == (outcome, against)
     numbers = json.loads(found.tags["finetrack.gate.numbers"])
     assert numbers["low"] < numbers["challenger"] - numbers["champion"] < numbers["high"]
-    assert numbers["images"] == 120
+    assert numbers["images"] == 60
     assert "mAP50-95" in found.tags["finetrack.gate.reasons"]
     assert client.get_run(run_id).data.tags.items() >= {"finetrack.gate": outcome}.items()
     assert "**Decisions**" in found.description
