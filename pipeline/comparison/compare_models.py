@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from pipeline.comparison.align_predictions import align_predictions
@@ -14,6 +15,7 @@ from pipeline.comparison.statistics.multiple_testing import adjust_holm
 from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
 from pipeline.comparison.verdict import judge_difference
 from pipeline.dataset.stored_predictions import StoredPredictions
+from pipeline.runtime.worker_count import choose_worker_count
 
 
 class ComparedModel(NamedTuple):
@@ -69,8 +71,7 @@ def compare_models(
     models = align_models(models)
     found = [training for model in models for training in model.trainings]
     test = build_compared_images(found, resamples, seed=seed)
-    has_thresholds = all(model.thresholds and None not in model.thresholds for model in models)
-    scores = [_score_model(model, test, has_thresholds=has_thresholds) for model in models]
+    scores = _score_models(models, test)
     pairs = [compare_pair(scores[0], other, test) for other in scores[1:]]
     return tuple(_judge_pairs(pairs, [model.label for model in models]))
 
@@ -86,12 +87,22 @@ def align_models(models: Sequence[ComparedModel]) -> list[ComparedModel]:
     return [model._replace(trainings=tuple(next(aligned) for _ in model.trainings)) for model in models]
 
 
-def _score_model(model: ComparedModel, test: ComparedImages, *, has_thresholds: bool) -> list[ModelScores]:
-    thresholds = model.thresholds if has_thresholds else (None,) * len(model.trainings)
-    return [
-        score_predictions(found, test, threshold=threshold)
-        for found, threshold in zip(model.trainings, thresholds, strict=True)
-    ]
+def _score_models(models: Sequence[ComparedModel], test: ComparedImages) -> list[list[ModelScores]]:
+    """Score each training of each model, in threads: numpy releases Python's global lock."""
+    has_thresholds = all(model.thresholds and None not in model.thresholds for model in models)
+    with ThreadPoolExecutor(choose_worker_count(0)) as pool:
+        work = [
+            [
+                pool.submit(score_predictions, found, test, threshold=threshold)
+                for found, threshold in zip(
+                    model.trainings,
+                    model.thresholds if has_thresholds else (None,) * len(model.trainings),
+                    strict=True,
+                )
+            ]
+            for model in models
+        ]
+        return [[each.result() for each in of_model] for of_model in work]
 
 
 def _judge_pairs(pairs: Sequence[PairFigures], labels: Sequence[str]) -> Iterator[ModelComparison]:

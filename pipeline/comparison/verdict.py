@@ -56,6 +56,12 @@ def judge_difference(
     if not estimate.difference and not estimate.error:
         sentence = f"no difference: {label} scores the same on all {format_count(images, 'image')}"
         return Judgment("no difference shown", sentence, None)
+    if estimate.groups < 2:
+        return Judgment(
+            "no difference shown",
+            f"no difference can be shown: {format_count(images, 'image')} of one group are like one image",
+            None,
+        )
     needed = round_needed_images(estimate_needed_images(estimate, images))
     shown = (
         f"no difference that {format_count(images, 'image')} could show ({_describe_need(estimate, needed)})"

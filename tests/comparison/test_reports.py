@@ -84,6 +84,12 @@ def test_a_difference_that_several_models_make_doubtful_is_not_shown():
     assert "several models" in found.sentence
 
 
+def test_images_of_one_group_show_nothing():
+    found = judge_difference(estimate(0.2)._replace(groups=1), "B", images=55)
+    assert (found.verdict, found.needed_images) == ("no difference shown", None)
+    assert "of one group" in found.sentence
+
+
 def test_seeds_that_move_the_score_more_than_the_images_ask_for_more_trainings():
     found = judge_difference(estimate(0.01, error=0.001, seeds=0.0004), "B", images=55)
     assert found.needed_images is None

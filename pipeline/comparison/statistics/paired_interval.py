@@ -140,7 +140,7 @@ def estimate_needed_images(estimate: DifferenceEstimate, images: int) -> float:
     """
     wanted = (estimate.difference / POWER_FACTOR) ** 2 - estimate.seed_variance
     variance = estimate.error**2 - estimate.seed_variance
-    return images * variance / wanted if wanted > 0 else math.inf
+    return max(images + 1.0, images * variance / wanted) if wanted > 0 else math.inf
 
 
 def _estimate_image_variance(drawn: FloatArray, groups: int) -> float:

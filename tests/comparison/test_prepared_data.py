@@ -1,0 +1,123 @@
+"""The data of a revision: val and test from DVC's cache, verified; the workspace stays as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+
+from pipeline.comparison.collect_models import remark_on_training_images
+from pipeline.comparison.predict_images import PreparedData
+from pipeline.comparison.prepared_data import open_prepared_data
+from pipeline.core.errors import UserError
+from pipeline.dataset.image_columns import ImageColumns, write_image_columns
+from pipeline.evaluate.prediction_files import describe_predicted_images
+from pipeline.iterations.iteration import Iteration
+from tests.builders import prepared_dataset
+from tests.iterations.projects import git
+
+
+@pytest.fixture(scope="module")
+def revision(tmp_path_factory):
+    """A project whose tag `old` has other images than its workspace."""
+    folder = tmp_path_factory.mktemp("revisions")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("DVC_", "FINETRACK_", "GIT_"))]:
+            patch.delenv(name)
+        patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "site"))
+        patch.chdir(folder)
+        git("init", "-q")
+        manifest = prepared_dataset(
+            Path("data/prepared"), images={"train": 2, "val": 1, "test": 3}, pixels=64
+        )
+        groups = {item.source: ImageColumns("one group") for item in manifest.items}
+        Path("data/columns").mkdir()
+        write_image_columns(Path("data/columns"), manifest, groups)
+        _add_to_dvc()
+        git("add", "-A")
+        git("commit", "-qm", "old")
+        git("tag", "old")
+        shutil.rmtree("data/prepared")
+        newer = prepared_dataset(Path("data/prepared"), images={"train": 2, "val": 1, "test": 2}, seed=9)
+        yield manifest, newer
+
+
+def _add_to_dvc():
+    from dvc.repo import Repo
+
+    with warnings.catch_warnings(action="ignore"), Repo.init(".") as repo:
+        repo.add(["data/prepared", "data/columns"])
+
+
+def test_test_images_of_a_revision_are_fetched_and_the_workspace_stays(revision, tmp_path):
+    manifest, newer = revision
+    data = open_prepared_data("old", tmp_path)
+    assert (data.manifest, data.name) == (manifest, "old")
+    images = describe_predicted_images(manifest, "test", data.root)
+    assert {image.group for image in images} == {"one group"}
+    assert (tmp_path / "data/prepared/images" / images[0].file).is_file()
+    assert not (tmp_path / "data/prepared/images/train").exists()
+    here = open_prepared_data("workspace", tmp_path / "unused")
+    assert (here.manifest, here.root, here.name) == (newer, Path(), "the workspace")
+
+
+@pytest.mark.fault(11, "DVC's cache lost or damaged a test image of a revision")
+def test_damaged_images_of_a_revision_are_refused(revision, tmp_path):
+    manifest, _ = revision
+    cache = Path(".dvc/cache/files/md5")
+    content = (tmp_path / "x").parent
+    image = next(item for item in manifest.in_split("test"))
+    for file in cache.rglob("*"):
+        if file.is_file() and file.stat().st_size > 1000 and _has_sha256(file, image.sha256):
+            kept = file.read_bytes()
+            file.chmod(0o644)
+            file.write_bytes(b"damaged")
+            try:
+                with pytest.raises(UserError, match=r"old.*(missing|damaged|cannot be read)"):
+                    open_prepared_data("old", content / "fetched")
+            finally:
+                file.write_bytes(kept)
+            return
+    pytest.fail("the image is not in the cache")
+
+
+def _has_sha256(file, wanted):
+    from pipeline.storage.files import hash_file
+
+    return hash_file(file) == wanted
+
+
+@pytest.mark.usefixtures("revision")
+def test_an_unknown_revision_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no-such-tag"):
+        open_prepared_data("no-such-tag", tmp_path)
+
+
+def test_training_images_among_the_test_images_are_a_remark(revision):
+    manifest, newer = revision
+    data = PreparedData(newer, Path(), "the workspace")
+    same = Iteration("a", "run", "a", data=newer.digest)
+    assert remark_on_training_images(same, data) == []
+    older = Iteration("a", "run", "a", data=manifest.digest, revision="old")
+    assert remark_on_training_images(older, data) == []  # none of its images is in test now
+    turned = PreparedData(
+        type(manifest)(
+            manifest.task,
+            manifest.names,
+            tuple(_move(item, "test") for item in manifest.in_split("train")),
+        ),
+        Path(),
+        "the workspace",
+    )
+    assert remark_on_training_images(older, turned) == [
+        "a was trained on 2 of the 2 test images of the workspace: its score is too high"
+    ]
+
+
+def _move(item, split):
+    from dataclasses import replace
+
+    return replace(item, file=f"{split}/{item.file.partition('/')[2]}")
