@@ -171,7 +171,7 @@ def _describe_run(iteration: Iteration, logged: _LoggedFiles, training: str, sta
         iteration.label,
         str(state["commit"]),
         str(iteration.sha256),
-        patch=_check_patch(patch, state) if patch.exists() else None,
+        patch=_check_patch(patch, state["changes"]["sha256"]) if state.get("changes") else None,
         unlogged=str(state.get("no_changes", "")),
         files=files,
         folders=_collect_folders(logged, training, evaluation),
@@ -222,9 +222,12 @@ def _require_files(iteration: Iteration, files: Mapping[Path, bytes], state: Map
         )
 
 
-def _check_patch(patch: Path, state: Mapping[str, Any]) -> Path:
-    if hash_file(patch) != state.get("changes", {}).get("sha256"):
-        raise UserError(f"{CHANGES_FILE} of the run is damaged: its SHA-256 is not the one in {STATE_FILE}")
+def _check_patch(patch: Path, sha256: str) -> Path:
+    if not patch.is_file() or hash_file(patch) != sha256:
+        raise UserError(
+            f"{STATE_FOLDER}/{patch.parent.name}/{CHANGES_FILE} of the run is missing or damaged in MLflow: "
+            "its code and configuration cannot be restored"
+        )
     return patch
 
 

@@ -145,6 +145,20 @@ def test_the_run_holds_weights_plots_and_configuration(client, trained):
     assert {"report.html", "suspects.html", "suspects.json"} <= names
 
 
+def test_the_run_is_restored_in_a_new_folder_with_proof(reader, trained, tmp_path):
+    """Its files are not committed yet: what is beside the commit comes from MLflow, data from DVC."""
+    said = reader.run(f"finetrack restore {trained['run_id'][:8]} {tmp_path / 'back'}")
+    report = json.loads((tmp_path / "back/.finetrack/restored.json").read_text())
+    assert [check["is_proven"] for check in report["checks"]] == [True] * 3, said
+    for path in ("dvc.lock", "reports/metrics.json", "reports/splits.json", "models/finetuned/run.json"):
+        assert (tmp_path / "back" / path).read_bytes() == (reader.folder / path).read_bytes(), path
+    back = Project(tmp_path / "back", reader.variables)
+    assert back.status() == reader.status()
+    assert back.params() == reader.params() | {
+        "tracking": reader.params()["tracking"] | {"uri": f"sqlite:///{reader.folder / 'mlflow.db'}"}
+    }
+
+
 @pytest.mark.timeout(900)
 def test_every_command_does_what_the_readme_says(reader, dataset):
     reader.commit()  # the lock files and metrics of `make repro`
