@@ -18,7 +18,7 @@ from pipeline.core.text import format_count
 from pipeline.dataset.prepared import read_manifest
 from pipeline.restore.compare_results import Comparison, compare_results
 from pipeline.restore.recorded_state import RecordedState
-from pipeline.restore.run_again import Results, read_results, run_again, run_stage_command
+from pipeline.restore.run_again import read_results, run_again, run_stage_command
 from pipeline.runtime.run_state import describe_machine, read_versions
 from pipeline.storage.dvc_repository import list_changed_stages
 from pipeline.storage.files import hash_file, write_file
@@ -68,22 +68,25 @@ def check_contents(folder: Path, state: RecordedState) -> Finding:
     return Finding(f"data as recorded ({images}, digest {manifest.digest[:12]}), weights as recorded")
 
 
-def check_nothing_to_do(folder: Path) -> Finding:
+def check_nothing_to_do(folder: Path, state: RecordedState) -> Finding:
     """Run `compose` as `dvc repro` does first, and ask DVC what it would run then.
 
     Args:
         folder: The restored project.
-
-    Raises:
-        UserError: `compose` fails.
+        state: What is recorded.
     """
     before = {path: (folder / path).read_bytes() for path in _RECORDS if (folder / path).exists()}
-    said = run_stage_command(folder, "compose")
+    try:
+        said = run_stage_command(folder, "compose")
+    except UserError as error:
+        return Finding(str(error), is_proven=False)
     changed = list_changed_stages(folder)
-    changed.pop("compose", None)
+    for stage in ("compose", *(() if state.is_evaluated else ("evaluate",))):
+        changed.pop(stage, None)
     if not changed:
+        rest = "" if state.is_evaluated else " but to evaluate"
         notes = [f"; {line}" for line in said if f"`{RESTORED_KEY}`" in line]
-        return Finding(f"dvc repro has nothing to do{''.join(notes)}")
+        return Finding(f"dvc repro has nothing to do{rest}{''.join(notes)}")
     for path, content in before.items():
         write_file(folder / path, content)
     causes = [f"{stage} ({', '.join(names)})" for stage, names in changed.items()]
@@ -98,13 +101,14 @@ def check_evaluation(folder: Path, state: RecordedState) -> Finding:
     Args:
         folder: The restored project.
         state: What is recorded.
-
-    Raises:
-        UserError: The evaluation fails.
     """
     if not state.is_evaluated:
         return Finding("the run was not evaluated: there is no mAP to compare")
-    found = compare_results(state.metrics, run_again(folder, ["evaluate"]).metrics, prefix="test/")
+    try:
+        again = run_again(folder, ["evaluate"])
+    except UserError as error:
+        return Finding(str(error), is_proven=False)
+    found = compare_results(state.metrics, again.metrics, prefix="test/")
     if not found.name:
         return Finding("no test metric of the record was computed again", is_proven=False)
     return Finding(describe_comparison("evaluate", found, state), found.is_equal or _is_elsewhere(state))
@@ -116,12 +120,12 @@ def compare_rerun(folder: Path, state: RecordedState) -> list[Finding]:
     Args:
         folder: The restored project; its recorded outputs stay.
         state: What is recorded.
-
-    Raises:
-        UserError: A stage fails.
     """
     recorded = read_results(folder)
-    again: Results = run_again(folder, ["finetune", *(["evaluate"] if state.is_evaluated else [])])
+    try:
+        again = run_again(folder, ["finetune", *(["evaluate"] if state.is_evaluated else [])])
+    except UserError as error:
+        return [Finding(str(error), is_proven=False)]
     same = "the same weights, byte for byte" if again.sha256 == recorded.sha256 else "other weights"
     lines = [f"training again gives {same}"]
     for prefix in GROUPS:

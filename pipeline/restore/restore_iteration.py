@@ -24,7 +24,7 @@ from pipeline.restore.proof import (
     compare_rerun,
 )
 from pipeline.restore.recorded_state import RecordedState, read_recorded_state
-from pipeline.restore.restored_outputs import restore_outputs, write_recorded_files
+from pipeline.restore.restored_outputs import require_records, restore_outputs, write_recorded_files
 from pipeline.restore.tracking_address import find_address_for, set_tracking_address
 from pipeline.storage.code_digests import compute_code_digests
 from pipeline.storage.dvc_repository import share_dvc_settings
@@ -68,6 +68,7 @@ def restore_iteration(
             findings.append(finding)
             yield finding.text
         _write_report(project, iteration, state, findings)
+        _require_free_place(folder)  # minutes have passed
     failed = [finding.text for finding in findings if not finding.is_proven]
     if failed:
         raise UserError(f"{folder} has everything that is recorded, but a check failed", *failed)
@@ -95,6 +96,7 @@ def _restore(state: RecordedState, clone: Path, project: Path) -> Iterator[str]:
     if state.patch:
         apply_changes(clone, state.patch)
     write_recorded_files(project, state)
+    require_records(project, state)
     yield f"code: commit {state.commit[:10]}{_describe_changes(state)}"
     _require_recorded_code(state, project)
     _mark_restored(state, project)
@@ -112,7 +114,7 @@ def _describe_changes(state: RecordedState) -> str:
 def _require_recorded_code(state: RecordedState, project: Path) -> None:
     """Require that the code of each stage is that of the record, by its digest."""
     recorded = json.loads((project / COMPOSE_LOCK_FILE).read_text(encoding="utf-8")).get("code", {})
-    found = compute_code_digests(project / "pipeline")
+    found = compute_code_digests(project / "pipeline") if recorded else {}
     other = [stage for stage, digest in recorded.items() if found.get(stage) != digest]
     if other:
         why = f", and the changes beside it were not logged ({state.unlogged})" if state.unlogged else ""
@@ -157,7 +159,7 @@ def _prove(state: RecordedState, project: Path, *, rerun: bool) -> Iterator[Find
     yield check_evaluation(project, state)
     if rerun:
         yield from compare_rerun(project, state)
-    yield check_nothing_to_do(project)
+    yield check_nothing_to_do(project, state)
 
 
 def _use_store(project: Path, final: Path, target: TrackingTarget) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pipeline.core.paths import (
     TRAINING_PLOTS_FOLDER,
 )
 from pipeline.core.stages import STAGES
-from pipeline.restore.recorded_state import RecordedState
+from pipeline.restore.recorded_state import NEEDED_FILES, RecordedState
 from pipeline.storage.dvc_repository import (
     MissingOutputs,
     RevisionReadError,
@@ -59,6 +59,24 @@ def write_recorded_files(folder: Path, state: RecordedState) -> None:
     write_file(folder / DVC_LOCK_FILE, yaml.safe_dump(lock, sort_keys=False))
     if TEST_METRICS_FILE not in state.files:
         (folder / TEST_METRICS_FILE).unlink(missing_ok=True)  # of another iteration
+
+
+def require_records(folder: Path, state: RecordedState) -> None:
+    """Require the files by which DVC knows that nothing has to be run.
+
+    Args:
+        folder: The project's folder in the clone, with the recorded files.
+        state: Of the iteration.
+
+    Raises:
+        UserError: Some are missing.
+    """
+    missing = [path.as_posix() for path in NEEDED_FILES if not (folder / path).is_file()]
+    if missing:
+        raise UserError(
+            f"{state.label} cannot be restored: commit {state.commit[:10]} has no {', '.join(missing)}; name "
+            "one that was made after `dvc repro`"
+        )
 
 
 def restore_outputs(folder: Path, state: RecordedState) -> list[str]:
