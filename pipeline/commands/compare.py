@@ -40,9 +40,9 @@ def run_command(arguments: Namespace) -> Iterator[str]:
 
 
 def _compare(arguments: Namespace, folder: Path) -> Iterator[str]:
-    from pipeline.comparison.candidates import find_candidates
-    from pipeline.comparison.collect_models import ModelCollector
     from pipeline.comparison.comparison_report import build_report, report_to_json
+    from pipeline.comparison.models.candidates import find_candidates
+    from pipeline.comparison.models.collect_models import ModelCollector
     from pipeline.comparison.page.render_page import render_comparison_page
     from pipeline.comparison.text_report import format_report
     from pipeline.compose.stage import plan_config

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pipeline.comparison.candidates import Candidate
 from pipeline.comparison.compare_models import ComparedModel, compare_models
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
-from pipeline.comparison.model_differences import ModelDifference, list_model_differences
+from pipeline.comparison.models.candidates import Candidate
+from pipeline.comparison.models.model_differences import ModelDifference, list_model_differences
 from pipeline.core.tasks import Task
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline.comparison.comparison_report import ComparisonReport
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
-from pipeline.comparison.model_differences import ModelDifference
+from pipeline.comparison.models.model_differences import ModelDifference
 from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.text import format_count

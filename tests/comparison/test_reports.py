@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from pipeline.comparison.candidates import Candidate
 from pipeline.comparison.compare_models import ComparedModel
 from pipeline.comparison.comparison_report import build_report, remark_on_seeds, report_to_json
 from pipeline.comparison.mlflow_log import build_metrics, describe_for_mlflow
+from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.statistics.paired_interval import DifferenceEstimate
 from pipeline.comparison.text_report import format_p_value, format_report
 from pipeline.comparison.verdict import judge_difference, round_needed_images

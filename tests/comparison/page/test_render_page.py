@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.comparison.candidates import Candidate
 from pipeline.comparison.compare_models import ComparedModel
 from pipeline.comparison.comparison_report import build_report
 from pipeline.comparison.comparison_result import PairedDifference
+from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.page.choose_images import balance_images
 from pipeline.comparison.page.interval_chart import build_interval_chart
 from pipeline.comparison.page.render_page import render_comparison_page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pipeline.comparison.predict_images import PreparedData
+from pipeline.comparison.models.predict_images import PreparedData
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.history import WORKSPACE, read_manifest_at_revision

@@ -9,9 +9,9 @@ import pytest
 import torch
 from ultralytics.nn.tasks import DetectionModel
 
-from pipeline.comparison.candidates import Candidate, find_candidates
-from pipeline.comparison.collect_models import ModelCollector, find_threshold, remark_on_settings
-from pipeline.comparison.predict_images import Predictor, PreparedData
+from pipeline.comparison.models.candidates import Candidate, find_candidates
+from pipeline.comparison.models.collect_models import ModelCollector, find_threshold, remark_on_settings
+from pipeline.comparison.models.predict_images import Predictor, PreparedData
 from pipeline.core.errors import UserError
 from pipeline.dataset.coco_results import read_stored_predictions
 from pipeline.evaluate.metrics.confidence_threshold import find_best_threshold

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.comparison.candidates import MAX_LABEL_LENGTH, group_candidates
-from pipeline.comparison.model_differences import list_model_differences
+from pipeline.comparison.models.candidates import MAX_LABEL_LENGTH, group_candidates
+from pipeline.comparison.models.model_differences import list_model_differences
 from pipeline.core.errors import UserError
 from pipeline.iterations.iteration import Iteration
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from pipeline.comparison.candidates import Candidate
+from pipeline.comparison.models.candidates import Candidate
 from pipeline.core.config_diff import ABSENT, format_yaml_value
 from pipeline.core.text import format_count
 from pipeline.iterations.differences import diff_iteration_configs

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.comparison.candidates import Candidate
+from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.compare_models import ComparedModel
-from pipeline.comparison.predict_images import Predictor, PreparedData
-from pipeline.comparison.prepared_data import open_prepared_data
+from pipeline.comparison.models.predict_images import Predictor, PreparedData
+from pipeline.comparison.models.prepared_data import open_prepared_data
 from pipeline.config.schema import Config
 from pipeline.core.config_diff import format_yaml_value
 from pipeline.core.detections import Detections

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.comparison.collect_models import remark_on_training_images
-from pipeline.comparison.predict_images import PreparedData
-from pipeline.comparison.prepared_data import open_prepared_data
+from pipeline.comparison.models.collect_models import remark_on_training_images
+from pipeline.comparison.models.predict_images import PreparedData
+from pipeline.comparison.models.prepared_data import open_prepared_data
 from pipeline.core.errors import UserError
 from pipeline.dataset.image_columns import ImageColumns, write_image_columns
 from pipeline.evaluate.prediction_files import describe_predicted_images

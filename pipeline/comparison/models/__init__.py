@@ -1,0 +1,1 @@
+"""The models of a comparison: which runs they are, what differs between them, their predictions."""
