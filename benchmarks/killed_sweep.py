@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--kill", type=float, nargs=2, default=(240.0, 240.0), help="seconds until each kill")
     asked = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     create_project(asked.folder)
     fixed = [
         *("data=voc", f"data.source={asked.bccd.resolve()}", "data.keep_split=false", "model=yolov8n"),
