@@ -216,7 +216,10 @@ class Sweep:
             view.print(plan.sentence)
             self._told_plan = plan.sentence
         view.set_plan(
-            plan.points if plan else study.limit, repetitions=study.repetitions.total, capacity=capacity
+            plan.points if plan else study.limit,
+            repetitions=study.repetitions.total,
+            capacity=capacity,
+            seconds=study.seconds_left,
         )
 
     def _require_effects(self, result: JobResult) -> None:
