@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkpoint
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,20 +185,8 @@ def _weights(cell: Cell, terms: Terms) -> Path:
 
 def measure(folder: Path, weights: str) -> dict[str, Any]:
     """Measure a checkpoint on the test split with the code of `evaluate`."""
-    code = (
-        "import json, sys; from pathlib import Path;"
-        "from pipeline.compose.stage import load_config;"
-        "from pipeline.core.paths import PREPARED_FOLDER;"
-        "from pipeline.dataset.prepared import read_manifest;"
-        "from pipeline.evaluate.stage import collect_metrics, evaluate_predictions, predict_splits;"
-        "config, manifest = load_config(), read_manifest(PREPARED_FOLDER);"
-        "outputs = predict_splits(config, manifest, Path(sys.argv[1]));"
-        "metrics = collect_metrics(evaluate_predictions(config, manifest, outputs));"
-        "Path('measured.json').write_text(json.dumps(metrics['test']))"
-    )
-    timed(folder, [sys.executable, "-c", code, weights], log="measure")
-    measured: dict[str, Any] = json.loads((folder / "measured.json").read_text("utf-8"))
-    return measured
+    timed(folder, checkpoint.build_command(weights, "test"), log="measure")
+    return checkpoint.read_measured(folder)
 
 
 def timed(folder: Path, command: Sequence[object], *, log: str) -> Spent:

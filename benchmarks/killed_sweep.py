@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--kill", type=float, nargs=2, default=(240.0, 240.0), help="seconds until each kill")
     asked = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     create_project(asked.folder)
     fixed = [
         *("data=voc", f"data.source={asked.bccd.resolve()}", "data.keep_split=false", "model=yolov8n"),
@@ -125,10 +126,16 @@ def describe_jobs(folder: Path, name: str) -> str:
 
 
 def compare(folder: Path, fixed: Sequence[str]) -> None:
-    """Train winner and default with three seeds, and score each on test."""
-    best = read_results(folder, NAME)["best"][0]
+    """Train the best points and the default with three seeds, and score each on test."""
+    results = read_results(folder, NAME)
+    best = results["best"][0]
     print(f"-- the winner: {best['what differs']}, val {best['mean']:.4f}", flush=True)
     candidates = {"winner": best["overrides"], "default": [*fixed, "augment=light"]}
+    if best["point"] == 0:  # the search begins with the configuration itself
+        rows = [row for row in results["jobs"] if row["status"] == "trained" and row["point"]]
+        second = max(rows, key=lambda row: row["score"])
+        candidates = {"default": best["overrides"], "second": shlex.split(second["overrides"])}
+        print(f"-- which is the default; the second: {second['what differs']}, {second['score']:.4f}")
     for name, overrides in candidates.items():
         run_sweep(folder, [*overrides, "seed=0,1,2", "sweep.test=true", f"sweep.name={name}"])
         print(f"-- {name}: {describe_test(folder, name)}", flush=True)

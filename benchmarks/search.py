@@ -31,6 +31,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
+import checkpoint
 import sweeps
 from sweeps import ROOT, Spent
 
@@ -231,19 +232,8 @@ def read_ray(clone: Path, begin: float) -> tuple[list[Event], Path, tuple[int, i
 
 def judge(clone: Path, weights: Path | str) -> float:
     """Measure a checkpoint on val with the code of `evaluate`."""
-    code = (
-        "import json, sys; from pathlib import Path;"
-        "from pipeline.compose.stage import load_config;"
-        "from pipeline.core.paths import PREPARED_FOLDER;"
-        "from pipeline.dataset.prepared import read_manifest;"
-        "from pipeline.evaluate.stage import collect_metrics, evaluate_predictions, predict_splits;"
-        "config, manifest = load_config(), read_manifest(PREPARED_FOLDER);"
-        "outputs = predict_splits(config, manifest, Path(sys.argv[1]));"
-        "result = evaluate_predictions(config, manifest, outputs._replace(test=outputs.val));"
-        "Path('judged.json').write_text(json.dumps(collect_metrics(result)['test']))"
-    )
-    sweeps.run_timed([sys.executable, "-c", code, weights], clone, log=clone / "judge.log")
-    return float(json.loads((clone / "judged.json").read_text("utf-8"))["mAP50-95"])
+    sweeps.run_timed(checkpoint.build_command(weights, "val"), clone, log=clone / "judge.log")
+    return float(checkpoint.read_measured(clone)["mAP50-95"])
 
 
 Found = dict[str, list[Search]]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 from pydantic.fields import FieldInfo
 
 from pipeline.sweep.settings import SweepSettings
+
+_WIDTH: Final = 110
+_INDENT: Final = " " * 22
+"""Of the names of prepared spaces."""
 
 _TEXT = """usage: finetrack sweep KEY=VALUES ... [sweep.SETTING=VALUE ...]
        python -m pipeline.sweep -m KEY=VALUES ... [sweep.SETTING=VALUE ...]
@@ -23,7 +28,7 @@ values of a key, as Hydra spells them:
                                   int(interval(1,8)) integers
   KEY=VALUE                       one value for all trainings
   +sweep=NAME                     a prepared space, one of:
-                      {spaces}
+{spaces}
 
 settings (defaults: conf/hydra/sweeper/finetrack.yaml):
 {settings}
@@ -44,14 +49,15 @@ examples:
 
 def render_help(conf: Path) -> str:
     """Return the help text, with the prepared spaces and all settings."""
-    spaces = sorted(path.stem for path in (conf / "sweep").glob("*.yaml"))
+    spaces = ", ".join(sorted(path.stem for path in (conf / "sweep").glob("*.yaml")))
+    wrapped = textwrap.fill(spaces, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
     rows = [
         (f"sweep.{name}", f"{_describe_setting(field)} ({_format_default(field.default)})")
         for name, field in SweepSettings.model_fields.items()
     ]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name.ljust(width)}  {text}" for name, text in rows]
-    return _TEXT.format(spaces=", ".join(spaces), settings="\n".join(lines))
+    return _TEXT.format(spaces=wrapped, settings="\n".join(lines))
 
 
 def _describe_setting(field: FieldInfo) -> str:

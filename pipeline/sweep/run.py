@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from pipeline.sweep.report.live_table import LiveTable
 from pipeline.sweep.report.mlflow_log import SweepLog
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan, find_ineffective_axes, plan_space
+from pipeline.sweep.space.sweep_words import HYDRA_KEY
 from pipeline.sweep.stop_requests import StopRequests
 from pipeline.sweep.study.database.address import hide_passwords
 from pipeline.sweep.study.objectives import list_measured_metrics
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from pipeline.sweep.study.pictures.draw_pictures import StudyPictures
 
 PARENT_VARIABLE: Final = "FINETRACK_PARENT_RUN"
+_QUOTED_SETTING: Final = re.compile(r'(sweep\.\w+=)"([\w./:@-]+)"')
+"""A text as Hydra needs it quoted, and a user types it without quotes."""
 TRACKED: Final = ("conf", "pipeline", "hydra_plugins", "dvc.yaml", "params.yaml")
 
 
@@ -216,7 +220,10 @@ class Sweep:
             view.print(plan.sentence)
             self._told_plan = plan.sentence
         view.set_plan(
-            plan.points if plan else study.limit, repetitions=study.repetitions.total, capacity=capacity
+            plan.points if plan else study.limit,
+            repetitions=study.repetitions.total,
+            capacity=capacity,
+            seconds=study.seconds_left,
         )
 
     def _require_effects(self, result: JobResult) -> None:
@@ -243,7 +250,10 @@ def _draw_pictures(study: SweepStudy) -> StudyPictures:
 def _read_command() -> str:
     """Return the command as typed, from what Hydra got; passwords in it are hidden."""
     words = [word for word in sys.argv[1:] if word not in {"-m", "--multirun", "hydra/sweeper=finetrack"}]
-    typed = [word.removeprefix("++").replace("hydra.sweeper.", "sweep.", 1) for word in words]
+    typed = [
+        _QUOTED_SETTING.sub(r"\1\2", word.removeprefix("++").replace(HYDRA_KEY, "sweep.", 1))
+        for word in words
+    ]
     return hide_passwords(shlex.join(["python", "-m", "pipeline.sweep", "-m", *typed]))
 
 

@@ -88,6 +88,7 @@ def test_overrides_reach_an_experiment_in_a_folder_of_its_own(tiny):
     assert is_head_for_three_epochs(tiny.params())
 
 
+@pytest.mark.slow
 def test_overrides_reach_queued_experiments(tiny):
     tiny.run(f"dvc exp run --queue --name one {OVERRIDES}")
     tiny.run("dvc exp run --queue --name two -S finetune.epochs=4")

@@ -90,6 +90,7 @@ def repeat_until_done(project: Project) -> None:
     pytest.fail("dvc repro never ended well")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(8, "SIGKILL of `dvc repro` at a random moment, with its stage or alone")
 @pytest.mark.parametrize("number", range(TRIES))
 def test_a_killed_repro_ends_like_an_undisturbed_one(undisturbed, tmp_path, number):

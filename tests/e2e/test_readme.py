@@ -192,7 +192,7 @@ def test_the_sweeps_are_in_the_readme():
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(command, marks=[pytest.mark.slow] * (SWEEPS[command] > 2)) for command in SWEEPS]
+    "command", [pytest.param(command, marks=[pytest.mark.slow] * (SWEEPS[command] > 1)) for command in SWEEPS]
 )
 def test_sweeps_run_as_typed(tiny, command):
     words = [FEW_TRAININGS.get(word, word) for word in shlex.split(command)[2:]]

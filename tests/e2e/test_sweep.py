@@ -104,6 +104,7 @@ def check_the_same_command_again(tiny, command: str, parent: Run) -> None:
     assert [run.info.run_id for run in parents(tiny)] == [parent.info.run_id]
 
 
+@pytest.mark.slow
 def test_a_sweep_over_folds_gives_mean_and_spread(tiny):
     tiny.edit("tiny.py", "{figure: lr0 * 10}", "{figure: lr0 * 10 + params['data']['fold'] / 10}")
     tiny.commit()

@@ -86,6 +86,7 @@ def test_messages_of_two_stages_during_an_outage_reach_one_run(server, project):
     )  # not the time of sending
 
 
+@pytest.mark.slow
 @pytest.mark.fault(6, "the server is away or dies")
 def test_a_server_that_restarts_gets_every_message_once(server, project, capfd):
     server.start()

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from pipeline.core.text import format_count
 from pipeline.runtime.progress import format_duration
-from pipeline.sweep.job import EpochReported, JobEnded, JobResult, SweepEvent, SweepJob
+from pipeline.sweep.job import EpochReported, JobEnded, JobResult, StageBegan, SweepEvent, SweepJob
 from pipeline.sweep.report.job_states import JobState, JobStates, SweepScope
 from pipeline.sweep.winner import FIRST_NUMBER
 
@@ -58,6 +58,7 @@ class LiveTable:
         self._stream = stream or sys.stderr
         self._lock = threading.RLock()  # rich redraws in a thread of its own
         self._told: dict[int, float] = {}
+        self._begun: set[int] = set()
         self.states = JobStates()
         self._live = self._create_live() if is_capable_terminal(self._stream) else None
 
@@ -86,12 +87,10 @@ class LiveTable:
             self.states.add_results(results)
 
     def show_started(self, job: SweepJob) -> None:
-        """Show a job that is being started."""
+        """Show a job that waits for its turn, or for images that another job prepares."""
         with self._lock:
             self.states.start(job)
             self._told[job.number] = time.monotonic()
-        if self._live is None:
-            self.print(f"{_name_job(job)} started")
 
     def handle(self, event: SweepEvent) -> None:
         """Show an event of a job."""
@@ -199,7 +198,10 @@ class LiveTable:
 
     def _print_event(self, state: JobState, event: SweepEvent) -> None:
         now = time.monotonic()
-        if isinstance(event, JobEnded):
+        if isinstance(event, StageBegan) and event.number not in self._begun:
+            self._begun.add(event.number)
+            self.print(f"{_name_job(state.job)} started")
+        elif isinstance(event, JobEnded):
             self.print(f"{_name_job(state.job)} {_describe_end(event.result)}")
             self.print("; ".join(self.describe_footer()))
         elif isinstance(event, EpochReported) and now - self._told.get(event.number, 0.0) >= LOG_SECONDS:

@@ -129,6 +129,8 @@ class SweepLog:
                 "finetrack.best": summary.get_experiment(winner),
                 "finetrack.best.run": winner.jobs[0].run_id,
                 "finetrack.best.overrides": " ".join(winner.overrides),
+                # a metric cannot be deleted: one of an earlier winner may still be there
+                "finetrack.best.test": summary.get_experiment(winner) if summary.test else "not scored",
             }
             self._session.set_tags(tags)
 

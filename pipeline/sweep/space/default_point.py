@@ -46,7 +46,7 @@ def find_default_point(configs: PointConfigs) -> DefaultPoint:
     point = {key: value for key, value in values.items() if value is not None}
     if configs.find_error(point) is not None or configs.compose(point) != own:
         return DefaultPoint(None, "the configuration's own values cannot run: the first point is drawn")
-    return DefaultPoint(point, f"the first point is the configuration itself: {space.build_label(point)}")
+    return DefaultPoint(point, "the first point is the configuration itself")
 
 
 def _find_own_value(configs: PointConfigs, axis: SearchAxis, own: ParamValues) -> str | int | float | None:

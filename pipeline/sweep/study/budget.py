@@ -42,6 +42,13 @@ class BudgetClock:
         return time.monotonic() - self._start
 
     @property
+    def seconds_left(self) -> float | None:
+        """Seconds until nothing starts any more, 0 at least; None without a limit."""
+        hours = None if self._settings.hours is None else self._settings.hours * 3600
+        limits = [each for each in (self._settings.timeout, hours) if each is not None]
+        return max(0.0, min(limits) - self.used_seconds) if limits else None
+
+    @property
     def job_seconds(self) -> float | None:
         """The mean time of the jobs that were trained to the end; None before the first."""
         return fmean(self._job_seconds) if self._job_seconds else None

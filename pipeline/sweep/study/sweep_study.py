@@ -125,6 +125,11 @@ class SweepStudy:
         """Plan how many points fit into `sweep.hours`; None without it, or before the first job is done."""
         return self._clock.plan(capacity=capacity, repetitions=self.repetitions.total)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until nothing starts any more; None without sweep.timeout and sweep.hours."""
+        return self._clock.seconds_left
+
     def find_used_setting(self) -> str | None:
         """Return the setting whose time is over, such as `sweep.timeout=600`; None while jobs may start."""
         return self._clock.find_used_setting()

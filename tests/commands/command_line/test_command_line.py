@@ -53,7 +53,7 @@ def test_help_of_a_sweep_explains_its_arguments(words):
     done = run_python(*words)
     assert done.returncode == 0
     assert "finetrack sweep finetune.lr0=3e-4,1e-3 augment=none,light" in done.stdout
-    assert "quick, scratch, strategies, thorough" in done.stdout
+    assert "quick, scratch, strategies, thorough" in " ".join(done.stdout.split())
     assert "sweep.pruner" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 110
 

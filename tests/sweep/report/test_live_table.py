@@ -11,7 +11,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from pipeline.sweep.job import EpochReported, JobEnded
+from pipeline.sweep.job import EpochReported, JobEnded, StageBegan
 from pipeline.sweep.report import live_table
 from pipeline.sweep.report.live_table import LiveTable
 from tests.sweep.report.job_results import make_job, make_result
@@ -28,6 +28,8 @@ def run_jobs(table: LiveTable, count: int = 3) -> None:
     table.set_plan(10, capacity=1)
     for number in range(count):
         table.show_started(make_job(number, label=f"lr0={number}e-3 augment=größer"))
+        table.handle(StageBegan(number, "prepare", restored=True))
+        table.handle(StageBegan(number, "finetune", restored=False))
         table.handle(EpochReported(number, 3, 20, "mAP50-95", 0.25, lambda _: None))
         if number < count - 1:
             table.handle(JobEnded(number, make_result(number, 0.4, epochs=20, seconds=65.0)))
@@ -99,10 +101,21 @@ def test_without_a_terminal_a_plain_line_tells_the_start_and_the_end_of_a_job(mo
     assert lines[:2] == [f"{name} started", f"{name} trained in 65 s, val mAP50-95 0.4000"]
     assert lines[2].startswith("sweep: 1 of 10 points done, 0 running, ")
     assert "highest val: job 0, 0.4000" in lines[2]
+    assert sum(line.endswith("started") for line in lines) == 3
     assert lines[-3:-1] == ["sweep: a note", "sweep: of two lines"]
     assert lines[-1].endswith("epoch 4 of 20, val mAP50-95 0.2000, best 0.2500")
     assert not any("epoch 3 of 20" in line for line in lines)  # at most one line in ten seconds
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_job_that_waits_for_images_of_another_one_is_not_called_started():
+    stream = io.StringIO()
+    with LiveTable("rates", stream=stream) as table:
+        table.show_started(make_job(0))
+        table.show_started(make_job(1))
+        table.handle(StageBegan(0, "prepare", restored=False))
+    (line,) = stream.getvalue().splitlines()
+    assert "job 0" in line
 
 
 @pytest.mark.parametrize("name", ["NO_COLOR", "TERM"])

@@ -89,6 +89,7 @@ def test_the_run_has_space_results_best_and_counts(run):
         "finetrack.best": "rates-2",
         "finetrack.best.run": "run-2",
         "finetrack.best.overrides": "finetune.lr0=3e-3",
+        "finetrack.best.test": "not scored",
     }
     assert run.files["best.yaml"] == CONFIG.text
     assert [row["status"] for row in run.files["jobs.json"]] == ["trained", "failed", "trained", "pruned"]

@@ -49,3 +49,12 @@ def test_pruning_saves_the_epochs_that_were_left():
 )
 def test_the_setting_whose_time_is_used_up_is_named(settings, setting):
     assert BudgetClock(SweepSettings(**settings)).find_used_setting() == setting
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [({}, None), ({"timeout": 100.0}, 100.0), ({"hours": 1.0, "timeout": 9000.0}, 3600.0)],
+)
+def test_the_time_left_is_that_of_the_nearest_limit(settings, seconds):
+    left = BudgetClock(SweepSettings(**settings)).seconds_left
+    assert left == (None if seconds is None else pytest.approx(seconds, abs=5.0))

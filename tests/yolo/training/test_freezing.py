@@ -41,7 +41,10 @@ def _with_tensors(trainer, layers):
     return filled & set(layers)
 
 
-@pytest.mark.parametrize("optimizer", ["SGD", "AdamW", "MuSGD"])
+SLOW_SGD = pytest.param("SGD", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("optimizer", [SLOW_SGD, "AdamW", "MuSGD"])
 def test_head_does_not_change_the_backbone(tmp_path, optimizer):
     trainings.dataset(tmp_path)
     job = trainings.job(tmp_path, freeze="backbone", optimizer=optimizer, weight_decay=0.1)
@@ -53,7 +56,7 @@ def test_head_does_not_change_the_backbone(tmp_path, optimizer):
     assert trainer.effective["parameters_learning"] == learning < trainer.effective["parameters"]
 
 
-@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+@pytest.mark.parametrize("optimizer", [SLOW_SGD, "AdamW"])
 def test_gradual_unfreezes_group_after_group(tmp_path, optimizer):
     trainings.dataset(tmp_path)
     schedule = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)

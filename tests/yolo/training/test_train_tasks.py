@@ -116,7 +116,7 @@ def _check_answer(task, table):
         assert sides[0][0] * sides[1][0] + sides[0][1] * sides[1][1] == pytest.approx(0, abs=0.1)
 
 
-@pytest.mark.parametrize("task", ["segment", "classify"])
+@pytest.mark.parametrize("task", ["segment", pytest.param("classify", marks=pytest.mark.slow)])
 def test_resumed_training_of_any_task_gives_the_same_result(tmp_path, task):
     for name in ("whole", "parts"):
         trainings.dataset(tmp_path / name, task=task)

@@ -1,0 +1,35 @@
+"""Measure a checkpoint on a split of a clone's prepared images, with the code of the clone's `evaluate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final, Literal
+
+MEASURED: Final = "measured.json"
+CODE: Final = f"""
+import json, sys
+from pathlib import Path
+from pipeline.compose.stage import load_config
+from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.dataset.prepared import read_manifest
+from pipeline.evaluate.stage import collect_metrics, evaluate_predictions, predict_splits
+
+config, manifest = load_config(), read_manifest(PREPARED_FOLDER)
+outputs = predict_splits(config, manifest, Path(sys.argv[1]))
+if sys.argv[2] == "val":
+    outputs = outputs._replace(test=outputs.val)
+metrics = collect_metrics(evaluate_predictions(config, manifest, outputs))
+Path("{MEASURED}").write_text(json.dumps(metrics["test"]))
+"""
+
+
+def build_command(weights: Path | str, split: Literal["val", "test"]) -> list[str]:
+    """Return the command that measures a checkpoint; it is to run in the clone."""
+    return [sys.executable, "-c", CODE, str(weights), split]
+
+
+def read_measured(clone: Path) -> dict[str, Any]:
+    """Read the metrics of the last measurement in a clone."""
+    return dict(json.loads((clone / MEASURED).read_text("utf-8")))
