@@ -46,11 +46,11 @@ def build_image_rows(
     if pair[0].trainings[0].task == "classify":
         tables = [measure_class_errors(model.trainings[0]) for model in pair]
         balance = balance_images(tables[0], tables[1])
-        describe = _ClassRows(pair, root).build
+        describe = _GuessPictures(pair, root).build
     else:
         errors = [list_errors(model.trainings[0], _get_threshold(model)) for model in pair]
         balance = balance_images(measure_errors(errors[0]), measure_errors(errors[1]))
-        describe = _ObjectRows(pair, originals, errors, root).build
+        describe = _ErrorPictures(pair, originals, errors, root).build
     return {
         "won": [row for place in balance.won[:MAX_IMAGES] if (row := describe(place))],
         "lost": [row for place in balance.lost[:MAX_IMAGES] if (row := describe(place))],
@@ -58,7 +58,7 @@ def build_image_rows(
     }
 
 
-class _ClassRows:
+class _GuessPictures:
     """Rows of classify: the image, and the first guess of each model."""
 
     def __init__(self, pair: tuple[ComparedModel, ComparedModel], root: Path) -> None:
@@ -82,7 +82,7 @@ class _ClassRows:
         return f"{predictions.names[guess]} {row[guess]:.2f}"
 
 
-class _ObjectRows:
+class _ErrorPictures:
     """Rows of all other tasks: a picture of the truth, and of each model's predictions."""
 
     def __init__(
