@@ -10,7 +10,7 @@ from pipeline.comparison.comparison_report import ComparisonReport
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.comparison.models.model_differences import ModelDifference
 from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
-from pipeline.core.metric_names import get_main_metric
+from pipeline.core.metric_names import TOP1, get_main_metric
 from pipeline.core.text import format_count
 
 WIDTH: Final = 80
@@ -68,28 +68,29 @@ def _format_differences(rows: Sequence[ModelDifference], models: int) -> Iterato
 def _format_comparison(found: ModelComparison, letter: str, main: str) -> Iterator[str]:
     yield found.sentence
     yield ""
-    yield from _format_table("figure", [found.main, *found.figures], letter, counts=False)
+    yield from _format_table("figure", [found.main, *found.figures], letter)
     for title, rows in (("class", found.classes), ("slice", found.slices)):
         if rows:
             yield ""
-            yield from _format_table(f"{title}: {main}", rows[:MAX_ROWS], letter)
+            counted = "images" if main == TOP1 else "objects"
+            yield from _format_table(f"{title}: {main}", rows[:MAX_ROWS], letter, counted=counted)
         if len(rows) > MAX_ROWS:
             yield f"and {len(rows) - MAX_ROWS} more (--json has all)"
 
 
 def _format_table(
-    title: str, rows: Sequence[PairedDifference], letter: str, *, counts: bool = True
+    title: str, rows: Sequence[PairedDifference], letter: str, *, counted: str = ""
 ) -> Iterator[str]:
     """Yield the rows; a star marks a difference that is shown."""
     width = min(MAX_NAME, max(len(title), *(len(row.name) for row in rows)))
     head = f"{'A':>6} {letter:>7}  {letter} - A (95% interval){'':10} {'p':>6}"
-    yield f"{title[:width].ljust(width)} {head}{'  objects' if counts else ''}"
+    yield f"{title[:width].ljust(width)} {head}{f'  {counted}' if counted else ''}"
     for row in rows:
         interval = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
         star = "*" if row.p_value < SIGNIFICANCE else " "
         line = f"{_cut(row.name, width).ljust(width)} {row.first:6.3f} {row.second:7.3f}  {interval:<29} "
         line += f"{format_p_value(row.p_value):>6} {star}"
-        yield f"{line} {row.objects:7,}".rstrip() if counts else line.rstrip()
+        yield f"{line} {row.objects:7,}".rstrip() if counted else line.rstrip()
 
 
 def _cut(text: str, room: int) -> str:
