@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ def log_run(name, skill, params):
         session.set_tags({"finetrack.weights.sha256": name.ljust(64, "0")})
     folder = Path(name, "evaluation")
     seed = len(name)
-    write_stored_predictions(folder / "predictions", "test", draw_detections(40, skill=skill, seed=seed))
+    test = replace(draw_detections(40, skill=skill, seed=seed), weights=name.ljust(64, "0"))
+    write_stored_predictions(folder / "predictions", "test", test)
     write_stored_predictions(
         folder / "predictions", "val", draw_detections(20, skill=skill, seed=seed, scene=1)
     )

@@ -84,20 +84,20 @@ class ModelCollector:
         return self._found
 
     def _get_predictions(self, iteration: Iteration, folder: Path) -> tuple[StoredPredictions, float | None]:
-        stored = None if self.on or iteration.file else fetch_predictions(iteration, self.target)
-        if stored is not None:
-            self._settings.append(iteration.params)
-            threshold = iteration.predicts_with.get("conf")
-            test = read_stored_predictions(stored, "test")
-            return test, _read_threshold(stored) if threshold is None else float(threshold)
-        return self._predict(iteration, folder)
+        if self.on or iteration.file:
+            return self._predict(iteration, folder)
+        stored = fetch_predictions(iteration, self.target)
+        test = None if stored is None else read_stored_predictions(stored, "test")
+        if stored is None or test is None or iteration.sha256 not in {None, test.weights}:
+            why = "has no stored predictions" if test is None else "has stored predictions of other weights"
+            print_notice(f"compare: {iteration.label} {why}: it predicts on test now")
+            return self._predict(iteration, folder)
+        self._settings.append(iteration.params)
+        threshold = iteration.predicts_with.get("conf")
+        return test, _read_threshold(stored) if threshold is None else float(threshold)
 
     def _predict(self, iteration: Iteration, folder: Path) -> tuple[StoredPredictions, float | None]:
         data = self._open_data()
-        if not self.on and iteration.file is None:
-            print_notice(
-                f"compare: {iteration.label} has no stored predictions: it predicts on {data.name} now"
-            )
         self._settings.append(
             {key: getattr(self.config.evaluate, key.split(".")[1]) for key in PREDICTION_SETTINGS}
         )

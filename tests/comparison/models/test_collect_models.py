@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,16 @@ def test_a_file_predicts_on_the_workspace_with_classes_as_in_the_data(data, conf
         assert (here.classes == len(NAMES) - 1 - there.classes).all()
     assert all(model.thresholds[0] is not None for model in found.models)
     assert sum("is not known" in remark for remark in found.remarks) == 2
+
+
+@pytest.mark.fault(13, "the stored predictions of a run are of other weights")
+@pytest.mark.usefixtures("runs")
+def test_stored_predictions_of_other_weights_are_not_used(config, tmp_path, capsys):
+    (candidate,) = find_candidates(["plain"], TARGET, registry_name="none")
+    other = replace(candidate.iterations[0], sha256="f" * 64)
+    with pytest.raises(UserError, match="run prepare first"):  # it would predict anew, and there are no images
+        ModelCollector(config, TARGET, tmp_path).collect([Candidate("plain", (other,))])
+    assert "stored predictions of other weights" in capsys.readouterr().err
 
 
 @pytest.mark.fault(13, "a model of other classes is compared")
