@@ -30,7 +30,7 @@ GROUPS: Final = {"best/": "val", "test/": "test"}
 """The split of a group of metrics in MLflow."""
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """The result of one check.
 
     Attributes:
@@ -42,7 +42,7 @@ class Finding(NamedTuple):
     is_proven: bool = True
 
 
-def check_contents(folder: Path, state: RecordedState) -> Finding:
+def check_contents(folder: Path, state: RecordedState) -> CheckResult:
     """Check every prepared image and label against the manifest, and manifest and weights against the record.
 
     Args:
@@ -65,10 +65,10 @@ def check_contents(folder: Path, state: RecordedState) -> Finding:
             f"{state.label}: these are other weights"
         )
     images = format_count(len(manifest.items), "image")
-    return Finding(f"data as recorded ({images}, digest {manifest.digest[:12]}), weights as recorded")
+    return CheckResult(f"data as recorded ({images}, digest {manifest.digest[:12]}), weights as recorded")
 
 
-def check_nothing_to_do(folder: Path, state: RecordedState) -> Finding:
+def check_nothing_to_do(folder: Path, state: RecordedState) -> CheckResult:
     """Run `compose` as `dvc repro` does first, and ask DVC what it would run then.
 
     Args:
@@ -79,21 +79,21 @@ def check_nothing_to_do(folder: Path, state: RecordedState) -> Finding:
     try:
         said = run_stage_command(folder, "compose")
     except UserError as error:
-        return Finding(str(error), is_proven=False)
+        return CheckResult(str(error), is_proven=False)
     changed = list_changed_stages(folder)
     for stage in ("compose", *(() if state.is_evaluated else ("evaluate",))):
         changed.pop(stage, None)
     if not changed:
         rest = "" if state.is_evaluated else " but to evaluate"
         notes = [f"; {line}" for line in said if f"`{RESTORED_KEY}`" in line]
-        return Finding(f"dvc repro has nothing to do{rest}{''.join(notes)}")
+        return CheckResult(f"dvc repro has nothing to do{rest}{''.join(notes)}")
     for path, content in before.items():
         write_file(folder / path, content)
     causes = [f"{stage} ({', '.join(names)})" for stage, names in changed.items()]
-    return Finding(f"dvc repro would run {', '.join(causes)}", is_proven=False)
+    return CheckResult(f"dvc repro would run {', '.join(causes)}", is_proven=False)
 
 
-def check_evaluation(folder: Path, state: RecordedState) -> Finding:
+def check_evaluation(folder: Path, state: RecordedState) -> CheckResult:
     """Evaluate the restored weights by the restored code, and compare all metrics with the record.
 
     On another machine, or with other libraries, a difference is said and no fault.
@@ -103,18 +103,18 @@ def check_evaluation(folder: Path, state: RecordedState) -> Finding:
         state: What is recorded.
     """
     if not state.is_evaluated:
-        return Finding("the run was not evaluated: there is no mAP to compare")
+        return CheckResult("the run was not evaluated: there is no mAP to compare")
     try:
         again = run_again(folder, ["evaluate"])
     except UserError as error:
-        return Finding(str(error), is_proven=False)
+        return CheckResult(str(error), is_proven=False)
     found = compare_results(state.metrics, again.metrics, prefix="test/")
     if not found.name:
-        return Finding("no test metric of the record was computed again", is_proven=False)
-    return Finding(describe_comparison("evaluate", found, state), found.is_equal or _is_elsewhere(state))
+        return CheckResult("no test metric of the record was computed again", is_proven=False)
+    return CheckResult(describe_comparison("evaluate", found, state), found.is_equal or _is_elsewhere(state))
 
 
-def compare_rerun(folder: Path, state: RecordedState) -> list[Finding]:
+def compare_rerun(folder: Path, state: RecordedState) -> list[CheckResult]:
     """Train and evaluate again, and say how far the results are from the record.
 
     Args:
@@ -125,14 +125,14 @@ def compare_rerun(folder: Path, state: RecordedState) -> list[Finding]:
     try:
         again = run_again(folder, ["finetune", *(["evaluate"] if state.is_evaluated else [])])
     except UserError as error:
-        return [Finding(str(error), is_proven=False)]
+        return [CheckResult(str(error), is_proven=False)]
     same = "the same weights, byte for byte" if again.sha256 == recorded.sha256 else "other weights"
     lines = [f"training again gives {same}"]
     for prefix in GROUPS:
         found = compare_results({**recorded.metrics, **state.metrics}, again.metrics, prefix=prefix)
         if found.name:
             lines.append(describe_comparison("training again", found, state))
-    return [Finding(line) for line in lines]
+    return [CheckResult(line) for line in lines]
 
 
 def describe_comparison(what: str, found: Comparison, state: RecordedState) -> str:

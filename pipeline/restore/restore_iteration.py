@@ -17,7 +17,7 @@ from pipeline.core.paths import COMPOSE_LOCK_FILE, FINETUNED_FOLDER, PARAMS_FILE
 from pipeline.iterations.iteration import Iteration
 from pipeline.restore.clone_project import apply_changes, clone_project
 from pipeline.restore.proof import (
-    Finding,
+    CheckResult,
     check_contents,
     check_evaluation,
     check_nothing_to_do,
@@ -55,7 +55,7 @@ def restore_iteration(
         UserError: Something cannot be had: nothing is left. Or a check failed: the folder is complete.
     """
     _require_free_place(folder)
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     with (
         TemporaryDirectory(dir=create_scratch_folder("iterations"), prefix=".restore-") as place,
         write_folder(folder) as clone,
@@ -154,7 +154,7 @@ def _read_model(project: Path) -> Mapping[str, Any]:
     return model if isinstance(model, dict) else {}
 
 
-def _prove(state: RecordedState, project: Path, *, rerun: bool) -> Iterator[Finding]:
+def _prove(state: RecordedState, project: Path, *, rerun: bool) -> Iterator[CheckResult]:
     yield check_contents(project, state)
     yield check_evaluation(project, state)
     if rerun:
@@ -172,7 +172,9 @@ def _use_store(project: Path, final: Path, target: TrackingTarget) -> Iterator[s
     write_file(params, set_tracking_address(params.read_bytes(), uri))
 
 
-def _write_report(project: Path, iteration: Iteration, state: RecordedState, findings: list[Finding]) -> None:
+def _write_report(
+    project: Path, iteration: Iteration, state: RecordedState, findings: list[CheckResult]
+) -> None:
     report = {
         "reference": iteration.reference,
         "run": iteration.run_id,

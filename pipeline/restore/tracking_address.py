@@ -38,7 +38,7 @@ def set_tracking_address(params: bytes, uri: str) -> bytes:
     if scalar is None or scalar.value == uri:
         return params
     start, end = scalar.start_mark.index, scalar.end_mark.index
-    return f"{text[:start]}{json.dumps(uri, ensure_ascii=False)}{text[end:]}".encode()
+    return f"{text[:start]}{json.dumps(uri, ensure_ascii=False, allow_nan=False)}{text[end:]}".encode()
 
 
 def _find_scalar(node: yaml.Node | None, keys: tuple[str, ...]) -> yaml.ScalarNode | None:
