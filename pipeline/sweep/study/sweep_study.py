@@ -7,7 +7,7 @@ from typing import Final
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from pipeline.sweep.job import JobResult
 from pipeline.sweep.settings import SweepSettings
@@ -104,8 +104,7 @@ class SweepStudy:
     def is_complete(self) -> bool:
         """Whether every point has ended, and none is left to be proposed or tried again."""
         trials = self._store.retry(self._store.list_trials)
-        states = {TrialState.RUNNING, TrialState.WAITING}
-        return self._is_full() and not any(trial.state in states for trial in trials)
+        return self._is_full() and all(trial.state.is_finished() for trial in trials)
 
     @property
     def points(self) -> list[StudyPoint]:
@@ -166,7 +165,7 @@ class SweepStudy:
         """Record how a job ended; with the last repetition the point gets its value.
 
         A failed or killed job runs again when the study is opened the next time. The result of a point that
-        another process took over and finished is dropped: that process was faster.
+        another process finished is dropped.
 
         Raises:
             UserError: The database cannot be used.
@@ -238,8 +237,7 @@ class SweepStudy:
             if self._is_full():
                 return None
             self._enter_point(self._store.create_trial())
-            started = self._start_repetition()
-            if started is not None:
+            if started := self._start_repetition():
                 return started
         self._is_exhausted = True
         return None
@@ -269,10 +267,10 @@ class SweepStudy:
         return self._judge.take_known_result(point, key)
 
     def _sample(self, trial_id: int) -> FrozenTrial:
-        study = self._judge.load_study(self._build_sampler())
-        if self._inputs.start and self._sampler != "grid" and self._store.get_trial(trial_id).number == 0:
-            self._store.fix_values(trial_id, self._inputs.start)
-        trial = optuna.Trial(study, trial_id)
+        start = None if self._sampler == "grid" else self._inputs.start
+        if start and self._store.get_trial(trial_id).number == 0:
+            self._store.fix_values(trial_id, start)
+        trial = optuna.Trial(self._judge.load_study(self._build_sampler()), trial_id)
         for name, distribution in self._distributions.items():
             suggest_value(trial, name, distribution)
         return self._store.get_trial(trial_id)

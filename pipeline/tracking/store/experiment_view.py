@@ -42,7 +42,8 @@ def build_view() -> str:
         "columnWidths": {name: _NAME_WIDTH, **dict.fromkeys(metrics, _METRIC_WIDTH)},
     }
     times = {"createdAt": _VIEW_TIME_MS, "updatedAt": _VIEW_TIME_MS}
-    return json.dumps({"name": _VIEW_NAME, **times, "state": json.dumps(state)})
+    view = {"name": _VIEW_NAME, **times, "state": json.dumps(state, allow_nan=False)}
+    return json.dumps(view, allow_nan=False)
 
 
 def _attribute(name: str) -> str:

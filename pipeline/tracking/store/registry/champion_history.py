@@ -202,7 +202,7 @@ def _follow_change(store: MlflowClientCache, name: str, change: ChampionChange) 
         client.delete_registered_model_alias(name, CHALLENGER)
     history = read_champion_history(store, name)
     champions = history.list_champions() if history else ()
-    client.set_registered_model_tag(name, HISTORY_TAG, json.dumps(champions))
+    client.set_registered_model_tag(name, HISTORY_TAG, json.dumps(champions, allow_nan=False))
     client.set_registered_model_tag(name, APPLIED_TAG, str(change.number))
 
 

@@ -175,7 +175,9 @@ def _show_version(store: MlflowClientCache, logged: Any, name: str, version: str
     known = json.loads(store.client.get_logged_model(logged.model_id).tags.get(VERSIONS_TAG, "[]"))
     entry = {"name": name, "version": int(version)}
     if version not in {str(item.get("version")) for item in known if item.get("name") == name}:
-        store.client.set_logged_model_tags(logged.model_id, {VERSIONS_TAG: json.dumps([*known, entry])})
+        store.client.set_logged_model_tags(
+            logged.model_id, {VERSIONS_TAG: json.dumps([*known, entry], allow_nan=False)}
+        )
 
 
 def _select_results(metrics: Mapping[str, float], task: Task) -> dict[str, str]:
