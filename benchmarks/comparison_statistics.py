@@ -9,7 +9,7 @@ class is said to differ, and the mean width of the interval.
 
 A simulated detector finds an object if its quality is high enough: the sum of its skill, of the difficulty of
 image and object, which all models share, and of noise of its own. The quality also decides the overlap of the
-box and its score. The true difference of two skills is that on 20,000 images.
+box and its score. The true difference of two skills is that on 160,000 images.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from pipeline.evaluate.metrics.matching import build_detection_table  # noqa: E4
 THREE = (0.6, 0.3, 0.1)
 TEN = (0.4, 0.2, 0.1, 0.1, 0.05, 0.05, 0.03, 0.03, 0.02, 0.02)
 POPULATION = 20_000
+POPULATIONS = 8
 SEED_SPREAD = 0.15
 """Standard deviation of the skill between trainings that differ in their seed."""
 
@@ -166,18 +167,24 @@ def find_true_difference(case: Case) -> float:
         return 0.0
     if case.classify:
         return _classify_rate(case.gap) - _classify_rate(0.0)
-    return _measure_population(case.gap, case.shares, case.objects) - _measure_population(
-        0.0, case.shares, case.objects
+    return float(
+        np.mean(
+            [_measure_population(case.gap, case.shares, case.objects, seed) for seed in range(POPULATIONS)]
+        )
     )
 
 
 @cache
-def _measure_population(gap: float, shares: tuple[float, ...], objects: float) -> float:
-    scene = _draw_scene(Case("", POPULATION, shares=shares, objects=objects), np.random.default_rng(1))
-    truths, found = _detect(scene, 1.0 + gap, np.random.default_rng(2), len(shares))
-    return float(
-        compute_mean_ap(compute_average_precisions(build_detection_table(truths, found, len(shares))))[0]
-    )
+def _measure_population(gap: float, shares: tuple[float, ...], objects: float, seed: int) -> float:
+    """Return the difference of both skills on the same images, of a population of its own."""
+    case = Case("", POPULATION, shares=shares, objects=objects)
+    scene = _draw_scene(case, np.random.default_rng([seed, 1]))
+    scores = []
+    for place, skill in enumerate((1.0, 1.0 + gap)):
+        truths, found = _detect(scene, skill, np.random.default_rng([seed, 2 + place]), len(shares))
+        aps = compute_average_precisions(build_detection_table(truths, found, len(shares)))
+        scores.append(float(compute_mean_ap(aps)[0]))
+    return scores[1] - scores[0]
 
 
 def _draw_scene(case: Case, rng: np.random.Generator) -> Scene:
