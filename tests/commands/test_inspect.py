@@ -300,7 +300,9 @@ def test_options_of_conf_are_used(tmp_path, monkeypatch, capsys):
     )
     text = (ROOT / "conf/data/auto.yaml").read_text()
     (tmp_path / "auto.yaml").write_text(text.replace("on_defect: fix ", "on_defect: refuse "))
-    monkeypatch.setattr("pipeline.commands.source_config.AUTO_CONFIG_FILE", tmp_path / "auto.yaml")
+    monkeypatch.setattr(
+        "pipeline.commands.source_setup.source_config.AUTO_CONFIG_FILE", tmp_path / "auto.yaml"
+    )
     assert "1 file of" in looked_at(folder, capsys)["refusal"]
 
 

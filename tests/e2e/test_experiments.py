@@ -125,6 +125,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 def test_mistakes_start_nothing_and_leave_an_applied_experiment(tiny):
     tiny.run(f"dvc exp run --name one {OVERRIDES}")
     tiny.commit()
@@ -175,6 +176,7 @@ def test_changed_images_run_prepare_again_and_a_touch_or_another_place_does_not(
     assert tiny.ran()[0] == "prepare"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(3, "`dvc exp run -S` with paths that do not exist")
 def test_a_path_that_does_not_exist_is_no_experiment_and_a_copy_of_the_weights_needs_no_sha256(tiny):
     before, params = tiny.run("dvc exp show --csv"), (tiny.folder / "params.yaml").read_bytes()

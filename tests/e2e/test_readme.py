@@ -39,12 +39,23 @@ SWEEPS = {
     "finetrack sweep +sweep=quick sweep.hours=1": 1,
 }
 """Sweeps, and how many trainings each has with few of them, before stages that take a moment."""
+MODEL_COMMANDS = (
+    "finetrack register workspace",
+    "finetrack promote",
+    "finetrack compare champion workspace",
+    "finetrack export champion --format onnx",
+    "finetrack predict /path/to/dataset",
+)
 TYPED_ELSEWHERE = {
     "make ui": "runs until it is stopped: test_the_ui_shows_the_runs",
     "make test": "is this run",
     "make repro": "is typed by the fixture",
     **dict.fromkeys(OTHER_VALUES, "test_experiments_with_other_values_run_as_typed"),
     **dict.fromkeys(SWEEPS, "test_sweeps_run_as_typed"),
+    **dict.fromkeys(MODEL_COMMANDS, "test_models_in_use.py, with three models"),
+    "finetrack serve": "runs until it is stopped: test_models_in_use.py",
+    "finetrack rollback": "needs two champions: test_models_in_use.py",
+    "finetrack restore champion ../champion": "test_the_run_is_restored_in_a_new_folder_with_proof",
     "source .venv/bin/activate": "is what the fixture's PATH does",
 }
 
@@ -145,6 +156,7 @@ def test_the_run_holds_weights_plots_and_configuration(client, trained):
     assert {"report.html", "suspects.html", "suspects.json"} <= names
 
 
+@pytest.mark.slow
 def test_the_run_is_restored_in_a_new_folder_with_proof(reader, trained, tmp_path):
     """Its files are not committed yet: what is beside the commit comes from MLflow, data from DVC."""
     said = reader.run(f"finetrack restore {trained['run_id'][:8]} {tmp_path / 'back'}")

@@ -22,6 +22,8 @@ rules = SplitRules(**{key: data[key] for key in SplitRules._fields})
 made = split_dataset(entries, rules, read_split_history(data))
 pathlib.Path("data/prepared").mkdir(parents=True)
 pathlib.Path("data/prepared/splits.json").write_text(json.dumps(made.splits))
+pathlib.Path("data/columns").mkdir(exist_ok=True)
+pathlib.Path("data/columns/images.json").write_text("{}")
 pathlib.Path("reports").mkdir(exist_ok=True)
 pathlib.Path("reports/splits.json").write_text(render_history(made.history))
 with open(pathlib.Path(__import__("os").environ["DVC_ROOT"]) / ".finetrack/ran", "a") as ran:

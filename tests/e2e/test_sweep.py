@@ -186,6 +186,7 @@ def test_a_sweep_that_was_killed_leaves_no_process_and_goes_on_with_the_same_com
     assert [row["status"] for row in read_results(tiny)["jobs"]] == ["trained", "trained"]
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_sentence_and_untracked_files_are_named(tiny):
     (tiny.folder / "conf/model/mine.yaml").write_text("{}")
     for overrides, sentence in {

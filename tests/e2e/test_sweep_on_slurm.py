@@ -60,8 +60,8 @@ def test_a_slurm_job_that_is_killed_runs_again(tiny, start):
     launcher.start(build_job(0, "seed=99", "finetune.lr0=0.01"))
     wait_for_file(tiny.folder / WAITING)
     (record,) = json.loads((tiny.folder / ".finetrack/sweeps/try/slurm.json").read_text()).values()
-    (tiny.folder / ".finetrack/go-on").touch()
     kill([int(record["id"])])
+    (tiny.folder / ".finetrack/go-on").touch()
     result = wait_for_results(events, [0])[0]
     assert (result.status, result.attempts, result.score) == ("trained", 2, pytest.approx(0.1))
     assert json.loads((tiny.folder / ".finetrack/sweeps/try/slurm.json").read_text()) == {}

@@ -13,7 +13,7 @@ from pipeline.config.groups.data import DataConfig
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
 
-AUTO_CONFIG_FILE: Final = Path(__file__).parents[2] / "conf/data/auto.yaml"
+AUTO_CONFIG_FILE: Final = Path(__file__).parents[3] / "conf/data/auto.yaml"
 
 
 class SourceConfig(NamedTuple):

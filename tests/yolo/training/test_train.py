@@ -206,6 +206,7 @@ def test_state_of_another_device_is_restored(tmp_path):
     assert not any(group["fused"] for group in trainer.optimizer.param_groups)
 
 
+@pytest.mark.slow
 def test_early_stopping_continues_after_a_resume(tmp_path):
     trainings.dataset(tmp_path)
     trainings.run(trainings.job(tmp_path))

@@ -44,6 +44,8 @@ def kill(row):
 trainings.run(_build_job(Path({root!r}), {case!r}), on_epoch=kill)
 """
 
+SLOW = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory):
@@ -127,8 +129,8 @@ def _check_same_files(projects, stop_after, case):
     [
         (1, {"batch": 4, "nbs": 16, "cache": False, "precision": "auto", "strategy": "gradual"}),
         (3, {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head"}),
-        (2, {"batch": 8, "nbs": 64, "fails_at": 8, "workers": 2, "cache": False}),
-        (1, {"batch": 16, "nbs": 64, "warmup_epochs": 2.5, "time": 5.5 / 3600}),
+        pytest.param(2, {"batch": 8, "nbs": 64, "fails_at": 8, "workers": 2, "cache": False}, marks=SLOW),
+        pytest.param(1, {"batch": 16, "nbs": 64, "warmup_epochs": 2.5, "time": 5.5 / 3600}, marks=SLOW),
     ],
 )
 def test_resumed_training_gives_the_same_files(projects, stop_after, case):
