@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import chdir, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,13 +63,15 @@ def copy_path_at_revision(path: Path, revision: str, target: Path) -> None:
     """
     import dvc.api
     from dvc.exceptions import PathMissingError
-    from dvc.scm import RevError
+    from dvc.scm import RevError, resolve_rev
 
     try:
-        tracked = dvc.api.DVCFileSystem(rev=revision)
-        if not tracked.exists(path.as_posix()):
-            raise MissingContentsError(f"{revision} has no {path.as_posix()}")
-        tracked.get(path.as_posix(), str(target), recursive=tracked.isdir(path.as_posix()))
+        with _open_repository(Path.cwd()) as repo:  # a file system of an unknown revision could not be closed
+            commit = resolve_rev(repo.scm, revision)
+        with closing(dvc.api.DVCFileSystem(rev=commit)) as tracked:
+            if not tracked.exists(path.as_posix()):
+                raise MissingContentsError(f"{revision} has no {path.as_posix()}")
+            tracked.get(path.as_posix(), str(target), recursive=tracked.isdir(path.as_posix()))
     except RevError as error:
         raise UnknownRevisionError(str(error)) from error
     except (PathMissingError, FileNotFoundError) as error:

@@ -63,6 +63,12 @@ def test_a_run_without_results_on_test_is_no_failed_proof(folder):
     assert check_evaluation(folder, replace(HERE, is_evaluated=False)).is_proven
 
 
+def list_files(folder: Path) -> list[Path]:
+    """List all files and folders but for Python's compiled ones."""
+    found = (path.relative_to(folder) for path in folder.rglob("*"))
+    return sorted(path for path in found if "__pycache__" not in path.parts)
+
+
 @pytest.mark.fault(3, "code that does not run with the libraries of today")
 def test_an_evaluation_that_fails_is_a_failed_check_and_the_folder_stays_as_it_was(folder):
     (folder / "params.yaml").write_text("tracking: {uri: sqlite:///mlflow.db}\n")
@@ -70,9 +76,9 @@ def test_an_evaluation_that_fails_is_a_failed_check_and_the_folder_stays_as_it_w
     (folder / "pipeline/__main__.py").write_text("raise SystemExit('evaluate: this is too old')\n")
     (folder / "reports").mkdir()
     (folder / "reports/metrics.json").write_text("{}")
-    before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+    before = list_files(folder)
     found = check_evaluation(folder, HERE)
     assert not found.is_proven
     assert "this is too old" in found.text
-    assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
+    assert list_files(folder) == before
     assert (folder / "params.yaml").read_text() == "tracking: {uri: sqlite:///mlflow.db}\n"
