@@ -39,7 +39,7 @@ def read_file_at_revision(path: Path, revision: str) -> str:
     from dvc.scm import RevError
 
     try:
-        return str(dvc.api.read(path.as_posix(), rev=revision))
+        return str(dvc.api.read(path.as_posix(), rev=_resolve_revision(revision)))
     except RevError as error:
         raise UnknownRevisionError(str(error)) from error
     except (PathMissingError, FileNotFoundError) as error:
@@ -63,12 +63,10 @@ def copy_path_at_revision(path: Path, revision: str, target: Path) -> None:
     """
     import dvc.api
     from dvc.exceptions import PathMissingError
-    from dvc.scm import RevError, resolve_rev
+    from dvc.scm import RevError
 
     try:
-        with _open_repository(Path.cwd()) as repo:  # a file system of an unknown revision could not be closed
-            commit = resolve_rev(repo.scm, revision)
-        with closing(dvc.api.DVCFileSystem(rev=commit)) as tracked:
+        with closing(dvc.api.DVCFileSystem(rev=_resolve_revision(revision))) as tracked:
             if not tracked.exists(path.as_posix()):
                 raise MissingContentsError(f"{revision} has no {path.as_posix()}")
             tracked.get(path.as_posix(), str(target), recursive=tracked.isdir(path.as_posix()))
@@ -245,6 +243,14 @@ def _find_outputs(repo: Any, stages: Sequence[str], *, cached: bool) -> list[str
     wanted = [stage for stage in repo.index.stages if getattr(stage, "name", None) in stages]
     outs = [out for stage in wanted for out in stage.outs if out.use_cache and out.hash_info]
     return [out.def_path for out in outs if out.changed_cache() != cached]
+
+
+def _resolve_revision(revision: str) -> str:
+    """Return the commit of a revision; of an unknown one DVC's own functions leave files open."""
+    from dvc.scm import resolve_rev
+
+    with _open_repository(Path.cwd()) as repo:
+        return str(resolve_rev(repo.scm, revision))
 
 
 @contextmanager
