@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -50,7 +51,8 @@ def kill(numbers) -> None:
     for number in numbers:
         first = psutil.Process(number)
         for process in [first, *first.children(recursive=True)]:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended with the one before
+                process.kill()
 
 
 @pytest.mark.fault(14, "a node of Slurm dies in the middle of a job")
