@@ -11,18 +11,15 @@ from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.dataset.history import WORKSPACE
 from pipeline.iterations.fetch_weights import fetch_weights
+from pipeline.iterations.inference_settings import choose_inference_settings
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.resolve_reference import resolve_reference
 from pipeline.tracking.store.registered_models import list_model_versions
 from pipeline.tracking.store.tracked_runs import RunReader
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.inference.loaded_model import InferenceSettings
-from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model, read_export_facts
 
 CHAMPION: Final = "champion"
-DEFAULT_CONF: Final = 0.25
-"""Lowest score where nothing says a better one: that of Ultralytics' predict."""
-DEFAULT_IMGSZ: Final = 640
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,9 @@ def choose_model(reference: str | None, config: Config, wanted: Mapping[str, Any
         else _find_default(target, name)
     )
     weights = fetch_weights(iteration, target)
-    imgsz = wanted.get("imgsz") or _find_own_imgsz(weights, iteration)
-    settings = _choose_settings(iteration, config, int(imgsz), wanted)
+    settings = choose_inference_settings(
+        iteration, weights, wanted, evaluate=config.evaluate, stage="predict"
+    )
     sentences = (_describe_model(iteration, weights, why), _describe_settings(settings, iteration, wanted))
     return ChosenModel(iteration, weights, settings, sentences)
 
@@ -79,38 +77,6 @@ def _find_default(target: TrackingTarget, name: str) -> tuple[Iteration, str]:
         return resolve_reference(WORKSPACE, target, registry_name=name), why
     except UserError as error:
         raise UserError(f"{why}, and {error}; or name a model with --model") from None
-
-
-def _find_own_imgsz(weights: Path, iteration: Iteration) -> int:
-    """Return the image size that the model was made for; an exported file of fixed size takes no other."""
-    if not is_checkpoint(weights):
-        fixed = read_export_facts(weights).imgsz
-        if fixed:
-            return max(fixed)
-    known = iteration.predicts_with.get("imgsz") or iteration.params.get("finetune.imgsz")
-    if not known and is_checkpoint(weights):
-        known = load_checkpoint_model(weights, None, "predict").overrides.get("imgsz")
-    return int(known or DEFAULT_IMGSZ)
-
-
-def _choose_settings(
-    iteration: Iteration, config: Config, imgsz: int, wanted: Mapping[str, Any]
-) -> InferenceSettings:
-    own = {"conf": DEFAULT_CONF, "iou": config.evaluate.iou, "max_det": config.evaluate.max_det}
-    own |= {"overlap": config.evaluate.overlap, "batch": config.evaluate.batch}
-    values: dict[str, Any] = own | dict(iteration.predicts_with) | {"imgsz": imgsz}
-    values |= {key: value for key, value in wanted.items() if value is not None}
-    return InferenceSettings(
-        imgsz=int(values["imgsz"]),
-        conf=float(values["conf"]),
-        iou=float(values["iou"]),
-        max_det=int(values["max_det"]),
-        batch=int(values["batch"]),
-        device=values.get("device"),
-        threads=values.get("threads"),
-        tile=int(values.get("tile") or 0) or None,
-        overlap=float(values["overlap"]),
-    )
 
 
 def _describe_model(iteration: Iteration, weights: Path, why: str) -> str:

@@ -21,6 +21,7 @@ from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.evaluate.prediction_files import describe_predicted_images
 from pipeline.evaluate.predictions import read_ground_truth
+from pipeline.iterations.inference_settings import find_imgsz
 from pipeline.iterations.iteration import Iteration
 from pipeline.storage.files import hash_file
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
@@ -28,7 +29,6 @@ from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_mo
 from pipeline.yolo.inference.predict import read_prepared_image
 
 STAGE: Final = "compare"
-DEFAULT_IMGSZ: Final = 640
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Predictor:
             UserError: The file cannot be loaded, or is for another task or other classes.
         """
         self._weights, self._data = weights, data
-        settings = _build_settings(find_own_imgsz(iteration, weights), data.manifest, config)
+        settings = _build_settings(find_imgsz(iteration, weights, stage=STAGE), data.manifest, config)
         self._batch = settings["batch"]
         self._model = LoadedModel(weights, task=data.manifest.task, settings=settings, stage=STAGE)
         try:
@@ -140,18 +140,6 @@ def match_classes(iteration: Iteration, names: Sequence[str], data: PreparedData
 
 def _is_merged(iteration: Iteration) -> bool:
     return bool(iteration.params.get("finetune.single_cls"))
-
-
-def find_own_imgsz(iteration: Iteration, weights: Path) -> int:
-    """Return the image size that a model was made for; an exported file of fixed size takes no other."""
-    if not is_checkpoint(weights):
-        fixed = read_export_facts(weights, STAGE).imgsz
-        if fixed:
-            return max(fixed)
-    known = iteration.predicts_with.get("imgsz") or iteration.params.get("finetune.imgsz")
-    if not known and is_checkpoint(weights):
-        known = load_checkpoint_model(weights, None, STAGE).overrides.get("imgsz")
-    return int(known or DEFAULT_IMGSZ)
 
 
 def _build_settings(imgsz: int, manifest: Manifest, config: Config) -> InferenceSettings:

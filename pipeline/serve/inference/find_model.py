@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.iterations.fetch_weights import fetch_weights
+from pipeline.iterations.inference_settings import choose_inference_settings
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.resolve_reference import resolve_reference
 from pipeline.serve.inference.model_identity import ModelIdentity
@@ -18,13 +18,8 @@ from pipeline.serve.inference.model_thread import ModelToServe
 from pipeline.tracking.store.registered_models import list_model_versions
 from pipeline.tracking.store.tracked_runs import RunReader
 from pipeline.tracking.target import TrackingTarget
-from pipeline.yolo.inference.loaded_model import DEFAULT_OVERLAP, InferenceSettings, LoadedModel
-from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model, read_export_facts
+from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
 
-DEFAULT_CONF: Final = 0.25
-"""Lowest score for a file of weights, whose best threshold nothing says: that of Ultralytics' predict."""
-DEFAULT_IMGSZ: Final = 640
-"""Pixels, where not even the file says its size: that of Ultralytics."""
 AliasPosition = tuple[str, str | None]
 """Version and run of what an alias stands for."""
 _ALIAS: Final = re.compile(r"(?:models:/)?([^@/]+)@([^@/]+)")
@@ -73,50 +68,15 @@ def find_model(request: ModelRequest) -> FoundModel:
     name = request.config.registry.name
     iteration = resolve_reference(request.reference, request.target, registry_name=name)
     weights = fetch_weights(iteration, request.target)
-    settings = choose_settings(request, iteration, weights)
+    settings = choose_inference_settings(
+        iteration, weights, request.settings, evaluate=request.config.evaluate, stage="serve"
+    )
 
     def identify(model: LoadedModel) -> ModelIdentity:
         return _build_identity(iteration, model, settings)
 
     position = (str(iteration.version), iteration.run_id) if iteration.kind == "alias" else None
     return FoundModel(ModelToServe(weights, settings, identify), position)
-
-
-def choose_settings(request: ModelRequest, iteration: Iteration, weights: Path) -> InferenceSettings:
-    """Return how to predict: as the user says, else as the model was evaluated, else by defaults.
-
-    Args:
-        request: What the user sets.
-        iteration: It says how it was evaluated, if it was.
-        weights: Its file, which says the size of the images that it was trained on.
-    """
-    evaluate = request.config.evaluate
-    given = {key: value for key, value in request.settings.items() if value is not None}
-    fallback = {"conf": DEFAULT_CONF, "iou": evaluate.iou, "max_det": evaluate.max_det}
-    values = {**fallback, **iteration.predicts_with, **given}
-    if "imgsz" not in values:
-        values["imgsz"] = iteration.params.get("finetune.imgsz") or _read_imgsz(weights)
-    tile = values.get("tile")
-    return InferenceSettings(
-        imgsz=int(values["imgsz"]),
-        conf=float(values["conf"]),
-        iou=float(values["iou"]),
-        max_det=int(values["max_det"]),
-        batch=int(values["batch"]),
-        device=values.get("device"),
-        threads=values.get("threads"),
-        tile=int(tile) if tile else None,
-        overlap=float(values.get("overlap", DEFAULT_OVERLAP)),
-    )
-
-
-def _read_imgsz(weights: Path) -> int:
-    """Return the size that a file of weights was trained or exported for, in pixels."""
-    if is_checkpoint(weights):
-        size = load_checkpoint_model(weights, None, "serve").overrides.get("imgsz")
-        return int(size or DEFAULT_IMGSZ)
-    fixed = read_export_facts(weights, "serve").imgsz
-    return max(fixed) if fixed else DEFAULT_IMGSZ
 
 
 def find_alias_position(request: ModelRequest, reader: RunReader) -> AliasPosition:

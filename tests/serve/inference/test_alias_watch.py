@@ -73,7 +73,7 @@ def client(project):  # noqa: ARG001 - its database
 
 def build_request():
     config = Config.model_construct(
-        evaluate=EvaluateConfig.model_construct(iou=0.7, max_det=300),
+        evaluate=EvaluateConfig.model_construct(iou=0.7, max_det=300, overlap=0.2, batch=16),
         registry=RegistryConfig.model_construct(name="parts"),
         tracking=TrackingConfig(**TRACKING, run_name=None, tags={}, system_metrics=False),
     )

@@ -2,8 +2,8 @@
 
 MLflow sets an alias without a condition: of two processes that set it at once the later one wins, and neither
 notices. A parameter of a run, however, is written once: a second value is refused, in every database that
-MLflow uses. So each change of the champion is a numbered parameter of one run, and whoever writes a number
-has made that change. The alias follows.
+MLflow uses. So each change of the champion is a numbered parameter of one run. The process that writes a
+number has made that change. The alias follows.
 """
 
 from __future__ import annotations

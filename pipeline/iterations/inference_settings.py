@@ -1,0 +1,72 @@
+"""How to predict with an iteration: as the user says, else as was chosen on val, else by defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.iterations.iteration import Iteration
+from pipeline.yolo.inference.loaded_model import InferenceSettings
+from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model, read_export_facts
+
+DEFAULT_CONF: Final = 0.25
+"""Lowest score where no threshold was chosen on val: that of Ultralytics' predict."""
+DEFAULT_IMGSZ: Final = 640
+"""Pixels, where not even the file says its size: that of Ultralytics."""
+
+
+def find_imgsz(iteration: Iteration, weights: Path, *, stage: str) -> int:
+    """Return the image size that a model was made for; an exported file of fixed size takes no other.
+
+    Args:
+        iteration: It says how it was evaluated and trained, if it was.
+        weights: Its file, which is asked where the iteration does not say it.
+        stage: Errors advise by it.
+
+    Raises:
+        UserError: The file is no model.
+    """
+    if not is_checkpoint(weights):
+        fixed = read_export_facts(weights, stage).imgsz
+        if fixed:
+            return max(fixed)
+    known = iteration.predicts_with.get("imgsz") or iteration.params.get("finetune.imgsz")
+    if not known and is_checkpoint(weights):
+        known = load_checkpoint_model(weights, None, stage).overrides.get("imgsz")
+    return int(known or DEFAULT_IMGSZ)
+
+
+def choose_inference_settings(
+    iteration: Iteration, weights: Path, wanted: Mapping[str, Any], *, evaluate: EvaluateConfig, stage: str
+) -> InferenceSettings:
+    """Choose how to predict.
+
+    Args:
+        iteration: What was chosen on val, if it was.
+        weights: Its file.
+        wanted: What the user sets: any of imgsz, conf, iou, max_det, batch, device, threads, tile, overlap;
+            None where nothing is set. A tile of 0 means no tiles.
+        evaluate: Defaults of iou, max_det, overlap and batch.
+        stage: Errors advise by it.
+
+    Raises:
+        UserError: The file is no model.
+    """
+    values: dict[str, Any] = {
+        name: getattr(evaluate, name) for name in ("iou", "max_det", "overlap", "batch")
+    }
+    values |= {"conf": DEFAULT_CONF, **iteration.predicts_with}
+    values |= {key: value for key, value in wanted.items() if value is not None}
+    return InferenceSettings(
+        imgsz=int(wanted.get("imgsz") or find_imgsz(iteration, weights, stage=stage)),
+        conf=float(values["conf"]),
+        iou=float(values["iou"]),
+        max_det=int(values["max_det"]),
+        batch=int(values["batch"]),
+        device=values.get("device"),
+        threads=values.get("threads"),
+        tile=int(values.get("tile") or 0) or None,
+        overlap=float(values["overlap"]),
+    )
