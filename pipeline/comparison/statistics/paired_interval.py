@@ -22,7 +22,11 @@ POWER_FACTOR: Final = 1.959964 + 0.841621
 """Standard errors that a difference must have for a power of 80% at `SIGNIFICANCE`."""
 
 MAX_SIGN_GROUPS: Final = 20
-"""With more groups, the variance between them tells enough."""
+"""With more groups, the variance between them tells enough, if there is any."""
+MIN_VARYING_SHARE: Final = 1e-9
+"""Of a difference: resamples that vary by less differ by rounding alone."""
+MIN_P_VALUE: Final = 1e-100
+"""Smaller ones are not told apart, as where hundreds of groups agree."""
 
 
 class DifferenceEstimate(NamedTuple):
@@ -57,12 +61,18 @@ class DifferenceEstimate(NamedTuple):
 
         Two models that are as good as each other differ in the same direction on all of n groups with
         probability 2^(1-n): the error is at least one that gives this p-value. It matters where a few groups
-        agree, between which there is little or no variance.
+        agree, between which there is little or no variance, and where all groups agree to the last digit,
+        as with a class that one model always finds, and the other one never.
         """
         found = math.sqrt(self.image_variance + self.seed_variance)
-        if not self.difference or found >= abs(self.difference) or self.decisive > MAX_SIGN_GROUPS:
+        varies = found > MIN_VARYING_SHARE * abs(self.difference)
+        if (
+            not self.difference
+            or found >= abs(self.difference)
+            or (varies and self.decisive > MAX_SIGN_GROUPS)
+        ):
             return found
-        floor = min(0.9, 2.0 ** (1 - self.decisive))
+        floor = min(0.9, max(MIN_P_VALUE, 2.0 ** (1 - self.decisive)))
         return max(found, abs(self.difference) / find_two_sided_quantile(floor, self.freedom))
 
     @property

@@ -74,6 +74,14 @@ def test_few_groups_that_all_agree_show_a_difference_from_six_on(groups, is_show
     assert (found.interval[0] > 0) == is_shown
 
 
+@pytest.mark.parametrize("groups", [21, 40, 2000])
+def test_many_groups_that_all_agree_to_the_last_digit_show_a_difference_that_is_not_certain(groups):
+    found = estimate(np.ones(groups), np.zeros(groups), times=200)
+    low, high = found.interval
+    assert 0 < found.p_value < 1e-5
+    assert low == -1 < high < -0.4
+
+
 def test_nothing_is_known_of_a_figure_that_rests_on_one_group():
     found = estimate(np.zeros(9), np.ones(9), groups=np.zeros(9, int))
     assert (found.p_value, found.interval) == (1, (-1, 1))
