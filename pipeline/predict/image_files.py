@@ -48,6 +48,17 @@ def write_picture(
     _write_file(folder / f"{result.output}.jpg", encoded)
 
 
+def remove_image_files(folder: Path, output: str) -> None:
+    """Remove what an earlier run wrote of an image that is gone or changed, or of a frame of such a video.
+
+    Args:
+        folder: Of the prediction.
+        output: See `ImageResult`.
+    """
+    (folder / LABELS_FOLDER / f"{output}.txt").unlink(missing_ok=True)
+    (folder / PICTURES_FOLDER / f"{output}.jpg").unlink(missing_ok=True)
+
+
 def draw_result(
     image: NDArray[np.uint8], result: ImageResult, task: Task, names: Sequence[str]
 ) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -116,20 +116,31 @@ def read_errors(path: Path) -> Iterator[tuple[str, str]]:
             yield line["unreadable"], line["reason"]
 
 
-def resume_journal(path: Path, files: Sequence[SourceFile]) -> EarlierResults:
+def resume_journal(
+    path: Path, files: Sequence[SourceFile], *, remove: Callable[[str], None]
+) -> EarlierResults:
     """Keep of a journal what belongs to the present files, and return what it has.
 
     Left out are files that are gone or changed, files that could not be read, and frames after a gap.
+
+    Args:
+        path: The journal; it need not exist.
+        files: The present files.
+        remove: Gets each `ImageResult.output` that is left out: its files are of another image.
     """
     present = {file.name: file for file in files}
     images: set[str] = set()
     frames: dict[str, int] = {}
+    kept_outputs: set[str] = set()
+    left_out: set[str] = set()
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8") as kept, name_failed_path(part):
         for line in _iterate_lines(path) if path.exists() else ():
             file = present.get(line.get("file") or line.get("end") or "")
             if file is None or file.name in images or not _is_current(line, file, frames.get(file.name, 0)):
+                left_out.add(line.get("output", ""))
                 continue
+            kept_outputs.add(line.get("output", ""))
             if line.get("number") is None:
                 images.add(file.name)
             else:
@@ -137,6 +148,8 @@ def resume_journal(path: Path, files: Sequence[SourceFile]) -> EarlierResults:
             kept.write(f"{dump_compact(line)}\n")
         kept.flush()
         os.fsync(kept.fileno())
+    for output in left_out - kept_outputs - {""}:
+        remove(output)
     part.replace(path)
     return EarlierResults(frozenset(images), frames)
 

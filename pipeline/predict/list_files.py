@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
@@ -74,7 +74,7 @@ def list_files(paths: Sequence[Path]) -> FileList:
     _refuse_overlap(paths)
     found = list(_list_single(single))
     others = 0
-    for prefix, folder in zip(_name_folders(folders, alone=not single), folders, strict=True):
+    for prefix, folder in zip(_name_folders(folders, found), folders, strict=True):
         images, left = _list_folder(prefix, unpack_source(folder))
         found += images
         others += left
@@ -97,15 +97,22 @@ def _refuse_overlap(paths: Sequence[Path]) -> None:
             raise UserError(f"{paths[other]} is in {paths[one]}, or is the same: name each image once")
 
 
-def _name_folders(folders: Sequence[Path], *, alone: bool) -> list[str]:
-    """Return the first part of the names of each folder's images: none if there is one folder alone."""
-    if len(folders) == 1 and alone:
+def _name_folders(folders: Sequence[Path], single: Sequence[SourceFile]) -> list[str]:
+    """Return the first part of the names of each folder's images: none if there is one folder alone.
+
+    No two are equal, and none begins the name of a file that was named itself.
+    """
+    if len(folders) == 1 and not single:
         return [""]
-    names = [folder.resolve().name or "source" for folder in folders]
-    return [
-        f"{name}_{names[: place + 1].count(name)}/" if name in names[:place] else f"{name}/"
-        for place, name in enumerate(names)
-    ]
+    taken = {file.name.partition("/")[0].casefold() for file in single}
+    prefixes = []
+    for folder in folders:
+        own = folder.resolve().name or "source"
+        choices = (own, *(f"{own}_{number}" for number in range(2, len(folders) + len(taken) + 2)))
+        name = next(choice for choice in choices if choice.casefold() not in taken)
+        taken.add(name.casefold())
+        prefixes.append(f"{name}/")
+    return prefixes
 
 
 def _list_single(paths: Sequence[Path]) -> Iterator[SourceFile]:
@@ -137,15 +144,29 @@ def _stamp_file(name: str, path: Path) -> SourceFile:
 def _choose_outputs(files: Sequence[SourceFile]) -> list[SourceFile]:
     """Name the results of each image as it is, without its suffix: a.txt for a.jpg.
 
-    Where a.jpg and a.png are in one folder, they are a.jpg.txt and a.png.txt. Those of a video are in a
-    folder with its full name.
+    Where a.jpg and a.png are in one folder, or a.jpg and a.jpg.png, all have their full names: a.jpg.txt.
+    Those of a video are in a folder with its full name.
     """
-    stems = [str(PurePosixPath(each.name).with_suffix("")) for each in files]
-    taken = Counter(
-        each.name.casefold() if each.is_video else stem.casefold()
-        for each, stem in zip(files, stems, strict=True)
-    )
-    return [
-        each if each.is_video or taken[stem.casefold()] > 1 else each._replace(output=stem)
-        for each, stem in zip(files, stems, strict=True)
-    ]
+    stems = [each.name if each.is_video else _drop_suffix(each.name) for each in files]
+    counts = Counter(stem.casefold() for stem in stems)
+    names = {each.name.casefold() for each in files}
+    chosen = []
+    for each, stem in zip(files, stems, strict=True):
+        if each.is_video:
+            chosen.append(_name_video(each, names))
+        else:
+            is_free = counts[stem.casefold()] == 1 and stem.casefold() not in names
+            chosen.append(each._replace(output=stem) if is_free else each)
+    return chosen
+
+
+def _drop_suffix(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _name_video(file: SourceFile, names: Collection[str]) -> SourceFile:
+    """Name the results of a video so that its own video, NAME.mp4, is not that of another file."""
+    output = file.output
+    while file.path.suffix.lower() != ".mp4" and f"{output}.mp4".casefold() in names:
+        output = f"{output}_"
+    return file._replace(output=output)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.predict.image_files import PICTURES_FOLDER
+from pipeline.predict.image_files import PICTURES_FOLDER, remove_image_files
 from pipeline.predict.journal import EarlierResults, read_errors, resume_journal
 from pipeline.predict.list_files import FileList, SourceFile, list_files
 from pipeline.predict.output_folder import LOCK_FILE, OutputFolder, open_output_folder
@@ -43,7 +44,9 @@ def run_prediction(request: PredictionRequest) -> Iterator[str]:
     request.output.mkdir(parents=True, exist_ok=True)
     with hold_writer_lock(request.output / LOCK_FILE, what=str(request.output)):
         folder = open_output_folder(request.output, list_deciding_settings(request))
-        earlier = resume_journal(folder.journal, listed.files)
+        earlier = resume_journal(
+            folder.journal, listed.files, remove=partial(remove_image_files, folder.path)
+        )
         _remove_old_videos(folder, listed.files, earlier)
         with LoadedModel(request.chosen.weights, settings=request.chosen.settings) as model:
             head = ModelHead(model.task, model.names, describe_chosen_model(request.chosen))

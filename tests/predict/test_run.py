@@ -186,6 +186,12 @@ def test_a_finished_folder_is_only_extended(source, tmp_path, monkeypatch):
     assert "part_1/90.png" in names
     assert "part_1/03.png" not in names
     assert len(names) == 7
+    for kind in ("labels", "pictures"):
+        stems = {
+            str(path.relative_to(tmp_path / "out" / kind).with_suffix(""))
+            for path in (tmp_path / "out" / kind).rglob("*.*")
+        }
+        assert stems == {name.removesuffix(".png") for name in names}
 
 
 @pytest.mark.parametrize("change", [{"conf": 0.5}, {"tile": 64}, {"formats": ["csv"]}])

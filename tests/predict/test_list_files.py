@@ -1,0 +1,57 @@
+"""What is predicted on, and that no two images or videos have one name or one place for their results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.predict.list_files import list_files
+from pipeline.predict.render_video import get_video_path
+
+
+def _touch(folder, *names: str):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def _list(*sources: Path):
+    return {file.name: file for file in list_files(sources).files}
+
+
+@pytest.mark.fault(10, "the name of one image is the name of another one's results")
+@pytest.mark.parametrize(
+    ("names", "outputs"),
+    [
+        (["a.jpg", "b.png", "x/a.jpg"], ["a", "b", "x/a"]),
+        (["a.jpg", "a.png"], ["a.jpg", "a.png"]),
+        (["a.jpg", "a.png", "a.jpg.png"], ["a.jpg", "a.jpg.png", "a.png"]),
+        (["a.jpg", "a.jpg.png"], ["a", "a.jpg.png"]),
+        (["a.jpg", "a.jpg.png", "a.jpg.png.gif"], ["a", "a.jpg.png", "a.jpg.png.gif"]),
+        (["A.jpg", "a.png"], ["A.jpg", "a.png"]),
+        (["v.mp4", "v.mp4.jpg"], ["v.mp4", "v.mp4.jpg"]),
+    ],
+)
+def test_results_of_two_files_never_have_one_place(tmp_path, names, outputs):
+    assert sorted(file.output for file in _list(_touch(tmp_path, *names)).values()) == outputs
+
+
+@pytest.mark.fault(10, "the name of one video is that of another one's pictures")
+def test_videos_of_two_files_never_have_one_place(tmp_path):
+    files = _list(_touch(tmp_path, "v.avi", "v.avi.mp4", "v.mp4", "w.mov")).values()
+    places = [get_video_path(tmp_path, file).name for file in files]
+    assert sorted(places) == ["v.avi.mp4", "v.avi_.mp4", "v.mp4", "w.mov.mp4"]
+
+
+@pytest.mark.fault(10, "several sources of one name")
+def test_images_of_several_sources_never_have_one_name(tmp_path):
+    folders = [_touch(tmp_path / name, "a.jpg") for name in ("p/imgs", "q/imgs", "r/imgs_2", "s/Imgs")]
+    assert list(_list(*folders)) == ["imgs/a.jpg", "imgs_2/a.jpg", "imgs_2_2/a.jpg", "Imgs_3/a.jpg"]
+    single = _touch(tmp_path, "p/b.jpg", "t/imgs/a.jpg")
+    found = _list(single / "p/b.jpg", single / "t/imgs/a.jpg", tmp_path / "q/imgs", tmp_path / "r/imgs_2")
+    assert list(found) == ["p/b.jpg", "t/imgs/a.jpg", "imgs/a.jpg", "imgs_2/a.jpg"]
+    found = _list(tmp_path / "t/imgs/a.jpg", _touch(tmp_path / "u", "b.jpg") / "b.jpg", tmp_path / "q/imgs")
+    assert len(found) == 3
