@@ -7,10 +7,15 @@ the project.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.storage.git_commands import GitError, copy_git_settings, run_git
+
+COMMIT_HASH: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+"""SHA-1, or SHA-256 in repositories of that format."""
 
 
 def clone_project(project: Path, clone: Path, commit: str) -> Path:
@@ -22,8 +27,10 @@ def clone_project(project: Path, clone: Path, commit: str) -> Path:
         commit: In the project's repository, or on one of its remotes, from which it is fetched.
 
     Raises:
-        UserError: The commit is in none of them.
+        UserError: It is no hash of a commit, or the commit is in none of them.
     """
+    if not COMMIT_HASH.fullmatch(commit):  # git would take --upload-pack=... for an option, and run it
+        raise UserError(f"{commit[:40]!r} is no hash of a commit: the record of the run is damaged")
     top = Path(run_git(project, "rev-parse", "--show-toplevel"))
     prefix = run_git(project, "rev-parse", "--show-prefix")
     run_git(clone.parent, "clone", "--quiet", "--no-checkout", str(top), str(clone))

@@ -49,6 +49,17 @@ def test_a_commit_that_no_branch_has_is_there_and_stays_when_the_project_goes(to
     assert git(project, "status", "--porcelain") == ""
 
 
+@pytest.mark.fault(1, "the record of a run names an option of git in place of its commit")
+@pytest.mark.parametrize(
+    "text", ["--upload-pack=touch pwned; git-upload-pack", "HEAD", "main", "", "ab" * 21]
+)
+def test_what_is_no_hash_is_refused_before_git_sees_it(top, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no hash of a commit"):
+        clone_project(top, tmp_path / "clone", text)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["top"]
+
+
 @pytest.mark.parametrize("reference", ["refs/heads/other", "refs/exps/ab/cd/mine"])
 def test_a_commit_of_another_machine_comes_from_a_remote_with_a_relative_path(top, tmp_path, reference):
     server, colleague = tmp_path / "server.git", tmp_path / "colleague"
