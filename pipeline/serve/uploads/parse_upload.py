@@ -113,6 +113,9 @@ def name_image(place: int, count: int) -> str:
 
 
 def _parse_json(body: bytes, query: Mapping[str, str], limits: ServeLimits) -> Upload:
+    most = 2 * limits.max_images + len(OPTION_FIELDS)  # one between two images, and one in each `data:` URI
+    if body.count(b",") > most:  # each value would take a hundred times its bytes, and more for its error
+        raise RequestError(413, f"the JSON has too many values: send {limits.max_images} images at most")
     try:
         parsed = PredictBody.model_validate_json(body)
     except ValidationError as error:

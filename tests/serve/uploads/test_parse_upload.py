@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import pytest
 import requests
@@ -74,6 +75,19 @@ def test_malformed_json_is_refused(body):
 )
 def test_json_of_another_form_is_refused(body):
     assert status_of(body) == 422
+
+
+@pytest.mark.parametrize("body", [b"1", b"null", b'""', b"[]", b"{}"])
+def test_json_of_many_values_is_refused_before_it_is_parsed(body):
+    start = time.process_time()
+    assert status_of(b'{"images":[' + b",".join([body] * 1_000_000) + b"]}") == 413
+    assert time.process_time() - start < 0.3  # to parse a million values, and list their errors, takes 5
+
+
+def test_the_most_images_that_are_allowed_fit_as_data_uris_with_all_options():
+    uris = [f"data:image/png;base64,{TEXT}"] * 3
+    assert len(parse({"images": uris, "conf": 0.5, "top": None}).images) == 3
+    assert status_of({"images": [*uris, uris[0]]}) == 413
 
 
 @pytest.mark.parametrize("query", [{"conf": "nan"}, {"conf": "-1"}, {"top": "1.5"}, {"cnf": "0.5"}])
