@@ -97,6 +97,16 @@ def build_report(
 
 def remark_on_seeds(candidates: Sequence[Candidate]) -> list[str]:
     """Return a sentence about what the trainings of each model allow to conclude."""
+    found = [
+        f"whether the trainings of {candidate.label} had the same code is not known: some had changes that "
+        "were not committed"
+        for candidate in candidates
+        if len(candidate.iterations) > 1 and any(each.facts.get("dirty") for each in candidate.iterations)
+    ]
+    return found + _remark_on_number(candidates)
+
+
+def _remark_on_number(candidates: Sequence[Candidate]) -> list[str]:
     single = [candidate.label for candidate in candidates if len(candidate.iterations) == 1]
     if len(single) == len(candidates):
         return [

@@ -111,6 +111,13 @@ def add_commits(iterations: Sequence[Iteration], recorded: RecordedCommits | Non
     ]
 
 
+def add_code(iteration: Iteration) -> Iteration:
+    """Add git's id of the code in the commit of an experiment or a revision."""
+    commits = [iteration.revision] if iteration.revision else []
+    codes = read_tree_ids(project_root(), commits, CODE_FOLDER)
+    return replace(iteration, facts={**iteration.facts, "code": codes.get(iteration.revision or "")})
+
+
 def find_commit_of_run(iteration: Iteration, recorded: RecordedCommits) -> str | None:
     """Return the commit that recorded the results of a run; None if there is none.
 

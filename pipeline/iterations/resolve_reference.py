@@ -14,7 +14,7 @@ from typing import Final
 from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER
 from pipeline.dataset.history import WORKSPACE
-from pipeline.iterations.commits_of_runs import add_commits
+from pipeline.iterations.commits_of_runs import add_code, add_commits
 from pipeline.iterations.iteration import Iteration, ReferenceKind
 from pipeline.iterations.recorded_iteration import (
     TRAINING_FACTS_FILE,
@@ -113,8 +113,14 @@ def _read_file(text: str) -> Iteration:
 def _find_tracked(reader: RunReader, text: str, registry_name: str) -> Iterator[Iteration]:
     """Yield what MLflow has by this name, with doubles."""
     yield from _find_versions(reader, text, registry_name)
-    for run in _find_runs(reader, text):
+    runs = list(_find_runs(reader, text))
+    for run in [run for run in runs if _is_iteration(run)] or runs:
         yield _build_tracked(reader, run, text)
+
+
+def _is_iteration(run: TrackedRun) -> bool:
+    """Check that a run is none of a sweep, of a comparison, or of the champions of a registered model."""
+    return is_training(run) or is_evaluation(run)
 
 
 def _find_runs(reader: RunReader, text: str) -> Iterator[TrackedRun]:
@@ -161,7 +167,7 @@ def _build_tracked(
         raise UserError(
             f"{text} is a sweep, not one training: `finetrack runs --sweep NAME` lists its trainings"
         )
-    if not is_training(run) and not is_evaluation(run):
+    if not _is_iteration(run):
         raise UserError(f"{text} is a run of something else than a training: name a run of `finetrack runs`")
     training_id = get_training_id(run)
     parent = reader.get_run(training_id) if training_id and training_id != run.run_id else None
@@ -218,7 +224,7 @@ def _describe_candidate(iteration: Iteration) -> str:
 
 def _suggest(text: str, reader: RunReader) -> str:
     try:
-        names = [run.name for run in reader.search_runs(limit=_SUGGESTION_RUNS)]
+        names = [run.name for run in reader.search_runs(limit=_SUGGESTION_RUNS) if _is_iteration(run)]
     except TrackingUnavailableError:
         names = []
     names += [item.name for item in list_experiments(project_root())]
@@ -228,10 +234,10 @@ def _suggest(text: str, reader: RunReader) -> str:
 
 def _complete(iteration: Iteration, reader: RunReader, *, has_outage: bool) -> Iteration:
     """Add the commit of a run, the run of a commit, and what run.json says where no tag says it."""
+    if iteration.kind in {"experiment", "revision"}:
+        return add_code(iteration if has_outage else _add_run(iteration, reader))
     if has_outage:
         return iteration
-    if iteration.kind in {"experiment", "revision"}:
-        return _add_run(iteration, reader)
     if iteration.sha256 is None or not iteration.names:
         iteration = _add_logged_facts(iteration, reader)
     return add_commits([iteration])[0]

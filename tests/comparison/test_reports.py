@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,9 @@ def test_what_one_training_or_several_allow_to_say_is_a_remark():
     assert "one training each" in remark_on_seeds([Candidate("A", (one,)), Candidate("B", (two,))])[0]
     assert "seeds of A" in remark_on_seeds([Candidate("A", (one,)), Candidate("B", (one, two))])[0]
     assert remark_on_seeds([Candidate("A", (one, two)), Candidate("B", (one, two))]) == []
+    edited = replace(two, facts={"dirty": True})
+    [remark] = remark_on_seeds([Candidate("A", (one, edited)), Candidate("B", (one, two))])
+    assert "the trainings of A had the same code is not known" in remark
 
 
 def estimate(difference, error=0.02, seeds=0.0):

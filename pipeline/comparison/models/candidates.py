@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.iterations.differences import diff_iteration_configs
+from pipeline.iterations.differences import diff_iteration_configs, has_other_code
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.resolve_reference import resolve_reference
 from pipeline.tracking.target import TrackingTarget
@@ -18,6 +18,8 @@ _FREE_KEYS: Final = frozenset(
     {"seed", *(f"evaluate.{name}" for name in ("bootstrap", "latency", "register", "suspects", "worst"))}
 )
 """Keys in which the trainings of one model may differ: the seed, and what changes no prediction."""
+_BASE_TAG: Final = "finetrack.base.sha256"
+"""Tag of a training: the SHA-256 of its base weights, whose path alone is in the configuration."""
 
 
 class Candidate(NamedTuple):
@@ -90,7 +92,13 @@ def _are_seeds(first: Iteration, second: Iteration) -> bool:
     if not first.params or not second.params or not first.data or first.data != second.data:
         return False
     keys = {pair.key for pair in diff_iteration_configs(first, second)}
-    return "seed" in keys and keys <= _FREE_KEYS
+    return "seed" in keys and keys <= _FREE_KEYS and not _have_other_origin(first, second)
+
+
+def _have_other_origin(first: Iteration, second: Iteration) -> bool:
+    """Check whether code or base weights are known to differ, whatever the configurations say."""
+    bases = first.tags.get(_BASE_TAG), second.tags.get(_BASE_TAG)
+    return bool(has_other_code(first, second)) or (all(bases) and bases[0] != bases[1])
 
 
 def _label_groups(groups: Sequence[Sequence[Iteration]]) -> list[str]:

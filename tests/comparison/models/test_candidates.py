@@ -39,6 +39,20 @@ def test_runs_are_not_pooled_on_request_or_where_more_than_the_seed_differs():
     assert len(labels(first, second, Iteration("best.pt", "file", "best.pt", file=Path("best.pt")))) == 3
 
 
+@pytest.mark.fault(2, "two seeds of one configuration, the code or base weights changed between them")
+def test_runs_of_other_code_or_other_base_weights_are_not_pooled():
+    def label(**facts):
+        return labels(run("a", **facts), run("b", lr0=0.2), run("c", seed=1, **{**facts, **other}))
+
+    other = {"facts": {"code": "2" * 40}}
+    assert len(label(facts={"code": "1" * 40})) == 3
+    assert len(label(facts={"code": "2" * 40})) == 2
+    assert len(label(facts={"code": "1" * 40, "dirty": True})) == 2  # nobody knows
+    other = {"tags": {"finetrack.base.sha256": "2" * 64}}
+    assert len(label(tags={"finetrack.base.sha256": "1" * 64})) == 3
+    assert len(label(tags={"finetrack.base.sha256": "2" * 64})) == 2
+
+
 def test_keys_that_change_no_prediction_do_not_matter():
     other = run("c", seed=1)
     other = replace(other, params={**other.params, "evaluate.worst": 9, "tracking.uri": "elsewhere"})
