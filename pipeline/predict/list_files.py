@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
@@ -145,28 +145,30 @@ def _choose_outputs(files: Sequence[SourceFile]) -> list[SourceFile]:
     """Name the results of each image as it is, without its suffix: a.txt for a.jpg.
 
     Where a.jpg and a.png are in one folder, or a.jpg and a.jpg.png, all have their full names: a.jpg.txt.
-    Those of a video are in a folder with its full name.
+    Those of a video are in a folder with its full name. Where a.txt is the name of a folder, an
+    underscore is added.
     """
-    stems = [each.name if each.is_video else _drop_suffix(each.name) for each in files]
+    stems = [each.name if each.is_video else str(PurePosixPath(each.name).with_suffix("")) for each in files]
     counts = Counter(stem.casefold() for stem in stems)
     names = {each.name.casefold() for each in files}
+    taken = {str(parent).casefold() for each in files for parent in PurePosixPath(each.name).parents}
     chosen = []
     for each, stem in zip(files, stems, strict=True):
-        if each.is_video:
-            chosen.append(_name_video(each, names))
-        else:
-            is_free = counts[stem.casefold()] == 1 and stem.casefold() not in names
-            chosen.append(each._replace(output=stem) if is_free else each)
+        is_free = not each.is_video and counts[stem.casefold()] == 1 and stem.casefold() not in names
+        output = stem if is_free else each.name
+        while not taken.isdisjoint(_list_results(each, output)):
+            output = f"{output}_"
+        taken |= _list_results(each, output)
+        chosen.append(each._replace(output=output))
     return chosen
 
 
-def _drop_suffix(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
+def _list_results(file: SourceFile, output: str) -> set[str]:
+    """Return the files, and the folder, of the results of a file, in lower case."""
+    names = (output, name_video(output)) if file.is_video else (f"{output}.txt", f"{output}.jpg")
+    return {name.casefold() for name in names}
 
 
-def _name_video(file: SourceFile, names: Collection[str]) -> SourceFile:
-    """Name the results of a video so that its own video, NAME.mp4, is not that of another file."""
-    output = file.output
-    while file.path.suffix.lower() != ".mp4" and f"{output}.mp4".casefold() in names:
-        output = f"{output}_"
-    return file._replace(output=output)
+def name_video(output: str) -> str:
+    """Return the name of the video that is made of a video's pictures."""
+    return output if output.lower().endswith(".mp4") else f"{output}.mp4"

@@ -12,7 +12,7 @@ import cv2
 from pipeline.core.errors import UserError
 from pipeline.predict.image_files import draw_result
 from pipeline.predict.journal import ImageResult, read_results
-from pipeline.predict.list_files import SourceFile
+from pipeline.predict.list_files import SourceFile, name_video
 from pipeline.predict.read_video import VideoFrames, read_frame_rate
 from pipeline.predict.result_tables import ModelHead
 
@@ -22,7 +22,7 @@ CODEC: Final = "mp4v"
 
 def get_video_path(folder: Path, file: SourceFile) -> Path:
     """Return where the video of a video is written."""
-    return folder / (file.output if file.output.lower().endswith(".mp4") else f"{file.output}.mp4")
+    return folder / name_video(file.output)
 
 
 def render_video(path: Path, file: SourceFile, journal: Path, head: ModelHead) -> None:

@@ -33,6 +33,9 @@ def _list(*sources: Path):
         (["a.jpg", "a.jpg.png", "a.jpg.png.gif"], ["a", "a.jpg.png", "a.jpg.png.gif"]),
         (["A.jpg", "a.png"], ["A.jpg", "a.png"]),
         (["v.mp4", "v.mp4.jpg"], ["v.mp4", "v.mp4.jpg"]),
+        (["a.png", "a.txt/b.png"], ["a.txt/b", "a_"]),
+        (["a.png", "a.jpg/b.png"], ["a.jpg/b", "a_"]),
+        (["v.avi", "v.avi.mp4/b.png"], ["v.avi.mp4/b", "v.avi_"]),
     ],
 )
 def test_results_of_two_files_never_have_one_place(tmp_path, names, outputs):
@@ -43,7 +46,7 @@ def test_results_of_two_files_never_have_one_place(tmp_path, names, outputs):
 def test_videos_of_two_files_never_have_one_place(tmp_path):
     files = _list(_touch(tmp_path, "v.avi", "v.avi.mp4", "v.mp4", "w.mov")).values()
     places = [get_video_path(tmp_path, file).name for file in files]
-    assert sorted(places) == ["v.avi.mp4", "v.avi_.mp4", "v.mp4", "w.mov.mp4"]
+    assert sorted(places) == ["v.avi.mp4", "v.avi.mp4_.mp4", "v.mp4", "w.mov.mp4"]
 
 
 @pytest.mark.fault(10, "several sources of one name")
