@@ -39,7 +39,7 @@ class DifferenceEstimate(NamedTuple):
         seed_variance: Of the difference, by the seeds of the trainings; 0 where each model has one training.
         freedom: Degrees of freedom of both together.
         groups: Number of groups of images that the figure rests on.
-        decisive: Number of groups on which the models can differ.
+        decisive: Number of groups on which the models can differ; 0 where all outcomes are equal.
     """
 
     first: float
@@ -84,10 +84,17 @@ class DifferenceEstimate(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Bounds of the 95% interval, in [-1, 1], which is the answer where there is too little to tell."""
+        """Bounds of the 95% interval, in [-1, 1], which is the answer where there is too little to tell.
+
+        Of n groups that all have equal outcomes, a share x of others may exist as long as (1 - x)^n is not
+        below 2.5% ("rule of three").
+        """
         if self.groups < 2:
             return -1.0, 1.0
-        reach = find_two_sided_quantile(SIGNIFICANCE, self.freedom) * self.error
+        if not self.decisive:
+            reach = 1 - (SIGNIFICANCE / 2) ** (1 / self.groups)
+        else:
+            reach = find_two_sided_quantile(SIGNIFICANCE, self.freedom) * self.error
         return max(-1.0, self.difference - reach), min(1.0, self.difference + reach)
 
 

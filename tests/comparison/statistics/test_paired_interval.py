@@ -67,6 +67,13 @@ def test_equal_models_have_no_difference_and_no_width():
     assert (found.difference, found.p_value, found.interval) == (0, 1, (0, 0))
 
 
+@pytest.mark.parametrize(("groups", "reach"), [(3, 0.71), (60, 0.06), (400, 0.0092)])
+def test_equal_outcomes_of_a_few_groups_do_not_show_that_models_are_equal(groups, reach):
+    found = estimate(np.ones(groups), np.ones(groups), decisive=0, times=200)
+    assert (found.difference, found.p_value) == (0, 1)
+    assert found.interval == (pytest.approx(-reach, rel=0.02), pytest.approx(reach, rel=0.02))
+
+
 @pytest.mark.parametrize(("groups", "is_shown"), [(3, False), (5, False), (6, True), (20, True)])
 def test_few_groups_that_all_agree_show_a_difference_from_six_on(groups, is_shown):
     found = estimate(np.zeros(groups), np.ones(groups))
