@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.tracking.target import TrackingTarget
 
 MIN_RESAMPLES: Final = 200
+"""That a user may ask for."""
 
 
 def run_command(arguments: Namespace) -> Iterator[str]:
@@ -31,7 +32,7 @@ def run_command(arguments: Namespace) -> Iterator[str]:
     """
     if len(arguments.models) < 2:
         raise UserError("one model cannot be compared: name two or more")
-    if arguments.resamples < MIN_RESAMPLES:
+    if arguments.resamples is not None and arguments.resamples < MIN_RESAMPLES:
         raise UserError(f"--resamples {arguments.resamples} is not allowed: give {MIN_RESAMPLES} or more")
     from pipeline.storage.scratch_folder import create_scratch_folder
 
@@ -40,6 +41,7 @@ def run_command(arguments: Namespace) -> Iterator[str]:
 
 
 def _compare(arguments: Namespace, folder: Path) -> Iterator[str]:
+    from pipeline.comparison.compare_models import choose_resamples
     from pipeline.comparison.comparison_report import build_report, report_to_json
     from pipeline.comparison.models.candidates import find_candidates
     from pipeline.comparison.models.collect_models import ModelCollector
@@ -58,7 +60,7 @@ def _compare(arguments: Namespace, folder: Path) -> Iterator[str]:
         candidates,
         collected.models,
         remarks=collected.remarks,
-        resamples=arguments.resamples,
+        resamples=arguments.resamples or choose_resamples(config.evaluate),
         seed=config.seed,
     )
     if arguments.json:

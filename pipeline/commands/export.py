@@ -45,6 +45,7 @@ def _export(arguments: Namespace, variants: Sequence[ExportVariant]) -> Iterator
     from pipeline.export.model_source import open_source
     from pipeline.export.variants import require_task_variants
     from pipeline.iterations.fetch_weights import fetch_weights
+    from pipeline.iterations.predict_split import PreparedData
     from pipeline.iterations.resolve_reference import resolve_reference
     from pipeline.tracking.target import TrackingTarget
 
@@ -54,11 +55,12 @@ def _export(arguments: Namespace, variants: Sequence[ExportVariant]) -> Iterator
     tracking = config.tracking
     target = TrackingTarget(tracking.uri, tracking.experiment, tracking.timeout)
     iteration = resolve_reference(_resolve_run(arguments), target, registry_name=config.registry.name)
-    source = open_source(iteration, fetch_weights(iteration, target), manifest)
-    if source.data not in {None, manifest.digest}:
+    data = PreparedData(manifest)
+    source = open_source(iteration, fetch_weights(iteration, target), data)
+    if iteration.data not in {None, manifest.digest}:
         yield (
-            f"note: {PREPARED_FOLDER} is not the data of {source.label}, which may have been trained on its "
-            "test images: the differences hold, the figures themselves may be too high"
+            f"note: {PREPARED_FOLDER} is not the data of {iteration.label}, which may have been trained on "
+            "its test images: the differences hold, the figures themselves may be too high"
         )
     settings = ExportSettings(
         resolve_path(arguments.start, arguments.output),
@@ -66,7 +68,7 @@ def _export(arguments: Namespace, variants: Sequence[ExportVariant]) -> Iterator
         arguments.device,
         arguments.unmeasured,
     )
-    results = export_variants(source, variants, manifest, config=config, settings=settings)
+    results = export_variants(source, variants, data, config=config, settings=settings)
     yield from _report(source, results, target)
 
 
@@ -87,9 +89,9 @@ def _report(source: ExportSource, results: Iterator[ExportResult], target: Track
         yield from format_result(result)
         if result.refusal:
             refused.append(f"{result.variant.name} is refused: {result.refusal}")
-        if source.run_id:
+        if run_id := source.iteration.run_id:
             try:
-                add_to_run(target, source.run_id, build_addition(result))
+                add_to_run(target, run_id, build_addition(result))
             except UserError as error:
                 yield f"  not logged to the run: {error}"
     if refused:

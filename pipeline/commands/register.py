@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from pipeline.compose.stage import plan_config
 from pipeline.registry.register import register_model
+from pipeline.tracking.store.registry.registered_model import CHALLENGER
 
 
-def run_command(arguments: Namespace) -> Iterable[str]:
-    """Return the lines to print.
+def run_command(arguments: Namespace) -> Iterator[str]:
+    """Yield the lines to print.
 
     Args:
         arguments: `run`.
@@ -19,9 +20,9 @@ def run_command(arguments: Namespace) -> Iterable[str]:
         UserError: It names no training that finished and was evaluated.
     """
     found = register_model(arguments.run, plan_config(()))
-    if not found.is_new:
-        return [f"{arguments.run} is {found.name}/{found.version} already"]
-    return [
-        f"{arguments.run} is {found.name}/{found.version} now, with the alias challenger",
-        "compare it with the champion, and let it take its place: finetrack promote",
-    ]
+    when = "now" if found.is_new else "already"
+    yield f"{arguments.run} is {found.name}/{found.version} {when}, with the alias {found.alias}"
+    if found.note:
+        yield found.note
+    if found.alias == CHALLENGER:
+        yield "compare it with the champion, and let it take its place: finetrack promote"

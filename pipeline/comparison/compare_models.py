@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pipeline.comparison.align_predictions import align_predictions
 from pipeline.comparison.compared_images import ComparedImages, build_compared_images
@@ -14,8 +14,12 @@ from pipeline.comparison.pair_figures import FigureDifference, PairFigures, comp
 from pipeline.comparison.statistics.multiple_testing import adjust_holm
 from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
 from pipeline.comparison.verdict import judge_difference
+from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.runtime.worker_count import choose_worker_count
+
+MIN_RESAMPLES: Final = 2000
+"""The interval of a difference needs them, also where evaluate.bootstrap is smaller or 0."""
 
 
 class ComparedModel(NamedTuple):
@@ -31,6 +35,11 @@ class ComparedModel(NamedTuple):
     label: str
     trainings: tuple[StoredPredictions, ...]
     thresholds: tuple[float | None, ...] = ()
+
+
+def choose_resamples(evaluate: EvaluateConfig) -> int:
+    """Choose the number of resamples: one for all commands, so that the same two models get one figure."""
+    return max(evaluate.bootstrap, MIN_RESAMPLES)
 
 
 def compare_predictions(

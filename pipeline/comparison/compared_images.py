@@ -11,6 +11,7 @@ from pipeline.comparison.statistics.cluster_resamples import ClusterResamples, m
 from pipeline.core.arrays import BoolArray, IntArray
 from pipeline.core.tasks import Task
 from pipeline.dataset.stored_predictions import StoredPredictions
+from pipeline.evaluate.metrics.subsets.image_slices import build_slice_masks
 
 SLICE_RESAMPLES: Final = 500
 """Resamples of a slice: there may be dozens of slices, and a standard error needs no more."""
@@ -57,14 +58,9 @@ def build_compared_images(
     kept = np.asarray((drawn.weights @ objects).any(axis=1))
     kept[0] = True
     drawn = drawn._replace(weights=drawn.weights[kept], times=int(kept[1 : 1 + drawn.times].sum()))
-    slices = next((found for each in predictions if (found := list_slices(each))), {})
+    named = ([image.slices for image in each.images] for each in predictions)
+    slices = next((found for each in named if (found := build_slice_masks(each))), {})
     return ComparedImages(predictions[0].task, predictions[0].names, drawn, objects, slices)
-
-
-def list_slices(predictions: StoredPredictions) -> dict[str, BoolArray]:
-    """Return the slices of the test split, in alphabetical order, with a mask (images,) of each."""
-    names = sorted({name for image in predictions.images for name in image.slices})
-    return {name: np.array([name in image.slices for image in predictions.images]) for name in names}
 
 
 def count_class_objects(predictions: StoredPredictions) -> IntArray:

@@ -135,25 +135,12 @@ def _score_detection_slices(table: DetectionTable, test: ComparedImages) -> dict
     weights = test.resamples.limit(SLICE_RESAMPLES).weights
     found = {}
     for name, mask in test.slices.items():
-        part = _select_images(table, mask)
+        part = table.select_images(mask)
         if part.objects.any():
             aps = compute_average_precisions(part, weights[:, mask])
             empty = ~(weights[:, mask] @ part.objects).any(axis=1)
             found[name] = np.where(empty, np.nan, compute_mean_ap(aps))
     return found
-
-
-def _select_images(table: DetectionTable, mask: BoolArray) -> DetectionTable:
-    rows = mask[table.images]
-    places = np.cumsum(mask) - 1
-    return DetectionTable(
-        images=places[table.images[rows]],
-        classes=table.classes[rows],
-        scores=table.scores[rows],
-        hits=table.hits[rows],
-        ignored=table.ignored[rows],
-        objects=table.objects[mask],
-    )
 
 
 def _score_classes(predictions: StoredPredictions, test: ComparedImages) -> ModelScores:

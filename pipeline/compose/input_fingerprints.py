@@ -121,12 +121,23 @@ def _require_unchanged_parts(item: InputFingerprint, recorded: Mapping[str, str]
 
 
 def fingerprint_old_data(forget: str | None) -> InputFingerprint:
-    """Fingerprint the images of evaluate.forget: its manifest has the hashes of all files of the folder."""
+    """Fingerprint the images of evaluate.forget: its manifest has the hashes of all files of the folder.
+
+    Raises:
+        UserError: The folder is there, and is no prepared dataset.
+    """
     name = f"evaluate.forget={'null' if forget is None else forget}"
     if forget in {None, "base"}:
         return InputFingerprint(name, forget or "none")
-    manifest = project_root() / Path(str(forget)).expanduser() / "manifest.json"
+    folder = project_root() / Path(str(forget)).expanduser()
+    manifest = folder / "manifest.json"
     if not manifest.is_file():
+        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+            raise UserError(
+                f"{name} is no prepared dataset (it has no manifest.json): prepare the old images in a copy "
+                "of the project (`finetrack use FOLDER`, `dvc repro prepare`) and give its data/prepared, or "
+                "set `base` for the test images"
+            )
         return InputFingerprint(name, None)
     return InputFingerprint(name, fingerprint_file(manifest, cache=create_scratch_folder() / "hashes.db"))
 

@@ -52,6 +52,21 @@ def write_image_columns(folder: Path, manifest: Manifest, images: Mapping[str, I
     write_file(folder / COLUMNS_FILE, f'{{"digest": "{manifest.digest}", "images": {{\n{body}\n}}}}\n')
 
 
+def remark_on_groups(name: str, root: Path = Path()) -> list[str]:
+    """Return a sentence if the groups of near copies are not known, as in data of an older version.
+
+    Args:
+        name: Of the dataset, for people.
+        root: The folder with data/columns.
+    """
+    if (root / COLUMNS_FOLDER / COLUMNS_FILE).exists():
+        return []
+    return [
+        f"which images of {name} are near copies is not known, since it has no {COLUMNS_FOLDER}: "
+        "if there are some, the intervals are too narrow"
+    ]
+
+
 def read_image_columns(manifest: Manifest, root: Path = Path()) -> dict[str, ImageColumns]:
     """Read data/columns: by file of the manifest; where it is absent, each image has a group of its own.
 

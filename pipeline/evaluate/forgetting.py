@@ -5,9 +5,11 @@ PyTorch and Ultralytics take seconds to load, and are imported where they are us
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
 
 from pipeline.config.schema import Config
 from pipeline.core.detections import Detections
@@ -20,10 +22,13 @@ from pipeline.dataset.prepared import read_manifest
 from pipeline.evaluate.metrics.matching import build_detection_table
 from pipeline.evaluate.metrics.similarity import attach_similarity
 from pipeline.evaluate.metrics.subsets.shared_classes import (
+    ABSENT,
     SharedClasses,
+    compare_guesses,
     compare_tables,
     find_shared_classes,
     select_shared_detections,
+    select_shared_guess,
     select_shared_objects,
 )
 from pipeline.storage.files import hash_file
@@ -51,49 +56,97 @@ class OldData(NamedTuple):
     manifest: Manifest
 
 
-def measure_forgetting(config: Config, trained: Mapping[str, Any], weights: Path) -> dict[str, Any] | None:
-    """Measure the base weights and the fine-tuned ones on the classes that both know.
+class ForgettingPlan(NamedTuple):
+    """What is compared on which images.
+
+    Attributes:
+        data: The images.
+        base: The base weights.
+        shared: The classes that both models and the images have.
+    """
+
+    data: OldData
+    base: Path
+    shared: SharedClasses
+
+
+def plan_forgetting(config: Config, trained: Mapping[str, Any]) -> ForgettingPlan | None:
+    """Find images and base weights; a fault in them is reported before the evaluation begins.
 
     Args:
         config: `evaluate.forget` names the images: `base` for the present test split, or the folder of
             another prepared dataset, whose test split counts; null measures nothing.
         trained: What finetune wrote about its weights.
-        weights: The fine-tuned ones.
-
-    Returns:
-        Main metric of both, its difference with a 95% interval, and a row per class; only what was compared
-        and a count of 0 classes where none is shared; None where nothing was asked for.
 
     Raises:
-        UserError: The task is classify, the folder holds no such dataset, or the base weights are not here.
+        UserError: The folder holds no prepared dataset of the task, or the base weights are not here.
     """
     wanted = config.evaluate.forget
     if wanted is None:
         return None
     data = _open_old_data(wanted, str(trained["task"]))
     base = _find_base(config, trained)
-    facts = {"on": data.name, "metric": get_main_metric(data.manifest.task)}
-    names = _read_names(base), tuple(trained["names"])
-    shared = find_shared_classes(data.manifest.names, *names)
-    if not shared.names:
-        return {**facts, "classes": 0}
-    truths = list(_iterate_truths(data, shared))
+    shared = find_shared_classes(data.manifest.names, _read_names(base), tuple(trained["names"]))
+    return ForgettingPlan(data, base, shared)
+
+
+def measure_forgetting(config: Config, plan: ForgettingPlan, weights: Path) -> dict[str, Any]:
+    """Measure the base weights and the fine-tuned ones on the classes that both know.
+
+    Of classify, the guess of a model is the most probable one of these classes: there have to be two.
+
+    Args:
+        config: `evaluate`, the seed, and of `finetune` imgsz and device are used.
+        plan: See `plan_forgetting`.
+        weights: The fine-tuned ones.
+
+    Returns:
+        Main metric of both, its difference with a 95% interval, and a row per class; only what was compared
+        and a count of 0 classes where too few are shared.
+    """
+    task = plan.data.manifest.task
+    facts = {"on": plan.data.name, "metric": get_main_metric(task)}
+    compared = (_compare_guesses if task == "classify" else _compare_detections)(config, plan, weights)
+    return {**facts, "classes": len(compared.get("per_class", ())), **compared}
+
+
+def _compare_detections(config: Config, plan: ForgettingPlan, weights: Path) -> dict[str, Any]:
+    truths = list(_iterate_truths(plan.data, plan.shared))
     if not any(len(truth.classes) for truth in truths):
-        return {**facts, "classes": 0}
+        return {}
+    names = plan.shared.names
     before, now = (
-        build_detection_table(truths, list(_predict(config, path, data, truths, places)), len(shared.names))
-        for path, places in ((base, shared.of_first), (weights, shared.of_second))
+        build_detection_table(truths, list(_detect(config, path, plan.data, truths, places)), len(names))
+        for path, places in _list_models(plan, weights)
     )
-    compared = compare_tables(
-        before, now, shared.names, resamples=config.evaluate.bootstrap, seed=config.seed
-    )
-    return {**facts, "classes": len(compared["per_class"]), **compared}
+    return compare_tables(before, now, names, resamples=config.evaluate.bootstrap, seed=config.seed)
+
+
+def _compare_guesses(config: Config, plan: ForgettingPlan, weights: Path) -> dict[str, Any]:
+    """Compare top-1 on the images of shared classes."""
+    test, places = plan.data.manifest.in_split("test"), plan.shared.of_data
+    images = [image for image in test if places[image.classes[0]] != ABSENT]
+    if len(plan.shared.names) < 2 or not images:
+        return {}
+    files = [plan.data.folder / "images" / image.file for image in images]
+    before, now = (_guess(config, path, files, known) for path, known in _list_models(plan, weights))
+    truth = places[[image.classes[0] for image in images]]
+    resamples, seed = config.evaluate.bootstrap, config.seed
+    return compare_guesses((before, now), truth, plan.shared.names, resamples=resamples, seed=seed)
+
+
+def _list_models(plan: ForgettingPlan, weights: Path) -> tuple[tuple[Path, IntArray], ...]:
+    """Return the base weights and the fine-tuned ones, each with the places of its classes."""
+    return (plan.base, plan.shared.of_first), (weights, plan.shared.of_second)
 
 
 def describe_forgetting(found: Mapping[str, Any]) -> str:
     """Describe in one line how far the main metric of the base's classes fell."""
     if not found["classes"]:
-        return f"forgotten: base and fine-tuned weights share no class that {found['on']} has"
+        return (
+            "forgotten: not measured, since base and fine-tuned weights share too few classes that "
+            f"{found['on']} has"
+        )
     return (
         f"forgotten: {found['metric']} of {found['classes']} shared classes on {found['on']} "
         f"{found['base']:.3f} before, {found['finetuned']:.3f} now: {found['difference']:+.3f} "
@@ -102,15 +155,14 @@ def describe_forgetting(found: Mapping[str, Any]) -> str:
 
 
 def _open_old_data(wanted: str, task: str) -> OldData:
-    if task == "classify":
-        raise UserError("evaluate.forget is not possible for classify: set it to null")
     if wanted == ON_TEST:
         return OldData("test", PREPARED_FOLDER, read_manifest(PREPARED_FOLDER))
     folder = project_root() / Path(wanted).expanduser()
     if not (folder / "manifest.json").is_file():
+        what = "is no prepared dataset (no manifest.json)" if folder.exists() else "does not exist"
         raise UserError(
-            f"evaluate.forget={wanted} is no prepared dataset: give a copy of data/prepared of the old "
-            "images (relative to the project's folder), or `base` for the test images"
+            f"evaluate.forget={wanted} {what}: prepare the old images in a copy of the project (`finetrack "
+            "use FOLDER`, `dvc repro prepare`) and give its data/prepared, or set `base` for the test images"
         )
     manifest = read_manifest(folder)
     if manifest.task != task:
@@ -151,17 +203,27 @@ def _iterate_truths(data: OldData, shared: SharedClasses) -> Iterator[GroundTrut
         yield select_shared_objects(read_objects(data.folder, image, data.manifest), shared.of_data)
 
 
-def _predict(
+def _detect(
     config: Config, weights: Path, data: OldData, truths: list[GroundTruth], places: IntArray
 ) -> Iterator[Detections]:
     """Yield the detections of shared classes in each image, with their similarity to its objects."""
-    from pipeline.evaluate.predict_splits import build_model
+    from pipeline.evaluate.predict_splits import build_inference_settings
     from pipeline.yolo.inference.predict import predict_detections
 
     images, task = data.manifest.in_split("test"), data.manifest.task
-    settings = build_model(config, weights, single_class=False).settings
     files = [data.folder / "images" / image.file for image in images]
-    found = predict_detections(weights, files, task, **settings)
+    found = predict_detections(
+        weights, files, task, **build_inference_settings(config, config.finetune.imgsz)
+    )
     for image, truth, each in zip(images, truths, found, strict=True):
         kept = select_shared_detections(each, places)
         yield attach_similarity(truth, kept, task, size=(image.width, image.height))
+
+
+def _guess(config: Config, weights: Path, files: Sequence[Path], places: IntArray) -> IntArray:
+    """Return the most probable shared class (images,) of each image."""
+    from pipeline.evaluate.predict_splits import build_inference_settings
+    from pipeline.yolo.inference.predict import predict_probabilities
+
+    found = predict_probabilities(weights, files, **build_inference_settings(config, config.finetune.imgsz))
+    return np.array([select_shared_guess(row, places) for row in found], np.int64)

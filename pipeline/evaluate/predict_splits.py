@@ -20,6 +20,7 @@ from pipeline.runtime.gc_pause import pause_gc
 
 if TYPE_CHECKING:
     from pipeline.evaluate.predictions import TrainedModel
+    from pipeline.yolo.inference.loaded_model import InferenceSettings
 
 
 class SplitOutputs(NamedTuple):
@@ -99,11 +100,23 @@ def build_model(config: Config, weights: Path, *, single_class: bool) -> Trained
     """Return the weights with the settings of the evaluation."""
     with pause_gc():
         from pipeline.evaluate.predictions import TrainedModel
+    return TrainedModel(weights, single_class, build_inference_settings(config, config.finetune.imgsz))
+
+
+def build_inference_settings(config: Config, imgsz: int) -> InferenceSettings:
+    """Return how the evaluation predicts.
+
+    Args:
+        config: `evaluate`, and of `finetune` device and threads are used. A device that this machine does not
+            have is left out.
+        imgsz: The model's image size in pixels.
+    """
+    with pause_gc():
         from pipeline.yolo.inference.loaded_model import InferenceSettings
 
     wanted = config.evaluate
-    settings = InferenceSettings(
-        imgsz=config.finetune.imgsz,
+    return InferenceSettings(
+        imgsz=imgsz,
         conf=wanted.conf,
         iou=wanted.iou,
         max_det=wanted.max_det,
@@ -113,7 +126,6 @@ def build_model(config: Config, weights: Path, *, single_class: bool) -> Trained
         tile=wanted.tile,
         overlap=wanted.overlap,
     )
-    return TrainedModel(weights, single_class, settings)
 
 
 def is_device_present(config: Config) -> bool:

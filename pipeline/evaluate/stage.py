@@ -22,7 +22,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.dataset.stored_predictions import PredictedImage
 from pipeline.evaluate.details import EvaluationDetails, measure_details
-from pipeline.evaluate.forgetting import describe_forgetting, measure_forgetting
+from pipeline.evaluate.forgetting import describe_forgetting, measure_forgetting, plan_forgetting
 from pipeline.evaluate.label_error_report import merge_splits, write_label_error_report
 from pipeline.evaluate.metrics.classification import (
     ClassificationResult,
@@ -116,6 +116,7 @@ def _evaluate_weights(
     folder: Path, config: Config, manifest: Manifest, trained: Mapping[str, Any]
 ) -> Evaluation:
     """Evaluate the weights, and write everything but metrics.json into a folder."""
+    plan = plan_forgetting(config, trained)
     merged = _find_merged_class(trained)
     names, weights = (merged,) if merged else manifest.names, trained["sha256"]["best"]
     head = PredictionHead(manifest.task, names, manifest.digest, weights, manifest.keypoints)
@@ -132,8 +133,8 @@ def _evaluate_weights(
     files = [PREPARED_FOLDER / "images" / image.file for image in images["test"]]
     _write_report(folder, (result, details), files, worst=config.evaluate.worst)
     _write_label_errors(folder, config, manifest, outputs, merged=merged)
-    if (forgotten := measure_forgetting(config, trained, WEIGHTS)) is not None:
-        metrics["forgotten"] = forgotten
+    if plan:
+        metrics["forgotten"] = measure_forgetting(config, plan, WEIGHTS)
     return Evaluation(metrics, details.name_size_metrics(manifest.task), latency, outputs.threads)
 
 

@@ -34,7 +34,7 @@ def build_facts(
     facts: dict[str, Any] = {
         **variant._asdict(),
         **size,
-        "run": source.run_id,
+        "run": source.iteration.run_id,
         "weights": source.sha256,
         "task": manifest.task,
         "names": list(source.names),

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.comparison.compare_models import compare_predictions
+from pipeline.comparison.compare_models import choose_resamples, compare_predictions
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
-from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest import ImageRecord
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.export.agreement import measure_agreement
 from pipeline.export.export_facts import build_facts, hash_export, measure_megabytes
 from pipeline.export.export_files import open_export_folder, require_free_target, write_export
 from pipeline.export.measurement import ExportMeasurement, find_refusal
-from pipeline.export.model_source import ExportSource
-from pipeline.export.predict_split import MeasuredModel, predict_split
+from pipeline.export.model_source import STAGE, ExportSource
 from pipeline.export.variants import ExportVariant
+from pipeline.iterations.inference_settings import choose_measuring_settings
+from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 from pipeline.yolo.errors import check_device
 from pipeline.yolo.exporting.compare_latency import compare_latency
 from pipeline.yolo.exporting.export_weights import ExportRequest, export_weights
@@ -68,7 +69,7 @@ class _Work:
     """What is the same for all variants."""
 
     source: ExportSource
-    manifest: Manifest
+    data: PreparedData
     config: Config
     settings: ExportSettings
 
@@ -76,7 +77,7 @@ class _Work:
 def export_variants(
     source: ExportSource,
     variants: Sequence[ExportVariant],
-    manifest: Manifest,
+    data: PreparedData,
     *,
     config: Config,
     settings: ExportSettings,
@@ -88,7 +89,7 @@ def export_variants(
     Args:
         source: The checkpoint.
         variants: What to export.
-        manifest: Of data/prepared, which fits the checkpoint.
+        data: The prepared data, which fits the checkpoint.
         config: `evaluate`, `export` and the seed are used.
         settings: See `ExportSettings`.
 
@@ -96,7 +97,7 @@ def export_variants(
         UserError: A variant cannot be exported, or cannot be measured on this machine, or its file would
             replace one of other weights.
     """
-    work = _Work(source, manifest, config, settings)
+    work = _Work(source, data, config, settings)
     devices = [_choose_device(variant, settings) for variant in variants]
     for variant in variants:
         require_free_target(settings.output / variant.name_file(source.stem), source.sha256)
@@ -129,7 +130,8 @@ def _export_variant(
             measured = None
         tolerance = work.config.export.tolerance
         refusal = find_refusal(measured, tolerance=tolerance) if measured else None
-        facts = build_facts(work.source, variant, work.manifest, measured, sha256=sha256, megabytes=megabytes)
+        size = {"sha256": sha256, "megabytes": megabytes}
+        facts = build_facts(work.source, variant, work.data.manifest, measured, **size)
         facts |= {"accepted": refusal is None, "refusal": refusal, "tolerance": tolerance}
         target = work.settings.output / variant.name_file(work.source.stem)
         file = None if refusal else write_export(exported, target, facts)
@@ -152,9 +154,13 @@ def _build_request(work: _Work, variant: ExportVariant, device: str) -> ExportRe
 
 def _choose_calibration_images(work: _Work) -> list[Path]:
     """Return val images, evenly spaced in the order of the manifest."""
-    val, most = work.manifest.in_split("val"), work.config.export.calibration
+    val, most = work.data.manifest.in_split("val"), work.config.export.calibration
     places = dict.fromkeys(index * len(val) // most for index in range(most))
-    return [PREPARED_FOLDER / "images" / val[place].file for place in places if place < len(val)]
+    return [_find_image(work, val[place]) for place in places if place < len(val)]
+
+
+def _find_image(work: _Work, image: ImageRecord) -> Path:
+    return work.data.root / PREPARED_FOLDER / "images" / image.file
 
 
 def _measure(
@@ -167,35 +173,27 @@ def _measure(
             reference,
             found,
             labels=(source.weights.name, exported.name),
-            resamples=work.config.evaluate.bootstrap,
+            resamples=choose_resamples(work.config.evaluate),
             seed=work.config.seed,
         )
         agreement = measure_agreement(reference, found, threshold=source.threshold)
-    images = [PREPARED_FOLDER / "images" / image.file for image in work.manifest.in_split("test")]
-    settings = _build_inference_settings(work, device)
-    task = work.manifest.task
+    images = [_find_image(work, image) for image in work.data.manifest.in_split("test")]
+    settings = _choose_settings(work, device)
+    task = work.data.manifest.task
     latency = compare_latency(source.weights, exported, images, task=task, settings=settings)
     return ExportMeasurement(comparison, agreement, latency)
 
 
 def _predict(work: _Work, weights: Path, sha256: str, device: str, folder: Path) -> StoredPredictions:
-    settings = _build_inference_settings(work, device)
-    model = MeasuredModel(weights, sha256, work.source.names, settings)
-    return predict_split(model, work.manifest, "test", folder)
+    settings, iteration = _choose_settings(work, device), replace(work.source.iteration, sha256=sha256)
+    with SplitPredictor(iteration, weights, work.data, settings=settings, stage=STAGE) as predictor:
+        return predictor.predict_split("test", folder)
 
 
-def _build_inference_settings(work: _Work, device: str) -> InferenceSettings:
-    evaluate = work.config.evaluate
-    return InferenceSettings(
-        imgsz=work.source.imgsz,
-        conf=evaluate.conf,
-        iou=evaluate.iou,
-        max_det=evaluate.max_det,
-        batch=evaluate.batch,
-        device=device,
-        tile=None if work.manifest.task == "classify" else evaluate.tile,
-        overlap=evaluate.overlap,
-    )
+def _choose_settings(work: _Work, device: str) -> InferenceSettings:
+    """Choose how both are measured: as `evaluate` does, on the device of the export."""
+    task, wanted = work.data.manifest.task, {"device": device}
+    return choose_measuring_settings(work.config, work.source.imgsz, task, wanted)
 
 
 def _choose_device(variant: ExportVariant, settings: ExportSettings) -> str:

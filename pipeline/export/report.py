@@ -23,7 +23,7 @@ def format_head(source: ExportSource, result: ExportResult) -> Iterator[str]:
     main, latency = result.measurement.comparison.main, result.measurement.latency
     where = f"{latency.device}, {latency.threads} threads" if latency.device == "cpu" else latency.device
     yield (
-        f"{source.label} on {main.images} test images of {source.imgsz} pixels; "
+        f"{source.iteration.label} on {main.images} test images of {source.imgsz} pixels; "
         f"ms per image on {where} (of the checkpoint, in turn)"
     )
     yield _format_row((main.name, "difference (95%)", "same", "MB", "ms (checkpoint)"), "")

@@ -1,12 +1,15 @@
-"""How to predict with an iteration: as the user says, else as was chosen on val, else by defaults."""
+"""How to predict with an iteration: in use as was chosen on val, to be measured as `evaluate` does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pipeline.config.groups.evaluate import EvaluateConfig
+from pipeline.config.schema import Config
+from pipeline.core.tasks import Task
+from pipeline.evaluate.predict_splits import build_inference_settings
 from pipeline.iterations.iteration import Iteration
 from pipeline.yolo.inference.loaded_model import InferenceSettings
 from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model, read_export_facts
@@ -70,3 +73,18 @@ def choose_inference_settings(
         tile=int(values.get("tile") or 0) or None,
         overlap=float(values["overlap"]),
     )
+
+
+def choose_measuring_settings(
+    config: Config, imgsz: int, task: Task, wanted: Mapping[str, Any] | None = None
+) -> InferenceSettings:
+    """Choose how a model predicts to be measured: as `evaluate` does, at the model's own image size.
+
+    Args:
+        config: `evaluate`, and of `finetune` device and threads are used.
+        imgsz: The model's image size in pixels; see `find_imgsz`.
+        task: Tiles have no meaning for classify.
+        wanted: Settings that count instead of the configuration's.
+    """
+    settings: Any = {**build_inference_settings(config, imgsz), **(wanted or {})}
+    return cast(InferenceSettings, {**settings, "tile": None if task == "classify" else settings["tile"]})

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.comparison.compare_models import compare_predictions
+from pipeline.comparison.compare_models import choose_resamples, compare_predictions
 from pipeline.config.schema import Config
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.prepared import read_manifest
 from pipeline.dataset.stored_predictions import StoredPredictions
-from pipeline.export.export_model import ExportSettings, export_variants
+from pipeline.export.export_model import ExportResult, ExportSettings, export_variants
 from pipeline.export.model_source import ExportSource, open_source
-from pipeline.export.predict_split import MeasuredModel, predict_split
 from pipeline.export.report import build_addition
 from pipeline.export.variants import plan_variants
 from pipeline.iterations.fetch_weights import fetch_weights
+from pipeline.iterations.inference_settings import choose_measuring_settings
 from pipeline.iterations.iteration import Iteration
-from pipeline.registry.gate import MIN_RESAMPLES, GateCheck, GateRules, judge_comparison
+from pipeline.iterations.predict_split import PreparedData, SplitPredictor
+from pipeline.registry.gate import GateCheck, GateRules, judge_comparison
+from pipeline.registry.predict_pair import get_evaluation_settings
 from pipeline.tracking.store.run_additions import add_to_run
 from pipeline.tracking.target import TrackingTarget
-from pipeline.yolo.inference.loaded_model import InferenceSettings
 
 
 class ExportRequirements(NamedTuple):
@@ -61,10 +63,10 @@ def check_exported_file(
         UserError: The format is unknown, its packages are missing, or data/prepared does not fit the model.
     """
     [variant] = plan_variants(wanted.format, "fp32", "outside")
-    manifest = read_manifest(PREPARED_FOLDER)
-    source = open_source(challenger, fetch_weights(challenger, target), manifest)
+    data = PreparedData(read_manifest(PREPARED_FOLDER))
+    source = open_source(challenger, fetch_weights(challenger, target), data)
     [result] = export_variants(
-        source, [variant], manifest, config=config, settings=ExportSettings(folder / "files")
+        source, [variant], data, config=config, settings=ExportSettings(folder / "files")
     )
     if challenger.run_id:
         add_to_run(target, challenger.run_id, build_addition(result))
@@ -72,26 +74,21 @@ def check_exported_file(
         return GateCheck("export", False, f"{variant.name}: {result.refusal}")
     if wanted.champion is None:
         return GateCheck("export", True, f"{variant.name} is as good as its checkpoint")
-    model = MeasuredModel(
-        result.file, str(result.facts["sha256"]), source.names, build_inference_settings(config, source)
-    )
-    found = predict_split(model, manifest, "test", folder / "predictions")
+    found = _predict(source, result, data, config=config, folder=folder / "predictions")
     return _judge_beside_champion(variant.name, wanted, found, config)
 
 
-def build_inference_settings(config: Config, source: ExportSource) -> InferenceSettings:
-    """Return how a model predicts on test: as `evaluate` does, on the CPU or the device of the training."""
-    wanted = config.evaluate
-    return InferenceSettings(
-        imgsz=source.imgsz,
-        conf=wanted.conf,
-        iou=wanted.iou,
-        max_det=wanted.max_det,
-        tile=wanted.tile,
-        overlap=wanted.overlap,
-        batch=wanted.batch,
-        device=config.finetune.device,
+def _predict(
+    source: ExportSource, result: ExportResult, data: PreparedData, *, config: Config, folder: Path
+) -> StoredPredictions:
+    """Predict on test with an exported file, as the checkpoint was evaluated."""
+    assert result.file is not None
+    settings = choose_measuring_settings(
+        config, source.imgsz, data.manifest.task, get_evaluation_settings(source.iteration, config)
     )
+    iteration = replace(source.iteration, sha256=str(result.facts["sha256"]))
+    with SplitPredictor(iteration, result.file, data, settings=settings, stage="promote") as predictor:
+        return predictor.predict_split("test", folder)
 
 
 def _judge_beside_champion(
@@ -102,7 +99,7 @@ def _judge_beside_champion(
         wanted.champion,
         found,
         labels=("champion", name),
-        resamples=max(config.evaluate.bootstrap, MIN_RESAMPLES),
+        resamples=choose_resamples(config.evaluate),
         seed=config.seed,
     )
     checks = judge_comparison(comparison, wanted.rules)

@@ -18,8 +18,6 @@ from pipeline.core.text import format_count
 
 FALSE_ALARMS: Final = 0.05
 """Share of equal models that all classes together, or all slices together, may stop."""
-MIN_RESAMPLES: Final = 1000
-"""The gate's interval needs them, also where evaluate.bootstrap is smaller or 0."""
 MAX_NAMED: Final = 3
 """Classes or slices that a check names."""
 
@@ -98,18 +96,45 @@ def judge_comparison(comparison: ModelComparison, rules: GateRules) -> tuple[Gat
     )
 
 
-def judge_origin(tags: Mapping[str, str]) -> tuple[GateCheck, ...]:
-    """Judge what a model was made from, by the tags of its run: a leak in its images, and its code."""
-    leak, commit = tags.get("finetrack.data.leak"), tags.get("finetrack.git.commit")
+def judge_origin(
+    tags: Mapping[str, str], params: Mapping[str, Any], seen: int | None = 0
+) -> tuple[GateCheck, ...]:
+    """Judge what a model was made from: a leak in its images, and its code.
+
+    Args:
+        tags: Of its run.
+        params: Its flat configuration.
+        seen: Number of test images that it was trained on, where those of another dataset count than of its
+            own; None if nobody knows.
+    """
+    return _judge_data(tags, params, seen), _judge_code(tags)
+
+
+def _judge_data(tags: Mapping[str, str], params: Mapping[str, Any], seen: int | None) -> GateCheck:
+    leak = tags.get("finetrack.data.leak")
+    failed = ""
     if leak:
-        data = GateCheck("data", False, f"{leak} of val and test share a group with others (data.on_leak)")
-    else:
-        data = GateCheck("data", True, "no test image has a near copy in another split")
+        failed = f"{leak} of val and test share a group with others (data.on_leak)"
+    elif seen is None:
+        failed = "whether it was trained on present test images is not known: no commit has its dataset"
+    elif seen:
+        failed = f"it was trained on {format_count(seen, 'test image')} of the comparison"
+    if failed:
+        return GateCheck("data", False, failed)
+    if params.get("data.near_duplicates") is False:
+        return GateCheck(
+            "data", True, "no image is in two splits; near copies were not looked for (data.near_duplicates)"
+        )
+    return GateCheck("data", True, "no test image has a near copy in another split")
+
+
+def _judge_code(tags: Mapping[str, str]) -> GateCheck:
+    commit = tags.get("finetrack.git.commit")
     if not commit:
-        return data, GateCheck("code", False, "no commit of its code is known")
+        return GateCheck("code", False, "no commit of its code is known")
     if tags.get("finetrack.git.dirty") != "false":
-        return data, GateCheck("code", False, f"its code differs from commit {commit[:10]}")
-    return data, GateCheck("code", True, f"its code is that of commit {commit[:10]}")
+        return GateCheck("code", False, f"its code differs from commit {commit[:10]}")
+    return GateCheck("code", True, f"its code is that of commit {commit[:10]}")
 
 
 def is_shown_fall(part: PairedDifference) -> bool:

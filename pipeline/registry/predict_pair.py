@@ -12,12 +12,14 @@ from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.coco_results import read_stored_predictions
+from pipeline.dataset.image_columns import remark_on_groups
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_manifest
 from pipeline.dataset.stored_predictions import PredictedImage, StoredPredictions
 from pipeline.iterations.fetch_predictions import fetch_predictions
 from pipeline.iterations.fetch_weights import fetch_weights
 from pipeline.iterations.iteration import Iteration
+from pipeline.iterations.predict_split import SINGLE_CLASS_KEY
 from pipeline.runtime.progress import print_notice
 from pipeline.tracking.target import TrackingTarget
 
@@ -88,6 +90,8 @@ def predict_pair(
             known = _predict_anew(iteration, test, config, target, folder / str(number))
         found.append(known)
     groups = next((each.images for each, old in zip(found, stored, strict=True) if each is old), None)
+    if groups is None:
+        notes += remark_on_groups(str(PREPARED_FOLDER))
     first, second = (_set_groups(each, groups) for each in found)
     return PredictionPair(first, second, tuple(notes))
 
@@ -100,7 +104,9 @@ def _find_change(
         return "it has no stored predictions"
     if identify_images(stored.images) != test.images:
         return "the test images or their labels changed since"
-    same = _get_settings(iteration, config) == test.settings
+    if iteration.sha256 not in {None, stored.weights}:
+        return "its stored predictions are of other weights"
+    same = get_evaluation_settings(iteration, config) == test.settings
     return "" if same else "it was evaluated with other settings"
 
 
@@ -139,7 +145,7 @@ def _read_present_manifest(challenger: Iteration) -> Manifest | None:
 
 
 def _is_merged(iteration: Iteration) -> bool:
-    return bool(iteration.params.get("finetune.single_cls"))
+    return bool(iteration.params.get(SINGLE_CLASS_KEY))
 
 
 def _find_test_set(challenger: Iteration, stored: StoredPredictions | None, config: Config) -> _TestSet:
@@ -150,10 +156,10 @@ def _find_test_set(challenger: Iteration, stored: StoredPredictions | None, conf
             "run `dvc repro`, or `dvc checkout` at its commit"
         )
     images = manifest.in_split("test") if manifest else stored.images if stored else ()
-    return _TestSet(identify_images(images), manifest, _get_settings(challenger, config))
+    return _TestSet(identify_images(images), manifest, get_evaluation_settings(challenger, config))
 
 
-def _get_settings(iteration: Iteration, config: Config) -> dict[str, Any]:
+def get_evaluation_settings(iteration: Iteration, config: Config) -> dict[str, Any]:
     """Return the settings of an evaluation, or the present ones where none are recorded."""
     return {
         name: iteration.params.get(f"evaluate.{name}", getattr(config.evaluate, name))
@@ -170,24 +176,14 @@ def _predict_anew(
             f"{iteration.label} was not evaluated on the challenger's test images, and {PREPARED_FOLDER} "
             "does not have them: run `dvc checkout` at the challenger's commit, then promote again"
         )
-    from pipeline.export.model_source import open_source
-    from pipeline.export.predict_split import MeasuredModel, predict_split
-    from pipeline.yolo.inference.loaded_model import InferenceSettings
+    from pipeline.iterations.inference_settings import choose_measuring_settings, find_imgsz
+    from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 
-    weights = fetch_weights(iteration, target)
-    source = open_source(iteration, weights, test.manifest)
-    settings = InferenceSettings(
-        imgsz=source.imgsz,
-        conf=float(test.settings["conf"]),
-        iou=float(test.settings["iou"]),
-        max_det=int(test.settings["max_det"]),
-        tile=test.settings["tile"],
-        overlap=float(test.settings["overlap"]),
-        batch=config.evaluate.batch,
-        device=config.finetune.device,
-    )
-    model = MeasuredModel(weights, source.sha256, source.names, settings)
-    return predict_split(model, test.manifest, "test", place)
+    weights, data = fetch_weights(iteration, target), PreparedData(test.manifest)
+    imgsz = find_imgsz(iteration, weights, stage="promote")
+    settings = choose_measuring_settings(config, imgsz, test.manifest.task, test.settings)
+    with SplitPredictor(iteration, weights, data, settings=settings, stage="promote") as predictor:
+        return predictor.predict_split("test", place)
 
 
 def _set_groups(

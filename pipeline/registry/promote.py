@@ -8,17 +8,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from pipeline.comparison.compare_models import compare_predictions
+from pipeline.comparison.compare_models import choose_resamples, compare_predictions
 from pipeline.comparison.comparison_result import ModelComparison
+from pipeline.comparison.models.training_images import count_training_images, remark_on_training_images
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.iterations.iteration import Iteration
 from pipeline.registry.decision_record import Contest, describe_decision, record_decision
-from pipeline.registry.gate import MIN_RESAMPLES, GateCheck, GateDecision, judge_comparison, judge_origin
+from pipeline.registry.gate import GateCheck, GateDecision, judge_comparison, judge_origin
 from pipeline.registry.open_registry import ModelRegistry, open_registry
 from pipeline.registry.predict_pair import predict_pair
 from pipeline.registry.register import register_iteration
+from pipeline.runtime.progress import print_notice
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.tracking.store.registry.champion_history import (
     ChampionChange,
@@ -56,12 +58,14 @@ class Judgement(NamedTuple):
         checks: All checks.
         notes: What was evaluated anew, for people.
         champion: The predictions of the champion; they are valid while the gate judges.
+        seen: Number of test images that the model was trained on; None if nobody knows.
     """
 
     comparison: ModelComparison | None = None
     checks: tuple[GateCheck, ...] = ()
     notes: tuple[str, ...] = ()
     champion: StoredPredictions | None = None
+    seen: int | None = 0
 
 
 def promote_model(reference: str | None, config: Config, *, force: str = "", export: str = "") -> Promotion:
@@ -69,7 +73,7 @@ def promote_model(reference: str | None, config: Config, *, force: str = "", exp
 
     Args:
         reference: Names a training; by default the version with the alias `challenger`. One that is not
-            registered yet is registered.
+            registered yet is registered, and does not get that alias: a refused model is nobody's choice.
         config: `registry`, `evaluate`, `tracking` and the seed are used.
         force: Why it is to be promoted even if the gate refuses; empty if it is not.
         export: A format whose exported file must pass too, such as onnx; empty for none.
@@ -95,7 +99,10 @@ def promote_model(reference: str | None, config: Config, *, force: str = "", exp
 def _find_contest(registry: ModelRegistry, reference: str | None) -> tuple[Iteration, Contest]:
     """Return the model that wants to be the champion, registered, and the two versions."""
     named = registry.resolve(_require_challenger(registry) if reference is None else reference)
-    version = register_iteration(registry, named).version
+    registered = register_iteration(registry, named, is_challenger=False)
+    version = registered.version
+    if registered.is_new:
+        print_notice(f"promote: {named.label} is {registry.name}/{version} now")
     with registry_errors_as_sentences(registry.target):
         complete_last_change(registry.store, registry.name)
         champion = find_aliased_version(registry.store, registry.name, CHAMPION)
@@ -129,7 +136,7 @@ def _judge(
                 if not force:
                     raise
                 found = Judgement(checks=(GateCheck("main", False, f"not compared: {error}"),))
-        checks = (*found.checks, *judge_origin(challenger.tags))
+        checks = (*found.checks, *judge_origin(challenger.tags, challenger.params, found.seen))
         if export:
             wanted = (export, found.champion)
             checks += (_check_export(registry, challenger, wanted, folder / "export"),)
@@ -144,10 +151,18 @@ def _compare(registry: ModelRegistry, challenger: Iteration, contest: Contest, f
         pair.champion,
         pair.challenger,
         labels=(f"{contest.name}/{contest.champion}", f"{contest.name}/{contest.challenger}"),
-        resamples=max(config.evaluate.bootstrap, MIN_RESAMPLES),
+        resamples=choose_resamples(config.evaluate),
         seed=config.seed,
     )
-    return Judgement(comparison, judge_comparison(comparison, registry.rules), pair.notes, pair.champion)
+    images, data = [image.sha256 for image in pair.challenger.images], pair.challenger.data
+    notes = remark_on_training_images(champion, images, data=pair.champion.data, name="the comparison")
+    return Judgement(
+        comparison,
+        judge_comparison(comparison, registry.rules),
+        (*pair.notes, *notes),
+        pair.champion,
+        count_training_images(challenger, images, data=data),
+    )
 
 
 def _check_export(

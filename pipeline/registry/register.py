@@ -23,8 +23,15 @@ def register_model(reference: str, config: Config) -> RegisteredVersion:
     return register_iteration(registry, registry.resolve(reference))
 
 
-def register_iteration(registry: ModelRegistry, iteration: Iteration) -> RegisteredVersion:
+def register_iteration(
+    registry: ModelRegistry, iteration: Iteration, *, is_challenger: bool = True
+) -> RegisteredVersion:
     """Register the model of an iteration; one that is registered keeps its version.
+
+    Args:
+        registry: Where to register.
+        iteration: The model.
+        is_challenger: Whether it gets the alias challenger.
 
     Raises:
         UserError: It has no run, or its run has no usable result.
@@ -33,4 +40,4 @@ def register_iteration(registry: ModelRegistry, iteration: Iteration) -> Registe
         raise UserError(
             f"{iteration.reference} has no MLflow run: only trainings that MLflow knows are registered"
         )
-    return register_run(registry.store, iteration.run_id, registry.name)
+    return register_run(registry.store, iteration.run_id, registry.name, is_challenger=is_challenger)

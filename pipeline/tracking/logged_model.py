@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import tempfile
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,7 @@ from PIL import Image, ImageOps
 
 from pipeline.core.tasks import Task
 from pipeline.tracking.model_signature import INPUT_DESCRIPTION, OUTPUT_DESCRIPTIONS, build_signature
+from pipeline.tracking.tile_code import copy_tile_code
 
 REQUIRED_PACKAGES: Final = (
     "mlflow",
@@ -26,10 +28,13 @@ REQUIRED_PACKAGES: Final = (
     "opencv-python-headless",
     "numpy",
     "pandas",
+    "shapely",
 )
 """Packages that serving needs; those that are installed are pinned in the model's requirements."""
 MAX_EXAMPLE_SIDE: Final = 640
 """Pixels of the input example."""
+TILES_KEY: Final = "tiles"
+"""Of the description of a model: the package that merges tiles. Models of earlier versions have none."""
 SERVED_MODEL_FILE: Final = Path(__file__).with_name("served_model.py")
 """The code that loads the weights and predicts; it is copied into the model."""
 
@@ -52,16 +57,21 @@ def save_model(
     with warnings.catch_warnings(action="ignore"):  # MLflow warns about a type hint of its own
         from mlflow.pyfunc import save_model as save_pyfunc_model
 
-    save_pyfunc_model(
-        str(folder),
-        python_model=str(SERVED_MODEL_FILE),
-        artifacts={"weights": weights.absolute().as_uri()},
-        signature=build_signature(task, {"imgsz": imgsz} if imgsz else {}),
-        input_example=[_encode_example(example)],
-        pip_requirements=list(_iterate_requirements()),
-        metadata={"task": task, "input": INPUT_DESCRIPTION, "output": OUTPUT_DESCRIPTIONS[task]},
-        streamable=False,
-    )
+    with tempfile.TemporaryDirectory() as place:
+        code = copy_tile_code(Path(place))
+        facts = {"task": task, "input": INPUT_DESCRIPTION, "output": OUTPUT_DESCRIPTIONS[task]}
+        save_pyfunc_model(
+            str(folder),
+            python_model=str(SERVED_MODEL_FILE),
+            code_paths=[str(code)],
+            model_config={TILES_KEY: code.name},
+            artifacts={"weights": weights.absolute().as_uri()},
+            signature=build_signature(task, {"imgsz": imgsz} if imgsz else {}),
+            input_example=[_encode_example(example)],
+            pip_requirements=list(_iterate_requirements()),
+            metadata={**facts, TILES_KEY: code.name},
+            streamable=False,
+        )
     _adjust_description(folder)
 
 

@@ -50,6 +50,8 @@ PARAM_TYPES: Final[dict[str, str]] = {
     "iou": "double",
     "max_det": "long",
     "imgsz": "long",
+    "tile": "long",
+    "overlap": "double",
     "top": "long",
 }
 """Types of the arguments of a prediction."""
@@ -57,6 +59,10 @@ PARAM_TYPES: Final[dict[str, str]] = {
 
 ULTRALYTICS_DEFAULTS: Final[dict[str, float]] = {"conf": 0.25, "iou": 0.7, "max_det": 300}
 """Defaults until an evaluation has chosen the threshold on val."""
+
+
+TILE_PARAMS: Final = ("tile", "overlap")
+"""Parameters of a model that was evaluated on tiles."""
 
 
 CLASSIFY_DEFAULTS: Final[dict[str, float]] = {"top": 5}
@@ -87,6 +93,21 @@ def build_signature(task: Task, defaults: Mapping[str, float]) -> Any:
     )
 
 
+def describe_tiles(defaults: Mapping[str, Any]) -> str:
+    """Describe tiles that a model was evaluated on, for one that cannot use them; empty if there were none.
+
+    Args:
+        defaults: The settings that its evaluation chose.
+    """
+    if not (side := defaults.get("tile")):
+        return ""
+    return (
+        f"It was evaluated on tiles of {side} pixels, which `finetrack predict` and `finetrack serve` use. "
+        "MLflow's own server predicts on whole images, since this model was logged by an earlier version "
+        "without the code of tiles: expect other objects there, and fewer small ones."
+    )
+
+
 def read_defaults(signature: Any) -> dict[str, float]:
     """Return the defaults of a signature's parameters."""
     return {param.name: param.default for param in signature.params.params}
@@ -95,4 +116,5 @@ def read_defaults(signature: Any) -> dict[str, float]:
 def _merge_defaults(task: Task, defaults: Mapping[str, float]) -> dict[str, float]:
     """Return the defaults of the parameters that models of the task have."""
     own = CLASSIFY_DEFAULTS if task == "classify" else ULTRALYTICS_DEFAULTS
-    return own | {name: value for name, value in defaults.items() if name in {*own, "imgsz"}}
+    further = ("imgsz",) if task == "classify" else ("imgsz", *TILE_PARAMS)
+    return own | {name: value for name, value in defaults.items() if name in {*own, *further}}

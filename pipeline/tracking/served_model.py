@@ -1,6 +1,7 @@
 """The served model: MLflow copies this file into each logged model and runs it there.
 
-It needs ultralytics, torch and mlflow, and must not import this project, which is not installed there.
+It needs ultralytics, torch and mlflow, and must not import this project, which is not installed there. The
+code that merges tiles comes as a package beside it, whose name the model's configuration says.
 
 File paths work only where a user loads the model in their own process. Behind `mlflow models serve` text is
 base64 only: a client must not make the server open files, or find out from its answers which files exist.
@@ -9,6 +10,7 @@ base64 only: a client must not make the server open files, or find out from its 
 from __future__ import annotations
 
 import base64
+import importlib
 import os
 import shutil
 import sys
@@ -34,6 +36,8 @@ TASK_COLUMNS = {
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 CHANNELS = (1, 3, 4)
 """Channels of an array: grey, RGB, RGBA."""
+OWN_PARAMS = ("top", "tile", "overlap")
+"""Parameters that are no arguments of Ultralytics."""
 SERVER_MODULE = "mlflow.pyfunc.scoring_server.app"
 """A module that only the processes of MLflow's server import."""
 
@@ -51,6 +55,7 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
         with tempfile.TemporaryDirectory() as folder:  # Ultralytics removes apostrophes from paths
             copy = shutil.copy(context.artifacts["weights"], Path(folder, "weights.pt"))
             self.detector = YOLO(copy)
+        self.tile_package = str((context.model_config or {}).get("tiles", ""))
 
     def predict(self, model_input: TypeFromExample, params: Any = None) -> Any:
         """Return a row per object: image (its place in the input), x1 y1 x2 y2 (pixels), score, class, name.
@@ -64,22 +69,64 @@ class ServedModel(PythonModel):  # type: ignore[misc, unused-ignore] # MLflow is
                 width or height x width x 1 (grey), x 3 (RGB), x 4 (RGBA, whose alpha is ignored). (MLflow
                 warns about any wider type hint, and refuses arrays with a narrower one.)
             params: conf, iou, max_det and imgsz of Ultralytics, by default those with which the model was
-                evaluated on val; for classify imgsz, and top: rows per image.
+                evaluated on val; tile and overlap if it was evaluated on tiles of larger images (a tile of 0:
+                whole images); for classify imgsz, and top: rows per image.
 
         Raises:
             ValueError: An image has another form or cannot be read.
         """
         import pandas as pd
 
-        settings = dict(params or {})
-        top = int(settings.pop("top", 5))
-        task = self.detector.task
         rows: list[tuple[Any, ...]] = []
         for place, item in enumerate(_list_images(model_input)):
-            [result] = self.detector.predict(_decode_image(item), verbose=False, **settings)
-            found = _iterate_classes(result, top) if task == "classify" else _iterate_objects(result, task)
+            found = self._iterate_rows(_decode_image(item), dict(params or {}))
             rows.extend((place, *row) for row in found)
-        return pd.DataFrame(rows, columns=list(TASK_COLUMNS[task]))
+        return pd.DataFrame(rows, columns=list(TASK_COLUMNS[self.detector.task]))
+
+    def _iterate_rows(self, image: Any, params: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of one image without its place."""
+        task, side = self.detector.task, int(params.get("tile", 0))
+        if side and task != "classify" and max(image.shape[:2]) > side:
+            return self._iterate_tiled_rows(image, params)
+        settings = {name: value for name, value in params.items() if name not in OWN_PARAMS}
+        [result] = self.detector.predict(image, verbose=False, **settings)
+        if task == "classify":
+            return _iterate_classes(result, int(params.get("top", 5)))
+        return _iterate_objects(result, task)
+
+    def _iterate_tiled_rows(self, image: Any, params: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+        """Predict on overlapping tiles; an object that several of them show is found once."""
+        plan, merge = (self._import(f"tiles.{name}") for name in ("plan_tiles", "merge_tiles"))
+        settings = {name: value for name, value in params.items() if name not in OWN_PARAMS}
+        size, task = (image.shape[1], image.shape[0]), self.detector.task
+        tiles, found = plan.plan_tiles(size, int(params["tile"]), float(params.get("overlap", 0.2))), []
+        for tile in tiles:
+            part = np.ascontiguousarray(image[tile.top : tile.bottom, tile.left : tile.right])
+            masks = {"retina_masks": True} if task == "segment" else {}
+            [result] = self.detector.predict(part, verbose=False, **settings, **masks)
+            found.append(self._convert_result(result))
+        limits = {"iou": settings.get("iou", 0.7), "max_det": settings.get("max_det", 300)}
+        merged = merge.merge_tile_detections(tiles, found, size, **limits)
+        return _iterate_detections(merged, self.detector.names, task)
+
+    def _convert_result(self, result: Any) -> Any:
+        """Convert Ultralytics' result of a tile to what `merge_tiles` takes."""
+        task = self.detector.task
+        found = result.obb if task == "obb" else result.boxes
+        arrays = [np.asarray(values.cpu(), np.float64) for values in (found.xyxy, found.conf, found.cls)]
+        detections = self._import("detections").Detections(*arrays[:2], arrays[2].astype(np.int64))
+        if task == "obb":
+            return detections._replace(outlines=tuple(np.asarray(found.xyxyxyxy.cpu(), np.float64)))
+        if task == "pose":
+            return detections._replace(keypoints=np.asarray(result.keypoints.data.cpu(), np.float64))
+        if task == "segment" and len(found):
+            crop = self._import("geometry.masks").ObjectMask
+            masks = np.asarray(result.masks.data.cpu()) > 0
+            return detections._replace(masks=tuple(crop(*_crop_mask(mask)) for mask in masks))
+        return detections
+
+    def _import(self, name: str) -> Any:
+        return importlib.import_module(f"{self.tile_package}.{name}")
 
 
 def _list_images(model_input: Any) -> Any:
@@ -179,6 +226,33 @@ def _list_shapes(result: Any, task: str, count: int) -> list[tuple[Any, ...]]:
     if task == "pose" and count:
         return [(points.tolist(),) for points in result.keypoints.data]
     return [()] * count
+
+
+def _iterate_detections(found: Any, names: Any, task: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of merged detections."""
+    for place, index in enumerate(found.classes.tolist()):
+        corners = found.outlines[place].ravel() if task == "obb" else found.boxes[place]
+        shape: tuple[Any, ...] = ()
+        if task == "segment":
+            shape = (_trace_mask(found.masks[place]).tolist(),)
+        if task == "pose":
+            shape = (found.keypoints[place].tolist(),)
+        yield (*corners.tolist(), float(found.scores[place]), index, names[index], *shape)
+
+
+def _crop_mask(mask: Any) -> tuple[int, int, Any]:
+    """Return where the pixels of a mask begin, left and top, and the part that has them."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    left, top = int(columns[0]), int(rows[0])
+    return left, top, mask[top : rows[-1] + 1, left : columns[-1] + 1]
+
+
+def _trace_mask(mask: Any) -> Any:
+    """Trace the outline (k, 2) of the largest piece of a mask, in pixels of the image."""
+    import cv2
+
+    rings, _ = cv2.findContours(mask.pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return max(rings, key=cv2.contourArea).reshape(-1, 2) + np.array([mask.left, mask.top], np.float64)
 
 
 def _iterate_classes(result: Any, top: int) -> Iterator[tuple[Any, ...]]:

@@ -588,3 +588,6 @@ def test_the_images_of_evaluate_forget_are_fingerprinted_by_their_manifest(proje
     assert fingerprint("old")["forget"] != first["forget"]
     (project / "old/manifest.json").unlink()
     assert fingerprint("old", first)["forget"] == first["forget"]
+    (project / "old/part.jpg").write_bytes(b"an image")
+    with pytest.raises(UserError, match="is no prepared dataset"):
+        fingerprint("old", first)

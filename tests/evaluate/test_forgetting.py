@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import ClassificationModel, DetectionModel
 
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.groups.finetune import FinetuneConfig
@@ -15,7 +16,8 @@ from pipeline.config.groups.model import ModelConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
-from pipeline.evaluate.forgetting import describe_forgetting, measure_forgetting
+from pipeline.dataset.manifest import serialize_manifest
+from pipeline.evaluate.forgetting import describe_forgetting, measure_forgetting, plan_forgetting
 from pipeline.storage.files import hash_file
 from tests.builders import prepared_dataset
 
@@ -65,10 +67,12 @@ def build_config(forget, base="best.pt"):
     )
 
 
-def measure(forget, base="best.pt", sha256=""):
+def measure(forget, base="best.pt", sha256="", task="detect"):
     facts = {"name": "base", "weights": base, "sha256": sha256 or hash_file(Path(base))}
-    trained = {"task": "detect", "names": ["disc", "square", "bar"], "base": facts}
-    return measure_forgetting(build_config(forget, base), trained, TUNED)
+    trained = {"task": task, "names": ["disc", "square", "bar"], "base": facts}
+    config = build_config(forget, base)
+    plan = plan_forgetting(config, trained)
+    return plan and measure_forgetting(config, plan, TUNED)
 
 
 def test_weights_that_did_not_change_have_forgotten_nothing():
@@ -90,11 +94,39 @@ def test_the_test_split_of_another_prepared_dataset_counts():
 def test_models_without_a_common_class_are_no_error():
     found = measure("base", base="other.pt")
     assert found == {"on": "test", "metric": "mAP50-95", "classes": 0}
-    assert "share no class" in describe_forgetting(found)
+    assert "share too few classes" in describe_forgetting(found)
+
+
+def save_classifier(path, names):
+    torch.manual_seed(len(names))
+    model = ClassificationModel("yolo26n-cls.yaml", nc=len(names), verbose=False)
+    model.names = dict(enumerate(names))
+    torch.save({"model": model, "train_args": {"task": "classify", "imgsz": 64}}, path)
+
+
+def test_classifiers_are_compared_on_the_images_of_the_classes_that_both_know():
+    counts = {"train": 1, "val": 1, "test": 6}
+    drawn = prepared_dataset(PREPARED_FOLDER, images=counts, pixels=64, objects=(1, 1))
+    manifest = replace(drawn, task="classify")
+    (PREPARED_FOLDER / "manifest.json").write_text(serialize_manifest(manifest))
+    save_classifier(TUNED, ("disc", "square", "bar"))
+    save_classifier(Path("base.pt"), ("cat", "Square", "disc"))
+    same = measure("base", task="classify")
+    assert (same["metric"], same["base"], same["difference"]) == ("top1", same["finetuned"], 0)
+    found = measure("base", base="base.pt", task="classify")
+    images = [image for image in manifest.in_split("test") if image.classes[0] != 2]
+    assert found["images"] == len(images) > 0
+    assert set(found["per_class"]) <= {"disc", "square"}
+    assert found["difference_low"] <= found["difference"] <= found["difference_high"]
+    save_classifier(Path("base.pt"), ("cat", "disc"))
+    assert measure("base", base="base.pt", task="classify")["classes"] == 0
 
 
 def test_what_cannot_be_measured_is_said():
-    with pytest.raises(UserError, match="is no prepared dataset"):
+    with pytest.raises(UserError, match="does not exist"):
         measure("nowhere")
+    Path("raw").mkdir()
+    with pytest.raises(UserError, match=r"is no prepared dataset.*dvc repro prepare"):
+        measure("raw")
     with pytest.raises(UserError, match="is not what the training started from"):
         measure("base", sha256="0" * 64)

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.groups.export import ExportConfig
+from pipeline.config.groups.finetune import FinetuneConfig
 from pipeline.config.schema import Config
 from pipeline.dataset.labels import ImageLabels, format_labels, xyxy_to_xywhn
 from pipeline.dataset.manifest import Manifest, parse_manifest, serialize_manifest
@@ -67,5 +68,8 @@ def config():
         conf=0.001, iou=0.7, max_det=20, batch=4, bootstrap=50, tile=None, overlap=0.2
     )
     return Config.model_construct(
-        seed=0, evaluate=evaluate, export=ExportConfig(tolerance=0.01, calibration=2)
+        seed=0,
+        evaluate=evaluate,
+        export=ExportConfig(tolerance=0.01, calibration=2),
+        finetune=FinetuneConfig.model_construct(imgsz=PIXELS, device="cpu", threads=1),
     )

@@ -13,6 +13,7 @@ from pipeline.export.model_source import open_source
 from pipeline.export.report import build_addition, format_head, format_result
 from pipeline.export.variants import ExportVariant
 from pipeline.iterations.iteration import Iteration
+from pipeline.iterations.predict_split import PreparedData
 from pipeline.yolo.exporting import compare_latency
 
 PLAIN = ExportVariant("torchscript", "fp32", "outside")
@@ -23,7 +24,7 @@ ONNX = ExportVariant("onnx", "fp32", "outside")
 @pytest.fixture(scope="module")
 def source(project, manifest):
     iteration = Iteration("best.pt", "file", "best.pt", predicts_with={"imgsz": 64, "conf": 0.3})
-    return open_source(iteration, project / "best.pt", manifest)
+    return open_source(iteration, project / "best.pt", PreparedData(manifest))
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,11 @@ def export(source, manifest, config):
     """Export to a folder of the project."""
 
     def run(variants, folder, **settings):
-        how = ExportSettings(source.weights.parent / folder, **settings)
+        how, data = ExportSettings(source.weights.parent / folder, **settings), PreparedData(manifest)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compare_latency, "ROUNDS", 1)
             patch.setattr(compare_latency, "TIMED_IMAGES", 2)
-            return list(export_variants(source, variants, manifest, config=config, settings=how))
+            return list(export_variants(source, variants, data, config=config, settings=how))
 
     return run
 
@@ -114,9 +115,9 @@ def test_file_that_runs_elsewhere_is_kept_only_unmeasured(project, export, monke
     ],
 )
 def test_weights_that_do_not_fit_are_refused(project, manifest, name, changes, named):
-
+    data = PreparedData(replace(manifest, **changes))
     with pytest.raises(UserError, match=named):
-        open_source(Iteration(name, "file", name), project / name, replace(manifest, **changes))
+        open_source(Iteration(name, "file", name), project / name, data)
 
 
 @pytest.mark.parametrize(

@@ -72,12 +72,28 @@ def test_a_class_or_slice_stops_a_model_if_a_fall_beyond_its_limit_is_shown(part
 def test_data_with_a_leak_and_code_without_a_commit_do_not_pass():
     def failed(**changes):
         tags = {**CLEAN, **{f"finetrack.{key.replace('_', '.')}": value for key, value in changes.items()}}
-        return [check.name for check in judge_origin(tags) if not check.passed]
+        return [check.name for check in judge_origin(tags, {}) if not check.passed]
 
     assert failed() == []
     assert failed(data_leak="3 images") == ["data"]
     assert failed(git_dirty="true") == ["code"]
-    assert [check.name for check in judge_origin({}) if not check.passed] == ["code"]
+    assert [check.name for check in judge_origin({}, {}) if not check.passed] == ["code"]
+
+
+@pytest.mark.fault(2, "the challenger was trained on images that are test images by now")
+@pytest.mark.parametrize(("seen", "passed"), [(0, True), (1, False), (None, False)])
+def test_a_model_that_was_trained_on_present_test_images_does_not_pass(seen, passed):
+    data, code = judge_origin(CLEAN, {}, seen)
+    assert (data.passed, code.passed) == (passed, True)
+
+
+def test_near_copies_that_nobody_looked_for_are_not_claimed_to_be_absent():
+    [looked, _], [unknown, _] = (
+        judge_origin(CLEAN, {"data.near_duplicates": value}) for value in (True, False)
+    )
+    assert (looked.passed, unknown.passed) == (True, True)
+    assert "no test image has a near copy" in looked.sentence
+    assert "were not looked for" in unknown.sentence
 
 
 def test_a_decision_is_forced_only_where_a_check_failed():

@@ -6,10 +6,15 @@ import json
 
 import pytest
 
+from pipeline.comparison.compare_models import choose_resamples, compare_models
+from pipeline.comparison.models.candidates import find_candidates
+from pipeline.comparison.models.collect_models import ModelCollector
 from pipeline.core.errors import UserError
+from pipeline.iterations.list_iterations import list_iterations
 from pipeline.registry.promote import promote_model
 from pipeline.registry.register import register_model
 from pipeline.registry.rollback import restore_champion
+from pipeline.tracking.runs import open_report_run
 from tests.registry.conftest import build_config, read_aliases
 
 
@@ -23,7 +28,7 @@ def test_the_story_of_three_models(runs, config, client):
     worse = runs["worse"]
     refused = promote_model(worse, config)
     assert (refused.decision.outcome, refused.decision.failed[0].name) == ("refused", "main")
-    assert read_aliases(client) == {"champion": "1", "challenger": "2"}
+    assert read_aliases(client) == {"champion": "1"}  # nobody registered it as the challenger
     check_record(client, "2", worse, outcome="refused", against="1")
     assert client.get_model_version("parts", "1").tags["finetrack.gate.last"] == "kept"
 
@@ -60,7 +65,7 @@ def test_a_model_that_is_better_but_loses_a_class_is_refused(runs, config):
     assert [check.name for check in failed] == ["classes"]
     assert "stain" in failed[0].sentence
     lenient = build_config(epsilon=0.5, class_limit=0.5)
-    assert promote_model(None, lenient).decision.outcome == "promoted"
+    assert promote_model(runs["lopsided"], lenient).decision.outcome == "promoted"
 
 
 @pytest.mark.parametrize(
@@ -70,8 +75,8 @@ def test_a_model_that_is_better_but_loses_a_class_is_refused(runs, config):
 def test_a_leak_or_uncommitted_code_stops_a_model_unless_it_is_forced(runs, config, client, name, failed):
     refused = promote_model(runs[name], config)
     assert [check.name for check in refused.decision.failed] == [failed]
-    assert read_aliases(client) == {"challenger": "1"}
-    assert promote_model(None, config, force="the line stands still").decision.outcome == "forced"
+    assert read_aliases(client) == {}
+    assert promote_model(runs[name], config, force="the line stands still").decision.outcome == "forced"
     assert read_aliases(client) == {"champion": "1"}
     found = client.get_model_version("parts", "1")
     assert found.tags["finetrack.gate.forced"] == "the line stands still"
@@ -83,7 +88,7 @@ def test_models_that_cannot_be_compared_are_an_error_unless_it_is_forced(runs, c
     other = runs["relabelled"]
     with pytest.raises(UserError, match="was not evaluated on the challenger's test images"):
         promote_model(other, config)
-    assert read_aliases(client) == {"champion": "1", "challenger": "2"}
+    assert read_aliases(client) == {"champion": "1"}
     decision = promote_model(other, config, force="new labels").decision
     assert (decision.outcome, decision.failed[0].name) == ("forced", "main")
 
@@ -97,6 +102,33 @@ def test_the_champion_is_not_promoted_again_and_nothing_without_a_challenger(run
         promote_model(run_id, config)
     with pytest.raises(UserError, match="no version of parts is the challenger"):
         promote_model(None, config)
+
+
+def test_the_challenger_stays_the_one_that_was_registered_whatever_run_is_promoted(runs, config, client):
+    promote_model(runs["first"], config)
+    register_model(runs["better"], config)
+    assert promote_model(runs["worse"], config).decision.outcome == "refused"
+    assert read_aliases(client) == {"champion": "1", "challenger": "2"}
+    assert promote_model(None, config).contest.challenger == "2"
+    assert read_aliases(client) == {"champion": "2"}
+
+
+def test_the_gate_and_a_comparison_give_the_same_figures(runs, config, target, tmp_path):
+    promote_model(runs["first"], config)
+    main = promote_model(runs["better"], config).decision.comparison.main
+    names = [runs["first"], runs["better"]]
+    candidates = find_candidates(names, target, registry_name="none")
+    models = ModelCollector(config, target, tmp_path / "found").collect(candidates).models
+    how = {"resamples": choose_resamples(config.evaluate), "seed": config.seed}
+    assert compare_models(models, **how)[0].main == main
+
+
+def test_neither_the_run_of_champions_nor_a_comparison_is_an_iteration(runs, config, target):
+    promote_model(runs["first"], config)
+    with open_report_run(target, name="first or better", command="compare", tags={}):
+        pass
+    listed = {iteration.run_id for iteration in list_iterations(target, registry_name="parts")}
+    assert listed == set(runs.values())
 
 
 def test_nothing_is_rolled_back_where_nothing_was_registered(config):

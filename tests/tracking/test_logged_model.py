@@ -34,6 +34,8 @@ import base64, json, sys
 import mlflow, numpy, pandas, cv2
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/" + sys.argv[2])
+import importlib
+importlib.import_module(model.unwrap_python_model().tile_package + ".tiles.merge_tiles")
 assert "pipeline" not in sys.modules
 file = sys.argv[3]
 pixels = cv2.imread(file)[..., ::-1]

@@ -62,7 +62,11 @@ ITERATION_COMMANDS: Final[Mapping[str, Command]] = {
             ("--separate", {"action": "store_true", "help": "do not pool runs that differ in the seed"}),
             (
                 "--resamples",
-                {"default": 2000, "type": int, "metavar": "N", "help": "of the test images; 2000"},
+                {
+                    "type": int,
+                    "metavar": "N",
+                    "help": "of the test images; 2000 by default, or evaluate.bootstrap if that is more",
+                },
             ),
             ("--unlogged", {"action": "store_true", "help": "do not log the comparison to MLflow"}),
         ),
@@ -78,7 +82,8 @@ ITERATION_COMMANDS: Final[Mapping[str, Command]] = {
         "make a model the champion if it is shown to be no worse",
         "Compares it with the present champion on the same test images, by the limits of conf/registry, and\n"
         "checks that its data has no leak and its code a commit. The decision is recorded in MLflow, also\n"
-        "a refusal, which ends with exit code 1.",
+        "a refusal, which ends with exit code 1. A run that is named is registered first; the challenger\n"
+        "stays the one that `register` chose.",
         "finetrack promote      # the challenger\nfinetrack promote 1a2b3c4d --export onnx\n"
         'finetrack promote parts/7 --force "the camera changed"',
         (

@@ -92,7 +92,8 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
         "POST /predict takes image files (as they are, or a form) and JSON with base64; GET /health,\n"
         "/metrics. Follows the alias: when champion moves, the new model answers, and no request is lost.\n"
         "Threshold and imgsz are those chosen on val, unless set here. Ctrl-C or SIGTERM: requests that run\n"
-        "are answered. It listens on this machine only, unless --host says otherwise.",
+        "are answered. It listens on this machine only, unless --host says otherwise. It is one process\n"
+        "without TLS and password: a reverse proxy adds both, and shares requests among several of them.",
         "finetrack serve\nfinetrack serve --model 3f2a91c0 --port 8080\n"
         "curl -H 'Content-Type: image/jpeg' --data-binary @part.jpg http://127.0.0.1:8000/predict\n"
         "curl -F images=@a.jpg -F images=@b.jpg http://127.0.0.1:8000/predict",

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.compare_models import ComparedModel
-from pipeline.comparison.models.predict_images import Predictor, PreparedData
+from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.models.prepared_data import open_prepared_data
+from pipeline.comparison.models.training_images import remark_on_training_images
 from pipeline.config.schema import Config
 from pipeline.core.config_diff import format_yaml_value
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.dataset.coco_results import read_stored_predictions
-from pipeline.dataset.history import WORKSPACE, read_manifest_at_revision
+from pipeline.dataset.history import WORKSPACE
+from pipeline.dataset.image_columns import remark_on_groups
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.evaluate.metrics.confidence_threshold import find_best_threshold
 from pipeline.evaluate.metrics.matching import build_detection_table
 from pipeline.evaluate.metrics.similarity import attach_similarity
 from pipeline.iterations.fetch_predictions import fetch_predictions
 from pipeline.iterations.fetch_weights import fetch_weights
+from pipeline.iterations.inference_settings import choose_measuring_settings, find_imgsz
 from pipeline.iterations.iteration import Iteration
+from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 from pipeline.runtime.progress import print_notice
 from pipeline.tracking.target import TrackingTarget
 
@@ -32,6 +34,7 @@ PREDICTION_SETTINGS: Final = tuple(
     f"evaluate.{name}" for name in ("conf", "iou", "max_det", "tile", "overlap")
 )
 """Settings that decide predictions: where those of two models differ, a difference may come from them."""
+STAGE: Final = "compare"
 
 
 class CollectedModels:
@@ -102,17 +105,27 @@ class ModelCollector:
             {key: getattr(self.config.evaluate, key.split(".")[1]) for key in PREDICTION_SETTINGS}
         )
         weights = fetch_weights(iteration, self.target)
-        self._found.remarks += remark_on_training_images(iteration, data)
-        with closing(Predictor(iteration, weights, data, self.config)) as predictor:
+        images = [item.sha256 for item in data.manifest.in_split("test")]
+        self._found.remarks += remark_on_training_images(
+            iteration, images, data=data.manifest.digest, name=data.name
+        )
+        with self._open_predictor(iteration, weights, data) as predictor:
             test = predictor.predict_split("test", folder)
             known = iteration.predicts_with.get("conf")
             if known is not None or not data.manifest.in_split("val") or test.task == "classify":
                 return test, None if known is None else float(known)
             return test, find_threshold(predictor.predict_split("val", folder))
 
+    def _open_predictor(self, iteration: Iteration, weights: Path, data: PreparedData) -> SplitPredictor:
+        imgsz = find_imgsz(iteration, weights, stage=STAGE)
+        settings = choose_measuring_settings(self.config, imgsz, data.manifest.task)
+        return SplitPredictor(iteration, weights, data, settings=settings, stage=STAGE)
+
     def _open_data(self) -> PreparedData:
         if self._found.data is None:
-            self._found.data = open_prepared_data(self.on or WORKSPACE, self.folder / "data")
+            data = open_prepared_data(self.on or WORKSPACE, self.folder / "data")
+            self._found.data = data
+            self._found.remarks += remark_on_groups(data.name, data.root)
         return self._found.data
 
 
@@ -139,29 +152,6 @@ def remark_on_settings(used: Sequence[Mapping[str, Any]]) -> list[str]:
     if not found:
         return []
     return [f"the models predicted with other settings ({', '.join(found)}): --on workspace uses one for all"]
-
-
-def remark_on_training_images(iteration: Iteration, data: PreparedData) -> list[str]:
-    """Return a sentence if a model was trained on test images of the data, or if that is not known."""
-    if iteration.data == data.manifest.digest:
-        return []
-    test = {item.sha256 for item in data.manifest.in_split("test")}
-    try:
-        own = read_manifest_at_revision(iteration.revision) if iteration.revision else None
-    except UserError:
-        own = None
-    if own is None or (iteration.data and own.digest != iteration.data):
-        return [
-            f"whether {iteration.label} was trained on test images of {data.name} is not known: "
-            "if so, its score is too high"
-        ]
-    seen = len({item.sha256 for item in own.items if not item.file.startswith("test/")} & test)
-    if not seen:
-        return []
-    return [
-        f"{iteration.label} was trained on {seen} of the {len(test)} test images of {data.name}: "
-        "its score is too high"
-    ]
 
 
 def _read_threshold(folder: Path) -> float | None:

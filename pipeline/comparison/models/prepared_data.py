@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pipeline.comparison.models.predict_images import PreparedData
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.history import WORKSPACE, read_manifest_at_revision
 from pipeline.dataset.image_columns import COLUMNS_FILE, COLUMNS_FOLDER
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
+from pipeline.iterations.predict_split import PreparedData
 from pipeline.storage.dvc_repository import MissingContentsError, RevisionReadError, copy_path_at_revision
 from pipeline.storage.files import hash_file
 
@@ -31,7 +31,7 @@ def open_prepared_data(revision: str, folder: Path) -> PreparedData:
     if revision == WORKSPACE:
         manifest = read_manifest(PREPARED_FOLDER)
         require_labeled_objects(manifest, ["test"])
-        return PreparedData(manifest, Path(), "the workspace")
+        return PreparedData(manifest)
     manifest = read_manifest_at_revision(revision)
     require_labeled_objects(manifest, ["test"])
     data = PreparedData(manifest, folder, revision)

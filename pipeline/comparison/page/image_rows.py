@@ -68,8 +68,7 @@ class _GuessPictures:
         """Return the row of an image; None if its file is absent."""
         test = self._pair[0].trainings[0]
         image = test.images[place]
-        picture = read_test_image(image, self._root)
-        if picture is None:
+        if (picture := read_test_image(image, self._root)) is None:
             return None
         notes = [str(test.names[image.cls or 0])]
         notes += [self._describe(model.trainings[0], place) for model in self._pair]

@@ -163,7 +163,9 @@ class MlflowWriter:
             except UserError as error:
                 print_notice(f"tracking: the model is not registered as {name}: {error}")
             else:
-                print_notice(f"tracking: the model is {name}/{found.version}, with the alias challenger")
+                print_notice(f"tracking: the model is {name}/{found.version}, with the alias {found.alias}")
+                if found.note:
+                    print_notice(f"tracking: {found.note}")
 
 
 def _count_files(path: Path) -> int:

@@ -13,7 +13,8 @@ import yaml
 from filelock import FileLock
 
 from pipeline.storage.scratch_folder import create_scratch_folder
-from pipeline.tracking.model_signature import build_signature, read_defaults
+from pipeline.tracking.logged_model import TILES_KEY
+from pipeline.tracking.model_signature import TILE_PARAMS, build_signature, describe_tiles, read_defaults
 from pipeline.tracking.outbox import OutboxMessage
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.metric_points import tie_results
@@ -21,6 +22,8 @@ from pipeline.tracking.store.run_tags import DEFAULTS_TAG
 
 MODEL_TAG: Final = "finetrack.model"
 """Tag of a logged model with the id of its run."""
+TILES_TAG: Final = "finetrack.tiles"
+"""Tag of a model that was evaluated on tiles, and cannot use them: what that means for its use."""
 CLAIM_WAIT_SECONDS: Final = 60.0
 """Seconds to wait for another process of this project that looks for its model."""
 
@@ -37,13 +40,14 @@ def upload_model(store: MlflowClientCache, run_id: str, message: OutboxMessage, 
     missing = {name: value for name, value in run.data.params.items() if name not in known}
     if missing:
         client.log_model_params(logged.model_id, missing)
-    _set_defaults(saved, json.loads(run.data.tags.get(DEFAULTS_TAG, "{}")))
+    defaults = json.loads(run.data.tags.get(DEFAULTS_TAG, "{}"))
+    _set_defaults(saved, defaults)
     saved.model_id = saved.model_uuid = logged.model_id
     saved.run_id, saved.artifact_path = run_id, logged.artifact_location
     saved.save(str(folder / "MLmodel"))
     client.log_model_artifacts(logged.model_id, str(folder))
     tie_results(store, client.get_run(run_id), logged.model_id, message["values"], time=message["time"])
-    client.set_logged_model_tags(logged.model_id, _describe_model(logged.model_id, run, saved))
+    client.set_logged_model_tags(logged.model_id, _describe_model(logged.model_id, run, saved, defaults))
     client.finalize_logged_model(logged.model_id, "READY")
 
 
@@ -59,11 +63,11 @@ def update_model_defaults(store: MlflowClientCache, run_id: str, defaults: Mappi
         place = f"{logged.artifact_location}/MLmodel"
         download_artifacts(place, dst_path=folder, tracking_uri=store.target.address)
         saved = _read_model(Path(folder))
-        if not _set_defaults(saved, defaults):
-            return
-        saved.save(str(Path(folder, "MLmodel")))
-        store.client.log_model_artifact(logged.model_id, str(Path(folder, "MLmodel")))
-    store.client.set_logged_model_tags(logged.model_id, _describe_model(logged.model_id, run, saved))
+        if _set_defaults(saved, defaults):
+            saved.save(str(Path(folder, "MLmodel")))
+            store.client.log_model_artifact(logged.model_id, str(Path(folder, "MLmodel")))
+    tags = _describe_model(logged.model_id, run, saved, defaults)
+    store.client.set_logged_model_tags(logged.model_id, tags)
 
 
 def find_model(store: MlflowClientCache, run: Any) -> Any:
@@ -102,22 +106,29 @@ def make_model_name(name: str) -> str:
 
 
 def _set_defaults(saved: Any, defaults: Mapping[str, float]) -> bool:
-    """Change the defaults in a model's description; return whether anything changed."""
+    """Change the defaults in a model's description; return whether anything changed.
+
+    Tiles are those of the last evaluation: none, if it used none.
+    """
     known = read_defaults(saved.signature)
-    changed = build_signature(saved.metadata["task"], {**known, **defaults})
+    kept = {name: value for name, value in known.items() if name not in TILE_PARAMS}
+    can_tile = TILES_KEY in saved.metadata
+    chosen = {name: value for name, value in defaults.items() if can_tile or name not in TILE_PARAMS}
+    changed = build_signature(saved.metadata["task"], {**kept, **chosen})
     saved.signature.params = changed.params  # a new signature would lose how inputs reach `predict`
     return bool(known != read_defaults(changed))
 
 
-def _describe_model(model_id: str, run: Any, saved: Any) -> dict[str, str]:
+def _describe_model(model_id: str, run: Any, saved: Any, defaults: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of the model's page: how to use it, and who trained it."""
     params = json.dumps(read_defaults(saved.signature), allow_nan=False)
     usage = f'mlflow.pyfunc.load_model("models:/{model_id}").predict(["part.jpg"], params={params})'
     data = "Input: {input}. Output: {output}.".format(**saved.metadata)
-    note = f"```python\n{usage}\n```\n\n{data}"
+    tiles = "" if TILES_KEY in saved.metadata else describe_tiles(defaults)
+    note = "\n\n".join(filter(None, (f"```python\n{usage}\n```", data, tiles)))
     origin = ("mlflow.user", "mlflow.source.name", "mlflow.source.type")
     known = {name: run.data.tags[name] for name in origin if name in run.data.tags}
-    return known | {"mlflow.note.content": note}
+    return known | {"mlflow.note.content": note, TILES_TAG: tiles}
 
 
 def _read_model(folder: Path) -> Any:

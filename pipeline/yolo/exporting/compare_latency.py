@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.runtime.worker_count import count_available_cores
+from pipeline.yolo.inference.latency import name_device
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
 from pipeline.yolo.inference.predict import read_prepared_image
 
@@ -69,7 +70,7 @@ def compare_latency(
         for turn in range(ROUNDS):
             for model, found in zip((here, there), times, strict=True):
                 found += _time_images(model, _select_images(pixels, turn))
-    device = _name_device(settings["device"])
+    device = name_device(settings["device"])
     return LatencyComparison(_to_milliseconds(times[0]), _to_milliseconds(times[1]), device, threads)
 
 
@@ -94,12 +95,6 @@ def _time_images(model: LoadedModel, images: Sequence[NDArray[np.uint8]]) -> lis
 
 def _to_milliseconds(seconds: Sequence[float]) -> float:
     return round(median(seconds) * 1000, 3)
-
-
-def _name_device(device: Any) -> str:
-    if device == "cpu" or not torch.cuda.is_available():
-        return "cpu"
-    return str(torch.cuda.get_device_name())
 
 
 def _synchronize() -> None:

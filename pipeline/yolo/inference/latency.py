@@ -9,20 +9,22 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.runtime.cpu_load import CpuLoadMeter
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
+from pipeline.yolo.inference.predict import read_prepared_image
 
 WARMUP_IMAGES: Final = 3
+MIN_IMAGES: Final = 50
+"""A median of fewer depends on chance: so many are timed if they are asked for, however slow the model."""
 MAX_SECONDS: Final = 5.0
-"""A large model on a CPU is measured on fewer images than asked for, but on at least `MIN_IMAGES`."""
-MIN_IMAGES: Final = 10
+"""After `MIN_IMAGES`, no further image is begun that late."""
+LIMIT_SECONDS: Final = 300.0
+"""No image is begun that late: a model that needs more than 6 s per image is measured on fewer."""
 MAX_DECODED: Final = 50
 """Images that are decoded; with more to measure, they are used again."""
 
@@ -61,7 +63,8 @@ def measure_latency(
     Args:
         weights: A checkpoint or an exported file.
         images: Image files, at least one; used again where there are fewer than `count`.
-        count: Images to time, at least 1; fewer where they take longer than 5 s, but not fewer than 10.
+        count: Images to time, at least 1. Of more than 50, only as many as 5 s allow; of the first 50, only
+            as many as five minutes allow.
         task: The task of the weights.
         settings: Used but `batch` and `on_threads`. Without a number of threads there is one per physical
             core, and fewer while other processes are busy.
@@ -71,7 +74,7 @@ def measure_latency(
     """
     threads: list[float] = []
     alone: Any = {**settings, "batch": 1, "on_threads": threads.append}
-    pixels = [_read_image(path) for path in images[: min(count, MAX_DECODED)]]
+    pixels = [read_prepared_image(path) for path in images[: min(count, MAX_DECODED)]]
     with LoadedModel(weights, task=task, settings=alone, stage="evaluate") as model:
         for image in islice(cycle(pixels), WARMUP_IMAGES):
             model.time_stages(image)
@@ -86,7 +89,7 @@ def measure_latency(
         total=total,
         images=len(times),
         imgsz=settings["imgsz"],
-        device=_name_device(settings["device"]),
+        device=name_device(settings["device"]),
         threads=round(threads[0], 1),
         busy=round(load.read().others, 2),
     )
@@ -97,19 +100,14 @@ def _time_images(
 ) -> Iterator[tuple[float, float, float]]:
     start = time.monotonic()
     for number, image in enumerate(images):
-        if number >= MIN_IMAGES and time.monotonic() - start > MAX_SECONDS:
+        limit = MAX_SECONDS if number >= MIN_IMAGES else LIMIT_SECONDS
+        if number and time.monotonic() - start > limit:
             return
         yield model.time_stages(image)
 
 
-def _name_device(device: Any) -> str:
+def name_device(device: Any) -> str:
+    """Return what a measurement ran on: cpu, or the name of a GPU."""
     if device == "cpu" or not torch.cuda.is_available():
         return "cpu"
     return str(torch.cuda.get_device_name())
-
-
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f"{path} cannot be read as an image: run prepare again")
-    return image.astype(np.uint8, copy=False)

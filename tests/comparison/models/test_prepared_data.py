@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.comparison.models.collect_models import remark_on_training_images
-from pipeline.comparison.models.predict_images import PreparedData
 from pipeline.comparison.models.prepared_data import open_prepared_data
+from pipeline.comparison.models.training_images import count_training_images, remark_on_training_images
 from pipeline.core.errors import UserError
 from pipeline.dataset.image_columns import ImageColumns, write_image_columns
 from pipeline.evaluate.prediction_files import describe_predicted_images
@@ -96,28 +95,22 @@ def test_an_unknown_revision_is_refused(tmp_path):
         open_prepared_data("no-such-tag", tmp_path)
 
 
-def test_training_images_among_the_test_images_are_a_remark(revision):
+def test_training_images_among_the_test_images_are_counted(revision):
     manifest, newer = revision
-    data = PreparedData(newer, Path(), "the workspace")
+
+    def tell(iteration, manifest, split):
+        images = [item.sha256 for item in manifest.in_split(split)]
+        facts = {"data": newer.digest}
+        remarks = remark_on_training_images(iteration, images, **facts, name="the workspace")
+        return count_training_images(iteration, images, **facts), *remarks
+
     same = Iteration("a", "run", "a", data=newer.digest)
-    assert remark_on_training_images(same, data) == []
+    assert tell(same, newer, "test") == (0,)
     older = Iteration("a", "run", "a", data=manifest.digest, revision="old")
-    assert remark_on_training_images(older, data) == []  # none of its images is in test now
-    turned = PreparedData(
-        type(manifest)(
-            manifest.task,
-            manifest.names,
-            tuple(_move(item, "test") for item in manifest.in_split("train")),
-        ),
-        Path(),
-        "the workspace",
+    assert tell(older, newer, "test") == (0,)  # none of its images is in test now
+    assert tell(older, manifest, "train") == (
+        2,
+        "a was trained on 2 of the 2 test images of the workspace: its score is too high",
     )
-    assert remark_on_training_images(older, turned) == [
-        "a was trained on 2 of the 2 test images of the workspace: its score is too high"
-    ]
-
-
-def _move(item, split):
-    from dataclasses import replace
-
-    return replace(item, file=f"{split}/{item.file.partition('/')[2]}")
+    nobody = Iteration("a", "run", "a", data=manifest.digest)
+    assert tell(nobody, newer, "test")[0] is None

@@ -29,10 +29,10 @@ def train(target, *, logs_model=True, resume=False):
     return session.run_id
 
 
-def evaluate(target, run_id):
+def evaluate(target, run_id, **tiles):
     with attach_run(target, key="k1", run_id=run_id) as session:
         session.log_metrics({"test/mAP50": 0.5})
-        session.set_model_defaults(CHOSEN)
+        session.set_model_defaults({**CHOSEN, **tiles})
 
 
 def read_model(client, run_id, folder):
@@ -68,3 +68,12 @@ def test_a_model_that_is_sent_after_its_evaluation_has_its_results_and_defaults(
     evaluate(target, run_id)
     assert train(target, resume=True) == run_id
     assert read_model(client, run_id, tmp_path / "after") == (CHOSEN, {"test/mAP50": 0.5})
+
+
+@pytest.mark.usefixtures("files")
+def test_the_tiles_are_those_of_the_last_evaluation(target, client, tmp_path):
+    run_id, tiles = train(target), {"tile": 640, "overlap": 0.3}
+    evaluate(target, run_id, **tiles)
+    assert read_model(client, run_id, tmp_path / "tiled")[0] == {**CHOSEN, **tiles}
+    evaluate(target, run_id)
+    assert read_model(client, run_id, tmp_path / "whole")[0] == CHOSEN

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pipeline.core.arrays import BoolArray
+
 MIN_SLICE_IMAGES: Final = 5
 """A slice has at least so many images."""
 MAX_SLICES: Final = 12
@@ -62,6 +64,16 @@ def assign_slices(images: Sequence[SliceFacts]) -> list[tuple[str, ...]]:
         for place in places:
             slices[place].append(title)
     return [tuple(titles) for titles in slices]
+
+
+def build_slice_masks(slices: Sequence[Sequence[str]]) -> dict[str, BoolArray]:
+    """Return a mask (images,) of each slice, in alphabetical order.
+
+    Args:
+        slices: The slices of each image.
+    """
+    names = sorted({name for of_image in slices for name in of_image})
+    return {name: np.array([name in of_image for of_image in slices], bool) for name in names}
 
 
 def _select_values(values: Sequence[str]) -> list[str]:

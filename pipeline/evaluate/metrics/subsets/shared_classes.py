@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.core.arrays import FloatArray, IntArray
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
-from pipeline.evaluate.metrics.bootstrap import compute_interval, resample
+from pipeline.evaluate.metrics.bootstrap import Interval, compute_interval, resample
 from pipeline.evaluate.metrics.matching import DetectionTable
 
 ABSENT: Final = -1
@@ -70,6 +70,45 @@ def select_shared_detections(found: Detections, places: IntArray) -> Detections:
     return selected._replace(classes=places[selected.classes])
 
 
+def select_shared_guess(probabilities: FloatArray, places: IntArray) -> int:
+    """Return the most probable shared class, numbered anew by `places`, given probabilities (classes,)."""
+    return int(places[np.where(places == ABSENT, -np.inf, probabilities).argmax()])
+
+
+def compare_guesses(
+    guesses: tuple[IntArray, IntArray], truth: IntArray, names: Sequence[str], *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Compare the top-1 of two models on the same images.
+
+    Args:
+        guesses: (images,) the class that each model finds the most probable.
+        truth: (images,) the class of each image.
+        names: The classes.
+        resamples: Of the images, the same for both; 0: the bounds equal the difference.
+        seed: Of the resamples.
+
+    Returns:
+        As `compare_tables`; of a class, the share of its images that is right.
+    """
+    right = [(each == truth).astype(np.float64) for each in guesses]
+    drawn = resample(len(truth), resamples, seed=seed) / len(truth)
+    interval = compute_interval(float((right[1] - right[0]).mean()), drawn @ (right[1] - right[0]))
+    counted = np.bincount(truth, minlength=len(names))
+    return {
+        **_describe_difference([float(each.mean()) for each in right], interval),
+        "images": len(truth),
+        "objects": len(truth),
+        "per_class": {
+            names[cls]: {
+                "base": round(float(right[0][truth == cls].mean()), 5),
+                "finetuned": round(float(right[1][truth == cls].mean()), 5),
+                "objects": int(counted[cls]),
+            }
+            for cls in np.flatnonzero(counted).tolist()
+        },
+    }
+
+
 def compare_tables(
     first: DetectionTable, second: DetectionTable, names: Sequence[str], *, resamples: int, seed: int
 ) -> dict[str, Any]:
@@ -96,11 +135,7 @@ def compare_tables(
     interval = compute_interval(means[1] - means[0], spread)
     counted = first.objects.sum(axis=0)
     return {
-        "base": round(means[0], 5),
-        "finetuned": round(means[1], 5),
-        "difference": round(interval.value, 5),
-        "difference_low": round(interval.low, 5),
-        "difference_high": round(interval.high, 5),
+        **_describe_difference(means, interval),
         "images": len(first.objects),
         "objects": int(counted.sum()),
         "per_class": {
@@ -111,4 +146,14 @@ def compare_tables(
             }
             for cls in np.flatnonzero(counted).tolist()
         },
+    }
+
+
+def _describe_difference(means: Sequence[float], interval: Interval) -> dict[str, float]:
+    return {
+        "base": round(means[0], 5),
+        "finetuned": round(means[1], 5),
+        "difference": round(interval.value, 5),
+        "difference_low": round(interval.low, 5),
+        "difference_high": round(interval.high, 5),
     }

@@ -26,6 +26,7 @@ from pipeline.evaluate.metrics.calibration import bin_classifications, bin_detec
 from pipeline.evaluate.metrics.classification import ClassScores
 from pipeline.evaluate.metrics.confidence_threshold import average_over_classes, compute_threshold_curves
 from pipeline.evaluate.metrics.matching import DetectionTable
+from pipeline.evaluate.metrics.subsets.image_slices import build_slice_masks
 
 MIN_JUDGED_IMAGES: Final = 10
 """The worst slice is one of at least so many images; of fewer, any could be the worst by chance."""
@@ -81,10 +82,8 @@ def find_worst_slice(rows: Sequence[SliceRow], task: Task) -> SliceRow | None:
 def _measure_slices(
     slices: Sequence[Sequence[str]], measure: Callable[[BoolArray], SliceRow]
 ) -> list[SliceRow]:
-    names = dict.fromkeys(name for of_image in slices for name in of_image)
     rows = []
-    for name in sorted(names):
-        chosen = np.array([name in of_image for of_image in slices], bool)
+    for name, chosen in build_slice_masks(slices).items():
         if measured := measure(chosen):
             rows.append({"slice": name, "images": int(chosen.sum()), **measured})
     return rows

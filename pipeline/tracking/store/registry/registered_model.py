@@ -17,7 +17,7 @@ from pipeline.tracking.target import TrackingTarget
 CHAMPION: Final = "champion"
 """The alias of the version that is in use."""
 CHALLENGER: Final = "challenger"
-"""The alias of the version that was registered last."""
+"""The alias of the version that was registered last to take the place of the champion."""
 HISTORY_RUN_TAG: Final = "finetrack.champion.run"
 """Tag of the registered model: the run whose parameters hold the changes of the champion."""
 REGISTRY_TAG: Final = "finetrack.registry"

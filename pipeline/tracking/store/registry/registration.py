@@ -13,7 +13,7 @@ from pipeline.core.metric_names import HIGH, LOW, get_main_metric
 from pipeline.core.tasks import TASKS, Task
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.metric_points import TEST_PREFIX
-from pipeline.tracking.store.model_upload import find_model
+from pipeline.tracking.store.model_upload import TILES_TAG, find_model
 from pipeline.tracking.store.registry.registered_model import (
     CHALLENGER,
     CHAMPION,
@@ -51,21 +51,28 @@ class RegisteredVersion(NamedTuple):
         version: Its number, as text.
         run_id: The run of its training.
         is_new: Whether it was registered by this call.
+        alias: The one that it has now: challenger, champion, or None for none of them.
+        note: What a user of the version has to know; empty if there is nothing.
     """
 
     name: str
     version: str
     run_id: str
     is_new: bool
+    alias: str | None = CHALLENGER
+    note: str = ""
 
 
-def register_run(store: MlflowClientCache, run_id: str, name: str) -> RegisteredVersion:
-    """Register the model of a run under the alias `challenger`; a run has one version.
+def register_run(
+    store: MlflowClientCache, run_id: str, name: str, *, is_challenger: bool = True
+) -> RegisteredVersion:
+    """Register the model of a run; a run has one version.
 
     Args:
         store: Of the run.
         run_id: A training that was evaluated.
         name: Of the registered model, which is created if there is none.
+        is_challenger: Whether the version gets the alias `challenger`, which the champion never gets.
 
     Raises:
         UserError: The run has no usable result, or MLflow does not answer.
@@ -77,9 +84,12 @@ def register_run(store: MlflowClientCache, run_id: str, name: str) -> Registered
         ensure_registered_model(store, name)
         known = _find_version(store, run_id, name)
         version = known or _create_version(store, run, logged, name=name, task=task)
-        if version != find_aliased_version(store, name, CHAMPION):
+        is_champion = version == find_aliased_version(store, name, CHAMPION)
+        if is_challenger and not is_champion:
             store.client.set_registered_model_alias(name, CHALLENGER, version)
-        return RegisteredVersion(name, version, run_id, known is None)
+        has_alias = find_aliased_version(store, name, CHALLENGER) == version
+        alias = CHAMPION if is_champion else CHALLENGER if has_alias else None
+        return RegisteredVersion(name, version, run_id, known is None, alias, logged.tags.get(TILES_TAG, ""))
 
 
 def require_registrable(run: Any, run_id: str) -> Task:
@@ -146,8 +156,8 @@ def _create_version(store: MlflowClientCache, run: Any, logged: Any, *, name: st
             name,
             f"models:/{logged.model_id}",
             run_id=run.info.run_id,
-            tags={**tags, **_select_results(run.data.metrics, task)},
-            description=_describe_version(run, task),
+            tags={**tags, **_select_results(run.data.metrics, task), **_tag_tiles(logged)},
+            description=_describe_version(run, task, logged),
             model_id=logged.model_id,
         )
     _show_version(store, logged, name, str(version.version))
@@ -180,6 +190,16 @@ def _show_version(store: MlflowClientCache, logged: Any, name: str, version: str
         )
 
 
+def _read_settings(run: Any) -> dict[str, Any]:
+    """Return the settings that the evaluation of a run chose."""
+    found: dict[str, Any] = json.loads(run.data.tags.get(DEFAULTS_TAG, "{}"))
+    return found
+
+
+def _tag_tiles(logged: Any) -> dict[str, str]:
+    return {TILES_TAG: sentence} if (sentence := logged.tags.get(TILES_TAG)) else {}
+
+
 def _select_results(metrics: Mapping[str, float], task: Task) -> dict[str, str]:
     """Return the main result on test as tags of the version, by which MLflow's page can be searched."""
     main = TEST_PREFIX + get_main_metric(task)
@@ -187,20 +207,20 @@ def _select_results(metrics: Mapping[str, float], task: Task) -> dict[str, str]:
     return {name: f"{value:.5f}" for name, value in found.items()}
 
 
-def _describe_version(run: Any, task: Task) -> str:
+def _describe_version(run: Any, task: Task, logged: Any) -> str:
     """Describe a version in MLflow's markdown: what it scores, how it predicts, what it was made from."""
     main = get_main_metric(task)
     value, *bounds = (run.data.metrics.get(f"{TEST_PREFIX}{main}{end}") for end in ("", LOW, HIGH))
     interval = f" ({bounds[0]:.3f} to {bounds[1]:.3f})" if None not in bounds else ""
     tags = run.data.tags
-    settings = json.loads(tags.get(DEFAULTS_TAG, "{}"))
-    predicts = ", ".join(f"{name} {value:.4g}" for name, value in settings.items())
+    predicts = ", ".join(f"{name} {value:.4g}" for name, value in _read_settings(run).items())
     return "\n\n".join(
         filter(
             None,
             (
                 f"`{run.info.run_name}`: {main} {value:.3f}{interval} on test, for {task}.",
                 f"It predicts with {predicts}, as chosen on val." if predicts else "",
+                logged.tags.get(TILES_TAG),
                 f"Data `{tags.get(DATA_TAG, '?')[:12]}`, commit `{tags.get(COMMIT_TAG, '?')[:12]}`.",
             ),
         )

@@ -8,9 +8,11 @@ import pytest
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.matching import build_detection_table
 from pipeline.evaluate.metrics.subsets.shared_classes import (
+    compare_guesses,
     compare_tables,
     find_shared_classes,
     select_shared_detections,
+    select_shared_guess,
     select_shared_objects,
 )
 
@@ -59,3 +61,20 @@ def test_a_model_that_finds_half_of_what_the_base_finds_has_forgotten_half():
 def test_without_resamples_the_bounds_are_the_difference():
     found = compare_tables(build_table(range(20)), build_table(range(10)), ["disc"], resamples=0, seed=0)
     assert found["difference_low"] == found["difference"] == found["difference_high"]
+
+
+def test_the_guess_is_the_most_probable_of_the_shared_classes():
+    shared = find_shared_classes(DATA, BASE, TUNED)
+    assert select_shared_guess(np.array([0.2, 0.5, 0.3]), shared.of_first) == 0  # Cat, bus, person
+    assert select_shared_guess(np.array([0.3, 0.5, 0.2]), shared.of_first) == 1
+
+
+def test_guesses_are_compared_image_by_image():
+    truth = np.array([0, 0, 0, 1, 1, 1])
+    base, tuned = truth.copy(), np.array([0, 0, 0, 1, 0, 0])
+    found = compare_guesses((base, tuned), truth, ["person", "cat"], resamples=200, seed=0)
+    assert (found["base"], found["finetuned"], found["images"]) == (1, 0.66667, 6)
+    assert found["difference_low"] < found["difference"] == -0.33333 < found["difference_high"]
+    assert found["per_class"]["cat"] == {"base": 1, "finetuned": 0.33333, "objects": 3}
+    none = compare_guesses((base, tuned), truth, ["person", "cat"], resamples=0, seed=0)
+    assert none["difference_low"] == none["difference_high"] == -0.33333

@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline.core.errors import UserError
 from pipeline.tracking.runs import attach_run
 from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.model_upload import TILES_TAG
 from pipeline.tracking.store.registry.registration import RegisteredVersion, register_run
 from pipeline.tracking.target import TrackingTarget
 from tests.tracking.store.registry.conftest import CHOSEN, RESULT, TAGS, evaluate, finish, train
@@ -48,8 +49,46 @@ def test_a_champion_that_is_registered_again_does_not_become_the_challenger(targ
     register_run(store, run_id, "parts")
     client.set_registered_model_alias("parts", "champion", "1")
     client.delete_registered_model_alias("parts", "challenger")
-    register_run(store, run_id, "parts")
+    assert register_run(store, run_id, "parts").alias == "champion"
     assert [*client.get_registered_model("parts").aliases] == ["champion"]
+
+
+def test_a_version_gets_no_alias_where_it_is_not_to_be_the_challenger(target, store, client):
+    found = register_run(store, finish(target), "parts", is_challenger=False)
+    assert (found.version, found.alias) == ("1", None)
+    assert client.get_registered_model("parts").aliases == {}
+
+
+@pytest.mark.fault(13, "MLflow's server predicts on whole images with a model that was evaluated on tiles")
+@pytest.mark.parametrize("is_old", [True, False])
+def test_an_earlier_model_that_cannot_tile_says_so_where_it_was_evaluated_on_tiles(
+    target, store, client, tmp_path, is_old
+):
+    run_id = train(target)
+    [model] = client.search_logged_models([client.get_run(run_id).info.experiment_id])
+    if is_old:
+        forget_tile_code(client, model, tmp_path)
+    with attach_run(target, key="k1", run_id=run_id) as session:
+        session.log_metrics(RESULT)
+        session.set_model_defaults({**CHOSEN, "tile": 640, "overlap": 0.2})
+    found = register_run(store, run_id, "parts")
+    version, note = client.get_model_version("parts", "1"), found.note
+    if not is_old:
+        assert (note, version.tags.get(TILES_TAG)) == ("", None)
+        return
+    assert "tiles of 640 pixels" in note
+    assert (version.tags[TILES_TAG], note in version.description) == (note, True)
+    assert note in client.get_logged_model(model.model_id).tags["mlflow.note.content"]
+
+
+def forget_tile_code(client, model, folder):
+    """Make a logged model one of an earlier version."""
+    place = f"{model.artifact_location}/MLmodel"
+    file = Path(download_artifacts(place, dst_path=str(folder), tracking_uri=client.tracking_uri))
+    description = yaml.safe_load(file.read_text())
+    del description["metadata"]["tiles"]
+    file.write_text(yaml.safe_dump(description))
+    client.log_model_artifact(model.model_id, str(file))
 
 
 @pytest.mark.fault(8, "a run that failed, runs or has no number as its result is registered")

@@ -1,15 +1,15 @@
-"""Predict on val or test with any weights, and keep the predictions with their truth on disk."""
+"""Predict on a split of prepared data with any model, and keep the predictions with their truth on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from pipeline.config.schema import Config
 from pipeline.core.arrays import IntArray
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
@@ -21,14 +21,14 @@ from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.evaluate.prediction_files import describe_predicted_images
 from pipeline.evaluate.predictions import read_ground_truth
-from pipeline.iterations.inference_settings import find_imgsz
 from pipeline.iterations.iteration import Iteration
 from pipeline.storage.files import hash_file
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
-from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model, read_export_facts
+from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model
 from pipeline.yolo.inference.predict import read_prepared_image
 
-STAGE: Final = "compare"
+SINGLE_CLASS_KEY = "finetune.single_cls"
+"""Of the configuration: whether all classes were merged into one for the training."""
 
 
 @dataclass(frozen=True)
@@ -42,36 +42,51 @@ class PreparedData:
     """
 
     manifest: Manifest
-    root: Path
-    name: str
+    root: Path = Path()
+    name: str = "the workspace"
 
 
-class Predictor:
-    """A model that predicts on splits of prepared data. Close it at the end."""
+class SplitPredictor(AbstractContextManager["SplitPredictor"]):
+    """A model that predicts on splits of prepared data. Close it, or use it as a context manager."""
 
-    def __init__(self, iteration: Iteration, weights: Path, data: PreparedData, config: Config) -> None:
+    def __init__(
+        self,
+        iteration: Iteration,
+        weights: Path,
+        data: PreparedData,
+        *,
+        settings: InferenceSettings,
+        stage: str,
+    ) -> None:
         """Load the weights, and check that they fit the data.
 
         Args:
-            iteration: The model.
-            weights: Its file.
+            iteration: The model. Its sha256 is that of the file; None takes it.
+            weights: Its file: a checkpoint, or an exported one.
             data: What it predicts on.
-            config: `evaluate` and `finetune.device` are used.
+            settings: See `InferenceSettings`.
+            stage: The command, for messages.
 
         Raises:
             UserError: The file cannot be loaded, or is for another task or other classes.
         """
-        self._weights, self._data = weights, data
-        settings = _build_settings(find_imgsz(iteration, weights, stage=STAGE), data.manifest, config)
-        self._batch = settings["batch"]
-        self._model = LoadedModel(weights, task=data.manifest.task, settings=settings, stage=STAGE)
+        self._data, self._batch = data, settings["batch"]
+        self._is_merged = is_single_class(iteration, weights, stage)
+        self._model = LoadedModel(weights, task=data.manifest.task, settings=settings, stage=stage)
         try:
-            self._order = match_classes(iteration, self._model.names, data)
+            self._order = match_classes(iteration, self._model.names, data, is_merged=self._is_merged)
         except UserError:
             self._model.close()
             raise
-        self._names = self._model.names if _is_merged(iteration) else data.manifest.names
+        self._names = self._model.names if self._is_merged else data.manifest.names
         self._sha256 = iteration.sha256 or (hash_file(weights) if weights.is_file() else "")
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the model."""
+        self._model.close()
 
     def predict_split(self, split: str, folder: Path) -> StoredPredictions:
         """Predict on a split; the predictions are in files: masks of all images would not fit into memory.
@@ -86,19 +101,14 @@ class Predictor:
         manifest, root = self._data.manifest, self._data.root
         items, images = manifest.in_split(split), describe_predicted_images(manifest, split, root)
         head = PredictionHead(manifest.task, self._names, manifest.digest, self._sha256, manifest.keypoints)
-        merged = len(self._names) < len(manifest.names)
         with open_prediction_writer(folder, split, head) as writer:
             for item, image, found in zip(items, images, self._predict(items), strict=True):
                 if isinstance(found, Detections):
-                    truth = read_ground_truth(item, manifest, single_class=merged, root=root)
+                    truth = read_ground_truth(item, manifest, single_class=self._is_merged, root=root)
                     writer.write_image(image, truth, round_detections(found))
                 else:
                     writer.write_probabilities(image, found)
         return read_stored_predictions(folder, split)
-
-    def close(self) -> None:
-        """Release the model."""
-        self._model.close()
 
     def _predict(self, items: Sequence[ImageRecord]) -> Iterator[Any]:
         """Yield the detections, or the probabilities, of each image in order."""
@@ -116,42 +126,42 @@ class Predictor:
         return row
 
 
-def match_classes(iteration: Iteration, names: Sequence[str], data: PreparedData) -> IntArray:
+def is_single_class(iteration: Iteration, weights: Path, stage: str) -> bool:
+    """Check whether all classes were merged into one for a training.
+
+    Args:
+        iteration: Its configuration says it; a file has none.
+        weights: The file, which is asked where no configuration is known; an exported one does not say it.
+        stage: The command, for messages.
+
+    Raises:
+        UserError: The file is no checkpoint.
+    """
+    if iteration.params or not is_checkpoint(weights):
+        return bool(iteration.params.get(SINGLE_CLASS_KEY))
+    return bool(load_checkpoint_model(weights, None, stage).overrides.get("single_cls"))
+
+
+def match_classes(
+    iteration: Iteration, names: Sequence[str], data: PreparedData, *, is_merged: bool
+) -> IntArray:
     """Return the index in the data of each class of a model; its classes may be in another order.
 
     Args:
         iteration: The model.
-        names: Its class names by index; a single one where its training merged all classes.
+        names: Its class names by index.
         data: The prepared data.
+        is_merged: Whether the one class of the model is all classes of the data.
 
     Raises:
         UserError: The classes are others.
     """
     known = data.manifest.names
-    if _is_merged(iteration) and len(names) == 1:
+    if is_merged and len(names) == 1:
         return np.zeros(1, np.int64)
     if sorted(names) != sorted(known):
         raise UserError(
             f"{iteration.label} was trained for the classes {', '.join(names)}, "
-            f"but the data of {data.name} has {', '.join(known)}: compare models of the same classes"
+            f"but the data of {data.name} has {', '.join(known)}: choose a model and data of the same classes"
         )
     return np.array([known.index(name) for name in names], np.int64)
-
-
-def _is_merged(iteration: Iteration) -> bool:
-    return bool(iteration.params.get("finetune.single_cls"))
-
-
-def _build_settings(imgsz: int, manifest: Manifest, config: Config) -> InferenceSettings:
-    """Return how all models predict: as `evaluate` would, each at its own image size."""
-    wanted = config.evaluate
-    return InferenceSettings(
-        imgsz=imgsz,
-        conf=wanted.conf,
-        iou=wanted.iou,
-        max_det=wanted.max_det,
-        batch=wanted.batch,
-        device=config.finetune.device,
-        tile=None if manifest.task == "classify" else wanted.tile,
-        overlap=wanted.overlap,
-    )
