@@ -85,6 +85,7 @@ def predict_pair(
     for number, (iteration, known) in enumerate(zip(both, stored, strict=True)):
         reason = _find_change(iteration, known, test, config)
         if known is None or reason:
+            _require_images(iteration, test, reason)
             print_notice(f"{iteration.label} predicts on test anew: {reason}")
             notes.append(f"{iteration.label} was evaluated anew: {reason}")
             known = _predict_anew(iteration, test, config, target, folder / str(number))
@@ -167,15 +168,20 @@ def get_evaluation_settings(iteration: Iteration, config: Config) -> dict[str, A
     }
 
 
+def _require_images(iteration: Iteration, test: _TestSet, reason: str) -> None:
+    if test.manifest is None:
+        raise UserError(
+            f"{iteration.label} has to predict on the challenger's test images anew ({reason}), and "
+            f"{PREPARED_FOLDER} does not have them: run `dvc checkout` at the challenger's commit, then "
+            "promote again"
+        )
+
+
 def _predict_anew(
     iteration: Iteration, test: _TestSet, config: Config, target: TrackingTarget, place: Path
 ) -> StoredPredictions:
     """Predict on the test images of data/prepared."""
-    if test.manifest is None:
-        raise UserError(
-            f"{iteration.label} was not evaluated on the challenger's test images, and {PREPARED_FOLDER} "
-            "does not have them: run `dvc checkout` at the challenger's commit, then promote again"
-        )
+    assert test.manifest is not None  # see _require_images
     from pipeline.iterations.inference_settings import choose_measuring_settings, find_imgsz
     from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 

@@ -23,6 +23,8 @@ RUNS = {
     "lopsided": {"predictions": predict(0.99, stain=0.3, seed=4)},
     "relabelled": {"predictions": predict(0.9, labels="corrected")},
     "leaking": {"predictions": predict(0.7), "tags": TAGS | {"finetrack.data.leak": "3 images"}},
+    "replaced": {"predictions": predict(0.9), "tags": TAGS | {"finetrack.weights.sha256": "x" * 64}},
+    "elsewhere": {"predictions": predict(0.95, seed=3), "tags": TAGS | {"finetrack.data.digest": "e" * 64}},
     "dirty": {"predictions": predict(0.7), "tags": TAGS | {"finetrack.git.dirty": True}},
 }
 

@@ -86,11 +86,26 @@ def test_a_leak_or_uncommitted_code_stops_a_model_unless_it_is_forced(runs, conf
 def test_models_that_cannot_be_compared_are_an_error_unless_it_is_forced(runs, config, client):
     promote_model(runs["first"], config)
     other = runs["relabelled"]
-    with pytest.raises(UserError, match="was not evaluated on the challenger's test images"):
+    with pytest.raises(UserError, match=r"anew \(the test images or their labels changed"):
         promote_model(other, config)
     assert read_aliases(client) == {"champion": "1"}
     decision = promote_model(other, config, force="new labels").decision
     assert (decision.outcome, decision.failed[0].name) == ("forced", "main")
+
+
+@pytest.mark.fault(2, "the predictions that a run stored are of other weights than its own")
+def test_stored_predictions_of_other_weights_are_not_used(runs, config):
+    promote_model(runs["first"], config)
+    with pytest.raises(UserError, match=r"parts/2 .*\(its stored predictions are of other weights"):
+        promote_model(runs["replaced"], config)
+
+
+@pytest.mark.fault(2, "the champion is compared on images that the challenger was trained on")
+def test_a_model_of_other_data_that_nobody_knows_is_refused(runs, config):
+    promote_model(runs["first"], config)
+    decision = promote_model(runs["elsewhere"], config).decision
+    assert [check.name for check in decision.failed] == ["data"]
+    assert "not known" in decision.failed[0].sentence
 
 
 def test_the_champion_is_not_promoted_again_and_nothing_without_a_challenger(runs, config):
