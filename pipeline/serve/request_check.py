@@ -86,6 +86,8 @@ class RequestCheck:
         given: dict[bytes, list[bytes]] = {}
         for key, value in headers:
             given.setdefault(key, []).append(value)
+        if b"content-length" in given and b"transfer-encoding" in given:  # a proxy may see another end of it
+            return 400, "the request states its length twice: by Content-Length and by Transfer-Encoding"
         hosts, origins = given.get(b"host", []), given.get(b"origin", [])
         if len(hosts) != 1 or not self._is_own_name(_split_port(hosts[0].decode("latin-1"))):
             return 421, (

@@ -64,6 +64,14 @@ def test_other_names_are_refused(host):
     assert ask(host=host)[0] == 421
 
 
+@pytest.mark.fault(15, "a request whose length two programs may read differently")
+def test_a_request_with_two_lengths_is_refused():
+    lengths = {"content_length": "5", "transfer_encoding": "chunked"}
+    assert ask("POST", path="/predict", host="localhost", **lengths) == (400, ("/predict", 400))
+    assert ask("POST", host="localhost", content_length="5")[0] == 200
+    assert ask("POST", host="localhost", transfer_encoding="chunked")[0] == 200
+
+
 def test_a_request_without_a_host_is_refused():
     assert ask()[0] == 421
 
