@@ -10,8 +10,8 @@ from pipeline.core.metric_names import MAIN_METRICS
 
 TOLERANCE: Final = 1e-6
 """A larger difference of a metric counts, on the same machine with the same libraries."""
-_CHANGING: Final = re.compile(r"latency|seconds|speed|threads")
-"""Names of what differs from one evaluation to the next: times."""
+_CHANGING: Final = re.compile(r"[^/]+/(latency|seconds|speed|threads)(/|$)")
+"""Names of what differs from one evaluation to the next: times. A class may be called threads, too."""
 
 
 class Comparison(NamedTuple):
@@ -48,7 +48,7 @@ def compare_results(recorded: Mapping[str, float], again: Mapping[str, float], *
     names = [
         name
         for name in recorded
-        if name.startswith(prefix) and name in again and not _CHANGING.search(name) and name != "best/epoch"
+        if name.startswith(prefix) and name in again and not _CHANGING.match(name) and name != "best/epoch"
     ]
     main = next((prefix + name for name in MAIN_METRICS if prefix + name in names), "")
     differences = {name: abs(recorded[name] - again[name]) for name in names}

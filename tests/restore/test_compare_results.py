@@ -21,6 +21,11 @@ def test_the_largest_difference_of_any_metric_decides(change, equal):
     assert found.difference == pytest.approx(abs(change))
 
 
+@pytest.mark.parametrize("name", ["test/AP50/threads", "test/F1/low speed", "test/AP50/seconds"])
+def test_a_class_that_is_called_like_a_time_counts(name):
+    assert not compare_results(RECORDED | {name: 0.5}, RECORDED | {name: 0.6}, prefix="test/").is_equal
+
+
 def test_metrics_of_the_other_group_do_not_count():
     assert compare_results(RECORDED, {**RECORDED, "best/mAP50-95": 0.1}, prefix="test/").is_equal
 
