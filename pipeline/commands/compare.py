@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MIN_RESAMPLES: Final = 200
 """That a user may ask for."""
+MAX_MODELS: Final = 26
+"""Tables call them A to Z."""
 
 
 def run_command(arguments: Namespace) -> Iterator[str]:
@@ -55,6 +57,10 @@ def _compare(arguments: Namespace, folder: Path) -> Iterator[str]:
     candidates = find_candidates(
         _resolve_models(arguments), target, registry_name=config.registry.name, pool=not arguments.separate
     )
+    if len(candidates) > MAX_MODELS:
+        raise UserError(
+            f"{len(candidates)} models are too many for one comparison: name {MAX_MODELS} at most"
+        )
     collected = ModelCollector(config, target, folder, arguments.on).collect(candidates)
     report = build_report(
         candidates,

@@ -48,6 +48,14 @@ def test_json_has_everything_and_nothing_else_is_printed(capsys, runs):
     assert [found["test"][name] for name in ("data", "images", "groups")] == ["d" * 64, 40, 40]
 
 
+def test_more_models_than_letters_are_refused_before_the_work(capsys, tmp_path):
+    files = [tmp_path / f"{number}.pt" for number in range(27)]
+    for number, file in enumerate(files):
+        file.write_text(str(number))
+    assert main(["compare", *map(str, files)]) == 1
+    assert "27 models are too many" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
