@@ -173,7 +173,8 @@ def _build_answer(result: RequestResult, sizes: Sequence[Sequence[int]], options
     ]
     times = {"waited": round(result.waited * 1000, 2), "predicted": round(result.predicted * 1000, 2)}
     content = {"model": result.model.to_json(), "predictions": predictions, "milliseconds": times}
-    return Response(json.dumps(content, allow_nan=False), media_type="application/json")
+    text = json.dumps(content, allow_nan=False)
+    return Response(text, media_type="application/json", headers=result.model.build_headers())
 
 
 def _build_error(error: Exception) -> RequestError:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import uvicorn
@@ -91,7 +91,7 @@ def run_application(
     application = RequestCheck(
         build_application(service, limits),
         names=find_own_names(address),
-        identify=lambda: _build_headers(service),
+        identify=lambda: service.identity.build_headers(),
         count=service.metrics.count_request,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.INFO if is_debug_log() else logging.ERROR)
@@ -108,12 +108,6 @@ def run_application(
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     GracefulServer(config).run([listener])
-
-
-def _build_headers(service: PredictionService) -> Mapping[str, str]:
-    model = service.identity
-    known = {"x-model-version": model.version, "x-model-run": model.run_id, "x-model-sha256": model.sha256}
-    return {name: value for name, value in known.items() if value}
 
 
 def _announce(service: PredictionService, listener: socket.socket, address: ServerAddress) -> None:

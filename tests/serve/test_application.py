@@ -18,6 +18,7 @@ from pipeline.serve.application import build_application
 from pipeline.serve.inference.model_identity import ModelIdentity
 from pipeline.serve.inference.model_thread import ModelToServe
 from pipeline.serve.inference.prediction_service import PredictionService
+from pipeline.serve.request_check import RequestCheck
 from pipeline.serve.uploads.limits import ServeLimits
 from pipeline.yolo.inference.loaded_model import LoadedModel
 from tests.serve.servers import SETTINGS
@@ -28,7 +29,7 @@ BAD, WORSE = 7, 8
 
 
 def identify(model):
-    return ModelIdentity("m", "m", model.task, model.names, None, None, None, 64, 0.05, 0.7, 300)
+    return ModelIdentity("m", "m", model.task, model.names, "earlier", "1", None, 64, 0.05, 0.7, 300)
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,11 @@ def gray(value, side=64):
     return cv2.imencode(".png", np.full((side, side, 3), value, np.uint8))[1].tobytes()
 
 
-def post(service, *bodies: bytes, **limits):
+def post(service, *bodies: bytes, wrap=lambda application: application, **limits):
     """Send several requests at once; return their answers."""
 
     async def send():
-        application = build_application(service, ServeLimits(**limits))
+        application = wrap(build_application(service, ServeLimits(**limits)))
         transport = httpx.ASGITransport(application)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await asyncio.gather(
@@ -76,6 +77,14 @@ def test_one_request_that_fails_does_not_fail_the_others(service, capsys):
     assert "secret" not in answers[1].text
     assert "secret" in capsys.readouterr().err
     assert "memory" in answers[3].json()["error"]
+
+
+@pytest.mark.fault(2, "another model takes over while a request is answered")
+def test_the_headers_of_an_answer_name_the_model_that_made_it(service):
+    later = {"x-model-version": "2", "x-model-run": "later"}
+    [answer] = post(service, gray(1), wrap=lambda one: RequestCheck(one, names=(), identify=lambda: later))
+    assert answer.json()["model"]["version"] == answer.headers["x-model-version"] == "1"
+    assert answer.json()["model"]["run"] == answer.headers["x-model-run"] == "earlier"
 
 
 def test_a_server_that_is_busy_says_when_to_come_again(service):

@@ -59,3 +59,8 @@ class ModelIdentity(NamedTuple):
         if self.task == "classify":  # the others have no meaning
             return known
         return known | {"conf": self.conf, "iou": self.iou, "max_det": self.max_det, "tile": self.tile}
+
+    def build_headers(self) -> dict[str, str]:
+        """Return the headers that name the model; those that are not known are left out."""
+        known = {"x-model-version": self.version, "x-model-run": self.run_id, "x-model-sha256": self.sha256}
+        return {name: value for name, value in known.items() if value}
