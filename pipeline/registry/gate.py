@@ -104,8 +104,8 @@ def judge_origin(
     Args:
         tags: Of its run.
         params: Its flat configuration.
-        seen: Number of test images that it was trained on, where those of another dataset count than of its
-            own; None if nobody knows.
+        seen: Number of test images that it was trained on, where those of another dataset than its own count;
+            None if nobody knows.
     """
     return _judge_data(tags, params, seen), _judge_code(tags)
 
@@ -116,7 +116,7 @@ def _judge_data(tags: Mapping[str, str], params: Mapping[str, Any], seen: int | 
     if leak:
         failed = f"{leak} of val and test share a group with others (data.on_leak)"
     elif seen is None:
-        failed = "whether it was trained on present test images is not known: no commit has its dataset"
+        failed = "whether it was trained on the test images is not known: its dataset is in no commit, or not in DVC"
     elif seen:
         failed = f"it was trained on {format_count(seen, 'test image')} of the comparison"
     if failed:
