@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import io
 import tempfile
 import warnings
@@ -17,7 +18,6 @@ from PIL import Image, ImageOps
 
 from pipeline.core.tasks import Task
 from pipeline.tracking.model_signature import INPUT_DESCRIPTION, OUTPUT_DESCRIPTIONS, build_signature
-from pipeline.tracking.tile_code import copy_tile_code
 
 REQUIRED_PACKAGES: Final = (
     "mlflow",
@@ -37,6 +37,19 @@ TILES_KEY: Final = "tiles"
 """Of the description of a model: the package that merges tiles. Models of earlier versions have none."""
 SERVED_MODEL_FILE: Final = Path(__file__).with_name("served_model.py")
 """The code that loads the weights and predicts; it is copied into the model."""
+
+CORE_FOLDER: Final = Path(__file__).parents[1] / "core"
+TILE_MODULES: Final = (
+    "arrays",
+    "detections",
+    "geometry/masks",
+    "tiles/plan_tiles",
+    "tiles/match_fragments",
+    "tiles/join_parts",
+    "tiles/merge_tiles",
+)
+"""What `merge_tiles` imports, and itself: below `pipeline.core`. They need numpy and shapely."""
+_CORE_NAME: Final = "pipeline.core."
 
 
 def save_model(
@@ -73,6 +86,26 @@ def save_model(
             streamable=False,
         )
     _adjust_description(folder)
+
+
+def copy_tile_code(folder: Path) -> Path:
+    """Write the code that merges tiles as a package; return its folder, which has the package's name.
+
+    The name holds a digest of the code, so that two models in one process never share other code than their
+    own; and it is not `pipeline`, which would hide this project where both are installed.
+
+    Args:
+        folder: An existing folder, which receives the package.
+    """
+    texts = {name: (CORE_FOLDER / f"{name}.py").read_text("utf-8") for name in TILE_MODULES}
+    digest = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
+    package = folder / f"finetrack_tiles_{digest[:12]}"
+    for name, text in texts.items():
+        file = package / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name("__init__.py").touch()
+        file.write_text(text.replace(_CORE_NAME, f"{package.name}."), "utf-8")
+    return package
 
 
 def _adjust_description(folder: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel, OBBModel, PoseModel, SegmentationModel
 
-from pipeline.tracking.tile_code import copy_tile_code
+from pipeline.tracking.logged_model import copy_tile_code
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
 
 with warnings.catch_warnings():
