@@ -116,7 +116,7 @@ def _judge_data(tags: Mapping[str, str], params: Mapping[str, Any], seen: int | 
     if leak:
         failed = f"{leak} of val and test share a group with others (data.on_leak)"
     elif seen is None:
-        failed = "whether it was trained on the test images is not known: its dataset is in no commit, or not in DVC"
+        failed = "whether it was trained on the test images is not known: DVC does not have its dataset"
     elif seen:
         failed = f"it was trained on {format_count(seen, 'test image')} of the comparison"
     if failed:
