@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.comparison.compare_models import ComparedModel, compare_models, compare_predictions
+from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.evaluate.details import measure_details
 from pipeline.evaluate.metrics.classification import (
@@ -196,6 +197,37 @@ def test_a_class_in_one_image_alone_is_no_evidence(detectors):
         found.truths[0] = found.truths[0]._replace(classes=np.full_like(found.truths[0].classes, 3))
     row = next(each for each in compare(*rare).classes if each.name == "rare")
     assert (row.low, row.high, row.p_value, row.images) == (-1, 1, 1, 1)
+
+
+def make_perfect(found):
+    """Return the predictions of a model that finds all objects, and nothing else."""
+    detections = [
+        Detections(truth.boxes, np.full(len(truth.classes), 0.9), truth.classes) for truth in found.truths
+    ]
+    return replace(found, detections=detections)
+
+
+def make_blind(found):
+    """Return the predictions of a model that finds nothing."""
+    nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
+    return replace(found, detections=[nothing] * len(found.images))
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_perfect_model_is_better_than_one_that_finds_nothing(copies):
+    found = draw_detections(60, skill=0.5, copies=copies)
+    comparison = compare(make_blind(found), make_perfect(found))
+    assert comparison.verdict == "better"
+    assert 0.4 < comparison.main.low < comparison.main.high == 1
+    assert all(row.p_value < 0.01 for row in comparison.classes)
+    json.dumps(comparison, allow_nan=False)
+
+
+def test_two_classifiers_without_an_error_are_not_shown_to_be_equal():
+    right = draw_classifications(60, skill=1.0)
+    main = compare(right, right).main
+    assert (main.difference, main.p_value) == (0, 1)
+    assert main.high == -main.low == pytest.approx(0.06, abs=0.002)
 
 
 def test_results_are_finite_json(detectors):
