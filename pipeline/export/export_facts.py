@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +11,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.export.measurement import ExportMeasurement, build_metrics
 from pipeline.export.model_source import ExportSource
 from pipeline.export.variants import ExportVariant
-from pipeline.storage.files import hash_file
+from pipeline.iterations.weights_file import FROM_VAL
 
 
 def build_facts(
@@ -40,6 +39,7 @@ def build_facts(
         "names": list(source.names),
         "imgsz": source.imgsz,
         "threshold": source.threshold,
+        "threshold_from": FROM_VAL if "conf" in source.iteration.predicts_with else "default",
         "data": manifest.digest,
         "test_images": len(manifest.in_split("test")),
         "ultralytics": version("ultralytics"),
@@ -48,16 +48,6 @@ def build_facts(
         facts["metrics"] = build_metrics(measured, megabytes=size["megabytes"])
         facts |= {"device": measured.latency.device, "threads": measured.latency.threads}
     return facts
-
-
-def hash_export(exported: Path) -> str:
-    """Return the SHA-256 of a file; of a folder one of the names and contents of its files."""
-    if exported.is_file():
-        return hash_file(exported)
-    digest = hashlib.sha256()
-    for file in _iterate_files(exported):
-        digest.update(f"{file.relative_to(exported).as_posix()} {hash_file(file)}\n".encode())
-    return digest.hexdigest()
 
 
 def measure_megabytes(exported: Path) -> float:

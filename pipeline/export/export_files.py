@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from pipeline.core.errors import UserError
+from pipeline.iterations.weights_file import name_facts_file
 from pipeline.storage.files import write_file, write_folder
 from pipeline.storage.scratch_folder import create_scratch_folder
 
@@ -49,7 +50,7 @@ def require_free_target(target: Path, weights: str) -> None:
     if not target.exists():
         return
     try:
-        known = json.loads(_name_facts_file(target).read_text(encoding="utf-8"))["weights"]
+        known = json.loads(name_facts_file(target).read_text(encoding="utf-8"))["weights"]
     except (OSError, ValueError, KeyError, TypeError):
         known = None
     if known != weights:
@@ -72,9 +73,5 @@ def write_export(exported: Path, target: Path, facts: Mapping[str, Any]) -> Path
     else:
         write_file(target, exported.read_bytes())
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
-    write_file(_name_facts_file(target), f"{text}\n")
+    write_file(name_facts_file(target), f"{text}\n")
     return target
-
-
-def _name_facts_file(target: Path) -> Path:
-    return target.with_name(f"{target.name}.json")

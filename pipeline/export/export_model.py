@@ -14,13 +14,14 @@ from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.manifest import ImageRecord
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.export.agreement import measure_agreement
-from pipeline.export.export_facts import build_facts, hash_export, measure_megabytes
+from pipeline.export.export_facts import build_facts, measure_megabytes
 from pipeline.export.export_files import open_export_folder, require_free_target, write_export
 from pipeline.export.measurement import ExportMeasurement, find_refusal
 from pipeline.export.model_source import STAGE, ExportSource
 from pipeline.export.variants import ExportVariant
 from pipeline.iterations.inference_settings import choose_measuring_settings
 from pipeline.iterations.predict_split import PreparedData, SplitPredictor
+from pipeline.iterations.weights_file import hash_path
 from pipeline.yolo.errors import check_device
 from pipeline.yolo.exporting.compare_latency import compare_latency
 from pipeline.yolo.exporting.export_weights import ExportRequest, export_weights
@@ -115,7 +116,7 @@ def _export_variant(
 ) -> ExportResult:
     with open_export_folder() as folder:
         exported = export_weights(work.source.weights, folder, _build_request(work, variant, device))
-        sha256, megabytes = hash_export(exported), measure_megabytes(exported)
+        sha256, megabytes = hash_path(exported), measure_megabytes(exported)
         try:
             measured = _measure(work, exported, sha256, reference, device)
         except UserError as error:

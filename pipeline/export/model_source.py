@@ -9,13 +9,8 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.iterations.inference_settings import DEFAULT_CONF, find_imgsz
-from pipeline.iterations.iteration import Iteration
-from pipeline.iterations.predict_split import (
-    SINGLE_CLASS_KEY,
-    PreparedData,
-    is_single_class,
-    match_classes,
-)
+from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration
+from pipeline.iterations.predict_split import PreparedData, is_single_class, match_classes
 from pipeline.storage.files import hash_file
 from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model
 

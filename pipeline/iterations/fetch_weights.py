@@ -12,6 +12,7 @@ from pipeline.core.paths import FINETUNED_FOLDER
 from pipeline.dataset.history import WORKSPACE
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.resolve_reference import FINETUNED_ARTIFACT
+from pipeline.iterations.weights_file import hash_path
 from pipeline.storage.dvc_repository import RevisionReadError, copy_path_at_revision
 from pipeline.storage.files import hash_file
 from pipeline.storage.scratch_folder import create_scratch_folder
@@ -53,7 +54,7 @@ def fetch_weights(iteration: Iteration, target: TrackingTarget) -> Path:
 def _check_file(iteration: Iteration, file: Path) -> Path:
     if not file.exists():
         raise UserError(f"{file} does not exist any more: bring it back, and run again")
-    if iteration.sha256 and hash_file(file) != iteration.sha256:
+    if iteration.sha256 and hash_path(file) != iteration.sha256:
         raise UserError(f"{file} changed after its SHA-256 was taken: run again")
     return file
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pipeline.core.tasks import Task
 
 ReferenceKind = Literal["run", "alias", "version", "experiment", "revision", "file"]
 """What a name stands for. `alias`: of a registered model, such as champion. `version`: NAME/3 of the
 registry. `experiment`: a DVC experiment. `revision`: a git revision, or `workspace`. `file`: weights."""
+SINGLE_CLASS_KEY: Final = "finetune.single_cls"
+"""Of the configuration: whether all classes were merged into one for the training."""
 
 
 @dataclass(frozen=True)

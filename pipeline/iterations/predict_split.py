@@ -21,14 +21,11 @@ from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.evaluate.prediction_files import describe_predicted_images
 from pipeline.evaluate.predictions import read_ground_truth
-from pipeline.iterations.iteration import Iteration
-from pipeline.storage.files import hash_file
+from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration
+from pipeline.iterations.weights_file import hash_path
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
 from pipeline.yolo.inference.model_file import is_checkpoint, load_checkpoint_model
 from pipeline.yolo.inference.predict import read_prepared_image
-
-SINGLE_CLASS_KEY = "finetune.single_cls"
-"""Of the configuration: whether all classes were merged into one for the training."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class SplitPredictor(AbstractContextManager["SplitPredictor"]):
             self._model.close()
             raise
         self._names = self._model.names if self._is_merged else data.manifest.names
-        self._sha256 = iteration.sha256 or (hash_file(weights) if weights.is_file() else "")
+        self._sha256 = iteration.sha256 or hash_path(weights)
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -31,8 +31,8 @@ from pipeline.iterations.tracked_iteration import (
     is_sweep,
     is_training,
 )
+from pipeline.iterations.weights_file import read_weights_file
 from pipeline.runtime.progress import print_notice
-from pipeline.storage.files import hash_file
 from pipeline.storage.git import require_owned_repository
 from pipeline.storage.git_history import find_commit, list_experiments
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
@@ -80,7 +80,7 @@ def resolve_reference(text: str, target: TrackingTarget, *, registry_name: str) 
     if text == WORKSPACE:
         return read_workspace()
     if is_weights_path(text):
-        return _read_file(text)
+        return read_weights_file(text)
     reader = RunReader(target)
     outage: TrackingUnavailableError | None = None
     found: list[Iteration] = []
@@ -100,14 +100,6 @@ def resolve_reference(text: str, target: TrackingTarget, *, registry_name: str) 
 def is_weights_path(text: str) -> bool:
     """Check whether a text names a file or a folder of weights by its ending."""
     return text.lower().endswith(WEIGHTS_SUFFIXES) or text.rstrip("/").endswith(WEIGHTS_FOLDER_SUFFIX)
-
-
-def _read_file(text: str) -> Iteration:
-    path = Path(text).expanduser()
-    if not path.exists():
-        raise UserError(f"there is no file {text}: name an existing one, or a run")
-    sha256 = hash_file(path) if path.is_file() else None
-    return Iteration(text, "file", path.name, sha256=sha256, file=path)
 
 
 def _find_tracked(reader: RunReader, text: str, registry_name: str) -> Iterator[Iteration]:

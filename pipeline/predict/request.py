@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from pipeline.iterations.weights_file import hash_path
 from pipeline.predict.choose_model import ChosenModel
-from pipeline.storage.files import hash_file
 
 Format = Literal["pictures", "coco", "yolo", "csv"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -38,21 +37,12 @@ def list_deciding_settings(request: PredictionRequest) -> dict[str, Any]:
     tiles = {"tile": settings.get("tile"), "overlap": settings.get("overlap")} if settings.get("tile") else {}
     return {
         "model": request.chosen.iteration.label,
-        "weights": _hash_weights(request.chosen.weights),
+        "weights": hash_path(request.chosen.weights),
         "sources": [str(path.resolve()) for path in request.sources],
         "formats": sorted(request.formats),
         **{key: settings[key] for key in ("imgsz", "conf", "iou", "max_det")},
         **tiles,
     }
-
-
-def _hash_weights(path: Path) -> str:
-    """Return the SHA-256 of a file; of a folder that of its files' names and hashes."""
-    if path.is_file():
-        return hash_file(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = [f"{file.relative_to(path)} {hash_file(file)}" for file in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def describe_chosen_model(chosen: ChosenModel) -> dict[str, Any]:

@@ -7,13 +7,13 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.export import export_model
-from pipeline.export.export_facts import hash_export
 from pipeline.export.export_model import ExportSettings, export_variants
 from pipeline.export.model_source import open_source
 from pipeline.export.report import build_addition, format_head, format_result
 from pipeline.export.variants import ExportVariant
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.predict_split import PreparedData
+from pipeline.iterations.weights_file import hash_path
 from pipeline.yolo.exporting import compare_latency
 
 PLAIN = ExportVariant("torchscript", "fp32", "outside")
@@ -59,7 +59,7 @@ def test_exported_files_are_measured_and_kept_with_their_facts(project, results)
         assert each.measurement.latency.first > 0
         facts = json.loads((project / f"out/{each.file.name}.json").read_text())
         assert facts["accepted"] is True
-        assert facts["sha256"] == hash_export(each.file)
+        assert facts["sha256"] == hash_path(each.file)
         assert facts["metrics"]["agreement"] == each.measurement.agreement.share
         assert (facts["imgsz"], facts["threshold"]) == (64, 0.3)
 
@@ -139,4 +139,4 @@ def test_openvino_is_measured_and_kept_as_a_folder(project, export):
     (result,) = export([ExportVariant("openvino", "fp16", "outside")], "folder")
     assert result.refusal is None
     assert (project / "folder/best-fp16_openvino_model/metadata.yaml").is_file()
-    assert hash_export(result.file) == result.facts["sha256"]
+    assert hash_path(result.file) == result.facts["sha256"]
