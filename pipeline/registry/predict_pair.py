@@ -18,8 +18,7 @@ from pipeline.dataset.prepared import read_manifest
 from pipeline.dataset.stored_predictions import PredictedImage, StoredPredictions
 from pipeline.iterations.fetch_predictions import fetch_predictions
 from pipeline.iterations.fetch_weights import fetch_weights
-from pipeline.iterations.iteration import Iteration
-from pipeline.iterations.predict_split import SINGLE_CLASS_KEY
+from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration
 from pipeline.runtime.progress import print_notice
 from pipeline.tracking.target import TrackingTarget
 

@@ -7,8 +7,8 @@ import torch
 from ultralytics.nn.tasks import DetectionModel
 
 from pipeline.core.errors import UserError
-from pipeline.iterations.iteration import Iteration
-from pipeline.iterations.predict_split import SINGLE_CLASS_KEY, PreparedData, SplitPredictor
+from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration
+from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 from pipeline.storage.files import hash_file
 from pipeline.yolo.inference.loaded_model import InferenceSettings
 from tests.builders import prepared_dataset
