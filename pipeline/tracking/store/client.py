@@ -88,6 +88,9 @@ def _set_mlflow_environment(target: TrackingTarget) -> None:
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries in the background
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        # Files only through the server: this machine may not reach what is behind it.
+        "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
         "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_UV_AUTO_DETECT": "false",
