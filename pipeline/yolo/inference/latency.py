@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.config.devices import list_devices
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.runtime.cpu_load import CpuLoadMeter
@@ -103,7 +104,7 @@ def _time_images(
 
 
 def _name_device(device: Any) -> str:
-    if device == "cpu" or not torch.cuda.is_available():
+    if list_devices(device)[:1] == ["cpu"] or not torch.cuda.is_available():
         return "cpu"
     return str(torch.cuda.get_device_name())
 
