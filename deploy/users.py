@@ -164,9 +164,15 @@ def grant_permission(server: UserApi, arguments: argparse.Namespace) -> Iterator
 
 
 def grant(server: UserApi, arguments: argparse.Namespace, **resource: str) -> str:
-    """Grant the permission on one resource; return what was granted."""
-    path = "3.0/mlflow/users/permissions/grant"
-    server.ask("POST", path, username=arguments.user, permission=arguments.permission, **resource)
+    """Grant the permission on one resource, instead of an earlier one; return what was granted."""
+    path, asked = "3.0/mlflow/users/permissions", {"username": arguments.user, **resource}
+    try:
+        server.ask("POST", f"{path}/grant", permission=arguments.permission, **asked)
+    except RefusedError as error:
+        if "RESOURCE_ALREADY_EXISTS" not in str(error):
+            raise
+        server.ask("POST", f"{path}/revoke", **asked)
+        server.ask("POST", f"{path}/grant", permission=arguments.permission, **asked)
     kind = resource["resource_type"].replace("_", " ")
     name = arguments.experiment if kind == "experiment" else arguments.model
     return f"{arguments.user}: {arguments.permission} on the {kind} {name}"
