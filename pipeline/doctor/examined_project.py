@@ -9,17 +9,21 @@ import subprocess
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pipeline.core.errors import UserError
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
 
 if TYPE_CHECKING:
     from pipeline.config.schema import Config
     from pipeline.doctor.leftovers.project_processes import ProjectProcess
     from pipeline.storage.dvc_remotes.dvc_settings import DvcSettings
+    from pipeline.tracking.examination.database_file import DatabaseState
     from pipeline.tracking.examination.server import ServerAnswer
     from pipeline.tracking.examination.stored_runs import StoredRuns
     from pipeline.tracking.target import TrackingTarget
+
+Found = TypeVar("Found")
 
 
 class ExaminedProject:
@@ -47,16 +51,23 @@ class ExaminedProject:
         """The scratch folder, which need not exist."""
         return self.root / SCRATCH_FOLDER
 
-    @cached_property
+    @property
     def config(self) -> Config:
         """The configuration of the next `dvc repro`.
 
         Raises:
             UserError: It cannot be read, or cannot run.
         """
+        return _return_or_raise(self._read_config)
+
+    @cached_property
+    def _read_config(self) -> Config | UserError:
         from pipeline.doctor.project.configuration import read_planned_config
 
-        return read_planned_config(self.scratch)
+        try:
+            return read_planned_config(self.scratch)
+        except UserError as error:
+            return error
 
     @cached_property
     def target(self) -> TrackingTarget | None:
@@ -90,16 +101,32 @@ class ExaminedProject:
 
         return start_torch()
 
-    @cached_property
+    @property
     def server(self) -> ServerAnswer | None:
         """The answer of the tracking server; None where the store is a database of this machine.
 
         Raises:
             TrackingUnavailableError: It does not answer, or refuses.
         """
+        return _return_or_raise(self._asked_server)
+
+    @cached_property
+    def _asked_server(self) -> ServerAnswer | UserError | None:
+        """What the server answered: it is asked once, since one that hangs costs seconds."""
         from pipeline.tracking.examination.server import ask_server
 
-        return ask_server(self.target) if self.target and self.target.database is None else None
+        try:
+            return ask_server(self.target) if self.target and self.target.database is None else None
+        except UserError as error:
+            return error
+
+    @cached_property
+    def database_state(self) -> DatabaseState | None:
+        """What is wrong with the database of runs; None where there is none yet, or the store is a server."""
+        from pipeline.tracking.examination.database_file import examine_database
+
+        database = self.target.database if self.target else None
+        return examine_database(database) if database and database.exists() else None
 
     @cached_property
     def runs(self) -> StoredRuns | None:
@@ -122,3 +149,10 @@ class ExaminedProject:
         from pipeline.doctor.records.lock_stages import read_lock_stages
 
         return read_lock_stages(self.root)
+
+
+def _return_or_raise(found: Found | UserError) -> Found:
+    """Return what was found, or raise the error that was met."""
+    if isinstance(found, UserError):
+        raise found
+    return found

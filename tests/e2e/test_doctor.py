@@ -93,6 +93,7 @@ def test_a_project_in_which_everything_is_damaged_is_examined(bare):
     assert found["torch"] == {"ok"}
 
 
+@pytest.mark.slow  # test_run_checks.py covers a check whose package is missing
 @pytest.mark.fault(15, "a Python without the project's packages")
 def test_without_any_package_the_doctor_says_so(bare):
     (bare.folder / "requirements.lock").write_text("torch==2.0\ndvc==3.0\n")
@@ -104,24 +105,25 @@ def test_without_any_package_the_doctor_says_so(bare):
 
 
 @pytest.mark.fault(13, "what killed commands left")
-def test_fix_mends_what_is_safe_and_says_so(tiny):
-    lock = tiny.folder / ".git/index.lock"
-    left, kept = tiny.folder / "data/.prepared.abcdefgh", tiny.folder / ".finetrack/checkpoints/key/last.pt"
-    rwlock = tiny.folder / ".dvc/tmp/rwlock"
-    for path in (left / "a.jpg", kept):
+def test_fix_mends_what_is_safe_and_says_so(bare):
+    bare.run("git init -q && git add dvc.yaml && git commit -qm start")
+    lock = bare.folder / ".git/index.lock"
+    left, kept = bare.folder / "data/.prepared.abcdefgh", bare.folder / ".finetrack/checkpoints/key/last.pt"
+    rwlock = bare.folder / ".dvc/tmp/rwlock"
+    for path in (left / "a.jpg", kept, rwlock):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")
     lock.touch()
     os.utime(lock, (time.time() - 3600,) * 2)
     rwlock.write_text(json.dumps({"write": {"/a": {"pid": 4_194_000, "cmd": "dvc repro"}}}))
-    (tiny.folder / "requirements.lock").touch()
-    before = list_contents(tiny.folder)
-    report = examine(tiny, "--fix")
+    (bare.folder / "requirements.lock").touch()
+    before = list_contents(bare.folder)
+    report = examine(bare, "--fix")
     assert [item["check"] for item in report["mended"]] == ["locks", "locks", "leftovers"]
     assert not lock.exists()
     assert not left.exists()
     assert kept.exists()
-    after = list_contents(tiny.folder)
+    after = list_contents(bare.folder)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert changed == {".git/index.lock", "data/.prepared.abcdefgh/a.jpg", ".dvc/tmp/rwlock"}
     assert find_states(report)["locks"] == find_states(report)["leftovers"] == {"ok"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.doctor.check_finding import CheckFinding
+from pipeline.doctor.check_finding import CheckFinding, Repair
 from pipeline.doctor.leftovers.file_locks import is_record_locked
 from pipeline.tracking.examination.waiting_outboxes import WaitingOutbox, list_waiting_outboxes
 
@@ -33,16 +33,21 @@ def check_journals(project: ExaminedProject) -> Iterator[CheckFinding]:
 
 def is_readable(project: ExaminedProject) -> bool:
     """Return whether the store can be read; the check of MLflow says why not."""
-    from pipeline.tracking.examination.database_file import examine_database
-
     target = project.target
     if target is None or target.database is None:
         try:
             return target is not None and project.server is not None
         except UserError:
             return False
-    unreadable = {"no-database", "damaged", "foreign", "newer"}
-    return not target.database.exists() or examine_database(target.database).problem not in unreadable
+    state = project.database_state
+    return state is None or state.problem not in {"no-database", "damaged", "foreign", "newer"}
+
+
+def choose_sending(project: ExaminedProject) -> Repair | None:
+    """Return the repair that sends messages; None where the store cannot be used, or would be upgraded."""
+    state = project.database_state
+    usable = is_readable(project) and (state is None or state.problem is None)
+    return partial(send_journals, project) if usable else None
 
 
 def send_journals(project: ExaminedProject) -> str:
@@ -69,7 +74,7 @@ def _describe_waiting(
         number = format_count(sum(outbox.waiting for outbox in left), "message")
         seen = f"{what} for MLflow at {uri} with {number} not sent, the oldest of {_format_day(left)}"
         advice = "run `finetrack send`; each stage sends them, too"
-        yield CheckFinding("warning", seen, advice, partial(send_journals, project))
+        yield CheckFinding("warning", seen, advice, choose_sending(project))
 
 
 def _describe_foreign(left: Sequence[WaitingOutbox]) -> Iterator[CheckFinding]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.core.text import format_count
 from pipeline.doctor.check_finding import CheckFinding
-from pipeline.doctor.records.journals import is_readable, send_journals
+from pipeline.doctor.records.journals import choose_sending, is_readable
 from pipeline.tracking.recovery import identify_machine, is_process_gone
 from pipeline.tracking.store.run_tags import PROCESS_TAG
 from pipeline.tracking.store.tracked_runs import TrackedRun
@@ -29,7 +28,7 @@ def check_open_runs(project: ExaminedProject) -> Iterator[CheckFinding]:
         what = format_count(len(dead), "run is", "runs are")
         seen = f"{what} RUNNING in MLflow, and the process has ended: {names}"
         advice = "run `finetrack send`, which closes them as KILLED; each stage does it, too"
-        yield CheckFinding("warning", seen, advice, partial(send_journals, project))
+        yield CheckFinding("warning", seen, advice, choose_sending(project))
     else:
         yield CheckFinding("ok", _describe_running(running))
 

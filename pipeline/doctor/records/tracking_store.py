@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.doctor.check_finding import CheckFinding
 from pipeline.doctor.leftovers.file_locks import find_lock_holder
 from pipeline.doctor.leftovers.project_processes import format_command
-from pipeline.tracking.examination.database_file import DatabaseState, examine_database
+from pipeline.tracking.examination.database_file import DatabaseState
 
 if TYPE_CHECKING:
     from pipeline.doctor.examined_project import ExaminedProject
@@ -29,10 +29,10 @@ def check_tracking_store(project: ExaminedProject) -> Iterator[CheckFinding]:
         )
     elif target.database is None:
         yield _check_server(project, target)
-    elif not target.database.exists():
+    elif project.database_state is None:
         yield _check_absent(target.database)
     else:
-        yield _check_database(project, target.database)
+        yield _check_database(project, target.database, project.database_state)
 
 
 def _check_server(project: ExaminedProject, target: TrackingTarget) -> CheckFinding:
@@ -56,8 +56,7 @@ def _check_absent(database: Path) -> CheckFinding:
     return CheckFinding("ok", f"the first run makes {database.name}")
 
 
-def _check_database(project: ExaminedProject, database: Path) -> CheckFinding:
-    state = examine_database(database)
+def _check_database(project: ExaminedProject, database: Path, state: DatabaseState) -> CheckFinding:
     if state.problem is None:
         size = f"{database.stat().st_size / 1e6:.1f} MB"
         return CheckFinding("ok", f"{database.name}, {size}, tables of MLflow {_read_installed_version()}")

@@ -33,7 +33,7 @@ def test_a_file_from_the_future_is_found(project):
     ("ahead", "state"), [(2.0, "ok"), (-2.0, "ok"), (900.0, "warning"), (-900.0, "warning")]
 )
 def test_the_clock_of_the_server_is_compared(project, ahead, state):
-    project.__dict__["server"] = SimpleNamespace(clock_ahead=ahead)
+    project.__dict__["_asked_server"] = SimpleNamespace(clock_ahead=ahead)
     [found] = check_clock(project)
     assert found.state == state
 

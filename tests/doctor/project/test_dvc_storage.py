@@ -1,9 +1,5 @@
 """DVC's cache and remotes; the settings are those of a real DVC."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from pipeline.core.errors import UserError
@@ -79,7 +75,6 @@ def test_a_server_that_does_not_answer_is_a_sentence_without_the_password(with_d
     assert "secret" not in str(failure.value)
 
 
-def test_settings_are_those_that_dvc_reads(with_dvc):
-    command = [sys.executable, "-m", "dvc", "config", "--local", "cache.dir", "/elsewhere/cache"]
-    subprocess.run(command, check=True, env=os.environ, cwd=with_dvc.root)
-    assert str(with_dvc.dvc_settings.cache) == "/elsewhere/cache"
+def test_local_settings_go_before_those_of_the_project(with_dvc):
+    (with_dvc.root / ".dvc/config.local").write_text("[cache]\n    dir = ../../elsewhere\n")
+    assert with_dvc.dvc_settings.cache == with_dvc.root.parent / "elsewhere"
