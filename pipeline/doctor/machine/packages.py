@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -38,16 +39,14 @@ def check_packages(project: ExaminedProject) -> Iterator[CheckFinding]:
 
     One that is missing is a fault if pyproject.toml names it as a dependency, and a warning otherwise.
     """
-    try:
+    text = ""
+    with suppress(FileNotFoundError):
         text = (project.root / LOCK_FILE).read_text("utf-8")
-    except FileNotFoundError:
-        yield CheckFinding(
-            "warning",
-            f"there is no {LOCK_FILE} to compare with",
-            f"restore it with `git checkout {LOCK_FILE}`",
-        )
-        return
     locked = parse_lock(text)
+    if not locked:
+        seen = f"there is no {LOCK_FILE} to compare with, or it is empty"
+        yield CheckFinding("warning", seen, f"restore it with `git checkout {LOCK_FILE}`")
+        return
     found = compare_packages(locked, list_installed(sys.path))
     yield from _describe(found, len(locked), needed=_read_dependencies(project.root / PROJECT_FILE))
 

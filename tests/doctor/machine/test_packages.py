@@ -67,3 +67,5 @@ def test_a_package_that_is_not_as_locked_is_found(project, states, wanted, expec
 
 def test_without_a_lock_nothing_can_be_compared(project, states):
     assert states(check_packages(project)) == ["warning"]
+    (project.root / "requirements.lock").touch()
+    assert states(check_packages(project)) == ["warning"]
