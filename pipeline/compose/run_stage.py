@@ -67,7 +67,10 @@ def _clear_damaged_cache() -> Iterator[None]:
         aside = set_cached_copy_aside(Path.cwd(), error.file)
         if aside is None:
             raise
-        raise UserError(f"{error}; DVC's cache had it damaged, too: that file is {aside} now") from None
+        raise UserError(
+            f"{error}. DVC's cache had it damaged, too, and has it no more ({aside}): `python -m pipeline "
+            "pull` fetches it from a remote that has it, `dvc repro` makes it again"
+        ) from None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 
 from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
 from pipeline.remotes.experiment_refs import (
     SyncedExperiments,
     fetch_experiments,
@@ -58,7 +59,8 @@ def _fetch_experiments(project: Path, request: SyncRequest) -> Iterator[str]:
         yield f"git has no remote {remote}, so that no experiments come: `git remote add {remote} URL`"
         return
     done: SyncedExperiments = fetch_experiments(project, remote, force=request.force)
-    text = f"{len(done.copied):,} experiments fetched from {remote}, {len(done.kept):,} were here"
+    fetched = format_count(len(done.copied), "experiment")
+    text = f"{fetched} fetched from {remote}, {len(done.kept):,} here before"
     if done.different:
         names = ", ".join(each.name for each in done.different[:3])
         text += f"; {len(done.different):,} have other results here ({names}): --force replaces them"
@@ -91,7 +93,8 @@ def _download(
     with Progress("pull", len(there), unit="files downloaded") as progress:
         done = store.download(there, progress.update)
     size = sum(store.get_cache_path(oid).stat().st_size for oid in done.copied)
-    yield f"{len(done.copied):,} files ({size / 1e6:,.1f} MB) downloaded from {store.name} ({store.address})"
+    copied = format_count(len(done.copied), "file")
+    yield f"{copied} ({size / 1e6:,.1f} MB) downloaded from {store.name} ({store.address})"
     return [*plan.damaged, *(plan.objects[oid] for oid in done.damaged)]
 
 
@@ -117,7 +120,7 @@ def _write_workspace(store: ObjectStore) -> str:
     """Write those outputs of the workspace that are complete in the cache."""
     changed = store.write_outputs(store.list_complete_outputs())
     return (
-        f"{changed:,} files written into the workspace"
+        f"{format_count(changed, 'file')} written into the workspace"
         if changed
         else "the workspace has its data and weights"
     )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
 from pipeline.remotes.experiment_refs import (
     SyncedExperiments,
     has_git_remote,
@@ -69,10 +70,9 @@ def _push_objects(store: ObjectStore, plan: ObjectPlan, *, verify: bool) -> Iter
             store.upload(part, progress.update)
     new = {record.path for record in records} - store.list_records(on_remote=True)
     store.copy_records(sorted(new), to_remote=True)
-    yield (
-        f"{len(missing):,} files ({size / 1e6:,.1f} MB) uploaded to {store.name} ({store.address}), "
-        f"{len(there):,} were there"
-    )
+    copied = format_count(len(missing), "file")
+    place = f"{store.name} ({store.address})"
+    yield f"{copied} ({size / 1e6:,.1f} MB) uploaded to {place}, {len(there):,} there before"
     yield from _report_lost(plan, wanted.keys() - there - cached)
 
 
@@ -112,7 +112,9 @@ def _report_lost(plan: ObjectPlan, oids: Collection[str]) -> Iterator[str]:
 
 
 def _describe_experiments(done: SyncedExperiments, remote: str) -> str:
-    text = f"{len(done.copied):,} experiments pushed to {remote}, {len(done.kept):,} were there"
+    text = (
+        f"{format_count(len(done.copied), 'experiment')} pushed to {remote}, {len(done.kept):,} there before"
+    )
     if done.different:
         names = ", ".join(each.name for each in done.different[:3])
         text += f"; {remote} has other results of {len(done.different):,} ({names}): --force replaces them"
