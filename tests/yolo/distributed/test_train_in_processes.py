@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from pipeline.core.errors import PrunedError
+from pipeline.core.errors import PrunedError, UserError
 from pipeline.yolo.distributed.process_group import (
     average_over_processes,
     require_equal_weights,
@@ -23,7 +23,7 @@ SMALL = {"batch": 8, "nbs": 8, "lr0": 0.0005, "epochs": 2, "threads": 1}
 CONSTANT = dict.fromkeys(("mosaic", "hsv_h", "hsv_s", "hsv_v", "translate", "scale", "fliplr"), 0.0)
 
 
-def train(root, *, processes, ends_after=None, **changes):
+def train(root, *, processes, ends_after=None, weights=trainings.FOUNDATION, **changes):
     """Train on so many CPU processes; return the result, and the epochs as they were reported."""
     device = ",".join(["cpu"] * processes)
     rows = []
@@ -32,7 +32,7 @@ def train(root, *, processes, ends_after=None, **changes):
         rows.append(row)
         return row["epoch"] == ends_after
 
-    job = trainings.job(root, weights=trainings.FOUNDATION, device=device, **{**SMALL, **changes})
+    job = trainings.job(root, weights=weights, device=device, **{**SMALL, **changes})
     return trainings.run(job, on_epoch=keep), rows
 
 
@@ -85,6 +85,25 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path, case):
     assert [row["epoch"] for row in again] == [1, 2, 3]
     assert result.weights == expected.weights
     assert [_drop_times(row) for row in again] == [_drop_times(row) for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["segment", "obb", "pose", "classify"])
+def test_every_task_trains_in_two_processes(tmp_path, task):
+    trainings.dataset(tmp_path, train=8, val=3, task=task)
+    result, rows = train(tmp_path, processes=2, weights=None, task=task, epochs=2)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    main = "metrics/top1" if task == "classify" else "metrics/mAP50-95"
+    assert 0 <= rows[-1][main] <= 1
+    assert result.effective["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_says_so_once(tmp_path, capfd):
+    trainings.dataset(tmp_path, train=8, val=3)
+    with pytest.raises(UserError, match=r"the training diverged in epoch \d"):
+        train(tmp_path, processes=2, lr0=1e9, epochs=4, optimizer="SGD")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def _drop_times(row):
