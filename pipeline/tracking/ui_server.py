@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Final, NamedTuple
 
@@ -14,6 +14,7 @@ from pipeline.tracking.target import TrackingTarget
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 5001
+_ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})
 _MAX_PORT: Final = 65535
 
 
@@ -58,7 +59,7 @@ def plan_ui_server(target: TrackingTarget, host: str, port: int) -> UiServer:
         *("--allowed-hosts", ",".join(hosts)),
         *("--cors-allowed-origins", ",".join(f"http://{each}" for each in hosts)),
     )
-    own = DEFAULT_HOST if not names or host in {"0.0.0.0", "::"} else host
+    own = DEFAULT_HOST if not names or host in _ALL_ADDRESSES else host
     others = tuple(f"http://{_bracket(name)}:{port}" for name in names)
     return UiServer(command, f"http://{_bracket(own)}:{port}", others)
 
@@ -94,18 +95,17 @@ def list_names(host: str) -> Sequence[str]:
     """
     if _is_loopback(host):
         return ()
-    name = socket.gethostname()
-    if host not in {"0.0.0.0", "::"}:
-        return tuple(dict.fromkeys((host, name, socket.getfqdn())))
+    found = [host] if host not in _ALL_ADDRESSES else list(_list_addresses())
+    names = (*found, socket.gethostname(), socket.getfqdn())
+    return tuple(dict.fromkeys(name for name in names if not _is_loopback(name)))
+
+
+def _list_addresses() -> Iterator[str]:
+    """Yield the IPv4 addresses of this machine."""
     import psutil
 
-    found = [
-        each.address
-        for addresses in psutil.net_if_addrs().values()
-        for each in addresses
-        if each.family == socket.AF_INET
-    ]
-    return tuple(dict.fromkeys([*(each for each in found if not _is_loopback(each)), name, socket.getfqdn()]))
+    for addresses in psutil.net_if_addrs().values():
+        yield from (each.address for each in addresses if each.family == socket.AF_INET)
 
 
 def _is_loopback(host: str) -> bool:

@@ -62,7 +62,7 @@ def test_a_port_in_use_is_one_sentence(free_port):
     [
         ("127.0.0.1", 0, "is no port"),
         ("127.0.0.1", 70000, "is no port"),
-        ("192.0.2.1", 5001, "is no address of this machine"),
+        ("198.51.100.1", 5001, "is no address of this machine"),
         ("no-such-host.invalid", 5001, "is not known"),
     ],
 )
