@@ -25,7 +25,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,7 +36,7 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.runtime.fork_server.messages import ADDRESS_VARIABLE  # noqa: E402
+from pipeline.runtime.fork_server.messages import ADDRESS_VARIABLE, SERVER_KINDS  # noqa: E402
 from pipeline.runtime.fork_server.processes import ForkServer, start_fork_server  # noqa: E402
 
 MAX_GROWTH: Final = 0.2
@@ -159,7 +159,7 @@ class Soak:
             *self._measure_processes(),
             *((name, "MB", measure_megabytes(self.project / place)) for name, place in FOLDERS.items()),
             *((name, "files", count_files(self.project / place)) for name, place in FOLDERS.items()),
-            ("shared memory", "files", count_files(Path("/dev/shm"))),
+            ("processes in the clone", "files", count_processes(self.project)),
             *self._measure_database(),
         ]
         new = [Figure(self.done, self.session, *row) for row in rows]
@@ -170,14 +170,9 @@ class Soak:
     def _measure_processes(self) -> Iterator[tuple[str, str, float]]:
         assert self.servers is not None
         assert self.serve is not None
-        living = dict(
-            zip(
-                ("server", "fork server 1", "fork server 2"),
-                [self.serve.pid, *self.servers.list_pids()],
-                strict=False,
-            )
-        )
-        for name, pid in living.items():
+        named = zip(("server", *SERVER_KINDS), [self.serve.pid, *self.servers.list_pids()], strict=False)
+        for kind, pid in named:
+            name = kind if kind == "server" else f"fork server of {kind}"
             process = psutil.Process(pid)
             yield f"memory of the {name}", "MB", process.memory_info().rss / 1e6
             yield f"open files of the {name}", "files", process.num_fds()
@@ -287,6 +282,15 @@ def measure_megabytes(path: Path) -> float:
 def count_files(path: Path) -> int:
     """Return the number of files at or below a path."""
     return int(path.is_file()) or sum(file.is_file() for file in path.rglob("*"))
+
+
+def count_processes(folder: Path) -> int:
+    """Return the number of processes that work in a folder."""
+    found = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            found += Path(process.cwd()).is_relative_to(folder)
+    return found
 
 
 def read_figures(path: Path) -> Iterator[Figure]:
