@@ -138,7 +138,10 @@ def _describe_absent(known: str | None) -> CheckFinding:
     if known is None:
         return CheckFinding("ok", "nothing was trained yet")
     seen = f"{FINETUNED_FOLDER} is absent, and dvc.lock names it"
-    return CheckFinding("warning", seen, "run `dvc checkout`; or `dvc pull`, if it is on the remote alone")
+    advice = (
+        "if a training was stopped, type its command again: it goes on; else `dvc checkout`, or `dvc pull`"
+    )
+    return CheckFinding("warning", seen, advice)
 
 
 def _name_run(facts: Mapping[str, Any]) -> str:

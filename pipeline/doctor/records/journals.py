@@ -63,16 +63,18 @@ def send_journals(project: ExaminedProject) -> str:
         raise UserError("it is unknown where runs are logged to")
     report = send_missed(project.target)
     require_delivery(report, project.target.uri)
-    return f"{describe_delivery(report, project.target.uri)}; runs of ended processes are closed"
+    closed = "closed the runs of processes that have ended"
+    return f"{describe_delivery(report, project.target.uri)}, and {closed}" if report.sent else closed
 
 
 def _describe_waiting(
     project: ExaminedProject, left: Sequence[WaitingOutbox], uri: str
 ) -> Iterator[CheckFinding]:
     if left:
-        what = format_count(len(left), "run waits", "runs wait")
-        number = format_count(sum(outbox.waiting for outbox in left), "message")
-        seen = f"{what} for MLflow at {uri} with {number} not sent, the oldest of {_format_day(left)}"
+        number = sum(outbox.waiting for outbox in left)
+        sent = f"{format_count(number, 'message')} not sent" if number else "its run not closed"
+        what = format_count(len(left), "command that has ended", "commands that have ended")
+        seen = f"{what} left {sent}, for MLflow at {uri}, on {_format_day(left)} or later"
         advice = "run `finetrack send`; each stage sends them, too"
         yield CheckFinding("warning", seen, advice, choose_sending(project))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.core.text import format_count
 from pipeline.doctor.check_finding import CheckFinding
-from pipeline.doctor.records.journals import choose_sending, is_readable
+from pipeline.doctor.records.journals import choose_sending, is_readable, send_journals
 from pipeline.tracking.recovery import identify_machine, is_process_gone
 from pipeline.tracking.store.run_tags import PROCESS_TAG
 from pipeline.tracking.store.tracked_runs import TrackedRun
@@ -28,9 +29,17 @@ def check_open_runs(project: ExaminedProject) -> Iterator[CheckFinding]:
         what = format_count(len(dead), "run is", "runs are")
         seen = f"{what} RUNNING in MLflow, and the process has ended: {names}"
         advice = "run `finetrack send`, which closes them as KILLED; each stage does it, too"
-        yield CheckFinding("warning", seen, advice, choose_sending(project))
+        repair = partial(_close_runs, project, dead) if choose_sending(project) else None
+        yield CheckFinding("warning", seen, advice, repair)
     else:
         yield CheckFinding("ok", _describe_running(running))
+
+
+def _close_runs(project: ExaminedProject, runs: Sequence[TrackedRun]) -> str:
+    """Close the runs of processes that have ended, and send their messages."""
+    send_journals(project)
+    names = ", ".join(run.name or run.run_id[:8] for run in runs[:3])
+    return f"closed {format_count(len(runs), 'run')} as KILLED: {names}"
 
 
 def _describe_running(runs: Sequence[TrackedRun]) -> str:

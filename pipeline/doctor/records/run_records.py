@@ -19,9 +19,7 @@ from pipeline.tracking.store.tracked_runs import TrackedRun
 FREE_KEYS: Final = frozenset({"finetune.workers", "finetune.verbose", "model.name"})
 """Keys that do not decide the result: a training that is used again may have been made with other values."""
 _SHOWN: Final = 3
-_TRUST: Final = (
-    "trust dvc.lock and the files: train again with `dvc repro --force finetune` for a true record"
-)
+_TRUST: Final = "trust dvc.lock and the files: train again with `dvc repro --force --single-item finetune` for a true record"
 
 
 class RunRecords(NamedTuple):
@@ -105,7 +103,7 @@ def _compare_metrics(
     differences = [_find_other_metrics(each, metrics, "test/") for each in evaluated]
     if differences and all(differences):
         seen = f"{name} has other test metrics than {files[1]}: {_list_briefly(differences[0])}"
-        yield CheckFinding("fault", seen, "run `dvc repro --force evaluate` for a true record")
+        yield CheckFinding("fault", seen, "run `dvc repro --force --single-item evaluate` for a true record")
 
 
 def _find_other_metrics(run: TrackedRun, metrics: Mapping[str, float], prefix: str) -> list[str]:

@@ -68,7 +68,7 @@ def test_what_killed_processes_left_is_found_and_mended(target, client, runs, ex
     assert (journal.state, "2 messages" in journal.seen) == ("warning", True)
     assert (running.state, "1 run is RUNNING" in running.seen) == ("warning", True)
     assert "1 metric" in journal.repair()
-    assert "nothing waits" in running.repair()
+    assert "closed 1 run as KILLED: gone" in running.repair()
     statuses = {name: client.get_run(run_id).info.status for name, run_id in runs.items()}
     assert statuses == {"gone": "KILLED", "here": "RUNNING", "there": "RUNNING"}
     assert only(check_journals(examine())).state == "ok"
