@@ -200,11 +200,14 @@ def check_params_values(raw: bytes) -> ParamValues:
 
 def _check_params(params: ParamsFile, *, where: str) -> None:
     from pipeline.config.schema import ConfigError, parse_config
+    from pipeline.config.tracking_uri import NO_PASSWORD
 
     try:
         parse_config(params.values)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        is_kept = NO_PASSWORD in str(error) and _under_dvc_exp()  # DVC stashes params.yaml before any stage
+        advice = "; change this password, since DVC has already written it into an object of .git"
+        raise ConfigError(f"{where}: {error}{advice if is_kept else ''}") from None
     remember_checked_values(params.raw, params.values)
 
 
