@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.core.errors import UserError
 from pipeline.core.paths import RUN_INPUT_FOLDERS, RUN_OUTPUTS
 from pipeline.doctor.check_finding import CheckFinding
+from pipeline.doctor.leftovers.git_locks import find_writers
 from pipeline.storage.git import read_git_state, require_full_history, require_owned_repository
 from pipeline.storage.git_commands import GitError, run_git
 
@@ -46,16 +47,18 @@ def check_git_repository(project: ExaminedProject) -> Iterator[CheckFinding]:
     except GitError:
         yield CheckFinding("fault", f"{root} is no git repository", _INIT)
         return
-    yield from _check_contents(root, folder)
+    yield from _check_contents(project, folder)
 
 
-def _check_contents(root: Path, folder: Path) -> Iterator[CheckFinding]:
+def _check_contents(project: ExaminedProject, folder: Path) -> Iterator[CheckFinding]:
+    root = project.root
     commit, dirty = read_git_state(root, exclude=RUN_OUTPUTS, untracked_in=RUN_INPUT_FOLDERS)
     if commit is None:
         reason = _find_reason(root)
         yield CheckFinding("fault", f"git names no commit: {reason}", "commit, or repair: `git fsck`")
         return
     problems = [*_check_history(root), *_check_identity(root), *_check_unfinished(folder)]
+    problems += _check_head(project, folder)
     yield from problems
     if not problems:
         state = "code and configuration differ from it" if dirty else "code and configuration are as there"
@@ -87,6 +90,22 @@ def _check_identity(root: Path) -> Iterator[CheckFinding]:
         "git does not know who you are, and `dvc exp run` commits",
         "run `git config user.name NAME` and `git config user.email ADDRESS`",
     )
+
+
+def _check_head(project: ExaminedProject, folder: Path) -> Iterator[CheckFinding]:
+    """Check that no killed `dvc exp run` left HEAD on no branch: DVC detaches it, and notes that it does."""
+    if (folder / "HEAD").read_text("utf-8").startswith("ref:"):
+        return
+    with suppress(ImportError):  # of psutil
+        if find_writers(project):
+            return
+    if run_git(project.root, "for-each-ref", "refs/exps/exec"):
+        branch = "BRANCH"
+        with suppress(GitError):
+            branch = run_git(project.root, "rev-parse", "--abbrev-ref", "@{-1}") or branch
+        seen = "a `dvc exp run` was killed, and left HEAD on no branch: commits that you make are on none"
+        advice = f"run `git switch {branch}`; after commits of yours, `git branch NAME` before it keeps them"
+        yield CheckFinding("warning", seen, advice)
 
 
 def _check_unfinished(folder: Path) -> Iterator[CheckFinding]:

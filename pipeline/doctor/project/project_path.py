@@ -15,6 +15,18 @@ from pipeline.storage.scratch_folder import ROOT_VARIABLE
 if TYPE_CHECKING:
     from pipeline.doctor.examined_project import ExaminedProject
 
+WRITTEN_FOLDERS: Final = (
+    *(
+        ".",
+        ".finetrack",
+        ".finetrack/locks",
+        ".finetrack/outbox",
+        ".finetrack/checkpoints",
+        ".dvc",
+        ".dvc/tmp",
+    ),
+    *("data", "models", "reports", "mlruns"),
+)
 MAX_TEMPORARY_PATH: Final = 71
 """Bytes of the path of temporary files: with torch's own names the path of a socket has 107 then, the most
 that Linux allows. A longer one leaves a training with several loaders waiting for good."""
@@ -29,9 +41,11 @@ def check_project_path(project: ExaminedProject) -> Iterator[CheckFinding]:
 
 
 def _check_rights(project: ExaminedProject) -> Iterator[CheckFinding]:
-    for folder in (project.root, project.scratch):
+    """Check that folders can be written: a container may have made some of them as another user."""
+    for name in WRITTEN_FOLDERS:
+        folder = project.root / name
         if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
-            seen = f"{folder} cannot be written: no command that runs a stage works"
+            seen = f"{folder} cannot be written: commands that run stages fail"
             advice = "change its access rights or its owner, or mount its disk for writing"
             yield CheckFinding("fault", seen, advice)
             return

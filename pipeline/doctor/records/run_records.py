@@ -19,7 +19,10 @@ from pipeline.tracking.store.tracked_runs import TrackedRun
 FREE_KEYS: Final = frozenset({"finetune.workers", "finetune.verbose", "model.name"})
 """Keys that do not decide the result: a training that is used again may have been made with other values."""
 _SHOWN: Final = 3
-_TRUST: Final = "trust dvc.lock and the files: train again with `dvc repro --force --single-item finetune` for a true record"
+_TRUST: Final = (
+    "trust dvc.lock and the files; for a true record in MLflow, train again: "
+    "`dvc repro --force --single-item finetune`"
+)
 
 
 class RunRecords(NamedTuple):

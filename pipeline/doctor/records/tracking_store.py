@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pipeline.core.errors import UserError
 from pipeline.doctor.check_finding import CheckFinding
 from pipeline.doctor.leftovers.file_locks import find_lock_holder
 from pipeline.doctor.leftovers.project_processes import format_command
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from pipeline.doctor.examined_project import ExaminedProject
     from pipeline.tracking.target import TrackingTarget
 
+_OUTAGE: Final = (
+    "check that the server runs, its address (tracking.uri) and your credentials; trainings go on meanwhile, "
+    "and their messages are sent later"
+)
 _SAVE: Final = "move it away and keep it; the next run makes a new one"
 
 
@@ -36,7 +41,10 @@ def check_tracking_store(project: ExaminedProject) -> Iterator[CheckFinding]:
 
 
 def _check_server(project: ExaminedProject, target: TrackingTarget) -> CheckFinding:
-    answer = project.server  # raises a sentence that says why it does not answer
+    try:
+        answer = project.server
+    except UserError as error:
+        return CheckFinding("fault", str(error), _OUTAGE)
     installed = _read_installed_version()
     if answer is None:
         return CheckFinding("ok", target.uri)

@@ -47,7 +47,10 @@ def read_dvc_settings(folder: Path) -> DvcSettings:
     try:
         values = Config(str(place))
     except (ConfigError, OSError, ValueError) as error:
-        raise UserError(f"DVC's settings cannot be read: {' '.join(str(error).split())[:300]}") from None
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"DVC's settings cannot be read ({reason}): mend .dvc/config or .dvc/config.local"
+        ) from None
     remotes = {name: hide_password(str(remote.get("url", ""))) for name, remote in values["remote"].items()}
     return DvcSettings(
         cache=Path(values["cache"].get("dir") or place / "cache"),

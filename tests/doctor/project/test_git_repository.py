@@ -63,3 +63,13 @@ def test_a_merge_that_is_not_finished_is_a_warning(repository, git):
     git(repository, "merge", "-q", "--no-ff", "--no-commit", "other")
     [found] = check_git_repository(repository)
     assert (found.state, "merge --abort" in found.advice) == ("warning", True)
+
+
+@pytest.mark.fault(13, "a killed dvc exp run left HEAD on no branch")
+def test_a_head_that_a_killed_experiment_left_is_a_warning(repository, git, states):
+    branch = git(repository, "symbolic-ref", "--short", "HEAD")
+    git(repository, "checkout", "-q", "--detach")
+    assert states(check_git_repository(repository)) == ["ok"]  # the user did it
+    git(repository, "update-ref", "refs/exps/exec/EXEC_HEAD", "HEAD")
+    [found] = check_git_repository(repository)
+    assert (found.state, f"git switch {branch}" in found.advice) == ("warning", True)
