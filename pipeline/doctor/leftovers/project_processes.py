@@ -42,6 +42,11 @@ class ProjectProcess(NamedTuple):
         """The stage that it runs; None for any other command."""
         return find_stage(self.words)
 
+    @property
+    def is_command(self) -> bool:
+        """Whether it is a command of this project, or of DVC: a shell or an editor in its folder is none."""
+        return self.of_dvc or is_dvc(self.words) or any("pipeline" in word for word in self.words[1:4])
+
 
 def list_project_processes(root: Path) -> list[ProjectProcess]:
     """List the processes that work in a project, without this one and its ancestors.

@@ -108,15 +108,19 @@ def _list_outputs(project: ExaminedProject) -> Iterator[Path]:
 
 
 def _list_unlocked(project: ExaminedProject) -> Iterator[Path]:
-    """Yield those that are old, and older than each process of the project."""
-    oldest = min((process.started for process in project.processes), default=time.time())
+    """Yield those that are old, and older than each command of the project that runs.
+
+    Any program that `make` starts writes to .finetrack/tmp: there, each process in the project counts.
+    """
+    begun = [process.started for process in project.processes if process.is_command]
     places = [
-        (project.scratch, UNLOCKED, MIN_AGE_SECONDS),
-        (project.root / ".dvc/tmp", DVC_COPIES, MIN_AGE_SECONDS),
+        (project.scratch, UNLOCKED, [time.time() - MIN_AGE_SECONDS, *begun]),
+        (project.root / ".dvc/tmp", DVC_COPIES, [time.time() - MIN_AGE_SECONDS, *begun]),
     ]
-    places.append((project.scratch / "tmp", ("*",), MIN_TMP_AGE_SECONDS))
-    for folder, patterns, age in places:
-        limit = min(oldest, time.time() - age)
+    all_begun = [process.started for process in project.processes]
+    places.append((project.scratch / "tmp", ("*",), [time.time() - MIN_TMP_AGE_SECONDS, *all_begun]))
+    for folder, patterns, limits in places:
+        limit = min(limits)
         for path in (path for pattern in patterns for path in folder.glob(pattern)):
             if not LOCKED_NAME.match(path.name) and _get_change_time(path) < limit:
                 yield path

@@ -97,11 +97,12 @@ def test_new_folders_may_be_in_use(project):
 
 def test_folders_that_a_running_process_may_use_stay(project):
     plant(project, *OLD)
-    with subprocess.Popen(["sleep", "60"], cwd=project.root) as process:
+    code = "'of pipeline'; import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-S", "-c", code], cwd=project.root) as process:
         os.utime(project.root / OLD[0], (time.time() + 5,) * 2)
         try:
             [found] = check_temporary_files(project)
-            assert len(list_leftovers(project)) == len(OLD) - 1  # it is younger than the others alone
+            assert len(list_leftovers(project)) == len(OLD) - 1  # it alone is younger
             assert found.state == "warning"
         finally:
             process.kill()
