@@ -102,7 +102,7 @@ def test_every_task_trains_in_two_processes(tmp_path, task):
 def test_a_training_that_diverges_says_so_once(tmp_path, capfd):
     trainings.dataset(tmp_path, train=8, val=3)
     with pytest.raises(UserError, match=r"the training diverged in epoch \d"):
-        train(tmp_path, processes=2, lr0=1e9, epochs=4, optimizer="SGD")
+        train(tmp_path, processes=2, lr0=1.0, epochs=3, batch=4, nbs=4)
     assert "Traceback" not in capfd.readouterr().err
 
 
