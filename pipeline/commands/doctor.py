@@ -41,9 +41,9 @@ def run_command(arguments: Namespace) -> Iterator[str]:
 
 def _format_report(report: RepairReport, *, fix: bool) -> Iterator[str]:
     """Yield what was mended, what these checks find now, and the summary."""
-    mended = {name for name, _ in report.repairs}
-    for name, sentence in report.repairs:
-        yield from format_repair(name, sentence)
+    mended = {repair.check for repair in report.repairs}
+    for repair in report.repairs:
+        yield from format_repair(repair)
     for finding in report.findings:
         if finding.check in mended:
             yield from format_finding(finding)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.machine_errors import describe_machine_error
-from pipeline.doctor.check_finding import CheckFinding, Repair
+from pipeline.doctor.check_finding import CheckFinding, Repair, RepairOutcome
 from pipeline.doctor.check_list import CHECKS
 from pipeline.doctor.run_checks import run_check
 
@@ -19,11 +19,11 @@ class RepairReport(NamedTuple):
     """What was mended, and what is left.
 
     Attributes:
-        repairs: Name of the check, and what was done or why it failed; in order.
+        repairs: What came of each repair, in order.
         findings: As they are afterwards.
     """
 
-    repairs: list[tuple[str, str]]
+    repairs: list[RepairOutcome]
     findings: list[CheckFinding]
 
 
@@ -34,10 +34,10 @@ def apply_repairs(findings: Sequence[CheckFinding], examine: Callable[[], Examin
         findings: Of all checks.
         examine: Reads the project anew.
     """
-    repairs = [(item.check, _repair(item.repair)) for item in findings if item.repair is not None]
+    repairs = [_repair(item.check, item.repair) for item in findings if item.repair is not None]
     if not repairs:
         return RepairReport([], list(findings))
-    project, mended = examine(), {name for name, _ in repairs}
+    project, mended = examine(), {repair.check for repair in repairs}
     return RepairReport(repairs, [*_check_again(findings, project, mended)])
 
 
@@ -52,11 +52,12 @@ def _check_again(
             yield from (item for item in findings if item.check == check.name)
 
 
-def _repair(repair: Repair) -> str:
+def _repair(check: str, repair: Repair) -> RepairOutcome:
     try:
-        return repair()
+        return RepairOutcome(check, repair(), is_done=True)
     except UserError as error:
-        return f"nothing was done: {error}"
+        return RepairOutcome(check, f"nothing was done: {error}", is_done=False)
     except Exception as error:
         reason = describe_machine_error(error) or f"{type(error).__name__}: {error}"
-        return f"nothing was done, or only a part: {' '.join(reason.split())[:300]}"
+        sentence = f"nothing was done, or only a part: {' '.join(reason.split())[:300]}"
+        return RepairOutcome(check, sentence, is_done=False)

@@ -30,6 +30,20 @@ class CheckFinding(NamedTuple):
     check: str = ""
 
 
+class RepairOutcome(NamedTuple):
+    """What came of a repair.
+
+    Attributes:
+        check: The check that offered it.
+        sentence: What was done, or why nothing was.
+        is_done: Whether it was done.
+    """
+
+    check: str
+    sentence: str
+    is_done: bool
+
+
 def count_states(findings: Iterable[CheckFinding]) -> Counter[str]:
     """Count the findings of each state."""
     return Counter(finding.state for finding in findings)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pipeline.core.text import format_count
-from pipeline.doctor.check_finding import STATES, CheckFinding, count_states
+from pipeline.doctor.check_finding import STATES, CheckFinding, RepairOutcome, count_states
 
 WIDTH: Final = 80
 _STATE_WIDTH: Final = 9
@@ -24,9 +24,10 @@ def format_finding(finding: CheckFinding) -> Iterator[str]:
         yield from _wrap(finding.advice, f"{_INDENT}-> ")
 
 
-def format_repair(check: str, sentence: str) -> Iterator[str]:
-    """Yield the lines that say what was mended."""
-    yield from _wrap(sentence, f"{'mended':{_STATE_WIDTH}}{check:{_NAME_WIDTH}}")
+def format_repair(repair: RepairOutcome) -> Iterator[str]:
+    """Yield the lines that say what was mended, or why it was not."""
+    state = "mended" if repair.is_done else "failed"
+    yield from _wrap(repair.sentence, f"{state:{_STATE_WIDTH}}{repair.check:{_NAME_WIDTH}}")
 
 
 def format_summary(findings: Sequence[CheckFinding], *, fix: bool) -> str:
@@ -44,13 +45,13 @@ def format_summary(findings: Sequence[CheckFinding], *, fix: bool) -> str:
 
 
 def format_json(
-    findings: Sequence[CheckFinding], repairs: Sequence[tuple[str, str]], *, ascii_only: bool
+    findings: Sequence[CheckFinding], repairs: Sequence[RepairOutcome], *, ascii_only: bool
 ) -> str:
     """Return findings, what was mended and the numbers as JSON.
 
     Args:
         findings: As they are now.
-        repairs: Check and sentence of what was mended.
+        repairs: What came of each repair.
         ascii_only: Whether the output takes no other characters.
     """
     rows = [
@@ -60,7 +61,9 @@ def format_json(
     numbers = count_states(findings)
     content = {
         "findings": rows,
-        "mended": [{"check": check, "did": sentence} for check, sentence in repairs],
+        "repairs": [
+            {"check": repair.check, "done": repair.is_done, "did": repair.sentence} for repair in repairs
+        ],
         "count": {state: numbers[state] for state in STATES},
     }
     return json.dumps(content, indent=2, ensure_ascii=ascii_only, allow_nan=False)

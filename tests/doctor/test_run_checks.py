@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.doctor.apply_repairs import apply_repairs
-from pipeline.doctor.check_finding import CheckFinding
+from pipeline.doctor.check_finding import CheckFinding, RepairOutcome
 from pipeline.doctor.check_list import CHECKS, DoctorCheck
 from pipeline.doctor.format_findings import format_finding, format_json, format_summary
 from pipeline.doctor.run_checks import run_check
@@ -78,7 +78,10 @@ def test_repairs_are_made_once_and_their_checks_repeated(project, monkeypatch, p
 
     monkeypatch.setattr("pipeline.doctor.apply_repairs.CHECKS", [planted(check)])
     report = apply_repairs(run_check(project, planted(check)), project.examine_again)
-    assert report.repairs == [("planted", "1"), ("planted", "nothing was done: it is in use")]
+    assert report.repairs == [
+        RepairOutcome("planted", "1", is_done=True),
+        RepairOutcome("planted", "nothing was done: it is in use", is_done=False),
+    ]
     assert [finding.seen for finding in report.findings] == ["mended"]
 
 
@@ -93,7 +96,9 @@ def test_lines_fit_into_80_columns(words):
 
 def test_findings_are_json_without_code():
     findings = [CheckFinding("ok", "fine", check="git"), CheckFinding("fault", "bad", "do", str, "locks")]
-    content = json.loads(format_json(findings, [("locks", "deleted")], ascii_only=False))
+    content = json.loads(
+        format_json(findings, [RepairOutcome("locks", "deleted", is_done=True)], ascii_only=False)
+    )
     assert content["count"] == {"ok": 1, "warning": 0, "fault": 1}
     assert content["findings"][1] == {
         "check": "locks",
@@ -102,7 +107,7 @@ def test_findings_are_json_without_code():
         "advice": "do",
         "repair": True,
     }
-    assert content["mended"] == [{"check": "locks", "did": "deleted"}]
+    assert content["repairs"] == [{"check": "locks", "done": True, "did": "deleted"}]
     assert format_summary(findings, fix=False).startswith(
         "1 ok, 0 warnings, 1 fault; `finetrack doctor --fix`"
     )

@@ -70,9 +70,10 @@ def check_temporary_files(project: ExaminedProject) -> Iterator[CheckFinding]:
         yield CheckFinding("ok", "no temporary files of killed processes")
         return
     names = ", ".join(str(path.relative_to(project.root)) for path in found[:3])
-    size = measure_files(found) / 1e6
+    size, is_whole = measure_files(found)
+    text = f"{size / 1e6:,.1f} MB{'' if is_whole else ' or more'}"
     what = format_count(len(found), "temporary file or folder", "temporary files and folders")
-    seen = f"{what} of killed processes ({size:,.1f} MB or more): {names}{' ...' if len(found) > 3 else ''}"
+    seen = f"{what} of killed processes ({text}): {names}{' ...' if len(found) > 3 else ''}"
     repair = None if is_on_network_disk(project.root) else partial(_delete, project)
     yield CheckFinding(
         "warning", seen, "delete them while nothing runs; `finetrack doctor --fix` does it", repair
@@ -134,8 +135,8 @@ def _get_change_time(path: Path) -> float:
         return time.time()
 
 
-def measure_files(paths: Iterable[Path]) -> int:
-    """Return the bytes of files and folders, as many as are found in `MEASURE_SECONDS`."""
+def measure_files(paths: Iterable[Path]) -> tuple[int, bool]:
+    """Return the bytes of files and folders that are found in `MEASURE_SECONDS`, and whether that is all."""
     size, end = 0, time.monotonic() + MEASURE_SECONDS
     for path in paths:
         for folder, _, names in [(str(path.parent), (), (path.name,))] if path.is_file() else os.walk(path):
@@ -143,8 +144,8 @@ def measure_files(paths: Iterable[Path]) -> int:
                 with suppress(OSError):
                     size += Path(folder, name).lstat().st_size
             if time.monotonic() > end:
-                return size
-    return size
+                return size, False
+    return size, True
 
 
 def _delete(project: ExaminedProject) -> str:
@@ -152,6 +153,8 @@ def _delete(project: ExaminedProject) -> str:
     _require_free_locks(project.scratch)
     found = list_leftovers(project.examine_again())
     done = [path for path in found if _delete_unused(path)]
+    if found and not done:
+        raise UserError("they cannot be deleted, or a process has just begun to use them")
     return f"deleted {format_count(len(done), 'temporary file or folder', 'temporary files and folders')}"
 
 
