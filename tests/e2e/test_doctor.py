@@ -114,7 +114,8 @@ def test_fix_mends_what_is_safe_and_says_so(bare):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")
     lock.touch()
-    os.utime(lock, (time.time() - 3600,) * 2)
+    for path in (lock, left):
+        os.utime(path, (time.time() - 3600,) * 2)
     rwlock.write_text(json.dumps({"write": {"/a": {"pid": 4_194_000, "cmd": "dvc repro"}}}))
     before = list_contents(bare.folder)
     report = examine(bare, "--fix", status=0)

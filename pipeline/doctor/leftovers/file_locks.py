@@ -81,6 +81,13 @@ def _try_lock(handle: int) -> bool:
     return True
 
 
+def is_own_file(path: Path) -> bool:
+    """Return whether a file is of this user, whose processes can be seen; root sees those of all."""
+    with suppress(OSError):
+        return os.geteuid() in {0, path.lstat().st_uid}
+    return False
+
+
 def is_on_network_disk(path: Path) -> bool:
     """Return whether a folder is on a disk that other machines may use, too, as far as /proc/mounts says."""
     kinds: dict[str, str] = {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.doctor.check_finding import CheckFinding
-from pipeline.doctor.leftovers.file_locks import is_on_network_disk
+from pipeline.doctor.leftovers.file_locks import is_on_network_disk, is_own_file
 from pipeline.doctor.leftovers.project_processes import is_dvc, is_sweep
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def check_git_locks(project: ExaminedProject) -> Iterator[CheckFinding]:
     seen = f"git is locked by {', '.join(str(path.relative_to(folder.parent)) for path in old[:3])}"
     if find_writers(project):
         yield CheckFinding("warning", seen, "a git or DVC of this project runs: wait for it to end")
-    elif is_on_network_disk(folder):
-        yield CheckFinding("fault", seen, "if no git runs here or on another machine, delete the file")
+    elif is_on_network_disk(folder) or not all(map(is_own_file, old)):
+        yield CheckFinding("fault", seen, "if no git of another user or machine runs here, delete the file")
     else:
         advice = "no git runs here, so it was killed: delete the file, or run `finetrack doctor --fix`"
         yield CheckFinding("fault", seen, advice, partial(_delete_locks, project, old))

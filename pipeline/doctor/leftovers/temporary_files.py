@@ -30,11 +30,18 @@ from pipeline.core.paths import (
 )
 from pipeline.core.text import format_count
 from pipeline.doctor.check_finding import CheckFinding
-from pipeline.doctor.leftovers.file_locks import find_lock_holder, hold_free_lock, is_on_network_disk
+from pipeline.doctor.leftovers.file_locks import (
+    find_lock_holder,
+    hold_free_lock,
+    is_on_network_disk,
+    is_own_file,
+)
 
 if TYPE_CHECKING:
     from pipeline.doctor.examined_project import ExaminedProject
 
+MIN_LOCKED_AGE_SECONDS: Final = 10.0
+"""A process locks its temporary file in the moment after it has created it."""
 MIN_AGE_SECONDS: Final = 3600.0
 """Of what is not locked: commands need their temporary folders for minutes."""
 MIN_TMP_AGE_SECONDS: Final = 86_400.0
@@ -81,9 +88,11 @@ def check_temporary_files(project: ExaminedProject) -> Iterator[CheckFinding]:
 
 
 def list_leftovers(project: ExaminedProject) -> list[Path]:
-    """List the temporary files and folders that no living process of this machine uses."""
-    locked = (path for path in _list_locked(project) if find_lock_holder(path) is None)
-    return sorted({*locked, *_list_unlocked(project)})
+    """List those of this user that no living process of this machine uses."""
+    limit = time.time() - MIN_LOCKED_AGE_SECONDS
+    old = (path for path in _list_locked(project) if _get_change_time(path) < limit)
+    locked = (path for path in old if find_lock_holder(path) is None)
+    return sorted(path for path in {*locked, *_list_unlocked(project)} if is_own_file(path))
 
 
 def _list_locked(project: ExaminedProject) -> Iterator[Path]:

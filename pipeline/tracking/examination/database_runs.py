@@ -97,7 +97,7 @@ def _read_run(connection: sqlite3.Connection, row: Sequence[Any]) -> TrackedRun:
 def _judge_model(status: int | None, place: str | None, moved: tuple[str, str]) -> str:
     """Return what is missing of a model; empty if it is complete. Remote files are not asked for."""
     if place is None:
-        return "no model was logged"
+        return "MLflow has none"
     if status != READY:
         return "its upload is not complete"
     address = place.replace(*moved, 1) if moved[0] and place.startswith(moved[0]) else place

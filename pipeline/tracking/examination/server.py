@@ -90,4 +90,4 @@ class ServerRuns:
         condition = f"attributes.status = 'FINISHED' AND tags.`{STAGE_TAG_PREFIX}finetune` = 'finished'"
         found = self._reader.search_runs(condition, limit=MAX_RUNS)
         lacking = [run for run in found if not run.model_id]
-        return [RunWithoutModel(run.run_id, run.name, "no model was logged") for run in lacking]
+        return [RunWithoutModel(run.run_id, run.name, "MLflow has none") for run in lacking]

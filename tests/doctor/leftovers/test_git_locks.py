@@ -51,3 +51,11 @@ def test_a_lock_stays_while_a_git_of_the_project_runs(repository):
 
 def test_without_git_there_are_no_locks(project):
     assert [finding.state for finding in check_lock_files(project)] == ["ok"]
+
+
+def test_a_lock_of_another_user_is_left_to_them(repository, monkeypatch):
+    """Their processes may be invisible."""
+    plant(repository, "index.lock")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    [found] = check_git_locks(repository)
+    assert (found.state, found.repair) == ("fault", None)

@@ -74,6 +74,8 @@ def test_the_folder_of_a_killed_stage_is_deleted_and_that_of_a_living_one_stays(
         assert list_leftovers(project.examine_again()) == []
         process.send_signal(signal.SIGKILL)
     [left] = (project.root / "data").glob(".prepared.*")
+    assert list_leftovers(project.examine_again()) == []
+    os.utime(left, (time.time() - 20,) * 2)
     [found] = check_temporary_files(project.examine_again())
     assert (found.state, left.name in found.seen) == ("warning", True)
     found.repair()

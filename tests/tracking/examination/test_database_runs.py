@@ -52,7 +52,7 @@ def test_finished_trainings_without_a_model_are_listed(target, written):
     stored = DatabaseRuns(target, target.database)
     for runs in (stored, ServerRuns(target)):
         assert [(item.run_id, item.reason) for item in runs.list_without_model()] == [
-            (written["bare"], "no model was logged")
+            (written["bare"], "MLflow has none")
         ]
     shutil.rmtree(next(Path("mlruns").rglob("MLmodel")).parent)
     assert {item.run_id for item in stored.list_without_model()} == {written["bare"], written["whole"]}
