@@ -11,5 +11,6 @@ RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock \
     && install -m 755 finetrack.sh /opt/venv/bin/finetrack
 ENV PATH=/opt/venv/bin:$PATH MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
-# Any user id may run it: nothing is written outside of the mounted project, except temporary files.
+# Any user id may run it, also one without a name and a home folder: DVC ends without either.
+ENV HOME=/tmp LOGNAME=finetrack
 CMD ["finetrack", "doctor"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from dvc.repo import lock_repo
 
 from pipeline.core.errors import UserError
+from pipeline.storage.dvc_repository import open_repository
 from tests.disks import mount_small_disk
 from tests.remotes.conftest import PREPARED, WEIGHTS, flip_byte, hash_md5
 
@@ -194,6 +197,18 @@ def test_files_that_dvc_does_not_have_are_kept(team):
     with pytest.raises(UserError, match="cannot be written into the workspace"):
         team.pull()
     assert (team.folder / "data/prepared/images/a.jpg").read_bytes() == b"edited by hand"
+
+
+@pytest.mark.fault(13, "another command of DVC is at work during a pull")
+def test_a_pull_beside_another_command_of_dvc_is_one_sentence(team):
+    team.push()
+    shutil.rmtree(team.folder / "data/prepared")
+    team.monkeypatch.chdir(team.folder)
+    busy = pytest.raises(UserError, match="another command of DVC is at work: wait for it")
+    with open_repository(team.folder) as repo, lock_repo(repo), busy:
+        team.pull()
+    team.pull()
+    assert team.read_prepared() == PREPARED
 
 
 @pytest.mark.fault(13, "SIGKILL in the middle of a push or a pull")

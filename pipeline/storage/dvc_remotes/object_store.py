@@ -106,9 +106,15 @@ class ObjectStore:
             UserError: A file that DVC does not have is in their place, or another command of DVC is at work.
         """
         from dvc.exceptions import DvcException
+        from dvc.lock import LockError
 
         try:
             done = self._repo.checkout(targets=list(paths)) if paths else {"stats": {}}
+        except LockError as error:
+            raise UserError(
+                "data and weights are in DVC's cache, and not yet in the workspace, where another command of "
+                "DVC is at work: wait for it, then pull again"
+            ) from error
         except DvcException as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise UserError(
