@@ -8,6 +8,7 @@ exist any more. Two things stop it: a file that is cut off, and an entry whose n
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -35,7 +36,7 @@ class RwlockEntries(NamedTuple):
     Attributes:
         kept: Those of processes that may hold them, in the form of the file.
         stale: Process ids of those that nobody holds.
-        blocking: Those of them whose number another process has now: DVC waits for it.
+        blocking: Those of them whose number another process has now: DVC takes that for the owner.
     """
 
     kept: dict[str, Any]
@@ -51,14 +52,14 @@ def check_rwlock(project: ExaminedProject) -> Iterator[CheckFinding]:
             continue
         repair = None if is_on_network_disk(path) else partial(_mend, project, path)
         try:
-            entries = read_rwlock(path)
+            entries = _read_settled(path)
         except ValueError:
             seen = f"{name} was cut off when DVC was killed: every dvc command fails"
             yield CheckFinding("fault", seen, f"delete {name} while no dvc runs", repair)
             continue
         if entries.blocking:
             pids = ", ".join(map(str, sorted(entries.blocking)))
-            seen = f"{name} names process {pids}, which is another program now: DVC waits for it in vain"
+            seen = f"{name} names process {pids}, which is no dvc any more: DVC refuses to work"
             yield CheckFinding("fault", seen, f"delete {name} while no dvc runs", repair)
         elif entries.stale:
             seen = f"{name} names {format_count(len(entries.stale), 'process')} that ended without releasing"
@@ -83,38 +84,59 @@ def read_rwlock(path: Path) -> RwlockEntries:
     if not isinstance(content, dict) or not all(isinstance(content.get(mode, {}), dict) for mode in _MODES):
         raise ValueError("no rwlock")
     changed = path.stat().st_mtime
-    states = {pid: _judge_process(pid, changed) for pid in _list_pids(content)}
+    states = {pid: _judge_process(pid, cmd, changed) for pid, cmd in _list_processes(content).items()}
     stale = {pid for pid, state in states.items() if state != "held"}
     blocking = {pid for pid, state in states.items() if state == "taken"}
     return RwlockEntries(_drop_entries(content, stale), stale, blocking)
 
 
-def _judge_process(pid: int, changed: float) -> str:
-    """Return `held` for the process of an entry, `gone` if it has ended, `taken` if another has its number.
+def _read_settled(path: Path) -> RwlockEntries:
+    """Read a rwlock; again after a moment if it is damaged, since DVC may just be writing it.
+
+    Raises:
+        ValueError: It stays damaged.
+    """
+    for _ in range(3):
+        with suppress(ValueError):
+            return read_rwlock(path)
+        time.sleep(0.1)
+    return read_rwlock(path)
+
+
+def _judge_process(pid: int, command: str, changed: float) -> str:
+    """Return `held` for the process of an entry, `gone` if there is none, `taken` if that is another one.
 
     Args:
         pid: Of the entry.
+        command: Of the entry: sys.argv of the process.
         changed: When the file was written last, in seconds: a process that began later did not write it.
     """
     import psutil
 
     try:
-        return "taken" if psutil.Process(pid).create_time() > changed + 2 else "held"
+        process = psutil.Process(pid)
+        words = " ".join(process.cmdline())
+        script = Path(command.split(" ")[0]).name or "dvc"
+        is_other = bool(words) and not any(part in words for part in ("dvc", "pipeline", script))
+        return "taken" if is_other or process.create_time() > changed + 2 else "held"
+    except psutil.ZombieProcess:
+        return "taken"  # it has ended, and DVC takes it for alive
     except psutil.NoSuchProcess:
         return "gone"
     except psutil.Error:
         return "held"
 
 
-def _list_pids(content: Mapping[str, Any]) -> set[int]:
-    """Return the process ids of all entries: a mapping for each path that is written, a list for others.
+def _list_processes(content: Mapping[str, Any]) -> dict[int, str]:
+    """Return process ids and commands of all entries: a mapping for each path that is written, lists else.
 
     Raises:
         ValueError: An entry has none.
     """
     try:
-        return {int(entry["pid"]) for entries in _iterate_entries(content) for entry in entries}
-    except (KeyError, TypeError) as error:
+        rows = [entry for entries in _iterate_entries(content) for entry in entries]
+        return {int(entry["pid"]): str(entry.get("cmd", "")) for entry in rows}
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("no rwlock") from error
 
 

@@ -69,6 +69,20 @@ def test_a_number_that_another_process_has_now_blocks_dvc(project, folder):
 
 
 @pytest.mark.fault(13, "stale locks of a killed DVC")
+def test_a_program_that_is_no_dvc_holds_nothing(project, folder):
+    with subprocess.Popen(["sleep", "60"]) as process:
+        write(folder, {"read": {"/a": [{"pid": process.pid, "cmd": "/v/bin/dvc repro"}]}})
+        [found] = check_rwlock(project)
+        assert (found.state, str(process.pid) in found.seen) == ("fault", True)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie now
+        [found] = check_rwlock(project)
+        assert found.state == "fault"
+    [found] = check_rwlock(project)
+    assert found.state == "warning"
+
+
+@pytest.mark.fault(13, "stale locks of a killed DVC")
 @pytest.mark.parametrize("content", ["", '{"write": {"/a": {"pi', "[]", '{"write": {"/a": {"cmd": "dvc"}}}'])
 def test_a_file_that_was_cut_off_is_deleted(project, folder, content):
     write(folder, content)
