@@ -59,8 +59,8 @@ def describe_remote_error(error: BaseException, *, name: str, settings: Mapping[
     address = hide_password(str(settings.get("url", "")))
     where = f"the remote {name} ({address})"
     causes = list(_iterate_causes(error))
-    if protocol := next((vars(each)["protocol"] for each in causes if hasattr(each, "missing_deps")), None):
-        return _describe_missing_package(where, str(protocol))
+    if protocol := next(filter(None, map(_find_missing_protocol, causes)), None):
+        return _describe_missing_package(where, protocol)
     if is_disk_full(error) or _is_one_of(causes, _FULL) or _shows(causes, _FULL_SIGNS):
         return f"{where} has no space left: free some there, then run again; it goes on where it stopped"
     if _is_one_of(causes, _REFUSED) or _shows(causes, _REFUSED_SIGNS):
@@ -110,6 +110,13 @@ def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(following))
         yield following
         following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+
+
+def _find_missing_protocol(error: BaseException) -> str | None:
+    """Return the protocol whose package is not installed: DVC's own, such as dvc_gs, or one that it needs."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("dvc_"):
+        return str(error.name).removeprefix("dvc_")
+    return str(vars(error)["protocol"]) if hasattr(error, "missing_deps") else None
 
 
 def _describe_missing_package(where: str, protocol: str) -> str:

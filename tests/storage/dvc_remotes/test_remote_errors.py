@@ -6,6 +6,7 @@ import errno
 import socket
 
 import pytest
+from dvc_objects.fs.errors import RemoteMissingDepsError
 
 from pipeline.storage.dvc_remotes.remote_errors import describe_remote_error, hide_password
 
@@ -70,10 +71,13 @@ def test_an_address_is_shown_without_its_password(address, shown):
 
 
 @pytest.mark.parametrize(("protocol", "command"), [("s3", "make setup"), ("gs", "pip install dvc-gs")])
-def test_a_package_that_is_absent_is_named_with_the_command_that_installs_it(protocol, command):
-    from dvc_objects.fs.errors import RemoteMissingDepsError
-
-    error = RemoteMissingDepsError(None, protocol, f"{protocol}://bucket", ["package"])
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_package_that_is_absent_is_named_with_the_command_that_installs_it(protocol, command, is_own):
+    error = (
+        ModuleNotFoundError(f"No module named 'dvc_{protocol}'", name=f"dvc_{protocol}")
+        if is_own
+        else RemoteMissingDepsError(None, protocol, f"{protocol}://bucket", ["package"])
+    )
     text = describe_remote_error(error, name="store", settings={"url": f"{protocol}://bucket"})
     assert f"needs the package dvc-{protocol}" in text
     assert command in text
