@@ -46,6 +46,7 @@ from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.store.run_tags import DATA_TAG, WEIGHTS_TAG
 from pipeline.tracking.target import TrackingTarget
+from pipeline.yolo.distributed.train_in_processes import require_first_machine
 from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
 from pipeline.yolo.job import BaseWeights, MetricsRow, TrainingJob, TrainingResult
@@ -80,6 +81,7 @@ class TrainingInputs(NamedTuple):
 
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Train, or resume a stopped training with the same run key, and log it as one run."""
+    require_first_machine(config.finetune.nodes)
     inputs = gather_inputs(config)
     delete_recorded_outputs()
     with lock_checkpoint_folder(inputs.key) as folder:

@@ -10,15 +10,17 @@ import socket
 import time
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from torch import distributed
-from torch._C._distributed_c10d import TCPStore
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.runtime.progress import print_notice
 from pipeline.yolo.distributed.rank_failure import AGAIN
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import TCPStore
 
 LOCAL_ADDRESS: Final = "127.0.0.1"
 MEETING_SECONDS: Final = 600.0
@@ -166,6 +168,8 @@ def open_meeting(nodes: int, address: str | None) -> NodeMeeting:
     Raises:
         UserError: There is no such address.
     """
+    from torch._C._distributed_c10d import TCPStore  # some builds of torch lack it
+
     if nodes == 1:
         listener = socket.create_server((LOCAL_ADDRESS, 0))  # nobody else can connect
         port = listener.getsockname()[1]
@@ -193,6 +197,8 @@ def join_meeting(address: str, *, nodes: int, key: str) -> NodeMeeting:
     Raises:
         UserError: The first machine cannot be reached, needs no more, or trains something else.
     """
+    from torch._C._distributed_c10d import TCPStore
+
     host, port = parse_address(address)
     timeout = timedelta(seconds=MEETING_SECONDS)
     try:
@@ -224,7 +230,7 @@ def parse_address(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(
-            f"{address!r} is no HOST:PORT of the first machine: set FINETRACK_FIRST_MACHINE=HOST:PORT there, "
-            "with a name and a free port that the other machines reach"
+            f"{address!r} is not HOST:PORT: give the name and a free port of the first machine, which the "
+            "others reach"
         )
     return host, int(port)

@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 
 import torch
 from torch import distributed, nn
-from torch._C._distributed_c10d import TCPStore
 from ultralytics.engine import validator as validator_module
 
 from pipeline.yolo.distributed.group_member import GroupMember
@@ -37,6 +36,8 @@ def join_later(port: int) -> None:
 
 def open_process_group(member: GroupMember, device: torch.device) -> None:
     """Join the processes of this training: NCCL where they are on GPUs, else gloo."""
+    from torch._C._distributed_c10d import TCPStore  # some builds of torch lack it
+
     on_gpu = device.type == "cuda"
     if on_gpu:
         os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # as Ultralytics does: a timeout is an error

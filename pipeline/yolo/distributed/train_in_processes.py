@@ -11,14 +11,34 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pipeline.config.devices import list_devices
+from pipeline.core.errors import UserError
 from pipeline.runtime.progress import print_notice
 from pipeline.yolo.distributed.group_member import GroupMember
-from pipeline.yolo.distributed.node_meeting import NodeMeeting, join_meeting, open_meeting
+from pipeline.yolo.distributed.node_meeting import NodeMeeting, join_meeting, open_meeting, parse_address
 from pipeline.yolo.distributed.rank_processes import RankProcesses
 from pipeline.yolo.job import MetricsRow, TrainingJob
 
 ADDRESS_VARIABLE: Final = "FINETRACK_FIRST_MACHINE"
 """HOST:PORT of the first machine, where finetune.nodes is more than 1."""
+
+
+def require_first_machine(nodes: int) -> None:
+    """Check that a training on several machines knows where they meet.
+
+    Args:
+        nodes: finetune.nodes.
+
+    Raises:
+        UserError: FINETRACK_FIRST_MACHINE is not set, or is no HOST:PORT.
+    """
+    address = os.environ.get(ADDRESS_VARIABLE)
+    if nodes > 1 and not address:
+        raise UserError(
+            f"finetune.nodes={nodes} needs {ADDRESS_VARIABLE}=HOST:PORT in the environment: the name and a "
+            "free port of this machine, that the other machines reach"
+        )
+    if nodes > 1:
+        parse_address(str(address))
 
 
 def train_in_processes(
