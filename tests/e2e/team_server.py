@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import logging
 import os
 import shutil
 import signal
@@ -216,6 +217,7 @@ def start_bucket() -> Iterator[str]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request
     store = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     store.start()
     try:

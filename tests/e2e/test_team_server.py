@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking.runs import open_run, send_missed
+from pipeline.tracking.runs import attach_run, open_run, send_missed
 from pipeline.tracking.store.tracked_runs import RunReader, TrackingUnavailableError
 from pipeline.tracking.target import TrackingTarget
 from tests.e2e.team_server import (
@@ -315,6 +315,17 @@ def test_a_user_neither_reads_nor_writes_what_another_user_has(server, run, ben,
     assert experiment not in [found.experiment_id for found in other.search_experiments()]
     with pytest.raises(TrackingUnavailableError, match="ask the server's administrator for a permission"):
         RunReader(choose_target(server)).search_runs()
+
+
+def test_a_run_that_does_not_exist_is_absent_and_not_forbidden(server, run, folder):
+    """MLflow answers 403 for it, too: the messages of a run that was deleted for good would wait forever."""
+    reader = RunReader(choose_target(server))
+    assert reader.get_run("0" * 32) is None
+    with attach_run(choose_target(server), key="another", run_id="0" * 32) as session:
+        session.log_metrics({"test": 0.5})
+    deliver(server)
+    assert {found.run_id for found in reader.search_runs()} > {run}
+    assert not [*(folder / ".finetrack/outbox").glob("[!.]*")]
 
 
 @pytest.mark.fault(15, "a user who may only read")

@@ -74,6 +74,28 @@ class MlflowClientCache:
                 self.client.set_experiment_tag(found.experiment_id, VIEW_TAG, EXPERIMENT_TAGS[VIEW_TAG])
         return str(found.experiment_id)
 
+    def get_run(self, run_id: str) -> Any:
+        """Return a run of any experiment, also a deleted one; None if there is none.
+
+        A server with users and permissions says of a run that does not exist that it may not be read. It
+        counts as absent if the user may read the experiment, and the experiment does not have it.
+        """
+        from mlflow.entities import ViewType
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            if error.get_http_status_code() != 403:
+                raise
+            found = self.client.get_experiment_by_name(self.target.experiment)
+            condition = f"attributes.run_id = '{run_id}'"
+            if found is None or self.client.search_runs([found.experiment_id], condition, ViewType.ALL, 1):
+                raise
+            return None
+
     def search_runs(self, condition: str, *, limit: int = 1) -> list[Any]:
         """Return the newest runs of the experiment that match MLflow's filter expression."""
         return list(self.client.search_runs([self.experiment], filter_string=condition, max_results=limit))
