@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pipeline.compose.stage import plan_config
 from pipeline.tracking.target import TrackingTarget
-from pipeline.tracking.ui_server import plan_ui_server
+from pipeline.tracking.ui.ui_server import plan_ui_server
 
 
 def run_command(arguments: Namespace) -> Iterator[str]:

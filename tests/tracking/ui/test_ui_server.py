@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.tracking.target import TrackingTarget
-from pipeline.tracking.ui_server import list_names, plan_ui_server, require_free_port
+from pipeline.tracking.ui.listen_address import list_names, require_free_port
+from pipeline.tracking.ui.ui_server import plan_ui_server
 
 TARGET = TrackingTarget("sqlite:///mlflow.db", "tests")
 
