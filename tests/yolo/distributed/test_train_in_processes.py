@@ -128,6 +128,7 @@ def _check_group(rank, file, queue):
         queue.put((found, shared, str(error)))
 
 
+@pytest.mark.slow
 def test_processes_share_values_and_notice_different_weights(tmp_path):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
