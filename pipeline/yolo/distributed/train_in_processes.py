@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pipeline.config.devices import list_devices
 from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
 from pipeline.runtime.progress import print_notice
 from pipeline.yolo.distributed.group_member import GroupMember
 from pipeline.yolo.distributed.node_meeting import NodeMeeting, join_meeting, open_meeting, parse_address
@@ -92,7 +93,7 @@ def _train(
         for place in range(count)
     ]
     others = f", of {members[0].size} on {meeting.nodes} machines" if meeting.nodes > 1 else ""
-    print_notice(f"finetune: {count} processes{others}, on {', '.join(devices)}")
+    print_notice(f"finetune: {format_count(count, 'process', 'processes')}{others}, on {', '.join(devices)}")
     with RankProcesses(members, devices, meeting=meeting, folder=job.folder) as ranks:
         ranks.send_job(job)
         for rank, message in ranks.read_messages():
