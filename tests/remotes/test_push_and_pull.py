@@ -211,6 +211,7 @@ def test_a_pull_beside_another_command_of_dvc_is_one_sentence(team):
     assert team.read_prepared() == PREPARED
 
 
+@pytest.mark.slow
 @pytest.mark.fault(13, "SIGKILL in the middle of a push or a pull")
 def test_a_push_and_a_pull_that_are_killed_go_on(team):
     files = {f"{number:04d}.txt": f"{number}".encode() * 40 for number in range(600)}
@@ -238,6 +239,28 @@ def kill_when_copied(folder, command: str, target, most: int = 100) -> None:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.fault(13, "the disk of DVC's cache is full during a pull")
+def test_a_full_disk_of_the_cache_is_not_said_of_the_remote(team):
+    files = {f"{number}.bin": bytes([number]) * 100_000 for number in range(20)}
+    team.write_lock(team.add_folder(files), team.add_object(WEIGHTS))
+    team.git("commit", "-qam", "large files")
+    team.push(branch=True)
+    colleague = team.clone()
+    disk = team.folder.parent / "cache"
+    (colleague.folder / ".dvc/config.local").write_text(f"[cache]\n    dir = {disk}\n")
+    with mount_small_disk(disk, kilobytes=1000):
+        with pytest.raises(UserError, match=rf"the disk is full: {disk}"):
+            colleague.pull()
+        assert not list(disk.rglob("*.tmp"))
+    disk.rmdir()
+    place = colleague.folder / "data"
+    full = pytest.raises(UserError, match=rf"the disk is full: {place}")
+    with mount_small_disk(place, kilobytes=1000), full:
+        colleague.pull()
+    colleague.pull()
+    assert colleague.read_prepared() == files
 
 
 @pytest.mark.fault(13, "the disk of a DVC remote is full")

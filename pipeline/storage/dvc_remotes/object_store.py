@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_full_disk, is_disk_full
+from pipeline.storage.disk_space import has_space
 from pipeline.storage.dvc_remotes.object_copies import (
     CountDone,
     build_callback,
@@ -18,6 +20,8 @@ from pipeline.storage.dvc_remotes.remote_errors import describe_remote_error, hi
 from pipeline.storage.dvc_remotes.tracked_objects import TrackedOutputs
 from pipeline.storage.dvc_remotes.tracked_outputs import list_outputs
 
+_LEAST_FREE_BYTES: Final = 1 << 20
+"""A disk with less may be why DVC could not write a file."""
 CONNECT_SECONDS: Final = 20
 """Seconds that S3 has for each attempt to connect, unless the remote's `connect_timeout` says otherwise."""
 
@@ -116,6 +120,8 @@ class ObjectStore:
                 "DVC is at work: wait for it, then pull again"
             ) from error
         except DvcException as error:
+            if full := _find_full_disk(Path(self._repo.root_dir), paths):
+                raise UserError(describe_full_disk(full)) from error
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise UserError(
                 f"data and weights are in DVC's cache, and cannot be written into the workspace: {lines[0]}",
@@ -159,7 +165,7 @@ class ObjectStore:
             UserError: The remote failed; the objects before are in the cache.
         """
         copied: list[str] = []
-        with self._explain_errors():
+        with self._explain_errors(downloads=True):
             for part in split_objects(oids):
                 self._copy(self._remote, self._cache, part, count_done, verify=True)
                 copied += [oid for oid in part if self.get_cache_path(oid).exists()]
@@ -197,7 +203,7 @@ class ObjectStore:
             [end.fs.join(end.path, "runs", *path.split("/")) for path in records] for end in (source, target)
         ]
         if records:
-            with self._explain_errors():
+            with self._explain_errors(downloads=not to_remote):
                 generic.copy(source.fs, places[0], target.fs, places[1], batch_size=self._remote.fs.jobs)
 
     def _iterate_outputs(self) -> Iterator[Any]:
@@ -221,7 +227,7 @@ class ObjectStore:
             raise failed[0]
 
     @contextmanager
-    def _explain_errors(self) -> Iterator[None]:
+    def _explain_errors(self, *, downloads: bool = False) -> Iterator[None]:
         from dvc.exceptions import DvcException
 
         try:
@@ -234,4 +240,13 @@ class ObjectStore:
                 "`dvc push` and `dvc pull` for it"
             ) from error
         except Exception as error:  # of any of the libraries of remotes
-            raise UserError(describe_remote_error(error, name=self.name, settings=self._settings)) from error
+            if downloads and is_disk_full(error):  # the remote is only read
+                raise UserError(describe_full_disk(Path(self._cache.path))) from error
+            sentence = describe_remote_error(error, name=self.name, settings=self._settings)
+            raise UserError(sentence) from error
+
+
+def _find_full_disk(project: Path, paths: Sequence[str]) -> Path | None:
+    """Return an output whose disk is full, which DVC does not tell; None if there is none."""
+    places = (project / path for path in paths)
+    return next((place for place in places if not has_space(place, _LEAST_FREE_BYTES)), None)
