@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import compose_and_dump
 
+from pipeline.compose import lockfile
+from pipeline.compose.lockfile import recall_checked_values
 from pipeline.compose.stage import compose_params, load_config, plan_config
 from pipeline.core.errors import UserError
 
@@ -265,6 +267,16 @@ def test_a_broken_lock_is_mended():
     LOCK.write_text("<<<<<<< ours\n")
     compose_params()
     assert LOCK.read_bytes() == good
+
+
+def test_only_the_last_checked_configurations_are_cached(monkeypatch):
+    monkeypatch.setattr(lockfile, "MAX_CHECKED_CONFIGS", 2)
+    compose_params()
+    for seed in range(1, 5):
+        edit(PARAMS, f"seed: {seed - 1}", f"seed: {seed}")
+        assert load_config().seed == seed
+    assert len(list(Path(".finetrack/composed").iterdir())) == 2
+    assert recall_checked_values(PARAMS.read_bytes())
 
 
 def test_without_params_a_stage_says_what_to_do():
