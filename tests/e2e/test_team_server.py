@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.tracking.runs import attach_run, open_run, send_missed
+from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.registry.champion_history import APPLIED_TAG, ChampionChange, change_champion
+from pipeline.tracking.store.registry.registered_model import CHALLENGER, CHAMPION, ensure_registered_model
 from pipeline.tracking.store.tracked_runs import RunReader, TrackingUnavailableError
 from pipeline.tracking.target import TrackingTarget
 from tests.e2e.team_server import (
@@ -339,6 +342,23 @@ def test_a_user_who_may_read_does_not_write(server, run, login):
     assert RunReader(choose_target(server)).get_run(run) is not None
     with pytest.raises(MlflowException):
         MlflowClient(server.uri).log_metric(run, "loss", 9.0)
+
+
+@pytest.mark.fault(15, "a user who may change a registered model, and not delete its aliases")
+def test_a_member_promotes_and_is_told_which_alias_stays(server, run, anna, login, capsys):
+    login(server.admin)
+    store = MlflowClientCache(choose_target(server))
+    ensure_registered_model(store, "parts")
+    store.client.create_model_version("parts", f"runs:/{run}/notes.txt", run)
+    store.client.set_registered_model_alias("parts", CHALLENGER, "1")
+    server.run_users("grant", "anna", "--model", "parts")
+    login(anna)
+    store = MlflowClientCache(choose_target(server))
+    change_champion(store, "parts", ChampionChange("promote", "1", None), expected=None)
+    model = store.client.get_registered_model("parts")
+    assert {name: str(version) for name, version in model.aliases.items()} == {CHALLENGER: "1", CHAMPION: "1"}
+    assert model.tags[APPLIED_TAG] == "1"
+    assert "MANAGE on the registered model" in capsys.readouterr().err
 
 
 @pytest.mark.fault(15, "a certificate of an unknown authority")

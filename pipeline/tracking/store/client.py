@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.runtime.gc_pause import pause_gc
 from pipeline.tracking.store.database import prepare_database
 from pipeline.tracking.store.experiment_view import VIEW_TAG, build_view
-from pipeline.tracking.store.outage import StoreUnavailableError
+from pipeline.tracking.store.outage import StoreUnavailableError, is_denied
 from pipeline.tracking.target import TrackingTarget
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: build_view()}
@@ -88,7 +88,7 @@ class MlflowClientCache:
         except MlflowException as error:
             if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 return None
-            if error.get_http_status_code() != 403:
+            if not is_denied(error):
                 raise
             found = self.client.get_experiment_by_name(self.target.experiment)
             condition = f"attributes.run_id = '{run_id}'"

@@ -49,6 +49,12 @@ def is_outage(error: Exception) -> bool:
     return isinstance(error, OSError | UserError | StoreUnavailableError | DatabaseLockedError)
 
 
+def is_denied(error: Exception) -> bool:
+    """Check whether a server with users and permissions does not let this user do it."""
+    get_code = getattr(error, "get_http_status_code", None)
+    return get_code is not None and get_code() == 403
+
+
 def is_locked(error: BaseException) -> bool:
     """Check whether SQLite said that another process holds the lock of the database."""
     codes = (getattr(cause, "sqlite_errorcode", 0) & 0xFF for cause in _iterate_causes(error))
