@@ -21,7 +21,7 @@ ifeq ($(LOGNAME)$(USER),)
 export LOGNAME := uid$(shell id -u)
 endif
 
-.PHONY: help setup repro ui test test-all faults coverage fuzz properties lint lock export-lock export-env deps map bench results defaults
+.PHONY: help setup repro ui push pull test test-all faults coverage fuzz properties lint lock export-lock export-env server-lock server-env deps map sbom bench soak results defaults
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,8 +50,14 @@ repro: setup  ## Run what changed: compose, prepare, augment, finetune, evaluate
 	@found=$$(LC_ALL=C git rev-parse --git-dir 2>&1) || { case "$$found" in *"dubious ownership"*) echo "git refuses to work in this folder, which belongs to another user: run 'git config --global --add safe.directory $(CURDIR)' if you trust it" ;; *) echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again" ;; esac; exit 1; }
 	$(BIN)/python -m dvc repro
 
-ui: setup  ## The MLflow UI on http://127.0.0.1:5001
-	$(BIN)/python -m mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(or $(PORT),5001) --workers 1
+ui: setup  ## The MLflow UI on http://127.0.0.1:5001: make ui [PORT=5001] [HOST=0.0.0.0, for other machines too]
+	@$(BIN)/python -m pipeline ui --host $(or $(HOST),127.0.0.1) --port $(or $(PORT),5001)
+
+push: setup  ## Push data, weights and experiments to the team's remotes: make push [REMOTE=name] [BRANCH=1]
+	@$(BIN)/python -m pipeline push $(if $(REMOTE),--remote $(REMOTE)) $(if $(BRANCH),--branch)
+
+pull: setup  ## Pull data, weights and experiments from the team's remotes: make pull [REMOTE=name]
+	@$(BIN)/python -m pipeline pull $(if $(REMOTE),--remote $(REMOTE))
 
 test: setup  ## The tests, with the same property-test cases each time: under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
@@ -86,10 +92,10 @@ deps: setup  ## List in pipeline/code.json, file by file, the code that each sta
 map: setup  ## Write the map of the modules in docs/architecture.md from their first docstring lines
 	$(BIN)/python -m tests.contracts.module_map
 
-lock: setup  ## Resolve requirements.lock from the ranges in pyproject.toml, then requirements-export.lock
+lock: setup  ## Resolve requirements.lock from the ranges in pyproject.toml, then those of the exporters and of the server
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev pyproject.toml --upgrade --quiet -o requirements.lock.new
 	mv requirements.lock.new requirements.lock
-	$(MAKE) --no-print-directory export-lock
+	$(MAKE) --no-print-directory export-lock server-lock
 
 # Nothing but what nncf wants otherwise (numpy, networkx) has another version than in the environment of a training.
 export-lock: setup  ## Resolve requirements-export.lock: the versions of requirements.lock, and the exporters' packages
@@ -105,8 +111,26 @@ export-env: .venv-export/.installed  ## Create .venv-export with the exporters o
 	@.venv-export/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-export.lock
 	@touch .venv-export/.installed
 
+server-lock: setup  ## Resolve deploy/requirements.lock: the versions of requirements.lock, for the team's MLflow server
+	mkdir -p .finetrack && sed -nE 's/^([a-zA-Z0-9._-]+==[^ ]+( ; [^\\]*[^\\ ])?).*/\1/p' requirements.lock > .finetrack/server-versions.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group server --constraints .finetrack/server-versions.txt --upgrade --quiet -o deploy/requirements.lock.new
+	mv deploy/requirements.lock.new deploy/requirements.lock
+
+server-env: .venv-server/.installed  ## Create .venv-server for the team's MLflow server, from deploy/requirements.lock
+
+.venv-server/.installed: deploy/requirements.lock
+	@test -x .venv-server/bin/pip || $(PYTHON) -m venv .venv-server
+	@.venv-server/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/requirements.lock
+	@touch .venv-server/.installed
+
+sbom: setup  ## Write a software bill of materials (CycloneDX JSON) of each lock to .finetrack/sbom/
+	$(BIN)/python -m tests.contracts.bill_of_materials
+
 bench: setup  ## Train in turn with plain `yolo train`, and compare: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=640] [BATCH=16]
 	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) --batch $(or $(BATCH),16) $(if $(IMGSZ),--imgsz $(IMGSZ)) $(if $(BCCD),--data bccd --bccd $(BCCD),$(if $(IMAGES),--images $(IMAGES)))
+
+soak: setup  ## Repeat a small iteration in a clone, and see what grows: make soak [ITERATIONS=200]; it goes on where it stopped
+	$(BIN)/python benchmarks/soak.py --iterations $(or $(ITERATIONS),200)
 
 results: setup  ## Measure again, and write docs/results.md: make results BCCD=folder RBC=folder WEIGHTS=folder [WIND=folder] [SEEDS=0,1,2] [JOBS=2]
 	$(BIN)/python benchmarks/results.py --bccd $(BCCD) --rbc-coco $(RBC) $(if $(WIND),--windturbine $(WIND)) --weights $(WEIGHTS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),1) --suite strategies,foundation

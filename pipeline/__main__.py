@@ -134,11 +134,11 @@ def _run(chosen: Any, start: Path) -> None:
 def _run_command(chosen: Any, start: Path) -> None:
     import importlib
 
-    from pipeline.commands.command_line.override_words import separate_overrides
-    from pipeline.config.source_paths import resolve_source_path
-
     chosen.start = start
     if "path" in chosen:
+        from pipeline.commands.command_line.override_words import separate_overrides
+        from pipeline.config.source_paths import resolve_source_path
+
         chosen.typed, chosen.overrides = separate_overrides(chosen.path, start)
         chosen.path = [str(resolve_source_path(start, path)) for path in chosen.typed]
     module = importlib.import_module(f"pipeline.commands.{chosen.command.replace('-', '_')}")

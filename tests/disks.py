@@ -29,6 +29,16 @@ def mount_small_disk(folder: Path, *, kilobytes: int) -> Iterator[Path]:
 
 
 @contextmanager
+def read_only_disk(disk: Path) -> Iterator[None]:
+    """Let nobody write to a disk of `mount_small_disk`, root neither."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+
+
+@contextmanager
 def filled_disk(disk: Path, *, left: int) -> Iterator[None]:
     """Fill a disk with a file until `left` bytes remain; remove the file afterwards."""
     filler = disk / "filler"

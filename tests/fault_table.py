@@ -3,10 +3,12 @@
 A test that injects a fault has the marker `fault(promise, what)`: the number of the promise in
 docs/reliability.md, and the fault in a few words. Tests with the same words are one row, and each of their
 parameters is a try; a test that injects a fault several times says so with `record_property("tries", 20)`.
+Below the table of all faults, a second one has a row for each promise.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 
 BEGIN, END = "<!-- faults -->", "<!-- end of faults -->"
+PROMISES = range(1, 16)
+NAMED_FAULTS = 3
+"""Faults that the row of a promise names: those with the most tries."""
 Row = tuple[int, str]
 
 
@@ -48,20 +53,56 @@ class FaultTable:
         text = self.file.read_text(encoding="utf-8")
         before, _, rest = text.partition(BEGIN)
         after = rest.partition(END)[2]
-        table = "\n".join(self.format_rows())
+        table = "\n".join([*self.format_rows(), "", *self.format_summary(read_promises(before))])
         self.file.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
     def format_rows(self) -> list[str]:
         """Format the table in Markdown, by promise."""
         lines = ["| promise | fault | tries | held |", "|---|---|---|---|"]
         for (promise, what), outcomes in sorted(self.rows.items()):
-            counts: dict[str, int] = defaultdict(int)
-            for outcome, tries in outcomes.values():
-                counts[outcome] += tries
+            counts = count_outcomes(outcomes)
             tried = counts["passed"] + counts["failed"]
             skipped = f" ({counts['skipped']} not possible here)" if counts["skipped"] else ""
             lines.append(f"| {promise} | {what} | {tried}{skipped} | {counts['passed']} |")
         return lines
+
+    def format_summary(self, promises: dict[int, str]) -> list[str]:
+        """Format a row for each promise: its words, its faults, their tries, and whether it held."""
+        lines = ["| promise | fault | tries | outcome |", "|---|---|---|---|"]
+        for promise in PROMISES:
+            tries: dict[str, int] = defaultdict(int)
+            lost = 0
+            for (number, what), outcomes in self.rows.items():
+                if number == promise:
+                    counts = count_outcomes(outcomes)
+                    tries[what] += counts["passed"] + counts["failed"]
+                    lost += counts["failed"]
+            total = sum(tries.values())
+            outcome = f"{lost} did not hold" if lost else "held" if total else "not provoked"
+            words = promises.get(promise, "")
+            lines.append(f"| {promise}. {words} | {name_faults(tries)} | {total} | {outcome} |")
+        return lines
+
+
+def count_outcomes(outcomes: dict[str, FaultOutcome]) -> dict[str, int]:
+    """Add up the tries of some tests by their outcome."""
+    counts: dict[str, int] = defaultdict(int)
+    for outcome, tries in outcomes.values():
+        counts[outcome] += tries
+    return counts
+
+
+def name_faults(tries: dict[str, int]) -> str:
+    """Name the faults with the most tries, and count the others."""
+    ordered = sorted(tries, key=lambda what: (-tries[what], what))
+    rest = len(ordered) - NAMED_FAULTS
+    return "; ".join(ordered[:NAMED_FAULTS]) + (f"; {rest} more" if rest > 0 else "")
+
+
+def read_promises(text: str) -> dict[int, str]:
+    """Return the promises of the page's numbered list, each up to its first colon or semicolon."""
+    found = re.findall(r"(?m)^(\d+)\. ([^:;\n]*[^:;.\n])", text)
+    return {int(number): words for number, words in found}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

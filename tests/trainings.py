@@ -17,7 +17,7 @@ from tests.builders import prepared_dataset
 NAMES = ("disc", "square", "bar")
 CONF = Path(__file__).parents[1] / "conf"
 FOUNDATION = CONF.parent / "models/foundation/yolo26n-foundation.pt"
-OURS = ("defaults", "strategy", "precision", "fast", "threads", "val_every", "gradual")
+OURS = ("defaults", "strategy", "precision", "fast", "threads", "val_every", "gradual", "nodes")
 
 
 def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") -> Manifest:

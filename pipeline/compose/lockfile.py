@@ -20,6 +20,8 @@ PARAMS_KEY: Final = "params"
 """The entry of compose.lock.json that holds the SHA-256 of params.yaml as `compose` left it."""
 LAST_PARAMS_FILE: Final = "params.yaml"
 """The copy of the workspace's params.yaml in .finetrack."""
+MAX_CHECKED_CONFIGS: Final = 32
+"""Cached values of a params.yaml: those of the configurations that were used last."""
 
 
 def read_lock() -> dict[str, Any]:
@@ -63,7 +65,19 @@ def recall_checked_values(params: bytes) -> dict[str, Any] | None:
 
 def remember_checked_values(params: bytes, values: dict[str, Any]) -> None:
     """Cache the values of a valid params.yaml, so that the next command need not parse it."""
-    write_file(_cache_path(params), json.dumps(values, allow_nan=False))
+    path = _cache_path(params)
+    write_file(path, json.dumps(values, allow_nan=False))
+    kept = sorted(path.parent.glob("*.json"), key=_get_modification_time, reverse=True)
+    for old in kept[MAX_CHECKED_CONFIGS:]:
+        old.unlink(missing_ok=True)
+
+
+def _get_modification_time(path: Path) -> float:
+    """Return the time of the last change; 0 for a file that another process has just deleted."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def keep_last_params(params: bytes) -> None:

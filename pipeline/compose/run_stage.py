@@ -21,6 +21,7 @@ from pipeline.compose.stage_snapshot import (
     take_snapshot,
 )
 from pipeline.config.schema import parse_config
+from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.stages import StageGuard
 from pipeline.runtime.gc_pause import pause_gc
 from pipeline.storage.files import hold_writer_lock
@@ -50,9 +51,26 @@ def run_stage(stage: str) -> None:
         with pause_gc():
             module = importlib.import_module(f"pipeline.{stage}.stage")
         confirm = partial(require_unchanged_snapshot, snapshot)
-        with _name_changed_inputs(snapshot):
+        with _clear_damaged_cache(), _name_changed_inputs(snapshot):
             module.run_stage(config, StageGuard(snapshot.params, confirm))
     require_unchanged_parameters(snapshot)
+
+
+@contextmanager
+def _clear_damaged_cache() -> Iterator[None]:
+    """Take a damaged file out of DVC's cache, too: DVC would use it again without reading it."""
+    try:
+        yield
+    except DamagedFileError as error:
+        from pipeline.storage.dvc_remotes.cached_copies import set_cached_copy_aside
+
+        aside = set_cached_copy_aside(Path.cwd(), error.file)
+        if aside is None:
+            raise
+        raise UserError(
+            f"{error}. DVC's cache had it damaged, too, and has it no more ({aside}): `python -m pipeline "
+            "pull` fetches it from a remote that has it, `dvc repro` makes it again"
+        ) from None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.compose.code_changes import describe_code_changes
 from pipeline.compose.input_fingerprints import fingerprint_inputs
+from pipeline.compose.interpolations import require_pure_interpolations
 from pipeline.compose.lockfile import (
     PARAMS_KEY,
     keep_last_params,
@@ -165,9 +166,11 @@ def compose_nodes(overrides: Sequence[str]) -> Any:
     """Compose conf/ to OmegaConf's nodes, with interpolations as they are.
 
     Raises:
-        UserError: A file is missing, or would take all memory. Hydra raises its own errors, too.
+        UserError: A file is missing, would take all memory, or has a value that reads the machine. Hydra
+            raises its own errors, too.
     """
     from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
 
     from pipeline.config.yaml_limits import require_small_yaml_files
 
@@ -175,7 +178,10 @@ def compose_nodes(overrides: Sequence[str]) -> Any:
         raise UserError("conf/config.yaml is missing: restore it with `git checkout conf`")
     require_small_yaml_files(CONF)
     with initialize_config_dir(str(CONF.resolve()), version_base=None):
-        return compose("config", overrides=list(overrides))
+        found = compose("config", overrides=list(overrides))
+    where = "the command" if overrides else "conf/"
+    require_pure_interpolations(OmegaConf.to_container(found, resolve=False), where)
+    return found
 
 
 def check_params_values(raw: bytes) -> ParamValues:
@@ -194,11 +200,14 @@ def check_params_values(raw: bytes) -> ParamValues:
 
 def _check_params(params: ParamsFile, *, where: str) -> None:
     from pipeline.config.schema import ConfigError, parse_config
+    from pipeline.config.tracking_uri import NO_PASSWORD
 
     try:
         parse_config(params.values)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        is_kept = NO_PASSWORD in str(error) and _under_dvc_exp()  # DVC stashes params.yaml before any stage
+        advice = "; change this password, since DVC has already written it into an object of .git"
+        raise ConfigError(f"{where}: {error}{advice if is_kept else ''}") from None
     remember_checked_values(params.raw, params.values)
 
 
@@ -224,6 +233,7 @@ def _to_plain_values(found: Any) -> ParamValues:
 
     if not isinstance(found, DictConfig):
         raise UserError("params.yaml holds no keys: delete it, and the next run composes it from conf/")
+    require_pure_interpolations(OmegaConf.to_container(found, resolve=False), "params.yaml")
     return dict(OmegaConf.to_container(found, resolve=True))  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 ALLOWED_URIS = "a database such as sqlite:///mlflow.db, or a server such as http://127.0.0.1:5000"
+NO_PASSWORD = "tracking.uri must not hold a user or a password"
 _SERVER_URI = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?|databricks(://[^\s/?#@]+)?")
 
 
@@ -24,7 +25,7 @@ def check_tracking_uri(uri: str) -> str:
         return uri
     if "@" in uri:
         raise ValueError(
-            "tracking.uri must not hold a user or a password, since it is written to files: "
+            f"{NO_PASSWORD}, since it is written to files: "
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     raise ValueError(f"tracking.uri={uri[:80]!r} is not allowed: it must be {ALLOWED_URIS}")

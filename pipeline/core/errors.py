@@ -26,6 +26,18 @@ class ChangedInputError(UserError):
     """Files that a stage reads were changed while it read them: what it made of them is of no use."""
 
 
+class DamagedFileError(UserError):
+    """A file of an output of a stage does not have the contents that the stage wrote.
+
+    Attributes:
+        file: Its path, relative to the project.
+    """
+
+    def __init__(self, sentence: str, *, file: str) -> None:
+        super().__init__(sentence)
+        self.file = file
+
+
 class PrunedError(UserError):
     """A sweep ended a training early, since its val metric was behind; its checkpoint is kept.
 

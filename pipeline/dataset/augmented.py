@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.core.errors import UserError
+from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.dataset.augmentation_records import (
     AugmentationRecords,
     AugmentedImage,
@@ -80,6 +80,6 @@ def _verify_file(path: Path, sha256: str) -> None:
     except OSError:
         raise UserError(f"{path} is in {RECORDS_FILE} but cannot be read: run augment again") from None
     if found != sha256:
-        raise UserError(
-            f"{path} is not the file that augment wrote: run augment again, or `dvc checkout`"
-        ) from None
+        raise DamagedFileError(
+            f"{path} is not as augment wrote it: run augment again (dvc repro -f augment)", file=str(path)
+        )

@@ -5,13 +5,14 @@ It is an output of its own, since nothing is trained on it: other groups retrain
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pipeline.core.errors import UserError
+from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.storage.files import write_file
 
@@ -49,7 +50,9 @@ def write_image_columns(folder: Path, manifest: Manifest, images: Mapping[str, I
     """
     kept = _select_columns([images[item.source].columns for item in manifest.items])
     body = ",\n".join(_render_row(item, images[item.source], kept) for item in manifest.items)
-    write_file(folder / COLUMNS_FILE, f'{{"digest": "{manifest.digest}", "images": {{\n{body}\n}}}}\n')
+    own = _hash_rows(json.loads(f"{{{body}}}"))
+    head = f'"digest": "{manifest.digest}", "sha256": "{own}"'
+    write_file(folder / COLUMNS_FILE, f'{{{head}, "images": {{\n{body}\n}}}}\n')
 
 
 def remark_on_groups(name: str, root: Path = Path()) -> list[str]:
@@ -84,9 +87,16 @@ def read_image_columns(manifest: Manifest, root: Path = Path()) -> dict[str, Ima
         raw = json.loads(file.read_text(encoding="utf-8"))
         if raw["digest"] != manifest.digest:
             raise UserError(f"{file} is not of the prepared dataset: {_RERUN}")
+        if raw.get("sha256", own := _hash_rows(raw["images"])) != own:
+            raise DamagedFileError(f"{file} is not as prepare wrote it: {_RERUN}", file=str(file))
         return {item.file: _parse_row(item, raw["images"][item.file]) for item in manifest.items}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file} cannot be used ({error}): {_RERUN}") from None
+        raise DamagedFileError(f"{file} cannot be used ({error}): {_RERUN}", file=str(file)) from None
+
+
+def _hash_rows(rows: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all rows, as the file has it beside them; older files have none."""
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def _select_columns(rows: Sequence[Mapping[str, str]]) -> set[str]:

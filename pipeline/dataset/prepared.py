@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pipeline.core.errors import UserError
+from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.paths import PREPARED_FOLDER, SPLITS
 from pipeline.core.tasks import Task
 from pipeline.dataset.labels import ImageLabels, parse_labels
@@ -61,8 +61,9 @@ def read_manifest(folder: Path, *, verify_files: bool = True) -> Manifest:
         ) from None
     if verify_files and (changed := _find_changed_file(folder, found)):
         clear_link_cache()  # it may hold a link to the changed file, which prepare would use again
-        raise UserError(
-            f"{folder / changed} is not as prepare wrote it: run prepare again (dvc repro -f prepare)"
+        raise DamagedFileError(
+            f"{folder / changed} is not as prepare wrote it: run prepare again (dvc repro -f prepare)",
+            file=str(folder / changed),
         )
     return found
 

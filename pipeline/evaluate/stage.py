@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.config.schema import Config
-from pipeline.core.errors import UserError
+from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
 from pipeline.core.stages import UNGUARDED, StageGuard
@@ -217,7 +217,10 @@ def _find_merged_class(trained: Mapping[str, Any]) -> str | None:
 def _require_fitting_weights(trained: Mapping[str, Any], manifest: Manifest) -> None:
     """Check that the weights are those of the training, and fit the data; that the test split has objects."""
     if not WEIGHTS.is_file() or hash_file(WEIGHTS) != trained["sha256"]["best"]:
-        raise UserError(f"{WEIGHTS} is not what finetune wrote: run finetune again (dvc repro -f finetune)")
+        raise DamagedFileError(
+            f"{WEIGHTS} is not what finetune wrote: run finetune again (dvc repro -f finetune)",
+            file=str(WEIGHTS),
+        )
     if (task := trained.get("task", manifest.task)) != manifest.task:
         raise UserError(
             f"{FINETUNED_FOLDER} was trained for {task}, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Final
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
-from pipeline.storage.finished_trainings import CHECKPOINTS_FOLDER, lock_training
+from pipeline.storage.finished_trainings import CHECKPOINTS_FOLDER, delete_training_folder, lock_training
 from pipeline.storage.scratch_folder import create_scratch_folder
 
 MAX_CHECKPOINT_AGE_DAYS: Final = 30
@@ -66,8 +65,8 @@ def _get_modification_time(path: Path) -> float:
 
 def _delete_folder(folder: Path) -> int | None:
     """Delete a folder and return its size in bytes; None where another process uses it."""
-    with contextlib.suppress(UserError), lock_training(folder.name):
+    with contextlib.suppress(UserError, OSError), lock_training(folder.name):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        shutil.rmtree(folder, ignore_errors=True)
+        delete_training_folder(folder)
         return size
     return None

@@ -46,6 +46,7 @@ from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.store.run_tags import DATA_TAG, WEIGHTS_TAG
 from pipeline.tracking.target import TrackingTarget
+from pipeline.yolo.distributed.train_in_processes import require_first_machine
 from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
 from pipeline.yolo.job import BaseWeights, MetricsRow, TrainingJob, TrainingResult
@@ -54,7 +55,7 @@ from pipeline.yolo.training.train import train_model
 from pipeline.yolo.unfreezing import UnfreezingSchedule
 from pipeline.yolo.weights import find_weights
 
-PIPELINE_KEYS = {"strategy", "precision", "fast", "threads", "val_every", "gradual"}
+PIPELINE_KEYS = {"strategy", "precision", "fast", "threads", "val_every", "gradual", "nodes"}
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
 """The part of the configuration that decides the result, beside data and weights; they have digests."""
@@ -80,6 +81,7 @@ class TrainingInputs(NamedTuple):
 
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Train, or resume a stopped training with the same run key, and log it as one run."""
+    require_first_machine(config.finetune.nodes)
     inputs = gather_inputs(config)
     delete_recorded_outputs()
     with lock_checkpoint_folder(inputs.key) as folder:
@@ -168,7 +170,7 @@ def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> Abstra
 def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
     log_data(session, inputs.prepared, inputs.augmented, name=config.data.source_name)
     return train_model(
-        _build_job(config, inputs, folder),
+        build_job(config, inputs, folder),
         on_start=lambda effective: session.log_params({"effective": effective}),
         on_epoch=lambda row: _handle_epoch(session, config, inputs, row),
     )
@@ -182,7 +184,8 @@ def _handle_epoch(
     return ask_whether_pruned(row, inputs.prepared.task, epochs)
 
 
-def _build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJob:
+def build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJob:
+    """Build the training, with a folder for its checkpoints."""
     finetune, own = config.finetune, collect_train_arguments(config)
     if inputs.teacher:
         copy = folder / "teacher.pt"  # Ultralytics loads it by its name
@@ -206,6 +209,8 @@ def _build_job(config: Config, inputs: TrainingInputs, folder: Path) -> Training
         head=finetune.strategy == "head",
         task=inputs.prepared.task,
         keypoints=inputs.prepared.keypoints,
+        nodes=finetune.nodes,
+        key=inputs.key,
     )
 
 

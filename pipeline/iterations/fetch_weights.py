@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -22,6 +26,8 @@ from pipeline.tracking.store.tracked_runs import RunReader, TrackingUnavailableE
 from pipeline.tracking.target import TrackingTarget
 
 WEIGHTS_FILE: Final = "best.pt"
+MAX_UNUSED_DAYS: Final = 30
+"""Fetched files are deleted so many days after their last use."""
 Source = tuple[str, Callable[[Path], Path | None]]
 """A place for messages, and a function that copies the weights into a folder; None if they are not there."""
 
@@ -29,7 +35,8 @@ Source = tuple[str, Callable[[Path], Path | None]]
 def fetch_weights(iteration: Iteration, target: TrackingTarget) -> Path:
     """Return a file with the weights of an iteration: itself if it is one, else below .finetrack/iterations/.
 
-    It has the SHA-256 that the training recorded. What was fetched once is not fetched again.
+    It has the SHA-256 that the training recorded. What was fetched once is kept, until it is not used for
+    `MAX_UNUSED_DAYS`.
 
     Args:
         iteration: See `resolve_reference`.
@@ -44,11 +51,22 @@ def fetch_weights(iteration: Iteration, target: TrackingTarget) -> Path:
         "iterations", iteration.sha256 or iteration.run_id or str(iteration.revision)
     )
     kept = folder / WEIGHTS_FILE
+    _delete_unused(folder)
     if iteration.sha256 and kept.is_file() and hash_file(kept) == iteration.sha256:
         return kept
     with TemporaryDirectory(dir=folder, prefix=".fetch-") as place:
         _fetch(iteration, target, Path(place)).replace(kept)
     return kept
+
+
+def _delete_unused(used: Path) -> None:
+    """Delete what was fetched of other iterations and not used for long; note that this one is used."""
+    oldest = time.time() - MAX_UNUSED_DAYS * 86_400
+    with suppress(OSError):  # another command deletes at the same time
+        os.utime(used)
+        for folder in used.parent.iterdir():
+            if folder != used and folder.is_dir() and folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_file(iteration: Iteration, file: Path) -> Path:

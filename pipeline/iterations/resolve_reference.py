@@ -141,8 +141,8 @@ def _build_version(reader: RunReader, item: ModelVersionRecord, text: str, kind:
     run = reader.get_run(item.run_id) if item.run_id else None
     if run is None:
         raise UserError(
-            f"{item.name}/{item.version} was made from a run that MLflow does not have any more "
-            f"({item.run_id or 'unknown'}): restore the run, or name another version"
+            f"{item.name}/{item.version} was made from a run that MLflow does not have any more, or does not "
+            f"show you ({item.run_id or 'unknown'}): restore the run, or name another version"
         )
     return _build_tracked(reader, run, text, version=item, kind=kind)
 

@@ -15,6 +15,7 @@ from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.dataset.stored_predictions import StoredPredictions
 from pipeline.iterations.iteration import Iteration
+from pipeline.registry.complete_record import complete_last_record
 from pipeline.registry.decision_record import Contest, describe_decision, record_decision
 from pipeline.registry.gate import GateCheck, GateDecision, judge_comparison, judge_origin
 from pipeline.registry.open_registry import ModelRegistry, open_registry
@@ -25,7 +26,6 @@ from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.tracking.store.registry.champion_history import (
     ChampionChange,
     change_champion,
-    complete_last_change,
 )
 from pipeline.tracking.store.registry.registered_model import (
     CHALLENGER,
@@ -103,8 +103,8 @@ def _find_contest(registry: ModelRegistry, reference: str | None) -> tuple[Itera
     version = registered.version
     if registered.is_new:
         print_notice(f"promote: {named.label} is {registry.name}/{version} now")
-    with registry_errors_as_sentences(registry.target):
-        complete_last_change(registry.store, registry.name)
+    with hold_registry_lock(registry.target):
+        complete_last_record(registry.store, registry.name)
         champion = find_aliased_version(registry.store, registry.name, CHAMPION)
     if champion == version:
         raise UserError(f"{registry.name}/{version} is the champion already")

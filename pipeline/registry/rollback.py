@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
+from pipeline.registry.complete_record import (
+    ROLLBACK_TAG,
+    complete_last_record,
+    describe_rollback,
+    format_time,
+)
 from pipeline.registry.open_registry import open_registry
 from pipeline.tracking.store.client import MlflowClientCache
 from pipeline.tracking.store.registry.champion_history import (
     ChampionChange,
     ChampionHistory,
     change_champion,
-    complete_last_change,
 )
 from pipeline.tracking.store.registry.registered_model import (
     CHAMPION,
@@ -22,9 +26,6 @@ from pipeline.tracking.store.registry.registered_model import (
     hold_registry_lock,
 )
 from pipeline.tracking.store.registry.version_record import VersionNote, write_version_note
-
-ROLLBACK_TAG = "finetrack.gate.rollback"
-"""Tag of both versions of a rollback: when, and why."""
 
 
 class Rollback(NamedTuple):
@@ -55,13 +56,12 @@ def restore_champion(config: Config, *, reason: str = "") -> Rollback:
     registry = open_registry(config)
     store, name = registry.store, registry.name
     with hold_registry_lock(registry.target):
-        history = complete_last_change(store, name)
+        history = complete_last_record(store, name)
         current = find_aliased_version(store, name, CHAMPION)
         version = _find_former_champion(store, name, history, current)
-        change_champion(store, name, ChampionChange("rollback", version, current, reason), expected=current)
-        result = Rollback(name, version, current)
-        _record(store, result, reason)
-    return result
+        change = ChampionChange("rollback", version, current, reason)
+        _record(store, name, change_champion(store, name, change, expected=current))
+    return Rollback(name, version, current)
 
 
 def _find_former_champion(
@@ -80,10 +80,8 @@ def _find_former_champion(
     return earlier[-1]
 
 
-def _record(store: MlflowClientCache, result: Rollback, reason: str) -> None:
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    why = f": {reason}" if reason else ""
-    line = f"{now}: rolled back from {result.name}/{result.replaced} to {result.name}/{result.version}{why}"
-    for version in (result.version, result.replaced):
-        if version and has_version(store, result.name, version):
-            write_version_note(store, result.name, version, VersionNote({ROLLBACK_TAG: line}, line))
+def _record(store: MlflowClientCache, name: str, change: ChampionChange) -> None:
+    line = f"{format_time(change)}: {describe_rollback(name, change)}"
+    for version in (change.version, change.replaced):
+        if version and has_version(store, name, version):
+            write_version_note(store, name, version, VersionNote({ROLLBACK_TAG: line}, line))

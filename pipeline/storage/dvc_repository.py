@@ -7,6 +7,8 @@ from contextlib import chdir, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.storage.dvc_remotes.damaged_objects import hash_md5
+
 
 class RevisionReadError(Exception):
     """DVC cannot read a file of a revision."""
@@ -51,7 +53,7 @@ def read_file_at_revision(path: Path, revision: str) -> str:
 def copy_path_at_revision(path: Path, revision: str, target: Path) -> None:
     """Copy a file or a folder that DVC or git tracks, as it was at a revision; the workspace stays as it is.
 
-    Contents come from DVC's cache, or else from its remote.
+    Contents come from DVC's cache, or else from its remote; they are verified.
 
     Args:
         path: Relative to the project's root.
@@ -70,6 +72,7 @@ def copy_path_at_revision(path: Path, revision: str, target: Path) -> None:
             if not tracked.exists(path.as_posix()):
                 raise MissingContentsError(f"{revision} has no {path.as_posix()}")
             tracked.get(path.as_posix(), str(target), recursive=tracked.isdir(path.as_posix()))
+            _require_intact(tracked, path, target)
     except RevError as error:
         raise UnknownRevisionError(str(error)) from error
     except (PathMissingError, FileNotFoundError) as error:
@@ -146,7 +149,7 @@ def fetch_outputs(folder: Path, stages: Sequence[str]) -> MissingOutputs:
         stages: Of its dvc.yaml. Outputs that dvc.lock does not name are left out.
     """
     reason = "the remote does not have them"
-    with _open_repository(folder) as repo:
+    with open_repository(folder) as repo:
         if not _find_outputs(repo, stages, cached=False):
             return MissingOutputs()
         try:
@@ -169,7 +172,7 @@ def checkout_outputs(folder: Path, stages: Sequence[str]) -> None:
     """
     from dvc.exceptions import DvcException
 
-    with _open_repository(folder) as repo:
+    with open_repository(folder) as repo:
         targets = _find_outputs(repo, stages, cached=True)
         try:
             repo.checkout(targets=targets, force=True) if targets else None
@@ -187,7 +190,7 @@ def restore_from_run_cache(folder: Path, stage: str) -> bool:
     from dvc.repo import lock_repo
     from dvc.stage.cache import RunCacheNotFoundError
 
-    with _open_repository(folder) as repo, lock_repo(repo):
+    with open_repository(folder) as repo, lock_repo(repo):
         try:
             repo.stage_cache.restore(repo.stage.load_one(name=stage))
         except RunCacheNotFoundError:
@@ -207,7 +210,7 @@ def commit_outputs(folder: Path, stages: Sequence[str]) -> None:
     """
     from dvc.exceptions import DvcException
 
-    with _open_repository(folder) as repo:
+    with open_repository(folder) as repo:
         try:
             for stage in stages:
                 repo.commit(stage, force=True)
@@ -221,7 +224,7 @@ def list_changed_stages(folder: Path) -> dict[str, list[str]]:
     Args:
         folder: A project.
     """
-    with _open_repository(folder) as repo:
+    with open_repository(folder) as repo:
         found = repo.status()
     changed = {stage: _name_changes(entries) for stage, entries in found.items()}
     return {stage: names for stage, names in changed.items() if names}
@@ -245,16 +248,31 @@ def _find_outputs(repo: Any, stages: Sequence[str], *, cached: bool) -> list[str
     return [out.def_path for out in outs if out.changed_cache() != cached]
 
 
+def _require_intact(tracked: Any, path: Path, target: Path) -> None:
+    """Require that copies have the contents that DVC recorded; git verifies its own.
+
+    Raises:
+        RevisionReadError: A file is damaged in the cache or on the remote.
+    """
+    found = tracked.find(path.as_posix(), detail=True) if target.is_dir() else {}
+    for name, info in (found or {path.as_posix(): tracked.info(path.as_posix())}).items():
+        copy = target / Path(name).relative_to(path) if found else target
+        if (md5 := info.get("md5")) and hash_md5(copy) != md5:
+            raise RevisionReadError(
+                f"{name} is damaged in DVC's cache or on its remote (python -m pipeline pull --verify)"
+            )
+
+
 def _resolve_revision(revision: str) -> str:
     """Return the commit of a revision; of an unknown one DVC's own functions leave files open."""
     from dvc.scm import resolve_rev
 
-    with _open_repository(Path.cwd()) as repo:
+    with open_repository(Path.cwd()) as repo:
         return str(resolve_rev(repo.scm, revision))
 
 
 @contextmanager
-def _open_repository(folder: Path) -> Iterator[Any]:
+def open_repository(folder: Path) -> Iterator[Any]:
     """Open a project as DVC's commands do, in its folder: names of stages belong to the dvc.yaml there."""
     import logging
 

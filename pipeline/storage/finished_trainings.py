@@ -99,12 +99,22 @@ def delete_recorded_outputs(lock_file: Path = DVC_LOCK_FILE) -> None:
 
 
 def _delete_unchanged(record: Path, content: str) -> None:
-    import shutil
-
     folder = record.parents[1]
     with lock_training(folder.name):
         if _read_text(record) == content:  # else another process has just trained again
-            shutil.rmtree(folder)
+            delete_training_folder(folder)
+
+
+def delete_training_folder(folder: Path) -> None:
+    """Delete the folder of a training and its lock file, while the lock is held.
+
+    Each training has a lock file of its own. Who waits for it notices that it is gone, and makes a new one.
+    """
+    import shutil
+
+    shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # Windows deletes no open file
+        (create_scratch_folder("locks") / f"{folder.name}.lock").unlink()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -16,6 +16,14 @@ REPOSITORY_VARIABLES: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GI
 _COPIED_SECTIONS: Final = ("user.", "filter.", "remote.", "core.autocrlf", "core.eol", "core.symlinks")
 """Of the project's git configuration: who commits, and how files are checked out."""
 
+_SAID_OF_ANY_REMOTE: Final = frozenset(
+    {
+        "fatal: Could not read from remote repository.",
+        "Please make sure you have the correct access rights",
+        "and the repository exists.",
+    }
+)
+
 
 class GitError(UserError):
     """Git refused a command."""
@@ -70,6 +78,8 @@ def copy_git_settings(top: Path, clone: Path) -> None:
 
 
 def _find_reason(errors: str) -> str:
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    """Return the line that tells most; of a remote, the last lines are the same whatever happened."""
+    written = [line.strip() for line in errors.splitlines() if line.strip()]
+    lines = [line for line in written if line not in _SAID_OF_ANY_REMOTE] or written
     named = [line for line in lines if line.startswith(("fatal: ", "error: "))]
     return (named or lines or ["it gave no reason"])[-1]

@@ -81,10 +81,12 @@ def _run_hydra() -> None:
     """Let Hydra compose the settings and start the sweep. Its errors become sentences."""
     import hydra
 
+    from pipeline.compose.hydra_code import require_own_code
     from pipeline.compose.stage import config_errors_as_sentences
 
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with config_errors_as_sentences("the command"):
+        require_own_code(sys.argv[1:])
         hydra.main(config_path=str(CONF), config_name="config", version_base=None)(_refuse_single_run)()
 
 

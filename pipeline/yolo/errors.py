@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import torch
 
+from pipeline.config.devices import list_devices
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 
@@ -54,17 +55,15 @@ def explain_ultralytics_errors(
 
 
 def check_device(device: Any) -> None:
-    """Check that `finetune.device` names one device that exists.
+    """Check that the devices of `finetune.device` exist.
 
     Raises:
-        UserError: The device is absent, or several are named.
+        UserError: One is absent.
     """
-    name = str(device).strip("[]() ").replace("cuda:", "").replace("cuda", "0")
-    if "," in name:
-        raise UserError(f"finetune.device={device} names several GPUs, and one training uses one: name one")
+    names = ["0" if name == "cuda" else name for name in list_devices(device)]
     count = torch.cuda.device_count()
-    without_mps = name == "mps" and not torch.backends.mps.is_available()
-    if without_mps or (name.isdigit() and int(name) >= count):
+    without_mps = "mps" in names and not torch.backends.mps.is_available()
+    if without_mps or any(name.isdigit() and int(name) >= count for name in names):
         raise UserError(
             f"finetune.device={device} is absent ({count} GPUs here): set finetune.device=cpu or null"
         )
@@ -80,7 +79,7 @@ def check_automatic_batch(batch: float, device: Any) -> None:
     Raises:
         UserError: It is -1 or a share, and the training does not run on a CUDA GPU.
     """
-    if batch >= 1 or (torch.cuda.is_available() and device not in {"cpu", "mps"}):
+    if batch >= 1 or (torch.cuda.is_available() and not {"cpu", "mps"} & {*list_devices(device)}):
         return
     raise UserError(
         f"finetune.batch={batch} measures the memory of a CUDA GPU, and this training has none: "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pipeline.config.devices import list_devices
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.yolo.unfreezing import UnfreezingSchedule
 
@@ -53,6 +54,8 @@ class TrainingJob:
         head: Whether the backbone has to stay frozen (finetune.strategy=head).
         fast: Which fast paths to use.
         threads: CPU threads of torch; None for as many as there are free cores (finetune.threads=auto).
+        nodes: How many machines train together (finetune.nodes).
+        key: The run key; machines that train together compare it.
         val_every: Epochs from one validation to the next, at least 1.
         task: The task.
         keypoints: The key points of a pose; None for other tasks.
@@ -72,6 +75,13 @@ class TrainingJob:
     task: Task = "detect"
     keypoints: Keypoints | None = None
     threads: int | None = None
+    nodes: int = 1
+    key: str = ""
+
+    @property
+    def has_several_processes(self) -> bool:
+        """Whether several devices or machines train together, each device with a process of its own."""
+        return self.nodes > 1 or len(list_devices(self.arguments["device"])) > 1
 
 
 def drop_unset_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pipeline.runtime.environment import is_debug_log
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
+from pipeline.yolo.distributed.group_member import forget_foreign_group
 
 IGNORED_LOG_MESSAGES: Final = (
     "Freezing layer",
@@ -47,6 +48,7 @@ def set_up_environment() -> None:
         "ALBUMENTATIONS_NO_TELEMETRY": "1",
     }
     remember_requested_threads()
+    forget_foreign_group()
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it reports each import of openvino
     for name in ("ultralytics.utils", "ultralytics.nn.tasks"):
         if module := sys.modules.get(name):  # imported before this package, so with its own default

@@ -309,3 +309,55 @@ def test_a_source_that_changed_since_compose_is_refused(source, monkeypatch, cap
     assert main(["prepare"]) == 1
     assert "data.source=images changed since compose" in capsys.readouterr().err
     assert not PREPARED_FOLDER.exists()
+
+
+@pytest.mark.fault(11, "a file is damaged in DVC's cache, and in the workspace that took it from there")
+@pytest.mark.parametrize("link", [shutil.copyfile, os.link, os.symlink])
+def test_a_damaged_input_leaves_the_cache_of_dvc_too(project, link, capsys):
+    image = sorted((PREPARED_FOLDER / "images/train").iterdir())[0]
+    cached = track_prepared_folder(project, image)
+    damaged = bytearray(cached.read_bytes())
+    damaged[-1] ^= 1
+    cached.write_bytes(damaged)
+    image.unlink()
+    link(cached, image)
+    assert main(["augment"]) == 1
+    error = capsys.readouterr().err
+    assert f"{image} is not as prepare wrote it" in error
+    assert "DVC's cache had it damaged, too" in error
+    assert not cached.exists()
+    assert not image.is_symlink()
+    (aside,) = (project / ".finetrack/damaged").iterdir()
+    assert aside.read_bytes() == damaged
+
+
+def test_a_damaged_input_whose_copy_in_the_cache_is_intact_leaves_it_there(project, capsys):
+    image = sorted((PREPARED_FOLDER / "images/train").iterdir())[0]
+    cached = track_prepared_folder(project, image)
+    image.write_bytes(b"damaged")
+    assert main(["augment"]) == 1
+    assert "DVC's cache" not in capsys.readouterr().err
+    assert cached.exists()
+
+
+def track_prepared_folder(project: Path, file: Path) -> Path:
+    """Record data/prepared in dvc.lock, with one of its files in the cache; return the cached file."""
+
+    def cache(contents: bytes, suffix: str = "") -> Path:
+        oid = hashlib.md5(contents, usedforsecurity=False).hexdigest() + suffix
+        path = project / ".dvc/cache/files/md5" / oid[:2] / oid[2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents)
+        return path
+
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    cached = cache(file.read_bytes())
+    row = {"md5": cached.parent.name + cached.name, "relpath": file.relative_to(PREPARED_FOLDER).as_posix()}
+    listed = cache(json.dumps([row]).encode(), ".dir")
+    out = {"path": str(PREPARED_FOLDER), "hash": "md5", "md5": listed.parent.name + listed.name}
+    stage = {"cmd": "prepare", "outs": [out]}
+    (project / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"prepare": stage}}))
+    stages = {"prepare": {"cmd": "prepare", "outs": [str(PREPARED_FOLDER)]}}
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    return cached

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import compose_and_dump
 
+from pipeline.compose import lockfile
+from pipeline.compose.lockfile import recall_checked_values
 from pipeline.compose.stage import compose_params, load_config, plan_config
 from pipeline.core.errors import UserError
 
@@ -267,6 +269,16 @@ def test_a_broken_lock_is_mended():
     assert LOCK.read_bytes() == good
 
 
+def test_only_the_last_checked_configurations_are_cached(monkeypatch):
+    monkeypatch.setattr(lockfile, "MAX_CHECKED_CONFIGS", 2)
+    compose_params()
+    for seed in range(1, 5):
+        edit(PARAMS, f"seed: {seed - 1}", f"seed: {seed}")
+        assert load_config().seed == seed
+    assert len(list(Path(".finetrack/composed").iterdir())) == 2
+    assert recall_checked_values(PARAMS.read_bytes())
+
+
 def test_without_params_a_stage_says_what_to_do():
     with pytest.raises(UserError, match="dvc repro"):
         load_config()
@@ -323,3 +335,48 @@ def test_copy_of_a_shallow_clone_is_refused_before_its_experiment_trains(project
     compose_params()  # an experiment in the workspace
     monkeypatch.setenv("DVC_ROOT", str(project / "clone"))
     assert "git fetch --unshallow" in refusal()
+
+
+TAGS = (
+    "!!python/object/apply:os.system ['touch ran']",
+    "!!python/object/new:os.system ['touch ran']",
+    "!!python/name:os.system",
+    "!!python/module:antigravity",
+)
+
+
+CODE = (*TAGS, "${oc.env:SECRET}", "${oc.${half}:SECRET}", "${now:%Y}")
+
+
+@pytest.fixture
+def secret(project, monkeypatch):
+    """A word in the environment that no file may hold at the end, and no code may run."""
+    monkeypatch.setenv("SECRET", "a secret word")
+    yield
+    files = [path for path in project.rglob("*") if path.is_file()]
+    assert not any(b"a secret word" in path.read_bytes() for path in files)
+    assert not (project / "ran").exists()
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.fault(1, "`_target_` or YAML objects in the configuration of an iteration")
+def test_values_of_params_that_would_run_code_or_read_the_machine_are_refused(record_property):
+    compose_params()
+    good = PARAMS.read_text()
+    for value in CODE:
+        PARAMS.write_text(good.replace("seed: 0", f"seed: {value}"))
+        with pytest.raises(UserError, match=r"^params\.yaml: "):
+            load_config()
+    record_property("tries", len(CODE))
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("value", ["!!python/object/apply:os.system ['touch ran']", "${oc.env:SECRET}"])
+@pytest.mark.fault(1, "`_target_` or YAML objects in the configuration of an iteration")
+def test_values_of_conf_that_would_run_code_or_read_the_machine_are_refused(value):
+    Path("conf/evaluate/sent.yaml").write_text(f"conf: 0.1\niou: {value}\n")
+    with pytest.raises(UserError, match=r"^the command: "):
+        plan_config(["evaluate=sent"])
+    edit(Path("conf/config.yaml"), "seed: 0", f"seed: {value}")
+    assert refusal().startswith("conf/: ")
+    assert not PARAMS.exists()

@@ -102,7 +102,7 @@ WRONG_VALUES = [
     (
         {"finetune.device": "gpu"},
         "finetune.device='gpu' is not allowed: it must be text such as cpu, mps, cuda:0 or 0, "
-        "or a whole number, at least -1, or a list, each item a whole number, at least -1, or null",
+        "or a whole number, at least -1, or a list, each item a whole number, at least -1, or cpu, or null",
     ),
     (
         {"finetune.strategy": "ful"},
@@ -138,6 +138,24 @@ WRONG_VALUES = [
 WRONG_COMBINATIONS = [
     ({"finetune.batch": -1, "finetune.device": "cpu"}, "finetune.batch=-1 measures the memory of a CUDA GPU"),
     ({"finetune.batch": 0.7, "finetune.device": "mps"}, "finetune.batch=0.7 measures"),
+    ({"finetune.batch": 0.7, "finetune.device": ["cpu"]}, "finetune.batch=0.7 measures"),
+    ({"finetune.batch": -1, "finetune.device": [0, 1]}, "finetune.batch=-1 cannot be divided among the 2"),
+    ({"finetune.batch": 15, "finetune.device": "0,1"}, "a multiple of 2, such as 16"),
+    ({"finetune.batch": 16, "finetune.device": "0,1,2"}, "a multiple of 3, such as 24"),
+    ({"finetune.device": [1, 1]}, "finetune.device=1,1 must name different GPUs"),
+    ({"finetune.device": [-1, -1]}, "finetune.device=-1,-1 must name different GPUs"),
+    ({"finetune.device": ["cpu", 0]}, "finetune.device=cpu,0 must name different GPUs"),
+    ({"finetune.device": "0,1", "finetune.rect": True, "augment.online.mosaic": 0.0}, "finetune.rect=true"),
+    ({"finetune.device": "0,1", "finetune.time": 1.0}, "finetune.time=1.0 is not possible"),
+    (
+        {
+            "finetune.device": "0,1",
+            "finetune.compile": True,
+            "finetune.strategy": "gradual",
+            "finetune.epochs": 20,
+        },
+        "finetune.compile must be false",
+    ),
     ({"finetune.optimizer": "auto"}, "finetune.lr0"),
     ({"finetune.lr0": None}, "finetune.lr0 must be a number where finetune.optimizer=AdamW"),
     ({"finetune.strategy": "head"}, "finetune.freeze must name the frozen layers"),
@@ -195,6 +213,7 @@ def test_wrong_combination_is_rejected_in_one_sentence(changes, words):
         {"finetune.batch": 0.9, "finetune.device": 0},
         {"finetune.fraction": 0.5, "augment.offline.multiplier": 1},
         *({"finetune.device": device} for device in ("cpu", "mps", "cuda", "cuda:1", "0", 0, -1, [0], None)),
+        *({"finetune.device": device} for device in ("0,1", [0, 1], [3, 1], "cpu,cpu", ["cpu", "cpu"])),
         {"data.format": "yolo", "data.source": "images", **DRAWN},
         {"augment.online.scale": [0.5, 1.5]},
     ],

@@ -1,8 +1,10 @@
 """Columns of images: written by prepare, read by evaluate, refused where they are of another dataset."""
 
+import json
+
 import pytest
 
-from pipeline.core.errors import UserError
+from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.image_columns import (
     COLUMNS_FILE,
@@ -62,3 +64,21 @@ def test_damaged_columns_are_refused(manifest):
     path.write_text(path.read_text()[:-20])
     with pytest.raises(UserError, match="cannot be used"):
         read_image_columns(manifest)
+
+
+@pytest.mark.fault(11, "a digit of the columns of the images is another one")
+def test_columns_that_are_valid_and_not_those_of_prepare_are_refused(manifest):
+    write_image_columns(COLUMNS_FOLDER, manifest, columns(manifest))
+    file = COLUMNS_FOLDER / COLUMNS_FILE
+    file.write_text(file.read_text().replace("0.25", "0.35", 1))
+    with pytest.raises(DamagedFileError, match="is not as prepare wrote it"):
+        read_image_columns(manifest)
+
+
+def test_columns_of_an_older_version_have_no_hash_of_their_own(manifest):
+    write_image_columns(COLUMNS_FOLDER, manifest, columns(manifest))
+    file = COLUMNS_FOLDER / COLUMNS_FILE
+    raw = json.loads(file.read_text())
+    del raw["sha256"]
+    file.write_text(json.dumps(raw))
+    assert len(read_image_columns(manifest)) == len(manifest.items)

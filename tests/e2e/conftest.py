@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.e2e.team_server import TeamServer, explain_missing_programs, start_team_server
 
 ROOT = Path(__file__).parents[2]
 PARTS = (
@@ -196,3 +198,13 @@ def tiny_template(tmp_path_factory) -> Project:
     project.commit()
     project.ran()
     return project
+
+
+@pytest.fixture(scope="session")
+def team_server() -> Iterator[TeamServer]:
+    """The team's MLflow server of deploy/, started once for all tests of a process."""
+    pytest.importorskip("flask_wtf")
+    if missing := explain_missing_programs():
+        pytest.skip(missing)
+    with start_team_server() as server:
+        yield server

@@ -124,6 +124,15 @@ def test_git_shows_what_is_to_be_committed_and_no_more(reader):
     assert changed <= {"compose.lock.json", "splits.lock.json", "params.yaml", "dvc.lock", "reports/"}
 
 
+def test_the_doctor_finds_nothing_wrong(reader):
+    report = json.loads(reader.run("TMPDIR=/tmp OMP_NUM_THREADS= finetrack doctor --json"))
+    of_this_machine = {"memory", "disk space"}
+    unusual = [item for item in report["findings"] if item["state"] != "ok"]
+    assert [item for item in unusual if item["check"] not in of_this_machine] == []
+    [records] = [item["seen"] for item in report["findings"] if item["check"] == "records"]
+    assert "MLflow's run" in records
+
+
 def test_one_run_holds_the_iteration(reader, client, trained):
     experiment = client.get_experiment_by_name("smoke")
     (run,) = client.search_runs([experiment.experiment_id])

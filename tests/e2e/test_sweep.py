@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
@@ -42,6 +43,18 @@ def read_results(project) -> dict:
 @pytest.fixture
 def running(tiny):
     """Start a sweep whose job waits, and wait until it does."""
+    sweep, stage = start_waiting_sweep(tiny)
+    yield sweep, stage
+    sweep.kill()
+    sweep.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(os.getpgid(stage), signal.SIGKILL)
+
+
+def start_waiting_sweep(tiny):
+    """Start a sweep whose first job waits; return it and the process id of that job's stage."""
+    waiting = tiny.folder / ".finetrack/waiting"
+    waiting.unlink(missing_ok=True)
     sweep = subprocess.Popen(
         [sys.executable, "-m", "pipeline.sweep", "-m", "seed=99,1", "sweep.jobs=1"],
         cwd=tiny.folder,
@@ -49,16 +62,23 @@ def running(tiny):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    waiting = tiny.folder / ".finetrack/waiting"
     deadline = time.monotonic() + 120
     while not waiting.exists() and sweep.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
-    stage = int(waiting.read_text())
-    yield sweep, stage
-    sweep.kill()
-    sweep.wait()
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(os.getpgid(stage), signal.SIGKILL)
+    time.sleep(0.1)  # until it is written
+    return sweep, int(waiting.read_text())
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process has ended."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"process {pid} still runs")
 
 
 def test_a_sweep_runs_each_combination_and_scores_the_best_on_test(tiny):  # noqa: PLR0915
@@ -168,15 +188,7 @@ def test_a_sweep_that_was_killed_leaves_no_process_and_goes_on_with_the_same_com
     sweep, stage = running
     sweep.send_signal(signal.SIGKILL)
     sweep.wait()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            os.kill(stage, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("the stage still runs")
+    wait_for_end(stage)
     (parent,) = parents(tiny)
     assert parent.info.status == "RUNNING"
     tiny.edit("tiny.py", "time.sleep(600)", "pass")  # no code of the pipeline: the same sweep
@@ -184,6 +196,52 @@ def test_a_sweep_that_was_killed_leaves_no_process_and_goes_on_with_the_same_com
     assert [run.info.run_id for run in parents(tiny)] == [parent.info.run_id]
     assert parents(tiny)[0].info.status == "FINISHED"
     assert [row["status"] for row in read_results(tiny)["jobs"]] == ["trained", "trained"]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(14, "SIGKILL of a sweep, twice")
+def test_a_sweep_that_was_killed_twice_goes_on_with_the_same_command(tiny, running):
+    sweep, stage = running
+    for _ in range(2):
+        sweep.send_signal(signal.SIGKILL)
+        sweep.wait()
+        wait_for_end(stage)
+        sweep, stage = start_waiting_sweep(tiny)
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    wait_for_end(stage)
+    tiny.edit("tiny.py", "time.sleep(600)", "pass")
+    tiny.run(f"{SWEEP} seed=99,1 sweep.jobs=1")
+    assert [run.info.status for run in parents(tiny)] == ["FINISHED"]
+    assert [row["status"] for row in read_results(tiny)["jobs"]] == ["trained", "trained"]
+    assert "nothing is left to train" in tiny.run(f"{SWEEP} seed=99,1 sweep.jobs=1")
+
+
+@pytest.mark.slow
+@pytest.mark.fault(14, "SIGKILL of one job of a sweep")
+def test_a_job_that_is_killed_fails_alone_and_is_run_again(tiny, running):
+    sweep, stage = running
+    os.kill(stage, signal.SIGKILL)
+    assert sweep.wait(120) == 1
+    killed, other = read_results(tiny)["jobs"]
+    assert killed["status"] in {"failed", "killed"}
+    assert other["status"] == "trained"
+    assert parents(tiny)[0].info.status == "FAILED"
+    tiny.edit("tiny.py", "time.sleep(600)", "pass")
+    tiny.ran()
+    tiny.run(f"{SWEEP} seed=99,1 sweep.jobs=1")
+    assert tiny.ran().count("finetune") == 1
+    assert [row["status"] for row in read_results(tiny)["jobs"]] == ["trained", "trained"]
+
+
+@pytest.mark.fault(1, "an experiment in conf/ that names code for Hydra")
+def test_a_sweep_of_an_experiment_that_names_code_is_refused_and_runs_none(tiny):
+    target = {"_target_": "subprocess.Popen", "args": ["touch", "called"]}
+    values = yaml.safe_dump({"hydra": {"callbacks": {"own": target}}})
+    (tiny.folder / "conf/experiment/sent.yaml").write_text(f"# @package _global_\n{values}")
+    output = tiny.run(f"{SWEEP} +experiment=sent seed=1,2", fails=True)
+    assert "sweep: the command: hydra.callbacks.own._target_=subprocess.Popen would run code" in output
+    assert not (tiny.folder / "called").exists()
 
 
 @pytest.mark.slow

@@ -2,13 +2,15 @@
 
 import dataclasses
 import hashlib
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.iterations.fetch_weights import fetch_weights
+from pipeline.iterations.fetch_weights import MAX_UNUSED_DAYS, fetch_weights
 from pipeline.iterations.resolve_reference import resolve_reference
 from pipeline.tracking.target import TrackingTarget
 from tests.iterations.projects import TARGET
@@ -70,6 +72,17 @@ def test_weights_are_fetched_once():
     iteration = resolve_reference("second", TARGET, registry_name="demo")
     fetch_weights(iteration, TARGET)
     assert fetch_weights(iteration, TrackingTarget("http://127.0.0.1:9", "trial", 1.0)).is_file()
+
+
+@pytest.mark.usefixtures("nothing_fetched")
+def test_weights_that_were_not_used_for_long_are_deleted():
+    old, other = fetch("second").parent, fetch("champion").parent
+    for folder in (old, other):
+        then = time.time() - (MAX_UNUSED_DAYS + 1) * 86_400
+        os.utime(folder, (then, then))
+    assert fetch("champion").parent == other
+    assert (old.exists(), other.exists()) == (False, True)
+    assert fetch("second").read_bytes() == b"weights of second 0.002"
 
 
 @pytest.mark.fault(11, "a kept copy of weights is damaged")

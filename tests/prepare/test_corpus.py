@@ -160,7 +160,25 @@ def test_refuse_policy_stops_at_the_first_finding(tmp_path, monkeypatch):
     assert not PREPARED_FOLDER.exists()
 
 
-@pytest.mark.parametrize("name", corpus.REFUSED_SOURCES)
+def mark_refused(name):
+    """Mark a source that is made to do harm, or is damaged, as a fault."""
+    sentence = corpus.REFUSED_SOURCES[name][1]
+    if sentence in {corpus.LEADS_OUT, corpus.LINKS}:
+        fault = 1, "archive that names files outside"
+    elif sentence == corpus.BOMB or "fills the memory" in name:
+        fault = 1, "archive that would fill the disk"
+    elif "laughs" in name or "itself" in name:
+        fault = 1, "YAML that expands to all memory"
+    elif name.startswith("data.yaml") and ("code" in name or "script" in name):
+        fault = 1, "data.yaml with code to run or an address to fetch"
+    elif "cut" in sentence:
+        fault = 11, "archive damaged"
+    else:
+        return name
+    return pytest.param(name, marks=pytest.mark.fault(*fault))
+
+
+@pytest.mark.parametrize("name", map(mark_refused, corpus.REFUSED_SOURCES))
 def test_unusable_source_is_refused_in_one_sentence(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     make, sentence = corpus.REFUSED_SOURCES[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import random
 import signal
@@ -135,6 +136,7 @@ def test_answers_to_many_clients_at_once_are_those_of_one_process(server, expect
 
 
 @pytest.mark.slow
+@pytest.mark.fault(13, "2,000 requests to the server, one in ten malformed, cut off or without an end")
 def test_after_2000_requests_answers_are_right_and_the_memory_is_flat(server, expected):
     run_clients(server, expected, requests=400)
     before = server.read_metric("process_resident_memory_bytes")
@@ -190,11 +192,68 @@ def test_a_higher_threshold_leaves_the_weaker_objects_out(server, expected):
     assert scores == [pytest.approx(score, abs=2e-5) for score in expected[0].scores if score >= least]
 
 
+@pytest.mark.fault(13, "an upload to the server that is too large")
 def test_a_large_body_is_refused_before_it_is_sent(server):
     with socket.create_connection(("127.0.0.1", server.port), 10) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n")
         client.sendall(b"Expect: 100-continue\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def upload_without_end(server) -> tuple[bytes, int]:
+    """Send a body of any length; return the answer, and the bytes that were sent before it was closed."""
+    sent, part = 0, b"10000\r\n" + bytes(1 << 16) + b"\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 30) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n")
+        client.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while sent < 200 << 20:
+                client.sendall(part)
+                sent += 1 << 16
+        with contextlib.suppress(ConnectionError):
+            return client.recv(200), sent
+    return b"", sent
+
+
+@pytest.mark.fault(13, "an upload to the server that is too large")
+def test_an_upload_without_end_is_cut_off_and_takes_no_memory(server):
+    before = server.read_metric("process_resident_memory_bytes")
+    for _ in range(3):
+        answer, sent = upload_without_end(server)
+        assert answer[:12] in {b"", b"HTTP/1.1 413"}
+        assert sent < 20 << 20  # the limit is 1 MiB, as much again is thrown away, the rest is in buffers
+    assert server.read_metric("process_resident_memory_bytes") < before + 20e6
+    assert server.ask("/predict", IMAGES[0], content_type="image/png").status == 200
+
+
+@pytest.mark.slow
+@pytest.mark.fault(13, "clients of the server that send slowly or nothing")
+def test_slow_clients_do_not_keep_others_waiting(server):
+    """Some send a header now and then, some a byte of a body, some nothing: all are cut off in the end."""
+    starts = (
+        b"",
+        b"GET / HTTP/1.1\r\nX-Slow: ",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n",
+    )
+    with contextlib.ExitStack() as closing:
+        slow = [
+            closing.enter_context(socket.create_connection(("127.0.0.1", server.port), 5)) for _ in range(60)
+        ]
+        for number, client in enumerate(slow):
+            client.sendall(starts[number % 3])
+        closed, end = 0, time.monotonic() + 60
+        while slow and time.monotonic() < end:
+            for client in list(slow):
+                try:
+                    client.sendall(b"x")
+                except ConnectionError:
+                    slow.remove(client)
+                    closed += 1
+            begin = time.monotonic()
+            assert server.ask("/predict", IMAGES[0], content_type="image/png").status == 200
+            assert time.monotonic() - begin < 5
+            time.sleep(0.5)
+    assert (closed, slow) == (60, [])
 
 
 def test_a_port_in_use_is_one_sentence(tmp_path, server):
@@ -270,6 +329,7 @@ def test_the_policy_of_the_page_lets_nothing_else_run(page):
 
 
 @needs_chromium
+@pytest.mark.fault(1, "markup in the names of classes and files")
 def test_class_names_with_markup_are_shown_as_text(page, image):
     page.choose_file("#file", image)
     page.wait(SHOWN)
@@ -277,6 +337,7 @@ def test_class_names_with_markup_are_shown_as_text(page, image):
     assert page.run("document.querySelector('#rows td').textContent") == "<b>disc</b>"
 
 
+@pytest.mark.fault(13, "SIGTERM of a server that answers")
 def test_running_requests_are_answered_when_the_server_is_told_to_stop(server):
     """The last test here: it ends the server of all others."""
     body = json.dumps({"images": [base64.b64encode(IMAGES[0]).decode()] * 8}).encode()

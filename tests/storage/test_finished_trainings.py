@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE
 from pipeline.storage.files import write_file
 from pipeline.storage.finished_trainings import (
@@ -81,6 +82,16 @@ def test_outputs_are_deleted_when_dvc_lock_of_the_working_folder_names_them(kept
         _write_dvc_lock(recorded)
     delete_recorded_outputs()
     assert kept.exists() is stays
+
+
+@pytest.mark.usefixtures("kept")
+def test_the_lock_file_of_a_training_goes_with_its_outputs():
+    """Each training has one: over years there would be thousands."""
+    _write_dvc_lock(b'{"seconds": 1.5}\n')
+    delete_recorded_outputs()
+    assert list(create_scratch_folder("locks").iterdir()) == []
+    with lock_training(KEY), pytest.raises(UserError, match="another process"), lock_training(KEY):
+        pass
 
 
 @pytest.mark.fault(13, "kept training in use by another process")

@@ -26,6 +26,7 @@ from pipeline.tracking.store.database import check_database
 from pipeline.tracking.target import TrackingTarget
 
 ROOT = Path(__file__).parents[2]
+FAULT_TRIES = int(os.environ.get("FAULT_TRIES", "1"))
 UNPRIVILEGED = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 
@@ -312,15 +313,18 @@ def test_a_password_in_the_uri_is_refused():
         TrackingTarget("https://me:secret@mlflow.example.org", "trial")
 
 
+@pytest.mark.parametrize(
+    "number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, FAULT_TRIES))]
+)
 @pytest.mark.fault(7, "eight processes meet a fresh database")
-def test_eight_processes_can_create_the_same_database(client, tmp_path):
+def test_eight_processes_can_create_the_same_database(client, tmp_path, number):  # noqa: ARG001
     code = """
         with open_run(target, key=sys.argv[-1], name="job", tags={}) as session:
             for epoch in range(20):
                 session.log_metrics({"loss": epoch}, step=epoch)
         print(session.run_id)
     """
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda _: wait_for(start_python(code)).strip(), range(8)))
     assert len(set(ids)) == 8
     for run in list_runs(client):

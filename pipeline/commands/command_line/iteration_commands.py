@@ -14,6 +14,13 @@ ITERATION_COMMANDS: Final[Mapping[str, Command]] = {
         "finetrack sweep finetune.lr0=3e-4,1e-3 augment=none,light",
         (OVERRIDES,),
     ),
+    "join": Command(
+        "train on this machine for a training that another machine has started (finetune.nodes)",
+        "The machines must have the same commit, params.yaml, images and weights; the first one checks it,\n"
+        "logs the run and writes the results. Nothing is written here. docs/how-to/several-gpus.md has more.",
+        "finetrack join gpu-1:29500",
+        (("address", {"metavar": "HOST:PORT", "help": "FINETRACK_FIRST_MACHINE of the first machine"}),),
+    ),
     "runs": Command(
         "list the iterations: what differs, data, val and test metrics, alias, state",
         "The newest first; each row says what differs from the row below it. Reads MLflow, and marks what\n"

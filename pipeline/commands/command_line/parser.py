@@ -13,12 +13,14 @@ from pipeline.commands.command_line.data_commands import DATA_COMMANDS
 from pipeline.commands.command_line.iteration_commands import ITERATION_COMMANDS
 from pipeline.commands.command_line.model_commands import MODEL_COMMANDS
 from pipeline.commands.command_line.stage_commands import STAGE_COMMANDS
+from pipeline.commands.command_line.team_commands import TEAM_COMMANDS
 from pipeline.runtime.versions import PROGRAM, describe_version
 
 COMMANDS: Final[Mapping[str, Command]] = {
     **DATA_COMMANDS,
     **ITERATION_COMMANDS,
     **MODEL_COMMANDS,
+    **TEAM_COMMANDS,
     **STAGE_COMMANDS,
 }
 """By name; pipeline/commands/NAME.py defines run_command(arguments)."""

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.commands.command_line.arguments import BY_DVC, Command
+from pipeline.commands.command_line.arguments import BY_DVC, JSON_RESULT, Command
 
 STAGE_COMMANDS: Final[Mapping[str, Command]] = {
+    "doctor": Command(
+        "check the machine, the project and its records, and say what to do",
+        "Each line is ok, a warning or a fault. Nothing is changed. --fix mends what is safe: locks that\n"
+        "nobody holds, temporary files of killed processes, messages not sent, runs of ended processes.\n"
+        "Ends with 1 if there is a fault.",
+        "finetrack doctor\nfinetrack doctor --fix\nfinetrack doctor --json",
+        (
+            ("--fix", {"action": "store_true", "help": "mend what is safe, and say what was done"}),
+            JSON_RESULT,
+        ),
+    ),
     "send": Command(
         "send to MLflow what a tracking server missed",
         "Each stage does this too, when it starts and when it ends.",

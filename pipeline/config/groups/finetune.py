@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.config.devices import list_devices
 from pipeline.config.fields import (
     ConfigGroup,
     Count,
@@ -19,7 +21,10 @@ from pipeline.config.fields import (
 
 Device = Annotated[
     str,
-    Field(pattern=r"^(cpu|mps|cuda(:\d+)?|\d+(,\d+)*)$", description="text such as cpu, mps, cuda:0 or 0"),
+    Field(
+        pattern=r"^(cpu(,cpu)*|mps|cuda(:\d+)?|\d+(,\d+)*)$",
+        description="text such as cpu, mps, cuda:0 or 0",
+    ),
 ]
 LayerIndex = Annotated[int, Field(ge=-1)]
 """Index of a GPU; for -1 Ultralytics chooses an idle one."""
@@ -72,6 +77,7 @@ class FinetuneConfig(ConfigGroup):
     fast: bool | Literal["gpu"]
     threads: Count | Literal["auto"]
     val_every: Count
+    nodes: Annotated[int, Field(ge=1, le=1000)]
     gradual: GradualConfig
     epochs: Count
     time: Positive | None
@@ -80,7 +86,7 @@ class FinetuneConfig(ConfigGroup):
     imgsz: PixelCount
     save_period: Annotated[int, Field(ge=-1)]
     cache: bool | Literal["ram", "disk"]
-    device: Device | LayerIndex | Annotated[list[LayerIndex], Field(min_length=1)] | None
+    device: Device | LayerIndex | Annotated[list[LayerIndex | Literal["cpu"]], Field(min_length=1)] | None
     workers: CountOrZero
     cls_remap: bool
     optimizer: Literal["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"]
@@ -139,11 +145,34 @@ class FinetuneConfig(ConfigGroup):
 
     @model_validator(mode="after")
     def _check_automatic_batch(self) -> FinetuneConfig:
-        if self.batch < 1 and self.device in {"cpu", "mps"}:
+        if self.batch < 1 and {"cpu", "mps"} & {*list_devices(self.device)}:
             raise ValueError(
                 f"finetune.batch={self.batch} measures the memory of a CUDA GPU, and finetune.device="
                 f"{self.device}: set finetune.batch to a number of images, such as 16"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_several_devices(self) -> FinetuneConfig:
+        devices = list_devices(self.device)
+        count = self.nodes * max(1, len(devices))
+        if count < 2:
+            return self
+        several = f"finetune.device={','.join(devices) or 'null'}"
+        several += f" on finetune.nodes={self.nodes}" if self.nodes > 1 else ""
+        if not _can_share(devices):
+            raise ValueError(f"{several} must name different GPUs by their numbers, such as 0,1, or cpu,cpu")
+        if self.batch < 1 or self.batch % count:
+            raise ValueError(
+                f"finetune.batch={self.batch} cannot be divided among the {count} processes of {several}: "
+                f"set it to a multiple of {count}, such as {8 * count}"
+            )
+        if self.rect or self.time is not None:
+            key = "rect=true" if self.rect else f"time={self.time}"
+            instead = "rect=false" if self.rect else "time=null and finetune.epochs"
+            raise ValueError(f"finetune.{key} is not possible with {several}: set {instead}")
+        if self.compile and self.strategy == "gradual":
+            raise ValueError(f"finetune.compile must be false where {several} and finetune.strategy=gradual")
         return self
 
     @model_validator(mode="after")
@@ -168,3 +197,9 @@ class FinetuneConfig(ConfigGroup):
                 "can unfreeze anything: patience must be the larger of the two"
             )
         return self
+
+
+def _can_share(devices: Sequence[str]) -> bool:
+    """Tell whether each device can have a process of one training."""
+    different_gpus = len({*devices}) == len(devices) and all(map(str.isdigit, devices))
+    return len(devices) < 2 or set(devices) == {"cpu"} or different_gpus

@@ -46,14 +46,20 @@ def iterate_members(path: Path) -> Iterator[ArchiveMember]:
     Raises:
         UserError: It is no archive, or a member is not safe to unpack.
     """
+    if _is_tar(path):  # before zip: a tar that ends with a zip among its files ends like a zip
+        return _iterate_tar(path)
     if zipfile.is_zipfile(path):
         return _iterate_zip(path)
+    raise UserError(_explain_no_archive(path))
+
+
+def _is_tar(path: Path) -> bool:
     with _open_decompressed(path) as stream:
         try:
             tarfile.open(fileobj=_HeaderLimitedStream(stream), mode="r:").close()
         except tarfile.ReadError:
-            raise UserError(_explain_no_archive(path)) from None
-    return _iterate_tar(path)
+            return False
+    return True
 
 
 def _explain_no_archive(path: Path) -> str:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from pipeline.config.devices import list_devices
 from pipeline.core.errors import UserError
 from pipeline.runtime.memory import read_available_memory
 from pipeline.runtime.worker_count import SYSTEM_FOLDER, count_available_cores, read_affinity
@@ -68,11 +69,13 @@ def plan_resources(jobs: int | Literal["auto"], machine: Machine, *, device: Any
     Raises:
         UserError: There would be more jobs than cores.
     """
-    on_cpu = str(device).lower() == "cpu"
+    names = list_devices(device)
+    on_cpu = set(names) == {"cpu"}
     gpus = () if on_cpu or device is not None else machine.gpus
     if jobs == "auto":
         named = device is not None and not on_cpu and bool(machine.gpus)
-        count = 1 if named else min(len(gpus) or machine.physical, machine.usable)
+        cores = max(1, machine.physical // max(1, len(names)))  # each device has a process of its own
+        count = 1 if named else min(len(gpus) or cores, machine.usable)
     else:
         count = jobs
         _require_cores(count, machine)

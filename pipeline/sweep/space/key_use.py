@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from pipeline.config.devices import list_devices
 from pipeline.core.config_diff import diff_configs, flatten_config, format_yaml_value
 
 FlatValues = Mapping[str, Any]
@@ -56,6 +57,7 @@ ALWAYS_USED_KEYS: Final = (
         "finetune.imgsz",
         "finetune.cache",
         "finetune.device",
+        "finetune.nodes",
     ),
     *(
         "finetune.workers",
@@ -94,6 +96,10 @@ def _is_any_set(*values: Any) -> bool:
 def _has_epochs(epochs: int, hours: float | None) -> bool:
     """Tell whether a training has more epochs than the last one, which is never one of warm-up."""
     return epochs > 1 or hours is not None
+
+
+def _is_on_gpu(device: Any) -> bool:
+    return not {"cpu", "mps"} & {*list_devices(device)}
 
 
 def _is_task(*tasks: str) -> Callable[[Any], bool]:
@@ -170,7 +176,7 @@ USE_CONDITIONS: Final = (
     ),
     UseCondition(("finetune.warmup_bias_lr",), ("finetune.optimizer",), lambda name: name != "auto"),
     UseCondition(("finetune.amp",), ("finetune.precision",), lambda precision: precision == "auto"),
-    UseCondition(("finetune.amp",), ("finetune.device",), lambda device: device not in {"cpu", "mps"}),
+    UseCondition(("finetune.amp",), ("finetune.device",), _is_on_gpu),
     UseCondition(("finetune.compile",), ("finetune.distill_model",), lambda teacher: teacher is None),
     UseCondition(("finetune.dis",), ("finetune.distill_model",), lambda teacher: teacher is not None),
     UseCondition(_list_keys("finetune", "pose kobj rle"), ("data.task",), _is_task("pose")),

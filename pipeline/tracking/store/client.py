@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.runtime.gc_pause import pause_gc
 from pipeline.tracking.store.database import prepare_database
 from pipeline.tracking.store.experiment_view import VIEW_TAG, build_view
-from pipeline.tracking.store.outage import StoreUnavailableError
+from pipeline.tracking.store.outage import StoreUnavailableError, is_denied
 from pipeline.tracking.target import TrackingTarget
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: build_view()}
@@ -74,6 +74,28 @@ class MlflowClientCache:
                 self.client.set_experiment_tag(found.experiment_id, VIEW_TAG, EXPERIMENT_TAGS[VIEW_TAG])
         return str(found.experiment_id)
 
+    def get_run(self, run_id: str) -> Any:
+        """Return a run of any experiment, also a deleted one; None if there is none.
+
+        A server with users and permissions says of a run that does not exist that it may not be read. It
+        counts as absent if the user may read the experiment, and the experiment does not have it.
+        """
+        from mlflow.entities import ViewType
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            if not is_denied(error):
+                raise
+            found = self.client.get_experiment_by_name(self.target.experiment)
+            condition = f"attributes.run_id = '{run_id}'"
+            if found is None or self.client.search_runs([found.experiment_id], condition, ViewType.ALL, 1):
+                raise
+            return None
+
     def search_runs(self, condition: str, *, limit: int = 1) -> list[Any]:
         """Return the newest runs of the experiment that match MLflow's filter expression."""
         return list(self.client.search_runs([self.experiment], filter_string=condition, max_results=limit))
@@ -88,6 +110,9 @@ def _set_mlflow_environment(target: TrackingTarget) -> None:
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries in the background
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        # Files only through the server: this machine may not reach what is behind it.
+        "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
         "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_UV_AUTO_DETECT": "false",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import ssl
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,6 +13,12 @@ from pipeline.core.errors import UserError
 MAX_REASON_LENGTH: Final = 400
 """Characters of a reason; servers may answer with a whole web page."""
 CREDENTIALS_ADVICE: Final = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+PERMISSION_ADVICE: Final = "ask the server's administrator for a permission"
+CERTIFICATE_VARIABLE: Final = "MLFLOW_TRACKING_SERVER_CERT_PATH"
+_LOGIN_PAGE: Final = "You are not authenticated"
+"""How the answer of MLflow's own users and permissions begins; its advice is longer than ours."""
+_UNKNOWN_ISSUER_CODES: Final = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes for an authority that is not known here; others are: expired, or of another host."""
 _ANSWER: Final = re.compile(r"failed with error code (\d+) != \d+\. Response body: '(.*)'$", re.DOTALL)
 
 
@@ -42,6 +49,12 @@ def is_outage(error: Exception) -> bool:
     return isinstance(error, OSError | UserError | StoreUnavailableError | DatabaseLockedError)
 
 
+def is_denied(error: Exception) -> bool:
+    """Check whether a server with users and permissions does not let this user do it."""
+    get_code = getattr(error, "get_http_status_code", None)
+    return get_code is not None and get_code() == 403
+
+
 def is_locked(error: BaseException) -> bool:
     """Check whether SQLite said that another process holds the lock of the database."""
     codes = (getattr(cause, "sqlite_errorcode", 0) & 0xFF for cause in _iterate_causes(error))
@@ -63,7 +76,11 @@ def describe_failure(error: Exception) -> str:
 
 def _describe_answer(code: int, body: str) -> str:
     words = " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL).split())
+    if words.startswith(_LOGIN_PAGE):
+        words = "it does not know this user and password"
     said = f"the server answers {code}: {words}" if words else f"the server answers {code}"
+    if code == 403 and words == "Permission denied":  # of MLflow's users and permissions
+        return f"{said} ({PERMISSION_ADVICE})"
     return f"{said} ({CREDENTIALS_ADVICE})" if code == 401 else said
 
 
@@ -76,11 +93,25 @@ def _describe_cause(error: Exception) -> str:
     *_, first = _iterate_causes(error) if wrapped else [error]
     if isinstance(first, TimeoutError) and str(first) in {"timed out", ""}:
         return "no answer in time"
+    if isinstance(first, ssl.SSLError):
+        return _describe_tls_error(first)
+    if "TLS CA certificate bundle, invalid path" in str(first):
+        return f"{CERTIFICATE_VARIABLE} names no file:{str(first).rpartition('invalid path:')[2]}"
     if isinstance(first, OSError) and first.strerror:
         place = f": {first.filename}" if first.filename else ""
         return f"{first.strerror}{place}"
     advice = f" ({CREDENTIALS_ADVICE})" if get_code is not None and get_code() == 401 else ""
     return f"{first or type(first).__name__}{advice}"
+
+
+def _describe_tls_error(error: ssl.SSLError) -> str:
+    """Return why there is no encrypted connection, with advice where the authority is not known."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"no encrypted connection: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    reason = f"the server's certificate is not accepted: {error.verify_message}"
+    if error.verify_code not in _UNKNOWN_ISSUER_CODES:
+        return reason
+    return f"{reason} (set {CERTIFICATE_VARIABLE} to the certificate of the authority that signed it)"
 
 
 def _iterate_causes(error: BaseException) -> Iterator[BaseException]:

@@ -42,14 +42,7 @@ def log_missing_params(store: MlflowClientCache, run_id: str, values: Mapping[st
 
 def find_active_run(store: MlflowClientCache, run_id: str | None) -> Any:
     """Return the run; None if it does not exist or was deleted."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = store.client.get_run(run_id) if run_id else None
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
+    run = store.get_run(run_id) if run_id else None
     return run if run and run.info.lifecycle_stage == "active" else None
 
 

@@ -111,18 +111,11 @@ class RunReader:
 
     def get_run(self, run_id: str) -> TrackedRun | None:
         """Return a run of any experiment of the store; None if there is none, or if it was deleted."""
-        from mlflow.exceptions import MlflowException
-
         if self.is_empty:
             return None
         with read_errors_as_sentences(self.target):
-            try:
-                run = self.store.client.get_run(run_id)
-            except MlflowException as error:
-                if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                    raise
-                return None
-        return convert_run(run) if run.info.lifecycle_stage == "active" else None
+            run = self.store.get_run(run_id)
+        return convert_run(run) if run is not None and run.info.lifecycle_stage == "active" else None
 
 
 @contextlib.contextmanager

@@ -45,6 +45,8 @@ def explain_no_features(trainer: Any) -> str:
         return "finetune.fast=true on a GPU"
     if job.gradual:
         return "layers open gradually"
+    if getattr(trainer, "world_size", 1) > 1:
+        return "several processes"
     if not arguments.freeze:
         return "no layer is frozen"
     whole_network = (name for name in ("compile", "distill_model") if getattr(arguments, name))

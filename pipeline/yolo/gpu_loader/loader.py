@@ -177,6 +177,8 @@ def choose_train_loader(trainer: Any) -> Any:
     retry = getattr(trainer, "_oom_retries", 0)  # out of memory: Ultralytics retries with a smaller batch
     if trainer.job.fast != "gpu" or device.type not in trainer.gpu_loader_devices or read_once or retry:
         return loader
+    if getattr(trainer, "world_size", 1) > 1:
+        return loader  # each process has a part of the images, in an order that this loader does not know
     return try_gpu_loader(loader, device)
 
 

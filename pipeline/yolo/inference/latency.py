@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.config.devices import list_devices
 from pipeline.core.tasks import Task
 from pipeline.runtime.cpu_load import CpuLoadMeter
 from pipeline.yolo.inference.loaded_model import InferenceSettings, LoadedModel
@@ -108,6 +109,6 @@ def _time_images(
 
 def name_device(device: Any) -> str:
     """Return what a measurement ran on: cpu, or the name of a GPU."""
-    if device == "cpu" or not torch.cuda.is_available():
+    if list_devices(device)[:1] == ["cpu"] or not torch.cuda.is_available():
         return "cpu"
     return str(torch.cuda.get_device_name())

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.config.devices import choose_one_device
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
@@ -35,10 +36,11 @@ from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
 class InferenceSettings(TypedDict):
     """How to predict, under Ultralytics' names.
 
-    `iou` is the threshold of the non-maximum suppression. `device` None is a GPU where there is one.
-    `threads` are CPU threads of torch, None for as many as there are free cores; `on_threads` is called at
-    the end with their average number. `tile` is the side in pixels of the tiles in which a larger image is
-    predicted on, None for no tiles; `overlap` is the least share of it that two neighbours have in common.
+    `iou` is the threshold of the non-maximum suppression. `device` None is a GPU where there is one; of
+    several devices the first one predicts. `threads` are CPU threads of torch, None for as many as there are
+    free cores; `on_threads` is called at the end with their average number. `tile` is the side in pixels of
+    the tiles in which a larger image is predicted on, None for no tiles; `overlap` is the least share of it
+    that two neighbours have in common.
     """
 
     imgsz: int
@@ -46,7 +48,7 @@ class InferenceSettings(TypedDict):
     iou: float
     max_det: int
     batch: int
-    device: str | int | list[int] | None
+    device: str | int | Sequence[int | str] | None
     threads: NotRequired[int | None]
     on_threads: NotRequired[Callable[[float], None]]
     tile: NotRequired[int | None]
@@ -93,6 +95,7 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
         self._arguments: dict[str, Any] = {
             name: value for name, value in settings.items() if name not in _OWN_SETTINGS
         }
+        self._arguments["device"] = choose_one_device(settings.get("device"))
         self._is_checkpoint = is_checkpoint(weights)
         if self._is_checkpoint:
             self._load_checkpoint(weights, task)

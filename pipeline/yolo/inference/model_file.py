@@ -21,6 +21,7 @@ from pipeline.core.machine_errors import describe_machine_error
 from pipeline.core.tasks import TASKS, Task
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.storage.verified_copy import temporary_copy
+from pipeline.yolo.inference.torchscript_code import require_tensor_code
 
 _ADVICE: Final[Mapping[str, str]] = {"evaluate": "run finetune again"}
 _OTHER_ADVICE: Final = "name a checkpoint of Ultralytics (.pt) or a file that `finetrack export` wrote"
@@ -61,7 +62,7 @@ def read_export_facts(weights: Path, stage: str = "predict") -> ExportFacts:
         raise UserError(f"there is no {weights}: {choose_advice(stage)}")
     try:
         found = {key: _parse_value(value) for key, value in BaseBackend.read_metadata(weights).items()}
-        named = check_class_names(found["names"])
+        named = check_class_names(_require_collection(found["names"]))
         dynamic = bool(found.get("args", {}).get("dynamic"))
         height, width = check_imgsz(found["imgsz"], stride=1, min_dim=2)
         facts = ExportFacts(
@@ -78,6 +79,13 @@ def read_export_facts(weights: Path, stage: str = "predict") -> ExportFacts:
             f"{choose_advice(stage)}"
         ) from None
     return facts
+
+
+def _require_collection(names: Any) -> Any:
+    """Return class names; a text is none, whose characters would become the classes."""
+    if not isinstance(names, dict | list | tuple):
+        raise TypeError(names)
+    return names
 
 
 def _parse_value(value: Any) -> Any:
@@ -125,6 +133,8 @@ def open_exported_model(weights: Path, task: Task, stage: str) -> Iterator[Any]:
         UserError: It cannot be loaded, or a package that it needs is not installed.
     """
     with _copy_export(weights) as copy, warnings.catch_warnings():
+        if copy.endswith(".torchscript"):
+            require_tensor_code(Path(copy), name=str(weights))
         warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)  # .torchscript
         try:
             yield YOLO(copy, task=task)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from ultralytics import YOLO
 
+from pipeline.config.devices import choose_one_device
 from pipeline.core.errors import UserError
 from pipeline.storage.verified_copy import temporary_copy
 from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
@@ -41,8 +42,13 @@ def measure_milliseconds(weights: Path, images: Sequence[Path], *, imgsz: int, d
     pixels = [cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) for path in images[:TIMED_IMAGES]]
     with temporary_copy(weights) as copy:
         model = YOLO(copy)
-    first = device[0] if isinstance(device, list) and device else device
-    settings = {"imgsz": imgsz, "device": first, "batch": 1, "verbose": False, "save": False}
+    settings = {
+        "imgsz": imgsz,
+        "device": choose_one_device(device),
+        "batch": 1,
+        "verbose": False,
+        "save": False,
+    }
     for image in (pixels * WARMUP_IMAGES)[:WARMUP_IMAGES]:
         model.predict(image, **settings)
     times: list[float] = []

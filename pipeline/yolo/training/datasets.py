@@ -24,6 +24,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.dataset.labels import parse_labels
 from pipeline.runtime.memory import read_available_memory
+from pipeline.yolo.distributed.group_member import read_member
 from pipeline.yolo.frozen.store import CachedSamplesMixin
 from pipeline.yolo.training.decoded_images import DecodedImagesMixin
 from pipeline.yolo.training.report_progress import report_caching
@@ -69,6 +70,12 @@ class YoloTrainDataset(SeededSamplesMixin, CachedSamplesMixin, YOLODataset):  # 
             return super().build_transforms(hyp)
         finally:
             self.cache = in_use
+
+    def check_cache_ram(self, safety_margin: float = 1.0) -> bool:
+        """Check whether the decoded images fit into memory: each process of a training keeps all of them."""
+        needed = (1 + safety_margin) * read_member().local_size
+        fits: bool = super().check_cache_ram(needed - 1)
+        return fits
 
     def cache_images(self) -> None:
         """Cache the decoded images, with a progress line."""
@@ -223,7 +230,8 @@ class ClassificationTrainDataset(
 
     def _fits(self) -> bool:
         """Tell whether all decoded images fit into half of the free memory; Ultralytics does not check it."""
-        needed = sum(_decoded_bytes(Path(file)) for file, *_ in self.samples)
+        images = sum(_decoded_bytes(Path(file)) for file, *_ in self.samples)
+        needed = images * read_member().local_size
         if 2 * needed > read_available_memory():
             LOG.warning(f"{self.prefix}{needed / 2**30:.1f} GB of images are too much to keep in memory")
             return False

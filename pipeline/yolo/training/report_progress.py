@@ -94,7 +94,9 @@ def describe_plan(trainer: Any) -> str:
         f"{trainer.args.time:g} h" if trainer.args.time else format_count(trainer.epochs, "epoch", "epochs")
     )
     sizes = f"imgsz {trainer.args.imgsz}, batch {trainer.batch_size}"
-    return f"{images}, for {length}{done}, at {sizes}, on {trainer.device}"
+    count = getattr(trainer, "world_size", 1)
+    processes = f", in {count} processes" if count > 1 else ""
+    return f"{images}, for {length}{done}, at {sizes}, on {trainer.device}{processes}"
 
 
 def describe_end(trainer: Any, seconds: float) -> str:

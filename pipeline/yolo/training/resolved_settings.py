@@ -35,6 +35,7 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
         "precision": _precision(trainer),
         "compiled": hasattr(trainer.model, "_orig_mod"),  # Ultralytics skips it where there is no compiler
         "device": str(trainer.device),
+        **({"processes": trainer.world_size} if trainer.world_size > 1 else {}),
         "processor": _processor_name(trainer.device),
         "threads": torch.get_num_threads(),
         "loader": "resident" if isinstance(trainer.train_loader, GpuLoader) else "processes",

@@ -52,6 +52,9 @@ class EpochBatches:
         """Yield batches of indices."""
         for seed in itertools.count(self.next_seed()):
             self.generator.manual_seed(seed)
+            order: Any = getattr(self.sampler, "sampler", None)
+            if hasattr(order, "set_epoch"):  # one of several processes: their order has no generator
+                order.set_epoch(seed)
             for batch in self.sampler:
                 yield [EpochIndex(index, seed) for index in batch]
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from ultralytics.data import build_dataloader
 from ultralytics.models import yolo
 from ultralytics.utils.metrics import ClassifyMetrics
+from ultralytics.utils.torch_utils import torch_distributed_zero_first
 
 from pipeline.core.tasks import Task
 from pipeline.yolo.training.datasets import build_classification_dataset
@@ -45,8 +46,10 @@ class ClassifyTraining(TrainingMixin, yolo.classify.ClassificationTrainer):  # t
         self, dataset_path: list[str], batch_size: int = 16, rank: int = 0, mode: str = "train"
     ) -> Any:
         """Build a loader that shuffles only train images: the val loss depends on the batches."""
+        with torch_distributed_zero_first(rank):  # of several processes the first one writes decoded images
+            dataset = self.build_dataset(dataset_path, mode)
         return build_dataloader(
-            self.build_dataset(dataset_path, mode),
+            dataset,
             batch=batch_size,
             workers=self.args.workers,
             shuffle=mode == "train",

@@ -8,15 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.config.devices import choose_one_device
 from pipeline.core.errors import PrunedError, UserError
 from pipeline.core.metric_names import VAL_GROUP, get_main_metric
 from pipeline.storage.files import write_file
+from pipeline.yolo.distributed.group_member import read_member
+from pipeline.yolo.distributed.train_in_processes import train_in_processes
 from pipeline.yolo.errors import check_automatic_batch, check_device, explain_ultralytics_errors
 from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, drop_unset_arguments
 from pipeline.yolo.training.divergence import DivergedError, check_weights, describe_best_epoch
 from pipeline.yolo.training.export import copy_blank_network, export_checkpoint
 from pipeline.yolo.training.freezing import check_freeze
 from pipeline.yolo.training.report_progress import TrainingReporter
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.resume.state import is_finished
 from pipeline.yolo.training.task_trainers import TRAINING_CLASSES
 from pipeline.yolo.training.trainer import TrainingMixin
@@ -39,6 +43,8 @@ def train_model(
 ) -> TrainingResult:
     """Train to the last epoch, from the start or from the last checkpoint.
 
+    On several devices each of them has a process of its own, and this one watches them.
+
     Args:
         job: The training.
         on_start: Called with the settings in use, after the first epoch of this session: it may still lower
@@ -48,6 +54,7 @@ def train_model(
 
     Raises:
         PrunedError: `on_epoch` ended the training before its last epoch.
+        UserError: The training cannot start, or failed in a way that the user can mend.
     """
     arguments = job.arguments
     limit_ultralytics_log()
@@ -65,15 +72,47 @@ def train_model(
             return _collect_result(trainer)._replace(trained_before=True)
         if answers and answers[-1]:
             raise _build_pruned_error(trainer)
-        trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
-        _run_training(trainer)
+        if job.has_several_processes:
+            train_in_processes(job, on_start=on_start, on_epoch=on_epoch)
+            trainer.state = load_newest_checkpoint(job.folder)
+            if not is_finished(trainer.state):
+                raise _build_pruned_error(trainer)
+        else:
+            trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
+            _run_training(trainer)
     return _collect_result(trainer)
+
+
+def train_as_member(
+    job: TrainingJob, *, on_start: Callable[[dict[str, Any]], None], on_epoch: EpochCallback | None
+) -> None:
+    """Train as one of several processes of a training, which `train_in_processes` has started.
+
+    Args:
+        job: The training.
+        on_start: As of `train_model`.
+        on_epoch: As of `train_model`, without epochs of earlier sessions; None for all but the first process.
+
+    Raises:
+        PrunedError: `on_epoch` ended the training before its last epoch.
+        UserError: The training failed in a way that the user can mend.
+    """
+    arguments = job.arguments
+    limit_ultralytics_log()
+    with explain_ultralytics_errors(
+        batch=arguments["batch"], imgsz=arguments["imgsz"], device=arguments["device"]
+    ):
+        trainer = build_trainer(job)
+        if on_epoch is not None:
+            trainer.add_callback("on_fit_epoch_end", _EpochReporter(on_start, on_epoch))
+        _run_training(trainer)
 
 
 def _run_training(trainer: TrainingMixin) -> None:
     try:
         with TrainingReporter() as reporter, trainer.threads:
-            reporter.attach(trainer)
+            if trainer.member.rank == 0:
+                reporter.attach(trainer)
             trainer.train()
     except DivergedError as error:
         raise UserError(_add_best_epoch(trainer, str(error))) from None
@@ -125,6 +164,8 @@ def _load_finite(path: Path, key: str, *, sha256: str | None = None) -> Any:
 def _complete_arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, Any]:
     """Add the arguments that this project sets to those of the user."""
     arguments = drop_unset_arguments(job.arguments)
+    if "device" in arguments:
+        arguments["device"] = choose_one_device(arguments["device"], read_member().local_rank)
     if arguments.get("freeze") == "backbone":
         arguments["freeze"] = list(range(len(network["backbone"])))
     return arguments | {

@@ -8,13 +8,12 @@ from collections import defaultdict
 from typing import Any, Final
 
 import torch
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import SETTINGS
 from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.core.metric_names import THREADS
 from pipeline.core.tasks import Keypoints
-from pipeline.runtime.worker_count import count_available_cores
+from pipeline.yolo.distributed.member_mixin import MemberMixin
 from pipeline.yolo.epoch_metrics import FITNESS_COLUMN, WATCHED_METRICS, convert_metric_name
 from pipeline.yolo.frozen.features import (
     attach_batch_indices,
@@ -55,7 +54,7 @@ from pipeline.yolo.unwrap import unwrap_student
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
-class TrainingMixin(BaseTrainer):  # type: ignore[misc]
+class TrainingMixin(MemberMixin):
     """One training of any task; `task_trainers` puts this mixin before Ultralytics' trainer of each task.
 
     The name has no "Trainer" in it: Ultralytics attaches its own callbacks to every class with that word.
@@ -81,8 +80,9 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         super().__init__(overrides=overrides, _callbacks=defaultdict(list))
         self.bf16_on_cpu = set_precision(self)
         on_cpu = self.device.type == "cpu"
-        self.threads = TorchThreads(job.threads, stage="finetune", fast=bool(job.fast) and on_cpu)
-        self.args.workers = min(self.args.workers, count_available_cores())  # Ultralytics knows no quota
+        threads = self.choose_own_threads(job.threads)
+        self.threads = TorchThreads(threads, stage="finetune", fast=bool(job.fast) and on_cpu)
+        self.args.workers = min(self.args.workers, self.count_own_cores())  # Ultralytics knows no quota
         self.state = load_newest_checkpoint(job.folder)
         if self.state is not None:  # AutoBatch chose it, or the memory was not enough for more
             self.args.batch = self.batch_size = self.state["batch"]
@@ -204,7 +204,9 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         restore_gradients(self.model, self.waiting_gradients)
         self.waiting_gradients = {}
         self.steps.begin_epoch(self.epoch * len(self.train_loader))
-        seed_epoch(self._get_epoch_seed(), loader=self.train_loader)
+        seed_epoch(self._get_epoch_seed(), loader=self.train_loader, rank=self.member.rank)
+        if self.is_shared and not self.train_loader.num_workers:
+            self.train_loader.dataset.refill_buffer()  # a checkpoint has the buffer of one process only
         self.update_frozen_layers()
         self.threads.forget_steps()
         release_decoded_images(self)
@@ -221,15 +223,17 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
         if schedule := self.job.gradual:
             groups = split_model_layers(unwrap_student(self.model), schedule)
             watched = WATCHED_METRICS[self.job.task]
-            count = count_open_groups([row.get(watched, math.nan) for row in self.rows], schedule)
+            rows = self.share(self.rows)
+            count = count_open_groups([row.get(watched, math.nan) for row in rows], schedule)
             freeze_layers(self, list_frozen_layers(groups, count))
 
     def choose_validation(self) -> None:
         """Decide by `val_every`, last epoch, early stopping and `time` whether this epoch is validated."""
+        self.average_losses()
         epoch, stopper = self.epoch + 1, self.stopper
         ends = {"last": self.epochs, "best": stopper.best_epoch, "patience": stopper.patience}
         due = is_validation_due(epoch, self.job.val_every, **ends)
-        self.args.val = due or self._may_run_out_of_time(epoch)
+        self.args.val = self.share(due or self._may_run_out_of_time(epoch))
         stopper.possible_stop = False  # Ultralytics' own rule; a resumed training would not know it
         if not (self.args.val or self.stop):
             self.metrics, self.fitness = {}, None  # else those of an earlier epoch would count again
@@ -268,6 +272,8 @@ class TrainingMixin(BaseTrainer):  # type: ignore[misc]
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Stop a training that diverged. Ultralytics would go on from its last file, or with NaN."""
+        if self.member.rank:  # the first process has the losses of all, and ends them all
+            return False
         last = {"train/loss": float(self.loss.detach())}
         figures = self.label_loss_items(self.tloss) | self.metrics | last
         check_losses(epoch + 1, figures, fitness=self.fitness, precision=self.effective["precision"])

@@ -38,6 +38,7 @@ def write_images(found, root):
 
 
 @pytest.mark.parametrize("draw", [draw_detections, draw_classifications])
+@pytest.mark.fault(1, "markup in the names of classes and files")
 def test_page_needs_no_other_file_and_escapes_names(tmp_path, draw):
     found = write_images([draw(24, skill=0.5), draw(24, skill=0.9, seed=1)], tmp_path)
     report, page = build(found, tmp_path)

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from psutil import Process
 
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.groups.registry import RegistryConfig
@@ -108,6 +109,7 @@ def test_a_model_answers_as_it_was_evaluated(service):
     assert result.predictions[0].scores.min() >= 0.05
 
 
+@pytest.mark.fault(13, "the champion changes while the server answers")
 def test_no_request_is_lost_while_the_alias_moves(service, request_, client):
     watch = AliasWatch(service, request_, find_position(request_), seconds=0.05)
     over, results, errors = threading.Event(), [], []
@@ -142,6 +144,22 @@ def test_no_request_is_lost_while_the_alias_moves(service, request_, client):
     }
     assert weakest["1"] < THRESHOLDS["2"] <= weakest["2"]
     assert "finetrack_reloads_total 2" in service.metrics.format(waiting=0, active=0, model={})
+
+
+@pytest.mark.slow
+@pytest.mark.fault(13, "the champion changes while the server answers")
+def test_a_server_that_takes_many_champions_needs_no_more_memory(service, request_, client, record_property):
+    watch, process, used = AliasWatch(service, request_, find_position(request_), seconds=60), Process(), []
+    for number in range(40):
+        version = "21"[number % 2]
+        client.set_registered_model_alias("parts", "champion", version)
+        watch.look()
+        assert ask(service).model.version == version
+        used.append((process.memory_info().rss, process.num_fds(), process.num_threads()))
+    record_property("tries", 40)
+    memory, files, threads = (after - before for before, after in zip(used[9], used[-1], strict=True))
+    assert memory < 40e6
+    assert (files, threads) <= (2, 1)
 
 
 @pytest.mark.fault(11, "the weights of a new champion cannot be had while the server runs")

@@ -38,14 +38,17 @@ def test_chunks_are_one_body():
     assert receive(b"abc", b"", b"defghij") == (b"abcdefghij", [])
 
 
+@pytest.mark.fault(13, "an upload to the server that is too large")
 def test_a_body_that_is_too_large_is_refused_whatever_length_it_stated():
     assert refusal(b"abcdef", b"ghijk", length=b"3") == 413
 
 
+@pytest.mark.fault(13, "an upload to the server that is too large")
 def test_a_client_that_never_ends_is_cut_off():
     assert refusal(*[b"abcdef"] * 1000, length=b"6000") == 413
 
 
+@pytest.mark.fault(13, "clients of the server that send slowly or nothing")
 def test_a_slow_client_is_cut_off():
     assert refusal(b"a", b"b", b"c", pause=0.03) == 408
 

@@ -50,6 +50,8 @@ def test_cores_are_divided_evenly_and_each_belongs_to_one_job(cores, parts, expe
         (build_machine(4, gpus=("0", "1")), "auto", [0, 1], [(4, None)]),
         (build_machine(4, gpus=("0", "1")), 2, 0, [(2, None), (2, None)]),
         (build_machine(4), "auto", 0, [(1, None)] * 4),
+        (build_machine(4), "auto", ["cpu", "cpu"], [(2, None)] * 2),
+        (build_machine(2, gpus=("0",)), "auto", "cpu,cpu,cpu", [(2, None)]),
     ],
 )
 def test_each_job_gets_its_cores_and_a_gpu(machine, jobs, device, expected):

@@ -55,6 +55,7 @@ def test_a_new_database_may_be_opened_by_several_at_once(server):
             close_storage(storage)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(14, "a team's processes run one sweep on PostgreSQL, and one is killed")
 def test_processes_share_a_sweep_and_the_points_of_a_killed_one(server, project):
     study = open_sweep(CHOICES, storage=server.address)
@@ -70,6 +71,7 @@ def test_processes_share_a_sweep_and_the_points_of_a_killed_one(server, project)
     assert not list(project.glob("*.db"))
 
 
+@pytest.mark.slow
 @pytest.mark.fault(14, "the database server of a sweep restarts")
 @pytest.mark.usefixtures("project")
 def test_a_sweep_outlives_a_restart_of_its_server(server):

@@ -25,6 +25,17 @@ ANSWER = "API request to endpoint /api/x failed with error code {} != 200. Respo
             "the server answers 401: You're not authenticated "
             "(set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)",
         ),
+        (
+            401,
+            "You are not authenticated. Please see https://example.org on how to authenticate.",
+            "the server answers 401: it does not know this user and password "
+            "(set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)",
+        ),
+        (
+            403,
+            "Permission denied",
+            "the server answers 403: Permission denied (ask the server's administrator for a permission)",
+        ),
     ],
 )
 def test_an_answer_is_quoted(code, body, reason):

@@ -18,7 +18,9 @@ from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.runtime.progress import print_notice
 from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.outage import is_denied
 from pipeline.tracking.store.registry.registered_model import (
     CHALLENGER,
     CHAMPION,
@@ -199,11 +201,26 @@ def _follow_change(store: MlflowClientCache, name: str, change: ChampionChange) 
     if has_version(store, name, change.version):
         client.set_registered_model_alias(name, CHAMPION, change.version)
     if find_aliased_version(store, name, CHALLENGER) == change.version:
-        client.delete_registered_model_alias(name, CHALLENGER)
+        _delete_challenger_alias(store, name, change.version)
     history = read_champion_history(store, name)
     champions = history.list_champions() if history else ()
     client.set_registered_model_tag(name, HISTORY_TAG, json.dumps(champions, allow_nan=False))
     client.set_registered_model_tag(name, APPLIED_TAG, str(change.number))
+
+
+def _delete_challenger_alias(store: MlflowClientCache, name: str, version: str) -> None:
+    """Delete the alias of a challenger that became the champion; a user who may not do that is told so."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.delete_registered_model_alias(name, CHALLENGER)
+    except MlflowException as error:
+        if not is_denied(error):
+            raise
+        print_notice(
+            f"registry: {name}/{version} keeps the alias {CHALLENGER} beside {CHAMPION}: you may not delete "
+            "an alias (ask the server's administrator for MANAGE on the registered model)"
+        )
 
 
 def _adopt_model(store: MlflowClientCache, name: str) -> str:

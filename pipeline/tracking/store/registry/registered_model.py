@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from pipeline.core.errors import UserError
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.tracking.store.client import MlflowClientCache
-from pipeline.tracking.store.outage import describe_failure, is_outage
+from pipeline.tracking.store.outage import describe_failure, is_denied, is_outage
 from pipeline.tracking.target import TrackingTarget
 
 CHAMPION: Final = "champion"
@@ -102,10 +102,21 @@ def ensure_registered_model(store: MlflowClientCache, name: str) -> Any:
     try:
         store.client.create_registered_model(name, tags={HISTORY_RUN_TAG: run_id})
     except MlflowException as error:
-        store.client.delete_run(run_id)
+        _delete_unused_run(store, run_id)
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return store.client.get_registered_model(name)
+
+
+def _delete_unused_run(store: MlflowClientCache, run_id: str) -> None:
+    """Delete a run that another process's run made needless, if this user may delete runs."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.delete_run(run_id)
+    except MlflowException as error:
+        if not is_denied(error):
+            raise
 
 
 def create_history_run(store: MlflowClientCache, name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import torch
 
 from pipeline.core.errors import UserError
-from pipeline.core.machine_errors import describe_full_disk, is_disk_full
+from pipeline.core.machine_errors import describe_full_disk, describe_machine_error, is_disk_full
 from pipeline.storage.files import hash_file, write_file
 
 MAX_GENERATIONS: Final = 2
@@ -56,11 +56,22 @@ def has_checkpoint(folder: Path) -> bool:
 def load_newest_checkpoint(folder: Path) -> dict[str, Any] | None:
     """Load the newest intact generation. None where there is none: the training starts from the beginning."""
     for path in _list_generations(folder):
-        if _is_intact(path):
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = _load_generation(path) if _is_intact(path) else None
+        if state is not None:
             return state
         LOG.warning(f"the checkpoint {path.name[:6]} in {folder} is damaged and is skipped")
     return None
+
+
+def _load_generation(path: Path) -> dict[str, Any] | None:
+    """Load a generation; None if it holds something other than tensors and plain values."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a foreign file can make torch raise anything
+        if describe_machine_error(error):  # such as too little memory: it says nothing about the file
+            raise
+        return None
+    return state
 
 
 def _list_generations(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 from pipeline.yolo.unwrap import unwrap_student
 
 TrainerState = dict[str, Any]
+RANK_STRIDE: Final = 1_000_003
+"""Between the seeds of two processes of a training; no training has more epochs."""
 
 
 def take_snapshot(trainer: Any) -> TrainerState:
@@ -92,16 +94,18 @@ def read_averaged_weights(trainer: Any) -> dict[str, torch.Tensor]:
     return {name: _to_half(tensor) for name, tensor in unwrap_student(trainer.ema.ema).state_dict().items()}
 
 
-def seed_epoch(seed: int, *, loader: Any) -> None:
+def seed_epoch(seed: int, *, loader: Any, rank: int = 0) -> None:
     """Seed all random generators, and with them the order of the images.
 
     Args:
         seed: Of this epoch.
         loader: Ultralytics' endless loader. One with worker processes seeds each sample: `sample_seeds`.
+        rank: Of this process among those of the training: each draws numbers of its own.
     """
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    own = seed + rank * RANK_STRIDE
+    random.seed(own)
+    np.random.seed(own % 2**32)
+    torch.manual_seed(own)
     if loader.num_workers == 0:
         loader.reset()
         loader.generator.manual_seed(seed)

@@ -1,0 +1,1 @@
+"""Checks of what killed processes left: locks, temporary files, orphaned stages, stopped sweeps."""

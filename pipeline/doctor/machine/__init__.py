@@ -1,0 +1,1 @@
+"""Checks of the machine: Python, packages, processor, GPU, memory, disks, clock."""

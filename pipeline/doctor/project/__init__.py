@@ -1,0 +1,1 @@
+"""Checks of the project: its folder, git, DVC, the configuration."""

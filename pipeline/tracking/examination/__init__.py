@@ -1,0 +1,1 @@
+"""Look at an MLflow store, its runs and the messages that wait for it, and change nothing."""
