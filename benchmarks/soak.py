@@ -19,6 +19,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -185,13 +186,19 @@ class Soak:
             yield f"threads of the {name}", "files", process.num_threads()
 
     def _measure_database(self) -> Iterator[tuple[str, str, float]]:
-        """Time what an iteration writes, and `finetrack runs`; the rows that are written are deleted."""
-        code = LATENCY.replace("PROJECT", str(self.project))
-        for name, value in json.loads(self.run_code(code).splitlines()[-1]).items():
+        """Time what an iteration writes, in a copy of the database, and `finetrack runs`."""
+        copy = self.folder / "copy.db"
+        shutil.copy(self.project / "mlflow.db", copy)
+        answer = self.run_code(LATENCY.replace("DATABASE", str(copy)))
+        copy.unlink()
+        for name, value in json.loads(answer.splitlines()[-1]).items():
             yield name, "ms", value
-        begin = time.monotonic()
-        self.run("pipeline", "runs")
-        yield "`finetrack runs`", "ms", (time.monotonic() - begin) * 1e3
+        times = []
+        for _ in range(3):
+            begin = time.monotonic()
+            self.run("pipeline", "runs")
+            times.append(time.monotonic() - begin)
+        yield "`finetrack runs`", "ms", min(times) * 1e3
 
     def run_code(self, code: str) -> str:
         """Run Python code in the clone."""
@@ -252,26 +259,24 @@ class Soak:
 
 
 LATENCY: Final = """
-import json, statistics, time
+import json, time
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-client = MlflowClient("sqlite:///PROJECT/mlflow.db")
-found = client.get_experiment_by_name("soak")
-experiment = found.experiment_id if found else client.create_experiment("soak")
+client = MlflowClient("sqlite:///DATABASE")
+experiment = client.create_experiment("latency of the soak")
 smoke = client.get_experiment_by_name("smoke").experiment_id
-def seconds(work, repeats=15):
+def seconds(work, repeats=25):
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
         work()
         times.append(time.perf_counter() - begin)
-    return statistics.median(times) * 1e3
+    return min(times) * 1e3  # others may use the machine, too
 def write():
     run = client.create_run(experiment).info.run_id
     now = int(time.time() * 1e3)
     client.log_batch(run, [Metric(f"m{n}", n, now, 0) for n in range(50)])
     client.set_terminated(run)
-    client.delete_run(run)
 print(json.dumps({
     "write a run": seconds(write),
     "list the 10 newest runs": seconds(lambda: client.search_runs([smoke], max_results=10)),

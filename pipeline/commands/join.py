@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterator
 
@@ -20,6 +21,7 @@ def run_command(arguments: Namespace) -> Iterator[str]:
     Raises:
         UserError: The training cannot be joined, or failed on any machine.
     """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else a lost connection prints a page of addresses
     from pipeline.finetune.join_training import join_training
 
     join_training(load_config(), arguments.address)

@@ -221,8 +221,8 @@ DAMAGES = {
     "records cut": (lambda folder: (folder / RECORDS).write_text("{"), "cannot be used"),
     "records edited": (lambda folder: rewrite(folder / RECORDS, '"dropped": 0', '"dropped": 1'), "digest"),
     "image absent": (lambda folder: (folder / IMAGE).unlink(), "cannot be read"),
-    "image changed": (lambda folder: (folder / IMAGE).write_bytes(b""), "not the file"),
-    "label changed": (lambda folder: (folder / LABEL).write_text("0 1 1 1 1"), "not the file"),
+    "image changed": (lambda folder: (folder / IMAGE).write_bytes(b""), "not as augment wrote it"),
+    "label changed": (lambda folder: (folder / LABEL).write_text("0 1 1 1 1"), "not as augment wrote it"),
     "image added": (lambda folder: (folder / "images/train/other.png").write_bytes(b""), "other.png"),
 }
 

@@ -152,8 +152,10 @@ class TeamServer:
         self.processes["nginx"] = subprocess.Popen([*command, "-c", str(settings)], start_new_session=True)
 
     def stop(self, name: str) -> None:
-        """Stop a process of the server, and its workers."""
-        process = self.processes.pop(name)
+        """Stop a process of the server, and its workers, if it runs."""
+        process = self.processes.pop(name, None)
+        if process is None:
+            return
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(3)

@@ -192,6 +192,7 @@ def _build_environment(address: str) -> dict[str, str]:
     """Return the variables of the processes: those of this one, before Ultralytics changed the threads."""
     paths = [str(PACKAGE_FOLDER.parent), os.environ.get("PYTHONPATH", "")]
     variables = {**os.environ, "MASTER_ADDR": address, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    variables.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else a lost connection prints a page of addresses
     variables.pop(THREADS_VARIABLE, None)
     if threads := read_requested_threads():
         variables[THREADS_VARIABLE] = str(threads)
