@@ -16,7 +16,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pipeline.commands.inspect import inspect_source
+from pipeline.commands.data.inspect import inspect_source
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 

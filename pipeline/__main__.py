@@ -134,6 +134,8 @@ def _run(chosen: Any, start: Path) -> None:
 def _run_command(chosen: Any, start: Path) -> None:
     import importlib
 
+    from pipeline.commands.command_line.parser import name_command_module
+
     chosen.start = start
     if "path" in chosen:
         from pipeline.commands.command_line.override_words import separate_overrides
@@ -141,7 +143,7 @@ def _run_command(chosen: Any, start: Path) -> None:
 
         chosen.typed, chosen.overrides = separate_overrides(chosen.path, start)
         chosen.path = [str(resolve_source_path(start, path)) for path in chosen.typed]
-    module = importlib.import_module(f"pipeline.commands.{chosen.command.replace('-', '_')}")
+    module = importlib.import_module(name_command_module(chosen.command))
     _print(module.run_command(chosen))
 
 

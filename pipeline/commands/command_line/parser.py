@@ -12,18 +12,28 @@ from pipeline.commands.command_line.arguments import Command
 from pipeline.commands.command_line.data_commands import DATA_COMMANDS
 from pipeline.commands.command_line.iteration_commands import ITERATION_COMMANDS
 from pipeline.commands.command_line.model_commands import MODEL_COMMANDS
-from pipeline.commands.command_line.stage_commands import STAGE_COMMANDS
+from pipeline.commands.command_line.project_commands import PROJECT_COMMANDS
 from pipeline.commands.command_line.team_commands import TEAM_COMMANDS
 from pipeline.runtime.versions import PROGRAM, describe_version
 
-COMMANDS: Final[Mapping[str, Command]] = {
-    **DATA_COMMANDS,
-    **ITERATION_COMMANDS,
-    **MODEL_COMMANDS,
-    **TEAM_COMMANDS,
-    **STAGE_COMMANDS,
+GROUPS: Final[Mapping[str, Mapping[str, Command]]] = {
+    "data": DATA_COMMANDS,
+    "iterations": ITERATION_COMMANDS,
+    "models": MODEL_COMMANDS,
+    "team": TEAM_COMMANDS,
+    "project": PROJECT_COMMANDS,
 }
-"""By name; pipeline/commands/NAME.py defines run_command(arguments)."""
+"""By the package of their modules: pipeline/commands/GROUP/NAME.py defines run_command(arguments)."""
+COMMANDS: Final[Mapping[str, Command]] = {
+    name: command for group in GROUPS.values() for name, command in group.items()
+}
+"""By name."""
+
+
+def name_command_module(command: str) -> str:
+    """Return the module that runs a command: data-diff is pipeline.commands.data.data_diff."""
+    package = next(package for package, commands in GROUPS.items() if command in commands)
+    return f"{__name__.rsplit('.', 2)[0]}.{package}.{command.replace('-', '_')}"
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):

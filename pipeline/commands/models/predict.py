@@ -28,7 +28,7 @@ def run_command(arguments: Namespace) -> Iterable[str]:
     """Return the lines to print, while it predicts.
 
     Args:
-        arguments: See the command `predict` in pipeline/commands/command_line/parser.py.
+        arguments: See the command `predict` in pipeline/commands/command_line/model_commands.py.
 
     Raises:
         UserError: An argument, the model or the source cannot be used, or a file could not be read.

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from pipeline.__main__ import main, main_from
 from tests import sources
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LABEL = "1 0.5 0.5 0.2 0.4\n"
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from pipeline.commands.command_line.override_quoting import find_unusable_text, quote_override
 from pipeline.commands.command_line.override_words import SETTABLE_KEYS, parse_key
-from pipeline.commands.inspect import inspect_source
+from pipeline.commands.data.inspect import inspect_source
 from pipeline.commands.source_setup.config_edit import (
     ConfigKey,
     LineChange,

@@ -20,7 +20,7 @@ def run_command(arguments: Namespace) -> Iterable[str]:
     """Serve until SIGTERM or Ctrl-C.
 
     Args:
-        arguments: See the command `serve` in pipeline/commands/command_line/parser.py.
+        arguments: See the command `serve` in pipeline/commands/command_line/model_commands.py.
 
     Raises:
         UserError: There is no such model, its weights cannot be used, or the address is in use.

@@ -20,7 +20,7 @@ from pipeline.dataset.prepared import read_labels
 from pipeline.storage.fingerprint import fingerprint_config_folder
 from tests.builders import prepared_for
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = "finetune.imgsz=64"
 OFF = (
     "hsv_h hsv_s hsv_v degrees translate scale shear perspective flipud fliplr bgr mosaic mixup cutmix "

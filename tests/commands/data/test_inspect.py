@@ -22,7 +22,7 @@ from tests import sources
 
 pytestmark = pytest.mark.usefixtures("another_project")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LABEL = "1 0.5 0.5 0.2 0.4\n"
 
 
@@ -336,7 +336,7 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(dataset, capsys, argumen
 
 def test_neither_torch_nor_mlflow_is_loaded():
     code = (
-        "import sys, pipeline.commands.inspect\n"
+        "import sys, pipeline.commands.data.inspect\n"
         "from pipeline.source.formats.load_readers import load_formats; load_formats();"
         "print(sorted({'torch', 'mlflow', 'ultralytics', 'supervision', 'hydra'} & set(sys.modules)))"
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 from pipeline.commands.command_line.arguments import BY_DVC, JSON_RESULT, Command
 
-STAGE_COMMANDS: Final[Mapping[str, Command]] = {
+PROJECT_COMMANDS: Final[Mapping[str, Command]] = {
     "doctor": Command(
         "check the machine, the project and its records, and say what to do",
         "Each line is ok, a warning or a fault. Nothing is changed. --fix mends what is safe: locks that\n"

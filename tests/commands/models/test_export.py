@@ -5,7 +5,7 @@ from argparse import Namespace
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.commands import export
+from pipeline.commands.models import export
 
 
 def test_command_runs_again_in_the_other_environment_with_the_same_arguments(tmp_path, monkeypatch):

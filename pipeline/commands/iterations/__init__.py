@@ -1,0 +1,1 @@
+"""Commands about iterations: list, compare, promote and restore them."""

@@ -1,0 +1,1 @@
+"""Commands by which a team shares iterations."""
