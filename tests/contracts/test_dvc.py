@@ -95,6 +95,7 @@ def test_every_import_can_be_read_from_the_code():
         "load_readers.py",  # closure.py adds the readers that it imports
         "imports.py",  # of fork servers, which stages do not import
         "run_fork.py",
+        "run_checks.py",  # of the doctor, which no stage imports
         "served_model.py",  # the code of tiles that a logged model brings along; no stage runs it
     }
     assert {path.name for path in dynamic} == allowed, "the lists of code would miss it"

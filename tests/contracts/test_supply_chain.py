@@ -89,7 +89,9 @@ def read_install_command() -> list[str]:
     return line.split()
 
 
-@pytest.mark.parametrize("kind", ["right", "wrong", "none"])
+@pytest.mark.parametrize(
+    "kind", ["wrong", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("right", "none"))]
+)
 @pytest.mark.fault(15, "an installed file whose hash is not the one of the lock")
 def test_the_set_up_installs_only_files_with_the_hash_of_the_lock(tmp_path, kind):
     wheel = write_wheel(tmp_path)
@@ -125,7 +127,7 @@ def test_ultralytics_installs_nothing_at_run_time(monkeypatch):
     assert started == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [NAMES[-1], *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES[:-1])])
 def test_bill_of_materials_is_valid_and_names_every_package(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)

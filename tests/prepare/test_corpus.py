@@ -178,7 +178,7 @@ def mark_refused(name):
     return pytest.param(name, marks=pytest.mark.fault(*fault))
 
 
-@pytest.mark.parametrize("name", map(mark_refused, corpus.REFUSED_SOURCES))
+@pytest.mark.parametrize("name", [mark_refused(name) for name in corpus.REFUSED_SOURCES])
 def test_unusable_source_is_refused_in_one_sentence(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     make, sentence = corpus.REFUSED_SOURCES[name]

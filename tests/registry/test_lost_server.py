@@ -14,10 +14,7 @@ import pytest
 from pipeline.config.groups.tracking import TrackingConfig
 from pipeline.core.errors import UserError
 from pipeline.registry.promote import promote_model
-from pipeline.registry.register import register_model
-from pipeline.registry.rollback import restore_champion
 from pipeline.tracking.store.client import MlflowClientCache
-from pipeline.tracking.store.registry.champion_history import ChampionChange, change_champion
 from pipeline.tracking.target import TrackingTarget
 from tests.registry.conftest import TRACKING, build_config, read_aliases
 from tests.tracking.servers import FaultyProxy, MlflowServer
@@ -70,33 +67,6 @@ def check_records(client, champion, replaced):
     assert own.tags["finetrack.gate.against"] == replaced
     assert other.tags["finetrack.gate.last"] == "replaced"
     assert f"parts/{champion} was promoted over parts/{replaced}" in other.description
-
-
-@pytest.mark.fault(13, "a promotion is killed after the alias, before its record")
-def test_the_record_of_a_killed_promotion_is_written_by_the_next_command(runs, config, client):
-    promote_model(runs["first"], config)
-    assert promote_model(runs["worse"], config).decision.outcome == "refused"
-    store = MlflowClientCache(TrackingTarget(**TRACKING))
-    change = ChampionChange("promote", "2", "1", "parts/2 was promoted over parts/1, forced: a trial")
-    change_champion(store, "parts", change, expected="1")  # and then SIGKILL
-    assert client.get_model_version("parts", "2").tags["finetrack.gate"] == "refused"
-    assert promote_model(runs["better"], config).decision.outcome == "promoted"
-    record = client.get_model_version("parts", "2")
-    assert record.tags["finetrack.gate"] == "forced"
-    assert record.tags["finetrack.gate.last"] == "replaced"
-    assert "parts/2 was promoted over parts/1, forced: a trial" in record.description
-    assert client.get_model_version("parts", "1").tags["finetrack.gate.last"] == "replaced"
-
-
-@pytest.mark.fault(13, "a promotion is killed after the alias, before its record")
-def test_a_rollback_writes_the_missing_record_too(runs, config, client):
-    promote_model(runs["first"], config)
-    register_model(runs["better"], config)
-    store = MlflowClientCache(TrackingTarget(**TRACKING))
-    change_champion(store, "parts", ChampionChange("promote", "2", "1", "parts/2 was promoted"), expected="1")
-    assert restore_champion(config).version == "1"
-    assert client.get_model_version("parts", "2").tags["finetrack.gate"] == "promoted"
-    assert "parts/2 was promoted" in client.get_model_version("parts", "2").description
 
 
 @pytest.fixture

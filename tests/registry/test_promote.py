@@ -15,7 +15,10 @@ from pipeline.registry.promote import promote_model
 from pipeline.registry.register import register_model
 from pipeline.registry.rollback import restore_champion
 from pipeline.tracking.runs import open_report_run
-from tests.registry.conftest import build_config, read_aliases
+from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.registry.champion_history import ChampionChange, change_champion
+from pipeline.tracking.target import TrackingTarget
+from tests.registry.conftest import TRACKING, build_config, read_aliases
 
 
 def test_the_story_of_three_models(runs, config, client):
@@ -158,3 +161,30 @@ def test_a_champion_whose_version_was_deleted_is_not_restored(runs, config, clie
     with pytest.raises(UserError, match="parts/1, the champion before, was deleted"):
         restore_champion(config)
     assert read_aliases(client) == {"champion": "2"}
+
+
+@pytest.mark.fault(13, "a promotion is killed after the alias, before its record")
+def test_the_record_of_a_killed_promotion_is_written_by_the_next_command(runs, config, client):
+    promote_model(runs["first"], config)
+    assert promote_model(runs["worse"], config).decision.outcome == "refused"
+    store = MlflowClientCache(TrackingTarget(**TRACKING))
+    change = ChampionChange("promote", "2", "1", "parts/2 was promoted over parts/1, forced: a trial")
+    change_champion(store, "parts", change, expected="1")  # and then SIGKILL
+    assert client.get_model_version("parts", "2").tags["finetrack.gate"] == "refused"
+    assert promote_model(runs["better"], config).decision.outcome == "promoted"
+    record = client.get_model_version("parts", "2")
+    assert record.tags["finetrack.gate"] == "forced"
+    assert record.tags["finetrack.gate.last"] == "replaced"
+    assert "parts/2 was promoted over parts/1, forced: a trial" in record.description
+    assert client.get_model_version("parts", "1").tags["finetrack.gate.last"] == "replaced"
+
+
+@pytest.mark.fault(13, "a promotion is killed after the alias, before its record")
+def test_a_rollback_writes_the_missing_record_too(runs, config, client):
+    promote_model(runs["first"], config)
+    register_model(runs["better"], config)
+    store = MlflowClientCache(TrackingTarget(**TRACKING))
+    change_champion(store, "parts", ChampionChange("promote", "2", "1", "parts/2 was promoted"), expected="1")
+    assert restore_champion(config).version == "1"
+    assert client.get_model_version("parts", "2").tags["finetrack.gate"] == "promoted"
+    assert "parts/2 was promoted" in client.get_model_version("parts", "2").description
