@@ -46,6 +46,9 @@ def main(arguments: list[str], start: Path | None = None) -> int:
         return _run_reporting_errors(SimpleNamespace(command=name), start or Path.cwd())
     if name == "sweep":
         os.execv(sys.executable, [sys.executable, "-m", "pipeline.sweep", *rest])
+    if name == "learning-curve" and not {"-h", "--help"} & {*rest}:
+        words = ["sweep.output=json" if word == "--json" else word for word in rest]
+        os.execv(sys.executable, [sys.executable, "-m", "pipeline.sweep", "+sweep=learning_curve", *words])
     try:
         chosen = _parse_arguments([name, *rest])
     except SystemExit as stop:  # --help and --version end with 0, wrong arguments with 2
