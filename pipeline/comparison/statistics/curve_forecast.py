@@ -127,7 +127,7 @@ class _Noise(NamedTuple):
 
 def explain_no_forecast(curve: CurveScores) -> str:
     """Return why there is no forecast from these scores, in a sentence; empty if there is one."""
-    sizes, trainings = curve.scores.shape
+    sizes, trainings = len(np.unique(curve.images)), curve.scores.shape[1]
     if sizes < MIN_SIZES:
         return f"a forecast needs {MIN_SIZES} numbers of images, and this curve has {sizes}"
     if trainings < MIN_TRAININGS:

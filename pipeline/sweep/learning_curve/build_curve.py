@@ -75,10 +75,21 @@ def _add_scores(curve: LearningCurve, collected: CollectedSizes, *, seed: int) -
     reason = explain_no_forecast(scores)
     if not reason and collected.sizes[-1].fraction != 1:
         reason = "not all trainings on all train images have ended"
-    return curve._replace(sentence=f"no forecast: {reason}") if reason else _add_forecast(curve, scores, seed)
+    return (
+        curve._replace(sentence=f"no forecast: {reason}")
+        if reason
+        else add_forecast(curve, scores, seed=seed)
+    )
 
 
-def _add_forecast(curve: LearningCurve, scores: CurveScores, seed: int) -> LearningCurve:
+def add_forecast(curve: LearningCurve, scores: CurveScores, *, seed: int) -> LearningCurve:
+    """Add the forecasts, the fitted curve and the answer.
+
+    Args:
+        curve: With its sizes.
+        scores: Of them; `explain_no_forecast` is empty.
+        seed: Of the draws.
+    """
     laws = fit_learning_curve(scores, seed=seed)
     forecasts = tuple(forecast_gain(laws, times) for times in TIMES)
     double = next(each for each in forecasts if each.times == 2)

@@ -40,7 +40,7 @@ def build_size_cells(curve: LearningCurve) -> list[list[str]]:
             f"{size.images:,.0f}",
             f"{size.fraction:g}",
             f"{found.mean:.4f}",
-            f"{found.low:.3f} to {found.high:.3f}",
+            f"{found.low:.3f} to {found.high:.3f}" if found.high > found.low else "-",
             "-" if found.spread is None else f"{found.spread:.4f}",
             f"{fmean(size.val):.4f}",
             str(len(size.test)),
@@ -72,8 +72,8 @@ def curve_to_json(curve: LearningCurve) -> dict[str, Any]:
         {
             **size._asdict(),
             "mean": found.mean,
-            "low": found.low,
-            "high": found.high,
+            "low": found.low if found.high > found.low else None,
+            "high": found.high if found.high > found.low else None,
             "std": found.spread,
         }
         for size, found in zip(curve.sizes, curve.intervals, strict=True)

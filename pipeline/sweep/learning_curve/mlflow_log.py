@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from pipeline.sweep.learning_curve.curve_page import render_curve_page
 from pipeline.sweep.learning_curve.curve_size import LearningCurve
-from pipeline.sweep.learning_curve.describe_curve import curve_to_json
+from pipeline.sweep.learning_curve.describe_curve import build_size_cells, curve_to_json
 
 PAGE_FILE: Final = "learning_curve.html"
 JSON_FILE: Final = "learning_curve.json"
@@ -45,10 +45,7 @@ def log_learning_curve(session: CurveSession, curve: LearningCurve) -> None:
 
 def describe_for_mlflow(curve: LearningCurve) -> str:
     """Return the description of the parent run as Markdown: answer, scores, remarks."""
-    scores = [
-        f"- {size.images:,.0f} images: {found.mean:.4f} ({found.low:.3f} to {found.high:.3f})"
-        for size, found in zip(curve.sizes, curve.intervals, strict=True)
-    ]
+    scores = [f"- {row[0]} images: {row[2]} ({row[3]})" for row in build_size_cells(curve)[1:]]
     remarks = [f"- {remark}" for remark in curve.remarks]
     return "\n".join(
         [
