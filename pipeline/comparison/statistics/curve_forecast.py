@@ -270,9 +270,12 @@ class _LawFits(NamedTuple):
 def _fit_laws(designs: FloatArray, means: FloatArray, covariance: FloatArray) -> _LawFits:
     """Fit by generalized least squares; the ends of the curve are integrated out."""
     inverse = np.linalg.inv(covariance)
-    normal = designs.transpose(0, 2, 1) @ inverse @ designs  # (laws, 2, 2)
-    solvers = np.asarray(np.linalg.solve(normal, designs.transpose(0, 2, 1) @ inverse), np.float64)
-    left = means - np.einsum("hsk,hkt,t->hs", designs, solvers, means)
-    squares = np.einsum("hs,st,ht->h", left, inverse, left)
-    weights = -(squares + np.linalg.slogdet(normal)[1] + np.linalg.slogdet(covariance)[1]) / 2
+    weighed = designs.transpose(0, 2, 1) @ inverse  # (laws, 2, sizes)
+    normal = weighed @ designs  # (laws, 2, 2)
+    determinants = normal[:, 0, 0] * normal[:, 1, 1] - normal[:, 0, 1] ** 2
+    adjugates = np.stack([normal[:, 1, ::-1], normal[:, 0, ::-1]], axis=1) * np.array([[1, -1], [-1, 1]])
+    solvers = adjugates @ weighed / determinants[:, None, None]
+    left = means - (designs @ (solvers @ means)[:, :, None])[:, :, 0]
+    squares = ((left @ inverse) * left).sum(axis=1)
+    weights = -(squares + np.log(determinants) + np.linalg.slogdet(covariance)[1]) / 2
     return _LawFits(weights, solvers)

@@ -115,14 +115,14 @@ def describe_forecast(double: Forecast, metric: str) -> str:
         double: The forecast for twice as many images.
         metric: The main metric.
     """
+    answers = {
+        "gain": "more labels should help",
+        "little": "more labels would bring little",
+        "unclear": "no gain that could be shown",
+    }
     figures = f"{double.gain:+.3f} test {metric} ({double.low:.3f} to {double.high:.3f})"
-    numbers = f"twice as many train images ({double.images:,}): {figures}"
-    verdict = judge_forecast(double)
-    if verdict == "gain":
-        return f"more labels should help: {numbers}"
-    if verdict == "little":
-        return f"more labels would bring little: {numbers}"
-    return f"no gain that could be shown: {numbers}"
+    numbers = f"with twice as many train images ({double.images:,})"
+    return f"{answers[judge_forecast(double)]}: {figures} {numbers}"
 
 
 def _follow_course(laws: CurveLaws) -> list[CourseStep]:
