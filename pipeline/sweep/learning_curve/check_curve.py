@@ -36,7 +36,7 @@ def check_learning_curve(space: SearchSpace, settings: SweepSettings, first: Par
     if keys != [FRACTION_KEY] or not space.axes[0].choices:
         raise UserError(
             f"a learning curve has one axis, {FRACTION_KEY}, with values such as 0.25,0.5,1; "
-            f"this one has {', '.join(keys)}: give other keys one value each"
+            f"this command has {', '.join(keys) or 'none'}: give it several values, and other keys one each"
         )
     fractions = [float(choice) for choice in space.axes[0].choices]
     if 1.0 not in fractions or len(set(fractions)) < len(fractions):

@@ -26,6 +26,7 @@ def test_fractions_with_the_whole_pass(fractions):
 @pytest.mark.parametrize(
     ("space", "changes", "first"),
     [
+        (SearchSpace((), ()), {}, FIRST),
         (make_space("0.25", "0.5"), {}, FIRST),
         (make_space("0.5", "1", "1.0"), {}, FIRST),
         (make_space("0.5", "1", more=(SearchAxis("finetune.lr0", ("1e-3", "1e-2")),)), {}, FIRST),
