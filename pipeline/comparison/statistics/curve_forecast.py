@@ -20,6 +20,8 @@ MIN_SIZES: Final = 3
 """Of two, any law fits."""
 MIN_TRAININGS: Final = 2
 """Of one training of each size it is not known how far another seed would be."""
+MIN_SCORE: Final = 0.05
+"""So far above guesses is the score on all images: models that find nothing do not tell how it would rise."""
 MAX_TIMES: Final = 4.0
 """Forecasts for more than so many times the images are refused."""
 _SHARES: Final = np.linspace(0.1, 1.0, 37)
@@ -32,6 +34,8 @@ _STEPS: Final = 64
 """Steps of the sum over a curve."""
 _NOISE_LEVELS: Final = 40
 """Levels of noise, drawn from what is known of it."""
+_LEAST_IMAGE_ERROR: Final = 0.5
+"""Standard error of a score by the test images, at least: so many of them."""
 _COVERAGE: Final = (0.025, 0.975)
 
 
@@ -44,12 +48,14 @@ class CurveScores(NamedTuple):
         drawn: (sizes, resamples) how far the mean of a size's trainings is from that on all test images, in
             resamples of the test images that all sizes share; no resamples where predictions are not known.
         groups: Number of groups of test images, which are resampled as a whole.
+        chance: The score of guesses.
     """
 
     images: FloatArray
     scores: FloatArray
     drawn: FloatArray
     groups: int
+    chance: float = 0.0
 
 
 class CurveLaws(NamedTuple):
@@ -134,6 +140,12 @@ def explain_no_forecast(curve: CurveScores) -> str:
         return (
             "a forecast needs two trainings or more of each number of images, since it is not known how far "
             "another seed would be: set sweep.seeds=3"
+        )
+    last = float(curve.scores[-1].mean())
+    if last < curve.chance + MIN_SCORE:
+        return (
+            f"the score on all train images, {last:.3f}, is about that of guesses, and says nothing about "
+            "more images: train longer (finetune.epochs), or from other base weights"
         )
     return ""
 
@@ -222,6 +234,8 @@ def _measure_noise(curve: CurveScores) -> _Noise:
         images = np.atleast_2d(np.cov(curve.drawn)) * curve.groups / (curve.groups - 1)
     variances = curve.scores.var(axis=1, ddof=1) if trainings > 1 else np.zeros(sizes)
     pooled = (variances + variances.mean()) / 2 / trainings
+    if curve.drawn.shape[1] > 1:  # few test images on which all trainings agree would leave no noise
+        pooled += np.maximum(0, (_LEAST_IMAGE_ERROR / curve.groups) ** 2 - np.diag(images))
     return _Noise(images, max(1, curve.groups - 1), pooled, sizes * (trainings - 1))
 
 

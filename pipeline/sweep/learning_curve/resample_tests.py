@@ -48,18 +48,25 @@ def resample_scores(sizes: Sequence[CurveSize], *, seed: int) -> ResampledScores
     images = np.array([size.images for size in sizes])
     try:
         with TemporaryDirectory(dir=create_scratch_folder("sweeps"), prefix=".curve-") as folder:
-            scores, groups = _score_all(sizes, Path(folder), seed)
+            found = _score_all(sizes, Path(folder), seed)
     except (RevisionReadError, UserError) as error:
         known = np.array([size.test for size in sizes])
         reason = " ".join(str(error).split())[:200]
         problem = f"the intervals know the trainings alone, and not the chance of the test images: {reason}"
         return ResampledScores(CurveScores(images, known, np.zeros((len(sizes), 0)), 1), problem)
-    drawn = (scores[:, :, 1:] - scores[:, :, :1]).mean(axis=1)
-    return ResampledScores(CurveScores(images, scores[:, :, 0], drawn, groups))
+    drawn = (found.scores[:, :, 1:] - found.scores[:, :, :1]).mean(axis=1)
+    return ResampledScores(CurveScores(images, found.scores[:, :, 0], drawn, found.groups, found.chance))
 
 
-def _score_all(sizes: Sequence[CurveSize], folder: Path, seed: int) -> tuple[FloatArray, int]:
-    """Return the scores (sizes, trainings, 1 + resamples), first on all images, and the number of groups."""
+class _TestScores(NamedTuple):
+    """The scores (sizes, trainings, 1 + resamples), first on all images; groups; the score of guesses."""
+
+    scores: FloatArray
+    groups: int
+    chance: float
+
+
+def _score_all(sizes: Sequence[CurveSize], folder: Path, seed: int) -> _TestScores:
     first = _fetch(sizes[0].commits[0], folder / "0-0")
     test = build_compared_images(align_predictions([first], [""]), RESAMPLES, seed=seed)
     weights = test.resamples.weights[: 1 + test.resamples.times]
@@ -70,7 +77,8 @@ def _score_all(sizes: Sequence[CurveSize], folder: Path, seed: int) -> tuple[Flo
         ]
         for place, size in enumerate(sizes)
     ]
-    return np.array(scores), test.resamples.group_count
+    chance = 1 / len(first.names) if first.task == "classify" else 0.0
+    return _TestScores(np.array(scores), test.resamples.group_count, chance)
 
 
 def _score(first: StoredPredictions, commit: str, folder: Path, weights: IntArray) -> FloatArray:

@@ -78,6 +78,19 @@ def test_two_sizes_or_one_training_give_no_forecast():
     assert "sweep.seeds" in explain_no_forecast(curve._replace(scores=curve.scores[:, :1]))
 
 
+def test_models_that_guess_give_no_forecast():
+    curve = draw(rise)
+    assert "guesses" in explain_no_forecast(curve._replace(scores=0 * curve.scores))
+    assert "guesses" in explain_no_forecast(curve._replace(scores=0 * curve.scores + 0.51, chance=0.5))
+
+
+def test_few_test_images_on_which_all_agree_prove_nothing():
+    curve = CurveScores(IMAGES, np.ones((4, 3)) * 0.9, np.zeros((4, 100)), 8)
+    found = forecast_gain(fit_learning_curve(curve, seed=0), 2.0)
+    assert found.high - found.low > 0.05
+    assert all(each.high - each.low > 0.1 for each in measure_sizes(curve, seed=0))
+
+
 def test_the_interval_of_a_size_has_test_images_and_trainings():
     curve = draw(rise)
     both = measure_sizes(curve, seed=0)
