@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.tasks import TASKS
-from tests.e2e.conftest import ROOT, create, use_smoke_values
+from tests.e2e.conftest import create, use_smoke_values
 from tests.e2e.test_sweep import parents
 
 COMMAND = "python -m pipeline learning-curve sweep.jobs=1 finetune.epochs=8"
@@ -76,7 +76,6 @@ def test_a_learning_curve_goes_on_after_a_failure_and_forecasts(tiny):
 @pytest.mark.parametrize("task", TASKS)
 def test_each_task_is_scored_on_resamples_of_its_test_images(task, tmp_path):
     project = create(tmp_path)
-    (project.folder / "models").symlink_to(ROOT / "models")
     use_smoke_values(project)
     project.commit()
     words = f"data.task={task} data.fraction=0.5,1.0 sweep.seeds=1 finetune.epochs=1 finetune=scratch"
