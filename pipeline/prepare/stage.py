@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from pipeline.config.groups.data import DataConfig
 from pipeline.config.schema import Config
-from pipeline.core.config_diff import join_first
 from pipeline.core.errors import UserError
 from pipeline.core.findings import (
     Finding,
@@ -57,6 +57,9 @@ from pipeline.runtime.thread_pool import map_in_threads
 from pipeline.source.reading.file_tree import record_listings
 from pipeline.source.types import Source
 from pipeline.storage.files import write_file, write_folder
+
+MAX_NAMED: Final = 10
+"""Classes that a remark names; the others are counted."""
 
 
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
@@ -171,9 +174,9 @@ def _name_absent_classes(manifest: Manifest, split: SplitResult) -> list[str]:
     """Return a sentence about classes without a train image where data.fraction leaves images out."""
     counts = manifest.count_objects("train").items() if split.outside else ()
     absent = [name for name, number in counts if not number]
-    return (
-        [f"data.fraction leaves no train image of: {join_first(absent, 'statistics.json')}"] if absent else []
-    )
+    more = f" and {len(absent) - MAX_NAMED} more" if len(absent) > MAX_NAMED else ""
+    named = ", ".join(absent[:MAX_NAMED]) + more
+    return [f"data.fraction leaves no train image of: {named}"] if absent else []
 
 
 def _write_images(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.paths import SPLITS_FILE, TRAINING_METRICS_FILE
@@ -16,6 +16,9 @@ from pipeline.sweep.learning_curve.check_curve import FRACTION_KEY
 from pipeline.sweep.learning_curve.curve_size import CurveSize
 from pipeline.sweep.report.points import PointSummary, SweepSummary, parse_overrides
 from pipeline.sweep.winner import read_test_score
+
+MAX_NAMED: Final = 10
+"""Classes that a remark names; the others are counted."""
 
 
 class CollectedSizes(NamedTuple):
@@ -63,7 +66,9 @@ def find_absent_classes(size: CurveSize) -> list[str]:
     absent = [name for name in counts[0] if any(not each[name] for each in counts)]
     if not absent:
         return []
-    return [f"some trainings on {size.images:,.0f} images saw no object of: {', '.join(absent)}"]
+    named = ", ".join(absent[:MAX_NAMED])
+    more = f" and {len(absent) - MAX_NAMED} more" if len(absent) > MAX_NAMED else ""
+    return [f"some trainings on {size.images:,.0f} images saw no object of: {named}{more}"]
 
 
 def _get_fraction(point: PointSummary) -> float:
