@@ -22,7 +22,7 @@ from pipeline.core.stages import STAGES
 from pipeline.runtime.environment import set_environment
 from pipeline.runtime.output_encoding import escape_unencodable_output
 
-LIST_ARGUMENTS = ("path", "filters", "source", "models")
+LIST_ARGUMENTS = ("path", "filters", "source", "models", "overrides")
 """Names of arguments that take several words, which may stand before and after options."""
 
 
@@ -50,6 +50,9 @@ def main(arguments: list[str], start: Path | None = None) -> int:
         chosen = _parse_arguments([name, *rest])
     except SystemExit as stop:  # --help and --version end with 0, wrong arguments with 2
         return int(stop.code or 0)
+    if chosen.command == "learning-curve":
+        words = ["+sweep=learning_curve", *(["sweep.output=json"] if chosen.json else []), *chosen.overrides]
+        os.execv(sys.executable, [sys.executable, "-m", "pipeline.sweep", *words])
     return _run_reporting_errors(chosen, start or Path.cwd())
 
 

@@ -115,6 +115,8 @@ def prepare_config(form: str, source: Path | list[str] | None, *, seed: int = 0,
         "on_leak": "allow",
         "folds": None,
         "fold": 0,
+        "fraction": 1.0,
+        "fraction_seed": 0,
         **changes,
     }
     finetune = FinetuneConfig.model_construct(imgsz=imgsz)

@@ -81,6 +81,20 @@ def score_predictions(
     return _score_detections(predictions, test, threshold)
 
 
+def score_main_figure(predictions: StoredPredictions, weights: IntArray) -> FloatArray:
+    """Compute the main metric (weightings,) of a training alone.
+
+    Args:
+        predictions: On the test split, as `align_predictions` returns them.
+        weights: (weightings, images) how often each image counts.
+    """
+    if predictions.probabilities is not None:
+        guesses, _ = select_top_classes(predictions.probabilities)
+        return _average((guesses[:, 0] == list_true_classes(predictions)).astype(np.float64), weights)
+    table = build_detection_table(predictions.truths, predictions.detections, len(predictions.names))
+    return compute_mean_ap(compute_average_precisions(table, weights))
+
+
 def _score_detections(
     predictions: StoredPredictions, test: ComparedImages, threshold: float | None
 ) -> ModelScores:

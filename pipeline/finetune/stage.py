@@ -247,6 +247,7 @@ def _write_outputs(
         "val": best,
         "best_epoch": outcome.best_epoch,
         "epochs": len(outcome.rows),
+        "train_images": len(inputs.prepared.in_split("train")),
         "overfitting": overfitting._asdict(),
         "seconds": outcome.rows[-1]["seconds"],
     }

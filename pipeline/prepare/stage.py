@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from pipeline.config.groups.data import DataConfig
 from pipeline.config.schema import Config
@@ -57,6 +58,9 @@ from pipeline.source.reading.file_tree import record_listings
 from pipeline.source.types import Source
 from pipeline.storage.files import write_file, write_folder
 
+MAX_NAMED: Final = 10
+"""Classes that a remark names; the others are counted."""
+
 
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     """Read or draw the images, check them, split them, and write data/prepared as a whole or not at all."""
@@ -75,7 +79,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         refuse_defects(source.findings, data)
         split = _split_images(source, data, thumbnails)
         used = [ingested for ingested in source.images if ingested.source in split.splits]
-        findings = _account_for_files(source, used)
+        findings = _account_for_files(source, used, split.outside)
         manifest = _write_images(folder, used, split, source.annotated)
         shutil.rmtree(staging)
         content = ReportContent(
@@ -83,7 +87,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
             manifest=manifest,
             images=[_describe_image(ingested, split.splits) for ingested in used],
             defects=findings,
-            remarks=[*source.annotated.remarks, *split.remarks],
+            remarks=[*source.annotated.remarks, *split.remarks, *_name_absent_classes(manifest, split)],
             roots=source.roots,
             groups=split.duplicate_groups,
             shown=data.samples,
@@ -145,20 +149,34 @@ def _to_split_image(ingested: IngestedImage, columns: Mapping[str, str], *, seve
     )
 
 
-def _account_for_files(source: IngestedSource, used: Sequence[IngestedImage]) -> list[Finding]:
+def _account_for_files(
+    source: IngestedSource, used: Sequence[IngestedImage], outside: frozenset[str]
+) -> list[Finding]:
     """Return all findings; quarantine usable images that the splits of the source do not list.
+
+    Images that data.fraction leaves out have no finding: nothing is wrong with them.
 
     Raises:
         RuntimeError: A file is neither used nor quarantined, or both.
     """
     used_files = [ingested.source for ingested in used]
     listed = set(used_files)
-    unlisted = [ingested.source for ingested in source.images if ingested.source not in listed]
+    usable = (ingested.source for ingested in source.images if ingested.source not in outside)
+    unlisted = [file for file in usable if file not in listed]
     findings = source.findings + [
         Finding(file, "quarantined", UNLISTED_REASON, "unlisted-image") for file in unlisted
     ]
-    check_file_accounting(source.files, used_files, findings)
+    check_file_accounting(set(source.files) - outside, used_files, findings)
     return findings
+
+
+def _name_absent_classes(manifest: Manifest, split: SplitResult) -> list[str]:
+    """Return a sentence about classes without a train image where data.fraction leaves images out."""
+    counts = manifest.count_objects("train").items() if split.outside else ()
+    absent = [name for name, number in counts if not number]
+    more = f" and {len(absent) - MAX_NAMED} more" if len(absent) > MAX_NAMED else ""
+    named = ", ".join(absent[:MAX_NAMED]) + more
+    return [f"data.fraction leaves no train image of: {named}"] if absent else []
 
 
 def _write_images(

@@ -27,7 +27,9 @@ _GROUPS: Final = ("data", "augment", "model", "finetune", "seed")
 _WEIGHTS: Final = ("weights", "teacher", "architecture")
 _INPUT_KEYS: Final = ("data.", "model.", "finetune.strategy", "finetune.distill_model")
 """Keys that decide which images and weights a training reads."""
-_NAMED_SETTINGS: Final = {"sampler", "seed", "pruner", "objectives", "constraints", "seeds", "folds", "test"}
+_NAMED_SETTINGS: Final = {
+    *("sampler", "seed", "pruner", "objectives", "constraints", "seeds", "folds", "test", "curve"),
+}
 """Settings with which a command without sweep.name is another sweep."""
 _DIGEST_LENGTH: Final = 16
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING, Any
 
 from pipeline.compose.stage import ParamValues, parse_params
 from pipeline.core.errors import UserError
@@ -19,13 +21,16 @@ from pipeline.sweep.report.best_config import BestConfig, build_best_config, wri
 from pipeline.sweep.report.cleanup import describe_cleanup, remove_experiments
 from pipeline.sweep.report.mlflow_log import SweepLog
 from pipeline.sweep.report.points import PointSummary, SweepSummary
-from pipeline.sweep.report.results_file import write_results_file
+from pipeline.sweep.report.results_file import build_results, write_results_file
 from pipeline.sweep.report.results_table import describe_point, describe_sweep
 from pipeline.sweep.report.summarize_study import summarize_study
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.key_use import compute_effective_key
 from pipeline.sweep.study.sweep_study import SweepStudy
 from pipeline.sweep.winner import WinnerEvaluations, describe_test_scores, name_evaluation, read_test_score
+
+if TYPE_CHECKING:
+    from pipeline.sweep.learning_curve.finish_curve import FinishedCurve
 
 
 class SweepOutcome:
@@ -35,6 +40,8 @@ class SweepOutcome:
         self._study, self._settings = study, settings
         self._command, self._project = command, project
         self._failed_evaluations: list[JobResult] = []
+        self._curve: FinishedCurve | None = None
+        self._curve_problem: UserError | None = None
 
     @property
     def results(self) -> list[JobResult]:
@@ -66,16 +73,32 @@ class SweepOutcome:
     def finish(self, log: SweepLog) -> list[str]:
         """Write and log everything; return the lines for the terminal."""
         summary = self.save()
+        if self._settings.curve:
+            return self._finish_curve(summary, log)
         config, problem = self._write_best_config(summary)
         log.log_end(summary, config)
         lines = describe_sweep(summary, config_name=config.name if config and not problem else None)
         return [*lines, *([problem] if problem else []), *self._remove_experiments(summary)]
 
+    def _finish_curve(self, summary: SweepSummary, log: SweepLog) -> list[str]:
+        """Build the learning curve; what is wrong with it is told by `require_success`."""
+        from pipeline.sweep.learning_curve.finish_curve import finish_learning_curve
+
+        try:
+            self._curve = finish_learning_curve(summary, log, self._project)
+        except UserError as error:
+            self._curve_problem = error
+        return self._curve.lines if self._curve else []
+
+    def build_json(self) -> Mapping[str, Any]:
+        """Return the results as JSON values: the learning curve, or else the best points and all jobs."""
+        return self._curve.values if self._curve else build_results(self.summarize())
+
     def require_success(self) -> None:
         """Require that every job and evaluation succeeded.
 
         Raises:
-            UserError: Some failed.
+            UserError: Some failed, or there is no learning curve.
         """
         results = self.results
         lost = [row for row in results if row.status in {"failed", "killed"}]
@@ -84,6 +107,8 @@ class SweepOutcome:
                 f"{len(lost)} of {format_count(len(results), 'job')} failed: "
                 "the same command again runs only what is missing"
             )
+        if self._curve_problem:
+            raise self._curve_problem
         if self._failed_evaluations:
             raise UserError(f"the winner was not scored on test: {self._failed_evaluations[0].reason}")
 

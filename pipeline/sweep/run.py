@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.core.config_diff import join_first
 from pipeline.core.errors import UserError
+from pipeline.runtime.output_encoding import needs_ascii_json
 from pipeline.storage.files import hold_writer_lock
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 from pipeline.sweep.experiments import find_experiment_of_name, list_untracked_files
 from pipeline.sweep.identity import SweepIdentity, build_identity, choose_name
 from pipeline.sweep.job import JobResult, SweepContext, SweepEvent
 from pipeline.sweep.launchers.choose import open_launcher
+from pipeline.sweep.learning_curve.check_curve import check_learning_curve
 from pipeline.sweep.loop import SweepLoop
 from pipeline.sweep.outcome import SweepOutcome
 from pipeline.sweep.preconditions import require_recordable_experiments
@@ -68,6 +71,8 @@ def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None
     for note in plan.notes:
         _tell(note)
     settings = settings.model_copy(update={"sampler": plan.sampler, "folds": plan.folds})
+    if settings.curve:
+        check_learning_curve(plan.space, settings, plan.first)
     identity = build_identity(plan)
     is_named = settings.name is not None
     settings = settings.model_copy(update={"name": choose_name(plan.space, settings, identity.digests)})
@@ -135,8 +140,17 @@ class Sweep:
                 else:
                     self._run_jobs(study, self._build_context(session), outcome=outcome, log=log)
             finally:
-                _print_lines(outcome.finish(log))
+                self._print_results(outcome.finish(log), outcome)
             outcome.require_success()
+
+    def _print_results(self, lines: Sequence[str], outcome: SweepOutcome) -> None:
+        """Print the results; with sweep.output=json nothing but JSON is on stdout."""
+        is_json = self._settings.output == "json"
+        print(*lines, sep="\n", file=sys.stderr if is_json else sys.stdout, flush=True)
+        if is_json:
+            ascii_only = needs_ascii_json()
+            values = outcome.build_json()
+            print(json.dumps(values, indent=2, ensure_ascii=ascii_only, allow_nan=False), flush=True)
 
     def _run_jobs(
         self, study: SweepStudy, context: SweepContext, *, outcome: SweepOutcome, log: SweepLog
@@ -197,7 +211,7 @@ class Sweep:
     def _build_inputs(self) -> StudyInputs:
         configs = self._plan.configs
         return StudyInputs(
-            identity=self._identity.digests,
+            identity={**self._identity.digests, **({"sweep.curve": "true"} if self._settings.curve else {})},
             base_seed=int(self._plan.first["seed"]),
             grid=self._plan.points,
             start=self._plan.start,
@@ -255,12 +269,6 @@ def _read_command() -> str:
         for word in words
     ]
     return hide_passwords(shlex.join(["python", "-m", "pipeline.sweep", "-m", *typed]))
-
-
-def _print_lines(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(line)
-    sys.stdout.flush()
 
 
 def _tell(text: str) -> None:

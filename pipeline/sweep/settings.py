@@ -35,6 +35,8 @@ class SweepSettings(BaseModel):
     )
     constraints: tuple[str, ...] = Field((), description="Such as 'milliseconds <= 20'")
     test: bool = Field(False, description="Scores every job on test, not the winner alone")
+    curve: bool = Field(False, description="Draws a learning curve over data.fraction, with a forecast")
+    output: Literal["text", "json"] = Field("text", description="How the results are printed")
     jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = Field("auto", description="Jobs at once")
     launcher: LauncherName = Field("local", description="Where jobs run")
     slurm: ClusterOptions = Field({}, description="Options of sbatch for each job: partition, time, mem, ...")

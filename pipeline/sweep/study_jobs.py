@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pipeline.storage.scratch_folder import project_root
 from pipeline.sweep.job import EpochReported, JobResult, SweepJob
+from pipeline.sweep.learning_curve.curve_overrides import build_curve_overrides
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan
 from pipeline.sweep.space.shared_stages import compute_shared_key, read_shared_keys
@@ -52,9 +53,16 @@ class StudyJobs:
         """Plan nothing more."""
         self._study.stop()
 
+    def _build_overrides(self, planned: PlannedTraining) -> tuple[str, ...]:
+        overrides = (*self._plan.space.build_overrides(planned.values), *planned.overrides)
+        if not self._settings.curve:
+            return overrides
+        values = self._plan.configs.compose_words(overrides)
+        return (*overrides, *build_curve_overrides(values, planned.repetition))
+
     def _build_job(self, planned: PlannedTraining) -> SweepJob:
         plan = self._plan
-        overrides = (*plan.space.build_overrides(planned.values), *planned.overrides)
+        overrides = self._build_overrides(planned)
         repetition = [word.removeprefix("data.") for word in planned.overrides if "folds=" not in word]
         return SweepJob(
             number=planned.number,

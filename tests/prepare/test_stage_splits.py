@@ -119,6 +119,23 @@ def test_folds_rotate_val_and_keep_the_test_images(split):
     assert sorted([*vals, *tests[0]]) == sorted(record.source for record in made[0].items)
 
 
+def test_a_fraction_is_a_part_of_train_and_val_and_test_stay(split, capsys):
+    whole = run(split, keep_split=False)
+    history = SPLITS_FILE.read_text()
+    half = run(split, keep_split=False, fraction=0.5)
+    assert SPLITS_FILE.read_text() == history
+    assert [half.in_split(name) for name in ("val", "test")] == [
+        whole.in_split(name) for name in ("val", "test")
+    ]
+    assert set(half.in_split("train")) < set(whole.in_split("train"))
+    assert half.digest != whole.digest
+    other = run(split, keep_split=False, fraction=0.5, fraction_seed=1)
+    assert other.digest != half.digest
+    defects = json.loads((PREPARED_FOLDER / "defects.json").read_text())
+    assert (defects["in"], defects["used"]) == (len(other.items), len(other.items))
+    assert "no train image of: b" in capsys.readouterr().out
+
+
 def compose_and_run(folder: Path, **changes) -> Manifest:
     """Carry the splits of the last prepare over, as compose does, and run the stage."""
     config = prepare_config("yolo", folder, **{"near_duplicates": True, **changes})

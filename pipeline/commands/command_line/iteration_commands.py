@@ -21,6 +21,15 @@ ITERATION_COMMANDS: Final[Mapping[str, Command]] = {
         "finetrack join gpu-1:29500",
         (("address", {"metavar": "HOST:PORT", "help": "FINETRACK_FIRST_MACHINE of the first machine"}),),
     ),
+    "learning-curve": Command(
+        "forecast what more labelled images would bring",
+        "Trains on nested parts of the train images, 1/8, 1/4, 1/2 and all, three times each, at equal\n"
+        "length, and scores each training on test. It is a sweep: overrides and settings are those of\n"
+        "`finetrack sweep`, and the same command goes on where it stopped. Logged to MLflow with a page.",
+        "finetrack learning-curve\nfinetrack learning-curve data.fraction=0.25,0.5,1.0 sweep.seeds=2\n"
+        "finetrack learning-curve data=auto data.source=/path/to/dataset sweep.jobs=2 --json",
+        (OVERRIDES, JSON_RESULT),
+    ),
     "runs": Command(
         "list the iterations: what differs, data, val and test metrics, alias, state",
         "The newest first; each row says what differs from the row below it. Reads MLflow, and marks what\n"

@@ -182,7 +182,7 @@ def _predict_split(
         result = split_dataset(candidates, rules, find_next_history(values), thumbnails=array)
     except UserError as error:
         return replace(overview, refusal=str(error))
-    unlisted = len(candidates) - len(result.splits)
+    unlisted = len(candidates) - len(result.splits) - len(result.outside)
     notes = [f"{format_count(unlisted, 'image is', 'images are')} {UNLISTED_REASON}"] if unlisted else []
     overview = replace(overview, remarks=(*overview.remarks, *result.remarks, *notes))
     use, once = build_commands(config)

@@ -57,6 +57,8 @@ class DataConfig(ConfigGroup):
     folds: Annotated[int, Field(ge=2)] | None
     fold: CountOrZero
     seed: Seed
+    fraction: Annotated[float, Field(gt=0, le=1)]
+    fraction_seed: Seed
     images: Count | None
     pixels: Annotated[int, Field(ge=64, le=4096)] | None
     samples: CountOrZero

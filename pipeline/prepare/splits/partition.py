@@ -39,6 +39,7 @@ from pipeline.prepare.splits.history import SplitHistory, select_terms, shorten_
 from pipeline.prepare.splits.kept_images import describe_kept_images, describe_small_splits
 from pipeline.prepare.splits.leaks import SplitLeak, build_leak_error, describe_leak, find_leaks
 from pipeline.prepare.splits.stratify import SplitSample
+from pipeline.prepare.splits.train_subset import reduce_train_split
 
 UNLISTED_REASON: Final = "in none of the splits that came with the data (data.keep_split=false would use it)"
 """Reason of the finding for an image that the source's split does not list."""
@@ -77,6 +78,8 @@ class SplitRules(NamedTuple):
     folds: int | None
     fold: int
     seed: int
+    fraction: float = 1.0
+    fraction_seed: int = 0
 
 
 class DuplicateFinder(Protocol):
@@ -90,12 +93,14 @@ class SplitResult(NamedTuple):
     """The outcome of a split.
 
     Attributes:
-        splits: The split of each image; images that the source's split does not list are absent.
+        splits: The split of each image; images that the source's split does not list are absent, and those
+            of `outside`.
         remarks: What the user should know, a sentence each.
         duplicate_groups: Groups of equal images and near duplicates, the largest first.
         leak: Number of images of val and test that are linked to an image of an earlier split.
         history: The assignment, from which the next one starts.
         groups: The group of each image, named after its first image: near copies, and named groups.
+        outside: The train images that data.fraction leaves out.
     """
 
     splits: dict[str, str]
@@ -104,6 +109,7 @@ class SplitResult(NamedTuple):
     leak: int
     history: SplitHistory
     groups: Mapping[str, str] = {}
+    outside: frozenset[str] = frozenset()
 
 
 def _search_without_cache(thumbnails: ThumbnailArray, _hashes: Sequence[str], /) -> DuplicatePairs:
@@ -148,20 +154,33 @@ def split_dataset(
         leak = find_leaks(samples, assigned, [*duplicate_links, *named_links], given)
         notes += _check_leak(leak, rules, can_split_again=len(set(groups.values())) >= len(rules.split))
         folded = _assign_folds(assigned, samples, rules, known) if rules.folds else assigned
+        subset = reduce_train_split(
+            _select_fold(folded, rules), samples, rules.fraction, seed=rules.fraction_seed
+        )
     except UserError as error:
         raise (UserError(*str(error).split("\n  "), scene) if scene else error) from None
     notes += describe_kept_images(known, folded, groups, new=len(assignable) - len(known))
     notes += [] if given or rules.folds else describe_small_splits(known, assigned, groups, rules.split)
-    sides = _update_history(history, used, assignable, folded)
-    duplicates = _count_duplicates(duplicate_links, duplicate_groups)
+    remarks = [*_count_duplicates(duplicate_links, duplicate_groups), *filter(None, [scene]), *remarks]
     return SplitResult(
-        splits=_select_fold(folded, rules),
-        remarks=[*duplicates, *filter(None, [scene]), *remarks, *notes],
-        duplicate_groups=duplicate_groups,
+        splits=subset.splits,
+        remarks=[*remarks, *notes, *subset.remarks],
+        duplicate_groups=_keep_groups(duplicate_groups, subset.outside),
         leak=leak.images,
-        history=SplitHistory(_select_terms(rules), rules.folds, sides),
+        history=SplitHistory(
+            _select_terms(rules), rules.folds, _update_history(history, used, assignable, folded)
+        ),
         groups=groups,
+        outside=subset.outside,
     )
+
+
+def _keep_groups(groups: list[list[str]], outside: frozenset[str]) -> list[list[str]]:
+    """Return the groups that are left without some images, those of more than one."""
+    if not outside:
+        return groups
+    left = ([key for key in group if key not in outside] for group in groups)
+    return sorted((group for group in left if len(group) > 1), key=lambda group: (-len(group), group))
 
 
 def _link_duplicates(

@@ -21,6 +21,7 @@ from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 
 if TYPE_CHECKING:
+    from pipeline.sweep.learning_curve.curve_size import LearningCurve
     from pipeline.sweep.study.pictures.draw_pictures import StudyPicture, StudyPictures  # imports Optuna
 
 PICTURE_SECONDS: Final = 300.0
@@ -116,6 +117,14 @@ class SweepLog:
         if config:
             self._session.log_text(config.text, CONFIG_FILE)
         self._log_files(summary, config)
+
+    def log_curve(self, summary: SweepSummary, curve: LearningCurve) -> None:
+        """Log a learning curve instead of a best point, once all jobs have ended."""
+        from pipeline.sweep.learning_curve.mlflow_log import log_learning_curve
+
+        self._session.log_metrics(count_jobs(summary))
+        self._log_files(summary, None)
+        log_learning_curve(self._session, curve)
 
     def _log_best_metrics(self, summary: SweepSummary) -> None:
         several = _has_several_kinds(summary)

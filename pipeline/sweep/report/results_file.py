@@ -44,7 +44,15 @@ def build_job_rows(results: Sequence[JobResult]) -> list[dict[str, Any]]:
 
 def write_results_file(folder: Path, summary: SweepSummary) -> Path:
     """Write results.json: all jobs, and the best points. Written atomically, after each job."""
-    content: Mapping[str, Any] = {
+    path = folder / RESULTS_FILE
+    content = json.dumps(build_results(summary), indent=1, ensure_ascii=False, allow_nan=False)
+    write_file(path, f"{content}\n")
+    return path
+
+
+def build_results(summary: SweepSummary) -> Mapping[str, Any]:
+    """Return the best points, and all jobs, as JSON values."""
+    return {
         "sweep": summary.name,
         "command": summary.shown_command,
         "objectives": list(summary.objectives),
@@ -64,9 +72,6 @@ def write_results_file(folder: Path, summary: SweepSummary) -> Path:
         "test": dict(summary.test_metrics),
         "jobs": build_job_rows(summary.results),
     }
-    path = folder / RESULTS_FILE
-    write_file(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    return path
 
 
 def _keep_finite(value: float | None) -> float | None:

@@ -15,7 +15,9 @@ from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 FOLD_KEY: Final = "data.fold"
 NUMBER_KEY: Final = "data.folds"
 SEED_KEY: Final = "seed"
-_SAME_VAL_KEYS: Final = ("data.epochs", "data.imgsz", "data.on_leak", "data.samples")
+_SAME_VAL_KEYS: Final = (
+    *("data.epochs", "data.fraction", "data.fraction_seed", "data.imgsz", "data.on_leak", "data.samples"),
+)
 """Keys of conf/data that do not decide which images are val."""
 
 

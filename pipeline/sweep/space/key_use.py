@@ -43,6 +43,7 @@ ALWAYS_USED_KEYS: Final = (
         "data.near_duplicates",
         "data.on_leak",
         "data.folds",
+        "data.fraction",
         "data.seed",
         "data.images",
         "data.pixels",
@@ -113,6 +114,7 @@ _OBJECT_TASKS: Final = ("detect", "segment", "obb", "pose")
 
 USE_CONDITIONS: Final = (
     UseCondition(("data.fold",), ("data.folds",), lambda folds: folds is not None),
+    UseCondition(("data.fraction_seed",), ("data.fraction",), lambda fraction: fraction != 1),
     UseCondition(
         _list_keys("data", "unlabelled crowds predictions labels first_class sizes"),
         ("data.format",),

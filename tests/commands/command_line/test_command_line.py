@@ -48,6 +48,11 @@ def test_help_fits_a_terminal_of_100_columns(capsys):
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 110
 
 
+def test_an_unknown_option_of_a_learning_curve_is_refused(capsys):
+    assert main(["learning-curve", "data.fraction=0.5,1", "--wrong"]) == 2
+    assert "unrecognized arguments: --wrong" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["pipeline.sweep", "--help"], ["pipeline", "sweep", "--help"]])
 def test_help_of_a_sweep_explains_its_arguments(words):
     done = run_python(*words)

@@ -1,0 +1,55 @@
+"""Check before a sweep that a learning curve can come of it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pipeline.compose.stage import ParamValues
+from pipeline.core.errors import UserError
+from pipeline.sweep.settings import SweepSettings
+from pipeline.sweep.space.search_space import SearchSpace
+
+FRACTION_KEY: Final = "data.fraction"
+_NEEDED_SETTINGS: Final[tuple[tuple[str, Any, str], ...]] = (
+    ("test", True, "each training is scored on test"),
+    ("folds", None, "the test images are the same for all trainings, and no fold is val"),
+    ("pruner", "none", "every training goes to its end"),
+    ("objectives", (), "it is of the main metric"),
+    ("constraints", (), "it is of the main metric"),
+    ("trials", None, "every fraction is trained on"),
+    ("keep", "all", "the predictions of every training are needed"),
+)
+
+
+def check_learning_curve(space: SearchSpace, settings: SweepSettings, first: ParamValues) -> None:
+    """Check the space and the settings of a sweep that draws a learning curve.
+
+    Args:
+        space: Of the sweep.
+        settings: Of the sweep.
+        first: The configuration of its first point.
+
+    Raises:
+        UserError: What does not fit, and what to write.
+    """
+    keys = [axis.key.lstrip("+") for axis in space.axes]
+    if keys != [FRACTION_KEY] or not space.axes[0].choices:
+        raise UserError(
+            f"a learning curve has one axis, {FRACTION_KEY}, with values such as 0.25,0.5,1; "
+            f"this command has {', '.join(keys) or 'none'}: give it several values, and other keys one each"
+        )
+    fractions = [float(choice) for choice in space.axes[0].choices]
+    if 1.0 not in fractions or len(set(fractions)) < len(fractions):
+        raise UserError(
+            f"a learning curve needs each value of {FRACTION_KEY} once, and 1, all train images, among them"
+        )
+    for name, needed, reason in _NEEDED_SETTINGS:
+        value = getattr(settings, name)
+        if value != needed:
+            text = str(value).lower() if isinstance(value, bool) else value
+            raise UserError(f"sweep.{name}={text} does not go with a learning curve: {reason}")
+    share = first["finetune"]["fraction"]
+    if share != 1:
+        raise UserError(
+            f"finetune.fraction={share} takes images away from {FRACTION_KEY}, too: set finetune.fraction=1.0"
+        )

@@ -1,0 +1,110 @@
+"""Collect the trainings of a learning curve from their DVC experiments: scores and numbers of images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pipeline.core.errors import UserError
+from pipeline.core.paths import SPLITS_FILE, TRAINING_METRICS_FILE
+from pipeline.core.text import format_count
+from pipeline.dataset.history import read_manifest_at_revision
+from pipeline.sweep.experiments import find_experiment_commit, read_committed_file
+from pipeline.sweep.learning_curve.check_curve import FRACTION_KEY
+from pipeline.sweep.learning_curve.curve_size import CurveSize
+from pipeline.sweep.report.points import PointSummary, SweepSummary, parse_overrides
+from pipeline.sweep.winner import read_test_score
+
+MAX_NAMED: Final = 10
+"""Classes that a remark names; the others are counted."""
+
+
+class CollectedSizes(NamedTuple):
+    """The trainings that have ended.
+
+    Attributes:
+        sizes: Ascending in their number of images; those of which each training has a score.
+        remarks: Sentences about what is missing.
+    """
+
+    sizes: tuple[CurveSize, ...]
+    remarks: tuple[str, ...]
+
+
+def collect_sizes(summary: SweepSummary, project: Path) -> CollectedSizes:
+    """Collect the sizes of which each training has ended; another one would be compared by other seeds.
+
+    Args:
+        summary: Of the sweep.
+        project: The project's folder.
+
+    Raises:
+        UserError: The trainings were tested on different images.
+    """
+    found = [_read_size(point, project) for point in summary.points if point.is_complete]
+    sizes = sorted((size for size in found if size), key=lambda size: size.images)
+    _require_one_split(sizes, project)
+    missing = [_get_fraction(point) for point in summary.points if not point.is_complete]
+    remarks = [f"not all trainings have ended for {FRACTION_KEY}={fraction:g}" for fraction in missing]
+    unread = len(found) - len(sizes)
+    if unread:
+        remarks.append(
+            f"{format_count(unread, 'fraction is', 'fractions are')} left out: their experiments have no "
+            "test score; the experiments of a sweep are in `dvc exp list`"
+        )
+    return CollectedSizes(tuple(sizes), tuple(remarks))
+
+
+def find_absent_classes(size: CurveSize) -> list[str]:
+    """Return sentences about classes that no training of a size saw; none where the images are not known."""
+    try:
+        counts = [read_manifest_at_revision(commit).count_objects("train") for commit in size.commits]
+    except UserError:
+        return []
+    absent = [name for name in counts[0] if any(not each[name] for each in counts)]
+    if not absent:
+        return []
+    named = ", ".join(absent[:MAX_NAMED])
+    more = f" and {len(absent) - MAX_NAMED} more" if len(absent) > MAX_NAMED else ""
+    return [f"some trainings on {size.images:,.0f} images saw no object of: {named}{more}"]
+
+
+def _get_fraction(point: PointSummary) -> float:
+    return float(parse_overrides(point.jobs[0].job.overrides)[FRACTION_KEY])
+
+
+def _read_size(point: PointSummary, project: Path) -> CurveSize | None:
+    """Return a size; None where an experiment was removed, or has no test score."""
+    experiments = tuple(row.job.experiment for row in point.jobs)
+    commits = [find_experiment_commit(project, name) for name in experiments]
+    scores = [read_test_score(project, name, str(point.metric)) for name in experiments]
+    images = [*_read_image_counts(project, commits)]
+    if None in commits or None in scores or None in images:
+        return None
+    return CurveSize(
+        _get_fraction(point),
+        sum(filter(None, images)) / len(images),
+        tuple(score.value for score in scores if score),
+        tuple(point.scores),
+        experiments,
+        tuple(commit for commit in commits if commit),
+    )
+
+
+def _read_image_counts(project: Path, commits: list[str | None]) -> Iterator[int | None]:
+    """Yield the number of train images of each training."""
+    for commit in commits:
+        text = read_committed_file(project, commit, TRAINING_METRICS_FILE) if commit else None
+        yield json.loads(text).get("train_images") if text else None
+
+
+def _require_one_split(sizes: list[CurveSize], project: Path) -> None:
+    commits = [commit for size in sizes for commit in size.commits]
+    splits = {read_committed_file(project, commit, SPLITS_FILE) for commit in commits}
+    if len(splits) > 1:
+        raise UserError(
+            "the images were divided anew while the sweep ran, as by a `dvc repro` beside it, so its "
+            "trainings cannot be compared: run the command again with another sweep.name"
+        )
