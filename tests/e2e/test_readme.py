@@ -49,6 +49,8 @@ MODEL_COMMANDS = (
 TYPED_ELSEWHERE = {
     "make ui": "runs until it is stopped: test_the_ui_shows_the_runs",
     "make test": "is this run",
+    "make push": "needs a remote: tests/remotes",
+    "finetrack learning-curve": "takes twelve trainings: test_learning_curve.py",
     "make repro": "is typed by the fixture",
     **dict.fromkeys(OTHER_VALUES, "test_experiments_with_other_values_run_as_typed"),
     **dict.fromkeys(SWEEPS, "test_sweeps_run_as_typed"),
