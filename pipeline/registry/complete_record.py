@@ -19,6 +19,7 @@ from pipeline.tracking.store.registry.champion_history import (
 )
 from pipeline.tracking.store.registry.registered_model import has_version
 from pipeline.tracking.store.registry.version_record import VersionNote, write_version_note
+from pipeline.tracking.store.run_changes import find_active_run
 
 ROLLBACK_TAG: Final = "finetrack.gate.rollback"
 """Tag of both versions of a rollback: when, and why."""
@@ -91,8 +92,9 @@ def _is_recorded(store: MlflowClientCache, name: str, expected: ExpectedRecord) 
     """Check tags and description of a version, and the tags of its run, which are written last."""
     found = store.client.get_model_version(name, expected.version)
     places = [found.tags]
-    if found.run_id:
-        places.append(store.client.get_run(found.run_id).data.tags)
+    run = find_active_run(store, found.run_id)
+    if run is not None:  # a deleted one gets no record
+        places.append(run.data.tags)
     has_tags = all(expected.sign.items() <= tags.items() for tags in places)
     start = " ".join(expected.sentence.split())[:_COMPARED_LENGTH]
     return has_tags and start in (found.description or "")
