@@ -95,6 +95,16 @@ def build_report(
     )
 
 
+def describe_verdicts(report: ComparisonReport) -> list[str]:
+    """Return the verdict of each comparison; of several, each names its model."""
+    return [
+        found.sentence
+        if len(report.comparisons) == 1 or found.second in found.sentence
+        else f"{found.second}: {found.sentence}"
+        for found in report.comparisons
+    ]
+
+
 def remark_on_seeds(candidates: Sequence[Candidate]) -> list[str]:
     """Return a sentence about what the trainings of each model allow to conclude."""
     found = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from pipeline.comparison.comparison_report import ComparisonReport, report_to_json
+from pipeline.comparison.comparison_report import ComparisonReport, describe_verdicts, report_to_json
 from pipeline.comparison.comparison_result import ModelComparison
 from pipeline.tracking.runs import open_report_run
 from pipeline.tracking.target import TrackingTarget
@@ -74,6 +74,6 @@ def _name_metrics(comparison: ModelComparison, prefix: str) -> dict[str, float]:
 
 def describe_for_mlflow(report: ComparisonReport) -> str:
     """Return the description of the run as Markdown: verdicts, what differs, remarks."""
-    lines = [f"- **{comparison.sentence}** (A is {comparison.first})" for comparison in report.comparisons]
+    lines = [f"- **{verdict}** (A is {report.comparisons[0].first})" for verdict in describe_verdicts(report)]
     lines += [""] + [f"- `{row.name}`: {', '.join(row.values)}" for row in report.differences]
     return "\n".join([*lines, "", *(f"- {remark}" for remark in report.remarks)])

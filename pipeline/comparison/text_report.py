@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pipeline.comparison.comparison_report import ComparisonReport
+from pipeline.comparison.comparison_report import ComparisonReport, describe_verdicts
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.comparison.models.model_differences import ModelDifference
 from pipeline.comparison.statistics.paired_interval import SIGNIFICANCE
@@ -29,8 +29,9 @@ def format_report(report: ComparisonReport) -> Iterator[str]:
     if report.differences:
         yield ""
         yield from _format_differences(report.differences, len(report.models))
-    for letter, comparison in zip(LETTERS[1:], report.comparisons, strict=False):
-        yield ""
+    told = zip(LETTERS[1:], describe_verdicts(report), report.comparisons, strict=False)
+    for letter, verdict, comparison in told:
+        yield from ("", verdict, "")
         yield from _format_comparison(comparison, letter, get_main_metric(report.test.task))
     yield ""
     for remark in (*report.remarks, _describe_tests(report)):
@@ -66,8 +67,6 @@ def _format_differences(rows: Sequence[ModelDifference], models: int) -> Iterato
 
 
 def _format_comparison(found: ModelComparison, letter: str, main: str) -> Iterator[str]:
-    yield found.sentence
-    yield ""
     yield from _format_table("figure", [found.main, *found.figures], letter)
     for title, rows in (("class", found.classes), ("slice", found.slices)):
         if rows:

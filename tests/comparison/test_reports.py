@@ -56,6 +56,13 @@ def test_metrics_of_several_models_have_their_number(report):
     assert "model 0.9 is better" in describe_for_mlflow(report)
 
 
+def test_each_of_several_verdicts_names_its_model(report):
+    told = "\n".join(format_report(report))
+    assert "model 0.9 is better" in told
+    assert "model 0.55: no difference" in told
+    assert "**model 0.55: no difference" in describe_for_mlflow(report)
+
+
 @pytest.mark.parametrize(("p", "text"), [(0.00002, "<0.001"), (0.0312, "0.031"), (1.0, "1.000")])
 def test_p_values_have_three_decimals(p, text):
     assert format_p_value(p) == text

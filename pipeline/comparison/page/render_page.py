@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.comparison.compare_models import ComparedModel, align_models
-from pipeline.comparison.comparison_report import ComparisonReport
+from pipeline.comparison.comparison_report import ComparisonReport, describe_verdicts
 from pipeline.comparison.comparison_result import ModelComparison
 from pipeline.comparison.page.image_rows import build_image_rows
 from pipeline.comparison.page.interval_chart import build_interval_chart
@@ -68,7 +68,7 @@ def _build_pair(
         "letter": LETTERS[place],
         "first": found.first,
         "second": found.second,
-        "sentence": found.sentence,
+        "sentence": describe_verdicts(report)[place - 1],
         "verdict": _name_verdict(found),
         "p": format_p_value(found.main.p_value),
         "figures": build_interval_chart([found.main, *found.figures]),
