@@ -50,6 +50,8 @@ TILE_MODULES: Final = (
 )
 """What `merge_tiles` imports, and itself: below `pipeline.core`. They need numpy and shapely."""
 _CORE_NAME: Final = "pipeline.core."
+_PACKAGE_TEXT: Final = '"""Merge the predictions of tiles; copied from finetrack."""\n'
+"""An empty file would be uploaded in chunks, without a length, which not every server and proxy accepts."""
 
 
 def save_model(
@@ -103,7 +105,7 @@ def copy_tile_code(folder: Path) -> Path:
     for name, text in texts.items():
         file = package / f"{name}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.with_name("__init__.py").touch()
+        file.with_name("__init__.py").write_text(_PACKAGE_TEXT, "utf-8")
         file.write_text(text.replace(_CORE_NAME, f"{package.name}."), "utf-8")
     return package
 

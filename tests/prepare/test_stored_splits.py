@@ -50,7 +50,7 @@ def prepare(count: int, data=DATA) -> dict[str, str]:
     """Split images that are all different."""
     SPLITS_FILE.unlink(missing_ok=True)  # as DVC does, before the stage
     images = [SplitImage(f"{n:03d}", f"{n:064x}"[::-1], None, frozenset({n % 3})) for n in range(count)]
-    rules = SplitRules(**{key: data[key] for key in SplitRules._fields})
+    rules = SplitRules(**{key: data[key] for key in SplitRules._fields if key in data})
     result = split_dataset(images, rules, read_split_history(data))
     write_file(SPLITS_FILE, render_history(result.history))
     return result.splits

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from contextlib import closing
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -109,11 +110,10 @@ class FaultyProxy:
         connection = HTTPConnection("127.0.0.1", self.server.port, timeout=30)
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         headers["Host"] = self.host or f"127.0.0.1:{self.server.port}"
-        connection.request(request.command, request.path, body, headers)
-        answer = connection.getresponse()
-        contents = answer.read()
-        connection.close()
-        return answer.status, answer.headers, contents
+        with closing(connection):
+            connection.request(request.command, request.path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
 
     def close(self):
         self.listener.shutdown()

@@ -71,15 +71,17 @@ def parse_lock(text: str) -> dict[str, str]:
 def list_installed(folders: Iterable[str]) -> dict[str, str]:
     """Return the versions of installed packages by normalized name, from the names of their metadata folders.
 
-    importlib.metadata reads the metadata of each package, which takes ten times as long.
+    importlib.metadata reads the metadata of each package, which takes ten times as long. A package
+    that an older pip built without the package wheel has a folder NAME-VERSION-py3.11.egg-info.
 
     Args:
         folders: Of packages, as in sys.path: the first one that has a package counts.
     """
     found: dict[str, str] = {}
     for folder in folders:
-        for path in Path(folder or ".").glob("*.dist-info"):
-            name, _, version = path.stem.partition("-")
+        place = Path(folder or ".")
+        for path in (*place.glob("*.dist-info"), *place.glob("*-*.egg-info")):
+            name, version = path.stem.split("-")[:2]
             found.setdefault(normalize_name(name), version)
     return found
 

@@ -69,3 +69,17 @@ def test_without_a_lock_nothing_can_be_compared(project, states):
     assert states(check_packages(project)) == ["warning"]
     (project.root / "requirements.lock").touch()
     assert states(check_packages(project)) == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "version"),
+    [
+        ("numpy-2.4.6.dist-info", "numpy", "2.4.6"),
+        ("antlr4_python3_runtime-4.9.3.egg-info", "antlr4-python3-runtime", "4.9.3"),
+        ("antlr4_python3_runtime-4.9.3-py3.11.egg-info", "antlr4-python3-runtime", "4.9.3"),
+    ],
+)
+def test_installed_packages_are_found_as_pip_left_them(tmp_path, folder, name, version):
+    (tmp_path / folder).mkdir()
+    (tmp_path / "finetrack.egg-info").mkdir()  # of a source folder, without a version
+    assert list_installed([str(tmp_path)]) == {name: version}
