@@ -30,6 +30,7 @@ def score_by_images(tiny):
     tiny.commit()
 
 
+@pytest.mark.slow
 def test_a_learning_curve_of_two_numbers_of_images_is_shown_without_a_forecast(tiny):
     score_by_images(tiny)
     told = tiny.run(f"{COMMAND} data.fraction=0.5,1.0 sweep.seeds=1 --json > .finetrack/curve.json")

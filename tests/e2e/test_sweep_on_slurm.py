@@ -56,6 +56,7 @@ def kill(numbers) -> None:
 
 
 @pytest.mark.fault(14, "a node of Slurm dies in the middle of a job")
+@pytest.mark.slow
 def test_a_slurm_job_that_is_killed_runs_again(tiny, start):
     wait_at_each_job(tiny)
     launcher, events = start()

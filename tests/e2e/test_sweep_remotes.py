@@ -103,7 +103,7 @@ def serve_folder(project: Project, folder: Path):
 @pytest.mark.parametrize(
     "serve",
     [
-        serve_folder,
+        pytest.param(serve_folder, marks=pytest.mark.slow),
         pytest.param(serve_s3, marks=pytest.mark.slow),
         pytest.param(serve_ssh, marks=pytest.mark.slow),
     ],

@@ -50,7 +50,10 @@ def project(tmp_path_factory):
     return tmp_path_factory.mktemp("tasks")
 
 
-@pytest.mark.parametrize("task", FIGURES)
+@pytest.mark.parametrize(
+    "task",
+    [pytest.param(task, marks=[pytest.mark.slow] if task in {"pose", "obb"} else []) for task in FIGURES],
+)
 def test_a_task_from_drawing_to_figures(task, project, monkeypatch, capsys):
     monkeypatch.chdir(project)
     monkeypatch.setenv("DVC_ROOT", str(project))

@@ -108,7 +108,10 @@ CERTIFICATES = {
 
 
 @pytest.mark.usefixtures("password")
-@pytest.mark.parametrize("kind", CERTIFICATES)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[pytest.mark.slow] if kind != "self-signed" else []) for kind in CERTIFICATES],
+)
 @pytest.mark.fault(15, "a server with a wrong certificate")
 def test_nothing_is_sent_to_a_server_whose_certificate_is_wrong(server, project, monkeypatch, capfd, kind):
     server.start()

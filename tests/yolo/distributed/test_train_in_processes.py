@@ -49,6 +49,7 @@ def pair(tmp_path_factory):
     return roots
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one(pair):
     """All train images are the same: so are BatchNorm's statistics of a batch and of its parts."""
     one, _ = train(pair[0], processes=1, **CONSTANT)

@@ -295,6 +295,7 @@ def _train(root, *, stop_after=None):
     return trainer
 
 
+@pytest.mark.slow
 def test_resumed_training_with_the_gpu_loader_gives_the_same_result(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for root in (whole, parts):

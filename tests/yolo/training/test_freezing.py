@@ -90,7 +90,10 @@ def test_deeper_groups_have_a_lower_rate_and_frozen_groups_zero(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("task", "backbone", "layers"), [("segment", 11, 24), ("classify", 10, 11)])
+@pytest.mark.parametrize(
+    ("task", "backbone", "layers"),
+    [pytest.param("segment", 11, 24, marks=pytest.mark.slow), ("classify", 10, 11)],
+)
 def test_head_and_gradual_freeze_layers_in_other_tasks(tmp_path, task, backbone, layers):
     trainings.dataset(tmp_path, task=task)
     (tmp_path / "gradual").mkdir()
