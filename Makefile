@@ -50,14 +50,17 @@ repro: setup  ## Run what changed: compose, prepare, augment, finetune, evaluate
 	@found=$$(LC_ALL=C git rev-parse --git-dir 2>&1) || { case "$$found" in *"dubious ownership"*) echo "git refuses to work in this folder, which belongs to another user: run 'git config --global --add safe.directory $(CURDIR)' if you trust it" ;; *) echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again" ;; esac; exit 1; }
 	$(BIN)/python -m dvc repro
 
+# The value of a variable that was typed after `make`: HOST and BRANCH exist in some environments for something else.
+typed = $(if $(filter command,$(firstword $(origin $1))),$($1))
+
 ui: setup  ## The MLflow UI on http://127.0.0.1:5001: make ui [PORT=5001] [HOST=0.0.0.0, for other machines too]
-	@$(BIN)/python -m pipeline ui --host $(or $(HOST),127.0.0.1) --port $(or $(PORT),5001)
+	@$(BIN)/python -m pipeline ui --host $(or $(call typed,HOST),127.0.0.1) --port $(or $(call typed,PORT),5001)
 
 push: setup  ## Push data, weights and experiments to the team's remotes: make push [REMOTE=name] [BRANCH=1]
-	@$(BIN)/python -m pipeline push $(if $(REMOTE),--remote $(REMOTE)) $(if $(BRANCH),--branch)
+	@$(BIN)/python -m pipeline push $(if $(call typed,REMOTE),--remote $(REMOTE)) $(if $(call typed,BRANCH),--branch)
 
 pull: setup  ## Pull data, weights and experiments from the team's remotes: make pull [REMOTE=name]
-	@$(BIN)/python -m pipeline pull $(if $(REMOTE),--remote $(REMOTE))
+	@$(BIN)/python -m pipeline pull $(if $(call typed,REMOTE),--remote $(REMOTE))
 
 # Three processes for two cores: tests of servers, processes and locks wait for most of their time.
 test: setup  ## The tests, with the same property-test cases each time: under 10 minutes on 2 cores

@@ -49,6 +49,10 @@ def main(words: list[str] | None = None) -> int:
     except BackupError as error:
         sys.stderr.write(f"backup.py: {error}\n")
         return 1
+    except Exception as error:  # of a disk, or of boto3
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        sys.stderr.write(f"backup.py: {arguments.command} is not complete, run it again: {reason}\n")
+        return 1
     return 0
 
 

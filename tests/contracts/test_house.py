@@ -80,7 +80,7 @@ def make(folder: Path, target: str, **variables: str) -> str:
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "show.mk").write_text("show: ; @printenv TMPDIR || echo elsewhere\n")
     files = ["--no-print-directory", "-f", "Makefile", "-f", "show.mk"]
-    words = ["make", *files, target, *(f"{k}={v}" for k, v in variables.items())]
+    words = ["make", *files, *target.split(), *(f"{k}={v}" for k, v in variables.items())]
     environment = {name: value for name, value in os.environ.items() if name not in {"TMPDIR", "MAKEFLAGS"}}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -99,6 +99,23 @@ def test_in_a_deep_folder_sockets_still_find_room_for_their_names(depth, fits):
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # pytest's own folders are deep
         folder = Path(short) / ("d" * depth)
         assert make(folder, "show") == (f"{folder}/.finetrack/tmp" if fits else "elsewhere")
+
+
+def test_variables_of_the_environment_neither_open_the_ui_to_others_nor_push_a_branch(tmp_path, monkeypatch):
+    """Conda's compilers and tcsh have a HOST, scripts of a CI a BRANCH."""
+    for path in ("requirements.lock", ".venv/.installed", ".dvc/config.local"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    for name, value in {"HOST": "0.0.0.0", "PORT": "8080", "BRANCH": "main", "REMOTE": "other"}.items():
+        monkeypatch.setenv(name, value)
+    said = [make(tmp_path, f"--dry-run {target}").splitlines()[-1] for target in ("ui", "push", "pull")]
+    assert [line.partition(" -m ")[2].strip() for line in said] == [
+        "pipeline ui --host 127.0.0.1 --port 5001",
+        "pipeline push",
+        "pipeline pull",
+    ]
+    assert make(tmp_path, "--dry-run ui", HOST="0.0.0.0").endswith("--host 0.0.0.0 --port 5001")
+    assert make(tmp_path, "--dry-run push", BRANCH="1", REMOTE="store").endswith("--remote store --branch")
 
 
 def test_a_virtual_environment_whose_creation_was_stopped_is_made_anew(tmp_path):

@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,14 @@ def test_docker_gets_the_variables_of_the_template_and_the_script():
     assert f"${{MLFLOW_PORT:-{port}}}" in read("mlflow-server.sh")
 
 
+def test_a_folder_of_files_outlives_its_container():
+    [volume] = COMPOSE["services"]["mlflow"]["volumes"]
+    name, folder = volume.split(":")
+    assert name in COMPOSE["volumes"]
+    assert f"install -d -o mlflow -m 700 {folder}" in read("Dockerfile")
+    assert f"or the folder {folder}." in read("server.env.example")
+
+
 def test_docker_finds_every_file():
     volumes = [volume for service in COMPOSE["services"].values() for volume in service.get("volumes", [])]
     mounted = [volume.split(":")[0] for volume in volumes if volume.startswith("./")]
@@ -158,6 +167,17 @@ def test_docker_finds_every_file():
     assert [path for path in paths if not path.is_file()] == []
     assert "--require-hashes -r deploy/requirements.lock" in read("Dockerfile")
     assert "USER mlflow" in read("Dockerfile")
+
+
+def test_a_backup_that_fails_is_a_sentence(tmp_path):
+    """Here: a folder that cannot be made."""
+    (tmp_path / "file").touch()
+    environment = {"PATH": str(tmp_path), "MLFLOW_ARTIFACTS_DESTINATION": str(tmp_path / "files")}
+    command = [sys.executable, DEPLOY / "backup.py", "save", tmp_path / "file/backup"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("backup.py: save is not complete, run it again: NotADirectoryError")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)

@@ -54,6 +54,11 @@ def test_files_that_were_added_by_hand_count(team):
     assert "raw/own" not in found
 
 
+def test_the_name_of_an_added_file_need_not_be_ascii(team):
+    (team.folder / "größe.dvc").write_text(yaml.safe_dump({"outs": [locked("größe", "2" * 32)]}))
+    assert list_outputs(team)[0]["größe"] == "2" * 32
+
+
 def test_outputs_of_dvc_2_have_another_hash_and_are_left_out(team):
     write_stages(team, ["a"], [{"path": "a", "md5": "1" * 32}])
     assert list_outputs(team) == ({}, ())

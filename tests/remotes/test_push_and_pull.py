@@ -124,9 +124,12 @@ def test_damaged_weights_of_an_experiment_are_named(team):
 
 
 @pytest.mark.fault(11, "an object of a DVC remote is damaged")
-def test_what_is_damaged_on_the_remote_is_named_and_not_used(team):
+@pytest.mark.parametrize("mode", [0o444, 0o644])
+def test_what_is_damaged_on_the_remote_is_named_and_not_used(team, mode):
+    """Some disks have no read-only files: DVC would verify and delete it, and find nothing."""
     team.push()
     flip_byte(team.store(IMAGE))
+    team.store(IMAGE).chmod(mode)
     colleague = team.clone()
     with pytest.raises(UserError, match=r"damaged on the remote store: data/prepared/images/a.jpg") as error:
         colleague.pull()

@@ -63,7 +63,7 @@ def hold_free_lock(path: Path) -> Iterator[bool]:
     A file that does not exist is not created, and counts as held; a disk without locks does not refuse.
     """
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
     except FileNotFoundError:
         yield True
         return

@@ -12,7 +12,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.doctor.check_finding import CheckFinding
 from pipeline.doctor.leftovers.file_locks import is_on_network_disk, is_own_file
-from pipeline.doctor.leftovers.project_processes import is_dvc, is_sweep
+from pipeline.doctor.leftovers.project_processes import is_dvc, is_sweep, list_project_processes
 
 if TYPE_CHECKING:
     from pipeline.doctor.examined_project import ExaminedProject
@@ -53,10 +53,13 @@ def list_git_locks(folder: Path) -> list[Path]:
 
 
 def find_writers(project: ExaminedProject) -> bool:
-    """Return whether a process runs in the project that may hold a lock of git: git, DVC or a sweep."""
+    """Return whether a process runs in the repository that may hold a lock of git: git, DVC or a sweep."""
+    top = find_git_folder(project.root).parent
+    # git works in the top folder of its repository, which may be above the project
+    found = project.processes if top == project.root else list_project_processes(top)
     return any(
         Path(process.words[0]).name in _WRITERS or is_dvc(process.words) or is_sweep(process.words)
-        for process in project.processes
+        for process in found
     )
 
 

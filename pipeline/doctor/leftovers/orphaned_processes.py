@@ -35,7 +35,9 @@ def check_orphaned_processes(project: ExaminedProject) -> Iterator[CheckFinding]
     if not orphans:
         number = sum(process.stage is not None for process in project.processes)
         seen = f"{format_count(number, 'stage runs', 'stages run')}" if number else "no stage runs"
-        yield CheckFinding("ok", f"{seen}; none without its DVC")
+        # the stages of its jobs are forked: their command is not that of a stage
+        swept = "a sweep runs; " if any(is_sweep(process.words) for process in project.processes) else ""
+        yield CheckFinding("ok", f"{swept}{seen}; none without its DVC")
 
 
 def find_orphans(processes: Sequence[ProjectProcess]) -> list[ProjectProcess]:

@@ -30,7 +30,8 @@ def list_committed_outputs(project: Path, owners: Mapping[str, str]) -> TrackedO
     """
     if not owners:
         return TrackedOutputs((), ())
-    added = [Path(name) for name in run_git(project, "ls-files", "--", "*.dvc").splitlines()]
+    listed = run_git(project, "ls-files", "-z", "--", "*.dvc")  # without -z git writes umlauts as numbers
+    added = [Path(name) for name in listed.split("\0") if name]
     names = [_LOCK, _PIPELINE, *added]
     files = read_files_of_commits(project, ((commit, name) for commit in owners for name in names))
     found: dict[str, TrackedObject] = {}

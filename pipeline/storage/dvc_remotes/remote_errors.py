@@ -44,8 +44,12 @@ _LOCKED_PACKAGES: Final = frozenset({"s3", "ssh"})
 
 
 def hide_password(address: str) -> str:
-    """Return an address without the password that it may hold."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1@", address)
+    """Return an address without the password that it may hold.
+
+    In an address of HTTP the name of the user is left out, too: it may be a token, as git hosts have them.
+    """
+    shown = re.sub(r"((?:https?|webdavs?)://)[^/\s]*@", r"\1", address)
+    return re.sub(r"(://[^/:@\s]*):[^/\s]*@", r"\1@", shown)
 
 
 def describe_remote_error(error: BaseException, *, name: str, settings: Mapping[str, Any]) -> str:

@@ -205,10 +205,10 @@ def join_meeting(address: str, *, nodes: int, key: str) -> NodeMeeting:
         store = TCPStore(host, port, is_master=False, timeout=timeout)
         is_same = store.get("finetrack/key").decode() == key
         number = store.add("finetrack/joined", 1)
-        if not is_same:
-            store.set("finetrack/failed", f"machine {number}: it trains something else")
-        elif number < nodes:
+        if number < nodes and is_same:
             store.add("finetrack/ready", 1)
+        elif number < nodes:  # one too many does not end a training that runs
+            store.set("finetrack/failed", f"machine {number}: it trains something else")
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{host}:{port} cannot be reached ({reason})") from None

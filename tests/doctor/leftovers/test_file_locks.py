@@ -1,5 +1,6 @@
 """Who holds a lock, asked without taking it: the holders are other processes."""
 
+import os
 import subprocess
 import sys
 import time
@@ -58,6 +59,13 @@ def test_a_free_lock_is_held_and_released(tmp_path):
                 return
         time.sleep(0.05)
     raise AssertionError("still held")
+
+
+@pytest.mark.timeout(20)
+def test_a_named_pipe_that_nobody_writes_to_is_free(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with hold_free_lock(tmp_path / "pipe") as free:
+        assert free
 
 
 def test_this_disk_is_not_shared(tmp_path):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.doctor.examined_project import ExaminedProject
 from pipeline.doctor.leftovers.git_locks import check_git_locks
 from pipeline.doctor.leftovers.lock_files import check_lock_files
 
@@ -42,6 +43,24 @@ def test_a_lock_stays_while_a_git_of_the_project_runs(repository):
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=repository.root) as process:
         time.sleep(0.1)
         [found] = check_git_locks(repository.examine_again())
+        assert (found.state, found.repair) == ("warning", None)
+        with pytest.raises(UserError, match="meanwhile"):
+            stale.repair()
+        process.stdin.close()
+    assert (repository.root / ".git/index.lock").exists()
+
+
+def test_a_lock_stays_while_a_git_runs_in_the_repository_above_the_project(repository):
+    (repository.root / "detector").mkdir()
+    project = ExaminedProject(repository.root / "detector")
+    plant(repository, "index.lock")
+    [stale] = check_git_locks(project)
+    command = ["git", "-C", str(project.root), "cat-file", "--batch"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(b"HEAD\n")
+        process.stdin.flush()
+        process.stdout.readline()  # git is in the top folder now
+        [found] = check_git_locks(project.examine_again())
         assert (found.state, found.repair) == ("warning", None)
         with pytest.raises(UserError, match="meanwhile"):
             stale.repair()

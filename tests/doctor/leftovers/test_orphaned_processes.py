@@ -43,6 +43,12 @@ def test_stages_whose_dvc_has_ended_are_orphans(family, orphans):
     assert [found.pid for found in find_orphans(family)] == orphans
 
 
+def test_a_sweep_that_runs_is_named(project):
+    vars(project)["processes"] = [process(3, 1, ["python", "-m", "pipeline.sweep", "-m"], of_dvc=False)]
+    [found] = check_orphaned_processes(project)
+    assert (found.state, found.seen) == ("ok", "a sweep runs; no stage runs; none without its DVC")
+
+
 @pytest.mark.parametrize(
     ("words", "dvc", "sweep", "stage"),
     [

@@ -62,6 +62,11 @@ def test_secrets_are_left_out():
     [
         ("ssh://user:secret@host:22/path", "ssh://user@host:22/path"),
         ("ssh://user@host/path", "ssh://user@host/path"),
+        ("ssh://user:se@cr:et@host/path", "ssh://user@host/path"),
+        ("ssh://host:22/path@v1", "ssh://host:22/path@v1"),
+        ("https://user:secret@host/path", "https://host/path"),
+        ("https://token@host/path", "https://host/path"),
+        ("no answer from https://token:x@host: ask a@b", "no answer from https://host: ask a@b"),
         ("s3://bucket/path", "s3://bucket/path"),
         ("/mnt/a:b@c", "/mnt/a:b@c"),
     ],

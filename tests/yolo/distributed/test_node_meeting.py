@@ -75,6 +75,13 @@ def test_a_machine_too_many_is_refused(meetings):
         join_meeting(f"{first.host}:{first.port}", nodes=2, key="key")
 
 
+def test_a_machine_too_many_that_trains_something_else_does_not_end_the_training(meetings):
+    first, _ = meetings
+    with pytest.raises(UserError, match="the first machine trains something else"):
+        join_meeting(f"{first.host}:{first.port}", nodes=2, key="another key")
+    first.check()
+
+
 def test_a_first_machine_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(node_meeting, "MEETING_SECONDS", 0.5)
     with node_meeting.socket.create_server(("127.0.0.1", 0)) as listener:
