@@ -1,8 +1,8 @@
 """Run jobs on machines that do not see the project's disk: code by git, data by DVC remotes.
 
 On the machine of the sweep, `RemotePublisher` computes the prepared images once, and pushes them and the
-code. On the node, `run_in_clone` fetches them, and pushes the experiment. Credentials are never sent: each
-machine uses its own.
+code. On the node, `run_in_clone` fetches them, and pushes the experiment. Each machine uses its own
+credentials; none are sent, except one that the address of git's remote holds.
 """
 
 from __future__ import annotations
