@@ -62,9 +62,8 @@ push: setup  ## Push data, weights and experiments to the team's remotes: make p
 pull: setup  ## Pull data, weights and experiments from the team's remotes: make pull [REMOTE=name]
 	@$(BIN)/python -m pipeline pull $(if $(call typed,REMOTE),--remote $(REMOTE))
 
-# Three processes for two cores: tests of servers, processes and locks wait for most of their time.
 test: setup  ## The tests, with the same property-test cases each time: under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: setup  ## All tests, the slow ones too, with new random property-test cases
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile random

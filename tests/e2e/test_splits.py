@@ -78,6 +78,7 @@ def shared(new: dict[str, str], old: dict[str, str]) -> dict[str, str]:
     return {key: new[key] for key in old}
 
 
+@pytest.mark.slow
 def test_images_that_come_later_move_no_old_one(project, source, tmp_path_factory):
     """In the project, in an experiment's folder of its own, and in a fresh clone, and the same in all."""
     first = splits(project)

@@ -183,6 +183,7 @@ def test_a_stopped_sweep_leaves_no_process_and_a_killed_run(tiny, running, sign)
     assert tiny.status() == []
 
 
+@pytest.mark.slow
 @pytest.mark.fault(14, "SIGKILL of a sweep")
 def test_a_sweep_that_was_killed_leaves_no_process_and_goes_on_with_the_same_command(tiny, running):
     sweep, stage = running

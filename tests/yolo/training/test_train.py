@@ -267,6 +267,7 @@ def test_bf16_gives_about_the_loss_of_fp32_and_restores_the_model():
     assert all(tensor.is_contiguous() for tensor in model.state_dict().values())
 
 
+@pytest.mark.slow
 def test_fast_training_reaches_the_same_map_as_stock_training(tmp_path):
     best = []
     for settings in ({"precision": "fp32", "fast": False}, {"precision": "auto", "fast": True}):
