@@ -71,12 +71,12 @@ def describe_machine_error(error: BaseException) -> str | None:
     Args:
         error: The error; the errors that it was raised from are searched too.
     """
-    return next(filter(None, map(_describe, _iterate_causes(error))), None)
+    return next(filter(None, map(_describe, iterate_causes(error))), None)
 
 
 def is_disk_full(error: BaseException) -> bool:
     """Check whether an error, or one that it was raised from, is that of a full disk or quota."""
-    return any(_find_errno(each) in DISK_FULL for each in _iterate_causes(error))
+    return any(_find_errno(each) in DISK_FULL for each in iterate_causes(error))
 
 
 def describe_full_disk(path: Path) -> str:
@@ -93,7 +93,8 @@ def describe_full_disk(path: Path) -> str:
     )
 
 
-def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
+def iterate_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, what caused it, what caused that, and so on; each once."""
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:

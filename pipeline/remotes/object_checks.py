@@ -22,7 +22,7 @@ class DamagedObject(NamedTuple):
 
     Attributes:
         object: What they were.
-        aside: Where the damaged file is now, for whoever wants to look at it.
+        aside: Where the damaged file is now.
     """
 
     object: TrackedObject

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.core.machine_errors import is_disk_full
+from pipeline.core.machine_errors import is_disk_full, iterate_causes
 
 _SECRET_KEYS: Final = (
     *("password", "passphrase", "access_key_id", "secret_access_key", "session_token"),
@@ -62,7 +62,7 @@ def describe_remote_error(error: BaseException, *, name: str, settings: Mapping[
     """
     address = hide_password(str(settings.get("url", "")))
     where = f"the remote {name} ({address})"
-    causes = list(_iterate_causes(error))
+    causes = list(iterate_causes(error))
     if protocol := next(filter(None, map(_find_missing_protocol, causes)), None):
         return _describe_missing_package(where, protocol)
     if is_disk_full(error) or _is_one_of(causes, _FULL) or _shows(causes, _FULL_SIGNS):
@@ -105,15 +105,6 @@ def _shows(causes: list[BaseException], signs: tuple[str, ...]) -> bool:
 
 def _get_number(error: BaseException) -> int | None:
     return error.errno if isinstance(error, OSError) else None
-
-
-def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        yield following
-        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
 
 
 def _find_missing_protocol(error: BaseException) -> str | None:

@@ -1,7 +1,7 @@
 """The machines of a training: they meet at the first one, check that they train the same, and end together.
 
 The first machine opens a TCPStore, torch's table of keys and values, which the process group uses, too. Each
-machine writes there that it lives, and why it ends; whoever reads of an end, ends.
+machine writes there that it lives, and why it ends; a machine that reads of an end, ends, too.
 """
 
 from __future__ import annotations
