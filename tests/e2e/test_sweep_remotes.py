@@ -21,6 +21,7 @@ from pipeline.sweep.workers.remote_workspace import RemotePublisher
 from tests import sources
 from tests.e2e.cluster_sweeps import build_context, build_job, user_environment
 from tests.e2e.conftest import Project
+from tests.remotes.stores import serve_sftp
 
 SERVER = "http://127.0.0.1:5000"
 SQUARE = "0 0.3 0.3 0.7 0.3 0.7 0.7 0.3 0.7\n"
@@ -71,26 +72,6 @@ def serve_ssh(project: Project, folder: Path):
     loop.call_soon_threadsafe(stopped.set)
     thread.join(10)
     loop.close()
-
-
-async def serve_sftp(started: Queue, stopped: asyncio.Event) -> None:
-    """Serve this machine's files until it is stopped; tell the port."""
-    import asyncssh
-
-    class Login(asyncssh.SSHServer):
-        def password_auth_supported(self) -> bool:
-            return True
-
-        def validate_password(self, username: str, password: str) -> bool:
-            return (username, password) == ("tests", "secret")
-
-    keys = [asyncssh.generate_private_key("ssh-ed25519")]
-    server = await asyncssh.listen(
-        "127.0.0.1", 0, server_factory=Login, server_host_keys=keys, sftp_factory=True
-    )
-    started.put(server.get_port())
-    await stopped.wait()
-    server.close()
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def serve_ssh(folder: Path, *, strict: bool = True) -> Iterator[RunningStore]:  
     store = folder / "ssh-store"
     store.mkdir(exist_ok=True)
     loop, started, stopped = asyncio.new_event_loop(), Queue(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(_serve_sftp(started, stopped),))
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve_sftp(started, stopped),))
     thread.start()
     try:
         url = f"ssh://tests@127.0.0.1:{started.get(timeout=30)}{store}"
@@ -95,7 +95,8 @@ def serve_ssh(folder: Path, *, strict: bool = True) -> Iterator[RunningStore]:  
         loop.close()
 
 
-async def _serve_sftp(started: Queue[int], stopped: asyncio.Event) -> None:
+async def serve_sftp(started: Queue[int], stopped: asyncio.Event) -> None:
+    """Serve this machine's files until it is stopped; tell the port."""
     import asyncssh
 
     connections: list[asyncssh.SSHServerConnection] = []
