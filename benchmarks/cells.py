@@ -18,13 +18,22 @@ from typing import Any, NamedTuple
 
 import checkpoint
 import psutil
+from deeppcb import convert_deeppcb
 
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = Path(__file__).with_name("phases.py")
-PIXELS = {"demo": 256, "bccd": 320, "rbc-coco": 320, "windturbine": 320}
-FORMATS = {"bccd": "voc", "rbc-coco": "coco", "windturbine": "auto"}
+PIXELS = {
+    "demo": 256,
+    **dict.fromkeys(("bccd", "rbc-coco", "windturbine", "deeppcb", "feralcat", "feralcat-masks"), 320),
+}
+FORMATS = {"bccd": "voc", "rbc-coco": "coco"}
+"""How data sets are read; the formats of the others are recognized."""
+MASKS = frozenset({"feralcat-masks"})
+"""Data sets whose outlines are used; all others are boxes."""
 OWN_SPLIT = frozenset({"rbc-coco"})
 """Data sets with their own train, val and test; the others are split 70/15/15 by one seed."""
+SEGMENT_ONLY = frozenset({"yolo11n"})
+"""Bases whose official weights are at hand for segment: other tasks start from those."""
 PLAIN = "yolo train"
 IDLE_TIMES = frozenset({"idle", "iowait", "guest", "guest_nice"})
 COMPOSING = threading.Lock()
@@ -83,13 +92,36 @@ def take_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bccd", type=Path, help="folder of the BCCD dataset (Pascal VOC)")
     parser.add_argument("--rbc-coco", type=Path, help="folder of the RBC dataset (COCO JSON)")
     parser.add_argument("--windturbine", type=Path, help="folder of aerial wind turbines (CSV of boxes)")
-    parser.add_argument("--weights", type=Path, help="folder that holds the official yolov8n.pt")
+    parser.add_argument("--deeppcb", type=Path, help="folder of DeepPCB (x1 y1 x2 y2 type)")
+    parser.add_argument("--feralcat", type=Path, help="folder of feral cats (YOLO polygons)")
+    parser.add_argument("--weights", type=Path, help="folder that holds official weights, such as yolov8n.pt")
 
 
 def sources(asked: argparse.Namespace) -> dict[str, Path]:
     """Return the given folders of data sets, by name."""
-    given = {"bccd": asked.bccd, "rbc-coco": asked.rbc_coco, "windturbine": asked.windturbine}
+    given = {
+        "bccd": asked.bccd,
+        "rbc-coco": asked.rbc_coco,
+        "windturbine": asked.windturbine,
+        "deeppcb": asked.deeppcb and convert_deeppcb(asked.deeppcb, ROOT / ".finetrack/deeppcb"),
+        "feralcat": asked.feralcat,
+        "feralcat-masks": asked.feralcat,
+    }
     return {name: folder.resolve() for name, folder in given.items() if folder}
+
+
+def select_data(cell: Cell, terms: Terms) -> list[str]:
+    """Return the overrides that choose the images and the base weights of a cell."""
+    words = [f"model={cell.base}", f"finetune.imgsz={terms.imgsz or PIXELS[cell.data]}"]
+    if cell.base != "foundation":
+        words += [f"model.folder={terms.weights and terms.weights.resolve()}"]
+    if cell.data != "demo":
+        words += [f"data={FORMATS.get(cell.data, 'auto')}", f"data.source={terms.sources[cell.data]}"]
+        words += [f"data.keep_split={cell.data in OWN_SPLIT}"]
+        words += [f"data.task={'segment' if cell.data in MASKS else 'detect'}"]
+        if cell.base in SEGMENT_ONLY and cell.data not in MASKS:
+            words += [f"model.weights={_weights(cell, terms)}"]
+    return words
 
 
 def begin(cell: Cell, terms: Terms) -> Path:
@@ -110,20 +142,20 @@ def _compose(folder: Path, cell: Cell, terms: Terms) -> None:
         f"finetune={'full' if cell.method == PLAIN else cell.method}",
         f"finetune.epochs={terms.epochs}",
         f"finetune.batch={terms.batch}",
-        f"finetune.imgsz={terms.imgsz or PIXELS[cell.data]}",
         "augment=none",
-        f"model={cell.base}",
-        f"tracking.uri=sqlite:///{(terms.cells / 'mlflow.db').relative_to(ROOT).as_posix()}",
+        *select_data(cell, terms),
+        f"tracking.uri=sqlite:///{_name_database(terms.cells)}",
         "tracking.experiment=results",
     ]
-    if cell.base != "foundation":
-        overrides.append(f"model.folder={terms.weights and terms.weights.resolve()}")
-    if cell.data != "demo":
-        overrides += [f"data={FORMATS[cell.data]}", f"data.source={terms.sources[cell.data]}"]
-        overrides += [f"data.keep_split={cell.data in OWN_SPLIT}"]
     with COMPOSING, initialize_config_dir(str(ROOT / "conf"), version_base=None):
         composed = compose("config", [*overrides, *terms.changes])
         (folder / "params.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True), "utf-8")
+
+
+def _name_database(folder: Path) -> str:
+    """Return the path of the cells' database, relative to the project where it is in it."""
+    path = folder.resolve() / "mlflow.db"
+    return (path.relative_to(ROOT) if path.is_relative_to(ROOT) else path).as_posix()
 
 
 def stage(folder: Path, name: str, *, phases: Path | None = None) -> Spent:
@@ -153,7 +185,7 @@ def delete_kept_training(folder: Path, root: Path) -> None:
 
 
 def yolo_train(folder: Path, cell: Cell, terms: Terms, *, phases: Path | None = None) -> Spent:
-    """Run `yolo detect train` with its defaults and without callbacks on the prepared images of a cell."""
+    """Run `yolo train` with its defaults and without callbacks on the prepared images of a cell."""
     images = folder / "data" / "prepared" / "images"
     names = json.loads((folder / "data" / "prepared" / "manifest.json").read_text("utf-8"))["names"]
     data = {"train": str(images / "train"), "val": str(images / "val"), "names": names}
@@ -164,7 +196,7 @@ def yolo_train(folder: Path, cell: Cell, terms: Terms, *, phases: Path | None = 
     timed(folder, [yolo, "settings", *off, beside], log="settings")
     values = {
         "data": "data.yaml",
-        "model": _weights(cell, terms),
+        **_choose_model(cell, terms),
         "epochs": terms.epochs,
         "imgsz": terms.imgsz or PIXELS[cell.data],
         "batch": terms.batch,
@@ -174,13 +206,23 @@ def yolo_train(folder: Path, cell: Cell, terms: Terms, *, phases: Path | None = 
     }
     run = [sys.executable, PHASES, phases, "yolo"] if phases else [yolo]
     arguments = [f"{key}={value}" for key, value in values.items()]
-    return timed(folder, [*run, "detect", "train", *arguments, *terms.plain], log="yolo")
+    task = "segment" if cell.data in MASKS else "detect"
+    return timed(folder, [*run, task, "train", *arguments, *terms.plain], log="yolo")
+
+
+def _choose_model(cell: Cell, terms: Terms) -> dict[str, object]:
+    if cell.base in SEGMENT_ONLY and cell.data not in MASKS:
+        return {"model": f"{cell.base}.yaml", "pretrained": _weights(cell, terms)}
+    if cell.base == "foundation" and cell.data in MASKS:
+        return {"model": "yolo26n-seg.yaml", "pretrained": _weights(cell, terms)}
+    return {"model": _weights(cell, terms)}
 
 
 def _weights(cell: Cell, terms: Terms) -> Path:
     if cell.base == "foundation":
         return ROOT / "models" / "foundation" / "yolo26n-foundation.pt"
-    return (terms.weights or ROOT).resolve() / f"{cell.base}.pt"
+    suffix = "-seg" if cell.data in MASKS or cell.base in SEGMENT_ONLY else ""
+    return (terms.weights or ROOT).resolve() / f"{cell.base}{suffix}.pt"
 
 
 def measure(folder: Path, weights: str) -> dict[str, Any]:

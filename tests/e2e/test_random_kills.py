@@ -85,7 +85,7 @@ def repeat_until_done(project: Project) -> None:
         assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
         if done.returncode == 0:
             return
-        assert "is running" in done.stdout + done.stderr, done.stdout + done.stderr
+        assert "another process is at work" in done.stdout + done.stderr, done.stdout + done.stderr
         time.sleep(1)
     pytest.fail("dvc repro never ended well")
 

@@ -52,6 +52,7 @@ class Stage:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def list_checkpoints(self):
@@ -129,6 +130,21 @@ def test_a_stopped_stage_leaves_no_process(project):
     assert read_runs(project)[0][0].info.status == "KILLED"
     code, _ = stop_in_the_middle(project, lambda stage, _: stage.process.kill(), seconds=20)
     assert code == -signal.SIGKILL
+    code, said = Stage(project).finish()
+    assert code == 0, said
+    [run], [steps] = read_runs(project)
+    assert (run.info.status, sorted(steps)) == ("FINISHED", list(range(1, EPOCHS + 1)))
+
+
+@pytest.mark.slow
+@pytest.mark.fault(8, "Ctrl-C of a training in several processes, which a terminal sends to all of them")
+def test_ctrl_c_ends_all_processes_and_the_training_goes_on(project):
+    code, said = stop_in_the_middle(
+        project, lambda stage, _: os.killpg(stage.process.pid, signal.SIGINT), seconds=20
+    )
+    assert code == 130, said
+    assert "Traceback" not in said
+    assert read_runs(project)[0][0].info.status == "KILLED"
     code, said = Stage(project).finish()
     assert code == 0, said
     [run], [steps] = read_runs(project)

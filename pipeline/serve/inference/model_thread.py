@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -82,18 +83,22 @@ class ModelThread(threading.Thread):
     def run(self) -> None:
         """Load, serve, release."""
         try:
-            with LoadedModel(self._model.weights, settings=self._model.settings, stage="serve") as model:
-                size = self._model.settings["imgsz"]
-                model.predict([np.zeros((size, size, 3), np.uint8)])  # the first prediction takes longer
-                self._identity = self._model.identify(model)
-                self._loaded.set()
-                self._serve(model)
+            self._load_and_serve()
         except BaseException as error:
             self._error = error
             if self._loaded.is_set():
                 raise
         finally:
             self._loaded.set()
+            gc.collect()  # networks refer to themselves; Python rarely collects that among many objects
+
+    def _load_and_serve(self) -> None:
+        with LoadedModel(self._model.weights, settings=self._model.settings, stage="serve") as model:
+            size = self._model.settings["imgsz"]
+            model.predict([np.zeros((size, size, 3), np.uint8)])  # the first prediction takes longer
+            self._identity = self._model.identify(model)
+            self._loaded.set()
+            self._serve(model)
 
     def _serve(self, model: LoadedModel) -> None:
         most = self._model.settings["batch"]

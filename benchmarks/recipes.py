@@ -1,0 +1,239 @@
+"""Search training recipes on real data sets with the project's own sweep: which have the best val mAP?
+
+    python benchmarks/recipes.py --bccd DIR --rbc-coco DIR --windturbine DIR --deeppcb DIR --feralcat DIR
+        --weights DIR [--sets deeppcb,feralcat] [--bases yolov8n,yolo11n] [--recipes default,lr-0.001]
+        [--seeds 1] [--pixels 320] [--epochs 20] [--jobs 2] [--folder .finetrack/recipes]
+
+A recipe is a line of benchmarks/recipes.yaml: a name, and what it changes. Every data set has a clone of this
+project, in which a recipe is an experiment file; a sweep trains those that have no result yet. Recipes are
+compared with `default` by val mAP50-95 of the best epoch, paired by set, base and seed. `yolo-train` is plain
+Ultralytics on the same images. Test decides nothing here: benchmarks/results.py measures what was chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Final, NamedTuple
+
+import cells
+import seconds
+from cells import PLAIN, ROOT, Cell, Terms
+from killed_sweep import build_environment, create_project
+from omegaconf import OmegaConf
+
+RECIPES: Final = Path(__file__).with_name("recipes.yaml")
+DEFAULT: Final = "default"
+STOCK: Final = "yolo-train"
+
+
+class Training(NamedTuple):
+    """One training.
+
+    Attributes:
+        data: The data set.
+        base: The base weights.
+        recipe: Its name in recipes.yaml, or `yolo-train`.
+        seed: Of the training.
+        pixels: Size that images are scaled to.
+        epochs: Planned.
+    """
+
+    data: str
+    base: str
+    recipe: str
+    seed: int
+    pixels: int
+    epochs: int
+
+
+class Score(NamedTuple):
+    """The result of a training.
+
+    Attributes:
+        val: mAP50-95 of the best epoch on val, of masks where the set has them.
+        seconds: Of the training; several ran at once, so they do not compare.
+    """
+
+    val: float
+    seconds: float
+
+
+Scores = dict[Training, Score]
+
+
+def main() -> None:
+    """Train what has no result, and print a table."""
+    asked = _parse_arguments()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    sets = asked.sets.split(",") if asked.sets else list(cells.sources(asked))
+    for seed, data, base in product(range(asked.seeds), sets, asked.bases.split(",")):
+        if missing := list_missing(asked, data, base, seed):
+            run_sweep(asked, missing)
+    if STOCK in asked.recipes.split(","):
+        train_stock(asked, sets)
+    print(render(read_scores(asked.folder), pixels=asked.pixels, epochs=asked.epochs))
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    cells.take_sources(parser)
+    parser.add_argument("--sets", help="some of the data sets")
+    parser.add_argument("--bases", default="yolov8n", help="yolov8n, yolo11n, foundation")
+    parser.add_argument("--recipes", default=",".join([STOCK, *map(str, OmegaConf.load(RECIPES))]))
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe: seeds 0, 1, ...")
+    parser.add_argument("--pixels", type=int, default=320)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".finetrack/recipes")
+    return parser.parse_args()
+
+
+def list_missing(asked: argparse.Namespace, data: str, base: str, seed: int) -> list[Training]:
+    """List the recipes of a data set, base and seed that have no result yet, without `yolo train`."""
+    done, terms = read_scores(asked.folder), (asked.pixels, asked.epochs)
+    wanted = (Training(data, base, name, seed, *terms) for name in asked.recipes.split(","))
+    return [training for training in wanted if training not in done and training.recipe != STOCK]
+
+
+def open_clone(folder: Path, data: str) -> Path:
+    """Return the clone of a data set, at the commit of this project, with an experiment file per recipe."""
+    clone = folder.resolve() / data
+    if not clone.exists():
+        create_project(clone)
+    run_git(clone, "fetch", "-q", str(ROOT), "HEAD")
+    run_git(clone, "checkout", "-qf", "FETCH_HEAD")
+    for name, changes in OmegaConf.load(RECIPES).items():
+        text = build_experiment(shlex.split(changes or ""))
+        (clone / f"conf/experiment/{name}.yaml").write_text(text, "utf-8")
+    run_git(clone, "add", "conf/experiment")
+    identity = ("-c", "user.name=recipes", "-c", "user.email=recipes@example.org")
+    run_git(clone, *identity, "commit", "-qm", "Recipes")
+    return clone
+
+
+def run_git(folder: Path, *words: str) -> None:
+    """Run git in a folder."""
+    subprocess.run(["git", *words], cwd=folder, check=True)
+
+
+def build_experiment(changes: Sequence[str]) -> str:
+    """Return the text of an experiment file: changed groups, then changed keys.
+
+    Without offline copies an epoch has as many images as one of `yolo train`.
+    """
+    pairs = [change.split("=", 1) for change in ("augment=none", *changes)]
+    groups = [{f"override /{key}": value} for key, value in dict(pairs).items() if "." not in key]
+    keys = OmegaConf.from_dotlist([f"{key}={value}" for key, value in pairs if "." in key])
+    defaults = OmegaConf.create({"defaults": [*groups, "_self_"]})
+    return f"# @package _global_\n{OmegaConf.to_yaml(defaults)}{OmegaConf.to_yaml(keys) if keys else ''}"
+
+
+def build_terms(asked: argparse.Namespace) -> Terms:
+    """Return the settings of all trainings."""
+    place = asked.folder.resolve() / f"stock-{asked.pixels}-{asked.epochs}"
+    return Terms(place, cells.sources(asked), asked.weights, epochs=asked.epochs, imgsz=asked.pixels)
+
+
+def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
+    """Sweep over recipes of one data set, base and seed, and record the score of each that was trained."""
+    first = trainings[0]
+    names = [training.recipe for training in trainings]
+    cell = Cell(first.data, first.base, "full", first.seed)
+    words = [f"+experiment={','.join(names)}", *cells.select_data(cell, build_terms(asked))]
+    words += [f"finetune.epochs={first.epochs}", "finetune.patience=0", "finetune.threads=1"]
+    words += [f"seed={first.seed}", f"sweep.jobs={asked.jobs}", "sweep.sampler=grid", "sweep.output=json"]
+    print(f"$ finetrack sweep {shlex.join(words)}", flush=True)
+    clone = open_clone(asked.folder, first.data)
+    command = [sys.executable, "-m", "pipeline.sweep", "-m", *words]
+    done = subprocess.run(
+        command, cwd=clone, env=build_environment(clone), stdout=subprocess.PIPE, text=True, check=False
+    )
+    for job in json.loads(done.stdout)["jobs"]:
+        if job["status"] == "trained":
+            training = trainings[names.index(find_recipe(job["overrides"]))]
+            record_score(asked.folder, training, Score(job["score"], job["seconds"]))
+
+
+def find_recipe(overrides: str) -> str:
+    """Return the recipe that a job's overrides name."""
+    return next(word.split("=")[1] for word in overrides.split() if word.startswith("+experiment="))
+
+
+def train_stock(asked: argparse.Namespace, sets: Sequence[str]) -> None:
+    """Train with plain `yolo train` on the images that the pipeline prepares, where there is no result."""
+    done, terms = read_scores(asked.folder), (asked.pixels, asked.epochs)
+    wanted = product(sets, asked.bases.split(","), range(asked.seeds))
+    trainings = (Training(data, base, STOCK, seed, *terms) for data, base, seed in wanted)
+    missing = [training for training in trainings if training not in done]
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for training, score in zip(
+            missing, pool.map(lambda one: _train_stock(asked, one), missing), strict=True
+        ):
+            record_score(asked.folder, training, score)
+
+
+def _train_stock(asked: argparse.Namespace, training: Training) -> Score:
+    terms = build_terms(asked)
+    cell = Cell(training.data, training.base, PLAIN, training.seed)
+    folder = cells.begin(cell, terms)
+    cells.stage(folder, "prepare")
+    spent = cells.yolo_train(folder, cell, terms)
+    return Score(seconds.read_curve(folder / "yolo/run/results.csv").best, spent["wall"])
+
+
+def record_score(folder: Path, training: Training, score: Score) -> None:
+    """Add a finished training to the table."""
+    with (folder / "scores.csv").open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow([*training, *score])
+
+
+def read_scores(folder: Path) -> Scores:
+    """Read all finished trainings."""
+    path = folder / "scores.csv"
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    return {Training(*row[:3], *map(int, row[3:6])): Score(*map(float, row[6:])) for row in rows}
+
+
+def render(scores: Scores, *, pixels: int, epochs: int) -> str:
+    """Render a table for each base: recipes, their val mAP by set, and the mean difference from `default`."""
+    chosen = {key: value for key, value in scores.items() if (key.pixels, key.epochs) == (pixels, epochs)}
+    return "\n\n".join(_render_base(base, chosen) for base in dict.fromkeys(key.base for key in chosen))
+
+
+def _render_base(base: str, scores: Scores) -> str:
+    found = {key: score.val for key, score in scores.items() if key.base == base}
+    sets = list(dict.fromkeys(key.data for key in found))
+    lines = [f"| from {base} | {' | '.join(sets)} | trainings | beside default | standard error |"]
+    lines += ["|---" * (len(sets) + 4) + "|"]
+    for recipe in dict.fromkeys(key.recipe for key in found):
+        own = {key: value for key, value in found.items() if key.recipe == recipe}
+        pairs = {key: found.get(key._replace(recipe=DEFAULT)) for key in own}
+        gains = [own[key] - reference for key, reference in pairs.items() if reference is not None]
+        shown = [_format_mean([value for key, value in own.items() if key.data == data]) for data in sets]
+        error = f"{stdev(gains) / len(gains) ** 0.5:.3f}" if len(gains) > 1 else ""
+        gain = f"{mean(gains):+.3f}" if gains else ""
+        lines.append(f"| {recipe} | {' | '.join(shown)} | {len(own)} | {gain} | {error} |")
+    return "\n".join(lines)
+
+
+def _format_mean(values: Sequence[float]) -> str:
+    return f"{mean(values):.3f}" if values else ""
+
+
+if __name__ == "__main__":
+    main()
