@@ -17,7 +17,17 @@ from tests.builders import prepared_dataset
 NAMES = ("disc", "square", "bar")
 CONF = Path(__file__).parents[1] / "conf"
 FOUNDATION = CONF.parent / "models/foundation/yolo26n-foundation.pt"
-OURS = ("defaults", "strategy", "precision", "fast", "threads", "val_every", "gradual", "nodes")
+OURS = (
+    "defaults",
+    "strategy",
+    "precision",
+    "fast",
+    "threads",
+    "val_every",
+    "repeat_rare",
+    "gradual",
+    "nodes",
+)
 
 
 def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") -> Manifest:
@@ -62,6 +72,7 @@ def job(
     task: Task = "detect",
     fast: bool | str = True,
     threads: int | None = None,
+    repeat_rare: float = 0.0,
     **changes: Any,
 ):
     """Build a job for the dataset below `root`; checkpoints go to root/checkpoints."""
@@ -80,6 +91,7 @@ def job(
         precision=precision,
         fast=fast,
         threads=threads,
+        repeat_rare=repeat_rare,
         gradual=gradual,
         folder=folder,
         head=head,

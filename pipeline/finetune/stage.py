@@ -55,7 +55,7 @@ from pipeline.yolo.training.train import train_model
 from pipeline.yolo.unfreezing import UnfreezingSchedule
 from pipeline.yolo.weights import find_weights
 
-PIPELINE_KEYS = {"strategy", "precision", "fast", "threads", "val_every", "gradual", "nodes"}
+PIPELINE_KEYS = {"strategy", "precision", "fast", "threads", "val_every", "repeat_rare", "gradual", "nodes"}
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
 """The part of the configuration that decides the result, beside data and weights; they have digests."""
@@ -202,6 +202,7 @@ def build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJ
         fast=finetune.fast,
         threads=None if finetune.threads == "auto" else finetune.threads,
         val_every=finetune.val_every,
+        repeat_rare=finetune.repeat_rare,
         gradual=UnfreezingSchedule(**finetune.gradual.model_dump())
         if finetune.strategy == "gradual"
         else None,

@@ -57,6 +57,7 @@ class TrainingJob:
         nodes: How many machines train together (finetune.nodes).
         key: The run key; machines that train together compare it.
         val_every: Epochs from one validation to the next, at least 1.
+        repeat_rare: The share of images below which a class is rare; its images are repeated. 0: none is.
         task: The task.
         keypoints: The key points of a pose; None for other tasks.
     """
@@ -72,6 +73,7 @@ class TrainingJob:
     head: bool = False
     fast: FastPaths = True
     val_every: int = 1
+    repeat_rare: float = 0.0
     task: Task = "detect"
     keypoints: Keypoints | None = None
     threads: int | None = None

@@ -173,6 +173,10 @@ WRONG_COMBINATIONS = [
     ({"compute.backend": "ray", "augment.offline.workers": 4}, "augment.offline.workers=0, or compute=local"),
     ({"finetune.fraction": 0.5}, "finetune.fraction=0.5 takes the first images by path"),
     ({"finetune.rect": True}, "augment.online.mosaic=0"),
+    (
+        {"finetune.rect": True, "augment.online.mosaic": 0.0, "finetune.repeat_rare": 0.1},
+        "finetune.repeat_rare=0.1 draws the order",
+    ),
     ({"data.source": "/images"}, "data.source must be null where data.format=demo"),
     ({"data.images": None}, "data.images and data.pixels must be numbers"),
     ({"data.images": 3}, "data.images=3 leaves no image for data.split.val=60"),

@@ -77,6 +77,7 @@ class FinetuneConfig(ConfigGroup):
     fast: bool | Literal["gpu"]
     threads: Count | Literal["auto"]
     val_every: Count
+    repeat_rare: Share
     nodes: Annotated[int, Field(ge=1, le=1000)]
     gradual: GradualConfig
     epochs: Count
@@ -141,6 +142,16 @@ class FinetuneConfig(ConfigGroup):
             raise ValueError("finetune.freeze must name the frozen layers where finetune.strategy=head")
         if self.strategy in {"gradual", "scratch"} and self.freeze:
             raise ValueError(f"finetune.freeze must be null where finetune.strategy={self.strategy}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_repeats(self) -> FinetuneConfig:
+        if self.repeat_rare and self.rect:
+            raise ValueError(
+                f"finetune.repeat_rare={self.repeat_rare:g} draws the order of the images, and "
+                "finetune.rect=true sorts them by their shapes: set finetune.rect=false, "
+                "or finetune.repeat_rare=0.0"
+            )
         return self
 
     @model_validator(mode="after")

@@ -59,6 +59,7 @@ ALWAYS_USED_KEYS: Final = (
         "finetune.cache",
         "finetune.device",
         "finetune.nodes",
+        "finetune.repeat_rare",
     ),
     *(
         "finetune.workers",

@@ -26,6 +26,7 @@ from pipeline.yolo.frozen.model import enable_prefix_skipping
 from pipeline.yolo.frozen.store import CacheLimits
 from pipeline.yolo.gpu_loader.loader import GpuLoader, choose_train_loader
 from pipeline.yolo.job import MetricsRow, TrainingJob
+from pipeline.yolo.repeat_factors import RepeatFactorMixin
 from pipeline.yolo.torch_threads import TorchThreads
 from pipeline.yolo.training.datasets import build_object_dataset, restore_buffer
 from pipeline.yolo.training.divergence import check_losses, check_stored_weights, drop_undefined
@@ -54,7 +55,7 @@ from pipeline.yolo.unwrap import unwrap_student
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
-class TrainingMixin(MemberMixin):
+class TrainingMixin(RepeatFactorMixin, MemberMixin):
     """One training of any task; `task_trainers` puts this mixin before Ultralytics' trainer of each task.
 
     The name has no "Trainer" in it: Ultralytics attaches its own callbacks to every class with that word.

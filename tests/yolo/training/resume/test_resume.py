@@ -129,6 +129,7 @@ def _check_same_files(projects, stop_after, case):
     [
         (1, {"batch": 4, "nbs": 16, "cache": False, "precision": "auto", "strategy": "gradual"}),
         (3, {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head"}),
+        pytest.param(1, {"batch": 8, "nbs": 16, "repeat_rare": 0.9, "workers": 2}, marks=SLOW),
         pytest.param(2, {"batch": 8, "nbs": 64, "fails_at": 8, "workers": 2, "cache": False}, marks=SLOW),
         pytest.param(1, {"batch": 16, "nbs": 64, "warmup_epochs": 2.5, "time": 5.5 / 3600}, marks=SLOW),
     ],
