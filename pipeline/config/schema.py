@@ -22,6 +22,7 @@ from pipeline.config.groups.finetune import RESERVED_ARGUMENTS, FinetuneConfig
 from pipeline.config.groups.model import ModelConfig
 from pipeline.config.groups.registry import RegistryConfig
 from pipeline.config.groups.tracking import TrackingConfig
+from pipeline.config.groups.zero_shot import ZeroShotConfig
 from pipeline.config.messages import (
     JsonSchema,
     describe_wrong_value,
@@ -50,6 +51,7 @@ class Config(ConfigGroup):
     compute: ComputeConfig
     registry: RegistryConfig
     export: ExportConfig
+    zero_shot: ZeroShotConfig
 
     @model_validator(mode="after")
     def _check_groups_together(self) -> Config:

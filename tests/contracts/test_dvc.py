@@ -27,7 +27,7 @@ MACHINE = {
 fingerprints of, a check of them, and who does the work."""
 REFERRED_TO = {"data.epochs", "data.imgsz", *(f"model.lr0.{name}" for name in StrategyRates.model_fields)}
 """What counts as the value of conf/finetune that refers to it."""
-AFTER_THE_STAGES = ("tracking.", "registry.", "export.")
+AFTER_THE_STAGES = ("tracking.", "registry.", "export.", "zero_shot.")
 """What is used when a stage is done, or by commands."""
 TOLD_TO_MLFLOW = ("tracking", "registry.name", "data.format", "data.source_name")
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""

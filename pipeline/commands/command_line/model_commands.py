@@ -1,4 +1,4 @@
-"""Commands that use a model: predict, export, serve. Standard library only."""
+"""Commands that use a model: predict, zero-shot, export, serve. Standard library only."""
 
 from __future__ import annotations
 
@@ -55,6 +55,29 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
             ("--batch", {"type": int, "metavar": "N", "help": "images at a time"}),
             ("--device", {"help": "cpu, or the number of a GPU"}),
             ("--threads", {"type": int, "metavar": "N", "help": "CPU threads of the model"}),
+        ),
+    ),
+    "zero-shot": Command(
+        "find the classes of data/prepared by words, without training: weights for every command",
+        "Asks a checkpoint of YOLOE for the classes by their names, or by the words of zero_shot.prompts,\n"
+        "and writes an ordinary checkpoint that finds them: boxes, and masks where the data has some. The\n"
+        "words become numbers by MobileCLIP's text encoder (zero_shot.text_encoder) and the package clip.\n"
+        "`finetrack compare zero-shot workspace` scores it beside a training without a file.",
+        "finetrack zero-shot yoloe-11s-seg.pt\n"
+        "finetrack zero-shot --words 'RBC=red blood cell' 'WBC=white blood cell' --output asked.pt",
+        (
+            (
+                "weights",
+                {"nargs": "?", "metavar": "FILE", "help": "a checkpoint of YOLOE; else zero_shot.weights"},
+            ),
+            (
+                "--words",
+                {"nargs": "+", "metavar": "CLASS=WORDS", "help": "what to ask for instead of the name"},
+            ),
+            (
+                "--output",
+                {"default": "models/zero-shot.pt", "metavar": "FILE", "help": "default models/zero-shot.pt"},
+            ),
         ),
     ),
     "export": Command(

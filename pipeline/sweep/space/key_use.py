@@ -18,7 +18,8 @@ FlatValues = Mapping[str, Any]
 """Values by dotted keys."""
 
 UNUSED_KEYS: Final = (
-    *("tracking.", "compute.", "registry.", "export.", "evaluate.", "augment.offline.workers"),
+    *("tracking.", "compute.", "registry.", "export.", "zero_shot.", "evaluate."),
+    "augment.offline.workers",
     *("data.epochs", "data.imgsz", "data.samples"),
     *("model.lr0.", "model.sha256", "model.folder"),
     *("finetune.verbose", "finetune.save_period", "finetune.dlog", "finetune.dgrad", "finetune.dlam"),
