@@ -28,6 +28,8 @@ OURS = (
     "gradual",
     "nodes",
 )
+KNOBS = ("layer_decay", "ema")
+"""Keys of conf/finetune that are fields of a job under the same name, with other types."""
 
 
 def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") -> Manifest:
@@ -58,7 +60,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "close_mosaic": 1,
         "seed": 0,
     }
-    native = {key: value for key, value in finetune.items() if key not in OURS}
+    native = {key: value for key, value in finetune.items() if key not in (*OURS, *KNOBS)}
     return native | online | sizes | {"verbose": False} | changes
 
 
@@ -80,6 +82,7 @@ def job(
 
     folder = root / "checkpoints"
     folder.mkdir(exist_ok=True)
+    knobs = {name: changes.pop(name) for name in KNOBS if name in changes}
     images = root / "data/prepared/images"
     base = BaseWeights("test", weights, None, model_name_for_task("yolo26n.yaml", task))
     return TrainingJob(
@@ -97,6 +100,7 @@ def job(
         head=head,
         task=task,
         keypoints=task_sets.POINTS if task == "pose" else None,
+        **knobs,
     )
 
 

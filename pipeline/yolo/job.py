@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from pipeline.config.devices import list_devices
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.yolo.unfreezing import UnfreezingSchedule
+from pipeline.yolo.unfreezing import LayerDecay, UnfreezingSchedule
 
 MetricsRow = dict[str, float]
 """The figures of one epoch: epoch (from 1), seconds, train/*, val/*, metrics/*, lr/*."""
@@ -39,6 +39,21 @@ class BaseWeights:
 
 
 @dataclass(frozen=True)
+class EmaSettings:
+    """The moving average of the weights, which is what is validated and saved; the defaults are Ultralytics'.
+
+    After `n` optimizer steps an update keeps `decay * (1 - exp(-n / tau))` of the average.
+
+    Args:
+        decay: 0 (no average: the weights themselves) to below 1.
+        tau: Optimizer steps, above 0. With fewer steps than that in all, hardly anything is averaged.
+    """
+
+    decay: float = 0.9999
+    tau: float = 2000.0
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """One training.
 
@@ -56,6 +71,8 @@ class TrainingJob:
         threads: CPU threads of torch; None for as many as there are free cores (finetune.threads=auto).
         nodes: How many machines train together (finetune.nodes).
         key: The run key; machines that train together compare it.
+        layer_decay: Learning rates of deeper layers where `gradual` is None; None for equal rates.
+        ema: The moving average of the weights.
         val_every: Epochs from one validation to the next, at least 1.
         repeat_rare: The share of images below which a class is rare; its images are repeated. 0: none is.
         task: The task.
@@ -79,6 +96,8 @@ class TrainingJob:
     threads: int | None = None
     nodes: int = 1
     key: str = ""
+    layer_decay: LayerDecay | None = None
+    ema: EmaSettings = EmaSettings()
 
     @property
     def has_several_processes(self) -> bool:

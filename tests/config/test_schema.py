@@ -162,6 +162,16 @@ WRONG_COMBINATIONS = [
     ({"finetune.strategy": "scratch", "finetune.freeze": 3}, "finetune.freeze must be null"),
     ({"finetune.strategy": "gradual", "finetune.epochs": 9}, "finetune.gradual.groups=4"),
     (
+        {"finetune.strategy": "gradual", "finetune.epochs": 20, "finetune.layer_decay": 0.8},
+        "finetune.layer_decay must be 1 where finetune.strategy=gradual: it has gradual.decay",
+    ),
+    (
+        {"finetune.strategy": "head", "finetune.freeze": 11, "finetune.layer_decay": 0.8},
+        "finetune.layer_decay must be 1 where finetune.strategy=head: its backbone is frozen",
+    ),
+    ({"finetune.ema.decay": 1.0}, "finetune.ema.decay"),
+    ({"finetune.ema.tau": 0}, "finetune.ema.tau"),
+    (
         {"finetune.strategy": "gradual", "finetune.gradual.trigger": "plateau", "finetune.val_every": 2},
         "finetune.val_every=2",
     ),
@@ -211,6 +221,7 @@ def test_wrong_combination_is_rejected_in_one_sentence(changes, words):
         {"finetune.strategy": "gradual", "finetune.epochs": 10},
         {"finetune.strategy": "gradual", "finetune.epochs": 3, "finetune.time": 1.0},
         {"finetune.strategy": "head", "finetune.freeze": 11},
+        {"finetune.strategy": "scratch", "finetune.layer_decay": 0.8, "finetune.ema": {"decay": 0, "tau": 9}},
         {"finetune.rect": True, "augment.online.mosaic": 0.0},
         {"finetune.lr0": 1},
         *({"finetune.batch": batch, "finetune.device": None} for batch in (1, -1, 0.7)),

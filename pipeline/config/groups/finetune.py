@@ -69,6 +69,13 @@ class GradualConfig(ConfigGroup):
     decay: Annotated[float, Field(gt=0, le=1)]
 
 
+class EmaConfig(ConfigGroup):
+    """The moving average of the weights."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)]
+    tau: Positive
+
+
 class FinetuneConfig(ConfigGroup):
     """The strategy, and the training arguments of Ultralytics with their own names."""
 
@@ -80,6 +87,8 @@ class FinetuneConfig(ConfigGroup):
     repeat_rare: Share
     nodes: Annotated[int, Field(ge=1, le=1000)]
     gradual: GradualConfig
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    ema: EmaConfig
     epochs: Count
     time: Positive | None
     patience: CountOrZero
@@ -142,6 +151,11 @@ class FinetuneConfig(ConfigGroup):
             raise ValueError("finetune.freeze must name the frozen layers where finetune.strategy=head")
         if self.strategy in {"gradual", "scratch"} and self.freeze:
             raise ValueError(f"finetune.freeze must be null where finetune.strategy={self.strategy}")
+        if self.layer_decay != 1 and self.strategy not in {"full", "scratch"}:
+            instead = "it has gradual.decay" if self.strategy == "gradual" else "its backbone is frozen"
+            raise ValueError(
+                f"finetune.layer_decay must be 1 where finetune.strategy={self.strategy}: {instead}"
+            )
         return self
 
     @model_validator(mode="after")

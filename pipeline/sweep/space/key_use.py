@@ -70,6 +70,7 @@ ALWAYS_USED_KEYS: Final = (
         "finetune.freeze",
     ),
     *("finetune.channels_last", "finetune.lr0", "finetune.momentum", "finetune.weight_decay", "finetune.nbs"),
+    "finetune.ema.decay",
 )
 """Keys that may decide a result beside any other values, if only by rounding or by the time it takes."""
 
@@ -154,7 +155,20 @@ USE_CONDITIONS: Final = (
         _list_keys("model", "name weights"), ("finetune.strategy",), lambda strategy: strategy != "scratch"
     ),
     UseCondition(("finetune.cls_remap",), ("finetune.strategy",), lambda strategy: strategy != "scratch"),
-    UseCondition(("finetune.gradual.",), ("finetune.strategy",), lambda strategy: strategy == "gradual"),
+    UseCondition(
+        _list_keys("finetune.gradual", "trigger every stall decay"),
+        ("finetune.strategy",),
+        lambda strategy: strategy == "gradual",
+    ),
+    UseCondition(
+        ("finetune.gradual.groups",),
+        ("finetune.strategy", "finetune.layer_decay"),
+        lambda strategy, decay: strategy == "gradual" or (strategy != "head" and decay != 1),
+    ),
+    UseCondition(
+        ("finetune.layer_decay",), ("finetune.strategy",), lambda strategy: strategy in {"full", "scratch"}
+    ),
+    UseCondition(("finetune.ema.tau",), ("finetune.ema.decay",), lambda decay: decay != 0),
     UseCondition(
         ("finetune.gradual.every",), ("finetune.gradual.trigger",), lambda trigger: trigger == "schedule"
     ),

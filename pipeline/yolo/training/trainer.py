@@ -41,6 +41,7 @@ from pipeline.yolo.training.resolved_settings import read_resolved_settings
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, save_checkpoint
 from pipeline.yolo.training.resume.optimizer_steps import OptimizerSteps
 from pipeline.yolo.training.resume.state import (
+    build_ema,
     read_averaged_weights,
     restore_gradients,
     restore_state,
@@ -174,16 +175,18 @@ class TrainingMixin(RepeatFactorMixin, MemberMixin):
         return validator
 
     def build_optimizer(self, model: Any, *args: Any, **kwargs: Any) -> Any:
-        """Build Ultralytics' optimizer; for gradual unfreezing, its groups are split by depth."""
+        """Build Ultralytics' optimizer; where deeper layers learn slower, its groups are split by depth."""
         self.planned_steps = self.state["planned_steps"] if self.state else kwargs["iterations"]
         optimizer = super().build_optimizer(model, *args, **{**kwargs, "iterations": self.planned_steps})
-        if self.job.gradual:
-            split_optimizer_groups(optimizer, unwrap_model(model), self.job.gradual)
+        if rates := self.job.gradual or self.job.layer_decay:
+            groups, decay = rates.groups, rates.decay
+            split_optimizer_groups(optimizer, unwrap_model(model), groups=groups, decay=decay)
         return optimizer
 
     def resume_training(self, ckpt: Any) -> None:
         """Continue from the newest checkpoint of this training. Ultralytics' own `ckpt` is never set."""
         del ckpt
+        self.ema = build_ema(self.model, self.job.ema)
         if self.state is not None:
             restore_state(self, self.state)
             restore_buffer(self.train_loader.dataset, self.state["buffer"])
@@ -222,7 +225,7 @@ class TrainingMixin(RepeatFactorMixin, MemberMixin):
     def update_frozen_layers(self) -> None:
         """Freeze and unfreeze layer groups by the schedule and the finished epochs."""
         if schedule := self.job.gradual:
-            groups = split_model_layers(unwrap_student(self.model), schedule)
+            groups = split_model_layers(unwrap_student(self.model), schedule.groups)
             watched = WATCHED_METRICS[self.job.task]
             rows = self.share(self.rows)
             count = count_open_groups([row.get(watched, math.nan) for row in rows], schedule)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
+from pipeline.yolo.job import EmaSettings
 from pipeline.yolo.unwrap import unwrap_student
 
 TrainerState = dict[str, Any]
@@ -51,11 +52,22 @@ def take_snapshot(trainer: Any) -> TrainerState:
     }
 
 
+def build_ema(model: torch.nn.Module, settings: EmaSettings, *, updates: int = 0) -> ModelEMA:
+    """Build the moving average of a model's weights; it begins with the weights as they are.
+
+    Args:
+        model: The network as it is trained.
+        settings: How much of the average each update keeps.
+        updates: How often the average was updated before.
+    """
+    return ModelEMA(model, decay=settings.decay, tau=settings.tau, updates=updates)
+
+
 def restore_state(trainer: Any, state: TrainerState) -> None:
     """Restore the state of a training in a trainer that has just been set up."""
     model = unwrap_model(trainer.model)
     model.load_state_dict(state["model"])
-    trainer.ema = ModelEMA(trainer.model, updates=state["updates"])
+    trainer.ema = build_ema(trainer.model, trainer.job.ema, updates=state["updates"])
     trainer.ema.ema.load_state_dict(state["ema"])
     for saved, group in zip(state["optimizer"]["param_groups"], trainer.optimizer.param_groups, strict=True):
         # the optimizer kernel depends on the device, which may be another one now
