@@ -28,8 +28,8 @@ OURS = (
     "gradual",
     "nodes",
 )
-KNOBS = ("layer_decay", "ema")
-"""Keys of conf/finetune that are fields of a job under the same name, with other types."""
+KNOBS = ("layer_decay", "ema", "average", "freeze_bn", "sam")
+"""Keys of conf/finetune that are fields of a job under the same names, some with types of their own."""
 
 
 def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") -> Manifest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipeline.config.schema import Config
 from pipeline.core.metric_names import OVERFITTING_GAP
 from pipeline.core.paths import FINETUNED_FOLDER
@@ -28,8 +30,8 @@ def write_results(
         inputs: Of the training.
         outcome: Its weights and figures.
     """
-    best = select_val_metrics(outcome.rows[outcome.best_epoch - 1])
-    overfitting = _find_overfitting(outcome)
+    best = select_val_metrics(outcome.best_figures)
+    overfitting, used = _find_overfitting(outcome), outcome.effective
     file = inputs.base.path.name if inputs.base.path else None
     base = {"name": inputs.base.name, "weights": file, "sha256": inputs.base.sha256}
     report = {
@@ -39,6 +41,7 @@ def write_results(
         "train_images": len(inputs.prepared.in_split("train")),
         "overfitting": overfitting._asdict(),
         "seconds": outcome.rows[-1]["seconds"],
+        **_report_average(outcome),
     }
     facts = {
         "run_id": session.run_id,
@@ -46,13 +49,14 @@ def write_results(
         "task": inputs.prepared.task,
         "names": list(outcome.names),
         "single_cls": config.finetune.single_cls,
-        "imgsz": outcome.effective["imgsz"],
+        "imgsz": used["imgsz"],
         "base": base,
         "strategy": config.finetune.strategy,
-        "effective": outcome.effective,
+        "effective": used,
     }
     write_training_outputs(outcome.weights, facts, rows=outcome.rows, report=report)
-    session.log_params({"effective": {"epochs": len(outcome.rows)}})
+    known_at_the_end = ("epochs", "average")
+    session.log_params({"effective": {key: used[key] for key in known_at_the_end if key in used}})
     session.log_metrics({OVERFITTING_GAP: overfitting.gap})
     threads = describe_threads(outcome.rows)
     session.set_tags(
@@ -63,8 +67,22 @@ def write_results(
         }
     )
     session.set_description(_describe_run(config, inputs, outcome))
-    imgsz = outcome.effective["imgsz"]
-    log_results(session, inputs.prepared, best, outcome.best_epoch, imgsz=imgsz)
+    log_results(session, inputs.prepared, best, outcome.best_epoch, imgsz=used["imgsz"])
+
+
+def _report_average(outcome: TrainingResult) -> dict[str, Any]:
+    """Return what the report says of the mean of the best epochs; nothing where there is none."""
+    if (average := outcome.average) is None:
+        return {}
+    single = select_val_metrics(outcome.rows[outcome.best_epoch - 1])
+    return {
+        "average": {
+            "epochs": average.epoch_list,
+            "is_best": average.is_taken,
+            "val": select_val_metrics(average.figures),
+            "val_of_best_epoch": single,
+        }
+    }
 
 
 def _find_overfitting(outcome: TrainingResult) -> OverfittingVerdict:
@@ -84,6 +102,4 @@ def _describe_run(config: Config, inputs: TrainingInputs, outcome: TrainingResul
 
 def summarize_result(inputs: TrainingInputs, outcome: TrainingResult) -> str:
     """Summarize a finished training in one line."""
-    return summarize_training(
-        outcome.rows, outcome.best_epoch, _find_overfitting(outcome), task=inputs.prepared.task
-    )
+    return summarize_training(outcome, _find_overfitting(outcome), task=inputs.prepared.task)

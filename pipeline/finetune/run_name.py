@@ -18,7 +18,7 @@ from pipeline.core.paths import COMPOSE_LOCK_FILE
 from pipeline.core.tasks import Task
 from pipeline.finetune.overfitting import OverfittingVerdict
 from pipeline.tracking.sweep_origin import read_sweep_label
-from pipeline.yolo.job import BaseWeights
+from pipeline.yolo.job import BaseWeights, TrainingResult
 
 MAX_CHANGED_VALUES: Final = 3
 """Values that a name holds; with more it says none of them."""
@@ -116,22 +116,26 @@ def _format_rate(lr0: float | None) -> str:
     return f"{float(digits):g}e{int(exponent)}"
 
 
-def summarize_training(
-    rows: list[dict[str, float]], best_epoch: int, overfitting: OverfittingVerdict, *, task: Task
-) -> str:
+def summarize_training(outcome: TrainingResult, overfitting: OverfittingVerdict, *, task: Task) -> str:
     """Summarize a training in one line.
 
     Args:
-        rows: The rows of its epochs; see `yolo.epoch_metrics` for the columns.
-        best_epoch: From 1.
+        outcome: Its figures; see `yolo.epoch_metrics` for the columns.
         overfitting: The verdict.
         task: Decides which metrics are named.
     """
     return (
-        f"val {_format_headline(rows[best_epoch - 1], task)} in epoch {best_epoch} of {len(rows)}; "
+        f"val {_format_headline(outcome.best_figures, task)} {_name_best_weights(outcome)}; "
         f"overfitting {overfitting.verdict} (gap {overfitting.gap:.3f}); "
-        f"{rows[-1]['seconds']:.0f} seconds of training"
+        f"{outcome.rows[-1]['seconds']:.0f} seconds of training"
     )
+
+
+def _name_best_weights(outcome: TrainingResult) -> str:
+    """Name the epoch of best.pt, or the epochs whose mean it is."""
+    if outcome.average and outcome.average.is_taken:
+        return f"of the mean of epochs {outcome.average.epoch_list} of {len(outcome.rows)}"
+    return f"in epoch {outcome.best_epoch} of {len(outcome.rows)}"
 
 
 def describe_threads(rows: Sequence[Mapping[str, float]]) -> str:

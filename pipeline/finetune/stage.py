@@ -53,7 +53,7 @@ from pipeline.yolo.weights import find_weights
 
 PIPELINE_KEYS = {
     *("strategy", "precision", "fast", "threads", "val_every", "repeat_rare", "gradual", "nodes"),
-    *("layer_decay", "ema"),
+    *("layer_decay", "ema", "average", "freeze_bn", "sam"),
 }
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
@@ -80,8 +80,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
                 folder,
                 base=inputs.base.path,
                 prepared=inputs.prepared,
-                cache=config.finetune.cache,
-                fraction=config.finetune.fraction,
+                finetune=config.finetune,
             )
         with _open_run(config, inputs, resume=is_resumed) as session:
             log_parameters(session, config, guard)
@@ -192,6 +191,9 @@ def build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJ
         if finetune.layer_decay != 1
         else None,
         ema=EmaSettings(**finetune.ema.model_dump()),
+        average=finetune.average,
+        freeze_bn=finetune.freeze_bn,
+        sam=finetune.sam,
         folder=folder,
         head=finetune.strategy == "head",
         task=inputs.prepared.task,

@@ -69,6 +69,12 @@ class GradualConfig(ConfigGroup):
     decay: Annotated[float, Field(gt=0, le=1)]
 
 
+AveragedEpochs = Annotated[
+    Literal[0] | Annotated[int, Field(ge=2, le=100)],
+    Field(description="0, or a number of epochs from 2 to 100"),
+]
+
+
 class EmaConfig(ConfigGroup):
     """The moving average of the weights."""
 
@@ -89,6 +95,9 @@ class FinetuneConfig(ConfigGroup):
     gradual: GradualConfig
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     ema: EmaConfig
+    average: AveragedEpochs
+    freeze_bn: bool
+    sam: Share
     epochs: Count
     time: Positive | None
     patience: CountOrZero
@@ -151,6 +160,11 @@ class FinetuneConfig(ConfigGroup):
             raise ValueError("finetune.freeze must name the frozen layers where finetune.strategy=head")
         if self.strategy in {"gradual", "scratch"} and self.freeze:
             raise ValueError(f"finetune.freeze must be null where finetune.strategy={self.strategy}")
+        if self.freeze_bn and self.strategy not in {"full", "gradual"}:
+            why = "there are none to keep" if self.strategy == "scratch" else "frozen layers keep theirs"
+            raise ValueError(
+                f"finetune.freeze_bn must be false where finetune.strategy={self.strategy}: {why}"
+            )
         if self.layer_decay != 1 and self.strategy not in {"full", "scratch"}:
             instead = "it has gradual.decay" if self.strategy == "gradual" else "its backbone is frozen"
             raise ValueError(
@@ -178,6 +192,19 @@ class FinetuneConfig(ConfigGroup):
         return self
 
     @model_validator(mode="after")
+    def _check_sharpness(self) -> FinetuneConfig:
+        sam = f"finetune.sam={self.sam:g}"
+        if self.sam and (self.batch < 1 or round(self.nbs / self.batch) > 1):
+            raise ValueError(
+                f"{sam} needs one batch for each optimizer step, but finetune.batch={self.batch} is smaller "
+                f"than finetune.nbs={self.nbs}: set both to the same number"
+            )
+        if self.sam and (self.compile or self.distill_model):
+            instead = "finetune.compile=false" if self.compile else "finetune.distill_model=null"
+            raise ValueError(f"{sam} is only possible with {instead}")
+        return self
+
+    @model_validator(mode="after")
     def _check_several_devices(self) -> FinetuneConfig:
         devices = list_devices(self.device)
         count = self.nodes * max(1, len(devices))
@@ -196,6 +223,9 @@ class FinetuneConfig(ConfigGroup):
             key = "rect=true" if self.rect else f"time={self.time}"
             instead = "rect=false" if self.rect else "time=null and finetune.epochs"
             raise ValueError(f"finetune.{key} is not possible with {several}: set {instead}")
+        if self.average or self.sam:
+            key = f"average={self.average}" if self.average else f"sam={self.sam:g}"
+            raise ValueError(f"finetune.{key} is not possible with {several}: set {key.partition('=')[0]}=0")
         if self.compile and self.strategy == "gradual":
             raise ValueError(f"finetune.compile must be false where {several} and finetune.strategy=gradual")
         return self

@@ -70,7 +70,7 @@ ALWAYS_USED_KEYS: Final = (
         "finetune.freeze",
     ),
     *("finetune.channels_last", "finetune.lr0", "finetune.momentum", "finetune.weight_decay", "finetune.nbs"),
-    "finetune.ema.decay",
+    *("finetune.ema.decay", "finetune.average", "finetune.sam"),
 )
 """Keys that may decide a result beside any other values, if only by rounding or by the time it takes."""
 
@@ -167,6 +167,9 @@ USE_CONDITIONS: Final = (
     ),
     UseCondition(
         ("finetune.layer_decay",), ("finetune.strategy",), lambda strategy: strategy in {"full", "scratch"}
+    ),
+    UseCondition(
+        ("finetune.freeze_bn",), ("finetune.strategy",), lambda strategy: strategy in {"full", "gradual"}
     ),
     UseCondition(("finetune.ema.tau",), ("finetune.ema.decay",), lambda decay: decay != 0),
     UseCondition(

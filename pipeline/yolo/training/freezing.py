@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from pipeline.core.errors import UserError
 from pipeline.yolo.unfreezing import split_into_layer_groups
@@ -76,6 +77,40 @@ def freeze_layers(trainer: Any, layers: Collection[int]) -> None:
             parameter.grad = None
 
 
+def list_backbone_norms(model: Any) -> list[nn.BatchNorm2d]:
+    """List the BatchNorm layers of the backbone."""
+    return _list_batch_norms(model.model[: count_backbone_layers(model)])
+
+
+def freeze_batch_norms(model: Any) -> None:
+    """Let the BatchNorm statistics of the backbone stay as they are; weights and biases still learn.
+
+    Call it after each `train()`, which undoes it.
+    """
+    for norm in list_backbone_norms(model):
+        norm.eval()
+
+
+def begin_training_mode(model: Any, frozen: Collection[str], *, freeze_bn: bool) -> list[nn.BatchNorm2d]:
+    """Put a network into training mode, but not the BatchNorm layers whose statistics are frozen.
+
+    Args:
+        model: The network, without wrappers.
+        frozen: The trainer's `freeze_layer_names`.
+        freeze_bn: Whether those of the whole backbone are frozen.
+
+    Returns:
+        The BatchNorm layers whose statistics are not frozen.
+    """
+    model.train()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and any(part in name for part in frozen):
+            module.eval()
+    if freeze_bn:
+        freeze_batch_norms(model)
+    return [norm for norm in _list_batch_norms(model) if norm.training]
+
+
 def split_optimizer_groups(
     optimizer: torch.optim.Optimizer, model: Any, *, groups: int, decay: float
 ) -> None:
@@ -117,6 +152,10 @@ def read_learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
             name += "_other"
         rates[name] = float(group["lr"]) if learns else 0.0
     return rates
+
+
+def _list_batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def _parameter_depths(model: Any, groups: int) -> dict[int, int]:

@@ -11,7 +11,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.yolo.gpu_loader.loader import GpuLoader
 from pipeline.yolo.repeat_factors import count_epoch_samples
-from pipeline.yolo.training.freezing import ALWAYS_FROZEN
+from pipeline.yolo.training.freezing import ALWAYS_FROZEN, list_backbone_norms
 
 
 def read_resolved_settings(trainer: Any) -> dict[str, Any]:
@@ -21,7 +21,8 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
     """
     optimizer, model = trainer.optimizer, unwrap_model(trainer.model)
     group = optimizer.param_groups[0]
-    parameters = list(getattr(model, "student_model", model).parameters())
+    student = getattr(model, "student_model", model)
+    parameters = list(student.parameters())
     return {
         "task": trainer.job.task,
         "optimizer": type(optimizer).__name__,
@@ -43,6 +44,7 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
         "loader": "resident" if isinstance(trainer.train_loader, GpuLoader) else "processes",
         "workers": trainer.train_loader.num_workers,
         "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name != ALWAYS_FROZEN],
+        **({"freeze_bn": len(list_backbone_norms(student))} if trainer.job.freeze_bn else {}),
         "parameters": sum(parameter.numel() for parameter in parameters),
         "parameters_learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         **trainer.frozen_features,

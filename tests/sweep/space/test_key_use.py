@@ -58,6 +58,7 @@ def test_the_tables_name_keys_of_the_schema_only():
         ("finetune.gradual.groups=2,3", [], "finetune.strategy=full"),
         ("finetune.layer_decay=0.8,0.9", ["finetune=gradual"], "finetune.strategy=gradual"),
         ("finetune.ema.tau=100,300", ["finetune.ema.decay=0"], "finetune.ema.decay=0"),
+        ("finetune.freeze_bn=true,false", ["finetune=scratch"], "finetune.strategy=scratch"),
         ("finetune.gradual.stall=2,3", ["finetune=gradual"], "finetune.gradual.trigger=schedule"),
         (
             "finetune.gradual.every=2,3",
@@ -115,6 +116,7 @@ def test_a_key_without_effect_gives_the_reason_and_the_same_digest(configs, axis
         ("finetune.gradual.groups=2,3", ["finetune.layer_decay=0.8"]),
         ("finetune.layer_decay=0.8,0.9", []),
         ("finetune.ema.tau=100,300", []),
+        ("finetune.freeze_bn=true,false", ["finetune=gradual"]),
         ("augment.offline.rotate=2,3", ["augment=light"]),
         ("augment.offline.probability=0.2,0.3", ["augment=light"]),
         ("data.imgsz=320,640", []),

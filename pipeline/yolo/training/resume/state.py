@@ -17,6 +17,7 @@ import torch
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from pipeline.yolo.job import EmaSettings
+from pipeline.yolo.training.averaging.best_epochs import EpochWeights
 from pipeline.yolo.unwrap import unwrap_student
 
 TrainerState = dict[str, Any]
@@ -45,6 +46,8 @@ def take_snapshot(trainer: Any) -> TrainerState:
         "ema": trainer.ema.ema.state_dict(),
         "updates": trainer.ema.updates,
         "weights": trainer.saved_weights,
+        "candidates": [list(item) for item in trainer.candidates],
+        "average": trainer.average and trainer.average._asdict(),
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "best_fitness": None if trainer.best_fitness is None else float(trainer.best_fitness),
@@ -76,6 +79,7 @@ def restore_state(trainer: Any, state: TrainerState) -> None:
     if state["scaler"]:  # empty where losses were not scaled
         trainer.scaler.load_state_dict(state["scaler"])
     trainer.rows, trainer.saved_weights = state["rows"], state["weights"]
+    trainer.candidates = [EpochWeights(*item) for item in state["candidates"]]
     trainer.best_fitness, trainer.start_epoch = state["best_fitness"], state["epoch"] + 1
     stopper = trainer.stopper
     stopper.best_fitness, stopper.best_epoch = state["stopper"]

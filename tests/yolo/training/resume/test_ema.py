@@ -27,10 +27,11 @@ def test_decay_and_tau_decide_how_much_of_the_average_is_kept():
     assert average.decay(10) == pytest.approx(0.9 * (1 - math.exp(-1)))
 
 
+@pytest.mark.slow
 def test_a_training_uses_them_also_after_a_resume(tmp_path):
     trainings.dataset(tmp_path)
     for epochs in (1, 2):
-        trainer = build_trainer(trainings.job(tmp_path, ema=EmaSettings(0.5, 1e-3), epochs=epochs, time=None))
+        trainer = build_trainer(trainings.job(tmp_path, ema=EmaSettings(0.5, 1e-3), epochs=epochs))
         if trainer.state:  # else the training is at its end
             trainer.state["stop"] = False
         trainer.train()
