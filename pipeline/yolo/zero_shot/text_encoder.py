@@ -6,7 +6,6 @@ file is TorchScript, so a program: one that uses files or networks is refused.
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,13 +62,14 @@ def import_tokenizer() -> Callable[..., torch.Tensor]:
         UserError: Its package is not installed.
     """
     try:
-        tokenize: Callable[..., torch.Tensor] = importlib.import_module("clip").tokenize
-    except (ImportError, AttributeError) as error:  # other packages have this name, too
+        from clip import tokenize  # type: ignore[import-not-found]
+    except ImportError as error:  # other packages have this name, too
         raise UserError(
             f"words become tokens by Ultralytics' package clip, which cannot be imported ({error}): "
             f"`pip install {TOKENIZER_PACKAGE}`, or use a checkpoint in which the classes are set already"
         ) from None
-    return tokenize
+    found: Callable[..., torch.Tensor] = tokenize
+    return found
 
 
 def encode_words(encoder: Path, words: Sequence[str]) -> torch.Tensor:
