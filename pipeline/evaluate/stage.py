@@ -167,9 +167,13 @@ def evaluate_predictions(
 def _write_label_errors(
     folder: Path, config: Config, manifest: Manifest, outputs: SplitOutputs, *, merged: str | None
 ) -> None:
-    """Write the suspect labels of all splits; predictions on train are made for this alone."""
+    """Write the suspect labels of all splits; predictions on train are made for this alone.
+
+    Pseudo-labels are no labels that somebody could correct, and are left out.
+    """
     if not config.evaluate.suspects:
         return
+    manifest = manifest.select_labelled()
     model = build_model(config, WEIGHTS, single_class=merged is not None)
     train = predict_images(manifest.in_split("train"), manifest, model)
     splits = {"train": train, "val": outputs.val, "test": outputs.test}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from pipeline.config.schema import Config
 from pipeline.core.paths import (
@@ -17,8 +18,12 @@ from pipeline.core.paths import (
 from pipeline.core.stages import StageGuard
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.pseudo_labels import PSEUDO_LABELS_FILE
 from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state
 from pipeline.tracking.session import RunSession
+
+PSEUDO_TAG: Final = "finetrack.data.pseudo"
+"""How many train images have labels that a model made; absent where none has."""
 
 
 def log_parameters(session: RunSession, config: Config, guard: StageGuard) -> None:
@@ -51,6 +56,12 @@ def log_data(session: RunSession, prepared: Manifest, copies: AugmentationRecord
         split: _describe_split(len(prepared.in_split(split)), prepared.count_objects(split))
         for split in SPLITS
     }
+    if pseudo := prepared.pseudo_items:
+        objects = Manifest(prepared.task, prepared.names, pseudo).count_objects("train")
+        splits["pseudo-labelled"] = _describe_split(len(pseudo), objects)
+        train = len(prepared.in_split("train"))
+        session.set_tags({PSEUDO_TAG: f"{len(pseudo)} of {train} train images"})
+        session.log_artifact(PREPARED_FOLDER / PSEUDO_LABELS_FILE, folder=PREPARED_FOLDER.name)
     drawn = {prepared.names[cls]: count for cls, count in sorted(copies.count_objects().items())}
     splits["augmented"] = _describe_split(copies.count, drawn)
     source = PREPARED_FOLDER.as_posix()

@@ -11,7 +11,13 @@ from typing import Any, Final
 import yaml
 
 from pipeline.config.schema import Config
-from pipeline.core.config_diff import diff_configs, format_short_value, shorten_keys, unify_numbers
+from pipeline.core.config_diff import (
+    KeyDifference,
+    diff_configs,
+    format_short_value,
+    shorten_keys,
+    unify_numbers,
+)
 from pipeline.core.metric_names import MAP50, MAP50_95, THREADS, TOP1, TOP5, VAL_GROUP, get_task_metric
 from pipeline.core.model_names import TASK_SUFFIXES
 from pipeline.core.paths import COMPOSE_LOCK_FILE
@@ -104,8 +110,14 @@ def label_changed_values(values: Mapping[str, Any], lock: Path = COMPOSE_LOCK_FI
         return ""
     names = shorten_keys([pair.key for pair in changed])
     return " ".join(
-        f"{name}={format_short_value(pair.new)}" for name, pair in zip(names, changed, strict=True)
+        f"{name}={format_short_value(_drop_folders(pair))}" for name, pair in zip(names, changed, strict=True)
     )
+
+
+def _drop_folders(pair: KeyDifference) -> Any:
+    """Return a new value; of the path of pseudo-labels the last part, since the rest is of this machine."""
+    is_path = pair.key == "data.unlabelled_source" and isinstance(pair.new, str)
+    return Path(pair.new).name if is_path else pair.new
 
 
 def _format_rate(lr0: float | None) -> str:

@@ -20,7 +20,7 @@ DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 KEYS = list(flatten_schema(Config.model_json_schema()))
 LOCKS = ("params.yaml", "compose.lock.json", "splits.lock.json")
 MACHINE = {
-    *("data.source", "model.folder", "model.weights", "model.sha256"),
+    *("data.source", "data.unlabelled_source", "model.folder", "model.weights", "model.sha256"),
     *("augment.offline.workers", "compute.backend", "compute.address"),
 }
 """What may differ from machine to machine without a rerun: places, whose contents compose.lock.json has the
@@ -33,7 +33,7 @@ TOLD_TO_MLFLOW = ("tracking", "registry.name", "data.format", "data.source_name"
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""
 TOLD_ON_THE_CONSOLE = {"prepare": ("finetune.imgsz",)}
 """What a stage uses for lines on the console alone; its files are the same without it."""
-LOCK_KEYS = {"source", "earlier", "weights", "siblings", "teacher", "architecture", "forget"}
+LOCK_KEYS = {"source", "unlabelled", "earlier", "weights", "siblings", "teacher", "architecture", "forget"}
 LOCK_KEYS |= {f"code.{stage}" for stage in STAGES}
 
 

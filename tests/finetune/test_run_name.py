@@ -43,6 +43,7 @@ def test_run_name_in_a_sweep_shows_first_what_differs(monkeypatch):
         ({"finetune": {"lr0": 0.004}}, "lr0=0.004"),
         ({"finetune": {"epochs": 50}, "seed": 1}, "seed=1 epochs=50"),
         ({"finetune": {"lr0": 0.002, "epochs": 20.0}}, ""),
+        ({"data": {"unlabelled_source": "/disk/more"}}, "unlabelled_source=more"),
         ({"finetune": {"strategy": "head"}, "model": {"name": "other"}}, ""),
         ({"finetune": {"strategy": "head", "lr0": 0.01}}, "lr0=0.01"),
         ({"tracking": {"uri": "b"}, "evaluate": {"iou": 0.5}}, ""),
@@ -52,6 +53,7 @@ def test_run_name_in_a_sweep_shows_first_what_differs(monkeypatch):
 def test_the_values_that_an_experiment_changes_are_named(changes, label, tmp_path):
     conf = {
         "seed": 0,
+        "data": {"unlabelled_source": None},
         "model": {"name": "foundation"},
         "finetune": {"lr0": 0.002, "epochs": 20, "strategy": "full", "imgsz": 320, "batch": 8},
         "evaluate": {"iou": 0.7},

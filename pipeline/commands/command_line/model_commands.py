@@ -1,4 +1,4 @@
-"""Commands that use a model: predict, zero-shot, export, serve. Standard library only."""
+"""Commands that use a model: predict, pseudo-label, zero-shot, export, serve. Standard library only."""
 
 from __future__ import annotations
 
@@ -53,6 +53,52 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
                 },
             ),
             ("--batch", {"type": int, "metavar": "N", "help": "images at a time"}),
+            ("--device", {"help": "cpu, or the number of a GPU"}),
+            ("--threads", {"type": int, "metavar": "N", "help": "CPU threads of the model"}),
+        ),
+    ),
+    "pseudo-label": Command(
+        "label unlabelled images by a model, as further train images",
+        "The model must be one of the present data/prepared. Its val predictions decide from which score on\n"
+        "a detection of a class becomes a label; a class that is not right often enough gets none, and an\n"
+        "image with an uncertain detection is left out. Writes images/, labels/, data.yaml and pseudo.json.\n"
+        "data.unlabelled_source adds the folder to train, never to val or test.",
+        "finetrack pseudo-label ~/unlabelled --model champion\n"
+        "finetrack pseudo-label ~/unlabelled --model 3f2a91c0 --precision 0.95 --output ~/labelled_by_model",
+        (
+            ("source", {"nargs": "+", "metavar": "SOURCE", "help": "a folder, an image, an archive"}),
+            (
+                "--model",
+                {"required": True, "metavar": "NAME", "help": "as in compare: champion, a run, workspace"},
+            ),
+            ("--output", {"metavar": "DIR", "help": "pseudo_labels/NAME of the source by default"}),
+            (
+                "--precision",
+                {
+                    "type": float,
+                    "default": 0.9,
+                    "metavar": "SHARE",
+                    "help": "of the labels of a class that must be right on val (0.9)",
+                },
+            ),
+            (
+                "--recall",
+                {
+                    "type": float,
+                    "default": 0.9,
+                    "metavar": "SHARE",
+                    "help": "of the objects in labelled val images that must have a label (0.9)",
+                },
+            ),
+            (
+                "--least",
+                {
+                    "type": int,
+                    "default": 20,
+                    "metavar": "N",
+                    "help": "detections of a class on val that a threshold needs (20)",
+                },
+            ),
             ("--device", {"help": "cpu, or the number of a GPU"}),
             ("--threads", {"type": int, "metavar": "N", "help": "CPU threads of the model"}),
         ),

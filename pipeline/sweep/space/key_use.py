@@ -45,6 +45,7 @@ ALWAYS_USED_KEYS: Final = (
         "data.on_leak",
         "data.folds",
         "data.fraction",
+        "data.unlabelled_source",
         "data.seed",
         "data.images",
         "data.pixels",
@@ -117,7 +118,12 @@ _OBJECT_TASKS: Final = ("detect", "segment", "obb", "pose")
 
 USE_CONDITIONS: Final = (
     UseCondition(("data.fold",), ("data.folds",), lambda folds: folds is not None),
-    UseCondition(("data.fraction_seed",), ("data.fraction",), lambda fraction: fraction != 1),
+    UseCondition(
+        ("data.fraction_seed",),
+        ("data.fraction", "data.unlabelled_source"),
+        lambda fraction, unlabelled: fraction != 1 or unlabelled is not None,
+    ),
+    UseCondition(("data.unlabelled_share",), ("data.unlabelled_source",), lambda source: source is not None),
     UseCondition(
         _list_keys("data", "unlabelled crowds predictions labels first_class sizes"),
         ("data.format",),
