@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
+from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.fields import ConfigGroup, Seed
 from pipeline.config.groups.augment import AugmentConfig
 from pipeline.config.groups.compute import ComputeConfig
@@ -55,10 +56,9 @@ class Config(ConfigGroup):
 
     @model_validator(mode="after")
     def _check_groups_together(self) -> Config:
-        if self.finetune.imgsz % 32:
-            raise ValueError(
-                f"finetune.imgsz={self.finetune.imgsz} is not allowed: it must be a multiple of 32"
-            )
+        imgsz = self.finetune.imgsz
+        if imgsz != AUTOMATIC and imgsz % 32:
+            raise ValueError(f"finetune.imgsz={imgsz} is not allowed: it must be a multiple of 32, or auto")
         mixing = [name for name in ("mosaic", "mixup", "cutmix") if getattr(self.augment.online, name)]
         if self.finetune.rect and mixing:
             raise ValueError(

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pipeline.config.automatic import AUTOMATIC, require_number
 from pipeline.config.schema import Config
 from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.metric_names import get_main_metric
@@ -84,6 +85,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     delete_recorded_outputs()
     manifest = read_manifest(PREPARED_FOLDER)
     trained = _read_training_facts()
+    config = _use_trained_size(config, trained)
     identity = identify_evaluation(config, data=manifest.digest, weights=trained["sha256"]["best"])
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with attach_run(target, key=trained["key"], run_id=trained["run_id"], evaluation=identity) as session:
@@ -101,6 +103,14 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         if config.evaluate.registers:
             session.register_model_at_end(config.registry.name)
     _print_summary(done)
+
+
+def _use_trained_size(config: Config, trained: Mapping[str, Any]) -> Config:
+    """Return the configuration with the image size that the training chose where finetune.imgsz is auto."""
+    if config.finetune.imgsz != AUTOMATIC:
+        return config
+    finetune = config.finetune.model_copy(update={"imgsz": int(trained["imgsz"])})
+    return config.model_copy(update={"finetune": finetune})
 
 
 def _print_summary(done: Evaluation) -> None:
@@ -141,7 +151,8 @@ def _evaluate_weights(
 def _compute_scales(config: Config, images: Sequence[PredictedImage]) -> list[float]:
     """Return the factor of the sides of each image, or of its tiles, in the network's input."""
     most = config.evaluate.tile or math.inf
-    return [config.finetune.imgsz / min(max(image.width, image.height), most) for image in images]
+    size = require_number(config.finetune.imgsz, "finetune.imgsz")
+    return [size / min(max(image.width, image.height), most) for image in images]
 
 
 def evaluate_predictions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pipeline.config.schema import Config
@@ -19,6 +19,7 @@ from pipeline.core.stages import StageGuard
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.pseudo_labels import PSEUDO_LABELS_FILE
+from pipeline.finetune.automatic.resolve_values import AutomaticValue
 from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state
 from pipeline.tracking.session import RunSession
 
@@ -41,6 +42,12 @@ def log_parameters(session: RunSession, config: Config, guard: StageGuard) -> No
         session.log_artifact(PARAMS_FILE)
     with collect_run_state("finetune", guard.params) as state:
         session.log_artifact(state, folder=STATE_FOLDER)
+
+
+def log_automatic_values(session: RunSession, values: Sequence[AutomaticValue]) -> None:
+    """Log the values that were auto in the configuration, with the reasons, as effective.automatic.KEY."""
+    if values:
+        session.log_params({"effective": {"automatic": {value.key: str(value) for value in values}}})
 
 
 def log_data(session: RunSession, prepared: Manifest, copies: AugmentationRecords, *, name: str) -> None:

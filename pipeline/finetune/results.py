@@ -54,7 +54,12 @@ def write_results(
         "strategy": config.finetune.strategy,
         "effective": used,
     }
-    write_training_outputs(outcome.weights, facts, rows=outcome.rows, report=report)
+    if inputs.automatic:
+        report["automatic"] = {value.key: value.value for value in inputs.automatic}
+        facts["automatic"] = {value.key: value._asdict() for value in inputs.automatic}
+    write_training_outputs(
+        outcome.weights, facts, rows=outcome.rows, report=report, rate_test=inputs.rate_test
+    )
     known_at_the_end = ("epochs", "average")
     session.log_params({"effective": {key: used[key] for key in known_at_the_end if key in used}})
     session.log_metrics({OVERFITTING_GAP: overfitting.gap})

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from pipeline.config.automatic import AUTOMATIC, Automatic
 from pipeline.config.schema import Config
 from pipeline.core.config_diff import (
     KeyDifference,
@@ -68,7 +69,9 @@ def name_training(config: Config, base: BaseWeights, *, task: Task, key: str) ->
     return build_run_name(config.finetune.strategy, name, lr0=config.finetune.lr0, key=key, changed=changed)
 
 
-def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str, changed: str = "") -> str:
+def build_run_name(
+    strategy: str, base: str, *, lr0: float | Automatic | None, key: str, changed: str = ""
+) -> str:
     """Build a run name that a person can tell from others: full-foundation-lr1e-3-3f2a1c.
 
     In a sweep what differs comes first: `lr0=0.001 augment=light 3f2a1c`; in an experiment it is behind the
@@ -77,7 +80,7 @@ def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str, cha
     Args:
         strategy: finetune.strategy.
         base: The name of the base weights.
-        lr0: The learning rate; None if the optimizer chooses it.
+        lr0: The learning rate; None if the optimizer chooses it, auto if a test does.
         key: Of the training.
         changed: See `label_changed_values`.
     """
@@ -120,10 +123,12 @@ def _drop_folders(pair: KeyDifference) -> Any:
     return Path(pair.new).name if is_path else pair.new
 
 
-def _format_rate(lr0: float | None) -> str:
+def _format_rate(lr0: float | Automatic | None) -> str:
     """Format a learning rate briefly, with enough digits to tell the rates of a sweep apart: 1.5e-3."""
-    if lr0 is None or lr0 >= 0.01:
-        return "auto" if lr0 is None else f"{lr0:g}"
+    if lr0 is None or lr0 == AUTOMATIC:
+        return AUTOMATIC
+    if lr0 >= 0.01:
+        return f"{lr0:g}"
     digits, exponent = f"{lr0:e}".split("e")
     return f"{float(digits):g}e{int(exponent)}"
 

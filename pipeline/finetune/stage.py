@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.config.automatic import AUTOMATIC, require_number
 from pipeline.config.schema import Config
 from pipeline.core.model_names import model_name_for_task
 from pipeline.core.paths import (
@@ -19,10 +20,16 @@ from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
 from pipeline.dataset.augmented import read_augmentation_records
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
+from pipeline.finetune.automatic.learning_rate import choose_learning_rate, find_usual_rate
+from pipeline.finetune.automatic.resolve_values import (
+    AutomaticValue,
+    resolve_data_values,
+    set_automatic_values,
+)
 from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
 from pipeline.finetune.confirm_inputs import confirm_training_inputs
 from pipeline.finetune.disk_needs import require_space_for_training
-from pipeline.finetune.mlflow_log import log_data, log_epoch, log_parameters
+from pipeline.finetune.mlflow_log import log_automatic_values, log_data, log_epoch, log_parameters
 from pipeline.finetune.outputs import OUTPUTS
 from pipeline.finetune.pruning import ask_whether_pruned
 from pipeline.finetune.results import summarize_result, write_results
@@ -85,7 +92,10 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         with _open_run(config, inputs, resume=is_resumed) as session:
             log_parameters(session, config, guard)
             with confirm_training_inputs(guard, folder):
-                outcome = _train(session, config, inputs, folder)
+                inputs = _choose_rate(config, inputs, folder, is_resumed=is_resumed)
+                log_automatic_values(session, inputs.automatic)
+                resolved = set_automatic_values(config, inputs.automatic)
+                outcome = _train(session, resolved, inputs, folder)
             write_results(session, config, inputs, outcome)
         _keep_training(folder, summary=summarize_result(inputs, outcome))
     before = TRAINED_BEFORE if outcome.trained_before else ""
@@ -107,6 +117,9 @@ def gather_inputs(config: Config) -> TrainingInputs:
     check_classify_arguments(collect_train_arguments(config), prepared.task)
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
     used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
+    automatic = tuple(resolve_data_values(config, prepared, copies, folder=PREPARED_FOLDER))
+    used |= {"automatic": {value.key: value.value for value in automatic}} if automatic else {}
+    used |= {"usual_lr0": find_usual_rate(config)} if config.finetune.lr0 == AUTOMATIC else {}
     key = compute_run_key(
         params={**used, "architecture": base.architecture, "name": base.name},  # DVC records the name, too
         data={"prepared": prepared.digest, "augmented": copies.digest},
@@ -117,7 +130,7 @@ def gather_inputs(config: Config) -> TrainingInputs:
             "architecture": base.architecture_sha256,
         },
     )
-    return TrainingInputs(prepared, copies, base, teacher, key)
+    return TrainingInputs(prepared, copies, base, teacher, key, automatic)
 
 
 def _resolve_base_weights(config: Config, task: Task) -> BaseWeights:
@@ -148,6 +161,18 @@ def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> Abstra
     return open_run(target, key=inputs.key, name=name, tags=_build_tags(config, inputs), resume=resume)
 
 
+def _choose_rate(config: Config, inputs: TrainingInputs, folder: Path, *, is_resumed: bool) -> TrainingInputs:
+    """Choose the learning rate where it is auto, and print all values that were auto."""
+    if config.finetune.lr0 == AUTOMATIC:
+        job = build_job(set_automatic_values(config, inputs.automatic), inputs, folder)
+        test = choose_learning_rate(job, find_usual_rate(config), is_resumed=is_resumed)
+        rate = AutomaticValue("lr0", test.lr0, test.reason)
+        inputs = inputs._replace(automatic=(*inputs.automatic, rate), rate_test=test)
+    for value in inputs.automatic:
+        print(f"finetune: {value.key}=auto: {value}")
+    return inputs
+
+
 def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
     log_data(session, inputs.prepared, inputs.augmented, name=config.data.source_name)
     return train_model(
@@ -161,7 +186,7 @@ def _handle_epoch(
     session: RunSession, config: Config, inputs: TrainingInputs, row: MetricsRow
 ) -> bool | None:
     log_epoch(session, row)
-    epochs = None if config.finetune.time else config.finetune.epochs
+    epochs = None if config.finetune.time else require_number(config.finetune.epochs, "finetune.epochs")
     return ask_whether_pruned(row, inputs.prepared.task, epochs)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pipeline.config.automatic import get_number
 from pipeline.config.groups.data import DataConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
@@ -100,7 +101,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
             shown=data.samples,
             seed=data.seed,
         )
-        warnings = _write_reports(folder, content, imgsz=config.finetune.imgsz)
+        warnings = _write_reports(folder, content, imgsz=get_number(config.finetune.imgsz))
         refuse_vanished_files(listings, source.findings, source.roots)
         guard.confirm()
         write_image_columns(columns, manifest, _describe_columns(used, pseudo, split, source.annotated))
@@ -240,7 +241,7 @@ def _describe_columns(
     } | pseudo.describe_columns()
 
 
-def _write_reports(folder: Path, content: ReportContent, *, imgsz: int) -> list[BiasWarning]:
+def _write_reports(folder: Path, content: ReportContent, *, imgsz: int | None) -> list[BiasWarning]:
     """Write statistics.json, defects.json, report.html and samples/; return the warnings for the console.
 
     No file depends on imgsz, so that another one needs no new prepare; only the warnings do.

@@ -74,21 +74,35 @@ WRONG_VALUES = [
         {"model.architecture": "yolo26n.pt"},
         "model.architecture='yolo26n.pt' is not allowed: it must be a model YAML such as yolo26n.yaml",
     ),
-    ({"finetune.epochs": "3"}, "finetune.epochs='3' is not allowed: it must be a whole number, at least 1"),
-    ({"finetune.epochs": 0}, "finetune.epochs=0 is not allowed: it must be a whole number, at least 1"),
+    (
+        {"finetune.epochs": "3"},
+        "finetune.epochs='3' is not allowed: it must be a whole number, at least 1, or auto",
+    ),
+    (
+        {"finetune.epochs": 0},
+        "finetune.epochs=0 is not allowed: it must be a whole number, at least 1, or auto",
+    ),
+    (
+        {"finetune.imgsz": "automatic"},
+        "finetune.imgsz='automatic' is not allowed: it must be a whole number, at least 32 and at most 8192, "
+        "or auto",
+    ),
     (
         {"finetune.batch": 0},
         "finetune.batch=0 is not allowed: it must be a whole number, at least 1, or on a CUDA GPU -1 (as many"
         " images as fit in 60% of its memory) or a share of its memory such as 0.7",
     ),
-    ({"finetune.epochs": True}, "finetune.epochs=true is not allowed: it must be a whole number, at least 1"),
+    (
+        {"finetune.epochs": True},
+        "finetune.epochs=true is not allowed: it must be a whole number, at least 1, or auto",
+    ),
     (
         {"finetune.lr0": 5},
-        "finetune.lr0=5 is not allowed: it must be a number, above 0 and at most 1, or null",
+        "finetune.lr0=5 is not allowed: it must be a number, above 0 and at most 1, or auto, or null",
     ),
     (
         {"finetune.lr0": float("nan")},
-        "finetune.lr0=nan is not allowed: it must be a number, above 0 and at most 1, or null",
+        "finetune.lr0=nan is not allowed: it must be a number, above 0 and at most 1, or auto, or null",
     ),
     (
         {"finetune.cache": "disc"},
@@ -157,7 +171,10 @@ WRONG_COMBINATIONS = [
         "finetune.compile must be false",
     ),
     ({"finetune.optimizer": "auto"}, "finetune.lr0"),
-    ({"finetune.lr0": None}, "finetune.lr0 must be a number where finetune.optimizer=AdamW"),
+    ({"finetune.optimizer": "auto", "finetune.lr0": "auto"}, "finetune.lr0"),
+    ({"finetune.lr0": "auto", "finetune.device": "0,1"}, "finetune.lr0=auto tests learning rates in one"),
+    ({"finetune.lr0": "auto", "finetune.device": "cpu", "finetune.nodes": 2}, "finetune.lr0=auto tests"),
+    ({"finetune.lr0": None}, "finetune.lr0 must be a number or auto where finetune.optimizer=AdamW"),
     ({"finetune.strategy": "head"}, "finetune.freeze must name the frozen layers"),
     ({"finetune.strategy": "scratch", "finetune.freeze": 3}, "finetune.freeze must be null"),
     ({"finetune.strategy": "gradual", "finetune.epochs": 9}, "finetune.gradual.groups=4"),
@@ -234,6 +251,8 @@ def test_wrong_combination_is_rejected_in_one_sentence(changes, words):
     [
         {"finetune.optimizer": "auto", "finetune.lr0": None},
         {"finetune.strategy": "gradual", "finetune.epochs": 10},
+        {"finetune.strategy": "gradual", "finetune.epochs": "auto"},
+        {"finetune.imgsz": "auto", "finetune.epochs": "auto", "finetune.lr0": "auto"},
         {"finetune.strategy": "gradual", "finetune.epochs": 3, "finetune.time": 1.0},
         {"finetune.strategy": "head", "finetune.freeze": 11},
         {"finetune.strategy": "scratch", "finetune.layer_decay": 0.8, "finetune.ema": {"decay": 0, "tau": 9}},

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config.groups.model import StrategyRates
 from pipeline.config.messages import flatten_schema
 from pipeline.config.schema import Config
 from pipeline.core.stages import STAGES
@@ -25,7 +24,7 @@ MACHINE = {
 }
 """What may differ from machine to machine without a rerun: places, whose contents compose.lock.json has the
 fingerprints of, a check of them, and who does the work."""
-REFERRED_TO = {"data.epochs", "data.imgsz", *(f"model.lr0.{name}" for name in StrategyRates.model_fields)}
+REFERRED_TO = {"data.epochs", "data.imgsz"}
 """What counts as the value of conf/finetune that refers to it."""
 AFTER_THE_STAGES = ("tracking.", "registry.", "export.", "zero_shot.")
 """What is used when a stage is done, or by commands."""

@@ -215,11 +215,11 @@ def test_report_files_agree_with_the_metrics(untrained):
     assert [name[:3] for name in worst] == ["01_", "02_"]
 
 
-def test_same_input_gives_same_files(untrained):
+def test_same_input_gives_same_files_and_auto_is_the_size_of_the_training(untrained):
     prepared_dataset(PREPARED_FOLDER)
-    trained(untrained)
+    trained(untrained, imgsz=64)
     first = run(conf=0.0), contents()
-    assert (run(conf=0.0), contents()) == first
+    assert (run(conf=0.0, imgsz="auto"), contents()) == first
 
 
 def contents():

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.config.automatic import AUTOMATIC, Automatic
 from pipeline.config.devices import list_devices
 from pipeline.config.fields import (
     ConfigGroup,
@@ -98,11 +99,11 @@ class FinetuneConfig(ConfigGroup):
     average: AveragedEpochs
     freeze_bn: bool
     sam: Share
-    epochs: Count
+    epochs: Count | Automatic
     time: Positive | None
     patience: CountOrZero
     batch: BatchSize
-    imgsz: PixelCount
+    imgsz: PixelCount | Automatic
     save_period: Annotated[int, Field(ge=-1)]
     cache: bool | Literal["ram", "disk"]
     device: Device | LayerIndex | Annotated[list[LayerIndex | Literal["cpu"]], Field(min_length=1)] | None
@@ -125,7 +126,7 @@ class FinetuneConfig(ConfigGroup):
     dropout: Share
     iou: Share
     max_det: Count
-    lr0: LearningRate | None
+    lr0: LearningRate | Automatic | None
     lrf: LearningRate
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Share
@@ -155,7 +156,9 @@ class FinetuneConfig(ConfigGroup):
                 "set finetune.lr0=null, or name an optimizer such as AdamW or SGD"
             )
         if self.optimizer != "auto" and self.lr0 is None:
-            raise ValueError(f"finetune.lr0 must be a number where finetune.optimizer={self.optimizer}")
+            raise ValueError(
+                f"finetune.lr0 must be a number or auto where finetune.optimizer={self.optimizer}"
+            )
         if self.strategy == "head" and not self.freeze:
             raise ValueError("finetune.freeze must name the frozen layers where finetune.strategy=head")
         if self.strategy in {"gradual", "scratch"} and self.freeze:
@@ -223,6 +226,11 @@ class FinetuneConfig(ConfigGroup):
             key = "rect=true" if self.rect else f"time={self.time}"
             instead = "rect=false" if self.rect else "time=null and finetune.epochs"
             raise ValueError(f"finetune.{key} is not possible with {several}: set {instead}")
+        if self.lr0 == AUTOMATIC:
+            raise ValueError(
+                f"finetune.lr0=auto tests learning rates in one process, which {several} is not: "
+                "set finetune.lr0 to a number"
+            )
         if self.average or self.sam:
             key = f"average={self.average}" if self.average else f"sam={self.sam:g}"
             raise ValueError(f"finetune.{key} is not possible with {several}: set {key.partition('=')[0]}=0")
@@ -236,7 +244,8 @@ class FinetuneConfig(ConfigGroup):
         if self.strategy != "gradual":
             return self
         last = (steps.groups - 1) * steps.every
-        if steps.trigger == "schedule" and self.time is None and last >= self.epochs:
+        is_bounded = self.time is None and self.epochs != AUTOMATIC  # auto is checked as a number later
+        if steps.trigger == "schedule" and is_bounded and last >= int(self.epochs):
             raise ValueError(
                 f"finetune.epochs={self.epochs} ends before the last of finetune.gradual.groups="
                 f"{steps.groups} is unfrozen after {last}: raise epochs, or lower gradual.every or groups"

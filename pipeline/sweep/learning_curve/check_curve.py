@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pipeline.compose.stage import ParamValues
+from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
 from pipeline.sweep.settings import SweepSettings
@@ -53,6 +54,11 @@ def check_learning_curve(space: SearchSpace, settings: SweepSettings, first: Par
     if share != 1:
         raise UserError(
             f"finetune.fraction={share} takes images away from {FRACTION_KEY}, too: set finetune.fraction=1.0"
+        )
+    if first["finetune"].get("imgsz") == AUTOMATIC:
+        raise UserError(
+            f"finetune.imgsz=auto may choose another size for each {FRACTION_KEY}, and the size moves the "
+            "scores, too: set finetune.imgsz to a number"
         )
 
 

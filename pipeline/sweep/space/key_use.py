@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
+from pipeline.config.automatic import AUTOMATIC, Automatic
 from pipeline.config.devices import list_devices
 from pipeline.core.config_diff import diff_configs, flatten_config, format_yaml_value
 
@@ -21,7 +23,7 @@ UNUSED_KEYS: Final = (
     *("tracking.", "compute.", "registry.", "export.", "zero_shot.", "evaluate."),
     "augment.offline.workers",
     *("data.epochs", "data.imgsz", "data.samples"),
-    *("model.lr0.", "model.sha256", "model.folder"),
+    *("model.sha256", "model.folder"),
     *("finetune.verbose", "finetune.save_period", "finetune.dlog", "finetune.dgrad", "finetune.dlam"),
 )
 """Keys that decide no result on val: where runs are logged, who computes, what may be promoted or exported,
@@ -98,9 +100,9 @@ def _is_any_set(*values: Any) -> bool:
     return any(value not in {0, None} for value in values if not isinstance(value, list))
 
 
-def _has_epochs(epochs: int, hours: float | None) -> bool:
+def _has_epochs(epochs: int | Automatic, hours: float | None) -> bool:
     """Tell whether a training has more epochs than the last one, which is never one of warm-up."""
-    return epochs > 1 or hours is not None
+    return epochs == AUTOMATIC or epochs > 1 or hours is not None
 
 
 def _is_on_gpu(device: Any) -> bool:
@@ -183,6 +185,11 @@ USE_CONDITIONS: Final = (
     ),
     UseCondition(
         ("finetune.gradual.stall",), ("finetune.gradual.trigger",), lambda trigger: trigger == "plateau"
+    ),
+    UseCondition(("model.lr0.",), ("finetune.lr0",), lambda rate: rate == AUTOMATIC),
+    *(
+        UseCondition((f"model.lr0.{strategy}",), ("finetune.strategy",), partial(operator.eq, strategy))
+        for strategy in ("full", "head", "gradual")
     ),
     UseCondition(("finetune.epochs",), ("finetune.time",), lambda hours: hours is None),
     UseCondition(

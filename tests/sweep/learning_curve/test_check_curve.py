@@ -40,6 +40,7 @@ def test_fractions_with_the_whole_pass(fractions):
             {"keep": "best"},
         )),
         (make_space("0.5", "1"), {}, {"finetune": {"fraction": 0.5}}),
+        (make_space("0.5", "1"), {}, {"finetune": {"fraction": 1.0, "imgsz": "auto"}}),
     ],
 )  # fmt: skip
 def test_what_gives_no_curve_is_refused(space, changes, first):
