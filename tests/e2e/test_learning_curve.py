@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.tasks import TASKS
+from pipeline.source.synthetic.demo import FLAW_CLASSES
 from tests.e2e.conftest import create, use_smoke_values
 from tests.e2e.test_sweep import parents
 from tests.promptable import save_promptable
@@ -96,8 +97,7 @@ def test_a_model_without_training_is_beside_a_curve_that_was_drawn_before(tmp_pa
     words = "data.task=detect data.fraction=0.5,1.0 sweep.seeds=1 finetune.epochs=1 finetune=scratch"
     command = f"python -m pipeline learning-curve sweep.jobs=1 {words} --json"
     project.run(f"{command} > .curve.json")
-    names = json.loads((project.folder / "data/prepared/manifest.json").read_text())["names"]
-    save_promptable(tmp_path / ".finetrack/asked.pt", tuple(names))
+    save_promptable(tmp_path / ".finetrack/asked.pt", FLAW_CLASSES)
     told = project.run(f"{command} zero_shot.weights=.finetrack/asked.pt > .curve.json")
     assert "nothing is left to train" in told
     curve = json.loads((project.folder / ".curve.json").read_text())
