@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ultralytics.nn.tasks import SegmentationModel
 from pipeline.core.errors import UserError
 from pipeline.yolo.inference.loaded_model import LoadedModel
 from pipeline.yolo.inference.model_file import load_checkpoint_model
+from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.weights import load_weights
 from pipeline.yolo.zero_shot.prompted_weights import (
     ClassPrompts,
@@ -22,6 +24,7 @@ from pipeline.yolo.zero_shot.prompted_weights import (
     write_prompted_weights,
 )
 from pipeline.yolo.zero_shot.text_encoder import encode_words, find_text_encoder
+from tests import trainings
 from tests.promptable import make_tokenizer, save_encoder, save_promptable, save_script
 from tests.trainings import FOUNDATION
 
@@ -183,3 +186,20 @@ def test_a_prompt_free_checkpoint_knows_its_own_classes_alone(folder, tmp_path):
     assert not _ask(tmp_path / "fused.pt", tmp_path / "asked.pt")
     before, after = _predict(tmp_path / "fused.pt", "segment"), _predict(tmp_path / "asked.pt", "detect")
     assert set(before[1].scores) <= set(after[1].scores)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_tokenizer")
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_training_starts_from_weights_with_or_without_classes(folder, tmp_path, is_asked):
+    trainings.dataset(tmp_path)
+    weights = folder / "open.pt"
+    if is_asked:
+        weights = tmp_path / "asked.pt"
+        _ask(folder / "open.pt", weights, prompts=ClassPrompts(trainings.NAMES, trainings.NAMES))
+    job = trainings.job(tmp_path, weights=weights, epochs=1)
+    job = replace(job, base=replace(job.base, architecture="yolo11n.yaml"))
+    trainer = build_trainer(job)
+    moved, tensors = trainer.transferred_tensors
+    assert moved == tensors if is_asked else 0.9 * tensors < moved < tensors
+    assert trainings.run(job).names == trainings.NAMES
