@@ -105,7 +105,8 @@ def write_pseudo_label_record(
     """
     content = _build_content(record)
     added = {"prepare": prepared} if prepared is not None else {}
-    text = json.dumps({"digest": _digest(content), **added, **content}, **_FORMAT)
+    whole = {"digest": _digest(content), **added, **content}
+    text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
     write_file(folder / PSEUDO_LABELS_FILE, text + "\n")
 
 
@@ -126,9 +127,6 @@ def read_pseudo_label_record(folder: Path) -> PseudoLabelRecord:
         raise UserError(f"{file} is absent: it is written by `finetrack pseudo-label`") from None
     except _PARSE_ERRORS as error:
         raise UserError(f"{file} cannot be used ({error}): run `finetrack pseudo-label` again") from None
-
-
-_FORMAT: Final[dict[str, Any]] = {"indent": 1, "ensure_ascii": False, "allow_nan": False}
 
 
 def _build_content(record: PseudoLabelRecord) -> dict[str, Any]:

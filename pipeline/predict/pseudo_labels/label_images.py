@@ -29,7 +29,7 @@ from pipeline.predict.pseudo_labels.judge_image import (
     judge_detections,
 )
 from pipeline.predict.pseudo_labels.measure_val import TeacherThresholds
-from pipeline.predict.pseudo_labels.teacher import Teacher
+from pipeline.predict.pseudo_labels.teacher import PseudoLabelTeacher
 from pipeline.prepare.annotations.check import TaskRequirements
 from pipeline.prepare.file_names import assign_file_stems
 from pipeline.prepare.ingest import IngestedImage, IngestSettings, ingest_image
@@ -87,7 +87,7 @@ class ImageLabeller:
         folder: Where images and labels are written.
     """
 
-    def __init__(self, teacher: Teacher, thresholds: TeacherThresholds, folder: Path) -> None:
+    def __init__(self, teacher: PseudoLabelTeacher, thresholds: TeacherThresholds, folder: Path) -> None:
         self._teacher, self._thresholds, self._folder = teacher, thresholds, folder
         self._result = LabelledImages()
         self._hashes: set[str] = set()

@@ -32,7 +32,7 @@ from pipeline.predict.pseudo_labels.measure_val import (
     ValOutcome,
     describe_outcome,
 )
-from pipeline.predict.pseudo_labels.teacher import Teacher, find_teacher
+from pipeline.predict.pseudo_labels.teacher import PseudoLabelTeacher, find_teacher
 from pipeline.predict.pseudo_labels.thresholds import ClassThreshold, PseudoLabelRule
 from pipeline.storage.files import write_file, write_folder
 
@@ -71,7 +71,7 @@ def run_pseudo_labelling(request: PseudoLabelRequest, config: Config) -> Iterato
     yield from label_by_teacher(request, find_teacher(request.model, config, request.device))
 
 
-def label_by_teacher(request: PseudoLabelRequest, teacher: Teacher) -> Iterator[str]:
+def label_by_teacher(request: PseudoLabelRequest, teacher: PseudoLabelTeacher) -> Iterator[str]:
     """Label images by a model that was found, and yield lines for the user; see `run_pseudo_labelling`."""
     _require_new_output(request)
     listed = list_files(request.sources)
@@ -117,7 +117,7 @@ def _require_labelled(labelled: LabelledImages, files: int) -> None:
         )
 
 
-def _write_data_yaml(folder: Path, teacher: Teacher) -> None:
+def _write_data_yaml(folder: Path, teacher: PseudoLabelTeacher) -> None:
     """Write data.yaml, so that tools for labels open the folder."""
     points = teacher.manifest.keypoints
     shape = {"kpt_shape": [points.count, points.dims], "flip_idx": list(points.flip)} if points else {}
@@ -128,7 +128,10 @@ def _write_data_yaml(folder: Path, teacher: Teacher) -> None:
 
 
 def _build_record(
-    request: PseudoLabelRequest, teacher: Teacher, thresholds: TeacherThresholds, labelled: LabelledImages
+    request: PseudoLabelRequest,
+    teacher: PseudoLabelTeacher,
+    thresholds: TeacherThresholds,
+    labelled: LabelledImages,
 ) -> PseudoLabelRecord:
     manifest, settings = teacher.manifest, dict(teacher.settings)
     return PseudoLabelRecord(
@@ -148,7 +151,7 @@ def _build_record(
     )
 
 
-def _describe_thresholds(teacher: Teacher, thresholds: TeacherThresholds) -> Iterator[str]:
+def _describe_thresholds(teacher: PseudoLabelTeacher, thresholds: TeacherThresholds) -> Iterator[str]:
     val = thresholds.val
     yield f"pseudo-label: teacher {teacher.iteration.label}, thresholds from its {val.images} val images"
     for name, found in zip(teacher.manifest.names, thresholds.classes, strict=True):
@@ -202,7 +205,7 @@ def _warn_of_other_images(val: ValOutcome, labelled: LabelledImages) -> Iterator
         )
 
 
-def _advise(request: PseudoLabelRequest, teacher: Teacher) -> Iterator[str]:
+def _advise(request: PseudoLabelRequest, teacher: PseudoLabelTeacher) -> Iterator[str]:
     yield f"pseudo-label: look at some of {request.output} ({PSEUDO_LABELS_FILE} has the figures), and train:"
     override = f"data.unlabelled_source={quote_override_text(str(request.output))}"
     yield f"  dvc exp run -S {shlex.quote(override)}"

@@ -35,7 +35,7 @@ from pipeline.yolo.inference.loaded_model import InferenceSettings
 
 
 @dataclass(frozen=True)
-class Teacher:
+class PseudoLabelTeacher:
     """A model that makes pseudo-labels, and the data that it was trained on.
 
     Args:
@@ -80,7 +80,7 @@ class Teacher:
         }
 
 
-def find_teacher(reference: str, config: Config, device: Mapping[str, Any]) -> Teacher:
+def find_teacher(reference: str, config: Config, device: Mapping[str, Any]) -> PseudoLabelTeacher:
     """Find the model, and require that it was trained on the present data/prepared.
 
     Args:
@@ -104,7 +104,7 @@ def find_teacher(reference: str, config: Config, device: Mapping[str, Any]) -> T
         )
     imgsz = find_imgsz(iteration, weights, stage="predict")
     settings = choose_measuring_settings(config, imgsz, manifest.task, device)
-    return Teacher(iteration, weights, iteration.sha256 or hash_path(weights), known, settings)
+    return PseudoLabelTeacher(iteration, weights, iteration.sha256 or hash_path(weights), known, settings)
 
 
 def require_own_data(iteration: Iteration, manifest: Manifest, reader: RunReader) -> Manifest:

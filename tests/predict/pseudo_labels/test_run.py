@@ -25,7 +25,7 @@ from pipeline.evaluate.metrics.matching import match_detections
 from pipeline.evaluate.predictions import read_ground_truth
 from pipeline.iterations.iteration import Iteration
 from pipeline.predict.pseudo_labels.run import PseudoLabelRequest, label_by_teacher
-from pipeline.predict.pseudo_labels.teacher import Teacher, find_teacher
+from pipeline.predict.pseudo_labels.teacher import PseudoLabelTeacher, find_teacher
 from pipeline.predict.pseudo_labels.thresholds import PseudoLabelRule
 from pipeline.prepare.stage import run_stage
 from pipeline.storage.files import hash_file
@@ -73,7 +73,7 @@ def teacher(project):
     assert Path.cwd() == project
     manifest = read_manifest(PREPARED_FOLDER)
     iteration = Iteration("shapes", "run", "shapes", run_id="1" * 32, data=manifest.digest)
-    return Teacher(iteration, WEIGHTS, hash_file(WEIGHTS), manifest, SETTINGS)
+    return PseudoLabelTeacher(iteration, WEIGHTS, hash_file(WEIGHTS), manifest, SETTINGS)
 
 
 def ask(output, teacher, **rule):

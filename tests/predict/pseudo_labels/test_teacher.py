@@ -7,7 +7,7 @@ import pytest
 from pipeline.core.errors import UserError
 from pipeline.dataset.pseudo_labels import shorten_image_hash
 from pipeline.iterations.iteration import Iteration
-from pipeline.predict.pseudo_labels.teacher import Teacher, require_own_data
+from pipeline.predict.pseudo_labels.teacher import PseudoLabelTeacher, require_own_data
 from pipeline.tracking.store.tracked_runs import RunReader
 from pipeline.tracking.target import TrackingTarget
 from tests.builders import prepared_dataset
@@ -49,8 +49,10 @@ def test_a_model_of_other_or_unknown_data_is_refused(manifest, kind, data, reaso
 
 def test_images_that_it_learned_are_those_of_its_teachers_too(manifest, tmp_path):
     train = {shorten_image_hash(item.sha256) for item in manifest.in_split("train")}
-    teacher = Teacher(Iteration("r", "run", "r"), tmp_path / "w.pt", "w", manifest, {})
+    teacher = PseudoLabelTeacher(Iteration("r", "run", "r"), tmp_path / "w.pt", "w", manifest, {})
     assert set(teacher.list_learned_images()) == train
     write_pseudo_labels(tmp_path / "data/prepared", {}, trained_on=["e" * 64])
-    student = Teacher(Iteration("r", "run", "r"), tmp_path / "w.pt", "w", mark_pseudo(manifest, 1), {})
+    student = PseudoLabelTeacher(
+        Iteration("r", "run", "r"), tmp_path / "w.pt", "w", mark_pseudo(manifest, 1), {}
+    )
     assert set(student.list_learned_images()) == {*train, "e" * 16}
