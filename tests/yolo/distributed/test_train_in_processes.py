@@ -70,7 +70,9 @@ def test_two_processes_train_like_one(pair):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [{}, {"gradual": SCHEDULE, "cache": False, "mosaic": 1.0, "batch": 6}])
+@pytest.mark.parametrize(
+    "case", [{}, {"gradual": SCHEDULE, "cache": False, "mosaic": 1.0, "batch": 6}, {"repeat_rare": 0.9}]
+)
 def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path, case):
     """In several processes the rows are those of the first, and yet all of them open the same layers."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
