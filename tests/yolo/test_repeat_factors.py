@@ -11,6 +11,7 @@ import yaml
 from torch.utils.data import BatchSampler
 
 from pipeline.yolo.distributed.group_member import GroupMember
+from pipeline.yolo.gpu_loader.loader import GpuLoader
 from pipeline.yolo.repeat_factors import (
     RepeatFactorSampler,
     SharedRepeatFactorSampler,
@@ -18,6 +19,7 @@ from pipeline.yolo.repeat_factors import (
     draw_repeats,
 )
 from pipeline.yolo.training.sample_seeds import EpochBatches, EpochIndex
+from pipeline.yolo.training.train import build_trainer
 from tests import trainings
 
 ONLINE = yaml.safe_load((trainings.CONF / "augment/offline.yaml").read_text())["online"]
@@ -124,3 +126,14 @@ def test_features_of_frozen_layers_are_reused_for_each_sample_of_an_image(tmp_pa
     assert found[True].effective["frozen_features"].startswith("memory ")
     assert found[True].effective["samples_per_epoch"] > 6
     assert found[True].weights["last"] == found[False].weights["last"]
+
+
+@pytest.mark.slow
+def test_the_gpu_loader_repeats_images_too(tmp_path):
+    trainings.dataset(tmp_path)
+    trainer = build_trainer(trainings.job(tmp_path, fast="gpu", repeat_rare=1.0, batch=4))
+    trainer.gpu_loader_devices = frozenset({"cpu"})
+    trainer._setup_train()
+    files = [file for batch in trainer.train_loader for file in batch["im_file"]]
+    assert isinstance(trainer.train_loader, GpuLoader)
+    assert len(files) == len(trainer.train_loader.sampler) > len(set(files)) == 8
