@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pipeline.config.automatic import AUTOMATIC, require_number
+from pipeline.config.automatic import require_number
 from pipeline.config.schema import Config
+from pipeline.config.set_image_size import set_automatic_size
 from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
@@ -85,7 +86,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     delete_recorded_outputs()
     manifest = read_manifest(PREPARED_FOLDER)
     trained = _read_training_facts()
-    config = _use_trained_size(config, trained)
+    config = set_automatic_size(config, lambda: int(trained["imgsz"]))
     identity = identify_evaluation(config, data=manifest.digest, weights=trained["sha256"]["best"])
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with attach_run(target, key=trained["key"], run_id=trained["run_id"], evaluation=identity) as session:
@@ -103,14 +104,6 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         if config.evaluate.registers:
             session.register_model_at_end(config.registry.name)
     _print_summary(done)
-
-
-def _use_trained_size(config: Config, trained: Mapping[str, Any]) -> Config:
-    """Return the configuration with the image size that the training chose where finetune.imgsz is auto."""
-    if config.finetune.imgsz != AUTOMATIC:
-        return config
-    finetune = config.finetune.model_copy(update={"imgsz": int(trained["imgsz"])})
-    return config.model_copy(update={"finetune": finetune})
 
 
 def _print_summary(done: Evaluation) -> None:

@@ -22,14 +22,15 @@ from pipeline.augment.contact_sheets import (
 from pipeline.augment.generate import generate_copy
 from pipeline.augment.stage import plan_copies
 from pipeline.compose.stage import plan_config
-from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.schema import Config
+from pipeline.config.set_image_size import set_automatic_size
 from pipeline.core.arrays import ImageArray
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER, PREVIEW_FOLDER
 from pipeline.dataset.labels import ImageLabels
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest
+from pipeline.finetune.automatic.resolve_values import resolve_image_size
 from pipeline.source.reading.trace_mask import trace_mask_outline
 from pipeline.storage.files import write_folder
 from pipeline.visualize.label_overlay import draw_label_overlay
@@ -54,7 +55,7 @@ def run_command(arguments: Namespace) -> list[str]:
     manifest = read_manifest(PREPARED_FOLDER, verify_files=False)
     if not manifest.in_split("train"):
         raise UserError(f"{PREPARED_FOLDER} has no train images to show: give data.split.train a share")
-    config = _choose_image_size(config, manifest)
+    config = set_automatic_size(config, lambda: resolve_image_size(manifest, PREPARED_FOLDER).pixels)
     with write_folder(PREVIEW_FOLDER) as folder:
         offline, online = _draw_offline(config, manifest, folder), _draw_online(config, manifest, folder)
     return [
@@ -62,17 +63,6 @@ def run_command(arguments: Namespace) -> list[str]:
         f"online augmentation (augment.online.*), at finetune.imgsz={config.finetune.imgsz}: "
         f"{_list_sheets(online)}",
     ]
-
-
-def _choose_image_size(config: Config, manifest: Manifest) -> Config:
-    """Return the configuration with the image size that a training would choose where it is auto."""
-    from pipeline.finetune.automatic.resolve_values import resolve_image_size
-
-    if config.finetune.imgsz != AUTOMATIC:
-        return config
-    size = resolve_image_size(manifest, PREPARED_FOLDER)
-    finetune = config.finetune.model_copy(update={"imgsz": size.pixels})
-    return config.model_copy(update={"finetune": finetune})
 
 
 def _list_sheets(sheets: Sequence[Path]) -> str:

@@ -66,4 +66,4 @@ def read_rate_test(path: Path) -> RateTest | None:
 
 
 def _hash_values(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -10,10 +10,14 @@ import numpy as np
 
 from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.schema import Config, parse_config
-from pipeline.core.image_size import ImageSizeChoice, choose_classify_size, choose_image_size
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
 from pipeline.finetune.automatic.epoch_count import EpochChoice, choose_epochs
+from pipeline.finetune.automatic.image_size import (
+    ImageSizeChoice,
+    choose_classify_size,
+    choose_image_size,
+)
 from pipeline.finetune.automatic.object_sizes import measure_object_shares
 
 

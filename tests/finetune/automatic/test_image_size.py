@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.core.image_size import IMAGE_SIZES, choose_classify_size, choose_image_size
+from pipeline.finetune.automatic.image_size import IMAGE_SIZES, choose_classify_size, choose_image_size
 
 
 def objects(small: float, large: float = 0.5) -> np.ndarray:
