@@ -62,8 +62,8 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
         "The model must be one of the present data/prepared. Its val predictions decide from which score on\n"
         "a detection of a class becomes a label. A class that is not right often enough gets none, and an\n"
         "image in which too many objects may have no label is left out. A model that is not good enough on\n"
-        "val is refused. Writes images/, labels/, data.yaml and pseudo.json; data.unlabelled_source adds such\n"
-        "a folder to train, never to val or test.",
+        "val is refused. Writes images/, labels/, data.yaml and pseudo.json; data.unlabelled_source adds\n"
+        "the folder to train, never to val or test.",
         "finetrack pseudo-label ~/unlabelled --model champion\n"
         "finetrack pseudo-label ~/unlabelled --model 3f2a91c0 --precision 0.95 --output ~/labelled_by_model",
         (
