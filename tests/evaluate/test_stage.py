@@ -11,6 +11,7 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 from ultralytics import YOLO
+from ultralytics.engine.model import Model
 from ultralytics.nn.tasks import DetectionModel
 
 from pipeline.config.groups.evaluate import EvaluateConfig
@@ -161,7 +162,7 @@ def test_out_of_memory_error_names_the_batch_option(tmp_path, untrained, monkeyp
     def run_out(_model, _images, **_how):
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr(YOLO, "predict", run_out)
+    monkeypatch.setattr(Model, "predict", run_out)
     image = sources.write_picture(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"for batches of 4 at 64 pixels: lower evaluate.batch$"):
         list(predict_detections(untrained, [image], imgsz=64, conf=0.1, **HOW))
