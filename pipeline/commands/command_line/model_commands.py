@@ -86,9 +86,9 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
                 "--recall",
                 {
                     "type": float,
-                    "default": 0.9,
+                    "default": 0.8,
                     "metavar": "SHARE",
-                    "help": "of the objects in labelled val images that must have a label (0.9)",
+                    "help": "of the objects in labelled val images that must have a label (0.8)",
                 },
             ),
             (

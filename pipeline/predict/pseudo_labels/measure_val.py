@@ -83,12 +83,8 @@ def measure_teacher(
         names: Class names by index.
         rule: What is asked of them.
         max_det: The most detections that the model returns.
-
-    Raises:
-        UserError: The teacher is not good enough for the rule, or val is too small to know.
     """
     classes = choose_thresholds(_list_scored(val, len(names)), len(names), rule)
-    _require_labels(classes, names, rule)
     half = rule._replace(least=-(-rule.least // 2))
     outcomes = []
     for part in (0, 1):
@@ -100,7 +96,6 @@ def measure_teacher(
             else _measure_detections(others, chosen, recall=rule.recall, max_det=max_det)
         )
     outcome = ValOutcome(*(sum(column) for column in zip(*outcomes, strict=True)))
-    _require_worth(outcome, rule)
     return TeacherThresholds(classes, outcome, rule)
 
 
@@ -141,6 +136,20 @@ def _measure_detections(
 def _count_right(truth: GroundTruth, labels: Detections) -> int:
     matched = match_detections(truth, labels)[:, 0]
     return int(np.append(truth.counted, False)[matched].sum())
+
+
+def require_good_teacher(thresholds: TeacherThresholds, names: Sequence[str]) -> None:
+    """Require that pseudo-labels are worth what was asked for.
+
+    Args:
+        thresholds: Of the teacher.
+        names: Class names by index.
+
+    Raises:
+        UserError: The teacher is not good enough for the rule, or val is too small to know.
+    """
+    _require_labels(thresholds.classes, names, thresholds.rule)
+    _require_worth(thresholds.val, thresholds.rule)
 
 
 def _require_labels(classes: Sequence[ClassThreshold], names: Sequence[str], rule: PseudoLabelRule) -> None:

@@ -31,6 +31,7 @@ from pipeline.predict.pseudo_labels.measure_val import (
     TeacherThresholds,
     ValOutcome,
     describe_outcome,
+    require_good_teacher,
 )
 from pipeline.predict.pseudo_labels.teacher import PseudoLabelTeacher, find_teacher
 from pipeline.predict.pseudo_labels.thresholds import ClassThreshold, PseudoLabelRule
@@ -82,6 +83,7 @@ def label_by_teacher(request: PseudoLabelRequest, teacher: PseudoLabelTeacher) -
         )
     thresholds = teacher.measure(request.rule)
     yield from _describe_thresholds(teacher, thresholds)
+    require_good_teacher(thresholds, teacher.manifest.names)
     with write_folder(request.output) as folder:
         labelled = ImageLabeller(teacher, thresholds, folder).label(files)
         _require_labelled(labelled, len(files))

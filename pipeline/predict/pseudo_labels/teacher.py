@@ -53,11 +53,7 @@ class PseudoLabelTeacher:
     settings: InferenceSettings
 
     def measure(self, rule: PseudoLabelRule) -> TeacherThresholds:
-        """Choose its thresholds on val, and measure there what its labels are worth.
-
-        Raises:
-            UserError: It is not good enough for the rule, or val is too small to know.
-        """
+        """Choose its thresholds on val, and measure there what its labels are worth."""
         model = TrainedModel(self.weights, single_class=False, settings=self.settings)
         val = predict_images(self.manifest.in_split("val"), self.manifest, model)
         return measure_teacher(val, self.manifest.names, rule, max_det=self.settings["max_det"])

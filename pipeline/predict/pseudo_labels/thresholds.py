@@ -18,6 +18,8 @@ FOUND_SHARE: Final = 0.95
 """Share of the objects found on val that a class has at or above the score from which it is uncertain."""
 ALLOWANCE: Final = 0.1
 """Wrong detections that are added to those of val, as a share of the least number of detections."""
+LOWEST_SCORE: Final = 0.25
+"""No detection below becomes a label, however few wrong ones val has: the default of Ultralytics' predict."""
 CAUTIOUS_SCORE: Final = 0.1
 """Detections from here on are uncertain where val has too few objects of their class to say more."""
 
@@ -32,7 +34,7 @@ class PseudoLabelRule(NamedTuple):
     """
 
     precision: float = 0.9
-    recall: float = 0.9
+    recall: float = 0.8
     least: int = 20
 
 
@@ -117,11 +119,8 @@ def _count_accepted(scores: FloatArray, right: BoolArray, rule: PseudoLabelRule)
     """
     numbers = np.arange(1, len(scores) + 1)
     is_last = np.append(scores[1:] != scores[:-1], True)[: len(scores)]  # equal scores are taken together
-    fits = (
-        is_last
-        & (numbers >= rule.least)
-        & (np.cumsum(right) >= rule.precision * (numbers + ALLOWANCE * rule.least))
-    )
+    is_right = np.cumsum(right) >= rule.precision * (numbers + ALLOWANCE * rule.least)
+    fits = is_last & is_right & (numbers >= rule.least) & (scores >= LOWEST_SCORE)
     return int(numbers[fits].max(initial=0))
 
 

@@ -7,7 +7,7 @@ from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.evaluate.metrics.classification import ClassScores
 from pipeline.evaluate.metrics.detection import SplitPredictions
-from pipeline.predict.pseudo_labels.measure_val import measure_teacher
+from pipeline.predict.pseudo_labels.measure_val import measure_teacher, require_good_teacher
 from pipeline.predict.pseudo_labels.thresholds import PseudoLabelRule
 
 NAMES = ("disc", "bar")
@@ -30,7 +30,9 @@ def build_split(images, *, score=0.9, missed=0, wrong=0):
 
 
 def measure(split, **rule):
-    return measure_teacher(split, NAMES, PseudoLabelRule(**rule), max_det=300)
+    thresholds = measure_teacher(split, NAMES, PseudoLabelRule(**rule), max_det=300)
+    require_good_teacher(thresholds, NAMES)
+    return thresholds
 
 
 def test_a_good_teacher_labels_all_images():
@@ -67,6 +69,21 @@ def test_few_val_images_are_refused_though_each_has_many_objects():
     truth, found = GroundTruth(boxes, classes), Detections(boxes, np.full(30, 0.9), classes)
     with pytest.raises(UserError, match="only 2 of 2 val images"):
         measure(SplitPredictions([truth] * 2, [found] * 2))
+
+
+def test_scores_that_chance_chose_are_refused_by_the_other_half():
+    rng = np.random.default_rng(3)
+    truth = GroundTruth(BOXES[:1], np.zeros(1, np.int64))
+    found = []
+    for _ in range(60):
+        boxes = BOXES[:1] + 100 * (rng.random() < 0.4)  # 60% right, whatever the score is
+        found.append(Detections(boxes, np.round(rng.uniform(0.3, 1, 1), 5), np.zeros(1, np.int64)))
+    split = SplitPredictions([truth] * 60, found)
+    thresholds = measure_teacher(split, NAMES, PseudoLabelRule(0.75, 0.1, 4), max_det=300)
+    chosen = thresholds.classes[0]
+    assert chosen.right / chosen.detections > 0.75 > 0.7 > thresholds.val.precision
+    with pytest.raises(UserError, match="on the other half"):
+        require_good_teacher(thresholds, NAMES)
 
 
 def test_images_that_are_classified_have_one_label_each():

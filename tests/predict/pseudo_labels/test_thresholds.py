@@ -47,6 +47,11 @@ def test_a_class_has_labels_from_the_lowest_score_at_which_enough_are_right(rows
     assert choose(rows, precision, least).accepted == accepted
 
 
+def test_no_label_has_a_very_low_score_though_val_has_no_wrong_ones():
+    found = choose([*PURE, (0.26, RIGHT), (0.01, RIGHT)])
+    assert (found.accepted, found.uncertain) == (0.26, 0.26)
+
+
 def test_counts_are_those_at_or_above_the_threshold():
     found = choose([*PURE, *[(0.3, WRONG)] * 9])
     assert (found.detections, found.right, found.tight) == (20, 20, 20)
