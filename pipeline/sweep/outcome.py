@@ -93,7 +93,8 @@ class SweepOutcome:
         from pipeline.sweep.learning_curve.finish_curve import finish_learning_curve
 
         try:
-            self._curve = finish_learning_curve(summary, log, self._project, self._values)
+            values = self._values if self._study.is_complete else None
+            self._curve = finish_learning_curve(summary, log, self._project, values)
         except UserError as error:
             self._curve_problem = error
         return self._curve.lines if self._curve else []

@@ -34,7 +34,7 @@ class FinishedCurve(NamedTuple):
 
 
 def finish_learning_curve(
-    summary: SweepSummary, log: SweepLog, project: Path, values: ParamValues
+    summary: SweepSummary, log: SweepLog, project: Path, values: ParamValues | None
 ) -> FinishedCurve:
     """Build the learning curve of a sweep, log it, and write its page to the folder of the sweep.
 
@@ -42,12 +42,15 @@ def finish_learning_curve(
         summary: Of the sweep, whose trainings may not all have ended.
         log: Of the sweep.
         project: The project's folder.
-        values: The configuration of the sweep's first point: how a zero-shot model is asked.
+        values: The configuration of the sweep's first point, by which a zero-shot model is asked; None while
+            trainings are missing, as after Ctrl-C: its predictions take time.
 
     Raises:
         UserError: The trainings cannot be compared.
     """
-    curve = add_zero_shot(build_learning_curve(summary, project, seed=SEED), parse_config(values), seed=SEED)
+    curve = build_learning_curve(summary, project, seed=SEED)
+    if values is not None:
+        curve = add_zero_shot(curve, parse_config(values), seed=SEED)
     log.log_curve(summary, curve)
     page = create_scratch_folder("sweeps", summary.name) / PAGE_FILE
     write_file(page, render_curve_page(curve))
