@@ -19,6 +19,7 @@ from pipeline.finetune import stage
 from pipeline.finetune.automatic import epoch_count, learning_rate
 from pipeline.finetune.stage import gather_inputs, run_stage
 from pipeline.yolo.rate_test import choose_rate, run_rate_test
+from pipeline.yolo.rate_test.choose_rate import RatePoint, RateTest
 from tests import trainings
 
 
@@ -50,10 +51,10 @@ def list_choices(capsys: Any) -> list[str]:
     return [line for line in capsys.readouterr().out.splitlines() if "=auto: " in line]
 
 
-def check_records(address: str) -> dict[str, Any]:
+def check_records(address: str, *, epochs: int) -> dict[str, Any]:
     """Check what the files and the run say of the values; return them."""
     facts = read_json(FINETUNED_FOLDER / "run.json")
-    chosen = {"imgsz": 64, "epochs": 2, "lr0": facts["effective"]["lr0"]}
+    chosen = {"imgsz": 64, "epochs": epochs, "lr0": facts["effective"]["lr0"]}
     assert read_json(TRAINING_METRICS_FILE)["automatic"] == chosen
     assert {key: value["value"] for key, value in facts["automatic"].items()} == chosen
     assert all(value["reason"] for value in facts["automatic"].values())
@@ -62,14 +63,27 @@ def check_records(address: str) -> dict[str, Any]:
     params = MlflowClient(address).get_run(facts["run_id"]).data.params
     assert params["finetune.imgsz"] == params["finetune.lr0"] == "auto"
     assert float(params["effective.lr0"]) == chosen["lr0"]
-    assert params["effective.automatic.epochs"].startswith("2 (")
+    assert params["effective.automatic.epochs"].startswith(f"{epochs} (")
     return chosen
 
 
 @pytest.mark.fault(3, "values that the configuration leaves to the data")
+def test_auto_is_recorded_as_the_values_that_were_used(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(epoch_count, "MAX_EPOCHS", 1)
+    found = RateTest(0.0013, "a reason", (RatePoint(0.001, 1.0, 1.0), RatePoint(0.002, 0.97, 0.98)))
+    monkeypatch.setattr(learning_rate, "run_rate_test", lambda _job, _usual: found)
+    trainings.dataset(tmp_path, train=4, val=2)
+    train(lr0="auto", imgsz="auto", epochs="auto")
+    chosen = check_records(f"sqlite:///{tmp_path / 'mlflow.db'}", epochs=1)
+    assert chosen["lr0"] == found.lr0
+    assert f"finetune: lr0=auto: {found.lr0} (a reason)" in list_choices(capsys)
+
+
+@pytest.mark.slow
 @pytest.mark.fault(4, "a stopped training whose learning rate was chosen by a test")
 @pytest.mark.usefixtures("_short")
-def test_auto_is_recorded_kept_by_a_resumed_training_and_trains_as_the_numbers_do(
+def test_a_resumed_training_keeps_what_auto_gave_and_is_the_one_of_these_numbers(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -84,7 +98,7 @@ def test_auto_is_recorded_kept_by_a_resumed_training_and_trains_as_the_numbers_d
         patch.setattr(learning_rate, "run_rate_test", None)  # the resumed training needs none
         train(**auto)
     assert (list_choices(capsys), len(told)) == (told, 3)
-    chosen = check_records(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    chosen = check_records(f"sqlite:///{tmp_path / 'mlflow.db'}", epochs=2)
 
     weights = (FINETUNED_FOLDER / "best.pt").read_bytes()
     shutil.rmtree(FINETUNED_FOLDER)
