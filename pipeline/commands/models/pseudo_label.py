@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +32,7 @@ def run_command(arguments: Namespace) -> Iterable[str]:
 
     sources = [resolve_source_path(arguments.start, path) for path in arguments.source]
     output = (
-        resolve_source_path(arguments.start, arguments.output)
+        Path(os.path.normpath(resolve_source_path(arguments.start, arguments.output)))
         if arguments.output
         else PSEUDO_LABELS_FOLDER / name_source([str(path.resolve()) for path in sources])
     )

@@ -2,7 +2,7 @@
 
 An image is labelled as a whole or not at all. A detection that is neither a label nor surely nothing would
 become background in the training, which has no regions to ignore. So an image is left out if too many of its
-objects are likely to have no label: where there are few labels, one such detection is enough.
+objects of one class are likely to have no label: where there are few labels, one such detection is enough.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def judge_detections(
     Args:
         found: All detections, also those of low scores.
         thresholds: By class index.
-        recall: Least share of the objects that should have a label.
+        recall: Least share of the objects of each class that should have a label.
         max_det: The most detections that the model returns: beyond it there may be more.
     """
     accepted = np.array([np.inf if each.accepted is None else each.accepted for each in thresholds])
@@ -54,16 +54,19 @@ def judge_detections(
     overlap = box_iou(found.boxes[open_ones], found.boxes[kept])
     alone = overlap.max(axis=1, initial=0.0) < SAME_PLACE
     missed = _count_missed(found.classes[open_ones][alone], thresholds)
+    labels = np.bincount(found.classes[kept], minlength=len(thresholds))
     is_full = len(found.scores) >= max_det and found.scores.min(initial=1.0) >= uncertain.min()
     none = np.zeros(len(kept), np.bool_)
-    if is_full or missed > (1 - recall) * (kept.sum() + missed):
+    if is_full or (missed > (1 - recall) * (labels + missed)).any():
         return JudgedImage(UNCERTAIN, none)
     return JudgedImage(LABELLED, kept) if kept.any() else JudgedImage(EMPTY, none)
 
 
-def _count_missed(classes: IntArray, thresholds: Sequence[ClassThreshold]) -> float:
-    """Return how many of the uncertain detections of these classes are likely to be objects."""
-    return float(sum(thresholds[cls].doubt for cls in classes.tolist()))
+def _count_missed(classes: IntArray, thresholds: Sequence[ClassThreshold]) -> FloatArray:
+    """Return (classes,) how many of the uncertain detections of each class are likely to be objects."""
+    doubts = np.array([each.doubt for each in thresholds])
+    counts = np.bincount(classes, minlength=len(thresholds))
+    return np.asarray(counts * doubts, np.float64)
 
 
 def judge_class(probabilities: FloatArray, thresholds: Sequence[ClassThreshold]) -> int | None:

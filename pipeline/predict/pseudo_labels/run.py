@@ -76,14 +76,31 @@ def label_by_teacher(request: PseudoLabelRequest, teacher: PseudoLabelTeacher) -
     """Label images by a model that was found, and yield lines for the user; see `run_pseudo_labelling`."""
     _require_new_output(request)
     listed = list_files(request.sources)
-    files = [file for file in listed.files if not file.is_video]
-    if not files:
+    if all(file.is_video for file in listed.files):
         raise UserError(
             "there are only videos: extract frames of them, some seconds apart, and name their folder"
         )
     thresholds = teacher.measure(request.rule)
     yield from _describe_thresholds(teacher, thresholds)
     require_good_teacher(thresholds, teacher.manifest.names)
+    yield from write_labelled_folder(request, teacher, thresholds, listed)
+
+
+def write_labelled_folder(
+    request: PseudoLabelRequest, teacher: PseudoLabelTeacher, thresholds: TeacherThresholds, listed: FileList
+) -> Iterator[str]:
+    """Label images by thresholds that were chosen, and yield lines for the user.
+
+    Args:
+        request: What the user asks for.
+        teacher: The model.
+        thresholds: Which of its detections become labels.
+        listed: The images; videos among them are left out.
+
+    Raises:
+        UserError: No image gets labels, or the folder was made meanwhile. Nothing is written then.
+    """
+    files = [file for file in listed.files if not file.is_video]
     with write_folder(request.output) as folder:
         labelled = ImageLabeller(teacher, thresholds, folder).label(files)
         _require_labelled(labelled, len(files))
@@ -211,7 +228,8 @@ def _advise(request: PseudoLabelRequest, teacher: PseudoLabelTeacher) -> Iterato
     yield f"pseudo-label: look at some of {request.output} ({PSEUDO_LABELS_FILE} has the figures), and train:"
     override = f"data.unlabelled_source={quote_override_text(str(request.output))}"
     yield f"  dvc exp run -S {shlex.quote(override)}"
-    yield f"  finetrack compare {shlex.quote(teacher.iteration.reference)} workspace"
+    run_id, reference = teacher.iteration.run_id, teacher.iteration.reference
+    yield f"  finetrack compare {run_id[:8] if run_id else shlex.quote(reference)} workspace"
 
 
 def _count_outcomes(labelled: LabelledImages) -> str:

@@ -35,6 +35,7 @@ def judge(*rows: tuple, max_det=300):
         ([(HERE, 0.9, 0), (NEAR_HERE, 0.5, 0)], LABELLED, [True, False]),  # the same object once more
         ([(HERE, 0.9, 0), (NEAR_HERE, 0.5, 1)], LABELLED, [True, False]),
         ([(HERE, 0.9, 0), (THERE, 0.9, 1)], UNCERTAIN, [False, False]),  # of a class without labels
+        ([(HERE, 0.9, 0)] * 30 + [(THERE, 0.9, 1)], UNCERTAIN, [False] * 31),
         ([(HERE, 0.1, 0)], EMPTY, [False]),
         ([], EMPTY, []),
     ],

@@ -24,9 +24,15 @@ from pipeline.dataset.pseudo_labels import (
 from pipeline.evaluate.metrics.matching import match_detections
 from pipeline.evaluate.predictions import read_ground_truth
 from pipeline.iterations.iteration import Iteration
-from pipeline.predict.pseudo_labels.run import PseudoLabelRequest, label_by_teacher
+from pipeline.predict.list_files import list_files
+from pipeline.predict.pseudo_labels.measure_val import TeacherThresholds, ValOutcome
+from pipeline.predict.pseudo_labels.run import (
+    PseudoLabelRequest,
+    label_by_teacher,
+    write_labelled_folder,
+)
 from pipeline.predict.pseudo_labels.teacher import PseudoLabelTeacher, find_teacher
-from pipeline.predict.pseudo_labels.thresholds import PseudoLabelRule
+from pipeline.predict.pseudo_labels.thresholds import ClassThreshold, PseudoLabelRule
 from pipeline.prepare.stage import run_stage
 from pipeline.storage.files import hash_file
 from pipeline.tracking.runs import open_run
@@ -38,7 +44,9 @@ ROOT = Path(__file__).parents[3]
 SETTINGS = {
     "imgsz": 192, "conf": 0.01, "iou": 0.7, "max_det": 100, "batch": 8, "device": "cpu", "threads": 1,
 }  # fmt: skip
-RULE = PseudoLabelRule(precision=0.1, recall=0.1, least=5)  # the foundation knows shapes, but not well
+RULE = PseudoLabelRule()
+FROM_HALF = ClassThreshold(accepted=0.5, uncertain=0.5, doubt=1.0, detections=20, right=20, tight=20)
+"""The foundation knows shapes, but not well: val would choose no threshold of this kind."""
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +84,14 @@ def teacher(project):
     return PseudoLabelTeacher(iteration, WEIGHTS, hash_file(WEIGHTS), manifest, SETTINGS)
 
 
-def ask(output, teacher, **rule):
-    request = PseudoLabelRequest([Path("unlabelled")], output, "shapes", RULE._replace(**rule))
-    return [*label_by_teacher(request, teacher)]
+def ask(output):
+    return PseudoLabelRequest([Path("unlabelled")], output, "shapes", RULE)
 
 
 def test_images_get_labels_where_objects_are(tmp_path, teacher):
-    said = ask(tmp_path / "out", teacher)
+    chosen = TeacherThresholds([FROM_HALF] * 30, ValOutcome(25, 20, 20, 19, 20), RULE)
+    listed = list_files([Path("unlabelled")])
+    said = [*write_labelled_folder(ask(tmp_path / "out"), teacher, chosen, listed)]
     record = read_pseudo_label_record(tmp_path / "out")
     assert record.names == teacher.manifest.names
     assert record.trained_on == tuple(
@@ -91,12 +100,11 @@ def test_images_get_labels_where_objects_are(tmp_path, teacher):
     assert sum(record.counts.values()) == 22
     assert (record.counts["unreadable"], record.counts["equal to another one"]) == (1, 1)
     assert record.counts["labelled"] == len(record.images) > 5
-    by_hash = {item.sha256: item for item in teacher.manifest.items}
+    items = {item.sha256: item for item in teacher.manifest.items}
     right = labels = 0
     for image in record.images:
-        written = tmp_path / "out/images" / image.file
-        assert hash_file(written) == image.sha256
-        item = by_hash[image.sha256]
+        assert hash_file(tmp_path / "out/images" / image.file) == image.sha256
+        item = items[image.sha256]
         truth = read_ground_truth(item, teacher.manifest, single_class=False)
         found = parse_labels((tmp_path / "out/labels" / image.label_file).read_text())
         boxes = xywhn_to_xyxy(found.boxes, item.width, item.height)
@@ -104,7 +112,7 @@ def test_images_get_labels_where_objects_are(tmp_path, teacher):
         labels += len(found)
         right += int((matched[:, 0] >= 0).sum())
     assert labels == sum(each["labels"] for each in record.classes.values())
-    assert right >= 0.08 * labels
+    assert right >= 0.4 * labels
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "data.yaml", "images", "labels", PSEUDO_LABELS_FILE,
     ]  # fmt: skip
@@ -116,20 +124,20 @@ def test_images_get_labels_where_objects_are(tmp_path, teacher):
 def test_a_folder_that_exists_is_never_replaced(tmp_path, teacher):
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="people may have corrected"):
-        ask(tmp_path / "out", teacher)
+        list(label_by_teacher(ask(tmp_path / "out"), teacher))
     with pytest.raises(UserError, match="is in the source"):
-        ask(Path("unlabelled/out"), teacher)
+        list(label_by_teacher(ask(Path("unlabelled/out")), teacher))
 
 
 @pytest.mark.fault(3, "pseudo-labels of a teacher that is not good enough")
 def test_a_teacher_that_is_not_good_enough_writes_nothing(tmp_path, teacher):
     with pytest.raises(UserError, match="train a better teacher"):
-        ask(tmp_path / "out", teacher, recall=1.0)
+        list(label_by_teacher(ask(tmp_path / "out"), teacher))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_run_of_mlflow_labels_images_and_prepare_keeps_those_of_test_out(project, teacher, tmp_path):
+def test_a_run_of_mlflow_is_found_and_measured(project, teacher, tmp_path, capsys):
     shutil.copytree(ROOT / "conf", project / "conf")
     config = plan_config(())
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
@@ -148,9 +156,8 @@ def test_a_run_of_mlflow_labels_images_and_prepare_keeps_those_of_test_out(proje
     found = find_teacher("shapes", config, {"device": "cpu"})
     assert (found.sha256, found.manifest) == (teacher.sha256, teacher.manifest)
     words = ["pseudo-label", "unlabelled", "--model", "shapes", "--output", str(tmp_path / "out")]
-    rule = ["--precision", "0.1", "--recall", "0.1", "--least", "5", "--device", "cpu"]
-    assert main([*words, *rule], project) == 0
-    # In this project all images are of test: none may be used.
-    drawn = {"images": 50, "pixels": 192, "split": {"train": 0.1, "val": 0.5, "test": 0.4}}
-    with pytest.raises(UserError, match="in a group with an image of val or test"):
-        run_stage(prepare_config("shapes", None, unlabelled_source=str(tmp_path / "out"), **drawn))
+    assert main([*words, "--device", "cpu"], project) == 1
+    said = capsys.readouterr()
+    assert "train a better teacher" in said.err
+    assert "triangle: " in said.out
+    assert list(tmp_path.iterdir()) == []
