@@ -117,6 +117,8 @@ def prepare_config(form: str, source: Path | list[str] | None, *, seed: int = 0,
         "fold": 0,
         "fraction": 1.0,
         "fraction_seed": 0,
+        "unlabelled_source": None,
+        "unlabelled_share": 1.0,
         **changes,
     }
     finetune = FinetuneConfig.model_construct(imgsz=imgsz)

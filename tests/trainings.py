@@ -17,7 +17,19 @@ from tests.builders import prepared_dataset
 NAMES = ("disc", "square", "bar")
 CONF = Path(__file__).parents[1] / "conf"
 FOUNDATION = CONF.parent / "models/foundation/yolo26n-foundation.pt"
-OURS = ("defaults", "strategy", "precision", "fast", "threads", "val_every", "gradual", "nodes")
+OURS = (
+    "defaults",
+    "strategy",
+    "precision",
+    "fast",
+    "threads",
+    "val_every",
+    "repeat_rare",
+    "gradual",
+    "nodes",
+)
+KNOBS = ("layer_decay", "ema", "average", "freeze_bn", "sam")
+"""Keys of conf/finetune that are fields of a job under the same names, some with types of their own."""
 
 
 def dataset(root: Path, *, train: int = 8, val: int = 4, task: Task = "detect") -> Manifest:
@@ -48,7 +60,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "close_mosaic": 1,
         "seed": 0,
     }
-    native = {key: value for key, value in finetune.items() if key not in OURS}
+    native = {key: value for key, value in finetune.items() if key not in (*OURS, *KNOBS)}
     return native | online | sizes | {"verbose": False} | changes
 
 
@@ -62,6 +74,7 @@ def job(
     task: Task = "detect",
     fast: bool | str = True,
     threads: int | None = None,
+    repeat_rare: float = 0.0,
     **changes: Any,
 ):
     """Build a job for the dataset below `root`; checkpoints go to root/checkpoints."""
@@ -69,6 +82,7 @@ def job(
 
     folder = root / "checkpoints"
     folder.mkdir(exist_ok=True)
+    knobs = {name: changes.pop(name) for name in KNOBS if name in changes}
     images = root / "data/prepared/images"
     base = BaseWeights("test", weights, None, model_name_for_task("yolo26n.yaml", task))
     return TrainingJob(
@@ -80,11 +94,13 @@ def job(
         precision=precision,
         fast=fast,
         threads=threads,
+        repeat_rare=repeat_rare,
         gradual=gradual,
         folder=folder,
         head=head,
         task=task,
         keypoints=task_sets.POINTS if task == "pose" else None,
+        **knobs,
     )
 
 

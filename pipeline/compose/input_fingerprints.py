@@ -28,6 +28,8 @@ from pipeline.storage.fingerprint import fingerprint_file, fingerprint_source
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 DRAWN_FORMATS = {"demo", "shapes"}
+NO_UNLABELLED: Final = "none"
+"""The fingerprint where data.unlabelled_source is null."""
 RESTORED_KEY: Final = "restored"
 """The entry of compose.lock.json in a restored iteration: the fingerprints of its inputs stand."""
 
@@ -50,6 +52,7 @@ def fingerprint_inputs(
     model, finetune = values["model"], values["finetune"]
     inputs = {
         "source": fingerprint_source_images(values["data"]),
+        "unlabelled": fingerprint_unlabelled_images(values["data"]),
         "weights": fingerprint_weights(model, finetune, values["data"].get("task", "auto")),
         "teacher": fingerprint_teacher(finetune["distill_model"], model["folder"]),
         "architecture": fingerprint_architecture(model["architecture"], lock),
@@ -167,6 +170,28 @@ def fingerprint_source_images(data: Mapping[str, Any]) -> InputFingerprint:
         return InputFingerprint(name, parts[""])
     joined = json.dumps([*parts.items()], allow_nan=False)  # in their order, which is that of the classes
     return InputFingerprint(name, hashlib.sha256(joined.encode()).hexdigest(), parts=parts)
+
+
+def fingerprint_unlabelled_images(data: Mapping[str, Any]) -> InputFingerprint:
+    """Fingerprint the files of data.unlabelled_source.
+
+    Raises:
+        UserError: It overlaps with what the project writes or with a source, or cannot be read.
+    """
+    unlabelled = data.get("unlabelled_source")
+    if unlabelled is None:
+        return InputFingerprint("data.unlabelled_source=null", NO_UNLABELLED)
+    name = f"data.unlabelled_source={unlabelled}"
+    path = resolve_sources(project_root(), unlabelled)[""]
+    refuse_project_folders(name, path)
+    for source in resolve_sources(project_root(), data["source"]).values():
+        one, other = path.resolve(), find_source_folder(source).resolve()
+        if one.is_relative_to(other) or other.is_relative_to(one):
+            raise UserError(
+                f"{name} and data.source={source} overlap, and one image would have two labels: "
+                "keep them in folders of their own"
+            )
+    return InputFingerprint(name, None if _is_absent(path) else _fingerprint_source_path(path, name))
 
 
 def _name_sources(source: Any) -> str:

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.compose.input_fingerprints import RESTORED_KEY, fingerprint_source_images
+from pipeline.compose.input_fingerprints import (
+    RESTORED_KEY,
+    fingerprint_source_images,
+    fingerprint_unlabelled_images,
+)
 from pipeline.compose.weight_fingerprints import (
     InputFingerprint,
     fingerprint_architecture,
@@ -43,6 +47,8 @@ def _list_inputs(
     """Yield the inputs of a stage as they are now, each with its recorded fingerprint."""
     if stage == "prepare" and "source" in lock:
         yield fingerprint_source_images(values["data"]), lock["source"]
+    if stage == "prepare" and "unlabelled" in lock:
+        yield fingerprint_unlabelled_images(values["data"]), lock["unlabelled"]
     if stage == "finetune" and "weights" in lock:
         model, finetune = values["model"], values["finetune"]
         yield _fingerprint_used_weights(values, lock)

@@ -41,7 +41,7 @@ INPUT_FOLDERS: Final[Mapping[str, tuple[Path, ...]]] = {
 """The deps of each stage in dvc.yaml."""
 
 RECORDED_LOCK_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "prepare": ("source", "earlier"),
+    "prepare": ("source", "unlabelled", "earlier"),
     "augment": (),
     "finetune": ("weights", "siblings", "teacher", "architecture"),
     "evaluate": ("forget",),
@@ -223,8 +223,9 @@ def _stamp_inputs(stage: str, values: Mapping[str, Any]) -> dict[str, ContentSta
     for folder in INPUT_FOLDERS[stage]:
         found |= stamp_folder(folder)
     if stage == "prepare":
-        for path in resolve_sources(project_root(), values["data"]["source"]).values():
-            found |= stamp_source(find_source_folder(path))
+        for key in ("source", "unlabelled_source"):
+            for path in resolve_sources(project_root(), values["data"].get(key)).values():
+                found |= stamp_source(find_source_folder(path))
     return found
 
 

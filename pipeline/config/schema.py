@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
+from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.fields import ConfigGroup, Seed
 from pipeline.config.groups.augment import AugmentConfig
 from pipeline.config.groups.compute import ComputeConfig
@@ -22,6 +23,7 @@ from pipeline.config.groups.finetune import RESERVED_ARGUMENTS, FinetuneConfig
 from pipeline.config.groups.model import ModelConfig
 from pipeline.config.groups.registry import RegistryConfig
 from pipeline.config.groups.tracking import TrackingConfig
+from pipeline.config.groups.zero_shot import ZeroShotConfig
 from pipeline.config.messages import (
     JsonSchema,
     describe_wrong_value,
@@ -50,13 +52,13 @@ class Config(ConfigGroup):
     compute: ComputeConfig
     registry: RegistryConfig
     export: ExportConfig
+    zero_shot: ZeroShotConfig
 
     @model_validator(mode="after")
     def _check_groups_together(self) -> Config:
-        if self.finetune.imgsz % 32:
-            raise ValueError(
-                f"finetune.imgsz={self.finetune.imgsz} is not allowed: it must be a multiple of 32"
-            )
+        imgsz = self.finetune.imgsz
+        if imgsz != AUTOMATIC and imgsz % 32:
+            raise ValueError(f"finetune.imgsz={imgsz} is not allowed: it must be a multiple of 32, or auto")
         mixing = [name for name in ("mosaic", "mixup", "cutmix") if getattr(self.augment.online, name)]
         if self.finetune.rect and mixing:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.core.tasks import Keypoints, Task
@@ -23,6 +23,7 @@ class ImageRecord:
         height: In pixels.
         classes: The class index of each object, in the order of the label file.
         source: The file that it was made from, relative to the source folder.
+        pseudo: Whether a model made its labels (data.unlabelled_source); such an image is in train.
     """
 
     file: str
@@ -32,6 +33,7 @@ class ImageRecord:
     height: int
     classes: tuple[int, ...]
     source: str
+    pseudo: bool = False
 
     @property
     def split(self) -> str:
@@ -68,12 +70,22 @@ class Manifest:
         head = [self.task, self.names, *([asdict(self.keypoints)] if self.keypoints else [])]
         digest = hashlib.sha256(json.dumps(head, allow_nan=False).encode())
         for item in sorted(self.items, key=lambda item: item.file):
-            digest.update(f"\n{item.file} {item.sha256} {item.labels_sha256}".encode())
+            mark = " pseudo" if item.pseudo else ""
+            digest.update(f"\n{item.file} {item.sha256} {item.labels_sha256}{mark}".encode())
         return digest.hexdigest()
 
     def in_split(self, split: str) -> tuple[ImageRecord, ...]:
         """Return the images of one split."""
         return tuple(item for item in self.items if item.file.startswith(f"{split}/"))
+
+    @property
+    def pseudo_items(self) -> tuple[ImageRecord, ...]:
+        """The images whose labels a model made."""
+        return tuple(item for item in self.items if item.pseudo)
+
+    def select_labelled(self) -> Manifest:
+        """Return the dataset without images whose labels a model made."""
+        return replace(self, items=tuple(item for item in self.items if not item.pseudo))
 
     def count_objects(self, split: str) -> dict[str, int]:
         """Count the objects of each class in one split, by class name."""
@@ -89,9 +101,14 @@ def serialize_manifest(manifest: Manifest) -> str:
     if manifest.leak:
         head["leak"] = manifest.leak
     items = ",\n".join(
-        "  " + json.dumps(vars(item), ensure_ascii=False, allow_nan=False) for item in manifest.items
+        "  " + json.dumps(_build_row(item), ensure_ascii=False, allow_nan=False) for item in manifest.items
     )
     return json.dumps(head, ensure_ascii=False, allow_nan=False)[:-1] + f', "items": [\n{items}\n]}}\n'
+
+
+def _build_row(item: ImageRecord) -> dict[str, Any]:
+    """Return the fields of an image; without `pseudo` where it is false, as in manifests of old."""
+    return {name: value for name, value in vars(item).items() if name != "pseudo" or value}
 
 
 def parse_manifest(text: str) -> Manifest:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from pipeline.config.automatic import require_number
 from pipeline.config.schema import Config
 from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
@@ -37,6 +38,7 @@ from pipeline.storage.scratch_folder import project_root
 if TYPE_CHECKING:
     from pipeline.core.arrays import IntArray
     from pipeline.core.detections import GroundTruth
+    from pipeline.yolo.inference.loaded_model import InferenceSettings
 
 ON_TEST: Final = "base"
 """evaluate.forget=base: on the present test images."""
@@ -207,14 +209,11 @@ def _detect(
     config: Config, weights: Path, data: OldData, truths: list[GroundTruth], places: IntArray
 ) -> Iterator[Detections]:
     """Yield the detections of shared classes in each image, with their similarity to its objects."""
-    from pipeline.evaluate.predict_splits import build_inference_settings
     from pipeline.yolo.inference.predict import predict_detections
 
     images, task = data.manifest.in_split("test"), data.manifest.task
     files = [data.folder / "images" / image.file for image in images]
-    found = predict_detections(
-        weights, files, task, **build_inference_settings(config, config.finetune.imgsz)
-    )
+    found = predict_detections(weights, files, task, **_choose_settings(config))
     for image, truth, each in zip(images, truths, found, strict=True):
         kept = select_shared_detections(each, places)
         yield attach_similarity(truth, kept, task, size=(image.width, image.height))
@@ -222,8 +221,13 @@ def _detect(
 
 def _guess(config: Config, weights: Path, files: Sequence[Path], places: IntArray) -> IntArray:
     """Return the most probable shared class (images,) of each image."""
-    from pipeline.evaluate.predict_splits import build_inference_settings
     from pipeline.yolo.inference.predict import predict_probabilities
 
-    found = predict_probabilities(weights, files, **build_inference_settings(config, config.finetune.imgsz))
+    found = predict_probabilities(weights, files, **_choose_settings(config))
     return np.array([select_shared_guess(row, places) for row in found], np.int64)
+
+
+def _choose_settings(config: Config) -> InferenceSettings:
+    from pipeline.evaluate.predict_splits import build_inference_settings
+
+    return build_inference_settings(config, require_number(config.finetune.imgsz, "finetune.imgsz"))

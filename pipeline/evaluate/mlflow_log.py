@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.config.automatic import require_number
 from pipeline.config.schema import Config
 from pipeline.core.paths import EVALUATION_FOLDER, RUN_INPUT_FOLDERS, RUN_OUTPUTS, TEST_METRICS_FILE
 from pipeline.evaluate.further_metric_names import LATENCY, LATENCY_PARTS, WORST_SLICE
@@ -32,7 +33,8 @@ def identify_evaluation(config: Config, *, data: str, weights: str) -> Evaluatio
     """
     params = {"evaluate": _dump_deciding(config), "seed": config.seed}
     code = {"evaluate": compute_stage_digest("evaluate"), **{name: version(name) for name in LIBRARIES}}
-    parts = {**params, "imgsz": config.finetune.imgsz, "data": data, "weights": weights, "code": code}
+    imgsz = require_number(config.finetune.imgsz, "finetune.imgsz")
+    parts = {**params, "imgsz": imgsz, "data": data, "weights": weights, "code": code}
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return EvaluationIdentity(hashlib.sha256(text.encode()).hexdigest(), params, _build_tags(config))
 
@@ -103,7 +105,7 @@ def log_evaluation(
         used = {
             "iou": config.evaluate.iou,
             "max_det": config.evaluate.max_det,
-            "imgsz": config.finetune.imgsz,
+            "imgsz": require_number(config.finetune.imgsz, "finetune.imgsz"),
         }
         if config.evaluate.tile:
             used |= {"tile": config.evaluate.tile, "overlap": config.evaluate.overlap}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.config.automatic import require_number
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
@@ -100,7 +101,8 @@ def build_model(config: Config, weights: Path, *, single_class: bool) -> Trained
     """Return the weights with the settings of the evaluation."""
     with pause_gc():
         from pipeline.evaluate.predictions import TrainedModel
-    return TrainedModel(weights, single_class, build_inference_settings(config, config.finetune.imgsz))
+    imgsz = require_number(config.finetune.imgsz, "finetune.imgsz")
+    return TrainedModel(weights, single_class, build_inference_settings(config, imgsz))
 
 
 def build_inference_settings(config: Config, imgsz: int) -> InferenceSettings:

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pipeline.config.automatic import require_number
 from pipeline.config.schema import Config
+from pipeline.config.set_image_size import set_automatic_size
 from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
@@ -84,6 +86,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     delete_recorded_outputs()
     manifest = read_manifest(PREPARED_FOLDER)
     trained = _read_training_facts()
+    config = set_automatic_size(config, lambda: int(trained["imgsz"]))
     identity = identify_evaluation(config, data=manifest.digest, weights=trained["sha256"]["best"])
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with attach_run(target, key=trained["key"], run_id=trained["run_id"], evaluation=identity) as session:
@@ -141,7 +144,8 @@ def _evaluate_weights(
 def _compute_scales(config: Config, images: Sequence[PredictedImage]) -> list[float]:
     """Return the factor of the sides of each image, or of its tiles, in the network's input."""
     most = config.evaluate.tile or math.inf
-    return [config.finetune.imgsz / min(max(image.width, image.height), most) for image in images]
+    size = require_number(config.finetune.imgsz, "finetune.imgsz")
+    return [size / min(max(image.width, image.height), most) for image in images]
 
 
 def evaluate_predictions(
@@ -167,9 +171,13 @@ def evaluate_predictions(
 def _write_label_errors(
     folder: Path, config: Config, manifest: Manifest, outputs: SplitOutputs, *, merged: str | None
 ) -> None:
-    """Write the suspect labels of all splits; predictions on train are made for this alone."""
+    """Write the suspect labels of all splits; predictions on train are made for this alone.
+
+    Pseudo-labels are no labels that somebody could correct, and are left out.
+    """
     if not config.evaluate.suspects:
         return
+    manifest = manifest.select_labelled()
     model = build_model(config, WEIGHTS, single_class=merged is not None)
     train = predict_images(manifest.in_split("train"), manifest, model)
     splits = {"train": train, "val": outputs.val, "test": outputs.test}

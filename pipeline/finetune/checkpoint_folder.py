@@ -13,6 +13,8 @@ from pipeline.core.text import format_count
 from pipeline.storage.finished_trainings import CHECKPOINTS_FOLDER, delete_training_folder, lock_training
 from pipeline.storage.scratch_folder import create_scratch_folder
 
+RATE_TEST_FILE: Final = "rate_test.json"
+"""In the folder of a training where finetune.lr0=auto: the test that chose its learning rate."""
 MAX_CHECKPOINT_AGE_DAYS: Final = 30
 """Checkpoints, and kept outputs that DVC never recorded, are deleted so many days after their last change."""
 

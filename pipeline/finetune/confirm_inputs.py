@@ -8,14 +8,15 @@ from pathlib import Path
 
 from pipeline.core.errors import ChangedInputError, UserError
 from pipeline.core.stages import StageGuard
+from pipeline.finetune.checkpoint_folder import RATE_TEST_FILE
 
 
 @contextmanager
 def confirm_training_inputs(guard: StageGuard, folder: Path) -> Iterator[None]:
     """Confirm at the end of the block what a training worked from.
 
-    Checkpoints of a training whose images changed while it read them are deleted, also if it fails or is
-    stopped; then its own error is raised.
+    Checkpoints of a training whose images changed while it read them are deleted, and its rate test, also if
+    it fails or is stopped; then its own error is raised.
 
     Args:
         guard: Of the stage.
@@ -37,6 +38,6 @@ def _confirm(guard: StageGuard, folder: Path) -> None:
     try:
         guard.confirm()
     except ChangedInputError:
-        for checkpoint in folder.glob("*.ckpt"):
-            checkpoint.unlink()
+        for path in [*folder.glob("*.ckpt"), *folder.glob(RATE_TEST_FILE)]:
+            path.unlink()
         raise

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from pipeline.config.groups.finetune import FinetuneConfig
 from pipeline.dataset.manifest import Manifest
 from pipeline.storage.disk_space import require_space
 
 MIN_CHECKPOINT_SHARE: Final = 2.0
 """Two generations of checkpoints have more than this many times the bytes of the base weights, often 12."""
 
+MIN_EPOCH_SHARE: Final = 1.0
+"""The same for the weights of each further epoch to be averaged: twice fp16, and base weights may be fp32."""
+
 
 def require_space_for_training(
-    folder: Path, *, base: Path | None, prepared: Manifest, cache: Any, fraction: float = 1.0
+    folder: Path, *, base: Path | None, prepared: Manifest, finetune: FinetuneConfig
 ) -> None:
     """Require space for what a new training will surely write.
 
@@ -21,19 +25,20 @@ def require_space_for_training(
         folder: Of its checkpoints.
         base: The base weights; None for random ones.
         prepared: The images.
-        cache: finetune.cache; `disk` stores the decoded images.
-        fraction: finetune.fraction of the train images.
+        finetune: Says whether decoded images are stored, and the weights of how many epochs.
 
     Raises:
         UserError: The disk has too little.
     """
     decoded = 0
-    if cache == "disk":
+    if finetune.cache == "disk":
         train, val = (
             sorted(3 * image.width * image.height for image in prepared.in_split(split))
             for split in ("train", "val")
         )
-        decoded = sum(train[: max(1, round(len(train) * fraction))]) + sum(val)
-    checkpoints = MIN_CHECKPOINT_SHARE * base.stat().st_size if base else 0.0
+        decoded = sum(train[: max(1, round(len(train) * finetune.fraction))]) + sum(val)
+    epochs = min(finetune.average, finetune.epochs if isinstance(finetune.epochs, int) else finetune.average)
+    shares = MIN_CHECKPOINT_SHARE + MIN_EPOCH_SHARE * max(0, epochs - 1)
+    checkpoints = shares * base.stat().st_size if base else 0.0
     what = "the checkpoints and the decoded images (finetune.cache=disk)" if decoded else "the checkpoints"
     require_space(folder, decoded + checkpoints, what=what)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
+from pipeline.finetune.automatic.resolve_values import set_automatic_values
 from pipeline.finetune.stage import build_job, gather_inputs
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.yolo.distributed.train_in_processes import help_to_train
@@ -32,7 +33,8 @@ def join_training(config: Config, address: str) -> None:
     inputs = gather_inputs(config)
     folder = Path(tempfile.mkdtemp(prefix=f"{inputs.key[:16]}-", dir=create_scratch_folder("joined")))
     try:
-        help_to_train(build_job(config, inputs, folder), address)
+        resolved = set_automatic_values(config, inputs.automatic)
+        help_to_train(build_job(resolved, inputs, folder), address)
     except BaseException:
         for path in folder.iterdir():  # the output of the processes stays: the error names it
             if path.suffix != ".log":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from pipeline.config.schema import Config
 from pipeline.core.paths import (
@@ -17,8 +18,13 @@ from pipeline.core.paths import (
 from pipeline.core.stages import StageGuard
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.pseudo_labels import PSEUDO_LABELS_FILE
+from pipeline.finetune.automatic.resolve_values import AutomaticValue
 from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state
 from pipeline.tracking.session import RunSession
+
+PSEUDO_TAG: Final = "finetrack.data.pseudo"
+"""How many train images have labels that a model made; absent where none has."""
 
 
 def log_parameters(session: RunSession, config: Config, guard: StageGuard) -> None:
@@ -38,6 +44,12 @@ def log_parameters(session: RunSession, config: Config, guard: StageGuard) -> No
         session.log_artifact(state, folder=STATE_FOLDER)
 
 
+def log_automatic_values(session: RunSession, values: Sequence[AutomaticValue]) -> None:
+    """Log the values that were auto in the configuration, with the reasons, as effective.automatic.KEY."""
+    if values:
+        session.log_params({"effective": {"automatic": {value.key: str(value) for value in values}}})
+
+
 def log_data(session: RunSession, prepared: Manifest, copies: AugmentationRecords, *, name: str) -> None:
     """Log the dataset as the run's input: counts per split and class, samples, and the dataset report.
 
@@ -51,6 +63,12 @@ def log_data(session: RunSession, prepared: Manifest, copies: AugmentationRecord
         split: _describe_split(len(prepared.in_split(split)), prepared.count_objects(split))
         for split in SPLITS
     }
+    if pseudo := prepared.pseudo_items:
+        objects = Manifest(prepared.task, prepared.names, pseudo).count_objects("train")
+        splits["pseudo-labelled"] = _describe_split(len(pseudo), objects)
+        train = len(prepared.in_split("train"))
+        session.set_tags({PSEUDO_TAG: f"{len(pseudo)} of {train} train images"})
+        session.log_artifact(PREPARED_FOLDER / PSEUDO_LABELS_FILE, folder=PREPARED_FOLDER.name)
     drawn = {prepared.names[cls]: count for cls, count in sorted(copies.count_objects().items())}
     splits["augmented"] = _describe_split(copies.count, drawn)
     source = PREPARED_FOLDER.as_posix()

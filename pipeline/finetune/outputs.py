@@ -14,7 +14,9 @@ from typing import Any, Final
 from pipeline.core.paths import FINETUNED_FOLDER, TRAINING_METRICS_FILE, TRAINING_PLOTS_FOLDER
 from pipeline.storage.files import write_file, write_folder
 from pipeline.visualize.plots import plot_training_curves
+from pipeline.visualize.rate_plot import plot_rate_test
 from pipeline.yolo.epoch_metrics import list_curve_points
+from pipeline.yolo.rate_test.choose_rate import RateTest
 
 OUTPUTS: Final = (FINETUNED_FOLDER, TRAINING_PLOTS_FOLDER, TRAINING_METRICS_FILE)
 """What DVC takes from the stage."""
@@ -27,6 +29,7 @@ def write_training_outputs(
     *,
     rows: Sequence[Mapping[str, float]],
     report: Mapping[str, Any],
+    rate_test: RateTest | None = None,
 ) -> None:
     """Write all outputs of a training, or on a full disk none of them.
 
@@ -35,10 +38,13 @@ def write_training_outputs(
         run: Facts about the training that `evaluate` needs.
         rows: The figures of each epoch.
         report: For `dvc metrics` and `dvc exp show`.
+        rate_test: The test of learning rates; None without one.
     """
     with write_folder(FINETUNED_FOLDER) as finetuned, write_folder(TRAINING_PLOTS_FOLDER) as plots:
         _write_weights(finetuned, weights, run)
         _write_curves(plots, rows)
+        if rate_test is not None:
+            _write_rate_test(plots, rate_test)
         write_file(TRAINING_METRICS_FILE, _format_json(report))  # the last that needs space
 
 
@@ -55,6 +61,12 @@ def _write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
     points = (dict(zip(CURVE_COLUMNS, point, strict=True)) for point in list_curve_points(rows))
     write_file(folder / "curves.csv", _format_csv([*points]))
     plot_training_curves(folder / "epochs.csv", folder / "curves.png")
+
+
+def _write_rate_test(folder: Path, test: RateTest) -> None:
+    write_file(folder / "rate_test.csv", _format_csv([point._asdict() for point in test.points] or [{}]))
+    rates, losses, smoothed = ([point[column] for point in test.points] for column in range(3))
+    plot_rate_test(rates, losses, smoothed, chosen=test.lr0, target=folder / "rate_test.png")
 
 
 def _format_csv(rows: Sequence[Mapping[str, Any]]) -> str:

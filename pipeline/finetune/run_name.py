@@ -10,15 +10,22 @@ from typing import Any, Final
 
 import yaml
 
+from pipeline.config.automatic import AUTOMATIC, Automatic
 from pipeline.config.schema import Config
-from pipeline.core.config_diff import diff_configs, format_short_value, shorten_keys, unify_numbers
+from pipeline.core.config_diff import (
+    KeyDifference,
+    diff_configs,
+    format_short_value,
+    shorten_keys,
+    unify_numbers,
+)
 from pipeline.core.metric_names import MAP50, MAP50_95, THREADS, TOP1, TOP5, VAL_GROUP, get_task_metric
 from pipeline.core.model_names import TASK_SUFFIXES
 from pipeline.core.paths import COMPOSE_LOCK_FILE
 from pipeline.core.tasks import Task
 from pipeline.finetune.overfitting import OverfittingVerdict
 from pipeline.tracking.sweep_origin import read_sweep_label
-from pipeline.yolo.job import BaseWeights
+from pipeline.yolo.job import BaseWeights, TrainingResult
 
 MAX_CHANGED_VALUES: Final = 3
 """Values that a name holds; with more it says none of them."""
@@ -62,7 +69,9 @@ def name_training(config: Config, base: BaseWeights, *, task: Task, key: str) ->
     return build_run_name(config.finetune.strategy, name, lr0=config.finetune.lr0, key=key, changed=changed)
 
 
-def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str, changed: str = "") -> str:
+def build_run_name(
+    strategy: str, base: str, *, lr0: float | Automatic | None, key: str, changed: str = ""
+) -> str:
     """Build a run name that a person can tell from others: full-foundation-lr1e-3-3f2a1c.
 
     In a sweep what differs comes first: `lr0=0.001 augment=light 3f2a1c`; in an experiment it is behind the
@@ -71,7 +80,7 @@ def build_run_name(strategy: str, base: str, *, lr0: float | None, key: str, cha
     Args:
         strategy: finetune.strategy.
         base: The name of the base weights.
-        lr0: The learning rate; None if the optimizer chooses it.
+        lr0: The learning rate; None if the optimizer chooses it, auto if a test does.
         key: Of the training.
         changed: See `label_changed_values`.
     """
@@ -104,34 +113,46 @@ def label_changed_values(values: Mapping[str, Any], lock: Path = COMPOSE_LOCK_FI
         return ""
     names = shorten_keys([pair.key for pair in changed])
     return " ".join(
-        f"{name}={format_short_value(pair.new)}" for name, pair in zip(names, changed, strict=True)
+        f"{name}={format_short_value(_drop_folders(pair))}" for name, pair in zip(names, changed, strict=True)
     )
 
 
-def _format_rate(lr0: float | None) -> str:
+def _drop_folders(pair: KeyDifference) -> Any:
+    """Return a new value; of the path of pseudo-labels the last part, since the rest is of this machine."""
+    is_path = pair.key == "data.unlabelled_source" and isinstance(pair.new, str)
+    return Path(pair.new).name if is_path else pair.new
+
+
+def _format_rate(lr0: float | Automatic | None) -> str:
     """Format a learning rate briefly, with enough digits to tell the rates of a sweep apart: 1.5e-3."""
-    if lr0 is None or lr0 >= 0.01:
-        return "auto" if lr0 is None else f"{lr0:g}"
+    if lr0 is None or lr0 == AUTOMATIC:
+        return AUTOMATIC
+    if lr0 >= 0.01:
+        return f"{lr0:g}"
     digits, exponent = f"{lr0:e}".split("e")
     return f"{float(digits):g}e{int(exponent)}"
 
 
-def summarize_training(
-    rows: list[dict[str, float]], best_epoch: int, overfitting: OverfittingVerdict, *, task: Task
-) -> str:
+def summarize_training(outcome: TrainingResult, overfitting: OverfittingVerdict, *, task: Task) -> str:
     """Summarize a training in one line.
 
     Args:
-        rows: The rows of its epochs; see `yolo.epoch_metrics` for the columns.
-        best_epoch: From 1.
+        outcome: Its figures; see `yolo.epoch_metrics` for the columns.
         overfitting: The verdict.
         task: Decides which metrics are named.
     """
     return (
-        f"val {_format_headline(rows[best_epoch - 1], task)} in epoch {best_epoch} of {len(rows)}; "
+        f"val {_format_headline(outcome.best_figures, task)} {_name_best_weights(outcome)}; "
         f"overfitting {overfitting.verdict} (gap {overfitting.gap:.3f}); "
-        f"{rows[-1]['seconds']:.0f} seconds of training"
+        f"{outcome.rows[-1]['seconds']:.0f} seconds of training"
     )
+
+
+def _name_best_weights(outcome: TrainingResult) -> str:
+    """Name the epoch of best.pt, or the epochs whose mean it is."""
+    if outcome.average and outcome.average.is_taken:
+        return f"of the mean of epochs {outcome.average.epoch_list} of {len(outcome.rows)}"
+    return f"in epoch {outcome.best_epoch} of {len(outcome.rows)}"
 
 
 def describe_threads(rows: Sequence[Mapping[str, float]]) -> str:

@@ -5,33 +5,37 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from pipeline.config.automatic import AUTOMATIC, require_number
 from pipeline.config.schema import Config
-from pipeline.core.metric_names import OVERFITTING_GAP
 from pipeline.core.model_names import model_name_for_task
 from pipeline.core.paths import (
     AUGMENTED_FOLDER,
-    FINETUNED_FOLDER,
     PREPARED_FOLDER,
     RUN_INPUT_FOLDERS,
     RUN_OUTPUTS,
 )
 from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
-from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.augmented import read_augmentation_records
-from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
+from pipeline.finetune.automatic.learning_rate import choose_learning_rate, find_usual_rate
+from pipeline.finetune.automatic.resolve_values import (
+    AutomaticValue,
+    resolve_data_values,
+    set_automatic_values,
+)
 from pipeline.finetune.checkpoint_folder import delete_abandoned_checkpoints, lock_checkpoint_folder
 from pipeline.finetune.confirm_inputs import confirm_training_inputs
 from pipeline.finetune.disk_needs import require_space_for_training
-from pipeline.finetune.mlflow_log import log_data, log_epoch, log_parameters, log_results
-from pipeline.finetune.outputs import OUTPUTS, write_training_outputs
-from pipeline.finetune.overfitting import OverfittingVerdict, detect_overfitting
+from pipeline.finetune.mlflow_log import log_automatic_values, log_data, log_epoch, log_parameters
+from pipeline.finetune.outputs import OUTPUTS
 from pipeline.finetune.pruning import ask_whether_pruned
+from pipeline.finetune.results import summarize_result, write_results
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key
-from pipeline.finetune.run_name import choose_base_name, describe_threads, name_training, summarize_training
+from pipeline.finetune.run_name import choose_base_name, name_training
+from pipeline.finetune.training_inputs import Teacher, TrainingInputs
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
 from pipeline.storage.finished_trainings import (
@@ -44,39 +48,24 @@ from pipeline.storage.git import read_git_state
 from pipeline.storage.verified_copy import copy_verified
 from pipeline.tracking.runs import open_run
 from pipeline.tracking.session import RunSession
-from pipeline.tracking.store.run_tags import DATA_TAG, WEIGHTS_TAG
+from pipeline.tracking.store.run_tags import DATA_TAG
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.distributed.train_in_processes import require_first_machine
-from pipeline.yolo.epoch_metrics import select_val_metrics, sum_losses
 from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
-from pipeline.yolo.job import BaseWeights, MetricsRow, TrainingJob, TrainingResult
+from pipeline.yolo.job import BaseWeights, EmaSettings, MetricsRow, TrainingJob, TrainingResult
 from pipeline.yolo.training.resume.checkpoints import has_checkpoint
 from pipeline.yolo.training.train import train_model
-from pipeline.yolo.unfreezing import UnfreezingSchedule
+from pipeline.yolo.unfreezing import LayerDecay, UnfreezingSchedule
 from pipeline.yolo.weights import find_weights
 
-PIPELINE_KEYS = {"strategy", "precision", "fast", "threads", "val_every", "gradual", "nodes"}
+PIPELINE_KEYS = {
+    *("strategy", "precision", "fast", "threads", "val_every", "repeat_rare", "gradual", "nodes"),
+    *("layer_decay", "ema", "average", "freeze_bn", "sam"),
+}
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
 """The part of the configuration that decides the result, beside data and weights; they have digests."""
 TRAINED_BEFORE: Final = "trained before, outputs written again; "
-
-
-class Teacher(NamedTuple):
-    """The checkpoint of finetune.distill_model: its path, and its SHA-256."""
-
-    path: Path
-    sha256: str
-
-
-class TrainingInputs(NamedTuple):
-    """Everything that decides the result of a training, and the run key."""
-
-    prepared: Manifest
-    augmented: AugmentationRecords
-    base: BaseWeights
-    teacher: Teacher | None
-    key: str
 
 
 def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
@@ -98,17 +87,19 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
                 folder,
                 base=inputs.base.path,
                 prepared=inputs.prepared,
-                cache=config.finetune.cache,
-                fraction=config.finetune.fraction,
+                finetune=config.finetune,
             )
         with _open_run(config, inputs, resume=is_resumed) as session:
             log_parameters(session, config, guard)
             with confirm_training_inputs(guard, folder):
-                outcome = _train(session, config, inputs, folder)
-            _write_outputs(session, config, inputs, outcome)
-        _keep_training(folder, summary=_summarize(inputs, outcome))
+                inputs = _choose_rate(config, inputs, folder, is_resumed=is_resumed)
+                log_automatic_values(session, inputs.automatic)
+                resolved = set_automatic_values(config, inputs.automatic)
+                outcome = _train(session, resolved, inputs, folder)
+            write_results(session, config, inputs, outcome)
+        _keep_training(folder, summary=summarize_result(inputs, outcome))
     before = TRAINED_BEFORE if outcome.trained_before else ""
-    print(f"finetune: {before}{_summarize(inputs, outcome)}")
+    print(f"finetune: {before}{summarize_result(inputs, outcome)}")
 
 
 def _keep_training(folder: Path, *, summary: str) -> None:
@@ -126,6 +117,9 @@ def gather_inputs(config: Config) -> TrainingInputs:
     check_classify_arguments(collect_train_arguments(config), prepared.task)
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
     used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
+    automatic = tuple(resolve_data_values(config, prepared, copies, folder=PREPARED_FOLDER))
+    used |= {"automatic": {value.key: value.value for value in automatic}} if automatic else {}
+    used |= {"usual_lr0": find_usual_rate(config)} if config.finetune.lr0 == AUTOMATIC else {}
     key = compute_run_key(
         params={**used, "architecture": base.architecture, "name": base.name},  # DVC records the name, too
         data={"prepared": prepared.digest, "augmented": copies.digest},
@@ -136,7 +130,7 @@ def gather_inputs(config: Config) -> TrainingInputs:
             "architecture": base.architecture_sha256,
         },
     )
-    return TrainingInputs(prepared, copies, base, teacher, key)
+    return TrainingInputs(prepared, copies, base, teacher, key, automatic)
 
 
 def _resolve_base_weights(config: Config, task: Task) -> BaseWeights:
@@ -167,6 +161,18 @@ def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> Abstra
     return open_run(target, key=inputs.key, name=name, tags=_build_tags(config, inputs), resume=resume)
 
 
+def _choose_rate(config: Config, inputs: TrainingInputs, folder: Path, *, is_resumed: bool) -> TrainingInputs:
+    """Choose the learning rate where it is auto, and print all values that were auto."""
+    if config.finetune.lr0 == AUTOMATIC:
+        job = build_job(set_automatic_values(config, inputs.automatic), inputs, folder)
+        test = choose_learning_rate(job, find_usual_rate(config), is_resumed=is_resumed)
+        rate = AutomaticValue("lr0", test.lr0, test.reason)
+        inputs = inputs._replace(automatic=(*inputs.automatic, rate), rate_test=test)
+    for value in inputs.automatic:
+        print(f"finetune: {value.key}=auto: {value}")
+    return inputs
+
+
 def _train(session: RunSession, config: Config, inputs: TrainingInputs, folder: Path) -> TrainingResult:
     log_data(session, inputs.prepared, inputs.augmented, name=config.data.source_name)
     return train_model(
@@ -180,7 +186,7 @@ def _handle_epoch(
     session: RunSession, config: Config, inputs: TrainingInputs, row: MetricsRow
 ) -> bool | None:
     log_epoch(session, row)
-    epochs = None if config.finetune.time else config.finetune.epochs
+    epochs = None if config.finetune.time else require_number(config.finetune.epochs, "finetune.epochs")
     return ask_whether_pruned(row, inputs.prepared.task, epochs)
 
 
@@ -202,9 +208,17 @@ def build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJ
         fast=finetune.fast,
         threads=None if finetune.threads == "auto" else finetune.threads,
         val_every=finetune.val_every,
+        repeat_rare=finetune.repeat_rare,
         gradual=UnfreezingSchedule(**finetune.gradual.model_dump())
         if finetune.strategy == "gradual"
         else None,
+        layer_decay=LayerDecay(finetune.gradual.groups, finetune.layer_decay)
+        if finetune.layer_decay != 1
+        else None,
+        ema=EmaSettings(**finetune.ema.model_dump()),
+        average=finetune.average,
+        freeze_bn=finetune.freeze_bn,
+        sam=finetune.sam,
         folder=folder,
         head=finetune.strategy == "head",
         task=inputs.prepared.task,
@@ -234,66 +248,3 @@ def _build_tags(config: Config, inputs: TrainingInputs) -> dict[str, Any]:
         "finetrack.git.commit": commit,
         "finetrack.git.dirty": dirty if commit else None,
     }
-
-
-def _write_outputs(
-    session: RunSession, config: Config, inputs: TrainingInputs, outcome: TrainingResult
-) -> None:
-    best = select_val_metrics(outcome.rows[outcome.best_epoch - 1])
-    overfitting = _find_overfitting(outcome)
-    file = inputs.base.path.name if inputs.base.path else None
-    base = {"name": inputs.base.name, "weights": file, "sha256": inputs.base.sha256}
-    report = {
-        "val": best,
-        "best_epoch": outcome.best_epoch,
-        "epochs": len(outcome.rows),
-        "train_images": len(inputs.prepared.in_split("train")),
-        "overfitting": overfitting._asdict(),
-        "seconds": outcome.rows[-1]["seconds"],
-    }
-    facts = {
-        "run_id": session.run_id,
-        "key": inputs.key,
-        "task": inputs.prepared.task,
-        "names": list(outcome.names),
-        "single_cls": config.finetune.single_cls,
-        "imgsz": outcome.effective["imgsz"],
-        "base": base,
-        "strategy": config.finetune.strategy,
-        "effective": outcome.effective,
-    }
-    write_training_outputs(outcome.weights, facts, rows=outcome.rows, report=report)
-    session.log_params({"effective": {"epochs": len(outcome.rows)}})
-    session.log_metrics({OVERFITTING_GAP: overfitting.gap})
-    threads = describe_threads(outcome.rows)
-    session.set_tags(
-        {
-            "finetrack.overfitting": overfitting.verdict,
-            "finetrack.threads": threads,
-            WEIGHTS_TAG: hash_file(FINETUNED_FOLDER / "best.pt"),
-        }
-    )
-    session.set_description(_describe_run(config, inputs, outcome))
-    imgsz = outcome.effective["imgsz"]
-    log_results(session, inputs.prepared, best, outcome.best_epoch, imgsz=imgsz)
-
-
-def _find_overfitting(outcome: TrainingResult) -> OverfittingVerdict:
-    return detect_overfitting(*sum_losses(outcome.rows))
-
-
-def _describe_run(config: Config, inputs: TrainingInputs, outcome: TrainingResult) -> str:
-    """Describe a run in MLflow's markdown."""
-    data = config.data.source_name
-    train, val = len(inputs.prepared.in_split("train")), len(inputs.prepared.in_split("val"))
-    return (
-        f"`{config.finetune.strategy}` from `{inputs.base.name}` on `{data}`: {train} train images and "
-        f"{inputs.augmented.count} copies, {val} val images, for {inputs.prepared.task}.\n\n"
-        f"{_summarize(inputs, outcome)}"
-    )
-
-
-def _summarize(inputs: TrainingInputs, outcome: TrainingResult) -> str:
-    return summarize_training(
-        outcome.rows, outcome.best_epoch, _find_overfitting(outcome), task=inputs.prepared.task
-    )

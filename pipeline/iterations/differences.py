@@ -15,7 +15,7 @@ from pipeline.core.config_diff import (
 )
 from pipeline.iterations.iteration import Iteration
 
-_IGNORED: Final = ("tracking.", "compute.", "registry.")
+_IGNORED: Final = ("tracking.", "compute.", "registry.", "zero_shot.")
 """Begin keys that change no result."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
+from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.schema import Config
 from pipeline.core.tasks import Task
@@ -35,10 +36,18 @@ def find_imgsz(iteration: Iteration, weights: Path, *, stage: str) -> int:
         fixed = read_export_facts(weights, stage).imgsz
         if fixed:
             return max(fixed)
-    known = iteration.predicts_with.get("imgsz") or iteration.params.get("finetune.imgsz")
+    known = iteration.predicts_with.get("imgsz") or _find_trained_size(iteration)
     if not known and is_checkpoint(weights):
         known = load_checkpoint_model(weights, None, stage).overrides.get("imgsz")
     return int(known or DEFAULT_IMGSZ)
+
+
+def _find_trained_size(iteration: Iteration) -> int | None:
+    """Return finetune.imgsz, or what the training chose where it is auto; None if unknown."""
+    known = iteration.params.get("finetune.imgsz")
+    if known == AUTOMATIC:
+        known = (iteration.facts.get("effective") or {}).get("imgsz")
+    return int(known) if known else None
 
 
 def choose_inference_settings(

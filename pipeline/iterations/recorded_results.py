@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.yaml_limits import require_small_yaml
 from pipeline.core.config_diff import flatten_config
 from pipeline.core.errors import UserError
@@ -56,7 +57,7 @@ def parse_results(files: FileContents) -> RecordedResults:
         params=params,
         metrics={**_flatten_val(training), **_flatten_test(test)},
         seconds=_select_numbers(training).get("seconds"),
-        predicts_with=_find_settings(params, test),
+        predicts_with=_find_settings(params, training, test),
         weights_hash=weights,
     )
 
@@ -87,7 +88,9 @@ def _flatten_test(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {f"test/{name}": value for name, value in _select_numbers(found).items()}
 
 
-def _find_settings(params: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, float]:
+def _find_settings(
+    params: Mapping[str, Any], training: Mapping[str, Any], test: Mapping[str, Any]
+) -> dict[str, float]:
     """Return the settings of a prediction as an evaluation logs them: with a threshold chosen on val."""
     chosen = test.get("test")
     if not isinstance(chosen, dict) or chosen.get("threshold_from") != "val":
@@ -96,6 +99,9 @@ def _find_settings(params: Mapping[str, Any], test: Mapping[str, Any]) -> dict[s
     if params.get("evaluate.tile"):
         keys |= {"tile": "evaluate.tile", "overlap": "evaluate.overlap"}
     used = {"conf": chosen.get("threshold")} | {name: params.get(key) for name, key in keys.items()}
+    automatic = training.get("automatic")  # what was auto in the configuration
+    if used["imgsz"] == AUTOMATIC and isinstance(automatic, dict):
+        used["imgsz"] = automatic.get("imgsz")
     return _select_numbers(used)
 
 

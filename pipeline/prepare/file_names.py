@@ -35,6 +35,22 @@ def assign_file_stems(sources: Sequence[str]) -> list[str]:
     return unique
 
 
+def assign_prefixed_stems(sources: Sequence[str], prefix: str, taken: Sequence[str]) -> list[str]:
+    """Give each image a stem with a prefix; the stems that other images have stay theirs.
+
+    Args:
+        sources: As for `assign_file_stems`.
+        prefix: What the stems begin with.
+        taken: The stems of other images.
+    """
+    others = {stem.casefold() for stem in taken}
+    stems = (f"{prefix}{stem}" for stem in assign_file_stems(sources))
+    return [
+        f"{stem}-{_hash_path(source)[:8]}" if stem.casefold() in others else stem
+        for source, stem in zip(sources, stems, strict=True)
+    ]
+
+
 def find_unsafe_names(sources: Sequence[str]) -> dict[str, AnnotationNote]:
     r"""Note the images that get another name, because not every file system allows their own.
 

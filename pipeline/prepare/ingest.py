@@ -45,6 +45,7 @@ class IngestedImage(NamedTuple):
         appearance: Brightness, sharpness and thumbnail.
         original: The file of the source before it was read, where it is used unchanged; else None.
         thumbnail_row: The row of its thumbnail in the `ThumbnailStore`; None where it has none.
+        pseudo: Whether a model made its labels.
     """
 
     source: str
@@ -60,6 +61,7 @@ class IngestedImage(NamedTuple):
     appearance: ImageAppearance = UNKNOWN_APPEARANCE
     original: FileStamp | None = None
     thumbnail_row: int | None = None
+    pseudo: bool = False
 
 
 class IngestSettings(NamedTuple):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from operator import call
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.config.groups.compute import ComputeConfig
 from pipeline.config.groups.data import DataConfig
 from pipeline.config.schema import Config
-from pipeline.config.source_paths import resolve_sources
+from pipeline.config.source_paths import find_source_folder, resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.tasks import TASKS, Keypoints, Task, can_convert_task
 from pipeline.core.text import format_count
+from pipeline.dataset.pseudo_labels import PSEUDO_LABELS_FILE, has_pseudo_labels
 from pipeline.prepare.annotations.check import TaskRequirements
 from pipeline.prepare.file_names import find_unsafe_names
 from pipeline.prepare.images.cache import CheckedImageCache
@@ -85,7 +88,6 @@ def ingest_source(config: Config, thumbnails: ThumbnailStore, *, staging: Path) 
 def _ingest_images(
     config: Config, roots: Mapping[str, Path], thumbnails: ThumbnailStore, staging: Path
 ) -> tuple[Source, list[IngestResult]]:
-    compute = config.compute
     source = read_configured_source(config.data, roots).source
     settings, keypoints = build_ingest_settings(config.data, source, roots)
     name_notes = find_unsafe_names([annotated.source for annotated in source.images])
@@ -93,15 +95,38 @@ def _ingest_images(
         PendingImage(_add_name_note(annotated, name_notes), staging / str(number))
         for number, annotated in enumerate(source.images)
     )
-    ingest = ingest_locally if compute.backend == "local" else ingest_on_cluster
     samples = [annotated.path for annotated in source.images[:1]]
+    with ingest_pending_images(
+        config.compute, pending, settings, samples=samples, total=len(source.images)
+    ) as ingested:
+        results = thumbnails.store_thumbnails(ingested)
+    return source._replace(task=settings.required.task, keypoints=keypoints), results
+
+
+@contextmanager
+def ingest_pending_images(
+    compute: ComputeConfig,
+    pending: Iterable[PendingImage],
+    settings: IngestSettings,
+    *,
+    samples: Sequence[Path],
+    total: int,
+) -> Iterator[Iterator[IngestResult]]:
+    """Check images where conf/compute says, with the cache of file checks; yield an iterator of the results.
+
+    Args:
+        compute: The values of conf/compute.
+        pending: The images.
+        settings: How they are checked.
+        samples: Some of their files, which each node must find.
+        total: Number of images.
+    """
+    ingest = ingest_locally if compute.backend == "local" else ingest_on_cluster
     with (
         CheckedImageCache(create_scratch_folder() / "examined.db") as cache,
         open_executor(compute.backend, address=compute.address, samples=samples) as execute,
     ):
-        ingested = ingest(pending, settings, cache, execute=execute, total=len(source.images))
-        results = thumbnails.store_thumbnails(ingested)
-    return source._replace(task=settings.required.task, keypoints=keypoints), results
+        yield ingest(pending, settings, cache, execute=execute, total=total)
 
 
 def _add_name_note(annotated: AnnotatedImage, name_notes: Mapping[str, AnnotationNote]) -> AnnotatedImage:
@@ -117,12 +142,27 @@ def read_configured_source(data: DataConfig, roots: Mapping[str, Path]) -> Recog
         roots: The folders, as in `IngestedSource`.
 
     Raises:
-        UserError: They cannot be read so.
+        UserError: They cannot be read so, or have pseudo-labels.
     """
+    _refuse_pseudo_labels(roots)
     named = [name for name in ReadOptions._fields if name != "file"]
     options = ReadOptions(**{name: getattr(data, name) for name in named})
     found = read_sources(data.format, roots, options)
     return found._replace(source=filter_source_classes(found.source, **data.classes.model_dump()))
+
+
+def _refuse_pseudo_labels(roots: Mapping[str, Path]) -> None:
+    """Refuse a folder of pseudo-labels as a source: val and test would be what a model says.
+
+    Raises:
+        UserError: There is one.
+    """
+    for root in roots.values():
+        if has_pseudo_labels(find_source_folder(root)):
+            raise UserError(
+                f"data.source={root} has labels that a model made ({PSEUDO_LABELS_FILE}): name it in "
+                f"data.unlabelled_source; or delete {PSEUDO_LABELS_FILE} once people have checked every label"
+            )
 
 
 def build_ingest_settings(

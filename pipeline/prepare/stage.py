@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pipeline.config.automatic import get_number
 from pipeline.config.groups.data import DataConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
@@ -32,6 +33,7 @@ from pipeline.prepare.cached_duplicate_search import CachedDuplicateSearch, loca
 from pipeline.prepare.file_names import assign_file_stems
 from pipeline.prepare.ingest import IngestedImage
 from pipeline.prepare.ingest_source import IngestedSource, ingest_source, name_origin, refuse_defects
+from pipeline.prepare.pseudo_labels.select_images import PseudoImages, select_pseudo_images
 from pipeline.prepare.report.page import ReportContent, write_report
 from pipeline.prepare.report.statistics import ImageStatistics, describe_splits
 from pipeline.prepare.report.warning_lines import REPORT_FILE, format_warning_lines
@@ -80,23 +82,29 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         split = _split_images(source, data, thumbnails)
         used = [ingested for ingested in source.images if ingested.source in split.splits]
         findings = _account_for_files(source, used, split.outside)
-        manifest = _write_images(folder, used, split, source.annotated)
+        pseudo = select_pseudo_images(config, source, split=split, thumbnails=thumbnails, staging=staging)
+        manifest = _write_images(folder, _place_images(used, split), pseudo, split, source.annotated)
         shutil.rmtree(staging)
         content = ReportContent(
             name=data.source_name,
             manifest=manifest,
             images=[_describe_image(ingested, split.splits) for ingested in used],
             defects=findings,
-            remarks=[*source.annotated.remarks, *split.remarks, *_name_absent_classes(manifest, split)],
+            remarks=[
+                *source.annotated.remarks,
+                *split.remarks,
+                *_name_absent_classes(manifest, split),
+                *pseudo.remarks,
+            ],
             roots=source.roots,
             groups=split.duplicate_groups,
             shown=data.samples,
             seed=data.seed,
         )
-        warnings = _write_reports(folder, content, imgsz=config.finetune.imgsz)
+        warnings = _write_reports(folder, content, imgsz=get_number(config.finetune.imgsz))
         refuse_vanished_files(listings, source.findings, source.roots)
         guard.confirm()
-        write_image_columns(columns, manifest, _describe_columns(used, split, source.annotated))
+        write_image_columns(columns, manifest, _describe_columns(used, pseudo, split, source.annotated))
         write_file(SPLITS_FILE, render_history(split.history))  # the last that needs space
     _print_summary(content)
     _print_lines(format_warning_lines(warnings, str(PREPARED_FOLDER / REPORT_FILE)))
@@ -179,20 +187,30 @@ def _name_absent_classes(manifest: Manifest, split: SplitResult) -> list[str]:
     return [f"data.fraction leaves no train image of: {named}"] if absent else []
 
 
-def _write_images(
-    folder: Path, used: Sequence[IngestedImage], split: SplitResult, source: Source
-) -> Manifest:
-    """Write images, labels and the manifest; link files that the last prepared dataset had, too."""
+def _place_images(used: Sequence[IngestedImage], split: SplitResult) -> list[tuple[IngestedImage, str]]:
+    """Return each image with its path in the dataset, without suffix."""
     stems = assign_file_stems([ingested.source for ingested in used])
-    dataset = DatasetWriter(str(folder), source.task, LinkCache(link_cache_folder()))
-    placed = [
+    return [
         (ingested, f"{split.splits[ingested.source]}/{stem}")
         for ingested, stem in zip(used, stems, strict=True)
     ]
+
+
+def _write_images(
+    folder: Path,
+    labelled: Sequence[tuple[IngestedImage, str]],
+    pseudo: PseudoImages,
+    split: SplitResult,
+    source: Source,
+) -> Manifest:
+    """Write images, labels and the manifest; link files that the last prepared dataset had, too."""
+    placed = [*labelled, *pseudo.place(labelled)]
+    dataset = DatasetWriter(str(folder), source.task, LinkCache(link_cache_folder()))
     require_space_for_images(dataset, placed)
-    progress = Progress("prepare", len(used), unit="images written")
+    progress = Progress("prepare", len(placed), unit="images written")
     records = tuple(map_in_threads(partial(write_image_and_label, dataset), placed, progress=progress))
     dataset.link_cache.remove_unused()
+    pseudo.write_record(folder)
     return write_manifest(folder, Manifest(source.task, source.names, records, source.keypoints, split.leak))
 
 
@@ -209,7 +227,7 @@ def _describe_image(ingested: IngestedImage, splits: Mapping[str, str]) -> Image
 
 
 def _describe_columns(
-    used: Sequence[IngestedImage], split: SplitResult, source: Source
+    used: Sequence[IngestedImage], pseudo: PseudoImages, split: SplitResult, source: Source
 ) -> dict[str, ImageColumns]:
     columns = {annotated.source: annotated.columns for annotated in source.images}
     return {
@@ -220,10 +238,10 @@ def _describe_columns(
             columns.get(ingested.source, {}),
         )
         for ingested in used
-    }
+    } | pseudo.describe_columns()
 
 
-def _write_reports(folder: Path, content: ReportContent, *, imgsz: int) -> list[BiasWarning]:
+def _write_reports(folder: Path, content: ReportContent, *, imgsz: int | None) -> list[BiasWarning]:
     """Write statistics.json, defects.json, report.html and samples/; return the warnings for the console.
 
     No file depends on imgsz, so that another one needs no new prepare; only the warnings do.
@@ -240,7 +258,7 @@ def _write_reports(folder: Path, content: ReportContent, *, imgsz: int) -> list[
 
 def _print_summary(content: ReportContent) -> None:
     """Print the number of images and objects, the remarks, and the first findings."""
-    manifest, findings = content.manifest, content.defects
+    manifest, findings = content.manifest.select_labelled(), content.defects
     counts = count_items(findings, used=len(manifest.items))
     split_sizes = ", ".join(f"{split} {len(manifest.in_split(split))}" for split in SPLITS)
     by_split = [manifest.count_objects(split) for split in SPLITS]

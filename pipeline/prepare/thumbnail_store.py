@@ -16,7 +16,7 @@ from pipeline.prepare.ingest import IngestedImage, IngestResult
 
 
 class ThumbnailStore:
-    """Thumbnails that are written once, and then read by row like an array.
+    """Thumbnails that are written, and then read by row like an array.
 
     Args:
         file: The file to create.
@@ -36,8 +36,8 @@ class ThumbnailStore:
         )
 
     def store_thumbnails(self, results: Iterable[IngestResult]) -> list[IngestResult]:
-        """Write the thumbnails of ingested images to the file; keep only their row numbers in memory."""
-        with self._file.open("xb") as file:
+        """Add the thumbnails of ingested images to the file; keep only their row numbers in memory."""
+        with self._file.open("ab") as file:
             return [
                 (self._store_thumbnail(ingested, file) if ingested else None, findings)
                 for ingested, findings in results

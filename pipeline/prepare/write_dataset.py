@@ -95,6 +95,7 @@ def _build_record(ingested: IngestedImage, stem: str, labels_sha256: str) -> Ima
         height=ingested.size[1],
         classes=tuple(ingested.classes.tolist()),
         source=ingested.source,
+        pseudo=ingested.pseudo,
     )
 
 

@@ -30,27 +30,31 @@ def read_listed_sha256(weights: str, path: Path | None = None) -> str | None:
     return listed or (_read_list(OFFICIAL_CHECKSUMS).get(weights) if is_name else None)
 
 
-def check_sha256(found: str, *, what: str, stated: str | None, listed: str | None) -> None:
+def check_sha256(
+    found: str, *, what: str, stated: str | None, listed: str | None, key: str | None = "model.sha256"
+) -> None:
     """Check the SHA-256 of base weights against what the user states, else against a list.
 
     Args:
         found: The SHA-256 of the file.
         what: The file, for the message.
-        stated: `model.sha256`, or None.
+        stated: The value of `key`, or None.
         listed: See `read_listed_sha256`.
+        key: The key of the configuration that states it; None if there is none.
 
     Raises:
         UserError: It is another one.
     """
     if stated is not None and found != stated:
         raise UserError(
-            f"{what} has SHA-256 {found}, not model.sha256={stated}: "
-            "another file, or a damaged one; model.sha256=null accepts it"
+            f"{what} has SHA-256 {found}, not {key}={stated}: "
+            f"another file, or a damaged one; {key}=null accepts it"
         )
     if stated is None and listed not in {None, found}:
+        accepts = f"; {key}={found} accepts it" if key else ""
         raise UserError(
             f"{what} has SHA-256 {found}, and {CHECKSUMS_FILE} lists {listed}: it is damaged or another; "
-            "restore it, give it another name if it is your own, or set model.sha256 to accept it"
+            f"restore it, or give it another name if it is your own{accepts}"
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
-from pipeline.compose.input_fingerprints import fingerprint_inputs
+from pipeline.compose.input_fingerprints import NO_UNLABELLED, fingerprint_inputs
 from pipeline.compose.lockfile import read_lock
 from pipeline.compose.stage import ParamValues
 from pipeline.core.config_diff import shorten_keys
@@ -25,6 +25,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _GROUPS: Final = ("data", "augment", "model", "finetune", "seed")
 """The parts of the configuration that decide a training."""
 _WEIGHTS: Final = ("weights", "teacher", "architecture")
+_IMAGES: Final = ("source", "unlabelled")
 _INPUT_KEYS: Final = ("data.", "model.", "finetune.strategy", "finetune.distill_model")
 """Keys that decide which images and weights a training reads."""
 _NAMED_SETTINGS: Final = {
@@ -55,11 +56,11 @@ def build_identity(plan: SpacePlan) -> SweepIdentity:
     configs = [plan.first, *_compose_choices(plan)]
     groups = {group: _unite([values[group] for values in configs]) for group in _GROUPS}
     fingerprints = _fingerprint_all(configs)
-    images = _unite([each["source"] for each in fingerprints])
+    images = _unite([_select_images(each) for each in fingerprints])
     weights = _unite([{key: each[key] for key in _WEIGHTS} for each in fingerprints])
     code = {key: value for key, value in compute_code_digests().items() if key != "evaluate"}
     digests = {group: _digest(values) for group, values in groups.items()}
-    named = {each["of"][key]: each[key] for each in fingerprints for key in (*_WEIGHTS, "source")}
+    named = {each["of"][key]: each[key] for each in fingerprints for key in (*_WEIGHTS, *_IMAGES)}
     named |= {f"{CODE_NAME}{stage}": digest for stage, digest in code.items()}
     return SweepIdentity(
         {**digests, "images": _digest(images), "base weights": _digest(weights), "code": _digest(code)}, named
@@ -82,11 +83,17 @@ def _fingerprint_all(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     lock, found = read_lock(), {}
     for values in configs:
         data, finetune = values["data"], values["finetune"]
-        named = [data["format"], data["task"], data["source"], values["model"]]
+        named = [data["format"], data["task"], data["source"], data["unlabelled_source"], values["model"]]
         key = _digest([*named, finetune["strategy"] == "scratch", finetune["distill_model"]])
         if key not in found:
             found[key] = fingerprint_inputs(values, lock)[0]
     return [*found.values()]
+
+
+def _select_images(fingerprints: Mapping[str, Any]) -> Any:
+    """Return the fingerprint of the images, with that of pseudo-labelled ones where there are some."""
+    source, unlabelled = (fingerprints[key] for key in _IMAGES)
+    return source if unlabelled == NO_UNLABELLED else [source, unlabelled]
 
 
 def _unite(values: Sequence[Any]) -> Any:

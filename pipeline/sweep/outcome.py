@@ -36,8 +36,16 @@ if TYPE_CHECKING:
 class SweepOutcome:
     """The results of a sweep."""
 
-    def __init__(self, study: SweepStudy, settings: SweepSettings, *, command: str, project: Path) -> None:
-        self._study, self._settings = study, settings
+    def __init__(
+        self,
+        study: SweepStudy,
+        settings: SweepSettings,
+        *,
+        command: str,
+        project: Path,
+        values: ParamValues,
+    ) -> None:
+        self._study, self._settings, self._values = study, settings, values
         self._command, self._project = command, project
         self._failed_evaluations: list[JobResult] = []
         self._curve: FinishedCurve | None = None
@@ -85,7 +93,8 @@ class SweepOutcome:
         from pipeline.sweep.learning_curve.finish_curve import finish_learning_curve
 
         try:
-            self._curve = finish_learning_curve(summary, log, self._project)
+            values = self._values if self._study.is_complete else None
+            self._curve = finish_learning_curve(summary, log, self._project, values)
         except UserError as error:
             self._curve_problem = error
         return self._curve.lines if self._curve else []

@@ -21,7 +21,7 @@ from pipeline.sweep.experiments import find_experiment_of_name, list_untracked_f
 from pipeline.sweep.identity import SweepIdentity, build_identity, choose_name
 from pipeline.sweep.job import JobResult, SweepContext, SweepEvent
 from pipeline.sweep.launchers.choose import open_launcher
-from pipeline.sweep.learning_curve.check_curve import check_learning_curve
+from pipeline.sweep.learning_curve.check_curve import check_learning_curve, check_zero_shot
 from pipeline.sweep.loop import SweepLoop
 from pipeline.sweep.outcome import SweepOutcome
 from pipeline.sweep.preconditions import require_recordable_experiments
@@ -73,6 +73,7 @@ def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None
     settings = settings.model_copy(update={"sampler": plan.sampler, "folds": plan.folds})
     if settings.curve:
         check_learning_curve(plan.space, settings, plan.first)
+        check_zero_shot(plan.first)
     identity = build_identity(plan)
     is_named = settings.name is not None
     settings = settings.model_copy(update={"name": choose_name(plan.space, settings, identity.digests)})
@@ -133,7 +134,13 @@ class Sweep:
             session = resources.enter_context(self._open_parent_run())
             log = SweepLog(session, self._plan.space, draw=lambda: _draw_pictures(study))
             log.log_plan(self._plan.space, self._settings)
-            outcome = SweepOutcome(study, self._settings, command=_read_command(), project=self._project)
+            outcome = SweepOutcome(
+                study,
+                self._settings,
+                command=_read_command(),
+                project=self._project,
+                values=self._plan.first,
+            )
             try:
                 if study.is_complete and not outcome.needs_evaluation():
                     _tell(f"{self._name} is complete: nothing is left to train")

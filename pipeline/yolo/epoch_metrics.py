@@ -6,6 +6,7 @@ Box metrics have the same names in every task that has boxes. Segment adds `metr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final
@@ -34,6 +35,24 @@ _COLUMNS: Final = {
 def convert_metric_name(name: str) -> str:
     """Convert Ultralytics' metric name into ours: `metrics/mAP50(M)` becomes `metrics/mask/mAP50`."""
     return _COLUMNS.get(name, name)
+
+
+def convert_figures(figures: Mapping[str, float], fitness: float | None, task: Task) -> dict[str, float]:
+    """Convert the figures of an epoch to our names, without learning rates.
+
+    The fitness is added for tasks where it decides about the best epoch. Figures without a value are left
+    out, such as the precision where nothing was found.
+
+    Args:
+        figures: Losses and metrics under Ultralytics' names, and `lr/*`.
+        fitness: Of the validation; None without one.
+        task: The task.
+    """
+    kept = {name: float(value) for name, value in figures.items() if not name.startswith("lr/")}
+    named = {convert_metric_name(name): value for name, value in kept.items() if math.isfinite(value)}
+    if WATCHED_METRICS[task] == FITNESS_COLUMN and fitness is not None:
+        named[FITNESS_COLUMN] = float(fitness)
+    return named
 
 
 def select_val_metrics(row: Mapping[str, float]) -> dict[str, float]:

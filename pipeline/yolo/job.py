@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from pipeline.config.devices import list_devices
 from pipeline.core.tasks import Keypoints, Task
-from pipeline.yolo.unfreezing import UnfreezingSchedule
+from pipeline.yolo.unfreezing import LayerDecay, UnfreezingSchedule
 
 MetricsRow = dict[str, float]
 """The figures of one epoch: epoch (from 1), seconds, train/*, val/*, metrics/*, lr/*."""
@@ -39,6 +39,21 @@ class BaseWeights:
 
 
 @dataclass(frozen=True)
+class EmaSettings:
+    """The moving average of the weights, which is what is validated and saved; the defaults are Ultralytics'.
+
+    After `n` optimizer steps an update keeps `decay * (1 - exp(-n / tau))` of the average.
+
+    Args:
+        decay: 0 (no average: the weights themselves) to below 1.
+        tau: Optimizer steps, above 0. With fewer steps than that in all, hardly anything is averaged.
+    """
+
+    decay: float = 0.9999
+    tau: float = 2000.0
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """One training.
 
@@ -56,7 +71,13 @@ class TrainingJob:
         threads: CPU threads of torch; None for as many as there are free cores (finetune.threads=auto).
         nodes: How many machines train together (finetune.nodes).
         key: The run key; machines that train together compare it.
+        layer_decay: Learning rates of deeper layers where `gradual` is None; None for equal rates.
+        ema: The moving average of the weights.
+        average: How many of the best epochs are averaged at the end; 0 averages none.
+        freeze_bn: Whether the BatchNorm statistics of the backbone stay those of the base weights.
+        sam: How far sharpness-aware steps look for worse weights (rho); 0 makes plain steps.
         val_every: Epochs from one validation to the next, at least 1.
+        repeat_rare: The share of images below which a class is rare; its images are repeated. 0: none is.
         task: The task.
         keypoints: The key points of a pose; None for other tasks.
     """
@@ -72,11 +93,17 @@ class TrainingJob:
     head: bool = False
     fast: FastPaths = True
     val_every: int = 1
+    repeat_rare: float = 0.0
     task: Task = "detect"
     keypoints: Keypoints | None = None
     threads: int | None = None
     nodes: int = 1
     key: str = ""
+    layer_decay: LayerDecay | None = None
+    ema: EmaSettings = EmaSettings()
+    average: int = 0
+    freeze_bn: bool = False
+    sam: float = 0.0
 
     @property
     def has_several_processes(self) -> bool:
@@ -89,6 +116,25 @@ def drop_unset_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arguments.items() if value is not None or key == "auto_augment"}
 
 
+class WeightAverage(NamedTuple):
+    """The mean of the weights of the best epochs, at the end of a training.
+
+    Attributes:
+        epochs: The epochs, from 1.
+        figures: Of its validation: val/*, metrics/*.
+        is_taken: Whether it is best.pt: its val metric is at least that of the best epoch.
+    """
+
+    epochs: tuple[int, ...]
+    figures: MetricsRow
+    is_taken: bool
+
+    @property
+    def epoch_list(self) -> str:
+        """The epochs as text: `3, 5, 6`."""
+        return ", ".join(map(str, self.epochs))
+
+
 class TrainingResult(NamedTuple):
     """A finished training.
 
@@ -96,8 +142,9 @@ class TrainingResult(NamedTuple):
         weights: Checkpoint files by name: best, last, epochN.
         names: The class names by index.
         rows: The figures of each epoch.
-        best_epoch: From 1.
+        best_epoch: From 1; the best single epoch, also where best.pt is an average.
         effective: The settings that were used.
+        average: Of the best epochs; None if there is none.
         trained_before: Whether an earlier session trained all epochs, so that this one only collected them.
     """
 
@@ -106,4 +153,12 @@ class TrainingResult(NamedTuple):
     rows: list[MetricsRow]
     best_epoch: int
     effective: dict[str, Any]
+    average: WeightAverage | None = None
     trained_before: bool = False
+
+    @property
+    def best_figures(self) -> MetricsRow:
+        """The figures of best.pt."""
+        if self.average and self.average.is_taken:
+            return self.average.figures
+        return self.rows[self.best_epoch - 1]

@@ -1,8 +1,8 @@
-"""When layer groups are unfrozen, and which epochs are validated.
+"""When layer groups are unfrozen, and how much slower deeper ones learn.
 
 Gradual unfreezing: the head learns first, deeper layer groups follow, each at a lower learning rate. After
 Howard and Ruder, Universal Language Model Fine-tuning (2018): gradual unfreezing and discriminative learning
-rates. Both schedules depend on the finished epochs alone, so a resumed training needs no extra state.
+rates. The schedule depends on the finished epochs alone, so a resumed training needs no extra state.
 """
 
 from __future__ import annotations
@@ -28,6 +28,19 @@ class UnfreezingSchedule:
     trigger: Literal["schedule", "plateau"]
     every: int
     stall: int
+    groups: int
+    decay: float
+
+
+@dataclass(frozen=True)
+class LayerDecay:
+    """Lower learning rates for deeper layers: discriminative learning rates, without any freezing.
+
+    Args:
+        groups: Number of layer groups, at least 2; the first is everything above the backbone.
+        decay: 0..1; each deeper group learns at this share of the rate of the group above it.
+    """
+
     groups: int
     decay: float
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from filelock import FileLock
 from ultralytics.nn.tasks import load_checkpoint
@@ -26,6 +26,22 @@ WEIGHTS_ADVICE: Final = (
 RELEASES_URL: Final = f"https://github.com/{downloads.GITHUB_ASSETS_REPO}"
 
 
+class AssetKind(NamedTuple):
+    """A kind of file that Ultralytics offers for download.
+
+    Attributes:
+        what: Its name in messages.
+        advice: What to do where it is absent.
+        check: Called with a fetched file; raises UserError where it is not one of this kind.
+        sha256_key: The key of the configuration that states its SHA-256; None if there is none.
+    """
+
+    what: str
+    advice: str
+    check: Callable[[Path], object]
+    sha256_key: str | None = None
+
+
 def find_weights(weights: str, *, folder: str | None, sha256: str | None) -> Path:
     """Find base weights. Official weights are downloaded where they are not on this machine.
 
@@ -37,8 +53,25 @@ def find_weights(weights: str, *, folder: str | None, sha256: str | None) -> Pat
     Raises:
         UserError: They were not found, or are not the expected file.
     """
-    path = find_base_weights(weights, folder) or _download(weights, folder)
-    check_sha256(hash_file(path), what=str(path), stated=sha256, listed=read_listed_sha256(weights, path))
+    kind = AssetKind("base weights", WEIGHTS_ADVICE, load_weights, sha256_key="model.sha256")
+    return find_asset(weights, folder, kind, sha256=sha256)
+
+
+def find_asset(name: str, folder: str | None, kind: AssetKind, *, sha256: str | None = None) -> Path:
+    """Find a file that Ultralytics offers. It is downloaded where it is not on this machine.
+
+    Args:
+        name: A path, or the name of such a file.
+        folder: A folder of weights, or None.
+        kind: Of the file.
+        sha256: See `find_weights`.
+
+    Raises:
+        UserError: It was not found, or is not the expected file.
+    """
+    path = find_base_weights(name, folder) or _download(name, folder, kind)
+    listed = read_listed_sha256(name, path)
+    check_sha256(hash_file(path), what=str(path), stated=sha256, listed=listed, key=kind.sha256_key)
     return path
 
 
@@ -70,37 +103,37 @@ def load_weights(path: Path, *, sha256: str | None = None) -> Any:
     return model
 
 
-def _download(weights: str, folder: str | None) -> Path:
-    if weights not in downloads.GITHUB_ASSETS_NAMES:
-        places = f"{weights}{f' and {folder}' if folder else ''} from {project_root()}"
+def _download(name: str, folder: str | None, kind: AssetKind) -> Path:
+    if name not in downloads.GITHUB_ASSETS_NAMES:
+        places = f"{name}{f' and {folder}' if folder else ''} from {project_root()}"
         raise UserError(
-            f"the base weights are not there ({places}), and Ultralytics has none of that name: "
-            f"{WEIGHTS_ADVICE}"
+            f"the {kind.what} are not there ({places}), and Ultralytics has none of that name: {kind.advice}"
         )
-    target = create_scratch_folder("weights") / weights
+    target = create_scratch_folder("weights") / name
     if target.is_file():
         return target
     try:
-        return fetch_once(target, _fetch_release)
+        return fetch_once(target, _fetch_release, kind.check)
     except (OSError, MemoryError) as error:
         if is_disk_full(error):
             raise UserError(describe_full_disk(target)) from None
         if isinstance(error, MemoryError):
             raise
-        raise UserError(
-            f"{weights} is not on this machine and could not be downloaded: {WEIGHTS_ADVICE}"
-        ) from None
+        raise UserError(f"{name} is not on this machine and could not be downloaded: {kind.advice}") from None
 
 
-def fetch_once(target: Path, fetch: Callable[[Path], object]) -> Path:
-    """Fetch a checkpoint once, even if several processes ask for it; only a file that loads is kept.
+def fetch_once(
+    target: Path, fetch: Callable[[Path], object], check: Callable[[Path], object] = load_weights
+) -> Path:
+    """Fetch a file once, even if several processes ask for it; only one that passes a check is kept.
 
     Args:
         target: The final path.
         fetch: Writes the file to the path that it is given; its file name is that of the target.
+        check: Raises UserError where the file cannot be used.
 
     Raises:
-        UserError: The fetched file is no checkpoint.
+        UserError: The fetched file cannot be used.
     """
     with FileLock(create_scratch_folder("locks") / f"{target.name}.lock"):
         if target.is_file():
@@ -108,7 +141,7 @@ def fetch_once(target: Path, fetch: Callable[[Path], object]) -> Path:
         with TemporaryDirectory(dir=target.parent) as folder:
             part = Path(folder) / target.name
             fetch(part)
-            load_weights(part)
+            check(part)
             return part.replace(target)
 
 

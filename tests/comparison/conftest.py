@@ -10,6 +10,8 @@ import pytest
 
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.groups.finetune import FinetuneConfig
+from pipeline.config.groups.model import ModelConfig
+from pipeline.config.groups.zero_shot import ZeroShotConfig
 from pipeline.config.schema import Config
 from pipeline.dataset.coco_results import write_stored_predictions
 from pipeline.tracking.runs import attach_run, open_run
@@ -74,4 +76,6 @@ def config():
         seed=0,
         evaluate=EvaluateConfig.model_construct(**evaluate),
         finetune=FinetuneConfig.model_construct(device="cpu", threads=1),
+        model=ModelConfig.model_construct(folder=None),
+        zero_shot=ZeroShotConfig(weights=None, prompts={}, text_encoder=None),
     )

@@ -74,21 +74,35 @@ WRONG_VALUES = [
         {"model.architecture": "yolo26n.pt"},
         "model.architecture='yolo26n.pt' is not allowed: it must be a model YAML such as yolo26n.yaml",
     ),
-    ({"finetune.epochs": "3"}, "finetune.epochs='3' is not allowed: it must be a whole number, at least 1"),
-    ({"finetune.epochs": 0}, "finetune.epochs=0 is not allowed: it must be a whole number, at least 1"),
+    (
+        {"finetune.epochs": "3"},
+        "finetune.epochs='3' is not allowed: it must be a whole number, at least 1, or auto",
+    ),
+    (
+        {"finetune.epochs": 0},
+        "finetune.epochs=0 is not allowed: it must be a whole number, at least 1, or auto",
+    ),
+    (
+        {"finetune.imgsz": "automatic"},
+        "finetune.imgsz='automatic' is not allowed: it must be a whole number, at least 32 and at most 8192, "
+        "or auto",
+    ),
     (
         {"finetune.batch": 0},
         "finetune.batch=0 is not allowed: it must be a whole number, at least 1, or on a CUDA GPU -1 (as many"
         " images as fit in 60% of its memory) or a share of its memory such as 0.7",
     ),
-    ({"finetune.epochs": True}, "finetune.epochs=true is not allowed: it must be a whole number, at least 1"),
+    (
+        {"finetune.epochs": True},
+        "finetune.epochs=true is not allowed: it must be a whole number, at least 1, or auto",
+    ),
     (
         {"finetune.lr0": 5},
-        "finetune.lr0=5 is not allowed: it must be a number, above 0 and at most 1, or null",
+        "finetune.lr0=5 is not allowed: it must be a number, above 0 and at most 1, or auto, or null",
     ),
     (
         {"finetune.lr0": float("nan")},
-        "finetune.lr0=nan is not allowed: it must be a number, above 0 and at most 1, or null",
+        "finetune.lr0=nan is not allowed: it must be a number, above 0 and at most 1, or auto, or null",
     ),
     (
         {"finetune.cache": "disc"},
@@ -157,10 +171,38 @@ WRONG_COMBINATIONS = [
         "finetune.compile must be false",
     ),
     ({"finetune.optimizer": "auto"}, "finetune.lr0"),
-    ({"finetune.lr0": None}, "finetune.lr0 must be a number where finetune.optimizer=AdamW"),
+    ({"finetune.optimizer": "auto", "finetune.lr0": "auto"}, "finetune.lr0"),
+    ({"finetune.lr0": "auto", "finetune.device": "0,1"}, "finetune.lr0=auto tests learning rates in one"),
+    ({"finetune.lr0": "auto", "finetune.device": "cpu", "finetune.nodes": 2}, "finetune.lr0=auto tests"),
+    ({"finetune.lr0": None}, "finetune.lr0 must be a number or auto where finetune.optimizer=AdamW"),
     ({"finetune.strategy": "head"}, "finetune.freeze must name the frozen layers"),
     ({"finetune.strategy": "scratch", "finetune.freeze": 3}, "finetune.freeze must be null"),
     ({"finetune.strategy": "gradual", "finetune.epochs": 9}, "finetune.gradual.groups=4"),
+    (
+        {"finetune.strategy": "gradual", "finetune.epochs": 20, "finetune.layer_decay": 0.8},
+        "finetune.layer_decay must be 1 where finetune.strategy=gradual: it has gradual.decay",
+    ),
+    (
+        {"finetune.strategy": "head", "finetune.freeze": 11, "finetune.layer_decay": 0.8},
+        "finetune.layer_decay must be 1 where finetune.strategy=head: its backbone is frozen",
+    ),
+    (
+        {"finetune.strategy": "head", "finetune.freeze": 11, "finetune.freeze_bn": True},
+        "finetune.freeze_bn must be false where finetune.strategy=head: frozen layers keep theirs",
+    ),
+    ({"finetune.strategy": "scratch", "finetune.freeze_bn": True}, "finetune.freeze_bn must be false"),
+    ({"finetune.average": 1}, "finetune.average=1 is not allowed: it must be 0, or a number of epochs"),
+    ({"finetune.average": 3, "finetune.device": "cpu,cpu"}, "finetune.average=3 is not possible with"),
+    ({"finetune.sam": 0.05, "finetune.nbs": 64}, "finetune.batch=16 is smaller than finetune.nbs=64"),
+    ({"finetune.sam": 0.05, "finetune.batch": 0.7}, "needs one batch for each optimizer step"),
+    ({"finetune.sam": 0.05, "finetune.compile": True}, "only possible with finetune.compile=false"),
+    (
+        {"finetune.sam": 0.05, "finetune.distill_model": "a.pt"},
+        "only possible with finetune.distill_model=null",
+    ),
+    ({"finetune.sam": 0.05, "finetune.device": "cpu,cpu"}, "finetune.sam=0.05 is not possible with"),
+    ({"finetune.ema.decay": 1.0}, "finetune.ema.decay"),
+    ({"finetune.ema.tau": 0}, "finetune.ema.tau"),
     (
         {"finetune.strategy": "gradual", "finetune.gradual.trigger": "plateau", "finetune.val_every": 2},
         "finetune.val_every=2",
@@ -173,6 +215,10 @@ WRONG_COMBINATIONS = [
     ({"compute.backend": "ray", "augment.offline.workers": 4}, "augment.offline.workers=0, or compute=local"),
     ({"finetune.fraction": 0.5}, "finetune.fraction=0.5 takes the first images by path"),
     ({"finetune.rect": True}, "augment.online.mosaic=0"),
+    (
+        {"finetune.rect": True, "augment.online.mosaic": 0.0, "finetune.repeat_rare": 0.1},
+        "finetune.repeat_rare=0.1 draws the order",
+    ),
     ({"data.source": "/images"}, "data.source must be null where data.format=demo"),
     ({"data.images": None}, "data.images and data.pixels must be numbers"),
     ({"data.images": 3}, "data.images=3 leaves no image for data.split.val=60"),
@@ -205,8 +251,12 @@ def test_wrong_combination_is_rejected_in_one_sentence(changes, words):
     [
         {"finetune.optimizer": "auto", "finetune.lr0": None},
         {"finetune.strategy": "gradual", "finetune.epochs": 10},
+        {"finetune.strategy": "gradual", "finetune.epochs": "auto"},
+        {"finetune.imgsz": "auto", "finetune.epochs": "auto", "finetune.lr0": "auto"},
         {"finetune.strategy": "gradual", "finetune.epochs": 3, "finetune.time": 1.0},
         {"finetune.strategy": "head", "finetune.freeze": 11},
+        {"finetune.strategy": "scratch", "finetune.layer_decay": 0.8, "finetune.ema": {"decay": 0, "tau": 9}},
+        {"finetune.average": 5, "finetune.freeze_bn": True, "finetune.sam": 0.05},
         {"finetune.rect": True, "augment.online.mosaic": 0.0},
         {"finetune.lr0": 1},
         *({"finetune.batch": batch, "finetune.device": None} for batch in (1, -1, 0.7)),

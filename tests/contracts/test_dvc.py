@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config.groups.model import StrategyRates
 from pipeline.config.messages import flatten_schema
 from pipeline.config.schema import Config
 from pipeline.core.stages import STAGES
@@ -20,20 +19,20 @@ DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 KEYS = list(flatten_schema(Config.model_json_schema()))
 LOCKS = ("params.yaml", "compose.lock.json", "splits.lock.json")
 MACHINE = {
-    *("data.source", "model.folder", "model.weights", "model.sha256"),
+    *("data.source", "data.unlabelled_source", "model.folder", "model.weights", "model.sha256"),
     *("augment.offline.workers", "compute.backend", "compute.address"),
 }
 """What may differ from machine to machine without a rerun: places, whose contents compose.lock.json has the
 fingerprints of, a check of them, and who does the work."""
-REFERRED_TO = {"data.epochs", "data.imgsz", *(f"model.lr0.{name}" for name in StrategyRates.model_fields)}
+REFERRED_TO = {"data.epochs", "data.imgsz"}
 """What counts as the value of conf/finetune that refers to it."""
-AFTER_THE_STAGES = ("tracking.", "registry.", "export.")
+AFTER_THE_STAGES = ("tracking.", "registry.", "export.", "zero_shot.")
 """What is used when a stage is done, or by commands."""
 TOLD_TO_MLFLOW = ("tracking", "registry.name", "data.format", "data.source_name")
 """What shapes no result of a stage: where its run is kept, and what the dataset is called there."""
 TOLD_ON_THE_CONSOLE = {"prepare": ("finetune.imgsz",)}
 """What a stage uses for lines on the console alone; its files are the same without it."""
-LOCK_KEYS = {"source", "earlier", "weights", "siblings", "teacher", "architecture", "forget"}
+LOCK_KEYS = {"source", "unlabelled", "earlier", "weights", "siblings", "teacher", "architecture", "forget"}
 LOCK_KEYS |= {f"code.{stage}" for stage in STAGES}
 
 

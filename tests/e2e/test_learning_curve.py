@@ -8,8 +8,10 @@ import pytest
 
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.tasks import TASKS
+from pipeline.source.synthetic.demo import FLAW_CLASSES
 from tests.e2e.conftest import create, use_smoke_values
 from tests.e2e.test_sweep import parents
+from tests.promptable import save_promptable
 
 COMMAND = "python -m pipeline learning-curve sweep.jobs=1 finetune.epochs=8"
 
@@ -85,3 +87,21 @@ def test_each_task_is_scored_on_resamples_of_its_test_images(task, tmp_path):
     assert (curve["task"], curve["metric"]) == (task, get_main_metric(task))
     assert [size["images"] for size in curve["sizes"]] == [8, 16]
     assert curve["test_groups"] == 6
+
+
+@pytest.mark.slow
+def test_a_model_without_training_is_beside_a_curve_that_was_drawn_before(tmp_path):
+    project = create(tmp_path)
+    use_smoke_values(project)
+    project.commit()
+    words = "data.task=detect data.fraction=0.5,1.0 sweep.seeds=1 finetune.epochs=1 finetune=scratch"
+    command = f"python -m pipeline learning-curve sweep.jobs=1 {words} --json"
+    project.run(f"{command} > .curve.json")
+    save_promptable(tmp_path / ".finetrack/asked.pt", FLAW_CLASSES)
+    told = project.run(f"{command} zero_shot.weights=.finetrack/asked.pt > .curve.json")
+    assert "nothing is left to train" in told
+    curve = json.loads((project.folder / ".curve.json").read_text())
+    assert curve["zero_shot"]["label"] == "asked.pt"
+    assert 0 <= curve["zero_shot"]["low"] <= curve["zero_shot"]["score"] <= curve["zero_shot"]["high"] <= 1
+    told = project.run(f"{command} zero_shot.weights=absent.pt", fails=True)
+    assert "zero_shot.weights" in told

@@ -11,6 +11,7 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 from ultralytics import YOLO
+from ultralytics.engine.model import Model
 from ultralytics.nn.tasks import DetectionModel
 
 from pipeline.config.groups.evaluate import EvaluateConfig
@@ -161,7 +162,7 @@ def test_out_of_memory_error_names_the_batch_option(tmp_path, untrained, monkeyp
     def run_out(_model, _images, **_how):
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr(YOLO, "predict", run_out)
+    monkeypatch.setattr(Model, "predict", run_out)
     image = sources.write_picture(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"for batches of 4 at 64 pixels: lower evaluate.batch$"):
         list(predict_detections(untrained, [image], imgsz=64, conf=0.1, **HOW))
@@ -215,11 +216,11 @@ def test_report_files_agree_with_the_metrics(untrained):
     assert [name[:3] for name in worst] == ["01_", "02_"]
 
 
-def test_same_input_gives_same_files(untrained):
+def test_same_input_gives_same_files_and_auto_is_the_size_of_the_training(untrained):
     prepared_dataset(PREPARED_FOLDER)
-    trained(untrained)
+    trained(untrained, imgsz=64)
     first = run(conf=0.0), contents()
-    assert (run(conf=0.0), contents()) == first
+    assert (run(conf=0.0, imgsz="auto"), contents()) == first
 
 
 def contents():

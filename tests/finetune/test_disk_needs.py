@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from pipeline.core.errors import UserError
@@ -16,14 +18,27 @@ def test_disk_too_small_for_checkpoints_or_decoded_images_is_refused(tmp_path):
     weights = tmp_path / "base.pt"
     weights.write_bytes(bytes(50_000))
     decoded = 6 * 96 * 96 * 3
+    decoding = SimpleNamespace(cache="disk", fraction=1.0, average=0, epochs=9)
+    plain = SimpleNamespace(**{**vars(decoding), "cache": "ram"})
+    quarter = SimpleNamespace(**{**vars(decoding), "fraction": 0.25})
     with mount_small_disk(tmp_path / "disk", kilobytes=200) as disk:
         folder = disk / "checkpoints/a"
-        require_space_for_training(folder, base=weights, prepared=prepared, cache="ram")
-        require_space_for_training(folder, base=None, prepared=prepared, cache="disk")
+        require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
+        require_space_for_training(folder, base=None, prepared=prepared, finetune=decoding)
         assert decoded + 100_000 > 200_000
         with pytest.raises(UserError, match=r"\(finetune.cache=disk\) need at least 0.3 MB"):
-            require_space_for_training(folder, base=weights, prepared=prepared, cache="disk")
-        require_space_for_training(folder, base=weights, prepared=prepared, cache="disk", fraction=0.25)
+            require_space_for_training(folder, base=weights, prepared=prepared, finetune=decoding)
+        require_space_for_training(
+            folder,
+            base=weights,
+            prepared=prepared,
+            finetune=quarter,
+        )
         weights.write_bytes(bytes(200_000))
         with pytest.raises(UserError, match=r"^the checkpoints need at least 0.4 MB"):
-            require_space_for_training(folder, base=weights, prepared=prepared, cache="ram")
+            require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
+        weights.write_bytes(bytes(90_000))
+        require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
+        plain.average = 2
+        with pytest.raises(UserError, match=r"^the checkpoints need at least 0.3 MB"):
+            require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)

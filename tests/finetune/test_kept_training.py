@@ -29,7 +29,7 @@ import os, runpy, shutil, signal, sys
 from pathlib import Path
 import psutil
 os.environ.pop("DVC_STAGE", None)  # there is no compose stage here
-import pipeline.finetune.stage as stage
+import pipeline.finetune.results as results
 from pipeline.yolo.training.trainer import TrainingMixin
 
 fault = Path("fault").read_text()
@@ -46,13 +46,13 @@ def begin_epoch(trainer, original=TrainingMixin.begin_epoch):
         kill_dvc()
     original(trainer)
 
-def write_outputs(*args, original=stage.write_training_outputs, **kwargs):
+def write_outputs(*args, original=results.write_training_outputs, **kwargs):
     original(*args, **kwargs)
     if fault == "both after the outputs":
         kill_dvc()
         os.kill(os.getpid(), signal.SIGKILL)
 
-TrainingMixin.begin_epoch, stage.write_training_outputs = begin_epoch, write_outputs
+TrainingMixin.begin_epoch, results.write_training_outputs = begin_epoch, write_outputs
 sys.argv = ["pipeline", "finetune"]
 try:
     runpy.run_module("pipeline", run_name="__main__", alter_sys=True)

@@ -12,6 +12,7 @@ from pipeline.finetune.run_name import (
     label_changed_values,
     summarize_training,
 )
+from pipeline.yolo.job import TrainingResult, WeightAverage
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_run_name_in_a_sweep_shows_first_what_differs(monkeypatch):
         ({"finetune": {"lr0": 0.004}}, "lr0=0.004"),
         ({"finetune": {"epochs": 50}, "seed": 1}, "seed=1 epochs=50"),
         ({"finetune": {"lr0": 0.002, "epochs": 20.0}}, ""),
+        ({"data": {"unlabelled_source": "/disk/more"}}, "unlabelled_source=more"),
         ({"finetune": {"strategy": "head"}, "model": {"name": "other"}}, ""),
         ({"finetune": {"strategy": "head", "lr0": 0.01}}, "lr0=0.01"),
         ({"tracking": {"uri": "b"}, "evaluate": {"iou": 0.5}}, ""),
@@ -51,6 +53,7 @@ def test_run_name_in_a_sweep_shows_first_what_differs(monkeypatch):
 def test_the_values_that_an_experiment_changes_are_named(changes, label, tmp_path):
     conf = {
         "seed": 0,
+        "data": {"unlabelled_source": None},
         "model": {"name": "foundation"},
         "finetune": {"lr0": 0.002, "epochs": 20, "strategy": "full", "imgsz": 320, "batch": 8},
         "evaluate": {"iou": 0.7},
@@ -90,8 +93,20 @@ def test_summary_begins_with_the_main_metric_of_the_task(task, headline):
     boxes = {"metrics/mAP50-95": 0.5, "metrics/mAP50": 0.6, "metrics/top1": 0.3, "metrics/top5": 0.9}
     masks = {"metrics/mask/mAP50-95": 0.25, "metrics/mask/mAP50": 0.75}
     row = {**boxes, **masks, "metrics/pose/mAP50-95": 0.1, "metrics/pose/mAP50": 0.2, "seconds": 7.0}
-    assert summarize_training([row, row], 1, OverfittingVerdict("mild", 0.1), task=task) == (
+    outcome = TrainingResult({}, (), [row, row], 1, {})
+    assert summarize_training(outcome, OverfittingVerdict("mild", 0.1), task=task) == (
         f"val {headline} in epoch 1 of 2; overfitting mild (gap 0.100); 7 seconds of training"
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_taken", "best"), [(True, "0.700 of the mean of epochs 1, 2 of 2"), (False, "0.500 in epoch 1 of 2")]
+)
+def test_summary_names_the_weights_of_best_pt(is_taken, best):
+    row, mean = {"metrics/mAP50-95": 0.5, "seconds": 7.0}, {"metrics/mAP50-95": 0.7}
+    outcome = TrainingResult({}, (), [row, row], 1, {}, WeightAverage((1, 2), mean, is_taken=is_taken))
+    assert summarize_training(outcome, OverfittingVerdict("mild", 0.1), task="detect") == (
+        f"val mAP50-95 {best}; overfitting mild (gap 0.100); 7 seconds of training"
     )
 
 

@@ -115,7 +115,7 @@ def _kill_after_epoch(root, epoch):
 
 @pytest.mark.fault(4, "SIGKILL in mid-training, then the same or other values")
 def test_killed_training_resumes_in_the_same_run_and_a_changed_one_starts_anew(project):
-    _configure(project)
+    _configure(project, **{"finetune.average": 2})
     _kill_after_epoch(project, 2)
     assert not (project / FINETUNED_FOLDER).exists()
     last, contents = _resume_to_the_end(project)
@@ -167,6 +167,12 @@ def _check_run(root):
     assert {"finetrack.overfitting", "finetrack.data.digest", "finetrack.seed"} <= set(run.data.tags)
     assert run.data.tags["finetrack.threads"] == run.data.params["effective.threads"] == "1"
     assert run.data.metrics["system/threads"] == 1
+    report = json.loads((root / TRAINING_METRICS_FILE).read_text())
+    told_of = report["average"]["epochs"]
+    assert told["effective"]["average"] == run.data.params["effective.average"]
+    assert told["effective"]["average"].endswith(f"epochs {told_of}")
+    assert report["average"]["val" if report["average"]["is_best"] else "val_of_best_epoch"] == report["val"]
+    assert run.data.metrics["best/mAP50-95"] == report["val"]["mAP50-95"]
 
 
 @pytest.mark.fault(8, "SIGTERM in mid-training")

@@ -1,8 +1,16 @@
 """Names of metrics, and tables of the figures of epochs."""
 
+import math
+
 import pytest
 
-from pipeline.yolo.epoch_metrics import convert_metric_name, list_curve_points, select_val_metrics, sum_losses
+from pipeline.yolo.epoch_metrics import (
+    convert_figures,
+    convert_metric_name,
+    list_curve_points,
+    select_val_metrics,
+    sum_losses,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +25,14 @@ from pipeline.yolo.epoch_metrics import convert_metric_name, list_curve_points, 
 )
 def test_metric_name_is_converted(theirs, ours):
     assert convert_metric_name(theirs) == ours
+
+
+@pytest.mark.parametrize(("task", "added"), [("detect", {}), ("segment", {"metrics/fitness": 0.7})])
+def test_figures_have_our_names_and_those_without_a_value_are_left_out(task, added):
+    theirs = {"metrics/mAP50(B)": 0.5, "metrics/precision(B)": math.nan, "val/box_loss": 1, "lr/pg0": 0.1}
+    found = convert_figures(theirs, 0.7, task)
+    assert found == {"metrics/mAP50": 0.5, "val/box_loss": 1.0, **added}
+    assert "metrics/fitness" not in convert_figures(theirs, None, task)
 
 
 def test_val_metrics_are_selected_under_short_names():

@@ -12,6 +12,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -176,6 +177,15 @@ def _stop(part):
 
 
 @pytest.mark.fault(13, "several processes download the same weights")
+@pytest.mark.parametrize("last", ["YOLOESegment", "WorldDetect"])
+def test_weights_that_take_words_are_trained_in_the_network_of_the_model_yaml(last):
+    task = "segment" if last == "YOLOESegment" else "detect"
+    source = SimpleNamespace(yaml={"backbone": [], "head": [[-1, 1, last, ["nc"]]]})
+    name = "yolo11n-seg.yaml" if task == "segment" else "yolo11n.yaml"
+    network = choose_architecture(BaseWeights("open", Path("open.pt"), None, name), source, task)
+    assert network["head"][-1][2] == ("Segment" if task == "segment" else "Detect")
+
+
 def test_concurrent_requests_share_one_download(tmp_path):
     whole, target, fetched = _detector(tmp_path / "whole.pt"), create_scratch_folder("weights") / "a.pt", []
 

@@ -65,11 +65,12 @@ ITERATION_COMMANDS: Final[Mapping[str, Command]] = {
     "compare": Command(
         "compare models on the same test images: every figure with its interval, one verdict",
         "The others are compared with the first one. A model is a run, an alias such as champion, a DVC\n"
-        "experiment, a git revision, workspace, or a file of weights. Runs that differ in their seed alone\n"
-        "are one model. Stored predictions are used; a file predicts on data/prepared, and with --on all\n"
-        "predict on the test images of that revision. Logged to MLflow with a page.",
+        "experiment, a git revision, workspace, a file of weights, or zero-shot: that of zero_shot.weights,\n"
+        "asked for the classes. Runs that differ in their seed alone are one model. Stored predictions are\n"
+        "used; a file predicts on data/prepared, and with --on all predict on the test images of that\n"
+        "revision. Logged to MLflow with a page.",
         "finetrack compare champion workspace\nfinetrack compare lr-a lr-b best.onnx --html compare.html\n"
-        "finetrack compare old-run new-run --on workspace",
+        "finetrack compare old-run new-run --on workspace\nfinetrack compare zero-shot workspace",
         (
             ("models", {"metavar": "MODEL", "nargs": "+", "help": "two or more; the first is the reference"}),
             ("--on", {"metavar": "REV", "help": "predict on the test images of this revision, or workspace"}),

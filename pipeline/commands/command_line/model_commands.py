@@ -1,4 +1,4 @@
-"""Commands that use a model: predict, export, serve. Standard library only."""
+"""Commands that use a model: predict, pseudo-label, zero-shot, export, serve. Standard library only."""
 
 from __future__ import annotations
 
@@ -55,6 +55,76 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
             ("--batch", {"type": int, "metavar": "N", "help": "images at a time"}),
             ("--device", {"help": "cpu, or the number of a GPU"}),
             ("--threads", {"type": int, "metavar": "N", "help": "CPU threads of the model"}),
+        ),
+    ),
+    "pseudo-label": Command(
+        "label unlabelled images by a model, as further train images",
+        "The model must be one of the present data/prepared. Its val predictions decide from which score on\n"
+        "a detection of a class becomes a label. A class that is not right often enough gets none, and an\n"
+        "image in which too many objects may have no label is left out. A model that is not good enough on\n"
+        "val is refused. Writes images/, labels/, data.yaml and pseudo.json; data.unlabelled_source adds\n"
+        "the folder to train, never to val or test.",
+        "finetrack pseudo-label ~/unlabelled --model champion\n"
+        "finetrack pseudo-label ~/unlabelled --model 3f2a91c0 --precision 0.95 --output ~/labelled_by_model",
+        (
+            ("source", {"nargs": "+", "metavar": "SOURCE", "help": "a folder, an image, an archive"}),
+            (
+                "--model",
+                {"required": True, "metavar": "NAME", "help": "as in compare: champion, a run, workspace"},
+            ),
+            ("--output", {"metavar": "DIR", "help": "pseudo_labels/NAME of the source by default"}),
+            (
+                "--precision",
+                {
+                    "type": float,
+                    "default": 0.9,
+                    "metavar": "SHARE",
+                    "help": "of the labels of a class that must be right on val (0.9)",
+                },
+            ),
+            (
+                "--recall",
+                {
+                    "type": float,
+                    "default": 0.8,
+                    "metavar": "SHARE",
+                    "help": "of the objects in labelled val images that must have a label (0.8)",
+                },
+            ),
+            (
+                "--least",
+                {
+                    "type": int,
+                    "default": 20,
+                    "metavar": "N",
+                    "help": "detections of a class on val that a threshold needs (20)",
+                },
+            ),
+            ("--device", {"help": "cpu, or the number of a GPU"}),
+            ("--threads", {"type": int, "metavar": "N", "help": "CPU threads of the model"}),
+        ),
+    ),
+    "zero-shot": Command(
+        "find the classes of data/prepared by words, without training: weights for every command",
+        "Asks a checkpoint of YOLOE for the classes by their names, or by the words of zero_shot.prompts,\n"
+        "and writes an ordinary checkpoint that finds them: boxes, and masks where the data has some. The\n"
+        "words become numbers by MobileCLIP's text encoder (zero_shot.text_encoder) and the package clip.\n"
+        "`finetrack compare zero-shot workspace` scores it beside a training without a file.",
+        "finetrack zero-shot yoloe-11s-seg.pt\n"
+        "finetrack zero-shot --words 'RBC=red blood cell' 'WBC=white blood cell' --output asked.pt",
+        (
+            (
+                "weights",
+                {"nargs": "?", "metavar": "FILE", "help": "a checkpoint of YOLOE; else zero_shot.weights"},
+            ),
+            (
+                "--words",
+                {"nargs": "+", "metavar": "CLASS=WORDS", "help": "what to ask for instead of the name"},
+            ),
+            (
+                "--output",
+                {"default": "models/zero-shot.pt", "metavar": "FILE", "help": "default models/zero-shot.pt"},
+            ),
         ),
     ),
     "export": Command(

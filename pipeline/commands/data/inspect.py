@@ -33,6 +33,7 @@ from pipeline.commands.source_setup.source_overview import (
     summarize_source,
 )
 from pipeline.compose.source_overlap import refuse_overlapping_source
+from pipeline.config.automatic import get_number
 from pipeline.config.source_paths import find_source_folder, resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
@@ -187,7 +188,7 @@ def _predict_split(
     overview = replace(overview, remarks=(*overview.remarks, *result.remarks, *notes))
     use, once = build_commands(config)
     overview = replace(overview, use=use, command=once)
-    return _add_warnings(overview, usable, result.splits, imgsz=config.imgsz)
+    return _add_warnings(overview, usable, result.splits, imgsz=get_number(config.imgsz))
 
 
 def build_commands(config: SourceConfig) -> tuple[str, str]:
@@ -204,7 +205,7 @@ def build_commands(config: SourceConfig) -> tuple[str, str]:
 
 
 def _add_warnings(
-    overview: SourceOverview, usable: Sequence[UsableImage], splits: Mapping[str, str], *, imgsz: int
+    overview: SourceOverview, usable: Sequence[UsableImage], splits: Mapping[str, str], *, imgsz: int | None
 ) -> SourceOverview:
     table = build_columns(
         [

@@ -23,12 +23,14 @@ from pipeline.augment.generate import generate_copy
 from pipeline.augment.stage import plan_copies
 from pipeline.compose.stage import plan_config
 from pipeline.config.schema import Config
+from pipeline.config.set_image_size import set_automatic_size
 from pipeline.core.arrays import ImageArray
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER, PREVIEW_FOLDER
 from pipeline.dataset.labels import ImageLabels
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest
+from pipeline.finetune.automatic.resolve_values import resolve_image_size
 from pipeline.source.reading.trace_mask import trace_mask_outline
 from pipeline.storage.files import write_folder
 from pipeline.visualize.label_overlay import draw_label_overlay
@@ -53,6 +55,7 @@ def run_command(arguments: Namespace) -> list[str]:
     manifest = read_manifest(PREPARED_FOLDER, verify_files=False)
     if not manifest.in_split("train"):
         raise UserError(f"{PREPARED_FOLDER} has no train images to show: give data.split.train a share")
+    config = set_automatic_size(config, lambda: resolve_image_size(manifest, PREPARED_FOLDER).pixels)
     with write_folder(PREVIEW_FOLDER) as folder:
         offline, online = _draw_offline(config, manifest, folder), _draw_online(config, manifest, folder)
     return [

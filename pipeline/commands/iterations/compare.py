@@ -15,6 +15,7 @@ from pipeline.runtime.output_encoding import needs_ascii_json
 
 if TYPE_CHECKING:
     from pipeline.comparison.comparison_report import ComparisonReport
+    from pipeline.config.schema import Config
     from pipeline.tracking.target import TrackingTarget
 
 MIN_RESAMPLES: Final = 200
@@ -55,7 +56,10 @@ def _compare(arguments: Namespace, folder: Path) -> Iterator[str]:
     config = plan_config(())
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     candidates = find_candidates(
-        _resolve_models(arguments), target, registry_name=config.registry.name, pool=not arguments.separate
+        _resolve_models(arguments, config),
+        target,
+        registry_name=config.registry.name,
+        pool=not arguments.separate,
     )
     if len(candidates) > MAX_MODELS:
         raise UserError(
@@ -101,11 +105,16 @@ def _deliver(
         yield from lines
 
 
-def _resolve_models(arguments: Namespace) -> list[str]:
+def _resolve_models(arguments: Namespace, config: Config) -> list[str]:
     """Return the names of the models; a file is relative to the folder where the command was typed."""
+    from pipeline.comparison.models.zero_shot import ZERO_SHOT, find_zero_shot_weights
     from pipeline.iterations.resolve_reference import is_weights_path
 
     return [
-        str(resolve_source_path(arguments.start, name)) if is_weights_path(name) else name
+        str(find_zero_shot_weights(config))
+        if name == ZERO_SHOT
+        else str(resolve_source_path(arguments.start, name))
+        if is_weights_path(name)
+        else name
         for name in arguments.models
     ]

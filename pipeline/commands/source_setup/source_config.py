@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from pydantic import ValidationError
 
 from pipeline.commands.command_line.override_words import parse_key
+from pipeline.config.automatic import Automatic
 from pipeline.config.groups.data import DataConfig
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.core.errors import UserError
@@ -21,12 +22,12 @@ class SourceConfig(NamedTuple):
 
     Attributes:
         data: The values of conf/data.
-        imgsz: The size that images are trained at.
+        imgsz: The size that images are trained at; auto where the training chooses it.
         overrides: The Hydra overrides that are in it.
     """
 
     data: DataConfig
-    imgsz: int
+    imgsz: int | Automatic
     overrides: tuple[str, ...] = ()
 
 
@@ -58,7 +59,7 @@ def load_source_config(paths: Sequence[str], form: str) -> SourceConfig:
     return SourceConfig(data, data.imgsz)
 
 
-def find_training_imgsz(default: int) -> int:
+def find_training_imgsz(default: int | Automatic) -> int | Automatic:
     """Return the finetune.imgsz of a training on any source.
 
     Args:

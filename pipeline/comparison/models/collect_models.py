@@ -11,6 +11,7 @@ from pipeline.comparison.compare_models import ComparedModel
 from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.models.prepared_data import open_prepared_data
 from pipeline.comparison.models.training_images import remark_on_training_images
+from pipeline.comparison.models.zero_shot import AskedModel, ask_for_classes
 from pipeline.config.schema import Config
 from pipeline.core.config_diff import format_yaml_value
 from pipeline.core.detections import Detections
@@ -104,12 +105,18 @@ class ModelCollector:
         self._settings.append(
             {key: getattr(self.config.evaluate, key.split(".")[1]) for key in PREDICTION_SETTINGS}
         )
-        weights = fetch_weights(iteration, self.target)
+        asked = ask_for_classes(
+            AskedModel(iteration, fetch_weights(iteration, self.target)),
+            data,
+            self.config,
+            target=folder.with_name(f"{folder.name}.pt"),
+        )
         images = [item.sha256 for item in data.manifest.in_split("test")]
         self._found.remarks += remark_on_training_images(
             iteration, images, data=data.manifest.digest, name=data.name
         )
-        with self._open_predictor(iteration, weights, data) as predictor:
+        self._found.remarks += asked.remarks
+        with self._open_predictor(asked.iteration, asked.weights, data) as predictor:
             test = predictor.predict_split("test", folder)
             known = iteration.predicts_with.get("conf")
             if known is not None or not data.manifest.in_split("val") or test.task == "classify":

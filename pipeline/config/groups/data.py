@@ -59,6 +59,8 @@ class DataConfig(ConfigGroup):
     seed: Seed
     fraction: Annotated[float, Field(gt=0, le=1)]
     fraction_seed: Seed
+    unlabelled_source: Annotated[str, Field(min_length=1)] | None
+    unlabelled_share: Annotated[float, Field(gt=0, le=100)]
     images: Count | None
     pixels: Annotated[int, Field(ge=64, le=4096)] | None
     samples: CountOrZero

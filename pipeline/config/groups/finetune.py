@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.config.automatic import AUTOMATIC, Automatic
 from pipeline.config.devices import list_devices
 from pipeline.config.fields import (
     ConfigGroup,
@@ -69,6 +70,19 @@ class GradualConfig(ConfigGroup):
     decay: Annotated[float, Field(gt=0, le=1)]
 
 
+AveragedEpochs = Annotated[
+    Literal[0] | Annotated[int, Field(ge=2, le=100)],
+    Field(description="0, or a number of epochs from 2 to 100"),
+]
+
+
+class EmaConfig(ConfigGroup):
+    """The moving average of the weights."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)]
+    tau: Positive
+
+
 class FinetuneConfig(ConfigGroup):
     """The strategy, and the training arguments of Ultralytics with their own names."""
 
@@ -77,13 +91,19 @@ class FinetuneConfig(ConfigGroup):
     fast: bool | Literal["gpu"]
     threads: Count | Literal["auto"]
     val_every: Count
+    repeat_rare: Share
     nodes: Annotated[int, Field(ge=1, le=1000)]
     gradual: GradualConfig
-    epochs: Count
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    ema: EmaConfig
+    average: AveragedEpochs
+    freeze_bn: bool
+    sam: Share
+    epochs: Count | Automatic
     time: Positive | None
     patience: CountOrZero
     batch: BatchSize
-    imgsz: PixelCount
+    imgsz: PixelCount | Automatic
     save_period: Annotated[int, Field(ge=-1)]
     cache: bool | Literal["ram", "disk"]
     device: Device | LayerIndex | Annotated[list[LayerIndex | Literal["cpu"]], Field(min_length=1)] | None
@@ -106,7 +126,7 @@ class FinetuneConfig(ConfigGroup):
     dropout: Share
     iou: Share
     max_det: Count
-    lr0: LearningRate | None
+    lr0: LearningRate | Automatic | None
     lrf: LearningRate
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Share
@@ -136,11 +156,33 @@ class FinetuneConfig(ConfigGroup):
                 "set finetune.lr0=null, or name an optimizer such as AdamW or SGD"
             )
         if self.optimizer != "auto" and self.lr0 is None:
-            raise ValueError(f"finetune.lr0 must be a number where finetune.optimizer={self.optimizer}")
+            raise ValueError(
+                f"finetune.lr0 must be a number or auto where finetune.optimizer={self.optimizer}"
+            )
         if self.strategy == "head" and not self.freeze:
             raise ValueError("finetune.freeze must name the frozen layers where finetune.strategy=head")
         if self.strategy in {"gradual", "scratch"} and self.freeze:
             raise ValueError(f"finetune.freeze must be null where finetune.strategy={self.strategy}")
+        if self.freeze_bn and self.strategy not in {"full", "gradual"}:
+            why = "there are none to keep" if self.strategy == "scratch" else "frozen layers keep theirs"
+            raise ValueError(
+                f"finetune.freeze_bn must be false where finetune.strategy={self.strategy}: {why}"
+            )
+        if self.layer_decay != 1 and self.strategy not in {"full", "scratch"}:
+            instead = "it has gradual.decay" if self.strategy == "gradual" else "its backbone is frozen"
+            raise ValueError(
+                f"finetune.layer_decay must be 1 where finetune.strategy={self.strategy}: {instead}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_repeats(self) -> FinetuneConfig:
+        if self.repeat_rare and self.rect:
+            raise ValueError(
+                f"finetune.repeat_rare={self.repeat_rare:g} draws the order of the images, and "
+                "finetune.rect=true sorts them by their shapes: set finetune.rect=false, "
+                "or finetune.repeat_rare=0.0"
+            )
         return self
 
     @model_validator(mode="after")
@@ -150,6 +192,19 @@ class FinetuneConfig(ConfigGroup):
                 f"finetune.batch={self.batch} measures the memory of a CUDA GPU, and finetune.device="
                 f"{self.device}: set finetune.batch to a number of images, such as 16"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_sharpness(self) -> FinetuneConfig:
+        sam = f"finetune.sam={self.sam:g}"
+        if self.sam and (self.batch < 1 or round(self.nbs / self.batch) > 1):
+            raise ValueError(
+                f"{sam} needs one batch for each optimizer step, but finetune.batch={self.batch} is smaller "
+                f"than finetune.nbs={self.nbs}: set both to the same number"
+            )
+        if self.sam and (self.compile or self.distill_model):
+            instead = "finetune.compile=false" if self.compile else "finetune.distill_model=null"
+            raise ValueError(f"{sam} is only possible with {instead}")
         return self
 
     @model_validator(mode="after")
@@ -171,6 +226,14 @@ class FinetuneConfig(ConfigGroup):
             key = "rect=true" if self.rect else f"time={self.time}"
             instead = "rect=false" if self.rect else "time=null and finetune.epochs"
             raise ValueError(f"finetune.{key} is not possible with {several}: set {instead}")
+        if self.lr0 == AUTOMATIC:
+            raise ValueError(
+                f"finetune.lr0=auto tests learning rates in one process, which {several} is not: "
+                "set finetune.lr0 to a number"
+            )
+        if self.average or self.sam:
+            key = f"average={self.average}" if self.average else f"sam={self.sam:g}"
+            raise ValueError(f"finetune.{key} is not possible with {several}: set {key.partition('=')[0]}=0")
         if self.compile and self.strategy == "gradual":
             raise ValueError(f"finetune.compile must be false where {several} and finetune.strategy=gradual")
         return self
@@ -181,7 +244,8 @@ class FinetuneConfig(ConfigGroup):
         if self.strategy != "gradual":
             return self
         last = (steps.groups - 1) * steps.every
-        if steps.trigger == "schedule" and self.time is None and last >= self.epochs:
+        is_bounded = self.time is None and self.epochs != AUTOMATIC  # auto is checked as a number later
+        if steps.trigger == "schedule" and is_bounded and last >= int(self.epochs):
             raise ValueError(
                 f"finetune.epochs={self.epochs} ends before the last of finetune.gradual.groups="
                 f"{steps.groups} is unfrozen after {last}: raise epochs, or lower gradual.every or groups"

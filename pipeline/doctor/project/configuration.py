@@ -30,15 +30,18 @@ def check_configuration(project: ExaminedProject) -> Iterator[CheckFinding]:
         return
     from pipeline.config.source_paths import list_source_paths, resolve_source_path
 
-    paths = list_source_paths(config.data.source)
-    absent = [path for path in paths if not resolve_source_path(project.root, path).exists()]
-    if absent:
-        yield CheckFinding(
-            "warning",
-            f"data.source is absent: {', '.join(absent)}; prepared images go on being used",
-            "mount its disk, or set data.source",
-        )
-    else:
+    is_complete = True
+    for key in ("source", "unlabelled_source"):
+        paths = list_source_paths(getattr(config.data, key))
+        absent = [path for path in paths if not resolve_source_path(project.root, path).exists()]
+        if absent:
+            is_complete = False
+            yield CheckFinding(
+                "warning",
+                f"data.{key} is absent: {', '.join(absent)}; prepared images go on being used",
+                f"mount its disk, or set data.{key}",
+            )
+    if is_complete:
         source = config.data.source_text or f"data={config.data.format}"
         yield CheckFinding("ok", f"the next run: {source}, finetune={config.finetune.strategy}")
 

@@ -57,7 +57,9 @@ class ReportContent(NamedTuple):
     seed: int = 0
 
 
-def write_report(folder: Path, content: ReportContent, *, imgsz: int = DEFAULT_IMGSZ) -> list[BiasWarning]:
+def write_report(
+    folder: Path, content: ReportContent, *, imgsz: int | None = DEFAULT_IMGSZ
+) -> list[BiasWarning]:
     """Write report.html and samples/ into a prepared dataset that is otherwise complete.
 
     The same dataset gives the same bytes: the page has no date, and depends on no training.
@@ -65,7 +67,8 @@ def write_report(folder: Path, content: ReportContent, *, imgsz: int = DEFAULT_I
     Args:
         folder: The prepared dataset.
         content: What its files do not say.
-        imgsz: The size that images are trained at now; the page is about trainings at any size.
+        imgsz: The size that images are trained at now, None where the training chooses it; the page is about
+            trainings at any size.
 
     Returns:
         The warnings about a training at `imgsz`.

@@ -38,8 +38,8 @@ def write_samples(
 
 
 def _choose_items(manifest: Manifest, *, count: int, seed: int) -> list[ImageRecord]:
-    """Choose train images at random, if possible with every class."""
-    by_file = {item.file: item for item in manifest.in_split("train")}
+    """Choose labelled train images at random, if possible with every class."""
+    by_file = {item.file: item for item in manifest.select_labelled().in_split("train")}
     samples = [SplitSample(item.file, item.sha256, frozenset(item.classes)) for item in by_file.values()]
     return [by_file[file] for file in select_representatives(samples, count, seed=seed)]
 

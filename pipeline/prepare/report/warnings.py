@@ -68,7 +68,7 @@ def find_warnings(
 
 
 def judge_tiny_objects(
-    warnings: Sequence[BiasWarning], table: DatasetColumns, task: Task, *, imgsz: int
+    warnings: Sequence[BiasWarning], table: DatasetColumns, task: Task, *, imgsz: int | None
 ) -> list[BiasWarning]:
     """Replace the warning about tiny objects of a dataset by that of its training at one size.
 
@@ -76,7 +76,7 @@ def judge_tiny_objects(
         warnings: As `find_warnings` returns them; computing all again would take as long again.
         table: The dataset.
         task: The task.
-        imgsz: The size that images are trained at.
+        imgsz: The size that images are trained at; None as in `find_warnings`.
     """
     others = [warning for warning in warnings if warning.kind != _TINY_OBJECTS]
     tiny = _find_tiny_objects(_WarningInputs(table, (), "objects", imgsz)) if task != "classify" else ()

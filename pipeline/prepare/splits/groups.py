@@ -107,7 +107,7 @@ def link_named_groups(
     Raises:
         UserError: No image has this column, or the pattern is not a regular expression.
     """
-    names = {path: _find_group_name(group_by, path, row) for path, row in columns.items()}
+    names = {path: find_group_name(group_by, path, row) for path, row in columns.items()}
     named = {path: f"{origins.get(path, '')}/{name}" for path, name in names.items() if name}
     unnamed = len(names) - len(named)
     if names and not named:
@@ -131,7 +131,17 @@ def suggest_grouping(paths: Iterable[str]) -> list[str]:
     return [f"{counted} by name (.rf.): data.group_by='{pattern}' keeps them together"] if versions else []
 
 
-def _find_group_name(group_by: str, path: str, row: Mapping[str, str]) -> str:
+def find_group_name(group_by: str, path: str, row: Mapping[str, str]) -> str:
+    """Return the group that data.group_by puts an image into; empty if it is in none.
+
+    Args:
+        group_by: As in `link_named_groups`.
+        path: Of the image in its source.
+        row: Its table row, by column.
+
+    Raises:
+        UserError: The pattern is not a regular expression.
+    """
     if group_by == "folder":
         return path.rsplit("/", 1)[0] if "/" in path else "."
     if group_by.startswith(_COLUMN_PREFIX):

@@ -138,7 +138,7 @@ def split_dataset(
     """
     given = {image.key: image.split for image in images if image.split} if rules.keep_split else {}
     used = [image for image in images if not given or image.key in given]
-    duplicate_links = _link_duplicates(used, rules, thumbnails, search)
+    duplicate_links = link_duplicates(used, rules, thumbnails, search)
     named_links, remarks = _link_groups(used, rules)
     keys = [image.key for image in used]
     duplicate_groups = list_groups(group_linked_images(keys, duplicate_links))
@@ -183,10 +183,10 @@ def _keep_groups(groups: list[list[str]], outside: frozenset[str]) -> list[list[
     return sorted((group for group in left if len(group) > 1), key=lambda group: (-len(group), group))
 
 
-def _link_duplicates(
+def link_duplicates(
     images: Sequence[SplitImage], rules: SplitRules, thumbnails: ThumbnailArray, search: DuplicateFinder
 ) -> list[ImageLink]:
-    """Link equal images and near duplicates."""
+    """Link equal images and near duplicates; a UserError says that too many look alike to compare them."""
     links = link_equal_images({image.key: image.sha256 for image in images})
     distinct = {image.sha256: image for image in images if image.thumbnail is not None}
     if not rules.near_duplicates or not distinct:

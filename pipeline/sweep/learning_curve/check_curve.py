@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pipeline.compose.stage import ParamValues
+from pipeline.config.automatic import AUTOMATIC
+from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchSpace
@@ -53,3 +55,23 @@ def check_learning_curve(space: SearchSpace, settings: SweepSettings, first: Par
         raise UserError(
             f"finetune.fraction={share} takes images away from {FRACTION_KEY}, too: set finetune.fraction=1.0"
         )
+    if first["finetune"].get("imgsz") == AUTOMATIC:
+        raise UserError(
+            f"finetune.imgsz=auto may choose another size for each {FRACTION_KEY}, and the size moves the "
+            "scores, too: set finetune.imgsz to a number"
+        )
+
+
+def check_zero_shot(first: ParamValues) -> None:
+    """Check before the trainings that the model of zero_shot.weights, if there is one, can be asked.
+
+    Args:
+        first: The configuration of the first point of the sweep.
+
+    Raises:
+        UserError: It, its text encoder, or the package that it needs is not there.
+    """
+    if first["zero_shot"]["weights"] is not None:
+        from pipeline.comparison.models.zero_shot import require_zero_shot
+
+        require_zero_shot(parse_config(first))

@@ -53,6 +53,7 @@ def build_curve_chart(curve: LearningCurve) -> dict[str, Any]:
             }
             for size, found in zip(curve.sizes, curve.intervals, strict=True)
         ],
+        "zero_shot": chart.place_score(curve.zero_shot.score) if curve.zero_shot else None,
         "now": chart.place_images(curve.sizes[-1].images),
         "x_ticks": [(chart.place_images(number), f"{number:,.0f}") for number in chart.list_numbers()],
         "y_ticks": [(chart.place_score(score), f"{score:.3g}") for score in chart.list_scores()],
@@ -71,6 +72,7 @@ class _Chart:
         scores = [score for size in curve.sizes for score in size.test]
         scores += [bound for each in curve.intervals for bound in (each.low, each.high)]
         scores += [bound for step in curve.course for bound in (step.low, step.high)]
+        scores += [curve.zero_shot.score] if curve.zero_shot else []
         lowest, highest = min(scores), max(scores)
         reach = max(0.01, highest - lowest)
         self._step = next((step for step in _STEPS if reach / step <= _MOST_LINES), _STEPS[-1])

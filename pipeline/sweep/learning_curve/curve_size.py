@@ -40,6 +40,26 @@ class CourseStep(NamedTuple):
     high: float
 
 
+class ZeroShotScore(NamedTuple):
+    """A model that finds the classes by words, without training, on the same test images.
+
+    Attributes:
+        label: Its file.
+        words: What it was asked for, by class.
+        score: Its main metric on test.
+        low: Lower bound of the 95% interval over the test images.
+        high: Upper bound.
+        remarks: What a reader has to know, a sentence each.
+    """
+
+    label: str
+    words: dict[str, str]
+    score: float
+    low: float
+    high: float
+    remarks: tuple[str, ...]
+
+
 class LearningCurve(NamedTuple):
     """A learning curve with its forecast.
 
@@ -56,6 +76,7 @@ class LearningCurve(NamedTuple):
         verdict: See `CurveVerdict`.
         sentence: Whether more labels are worth it.
         remarks: What a reader has to know, a sentence each.
+        zero_shot: A model without training beside it (zero_shot.weights); None without one.
     """
 
     name: str
@@ -70,3 +91,4 @@ class LearningCurve(NamedTuple):
     verdict: CurveVerdict
     sentence: str
     remarks: tuple[str, ...]
+    zero_shot: ZeroShotScore | None = None

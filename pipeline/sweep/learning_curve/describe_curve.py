@@ -47,7 +47,16 @@ def build_size_cells(curve: LearningCurve) -> list[list[str]]:
         ]
         for size, found in zip(curve.sizes, curve.intervals, strict=True)
     ]
-    return [head, *rows]
+    return [head, *_build_zero_shot_cells(curve), *rows]
+
+
+def _build_zero_shot_cells(curve: LearningCurve) -> list[list[str]]:
+    """Return the row of the model without training; none without one."""
+    found = curve.zero_shot
+    if found is None:
+        return []
+    interval = f"{found.low:.3f} to {found.high:.3f}" if found.high > found.low else "-"
+    return [["0 (zero-shot)", "0", f"{found.score:.4f}", interval, "-", "-", "0"]]
 
 
 def build_forecast_cells(curve: LearningCurve) -> list[list[str]]:
@@ -86,6 +95,7 @@ def curve_to_json(curve: LearningCurve) -> dict[str, Any]:
         "verdict": curve.verdict,
         "sentence": curve.sentence,
         "test_groups": curve.groups,
+        "zero_shot": curve.zero_shot._asdict() if curve.zero_shot else None,
         "sizes": sizes,
         "forecasts": [each._asdict() for each in curve.forecasts],
         "course": [step._asdict() for step in curve.course],

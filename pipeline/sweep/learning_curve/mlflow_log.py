@@ -36,6 +36,8 @@ def log_learning_curve(session: CurveSession, curve: LearningCurve) -> None:
     for each in curve.forecasts:
         gains = {"gain": each.gain, "gain_low": each.low, "gain_high": each.high, "score": each.score}
         session.log_metrics({f"forecast/{each.times:g}x/{name}": value for name, value in gains.items()})
+    if curve.zero_shot:
+        session.log_metrics({f"zero_shot/{curve.metric}": curve.zero_shot.score})
     session.set_tags({"finetrack.curve": curve.sentence, "finetrack.curve.verdict": curve.verdict})
     session.set_description(describe_for_mlflow(curve))
     values = json.dumps(curve_to_json(curve), indent=2, ensure_ascii=False, allow_nan=False)

@@ -67,7 +67,7 @@ class _TestScores(NamedTuple):
 
 
 def _score_all(sizes: Sequence[CurveSize], folder: Path, seed: int) -> _TestScores:
-    first = _fetch(sizes[0].commits[0], folder / "0-0")
+    first = fetch_test_predictions(sizes[0].commits[0], folder / "0-0")
     test = build_compared_images(align_predictions([first], [""]), RESAMPLES, seed=seed)
     weights = test.resamples.weights[: 1 + test.resamples.times]
     scores = [
@@ -83,10 +83,20 @@ def _score_all(sizes: Sequence[CurveSize], folder: Path, seed: int) -> _TestScor
 
 def _score(first: StoredPredictions, commit: str, folder: Path, weights: IntArray) -> FloatArray:
     """Score one training: one at a time, since the predictions of all may be large."""
-    found = first if folder.exists() else _fetch(commit, folder)
+    found = first if folder.exists() else fetch_test_predictions(commit, folder)
     return score_main_figure(align_predictions([first, found], [commit[:7]] * 2)[1], weights)
 
 
-def _fetch(commit: str, folder: Path) -> StoredPredictions:
+def fetch_test_predictions(commit: str, folder: Path) -> StoredPredictions:
+    """Fetch the stored test predictions of a training.
+
+    Args:
+        commit: Of its experiment.
+        folder: A new folder, which stays as long as the predictions are used.
+
+    Raises:
+        RevisionReadError: They are not in DVC's cache.
+        UserError: They cannot be read.
+    """
     copy_path_at_revision(EVALUATION_FOLDER / PREDICTIONS_FOLDER, commit, folder)
     return read_stored_predictions(folder, "test")

@@ -17,6 +17,7 @@ NUMBER_KEY: Final = "data.folds"
 SEED_KEY: Final = "seed"
 _SAME_VAL_KEYS: Final = (
     *("data.epochs", "data.fraction", "data.fraction_seed", "data.imgsz", "data.on_leak", "data.samples"),
+    *("data.unlabelled_source", "data.unlabelled_share"),
 )
 """Keys of conf/data that do not decide which images are val."""
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
+from pipeline.config.automatic import AUTOMATIC, Automatic
 from pipeline.config.devices import list_devices
 from pipeline.core.config_diff import diff_configs, flatten_config, format_yaml_value
 
@@ -18,9 +20,10 @@ FlatValues = Mapping[str, Any]
 """Values by dotted keys."""
 
 UNUSED_KEYS: Final = (
-    *("tracking.", "compute.", "registry.", "export.", "evaluate.", "augment.offline.workers"),
+    *("tracking.", "compute.", "registry.", "export.", "zero_shot.", "evaluate."),
+    "augment.offline.workers",
     *("data.epochs", "data.imgsz", "data.samples"),
-    *("model.lr0.", "model.sha256", "model.folder"),
+    *("model.sha256", "model.folder"),
     *("finetune.verbose", "finetune.save_period", "finetune.dlog", "finetune.dgrad", "finetune.dlam"),
 )
 """Keys that decide no result on val: where runs are logged, who computes, what may be promoted or exported,
@@ -44,6 +47,7 @@ ALWAYS_USED_KEYS: Final = (
         "data.on_leak",
         "data.folds",
         "data.fraction",
+        "data.unlabelled_source",
         "data.seed",
         "data.images",
         "data.pixels",
@@ -59,6 +63,7 @@ ALWAYS_USED_KEYS: Final = (
         "finetune.cache",
         "finetune.device",
         "finetune.nodes",
+        "finetune.repeat_rare",
     ),
     *(
         "finetune.workers",
@@ -68,6 +73,7 @@ ALWAYS_USED_KEYS: Final = (
         "finetune.freeze",
     ),
     *("finetune.channels_last", "finetune.lr0", "finetune.momentum", "finetune.weight_decay", "finetune.nbs"),
+    *("finetune.ema.decay", "finetune.average", "finetune.sam"),
 )
 """Keys that may decide a result beside any other values, if only by rounding or by the time it takes."""
 
@@ -94,9 +100,9 @@ def _is_any_set(*values: Any) -> bool:
     return any(value not in {0, None} for value in values if not isinstance(value, list))
 
 
-def _has_epochs(epochs: int, hours: float | None) -> bool:
+def _has_epochs(epochs: int | Automatic, hours: float | None) -> bool:
     """Tell whether a training has more epochs than the last one, which is never one of warm-up."""
-    return epochs > 1 or hours is not None
+    return epochs == AUTOMATIC or epochs > 1 or hours is not None
 
 
 def _is_on_gpu(device: Any) -> bool:
@@ -114,7 +120,12 @@ _OBJECT_TASKS: Final = ("detect", "segment", "obb", "pose")
 
 USE_CONDITIONS: Final = (
     UseCondition(("data.fold",), ("data.folds",), lambda folds: folds is not None),
-    UseCondition(("data.fraction_seed",), ("data.fraction",), lambda fraction: fraction != 1),
+    UseCondition(
+        ("data.fraction_seed",),
+        ("data.fraction", "data.unlabelled_source"),
+        lambda fraction, unlabelled: fraction != 1 or unlabelled is not None,
+    ),
+    UseCondition(("data.unlabelled_share",), ("data.unlabelled_source",), lambda source: source is not None),
     UseCondition(
         _list_keys("data", "unlabelled crowds predictions labels first_class sizes"),
         ("data.format",),
@@ -152,12 +163,33 @@ USE_CONDITIONS: Final = (
         _list_keys("model", "name weights"), ("finetune.strategy",), lambda strategy: strategy != "scratch"
     ),
     UseCondition(("finetune.cls_remap",), ("finetune.strategy",), lambda strategy: strategy != "scratch"),
-    UseCondition(("finetune.gradual.",), ("finetune.strategy",), lambda strategy: strategy == "gradual"),
+    UseCondition(
+        _list_keys("finetune.gradual", "trigger every stall decay"),
+        ("finetune.strategy",),
+        lambda strategy: strategy == "gradual",
+    ),
+    UseCondition(
+        ("finetune.gradual.groups",),
+        ("finetune.strategy", "finetune.layer_decay"),
+        lambda strategy, decay: strategy == "gradual" or (strategy != "head" and decay != 1),
+    ),
+    UseCondition(
+        ("finetune.layer_decay",), ("finetune.strategy",), lambda strategy: strategy in {"full", "scratch"}
+    ),
+    UseCondition(
+        ("finetune.freeze_bn",), ("finetune.strategy",), lambda strategy: strategy in {"full", "gradual"}
+    ),
+    UseCondition(("finetune.ema.tau",), ("finetune.ema.decay",), lambda decay: decay != 0),
     UseCondition(
         ("finetune.gradual.every",), ("finetune.gradual.trigger",), lambda trigger: trigger == "schedule"
     ),
     UseCondition(
         ("finetune.gradual.stall",), ("finetune.gradual.trigger",), lambda trigger: trigger == "plateau"
+    ),
+    UseCondition(("model.lr0.",), ("finetune.lr0",), lambda rate: rate == AUTOMATIC),
+    *(
+        UseCondition((f"model.lr0.{strategy}",), ("finetune.strategy",), partial(operator.eq, strategy))
+        for strategy in ("full", "head", "gradual")
     ),
     UseCondition(("finetune.epochs",), ("finetune.time",), lambda hours: hours is None),
     UseCondition(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.core.arrays import IntArray
 from pipeline.runtime.memory import read_available_memory
 from pipeline.runtime.worker_count import choose_worker_count
 from pipeline.yolo.gpu_loader.mosaic import (
@@ -34,6 +35,7 @@ from pipeline.yolo.gpu_loader.warp import (
     copy_to_device,
     render_batch,
 )
+from pipeline.yolo.repeat_factors import RepeatFactorSampler
 
 LOG = logging.getLogger("ultralytics")
 
@@ -80,7 +82,7 @@ class GpuLoader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Draw the parameters of an epoch from the generator, and yield its batches."""
         ranges = read_ranges(self.dataset)  # again in each epoch: mosaics end before the training
-        order = torch.randperm(len(self.sizes), generator=self.generator).numpy()
+        order = self._draw_order()
         seed = int(torch.randint(2**62, (1,), generator=self.generator))
         epoch = draw_parameters(order, self.sizes, ranges, np.random.default_rng(seed))
         starts = range(0, self.batches * self.batch_size, self.batch_size)
@@ -139,6 +141,13 @@ class GpuLoader:
             raise UnsupportedError(
                 f"images from {self.device} differ from those of the CPU by {difference:.1f} gray levels"
             )
+
+    def _draw_order(self) -> IntArray:
+        """Draw the indices of the images of an epoch."""
+        if isinstance(self.sampler, RepeatFactorSampler):
+            return np.array(self.sampler.draw_epoch(self.generator), np.int64)
+        order: IntArray = torch.randperm(len(self.sizes), generator=self.generator).numpy()
+        return order
 
     def _fill(self, store: GpuImageStore, indices: Any) -> None:
         def put(position: int, index: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, NotRequired, Self, TypedDict, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ultralytics.engine.model import Model
 
 from pipeline.config.devices import choose_one_device
 from pipeline.core.detections import Detections
@@ -236,8 +237,10 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
             memory_advice=advice,
             device_key="--device" if self._stage in _STAGES_WITH_OPTIONS else "finetune.device",
         ):
-            found: list[Any] = self._model.predict(
-                list(batch), predictor=kind, **self._arguments, verbose=False, save=False
+            found: list[Any] = (
+                Model.predict(  # that of YOLOE takes another predictor, and suppresses across classes
+                    self._model, list(batch), predictor=kind, **self._arguments, verbose=False, save=False
+                )
             )
         return found
 

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from ultralytics import YOLO
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.backends.base import BaseBackend
+from ultralytics.nn.tasks import YOLOEModel
 from ultralytics.utils.checks import check_imgsz
 
 from pipeline.core.errors import UserError, describe_missing_module
@@ -104,7 +105,7 @@ def load_checkpoint_model(weights: Path, task: Task | None, stage: str) -> Any:
         stage: The stage that uses it: errors advise by it.
 
     Raises:
-        UserError: It is no checkpoint, or one of another task.
+        UserError: It is no checkpoint, one of another task, or one that knows no classes.
     """
     with temporary_copy(weights) as copy:
         try:
@@ -117,7 +118,23 @@ def load_checkpoint_model(weights: Path, task: Task | None, stage: str) -> Any:
                 f"{weights} cannot be loaded as a checkpoint ({reason}): {choose_advice(stage)}"
             ) from error
     require_task(_require_known_task(model.task, weights), task, weights, stage=stage)
+    if isinstance(model.model, YOLOEModel) and not has_own_classes(model.model):
+        raise UserError(
+            f"{weights} finds classes by words, and has none of its own: "
+            "`finetrack zero-shot FILE` asks it for those of the data"
+        )
     return model
+
+
+def has_own_classes(model: Any) -> bool:
+    """Tell whether a model of YOLOE finds classes of its own: some were set in it, or it is prompt-free."""
+    return getattr(model, "pe", None) is not None or are_classes_final(model)
+
+
+def are_classes_final(model: Any) -> bool:
+    """Tell whether a model of YOLOE can be asked for no other classes: its own ones are in its layers."""
+    head = model.model[-1]
+    return hasattr(head, "lrpc") or bool(head.is_fused)
 
 
 @contextmanager

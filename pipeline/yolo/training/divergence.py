@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,11 +83,6 @@ def find_overflow(weights: Mapping[str, Any]) -> list[str]:
 def describe_best_epoch(epoch: int, path: Path) -> str:
     """Say where the weights of the best epoch before the divergence are."""
     return f"the best epoch before is {epoch}, and its weights are {path}"
-
-
-def drop_undefined(figures: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Leave out metrics that have no value, such as the precision where nothing was found."""
-    return {name: value for name, value in figures if math.isfinite(value)}
 
 
 def _is_finite(value: Any) -> bool:

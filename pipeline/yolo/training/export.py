@@ -45,6 +45,7 @@ def export_checkpoint(
     *,
     arguments: Mapping[str, Any],
     rows: Sequence[MetricsRow],
+    figures: MetricsRow | None = None,
 ) -> bytes:
     """Return the bytes of a checkpoint file.
 
@@ -53,6 +54,7 @@ def export_checkpoint(
         weights: The fp16 state dict.
         arguments: Ultralytics' train arguments.
         rows: The figures of each epoch, for `train_results`.
+        figures: Of these weights, for `train_metrics`; None for those of the last row.
     """
     kept = {
         key: value
@@ -60,7 +62,8 @@ def export_checkpoint(
         if key in DEFAULT_CFG_KEYS and key not in MACHINE_ARGUMENTS
     }
     kept = _intern_strings(json.loads(json.dumps(kept, allow_nan=False)))
-    metrics = {key: rows[-1][key] for key in rows[-1] if key.startswith(("metrics/", "val/"))}
+    own = rows[-1] if figures is None else figures
+    metrics = {key: own[key] for key in own if key.startswith(("metrics/", "val/"))}
     results = {
         key: [row.get(key, math.nan) for row in rows] for key in rows[-1] if key not in MACHINE_COLUMNS
     }

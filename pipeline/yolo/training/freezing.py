@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from pipeline.core.errors import UserError
-from pipeline.yolo.unfreezing import UnfreezingSchedule, split_into_layer_groups
+from pipeline.yolo.unfreezing import split_into_layer_groups
 
 ALWAYS_FROZEN = ".dfl"
 """The fixed integral over the box distribution in YOLOv8 and YOLO11; Ultralytics never trains it."""
@@ -45,16 +46,18 @@ def check_freeze(model: Any, layers: int | Sequence[int | str] | None, *, head: 
         raise UserError(f"finetune.freeze={layers} leaves no layer that learns: {extent}")
 
 
-def split_model_layers(model: Any, schedule: UnfreezingSchedule) -> tuple[range, ...]:
-    """Split the model's layers into the schedule's groups, the head first.
+def split_model_layers(model: Any, groups: int) -> tuple[range, ...]:
+    """Split the model's layers into groups, the head first.
+
+    Args:
+        model: The network.
+        groups: finetune.gradual.groups.
 
     Raises:
         UserError: The backbone has too few layers for so many groups.
     """
     try:
-        return split_into_layer_groups(
-            len(model.model), backbone=count_backbone_layers(model), groups=schedule.groups
-        )
+        return split_into_layer_groups(len(model.model), backbone=count_backbone_layers(model), groups=groups)
     except ValueError as error:
         raise UserError(f"finetune.gradual.groups does not fit this model: {error}") from None
 
@@ -74,20 +77,63 @@ def freeze_layers(trainer: Any, layers: Collection[int]) -> None:
             parameter.grad = None
 
 
+def list_backbone_norms(model: Any) -> list[nn.BatchNorm2d]:
+    """List the BatchNorm layers of the backbone."""
+    return _list_batch_norms(model.model[: count_backbone_layers(model)])
+
+
+def freeze_batch_norms(model: Any) -> None:
+    """Let the BatchNorm statistics of the backbone stay as they are; weights and biases still learn.
+
+    Call it after each `train()`, which undoes it.
+    """
+    for norm in list_backbone_norms(model):
+        norm.eval()
+
+
+def begin_training_mode(model: Any, frozen: Collection[str], *, freeze_bn: bool) -> list[nn.BatchNorm2d]:
+    """Put a network into training mode, but not the BatchNorm layers whose statistics are frozen.
+
+    Args:
+        model: The network, without wrappers.
+        frozen: The trainer's `freeze_layer_names`.
+        freeze_bn: Whether those of the whole backbone are frozen.
+
+    Returns:
+        The BatchNorm layers whose statistics are not frozen.
+    """
+    model.train()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and any(part in name for part in frozen):
+            module.eval()
+    if freeze_bn:
+        freeze_batch_norms(model)
+    return [norm for norm in _list_batch_norms(model) if norm.training]
+
+
 def split_optimizer_groups(
-    optimizer: torch.optim.Optimizer, model: Any, schedule: UnfreezingSchedule
+    optimizer: torch.optim.Optimizer, model: Any, *, groups: int, decay: float
 ) -> None:
     """Split the optimizer's groups by depth, each deeper group at a lower rate.
 
     Call it before the scheduler is built, which takes each group's `lr` as its `initial_lr`. Frozen groups
     are in the optimizer from the start, so unfreezing adds nothing to it.
+
+    Args:
+        optimizer: Of Ultralytics.
+        model: The network, with or without a teacher.
+        groups: Number of layer groups, at least 2.
+        decay: 0..1; each deeper group learns at this share of the rate of the group above it.
+
+    Raises:
+        UserError: The backbone has too few layers for so many groups.
     """
-    depths = _parameter_depths(model, schedule)
+    depths = _parameter_depths(model, groups)
     split = []
     for group in optimizer.param_groups:
         for depth in sorted({depths[id(parameter)] for parameter in group["params"]}):
             parameters = [parameter for parameter in group["params"] if depths[id(parameter)] == depth]
-            rate = group["lr"] * schedule.decay**depth
+            rate = group["lr"] * decay**depth
             split.append({**group, "params": parameters, "lr": rate, "depth": depth})
     optimizer.param_groups = split
 
@@ -96,7 +142,7 @@ def read_learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     """Return the current learning rate of each group; 0 while the whole group is frozen.
 
     Returns:
-        lr/weight, lr/bn, lr/bias; where layers are unfrozen gradually, with the depth at the end.
+        lr/weight, lr/bn, lr/bias; where the groups are split by depth, with the depth at the end.
     """
     rates: dict[str, float] = {}
     for group in optimizer.param_groups:
@@ -108,10 +154,14 @@ def read_learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     return rates
 
 
-def _parameter_depths(model: Any, schedule: UnfreezingSchedule) -> dict[int, int]:
+def _list_batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def _parameter_depths(model: Any, groups: int) -> dict[int, int]:
     student = getattr(model, "student_model", model)
     depths = {id(parameter): 0 for parameter in model.parameters()}
-    for depth, layers in enumerate(split_model_layers(student, schedule)):
+    for depth, layers in enumerate(split_model_layers(student, groups)):
         for layer in layers:
             depths |= {id(parameter): depth for parameter in student.model[layer].parameters()}
     return depths

@@ -10,7 +10,8 @@ from ultralytics import __version__
 from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.yolo.gpu_loader.loader import GpuLoader
-from pipeline.yolo.training.freezing import ALWAYS_FROZEN
+from pipeline.yolo.repeat_factors import count_epoch_samples
+from pipeline.yolo.training.freezing import ALWAYS_FROZEN, list_backbone_norms
 
 
 def read_resolved_settings(trainer: Any) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
     """
     optimizer, model = trainer.optimizer, unwrap_model(trainer.model)
     group = optimizer.param_groups[0]
-    parameters = list(getattr(model, "student_model", model).parameters())
+    student = getattr(model, "student_model", model)
+    parameters = list(student.parameters())
     return {
         "task": trainer.job.task,
         "optimizer": type(optimizer).__name__,
@@ -31,6 +33,7 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
         "imgsz": int(trainer.args.imgsz),
         "batch": int(trainer.batch_size),
         "accumulate": int(trainer.accumulate),
+        **_count_samples(trainer),
         "cache": trainer.train_cache or "none",
         "precision": _precision(trainer),
         "compiled": hasattr(trainer.model, "_orig_mod"),  # Ultralytics skips it where there is no compiler
@@ -41,6 +44,7 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
         "loader": "resident" if isinstance(trainer.train_loader, GpuLoader) else "processes",
         "workers": trainer.train_loader.num_workers,
         "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name != ALWAYS_FROZEN],
+        **({"freeze_bn": len(list_backbone_norms(student))} if trainer.job.freeze_bn else {}),
         "parameters": sum(parameter.numel() for parameter in parameters),
         "parameters_learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         **trainer.frozen_features,
@@ -48,6 +52,13 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
         "ultralytics": __version__,
         "torch": str(torch.__version__),
     }
+
+
+def _count_samples(trainer: Any) -> dict[str, int]:
+    """Return the samples of an epoch where they are not the train images, each once."""
+    if not trainer.job.repeat_rare:
+        return {}
+    return {"samples_per_epoch": count_epoch_samples(trainer.train_loader, trainer.world_size)}
 
 
 def _precision(trainer: Any) -> str:

@@ -17,21 +17,24 @@ import torch
 
 MAX_IMAGES = 10_000_019
 """No dataset has more images: seeds of two epochs are further apart."""
+REPEAT_STRIDE = 1_000_003
+"""Between the seeds of two samples of one image in an epoch; no training has more epochs."""
 
 
 class EpochIndex(int):
-    """The index of an image, with the seed of the epoch that it is loaded for."""
+    """The index of an image, with the seed of its epoch, and how often it was drawn in the epoch before."""
 
     seed: int
+    repeat: int
 
-    def __new__(cls, index: int, seed: int) -> Self:  # noqa: D102 - the class says it
+    def __new__(cls, index: int, seed: int, repeat: int = 0) -> Self:  # noqa: D102 - the class says it
         made = super().__new__(cls, index)
-        made.seed = seed
+        made.seed, made.repeat = seed, repeat
         return made
 
-    def __reduce__(self) -> tuple[type[EpochIndex], tuple[int, int]]:
+    def __reduce__(self) -> tuple[type[EpochIndex], tuple[int, int, int]]:
         """Return how a worker process builds this index again."""
-        return type(self), (int(self), self.seed)
+        return type(self), (int(self), self.seed, self.repeat)
 
 
 class EpochBatches:
@@ -56,7 +59,7 @@ class EpochBatches:
             if hasattr(order, "set_epoch"):  # one of several processes: their order has no generator
                 order.set_epoch(seed)
             for batch in self.sampler:
-                yield [EpochIndex(index, seed) for index in batch]
+                yield [EpochIndex(index, seed, getattr(index, "repeat", 0)) for index in batch]
 
 
 class SeededSamplesMixin:
@@ -75,7 +78,7 @@ class SeededSamplesMixin:
         """Forget the images of the epoch before. The default is for datasets that keep none."""
 
     def _begin_sample(self, index: EpochIndex) -> None:
-        seed = index.seed * MAX_IMAGES + index
+        seed = (index.seed + index.repeat * REPEAT_STRIDE) * MAX_IMAGES + index
         if index.seed != self._epoch_seed:
             self._epoch_seed = index.seed
             _seed_generators(seed)

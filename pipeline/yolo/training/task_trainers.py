@@ -48,7 +48,7 @@ class ClassifyTraining(TrainingMixin, yolo.classify.ClassificationTrainer):  # t
         """Build a loader that shuffles only train images: the val loss depends on the batches."""
         with torch_distributed_zero_first(rank):  # of several processes the first one writes decoded images
             dataset = self.build_dataset(dataset_path, mode)
-        return build_dataloader(
+        loader = build_dataloader(
             dataset,
             batch=batch_size,
             workers=self.args.workers,
@@ -57,6 +57,7 @@ class ClassifyTraining(TrainingMixin, yolo.classify.ClassificationTrainer):  # t
             drop_last=bool(self.args.compile) and mode == "train",
             device=self.device,
         )
+        return self.repeat_rare_images(loader, mode)
 
     def get_validator(self) -> Any:
         """Return Ultralytics' validator, with top-1 alone as its fitness."""

@@ -15,7 +15,7 @@ from pipeline.storage.files import write_file
 from pipeline.yolo.distributed.group_member import read_member
 from pipeline.yolo.distributed.train_in_processes import train_in_processes
 from pipeline.yolo.errors import check_automatic_batch, check_device, explain_ultralytics_errors
-from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, drop_unset_arguments
+from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, WeightAverage, drop_unset_arguments
 from pipeline.yolo.training.divergence import DivergedError, check_weights, describe_best_epoch
 from pipeline.yolo.training.export import copy_blank_network, export_checkpoint
 from pipeline.yolo.training.freezing import check_freeze
@@ -211,16 +211,32 @@ def _collect_result(trainer: TrainingMixin) -> TrainingResult:
     state = trainer.state
     assert state is not None
     rows: list[MetricsRow] = state["rows"]
-    best = int(state["stopper"][1])
-    lengths = {"best": best, "last": len(rows)}
+    best, average = int(state["stopper"][1]), _read_average(state)
+    is_taken = average is not None and average.is_taken
+    lengths = {"best": len(rows) if is_taken else best, "last": len(rows)}
     written = {
         name: export_checkpoint(
             trainer.blank_network,
             weights,
             arguments=state["arguments"],
             rows=rows[: lengths.get(name)],
+            figures=average.figures if average and is_taken and name == "best" else None,
         )
         for name, weights in state["weights"].items()
     }
-    effective = state["effective"] | {"epochs": len(rows)}
-    return TrainingResult(written, tuple(trainer.data["names"].values()), rows, best, effective)
+    effective = state["effective"] | {"epochs": len(rows)} | _describe_average(trainer.job, average)
+    return TrainingResult(written, tuple(trainer.data["names"].values()), rows, best, effective, average)
+
+
+def _read_average(state: dict[str, Any]) -> WeightAverage | None:
+    return None if state["average"] is None else WeightAverage(**state["average"])
+
+
+def _describe_average(job: TrainingJob, average: WeightAverage | None) -> dict[str, str]:
+    """Describe for the record what finetune.average did; nothing where it is 0."""
+    if not job.average:
+        return {}
+    if average is None:
+        return {"average": "off: fewer than two epochs were validated"}
+    worse = "" if average.is_taken else "off: no better on val than the best epoch: "
+    return {"average": f"{worse}epochs {average.epoch_list}"}

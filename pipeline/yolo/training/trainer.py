@@ -13,8 +13,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.core.metric_names import THREADS
 from pipeline.core.tasks import Keypoints
-from pipeline.yolo.distributed.member_mixin import MemberMixin
-from pipeline.yolo.epoch_metrics import FITNESS_COLUMN, WATCHED_METRICS, convert_metric_name
+from pipeline.yolo.epoch_metrics import WATCHED_METRICS, convert_figures
 from pipeline.yolo.frozen.features import (
     attach_batch_indices,
     attach_feature_stores,
@@ -26,10 +25,14 @@ from pipeline.yolo.frozen.model import enable_prefix_skipping
 from pipeline.yolo.frozen.store import CacheLimits
 from pipeline.yolo.gpu_loader.loader import GpuLoader, choose_train_loader
 from pipeline.yolo.job import MetricsRow, TrainingJob
+from pipeline.yolo.repeat_factors import RepeatFactorMixin
+from pipeline.yolo.sharpness import SharpnessMixin
 from pipeline.yolo.torch_threads import TorchThreads
+from pipeline.yolo.training.averaging.saved_weights import SavedWeightsMixin
 from pipeline.yolo.training.datasets import build_object_dataset, restore_buffer
-from pipeline.yolo.training.divergence import check_losses, check_stored_weights, drop_undefined
+from pipeline.yolo.training.divergence import check_losses
 from pipeline.yolo.training.freezing import (
+    freeze_batch_norms,
     freeze_layers,
     read_learning_rates,
     split_model_layers,
@@ -40,7 +43,7 @@ from pipeline.yolo.training.resolved_settings import read_resolved_settings
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, save_checkpoint
 from pipeline.yolo.training.resume.optimizer_steps import OptimizerSteps
 from pipeline.yolo.training.resume.state import (
-    read_averaged_weights,
+    build_ema,
     restore_gradients,
     restore_state,
     seed_epoch,
@@ -54,7 +57,7 @@ from pipeline.yolo.unwrap import unwrap_student
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
-class TrainingMixin(MemberMixin):
+class TrainingMixin(RepeatFactorMixin, SharpnessMixin, SavedWeightsMixin):
     """One training of any task; `task_trainers` puts this mixin before Ultralytics' trainer of each task.
 
     The name has no "Trainer" in it: Ultralytics attaches its own callbacks to every class with that word.
@@ -68,7 +71,6 @@ class TrainingMixin(MemberMixin):
     def __init__(self, overrides: dict[str, Any], job: TrainingJob) -> None:
         self.job = job
         self.rows: list[MetricsRow] = []
-        self.saved_weights: dict[str, dict[str, torch.Tensor]] = {}
         self.effective: dict[str, Any] = {}
         self.transferred_tensors = (0, 0)
         self.steps = OptimizerSteps()
@@ -173,16 +175,18 @@ class TrainingMixin(MemberMixin):
         return validator
 
     def build_optimizer(self, model: Any, *args: Any, **kwargs: Any) -> Any:
-        """Build Ultralytics' optimizer; for gradual unfreezing, its groups are split by depth."""
+        """Build Ultralytics' optimizer; where deeper layers learn slower, its groups are split by depth."""
         self.planned_steps = self.state["planned_steps"] if self.state else kwargs["iterations"]
         optimizer = super().build_optimizer(model, *args, **{**kwargs, "iterations": self.planned_steps})
-        if self.job.gradual:
-            split_optimizer_groups(optimizer, unwrap_model(model), self.job.gradual)
+        if rates := self.job.gradual or self.job.layer_decay:
+            groups, decay = rates.groups, rates.decay
+            split_optimizer_groups(optimizer, unwrap_model(model), groups=groups, decay=decay)
         return optimizer
 
     def resume_training(self, ckpt: Any) -> None:
         """Continue from the newest checkpoint of this training. Ultralytics' own `ckpt` is never set."""
         del ckpt
+        self.ema = build_ema(self.model, self.job.ema)
         if self.state is not None:
             restore_state(self, self.state)
             restore_buffer(self.train_loader.dataset, self.state["buffer"])
@@ -211,9 +215,6 @@ class TrainingMixin(MemberMixin):
         self.threads.forget_steps()
         release_decoded_images(self)
 
-    def _get_epoch_seed(self) -> int:
-        return int(self.args.seed + 1 + self.epoch)
-
     def count_batch(self) -> None:
         """Count a batch that is about to be trained on."""
         self.steps.count_batch()
@@ -221,11 +222,16 @@ class TrainingMixin(MemberMixin):
     def update_frozen_layers(self) -> None:
         """Freeze and unfreeze layer groups by the schedule and the finished epochs."""
         if schedule := self.job.gradual:
-            groups = split_model_layers(unwrap_student(self.model), schedule)
+            groups = split_model_layers(unwrap_student(self.model), schedule.groups)
             watched = WATCHED_METRICS[self.job.task]
             rows = self.share(self.rows)
             count = count_open_groups([row.get(watched, math.nan) for row in rows], schedule)
             freeze_layers(self, list_frozen_layers(groups, count))
+
+    def _model_train(self) -> None:
+        super()._model_train()
+        if self.job.freeze_bn:
+            freeze_batch_norms(unwrap_student(self.model))
 
     def choose_validation(self) -> None:
         """Decide by `val_every`, last epoch, early stopping and `time` whether this epoch is validated."""
@@ -248,23 +254,13 @@ class TrainingMixin(MemberMixin):
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """Add the figures of the epoch to the rows, under our names."""
         row = {"epoch": self.epoch + 1, "seconds": round(time.time() - self.train_time_start, 3)}
-        named = drop_undefined(
-            (convert_metric_name(name), float(value)) for name, value in metrics.items() if name[:3] != "lr/"
-        )
-        if WATCHED_METRICS[self.job.task] == FITNESS_COLUMN and self.fitness is not None:
-            named[FITNESS_COLUMN] = float(self.fitness)
+        named = convert_figures(metrics, self.fitness, self.job.task)
         threads = {THREADS: round(self.threads.read_average(), 2)}
         self.rows.append(row | named | read_learning_rates(self.optimizer) | threads)
 
     def save_model(self) -> bool:
         """Write a checkpoint."""
-        weights = read_averaged_weights(self)
-        check_stored_weights(self.epoch + 1, weights, precision=self.effective["precision"])
-        self.saved_weights["last"] = weights
-        if self.stopper.best_epoch == self.epoch + 1:  # of equal epochs, the one that is reported
-            self.saved_weights["best"] = self.saved_weights["last"]
-        if self.save_period > 0 and self.epoch % self.save_period == 0:
-            self.saved_weights[f"epoch{self.epoch}"] = self.saved_weights["last"]
+        self.collect_weights()
         self.state = take_snapshot(self)
         save_checkpoint(self.job.folder, self.epoch + 1, self.state)
         del self.state["gradients"]  # else they stay in memory after the next step

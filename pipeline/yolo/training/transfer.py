@@ -29,6 +29,8 @@ from pipeline.yolo.job import BaseWeights
 def choose_architecture(base: BaseWeights, source: Any, task: Task) -> dict[str, Any]:
     """Choose the network to build: that of the checkpoint if it is for this task, else a model YAML.
 
+    A checkpoint that finds classes by words has a last layer that takes words, so it is a model YAML, too.
+
     Args:
         base: Names the model YAML, for random weights and for weights of another task.
         source: The base weights; None for random weights.
@@ -37,7 +39,7 @@ def choose_architecture(base: BaseWeights, source: Any, task: Task) -> dict[str,
     Raises:
         UserError: There is no such model YAML, or it is for another task.
     """
-    if source is not None and guess_model_task(source.yaml) == task:
+    if source is not None and not _takes_words(source.yaml) and guess_model_task(source.yaml) == task:
         return dict(source.yaml)
     network = _read_architecture(base)
     if (found := guess_model_task(network)) != task:
@@ -96,6 +98,11 @@ def _is_transferred(source: Any, target: Any) -> dict[str, bool]:
     return {
         name: name in old and old[name].shape == tensor.shape for name, tensor in target.state_dict().items()
     }
+
+
+def _takes_words(network: Mapping[str, Any]) -> bool:
+    """Tell whether the last layer of a network is that of YOLOE or YOLO-World."""
+    return str(network["head"][-1][2]).startswith(("YOLOE", "WorldDetect"))
 
 
 def _layer_kinds(network: Mapping[str, Any]) -> list[str]:

@@ -146,3 +146,9 @@ def test_without_online_augmentation_the_network_gets_the_images_and_labels_as_t
         for first, second in zip(*order, strict=True) if known.outlines else ():
             whole, shown = shapely.Polygon(known.outlines[first]), shapely.Polygon(marked.outlines[second])
             assert whole.intersection(shown).area > 0.8 * whole.union(shown).area
+
+
+def test_auto_is_the_image_size_that_a_training_would_choose(capsys):
+    prepared_for(PREPARED_FOLDER, "detect", images={"train": 2})
+    assert main(["preview", "augment=none", "finetune.imgsz=auto"]) == 0
+    assert "at finetune.imgsz=64: " in capsys.readouterr().out

@@ -40,6 +40,7 @@ def test_fractions_with_the_whole_pass(fractions):
             {"keep": "best"},
         )),
         (make_space("0.5", "1"), {}, {"finetune": {"fraction": 0.5}}),
+        (make_space("0.5", "1"), {}, {"finetune": {"fraction": 1.0, "imgsz": "auto"}}),
     ],
 )  # fmt: skip
 def test_what_gives_no_curve_is_refused(space, changes, first):
@@ -80,3 +81,10 @@ def test_a_time_limit_is_the_same_for_all():
 def test_unfreezing_by_the_val_metric_sees_every_epoch():
     words = build_curve_overrides(make_values(0.5, trigger="plateau"), 0)
     assert not any(word.startswith("finetune.val_every") for word in words)
+
+
+def test_epochs_that_follow_the_images_are_not_lengthened_twice():
+    """finetune.epochs=auto divides by data.fraction itself; what counts epochs beside it grows as ever."""
+    words = build_curve_overrides(make_values(0.25, epochs="auto"), 0)
+    assert not any(word.startswith("finetune.epochs") for word in words)
+    assert {"finetune.patience=40", "finetune.warmup_epochs=6.0"} <= {*words}

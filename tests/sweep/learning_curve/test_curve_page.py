@@ -13,7 +13,7 @@ import pytest
 from pipeline.comparison.statistics.curve_forecast import CurveScores, Forecast, measure_sizes
 from pipeline.sweep.learning_curve.build_curve import add_forecast, describe_forecast, judge_forecast
 from pipeline.sweep.learning_curve.curve_page import build_curve_chart, render_curve_page
-from pipeline.sweep.learning_curve.curve_size import CurveSize, LearningCurve
+from pipeline.sweep.learning_curve.curve_size import CurveSize, LearningCurve, ZeroShotScore
 from pipeline.sweep.learning_curve.describe_curve import curve_to_json, describe_learning_curve
 from pipeline.sweep.learning_curve.mlflow_log import log_learning_curve
 from tests.sweep.report.job_results import make_job, make_result
@@ -94,6 +94,18 @@ def test_everything_is_within_the_chart():
     assert 0 <= min(places) <= max(places) <= 100
     assert [text for _, text in chart["x_ticks"]] == ["100", "200", "400", "600", "800", "1,600"]
     assert len(chart["y_ticks"]) > 2
+
+
+def test_a_model_without_training_is_in_the_table_the_page_json_and_mlflow():
+    found = ZeroShotScore("yoloe.pt", {"RBC": "red blood cell"}, 0.2, 0.1, 0.3, ())
+    curve, session = make_curve()._replace(zero_shot=found), Session()
+    lines = "\n".join(describe_learning_curve(curve)).splitlines()
+    assert "0 (zero-shot) 0 0.2000 0.100 to 0.300" in " ".join(lines[2].split())
+    assert "yoloe.pt, zero-shot" in render_curve_page(curve)
+    assert 0 <= build_curve_chart(curve)["zero_shot"] <= 100
+    log_learning_curve(session, curve)
+    assert session.metrics["zero_shot/mAP50-95", None] == 0.2
+    assert json.loads(session.files["learning_curve.json"])["zero_shot"]["words"] == found.words
 
 
 def test_one_size_alone_has_a_chart():

@@ -14,8 +14,9 @@ from pipeline.yolo.distributed.process_group import (
     require_equal_weights,
     share_from_first,
 )
+from pipeline.yolo.job import EmaSettings
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
-from pipeline.yolo.unfreezing import UnfreezingSchedule
+from pipeline.yolo.unfreezing import LayerDecay, UnfreezingSchedule
 from tests import trainings
 
 SCHEDULE = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
@@ -70,7 +71,14 @@ def test_two_processes_train_like_one(pair):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [{}, {"gradual": SCHEDULE, "cache": False, "mosaic": 1.0, "batch": 6}])
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"layer_decay": LayerDecay(3, 0.5), "ema": EmaSettings(0.9, 5.0), "freeze_bn": True},
+        {"gradual": SCHEDULE, "cache": False, "mosaic": 1.0, "batch": 6},
+        {"repeat_rare": 0.9},
+    ],
+)
 def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path, case):
     """In several processes the rows are those of the first, and yet all of them open the same layers."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -55,8 +55,8 @@ def _trained(root, **changes):
 def _alike(first, second):
     """Tell whether two trainings have the same curves and weights, bit for bit; seconds may differ."""
     curves = [[{**row, "seconds": 0} for row in trainer.rows] for trainer in (first, second)]
-    weights = first.saved_weights["last"], second.saved_weights["last"]
-    return curves[0] == curves[1] and all(weights[0][name].equal(weights[1][name]) for name in weights[0])
+    pairs = [(first.saved_weights[kind], second.saved_weights[kind]) for kind in ("last", "best")]
+    return curves[0] == curves[1] and all(one[name].equal(two[name]) for one, two in pairs for name in one)
 
 
 def test_stored_features_give_the_same_training_and_each_image_is_computed_once(tmp_path):
@@ -84,8 +84,9 @@ def test_stored_features_give_the_same_training_and_each_image_is_computed_once(
     ["segment", *(pytest.param(task, marks=pytest.mark.slow) for task in ("obb", "pose", "classify"))],
 )
 def test_other_tasks_store_features_too(tmp_path, task):
-    kept = _trained(tmp_path / "kept", task=task, train=4)
-    stock = _trained(tmp_path / "stock", task=task, train=4, fast=False)
+    kept = _trained(tmp_path / "kept", task=task, train=4, average=2)
+    stock = _trained(tmp_path / "stock", task=task, train=4, average=2, fast=False)
+    assert kept.average.epochs == stock.average.epochs == (1, 2)
     assert kept.effective["frozen_features"].startswith("memory ")
     assert _alike(kept, stock)
 

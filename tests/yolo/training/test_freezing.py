@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from pipeline.yolo.training.train import build_trainer
-from pipeline.yolo.unfreezing import UnfreezingSchedule
+from pipeline.yolo.unfreezing import LayerDecay, UnfreezingSchedule
 from tests import trainings
 
 BACKBONE = 11  # of YOLO26
@@ -88,6 +88,25 @@ def test_deeper_groups_have_a_lower_rate_and_frozen_groups_zero(tmp_path):
         pytest.approx([0.001, 0.0005, 0]),
         pytest.approx([0.001, 0.0005, 0.00025]),
     ]
+
+
+def test_layer_decay_gives_deeper_groups_a_lower_rate_from_the_first_step(tmp_path):
+    trainings.dataset(tmp_path)
+    job = trainings.job(tmp_path, layer_decay=LayerDecay(3, 0.5), epochs=1, lrf=1.0, cos_lr=False, lr0=0.001)
+    [(weights, averages)], trainer = _train_and_watch(job)
+    assert weights == averages == _with_tensors(trainer, range(LAYERS))
+    [row] = trainer.rows
+    assert [row[f"lr/weight_{depth}"] for depth in range(3)] == pytest.approx([0.001, 0.0005, 0.00025])
+    assert trainer.effective["initial_lr"] == pytest.approx([0.00025, 0.0005, 0.001])
+    depths = {
+        id(parameter): group["depth"]
+        for group in trainer.optimizer.param_groups
+        for parameter in group["params"]
+    }
+    split = [{depths[id(parameter)] for parameter in layer.parameters()} for layer in trainer.model.model]
+    assert split[0] == {2}
+    assert split[BACKBONE - 1] == {1}
+    assert split[LAYERS - 1] == {0}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
+from pipeline.yolo.job import EmaSettings
+from pipeline.yolo.training.averaging.best_epochs import EpochWeights
 from pipeline.yolo.unwrap import unwrap_student
 
 TrainerState = dict[str, Any]
@@ -44,6 +46,8 @@ def take_snapshot(trainer: Any) -> TrainerState:
         "ema": trainer.ema.ema.state_dict(),
         "updates": trainer.ema.updates,
         "weights": trainer.saved_weights,
+        "candidates": [list(item) for item in trainer.candidates],
+        "average": trainer.average and trainer.average._asdict(),
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "best_fitness": None if trainer.best_fitness is None else float(trainer.best_fitness),
@@ -51,11 +55,22 @@ def take_snapshot(trainer: Any) -> TrainerState:
     }
 
 
+def build_ema(model: torch.nn.Module, settings: EmaSettings, *, updates: int = 0) -> ModelEMA:
+    """Build the moving average of a model's weights; it begins with the weights as they are.
+
+    Args:
+        model: The network as it is trained.
+        settings: How much of the average each update keeps.
+        updates: How often the average was updated before.
+    """
+    return ModelEMA(model, decay=settings.decay, tau=settings.tau, updates=updates)
+
+
 def restore_state(trainer: Any, state: TrainerState) -> None:
     """Restore the state of a training in a trainer that has just been set up."""
     model = unwrap_model(trainer.model)
     model.load_state_dict(state["model"])
-    trainer.ema = ModelEMA(trainer.model, updates=state["updates"])
+    trainer.ema = build_ema(trainer.model, trainer.job.ema, updates=state["updates"])
     trainer.ema.ema.load_state_dict(state["ema"])
     for saved, group in zip(state["optimizer"]["param_groups"], trainer.optimizer.param_groups, strict=True):
         # the optimizer kernel depends on the device, which may be another one now
@@ -64,6 +79,7 @@ def restore_state(trainer: Any, state: TrainerState) -> None:
     if state["scaler"]:  # empty where losses were not scaled
         trainer.scaler.load_state_dict(state["scaler"])
     trainer.rows, trainer.saved_weights = state["rows"], state["weights"]
+    trainer.candidates = [EpochWeights(*item) for item in state["candidates"]]
     trainer.best_fitness, trainer.start_epoch = state["best_fitness"], state["epoch"] + 1
     stopper = trainer.stopper
     stopper.best_fitness, stopper.best_epoch = state["stopper"]

@@ -15,13 +15,14 @@ from types import SimpleNamespace
 import pytest
 from ultralytics.engine import trainer as ultralytics_trainer
 
+from pipeline.yolo.job import EmaSettings
 from pipeline.yolo.training import trainer
 from pipeline.yolo.training.datasets import YoloTrainDataset
 from pipeline.yolo.training.resume import state
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.train import train_model
 from pipeline.yolo.training.trainer import TrainingMixin
-from pipeline.yolo.unfreezing import UnfreezingSchedule
+from pipeline.yolo.unfreezing import LayerDecay, UnfreezingSchedule
 from tests import trainings
 
 IMAGES = 11
@@ -30,7 +31,12 @@ EPOCHS = 3
 TRIES = int(os.environ.get("FAULT_TRIES", "12"))
 SEED = int(os.environ.get("FAULT_SEED", "0"))
 SCHEDULE = UnfreezingSchedule("schedule", every=1, stall=1, groups=3, decay=0.5)
-STRATEGIES = {"full": {}, "head": {"freeze": "backbone", "head": True}, "gradual": {"gradual": SCHEDULE}}
+STRATEGIES = {
+    "full": {},
+    "layer_decay": {"layer_decay": LayerDecay(4, 0.7), "ema": EmaSettings(0.9, 5.0)},
+    "head": {"freeze": "backbone", "head": True},
+    "gradual": {"gradual": SCHEDULE},
+}
 AUGMENTED = {"mosaic": 1.0, "scale": 0.5, "translate": 0.1, "fliplr": 0.5, "hsv_v": 0.4}
 KILLED = """
 import os, signal, sys
@@ -127,8 +133,15 @@ def _check_same_files(projects, stop_after, case):
 @pytest.mark.parametrize(
     ("stop_after", "case"),
     [
-        (1, {"batch": 4, "nbs": 16, "cache": False, "precision": "auto", "strategy": "gradual"}),
-        (3, {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head"}),
+        (
+            1,
+            {
+                **{"batch": 4, "nbs": 16, "cache": False, "precision": "auto", "strategy": "gradual"},
+                **{"ema": EmaSettings(0.99, 2.0), "average": 2, "freeze_bn": True},
+            },
+        ),
+        (3, {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head", "average": 3, "sam": 0.05}),
+        pytest.param(1, {"batch": 8, "nbs": 16, "repeat_rare": 0.9, "workers": 2}, marks=SLOW),
         pytest.param(2, {"batch": 8, "nbs": 64, "fails_at": 8, "workers": 2, "cache": False}, marks=SLOW),
         pytest.param(1, {"batch": 16, "nbs": 64, "warmup_epochs": 2.5, "time": 5.5 / 3600}, marks=SLOW),
     ],
@@ -150,6 +163,7 @@ CHOICES = {
     "warmup_epochs": [0.0, 1.0, 2.5],
     "save_period": [-1, 1],
     "precision": ["fp32", "auto"],
+    "average": [0, 2],
     "close_mosaic": [0, 1, 2],
     "mixup": [0.0, 0.5],
     "fails_at": [None, None, 4, 8],

@@ -1,0 +1,1 @@
+"""Label unlabelled images by a model, for the training of another one (`finetrack pseudo-label`)."""

@@ -1,0 +1,1 @@
+"""The pseudo-labelled images of data.unlabelled_source, which become train images."""

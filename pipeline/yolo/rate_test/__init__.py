@@ -1,0 +1,1 @@
+"""A short test of learning rates on the user's own images (finetune.lr0=auto)."""

@@ -1,0 +1,1 @@
+"""Average the weights of the best epochs at the end of a training."""

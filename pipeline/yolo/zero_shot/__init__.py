@@ -1,0 +1,1 @@
+"""Models that find classes by words, without training: Ultralytics' YOLOE."""

@@ -1,0 +1,111 @@
+"""Trainings that average their best epochs, and record it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
+from pipeline.yolo.training.task_trainers import DetectTraining
+from pipeline.yolo.training.train import build_trainer
+from pipeline.yolo.weights import load_weights
+from tests import trainings
+
+BACKBONE = 11  # of YOLO26
+STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
+
+
+@pytest.fixture
+def fitness(monkeypatch):
+    """Make each validation measure the next of these values."""
+    values = []
+    validate = DetectTraining.validate
+
+    def measure(trainer):
+        metrics, _ = validate(trainer)
+        measured = values.pop(0)
+        trainer.best_fitness = max(trainer.best_fitness or 0.0, measured)
+        return {**metrics, "metrics/mAP50-95(B)": measured}, measured
+
+    monkeypatch.setattr(DetectTraining, "validate", measure)
+    return values
+
+
+def _train(root, **changes):
+    trainings.dataset(root)
+    outcome = trainings.run(trainings.job(root, average=2, save_period=1, patience=0, **changes))
+    return outcome, load_newest_checkpoint(root / "checkpoints")
+
+
+def test_best_weights_are_the_mean_of_the_best_epochs_with_statistics_of_its_own(tmp_path, fitness, capsys):
+    fitness[:] = [0.5, 0.2, 0.4, 0.5]  # of three epochs, and of the mean
+    outcome, state = _train(tmp_path, epochs=3, freeze=2)
+    assert (outcome.best_epoch, outcome.average.epochs, outcome.average.is_taken) == (1, (1, 3), True)
+    assert outcome.effective["average"] == "epochs 1, 3"
+    assert outcome.best_figures["metrics/mAP50-95"] == 0.5
+    first, third, best = (state["weights"][name] for name in ("epoch0", "epoch2", "best"))
+    for name, tensor in best.items():
+        mean = (first[name].float() + third[name].float()) / 2
+        if name.endswith(STATISTICS):
+            moved = name.startswith(("model.0.", "model.1."))  # frozen
+            assert tensor.equal(first[name]) or not moved
+        else:
+            torch.testing.assert_close(tensor.float(), mean, rtol=1e-3, atol=1e-4)
+    name = "model.23.cv2.0.0.bn.running_mean"
+    assert not torch.allclose(best[name].float(), (first[name] + third[name]).float() / 2, rtol=1e-3)
+    last = state["weights"]["last"]
+    assert all(last[name].equal(tensor.to(last[name].dtype)) for name, tensor in state["ema"].items())
+    assert state["candidates"] == []
+    assert (
+        "epochs 1, 3 has val mAP50-95 0.5000, epoch 1 0.5000; best.pt is the mean" in capsys.readouterr().err
+    )
+
+
+def test_file_has_the_metrics_of_the_mean_and_a_finished_training_returns_it_again(tmp_path, fitness):
+    fitness[:] = [0.5, 0.6, 0.7]
+    outcome, _ = _train(tmp_path, epochs=2)
+    (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
+    contents = torch.load(tmp_path / "best.pt", weights_only=False)
+    assert contents["train_metrics"]["metrics/mAP50-95"] == 0.7
+    assert contents["train_results"]["metrics/mAP50-95"] == [0.5, 0.6]
+    assert load_weights(tmp_path / "best.pt").names == dict(enumerate(trainings.NAMES))
+    again = trainings.run(trainings.job(tmp_path, average=2, save_period=1, patience=0, epochs=2))
+    assert again._replace(trained_before=False) == outcome
+
+
+def test_a_mean_that_is_worse_on_val_is_not_taken(tmp_path, fitness):
+    fitness[:] = [0.5, 0.7, 0.69]
+    outcome, state = _train(tmp_path, epochs=2)
+    assert (outcome.average.epochs, outcome.average.is_taken) == ((1, 2), False)
+    assert outcome.effective["average"] == "off: no better on val than the best epoch: epochs 1, 2"
+    assert outcome.best_figures == outcome.rows[1]
+    assert all(
+        tensor.equal(state["weights"]["epoch1"][name]) for name, tensor in state["weights"]["best"].items()
+    )
+
+
+@pytest.mark.slow
+def test_one_validated_epoch_makes_no_mean(tmp_path, fitness):
+    fitness[:] = [0.5]
+    outcome, _ = _train(tmp_path, epochs=1)
+    assert outcome.average is None
+    assert outcome.effective["average"].startswith("off: fewer than two epochs")
+
+
+def test_frozen_statistics_of_the_backbone_stay_while_its_weights_learn_also_in_the_mean(tmp_path):
+    trainings.dataset(tmp_path)
+    trainer = build_trainer(trainings.job(tmp_path, freeze_bn=True, average=2))
+    base = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.train()
+    saved = trainer.saved_weights
+    mean = trainer.average.is_taken  # nothing is found yet: all are equal on val
+    assert mean
+    for name, tensor in base.items():
+        if name.endswith(("running_mean", "running_var")):
+            stays = int(name.split(".")[1]) < BACKBONE
+            assert tensor.half().equal(saved["last"][name]) == stays, name
+            assert tensor.half().equal(saved["best"][name]) == stays, name
+    weights = "model.0.conv.weight", "model.0.bn.weight"
+    assert not any(base[name].half().equal(saved["best"][name]) for name in weights)
+    norms = {name for name in base if name.endswith("running_mean") and int(name.split(".")[1]) < BACKBONE}
+    assert trainer.effective["freeze_bn"] == len(norms)
