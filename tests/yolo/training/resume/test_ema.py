@@ -39,6 +39,7 @@ def test_a_training_uses_them_also_after_a_resume(tmp_path):
     assert trainer.ema.updates == 4
 
 
+@pytest.mark.slow
 def test_without_decay_the_average_is_the_weights(tmp_path):
     trainings.dataset(tmp_path)
     trainer = build_trainer(trainings.job(tmp_path, ema=EmaSettings(0.0), epochs=1))

@@ -143,6 +143,7 @@ def _check_same_files(projects, stop_after, case):
         (3, {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head", "average": 3, "sam": 0.05}),
         pytest.param(1, {"batch": 8, "nbs": 16, "repeat_rare": 0.9, "workers": 2}, marks=SLOW),
         pytest.param(2, {"batch": 8, "nbs": 64, "fails_at": 8, "workers": 2, "cache": False}, marks=SLOW),
+        pytest.param(2, {"batch": 4, "nbs": 8, "strategy": "layer_decay"}, marks=SLOW),
         pytest.param(1, {"batch": 16, "nbs": 64, "warmup_epochs": 2.5, "time": 5.5 / 3600}, marks=SLOW),
     ],
 )
@@ -155,7 +156,7 @@ def test_resumed_training_gives_the_same_files(projects, stop_after, case):
 CHOICES = {
     "batch": [4, 8, 16, 64],
     "nbs": [4, 12, 16, 64],
-    "strategy": [*STRATEGIES],
+    "strategy": ["full", "head", "gradual"],
     "cache": ["ram", "disk", False],
     "mosaic": [0.0, 0.5, 1.0],
     "workers": [0, 2],
@@ -163,7 +164,6 @@ CHOICES = {
     "warmup_epochs": [0.0, 1.0, 2.5],
     "save_period": [-1, 1],
     "precision": ["fp32", "auto"],
-    "average": [0, 2],
     "close_mosaic": [0, 1, 2],
     "mixup": [0.0, 0.5],
     "fails_at": [None, None, 4, 8],
@@ -178,6 +178,7 @@ def test_resumed_training_gives_the_same_files_whatever_the_arguments(projects, 
     chance = random.Random(seed)
     drawn = {name: chance.choice(values) for name, values in CHOICES.items()}
     case = {name: value for name, value in drawn.items() if value is not None}
+    case["average"] = 2 * (seed % 2)
     _check_same_files(projects, chance.randint(1, EPOCHS - 1), case)
 
 
