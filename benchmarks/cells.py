@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import checkpoint
 import psutil
-from deeppcb import convert_deeppcb
 
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = Path(__file__).with_name("phases.py")
@@ -92,7 +91,7 @@ def take_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bccd", type=Path, help="folder of the BCCD dataset (Pascal VOC)")
     parser.add_argument("--rbc-coco", type=Path, help="folder of the RBC dataset (COCO JSON)")
     parser.add_argument("--windturbine", type=Path, help="folder of aerial wind turbines (CSV of boxes)")
-    parser.add_argument("--deeppcb", type=Path, help="folder of DeepPCB (x1 y1 x2 y2 type)")
+    parser.add_argument("--deeppcb", type=Path, help="folder of DeepPCB (text files of boxes)")
     parser.add_argument("--feralcat", type=Path, help="folder of feral cats (YOLO polygons)")
     parser.add_argument("--weights", type=Path, help="folder that holds official weights, such as yolov8n.pt")
 
@@ -103,7 +102,7 @@ def sources(asked: argparse.Namespace) -> dict[str, Path]:
         "bccd": asked.bccd,
         "rbc-coco": asked.rbc_coco,
         "windturbine": asked.windturbine,
-        "deeppcb": asked.deeppcb and convert_deeppcb(asked.deeppcb, ROOT / ".finetrack/deeppcb"),
+        "deeppcb": asked.deeppcb,
         "feralcat": asked.feralcat,
         "feralcat-masks": asked.feralcat,
     }
@@ -122,6 +121,12 @@ def select_data(cell: Cell, terms: Terms) -> list[str]:
         if cell.base in SEGMENT_ONLY and cell.data not in MASKS:
             words += [f"model.weights={_weights(cell, terms)}"]
     return words
+
+
+def take_cores(lane: int, lanes: int) -> None:
+    """Give this thread, and the processes that it starts, its share of the cores."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, set(cores[lane::lanes]) or set(cores))
 
 
 def begin(cell: Cell, terms: Terms) -> Path:

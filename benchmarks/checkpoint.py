@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 MEASURED: Final = "measured.json"
+PREDICTIONS: Final = "measured"
+"""Folder of the predictions on val and test, as `evaluate` stores them."""
 CODE: Final = f"""
-import json, sys
+import json, shutil, sys
 from pathlib import Path
 from pipeline.compose.stage import load_config
 from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.dataset.coco_head import PredictionHead
 from pipeline.dataset.prepared import read_manifest
+from pipeline.evaluate.prediction_files import describe_predicted_images, record_predictions
 from pipeline.evaluate.stage import collect_metrics, evaluate_predictions, predict_splits
+from pipeline.storage.files import hash_file
 
-config, manifest = load_config(), read_manifest(PREPARED_FOLDER)
-outputs = predict_splits(config, manifest, Path(sys.argv[1]))
+config, manifest, weights = load_config(), read_manifest(PREPARED_FOLDER), Path(sys.argv[1])
+head = PredictionHead(manifest.task, manifest.names, manifest.digest, hash_file(weights), manifest.keypoints)
+images = {{split: describe_predicted_images(manifest, split) for split in ("val", "test")}}
+shutil.rmtree("{PREDICTIONS}", ignore_errors=True)
+with record_predictions(Path("{PREDICTIONS}"), head, images) as recorder:
+    outputs = predict_splits(config, manifest, weights, recorder=recorder)
 if sys.argv[2] == "val":
     outputs = outputs._replace(test=outputs.val)
 metrics = collect_metrics(evaluate_predictions(config, manifest, outputs))

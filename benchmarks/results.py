@@ -1,13 +1,14 @@
-"""Measure the strategies on real data, compare them with plain `yolo train`, and write docs/results.md.
+"""Measure the strategies on real data beside plain `yolo train`, and write docs/results.md.
 
-    python benchmarks/results.py --bccd DIR --rbc-coco DIR --weights DIR [--seeds 0,1,2] [--suite foundation]
-        [--jobs 2]
+    python benchmarks/results.py --bccd DIR --rbc-coco DIR --windturbine DIR --deeppcb DIR --feralcat DIR
+        --weights DIR [--sets bccd,deeppcb] [--bases yolov8n,yolo11n,foundation] [--seeds 0,1,2]
+        [--methods 'yolo train,full,gradual'] [--pixels 320] [--epochs 20] [--jobs 2]
 
-Each cell (data, base weights, method, seed) runs in its own folder in .finetrack/results with the same
-images, image size, batch and epochs. `--jobs` cells run at a time and share the cores. Finished cells are
-skipped. `yolo train` runs as its own process with its defaults and no logging callbacks; its best.pt is
-measured by the same code on the same images. An interrupted strategy resumes, and its time is left out of the
-tables.
+A group is a data set, base weights and a seed: its trainings have the same images, image size, batch and epochs, and run one after
+the other on the same cores (`--jobs` groups at a time share the cores). `yolo train` runs as its own process
+with its defaults and no logging callbacks; its best.pt is measured by the same code on the same images.
+`same time` is the strategy `full` for the seconds that `yolo train` took. Finished trainings are skipped.
+Differences from `yolo train` are paired by test image and have the intervals of `finetrack compare`.
 """
 
 from __future__ import annotations
@@ -17,69 +18,106 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from queue import SimpleQueue
 from statistics import mean
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import cells
+import checkpoint
 import seconds
 from cells import PIXELS, PLAIN, ROOT, Cell, Terms
 
+from pipeline.comparison.compare_models import MIN_RESAMPLES, ComparedModel, compare_models
+from pipeline.dataset.coco_results import read_stored_predictions
 from pipeline.runtime.worker_count import count_available_cores
 
-CELLS = ROOT / ".finetrack" / "results"
-PAGE = ROOT / "docs" / "results.md"
-BASES = ("foundation", "yolov8n")
-EPOCHS, BATCH = 20, 16
-METHODS = (PLAIN, "full", "head", "gradual", "scratch")
+CELLS: Final = ROOT / ".finetrack" / "results"
+PAGE: Final = ROOT / "docs" / "results.md"
+SAME_TIME: Final = "same time"
+METHODS: Final = (PLAIN, "full", SAME_TIME, "gradual", "head", "scratch")
+BASES: Final = ("yolov8n", "yolo11n", "foundation")
+BATCH: Final = 16
+SETS: Final = tuple(PIXELS)
+
+
+class Difference(NamedTuple):
+    """Test mAP50-95 of a method less that of `yolo train`, on the same images.
+
+    Attributes:
+        value: The difference of the means over the seeds.
+        low: Lower bound of its 95% interval.
+        high: Its upper bound.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+Found = dict[Cell, dict[str, Any]]
 
 
 def main() -> None:
-    """Run the cells that are missing, then render all that are there."""
-    asked = _arguments()
-    terms = Terms(CELLS, cells.sources(asked), asked.weights, epochs=EPOCHS, batch=BATCH)
-    wanted = [*dict.fromkeys(cell for suite in asked.suite.split(",") for cell in _cells(suite, asked))]
-    if asked.jobs > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_available_cores() // asked.jobs)))
-    missing = [cell for cell in wanted if not (CELLS / cell.name / "result.json").exists()]
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        for number, cell in enumerate(pool.map(lambda cell: _run(cell, terms), missing), 1):
-            print(f"[{number}/{len(missing)}] {cell}", flush=True)
+    """Run the trainings that are missing, then render all that are there."""
+    asked = _parse_arguments()
+    terms = Terms(CELLS, cells.sources(asked), asked.weights, asked.epochs, BATCH, imgsz=asked.pixels)
+    groups = [group for group in _list_groups(asked) if any(not _is_done(cell) for cell in group)]
+    lanes: SimpleQueue[int] = SimpleQueue()
+    for lane in range(asked.jobs):
+        lanes.put(lane)
+    with ThreadPoolExecutor(
+        asked.jobs, initializer=lambda: cells.take_cores(lanes.get(), asked.jobs)
+    ) as pool:
+        for number, group in enumerate(pool.map(lambda group: _run_group(group, terms), groups), 1):
+            print(f"[{number}/{len(groups)}] {group[0]}", flush=True)
+    found = _read_results()
     seconds.plot(seconds.read(CELLS), ROOT / "docs" / "images" / "seconds.svg")
-    PAGE.write_text(_render() + _read_sweeps(), encoding="utf-8")
+    PAGE.write_text(_render(found, asked) + _read_further_sections(), encoding="utf-8")
     print("wrote docs/results.md")
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     cells.take_sources(parser)
+    parser.add_argument("--sets", help="some of the data sets; demo is one, too")
+    parser.add_argument("--bases", default=",".join(BASES))
+    parser.add_argument("--methods", default=",".join(METHODS[:5]))
     parser.add_argument("--seeds", default="0", help="comma-separated, such as 0,1,2")
-    parser.add_argument("--suite", default="strategies", help="strategies, foundation, or both with a comma")
-    parser.add_argument("--jobs", type=int, default=1, help="cells at a time")
+    parser.add_argument("--pixels", type=int, default=320)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=2, help="groups at a time, which share the cores")
     return parser.parse_args()
 
 
-def _cells(suite: str, asked: argparse.Namespace) -> Iterator[Cell]:
-    given = cells.sources(asked)
-    for seed in map(int, asked.seeds.split(",")):
-        if suite == "foundation":
-            for data in ["demo", *(["bccd"] if "bccd" in given else [])]:
-                yield Cell(data, "foundation", "full", seed)
-                yield Cell(data, "foundation", "scratch", seed)
-            continue
-        for data in given:
-            for base in ("foundation", *(["yolov8n"] if asked.weights else [])):
-                for method in METHODS:
-                    if (base, method) != ("yolov8n", "scratch"):
-                        yield Cell(data, base, method, seed)
+def _list_groups(asked: argparse.Namespace) -> Iterator[list[Cell]]:
+    sets = asked.sets.split(",") if asked.sets else list(cells.sources(asked))
+    for seed, data, base in product(map(int, asked.seeds.split(",")), sets, asked.bases.split(",")):
+        yield [Cell(data, base, method, seed) for method in asked.methods.split(",")]
 
 
-def _run(cell: Cell, terms: Terms) -> Cell:
+def _is_done(cell: Cell) -> bool:
+    return (CELLS / cell.name / "result.json").exists()
+
+
+def _run_group(group: Sequence[Cell], terms: Terms) -> Sequence[Cell]:
+    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    for cell in group:
+        if not _is_done(cell):
+            _run(cell, terms)
+    return group
+
+
+def _run(cell: Cell, terms: Terms) -> None:
     folder = terms.cells / cell.name
     whole = cell.method == PLAIN or not folder.exists()
+    if cell.method == SAME_TIME:
+        stock = json.loads((terms.cells / _name_stock(cell) / "result.json").read_text("utf-8"))
+        terms = terms._replace(changes=(f"finetune.time={stock['spent']['finetune']['wall'] / 3600:.5f}",))
     cells.begin(cell, terms)
     spent = {"prepare": cells.stage(folder, "prepare")}
     if cell.method == PLAIN:
@@ -90,78 +128,144 @@ def _run(cell: Cell, terms: Terms) -> Cell:
             spent[stage] = cells.stage(folder, stage)
         metrics = json.loads((folder / "reports" / "metrics.json").read_text("utf-8"))["test"]
     shutil.rmtree(folder / "data")
-    if not whole:
+    if not whole:  # a strategy that was stopped has resumed
         del spent["finetune"]
     (folder / "result.json").write_text(json.dumps({"spent": spent, "test": metrics}), "utf-8")
-    return cell
 
 
-HEAD = f"""# Results
+def _name_stock(cell: Cell) -> str:
+    return Cell(cell.data, cell.base, PLAIN, cell.seed).name
 
-`make results` (`benchmarks/results.py`) writes this page: {EPOCHS} epochs, batch {BATCH}, `augment=none`; every method has the same
-images, split, image size and base weights. mAP is that of the test split, with the bootstrap 95% interval of the first seed in brackets.
-bccd and windturbine are split 70/15/15 by one seed; rbc-coco keeps its own split. Machine: {count_available_cores()} CPU cores,
-{platform.system()} {platform.machine()}, no GPU.
 
-Seconds are those of the first seed's whole process (`finetrack finetune` or `yolo train`, start-up and loaders included): one training
-at a time, strategies on both cores, `yolo train` on all cores but one, its default. The demo and the further seeds trained two at a
-time. Wall times are noisy; compare CPU seconds: short work at low priority ran beside some trainings, and other work beside `full` on
-bccd from yolov8n. On bccd and rbc-coco `yolo train` did not run in turn with the strategies, as `make bench` does
-([performance.md](performance.md)). The data: [results-data.md](results-data.md).
+def _read_results() -> Found:
+    paths = sorted(CELLS.glob("*/result.json"))
+    return {cells.named(path.parent.name): json.loads(path.read_text("utf-8")) for path in paths}
+
+
+def _render(found: Found, asked: argparse.Namespace) -> str:
+    head = f"""# Results
+
+`make results` (`benchmarks/results.py`) writes this page: {asked.epochs} epochs, batch {BATCH}, `augment=none`, {asked.pixels} px; every method has
+the same images, split, image size and base weights. mAP is that of the test split (of masks where the set has them), with the bootstrap 95% interval
+of the first seed in brackets. Differences from `yolo train` are means over the seeds, paired by test image, with 95% intervals
+that hold the spread of seeds and images ([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are split 70/15/15 by one
+seed. `same time`: `full` for as long as `yolo train` took. yolo11n starts from the official yolo11n-seg.
+
+{count_available_cores()} CPU cores, {platform.system()} {platform.machine()}, no GPU. The trainings of a set, base and seed ran one after the other on the same
+cores, {asked.jobs} groups at a time. Seconds are means over the seeds of the whole process, start-up included. The data: [results-data.md](results-data.md).
 """
+    pairs = [pair for pair in product(SETS, BASES) if any((cell.data, cell.base) == pair for cell in found)]
+    differences = {
+        (data, base, method): _compare(found, data, base, method)
+        for data, base in pairs
+        for method in METHODS[1:]
+        if _select(found, data, base, method) and _select(found, data, base, PLAIN)
+    }
+    summary = "\n".join([_render_summary(base, differences) for base in BASES])
+    tables = [_render_table(data, base, found, differences) for data, base in pairs]
+    curves = seconds.table(seconds.read(CELLS))
+    return "\n".join([head, "## Beside `yolo train`\n", summary, *tables, OVER_TIME, f"{curves}\n"])
+
+
 OVER_TIME = """## mAP over seconds
 
 ![val mAP50-95 over the seconds of training, a panel for each data set and base](images/seconds.svg)
 
-When a strategy reaches the best val mAP50-95 of the 20 epochs of `yolo train`: seconds of training without start-up, and their
-share of the time that `yolo train` took (first seed, Ultralytics' validation). Same time, three seeds:
-[decisions/strategies.md](decisions/strategies.md).
+When a strategy reaches the best val mAP50-95 of all epochs of `yolo train`: seconds of training without start-up, and their
+share of the time that `yolo train` took (first seed, Ultralytics' validation).
 """
-COLUMNS = """| method | seeds | mAP50-95 | mAP50 | seconds | ratio | CPU seconds | ratio |
-|---|---|---|---|---|---|---|---|
+COLUMNS = """| method | seeds | mAP50-95 | beside `yolo train` | mAP50 | seconds | ratio | CPU seconds | ratio |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
-def _render() -> str:
-    paths = sorted(CELLS.glob("*/result.json"))
-    found = {cells.named(path.parent.name): json.loads(path.read_text("utf-8")) for path in paths}
-    pairs = [(data, base) for data in PIXELS for base in BASES if _any(data, base, found)]
-    tables = [_table(data, base, found) + "\n" for data, base in pairs]
-    return "\n".join([HEAD, *tables, OVER_TIME, seconds.table(seconds.read(CELLS)) + "\n"])
-
-
-def _read_sweeps() -> str:
-    """Return the last section of the page, which is not measured here: the sweeps."""
+def _read_further_sections() -> str:
+    """Return the last sections of the page, which are not measured here."""
     _, heading, text = PAGE.read_text("utf-8").partition("\n## Sweeps\n")
     return heading + text
 
 
-def _any(data: str, base: str, found: dict[Cell, Any]) -> bool:
-    return any((cell.data, cell.base) == (data, base) for cell in found)
+def _select(found: Found, data: str, base: str, method: str) -> list[Cell]:
+    return [cell for cell in found if (cell.data, cell.base, cell.method) == (data, base, method)]
 
 
-def _table(data: str, base: str, found: dict[Cell, Any]) -> str:
-    head = f"## {data}, {PIXELS[data]} px, from {base}\n\n{COLUMNS}"
-    groups = {m: [found[c] for c in found if (c.data, c.base, c.method) == (data, base, m)] for m in METHODS}
-    plain = groups[PLAIN]
-    return head + "\n".join(_row(method, rows, plain) for method, rows in groups.items() if rows)
+def _compare(found: Found, data: str, base: str, method: str) -> Difference:
+    models = []
+    for name in (PLAIN, method):
+        place = checkpoint.PREDICTIONS if name == PLAIN else "reports/evaluation/predictions"
+        folders = [CELLS / cell.name / place for cell in _select(found, data, base, name)]
+        trainings = tuple(read_stored_predictions(folder, "test") for folder in folders)
+        models.append(ComparedModel(name, trainings))
+    main = compare_models(models, resamples=MIN_RESAMPLES, seed=0)[0].main
+    return Difference(main.difference, main.low, main.high)
 
 
-def _row(method: str, rows: list[dict[str, Any]], plain: list[dict[str, Any]]) -> str:
-    first = rows[0]["test"]
-    main = " / ".join(f"{row['test']['mAP50-95']:.3f}" for row in rows)
-    if len(rows) > 1:
-        main += f", mean {mean(row['test']['mAP50-95'] for row in rows):.3f}"
-    interval = f"[{first['mAP50-95_low']:.3f}, {first['mAP50-95_high']:.3f}]"
-    fifty = f"{mean(row['test']['mAP50'] for row in rows):.3f}"
-    times = " | ".join(_time(rows, plain, clock) for clock in ("wall", "cpu"))
-    return f"| {method} | {len(rows)} | {main} {interval} | {fifty} | {times} |"
+def _render_summary(base: str, differences: dict[tuple[str, str, str], Difference]) -> str:
+    """Return a table: methods, the difference on each set, and the mean over the sets."""
+    own = {(data, method): each for (data, name, method), each in differences.items() if name == base}
+    if not own:
+        return ""
+    sets = list(dict.fromkeys(data for data, _ in own))
+    lines = [
+        f"| from {base} | mean of {len(sets)} sets | {' | '.join(sets)} |",
+        "|---" * (len(sets) + 2) + "|",
+    ]
+    for method in METHODS[1:]:
+        row = [own.get((data, method)) for data in sets]
+        if all(row):
+            shown = " | ".join(_format(each) for each in row if each)
+            lines.append(f"| {method} | {_format(_average([each for each in row if each]))} | {shown} |")
+    return "\n".join([*lines, ""])
 
 
-def _time(rows: list[dict[str, Any]], plain: list[dict[str, Any]], clock: str) -> str:
-    own, other = (some[0]["spent"].get("finetune", {}).get(clock) if some else None for some in (rows, plain))
-    shown = f"{own:.0f}" if own else ""
-    return f"{shown} | {own / other:.2f}" if own and other else f"{shown} |"
+def _average(differences: Sequence[Difference]) -> Difference:
+    """Return the mean over data sets, whose errors are independent."""
+    value = mean(each.value for each in differences)
+    reach = sum(((each.high - each.low) / 2) ** 2 for each in differences) ** 0.5 / len(differences)
+    return Difference(value, value - reach, value + reach)
+
+
+def _format(each: Difference) -> str:
+    return f"{each.value:+.3f} ({each.low:+.3f} to {each.high:+.3f})"
+
+
+def _render_table(
+    data: str, base: str, found: Found, differences: dict[tuple[str, str, str], Difference]
+) -> str:
+    groups = {method: [found[cell] for cell in _select(found, data, base, method)] for method in METHODS}
+    rows = [
+        _render_row(method, results, groups[PLAIN], differences.get((data, base, method)))
+        for method, results in groups.items()
+        if results
+    ]
+    return f"## {data}, from {base}\n\n{COLUMNS}" + "\n".join(rows) + "\n"
+
+
+def _render_row(
+    method: str,
+    results: Sequence[dict[str, Any]],
+    plain: Sequence[dict[str, Any]],
+    difference: Difference | None,
+) -> str:
+    name = "mask/mAP50-95" if "mask/mAP50-95" in results[0]["test"] else "mAP50-95"
+    values = [result["test"][name] for result in results]
+    main = " / ".join(f"{value:.3f}" for value in values)
+    main += f", mean {mean(values):.3f}" if len(values) > 1 else ""
+    interval = f"[{results[0]['test'][f'{name}_low']:.3f}, {results[0]['test'][f'{name}_high']:.3f}]"
+    fifty = mean(result["test"][name.replace("50-95", "50")] for result in results)
+    beside = _format(difference) if difference else ""
+    times = " | ".join(_format_time(results, plain, clock) for clock in ("wall", "cpu"))
+    return f"| {method} | {len(values)} | {main} {interval} | {beside} | {fifty:.3f} | {times} |"
+
+
+def _format_time(results: Sequence[dict[str, Any]], plain: Sequence[dict[str, Any]], clock: str) -> str:
+    own, other = (_average_seconds(some, clock) for some in (results, plain))
+    return f"{own:.0f} | {own / other:.2f}" if own and other else f"{own or ''} |"
+
+
+def _average_seconds(results: Sequence[dict[str, Any]], clock: str) -> float | None:
+    taken = [result["spent"]["finetune"][clock] for result in results if "finetune" in result["spent"]]
+    return mean(taken) if taken else None
 
 
 if __name__ == "__main__":

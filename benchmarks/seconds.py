@@ -62,7 +62,8 @@ def read_curve(file: Path) -> Curve:
     with file.open(encoding="utf-8", newline="") as lines:
         rows = [{key.strip(): value for key, value in row.items()} for row in csv.DictReader(lines)]
     clock = next(name for name in ("seconds", "time") if name in rows[0])
-    accuracy = next(name for name in rows[0] if name.startswith("metrics/mAP50-95"))
+    named = [name for name in rows[0] if name.startswith("metrics/") and "mAP50-95" in name]
+    accuracy = next((name for name in named if "(M)" in name or "mask" in name), named[0])
     return Curve([float(row[clock]) for row in rows], [float(row[accuracy]) for row in rows])
 
 
