@@ -189,7 +189,11 @@ def test_an_archive_of_the_folder_is_read(tmp_path, source, folder):
 
 
 @pytest.mark.fault(2, "pseudo-labels are taken for labels")
-def test_a_folder_of_pseudo_labels_is_no_source(folder):
-    (folder / "data.yaml").write_text("names: [a, b]\n")
+@pytest.mark.parametrize("given", ["", "more", "more/data.yaml", "more/images", "more.zip"])
+def test_a_folder_of_pseudo_labels_is_no_source(tmp_path, given):
+    write_pseudo_labels(tmp_path / "sent/more", {f"p{number}.jpg": OTHER for number in range(6)})
+    (tmp_path / "sent/more/data.yaml").write_text("names: [a, b]\n")
+    if given == "more.zip":
+        shutil.make_archive(str(tmp_path / "sent/more"), "zip", tmp_path / "sent", "more")
     with pytest.raises(UserError, match=r"has labels that a model made.*data\.unlabelled_source"):
-        prepare(folder, None)
+        prepare(tmp_path / "sent" / given, None)
