@@ -183,9 +183,10 @@ def test_a_folder_that_pseudo_label_did_not_write_is_refused(source, given, reas
         prepare(source, given)
 
 
-def test_an_archive_of_the_folder_is_read(tmp_path, source, folder):
+@pytest.mark.parametrize("given", ["sent.zip", "more/pseudo.json"])
+def test_an_archive_or_a_file_stands_for_the_folder(tmp_path, source, folder, given):
     shutil.make_archive(str(tmp_path / "sent"), "zip", tmp_path, folder.name)
-    assert len(prepare(source, tmp_path / "sent.zip").pseudo_items) == 6
+    assert len(prepare(source, tmp_path / given).pseudo_items) == 6
 
 
 @pytest.mark.fault(2, "pseudo-labels are taken for labels")

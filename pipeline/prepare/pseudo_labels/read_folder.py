@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.config.schema import Config
-from pipeline.config.source_paths import resolve_sources
+from pipeline.config.source_paths import find_source_folder, resolve_sources
 from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.findings import DefectPolicy
@@ -52,7 +52,8 @@ def open_folder(source: str, labelled: Sequence[str]) -> PseudoLabelFolder:
     """Open data.unlabelled_source: a folder, or an archive of one.
 
     Args:
-        source: Its path; a relative one starts at the project's folder.
+        source: Its path; a relative one starts at the project's folder. A data.yaml or pseudo.json stands for
+            its folder.
         labelled: The names of the labelled images in reports.
 
     Raises:
@@ -61,7 +62,7 @@ def open_folder(source: str, labelled: Sequence[str]) -> PseudoLabelFolder:
     path = resolve_sources(project_root(), source)[""]
     if not path.exists():
         raise UserError(f"data.unlabelled_source={source} does not exist: give the right path")
-    root = _find_record(unpack_source(path))
+    root = _find_record(unpack_source(find_source_folder(path)))
     if root is None:
         raise UserError(
             f"data.unlabelled_source={source} has no {PSEUDO_LABELS_FILE}: let a model label its images, "
