@@ -8,8 +8,8 @@ A recipe is a line of benchmarks/recipes.yaml: a name, and what it changes. Ever
 project, in which a recipe is an experiment file; a sweep trains those that have no result yet. Results are
 kept by the name of the recipe: after a change of a recipe or of the code, delete its lines of scores.csv.
 Recipes are compared with `default` by val mAP50-95 of the best epoch, paired by set, base and seed.
-`yolo-train` is plain Ultralytics on the same images. Test decides nothing here: benchmarks/results.py measures
-what was chosen.
+`yolo-train` is plain Ultralytics on the same images. Test decides nothing here: benchmarks/results.py
+measures what was chosen.
 """
 
 from __future__ import annotations
