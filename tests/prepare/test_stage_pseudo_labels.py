@@ -113,6 +113,18 @@ def test_groups_of_val_and_test_are_left_out_too(tmp_path):
     assert len(manifest.pseudo_items) == 7 - len(held_out)
 
 
+@pytest.mark.fault(2, "data.group_by puts pseudo-labelled images into other groups, without a word")
+@pytest.mark.parametrize(
+    ("group_by", "is_told"), [("folder", True), (r"^images/cam\d", True), (r"cam\d", False)]
+)
+def test_groups_that_share_no_name_are_told(tmp_path, capsys, group_by, is_told):
+    labels = {f"cam{number % 5}/{number:02d}": LABEL for number in range(20)}
+    source = sources.write_yolo_source(tmp_path / "source", labels)
+    write_pseudo_labels(tmp_path / "more", {f"cam{number}/p.jpg": LABEL for number in range(5)})
+    prepare(source, tmp_path / "more", group_by=group_by)
+    assert ("no pseudo-labelled image into a group of labelled ones" in capsys.readouterr().out) == is_told
+
+
 @pytest.mark.fault(2, "the teacher of pseudo-labels was trained on images of val or test")
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_labels_of_a_teacher_that_knows_val_or_test_are_refused(tmp_path, source, split):
