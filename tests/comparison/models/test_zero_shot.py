@@ -75,8 +75,15 @@ def test_the_command_writes_weights_that_find_the_classes(folder, capsys, monkey
     assert "disc: round thing\nsquare: square\n" in capsys.readouterr().out
     model = load_checkpoint_model(folder / "asked.pt", "detect", "predict")
     assert tuple(model.names.values()) == NAMES
-    for wrong in (["--output", "asked.pt"], ["--words", "disc"], ["--words", "disk=x"], ["--output", "a.onnx"]):
+    for wrong in (
+        ["--output", "asked.pt"],
+        ["--words", "disc"],
+        ["--words", "disk=x"],
+        ["--output", "a.onnx"],
+    ):
         assert main(["zero-shot", "yoloe.pt", "--output", "other.pt", *wrong]) == 1
+    assert main(["zero-shot", str(folder / "yoloe.pt")], folder / "data") == 0  # typed in a subfolder
+    assert (folder / "models/zero-shot.pt").is_file()
     monkeypatch.setitem(sys.modules, "clip", None)
     assert main(["zero-shot", "yoloe.pt", "--output", "other.pt"]) == 1
     assert not (folder / "other.pt").exists()
