@@ -195,6 +195,19 @@ def test_a_folder_that_pseudo_label_did_not_write_is_refused(source, given, reas
         prepare(source, given)
 
 
+@pytest.mark.fault(10, "a label that people wrote cannot be used, and its object is taught as background")
+@pytest.mark.parametrize("policy", ["fix", "quarantine"])
+def test_an_image_without_one_of_its_labels_is_left_out(tmp_path, source, capsys, policy):
+    labels = {f"unknown{number}.jpg": f"{OTHER}{number} 0.5 0.5 0.1 0.1\n" for number in (7, 8, 9)}
+    write_pseudo_labels(tmp_path / "more", {"p.jpg": OTHER, "twice.jpg": OTHER * 2, **labels})
+    manifest = prepare(source, tmp_path / "more", on_defect=policy)
+    assert "train/pseudo_p.jpg" in {item.file for item in manifest.pseudo_items}
+    assert {*labels} <= {*read_left_out()}
+    assert ("twice.jpg" in read_left_out()) == (policy == "quarantine")
+    said = capsys.readouterr().out
+    assert "with defects, such as unknown7.jpg (line 2: class 7" in said or policy == "quarantine"
+
+
 @pytest.mark.parametrize("given", ["sent.zip", "more/pseudo.json"])
 def test_an_archive_or_a_file_stands_for_the_folder(tmp_path, source, folder, given):
     shutil.make_archive(str(tmp_path / "sent"), "zip", tmp_path, folder.name)

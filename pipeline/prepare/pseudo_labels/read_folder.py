@@ -154,9 +154,12 @@ def _convert_labels(labels: ImageLabels) -> RawObjects:
 
 
 def _judge_result(image: PseudoLabelledImage, result: IngestResult) -> tuple[IngestedImage | None, str]:
+    """Return an image, or why it cannot be used: an object that was dropped would be taught as background."""
     ingested, findings = result
-    if ingested is None:
-        return None, next((each.reason for each in findings if each.verdict == "quarantined"), "unusable")
+    missing = [each for each in findings if each.verdict == "dropped-object" and each.kind != "duplicate"]
+    if ingested is None or missing:
+        refused = [each.reason for each in findings if each.verdict == "quarantined"]
+        return None, next(iter([*refused, *(each.reason for each in missing)]), "unusable")
     if ingested.sha256 != image.sha256:
         return None, "not the image that got these labels"
     return ingested._replace(pseudo=True), ""

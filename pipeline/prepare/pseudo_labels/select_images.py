@@ -7,7 +7,7 @@ data.group_by, is left out: its pseudo-labels would carry what the teacher knows
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
@@ -40,6 +40,7 @@ EQUAL_TO_LABELLED: Final = "equal to a labelled image"
 HELD_OUT: Final = "in a group with an image of val or test"
 BEYOND_SHARE: Final = "beyond data.unlabelled_share"
 REMOVED: Final = "removed by hand"
+_COUNTED: Final = frozenset({EQUAL_TO_LABELLED, HELD_OUT, BEYOND_SHARE, REMOVED})
 
 
 class PseudoImages(NamedTuple):
@@ -117,7 +118,7 @@ def select_pseudo_images(
     if not images:
         raise UserError(
             f"data.unlabelled_source={data.unlabelled_source} adds no image to train "
-            f"({_count_reasons(left_out.values())}): set it to null, or label other images"
+            f"({_count_reasons(left_out)}): set it to null, or label other images"
         )
     remarks = [
         _describe_use(folder.record, len(images), left_out),
@@ -161,15 +162,21 @@ def _leave_out_most(
 
 
 def _describe_use(record: PseudoLabelRecord, used: int, left_out: Mapping[str, str]) -> str:
-    reasons = f"; left out: {_count_reasons(left_out.values())}" if left_out else ""
+    reasons = f"; left out: {_count_reasons(left_out)}" if left_out else ""
     return (
         f"{used} of {format_count(len(record.images), 'pseudo-labelled image')} are train images, beside the "
         f"labelled ones that are counted here (teacher: {record.teacher_name}){reasons}"
     )
 
 
-def _count_reasons(reasons: Iterable[str]) -> str:
-    return ", ".join(f"{number} {reason}" for reason, number in Counter(reasons).most_common())
+def _count_reasons(left_out: Mapping[str, str]) -> str:
+    """Count the images by reason; defects of files and labels, which all differ, are one reason."""
+    defects = {name: reason for name, reason in left_out.items() if reason not in _COUNTED}
+    counts = Counter(reason for reason in left_out.values() if reason in _COUNTED)
+    counted = [f"{number} {reason}" for reason, number in counts.most_common()]
+    for name, reason in [*defects.items()][:1]:
+        counted.append(f"{len(defects)} with defects, such as {name} ({reason})")
+    return ", ".join(counted)
 
 
 def _describe_groups(data: DataConfig, grouped: int) -> list[str]:
