@@ -96,6 +96,9 @@ def test_what_is_missing_is_told_before_the_work(folder, asking, config, monkeyp
         require_zero_shot(asking.model_copy(update=named))
     named["zero_shot"] = asking.zero_shot.model_copy(update={"text_encoder": "other.ts"})
     require_zero_shot(asking.model_copy(update=named))
+    save_encoder(folder / "other.ts", features=8)
+    with pytest.raises(UserError, match="8 numbers"):
+        require_zero_shot(asking.model_copy(update=named))
     monkeypatch.setitem(sys.modules, "clip", None)
     with pytest.raises(UserError, match="package clip"):
         require_zero_shot(asking)
