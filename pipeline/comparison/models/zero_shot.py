@@ -131,12 +131,14 @@ class ZeroShotPredictions(NamedTuple):
 
     Attributes:
         label: Its file.
+        sha256: Of the file.
         words: What it was asked for, by class.
         test: Its predictions on the test split.
         remarks: What a reader has to know, a sentence each.
     """
 
     label: str
+    sha256: str
     words: dict[str, str]
     test: StoredPredictions
     remarks: tuple[str, ...]
@@ -156,7 +158,6 @@ def predict_zero_shot(config: Config, revision: str, folder: Path, *, stage: str
     """
     data, file = open_prepared_data(revision, folder / "data"), find_zero_shot_weights(config)
     found = AskedModel(read_weights_file(str(file)), file)
-    label = found.iteration.label
     asked = ask_for_classes(found, data, config, target=folder / "asked.pt")
     imgsz = find_imgsz(asked.iteration, asked.weights, stage=stage)
     settings = choose_measuring_settings(config, imgsz, data.manifest.task)
@@ -166,7 +167,8 @@ def predict_zero_shot(config: Config, revision: str, folder: Path, *, stage: str
     seen = remark_on_training_images(
         found.iteration, images, data=data.manifest.digest, name="the training data"
     )
-    return ZeroShotPredictions(label, _list_words(data, config), test, (*asked.remarks, *seen))
+    words, sha256 = _list_words(data, config), hash_path(file)
+    return ZeroShotPredictions(found.iteration.label, sha256, words, test, (*asked.remarks, *seen))
 
 
 def require_zero_shot(config: Config) -> None:

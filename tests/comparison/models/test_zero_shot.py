@@ -19,6 +19,7 @@ from pipeline.config.groups.zero_shot import ZeroShotConfig
 from pipeline.core.errors import UserError
 from pipeline.dataset.history import WORKSPACE
 from pipeline.iterations.iteration import Iteration
+from pipeline.storage.files import hash_file
 from pipeline.yolo.inference.model_file import load_checkpoint_model
 from tests.builders import prepared_dataset
 from tests.comparison.conftest import CONF, TARGET
@@ -61,6 +62,7 @@ def test_a_promptable_file_is_asked_for_the_classes_of_the_data(folder, asking):
     assert any("round thing, square, bar" in remark for remark in found.remarks)
 
     alone = predict_zero_shot(asking, WORKSPACE, folder / "alone", stage="learning-curve")
+    assert alone.sha256 == hash_file(folder / "yoloe.pt")
     assert alone.words == {"disc": "round thing", "square": "square", "bar": "bar"}
     assert [each.scores.tolist() for each in alone.test.detections] == [
         each.scores.tolist() for each in test.detections
