@@ -35,7 +35,7 @@ SEGMENT_ONLY = frozenset({"yolo11n"})
 """Bases whose official weights are at hand for segment: other tasks start from those."""
 PLAIN = "yolo train"
 SAME_TIME = "same time"
-"""The method `full` for the seconds that `yolo train` takes."""
+"""The method `full` for the seconds that `yolo train` trains."""
 IDLE_TIMES = frozenset({"idle", "iowait", "guest", "guest_nice"})
 COMPOSING = threading.Lock()
 """Hydra composes one configuration at a time in a process."""

@@ -7,8 +7,8 @@
 A group is a data set, base weights and a seed: its trainings have the same images, image size, batch and epochs, and run one after
 the other on the same cores (`--jobs` groups at a time share the cores). `yolo train` runs as its own process
 with its defaults and no logging callbacks; its best.pt is measured by the same code on the same images.
-`same time` is the strategy `full` for the seconds that `yolo train` took. Finished trainings are skipped: after a change of
-the code or of conf/, delete .finetrack/results.
+`same time` is the strategy `full` for the seconds that `yolo train` trained, start-up not counted. Finished trainings are
+skipped: after a change of the code or of conf/, delete .finetrack/results.
 Differences from `yolo train` are paired by test image and have the intervals of `finetrack compare`.
 """
 
@@ -120,8 +120,8 @@ def _run(cell: Cell, terms: Terms) -> None:
     folder = terms.cells / cell.name
     whole = cell.method == PLAIN or not folder.exists()
     if cell.method == SAME_TIME:
-        stock = json.loads((terms.cells / _name_stock(cell) / "result.json").read_text("utf-8"))
-        terms = terms._replace(changes=(f"finetune.time={stock['spent']['finetune']['wall'] / 3600:.5f}",))
+        hours = read_stock_seconds(terms.cells, cell) / 3600
+        terms = terms._replace(changes=(f"finetune.time={hours:.5f}",))
     cells.begin(cell, terms)
     spent = {"prepare": cells.stage(folder, "prepare")}
     if cell.method == PLAIN:
@@ -137,8 +137,10 @@ def _run(cell: Cell, terms: Terms) -> None:
     (folder / "result.json").write_text(json.dumps({"spent": spent, "test": metrics}), "utf-8")
 
 
-def _name_stock(cell: Cell) -> str:
-    return Cell(cell.data, cell.base, PLAIN, cell.seed).name
+def read_stock_seconds(place: Path, cell: Cell) -> float:
+    """Return how long `yolo train` trained in the group of a cell: without start-up, as `time` counts."""
+    stock = place / Cell(cell.data, cell.base, PLAIN, cell.seed).name
+    return seconds.read_curve(stock / "yolo/run/results.csv").seconds[-1]
 
 
 def read_results(place: Path) -> Found:
@@ -158,7 +160,7 @@ def _render(found: Found, asked: argparse.Namespace, curves: str) -> str:
 the same images, split, image size and base weights. mAP is that of the test split (of masks where the set has them), with the bootstrap 95% interval
 of the first seed in brackets. Differences from `yolo train` are means over the seeds, paired by test image, with 95% intervals
 that hold the spread of seeds and images ([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are split 70/15/15 by one
-seed. `same time`: `full` for as long as `yolo train` took. yolo11n starts from the official yolo11n-seg.
+seed. `same time`: `full` for as long as `yolo train` trained, start-up not counted. yolo11n starts from the official yolo11n-seg.
 
 {count_available_cores()} CPU cores, {platform.system()} {platform.machine()}, no GPU. The trainings of a set, base and seed ran one after the other on the same
 cores, {asked.jobs} groups at a time. Seconds are means over the seeds of the whole process, start-up included. The data: [results-data.md](results-data.md).

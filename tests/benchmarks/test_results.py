@@ -38,3 +38,11 @@ def test_only_trainings_with_the_same_seed_are_compared(results):
     full = [results.Cell("bccd", "yolov8n", "full", seed) for seed in (1, 2, 3)]
     pairs = results.pair_with_stock({cell: {} for cell in (*plain, *full)}, "bccd", "yolov8n", "full")
     assert pairs == [*zip(plain[1:], full[:2], strict=True)]
+
+
+def test_same_time_is_that_of_the_training_without_start_up(results, tmp_path):
+    cell = results.Cell("bccd", "yolov8n", "same time", 2)
+    folder = tmp_path / results.Cell("bccd", "yolov8n", "yolo train", 2).name / "yolo/run"
+    folder.mkdir(parents=True)
+    (folder / "results.csv").write_text("epoch,time,metrics/mAP50-95(B)\n1,10.5,0.1\n2,20.25,0.2\n")
+    assert results.read_stock_seconds(tmp_path, cell) == 20.25
