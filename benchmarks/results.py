@@ -154,12 +154,13 @@ def _read_result(path: Path) -> dict[str, Any]:
 
 
 def _render(found: Found, asked: argparse.Namespace, curves: str) -> str:
+    spread = "seeds and images" if len({cell.seed for cell in found}) > 1 else "images alone"
     head = f"""# Results
 
 `make results` (`benchmarks/results.py`) writes this page: {asked.epochs} epochs, batch {BATCH}, `augment=none`, {asked.pixels} px; every method has
 the same images, split, image size and base weights. mAP is that of the test split (of masks where the set has them), with the bootstrap 95% interval
 of the first seed in brackets. Differences from `yolo train` are means over the seeds, paired by test image, with 95% intervals
-that hold the spread of seeds and images ([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are split 70/15/15 by one
+that hold the spread of {spread} ([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are split 70/15/15 by one
 seed. `same time`: `full` for as long as `yolo train` trained, start-up not counted. yolo11n starts from the official yolo11n-seg.
 
 {count_available_cores()} CPU cores, {platform.system()} {platform.machine()}, no GPU. The trainings of a set, base and seed ran one after the other on the same
