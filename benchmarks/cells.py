@@ -34,6 +34,8 @@ OWN_SPLIT = frozenset({"rbc-coco"})
 SEGMENT_ONLY = frozenset({"yolo11n"})
 """Bases whose official weights are at hand for segment: other tasks start from those."""
 PLAIN = "yolo train"
+SAME_TIME = "same time"
+"""The method `full` for the seconds that `yolo train` trains."""
 IDLE_TIMES = frozenset({"idle", "iowait", "guest", "guest_nice"})
 COMPOSING = threading.Lock()
 """Hydra composes one configuration at a time in a process."""
@@ -83,7 +85,7 @@ class Cell:
 def named(name: str) -> Cell:
     """Return the cell whose folder has this name."""
     data, base, method, seed = name.split("_")
-    return Cell(data, base, method.replace("yolo-train", PLAIN), int(seed))
+    return Cell(data, base, method.replace("-", " "), int(seed))
 
 
 def take_sources(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +146,7 @@ def _compose(folder: Path, cell: Cell, terms: Terms) -> None:
 
     overrides = [
         f"seed={cell.seed}",
-        f"finetune={'full' if cell.method == PLAIN else cell.method}",
+        f"finetune={'full' if cell.method in (PLAIN, SAME_TIME) else cell.method}",
         f"finetune.epochs={terms.epochs}",
         f"finetune.batch={terms.batch}",
         "augment=none",

@@ -5,9 +5,11 @@
         [--seeds 1] [--pixels 320] [--epochs 20] [--jobs 2] [--folder .finetrack/recipes]
 
 A recipe is a line of benchmarks/recipes.yaml: a name, and what it changes. Every data set has a clone of this
-project, in which a recipe is an experiment file; a sweep trains those that have no result yet. Recipes are
-compared with `default` by val mAP50-95 of the best epoch, paired by set, base and seed. `yolo-train` is plain
-Ultralytics on the same images. Test decides nothing here: benchmarks/results.py measures what was chosen.
+project, in which a recipe is an experiment file; a sweep trains those that have no result yet. Results are
+kept by the name of the recipe: after a change of a recipe or of the code, delete its lines of scores.csv.
+Recipes are compared with `default` by val mAP50-95 of the best epoch, paired by set, base and seed.
+`yolo-train` is plain Ultralytics on the same images. Test decides nothing here: benchmarks/results.py
+measures what was chosen.
 """
 
 from __future__ import annotations
@@ -147,7 +149,7 @@ def build_terms(asked: argparse.Namespace) -> Terms:
 
 
 def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
-    """Sweep over recipes of one data set, base and seed, and record the score of each that was trained."""
+    """Sweep over recipes of one data set, base and seed, and record the score of each that has one."""
     first = trainings[0]
     names = [training.recipe for training in trainings]
     cell = Cell(first.data, first.base, "full", first.seed)
@@ -161,7 +163,7 @@ def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
         command, cwd=clone, env=build_environment(clone), stdout=subprocess.PIPE, text=True, check=False
     )
     for job in json.loads(done.stdout)["jobs"]:
-        if job["status"] == "trained":
+        if job["status"] in {"trained", "restored"}:
             training = trainings[names.index(find_recipe(job["overrides"]))]
             record_score(asked.folder, training, Score(job["score"], job["seconds"]))
 

@@ -7,7 +7,8 @@
 A group is a data set, base weights and a seed: its trainings have the same images, image size, batch and epochs, and run one after
 the other on the same cores (`--jobs` groups at a time share the cores). `yolo train` runs as its own process
 with its defaults and no logging callbacks; its best.pt is measured by the same code on the same images.
-`same time` is the strategy `full` for the seconds that `yolo train` took. Finished trainings are skipped.
+`same time` is the strategy `full` for the seconds that `yolo train` trained, start-up not counted. Finished trainings are
+skipped: after a change of the code or of conf/, delete .finetrack/results.
 Differences from `yolo train` are paired by test image and have the intervals of `finetrack compare`.
 """
 
@@ -21,6 +22,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 from queue import SimpleQueue
 from statistics import mean
 from typing import Any, Final, NamedTuple
@@ -28,15 +30,15 @@ from typing import Any, Final, NamedTuple
 import cells
 import checkpoint
 import seconds
-from cells import PIXELS, PLAIN, ROOT, Cell, Terms
+from cells import PIXELS, PLAIN, ROOT, SAME_TIME, Cell, Terms
 
 from pipeline.comparison.compare_models import MIN_RESAMPLES, ComparedModel, compare_models
 from pipeline.dataset.coco_results import read_stored_predictions
 from pipeline.runtime.worker_count import count_available_cores
 
 CELLS: Final = ROOT / ".finetrack" / "results"
+"""Has a folder for each image size and number of epochs."""
 PAGE: Final = ROOT / "docs" / "results.md"
-SAME_TIME: Final = "same time"
 METHODS: Final = (PLAIN, "full", SAME_TIME, "gradual", "head", "scratch")
 BASES: Final = ("yolov8n", "yolo11n", "foundation")
 BATCH: Final = 16
@@ -63,8 +65,9 @@ Found = dict[Cell, dict[str, Any]]
 def main() -> None:
     """Run the trainings that are missing, then render all that are there."""
     asked = _parse_arguments()
-    terms = Terms(CELLS, cells.sources(asked), asked.weights, asked.epochs, BATCH, imgsz=asked.pixels)
-    groups = [group for group in _list_groups(asked) if any(not _is_done(cell) for cell in group)]
+    place = CELLS / f"{asked.pixels}-{asked.epochs}"  # results of other sizes or epochs are others
+    terms = Terms(place, cells.sources(asked), asked.weights, asked.epochs, BATCH, imgsz=asked.pixels)
+    groups = [group for group in _list_groups(asked) if any(not _is_done(cell, place) for cell in group)]
     lanes: SimpleQueue[int] = SimpleQueue()
     for lane in range(asked.jobs):
         lanes.put(lane)
@@ -73,9 +76,10 @@ def main() -> None:
     ) as pool:
         for number, group in enumerate(pool.map(lambda group: _run_group(group, terms), groups), 1):
             print(f"[{number}/{len(groups)}] {group[0]}", flush=True)
-    found = _read_results()
-    seconds.plot(seconds.read(CELLS), ROOT / "docs" / "images" / "seconds.svg")
-    PAGE.write_text(_render(found, asked) + _read_further_sections(), encoding="utf-8")
+    found, curves = read_results(place), seconds.read(place)
+    seconds.plot(curves, ROOT / "docs" / "images" / "seconds.svg")
+    page = _render(found, asked, seconds.table(curves)) + _read_further_sections()
+    PAGE.write_text(page, encoding="utf-8")
     print("wrote docs/results.md")
 
 
@@ -100,14 +104,14 @@ def _list_groups(asked: argparse.Namespace) -> Iterator[list[Cell]]:
         yield [Cell(data, base, method, seed) for method in asked.methods.split(",")]
 
 
-def _is_done(cell: Cell) -> bool:
-    return (CELLS / cell.name / "result.json").exists()
+def _is_done(cell: Cell, place: Path) -> bool:
+    return (place / cell.name / "result.json").exists()
 
 
 def _run_group(group: Sequence[Cell], terms: Terms) -> Sequence[Cell]:
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     for cell in group:
-        if not _is_done(cell):
+        if not _is_done(cell, terms.cells):
             _run(cell, terms)
     return group
 
@@ -116,8 +120,8 @@ def _run(cell: Cell, terms: Terms) -> None:
     folder = terms.cells / cell.name
     whole = cell.method == PLAIN or not folder.exists()
     if cell.method == SAME_TIME:
-        stock = json.loads((terms.cells / _name_stock(cell) / "result.json").read_text("utf-8"))
-        terms = terms._replace(changes=(f"finetune.time={stock['spent']['finetune']['wall'] / 3600:.5f}",))
+        hours = read_stock_seconds(terms.cells, cell) / 3600
+        terms = terms._replace(changes=(f"finetune.time={hours:.5f}",))
     cells.begin(cell, terms)
     spent = {"prepare": cells.stage(folder, "prepare")}
     if cell.method == PLAIN:
@@ -133,23 +137,31 @@ def _run(cell: Cell, terms: Terms) -> None:
     (folder / "result.json").write_text(json.dumps({"spent": spent, "test": metrics}), "utf-8")
 
 
-def _name_stock(cell: Cell) -> str:
-    return Cell(cell.data, cell.base, PLAIN, cell.seed).name
+def read_stock_seconds(place: Path, cell: Cell) -> float:
+    """Return how long `yolo train` trained in the group of a cell: without start-up, as `time` counts."""
+    stock = place / Cell(cell.data, cell.base, PLAIN, cell.seed).name
+    return seconds.read_curve(stock / "yolo/run/results.csv").seconds[-1]
 
 
-def _read_results() -> Found:
-    paths = sorted(CELLS.glob("*/result.json"))
-    return {cells.named(path.parent.name): json.loads(path.read_text("utf-8")) for path in paths}
+def read_results(place: Path) -> Found:
+    """Read the results of the cells in a folder."""
+    paths = sorted(place.glob("*/result.json"))
+    return {cells.named(path.parent.name): _read_result(path) for path in paths}
 
 
-def _render(found: Found, asked: argparse.Namespace) -> str:
+def _read_result(path: Path) -> dict[str, Any]:
+    return {**json.loads(path.read_text("utf-8")), "folder": path.parent}
+
+
+def _render(found: Found, asked: argparse.Namespace, curves: str) -> str:
+    spread = "seeds and images" if len({cell.seed for cell in found}) > 1 else "images alone"
     head = f"""# Results
 
 `make results` (`benchmarks/results.py`) writes this page: {asked.epochs} epochs, batch {BATCH}, `augment=none`, {asked.pixels} px; every method has
 the same images, split, image size and base weights. mAP is that of the test split (of masks where the set has them), with the bootstrap 95% interval
 of the first seed in brackets. Differences from `yolo train` are means over the seeds, paired by test image, with 95% intervals
-that hold the spread of seeds and images ([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are split 70/15/15 by one
-seed. `same time`: `full` for as long as `yolo train` took. yolo11n starts from the official yolo11n-seg.
+that hold the spread of {spread} ([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are split 70/15/15 by one
+seed. `same time`: `full` for as long as `yolo train` trained, start-up not counted. yolo11n starts from the official yolo11n-seg.
 
 {count_available_cores()} CPU cores, {platform.system()} {platform.machine()}, no GPU. The trainings of a set, base and seed ran one after the other on the same
 cores, {asked.jobs} groups at a time. Seconds are means over the seeds of the whole process, start-up included. The data: [results-data.md](results-data.md).
@@ -159,11 +171,10 @@ cores, {asked.jobs} groups at a time. Seconds are means over the seeds of the wh
         (data, base, method): _compare(found, data, base, method)
         for data, base in pairs
         for method in METHODS[1:]
-        if _select(found, data, base, method) and _select(found, data, base, PLAIN)
+        if pair_with_stock(found, data, base, method)
     }
     summary = "\n".join([_render_summary(base, differences) for base in BASES])
     tables = [_render_table(data, base, found, differences) for data, base in pairs]
-    curves = seconds.table(seconds.read(CELLS))
     return "\n".join([head, "## Beside `yolo train`\n", summary, *tables, OVER_TIME, f"{curves}\n"])
 
 
@@ -189,11 +200,17 @@ def _select(found: Found, data: str, base: str, method: str) -> list[Cell]:
     return [cell for cell in found if (cell.data, cell.base, cell.method) == (data, base, method)]
 
 
+def pair_with_stock(found: Found, data: str, base: str, method: str) -> list[tuple[Cell, Cell]]:
+    """Return the trainings of `yolo train` and of a method that have the same seeds."""
+    pairs = [(Cell(data, base, PLAIN, cell.seed), cell) for cell in _select(found, data, base, method)]
+    return [pair for pair in pairs if pair[0] in found]
+
+
 def _compare(found: Found, data: str, base: str, method: str) -> Difference:
-    models = []
-    for name in (PLAIN, method):
+    pairs, models = pair_with_stock(found, data, base, method), []
+    for index, name in enumerate((PLAIN, method)):
         place = checkpoint.PREDICTIONS if name == PLAIN else "reports/evaluation/predictions"
-        folders = [CELLS / cell.name / place for cell in _select(found, data, base, name)]
+        folders = [found[pair[index]]["folder"] / place for pair in pairs]
         trainings = tuple(read_stored_predictions(folder, "test") for folder in folders)
         models.append(ComparedModel(name, trainings))
     main = compare_models(models, resamples=MIN_RESAMPLES, seed=0)[0].main

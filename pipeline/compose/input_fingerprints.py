@@ -183,9 +183,9 @@ def fingerprint_unlabelled_images(data: Mapping[str, Any]) -> InputFingerprint:
         return InputFingerprint("data.unlabelled_source=null", NO_UNLABELLED)
     name = f"data.unlabelled_source={unlabelled}"
     path = resolve_sources(project_root(), unlabelled)[""]
-    refuse_project_folders(name, path)
+    refuse_project_folders(name, find_source_folder(path))
     for source in resolve_sources(project_root(), data["source"]).values():
-        one, other = path.resolve(), find_source_folder(source).resolve()
+        one, other = (find_source_folder(each).resolve() for each in (path, source))
         if one.is_relative_to(other) or other.is_relative_to(one):
             raise UserError(
                 f"{name} and data.source={source} overlap, and one image would have two labels: "

@@ -144,18 +144,27 @@ def _parse_content(content: Mapping[str, Any]) -> PseudoLabelRecord:
     points = content["keypoints"]
     if content["task"] not in TASKS:
         raise ValueError(f"there is no task {content['task']!r}")
-    images = tuple(PseudoLabelledImage(*row) for row in content["images"])
+    images = tuple(PseudoLabelledImage(*map(_require_text, row)) for row in content["images"])
     for image in images:
         _require_inner_path(image.file)
+    if len({image.source for image in images}) < len(images):
+        raise ValueError("it has two images of one name")
     return PseudoLabelRecord(
         **{
             **content,
+            "teacher": dict(content["teacher"]),
             "names": tuple(content["names"]),
             "keypoints": points and Keypoints(tuple(points["names"]), tuple(points["flip"]), points["dims"]),
             "trained_on": tuple(content["trained_on"]),
             "images": images,
         }
     )
+
+
+def _require_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _require_inner_path(file: str) -> None:

@@ -118,6 +118,7 @@ def gather_inputs(config: Config) -> TrainingInputs:
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
     used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
     automatic = tuple(resolve_data_values(config, prepared, copies, folder=PREPARED_FOLDER))
+    set_automatic_values(config, automatic)  # refuses numbers that do not fit, before there is a run
     used |= {"automatic": {value.key: value.value for value in automatic}} if automatic else {}
     used |= {"usual_lr0": find_usual_rate(config)} if config.finetune.lr0 == AUTOMATIC else {}
     key = compute_run_key(

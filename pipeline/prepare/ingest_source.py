@@ -18,7 +18,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote, Finding
 from pipeline.core.tasks import TASKS, Keypoints, Task, can_convert_task
 from pipeline.core.text import format_count
-from pipeline.dataset.pseudo_labels import PSEUDO_LABELS_FILE, has_pseudo_labels
+from pipeline.dataset.pseudo_labels import IMAGES_FOLDER, PSEUDO_LABELS_FILE, has_pseudo_labels
 from pipeline.prepare.annotations.check import TaskRequirements
 from pipeline.prepare.file_names import find_unsafe_names
 from pipeline.prepare.images.cache import CheckedImageCache
@@ -144,25 +144,32 @@ def read_configured_source(data: DataConfig, roots: Mapping[str, Path]) -> Recog
     Raises:
         UserError: They cannot be read so, or have pseudo-labels.
     """
-    _refuse_pseudo_labels(roots)
+    _refuse_pseudo_labels(find_source_folder(root) for root in roots.values())
     named = [name for name in ReadOptions._fields if name != "file"]
     options = ReadOptions(**{name: getattr(data, name) for name in named})
     found = read_sources(data.format, roots, options)
+    _refuse_pseudo_labels(_list_datasets(found.source))
     return found._replace(source=filter_source_classes(found.source, **data.classes.model_dump()))
 
 
-def _refuse_pseudo_labels(roots: Mapping[str, Path]) -> None:
+def _list_datasets(source: Source) -> set[Path]:
+    """List the folders whose images/ holds an image: the source may be above them, or such an images/."""
+    folders = {annotated.path.absolute().parent for annotated in source.images}
+    holders = {place for folder in folders for place in (folder, *folder.parents)}
+    return {place.parent for place in holders if place.name == IMAGES_FOLDER}
+
+
+def _refuse_pseudo_labels(folders: Iterable[Path]) -> None:
     """Refuse a folder of pseudo-labels as a source: val and test would be what a model says.
 
     Raises:
         UserError: There is one.
     """
-    for root in roots.values():
-        if has_pseudo_labels(find_source_folder(root)):
-            raise UserError(
-                f"data.source={root} has labels that a model made ({PSEUDO_LABELS_FILE}): name it in "
-                f"data.unlabelled_source; or delete {PSEUDO_LABELS_FILE} once people have checked every label"
-            )
+    for folder in filter(has_pseudo_labels, folders):
+        raise UserError(
+            f"data.source: {folder} has labels that a model made ({PSEUDO_LABELS_FILE}): name it in "
+            f"data.unlabelled_source; or delete {PSEUDO_LABELS_FILE} once people have checked every label"
+        )
 
 
 def build_ingest_settings(

@@ -75,18 +75,19 @@ def find_asset(name: str, folder: str | None, kind: AssetKind, *, sha256: str | 
     return path
 
 
-def load_weights(path: Path, *, sha256: str | None = None) -> Any:
+def load_weights(path: Path, *, sha256: str | None = None, advice: str = WEIGHTS_ADVICE) -> Any:
     """Load a checkpoint as an fp32 model.
 
     Args:
         path: The file.
         sha256: The SHA-256 that the loaded bytes must have, or None.
+        advice: What to do where the file cannot be used.
 
     Raises:
         UserError: The file is no intact Ultralytics checkpoint, or another one than expected.
     """
     if path.suffix != ".pt":
-        raise UserError(f"{path} is no Ultralytics checkpoint, whose name would end in .pt: {WEIGHTS_ADVICE}")
+        raise UserError(f"{path} is no Ultralytics checkpoint, whose name would end in .pt: {advice}")
     try:
         with temporary_copy(path, sha256=sha256) as copy:
             model, _ = load_checkpoint(copy)
@@ -96,10 +97,10 @@ def load_weights(path: Path, *, sha256: str | None = None) -> Any:
         if describe_machine_error(error):  # such as a full disk: it says nothing about the file
             raise
         raise UserError(
-            f"{path} is no Ultralytics checkpoint ({_explain_load_error(error)}): {WEIGHTS_ADVICE}"
+            f"{path} is no Ultralytics checkpoint ({_explain_load_error(error)}): {advice}"
         ) from None
     if not isinstance(getattr(model, "yaml", None), dict):
-        raise UserError(f"{path} holds a {type(model).__name__}, not a YOLO model: {WEIGHTS_ADVICE}")
+        raise UserError(f"{path} holds a {type(model).__name__}, not a YOLO model: {advice}")
     return model
 
 

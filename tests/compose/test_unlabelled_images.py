@@ -62,3 +62,10 @@ def test_labels_that_changed_since_compose_stop_prepare(values, tmp_path):
 def test_it_is_a_folder_of_its_own(values, path):
     with pytest.raises(UserError, match=r"data\.unlabelled_source=.* overlap"):
         fingerprint_inputs(choose(values, path), {})
+
+
+@pytest.mark.fault(9, "a file stands for the folder of data.unlabelled_source, and data.source is in it")
+def test_a_file_in_it_stands_for_it(values):
+    inner = {**values, "data": {**values["data"], "source": "more/images"}}
+    with pytest.raises(UserError, match=r"data\.unlabelled_source=.* overlap"):
+        fingerprint_inputs(choose(inner, "more/pseudo.json"), {})

@@ -69,6 +69,20 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path, record, file):
         read_pseudo_label_record(tmp_path)
 
 
+@pytest.mark.fault(11, "a record of others that says nothing usable, or names two images alike")
+@pytest.mark.parametrize("change", ["twice", "number", "teacher"])
+def test_a_record_of_another_shape_is_refused(tmp_path, record, change):
+    image = record.images[0]
+    changes = {
+        "twice": {"images": (image, image._replace(file="y.jpg"))},
+        "number": {"images": (image._replace(source=7),)},
+        "teacher": {"teacher": "a model"},
+    }
+    write_pseudo_label_record(tmp_path, type(record)(**{**vars(record), **changes[change]}))
+    with pytest.raises(UserError, match="run `finetrack pseudo-label` again"):
+        read_pseudo_label_record(tmp_path)
+
+
 def test_a_manifest_marks_pseudo_labelled_images_and_no_others():
     plain = ImageRecord("train/a.jpg", "s", "l", 8, 8, (0,), "a.jpg")
     pseudo = ImageRecord("train/pseudo_b.jpg", "t", "m", 8, 8, (1,), "b.jpg", pseudo=True)

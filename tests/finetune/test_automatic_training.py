@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from pipeline.config.schema import parse_config
+from pipeline.config.schema import ConfigError, parse_config
 from pipeline.core.errors import PrunedError
 from pipeline.core.paths import FINETUNED_FOLDER, PARAMS_FILE, TRAINING_METRICS_FILE, TRAINING_PLOTS_FOLDER
 from pipeline.finetune import stage
@@ -32,8 +32,13 @@ def _short(monkeypatch):
     monkeypatch.setattr(epoch_count, "MAX_EPOCHS", 2)
 
 
-def train(**changes: Any) -> None:
-    small = ["finetune.batch=4", "finetune.warmup_epochs=0.0", "augment.online.close_mosaic=1"]
+def train(strategy: str = "full", **changes: Any) -> None:
+    small = [
+        f"finetune={strategy}",
+        "finetune.batch=4",
+        "finetune.warmup_epochs=0.0",
+        "augment.online.close_mosaic=1",
+    ]
     small += ["tracking.system_metrics=false", "finetune.threads=1", f"model.weights={trainings.FOUNDATION}"]
     words = [f"finetune.{key}={value}" for key, value in changes.items()]
     with initialize_config_dir(str(trainings.CONF), version_base=None):
@@ -124,3 +129,13 @@ def test_what_auto_gives_is_part_of_the_run_key(tmp_path, monkeypatch):
     keys.append(gather_inputs(parse_config(values)).key)
     assert keys[1] == keys[2]
     assert len({*keys}) == 3
+
+
+def test_a_number_that_does_not_fit_is_refused_before_there_is_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(epoch_count, "MIN_EPOCHS", 1)
+    monkeypatch.setattr(epoch_count, "MAX_EPOCHS", 1)
+    trainings.dataset(tmp_path, train=1, val=1)
+    with pytest.raises(ConfigError, match=r"finetune\.epochs=auto gives 1, but .* ends before the last"):
+        train("gradual", epochs="auto")
+    assert not (tmp_path / "mlflow.db").exists()

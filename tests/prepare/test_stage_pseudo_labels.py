@@ -113,6 +113,18 @@ def test_groups_of_val_and_test_are_left_out_too(tmp_path):
     assert len(manifest.pseudo_items) == 7 - len(held_out)
 
 
+@pytest.mark.fault(2, "data.group_by puts pseudo-labelled images into other groups, without a word")
+@pytest.mark.parametrize(
+    ("group_by", "is_told"), [("folder", True), (r"^images/cam\d", True), (r"cam\d", False)]
+)
+def test_groups_that_share_no_name_are_told(tmp_path, capsys, group_by, is_told):
+    labels = {f"cam{number % 5}/{number:02d}": LABEL for number in range(20)}
+    source = sources.write_yolo_source(tmp_path / "source", labels)
+    write_pseudo_labels(tmp_path / "more", {f"cam{number}/p.jpg": LABEL for number in range(5)})
+    prepare(source, tmp_path / "more", group_by=group_by)
+    assert ("no pseudo-labelled image into a group of labelled ones" in capsys.readouterr().out) == is_told
+
+
 @pytest.mark.fault(2, "the teacher of pseudo-labels was trained on images of val or test")
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_labels_of_a_teacher_that_knows_val_or_test_are_refused(tmp_path, source, split):
@@ -183,13 +195,31 @@ def test_a_folder_that_pseudo_label_did_not_write_is_refused(source, given, reas
         prepare(source, given)
 
 
-def test_an_archive_of_the_folder_is_read(tmp_path, source, folder):
+@pytest.mark.fault(10, "a label that people wrote cannot be used, and its object is taught as background")
+@pytest.mark.parametrize("policy", ["fix", "quarantine"])
+def test_an_image_without_one_of_its_labels_is_left_out(tmp_path, source, capsys, policy):
+    labels = {f"unknown{number}.jpg": f"{OTHER}{number} 0.5 0.5 0.1 0.1\n" for number in (7, 8, 9)}
+    write_pseudo_labels(tmp_path / "more", {"p.jpg": OTHER, "twice.jpg": OTHER * 2, **labels})
+    manifest = prepare(source, tmp_path / "more", on_defect=policy)
+    assert "train/pseudo_p.jpg" in {item.file for item in manifest.pseudo_items}
+    assert {*labels} <= {*read_left_out()}
+    assert ("twice.jpg" in read_left_out()) == (policy == "quarantine")
+    said = capsys.readouterr().out
+    assert "with defects, such as unknown7.jpg (line 2: class 7" in said or policy == "quarantine"
+
+
+@pytest.mark.parametrize("given", ["sent.zip", "more/pseudo.json"])
+def test_an_archive_or_a_file_stands_for_the_folder(tmp_path, source, folder, given):
     shutil.make_archive(str(tmp_path / "sent"), "zip", tmp_path, folder.name)
-    assert len(prepare(source, tmp_path / "sent.zip").pseudo_items) == 6
+    assert len(prepare(source, tmp_path / given).pseudo_items) == 6
 
 
 @pytest.mark.fault(2, "pseudo-labels are taken for labels")
-def test_a_folder_of_pseudo_labels_is_no_source(folder):
-    (folder / "data.yaml").write_text("names: [a, b]\n")
+@pytest.mark.parametrize("given", ["", "more", "more/data.yaml", "more/images", "more.zip"])
+def test_a_folder_of_pseudo_labels_is_no_source(tmp_path, given):
+    write_pseudo_labels(tmp_path / "sent/more", {f"p{number}.jpg": OTHER for number in range(6)})
+    (tmp_path / "sent/more/data.yaml").write_text("names: [a, b]\n")
+    if given == "more.zip":
+        shutil.make_archive(str(tmp_path / "sent/more"), "zip", tmp_path / "sent", "more")
     with pytest.raises(UserError, match=r"has labels that a model made.*data\.unlabelled_source"):
-        prepare(folder, None)
+        prepare(tmp_path / "sent" / given, None)

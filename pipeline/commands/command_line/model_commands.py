@@ -121,10 +121,7 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
                 "--words",
                 {"nargs": "+", "metavar": "CLASS=WORDS", "help": "what to ask for instead of the name"},
             ),
-            (
-                "--output",
-                {"default": "models/zero-shot.pt", "metavar": "FILE", "help": "default models/zero-shot.pt"},
-            ),
+            ("--output", {"metavar": "FILE", "help": "models/zero-shot.pt of the project by default"}),
         ),
     ),
     "export": Command(

@@ -48,6 +48,10 @@ def _check_arguments(arguments: Namespace) -> None:
         value = getattr(arguments, name)
         if not 0 < value <= 1:
             raise UserError(f"--{name} {value} is not allowed: give a share above 0 and up to 1, such as 0.9")
+    if arguments.precision == 1:
+        raise UserError(
+            "--precision 1 is reached by no number of val images: give a share below 1, such as 0.95"
+        )
     for name in ("least", "threads"):
         value = getattr(arguments, name)
         if value is not None and value < 1:

@@ -6,13 +6,16 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.config.source_paths import resolve_source_path
 from pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.config.schema import Config
+
+ZERO_SHOT_WEIGHTS: Final = Path("models/zero-shot.pt")
+"""Where the weights are written by default."""
 
 
 def run_command(arguments: Namespace) -> Iterator[str]:
@@ -29,7 +32,7 @@ def run_command(arguments: Namespace) -> Iterator[str]:
     from pipeline.storage.files import write_file
     from pipeline.storage.scratch_folder import create_scratch_folder
 
-    output = resolve_source_path(arguments.start, arguments.output)
+    output = resolve_source_path(arguments.start, arguments.output) if arguments.output else ZERO_SHOT_WEIGHTS
     if output.exists() or output.suffix != ".pt":
         reason = "exists" if output.exists() else "does not end in .pt"
         raise UserError(f"{output} {reason}: name another file with --output")
@@ -56,7 +59,8 @@ def _parse_words(items: Sequence[str]) -> dict[str, str]:
     """Parse CLASS=WORDS."""
     pairs = [item.partition("=") for item in items]
     wrong = next(
-        (item for item, (name, _, word) in zip(items, pairs, strict=True) if not (name and word.strip())), None
+        (item for item, (name, _, word) in zip(items, pairs, strict=True) if not (name and word.strip())),
+        None,
     )
     if wrong is not None:
         raise UserError(f"--words {wrong} is not CLASS=WORDS, such as 'RBC=red blood cell'")

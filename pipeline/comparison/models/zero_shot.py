@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 from pipeline.comparison.models.prepared_data import open_prepared_data
@@ -18,13 +20,14 @@ from pipeline.iterations.inference_settings import choose_measuring_settings, fi
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 from pipeline.iterations.weights_file import hash_path, read_weights_file
+from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.yolo.inference.model_file import has_own_classes, is_checkpoint
 from pipeline.yolo.zero_shot.prompted_weights import (
+    ClassPrompts,
     choose_prompts,
     find_promptable,
     is_promptable,
     load_promptable,
-    name_text_model,
     write_prompted_weights,
 )
 from pipeline.yolo.zero_shot.text_encoder import find_text_encoder, import_tokenizer
@@ -82,12 +85,7 @@ def ask_for_classes(model: AskedModel, data: PreparedData, config: Config, *, ta
         target,
         prompts,
         task=data.manifest.task,
-        find_encoder=partial(
-            find_text_encoder,
-            wanted=config.zero_shot.text_encoder,
-            weights=file,
-            folder=config.model.folder,
-        ),
+        find_encoder=_prepare_encoder_search(config, file),
     )
     iteration = replace(model.iteration, file=target, sha256=hash_path(target))
     asked = f"{iteration.label} finds the classes by words, without training: {', '.join(prompts.words)}"
@@ -133,12 +131,14 @@ class ZeroShotPredictions(NamedTuple):
 
     Attributes:
         label: Its file.
+        sha256: Of the file.
         words: What it was asked for, by class.
         test: Its predictions on the test split.
         remarks: What a reader has to know, a sentence each.
     """
 
     label: str
+    sha256: str
     words: dict[str, str]
     test: StoredPredictions
     remarks: tuple[str, ...]
@@ -158,7 +158,6 @@ def predict_zero_shot(config: Config, revision: str, folder: Path, *, stage: str
     """
     data, file = open_prepared_data(revision, folder / "data"), find_zero_shot_weights(config)
     found = AskedModel(read_weights_file(str(file)), file)
-    label = found.iteration.label
     asked = ask_for_classes(found, data, config, target=folder / "asked.pt")
     imgsz = find_imgsz(asked.iteration, asked.weights, stage=stage)
     settings = choose_measuring_settings(config, imgsz, data.manifest.task)
@@ -168,7 +167,8 @@ def predict_zero_shot(config: Config, revision: str, folder: Path, *, stage: str
     seen = remark_on_training_images(
         found.iteration, images, data=data.manifest.digest, name="the training data"
     )
-    return ZeroShotPredictions(label, _list_words(data, config), test, (*asked.remarks, *seen))
+    words, sha256 = _list_words(data, config), hash_path(file)
+    return ZeroShotPredictions(found.iteration.label, sha256, words, test, (*asked.remarks, *seen))
 
 
 def require_zero_shot(config: Config) -> None:
@@ -178,11 +178,21 @@ def require_zero_shot(config: Config) -> None:
         config: `zero_shot` and `model.folder` are used.
 
     Raises:
-        UserError: It, its text encoder, or a package is not there.
+        UserError: It, its text encoder, or a package is not there, or they do not fit one another.
     """
     file = find_zero_shot_weights(config)
-    model = load_promptable(file)
-    if not has_own_classes(model):
-        import_tokenizer()
-        wanted, folder = config.zero_shot.text_encoder, config.model.folder
-        find_text_encoder(name_text_model(model), wanted, weights=file, folder=folder)
+    if has_own_classes(load_promptable(file)):
+        return
+    import_tokenizer()
+    trial = ClassPrompts(("object",), ("object",))
+    with TemporaryDirectory(dir=create_scratch_folder("weights"), prefix="zero-shot-") as folder:
+        find_encoder = _prepare_encoder_search(config, file)
+        write_prompted_weights(
+            file, Path(folder) / "trial.pt", trial, task="detect", find_encoder=find_encoder
+        )
+
+
+def _prepare_encoder_search(config: Config, weights: Path) -> Callable[[str], Path]:
+    """Return what finds the file of a text model for a checkpoint."""
+    wanted, folder = config.zero_shot.text_encoder, config.model.folder
+    return partial(find_text_encoder, wanted=wanted, weights=weights, folder=folder)

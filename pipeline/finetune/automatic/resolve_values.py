@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.config.automatic import AUTOMATIC
-from pipeline.config.schema import Config, parse_config
+from pipeline.config.schema import Config, ConfigError, parse_config
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
 from pipeline.finetune.automatic.epoch_count import EpochChoice, choose_epochs
@@ -83,7 +83,11 @@ def set_automatic_values(config: Config, values: Sequence[AutomaticValue]) -> Co
         return config
     plain = config.model_dump()
     plain["finetune"] |= {value.key: value.value for value in values}
-    return parse_config(plain)
+    try:
+        return parse_config(plain)
+    except ConfigError as error:
+        chosen = " and ".join(f"finetune.{value.key}=auto gives {value.value:g}" for value in values)
+        raise ConfigError(f"{chosen}, but {error}") from None
 
 
 def _resolve_epochs(config: Config, prepared: Manifest, copies: AugmentationRecords) -> EpochChoice:

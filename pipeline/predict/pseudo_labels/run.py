@@ -26,7 +26,7 @@ from pipeline.dataset.pseudo_labels import (
 )
 from pipeline.predict.list_files import FileList, list_files
 from pipeline.predict.pseudo_labels.judge_image import LABELLED
-from pipeline.predict.pseudo_labels.label_images import ImageLabeller, LabelledImages
+from pipeline.predict.pseudo_labels.label_images import EQUAL, UNREADABLE, ImageLabeller, LabelledImages
 from pipeline.predict.pseudo_labels.measure_val import (
     TeacherThresholds,
     ValOutcome,
@@ -108,7 +108,7 @@ def write_labelled_folder(
         write_pseudo_label_record(folder, _build_record(request, teacher, thresholds, labelled))
         _require_new_output(request)
     yield from _describe_outcome(listed, labelled)
-    yield from _warn_of_other_images(thresholds.val, labelled)
+    yield from warn_of_other_images(thresholds.val, labelled)
     yield from _advise(request, teacher)
 
 
@@ -214,9 +214,15 @@ def _describe_outcome(listed: FileList, labelled: LabelledImages) -> Iterator[st
         yield f"pseudo-label: the first unreadable one is {name} ({reason})"
 
 
-def _warn_of_other_images(val: ValOutcome, labelled: LabelledImages) -> Iterator[str]:
-    """Yield a warning where far fewer images get labels than of val: the thresholds are of other images."""
-    here, there = len(labelled.images) / sum(labelled.counts.values()), val.labelled / val.images
+def warn_of_other_images(val: ValOutcome, labelled: LabelledImages) -> Iterator[str]:
+    """Yield a warning where far fewer images get labels than of val: the thresholds are of other images.
+
+    Args:
+        val: What the thresholds do on val.
+        labelled: What became of the images; those that the teacher did not see are not counted.
+    """
+    judged = sum(number for why, number in labelled.counts.items() if why not in {UNREADABLE, EQUAL})
+    here, there = len(labelled.images) / judged, val.labelled / val.images
     if here < MIN_SHARE_OF_VAL * there:
         yield (
             f"pseudo-label: warning: {here:.0%} of these images get labels, and {there:.0%} of val: they may "

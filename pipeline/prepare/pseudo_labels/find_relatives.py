@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from pipeline.config.groups.data import DataConfig
 from pipeline.config.source_paths import list_source_paths
@@ -15,6 +16,18 @@ from pipeline.prepare.splits.partition import SplitImage, SplitRules, link_dupli
 from pipeline.prepare.thumbnail_store import ThumbnailStore
 
 
+class RelatedImages(NamedTuple):
+    """Pseudo-labelled images that belong together with labelled ones.
+
+    Attributes:
+        held_out: Those in a group with an image of val or test, by their names in the record.
+        grouped: How many are in a group of data.group_by with any labelled image.
+    """
+
+    held_out: list[str]
+    grouped: int
+
+
 def find_related_images(
     data: DataConfig,
     pseudo: Mapping[str, IngestedImage],
@@ -22,8 +35,8 @@ def find_related_images(
     *,
     splits: Mapping[str, str],
     thumbnails: ThumbnailStore,
-) -> list[str]:
-    """Return the pseudo-labelled images that are in a group with an image of val or test.
+) -> RelatedImages:
+    """Find the pseudo-labelled images that are in a group with an image of val or test.
 
     Args:
         data: Decides as for labelled images: near_duplicates, group_by.
@@ -37,10 +50,13 @@ def find_related_images(
     """
     used = [image for image in labelled.images if image.source in splits]
     links = _link_copies(data, [*used, *pseudo.values()], thumbnails)
-    if data.group_by is not None:
-        links += _link_groups(data.group_by, used, pseudo, labelled)
-    related = find_held_out_relatives([image.source for image in pseudo.values()], splits, links)
-    return [name for name, image in pseudo.items() if image.source in related]
+    named = _link_groups(data.group_by, used, pseudo, labelled) if data.group_by is not None else []
+    sources = [image.source for image in pseudo.values()]
+    held_out = find_held_out_relatives(sources, splits, links + named)
+    grouped = {link.first for link in named}.intersection(sources)
+    return RelatedImages(
+        [name for name, image in pseudo.items() if image.source in held_out], grouped=len(grouped)
+    )
 
 
 def _link_copies(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.config.schema import Config
-from pipeline.config.source_paths import resolve_sources
+from pipeline.config.source_paths import find_source_folder, resolve_sources
 from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.findings import DefectPolicy
@@ -52,7 +52,8 @@ def open_folder(source: str, labelled: Sequence[str]) -> PseudoLabelFolder:
     """Open data.unlabelled_source: a folder, or an archive of one.
 
     Args:
-        source: Its path; a relative one starts at the project's folder.
+        source: Its path; a relative one starts at the project's folder. A data.yaml or pseudo.json stands for
+            its folder.
         labelled: The names of the labelled images in reports.
 
     Raises:
@@ -61,7 +62,7 @@ def open_folder(source: str, labelled: Sequence[str]) -> PseudoLabelFolder:
     path = resolve_sources(project_root(), source)[""]
     if not path.exists():
         raise UserError(f"data.unlabelled_source={source} does not exist: give the right path")
-    root = _find_record(unpack_source(path))
+    root = _find_record(unpack_source(find_source_folder(path)))
     if root is None:
         raise UserError(
             f"data.unlabelled_source={source} has no {PSEUDO_LABELS_FILE}: let a model label its images, "
@@ -153,9 +154,12 @@ def _convert_labels(labels: ImageLabels) -> RawObjects:
 
 
 def _judge_result(image: PseudoLabelledImage, result: IngestResult) -> tuple[IngestedImage | None, str]:
+    """Return an image, or why it cannot be used: an object that was dropped would be taught as background."""
     ingested, findings = result
-    if ingested is None:
-        return None, next((each.reason for each in findings if each.verdict == "quarantined"), "unusable")
+    missing = [each for each in findings if each.verdict == "dropped-object" and each.kind != "duplicate"]
+    if ingested is None or missing:
+        refused = [each.reason for each in findings if each.verdict == "quarantined"]
+        return None, next(iter([*refused, *(each.reason for each in missing)]), "unusable")
     if ingested.sha256 != image.sha256:
         return None, "not the image that got these labels"
     return ingested._replace(pseudo=True), ""

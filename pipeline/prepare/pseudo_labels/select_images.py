@@ -7,7 +7,7 @@ data.group_by, is left out: its pseudo-labels would carry what the teacher knows
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
@@ -29,18 +29,18 @@ from pipeline.prepare.pseudo_labels.read_folder import (
     open_folder,
 )
 from pipeline.prepare.pseudo_labels.require_fit import refuse_known_images, require_same_labels
+from pipeline.prepare.splits.groups import COLUMN_PREFIX
 from pipeline.prepare.splits.held_out_relatives import select_by_hash
 from pipeline.prepare.splits.partition import SplitResult
 from pipeline.prepare.thumbnail_store import ThumbnailStore
 
 STEM_PREFIX: Final = "pseudo_"
 """Begins the file names of pseudo-labelled images in the prepared dataset."""
-COLUMN_GROUPS: Final = "column:"
-"""Begins a data.group_by that is a column of a table."""
 EQUAL_TO_LABELLED: Final = "equal to a labelled image"
 HELD_OUT: Final = "in a group with an image of val or test"
 BEYOND_SHARE: Final = "beyond data.unlabelled_share"
 REMOVED: Final = "removed by hand"
+_COUNTED: Final = frozenset({EQUAL_TO_LABELLED, HELD_OUT, BEYOND_SHARE, REMOVED})
 
 
 class PseudoImages(NamedTuple):
@@ -112,16 +112,20 @@ def select_pseudo_images(
     usable, left_out = _read_images(config, folder, thumbnails, staging)
     left_out |= _leave_out_labelled(usable, labelled)
     related = find_related_images(data, usable, labelled, splits=split.splits, thumbnails=thumbnails)
-    left_out |= dict.fromkeys(related, HELD_OUT)
+    left_out |= dict.fromkeys(related.held_out, HELD_OUT)
     left_out |= _leave_out_most(data, usable, left_out, split)
     images = [image for name, image in usable.items() if name not in left_out]
     if not images:
         raise UserError(
             f"data.unlabelled_source={data.unlabelled_source} adds no image to train "
-            f"({_count_reasons(left_out.values())}): set it to null, or label other images"
+            f"({_count_reasons(left_out)}): set it to null, or label other images"
         )
-    remarks = [_describe_use(folder.record, len(images), left_out), *describe_edits(folder)]
-    return PseudoImages(images, [*remarks, *_describe_groups(data)], folder.record, [*left_out.items()])
+    remarks = [
+        _describe_use(folder.record, len(images), left_out),
+        *describe_edits(folder),
+        *_describe_groups(data, related.grouped),
+    ]
+    return PseudoImages(images, remarks, folder.record, [*left_out.items()])
 
 
 def _read_images(
@@ -158,21 +162,29 @@ def _leave_out_most(
 
 
 def _describe_use(record: PseudoLabelRecord, used: int, left_out: Mapping[str, str]) -> str:
-    reasons = f"; left out: {_count_reasons(left_out.values())}" if left_out else ""
+    reasons = f"; left out: {_count_reasons(left_out)}" if left_out else ""
     return (
         f"{used} of {format_count(len(record.images), 'pseudo-labelled image')} are train images, beside the "
         f"labelled ones that are counted here (teacher: {record.teacher_name}){reasons}"
     )
 
 
-def _count_reasons(reasons: Iterable[str]) -> str:
-    return ", ".join(f"{number} {reason}" for reason, number in Counter(reasons).most_common())
+def _count_reasons(left_out: Mapping[str, str]) -> str:
+    """Count the images by reason; defects of files and labels, which all differ, are one reason."""
+    defects = {name: reason for name, reason in left_out.items() if reason not in _COUNTED}
+    counts = Counter(reason for reason in left_out.values() if reason in _COUNTED)
+    counted = [f"{number} {reason}" for reason, number in counts.most_common()]
+    for name, reason in [*defects.items()][:1]:
+        counted.append(f"{len(defects)} with defects, such as {name} ({reason})")
+    return ", ".join(counted)
 
 
-def _describe_groups(data: DataConfig) -> list[str]:
-    if data.group_by is None or not data.group_by.startswith(COLUMN_GROUPS):
+def _describe_groups(data: DataConfig, grouped: int) -> list[str]:
+    """Return a warning where data.group_by cannot tell which images belong to groups of val or test."""
+    if data.group_by is None or grouped:
         return []
+    reason = "they have no table" if data.group_by.startswith(COLUMN_PREFIX) else "by their names"
     return [
-        f"data.group_by={data.group_by} says nothing of pseudo-labelled images: take care that they show "
-        "nothing that belongs to a group of val or test"
+        f"data.group_by={data.group_by} puts no pseudo-labelled image into a group of labelled ones "
+        f"({reason}): take care that they show nothing that belongs to a group of val or test"
     ]

@@ -12,7 +12,8 @@ from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 
 LinkReason = Literal["equal", "near", "named"]
-_COLUMN_PREFIX: Final = "column:"
+COLUMN_PREFIX: Final = "column:"
+"""Begins a data.group_by that is a column of a table."""
 _MIN_SCENE_IMAGES: Final = 10
 _MIN_SCENE_SHARE: Final = 0.3
 """A group of near duplicates with more images, and a larger share of all, shows a static scene."""
@@ -144,8 +145,8 @@ def find_group_name(group_by: str, path: str, row: Mapping[str, str]) -> str:
     """
     if group_by == "folder":
         return path.rsplit("/", 1)[0] if "/" in path else "."
-    if group_by.startswith(_COLUMN_PREFIX):
-        return row.get(group_by.removeprefix(_COLUMN_PREFIX), "").strip()
+    if group_by.startswith(COLUMN_PREFIX):
+        return row.get(group_by.removeprefix(COLUMN_PREFIX), "").strip()
     match = _compile_pattern(group_by).search(path)
     return (match.group(1) or "" if match.re.groups else match.group()) if match else ""
 
@@ -161,7 +162,7 @@ def _compile_pattern(group_by: str) -> re.Pattern[str]:
 
 
 def _describe_choices(group_by: str, columns: Mapping[str, Mapping[str, str]]) -> str:
-    if group_by.startswith(_COLUMN_PREFIX):
+    if group_by.startswith(COLUMN_PREFIX):
         names = sorted({column for row in columns.values() for column in row})
         return f"there are the columns {', '.join(names)}" if names else "the source has no columns"
     return f"the first path is {min(columns)}"

@@ -60,6 +60,11 @@ def check_learning_curve(space: SearchSpace, settings: SweepSettings, first: Par
             f"finetune.imgsz=auto may choose another size for each {FRACTION_KEY}, and the size moves the "
             "scores, too: set finetune.imgsz to a number"
         )
+    if (unlabelled := first["data"]["unlabelled_source"]) is not None:
+        raise UserError(
+            f"data.unlabelled_source={unlabelled} adds train images that nobody labelled, and a learning "
+            "curve counts labelled ones: set it to null"
+        )
 
 
 def check_zero_shot(first: ParamValues) -> None:

@@ -45,6 +45,7 @@ class ZeroShotScore(NamedTuple):
 
     Attributes:
         label: Its file.
+        sha256: Of the file.
         words: What it was asked for, by class.
         score: Its main metric on test.
         low: Lower bound of the 95% interval over the test images.
@@ -53,6 +54,7 @@ class ZeroShotScore(NamedTuple):
     """
 
     label: str
+    sha256: str
     words: dict[str, str]
     score: float
     low: float

@@ -54,4 +54,5 @@ def _score(commit: str, config: Config, folder: Path, seed: int) -> ZeroShotScor
     test = build_compared_images([trained], RESAMPLES, seed=seed)
     scores = score_main_figure(own, test.resamples.weights[: 1 + test.resamples.times])
     low, high = np.quantile(scores[1:], (0.025, 0.975)) if len(scores) > 1 else (scores[0], scores[0])
-    return ZeroShotScore(asked.label, asked.words, float(scores[0]), float(low), float(high), asked.remarks)
+    figures = float(scores[0]), float(low), float(high)
+    return ZeroShotScore(asked.label, asked.sha256, asked.words, *figures, asked.remarks)

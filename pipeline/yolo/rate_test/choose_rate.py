@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 FALL: Final = 0.02
 """The share of the loss that is gone at the chosen rate."""
 MAX_CHANGE: Final = 4.0
-"""How many times the usual rate the chosen one is at most, and at least one part in so many of it."""
+"""The chosen rate is at most so many times the usual one, and at least the usual one divided by it."""
 _NEIGHBOURS: Final = 2
 """Points on each side with which a point is averaged."""
 
@@ -60,7 +60,7 @@ def choose_rate(rates: Sequence[float], losses: Sequence[float], *, usual: float
         losses: The loss before each step, as a multiple of that of the base weights on the same images;
             finite and above 0.
         usual: The rate where nothing is measured. The chosen one is at most `MAX_CHANGE` times as large, and
-            not below a part in `MAX_CHANGE` of it.
+            at least this rate divided by `MAX_CHANGE`.
     """
     points = _smooth(rates, losses)
     if not points:
@@ -73,7 +73,7 @@ def choose_rate(rates: Sequence[float], losses: Sequence[float], *, usual: float
     chosen = round_rate(min(max(found, usual / MAX_CHANGE), usual * MAX_CHANGE))
     if chosen == wanted:
         return RateTest(chosen, f"the loss has fallen by {FALL:.0%} at it {span}", points)
-    limit = f"{MAX_CHANGE:g} times" if chosen > usual else f"a part in {MAX_CHANGE:g} of"
+    limit = f"{MAX_CHANGE:g} times" if chosen > usual else f"1/{MAX_CHANGE:g} of"
     reason = (
         f"{limit} the usual {usual:g} is the limit; the loss has fallen by {FALL:.0%} at {wanted:g} {span}"
     )

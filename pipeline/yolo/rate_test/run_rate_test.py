@@ -155,5 +155,10 @@ def _backward(trainer: TrainingMixin, batch: dict[str, Any], first: dict[str, to
         loss = trainer.model(ready)[0].sum()
     trainer.scaler.scale(loss).backward()
     trainer.threads.end_step()
-    current = float(loss.detach())
-    return math.log(current / before) if before > 0 and current > 0 and math.isfinite(current) else math.nan
+    return compute_log_ratio(before, float(loss.detach()))
+
+
+def compute_log_ratio(before: float, current: float) -> float:
+    """Compute the logarithm of a loss over the one before; NaN where one is not a finite number above 0."""
+    is_possible = all(math.isfinite(loss) and loss > 0 for loss in (before, current))
+    return math.log(current) - math.log(before) if is_possible else math.nan

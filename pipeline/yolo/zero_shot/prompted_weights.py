@@ -23,7 +23,10 @@ from pipeline.yolo.zero_shot.plain_model import build_plain_model
 from pipeline.yolo.zero_shot.text_encoder import DEFAULT_TEXT_MODEL, encode_words
 
 PROMPTED_TASKS: Final[tuple[Task, ...]] = ("detect", "segment")
-_KEPT_ARGUMENTS: Final = ("imgsz", "max_det", "single_cls")
+_ADVICE: Final = (
+    "give zero_shot.weights a path, name a folder that holds it in model.folder, or set it to null"
+)
+_KEPT_ARGUMENTS: Final = ("imgsz", "max_det")  # not single_cls: it is asked for classes, which are not merged
 
 
 class ClassPrompts(NamedTuple):
@@ -71,8 +74,7 @@ def find_promptable(weights: str, folder: str | None) -> Path:
     Raises:
         UserError: It was not found.
     """
-    advice = "give zero_shot.weights a path, name a folder that holds it in model.folder, or set it to null"
-    return find_asset(weights, folder, AssetKind("weights of the zero-shot model", advice, load_promptable))
+    return find_asset(weights, folder, AssetKind("weights of the zero-shot model", _ADVICE, load_promptable))
 
 
 def is_promptable(weights: Path) -> bool:
@@ -89,7 +91,7 @@ def load_promptable(weights: Path) -> Any:
     Raises:
         UserError: It is no checkpoint, or one of another model.
     """
-    model = load_weights(weights)
+    model = load_weights(weights, advice=_ADVICE)
     if not isinstance(model, YOLOEModel):
         raise UserError(
             f"{weights} holds a {type(model).__name__}, which knows its own classes alone: "

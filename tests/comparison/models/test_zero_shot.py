@@ -19,6 +19,7 @@ from pipeline.config.groups.zero_shot import ZeroShotConfig
 from pipeline.core.errors import UserError
 from pipeline.dataset.history import WORKSPACE
 from pipeline.iterations.iteration import Iteration
+from pipeline.storage.files import hash_file
 from pipeline.yolo.inference.model_file import load_checkpoint_model
 from tests.builders import prepared_dataset
 from tests.comparison.conftest import CONF, TARGET
@@ -61,6 +62,7 @@ def test_a_promptable_file_is_asked_for_the_classes_of_the_data(folder, asking):
     assert any("round thing, square, bar" in remark for remark in found.remarks)
 
     alone = predict_zero_shot(asking, WORKSPACE, folder / "alone", stage="learning-curve")
+    assert alone.sha256 == hash_file(folder / "yoloe.pt")
     assert alone.words == {"disc": "round thing", "square": "square", "bar": "bar"}
     assert [each.scores.tolist() for each in alone.test.detections] == [
         each.scores.tolist() for each in test.detections
@@ -75,8 +77,15 @@ def test_the_command_writes_weights_that_find_the_classes(folder, capsys, monkey
     assert "disc: round thing\nsquare: square\n" in capsys.readouterr().out
     model = load_checkpoint_model(folder / "asked.pt", "detect", "predict")
     assert tuple(model.names.values()) == NAMES
-    for wrong in (["--output", "asked.pt"], ["--words", "disc"], ["--words", "disk=x"], ["--output", "a.onnx"]):
+    for wrong in (
+        ["--output", "asked.pt"],
+        ["--words", "disc"],
+        ["--words", "disk=x"],
+        ["--output", "a.onnx"],
+    ):
         assert main(["zero-shot", "yoloe.pt", "--output", "other.pt", *wrong]) == 1
+    assert main(["zero-shot", str(folder / "yoloe.pt")], folder / "data") == 0  # typed in a subfolder
+    assert (folder / "models/zero-shot.pt").is_file()
     monkeypatch.setitem(sys.modules, "clip", None)
     assert main(["zero-shot", "yoloe.pt", "--output", "other.pt"]) == 1
     assert not (folder / "other.pt").exists()
@@ -89,6 +98,9 @@ def test_what_is_missing_is_told_before_the_work(folder, asking, config, monkeyp
         require_zero_shot(asking.model_copy(update=named))
     named["zero_shot"] = asking.zero_shot.model_copy(update={"text_encoder": "other.ts"})
     require_zero_shot(asking.model_copy(update=named))
+    save_encoder(folder / "other.ts", features=8)
+    with pytest.raises(UserError, match="8 numbers"):
+        require_zero_shot(asking.model_copy(update=named))
     monkeypatch.setitem(sys.modules, "clip", None)
     with pytest.raises(UserError, match="package clip"):
         require_zero_shot(asking)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline.dataset.labels import parse_labels, xywhn_to_xyxy
 from pipeline.dataset.prepared import read_manifest
 from pipeline.dataset.pseudo_labels import (
     PSEUDO_LABELS_FILE,
+    PseudoLabelledImage,
     read_pseudo_label_record,
     shorten_image_hash,
 )
@@ -25,10 +27,12 @@ from pipeline.evaluate.metrics.matching import match_detections
 from pipeline.evaluate.predictions import read_ground_truth
 from pipeline.iterations.iteration import Iteration
 from pipeline.predict.list_files import list_files
+from pipeline.predict.pseudo_labels.label_images import LabelledImages
 from pipeline.predict.pseudo_labels.measure_val import TeacherThresholds, ValOutcome
 from pipeline.predict.pseudo_labels.run import (
     PseudoLabelRequest,
     label_by_teacher,
+    warn_of_other_images,
     write_labelled_folder,
 )
 from pipeline.predict.pseudo_labels.teacher import PseudoLabelTeacher, find_teacher
@@ -118,6 +122,25 @@ def test_images_get_labels_where_objects_are(tmp_path, teacher):
     ]  # fmt: skip
     assert any("broken.jpg" in line for line in said)
     assert str(tmp_path) not in (tmp_path / "out" / PSEUDO_LABELS_FILE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_warned"),
+    [
+        ({"labelled": 4, "uncertain": 1}, False),
+        ({"labelled": 1, "uncertain": 4}, True),
+        ({"labelled": 4, "uncertain": 1, "unreadable": 20, "equal to another one": 20}, False),
+    ],
+)
+def test_images_of_another_kind_are_told_by_those_that_were_judged(counts, is_warned):
+    images = [PseudoLabelledImage("a.jpg", "", "", "a.jpg")] * counts["labelled"]
+    labelled = LabelledImages(images, Counter(counts))
+    assert bool([*warn_of_other_images(ValOutcome(10, 8, 9, 9, 9), labelled)]) == is_warned
+
+
+def test_a_precision_that_no_model_reaches_is_refused(capsys):
+    assert main(["pseudo-label", "unlabelled", "--model", "shapes", "--precision", "1"], ROOT) == 1
+    assert "below 1" in capsys.readouterr().err
 
 
 @pytest.mark.fault(13, "labels that people may have corrected would be replaced")

@@ -10,7 +10,7 @@ from pipeline.sweep.learning_curve.curve_overrides import build_curve_overrides
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 
-FIRST = {"finetune": {"fraction": 1.0}}
+FIRST = {"finetune": {"fraction": 1.0}, "data": {"unlabelled_source": None}}
 SETTINGS = SweepSettings(curve=True, test=True, seeds=3)
 
 
@@ -39,8 +39,9 @@ def test_fractions_with_the_whole_pass(fractions):
             {"trials": 1},
             {"keep": "best"},
         )),
-        (make_space("0.5", "1"), {}, {"finetune": {"fraction": 0.5}}),
-        (make_space("0.5", "1"), {}, {"finetune": {"fraction": 1.0, "imgsz": "auto"}}),
+        (make_space("0.5", "1"), {}, FIRST | {"finetune": {"fraction": 0.5}}),
+        (make_space("0.5", "1"), {}, FIRST | {"finetune": {"fraction": 1.0, "imgsz": "auto"}}),
+        (make_space("0.5", "1"), {}, FIRST | {"data": {"unlabelled_source": "pseudo_labels/more"}}),
     ],
 )  # fmt: skip
 def test_what_gives_no_curve_is_refused(space, changes, first):

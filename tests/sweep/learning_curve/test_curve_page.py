@@ -97,7 +97,7 @@ def test_everything_is_within_the_chart():
 
 
 def test_a_model_without_training_is_in_the_table_the_page_json_and_mlflow():
-    found = ZeroShotScore("yoloe.pt", {"RBC": "red blood cell"}, 0.2, 0.1, 0.3, ())
+    found = ZeroShotScore("yoloe.pt", "c" * 64, {"RBC": "red blood cell"}, 0.2, 0.1, 0.3, ())
     curve, session = make_curve()._replace(zero_shot=found), Session()
     lines = "\n".join(describe_learning_curve(curve)).splitlines()
     assert "0 (zero-shot) 0 0.2000 0.100 to 0.300" in " ".join(lines[2].split())

@@ -23,7 +23,9 @@ def _predictions(monkeypatch, tmp_path):
     """Stored predictions of a training, and of the model on the same images."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     words = dict(zip(NAMES, NAMES, strict=True))
-    found = asked.ZeroShotPredictions("yoloe.pt", words, draw_detections(30, skill=0.4), ("a remark",))
+    found = asked.ZeroShotPredictions(
+        "yoloe.pt", "c" * 64, words, draw_detections(30, skill=0.4), ("a remark",)
+    )
     monkeypatch.setattr(asked, "predict_zero_shot", lambda *_, **__: found)
     monkeypatch.setattr(zero_shot, "fetch_test_predictions", lambda *_: draw_detections(30, skill=0.9))
 
@@ -32,6 +34,7 @@ def _predictions(monkeypatch, tmp_path):
 def test_it_is_scored_on_the_test_images_of_the_trainings():
     curve = add_zero_shot(make_curve(), _config("yoloe.pt"), seed=0)
     found = curve.zero_shot
+    assert (found.label, found.sha256) == ("yoloe.pt", "c" * 64)
     assert 0 < found.low < found.score < found.high < 1
     assert curve.remarks == (*make_curve().remarks, "a remark")
     assert curve.forecasts == make_curve().forecasts

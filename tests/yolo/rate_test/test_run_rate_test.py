@@ -75,6 +75,15 @@ def test_a_test_ends_when_its_curve_is_clear(last, ends):
     assert module._is_clear(last) is ends
 
 
+@pytest.mark.parametrize(
+    ("before", "current", "is_number"),
+    [(2.0, 1.0, True), (math.inf, 1.0, False), (1.0, math.inf, False), (0.0, 1.0, False), (1.0, -1.0, False)],
+)
+def test_losses_that_are_no_positive_numbers_have_no_ratio(before, current, is_number):
+    assert math.isfinite(module.compute_log_ratio(before, current)) is is_number
+    assert math.isnan(module.compute_log_ratio(before, math.nan))
+
+
 @pytest.mark.slow
 def test_a_test_that_diverges_gives_the_usual_rate(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "STEPS", 30)

@@ -133,6 +133,22 @@ def test_classes_that_are_set_already_are_used_under_the_names_of_the_data(folde
     assert set(same.scores) <= set(found.scores)
 
 
+@pytest.mark.fault(3, "a checkpoint of merged classes is asked for several, and scored as if it knew one")
+def test_classes_of_an_asked_checkpoint_are_never_merged_ones(folder, tmp_path):
+    content = torch.load(folder / "set.pt", weights_only=False)
+    content["train_args"]["single_cls"] = True
+    torch.save(content, tmp_path / "merged.pt")
+    _ask(tmp_path / "merged.pt", tmp_path / "asked.pt")
+    assert not load_checkpoint_model(tmp_path / "asked.pt", None, "compare").overrides.get("single_cls")
+
+
+def test_what_is_no_checkpoint_is_refused_with_advice_about_this_model(tmp_path):
+    (tmp_path / "notes.pt").write_text("x")
+    with pytest.raises(UserError, match=r"zero_shot\.weights") as error:
+        load_promptable(tmp_path / "notes.pt")
+    assert "model.weights" not in str(error.value)
+
+
 @pytest.mark.usefixtures("_tokenizer")
 @pytest.mark.fault(1, "a text encoder whose code opens files")
 def test_an_encoder_that_opens_files_is_refused(folder, tmp_path):
