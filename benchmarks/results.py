@@ -223,15 +223,18 @@ def _render_summary(base: str, differences: dict[tuple[str, str, str], Differenc
     if not own:
         return ""
     sets = list(dict.fromkeys(data for data, _ in own))
+    counted = [data for data in sets if data not in cells.MASKS]  # those have the images of another set
     lines = [
-        f"| from {base} | mean of {len(sets)} sets | {' | '.join(sets)} |",
+        f"| from {base} | mean of {len(counted)} sets | {' | '.join(sets)} |",
         "|---" * (len(sets) + 2) + "|",
     ]
     for method in METHODS[1:]:
         row = [own.get((data, method)) for data in sets]
         if all(row):
             shown = " | ".join(_format(each) for each in row if each)
-            lines.append(f"| {method} | {_format(_average([each for each in row if each]))} | {shown} |")
+            lines.append(
+                f"| {method} | {_format(_average([own[data, method] for data in counted]))} | {shown} |"
+            )
     return "\n".join([*lines, ""])
 
 

@@ -83,6 +83,7 @@ def _report_average(outcome: TrainingResult) -> dict[str, Any]:
     return {
         "average": {
             "epochs": average.epoch_list,
+            "statistics": "estimated" if average.is_estimated else "averaged",
             "is_best": average.is_taken,
             "val": select_val_metrics(average.figures),
             "val_of_best_epoch": single,

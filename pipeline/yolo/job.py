@@ -123,11 +123,14 @@ class WeightAverage(NamedTuple):
         epochs: The epochs, from 1.
         figures: Of its validation: val/*, metrics/*.
         is_taken: Whether it is best.pt: its val metric is at least that of the best epoch.
+        is_estimated: Whether its BatchNorm statistics are estimated anew over an epoch of train images; else
+            they are the mean of those of the epochs. The better of both on val counts.
     """
 
     epochs: tuple[int, ...]
     figures: MetricsRow
     is_taken: bool
+    is_estimated: bool
 
     @property
     def epoch_list(self) -> str:

@@ -104,7 +104,9 @@ def test_summary_begins_with_the_main_metric_of_the_task(task, headline):
 )
 def test_summary_names_the_weights_of_best_pt(is_taken, best):
     row, mean = {"metrics/mAP50-95": 0.5, "seconds": 7.0}, {"metrics/mAP50-95": 0.7}
-    outcome = TrainingResult({}, (), [row, row], 1, {}, WeightAverage((1, 2), mean, is_taken=is_taken))
+    outcome = TrainingResult(
+        {}, (), [row, row], 1, {}, WeightAverage((1, 2), mean, is_taken=is_taken, is_estimated=True)
+    )
     assert summarize_training(outcome, OverfittingVerdict("mild", 0.1), task="detect") == (
         f"val mAP50-95 {best}; overfitting mild (gap 0.100); 7 seconds of training"
     )

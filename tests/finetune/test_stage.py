@@ -170,7 +170,9 @@ def _check_run(root):
     report = json.loads((root / TRAINING_METRICS_FILE).read_text())
     told_of = report["average"]["epochs"]
     assert told["effective"]["average"] == run.data.params["effective.average"]
-    assert told["effective"]["average"].endswith(f"epochs {told_of}")
+    assert told["effective"]["average"].endswith(
+        f"epochs {told_of}, statistics {report['average']['statistics']}"
+    )
     assert report["average"]["val" if report["average"]["is_best"] else "val_of_best_epoch"] == report["val"]
     assert run.data.metrics["best/mAP50-95"] == report["val"]["mAP50-95"]
 

@@ -239,4 +239,5 @@ def _describe_average(job: TrainingJob, average: WeightAverage | None) -> dict[s
     if average is None:
         return {"average": "off: fewer than two epochs were validated"}
     worse = "" if average.is_taken else "off: no better on val than the best epoch: "
-    return {"average": f"{worse}epochs {average.epoch_list}"}
+    statistics = "estimated" if average.is_estimated else "averaged"
+    return {"average": f"{worse}epochs {average.epoch_list}, statistics {statistics}"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from ultralytics.utils.torch_utils import autocast
@@ -25,6 +25,15 @@ from pipeline.yolo.training.divergence import check_stored_weights, find_overflo
 from pipeline.yolo.training.freezing import begin_training_mode
 from pipeline.yolo.training.resume.state import read_averaged_weights, seed_epoch
 from pipeline.yolo.unwrap import unwrap_student
+
+
+class _MeasuredMean(NamedTuple):
+    """A mean of weights on val, with BatchNorm statistics that are averaged or estimated anew."""
+
+    fitness: float
+    metrics: dict[str, float]
+    weights: dict[str, torch.Tensor]
+    is_estimated: bool
 
 
 class SavedWeightsMixin(MemberMixin):
@@ -68,26 +77,36 @@ class SavedWeightsMixin(MemberMixin):
 
     def _average_candidates(self) -> None:
         """Average the candidates, and save the mean as the best weights if val says so."""
-        start, network = time.time(), unwrap_student(self.ema.ema)
+        start, network, best_fitness = time.time(), unwrap_student(self.ema.ema), self.best_fitness
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        mean = average_weights([item.weights for item in self.candidates])
-        network.load_state_dict(mean, strict=False)  # frozen layers stay as they are
-        self._estimate_batch_norms(network)
-        best_fitness = self.best_fitness
-        metrics, fitness = self.validate()
-        weights = read_averaged_weights(self)
-        is_taken = float(fitness) >= self.stopper.best_fitness and not find_overflow(weights)
-        if is_taken:
-            self.saved_weights["best"] = weights
+        means = [self._measure_mean(network, estimated=estimated) for estimated in (False, True)]
         self.best_fitness = best_fitness
         network.load_state_dict(before)  # a checkpoint holds the moving average of the last epoch
+        best = max(means, key=lambda mean: mean.fitness)
+        is_taken = best.fitness >= self.stopper.best_fitness and not find_overflow(best.weights)
+        if is_taken:
+            self.saved_weights["best"] = best.weights
         self.average = WeightAverage(
             epochs=tuple(item.epoch for item in self.candidates),
-            figures=convert_figures(metrics, float(fitness), self.job.task),
+            figures=convert_figures(best.metrics, best.fitness, self.job.task),
             is_taken=is_taken,
+            is_estimated=best.is_estimated,
         )
         self.rows[-1]["seconds"] = round(self.rows[-1]["seconds"] + time.time() - start, 3)
         self._report_average(self.average)
+
+    def _measure_mean(self, network: Any, *, estimated: bool) -> _MeasuredMean:
+        """Load the mean of the candidates, and validate it.
+
+        The mean of their BatchNorm statistics fits where their weights are close to one another. Statistics
+        that are estimated anew fit always, but they need many images.
+        """
+        mean = average_weights([item.weights for item in self.candidates])
+        network.load_state_dict(mean, strict=False)  # frozen layers stay as they are
+        if estimated:
+            self._estimate_batch_norms(network)
+        metrics, fitness = self.validate()
+        return _MeasuredMean(float(fitness), metrics, read_averaged_weights(self), estimated)
 
     def _estimate_batch_norms(self, network: Any) -> None:
         """Estimate BatchNorm statistics over one epoch of train images, augmented as in training."""

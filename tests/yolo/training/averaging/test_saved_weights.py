@@ -38,10 +38,11 @@ def _train(root, **changes):
 
 
 def test_best_weights_are_the_mean_of_the_best_epochs_with_statistics_of_its_own(tmp_path, fitness, capsys):
-    fitness[:] = [0.5, 0.2, 0.4, 0.55]  # of three epochs, and of the mean
+    fitness[:] = [0.5, 0.2, 0.4, 0.45, 0.55]  # of three epochs, and of the mean with both statistics
     outcome, state = _train(tmp_path, epochs=3, freeze=2)
     assert (outcome.best_epoch, outcome.average.epochs, outcome.average.is_taken) == (1, (1, 3), True)
-    assert outcome.effective["average"] == "epochs 1, 3"
+    assert outcome.average.is_estimated
+    assert outcome.effective["average"] == "epochs 1, 3, statistics estimated"
     assert outcome.best_figures["metrics/mAP50-95"] == 0.55
     _check_file(tmp_path, outcome.weights["best"])
     again = trainings.run(
@@ -75,11 +76,23 @@ def _check_file(root, contents):
     assert load_weights(root / "best.pt").names == dict(enumerate(trainings.NAMES))
 
 
+def test_statistics_are_averaged_too_where_val_says_that_this_is_better(tmp_path, fitness):
+    fitness[:] = [0.5, 0.7, 0.72, 0.3]
+    outcome, state = _train(tmp_path, epochs=2)
+    assert (outcome.average.is_taken, outcome.average.is_estimated) == (True, False)
+    assert outcome.best_figures["metrics/mAP50-95"] == 0.72
+    first, second, best = (state["weights"][name] for name in ("epoch0", "epoch1", "best"))
+    name = "model.23.cv2.0.0.bn.running_mean"
+    mean = (first[name].float() + second[name].float()) / 2
+    torch.testing.assert_close(best[name].float(), mean, rtol=1e-3, atol=1e-4)
+
+
 def test_a_mean_that_is_worse_on_val_is_not_taken(tmp_path, fitness):
-    fitness[:] = [0.5, 0.7, 0.69]
+    fitness[:] = [0.5, 0.7, 0.69, 0.6]
     outcome, state = _train(tmp_path, epochs=2)
     assert (outcome.average.epochs, outcome.average.is_taken) == ((1, 2), False)
-    assert outcome.effective["average"] == "off: no better on val than the best epoch: epochs 1, 2"
+    worse = "off: no better on val than the best epoch: epochs 1, 2, statistics averaged"
+    assert outcome.effective["average"] == worse
     assert outcome.best_figures == outcome.rows[1]
     assert all(
         tensor.equal(state["weights"]["epoch1"][name]) for name, tensor in state["weights"]["best"].items()
