@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.core.arrays import FloatArray
+from pipeline.core.arrays import BoolArray, FloatArray
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.core.metric_names import F1, MAP50, MAP50_95, METRICS, PRECISION, RECALL, TASK_PREFIXES
@@ -32,9 +33,12 @@ class SplitPredictions(NamedTuple):
     truths: Sequence[GroundTruth]
     detections: Sequence[Detections]
 
-    def select(self, images: slice) -> SplitPredictions:
+    def select(self, images: slice | BoolArray) -> SplitPredictions:
         """Return some of the images."""
-        return SplitPredictions(self.truths[images], self.detections[images])
+        if isinstance(images, slice):
+            return SplitPredictions(self.truths[images], self.detections[images])
+        truths, detections = compress(self.truths, images), compress(self.detections, images)
+        return SplitPredictions(list(truths), list(detections))
 
 
 class MeanPrecisions(NamedTuple):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from pipeline.core.arrays import BoolArray
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.evaluate.metrics.classification import ClassScores
@@ -71,24 +73,31 @@ class TeacherThresholds(NamedTuple):
 
 
 def measure_teacher(
-    val: SplitPredictions | ClassScores, names: Sequence[str], rule: PseudoLabelRule, *, max_det: int
+    val: SplitPredictions | ClassScores,
+    names: Sequence[str],
+    rule: PseudoLabelRule,
+    *,
+    groups: Sequence[str],
+    max_det: int,
 ) -> TeacherThresholds:
     """Choose the thresholds of all classes on val, and measure what such thresholds are worth.
 
     Scores that were chosen on some images look better on these than on others. So the measurement is made by
-    halves: thresholds of one half of the val images are applied to the other half.
+    halves: thresholds of one half of the val images are applied to the other half. Images of one group, such
+    as near copies, are in the same half.
 
     Args:
         val: Predictions on val, with the truth.
         names: Class names by index.
         rule: What is asked of them.
+        groups: The group of each image.
         max_det: The most detections that the model returns.
     """
     classes = choose_thresholds(_list_scored(val, len(names)), len(names), rule)
     half = rule._replace(least=-(-rule.least // 2))
-    outcomes = []
-    for part in (0, 1):
-        chosen_on, others = val.select(slice(part, None, 2)), val.select(slice(1 - part, None, 2))
+    first, outcomes = choose_half(groups), []
+    for part in (first, ~first):
+        chosen_on, others = val.select(part), val.select(~part)
         chosen = choose_thresholds(_list_scored(chosen_on, len(names)), len(names), half)
         outcomes.append(
             _measure_classes(others, chosen)
@@ -97,6 +106,23 @@ def measure_teacher(
         )
     outcome = ValOutcome(*(sum(column) for column in zip(*outcomes, strict=True)))
     return TeacherThresholds(classes, outcome, rule)
+
+
+def choose_half(groups: Sequence[str]) -> BoolArray:
+    """Choose groups with about half of the images, the largest groups first.
+
+    Args:
+        groups: The group of each image.
+
+    Returns:
+        (images,) whether an image is in the first half.
+    """
+    first, balance = set[str](), 0
+    for group, size in Counter(groups).most_common():
+        if balance <= 0:
+            first.add(group)
+        balance += size if group in first else -size
+    return np.array([group in first for group in groups], bool)
 
 
 def _list_scored(val: SplitPredictions | ClassScores, classes: int) -> ScoredDetections:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.history import WORKSPACE
+from pipeline.dataset.image_columns import read_image_columns
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.dataset.pseudo_labels import (
@@ -44,6 +45,7 @@ class PseudoLabelTeacher:
         sha256: Of the file.
         manifest: The prepared dataset that it was trained on: the one of the workspace.
         settings: How it predicts: as it is measured.
+        groups: The group of each image, by its file: near copies, and images of one group of data.group_by.
     """
 
     iteration: Iteration
@@ -51,12 +53,15 @@ class PseudoLabelTeacher:
     sha256: str
     manifest: Manifest
     settings: InferenceSettings
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def measure(self, rule: PseudoLabelRule) -> TeacherThresholds:
         """Choose its thresholds on val, and measure there what its labels are worth."""
         model = TrainedModel(self.weights, single_class=False, settings=self.settings)
-        val = predict_images(self.manifest.in_split("val"), self.manifest, model)
-        return measure_teacher(val, self.manifest.names, rule, max_det=self.settings["max_det"])
+        images, most = self.manifest.in_split("val"), self.settings["max_det"]
+        val = predict_images(images, self.manifest, model)
+        groups = [self.groups.get(item.file, item.file) for item in images]
+        return measure_teacher(val, self.manifest.names, rule, groups=groups, max_det=most)
 
     def list_learned_images(self) -> tuple[str, ...]:
         """List the images that it was trained on, and that its own teachers were, as the record has them."""
@@ -100,7 +105,9 @@ def find_teacher(reference: str, config: Config, device: Mapping[str, Any]) -> P
         )
     imgsz = find_imgsz(iteration, weights, stage="predict")
     settings = choose_measuring_settings(config, imgsz, manifest.task, device)
-    return PseudoLabelTeacher(iteration, weights, iteration.sha256 or hash_path(weights), known, settings)
+    groups = {file: columns.group for file, columns in read_image_columns(manifest).items()}
+    sha256 = iteration.sha256 or hash_path(weights)
+    return PseudoLabelTeacher(iteration, weights, sha256, known, settings, groups)
 
 
 def require_own_data(iteration: Iteration, manifest: Manifest, reader: RunReader) -> Manifest:

@@ -7,7 +7,11 @@ from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.evaluate.metrics.classification import ClassScores
 from pipeline.evaluate.metrics.detection import SplitPredictions
-from pipeline.predict.pseudo_labels.measure_val import measure_teacher, require_good_teacher
+from pipeline.predict.pseudo_labels.measure_val import (
+    choose_half,
+    measure_teacher,
+    require_good_teacher,
+)
 from pipeline.predict.pseudo_labels.thresholds import PseudoLabelRule
 
 NAMES = ("disc", "bar")
@@ -29,8 +33,9 @@ def build_split(images, *, score=0.9, missed=0, wrong=0):
     return SplitPredictions(truths, found)
 
 
-def measure(split, **rule):
-    thresholds = measure_teacher(split, NAMES, PseudoLabelRule(**rule), max_det=300)
+def measure(split, groups=None, **rule):
+    groups = groups or list(map(str, range(len(split.truths))))
+    thresholds = measure_teacher(split, NAMES, PseudoLabelRule(**rule), groups=groups, max_det=300)
     require_good_teacher(thresholds, NAMES)
     return thresholds
 
@@ -40,6 +45,14 @@ def test_a_good_teacher_labels_all_images():
     assert [each.accepted for each in found.classes] == [0.9, 0.9]
     assert found.val == (30, 30, 60, 60, 60)
     assert (found.val.precision, found.val.recall) == (1.0, 1.0)
+
+
+def test_frames_of_one_scene_are_in_one_half():
+    with pytest.raises(UserError):  # nothing is left to choose thresholds on
+        measure(build_split(60), groups=["scene"] * 60)
+    scenes = ["a"] * 30 + ["b"] * 20 + ["c"] * 10
+    assert choose_half(scenes).tolist() == [True] * 30 + [False] * 30
+    assert measure(build_split(60), groups=scenes).val.images == 60
 
 
 def test_missed_objects_are_measured_and_refused():
@@ -79,7 +92,8 @@ def test_scores_that_chance_chose_are_refused_by_the_other_half():
         boxes = BOXES[:1] + 100 * (rng.random() < 0.4)  # 60% right, whatever the score is
         found.append(Detections(boxes, np.round(rng.uniform(0.3, 1, 1), 5), np.zeros(1, np.int64)))
     split = SplitPredictions([truth] * 60, found)
-    thresholds = measure_teacher(split, NAMES, PseudoLabelRule(0.75, 0.1, 4), max_det=300)
+    groups = list(map(str, range(60)))
+    thresholds = measure_teacher(split, NAMES, PseudoLabelRule(0.75, 0.1, 4), groups=groups, max_det=300)
     chosen = thresholds.classes[0]
     assert chosen.right / chosen.detections > 0.75
     assert thresholds.val.precision < 0.7
@@ -92,6 +106,6 @@ def test_images_that_are_classified_have_one_label_each():
     predicted = np.where(np.arange(50) < 45, truth, 0)  # the last 5 bars are called discs
     scores = np.where(np.arange(50) < 45, 0.9, 0.7)
     split = ClassScores(truth, np.stack([predicted, 1 - predicted], 1), np.stack([scores, 1 - scores], 1))
-    found = measure(split)
+    found = measure(split, list(map(str, range(50))))
     assert [each.accepted for each in found.classes] == [0.9, 0.9]
     assert found.val == (50, 45, 45, 45, 45)
