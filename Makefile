@@ -138,6 +138,11 @@ soak: setup  ## Repeat a small iteration in a clone, and see what grows: make so
 # The folders of public data sets, as the arguments of benchmarks; DATA holds them.
 DATA_SETS = --bccd $(DATA)/bccd --rbc-coco $(DATA)/rbc-coco --windturbine $(DATA)/windturbine --deeppcb $(DATA)/deeppcb-subset --feralcat $(DATA)/feralcat-seg --weights $(DATA)/weights
 
+results recipes: | require-data
+.PHONY: require-data
+require-data:
+	@test -d "$(DATA)/bccd" || { echo "DATA=FOLDER must name the folder that holds the data sets: bccd, rbc-coco, ... and weights" >&2; exit 2; }
+
 results: setup  ## Measure again, and write docs/results.md: make results DATA=folder [SEEDS=0,1,2] [JOBS=2] [BASES=yolov8n,foundation]
 	$(BIN)/python benchmarks/results.py $(DATA_SETS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),2) $(if $(BASES),--bases $(BASES))
 

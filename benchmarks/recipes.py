@@ -162,6 +162,8 @@ def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
     done = subprocess.run(
         command, cwd=clone, env=build_environment(clone), stdout=subprocess.PIPE, text=True, check=False
     )
+    if not done.stdout.startswith("{"):
+        sys.exit("recipes: the sweep has no results; its own message is above")
     for job in json.loads(done.stdout)["jobs"]:
         if job["status"] in {"trained", "restored"}:
             training = trainings[names.index(find_recipe(job["overrides"]))]
