@@ -31,10 +31,8 @@ def plot_rate_test(
         axes.axvline(
             chosen, color=TEXT_COLOR, linewidth=1, linestyle=(0, (4, 3)), label=f"chosen: {chosen:g}"
         )
-        axes.set(
-            title="Test of learning rates", xlabel="Learning rate", ylabel="Loss, as a multiple of the first"
-        )
-        axes.set(xscale="log")
+        axes.set(title="Test of learning rates", xlabel="Learning rate", xscale="log")
+        axes.set(ylabel="Loss, as a multiple of the base weights'")
         axes.legend()
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target, dpi=130, metadata={"Software": None})  # equal input gives equal bytes
