@@ -2,14 +2,15 @@
 
     python benchmarks/recipes.py --bccd DIR --rbc-coco DIR --windturbine DIR --deeppcb DIR --feralcat DIR
         --weights DIR [--sets deeppcb,feralcat] [--bases yolov8n,yolo11n] [--recipes default,lr-0.001]
-        [--seeds 1] [--pixels 320] [--epochs 20] [--jobs 2] [--folder .finetrack/recipes]
+        [--seeds 1] [--pixels 256] [--epochs 20 | --minutes 2] [--jobs 2] [--folder .finetrack/recipes]
+        [--scores benchmarks/recipes.csv]
 
 A recipe is a line of benchmarks/recipes.yaml: a name, and what it changes. Every data set has a clone of this
-project, in which a recipe is an experiment file; a sweep trains those that have no result yet. Results are
-kept by the name of the recipe: after a change of a recipe or of the code, delete its lines of scores.csv.
-Recipes are compared with `default` by val mAP50-95 of the best epoch, paired by set, base and seed.
-`yolo-train` is plain Ultralytics on the same images. Test decides nothing here: benchmarks/results.py
-measures what was chosen.
+project, in which a recipe is an experiment file; a sweep trains those that have no score yet. The scores of
+the search are in the repository, with the commit that each was trained at: after a change of the defaults,
+delete the lines that it makes untrue, or name another file. Recipes are compared with `default` by val
+mAP50-95 of the best epoch, paired by set, base and seed. `yolo-train` is plain Ultralytics on the same
+images. Test decides nothing here: benchmarks/results.py measures what was chosen.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from killed_sweep import build_environment, create_project
 from omegaconf import OmegaConf
 
 RECIPES: Final = Path(__file__).with_name("recipes.yaml")
+SCORES: Final = Path(__file__).with_name("recipes.csv")
 DEFAULT: Final = "default"
 STOCK: Final = "yolo-train"
 
@@ -46,17 +48,19 @@ class Training(NamedTuple):
         data: The data set.
         base: The base weights.
         recipe: Its name in recipes.yaml, or `yolo-train`.
+        changes: What the recipe changes.
         seed: Of the training.
         pixels: Size that images are scaled to.
-        epochs: Planned.
+        budget: Epochs or minutes, such as `20 epochs`.
     """
 
     data: str
     base: str
     recipe: str
+    changes: str
     seed: int
     pixels: int
-    epochs: int
+    budget: str
 
 
 class Score(NamedTuple):
@@ -65,10 +69,12 @@ class Score(NamedTuple):
     Attributes:
         val: mAP50-95 of the best epoch on val, of masks where the set has them.
         seconds: Of the training; several ran at once, so they do not compare.
+        commit: The first characters of the project's commit.
     """
 
     val: float
     seconds: float
+    commit: str
 
 
 Scores = dict[Training, Score]
@@ -79,34 +85,50 @@ def main() -> None:
     asked = _parse_arguments()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     asked.folder.mkdir(parents=True, exist_ok=True)
-    sets = asked.sets.split(",") if asked.sets else list(cells.sources(asked))
+    boxes = [name for name in cells.sources(asked) if name not in cells.MASKS]
+    sets = asked.sets.split(",") if asked.sets else boxes
+    stock: list[Training] = []
     for seed, data, base in product(range(asked.seeds), sets, asked.bases.split(",")):
-        if missing := list_missing(asked, data, base, seed):
-            run_sweep(asked, missing)
-    if STOCK in asked.recipes.split(","):
-        train_stock(asked, sets)
-    print(render(read_scores(asked.folder), pixels=asked.pixels, epochs=asked.epochs))
+        missing = list_trainings(asked, data, base, seed)
+        if ours := [training for training in missing if training.recipe != STOCK]:
+            run_sweep(asked, ours)
+        stock += [training for training in missing if training.recipe == STOCK]
+    train_stock(asked, stock)
+    print(render(read_scores(asked.scores), pixels=asked.pixels, budget=name_budget(asked)))
 
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     cells.take_sources(parser)
-    parser.add_argument("--sets", help="some of the data sets")
+    parser.add_argument("--sets", help="some of the data sets; without it all, as boxes")
     parser.add_argument("--bases", default="yolov8n", help="yolov8n, yolo11n, foundation")
     parser.add_argument("--recipes", default=",".join([STOCK, *map(str, OmegaConf.load(RECIPES))]))
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe: seeds 0, 1, ...")
-    parser.add_argument("--pixels", type=int, default=320)
+    parser.add_argument("--pixels", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--minutes", type=float, help="of each training, instead of epochs")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
     parser.add_argument("--folder", type=Path, default=ROOT / ".finetrack/recipes")
+    parser.add_argument("--scores", type=Path, default=SCORES, help="where the scores are kept")
     return parser.parse_args()
 
 
-def list_missing(asked: argparse.Namespace, data: str, base: str, seed: int) -> list[Training]:
-    """List the recipes of a data set, base and seed that have no result yet, without `yolo train`."""
-    done, terms = read_scores(asked.folder), (asked.pixels, asked.epochs)
-    wanted = (Training(data, base, name, seed, *terms) for name in asked.recipes.split(","))
-    return [training for training in wanted if training not in done and training.recipe != STOCK]
+def name_budget(asked: argparse.Namespace) -> str:
+    """Return how long each training is, such as `20 epochs` or `2 minutes`."""
+    return f"{asked.minutes:g} minutes" if asked.minutes else f"{asked.epochs} epochs"
+
+
+def list_trainings(asked: argparse.Namespace, data: str, base: str, seed: int) -> list[Training]:
+    """List the trainings of a data set, base and seed that have no score yet."""
+    done, changes = read_scores(asked.scores), read_recipes()
+    terms = (seed, asked.pixels, name_budget(asked))
+    wanted = (Training(data, base, name, changes[name], *terms) for name in asked.recipes.split(","))
+    return [training for training in wanted if training not in done]
+
+
+def read_recipes() -> dict[str, str]:
+    """Return what each recipe changes, by its name."""
+    return {STOCK: "", **{str(name): text or "" for name, text in OmegaConf.load(RECIPES).items()}}
 
 
 def open_clone(folder: Path, data: str) -> Path:
@@ -116,8 +138,8 @@ def open_clone(folder: Path, data: str) -> Path:
         create_project(clone)
     run_git(clone, "fetch", "-q", str(ROOT), "HEAD")
     run_git(clone, "checkout", "-qf", "FETCH_HEAD")
-    for name, changes in OmegaConf.load(RECIPES).items():
-        text = build_experiment(shlex.split(changes or ""))
+    for name, changes in read_recipes().items():
+        text = build_experiment(shlex.split(changes))
         (clone / f"conf/experiment/{name}.yaml").write_text(text, "utf-8")
     run_git(clone, "add", "conf/experiment")
     identity = ("-c", "user.name=recipes", "-c", "user.email=recipes@example.org")
@@ -144,8 +166,10 @@ def build_experiment(changes: Sequence[str]) -> str:
 
 def build_terms(asked: argparse.Namespace) -> Terms:
     """Return the settings of all trainings."""
-    place = asked.folder.resolve() / f"stock-{asked.pixels}-{asked.epochs}"
-    return Terms(place, cells.sources(asked), asked.weights, epochs=asked.epochs, imgsz=asked.pixels)
+    place = asked.folder.resolve() / f"stock-{asked.pixels}-{name_budget(asked).replace(' ', '-')}"
+    limit = (f"time={asked.minutes / 60:.6f}",) if asked.minutes else ()
+    given = (place, cells.sources(asked), asked.weights)
+    return Terms(*given, epochs=asked.epochs, imgsz=asked.pixels, plain=limit)
 
 
 def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
@@ -154,7 +178,8 @@ def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
     names = [training.recipe for training in trainings]
     cell = Cell(first.data, first.base, "full", first.seed)
     words = [f"+experiment={','.join(names)}", *cells.select_data(cell, build_terms(asked))]
-    words += [f"finetune.epochs={first.epochs}", "finetune.patience=0", "finetune.threads=1"]
+    words += [f"finetune.epochs={asked.epochs}", "finetune.patience=0", "finetune.threads=1"]
+    words += [f"finetune.time={asked.minutes / 60:.6f}"] if asked.minutes else []
     words += [f"seed={first.seed}", f"sweep.jobs={asked.jobs}", "sweep.sampler=grid", "sweep.output=json"]
     print(f"$ finetrack sweep {shlex.join(words)}", flush=True)
     clone = open_clone(asked.folder, first.data)
@@ -167,7 +192,7 @@ def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
     for job in json.loads(done.stdout)["jobs"]:
         if job["status"] in {"trained", "restored"}:
             training = trainings[names.index(find_recipe(job["overrides"]))]
-            record_score(asked.folder, training, Score(job["score"], job["seconds"]))
+            record_score(asked.scores, training, job["score"], job["seconds"])
 
 
 def find_recipe(overrides: str) -> str:
@@ -175,47 +200,57 @@ def find_recipe(overrides: str) -> str:
     return next(word.split("=")[1] for word in overrides.split() if word.startswith("+experiment="))
 
 
-def train_stock(asked: argparse.Namespace, sets: Sequence[str]) -> None:
-    """Train with plain `yolo train` on the images that the pipeline prepares, where there is no result."""
-    done, terms = read_scores(asked.folder), (asked.pixels, asked.epochs)
-    wanted = product(sets, asked.bases.split(","), range(asked.seeds))
-    trainings = (Training(data, base, STOCK, seed, *terms) for data, base, seed in wanted)
-    missing = [training for training in trainings if training not in done]
+def train_stock(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
+    """Train with plain `yolo train` on the images that the pipeline prepares."""
     with ThreadPoolExecutor(asked.jobs) as pool:
-        for training, score in zip(
-            missing, pool.map(lambda one: _train_stock(asked, one), missing), strict=True
+        for training, found in zip(
+            trainings, pool.map(lambda one: _train_stock(asked, one), trainings), strict=True
         ):
-            record_score(asked.folder, training, score)
+            record_score(asked.scores, training, *found)
 
 
-def _train_stock(asked: argparse.Namespace, training: Training) -> Score:
+def _train_stock(asked: argparse.Namespace, training: Training) -> tuple[float, float]:
     terms = build_terms(asked)
     cell = Cell(training.data, training.base, PLAIN, training.seed)
     folder = cells.begin(cell, terms)
     cells.stage(folder, "prepare")
     spent = cells.yolo_train(folder, cell, terms)
-    return Score(seconds.read_curve(folder / "yolo/run/results.csv").best, spent["wall"])
+    return seconds.read_curve(folder / "yolo/run/results.csv").best, spent["wall"]
 
 
-def record_score(folder: Path, training: Training, score: Score) -> None:
-    """Add a finished training to the table."""
-    with (folder / "scores.csv").open("a", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerow([*training, *score])
+def record_score(path: Path, training: Training, val: float, spent: float) -> None:
+    """Add a finished training to the table, with its seconds."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
+    is_new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow([*Training._fields, *Score._fields])
+        writer.writerow([*training, f"{val:.4f}", f"{spent:.0f}", commit])
 
 
-def read_scores(folder: Path) -> Scores:
+def read_scores(path: Path) -> Scores:
     """Read all finished trainings."""
-    path = folder / "scores.csv"
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    return {Training(*row[:3], *map(int, row[3:6])): Score(*map(float, row[6:])) for row in rows}
+        return {_read_training(row): _read_score(row) for row in csv.DictReader(file)}
 
 
-def render(scores: Scores, *, pixels: int, epochs: int) -> str:
+def _read_training(row: dict[str, str]) -> Training:
+    own = {name: row[name] for name in Training._fields}
+    return Training(**{**own, "seed": int(row["seed"]), "pixels": int(row["pixels"])})
+
+
+def _read_score(row: dict[str, str]) -> Score:
+    return Score(float(row["val"]), float(row["seconds"]), row["commit"])
+
+
+def render(scores: Scores, *, pixels: int, budget: str) -> str:
     """Render a table for each base: recipes, their val mAP by set, and the mean difference from `default`."""
-    chosen = {key: value for key, value in scores.items() if (key.pixels, key.epochs) == (pixels, epochs)}
+    chosen = {key: value for key, value in scores.items() if (key.pixels, key.budget) == (pixels, budget)}
     return "\n\n".join(_render_base(base, chosen) for base in dict.fromkeys(key.base for key in chosen))
 
 
@@ -226,7 +261,7 @@ def _render_base(base: str, scores: Scores) -> str:
     lines += ["|---" * (len(sets) + 4) + "|"]
     for recipe in dict.fromkeys(key.recipe for key in found):
         own = {key: value for key, value in found.items() if key.recipe == recipe}
-        pairs = {key: found.get(key._replace(recipe=DEFAULT)) for key in own}
+        pairs = {key: found.get(key._replace(recipe=DEFAULT, changes="")) for key in own}
         gains = [own[key] - reference for key, reference in pairs.items() if reference is not None]
         shown = [_format_mean([value for key, value in own.items() if key.data == data]) for data in sets]
         error = f"{stdev(gains) / len(gains) ** 0.5:.3f}" if len(gains) > 1 else ""

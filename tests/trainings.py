@@ -28,7 +28,7 @@ OURS = (
     "gradual",
     "nodes",
 )
-KNOBS = ("layer_decay", "ema", "average", "freeze_bn", "sam")
+KNOBS = ("layer_decay", "ema", "average", "freeze_bn", "sam", "one_to_many")
 """Keys of conf/finetune that are fields of a job under the same names, some with types of their own."""
 
 

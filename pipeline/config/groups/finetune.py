@@ -99,6 +99,7 @@ class FinetuneConfig(ConfigGroup):
     average: AveragedEpochs
     freeze_bn: bool
     sam: Share
+    one_to_many: Share
     epochs: Count | Automatic
     time: Positive | None
     patience: CountOrZero

@@ -73,7 +73,7 @@ ALWAYS_USED_KEYS: Final = (
         "finetune.freeze",
     ),
     *("finetune.channels_last", "finetune.lr0", "finetune.momentum", "finetune.weight_decay", "finetune.nbs"),
-    *("finetune.ema.decay", "finetune.average", "finetune.sam"),
+    *("finetune.ema.decay", "finetune.average", "finetune.sam", "finetune.one_to_many"),
 )
 """Keys that may decide a result beside any other values, if only by rounding or by the time it takes."""
 

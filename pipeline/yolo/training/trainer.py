@@ -29,6 +29,7 @@ from pipeline.yolo.repeat_factors import RepeatFactorMixin
 from pipeline.yolo.sharpness import SharpnessMixin
 from pipeline.yolo.torch_threads import TorchThreads
 from pipeline.yolo.training.averaging.saved_weights import SavedWeightsMixin
+from pipeline.yolo.training.criterion import begin_criterion
 from pipeline.yolo.training.datasets import build_object_dataset, restore_buffer
 from pipeline.yolo.training.divergence import check_losses
 from pipeline.yolo.training.freezing import (
@@ -193,6 +194,11 @@ class TrainingMixin(RepeatFactorMixin, SharpnessMixin, SavedWeightsMixin):
             if self.state["mosaic_closed"]:  # with `time` the number of epochs may have grown since
                 self._close_dataloader_mosaic()
             self.waiting_gradients = self.state.pop("gradients")
+        begin_criterion(
+            unwrap_student(self.model),
+            one_to_many=self.job.one_to_many,
+            finished_epochs=self.start_epoch,
+        )
 
     def record_setup(self) -> None:
         """Record the settings after the set-up. Count the seconds of earlier sessions, also for `time`."""

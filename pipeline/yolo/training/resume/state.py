@@ -85,7 +85,6 @@ def restore_state(trainer: Any, state: TrainerState) -> None:
     stopper.best_fitness, stopper.best_epoch = state["stopper"]
     trainer.steps.last_step = state["last_step"]
     trainer.args.epochs = state["epochs"]  # `time` changes it after each epoch, and the loss uses it before
-    _advance_criterion(unwrap_student(model), trainer.start_epoch)
     if trainer.args.time:
         _restore_estimate(trainer, state)
 
@@ -144,11 +143,3 @@ def _restore_estimate(trainer: Any, state: TrainerState) -> None:
     seconds_per_epoch = state["seconds"] / trainer.start_epoch
     trainer.epochs = trainer.args.epochs = math.ceil(3600 * trainer.args.time / seconds_per_epoch)
     trainer._setup_scheduler()
-
-
-def _advance_criterion(model: Any, epochs: int) -> None:
-    """Set YOLO26's loss to this epoch: it shifts the weight between two heads from epoch to epoch."""
-    model.criterion = model.init_criterion()
-    if hasattr(model.criterion, "update"):
-        model.criterion.updates = epochs - 1
-        model.criterion.update()

@@ -138,6 +138,7 @@ def _check_same_files(projects, stop_after, case):
             {
                 **{"batch": 4, "nbs": 16, "cache": False, "precision": "auto", "strategy": "gradual"},
                 **{"ema": EmaSettings(0.99, 2.0), "average": 2, "freeze_bn": True},
+                "one_to_many": 0.8,
             },
         ),
         (3, {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head", "average": 3, "sam": 0.05}),
