@@ -25,11 +25,11 @@ from pipeline.yolo.frozen.model import enable_prefix_skipping
 from pipeline.yolo.frozen.store import CacheLimits
 from pipeline.yolo.gpu_loader.loader import GpuLoader, choose_train_loader
 from pipeline.yolo.job import MetricsRow, TrainingJob
+from pipeline.yolo.one_to_many import begin_criterion
 from pipeline.yolo.repeat_factors import RepeatFactorMixin
 from pipeline.yolo.sharpness import SharpnessMixin
 from pipeline.yolo.torch_threads import TorchThreads
 from pipeline.yolo.training.averaging.saved_weights import SavedWeightsMixin
-from pipeline.yolo.training.criterion import begin_criterion
 from pipeline.yolo.training.datasets import build_object_dataset, restore_buffer
 from pipeline.yolo.training.divergence import check_losses
 from pipeline.yolo.training.freezing import (

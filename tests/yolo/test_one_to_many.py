@@ -7,7 +7,7 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from pipeline.core.errors import UserError
-from pipeline.yolo.training.criterion import ULTRALYTICS_SHARE, begin_criterion
+from pipeline.yolo.one_to_many import ULTRALYTICS_SHARE, begin_criterion
 
 EPOCHS = 5
 
