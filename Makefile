@@ -21,7 +21,7 @@ ifeq ($(LOGNAME)$(USER),)
 export LOGNAME := uid$(shell id -u)
 endif
 
-.PHONY: help setup repro ui push pull test test-all faults coverage fuzz properties lint lock export-lock export-env server-lock server-env deps map sbom bench soak results recipes defaults
+.PHONY: help setup repro ui push pull test test-all faults coverage fuzz properties lint lock export-lock export-env server-lock server-env deps map sbom bench soak results recipes
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -146,8 +146,5 @@ require-data:
 results: setup  ## Measure again, and write docs/results.md: make results DATA=folder [SEEDS=0,1,2] [JOBS=2] [BASES=yolov8n,foundation]
 	$(BIN)/python benchmarks/results.py $(DATA_SETS) --seeds $(or $(SEEDS),0) --jobs $(or $(JOBS),2) $(if $(BASES),--bases $(BASES))
 
-recipes: setup  ## Search training recipes on real data sets by val: make recipes DATA=folder [BASES=yolov8n,yolo11n] [RECIPES=default,lr-0.001] [SEEDS=1]
-	$(BIN)/python benchmarks/recipes.py $(DATA_SETS) --seeds $(or $(SEEDS),1) $(if $(BASES),--bases $(BASES)) $(if $(RECIPES),--recipes $(RECIPES))
-
-defaults: setup  ## Search the learning rates of the strategies within the same time: make defaults BCCD=folder RBC=folder WIND=folder [MINUTES=3] [BASE=yolov8n WEIGHTS=folder]
-	$(BIN)/python benchmarks/defaults.py --bccd $(BCCD) --rbc-coco $(RBC) --windturbine $(WIND) --minutes $(or $(MINUTES),3) --jobs $(or $(JOBS),2) $(if $(BASE),--base $(BASE) --weights $(WEIGHTS))
+recipes: setup  ## Search training recipes on real data sets by val: make recipes DATA=folder [RECIPES=default,warm-3] [BASES=yolov8n,yolo11n] [SETS=bccd] [SEEDS=1] [EPOCHS=20, or MINUTES=2]
+	$(BIN)/python benchmarks/recipes.py $(DATA_SETS) --seeds $(or $(SEEDS),1) $(if $(BASES),--bases $(BASES)) $(if $(SETS),--sets $(SETS)) $(if $(RECIPES),--recipes $(RECIPES)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(MINUTES),--minutes $(MINUTES))
