@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils.torch_utils import autocast
 
 from pipeline.core.errors import UserError
 from pipeline.yolo.frozen.features import attach_batch_indices
 from pipeline.yolo.job import TrainingJob
+from pipeline.yolo.training.precision import autocast_forward_pass
 from pipeline.yolo.training.resume.optimizer_steps import OptimizerSteps
 from pipeline.yolo.unwrap import unwrap_student
 
@@ -64,8 +64,8 @@ class SharpnessMixin(BaseTrainer):  # type: ignore[misc]
         learning = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         weights = perturb_weights(learning, self.job.sam)
         self.optimizer.zero_grad()
-        student, low = unwrap_student(self.model), torch.bfloat16 if self.args.amp == "bf16" else self.amp
-        with pause_batch_norms(student.modules()), autocast(low, device=self.device.type):
+        student = unwrap_student(self.model)
+        with pause_batch_norms(student.modules()), autocast_forward_pass(self):
             loss, _ = self.model(attach_batch_indices(self.last_batch, student, self.train_loader.dataset))
         loss.sum().backward()
         with torch.no_grad():

@@ -15,13 +15,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 import torch
-from ultralytics.utils.torch_utils import autocast, unset_deterministic, unwrap_model
+from ultralytics.utils.torch_utils import unset_deterministic, unwrap_model
 
 from pipeline.runtime.progress import Progress, print_notice
 from pipeline.yolo.errors import check_automatic_batch, check_device, explain_ultralytics_errors
 from pipeline.yolo.frozen.store import CacheLimits
 from pipeline.yolo.job import TrainingJob
 from pipeline.yolo.rate_test.choose_rate import FALL, RateTest, choose_rate
+from pipeline.yolo.training.precision import autocast_forward_pass
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.training.trainer import TrainingMixin
 from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
@@ -143,9 +144,8 @@ def _make_step(
 def _backward(trainer: TrainingMixin, batch: dict[str, Any], first: dict[str, torch.Tensor]) -> float:
     """Add the gradients of a batch; return the logarithm of its loss over that of the first weights."""
     trainer.count_batch()
-    enabled = torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp
     model = unwrap_model(trainer.model)
-    with autocast(enabled, device=trainer.device.type):
+    with autocast_forward_pass(trainer):
         ready = trainer.preprocess_batch(batch)
         now = _copy_weights(trainer)
         model.load_state_dict(first)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import torch
 from ultralytics import utils
 from ultralytics.nn.tasks import BaseModel
+from ultralytics.utils.torch_utils import autocast
 
 from pipeline.storage.scratch_folder import create_scratch_folder
 
@@ -73,6 +74,11 @@ def set_precision(trainer: Any) -> bool:
         used = "fp16" if arguments.amp else "fp32"
         LOG.warning(f"bf16 was asked for, but the network cannot compute in it on {device}: {used} is used")
     return on_cpu
+
+
+def autocast_forward_pass(trainer: Any) -> Any:
+    """Return the context in which Ultralytics runs the forward pass of a training: its `amp` on a GPU."""
+    return autocast(torch.bfloat16 if trainer.args.amp == "bf16" else trainer.amp, device=trainer.device.type)
 
 
 class Bf16Model(BaseModel):  # type: ignore[misc]

@@ -6,7 +6,6 @@ import time
 from typing import Any, NamedTuple
 
 import torch
-from ultralytics.utils.torch_utils import autocast
 
 from pipeline.core.metric_names import VAL_GROUP
 from pipeline.runtime.progress import print_notice
@@ -23,6 +22,7 @@ from pipeline.yolo.training.averaging.best_epochs import (
 )
 from pipeline.yolo.training.divergence import check_stored_weights, find_overflow
 from pipeline.yolo.training.freezing import begin_training_mode
+from pipeline.yolo.training.precision import autocast_forward_pass
 from pipeline.yolo.training.resume.state import read_averaged_weights, seed_epoch
 from pipeline.yolo.unwrap import unwrap_student
 
@@ -112,11 +112,10 @@ class SavedWeightsMixin(MemberMixin):
         """Estimate BatchNorm statistics over one epoch of train images, augmented as in training."""
         norms = begin_training_mode(network, self.freeze_layer_names, freeze_bn=self.job.freeze_bn)
         seed_epoch(self._get_epoch_seed(), loader=self.train_loader)
-        low = torch.bfloat16 if self.args.amp == "bf16" else self.amp
 
         def run_epoch() -> None:
             for batch in self.train_loader:
-                with autocast(low, device=self.device.type):
+                with autocast_forward_pass(self):
                     ready = attach_batch_indices(
                         super(SavedWeightsMixin, self).preprocess_batch(batch),
                         network,
