@@ -164,7 +164,7 @@ that hold the spread of {spread} ([comparison](decisions/comparison.md)). rbc-co
 seed. `same time`: `full` for as long as `yolo train` trained, start-up not counted. yolo11n starts from the official yolo11n-seg.
 
 {count_available_cores()} CPU cores, {platform.system()} {platform.machine()}, no GPU. The trainings of a set, base and seed ran one after the other on the same
-cores, {asked.jobs} groups at a time. Seconds are means over the seeds of the whole process, start-up included. The data: [results-data.md](results-data.md).
+cores, {asked.jobs} groups at a time; every process, `yolo train` too, computed with as many threads as its group had cores. Seconds are means over the seeds of the whole process, start-up included. The data: [results-data.md](results-data.md).
 """
     pairs = [pair for pair in product(SETS, BASES) if any((cell.data, cell.base) == pair for cell in found)]
     differences = {

@@ -17,6 +17,7 @@ from ultralytics.nn.tasks import YOLOEModel
 
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
+from pipeline.storage.files import hash_file
 from pipeline.yolo.inference.model_file import are_classes_final, has_own_classes
 from pipeline.yolo.weights import AssetKind, find_asset, load_weights
 from pipeline.yolo.zero_shot.plain_model import build_plain_model
@@ -26,6 +27,8 @@ PROMPTED_TASKS: Final[tuple[Task, ...]] = ("detect", "segment")
 _ADVICE: Final = (
     "give zero_shot.weights a path, name a folder that holds it in model.folder, or set it to null"
 )
+ORIGIN: Final = "zero_shot"
+"""The entry of a written checkpoint that says which weights, words and text encoder made it."""
 _KEPT_ARGUMENTS: Final = ("imgsz", "max_det")  # not single_cls: it is asked for classes, which are not merged
 
 
@@ -136,11 +139,16 @@ def write_prompted_weights(
     is_asked = not (has_own_classes(model) and sorted(known) == sorted(prompts.words))
     if is_asked or hasattr(model.model[-1], "lrpc"):  # prompt-free: it chooses objects before their classes
         _require_open(model, known, weights)
+    origin: dict[str, Any] = {"weights_sha256": hash_file(weights)}
     if is_asked:
-        _set_classes(model, prompts, find_encoder(name_text_model(model)))
+        encoder = find_encoder(name_text_model(model))
+        _set_classes(model, prompts, encoder)
+        origin |= {"text_model": name_text_model(model), "text_encoder_sha256": hash_file(encoder)}
     by_word = dict(zip(prompts.words, prompts.names, strict=True))
     names = prompts.names if is_asked else tuple(by_word[word] for word in known)
-    torch.save(_build_checkpoint(build_plain_model(model, names, task), model.args, task), target)
+    origin["words"] = dict(zip(prompts.names, prompts.words, strict=True))
+    checkpoint = _build_checkpoint(build_plain_model(model, names, task), model.args, task)
+    torch.save({**checkpoint, ORIGIN: origin}, target)
     return is_asked
 
 

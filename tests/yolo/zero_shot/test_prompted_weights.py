@@ -11,11 +11,13 @@ import torch
 from ultralytics.nn.tasks import SegmentationModel
 
 from pipeline.core.errors import UserError
+from pipeline.storage.files import hash_file
 from pipeline.yolo.inference.loaded_model import LoadedModel
 from pipeline.yolo.inference.model_file import load_checkpoint_model
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.weights import load_weights
 from pipeline.yolo.zero_shot.prompted_weights import (
+    ORIGIN,
     ClassPrompts,
     choose_prompts,
     is_promptable,
@@ -87,6 +89,12 @@ def test_words_that_name_no_class_or_two_are_refused(words, wrong):
 def test_a_checkpoint_that_was_asked_finds_the_classes_without_the_encoder(folder, tmp_path):
     assert _ask(folder / "open.pt", tmp_path / "boxes.pt")
     assert _ask(folder / "open.pt", tmp_path / "masks.pt", task="segment")
+    assert torch.load(tmp_path / "boxes.pt", weights_only=False)[ORIGIN] == {
+        "words": dict(zip(NAMES, WORDS, strict=True)),
+        "weights_sha256": hash_file(folder / "open.pt"),
+        "text_model": "mobileclip:blt",
+        "text_encoder_sha256": hash_file(folder / "mobileclip_blt.ts"),
+    }
     names, boxes = _predict(tmp_path / "boxes.pt", "detect")
     _, masks = _predict(tmp_path / "masks.pt", "segment")
     assert names == NAMES
