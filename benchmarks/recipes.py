@@ -131,15 +131,15 @@ def read_recipes() -> dict[str, str]:
     return {STOCK: "", **{str(name): text or "" for name, text in OmegaConf.load(RECIPES).items()}}
 
 
-def open_clone(folder: Path, data: str) -> Path:
+def open_clone(asked: argparse.Namespace, data: str) -> Path:
     """Return the clone of a data set, at the commit of this project, with an experiment file per recipe."""
-    clone = folder.resolve() / data
+    clone = asked.folder.resolve() / data
     if not clone.exists():
         create_project(clone)
     run_git(clone, "fetch", "-q", str(ROOT), "HEAD")
     run_git(clone, "checkout", "-qf", "FETCH_HEAD")
     for name, changes in read_recipes().items():
-        text = build_experiment(shlex.split(changes))
+        text = build_experiment([f"finetune.epochs={asked.epochs}", *shlex.split(changes)])
         (clone / f"conf/experiment/{name}.yaml").write_text(text, "utf-8")
     run_git(clone, "add", "conf/experiment")
     identity = ("-c", "user.name=recipes", "-c", "user.email=recipes@example.org")
@@ -178,11 +178,11 @@ def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
     names = [training.recipe for training in trainings]
     cell = Cell(first.data, first.base, "full", first.seed)
     words = [f"+experiment={','.join(names)}", *cells.select_data(cell, build_terms(asked))]
-    words += [f"finetune.epochs={asked.epochs}", "finetune.patience=0", "finetune.threads=1"]
+    words += ["finetune.patience=0", "finetune.threads=1"]
     words += [f"finetune.time={asked.minutes / 60:.6f}"] if asked.minutes else []
     words += [f"seed={first.seed}", f"sweep.jobs={asked.jobs}", "sweep.sampler=grid", "sweep.output=json"]
     print(f"$ finetrack sweep {shlex.join(words)}", flush=True)
-    clone = open_clone(asked.folder, first.data)
+    clone = open_clone(asked, first.data)
     command = [sys.executable, "-m", "pipeline.sweep", "-m", *words]
     done = subprocess.run(
         command, cwd=clone, env=build_environment(clone), stdout=subprocess.PIPE, text=True, check=False
