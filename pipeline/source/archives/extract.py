@@ -54,7 +54,7 @@ def unpack_source(path: Path) -> Path:
     if path.is_dir() or (path.is_file() and path.suffix.lower() in DATASET_FILES):
         return path
     if not path.is_file():
-        raise UserError(f"data.source={path} does not exist: name a folder of images, or an archive of one")
+        raise UserError(f"{path} does not exist: name a folder of images, or an archive of one")
     digest = fingerprint_file(path, cache=create_scratch_folder() / "hashes.db")
     target = create_scratch_folder("sources") / digest[:32]
     with FileLock(target.with_suffix(".lock")):  # a second process that unpacks it waits

@@ -72,7 +72,7 @@ def _explain_no_archive(path: Path) -> str:
     if set(path.suffixes) & _ARCHIVE_SUFFIXES:
         return f"{path} is named like an archive, but is none, or it is damaged or cut short: {again}"
     return (
-        f"data.source={path} is neither a folder nor an archive that can be read "
+        f"{path} is neither a folder nor an archive that can be read "
         "(zip, tar, tar.gz, tar.bz2, tar.xz): name the folder that holds the images"
     )
 
