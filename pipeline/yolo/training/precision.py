@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import torch
 from ultralytics import utils
+from ultralytics.nn.distill_model import DistillationModel
 from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.torch_utils import autocast
 
@@ -69,7 +70,6 @@ def set_precision(trainer: Any) -> bool:
         # for the model of the fp16 check: its default folder is next to the code
         utils.WEIGHTS_DIR = create_scratch_folder("weights")
     on_cpu = device.type == "cpu" and choose_cpu_precision(wanted) == "bf16"
-    on_cpu &= arguments.distill_model is None  # the projector to a teacher computes in fp32
     if bf16_wanted and not on_cpu and arguments.amp != "bf16":
         used = "fp16" if arguments.amp else "fp32"
         LOG.warning(f"bf16 was asked for, but the network cannot compute in it on {device}: {used} is used")
@@ -93,10 +93,34 @@ class Bf16Model(BaseModel):  # type: ignore[misc]
         return _to_float(outputs)
 
 
+class _Bf16Teacher(BaseModel):  # type: ignore[misc]
+    """A teacher whose forward pass runs in bf16."""
+
+    def _predict_once(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            return super()._predict_once(x, *args, **kwargs)
+
+
+class _Bf16Distillation(DistillationModel):  # type: ignore[misc]
+    """A student beside its teacher, both in bf16; what they are compared by is in fp32."""
+
+    def decouple_outputs(self, preds: Any, branch: str = "one2one") -> Any:
+        return _to_float(super().decouple_outputs(preds, branch))
+
+
 def enable_bf16(model: torch.nn.Module) -> None:
     """Make a model of any task run its forward pass in bf16 in training."""
     model.__class__ = _bf16_class(type(model))  # type: ignore[arg-type] # a class is hashable
     model.to(memory_format=torch.channels_last)
+
+
+def enable_bf16_teacher(model: torch.nn.Module) -> None:
+    """Let the teacher beside a student compute in bf16, too, if there is one."""
+    if type(model) is DistillationModel:
+        model.__class__ = _Bf16Distillation
+        teacher = model.teacher_model
+        teacher.__class__ = type(f"Lowered{type(teacher).__name__}", (_Bf16Teacher, type(teacher)), {})
+        teacher.to(memory_format=torch.channels_last)
 
 
 def disable_bf16(model: torch.nn.Module) -> None:

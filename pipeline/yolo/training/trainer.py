@@ -39,7 +39,7 @@ from pipeline.yolo.training.freezing import (
     split_model_layers,
     split_optimizer_groups,
 )
-from pipeline.yolo.training.precision import enable_bf16, set_precision
+from pipeline.yolo.training.precision import enable_bf16, enable_bf16_teacher, set_precision
 from pipeline.yolo.training.resolved_settings import read_resolved_settings
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, save_checkpoint
 from pipeline.yolo.training.resume.optimizer_steps import OptimizerSteps
@@ -187,6 +187,8 @@ class TrainingMixin(RepeatFactorMixin, SharpnessMixin, SavedWeightsMixin):
     def resume_training(self, ckpt: Any) -> None:
         """Continue from the newest checkpoint of this training. Ultralytics' own `ckpt` is never set."""
         del ckpt
+        if self.bf16_on_cpu:
+            enable_bf16_teacher(unwrap_model(self.model))
         self.ema = build_ema(self.model, self.job.ema)
         if self.state is not None:
             restore_state(self, self.state)

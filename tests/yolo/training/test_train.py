@@ -383,7 +383,13 @@ def test_training_with_a_teacher_has_a_distillation_loss(tmp_path):
     teacher.write_bytes(trainings.run(trainings.job(tmp_path, epochs=1)).weights["best"])
     for path in (tmp_path / "checkpoints").glob("*.ckpt"):
         path.unlink()
-    outcome = trainings.run(trainings.job(tmp_path, precision="auto", distill_model=str(teacher)))
-    assert outcome.effective["precision"] == "fp32"
-    assert all("train/dis_loss" in row for row in outcome.rows)
+    found = {}
+    for precision in ("fp32", "auto"):
+        outcome = trainings.run(trainings.job(tmp_path, precision=precision, distill_model=str(teacher)))
+        assert outcome.effective["precision"] == choose_cpu_precision(precision)
+        found[precision] = [row["train/dis_loss"] for row in outcome.rows]
+        for path in (tmp_path / "checkpoints").glob("*.ckpt"):
+            path.unlink()
+    assert all(losses[1] < losses[0] for losses in found.values())
+    assert found["auto"] == pytest.approx(found["fp32"], rel=0.05)
     assert set(_tensors(tmp_path, outcome.weights["best"])) == set(load_weights(teacher).state_dict())
