@@ -28,7 +28,7 @@ OURS = (
     "gradual",
     "nodes",
 )
-KNOBS = ("layer_decay", "ema", "average", "freeze_bn", "sam", "one_to_many")
+KNOBS = ("layer_decay", "ema", "average", "freeze_bn", "sam", "one_to_many", "distill_features")
 """Keys of conf/finetune that are fields of a job under the same names, some with types of their own."""
 
 

@@ -60,7 +60,7 @@ from pipeline.yolo.weights import find_weights
 
 PIPELINE_KEYS = {
     *("strategy", "precision", "fast", "threads", "val_every", "repeat_rare", "gradual", "nodes"),
-    *("layer_decay", "ema", "average", "freeze_bn", "sam", "one_to_many"),
+    *("layer_decay", "ema", "average", "freeze_bn", "sam", "one_to_many", "distill_features"),
 }
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
@@ -221,6 +221,7 @@ def build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJ
         freeze_bn=finetune.freeze_bn,
         sam=finetune.sam,
         one_to_many=finetune.one_to_many,
+        distill_features=finetune.distill_features,
         folder=folder,
         head=finetune.strategy == "head",
         task=inputs.prepared.task,

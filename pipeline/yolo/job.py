@@ -75,6 +75,7 @@ class TrainingJob:
         ema: The moving average of the weights.
         average: How many of the best epochs are averaged at the end; 0 averages none.
         freeze_bn: Whether the BatchNorm statistics of the backbone stay those of the base weights.
+        distill_features: Whether the student learns all feature maps of the teacher.
         one_to_many: The weight of YOLO26's one-to-many head in the loss of the last epoch.
         sam: How far sharpness-aware steps look for worse weights (rho); 0 makes plain steps.
         val_every: Epochs from one validation to the next, at least 1.
@@ -106,6 +107,7 @@ class TrainingJob:
     freeze_bn: bool = False
     sam: float = 0.0
     one_to_many: float = 0.1
+    distill_features: bool = False
 
     @property
     def has_several_processes(self) -> bool:

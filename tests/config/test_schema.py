@@ -195,6 +195,7 @@ WRONG_COMBINATIONS = [
     ({"finetune.average": 3, "finetune.device": "cpu,cpu"}, "finetune.average=3 is not possible with"),
     ({"finetune.sam": 0.05, "finetune.nbs": 64}, "finetune.batch=16 is smaller than finetune.nbs=64"),
     ({"finetune.sam": 0.05, "finetune.batch": 0.7}, "needs one batch for each optimizer step"),
+    ({"finetune.distill_features": True}, "finetune.distill_features=true has no teacher"),
     ({"finetune.sam": 0.05, "finetune.compile": True}, "only possible with finetune.compile=false"),
     (
         {"finetune.sam": 0.05, "finetune.distill_model": "a.pt"},

@@ -135,6 +135,7 @@ class FinetuneConfig(ConfigGroup):
     warmup_momentum: Annotated[float, Field(ge=0, lt=1)]
     warmup_bias_lr: Share
     distill_model: str | None
+    distill_features: bool
     dis: NotNegative
     box: NotNegative
     cls: NotNegative
@@ -206,6 +207,15 @@ class FinetuneConfig(ConfigGroup):
         if self.sam and (self.compile or self.distill_model):
             instead = "finetune.compile=false" if self.compile else "finetune.distill_model=null"
             raise ValueError(f"{sam} is only possible with {instead}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_teacher(self) -> FinetuneConfig:
+        if self.distill_features and self.distill_model is None:
+            raise ValueError(
+                "finetune.distill_features=true has no teacher: set finetune.distill_model, or "
+                "finetune.distill_features=false"
+            )
         return self
 
     @model_validator(mode="after")

@@ -212,7 +212,11 @@ USE_CONDITIONS: Final = (
     UseCondition(("finetune.amp",), ("finetune.precision",), lambda precision: precision == "auto"),
     UseCondition(("finetune.amp",), ("finetune.device",), _is_on_gpu),
     UseCondition(("finetune.compile",), ("finetune.distill_model",), lambda teacher: teacher is None),
-    UseCondition(("finetune.dis",), ("finetune.distill_model",), lambda teacher: teacher is not None),
+    UseCondition(
+        ("finetune.dis", "finetune.distill_features"),
+        ("finetune.distill_model",),
+        lambda teacher: teacher is not None,
+    ),
     UseCondition(_list_keys("finetune", "pose kobj rle"), ("data.task",), _is_task("pose")),
     UseCondition(_list_keys("finetune", "overlap_mask mask_ratio"), ("data.task",), _is_task("segment")),
     UseCondition(("finetune.angle",), ("data.task",), _is_task("obb")),

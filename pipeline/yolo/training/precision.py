@@ -116,11 +116,14 @@ def enable_bf16(model: torch.nn.Module) -> None:
 
 def enable_bf16_teacher(model: torch.nn.Module) -> None:
     """Let the teacher beside a student compute in bf16, too, if there is one."""
-    if type(model) is DistillationModel:
-        model.__class__ = _Bf16Distillation
-        teacher = model.teacher_model
+    if not isinstance(model, DistillationModel):
+        return
+    teacher = model.teacher_model
+    if not isinstance(teacher, _Bf16Teacher):
         teacher.__class__ = type(f"Lowered{type(teacher).__name__}", (_Bf16Teacher, type(teacher)), {})
         teacher.to(memory_format=torch.channels_last)
+    if type(model) is DistillationModel:
+        model.__class__ = _Bf16Distillation
 
 
 def disable_bf16(model: torch.nn.Module) -> None:

@@ -14,6 +14,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from pipeline.core.metric_names import THREADS
 from pipeline.core.tasks import Keypoints
 from pipeline.yolo.epoch_metrics import WATCHED_METRICS, convert_figures
+from pipeline.yolo.feature_distillation import FeatureDistillationMixin
 from pipeline.yolo.frozen.features import (
     attach_batch_indices,
     attach_feature_stores,
@@ -58,7 +59,7 @@ from pipeline.yolo.unwrap import unwrap_student
 INTEGRATIONS: Final = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 
-class TrainingMixin(RepeatFactorMixin, SharpnessMixin, SavedWeightsMixin):
+class TrainingMixin(FeatureDistillationMixin, RepeatFactorMixin, SharpnessMixin, SavedWeightsMixin):
     """One training of any task; `task_trainers` puts this mixin before Ultralytics' trainer of each task.
 
     The name has no "Trainer" in it: Ultralytics attaches its own callbacks to every class with that word.

@@ -66,6 +66,7 @@ def test_the_tables_name_keys_of_the_schema_only():
             "finetune.gradual.trigger=plateau",
         ),
         ("finetune.dis=2,3", [], "finetune.distill_model=null"),
+        ("finetune.distill_features=true,false", [], "finetune.distill_model=null"),
         ("finetune.pose=2,3", [], "data.task=detect"),
         ("finetune.box=2,3", ["data.task=classify"], "data.task=classify"),
         ("finetune.dlog=2,3", [], "finetune.dlog decides no result"),
