@@ -25,7 +25,7 @@ from pipeline.yolo.job import TrainingJob
 
 _NORM_MOMENTUM: Final = 0.02
 _OTHER_MAPS: Final = (
-    "finetune.distill_model has feature maps of other numbers or strides than the model that is trained: name "
+    "finetune.distill_model has feature maps of other numbers or strides than the model: name "
     "a teacher with the same ones, such as yolov8n or yolo26n, or set finetune.distill_features=false"
 )
 

@@ -1,14 +1,34 @@
-"""Draw what has no label: the background, and distractors such as lines and specks."""
+"""Draw what has no label: the background, drawn or photographed, and distractors such as lines and specks.
+
+Drawn textures lack what real surfaces and scenes have. A few photographs, cut, turned and stretched at all
+sizes, have most of it (Asano and Saeed, Extrapolating from a Single Image to a Thousand Classes, 2023).
+"""
 
 from __future__ import annotations
+
+import functools
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 
-from pipeline.core.arrays import Float32Array
+from pipeline.core.arrays import Float32Array, ImageArray
+from pipeline.core.errors import UserError
 from pipeline.source.synthetic.palette import Palette, sample_object_color
 from pipeline.source.synthetic.textures import draw_cloud_texture, draw_gradient_texture, sample_texture
+
+_FILES: Final = {
+    "ultralytics": ("assets/bus.jpg",),
+    "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
+}
+"""Photographs in packages of requirements.lock."""
+_MIN_SIDE: Final = 72.0
+_MAX_SHARE: Final = 0.98
+_MAX_TURN: Final = 35.0
+_MAX_LOG_ASPECT: Final = 0.3
 
 
 def draw_background(rng: Generator, palette: Palette, pixels: int) -> Float32Array:
@@ -56,3 +76,51 @@ def _draw_specks(rng: Generator, image: Float32Array, palette: Palette) -> None:
     color = sample_object_color(rng, palette)
     for row, column in ((0, 0), (0, 1), (1, 0)):
         image[rows + row, columns + column] = color
+
+
+def crop_photograph(rng: Generator, pixels: int) -> Float32Array:
+    """Cut a random square out of a photograph, half of the time turned, at a random size and aspect ratio.
+
+    Args:
+        rng: Random numbers.
+        pixels: Side of the result.
+
+    Returns:
+        Blue, green, red; pixels x pixels x 3, 0 to 255.
+
+    Raises:
+        UserError: An installed package has no such photograph.
+    """
+    photographs = _read_photographs()
+    photograph = photographs[rng.integers(len(photographs))]
+    height, width = photograph.shape[:2]
+    side = float(np.exp(rng.uniform(np.log(_MIN_SIDE), np.log(_MAX_SHARE * min(height, width)))))
+    turn = rng.uniform(-_MAX_TURN, _MAX_TURN) if rng.random() < 0.5 else 0.0
+    aspect = float(np.exp(rng.uniform(-_MAX_LOG_ASPECT, _MAX_LOG_ASPECT)))
+    center = (rng.uniform(side / 2, width - side / 2), rng.uniform(side / 2, height - side / 2))
+    turned = np.vstack([cv2.getRotationMatrix2D(center, turn, 1.0), [0, 0, 1]])
+    across, down = pixels / side * aspect, pixels / side
+    scaled = [[across, 0, pixels / 2 - across * center[0]], [0, down, pixels / 2 - down * center[1]]]
+    matrix, shrinks = np.array(scaled) @ turned, down < 1
+    found = cv2.warpAffine(
+        photograph,
+        matrix,
+        (pixels, pixels),
+        flags=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    return found.astype(np.float32)
+
+
+@functools.cache
+def _read_photographs() -> tuple[ImageArray, ...]:
+    return tuple(_read(package, name) for package, names in _FILES.items() for name in names)
+
+
+def _read(package: str, name: str) -> ImageArray:
+    spec = find_spec(package)
+    path = Path(spec.origin).parent / name if spec and spec.origin else Path(package) / name
+    found = cv2.imread(str(path)) if path.is_file() else None
+    if found is None:
+        raise UserError(f"data=shapes needs the photograph {path}: install requirements.lock again")
+    return np.asarray(found, np.uint8)

@@ -1,7 +1,7 @@
 """Draw the images that the foundation weights are pre-trained on: thirty classes of shapes and textures.
 
-No photographs are used. What should transfer to real images is varied: size, crowding, occlusion,
-transparency, focus, light, texture, contrast between object and background, and the camera.
+What should transfer to real images is varied: size, crowding, occlusion, transparency, focus, light, texture,
+contrast between object and background, and the camera. Half of the backgrounds are crops of photographs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pipeline.core.arrays import Float32Array
-from pipeline.source.synthetic.background import draw_background, draw_distractors
+from pipeline.source.synthetic.background import crop_photograph, draw_background, draw_distractors
 from pipeline.source.synthetic.camera import simulate_camera
 from pipeline.source.synthetic.masks import Stencil, rasterize_stencil
 from pipeline.source.synthetic.outlines import OUTLINE_SAMPLERS, build_rectangle, sample_region
@@ -52,6 +52,10 @@ _SIMPLE_SHAPES = (
 )
 _CLASS_SET = ClassSet(len(SHAPE_CLASSES), tuple(SHAPE_CLASSES.index(name) for name in _SIMPLE_SHAPES))
 
+PHOTOGRAPHS = 0.5
+"""Share of images whose background is a photograph."""
+EMPTY_PHOTOGRAPHS = 0.5
+"""Share of these without any object."""
 _MIN_VISIBLE = 0.25  # fraction of an object's area that must be visible for it to be labeled
 _MIN_SIDE = 4  # pixels of a box's shorter side
 _MIN_AREA = 12  # visible pixels
@@ -75,10 +79,14 @@ def draw_shapes_image(index: int, *, seed: int, pixels: int) -> DrawnImage:
     """
     rng = np.random.default_rng([seed, index])
     colors = sample_palette(rng)
-    image = draw_background(rng, colors, pixels)
+    is_photograph = rng.random() < PHOTOGRAPHS
+    image = crop_photograph(rng, pixels) if is_photograph else draw_background(rng, colors, pixels)
+    if is_photograph:
+        colors = colors._replace(ground=image.mean((0, 1)))
     canvas = Canvas(image, np.full((pixels, pixels), -1, np.int16))
     draw_distractors(rng, image, colors)
-    painted = _paint_objects(rng, canvas, colors)
+    is_empty = is_photograph and rng.random() < EMPTY_PHOTOGRAPHS
+    painted = [] if is_empty else _paint_objects(rng, canvas, colors)
     if rng.random() < 0.3:
         draw_distractors(rng, image, colors)
     boxes, classes, polygons = _build_labels(painted, canvas.top)

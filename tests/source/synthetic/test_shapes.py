@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.source.synthetic import shapes
+from pipeline.source.synthetic.background import crop_photograph
 from pipeline.source.synthetic.painting import PaintStyle
 from pipeline.source.synthetic.picture import DrawnImage
 from pipeline.source.synthetic.placement import Placement
@@ -27,6 +28,7 @@ def draw_plain(monkeypatch) -> Callable[[list[Placement]], DrawnImage]:
     """Return a function that draws given objects in plain paint on a gray background, without a camera."""
     plain = PaintStyle("over", 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     background = np.full((PIXELS, PIXELS, 3), GRAY, np.float32)
+    monkeypatch.setattr(shapes, "PHOTOGRAPHS", 0.0)
     monkeypatch.setattr(shapes, "draw_background", lambda *_: background.copy())
     monkeypatch.setattr(shapes, "draw_distractors", lambda *_: None)
     monkeypatch.setattr(shapes, "simulate_camera", lambda _, scene: np.rint(scene).astype(np.uint8))
@@ -125,10 +127,31 @@ def test_all_classes_appear_and_none_dominates(drawings):
 
 def test_scenes_range_from_few_to_many_objects(drawings):
     counts = [len(drawing.classes) for drawing in drawings]
-    assert min(counts) <= 3
+    assert min(counts) == 0
+    assert 1 in counts
     assert max(counts) >= 20
 
 
 def test_class_names_are_unique_and_differ_from_the_demo():
     assert len(set(SHAPE_CLASSES)) == len(SHAPE_CLASSES)
     assert not set(SHAPE_CLASSES) & {"scratch", "pit", "stain", "crack"}
+
+
+def test_a_part_of_the_backgrounds_are_crops_of_photographs(monkeypatch):
+    monkeypatch.setattr(shapes, "EMPTY_PHOTOGRAPHS", 1.0)
+    shares = []
+    for photographs in (0.0, 0.5, 1.0):
+        monkeypatch.setattr(shapes, "PHOTOGRAPHS", photographs)
+        drawn = [draw_shapes_image(index, seed=SEED, pixels=64) for index in range(40)]
+        shares.append(np.mean([not len(drawing.classes) for drawing in drawn]))
+    assert shares[0] == 0
+    assert 0.25 < shares[1] < 0.75
+    assert shares[2] == 1
+
+
+def test_crops_of_photographs_differ_and_are_repeatable():
+    first, again, other = (crop_photograph(np.random.default_rng(seed), 64) for seed in (1, 1, 2))
+    assert first.shape == (64, 64, 3)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert 0 <= first.min() < first.max() <= 255
