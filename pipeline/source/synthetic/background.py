@@ -100,16 +100,26 @@ def crop_photograph(rng: Generator, pixels: int) -> Float32Array:
     center = (rng.uniform(side / 2, width - side / 2), rng.uniform(side / 2, height - side / 2))
     turned = np.vstack([cv2.getRotationMatrix2D(center, turn, 1.0), [0, 0, 1]])
     across, down = pixels / side * aspect, pixels / side
+    shrunk = shrink_photograph(photograph, min(across, down))
+    share_x, share_y = shrunk.shape[1] / width, shrunk.shape[0] / height
     scaled = [[across, 0, pixels / 2 - across * center[0]], [0, down, pixels / 2 - down * center[1]]]
-    matrix, shrinks = np.array(scaled) @ turned, down < 1
+    matrix = np.array(scaled) @ turned @ np.diag([1 / share_x, 1 / share_y, 1])
     found = cv2.warpAffine(
-        photograph,
-        matrix,
-        (pixels, pixels),
-        flags=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
+        shrunk, matrix, (pixels, pixels), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
     return found.astype(np.float32)
+
+
+def shrink_photograph(photograph: ImageArray, share: float) -> ImageArray:
+    """Shrink a photograph to a share of its sides, by the mean of pixels; a share above 1 leaves it as it is.
+
+    OpenCV's warps sample single pixels whatever interpolation they are given, so fine patterns would alias.
+    """
+    if share >= 1:
+        return photograph
+    return np.asarray(
+        cv2.resize(photograph, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), np.uint8
+    )
 
 
 @functools.cache

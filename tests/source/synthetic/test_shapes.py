@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.source.synthetic import shapes
-from pipeline.source.synthetic.background import crop_photograph
+from pipeline.source.synthetic.background import crop_photograph, shrink_photograph
 from pipeline.source.synthetic.painting import PaintStyle
 from pipeline.source.synthetic.picture import DrawnImage
 from pipeline.source.synthetic.placement import Placement
@@ -155,3 +155,11 @@ def test_crops_of_photographs_differ_and_are_repeatable():
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert 0 <= first.min() < first.max() <= 255
+
+
+def test_a_shrunk_photograph_is_an_average_of_its_pixels():
+    checkerboard = np.indices((240, 320)).sum(0)[..., None] % 2 * np.full(3, 200, np.uint8)
+    shrunk = shrink_photograph(checkerboard.astype(np.uint8), 0.25)
+    assert shrunk.shape == (60, 80, 3)
+    assert abs(shrunk.astype(float) - 100).max() <= 1  # sampled pixels would be 0 or 200
+    assert shrink_photograph(shrunk, 1.5) is shrunk
