@@ -1,13 +1,14 @@
-"""Plot and tabulate val mAP over the seconds of a training, for finished cells."""
+"""Plot and tabulate val mAP over the seconds of a training, for finished trainings."""
 
 from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from cells import PIXELS, PLAIN, ROOT, named
+from cells import PLAIN, ROOT, Cell
 
 sys.path.insert(0, str(ROOT))
 from pipeline.visualize.plots import LINE_COLORS, PLOT_STYLE
@@ -37,24 +38,19 @@ Group = dict[str, Curve]
 """Of one data set and base, by method."""
 
 
-def read(folder: Path, *, seed: int = 0) -> dict[tuple[str, str], Group]:
-    """Read the curves below a folder of cells.
-
-    Args:
-        folder: Of the cells.
-        seed: The one whose trainings had the machine for themselves.
-    """
+def group_curves(curves: Mapping[Cell, Curve], *, seed: int = 0) -> dict[tuple[str, str], Group]:
+    """Group the curves of one seed by data set and base, where `yolo train` has one."""
     found: dict[tuple[str, str], Group] = {}
-    for place in sorted(folder.glob("*/result.json")):
-        cell, curve = named(place.parent.name), _curve(place.parent)
-        if cell.seed == seed and cell.method in (PLAIN, *STRATEGIES) and curve:
+    for cell, curve in curves.items():
+        if cell.seed == seed and cell.method in (PLAIN, *STRATEGIES):
             found.setdefault((cell.data, cell.base), {})[cell.method] = curve
     return {pair: group for pair, group in found.items() if PLAIN in group}
 
 
-def _curve(folder: Path) -> Curve | None:
-    files = (folder / "yolo/run/results.csv", folder / "reports/training/epochs.csv")
-    return next((read_curve(file) for file in files if file.exists()), None)
+def read_training(folder: Path) -> Curve:
+    """Read the curve of the training in a folder, by `yolo train` or by this pipeline."""
+    plain = folder / "yolo/run/results.csv"
+    return read_curve(plain if plain.exists() else folder / "reports/training/epochs.csv")
 
 
 def read_curve(file: Path) -> Curve:
@@ -67,7 +63,7 @@ def read_curve(file: Path) -> Curve:
     return Curve([float(row[clock]) for row in rows], [float(row[accuracy]) for row in rows])
 
 
-def table(groups: dict[tuple[str, str], Group]) -> str:
+def table(groups: Mapping[tuple[str, str], Group]) -> str:
     """Return a table: when each strategy reaches the best mAP of `yolo train`, and the share of time."""
     return "\n".join([COLUMNS, *(_row(pair, group) for pair, group in groups.items())])
 
@@ -83,7 +79,7 @@ def _row(pair: tuple[str, str], group: Group) -> str:
     return f"| {', '.join(pair)} | {plain.best:.3f} | {whole:.0f} s | {' | '.join(cells)} |"
 
 
-def plot(groups: dict[tuple[str, str], Group], path: Path) -> None:
+def plot(groups: Mapping[tuple[str, str], Group], path: Path) -> None:
     """Draw a panel for each data set and base, as SVG."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -98,7 +94,7 @@ def plot(groups: dict[tuple[str, str], Group], path: Path) -> None:
                     dashed = "--" if method == PLAIN else "-"
                     panel.plot(*group[method], label=method, color=colour, linestyle=dashed)
             panel.axhline(group[PLAIN].best, color="#999999", linewidth=0.8, linestyle=":")
-            panel.set(title=f"{pair[0]}, {PIXELS[pair[0]]} px, from {pair[1]}", xlabel="seconds of training")
+            panel.set(title=f"{pair[0]}, from {pair[1]}", xlabel="seconds of training")
             panel.set(ylabel="val mAP50-95", ylim=(0, None), xlim=(0, None))
         for panel in panels[len(groups) :]:
             panel.set_visible(False)

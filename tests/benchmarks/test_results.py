@@ -35,14 +35,42 @@ def test_every_method_has_a_configuration(results, tmp_path):
 
 def test_only_trainings_with_the_same_seed_are_compared(results):
     plain = [results.Cell("bccd", "yolov8n", "yolo train", seed) for seed in (0, 1, 2)]
-    full = [results.Cell("bccd", "yolov8n", "full", seed) for seed in (1, 2, 3)]
-    pairs = results.pair_with_stock({cell: {} for cell in (*plain, *full)}, "bccd", "yolov8n", "full")
-    assert pairs == [*zip(plain[1:], full[:2], strict=True)]
+    full = [results.Cell("bccd", "yolov8n", "full", seed) for seed in (3, 2, 1)]
+    pairs = results.pair_with_stock({*plain, *full}, results.Method("bccd", "yolov8n", "full"))
+    assert pairs == [*zip(plain[1:], full[:0:-1], strict=True)]
+
+
+def build_result(results: Any, accuracy: float) -> Any:
+    test = {"mAP50-95": accuracy, "mAP50-95_low": 0.1, "mAP50-95_high": 0.9, "mAP50": 0.8}
+    curve = results.seconds.Curve([10.5, 20.25], [0.1, accuracy])
+    return results.Result(test, {"wall": 30.0, "cpu": 40.0}, curve)
 
 
 def test_same_time_is_that_of_the_training_without_start_up(results, tmp_path):
-    cell = results.Cell("bccd", "yolov8n", "same time", 2)
-    folder = tmp_path / results.Cell("bccd", "yolov8n", "yolo train", 2).name / "yolo/run"
-    folder.mkdir(parents=True)
-    (folder / "results.csv").write_text("epoch,time,metrics/mAP50-95(B)\n1,10.5,0.1\n2,20.25,0.2\n")
-    assert results.read_stock_seconds(tmp_path, cell) == 20.25
+    store = results.Store(256, 20, tmp_path / "results.jsonl")
+    store.add_result(results.Cell("bccd", "yolov8n", "yolo train", 2), build_result(results, 0.5))
+    assert results.read_stock_seconds(store, results.Cell("bccd", "yolov8n", "same time", 2)) == 20.25
+
+
+def test_kept_results_are_read_again_and_shown(results, tmp_path):
+    path = tmp_path / "results.jsonl"
+    store = results.Store(256, 20, path)
+    for seed in (1, 0):
+        for method, accuracy in (("yolo train", 0.5), ("full", 0.6)):
+            store.add_result(
+                results.Cell("bccd", "yolov8n", method, seed), build_result(results, accuracy + seed / 10)
+            )
+    method = results.Method("bccd", "yolov8n", "full")
+    for value in (0.2, 0.1):
+        store.add_difference(method, results.Difference(value, 0.05, 0.25, (0, 1)))
+    store.add_difference(method, results.Difference(0.1, 0.05, 0.25, (0, 1)))
+    assert len(path.read_text().splitlines()) == 6
+
+    again = results.Store(256, 20, path)
+    assert again.results == store.results
+    assert again.differences == {method: results.Difference(0.1, 0.05, 0.25, (0, 1))}
+    assert not results.Store(320, 20, path).results
+    page = results.results_page.render(again, jobs=2, curves="")
+    row = "| full | 2 | 0.600 / 0.700, mean 0.650 [0.100, 0.900] | +0.100 (+0.050 to +0.250) | 0.800 | 30 |"
+    assert row in page
+    assert "| full | +0.100 (+0.000 to +0.200) | +0.100 (+0.050 to +0.250) |" in page

@@ -1,0 +1,129 @@
+"""Render docs/results.md from the kept results of trainings."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from itertools import product
+from statistics import mean
+from typing import Final
+
+import cells
+from cells import PIXELS, PLAIN, SAME_TIME
+from result_store import Difference, Method, Result, Store
+
+from pipeline.runtime.worker_count import count_available_cores
+
+METHODS: Final = (PLAIN, "full", SAME_TIME, "gradual", "head", "scratch")
+BASES: Final = ("yolov8n", "yolo11n", "foundation")
+BATCH: Final = 16
+SETS: Final = tuple(PIXELS)
+
+
+def render(store: Store, *, jobs: int, curves: str) -> str:
+    """Return the page up to its sections that `make results` does not measure.
+
+    Args:
+        store: The results.
+        jobs: How many groups trained at a time.
+        curves: The table of mAP over seconds.
+    """
+    head = f"""# Results
+
+`make results` (`benchmarks/results.py`) writes this page: {store.terms["epochs"]} epochs, batch {BATCH}, `augment=none`, {store.terms["pixels"]} px; every method has
+the same images, split, image size and base weights. mAP is that of the test split (of masks where the set has them), with the bootstrap 95% interval
+of the first seed in brackets. Differences from `yolo train` are means over the seeds, paired by test image, with 95% intervals
+that hold the spread of the images, and of the seeds where there are several ([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are
+split 70/15/15 by one seed. `same time`: `full` for as long as `yolo train` trained, start-up not counted. yolo11n starts from the official yolo11n-seg.
+
+{count_available_cores()} CPU cores, {platform.system()} {platform.machine()}, no GPU. The trainings of a set, base and seed ran one after the other on the same
+cores, {jobs} groups at a time; every process, `yolo train` too, computed with as many threads as its group had cores. Seconds are means over the seeds of the
+whole process, start-up included. Each result and its commit: `benchmarks/results.jsonl`. The data: [results-data.md](results-data.md).
+"""
+    pairs = [
+        (data, base)
+        for base, data in product(BASES, SETS)
+        if any((cell.data, cell.base) == (data, base) for cell in store.results)
+    ]
+    summary = "\n".join([_render_summary(base, store.differences) for base in BASES])
+    tables = [_render_table(data, base, store) for data, base in pairs]
+    return "\n".join([head, "## Beside `yolo train`\n", summary, *tables, OVER_TIME, f"{curves}\n"])
+
+
+OVER_TIME = """## mAP over seconds
+
+![val mAP50-95 over the seconds of training, a panel for each data set and base](images/seconds.svg)
+
+When a strategy reaches the best val mAP50-95 of all epochs of `yolo train`: seconds of training without start-up, and their
+share of the time that `yolo train` took (first seed, Ultralytics' validation).
+"""
+COLUMNS = """| method | seeds | mAP50-95 | beside `yolo train` | mAP50 | seconds | ratio | CPU seconds | ratio |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def _render_summary(base: str, differences: Mapping[Method, Difference]) -> str:
+    """Return a table: methods, the difference on each set, and the mean over the sets."""
+    own = {(found.data, found.method): each for found, each in differences.items() if found.base == base}
+    sets = [data for data in SETS if any(data == name for name, _ in own)]
+    counted = [data for data in sets if data not in cells.MASKS]  # those have the images of another set
+    lines = [
+        f"| from {base} | mean of {len(counted)} sets | {' | '.join(sets)} |",
+        "|---" * (len(sets) + 2) + "|",
+    ]
+    methods = [method for method in METHODS if any(method == name for _, name in own)]
+    for method in methods:
+        shown = " | ".join(_format(own.get((data, method))) for data in sets)
+        row = [own.get((data, method)) for data in counted]
+        average = _average([each for each in row if each]) if all(row) else None
+        lines.append(f"| {method} | {_format(average)} | {shown} |")
+    return "\n".join([*lines, ""]) if own else ""
+
+
+def _average(differences: Sequence[Difference]) -> Difference:
+    """Return the mean over data sets, whose errors are independent."""
+    value = mean(each.value for each in differences)
+    reach = sum(((each.high - each.low) / 2) ** 2 for each in differences) ** 0.5 / len(differences)
+    return Difference(value, value - reach, value + reach)
+
+
+def _format(each: Difference | None) -> str:
+    return f"{each.value:+.3f} ({each.low:+.3f} to {each.high:+.3f})" if each else ""
+
+
+def _render_table(data: str, base: str, store: Store) -> str:
+    own = {cell: store.results[cell] for cell in sorted(store.results, key=lambda cell: cell.seed)}
+    groups = {
+        method: [
+            each for cell, each in own.items() if (cell.data, cell.base, cell.method) == (data, base, method)
+        ]
+        for method in METHODS
+    }
+    rows = [
+        _render_row(method, results, groups[PLAIN], store.differences.get(Method(data, base, method)))
+        for method, results in groups.items()
+        if results
+    ]
+    return f"## {data}, from {base}\n\n{COLUMNS}" + "\n".join(rows) + "\n"
+
+
+def _render_row(
+    method: str, results: Sequence[Result], plain: Sequence[Result], difference: Difference | None
+) -> str:
+    first, values = results[0].test, [result.test["mAP50-95"] for result in results]
+    main = " / ".join(f"{value:.3f}" for value in values)
+    main += f", mean {mean(values):.3f}" if len(values) > 1 else ""
+    interval = f"[{first['mAP50-95_low']:.3f}, {first['mAP50-95_high']:.3f}]"
+    fifty = mean(result.test["mAP50"] for result in results)
+    times = " | ".join(_format_time(results, plain, clock) for clock in ("wall", "cpu"))
+    return f"| {method} | {len(values)} | {main} {interval} | {_format(difference)} | {fifty:.3f} | {times} |"
+
+
+def _format_time(results: Sequence[Result], plain: Sequence[Result], clock: str) -> str:
+    own, other = (_average_seconds(some, clock) for some in (results, plain))
+    return f"{own:.0f} | {own / other:.2f}" if own and other else f"{own or ''} |"
+
+
+def _average_seconds(results: Sequence[Result], clock: str) -> float | None:
+    taken = [result.spent[clock] for result in results if clock in result.spent]
+    return mean(taken) if taken else None
