@@ -154,6 +154,16 @@ def test_resumed_training_gives_the_same_files(projects, stop_after, case):
     assert found.effective["epochs"] == len(found.rows) == (6 if "time" in case else EPOCHS)
 
 
+@pytest.mark.fault(4, "stopped after an epoch: a teacher")
+@pytest.mark.parametrize("features", [pytest.param(False, marks=SLOW), True])
+def test_resumed_training_with_a_teacher_gives_the_same_files(projects, tmp_path_factory, features):
+    teacher = tmp_path_factory.mktemp("teacher") / "teacher.pt"
+    teacher.write_bytes(trainings.FOUNDATION.read_bytes())
+    case = {"batch": 4, "nbs": 8, "distill_model": str(teacher), "distill_features": features}
+    found = _check_same_files(projects, 2, {**case, "precision": "auto"})
+    assert all(row["train/dis_loss"] > 0 for row in found.rows)
+
+
 CHOICES = {
     "batch": [4, 8, 16, 64],
     "nbs": [4, 12, 16, 64],
