@@ -33,7 +33,7 @@ def check_freeze(model: Any, layers: int | Sequence[int | str] | None, *, head: 
     """
     if not layers:
         return
-    prefixes = [f"model.{layer}." for layer in (range(layers) if isinstance(layers, int) else layers)]
+    prefixes = list_frozen_prefixes(layers)
     names = [name for name, _ in model.named_parameters() if ALWAYS_FROZEN not in name]
     frozen = [name for name in names if any(prefix in name for prefix in prefixes)]
     backbone = count_backbone_layers(model)
@@ -44,6 +44,11 @@ def check_freeze(model: Any, layers: int | Sequence[int | str] | None, *, head: 
         raise UserError(f"finetune.freeze={layers} freezes {what}: {extent}")
     if len(frozen) == len(names):
         raise UserError(f"finetune.freeze={layers} leaves no layer that learns: {extent}")
+
+
+def list_frozen_prefixes(layers: int | Sequence[int | str]) -> list[str]:
+    """Return what is in the names of the tensors that `finetune.freeze` freezes."""
+    return [f"model.{layer}." for layer in (range(layers) if isinstance(layers, int) else layers)]
 
 
 def split_model_layers(model: Any, groups: int) -> tuple[range, ...]:

@@ -26,6 +26,7 @@ from pipeline.yolo.training.task_trainers import TRAINING_CLASSES
 from pipeline.yolo.training.trainer import TrainingMixin
 from pipeline.yolo.training.transfer import (
     align_layers,
+    check_kept_layers,
     check_transfer,
     choose_architecture,
     count_transferred,
@@ -152,6 +153,7 @@ def build_trainer(job: TrainingJob) -> TrainingMixin:
     if source is not None:
         trainer.transferred_tensors = count_transferred(source, trainer.model)
         check_transfer(job.base, source, trainer.model)
+        check_kept_layers(job, source, trainer.model, trainer.args.freeze)
     return trainer
 
 

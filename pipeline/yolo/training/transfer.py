@@ -9,7 +9,7 @@ layer, by kind and order.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from pipeline.core.errors import UserError
 from pipeline.core.tasks import Task
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.verified_copy import temporary_copy
-from pipeline.yolo.job import BaseWeights
+from pipeline.yolo.job import BaseWeights, TrainingJob
+from pipeline.yolo.training.freezing import list_backbone_norms, list_frozen_prefixes
 
 
 def choose_architecture(base: BaseWeights, source: Any, task: Task) -> dict[str, Any]:
@@ -91,6 +92,37 @@ def check_transfer(base: BaseWeights, source: Any, target: Any) -> None:
             f"{base.architecture} can come from {base.path}: "
             "set model.architecture to the one of these weights"
         )
+
+
+def check_kept_layers(
+    job: TrainingJob, source: Any, target: Any, freeze: int | Sequence[int | str] | None
+) -> None:
+    """Check that no layer, and no BatchNorm statistics, that the training keeps are without base weights.
+
+    A backbone of `classify` has no SPPF, for instance, so its weights leave that layer of others random.
+
+    Args:
+        job: Of the training.
+        source: The base weights.
+        target: The network that is built.
+        freeze: Ultralytics' `freeze`: how many layers from the first, or which; None freezes none.
+
+    Raises:
+        UserError: With the layers.
+    """
+    blank = [name for name, transferred in _is_transferred(source, target).items() if not transferred]
+    prefixes = list_frozen_prefixes(freeze or ())
+    norms = {id(norm) for norm in list_backbone_norms(target)} if job.freeze_bn else set()
+    in_norms = [name for name in blank if id(target.get_submodule(name.rpartition(".")[0])) in norms]
+    frozen = [name for name in blank if any(prefix in name for prefix in prefixes)]
+    for key, kept in ((f"freeze={freeze}", frozen), (f"freeze_bn={job.freeze_bn}", in_norms)):
+        if kept:
+            layers = sorted({int(name.split(".")[1]) for name in kept})
+            which = f"layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}"
+            raise UserError(
+                f"finetune.{key} would keep {which} at random values, since {job.base.path} has no weights "
+                "for them: let them learn (finetune.freeze can be a list of layers), or take other weights"
+            )
 
 
 def _is_transferred(source: Any, target: Any) -> dict[str, bool]:

@@ -143,13 +143,36 @@ def test_classify_takes_over_the_backbone_layer_by_layer(tmp_path):
         assert all(old.equal(new) for old, new in pairs), ours
 
 
-@pytest.mark.parametrize("task", ["detect", "pose"])
-def test_other_tasks_take_over_the_backbone_of_classify(tmp_path, task):
-    trainings.dataset(tmp_path, task=task)
-    path = tmp_path / "a.pt"
+def _save_classifier(path):
     torch.save(
         {"model": ClassificationModel("yolo26n-cls.yaml", verbose=False).half(), "train_args": {}}, path
     )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"freeze": "backbone", "head": True}, "finetune.freeze=.* would keep layer 9 at random values"),
+        ({"freeze": [23]}, "finetune.freeze=.* would keep layer 23 at random values"),
+        ({"freeze_bn": True}, "finetune.freeze_bn=True would keep layer 9 at random values"),
+        ({"freeze": 9, "head": True}, None),
+    ],
+)
+def test_a_layer_without_base_weights_is_not_frozen(tmp_path, changes, sentence):
+    trainings.dataset(tmp_path)
+    job = trainings.job(tmp_path, weights=_save_classifier(tmp_path / "a.pt"), **changes)
+    if sentence is None:
+        build_trainer(job)
+    else:
+        with pytest.raises(UserError, match=sentence):
+            build_trainer(job)
+
+
+@pytest.mark.parametrize("task", ["detect", "pose"])
+def test_other_tasks_take_over_the_backbone_of_classify(tmp_path, task):
+    trainings.dataset(tmp_path, task=task)
+    path = _save_classifier(tmp_path / "a.pt")
     trainer = build_trainer(trainings.job(tmp_path, task=task, weights=path))
     source = load_weights(path).model
     assert trainer.model.model[10].cv1.conv.weight.equal(source[9].cv1.conv.weight)
