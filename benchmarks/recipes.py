@@ -99,18 +99,23 @@ def main() -> None:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    take_common_arguments(parser)
+    parser.add_argument("--recipes", default=",".join([STOCK, *map(str, OmegaConf.load(RECIPES))]))
+    parser.add_argument("--minutes", type=float, help="of each training, instead of epochs")
+    return parser.parse_args()
+
+
+def take_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which trainings there are, and where they are."""
     cells.take_sources(parser)
     parser.add_argument("--sets", help="some of the data sets; without it all, as boxes")
     parser.add_argument("--bases", default="yolov8n", help="yolov8n, yolo11n, foundation")
-    parser.add_argument("--recipes", default=",".join([STOCK, *map(str, OmegaConf.load(RECIPES))]))
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe: seeds 0, 1, ...")
     parser.add_argument("--pixels", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--minutes", type=float, help="of each training, instead of epochs")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
     parser.add_argument("--folder", type=Path, default=ROOT / ".finetrack/recipes")
     parser.add_argument("--scores", type=Path, default=SCORES, help="where the scores are kept")
-    return parser.parse_args()
 
 
 def name_budget(asked: argparse.Namespace) -> str:

@@ -85,19 +85,19 @@ def log_epoch(session: RunSession, row: Mapping[str, float]) -> None:
 
 
 def log_results(
-    session: RunSession, prepared: Manifest, best: Mapping[str, float], epoch: int, *, imgsz: int
+    session: RunSession, prepared: Manifest, best: Mapping[str, float], epoch: int | None, *, imgsz: int
 ) -> None:
-    """Log curves, weights, and the model with the val metrics of the best epoch.
+    """Log curves, weights, and the model with the val metrics of best.pt.
 
     Args:
         session: Of the run.
         prepared: Its first val image is the model's input example; its task decides the model's output.
-        best: The val metrics of the best epoch.
-        epoch: The best epoch, from 1.
+        best: The val metrics of best.pt.
+        epoch: The epoch of best.pt, from 1; None where it is the mean of several.
         imgsz: The image size of the training, in pixels, with which the model predicts.
     """
     metrics = {f"best/{name}": value for name, value in best.items()}
-    session.log_metrics(metrics | {"best/epoch": epoch})
+    session.log_metrics(metrics if epoch is None else metrics | {"best/epoch": epoch})
     session.log_artifact(TRAINING_PLOTS_FOLDER)
     session.log_artifact(TRAINING_METRICS_FILE, folder=f"{STATE_FOLDER}/finetune/reports")
     session.log_artifact(FINETUNED_FOLDER)

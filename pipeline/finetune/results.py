@@ -72,7 +72,8 @@ def write_results(
         }
     )
     session.set_description(_describe_run(config, inputs, outcome))
-    log_results(session, inputs.prepared, best, outcome.best_epoch, imgsz=used["imgsz"])
+    epoch = None if outcome.average and outcome.average.is_taken else outcome.best_epoch
+    log_results(session, inputs.prepared, best, epoch, imgsz=used["imgsz"])
 
 
 def _report_average(outcome: TrainingResult) -> dict[str, Any]:

@@ -20,7 +20,11 @@ from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
 from pipeline.dataset.augmented import read_augmentation_records
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
-from pipeline.finetune.automatic.learning_rate import choose_learning_rate, find_usual_rate
+from pipeline.finetune.automatic.learning_rate import (
+    choose_learning_rate,
+    describe_low_rate,
+    find_usual_rate,
+)
 from pipeline.finetune.automatic.resolve_values import (
     AutomaticValue,
     resolve_data_values,
@@ -163,7 +167,7 @@ def _open_run(config: Config, inputs: TrainingInputs, *, resume: bool) -> Abstra
 
 
 def _choose_rate(config: Config, inputs: TrainingInputs, folder: Path, *, is_resumed: bool) -> TrainingInputs:
-    """Choose the learning rate where it is auto, and print all values that were auto."""
+    """Choose the learning rate where it is auto, and print all values that were auto, and a rate to doubt."""
     if config.finetune.lr0 == AUTOMATIC:
         job = build_job(set_automatic_values(config, inputs.automatic), inputs, folder)
         test = choose_learning_rate(job, find_usual_rate(config), is_resumed=is_resumed)
@@ -171,6 +175,8 @@ def _choose_rate(config: Config, inputs: TrainingInputs, folder: Path, *, is_res
         inputs = inputs._replace(automatic=(*inputs.automatic, rate), rate_test=test)
     for value in inputs.automatic:
         print(f"finetune: {value.key}=auto: {value}")
+    if remark := describe_low_rate(config):
+        print(f"finetune: {remark}")
     return inputs
 
 

@@ -1,4 +1,4 @@
-"""Learn a teacher's features: all feature maps of backbone and neck, everywhere in the image.
+"""Learn a teacher's features: the feature maps that backbone and neck hand on, everywhere in the image.
 
 Ultralytics' own distillation compares the maps before the head, where the teacher sees an object. That helps
 little where the teacher does not know the objects, as on drawn images. Here each map of the teacher is

@@ -75,7 +75,7 @@ class TrainingJob:
         ema: The moving average of the weights.
         average: How many of the best epochs are averaged at the end; 0 averages none.
         freeze_bn: Whether the BatchNorm statistics of the backbone stay those of the base weights.
-        distill_features: Whether the student learns all feature maps of the teacher.
+        distill_features: Whether the student learns the teacher's feature maps of backbone and neck.
         one_to_many: The weight of YOLO26's one-to-many head in the loss of the last epoch.
         sam: How far sharpness-aware steps look for worse weights (rho); 0 makes plain steps.
         val_every: Epochs from one validation to the next, at least 1.

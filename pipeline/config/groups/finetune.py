@@ -70,6 +70,8 @@ class GradualConfig(ConfigGroup):
     decay: Annotated[float, Field(gt=0, le=1)]
 
 
+SGD_KINDS: Final = frozenset({"SGD", "MuSGD"})
+"""Optimizers that need about twenty times the learning rate of AdamW."""
 AveragedEpochs = Annotated[
     Literal[0] | Annotated[int, Field(ge=2, le=100)],
     Field(description="0, or a number of epochs from 2 to 100"),
@@ -157,6 +159,11 @@ class FinetuneConfig(ConfigGroup):
                 "finetune.optimizer=auto chooses its own learning rate and ignores finetune.lr0: "
                 "set finetune.lr0=null, or name an optimizer such as AdamW or SGD"
             )
+        if self.lr0 == AUTOMATIC and self.optimizer in SGD_KINDS:
+            raise ValueError(
+                "finetune.lr0=auto tests around the usual rates of AdamW, which are too low for "
+                f"finetune.optimizer={self.optimizer}: set a number, such as Ultralytics' 0.01"
+            )
         if self.optimizer != "auto" and self.lr0 is None:
             raise ValueError(
                 f"finetune.lr0 must be a number or auto where finetune.optimizer={self.optimizer}"
@@ -175,6 +182,17 @@ class FinetuneConfig(ConfigGroup):
             raise ValueError(
                 f"finetune.layer_decay must be 1 where finetune.strategy={self.strategy}: {instead}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_single_class(self) -> FinetuneConfig:
+        for key in ("cls_pw", "repeat_rare"):
+            if self.single_cls and getattr(self, key):
+                raise ValueError(
+                    f"finetune.{key}={getattr(self, key):g} weighs classes by how rare they are, and "
+                    f"finetune.single_cls=true makes one of them: set finetune.{key}=0.0, or "
+                    "finetune.single_cls=false"
+                )
         return self
 
     @model_validator(mode="after")

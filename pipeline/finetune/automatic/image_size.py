@@ -29,7 +29,7 @@ LEAST_PIXELS: Final = 8.0
 SMALL_SHARE: Final = 0.1
 """The share of the objects that may be smaller than that."""
 LARGE_IMAGE_SHARE: Final = 0.9
-"""The share of the images that are not enlarged beyond their own pixels."""
+"""The largest share of the images that may be enlarged beyond their own pixels."""
 _MIN_SIZE: Final = 64
 _STRIDE: Final = 32
 

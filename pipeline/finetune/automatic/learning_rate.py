@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.config.groups.finetune import SGD_KINDS
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.finetune.checkpoint_folder import RATE_TEST_FILE
@@ -23,6 +24,17 @@ def find_usual_rate(config: Config) -> float:
     """Return the rate around which finetune.lr0=auto tests: that of model.lr0 for the strategy."""
     strategy = config.finetune.strategy
     return SCRATCH_RATE if strategy == "scratch" else float(getattr(config.model.lr0, strategy))
+
+
+def describe_low_rate(config: Config) -> str | None:
+    """Return a sentence where SGD has the usual rate of AdamW, at which it hardly learns."""
+    finetune = config.finetune
+    if finetune.optimizer not in SGD_KINDS or finetune.lr0 != find_usual_rate(config):
+        return None
+    return (
+        f"finetune.lr0={finetune.lr0:g} is the usual rate of AdamW, and low for finetune.optimizer="
+        f"{finetune.optimizer}: Ultralytics' default is 0.01"
+    )
 
 
 def choose_learning_rate(job: TrainingJob, usual: float, *, is_resumed: bool) -> RateTest:

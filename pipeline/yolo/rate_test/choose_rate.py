@@ -68,7 +68,9 @@ def choose_rate(rates: Sequence[float], losses: Sequence[float], *, usual: float
     span = f"in a test of {len(points)} steps up to {round_rate(points[-1].rate):g}"
     found = _find_fall(points)
     if found is None:
-        return RateTest(usual, f"the usual rate, because the loss does not fall by {FALL:.0%} {span}", points)
+        fell = min(point.smoothed for point in points) <= 1 - FALL
+        what = f"falls by {FALL:.0%}, but rises again" if fell else f"does not fall by {FALL:.0%}"
+        return RateTest(usual, f"the usual rate, because the loss {what} {span}", points)
     wanted = round_rate(found)
     chosen = round_rate(min(max(found, usual / MAX_CHANGE), usual * MAX_CHANGE))
     if chosen == wanted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import Any
+from typing import Any, Final
 
 import torch
 from ultralytics import __version__
@@ -13,12 +13,16 @@ from pipeline.yolo.gpu_loader.loader import GpuLoader
 from pipeline.yolo.repeat_factors import count_epoch_samples
 from pipeline.yolo.training.freezing import ALWAYS_FROZEN, list_backbone_norms
 
+_SETTINGS_OF_THE_START: Final = ("freeze", "parameters_learning", "momentum")
+"""Settings that change during a training: the record has those of its start, also after a resume."""
+
 
 def read_resolved_settings(trainer: Any) -> dict[str, Any]:
     """Return task, optimizer, rates, batch, precision, device, threads and frozen layers as plain values.
 
     How many epochs are trained is known at the end only.
     """
+    earlier = trainer.state["effective"] if trainer.state else {}
     optimizer, model = trainer.optimizer, unwrap_model(trainer.model)
     group = optimizer.param_groups[0]
     student = getattr(model, "student_model", model)
@@ -51,6 +55,7 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
         "tensors_transferred": "{} of {}".format(*trainer.transferred_tensors),
         "ultralytics": __version__,
         "torch": str(torch.__version__),
+        **{key: earlier[key] for key in _SETTINGS_OF_THE_START if key in earlier},
     }
 
 

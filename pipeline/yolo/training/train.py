@@ -215,19 +215,26 @@ def _collect_result(trainer: TrainingMixin) -> TrainingResult:
     rows: list[MetricsRow] = state["rows"]
     best, average = int(state["stopper"][1]), _read_average(state)
     is_taken = average is not None and average.is_taken
-    lengths = {"best": len(rows) if is_taken else best, "last": len(rows)}
+    lengths = {name: _count_rows(name, len(rows)) for name in state["weights"]}
+    if not is_taken:
+        lengths["best"] = best
     written = {
         name: export_checkpoint(
             trainer.blank_network,
             weights,
             arguments=state["arguments"],
-            rows=rows[: lengths.get(name)],
+            rows=rows[: lengths[name]],
             figures=average.figures if average and is_taken and name == "best" else None,
         )
         for name, weights in state["weights"].items()
     }
     effective = state["effective"] | {"epochs": len(rows)} | _describe_average(trainer.job, average)
     return TrainingResult(written, tuple(trainer.data["names"].values()), rows, best, effective, average)
+
+
+def _count_rows(name: str, trained: int) -> int:
+    """Return how many epochs these weights have learned; `epoch4`, as Ultralytics counts, has five."""
+    return int(name.removeprefix("epoch")) + 1 if name.startswith("epoch") else trained
 
 
 def _read_average(state: dict[str, Any]) -> WeightAverage | None:

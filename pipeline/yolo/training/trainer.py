@@ -46,6 +46,7 @@ from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, sa
 from pipeline.yolo.training.resume.optimizer_steps import OptimizerSteps
 from pipeline.yolo.training.resume.state import (
     build_ema,
+    restore_estimate,
     restore_gradients,
     restore_state,
     seed_epoch,
@@ -202,6 +203,8 @@ class TrainingMixin(FeatureDistillationMixin, RepeatFactorMixin, SharpnessMixin,
             one_to_many=self.job.one_to_many,
             finished_epochs=self.start_epoch,
         )
+        if self.state is not None and self.args.time:
+            restore_estimate(self, self.state)
 
     def record_setup(self) -> None:
         """Record the settings after the set-up. Count the seconds of earlier sessions, also for `time`."""

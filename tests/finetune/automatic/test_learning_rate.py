@@ -11,6 +11,7 @@ from pipeline.core.errors import UserError
 from pipeline.finetune.automatic.learning_rate import (
     SCRATCH_RATE,
     choose_learning_rate,
+    describe_low_rate,
     find_usual_rate,
     read_rate_test,
     write_rate_test,
@@ -55,3 +56,14 @@ def test_the_usual_rate_is_that_of_the_strategy():
     ]
     assert found == [0.1, 0.2, 0.3, SCRATCH_RATE]
     assert yaml.safe_load((trainings.CONF / "finetune/scratch.yaml").read_text())["lr0"] == SCRATCH_RATE
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr0", "is_said"),
+    [("SGD", 0.0005, True), ("MuSGD", 0.0005, True), ("SGD", 0.01, False), ("AdamW", 0.0005, False)],
+)
+def test_sgd_with_the_usual_rate_of_adamw_is_said(optimizer, lr0, is_said):
+    finetune = SimpleNamespace(strategy="full", optimizer=optimizer, lr0=lr0)
+    model = SimpleNamespace(lr0=SimpleNamespace(full=0.0005))
+    told = describe_low_rate(SimpleNamespace(finetune=finetune, model=model))
+    assert (told is not None and "0.01" in told) == is_said

@@ -57,6 +57,11 @@ def test_a_curve_that_shows_nothing_gives_the_usual_rate_and_says_so(losses):
     assert len(found.points) == len(losses)
 
 
+def test_a_fall_that_is_undone_is_not_denied():
+    losses = [*fall(USUAL)[:24], *(1 + step / 10 for step in range(8))]
+    assert "falls by 2%, but rises again" in choose_rate(RATES, losses, usual=USUAL).reason
+
+
 def test_one_lucky_batch_does_not_choose_the_rate():
     plain = fall(USUAL)
     lucky = [*plain[:8], 0.5, *plain[9:]]

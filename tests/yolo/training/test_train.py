@@ -103,11 +103,18 @@ def test_weights_hold_no_local_path_and_are_reproducible(tmp_path):
     shutil.copyfile(ROOT / "cfg/models/26/yolo26.yaml", own)
     job = trainings.job(tmp_path, save_period=1)
     job = replace(job, base=replace(job.base, architecture=str(own)))
-    first = trainings.run(job).weights
+    outcome = trainings.run(job)
+    first = outcome.weights
     for path in (tmp_path / "checkpoints").glob("*.ckpt"):
         path.unlink()
     again = trainings.run(job).weights
     assert set(first) == {"best", "last", "epoch0", "epoch1"}
+    for name in ("epoch0", "epoch1"):
+        (tmp_path / f"{name}.pt").write_bytes(first[name])
+        saved = torch.load(tmp_path / f"{name}.pt", weights_only=False)
+        losses = [row["val/cls_loss"] for row in outcome.rows[: len(saved["train_results"]["epoch"])]]
+        assert saved["train_results"]["val/cls_loss"] == losses
+        assert (len(losses), saved["train_metrics"]["val/cls_loss"]) == (1 + int(name[-1]), losses[-1])
     assert first == again
     assert all(str(tmp_path).encode() not in contents for contents in first.values())
 

@@ -44,17 +44,21 @@ def select_best_epochs(epochs: Sequence[EpochWeights], count: int) -> list[Epoch
     return sorted(best, key=lambda item: item.epoch)
 
 
-def average_weights(states: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Return the mean of the tensors that differ between state dicts, in fp32.
+def average_weights(
+    states: Sequence[Mapping[str, torch.Tensor]], network: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return the mean of the tensors that differ between state dicts or from a network, in fp32.
 
-    Equal tensors are left out: those of frozen layers, which a network has in more than fp16. So are
-    integers.
+    Tensors that are equal everywhere are left out: those of frozen layers, which a network has in more than
+    fp16. So are integers. Layers that were frozen in all of these epochs may have learned since.
 
     Args:
-        states: At least one, all with the same tensors.
+        states: At least one, all with the same tensors, in fp16.
+        network: The state dict of the network that the mean is loaded into.
     """
     return {
         name: torch.stack([state[name].float() for state in states]).mean(dim=0)
-        for name, last in states[-1].items()
-        if last.is_floating_point() and not all(state[name].equal(last) for state in states)
+        for name, own in network.items()
+        if own.is_floating_point()
+        and not all(state[name].equal(own.detach().half().cpu()) for state in states)
     }

@@ -79,11 +79,13 @@ class SavedWeightsMixin(MemberMixin):
         """Average the candidates, and save the mean as the best weights if val says so."""
         start, network, best_fitness = time.time(), unwrap_student(self.ema.ema), self.best_fitness
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        means = [self._measure_mean(network, estimated=estimated) for estimated in (False, True)]
+        mean = average_weights([item.weights for item in self.candidates], before)
+        means = [self._measure_mean(network, mean, estimated=estimated) for estimated in (False, True)]
         self.best_fitness = best_fitness
         network.load_state_dict(before)  # a checkpoint holds the moving average of the last epoch
-        best = max(means, key=lambda mean: mean.fitness)
-        is_taken = best.fitness >= self.stopper.best_fitness and not find_overflow(best.weights)
+        storable = [each for each in means if not find_overflow(each.weights)]
+        best = max(storable or means, key=lambda each: each.fitness)
+        is_taken = bool(storable) and best.fitness >= self.stopper.best_fitness
         if is_taken:
             self.saved_weights["best"] = best.weights
         self.average = WeightAverage(
@@ -95,14 +97,13 @@ class SavedWeightsMixin(MemberMixin):
         self.rows[-1]["seconds"] = round(self.rows[-1]["seconds"] + time.time() - start, 3)
         self._report_average(self.average)
 
-    def _measure_mean(self, network: Any, *, estimated: bool) -> _MeasuredMean:
+    def _measure_mean(self, network: Any, mean: dict[str, torch.Tensor], *, estimated: bool) -> _MeasuredMean:
         """Load the mean of the candidates, and validate it.
 
         The mean of their BatchNorm statistics fits where their weights are close to one another. Statistics
         that are estimated anew fit always, but they need many images.
         """
-        mean = average_weights([item.weights for item in self.candidates])
-        network.load_state_dict(mean, strict=False)  # frozen layers stay as they are
+        network.load_state_dict(mean, strict=False)  # layers that never learned stay as they are
         if estimated:
             self._estimate_batch_norms(network)
         metrics, fitness = self.validate()

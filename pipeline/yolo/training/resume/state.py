@@ -84,9 +84,17 @@ def restore_state(trainer: Any, state: TrainerState) -> None:
     stopper = trainer.stopper
     stopper.best_fitness, stopper.best_epoch = state["stopper"]
     trainer.steps.last_step = state["last_step"]
-    trainer.args.epochs = state["epochs"]  # `time` changes it after each epoch, and the loss uses it before
-    if trainer.args.time:
-        _restore_estimate(trainer, state)
+    trainer.args.epochs = state["epochs"]
+
+
+def restore_estimate(trainer: Any, state: TrainerState) -> None:
+    """Restore how many epochs fit into `time`, as Ultralytics estimates it after each epoch.
+
+    Call it after the loss is restored, whose weights are those of the estimate before.
+    """
+    seconds_per_epoch = state["seconds"] / trainer.start_epoch
+    trainer.epochs = trainer.args.epochs = math.ceil(3600 * trainer.args.time / seconds_per_epoch)
+    trainer._setup_scheduler()
 
 
 def restore_gradients(model: torch.nn.Module, gradients: dict[str, torch.Tensor]) -> None:
@@ -136,10 +144,3 @@ def _collect_gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Collect the gradients of batches that no optimizer step has used yet; a step deletes them."""
     parameters = unwrap_model(model).named_parameters()
     return {name: parameter.grad for name, parameter in parameters if parameter.grad is not None}
-
-
-def _restore_estimate(trainer: Any, state: TrainerState) -> None:
-    """Restore how many epochs fit into `time`, as Ultralytics estimates it after each epoch."""
-    seconds_per_epoch = state["seconds"] / trainer.start_epoch
-    trainer.epochs = trainer.args.epochs = math.ceil(3600 * trainer.args.time / seconds_per_epoch)
-    trainer._setup_scheduler()

@@ -36,7 +36,18 @@ def test_the_mean_is_of_what_differs_and_in_fp32():
         {"a": torch.tensor([large, 1.0]).half(), "frozen": torch.ones(2).half(), "count": torch.tensor(step)}
         for step, large in enumerate((60000.0, 60000.0, 30000.0))
     ]
-    mean = average_weights(states)
+    network = {name: tensor.float() for name, tensor in states[-1].items()} | {"count": torch.tensor(2)}
+    network["frozen"] += 1e-6  # more than fp16 has
+    mean = average_weights(states, network)
     assert mean.keys() == {"a"}
     assert mean["a"].dtype == torch.float32
     assert mean["a"].tolist() == pytest.approx([50000, 1.0])
+
+
+def test_a_layer_that_learned_after_the_averaged_epochs_is_part_of_the_mean():
+    states = [
+        {"opened_later": torch.ones(2).half(), "head": torch.tensor([value]).half()} for value in (1.0, 3.0)
+    ]
+    mean = average_weights(states, {"opened_later": torch.full((2,), 9.0), "head": torch.tensor([3.0])})
+    assert mean["opened_later"].tolist() == [1.0, 1.0]
+    assert mean["head"].tolist() == [2.0]

@@ -99,6 +99,20 @@ def test_a_mean_that_is_worse_on_val_is_not_taken(tmp_path, fitness):
     )
 
 
+def test_a_mean_that_does_not_fit_into_fp16_leaves_the_other_one(tmp_path, fitness, monkeypatch):
+    estimate = DetectTraining._estimate_batch_norms
+
+    def overflow(trainer, network):
+        estimate(trainer, network)
+        network.model[0].bn.running_var.fill_(1e6)
+
+    monkeypatch.setattr(DetectTraining, "_estimate_batch_norms", overflow)
+    fitness[:] = [0.5, 0.4, 0.6, 0.9]
+    outcome, _ = _train(tmp_path, epochs=2)
+    assert (outcome.average.is_taken, outcome.average.is_estimated) == (True, False)
+    assert outcome.best_figures["metrics/mAP50-95"] == 0.6
+
+
 @pytest.mark.slow
 def test_one_validated_epoch_makes_no_mean(tmp_path, fitness):
     fitness[:] = [0.5]

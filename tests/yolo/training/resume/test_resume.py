@@ -65,7 +65,7 @@ def projects(tmp_path_factory):
 def _build_job(root, case, *, fresh=True):
     changes = {**AUGMENTED, "epochs": EPOCHS, "close_mosaic": 1, "warmup_epochs": 1.0, "patience": 0, **case}
     strategy = STRATEGIES[changes.pop("strategy", "full")]
-    for name in ("workers", "fails_at"):
+    for name in ("workers", "fails_at", "pace"):
         changes.pop(name, None)
     job = trainings.job(root, weights=trainings.FOUNDATION, **changes, **strategy)
     if fresh:
@@ -95,7 +95,7 @@ def _conditions(case) -> Iterator[None]:
         self.args.workers = case.get("workers", 0)  # Ultralytics takes 0 on a CPU
 
     def preprocess_or_fail(self, batch):
-        clock.now += 1.0
+        clock.now += 1.0 + case.get("pace", 0.0) * self.epoch
         stepped = self.epoch == 0 and self.steps.last_step >= 0  # later, Ultralytics does not try again
         if stepped and self.batch_size == case.get("fails_at"):
             raise RuntimeError("CUDA out of memory")
@@ -120,6 +120,8 @@ def _check_same_files(projects, stop_after, case):
         found = _train(job)
     assert found.weights == expected.weights
     assert found.best_epoch == expected.best_epoch
+    used = [{**result.effective, "cache": None} for result in (found, expected)]  # as memory allows today
+    assert used[0] == used[1]
     untimed = [[{**row, "seconds": 0} for row in result.rows] for result in (found, expected)]
     assert untimed[0] == untimed[1]
     assert not any(str(root).encode() in contents for root in projects for contents in found.weights.values())
@@ -162,6 +164,18 @@ def test_resumed_training_with_a_teacher_gives_the_same_files(projects, tmp_path
     case = {"batch": 4, "nbs": 8, "distill_model": str(teacher), "distill_features": features}
     found = _check_same_files(projects, 2, {**case, "precision": "auto"})
     assert all(row["train/dis_loss"] > 0 for row in found.rows)
+
+
+@pytest.mark.fault(4, "stopped after an epoch: finetune.time, and epochs that take longer and longer")
+def test_resumed_training_has_the_losses_of_the_estimate_before(projects):
+    _check_same_files(projects, 2, {"batch": 16, "nbs": 16, "time": 12 / 3600, "pace": 0.5})
+
+
+def test_the_record_of_a_resumed_training_is_that_of_its_start(projects):
+    case = {"batch": 8, "strategy": "gradual", "optimizer": "SGD", "warmup_epochs": 2.0}
+    found = _check_same_files(projects, 2, case)
+    assert found.effective["momentum"] == trainings.arguments()["momentum"]
+    assert "0" in found.effective["freeze"]
 
 
 CHOICES = {
