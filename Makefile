@@ -129,7 +129,7 @@ server-env: .venv-server/.installed  ## Create .venv-server for the team's MLflo
 sbom: setup  ## Write a software bill of materials (CycloneDX JSON) of each lock to .finetrack/sbom/
 	$(BIN)/python -m tests.contracts.bill_of_materials
 
-bench: setup  ## Train in turn with plain `yolo train`, and compare: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=640] [BATCH=16]
+bench: setup  ## Train in turn with plain `yolo train`, and compare: make bench [EPOCHS=5] [PAIRS=3] [BCCD=folder, or IMAGES=8000 to draw] [IMGSZ=pixels; else 256, BCCD 320] [BATCH=16]
 	$(BIN)/python benchmarks/training.py --epochs $(or $(EPOCHS),5) --pairs $(or $(PAIRS),3) --batch $(or $(BATCH),16) $(if $(IMGSZ),--imgsz $(IMGSZ)) $(if $(BCCD),--data bccd --bccd $(BCCD),$(if $(IMAGES),--images $(IMAGES)))
 
 soak: setup  ## Repeat a small iteration in a clone, and see what grows: make soak [ITERATIONS=200]; it goes on where it stopped
