@@ -24,6 +24,8 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 """A name is part of the names of experiments, which git keeps as references, and of folders."""
 _GROUPS: Final = ("data", "augment", "model", "finetune", "seed")
 """The parts of the configuration that decide a training."""
+_TEST_KEYS: Final = ("conf", "iou", "max_det", "batch", "tile", "overlap")
+"""Keys of evaluate that decide the figures on test."""
 _WEIGHTS: Final = ("weights", "teacher", "architecture")
 _IMAGES: Final = ("source", "unlabelled")
 _INPUT_KEYS: Final = ("data.", "model.", "finetune.strategy", "finetune.distill_model")
@@ -47,8 +49,12 @@ class SweepIdentity(NamedTuple):
     inputs: dict[str, str]
 
 
-def build_identity(plan: SpacePlan) -> SweepIdentity:
-    """Return what decides the trainings of a sweep: of the first point, and of all files that choices name.
+def build_identity(plan: SpacePlan, *, is_tested: bool = False) -> SweepIdentity:
+    """Return what decides the results of a sweep: of the first point, and of all files that choices name.
+
+    Args:
+        plan: Of the sweep.
+        is_tested: Whether each training is scored on test (sweep.test), so that `evaluate` decides, too.
 
     Raises:
         UserError: An input, such as the images, is absent.
@@ -58,7 +64,9 @@ def build_identity(plan: SpacePlan) -> SweepIdentity:
     fingerprints = _fingerprint_all(configs)
     images = _unite([_select_images(each) for each in fingerprints])
     weights = _unite([{key: each[key] for key in _WEIGHTS} for each in fingerprints])
-    code = {key: value for key, value in compute_code_digests().items() if key != "evaluate"}
+    code = {key: value for key, value in compute_code_digests().items() if is_tested or key != "evaluate"}
+    if is_tested:
+        groups["evaluate"] = {key: plan.first["evaluate"][key] for key in _TEST_KEYS}
     digests = {group: _digest(values) for group, values in groups.items()}
     named = {each["of"][key]: each[key] for each in fingerprints for key in (*_WEIGHTS, *_IMAGES)}
     named |= {f"{CODE_NAME}{stage}": digest for stage, digest in code.items()}

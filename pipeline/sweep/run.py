@@ -74,7 +74,7 @@ def run_planned_sweep(overrides: Sequence[str], settings: SweepSettings) -> None
     if settings.curve:
         check_learning_curve(plan.space, settings, plan.first)
         check_zero_shot(plan.first)
-    identity = build_identity(plan)
+    identity = build_identity(plan, is_tested=settings.test)
     is_named = settings.name is not None
     settings = settings.model_copy(update={"name": choose_name(plan.space, settings, identity.digests)})
     folder = create_scratch_folder("sweeps", str(settings.name))

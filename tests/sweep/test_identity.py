@@ -64,6 +64,18 @@ def test_what_only_a_later_point_reads_is_part_of_the_identity(project, override
 
 
 @pytest.mark.parametrize(
+    ("key", "is_tested", "changed"),
+    [("tile=640", True, {"evaluate"}), ("tile=640", False, set()), ("worst=3", True, set())],
+)
+@pytest.mark.usefixtures("project")
+def test_how_test_is_measured_is_part_of_a_sweep_that_scores_each_training_on_test(key, is_tested, changed):
+    plans = [plan_space(["finetune=scratch", *more], SweepSettings()) for more in ([], [f"evaluate.{key}"])]
+    before, after = (build_identity(plan, is_tested=is_tested).digests for plan in plans)
+    assert ("evaluate" in before) == is_tested
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.mark.parametrize(
     ("recorded", "began", "changes"),
     [("1", {"data.source=a": "1"}, False), ("2", {"data.source=a": "1"}, True), ("2", {}, False)],
 )

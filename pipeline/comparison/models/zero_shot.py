@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from pipeline.comparison.models.prepared_data import open_prepared_data
 from pipeline.comparison.models.training_images import remark_on_training_images
+from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
@@ -28,6 +29,7 @@ from pipeline.yolo.zero_shot.prompted_weights import (
     find_promptable,
     is_promptable,
     load_promptable,
+    require_promptable,
     write_prompted_weights,
 )
 from pipeline.yolo.zero_shot.text_encoder import find_text_encoder, import_tokenizer
@@ -181,7 +183,9 @@ def require_zero_shot(config: Config) -> None:
         UserError: It, its text encoder, or a package is not there, or they do not fit one another.
     """
     file = find_zero_shot_weights(config)
-    if has_own_classes(load_promptable(file)):
+    model, task = load_promptable(file), config.data.task
+    require_promptable(model, "detect" if task == AUTOMATIC else task, file)
+    if has_own_classes(model):
         return
     import_tokenizer()
     trial = ClassPrompts(("object",), ("object",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,6 +17,8 @@ from pipeline.sweep.learning_curve.curve_size import CurveSize
 from pipeline.sweep.report.points import PointSummary, SweepSummary, parse_overrides
 from pipeline.sweep.winner import read_test_score
 
+MAX_DEVIATION: Final = 1.25
+"""A part may have so many times more or fewer images than its fraction, by which its epochs are chosen."""
 MAX_NAMED: Final = 10
 """Classes that a remark names; the others are counted."""
 
@@ -44,11 +46,13 @@ def collect_sizes(summary: SweepSummary, project: Path) -> CollectedSizes:
         UserError: The trainings were tested on different images.
     """
     found = [_read_size(point, project) for point in summary.points if point.is_complete]
-    sizes = sorted((size for size in found if size), key=lambda size: size.images)
-    _require_one_split(sizes, project)
+    read = sorted((size for size in found if size), key=lambda size: size.images)
+    _require_one_split(read, project)
+    sizes, left_out = select_sizes(read)
     missing = [_get_fraction(point) for point in summary.points if not point.is_complete]
     remarks = [f"not all trainings have ended for {FRACTION_KEY}={fraction:g}" for fraction in missing]
-    unread = len(found) - len(sizes)
+    remarks += left_out
+    unread = len(found) - len(read)
     if unread:
         remarks.append(
             f"{format_count(unread, 'fraction is', 'fractions are')} left out: their experiments have no "
@@ -71,6 +75,36 @@ def find_absent_classes(size: CurveSize) -> list[str]:
     return [f"some trainings on {size.images:,.0f} images saw no object of: {named}{more}"]
 
 
+def select_sizes(sizes: Sequence[CurveSize]) -> tuple[list[CurveSize], list[str]]:
+    """Select the sizes whose parts have about as many images as their fraction says.
+
+    Whole groups may make a part much larger or smaller, and its epochs were chosen by the fraction.
+
+    Returns:
+        The sizes, and a sentence about each that is left out.
+    """
+    whole = next((size.images for size in sizes if size.fraction == 1), None)
+    if whole is None:
+        return list(sizes), []
+    fit = [size for size in sizes if not _deviates(size, whole)]
+    return fit, [_explain_left_out(size, whole) for size in sizes if size not in fit]
+
+
+def _deviates(size: CurveSize, whole: float) -> bool:
+    wanted = size.fraction * whole
+    return any(not wanted / MAX_DEVIATION <= max(count, 1) <= wanted * MAX_DEVIATION for count in size.counts)
+
+
+def _explain_left_out(size: CurveSize, whole: float) -> str:
+    low, high = min(size.counts), max(size.counts)
+    counts = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return (
+        f"{FRACTION_KEY}={size.fraction:g} is left out: its parts have {counts} images instead of "
+        f"{size.fraction * whole:,.0f}, since groups stay whole (data.group_by, near copies), so they "
+        "were not trained on for as long as the others"
+    )
+
+
 def _get_fraction(point: PointSummary) -> float:
     return float(parse_overrides(point.jobs[0].job.overrides)[FRACTION_KEY])
 
@@ -90,6 +124,7 @@ def _read_size(point: PointSummary, project: Path) -> CurveSize | None:
         tuple(point.scores),
         experiments,
         tuple(commit for commit in commits if commit),
+        tuple(count for count in images if count is not None),
     )
 
 

@@ -21,6 +21,7 @@ class CurveSize(NamedTuple):
         val: The main metric of each training on val, in its best epoch.
         experiments: The DVC experiment of each training.
         commits: Their commits.
+        counts: Number of train images of each training.
     """
 
     fraction: float
@@ -29,6 +30,7 @@ class CurveSize(NamedTuple):
     val: tuple[float, ...]
     experiments: tuple[str, ...]
     commits: tuple[str, ...]
+    counts: tuple[int, ...] = ()
 
 
 class CourseStep(NamedTuple):

@@ -10,6 +10,7 @@ from pipeline.config.schema import parse_config
 from pipeline.storage.files import write_file
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.sweep.learning_curve.build_curve import build_learning_curve
+from pipeline.sweep.learning_curve.check_curve import remark_on_base
 from pipeline.sweep.learning_curve.curve_page import render_curve_page
 from pipeline.sweep.learning_curve.describe_curve import curve_to_json, describe_learning_curve
 from pipeline.sweep.learning_curve.mlflow_log import PAGE_FILE
@@ -50,6 +51,8 @@ def finish_learning_curve(
     """
     curve = build_learning_curve(summary, project, seed=SEED)
     if values is not None:
+        curve = curve._replace(remarks=(*curve.remarks, *remark_on_base(values)))
+        log.log_curve(summary, curve)  # before a model is asked that may fail in ways of its own
         curve = add_zero_shot(curve, parse_config(values), seed=SEED)
     log.log_curve(summary, curve)
     page = create_scratch_folder("sweeps", summary.name) / PAGE_FILE

@@ -103,6 +103,22 @@ def load_promptable(weights: Path) -> Any:
     return model
 
 
+def require_promptable(model: Any, task: Task, weights: Path) -> None:
+    """Require that a model of YOLOE serves a task, and is not prompt-free, for whatever classes.
+
+    Args:
+        model: The model.
+        task: That of the data; a segmentation model detects, too.
+        weights: Its file, for messages.
+
+    Raises:
+        UserError: It does not, or it is.
+    """
+    _require_task(model, task, weights)
+    if hasattr(model.model[-1], "lrpc"):  # prompt-free: it chooses objects before their classes
+        _require_open(model, [*model.names.values()], weights)
+
+
 def name_text_model(model: Any) -> str:
     """Return the text model that a model of YOLOE was trained with, such as mobileclip:blt."""
     return str(getattr(model, "text_model", DEFAULT_TEXT_MODEL))
@@ -134,10 +150,10 @@ def write_prompted_weights(
         UserError: The checkpoint cannot be asked for these classes, or not for this task.
     """
     model = load_promptable(weights)
-    _require_task(model, task, weights)
+    require_promptable(model, task, weights)
     known = tuple(model.names[index] for index in range(len(model.names)))
     is_asked = not (has_own_classes(model) and sorted(known) == sorted(prompts.words))
-    if is_asked or hasattr(model.model[-1], "lrpc"):  # prompt-free: it chooses objects before their classes
+    if is_asked:
         _require_open(model, known, weights)
     origin: dict[str, Any] = {"weights_sha256": hash_file(weights)}
     if is_asked:

@@ -15,6 +15,7 @@ from pipeline.comparison.models.zero_shot import (
     predict_zero_shot,
     require_zero_shot,
 )
+from pipeline.config.groups.data import DataConfig
 from pipeline.config.groups.zero_shot import ZeroShotConfig
 from pipeline.core.errors import UserError
 from pipeline.dataset.history import WORKSPACE
@@ -46,7 +47,10 @@ def folder(tmp_path, monkeypatch):
 def asking(config):
     """A configuration that asks yoloe.pt."""
     return config.model_copy(
-        update={"zero_shot": ZeroShotConfig(weights="yoloe.pt", prompts=WORDS, text_encoder=None)}
+        update={
+            "zero_shot": ZeroShotConfig(weights="yoloe.pt", prompts=WORDS, text_encoder=None),
+            "data": DataConfig.model_construct(task="auto"),
+        }
     )
 
 
@@ -101,6 +105,10 @@ def test_what_is_missing_is_told_before_the_work(folder, asking, config, monkeyp
     save_encoder(folder / "other.ts", features=8)
     with pytest.raises(UserError, match="8 numbers"):
         require_zero_shot(asking.model_copy(update=named))
+    for task in ("pose", "classify"):
+        data = {"data": asking.data.model_copy(update={"task": task})}
+        with pytest.raises(UserError, match=f"the data is for {task}"):
+            require_zero_shot(asking.model_copy(update=data))
     monkeypatch.setitem(sys.modules, "clip", None)
     with pytest.raises(UserError, match="package clip"):
         require_zero_shot(asking)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.sweep.learning_curve.check_curve import check_learning_curve
+from pipeline.sweep.learning_curve.check_curve import check_learning_curve, remark_on_base
 from pipeline.sweep.learning_curve.curve_overrides import build_curve_overrides
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
@@ -41,12 +43,34 @@ def test_fractions_with_the_whole_pass(fractions):
         )),
         (make_space("0.5", "1"), {}, FIRST | {"finetune": {"fraction": 0.5}}),
         (make_space("0.5", "1"), {}, FIRST | {"finetune": {"fraction": 1.0, "imgsz": "auto"}}),
+        *(
+            (make_space("0.5", "1"), {}, FIRST | {"finetune": {"fraction": 1.0, "distill_model": teacher}})
+            for teacher in ("best.pt", "models/finetuned/best.pt")
+        ),
         (make_space("0.5", "1"), {}, FIRST | {"data": {"unlabelled_source": "pseudo_labels/more"}}),
     ],
 )  # fmt: skip
 def test_what_gives_no_curve_is_refused(space, changes, first):
     with pytest.raises(UserError):
         check_learning_curve(space, SETTINGS.model_copy(update=changes), first)
+
+
+def test_an_official_teacher_passes():
+    first = FIRST | {"finetune": {"fraction": 1.0, "distill_model": "weights/yolo11n-seg.pt"}}
+    check_learning_curve(make_space("0.5", "1"), SETTINGS, first)
+
+
+@pytest.mark.parametrize(
+    ("weights", "count"),
+    [("yolov8n.pt", 0), ("/a/yoloe-11s-seg.pt", 0), (None, 0), ("/a/best.pt", 1), ("champion.pt", 1)],
+)
+def test_base_weights_of_ones_own_are_remarked_on(weights, count):
+    assert len(remark_on_base({"model": {"weights": weights}})) == count
+
+
+def test_the_bundled_weights_are_not_remarked_on(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[3])
+    assert remark_on_base({"model": {"weights": "models/foundation/yolo26n-foundation.pt"}}) == []
 
 
 def make_values(fraction: float, **finetune) -> dict:

@@ -23,6 +23,7 @@ from pipeline.yolo.zero_shot.prompted_weights import (
     is_promptable,
     load_promptable,
     name_text_model,
+    require_promptable,
     write_prompted_weights,
 )
 from pipeline.yolo.zero_shot.text_encoder import encode_words, find_text_encoder
@@ -207,6 +208,11 @@ def test_a_prompt_free_checkpoint_knows_its_own_classes_alone(folder, tmp_path):
     torch.save({"model": model, "train_args": {"task": "segment", "imgsz": 64}}, tmp_path / "fused.pt")
     with pytest.raises(UserError, match="no others"):
         _ask(tmp_path / "fused.pt", tmp_path / "asked.pt", prompts=ClassPrompts(NAMES, NAMES))
+    require_promptable(load_promptable(tmp_path / "fused.pt"), "detect", tmp_path / "fused.pt")
+    model.model[-1].lrpc = torch.nn.Identity()
+    with pytest.raises(UserError, match="no others"):
+        require_promptable(model, "detect", tmp_path / "free.pt")
+    del model.model[-1].lrpc
     assert not _ask(tmp_path / "fused.pt", tmp_path / "asked.pt")
     before, after = _predict(tmp_path / "fused.pt", "segment"), _predict(tmp_path / "asked.pt", "detect")
     assert set(before[1].scores) <= set(after[1].scores)
