@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ SEGMENT_ONLY = frozenset({"yolo11n"})
 PLAIN = "yolo train"
 SAME_TIME = "same time"
 """The method `full` for the seconds that `yolo train` trains."""
+CALLBACKS = ("mlflow", "dvc", "tensorboard", "raytune", "clearml", "comet", "wandb", "sync")
+"""What Ultralytics would tell of a training to others; ours is not told either while it is measured."""
 IDLE_TIMES = frozenset({"idle", "iowait", "guest", "guest_nice"})
 COMPOSING = threading.Lock()
 """Hydra composes one configuration at a time in a process."""
@@ -131,6 +134,14 @@ def take_cores(lane: int, lanes: int) -> None:
     os.sched_setaffinity(0, set(cores[lane::lanes]) or set(cores))
 
 
+def read_commit() -> str:
+    """Return the project's commit, with -dirty where what a training uses differs from it."""
+    run = partial(subprocess.run, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    commit = run(["git", "rev-parse", "--short", "HEAD"]).stdout.strip()
+    differs = run(["git", "diff", "--quiet", "HEAD", "--", "pipeline", "conf", "models"]).returncode
+    return f"{commit}-dirty" if differs else commit
+
+
 def begin(cell: Cell, terms: Terms) -> Path:
     """Create the folder of a cell, compose its configuration there, and return the folder."""
     folder = terms.cells / cell.name
@@ -198,7 +209,7 @@ def yolo_train(folder: Path, cell: Cell, terms: Terms, *, phases: Path | None = 
     data = {"train": str(images / "train"), "val": str(images / "val"), "names": names}
     (folder / "data.yaml").write_text(json.dumps(data), "utf-8")  # JSON is YAML
     yolo = Path(sys.executable).with_name("yolo")
-    off = ["mlflow=False", "dvc=False", "tensorboard=False", "sync=False"]
+    off = [f"{name}=False" for name in CALLBACKS]
     beside = f"weights_dir={folder.parent / 'weights'}"  # on a GPU it loads a model for its check of fp16
     timed(folder, [yolo, "settings", *off, beside], log="settings")
     values = {
@@ -269,6 +280,7 @@ def _busy_seconds() -> float:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    scratch = str(folder.parent / "ultralytics")
-    quiet = {"YOLO_CONFIG_DIR": scratch, "YOLO_AUTOINSTALL": "false", "MPLCONFIGDIR": scratch}
+    scratch = str(folder.parent / f"{folder.name}-settings")  # trainings side by side would share a file
+    quiet = {"YOLO_CONFIG_DIR": scratch, "YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
+    quiet["MPLCONFIGDIR"] = scratch
     return {**os.environ, **quiet, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(ROOT)}

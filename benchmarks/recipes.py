@@ -5,7 +5,8 @@
         [--seeds 1] [--pixels 256] [--epochs 20 | --minutes 2] [--jobs 2] [--folder .finetrack/recipes]
         [--scores benchmarks/recipes.csv]
 
-A recipe is a line of benchmarks/recipes.yaml: a name, and what it changes. Every data set has a clone of this
+A recipe is a line of benchmarks/recipes.yaml: a name, and what it changes (of conf/; of the arguments of
+`yolo train` if its name begins with yolo-train). Every data set has a clone of this
 project, in which a recipe is an experiment file; a sweep trains those that have no score yet. The scores of
 the search are in the repository, with the commit that each was trained at: after a change of the defaults,
 delete the lines that it makes untrue, or name another file. Recipes are compared with `default` by val
@@ -90,9 +91,9 @@ def main() -> None:
     stock: list[Training] = []
     for seed, data, base in product(range(asked.seeds), sets, asked.bases.split(",")):
         missing = list_trainings(asked, data, base, seed)
-        if ours := [training for training in missing if training.recipe != STOCK]:
+        if ours := [training for training in missing if not is_stock(training.recipe)]:
             run_sweep(asked, ours)
-        stock += [training for training in missing if training.recipe == STOCK]
+        stock += [training for training in missing if is_stock(training.recipe)]
     train_stock(asked, stock)
     print(render(read_scores(asked.scores), pixels=asked.pixels, budget=name_budget(asked)))
 
@@ -131,6 +132,11 @@ def list_trainings(asked: argparse.Namespace, data: str, base: str, seed: int) -
     return [training for training in wanted if training not in done]
 
 
+def is_stock(recipe: str) -> bool:
+    """Tell whether a recipe is plain `yolo train`, whose changes are Ultralytics' own arguments."""
+    return recipe.startswith(STOCK)
+
+
 def read_recipes() -> dict[str, str]:
     """Return what each recipe changes, by its name."""
     return {STOCK: "", **{str(name): text or "" for name, text in OmegaConf.load(RECIPES).items()}}
@@ -143,7 +149,8 @@ def open_clone(asked: argparse.Namespace, data: str) -> Path:
         create_project(clone)
     run_git(clone, "fetch", "-q", str(ROOT), "HEAD")
     run_git(clone, "checkout", "-qf", "FETCH_HEAD")
-    for name, changes in read_recipes().items():
+    own = {name: changes for name, changes in read_recipes().items() if not is_stock(name)}
+    for name, changes in own.items():
         text = build_experiment([f"finetune.epochs={asked.epochs}", *shlex.split(changes)])
         (clone / f"conf/experiment/{name}.yaml").write_text(text, "utf-8")
     run_git(clone, "add", "conf/experiment")
@@ -216,6 +223,9 @@ def train_stock(asked: argparse.Namespace, trainings: Sequence[Training]) -> Non
 
 def _train_stock(asked: argparse.Namespace, training: Training) -> tuple[float, float]:
     terms = build_terms(asked)
+    terms = terms._replace(
+        cells=terms.cells / training.recipe, plain=(*terms.plain, *training.changes.split())
+    )
     cell = Cell(training.data, training.base, PLAIN, training.seed)
     folder = cells.begin(cell, terms)
     cells.stage(folder, "prepare")
@@ -225,9 +235,7 @@ def _train_stock(asked: argparse.Namespace, training: Training) -> tuple[float, 
 
 def record_score(path: Path, training: Training, val: float, spent: float) -> None:
     """Add a finished training to the table, with its seconds."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout.strip()
+    commit = cells.read_commit()
     is_new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -255,7 +263,13 @@ def _read_score(row: dict[str, str]) -> Score:
 
 def render(scores: Scores, *, pixels: int, budget: str) -> str:
     """Render a table for each base: recipes, their val mAP by set, and the mean difference from `default`."""
-    chosen = {key: value for key, value in scores.items() if (key.pixels, key.budget) == (pixels, budget)}
+    recipes = read_recipes()  # those of teachers.py are not among them
+    chosen = {
+        key: value
+        for key, value in scores.items()
+        if (key.pixels, key.budget) == (pixels, budget)
+        and recipes.get(key.recipe, key.changes) == key.changes
+    }
     return "\n\n".join(_render_base(base, chosen) for base in dict.fromkeys(key.base for key in chosen))
 
 

@@ -8,13 +8,14 @@ trainings must be on the machine. Lines are added at the end; the last line abou
 from __future__ import annotations
 
 import json
-import subprocess
+import os
+import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import seconds
-from cells import ROOT, Cell
+from cells import PLAIN, Cell, read_commit
 from seconds import Curve
 
 PATH: Final = Path(__file__).with_name("results.jsonl")
@@ -35,13 +36,16 @@ class Result(NamedTuple):
 
     Attributes:
         test: FIGURES on the test split.
-        spent: Wall and CPU seconds of the process that trained (wall, cpu); empty if it was interrupted.
+        spent: Wall and CPU seconds of the process that trained (wall, cpu), and cores that other programs
+            used meanwhile (others); empty if it was interrupted.
         curve: Val mAP50-95 over the seconds of training.
+        machine: Its processor, and how many of its cores the training had.
     """
 
     test: dict[str, float]
     spent: dict[str, float]
     curve: Curve
+    machine: str
 
 
 class Difference(NamedTuple):
@@ -64,7 +68,8 @@ class Store:
     """The trainings of one image size and number of epochs, and what they show."""
 
     def __init__(self, pixels: int, epochs: int, path: Path = PATH) -> None:
-        """Read what is kept for these terms."""
+        """Read what is kept for these terms. What is added is of the project's commit now."""
+        self.commit = read_commit()
         self.terms = {"pixels": pixels, "epochs": epochs}
         self.path = path
         self.results: dict[Cell, Result] = {}
@@ -72,8 +77,8 @@ class Store:
         for line in self._read_lines():
             method = Method(line["data"], line["base"], line["method"])
             if "seed" in line:
-                result = Result(line["test"], line["spent"], Curve(*line["curve"]))
-                self.results[Cell(*method, line["seed"])] = result
+                result = Result(line["test"], line["spent"], Curve(*line["curve"]), line["machine"])
+                self._take_result(Cell(*method, line["seed"]), result)
             else:
                 self.differences[method] = Difference(*line["difference"], seeds=tuple(line["seeds"]))
 
@@ -85,11 +90,16 @@ class Store:
 
     def add_result(self, cell: Cell, result: Result) -> None:
         """Keep a finished training."""
+        self._take_result(cell, result)
+        values = {"seed": cell.seed, **result._asdict(), "commit": self.commit}
+        self._add(Method(cell.data, cell.base, cell.method), values)
+
+    def _take_result(self, cell: Cell, result: Result) -> None:
+        """Take a training; differences of other trainings of its kind no longer hold."""
         self.results[cell] = result
-        commit = {"commit": _read_commit()}
-        self._add(
-            Method(cell.data, cell.base, cell.method), {"seed": cell.seed, **result._asdict(), **commit}
-        )
+        for method in [*self.differences]:
+            if method[:2] == (cell.data, cell.base) and cell.method in {PLAIN, method.method}:
+                del self.differences[method]
 
     def add_difference(self, method: Method, found: Difference) -> None:
         """Keep a difference, if it is new."""
@@ -109,11 +119,18 @@ def read_result(folder: Path, spent: Mapping[str, float], test: Mapping[str, flo
     curve = seconds.read_training(folder)
     return Result(
         {name: round(test[prefix + name], 4) for name in FIGURES},
-        {clock: round(spent[clock], 1) for clock in ("wall", "cpu") if clock in spent},
+        {name: round(spent[name], 1) for name in ("wall", "cpu", "others") if name in spent},
         Curve([round(each, 1) for each in curve.seconds], [round(each, 4) for each in curve.accuracy]),
+        describe_machine(),
     )
 
 
-def _read_commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+def describe_machine() -> str:
+    """Return the processor, and how many of its cores this thread has."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    processor = next(named, platform.processor() or platform.machine())
+    return f"{processor}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores"

@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -33,7 +34,7 @@ import checkpoint
 import results_page
 import seconds
 from cells import PLAIN, ROOT, SAME_TIME, Cell, Terms
-from result_store import Difference, Method, Result, Store, read_result
+from result_store import Difference, Method, Result, Store, describe_machine, read_result
 from results_page import BASES, BATCH, METHODS
 
 from pipeline.comparison.compare_models import MIN_RESAMPLES, ComparedModel, compare_models
@@ -42,6 +43,8 @@ from pipeline.dataset.coco_results import read_stored_predictions
 CELLS: Final = ROOT / ".finetrack" / "results"
 """Has a folder for each image size and number of epochs."""
 PAGE: Final = ROOT / "docs" / "results.md"
+RESUMED: Final = ", from epoch "
+"""In the log of a training that went on."""
 
 
 def main() -> None:
@@ -49,7 +52,8 @@ def main() -> None:
     asked = _parse_arguments()
     store = Store(asked.pixels, asked.epochs)
     place = CELLS / f"{asked.pixels}-{asked.epochs}"
-    terms = Terms(place, cells.sources(asked), asked.weights, asked.epochs, BATCH, imgsz=asked.pixels)
+    given = (place, cells.sources(asked), asked.weights, asked.epochs, BATCH)
+    terms = Terms(*given, changes=("finetune.patience=0",), imgsz=asked.pixels)  # all epochs, as `yolo train`
     groups = [group for group in _list_groups(asked) if any(cell not in store.results for cell in group)]
     lanes: SimpleQueue[int] = SimpleQueue()
     for lane in range(asked.jobs):
@@ -61,8 +65,9 @@ def main() -> None:
             print(f"[{number}/{len(groups)}] {group[0]}", flush=True)
     keep_differences(store, place)
     curves = seconds.group_curves({cell: result.curve for cell, result in store.results.items()})
-    seconds.plot(curves, ROOT / "docs" / "images" / "seconds.svg")
-    page = results_page.render(store, jobs=asked.jobs, curves=seconds.table(curves))
+    if curves:
+        seconds.plot(curves, ROOT / "docs" / "images" / "seconds.svg")
+    page = results_page.render(store, curves=seconds.table(curves))
     PAGE.write_text(page + _read_further_sections(), encoding="utf-8")
     print("wrote docs/results.md")
 
@@ -75,7 +80,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sets", help="some of the data sets; demo is one, too")
     parser.add_argument("--bases", default=",".join(BASES))
     parser.add_argument("--methods", default=",".join(METHODS[:5]))
-    parser.add_argument("--seeds", default="0", help="comma-separated, such as 0,1,2")
+    parser.add_argument("--seeds", default="0,1,2", help="comma-separated, such as 0,1,2")
     parser.add_argument("--pixels", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2, help="groups at a time, which share the cores")
@@ -96,18 +101,27 @@ def _read_further_sections() -> str:
 
 def _run_group(group: Sequence[Cell], terms: Terms, store: Store) -> Sequence[Cell]:
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-    for cell in group:
-        if cell not in store.results:
+    missing = [cell for cell in group if cell not in store.results]
+    plain = replace(group[0], method=PLAIN)
+    if any(cell.method == SAME_TIME for cell in missing) and not _is_of_this_machine(plain, store):
+        missing = [plain, *(cell for cell in missing if cell != plain)]
+    for cell in missing:
+        try:
             store.add_result(cell, _run(cell, terms, store))
+        except SystemExit as error:
+            print(error, flush=True)  # the others go on, and the page shows what there is
     return group
+
+
+def _is_of_this_machine(cell: Cell, store: Store) -> bool:
+    return cell in store.results and store.results[cell].machine == describe_machine()
 
 
 def _run(cell: Cell, terms: Terms, store: Store) -> Result:
     folder = terms.cells / cell.name
-    whole = cell.method == PLAIN or not folder.exists()
     if cell.method == SAME_TIME:
         hours = read_stock_seconds(store, cell) / 3600
-        terms = terms._replace(changes=(f"finetune.time={hours:.5f}",))
+        terms = terms._replace(changes=(*terms.changes, f"finetune.time={hours:.5f}"))
     cells.begin(cell, terms)
     cells.stage(folder, "prepare")
     if cell.method == PLAIN:
@@ -115,15 +129,19 @@ def _run(cell: Cell, terms: Terms, store: Store) -> Result:
         metrics = cells.measure(folder, "yolo/run/weights/best.pt")
     else:
         spent = [cells.stage(folder, stage) for stage in ("augment", "finetune", "evaluate")][1]
+        if RESUMED in (folder / "finetune.log").read_text("utf-8"):
+            spent = {}  # its seconds are not those of the whole training
         metrics = json.loads((folder / "reports" / "metrics.json").read_text("utf-8"))["test"]
     shutil.rmtree(folder / "data")
-    # a strategy that was stopped has resumed, so its seconds are not those of the whole training
-    return read_result(folder, spent if whole else {}, metrics)
+    return read_result(folder, spent, metrics)
 
 
 def read_stock_seconds(store: Store, cell: Cell) -> float:
     """Return how long `yolo train` trained in the group of a cell: without start-up, as `time` counts."""
-    return store.results[replace(cell, method=PLAIN)].curve.seconds[-1]
+    plain = replace(cell, method=PLAIN)
+    if plain not in store.results:
+        sys.exit(f"{cell.name}: {PLAIN} has no result, whose time it would take")
+    return store.results[plain].curve.seconds[-1]
 
 
 def keep_differences(store: Store, place: Path) -> None:

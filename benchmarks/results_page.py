@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from itertools import product
 from statistics import mean
@@ -12,33 +11,34 @@ import cells
 from cells import PIXELS, PLAIN, SAME_TIME
 from result_store import Difference, Method, Result, Store
 
-from pipeline.runtime.worker_count import count_available_cores
-
 METHODS: Final = (PLAIN, "full", SAME_TIME, "gradual", "head", "scratch")
 BASES: Final = ("yolov8n", "yolo11n", "foundation")
 BATCH: Final = 16
 SETS: Final = tuple(PIXELS)
 
 
-def render(store: Store, *, jobs: int, curves: str) -> str:
+def render(store: Store, *, curves: str) -> str:
     """Return the page up to its sections that `make results` does not measure.
 
     Args:
         store: The results.
-        jobs: How many groups trained at a time.
         curves: The table of mAP over seconds.
     """
+    machines = sorted({result.machine for result in store.results.values()})
     head = f"""# Results
 
 `make results` (`benchmarks/results.py`) writes this page: {store.terms["epochs"]} epochs, batch {BATCH}, `augment=none`, {store.terms["pixels"]} px; every method has
 the same images, split, image size and base weights. mAP is that of the test split (of masks where the set has them), with the bootstrap 95% interval
 of the first seed in brackets. Differences from `yolo train` are means over the seeds, paired by test image, with 95% intervals
-that hold the spread of the images, and of the seeds where there are several ([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are
-split 70/15/15 by one seed. `same time`: `full` for as long as `yolo train` trained, start-up not counted. yolo11n starts from the official yolo11n-seg.
+that hold the spread of the images, and of the seeds where there are several; they are not corrected for their number
+([comparison](decisions/comparison.md)). rbc-coco keeps its own split, the others are split 70/15/15 by one seed. `same time`: `full` for
+as long as `yolo train` trained, start-up not counted. yolo11n starts from the official yolo11n-seg. Strategies have the defaults of conf/,
+which were chosen on the val images of these sets; `yolo train` has its own.
 
-{count_available_cores()} CPU cores, {platform.system()} {platform.machine()}, no GPU. The trainings of a set, base and seed ran one after the other on the same
-cores, {jobs} groups at a time; every process, `yolo train` too, computed with as many threads as its group had cores. Seconds are means over the seeds of the
-whole process, start-up included. Each result and its commit: `benchmarks/results.jsonl`. The data: [results-data.md](results-data.md).
+Machine: {"; ".join(machines)}; no GPU. The trainings of a set, base and seed ran one after the other on the same cores. On a CPU `yolo train` computes
+with one thread less than the machine has cores, eight at most, and a strategy with one per core that it has. Seconds are means over the seeds of the whole
+process, start-up included; a training's own scan of labels, plots and last validation are part of `yolo train`, and of other stages here. Each
+result, its commit, and the cores that other programs used meanwhile: `benchmarks/results.jsonl`. The data: [results-data.md](results-data.md).
 """
     pairs = [
         (data, base)
@@ -55,7 +55,7 @@ OVER_TIME = """## mAP over seconds
 ![val mAP50-95 over the seconds of training, a panel for each data set and base](images/seconds.svg)
 
 When a strategy reaches the best val mAP50-95 of all epochs of `yolo train`: seconds of training without start-up, and their
-share of the time that `yolo train` took (first seed, Ultralytics' validation).
+share of the time that `yolo train` took (first seed, Ultralytics' validation; the first epoch that reaches it counts).
 """
 COLUMNS = """| method | seeds | mAP50-95 | beside `yolo train` | mAP50 | seconds | ratio | CPU seconds | ratio |
 |---|---|---|---|---|---|---|---|---|

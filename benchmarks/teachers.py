@@ -3,19 +3,22 @@
     python benchmarks/teachers.py --bccd DIR --rbc-coco DIR --windturbine DIR --deeppcb DIR --feralcat DIR
         --weights DIR [--sets deeppcb,feralcat] [--bases yolov8n] [--seeds 1] [--pixels 256] [--epochs 20]
 
-`self-distilled` starts as `default` does, with the best weights of `default` as
-`finetune.distill_model`; `self-distilled-features` learns all its feature maps. `quarter` has a quarter
-of the train images; its model labels the others, and `quarter-pseudo` trains on both. Trainings of
-fewer images have as many more epochs, so all have about the same number of steps. Scores are added to
-benchmarks/recipes.csv, where `default` is the reference.
+`teacher` is `default` again. `self-distilled` starts as it does, with its best weights as
+`finetune.distill_model`; `self-distilled-features` learns their feature maps, too. Both cost a second
+training, so they compete with a training of twice the epochs, not with `default`. `quarter` has a
+quarter of the train images; its model labels the others, and `quarter-pseudo` trains on both; where the
+command refuses the model, there is none. Trainings of fewer images have as many more epochs, in whatever
+counts epochs, so all have about as many steps. Scores are added to benchmarks/recipes.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -24,21 +27,36 @@ from typing import Final, NamedTuple
 import cells
 import recipes
 import seconds
-from cells import Cell, Terms
-from recipes import DEFAULT, Training
+import yaml
+from cells import Cell
+from recipes import Training
 
+from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest
 
+TEACHER: Final = "teacher"
 STUDENTS: Final = {
     "self-distilled": "finetune.distill_model={best}",
     "self-distilled-features": "finetune.distill_model={best} finetune.distill_features=true",
 }
-"""What each changes; {best} is the best weights of `default`."""
+"""What each changes; {best} is the best weights of the teacher."""
 QUARTER: Final = "quarter"
 PSEUDO: Final = "quarter-pseudo"
 SHARE: Final = 0.25
 FIXED: Final = ("finetune.patience=0", "finetune.threads=1")
 """As in the sweeps of benchmarks/recipes.py."""
+LABEL: Final = """
+import sys
+from pathlib import Path
+from pipeline.compose.stage import load_config
+from pipeline.predict.pseudo_labels.run import PseudoLabelRequest, run_pseudo_labelling
+from pipeline.predict.pseudo_labels.thresholds import PseudoLabelRule
+
+request = PseudoLabelRequest([Path("unlabelled")], Path("pseudo_labels"), "workspace", PseudoLabelRule())
+for line in run_pseudo_labelling(request, load_config()):
+    print(line)
+"""
+"""What `finetrack pseudo-label unlabelled --model workspace` does, by the configuration of the folder."""
 
 
 class Work(NamedTuple):
@@ -66,17 +84,11 @@ def main() -> None:
     """Train what has no score, and print the table of all recipes."""
     asked = _parse_arguments()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sets = (
-        asked.sets.split(",")
-        if asked.sets
-        else [name for name in cells.sources(asked) if name not in cells.MASKS]
-    )
-    work = [
-        Work(asked, data, base, seed)
-        for seed, data, base in product(range(asked.seeds), sets, asked.bases.split(","))
-    ]
+    boxes = [name for name in cells.sources(asked) if name not in cells.MASKS]
+    sets = asked.sets.split(",") if asked.sets else boxes
+    work = [Work(asked, *each) for each in product(sets, asked.bases.split(","), range(asked.seeds))]
     with ThreadPoolExecutor(asked.jobs) as pool:
-        for each in pool.map(train_all, work):
+        for each in pool.map(_train_or_tell, work):
             print(f"{each.data}, {each.base}, seed {each.seed}: done", flush=True)
     budget = recipes.name_budget(asked)
     print(recipes.render(recipes.read_scores(asked.scores), pixels=asked.pixels, budget=budget))
@@ -90,70 +102,103 @@ def _parse_arguments() -> argparse.Namespace:
     return asked
 
 
-def train_all(work: Work) -> Work:
-    """Train the reference, then what learns from it."""
-    done = recipes.read_scores(work.asked.scores)
-    if all(_describe(work, name) in done for name in (*STUDENTS, QUARTER, PSEUDO)):
-        return work
-    default = train(work, DEFAULT, "")
-    for name, changes in STUDENTS.items():
-        train(work, name, changes.format(best=default / "models/finetuned/best.pt"))
-    epochs = f"finetune.epochs={round(work.asked.epochs / SHARE)}"
-    quarter = train(work, QUARTER, f"data.fraction={SHARE} {epochs}")
-    if labels := label_rest(default, quarter):
-        whole, images = (
-            len(read_manifest(folder / "data/prepared").in_split("train")) for folder in (default, quarter)
-        )
-        most = images + len(list((labels / "labels").iterdir()))
-        changes = f"data.fraction={SHARE} data.unlabelled_source={labels} data.unlabelled_share=3.0"
-        train(work, PSEUDO, f"{changes} finetune.epochs={round(work.asked.epochs * whole / most)}")
+def _train_or_tell(work: Work) -> Work:
+    try:
+        train_all(work)
+    except SystemExit as error:
+        print(error, flush=True)
     return work
 
 
+def train_all(work: Work) -> None:
+    """Train the teacher, then what learns from it."""
+    teacher = train(work, TEACHER, "")
+    for name, changes in STUDENTS.items():
+        train(work, name, changes.format(best=teacher / "models/finetuned/best.pt"))
+    source = create_quarter(work, teacher)
+    own = f"data=yolo data.source={source} data.keep_split=true"
+    quarter = train(work, QUARTER, f"{own} {lengthen(work, 1 / SHARE)}")
+    if labels := label_rest(teacher, quarter):
+        images = {folder: count_train_images(folder) for folder in (teacher, quarter)}
+        both = images[quarter] + len([*(labels / "labels").iterdir()])
+        own = f"{own} data.unlabelled_source={labels} data.unlabelled_share=3.0"
+        train(work, PSEUDO, f"{own} {lengthen(work, images[teacher] / both)}")
+
+
+def lengthen(work: Work, times: float) -> str:
+    """Return the overrides of so many times the epochs, and of what is counted in epochs."""
+    epochs = {"finetune.epochs": work.asked.epochs, "augment.online.close_mosaic": 10}
+    longer = [f"{key}={round(times * value)}" for key, value in epochs.items()]
+    return " ".join(
+        [*longer, f"finetune.warmup_epochs={times:g}", f"finetune.val_every={max(1, round(times))}"]
+    )
+
+
 def train(work: Work, name: str, changes: str) -> Path:
-    """Train, record the score, and return the folder."""
-    terms = _build_terms(work, name, changes)
-    folder = terms.cells / work.cell.name
+    """Train, record the score, and return the folder. What is there already is not trained again."""
+    terms = recipes.build_terms(work.asked)
+    place = work.asked.folder.resolve() / "teachers" / f"{terms.imgsz}-{terms.epochs}" / name
+    folder = place / work.cell.name
     if not (folder / "reports/evaluation").exists():
-        cells.begin(work.cell, terms)
-        spent = [cells.stage(folder, stage) for stage in ("prepare", "augment", "finetune", "evaluate")][2]
-        training = _describe(work, name)
-        if training not in recipes.read_scores(work.asked.scores):
-            recipes.record_score(
-                work.asked.scores, training, seconds.read_training(folder).best, spent["wall"]
-            )
+        cells.begin(work.cell, terms._replace(cells=place, changes=(*FIXED, *changes.split())))
+        for stage in ("prepare", "augment", "finetune", "evaluate"):
+            cells.stage(folder, stage)
+    told = (work.seed, work.asked.pixels, recipes.name_budget(work.asked))
+    training = Training(work.data, work.base, name, "benchmarks/teachers.py", *told)
+    if training not in recipes.read_scores(work.asked.scores):
+        curve = seconds.read_training(folder)
+        recipes.record_score(work.asked.scores, training, curve.best, curve.seconds[-1])
     return folder
 
 
-def _build_terms(work: Work, name: str, changes: str) -> Terms:
-    terms = recipes.build_terms(work.asked)
-    place = work.asked.folder.resolve() / "teachers" / f"{terms.imgsz}-{terms.epochs}" / name
-    return terms._replace(cells=place, changes=(*FIXED, *changes.split()))
+def create_quarter(work: Work, teacher: Path) -> Path:
+    """Write a dataset with a part of the teacher's train images, and with its val and test images."""
+    target = teacher / "quarter"
+    if not (target / "data.yaml").exists():
+        shutil.rmtree(target, ignore_errors=True)
+        manifest = read_manifest(teacher / "data/prepared")
+        for file, labels in _list_quarter(manifest, seed=work.seed):
+            for kind, path in (("images", file), ("labels", labels)):
+                copy = target / kind / path
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(teacher / "data/prepared" / kind / path, copy)
+        splits = {split: f"images/{split}" for split in ("train", "val", "test")}
+        text = yaml.safe_dump({**splits, "names": dict(enumerate(manifest.names))}, sort_keys=False)
+        (target / "data.yaml").write_text(text, "utf-8")
+    return target
 
 
-def _describe(work: Work, name: str) -> Training:
-    """Return the line of a training in the table; what it changes is said by its recipe."""
-    told = "" if name == DEFAULT else "benchmarks/teachers.py"
-    terms = (work.seed, work.asked.pixels, recipes.name_budget(work.asked))
-    return Training(work.data, work.base, name, told, *terms)
+def _list_quarter(manifest: Manifest, *, seed: int) -> Iterator[tuple[str, str]]:
+    """Yield images and their label files: a part of train by hash and seed, all of val and test."""
+    train = sorted(
+        manifest.in_split("train"), key=lambda item: hashlib.sha256(f"{seed} {item.sha256}".encode()).digest()
+    )
+    kept = train[: round(SHARE * len(train))]
+    for item in (*kept, *manifest.in_split("val"), *manifest.in_split("test")):
+        yield item.file, item.label_file
 
 
-def label_rest(whole: Path, part: Path) -> Path | None:
-    """Label the train images that a part leaves out by its model; return their folder, None if refused."""
-    images, labels = part / "unlabelled", part / "pseudo_labels"
+def count_train_images(folder: Path) -> int:
+    """Return the number of train images that a training had."""
+    return len(read_manifest(folder / "data/prepared").in_split("train"))
+
+
+def label_rest(teacher: Path, quarter: Path) -> Path | None:
+    """Label the train images that the quarter lacks by its model; return their folder, None if refused."""
+    images, labels = quarter / "unlabelled", quarter / "pseudo_labels"
     if not labels.exists():
-        known = {item.sha256 for item in read_manifest(part / "data/prepared").in_split("train")}
+        known = {item.sha256 for item in read_manifest(quarter / "data/prepared").in_split("train")}
         shutil.rmtree(images, ignore_errors=True)
         images.mkdir()
-        for item in read_manifest(whole / "data/prepared").in_split("train"):
+        for item in read_manifest(teacher / "data/prepared").in_split("train"):
             if item.sha256 not in known:
-                source = whole / "data/prepared/images" / item.file
-                os.link(source.resolve(), images / source.name)
-        command = [sys.executable, "-m", "pipeline", "pseudo-label", images, "--model", "workspace"]
+                source = teacher / "data/prepared/images" / item.file
+                shutil.copyfile(source, images / source.name)
         try:
-            cells.timed(part, [*command, "--output", labels], log="pseudo-label")
+            cells.timed(quarter, [sys.executable, "-c", LABEL], log="pseudo-label")
         except SystemExit as refused:
-            print(f"{refused}:\n{(part / 'pseudo-label.log').read_text('utf-8')}", flush=True)
+            last = (quarter / "pseudo-label.log").read_text("utf-8").strip().splitlines()[-1]
+            print(f"{refused}: {last}", flush=True)
             return None
     return labels
 

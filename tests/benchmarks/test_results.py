@@ -43,7 +43,7 @@ def test_only_trainings_with_the_same_seed_are_compared(results):
 def build_result(results: Any, accuracy: float) -> Any:
     test = {"mAP50-95": accuracy, "mAP50-95_low": 0.1, "mAP50-95_high": 0.9, "mAP50": 0.8}
     curve = results.seconds.Curve([10.5, 20.25], [0.1, accuracy])
-    return results.Result(test, {"wall": 30.0, "cpu": 40.0}, curve)
+    return results.Result(test, {"wall": 30.0, "cpu": 40.0}, curve, "a processor, 1 of 2 cores")
 
 
 def test_same_time_is_that_of_the_training_without_start_up(results, tmp_path):
@@ -69,8 +69,13 @@ def test_kept_results_are_read_again_and_shown(results, tmp_path):
     again = results.Store(256, 20, path)
     assert again.results == store.results
     assert again.differences == {method: results.Difference(0.1, 0.05, 0.25, (0, 1))}
+    assert "Machine: a processor, 1 of 2 cores; no GPU" in results.results_page.render(again, curves="")
     assert not results.Store(320, 20, path).results
-    page = results.results_page.render(again, jobs=2, curves="")
+    page = results.results_page.render(again, curves="")
     row = "| full | 2 | 0.600 / 0.700, mean 0.650 [0.100, 0.900] | +0.100 (+0.050 to +0.250) | 0.800 | 30 |"
     assert row in page
     assert "| full | +0.100 (+0.000 to +0.200) | +0.100 (+0.050 to +0.250) |" in page
+
+    store.add_result(results.Cell("bccd", "yolov8n", "full", 2), build_result(results, 0.3))
+    assert not store.differences  # it was that of two seeds
+    assert not results.Store(256, 20, path).differences
