@@ -166,6 +166,7 @@ def test_resumed_training_with_a_teacher_gives_the_same_files(projects, tmp_path
     assert all(row["train/dis_loss"] > 0 for row in found.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(4, "stopped after an epoch: finetune.time, and epochs that take longer and longer")
 def test_resumed_training_has_the_losses_of_the_estimate_before(projects):
     _check_same_files(projects, 2, {"batch": 16, "nbs": 16, "time": 12 / 3600, "pace": 0.5})
