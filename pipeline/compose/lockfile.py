@@ -122,5 +122,5 @@ def save_differences(name: str, texts: Sequence[str]) -> Path:
 
 
 def _cache_path(params: bytes) -> Path:
-    schema = b"".join(path.read_bytes() for path in sorted(SCHEMA_FOLDER.glob("*.py")))
+    schema = b"".join(path.read_bytes() for path in sorted(SCHEMA_FOLDER.rglob("*.py")))
     return create_scratch_folder("composed") / f"{hashlib.sha256(schema + params).hexdigest()}.json"

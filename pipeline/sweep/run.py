@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 PARENT_VARIABLE: Final = "FINETRACK_PARENT_RUN"
 _QUOTED_SETTING: Final = re.compile(r'(sweep\.\w+=)"([\w./:@-]+)"')
 """A text as Hydra needs it quoted, and a user types it without quotes."""
+WAIT_SECONDS: Final = 2.0
 TRACKED: Final = ("conf", "pipeline", "hydra_plugins", "dvc.yaml", "params.yaml")
 
 
@@ -199,7 +201,17 @@ class Sweep:
             self._require_effects(result)
 
         self._show_plan(study, view, capacity=loop.capacity)
-        loop.run(StudyJobs(study, self._plan, self._settings), take_result)
+        jobs = StudyJobs(study, self._plan, self._settings)
+        loop.run(jobs, take_result)
+        told = ""
+        while (
+            not loop.stopped and not study.find_used_setting() and (reason := jobs.find_wait(loop.capacity))
+        ):
+            if reason != told:
+                view.print(f"{reason}; Ctrl-C ends the wait")
+            told = reason
+            time.sleep(WAIT_SECONDS)
+            loop.run(jobs, take_result)
 
     def _build_context(self, session: RunSession) -> SweepContext:
         """Commit what the jobs start from."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.core.errors import UserError
+from pipeline.core.text import format_count
 from pipeline.storage.scratch_folder import project_root
 from pipeline.sweep.job import EpochReported, JobResult, SweepJob
 from pipeline.sweep.learning_curve.curve_overrides import build_curve_overrides
@@ -34,8 +36,13 @@ class StudyJobs:
         return self._build_job(planned)
 
     def report_epoch(self, event: EpochReported) -> bool:
-        """Record a val metric; return whether the training ends here."""
+        """Record a val metric; return whether the training ends here.
+
+        Raises:
+            UserError: The pruner would judge by another metric than the one that chooses.
+        """
         self._epochs[event.number] = event.epoch
+        self._require_judged_metric(event.metric)
         return self._study.report_epoch(event.number, event.epoch, event.value, epochs=event.epochs)
 
     def finish_job(self, result: JobResult) -> JobResult:
@@ -52,6 +59,28 @@ class StudyJobs:
     def stop(self) -> None:
         """Plan nothing more."""
         self._study.stop()
+
+    def find_wait(self, capacity: int) -> str:
+        """Return what is waited for where nothing of this process runs; empty if nothing is.
+
+        Args:
+            capacity: How many jobs may run at once now.
+        """
+        if self._study.is_complete:
+            return ""
+        if capacity < 1:
+            return "no place for a job: waiting for one"
+        elsewhere = sum(point.status == "running" for point in self._study.points)
+        points = format_count(elsewhere, "point")
+        return f"another process runs {points}: waiting for the results, or its end" if elsewhere else ""
+
+    def _require_judged_metric(self, metric: str) -> None:
+        chosen, pruner = self._study.objectives[0], self._settings.pruner
+        if chosen not in {"", metric} and pruner not in {"none", "wilcoxon"}:
+            raise UserError(
+                f"sweep.pruner={pruner} judges these trainings by {metric} after each epoch, and "
+                f"sweep.objectives={chosen} chooses: set sweep.objectives={metric}, or sweep.pruner=none"
+            )
 
     def _build_overrides(self, planned: PlannedTraining) -> tuple[str, ...]:
         overrides = (*self._plan.space.build_overrides(planned.values), *planned.overrides)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import UserError
 from pipeline.sweep.job import EpochReported, JobResult
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import plan_space
@@ -39,3 +40,22 @@ def test_a_pruned_training_has_the_epochs_that_it_reported(jobs):
     assert source.finish_job(JobResult(job, "pruned", seconds=20.0)).epochs == 2
     assert [row.epochs for point in study.points for row in point.results] == [2]
     assert study.summarize_pruning().epochs == 3
+
+
+def test_a_pruner_that_judges_by_another_metric_than_the_objective_is_refused(jobs):
+    source, study = jobs
+    source.next_job()
+    study.objectives = ("mAP50-95",)
+    assert not source.report_epoch(EpochReported(0, 1, 5, "mAP50-95", 0.1, lambda _: None))
+    with pytest.raises(UserError, match=r"sweep\.objectives=mask/mAP50-95, or sweep\.pruner=none"):
+        source.report_epoch(EpochReported(0, 2, 5, "mask/mAP50-95", 0.1, lambda _: None))
+
+
+def test_points_of_other_processes_are_waited_for(jobs):
+    source, _ = jobs
+    assert source.find_wait(1) == ""
+    assert "no place" in source.find_wait(0)
+    job = source.next_job()
+    assert "runs 1 point" in source.find_wait(1)
+    source.finish_job(JobResult(job, "failed", reason="it failed", seconds=1.0))
+    assert source.find_wait(1) == ""  # it is tried again by the next process

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,13 +9,12 @@ from pipeline.compose.stage import ParamValues
 from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
+from pipeline.core.model_names import DOWNLOADABLE_WEIGHTS
 from pipeline.storage.checksums import read_listed_sha256
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchSpace
 
 FRACTION_KEY: Final = "data.fraction"
-_OFFICIAL: Final = re.compile(r"yolo(v?[0-9]+|e-)[a-z0-9-]*[.]pt")
-"""Names of Ultralytics' weights, such as yolov8n.pt and yolo11n-seg.pt."""
 _NEEDED_SETTINGS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("test", True, "each training is scored on test"),
     ("folds", None, "the test images are the same for all trainings, and no fold is val"),
@@ -92,7 +90,7 @@ def remark_on_base(first: ParamValues) -> list[str]:
 def _is_published(weights: str) -> bool:
     """Tell whether weights are official by their name, or listed beside them, as the bundled ones are."""
     path = Path(weights)
-    return bool(_OFFICIAL.fullmatch(path.name) or read_listed_sha256(weights, path))
+    return bool(DOWNLOADABLE_WEIGHTS.fullmatch(path.name) or read_listed_sha256(weights, path))
 
 
 def check_zero_shot(first: ParamValues) -> None:

@@ -14,6 +14,8 @@ from pipeline.core.config_diff import flatten_config
 from pipeline.core.errors import UserError
 
 SHARED_STAGES: Final = ("prepare", "augment")
+SOURCE_KEYS: Final = ("data.source", "data.unlabelled_source")
+"""Which images are read; `dvc.yaml` has fingerprints of them instead, which are not known beforehand."""
 STAGES_FILE: Final = Path("dvc.yaml")
 
 
@@ -47,4 +49,4 @@ def read_shared_keys(file: Path = STAGES_FILE) -> tuple[str, ...]:
         raise UserError(
             f"{file} does not say what its stages use: restore it with `git checkout {file}`"
         ) from None
-    return tuple(dict.fromkeys(entry for entry in params if isinstance(entry, str)))
+    return tuple(dict.fromkeys((*SOURCE_KEYS, *(entry for entry in params if isinstance(entry, str)))))

@@ -85,6 +85,7 @@ class SweepStudy:
             "sweep.test": str(self.settings.test),
             "seed": str(self.repetitions.base_seed),
             "points of the grid": points,
+            "steps of pruning": "repetitions" if self.settings.pruner == "wilcoxon" else "epochs",
         }
         return {**own, **self._inputs.identity}
 
@@ -97,7 +98,7 @@ class SweepStudy:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the sampler proposed only points that were known, many times in a row."""
+        """Whether the sampler proposed only known points, many times in a row."""
         return self._is_exhausted
 
     @property
@@ -136,8 +137,7 @@ class SweepStudy:
     def next_job(self) -> PlannedTraining | None:
         """Return what is to be started now; None if nothing is, now or at all.
 
-        It goes on with points that were begun, then with those of processes that ended, then with those that
-        failed in earlier processes, then proposes a new one.
+        First points that were begun, then those of ended processes and failed ones, then a new one.
 
         Raises:
             UserError: The database cannot be used.
@@ -164,14 +164,14 @@ class SweepStudy:
     def finish_job(self, result: JobResult) -> None:
         """Record how a job ended; with the last repetition the point gets its value.
 
-        A failed or killed job runs again when the study is opened the next time. The result of a point that
-        another process finished is dropped.
+        A failed or killed job runs again in the next process. Results of points of others are dropped.
 
         Raises:
             UserError: The database cannot be used.
         """
-        opened = self._open[result.job.point]
         self._clock.add_result(result)
+        if (opened := self._open.get(result.job.point)) is None:  # the point was taken over
+            return
         try:
             self._store.retry(lambda: self._record_result(opened, result))
         except UpdateFinishedTrialError:

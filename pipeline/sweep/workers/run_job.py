@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,8 @@ def _run_stages(run: _JobRun) -> JobResult:
         output.add_line(line)
         if begun := parse_stage_line(line):
             if begun.stage == "finetune":
-                note_shared_results(run.workspace.folder, run.job, commit=run.context.commit)
+                with suppress(OSError):  # it saves time, and a full disk must not stop the job
+                    note_shared_results(run.workspace.folder, run.job, commit=run.context.commit)
                 if sentence := _find_changed_input(run):
                     changed.append(sentence)
                     run.control.process.stop(force=True)

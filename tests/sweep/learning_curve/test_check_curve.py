@@ -62,7 +62,7 @@ def test_an_official_teacher_passes():
 
 @pytest.mark.parametrize(
     ("weights", "count"),
-    [("yolov8n.pt", 0), ("/a/yoloe-11s-seg.pt", 0), (None, 0), ("/a/best.pt", 1), ("champion.pt", 1)],
+    [("yolov8n.pt", 0), ("/a/yolo26n-pose.pt", 0), (None, 0), ("/a/best.pt", 1), ("champion.pt", 1)],
 )
 def test_base_weights_of_ones_own_are_remarked_on(weights, count):
     assert len(remark_on_base({"model": {"weights": weights}})) == count

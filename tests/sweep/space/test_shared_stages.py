@@ -39,6 +39,8 @@ def test_the_parameters_are_those_of_dvc_yaml():
         ("seed=3", False),
         ("data.seed=3", False),
         ("data.split.val=0.3", False),
+        ("data.source=/another/folder", False),
+        ("data.unlabelled_source=pseudo_labels/more", False),
     ],
 )
 def test_jobs_share_results_unless_a_parameter_of_these_stages_differs(configs, word, shared):

@@ -76,6 +76,8 @@ def test_other_inputs_are_refused_by_name():
         open_sweep(INTERVALS, inputs=StudyInputs({"images": "2", "code": "2"}))
     with pytest.raises(UserError, match="other search space:"):
         open_sweep(MIXED, inputs=StudyInputs({"images": "3", "code": "1"}), sampler="tpe")
+    with pytest.raises(UserError, match="other steps of pruning"):
+        open_sweep(INTERVALS, inputs=StudyInputs({"images": "3", "code": "1"}), pruner="wilcoxon", seeds=4)
     with pytest.raises(UserError, match=r"other sweep\.seeds:"):
         open_sweep(INTERVALS, inputs=StudyInputs({"images": "3", "code": "1"}), seeds=2)
 
