@@ -48,6 +48,7 @@ from pipeline.source.reading.file_tree import (
 )
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.split_lists import SplitLists
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "images/ and masks/ of the same names"
@@ -125,6 +126,8 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
     annotations = build_annotations(
         layout.masks, named, folder, needs_class=table.needs_class, has_class_folders=bool(by_folder)
     )
+    lists = SplitLists(folder / "ImageSets" / "Segmentation")
+    annotations = [item._replace(split=lists.find_split(item.names)) for item in annotations]
     order = tuple(dict.fromkeys(name for name in names.by_value.values() if name))
     options = MatchingOptions(
         ImageIndex(layout.images), one_file_per_image=True, class_order=() if by_folder else order
@@ -135,6 +138,7 @@ def read_folder(folder: Path, _options: ReadOptions = DEFAULT_OPTIONS) -> Source
         *_describe_white(pixels.masks.values(), values),
         *(_describe_folder_classes(by_folder) if by_folder else names.remarks),
         *_describe_background(layout.masks, pixels),
+        *lists.list_remarks(),
     ]
     return assemble_source(folder, annotations, options, remarks)
 

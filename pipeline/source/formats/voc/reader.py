@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.labelme.xml import is_labelme_xml
-from pipeline.source.formats.voc.image_sets import read_image_sets
 from pipeline.source.formats.voc.objects import build_annotations, read_voc_xml
 from pipeline.source.formats.voc.pixel_origin import PixelOrigin, find_pixel_origin
 from pipeline.source.plausibility.box_meaning import (
@@ -33,6 +32,7 @@ from pipeline.source.reading.file_tree import (
 )
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
+from pipeline.source.reading.split_lists import SplitLists
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "Annotations/*.xml, or XML files with bndbox beside the images or in another folder"
@@ -65,17 +65,16 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         UserError: There are no annotations, those of several datasets, or boxes that look misread.
     """
     root = _find_root(folder)
-    splits, remarks = read_image_sets(root / "ImageSets" / "Main")
+    lists = SplitLists(root / "ImageSets" / "Main")
     files, images = [], []
     for part in _find_parts(root):
         images += [path for path in list_images(part.images) if path.parent.name not in _MASK_FOLDERS]
         for file in list_files(part.annotations, ".xml"):
             found = read_voc_xml(file)
-            names = map(_image_stem, found.entry.names)
-            split = part.split or next(filter(None, map(splits.get, names)), None)
+            split = part.split or lists.find_split(found.entry.names)
             files.append(found._replace(entry=found.entry._replace(split=split)))
     scores = [item.score for file in files for item in file.objects]
-    remarks = (*remarks, *check_object_scores(scores, options.predictions, folder))
+    remarks = (*lists.list_remarks(), *check_object_scores(scores, options.predictions, folder))
     in_pixels = options.labels in {"auto", "pixels", "pixel_corners"}
     origin = find_pixel_origin(files) if in_pixels else PixelOrigin(0)
     annotations = [build_annotations(file, origin.first) for file in files]
@@ -99,12 +98,6 @@ def _refuse_inverted(annotations: Sequence[ImageAnnotations], policy: str) -> No
             f"{notes[0].reason}: xmax and ymax look like width and height; correct the annotations (if they "
             "are corners, set data.labels=pixels)"
         )
-
-
-def _image_stem(name: str) -> str:
-    """Return an image name without its suffix, as ImageSets lists it."""
-    path = PurePosixPath(name)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def _find_root(folder: Path) -> Path:

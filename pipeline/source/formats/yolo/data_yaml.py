@@ -51,7 +51,7 @@ class DataYaml(NamedTuple):
 
 def has_data_yaml(folder: Path) -> bool:
     """Check for a data.yaml, or another YAML file with two or more of its keys."""
-    keys = re.compile(rb"^(train|val|valid|test|names|nc)\s*:", re.MULTILINE)
+    keys = re.compile(rb"^(train|val|valid|test|names|nc)\s*:", re.MULTILINE | re.IGNORECASE)
     return any(
         path.stem in _USUAL_STEMS or len(set(keys.findall(read_head(path)))) > 1
         for path in _list_yaml_files(folder)
@@ -87,10 +87,11 @@ def read_data_yaml(file: Path, *, first_class: str | int = "auto") -> DataYaml:
     text, raw = _load_mapping(file)
     remarks = [*_check_download(raw, file), *_describe_channels(raw, file)]
     root = resolve_root(raw, file)
+    stated_splits = {str(key).lower(): value for key, value in raw.items()}  # CVAT: Train, Validation, Test
     paths = [
         path
         for split, keys in _SPLIT_KEYS.items()
-        if (stated := next((raw[key] for key in keys if raw.get(key)), None)) is not None
+        if (stated := next(filter(None, map(stated_splits.get, keys)), None)) is not None
         for path in find_split_paths(split, stated, root, file)
     ]
     splits = _collect_splits(paths)

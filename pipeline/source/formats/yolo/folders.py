@@ -19,8 +19,15 @@ from pipeline.source.formats.yolo.label_folders import (
     list_first_labels,
 )
 from pipeline.source.formats.yolo.label_lines import is_label_text
-from pipeline.source.reading.file_tree import is_file, list_images, list_subfolders, read_head
+from pipeline.source.reading.file_tree import (
+    format_relative_path,
+    is_file,
+    list_images,
+    list_subfolders,
+    read_head,
+)
 from pipeline.source.reading.parsing import read_lines
+from pipeline.source.reading.split_lists import SplitLists, has_split_lists
 from pipeline.source.types import find_split_in_name
 
 _MAX_CHECKED_FOLDERS: Final = 5
@@ -55,10 +62,18 @@ def _find_distant_labels(images: Iterable[Path], folder: Path) -> list[Path]:
 
 
 def read_yolo_folders(folder: Path) -> DataYaml:
-    """Read a dataset without data.yaml: obj.data of Darknet, else folders."""
+    """Read a dataset without data.yaml: obj.data of Darknet, else folders, or lists beside them."""
     darknet = folder / "obj.data"
-    splits = _read_darknet(darknet) if darknet.is_file() else _find_splits(folder)
-    return DataYaml(folder, splits)
+    if darknet.is_file():
+        return DataYaml(folder, _read_darknet(darknet))
+    splits = _find_splits(folder)
+    if set(splits) != {None} or not has_split_lists(folder):
+        return DataYaml(folder, splits)
+    lists = SplitLists(folder)
+    listed: dict[str | None, list[Path]] = defaultdict(list)
+    for image in splits[None]:
+        listed[lists.find_split([format_relative_path(image, folder)])].append(image)
+    return DataYaml(folder, _merge_splits(listed.items()), remarks=lists.list_remarks())
 
 
 def find_label_path(image: Path) -> Path:

@@ -96,7 +96,10 @@ def _read_description(folder: Path, file: Path | None, options: ReadOptions) -> 
     if not file:
         return read_yolo_folders(folder)
     data = read_data_yaml(file, first_class=options.first_class)
-    return data if data.splits else data._replace(splits=read_yolo_folders(data.root).splits)
+    if data.splits:
+        return data
+    found = read_yolo_folders(data.root)
+    return data._replace(splits=found.splits, remarks=(*data.remarks, *found.remarks))
 
 
 def _build_source(data: DataYaml, found: list[YoloImage], folder: Path, options: ReadOptions) -> Source:

@@ -344,3 +344,16 @@ def test_corrupted_mask_is_refused_or_read(tmp_path_factory, data):
     write(folder, painted())
     (folder / "masks/x.png").write_bytes(data)
     check_corrupted_source(read_folder, folder)
+
+
+def test_lists_of_image_sets_are_splits(tmp_path):
+    for name in "ab":
+        write_picture(tmp_path / "JPEGImages" / f"{name}.jpg")
+        mask = painted((1, 10, 10, 40, 40))
+        (tmp_path / "SegmentationClass").mkdir(exist_ok=True)
+        Image.fromarray(mask).save(tmp_path / "SegmentationClass" / f"{name}.png")
+    lists = tmp_path / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "Train.txt").write_text("a\n")
+    (lists / "Test.txt").write_text("b\n")
+    assert [image.split for image in read_folder(tmp_path).images] == ["train", "test"]

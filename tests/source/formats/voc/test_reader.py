@@ -177,7 +177,7 @@ def test_image_sets_are_splits_and_the_held_out_split_wins(tmp_path):
     source = read_source("voc", tmp_path)
     assert [image.split for image in source.images] == ["train", "test", "val", None]
     assert source.remarks == (
-        "ImageSets lists 1 image in more than one split: each is kept in the held-out one",
+        "the lists in Main name 1 image in more than one split: each is kept in the held-out one",
     )
 
 
@@ -341,3 +341,15 @@ def test_any_xml_is_read_without_an_error(tmp_path, text):
     [image] = read_source("voc", tmp_path).images
     assert len(image.raw.marks) == len(image.raw.boxes)
     assert np.isfinite(image.raw.boxes).all()
+
+
+def test_lists_of_tools_are_splits_too(tmp_path):
+    write_dataset(tmp_path, {name: [("cat", (1, 21, 50, 60))] for name in ("img 1", "img 2", "c")})
+    write_image_sets(tmp_path, Train=["img 1.jpg"], Validation=["c"], Test=["img 2"])
+    source = read_source("voc", tmp_path)
+    assert {image.path.stem: image.split for image in source.images} == {
+        "img 1": "train",
+        "img 2": "test",
+        "c": "val",
+    }
+    assert not any("more than one split" in remark for remark in source.remarks)

@@ -257,3 +257,23 @@ def test_other_file_is_no_source(tmp_path):
     (tmp_path / "x.csv").write_text("a,b\n")
     with pytest.raises(UserError, match="neither a folder"):
         read_source("auto", tmp_path / "x.csv")
+
+
+def test_lists_beside_the_folders_are_splits(tmp_path):
+    sources.write_yolo_source(tmp_path, dict.fromkeys("abc", "0 0.5 0.5 0.2 0.4\n"), names=None)
+    for split, name in (("train", "a"), ("val", "b"), ("test", "c")):
+        (tmp_path / f"{split}.txt").write_text(f"data/images/{name}.jpg\n")
+    assert [image.split for image in read_source("auto", tmp_path).images] == ["train", "val", "test"]
+    (tmp_path / "data.yaml").write_text("names: [cat]\n")
+    assert [image.split for image in read_source("auto", tmp_path).images] == ["train", "val", "test"]
+
+
+def test_keys_of_a_data_yaml_may_begin_with_capitals(tmp_path):
+    sources.write_yolo_source(tmp_path, dict.fromkeys("abc", "0 0.5 0.5 0.2 0.4\n"), names=None)
+    keys = {"Test": "c", "Validation": "b", "train": "a"}
+    for key, name in keys.items():
+        (tmp_path / f"{key}.txt").write_text(f"images/{name}.jpg\n")
+    text = "".join(f"{key}: {key}.txt\n" for key in keys)
+    (tmp_path / "data.yaml").write_text(f"{text}names: [cat]\n")
+    source = read_source("auto", tmp_path)
+    assert [image.split for image in source.images] == ["train", "val", "test"]
