@@ -164,7 +164,7 @@ def evaluate_predictions(
     if isinstance(outputs.test, ClassScores):
         return evaluate_classification(outputs.test, names, resamples=resamples, seed=seed)
     assert isinstance(outputs.val, SplitPredictions)
-    settings = MetricSettings(manifest.task, names, resamples, seed)
+    settings = MetricSettings(manifest.task, names, resamples, seed, config.evaluate.conf)
     return evaluate_detections(outputs.test, outputs.val, settings)
 
 

@@ -121,7 +121,8 @@ class ModelCollector:
             known = iteration.predicts_with.get("conf")
             if known is not None or not data.manifest.in_split("val") or test.task == "classify":
                 return test, None if known is None else float(known)
-            return test, find_threshold(predictor.predict_split("val", folder))
+            val = predictor.predict_split("val", folder)
+            return test, find_threshold(val, least=self.config.evaluate.conf)
 
     def _open_predictor(self, iteration: Iteration, weights: Path, data: PreparedData) -> SplitPredictor:
         imgsz = find_imgsz(iteration, weights, stage=STAGE)
@@ -136,13 +137,21 @@ class ModelCollector:
         return self._found.data
 
 
-def find_threshold(val: StoredPredictions) -> float | None:
-    """Return the score with the highest mean F1 on val; None for classify, and where val has no objects."""
+def find_threshold(val: StoredPredictions, *, least: float | None = None) -> float | None:
+    """Return the score with the highest mean F1 on val; None for classify, and where val has no objects.
+
+    Args:
+        val: The predictions.
+        least: The score from which they were predicted, 0 to 1; None: their lowest one.
+    """
     if val.task == "classify":
         return None
     detections = list(_compare_with_truth(val))
     table = build_detection_table(val.truths, detections, len(val.names))
-    return find_best_threshold(table) if table.objects.any() else None
+    if not table.objects.any():
+        return None
+    lowest = float(table.scores.min()) if least is None and len(table.scores) else 0.0
+    return find_best_threshold(table, least=lowest if least is None else least)
 
 
 def remark_on_settings(used: Sequence[Mapping[str, Any]]) -> list[str]:

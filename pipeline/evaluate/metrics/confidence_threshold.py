@@ -42,15 +42,20 @@ def compute_threshold_curves(
     return ThresholdCurves(*(np.where(absent, np.nan, curve) for curve in curves))
 
 
-def find_best_threshold(table: DetectionTable) -> float:
+def find_best_threshold(table: DetectionTable, *, least: float = 0.0) -> float:
     """Return the threshold with the highest F1, averaged over the classes with objects.
 
     It is the middle of the first interval of equal maxima: at an edge, a slightly lower score would be lost.
+
+    Args:
+        table: The matched detections.
+        least: The score from which the model was asked for detections, 0 to 1: nothing is known below.
     """
-    f1 = average_over_classes(compute_threshold_curves(table).f1)
+    thresholds = CONFIDENCE_THRESHOLDS[min(least, 1.0) <= CONFIDENCE_THRESHOLDS]
+    f1 = average_over_classes(compute_threshold_curves(table, thresholds).f1)
     best = np.flatnonzero(np.isclose(f1, f1.max(), rtol=0, atol=1e-12))
     first = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)[0]
-    return float(CONFIDENCE_THRESHOLDS[first[len(first) // 2]])
+    return float(thresholds[first[len(first) // 2]])
 
 
 def average_over_classes(values: FloatArray) -> FloatArray:

@@ -89,12 +89,14 @@ class MetricSettings(NamedTuple):
         names: Class names by index.
         resamples: Of the test images, for the intervals.
         seed: Of the resamples.
+        conf: The score from which detections were predicted, 0 to 1.
     """
 
     task: Task
     names: tuple[str, ...]
     resamples: int
     seed: int
+    conf: float = 0.0
 
 
 def evaluate_detections(
@@ -115,7 +117,8 @@ def evaluate_detections(
             f"no object of the test split {labelled}: add some, or give it a larger share in data.split"
         )
     threshold_split: Literal["val", "test"] = "val" if val_table.objects.any() else "test"
-    threshold = find_best_threshold(val_table if threshold_split == "val" else table)
+    chosen_on = val_table if threshold_split == "val" else table
+    threshold = find_best_threshold(chosen_on, least=settings.conf)
     return DetectionResult(
         task=settings.task,
         names=settings.names,

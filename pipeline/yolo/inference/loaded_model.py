@@ -29,7 +29,7 @@ from pipeline.yolo.inference.model_file import (
     read_export_facts,
     require_task,
 )
-from pipeline.yolo.inference.nms import use_nms_kernel
+from pipeline.yolo.inference.nms import lift_time_limit, use_nms_kernel
 from pipeline.yolo.torch_threads import TorchThreads
 from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
 
@@ -90,6 +90,7 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
             UserError: The file cannot be used, or is for another task.
         """
         limit_ultralytics_log()
+        lift_time_limit()
         self._settings, self._stage, self._lock = settings, stage, threading.Lock()
         self._threads: TorchThreads | None = None
         self._model: Any = None

@@ -10,18 +10,30 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from ultralytics.utils import nms
 from ultralytics.utils.nms import TorchNMS
 
 LOG = logging.getLogger(__name__)
 
 KERNEL_FILES: Final = "_C_stable.*"
 """The library with torchvision's operators, in the folder of that package. Not part of its public API."""
+
+
+def lift_time_limit() -> None:
+    """Let NMS finish with every image, in predictions and validations of this process.
+
+    After 2 s and 0.05 s per image of a batch Ultralytics stops, and the other images have no detections:
+    with rotated boxes, whose NMS is quadratic, or on a busy machine. The only trace is a line in the log.
+    """
+    if not isinstance(nms.non_max_suppression, functools.partial):
+        nms.non_max_suppression = functools.partial(nms.non_max_suppression, max_time_img=math.inf)
 
 
 def use_nms_kernel(predictor: Any) -> None:

@@ -15,6 +15,7 @@ from pipeline.storage.files import write_file
 from pipeline.yolo.distributed.group_member import read_member
 from pipeline.yolo.distributed.train_in_processes import train_in_processes
 from pipeline.yolo.errors import check_automatic_batch, check_device, explain_ultralytics_errors
+from pipeline.yolo.inference.nms import lift_time_limit
 from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, WeightAverage, drop_unset_arguments
 from pipeline.yolo.training.divergence import DivergedError, check_weights, describe_best_epoch
 from pipeline.yolo.training.export import copy_blank_network, export_checkpoint
@@ -140,6 +141,7 @@ def build_trainer(job: TrainingJob) -> TrainingMixin:
     Raises:
         UserError: The weights cannot be loaded, or do not fit the network.
     """
+    lift_time_limit()
     source = _load_finite(job.base.path, "model.weights", sha256=job.base.sha256) if job.base.path else None
     if teacher := job.arguments["distill_model"]:  # Ultralytics loads it again
         _load_finite(Path(teacher), "finetune.distill_model")

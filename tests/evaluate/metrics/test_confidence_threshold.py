@@ -52,6 +52,11 @@ def test_best_threshold_is_the_middle_of_its_interval():
     assert find_best_threshold(row([0, 1, 7], [0.9, 0.6, 0.2])) == pytest.approx(0.4, abs=0.002)
 
 
+def test_nothing_is_chosen_below_the_scores_that_were_predicted():
+    assert find_best_threshold(row([0, 1], [0.9, 0.4]), least=0.3) == pytest.approx(0.35, abs=0.002)
+    assert find_best_threshold(row([], []), least=0.999) == pytest.approx(1.0, abs=0.002)
+
+
 def test_lower_of_two_intervals_of_equal_f1_is_chosen():
     table = row([0, 7, 8, 1], [0.9, 0.8, 0.7, 0.3])
     f1 = compute_threshold_curves(table, np.array([0.2, 0.5, 0.85])).f1[:, 0]

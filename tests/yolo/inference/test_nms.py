@@ -6,10 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from ultralytics.utils import nms as ultralytics_nms
+
+from pipeline.yolo.inference.nms import lift_time_limit
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
@@ -76,3 +81,21 @@ def test_kernel_alone_gives_the_same_detections(predictions, way):
     assert len(predictions["kernel"]) == len(predictions[way]) == 6
     for one, other in zip(predictions["kernel"], predictions[way], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_every_image_of_a_batch_is_finished_however_long_it_takes(monkeypatch, rotated):
+    monkeypatch.setattr(ultralytics_nms, "non_max_suppression", ultralytics_nms.non_max_suppression)
+    clock = iter(range(0, 10**6, 100))
+    monkeypatch.setattr(ultralytics_nms, "time", SimpleNamespace(time=lambda: next(clock)))
+    boxes = torch.rand(3, 6 if rotated else 5, 8) * 50 + 1
+    boxes[:, 4] = 0.9
+
+    def count_detections():
+        found = ultralytics_nms.non_max_suppression(boxes.clone(), nc=1, rotated=rotated)
+        return [len(image) > 0 for image in found]
+
+    assert count_detections() == [True, False, False]
+    for _ in range(2):
+        lift_time_limit()
+    assert count_detections() == [True, True, True]
