@@ -6,7 +6,7 @@ An impossible value raises ValueError; the message becomes a finding about that 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from pipeline.core.text import format_count
 ShapeKind = Literal["box", "rotated", "outline", "pose", "tag"]
 Keypoint = tuple[float, float, int]
 
+ROTATED: Final = "the upright box around it is taken; CVAT for images and Datumaro keep the rotation"
+"""What becomes of a rotated box in formats of upright ones, for notes."""
 _MAX_COORDINATE: Final = 1e9
 """Largest coordinate in pixels; comparing with it also rejects NaN."""
 _ELLIPSE_CORNERS: Final = 64
@@ -163,6 +165,30 @@ def rotate_box(upright: Shape, degrees: float, about: tuple[float, float]) -> Sh
     if abs(math.remainder(degrees, 360)) < 1e-6:
         return upright
     return build_rotated_box(_rotate_points(upright.parts[0], degrees, np.array(about)))
+
+
+def enclose_rotated_box(box: Sequence[float], stated: Any) -> tuple[float, float, float, float] | None:
+    """Return the upright box around a box that CVAT states unrotated, with its rotation as an attribute.
+
+    Args:
+        box: x1 y1 x2 y2 before the rotation about its middle.
+        stated: The rotation in degrees, as a number or a text.
+
+    Returns:
+        x1 y1 x2 y2; None if it is not rotated.
+    """
+    try:
+        degrees = float(stated or 0)
+    except (TypeError, ValueError):
+        return None
+    if not math.isfinite(degrees) or degrees % 180 == 0:
+        return None
+    x1, y1, x2, y2 = box
+    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float64)
+    turned = _rotate_points(corners, degrees, np.array([(x1 + x2) / 2, (y1 + y2) / 2]))
+    left, top = turned.min(axis=0).tolist()
+    right, bottom = turned.max(axis=0).tolist()
+    return left, top, right, bottom
 
 
 def build_rotated_box(corners: FloatArray) -> Shape:

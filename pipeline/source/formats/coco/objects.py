@@ -13,6 +13,7 @@ from pipeline.core.findings import AnnotationNote
 from pipeline.source.formats.coco.categories import CategoryIndices, normalize_id
 from pipeline.source.formats.coco.shapes import parse_bbox, parse_keypoints, parse_segmentation
 from pipeline.source.plausibility.rival_annotations import LabeledBoxes
+from pipeline.source.reading.shapes import ROTATED, enclose_rotated_box
 
 JsonObject = Mapping[str, Any]
 
@@ -94,6 +95,11 @@ def _parse_object(
         points = np.concatenate(outline.parts)
         box = [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
         notes.append(AnnotationNote(False, f"{mark}: no bbox of four numbers: taken from its outline"))
+    attributes = row.get("attributes")
+    rotation = attributes.get("rotation") if isinstance(attributes, dict) else None
+    if box and not outline.parts and (around := enclose_rotated_box(box, rotation)):
+        box = list(around)
+        notes.append(AnnotationNote(False, f"{mark}: rotated by {rotation} degrees: {ROTATED}"))
     if box is None:
         reason = f"bbox {repr(row.get('bbox'))[:60]} is not four numbers"
         return None, [AnnotationNote(True, f"{mark}: {reason}", "malformed")]

@@ -19,7 +19,15 @@ from pipeline.core.findings import AnnotationNote
 from pipeline.source.plausibility.predictions import SCORE_KEYS, parse_score
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.parsing import parse_xml
-from pipeline.source.reading.shapes import AnnotatedObject, Shape, build_box, build_object, build_outline
+from pipeline.source.reading.shapes import (
+    ROTATED,
+    AnnotatedObject,
+    Shape,
+    build_box,
+    build_object,
+    build_outline,
+    enclose_rotated_box,
+)
 
 _CORNER_TAGS: Final = ("xmin", "ymin", "xmax", "ymax")
 _POINT_TAG: Final = re.compile(r"[xy]\d+")
@@ -129,11 +137,21 @@ def _parse_object(item: Element, mark: str) -> tuple[VocObject | None, list[Anno
         return VocObject(name, mark, None, rings, edges), []
     x1, y1, x2, y2 = corners
     ordered = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+    rotation = _find_rotation(item)
+    if not (rings or edges) and (around := enclose_rotated_box(ordered, rotation)):
+        note = AnnotationNote(False, f"{mark}: rotated by {rotation} degrees: {ROTATED}")
+        return VocObject(name, mark, around), [note]
     found = VocObject(name, mark, ordered, rings, edges)
     if x1 <= x2 and y1 <= y2:
         return found, []
     reason = f"{mark}: corners in the wrong order: {_format_corners(corners)}"
     return found, [AnnotationNote(False, reason, "inverted")]
+
+
+def _find_rotation(item: Element) -> str | None:
+    """Return the rotation of a box in degrees, which CVAT writes among the attributes."""
+    named = (each for each in item.iterfind("attributes/attribute") if each.findtext("name") == "rotation")
+    return next((each.findtext("value") for each in named), None)
 
 
 def _parse_score(item: Element) -> float | None:

@@ -23,6 +23,7 @@ from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import (
     IMAGE_SUFFIXES,
+    format_relative_path,
     iterate_files,
     list_files,
     list_folder_files,
@@ -71,7 +72,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         images += [path for path in list_images(part.images) if path.parent.name not in _MASK_FOLDERS]
         for file in list_files(part.annotations, ".xml"):
             found = read_voc_xml(file)
-            split = part.split or lists.find_split(found.entry.names)
+            place = format_relative_path(file.with_suffix(""), part.annotations)
+            split = part.split or lists.find_split((place, *found.entry.names))
             files.append(found._replace(entry=found.entry._replace(split=split)))
     scores = [item.score for file in files for item in file.objects]
     remarks = (*lists.list_remarks(), *check_object_scores(scores, options.predictions, folder))

@@ -617,3 +617,21 @@ def test_image_without_file_name_is_named_by_its_url(tmp_path):
     data["images"][0]["coco_url"] = "http://images/" + "train2017/" + data["images"][0].pop("file_name")
     path.write_text(json.dumps(data))
     assert objects_by_image(read_source("coco", tmp_path)) == {"train2017/x.jpg": [("a", 10, 20, 50, 60)]}
+
+
+@pytest.mark.parametrize(
+    ("rotation", "box"),
+    [(90.0, (45, 10, 55, 70)), ("90", (45, 10, 55, 70)), (0.0, (20, 35, 80, 45)), (None, (20, 35, 80, 45))],
+)
+def test_a_box_that_cvat_rotated_is_the_box_around_it(tmp_path, rotation, box):
+    row = {"bbox": [20, 35, 60, 10], "segmentation": [], "attributes": {"rotation": rotation}}
+    source = read_source("coco", write_dataset(tmp_path, {"x.jpg": [row]}))
+    assert objects_by_image(source) == {"train/x.jpg": [("a", *box)]}
+    assert len(list_reasons(source)) == (box[0] != 20)
+
+
+def test_a_rotated_box_with_an_outline_keeps_its_outline(tmp_path):
+    ring = [45, 10, 55, 10, 55, 70, 45, 70]
+    row = {"bbox": [45, 10, 10, 60], "segmentation": [ring], "attributes": {"rotation": 90.0}}
+    source = read_source("coco", write_dataset(tmp_path, {"x.jpg": [row]}))
+    assert objects_by_image(source) == {"train/x.jpg": [("a", 45, 10, 55, 70)]}

@@ -353,3 +353,24 @@ def test_lists_of_tools_are_splits_too(tmp_path):
         "c": "val",
     }
     assert not any("more than one split" in remark for remark in source.remarks)
+
+
+def test_a_box_that_cvat_rotated_is_the_box_around_it(tmp_path):
+    write_dataset(tmp_path, {"x": [("cat", (20, 35, 80, 45)), ("dog", (20, 35, 80, 45))]})
+    file = tmp_path / "Annotations/x.xml"
+    rotation = (
+        "<attributes><attribute><name>rotation</name><value>{}</value></attribute></attributes></object>"
+    )
+    first, second, rest = file.read_text().split("</object>")
+    file.write_text(f"{first}{rotation.format('90.0')}{second}{rotation.format('0.0')}{rest}")
+    source = read_source("voc", tmp_path)
+    assert objects_by_image(source) == {"x": [("cat", 44, 9, 55, 70), ("dog", 19, 34, 80, 45)]}
+    assert next(note.reason for image in source.images for note in image.notes).startswith(
+        "object 1: rotated by 90.0 degrees"
+    )
+
+
+def test_images_of_one_name_in_two_folders_have_splits_of_their_own(tmp_path):
+    write_dataset(tmp_path, {"a/1": [("cat", (1, 21, 50, 60))], "b/1": [("cat", (1, 21, 50, 60))]})
+    write_image_sets(tmp_path, train=["a/1"], test=["b/1"])
+    assert [image.split for image in read_source("voc", tmp_path).images] == ["train", "test"]
