@@ -37,6 +37,16 @@ _FRACTION: Final = re.compile(r"0?\.\d+|[01](?:\.0*)?")
 _PREAMBLE: Final = re.compile(r"\A(?:(?:\"?sep=.\"?|#[ \t][^\n]*)\r?\n)+", re.IGNORECASE)
 """What Excel and scripts write before the header."""
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf", re.IGNORECASE)
+_NAMED_NUMBER: Final = re.compile(rf"([A-Za-z]\w*)[\"']*\s*[:=]\s*[\"']?({_NUMBER.pattern})", re.IGNORECASE)
+_BOX_NAMES: Final = {
+    **dict.fromkeys(("x", "left", "xmin", "x_min", "x1"), "x"),
+    **dict.fromkeys(("y", "top", "ymin", "y_min", "y1"), "y"),
+    **dict.fromkeys(("w", "width"), "width"),
+    **dict.fromkeys(("h", "height"), "height"),
+    **dict.fromkeys(("right", "xmax", "x_max", "x2"), "right"),
+    **dict.fromkeys(("bottom", "ymax", "y_max", "y2"), "bottom"),
+}
+"""What tools call the numbers of a box in one cell."""
 
 HEADERLESS_NAMES: Final = ("image", "x1", "y1", "x2", "y2", "class", "width", "height")
 """What the columns of a table without a header are called in remarks."""
@@ -185,13 +195,40 @@ def _describe_table(table: CsvTable) -> Iterator[str]:
         yield "no UTF-8, read as Latin-1"
     if columns.form == "list":
         meaning = "x1 y1 x2 y2" if table.has_corners else "x y width height"
-        yield f"the numbers in {header[columns.box[0]]!r} are taken for {meaning}"
+        how = "read by their names" if _are_named(table) else f"taken for {meaning}"
+        yield f"the numbers in {header[columns.box[0]]!r} are {how}"
+
+
+def _are_named(table: CsvTable) -> bool:
+    """Check whether the cells of boxes name their numbers."""
+    return any(_has_names(get_cell(row, table.columns.box[0])) for _, row in table.rows[:_CHECKED_LINES])
 
 
 def get_box_values(row: list[str], columns: CsvColumns) -> list[str]:
     """Return the numbers of a box as texts, from four columns or from one with any separators."""
     cells = [get_cell(row, column) for column in columns.box]
-    return _NUMBER.findall(cells[0]) if columns.form == "list" else cells
+    if columns.form != "list":
+        return cells
+    return read_named_box(cells[0]) if _has_names(cells[0]) else _NUMBER.findall(cells[0])
+
+
+def _has_names(cell: str) -> bool:
+    return len(_NAMED_NUMBER.findall(cell)) > 1
+
+
+def read_named_box(cell: str) -> list[str]:
+    """Return x, y, width and height of a box whose numbers have names, such as {"left": 3, "top": 4, ...}.
+
+    They are in any order. Where right and bottom are named, width and height are what is between. Without
+    names for all four there are no numbers.
+    """
+    found = {_BOX_NAMES.get(name.lower()): number for name, number in _NAMED_NUMBER.findall(cell)}
+    if {"x", "y", "width", "height"} <= found.keys():
+        return [found[name] for name in ("x", "y", "width", "height")]
+    if {"x", "y", "right", "bottom"} <= found.keys():
+        x, y, right, bottom = (float(found[name]) for name in ("x", "y", "right", "bottom"))
+        return [found["x"], found["y"], repr(right - x), repr(bottom - y)]
+    return []
 
 
 def _iterate_boxes(table: CsvTable) -> Iterator[tuple[list[float], tuple[int, int] | None]]:
@@ -211,7 +248,7 @@ def _has_corner_boxes(table: CsvTable) -> bool:
 
     They are if all are ordered corners and some would exceed the image as x y width height.
     """
-    if table.columns.form != "list":
+    if table.columns.form != "list" or _are_named(table):
         return False
     boxes = list(_iterate_boxes(table))
     are_ordered = all(box[2] > box[0] and box[3] > box[1] for box, _ in boxes)

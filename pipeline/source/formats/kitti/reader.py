@@ -13,6 +13,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.kitti.image_sets import read_listed_splits
 from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
+from pipeline.source.plausibility.predictions import are_certain, parse_score
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
 from pipeline.source.reading.file_tree import list_files, list_images
@@ -29,8 +30,8 @@ from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "text files of type truncated occluded alpha x1 y1 x2 y2 and seven numbers"
 
-_LABEL_FIELDS: Final = 15
-_DETECTION_FIELDS: Final = 16
+_LABEL_NUMBERS: Final = 14
+_DETECTION_NUMBERS: Final = 15
 """A line with a score behind the other fields: what a model has found."""
 _IGNORED_TYPE: Final = "dontcare"
 
@@ -66,7 +67,9 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     files = _find_label_files(folder, image_index)
     if not files:
         raise UserError(f"no KITTI labels in {folder}: expected {RECOGNIZED_BY}")
-    labels = [file for file in files if options.predictions == "labels" or not _has_scores(file)]
+    scores = {file.path: _list_scores(file) for file in files}
+    drawn = are_certain([score for found in scores.values() for score in found])  # as Datumaro writes
+    labels = [file for file in files if options.predictions == "labels" or drawn or not scores[file.path]]
     if not labels:
         raise UserError(
             f"the KITTI files in {folder} have a score on each line, so a model has written them: set "
@@ -74,7 +77,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         )
     splits = read_listed_splits(folder, {file.path for file in files})
     entries = [_parse_file(file)._replace(split=splits.get(file.path.stem)) for file in labels]
-    remarks = _describe_files(files, labels)
+    is_scored = not drawn and any(scores[file.path] for file in labels)
+    remarks = _describe_files(files, labels, is_scored=is_scored)
     layout = MatchingOptions(image_index, one_file_per_image=True)
     source = assemble_source(folder, entries, layout, remarks)
     return read_boxes_as_stated(source, "corners", options.labels)
@@ -116,17 +120,24 @@ def _parse_file(file: KittiFile) -> ImageAnnotations:
 
 
 def _parse_line(line: str) -> tuple[str, Shape]:
-    fields = line.split()
-    if len(fields) not in {_LABEL_FIELDS, _DETECTION_FIELDS}:
+    name, numbers = _split_line(line)
+    if not name or len(numbers) not in {_LABEL_NUMBERS, _DETECTION_NUMBERS}:
         raise ValueError(f"not a type and 14 numbers: {line[:60]!r}")
-    return parse_class_name(fields[0]), build_box(fields[4:8])
+    return parse_class_name(name), build_box(numbers[3:7])
+
+
+def _split_line(line: str) -> tuple[str, list[str]]:
+    """Split a line into the class, which may have blanks, and the numbers after it."""
+    fields = line.split()
+    first = len(fields)
+    while first and _is_number(fields[first - 1]):
+        first -= 1
+    return " ".join(fields[:first]), fields[first:]
 
 
 def _is_object_line(line: str) -> bool:
-    fields = line.split()
-    if len(fields) not in {_LABEL_FIELDS, _DETECTION_FIELDS} or _is_number(fields[0]):
-        return False
-    return all(map(_is_number, fields[1:]))
+    name, numbers = _split_line(line)
+    return bool(name) and len(numbers) in {_LABEL_NUMBERS, _DETECTION_NUMBERS}
 
 
 def _is_number(text: str) -> bool:
@@ -141,12 +152,19 @@ def _is_ignored(line: str) -> bool:
     return line.split(maxsplit=1)[0].lower() == _IGNORED_TYPE
 
 
-def _has_scores(file: KittiFile) -> bool:
-    return any(_is_object_line(line) and len(line.split()) == _DETECTION_FIELDS for _, line in file.lines)
+def _list_scores(file: KittiFile) -> list[float | None]:
+    numbers = (_split_line(line)[1] for _, line in file.lines if _is_object_line(line))
+    return [parse_score(found[-1]) for found in numbers if len(found) == _DETECTION_NUMBERS]
 
 
-def _describe_files(files: Sequence[KittiFile], labels: Sequence[KittiFile]) -> list[str]:
-    """Say which regions are no objects, and which files hold detections."""
+def _describe_files(files: Sequence[KittiFile], labels: Sequence[KittiFile], *, is_scored: bool) -> list[str]:
+    """Say which regions are no objects, and which files hold detections.
+
+    Args:
+        files: All files.
+        labels: Those that are used.
+        is_scored: Whether some lines of them have a score that a model may have written.
+    """
     ignored = [sum(_is_ignored(line) for _, line in file.lines) for file in labels]
     remarks = []
     if sum(ignored):
@@ -156,6 +174,6 @@ def _describe_files(files: Sequence[KittiFile], labels: Sequence[KittiFile]) -> 
     if len(files) > len(labels):
         unused = format_count(len(files) - len(labels), "file")
         remarks.append(f"{unused} with scores, written by a model: left aside (data.predictions decides)")
-    elif any(map(_has_scores, labels)):
+    elif is_scored:
         remarks.append("lines with a score, written by a model, are used as labels (data.predictions)")
     return remarks

@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.yolo.label_lines import is_label_text
@@ -157,8 +158,11 @@ def _count_matches(images: Sequence[Path], folder: Path) -> int:
 
 
 def simplify_stem(stem: str) -> str:
-    """Return a file name for comparison: in lower case, without an upload prefix."""
-    return normalize_name(remove_upload_prefix(stem))
+    """Return a file name for comparison: in lower case, without an upload prefix and percent-encoding.
+
+    Label Studio writes the labels of `caf\u00e9 1.jpg` as `caf%C3%A9%201.txt`.
+    """
+    return normalize_name(remove_upload_prefix(unquote(stem)))
 
 
 def _rank_name(folder: Path, place: Path) -> tuple[bool, bool, float]:

@@ -297,3 +297,28 @@ def test_marks_of_zero_and_one_are_no_scores_and_a_table_without_a_class_says_wh
     source = read_folder(write(tmp_path, *lines))
     assert len(get_boxes(source)["x"]) == 2
     assert any("no column is called class; not used: score" in remark for remark in source.remarks)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "{'height': 40, 'width': 30, 'left': 10, 'top': 20}",
+        '{""Width"": 30, ""Height"": 40, ""Left"": 10, ""Top"": 20}',
+        "{'xmin': 10, 'ymin': 20, 'xmax': 40, 'ymax': 60}",
+        "x=10 y=20 w=30 h=40",
+    ],
+)
+def test_numbers_of_a_box_with_names_are_read_by_them(tmp_path, cell):
+    write_picture(tmp_path / "x.jpg")
+    (tmp_path / "boxes.csv").write_text(f'image,bbox,class\nx.jpg,"{cell}",cat\n')
+    source = read_folder(tmp_path)
+    assert [image.raw.boxes.tolist() for image in source.images] == [[[10, 20, 40, 60]]]
+    assert any("read by their names" in remark for remark in source.remarks)
+
+
+def test_numbers_of_a_box_with_other_names_are_not_guessed(tmp_path):
+    write_picture(tmp_path / "x.jpg")
+    cell = "{'cx': 10, 'cy': 20, 'dx': 30, 'dy': 40}"
+    (tmp_path / "boxes.csv").write_text(f'image,bbox,class\nx.jpg,"{cell}",cat\nx.jpg,"[1, 2, 3, 4]",cat\n')
+    source = read_folder(tmp_path)
+    assert [len(image.raw.boxes) for image in source.images] == [1]

@@ -144,3 +144,25 @@ def test_corrupted_text_is_refused_or_read(tmp_path_factory, data):
     write(folder, {"x": ""})
     (folder / "training/label_2/x.txt").write_bytes(data)
     check_corrupted_source(read_folder, folder)
+
+
+def test_a_class_may_have_blanks(tmp_path):
+    sitting = CAR.replace("Car", "Person sitting")
+    write(tmp_path, {"a": CAR + sitting, "b": sitting})
+    found = recognize_source("auto", tmp_path)
+    assert get_boxes(found.source) == {
+        "a": [("Car", 10.5, 20.25, 50, 60.75), ("Person sitting", 10.5, 20.25, 50, 60.75)],
+        "b": [("Person sitting", 10.5, 20.25, 50, 60.75)],
+    }
+    assert not any("score" in remark for remark in found.source.remarks)
+
+
+@pytest.mark.parametrize(("scores", "is_read"), [(("1.0", "1.0"), True), (("0.9", "1.0"), False)])
+def test_scores_of_one_are_what_tools_write_for_labels(tmp_path, scores, is_read):
+    first, second = (CAR.replace("\n", f" {score}\n") for score in scores)
+    write(tmp_path, {"a": first, "b": second})
+    if is_read:
+        assert [len(image.raw.classes) for image in read_folder(tmp_path).images] == [1, 1]
+    else:
+        with pytest.raises(UserError, match="a model has written them"):
+            read_folder(tmp_path)

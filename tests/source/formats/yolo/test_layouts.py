@@ -277,3 +277,23 @@ def test_keys_of_a_data_yaml_may_begin_with_capitals(tmp_path):
     (tmp_path / "data.yaml").write_text(f"{text}names: [cat]\n")
     source = read_source("auto", tmp_path)
     assert [image.split for image in source.images] == ["train", "val", "test"]
+
+
+def test_labels_with_percent_encoded_names_belong_to_their_images(tmp_path):
+    for name in ("caf\u00e9 1", "plain", "empty"):
+        write_picture(tmp_path / "images" / f"{name}.jpg")
+    (tmp_path / "labels").mkdir()
+    for name, text in (
+        ("caf%C3%A9%201", "0 0.5 0.5 0.2 0.4\n"),
+        ("plain", "0 0.5 0.5 0.2 0.4\n"),
+        ("empty", ""),
+    ):
+        (tmp_path / "labels" / f"{name}.txt").write_text(text)
+    (tmp_path / "classes.txt").write_text("cat\n")
+    source = read_source("auto", tmp_path)
+    assert {image.path.stem: len(image.raw.classes) for image in source.images} == {
+        "caf\u00e9 1": 1,
+        "plain": 1,
+        "empty": 0,
+    }
+    assert source.defects == ()
