@@ -85,7 +85,8 @@ def test_kernel_alone_gives_the_same_detections(predictions, way):
 
 @pytest.mark.parametrize("rotated", [False, True])
 def test_every_image_of_a_batch_is_finished_however_long_it_takes(monkeypatch, rotated):
-    monkeypatch.setattr(ultralytics_nms, "non_max_suppression", ultralytics_nms.non_max_suppression)
+    own = ultralytics_nms.non_max_suppression  # another test of this process may have lifted it
+    monkeypatch.setattr(ultralytics_nms, "non_max_suppression", getattr(own, "func", own))
     clock = iter(range(0, 10**6, 100))
     monkeypatch.setattr(ultralytics_nms, "time", SimpleNamespace(time=lambda: next(clock)))
     boxes = torch.rand(3, 6 if rotated else 5, 8) * 50 + 1

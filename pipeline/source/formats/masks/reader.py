@@ -48,7 +48,7 @@ from pipeline.source.reading.file_tree import (
 )
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.reading.split_lists import SplitLists
+from pipeline.source.split_lists import SplitLists
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "images/ and masks/ of the same names"

@@ -33,7 +33,7 @@ from pipeline.source.reading.file_tree import (
 )
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
-from pipeline.source.reading.split_lists import SplitLists
+from pipeline.source.split_lists import SplitLists
 from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
 
 RECOGNIZED_BY: Final = "Annotations/*.xml, or XML files with bndbox beside the images or in another folder"

@@ -27,7 +27,7 @@ from pipeline.source.reading.file_tree import (
     read_head,
 )
 from pipeline.source.reading.parsing import read_lines
-from pipeline.source.reading.split_lists import SplitLists, has_split_lists
+from pipeline.source.split_lists import SplitLists, has_split_lists
 from pipeline.source.types import find_split_in_name
 
 _MAX_CHECKED_FOLDERS: Final = 5

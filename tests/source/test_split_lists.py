@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.source.reading.split_lists import SplitLists, has_split_lists
+from pipeline.source.split_lists import SplitLists, has_split_lists
 
 
 def write_lists(folder: Path, lists: dict[str, str]) -> SplitLists:
