@@ -87,6 +87,7 @@ class SweepLoop:
             after: Called after each result; UserError from it ends the sweep, after the running jobs stopped.
         """
         refusal: UserError | None = None
+        self._obey_signals()  # also where there is no place for a job
         self._start_jobs(source)
         while self._running:
             self._obey_signals()

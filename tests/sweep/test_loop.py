@@ -141,3 +141,15 @@ def test_the_first_signal_asks_for_checkpoints_and_the_second_kills():
     assert launcher.started == [0]
     assert launcher.stopped[0] == (0, False)
     assert source.results == [(0, "killed")]
+
+
+def test_a_signal_is_obeyed_where_there_is_no_place_for_a_job():
+    stops, events = StopRequests(), Queue()
+    launcher = Launcher(events, lambda _: [])
+    launcher.capacity = 0
+    loop = SweepLoop(launcher, events, view=View(), stops=stops, fail_fast=False)
+    loop.run(Source(1))
+    assert not loop.stopped
+    stops.count += 1
+    loop.run(Source(1))
+    assert loop.stopped
