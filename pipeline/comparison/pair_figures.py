@@ -11,8 +11,8 @@ from pipeline.comparison.compared_images import SLICE_RESAMPLES, ComparedImages
 from pipeline.comparison.model_scores import ModelScores
 from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
 from pipeline.comparison.statistics.paired_interval import DifferenceEstimate, estimate_difference
-from pipeline.core.arrays import FloatArray
-from pipeline.core.metric_names import get_main_metric
+from pipeline.core.arrays import BoolArray, FloatArray
+from pipeline.core.metric_names import TOP1, get_main_metric
 
 
 class FigureDifference(NamedTuple):
@@ -72,14 +72,19 @@ def compare_pair(
 def _compare_figure(
     name: str, first: Sequence[ModelScores], second: Sequence[ModelScores], test: ComparedImages
 ) -> FigureDifference:
-    outcomes = [each.outcomes[name] for each in (*first, *second) if name in each.outcomes]
-    decisive = None
-    if outcomes:
-        rows = np.array(outcomes)
-        decisive = test.count_groups((rows != rows[0]).any(axis=0))
+    differs = _find_differing_images(first, second, name)
+    decisive = None if differs is None else test.count_groups(differs)
     values = [np.stack([each.figures[name] for each in side]) for side in (first, second)]
-    estimate = estimate_difference(values[0], values[1], test.resamples, decisive=decisive)
+    estimate = _estimate_difference(values, test.resamples, None, decisive)
     return FigureDifference(name, estimate, len(test.objects), int(test.objects.sum()))
+
+
+def _find_differing_images(
+    first: Sequence[ModelScores], second: Sequence[ModelScores], name: str
+) -> BoolArray | None:
+    """Return on which images (images,) the trainings differ; None if the figure is no share of images."""
+    rows = np.array([each.outcomes[name] for each in (*first, *second) if name in each.outcomes])
+    return (rows != rows[0]).any(axis=0) if len(rows) else None
 
 
 def _compare_sizes(
@@ -89,17 +94,19 @@ def _compare_sizes(
     for name, figure in first[0].sizes.items():
         where = figure.objects > 0
         values = [np.stack([each.sizes[name].values for each in side]) for side in (first, second)]
-        estimate = _estimate_part(values, resamples, test.count_groups(where))
+        estimate = _estimate_difference(values, resamples, test.count_groups(where))
         yield FigureDifference(name, estimate, int(where.sum()), int(figure.objects.sum()))
 
 
 def _compare_classes(
     first: Sequence[ModelScores], second: Sequence[ModelScores], test: ComparedImages
 ) -> Iterator[FigureDifference]:
+    differs = _find_differing_images(first, second, TOP1)
     for cls in np.flatnonzero(test.objects.any(axis=0)).tolist():
         where = test.objects[:, cls] > 0
         values = [np.stack([each.classes[:, cls] for each in side]) for side in (first, second)]
-        estimate = _estimate_part(values, test.resamples, test.count_groups(where))
+        decisive = None if differs is None else test.count_groups(where & differs)
+        estimate = _estimate_difference(values, test.resamples, test.count_groups(where), decisive)
         objects = int(test.objects[:, cls].sum())
         yield FigureDifference(test.names[cls], estimate, int(where.sum()), objects)
 
@@ -108,14 +115,25 @@ def _compare_slices(
     first: Sequence[ModelScores], second: Sequence[ModelScores], test: ComparedImages
 ) -> Iterator[FigureDifference]:
     resamples = test.resamples.limit(SLICE_RESAMPLES)
+    differs = _find_differing_images(first, second, TOP1)
     for name in first[0].slices:
         where = test.slices[name]
         values = [np.stack([each.slices[name] for each in side]) for side in (first, second)]
-        estimate = _estimate_part(values, resamples, test.count_groups(where))
+        decisive = None if differs is None else test.count_groups(where & differs)
+        estimate = _estimate_difference(values, resamples, test.count_groups(where), decisive)
         yield FigureDifference(name, estimate, int(where.sum()), int(test.objects[where].sum()))
 
 
-def _estimate_part(
-    values: Sequence[FloatArray], resamples: ClusterResamples, groups: int
+def _estimate_difference(
+    values: Sequence[FloatArray], resamples: ClusterResamples, groups: int | None, decisive: int | None = None
 ) -> DifferenceEstimate:
-    return estimate_difference(values[0], values[1], resamples, groups=groups)
+    """Estimate the difference of a figure.
+
+    Where both models have one and the same value in all resamples, as of a class that both find without a
+    fault, their outcomes are equal on every image.
+    """
+    known = np.concatenate(values)
+    known = known[~np.isnan(known)]
+    if len(known) and not np.ptp(known):
+        decisive = 0
+    return estimate_difference(values[0], values[1], resamples, groups=groups, decisive=decisive)

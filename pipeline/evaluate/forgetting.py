@@ -81,14 +81,16 @@ def plan_forgetting(config: Config, trained: Mapping[str, Any]) -> ForgettingPla
         trained: What finetune wrote about its weights.
 
     Raises:
-        UserError: The folder holds no prepared dataset of the task, or the base weights are not here.
+        UserError: The folder holds no prepared dataset of the task, or the base weights are not here, or are
+            of another task or of other keypoints than the images.
     """
     wanted = config.evaluate.forget
     if wanted is None:
         return None
     data = _open_old_data(wanted, str(trained["task"]))
     base = _find_base(config, trained)
-    shared = find_shared_classes(data.manifest.names, _read_names(base), tuple(trained["names"]))
+    known = _read_base_names(base, data.manifest)
+    shared = find_shared_classes(data.manifest.names, known, tuple(trained["names"]))
     return ForgettingPlan(data, base, shared)
 
 
@@ -156,10 +158,20 @@ def describe_forgetting(found: Mapping[str, Any]) -> str:
     )
 
 
+def find_old_data_digest(wanted: str | None) -> str | None:
+    """Return the digest of the prepared dataset that evaluate.forget names; None if it names none."""
+    folder = None if wanted in {None, ON_TEST} else _find_folder(str(wanted))
+    return read_manifest(folder).digest if folder and (folder / "manifest.json").is_file() else None
+
+
+def _find_folder(wanted: str) -> Path:
+    return project_root() / Path(wanted).expanduser()
+
+
 def _open_old_data(wanted: str, task: str) -> OldData:
     if wanted == ON_TEST:
         return OldData("test", PREPARED_FOLDER, read_manifest(PREPARED_FOLDER))
-    folder = project_root() / Path(wanted).expanduser()
+    folder = _find_folder(wanted)
     if not (folder / "manifest.json").is_file():
         what = "is no prepared dataset (no manifest.json)" if folder.exists() else "does not exist"
         raise UserError(
@@ -191,11 +203,25 @@ def _find_base(config: Config, trained: Mapping[str, Any]) -> Path:
     return path
 
 
-def _read_names(weights: Path) -> tuple[str, ...]:
+def _read_base_names(weights: Path, manifest: Manifest) -> tuple[str, ...]:
+    """Return the classes of base weights.
+
+    Raises:
+        UserError: What they predict cannot be compared with the labels.
+    """
     from pipeline.yolo.inference.model_file import load_checkpoint_model
 
-    names = load_checkpoint_model(weights, None, "evaluate").names
-    return tuple(str(names[index]) for index in range(len(names)))
+    model = load_checkpoint_model(weights, None, "evaluate")
+    found, wanted = str(model.task), str(manifest.task)
+    if manifest.keypoints and found == wanted:
+        found = f"poses of {model.model.model[-1].kpt_shape[0]} keypoints"
+        wanted = f"poses of {len(manifest.keypoints.names)} keypoints"
+    if found != wanted:
+        raise UserError(
+            f"evaluate.forget: the base weights {weights.name} are for {found}, and the images for {wanted}: "
+            "what they knew cannot be measured there; set evaluate.forget=null"
+        )
+    return tuple(str(model.names[index]) for index in range(len(model.names)))
 
 
 def _iterate_truths(data: OldData, shared: SharedClasses) -> Iterator[GroundTruth]:

@@ -23,18 +23,21 @@ LIBRARIES: Final = ("numpy", "torch", "ultralytics")
 """Libraries whose version decides the result of an evaluation."""
 
 
-def identify_evaluation(config: Config, *, data: str, weights: str) -> EvaluationIdentity:
+def identify_evaluation(
+    config: Config, *, data: str, weights: str, further: Mapping[str, str | None]
+) -> EvaluationIdentity:
     """Return what tells this evaluation of a training from another: its key, parameters and tags.
 
     Args:
         config: `evaluate`, `finetune.imgsz` and the seed decide the result.
         data: The digest of data/prepared.
         weights: SHA-256 of the weights.
+        further: Digests of what else is read, by what it is; None: there is none.
     """
     params = {"evaluate": _dump_deciding(config), "seed": config.seed}
     code = {"evaluate": compute_stage_digest("evaluate"), **{name: version(name) for name in LIBRARIES}}
     imgsz = require_number(config.finetune.imgsz, "finetune.imgsz")
-    parts = {**params, "imgsz": imgsz, "data": data, "weights": weights, "code": code}
+    parts = {**params, "imgsz": imgsz, "data": data, "weights": weights, "code": code, "further": further}
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return EvaluationIdentity(hashlib.sha256(text.encode()).hexdigest(), params, _build_tags(config))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -93,7 +93,7 @@ def write_evaluation_report(
 
 
 def _write_detection_plots(folder: Path, result: DetectionResult) -> None:
-    criterion, names = MATCH_CRITERIA[result.task], [*result.names, BACKGROUND]
+    criterion, names = MATCH_CRITERIA[result.task], [*result.names, name_background(result.names)]
     inputs = CurveInputs(result.table, result.names, result.threshold, criterion)
     _write_precision_recall(folder, inputs)
     _write_f1(folder, inputs)
@@ -101,6 +101,11 @@ def _write_detection_plots(folder: Path, result: DetectionResult) -> None:
     title = f"Confusion on the test split, threshold {result.threshold:.3f}, {criterion}"
     plot_confusion_matrix(matrix, names, folder / "confusion.png", title=title)
     _write_confusion_csv(folder, matrix, names)
+
+
+def name_background(names: Collection[str]) -> str:
+    """Return how the confusion matrix calls what is no object; a class can have the usual name itself."""
+    return BACKGROUND if BACKGROUND not in names else f"({BACKGROUND}: no object)"
 
 
 def _write_classification_plots(folder: Path, result: ClassificationResult) -> None:

@@ -20,11 +20,17 @@ from pipeline.core.metric_names import get_main_metric
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
 from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.dataset.coco_head import PredictionHead
+from pipeline.dataset.image_columns import COLUMNS_FILE, COLUMNS_FOLDER
 from pipeline.dataset.manifest import Manifest
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
 from pipeline.dataset.stored_predictions import PredictedImage
 from pipeline.evaluate.details import EvaluationDetails, measure_details
-from pipeline.evaluate.forgetting import describe_forgetting, measure_forgetting, plan_forgetting
+from pipeline.evaluate.forgetting import (
+    describe_forgetting,
+    find_old_data_digest,
+    measure_forgetting,
+    plan_forgetting,
+)
 from pipeline.evaluate.label_error_report import merge_splits, write_label_error_report
 from pipeline.evaluate.metrics.classification import (
     ClassificationResult,
@@ -87,7 +93,13 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     manifest = read_manifest(PREPARED_FOLDER)
     trained = _read_training_facts()
     config = set_automatic_size(config, lambda: int(trained["imgsz"]))
-    identity = identify_evaluation(config, data=manifest.digest, weights=trained["sha256"]["best"])
+    columns = COLUMNS_FOLDER / COLUMNS_FILE
+    further = {
+        "columns": hash_file(columns) if columns.is_file() else None,
+        "old data": find_old_data_digest(config.evaluate.forget),
+    }
+    weights = trained["sha256"]["best"]
+    identity = identify_evaluation(config, data=manifest.digest, weights=weights, further=further)
     target = TrackingTarget(config.tracking.uri, config.tracking.experiment, config.tracking.timeout)
     with attach_run(target, key=trained["key"], run_id=trained["run_id"], evaluation=identity) as session:
         _require_fitting_weights(trained, manifest)

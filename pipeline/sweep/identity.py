@@ -24,7 +24,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 """A name is part of the names of experiments, which git keeps as references, and of folders."""
 _GROUPS: Final = ("data", "augment", "model", "finetune", "seed")
 """The parts of the configuration that decide a training."""
-_TEST_KEYS: Final = ("conf", "iou", "max_det", "batch", "tile", "overlap")
+TEST_KEYS: Final = ("conf", "iou", "max_det", "batch", "tile", "overlap")
 """Keys of evaluate that decide the figures on test."""
 _WEIGHTS: Final = ("weights", "teacher", "architecture")
 _IMAGES: Final = ("source", "unlabelled")
@@ -66,7 +66,7 @@ def build_identity(plan: SpacePlan, *, is_tested: bool = False) -> SweepIdentity
     weights = _unite([{key: each[key] for key in _WEIGHTS} for each in fingerprints])
     code = {key: value for key, value in compute_code_digests().items() if is_tested or key != "evaluate"}
     if is_tested:
-        groups["evaluate"] = {key: plan.first["evaluate"][key] for key in _TEST_KEYS}
+        groups["evaluate"] = {key: plan.first["evaluate"][key] for key in TEST_KEYS}
     digests = {group: _digest(values) for group, values in groups.items()}
     named = {each["of"][key]: each[key] for each in fingerprints for key in (*_WEIGHTS, *_IMAGES)}
     named |= {f"{CODE_NAME}{stage}": digest for stage, digest in code.items()}

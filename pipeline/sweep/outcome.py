@@ -15,6 +15,7 @@ from pipeline.core.paths import PARAMS_FILE, TRAINING_METRICS_FILE
 from pipeline.core.text import format_count
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.sweep.experiments import find_experiment_commit, read_committed_file
+from pipeline.sweep.identity import TEST_KEYS
 from pipeline.sweep.job import JobResult
 from pipeline.sweep.loop import SweepLoop
 from pipeline.sweep.report.best_config import BestConfig, build_best_config, write_best_config
@@ -72,9 +73,14 @@ class SweepOutcome:
         return summary.winner is not None and not self._settings.test and not summary.test
 
     def evaluate_winner(self, loop: SweepLoop) -> None:
-        """Score all trainings of the winner on test."""
+        """Score all trainings of the winner on test, by the present values of evaluate."""
         winner = self.summarize().winner
-        evaluations = WinnerEvaluations([row.job for row in winner.jobs] if winner else [], self._study.name)
+        words = tuple(f"evaluate.{key}={json.dumps(value)}" for key, value in self._list_test_values())
+        jobs = [
+            replace(row.job, overrides=(*row.job.overrides, *words))
+            for row in (winner.jobs if winner else ())
+        ]
+        evaluations = WinnerEvaluations(jobs, self._study.name)
         loop.run(evaluations)
         self._failed_evaluations = [row for row in evaluations.results if row.status in {"failed", "killed"}]
 
@@ -133,7 +139,8 @@ class SweepOutcome:
         read = [
             read_test_score(self._project, name, winner.metric)
             for name, row in zip(names, winner.jobs, strict=True)
-            if self._is_evaluation(name, row)  # else of an earlier winner
+            # Else it is of an earlier winner, or of other values of evaluate.
+            if self._is_evaluation(name, row) and (self._settings.test or self._has_test_values(name))
         ]
         scores = [score for score in read if score is not None]
         if len(scores) < len(names):
@@ -154,6 +161,16 @@ class SweepOutcome:
         report = self._read_file(name, TRAINING_METRICS_FILE)
         val = json.loads(report).get("val", {}) if report else {}
         return row.metric is not None and val.get(row.metric) == row.score
+
+    def _has_test_values(self, name: str) -> bool:
+        """Return whether an experiment was scored by the present values of evaluate."""
+        text = self._read_params(name)
+        values = parse_params(text.encode())["evaluate"] if text else {}
+        return all(values.get(key) == value for key, value in self._list_test_values())
+
+    def _list_test_values(self) -> list[tuple[str, Any]]:
+        """List the values of evaluate that decide the figures on test."""
+        return [(key, self._values["evaluate"][key]) for key in TEST_KEYS]
 
     def _write_best_config(self, summary: SweepSummary) -> tuple[BestConfig | None, str]:
         """Write the winner to conf/experiment; return it, and why it is not there."""

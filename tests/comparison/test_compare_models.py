@@ -225,9 +225,19 @@ def test_a_perfect_model_is_better_than_one_that_finds_nothing(copies):
 
 def test_two_classifiers_without_an_error_are_not_shown_to_be_equal():
     right = draw_classifications(60, skill=1.0)
-    main = compare(right, right).main
-    assert (main.difference, main.p_value) == (0, 1)
-    assert main.high == -main.low == pytest.approx(0.06, abs=0.002)
+    found = compare(right, right)
+    assert found.main.high == -found.main.low == pytest.approx(0.06, abs=0.002)
+    for row in (found.main, *found.classes, *found.slices):
+        assert (row.difference, row.p_value) == (0, 1)
+        assert row.high == -row.low == pytest.approx(1 - 0.025 ** (1 / row.images), abs=0.002)
+
+
+def test_detectors_that_both_find_everything_are_not_shown_to_be_equal():
+    right = make_perfect(draw_detections(40, skill=0.5))
+    found = compare(right, right)
+    for row in (found.main, *found.classes, *found.slices):
+        assert (row.first, row.difference, row.p_value) == (1, 0, 1)
+        assert row.high == -row.low == pytest.approx(1 - 0.025 ** (1 / row.images), abs=0.002)
 
 
 def test_results_are_finite_json(detectors):

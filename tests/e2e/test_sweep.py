@@ -16,6 +16,8 @@ import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from pipeline.core.paths import PARAMS_FILE
+from pipeline.sweep.experiments import find_experiment_commit, read_committed_file
 from tests.e2e.conftest import Project
 
 SWEEP = "python -m pipeline.sweep -m"
@@ -110,6 +112,7 @@ def test_a_sweep_runs_each_combination_and_scores_the_best_on_test(tiny):  # noq
     assert measured[f"{name}-0"] == ["reports/training.json"]  # no test figures, of itself or of other models
     assert measured[f"{name}-best"] == ["reports/metrics.json", "reports/training.json"]
     check_the_same_command_again(tiny, command, parent)
+    check_other_values_of_evaluate(tiny, command, name)
     tiny.run(f"dvc exp apply {name}-best")
     run = tiny.folder / "models/finetuned/run.json"
     assert f'"parent": "{parent.info.run_id}"' in run.read_text()
@@ -122,6 +125,16 @@ def check_the_same_command_again(tiny, command: str, parent: Run) -> None:
     assert "nothing is left to train" in tiny.run(command)
     assert tiny.ran() == []
     assert [run.info.run_id for run in parents(tiny)] == [parent.info.run_id]
+
+
+def check_other_values_of_evaluate(tiny, command: str, name: str) -> None:
+    """The figure on test is that of the present command: the winner is scored again, and trained once."""
+    for word, size in (("evaluate.tile=320", 320), ("", None)):
+        assert "the best on test" in tiny.run(f"{command} {word}")
+        assert tiny.ran() == []
+        commit = find_experiment_commit(tiny.folder, f"{name}-best")
+        content = read_committed_file(tiny.folder, commit, PARAMS_FILE)
+        assert yaml.safe_load(content)["evaluate"]["tile"] == size
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ultralytics.nn.tasks import ClassificationModel, DetectionModel
+from ultralytics.nn.tasks import ClassificationModel, DetectionModel, PoseModel
 
 from pipeline.config.groups.evaluate import EvaluateConfig
 from pipeline.config.groups.finetune import FinetuneConfig
@@ -16,8 +16,15 @@ from pipeline.config.groups.model import ModelConfig
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.core.tasks import Keypoints
 from pipeline.dataset.manifest import serialize_manifest
-from pipeline.evaluate.forgetting import describe_forgetting, measure_forgetting, plan_forgetting
+from pipeline.dataset.prepared import read_manifest
+from pipeline.evaluate.forgetting import (
+    describe_forgetting,
+    find_old_data_digest,
+    measure_forgetting,
+    plan_forgetting,
+)
 from pipeline.storage.files import hash_file
 from tests.builders import prepared_dataset
 
@@ -89,6 +96,10 @@ def test_the_test_split_of_another_prepared_dataset_counts():
     prepared_dataset(Path("old"), images={"train": 1, "val": 1, "test": 2}, pixels=64, classes=("disc",))
     found = measure("old")
     assert (found["on"], found["images"], [*found["per_class"]]) == ("old", 2, ["disc"])
+    digest = find_old_data_digest("old")
+    prepared_dataset(Path("old"), images={"train": 1, "val": 1, "test": 3}, pixels=64, classes=("disc",))
+    assert find_old_data_digest("old") != digest
+    assert find_old_data_digest("base") is find_old_data_digest(None) is None
 
 
 def test_models_without_a_common_class_are_no_error():
@@ -130,3 +141,19 @@ def test_what_cannot_be_measured_is_said():
         measure("raw")
     with pytest.raises(UserError, match="is not what the training started from"):
         measure("base", sha256="0" * 64)
+    save_classifier(Path("base.pt"), ("disc", "square"))
+    with pytest.raises(UserError, match=r"base\.pt are for classify, and the images for detect"):
+        measure("base", base="base.pt")
+
+
+def test_a_base_of_other_keypoints_is_refused_before_the_evaluation():
+    manifest = read_manifest(PREPARED_FOLDER)
+    points = Keypoints(("a", "b"), (0, 1))
+    (PREPARED_FOLDER / "manifest.json").write_text(
+        serialize_manifest(replace(manifest, task="pose", keypoints=points))
+    )
+    model = PoseModel("yolo26n-pose.yaml", nc=1, data_kpt_shape=(17, 3), verbose=False)
+    model.names = {0: "disc"}
+    torch.save({"model": model, "train_args": {"task": "pose", "imgsz": 64}}, "base.pt")
+    with pytest.raises(UserError, match=r"poses of 17 keypoints, and the images for poses of 2 keypoints"):
+        measure("base", base="base.pt", task="pose")

@@ -120,12 +120,14 @@ def test_an_evaluation_with_other_settings_has_a_run_of_its_own(project, tmp_pat
         {"conf": 0.1},
         {"data": "other"},
         {"weights": "other"},
+        {"columns": "other"},
     ],
     ids=str,
 )
 def test_everything_that_decides_the_result_is_in_the_key(change):
-    def compute_key(*, data="d", weights="w", **settings):
-        return identify_evaluation(build_config(**settings), data=data, weights=weights).key
+    def compute_key(*, data="d", weights="w", columns=None, **settings):
+        config, further = build_config(**settings), {"columns": columns}
+        return identify_evaluation(config, data=data, weights=weights, further=further).key
 
     assert compute_key() == compute_key()
     assert compute_key(**change) != compute_key()

@@ -24,6 +24,7 @@ from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FO
 from pipeline.dataset.labels import parse_labels, xywhn_to_xyxy
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
 from pipeline.evaluate.metrics.matching import build_detection_table
+from pipeline.evaluate.report import name_background
 from pipeline.evaluate.stage import run_stage
 from pipeline.storage.files import hash_file
 from pipeline.tracking.runs import open_run, send_missed
@@ -214,6 +215,14 @@ def test_report_files_agree_with_the_metrics(untrained):
         assert extent(EVALUATION_FOLDER / name) > (400, 300)
     worst = sorted(path.name for path in (EVALUATION_FOLDER / "worst").iterdir())
     assert [name[:3] for name in worst] == ["01_", "02_"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(("disc", "bar"), "background"), (("disc", "background"), "(background: no object)")],
+)
+def test_no_object_has_a_name_of_its_own_in_the_confusion_matrix(names, expected):
+    assert name_background(names) == expected
 
 
 def test_same_input_gives_same_files_and_auto_is_the_size_of_the_training(untrained):

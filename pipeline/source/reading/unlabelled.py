@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ from pipeline.source.types import AnnotatedImage, Source, find_split_in_name
 
 UNLABELLED_KINDS: Final = frozenset({"missing-label", "unlisted-image"})
 """Kinds of the findings about images without annotations."""
+_HELD_OUT: Final = ("val", "test")
 WITHOUT_ANNOTATION: Final = "an image without an annotation"
 NOT_LISTED: Final = "not listed in any annotation file"
 
@@ -27,10 +30,14 @@ def is_unlabelled(image: AnnotatedImage) -> bool:
 def resolve_unlabelled(source: Source, policy: str, folder: Path) -> Source:
     """Keep or leave out the images that have no label file, and say so.
 
+    A val or test split without one object is taken as not labelled too, even if its images are listed or have
+    empty label files: public data is often published so, and no mAP can be measured on it.
+
     Args:
         source: A source as its reader returns it.
-        policy: As in data.unlabelled: background, leave_out, refuse; auto: background if other images have an
-            empty label file, which shows that the source marks background so or has some; else leave_out.
+        policy: As in data.unlabelled: background, leave_out, refuse; auto: background if other images of the
+            split have a label file, and some image has an empty one, which shows that the source marks
+            background so; else leave_out.
         folder: The source folder, to which the names of images are relative.
 
     Raises:
@@ -38,6 +45,8 @@ def resolve_unlabelled(source: Source, policy: str, folder: Path) -> Source:
     """
     if policy in {"background", "refuse"}:
         source = _add_left_out_images(source, folder)
+    if policy != "background":
+        source = _leave_out_empty_splits(source, policy)
     unlabelled = [image for image in source.images if is_unlabelled(image)]
     if not unlabelled:
         return source
@@ -62,6 +71,50 @@ def resolve_unlabelled(source: Source, policy: str, folder: Path) -> Source:
         images=tuple(image for image in source.images if not is_unlabelled(image)),
         defects=(*source.defects, *left_out),
         remarks=(*source.remarks, f"{share}: left out{reason}"),
+    )
+
+
+def _leave_out_empty_splits(source: Source, policy: str) -> Source:
+    """Leave out each split that nobody has labelled: val or test without an object, others without labels.
+
+    Raises:
+        UserError: The policy is `refuse` and there is such a split.
+    """
+    by_split: dict[str | None, list[AnnotatedImage]] = defaultdict(list)
+    for image in source.images:
+        by_split[image.split].append(image)
+    empty = [split for split, images in by_split.items() if _is_unlabelled_split(split, images)]
+    if not empty or len(empty) == len(by_split):
+        return source
+    places = ", ".join(
+        f"{split or 'images without a split'} ({format_count(len(by_split[split]), 'image')})"
+        for split in sorted(empty, key=str)
+    )
+    if policy == "refuse":
+        raise UserError(
+            f"nothing is labelled in {places}: label them, or set data.unlabelled to background or leave_out"
+        )
+    left_out = [
+        Finding(image.source, "quarantined", "no object in the whole split", "missing-label")
+        for split in empty
+        for image in by_split[split]
+    ]
+    remark = (
+        f"nothing is labelled in {places}: left out; if nothing is on them, set data.unlabelled=background"
+    )
+    return source._replace(
+        images=tuple(image for image in source.images if image.split not in empty),
+        defects=(*source.defects, *left_out),
+        remarks=(*source.remarks, remark),
+    )
+
+
+def _is_unlabelled_split(split: str | None, images: Sequence[AnnotatedImage]) -> bool:
+    """Check that a split has no label, or is held out and has no object that was, or could not be, read."""
+    if all(map(is_unlabelled, images)):
+        return True
+    return split in _HELD_OUT and not any(
+        image.fault or len(image.raw.classes) or any(note.dropped for note in image.notes) for image in images
     )
 
 

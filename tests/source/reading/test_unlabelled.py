@@ -52,3 +52,73 @@ def test_other_pictures_of_annotated_images_are_no_background(tmp_path):
 def test_images_without_an_annotation_are_refused_when_asked(tmp_path):
     with pytest.raises(UserError, match=r"2 of 4 images \(50%\) have no label file"):
         read_source("auto", write_voc(tmp_path), ReadOptions(unlabelled="refuse"))
+
+
+def write_yolo(folder, labels):
+    """Write images with label files; `None` is an image without one."""
+    sources.write_picture(folder / "images/train/a.jpg")
+    for name, text in {"train/a": "0 0.5 0.5 0.2 0.2\n", **labels}.items():
+        sources.write_picture(folder / f"images/{name}.jpg")
+        if text is not None:
+            path = folder / f"labels/{name}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    (folder / "data.yaml").write_text("train: images/train\ntest: images/test\nnames: [a]\n")
+    return folder
+
+
+BOX = "0 0.5 0.5 0.2 0.2\n"
+
+
+@pytest.mark.parametrize(
+    ("labels", "policy", "read"),
+    [
+        pytest.param(
+            {"train/b": "", "test/c": None, "test/d": None},
+            "auto",
+            ["train/a", "train/b"],
+            id="test split without label files",
+        ),
+        pytest.param(
+            {"train/b": "", "test/c": "", "test/d": None},
+            "auto",
+            ["train/a", "train/b"],
+            id="test split of nothing",
+        ),
+        pytest.param(
+            {"train/b": "", "test/c": BOX, "test/d": None},
+            "auto",
+            ["test/c", "test/d", "train/a", "train/b"],
+            id="test split with labels",
+        ),
+        pytest.param(
+            {"train/b": None, "test/c": BOX, "test/d": ""},
+            "auto",
+            ["test/c", "test/d", "train/a", "train/b"],
+            id="background of train without files",
+        ),
+        pytest.param(
+            {"train/b": "", "test/c": None, "test/d": ""},
+            "background",
+            ["test/c", "test/d", "train/a", "train/b"],
+            id="asked for",
+        ),
+    ],
+)
+def test_a_split_that_nobody_labelled_is_no_background(tmp_path, labels, policy, read):
+    source = read_source("auto", write_yolo(tmp_path, labels), ReadOptions(unlabelled=policy))
+    assert [image.source for image in source.images] == [f"images/{name}.jpg" for name in read]
+    lost = {f"images/{name}.jpg" for name in labels} - {image.source for image in source.images}
+    assert {finding.file for finding in source.defects if finding.kind == "missing-label"} == lost
+
+
+def test_a_coco_test_split_without_annotations_is_left_out(tmp_path):
+    for split, objects in (("train", [{}]), ("test", [])):
+        sources.write_picture(tmp_path / split / "a.jpg")
+        sources.write_coco_file(
+            tmp_path / split / "_annotations.coco.json", {"a.jpg": objects}, categories={1: "a"}
+        )
+    source = read_source("auto", tmp_path)
+    assert [image.split for image in source.images] == ["train"]
+    with pytest.raises(UserError, match=r"nothing is labelled in test \(1 image\)"):
+        read_source("auto", tmp_path, ReadOptions(unlabelled="refuse"))

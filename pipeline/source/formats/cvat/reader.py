@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -23,6 +24,7 @@ from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_spl
 RECOGNIZED_BY: Final = "XML with annotations of images or tracks"
 
 _IGNORED_TAGS: Final = {"attribute"}
+_FRAME_NAME: Final = re.compile(r"frame_(\d{6,9})$")
 
 
 def matches_folder(folder: Path) -> bool:
@@ -44,13 +46,17 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     }
     if not roots:
         raise UserError(f"no CVAT annotations in {folder}: expected {RECOGNIZED_BY}")
+    images = list_images(folder)
+    frames = {int(match[1]) for image in images if (match := _FRAME_NAME.match(image.stem))}
+    for path, root in roots.items():
+        _refuse_shifted_frames(path, root, frames)
     entries = [
         entry
         for path, root in roots.items()
         for entry in (*_iterate_images(path, root), *_iterate_frames(path, root))
     ]
     order = tuple(name for root in roots.values() for name in _iterate_declared_labels(root))
-    layout = MatchingOptions(ImageIndex(list_images(folder)), class_order=order)
+    layout = MatchingOptions(ImageIndex(images), class_order=order)
     return read_boxes_as_stated(assemble_source(folder, entries, layout), "corners", options.labels)
 
 
@@ -83,6 +89,25 @@ def _iterate_images(path: Path, root: Element) -> Iterator[ImageAnnotations]:
         names = (f"{subset}/{name}", name) if subset else (name,)
         split = find_split_in_name(subset)
         yield ImageAnnotations(path, names, objects, notes, size=_image_size(image), split=split)
+
+
+def _refuse_shifted_frames(path: Path, root: Element, frames: Collection[int]) -> None:
+    """Refuse a video whose frames are numbered from 1 on disk, as ffmpeg does: CVAT counts from 0.
+
+    Args:
+        path: The file.
+        root: Its root.
+        frames: The numbers in the names of the images.
+
+    Raises:
+        UserError: There is no frame 0, and there is one behind the last one of the video.
+    """
+    count = _parse_integer(root.findtext("meta//size"))
+    if count and root.find("track") is not None and 0 not in frames and count in frames:
+        raise UserError(
+            f"{path} counts the frames of its video from 0, to {count - 1}, and the images are named from 1, "
+            f"to frame_{count:06d}: rename them (ffmpeg -start_number 0 names them so)"
+        )
 
 
 def _iterate_frames(path: Path, root: Element) -> Iterator[ImageAnnotations]:

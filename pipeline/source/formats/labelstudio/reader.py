@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -11,7 +11,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
-from pipeline.source.formats.labelstudio.regions import find_image_size, find_rotation_fault, parse_regions
+from pipeline.source.formats.labelstudio.regions import (
+    find_image_size,
+    find_rotation_fault,
+    list_drawn_on,
+    parse_regions,
+)
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, list_files, list_images
@@ -113,7 +118,8 @@ def _parse_task(path: Path, task: Row) -> ImageAnnotations:
         (_expand_flat_task(task), [], "") if annotations is None else _choose_annotation(annotations)
     )
     objects, region_notes = parse_regions(results)
-    names = _image_names(task)
+    names, doubt = _choose_image(task, list_drawn_on(results))
+    fault = fault or doubt
     if not names:
         fault = fault or "no image is named"
         names = (f"{format_file_name(path)}, task {task.get('id')}",)
@@ -164,16 +170,35 @@ def _expand_flat_task(task: Row) -> list[Any]:
     return results
 
 
-def _image_names(task: Row) -> tuple[str, ...]:
-    """Return possible names of the image file: the path of its URL, with and without the upload prefix."""
+def _choose_image(task: Row, drawn_on: Collection[str]) -> tuple[tuple[str, ...], str]:
+    """Choose the image of a task, which can show several ones side by side.
+
+    Args:
+        task: The task.
+        drawn_on: The image tags that its regions are about, usually called as the key of their image.
+
+    Returns:
+        Possible names of the image file: the path of its URL, with and without the upload prefix. And why it
+        is not clear which image the regions are about; empty if it is.
+    """
     data = task["data"] if isinstance(task.get("data"), dict) else task
-    stated = [value for value in (*data.values(), task.get("file_upload")) if isinstance(value, str)]
-    paths = [
-        path
-        for value in stated
-        if (path := _path_of_url(value)) and Path(path).suffix.lower() in IMAGE_SUFFIXES
-    ]
-    return tuple(dict.fromkeys(name for path in paths for name in _name_variants(path)))
+    paths = {key: path for key, value in data.items() if (path := _find_image_path(value))}
+    doubt = ""
+    if len({Path(path).name for path in paths.values()}) > 1 and len(drawn_on) <= 1:
+        chosen = {key: path for key, path in paths.items() if key in drawn_on}
+        doubt = "" if chosen else f"it shows {len(paths)} images, and not which one its labels are about"
+        paths = chosen or paths
+    elif len(drawn_on) > 1:
+        doubt = f"its labels are about several images ({', '.join(sorted(drawn_on))}): one task for each"
+    uploaded = _find_image_path(task.get("file_upload"))
+    found = [*paths.values(), uploaded] if uploaded and len(paths) <= 1 else [*paths.values()]
+    return tuple(dict.fromkeys(name for path in found for name in _name_variants(path))), doubt
+
+
+def _find_image_path(value: Any) -> str:
+    """Return the path of the image file that a value of a task names; empty if it names none."""
+    path = _path_of_url(value) if isinstance(value, str) else ""
+    return path if Path(path).suffix.lower() in IMAGE_SUFFIXES else ""
 
 
 def _path_of_url(url: str) -> str:

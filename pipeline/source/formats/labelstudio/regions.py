@@ -77,6 +77,12 @@ def find_rotation_fault(results: Sequence[Any]) -> str:
     return f"annotated on the image turned by {degrees} degrees: turn it back first" if row else ""
 
 
+def list_drawn_on(results: Sequence[Any]) -> set[str]:
+    """List the image tags of the labeling interface that regions and choices are about (`to_name`)."""
+    rows = (row for row in results if isinstance(row, dict) and "original_width" in row)
+    return {name for row in rows if isinstance(name := row.get("to_name"), str)}
+
+
 def find_image_size(results: Sequence[Any]) -> tuple[int, int] | None:
     """Return the first valid width and height in pixels that the results state."""
     for row in results:

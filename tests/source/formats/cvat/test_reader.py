@@ -223,6 +223,22 @@ def test_video_tracks_become_objects_per_frame(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("numbers", "is_shifted"),
+    [(range(1, 4), True), (range(3), False), (range(4), False), (range(1, 3), False), ((1, 2, 5), False)],
+)
+def test_frames_of_a_video_that_are_numbered_from_1_are_refused(tmp_path, numbers, is_shifted):
+    meta = "<meta><task><size>3</size></task></meta>"
+    box = BOX.replace("<box", '<box frame="1" outside="0"')
+    track = f'<track id="7" label="cat">{box}</track>'
+    folder = write(tmp_path, track, pictures=[f"frame_{n:06d}.png" for n in numbers], labels=meta)
+    if is_shifted:
+        with pytest.raises(UserError, match=r"named from 1, to frame_000003"):
+            read_folder(folder)
+    else:
+        assert get_boxes(read_folder(folder)) == {"frame_000001": [("cat", 10, 20, 50, 60)]}
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("<annotations><meta>", "is no XML"),

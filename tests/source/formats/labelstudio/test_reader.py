@@ -105,6 +105,24 @@ def test_image_is_found_by_url_and_upload_name(tmp_path, address, name):
     assert [image.source for image in source.images] == [name]
 
 
+@pytest.mark.parametrize(
+    ("drawn_on", "read"),
+    [
+        (["right"], ["b.jpg"]),
+        (["left", "right"], []),
+        (["img"], []),
+        ([], []),
+    ],
+)
+def test_labels_of_a_task_with_two_images_go_to_the_one_they_are_about(tmp_path, drawn_on, read):
+    results = [result(RECTANGLE, id=name, to_name=name) for name in drawn_on] or [result(RECTANGLE)]
+    two = task(results)
+    two["data"] = {"left": "/data/upload/1/a.jpg", "right": "/data/upload/1/b.jpg", "text": "x"}
+    one = task([result(RECTANGLE, to_name="img")], "/data/upload/1/c.jpg")
+    source = read_folder(write(tmp_path, [two, one], ["a.jpg", "b.jpg", "c.jpg"]))
+    assert [image.source for image in source.images if not image.fault] == [*read, "c.jpg"]
+
+
 def packed(mask):
     """Pack a mask as Label Studio does, after the description of rle-pack, not after the reader."""
     values = np.repeat(mask.ravel() * 255, 4)
