@@ -75,7 +75,9 @@ class SweepOutcome:
     def evaluate_winner(self, loop: SweepLoop) -> None:
         """Score all trainings of the winner on test, by the present values of evaluate."""
         winner = self.summarize().winner
-        words = tuple(f"evaluate.{key}={json.dumps(value)}" for key, value in self._list_test_values())
+        words = tuple(
+            f"evaluate.{key}={json.dumps(value, allow_nan=False)}" for key, value in self._list_test_values()
+        )
         jobs = [
             replace(row.job, overrides=(*row.job.overrides, *words))
             for row in (winner.jobs if winner else ())
