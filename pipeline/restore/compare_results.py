@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from pipeline.core.metric_names import MAIN_METRICS
+from pipeline.tracking.sanitize import sanitize_metrics
 
 TOLERANCE: Final = 1e-6
 """A larger difference of a metric counts, on the same machine with the same libraries."""
@@ -41,10 +42,11 @@ def compare_results(recorded: Mapping[str, float], again: Mapping[str, float], *
     """Compare metrics by name; times are left out.
 
     Args:
-        recorded: By the names in MLflow.
-        again: By the same names.
+        recorded: By the names in MLflow, or by those that the stages write.
+        again: By names of either kind. MLflow has other ones for classes such as `nut & bolt`.
         prefix: `test/` or `best/`: only metrics with it are compared.
     """
+    recorded, again = sanitize_metrics(recorded), sanitize_metrics(again)
     names = [
         name
         for name in recorded

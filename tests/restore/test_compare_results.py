@@ -26,6 +26,12 @@ def test_a_class_that_is_called_like_a_time_counts(name):
     assert not compare_results(RECORDED | {name: 0.5}, RECORDED | {name: 0.6}, prefix="test/").is_equal
 
 
+def test_a_class_that_mlflow_calls_otherwise_counts():
+    recorded, again = RECORDED | {"test/AP50/nut _ bolt": 0.5}, RECORDED | {"test/AP50/nut & bolt": 0.6}
+    found = compare_results(recorded, again, prefix="test/")
+    assert (found.largest, found.is_equal) == ("test/AP50/nut _ bolt", False)
+
+
 def test_metrics_of_the_other_group_do_not_count():
     assert compare_results(RECORDED, {**RECORDED, "best/mAP50-95": 0.1}, prefix="test/").is_equal
 
