@@ -94,6 +94,11 @@ class PointJudge:
         self._store.write(point.trial_id, records.INFEASIBLE, reason)
         self._tell(point, TrialState.FAIL)
 
+    def drop(self, number: int, trial_id: int) -> None:
+        """End a trial that is no point: it gets no values."""
+        self.load_study().tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        self._store.forget(trial_id)
+
     def take_known_result(self, point: OpenPoint, key: str) -> bool:
         """Give a point the result of an earlier one with the same key. Return whether there is one."""
         twin = self._find_twin(point, key)

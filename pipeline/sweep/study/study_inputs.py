@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.sweep.space.search_space import PointValues
+from pipeline.sweep.space.search_space import PointValues, SearchSpace
 
 
 def _find_no_error(values: PointValues) -> str | None:  # noqa: ARG001 - the default of a callable
@@ -37,3 +37,9 @@ class StudyInputs:
     start: PointValues | None = None
     find_error: Callable[[PointValues], str | None] = _find_no_error
     compute_key: Callable[[PointValues], str] = format_point
+
+    def list_grid(self, space: SearchSpace) -> list[PointValues]:
+        """List the points of a grid over a space."""
+        from pipeline.sweep.study.sampling.distributions import list_grid_points  # Optuna, which is slow
+
+        return list(list_grid_points(space) if self.grid is None else self.grid)

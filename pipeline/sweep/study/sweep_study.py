@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from pipeline.sweep.job import JobResult
 from pipeline.sweep.settings import SweepSettings
-from pipeline.sweep.space.search_space import PointValues, SearchSpace
+from pipeline.sweep.space.search_space import SearchSpace
 from pipeline.sweep.study.budget import BudgetClock, BudgetPlan
 from pipeline.sweep.study.check_settings import (
     DEFAULT_POINTS,
@@ -28,7 +28,6 @@ from pipeline.sweep.study.pruning_summary import PruningSummary, summarize_pruni
 from pipeline.sweep.study.repetitions import get_repetitions
 from pipeline.sweep.study.sampling.distributions import (
     build_distributions,
-    list_grid_points,
     select_values,
     suggest_value,
 )
@@ -59,7 +58,7 @@ class SweepStudy:
         self._store = store
         self._inputs = inputs
         self._sampler = resolve_sampler(space, settings)
-        self._grid = self._list_grid()
+        self._grid = inputs.list_grid(space) if self._sampler == "grid" else []
         self._distributions = build_distributions(space)
         self._judge = PointJudge(store, settings)
         self._clock = BudgetClock(settings)
@@ -192,11 +191,6 @@ class SweepStudy:
         finally:
             self._store.close()
 
-    def _list_grid(self) -> list[PointValues]:
-        if self._sampler != "grid":
-            return []
-        return list(list_grid_points(self.space) if self._inputs.grid is None else self._inputs.grid)
-
     def _find_next_job(self) -> PlannedTraining | None:
         started = self._start_repetition()
         while started is None and (trial_id := self._store.claim_trial()) is not None:
@@ -245,6 +239,10 @@ class SweepStudy:
     def _enter_point(self, trial_id: int) -> None:
         """Give a trial its values, and run it unless it cannot be trained or its result is known."""
         try:
+            number = self._store.get_trial(trial_id).number
+            if self._sampler == "grid" and number >= len(self._grid):  # two processes made the last one
+                self._judge.drop(number, trial_id)
+                return
             trial = self._sample(trial_id)
             point = read_open_point(trial, select_values(self.space, trial.params))
             if not self._reject(point):

@@ -52,6 +52,19 @@ def test_grid_without_some_combinations_and_fewer_points_goes_on_with_more():
     study.close()
 
 
+def test_a_trial_that_two_processes_made_beyond_the_grid_is_no_point():
+    study = open_sweep(CHOICES)
+    run_sweep(study)
+    study._store.release(study._store.create_trial())  # another process saw five points, too, and was killed
+    study.close()
+    again = open_sweep(CHOICES)
+    assert not again.is_complete
+    assert run_sweep(again) == []
+    assert again.is_complete
+    assert len(again.points) == 6
+    again.close()
+
+
 @pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "cmaes"])
 def test_a_search_begins_with_the_given_point_alone(sampler):
     start = {"finetune.lr0": 0.002, "finetune.mosaic": 1.0, "finetune.freeze": 4}
