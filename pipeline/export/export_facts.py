@@ -38,6 +38,7 @@ def build_facts(
         "task": manifest.task,
         "names": list(source.names),
         "imgsz": source.imgsz,
+        "predicts_with": choose_settings(source, variant),
         "threshold": source.threshold,
         "threshold_from": FROM_VAL if "conf" in source.iteration.predicts_with else "default",
         "data": manifest.digest,
@@ -48,6 +49,17 @@ def build_facts(
         facts["metrics"] = build_metrics(measured, megabytes=size["megabytes"])
         facts |= {"device": measured.latency.device, "threads": measured.latency.threads}
     return facts
+
+
+def choose_settings(source: ExportSource, variant: ExportVariant) -> dict[str, float]:
+    """Return how to predict with an exported file: as with its checkpoint, at the same size.
+
+    The NMS-free head has other scores than the one for which the threshold was chosen on val.
+    """
+    chosen = {**source.iteration.predicts_with, "imgsz": source.imgsz}
+    if variant.nms == "free":
+        chosen.pop("conf", None)
+    return chosen
 
 
 def measure_megabytes(exported: Path) -> float:

@@ -115,7 +115,9 @@ def _export_variant(
     work: _Work, variant: ExportVariant, reference: StoredPredictions, device: str
 ) -> ExportResult:
     with open_export_folder() as folder:
-        exported = export_weights(work.source.weights, folder, _build_request(work, variant, device))
+        exported = export_weights(
+            work.source.weights, folder, _build_request(work, variant, device), sha256=work.source.sha256
+        )
         sha256, megabytes = hash_path(exported), measure_megabytes(exported)
         try:
             measured = _measure(work, exported, sha256, reference, device)

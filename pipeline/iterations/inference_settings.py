@@ -32,12 +32,13 @@ def find_imgsz(iteration: Iteration, weights: Path, *, stage: str) -> int:
     Raises:
         UserError: The file is no model.
     """
-    if not is_checkpoint(weights):
-        fixed = read_export_facts(weights, stage).imgsz
-        if fixed:
-            return max(fixed)
+    exported = None if is_checkpoint(weights) else read_export_facts(weights, stage)
+    if exported and exported.imgsz:
+        return max(exported.imgsz)
     known = iteration.predicts_with.get("imgsz") or _find_trained_size(iteration)
-    if not known and is_checkpoint(weights):
+    if not known and exported:
+        known = max(exported.exported_at)
+    elif not known:
         known = load_checkpoint_model(weights, None, stage).overrides.get("imgsz")
     return int(known or DEFAULT_IMGSZ)
 

@@ -12,6 +12,7 @@ from pipeline.core.tasks import TASKS
 from pipeline.iterations.iteration import Iteration
 from pipeline.storage.files import hash_file
 
+_SETTINGS: Final = ("conf", "iou", "max_det", "imgsz", "tile", "overlap")
 FROM_VAL: Final = "val"
 """In the facts of an export: the threshold was chosen on val; else it is a default."""
 
@@ -19,8 +20,8 @@ FROM_VAL: Final = "val"
 def read_weights_file(text: str) -> Iteration:
     """Make the iteration of a file or a folder of weights.
 
-    `finetrack export` writes facts beside what it exports: the threshold chosen on val and the image size
-    are used if the file is still the one that they are of.
+    `finetrack export` writes facts beside what it exports: the threshold chosen on val, the image size,
+    tiles and limits of boxes are used if the file is still the one that they are of.
 
     Args:
         text: Its path as the user typed it.
@@ -69,7 +70,13 @@ def _read_facts(path: Path, sha256: str) -> dict[str, Any]:
 
 
 def _select_settings(facts: dict[str, Any]) -> dict[str, float]:
-    if facts.get("threshold_from") != FROM_VAL:
-        return {}
-    known = {"conf": facts.get("threshold"), "imgsz": facts.get("imgsz")}
-    return {name: value for name, value in known.items() if isinstance(value, int | float) and value > 0}
+    """Select how to predict; exports of an earlier version have no `predicts_with`."""
+    known = facts.get("predicts_with")
+    if not isinstance(known, dict):
+        conf = facts.get("threshold") if facts.get("threshold_from") == FROM_VAL else None
+        known = {"conf": conf, "imgsz": facts.get("imgsz")}
+    return {
+        name: value
+        for name in _SETTINGS
+        if isinstance(value := known.get(name), int | float) and (value > 0 or name == "overlap")
+    }

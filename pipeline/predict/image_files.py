@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ LABELS_FOLDER: Final = "labels"
 PICTURES_FOLDER: Final = "pictures"
 MIN_SIDE: Final = 320
 """Pixels of the longer side of a picture: smaller images are enlarged."""
+MAX_JPEG_SIDE: Final = 65_500
+"""Pixels of a side that libjpeg writes."""
 MIN_POINT_CONFIDENCE: Final = 0.5
 """Points of a pose with a lower one are drawn as rings, as hidden ones are."""
 _DECIMALS: Final = 6
@@ -42,8 +45,8 @@ def write_labels(folder: Path, result: ImageResult, task: Task, names: Sequence[
 def write_picture(
     folder: Path, image: NDArray[np.uint8], result: ImageResult, task: Task, names: Sequence[str]
 ) -> None:
-    """Write a picture of an image with its objects as JPEG."""
-    picture = draw_result(image, result, task, names)
+    """Write a picture of an image with its objects as JPEG, which has a largest side."""
+    picture = draw_result(image, result, task, names, max_side=MAX_JPEG_SIDE)
     encoded = cv2.imencode(".jpg", picture)[1].tobytes()
     _write_file(folder / f"{result.output}.jpg", encoded)
 
@@ -60,7 +63,12 @@ def remove_image_files(folder: Path, output: str) -> None:
 
 
 def draw_result(
-    image: NDArray[np.uint8], result: ImageResult, task: Task, names: Sequence[str]
+    image: NDArray[np.uint8],
+    result: ImageResult,
+    task: Task,
+    names: Sequence[str],
+    *,
+    max_side: float = math.inf,
 ) -> NDArray[np.uint8]:
     """Return an image with what was found in it, at its own size.
 
@@ -69,8 +77,9 @@ def draw_result(
         result: What was found.
         task: Of the model.
         names: Class names by index.
+        max_side: A longer side is scaled to so many pixels.
     """
-    side = max(*image.shape[:2], MIN_SIDE)
+    side = int(min(max(*image.shape[:2], MIN_SIDE), max_side))
     if task == "classify":
         return _draw_classes(image, result.rows, names, side)
     rows = result.rows[::-1]  # the best ones on top

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import permutations
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
@@ -69,9 +68,10 @@ def list_files(paths: Sequence[Path]) -> FileList:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path} does not exist: name a folder, images, videos or an archive")
-    single = [path for path in paths if path.is_file() and not _is_archive(path)]
-    folders = [path for path in paths if path not in single]
     _refuse_overlap(paths)
+    kinds = [path.is_file() and not _is_archive(path) for path in paths]
+    single = [path for path, is_single in zip(paths, kinds, strict=True) if is_single]
+    folders = [path for path, is_single in zip(paths, kinds, strict=True) if not is_single]
     found = list(_list_single(single))
     others = 0
     for prefix, folder in zip(_name_folders(folders, found), folders, strict=True):
@@ -91,10 +91,14 @@ def _is_archive(path: Path) -> bool:
 
 
 def _refuse_overlap(paths: Sequence[Path]) -> None:
-    real = [path.resolve() for path in paths]
-    for one, other in permutations(range(len(paths)), 2):
-        if real[other].is_relative_to(real[one]):
-            raise UserError(f"{paths[other]} is in {paths[one]}, or is the same: name each image once")
+    real: dict[Path, Path] = {}
+    for path in paths:
+        same = real.setdefault(path.resolve(), path)
+        if same is not path:
+            raise UserError(f"{path} and {same} are the same: name each image once")
+    for place, path in real.items():
+        if outer := next((real[parent] for parent in place.parents if parent in real), None):
+            raise UserError(f"{path} is in {outer}: name each image once")
 
 
 def _name_folders(folders: Sequence[Path], single: Sequence[SourceFile]) -> list[str]:
@@ -118,9 +122,12 @@ def _name_folders(folders: Sequence[Path], single: Sequence[SourceFile]) -> list
 def _list_single(paths: Sequence[Path]) -> Iterator[SourceFile]:
     """Yield files that were named themselves; whatever their suffixes are, they are tried."""
     if paths:
-        root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
-        for path in paths:
-            yield _stamp_file(format_relative_path(path.absolute(), root), path)
+        places = [
+            path.parent.resolve() / path.name for path in paths
+        ]  # without `..`: names are paths of results
+        root = Path(os.path.commonpath([place.parent for place in places]))
+        for path, place in zip(paths, places, strict=True):
+            yield _stamp_file(format_relative_path(place, root), path)
 
 
 def _list_folder(prefix: str, folder: Path) -> tuple[list[SourceFile], int]:

@@ -50,6 +50,9 @@ def open_output_folder(path: Path, settings: Mapping[str, Any]) -> OutputFolder:
         return OutputFolder(path, True)
     own = {SETTINGS_FILE, JOURNAL_FILE, LOCK_FILE}  # of a run that ended before its first image
     others = [each.name for each in path.iterdir() if each.name not in own] if path.is_dir() else []
+    if others and file.is_file():  # of one that ended before its first line in the journal
+        _require_same_settings(path, _read_settings(file), settings)
+        return OutputFolder(path, False)
     if others or (path.exists() and not path.is_dir()):
         raise UserError(f"{path} exists and is not of `finetrack predict`: name a new folder with --output")
     write_file(file, json.dumps(settings, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

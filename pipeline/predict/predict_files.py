@@ -80,8 +80,9 @@ class FilePredictor:
         ):
             waiting: deque[tuple[Frame, Future[ImageResult] | None]] = deque()
             for chunk in _iterate_chunks(frames, ahead):
-                waiting.extend(self._predict_chunk(chunk, pool))
-                self._record(waiting, journal, progress, keep=ahead)
+                for one in self._predict_chunk(chunk, pool):
+                    waiting.append(one)
+                    self._record(waiting, journal, progress, keep=ahead)
             self._record(waiting, journal, progress, keep=0)
         self._counts.seconds = time.monotonic() - start
         return self._counts
@@ -110,8 +111,8 @@ class FilePredictor:
         *,
         keep: int,
     ) -> None:
-        """Write the first results to the journal, until `keep` of them wait."""
-        while len(waiting) > keep:
+        """Write the first complete results to the journal; wait for them while there are more than `keep`."""
+        while waiting and (len(waiting) > keep or _is_complete(waiting[0])):
             frame, future = waiting.popleft()
             if future is not None:
                 result = future.result()
@@ -132,6 +133,10 @@ class FilePredictor:
         counts.full += not classifies and len(result.rows) >= self._settings["max_det"]
         if result.note:
             counts.noted.append(f"{result.name} {result.note}")
+
+
+def _is_complete(item: tuple[Frame, Future[ImageResult] | None]) -> bool:
+    return item[1] is None or item[1].done()
 
 
 def _iterate_chunks(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

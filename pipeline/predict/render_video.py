@@ -40,6 +40,7 @@ def render_video(path: Path, file: SourceFile, journal: Path, head: ModelHead) -
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.part.mp4")
     writer: cv2.VideoWriter | None = None
+    written = 0
     try:
         with closing(VideoFrames(file.path)) as video:
             for (_, image), result in zip(video, _read_frames(journal, file), strict=False):
@@ -48,13 +49,27 @@ def render_video(path: Path, file: SourceFile, journal: Path, head: ModelHead) -
                     size = (picture.shape[1], picture.shape[0])
                     writer = _open_writer(part, read_frame_rate(file.path), size)
                 writer.write(picture)
+                written += 1
         if writer is not None:
             writer.release()
+            _require_frames(part, written, path)
             part.replace(path)
     finally:
         if writer is not None:
             writer.release()
         part.unlink(missing_ok=True)
+
+
+def _require_frames(part: Path, written: int, path: Path) -> None:
+    """Require that a video has its frames: OpenCV says nothing where the disk is full."""
+    video = cv2.VideoCapture(str(part))
+    found = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+    video.release()
+    if found != written:
+        raise UserError(
+            f"{path} could not be written: {found} of {written} frames are in it; make room on the disk, and "
+            "run again"
+        )
 
 
 def _read_frames(journal: Path, file: SourceFile) -> Iterator[ImageResult]:

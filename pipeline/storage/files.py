@@ -6,8 +6,10 @@ Most imports are inside functions, since `compose` imports this module at every 
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,8 @@ from pipeline.core.errors import UserError
 
 _CHUNK_BYTES = 1 << 20
 """Bytes that are read and hashed at a time; most files are smaller."""
+RANDOM_PART = "[a-z0-9_]{8}"
+"""A regular expression of what `tempfile` adds to the name of an output that is not finished."""
 WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """Errors of `write`, which name no file."""
 
@@ -83,7 +87,12 @@ def remove_unfinished(path: Path) -> None:
     """
     import shutil
 
-    for unfinished in path.parent.glob(f".{path.name}.*"):
+    own = re.compile(
+        rf"\.{re.escape(path.name)}\.{RANDOM_PART}(\.old)?"
+    )  # .env.local beside env is the user's
+    for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if not own.fullmatch(unfinished.name):
+            continue
         with suppress(OSError):  # another process has just removed or finished it
             handle = os.open(unfinished, os.O_RDONLY)
             try:

@@ -92,7 +92,7 @@ def test_file_that_runs_elsewhere_is_kept_only_unmeasured(project, export, monke
     known = export_model.FORMATS["torchscript"]._replace(machine="a toaster")
     monkeypatch.setattr(export_model, "FORMATS", {"torchscript": known})
 
-    def write(_weights, folder, _request):  # a file that nothing here can load
+    def write(_weights, folder, _request, **_checked):  # a file that nothing here can load
         (folder / "weights.torchscript").write_bytes(b"for a toaster")
         return folder / "weights.torchscript"
 

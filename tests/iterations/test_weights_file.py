@@ -10,6 +10,9 @@ from pipeline.core.errors import UserError
 from pipeline.iterations.weights_file import hash_path, name_facts_file, read_weights_file
 
 
+TILED = {"conf": 0.3, "tile": 640, "overlap": 0, "imgsz": 320}
+
+
 @pytest.fixture(params=["part.onnx", "part_openvino_model"])
 def exported(request, tmp_path):
     """An exported file, or a folder, with its facts."""
@@ -43,16 +46,18 @@ def test_facts_of_another_file_do_not_count(exported):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "known"),
     [
-        {"threshold_from": "default"},
-        {"threshold": None, "imgsz": "x"},
-        {"threshold": float("nan"), "imgsz": 0},
+        ({"threshold_from": "default"}, {"imgsz": 256}),
+        ({"threshold": None, "imgsz": "x"}, {}),
+        ({"threshold": float("nan"), "imgsz": 0}, {}),
+        ({"predicts_with": {"conf": 0.3, "tile": 640, "overlap": 0, "imgsz": 320, "x": 1}}, TILED),
+        ({"predicts_with": {"imgsz": 320, "conf": "0.3"}}, {"imgsz": 320}),
     ],
 )
-def test_what_is_no_choice_on_val_does_not_count(exported, changes):
+def test_the_file_is_used_as_its_checkpoint(exported, changes, known):
     write_facts(exported, **changes)
-    assert read_weights_file(str(exported)).predicts_with == {}
+    assert read_weights_file(str(exported)).predicts_with == known
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", ""])

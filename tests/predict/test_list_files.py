@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import UserError
 from pipeline.predict.list_files import list_files
 from pipeline.predict.render_video import get_video_path
 
@@ -58,3 +59,29 @@ def test_images_of_several_sources_never_have_one_name(tmp_path):
     assert list(found) == ["p/b.jpg", "t/imgs/a.jpg", "imgs/a.jpg", "imgs_2/a.jpg"]
     found = _list(tmp_path / "t/imgs/a.jpg", _touch(tmp_path / "u", "b.jpg") / "b.jpg", tmp_path / "q/imgs")
     assert len(found) == 3
+
+
+@pytest.mark.fault(9, "results beside the source, by a path with ..")
+def test_results_of_files_above_the_folder_stay_in_theirs(tmp_path, monkeypatch):
+    _touch(tmp_path, "photos/1.jpg", "work/sub/2.jpg")
+    monkeypatch.chdir(tmp_path / "work/sub")
+    found = _list(Path("../../photos/1.jpg"), Path("2.jpg"))
+    assert {name: file.output for name, file in found.items()} == {
+        "photos/1.jpg": "photos/1",
+        "work/sub/2.jpg": "work/sub/2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (("a/1.jpg", "a/../a/1.jpg"), "are the same"),
+        (("a", "a/1.jpg"), r"a/1\.jpg is in .*a:"),
+        (("a/1.jpg", "a"), r"a/1\.jpg is in .*a:"),
+        (("a", "a/b"), "a/b is in .*a:"),
+    ],
+)
+def test_an_image_that_is_named_twice_is_refused(tmp_path, names, reason):
+    _touch(tmp_path, "a/1.jpg", "a/b/2.jpg")
+    with pytest.raises(UserError, match=reason):
+        _list(*(tmp_path / name for name in names))

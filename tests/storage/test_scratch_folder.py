@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.storage.scratch_folder import project_root
+from pipeline.core.errors import UserError
+from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,12 @@ def test_a_workspace_of_a_sweep_belongs_to_the_project(tmp_path, monkeypatch, va
     for name, folder in variables.items():
         monkeypatch.setenv(name, str(tmp_path / folder))
     assert project_root() == tmp_path / expected
+
+
+@pytest.mark.fault(1, "a recorded SHA-256 or run that is a path")
+@pytest.mark.parametrize("name", ["/home", "..", "../x", "a/b", "", "a\0"])
+def test_what_is_recorded_names_no_folder_elsewhere(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with pytest.raises(UserError, match="cannot be a folder"):
+        create_scratch_folder("iterations", name)
+    assert not (tmp_path / ".finetrack").exists()

@@ -36,6 +36,7 @@ from pipeline.doctor.leftovers.file_locks import (
     is_on_network_disk,
     is_own_file,
 )
+from pipeline.storage.files import RANDOM_PART
 
 if TYPE_CHECKING:
     from pipeline.doctor.examined_project import ExaminedProject
@@ -47,7 +48,7 @@ MIN_AGE_SECONDS: Final = 3600.0
 MIN_TMP_AGE_SECONDS: Final = 86_400.0
 """The same in .finetrack/tmp, where other programs write, too."""
 MEASURE_SECONDS: Final = 1.0
-LOCKED_NAME: Final = re.compile(r"^\.(.+)\.[a-z0-9_]{8}$")
+LOCKED_NAME: Final = re.compile(rf"^\.(.+)\.{RANDOM_PART}$")
 """Names of `write_file` and `write_folder`: that of the output, and eight random characters."""
 OUTPUT_FOLDERS: Final = (".", "data", "models", "reports", "reports/training")
 KNOWN_OUTPUTS: Final = (

@@ -37,6 +37,10 @@ _MAX_CHANNELS: Final = 4
 _TURNED_ORIENTATIONS: Final = {2, 3, 4, 5, 6, 7, 8}
 _ORIENTATION_TAG: Final = 274
 _BITS_PER_SAMPLE_TAG: Final = 258
+_TILE_WIDTH_TAG: Final = 322
+_TILE_LENGTH_TAG: Final = 323
+_MIN_TILE_PIXELS: Final = 2048 * 2048
+"""Of a tile that any image may have."""
 
 warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)  # OpenCV ignores damaged EXIF too
 Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is lower, and Pillow would also warn on standard error
@@ -128,6 +132,7 @@ def _read_header(data: bytes, suffix: str, *, decode: bool) -> ImageHeader:
                 reason = f"{width} x {height} pixels: more than {MAX_PIXELS:,} are not decoded; cut it up"
                 raise UnusableImageError("giant-image", reason)
             multiple = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+            require_small_tiles(image)
             depth = _bits_per_value(image, data)
             if decode:
                 image.load()
@@ -139,6 +144,22 @@ def _read_header(data: bytes, suffix: str, *, decode: bool) -> ImageHeader:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and others
         raise UnusableImageError(classify_decoder_error(error), f"damaged: {error}") from None
+
+
+def require_small_tiles(image: Image.Image) -> None:
+    """Require that the tiles of a TIFF are not far larger than the image: the decoder fills each one whole.
+
+    Raises:
+        UnusableImageError: They are.
+    """
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    pixels = int(image.tag_v2.get(_TILE_WIDTH_TAG, 0)) * int(image.tag_v2.get(_TILE_LENGTH_TAG, 0))
+    if pixels > max(_MIN_TILE_PIXELS, 4 * image.width * image.height):
+        reason = (
+            f"tiles of {pixels:,} pixels in an image of {image.width} x {image.height}: save it without tiles"
+        )
+        raise UnusableImageError("giant-image", reason)
 
 
 def _bits_per_value(image: Image.Image, data: bytes) -> int:

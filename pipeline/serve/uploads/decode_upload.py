@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.prepare.images.decode import decode_color
+from pipeline.prepare.images.decode import decode_color, require_small_tiles
 from pipeline.prepare.images.errors import UnusableImageError
 from pipeline.prepare.images.truncation import is_complete
 from pipeline.serve.uploads.limits import RequestError
@@ -33,9 +33,12 @@ def read_image_size(data: bytes, *, max_pixels: int) -> tuple[int, int]:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
+            require_small_tiles(image)
             frames = image.format != "MPO" and width * height <= max_pixels and _has_second_frame(image)
     except MemoryError:
         raise
+    except UnusableImageError as error:
+        raise RequestError(413, f"has {error}") from None
     except (UnidentifiedImageError, ModuleNotFoundError):  # Ultralytics lets Pillow import another library
         raise RequestError(400, f"is no image: send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
     except Exception:  # the readers of damaged headers raise OSError, SyntaxError, struct.error and others

@@ -66,22 +66,23 @@ class _CalibratedExporter(Exporter):  # type: ignore[misc]
         )
 
 
-def export_weights(weights: Path, folder: Path, request: ExportRequest) -> Path:
+def export_weights(weights: Path, folder: Path, request: ExportRequest, *, sha256: str | None = None) -> Path:
     """Export a checkpoint.
 
     Args:
         weights: An Ultralytics checkpoint; no code from it is run.
         folder: An empty folder of the project, with a plain name; Ultralytics writes into it.
         request: See `ExportRequest`.
+        sha256: What the checkpoint must have; None for any.
 
     Returns:
         The exported file or folder, below `folder`.
 
     Raises:
-        UserError: It cannot be exported so, or Ultralytics exported another variant than asked for.
+        UserError: It changed, it cannot be exported so, or Ultralytics exported another variant than asked for.
     """
     limit_ultralytics_log()
-    copy = copy_verified(weights, folder / "weights.pt")
+    copy = copy_verified(weights, folder / "weights.pt", sha256=sha256)
     with _explain_export_errors(request), _hide_warnings():
         model = YOLO(copy)
         _require_head(model.model, request)

@@ -36,12 +36,14 @@ class ExportFacts(NamedTuple):
         names: Class names by index.
         imgsz: Height and width in pixels that it takes; None if it takes any.
         batch: Images that it takes at a time; None if it takes any number.
+        exported_at: Height and width that it was exported with, also where it takes any.
     """
 
     task: Task
     names: tuple[str, ...]
     imgsz: tuple[int, int] | None
     batch: int | None
+    exported_at: tuple[int, int]
 
 
 def is_checkpoint(weights: Path) -> bool:
@@ -71,6 +73,7 @@ def read_export_facts(weights: Path, stage: str = "predict") -> ExportFacts:
             tuple(named[index] for index in range(len(named))),
             None if dynamic else (height, width),
             None if dynamic else int(found.get("batch", 1)),
+            (height, width),
         )
     except UserError:
         raise

@@ -30,11 +30,12 @@ def require_tensor_code(path: Path, *, name: str) -> None:
     """Require that the code of a TorchScript file calls no operator that touches files or a network.
 
     Args:
-        path: The file, a zip; another kind of file passes, since its reader refuses it.
+        path: The file, a zip.
         name: The name of the file in messages.
 
     Raises:
-        UserError: Names the first operator that does.
+        UserError: Names the first operator that does; or the code cannot be read. What Python's reader of zips
+            refuses, such as a header of another name, that of torch may accept.
     """
     for operator in _iterate_calls(path, name):
         raise UserError(
@@ -59,8 +60,11 @@ def _iterate_calls(path: Path, name: str) -> Iterator[str]:
                 raise UserError(f"{name} holds more code than any exported YOLO: do not use it")
             for member in members:
                 yield from find_file_calls(archive.read(member).decode("utf-8", "replace"))
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
-        return
+    except UserError:
+        raise
+    except Exception as error:  # zipfile and zlib raise several kinds
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{name} is no TorchScript file, or is damaged ({reason}): export it again") from None
 
 
 def _is_code(name: str) -> bool:

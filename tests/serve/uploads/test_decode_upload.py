@@ -104,3 +104,15 @@ def test_random_damage_is_decoded_or_refused():
             with suppress(RequestError):
                 image = read(damaged.tobytes())
                 assert image.shape[0] * image.shape[1] <= MOST
+
+
+@pytest.mark.fault(10, "a TIFF whose tiles are far larger than its image")
+@pytest.mark.parametrize(("side", "is_refused"), [(26_704, True), (256, False)])
+def test_tiles_that_are_far_larger_than_the_image_are_refused(side, is_refused):
+    tags = {256: 100, 257: 100, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8, 325: 8}
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    data = b"II*\0" + struct.pack("<IQH", 16, 0, len(tags)) + rows + b"\0" * 4
+    if is_refused:
+        assert refusal(read_image_size, data, max_pixels=MOST) == 413
+    else:
+        assert read_image_size(data, max_pixels=MOST) == (100, 100)

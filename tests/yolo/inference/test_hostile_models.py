@@ -22,7 +22,7 @@ from pipeline.core.errors import UserError
 from pipeline.yolo.exporting.export_weights import export_weights
 from pipeline.yolo.inference.loaded_model import LoadedModel
 from pipeline.yolo.inference.model_file import load_checkpoint_model, read_export_facts
-from pipeline.yolo.inference.torchscript_code import find_file_calls
+from pipeline.yolo.inference.torchscript_code import find_file_calls, require_tensor_code
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.weights import load_weights
@@ -117,6 +117,18 @@ def test_a_torchscript_file_that_writes_files_is_refused(tmp_path):
     assert read_export_facts(tmp_path / "sent.torchscript").names == ("a",)
     with pytest.raises(UserError, match=r"sent\.torchscript .*from_file"):
         LoadedModel(tmp_path / "sent.torchscript", settings=SETTINGS)
+
+
+@pytest.mark.parametrize("change", ["name", "contents"])
+@pytest.mark.fault(1, "code that Python's reader of zips refuses and that of torch accepts")
+def test_code_of_a_torchscript_file_that_cannot_be_read_is_refused(tmp_path, change):
+    """Torch checks neither the name in a member's own header nor its checksum."""
+    sent = bytearray(script_writing_module())
+    start = sent.index(b"/code/__torch__")
+    sent[start + 7 if change == "name" else start + 60] ^= 1
+    (tmp_path / "sent.torchscript").write_bytes(sent)
+    with pytest.raises(UserError, match=r"sent\.torchscript (is no TorchScript file|calls from_file)"):
+        require_tensor_code(tmp_path / "sent.torchscript", name="sent.torchscript")
 
 
 @pytest.mark.parametrize(
