@@ -26,8 +26,8 @@ def create_scratch_folder(*parts: str) -> Path:
     for part in parts:
         if part in {"", ".", ".."} or "/" in part or "\0" in part:
             raise UserError(
-                f"{part[:100]!r} cannot be a folder of {SCRATCH_FOLDER}: the run or the experiment that says so "
-                "was not written by this project"
+                f"{part[:100]!r} cannot be a folder of {SCRATCH_FOLDER}: the run or the experiment that says "
+                "so was not written by this project"
             )
     folder = project_root().joinpath(SCRATCH_FOLDER, *parts)
     folder.mkdir(parents=True, exist_ok=True)

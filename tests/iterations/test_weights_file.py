@@ -9,7 +9,6 @@ import pytest
 from pipeline.core.errors import UserError
 from pipeline.iterations.weights_file import hash_path, name_facts_file, read_weights_file
 
-
 TILED = {"conf": 0.3, "tile": 640, "overlap": 0, "imgsz": 320}
 
 

@@ -79,7 +79,7 @@ def export_weights(weights: Path, folder: Path, request: ExportRequest, *, sha25
         The exported file or folder, below `folder`.
 
     Raises:
-        UserError: It changed, it cannot be exported so, or Ultralytics exported another variant than asked for.
+        UserError: It changed, it cannot be exported so, or Ultralytics exported another variant.
     """
     limit_ultralytics_log()
     copy = copy_verified(weights, folder / "weights.pt", sha256=sha256)

@@ -34,8 +34,8 @@ def require_tensor_code(path: Path, *, name: str) -> None:
         name: The name of the file in messages.
 
     Raises:
-        UserError: Names the first operator that does; or the code cannot be read. What Python's reader of zips
-            refuses, such as a header of another name, that of torch may accept.
+        UserError: Names the first operator that does; or the code cannot be read. What Python's reader of
+            zips refuses, such as a header of another name, that of torch may accept.
     """
     for operator in _iterate_calls(path, name):
         raise UserError(
