@@ -212,7 +212,8 @@ def _fingerprint_source_path(path: Path, name: str) -> str:
         return fingerprint_source(path, cache=cache, map_files=_map_in_threads, check_folder=check)
     if path.suffix.lower() not in DATASET_FILES:
         return fingerprint_file(path, cache=cache)  # an archive
-    folder = fingerprint_source(path.parent, cache=cache, map_files=_map_in_threads, check_folder=check)
+    read = find_source_folder(path)
+    folder = fingerprint_source(read, cache=cache, map_files=_map_in_threads, check_folder=check)
     return hashlib.sha256(f"{path.name}\0{folder}".encode(errors="surrogateescape")).hexdigest()
 
 

@@ -97,8 +97,10 @@ def _update_params(current: bytes) -> list[str]:
         _check_params(params, where="conf/")
         notes = _describe_changes(current, lock, composed.values)
     fingerprints, words = fingerprint_inputs(params.values, lock)
-    stored_split = carry_over_splits(params.values["data"], fingerprints["source"], lock)
     code = compute_code_digests()
+    stored_split = carry_over_splits(
+        params.values["data"], fingerprints["source"], lock, code=code["prepare"]
+    )
     write_if_changed(PARAMS_FILE, params.raw)
     keep_last_params(params.raw)
     if stored_split.content is not None:

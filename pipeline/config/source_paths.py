@@ -12,6 +12,16 @@ from pipeline.core.errors import UserError
 
 DATASET_FILES = (".yaml", ".yml", ".json")
 """Suffixes of files that describe a dataset beside them: a data.yaml, a COCO file."""
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}) | {
+    ".avif",
+    ".dng",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".jp2",
+    ".mpo",
+}
+"""Suffixes of image files, in lower case; whether training can read a file is checked when it is opened."""
 _MAX_NAMED = 3
 """Sources that a name lists; it counts the others."""
 
@@ -46,9 +56,28 @@ def resolve_source_path(root: Path, path: str) -> Path:
 def find_source_folder(path: Path) -> Path:
     """Return the folder that is read for a source: a data.yaml or a COCO file stands for its folder.
 
-    An archive, and a path that does not exist, is returned as it is.
+    A COCO file in a folder without images, such as annotations/, stands for the folder above. An archive,
+    and a path that does not exist, is returned as it is.
     """
-    return path.parent if path.suffix.lower() in DATASET_FILES and path.is_file() else path
+    if path.suffix.lower() not in DATASET_FILES or not path.is_file():
+        return path
+    folder = path.parent
+    if path.suffix.lower() != ".json" or not may_hold_images(folder.parent) or _holds_image(folder):
+        return folder
+    return folder.parent
+
+
+def may_hold_images(above: Path) -> bool:
+    """Tell whether images may be looked for above a COCO file's folder: not on a whole disk."""
+    return above.resolve() not in {Path(above.resolve().anchor), Path(os.path.expanduser("~"))}  # noqa: PTH111
+
+
+def _holds_image(folder: Path) -> bool:
+    return any(
+        os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")  # noqa: PTH122
+        for _, _, names in os.walk(folder, followlinks=True)
+        for name in names
+    )
 
 
 def resolve_sources(root: Path, source: str | Sequence[str] | None) -> dict[str, Path]:

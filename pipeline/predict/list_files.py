@@ -8,15 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.archives.extract import unpack_source
-from pipeline.source.reading.file_tree import (
-    IMAGE_SUFFIXES,
-    format_relative_path,
-    iterate_files,
-    sort_paths,
-)
+from pipeline.source.reading.file_tree import format_relative_path, iterate_files, sort_paths
 
 VIDEO_SUFFIXES: Final = frozenset(
     {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}

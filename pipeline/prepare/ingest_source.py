@@ -82,7 +82,8 @@ def ingest_source(config: Config, thumbnails: ThumbnailStore, *, staging: Path) 
     )
     images = [ingested for ingested, _ in results if ingested]
     findings = [*source.defects, *(finding for _, found in results for finding in found)]
-    return IngestedSource(roots, source, images, findings)
+    folders = {name: find_source_folder(root) for name, root in roots.items()}
+    return IngestedSource(folders, source, images, findings)
 
 
 def _ingest_images(
@@ -190,7 +191,8 @@ def build_ingest_settings(
     keypoints = replace(source.keypoints, dims=3) if source.keypoints and task == "pose" else None
     required = TaskRequirements(task, len(source.names), keypoints.count if keypoints else 0)
     refuse_other_sizes(source.images, data.sizes)
-    settings = IngestSettings(source.task, required, data.on_defect, tuple(roots.values()), sizes=data.sizes)
+    folders = tuple(map(find_source_folder, roots.values()))
+    settings = IngestSettings(source.task, required, data.on_defect, folders, sizes=data.sizes)
     return settings, keypoints
 
 

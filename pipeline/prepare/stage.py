@@ -82,6 +82,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         split = _split_images(source, data, thumbnails)
         used = [ingested for ingested in source.images if ingested.source in split.splits]
         findings = _account_for_files(source, used, split.outside)
+        refuse_defects(findings, data)
         pseudo = select_pseudo_images(config, source, split=split, thumbnails=thumbnails, staging=staging)
         manifest = _write_images(folder, _place_images(used, split), pseudo, split, source.annotated)
         shutil.rmtree(staging)

@@ -4,7 +4,8 @@
 `compose` copies it to splits.lock.json, which the next `prepare` starts from, and writes its digest to
 compose.lock.json, which DVC tracks: the same source, configuration and history give the same split in every
 clone. While nothing changes, the history does not change either, and nothing reruns. DVC deletes
-reports/splits.json before `prepare` runs; by then it has been copied.
+reports/splits.json before `prepare` runs, for whatever reason it runs: `compose` keeps a copy in .finetrack,
+so that a `prepare` that fails loses nothing.
 
 Standard library only: a `dvc repro` without changes imports this module, and must be fast.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +32,8 @@ from pipeline.prepare.splits.history import (
     render_histories,
     render_history,
 )
-from pipeline.storage.scratch_folder import project_root
+from pipeline.storage.files import write_file
+from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
 
 
 class StoredSplit(NamedTuple):
@@ -47,15 +50,19 @@ class StoredSplit(NamedTuple):
     notes: list[str]
 
 
-def carry_over_splits(data: Mapping[str, Any], source: str, lock: Mapping[str, Any]) -> StoredSplit:
-    """Carry over the splits of the last `prepare`, if the source or conf/data has changed.
+def carry_over_splits(
+    data: Mapping[str, Any], source: str, lock: Mapping[str, Any], *, code: str
+) -> StoredSplit:
+    """Carry over the splits of the last `prepare`, if the source, conf/data or the code has changed.
 
     Args:
         data: The values of conf/data.
         source: The fingerprint of the source.
         lock: The last compose.lock.json.
+        code: The digest of prepare's code.
     """
-    inputs = digest_split_inputs(data, source)
+    _keep_copy()
+    inputs = digest_split_inputs(data, source, code)
     if lock.get("divides") == inputs and "earlier" in lock and SPLITS_LOCK_FILE.exists():
         return StoredSplit(None, {"divides": inputs, "earlier": lock["earlier"]}, [])
     histories = _read_all_histories()
@@ -105,11 +112,26 @@ def _read_composed_digest() -> str | None:
 def _read_all_histories() -> dict[str, SplitHistory]:
     """Return all histories; in one of DVC's temporary copies, the last one may be only in the project."""
     histories = _read_histories(SPLITS_LOCK_FILE) if SPLITS_LOCK_FILE.exists() else {}
-    for path in (SPLITS_FILE, project_root() / SPLITS_FILE):
+    for path in (SPLITS_FILE, project_root() / SPLITS_FILE, _name_copy()):
         if path.exists():
             last = _read_history(path)
             return histories | ({digest_terms(last.terms): last} if last.sides else {})
     return histories
+
+
+def _keep_copy() -> None:
+    """Copy the last split to .finetrack, unless this is one of DVC's temporary copies of the project."""
+    copy = _name_copy()
+    if SPLITS_FILE.exists() and Path.cwd().resolve() == project_root():
+        content = SPLITS_FILE.read_bytes()
+        if not copy.exists() or copy.read_bytes() != content:
+            with suppress(ValueError, KeyError):  # a damaged one is refused where it is needed
+                parse_history(content.decode())
+                write_file(copy, content)
+
+
+def _name_copy() -> Path:
+    return project_root() / SCRATCH_FOLDER / SPLITS_FILE.name
 
 
 def _read_histories(path: Path) -> dict[str, SplitHistory]:

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path, iterate_files, read_head
+from pipeline.config.source_paths import IMAGE_SUFFIXES
+from pipeline.source.reading.file_tree import format_relative_path, iterate_files, read_head
 
 _SUFFIXES: Final = (".json", ".jsonl", ".ndjson", ".odgt", ".geojson", ".manifest", ".csv", ".txt")
 _MAX_FILES: Final = 40

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.config.override_text import quote_override_text
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
 from pipeline.source.archives.extract import find_unpacked_folder
 from pipeline.source.formats.folders.class_folders import iterate_class_folders
 from pipeline.source.formats.folders.evidence import find_doubt
 from pipeline.source.formats.load_readers import load_formats
 from pipeline.source.reading.file_tree import (
-    IMAGE_SUFFIXES,
     format_relative_path,
     iterate_files,
     list_folder_files,

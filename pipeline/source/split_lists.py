@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.text import format_count
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, list_folder_files
+from pipeline.source.reading.file_tree import list_folder_files
 from pipeline.source.reading.parsing import read_lines
 from pipeline.source.types import choose_held_out_split, find_split_in_name
 

@@ -207,6 +207,17 @@ def test_present_inputs_go_by_their_contents():
     assert notes == []
 
 
+def test_images_beside_the_folder_of_a_coco_file_count(project):
+    (project / "annotations").mkdir()
+    (project / "annotations/x.json").write_text("{}")
+    named = values(data={"format": "coco", "source": str(project.parent / "d/annotations/x.json")})
+    shutil.copytree(project, project.parent / "d", ignore=shutil.ignore_patterns(".*"))
+    before, _ = fingerprint_inputs(named, {})
+    (project.parent / "d/images/a.jpg").write_bytes(b"b")
+    after, _ = fingerprint_inputs(named, {})
+    assert after["source"] != before["source"]
+
+
 @pytest.mark.parametrize("absence", ["absent", "empty"])
 def test_an_absent_source_keeps_what_is_recorded_with_a_word(project, absence):
     lock, _ = fingerprint_inputs(values(), {})

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.source_paths import list_source_paths, name_source, resolve_source_path, resolve_sources
+from pipeline.config.source_paths import (
+    find_source_folder,
+    list_source_paths,
+    name_source,
+    resolve_source_path,
+    resolve_sources,
+)
 from pipeline.core.errors import UserError
 
 
@@ -45,3 +51,21 @@ def test_a_single_source_has_no_name_and_several_have_unique_ones():
 def test_a_source_within_another_is_refused(source):
     with pytest.raises(UserError, match="one contains the other"):
         resolve_sources(Path("/project"), source)
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "folder"),
+    [
+        (["images/a.jpg"], "annotations/x.json", "."),
+        (["train/a.jpg"], "annotations/x.json", "."),
+        (["annotations/a.jpg"], "annotations/x.json", "annotations"),
+        (["annotations/in/a.PNG", "images/a.jpg"], "annotations/x.json", "annotations"),
+        (["images/a.jpg"], "inner/data.yaml", "inner"),
+        (["images/a.jpg"], "images", "images"),
+    ],
+)
+def test_the_folder_of_a_dataset_file_holds_its_images(tmp_path, files, named, folder):
+    for name in (*files, named if "." in named else "x"):
+        (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / name).touch()
+    assert find_source_folder(tmp_path / "d" / named) == tmp_path / "d" / folder

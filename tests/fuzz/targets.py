@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.core.tasks import TASKS
 from pipeline.dataset.labels import format_labels, parse_labels
@@ -21,7 +22,6 @@ from pipeline.source.formats.yolo.label_lines import (
     build_label_objects,
     parse_label_lines,
 )
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
 from pipeline.source.recognize_format import read_source, recognize_source
 from tests import sources
 from tests.fuzz import benchmark_seeds, seeds, tool_seeds

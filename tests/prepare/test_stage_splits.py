@@ -139,7 +139,7 @@ def test_a_fraction_is_a_part_of_train_and_val_and_test_stay(split, capsys):
 def compose_and_run(folder: Path, **changes) -> Manifest:
     """Carry the splits of the last prepare over, as compose does, and run the stage."""
     config = prepare_config("yolo", folder, **{"near_duplicates": True, **changes})
-    stored = carry_over_splits(config.data.model_dump(), str(folder), read_lock())
+    stored = carry_over_splits(config.data.model_dump(), str(folder), read_lock(), code="")
     if stored.content is not None:
         write_file(SPLITS_LOCK_FILE, stored.content)
     write_lock({"conf": "", "composed": {}, **stored.entries})
@@ -200,3 +200,20 @@ def test_folder_of_a_set_that_was_prepared_whole_is_split(tmp_path):
     for split in ("train", "val", "test"):
         again = compose_and_run(whole / split)
         assert all(again.in_split(each) for each in SPLITS)
+
+
+def test_images_that_no_split_lists_are_refused_when_asked(tmp_path):
+    folder = tmp_path / "voc"
+    for number in range(8):
+        sources.write_picture(folder / f"JPEGImages/{number}.jpg", size=(90 + number, 80))
+        sources.write_voc_file(
+            folder / f"Annotations/{number}.xml", [("a", (10, 20, 50, 60))], size=(90 + number, 80)
+        )
+    for split, listed in (("train", "0123"), ("val", "45")):
+        path = folder / f"ImageSets/Main/{split}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(listed))
+    with pytest.raises(UserError, match=r"2 files of .* with defects"):
+        run_stage(prepare_config("voc", folder, on_defect="refuse"))
+    run_stage(prepare_config("voc", folder))
+    assert len(read_manifest(PREPARED_FOLDER).items) == 6

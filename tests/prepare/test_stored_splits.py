@@ -18,6 +18,12 @@ DATA = {
     "source": "/somewhere",
     "classes": {"keep": None, "drop": [], "rename": {}},
     "on_defect": "fix",
+    "unlabelled": "auto",
+    "crowds": "auto",
+    "predictions": "ignore",
+    "labels": "auto",
+    "first_class": "auto",
+    "sizes": "auto",
     "split": {"train": 0.7, "val": 0.15, "test": 0.15},
     "keep_split": False,
     "group_by": None,
@@ -38,8 +44,8 @@ def project(tmp_path, monkeypatch):
     return folder
 
 
-def compose(source: str, data=DATA) -> StoredSplit:
-    stored = carry_over_splits(data, source, read_lock())
+def compose(source: str, data=DATA, code: str = "") -> StoredSplit:
+    stored = carry_over_splits(data, source, read_lock(), code=code)
     if stored.content is not None:
         write_if_changed(SPLITS_LOCK_FILE, stored.content)
     write_lock({"conf": "", "composed": {}, **stored.entries})
@@ -70,6 +76,25 @@ def test_stored_history_changes_only_with_the_inputs_of_the_split():
     compose("two")
     assert COMPOSE_LOCK_FILE.read_bytes() != lock
     assert select_images(prepare(34), first) == first
+
+
+@pytest.mark.parametrize("change", [{"unlabelled": "background"}, {"crowds": "objects"}, {"code": "new"}])
+def test_images_keep_their_split_where_other_ones_are_read(change):
+    """Each of these changes which images there are, and prepare runs again."""
+    compose("one")
+    first = prepare(20)
+    code = change.pop("code", "")
+    compose("one", DATA | change, code)
+    assert select_images(prepare(34, DATA | change), first) == first
+
+
+def test_a_prepare_that_failed_for_another_reason_loses_no_history():
+    compose("one")
+    first = prepare(20)
+    assert compose("one").content is None  # such as after a change of data.fraction
+    SPLITS_FILE.unlink()  # DVC runs the stage, which fails
+    compose("two")
+    assert select_images(prepare(50), first) == first
 
 
 def test_failed_prepare_keeps_the_history():

@@ -37,11 +37,13 @@ UNKNOWN_APPEARANCE: Final = ImageAppearance(float("nan"), float("nan"))
 def measure_appearance(image: NDArray[np.uint8]) -> ImageAppearance:
     """Measure an image in gray (height, width) or BGR (height, width, 3), without changing it."""
     gray = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    is_comparable = min(gray.shape) >= MIN_COMPARABLE_SIDE
     scale = SHARPNESS_SIDE / max(gray.shape)
     if scale < 1:
         gray = np.asarray(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     brightness = round(cv2.mean(gray)[0] / 255, 4)
-    return ImageAppearance(brightness, round(_measure_sharpness(gray), 2), make_thumbnail(gray))
+    thumbnail = make_thumbnail(gray) if is_comparable else b""
+    return ImageAppearance(brightness, round(_measure_sharpness(gray), 2), thumbnail)
 
 
 def _measure_sharpness(gray: NDArray[np.uint8]) -> float:
@@ -54,12 +56,9 @@ def _measure_sharpness(gray: NDArray[np.uint8]) -> float:
 def make_thumbnail(gray: NDArray[np.uint8]) -> bytes:
     """Return the thumbnail of a gray image (height, width): THUMBNAIL_SIDE squared bytes, row by row.
 
-    Returns:
-        Empty bytes where the image is too small to tell duplicates from similar images.
+    An image with a side under `MIN_COMPARABLE_SIDE` is too small to tell duplicates from similar images.
     """
     height, width = gray.shape
-    if min(gray.shape) < MIN_COMPARABLE_SIDE:
-        return b""
     # Resize the longer side first: where THUMBNAIL_SIDE divides it, this takes a third of the time.
     first_size = (THUMBNAIL_SIDE, height) if width >= height else (width, THUMBNAIL_SIDE)
     narrow = cv2.resize(gray, first_size, interpolation=cv2.INTER_AREA)

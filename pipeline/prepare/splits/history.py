@@ -14,7 +14,10 @@ from typing import Any, Final, NamedTuple
 SplitTerms = dict[str, Any]
 TERM_KEYS: Final = ("seed", "split", "keep_split", "group_by")
 """Keys of conf/data whose values a history belongs to: with other values, the split is made anew."""
-SPLIT_INPUT_KEYS: Final = (*TERM_KEYS, "format", "task", "classes", "on_defect", "near_duplicates", "folds")
+SPLIT_INPUT_KEYS: Final = (
+    *(*TERM_KEYS, "format", "task", "classes", "on_defect", "near_duplicates", "folds"),
+    *("unlabelled", "crowds", "predictions", "labels", "first_class", "sizes"),
+)
 """Keys of conf/data that decide which images are split, and how."""
 UNDECIDED: Final = "rest"
 """Stored for an image of train or val whose fold, or whose choice of the two, is to be assigned anew."""
@@ -94,14 +97,15 @@ def digest_terms(terms: SplitTerms) -> str:
     return _digest({**terms, "split": split})[:_KEY_DIGITS]
 
 
-def digest_split_inputs(data: Mapping[str, Any], source: str) -> str:
+def digest_split_inputs(data: Mapping[str, Any], source: str, code: str) -> str:
     """Return a digest of everything that decides a split, except its history.
 
     Args:
         data: The values of conf/data.
         source: The fingerprint of the source.
+        code: The digest of prepare's code.
     """
-    return _digest([source, {key: data[key] for key in SPLIT_INPUT_KEYS}])
+    return _digest([source, code, {key: data[key] for key in SPLIT_INPUT_KEYS}])
 
 
 def find_history(histories: Mapping[str, SplitHistory], data: Mapping[str, Any]) -> tuple[SplitHistory, str]:

@@ -40,6 +40,25 @@ def describe_kept_images(
     return [remark, *_describe_linked(linked), *_describe_freed(freed, known, folded)]
 
 
+def describe_overridden_splits(given: Mapping[str, str], assigned: Mapping[str, str]) -> list[str]:
+    """Say how many train images of the source stay in val or test, although the source has such a split now.
+
+    Args:
+        given: The split of the source.
+        assigned: The new split of each image.
+    """
+    has_own = set(given.values())
+    kept = [key for key, split in given.items() if split == "train" and assigned.get(key, split) in has_own]
+    counts = Counter(assigned[key] for key in kept if assigned.get(key, "train") != "train")
+    if not counts:
+        return []
+    named = " and ".join(f"{number} in {split}" for split, number in sorted(counts.items()))
+    return [
+        f"the source has {format_count(counts.total(), 'image')} in train that stay where an earlier prepare "
+        f"put them, {named}, so that results stay comparable; another data.seed takes the source's split"
+    ]
+
+
 def describe_small_splits(
     known: Mapping[str, str],
     assigned: Mapping[str, str],

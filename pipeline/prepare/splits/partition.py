@@ -36,7 +36,11 @@ from pipeline.prepare.splits.groups import (
     suggest_grouping,
 )
 from pipeline.prepare.splits.history import SplitHistory, select_terms, shorten_hash
-from pipeline.prepare.splits.kept_images import describe_kept_images, describe_small_splits
+from pipeline.prepare.splits.kept_images import (
+    describe_kept_images,
+    describe_overridden_splits,
+    describe_small_splits,
+)
 from pipeline.prepare.splits.leaks import SplitLeak, build_leak_error, describe_leak, find_leaks
 from pipeline.prepare.splits.stratify import SplitSample
 from pipeline.prepare.splits.train_subset import reduce_train_split
@@ -159,7 +163,10 @@ def split_dataset(
         )
     except UserError as error:
         raise (UserError(*str(error).split("\n  "), scene) if scene else error) from None
-    notes += describe_kept_images(known, folded, groups, new=len(assignable) - len(known))
+    notes += [
+        *describe_kept_images(known, folded, groups, new=len(assignable) - len(known)),
+        *describe_overridden_splits(given, assigned),
+    ]
     notes += [] if given or rules.folds else describe_small_splits(known, assigned, groups, rules.split)
     remarks = [*_count_duplicates(duplicate_links, duplicate_groups), *filter(None, [scene]), *remarks]
     return SplitResult(

@@ -161,13 +161,20 @@ def _iterate_rarest(groups: Sequence[SampleGroup]) -> Iterable[tuple[frozenset[i
     for group in groups:
         if len(group) > 1:
             yield frozenset(label for sample in group for label in _get_labels(sample)), [group]
-    left: dict[str, SampleGroup] = {group[0].key: group for group in groups if len(group) == 1}
-    while left:
-        counts = Counter(label for group in left.values() for label in _get_labels(group[0]))
+    by_label: dict[int, list[SampleGroup]] = defaultdict(list)
+    for group in groups:
+        for label in _get_labels(group[0]) if len(group) == 1 else ():
+            by_label[label].append(group)
+    counts = {label: len(members) for label, members in by_label.items()}
+    done: set[str] = set()
+    while counts:
         rarest = min(counts, key=lambda label: (counts[label], label))
-        members = [group for group in left.values() if rarest in _get_labels(group[0])]
+        members = [group for group in by_label[rarest] if group[0].key not in done]
         for group in members:
-            del left[group[0].key]
+            done.add(group[0].key)
+            for label in _get_labels(group[0]):
+                counts[label] -= 1
+        counts = {label: number for label, number in counts.items() if number}
         yield frozenset({rarest}), members
 
 

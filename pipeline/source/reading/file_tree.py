@@ -11,21 +11,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.storage.fingerprint import IGNORED_SUFFIXES
-
-IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}) | {
-    ".avif",
-    ".dng",
-    ".gif",
-    ".heic",
-    ".heif",
-    ".jp2",
-    ".mpo",
-}
-"""Suffixes of image files, in lower case; whether training can read a file is checked when it is opened."""
 
 
 def format_relative_path(path: Path, root: Path) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 from unicodedata import normalize
 
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path
+from pipeline.config.source_paths import IMAGE_SUFFIXES
+from pipeline.source.reading.file_tree import format_relative_path
 from pipeline.source.types import find_split_in_name
 
 

@@ -18,7 +18,7 @@ from pipeline.prepare.duplicates.search import (
     find_candidate_pairs,
     find_near_duplicates,
 )
-from pipeline.prepare.images.appearance import make_thumbnail
+from pipeline.prepare.images.appearance import make_thumbnail, measure_appearance
 
 
 def draw_picture(number: int, *, pixels: int = 256) -> np.ndarray:
@@ -88,8 +88,11 @@ def test_blank_images_are_not_copies():
 
 
 def test_tiny_image_has_no_thumbnail():
-    assert make_thumbnail(draw_picture(0)[:31]) == b""
-    assert len(make_thumbnail(draw_picture(0)[:32])) == THUMBNAIL_SIDE * THUMBNAIL_SIDE
+    assert measure_appearance(draw_picture(0)[:31]).thumbnail == b""
+    assert len(measure_appearance(draw_picture(0)[:32]).thumbnail) == THUMBNAIL_SIDE * THUMBNAIL_SIDE
+    strip = np.tile(draw_picture(0)[:60], (1, 20))
+    assert strip.shape[1] / 60 > 20  # scaled for the comparison, it is lower than 32 pixels
+    assert len(measure_appearance(strip).thumbnail) == THUMBNAIL_SIDE * THUMBNAIL_SIDE
 
 
 def test_no_image_or_one_image_gives_no_pair():

@@ -382,6 +382,10 @@ def test_carved_images_stay_and_source_splits_are_not_remembered():
     own = [*more, *(make_image(f"own{n}", split="test") for n in range(5))]
     third = split_dataset(own, RULES, second.history)
     assert {third.splits[key] for key in carved} == {"test"}
+    kept = sum(each.split == "train" and third.splits[each.key] == "test" for each in own)
+    assert kept >= len(carved)
+    assert any(f"{kept} images in train that stay" in remark for remark in third.remarks)
+    assert not any("in train that stay" in remark for remark in second.remarks)
     moved = [e._replace(split="train") if e.key == "39" else e for e in images]
     assert split_dataset(moved, RULES, first.history).splits["39"] == "train"
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.source.plausibility.column_order import ColumnOrder, infer_column_order
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
 from pipeline.source.reading.shapes import Shape, build_box, parse_class_name
 
 _FIELDS: Final = 5

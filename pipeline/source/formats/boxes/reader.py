@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.boxes.lines import (
@@ -35,7 +36,7 @@ from pipeline.source.reading.class_lists import (
     find_class_names,
 )
 from pipeline.source.reading.entries import ImageAnnotations, collect_objects
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path, list_files, list_images
+from pipeline.source.reading.file_tree import format_relative_path, list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex, count_common_parts
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import (

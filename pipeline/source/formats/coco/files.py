@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
+from pipeline.config.source_paths import may_hold_images
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
 from pipeline.source.formats.coco.categories import normalize_id
@@ -198,7 +199,7 @@ def find_image_folder(
         for row in data["images"]
     }
     is_here = any(path.stem in listed for path in images)
-    if not options.file or is_here or above in {Path(above.anchor), Path.home()}:
+    if not options.file or is_here or not may_hold_images(above):
         return folder, ImageIndex(images)
     beside = above / "images"
     return above, ImageIndex(list_images(beside) or list_images(above))

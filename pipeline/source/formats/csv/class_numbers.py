@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.csv.tables import CsvTable, get_cell
@@ -18,7 +19,7 @@ from pipeline.source.reading.class_lists import (
     find_class_names,
 )
 from pipeline.source.reading.entries import ImageAnnotations
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path, list_files
+from pipeline.source.reading.file_tree import format_relative_path, list_files
 from pipeline.source.reading.shapes import build_object
 from pipeline.source.types import ReadOptions
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.csv.columns import (
@@ -22,7 +23,6 @@ from pipeline.source.formats.csv.columns import (
 )
 from pipeline.source.formats.csv.decimal_commas import TableRow, replace_decimal_commas
 from pipeline.source.plausibility.box_meaning import BoxMeaning
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES
 from pipeline.source.reading.parsing import UnreadableFileError, format_file_name, load_text
 from pipeline.source.reading.shapes import parse_coordinate
 

@@ -9,8 +9,9 @@ from itertools import combinations, islice
 from pathlib import Path
 from typing import Final
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.source.formats.folders.class_folders import ClassFolder
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, iterate_files, list_subfolders
+from pipeline.source.reading.file_tree import iterate_files, list_subfolders
 from pipeline.source.types import find_split_in_name
 
 _NON_CLASS_NAMES: Final = frozenset(

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.annotations import RawObjects
 from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
@@ -16,7 +17,7 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.folders.class_folders import ClassFolder, iterate_class_folders
 from pipeline.source.formats.folders.evidence import find_doubt
 from pipeline.source.formats.masks.mask_content import classify_content
-from pipeline.source.reading.file_tree import IMAGE_SUFFIXES, format_relative_path, iterate_files, list_images
+from pipeline.source.reading.file_tree import format_relative_path, iterate_files, list_images
 from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source
 
 RECOGNIZED_BY: Final = "a folder of images per class, below train/, val/ and test/ or not"

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.runtime.worker_count import choose_worker_count
@@ -39,13 +40,7 @@ from pipeline.source.formats.masks.values import (
     read_mask,
 )
 from pipeline.source.reading.assemble import assemble_source
-from pipeline.source.reading.file_tree import (
-    IMAGE_SUFFIXES,
-    format_relative_path,
-    iterate_files,
-    list_images,
-    sort_paths,
-)
+from pipeline.source.reading.file_tree import format_relative_path, iterate_files, list_images, sort_paths
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.split_lists import SplitLists

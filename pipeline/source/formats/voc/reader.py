@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.source.formats.labelme.xml import is_labelme_xml
@@ -22,7 +23,6 @@ from pipeline.source.plausibility.predictions import check_object_scores
 from pipeline.source.reading.assemble import assemble_source
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import (
-    IMAGE_SUFFIXES,
     format_relative_path,
     iterate_files,
     list_files,

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.source.reading.class_lists import is_comment
 from pipeline.source.reading.file_tree import (
-    IMAGE_SUFFIXES,
     format_relative_path,
     is_file,
     list_folder_files,

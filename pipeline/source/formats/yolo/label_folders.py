@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.errors import UserError
 from pipeline.source.formats.yolo.label_lines import is_label_text
 from pipeline.source.reading.file_tree import (
-    IMAGE_SUFFIXES,
     is_file,
     iterate_files,
     list_folder_files,

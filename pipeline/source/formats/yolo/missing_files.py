@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from pipeline.config.source_paths import IMAGE_SUFFIXES
 from pipeline.core.text import format_count
 from pipeline.source.archives.extract import find_unpacked_folder
 from pipeline.source.formats.yolo.image_paths import SplitPath
 from pipeline.source.formats.yolo.label_lines import is_label_text
 from pipeline.source.reading.file_tree import (
-    IMAGE_SUFFIXES,
     format_relative_path,
     iterate_files,
     list_folder_files,
