@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -165,13 +166,28 @@ def _compose() -> None:
 def _send_missed() -> None:
     """Send what a tracking server missed, as each stage does at its start and end."""
     from pipeline.compose.stage import load_config
+    from pipeline.core.text import format_count
+    from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
     from pipeline.tracking.delivery_report import describe_delivery, require_delivery
+    from pipeline.tracking.examination.waiting_outboxes import list_waiting_outboxes
     from pipeline.tracking.runs import send_missed
     from pipeline.tracking.target import TrackingTarget
 
     where = load_config().tracking
     report = send_missed(TrackingTarget(where.uri, where.experiment, where.timeout))
-    print(f"send: {describe_delivery(report, where.uri)}")
+    others = Counter(
+        each.uri
+        for each in list_waiting_outboxes(project_root() / SCRATCH_FOLDER / "outbox")
+        if each.uri not in {"", where.uri} and each.waiting
+    )
+    for uri, runs in others.items():
+        waits = format_count(runs, "run waits", "runs wait")
+        print(
+            f"send: {waits} for MLflow at {uri}: set tracking.uri={uri}, run `finetrack send`, and set it "
+            "back"
+        )
+    if any(report.sent.values()) or report.waiting or not others:
+        print(f"send: {describe_delivery(report, where.uri)}")
     require_delivery(report, where.uri)
 
 

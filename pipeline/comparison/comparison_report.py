@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeline.comparison.compare_models import ComparedModel, compare_models
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.models.model_differences import ModelDifference, list_model_differences
 from pipeline.core.tasks import Task
+
+MAX_NAME_LENGTH: Final = 250
+"""Characters of the name of a run in MLflow's databases, some of which refuse longer ones."""
 
 
 class ComparedSplit(NamedTuple):
@@ -84,7 +87,7 @@ def build_report(
         comparisons[0].main.objects,
     )
     return ComparisonReport(
-        " ".join(("compare", *(candidate.label for candidate in candidates))),
+        _name_report([candidate.label for candidate in candidates]),
         tuple(candidates),
         split,
         tuple(list_model_differences(candidates)),
@@ -93,6 +96,16 @@ def build_report(
         resamples,
         seed,
     )
+
+
+def _name_report(labels: Sequence[str]) -> str:
+    """Return the name of the run: MLflow's databases have room for 250 characters."""
+    for count in range(len(labels), 0, -1):
+        left = f" and {len(labels) - count} more" if count < len(labels) else ""
+        name = f"compare {' '.join(labels[:count])}{left}"
+        if len(name) <= MAX_NAME_LENGTH:
+            return name
+    return f"compare {len(labels)} models"
 
 
 def describe_verdicts(report: ComparisonReport) -> list[str]:

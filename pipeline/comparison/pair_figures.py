@@ -75,7 +75,7 @@ def _compare_figure(
     differs = _find_differing_images(first, second, name)
     decisive = None if differs is None else test.count_groups(differs)
     values = [np.stack([each.figures[name] for each in side]) for side in (first, second)]
-    estimate = _estimate_difference(values, test.resamples, None, decisive)
+    estimate = estimate_difference(values[0], values[1], test.resamples, decisive=decisive)
     return FigureDifference(name, estimate, len(test.objects), int(test.objects.sum()))
 
 
@@ -94,7 +94,7 @@ def _compare_sizes(
     for name, figure in first[0].sizes.items():
         where = figure.objects > 0
         values = [np.stack([each.sizes[name].values for each in side]) for side in (first, second)]
-        estimate = _estimate_difference(values, resamples, test.count_groups(where))
+        estimate = _estimate_part(values, resamples, test.count_groups(where))
         yield FigureDifference(name, estimate, int(where.sum()), int(figure.objects.sum()))
 
 
@@ -106,7 +106,7 @@ def _compare_classes(
         where = test.objects[:, cls] > 0
         values = [np.stack([each.classes[:, cls] for each in side]) for side in (first, second)]
         decisive = None if differs is None else test.count_groups(where & differs)
-        estimate = _estimate_difference(values, test.resamples, test.count_groups(where), decisive)
+        estimate = _estimate_part(values, test.resamples, test.count_groups(where), decisive)
         objects = int(test.objects[:, cls].sum())
         yield FigureDifference(test.names[cls], estimate, int(where.sum()), objects)
 
@@ -120,14 +120,14 @@ def _compare_slices(
         where = test.slices[name]
         values = [np.stack([each.slices[name] for each in side]) for side in (first, second)]
         decisive = None if differs is None else test.count_groups(where & differs)
-        estimate = _estimate_difference(values, resamples, test.count_groups(where), decisive)
+        estimate = _estimate_part(values, resamples, test.count_groups(where), decisive)
         yield FigureDifference(name, estimate, int(where.sum()), int(test.objects[where].sum()))
 
 
-def _estimate_difference(
-    values: Sequence[FloatArray], resamples: ClusterResamples, groups: int | None, decisive: int | None = None
+def _estimate_part(
+    values: Sequence[FloatArray], resamples: ClusterResamples, groups: int, decisive: int | None = None
 ) -> DifferenceEstimate:
-    """Estimate the difference of a figure.
+    """Estimate the difference of a class, size or slice.
 
     Where both models have one and the same value in all resamples, as of a class that both find without a
     fault, their outcomes are equal on every image.

@@ -24,6 +24,7 @@ from pipeline.runtime.run_state import STATE_FOLDER, collect_run_state
 from pipeline.tracking.session import RunSession
 
 PSEUDO_TAG: Final = "finetrack.data.pseudo"
+COPIES_TAG: Final = "finetrack.data.augmented"
 """How many train images have labels that a model made; absent where none has."""
 
 
@@ -69,8 +70,9 @@ def log_data(session: RunSession, prepared: Manifest, copies: AugmentationRecord
         train = len(prepared.in_split("train"))
         session.set_tags({PSEUDO_TAG: f"{len(pseudo)} of {train} train images"})
         session.log_artifact(PREPARED_FOLDER / PSEUDO_LABELS_FILE, folder=PREPARED_FOLDER.name)
-    drawn = {prepared.names[cls]: count for cls, count in sorted(copies.count_objects().items())}
-    splits["augmented"] = _describe_split(copies.count, drawn)
+    # MLflow keeps the counts that the first run logged of a dataset, and runs differ in their copies.
+    drawn = sum(copies.count_objects().values())
+    session.set_tags({COPIES_TAG: f"{copies.count} augmented copies with {drawn} objects"})
     source = PREPARED_FOLDER.as_posix()
     session.log_dataset(name, prepared.digest, source=source, classes=prepared.names, splits=splits)
     for place in (PREPARED_FOLDER, AUGMENTED_FOLDER):

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from pipeline.config.source_paths import name_source
 from pipeline.core.errors import UserError
 from pipeline.core.paths import FINETUNED_FOLDER, PREPARED_FOLDER
 from pipeline.core.tasks import TASKS
@@ -118,8 +119,13 @@ def add_training_facts(iteration: Iteration, facts: Mapping[str, Any]) -> Iterat
         names=tuple(map(str, names)) if isinstance(names, list) else iteration.names,
         run_id=iteration.run_id or facts.get("run_id"),
         sha256=hashes.get("best") if isinstance(hashes, dict) else iteration.sha256,
-        facts={**iteration.facts, "key": facts.get("key")},
+        facts={**iteration.facts, "key": facts.get("key"), "base": _find_base_hash(facts)},
     )
+
+
+def _find_base_hash(facts: Mapping[str, Any]) -> str | None:
+    base = facts.get("base")
+    return base.get("sha256") if isinstance(base, dict) else None
 
 
 def parse_training_facts(content: bytes) -> dict[str, Any]:
@@ -154,7 +160,7 @@ def _build_iteration(
         "started": float(started) if started else None,
         "seconds": results.seconds,
         "experiment": label if kind == "experiment" else None,
-        "dataset": results.params.get("data.name"),
+        "dataset": _name_dataset(results.params),
         "weights_hash": results.weights_hash,
     }
     return Iteration(
@@ -168,6 +174,12 @@ def _build_iteration(
         predicts_with=results.predicts_with,
         facts={name: value for name, value in facts.items() if value is not None},
     )
+
+
+def _name_dataset(params: Mapping[str, Any]) -> str | None:
+    """Return the name that MLflow has of the dataset, as `DataConfig.source_name`."""
+    source = params.get("data.source")
+    return (name_source(source) if source else None) or params.get("data.format")
 
 
 def _add_recorded_facts(iteration: Iteration) -> Iteration:

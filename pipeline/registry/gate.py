@@ -97,7 +97,7 @@ def judge_comparison(comparison: ModelComparison, rules: GateRules) -> tuple[Gat
 
 
 def judge_origin(
-    tags: Mapping[str, str], params: Mapping[str, Any], seen: int | None = 0
+    tags: Mapping[str, str], params: Mapping[str, Any], seen: int | None = 0, *, is_own_data: bool = True
 ) -> tuple[GateCheck, ...]:
     """Judge what a model was made from: a leak in its images, and its code.
 
@@ -106,11 +106,14 @@ def judge_origin(
         params: Its flat configuration.
         seen: Number of test images that it was trained on, where those of another dataset than its own count;
             None if nobody knows.
+        is_own_data: Whether the test images are those of the dataset that it was trained on.
     """
-    return _judge_data(tags, params, seen), _judge_code(tags)
+    return _judge_data(tags, params, seen, is_own_data=is_own_data), _judge_code(tags)
 
 
-def _judge_data(tags: Mapping[str, str], params: Mapping[str, Any], seen: int | None) -> GateCheck:
+def _judge_data(
+    tags: Mapping[str, str], params: Mapping[str, Any], seen: int | None, *, is_own_data: bool
+) -> GateCheck:
     leak = tags.get("finetrack.data.leak")
     failed = ""
     if leak:
@@ -121,6 +124,13 @@ def _judge_data(tags: Mapping[str, str], params: Mapping[str, Any], seen: int | 
         failed = f"it was trained on {format_count(seen, 'test image')} of the comparison"
     if failed:
         return GateCheck("data", False, failed)
+    if not is_own_data:
+        return GateCheck(
+            "data",
+            True,
+            "it was trained on no test image; near copies were not looked for, as the test images "
+            "are of another dataset",
+        )
     if params.get("data.near_duplicates") is False:
         return GateCheck(
             "data", True, "no image is in two splits; near copies were not looked for (data.near_duplicates)"

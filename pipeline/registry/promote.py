@@ -59,6 +59,7 @@ class Judgement(NamedTuple):
         notes: What was evaluated anew, for people.
         champion: The predictions of the champion; they are valid while the gate judges.
         seen: Number of test images that the model was trained on; None if nobody knows.
+        is_own_data: Whether the test images are those of its own dataset.
     """
 
     comparison: ModelComparison | None = None
@@ -66,6 +67,7 @@ class Judgement(NamedTuple):
     notes: tuple[str, ...] = ()
     champion: StoredPredictions | None = None
     seen: int | None = 0
+    is_own_data: bool = True
 
 
 def promote_model(reference: str | None, config: Config, *, force: str = "", export: str = "") -> Promotion:
@@ -136,7 +138,10 @@ def _judge(
                 if not force:
                     raise
                 found = Judgement(checks=(GateCheck("main", False, f"not compared: {error}"),))
-        checks = (*found.checks, *judge_origin(challenger.tags, challenger.params, found.seen))
+        checks = (
+            *found.checks,
+            *judge_origin(challenger.tags, challenger.params, found.seen, is_own_data=found.is_own_data),
+        )
         if export:
             wanted = (export, found.champion)
             checks += (_check_export(registry, challenger, wanted, folder / "export"),)
@@ -162,6 +167,7 @@ def _compare(registry: ModelRegistry, challenger: Iteration, contest: Contest, f
         (*pair.notes, *notes),
         pair.champion,
         count_training_images(challenger, images, data=data),
+        challenger.data == data,
     )
 
 

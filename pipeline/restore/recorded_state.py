@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from pipeline.runtime.run_state import CHANGES_FILE, RECORDED_FILES, STATE_FILE,
 from pipeline.storage.files import hash_file
 from pipeline.storage.finished_trainings import DVC_LOCK_FILE
 from pipeline.tracking.store.run_files import download_run_files
-from pipeline.tracking.store.tracked_runs import RunReader
+from pipeline.tracking.store.tracked_runs import RunReader, TrackingUnavailableError
 from pipeline.tracking.target import TrackingTarget
 
 NEEDED_FILES: Final = (PARAMS_FILE, COMPOSE_LOCK_FILE, DVC_LOCK_FILE, SPLITS_FILE, TRAINING_METRICS_FILE)
@@ -82,9 +82,9 @@ def read_recorded_state(iteration: Iteration, target: TrackingTarget, folder: Pa
     """
     _require_finished(iteration)
     training = iteration.facts.get("training") or iteration.run_id
-    if iteration.kind in {"experiment", "revision"} or training is None:
-        return _describe_commit(iteration)
     logged = _LoggedFiles(RunReader(target), folder)
+    if iteration.kind in {"experiment", "revision"} or training is None:
+        return _add_machine(_describe_commit(iteration), iteration, logged)
     stage = next(
         (
             stage
@@ -142,6 +142,23 @@ def _describe_commit(iteration: Iteration) -> RecordedState:
         metrics=iteration.metrics,
         data=iteration.data,
     )
+
+
+def _add_machine(state: RecordedState, iteration: Iteration, logged: _LoggedFiles) -> RecordedState:
+    """Add what MLflow knows of machine and libraries; without it, a difference of figures proves nothing."""
+    if iteration.run_id is None:
+        return state
+    try:
+        places = (
+            logged.fetch(iteration.run_id, f"{STATE_FOLDER}/{stage}") for stage in ("evaluate", "finetune")
+        )
+        place = next(filter(None, places), None)
+    except TrackingUnavailableError:
+        return state
+    if place is None:
+        return state
+    found = _read_state(place)
+    return replace(state, versions=found.get("versions", {}), machine=found.get("machine", {}))
 
 
 def _describe_older_run(iteration: Iteration) -> RecordedState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 from collections.abc import Generator, Iterator
@@ -138,7 +139,10 @@ def identify_machine() -> str:
     namespace = "0"
     with contextlib.suppress(OSError):
         namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
-    return f"{platform.node()}:{namespace}:"
+    machine = b""  # cloned machines have one name, and outside of containers one namespace
+    with contextlib.suppress(OSError):
+        machine = Path("/etc/machine-id").read_bytes()
+    return f"{platform.node()}:{hashlib.sha256(machine).hexdigest()[:8]}.{namespace}:"
 
 
 def is_process_gone(process_id: str) -> bool:

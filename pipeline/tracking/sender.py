@@ -12,7 +12,7 @@ from typing import Final
 from pipeline.core.text import format_count
 from pipeline.runtime.progress import print_notice
 from pipeline.tracking.outbox import OutboxMessage, RunOutbox
-from pipeline.tracking.store.client import MlflowClientCache
+from pipeline.tracking.store.client import MlflowClientCache, allow_upload_time
 from pipeline.tracking.store.mlflow_writer import OPENING_KINDS, MlflowWriter
 from pipeline.tracking.store.outage import describe_failure, is_outage
 
@@ -197,8 +197,10 @@ def send_next_messages(writer: MlflowWriter, pending: list[tuple[int, OutboxMess
     kind = pending[0][1]["kind"]
     alike = itertools.takewhile(lambda item: item[1]["kind"] == kind == "metrics", pending)
     same = list(alike) or pending[:1]
+    size = writer.outbox.count_file_bytes(pending[0][1])
     try:
-        writer.apply([message for _, message in same])
+        with allow_upload_time(writer.store.target, size / MIN_UPLOAD_BYTES_PER_SECOND):
+            writer.apply([message for _, message in same])
     except Exception as error:
         if is_outage(error) or kind in OPENING_KINDS:
             raise

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.comparison.compare_models import ComparedModel
-from pipeline.comparison.comparison_report import build_report, remark_on_seeds, report_to_json
+from pipeline.comparison.comparison_report import _name_report, build_report, remark_on_seeds, report_to_json
 from pipeline.comparison.mlflow_log import build_metrics, describe_for_mlflow
 from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.statistics.paired_interval import DifferenceEstimate
@@ -112,3 +112,10 @@ def test_seeds_that_move_the_score_more_than_the_images_ask_for_more_trainings()
 )
 def test_needed_images_have_two_digits(number, rounded):
     assert round_needed_images(number) == rounded
+
+
+@pytest.mark.parametrize("count", [1, 6, 60])
+def test_the_name_of_the_run_fits_into_every_database(count):
+    name = _name_report(["a long label of a model, number 1234567"] * count)
+    assert len(name) <= 250
+    assert ("more" in name) == (count > 6)

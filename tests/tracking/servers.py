@@ -61,7 +61,8 @@ class FaultyProxy:
     """Passes requests on to a server, except for those whose `METHOD path` matches a fault.
 
     Faults are patterns with what happens: `lose answer` passes the request on and closes the connection,
-    `swallow` answers as if all were well without passing it on. Each happens `times` times.
+    `swallow` answers as if all were well without passing it on, `answer late` after four seconds. Each
+    happens `times` times.
     """
 
     def __init__(self, server, faults=None, *, times=1, host=None) -> None:
@@ -78,6 +79,8 @@ class FaultyProxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 fault = proxy.choose_fault(f"{self.command} {self.path}")
                 status, headers, answer = (200, {}, b"{}") if fault == "swallow" else proxy.ask(self, body)
+                if fault == "answer late":
+                    time.sleep(4)
                 if fault == "lose answer":
                     self.close_connection = True
                     return

@@ -201,6 +201,16 @@ def test_lost_answers_neither_double_nor_lose_anything(proxy, project):
     check_single_run(target, params={name: str(value) for name, value in params.items()})
 
 
+@pytest.mark.fault(12, "a server that passes a large file on before it answers")
+def test_a_large_file_is_waited_for(proxy, project):
+    between = proxy({"PUT .*weights.bin": "answer late"}, times=100)
+    (project / "weights.bin").write_bytes(bytes(4_000_000))
+    with open_run(TrackingTarget(between.uri, "large files", 2.0), key="k1", name="demo", tags={}) as session:
+        session.log_artifact(project / "weights.bin")
+    assert not list_outboxes(project)
+    assert list(between.happened.values()) == [1]
+
+
 def check_single_run(target, params):
     """Check that there is one run with one model, and each parameter and metric once."""
     from mlflow import MlflowClient

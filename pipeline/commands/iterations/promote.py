@@ -12,6 +12,7 @@ from pipeline.core.errors import UserError
 from pipeline.registry.decision_record import describe_decision
 from pipeline.registry.gate import collect_numbers
 from pipeline.registry.promote import Promotion, promote_model
+from pipeline.runtime.output_encoding import needs_ascii_json
 
 
 def run_command(arguments: Namespace) -> Iterable[str]:
@@ -72,4 +73,4 @@ def _format_json(result: Promotion) -> str:
         "reasons": {check.name: check.sentence for check in decision.checks},
         "notes": result.notes,
     }
-    return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(facts, indent=2, ensure_ascii=needs_ascii_json(), allow_nan=False)

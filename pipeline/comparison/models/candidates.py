@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.dataset.history import WORKSPACE
 from pipeline.iterations.differences import diff_iteration_configs, has_other_code
 from pipeline.iterations.iteration import Iteration
 from pipeline.iterations.resolve_reference import resolve_reference
@@ -80,7 +81,9 @@ def _refuse_doubles(found: Sequence[Iteration]) -> None:
 def _pool(found: Sequence[Iteration]) -> list[list[Iteration]]:
     groups: list[list[Iteration]] = []
     for iteration in found:
-        group = next((group for group in groups if _are_seeds(group[0], iteration)), None)
+        group = next(
+            (group for group in groups if all(_are_seeds(each, iteration) for each in group)), None
+        )
         if group is None:
             groups.append([iteration])
         else:
@@ -91,13 +94,15 @@ def _pool(found: Sequence[Iteration]) -> list[list[Iteration]]:
 def _are_seeds(first: Iteration, second: Iteration) -> bool:
     if not first.params or not second.params or not first.data or first.data != second.data:
         return False
+    if WORKSPACE in {first.reference, second.reference}:  # of which nobody has recorded the code
+        return False
     keys = {pair.key for pair in diff_iteration_configs(first, second)}
     return "seed" in keys and keys <= _FREE_KEYS and not _have_other_origin(first, second)
 
 
 def _have_other_origin(first: Iteration, second: Iteration) -> bool:
     """Check whether code or base weights are known to differ, whatever the configurations say."""
-    bases = first.tags.get(_BASE_TAG), second.tags.get(_BASE_TAG)
+    bases = [each.tags.get(_BASE_TAG) or each.facts.get("base") for each in (first, second)]
     return bool(has_other_code(first, second)) or (all(bases) and bases[0] != bases[1])
 
 

@@ -195,14 +195,13 @@ def _measure_spread(values: FloatArray, times: int, groups: int) -> _Spread:
 def _combine_spreads(spreads: list[_Spread]) -> tuple[float, float]:
     """Return the seed variance of a difference, and its sum of squares by freedom (Satterthwaite 1946).
 
-    A model with one training has the spread of the other one; with one training each there is none.
+    A model with one training has the spread of the other one; with one training each there is none. A
+    variance that is used for both counts once: its error is the same in both.
     """
-    known = [spread for spread in spreads if spread.trainings > 1]
-    if not known:
-        return 0.0, 0.0
     total = terms = 0.0
-    for spread in spreads:
-        source = spread if spread.trainings > 1 else known[0]
-        total += max(0.0, source.variance - source.shared) / spread.trainings
-        terms += (source.variance / spread.trainings) ** 2 / (source.trainings - 1)
+    known = [spread for spread in spreads if spread.trainings > 1]
+    for source in known:
+        share = sum(1 / spread.trainings for spread in spreads if spread is source or len(known) == 1)
+        total += max(0.0, source.variance - source.shared) * share
+        terms += (source.variance * share) ** 2 / (source.trainings - 1)
     return total, terms

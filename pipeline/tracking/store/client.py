@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -99,6 +100,17 @@ class MlflowClientCache:
     def search_runs(self, condition: str, *, limit: int = 1) -> list[Any]:
         """Return the newest runs of the experiment that match MLflow's filter expression."""
         return list(self.client.search_runs([self.experiment], filter_string=condition, max_results=limit))
+
+
+@contextlib.contextmanager
+def allow_upload_time(target: TrackingTarget, seconds: float) -> Iterator[None]:
+    """Let calls in the block take so many seconds more: a server may pass a file on before it answers."""
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # MLflow reads it at each call
+    os.environ[name] = str(math.ceil(target.timeout + seconds))
+    try:
+        yield
+    finally:
+        os.environ[name] = str(math.ceil(target.timeout))
 
 
 def _set_mlflow_environment(target: TrackingTarget) -> None:

@@ -98,3 +98,14 @@ def test_a_file_has_an_unknown_configuration():
     rows = {row.name: row.values for row in list_model_differences(group_candidates([run("a"), file]))}
     assert rows["data"] == ("d", "unknown")
     assert "finetune.lr0" not in rows
+
+
+def test_seeds_of_other_base_weights_or_of_the_workspace_are_models_of_their_own():
+    def label(*three):
+        return labels(run("a", lr0=0.2), *three)
+
+    ones = {"facts": {"base": "1" * 64}}
+    assert len(label(run("b", **ones), run("c", seed=1, **ones))) == 2
+    assert len(label(run("b", **ones), run("c", seed=1, facts={"base": "2" * 64}))) == 3
+    assert len(label(run("b"), run("workspace", seed=1))) == 3
+    assert len(label(run("b"), run("c", seed=1), run("d"))) == 3  # one seed twice

@@ -120,6 +120,7 @@ def test_a_single_training_is_taken_to_vary_as_the_others_seeds_do():
     offsets = np.array([-0.05, 0.0, 0.05])
     pooled = estimate(shared + offsets[:, None], shared[None], times=300)
     assert pooled.error == pytest.approx(math.sqrt(0.05**2 / 3 + 0.05**2), rel=0.02)
+    assert pooled.freedom == pytest.approx(2, abs=0.1)  # one variance, of three trainings
 
 
 def test_needed_images_have_a_power_of_eighty_percent():
