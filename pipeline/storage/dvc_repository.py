@@ -168,7 +168,7 @@ def checkout_outputs(folder: Path, stages: Sequence[str]) -> None:
         stages: Of its dvc.yaml.
 
     Raises:
-        RevisionReadError: They cannot be written.
+        RevisionReadError: They cannot be written, or are damaged in the cache.
     """
     from dvc.exceptions import DvcException
 
@@ -178,6 +178,24 @@ def checkout_outputs(folder: Path, stages: Sequence[str]) -> None:
             repo.checkout(targets=targets, force=True) if targets else None
         except DvcException as error:
             raise RevisionReadError(str(error)) from error
+        for out in (out for stage in repo.index.stages for out in stage.outs if out.def_path in targets):
+            _require_undamaged(out)
+
+
+def _require_undamaged(out: Any) -> None:
+    """Require that the files of an output have the contents that dvc.lock names: DVC trusts its cache.
+
+    Raises:
+        RevisionReadError: One has others.
+    """
+    place, found = Path(out.fs_path), out.get_obj()
+    rows = [(place.joinpath(*key), info.value) for key, _, info in found] if found is not None else []
+    for path, md5 in rows if place.is_dir() else [(place, out.hash_info.value)]:
+        if hash_md5(path) != md5:
+            raise RevisionReadError(
+                f"{path.relative_to(Path.cwd())} is damaged in DVC's cache or on its remote "
+                "(python -m pipeline pull --verify)"
+            )
 
 
 def restore_from_run_cache(folder: Path, stage: str) -> bool:

@@ -118,6 +118,22 @@ def test_everything_comes_from_dvc_and_nothing_is_left_to_do(project, clone, tmp
     assert locks[0] == locks[1]
 
 
+@pytest.mark.fault(11, "a file is damaged in DVC's cache")
+@pytest.mark.parametrize("text", ["an image", "a curve"])
+def test_a_damaged_file_of_the_cache_is_refused(project, clone, text):
+    [damaged] = [
+        path for path in (project / ".dvc/cache").rglob("*") if path.is_file() and path.read_text() == text
+    ]
+    damaged.chmod(0o644)
+    damaged.write_text(text.upper())
+    damaged.chmod(0o444)  # DVC takes a file that nobody can write for what it was
+    state = state_of(project, {})
+    write_recorded_files(clone, state)
+    (clone / DVC_LOCK_FILE).write_bytes((project / DVC_LOCK_FILE).read_bytes())
+    with pytest.raises(UserError, match=r"is damaged in DVC's cache"):
+        restore_outputs(clone, state)
+
+
 def test_what_the_cache_lost_comes_from_the_remote(project, clone, tmp_path):
     shutil.copytree(project / ".dvc/cache/files", tmp_path / "store/files")
     with (clone / ".dvc/config.local").open("a") as settings:
