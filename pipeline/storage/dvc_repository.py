@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from pipeline.storage.dvc_remotes.damaged_objects import hash_md5
 
+_VERIFY = "python -m pipeline pull --verify"
+
 
 class RevisionReadError(Exception):
     """DVC cannot read a file of a revision."""
@@ -192,10 +194,8 @@ def _require_undamaged(out: Any) -> None:
     rows = [(place.joinpath(*key), info.value) for key, _, info in found] if found is not None else []
     for path, md5 in rows if place.is_dir() else [(place, out.hash_info.value)]:
         if hash_md5(path) != md5:
-            raise RevisionReadError(
-                f"{path.relative_to(Path.cwd())} is damaged in DVC's cache or on its remote "
-                "(python -m pipeline pull --verify)"
-            )
+            name = path.relative_to(Path.cwd())
+            raise RevisionReadError(f"{name} is damaged in DVC's cache or on its remote ({_VERIFY})")
 
 
 def restore_from_run_cache(folder: Path, stage: str) -> bool:
@@ -276,9 +276,7 @@ def _require_intact(tracked: Any, path: Path, target: Path) -> None:
     for name, info in (found or {path.as_posix(): tracked.info(path.as_posix())}).items():
         copy = target / Path(name).relative_to(path) if found else target
         if (md5 := info.get("md5")) and hash_md5(copy) != md5:
-            raise RevisionReadError(
-                f"{name} is damaged in DVC's cache or on its remote (python -m pipeline pull --verify)"
-            )
+            raise RevisionReadError(f"{name} is damaged in DVC's cache or on its remote ({_VERIFY})")
 
 
 def _resolve_revision(revision: str) -> str:

@@ -163,10 +163,9 @@ def split_dataset(
         )
     except UserError as error:
         raise (UserError(*str(error).split("\n  "), scene) if scene else error) from None
-    notes += [
-        *describe_kept_images(known, folded, groups, new=len(assignable) - len(known)),
-        *describe_overridden_splits(given, assigned),
-    ]
+    notes += describe_overridden_splits(given, assigned) + describe_kept_images(
+        known, folded, groups, new=len(assignable) - len(known)
+    )
     notes += [] if given or rules.folds else describe_small_splits(known, assigned, groups, rules.split)
     remarks = [*_count_duplicates(duplicate_links, duplicate_groups), *filter(None, [scene]), *remarks]
     return SplitResult(
