@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.config.automatic import Automatic
 from pipeline.config.fields import ConfigGroup, Count, CountOrZero, PixelCount, Positive, Seed
 from pipeline.config.source_paths import describe_source, list_source_paths, name_source
 from pipeline.core.annotation_formats import ANNOTATION_FORMATS
@@ -64,7 +65,7 @@ class DataConfig(ConfigGroup):
     images: Count | None
     pixels: Annotated[int, Field(ge=64, le=4096)] | None
     samples: CountOrZero
-    epochs: Count
+    epochs: Count | Automatic
     imgsz: PixelCount
 
     @property

@@ -2,8 +2,9 @@
 
 What counts is the number of optimizer steps, and more images need more of them, though not in proportion:
 the steps grow with the square root of the steps in an epoch, so that the epochs fall with it. The factor
-gives 30 epochs, the default, for 510 images in batches of 16, as bccd has them with one copy of each image.
-Both are assumptions that have still to be measured.
+gives 30 epochs for 510 images in batches of 16, as bccd has them with one copy of each image, and no training
+is shorter. docs/decisions/strategies.md has what other lengths give on three small sets; the root is an
+assumption.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ EPOCHS_OF_ONE_STEP: Final = 170.0
 """The epochs where an epoch is one optimizer step; more steps divide it by their square root."""
 SCRATCH_FACTOR: Final = 3.0
 """Random weights need about three times the steps (He et al., Rethinking ImageNet pre-training, 2019)."""
-MIN_EPOCHS: Final = 10
+MIN_EPOCHS: Final = 30
 MAX_EPOCHS: Final = 300
 USUAL_BATCH: Final = 16
 """Images in a batch where a GPU's memory decides it, which is not known before the training."""

@@ -12,7 +12,7 @@ from pipeline.finetune.automatic.epoch_count import MAX_EPOCHS, MIN_EPOCHS, choo
     [
         (510, {}, 30),  # bccd with one copy of each image: the default of today
         (255, {}, 42),
-        (2000, {}, 15),
+        (2000, {}, MIN_EPOCHS),
         (10, {}, 170),
         (100_000, {}, MIN_EPOCHS),
         (510, {"batch": 32, "nbs": 32}, 42),  # half as many steps in an epoch
@@ -26,7 +26,7 @@ from pipeline.finetune.automatic.epoch_count import MAX_EPOCHS, MIN_EPOCHS, choo
         (255, {"share": 0.5}, 60),
         (51, {"share": 0.1}, 300),
         (10_000, {"share": 0.1}, 10 * MIN_EPOCHS),
-        (16, {"share": 0.01}, 1700),  # a share has the steps of all images, whatever the bounds
+        (16, {"share": 0.01}, 3000),  # a share has the steps of all images, whatever the bounds
     ],
 )
 def test_epochs(images, settings, expected):
