@@ -151,6 +151,7 @@ def test_a_sweep_over_folds_gives_mean_and_spread(tiny):
     assert parent.data.metrics["best/mAP50-95"] == pytest.approx(0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(14, "a job fails")
 def test_a_failed_job_is_listed_the_rest_goes_on_and_again_runs_only_what_is_missing(tiny):
     command = f"{SWEEP} finetune.lr0=0.9,0.01"

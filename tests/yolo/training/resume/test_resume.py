@@ -157,7 +157,8 @@ def test_resumed_training_gives_the_same_files(projects, stop_after, case):
 
 
 @pytest.mark.fault(4, "stopped after an epoch: a teacher")
-@pytest.mark.parametrize("features", [pytest.param(False, marks=SLOW), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("features", [False, True])
 def test_resumed_training_with_a_teacher_gives_the_same_files(projects, tmp_path_factory, features):
     teacher = tmp_path_factory.mktemp("teacher") / "teacher.pt"
     teacher.write_bytes(trainings.FOUNDATION.read_bytes())
