@@ -1,9 +1,14 @@
 """The variants of an export: combinations, names, and what is refused before any work."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.export.export_facts import choose_settings
+from pipeline.export.model_source import ExportSource
 from pipeline.export.variants import ExportVariant, plan_variants, require_task_variants
+from pipeline.iterations.iteration import Iteration
 
 
 def test_lists_give_every_combination_once():
@@ -51,3 +56,13 @@ def test_classify_has_no_nms():
         require_task_variants(plan_variants("onnx", "fp32", "graph"), "classify")
     require_task_variants(plan_variants("onnx", "fp32", "outside"), "classify")
     require_task_variants(plan_variants("onnx", "fp32", "graph"), "obb")
+
+
+@pytest.mark.parametrize(("nms", "conf"), [("outside", 0.3), ("graph", 0.3), ("free", None)])
+def test_a_file_predicts_as_its_checkpoint(nms, conf):
+    known = {"conf": 0.3, "iou": 0.6, "tile": 640, "overlap": 0.2}
+    iteration = Iteration("a", "run", "a", predicts_with=known)
+    source = ExportSource(iteration, Path("best.pt"), "0" * 64, "a", ("x",), 320, 0.3)
+    found = choose_settings(source, ExportVariant("onnx", "fp32", nms))
+    expected = {**known, "imgsz": 320, "conf": conf}
+    assert found == {name: value for name, value in expected.items() if value is not None}

@@ -46,3 +46,14 @@ def test_send_names_what_waits_and_then_what_it_sent(local, capfd):
     )
     assert main(["send"]) == 0
     assert capfd.readouterr().out == "send: nothing waits to be sent\n"
+
+
+def test_send_names_what_waits_for_another_store(local, capfd):
+    elsewhere = TrackingTarget("http://127.0.0.1:9", local.experiment, 0.5)
+    with open_run(elsewhere, key="k1", name="demo", tags={}) as session:
+        session.log_metrics({"loss": 1.0})
+    capfd.readouterr()
+    assert main(["send"]) == 0
+    said = capfd.readouterr().out
+    assert "1 run waits for MLflow at http://127.0.0.1:9: set tracking.uri=http://127.0.0.1:9" in said
+    assert "nothing waits" not in said
