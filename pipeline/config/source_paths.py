@@ -22,6 +22,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
     ".mpo",
 }
 """Suffixes of image files, in lower case; whether training can read a file is checked when it is opened."""
+_ANNOTATION_FOLDERS = {"annotation", "annotations", "label", "labels"}
+"""Beside them may be any folders of images; above others may be a whole disk."""
 _MAX_NAMED = 3
 """Sources that a name lists; it counts the others."""
 
@@ -56,15 +58,17 @@ def resolve_source_path(root: Path, path: str) -> Path:
 def find_source_folder(path: Path) -> Path:
     """Return the folder that is read for a source: a data.yaml or a COCO file stands for its folder.
 
-    A COCO file in a folder without images, such as annotations/, stands for the folder above. An archive,
-    and a path that does not exist, is returned as it is.
+    A COCO file in a folder without images, annotations/ or one beside images/, stands for the folder above.
+    An archive, and a path that does not exist, is returned as it is.
     """
     if path.suffix.lower() not in DATASET_FILES or not path.is_file():
         return path
     folder = path.parent
-    if path.suffix.lower() != ".json" or not may_hold_images(folder.parent) or _holds_image(folder):
+    above = folder.parent
+    is_beside = folder.name.lower() in _ANNOTATION_FOLDERS or (above / "images").is_dir()
+    if path.suffix.lower() != ".json" or not is_beside or not may_hold_images(above) or _holds_image(folder):
         return folder
-    return folder.parent
+    return above
 
 
 def may_hold_images(above: Path) -> bool:

@@ -61,6 +61,8 @@ def test_a_source_within_another_is_refused(source):
         (["annotations/a.jpg"], "annotations/x.json", "annotations"),
         (["annotations/in/a.PNG", "images/a.jpg"], "annotations/x.json", "annotations"),
         (["images/a.jpg"], "inner/data.yaml", "inner"),
+        (["images/a.jpg"], "inner/x.json", "."),
+        (["other/a.jpg"], "inner/x.json", "inner"),
         (["images/a.jpg"], "images", "images"),
     ],
 )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
-from pipeline.config.source_paths import may_hold_images
+from pipeline.config.source_paths import find_source_folder, may_hold_images
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
 from pipeline.source.formats.coco.categories import normalize_id
@@ -185,11 +185,12 @@ def _describe_unread(paths: Sequence[Path], folder: Path, task: str) -> tuple[st
 
 def find_image_folder(
     folder: Path, files: Mapping[Path, Mapping[str, Any]], options: ReadOptions
-) -> tuple[Path, ImageIndex]:
+) -> tuple[Path, ImageIndex, tuple[str, ...]]:
     """Find the folder with the images; for a file that data.source names they may be beside its folder.
 
     Returns:
-        The folder that paths are relative to, and the images in it.
+        The folder that paths are relative to, the images in it, and a remark if they are not where `compose`
+        looks for changes.
     """
     images = list_images(folder)
     above = folder.parent
@@ -200,9 +201,11 @@ def find_image_folder(
     }
     is_here = any(path.stem in listed for path in images)
     if not options.file or is_here or not may_hold_images(above):
-        return folder, ImageIndex(images)
+        return folder, ImageIndex(images), ()
     beside = above / "images"
-    return above, ImageIndex(list_images(beside) or list_images(above))
+    remark = f"images lie outside data.source, in {above}, where changes go unnoticed: name that folder"
+    remarks = () if find_source_folder(options.file) == above else (remark,)
+    return above, ImageIndex(list_images(beside) or list_images(above)), remarks
 
 
 def describe_unlisted_folders(

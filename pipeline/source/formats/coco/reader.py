@@ -116,7 +116,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     box_remarks = interpret_boxes([*parsed.values()], options.labels)
     crowd_remarks = resolve_crowds([*parsed.values()], options.crowds)
     names, category_remarks = merge_categories(list(parsed.values()))
-    folder, image_index = find_image_folder(folder, parsed, options)
+    folder, image_index, outside = find_image_folder(folder, parsed, options)
     files = [_build_file(path, data, names, folder) for path, data in parsed.items()]
     if options.file:
         files = [file._replace(split=None) for file in files]  # the only one: its images are to be divided
@@ -140,7 +140,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     task, task_remarks = ("pose", ()) if pose.keypoints else choose_task_by_outlines(images)
     unlisted = [] if options.file else describe_unlisted_folders(entries, image_index, folder)
     remarks = (
-        *(*file_remarks, *crowd_remarks, *box_remarks),
+        *(*file_remarks, *crowd_remarks, *box_remarks, *outside),
         *(*same_name_remarks, *category_remarks, *pose.remarks, *task_remarks, *unlisted),
     )
     source = Source(names, images, defects, remarks, task, pose.keypoints)

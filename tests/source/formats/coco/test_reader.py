@@ -635,3 +635,15 @@ def test_a_rotated_box_with_an_outline_keeps_its_outline(tmp_path):
     row = {"bbox": [45, 10, 10, 60], "segmentation": [ring], "attributes": {"rotation": 90.0}}
     source = read_source("coco", write_dataset(tmp_path, {"x.jpg": [row]}))
     assert objects_by_image(source) == {"train/x.jpg": [("a", 45, 10, 55, 70)]}
+
+
+@pytest.mark.parametrize(
+    ("place", "images", "is_noticed"),
+    [("annotations", "images", True), ("annotations", "train", True), ("notes", "train", False)],
+)
+def test_images_beside_the_folder_of_a_file_are_read(tmp_path, place, images, is_noticed):
+    write_picture(tmp_path / "d" / images / "x.jpg")
+    sources.write_coco_file(tmp_path / "d" / place / "x.json", {"x.jpg": [{}]}, categories={1: "cat"})
+    source = read_source("auto", tmp_path / "d" / place / "x.json")
+    assert [image.source for image in source.images] == [f"{images}/x.jpg"]
+    assert any("changes go unnoticed" in remark for remark in source.remarks) != is_noticed
