@@ -11,6 +11,7 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.export.measurement import ExportMeasurement, build_metrics
 from pipeline.export.model_source import ExportSource
 from pipeline.export.variants import ExportVariant
+from pipeline.iterations.inference_settings import DEFAULT_CONF
 from pipeline.iterations.weights_file import FROM_VAL
 
 
@@ -30,6 +31,7 @@ def build_facts(
         measured: None if it could not be measured.
         size: `sha256` and `megabytes` of the exported file.
     """
+    settings = choose_settings(source, variant)
     facts: dict[str, Any] = {
         **variant._asdict(),
         **size,
@@ -38,9 +40,9 @@ def build_facts(
         "task": manifest.task,
         "names": list(source.names),
         "imgsz": source.imgsz,
-        "predicts_with": choose_settings(source, variant),
-        "threshold": source.threshold,
-        "threshold_from": FROM_VAL if "conf" in source.iteration.predicts_with else "default",
+        "predicts_with": settings,
+        "threshold": settings.get("conf", DEFAULT_CONF),
+        "threshold_from": FROM_VAL if "conf" in settings else "default",
         "data": manifest.digest,
         "test_images": len(manifest.in_split("test")),
         "ultralytics": version("ultralytics"),
