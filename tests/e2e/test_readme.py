@@ -214,9 +214,8 @@ def test_the_sweeps_are_in_the_readme():
     assert set(SWEEPS) <= set(commands())
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param(command, marks=[pytest.mark.slow] * (SWEEPS[command] > 1)) for command in SWEEPS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", SWEEPS)
 def test_sweeps_run_as_typed(tiny, command):
     words = [FEW_TRAININGS.get(word, word) for word in shlex.split(command)[2:]]
     tiny.run(shlex.join(["python", "-m", "pipeline.sweep", "-m", *words]))
