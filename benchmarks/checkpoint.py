@@ -17,6 +17,7 @@ from pipeline.compose.stage import load_config
 from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.coco_head import PredictionHead
 from pipeline.dataset.prepared import read_manifest
+from pipeline.evaluate.metrics.bootstrap import number_groups
 from pipeline.evaluate.prediction_files import describe_predicted_images, record_predictions
 from pipeline.evaluate.stage import collect_metrics, evaluate_predictions, predict_splits
 from pipeline.storage.files import hash_file
@@ -29,7 +30,8 @@ with record_predictions(Path("{PREDICTIONS}"), head, images) as recorder:
     outputs = predict_splits(config, manifest, weights, recorder=recorder)
 if sys.argv[2] == "val":
     outputs = outputs._replace(test=outputs.val)
-metrics = collect_metrics(evaluate_predictions(config, manifest, outputs))
+groups = number_groups([image.group for image in images[sys.argv[2]]])
+metrics = collect_metrics(evaluate_predictions(config, manifest, outputs, groups))
 Path("{MEASURED}").write_text(json.dumps(metrics["test"]))
 """
 

@@ -18,12 +18,15 @@ from pipeline.core.errors import UserError
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.model_names import model_name_for_task
 from pipeline.core.paths import PREPARED_FOLDER
-from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.image_columns import read_image_columns
+from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_manifest
+from pipeline.evaluate.metrics.bootstrap import number_groups
 from pipeline.evaluate.metrics.matching import build_detection_table
 from pipeline.evaluate.metrics.similarity import attach_similarity
 from pipeline.evaluate.metrics.subsets.shared_classes import (
     ABSENT,
+    Resamples,
     SharedClasses,
     compare_guesses,
     compare_tables,
@@ -50,12 +53,16 @@ class OldData(NamedTuple):
     Attributes:
         name: For people.
         folder: The prepared dataset.
-        manifest: Its manifest; the test split counts.
+        manifest: Its manifest.
+        images: Those of its test split that the training has not seen.
+        known: How many it has seen, in train or val: what a model learned by heart is no measure.
     """
 
     name: str
     folder: Path
     manifest: Manifest
+    images: tuple[ImageRecord, ...]
+    known: int = 0
 
 
 class ForgettingPlan(NamedTuple):
@@ -81,8 +88,9 @@ def plan_forgetting(config: Config, trained: Mapping[str, Any]) -> ForgettingPla
         trained: What finetune wrote about its weights.
 
     Raises:
-        UserError: The folder holds no prepared dataset of the task, or the base weights are not here, or are
-            of another task or of other keypoints than the images.
+        UserError: The folder holds no prepared dataset of the task, or no test image that the training has
+            not seen, or the base weights are not here, or are of another task or of other keypoints than the
+            images.
     """
     wanted = config.evaluate.forget
     if wanted is None:
@@ -111,7 +119,8 @@ def measure_forgetting(config: Config, plan: ForgettingPlan, weights: Path) -> d
     task = plan.data.manifest.task
     facts = {"on": plan.data.name, "metric": get_main_metric(task)}
     compared = (_compare_guesses if task == "classify" else _compare_detections)(config, plan, weights)
-    return {**facts, "classes": len(compared.get("per_class", ())), **compared}
+    known = {"known_images": plan.data.known} if plan.data.known else {}
+    return {**facts, "classes": len(compared.get("per_class", ())), **compared, **known}
 
 
 def _compare_detections(config: Config, plan: ForgettingPlan, weights: Path) -> dict[str, Any]:
@@ -123,20 +132,29 @@ def _compare_detections(config: Config, plan: ForgettingPlan, weights: Path) -> 
         build_detection_table(truths, list(_detect(config, path, plan.data, truths, places)), len(names))
         for path, places in _list_models(plan, weights)
     )
-    return compare_tables(before, now, names, resamples=config.evaluate.bootstrap, seed=config.seed)
+    return compare_tables(before, now, names, _choose_resamples(config, plan.data, plan.data.images))
 
 
 def _compare_guesses(config: Config, plan: ForgettingPlan, weights: Path) -> dict[str, Any]:
     """Compare top-1 on the images of shared classes."""
-    test, places = plan.data.manifest.in_split("test"), plan.shared.of_data
-    images = [image for image in test if places[image.classes[0]] != ABSENT]
+    places = plan.shared.of_data
+    images = [image for image in plan.data.images if places[image.classes[0]] != ABSENT]
     if len(plan.shared.names) < 2 or not images:
         return {}
     files = [plan.data.folder / "images" / image.file for image in images]
     before, now = (_guess(config, path, files, known) for path, known in _list_models(plan, weights))
     truth = places[[image.classes[0] for image in images]]
-    resamples, seed = config.evaluate.bootstrap, config.seed
-    return compare_guesses((before, now), truth, plan.shared.names, resamples=resamples, seed=seed)
+    resamples = _choose_resamples(config, plan.data, images)
+    return compare_guesses((before, now), truth, plan.shared.names, resamples)
+
+
+def _choose_resamples(config: Config, data: OldData, images: Sequence[ImageRecord]) -> Resamples:
+    """Return how the images are drawn again: in the groups that the project of the data knows."""
+    folder = data.folder.resolve()
+    root = folder.parent.parent
+    columns = read_image_columns(data.manifest, root) if root / PREPARED_FOLDER == folder else {}
+    groups = [columns[image.file].group if columns else image.file for image in images]
+    return Resamples(number_groups(groups), config.evaluate.bootstrap, config.seed)
 
 
 def _list_models(plan: ForgettingPlan, weights: Path) -> tuple[tuple[Path, IntArray], ...]:
@@ -151,10 +169,15 @@ def describe_forgetting(found: Mapping[str, Any]) -> str:
             "forgotten: not measured, since base and fine-tuned weights share too few classes that "
             f"{found['on']} has"
         )
+    interval = known = ""
+    if "difference_low" in found:
+        interval = f" ({found['difference_low']:+.3f} to {found['difference_high']:+.3f})"
+    if "known_images" in found:
+        known = f"; without {found['known_images']} of its test images, which are in train or val here"
     return (
         f"forgotten: {found['metric']} of {found['classes']} shared classes on {found['on']} "
-        f"{found['base']:.3f} before, {found['finetuned']:.3f} now: {found['difference']:+.3f} "
-        f"({found['difference_low']:+.3f} to {found['difference_high']:+.3f})"
+        f"{found['base']:.3f} before, {found['finetuned']:.3f} now: "
+        f"{found['difference']:+.3f}{interval}{known}"
     )
 
 
@@ -170,7 +193,8 @@ def _find_folder(wanted: str) -> Path:
 
 def _open_old_data(wanted: str, task: str) -> OldData:
     if wanted == ON_TEST:
-        return OldData("test", PREPARED_FOLDER, read_manifest(PREPARED_FOLDER))
+        manifest = read_manifest(PREPARED_FOLDER)
+        return OldData("test", PREPARED_FOLDER, manifest, tuple(manifest.in_split("test")))
     folder = _find_folder(wanted)
     if not (folder / "manifest.json").is_file():
         what = "is no prepared dataset (no manifest.json)" if folder.exists() else "does not exist"
@@ -183,7 +207,21 @@ def _open_old_data(wanted: str, task: str) -> OldData:
         raise UserError(f"evaluate.forget={wanted} is for {manifest.task}, and the weights are for {task}")
     if not any(image.classes for image in manifest.in_split("test")):
         raise UserError(f"evaluate.forget={wanted} has no labelled object in its test split")
-    return OldData(wanted, folder, manifest)
+    return _leave_out_known_images(OldData(wanted, folder, manifest, tuple(manifest.in_split("test"))))
+
+
+def _leave_out_known_images(data: OldData) -> OldData:
+    """Leave out images that the training has seen, as where old images are mixed in and split anew."""
+    present = read_manifest(PREPARED_FOLDER, verify_files=False)  # the stage has verified them
+    seen = {image.sha256 for split in ("train", "val") for image in present.in_split(split)}
+    kept = tuple(image for image in data.images if image.sha256 not in seen)
+    if not any(image.classes for image in kept):
+        raise UserError(
+            f"evaluate.forget={data.name}: its test images with objects are all in train or val of "
+            f"{PREPARED_FOLDER}: what was trained on is no measure; keep old test images out, or set "
+            "evaluate.forget=null"
+        )
+    return data._replace(images=kept, known=len(data.images) - len(kept))
 
 
 def _find_base(config: Config, trained: Mapping[str, Any]) -> Path:
@@ -227,7 +265,7 @@ def _read_base_names(weights: Path, manifest: Manifest) -> tuple[str, ...]:
 def _iterate_truths(data: OldData, shared: SharedClasses) -> Iterator[GroundTruth]:
     from pipeline.evaluate.predictions import read_objects
 
-    for image in data.manifest.in_split("test"):
+    for image in data.images:
         yield select_shared_objects(read_objects(data.folder, image, data.manifest), shared.of_data)
 
 
@@ -237,7 +275,7 @@ def _detect(
     """Yield the detections of shared classes in each image, with their similarity to its objects."""
     from pipeline.yolo.inference.predict import predict_detections
 
-    images, task = data.manifest.in_split("test"), data.manifest.task
+    images, task = data.images, data.manifest.task
     files = [data.folder / "images" / image.file for image in images]
     found = predict_detections(weights, files, task, **_choose_settings(config))
     for image, truth, each in zip(images, truths, found, strict=True):

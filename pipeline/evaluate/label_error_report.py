@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,8 +24,9 @@ from pipeline.visualize.fonts import load_picture_font, replace_missing_letters,
 from pipeline.visualize.pages.render import encode_data_uri, render_page
 
 SCORE_RULE: Final = (
-    "Score of a missing or loose one: the model's confidence, times 1 less the overlap with the nearest "
-    "label of that class; of a wrong class: the model's confidence, less that in the label's own class."
+    "Score of a missing one: the model's confidence, times 1 less the overlap with the nearest label of any "
+    "class; of a loose one: the same with the nearest label of its class; of a wrong class: the model's "
+    "confidence, less that in the label's own class."
 )
 LABEL_COLOR: Final = "#E69F00"
 MODEL_COLOR: Final = "#56B4E9"
@@ -103,20 +105,21 @@ def merge_splits(
 
 
 def write_label_error_report(
-    folder: Path, suspects: Sequence[SuspectLabel], data: LabeledPredictions
+    folder: Path, suspects: Sequence[SuspectLabel], data: LabeledPredictions, *, most: int
 ) -> None:
-    """Write suspects.json and suspects.html.
+    """Write suspects.json and suspects.html: the first suspect labels, and how many there are of each kind.
 
     Args:
         folder: An existing folder.
-        suspects: The suspect labels, the highest score first.
+        suspects: All suspect labels, the highest score first.
         data: The images that they are of.
+        most: So many are shown.
     """
-    rows = [_build_row(suspect, data) for suspect in suspects]
-    text = (
-        json.dumps({"score": SCORE_RULE, "suspects": rows}, indent=2, ensure_ascii=False, allow_nan=False)
-        + "\n"
-    )
+    counts = dict(sorted(Counter(suspect.kind for suspect in suspects).items()))
+    shown = suspects[:most]
+    rows = [_build_row(suspect, data) for suspect in shown]
+    head = {"score": SCORE_RULE, "total": len(suspects), "kinds": counts}
+    text = json.dumps({**head, "suspects": rows}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_file(folder / "suspects.json", text)
     page = render_page(
         "suspects.html",
@@ -124,9 +127,11 @@ def write_label_error_report(
         task=data.manifest.task,
         digest=data.manifest.digest,
         images=len(data.images),
+        total=len(suspects),
+        kinds=counts,
         suspects=[
             {**row, "picture": _draw_suspect(suspect, row, data)}
-            for suspect, row in zip(suspects, rows, strict=True)
+            for suspect, row in zip(shown, rows, strict=True)
         ],
     )
     write_file(folder / "suspects.html", page)
@@ -165,7 +170,7 @@ def _round_box(box: FloatArray) -> list[float]:
 def _describe_suspect(row: dict[str, Any]) -> str:
     found, label = row["found"], row["label"]
     if label is None:
-        text = f"no label here, but the model sees {found['class']}"
+        text = f"no label of its own here, but the model sees {found['class']}"
     elif row["kind"] == "loose":
         text = f"{found['class']} lies elsewhere than its label ({label['overlap']:.0%} overlap)"
     else:

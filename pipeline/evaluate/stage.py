@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from pipeline.config.automatic import require_number
 from pipeline.config.schema import Config
 from pipeline.config.set_image_size import set_automatic_size
+from pipeline.core.arrays import IntArray
 from pipeline.core.errors import DamagedFileError, UserError
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER, TEST_METRICS_FILE
@@ -32,6 +33,7 @@ from pipeline.evaluate.forgetting import (
     plan_forgetting,
 )
 from pipeline.evaluate.label_error_report import merge_splits, write_label_error_report
+from pipeline.evaluate.metrics.bootstrap import number_groups
 from pipeline.evaluate.metrics.classification import (
     ClassificationResult,
     ClassScores,
@@ -140,7 +142,8 @@ def _evaluate_weights(
     with record_predictions(folder / PREDICTIONS_FOLDER, head, images) as recorder:
         outputs = predict_splits(config, manifest, WEIGHTS, single_class=single, recorder=recorder)
     latency = measure_time_per_image(config, manifest, WEIGHTS, single_class=single)
-    result = evaluate_predictions(config, manifest, outputs, merged=merged)
+    groups = number_groups([image.group for image in images["test"]])
+    result = evaluate_predictions(config, manifest, outputs, groups, merged=merged)
     scales = _compute_scales(config, images["test"])
     details = measure_details(result, outputs.test, images["test"], scales=scales)
     metrics = collect_metrics(result)
@@ -161,7 +164,12 @@ def _compute_scales(config: Config, images: Sequence[PredictedImage]) -> list[fl
 
 
 def evaluate_predictions(
-    config: Config, manifest: Manifest, outputs: SplitOutputs, *, merged: str | None = None
+    config: Config,
+    manifest: Manifest,
+    outputs: SplitOutputs,
+    groups: IntArray,
+    *,
+    merged: str | None = None,
 ) -> DetectionResult | ClassificationResult:
     """Compute the metrics of test, at a threshold chosen on val where the task has one.
 
@@ -169,14 +177,15 @@ def evaluate_predictions(
         config: `evaluate.bootstrap` and the seed are used.
         manifest: Of data/prepared.
         outputs: Predictions on val and test.
+        groups: (test images,) index of each image's group, as in `bootstrap.resample`.
         merged: The name of the one class that all classes were merged into; None where they were not.
     """
     names = (merged,) if merged else manifest.names
     resamples, seed = config.evaluate.bootstrap, config.seed
     if isinstance(outputs.test, ClassScores):
-        return evaluate_classification(outputs.test, names, resamples=resamples, seed=seed)
+        return evaluate_classification(outputs.test, names, groups, resamples=resamples, seed=seed)
     assert isinstance(outputs.val, SplitPredictions)
-    settings = MetricSettings(manifest.task, names, resamples, seed, config.evaluate.conf)
+    settings = MetricSettings(manifest.task, names, groups, resamples, seed, config.evaluate.conf)
     return evaluate_detections(outputs.test, outputs.val, settings)
 
 
@@ -194,8 +203,8 @@ def _write_label_errors(
     train = predict_images(manifest.in_split("train"), manifest, model)
     splits = {"train": train, "val": outputs.val, "test": outputs.test}
     images = merge_splits(manifest, splits, (merged,) if merged else manifest.names)
-    suspects = rank_suspect_labels(images.truths, images.detections, most=config.evaluate.suspects)
-    write_label_error_report(folder, suspects, images)
+    suspects = rank_suspect_labels(images.truths, images.detections)
+    write_label_error_report(folder, suspects, images, most=config.evaluate.suspects)
 
 
 def _write_report(

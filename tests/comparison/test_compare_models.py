@@ -36,7 +36,9 @@ def compare(first, second, **how):
 
 def evaluate(found):
     split = SplitPredictions(found.truths, found.detections)
-    return evaluate_detections(split, split, MetricSettings("detect", found.names, 0, 0))
+    return evaluate_detections(
+        split, split, MetricSettings("detect", found.names, np.arange(len(split.truths)), 0, 0)
+    )
 
 
 def collect_all(found, result):
@@ -75,7 +77,11 @@ def test_figures_of_classification_are_those_of_metrics_json():
     comparison = compare(*found)
     truth = np.array([image.cls for image in found[1].images])
     result = evaluate_classification(
-        ClassScores(truth, *select_top_classes(found[1].probabilities)), found[1].names, resamples=0, seed=0
+        ClassScores(truth, *select_top_classes(found[1].probabilities)),
+        found[1].names,
+        np.arange(len(truth)),
+        resamples=0,
+        seed=0,
     )
     metrics = collect_classification_metrics(result)
     metrics["test"] |= measure_details(result, result.scores, found[1].images, scales=[]).metrics

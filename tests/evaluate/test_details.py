@@ -21,6 +21,7 @@ from pipeline.config.schema import Config
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, PREPARED_FOLDER
 from pipeline.dataset.coco_results import read_stored_predictions
 from pipeline.dataset.image_columns import COLUMNS_FOLDER, ImageColumns, write_image_columns
+from pipeline.evaluate.metrics.bootstrap import number_groups
 from pipeline.evaluate.metrics.classification import (
     ClassScores,
     collect_classification_metrics,
@@ -83,7 +84,10 @@ def compute_again(folder):
     test = read_stored_predictions(folder, "test")
     truth = np.array([image.cls for image in test.images])
     scores = ClassScores(truth, *select_top_classes(test.probabilities))
-    return collect_classification_metrics(evaluate_classification(scores, test.names, resamples=20, seed=0))
+    groups = number_groups([image.group for image in test.images])
+    return collect_classification_metrics(
+        evaluate_classification(scores, test.names, groups, resamples=20, seed=0)
+    )
 
 
 def test_files_with_probabilities_give_the_metrics_of_the_stage(evaluated, tmp_path):

@@ -87,7 +87,7 @@ def test_weights_that_did_not_change_have_forgotten_nothing():
     found = measure("base")
     assert (found["on"], found["metric"], found["images"]) == ("test", "mAP50-95", 4)
     assert found["base"] == found["finetuned"]
-    assert (found["difference"], found["difference_low"], found["difference_high"]) == (0, 0, 0)
+    assert found["difference_low"] < found["difference"] == 0 < found["difference_high"]
     assert found["classes"] == len(found["per_class"]) > 0
     assert "+0.000" in describe_forgetting(found)
 
@@ -100,6 +100,30 @@ def test_the_test_split_of_another_prepared_dataset_counts():
     prepared_dataset(Path("old"), images={"train": 1, "val": 1, "test": 3}, pixels=64, classes=("disc",))
     assert find_old_data_digest("old") != digest
     assert find_old_data_digest("base") is find_old_data_digest(None) is None
+
+
+def copy_image(source, target):
+    """Replace the first test image of a prepared dataset by a train image of another one."""
+    seen = read_manifest(source).in_split("train")[0]
+    old = read_manifest(target)
+    place = old.items.index(old.in_split("test")[0])
+    changed = replace(old.items[place], sha256=seen.sha256)
+    items = (*old.items[:place], changed, *old.items[place + 1 :])
+    shutil.copy(source / "images" / seen.file, target / "images" / changed.file)
+    (target / "manifest.json").write_text(serialize_manifest(replace(old, items=items)))
+
+
+def test_images_that_were_trained_on_are_no_measure_of_what_was_forgotten():
+    """As where old images are mixed in against forgetting, and the mixture is split anew."""
+    prepared_dataset(Path("old"), images={"train": 1, "val": 1, "test": 2}, pixels=64, classes=("disc",))
+    copy_image(PREPARED_FOLDER, Path("old"))
+    found = measure("old")
+    assert (found["images"], found["known_images"]) == (1, 1)
+    assert "without 1 of its test images" in describe_forgetting(found)
+    prepared_dataset(Path("older"), images={"train": 1, "val": 1, "test": 1}, pixels=64, classes=("disc",))
+    copy_image(PREPARED_FOLDER, Path("older"))
+    with pytest.raises(UserError, match="are all in train or val"):
+        measure("older")
 
 
 def test_models_without_a_common_class_are_no_error():

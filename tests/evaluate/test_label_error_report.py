@@ -35,7 +35,8 @@ def agreeing(manifest, split):
 
 def written(tmp_path, manifest, parts, most=50):
     data = merge_splits(manifest, parts, manifest.names)
-    write_label_error_report(tmp_path, rank_suspect_labels(data.truths, data.detections, most=most), data)
+    suspects = rank_suspect_labels(data.truths, data.detections)
+    write_label_error_report(tmp_path, suspects, data, most=most)
     return json.loads((tmp_path / "suspects.json").read_text())["suspects"], (
         tmp_path / "suspects.html"
     ).read_text()
@@ -80,7 +81,11 @@ def test_list_has_at_most_the_requested_length(tmp_path):
     bare = {
         split: SplitPredictions([none] * len(part.truths), part.detections) for split, part in parts.items()
     }
-    assert len(written(tmp_path, manifest, bare, most=4)[0]) == 4
+    found, page = written(tmp_path, manifest, bare, most=4)
+    assert len(found) == 4
+    told = json.loads((tmp_path / "suspects.json").read_text())
+    assert told["total"] == told["kinds"]["missing"] == 3 * len(manifest.items) > 4
+    assert f"the first 4 of {told['total']}" in page
 
 
 def test_wrong_class_of_an_image_is_listed(tmp_path):

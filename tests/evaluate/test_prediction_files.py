@@ -51,7 +51,7 @@ def _double(outlines):
 
 
 def evaluate(val, test, manifest):
-    settings = MetricSettings(manifest.task, manifest.names, 20, 0)
+    settings = MetricSettings(manifest.task, manifest.names, np.arange(len(test.truths)), 20, 0)
     return collect_detection_metrics(evaluate_detections(test, val, settings))
 
 

@@ -72,7 +72,10 @@ def _build_table(predictions: StoredPredictions) -> DetectionTable:
         return build_detection_table(predictions.truths, predictions.detections, len(predictions.names))
     truth = np.array([image.cls for image in predictions.images], np.int64)
     scores = ClassScores(truth, *select_top_classes(predictions.probabilities))
-    result: ClassificationResult = evaluate_classification(scores, predictions.names, resamples=0, seed=0)
+    alone = np.arange(len(truth))
+    result: ClassificationResult = evaluate_classification(
+        scores, predictions.names, alone, resamples=0, seed=0
+    )
     return build_class_table(result)
 
 

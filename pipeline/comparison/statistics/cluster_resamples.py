@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.core.arrays import IntArray
+from pipeline.evaluate.metrics.bootstrap import number_groups
 
 MAX_LEFT_OUT_GROUPS: Final = 300
 """With more groups than this, none is left out in turn: the normal distribution holds well enough."""
@@ -37,12 +38,6 @@ class ClusterResamples(NamedTuple):
             return self
         kept = np.r_[0 : 1 + times, 1 + self.times : len(self.weights)]
         return self._replace(weights=self.weights[kept], times=times)
-
-
-def number_groups(names: Sequence[Hashable]) -> IntArray:
-    """Return the index (images,) of each image's group, in the order in which the groups appear."""
-    order = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    return np.array([order[name] for name in names], np.int64)
 
 
 def merge_groups(groupings: Sequence[Sequence[Hashable]]) -> IntArray:

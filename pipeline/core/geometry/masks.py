@@ -45,8 +45,16 @@ def rasterize_outline(outline: NDArray[np.float64], size: tuple[int, int]) -> Ob
 
 
 def mask_iou(first: Sequence[ObjectMask], second: Sequence[ObjectMask]) -> NDArray[np.float64]:
-    """Return the IoU (n, m) of masks; only pairs whose crops overlap are computed."""
+    """Return the IoU (n, m) of masks."""
     areas = [np.array([mask.pixels.sum() for mask in masks], np.float64) for masks in (first, second)]
+    shared = count_shared_pixels(first, second)
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    ious: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ious
+
+
+def count_shared_pixels(first: Sequence[ObjectMask], second: Sequence[ObjectMask]) -> NDArray[np.float64]:
+    """Return how many pixels (n, m) masks share; only pairs whose crops overlap are computed."""
     here, there = _extents(first), _extents(second)
     low = np.maximum(here[:, None, :2], there[None, :, :2])
     high = np.minimum(here[:, None, 2:], there[None, :, 2:])
@@ -54,9 +62,7 @@ def mask_iou(first: Sequence[ObjectMask], second: Sequence[ObjectMask]) -> NDArr
     for row, column in np.argwhere((high > low).all(axis=2)).tolist():
         box = (*low[row, column].tolist(), *high[row, column].tolist())
         shared[row, column] = np.count_nonzero(_crop(first[row], box) & _crop(second[column], box))
-    union = areas[0][:, None] + areas[1][None, :] - shared
-    ious: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return ious
+    return shared
 
 
 def _crossings(outline: NDArray[np.float64], height: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -11,7 +11,7 @@ import shapely
 
 from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.detections import Detections
-from pipeline.core.geometry.masks import ObjectMask
+from pipeline.core.geometry.masks import ObjectMask, count_shared_pixels
 from pipeline.core.tiles.join_parts import join_parts, replace_detections, take_detections
 from pipeline.core.tiles.match_fragments import (
     MIN_CONTAINED,
@@ -65,7 +65,7 @@ def merge_tile_detections(
     shown = ShownObjects(
         merged,
         [frozenset(flat.tile[group].tolist()) for group in groups],
-        np.array([flat.cut[group].all() for group in groups], bool),
+        np.array([len(group) == 1 and flat.cut[group[0]] for group in groups], bool),
     )
     return take_detections(merged, _suppress_doubles(shown, iou=iou, max_det=max_det))
 
@@ -90,12 +90,12 @@ class ShownObjects(NamedTuple):
     Attributes:
         found: The detections (n).
         tiles: The indices of the tiles that show each.
-        cut: (n,) whether every tile cuts it.
+        part: (n,) whether it is a part that was matched with nothing.
     """
 
     found: Detections
     tiles: Sequence[frozenset[int]]
-    cut: BoolArray
+    part: BoolArray
 
 
 def _choose_margin(tile: Tile) -> float:
@@ -198,7 +198,7 @@ def _suppress_doubles(shown: ShownObjects, *, iou: float, max_det: int) -> IntAr
         kept.append(first)
         common = intersect_boxes(boxes[[first]], boxes[left])[0]
         near = common > iou * (areas[first] + areas[left] - common)
-        near |= shown.cut[left] & (common >= MIN_CONTAINED * areas[left])
+        near |= shown.part[left] & (common >= MIN_CONTAINED * areas[left])
         doubles = [
             row
             for row in np.flatnonzero(near & (classes[left] == classes[first])).tolist()
@@ -210,10 +210,14 @@ def _suppress_doubles(shown: ShownObjects, *, iou: float, max_det: int) -> IntAr
 
 
 def _is_same_shape(found: Detections, first: int, second: int, iou: float) -> bool:
-    """Check that two rotated boxes overlap as much as their upright boxes do; True for other shapes."""
-    if not found.outlines:
+    """Check that two masks or rotated boxes overlap as much as their boxes do; True for other shapes."""
+    if found.masks:
+        masks = [found.masks[place] for place in (first, second)]
+        common = float(count_shared_pixels(masks[:1], masks[1:])[0, 0])
+        areas = [float(mask.pixels.sum()) for mask in masks]
+    elif found.outlines:
+        shapes = [shapely.Polygon(found.outlines[place]) for place in (first, second)]
+        common, areas = shapes[0].intersection(shapes[1]).area, [shape.area for shape in shapes]
+    else:
         return True
-    one, other = (shapely.Polygon(found.outlines[place]) for place in (first, second))
-    common = one.intersection(other).area
-    is_part = common >= MIN_CONTAINED * other.area
-    return bool(is_part or common > iou * (one.area + other.area - common))
+    return common >= MIN_CONTAINED * areas[1] or common > iou * (sum(areas) - common)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.metric_names import F1, PRECISION, RECALL, TOP1, TOP5
-from pipeline.evaluate.metrics.bootstrap import Interval, compute_interval, resample
+from pipeline.evaluate.metrics.bootstrap import Interval, average_drawn, compute_interval
 from pipeline.evaluate.metrics.confidence_threshold import average_over_classes
 from pipeline.evaluate.metrics.confusion import count_class_confusions
 from pipeline.evaluate.metrics.detection import round_metrics
@@ -70,20 +70,22 @@ def select_top_classes(probabilities: Iterable[FloatArray]) -> tuple[IntArray, F
 
 
 def evaluate_classification(
-    scores: ClassScores, names: tuple[str, ...], *, resamples: int, seed: int
+    scores: ClassScores, names: tuple[str, ...], groups: IntArray, *, resamples: int, seed: int
 ) -> ClassificationResult:
     """Compute top-1 and top-5 of a split of one image or more.
 
     Args:
         scores: True and predicted classes of the images.
         names: Class names by index.
+        groups: (images,) as in `resample`.
         resamples: Of the images, for the 95% intervals; 0: none.
         seed: Of the resamples.
     """
     right = scores.classes == scores.truth[:, None]
-    drawn = resample(len(right), resamples, seed=seed) / len(right)
+    drawn = average_drawn(groups, resamples, seed=seed)
+    count = len(np.unique(groups))
     top1, top5 = (
-        compute_interval(float(hits.mean()), drawn @ hits)
+        compute_interval(float(hits.mean()), drawn @ hits, groups=count)
         for hits in (right[:, 0].astype(np.float64), right.any(axis=1).astype(np.float64))
     )
     return ClassificationResult(names, scores, top1, top5)
@@ -91,7 +93,7 @@ def evaluate_classification(
 
 def collect_classification_metrics(result: ClassificationResult) -> dict[str, Any]:
     """Return what metrics.json holds: `test`, and `per_class` for the classes that the test split has."""
-    test = result.top1.name_bounds(TOP1) | result.top5.name_bounds(TOP5)
+    test: dict[str, float | str] = {**result.top1.name_bounds(TOP1), **result.top5.name_bounds(TOP5)}
     per_class = _collect_class_metrics(result)
     for name in (PRECISION, RECALL, F1):
         column = [row[name] for row in per_class.values()]

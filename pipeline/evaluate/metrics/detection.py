@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from pipeline.core.arrays import BoolArray, FloatArray
+from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.core.metric_names import F1, MAP50, MAP50_95, METRICS, PRECISION, RECALL, TASK_PREFIXES
@@ -87,6 +87,7 @@ class MetricSettings(NamedTuple):
     Attributes:
         task: Any but classify.
         names: Class names by index.
+        groups: (test images,) index of each image's group, as in `bootstrap.resample`.
         resamples: Of the test images, for the intervals.
         seed: Of the resamples.
         conf: The score from which detections were predicted, 0 to 1.
@@ -94,6 +95,7 @@ class MetricSettings(NamedTuple):
 
     task: Task
     names: tuple[str, ...]
+    groups: IntArray
     resamples: int
     seed: int
     conf: float = 0.0
@@ -136,7 +138,7 @@ def collect_detection_metrics(result: DetectionResult) -> dict[str, Any]:
     """Return what metrics.json holds: `test`, and `per_class` for the classes that the test split has."""
     objects = result.table.objects.sum(axis=0)
     prefix, at = TASK_PREFIXES.get(result.task, ""), result.at_threshold
-    test = _name_maps(result.task_precisions, prefix)
+    test: dict[str, float | str] = {**_name_maps(result.task_precisions, prefix)}
     for name, values in ((PRECISION, at.precision), (RECALL, at.recall), (F1, at.f1)):
         test[prefix + name] = float(average_over_classes(values)[0])
     test |= _name_maps(result.box_precisions, "") if result.box_precisions else {}
@@ -165,11 +167,11 @@ def _compute_box_precisions(split: SplitPredictions, settings: MetricSettings) -
 def _compute_precisions(table: DetectionTable, settings: MetricSettings) -> MeanPrecisions:
     return MeanPrecisions(
         compute_average_precisions(table)[0],
-        compute_map_intervals(table, times=settings.resamples, seed=settings.seed),
+        compute_map_intervals(table, settings.groups, times=settings.resamples, seed=settings.seed),
     )
 
 
-def _name_maps(precisions: MeanPrecisions, prefix: str) -> dict[str, float | str]:
+def _name_maps(precisions: MeanPrecisions, prefix: str) -> dict[str, float]:
     rows = (interval.name_bounds(prefix + name) for name, interval in precisions.maps.items())
     return {name: value for row in rows for name, value in row.items()}
 

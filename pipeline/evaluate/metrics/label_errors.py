@@ -2,7 +2,8 @@
 
 The score says how confident the model is, times how little the labels agree with it:
 
-    missing, loose:  confidence x (1 - overlap with the nearest label of its class)
+    missing:         confidence x (1 - overlap with the nearest label of any class)
+    loose:           confidence x (1 - overlap with the nearest label of its class)
     wrong class:     confidence - the confidence of the model in the label's own class there
 """
 
@@ -51,18 +52,17 @@ class SuspectLabel(NamedTuple):
 
 
 def rank_suspect_labels(
-    truths: Sequence[GroundTruth], detections: Sequence[Detections], *, most: int
+    truths: Sequence[GroundTruth], detections: Sequence[Detections]
 ) -> list[SuspectLabel]:
     """List the suspect labels of all images, the highest score first.
 
     Args:
         truths: The labels of each image.
         detections: The detections of each image, of any score, in the same order.
-        most: Maximum length of the list.
     """
     pairs = enumerate(zip(truths, detections, strict=True))
     suspects = [suspect for image, (truth, found) in pairs for suspect in _find_suspects(image, truth, found)]
-    return sorted(suspects, key=lambda suspect: (-suspect.score, suspect.image, suspect.detection))[:most]
+    return sorted(suspects, key=lambda suspect: (-suspect.score, suspect.image, suspect.detection))
 
 
 def _find_suspects(image: int, truth: GroundTruth, found: Detections) -> list[SuspectLabel]:

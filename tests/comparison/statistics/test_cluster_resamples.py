@@ -5,13 +5,8 @@ import numpy as np
 from pipeline.comparison.statistics.cluster_resamples import (
     MAX_LEFT_OUT_GROUPS,
     merge_groups,
-    number_groups,
     resample_groups,
 )
-
-
-def test_groups_are_numbered_in_the_order_in_which_they_appear():
-    assert number_groups(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
 
 
 def test_groupings_are_merged_where_either_has_images_together():

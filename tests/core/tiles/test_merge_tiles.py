@@ -144,6 +144,33 @@ def test_masks_are_joined_to_the_pixels_of_the_whole_object():
         assert any((_paint(mask, size) == canvas).all() for canvas in canvases)
 
 
+def _show_band_and_small_object(size):
+    """Return masks of a band from corner to corner, and of an object in its box that a border cuts."""
+    band = np.array([[0, 0], [12, 0], [300, 288], [300, 300], [288, 300], [0, 12]], float)
+    small = np.array([[190, 20], [250, 20], [250, 40], [190, 40]], float)
+    return [_paint(rasterize_outline(outline, size), size) for outline in (band, small)]
+
+
+@pytest.mark.parametrize("has_masks", [True, False])
+def test_an_object_in_the_box_of_a_diagonal_band_is_kept(has_masks):
+    """Every tile cuts both; the smaller one is joined from its parts, and is no part that was left over."""
+    size = (300, 300)
+    canvases, tiles = _show_band_and_small_object(size), plan_tiles(size, SIDE, 0.2)
+    shown = [_show_masks(canvases, tile) for tile in tiles]
+    found = [each if has_masks else each._replace(masks=()) for each in shown]
+    merged = merge_tile_detections(tiles, found, size, **HOW)
+    np.testing.assert_allclose(_sort(merged.boxes), [[0, 0, 300, 300], [190, 20, 250, 40]])
+
+
+def test_a_part_that_lies_in_the_box_of_another_mask_alone_is_kept():
+    """The model misses the right part of the smaller object."""
+    size = (300, 300)
+    canvases, tiles = _show_band_and_small_object(size), plan_tiles(size, SIDE, 0.2)
+    shown = [_show_masks(canvases if tile.right < 250 else canvases[:1], tile) for tile in tiles]
+    merged = merge_tile_detections(tiles, shown, size, **HOW)
+    assert len(merged.masks) == 2
+
+
 def _paint(mask, size):
     canvas = np.zeros(size[::-1], bool)
     height, width = mask.pixels.shape

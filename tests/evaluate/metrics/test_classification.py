@@ -27,7 +27,8 @@ def guessed(images):
 
 
 def measured(images, resamples=0):
-    return evaluate_classification(guessed(images), NAMES, resamples=resamples, seed=0)
+    groups = np.arange(len(images))
+    return evaluate_classification(guessed(images), NAMES, groups, resamples=resamples, seed=0)
 
 
 def test_top_classes_are_sorted_by_probability():
@@ -49,7 +50,7 @@ def test_classification_metrics_by_hand():
 
 def test_class_beyond_the_first_five_is_wrong_in_top5():
     narrow = ClassScores(np.array([6]), np.array([[0, 1, 2, 3, 4]]), np.full((1, 5), 0.2))
-    found = evaluate_classification(narrow, tuple("abcdefg"), resamples=0, seed=0)
+    found = evaluate_classification(narrow, tuple("abcdefg"), np.arange(1), resamples=0, seed=0)
     assert (found.top1.value, found.top5.value) == (0.0, 0.0)
     assert collect_classification_metrics(found)["per_class"]["g"] == {
         "precision": 0.0,
@@ -81,6 +82,20 @@ def test_intervals_contain_the_value_and_narrow_with_more_images():
     assert many.high - many.low < 0.5 * (few.high - few.low)
 
 
+def test_frames_of_one_video_are_drawn_together():
+    """Twenty videos of fifteen equal frames each say as much as twenty images."""
+    once = guessed([*IMAGES, WRONG] * 5)
+    frames = ClassScores(*(np.repeat(part, 15, axis=0) for part in once))
+    groups, times = np.repeat(np.arange(20), 15), {"resamples": 500, "seed": 0}
+    grouped = evaluate_classification(frames, NAMES, groups, **times).top1
+    alone = evaluate_classification(once, NAMES, np.arange(20), **times).top1
+    assert (grouped.low, grouped.value, grouped.high) == (alone.low, alone.value, alone.high)
+
+
+def test_right_guesses_alone_leave_room_for_wrong_ones():
+    assert measured(IMAGES[:1] * 5, resamples=100).top1.low == pytest.approx(0.025**0.2)
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 8))
 def test_every_image_is_counted_once(seed, images, classes):
@@ -89,6 +104,7 @@ def test_every_image_is_counted_once(seed, images, classes):
     result = evaluate_classification(
         ClassScores(rng.integers(0, classes, images), *found),
         tuple(map(str, range(classes))),
+        np.arange(images),
         resamples=0,
         seed=0,
     )

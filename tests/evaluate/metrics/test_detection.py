@@ -26,7 +26,9 @@ def split(task, truth, found):
 
 def measured(task, truth, found):
     both = split(task, truth, found)
-    return collect_detection_metrics(evaluate_detections(both, both, MetricSettings(task, ("flaw",), 0, 0)))
+    return collect_detection_metrics(
+        evaluate_detections(both, both, MetricSettings(task, ("flaw",), np.arange(1), 10, 0))
+    )
 
 
 def test_mask_that_fills_its_box_is_right_as_box_and_wrong_as_mask():

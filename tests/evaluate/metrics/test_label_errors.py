@@ -26,11 +26,8 @@ def seen(*found: Any):
     return Detections(boxes, np.array([s for _, _, s in found]), np.array([c for _, c, _ in found], int))
 
 
-def ranked(truth, found, most=10):
-    return [
-        (s.kind, round(s.score, 3), s.detection, s.label)
-        for s in rank_suspect_labels([truth], [found], most=most)
-    ]
+def ranked(truth, found):
+    return [(s.kind, round(s.score, 3), s.detection, s.label) for s in rank_suspect_labels([truth], [found])]
 
 
 CASES = {
@@ -73,7 +70,7 @@ def test_pose_without_labelled_points_is_not_a_missing_label():
 def test_suspect_labels_of_all_images_are_sorted_by_score():
     truths = [labels((HERE, 0)), labels(), labels((HERE, 0))]
     found = [seen((HALF, 0, 0.9)), seen((HERE, 0, 0.7)), seen((HERE, 1, 0.95))]
-    assert [(s.image, s.kind) for s in rank_suspect_labels(truths, found, most=2)] == [
+    assert [(s.image, s.kind) for s in rank_suspect_labels(truths, found)[:2]] == [
         (2, "wrong class"),
         (1, "missing"),
     ]
@@ -89,7 +86,7 @@ boxes = st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2).map(
     st.lists(st.tuples(boxes, st.integers(0, 2), st.floats(0, 1)), max_size=8),
 )
 def test_scores_are_between_0_and_1_and_each_label_is_listed_once(objects, found):
-    suspects = rank_suspect_labels([labels(*objects)], [seen(*found)], most=100)
+    suspects = rank_suspect_labels([labels(*objects)], [seen(*found)])
     scores = [suspect.score for suspect in suspects]
     assert scores == sorted(scores, reverse=True)
     assert all(0 < score <= 1 for score in scores)
@@ -105,5 +102,5 @@ def test_score_of_a_wrong_image_class_is_the_difference_of_probabilities():
         np.array([[0.7, 0.2], [0.9, 0.1], [0.6, 0.3]]),
     )
     split = convert_class_scores(guessed, [(8, 8)] * 3)
-    found = [(s.image, s.kind, round(s.score, 3)) for s in rank_suspect_labels(*split, most=5)]
+    found = [(s.image, s.kind, round(s.score, 3)) for s in rank_suspect_labels(*split)]
     assert found == [(2, "wrong class", 0.6), (0, "wrong class", 0.5)]

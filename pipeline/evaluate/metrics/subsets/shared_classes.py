@@ -10,11 +10,34 @@ import numpy as np
 from pipeline.core.arrays import FloatArray, IntArray
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.average_precision import compute_average_precisions, compute_mean_ap
-from pipeline.evaluate.metrics.bootstrap import Interval, compute_interval, resample
+from pipeline.evaluate.metrics.bootstrap import (
+    Interval,
+    average_drawn,
+    compute_interval,
+    count_groups_with_objects,
+    resample,
+)
 from pipeline.evaluate.metrics.matching import DetectionTable
 
+_DIGITS: Final = 5
 ABSENT: Final = -1
 """In place of a class that is not shared."""
+_DIFFERENCES: Final = (-1.0, 1.0)
+"""The limits of a difference of shares."""
+
+
+class Resamples(NamedTuple):
+    """How test images are drawn again, the same for both models.
+
+    Attributes:
+        groups: (images,) index of each image's group, as in `bootstrap.resample`.
+        times: Number of resamples; 0: the difference has no bounds.
+        seed: Of the draws.
+    """
+
+    groups: IntArray
+    times: int
+    seed: int
 
 
 class SharedClasses(NamedTuple):
@@ -76,7 +99,7 @@ def select_shared_guess(probabilities: FloatArray, places: IntArray) -> int:
 
 
 def compare_guesses(
-    guesses: tuple[IntArray, IntArray], truth: IntArray, names: Sequence[str], *, resamples: int, seed: int
+    guesses: tuple[IntArray, IntArray], truth: IntArray, names: Sequence[str], resamples: Resamples
 ) -> dict[str, Any]:
     """Compare the top-1 of two models on the same images.
 
@@ -84,15 +107,15 @@ def compare_guesses(
         guesses: (images,) the class that each model finds the most probable.
         truth: (images,) the class of each image.
         names: The classes.
-        resamples: Of the images, the same for both; 0: the bounds equal the difference.
-        seed: Of the resamples.
+        resamples: Of the images.
 
     Returns:
         As `compare_tables`; of a class, the share of its images that is right.
     """
     right = [(each == truth).astype(np.float64) for each in guesses]
-    drawn = resample(len(truth), resamples, seed=seed) / len(truth)
-    interval = compute_interval(float((right[1] - right[0]).mean()), drawn @ (right[1] - right[0]))
+    drawn, gain = average_drawn(*resamples[:2], seed=resamples.seed), right[1] - right[0]
+    count = len(np.unique(resamples.groups))
+    interval = compute_interval(float(gain.mean()), drawn @ gain, groups=count, limits=_DIFFERENCES)
     counted = np.bincount(truth, minlength=len(names))
     return {
         **_describe_difference([float(each.mean()) for each in right], interval),
@@ -110,7 +133,7 @@ def compare_guesses(
 
 
 def compare_tables(
-    first: DetectionTable, second: DetectionTable, names: Sequence[str], *, resamples: int, seed: int
+    first: DetectionTable, second: DetectionTable, names: Sequence[str], resamples: Resamples
 ) -> dict[str, Any]:
     """Compare the mAP50-95 of two models on the same images.
 
@@ -118,13 +141,13 @@ def compare_tables(
         first: The matched detections of the first model.
         second: Those of the second one, on the same images in the same order.
         names: The classes.
-        resamples: Of the images, the same for both; 0: the bounds equal the difference.
-        seed: Of the resamples.
+        resamples: Of the images.
 
     Returns:
-        base, finetuned, difference with its 95% interval, and a row per class with objects.
+        base, finetuned, difference with its 95% interval if there are resamples, and a row per class with
+        objects.
     """
-    drawn = resample(len(first.objects), resamples, seed=seed)
+    drawn = resample(*resamples[:2], seed=resamples.seed)
     drawn = drawn[(drawn @ first.objects).any(axis=1)]
     values = [compute_average_precisions(table)[0] for table in (first, second)]
     means = [float(compute_mean_ap(aps[None])[0]) for aps in values]
@@ -132,7 +155,8 @@ def compare_tables(
     if len(drawn):
         again = [compute_mean_ap(compute_average_precisions(table, drawn)) for table in (first, second)]
         spread = again[1] - again[0]
-    interval = compute_interval(means[1] - means[0], spread)
+    count = count_groups_with_objects(first, resamples.groups)
+    interval = compute_interval(means[1] - means[0], spread, groups=count, limits=_DIFFERENCES)
     counted = first.objects.sum(axis=0)
     return {
         **_describe_difference(means, interval),
@@ -151,9 +175,7 @@ def compare_tables(
 
 def _describe_difference(means: Sequence[float], interval: Interval) -> dict[str, float]:
     return {
-        "base": round(means[0], 5),
-        "finetuned": round(means[1], 5),
-        "difference": round(interval.value, 5),
-        "difference_low": round(interval.low, 5),
-        "difference_high": round(interval.high, 5),
+        "base": round(means[0], _DIGITS),
+        "finetuned": round(means[1], _DIGITS),
+        **interval.name_bounds("difference", _DIGITS),
     }

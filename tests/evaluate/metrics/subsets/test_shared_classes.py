@@ -8,6 +8,7 @@ import pytest
 from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.matching import build_detection_table
 from pipeline.evaluate.metrics.subsets.shared_classes import (
+    Resamples,
     compare_guesses,
     compare_tables,
     find_shared_classes,
@@ -49,7 +50,7 @@ def build_table(found_in, images=20):
 
 def test_a_model_that_finds_half_of_what_the_base_finds_has_forgotten_half():
     found = compare_tables(
-        build_table(range(20)), build_table(range(0, 20, 2)), ["disc"], resamples=200, seed=0
+        build_table(range(20)), build_table(range(0, 20, 2)), ["disc"], Resamples(np.arange(20), 200, 0)
     )
     assert found["base"] == 1
     assert found["finetuned"] == pytest.approx(0.5, abs=0.02)
@@ -58,9 +59,19 @@ def test_a_model_that_finds_half_of_what_the_base_finds_has_forgotten_half():
     assert found["per_class"]["disc"]["objects"] == 20
 
 
-def test_without_resamples_the_bounds_are_the_difference():
-    found = compare_tables(build_table(range(20)), build_table(range(10)), ["disc"], resamples=0, seed=0)
-    assert found["difference_low"] == found["difference"] == found["difference_high"]
+def test_without_resamples_the_difference_has_no_bounds():
+    none = Resamples(np.arange(20), 0, 0)
+    found = compare_tables(build_table(range(20)), build_table(range(10)), ["disc"], none)
+    assert found["difference"] < 0
+    assert not {"difference_low", "difference_high"} & set(found)
+
+
+def test_frames_of_one_video_are_drawn_together():
+    """Ten frames each of two videos say as much as two images."""
+    frames = build_table(range(20)), build_table(range(10))
+    apart = compare_tables(*frames, ["disc"], Resamples(np.arange(20), 300, 0))
+    videos = compare_tables(*frames, ["disc"], Resamples(np.repeat([0, 1], 10), 300, 0))
+    assert videos["difference_low"] < apart["difference_low"] - 0.1
 
 
 def test_the_guess_is_the_most_probable_of_the_shared_classes():
@@ -72,9 +83,9 @@ def test_the_guess_is_the_most_probable_of_the_shared_classes():
 def test_guesses_are_compared_image_by_image():
     truth = np.array([0, 0, 0, 1, 1, 1])
     base, tuned = truth.copy(), np.array([0, 0, 0, 1, 0, 0])
-    found = compare_guesses((base, tuned), truth, ["person", "cat"], resamples=200, seed=0)
+    found = compare_guesses((base, tuned), truth, ["person", "cat"], Resamples(np.arange(6), 200, 0))
     assert (found["base"], found["finetuned"], found["images"]) == (1, 0.66667, 6)
     assert found["difference_low"] < found["difference"] == -0.33333 < found["difference_high"]
     assert found["per_class"]["cat"] == {"base": 1, "finetuned": 0.33333, "objects": 3}
-    none = compare_guesses((base, tuned), truth, ["person", "cat"], resamples=0, seed=0)
-    assert none["difference_low"] == none["difference_high"] == -0.33333
+    none = compare_guesses((base, tuned), truth, ["person", "cat"], Resamples(np.arange(6), 0, 0))
+    assert "difference_low" not in none
