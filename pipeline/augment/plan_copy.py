@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pipeline.augment.affine import build_affine_matrix
 from pipeline.augment.copy_paste import PasteSettings
@@ -17,7 +19,9 @@ from pipeline.core.tasks import Keypoints, Task
 from pipeline.dataset.labels import ImageLabels
 
 MAX_ATTEMPTS = 50
-"""Parameters drawn for a copy before rotation, scale and crop are left out, so that it loses no object."""
+"""Changes drawn for a copy before rotation, scale and crop are left out, so that it loses no object."""
+MAX_DRAWS = 10_000
+"""Parameters drawn until they change something: with small probabilities, most of them do not."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,39 @@ def plan_copy(
         source: The source image's name; with `number` and the seed it decides everything.
         number: Number of the copy of this source, from 1.
     """
-    for attempt in range(MAX_ATTEMPTS):
-        seed = derive_copy_seed(rules.seed, source, number, attempt)
-        parameters = draw_parameters(rules.ranges, seed)
+    seeds = partial(derive_copy_seed, rules.seed, source, number)
+    first = 0
+    for _ in range(MAX_ATTEMPTS):
+        attempt, seed, parameters = _draw_change(rules.ranges, seeds, first)
         visible, has_hidden = _transform_visible_labels(labels, extent, parameters, rules)
         if parameters.applied and (len(visible) or not has_hidden):
             return PlannedCopy(seed, parameters, visible, len(labels) - len(visible))
-    seed = derive_copy_seed(rules.seed, source, number, MAX_ATTEMPTS)
-    parameters = draw_parameters(replace(rules.ranges, rotate=0.0, scale=0.0, crop=0.0), seed)
+        first = attempt + 1
+    _, seed, parameters = _draw_change(replace(rules.ranges, rotate=0.0, scale=0.0, crop=0.0), seeds, first)
     visible, _ = _transform_visible_labels(labels, extent, parameters, rules)
     return PlannedCopy(seed, parameters, visible, len(labels) - len(visible))
+
+
+def _draw_change(
+    ranges: AugmentationRanges, seeds: Callable[[int], int], first: int
+) -> tuple[int, int, AugmentationParameters]:
+    """Draw parameters until they change something; return the number of the draw, its seed, and them.
+
+    Nothing is changed where the ranges cannot change anything, or where that is as good as impossible.
+    """
+    for attempt in range(first, MAX_DRAWS):
+        parameters = draw_parameters(ranges, seeds(attempt))
+        if parameters.applied:
+            return attempt, seeds(attempt), parameters
+        if not _can_change(ranges):
+            break
+    return first, seeds(first), AugmentationParameters()
+
+
+def _can_change(ranges: AugmentationRanges) -> bool:
+    values = vars(ranges)
+    by_chance = [value for name, value in values.items() if name not in {"probability", "fliplr", "flipud"}]
+    return bool(ranges.fliplr or ranges.flipud or (ranges.probability and any(by_chance)))
 
 
 def _transform_visible_labels(

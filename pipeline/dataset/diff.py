@@ -60,7 +60,7 @@ def compare_manifests(old: Manifest, new: Manifest) -> DatasetDiff:
         relabelled=tuple(pair for pair in pairs if labels(pair.old, old) != labels(pair.new, new)),
         moved=tuple(pair for pair in pairs if pair.old.split != pair.new.split),
         classes=_compare_class_counts(old, new),
-        remarks=tuple(_iterate_remarks(old, new, same_indices)),
+        remarks=tuple(_iterate_remarks(old, new, pairs, same_indices)),
     )
 
 
@@ -149,7 +149,9 @@ def _same_class_indices(old: Manifest, new: Manifest) -> bool:
     return old.task == new.task and old.names[:shared] == new.names[:shared]
 
 
-def _iterate_remarks(old: Manifest, new: Manifest, same_indices: bool) -> Iterator[str]:
+def _iterate_remarks(
+    old: Manifest, new: Manifest, pairs: Sequence[ImagePair], same_indices: bool
+) -> Iterator[str]:
     if old.task != new.task:
         yield f"the task changed from {old.task} to {new.task}"
     added = [name for name in new.names if name not in old.names]
@@ -158,6 +160,11 @@ def _iterate_remarks(old: Manifest, new: Manifest, same_indices: bool) -> Iterat
         yield f"new classes: {', '.join(added)}"
     if removed:
         yield f"classes that are gone: {', '.join(removed)}"
+    if old.keypoints != new.keypoints:
+        yield "the key points changed: their names, their mirror images (flip_idx) or their visibility"
+    changed = sum(pair.old.pseudo != pair.new.pseudo for pair in pairs)
+    if changed:
+        yield f"images whose labels a model made on one side only: {changed}"
     if not same_indices:
         yield (
             "task or order of classes changed, so that labels are compared by the classes of their objects "

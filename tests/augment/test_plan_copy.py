@@ -102,6 +102,15 @@ def test_copy_becomes_background_only_without_any_part_of_an_object():
         assert cut * each.parameters.left * 200 >= 6 - 1e-3 or cut * each.parameters.top * 100 >= 3 - 1e-3
 
 
+@pytest.mark.parametrize(
+    "ranges",
+    [{"probability": 0.02, "rotate": 10}, {"fliplr": 0.05, "probability": 0}, {"flipud": 0.002}],
+)
+def test_copy_differs_from_its_source_however_seldom_a_transform_is(ranges):
+    seldom = replace(NO_CHANGE, **ranges)
+    assert all(one(EMPTY_LABELS, ranges=seldom, seed=seed).parameters.applied for seed in range(60))
+
+
 def test_copy_always_differs_from_its_source():
     seldom = replace(NO_CHANGE, probability=0.2, rotate=10, noise=0.1)
     assert all(one(EMPTY_LABELS, ranges=seldom, seed=seed).parameters.applied for seed in range(100))

@@ -149,6 +149,7 @@ WRONG_VALUES = [
         "data.source is not given: set it in conf/, or `dvc exp run -S data.source=...` for one run",
     ),
 ]
+FLIPS_ALONE = (("probability", 0.0), ("fliplr", 0.5), ("flipud", 0.5))
 WRONG_COMBINATIONS = [
     ({"finetune.batch": -1, "finetune.device": "cpu"}, "finetune.batch=-1 measures the memory of a CUDA GPU"),
     ({"finetune.batch": 0.7, "finetune.device": "mps"}, "finetune.batch=0.7 measures"),
@@ -231,6 +232,14 @@ WRONG_COMBINATIONS = [
     (
         {f"augment.offline.{key}": 0.0 for key in ("probability", "fliplr", "flipud")},
         "augment.offline.multiplier=2 would only repeat images",
+    ),
+    (
+        {f"augment.offline.{key}": value for key, value in (*FLIPS_ALONE, ("multiplier", 5))},
+        "set multiplier=4 and balance=0.0",
+    ),
+    (
+        {f"augment.offline.{key}": value for key, value in (*FLIPS_ALONE, ("balance", 0.5))},
+        "as flips alone make 3 of an image",
     ),
 ]
 

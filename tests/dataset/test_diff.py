@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 
+from pipeline.core.tasks import Keypoints
 from pipeline.dataset.diff import compare_manifests, diff_to_json, format_diff
 from pipeline.dataset.manifest import ImageRecord, Manifest
 
@@ -28,6 +29,16 @@ def test_version_does_not_differ_from_itself():
 def test_renamed_image_is_no_difference():
     renamed = manifest(item("train/z.jpg", contents="a.jpg"), *BASE.in_split("test"), item("train/b.jpg"))
     assert not compare_manifests(BASE, renamed).has_changes
+
+
+def test_other_mirror_images_of_points_and_labels_that_a_model_made_are_told():
+    points = Keypoints(("left", "right"), (1, 0))
+    posed = replace(BASE, task="pose", keypoints=points)
+    [remark] = compare_manifests(posed, replace(posed, keypoints=Keypoints(points.names, (0, 1)))).remarks
+    assert "flip_idx" in remark
+    items = [replace(each, pseudo=each.split == "train") for each in BASE.items]
+    [remark] = compare_manifests(BASE, manifest(*items)).remarks
+    assert remark.endswith(": 2")
 
 
 def test_added_removed_moved_and_relabelled_images_are_listed():

@@ -31,13 +31,27 @@ class OfflineAugmentation(ConfigGroup):
     @model_validator(mode="after")
     def _check_copies_differ(self) -> OfflineAugmentation:
         ranges = (self.rotate, self.brightness, self.contrast, self.blur, self.noise, self.scale, self.crop)
-        differ = self.fliplr or self.flipud or (self.probability and any(ranges))
-        if self.multiplier > 1 and not differ:
+        if self.multiplier == 1 or (self.probability and any(ranges)):
+            return self
+        flipped = self._count_flipped_copies()
+        if not flipped:
             raise ValueError(
                 f"augment.offline.multiplier={self.multiplier} would only repeat images, as every range or "
                 "augment.offline.probability is 0: set augment=none, or give a transform a range"
             )
+        if not self.copy_paste and (self.balance or self.multiplier - 1 > flipped):
+            raise ValueError(
+                f"augment.offline.multiplier={self.multiplier} and balance={self.balance:g} would repeat "
+                f"copies, as flips alone make {flipped} of an image: set multiplier={1 + flipped} and "
+                "balance=0.0, or give a transform a range"
+            )
         return self
+
+    def _count_flipped_copies(self) -> int:
+        """Return how many different copies of an image the flips alone can make."""
+        ways = [1 if chance in {0, 1} else 2 for chance in (self.fliplr, self.flipud)]
+        is_always_flipped = 1 in {self.fliplr, self.flipud}
+        return ways[0] * ways[1] - (0 if is_always_flipped else 1)
 
 
 class OnlineAugmentation(ConfigGroup):

@@ -62,6 +62,13 @@ def judge_device(facts: Mapping[str, Any], device: Any, *, has_gpu: bool) -> Che
         return CheckFinding(
             "fault", seen, "set finetune.device=cpu, or install the driver and a torch for CUDA"
         )
+    if beyond := [number for number in _list_gpu_numbers(device) if number >= len(facts["devices"])]:
+        seen = f"finetune.device={device} asks for GPU {beyond[0]}, and {name} finds {len(facts['devices'])}"
+        return CheckFinding("fault", seen, "set finetune.device to GPUs that are there, counted from 0")
+    if str(device) == "mps" and not facts["mps"]:
+        return CheckFinding(
+            "fault", f"finetune.device=mps, and {name} finds no Apple GPU", "set finetune.device=null"
+        )
     if has_gpu and not facts["cuda"]:
         seen = f"{name} was built for the CPU alone: it does not use the GPU of this machine"
         return CheckFinding(
@@ -76,9 +83,14 @@ def judge_device(facts: Mapping[str, Any], device: Any, *, has_gpu: bool) -> Che
 
 
 def _asks_for_gpu(device: Any) -> bool:
-    """Return whether a device is a CUDA GPU: Ultralytics takes `0`, `[0, 1]`, `0,1`, `cuda:0`."""
-    text = str([] if device is None else device).strip("[]")
-    return any(part.strip().removeprefix("cuda:").isdecimal() for part in text.split(","))
+    return bool(_list_gpu_numbers(device))
+
+
+def _list_gpu_numbers(device: Any) -> list[int]:
+    """Return the GPUs that a device names; Ultralytics takes 0, [0, 1], "0,1" and cuda:0."""
+    parts = str([] if device is None else device).strip("[]").split(",")
+    numbers = [part.strip().removeprefix("cuda:") for part in parts]
+    return [int(number) for number in numbers if number.isdecimal()]
 
 
 def _explain(facts: Mapping[str, Any]) -> str:
