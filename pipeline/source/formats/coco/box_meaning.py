@@ -25,6 +25,8 @@ _MAX_CHECKED_ROWS: Final = 2000
 _MIN_EXPLAINED: Final = 0.8
 _MAX_AREA: Final = 1e18
 _MIN_IMAGE_SIDE: Final = 16
+_OVERHANG: Final = 1.1
+"""How far a part of an object may reach, if the end of the image is 1."""
 
 
 def interpret_boxes(files: Sequence[Mapping[str, Any]], policy: str) -> tuple[str, ...]:
@@ -107,14 +109,19 @@ def _scale_row(row: CocoRow, size: FloatArray, largest: float) -> None:
     rings = row.get("segmentation")
     if isinstance(rings, list) and all(_is_ring(ring, largest) for ring in rings):
         row["segmentation"] = [(np.reshape(ring, (-1, 2)) * size).ravel().tolist() for ring in rings]
+    points = row.get("keypoints")
+    if isinstance(points, list) and len(points) % 3 == 0 and all(map(is_coordinate, points)):
+        found = np.reshape(points, (-1, 3)).astype(np.float64)
+        if (np.abs(found[:, :2]) <= largest * _OVERHANG).all():
+            row["keypoints"] = (found * (*size, 1)).ravel().tolist()
 
 
 def _is_ring(ring: object, largest: float) -> bool:
-    """Check for a list of pairs of numbers up to the largest one."""
+    """Check for a list of pairs of numbers up to the largest one, or a little beyond the image."""
     return (
         isinstance(ring, list)
         and len(ring) % 2 == 0
-        and all(isinstance(value, int | float) and abs(value) <= largest for value in ring)
+        and all(isinstance(value, int | float) and abs(value) <= largest * _OVERHANG for value in ring)
     )
 
 
