@@ -61,7 +61,7 @@ def parse_keypoints(row: Mapping[str, Any]) -> tuple[FloatArray, tuple[Annotatio
         return _NO_KEYPOINTS, ()
     if not isinstance(stated, list) or len(stated) % 3 or not all(map(is_coordinate, stated)):
         reason = f"its keypoints are no x, y and visibility of each: left out: {repr(stated)[:40]}"
-        return _NO_KEYPOINTS, (AnnotationNote(False, reason, "malformed"),)
+        return _NO_KEYPOINTS, (AnnotationNote(False, reason, "no-keypoints"),)
     return np.array(stated, np.float64).reshape(-1, 3), ()
 
 

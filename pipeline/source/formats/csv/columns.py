@@ -72,6 +72,12 @@ _ROTATION_NAMES: Final = frozenset(
         *("angledeg", "angledegrees", "anglerad", "angleradians", "rotationdeg", "rotationrad"),
     }
 )
+_UNREAD_SHAPE_NAMES: Final = frozenset(
+    {
+        *("polygon", "polygons", "segmentation", "segmentations", "outline", "contour", "points"),
+        *("mask", "rle", "encodedpixels", "keypoints", "landmarks"),
+    }
+)
 _CENTER_NAMES: Final = (
     ("xcenter", "ycenter"),
     ("xcentre", "ycentre"),
@@ -231,6 +237,11 @@ def list_rotation_columns(columns: CsvColumns) -> list[tuple[str, int]]:
         for name, column in columns.others.items()
         if _BOX_PREFIX.sub("", normalize_header(name)) in _ROTATION_NAMES
     ]
+
+
+def list_unread_shape_columns(columns: CsvColumns) -> list[str]:
+    """Return the names of the columns that are called like outlines, masks or keypoints."""
+    return [name for name in columns.others if normalize_header(name) in _UNREAD_SHAPE_NAMES]
 
 
 def _find_size_columns(columns: Mapping[str, int]) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.csv.columns import (
     SCORE_COLUMN,
     CsvColumns,
+    list_unread_shape_columns,
     recognize_class_columns,
     recognize_columns,
     recognize_headerless_row,
@@ -193,6 +194,8 @@ def _describe_table(table: CsvTable) -> Iterator[str]:
     yield f"image {header[columns.image]!r}, {label}, {boxes}"
     if table.is_latin1:
         yield "no UTF-8, read as Latin-1"
+    if unread := ", ".join(list_unread_shape_columns(columns)):
+        yield f"{unread} left aside: {'boxes' if columns.box else 'classes of whole images'} alone are read"
     if columns.form == "list":
         meaning = "x1 y1 x2 y2" if table.has_corners else "x y width height"
         how = "read by their names" if _are_named(table) else f"taken for {meaning}"

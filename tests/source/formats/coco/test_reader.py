@@ -532,7 +532,7 @@ def test_invalid_keypoints_are_dropped_and_the_box_is_kept(tmp_path, points):
     source = read_annotation(tmp_path, {"keypoints": points})
     assert objects_by_image(source) == {"train/x.jpg": [("a", 10, 20, 50, 60)]}
     assert source.task == "detect"
-    noted = [(False, "malformed")] if points else []
+    noted = [(False, "no-keypoints")] if points else []
     assert [(note.dropped, note.kind) for note in source.images[0].notes] == noted
 
 

@@ -368,3 +368,15 @@ def test_image_whose_rows_name_several_splits_is_kept_in_the_held_out_one(tmp_pa
     [image] = source.images
     assert image.split == next(split for split in splits if split != "train")
     assert [(note.dropped, note.kind) for note in image.notes] == [(False, "listed-twice")]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("file,xmin,ymin,xmax,ymax,class,Segmentation", 'x.jpg,10,20,50,60,cat,"[[1,2,3,4,5,6]]"'),
+        ("file,class,encoded_pixels", "x.jpg,cat,10 5"),
+    ],
+)
+def test_column_of_shapes_that_is_not_read_is_told(tmp_path, header, row):
+    remarks = read_folder(write(tmp_path, header, row)).remarks
+    assert sum("left aside" in remark for remark in remarks) == 1
