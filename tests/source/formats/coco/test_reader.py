@@ -489,6 +489,13 @@ def test_keypoints_in_shares_are_scaled_with_their_box(tmp_path, policy):
     np.testing.assert_allclose(image.raw.outlines[0][0], [[12, 20], [96.96, 20], [48, 40]])
 
 
+def test_keypoints_in_shares_beside_boxes_in_pixels_are_refused(tmp_path):
+    write_dataset(tmp_path, {"x.jpg": [{"keypoints": [0.25, 0.5, 2, 0.5, 0.25, 2, 0, 0, 0]}] * 3})
+    with pytest.raises(UserError, match="keypoints"):
+        read_source("coco", tmp_path)
+    assert read_source("coco", tmp_path, ReadOptions(labels="pixels")).task == "pose"
+
+
 @pytest.mark.parametrize(
     ("visibility", "word"), [(0.231, "data.predictions=labels"), (3, "must be 0"), (50, "must be 0")]
 )
