@@ -25,6 +25,7 @@ SOURCE_COLUMN: Final = "source"
 _MOST_DETAILED_FIRST: Final[tuple[Task, ...]] = ("classify", "pose", "segment", "obb", "detect")
 _PLACEHOLDER_NAME: Final = re.compile(r"class_?\d+|\d+")
 """Names that readers give to classes without one, or that are none."""
+_PLACEHOLDER_POINT: Final = re.compile(r"point_\d+")
 _MAX_LISTED: Final = 5
 
 
@@ -152,7 +153,9 @@ def _join_keypoints(sources: Mapping[str, Source], wanted: str) -> tuple[Keypoin
     if len(found) < len(sources):
         return None, []
     if all(_find_point_order(each, found[0]) is not None for each in found):
-        return found[0], []
+        are_numbered = all(map(_PLACEHOLDER_POINT.fullmatch, found[0].names))
+        doubt = "the keypoints have no names: equal numbers are taken as the same point in all sources"
+        return found[0], [doubt] if are_numbered else []
     listed = "; ".join(
         f"{name} has {', '.join(points.names)}" for name, points in zip(sources, found, strict=True)
     )

@@ -98,6 +98,14 @@ def test_keypoints_in_another_order_are_put_into_the_order_of_the_first_source()
     assert one == other
 
 
+@pytest.mark.parametrize(("names", "doubts"), [(["point_0", "point_1"], 1), (["nose", "tail"], 0)])
+def test_numbered_keypoints_are_joined_with_a_remark(names, doubts):
+    each = posed(names, (0, 1), [[1, 1, 2], [2, 2, 2]])
+    joined = join(each, each).source
+    assert joined.keypoints == each.source.keypoints
+    assert sum("keypoints have no names" in remark for remark in joined.remarks) == doubts
+
+
 def test_other_keypoints_are_left_out_with_a_remark_and_refused_where_pose_is_asked_for():
     first = posed(["nose", "tail"], (0, 1), [[1, 1, 2], [2, 2, 2]])
     second = posed(["nose", "ear"], (0, 1), [[1, 1, 2], [2, 2, 2]])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import FloatArray
 from pipeline.prepare.annotations.boxes import CheckedObjects
-from pipeline.prepare.annotations.repair import clip_keypoints
+from pipeline.prepare.annotations.repair import clip_keypoints, find_odd_visibilities
 
 FULL_IMAGE_SHARE: Final = 0.99
 """Share of the image from which on an object is reported as covering everything."""
@@ -90,7 +90,7 @@ def fast_check_rectangles(raw: RawObjects, size: tuple[int, int]) -> CheckedObje
 
 
 def fast_check_poses(raw: RawObjects, size: tuple[int, int], *, count: int) -> CheckedObjects | None:
-    """Return the poses if all boxes are valid and no labelled key point is outside the image, else None.
+    """Return the poses if all boxes, visibilities and places of key points are valid, else None.
 
     Args:
         raw: The objects in pixels, at least one, of known classes.
@@ -101,8 +101,9 @@ def fast_check_poses(raw: RawObjects, size: tuple[int, int], *, count: int) -> C
     complete = len(raw.keypoints) == len(raw.marks) and all(p.shape == (count, 3) for p in raw.keypoints)
     if not checked or not complete:
         return None
-    keypoints, lost = clip_keypoints(np.array(raw.keypoints), size)
-    if lost.any() or not (keypoints[..., 2] > 0).any(axis=1).all():
+    stated = np.array(raw.keypoints)
+    keypoints, lost = clip_keypoints(stated, size)
+    if lost.any() or find_odd_visibilities(stated).any() or not (keypoints[..., 2] > 0).any(axis=1).all():
         return None
     return checked._replace(keypoints=tuple(keypoints))
 

@@ -197,11 +197,20 @@ def repair_keypoints(
             "malformed", f"{format_count(len(points), 'key point')}, but a pose has {count}"
         )
     keypoints, lost = clip_keypoints(points, size)
-    return keypoints, _keypoint_repairs(lost=int(lost.sum()), labelled=int((keypoints[:, 2] > 0).sum()))
+    odd = find_odd_visibilities(points) & ~lost
+    return keypoints, _keypoint_repairs(
+        lost=int(lost.sum()), odd=int(odd.sum()), labelled=int((keypoints[:, 2] > 0).sum())
+    )
+
+
+def find_odd_visibilities(points: FloatArray) -> NDArray[np.bool_]:
+    """Return (...) which key points (..., 3) have a visibility above 0 that is neither 1 nor 2."""
+    visibility = points[..., 2]
+    return np.asarray((visibility > 0) & (visibility != 1) & (visibility != 2), np.bool_)
 
 
 def clip_keypoints(points: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Mark key points outside the image as not labelled.
+    """Mark key points outside the image as not labelled, and round visibilities to 0, 1 or 2.
 
     Args:
         points: (..., 3) x, y in pixels and visibility.
@@ -218,11 +227,16 @@ def clip_keypoints(points: FloatArray, size: tuple[int, int]) -> tuple[FloatArra
     return np.concatenate([clipped, visibility[..., None]], axis=-1), labelled & ~inside
 
 
-def _keypoint_repairs(*, lost: int, labelled: int) -> list[ObjectRepair]:
+def _keypoint_repairs(*, lost: int, odd: int, labelled: int) -> list[ObjectRepair]:
     repairs: list[ObjectRepair] = []
     if lost:
         repairs.append(
             ("hidden-point", f"{format_count(lost, 'key point')} outside the image: taken as not labelled")
+        )
+    if odd:
+        points = format_count(odd, "key point")
+        repairs.append(
+            ("hidden-point", f"{points} with a visibility that is not 0, 1 or 2: rounded to 1 or 2")
         )
     if not labelled:
         repairs.append(("no-keypoints", "none of its key points is labelled"))

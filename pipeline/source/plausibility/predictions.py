@@ -7,6 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from pipeline.core.arrays import FloatArray
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 
@@ -21,6 +24,10 @@ PREDICTIONS_ADVICE: Final = "data.predictions=labels reads them as labels"
 
 _MAX_SCORED_SHARE: Final = 0.2
 """If more objects have a score, a model has written them, unless people have checked them."""
+
+_VISIBILITIES: Final = (0, 1, 2)
+_MIN_ODD_POINTS: Final = 3
+"""Fewer keypoints with an odd visibility may be single mistakes."""
 
 _PREDICTION_WORDS: Final = frozenset(
     {
@@ -83,6 +90,34 @@ def check_object_scores(scores: Sequence[float | None], policy: str, folder: Pat
             "set data.predictions=labels"
         )
     return [f"{number} have a score, as a model writes it: they are read as labels"]
+
+
+def check_visibilities(found: Sequence[tuple[str, FloatArray]], policy: str) -> None:
+    """Refuse keypoints of which more than a fifth have another visibility than 0, 1 or 2.
+
+    Args:
+        found: The name of each image or label file, and (n,) the visibilities of the keypoints in it.
+        policy: As in data.predictions; labels allows the confidences of a model, 0 to 1.
+
+    Raises:
+        UserError: They have.
+    """
+    every = np.concatenate([np.zeros(0), *(values for _, values in found)])
+    odd = ~np.isin(every, _VISIBILITIES)
+    if odd.sum() < _MIN_ODD_POINTS or odd.mean() <= _MAX_SCORED_SHARE:
+        return
+    name = next(name for name, values in found if not np.isin(values, _VISIBILITIES).all())
+    what = (
+        f"{int(odd.sum()):,} of {format_count(len(odd), 'keypoint')} have a visibility such as "
+        f"{every[odd][0]:.6g} in {name}"
+    )
+    if not ((every >= 0) & (every <= 1)).all():
+        raise UserError(f"{what}: it must be 0 (not labelled), 1 (hidden) or 2 (visible): correct the labels")
+    if policy != "labels":
+        raise UserError(
+            f"{what}: these look like the confidences of a model, not like labels: if they are labels, set "
+            "data.predictions=labels"
+        )
 
 
 def is_named_like_predictions(stem: str) -> bool:

@@ -34,6 +34,29 @@ def pair_keypoints_by_name(names: Sequence[str]) -> tuple[int, ...]:
     )
 
 
+def name_unnamed_keypoints(count: int) -> tuple[str, ...]:
+    """Name keypoints without names: 17 as those of a person in COCO, others by their numbers."""
+    if count == len(COCO_KEYPOINTS):
+        return COCO_KEYPOINTS
+    return tuple(f"point_{index}" for index in range(count))
+
+
+def describe_guessed_keypoints(names: Sequence[str], advice: str) -> tuple[str, ...]:
+    """Return a remark if keypoints without names were taken for those of a person in COCO.
+
+    Args:
+        names: The names that they were given.
+        advice: What to set if they are others.
+    """
+    if tuple(names) != COCO_KEYPOINTS:
+        return ()
+    return (
+        f"the {len(names)} keypoints have no names: taken for those of a person in COCO "
+        f"({', '.join(names[:3])}, ...), of which left and right change places in a mirrored image; if they "
+        f"are others, {advice}",
+    )
+
+
 def describe_unpaired_keypoints(flip: Sequence[int]) -> tuple[str, ...]:
     """Return a remark if there are several keypoints and none has a partner."""
     if len(flip) < 2 or list(flip) != list(range(len(flip))):

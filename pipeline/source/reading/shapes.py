@@ -212,6 +212,11 @@ def build_pose(points: Mapping[str, Keypoint], around: Shape | None = None) -> S
     return Shape("pose", found.parts, dict(points))
 
 
+def describe_repeated_point(name: str) -> str:
+    """Return why a keypoint is left out that another one of the same object is called like."""
+    return f"another point of this object is called {name!r} too: the first one is used"
+
+
 def _rotate_points(points: FloatArray, degrees: float, about: FloatArray) -> FloatArray:
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     rotated: FloatArray = (points - about) @ np.array([[cos, sin], [-sin, cos]]) + about

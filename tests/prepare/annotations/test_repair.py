@@ -177,6 +177,13 @@ def test_keypoint_outside_the_image_becomes_not_labelled():
     assert repairs == [("hidden-point", "2 key points outside the image: taken as not labelled")]
 
 
+def test_odd_visibility_is_rounded_with_a_finding():
+    points = np.array([[10.0, 20, 2], [10, 20, 3], [10, 20, 0.2], [10, 20, 0], [10, 20, -1]])
+    found, repairs = repair_keypoints(points, SIZE, count=5)
+    assert found[:, 2].tolist() == [2, 2, 1, 0, 0]
+    assert [kind for kind, _ in repairs] == ["hidden-point"]
+
+
 def test_box_without_keypoints_is_kept_with_a_finding():
     for points in (np.zeros((0, 3)), np.zeros((3, 3)), np.full((3, 3), -1.0)):
         found, repairs = repair_keypoints(points, SIZE, count=3)

@@ -25,6 +25,8 @@ _MAX_CHECKED_ROWS: Final = 2000
 _MIN_EXPLAINED: Final = 0.8
 _MAX_AREA: Final = 1e18
 _MIN_IMAGE_SIDE: Final = 16
+_OVERHANG: Final = 1.1
+"""How far a part of an object may reach, if the end of the image is 1."""
 
 
 def interpret_boxes(files: Sequence[Mapping[str, Any]], policy: str) -> tuple[str, ...]:
@@ -107,14 +109,19 @@ def _scale_row(row: CocoRow, size: FloatArray, largest: float) -> None:
     rings = row.get("segmentation")
     if isinstance(rings, list) and all(_is_ring(ring, largest) for ring in rings):
         row["segmentation"] = [(np.reshape(ring, (-1, 2)) * size).ravel().tolist() for ring in rings]
+    points = row.get("keypoints")
+    if isinstance(points, list) and len(points) % 3 == 0 and all(map(is_coordinate, points)):
+        found = np.reshape(points, (-1, 3)).astype(np.float64)
+        if (np.abs(found[:, :2]) <= largest * _OVERHANG).all():
+            row["keypoints"] = (found * (*size, 1)).ravel().tolist()
 
 
 def _is_ring(ring: object, largest: float) -> bool:
-    """Check for a list of pairs of numbers up to the largest one."""
+    """Check for a list of pairs of numbers up to the largest one, or a little beyond the image."""
     return (
         isinstance(ring, list)
         and len(ring) % 2 == 0
-        and all(isinstance(value, int | float) and abs(value) <= largest for value in ring)
+        and all(isinstance(value, int | float) and abs(value) <= largest * _OVERHANG for value in ring)
     )
 
 
@@ -132,6 +139,7 @@ def _refuse_corners(rows: Sequence[CocoRow]) -> None:
                 "x y width height: set data.labels=pixel_corners to read it so, or correct the file"
             )
     _refuse_foreign_outlines(rows)
+    _refuse_foreign_keypoints(rows)
 
 
 def _refuse_foreign_outlines(rows: Sequence[CocoRow]) -> None:
@@ -151,6 +159,31 @@ def _refuse_foreign_outlines(rows: Sequence[CocoRow]) -> None:
             f"{' '.join(f'{value:.6g}' for value in example)}{in_shares}: correct the segmentation, or "
             "remove it; data.labels=pixels reads the file as it is"
         )
+
+
+def _refuse_foreign_keypoints(rows: Sequence[CocoRow]) -> None:
+    """Refuse keypoints in shares of the image beside boxes in pixels."""
+    pairs = [(row["bbox"], points) for row in rows if (points := _list_labelled_points(row)) is not None]
+    if len(pairs) < MIN_DOUBTFUL_BOXES:
+        return
+    points = np.concatenate([points for _, points in pairs])
+    sides = np.array([box[2:] for box, _ in pairs], np.float64)
+    if ((points >= 0) & (points <= 1)).all() and (points % 1 != 0).any() and np.median(sides) > 2:
+        raise UserError(
+            f"the keypoints of all {len(pairs)} checked objects lie between 0 and 1, such as "
+            f"{points[0, 0]:.6g} {points[0, 1]:.6g}, and their boxes are in pixels: they look like shares of "
+            "the image size; multiply them by it, or remove them; data.labels=pixels reads the file as is"
+        )
+
+
+def _list_labelled_points(row: CocoRow) -> FloatArray | None:
+    """Return x and y (n, 2) of the labelled keypoints of an annotation; None if there are none."""
+    points = row.get("keypoints")
+    if not isinstance(points, list) or len(points) % 3 or not all(map(is_coordinate, points)):
+        return None
+    found = np.reshape(points, (-1, 3)).astype(np.float64)
+    labelled = found[found[:, 2] > 0, :2]
+    return labelled if len(labelled) else None
 
 
 def _compare_outlines(rows: Sequence[CocoRow]) -> tuple[BoolArray, BoolArray]:

@@ -90,7 +90,9 @@ def _parse_object(
         return None, [AnnotationNote(True, f"{mark}: a crowd, not one object (iscrowd)", "crowd")]
     outline = parse_segmentation(row, size)
     box = parse_bbox(row)
-    notes = [note._replace(reason=f"{mark}: {note.reason}") for note in outline.notes]
+    points, point_notes = parse_keypoints(row)
+    told = (*outline.notes, *point_notes)
+    notes = [note._replace(reason=f"{mark}: {note.reason}") for note in told]
     if box is None and outline.parts:
         points = np.concatenate(outline.parts)
         box = [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
@@ -103,4 +105,4 @@ def _parse_object(
     if box is None:
         reason = f"bbox {repr(row.get('bbox'))[:60]} is not four numbers"
         return None, [AnnotationNote(True, f"{mark}: {reason}", "malformed")]
-    return CocoObject(class_index, box, mark, outline.parts, parse_keypoints(row)), notes
+    return CocoObject(class_index, box, mark, outline.parts, points), notes

@@ -27,7 +27,7 @@ from pipeline.source.formats.coco.files import (
     find_unlisted_images,
     has_coco_json,
 )
-from pipeline.source.formats.coco.keypoints import infer_keypoints
+from pipeline.source.formats.coco.keypoints import flatten_keypoints, infer_keypoints
 from pipeline.source.formats.coco.objects import (
     JsonObject,
     list_labeled_boxes,
@@ -113,6 +113,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """
     parsed, file_remarks = find_coco_files(folder, options)
     same_name_remarks = check_categories(parsed, options)
+    point_remarks = flatten_keypoints([*parsed.values()])
     box_remarks = interpret_boxes([*parsed.values()], options.labels)
     crowd_remarks = resolve_crowds([*parsed.values()], options.crowds)
     names, category_remarks = merge_categories(list(parsed.values()))
@@ -136,11 +137,11 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     strays = [finding for file in files for finding in _find_stray_annotations(file, folder)]
     unlisted_images = [] if options.file else find_unlisted_images(entries, image_index, folder)
     defects = (*strays, *missing, *unlisted_images)
-    pose = infer_keypoints(list(parsed.values()), images)
+    pose = infer_keypoints(list(parsed.values()), images, options.predictions)
     task, task_remarks = ("pose", ()) if pose.keypoints else choose_task_by_outlines(images)
     unlisted = [] if options.file else describe_unlisted_folders(entries, image_index, folder)
     remarks = (
-        *(*file_remarks, *crowd_remarks, *box_remarks, *outside),
+        *(*file_remarks, *crowd_remarks, *box_remarks, *point_remarks, *outside),
         *(*same_name_remarks, *category_remarks, *pose.remarks, *task_remarks, *unlisted),
     )
     source = Source(names, images, defects, remarks, task, pose.keypoints)

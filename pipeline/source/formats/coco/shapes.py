@@ -54,12 +54,15 @@ def parse_segmentation(row: Mapping[str, Any], size: tuple[int, int] | None = No
     return CocoOutline(parts, (AnnotationNote(False, reason),) if invalid else ())
 
 
-def parse_keypoints(row: Mapping[str, Any]) -> FloatArray:
-    """Return keypoints (points, 3): x, y in pixels and visibility; (0, 3) if there are none."""
+def parse_keypoints(row: Mapping[str, Any]) -> tuple[FloatArray, tuple[AnnotationNote, ...]]:
+    """Return keypoints (points, 3): x, y in pixels and visibility; (0, 3) and a note if they are invalid."""
     stated = row.get("keypoints")
+    if not stated:
+        return _NO_KEYPOINTS, ()
     if not isinstance(stated, list) or len(stated) % 3 or not all(map(is_coordinate, stated)):
-        return _NO_KEYPOINTS
-    return np.array(stated, np.float64).reshape(-1, 3)
+        reason = f"its keypoints are no x, y and visibility of each: left out: {repr(stated)[:40]}"
+        return _NO_KEYPOINTS, (AnnotationNote(False, reason, "no-keypoints"),)
+    return np.array(stated, np.float64).reshape(-1, 3), ()
 
 
 def _outline_mask(stated: Mapping[str, Any], size: tuple[int, int] | None) -> CocoOutline:

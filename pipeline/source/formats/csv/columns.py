@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 from unicodedata import normalize
 
-BoxColumnForm = Literal["corners", "extent", "centre", "list", "none", "each"]
+BoxColumnForm = Literal["corners", "extent", "centre", "quadrilateral", "list", "none", "each"]
 
 _IMAGE_NAMES: Final = (
     *(
@@ -63,6 +63,21 @@ _CORNER_NAMES: Final = (
     ("left", "top", "right", "bottom"),
     ("startx", "starty", "endx", "endy"),
 )
+_FOUR_CORNER_NAMES: Final = tuple(
+    tuple(f"{axis}{corner}" for corner in range(first, first + 4) for axis in "xy") for first in (1, 0)
+)
+_ROTATION_NAMES: Final = frozenset(
+    {
+        *("angle", "rotation", "theta", "rot", "rotationangle", "winkel", "drehung"),
+        *("angledeg", "angledegrees", "anglerad", "angleradians", "rotationdeg", "rotationrad"),
+    }
+)
+_UNREAD_SHAPE_NAMES: Final = frozenset(
+    {
+        *("polygon", "polygons", "segmentation", "segmentations", "outline", "contour", "points"),
+        *("mask", "rle", "encodedpixels", "keypoints", "landmarks"),
+    }
+)
 _CENTER_NAMES: Final = (
     ("xcenter", "ycenter"),
     ("xcentre", "ycentre"),
@@ -77,6 +92,7 @@ _FOREIGN_SIZE_NAMES: Final = (
 )
 _EXTENT_NAMES: Final = (("w", "h"), ("width", "height"), *_FOREIGN_SIZE_NAMES)
 _BOX_NAMES: Final[tuple[tuple[BoxColumnForm, tuple[str, ...]], ...]] = (
+    *(("quadrilateral", names) for names in _FOUR_CORNER_NAMES),  # before x1, y1, x2, y2 alone
     *(("corners", names) for names in _CORNER_NAMES),
     *(("centre", (*centre, *extent)) for extent in _EXTENT_NAMES for centre in _CENTER_NAMES),
     *(("extent", (*start, *extent)) for extent in _EXTENT_NAMES for start in _START_NAMES),
@@ -103,9 +119,10 @@ class CsvColumns(NamedTuple):
         image: The image name.
         label: The class; None if there is only one class, or a column for each class.
         form: How a box is stated. corners: two corners; extent: a corner, width and height; centre: the
-            center, width and height; list: all numbers in one column; none: no box, the whole image has a
-            class; each: no box, a column for each class.
-        box: The four columns of the box in the order of `form`, or the one; for `each`, those of the classes.
+            center, width and height; quadrilateral: four corners; list: all numbers in one column; none: no
+            box, the whole image has a class; each: no box, a column for each class.
+        box: The columns of the box in the order of `form`: four, eight of a quadrilateral, or one; for
+            `each`, those of the classes.
         size: Width and height of the image.
         split: train, val or test.
         others: The other columns by name, the split among them.
@@ -198,7 +215,7 @@ def _find_column(columns: Mapping[str, int], names: Sequence[str]) -> int | None
 
 
 def _find_box_columns(columns: Mapping[str, int]) -> tuple[BoxColumnForm, tuple[int, ...]]:
-    """Find the four columns of a box; else one with all numbers.
+    """Find the eight columns of four corners, or the four of a box; else one with all numbers.
 
     Columns with a prefix such as bbox_ come first: width and height without it may be those of the image.
     """
@@ -211,6 +228,20 @@ def _find_box_columns(columns: Mapping[str, int]) -> tuple[BoxColumnForm, tuple[
                 return form, tuple(candidates[name] for name in names)
     column = _find_column(columns, _BOX_LIST_NAMES)
     return ("none", ()) if column is None else ("list", (column,))
+
+
+def list_rotation_columns(columns: CsvColumns) -> list[tuple[str, int]]:
+    """Return name and index of the columns that are called like the rotation of a box."""
+    return [
+        (name, column)
+        for name, column in columns.others.items()
+        if _BOX_PREFIX.sub("", normalize_header(name)) in _ROTATION_NAMES
+    ]
+
+
+def list_unread_shape_columns(columns: CsvColumns) -> list[str]:
+    """Return the names of the columns that are called like outlines, masks or keypoints."""
+    return [name for name in columns.others if normalize_header(name) in _UNREAD_SHAPE_NAMES]
 
 
 def _find_size_columns(columns: Mapping[str, int]) -> tuple[int, int] | None:

@@ -7,19 +7,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote
 from pipeline.core.text import format_count
 from pipeline.source.formats.csv.class_numbers import (
     blank_absent_classes,
     drop_class_tables,
     name_class_numbers,
 )
-from pipeline.source.formats.csv.columns import CsvColumns
+from pipeline.source.formats.csv.columns import CsvColumns, list_rotation_columns
 from pipeline.source.formats.csv.image_sizes import add_image_sizes
 from pipeline.source.formats.csv.predictions import drop_predictions
 from pipeline.source.formats.csv.tables import (
     DEFAULT_CLASS,
     CsvTable,
+    count_box_values,
     describe_tables,
     get_box_values,
     get_cell,
@@ -36,8 +40,21 @@ from pipeline.source.reading.file_tree import list_files, list_images
 from pipeline.source.reading.image_index import ImageIndex
 from pipeline.source.reading.match_images import MatchingOptions
 from pipeline.source.reading.parsing import describe_ignored_files, format_file_name, read_heads
-from pipeline.source.reading.shapes import TAG, Shape, build_box, parse_class_name, parse_coordinate
-from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
+from pipeline.source.reading.shapes import (
+    TAG,
+    Shape,
+    build_box,
+    build_rotated_box,
+    parse_class_name,
+    parse_coordinate,
+)
+from pipeline.source.types import (
+    DEFAULT_OPTIONS,
+    ReadOptions,
+    Source,
+    choose_held_out_split,
+    find_split_in_name,
+)
 
 RECOGNIZED_BY: Final = "CSV with columns for image, class and box"
 
@@ -57,7 +74,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     """Read tables of boxes or classes.
 
     Raises:
-        UserError: There is no table, one cannot be read, or no image has a row.
+        UserError: There is no table, one cannot be read or states rotations, or no image has a row.
     """
     loaded = {path: load_table(path) for path in list_files(folder, *_SUFFIXES)}
     images = list_images(folder)
@@ -72,6 +89,8 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     labels = [table for table in labels if table.path not in copies]
     tables = [interpret_boxes(add_image_sizes(table, images), options.labels) for table in labels]
     tables, class_remarks = drop_class_tables(tables)
+    for table in tables:
+        _refuse_rotations(table)
     blanked = [blank_absent_classes(table) for table in tables]
     tables = [table for table, _ in blanked]
     class_remarks += [remark for _, remarks in blanked for remark in remarks]
@@ -110,17 +129,53 @@ def _iterate_images(table: CsvTable) -> Iterator[ImageAnnotations]:
             if any(get_cell(row, column) for column in _object_columns(columns))
         ]
         objects, notes = collect_objects(filled, lambda row: _parse_row(row, table))
+        split, split_notes = _choose_split([row for _, row in rows], columns)
         yield ImageAnnotations(
             table.path,
             (name,),
             objects,
-            notes,
+            (*split_notes, *notes),
             size=parse_image_size(first, columns),
-            split=None if columns.split is None else find_split_in_name(get_cell(first, columns.split)),
+            split=split,
             fault=_find_fault([row for _, row in rows], columns),
             normalized=table.normalized,
             columns=_shared_columns([row for _, row in rows], columns),
         )
+
+
+def _choose_split(rows: Sequence[list[str]], columns: CsvColumns) -> tuple[str | None, list[AnnotationNote]]:
+    """Choose the split of an image from all its rows; tell if they name several."""
+    if columns.split is None:
+        return None, []
+    named = {split for row in rows if (split := find_split_in_name(get_cell(row, columns.split)))}
+    split, listed = choose_held_out_split(named), " and ".join(sorted(named))
+    reason = f"listed in {listed}: kept in {split} alone"
+    return split, [AnnotationNote(False, reason, "listed-twice")] if len(named) > 1 else []
+
+
+def _refuse_rotations(table: CsvTable) -> None:
+    """Refuse boxes with a rotation: its unit, its direction and its center are not known.
+
+    Raises:
+        UserError: A column that is called like a rotation holds another number than 0.
+    """
+    if not table.columns.box or table.columns.form in {"quadrilateral", "each"}:
+        return
+    for name, column in list_rotation_columns(table.columns):
+        line = next((number for number, row in table.rows if _is_turned(get_cell(row, column))), None)
+        if line is not None:
+            raise UserError(
+                f"{table.path}, line {line}: the column {name!r} holds a rotation, and a table does not say "
+                "how it is meant: write four corners (x1, y1 to x4, y4) instead of box and rotation; or "
+                "rename the column if it does not rotate the boxes"
+            )
+
+
+def _is_turned(cell: str) -> bool:
+    try:
+        return float(cell.replace(",", ".") or 0) != 0
+    except ValueError:
+        return False
 
 
 def _find_fault(rows: Sequence[list[str]], columns: CsvColumns) -> str:
@@ -144,9 +199,12 @@ def _parse_row(row: list[str], table: CsvTable) -> tuple[str, Shape]:
     if columns.form == "none":
         return label, TAG
     values = get_box_values(row, columns)
-    if len(values) != 4:
+    if len(values) != count_box_values(columns):
         raise ValueError(f"{format_count(len(values), 'number')}, not the four of a box")
-    a, b, c, d = (parse_coordinate(value) * table.unit for value in values)
+    numbers = [parse_coordinate(value) * table.unit for value in values]
+    if columns.form == "quadrilateral":
+        return label, build_rotated_box(np.array(numbers).reshape(4, 2))
+    a, b, c, d = numbers
     if table.meaning == "corners":
         return label, build_box((a, b, c, d))
     if table.meaning == "centre":

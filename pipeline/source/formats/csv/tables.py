@@ -17,6 +17,7 @@ from pipeline.core.text import format_count
 from pipeline.source.formats.csv.columns import (
     SCORE_COLUMN,
     CsvColumns,
+    list_unread_shape_columns,
     recognize_class_columns,
     recognize_columns,
     recognize_headerless_row,
@@ -193,6 +194,8 @@ def _describe_table(table: CsvTable) -> Iterator[str]:
     yield f"image {header[columns.image]!r}, {label}, {boxes}"
     if table.is_latin1:
         yield "no UTF-8, read as Latin-1"
+    if unread := ", ".join(list_unread_shape_columns(columns)):
+        yield f"{unread} left aside: {'boxes' if columns.box else 'classes of whole images'} alone are read"
     if columns.form == "list":
         meaning = "x1 y1 x2 y2" if table.has_corners else "x y width height"
         how = "read by their names" if _are_named(table) else f"taken for {meaning}"
@@ -204,8 +207,13 @@ def _are_named(table: CsvTable) -> bool:
     return any(_has_names(get_cell(row, table.columns.box[0])) for _, row in table.rows[:_CHECKED_LINES])
 
 
+def count_box_values(columns: CsvColumns) -> int:
+    """Return how many numbers a box has: eight of a quadrilateral, else four."""
+    return 8 if columns.form == "quadrilateral" else 4
+
+
 def get_box_values(row: list[str], columns: CsvColumns) -> list[str]:
-    """Return the numbers of a box as texts, from four columns or from one with any separators."""
+    """Return the numbers of a box as texts, from a column each or from one with any separators."""
     cells = [get_cell(row, column) for column in columns.box]
     if columns.form != "list":
         return cells
@@ -232,13 +240,13 @@ def read_named_box(cell: str) -> list[str]:
 
 
 def _iterate_boxes(table: CsvTable) -> Iterator[tuple[list[float], tuple[int, int] | None]]:
-    """Yield the boxes that are four numbers, with the image size if it is stated or measured."""
+    """Yield the boxes that are complete, with the image size if it is stated or measured."""
     for _, row in table.rows:
         try:
             numbers = [parse_coordinate(value) for value in get_box_values(row, table.columns)]
         except ValueError:
             continue
-        if len(numbers) == 4:
+        if len(numbers) == count_box_values(table.columns):
             columns = table.columns
             yield numbers, parse_image_size(row, columns) or table.sizes.get(get_cell(row, columns.image))
 

@@ -49,9 +49,7 @@ def parse_cvat_shape(item: Element, label: str | None = None) -> tuple[str, Shap
     if item.tag == "mask":
         return name, _parse_mask(item)
     if item.tag == "skeleton":
-        return name, build_pose(
-            {str(point.get("label")): _parse_keypoint(point) for point in item.iterfind("points")}
-        )
+        return name, _parse_skeleton(item)
     raise ValueError(f"{item.tag[:20]} is no shape with an area")
 
 
@@ -72,6 +70,16 @@ def _parse_rotation(item: Element) -> float:
 
 def _split_points(item: Element) -> list[list[str]]:
     return [pair.split(",") for pair in (item.get("points") or "").split(";") if pair.strip()]
+
+
+def _parse_skeleton(item: Element) -> Shape:
+    points: dict[str, Keypoint] = {}
+    for point in item.iterfind("points"):
+        name = str(point.get("label"))
+        if name in points:
+            raise ValueError(f"a skeleton with two points called {name!r}")
+        points[name] = _parse_keypoint(point)
+    return build_pose(points)
 
 
 def _parse_keypoint(item: Element) -> Keypoint:

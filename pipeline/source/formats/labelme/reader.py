@@ -43,6 +43,7 @@ from pipeline.source.reading.shapes import (
     build_outline,
     build_pose,
     build_rotated_box,
+    describe_repeated_point,
     parse_class_name,
     parse_points,
     parse_ring,
@@ -158,7 +159,8 @@ def _build_shape(kind: str, points: list[Any], row: Row) -> Shape:
     """Build the shape that the points of one type describe."""
     pairs = parse_points(points)
     if kind in _POINT_TYPES and len(pairs) == 1:
-        return Shape("pose", points={"": (pairs[0, 0], pairs[0, 1], 2)})
+        visibility = 1 if row.get("difficult") is True else 2  # X-AnyLabeling marks hidden points so
+        return Shape("pose", points={"": (pairs[0, 0], pairs[0, 1], visibility)})
     if kind == "rectangle" and len(pairs) in {2, 4}:  # two corners in any order, or all four
         return build_box([*pairs.min(axis=0), *pairs.max(axis=0)])
     if kind == "circle" and len(pairs) == 2:
@@ -196,7 +198,9 @@ def _join_groups(
         points = [item for item in members if item.shape.kind == "pose"]
         others = list(_join_outlines([item for item in members if item.shape.kind != "pose"]))
         if points and len(others) == 1:
-            others = [_build_pose(points, others[0])]
+            pose, repeated = _build_pose(points, others[0])
+            others = [pose]
+            notes += repeated
         elif points:
             notes += [
                 AnnotationNote(True, f"{item.mark}: a point, in no group with one object around it")
@@ -218,6 +222,15 @@ def _join_outlines(members: Sequence[AnnotatedObject]) -> Iterator[AnnotatedObje
         yield first._replace(shape=build_outline(*parts, holes=holes)) if others else first
 
 
-def _build_pose(points: Sequence[AnnotatedObject], around: AnnotatedObject) -> AnnotatedObject:
-    keypoints = {item.label: item.shape.points[""] for item in points}
-    return around._replace(shape=build_pose(keypoints, build_box(around.shape.box)))
+def _build_pose(
+    points: Sequence[AnnotatedObject], around: AnnotatedObject
+) -> tuple[AnnotatedObject, list[AnnotationNote]]:
+    """Give an object its keypoints; of two points with one name the second becomes a note."""
+    first = {item.label: item for item in reversed(points)}
+    notes = [
+        AnnotationNote(True, f"{item.mark}: {describe_repeated_point(item.label)}", "malformed")
+        for item in points
+        if item is not first[item.label]
+    ]
+    keypoints = {item.label: item.shape.points[""] for item in points if item is first[item.label]}
+    return around._replace(shape=build_pose(keypoints, build_box(around.shape.box))), notes

@@ -33,7 +33,8 @@ _UPLOAD_PREFIX: Final = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _UPLOAD_FOLDER: Final = re.compile(r"(^|/)data/upload(/|$)")
 _ANNOTATION_KEYS: Final = ("annotations", "completions")
 _KNOWN_KEYS: Final = re.compile(
-    rb'"(original_width|(rectangle|polygon|brush|keypoint|ellipse)labels|was_cancelled|annotator|annotation_id)"'
+    rb'"(original_width|(rectangle|polygon|brush|bitmask|vector|keypoint|ellipse)labels|was_cancelled|annotator'
+    rb'|annotation_id)"'
 )
 _NON_LABEL_KEYS: Final = {"id", "annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
 

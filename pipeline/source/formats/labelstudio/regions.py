@@ -1,15 +1,15 @@
-"""Parse Label Studio regions: shapes in percent of the image size, brush strokes, keypoints, choices."""
+"""Parse Label Studio regions: shapes in percent of the image size, masks, keypoints, choices."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from pipeline.core.findings import AnnotationNote
-from pipeline.source.formats.labelstudio.brush import decode_brush
+from pipeline.source.formats.labelstudio.brush import decode_bitmask, decode_brush
 from pipeline.source.reading.entries import collect_objects
 from pipeline.source.reading.shapes import (
     TAG,
@@ -21,6 +21,7 @@ from pipeline.source.reading.shapes import (
     build_object,
     build_outline,
     build_pose,
+    describe_repeated_point,
     parse_class_name,
     parse_coordinate,
     parse_ring,
@@ -30,6 +31,9 @@ from pipeline.source.reading.shapes import (
 from pipeline.source.reading.trace_mask import trace_mask_outline
 
 Row = Mapping[str, Any]
+
+_SHAPE_KEYS: Final = {"x", "points", "rle", "imageDataURL", "vertices"}
+"""Keys of which a value has one, if it is a shape that is read."""
 
 
 class LabelStudioRegion(NamedTuple):
@@ -51,7 +55,11 @@ def parse_regions(results: Sequence[Any]) -> tuple[tuple[AnnotatedObject, ...], 
     merged = _merge_results([row for row in results if isinstance(row, dict)])
     points, point_notes = _collect_keypoints(merged)
     others = [(key, region) for key, region in merged.items() if "keypointlabels" not in region.value]
-    rows = [(f"region {key}", (region, points.get(key, {}))) for key, region in others if _has_shape(region)]
+    rows = [
+        (f"region {key}", (region, points.get(key, {})))
+        for key, region in others
+        if _has_shape(region) or _region_labels(region.value)
+    ]
     objects, notes = collect_objects(rows, lambda row: _parse_region(*row))
     tags = [
         build_object(tag, TAG, f"region {key}") for key, region in others for tag in _image_classes(region)
@@ -66,7 +74,12 @@ def parse_regions(results: Sequence[Any]) -> tuple[tuple[AnnotatedObject, ...], 
         for key, region in merged.items()
         if len(labels := _region_labels(region.value)) > 1
     ]
-    return (*objects, *tags), (*non_regions, *point_notes, *notes, *multiple_labels)
+    curves = [
+        AnnotationNote(False, f"region {key}: a vector with curves: read with straight lines")
+        for key, region in others
+        if _has_curves(region.value.get("vertices"))
+    ]
+    return (*objects, *tags), (*non_regions, *point_notes, *notes, *multiple_labels, *curves)
 
 
 def find_rotation_fault(results: Sequence[Any]) -> str:
@@ -107,7 +120,7 @@ def _merge_results(rows: Sequence[Row]) -> dict[str, LabelStudioRegion]:
 
 def _has_shape(region: LabelStudioRegion) -> bool:
     """Distinguish regions from choices, ratings and texts about the whole image."""
-    return bool({"x", "points", "rle"} & region.value.keys())
+    return bool(_SHAPE_KEYS & region.value.keys())
 
 
 def _image_classes(region: LabelStudioRegion) -> list[str]:
@@ -131,6 +144,8 @@ def _collect_keypoints(
             if str(region.parent) not in merged:
                 raise ValueError("a point of no other region")
             name = remove_blanks(_class_name(region.value))
+            if name in points[str(region.parent)]:
+                raise ValueError(describe_repeated_point(name))
             points[str(region.parent)][name] = _parse_keypoint(region)
         except ValueError as error:
             notes.append(AnnotationNote(True, f"region {key}: {error}", "malformed"))
@@ -158,8 +173,14 @@ def _build_shape(region: LabelStudioRegion) -> Shape:
     scale = np.array([width, height]) / 100
     if "rle" in value:
         return trace_mask_outline(decode_brush(value["rle"], int(width), int(height)))
+    if "imageDataURL" in value:
+        return trace_mask_outline(decode_bitmask(value["imageDataURL"], int(width), int(height)))
     if "points" in value:
         return build_outline(parse_ring(value["points"]) * scale)
+    if "vertices" in value:
+        return build_outline(parse_ring(_list_vertices(value)) * scale)
+    if "x" not in value:
+        raise ValueError(f"{', '.join(value)[:60]}: a region of a kind that is not read")
     x, y = parse_coordinate(value.get("x")) * scale[0], parse_coordinate(value.get("y")) * scale[1]
     degrees = parse_coordinate(value.get("rotation") or 0)
     if "radiusX" in value:
@@ -171,6 +192,28 @@ def _build_shape(region: LabelStudioRegion) -> Shape:
     across = parse_coordinate(value.get("width")) * scale[0]
     down = parse_coordinate(value.get("height")) * scale[1]
     return rotate_box(build_box((x, y, x + across, y + down)), degrees, (x, y))  # around its top left corner
+
+
+def _list_vertices(value: Row) -> list[list[Any]]:
+    """Return the points of a closed vector, in percent of the image size.
+
+    Raises:
+        ValueError: It is open, branches, or is no list of points.
+    """
+    if value.get("closed") is not True:
+        raise ValueError("an open vector, which has no area")
+    vertices = value["vertices"]
+    if not isinstance(vertices, list) or not all(isinstance(point, dict) for point in vertices):
+        raise ValueError("a vector without points")
+    for before, point in zip([*vertices[-1:], *vertices], vertices, strict=False):
+        if point.get("prevPointId") not in (None, "", before.get("id")):
+            raise ValueError("a vector that branches")
+    return [[point.get("x"), point.get("y")] for point in vertices]
+
+
+def _has_curves(vertices: Any) -> bool:
+    rows = vertices if isinstance(vertices, list) else []
+    return any(isinstance(row, dict) and row.get("isBezier") is True for row in rows)
 
 
 def _parse_keypoint(region: LabelStudioRegion) -> Keypoint:

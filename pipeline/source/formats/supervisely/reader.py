@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
+from pipeline.core.findings import AnnotationNote
 from pipeline.source.formats.supervisely.shapes import build_object_shape
 from pipeline.source.plausibility.box_meaning import read_boxes_as_stated
 from pipeline.source.reading.assemble import assemble_source
@@ -22,14 +24,29 @@ from pipeline.source.reading.parsing import (
     read_heads,
 )
 from pipeline.source.reading.shapes import TAG, Shape, parse_class_name, remove_blanks
-from pipeline.source.types import DEFAULT_OPTIONS, ReadOptions, Source, find_split_in_name
+from pipeline.source.types import (
+    DEFAULT_OPTIONS,
+    ReadOptions,
+    Source,
+    choose_held_out_split,
+    find_split_in_name,
+)
 
 RECOGNIZED_BY: Final = "JSON with size and objects of classTitle and points, a file per image, and meta.json"
 
 _IMAGE_KEYS: Final = (b'"objects"', b'"size"', b'"tags"')
 _META_FILE: Final = "meta.json"
 
+_SPLIT_TAGS: Final = frozenset({"split", "subset", "set", "partition", "usage"})
+
 Row = Mapping[str, Any]
+
+
+class ImageTag(NamedTuple):
+    """A tag of an image: its name, and its value; empty if it has none or one that is no text."""
+
+    name: str
+    value: str
 
 
 def matches_folder(folder: Path) -> bool:
@@ -45,12 +62,15 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
         UserError: There is no annotation file, or none has an image.
     """
     files = [path for path in list_files(folder, ".json") if path.name.lower() != _META_FILE]
-    read_files = {path: _read_file(path) for path in files}
+    valued: Counter[str] = Counter()
+    read_files = {path: _read_file(path, valued) for path in files}
     entries = [entry for entry in read_files.values() if entry]
     if not any(not entry.fault for entry in entries):
         raise UserError(f"no Supervisely annotations in {folder}: expected {RECOGNIZED_BY}")
     others = [path for path, entry in read_files.items() if not entry]
     remarks = describe_ignored_files(others, "no annotation of Supervisely")
+    if valued and not any(item.shape.kind != "tag" for entry in entries for item in entry.objects):
+        remarks.append(f"classes are the values of the tags {', '.join(sorted(valued))}")
     images = [
         path for path in list_images(folder) if path.parent.name not in {"masks_machine", "masks_human"}
     ]
@@ -77,8 +97,8 @@ def _order_classes(folder: Path, entries: list[ImageAnnotations]) -> tuple[str, 
     return tuple(name for name in declared if name in used)
 
 
-def _read_file(path: Path) -> ImageAnnotations | None:
-    """Read one JSON file; return None if it is another kind of JSON."""
+def _read_file(path: Path, valued: Counter[str]) -> ImageAnnotations | None:
+    """Read one JSON file, and count the tags with a value; return None if it is another kind of JSON."""
     names = (f"img/{path.stem}", path.stem)  # the stem of a.jpg.json is a.jpg
     try:
         data = load_json(path)
@@ -88,10 +108,15 @@ def _read_file(path: Path) -> ImageAnnotations | None:
         return None
     rows = [(f"object {number}", row) for number, row in enumerate(data["objects"], 1)]
     objects, notes = collect_objects(rows, _parse_object)
-    tags = list(_list_tags(data))
-    split = next((split for tag in tags if (split := _get_split(tag))), None)
-    marked = [(f"tag {number}", tag) for number, tag in enumerate(tags, 1) if not _get_split(tag)]
-    labels, tag_notes = collect_objects(marked, lambda tag: (parse_class_name(tag), TAG))
+    tags = [(f"tag {number}", tag) for number, tag in enumerate(_list_tags(data), 1)]
+    splits = {split for _, tag in tags if (split := _get_split(tag))}
+    marked = [(mark, tag) for mark, tag in tags if not _get_split(tag)]
+    valued.update(tag.name for _, tag in marked if tag.value)
+    labels, tag_notes = collect_objects(marked, lambda tag: (_name_class(tag), TAG))
+    split = choose_held_out_split(splits)
+    if len(splits) > 1:
+        reason = f"listed in {' and '.join(sorted(splits))}: kept in {split} alone"
+        tag_notes = (*tag_notes, AnnotationNote(False, reason, "listed-twice"))
     return ImageAnnotations(
         path, names, (*objects, *labels), (*notes, *tag_notes), size=_get_size(data["size"]), split=split
     )
@@ -103,18 +128,30 @@ def _parse_object(row: Any) -> tuple[str, Shape]:
     return parse_class_name(row.get("classTitle")), build_object_shape(row)
 
 
-def _list_tags(data: Row) -> Iterator[str]:
-    """Yield the names of the tags of an image; old versions write the names alone."""
+def _list_tags(data: Row) -> Iterator[ImageTag]:
+    """Yield the tags of an image; old versions write the names alone."""
     tags = data.get("tags")
     for tag in tags if isinstance(tags, list) else ():
-        name = tag.get("name") if isinstance(tag, dict) else tag
+        name, value = (tag.get("name"), tag.get("value")) if isinstance(tag, dict) else (tag, None)
         if isinstance(name, str):
-            yield name
+            yield ImageTag(name, value.strip() if isinstance(value, str) else "")
 
 
-def _get_split(tag: str) -> str | None:
-    """Return the split that a tag names, such as train: Supervisely marks splits so."""
-    return find_split_in_name(tag) if tag.strip().isalpha() else None
+def _get_split(tag: ImageTag) -> str | None:
+    """Return the split that a tag names, such as train or split: train: Supervisely marks splits so."""
+    word = tag.value if tag.name.strip().lower() in _SPLIT_TAGS else tag.name
+    return find_split_in_name(word) if word.strip().isalpha() else None
+
+
+def _name_class(tag: ImageTag) -> str:
+    """Return the class that a tag gives to its image: its value, as in species: cat, or else its name.
+
+    Raises:
+        ValueError: It has no name, or it is for a split and its value is none.
+    """
+    if tag.value and tag.name.strip().lower() in _SPLIT_TAGS:
+        raise ValueError(f"{tag.name}: {tag.value[:40]!r} is none of train, val and test")
+    return parse_class_name(tag.value or tag.name)
 
 
 def _get_size(stated: Any) -> tuple[int, int] | None:

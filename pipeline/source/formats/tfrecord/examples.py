@@ -20,9 +20,13 @@ from pipeline.source.types import ReadOptions
 
 IMAGE_KEY: Final = "image/encoded"
 MASKS_NOTE: Final = AnnotationNote(False, "its masks are left aside: boxes alone are read", "no-outline")
+KEYPOINTS_NOTE: Final = AnnotationNote(
+    False, "its keypoints are left aside: boxes alone are read", "no-keypoints"
+)
 
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 _MASK_KEY: Final = "image/object/mask"
+_KEYPOINT_KEY: Final = "image/object/keypoint/"
 _CROWD_KEYS: Final = ("image/object/is_crowd", "image/object/group_of")
 _ITEM: Final = re.compile(r"item\s*\{([^{}]*)\}")
 _ITEM_ID: Final = re.compile(r"\bid\s*:\s*(\d{1,9})")
@@ -85,13 +89,15 @@ def parse_record(
     )
     tags = [] if boxes or crowds else list(_list_tags(record, features))
     labels, tag_notes = collect_objects(tags, lambda box: (_name_class(box, names), TAG))
-    masks = [MASKS_NOTE] if _MASK_KEY in features else []
+    unread = [MASKS_NOTE] if _MASK_KEY in features else []
+    if any(key.startswith(_KEYPOINT_KEY) and found.numbers for key, found in features.items()):
+        unread.append(KEYPOINTS_NOTE)
     start, stop = image[0]
     return ImageAnnotations(
         path,
         (_get_name(record, features),),
         (*objects, *labels),
-        (*notes, *crowds, *tag_notes, *masks),
+        (*notes, *crowds, *tag_notes, *unread),
         size=_get_size(features),
         fault=fault,
         normalized=True,

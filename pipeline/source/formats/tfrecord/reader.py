@@ -11,7 +11,13 @@ from typing import Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.findings import Finding
 from pipeline.core.text import format_count
-from pipeline.source.formats.tfrecord.examples import IMAGE_KEY, MASKS_NOTE, parse_record, read_label_maps
+from pipeline.source.formats.tfrecord.examples import (
+    IMAGE_KEY,
+    KEYPOINTS_NOTE,
+    MASKS_NOTE,
+    parse_record,
+    read_label_maps,
+)
 from pipeline.source.formats.tfrecord.records import is_tfrecord_head, iterate_records
 from pipeline.source.reading.entries import ImageAnnotations
 from pipeline.source.reading.file_tree import format_relative_path, iterate_files, read_head, sort_paths
@@ -67,8 +73,9 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     remarks = list(plan.remarks)
     if content.others:
         remarks.append(f"{format_count(content.others, 'record')} without an image: left aside")
-    if masked := sum(MASKS_NOTE in entry.notes for entry in content.entries):
-        remarks.append(f"{format_count(masked, 'image')} with masks, which are not read: boxes alone are")
+    for what, note in (("masks", MASKS_NOTE), ("keypoints", KEYPOINTS_NOTE)):
+        if count := sum(note in entry.notes for entry in content.entries):
+            remarks.append(f"{format_count(count, 'image')} with {what}, which are not read: boxes alone are")
     return Source(plan.names, images, tuple(content.defects), tuple(remarks), task=plan.task)
 
 

@@ -10,8 +10,9 @@ from pipeline.core.errors import UserError
 from pipeline.core.tasks import Keypoints
 from pipeline.source.formats.yolo.plain_yaml import is_plain_value
 from pipeline.source.reading.flip_pairs import (
-    COCO_KEYPOINTS,
+    describe_guessed_keypoints,
     describe_unpaired_keypoints,
+    name_unnamed_keypoints,
     pair_keypoints_by_name,
 )
 
@@ -30,12 +31,21 @@ def parse_kpt_shape(raw: Mapping[str, Any], file: Path) -> tuple[Keypoints | Non
     if raw.get("kpt_shape") is None:
         return None, ()
     count, dims = _parse_shape(raw["kpt_shape"], file)
-    names = _parse_names(raw, count, file)
-    if raw.get("flip_idx") is None:
-        remark = "data.yaml has no flip_idx: left and right are told by the points' names"
-        flip = pair_keypoints_by_name(names)
-        return Keypoints(names, flip, dims), (remark, *describe_unpaired_keypoints(flip))
-    return Keypoints(names, _parse_flip_idx(raw["flip_idx"], count, file), dims), ()
+    stated = _parse_names(raw, count, file)
+    names = stated or name_unnamed_keypoints(count)
+    if raw.get("flip_idx") is not None:
+        flip = _parse_flip_idx(raw["flip_idx"], count, file)
+        if not stated and pair_keypoints_by_name(names) != flip:  # they are not those of a person in COCO
+            names = tuple(f"point_{index}" for index in range(count))
+        guessed = () if stated else describe_guessed_keypoints(names, "set kpt_names in data.yaml")
+        return Keypoints(names, flip, dims), guessed
+    flip = pair_keypoints_by_name(names)
+    told = (
+        ("data.yaml has no flip_idx: left and right are told by the points' names",)
+        if stated
+        else describe_guessed_keypoints(names, "set kpt_names and flip_idx in data.yaml")
+    )
+    return Keypoints(names, flip, dims), (*told, *describe_unpaired_keypoints(flip))
 
 
 def _parse_shape(stated: Any, file: Path) -> tuple[int, Literal[2, 3]]:
@@ -53,15 +63,13 @@ def _parse_flip_idx(stated: Any, count: int, file: Path) -> tuple[int, ...]:
 
 
 def _parse_names(raw: Mapping[str, Any], count: int, file: Path) -> tuple[str, ...]:
-    """Return kpt_names, which Ultralytics states per class; else the 17 COCO keypoints, or numbered names."""
+    """Return kpt_names, which Ultralytics states per class; none unless they are `count` different ones."""
     stated = raw.get("kpt_names")
     if isinstance(stated, dict):
         stated = next(iter(stated.values()), None)
-    if isinstance(stated, list) and len(stated) == count:
-        if not all(map(is_plain_value, stated)):
-            raise UserError(f"kpt_names in {file} is not a list of texts: correct it")
-        if len({*map(str, stated)}) == count:
-            return tuple(map(str, stated))
-    if count == len(COCO_KEYPOINTS):
-        return COCO_KEYPOINTS
-    return tuple(f"point_{index}" for index in range(count))
+    if not isinstance(stated, list) or len(stated) != count:
+        return ()
+    if not all(map(is_plain_value, stated)):
+        raise UserError(f"kpt_names in {file} is not a list of texts: correct it")
+    names = tuple(map(str, stated))
+    return names if len({*names}) == count else ()

@@ -159,6 +159,15 @@ def _build_outlines(lines: LabelLines) -> RawObjects:
     return RawObjects(classes, np.concatenate(extents, axis=1), lines.marks, outlines)
 
 
+def collect_visibilities(lines: LabelLines, layout: LabelLayout) -> FloatArray:
+    """Return (n,) the visibilities of all keypoints in one file; none if the layout states none."""
+    points = layout.keypoints
+    if points is None or points.dims != 3:
+        return np.zeros(0)
+    rows = [row for row in lines.rows if len(row) == BOX_VALUES + 3 * points.count]
+    return np.concatenate([np.zeros(0), *(row[BOX_VALUES + 2 :: 3] for row in rows)])
+
+
 @lru_cache(maxsize=10_000)
 def _line_mark(number: int) -> str:
     return f"line {number}"

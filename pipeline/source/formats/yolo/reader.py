@@ -36,11 +36,17 @@ from pipeline.source.formats.yolo.label_files import (
     find_orphan_labels,
     read_image_labels,
 )
-from pipeline.source.formats.yolo.label_layout import infer_label_layout
-from pipeline.source.formats.yolo.label_lines import LabelLayout, build_label_objects, drop_confidences
+from pipeline.source.formats.yolo.label_layout import infer_label_layout, refuse_unstated_poses
+from pipeline.source.formats.yolo.label_lines import (
+    LabelLayout,
+    build_label_objects,
+    collect_visibilities,
+    drop_confidences,
+)
 from pipeline.source.formats.yolo.missing_files import explain_missing_images, explain_missing_labels
 from pipeline.source.formats.yolo.track_output import refuse_tracks
 from pipeline.source.plausibility.box_meaning import PERCENT
+from pipeline.source.plausibility.predictions import check_visibilities
 from pipeline.source.reading.class_selection import scale_objects
 from pipeline.source.reading.file_tree import format_relative_path, list_images, sort_paths
 from pipeline.source.types import (
@@ -110,6 +116,12 @@ def _build_source(data: DataYaml, found: list[YoloImage], folder: Path, options:
         (layout, table), few = _interpret_labels(data, found, options), ()
     labelled = [item for item in found if item.lines]
     classes = _check_labels(table, labelled, data, folder, options)
+    visibilities = [
+        (format_relative_path(item.label, data.root), collect_visibilities(item.lines, layout))
+        for item in labelled
+        if item.lines and layout.keypoints
+    ]
+    check_visibilities(visibilities, options.predictions)
     images = tuple(_build_image(item, layout, classes, data.root, options) for item in found)
     task, task_remarks = (layout.form, ()) if layout.form != "outlines" else choose_task_by_outlines(images)
     remarks = (
@@ -130,6 +142,8 @@ def _interpret_labels(
     if not data.keypoints and options.labels == "auto":
         refuse_tracks(lines)
     layout = infer_label_layout(lines, keypoints=data.keypoints, oriented=data.oriented)
+    if layout.form == "outlines" and options.labels == "auto":
+        refuse_unstated_poses(lines)
     layout = layout._replace(corners=options.labels in {"corners", "pixel_corners"})
     return layout, build_label_table(lines, layout)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.coco.reader import matches_folder
+from pipeline.source.reading.flip_pairs import COCO_KEYPOINTS
 from pipeline.source.recognize_format import read_source
 from pipeline.source.types import ReadOptions
 from tests import sources
@@ -426,9 +427,103 @@ def test_keypoints_are_read_as_pose_with_flip_pairs_from_their_names(tmp_path):
     assert source.images[0].raw.keypoints[0].tolist() == [[20, 30, 2], [40, 30, 1], [0, 0, 0]]
 
 
-def test_unnamed_keypoints_are_those_of_a_person_or_numbered(tmp_path):
+NAMED = {"keypoints": ["left_eye", "right_eye", "nose"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "category"),
+    [
+        ({"keypoints": [20, 30, 40, 30, 0, 0]}, NAMED),
+        ({"keypoints": [20, 30, 40, 30, 0, 0], "num_keypoints": 3}, {}),
+        ({"keypoints": [[20, 30], [40, 30], None]}, {}),
+    ],
+)
+def test_keypoints_without_visibility_are_visible_unless_at_zero(tmp_path, row, category):
+    source = read_annotation(tmp_path, row, **category)
+    assert source.task == "pose"
+    assert source.images[0].raw.keypoints[0].tolist() == [[20, 30, 2], [40, 30, 2], [0, 0, 0]]
+    assert any("without a visibility" in remark for remark in source.remarks)
+    assert source.images[0].notes == ()
+
+
+def test_seventeen_points_without_visibility_are_a_pose(tmp_path):
+    """34 numbers are no threes: such objects lost their keypoints."""
+    row = {"keypoints": [20, 30] * 17, "num_keypoints": 17}
+    source = read_annotation(tmp_path, row, keypoints=[f"p{number}" for number in range(17)])
+    assert (source.task, source.keypoints.count) == ("pose", 17)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[20, 30, 2], [40, 30, 1], [0, 0, 0]],
+        [[20, 30, 2], [40, 30, 1], None],
+        [20, 30, 2, 40, 30, 1, None, None, 0],
+        [20, 30, 2, 40, 30, 1, None, None, None],
+    ],
+)
+def test_nested_keypoints_and_null_are_read(tmp_path, points):
+    source = read_annotation(tmp_path, {"keypoints": points}, **NAMED)
+    assert source.images[0].raw.keypoints[0].tolist() == [[20, 30, 2], [40, 30, 1], [0, 0, 0]]
+    assert source.images[0].notes == ()
+
+
+def test_points_of_two_objects_that_fit_threes_are_read_as_threes(tmp_path):
+    """A number of labelled points that fits the threes is no sign of pairs."""
+    row = {"keypoints": [20, 30, 2, 40, 30, 2], "num_keypoints": 2}
+    assert len(read_annotation(tmp_path, row).images[0].raw.keypoints[0]) == 2
+
+
+@pytest.mark.parametrize("policy", ["auto", "shares", "percent"])
+def test_keypoints_in_shares_are_scaled_with_their_box(tmp_path, policy):
+    unit = 100 if policy == "percent" else 1
+    row = {
+        "bbox": [0.125 * unit, 0.25 * unit, 0.5 * unit, 0.5 * unit],
+        "keypoints": [0.25 * unit, 0.5 * unit, 2, 1.01 * unit, 0.25 * unit, 1, 0, 0, 0],
+        "segmentation": [[0.125 * unit, 0.25 * unit, 1.01 * unit, 0.25 * unit, 0.5 * unit, 0.5 * unit]],
+    }
+    write_dataset(tmp_path, {"x.jpg": [row] * 3})
+    image = read_source("coco", tmp_path, ReadOptions(labels=policy)).images[0]
+    np.testing.assert_allclose(image.raw.boxes[0], [12, 20, 60, 60])
+    np.testing.assert_allclose(image.raw.keypoints[0], [[24, 40, 2], [96.96, 20, 1], [0, 0, 0]])
+    np.testing.assert_allclose(image.raw.outlines[0][0], [[12, 20], [96.96, 20], [48, 40]])
+
+
+def test_keypoints_in_shares_beside_boxes_in_pixels_are_refused(tmp_path):
+    write_dataset(tmp_path, {"x.jpg": [{"keypoints": [0.25, 0.5, 2, 0.5, 0.25, 2, 0, 0, 0]}] * 3})
+    with pytest.raises(UserError, match="keypoints"):
+        read_source("coco", tmp_path)
+    assert read_source("coco", tmp_path, ReadOptions(labels="pixels")).task == "pose"
+
+
+@pytest.mark.parametrize(
+    ("visibility", "word"), [(0.231, "data.predictions=labels"), (3, "must be 0"), (50, "must be 0")]
+)
+def test_visibilities_that_are_none_are_refused(tmp_path, visibility, word):
+    row = {"keypoints": [20, 30, visibility, 40, 30, visibility, 0, 0, 0]}
+    write_dataset(tmp_path, {"x.jpg": [row] * 2})
+    with pytest.raises(UserError, match=word):
+        read_source("coco", tmp_path)
+
+
+def test_confidences_of_keypoints_are_read_where_they_are_said_to_be_labels(tmp_path):
+    write_dataset(tmp_path, {"x.jpg": [{"keypoints": [20, 30, 0.25, 40, 30, 0.75]}] * 2})
+    assert read_source("coco", tmp_path, ReadOptions(predictions="labels")).task == "pose"
+
+
+def test_few_odd_visibilities_are_left_to_the_check_of_keypoints(tmp_path):
+    rows = [{"keypoints": [20, 30, 2] * 3 + [40, 30, 2 if number else 3]} for number in range(5)]
+    write_dataset(tmp_path, {"x.jpg": rows})
+    assert read_source("coco", tmp_path).images[0].raw.keypoints[0][3, 2] == 3
+
+
+def test_unnamed_keypoints_are_those_of_a_person_with_a_remark_or_numbered(tmp_path):
     source = read_annotation(tmp_path, {"keypoints": [20, 30, 2] * 17})
     assert (source.keypoints.names[0], source.keypoints.flip[1]) == ("nose", 2)
+    [remark] = source.remarks
+    assert "17 keypoints have no names" in remark
+    named = read_annotation(tmp_path, {"keypoints": [20, 30, 2] * 17}, keypoints=list(COCO_KEYPOINTS))
+    assert (named.keypoints, named.remarks) == (source.keypoints, ())
     assert read_annotation(tmp_path, {"keypoints": [20, 30, 2] * 2}).keypoints.names == ("point_0", "point_1")
 
 
@@ -444,6 +539,8 @@ def test_invalid_keypoints_are_dropped_and_the_box_is_kept(tmp_path, points):
     source = read_annotation(tmp_path, {"keypoints": points})
     assert objects_by_image(source) == {"train/x.jpg": [("a", 10, 20, 50, 60)]}
     assert source.task == "detect"
+    noted = [(False, "no-keypoints")] if points else []
+    assert [(note.dropped, note.kind) for note in source.images[0].notes] == noted
 
 
 def test_one_kind_of_file_is_read_and_the_others_are_reported(tmp_path):

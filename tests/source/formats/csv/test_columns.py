@@ -21,6 +21,8 @@ SUFFIXES = frozenset({".jpg", ".png"})
             (0, 7, "corners", (3, 4, 5, 6), (1, 2)),
         ),
         ("ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax", (0, 2, "corners", (4, 6, 5, 7), None)),
+        ("file,x1,y1,x2,y2,x3,y3,x4,y4,class", (0, 9, "quadrilateral", (1, 2, 3, 4, 5, 6, 7, 8), None)),
+        ("file,x0,y0,x1,y1,x2,y2,x3,y3,class", (0, 9, "quadrilateral", (1, 2, 3, 4, 5, 6, 7, 8), None)),
         ("image_id,width,height,bbox,source", (0, None, "list", (3,), (1, 2))),
         (
             "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height",

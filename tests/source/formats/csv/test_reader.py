@@ -1,5 +1,6 @@
 """CSV reader: known answers for spellings, delimiters, splits, further columns, invalid rows."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -322,3 +323,60 @@ def test_numbers_of_a_box_with_other_names_are_not_guessed(tmp_path):
     (tmp_path / "boxes.csv").write_text(f'image,bbox,class\nx.jpg,"{cell}",cat\nx.jpg,"[1, 2, 3, 4]",cat\n')
     source = read_folder(tmp_path)
     assert [len(image.raw.boxes) for image in source.images] == [1]
+
+
+@pytest.mark.parametrize("unit", [1, 0.01])
+def test_four_corners_are_a_rotated_box(tmp_path, unit):
+    corners = [[30, 10], [50, 30], [40, 40], [20, 20]]
+    cells = ",".join(f"{value * unit:g}" for corner in corners for value in corner)
+    lines = ("file,x1,y1,x2,y2,x3,y3,x4,y4,class", f"x.jpg,{cells},cat")
+    source = read_folder(write(tmp_path, *lines))
+    [image] = source.images
+    assert (source.task, image.normalized) == ("obb", unit < 1)
+    assert image.raw.outlines[0][0].tolist() == (np.array(corners) * unit).round(2).tolist()
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("file,cx,cy,w,h,angle,class", "x.jpg,30,40,40,40,30,cat"),
+        ("file,xmin,ymin,xmax,ymax,rotation,class", "x.jpg,10,20,50,60,-0.5,cat"),
+        ("file,bbox_x,bbox_y,bbox_w,bbox_h,bbox_theta,class", "x.jpg,10,20,40,40,1,cat"),
+        ("file;xmin;ymin;xmax;ymax;Rot;class", "x.jpg;10;20;50;60;0,5;cat"),
+    ],
+)
+def test_boxes_with_a_rotation_are_refused(tmp_path, header, row):
+    write(tmp_path, header, row)
+    with pytest.raises(UserError, match="line 2"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["0", "0.0", "", "upright"])
+def test_boxes_with_a_rotation_of_zero_are_read(tmp_path, cell):
+    lines = ("file,xmin,ymin,xmax,ymax,rotation,class", f"x.jpg,10,20,50,60,{cell},cat")
+    assert get_boxes(read_folder(write(tmp_path, *lines))) == {"x": [CAT]}
+
+
+def test_rotation_of_classified_images_is_a_further_column(tmp_path):
+    assert read_folder(write(tmp_path, "file,rotation,class", "x.jpg,90,cat")).task == "classify"
+
+
+@pytest.mark.parametrize("splits", [("train", "test"), ("test", "train"), ("train", "val"), ("val", "train")])
+def test_image_whose_rows_name_several_splits_is_kept_in_the_held_out_one(tmp_path, splits):
+    rows = [f"x.jpg,{10 * number},20,50,60,cat,{split}" for number, split in enumerate(splits)]
+    source = read_folder(write(tmp_path, "file,xmin,ymin,xmax,ymax,class,split", *rows))
+    [image] = source.images
+    assert image.split == next(split for split in splits if split != "train")
+    assert [(note.dropped, note.kind) for note in image.notes] == [(False, "listed-twice")]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("file,xmin,ymin,xmax,ymax,class,Segmentation", 'x.jpg,10,20,50,60,cat,"[[1,2,3,4,5,6]]"'),
+        ("file,class,encoded_pixels", "x.jpg,cat,10 5"),
+    ],
+)
+def test_column_of_shapes_that_is_not_read_is_told(tmp_path, header, row):
+    remarks = read_folder(write(tmp_path, header, row)).remarks
+    assert sum("left aside" in remark for remark in remarks) == 1

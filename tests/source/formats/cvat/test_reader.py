@@ -148,6 +148,11 @@ def test_unpaired_keypoints_are_remarked(tmp_path):
         ),
         ('<mask label="cat" left="0" top="0" width="2" height="2" rle="4"/>', "mask 2: an empty mask"),
         ('<skeleton label="cat"/>', "skeleton 2: none of its points is placed"),
+        (
+            '<skeleton label="cat"><points label="a" points="1,2"/><points label="a" points="3,4"/>'
+            "</skeleton>",
+            "skeleton 2: a skeleton with two points called 'a'",
+        ),
     ],
 )
 def test_invalid_object_becomes_a_note_and_others_are_read(tmp_path, shape, reason):

@@ -176,6 +176,27 @@ def test_points_grouped_with_a_rectangle_are_a_pose(tmp_path):
     assert second.tolist() == [[45, 15, 2], [0, 0, 0]]  # not labelled
 
 
+def test_difficult_point_is_hidden(tmp_path):
+    shapes = [
+        shape("rectangle", [[0, 10], [20, 40]], "cat", group_id=1, difficult=True),
+        shape("point", [[5, 15]], "left_eye", group_id=1, difficult=True),
+        shape("point", [[15, 15]], "right_eye", group_id=1, difficult=False),
+    ]
+    source = read_folder(write(tmp_path, "x", shapes))
+    assert source.images[0].raw.keypoints[0].tolist() == [[5, 15, 1], [15, 15, 2]]
+
+
+def test_second_point_of_one_name_becomes_a_note(tmp_path):
+    shapes = [
+        shape("rectangle", [[0, 10], [20, 40]], "cat", group_id=1),
+        shape("point", [[5, 15]], "eye", group_id=1),
+        shape("point", [[15, 15]], "eye", group_id=1),
+    ]
+    source = read_folder(write(tmp_path, "x", shapes))
+    assert source.images[0].raw.keypoints[0].tolist() == [[5, 15, 2]]
+    assert [(note.dropped, note.kind) for note in source.images[0].notes] == [(True, "malformed")]
+
+
 def test_mask_is_outlined_at_its_position_and_its_hole_is_noted(tmp_path):
     mask = np.full((11, 21), 1, np.uint8)
     mask[4:6, 4:6] = 0

@@ -1,5 +1,7 @@
 """Label Studio reader: known answers for both exports, rotation, brush strokes, keypoints, choices."""
 
+import base64
+import io
 import json
 from itertools import pairwise
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pipeline.core.errors import UserError
 from pipeline.source.formats.labelstudio.brush import decode_brush
@@ -166,6 +169,90 @@ def test_brush_stroke_is_outlined(tmp_path):
     value = {"format": "rle", "rle": packed(mask), "brushlabels": ["cat"]}
     source = read_folder(write(tmp_path, [task([result(value)])]))
     assert (get_boxes(source), source.task) == ({"x": [("cat", 10, 20, 50, 60)]}, "segment")
+
+
+def encode_bitmask(mask, mode="RGBA"):
+    """Return black pixels on a transparent background as a data URL, as Label Studio writes them."""
+    pixels = np.zeros((*mask.shape, 4), np.uint8)
+    pixels[:, :, 3] = mask * 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def test_bitmask_is_outlined(tmp_path):
+    mask = np.zeros((80, 96), np.uint8)
+    mask[20:60, 10:50] = 1
+    value = {"imageDataURL": encode_bitmask(mask), "bitmasklabels": ["cat"]}
+    source = read_folder(write(tmp_path, [task([result(value)])]))
+    assert (get_boxes(source), source.task) == ({"x": [("cat", 10, 20, 50, 60)]}, "segment")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        encode_bitmask(np.ones((80, 96), np.uint8), "RGB"),
+        encode_bitmask(np.ones((40, 48), np.uint8)),
+        encode_bitmask(np.zeros((80, 96), np.uint8)),
+        "data:image/png;base64,iVBORw0KGgo=",
+        "https://example.org/mask.png",
+        7,
+    ],
+)
+def test_bitmask_that_is_unusable_becomes_a_note(tmp_path, url):
+    drawn = result({"imageDataURL": url, "bitmasklabels": ["dog"]}, id="r2")
+    source = read_folder(write(tmp_path, [task([result(RECTANGLE), drawn])]))
+    assert get_boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    assert [(note.dropped, note.kind) for note in source.images[0].notes] == [(True, "malformed")]
+
+
+def build_vector(points, closed=True, **last):
+    vertices = [
+        {"id": str(i), "x": x, "y": y, "prevPointId": str(i - 1) if i else None, "isBezier": False}
+        for i, (x, y) in enumerate(points)
+    ]
+    vertices[-1] |= last
+    return {"vertices": vertices, "closed": closed, "vectorlabels": ["cat"]}
+
+
+def test_closed_vector_is_an_outline(tmp_path):
+    value = build_vector([(10, 25), (50, 25), (50, 75)])
+    source = read_folder(write(tmp_path, [task([result(value)])]))
+    assert source.task == "segment"
+    assert get_outlines(source) == {"x": [[[[9.6, 20], [48, 20], [48, 60]]]]}
+    assert get_notes(source) == {}
+
+
+def test_curves_of_a_vector_are_read_as_straight_lines_and_told(tmp_path):
+    value = build_vector([(10, 25), (50, 25), (50, 75)], isBezier=True, controlPoint1={"x": 9, "y": 9})
+    source = read_folder(write(tmp_path, [task([result(value)])]))
+    assert get_outlines(source) == {"x": [[[[9.6, 20], [48, 20], [48, 60]]]]}
+    assert [note.dropped for note in source.images[0].notes] == [False]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        build_vector([(10, 25), (50, 25), (50, 75)], closed=False),
+        build_vector([(10, 25), (50, 25), (50, 75)], prevPointId="0"),
+        {"vertices": 5, "closed": True, "vectorlabels": ["cat"]},
+        {"vertices": [[1, 2], [3, 4], [5, 6]], "closed": True, "vectorlabels": ["cat"]},
+        {"start": 1, "end": 2, "labels": ["cat"]},
+    ],
+)
+def test_labelled_region_that_is_not_read_becomes_a_note(tmp_path, value):
+    source = read_folder(write(tmp_path, [task([result(RECTANGLE), result(value, id="r2")])]))
+    assert get_boxes(source) == {"x": [("cat", 9.6, 20, 48, 60)]}
+    assert [(note.dropped, note.kind) for note in source.images[0].notes] == [(True, "malformed")]
+
+
+def test_second_point_of_one_name_becomes_a_note(tmp_path):
+    def point(x, key):
+        return result({"x": x, "y": 50, "keypointlabels": ["ear"]}, id=key, parentID="r1")
+
+    source = read_folder(write(tmp_path, [task([result(RECTANGLE), point(20, "r2"), point(30, "r3")])]))
+    assert np.allclose(source.images[0].raw.keypoints[0], [[19.2, 40, 2]])
+    assert [(note.dropped, note.kind) for note in source.images[0].notes] == [(True, "malformed")]
 
 
 def test_keypoints_of_a_rectangle_are_a_pose(tmp_path):

@@ -127,6 +127,49 @@ def test_tags_without_objects_are_classes_of_images(tmp_path):
     assert source.names == ("bad", "good")
 
 
+def test_value_of_a_tag_is_the_class_and_told(tmp_path):
+    contents = {
+        f"{label}.jpg": document(tags=[{"name": "species", "value": label}]) for label in ("cat", "dog")
+    }
+    source = read_folder(write(tmp_path, contents))
+    assert (source.task, source.names) == ("classify", ("dog", "cat"))  # the order of meta.json
+    assert [remark for remark in source.remarks if "species" in remark]
+
+
+def test_two_tags_with_values_are_a_fault_that_names_them(tmp_path):
+    tags = [{"name": "species", "value": "cat"}, {"name": "coat", "value": "grey"}]
+    contents = {"a.jpg": document(tags=tags), "b.jpg": document(tags=tags[:1])}
+    faults = [image.fault for image in read_folder(write(tmp_path, contents)).images]
+    assert ("cat" in faults[0], "grey" in faults[0], faults[1]) == (True, True, "")
+
+
+@pytest.mark.parametrize("value", [None, "", " ", 3, True, ["cat"]])
+def test_tag_without_a_text_as_its_value_is_a_class_by_its_name(tmp_path, value):
+    contents = {"a.jpg": document(tags=[{"name": "good", "value": value}])}
+    assert read_folder(write(tmp_path, contents)).names == ("good",)
+
+
+def test_value_of_a_tag_called_split_is_the_split(tmp_path):
+    for split in ("train", "val", "fold 1"):
+        tags = [{"name": "Split", "value": split}, {"name": "species", "value": "cat"}]
+        write(tmp_path, {f"{split}.jpg": document(tags=tags)})
+    source = read_folder(tmp_path)
+    assert source.names == ("cat",)
+    assert {image.path.stem: image.split for image in source.images} == {
+        "fold 1": None,
+        "train": "train",
+        "val": "val",
+    }
+    assert [note.dropped for image in source.images for note in image.notes] == [True]  # fold 1 is no split
+
+
+def test_image_with_tags_of_several_splits_is_kept_in_the_held_out_one(tmp_path):
+    tags = [{"name": "train"}, {"name": "test"}, {"name": "cat"}]
+    [image] = read_folder(write(tmp_path, {"a.jpg": document(tags=tags)})).images
+    assert image.split == "test"
+    assert [(note.dropped, note.kind) for note in image.notes] == [(False, "listed-twice")]
+
+
 @pytest.mark.parametrize(
     "item",
     [

@@ -233,8 +233,12 @@ def test_corrupted_record_is_refused_or_read(tmp_path_factory, data):
         return
 
 
-def test_masks_that_are_not_read_are_told(tmp_path):
-    masked = example(tmp_path, "a.jpg", "cat", **{"object/mask": [b"png"]})
-    source = read_folder(write(tmp_path, masked, example(tmp_path, "b.jpg", "cat")))
-    assert [[note.kind for note in image.notes] for image in source.images] == [["no-outline"], []]
-    assert len([remark for remark in source.remarks if "masks" in remark]) == 1
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [("object/mask", [b"png"], "no-outline"), ("object/keypoint/x", [0.25, 0.5], "no-keypoints")],
+)
+def test_masks_and_keypoints_that_are_not_read_are_told(tmp_path, key, value, kind):
+    more = example(tmp_path, "a.jpg", "cat", **{key: value})
+    source = read_folder(write(tmp_path, more, example(tmp_path, "b.jpg", "cat")))
+    assert [[note.kind for note in image.notes] for image in source.images] == [[kind], []]
+    assert len([remark for remark in source.remarks if "are not read" in remark]) == 1
