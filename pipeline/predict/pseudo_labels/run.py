@@ -138,12 +138,13 @@ def _require_labelled(labelled: LabelledImages, files: int) -> None:
 
 def _write_data_yaml(folder: Path, teacher: PseudoLabelTeacher) -> None:
     """Write data.yaml, so that tools for labels open the folder."""
-    points = teacher.manifest.keypoints
-    shape = {"kpt_shape": [points.count, points.dims], "flip_idx": list(points.flip)} if points else {}
-    content = {"train": IMAGES_FOLDER, "val": IMAGES_FOLDER, "names": dict(enumerate(teacher.manifest.names))}
-    write_file(
-        folder / "data.yaml", yaml.safe_dump({**content, **shape}, sort_keys=False, allow_unicode=True)
-    )
+    points, names = teacher.manifest.keypoints, dict(enumerate(teacher.manifest.names))
+    content = {"train": IMAGES_FOLDER, "val": IMAGES_FOLDER, "names": names}
+    if points:
+        point_names = {index: list(points.names) for index in names}  # Ultralytics states them per class
+        shape = [points.count, points.dims]
+        content |= {"kpt_shape": shape, "flip_idx": list(points.flip), "kpt_names": point_names}
+    write_file(folder / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def _build_record(
