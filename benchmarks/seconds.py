@@ -54,13 +54,14 @@ def read_training(folder: Path) -> Curve:
 
 
 def read_curve(file: Path) -> Curve:
-    """Read Ultralytics' results.csv, or the epochs.csv of this pipeline."""
+    """Read Ultralytics' results.csv, or the epochs.csv of this pipeline: the epochs that were validated."""
     with file.open(encoding="utf-8", newline="") as lines:
         rows = [{key.strip(): value for key, value in row.items()} for row in csv.DictReader(lines)]
     clock = next(name for name in ("seconds", "time") if name in rows[0])
     named = [name for name in rows[0] if name.startswith("metrics/") and "mAP50-95" in name]
     accuracy = next((name for name in named if "(M)" in name or "mask" in name), named[0])
-    return Curve([float(row[clock]) for row in rows], [float(row[accuracy]) for row in rows])
+    validated = [row for row in rows if row[accuracy].strip()]  # finetune.val_every leaves epochs out
+    return Curve([float(row[clock]) for row in validated], [float(row[accuracy]) for row in validated])
 
 
 def table(groups: Mapping[tuple[str, str], Group]) -> str:

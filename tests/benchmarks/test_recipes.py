@@ -80,3 +80,10 @@ def test_a_recipe_is_compared_where_the_default_has_the_same_set_and_seed(recipe
     }
     row = recipes.render(scores, pixels=256, budget="20 epochs").splitlines()[-1]
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["warm-3", "0.760", "2", "+0.020", ""]
+
+
+def test_a_curve_has_the_epochs_that_were_validated(recipes, tmp_path):
+    """As of finetune.val_every=2, which leaves the figures of other epochs empty."""
+    file = tmp_path / "epochs.csv"
+    file.write_text("epoch,seconds,metrics/mAP50-95\n1,2.0,\n2,4.5,0.25\n3,6.0,\n4,8.5,0.5\n")
+    assert recipes.seconds.read_curve(file) == recipes.seconds.Curve([4.5, 8.5], [0.25, 0.5])
