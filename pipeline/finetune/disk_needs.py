@@ -32,11 +32,8 @@ def require_space_for_training(
     """
     decoded = 0
     if finetune.cache == "disk":
-        train, val = (
-            sorted(3 * image.width * image.height for image in prepared.in_split(split))
-            for split in ("train", "val")
-        )
-        decoded = sum(train[: max(1, round(len(train) * finetune.fraction))]) + sum(val)
+        used = (*prepared.in_split("train"), *prepared.in_split("val"))
+        decoded = sum(3 * image.width * image.height for image in used)
     epochs = min(finetune.average, finetune.epochs if isinstance(finetune.epochs, int) else finetune.average)
     shares = MIN_CHECKPOINT_SHARE + MIN_EPOCH_SHARE * max(0, epochs - 1)
     checkpoints = shares * base.stat().st_size if base else 0.0

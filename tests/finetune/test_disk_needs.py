@@ -18,9 +18,8 @@ def test_disk_too_small_for_checkpoints_or_decoded_images_is_refused(tmp_path):
     weights = tmp_path / "base.pt"
     weights.write_bytes(bytes(50_000))
     decoded = 6 * 96 * 96 * 3
-    decoding = SimpleNamespace(cache="disk", fraction=1.0, average=0, epochs=9)
+    decoding = SimpleNamespace(cache="disk", average=0, epochs=9)
     plain = SimpleNamespace(**{**vars(decoding), "cache": "ram"})
-    quarter = SimpleNamespace(**{**vars(decoding), "fraction": 0.25})
     with mount_small_disk(tmp_path / "disk", kilobytes=200) as disk:
         folder = disk / "checkpoints/a"
         require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
@@ -28,12 +27,6 @@ def test_disk_too_small_for_checkpoints_or_decoded_images_is_refused(tmp_path):
         assert decoded + 100_000 > 200_000
         with pytest.raises(UserError, match=r"\(finetune.cache=disk\) need at least 0.3 MB"):
             require_space_for_training(folder, base=weights, prepared=prepared, finetune=decoding)
-        require_space_for_training(
-            folder,
-            base=weights,
-            prepared=prepared,
-            finetune=quarter,
-        )
         weights.write_bytes(bytes(200_000))
         with pytest.raises(UserError, match=r"^the checkpoints need at least 0.4 MB"):
             require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)

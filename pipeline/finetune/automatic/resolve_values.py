@@ -94,7 +94,7 @@ def _resolve_epochs(config: Config, prepared: Manifest, copies: AugmentationReco
     finetune = config.finetune
     images = len(prepared.in_split("train")) + copies.count
     return choose_epochs(
-        max(1, round(images * finetune.fraction)),
+        images,
         batch=finetune.batch,
         nbs=finetune.nbs,
         share=config.data.fraction,

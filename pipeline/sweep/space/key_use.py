@@ -69,7 +69,6 @@ ALWAYS_USED_KEYS: Final = (
         "finetune.workers",
         "finetune.optimizer",
         "finetune.deterministic",
-        "finetune.fraction",
         "finetune.freeze",
     ),
     *("finetune.channels_last", "finetune.lr0", "finetune.momentum", "finetune.weight_decay", "finetune.nbs"),

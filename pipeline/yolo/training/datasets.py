@@ -139,7 +139,6 @@ def build_object_dataset(
         prefix=f"{split}: ",
         task=data["task"],
         data=data,
-        fraction=arguments.fraction if train else 1.0,
         cache_folder=cache_folder,
         began_with=settings.get("began_with"),
     )
@@ -200,11 +199,9 @@ class ClassificationTrainDataset(
     """Ultralytics' classification dataset, filled from label files instead of class folders."""
 
     def __init__(
-        self, arguments: Any, folders: list[str], *, classes: int, train: bool, cache_folder: Path
+        self, arguments: Any, images_at: list[str], *, classes: int, train: bool, cache_folder: Path
     ) -> None:
-        images = [path for folder in folders for path in sorted(Path(folder).iterdir()) if _is_image(path)]
-        if train:
-            images = _select_fraction(images, arguments.fraction)
+        images = [path for place in images_at for path in _list_images(Path(place))]
         pairs = zip(images, map(Path, img2label_paths(list(map(str, images)))), strict=True)
         self.samples: list[tuple[str, int, Path, None]] = [
             (str(image), _read_class(image, label, classes=classes), cache_folder / f"{number:07d}.npy", None)
@@ -239,20 +236,20 @@ class ClassificationTrainDataset(
 
 
 def build_classification_dataset(
-    arguments: Any, folders: list[str], *, data: dict[str, Any], train: bool
+    arguments: Any, images_at: list[str], *, data: dict[str, Any], train: bool
 ) -> ClassificationTrainDataset:
     """Build the classify dataset of one split.
 
     Args:
         arguments: The trainer's namespace.
-        folders: Folders of images.
+        images_at: Folders of images, or images.
         data: The trainer's dictionary of names and paths.
         train: Whether to augment.
     """
     cache_folder = Path(arguments.save_dir) / "images" / ("train" if train else "val")
     cache_folder.mkdir(parents=True, exist_ok=True)
     return ClassificationTrainDataset(
-        arguments, folders, classes=len(data["names"]), train=train, cache_folder=cache_folder
+        arguments, images_at, classes=len(data["names"]), train=train, cache_folder=cache_folder
     )
 
 
@@ -268,12 +265,6 @@ def _build_augmentations(arguments: Any) -> Any:
     )
 
 
-def _select_fraction(images: list[Path], fraction: float) -> list[Path]:
-    """Select images evenly from the whole list, as Ultralytics does: file names may start with the class."""
-    count = max(1, round(len(images) * fraction))
-    return [images[index] for index in np.linspace(0, len(images) - 1, count, dtype=int)]
-
-
 def _read_class(image: Path, label: Path, *, classes: int) -> int:
     try:
         [index] = parse_labels(label.read_text("utf-8"), "classify").classes.tolist()
@@ -284,6 +275,10 @@ def _read_class(image: Path, label: Path, *, classes: int) -> int:
     if index >= classes:
         raise _unknown_class(label, index, classes)
     return int(index)
+
+
+def _list_images(place: Path) -> list[Path]:
+    return sorted(filter(_is_image, place.iterdir())) if place.is_dir() else [place]
 
 
 def _is_image(path: Path) -> bool:

@@ -375,9 +375,7 @@ def test_label_of_an_unknown_class_is_rejected(tmp_path):
 def test_training_runs_with_single_class_and_other_rare_arguments(tmp_path):
     trainings.dataset(tmp_path)
     outcome = trainings.run(
-        trainings.job(
-            tmp_path, single_cls=True, multi_scale=0.5, rect=False, cls_pw=0.5, epochs=1, fraction=0.5
-        )
+        trainings.job(tmp_path, single_cls=True, multi_scale=0.5, rect=False, cls_pw=0.5, epochs=1)
     )
     (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
     assert YOLO(tmp_path / "best.pt").names == {0: "item"}
