@@ -20,7 +20,8 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.storage.files import write_file
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.yolo.job import drop_unset_arguments
-from pipeline.yolo.training.datasets import build_classification_dataset, build_object_dataset
+from pipeline.yolo.training.datasets.classification_dataset import build_classification_dataset
+from pipeline.yolo.training.datasets.object_dataset import build_object_dataset
 
 TraceMask = Callable[[ImageArray], Sequence[NDArray[np.float64]]]
 """Turns a mask (height, width) into its outlines, (k, 2) x and y in pixels each."""

@@ -31,7 +31,7 @@ from pipeline.yolo.repeat_factors import RepeatFactorMixin
 from pipeline.yolo.sharpness import SharpnessMixin
 from pipeline.yolo.torch_threads import TorchThreads
 from pipeline.yolo.training.averaging.saved_weights import SavedWeightsMixin
-from pipeline.yolo.training.datasets import build_object_dataset, restore_buffer
+from pipeline.yolo.training.datasets.object_dataset import build_object_dataset, restore_buffer
 from pipeline.yolo.training.divergence import check_losses
 from pipeline.yolo.training.freezing import (
     freeze_batch_norms,

@@ -23,7 +23,7 @@ from pipeline.yolo.gpu_loader.parameters import (
 )
 from pipeline.yolo.gpu_loader.ultralytics_ranges import UnsupportedError, read_ranges
 from pipeline.yolo.gpu_loader.warp import GpuImageStore
-from pipeline.yolo.training.datasets import build_object_dataset
+from pipeline.yolo.training.datasets.object_dataset import build_object_dataset
 from pipeline.yolo.training.resolved_settings import read_resolved_settings
 from pipeline.yolo.training.resume.state import seed_epoch
 from pipeline.yolo.training.train import build_trainer
