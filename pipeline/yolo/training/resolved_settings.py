@@ -11,7 +11,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.yolo.gpu_loader.loader import GpuLoader
 from pipeline.yolo.repeat_factors import count_epoch_samples
-from pipeline.yolo.training.freezing import ALWAYS_FROZEN, list_backbone_norms
+from pipeline.yolo.training.freezing import list_backbone_norms
 
 _SETTINGS_OF_THE_START: Final = ("freeze", "parameters_learning", "momentum")
 """Settings that change during a training: the record has those of its start, also after a resume."""
@@ -29,6 +29,7 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
     parameters = list(student.parameters())
     return {
         "task": trainer.job.task,
+        "architecture": trainer.architecture,
         "optimizer": type(optimizer).__name__,
         "lr0": float(trainer.args.lr0),
         "initial_lr": sorted({float(group["initial_lr"]) for group in optimizer.param_groups}),
@@ -47,7 +48,7 @@ def read_resolved_settings(trainer: Any) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "loader": "resident" if isinstance(trainer.train_loader, GpuLoader) else "processes",
         "workers": trainer.train_loader.num_workers,
-        "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name != ALWAYS_FROZEN],
+        "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name.startswith("model.")],
         **({"freeze_bn": len(list_backbone_norms(student))} if trainer.job.freeze_bn else {}),
         "parameters": sum(parameter.numel() for parameter in parameters),
         "parameters_learning": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),

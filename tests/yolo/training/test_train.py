@@ -344,7 +344,14 @@ def test_model_of_the_fp16_check_goes_to_scratch(monkeypatch):
     [
         ({"device": 7}, r"finetune.device=7 is absent \(\d+ GPUs here\): set finetune.device=cpu or null"),
         ({"device": "cuda:7"}, "finetune.device=cuda:7 is absent"),
-        ({"freeze": ["nolayer"]}, r"freezes no layer: the model has layers 0 to 23, the backbone 0 to 10"),
+        (
+            {"freeze": ["nolayer"]},
+            r"'nolayer', .* the model has layers 0 to 23, the backbone 0 to 10; ",
+        ),
+        ({"freeze": [0, 99]}, "finetune.freeze names 99, which the model has not"),
+        ({"freeze": ["backbone", -1]}, "finetune.freeze names -1, which the model has not"),
+        ({"freeze": ["0.conv", "model.1"]}, "finetune.freeze names 'model.1', which the model has not"),
+        ({"freeze": [11, 12]}, "finetune.freeze=.* freezes no layer: "),
         ({"freeze": [22], "head": True}, "freezes no layer of the backbone"),
         ({"freeze": 500, "head": True}, "finetune.freeze=500 leaves no layer that learns"),
         ({"device": "0,1"}, r"finetune.device=0,1 is absent \(\d+ GPUs here\)"),
