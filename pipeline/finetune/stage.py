@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.config.automatic import AUTOMATIC, require_number
+from pipeline.config.devices import list_device_kinds
 from pipeline.config.schema import Config
 from pipeline.core.model_names import model_name_for_task
 from pipeline.core.paths import (
@@ -123,6 +124,7 @@ def gather_inputs(config: Config) -> TrainingInputs:
     used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
     automatic = tuple(resolve_data_values(config, prepared, copies, folder=PREPARED_FOLDER))
     set_automatic_values(config, automatic)  # refuses numbers that do not fit, before there is a run
+    used["finetune"]["device"] = list_device_kinds(config.finetune.device)  # a GPU's number decides nothing
     used |= {"automatic": {value.key: value.value for value in automatic}} if automatic else {}
     used |= {"usual_lr0": find_usual_rate(config)} if config.finetune.lr0 == AUTOMATIC else {}
     key = compute_run_key(
