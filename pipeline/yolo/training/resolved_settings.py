@@ -9,7 +9,7 @@ import torch
 from ultralytics import __version__
 from ultralytics.utils.torch_utils import unwrap_model
 
-from pipeline.yolo.gpu_loader.loader import GpuLoader
+from pipeline.yolo.gpu_loader.loader import read_loader_kind
 from pipeline.yolo.repeat_factors import count_epoch_samples
 from pipeline.yolo.training.freezing import list_backbone_norms
 
@@ -71,7 +71,7 @@ def _read_settings(trainer: Any) -> dict[str, Any]:
         **({"processes": trainer.world_size} if trainer.world_size > 1 else {}),
         "processor": _processor_name(trainer.device),
         "threads": torch.get_num_threads(),
-        "loader": "resident" if isinstance(trainer.train_loader, GpuLoader) else "processes",
+        "loader": read_loader_kind(trainer.train_loader),
         "workers": trainer.train_loader.num_workers,
         "freeze": [name[6:-1] for name in trainer.freeze_layer_names if name.startswith("model.")],
         **({"freeze_bn": len(list_backbone_norms(student))} if trainer.job.freeze_bn else {}),
