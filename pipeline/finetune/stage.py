@@ -70,6 +70,8 @@ PIPELINE_KEYS = {
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
 """The part of the configuration that decides the result, beside data and weights; they have digests."""
+EPOCHS_BEFORE_ESTIMATE: Final = 100
+"""For which Ultralytics plans until it knows how many epochs fit into finetune.time: its own default."""
 TRAINED_BEFORE: Final = "trained before, outputs written again; "
 
 
@@ -242,6 +244,8 @@ def build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJ
 def collect_train_arguments(config: Config) -> dict[str, Any]:
     """Collect the train arguments of Ultralytics from the configuration."""
     native = config.finetune.model_dump(exclude=PIPELINE_KEYS)
+    if config.finetune.time and native["epochs"] == AUTOMATIC:
+        native["epochs"] = EPOCHS_BEFORE_ESTIMATE
     return {**native, **config.augment.online.model_dump(), "seed": config.seed}
 
 
