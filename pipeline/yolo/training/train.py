@@ -22,7 +22,7 @@ from pipeline.yolo.training.divergence import DivergedError, check_weights, desc
 from pipeline.yolo.training.export import copy_blank_network, export_checkpoint
 from pipeline.yolo.training.freezing import check_freeze, expand_freeze
 from pipeline.yolo.training.report_progress import TrainingReporter
-from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, load_saved_weights
 from pipeline.yolo.training.resume.state import is_finished
 from pipeline.yolo.training.task_trainers import TRAINING_CLASSES
 from pipeline.yolo.training.trainer import TrainingMixin
@@ -224,18 +224,15 @@ def _collect_result(trainer: TrainingMixin) -> TrainingResult:
     rows: list[MetricsRow] = state["rows"]
     best, average = int(state["stopper"][1]), _read_average(state)
     is_taken = average is not None and average.is_taken
-    lengths = {name: _count_rows(name, len(rows)) for name in state["weights"]}
-    if not is_taken:
-        lengths["best"] = best
     written = {
         name: export_checkpoint(
             trainer.blank_network,
             weights,
             arguments=state["arguments"],
-            rows=rows[: lengths[name]],
+            rows=rows[: best if name == "best" and not is_taken else _count_rows(name, len(rows))],
             figures=average.figures if average and is_taken and name == "best" else None,
         )
-        for name, weights in state["weights"].items()
+        for name, weights in load_saved_weights(trainer.job.folder, state)
     }
     effective = state["effective"] | {"epochs": len(rows)} | _describe_average(trainer.job, average)
     return TrainingResult(written, tuple(trainer.data["names"].values()), rows, best, effective, average)

@@ -27,7 +27,11 @@ from pipeline.yolo.training.precision import (
     enable_bf16,
     set_precision,
 )
-from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, save_checkpoint
+from pipeline.yolo.training.resume.checkpoints import (
+    load_newest_checkpoint,
+    load_saved_weights,
+    save_checkpoint,
+)
 from pipeline.yolo.training.resume.state import read_averaged_weights, restore_state
 from pipeline.yolo.training.task_trainers import DetectTraining
 from pipeline.yolo.training.train import build_trainer, train_model
@@ -242,7 +246,8 @@ def test_best_weights_are_those_of_the_reported_epoch(tmp_path, monkeypatch, bef
     monkeypatch.setattr(DetectTraining, "validate", measured)
     epochs = len(before)
     outcome = trainings.run(trainings.job(tmp_path, epochs=epochs, save_period=1, patience=0))
-    kept = load_newest_checkpoint(tmp_path / "checkpoints")["weights"]
+    folder = tmp_path / "checkpoints"
+    kept = dict(load_saved_weights(folder, load_newest_checkpoint(folder)))
     assert outcome.best_epoch == best
     for epoch in range(1, epochs + 1):
         there = kept[f"epoch{epoch - 1}"]
