@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.finetune import disk_needs
 from pipeline.finetune.disk_needs import require_space_for_training
 from tests.builders import prepared_dataset
 from tests.disks import mount_small_disk
@@ -33,12 +33,21 @@ def test_disk_too_small_for_checkpoints_or_decoded_images_is_refused(tmp_path):
             require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
         weights.write_bytes(bytes(90_000))
         require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
-        weights.write_bytes(bytes(75_000))
-        for keeping, is_enough in (((1, 0), False), ((9, 0), True), ((1, 1), True)):
-            plain.save_period, plain.patience = keeping
-            with nullcontext() if is_enough else pytest.raises(UserError, match="need at least"):
-                require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
-        weights.write_bytes(bytes(90_000))
-        plain.save_period, plain.average = -1, 2
+        plain.average = 2
         with pytest.raises(UserError, match=r"^the checkpoints need at least 0.3 MB"):
             require_space_for_training(folder, base=weights, prepared=prepared, finetune=plain)
+
+
+@pytest.mark.parametrize(
+    ("period", "patience", "epochs", "saved"),
+    [(1, 0, 9, 9), (4, 0, 9, 3), (-1, 0, 9, 0), (1, 2, 9, 2), (1, 10, "auto", 1)],
+)
+def test_epochs_that_are_saved_need_space(tmp_path, monkeypatch, period, patience, epochs, saved):
+    asked = []
+    monkeypatch.setattr(disk_needs, "require_space", lambda _folder, needed, **_: asked.append(needed))
+    weights = tmp_path / "base.pt"
+    weights.write_bytes(bytes(1000))
+    kept = {"save_period": period, "patience": patience, "epochs": epochs, "average": 0, "time": None}
+    settings = SimpleNamespace(cache="ram", **kept)
+    disk_needs.require_space_for_training(tmp_path, base=weights, prepared=None, finetune=settings)
+    assert asked == [2000 + 500 * saved]
