@@ -39,15 +39,22 @@ def test_disk_too_small_for_checkpoints_or_decoded_images_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("period", "patience", "epochs", "saved"),
-    [(1, 0, 9, 9), (4, 0, 9, 3), (-1, 0, 9, 0), (1, 2, 9, 2), (1, 10, "auto", 1)],
+    ("changes", "saved"),
+    [
+        ({}, 9),
+        ({"save_period": 4}, 3),
+        ({"save_period": -1}, 0),
+        ({"patience": 2}, 2),
+        ({"patience": 10, "epochs": "auto"}, 1),
+        ({"time": 0.5}, 1),
+    ],
 )
-def test_epochs_that_are_saved_need_space(tmp_path, monkeypatch, period, patience, epochs, saved):
+def test_epochs_that_are_saved_need_space(tmp_path, monkeypatch, changes, saved):
     asked = []
     monkeypatch.setattr(disk_needs, "require_space", lambda _folder, needed, **_: asked.append(needed))
     weights = tmp_path / "base.pt"
     weights.write_bytes(bytes(1000))
-    kept = {"save_period": period, "patience": patience, "epochs": epochs, "average": 0, "time": None}
-    settings = SimpleNamespace(cache="ram", **kept)
+    kept = {"save_period": 1, "patience": 0, "epochs": 9, "average": 0, "time": None, "cache": "ram"}
+    settings = SimpleNamespace(**kept | changes)
     disk_needs.require_space_for_training(tmp_path, base=weights, prepared=None, finetune=settings)
     assert asked == [2000 + 500 * saved]
