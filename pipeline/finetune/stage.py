@@ -41,6 +41,7 @@ from pipeline.finetune.results import summarize_result, write_results
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key
 from pipeline.finetune.run_name import choose_base_name, name_training
 from pipeline.finetune.training_inputs import Teacher, TrainingInputs
+from pipeline.finetune.unused_keys import list_unused_keys
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
 from pipeline.storage.finished_trainings import (
@@ -56,7 +57,7 @@ from pipeline.tracking.session import RunSession
 from pipeline.tracking.store.run_tags import DATA_TAG
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.distributed.train_in_processes import require_first_machine
-from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
+from pipeline.yolo.errors import check_automatic_batch, check_task_arguments
 from pipeline.yolo.job import BaseWeights, EmaSettings, MetricsRow, TrainingJob, TrainingResult
 from pipeline.yolo.training.resume.checkpoints import has_checkpoint
 from pipeline.yolo.training.train import train_model
@@ -80,6 +81,8 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     require_first_machine(config.finetune.nodes)
     inputs = gather_inputs(config)
     delete_recorded_outputs()
+    for reason in list_unused_keys(config.model_dump(mode="json"), inputs.prepared.task):
+        print(f"finetune: {reason}")
     with lock_checkpoint_folder(inputs.key) as folder:
         for line in delete_abandoned_checkpoints(inputs.key):
             print(f"finetune: {line}")
@@ -121,7 +124,7 @@ def gather_inputs(config: Config) -> TrainingInputs:
     copies = read_augmentation_records(AUGMENTED_FOLDER, prepared=prepared.digest)
     require_labeled_objects(prepared)
     check_automatic_batch(config.finetune.batch, config.finetune.device)
-    check_classify_arguments(collect_train_arguments(config), prepared.task)
+    check_task_arguments(collect_train_arguments(config), prepared.task)
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
     used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
     automatic = tuple(resolve_data_values(config, prepared, copies, folder=PREPARED_FOLDER))
