@@ -89,9 +89,11 @@ def forget_words(source: Any, classes: int) -> Any:
     if not _takes_words(source.yaml):
         return source
     source.names, head = {}, source.model[-1]
-    for branch in (*head.cv3, *(getattr(head, "one2one_cv3", None) or ())):
-        if isinstance(branch[-1], nn.Conv2d):
-            branch[-1] = nn.Conv2d(branch[-1].in_channels, classes + 1, 1)  # a shape that fits no new layer
+    for branches in filter(None, (head.cv3, getattr(head, "one2one_cv3", None))):
+        for place, branch in enumerate(branches):
+            kept = branch[:-1] if isinstance(branch[-1], nn.Conv2d) else branch  # prompt-free ones lack it
+            width = [part for part in kept.modules() if isinstance(part, nn.Conv2d)][-1].out_channels
+            branches[place] = nn.Sequential(*kept, nn.Conv2d(width, classes + 1, 1))  # fits no new layer
     return source
 
 

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 from ultralytics.nn.tasks import DetectionModel, WorldModel, YOLOEModel
 from ultralytics.utils import ROOT
 
+from pipeline.core.model_names import OFFICIAL_MODEL_NAME
 from pipeline.storage.files import hash_file
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.training.transfer import explain_own_network
@@ -56,6 +58,12 @@ def test_a_variant_is_built_and_a_plain_name_gives_way_to_the_network_of_the_wei
     assert sum(parameter.numel() for parameter in trainer.model.model[:11].parameters()) < 2e6  # scale n
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in (trainings.CONF / "model").glob("*.yaml")))
+def test_defaults_of_conf_give_way_to_other_weights(name):
+    architecture = yaml.safe_load((trainings.CONF / "model" / name).read_text())["architecture"]
+    assert OFFICIAL_MODEL_NAME.fullmatch(architecture)
+
+
 def test_a_model_yaml_of_ones_own_is_built_from_weights_of_its_task_and_recorded(tmp_path):
     text = (ROOT / "cfg/models/26/yolo26.yaml").read_text()
     (tmp_path / "own26n.yaml").write_text(
@@ -99,6 +107,18 @@ def test_the_class_layer_begins_as_usual_after_weights_that_take_words(
     for name in ("cv3", "one2one_cv3"):
         for found, wanted in zip(getattr(head, name, ()) or (), getattr(usual, name, ()) or (), strict=True):
             assert found[-1].bias.equal(wanted[-1].bias)
+    taken, tensors = trainer.transferred_tensors
+    assert 0.9 * tensors < taken < tensors
+
+
+def test_prompt_free_weights_have_no_class_layer_and_fill_the_rest(tmp_path):
+    """As `set_vocab` of Ultralytics leaves them: the last layers of boxes and classes are in another part."""
+    model = YOLOEModel("yoloe-11n.yaml", nc=80, verbose=False)
+    for branch in (*model.model[-1].cv2, *model.model[-1].cv3):
+        del branch[-1]
+    trainings.dataset(tmp_path)
+    job = trainings.job(tmp_path, weights=_save(model, tmp_path / "free.pt"))
+    trainer = build_trainer(replace(job, base=replace(job.base, architecture="yolo11n.yaml")))
     taken, tensors = trainer.transferred_tensors
     assert 0.9 * tensors < taken < tensors
 
