@@ -29,7 +29,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader
 
 from pipeline.yolo.gpu_loader.loader import GpuLoader
-from pipeline.yolo.training.datasets import build_object_dataset
+from pipeline.yolo.training.datasets.object_dataset import build_object_dataset
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 PIXELS = (480, 640)

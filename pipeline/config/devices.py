@@ -18,6 +18,18 @@ def list_devices(device: Any) -> list[str]:
     return [name for part in parts if (name := str(part).strip().lower().removeprefix("cuda:"))]
 
 
+def list_device_kinds(device: Any) -> list[str]:
+    """List the devices that a setting names as kinds, which are the same on any machine.
+
+    Args:
+        device: See `list_devices`.
+
+    Returns:
+        cpu, mps or gpu, for each; empty for None.
+    """
+    return [name if name in {"cpu", "mps"} else "gpu" for name in list_devices(device)]
+
+
 def choose_one_device(device: Any, place: int = 0) -> Any:
     """Return one of several devices, as Ultralytics takes it; a setting that names one is returned as it is.
 

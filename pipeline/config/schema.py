@@ -65,12 +65,6 @@ class Config(ConfigGroup):
                 f"finetune.rect=true switches augment.online.{mixing[0]} off silently: "
                 f"set augment.online.{mixing[0]}=0, or finetune.rect=false"
             )
-        if self.finetune.fraction < 1 and self.augment.offline.multiplier > 1:
-            raise ValueError(
-                f"finetune.fraction={self.finetune.fraction} takes the first images by path, which are the "
-                f"copies of augment.offline.multiplier={self.augment.offline.multiplier}: "
-                "set augment.offline.multiplier=1, or finetune.fraction=1.0"
-            )
         if self.compute.backend == "ray" and self.augment.offline.workers:
             raise ValueError(
                 f"augment.offline.workers={self.augment.offline.workers} counts threads of this machine, and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,9 @@ MIN_CHECKPOINT_SHARE: Final = 2.0
 MIN_EPOCH_SHARE: Final = 1.0
 """The same for the weights of each further epoch to be averaged: twice fp16, and base weights may be fp32."""
 
+MIN_SAVED_SHARE: Final = 0.5
+"""The same for each epoch that finetune.save_period keeps: fp16 once, and base weights may be fp32."""
+
 
 def require_space_for_training(
     folder: Path, *, base: Path | None, prepared: Manifest, finetune: FinetuneConfig
@@ -25,20 +29,27 @@ def require_space_for_training(
         folder: Of its checkpoints.
         base: The base weights; None for random ones.
         prepared: The images.
-        finetune: Says whether decoded images are stored, and the weights of how many epochs.
+        finetune: Says whether decoded images are stored, and the weights of how many epochs are.
 
     Raises:
         UserError: The disk has too little.
     """
     decoded = 0
     if finetune.cache == "disk":
-        train, val = (
-            sorted(3 * image.width * image.height for image in prepared.in_split(split))
-            for split in ("train", "val")
-        )
-        decoded = sum(train[: max(1, round(len(train) * finetune.fraction))]) + sum(val)
+        used = (*prepared.in_split("train"), *prepared.in_split("val"))
+        decoded = sum(3 * image.width * image.height for image in used)
     epochs = min(finetune.average, finetune.epochs if isinstance(finetune.epochs, int) else finetune.average)
     shares = MIN_CHECKPOINT_SHARE + MIN_EPOCH_SHARE * max(0, epochs - 1)
+    shares += MIN_SAVED_SHARE * _count_saved_epochs(finetune)
     checkpoints = shares * base.stat().st_size if base else 0.0
     what = "the checkpoints and the decoded images (finetune.cache=disk)" if decoded else "the checkpoints"
     require_space(folder, decoded + checkpoints, what=what)
+
+
+def _count_saved_epochs(finetune: FinetuneConfig) -> int:
+    """Count the epochs that finetune.save_period keeps at least, also if finetune.patience ends it early."""
+    if finetune.save_period < 1:
+        return 0
+    planned = finetune.epochs if isinstance(finetune.epochs, int) and finetune.time is None else 1
+    epochs = min(planned, finetune.patience or planned)
+    return math.ceil(epochs / finetune.save_period)

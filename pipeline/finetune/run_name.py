@@ -91,6 +91,15 @@ def build_run_name(
     return f"{strategy}-{base}-lr{_format_rate(lr0)}-{key[:6]}"
 
 
+def read_composed_values(lock: Path) -> dict[str, Any]:
+    """Read the values of conf/ from compose.lock.json; empty for a stage that was started without compose."""
+    try:
+        composed = json.loads(lock.read_bytes())["composed"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return composed if isinstance(composed, dict) else {}
+
+
 def label_changed_values(values: Mapping[str, Any], lock: Path = COMPOSE_LOCK_FILE) -> str:
     """Return what an experiment changes of conf/, briefly: `lr0=0.004 epochs=50`.
 
@@ -101,11 +110,7 @@ def label_changed_values(values: Mapping[str, Any], lock: Path = COMPOSE_LOCK_FI
         values: The configuration of the training; JSON values.
         lock: compose.lock.json, which has the values of conf/.
     """
-    try:
-        composed = json.loads(lock.read_bytes())["composed"]
-    except (OSError, ValueError, KeyError, TypeError):  # a stage that was started without compose
-        return ""
-    if not isinstance(composed, dict):
+    if not (composed := read_composed_values(lock)):
         return ""
     pairs = diff_configs(*(unify_numbers(side) for side in (composed, values)))
     changed = [pair for pair in pairs if pair.key.startswith(_NAMED_KEYS) and pair.key not in _KEYS_OF_NAMES]

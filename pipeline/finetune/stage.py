@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.config.automatic import AUTOMATIC, require_number
+from pipeline.config.devices import list_device_kinds
 from pipeline.config.schema import Config
 from pipeline.core.model_names import model_name_for_task
 from pipeline.core.paths import (
@@ -40,6 +41,7 @@ from pipeline.finetune.results import summarize_result, write_results
 from pipeline.finetune.run_key import collect_code_versions, compute_run_key
 from pipeline.finetune.run_name import choose_base_name, name_training
 from pipeline.finetune.training_inputs import Teacher, TrainingInputs
+from pipeline.finetune.unused_keys import list_unused_keys
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.files import hash_file
 from pipeline.storage.finished_trainings import (
@@ -55,7 +57,7 @@ from pipeline.tracking.session import RunSession
 from pipeline.tracking.store.run_tags import DATA_TAG
 from pipeline.tracking.target import TrackingTarget
 from pipeline.yolo.distributed.train_in_processes import require_first_machine
-from pipeline.yolo.errors import check_automatic_batch, check_classify_arguments
+from pipeline.yolo.errors import check_automatic_batch, check_task_arguments
 from pipeline.yolo.job import BaseWeights, EmaSettings, MetricsRow, TrainingJob, TrainingResult
 from pipeline.yolo.training.resume.checkpoints import has_checkpoint
 from pipeline.yolo.training.train import train_model
@@ -69,6 +71,8 @@ PIPELINE_KEYS = {
 """The keys of conf/finetune that are not train arguments of Ultralytics."""
 TRAINING_KEYS: dict[str, Any] = {"seed": True, "augment": {"online"}, "finetune": True}
 """The part of the configuration that decides the result, beside data and weights; they have digests."""
+EPOCHS_BEFORE_ESTIMATE: Final = 100
+"""For which Ultralytics plans until it knows how many epochs fit into finetune.time: its own default."""
 TRAINED_BEFORE: Final = "trained before, outputs written again; "
 
 
@@ -77,6 +81,8 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     require_first_machine(config.finetune.nodes)
     inputs = gather_inputs(config)
     delete_recorded_outputs()
+    for reason in list_unused_keys(config.model_dump(mode="json"), inputs.prepared.task):
+        print(f"finetune: {reason}")
     with lock_checkpoint_folder(inputs.key) as folder:
         for line in delete_abandoned_checkpoints(inputs.key):
             print(f"finetune: {line}")
@@ -118,11 +124,12 @@ def gather_inputs(config: Config) -> TrainingInputs:
     copies = read_augmentation_records(AUGMENTED_FOLDER, prepared=prepared.digest)
     require_labeled_objects(prepared)
     check_automatic_batch(config.finetune.batch, config.finetune.device)
-    check_classify_arguments(collect_train_arguments(config), prepared.task)
+    check_task_arguments(collect_train_arguments(config), prepared.task)
     base, teacher = _resolve_base_weights(config, prepared.task), _resolve_teacher(config)
     used = config.model_dump(mode="json", include=TRAINING_KEYS, exclude={"finetune": {"workers", "verbose"}})
     automatic = tuple(resolve_data_values(config, prepared, copies, folder=PREPARED_FOLDER))
     set_automatic_values(config, automatic)  # refuses numbers that do not fit, before there is a run
+    used["finetune"]["device"] = list_device_kinds(config.finetune.device)  # a GPU's number decides nothing
     used |= {"automatic": {value.key: value.value for value in automatic}} if automatic else {}
     used |= {"usual_lr0": find_usual_rate(config)} if config.finetune.lr0 == AUTOMATIC else {}
     key = compute_run_key(
@@ -240,6 +247,8 @@ def build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJ
 def collect_train_arguments(config: Config) -> dict[str, Any]:
     """Collect the train arguments of Ultralytics from the configuration."""
     native = config.finetune.model_dump(exclude=PIPELINE_KEYS)
+    if config.finetune.time and native["epochs"] == AUTOMATIC:
+        native["epochs"] = EPOCHS_BEFORE_ESTIMATE
     return {**native, **config.augment.online.model_dump(), "seed": config.seed}
 
 

@@ -10,6 +10,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from pipeline.compose.stage import ParamValues, parse_params
+from pipeline.config.key_use import compute_effective_key
 from pipeline.core.errors import UserError
 from pipeline.core.paths import PARAMS_FILE, TRAINING_METRICS_FILE
 from pipeline.core.text import format_count
@@ -26,7 +27,6 @@ from pipeline.sweep.report.results_file import build_results, write_results_file
 from pipeline.sweep.report.results_table import describe_point, describe_sweep
 from pipeline.sweep.report.summarize_study import summarize_study
 from pipeline.sweep.settings import SweepSettings
-from pipeline.sweep.space.key_use import compute_effective_key
 from pipeline.sweep.study.sweep_study import SweepStudy
 from pipeline.sweep.winner import WinnerEvaluations, describe_test_scores, name_evaluation, read_test_score
 

@@ -87,12 +87,19 @@ def check_automatic_batch(batch: float, device: Any) -> None:
     )
 
 
-def check_classify_arguments(arguments: Mapping[str, Any], task: Task) -> None:
-    """Check that no argument is set that classify ignores or cannot use.
+def check_task_arguments(arguments: Mapping[str, Any], task: Task) -> None:
+    """Check that no argument is set that a training of this task ignores or cannot use.
+
+    Args:
+        arguments: Ultralytics' train arguments under their own names.
+        task: Of the images.
 
     Raises:
         UserError: Names the first such argument.
     """
+    for key, tasks in (("finetune.dropout", {"classify"}), ("augment.online.copy_paste", {"segment", "obb"})):
+        if (value := arguments[key.rpartition(".")[2]]) and task not in tasks:
+            raise UserError(f"{key}={value:g} has no effect where the task is {task}: set it to 0")
     if task != "classify":
         return
     for name in ("single_cls", "rect", "multi_scale", "cls_pw", "distill_model"):

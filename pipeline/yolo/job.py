@@ -27,7 +27,8 @@ class BaseWeights:
         name: The name in the configuration, such as foundation.
         path: The checkpoint; None for random weights.
         sha256: Of the checkpoint; None for random weights.
-        architecture: A model YAML of the training's task, for random weights and for weights of another task.
+        architecture: A model YAML of the training's task. A plain name of Ultralytics', such as yolo26n.yaml,
+            is for random weights and for weights of another task; any other one is always built.
         architecture_sha256: Of a YAML of the user's; None for one that Ultralytics ships.
     """
 

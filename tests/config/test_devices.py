@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config.devices import choose_one_device, list_devices
+from pipeline.config.devices import choose_one_device, list_device_kinds, list_devices
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,21 @@ from pipeline.config.devices import choose_one_device, list_devices
 )
 def test_devices_are_listed(device, expected):
     assert list_devices(device) == expected
+
+
+@pytest.mark.parametrize(
+    ("devices", "kinds"),
+    [
+        ((0, 1, -1, "0", "cuda", "cuda:3", [2]), ["gpu"]),
+        (["0,1", "3,1"], ["gpu", "gpu"]),
+        (("cpu", ["cpu"]), ["cpu"]),
+        (("cpu,cpu", ["cpu", "cpu"]), ["cpu", "cpu"]),
+        (("mps",), ["mps"]),
+        ((None,), []),
+    ],
+)
+def test_kinds_of_devices_have_no_numbers(devices, kinds):
+    assert [list_device_kinds(device) for device in devices] == [kinds] * len(devices)
 
 
 def test_one_device_stays_as_it_is_and_of_several_one_is_chosen():

@@ -218,7 +218,7 @@ WRONG_COMBINATIONS = [
     ),
     ({"finetune.imgsz": 250}, "multiple of 32"),
     ({"compute.backend": "ray", "augment.offline.workers": 4}, "augment.offline.workers=0, or compute=local"),
-    ({"finetune.fraction": 0.5}, "finetune.fraction=0.5 takes the first images by path"),
+    ({"finetune.fraction": 0.5}, "finetune.fraction is set by the pipeline: use data.fraction"),
     ({"finetune.rect": True}, "augment.online.mosaic=0"),
     (
         {"finetune.rect": True, "augment.online.mosaic": 0.0, "finetune.repeat_rare": 0.1},
@@ -274,7 +274,6 @@ def test_wrong_combination_is_rejected_in_one_sentence(changes, words):
         {"finetune.lr0": 1},
         *({"finetune.batch": batch, "finetune.device": None} for batch in (1, -1, 0.7)),
         {"finetune.batch": 0.9, "finetune.device": 0},
-        {"finetune.fraction": 0.5, "augment.offline.multiplier": 1},
         *({"finetune.device": device} for device in ("cpu", "mps", "cuda", "cuda:1", "0", 0, -1, [0], None)),
         *({"finetune.device": device} for device in ("0,1", [0, 1], [3, 1], "cpu,cpu", ["cpu", "cpu"])),
         {"data.format": "yolo", "data.source": "images", **DRAWN},

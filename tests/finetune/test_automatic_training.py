@@ -139,3 +139,14 @@ def test_a_number_that_does_not_fit_is_refused_before_there_is_a_run(tmp_path, m
     with pytest.raises(ConfigError, match=r"finetune\.epochs=auto gives 1, but .* ends before the last"):
         train("gradual", epochs="auto")
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_a_training_with_a_time_limit_records_the_epochs_that_it_had(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    train(imgsz=64, epochs="auto", time=0.001)
+    facts, report = read_json(FINETUNED_FOLDER / "run.json"), read_json(TRAINING_METRICS_FILE)
+    assert list_choices(capsys) == []
+    assert ("automatic" in facts, "automatic" in report) == (False, False)
+    assert facts["effective"]["epochs"] == report["epochs"] > 0

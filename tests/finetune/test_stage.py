@@ -279,6 +279,17 @@ def test_the_number_of_threads_changes_the_run_key_and_that_of_workers_does_not(
     assert keys[3] == keys[2]
 
 
+def test_the_numbers_of_gpus_do_not_change_the_run_key_and_their_count_does(tmp_path, monkeypatch):
+    """A training that was stopped goes on upon another GPU."""
+    monkeypatch.chdir(tmp_path)
+    trainings.dataset(tmp_path)
+    keys = []
+    for device in (0, "cuda:1", "'2'", "[0,1]", "'3,1'", "cpu", "null"):
+        _configure(tmp_path, **{"finetune.device": device})
+        keys.append(gather_inputs(parse_config(yaml.safe_load(PARAMS_FILE.read_text()))).key)
+    assert [keys.index(key) for key in keys] == [0, 0, 0, 3, 3, 5, 6]
+
+
 @pytest.mark.parametrize(("train", "val", "split"), [(0, 4, "train"), (4, 0, "val")])
 def test_split_without_objects_is_refused(tmp_path, monkeypatch, train, val, split):
     monkeypatch.chdir(tmp_path)

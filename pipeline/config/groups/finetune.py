@@ -53,6 +53,7 @@ RESERVED_ARGUMENTS: Final = {
     "split": "a training is validated on val, and evaluate measures on test",
     "seed": "use seed, without a group: it is the seed of all stages",
     "plots": "they are in reports/training and reports/evaluation",
+    "fraction": "use data.fraction, which takes images of all classes, each with its copies",
     "profile": "it exports to ONNX and TensorRT, which training does not need",
     "quantize": "it needs NVIDIA's ModelOpt",
     "cfg": "conf/ is the configuration",
@@ -119,7 +120,6 @@ class FinetuneConfig(ConfigGroup):
     rect: bool
     cos_lr: bool
     amp: bool | Literal["fp16", "bf16", "fp32"]
-    fraction: Annotated[float, Field(gt=0, le=1)]
     freeze: CountOrZero | Literal["backbone"] | list[int | str] | None
     multi_scale: Share
     compile: bool | Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]

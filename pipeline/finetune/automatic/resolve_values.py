@@ -43,6 +43,8 @@ def resolve_data_values(
 ) -> list[AutomaticValue]:
     """Choose those of imgsz and epochs that are auto; the same data give the same values.
 
+    With finetune.time the clock decides how many epochs there are, and none is chosen.
+
     Args:
         config: The configuration.
         prepared: The manifest of the prepared dataset; its train images decide.
@@ -53,7 +55,7 @@ def resolve_data_values(
     if config.finetune.imgsz == AUTOMATIC:
         size = resolve_image_size(prepared, folder)
         found.append(AutomaticValue("imgsz", size.pixels, size.reason))
-    if config.finetune.epochs == AUTOMATIC:
+    if config.finetune.epochs == AUTOMATIC and config.finetune.time is None:
         epochs = _resolve_epochs(config, prepared, copies)
         found.append(AutomaticValue("epochs", epochs.epochs, epochs.reason))
     return found
@@ -94,7 +96,7 @@ def _resolve_epochs(config: Config, prepared: Manifest, copies: AugmentationReco
     finetune = config.finetune
     images = len(prepared.in_split("train")) + copies.count
     return choose_epochs(
-        max(1, round(images * finetune.fraction)),
+        images,
         batch=finetune.batch,
         nbs=finetune.nbs,
         share=config.data.fraction,

@@ -53,11 +53,6 @@ def check_learning_curve(space: SearchSpace, settings: SweepSettings, first: Par
         if value != needed:
             text = str(value).lower() if isinstance(value, bool) else value
             raise UserError(f"sweep.{name}={text} does not go with a learning curve: {reason}")
-    share = first["finetune"]["fraction"]
-    if share != 1:
-        raise UserError(
-            f"finetune.fraction={share} takes images away from {FRACTION_KEY}, too: set finetune.fraction=1.0"
-        )
     if first["finetune"].get("imgsz") == AUTOMATIC:
         raise UserError(
             f"finetune.imgsz=auto may choose another size for each {FRACTION_KEY}, and the size moves the "

@@ -8,7 +8,7 @@ from itertools import combinations, islice, product, zip_longest
 from random import Random
 from typing import Final, NamedTuple
 
-from pipeline.sweep.space.key_use import compute_effective_key
+from pipeline.config.key_use import compute_effective_key
 from pipeline.sweep.space.point_configs import PointConfigs, find_config_error
 from pipeline.sweep.space.search_space import PointValues, SearchAxis, SearchSpace
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from pipeline.compose.stage import ParamValues
+from pipeline.config.key_use import find_reason_of_no_change
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.sweep.settings import SamplerName, SweepSettings
 from pipeline.sweep.space.checked_points import CheckedPoints, Places, check_points
 from pipeline.sweep.space.default_point import find_default_point
 from pipeline.sweep.space.fold_axis import plan_folds
-from pipeline.sweep.space.key_use import find_reason_of_no_change
 from pipeline.sweep.space.parse_axes import MAX_VALUES, ParsedAxes, parse_axes
 from pipeline.sweep.space.point_configs import PointConfigs
 from pipeline.sweep.space.search_space import PointValues, SearchSpace

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.compose.stage import ParamValues
+from pipeline.config.key_use import compute_effective_key
 from pipeline.core.errors import UserError
 from pipeline.sweep.space.job_configs import JobConfigs
-from pipeline.sweep.space.key_use import compute_effective_key
 from pipeline.sweep.space.search_space import PointValues, SearchSpace
 
 

@@ -7,7 +7,6 @@ GPU yet. Reasons and tests: docs/decisions/gpu.md.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from multiprocessing.pool import ThreadPool
 from typing import Any, Final
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.arrays import IntArray
 from pipeline.runtime.memory import read_available_memory
+from pipeline.runtime.progress import print_notice
 from pipeline.runtime.worker_count import choose_worker_count
 from pipeline.yolo.gpu_loader.mosaic import (
     BoxTable,
@@ -36,8 +36,6 @@ from pipeline.yolo.gpu_loader.warp import (
     render_batch,
 )
 from pipeline.yolo.repeat_factors import RepeatFactorSampler
-
-LOG = logging.getLogger("ultralytics")
 
 MAX_MEMORY_SHARE: Final = 0.25
 """Share of the device's free memory that the images may use; network and activations need the rest."""
@@ -180,19 +178,45 @@ class GpuLoader:
 
 
 def choose_train_loader(trainer: Any) -> Any:
-    """Return the GPU loader where finetune.fast=gpu asks for it and it pays, else Ultralytics' loader."""
+    """Return the GPU loader where finetune.fast=gpu asks for it and it pays, else Ultralytics' loader.
+
+    A line says why it is Ultralytics', on a device that the GPU loader is made for. A resumed training keeps
+    Ultralytics' loader if it began with it: the two draw different random numbers.
+    """
     loader, device = trainer.train_loader, trainer.device
     read_once = loader.dataset.feature_store is not None  # later epochs need no image
-    retry = getattr(trainer, "_oom_retries", 0)  # out of memory: Ultralytics retries with a smaller batch
-    if trainer.job.fast != "gpu" or device.type not in trainer.gpu_loader_devices or read_once or retry:
+    if trainer.job.fast != "gpu" or device.type not in trainer.gpu_loader_devices or read_once:
         return loader
-    if getattr(trainer, "world_size", 1) > 1:
-        return loader  # each process has a part of the images, in an order that this loader does not know
+    if reason := _explain_stock_loader(trainer):
+        if trainer.member.rank == 0:
+            _report_stock_loader(reason)
+        return loader
     return try_gpu_loader(loader, device)
 
 
+def _explain_stock_loader(trainer: Any) -> str:
+    """Explain why the state of a training needs Ultralytics' loader; empty where it does not."""
+    if trainer.world_size > 1:
+        return "each process has a part of them, in an order that the GPU loader does not know"
+    if getattr(trainer, "_oom_retries", 0):  # Ultralytics tries again with a smaller batch
+        return "the GPU had too little memory"
+    is_resumed = trainer.state is not None
+    if is_resumed and trainer.state["effective"]["loader"] == read_loader_kind(trainer.train_loader):
+        return "the training began with them"
+    return ""
+
+
+def read_loader_kind(loader: Any) -> str:
+    """Return resident for the GPU loader, processes for Ultralytics'."""
+    return "resident" if isinstance(loader, GpuLoader) else "processes"
+
+
+def _report_stock_loader(reason: str) -> None:
+    print_notice(f"finetune: train images stay with the loader's processes: {reason}")
+
+
 def try_gpu_loader(loader: Any, device: torch.device) -> Any:
-    """Return the GPU loader. Where that is not possible, log why and return Ultralytics' loader.
+    """Return the GPU loader. Where that is not possible, print why and return Ultralytics' loader.
 
     Args:
         loader: Ultralytics' loader of train images, before its worker processes were started.
@@ -202,10 +226,10 @@ def try_gpu_loader(loader: Any, device: torch.device) -> Any:
         gpu_loader = GpuLoader(loader, device)
         gpu_loader.compare_with_cpu()
     except UnsupportedError as reason:
-        LOG.info(f"Train images stay with the loader's processes: {reason}")
+        _report_stock_loader(str(reason))
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
-        LOG.warning(f"Train images stay with the loader's processes: {device} failed with them ({first})")
+        _report_stock_loader(f"{device} failed with them ({first})")
     else:
         loader.dataset.release_images()  # the device has them
         return gpu_loader

@@ -6,6 +6,7 @@ numbers are seeded when the trainer of the training is built, so the training is
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import shutil
@@ -69,6 +70,8 @@ def run_rate_test(job: TrainingJob, usual: float) -> RateTest:
             rates, losses = _measure_losses(tested, usual)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        gc.collect()  # the trainer and its callbacks refer to each other
+        torch.cuda.empty_cache()
     return choose_rate(rates, losses, usual=usual)
 
 

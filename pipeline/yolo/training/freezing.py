@@ -29,21 +29,60 @@ def check_freeze(model: Any, layers: int | Sequence[int | str] | None, *, head: 
         head: Whether backbone layers have to be frozen (finetune.strategy=head).
 
     Raises:
-        UserError: It freezes nothing, no backbone layer where `head` needs one, or everything.
+        UserError: It names a part that the network has not, or it freezes nothing, no backbone layer where
+            `head` needs one, or everything.
     """
     if not layers:
         return
+    _check_parts(model, layers)
     prefixes = list_frozen_prefixes(layers)
     names = [name for name, _ in model.named_parameters() if ALWAYS_FROZEN not in name]
     frozen = [name for name in names if any(prefix in name for prefix in prefixes)]
     backbone = count_backbone_layers(model)
     in_backbone = [name for name in frozen if int(name.split(".")[1]) < backbone]
-    extent = f"the model has layers 0 to {len(model.model) - 1}, the backbone 0 to {backbone - 1}"
+    extent = _describe_extent(model)
     if not (in_backbone if head else frozen):
         what = "no layer of the backbone" if head else "no layer"
         raise UserError(f"finetune.freeze={layers} freezes {what}: {extent}")
     if len(frozen) == len(names):
         raise UserError(f"finetune.freeze={layers} leaves no layer that learns: {extent}")
+
+
+def expand_freeze(layers: int | str | Sequence[int | str], *, backbone: int) -> int | list[int | str]:
+    """Return `finetune.freeze` with the numbers of the backbone's layers in the place of "backbone".
+
+    Args:
+        layers: As in conf/finetune.
+        backbone: How many layers it has.
+    """
+    if isinstance(layers, int):
+        return layers
+    named = [layers] if isinstance(layers, str) else layers
+    return [one for each in named for one in (range(backbone) if each == "backbone" else [each])]
+
+
+def _check_parts(model: Any, layers: int | Sequence[int | str]) -> None:
+    """Check that each entry of a list is a layer of the network, or the start of a tensor's name in it."""
+    if isinstance(layers, int):
+        return
+    names, numbers = list(model.state_dict()), {str(number) for number in range(len(model.model))}
+    for entry, prefix in zip(layers, list_frozen_prefixes(layers), strict=True):
+        if str(entry) not in numbers and not any(prefix in name for name in names):
+            raise UserError(
+                f"finetune.freeze names {entry!r}, which the model has not: {_describe_extent(model)}; "
+                f"a part of a layer is named as in {_name_part(names)}"
+            )
+
+
+def _describe_extent(model: Any) -> str:
+    last, backbone = len(model.model) - 1, count_backbone_layers(model)
+    return f"the model has layers 0 to {last}, the backbone 0 to {backbone - 1}"
+
+
+def _name_part(names: Sequence[str]) -> str:
+    """Name a part of a layer as finetune.freeze does: 2.cv1 for model.2.cv1.conv.weight."""
+    deepest = max(names, key=lambda name: name.count("."))
+    return ".".join(deepest.split(".")[1:3])
 
 
 def list_frozen_prefixes(layers: int | Sequence[int | str]) -> list[str]:

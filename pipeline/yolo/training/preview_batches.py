@@ -20,7 +20,8 @@ from pipeline.dataset.manifest import Manifest
 from pipeline.storage.files import write_file
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.yolo.job import drop_unset_arguments
-from pipeline.yolo.training.datasets import build_classification_dataset, build_object_dataset
+from pipeline.yolo.training.datasets.classification_dataset import build_classification_dataset
+from pipeline.yolo.training.datasets.object_dataset import build_object_dataset
 
 TraceMask = Callable[[ImageArray], Sequence[NDArray[np.float64]]]
 """Turns a mask (height, width) into its outlines, (k, 2) x and y in pixels each."""
@@ -56,18 +57,17 @@ def iterate_train_samples(
 
 def _build_train_dataset(namespace: Any, source: Path, manifest: Manifest) -> Any:
     items = manifest.in_split("train")
-    namespace.fraction = 1.0
     names = ("item",) if namespace.single_cls else manifest.names
     data = {"names": dict(enumerate(names)), "nc": len(names), "channels": 3, "task": manifest.task}
     if points := manifest.keypoints:
         data |= {"kpt_shape": [points.count, points.dims], "flip_idx": list(points.flip)}
-    if manifest.task == "classify":
-        namespace.fraction = min(1.0, MAX_IMAGES_READ / len(items))
-        return build_classification_dataset(namespace, [str(source / "images/train")], data=data, train=True)
     count = min(MAX_IMAGES_READ, len(items))
-    selected = [items[index] for index in np.linspace(0, len(items) - 1, count, dtype=int)]
+    indices = np.linspace(0, len(items) - 1, count, dtype=int)  # files may be sorted by class
+    selected = [str(source / "images" / items[index].file) for index in indices]
+    if manifest.task == "classify":
+        return build_classification_dataset(namespace, selected, data=data, train=True)
     listing = Path(namespace.save_dir) / "images.txt"
-    write_file(listing, "\n".join(str(source / "images" / item.file) for item in selected))
+    write_file(listing, "\n".join(selected))
     dataset = build_object_dataset(
         namespace, [str(listing)], data=data, train=True, batch=MAX_IMAGES_READ, stride=32
     )

@@ -14,7 +14,7 @@ from ultralytics.utils.metrics import ClassifyMetrics
 from ultralytics.utils.torch_utils import torch_distributed_zero_first
 
 from pipeline.core.tasks import Task
-from pipeline.yolo.training.datasets import build_classification_dataset
+from pipeline.yolo.training.datasets.classification_dataset import build_classification_dataset
 from pipeline.yolo.training.trainer import TrainingMixin
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pipeline.config.devices import choose_one_device
 from pipeline.core.errors import PrunedError, UserError
 from pipeline.core.metric_names import VAL_GROUP, get_main_metric
+from pipeline.runtime.progress import print_notice
 from pipeline.storage.files import write_file
 from pipeline.yolo.distributed.group_member import read_member
 from pipeline.yolo.distributed.train_in_processes import train_in_processes
@@ -19,9 +20,9 @@ from pipeline.yolo.inference.nms import lift_time_limit
 from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, WeightAverage, drop_unset_arguments
 from pipeline.yolo.training.divergence import DivergedError, check_weights, describe_best_epoch
 from pipeline.yolo.training.export import copy_blank_network, export_checkpoint
-from pipeline.yolo.training.freezing import check_freeze
+from pipeline.yolo.training.freezing import check_freeze, expand_freeze
 from pipeline.yolo.training.report_progress import TrainingReporter
-from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, load_saved_weights
 from pipeline.yolo.training.resume.state import is_finished
 from pipeline.yolo.training.task_trainers import TRAINING_CLASSES
 from pipeline.yolo.training.trainer import TrainingMixin
@@ -31,6 +32,9 @@ from pipeline.yolo.training.transfer import (
     check_transfer,
     choose_architecture,
     count_transferred,
+    explain_own_network,
+    forget_words,
+    name_architecture,
 )
 from pipeline.yolo.ultralytics_environment import limit_ultralytics_log
 from pipeline.yolo.weights import load_weights
@@ -74,6 +78,8 @@ def train_model(
             return _collect_result(trainer)._replace(trained_before=True)
         if answers and answers[-1]:
             raise _build_pruned_error(trainer)
+        if job.base.path and (remark := explain_own_network(job.base, trainer.model.yaml)):
+            print_notice(f"finetune: {remark}")
         if job.has_several_processes:
             train_in_processes(job, on_start=on_start, on_epoch=on_epoch)
             trainer.state = load_newest_checkpoint(job.folder)
@@ -147,8 +153,9 @@ def build_trainer(job: TrainingJob) -> TrainingMixin:
         _load_finite(Path(teacher), "finetune.distill_model")
     network = choose_architecture(job.base, source, job.task)
     trainer = TRAINING_CLASSES[job.task](_complete_arguments(job, network), job)
+    trainer.architecture = name_architecture(job.base, network)
     if source is not None:
-        source = align_layers(source, network)
+        source = align_layers(forget_words(source, trainer.data["nc"]), network)
     trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
     trainer.blank_network = copy_blank_network(trainer.model)
     check_freeze(trainer.model, trainer.args.freeze, head=job.head)
@@ -170,8 +177,8 @@ def _complete_arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, 
     arguments = drop_unset_arguments(job.arguments)
     if "device" in arguments:
         arguments["device"] = choose_one_device(arguments["device"], read_member().local_rank)
-    if arguments.get("freeze") == "backbone":
-        arguments["freeze"] = list(range(len(network["backbone"])))
+    if "freeze" in arguments:
+        arguments["freeze"] = expand_freeze(arguments["freeze"], backbone=len(network["backbone"]))
     return arguments | {
         "task": job.task,
         "mode": "train",
@@ -217,18 +224,15 @@ def _collect_result(trainer: TrainingMixin) -> TrainingResult:
     rows: list[MetricsRow] = state["rows"]
     best, average = int(state["stopper"][1]), _read_average(state)
     is_taken = average is not None and average.is_taken
-    lengths = {name: _count_rows(name, len(rows)) for name in state["weights"]}
-    if not is_taken:
-        lengths["best"] = best
     written = {
         name: export_checkpoint(
             trainer.blank_network,
             weights,
             arguments=state["arguments"],
-            rows=rows[: lengths[name]],
+            rows=rows[: best if name == "best" and not is_taken else _count_rows(name, len(rows))],
             figures=average.figures if average and is_taken and name == "best" else None,
         )
-        for name, weights in state["weights"].items()
+        for name, weights in load_saved_weights(trainer.job.folder, state)
     }
     effective = state["effective"] | {"epochs": len(rows)} | _describe_average(trainer.job, average)
     return TrainingResult(written, tuple(trainer.data["names"].values()), rows, best, effective, average)

@@ -12,7 +12,6 @@ from ultralytics.utils import SETTINGS
 from ultralytics.utils.torch_utils import unwrap_model
 
 from pipeline.core.metric_names import THREADS
-from pipeline.core.tasks import Keypoints
 from pipeline.yolo.epoch_metrics import WATCHED_METRICS, convert_figures
 from pipeline.yolo.feature_distillation import FeatureDistillationMixin
 from pipeline.yolo.frozen.features import (
@@ -31,7 +30,8 @@ from pipeline.yolo.repeat_factors import RepeatFactorMixin
 from pipeline.yolo.sharpness import SharpnessMixin
 from pipeline.yolo.torch_threads import TorchThreads
 from pipeline.yolo.training.averaging.saved_weights import SavedWeightsMixin
-from pipeline.yolo.training.datasets import build_object_dataset, restore_buffer
+from pipeline.yolo.training.datasets.data_entries import build_data_entries
+from pipeline.yolo.training.datasets.object_dataset import build_object_dataset, restore_buffer
 from pipeline.yolo.training.divergence import check_losses
 from pipeline.yolo.training.freezing import (
     freeze_batch_norms,
@@ -75,6 +75,7 @@ class TrainingMixin(FeatureDistillationMixin, RepeatFactorMixin, SharpnessMixin,
         self.job = job
         self.rows: list[MetricsRow] = []
         self.effective: dict[str, Any] = {}
+        self.architecture = ""  # the name of the model YAML
         self.transferred_tensors = (0, 0)
         self.steps = OptimizerSteps()
         self.planned_steps = 0  # as of the first session; `optimizer: auto` decides by it
@@ -114,16 +115,7 @@ class TrainingMixin(FeatureDistillationMixin, RepeatFactorMixin, SharpnessMixin,
 
     def get_dataset(self) -> dict[str, Any]:
         """Return names and folders; without a data YAML Ultralytics downloads and searches nothing."""
-        names = dict(enumerate(["item"] if self.args.single_cls else self.job.names))
-        train, val = ([str(folder.resolve()) for folder in part] for part in (self.job.train, [self.job.val]))
-        folders = {"train": train, "val": val, "task": self.job.task}
-        return {
-            "names": names,
-            "nc": len(names),
-            "channels": 3,
-            **folders,
-            **_keypoint_entries(self.job.keypoints, names),
-        }
+        return build_data_entries(self.job, single_cls=self.args.single_cls)
 
     def build_dataset(self, img_path: list[str], mode: str = "train", batch: Any = None) -> Any:
         """Build this project's dataset; mosaics of a resumed training do not depend on the free memory."""
@@ -289,12 +281,3 @@ class TrainingMixin(FeatureDistillationMixin, RepeatFactorMixin, SharpnessMixin,
 
     def final_eval(self) -> None:
         """Do nothing: the best epoch was validated, and this would be logged as an additional epoch."""
-
-
-def _keypoint_entries(keypoints: Keypoints | None, names: dict[int, str]) -> dict[str, Any]:
-    """Return the entries about key points in a pose's data YAML."""
-    if keypoints is None:
-        return {}
-    point_names = {index: list(keypoints.names) for index in names}
-    shape = [keypoints.count, keypoints.dims]
-    return {"kpt_shape": shape, "flip_idx": list(keypoints.flip), "kpt_names": point_names}

@@ -8,6 +8,7 @@ layer, by kind and order.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
@@ -20,6 +21,7 @@ from ultralytics.utils import ROOT, YAML
 from yaml import YAMLError
 
 from pipeline.core.errors import UserError
+from pipeline.core.model_names import OFFICIAL_MODEL_NAME
 from pipeline.core.tasks import Task
 from pipeline.storage.base_weights import find_base_weights
 from pipeline.storage.verified_copy import temporary_copy
@@ -28,19 +30,22 @@ from pipeline.yolo.training.freezing import list_backbone_norms, list_frozen_pre
 
 
 def choose_architecture(base: BaseWeights, source: Any, task: Task) -> dict[str, Any]:
-    """Choose the network to build: that of the checkpoint if it is for this task, else a model YAML.
+    """Choose the network to build: that of the checkpoint, or a model YAML.
 
-    A checkpoint that finds classes by words has a last layer that takes words, so it is a model YAML, too.
+    It is the checkpoint's if that is for this task and finds no classes by words, unless a model YAML of the
+    user's or a variant such as yolo26n-p2.yaml is named: a plain name such as yolo26n.yaml is the default of
+    conf/model, and may be left from other weights.
 
     Args:
-        base: Names the model YAML, for random weights and for weights of another task.
+        base: Names the model YAML.
         source: The base weights; None for random weights.
         task: Of the training.
 
     Raises:
         UserError: There is no such model YAML, or it is for another task.
     """
-    if source is not None and not _takes_words(source.yaml) and guess_model_task(source.yaml) == task:
+    is_fitting = source is not None and not _takes_words(source.yaml)
+    if is_fitting and guess_model_task(source.yaml) == task and not _is_chosen(base):
         return dict(source.yaml)
     network = _read_architecture(base)
     if (found := guess_model_task(network)) != task:
@@ -49,6 +54,47 @@ def choose_architecture(base: BaseWeights, source: Any, task: Task) -> dict[str,
             "name one whose last layer serves that, such as Ultralytics' own"
         )
     return network
+
+
+def explain_own_network(base: BaseWeights, network: Mapping[str, Any]) -> str:
+    """Explain that the network is that of the base weights; empty where model.architecture is the same.
+
+    Args:
+        base: The base weights.
+        network: What `choose_architecture` chose.
+    """
+    if _outline_network(network) == _outline_network(_read_architecture(base)):
+        return ""
+    return (
+        f"the network is the one of {base.path}, not model.architecture={base.architecture}; "
+        "to build another one from these weights, name a model YAML by its path"
+    )
+
+
+def name_architecture(base: BaseWeights, network: Mapping[str, Any]) -> str:
+    """Return the file name of the model YAML that a network was built from, or else of its weights."""
+    return Path(network.get("yaml_file") or base.path or base.architecture).name
+
+
+def forget_words(source: Any, classes: int) -> Any:
+    """Take the last class layer from base weights that find classes by words.
+
+    It maps to embeddings of words. By cls_remap Ultralytics would take its rows for those of classes, and the
+    new layer would begin with every class at every place.
+
+    Args:
+        source: The base weights.
+        classes: Of the training.
+    """
+    if not _takes_words(source.yaml):
+        return source
+    source.names, head = {}, source.model[-1]
+    for branches in filter(None, (head.cv3, getattr(head, "one2one_cv3", None))):
+        for place, branch in enumerate(branches):
+            kept = branch[:-1] if isinstance(branch[-1], nn.Conv2d) else branch  # prompt-free ones lack it
+            width = [part for part in kept.modules() if isinstance(part, nn.Conv2d)][-1].out_channels
+            branches[place] = nn.Sequential(*kept, nn.Conv2d(width, classes + 1, 1))  # fits no new layer
+    return source
 
 
 def align_layers(source: Any, network: Mapping[str, Any]) -> Any:
@@ -130,6 +176,19 @@ def _is_transferred(source: Any, target: Any) -> dict[str, bool]:
     return {
         name: name in old and old[name].shape == tensor.shape for name, tensor in target.state_dict().items()
     }
+
+
+def _is_chosen(base: BaseWeights) -> bool:
+    """Tell whether model.architecture is surely the user's choice, and no default of conf/model."""
+    return base.architecture_sha256 is not None or not OFFICIAL_MODEL_NAME.fullmatch(base.architecture)
+
+
+def _outline_network(network: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells two networks of a task apart: their layers, and their scale."""
+    scales = network.get("scales") or {}
+    usual = [network.get("depth_multiple", 1.0), network.get("width_multiple", 1.0), math.inf]
+    scale = scales.get(network.get("scale") or next(iter(scales), None), usual)
+    return [row[:3] for row in (*network["backbone"], *network["head"])], list(scale)
 
 
 def _takes_words(network: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ from pipeline.finetune.automatic.resolve_values import (
     resolve_image_size,
     set_automatic_values,
 )
+from pipeline.finetune.stage import collect_train_arguments
 from tests import task_sets, trainings
 
 
@@ -101,6 +102,16 @@ def test_numbers_stay_and_auto_becomes_what_the_data_give(tmp_path):
     resolved = set_automatic_values(config, [*found, AutomaticValue("lr0", 0.0012, "a reason")])
     assert resolved == configure(imgsz=64, epochs=170, lr0=0.0012)
     assert json.loads(resolved.model_dump_json())["finetune"]["imgsz"] == 64
+
+
+def test_with_a_time_limit_no_number_of_epochs_is_chosen(tmp_path):
+    """Nobody trains for that many; the clock decides."""
+    manifest = task_sets.prepared(tmp_path, "detect", images={"train": 8}, pixels=64)
+    config = configure(imgsz="auto", epochs="auto", time=0.5)
+    found = resolve_data_values(config, manifest, AugmentationRecords("", ()), folder=tmp_path)
+    assert [value.key for value in found] == ["imgsz"]
+    assert isinstance(collect_train_arguments(set_automatic_values(config, found))["epochs"], int)
+    assert collect_train_arguments(configure(epochs=7, time=0.5))["epochs"] == 7
 
 
 def test_a_number_that_does_not_fit_the_other_values_is_refused():

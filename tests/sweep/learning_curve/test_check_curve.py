@@ -12,7 +12,7 @@ from pipeline.sweep.learning_curve.curve_overrides import build_curve_overrides
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 
-FIRST = {"finetune": {"fraction": 1.0}, "data": {"unlabelled_source": None}}
+FIRST = {"finetune": {}, "data": {"unlabelled_source": None}}
 SETTINGS = SweepSettings(curve=True, test=True, seeds=3)
 
 
@@ -41,10 +41,9 @@ def test_fractions_with_the_whole_pass(fractions):
             {"trials": 1},
             {"keep": "best"},
         )),
-        (make_space("0.5", "1"), {}, FIRST | {"finetune": {"fraction": 0.5}}),
-        (make_space("0.5", "1"), {}, FIRST | {"finetune": {"fraction": 1.0, "imgsz": "auto"}}),
+        (make_space("0.5", "1"), {}, FIRST | {"finetune": {"imgsz": "auto"}}),
         *(
-            (make_space("0.5", "1"), {}, FIRST | {"finetune": {"fraction": 1.0, "distill_model": teacher}})
+            (make_space("0.5", "1"), {}, FIRST | {"finetune": {"distill_model": teacher}})
             for teacher in ("best.pt", "models/finetuned/best.pt")
         ),
         (make_space("0.5", "1"), {}, FIRST | {"data": {"unlabelled_source": "pseudo_labels/more"}}),
@@ -56,7 +55,7 @@ def test_what_gives_no_curve_is_refused(space, changes, first):
 
 
 def test_an_official_teacher_passes():
-    first = FIRST | {"finetune": {"fraction": 1.0, "distill_model": "weights/yolo11n-seg.pt"}}
+    first = FIRST | {"finetune": {"distill_model": "weights/yolo11n-seg.pt"}}
     check_learning_curve(make_space("0.5", "1"), SETTINGS, first)
 
 

@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.key_conditions import ALWAYS_USED_KEYS, UNUSED_KEYS, USE_CONDITIONS
+from pipeline.config.key_use import compute_effective_key, find_reason_of_no_change, names_key
 from pipeline.config.messages import flatten_schema
 from pipeline.config.schema import Config
 from pipeline.sweep.space.job_configs import JobConfigs
-from pipeline.sweep.space.key_use import (
-    ALWAYS_USED_KEYS,
-    UNUSED_KEYS,
-    USE_CONDITIONS,
-    compute_effective_key,
-    find_reason_of_no_change,
-    names_key,
-)
 
 ROOT = Path(__file__).parents[3]
 KEYS = sorted(flatten_schema(Config.model_json_schema()))
@@ -39,7 +33,7 @@ def pair(configs, axis, others):
 @pytest.mark.parametrize("key", KEYS)
 def test_each_key_is_known_to_decide_results_always_or_under_conditions_or_never(key):
     tables = [names_key(table, key) for table in (UNUSED_KEYS, ALWAYS_USED_KEYS, CONDITIONAL)]
-    assert tables.count(True) == 1, "put it into one of the tables of key_use.py"
+    assert tables.count(True) == 1, "put it into one of the tables of key_conditions.py"
 
 
 def test_the_tables_name_keys_of_the_schema_only():

@@ -14,6 +14,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader
 
 from pipeline.yolo.frozen.store import CacheLimits
+from pipeline.yolo.gpu_loader import loader as module
 from pipeline.yolo.gpu_loader.loader import GpuLoader, try_gpu_loader
 from pipeline.yolo.gpu_loader.parameters import (
     BatchParameters,
@@ -23,7 +24,7 @@ from pipeline.yolo.gpu_loader.parameters import (
 )
 from pipeline.yolo.gpu_loader.ultralytics_ranges import UnsupportedError, read_ranges
 from pipeline.yolo.gpu_loader.warp import GpuImageStore
-from pipeline.yolo.training.datasets import build_object_dataset
+from pipeline.yolo.training.datasets.object_dataset import build_object_dataset
 from pipeline.yolo.training.resolved_settings import read_resolved_settings
 from pipeline.yolo.training.resume.state import seed_epoch
 from pipeline.yolo.training.train import build_trainer
@@ -194,30 +195,30 @@ def _narrow_image_is_alone(loader):
         ({"rect": True}, "finetune.rect=true"),
     ],
 )
-def test_unsupported_argument_keeps_the_stock_loader_and_is_named(tmp_path, ultralytics_log, changes, word):
+def test_unsupported_argument_keeps_the_stock_loader_and_is_named(tmp_path, capsys, changes, word):
     loader = _loader(tmp_path, **changes)
     assert try_gpu_loader(loader, CPU) is loader
-    assert [record.message for record in ultralytics_log.records if word in record.message]
+    assert [line for line in capsys.readouterr().err.splitlines() if word in line]
 
 
-def test_dataset_with_outlines_keeps_the_stock_loader(tmp_path, ultralytics_log):
+def test_dataset_with_outlines_keeps_the_stock_loader(tmp_path, capsys):
     loader = _loader(tmp_path)
     loader.dataset.use_segments = True
     assert try_gpu_loader(loader, CPU) is loader
-    assert "only detect" in ultralytics_log.text
+    assert "only detect" in capsys.readouterr().err
 
 
-def test_images_that_do_not_fit_keep_the_stock_loader(tmp_path, ultralytics_log):
+def test_images_that_do_not_fit_keep_the_stock_loader(tmp_path, capsys):
     loader = _loader(tmp_path)
     loader.dataset.imgsz = 10**6
     assert try_gpu_loader(loader, CPU) is loader
-    assert "GB are more than 25% of what is free on cpu" in ultralytics_log.text
+    assert "GB are more than 25% of what is free on cpu" in capsys.readouterr().err
 
 
-def test_device_that_fails_keeps_the_stock_loader(tmp_path, ultralytics_log):
+def test_device_that_fails_keeps_the_stock_loader(tmp_path, capsys):
     loader = _loader(tmp_path)
     assert try_gpu_loader(loader, torch.device("vulkan")) is loader
-    assert "vulkan failed with them" in ultralytics_log.text
+    assert "vulkan failed with them" in capsys.readouterr().err
     assert len(list(loader)) == 3
 
 
@@ -368,3 +369,26 @@ def test_training_out_of_memory_retries_with_the_stock_loader_and_records_it(tmp
     assert [trainer.state["effective"][name] for name in shown] == [2, 3, "processes"]
     decays = {group["weight_decay"] for group in trainer.optimizer.param_groups}
     assert trainer.state["effective"]["weight_decay"] == max(decays) < before[0]["weight_decay"]
+
+
+@pytest.mark.slow
+def test_a_resumed_training_keeps_the_stock_loader_that_it_began_with(tmp_path, capsys):
+    """With the GPU loader it would draw other random numbers."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    rows = []
+    for root in (whole, parts):
+        root.mkdir()
+        trainings.dataset(root)
+    for root, stops in ((whole, [None]), (parts, [1, None])):
+        for number, stop in enumerate(stops):
+            with pytest.MonkeyPatch.context() as patch:
+                if number == 0:
+                    patch.setattr(module, "MAX_MEMORY_SHARE", 0.0)
+                trainer = _train(root, stop_after=stop)
+            assert trainer.effective["loader"] == "processes"
+        rows.append([{**row, "seconds": 0} for row in trainer.rows])
+    told = [line for line in capsys.readouterr().err.splitlines() if "stay with" in line]
+    assert ["of what is free" in line for line in told] == [True, True, False]
+    assert [{key: row[key] for key in row if key.startswith(("train/", "val/"))} for row in rows[0]] == [
+        {key: row[key] for key in row if key.startswith(("train/", "val/"))} for row in rows[1]
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
 
 import numpy as np
 import pytest
 import torch
+from ultralytics.nn.tasks import DetectionModel
 
 from pipeline.yolo.rate_test import run_rate_test as module
 from pipeline.yolo.rate_test.run_rate_test import run_rate_test
@@ -37,6 +39,23 @@ def test_a_test_repeats_itself_and_leaves_no_trace(tmp_path):
     rates = [point.rate for point in first.points]
     assert rates == pytest.approx(np.geomspace(USUAL / 16, USUAL * 8, 3))
     assert first.points[0].loss == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_network_of_a_test_is_gone_at_its_end(tmp_path):
+    """Its memory is the training's, on a GPU most of all."""
+    trainings.dataset(tmp_path)
+    gc.collect()
+    before = _count_networks()
+    gc.disable()
+    try:
+        run_rate_test(trainings.job(tmp_path, threads=1, lr0="auto"), USUAL)
+        assert _count_networks() == before
+    finally:
+        gc.enable()
+
+
+def _count_networks():
+    return sum(issubclass(type(each), DetectionModel) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize(

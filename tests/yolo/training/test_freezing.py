@@ -131,3 +131,29 @@ def test_full_changes_every_layer(tmp_path):
     trainings.dataset(tmp_path)
     epochs, trainer = _train_and_watch(trainings.job(tmp_path, epochs=1))
     assert epochs[0][0] == _with_tensors(trainer, range(LAYERS))
+
+
+@pytest.mark.parametrize(
+    ("freeze", "frozen"),
+    [
+        (["backbone", 22], [*map(str, range(BACKBONE)), "22"]),
+        (["0.conv", 1, 12], ["0.conv", "1", "12"]),  # layer 12 has no tensors
+    ],
+)
+def test_a_list_may_name_the_backbone_layers_and_parts_of_layers(tmp_path, freeze, frozen):
+    trainings.dataset(tmp_path)
+    [(weights, _), *_], trainer = _train_and_watch(trainings.job(tmp_path, freeze=freeze, epochs=1))
+    assert trainer.effective["freeze"] == frozen
+    whole = {int(name) for name in frozen if name.isdigit()}
+    assert weights == _with_tensors(trainer, set(range(LAYERS)) - whole)
+
+
+@pytest.mark.slow
+def test_the_teacher_is_not_among_the_frozen_layers_of_the_record(tmp_path):
+    trainings.dataset(tmp_path)
+    teacher = tmp_path / "teacher.pt"
+    teacher.write_bytes(trainings.run(trainings.job(tmp_path, epochs=1)).weights["best"])
+    for path in (tmp_path / "checkpoints").glob("*.ckpt"):
+        path.unlink()
+    outcome = trainings.run(trainings.job(tmp_path, epochs=1, distill_model=str(teacher), freeze=[0]))
+    assert outcome.effective["freeze"] == ["0"]

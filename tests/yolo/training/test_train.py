@@ -27,7 +27,11 @@ from pipeline.yolo.training.precision import (
     enable_bf16,
     set_precision,
 )
-from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, save_checkpoint
+from pipeline.yolo.training.resume.checkpoints import (
+    load_newest_checkpoint,
+    load_saved_weights,
+    save_checkpoint,
+)
 from pipeline.yolo.training.resume.state import read_averaged_weights, restore_state
 from pipeline.yolo.training.task_trainers import DetectTraining
 from pipeline.yolo.training.train import build_trainer, train_model
@@ -242,7 +246,8 @@ def test_best_weights_are_those_of_the_reported_epoch(tmp_path, monkeypatch, bef
     monkeypatch.setattr(DetectTraining, "validate", measured)
     epochs = len(before)
     outcome = trainings.run(trainings.job(tmp_path, epochs=epochs, save_period=1, patience=0))
-    kept = load_newest_checkpoint(tmp_path / "checkpoints")["weights"]
+    folder = tmp_path / "checkpoints"
+    kept = dict(load_saved_weights(folder, load_newest_checkpoint(folder)))
     assert outcome.best_epoch == best
     for epoch in range(1, epochs + 1):
         there = kept[f"epoch{epoch - 1}"]
@@ -344,7 +349,14 @@ def test_model_of_the_fp16_check_goes_to_scratch(monkeypatch):
     [
         ({"device": 7}, r"finetune.device=7 is absent \(\d+ GPUs here\): set finetune.device=cpu or null"),
         ({"device": "cuda:7"}, "finetune.device=cuda:7 is absent"),
-        ({"freeze": ["nolayer"]}, r"freezes no layer: the model has layers 0 to 23, the backbone 0 to 10"),
+        (
+            {"freeze": ["nolayer"]},
+            r"'nolayer', .* the model has layers 0 to 23, the backbone 0 to 10; ",
+        ),
+        ({"freeze": [0, 99]}, "finetune.freeze names 99, which the model has not"),
+        ({"freeze": ["backbone", -1]}, "finetune.freeze names -1, which the model has not"),
+        ({"freeze": ["0.conv", "model.1"]}, "finetune.freeze names 'model.1', which the model has not"),
+        ({"freeze": [11, 12]}, "finetune.freeze=.* freezes no layer: "),
         ({"freeze": [22], "head": True}, "freezes no layer of the backbone"),
         ({"freeze": 500, "head": True}, "finetune.freeze=500 leaves no layer that learns"),
         ({"device": "0,1"}, r"finetune.device=0,1 is absent \(\d+ GPUs here\)"),
@@ -375,9 +387,7 @@ def test_label_of_an_unknown_class_is_rejected(tmp_path):
 def test_training_runs_with_single_class_and_other_rare_arguments(tmp_path):
     trainings.dataset(tmp_path)
     outcome = trainings.run(
-        trainings.job(
-            tmp_path, single_cls=True, multi_scale=0.5, rect=False, cls_pw=0.5, epochs=1, fraction=0.5
-        )
+        trainings.job(tmp_path, single_cls=True, multi_scale=0.5, rect=False, cls_pw=0.5, epochs=1)
     )
     (tmp_path / "best.pt").write_bytes(outcome.weights["best"])
     assert YOLO(tmp_path / "best.pt").names == {0: "item"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pipeline.core.errors import UserError
 from pipeline.tracking.logged_model import save_model
 from pipeline.tracking.model_signature import OUTPUT_COLUMNS
 from pipeline.yolo.epoch_metrics import WATCHED_METRICS, select_val_metrics, sum_losses
-from pipeline.yolo.errors import check_classify_arguments
+from pipeline.yolo.errors import check_task_arguments
 from pipeline.yolo.job import BaseWeights
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.training.transfer import choose_architecture
@@ -197,20 +198,34 @@ def test_architecture_of_another_task_is_rejected():
     ],
 )
 def test_argument_that_classify_ignores_is_rejected(changes, sentence):
-    check_classify_arguments(trainings.arguments(), "classify")
-    check_classify_arguments(trainings.arguments(**changes), "segment")
+    check_task_arguments(trainings.arguments(), "classify")
+    check_task_arguments(trainings.arguments(**changes), "segment")
     with pytest.raises(UserError, match=sentence):
-        check_classify_arguments(trainings.arguments(**changes), "classify")
+        check_task_arguments(trainings.arguments(**changes), "classify")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "users"),
+    [
+        ("dropout", "finetune.dropout=0.2", {"classify"}),
+        ("copy_paste", "augment.online.copy_paste=0.2", {"segment", "obb"}),
+    ],
+)
+@pytest.mark.parametrize("task", ["detect", *TASKS])
+def test_argument_that_a_task_ignores_is_rejected(task, name, key, users):
+    refusal = f"{key} has no effect where the task is {task}: set it to 0"
+    with nullcontext() if task in users else pytest.raises(UserError, match=refusal):
+        check_task_arguments(trainings.arguments(**{name: 0.2}), task)
 
 
 @pytest.mark.parametrize("cache", ["disk", False])
-def test_classify_selects_a_fraction_evenly_and_caches_in_scratch(tmp_path, cache):
+def test_classify_reads_all_images_and_caches_in_scratch(tmp_path, cache):
     trainings.dataset(tmp_path, task="classify")
     before = _contents(tmp_path / "data")
-    trainer = build_trainer(trainings.job(tmp_path, task="classify", cache=cache, fraction=0.5))
+    trainer = build_trainer(trainings.job(tmp_path, task="classify", cache=cache))
     images = [str(tmp_path / "data/prepared/images/train")]
     found = trainer.build_dataset(images, "train")
-    assert [sample[0][-7:-4] for sample in found.samples] == ["000", "002", "004", "007"]
+    assert [int(sample[0][-7:-4]) for sample in found.samples] == list(range(8))
     assert found[0]["img"].shape == (3, 64, 64)
     assert _contents(tmp_path / "data") == before
 

@@ -23,6 +23,7 @@ from pipeline.yolo.training.averaging.best_epochs import (
 from pipeline.yolo.training.divergence import check_stored_weights, find_overflow
 from pipeline.yolo.training.freezing import begin_training_mode
 from pipeline.yolo.training.precision import autocast_forward_pass
+from pipeline.yolo.training.resume.checkpoints import save_epoch_weights
 from pipeline.yolo.training.resume.state import read_averaged_weights, seed_epoch
 from pipeline.yolo.unwrap import unwrap_student
 
@@ -37,7 +38,10 @@ class _MeasuredMean(NamedTuple):
 
 
 class SavedWeightsMixin(MemberMixin):
-    """A trainer that collects the weights that are saved: last, best, epochN, and those to be averaged."""
+    """A trainer that collects the weights that are saved: last, best, and those to be averaged.
+
+    Weights of finetune.save_period are written at once; `saved_epochs` has their files by epochN.
+    """
 
     job: TrainingJob
     effective: dict[str, Any]
@@ -46,6 +50,7 @@ class SavedWeightsMixin(MemberMixin):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.saved_weights: dict[str, dict[str, torch.Tensor]] = {}
+        self.saved_epochs: dict[str, str] = {}
         self.candidates: list[EpochWeights] = []
         self.average: WeightAverage | None = None
         super().__init__(*args, **kwargs)
@@ -62,7 +67,8 @@ class SavedWeightsMixin(MemberMixin):
         if self.stopper.best_epoch == self.epoch + 1:  # of equal epochs, the one that is reported
             self.saved_weights["best"] = weights
         if self.save_period > 0 and self.epoch % self.save_period == 0:
-            self.saved_weights[f"epoch{self.epoch}"] = weights
+            name = f"epoch{self.epoch}"
+            self.saved_epochs[name] = save_epoch_weights(self.job.folder, name, weights)
         if self.job.average:
             self._collect_candidate(weights)
 

@@ -2,6 +2,9 @@
 
 A file is called EPOCH-SHA256.ckpt. If its contents do not have this hash, the file is damaged, and the older
 generation is used. A file holds only tensors and plain values, so loading it runs no code.
+
+The weights that finetune.save_period keeps are in files of their own, epochN-SHA256.ckpt, so that each is
+written once. The generations name them; one whose files are damaged is damaged, too.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import hashlib
 import io
 import logging
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +25,7 @@ from pipeline.storage.files import hash_file, write_file
 
 MAX_GENERATIONS: Final = 2
 FILE_NAME: Final = re.compile(r"(\d{6})-([0-9a-f]{64})\.ckpt")
+SAVED_FILE_NAME: Final = re.compile(r"(epoch\d+)-([0-9a-f]{64})\.ckpt")
 LOG = logging.getLogger("ultralytics")
 
 
@@ -35,17 +40,51 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
     Raises:
         UserError: The file cannot be written, for example on a full disk. Older generations stay as they are.
     """
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    contents = buffer.getvalue()
-    path = folder / f"{epoch:06d}-{hashlib.sha256(contents).hexdigest()}.ckpt"
-    try:
-        write_file(path, contents)
-    except OSError as error:
-        raise _explain_write_error(folder, error) from error
+    path = _write_hashed(folder, f"{epoch:06d}", state)
     if _is_intact(path):
         for old in _list_generations(folder)[MAX_GENERATIONS:]:
             old.unlink()
+
+
+def save_epoch_weights(folder: Path, name: str, weights: Mapping[str, torch.Tensor]) -> str:
+    """Write the weights of an epoch that finetune.save_period keeps.
+
+    Args:
+        folder: Of this training only.
+        name: epochN, with N from 0.
+        weights: The fp16 state dict.
+
+    Returns:
+        The name of the file, for the state.
+
+    Raises:
+        UserError: The file cannot be written, for example on a full disk.
+    """
+    return _write_hashed(folder, name, dict(weights)).name
+
+
+def load_saved_weights(folder: Path, state: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield name and state dict of all weights that a state saves, those of each epoch as they are needed.
+
+    Args:
+        folder: Of the training.
+        state: From `load_newest_checkpoint`, or one that was just written.
+    """
+    yield from state["weights"].items()
+    for name, file in state["saved_epochs"].items():
+        yield name, torch.load(folder / file, map_location="cpu", weights_only=True)
+
+
+def _write_hashed(folder: Path, name: str, contents: dict[str, Any]) -> Path:
+    buffer = io.BytesIO()
+    torch.save(contents, buffer)
+    written = buffer.getvalue()
+    path = folder / f"{name}-{hashlib.sha256(written).hexdigest()}.ckpt"
+    try:
+        write_file(path, written)
+    except OSError as error:
+        raise _explain_write_error(folder, error) from error
+    return path
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -57,7 +96,7 @@ def load_newest_checkpoint(folder: Path) -> dict[str, Any] | None:
     """Load the newest intact generation. None where there is none: the training starts from the beginning."""
     for path in _list_generations(folder):
         state = _load_generation(path) if _is_intact(path) else None
-        if state is not None:
+        if state is not None and _has_saved_epochs(folder, state):
             return state
         LOG.warning(f"the checkpoint {path.name[:6]} in {folder} is damaged and is skipped")
     return None
@@ -74,14 +113,18 @@ def _load_generation(path: Path) -> dict[str, Any] | None:
     return state
 
 
+def _has_saved_epochs(folder: Path, state: Mapping[str, Any]) -> bool:
+    return all(_is_intact(folder / file) for file in state.get("saved_epochs", {}).values())
+
+
 def _list_generations(folder: Path) -> list[Path]:
     found = (path for path in folder.glob("*.ckpt") if FILE_NAME.fullmatch(path.name))
     return sorted(found, key=lambda path: path.name[:6], reverse=True)
 
 
 def _is_intact(path: Path) -> bool:
-    named = FILE_NAME.fullmatch(path.name)
-    return bool(named and hash_file(path) == named[2])
+    named = FILE_NAME.fullmatch(path.name) or SAVED_FILE_NAME.fullmatch(path.name)
+    return bool(named and path.is_file() and hash_file(path) == named[2])
 
 
 def _explain_write_error(folder: Path, error: OSError) -> UserError:

@@ -46,6 +46,7 @@ def take_snapshot(trainer: Any) -> TrainerState:
         "ema": trainer.ema.ema.state_dict(),
         "updates": trainer.ema.updates,
         "weights": trainer.saved_weights,
+        "saved_epochs": trainer.saved_epochs,
         "candidates": [list(item) for item in trainer.candidates],
         "average": trainer.average and trainer.average._asdict(),
         "optimizer": trainer.optimizer.state_dict(),
@@ -79,6 +80,7 @@ def restore_state(trainer: Any, state: TrainerState) -> None:
     if state["scaler"]:  # empty where losses were not scaled
         trainer.scaler.load_state_dict(state["scaler"])
     trainer.rows, trainer.saved_weights = state["rows"], state["weights"]
+    trainer.saved_epochs = state["saved_epochs"]
     trainer.candidates = [EpochWeights(*item) for item in state["candidates"]]
     trainer.best_fitness, trainer.start_epoch = state["best_fitness"], state["epoch"] + 1
     stopper = trainer.stopper

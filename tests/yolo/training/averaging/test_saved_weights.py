@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
+from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint, load_saved_weights
 from pipeline.yolo.training.task_trainers import DetectTraining
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.weights import load_weights
@@ -34,7 +34,8 @@ def fitness(monkeypatch):
 def _train(root, **changes):
     trainings.dataset(root)
     outcome = trainings.run(trainings.job(root, average=2, save_period=1, patience=0, threads=1, **changes))
-    return outcome, load_newest_checkpoint(root / "checkpoints")
+    state = load_newest_checkpoint(root / "checkpoints")
+    return outcome, {**state, "weights": dict(load_saved_weights(root / "checkpoints", state))}
 
 
 def test_best_weights_are_the_mean_of_the_best_epochs_with_statistics_of_its_own(tmp_path, fitness, capsys):

@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from pipeline.core.errors import UserError
-from pipeline.yolo.training.resume.checkpoints import has_checkpoint, load_newest_checkpoint, save_checkpoint
+from pipeline.yolo.training.resume.checkpoints import (
+    has_checkpoint,
+    load_newest_checkpoint,
+    load_saved_weights,
+    save_checkpoint,
+    save_epoch_weights,
+)
 from tests.disks import mount_small_disk
 
 
@@ -27,6 +33,34 @@ def test_newest_checkpoint_is_loaded_and_two_generations_are_kept(tmp_path):
 def test_empty_folder_has_no_checkpoint(tmp_path):
     assert load_newest_checkpoint(tmp_path) is None
     assert not has_checkpoint(tmp_path)
+
+
+def _save_epochs(folder, count):
+    """Save a generation after each epoch, which keeps the weights of all of them."""
+    state = {"weights": {"last": {}}, "saved_epochs": {}}
+    for epoch in range(count):
+        weights = {"weight": torch.full((50_000,), float(epoch)).half()}
+        state["saved_epochs"][f"epoch{epoch}"] = save_epoch_weights(folder, f"epoch{epoch}", weights)
+        save_checkpoint(folder, epoch + 1, state)
+
+
+def test_weights_of_saved_epochs_are_written_once_and_found_again(tmp_path):
+    _save_epochs(tmp_path, 4)
+    sizes = {path.name.partition("-")[0]: path.stat().st_size for path in tmp_path.iterdir()}
+    large = {name for name, size in sizes.items() if size > 100_000}
+    assert large == {f"epoch{number}" for number in range(4)}
+    found = dict(load_saved_weights(tmp_path, load_newest_checkpoint(tmp_path)))
+    assert [*found] == ["last", "epoch0", "epoch1", "epoch2", "epoch3"]
+    assert [float(found[f"epoch{number}"]["weight"][0]) for number in range(4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("lost", "left"), [("epoch3", 3), ("epoch0", None)])
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"half")])
+def test_a_generation_without_the_weights_that_it_names_is_skipped(tmp_path, lost, left, damage):
+    _save_epochs(tmp_path, 4)
+    damage(next(tmp_path.glob(f"{lost}-*.ckpt")))
+    found = load_newest_checkpoint(tmp_path)
+    assert (found and len(found["saved_epochs"])) == left
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])

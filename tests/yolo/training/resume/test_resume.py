@@ -17,7 +17,7 @@ from ultralytics.engine import trainer as ultralytics_trainer
 
 from pipeline.yolo.job import EmaSettings
 from pipeline.yolo.training import trainer
-from pipeline.yolo.training.datasets import YoloTrainDataset
+from pipeline.yolo.training.datasets.object_dataset import YoloTrainDataset
 from pipeline.yolo.training.resume import state
 from pipeline.yolo.training.resume.checkpoints import load_newest_checkpoint
 from pipeline.yolo.training.train import train_model

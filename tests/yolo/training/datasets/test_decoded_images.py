@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.yolo.training.datasets import build_classification_dataset
+from pipeline.yolo.training.datasets.classification_dataset import build_classification_dataset
 from tests import trainings
 
 HALF = b"\x93NUMPY"

@@ -1,0 +1,1 @@
+"""Datasets that read images and labels as `prepare` and `augment` wrote them, and write nothing there."""

@@ -1,0 +1,49 @@
+"""Keys that an experiment sets without effect are told before its training."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from pipeline.finetune.unused_keys import list_unused_keys
+from tests import trainings
+
+
+def _compose(*words: str):
+    with initialize_config_dir(str(trainings.CONF), version_base=None):
+        return OmegaConf.to_container(compose("config", overrides=[*words]), resolve=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "task", "told"),
+    [
+        ([], "detect", []),
+        (["finetune.pose=3"], "detect", ["finetune.pose"]),
+        (["finetune.pose=3"], "pose", []),
+        (["finetune.mask_ratio=2", "finetune.lr0=0.1"], "obb", ["finetune.mask_ratio"]),
+        (["finetune.time=0.5", "finetune.epochs=7"], "detect", ["finetune.epochs"]),
+        (["finetune.lrf=1.0", "finetune.cos_lr=false"], "detect", ["finetune.cos_lr"]),
+        (["finetune.compile=true", "finetune.distill_model=a.pt"], "detect", ["finetune.compile"]),
+        (["finetune=gradual"], "detect", []),
+        (["finetune=scratch"], "segment", []),
+        (["model=yolo11n", "tracking.timeout=9"], "classify", []),
+    ],
+)
+def test_keys_without_effect_are_told_with_their_reason(tmp_path, words, task, told):
+    lock = tmp_path / "compose.lock.json"
+    lock.write_text(json.dumps({"composed": _compose()}))
+    reasons = list_unused_keys(_compose(*words), task, lock)
+    assert [reason.rpartition(" ")[2] for reason in reasons] == told
+    assert all("=" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("content", [None, "{}", "no JSON"])
+def test_nothing_is_told_of_a_stage_that_was_started_without_compose(tmp_path, content):
+    lock, values = tmp_path / "compose.lock.json", deepcopy(_compose("finetune.pose=3"))
+    if content is not None:
+        lock.write_text(content)
+    assert list_unused_keys(values, "detect", lock) == []
