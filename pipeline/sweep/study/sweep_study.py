@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Final
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from pipeline.sweep.job import JobResult
@@ -115,6 +115,10 @@ class SweepStudy:
     def best_points(self) -> list[StudyPoint]:
         """The best point of each kind of score; with several objectives the Pareto front of each kind."""
         return select_best_points(self.points, self.objectives)
+
+    def hold_run_key(self, earlier: str) -> AbstractContextManager[str]:
+        """Hold the text that identifies the run in MLflow; see `StudyStore.hold_run_key`."""
+        return self._store.hold_run_key(earlier)
 
     def summarize_pruning(self) -> PruningSummary:
         """Summarize what pruning saved."""
@@ -268,13 +272,11 @@ class SweepStudy:
         start = None if self._sampler == "grid" else self._inputs.start
         if start and self._store.get_trial(trial_id).number == 0:
             self._store.fix_values(trial_id, start)
-        trial = optuna.Trial(self._judge.load_study(self._build_sampler()), trial_id)
+        sampler = build_sampler(self._sampler, seed=self.settings.seed, trials=self.limit, grid=self._grid)
+        trial = optuna.Trial(self._judge.load_study(sampler), trial_id)
         for name, distribution in self._distributions.items():
             suggest_value(trial, name, distribution)
         return self._store.get_trial(trial_id)
-
-    def _build_sampler(self) -> BaseSampler:
-        return build_sampler(self._sampler, seed=self.settings.seed, trials=self.limit, grid=self._grid)
 
     def _record_result(self, point: OpenPoint, result: JobResult) -> None:
         repetition = result.job.repetition

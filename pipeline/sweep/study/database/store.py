@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, Literal, TypeVar
 
 import optuna
@@ -28,6 +30,7 @@ from pipeline.sweep.study.database.ownership import (
 )
 
 _IDENTITY: Final = "identity"
+_RUN_KEY: Final = "run_key"
 Result = TypeVar("Result")
 Direction = Literal["minimize", "maximize"]
 
@@ -74,6 +77,28 @@ class StudyStore:
                 f"the sweep {self.name} was started with other {' and '.join(names)}: "
                 "set sweep.name to a new name, or undo the change"
             )
+
+    @contextmanager
+    def hold_run_key(self, earlier: str) -> Iterator[str]:
+        """Hold the text that identifies the study's run in MLflow; one process at a time holds it.
+
+        It is random, so that two studies of one name, on machines with the same paths, have two runs. It is
+        kept in the database, so that all processes of the study, and a project that was moved, have one.
+
+        Args:
+            earlier: The text of a study that has trials and no text: an earlier version began it.
+
+        Raises:
+            UserError: The database cannot be used.
+        """
+        with ExitStack() as held:
+            with reporting_database_errors(self.address):
+                held.enter_context(hold_database_lock(self.address))
+                key = self._storage.get_study_user_attrs(self._study_id).get(_RUN_KEY)
+                if key is None:
+                    key = earlier if self.list_trials() else secrets.token_hex(16)
+                    self._storage.set_study_user_attr(self._study_id, _RUN_KEY, key)
+            yield str(key)
 
     def retry(self, operation: Callable[[], Result]) -> Result:
         """Run an operation, again after a pause where the database does not answer.
