@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 
 from pipeline.core.errors import UserError
@@ -50,7 +51,8 @@ class StudyJobs:
 
     def finish_job(self, result: JobResult) -> JobResult:
         """Record how a job ended, and return it: one on another split of the same images has failed."""
-        result = replace(result, attempts=self._attempts.get(result.job.number, 1))
+        attempts = self._attempts.get(result.job.number, 1)
+        result = replace(result, attempts=attempts, origin=f"{platform.node()}:{project_root()}")
         if result.status == "pruned" and result.epochs is None:  # it has no experiment that would tell
             result = replace(result, epochs=self._epochs.get(result.job.number))
         problem = self._splits.find_problem(result)

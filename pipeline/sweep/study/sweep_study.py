@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -31,8 +32,8 @@ from pipeline.sweep.study.sampling.distributions import (
     select_values,
     suggest_value,
 )
-from pipeline.sweep.study.sampling.samplers import build_sampler, derive_seed
-from pipeline.sweep.study.study_inputs import StudyInputs, format_point
+from pipeline.sweep.study.sampling.samplers import build_sampler
+from pipeline.sweep.study.study_inputs import StudyInputs
 
 MOST_PROPOSALS_IN_A_ROW: Final = 100
 """After so many proposals that are no new training the sampler is taken to have none left."""
@@ -72,23 +73,6 @@ class SweepStudy:
         return self._store.name
 
     @property
-    def identity(self) -> dict[str, str]:
-        """What makes results and numbers of jobs comparable, by a name for people."""
-        points = f"{derive_seed(*map(format_point, self._grid)):x}" if self._sampler == "grid" else ""
-        own = {
-            "search space": f"{derive_seed(self.space.axes):x}",
-            "sweep.objectives": " ".join(self.objectives),
-            "sweep.constraints": "; ".join(self.settings.constraints),
-            "sweep.seeds": str(self.repetitions.seeds),
-            "sweep.folds": str(self.repetitions.folds),
-            "sweep.test": str(self.settings.test),
-            "seed": str(self.repetitions.base_seed),
-            "points of the grid": points,
-            "steps of pruning": "repetitions" if self.settings.pruner == "wilcoxon" else "epochs",
-        }
-        return {**own, **self._inputs.identity}
-
-    @property
     def limit(self) -> int | None:
         """How many points there will be at most; None where the time alone decides."""
         if self._sampler == "grid":
@@ -119,6 +103,14 @@ class SweepStudy:
     def hold_run_key(self, earlier: str) -> AbstractContextManager[str]:
         """Hold the text that identifies the run in MLflow; see `StudyStore.hold_run_key`."""
         return self._store.hold_run_key(earlier)
+
+    def read_test_record(self) -> Mapping[str, Any] | None:
+        """Return what a process wrote of the scores on test; None while none has."""
+        return self._store.retry(self._store.read_test_record)
+
+    def write_test_record(self, record: Mapping[str, Any]) -> None:
+        """Write the scores of the winner on test for all processes; see `build_test_record`."""
+        self._store.retry(lambda: self._store.write_test_record(record))
 
     def summarize_pruning(self) -> PruningSummary:
         """Summarize what pruning saved."""

@@ -31,6 +31,7 @@ from pipeline.sweep.study.database.ownership import (
 
 _IDENTITY: Final = "identity"
 _RUN_KEY: Final = "run_key"
+_TEST_RECORD: Final = "test_record"
 Result = TypeVar("Result")
 Direction = Literal["minimize", "maximize"]
 
@@ -99,6 +100,15 @@ class StudyStore:
                     key = earlier if self.list_trials() else secrets.token_hex(16)
                     self._storage.set_study_user_attr(self._study_id, _RUN_KEY, key)
             yield str(key)
+
+    def read_test_record(self) -> Mapping[str, Any] | None:
+        """Return the scores on test that `write_test_record` wrote last; None without any."""
+        found = self._storage.get_study_user_attrs(self._study_id).get(_TEST_RECORD)
+        return None if found is None else dict(found)
+
+    def write_test_record(self, record: Mapping[str, Any]) -> None:
+        """Write the scores on test; the values have to be JSON."""
+        self._storage.set_study_user_attr(self._study_id, _TEST_RECORD, dict(record))
 
     def retry(self, operation: Callable[[], Result]) -> Result:
         """Run an operation, again after a pause where the database does not answer.
