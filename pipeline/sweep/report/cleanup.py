@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.storage.git_history import list_experiments
 
 GC_COMMAND: Final = ("dvc", "gc", "--all-commits", "--all-experiments")
 """Deletes what no commit, no experiment and not the workspace uses. `--workspace` instead of `--all-commits`
@@ -45,7 +46,7 @@ def remove_experiments(names: Sequence[str], *, keep: Collection[str], project: 
         UserError: DVC cannot remove them; it says why.
     """
     wanted = [name for name in dict.fromkeys(names) if name not in keep]
-    known = _list_experiments(project)
+    known = {experiment.name for experiment in list_experiments(project)}
     existing = [name for name in wanted if name in known]
     for start in range(0, len(existing), _MAX_NAMES):
         _run_dvc(project, "exp", "remove", *existing[start : start + _MAX_NAMES])
@@ -93,12 +94,6 @@ def _measure_file(path: Path) -> int:
     except OSError:
         return 0
     return facts.st_size if facts.st_nlink == 1 else 0
-
-
-def _list_experiments(project: Path) -> set[str]:
-    command = ["git", "for-each-ref", "--format=%(refname)", "refs/exps"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    return {line.rpartition("/")[2] for line in done.stdout.splitlines()}
 
 
 def _run_dvc(project: Path, *words: str, seconds: float | None = None) -> str:
