@@ -81,14 +81,8 @@ def list_unpushed_owners(project: Path, remote: str, commit: str) -> dict[str, s
     """
     listed = ask_git_remote(project, remote, "ls-remote", "--heads", remote).splitlines()
     there = [line.split()[0] for line in listed]
-    words = (
-        "--full-history",
-        "--ignore-missing",
-        commit,
-        "--not",
-        f"--remotes={remote}",
-        *there,
-    )  # some are not known here
+    options = ("--full-history", "--ignore-missing")  # some commits of the remote are not known here
+    words = (*options, commit, "--not", f"--remotes={remote}", *there)
     found = run_git(project, "rev-list", *words, "--", *_TRACKED).split()
     return {each: name_commit_owner(each) for each in found}
 

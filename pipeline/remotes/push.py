@@ -52,9 +52,8 @@ def push_iterations(project: Path, request: SyncRequest) -> Iterator[str]:
         yield from _push_objects(store, plan, verify=request.verify)
         name = store.name
     if git_remote and own:
-        yield _describe_experiments(
-            push_experiments(project, git_remote, own, force=request.force), git_remote
-        )
+        done = push_experiments(project, git_remote, own, force=request.force)
+        yield _describe_experiments(done, git_remote)
     if git_remote and branch:
         push_branch(project, git_remote, branch)
         yield f"the branch {branch.name} is on {git_remote}"
