@@ -98,6 +98,18 @@ def test_a_workspace_has_the_cache_and_the_remotes_of_the_project(project, conte
         assert config["cache"].get("type") == (["symlink"] if local else None)
 
 
+@pytest.mark.fault(14, "a project is moved while a sweep of it is stopped")
+def test_a_workspace_of_a_project_that_was_moved_is_made_anew(project, context):
+    with hold_workspace(context, "0") as workspace:
+        prepare_workspace(workspace, JOB, context)
+    moved = project.rename(project.with_name("moved"))
+    named = context._replace(project=moved, folder=moved / ".finetrack/sweeps/s")
+    with hold_workspace(named, "0") as workspace:
+        prepare_workspace(workspace, JOB, named)
+        assert (workspace.folder / "file.txt").read_text() == "changed"
+        assert run_git(workspace.clone, "rev-parse", "HEAD") == context.baseline
+
+
 @pytest.mark.fault(14, "a path that is not ASCII, or special in a URI")
 def test_a_project_of_any_path_has_workspaces(project, context):
     moved = project.rename(project.with_name("prü fung?#%1"))
