@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.dataset.link_cache import name_link_cache
-from pipeline.storage.dvc_repository import share_dvc_settings
+from pipeline.storage.dvc_remotes.shared_settings import share_dvc_settings
 from pipeline.storage.git_commands import copy_git_settings, run_git
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER
 from pipeline.sweep.job import SweepContext, SweepJob

@@ -98,6 +98,24 @@ def test_a_workspace_has_the_cache_and_the_remotes_of_the_project(project, conte
         assert config["cache"].get("type") == (["symlink"] if local else None)
 
 
+@pytest.mark.fault(14, "a path that is not ASCII, or special in DVC's settings")
+@pytest.mark.parametrize("name", ["büro", "a, b #1", "o'brien", 'say "a"'])
+def test_a_workspace_has_settings_whose_paths_are_not_ascii(project, context, name):
+    from configobj import ConfigObj
+    from dvc.config import Config
+
+    address = f"/mnt/{name}/store"
+    values = {"core": {"site_cache_dir": f"/tmp/{name}"}, 'remote "store"': {"url": address}}
+    local = ConfigObj(values, encoding="utf-8")
+    local.filename = str(project / ".dvc/config.local")
+    local.write()
+    with hold_workspace(context, "0") as workspace:
+        config = Config(str(workspace.folder / ".dvc"))
+        assert config["remote"]["store"]["url"] == address
+        assert config["core"]["site_cache_dir"] == f"/tmp/{name}"
+        assert config["cache"]["dir"] == str(project / ".dvc/cache")
+
+
 @pytest.mark.fault(14, "a project is moved while a sweep of it is stopped")
 def test_a_workspace_of_a_project_that_was_moved_is_made_anew(project, context):
     with hold_workspace(context, "0") as workspace:
