@@ -135,6 +135,10 @@ class SweepOutcome:
         config, problem = self._write_best_config(summary)
         log.log_end(summary, config)
         lines = describe_sweep(summary, config_name=config.name if config and not problem else None)
+        others = self._study.count_elsewhere()
+        if others:
+            points = format_count(others, "point")
+            lines.append(f"another process runs {points}, and goes on writing to the same run in MLflow")
         return [*lines, *([problem] if problem else []), *self._remove_experiments(summary)]
 
     def _finish_curve(self, summary: SweepSummary, log: SweepLog) -> list[str]:

@@ -106,6 +106,16 @@ def test_a_score_of_other_values_of_evaluate_is_not_taken_over(team):
     assert ben.summarize().test == ""
 
 
+def test_points_that_another_process_runs_are_said(team):
+    anna = team["anna"]
+    with closing(open_sweep(RATES, storage=anna._settings.storage, name="running")) as study:
+        study.next_job()
+        assert study.count_elsewhere() == 0
+        with closing(open_sweep(RATES, storage=anna._settings.storage, name="running")) as other:
+            lines, _ = finish(build_outcome(other, anna._project))
+            assert "another process runs 1 point" in lines
+
+
 class RestoringLoop:
     """A loop whose jobs are done at once, and leave experiments of another training."""
 

@@ -100,6 +100,10 @@ class SweepStudy:
         """The best point of each kind of score; with several objectives the Pareto front of each kind."""
         return select_best_points(self.points, self.objectives)
 
+    def count_elsewhere(self) -> int:
+        """Count the points that other processes run."""
+        return self._store.retry(self._store.count_elsewhere)
+
     def hold_run_key(self, earlier: str) -> AbstractContextManager[str]:
         """Hold the text that identifies the run in MLflow; see `StudyStore.hold_run_key`."""
         return self._store.hold_run_key(earlier)

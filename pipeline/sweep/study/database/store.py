@@ -154,6 +154,11 @@ class StudyStore:
         """Return whether a trial waits that this process may run."""
         return any(self._is_claimable(trial) for trial in self.list_trials())
 
+    def count_elsewhere(self) -> int:
+        """Count the trials that other processes run, those of dead ones too."""
+        states = ((trial.state, trial._trial_id) for trial in self.list_trials())
+        return sum(state == TrialState.RUNNING and each not in self._running for state, each in states)
+
     def write(self, trial_id: int, name: str, value: Any) -> None:
         """Write an attribute of a trial; the value has to be JSON."""
         self._storage.set_trial_user_attr(trial_id, name, value)
