@@ -12,7 +12,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 # Temporary files too, unless this path is too long for the sockets that the loader's processes create there.
 TEMPORARY := $(CURDIR)/.finetrack/tmp
-ifeq ($(shell mkdir -p '$(TEMPORARY)' && test $$(printf %s '$(TEMPORARY)' | wc -c) -le 71 && echo short),short)
+QUOTED := '$(subst ','\'',$(TEMPORARY))'
+ifeq ($(shell mkdir -p $(QUOTED) && test $$(printf %s $(QUOTED) | wc -c) -le 71 && echo short),short)
 export TMPDIR := $(TEMPORARY)
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -40,14 +41,17 @@ $(READY): requirements.lock | .dvc/config.local
 	@touch $(READY)
 
 # For a dvc typed by hand. DVC resolves a relative folder from the current one, so this is absolute, and updated after a move.
+# It is quoted where it has more than plain characters: DVC ends a value at # and at a comma.
 .dvc/config.local: FORCE
-	@test -e $@ || printf '[core]\n    site_cache_dir = %s\n' '$(DVC_SITE_CACHE_DIR)' > $@
-	@grep -qxF '    site_cache_dir = $(DVC_SITE_CACHE_DIR)' $@ || { moved=$$(awk '/^ *site_cache_dir = .*\/\.finetrack\/dvc\/site$$/ { $$0 = "    site_cache_dir = " ENVIRON["DVC_SITE_CACHE_DIR"] } { print }' $@) && printf '%s\n' "$$moved" > $@; }
+	@case "$$DVC_SITE_CACHE_DIR" in *\"*) q="'''" ;; *[!A-Za-z0-9/._-]*) q='"' ;; *) q= ;; esac; \
+	export SITE_LINE="    site_cache_dir = $$q$$DVC_SITE_CACHE_DIR$$q"; \
+	test -e $@ || printf '[core]\n%s\n' "$$SITE_LINE" > $@; \
+	grep -qxF -e "$$SITE_LINE" $@ || { moved=$$(awk '/^ *site_cache_dir = .*\/\.finetrack\/dvc\/site["\047]*$$/ { $$0 = ENVIRON["SITE_LINE"] } { print }' $@) && printf '%s\n' "$$moved" > $@; }
 
 FORCE:
 
 repro: setup  ## Run what changed: compose, prepare, augment, finetune, evaluate
-	@found=$$(LC_ALL=C git rev-parse --git-dir 2>&1) || { case "$$found" in *"dubious ownership"*) echo "git refuses to work in this folder, which belongs to another user: run 'git config --global --add safe.directory $(CURDIR)' if you trust it" ;; *) echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again" ;; esac; exit 1; }
+	@found=$$(LC_ALL=C git rev-parse --git-dir 2>&1) || { case "$$found" in *"dubious ownership"*) echo "git refuses to work in this folder, which belongs to another user: run 'git config --global --add safe.directory \"$$PWD\"' if you trust it" ;; *) echo "DVC needs a git repository here: run 'git init && git add -A && git commit -m start', then make repro again" ;; esac; exit 1; }
 	$(BIN)/python -m dvc repro
 
 # The value of a variable that was typed after `make`: HOST and BRANCH exist in some environments for something else.

@@ -7,7 +7,8 @@ Run it on the server, with the environment of `make server-env` and the variable
 
 The databases are dumped first: each file that they name was uploaded before. A file that is saved already,
 and has not changed, is not copied again. Restoring wants two databases without tables, which
-deploy/create-databases.sh creates, and MLflow stopped.
+deploy/create-databases.sh creates, and MLflow stopped. Runs without any files are taken for a folder that is
+not mounted, or a wrong address: --without-files says that there are none.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("command", choices=("save", "restore"))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--without-files", action="store_true", help="the runs have no files")
     arguments = parser.parse_args(words)
     run = save_server if arguments.command == "save" else restore_server
     try:
-        for line in run(arguments.folder):
+        for line in run(arguments.folder, without_files=arguments.without_files):
             print(line)
     except BackupError as error:
         sys.stderr.write(f"backup.py: {error}\n")
@@ -56,8 +58,16 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def save_server(folder: Path) -> Iterator[str]:
-    """Save the databases and the files; yield what was done."""
+def save_server(folder: Path, *, without_files: bool = False) -> Iterator[str]:
+    """Save the databases and the files; yield what was done.
+
+    Args:
+        folder: Of the backup.
+        without_files: Whether the runs may have no files.
+
+    Raises:
+        BackupError: A database cannot be saved, or there are no files where there should be some.
+    """
     files = open_files()
     folder.mkdir(parents=True, exist_ok=True)
     for name in DATABASES:
@@ -66,15 +76,34 @@ def save_server(folder: Path) -> Iterator[str]:
         Path(f"{dump}{PART}").replace(dump)
         yield f"{dump}: {dump.stat().st_size} bytes"
     count, copied = files.save(folder / "artifacts")
+    if not count and not without_files and (has_runs(folder) or list_files(folder / "artifacts")):
+        raise BackupError(
+            f"{os.environ['MLFLOW_ARTIFACTS_DESTINATION']} has no files, though there are runs: mount its "
+            "disk, or correct MLFLOW_ARTIFACTS_DESTINATION. The databases are saved, and files of earlier "
+            "backups stay. If the runs have none, give --without-files"
+        )
     yield f"{folder / 'artifacts'}: {count} files, of them {copied} new"
 
 
-def restore_server(folder: Path) -> Iterator[str]:
-    """Restore the files, then the databases that name them; yield what was done."""
+def restore_server(folder: Path, *, without_files: bool = False) -> Iterator[str]:
+    """Restore the files, then the databases that name them; yield what was done.
+
+    Args:
+        folder: Of the backup.
+        without_files: Whether the runs may have no files.
+
+    Raises:
+        BackupError: The backup is not complete, or the databases are in use; nothing was changed.
+    """
     dumps = [folder / f"{name}.dump" for name in DATABASES]
     for dump in dumps:
         if not dump.is_file():
             raise BackupError(f"there is no {dump}: name the folder that `backup.py save` wrote")
+    if not without_files and not list_files(folder / "artifacts") and has_runs(folder):
+        raise BackupError(
+            f"{folder / 'artifacts'} has no files, though there are runs: bring them from where they were "
+            "saved. If the runs have none, give --without-files"
+        )
     for name in DATABASES:
         tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
         if run_program("psql", "-XAtqc", tables, name).strip() != "0":
@@ -88,6 +117,15 @@ def restore_server(folder: Path) -> Iterator[str]:
             "pg_restore", "--no-owner", "--exit-on-error", "--single-transaction", "-d", name, str(dump)
         )
         yield f"the database {name}"
+
+
+def has_runs(folder: Path) -> bool:
+    """Return whether a backup has runs: its dump has rows of their table."""
+    dump = folder / f"{DATABASES[0]}.dump"
+    text = run_program("pg_restore", "--data-only", "--table=runs", "--file=-", str(dump))
+    lines = text.splitlines()
+    heads = [place for place, line in enumerate(lines) if line.startswith("COPY ")]
+    return any(lines[place + 1] != r"\." for place in heads)
 
 
 def run_program(*words: str) -> str:
@@ -210,8 +248,20 @@ def is_saved(file: Path, size: int, time: float) -> bool:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the complete files below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(PART))
+    """Return the complete files below a folder, sorted; none without the folder.
+
+    Raises:
+        OSError: A folder in it cannot be read.
+    """
+    found: list[Path] = []
+    if folder.exists():
+        for place, _, names in os.walk(folder, onerror=_raise):
+            found += [Path(place, name) for name in names if not name.endswith(PART)]
+    return sorted(path for path in found if path.is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 if __name__ == "__main__":

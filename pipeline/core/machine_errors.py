@@ -17,6 +17,8 @@ from typing import Final
 
 SHARED_MEMORY_FOLDER: Final = Path("/dev/shm")
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""Of a call that locks a file, on a network disk that is mounted without locks."""
 _NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
 """Of `tempfile`, which tries each of them; in fact none has space or may be written to."""
 _SIGNS: Final = {
@@ -31,6 +33,7 @@ _SIGNS: Final = {
     errno.EFBIG: ("File too large",),
     errno.EROFS: ("Read-only file system",),
     errno.EMFILE: ("Too many open files",),
+    errno.ENOLCK: ("No locks available",),
     errno.EAGAIN: ("can't start new thread", "Resource temporarily unavailable"),
     errno.ENOMEM: (
         "Cannot allocate memory",
@@ -44,7 +47,12 @@ _SIGNS: Final = {
 """Parts of the messages of libraries, by the number of the error."""
 _SHARED_MEMORY_SIGNS: Final = ("shared memory", "unable to mmap", "/torch_")
 _SEMAPHORES_FILE: Final = os.path.join("multiprocessing", "synchronize.py")  # noqa: PTH118 - a part of a path
+_ADD_LOCKS: Final = (
+    "has no locks: mount it with them (Lustre: the option flock; NFS: lockd), or move the project to "
+    "another disk"
+)
 _SENTENCES: Final = {
+    errno.ENOLCK: f"this disk {_ADD_LOCKS}",
     errno.ENOMEM: "the memory is not enough: end other programs, or raise the limit of this process or "
     "its container (ulimit -v)",
     errno.EAGAIN: "no more threads or processes can be started: end other programs, or raise the limit of "
@@ -72,6 +80,11 @@ def describe_machine_error(error: BaseException) -> str | None:
         error: The error; the errors that it was raised from are searched too.
     """
     return next(filter(None, map(_describe, iterate_causes(error))), None)
+
+
+def describe_missing_locks(path: Path) -> str:
+    """Return a sentence about a disk without locks; the path is of a file on it."""
+    return f"the disk of {path.parent.resolve()} {_ADD_LOCKS}"
 
 
 def is_disk_full(error: BaseException) -> bool:

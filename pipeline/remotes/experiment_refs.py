@@ -77,20 +77,24 @@ def list_remote_experiments(project: Path, remote: str) -> list[ExperimentRef]:
     return list(_parse_refs(ask_git_remote(project, remote, "ls-remote", remote, _PATTERN)))
 
 
-def push_experiments(project: Path, remote: str, *, force: bool = False) -> SyncedExperiments:
+def push_experiments(
+    project: Path, remote: str, experiments: Sequence[ExperimentRef], *, force: bool = False
+) -> SyncedExperiments:
     """Push the experiments that a git remote does not have.
 
     Args:
         project: A folder of the repository.
         remote: The name of a git remote.
+        experiments: Those whose data is on the DVC remote, at the commits that are pushed: others may have
+            been made, or replaced, meanwhile.
         force: Whether to replace those that it has with other results.
 
     Raises:
         UserError: It cannot be reached, or refuses them.
     """
-    plan = _plan_copies(list_experiment_refs(project), list_remote_experiments(project, remote), force=force)
+    plan = _plan_copies(experiments, list_remote_experiments(project, remote), force=force)
     for refs in _split(plan.copied):
-        words = [f"{'+' if force else ''}{each.ref}:{each.ref}" for each in refs]
+        words = [f"{'+' if force else ''}{each.commit}:{each.ref}" for each in refs]
         ask_git_remote(project, remote, "push", "--quiet", "--no-verify", remote, *words)
     return plan
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.remotes.branch import list_unpushed_owners, push_branch, read_pushable_branch
 from pipeline.remotes.experiment_refs import (
     SyncedExperiments,
     has_git_remote,
@@ -16,7 +17,7 @@ from pipeline.remotes.experiment_refs import (
 )
 from pipeline.remotes.object_checks import DamagedObject, check_cached_objects
 from pipeline.remotes.object_plan import ObjectPlan, name_objects, plan_objects
-from pipeline.remotes.remaining_steps import list_remaining_steps, push_branch
+from pipeline.remotes.remaining_steps import list_remaining_steps
 from pipeline.remotes.run_records import RunRecord, find_shared_records
 from pipeline.remotes.sync_request import SyncRequest
 from pipeline.runtime.progress import Progress
@@ -28,7 +29,8 @@ from pipeline.storage.dvc_remotes.tracked_objects import WORKSPACE_OWNER, Tracke
 def push_iterations(project: Path, request: SyncRequest) -> Iterator[str]:
     """Push what the workspace and the experiments need, then the experiments; yield what was done.
 
-    Objects are verified before they are pushed. Nothing names them on the git remote until they are there.
+    Objects are verified before they are pushed. Nothing names them on the git remote until they are there:
+    what is committed while they are uploaded is left to the next push.
 
     Args:
         project: The project's folder.
@@ -39,16 +41,22 @@ def push_iterations(project: Path, request: SyncRequest) -> Iterator[str]:
     """
     own = list_experiment_refs(project) if request.experiments else []
     git_remote = request.git_remote if has_git_remote(project, request.git_remote) else None
+    branch = read_pushable_branch(project) if git_remote and request.branch else None
+    owners = list_owners(project, own)
+    if git_remote and branch:
+        owners = list_unpushed_owners(project, git_remote, branch.commit) | owners
     with open_object_store(project, request.remote) as store:
         store.require_folder(creates=True)
-        plan = plan_objects(store, list_owners(project, own))
+        plan = plan_objects(store, owners)
         yield from plan.skipped
         yield from _push_objects(store, plan, verify=request.verify)
         name = store.name
     if git_remote and own:
-        yield _describe_experiments(push_experiments(project, git_remote, force=request.force), git_remote)
-    if git_remote and request.branch:
-        yield f"the branch {push_branch(project, git_remote)} is on {git_remote}"
+        done = push_experiments(project, git_remote, own, force=request.force)
+        yield _describe_experiments(done, git_remote)
+    if git_remote and branch:
+        push_branch(project, git_remote, branch)
+        yield f"the branch {branch.name} is on {git_remote}"
     for step in list_remaining_steps(project, git_remote=git_remote, dvc_remote=name):
         yield f"left to do: {step}"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.core.errors import UserError
-from pipeline.remotes.experiment_refs import ask_git_remote
+from pipeline.core.text import format_count
+from pipeline.remotes.branch import is_branch_pushed, list_unpushed_owners, read_branch
 from pipeline.storage.git_commands import GitError, run_git
 
 RECORDS: Final = (
@@ -47,7 +47,19 @@ def list_remaining_steps(project: Path, *, git_remote: str | None, dvc_remote: s
     elif (branch := read_branch(project)) is None:
         yield "HEAD is on no branch: `git switch -c NAME`, then `git push`"
     elif not is_branch_pushed(project, git_remote, branch):
-        yield f"the branch {branch} is not pushed: `git push {git_remote} {branch}`, or push with --branch"
+        yield _describe_unpushed(project, git_remote, branch)
+
+
+def _describe_unpushed(project: Path, remote: str, branch: str) -> str:
+    head = run_git(project, "rev-parse", "HEAD")
+    earlier = list_unpushed_owners(project, remote, head).keys() - {head}
+    if not earlier:
+        return f"the branch {branch} is not pushed: `git push {remote} {branch}`, or push with --branch"
+    count = format_count(len(earlier), "earlier commit")
+    return (
+        f"the branch {branch} is not pushed, and {count} of it may have data that the DVC remote lacks: push "
+        "with --branch, which uploads that data, too"
+    )
 
 
 def list_uncommitted_records(project: Path) -> list[str]:
@@ -56,46 +68,6 @@ def list_uncommitted_records(project: Path) -> list[str]:
     changed = run_git(project, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *present)
     new = run_git(project, "ls-files", "--others", "--exclude-standard", "-z", "--", *present)
     return [name for name in f"{changed}\0{new}".split("\0") if name]
-
-
-def read_branch(project: Path) -> str | None:
-    """Return the branch that is checked out; None if HEAD is on none."""
-    try:
-        return run_git(project, "symbolic-ref", "--quiet", "--short", "HEAD")
-    except GitError:
-        return None
-
-
-def is_branch_pushed(project: Path, remote: str, branch: str) -> bool:
-    """Return whether a git remote's branch has the commit that is checked out.
-
-    Raises:
-        UserError: The remote cannot be reached.
-    """
-    listed = ask_git_remote(project, remote, "ls-remote", remote, f"refs/heads/{branch}")
-    commit = listed.split()[0] if listed else None
-    if commit is None:
-        return False
-    try:
-        run_git(project, "merge-base", "--is-ancestor", "HEAD", commit)
-    except GitError:  # also where the remote's commit is not known here
-        return False
-    return True
-
-
-def push_branch(project: Path, remote: str) -> str:
-    """Push the branch that is checked out, and return its name.
-
-    Raises:
-        UserError: HEAD is on no branch, or the remote refuses it.
-    """
-    branch = read_branch(project)
-    if branch is None:
-        raise UserError(
-            "HEAD is on no branch, so that --branch has nothing to push: `git switch -c NAME` first"
-        )
-    ask_git_remote(project, remote, "push", "--quiet", remote, f"refs/heads/{branch}:refs/heads/{branch}")
-    return branch
 
 
 def _has_committed_remote(project: Path, name: str) -> bool:

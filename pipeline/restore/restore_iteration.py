@@ -27,7 +27,7 @@ from pipeline.restore.recorded_state import RecordedState, read_recorded_state
 from pipeline.restore.restored_outputs import require_records, restore_outputs, write_recorded_files
 from pipeline.restore.tracking_address import find_address_for, set_tracking_address
 from pipeline.storage.code_digests import compute_code_digests
-from pipeline.storage.dvc_repository import share_dvc_settings
+from pipeline.storage.dvc_remotes.shared_settings import share_dvc_settings
 from pipeline.storage.files import hash_file, write_file, write_folder
 from pipeline.storage.git_commands import GitError, run_git
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER, create_scratch_folder, project_root

@@ -27,7 +27,7 @@ from pipeline.core.paths import (
 )
 from pipeline.restore.tracking_address import set_tracking_address
 from pipeline.storage.files import hash_file, write_file
-from pipeline.storage.git_commands import REPOSITORY_VARIABLES
+from pipeline.storage.git import REPOSITORY_VARIABLES
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER
 
 OUTPUTS: Final[Mapping[str, tuple[Path, ...]]] = {

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from pipeline.storage.git import REPOSITORY_VARIABLES
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
 
 USER_VARIABLES: Final = ("LOGNAME", "USER", "LNAME", "USERNAME")
@@ -14,8 +15,11 @@ USER_VARIABLES: Final = ("LOGNAME", "USER", "LNAME", "USERNAME")
 def set_environment() -> None:
     """Keep matplotlib's cache in the project's scratch folder instead of the user's home.
 
-    Called before anything imports matplotlib; Ultralytics and MLflow import it too.
+    Called before anything imports matplotlib; Ultralytics and MLflow import it too. Where a hook of git has
+    started the command, git and DVC work on the project all the same.
     """
+    for name in REPOSITORY_VARIABLES:
+        os.environ.pop(name, None)
     scratch = project_root() / SCRATCH_FOLDER
     os.environ["MPLCONFIGDIR"] = str(scratch / "matplotlib")
     _name_unknown_user(scratch / "home")

@@ -1,4 +1,4 @@
-"""Read files of a revision and configure clones by DVC's Python API; the only module that imports dvc."""
+"""Read files of a revision, and outputs of stages, by DVC's Python API."""
 
 from __future__ import annotations
 
@@ -83,28 +83,6 @@ def copy_path_at_revision(path: Path, revision: str, target: Path) -> None:
         raise
     except Exception as error:  # of DVC, of its git libraries and of its remotes
         raise RevisionReadError(str(error) or type(error).__name__) from error
-
-
-def share_dvc_settings(project: Path, clone: Path) -> None:
-    """Give a clone the project's cache, and the settings that are not in git, by its .dvc/config.local.
-
-    Relative paths of caches and remotes name the same folders as in the project.
-
-    Args:
-        project: The folder with .dvc.
-        clone: The same folder in the clone.
-    """
-    from dvc.config import Config, merge
-    from dvc.config_schema import RelPath
-
-    source = Config(str(project / ".dvc"), validate=False)
-    shared = source.read("repo")
-    merge(shared, source.read("local"))
-    default = RelPath(project / ".dvc/cache")  # DVC writes ASCII alone, and the project's path may have more
-    shared["cache"].setdefault("dir", source["cache"].get("dir") or default)
-    with Config(str(clone / ".dvc"), validate=False).edit("local", validate=False) as local:
-        local.clear()
-        merge(local, shared)
 
 
 def push_run_cache(folder: Path, remote: str | None) -> None:

@@ -166,18 +166,30 @@ def hold_writer_lock(path: Path, *, what: str) -> Iterator[None]:
     """Hold the lock file `path` during the block.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another process holds it, or the disk has no locks.
     """
+    import warnings
+
     from filelock import FileLock, Timeout
+
+    from pipeline.core.machine_errors import NO_LOCKS, describe_missing_locks
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        with warnings.catch_warnings(action="ignore"):
+            lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
             f"another process is at work on {what}: wait for it to end, or stop it, then run again"
         ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise UserError(describe_missing_locks(path)) from None
+    if type(lock) is not FileLock:  # filelock's substitute, which would outlive a killed process
+        lock.release()
+        raise UserError(describe_missing_locks(path))
     try:
         yield
     finally:

@@ -97,7 +97,9 @@ def iterate_source_files(folder: Path, check_folder: CheckFolder | None = None) 
         real = os.path.realpath(place)
         if check_folder:
             check_folder(place, real)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        # sorted: of several links to a folder the first one counts, in every copy of the source
+        inner = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        folders[:] = inner
         yield from (Path(place, name) for name in names if real not in seen and _is_source_file(name))
         seen.add(real)
 

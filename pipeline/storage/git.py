@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 
 GIT_TIMEOUT_SECONDS = 10
+REPOSITORY_VARIABLES: Final = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"),
+    *("GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
+    *("GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_NAMESPACE"),
+)
+"""A hook of git that starts a command sets them: git would work on the hook's repository everywhere then."""
+
+
+def build_git_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which git works on the repository of its folder, and speaks English."""
+    kept = {name: value for name, value in environment.items() if name not in REPOSITORY_VARIABLES}
+    return {**kept, "LC_ALL": "C"}
 
 
 def require_owned_repository(folder: Path) -> None:
@@ -93,7 +105,7 @@ def _ask_git(folder: Path, *question: str) -> _GitReply:
             text=True,
             timeout=GIT_TIMEOUT_SECONDS,
             check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env=build_git_environment(os.environ),
         )
     except (OSError, subprocess.SubprocessError) as error:
         return _GitReply(None, str(error))

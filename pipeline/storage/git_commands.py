@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
+from pipeline.storage.git import build_git_environment
 
-REPOSITORY_VARIABLES: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
-"""A hook of git that starts a command sets them: git would work on the project everywhere then."""
 _COPIED_SECTIONS: Final = ("user.", "filter.", "remote.", "core.autocrlf", "core.eol", "core.symlinks")
 """Of the project's git configuration: who commits, and how files are checked out."""
 
@@ -41,7 +40,6 @@ def run_git(folder: Path, *arguments: str, variables: Mapping[str, str] | None =
     Raises:
         GitError: It is not installed, or ended with an error.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
     settings = ("-c", "gc.auto=0", "-c", "maintenance.auto=false")
     try:
         done = subprocess.run(
@@ -51,7 +49,7 @@ def run_git(folder: Path, *arguments: str, variables: Mapping[str, str] | None =
             text=True,
             errors="surrogateescape",
             check=False,
-            env={**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(variables or {})},
+            env={**build_git_environment(os.environ), "GIT_TERMINAL_PROMPT": "0", **(variables or {})},
         )
     except OSError as error:
         raise GitError(f"git cannot be run: {error}") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
-from pipeline.storage.git_commands import REPOSITORY_VARIABLES
+from pipeline.storage.git import build_git_environment
 
 GIT_TIMEOUT_SECONDS: Final = 60
 _FIELDS: Final = "%(refname)%00%(objectname)%00%(committerdate:unix)"
@@ -133,7 +133,6 @@ def _split_batch(
 
 def _ask_git(project: Path, *question: str, text: str | None = None) -> bytes | None:
     """Return git's answer; None if it has none."""
-    kept = {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
     command = ["git", "-C", str(project), "--no-optional-locks", *question]
     try:
         done = subprocess.run(
@@ -143,7 +142,7 @@ def _ask_git(project: Path, *question: str, text: str | None = None) -> bytes | 
             capture_output=True,
             timeout=GIT_TIMEOUT_SECONDS,
             check=False,
-            env={**kept, "LC_ALL": "C"},
+            env=build_git_environment(os.environ),
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"`git {question[0]}` gave no answer in {GIT_TIMEOUT_SECONDS} s: try again") from None

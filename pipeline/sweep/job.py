@@ -56,6 +56,8 @@ class JobResult:
         epochs: How many epochs were trained; None where it is not known.
         seconds: From start to end, all stages.
         attempts: How often it was started, at least 1.
+        split: A digest of how `prepare` divided its images; None where it is not known.
+        origin: The project that has its experiment, as `HOST:PATH`; None where it is not known.
     """
 
     job: SweepJob
@@ -68,6 +70,8 @@ class JobResult:
     epochs: int | None = None
     seconds: float = 0.0
     attempts: int = 1
+    split: str | None = None
+    origin: str | None = None
 
     @property
     def score(self) -> float | None:

@@ -28,7 +28,15 @@ from pipeline.sweep.report.results_table import describe_point, describe_sweep
 from pipeline.sweep.report.summarize_study import summarize_study
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.study.sweep_study import SweepStudy
-from pipeline.sweep.winner import WinnerEvaluations, describe_test_scores, name_evaluation, read_test_score
+from pipeline.sweep.winner import (
+    WinnerEvaluations,
+    add_test_record,
+    build_test_record,
+    describe_absence,
+    describe_test_scores,
+    name_evaluation,
+    read_test_score,
+)
 
 if TYPE_CHECKING:
     from pipeline.sweep.learning_curve.finish_curve import FinishedCurve
@@ -48,7 +56,7 @@ class SweepOutcome:
     ) -> None:
         self._study, self._settings, self._values = study, settings, values
         self._command, self._project = command, project
-        self._failed_evaluations: list[JobResult] = []
+        self._evaluation_problem = ""
         self._curve: FinishedCurve | None = None
         self._curve_problem: UserError | None = None
 
@@ -65,12 +73,35 @@ class SweepOutcome:
 
     def summarize(self) -> SweepSummary:
         """Summarize the sweep as it is now."""
-        return self._add_test(summarize_study(self._study, self._command))
+        summary = self._add_test(summarize_study(self._study, self._command))
+        absent = self._list_absent(summary.winner)
+        if not absent:
+            return summary
+        if not summary.test:
+            record, values = self._study.read_test_record(), dict(self._list_test_values())
+            summary = add_test_record(summary, values, record)
+        note = describe_absence(absent, is_scored=bool(summary.test))
+        return replace(summary, winner_is_elsewhere=True, notes=(*summary.notes, note))
+
+    def _list_absent(self, winner: PointSummary | None) -> list[JobResult]:
+        """List the trainings of the winner whose experiments another project of a shared study has.
+
+        In a study of this project alone such an experiment was removed, and DVC restores it.
+        """
+        if winner is None or self._settings.storage is None:
+            return []
+        return [
+            row for row in winner.jobs if find_experiment_commit(self._project, row.job.experiment) is None
+        ]
 
     def needs_evaluation(self) -> bool:
-        """Return whether the winner is to be scored on test: once, unless there is another winner."""
+        """Return whether the winner is to be scored on test: once, unless there is another winner.
+
+        A winner that another project has is not: it would be trained again.
+        """
         summary = self.summarize()
-        return summary.winner is not None and not self._settings.test and not summary.test
+        is_open = summary.winner is not None and not self._settings.test and not summary.test
+        return is_open and not summary.winner_is_elsewhere
 
     def evaluate_winner(self, loop: SweepLoop) -> None:
         """Score all trainings of the winner on test, by the present values of evaluate."""
@@ -84,16 +115,30 @@ class SweepOutcome:
         ]
         evaluations = WinnerEvaluations(jobs, self._study.name)
         loop.run(evaluations)
-        self._failed_evaluations = [row for row in evaluations.results if row.status in {"failed", "killed"}]
+        failed = [row for row in evaluations.results if row.status in {"failed", "killed"}]
+        if failed:
+            self._evaluation_problem = str(failed[0].reason)
+        elif len(evaluations.results) == len(jobs) and not self.summarize().test:
+            self._evaluation_problem = (
+                "the evaluation has no figure of its training, which DVC's cache may have lost, so that it "
+                "was trained again: run `python -m pipeline pull`, then the same command again"
+            )
 
     def finish(self, log: SweepLog) -> list[str]:
         """Write and log everything; return the lines for the terminal."""
         summary = self.save()
+        if summary.test and self._settings.storage and not summary.winner_is_elsewhere:
+            record = build_test_record(summary, dict(self._list_test_values()))
+            self._study.write_test_record(record)
         if self._settings.curve:
             return self._finish_curve(summary, log)
         config, problem = self._write_best_config(summary)
         log.log_end(summary, config)
         lines = describe_sweep(summary, config_name=config.name if config and not problem else None)
+        others = self._study.count_elsewhere()
+        if others:
+            points = format_count(others, "point")
+            lines.append(f"another process runs {points}, and goes on writing to the same run in MLflow")
         return [*lines, *([problem] if problem else []), *self._remove_experiments(summary)]
 
     def _finish_curve(self, summary: SweepSummary, log: SweepLog) -> list[str]:
@@ -126,8 +171,8 @@ class SweepOutcome:
             )
         if self._curve_problem:
             raise self._curve_problem
-        if self._failed_evaluations:
-            raise UserError(f"the winner was not scored on test: {self._failed_evaluations[0].reason}")
+        if self._evaluation_problem:
+            raise UserError(f"the winner was not scored on test: {self._evaluation_problem}")
 
     def _add_test(self, summary: SweepSummary) -> SweepSummary:
         """Add the winner's scores on test, where it was evaluated."""

@@ -7,11 +7,11 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import Queue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.core.config_diff import join_first
 from pipeline.core.errors import UserError
@@ -133,7 +133,7 @@ class Sweep:
             resources.callback(study.close)
             if self._is_named and not study.points:
                 _require_free_names(self._project, self._name)
-            session = resources.enter_context(self._open_parent_run())
+            session = resources.enter_context(self._open_parent_run(study))
             log = SweepLog(session, self._plan.space, draw=lambda: _draw_pictures(study))
             log.log_plan(self._plan.space, self._settings)
             outcome = SweepOutcome(
@@ -238,13 +238,19 @@ class Sweep:
             compute_key=configs.compute_key,
         )
 
-    def _open_parent_run(self) -> Any:
+    @contextmanager
+    def _open_parent_run(self, study: SweepStudy) -> Iterator[RunSession]:
+        """Open the run of the study, or go on with it."""
         tracking = self._plan.first["tracking"]
         target = TrackingTarget(tracking["uri"], tracking["experiment"], tracking["timeout"])
         tags = {"finetrack.sweep": self._name, "finetrack.sweep.command": _read_command()}
         place = self._settings.storage and hide_passwords(self._settings.storage)
-        key = f"sweep {self._name} in {place or self._project}"
-        return open_parent_run(target, name=f"sweep {self._name}", tags=tags, key=key, resume=True)
+        with ExitStack() as opened:
+            with study.hold_run_key(f"sweep {self._name} in {place or self._project}") as key:
+                run = open_parent_run(target, name=f"sweep {self._name}", tags=tags, key=key, resume=True)
+                session = opened.enter_context(run)
+                _ = session.run_id  # waits for MLflow: a process that starts now finds this run
+            yield session
 
     def _show_plan(self, study: SweepStudy, view: LiveTable, *, capacity: int) -> None:
         """Tell how many points fit into sweep.hours, once it is known."""

@@ -1,12 +1,13 @@
 """Check that the trainings of a sweep whose images are the same are scored on the same val images.
 
-`prepare` starts from the split history of the project, which `dvc repro` beside a sweep may change.
+`prepare` starts from the split history of the project, which `dvc repro` beside a sweep may change, and which
+may be another one in another clone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -22,36 +23,62 @@ class SplitCheck:
 
     Args:
         project: The project's folder.
-        earlier: Results of earlier processes.
+        list_results: Lists the results of the sweep as they are now, those of other processes too.
+        compute_key: Returns a text that is the same for overrides with which `prepare` does the same.
     """
 
-    def __init__(self, project: Path, earlier: Sequence[JobResult]) -> None:
+    def __init__(
+        self,
+        project: Path,
+        *,
+        list_results: Callable[[], Iterable[JobResult]],
+        compute_key: Callable[[tuple[str, ...]], str],
+    ) -> None:
         self._project = project
-        self._known: dict[str, tuple[str, str]] = {}
-        self._earlier = [row for row in earlier if row.status in _SCORED]
+        self._list_results, self._compute_key = list_results, compute_key
+        self._keys: dict[tuple[str, ...], str] = {}
 
     def find_problem(self, result: JobResult) -> str | None:
         """Return why a training cannot be compared with the others, in a sentence; None if it can."""
+        own = self._find_split(result)
+        if own is None:
+            return None
+        key = self._find_key(result)
+        for row in self._list_results():
+            if row.job.number == result.job.number or self._find_key(row) != key:
+                continue
+            first = self._find_split(row)
+            if first is not None:
+                return None if first == own else _describe_difference(row)
+        return None
+
+    def _find_key(self, result: JobResult) -> str:
+        overrides = result.job.overrides
+        if overrides not in self._keys:
+            self._keys[overrides] = self._compute_key(overrides)
+        return self._keys[overrides]
+
+    def _find_split(self, result: JobResult) -> str | None:
+        """Return the digest of the split of a training; None where it has none, or it is not known."""
         if result.status not in _SCORED:
             return None
-        for row in self._earlier:
-            if row.job.shared not in self._known:  # one of each is enough
-                self._note(row)
-        self._earlier = []
-        known, own = self._known.get(result.job.shared), self._note(result)
-        if known is None or own is None or known[1] == own:
-            return None
-        return (
-            f"its images were divided otherwise than those of {known[0]}, as by a `dvc repro` beside the "
-            "sweep, so it cannot be compared: run the command again with another sweep.name"
-        )
+        return result.split or self._read_split(result)
 
-    def _note(self, result: JobResult) -> str | None:
-        """Return a digest of the split of a training, and keep the first one of these images."""
+    def _read_split(self, result: JobResult) -> str | None:
+        """Read the split from the experiment: results that earlier versions stored lack the digest."""
         commit = find_experiment_commit(self._project, result.job.experiment)
         split = read_committed_file(self._project, commit, SPLITS_FILE) if commit else None
-        if split is None:
-            return None
-        digest = hashlib.sha256(split.encode()).hexdigest()
-        self._known.setdefault(result.job.shared, (result.job.experiment, digest))
-        return digest
+        return None if split is None else digest_split(split)
+
+
+def digest_split(text: str) -> str:
+    """Return a digest of the text of reports/splits.json, as 64 hexadecimal digits."""
+    return hashlib.sha256(text.strip().encode()).hexdigest()
+
+
+def _describe_difference(first: JobResult) -> str:
+    return (
+        f"its images were divided otherwise than those of {first.job.experiment}, as by a `dvc repro` beside "
+        "the sweep or in another clone, so it cannot be compared: start from one splits.lock.json, and run "
+        "the command again with another sweep.name"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 
 from pipeline.core.errors import UserError
@@ -11,7 +12,7 @@ from pipeline.sweep.job import EpochReported, JobResult, SweepJob
 from pipeline.sweep.learning_curve.curve_overrides import build_curve_overrides
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan
-from pipeline.sweep.space.shared_stages import compute_shared_key, read_shared_keys
+from pipeline.sweep.space.shared_stages import SPLIT_STAGES, compute_shared_key, read_shared_keys
 from pipeline.sweep.split_check import SplitCheck
 from pipeline.sweep.study.open_point import PlannedTraining
 from pipeline.sweep.study.sweep_study import SweepStudy
@@ -25,7 +26,10 @@ class StudyJobs:
         self._keys = read_shared_keys()
         self._attempts: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
-        self._splits = SplitCheck(project_root(), [row for point in study.points for row in point.results])
+        self._split_keys = read_shared_keys(stages=SPLIT_STAGES)
+        self._splits = SplitCheck(
+            project_root(), list_results=self._list_results, compute_key=self._compute_split_key
+        )
 
     def next_job(self) -> SweepJob | None:
         """Return the next job; None if there is none to be started now."""
@@ -47,7 +51,8 @@ class StudyJobs:
 
     def finish_job(self, result: JobResult) -> JobResult:
         """Record how a job ended, and return it: one on another split of the same images has failed."""
-        result = replace(result, attempts=self._attempts.get(result.job.number, 1))
+        attempts = self._attempts.get(result.job.number, 1)
+        result = replace(result, attempts=attempts, origin=f"{platform.node()}:{project_root()}")
         if result.status == "pruned" and result.epochs is None:  # it has no experiment that would tell
             result = replace(result, epochs=self._epochs.get(result.job.number))
         problem = self._splits.find_problem(result)
@@ -73,6 +78,12 @@ class StudyJobs:
         elsewhere = sum(point.status == "running" for point in self._study.points)
         points = format_count(elsewhere, "point")
         return f"another process runs {points}: waiting for the results, or its end" if elsewhere else ""
+
+    def _list_results(self) -> list[JobResult]:
+        return [row for point in self._study.points for row in point.results]
+
+    def _compute_split_key(self, overrides: tuple[str, ...]) -> str:
+        return compute_shared_key(self._plan.configs.compose_words(overrides), self._split_keys)
 
     def _require_judged_metric(self, metric: str) -> None:
         chosen, pruner = self._study.objectives[0], self._settings.pruner

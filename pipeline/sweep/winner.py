@@ -13,7 +13,9 @@ from pipeline.core.metric_names import HIGH, LOW
 from pipeline.core.paths import TEST_METRICS_FILE
 from pipeline.sweep.experiments import find_experiment_commit, read_committed_file
 from pipeline.sweep.job import EpochReported, JobResult, SweepJob
+from pipeline.sweep.report.points import SweepSummary
 
+_SCORE_FIELDS: Final = ("test", "test_metrics", "winner_experiment")
 FIRST_NUMBER: Final = 9000
 """The numbers of evaluations follow those of all trainings."""
 
@@ -94,6 +96,47 @@ def read_test_score(project: Path, experiment: str, metric: str) -> TestScore | 
     if metric not in test:
         return None
     return TestScore(test[metric], test.get(f"{metric}{LOW}"), test.get(f"{metric}{HIGH}"))
+
+
+def build_test_record(summary: SweepSummary, evaluate: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the scores of the winner on test as JSON values, for the processes that lack its experiment.
+
+    Args:
+        summary: With a winner, and its scores.
+        evaluate: The values of evaluate that decide them.
+    """
+    scores = {name: getattr(summary, name) for name in _SCORE_FIELDS}
+    return {**_describe_evaluation(summary, evaluate), **scores, "test_metrics": dict(summary.test_metrics)}
+
+
+def add_test_record(
+    summary: SweepSummary, evaluate: Mapping[str, Any], record: Mapping[str, Any] | None
+) -> SweepSummary:
+    """Add the scores that another process recorded, if they are of this winner and these values."""
+    wanted = _describe_evaluation(summary, evaluate)
+    if record is None or any(record.get(name) != value for name, value in wanted.items()):
+        return summary
+    return replace(summary, **{name: record[name] for name in _SCORE_FIELDS})
+
+
+def _describe_evaluation(summary: SweepSummary, evaluate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which trainings were scored, and how, as JSON gives it back."""
+    jobs = summary.winner.jobs if summary.winner else ()
+    trainings = [[row.job.number, row.run_id, row.score] for row in jobs]
+    return {"trainings": trainings, "evaluate": json.loads(json.dumps(dict(evaluate), allow_nan=False))}
+
+
+def describe_absence(rows: Sequence[JobResult], *, is_scored: bool) -> str:
+    """Return where trainings of the winner are that other projects have, and how they come here.
+
+    Args:
+        rows: One or more, whose experiments are not in this project.
+        is_scored: Whether the winner is scored on test.
+    """
+    places = " and ".join(dict.fromkeys(row.origin or "another clone" for row in rows))
+    scored = "" if is_scored else " and not scored on test here"
+    again = "" if is_scored else ", then run the same command again here"
+    return f"the winner was trained in {places}{scored}: `make push` there and `make pull` here{again}"
 
 
 def describe_test_scores(metric: str, scores: Sequence[TestScore]) -> str:

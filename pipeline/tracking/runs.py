@@ -144,8 +144,9 @@ def open_parent_run(
         target: The MLflow store and experiment.
         name: The name of a new run.
         tags: Tags of the run; values that are None are left out.
-        key: Any text that identifies the sweep; None for one that never goes on. One process at a time may
-            use it.
+        key: Any text that identifies the sweep; None for one that never goes on. Processes that use it at
+            once open the run one after another, and log steps of their own; of a result, a tag and the
+            status, MLflow shows what the last one wrote.
         resume: Continue the newest run of the key, or open one if there is none.
     """
     key = hashlib.sha256((key or uuid.uuid4().hex).encode()).hexdigest()  # a text may have quotes in it

@@ -151,6 +151,28 @@ def test_dvcs_folder_follows_a_project_that_was_moved(tmp_path):
     assert local.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.fault(3, "a project folder with a quote, a comma or a # in its name")
+@pytest.mark.parametrize("name", ["o'brien", "a #1, b", "büro", 'say "a"', "1 $HOME `a`"])
+def test_dvc_and_temporary_files_stay_in_a_project_of_any_name(tmp_path, name):
+    from dvc.config import Config
+
+    folder = tmp_path / name
+    for path in (".dvc/tmp", "requirements.lock", ".venv/.installed"):
+        (folder / path).parent.mkdir(exist_ok=True, parents=True)
+        (folder / path).touch()
+    local = folder / ".dvc/config.local"
+    for _ in range(2):
+        make(folder, "setup")
+        text = local.read_text()
+        assert Config(str(folder / ".dvc"))["core"]["site_cache_dir"] == f"{folder}/.finetrack/dvc/site"
+        if name == "a #1, b":  # as an earlier version wrote it
+            local.write_text(f"[core]\n    site_cache_dir = {folder}/.finetrack/dvc/site\n")
+    make(folder, "setup")
+    assert local.read_text() == text
+    assert (folder / ".finetrack/tmp").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize("own", ["[core]\n    site_cache_dir = /fast/disk\n", "[cache]\n    type = copy\n"])
 def test_what_a_user_says_to_dvc_stays(tmp_path, own):
     for path in (".dvc/config.local", "requirements.lock", ".venv/.installed"):

@@ -26,7 +26,13 @@ EVALUATE = {
     "deps": ["models/finetuned"],
     "metrics": [{"reports/metrics.json": {"cache": False}}],
 }
-SCORE = """if stage == "evaluate":
+SPLIT = {"metrics": [{"reports/splits.json": {"cache": False}}]}
+SCORE = """if stage == "prepare":
+    terms = {key: params["data"][key] for key in ("seed", "split", "keep_split", "group_by")}
+    split = [{"terms": terms, "folds": None, "sides": {"val": "0123456789abcdef"}}]
+    pathlib.Path("reports").mkdir(exist_ok=True)
+    pathlib.Path("reports/splits.json").write_text(json.dumps(split))
+if stage == "evaluate":
     pathlib.Path("reports/metrics.json").write_text('{"test": {"mAP50-95": 0.9}}')
     sys.exit()
 """
@@ -86,6 +92,7 @@ def project(tiny_template, tmp_path_factory):
     project = Project(folder)
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())
     stages["stages"]["evaluate"] = EVALUATE
+    stages["stages"]["prepare"] |= SPLIT
     (folder / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False))
     project.edit("tiny.py", 'if stage == "finetune":', f'{SCORE}if stage == "finetune":')
     project.run("dvc repro")
@@ -126,6 +133,7 @@ def test_each_job_has_its_result_and_a_failed_one_its_reason(swept):
     assert [swept.results[number].score for number in (0, 1)] == [pytest.approx(0.1), pytest.approx(0.2)]
     assert swept.results[0].run_id == "run-0.01"
     assert swept.results[0].task == "detect"
+    assert swept.results[0].split == swept.results[1].split is not None
     assert "lets the loss explode" in swept.results[2].reason
     log = swept.project.folder / ".finetrack/sweeps/s/jobs/0002/output.log"
     assert "Running stage 'finetune'" in log.read_text()

@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from dvc.repo import lock_repo
 
 from pipeline.core.errors import UserError
+from pipeline.remotes.push import push_iterations
+from pipeline.remotes.sync_request import SyncRequest
 from pipeline.storage.dvc_repository import open_repository
 from tests.disks import mount_small_disk
 from tests.remotes.conftest import PREPARED, WEIGHTS, flip_byte, hash_md5
@@ -47,6 +50,50 @@ def test_what_is_left_to_do_is_said_until_it_is_done(team):
     assert "git push origin main" in left
     assert not any(line.startswith("left to do") for line in team.push(branch=True))
     assert team.git("ls-remote", "origin", "refs/heads/main").split()[0] == team.git("rev-parse", "HEAD")
+
+
+@pytest.mark.fault(14, "a sweep makes, or replaces, experiments while a push uploads data")
+def test_what_is_made_during_the_upload_is_not_published(team):
+    first = team.add_experiment("brave", b"other weights")
+    head = team.git("rev-parse", "HEAD")
+    team.monkeypatch.chdir(team.folder)
+    for line in push_iterations(team.folder, SyncRequest(branch=True)):
+        if "uploaded" in line:
+            team.add_experiment("late", b"late weights")
+            team.add_experiment("brave", b"still other weights")
+            commit_weights(team, b"late weights of the branch")
+    refs = dict(reversed(line.split("\t")) for line in team.git("ls-remote", "origin").splitlines())
+    assert refs["refs/heads/main"] == head
+    assert [commit for ref, commit in refs.items() if "exps" in ref] == [first]
+    team.push(branch=True, force=True)
+    for weights in (b"late weights", b"still other weights", b"late weights of the branch"):
+        assert team.store(hash_md5(weights)).exists()
+
+
+def commit_weights(team, weights):
+    stages = yaml.safe_load((team.folder / "dvc.lock").read_text())["stages"]
+    team.write_lock(stages["prepare"]["outs"][0]["md5"], team.add_object(weights))
+    team.git("commit", "-qam", f"{weights}")
+
+
+@pytest.mark.fault(14, "a push of several commits, each with data of its own")
+def test_the_data_of_each_commit_that_a_branch_publishes_is_uploaded(team):
+    team.push(branch=True)
+    for weights in (b"second", b"third", b"fourth"):
+        commit_weights(team, weights)
+    (left,) = (line for line in team.push() if line.startswith("left to do"))
+    assert "2 earlier commits" in left
+    assert "git push" not in left
+    assert not team.store(hash_md5(b"second")).exists()
+    team.push(branch=True)
+    assert all(team.store(hash_md5(weights)).exists() for weights in (b"second", b"third", b"fourth"))
+
+    commit_weights(team, b"fifth")
+    team.cache(hash_md5(b"fifth")).unlink()
+    commit_weights(team, b"sixth")
+    lost = [line for line in team.push(branch=True) if "neither in DVC's cache" in line]
+    assert len(lost) == 1
+    assert "of commit " in lost[0]
 
 
 def test_a_remote_that_git_does_not_have_is_left_to_do(team):

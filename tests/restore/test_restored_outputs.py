@@ -14,7 +14,8 @@ from pipeline.core.errors import UserError
 from pipeline.core.paths import EVALUATION_FOLDER, FINETUNED_FOLDER, TEST_METRICS_FILE
 from pipeline.restore.recorded_state import RecordedState
 from pipeline.restore.restored_outputs import restore_outputs, write_recorded_files
-from pipeline.storage.dvc_repository import commit_outputs, list_changed_stages, share_dvc_settings
+from pipeline.storage.dvc_remotes.shared_settings import share_dvc_settings
+from pipeline.storage.dvc_repository import commit_outputs, list_changed_stages
 from pipeline.storage.finished_trainings import DVC_LOCK_FILE
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # of DVC's pygtrie

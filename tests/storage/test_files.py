@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage.files import write_folder
+from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_machine_error
+from pipeline.storage.files import hold_writer_lock, write_folder
 from tests.disks import mount_small_disk
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +57,9 @@ def test_second_writer_is_rejected_and_first_is_unaffected(running_prepare):
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline.storage.files import write_folder
+from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_machine_error
+from pipeline.storage.files import hold_writer_lock, write_folder
 with write_folder(Path("data/augmented")) as folder:
     (folder / "a.txt").write_text("a")
     print("ready", flush=True)
@@ -120,3 +126,19 @@ def test_full_disk_leaves_the_old_folder_and_no_other(tmp_path, monkeypatch):
         assert [path.name for path in (disk / "data").iterdir()] == ["augmented"]
         assert (disk / "data/augmented/b.txt").read_text() == "old"
     assert caught.value.filename == "data/augmented"
+
+
+@pytest.mark.fault(2, "a network disk that is mounted without locks")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_one_sentence(tmp_path, monkeypatch, number):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(UserError, match=rf"{tmp_path} has no locks"),
+        hold_writer_lock(tmp_path / "lock", what="it"),
+    ):
+        pass
+    error = OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))  # of another lock
+    assert describe_machine_error(error).startswith("this disk has no locks")

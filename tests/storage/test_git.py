@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.runtime.environment import set_environment
 from pipeline.storage.git import read_git_state, require_full_history, require_owned_repository
+from pipeline.storage.git_commands import run_git
+from pipeline.storage.git_history import find_commit
 
 
 @pytest.fixture
@@ -93,3 +96,21 @@ def test_shallow_clone_is_refused(repository, tmp_path_factory):
     run(clone, "clone", "--quiet", "--depth", "1", repository.as_uri(), ".")
     with pytest.raises(UserError, match="git fetch --unshallow"):
         require_full_history(clone)
+
+
+@pytest.mark.fault(12, "a hook of git starts a command: GIT_DIR names another repository, or none")
+@pytest.mark.parametrize("is_absent", [False, True])
+def test_readers_ask_the_repository_of_their_folder(repository, tmp_path_factory, monkeypatch, is_absent):
+    run(repository, "commit", "--quiet", "-m", "start")
+    commit = run(repository, "rev-parse", "HEAD")
+    other = tmp_path_factory.mktemp("hook")
+    run(other, "init", "--quiet")
+    run(other, "commit", "--quiet", "--allow-empty", "-m", "another")
+    monkeypatch.setenv("GIT_DIR", str(other / ("absent" if is_absent else ".git")))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / "index"))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(other / "objects"))
+    assert read_git_state(repository) == (commit, False)
+    assert find_commit(repository, "HEAD") == commit
+    assert run_git(repository, "rev-parse", "HEAD") == commit
+    set_environment()
+    assert not {"GIT_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"} & os.environ.keys()

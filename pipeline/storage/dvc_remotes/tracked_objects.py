@@ -23,7 +23,7 @@ class TrackedObject(NamedTuple):
     Attributes:
         oid: MD5 of the contents, as DVC writes it; of a list with FOLDER_SUFFIX.
         path: What it is in the project, such as `data/prepared/images/train/a.jpg`.
-        owner: The name of an experiment; COMMIT_OWNER; WORKSPACE_OWNER.
+        owner: The name of an experiment; `name_commit_owner`; COMMIT_OWNER; WORKSPACE_OWNER.
     """
 
     oid: str
@@ -52,8 +52,15 @@ class TrackedOutputs(NamedTuple):
     skipped: tuple[str, ...]
 
 
+def name_commit_owner(commit: str) -> str:
+    """Return the owner of what a commit before the last one names; no experiment's name has a space."""
+    return f"commit {commit[:7]}"
+
+
 def describe_owner(owner: str) -> str:
     """Name the owner of contents for a user."""
+    if " " in owner:
+        return owner
     return "the last commit" if owner == COMMIT_OWNER else f"experiment {owner}"
 
 

@@ -28,9 +28,13 @@ from pipeline.sweep.workers.node_process import NodePlace
 DEFAULT_CAPACITY: Final = 16
 """Slurm jobs at once with sweep.jobs=auto: a sampler learns from finished jobs."""
 SILENT_SECONDS: Final = 120.0
-"""A running job whose file of events was not touched for so long is lost, unless Slurm knows its state."""
+"""A running job whose file of events does not change for so long is lost, unless Slurm knows its state."""
 UNSTARTED_SECONDS: Final = 900.0
 """A job that has not started, and that Slurm has not known for so long, is lost."""
+CONTACT_PAUSES: Final = (5.0, 15.0, 30.0, 60.0, 120.0)
+"""Seconds between tries to submit a job while Slurm's controller is away, as when it restarts."""
+_NO_CONTACT: Final = "Unable to contact slurm controller"
+"""sbatch has submitted nothing then; after other errors, such as a timeout, the job may wait in the queue."""
 CANCEL_SECONDS: Final = 60.0
 """The processes of a cancelled job have Slurm's KillWait, 30 s, to end."""
 LATE_SECONDS: Final = 10.0
@@ -139,16 +143,24 @@ class SlurmCluster:
         }
 
     def _submit(self, folder: Path) -> Any:
+        pauses = iter(CONTACT_PAUSES)
+        while True:
+            try:
+                return self._submit_once(folder)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                pause = next(pauses, None) if _NO_CONTACT in str(error) else None
+                if pause is None:
+                    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+                    raise UserError(
+                        f"Slurm refused the job ({(lines or ['no reason given'])[-1]}): check sweep.slurm"
+                    ) from None
+            time.sleep(pause)
+
+    def _submit_once(self, folder: Path) -> Any:
         from submitit.core.utils import environment_variables
 
-        try:
-            with environment_variables(PYTHONPATH=str(self._context.project)):
-                return self._executor.submit(run_slurm_job, str(folder))
-        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise UserError(
-                f"Slurm refused the job ({(lines or ['no reason given'])[-1]}): check sweep.slurm"
-            ) from None
+        with environment_variables(PYTHONPATH=str(self._context.project)):
+            return self._executor.submit(run_slurm_job, str(folder))
 
     def _find_job(self, slurm_id: str) -> Any:
         kind = self._submitit.LocalJob if self._is_local else self._submitit.SlurmJob
@@ -169,7 +181,10 @@ class SlurmAttempt:
         self._files = get_job_files(folder, job.job_id)
         self._offset, self._ended = 0, False
         self._lost: str | None = None
-        self._since = self._known = time.monotonic()
+        self._known = time.monotonic()
+        self._over: float | None = None
+        self._seen = (0, 0)
+        self._changed = self._known
 
     def read_lines(self) -> list[str]:
         """Return the whole lines that were added to the file of events since the last call."""
@@ -196,10 +211,11 @@ class SlurmAttempt:
             return AttemptEnd("killed" if again else "failed", self._lost, again)
         state = self._cluster.find_state(self._job)
         if state in ALIVE_STATES:
-            self._known = time.monotonic()
+            self._known, self._over = time.monotonic(), None
             return None
         if state:
-            late = time.monotonic() - self._known > self._cluster.late_seconds
+            self._over = time.monotonic() if self._over is None else self._over
+            late = time.monotonic() - self._over >= self._cluster.late_seconds
             self._ended = late
             return describe_state(state, self._job.job_id, log=self._job.paths.stdout) if late else None
         return self._find_silence()
@@ -232,12 +248,20 @@ class SlurmAttempt:
             return False
 
     def _find_silence(self) -> AttemptEnd | None:
-        """Judge a job that Slurm does not know by its file of events."""
+        """Judge a job that Slurm does not know, or does not answer about, by its file of events.
+
+        The times of the file are those of another machine's clock: only whether they change counts.
+        """
+        now = time.monotonic()
         try:
-            silent = time.time() - self._files.events.stat().st_mtime
+            facts = self._files.events.stat()
         except OSError:
-            silent = 0.0 if time.monotonic() - self._since < UNSTARTED_SECONDS else SILENT_SECONDS + 1
-        if silent <= SILENT_SECONDS:
+            is_lost = now - self._known > UNSTARTED_SECONDS
+        else:
+            if self._seen != (seen := (facts.st_mtime_ns, facts.st_size)):
+                self._seen, self._changed = seen, now
+            is_lost = now - self._changed > SILENT_SECONDS
+        if not is_lost:
             return None
         reason = f"Slurm does not know job {self._job.job_id} any more, and it gave no sign of life"
         return AttemptEnd("killed", reason, again=True)

@@ -17,7 +17,7 @@ from pipeline.storage.files import write_file
 from pipeline.sweep.workers.node_process import NodePlace, NodeProcess
 
 ALIVE_SECONDS: Final = 15.0
-"""The file of events is touched so often: a job whose file is older for long was lost."""
+"""The file of events changes so often: a job whose file stays the same for long was lost."""
 _POLL_SECONDS: Final = 0.5
 _ID_VARIABLES: Final = ("SLURM_JOB_ID", "SUBMITIT_LOCAL_JOB_ID")
 
@@ -67,6 +67,7 @@ class _SlurmJobRun:
 
     def __init__(self, files: SlurmJobFiles) -> None:
         self._files, self._asked, self._told = files, 0, 0
+        self._touched = time.monotonic()
         values = json.loads(files.request.read_text("utf-8"))
         self._process, self._request = NodeProcess(values["place"]), values["request"]
 
@@ -94,8 +95,9 @@ class _SlurmJobRun:
         events.flush()
         if code is not None:
             return False
-        if time.time() - self._files.events.stat().st_mtime > ALIVE_SECONDS:
+        if time.monotonic() - self._touched > ALIVE_SECONDS:  # the disk's clock may be another one
             os.utime(self._files.events)
+            self._touched = time.monotonic()
         self._pass_on_stop()
         return True
 

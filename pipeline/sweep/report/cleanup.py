@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.storage.dvc_remotes.dvc_settings import read_dvc_settings
+from pipeline.storage.git_history import list_experiments
 
 GC_COMMAND: Final = ("dvc", "gc", "--all-commits", "--all-experiments")
 """Deletes what no commit, no experiment and not the workspace uses. `--workspace` instead of `--all-commits`
@@ -27,10 +29,13 @@ class CleanupReport(NamedTuple):
     Attributes:
         removed: The names of the experiments that were removed.
         freed: Bytes of the cache that `GC_COMMAND` would free now; None where DVC could not say.
+        shared_cache: The cache, where it is not in the project: others may use it, and `GC_COMMAND` would
+            delete what is theirs. None for a cache in the project.
     """
 
     removed: tuple[str, ...]
     freed: int | None
+    shared_cache: Path | None = None
 
 
 def remove_experiments(names: Sequence[str], *, keep: Collection[str], project: Path) -> CleanupReport:
@@ -45,10 +50,13 @@ def remove_experiments(names: Sequence[str], *, keep: Collection[str], project: 
         UserError: DVC cannot remove them; it says why.
     """
     wanted = [name for name in dict.fromkeys(names) if name not in keep]
-    known = _list_experiments(project)
+    known = {experiment.name for experiment in list_experiments(project)}
     existing = [name for name in wanted if name in known]
     for start in range(0, len(existing), _MAX_NAMES):
         _run_dvc(project, "exp", "remove", *existing[start : start + _MAX_NAMES])
+    cache = read_dvc_settings(project).cache.resolve()
+    if not cache.is_relative_to(project.resolve()):
+        return CleanupReport(tuple(existing), None, cache)
     return CleanupReport(tuple(existing), measure_unused_cache(project))
 
 
@@ -57,6 +65,12 @@ def describe_cleanup(report: CleanupReport) -> str:
     count = format_count(len(report.removed), "other experiment was", "other experiments were")
     removed = count if report.removed else "no other experiment was"
     command = f"`{' '.join(GC_COMMAND)}`"
+    if report.shared_cache is not None:
+        return (
+            f"{removed} removed (sweep.keep=best); others may use the cache {report.shared_cache}: "
+            f"`{' '.join(GC_COMMAND)} --projects PATH ...` frees what neither this project uses nor those "
+            "at PATH, which must be all of the others"
+        )
     if report.freed is None:
         return f"{removed} removed (sweep.keep=best); {command} frees what nothing uses in DVC's cache"
     return (
@@ -93,12 +107,6 @@ def _measure_file(path: Path) -> int:
     except OSError:
         return 0
     return facts.st_size if facts.st_nlink == 1 else 0
-
-
-def _list_experiments(project: Path) -> set[str]:
-    command = ["git", "for-each-ref", "--format=%(refname)", "refs/exps"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    return {line.rpartition("/")[2] for line in done.stdout.splitlines()}
 
 
 def _run_dvc(project: Path, *words: str, seconds: float | None = None) -> str:

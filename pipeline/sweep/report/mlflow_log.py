@@ -138,9 +138,11 @@ class SweepLog:
                 "finetrack.best": summary.get_experiment(winner),
                 "finetrack.best.run": winner.jobs[0].run_id,
                 "finetrack.best.overrides": " ".join(winner.overrides),
-                # a metric cannot be deleted: one of an earlier winner may still be there
-                "finetrack.best.test": summary.get_experiment(winner) if summary.test else "not scored",
             }
+            if not summary.winner_is_elsewhere:  # else the process that has it says whether it is scored
+                # a metric cannot be deleted: one of an earlier winner may still be there
+                scored = summary.get_experiment(winner) if summary.test else "not scored"
+                tags["finetrack.best.test"] = scored
             self._session.set_tags(tags)
 
     def _log_files(self, summary: SweepSummary, config: BestConfig | None) -> None:

@@ -138,6 +138,7 @@ class SweepSummary:
         notes: Further sentences, such as one about points that were not trained.
         test: A sentence about the winner on test; empty until it was evaluated.
         test_metrics: Its metrics on test, by their names in MLflow.
+        winner_is_elsewhere: Whether another project has its experiment, and says how it is on test.
         winner_experiment: The experiment with the evaluation of the winner; None for that of its training.
     """
 
@@ -152,6 +153,7 @@ class SweepSummary:
     test: str = ""
     test_metrics: Mapping[str, float] = field(default_factory=dict)
     winner_experiment: str | None = None
+    winner_is_elsewhere: bool = False
 
     @cached_property
     def points(self) -> list[PointSummary]:

@@ -9,6 +9,7 @@ from pipeline.sweep.study.database.address import parse_storage_address
 from pipeline.sweep.study.database.store import Direction, StudyStore
 from pipeline.sweep.study.objectives import is_minimized
 from pipeline.sweep.study.sampling.distributions import build_distributions
+from pipeline.sweep.study.study_identity import build_study_identity
 from pipeline.sweep.study.study_inputs import StudyInputs
 from pipeline.sweep.study.sweep_study import SweepStudy
 
@@ -30,10 +31,11 @@ def open_study(space: SearchSpace, settings: SweepSettings, inputs: StudyInputs)
     build_distributions(space)
     objectives = settings.objectives or ("",)
     directions: list[Direction] = ["minimize" if is_minimized(name) else "maximize" for name in objectives]
+    identity = build_study_identity(space, settings, inputs)
     store = StudyStore(parse_storage_address(settings.storage), settings.name, directions)
     try:
         study = SweepStudy(store, space=space, settings=settings, inputs=inputs)
-        store.retry(lambda: store.require_identity(study.identity))
+        store.retry(lambda: store.require_identity(identity))
     except BaseException:
         store.close()
         raise

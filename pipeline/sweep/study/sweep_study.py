@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from pipeline.sweep.job import JobResult
@@ -31,8 +32,8 @@ from pipeline.sweep.study.sampling.distributions import (
     select_values,
     suggest_value,
 )
-from pipeline.sweep.study.sampling.samplers import build_sampler, derive_seed
-from pipeline.sweep.study.study_inputs import StudyInputs, format_point
+from pipeline.sweep.study.sampling.samplers import build_sampler
+from pipeline.sweep.study.study_inputs import StudyInputs
 
 MOST_PROPOSALS_IN_A_ROW: Final = 100
 """After so many proposals that are no new training the sampler is taken to have none left."""
@@ -72,23 +73,6 @@ class SweepStudy:
         return self._store.name
 
     @property
-    def identity(self) -> dict[str, str]:
-        """What makes results and numbers of jobs comparable, by a name for people."""
-        points = f"{derive_seed(*map(format_point, self._grid)):x}" if self._sampler == "grid" else ""
-        own = {
-            "search space": f"{derive_seed(self.space.axes):x}",
-            "sweep.objectives": " ".join(self.objectives),
-            "sweep.constraints": "; ".join(self.settings.constraints),
-            "sweep.seeds": str(self.repetitions.seeds),
-            "sweep.folds": str(self.repetitions.folds),
-            "sweep.test": str(self.settings.test),
-            "seed": str(self.repetitions.base_seed),
-            "points of the grid": points,
-            "steps of pruning": "repetitions" if self.settings.pruner == "wilcoxon" else "epochs",
-        }
-        return {**own, **self._inputs.identity}
-
-    @property
     def limit(self) -> int | None:
         """How many points there will be at most; None where the time alone decides."""
         if self._sampler == "grid":
@@ -115,6 +99,22 @@ class SweepStudy:
     def best_points(self) -> list[StudyPoint]:
         """The best point of each kind of score; with several objectives the Pareto front of each kind."""
         return select_best_points(self.points, self.objectives)
+
+    def count_elsewhere(self) -> int:
+        """Count the points that other processes run."""
+        return self._store.retry(self._store.count_elsewhere)
+
+    def hold_run_key(self, earlier: str) -> AbstractContextManager[str]:
+        """Hold the text that identifies the run in MLflow; see `StudyStore.hold_run_key`."""
+        return self._store.hold_run_key(earlier)
+
+    def read_test_record(self) -> Mapping[str, Any] | None:
+        """Return what a process wrote of the scores on test; None while none has."""
+        return self._store.retry(self._store.read_test_record)
+
+    def write_test_record(self, record: Mapping[str, Any]) -> None:
+        """Write the scores of the winner on test for all processes; see `build_test_record`."""
+        self._store.retry(lambda: self._store.write_test_record(record))
 
     def summarize_pruning(self) -> PruningSummary:
         """Summarize what pruning saved."""
@@ -268,13 +268,11 @@ class SweepStudy:
         start = None if self._sampler == "grid" else self._inputs.start
         if start and self._store.get_trial(trial_id).number == 0:
             self._store.fix_values(trial_id, start)
-        trial = optuna.Trial(self._judge.load_study(self._build_sampler()), trial_id)
+        sampler = build_sampler(self._sampler, seed=self.settings.seed, trials=self.limit, grid=self._grid)
+        trial = optuna.Trial(self._judge.load_study(sampler), trial_id)
         for name, distribution in self._distributions.items():
             suggest_value(trial, name, distribution)
         return self._store.get_trial(trial_id)
-
-    def _build_sampler(self) -> BaseSampler:
-        return build_sampler(self._sampler, seed=self.settings.seed, trials=self.limit, grid=self._grid)
 
     def _record_result(self, point: OpenPoint, result: JobResult) -> None:
         repetition = result.job.repetition

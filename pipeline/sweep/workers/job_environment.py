@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pipeline.storage.git_commands import REPOSITORY_VARIABLES
+from pipeline.storage.git import REPOSITORY_VARIABLES
 from pipeline.storage.scratch_folder import ROOT_VARIABLE
 from pipeline.sweep.job import SweepContext, SweepJob
 from pipeline.tracking.sweep_origin import RUN_NAME_VARIABLE

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import NO_LOCKS
 from pipeline.sweep.job import JobResult, StageBegan
 from pipeline.sweep.workers.job_process import JobProcess
 from pipeline.sweep.workers.job_request import JobRequest, format_event, parse_request
@@ -30,6 +31,7 @@ from pipeline.sweep.workspaces.workspace import hold_workspace
 MACHINE_VARIABLES: Final = ("FINETRACK_FORK_SERVER",)
 """Variables of the sweep that name something on its own machine."""
 _SLURM_CPUS: Final = "SLURM_CPUS_PER_TASK"
+_SLURM_ID: Final = "SLURM_JOB_ID"
 
 
 def main() -> int:
@@ -87,6 +89,8 @@ def choose_threads(environment: Mapping[str, str]) -> dict[str, str]:
 def hold_free_slot(folder: Path) -> Iterator[str]:
     """Hold the name of a workspace that no other job of this machine uses; the same ones are used again.
 
+    On a disk without locks each job has a name of its own.
+
     Args:
         folder: Of the sweep.
     """
@@ -101,6 +105,10 @@ def hold_free_slot(folder: Path) -> Iterator[str]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                slot = f"{platform.node() or 'node'}-{os.environ.get(_SLURM_ID) or f'process{os.getpid()}'}"
             yield slot
             return
 

@@ -199,7 +199,8 @@ def _fill_clone(source: GitSource, clone: Path, *, cache: Path) -> None:
     local = clone / source.prefix / ".dvc/config.local"
     if not local.exists():
         remote = f"[core]\n    remote = {source.dvc_remote}\n" if source.dvc_remote else ""
-        local.write_text(f"{remote}[cache]\n    dir = {cache}\n", encoding="utf-8")
+        quote = "'''" if '"' in str(cache) else '"'  # else a comma or # ends the value
+        local.write_text(f"{remote}[cache]\n    dir = {quote}{cache}{quote}\n", encoding="utf-8")
 
 
 def _run_git(folder: Path, *words: str) -> None:

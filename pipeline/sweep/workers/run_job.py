@@ -15,11 +15,13 @@ from pipeline.compose.lockfile import parse_lock
 from pipeline.core.errors import UserError
 from pipeline.core.metric_names import MAIN_METRICS, select_main_metric
 from pipeline.core.model_names import DOWNLOADABLE_WEIGHTS
-from pipeline.core.paths import COMPOSE_LOCK_FILE, FINETUNED_FOLDER, TRAINING_METRICS_FILE
+from pipeline.core.paths import COMPOSE_LOCK_FILE, FINETUNED_FOLDER, SPLITS_FILE, TRAINING_METRICS_FILE
 from pipeline.storage.files import write_file
 from pipeline.storage.finished_trainings import DVC_LOCK_FILE, delete_recorded_outputs
 from pipeline.storage.git_commands import run_git
+from pipeline.sweep.experiments import read_committed_file
 from pipeline.sweep.job import CODE_NAME, JobResult, StageBegan, SweepContext, SweepJob
+from pipeline.sweep.split_check import digest_split
 from pipeline.sweep.workers.job_environment import build_dvc_command, build_job_environment
 from pipeline.sweep.workers.job_output import JobOutput, parse_stage_line
 from pipeline.sweep.workers.job_process import JobProcess, ProcessSettings
@@ -147,6 +149,7 @@ def _read_result(run: _JobRun, output: JobOutput) -> JobResult:
         raise UserError(f"DVC made no experiment of it ({run.folder / LOG_FILE})")
     delete_recorded_outputs(run.workspace.folder / DVC_LOCK_FILE)
     report = _read_report(run.workspace, commit)
+    split = read_committed_file(run.workspace.folder, commit, SPLITS_FILE)
     info = json.loads((run.workspace.folder / FINETUNED_FOLDER / "run.json").read_text("utf-8"))
     main = select_main_metric(report["val"])
     if main is None:
@@ -160,6 +163,7 @@ def _read_result(run: _JobRun, output: JobOutput) -> JobResult:
         task=info.get("task"),
         run_id=info.get("run_id"),
         epochs=report.get("epochs"),
+        split=None if split is None else digest_split(split),
     )
     return _add_measured(run, result) if run.context.measured else result
 

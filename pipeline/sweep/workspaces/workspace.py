@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.dataset.link_cache import name_link_cache
-from pipeline.storage.dvc_repository import share_dvc_settings
+from pipeline.storage.dvc_remotes.shared_settings import share_dvc_settings
 from pipeline.storage.git_commands import copy_git_settings, run_git
 from pipeline.storage.scratch_folder import SCRATCH_FOLDER
 from pipeline.sweep.job import SweepContext, SweepJob
@@ -61,7 +61,7 @@ def hold_workspace(context: SweepContext, slot: str) -> Iterator[Workspace]:
         clone = place / slot
         end_leftover_processes(clone)
         prefix = run_git(context.project, "rev-parse", "--show-prefix")
-        if not _is_whole(clone):
+        if not _is_whole(clone, context.commit):
             _create_clone(context, clone, prefix)
         yield Workspace(clone, clone / prefix, lock)
     finally:
@@ -166,10 +166,14 @@ def _is_file(handle: int, path: Path) -> bool:
         return False
 
 
-def _is_whole(clone: Path) -> bool:
-    """Check a clone that an earlier sweep left: a clone gets its name when it is complete."""
+def _is_whole(clone: Path, commit: str) -> bool:
+    """Check a clone that an earlier sweep left: a clone gets its name when it is complete.
+
+    It finds the objects of the project by an absolute path, which is wrong once the project was moved.
+    """
     try:
         run_git(clone, "rev-parse", "--git-dir")
+        run_git(clone, "cat-file", "-e", f"{commit}^{{commit}}")
         return Path(run_git(clone, "rev-parse", "--show-toplevel")).samefile(clone)
     except (UserError, OSError):
         return False

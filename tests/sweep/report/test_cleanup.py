@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.sweep.report.cleanup import (
+    GC_COMMAND,
     CleanupReport,
     describe_cleanup,
     format_bytes,
@@ -93,3 +94,21 @@ def test_bytes_are_formatted(count, text):
 
 def test_what_dvc_could_not_count_is_not_told():
     assert "would free" not in describe_cleanup(CleanupReport(("rates-0",), None))
+
+
+@pytest.mark.parametrize("cache", ["../team", ".dvc/team"])
+def test_of_a_cache_that_others_may_use_neither_a_figure_nor_the_plain_command_is_told(project, cache):
+    folder = project.parent / f"{project.name}-team" if cache == "../team" else project / cache
+    (project / ".dvc/cache").rename(folder)
+    if cache == ".dvc/team":  # a link decides nothing
+        (project / ".dvc/link").symlink_to(folder)
+        folder = project / ".dvc/link"
+    run(sys.executable, "-m", "dvc", "cache", "dir", "--local", str(folder))
+    report = remove_experiments(["rates-0"], keep=set(), project=project)
+    sentence = describe_cleanup(report)
+    if cache == "../team":
+        assert report == CleanupReport(("rates-0",), None, folder)
+        assert "--projects PATH" in sentence
+        assert f"`{' '.join(GC_COMMAND)}`" not in sentence
+    else:
+        assert report.freed == SIZES["rates-0"]

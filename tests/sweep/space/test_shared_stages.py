@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.sweep.space.job_configs import JobConfigs
-from pipeline.sweep.space.shared_stages import compute_shared_key, read_shared_keys
+from pipeline.sweep.space.shared_stages import SPLIT_STAGES, compute_shared_key, read_shared_keys
 
 ROOT = Path(__file__).parents[3]
 
@@ -56,3 +56,13 @@ def test_a_damaged_dvc_yaml_is_one_sentence(tmp_path, text):
         file.write_text(text)
     with pytest.raises(UserError, match="does not say what its stages use"):
         read_shared_keys(file)
+
+
+@pytest.mark.parametrize(
+    ("word", "shared"),
+    [("seed=3", True), ("augment.offline.rotate=7", True), ("data.seed=3", False), ("data.source=/a", False)],
+)
+def test_jobs_share_a_split_unless_prepare_does_something_else(configs, word, shared):
+    keys = read_shared_keys(stages=SPLIT_STAGES)
+    first, second = (compute_shared_key(configs.compose(words), keys) for words in ([], [word]))
+    assert (first == second) is shared

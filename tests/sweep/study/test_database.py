@@ -6,7 +6,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from pipeline.core.errors import UserError
 from pipeline.sweep.study.database import connection, ownership
 from pipeline.sweep.study.database.address import hide_passwords, parse_storage_address
 from pipeline.sweep.study.database.connection import open_storage, reporting_database_errors
-from tests.sweep.study.studies import CHOICES, build_result, open_sweep, run_sweep
+from tests.sweep.study.studies import CHOICES, build_result, copy_empty_database, open_sweep, run_sweep
 
 ROOT = Path(__file__).parents[3]
 
@@ -143,3 +145,50 @@ def test_a_result_of_a_point_that_was_taken_over_counts_once():
     assert len(study.best_points) == 1
     other.close()
     study.close()
+
+
+@pytest.mark.fault(14, "two sweeps of one name, on machines with the same paths, write into one MLflow run")
+def test_studies_of_one_name_have_runs_of_their_own_and_each_one_for_all_of_its_processes(
+    database, tmp_path, monkeypatch
+):
+    keys = {}
+    for folder in ("a", "b", "b"):
+        monkeypatch.setenv("FINETRACK_ROOT", str(tmp_path / folder))
+        if folder not in keys:
+            copy_empty_database(database, tmp_path / folder)
+        with closing(open_sweep(CHOICES)) as study, study.hold_run_key("earlier") as key:
+            assert keys.setdefault(folder, key) == key
+    assert len({"earlier", *keys.values()}) == 3
+
+    (tmp_path / "b").rename(tmp_path / "moved")
+    monkeypatch.setenv("FINETRACK_ROOT", str(tmp_path / "moved"))
+    with closing(open_sweep(CHOICES)) as study, study.hold_run_key("earlier") as key:
+        assert key == keys["b"]
+
+
+@pytest.mark.usefixtures("project")
+def test_a_study_that_an_earlier_version_began_keeps_its_run():
+    with closing(open_sweep(CHOICES)) as study:
+        study.next_job()
+        for _ in range(2):
+            with study.hold_run_key("earlier") as key:
+                assert key == "earlier"
+
+
+@pytest.mark.usefixtures("project")
+def test_processes_of_a_study_open_its_run_one_after_another():
+    order = []
+
+    def open_run(study, other):
+        with study.hold_run_key(""):
+            order.append("opens")
+            if other:
+                other.start()
+                time.sleep(0.3)
+            order.append("opened")
+
+    with closing(open_sweep(CHOICES)) as first, closing(open_sweep(CHOICES)) as second:
+        other = threading.Thread(target=open_run, args=(second, None))
+        open_run(first, other)
+        other.join()
+    assert order == ["opens", "opened"] * 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 
 import pytest
@@ -97,3 +100,22 @@ def test_jobs_of_one_machine_use_workspaces_of_their_own_and_use_them_again(tmp_
         assert first != second
     with hold_free_slot(tmp_path) as again:
         assert again == first
+
+
+@pytest.mark.fault(14, "the disk of a cluster is mounted without locks")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_on_a_disk_without_locks_each_job_has_a_workspace_of_its_own(tmp_path, monkeypatch, number):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    slots = set()
+    for job in ("17", "18"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        with hold_free_slot(tmp_path) as slot:
+            assert slot.endswith(f"-{job}")
+            slots.add(slot)
+    monkeypatch.delenv("SLURM_JOB_ID")
+    with hold_free_slot(tmp_path) as slot:
+        slots.add(slot)
+    assert len(slots) == 3

@@ -98,6 +98,36 @@ def test_a_workspace_has_the_cache_and_the_remotes_of_the_project(project, conte
         assert config["cache"].get("type") == (["symlink"] if local else None)
 
 
+@pytest.mark.fault(14, "a path that is not ASCII, or special in DVC's settings")
+@pytest.mark.parametrize("name", ["büro", "a, b #1", "o'brien", 'say "a"'])
+def test_a_workspace_has_settings_whose_paths_are_not_ascii(project, context, name):
+    from configobj import ConfigObj
+    from dvc.config import Config
+
+    address = f"/mnt/{name}/store"
+    values = {"core": {"site_cache_dir": f"/tmp/{name}"}, 'remote "store"': {"url": address}}
+    local = ConfigObj(values, encoding="utf-8")
+    local.filename = str(project / ".dvc/config.local")
+    local.write()
+    with hold_workspace(context, "0") as workspace:
+        config = Config(str(workspace.folder / ".dvc"))
+        assert config["remote"]["store"]["url"] == address
+        assert config["core"]["site_cache_dir"] == f"/tmp/{name}"
+        assert config["cache"]["dir"] == str(project / ".dvc/cache")
+
+
+@pytest.mark.fault(14, "a project is moved while a sweep of it is stopped")
+def test_a_workspace_of_a_project_that_was_moved_is_made_anew(project, context):
+    with hold_workspace(context, "0") as workspace:
+        prepare_workspace(workspace, JOB, context)
+    moved = project.rename(project.with_name("moved"))
+    named = context._replace(project=moved, folder=moved / ".finetrack/sweeps/s")
+    with hold_workspace(named, "0") as workspace:
+        prepare_workspace(workspace, JOB, named)
+        assert (workspace.folder / "file.txt").read_text() == "changed"
+        assert run_git(workspace.clone, "rev-parse", "HEAD") == context.baseline
+
+
 @pytest.mark.fault(14, "a path that is not ASCII, or special in a URI")
 def test_a_project_of_any_path_has_workspaces(project, context):
     moved = project.rename(project.with_name("prü fung?#%1"))

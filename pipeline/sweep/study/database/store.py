@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, Literal, TypeVar
 
 import optuna
@@ -28,6 +30,8 @@ from pipeline.sweep.study.database.ownership import (
 )
 
 _IDENTITY: Final = "identity"
+_RUN_KEY: Final = "run_key"
+_TEST_RECORD: Final = "test_record"
 Result = TypeVar("Result")
 Direction = Literal["minimize", "maximize"]
 
@@ -75,6 +79,37 @@ class StudyStore:
                 "set sweep.name to a new name, or undo the change"
             )
 
+    @contextmanager
+    def hold_run_key(self, earlier: str) -> Iterator[str]:
+        """Hold the text that identifies the study's run in MLflow; one process at a time holds it.
+
+        It is random, so that two studies of one name, on machines with the same paths, have two runs. It is
+        kept in the database, so that all processes of the study, and a project that was moved, have one.
+
+        Args:
+            earlier: The text of a study that has trials and no text: an earlier version began it.
+
+        Raises:
+            UserError: The database cannot be used.
+        """
+        with ExitStack() as held:
+            with reporting_database_errors(self.address):
+                held.enter_context(hold_database_lock(self.address))
+                key = self._storage.get_study_user_attrs(self._study_id).get(_RUN_KEY)
+                if key is None:
+                    key = earlier if self.list_trials() else secrets.token_hex(16)
+                    self._storage.set_study_user_attr(self._study_id, _RUN_KEY, key)
+            yield str(key)
+
+    def read_test_record(self) -> Mapping[str, Any] | None:
+        """Return the scores on test that `write_test_record` wrote last; None without any."""
+        found = self._storage.get_study_user_attrs(self._study_id).get(_TEST_RECORD)
+        return None if found is None else dict(found)
+
+    def write_test_record(self, record: Mapping[str, Any]) -> None:
+        """Write the scores on test; the values have to be JSON."""
+        self._storage.set_study_user_attr(self._study_id, _TEST_RECORD, dict(record))
+
     def retry(self, operation: Callable[[], Result]) -> Result:
         """Run an operation, again after a pause where the database does not answer.
 
@@ -118,6 +153,11 @@ class StudyStore:
     def has_claimable_trials(self) -> bool:
         """Return whether a trial waits that this process may run."""
         return any(self._is_claimable(trial) for trial in self.list_trials())
+
+    def count_elsewhere(self) -> int:
+        """Count the trials that other processes run, those of dead ones too."""
+        states = ((trial.state, trial._trial_id) for trial in self.list_trials())
+        return sum(state == TrialState.RUNNING and each not in self._running for state, each in states)
 
     def write(self, trial_id: int, name: str, value: Any) -> None:
         """Write an attribute of a trial; the value has to be JSON."""
