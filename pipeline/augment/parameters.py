@@ -105,6 +105,29 @@ def draw_parameters(ranges: AugmentationRanges, seed: int) -> AugmentationParame
     return AugmentationParameters(fliplr=fliplr < ranges.fliplr, flipud=flipud < ranges.flipud, **values)
 
 
+def order_flips(fliplr: float, flipud: float, seed: int) -> list[AugmentationParameters]:
+    """Return the flips that change an image, each once, in an order that likely ones tend to lead.
+
+    A weighted shuffle: each has the key u^(1/p), with its probability p and a random number u (Efraimidis and
+    Spirakis 2006).
+
+    Args:
+        fliplr: Probability of a left-right flip, 0..1.
+        flipud: Probability of an up-down flip, 0..1.
+        seed: Of the shuffle.
+    """
+    chances = {
+        (lr, ud): (fliplr if lr else 1 - fliplr) * (flipud if ud else 1 - flipud)
+        for lr, ud in ((True, False), (False, True), (True, True))
+    }
+    keys = {
+        flips: hash_to_share(seed, "flips", str(flips)) ** (1 / chance)
+        for flips, chance in chances.items()
+        if chance
+    }
+    return [AugmentationParameters(*flips) for flips in sorted(keys, key=lambda each: -keys[each])]
+
+
 def hash_to_share(seed: int, *names: str) -> float:
     """Return a random number in [0, 1) from a hash: the same on every machine and in every version."""
     digest = hashlib.sha256("/".join([str(seed), *names]).encode()).digest()

@@ -13,6 +13,7 @@ from pipeline.augment.parameters import (
     AugmentationRanges,
     derive_copy_seed,
     draw_parameters,
+    order_flips,
 )
 from pipeline.augment.transform_labels import select_visible_labels, transform_labels
 from pipeline.core.tasks import Keypoints, Task
@@ -79,6 +80,12 @@ def plan_copy(
         number: Number of the copy of this source, from 1.
     """
     seeds = partial(derive_copy_seed, rules.seed, source, number)
+    ranges = rules.ranges
+    if (ranges.fliplr or ranges.flipud) and not _can_draw(ranges):
+        flips = order_flips(ranges.fliplr, ranges.flipud, derive_copy_seed(rules.seed, source, 0))
+        parameters = flips[(number - 1) % len(flips)]  # drawn one by one, copies would be alike
+        visible, _ = _transform_visible_labels(labels, extent, parameters, rules)
+        return PlannedCopy(seeds(0), parameters, visible, len(labels) - len(visible))
     first = 0
     for _ in range(MAX_ATTEMPTS):
         attempt, seed, parameters = _draw_change(rules.ranges, seeds, first)
@@ -102,15 +109,17 @@ def _draw_change(
         parameters = draw_parameters(ranges, seeds(attempt))
         if parameters.applied:
             return attempt, seeds(attempt), parameters
-        if not _can_change(ranges):
+        if not (ranges.fliplr or ranges.flipud or _can_draw(ranges)):
             break
     return first, seeds(first), AugmentationParameters()
 
 
-def _can_change(ranges: AugmentationRanges) -> bool:
-    values = vars(ranges)
-    by_chance = [value for name, value in values.items() if name not in {"probability", "fliplr", "flipud"}]
-    return bool(ranges.fliplr or ranges.flipud or (ranges.probability and any(by_chance)))
+def _can_draw(ranges: AugmentationRanges) -> bool:
+    """Return whether something else than a flip can be drawn."""
+    others = (
+        value for name, value in vars(ranges).items() if name not in {"probability", "fliplr", "flipud"}
+    )
+    return bool(ranges.probability and any(others))
 
 
 def _transform_visible_labels(

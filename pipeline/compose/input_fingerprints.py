@@ -24,6 +24,7 @@ from pipeline.compose.weight_fingerprints import (
 from pipeline.config.source_paths import DATASET_FILES, find_source_folder, resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.paths import COMPOSE_LOCK_FILE
+from pipeline.dataset.image_columns import COLUMNS_FILE, COLUMNS_FOLDER, find_columns_root
 from pipeline.storage.fingerprint import fingerprint_file, fingerprint_source
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
 
@@ -126,6 +127,8 @@ def _require_unchanged_parts(item: InputFingerprint, recorded: Mapping[str, str]
 def fingerprint_old_data(forget: str | None) -> InputFingerprint:
     """Fingerprint the images of evaluate.forget: its manifest has the hashes of all files of the folder.
 
+    Their groups, by which intervals are computed, are in data/columns of the project that prepared them.
+
     Raises:
         UserError: The folder is there, and is no prepared dataset.
     """
@@ -142,7 +145,12 @@ def fingerprint_old_data(forget: str | None) -> InputFingerprint:
                 "set `base` for the test images"
             )
         return InputFingerprint(name, None)
-    return InputFingerprint(name, fingerprint_file(manifest, cache=create_scratch_folder() / "hashes.db"))
+    cache, root = create_scratch_folder() / "hashes.db", find_columns_root(folder)
+    found = fingerprint_file(manifest, cache=cache)
+    if root:
+        columns = fingerprint_file(root / COLUMNS_FOLDER / COLUMNS_FILE, cache=cache)
+        found = hashlib.sha256(f"{found} {columns}".encode()).hexdigest()
+    return InputFingerprint(name, found)
 
 
 def fingerprint_source_images(data: Mapping[str, Any]) -> InputFingerprint:

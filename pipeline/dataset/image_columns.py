@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import DamagedFileError, UserError
+from pipeline.core.paths import PREPARED_FOLDER
 from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.storage.files import write_file
 
@@ -68,6 +69,19 @@ def remark_on_groups(name: str, root: Path = Path()) -> list[str]:
         f"which images of {name} are near copies is not known, since it has no {COLUMNS_FOLDER}: "
         "if there are some, the intervals are too narrow"
     ]
+
+
+def find_columns_root(prepared: Path) -> Path | None:
+    """Return the project of a prepared dataset, whose data/columns knows its groups; None if it has none.
+
+    Args:
+        prepared: The folder of the dataset: data/prepared of a project, or a copy of it somewhere else.
+    """
+    root = prepared.resolve().parent.parent
+    is_there = (
+        root / PREPARED_FOLDER == prepared.resolve() and (root / COLUMNS_FOLDER / COLUMNS_FILE).exists()
+    )
+    return root if is_there else None
 
 
 def read_image_columns(manifest: Manifest, root: Path = Path()) -> dict[str, ImageColumns]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,10 +17,7 @@ from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
 from pipeline.core.metric_names import get_main_metric
 from pipeline.core.model_names import model_name_for_task
-from pipeline.core.paths import PREPARED_FOLDER
-from pipeline.dataset.image_columns import read_image_columns
 from pipeline.dataset.manifest import ImageRecord, Manifest
-from pipeline.dataset.prepared import read_manifest
 from pipeline.evaluate.metrics.bootstrap import number_groups
 from pipeline.evaluate.metrics.matching import build_detection_table
 from pipeline.evaluate.metrics.similarity import attach_similarity
@@ -35,34 +32,13 @@ from pipeline.evaluate.metrics.subsets.shared_classes import (
     select_shared_guess,
     select_shared_objects,
 )
+from pipeline.evaluate.old_data import OldData, open_old_data
 from pipeline.storage.files import hash_file
-from pipeline.storage.scratch_folder import project_root
 
 if TYPE_CHECKING:
     from pipeline.core.arrays import IntArray
     from pipeline.core.detections import GroundTruth
     from pipeline.yolo.inference.loaded_model import InferenceSettings
-
-ON_TEST: Final = "base"
-"""evaluate.forget=base: on the present test images."""
-
-
-class OldData(NamedTuple):
-    """The images that both models are measured on.
-
-    Attributes:
-        name: For people.
-        folder: The prepared dataset.
-        manifest: Its manifest.
-        images: Those of its test split that the training has not seen.
-        known: How many it has seen, in train or val: what a model learned by heart is no measure.
-    """
-
-    name: str
-    folder: Path
-    manifest: Manifest
-    images: tuple[ImageRecord, ...]
-    known: int = 0
 
 
 class ForgettingPlan(NamedTuple):
@@ -95,7 +71,7 @@ def plan_forgetting(config: Config, trained: Mapping[str, Any]) -> ForgettingPla
     wanted = config.evaluate.forget
     if wanted is None:
         return None
-    data = _open_old_data(wanted, str(trained["task"]))
+    data = open_old_data(wanted, str(trained["task"]))
     base = _find_base(config, trained)
     known = _read_base_names(base, data.manifest)
     shared = find_shared_classes(data.manifest.names, known, tuple(trained["names"]))
@@ -150,11 +126,8 @@ def _compare_guesses(config: Config, plan: ForgettingPlan, weights: Path) -> dic
 
 def _choose_resamples(config: Config, data: OldData, images: Sequence[ImageRecord]) -> Resamples:
     """Return how the images are drawn again: in the groups that the project of the data knows."""
-    folder = data.folder.resolve()
-    root = folder.parent.parent
-    columns = read_image_columns(data.manifest, root) if root / PREPARED_FOLDER == folder else {}
-    groups = [columns[image.file].group if columns else image.file for image in images]
-    return Resamples(number_groups(groups), config.evaluate.bootstrap, config.seed)
+    groups = number_groups([data.groups[image.file] for image in images])
+    return Resamples(groups, config.evaluate.bootstrap, config.seed)
 
 
 def _list_models(plan: ForgettingPlan, weights: Path) -> tuple[tuple[Path, IntArray], ...]:
@@ -179,49 +152,6 @@ def describe_forgetting(found: Mapping[str, Any]) -> str:
         f"{found['base']:.3f} before, {found['finetuned']:.3f} now: "
         f"{found['difference']:+.3f}{interval}{known}"
     )
-
-
-def find_old_data_digest(wanted: str | None) -> str | None:
-    """Return the digest of the prepared dataset that evaluate.forget names; None if it names none."""
-    folder = None if wanted in {None, ON_TEST} else _find_folder(str(wanted))
-    return read_manifest(folder).digest if folder and (folder / "manifest.json").is_file() else None
-
-
-def _find_folder(wanted: str) -> Path:
-    return project_root() / Path(wanted).expanduser()
-
-
-def _open_old_data(wanted: str, task: str) -> OldData:
-    if wanted == ON_TEST:
-        manifest = read_manifest(PREPARED_FOLDER)
-        return OldData("test", PREPARED_FOLDER, manifest, tuple(manifest.in_split("test")))
-    folder = _find_folder(wanted)
-    if not (folder / "manifest.json").is_file():
-        what = "is no prepared dataset (no manifest.json)" if folder.exists() else "does not exist"
-        raise UserError(
-            f"evaluate.forget={wanted} {what}: prepare the old images in a copy of the project (`finetrack "
-            "use FOLDER`, `dvc repro prepare`) and give its data/prepared, or set `base` for the test images"
-        )
-    manifest = read_manifest(folder)
-    if manifest.task != task:
-        raise UserError(f"evaluate.forget={wanted} is for {manifest.task}, and the weights are for {task}")
-    if not any(image.classes for image in manifest.in_split("test")):
-        raise UserError(f"evaluate.forget={wanted} has no labelled object in its test split")
-    return _leave_out_known_images(OldData(wanted, folder, manifest, tuple(manifest.in_split("test"))))
-
-
-def _leave_out_known_images(data: OldData) -> OldData:
-    """Leave out images that the training has seen, as where old images are mixed in and split anew."""
-    present = read_manifest(PREPARED_FOLDER, verify_files=False)  # the stage has verified them
-    seen = {image.sha256 for split in ("train", "val") for image in present.in_split(split)}
-    kept = tuple(image for image in data.images if image.sha256 not in seen)
-    if not any(image.classes for image in kept):
-        raise UserError(
-            f"evaluate.forget={data.name}: its test images with objects are all in train or val of "
-            f"{PREPARED_FOLDER}: what was trained on is no measure; keep old test images out, or set "
-            "evaluate.forget=null"
-        )
-    return data._replace(images=kept, known=len(data.images) - len(kept))
 
 
 def _find_base(config: Config, trained: Mapping[str, Any]) -> Path:

@@ -28,7 +28,6 @@ from pipeline.dataset.stored_predictions import PredictedImage
 from pipeline.evaluate.details import EvaluationDetails, measure_details
 from pipeline.evaluate.forgetting import (
     describe_forgetting,
-    find_old_data_digest,
     measure_forgetting,
     plan_forgetting,
 )
@@ -49,6 +48,7 @@ from pipeline.evaluate.metrics.detection import (
 )
 from pipeline.evaluate.metrics.label_errors import rank_suspect_labels
 from pipeline.evaluate.mlflow_log import identify_evaluation, log_evaluation, log_latency
+from pipeline.evaluate.old_data import find_old_data_digest
 from pipeline.evaluate.predict_splits import (
     SplitOutputs,
     build_model,

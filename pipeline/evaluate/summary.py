@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipeline.core.metric_names import F1, HIGH, LOW, PRECISION, RECALL
+from pipeline.core.metric_names import F1, HIGH, LOW, MAP50, MAP50_95, PRECISION, RECALL, TOP1, TOP5
 from pipeline.evaluate.further_metric_names import WORST_SLICE
 
 MAX_BUSY_CORES: Final = 0.5
@@ -13,17 +13,22 @@ MAX_BUSY_CORES: Final = 0.5
 
 
 def summarize_metrics(test: Mapping[str, Any]) -> str:
-    """Summarize the metrics in one line, those with an interval first."""
-    with_interval = (
-        f"{name} {test[name]:.3f} ({test[name + LOW]:.3f} to {test[name + HIGH]:.3f})"
+    """Summarize the metrics in one line, those that can have an interval first."""
+    first = (
+        f"{name} {test[name]:.3f}{_format_interval(test, name)}"
         for name in test
-        if name + LOW in test
+        if name.rpartition("/")[2] in {MAP50_95, MAP50, TOP1, TOP5}
     )
     counted = f" with {test['objects']} objects" if "objects" in test else ""
     at = f" at threshold {test['threshold']:.3f}" if "threshold" in test else ""
     others = [name for name in test if name.endswith((PRECISION, RECALL, F1))]
     rest = ", ".join(f"{name} {test[name]:.3f}" for name in others) + _name_worst(test)
-    return f"{', '.join(with_interval)} on {test['images']} test images{counted};{at} {rest}"
+    return f"{', '.join(first)} on {test['images']} test images{counted};{at} {rest}"
+
+
+def _format_interval(test: Mapping[str, Any], name: str) -> str:
+    """Return the bounds of a metric, if there are any (evaluate.bootstrap=0 gives none)."""
+    return f" ({test[name + LOW]:.3f} to {test[name + HIGH]:.3f})" if name + LOW in test else ""
 
 
 def summarize_latency(latency: Mapping[str, Any]) -> str:

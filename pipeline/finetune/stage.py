@@ -130,6 +130,8 @@ def gather_inputs(config: Config) -> TrainingInputs:
     automatic = tuple(resolve_data_values(config, prepared, copies, folder=PREPARED_FOLDER))
     set_automatic_values(config, automatic)  # refuses numbers that do not fit, before there is a run
     used["finetune"]["device"] = list_device_kinds(config.finetune.device)  # a GPU's number decides nothing
+    if config.finetune.time:
+        used["finetune"]["epochs"] = None  # the clock decides
     used |= {"automatic": {value.key: value.value for value in automatic}} if automatic else {}
     used |= {"usual_lr0": find_usual_rate(config)} if config.finetune.lr0 == AUTOMATIC else {}
     key = compute_run_key(
@@ -247,7 +249,7 @@ def build_job(config: Config, inputs: TrainingInputs, folder: Path) -> TrainingJ
 def collect_train_arguments(config: Config) -> dict[str, Any]:
     """Collect the train arguments of Ultralytics from the configuration."""
     native = config.finetune.model_dump(exclude=PIPELINE_KEYS)
-    if config.finetune.time and native["epochs"] == AUTOMATIC:
+    if config.finetune.time:  # a number of one's own would close mosaic and end the warm-up by it
         native["epochs"] = EPOCHS_BEFORE_ESTIMATE
     return {**native, **config.augment.online.model_dump(), "seed": config.seed}
 

@@ -111,6 +111,22 @@ def test_copy_differs_from_its_source_however_seldom_a_transform_is(ranges):
     assert all(one(EMPTY_LABELS, ranges=seldom, seed=seed).parameters.applied for seed in range(60))
 
 
+@pytest.mark.parametrize(
+    ("fliplr", "flipud", "count"), [(0.5, 0.5, 3), (0.9, 0.01, 3), (1, 0.5, 2), (0.2, 0, 1)]
+)
+def test_copies_that_are_only_flipped_differ_from_each_other(fliplr, flipud, count):
+    flips = replace(NO_CHANGE, probability=0, fliplr=fliplr, flipud=flipud)
+    for seed in range(20):
+        drawn = [one(EMPTY_LABELS, ranges=flips, seed=seed, number=number) for number in range(1, count + 1)]
+        assert len({tuple(each.parameters.applied) for each in drawn}) == count
+
+
+def test_the_likelier_flip_tends_to_come_first():
+    flips = replace(NO_CHANGE, probability=0, fliplr=0.9, flipud=0.1)
+    drawn = [tuple(one(EMPTY_LABELS, ranges=flips, seed=seed).parameters.applied) for seed in range(200)]
+    assert drawn.count(("fliplr",)) > 150
+
+
 def test_copy_always_differs_from_its_source():
     seldom = replace(NO_CHANGE, probability=0.2, rotate=10, noise=0.1)
     assert all(one(EMPTY_LABELS, ranges=seldom, seed=seed).parameters.applied for seed in range(100))

@@ -602,3 +602,17 @@ def test_the_images_of_evaluate_forget_are_fingerprinted_by_their_manifest(proje
     (project / "old/part.jpg").write_bytes(b"an image")
     with pytest.raises(UserError, match="is no prepared dataset"):
         fingerprint("old", first)
+
+
+def test_the_groups_of_the_images_of_evaluate_forget_count_too(project):
+    """The intervals are computed by them."""
+    for folder, file in (("prepared", "manifest.json"), ("columns", "images.json")):
+        (project / "old/data" / folder).mkdir(parents=True)
+        (project / "old/data" / folder / file).write_text("{}")
+
+    def fingerprint():
+        return fingerprint_inputs(values() | {"evaluate": {"forget": "old/data/prepared"}}, {})[0]["forget"]
+
+    first = fingerprint()
+    (project / "old/data/columns/images.json").write_text("{ }")
+    assert fingerprint() != first

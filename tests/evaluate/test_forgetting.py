@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,10 @@ from pipeline.dataset.manifest import serialize_manifest
 from pipeline.dataset.prepared import read_manifest
 from pipeline.evaluate.forgetting import (
     describe_forgetting,
-    find_old_data_digest,
     measure_forgetting,
     plan_forgetting,
 )
+from pipeline.evaluate.old_data import find_old_data_digest
 from pipeline.storage.files import hash_file
 from tests.builders import prepared_dataset
 
@@ -181,3 +182,19 @@ def test_a_base_of_other_keypoints_is_refused_before_the_evaluation():
     torch.save({"model": model, "train_args": {"task": "pose", "imgsz": 64}}, "base.pt")
     with pytest.raises(UserError, match=r"poses of 17 keypoints, and the images for poses of 2 keypoints"):
         measure("base", base="base.pt", task="pose")
+
+
+def test_groups_of_the_old_images_widen_the_interval_and_change_its_identity():
+    folder = Path("other/data/prepared")
+    old = prepared_dataset(folder, images={"train": 1, "val": 1, "test": 6}, pixels=64, classes=("disc",))
+    apart, before = measure(str(folder)), find_old_data_digest(str(folder))
+    Path("other/data/columns").mkdir()
+    rows = {item.file: {"group": "video"} for item in old.items}
+    text = json.dumps({"digest": old.digest, "images": rows})
+    Path("other/data/columns/images.json").write_text(text)
+    together = measure(str(folder))
+    assert together["difference_high"] > apart["difference_high"] > 0
+    assert find_old_data_digest(str(folder)) != before
+    Path("other/data/columns/images.json").write_text("half")
+    with pytest.raises(UserError, match="data/columns"):
+        measure(str(folder))

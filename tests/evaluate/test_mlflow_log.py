@@ -116,7 +116,7 @@ def test_an_evaluation_with_other_settings_has_a_run_of_its_own(project, tmp_pat
     [
         {"seed": 1},
         {"imgsz": 96},
-        {"bootstrap": 10},
+        {"bootstrap": 30},
         {"conf": 0.1},
         {"data": "other"},
         {"weights": "other"},

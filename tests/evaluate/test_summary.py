@@ -21,6 +21,8 @@ def test_metrics_are_summarized_with_their_intervals():
         "mAP50 0.500 (0.400 to 0.600) on 12 test images with 30 objects; at threshold 0.300 recall 0.250"
     )
     assert summarize_metrics(TEST) == expected
+    bare = {name: value for name, value in TEST.items() if name not in {"mAP50_low", "mAP50_high"}}
+    assert summarize_metrics(bare).startswith("mAP50 0.500 on 12 test images")
     worst = {"worst_slice": "folder=night", "mAP50-95_worst_slice": 0.2}
     assert summarize_metrics(TEST | worst) == f"{expected}; worst slice folder=night: mAP50-95 0.200"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ class EvaluateConfig(ConfigGroup):
     batch: Count
     tile: PixelCount | None
     overlap: Annotated[float, Field(gt=0, le=0.8)]
-    bootstrap: Annotated[int, Field(ge=0, le=100_000)]
+    bootstrap: Literal[0] | Annotated[int, Field(ge=20, le=100_000)]
     worst: CountOrZero
     suspects: CountOrZero
     latency: CountOrZero

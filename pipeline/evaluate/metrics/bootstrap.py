@@ -122,7 +122,7 @@ def compute_interval(
         return Interval(float(value), None, None)
     tail = 50 - INTERVAL_LEVEL / 2
     low, high = np.percentile(drawn, [tail, 100 - tail])
-    if np.ptp(drawn) < _EQUAL:
+    if len(drawn) > 1 and np.ptp(drawn) < _EQUAL:
         unseen = 1 - (tail / 100) ** (1 / max(1, groups))
         low, high = (value + (limit - value) * unseen for limit in limits)
     return Interval(float(value), float(low), float(high))

@@ -84,9 +84,13 @@ def evaluate_classification(
     right = scores.classes == scores.truth[:, None]
     drawn = average_drawn(groups, resamples, seed=seed)
     count = len(np.unique(groups))
+    least = float(len(names) <= TOP_CLASSES)  # of so few classes, the right one is always among the first
     top1, top5 = (
-        compute_interval(float(hits.mean()), drawn @ hits, groups=count)
-        for hits in (right[:, 0].astype(np.float64), right.any(axis=1).astype(np.float64))
+        compute_interval(float(hits.mean()), drawn @ hits, groups=count, limits=(low, 1.0))
+        for hits, low in (
+            (right[:, 0].astype(np.float64), 0.0),
+            (right.any(axis=1).astype(np.float64), least),
+        )
     )
     return ClassificationResult(names, scores, top1, top5)
 

@@ -200,8 +200,9 @@ def _explain_stock_loader(trainer: Any) -> str:
         return "each process has a part of them, in an order that the GPU loader does not know"
     if getattr(trainer, "_oom_retries", 0):  # Ultralytics tries again with a smaller batch
         return "the GPU had too little memory"
-    is_resumed = trainer.state is not None
-    if is_resumed and trainer.state["effective"]["loader"] == read_loader_kind(trainer.train_loader):
+    effective = trainer.state["effective"] if trainer.state else {}
+    began = effective.get("sessions", [effective])[0].get("loader")
+    if began == read_loader_kind(trainer.train_loader):
         return "the training began with them"
     return ""
 

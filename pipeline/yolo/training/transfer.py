@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,9 @@ def explain_own_network(base: BaseWeights, network: Mapping[str, Any]) -> str:
         base: The base weights.
         network: What `choose_architecture` chose.
     """
-    if _outline_network(network) == _outline_network(_read_architecture(base)):
-        return ""
+    with suppress(UserError):  # of a family that has no such task, it is as little used
+        if _outline_network(network) == _outline_network(_read_architecture(base)):
+            return ""
     return (
         f"the network is the one of {base.path}, not model.architecture={base.architecture}; "
         "to build another one from these weights, name a model YAML by its path"

@@ -110,8 +110,10 @@ def test_with_a_time_limit_no_number_of_epochs_is_chosen(tmp_path):
     config = configure(imgsz="auto", epochs="auto", time=0.5)
     found = resolve_data_values(config, manifest, AugmentationRecords("", ()), folder=tmp_path)
     assert [value.key for value in found] == ["imgsz"]
-    assert isinstance(collect_train_arguments(set_automatic_values(config, found))["epochs"], int)
-    assert collect_train_arguments(configure(epochs=7, time=0.5))["epochs"] == 7
+    planned = collect_train_arguments(set_automatic_values(config, found))["epochs"]
+    assert isinstance(planned, int)
+    assert collect_train_arguments(configure(epochs=7, time=0.5))["epochs"] == planned
+    assert collect_train_arguments(configure(epochs=7))["epochs"] == 7
 
 
 def test_a_number_that_does_not_fit_the_other_values_is_refused():

@@ -14,6 +14,7 @@ from ultralytics.utils import ROOT
 
 from pipeline.core.model_names import OFFICIAL_MODEL_NAME
 from pipeline.storage.files import hash_file
+from pipeline.yolo.job import BaseWeights
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.training.transfer import explain_own_network
 from tests import trainings
@@ -129,3 +130,10 @@ def test_rows_of_classes_with_the_same_name_are_still_taken_from_weights_with_cl
     trainer = build_trainer(trainings.job(tmp_path, weights=path, cls_remap=True))
     source = torch.load(path, weights_only=False)["model"].model[-1].cv3[0][-1].bias
     assert trainer.model.model[-1].cv3[0][-1].bias[0] == source[1]
+
+
+def test_a_name_without_the_task_s_network_stops_no_training_that_does_not_need_it(tmp_path):
+    """YOLOv10 has no networks for segment."""
+    network = {"backbone": [], "head": [[-1, 1, "Segment", [80, 32, 256]]]}
+    base = BaseWeights("own", tmp_path / "own.pt", "0", "yolov10n-seg.yaml", None)
+    assert "yolov10n-seg.yaml" in explain_own_network(base, network)

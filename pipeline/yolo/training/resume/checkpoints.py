@@ -4,7 +4,7 @@ A file is called EPOCH-SHA256.ckpt. If its contents do not have this hash, the f
 generation is used. A file holds only tensors and plain values, so loading it runs no code.
 
 The weights that finetune.save_period keeps are in files of their own, epochN-SHA256.ckpt, so that each is
-written once. The generations name them; one whose files are damaged is damaged, too.
+written once. The generations name them; a training goes on without those that are lost or damaged.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ LOG = logging.getLogger("ultralytics")
 def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
     """Write one generation and read it back; only then delete the generation before the last.
 
+    Generations of later epochs are deleted, too: they are damaged, so the training began again before them.
+
     Args:
         folder: Of this training only.
         epoch: Number of finished epochs.
@@ -42,8 +44,10 @@ def save_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
     """
     path = _write_hashed(folder, f"{epoch:06d}", state)
     if _is_intact(path):
-        for old in _list_generations(folder)[MAX_GENERATIONS:]:
-            old.unlink()
+        others = [other for other in _list_generations(folder) if other != path]
+        earlier = [other for other in others if other.name[:6] < path.name[:6]]
+        for other in set(others) - set(earlier[: MAX_GENERATIONS - 1]):
+            other.unlink()
 
 
 def save_epoch_weights(folder: Path, name: str, weights: Mapping[str, torch.Tensor]) -> str:
@@ -93,11 +97,14 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def load_newest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Load the newest intact generation. None where there is none: the training starts from the beginning."""
+    """Load the newest intact generation. None where there is none: the training starts from the beginning.
+
+    Of the epochs that finetune.save_period keeps, it names those whose weights are still there.
+    """
     for path in _list_generations(folder):
         state = _load_generation(path) if _is_intact(path) else None
-        if state is not None and _has_saved_epochs(folder, state):
-            return state
+        if state is not None:
+            return _forget_lost_epochs(folder, state)
         LOG.warning(f"the checkpoint {path.name[:6]} in {folder} is damaged and is skipped")
     return None
 
@@ -113,8 +120,13 @@ def _load_generation(path: Path) -> dict[str, Any] | None:
     return state
 
 
-def _has_saved_epochs(folder: Path, state: Mapping[str, Any]) -> bool:
-    return all(_is_intact(folder / file) for file in state.get("saved_epochs", {}).values())
+def _forget_lost_epochs(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the saved epochs whose files are lost or damaged, and say so: they decide no later epoch."""
+    saved = state.get("saved_epochs", {})
+    kept = {name: file for name, file in saved.items() if _is_intact(folder / file)}
+    if lost := [name for name in saved if name not in kept]:
+        LOG.warning(f"the weights of {', '.join(lost)} in {folder} are lost or damaged, and are left out")
+    return state | {"saved_epochs": kept}
 
 
 def _list_generations(folder: Path) -> list[Path]:

@@ -54,13 +54,26 @@ def test_weights_of_saved_epochs_are_written_once_and_found_again(tmp_path):
     assert [float(found[f"epoch{number}"]["weight"][0]) for number in range(4)] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize(("lost", "left"), [("epoch3", 3), ("epoch0", None)])
+@pytest.mark.parametrize("lost", ["epoch3", "epoch0"])
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"half")])
-def test_a_generation_without_the_weights_that_it_names_is_skipped(tmp_path, lost, left, damage):
+def test_a_training_goes_on_without_saved_weights_that_are_lost(tmp_path, lost, damage):
     _save_epochs(tmp_path, 4)
     damage(next(tmp_path.glob(f"{lost}-*.ckpt")))
     found = load_newest_checkpoint(tmp_path)
-    assert (found and len(found["saved_epochs"])) == left
+    assert [*found["saved_epochs"]] == [f"epoch{number}" for number in range(4) if f"epoch{number}" != lost]
+    assert len([*load_saved_weights(tmp_path, found)]) == 4
+
+
+def test_a_checkpoint_that_was_just_written_stays_where_later_ones_are_damaged(tmp_path):
+    """The training began again from its start, since both generations were damaged."""
+    for epoch in (50, 51):
+        save_checkpoint(tmp_path, epoch, _state(epoch))
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"half")
+    for epoch in (1, 2, 3):
+        save_checkpoint(tmp_path, epoch, _state(epoch))
+        assert load_newest_checkpoint(tmp_path)["epoch"] == epoch
+    assert [path.name[:6] for path in sorted(tmp_path.iterdir())] == ["000002", "000003"]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
