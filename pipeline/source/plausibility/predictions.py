@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.core.arrays import FloatArray
+from pipeline.core.arrays import BoolArray, FloatArray
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 
@@ -26,6 +26,7 @@ _MAX_SCORED_SHARE: Final = 0.2
 """If more objects have a score, a model has written them, unless people have checked them."""
 
 _VISIBILITIES: Final = (0, 1, 2)
+_POSE_TASKS: Final = frozenset({"auto", "pose"})
 _MIN_ODD_POINTS: Final = 3
 """Fewer keypoints with an odd visibility may be single mistakes."""
 
@@ -92,32 +93,42 @@ def check_object_scores(scores: Sequence[float | None], policy: str, folder: Pat
     return [f"{number} have a score, as a model writes it: they are read as labels"]
 
 
-def check_visibilities(found: Sequence[tuple[str, FloatArray]], policy: str) -> None:
+def check_visibilities(found: Sequence[tuple[str, FloatArray]], policy: str, task: str) -> None:
     """Refuse keypoints of which more than a fifth have another visibility than 0, 1 or 2.
+
+    One below 0 means not labelled, as 0 does.
 
     Args:
         found: The name of each image or label file, and (n,) the visibilities of the keypoints in it.
-        policy: As in data.predictions; labels allows the confidences of a model, 0 to 1.
+        policy: As in data.predictions; labels allows the confidences of a model, also beside 1 and 2.
+        task: As in data.task: keypoints are of use for pose alone, or for auto.
 
     Raises:
         UserError: They have.
     """
+    if task not in _POSE_TASKS:
+        return
     every = np.concatenate([np.zeros(0), *(values for _, values in found)])
-    odd = ~np.isin(every, _VISIBILITIES)
+    odd = _are_odd(every)
     if odd.sum() < _MIN_ODD_POINTS or odd.mean() <= _MAX_SCORED_SHARE:
         return
-    name = next(name for name, values in found if not np.isin(values, _VISIBILITIES).all())
+    name = next(name for name, values in found if _are_odd(values).any())
     what = (
         f"{int(odd.sum()):,} of {format_count(len(odd), 'keypoint')} have a visibility such as "
         f"{every[odd][0]:.6g} in {name}"
     )
-    if not ((every >= 0) & (every <= 1)).all():
+    if not (every[odd] <= _VISIBILITIES[-1]).all():
         raise UserError(f"{what}: it must be 0 (not labelled), 1 (hidden) or 2 (visible): correct the labels")
     if policy != "labels":
         raise UserError(
             f"{what}: these look like the confidences of a model, not like labels: if they are labels, set "
             "data.predictions=labels"
         )
+
+
+def _are_odd(visibilities: FloatArray) -> BoolArray:
+    """Return (n,) which visibilities are none: not labelled, hidden or visible; NaN is none."""
+    return ~(visibilities <= 0) & ~np.isin(visibilities, _VISIBILITIES)
 
 
 def is_named_like_predictions(stem: str) -> bool:

@@ -18,7 +18,7 @@ from pipeline.source.reading.flip_pairs import (
     name_unnamed_keypoints,
     pair_keypoints_by_name,
 )
-from pipeline.source.types import AnnotatedImage
+from pipeline.source.types import AnnotatedImage, ReadOptions
 
 _MIN_POSE_SHARE: Final = 0.95
 
@@ -100,14 +100,14 @@ def _complete_point(point: Sequence[Any] | None) -> Sequence[Any]:
 
 
 def infer_keypoints(
-    files: Sequence[Mapping[str, Any]], images: Sequence[AnnotatedImage], predictions: str = "ignore"
+    files: Sequence[Mapping[str, Any]], images: Sequence[AnnotatedImage], options: ReadOptions
 ) -> CocoKeypoints:
     """Infer a pose: at least 95% of the objects have the same number of keypoints.
 
     Args:
         files: The parsed files.
         images: The images with their objects.
-        predictions: As in data.predictions.
+        options: How annotations are read that can mean several things.
 
     Raises:
         UserError: Many visibilities are not 0, 1 or 2.
@@ -123,9 +123,8 @@ def infer_keypoints(
             None, (f"{times} of {total} objects have {format_count(usual, 'key point')}: left aside",)
         )
     posed = [image for image in images if image.raw.keypoints]
-    check_visibilities(
-        [(image.source, np.concatenate(image.raw.keypoints)[:, 2]) for image in posed], predictions
-    )
+    visibilities = [(image.source, np.concatenate(image.raw.keypoints)[:, 2]) for image in posed]
+    check_visibilities(visibilities, options.predictions, options.task)
     stated = list(dict.fromkeys(_keypoint_names(files, usual)))
     names = stated[0] if stated else name_unnamed_keypoints(usual)
     advice = "name them in `keypoints` of the category"

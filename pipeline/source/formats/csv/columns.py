@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 from unicodedata import normalize
 
+from pipeline.source.formats.csv.numbered_points import drop_point_series, find_four_corners, list_points
+
 BoxColumnForm = Literal["corners", "extent", "centre", "quadrilateral", "list", "none", "each"]
 
 _IMAGE_NAMES: Final = (
@@ -63,15 +65,6 @@ _CORNER_NAMES: Final = (
     ("left", "top", "right", "bottom"),
     ("startx", "starty", "endx", "endy"),
 )
-_FOUR_CORNER_NAMES: Final = tuple(
-    tuple(f"{axis}{corner}" for corner in range(first, first + 4) for axis in "xy") for first in (1, 0)
-)
-_ROTATION_NAMES: Final = frozenset(
-    {
-        *("angle", "rotation", "theta", "rot", "rotationangle", "winkel", "drehung"),
-        *("angledeg", "angledegrees", "anglerad", "angleradians", "rotationdeg", "rotationrad"),
-    }
-)
 _UNREAD_SHAPE_NAMES: Final = frozenset(
     {
         *("polygon", "polygons", "segmentation", "segmentations", "outline", "contour", "points"),
@@ -92,12 +85,13 @@ _FOREIGN_SIZE_NAMES: Final = (
 )
 _EXTENT_NAMES: Final = (("w", "h"), ("width", "height"), *_FOREIGN_SIZE_NAMES)
 _BOX_NAMES: Final[tuple[tuple[BoxColumnForm, tuple[str, ...]], ...]] = (
-    *(("quadrilateral", names) for names in _FOUR_CORNER_NAMES),  # before x1, y1, x2, y2 alone
     *(("corners", names) for names in _CORNER_NAMES),
     *(("centre", (*centre, *extent)) for extent in _EXTENT_NAMES for centre in _CENTER_NAMES),
     *(("extent", (*start, *extent)) for extent in _EXTENT_NAMES for start in _START_NAMES),
 )
-_BOX_LIST_NAMES: Final = ("bbox", "box", "boundingbox", "bboxes", "coordinates")
+_BOX_LIST_NAMES: Final = ("bbox", "boundingbox", "bboxes", "box", "coordinates")
+_BOX_NAMES_OF_A_LIST: Final = _BOX_LIST_NAMES[:3]
+"""Names of a column that surely holds a box; `box` may be its number."""
 _IMAGE_SIZE_NAMES: Final = (
     ("imagewidth", "imageheight"),
     ("imgwidth", "imgheight"),
@@ -109,7 +103,8 @@ _AUTOML_SPLITS: Final = frozenset({"train", "training", "validate", "validation"
 SCORE_COLUMN: Final = "score"
 """What the column of scores of a table without a header is called."""
 _SCORE: Final = re.compile(r"0?[.,]\d+|[01][.,]0*")
-_BOX_PREFIX: Final = re.compile(r"^(bbox|box|boundingbox|roi|rect)(?=.)")
+BOX_PREFIX: Final = re.compile(r"^(bbox|box|boundingbox|roi|rect)(?=.)")
+"""What tools put before the names of the columns of a box, as normalized."""
 
 
 class CsvColumns(NamedTuple):
@@ -215,33 +210,41 @@ def _find_column(columns: Mapping[str, int], names: Sequence[str]) -> int | None
 
 
 def _find_box_columns(columns: Mapping[str, int]) -> tuple[BoxColumnForm, tuple[int, ...]]:
-    """Find the eight columns of four corners, or the four of a box; else one with all numbers.
+    """Find the four columns of a box, or one with all numbers; else the eight of four corners.
 
     Columns with a prefix such as bbox_ come first: width and height without it may be those of the image.
+    roi_ may be a part of the image, and does not. Three or more numbered points may be landmarks: they are
+    tried last.
     """
-    without_prefix = {
-        _BOX_PREFIX.sub("", name): column for name, column in columns.items() if _BOX_PREFIX.match(name)
+    prefixes = {name: match[0] for name in columns if (match := BOX_PREFIX.match(name))}
+    prefixed = {name.removeprefix(prefix): columns[name] for name, prefix in prefixes.items()}
+    of_boxes = {
+        name.removeprefix(prefix): columns[name] for name, prefix in prefixes.items() if prefix != "roi"
     }
-    for form, names in _BOX_NAMES:
-        for candidates in (without_prefix, {**columns, **without_prefix}):
-            if all(name in candidates for name in names):
-                return form, tuple(candidates[name] for name in names)
+    without_points = {**drop_point_series(columns), **drop_point_series(prefixed)}
+    if found := _find_named_box(drop_point_series(of_boxes)) or _find_named_box(without_points):
+        return found
+    stated = _find_column(columns, _BOX_NAMES_OF_A_LIST)
+    corners = find_four_corners(prefixed) or find_four_corners(columns)
+    if corners and stated is None:
+        return "quadrilateral", corners
     column = _find_column(columns, _BOX_LIST_NAMES)
-    return ("none", ()) if column is None else ("list", (column,))
+    if column is not None:
+        return "list", (column,)
+    return _find_named_box({**columns, **prefixed}) or ("none", ())
 
 
-def list_rotation_columns(columns: CsvColumns) -> list[tuple[str, int]]:
-    """Return name and index of the columns that are called like the rotation of a box."""
-    return [
-        (name, column)
-        for name, column in columns.others.items()
-        if _BOX_PREFIX.sub("", normalize_header(name)) in _ROTATION_NAMES
-    ]
+def _find_named_box(columns: Mapping[str, int]) -> tuple[BoxColumnForm, tuple[int, ...]] | None:
+    found = ((form, names) for form, names in _BOX_NAMES if all(name in columns for name in names))
+    return next(((form, tuple(columns[name] for name in names)) for form, names in found), None)
 
 
 def list_unread_shape_columns(columns: CsvColumns) -> list[str]:
-    """Return the names of the columns that are called like outlines, masks or keypoints."""
-    return [name for name in columns.others if normalize_header(name) in _UNREAD_SHAPE_NAMES]
+    """Return the names of the columns that are called like outlines, masks, keypoints or numbered points."""
+    points = {
+        f"{axis}{point}" for point in list_points(map(normalize_header, columns.others)) for axis in "xy"
+    }
+    return [name for name in columns.others if normalize_header(name) in _UNREAD_SHAPE_NAMES | points]
 
 
 def _find_size_columns(columns: Mapping[str, int]) -> tuple[int, int] | None:

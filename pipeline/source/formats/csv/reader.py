@@ -17,7 +17,8 @@ from pipeline.source.formats.csv.class_numbers import (
     drop_class_tables,
     name_class_numbers,
 )
-from pipeline.source.formats.csv.columns import CsvColumns, list_rotation_columns
+from pipeline.source.formats.csv.column_doubts import check_box_columns
+from pipeline.source.formats.csv.columns import CsvColumns
 from pipeline.source.formats.csv.image_sizes import add_image_sizes
 from pipeline.source.formats.csv.predictions import drop_predictions
 from pipeline.source.formats.csv.tables import (
@@ -89,8 +90,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     labels = [table for table in labels if table.path not in copies]
     tables = [interpret_boxes(add_image_sizes(table, images), options.labels) for table in labels]
     tables, class_remarks = drop_class_tables(tables)
-    for table in tables:
-        _refuse_rotations(table)
+    doubt_remarks = [remark for table in tables for remark in check_box_columns(table, options.labels)]
     blanked = [blank_absent_classes(table) for table in tables]
     tables = [table for table, _ in blanked]
     class_remarks += [remark for _, remarks in blanked for remark in remarks]
@@ -101,6 +101,7 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     repeated = describe_ignored_files(copies, "a copy of another table")
     remarks = [
         *describe_tables(tables),
+        *doubt_remarks,
         *ignored,
         *repeated,
         *prediction_remarks,
@@ -151,31 +152,6 @@ def _choose_split(rows: Sequence[list[str]], columns: CsvColumns) -> tuple[str |
     split, listed = choose_held_out_split(named), " and ".join(sorted(named))
     reason = f"listed in {listed}: kept in {split} alone"
     return split, [AnnotationNote(False, reason, "listed-twice")] if len(named) > 1 else []
-
-
-def _refuse_rotations(table: CsvTable) -> None:
-    """Refuse boxes with a rotation: its unit, its direction and its center are not known.
-
-    Raises:
-        UserError: A column that is called like a rotation holds another number than 0.
-    """
-    if not table.columns.box or table.columns.form in {"quadrilateral", "each"}:
-        return
-    for name, column in list_rotation_columns(table.columns):
-        line = next((number for number, row in table.rows if _is_turned(get_cell(row, column))), None)
-        if line is not None:
-            raise UserError(
-                f"{table.path}, line {line}: the column {name!r} holds a rotation, and a table does not say "
-                "how it is meant: write four corners (x1, y1 to x4, y4) instead of box and rotation; or "
-                "rename the column if it does not rotate the boxes"
-            )
-
-
-def _is_turned(cell: str) -> bool:
-    try:
-        return float(cell.replace(",", ".") or 0) != 0
-    except ValueError:
-        return False
 
 
 def _find_fault(rows: Sequence[list[str]], columns: CsvColumns) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -43,11 +43,13 @@ class LabelStudioRegion(NamedTuple):
         value: The shape and the labels.
         size: Width and height of the image in pixels; shapes are in percent of them.
         parent: The id of the parent region.
+        place: What it is about: an image, or a text or an audio file of the same task (`to_name`).
     """
 
     value: Row
     size: tuple[Any, Any]
     parent: Any
+    place: Any
 
 
 def parse_regions(results: Sequence[Any]) -> tuple[tuple[AnnotatedObject, ...], tuple[AnnotationNote, ...]]:
@@ -55,10 +57,11 @@ def parse_regions(results: Sequence[Any]) -> tuple[tuple[AnnotatedObject, ...], 
     merged = _merge_results([row for row in results if isinstance(row, dict)])
     points, point_notes = _collect_keypoints(merged)
     others = [(key, region) for key, region in merged.items() if "keypointlabels" not in region.value]
+    images = list_drawn_on(results)
     rows = [
         (f"region {key}", (region, points.get(key, {})))
         for key, region in others
-        if _has_shape(region) or _region_labels(region.value)
+        if _has_shape(region) or (_region_labels(region.value) and _is_of_image(region, images))
     ]
     objects, notes = collect_objects(rows, lambda row: _parse_region(*row))
     tags = [
@@ -114,13 +117,19 @@ def _merge_results(rows: Sequence[Row]) -> dict[str, LabelStudioRegion]:
         identity = str(row.get("id") or number)[:40]
         earlier = regions[identity].value if identity in regions else {}
         size = (row.get("original_width"), row.get("original_height"))
-        regions[identity] = LabelStudioRegion({**earlier, **value}, size, row.get("parentID"))
+        merged = {**earlier, **value}
+        regions[identity] = LabelStudioRegion(merged, size, row.get("parentID"), row.get("to_name"))
     return regions
 
 
 def _has_shape(region: LabelStudioRegion) -> bool:
     """Distinguish regions from choices, ratings and texts about the whole image."""
     return bool(_SHAPE_KEYS & region.value.keys())
+
+
+def _is_of_image(region: LabelStudioRegion, images: Collection[str]) -> bool:
+    """Check whether a region is in an image, unlike a span of a text or a segment of an audio file."""
+    return region.size[0] is not None or (isinstance(region.place, str) and region.place in images)
 
 
 def _image_classes(region: LabelStudioRegion) -> list[str]:

@@ -75,7 +75,7 @@ def refuse_unstated_poses(files: Sequence[LabelLines]) -> None:
         shapes = " or ".join(f"[{(usual - 4) // dims}, {dims}]" for dims in found)
         raise UserError(
             f"the labels look like a box and {(usual - 4) // found[0]} keypoints of each object, not like "
-            f"outlines: add kpt_shape: {shapes} to data.yaml; if they are outlines, set data.labels=shares"
+            f"outlines: add kpt_shape: {shapes} to data.yaml; if they are outlines, set data.task=segment"
         )
 
 

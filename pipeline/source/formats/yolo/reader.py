@@ -61,6 +61,8 @@ from pipeline.source.types import (
 RECOGNIZED_BY: Final = "data.yaml, or images with text files of `class x y w h`"
 
 _MAX_LABEL_FOLDERS: Final = 50
+_OUTLINE_TASKS: Final = frozenset({"segment", "obb"})
+"""Values of data.task that say that the labels are outlines."""
 _NO_OBJECTS: Final = RawObjects(np.zeros(0, np.int64), np.zeros((0, 4)), ())
 
 
@@ -121,7 +123,7 @@ def _build_source(data: DataYaml, found: list[YoloImage], folder: Path, options:
         for item in labelled
         if item.lines and layout.keypoints
     ]
-    check_visibilities(visibilities, options.predictions)
+    check_visibilities(visibilities, options.predictions, options.task)
     images = tuple(_build_image(item, layout, classes, data.root, options) for item in found)
     task, task_remarks = (layout.form, ()) if layout.form != "outlines" else choose_task_by_outlines(images)
     remarks = (
@@ -142,7 +144,7 @@ def _interpret_labels(
     if not data.keypoints and options.labels == "auto":
         refuse_tracks(lines)
     layout = infer_label_layout(lines, keypoints=data.keypoints, oriented=data.oriented)
-    if layout.form == "outlines" and options.labels == "auto":
+    if layout.form == "outlines" and options.labels == "auto" and options.task not in _OUTLINE_TASKS:
         refuse_unstated_poses(lines)
     layout = layout._replace(corners=options.labels in {"corners", "pixel_corners"})
     return layout, build_label_table(lines, layout)

@@ -511,6 +511,26 @@ def test_confidences_of_keypoints_are_read_where_they_are_said_to_be_labels(tmp_
     assert read_source("coco", tmp_path, ReadOptions(predictions="labels")).task == "pose"
 
 
+def test_visibility_below_zero_means_not_labelled(tmp_path):
+    write_dataset(tmp_path, {"x.jpg": [{"keypoints": [20, 30, 2, 40, 30, -1, 0, 0, -1]}] * 2})
+    assert read_source("coco", tmp_path).task == "pose"
+
+
+def test_visibilities_beside_confidences_are_read_where_they_are_said_to_be_labels(tmp_path):
+    write_dataset(tmp_path, {"x.jpg": [{"keypoints": [20, 30, 0.25, 40, 30, 2, 50, 30, 0.75]}] * 2})
+    with pytest.raises(UserError, match=r"data.predictions=labels"):
+        read_source("coco", tmp_path)
+    assert read_source("coco", tmp_path, ReadOptions(predictions="labels")).task == "pose"
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "obb", "classify"])
+def test_visibilities_are_of_no_use_for_another_task_than_pose(tmp_path, task):
+    write_dataset(tmp_path, {"x.jpg": [{"keypoints": [20, 30, 3, 40, 30, 0.5]}] * 2})
+    assert len(read_source("coco", tmp_path, ReadOptions(task=task)).images[0].raw.boxes) == 2
+    with pytest.raises(UserError):
+        read_source("coco", tmp_path, ReadOptions(task="pose"))
+
+
 def test_few_odd_visibilities_are_left_to_the_check_of_keypoints(tmp_path):
     rows = [{"keypoints": [20, 30, 2] * 3 + [40, 30, 2 if number else 3]} for number in range(5)]
     write_dataset(tmp_path, {"x.jpg": rows})

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.source.formats.csv.columns import recognize_columns, recognize_headerless_row
+from pipeline.source.formats.csv.column_doubts import count_rival_points
+from pipeline.source.formats.csv.columns import (
+    list_unread_shape_columns,
+    recognize_columns,
+    recognize_headerless_row,
+)
 
 SUFFIXES = frozenset({".jpg", ".png"})
 
@@ -32,6 +37,10 @@ SUFFIXES = frozenset({".jpg", ".png"})
         ("file,left,top,right,bottom,species", (0, 5, "corners", (1, 2, 3, 4), None)),
         ("file,x_center,y_center,width,height,label", (0, 5, "centre", (1, 2, 3, 4), None)),
         ("path,label", (0, 1, "none", (), None)),
+        ("image,roi_x,roi_y,roi_w,roi_h,xmin,ymin,xmax,ymax", (0, None, "corners", (5, 6, 7, 8), None)),
+        ("image,bbox_x,bbox_y,bbox_w,bbox_h,x1,y1,x2,y2", (0, None, "extent", (1, 2, 3, 4), None)),
+        ("image,x1,y1,x2,y2,x,y,width,height", (0, None, "corners", (1, 2, 3, 4), (7, 8))),
+        ("file,x1,y1,x2,y2,x3,y3,x4,y4,width,height", (0, None, "quadrilateral", (*range(1, 9),), (9, 10))),
     ],
 )
 def test_header_is_recognized(header, known):
@@ -57,6 +66,41 @@ def test_header_is_recognized(header, known):
 )
 def test_header_in_another_language_is_recognized(header, known):
     assert recognize_columns(header.split(","))[:5] == known
+
+
+ONE = "x1,y1,x2,y2,x3,y3,x4,y4"
+ZERO = "x0,y0,x1,y1,x2,y2,x3,y3"
+
+
+@pytest.mark.parametrize("points", [ONE, ZERO, f"{ONE},x5,y5", f"{ZERO},x4,y4", "x1,y1,x2,y2,x3,y3"])
+@pytest.mark.parametrize(
+    ("box", "form"),
+    [
+        ("xmin,ymin,xmax,ymax", "corners"),
+        ("bbox_xmin,bbox_ymin,bbox_xmax,bbox_ymax", "corners"),
+        ("left,top,right,bottom", "corners"),
+        ("bbox_x,bbox_y,bbox_w,bbox_h", "extent"),
+        ("bbox_x1,bbox_y1,bbox_x2,bbox_y2", "corners"),
+        ("x,y,w,h", "extent"),
+        ("cx,cy,width,height", "centre"),
+        ("bbox", "list"),
+    ],
+)
+def test_stated_box_comes_before_points_and_these_are_named(box, form, points):
+    header = f"file,class,{box},{points}".split(",")
+    found = recognize_columns(header)
+    assert (found.form, found.box) == (form, tuple(range(2, 2 + len(box.split(",")))))
+    assert list_unread_shape_columns(found) == points.split(",")
+    assert count_rival_points(found, header) == 0
+
+
+@pytest.mark.parametrize(
+    ("points", "number"), [(f"{ONE},x5,y5", 5), (f"{ZERO},x4,y4", 5), ("x1,y1,x2,y2,x3,y3", 3), (ONE, 0)]
+)
+@pytest.mark.parametrize("prefix", ["", "bbox_"])
+def test_points_that_are_not_four_are_no_corners_of_a_box(points, number, prefix):
+    header = ["file", *(f"{prefix}{name}" for name in points.split(",")), "class"]
+    assert count_rival_points(recognize_columns(header), header) == number
 
 
 @pytest.mark.parametrize("header", ["", "a,b,c", "xmin,ymin,xmax,ymax,class", "epoch,loss,mAP", "filename"])

@@ -351,10 +351,46 @@ def test_boxes_with_a_rotation_are_refused(tmp_path, header, row):
         read_folder(tmp_path)
 
 
-@pytest.mark.parametrize("cell", ["0", "0.0", "", "upright"])
+@pytest.mark.parametrize("cell", ["0", "0.0", "", "upright", "nan", "NaN", "inf"])
 def test_boxes_with_a_rotation_of_zero_are_read(tmp_path, cell):
     lines = ("file,xmin,ymin,xmax,ymax,rotation,class", f"x.jpg,10,20,50,60,{cell},cat")
     assert get_boxes(read_folder(write(tmp_path, *lines))) == {"x": [CAT]}
+
+
+TURNED = ("file,xmin,ymin,xmax,ymax,angle,class",)
+
+
+def test_angle_that_all_boxes_of_an_image_have_is_of_the_camera_and_told(tmp_path):
+    rows = [f"{name}.jpg,{x},20,50,60,{angle},cat" for name, angle in (("x", 90), ("y", 5)) for x in (1, 9)]
+    source = read_folder(write(tmp_path, *TURNED, *rows, "z.jpg,1,2,3,4,7,cat", pictures=("x.jpg", "y.jpg")))
+    assert len(get_boxes(source)["x"]) == 2
+    assert sum("'angle' is left aside" in remark for remark in source.remarks) == 1
+    write(tmp_path, *TURNED, *rows, "y.jpg,1,2,3,4,6,cat")
+    with pytest.raises(UserError, match="line 2"):
+        read_folder(tmp_path)
+
+
+def test_boxes_with_a_rotation_are_read_where_data_labels_says_what_they_are(tmp_path):
+    write(tmp_path, *TURNED, "x.jpg,10,20,50,60,30,cat")
+    source = read_folder(tmp_path, ReadOptions(labels="pixels"))
+    assert get_boxes(source) == {"x": [CAT]}
+    assert sum("'angle' is left aside" in remark for remark in source.remarks) == 1
+
+
+def test_rotation_of_an_image_without_a_box_is_none_of_a_box(tmp_path):
+    rows = ("x.jpg,10,20,50,60,0,cat", "y.jpg,,,,,30,")
+    source = read_folder(write(tmp_path, *TURNED, *rows, pictures=("x.jpg", "y.jpg")))
+    assert get_boxes(source) == {"x": [CAT], "y": []}
+
+
+def test_landmarks_without_a_box_are_refused_unless_data_labels_says_that_they_are_corners(tmp_path):
+    header = f"file,{','.join(f'x{i},y{i}' for i in range(1, 6))},class"
+    write(tmp_path, header, "x.jpg,10,20,50,60,3,4,5,6,7,8,cat")
+    with pytest.raises(UserError, match="5 points"):
+        read_folder(tmp_path)
+    source = read_folder(tmp_path, ReadOptions(labels="pixel_corners"))
+    assert get_boxes(source) == {"x": [CAT]}
+    assert sum("5 points" in remark for remark in source.remarks) == 1
 
 
 def test_rotation_of_classified_images_is_a_further_column(tmp_path):

@@ -246,6 +246,29 @@ def test_labelled_region_that_is_not_read_becomes_a_note(tmp_path, value):
     assert [(note.dropped, note.kind) for note in source.images[0].notes] == [(True, "malformed")]
 
 
+@pytest.mark.parametrize("drawn", [[], [result(RECTANGLE, to_name="image")]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"start": 1, "end": 4, "text": "cat", "labels": ["animal"]},
+        {"start": 0.5, "end": 2.5, "channel": 0, "labels": ["speech"]},
+        {"start": "/p[1]", "end": "/p[1]", "hypertextlabels": ["animal"]},
+    ],
+)
+def test_region_of_a_text_or_an_audio_file_of_the_task_is_no_lost_object(tmp_path, value, drawn):
+    span = {"id": "s1", "to_name": "text", "type": "labels", "value": value}
+    tasks = [task([*drawn, span]), task([result(RECTANGLE)], "y.jpg")]
+    source = read_folder(write(tmp_path, tasks, ("x.jpg", "y.jpg")))
+    assert len(get_boxes(source)["x"]) == len(drawn)
+    assert get_notes(source) == {}
+
+
+def test_region_of_the_image_without_its_size_becomes_a_note(tmp_path):
+    other = {"id": "r2", "to_name": "image", "value": {"start": 1, "labels": ["cat"]}}
+    source = read_folder(write(tmp_path, [task([result(RECTANGLE, to_name="image"), other])]))
+    assert [(note.dropped, note.kind) for note in source.images[0].notes] == [(True, "malformed")]
+
+
 def test_second_point_of_one_name_becomes_a_note(tmp_path):
     def point(x, key):
         return result({"x": x, "y": 50, "keypointlabels": ["ear"]}, id=key, parentID="r1")

@@ -59,9 +59,10 @@ def document(*objects: Any, tags=(), size=SIZE):
     }
 
 
-def write(folder, documents, dataset="ds"):
+def write(folder, documents, dataset="ds", **value_types):
     folder.mkdir(exist_ok=True)
-    (folder / "meta.json").write_text(json.dumps(META))
+    tags = [{"name": name, "value_type": kind} for name, kind in value_types.items()]
+    (folder / "meta.json").write_text(json.dumps({**META, "tags": tags}))
     for name, content in documents.items():
         write_picture(folder / dataset / "img" / name)
         (folder / dataset / "ann").mkdir(exist_ok=True)
@@ -139,7 +140,8 @@ def test_value_of_a_tag_is_the_class_and_told(tmp_path):
 def test_two_tags_with_values_are_a_fault_that_names_them(tmp_path):
     tags = [{"name": "species", "value": "cat"}, {"name": "coat", "value": "grey"}]
     contents = {"a.jpg": document(tags=tags), "b.jpg": document(tags=tags[:1])}
-    faults = [image.fault for image in read_folder(write(tmp_path, contents)).images]
+    types = {"species": "oneof_string", "coat": "oneof_string"}
+    faults = [image.fault for image in read_folder(write(tmp_path, contents, **types)).images]
     assert ("cat" in faults[0], "grey" in faults[0], faults[1]) == (True, True, "")
 
 
@@ -160,7 +162,72 @@ def test_value_of_a_tag_called_split_is_the_split(tmp_path):
         "train": "train",
         "val": "val",
     }
-    assert [note.dropped for image in source.images for note in image.notes] == [True]  # fold 1 is no split
+    assert [note for image in source.images for note in image.notes] == []
+    assert sum("'fold 1'" in remark for remark in source.remarks) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "split"),
+    [
+        ("set", "2024-05", None),
+        ("usage", "commercial", None),
+        ("split", "train_1", "train"),
+        ("split", "val2017", "val"),
+        ("train_1", None, "train"),
+        ("test2017", None, "test"),
+    ],
+)
+def test_tag_of_a_background_image_is_a_split_or_told_and_no_lost_object(tmp_path, name, value, split):
+    tags = [{"name": name, "value": value}]
+    contents = {"a.jpg": document(shape("rectangle", [[10, 20], [50, 60]])), "b.jpg": document(tags=tags)}
+    source = read_folder(write(tmp_path, contents))
+    image = source.images[1]
+    assert (image.split, image.notes, len(image.raw.classes), image.fault) == (split, (), 0, "")
+    assert len([remark for remark in source.remarks if name in remark]) == (split is None)
+
+
+def test_words_with_the_name_of_a_split_are_classes(tmp_path):
+    contents = {
+        f"{i}.jpg": document(tags=[{"name": name}]) for i, name in enumerate(("train station", "dev-board"))
+    }
+    assert read_folder(write(tmp_path, contents)).names == ("dev-board", "train station")
+
+
+def read_tags(folder, *tags: tuple[str, str], **value_types):
+    contents = {
+        f"{i}.jpg": document(tags=[{"name": name, "value": value}]) for i, (name, value) in enumerate(tags)
+    }
+    source = read_folder(write(folder, contents, **value_types))
+    return [source.names[image.raw.classes[0]] for image in source.images], source.remarks
+
+
+def test_one_value_of_several_tags_is_a_class_of_each(tmp_path):
+    tags = ("cat", "yes"), ("dog", "yes"), ("coat", "grey")
+    names, remarks = read_tags(tmp_path, *tags, cat="oneof_string", dog="oneof_string", coat="oneof_string")
+    assert names == ["cat: yes", "dog: yes", "grey"]
+    assert len(remarks) == 2
+
+
+def test_free_text_of_a_tag_is_no_class_and_told(tmp_path):
+    tags = ("good", "a"), ("good", "b"), ("bad", "a"), ("kind", "x"), ("new", "")
+    types = {"good": "any_string", "bad": "any_string", "kind": "oneof_string", "new": "none"}
+    names, remarks = read_tags(tmp_path, *tags, **types)
+    assert names == ["good", "good", "bad", "x", "new"]
+    assert len(remarks) == 2
+
+
+@pytest.mark.parametrize(
+    ("tags", "names"),
+    [
+        (tuple(("kind", value) for value in "ababcc"), "ababcc"),
+        ((("a", "good one"), ("a", "too dark"), ("a", "blurred")), "aaa"),
+        ((("a", "yes"), ("b", "yes")), "ab"),
+    ],
+)
+def test_values_of_a_tag_that_is_not_declared_are_classes_if_they_repeat(tmp_path, tags, names):
+    found, remarks = read_tags(tmp_path, *tags)
+    assert found == [*names]
+    assert len(remarks) == 1
 
 
 def test_image_with_tags_of_several_splits_is_kept_in_the_held_out_one(tmp_path):

@@ -64,6 +64,16 @@ def test_outlines_that_look_like_poses_are_read_where_data_labels_says_so(tmp_pa
     assert read_source("yolo", tmp_path, ReadOptions(labels="shares")).task == "segment"
 
 
+@pytest.mark.parametrize("task", ["segment", "obb", "detect", "pose"])
+def test_outlines_that_look_like_poses_are_read_where_data_task_says_so(tmp_path, task):
+    sources.write_yolo_source(tmp_path, {"one": draw_poses(2)}, train="images")
+    if task in {"segment", "obb"}:
+        assert read_source("yolo", tmp_path, ReadOptions(task=task)).task == "segment"
+    else:
+        with pytest.raises(UserError):
+            read_source("yolo", tmp_path, ReadOptions(task=task))
+
+
 @pytest.mark.parametrize("count", [2, 4, 5])
 def test_visibilities_of_zero_and_one_are_a_pose(count):
     text = draw_poses(count, [1, 0, 1, 1, 1][:count])
@@ -107,6 +117,20 @@ def test_confidences_are_read_where_they_are_said_to_be_labels(tmp_path):
     text = draw_poses(3, [0.9, 0.4, 0.2])
     sources.write_yolo_source(tmp_path, {"one": text}, train="images", kpt_shape=[3, 3])
     assert read_source("yolo", tmp_path, ReadOptions(predictions="labels")).task == "pose"
+
+
+@pytest.mark.parametrize(
+    ("visibilities", "options"),
+    [
+        ([2, -1, -1], ReadOptions()),
+        ([0.9, 2, 0.2], ReadOptions(predictions="labels")),
+        ([3, 0.5, 3], ReadOptions(task="detect")),
+    ],
+)
+def test_visibilities_that_show_nothing_are_read(tmp_path, visibilities, options):
+    text = draw_poses(3, visibilities)
+    sources.write_yolo_source(tmp_path, {"one": text}, train="images", kpt_shape=[3, 3])
+    assert read_source("yolo", tmp_path, options).task == "pose"
 
 
 def test_few_odd_visibilities_are_left_to_the_check_of_keypoints(tmp_path):
