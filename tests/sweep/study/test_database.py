@@ -113,8 +113,10 @@ def test_two_processes_share_a_sweep_and_take_over_from_a_dead_one(monkeypatch):
         job = study.next_job()
         assert job.number == 2
         study.finish_job(build_result(job))
+        assert study.count_elsewhere() == 2
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
+        assert study.count_elsewhere() == 0
         assert [study.next_job().number, study.next_job().number, study.next_job().number] == [0, 1, 3]
     study.close()
 
@@ -124,6 +126,7 @@ def test_two_processes_share_a_sweep_and_take_over_from_a_dead_one(monkeypatch):
     monkeypatch.setattr(ownership, "_get_machine", lambda: "another machine")
     other = open_sweep(CHOICES)
     assert other.next_job().number == 1
+    assert other.count_elsewhere() == 1
     stale = study._store._storage._backend
     monkeypatch.setattr(stale, "grace_period", 1)
     monkeypatch.setattr(other._store._storage._backend, "grace_period", 1)

@@ -187,9 +187,8 @@ class StudyStore:
         return any(self._is_claimable(trial) for trial in self.list_trials())
 
     def count_elsewhere(self) -> int:
-        """Count the trials that other processes run, those of dead ones too."""
-        states = ((trial.state, trial._trial_id) for trial in self.list_trials())
-        return sum(state == TrialState.RUNNING and each not in self._running for state, each in states)
+        """Count the trials that other processes run; those of processes that died are run by none."""
+        return sum(not is_free for is_free in self._judge_running_trials().values())
 
     def write(self, trial_id: int, name: str, value: Any) -> None:
         """Write an attribute of a trial; the value has to be JSON."""
@@ -232,11 +231,18 @@ class StudyStore:
         return True
 
     def _free_abandoned_trials(self) -> None:
+        for trial_id, is_free in self._judge_running_trials().items():
+            if is_free:
+                self._free(trial_id)
+
+    def _judge_running_trials(self) -> dict[int, bool]:
+        """Return the RUNNING trials that this process does not run, and whether no other one does."""
         stale = list_stale_trials(self._storage, self._study_id)
-        for trial in self.list_trials():
-            held = trial.state != TrialState.RUNNING or trial._trial_id in self._running
-            if not held and is_abandoned(trial, self.own, stale=trial._trial_id in stale):
-                self._free(trial._trial_id)
+        return {
+            trial._trial_id: is_abandoned(trial, self.own, stale=trial._trial_id in stale)
+            for trial in self.list_trials()
+            if trial.state == TrialState.RUNNING and trial._trial_id not in self._running
+        }
 
     def _free(self, trial_id: int) -> None:
         self._storage.set_trial_user_attr(trial_id, records.OWNER, None)
