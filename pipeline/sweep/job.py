@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,11 @@ class JobResult:
     def score(self) -> float | None:
         """The metric that ranks it, on val; None if it has none."""
         return None if self.metric is None else self.metrics.get(self.metric)
+
+
+def describe_origin(project: Path) -> str:
+    """Return a project of this machine as `JobResult.origin` names it."""
+    return f"{platform.node()}:{project}"
 
 
 class StageBegan(NamedTuple):

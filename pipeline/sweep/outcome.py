@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -17,7 +17,7 @@ from pipeline.core.text import format_count
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.sweep.experiments import find_experiment_commit, read_committed_file
 from pipeline.sweep.identity import TEST_KEYS
-from pipeline.sweep.job import JobResult
+from pipeline.sweep.job import JobResult, describe_origin
 from pipeline.sweep.loop import SweepLoop
 from pipeline.sweep.report.best_config import BestConfig, build_best_config, write_best_config
 from pipeline.sweep.report.cleanup import describe_cleanup, remove_experiments
@@ -56,7 +56,7 @@ class SweepOutcome:
     ) -> None:
         self._study, self._settings, self._values = study, settings, values
         self._command, self._project = command, project
-        self._evaluation_problem = ""
+        self._evaluation_problem = self._evaluation_note = ""
         self._curve: FinishedCurve | None = None
         self._curve_problem: UserError | None = None
 
@@ -86,12 +86,15 @@ class SweepOutcome:
     def _list_absent(self, winner: PointSummary | None) -> list[JobResult]:
         """List the trainings of the winner whose experiments another project of a shared study has.
 
-        In a study of this project alone such an experiment was removed, and DVC restores it.
+        An experiment of this project was removed, and DVC restores it.
         """
         if winner is None or self._settings.storage is None:
             return []
+        own = describe_origin(self._project)
         return [
-            row for row in winner.jobs if find_experiment_commit(self._project, row.job.experiment) is None
+            row
+            for row in winner.jobs
+            if row.origin != own and find_experiment_commit(self._project, row.job.experiment) is None
         ]
 
     def needs_evaluation(self) -> bool:
@@ -105,20 +108,34 @@ class SweepOutcome:
 
     def evaluate_winner(self, loop: SweepLoop) -> None:
         """Score all trainings of the winner on test, by the present values of evaluate."""
-        winner = self.summarize().winner
+        summary = self.summarize()
+        winner = summary.winner
+        if winner is None or summary.winner_is_elsewhere:  # another process has just found it
+            return
         words = tuple(
             f"evaluate.{key}={json.dumps(value, allow_nan=False)}" for key, value in self._list_test_values()
         )
-        jobs = [
-            replace(row.job, overrides=(*row.job.overrides, *words))
-            for row in (winner.jobs if winner else ())
-        ]
+        jobs = [replace(row.job, overrides=(*row.job.overrides, *words)) for row in winner.jobs]
         evaluations = WinnerEvaluations(jobs, self._study.name)
         loop.run(evaluations)
-        failed = [row for row in evaluations.results if row.status in {"failed", "killed"}]
-        if failed:
+        if len(evaluations.results) == len(jobs) or any(map(_is_lost, evaluations.results)):
+            self._judge_evaluations(winner, evaluations.results)
+
+    def _judge_evaluations(self, scored: PointSummary, results: Sequence[JobResult]) -> None:
+        """Keep what is to be told of evaluations; the other processes of a study went on meanwhile."""
+        summary = self.summarize()
+        if summary.test:
+            return
+        failed = [row for row in results if _is_lost(row)]
+        if summary.winner is None or _list_trainings(summary.winner) != _list_trainings(scored):
+            again = "" if summary.winner_is_elsewhere else ", which the same command scores"
+            self._evaluation_note = (
+                "another process finished a better point while the winner was scored on test: "
+                f"there is a new winner{again}"
+            )
+        elif failed:
             self._evaluation_problem = str(failed[0].reason)
-        elif len(evaluations.results) == len(jobs) and not self.summarize().test:
+        elif not summary.winner_is_elsewhere:
             self._evaluation_problem = (
                 "the evaluation has no figure of its training, which DVC's cache may have lost, so that it "
                 "was trained again: run `python -m pipeline pull`, then the same command again"
@@ -139,6 +156,7 @@ class SweepOutcome:
         if others:
             points = format_count(others, "point")
             lines.append(f"another process runs {points}, and goes on writing to the same run in MLflow")
+        lines += [self._evaluation_note] if self._evaluation_note else []
         return [*lines, *([problem] if problem else []), *self._remove_experiments(summary)]
 
     def _finish_curve(self, summary: SweepSummary, log: SweepLog) -> list[str]:
@@ -163,7 +181,7 @@ class SweepOutcome:
             UserError: Some failed, or there is no learning curve.
         """
         results = self.results
-        lost = [row for row in results if row.status in {"failed", "killed"}]
+        lost = [row for row in results if _is_lost(row)]
         if lost:
             raise UserError(
                 f"{len(lost)} of {format_count(len(results), 'job')} failed: "
@@ -264,3 +282,12 @@ class SweepOutcome:
 
     def _describe(self, summary: SweepSummary, winner: PointSummary) -> list[str]:
         return [describe_point(summary, winner), *([summary.test] if summary.test else []), summary.command]
+
+
+def _list_trainings(point: PointSummary) -> list[tuple[int, str | None]]:
+    """List what tells the trainings of a point from those of others."""
+    return [(row.job.number, row.run_id) for row in point.jobs]
+
+
+def _is_lost(result: JobResult) -> bool:
+    return result.status in {"failed", "killed"}

@@ -7,8 +7,8 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Final
@@ -29,6 +29,7 @@ from pipeline.sweep.preconditions import require_recordable_experiments
 from pipeline.sweep.report.best_config import is_written_by_sweep
 from pipeline.sweep.report.live_table import LiveTable
 from pipeline.sweep.report.mlflow_log import SweepLog
+from pipeline.sweep.report.study_run import open_study_run
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan, find_ineffective_axes, plan_space
 from pipeline.sweep.space.sweep_words import HYDRA_KEY
@@ -41,7 +42,6 @@ from pipeline.sweep.study.sweep_study import SweepStudy
 from pipeline.sweep.study_jobs import StudyJobs
 from pipeline.sweep.workspaces.sweep_commit import create_sweep_commit, delete_sweep_commit
 from pipeline.sweep.workspaces.workspace import delete_workspaces
-from pipeline.tracking.runs import open_parent_run
 from pipeline.tracking.session import RunSession
 from pipeline.tracking.target import TrackingTarget
 
@@ -133,7 +133,7 @@ class Sweep:
             resources.callback(study.close)
             if self._is_named and not study.points:
                 _require_free_names(self._project, self._name)
-            session = resources.enter_context(self._open_parent_run(study))
+            session = resources.enter_context(self._open_run(study))
             log = SweepLog(session, self._plan.space, draw=lambda: _draw_pictures(study))
             log.log_plan(self._plan.space, self._settings)
             outcome = SweepOutcome(
@@ -238,19 +238,12 @@ class Sweep:
             compute_key=configs.compute_key,
         )
 
-    @contextmanager
-    def _open_parent_run(self, study: SweepStudy) -> Iterator[RunSession]:
+    def _open_run(self, study: SweepStudy) -> AbstractContextManager[RunSession]:
         """Open the run of the study, or go on with it."""
         tracking = self._plan.first["tracking"]
         target = TrackingTarget(tracking["uri"], tracking["experiment"], tracking["timeout"])
-        tags = {"finetrack.sweep": self._name, "finetrack.sweep.command": _read_command()}
-        place = self._settings.storage and hide_passwords(self._settings.storage)
-        with ExitStack() as opened:
-            with study.hold_run_key(f"sweep {self._name} in {place or self._project}") as key:
-                run = open_parent_run(target, name=f"sweep {self._name}", tags=tags, key=key, resume=True)
-                session = opened.enter_context(run)
-                _ = session.run_id  # waits for MLflow: a process that starts now finds this run
-            yield session
+        place = hide_passwords(self._settings.storage or str(self._project))
+        return open_study_run(study, target, place=place, command=_read_command(), tell=_tell)
 
     def _show_plan(self, study: SweepStudy, view: LiveTable, *, capacity: int) -> None:
         """Tell how many points fit into sweep.hours, once it is known."""

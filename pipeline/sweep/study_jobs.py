@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import replace
 
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.storage.scratch_folder import project_root
-from pipeline.sweep.job import EpochReported, JobResult, SweepJob
+from pipeline.sweep.job import EpochReported, JobResult, SweepJob, describe_origin
 from pipeline.sweep.learning_curve.curve_overrides import build_curve_overrides
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.plan_space import SpacePlan
@@ -52,7 +51,7 @@ class StudyJobs:
     def finish_job(self, result: JobResult) -> JobResult:
         """Record how a job ended, and return it: one on another split of the same images has failed."""
         attempts = self._attempts.get(result.job.number, 1)
-        result = replace(result, attempts=attempts, origin=f"{platform.node()}:{project_root()}")
+        result = replace(result, attempts=attempts, origin=describe_origin(project_root()))
         if result.status == "pruned" and result.epochs is None:  # it has no experiment that would tell
             result = replace(result, epochs=self._epochs.get(result.job.number))
         problem = self._splits.find_problem(result)

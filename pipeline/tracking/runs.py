@@ -158,6 +158,17 @@ def open_parent_run(
         yield session
 
 
+def prepare_store(target: TrackingTarget) -> None:
+    """Load MLflow, and create or migrate the database, which takes seconds: the next run opens at once.
+
+    A server is not asked.
+
+    Raises:
+        UserError: The database cannot be used.
+    """
+    _open_store(MlflowClientCache(target))
+
+
 def send_missed(target: TrackingTarget) -> DeliveryReport:
     """Send messages that earlier commands could not send, and close runs of killed processes.
 

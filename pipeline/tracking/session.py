@@ -53,7 +53,11 @@ class RunSession:
     @property
     def run_id(self) -> str | None:
         """The run's id; None while the store is away. Waits for a store that is only slow."""
-        return self._sender.wait_for_run_id(self._timeout)
+        return self.wait_for_run(self._timeout)
+
+    def wait_for_run(self, seconds: float) -> str | None:
+        """Return the run's id; None while the store is away, or does not answer for so long."""
+        return self._sender.wait_for_run_id(seconds)
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Log parameters, nested ones as `group.key`."""

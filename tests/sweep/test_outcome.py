@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,12 @@ import yaml
 
 from pipeline.core.errors import UserError
 from pipeline.storage.git_commands import run_git
-from pipeline.sweep.job import JobEnded, JobResult
+from pipeline.sweep.job import JobEnded, JobResult, describe_origin
 from pipeline.sweep.outcome import SweepOutcome
 from pipeline.sweep.report.mlflow_log import SweepLog
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 from tests.sweep.report.test_mlflow_log import RecordedRun
-from tests.sweep.study.studies import open_sweep, run_sweep, train
+from tests.sweep.study.studies import build_result, open_sweep, run_sweep, train
 
 ROOT = Path(__file__).parents[2]
 RATES = SearchSpace((), (SearchAxis("finetune.lr0", choices=("1e-3", "1e-2")),))
@@ -119,13 +119,15 @@ def test_points_that_another_process_runs_are_said(team):
 class RestoringLoop:
     """A loop whose jobs are done at once, and leave experiments of another training."""
 
+    status = "trained"
+
     def __init__(self, project) -> None:
         self._project = project
 
     def run(self, source):
         while job := source.next_job():
             add_experiment(self._project, job.experiment, 5e-3, metrics={"test": {"mAP50-95": 0.25}})
-            source.finish_job(JobEnded(job.number, JobResult(job, "trained")).result)
+            source.finish_job(JobEnded(job.number, JobResult(job, self.status)).result)
 
 
 @pytest.mark.fault(12, "the winner was trained again, with another result, to be scored on test")
@@ -135,3 +137,49 @@ def test_an_evaluation_that_does_not_count_is_said(team):
     assert anna.summarize().test == ""
     with pytest.raises(UserError, match="not scored on test"):
         anna.require_success()
+
+
+@pytest.mark.fault(14, "a sweep with a database of its own, whose experiments were removed from git")
+def test_an_experiment_that_was_removed_here_is_scored_all_the_same(team):
+    anna, ben = team["anna"], team["ben"]
+    origin = describe_origin(ben._project)
+
+    def train_here(study, job):
+        return JobResult(**{**vars(train(study, job)), "origin": origin})
+
+    with closing(open_sweep(RATES, storage=anna._settings.storage, name="alone")) as study:
+        run_sweep(study, train_here)
+        run_git(anna._project, "update-ref", "-d", f"refs/exps/00/{'0' * 38}/{WINNER}")
+        own, other = (build_outcome(study, outcome._project) for outcome in (ben, anna))
+        assert (own.needs_evaluation(), own.summarize().winner_is_elsewhere) == (True, False)
+        assert (other.needs_evaluation(), other.summarize().winner_is_elsewhere) == (False, True)
+
+
+class OvertakenLoop(RestoringLoop):
+    """A loop during which another process finishes a point."""
+
+    def __init__(self, project, study, better) -> None:
+        super().__init__(project)
+        self._study, self._better = study, better
+
+    def run(self, source):
+        super().run(source)
+        metrics = {"mAP50-95": 0.99 if self._better else 0.01}
+        self._study.finish_job(build_result(self._study.next_job(), metrics=metrics, origin="ben-pc:/b"))
+
+
+@pytest.mark.fault(14, "another process finishes a better point while the winner is scored on test")
+@pytest.mark.parametrize("status", ["trained", "failed"])
+@pytest.mark.parametrize("better", [True, False])
+def test_a_winner_that_was_overtaken_while_it_was_scored_is_no_error(team, better, status):
+    anna = team["anna"]
+    with closing(open_sweep(RATES, storage=anna._settings.storage, name="race")) as study:
+        study.finish_job(build_result(study.next_job(), metrics={"mAP50-95": 0.5}))
+        outcome = build_outcome(study, anna._project)
+        loop = OvertakenLoop(anna._project, study, better)
+        loop.status = status
+        outcome.evaluate_winner(loop)
+        lines, _ = finish(outcome)
+        assert ("there is a new winner" in lines) == better
+        with nullcontext() if better else pytest.raises(UserError, match="not scored on test"):
+            outcome.require_success()

@@ -35,6 +35,9 @@ FORCED_END_SECONDS: Final = 30.0
 
 PREEMPTED: Final = "its node stopped it: its time limit was over, or it was preempted"
 CANCELLED: Final = "it was cancelled on the cluster"
+UNSTARTED: Final = "the sweep was stopped before it started"
+WaitForStop = Callable[[float], bool]
+"""Waits so many seconds; returns at once, and True, where the job was told to end."""
 
 
 class AttemptEnd(NamedTuple):
@@ -77,8 +80,15 @@ class Cluster(Protocol):
     def capacity(self) -> int:
         """How many jobs may run or wait at once."""
 
-    def submit(self, request: JobRequest) -> ClusterAttempt:
+    def submit(self, request: JobRequest, wait_for_stop: WaitForStop) -> ClusterAttempt | None:
         """Start a job, or find the attempt of it that an earlier process of this sweep started.
+
+        Args:
+            request: The job.
+            wait_for_stop: Called for each pause between tries, and before one.
+
+        Returns:
+            The attempt; None where the job was told to end before the cluster took it.
 
         Raises:
             UserError: The cluster does not take it.
@@ -200,7 +210,7 @@ class _FollowedJob(threading.Thread):
         self._events.put(JobEnded(self._job.number, result))
 
     def _run_attempts(self) -> JobResult:
-        result = JobResult(self._job, "killed", reason="the sweep was stopped before it started", attempts=0)
+        result = JobResult(self._job, "killed", reason=UNSTARTED, attempts=0)
         while not self._shared.acquire(self._job, POLL_SECONDS):
             if self._asked:
                 return replace(result, attempts=1)
@@ -214,7 +224,10 @@ class _FollowedJob(threading.Thread):
 
     def _run_attempt(self, attempt: int) -> tuple[JobResult, bool]:
         """Return how an attempt ended, and whether another one follows."""
-        running = self._cluster.submit(replace(self._request, attempt=attempt))
+        request = replace(self._request, attempt=attempt)
+        running = self._cluster.submit(request, lambda seconds: self._wait(seconds) > 0)
+        if running is None:
+            return JobResult(self._job, "killed", reason=UNSTARTED, attempts=attempt - 1), False
         try:
             result, again = self._follow(running)
         finally:

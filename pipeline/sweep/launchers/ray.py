@@ -16,7 +16,7 @@ from pipeline.core.errors import UserError
 from pipeline.runtime.ray.actors import LostNodeError, RayActor, RayActors
 from pipeline.runtime.ray.connection import RayUse
 from pipeline.sweep.job import JobEnded, SweepContext
-from pipeline.sweep.launchers.cluster import AttemptEnd
+from pipeline.sweep.launchers.cluster import UNSTARTED, AttemptEnd, WaitForStop
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.workers.job_request import JobRequest, format_request, parse_event
 from pipeline.sweep.workers.node_process import GitSource, NodePlace, NodeProcess
@@ -67,8 +67,9 @@ class RayCluster:
         """Return the address at which the nodes reach this machine."""
         return self._actors.find_host()
 
-    def submit(self, request: JobRequest) -> RayAttempt:
-        """Place a job on a node, as soon as one has room."""
+    def submit(self, request: JobRequest, wait_for_stop: WaitForStop) -> RayAttempt:
+        """Place a job on a node, as soon as one has room; Ray takes it at once."""
+        del wait_for_stop
         place = NodePlace(str(self._context.project), sys.executable, self._marker.name, {})
         actor = self._actors.place(NodeProcess, tuple(place), options=self._options)
         return RayAttempt(actor, request, self._get_publisher)
@@ -133,7 +134,7 @@ class RayAttempt:
         if self._is_placed:
             self._actor.send("stop", force)
         else:
-            self._end = AttemptEnd("killed", "the sweep was stopped before it started", again=False)
+            self._end = AttemptEnd("killed", UNSTARTED, again=False)
 
     def release(self) -> None:
         """End the process on the node."""

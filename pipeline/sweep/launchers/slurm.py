@@ -18,7 +18,7 @@ from typing import Any, Final
 from pipeline.core.errors import UserError
 from pipeline.storage.files import write_file
 from pipeline.sweep.job import SweepContext
-from pipeline.sweep.launchers.cluster import AttemptEnd
+from pipeline.sweep.launchers.cluster import AttemptEnd, WaitForStop
 from pipeline.sweep.launchers.slurm_job import get_job_files, run_slurm_job, write_request
 from pipeline.sweep.launchers.slurm_states import ALIVE_STATES, SlurmStates, describe_state
 from pipeline.sweep.settings import SweepSettings
@@ -65,8 +65,10 @@ class SlurmCluster:
         """How many jobs may wait or run at once: sweep.jobs."""
         return DEFAULT_CAPACITY if self._settings.jobs == "auto" else self._settings.jobs
 
-    def submit(self, request: JobRequest) -> SlurmAttempt:
+    def submit(self, request: JobRequest, wait_for_stop: WaitForStop) -> SlurmAttempt | None:
         """Submit a job, or find the Slurm job that an earlier process of this sweep submitted for it.
+
+        None where the job was told to end before Slurm took it; see `Cluster`.
 
         Raises:
             UserError: Slurm refused it; the sentence has Slurm's reason.
@@ -80,7 +82,9 @@ class SlurmCluster:
             if record is not None:
                 self._find_job(record["id"]).cancel(check=False)
             write_request(folder, self._build_place(), format_request(request))
-            job = self._submit(folder)
+            job = self._submit(folder, wait_for_stop)
+            if job is None:
+                return None
             self._records[key] = {"id": job.job_id, "what": what}
             self._save()
         return SlurmAttempt(self, job, folder, key)
@@ -142,19 +146,22 @@ class SlurmCluster:
             "additional_parameters": own | further,
         }
 
-    def _submit(self, folder: Path) -> Any:
+    def _submit(self, folder: Path, wait_for_stop: WaitForStop) -> Any | None:
+        """Return the Slurm job; None where the job was told to end, also while others were submitted."""
         pauses = iter(CONTACT_PAUSES)
-        while True:
+        pause = 0.0
+        while not wait_for_stop(pause):
             try:
                 return self._submit_once(folder)
             except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-                pause = next(pauses, None) if _NO_CONTACT in str(error) else None
-                if pause is None:
+                following = next(pauses, None) if _NO_CONTACT in str(error) else None
+                if following is None:
                     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
                     raise UserError(
                         f"Slurm refused the job ({(lines or ['no reason given'])[-1]}): check sweep.slurm"
                     ) from None
-            time.sleep(pause)
+                pause = following
+        return None
 
     def _submit_once(self, folder: Path) -> Any:
         from submitit.core.utils import environment_variables

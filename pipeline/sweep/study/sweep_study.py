@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -104,9 +104,9 @@ class SweepStudy:
         """Count the points that other processes run."""
         return self._store.retry(self._store.count_elsewhere)
 
-    def hold_run_key(self, earlier: str) -> AbstractContextManager[str]:
+    def hold_run_key(self, earlier: str, tell: Callable[[str], None]) -> AbstractContextManager[str]:
         """Hold the text that identifies the run in MLflow; see `StudyStore.hold_run_key`."""
-        return self._store.hold_run_key(earlier)
+        return self._store.hold_run_key(earlier, tell)
 
     def read_test_record(self) -> Mapping[str, Any] | None:
         """Return what a process wrote of the scores on test; None while none has."""

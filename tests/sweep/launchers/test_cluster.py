@@ -50,7 +50,8 @@ class ScriptedCluster:
     def __init__(self, *attempts: ScriptedAttempt | Exception) -> None:
         self.attempts, self.requests = list(attempts), []
 
-    def submit(self, request):
+    def submit(self, request, wait_for_stop):
+        assert not wait_for_stop(0.0)
         self.requests.append(request)
         attempt = self.attempts[len(self.requests) - 1]
         if isinstance(attempt, Exception):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.sweep.job import SweepContext, SweepJob
 from pipeline.sweep.launchers import slurm, slurm_states
+from pipeline.sweep.launchers.cluster import ClusterLauncher
 from pipeline.sweep.launchers.slurm import SlurmCluster
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.workers.job_request import JobRequest
 
 NO_CONTACT = "sbatch: error: Unable to contact slurm controller (connect failure)"
+JOB = SweepJob(0, 0, 0, (), "", "s-0")
 TRIES = 'echo x >> "$0.tries"; '
 
 
@@ -63,8 +68,7 @@ def clock(monkeypatch):
 
 
 def submit(cluster):
-    job = SweepJob(0, 0, 0, (), "", "s-0")
-    return cluster.submit(JobRequest(job, cluster._context))
+    return cluster.submit(JobRequest(JOB, cluster._context), lambda _: False)
 
 
 @pytest.mark.fault(14, "Slurm does not answer once, after a job has waited for long")
@@ -125,3 +129,22 @@ def test_a_job_that_slurm_does_not_take_is_one_sentence(cluster, commands, monke
     with pytest.raises(UserError, match="Slurm refused the job"):
         submit(cluster)
     assert count_tries(commands) == tries
+
+
+@pytest.mark.fault(14, "Ctrl-C while Slurm's controller is away")
+def test_a_stop_ends_the_wait_for_slurm_and_nothing_is_submitted(cluster, commands):
+    write_command(commands, "sbatch", f'{TRIES}echo "{NO_CONTACT}" >&2; exit 1')
+    events = Queue()
+    launcher = ClusterLauncher(cluster._context, events, cluster)
+    jobs = [replace(JOB, number=number) for number in range(2)]
+    for job in jobs:
+        launcher.start(job)
+    while not (commands / "sbatch.tries").exists():
+        time.sleep(0.01)
+    write_command(commands, "sbatch", f"{TRIES}echo Submitted batch job 17")
+    for job in jobs:
+        launcher.stop(job.number, force=False)
+    results = [events.get(timeout=slurm.CONTACT_PAUSES[0] / 2).result for _ in jobs]
+    assert [(result.status, result.attempts) for result in results] == [("killed", 1)] * 2
+    assert count_tries(commands) == 1
+    launcher.close()

@@ -7,10 +7,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import UserError
+from pipeline.sweep.study.database import connection
 from pipeline.sweep.study.database.address import parse_storage_address
 from pipeline.sweep.study.database.connection import close_storage, open_storage
 from tests.sweep.study.postgres import explain_missing_server, start_postgres
@@ -53,6 +56,28 @@ def test_a_new_database_may_be_opened_by_several_at_once(server):
     with ThreadPoolExecutor(4) as pool:
         for storage in pool.map(open_storage, [address] * 4):
             close_storage(storage)
+
+
+@pytest.mark.usefixtures("project")
+def test_the_lock_of_a_run_is_of_one_study_and_leaves_no_transaction_open(server, monkeypatch):
+    import psycopg
+
+    monkeypatch.setattr(connection, "_LOCK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "_RUN_WAIT_SECONDS", 0.1)
+
+    def open_named(name):
+        return closing(open_sweep(CHOICES, storage=server.address, name=name))
+
+    with open_named("a") as first, open_named("b") as second, open_named("a") as same:
+        with first.hold_run_key("", print), psycopg.connect(server.address, autocommit=True) as database:
+            found = database.execute("SELECT state FROM pg_stat_activity WHERE query LIKE '%advisory%lock(%'")
+            assert {state for (state,) in found if state != "active"} == {"idle"}
+            with second.hold_run_key("", print):
+                assert second.next_job().number == 0
+            with pytest.raises(UserError, match="opens the run"), same.hold_run_key("", print):
+                pass
+        with same.hold_run_key("", print) as key:
+            assert key
 
 
 @pytest.mark.slow

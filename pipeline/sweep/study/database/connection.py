@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sqlite3
 import time
@@ -9,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import optuna
 import sqlalchemy
@@ -28,9 +29,13 @@ HEARTBEAT_SECONDS: Final = 20
 GRACE_SECONDS: Final = 120
 """After so long without a word another process takes the points of a process over."""
 _LOCK_WAIT_SECONDS: Final = 60
+_RUN_WAIT_SECONDS: Final = 300
+"""The processes of a study open its run one after another; each may wait for MLflow."""
 _SERVER_WAIT_SECONDS: Final = 10
 _SERVER_LOCK: Final = 5_176_423_011
 """The number of the server's lock: any, but always the same."""
+_LOCK_TIMEOUT: Final = "55P03"
+"""PostgreSQL's code of an error where a lock was waited for too long."""
 _RETRY_PAUSES: Final = (0.2, 1.0, 3.0, 8.0, 15.0)
 """Seconds between tries where the database does not answer: a sweep outlives a restart of its server."""
 Result = TypeVar("Result")
@@ -65,32 +70,78 @@ def hold_database_lock(address: DatabaseAddress) -> Iterator[None]:
         UserError: Another process of this machine holds the lock of a file.
         sqlalchemy.exc.SQLAlchemyError: The server does not answer.
     """
-    with _hold_file_lock(address.file) if address.file else _hold_server_lock(address):
+    lock = _StudyLock(address.file and address.file.with_suffix(".lock"), _SERVER_LOCK, _LOCK_WAIT_SECONDS)
+    with _hold_lock(address, lock, fault=f"another process has locked {address.shown}"):
         yield
 
 
 @contextmanager
-def _hold_file_lock(file: Path) -> Iterator[None]:
+def hold_study_lock(address: DatabaseAddress, name: str) -> Iterator[None]:
+    """Keep other processes of one study from opening its run in MLflow at the same time.
+
+    Raises:
+        UserError: Another process holds the lock for `_RUN_WAIT_SECONDS`.
+        sqlalchemy.exc.SQLAlchemyError: The server does not answer.
+    """
+    digest = hashlib.sha256(name.encode()).digest()
+    file = address.file and address.file.with_name(f"{address.file.stem}-{digest.hex()[:12]}.lock")
+    lock = _StudyLock(file, int.from_bytes(digest[:8], "big", signed=True), _RUN_WAIT_SECONDS)
+    with _hold_lock(address, lock, fault=f"another process opens the run of the sweep {name} in MLflow"):
+        yield
+
+
+class _StudyLock(NamedTuple):
+    """A lock of a database.
+
+    Attributes:
+        file: Of a database in a file; None for a server.
+        number: Of the lock in a server, of 64 bits.
+        seconds: How long it is waited for.
+    """
+
+    file: Path | None
+    number: int
+    seconds: float
+
+
+@contextmanager
+def _hold_lock(address: DatabaseAddress, lock: _StudyLock, *, fault: str) -> Iterator[None]:
+    with _hold_file_lock(lock.file, lock, fault) if lock.file else _hold_server_lock(address, lock, fault):
+        yield
+
+
+@contextmanager
+def _hold_file_lock(file: Path, lock: _StudyLock, fault: str) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file.with_suffix(".lock"))
+    held = FileLock(file)
     try:
-        lock.acquire(timeout=_LOCK_WAIT_SECONDS)
+        held.acquire(timeout=lock.seconds)
     except Timeout:
-        raise UserError(f"another process has locked {file}: end it, then run again") from None
+        raise UserError(f"{fault}: end it, then run again") from None
     try:
         yield
     finally:
-        lock.release()
+        held.release()
 
 
 @contextmanager
-def _hold_server_lock(address: DatabaseAddress) -> Iterator[None]:
-    """Hold a lock in the server; it ends with the connection, also where the process is killed."""
-    engine = sqlalchemy.create_engine(address.url, connect_args=_build_options(address))
+def _hold_server_lock(address: DatabaseAddress, lock: _StudyLock, fault: str) -> Iterator[None]:
+    """Hold a lock in the server; it ends with the connection, also where the process is killed.
+
+    A transaction that is open for long would be ended by some servers, and keep all from tidying up.
+    """
+    engine = sqlalchemy.create_engine(
+        address.url, connect_args=_build_options(address), isolation_level="AUTOCOMMIT"
+    )
     try:
         with engine.connect() as connection:
-            connection.execute(sqlalchemy.text(f"SET lock_timeout = '{_LOCK_WAIT_SECONDS}s'"))
-            connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({_SERVER_LOCK})"))
+            connection.execute(sqlalchemy.text(f"SET lock_timeout = '{round(lock.seconds * 1000)}ms'"))
+            try:
+                connection.execute(sqlalchemy.text(f"SELECT pg_advisory_lock({lock.number})"))
+            except sqlalchemy.exc.OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != _LOCK_TIMEOUT:
+                    raise
+                raise UserError(f"{fault}: end it, then run again") from None
             yield
     finally:
         engine.dispose()

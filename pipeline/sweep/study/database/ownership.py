@@ -50,7 +50,9 @@ def is_gone(owner: PointOwner) -> bool | None:
 
 
 def is_abandoned(trial: FrozenTrial, own: PointOwner, *, stale: bool) -> bool:
-    """Return whether nobody runs a RUNNING trial any more. It is called under the lock of the database.
+    """Return whether nobody runs a RUNNING trial any more.
+
+    Without the lock of the database, one that a process is about to claim counts as well.
 
     Args:
         trial: A trial that this object does not run.

@@ -18,6 +18,7 @@ from pipeline.sweep.study.database.address import DatabaseAddress
 from pipeline.sweep.study.database.connection import (
     close_storage,
     hold_database_lock,
+    hold_study_lock,
     open_storage,
     reporting_database_errors,
     retry_while_unavailable,
@@ -28,9 +29,16 @@ from pipeline.sweep.study.database.ownership import (
     is_abandoned,
     list_stale_trials,
 )
+from pipeline.sweep.study.database.place import (
+    DatabasePlace,
+    PlaceChange,
+    compare_places,
+    locate_database,
+)
 
 _IDENTITY: Final = "identity"
 _RUN_KEY: Final = "run_key"
+_PLACE: Final = "place"
 _TEST_RECORD: Final = "test_record"
 Result = TypeVar("Result")
 Direction = Literal["minimize", "maximize"]
@@ -80,26 +88,50 @@ class StudyStore:
             )
 
     @contextmanager
-    def hold_run_key(self, earlier: str) -> Iterator[str]:
+    def hold_run_key(self, earlier: str, tell: Callable[[str], None]) -> Iterator[str]:
         """Hold the text that identifies the study's run in MLflow; one process at a time holds it.
 
         It is random, so that two studies of one name, on machines with the same paths, have two runs. It is
-        kept in the database, so that all processes of the study, and a project that was moved, have one.
+        kept in the database, so that all processes of the study, and a project that was moved, have one. A
+        copy of the file gets another one: its project and the original are two.
 
         Args:
             earlier: The text of a study that has trials and no text: an earlier version began it.
+            tell: Called with a sentence where the file was copied, or may have been.
 
         Raises:
-            UserError: The database cannot be used.
+            UserError: The database cannot be used, or another process holds the text for long.
         """
         with ExitStack() as held:
             with reporting_database_errors(self.address):
-                held.enter_context(hold_database_lock(self.address))
-                key = self._storage.get_study_user_attrs(self._study_id).get(_RUN_KEY)
-                if key is None:
-                    key = earlier if self.list_trials() else secrets.token_hex(16)
-                    self._storage.set_study_user_attr(self._study_id, _RUN_KEY, key)
-            yield str(key)
+                held.enter_context(hold_study_lock(self.address, self.name))
+                key = self._find_run_key(earlier, tell)
+            yield key
+
+    def _find_run_key(self, earlier: str, tell: Callable[[str], None]) -> str:
+        """Return the text that identifies the run; a new study, and a copy of one, draw it."""
+        stored = self._storage.get_study_user_attrs(self._study_id)
+        key = stored.get(_RUN_KEY)
+        own = locate_database(self.address.file) if self.address.file else None
+        place = DatabasePlace(*stored[_PLACE]) if _PLACE in stored else own
+        change = compare_places(place, own) if place and own else PlaceChange.NONE
+        if change is PlaceChange.COPIED and place:
+            tell(
+                f"{self.address.shown} is a copy of {place.host}:{place.path}: "
+                "the sweep gets a run of its own in MLflow"
+            )
+        if change is PlaceChange.UNSURE and place:
+            tell(
+                f"{self.address.shown} was at {place.host}:{place.path}, and is taken to be moved: the sweep "
+                "goes on in the same run in MLflow; if it was copied, set sweep.name to a new name"
+            )
+        if key is None or change is PlaceChange.COPIED:
+            known = key is None and self.list_trials()
+            key = earlier if known else secrets.token_hex(16)
+            self._storage.set_study_user_attr(self._study_id, _RUN_KEY, key)
+        if own and stored.get(_PLACE) != list(own):  # after the key: a kill between the two draws another one
+            self._storage.set_study_user_attr(self._study_id, _PLACE, list(own))
+        return str(key)
 
     def read_test_record(self) -> Mapping[str, Any] | None:
         """Return the scores on test that `write_test_record` wrote last; None without any."""
@@ -155,9 +187,8 @@ class StudyStore:
         return any(self._is_claimable(trial) for trial in self.list_trials())
 
     def count_elsewhere(self) -> int:
-        """Count the trials that other processes run, those of dead ones too."""
-        states = ((trial.state, trial._trial_id) for trial in self.list_trials())
-        return sum(state == TrialState.RUNNING and each not in self._running for state, each in states)
+        """Count the trials that other processes run; those of processes that died are run by none."""
+        return sum(not is_free for is_free in self._judge_running_trials().values())
 
     def write(self, trial_id: int, name: str, value: Any) -> None:
         """Write an attribute of a trial; the value has to be JSON."""
@@ -200,11 +231,18 @@ class StudyStore:
         return True
 
     def _free_abandoned_trials(self) -> None:
+        for trial_id, is_free in self._judge_running_trials().items():
+            if is_free:
+                self._free(trial_id)
+
+    def _judge_running_trials(self) -> dict[int, bool]:
+        """Return the RUNNING trials that this process does not run, and whether no other one does."""
         stale = list_stale_trials(self._storage, self._study_id)
-        for trial in self.list_trials():
-            held = trial.state != TrialState.RUNNING or trial._trial_id in self._running
-            if not held and is_abandoned(trial, self.own, stale=trial._trial_id in stale):
-                self._free(trial._trial_id)
+        return {
+            trial._trial_id: is_abandoned(trial, self.own, stale=trial._trial_id in stale)
+            for trial in self.list_trials()
+            if trial.state == TrialState.RUNNING and trial._trial_id not in self._running
+        }
 
     def _free(self, trial_id: int) -> None:
         self._storage.set_trial_user_attr(trial_id, records.OWNER, None)
