@@ -23,6 +23,7 @@ def recipes(monkeypatch) -> Any:
     return importlib.import_module("recipes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [changes for name, changes in RECIPES.items() if not name.startswith("yolo-train")]
 )

@@ -41,6 +41,7 @@ def test_a_test_repeats_itself_and_leaves_no_trace(tmp_path):
     assert first.points[0].loss == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_network_of_a_test_is_gone_at_its_end(tmp_path):
     """Its memory is the training's, on a GPU most of all."""
     trainings.dataset(tmp_path)

@@ -27,6 +27,7 @@ def _train_until(job, last):
     return trainer.state["effective"]
 
 
+@pytest.mark.slow
 def test_settings_of_earlier_sessions_stay_in_the_record(tmp_path):
     trainings.dataset(tmp_path)
 

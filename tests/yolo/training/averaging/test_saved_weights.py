@@ -77,6 +77,7 @@ def _check_file(root, contents):
     assert load_weights(root / "best.pt").names == dict(enumerate(trainings.NAMES))
 
 
+@pytest.mark.slow
 def test_statistics_are_averaged_too_where_val_says_that_this_is_better(tmp_path, fitness):
     fitness[:] = [0.5, 0.7, 0.72, 0.3]
     outcome, state = _train(tmp_path, epochs=2)
@@ -88,6 +89,7 @@ def test_statistics_are_averaged_too_where_val_says_that_this_is_better(tmp_path
     torch.testing.assert_close(best[name].float(), mean, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_mean_that_is_worse_on_val_is_not_taken(tmp_path, fitness):
     fitness[:] = [0.5, 0.7, 0.69, 0.6]
     outcome, state = _train(tmp_path, epochs=2)

@@ -143,7 +143,11 @@ def _check_same_files(projects, stop_after, case):
                 "one_to_many": 0.8,
             },
         ),
-        (3, {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head", "average": 3, "sam": 0.05}),
+        pytest.param(
+            3,
+            {"batch": 8, "nbs": 4, "cache": "disk", "strategy": "head", "average": 3, "sam": 0.05},
+            marks=SLOW,
+        ),
         pytest.param(1, {"batch": 8, "nbs": 16, "repeat_rare": 0.9, "workers": 2}, marks=SLOW),
         pytest.param(2, {"batch": 8, "nbs": 64, "fails_at": 8, "workers": 2, "cache": False}, marks=SLOW),
         pytest.param(2, {"batch": 4, "nbs": 8, "strategy": "layer_decay"}, marks=SLOW),
