@@ -45,7 +45,7 @@ result, its commit, and the cores that other programs used meanwhile: `benchmark
         for base, data in product(BASES, SETS)
         if any((cell.data, cell.base) == (data, base) for cell in store.results)
     ]
-    summary = "\n".join([_render_summary(base, store.differences) for base in BASES])
+    summary = "\n".join(filter(None, (_render_summary(base, store.differences) for base in BASES)))
     tables = [_render_table(data, base, store) for data, base in pairs]
     return "\n".join([head, "## Beside `yolo train`\n", summary, *tables, OVER_TIME, f"{curves}\n"])
 
