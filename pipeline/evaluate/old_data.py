@@ -32,7 +32,7 @@ class OldData(NamedTuple):
         manifest: Its manifest.
         images: Those of its test split that the training has not seen.
         groups: The group of near copies of each image, by its file.
-        known: How many it has seen, in train or val: what a model learned by heart is no measure.
+        known: How many test images it has seen, in train or val; they are left out, as their scores flatter.
     """
 
     name: str

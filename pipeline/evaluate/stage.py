@@ -177,7 +177,7 @@ def evaluate_predictions(
         config: `evaluate.bootstrap` and the seed are used.
         manifest: Of data/prepared.
         outputs: Predictions on val and test.
-        groups: (test images,) index of each image's group, as in `bootstrap.resample`.
+        groups: (test images,) index of each image's group, as in `bootstrap.resample_images`.
         merged: The name of the one class that all classes were merged into; None where they were not.
     """
     names = (merged,) if merged else manifest.names

@@ -48,7 +48,7 @@ def number_groups(names: Sequence[Hashable]) -> IntArray:
     return np.array([order[name] for name in names], np.int64)
 
 
-def resample(groups: IntArray, times: int, *, seed: int) -> IntArray:
+def resample_images(groups: IntArray, times: int, *, seed: int) -> IntArray:
     """Draw as many groups as there are, with replacement, `times` times.
 
     Near copies, and frames of one video, say nothing that the first of them has not said: drawn one by one,
@@ -69,7 +69,7 @@ def resample(groups: IntArray, times: int, *, seed: int) -> IntArray:
 
 def average_drawn(groups: IntArray, times: int, *, seed: int) -> FloatArray:
     """Return weights (times, images) that give the mean over the images of each resample."""
-    drawn = resample(groups, times, seed=seed)
+    drawn = resample_images(groups, times, seed=seed)
     weights: FloatArray = drawn / drawn.sum(axis=1, keepdims=True)
     return weights
 
@@ -83,11 +83,11 @@ def compute_map_intervals(
 
     Args:
         table: The matched detections of the split.
-        groups: (images,) as in `resample`.
+        groups: (images,) as in `resample_images`.
         times: Resamples; with 0 there are no bounds.
         seed: Of the draws.
     """
-    drawn = resample(groups, times, seed=seed)
+    drawn = resample_images(groups, times, seed=seed)
     drawn = drawn[(drawn @ table.objects).any(axis=1)]  # without one object there is nothing to average
     aps, values = compute_average_precisions(table, drawn), compute_average_precisions(table)
     count = count_groups_with_objects(table, groups)

@@ -77,7 +77,7 @@ def evaluate_classification(
     Args:
         scores: True and predicted classes of the images.
         names: Class names by index.
-        groups: (images,) as in `resample`.
+        groups: (images,) as in `resample_images`.
         resamples: Of the images, for the 95% intervals; 0: none.
         seed: Of the resamples.
     """

@@ -87,7 +87,7 @@ class MetricSettings(NamedTuple):
     Attributes:
         task: Any but classify.
         names: Class names by index.
-        groups: (test images,) index of each image's group, as in `bootstrap.resample`.
+        groups: (test images,) index of each image's group, as in `bootstrap.resample_images`.
         resamples: Of the test images, for the intervals.
         seed: Of the resamples.
         conf: The score from which detections were predicted, 0 to 1.

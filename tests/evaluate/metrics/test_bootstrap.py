@@ -9,7 +9,7 @@ from pipeline.evaluate.metrics.bootstrap import (
     compute_interval,
     compute_map_intervals,
     number_groups,
-    resample,
+    resample_images,
 )
 from pipeline.evaluate.metrics.matching import build_detection_table
 
@@ -37,7 +37,7 @@ def split(images, *, seed=0, found=0.7):
 
 
 def test_resample_draws_as_many_images_as_the_split_has():
-    drawn = resample(np.arange(7), 50, seed=3)
+    drawn = resample_images(np.arange(7), 50, seed=3)
     assert drawn.shape == (50, 7)
     assert (drawn.sum(axis=1) == 7).all()
     assert len(np.unique(drawn, axis=0)) > 40
@@ -63,7 +63,7 @@ def test_interval_contains_the_value_and_narrows_with_more_images(name):
 
 def test_interval_equals_percentiles_over_copied_images():
     truths, seen = split(12)
-    drawn = resample(np.arange(12), 60, seed=5)
+    drawn = resample_images(np.arange(12), 60, seed=5)
     copied = [
         compute_mean_ap(compute_average_precisions(build_detection_table(*zip(*chosen, strict=True), 2)))[0]
         for weights in drawn
@@ -113,7 +113,7 @@ def test_differences_without_spread_have_room_on_both_sides():
 def test_groups_are_drawn_as_a_whole():
     groups = number_groups(["a", "b", "a", "c", "b", "a"])
     assert groups.tolist() == [0, 1, 0, 2, 1, 0]
-    drawn = resample(groups, 40, seed=1)
+    drawn = resample_images(groups, 40, seed=1)
     assert (drawn[:, 0] == drawn[:, 2]).all()
     assert (drawn[:, 0] == drawn[:, 5]).all()
     assert (drawn[:, 1] == drawn[:, 4]).all()

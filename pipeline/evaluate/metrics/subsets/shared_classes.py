@@ -15,7 +15,7 @@ from pipeline.evaluate.metrics.bootstrap import (
     average_drawn,
     compute_interval,
     count_groups_with_objects,
-    resample,
+    resample_images,
 )
 from pipeline.evaluate.metrics.matching import DetectionTable
 
@@ -30,7 +30,7 @@ class Resamples(NamedTuple):
     """How test images are drawn again, the same for both models.
 
     Attributes:
-        groups: (images,) index of each image's group, as in `bootstrap.resample`.
+        groups: (images,) index of each image's group, as in `bootstrap.resample_images`.
         times: Number of resamples; 0: the difference has no bounds.
         seed: Of the draws.
     """
@@ -147,7 +147,7 @@ def compare_tables(
         base, finetuned, difference with its 95% interval if there are resamples, and a row per class with
         objects.
     """
-    drawn = resample(*resamples[:2], seed=resamples.seed)
+    drawn = resample_images(*resamples[:2], seed=resamples.seed)
     drawn = drawn[(drawn @ first.objects).any(axis=1)]
     values = [compute_average_precisions(table)[0] for table in (first, second)]
     means = [float(compute_mean_ap(aps[None])[0]) for aps in values]
