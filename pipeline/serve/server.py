@@ -14,7 +14,7 @@ import uvicorn
 from pipeline.runtime.environment import is_debug_log
 from pipeline.runtime.progress import print_notice
 from pipeline.serve.application import build_application
-from pipeline.serve.http_protocol import TimedHeaderProtocol
+from pipeline.serve.http_protocol import ServerProtocol
 from pipeline.serve.inference.alias_watch import AliasWatch
 from pipeline.serve.inference.find_model import ModelRequest, find_model
 from pipeline.serve.inference.prediction_service import PredictionService
@@ -97,7 +97,7 @@ def run_application(
     logging.getLogger("uvicorn.error").setLevel(logging.INFO if is_debug_log() else logging.ERROR)
     config = uvicorn.Config(
         application,
-        http=TimedHeaderProtocol,
+        http=ServerProtocol,
         ws="none",
         log_config=None,
         access_log=False,

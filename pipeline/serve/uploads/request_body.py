@@ -23,8 +23,8 @@ async def receive_body(request: Request, limits: ServeLimits) -> bytes:
     too_large = RequestError(
         413, f"the request has more than {limits.max_bytes / 2**20:.3g} MiB: send less at once", closes=True
     )
-    if int(stated) > limits.max_bytes and request.headers.get("expect", "").lower() == "100-continue":
-        raise too_large  # the client waits for the answer before it sends the body
+    if int(stated) > limits.max_bytes:
+        raise too_large
     try:
         async with asyncio.timeout(limits.body_seconds):
             return await _receive(request, limits.max_bytes, too_large)
@@ -35,19 +35,13 @@ async def receive_body(request: Request, limits: ServeLimits) -> bytes:
 
 
 async def _receive(request: Request, most: int, too_large: RequestError) -> bytes:
-    """Receive a body. Of a larger one as much again is thrown away: a client that sends does not listen."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > 2 * most:
+        if size > most:
             raise too_large
-        if size <= most:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-    if size > most:
-        raise too_large
+        chunks.append(chunk)
     return b"".join(chunks)
 
 

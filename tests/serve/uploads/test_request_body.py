@@ -45,7 +45,11 @@ def test_a_body_that_is_too_large_is_refused_whatever_length_it_stated():
 
 @pytest.mark.fault(13, "an upload to the server that is too large")
 def test_a_client_that_never_ends_is_cut_off():
-    assert refusal(*[b"abcdef"] * 1000, length=b"6000") == 413
+    assert refusal(*[b"abcdef"] * 1000) == 413
+
+
+def test_a_length_above_the_limit_is_refused_before_the_body_is_received():
+    assert refusal(length=b"11") == 413
 
 
 @pytest.mark.fault(13, "clients of the server that send slowly or nothing")
