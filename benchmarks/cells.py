@@ -15,10 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import checkpoint
 import psutil
+
+if TYPE_CHECKING:
+    from pipeline.dataset.manifest import ImageRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = Path(__file__).with_name("phases.py")
@@ -126,6 +129,26 @@ def select_data(cell: Cell, terms: Terms) -> list[str]:
         if cell.base in SEGMENT_ONLY and cell.data not in MASKS:
             words += [f"model.weights={_weights(cell, terms)}"]
     return words
+
+
+def copy_dataset(prepared: Path, items: Sequence[ImageRecord], target: Path) -> None:
+    """Copy some images of a prepared dataset with their labels, as a YOLO dataset with the same splits.
+
+    Args:
+        prepared: The folder of the prepared dataset.
+        items: The images.
+        target: The folder of the copy, which is replaced.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    for item in items:
+        for kind, path in (("images", item.file), ("labels", item.label_file)):
+            copy = target / kind / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(prepared / kind / path, copy)
+    splits = {split: f"images/{split}" for split in dict.fromkeys(item.split for item in items)}
+    names = json.loads((prepared / "manifest.json").read_text("utf-8"))["names"]
+    text = json.dumps({**splits, "names": dict(enumerate(names))}, allow_nan=False)  # JSON is YAML
+    (target / "data.yaml").write_text(text, "utf-8")
 
 
 def take_cores(lane: int, lanes: int) -> None:

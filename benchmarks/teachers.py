@@ -18,7 +18,6 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -27,11 +26,10 @@ from typing import Final, NamedTuple
 import cells
 import recipes
 import seconds
-import yaml
 from cells import Cell
 from recipes import Training
 
-from pipeline.dataset.manifest import Manifest
+from pipeline.dataset.manifest import ImageRecord, Manifest
 from pipeline.dataset.prepared import read_manifest
 
 TEACHER: Final = "teacher"
@@ -155,27 +153,20 @@ def create_quarter(work: Work, teacher: Path) -> Path:
     """Write a dataset with a part of the teacher's train images, and with its val and test images."""
     target = teacher / "quarter"
     if not (target / "data.yaml").exists():
-        shutil.rmtree(target, ignore_errors=True)
         manifest = read_manifest(teacher / "data/prepared")
-        for file, labels in _list_quarter(manifest, seed=work.seed):
-            for kind, path in (("images", file), ("labels", labels)):
-                copy = target / kind / path
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(teacher / "data/prepared" / kind / path, copy)
-        splits = {split: f"images/{split}" for split in ("train", "val", "test")}
-        text = yaml.safe_dump({**splits, "names": dict(enumerate(manifest.names))}, sort_keys=False)
-        (target / "data.yaml").write_text(text, "utf-8")
+        rest = (*manifest.in_split("val"), *manifest.in_split("test"))
+        cells.copy_dataset(
+            teacher / "data/prepared", [*_draw_quarter(manifest, seed=work.seed), *rest], target
+        )
     return target
 
 
-def _list_quarter(manifest: Manifest, *, seed: int) -> Iterator[tuple[str, str]]:
-    """Yield images and their label files: a part of train by hash and seed, all of val and test."""
+def _draw_quarter(manifest: Manifest, *, seed: int) -> list[ImageRecord]:
+    """Draw a part of the train images by hash and seed."""
     train = sorted(
         manifest.in_split("train"), key=lambda item: hashlib.sha256(f"{seed} {item.sha256}".encode()).digest()
     )
-    kept = train[: round(SHARE * len(train))]
-    for item in (*kept, *manifest.in_split("val"), *manifest.in_split("test")):
-        yield item.file, item.label_file
+    return train[: round(SHARE * len(train))]
 
 
 def count_train_images(folder: Path) -> int:
