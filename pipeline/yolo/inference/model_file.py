@@ -22,7 +22,7 @@ from pipeline.core.machine_errors import describe_machine_error
 from pipeline.core.tasks import TASKS, Task
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.storage.verified_copy import temporary_copy
-from pipeline.yolo.inference.torchscript_code import require_tensor_code
+from pipeline.yolo.inference.torchscript_code import is_torchscript, require_tensor_code
 
 _ADVICE: Final[Mapping[str, str]] = {"evaluate": "run finetune again"}
 _OTHER_ADVICE: Final = "name a checkpoint of Ultralytics (.pt) or a file that `finetrack export` wrote"
@@ -153,7 +153,7 @@ def open_exported_model(weights: Path, task: Task, stage: str) -> Iterator[Any]:
         UserError: It cannot be loaded, or a package that it needs is not installed.
     """
     with _copy_export(weights) as copy, warnings.catch_warnings():
-        if copy.endswith(".torchscript"):
+        if is_torchscript(Path(copy)):
             require_tensor_code(Path(copy), name=str(weights))
         warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)  # .torchscript
         try:

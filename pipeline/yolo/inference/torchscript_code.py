@@ -2,6 +2,10 @@
 
 Of the operators that torch and torchvision register, few touch anything but tensors. A model that Ultralytics
 exported calls none of these.
+
+What is checked must be what torch runs. Torch reads zips by its own code, which finds another directory in a
+file than Python does if the file was made so, and finds its members by names of any case. So torch is given a
+zip that Python wrote, with the members that were checked.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
+from pipeline.core.machine_errors import describe_machine_error
 
 FILE_OPERATORS: Final = frozenset(
     {"from_file", "save", "read_file", "write_file", "rpc_async", "rpc_sync", "rpc_remote"}
@@ -26,22 +31,57 @@ _WORD: Final = re.compile(r"\b\w+\b")
 _NAMESPACE: Final = re.compile(r"\b(?:ops|torch\s*\.\s*(classes))\s*\.\s*(\w+)")
 
 
-def require_tensor_code(path: Path, *, name: str) -> None:
+def is_torchscript(path: Path) -> bool:
+    """Tell by its name whether Ultralytics may load a file as TorchScript: it looks for the ending anywhere."""
+    return ".torchscript" in path.name.lower()
+
+
+def require_tensor_code(copy: Path, *, name: str) -> None:
     """Require that the code of a TorchScript file calls no operator that touches files or a network.
 
     Args:
-        path: The file, a zip.
+        copy: A private copy of the file, a zip. It is written anew with what was checked.
         name: The name of the file in messages.
 
     Raises:
-        UserError: Names the first operator that does; or the code cannot be read. What Python's reader of
-            zips refuses, such as a header of another name, that of torch may accept.
+        UserError: Names the first operator that does; or the file cannot be read, or has several members of
+            one name.
     """
-    for operator in _iterate_calls(path, name):
-        raise UserError(
-            f"{name} calls {operator}, which opens files or connections, as no exported YOLO does: "
-            "do not use a file that you do not trust"
-        )
+    checked = copy.with_name(f"{copy.name}-checked")
+    try:
+        with zipfile.ZipFile(copy) as archive, zipfile.ZipFile(checked, "w") as target:
+            _require_members(archive, name, most=2 * copy.stat().st_size + _MAX_CODE_BYTES)
+            for member in archive.infolist():
+                content = archive.read(member)
+                _require_tensor_operators(member.filename, content, name)
+                target.writestr(member.filename, content)
+    except UserError:
+        raise
+    except Exception as error:  # zipfile and zlib raise several kinds
+        if describe_machine_error(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{name} is no TorchScript file, or is damaged ({reason}): export it again") from None
+    checked.replace(copy)
+
+
+def _require_members(archive: zipfile.ZipFile, name: str, *, most: int) -> None:
+    """Refuse doubles, and what unpacks to more than `most` bytes: tensors are not compressed."""
+    members = archive.infolist()
+    if len({member.filename.casefold() for member in members}) < len(members):
+        raise UserError(f"{name} has several members of one name, as no exported YOLO has: do not use it")
+    code = sum(member.file_size for member in members if _is_code(member.filename))
+    if code > _MAX_CODE_BYTES or sum(member.file_size for member in members) > most:
+        raise UserError(f"{name} holds more code than any exported YOLO: do not use it")
+
+
+def _require_tensor_operators(member: str, content: bytes, name: str) -> None:
+    if _is_code(member):
+        for operator in find_file_calls(content.decode("utf-8", "replace")):
+            raise UserError(
+                f"{name} calls {operator}, which opens files or connections, as no exported YOLO does: "
+                "do not use a file that you do not trust"
+            )
 
 
 def find_file_calls(code: str) -> Iterator[str]:
@@ -52,20 +92,7 @@ def find_file_calls(code: str) -> Iterator[str]:
             yield f"{kind or 'ops'}.{name}"
 
 
-def _iterate_calls(path: Path, name: str) -> Iterator[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if _is_code(member.filename)]
-            if sum(member.file_size for member in members) > _MAX_CODE_BYTES:
-                raise UserError(f"{name} holds more code than any exported YOLO: do not use it")
-            for member in members:
-                yield from find_file_calls(archive.read(member).decode("utf-8", "replace"))
-    except UserError:
-        raise
-    except Exception as error:  # zipfile and zlib raise several kinds
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{name} is no TorchScript file, or is damaged ({reason}): export it again") from None
-
-
-def _is_code(name: str) -> bool:
-    return "/code/" in name and name.endswith(".py")
+def _is_code(member: str) -> bool:
+    """Tell whether torch may read a member as code: it finds members by names of any case."""
+    lowered = member.lower()
+    return "/code/" in lowered and lowered.endswith(".py")

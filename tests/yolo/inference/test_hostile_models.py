@@ -119,6 +119,60 @@ def test_a_torchscript_file_that_writes_files_is_refused(tmp_path):
         LoadedModel(tmp_path / "sent.torchscript", settings=SETTINGS)
 
 
+def rewrite(content: bytes, rename=str, *, prefix=b"") -> bytes:
+    """Write the members of a zip anew, under other names, or after other bytes."""
+    buffer = io.BytesIO(prefix)
+    buffer.seek(len(prefix))
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(buffer, "w") as target:
+        for member in source.infolist():
+            target.writestr(rename(member.filename), source.read(member))
+    return buffer.getvalue()
+
+
+def hide_directory(content: bytes) -> bytes:
+    """Put a second directory, which lists no code, between the directory of a zip and its end.
+
+    Python takes the directory that ends where the end record begins, and moves all offsets accordingly; torch
+    takes the one at the offset that the end record states.
+    """
+    plain = rewrite(content)
+    listed = find_directory(plain)
+    shown = [entry for entry in listed.split(b"PK\x01\x02")[1:] if b"/code/" not in entry]
+    room = len(listed) - sum(4 + len(entry) for entry in shown)
+    shown[-1] = shown[-1][:28] + room.to_bytes(2, "little") + shown[-1][30:] + bytes(room)  # a comment
+    moved = rewrite(content, prefix=bytes(len(listed)))
+    return moved[:-22] + b"".join(b"PK\x01\x02" + entry for entry in shown) + moved[-22:]
+
+
+def find_directory(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return content[archive.start_dir : -22]
+
+
+HIDDEN = {
+    "CODE": lambda content: rewrite(content, lambda name: name.replace("/code/", "/CODE/")),
+    ".PY": lambda content: rewrite(content, lambda name: name.replace(".py", ".PY")),
+    "directory": hide_directory,
+}
+
+
+@pytest.mark.parametrize("where", HIDDEN)
+@pytest.mark.fault(1, "code that Python's reader of zips does not see and that of torch does")
+def test_hidden_code_of_a_torchscript_file_is_not_run(tmp_path, where):
+    (tmp_path / "sent.torchscript").write_bytes(HIDDEN[where](script_writing_module()))
+    with pytest.raises(UserError):
+        LoadedModel(tmp_path / "sent.torchscript", settings=SETTINGS).predict([np.zeros((64, 64, 3), "u1")])
+
+
+@pytest.mark.parametrize("name", ["sent.TorchScript", "sent.torchscript_model", "sent.torchscript.x_model"])
+@pytest.mark.fault(1, "an exported file that touches other files")
+def test_a_torchscript_file_of_another_name_runs_nothing(tmp_path, name):
+    (tmp_path / name).write_bytes(script_writing_module())
+    (tmp_path / "metadata.yaml").write_text(json.dumps(FACTS))
+    with pytest.raises(UserError):
+        LoadedModel(tmp_path / name, settings=SETTINGS).predict([np.zeros((64, 64, 3), "u1")])
+
+
 @pytest.mark.parametrize("change", ["name", "contents"])
 @pytest.mark.fault(1, "code that Python's reader of zips refuses and that of torch accepts")
 def test_code_of_a_torchscript_file_that_cannot_be_read_is_refused(tmp_path, change):
