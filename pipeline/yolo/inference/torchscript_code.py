@@ -32,7 +32,7 @@ _NAMESPACE: Final = re.compile(r"\b(?:ops|torch\s*\.\s*(classes))\s*\.\s*(\w+)")
 
 
 def is_torchscript(path: Path) -> bool:
-    """Tell by its name whether Ultralytics may load a file as TorchScript: it looks for the ending anywhere."""
+    """Tell by its name whether Ultralytics may load a file as TorchScript; it looks anywhere in the name."""
     return ".torchscript" in path.name.lower()
 
 
