@@ -20,6 +20,7 @@ from pipeline.export.measurement import ExportMeasurement, find_refusal
 from pipeline.export.model_source import STAGE, ExportSource
 from pipeline.export.variants import ExportVariant
 from pipeline.iterations.inference_settings import choose_measuring_settings
+from pipeline.iterations.iteration import get_evaluation_settings
 from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 from pipeline.iterations.weights_file import hash_path
 from pipeline.yolo.errors import check_device
@@ -91,7 +92,7 @@ def export_variants(
         source: The checkpoint.
         variants: What to export.
         data: The prepared data, which fits the checkpoint.
-        config: `evaluate`, `export` and the seed are used.
+        config: `export` and the seed are used; `evaluate` where the checkpoint's own settings are unknown.
         settings: See `ExportSettings`.
 
     Raises:
@@ -142,13 +143,13 @@ def _export_variant(
 
 
 def _build_request(work: _Work, variant: ExportVariant, device: str) -> ExportRequest:
-    evaluate = work.config.evaluate
+    settings = _choose_settings(work, device)
     return ExportRequest(
         *variant,
-        imgsz=work.source.imgsz,
-        conf=evaluate.conf,
-        iou=evaluate.iou,
-        max_det=evaluate.max_det,
+        imgsz=settings["imgsz"],
+        conf=settings["conf"],
+        iou=settings["iou"],
+        max_det=settings["max_det"],
         dynamic=work.settings.dynamic,
         device=device,
         calibration=_choose_calibration_images(work) if variant.precision == "int8" else (),
@@ -194,9 +195,9 @@ def _predict(work: _Work, weights: Path, sha256: str, device: str, folder: Path)
 
 
 def _choose_settings(work: _Work, device: str) -> InferenceSettings:
-    """Choose how both are measured: as `evaluate` does, on the device of the export."""
-    task, wanted = work.data.manifest.task, {"device": device}
-    return choose_measuring_settings(work.config, work.source.imgsz, task, wanted)
+    """Choose how both are measured: as the checkpoint was evaluated, on the device of the export."""
+    wanted = {**get_evaluation_settings(work.source.iteration, work.config), "device": device}
+    return choose_measuring_settings(work.config, work.source.imgsz, work.data.manifest.task, wanted)
 
 
 def _choose_device(variant: ExportVariant, settings: ExportSettings) -> str:

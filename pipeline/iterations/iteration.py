@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipeline.core.tasks import Task
+
+if TYPE_CHECKING:
+    from pipeline.config.schema import Config
 
 ReferenceKind = Literal["run", "alias", "version", "experiment", "revision", "file"]
 """What a name stands for. `alias`: of a registered model, such as champion. `version`: NAME/3 of the
 registry. `experiment`: a DVC experiment. `revision`: a git revision, or `workspace`. `file`: weights."""
 SINGLE_CLASS_KEY: Final = "finetune.single_cls"
 """Of the configuration: whether all classes were merged into one for the training."""
+EVALUATION_SETTINGS: Final = ("conf", "iou", "max_det", "tile", "overlap")
+"""Keys of `evaluate` that decide the predictions."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +65,23 @@ class Iteration:
     tags: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
+
+
+def get_evaluation_settings(iteration: Iteration, config: Config) -> dict[str, Any]:
+    """Return the settings that an iteration was evaluated with, or the present ones where none are recorded.
+
+    Args:
+        iteration: `predicts_with` says them, else its configuration. The threshold chosen on val is not one
+            of them: an evaluation keeps all boxes from evaluate.conf on.
+        config: `evaluate` is used.
+
+    Returns:
+        A value for each of `EVALUATION_SETTINGS`; `tile` is None for no tiles.
+    """
+    known: dict[str, Any] = {
+        name: iteration.params.get(f"evaluate.{name}", getattr(config.evaluate, name))
+        for name in EVALUATION_SETTINGS
+    }
+    if iteration.predicts_with:  # it names tiles only where there were some
+        known |= {"tile": None, **iteration.predicts_with, "conf": known["conf"]}
+    return {name: known[name] for name in EVALUATION_SETTINGS}

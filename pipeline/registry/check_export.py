@@ -17,10 +17,9 @@ from pipeline.export.report import build_addition
 from pipeline.export.variants import plan_variants
 from pipeline.iterations.fetch_weights import fetch_weights
 from pipeline.iterations.inference_settings import choose_measuring_settings
-from pipeline.iterations.iteration import Iteration
+from pipeline.iterations.iteration import Iteration, get_evaluation_settings
 from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 from pipeline.registry.gate import GateCheck, GateRules, judge_comparison
-from pipeline.registry.predict_pair import get_evaluation_settings
 from pipeline.tracking.store.run_additions import add_to_run
 from pipeline.tracking.target import TrackingTarget
 

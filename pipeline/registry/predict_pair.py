@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.config.schema import Config
 from pipeline.core.errors import UserError
@@ -18,14 +18,12 @@ from pipeline.dataset.prepared import read_manifest
 from pipeline.dataset.stored_predictions import PredictedImage, StoredPredictions
 from pipeline.iterations.fetch_predictions import fetch_predictions
 from pipeline.iterations.fetch_weights import fetch_weights
-from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration
+from pipeline.iterations.iteration import SINGLE_CLASS_KEY, Iteration, get_evaluation_settings
 from pipeline.runtime.progress import print_notice
 from pipeline.tracking.target import TrackingTarget
 
 ImageIdentity = tuple[tuple[str, str], ...]
 """The contents of each image and of its labels, by SHA-256, in any order."""
-SETTING_NAMES: Final = ("conf", "iou", "max_det", "tile", "overlap")
-"""Keys of `evaluate` that decide the predictions."""
 
 
 class PredictionPair(NamedTuple):
@@ -49,7 +47,7 @@ class _TestSet:
     Args:
         images: See `identify_images`.
         manifest: Of data/prepared if it has these images; None if not.
-        settings: Those of `SETTING_NAMES`, as the challenger was evaluated.
+        settings: Those of `EVALUATION_SETTINGS`, as the challenger was evaluated.
     """
 
     images: ImageIdentity
@@ -157,14 +155,6 @@ def _find_test_set(challenger: Iteration, stored: StoredPredictions | None, conf
         )
     images = manifest.in_split("test") if manifest else stored.images if stored else ()
     return _TestSet(identify_images(images), manifest, get_evaluation_settings(challenger, config))
-
-
-def get_evaluation_settings(iteration: Iteration, config: Config) -> dict[str, Any]:
-    """Return the settings of an evaluation, or the present ones where none are recorded."""
-    return {
-        name: iteration.params.get(f"evaluate.{name}", getattr(config.evaluate, name))
-        for name in SETTING_NAMES
-    }
 
 
 def _require_images(iteration: Iteration, test: _TestSet, reason: str) -> None:

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from pipeline.core.errors import UserError
@@ -18,6 +20,7 @@ from pipeline.yolo.exporting import compare_latency
 
 PLAIN = ExportVariant("torchscript", "fp32", "outside")
 FREE = ExportVariant("torchscript", "fp32", "free")
+GRAPH = ExportVariant("onnx", "fp32", "graph")
 ONNX = ExportVariant("onnx", "fp32", "outside")
 
 
@@ -30,8 +33,9 @@ def source(project, manifest):
 @pytest.fixture(scope="module")
 def export(source, manifest, config):
     """Export to a folder of the project."""
+    usual = source
 
-    def run(variants, folder, **settings):
+    def run(variants, folder, source=usual, **settings):
         how, data = ExportSettings(source.weights.parent / folder, **settings), PreparedData(manifest)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compare_latency, "ROUNDS", 1)
@@ -62,6 +66,15 @@ def test_exported_files_are_measured_and_kept_with_their_facts(project, results)
         assert facts["sha256"] == hash_path(each.file)
         assert facts["metrics"]["agreement"] == each.measurement.agreement.share
         assert (facts["imgsz"], facts["threshold"]) == (64, 0.3)
+
+
+def test_a_file_is_built_and_measured_as_its_checkpoint_was_evaluated(source, export, results):
+    iteration = replace(source.iteration, predicts_with={**source.iteration.predicts_with, "max_det": 1})
+    (found,) = export([GRAPH], "limited", source._replace(iteration=iteration))  # evaluate.max_det is 20
+    assert found.facts["predicts_with"]["max_det"] == 1
+    session = onnxruntime.InferenceSession(found.file)
+    assert session.run(None, {"images": np.zeros((1, 3, 64, 64), np.float32)})[0].shape[1] == 1
+    assert found.measurement.comparison.main.first < results[0].measurement.comparison.main.first
 
 
 @pytest.mark.fault(3, "an exported file that finds other boxes is handed out")

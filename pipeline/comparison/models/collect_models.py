@@ -26,14 +26,12 @@ from pipeline.evaluate.metrics.similarity import attach_similarity
 from pipeline.iterations.fetch_predictions import fetch_predictions
 from pipeline.iterations.fetch_weights import fetch_weights
 from pipeline.iterations.inference_settings import choose_measuring_settings, find_imgsz
-from pipeline.iterations.iteration import Iteration
+from pipeline.iterations.iteration import EVALUATION_SETTINGS, Iteration
 from pipeline.iterations.predict_split import PreparedData, SplitPredictor
 from pipeline.runtime.progress import print_notice
 from pipeline.tracking.target import TrackingTarget
 
-PREDICTION_SETTINGS: Final = tuple(
-    f"evaluate.{name}" for name in ("conf", "iou", "max_det", "tile", "overlap")
-)
+PREDICTION_SETTINGS: Final = tuple(f"evaluate.{name}" for name in EVALUATION_SETTINGS)
 """Settings that decide predictions: where those of two models differ, a difference may come from them."""
 STAGE: Final = "compare"
 
