@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.core.detections import Detections
 from pipeline.core.errors import UserError
-from pipeline.predict.image_files import MAX_JPEG_SIDE, write_picture
+from pipeline.core.geometry.masks import ObjectMask
+from pipeline.predict.build_result import build_result
+from pipeline.predict.image_files import MAX_JPEG_SIDE, write_labels, write_picture
 from pipeline.predict.journal import ImageResult
+from pipeline.predict.list_files import SourceFile
 from pipeline.predict.output_folder import open_output_folder
+from pipeline.predict.read_frames import Frame
 from pipeline.predict.render_video import CODEC, _require_frames
 
 
@@ -22,6 +27,20 @@ def test_a_strip_that_is_longer_than_a_jpeg_has_a_smaller_picture(tmp_path):
     write_picture(tmp_path, np.zeros((40, 70_000, 3), np.uint8), result, "detect", ("x",))
     with Image.open(tmp_path / "a.jpg") as picture:
         assert picture.width == MAX_JPEG_SIDE
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 1), (2, 2), (1, 2)])
+def test_a_thin_mask_is_a_polygon_along_its_pixels_in_yolo_text(tmp_path, shape):
+    mask = ObjectMask(3, 2, np.ones(shape, bool))
+    box = np.array([[3.0, 2, 3 + shape[1], 2 + shape[0]]])
+    found = Detections(box, np.array([0.9]), np.array([0]), masks=(mask,))
+    frame = Frame(SourceFile("a.png", Path("a.png"), output="a"), np.zeros((20, 10, 3), np.uint8))
+    write_labels(tmp_path, build_result(frame, found, "segment"), "segment", ("x",))
+    [line] = (tmp_path / "a.txt").read_text().splitlines()
+    cls, *values = map(float, line.split())
+    ring = np.array(values).reshape(-1, 2) * (10, 20)
+    assert (cls, len(ring)) == (0, 4)
+    np.testing.assert_allclose([*ring.min(axis=0), *ring.max(axis=0)], box[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("left", ["labels", "pictures", ".journal.part"])

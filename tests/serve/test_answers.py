@@ -38,7 +38,7 @@ def test_every_object_of_segment_has_a_polygon():
     made = answer(FOUND._replace(masks=masks, outlines=()), "segment")
     for found in made["objects"]:
         polygon = np.array(found["polygon"])
-        np.testing.assert_allclose([polygon.min(0), polygon.max(0)], [[5.5, 6.5], [13.5, 13.5]])
+        np.testing.assert_allclose([polygon.min(0), polygon.max(0)], [[5, 6], [14, 14]])
 
 
 def test_obb_has_corners_and_pose_has_keypoints():

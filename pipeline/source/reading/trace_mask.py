@@ -7,15 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.arrays import Int32Array
+from pipeline.dataset.geometry.pixel_edges import trace_pixel_edges
 from pipeline.source.reading.shapes import Shape, build_outline
 
 
 def trace_mask_outline(mask: NDArray[np.uint8], *, left: int = 0, top: int = 0) -> Shape:
     """Trace the nonzero pixels exactly: filling the rings gives the same mask, except for holes.
-
-    OpenCV's contours join the centers of border pixels, half a pixel inside. In a mask of twice the size, a
-    border pixel has an even coordinate on the left or upper side of its region and an odd one on the other
-    side, so (c + 1) // 2 is the edge.
 
     Args:
         mask: (height, width).
@@ -26,25 +23,16 @@ def trace_mask_outline(mask: NDArray[np.uint8], *, left: int = 0, top: int = 0) 
         return Shape("outline")
     x, y, width, height = cv2.boundingRect((mask != 0).astype(np.uint8))
     mask, corner = mask[y : y + height, x : x + width], np.array([left + x, top + y])
-    twice = cv2.resize((mask != 0).astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    contours, tree = cv2.findContours(twice, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    holes = int((tree[0, :, 3] >= 0).sum())
+    contours, parents = trace_pixel_edges(mask, cv2.RETR_CCOMP)
+    holes = int((parents >= 0).sum())
     parts = []
-    for contour, parent in zip(contours, tree[0, :, 3], strict=True):
-        for loop in _split_loops(_keep_corners((contour[:, 0] + 1) // 2)) if parent < 0 else ():
+    for contour, parent in zip(contours, parents, strict=True):
+        for loop in _split_loops(contour) if parent < 0 else ():
             if _double_area(loop) < 0:  # OpenCV orders outer rings so that their shoelace area is negative
                 parts.append(loop.astype(np.float64) + corner)
             else:
                 holes += 1
     return build_outline(*parts, holes=holes)
-
-
-def _keep_corners(edge: Int32Array) -> Int32Array:
-    """Keep only the points of a ring where its direction changes."""
-    edge = edge[(edge != np.roll(edge, 1, axis=0)).any(axis=1)]
-    before, after = edge - np.roll(edge, 1, axis=0), np.roll(edge, -1, axis=0) - edge
-    turns: Int32Array = edge[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
-    return turns
 
 
 def _split_loops(ring: Int32Array) -> list[Int32Array]:

@@ -17,9 +17,14 @@ from ultralytics.utils import ops
 
 from pipeline.core.arrays import Float32Array
 from pipeline.core.geometry.masks import ObjectMask
+from pipeline.dataset.geometry.pixel_edges import trace_pixel_edges
 
 MAX_OUTLINES: Final = 50
 """Outlines that are kept per image: enough for any picture."""
+_MAX_STAIR: Final = 1.0
+"""Pixels that a smoothed outline may leave the edges of the pixels: stairs of one pixel have less."""
+_MIN_THICKNESS: Final = 8.0
+"""Pixels from side to side, on average, of a piece that is smoothed."""
 
 
 class MaskPredictor(SegmentationPredictor):  # type: ignore[misc]
@@ -44,10 +49,21 @@ def trace_outlines(masks: Sequence[ObjectMask]) -> tuple[NDArray[np.float64], ..
 
 
 def trace_outline(mask: ObjectMask) -> NDArray[np.float64]:
-    """Trace the outline (k, 2) of the largest piece of a mask, in pixels."""
-    rings, _ = cv2.findContours(mask.pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    largest = cv2.approxPolyDP(max(rings, key=cv2.contourArea), 0.7, True)
-    return np.asarray(largest.reshape(-1, 2) + np.array([mask.left + 0.5, mask.top + 0.5]))
+    """Trace the outline (k, 2) of the largest piece of a mask along the edges of its pixels.
+
+    The stairs of slanting sides are smoothed, but not of thin pieces, of which little would be left.
+
+    Args:
+        mask: With at least one pixel.
+
+    Returns:
+        At least three points, x and y in pixels of the image: one pixel has its four corners.
+    """
+    rings, _ = trace_pixel_edges(mask.pixels.astype(np.uint8), cv2.RETR_EXTERNAL)
+    ring = max(rings, key=cv2.contourArea)
+    if 2 * cv2.contourArea(ring) >= _MIN_THICKNESS * cv2.arcLength(ring, True):
+        ring = cv2.approxPolyDP(ring, _MAX_STAIR, True)[:, 0].astype(np.int32)
+    return np.asarray(ring + np.array([mask.left, mask.top], np.float64))
 
 
 def _prototype_positions(

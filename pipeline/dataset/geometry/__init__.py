@@ -1,0 +1,1 @@
+"""Geometry of masks that needs OpenCV."""
