@@ -35,13 +35,11 @@ class ExportSettings(NamedTuple):
 
     Attributes:
         output: The folder that receives the files.
-        dynamic: Whether a file takes images of any size and number.
         device: cpu, or the number of a GPU; None for the CPU, or the GPU of a format that needs one.
         unmeasured: Whether a file that cannot run on this machine is kept without a measurement.
     """
 
     output: Path
-    dynamic: bool = False
     device: str | None = None
     unmeasured: bool = False
 
@@ -145,12 +143,11 @@ def _export_variant(
 def _build_request(work: _Work, variant: ExportVariant, device: str) -> ExportRequest:
     settings = _choose_settings(work, device)
     return ExportRequest(
-        *variant,
+        **variant._asdict(),
         imgsz=settings["imgsz"],
         conf=settings["conf"],
         iou=settings["iou"],
         max_det=settings["max_det"],
-        dynamic=work.settings.dynamic,
         device=device,
         calibration=_choose_calibration_images(work) if variant.precision == "int8" else (),
     )

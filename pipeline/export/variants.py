@@ -25,15 +25,17 @@ class ExportVariant(NamedTuple):
         format: A name in `FORMATS`.
         precision: One that the format has.
         nms: One that the format has; of classify `outside`.
+        dynamic: Whether it takes images of any size and number.
     """
 
     format: str
     precision: Precision
     nms: NmsVariant
+    dynamic: bool = False
 
     @property
     def name(self) -> str:
-        """In tables, and in MLflow: such as onnx-fp16 or onnx-int8-nms-free."""
+        """In tables, and in MLflow: such as onnx-fp16, onnx-int8-nms-free or onnx-fp16-dynamic."""
         return f"{self.format}-{self._describe()}"
 
     def name_file(self, stem: str) -> str:
@@ -41,26 +43,29 @@ class ExportVariant(NamedTuple):
         return f"{stem}-{self._describe()}{FORMATS[self.format].suffix}"
 
     def _describe(self) -> str:
-        return self.precision if self.nms == "outside" else f"{self.precision}-nms-{self.nms}"
+        nms = "" if self.nms == "outside" else f"-nms-{self.nms}"
+        return f"{self.precision}{nms}{'-dynamic' if self.dynamic else ''}"
 
 
-def plan_variants(formats: str, precisions: str, nms: str) -> list[ExportVariant]:
+def plan_variants(formats: str, precisions: str, nms: str, *, dynamic: bool = False) -> list[ExportVariant]:
     """Return every combination of formats, precisions and NMS, each of them a list with commas.
 
     Args:
         formats: Such as onnx,openvino.
         precisions: Such as fp32,fp16.
         nms: Such as outside,free.
+        dynamic: Whether the files take images of any size and number.
 
     Raises:
-        UserError: There is no such format, precision or NMS, or a format has not that precision or NMS.
+        UserError: There is no such format, precision or NMS, or a format has not that precision or NMS, or
+            takes images of one size only.
     """
     names = [find_format(name) for name in _split(formats, "--format")]
     wanted = (
         [cast("Precision", one) for one in _split_known(precisions, PRECISIONS, "--precision")],
         [cast("NmsVariant", one) for one in _split_known(nms, NMS_VARIANTS, "--nms")],
     )
-    variants = [ExportVariant(*one) for one in product(dict.fromkeys(names), *wanted)]
+    variants = [ExportVariant(*one, dynamic) for one in product(dict.fromkeys(names), *wanted)]
     for variant in variants:
         _require_possible(variant)
     return variants
@@ -83,6 +88,10 @@ def _require_possible(variant: ExportVariant) -> None:
         raise UserError(
             f"--format {variant.format} has no --precision {variant.precision}: "
             f"use {' or '.join(known.precisions)}"
+        )
+    if variant.dynamic and not known.dynamic:
+        raise UserError(
+            f"--format {variant.format} has no --dynamic: its files take images of one size; leave it out"
         )
     possible = list(_iterate_nms(variant.format))
     if variant.nms not in possible:

@@ -77,6 +77,16 @@ def test_a_file_is_built_and_measured_as_its_checkpoint_was_evaluated(source, ex
     assert found.measurement.comparison.main.first < results[0].measurement.comparison.main.first
 
 
+def test_a_file_of_any_image_size_is_kept_beside_that_of_one_size(project, export, results):
+    (found,) = export([PLAIN._replace(dynamic=True)], "out")
+    facts = json.loads((project / "out/best-fp32-dynamic.torchscript.json").read_text())
+    assert (facts["dynamic"], results[0].facts["dynamic"]) == (True, False)
+    assert hash_path(results[0].file) == results[0].facts["sha256"]
+    logged = build_addition(found)
+    assert set(logged.tags) == {"finetrack.export.torchscript-fp32-dynamic"}
+    assert set(logged.tags).isdisjoint(build_addition(results[0]).tags)
+
+
 @pytest.mark.fault(3, "an exported file that finds other boxes is handed out")
 def test_worse_file_is_refused_and_not_written(project, results):
     refused = results[1]

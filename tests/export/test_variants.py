@@ -27,6 +27,8 @@ def test_lists_give_every_combination_once():
         (ExportVariant("onnx", "fp32", "outside"), "part-fp32.onnx"),
         (ExportVariant("engine", "fp16", "graph"), "part-fp16-nms-graph.engine"),
         (ExportVariant("openvino", "int8", "free"), "part-int8-nms-free_openvino_model"),
+        (ExportVariant("onnx", "fp16", "outside", dynamic=True), "part-fp16-dynamic.onnx"),
+        (ExportVariant("onnx", "fp16", "graph", dynamic=True), "part-fp16-nms-graph-dynamic.onnx"),
     ],
 )
 def test_file_is_named_by_what_it_is(variant, file):
@@ -49,6 +51,13 @@ def test_file_is_named_by_what_it_is(variant, file):
 def test_impossible_variant_is_refused(formats, precisions, nms, named):
     with pytest.raises(UserError, match=named):
         plan_variants(formats, precisions, nms)
+
+
+def test_a_format_of_one_size_has_no_dynamic_files():
+    [found] = plan_variants("onnx", "fp32", "outside", dynamic=True)
+    assert (found.dynamic, found.name) == (True, "onnx-fp32-dynamic")
+    with pytest.raises(UserError, match="--dynamic"):
+        plan_variants("onnx,ncnn", "fp32", "outside", dynamic=True)
 
 
 def test_classify_has_no_nms():

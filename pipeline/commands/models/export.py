@@ -31,7 +31,9 @@ def run_command(arguments: Namespace) -> Iterator[str]:
     from pipeline.export.packages import find_python
     from pipeline.export.variants import plan_variants
 
-    variants = plan_variants(arguments.format, arguments.precision, arguments.nms)
+    variants = plan_variants(
+        arguments.format, arguments.precision, arguments.nms, dynamic=arguments.dynamic
+    )
     if python := find_python(variants):
         _run_again(python, arguments)
     yield from _export(arguments, variants)
@@ -64,7 +66,6 @@ def _export(arguments: Namespace, variants: Sequence[ExportVariant]) -> Iterator
         )
     settings = ExportSettings(
         resolve_path(arguments.start, arguments.output),
-        arguments.dynamic,
         arguments.device,
         arguments.unmeasured,
     )
