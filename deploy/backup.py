@@ -24,8 +24,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 DATABASES = ("mlflow", "mlflow_auth")
-PART = ".part"
-"""End of the name of a file that is not complete yet."""
+PART = ".backup-part"
+"""End of the name of a file that is not complete yet: no name that a file of a run has, such as best.part."""
 
 
 class BackupError(Exception):

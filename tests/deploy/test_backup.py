@@ -82,7 +82,9 @@ def test_runs_without_files_are_no_success(run, tmp_path):
 
     (tmp_path / "artifacts/0").mkdir()
     (tmp_path / "artifacts/0/best.pt").write_bytes(b"weights")
-    assert "1 files, of them 1 new" in backup("save").stdout
+    (tmp_path / "artifacts/0/best.pt.part").write_bytes(b"of a run")
+    assert "2 files, of them 2 new" in backup("save").stdout
+    assert (tmp_path / "backup/artifacts/0/best.pt.part").read_bytes() == b"of a run"
     query("DELETE FROM runs;", "mlflow")
     assert backup("save", files=tmp_path / "absent").returncode == 1  # earlier there were some
     assert (tmp_path / "backup/artifacts/0/best.pt").read_bytes() == b"weights"
