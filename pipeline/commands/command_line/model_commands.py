@@ -191,7 +191,10 @@ MODEL_COMMANDS: Final[Mapping[str, Command]] = {
             ("--iou", {"type": float, "help": "of the non-maximum suppression"}),
             ("--max-det", {"type": int, "metavar": "N", "help": "detections per image at most"}),
             ("--imgsz", {"type": int, "metavar": "PIXELS", "help": "the network's input"}),
-            ("--tile", {"type": int, "metavar": "PIXELS", "help": "predict on large images in tiles"}),
+            (
+                "--tile",
+                {"type": int, "metavar": "PIXELS", "help": "predict on large images in tiles; 0: in none"},
+            ),
             ("--overlap", {"type": float, "metavar": "SHARE", "help": "of two tiles side by side (0.2)"}),
             ("--device", {"help": "cpu, or the number of a GPU"}),
             (

@@ -7,21 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.commands.models.prediction_settings import SETTINGS, check_prediction_settings
 from pipeline.config.source_paths import name_source, resolve_source_path
 from pipeline.core.errors import UserError
 
 PREDICTIONS_FOLDER: Final = Path("predictions")
 """Where results are written by default, in a folder with the source's name."""
-SETTINGS: Final = ("imgsz", "conf", "iou", "max_det", "batch", "device", "threads", "tile", "overlap")
-LIMITS: Final[dict[str, tuple[float, float]]] = {
-    "imgsz": (32, 8192),
-    "conf": (0, 1),
-    "iou": (0, 1),
-    "max_det": (1, 100_000),
-    "batch": (1, 1024),
-    "threads": (1, 1024),
-    "overlap": (0.01, 0.8),
-}
 
 
 def run_command(arguments: Namespace) -> Iterable[str]:
@@ -33,7 +24,7 @@ def run_command(arguments: Namespace) -> Iterable[str]:
     Raises:
         UserError: An argument, the model or the source cannot be used, or a file could not be read.
     """
-    _check_arguments(arguments)
+    check_prediction_settings(arguments)
     formats = _parse_formats(arguments.formats)
     from pipeline.compose.stage import plan_config
     from pipeline.predict.choose_model import choose_model
@@ -63,15 +54,6 @@ def _is_weights(file: Path) -> bool:
     from pipeline.iterations.resolve_reference import is_weights_path
 
     return is_weights_path(str(file))
-
-
-def _check_arguments(arguments: Namespace) -> None:
-    for name, (low, high) in LIMITS.items():
-        value = getattr(arguments, name)
-        if value is not None and not low <= value <= high:
-            raise UserError(f"--{name.replace('_', '-')} {value} is not allowed: give {low} to {high}")
-    if arguments.tile is not None and arguments.tile != 0 and not 32 <= arguments.tile <= 8192:
-        raise UserError(f"--tile {arguments.tile} is not allowed: give 32 to 8192, or 0 for no tiles")
 
 
 def _parse_formats(text: str) -> list[Any]:

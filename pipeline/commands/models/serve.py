@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import socket
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
-from pipeline.core.errors import UserError
+from pipeline.commands.models.prediction_settings import SETTINGS, check_limits, check_prediction_settings
 from pipeline.serve.listener import ServerAddress, bind_address
 from pipeline.serve.uploads.limits import ServeLimits
 
 MEBIBYTE = 1 << 20
-SETTINGS = ("imgsz", "conf", "iou", "max_det", "batch", "device", "threads", "tile", "overlap")
+_LIMITS: Final[Mapping[str, tuple[float, float]]] = {
+    "port": (0, 65535),
+    "poll": (0, 86_400),
+    "max_mb": (0.001, 1024),
+    "max_megapixels": (0.001, 300),
+    "max_images": (1, 1024),
+}
 
 
 def run_command(arguments: Namespace) -> Iterable[str]:
@@ -25,7 +32,8 @@ def run_command(arguments: Namespace) -> Iterable[str]:
     Raises:
         UserError: There is no such model, its weights cannot be used, or the address is in use.
     """
-    _check(arguments)
+    check_limits(arguments, _LIMITS)
+    check_prediction_settings(arguments)
     address = ServerAddress(arguments.host, arguments.port, tuple(arguments.allow_host))
     with bind_address(address) as listener:
         _serve(arguments, address, listener)
@@ -55,25 +63,3 @@ def _resolve_file(arguments: Namespace) -> str:
 
     name = str(arguments.model)
     return str(Path(arguments.start, Path(name).expanduser())) if is_weights_path(name) else name
-
-
-def _check(arguments: Namespace) -> None:
-    allowed = {
-        "port": (0, 65535),
-        "conf": (0, 1),
-        "iou": (0, 1),
-        "imgsz": (32, 8192),
-        "max_det": (1, 10_000),
-        "tile": (32, 8192),
-        "overlap": (0, 0.9),
-        "batch": (1, 1024),
-        "threads": (1, 1024),
-        "poll": (0, 86_400),
-        "max_mb": (0.001, 1024),
-        "max_megapixels": (0.001, 300),
-        "max_images": (1, 1024),
-    }
-    for name, (low, high) in allowed.items():
-        value = getattr(arguments, name)
-        if value is not None and not low <= value <= high:
-            raise UserError(f"--{name.replace('_', '-')} {value} is not allowed: give {low} to {high}")

@@ -33,7 +33,7 @@ class ModelRequest:
         reference: As the user typed it, such as champion.
         config: The configuration: tracking, registry, and defaults of the prediction.
         settings: What the user sets himself: any of imgsz, conf, iou, max_det, batch, device, threads, tile,
-            overlap; batch always.
+            overlap; batch always. A tile of 0 means no tiles.
     """
 
     reference: str
