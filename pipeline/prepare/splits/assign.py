@@ -48,7 +48,7 @@ def assign_splits(
     if empty := find_missing_splits(assigned, weights):
         groups = _count_groups(samples)
         if groups >= len(weights):
-            _refuse_images_kept_in_test(empty, known)
+            raise _build_kept_in_test_error(empty, known)
         raise UserError(
             f"no images for {' and '.join(empty)}: the {len(samples)} images are "
             f"{format_count(groups, 'group')}, and each group "
@@ -75,7 +75,7 @@ def complete_source_splits(
         known: The earlier split of images of train, which they keep, unless a split would have no image.
 
     Raises:
-        UserError: There is no train split, or it is too small.
+        UserError: There is no train split, or it is too small, or too many of its images are kept in test.
     """
     missing = find_missing_splits(given, weights)
     if "train" not in given.values():
@@ -101,7 +101,7 @@ def complete_source_splits(
         ("train", *missing),
     )
     if empty := find_missing_splits(assigned, weights):
-        _refuse_images_kept_in_test(empty, known)
+        raise _build_kept_in_test_error(empty, known)
     return assigned
 
 
@@ -161,14 +161,9 @@ def _count_groups(samples: Sequence[SplitSample]) -> int:
     return len({sample.group for sample in samples})
 
 
-def _refuse_images_kept_in_test(empty: Sequence[str], known: Mapping[str, str] | None) -> None:
-    """Refuse a split that is empty because an earlier `prepare` put too many images into test.
-
-    Raises:
-        UserError: Any image is kept in test.
-    """
-    if reason := _describe_images_kept_in_test(known):
-        raise UserError(f"no images for {' and '.join(empty)}{reason}")
+def _build_kept_in_test_error(empty: Sequence[str], known: Mapping[str, str] | None) -> UserError:
+    """Return an error: splits are empty, because an earlier `prepare` put too many images into test."""
+    return UserError(f"no images for {' and '.join(empty)}{_describe_images_kept_in_test(known)}")
 
 
 def _describe_images_kept_in_test(known: Mapping[str, str] | None) -> str:

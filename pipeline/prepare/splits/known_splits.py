@@ -19,7 +19,7 @@ def stratify_known_images(
     """Assign images to splits; known ones keep theirs, unless a split would then be empty.
 
     If a split is empty, the images of train are free to go there; if that is not enough, all but those of
-    test.
+    test. Where that leaves another split empty, they are free to go to that one, too.
 
     Args:
         stratify: Assigns the images, given the splits that known images may go to.
@@ -31,14 +31,14 @@ def stratify_known_images(
         test.
     """
     assigned = stratify(allowed)
-    missing = _list_missing(assigned, needed)
-    for donors in ({"train"}, {split for splits in allowed.values() for split in splits} - {_TEST}):
+    movable = {split for splits in allowed.values() for split in splits} - {_TEST}
+    wanted: set[str] = set()
+    for donors in ({"train"}, *[movable] * len(needed)):
+        missing = set(needed) - set(assigned.values())
         if not missing:
             break
-        freed = _free_images(allowed, donors, missing)
-        assigned = stratify(freed)
-        if not _list_missing(assigned, needed):
-            break
+        wanted |= missing
+        assigned = stratify(_free_images(allowed, donors, wanted))
     return assigned
 
 
@@ -47,11 +47,7 @@ def count_kept_in_test(known: Mapping[str, str]) -> int:
     return sum(side == _TEST for side in known.values())
 
 
-def _list_missing(assigned: Mapping[str, str], needed: Sequence[str]) -> set[str]:
-    return set(needed) - set(assigned.values())
-
-
-def _free_images(allowed: AllowedSplits, donors: set[str], missing: set[str]) -> AllowedSplits:
-    """Let the images that may go to one of the donors go to the missing splits and to train, too."""
-    more = missing | {"train"}
+def _free_images(allowed: AllowedSplits, donors: set[str], wanted: set[str]) -> AllowedSplits:
+    """Let the images that may go to one of the donors go to the wanted splits and to train, too."""
+    more = wanted | {"train"}
     return {key: splits | more if splits & donors else splits for key, splits in allowed.items()}

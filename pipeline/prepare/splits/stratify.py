@@ -70,12 +70,12 @@ def stratify_groups(
     groups = _group_samples(samples, seed)
     options = {group: _list_options(group, list(sizes), allowed or {}) for group in groups}
     assignment = _Assignment(dict(sizes), _compute_needs(groups, sizes), {}, set(sizes))
-    left = len(groups)
+    later = Counter(tuple(options[group]) for group in groups)
     for count in range(1, len(sizes) + 1):  # groups with few options first: the others can compensate
         for labels, members in _iterate_rarest([g for g in groups if len(options[g]) == count]):
             for group in members:
-                assignment.place(group, assignment.choose(group, labels, options[group], left=left))
-                left -= 1
+                later[tuple(options[group])] -= 1
+                assignment.place(group, assignment.choose(group, labels, options[group], later))
     return assignment.splits
 
 
@@ -194,11 +194,22 @@ class _Assignment:
     splits: dict[str, str]
     empty: set[str]
 
-    def choose(self, group: SampleGroup, labels: frozenset[int], options: Sequence[str], *, left: int) -> str:
-        """Return the split that needs the group's classes most, among those with enough room."""
-        empty = [split for split in options if split in self.empty]
-        if left <= len(empty):  # the last groups must go to the splits without an image
-            options = empty
+    def choose(
+        self,
+        group: SampleGroup,
+        labels: frozenset[int],
+        options: Sequence[str],
+        later: Mapping[tuple[str, ...], int],
+    ) -> str:
+        """Return the split that needs the group's classes most, among those with enough room.
+
+        Args:
+            group: The group to place.
+            labels: The classes that decide.
+            options: The splits that the group may go to.
+            later: Number of groups that are placed after this one, by the splits that they may go to.
+        """
+        options = self._reserve_for_empty(options, later)
         fitting = [split for split in options if self.room[split] >= len(group)]
         fitting = fitting or [max(options, key=lambda split: self.room[split])]
         return max(fitting, key=lambda split: (self._measure_need(group, labels, split), self.room[split]))
@@ -212,9 +223,47 @@ class _Assignment:
             for label in _get_labels(sample):
                 self.needs[split][label] -= 1
 
+    def _reserve_for_empty(
+        self, options: Sequence[str], later: Mapping[tuple[str, ...], int]
+    ) -> Sequence[str]:
+        """Return the options after which the fewest splits stay empty, if later groups fill what they can."""
+        if not self.empty or len(options) == 1:
+            return options
+        filled = {
+            split: (split in self.empty) + _count_fillable(self.empty - {split}, later) for split in options
+        }
+        most = max(filled.values())
+        return [split for split in options if filled[split] == most]
+
     def _measure_need(self, group: SampleGroup, labels: frozenset[int], split: str) -> float:
         """Measure how much a split needs classes; in a group, rare classes count as much as common ones."""
         if len(group) == 1:
             return sum(self.needs[split][label] for label in labels)
         total = {label: sum(abs(needs[label]) for needs in self.needs.values()) for label in labels}
         return sum(self.needs[split][label] / max(total[label], 1) for label in labels)
+
+
+def _count_fillable(empty: Collection[str], groups: Mapping[tuple[str, ...], int]) -> int:
+    """Count the empty splits that can get a group each: a maximum matching (Kuhn 1955).
+
+    Args:
+        empty: The splits without an image.
+        groups: Number of groups, by the splits that they may go to.
+    """
+    filled: dict[tuple[str, ...], list[str]] = {options: [] for options in groups}
+
+    def fill(split: str, tried: set[tuple[str, ...]]) -> bool:
+        for options, number in groups.items():
+            if split not in options or options in tried:
+                continue
+            tried.add(options)
+            if len(filled[options]) < number:
+                filled[options].append(split)
+                return True
+            for other in filled[options]:
+                if fill(other, tried):
+                    filled[options][filled[options].index(other)] = split
+                    return True
+        return False
+
+    return sum(fill(split, set()) for split in sorted(empty))

@@ -5,7 +5,7 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UserError
@@ -120,6 +120,43 @@ def test_too_many_images_kept_in_test_are_refused_with_the_file_and_a_way_out(nu
     other = RULES._replace(seed=1)
     start, _ = find_history({digest_terms(made.history.terms): made.history}, other._asdict())
     assert set(split_dataset(smaller, other, start).splits.values()) == {"train", "val", "test"}
+
+
+grouped_images = st.lists(
+    st.tuples(st.integers(0, 5), st.sampled_from([None, "train", "val", "test", "rest"])),
+    min_size=3,
+    max_size=24,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(grouped_images, st.sampled_from([None, "train"]))
+@example([(0, None), (0, None), (1, "train"), (2, "train")], None)
+@example([(0, None), (0, None), (1, "train"), (2, "train")], "train")
+@example([(0, "train"), (0, "val"), (1, "train"), (1, "val"), (2, "train"), (2, "val")], "train")
+def test_no_split_is_empty_where_the_history_leaves_enough_groups(drawn, split):
+    images = [
+        make_image(f"{number:02d}", split=split)._replace(columns={"video": f"v{group}"})
+        for number, (group, _) in enumerate(drawn)
+    ]
+    sides = {image.sha256[:16]: side for image, (_, side) in zip(images, drawn, strict=True) if side}
+    rules = RULES._replace(group_by="column:video", near_duplicates=False)
+    groups = {group for group, _ in drawn}
+    kept_in_test = {group for group, side in drawn if side == "test"}
+    if len(groups) - max(1, len(kept_in_test)) >= 2:
+        made = split_dataset(images, rules, SplitHistory({}, None, sides))
+        assert set(made.splits.values()) == {"train", "val", "test"}
+        assert {made.splits[key] for key in list_test_keys(images, drawn)} <= {"test"}
+    else:
+        with pytest.raises(UserError) as refusal:
+            split_dataset(images, rules, SplitHistory({}, None, sides))
+        if len(groups) >= 3:
+            assert "splits.lock.json" in str(refusal.value)
+            assert "data.seed" in str(refusal.value)
+
+
+def list_test_keys(images, drawn) -> list[str]:
+    return [image.key for image, (_, side) in zip(images, drawn, strict=True) if side == "test"]
 
 
 def test_missing_split_is_carved_out_of_train_images_of_an_earlier_source():
