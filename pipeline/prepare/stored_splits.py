@@ -24,8 +24,8 @@ from pipeline.core.paths import COMPOSE_LOCK_FILE, SPLITS_FILE, SPLITS_LOCK_FILE
 from pipeline.prepare.splits.history import (
     NO_HISTORY,
     SplitHistory,
+    add_history,
     digest_split_inputs,
-    digest_terms,
     find_history,
     parse_histories,
     parse_history,
@@ -115,7 +115,7 @@ def _read_all_histories() -> dict[str, SplitHistory]:
     for path in (SPLITS_FILE, project_root() / SPLITS_FILE, _name_copy()):
         if path.exists():
             last = _read_history(path)
-            return histories | ({digest_terms(last.terms): last} if last.sides else {})
+            return add_history(histories, last) if last.sides else histories
     return histories
 
 

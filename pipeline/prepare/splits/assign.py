@@ -144,6 +144,14 @@ def assign_folds(
     return {key: folded.get(key, "test") for key in assigned}
 
 
+def select_fold(folded: SplitAssignment, fold: int) -> SplitAssignment:
+    """Turn numbers of folds into splits: one fold is val, the others are train."""
+    val = str(fold)
+    return {
+        key: side if side == "test" else "val" if side == val else "train" for key, side in folded.items()
+    }
+
+
 def find_missing_splits(assigned: SplitAssignment, weights: SplitShares) -> list[str]:
     """List the splits without an image."""
     present = set(assigned.values())

@@ -69,13 +69,13 @@ def parse_history(text: str) -> SplitHistory:
 
 
 def render_histories(histories: Mapping[str, SplitHistory]) -> str:
-    """Write the histories of several terms as JSON."""
+    """Write the histories of several terms and numbers of folds as JSON."""
     lines = ",\n".join(f'"{name}": {_render_body(each)}' for name, each in sorted(histories.items()))
     return f"{{\n{lines}\n}}\n"
 
 
 def parse_histories(text: str) -> dict[str, SplitHistory]:
-    """Parse the histories of several terms; the keys are `digest_terms` of their terms.
+    """Parse the histories of several terms and numbers of folds; the keys are those of `add_history`.
 
     Raises:
         ValueError: The text does not hold histories.
@@ -111,21 +111,48 @@ def digest_split_inputs(data: Mapping[str, Any], source: str, code: str) -> str:
 def find_history(histories: Mapping[str, SplitHistory], data: Mapping[str, Any]) -> tuple[SplitHistory, str]:
     """Find the history that the next split starts from.
 
+    Images keep the split or fold that they had with the same number of folds. What was in test with any
+    number of folds is in test; other images that are known from another number of folds are undecided.
+
     Args:
-        histories: Earlier ones, by `digest_terms` of their terms.
+        histories: Earlier ones, with the keys of `add_history`.
         data: The values of conf/data.
 
     Returns:
         The history, and a note for the user; the note may be empty.
     """
     terms, folds = select_terms(data), data["folds"]
-    history = histories.get(digest_terms(terms))
-    if history is None:
+    same = _select_same_terms(histories, digest_terms(terms))
+    if not same:
         return NO_HISTORY, _explain_new_split(histories)
-    if history.folds == folds:
-        return history, ""
-    sides = {key: side if side == "test" else UNDECIDED for key, side in history.sides.items()}
-    return SplitHistory(terms, folds, sides), ""
+    sides = {key: UNDECIDED for each in same for key in each.sides}
+    for own in (each for each in same if each.folds == folds):
+        terms, sides = own.terms, sides | own.sides
+    in_test = (key for each in same for key, side in each.sides.items() if side == "test")
+    return SplitHistory(terms, folds, sides | dict.fromkeys(in_test, "test")), ""
+
+
+def add_history(histories: Mapping[str, SplitHistory], last: SplitHistory) -> dict[str, SplitHistory]:
+    """Add the history of the last `prepare`; it replaces the one of the same terms and number of folds.
+
+    Args:
+        histories: Earlier ones. A file of an earlier version has one for the terms, whatever its folds.
+        last: The one to add.
+    """
+    same = _select_same_terms(histories, digest_terms(last.terms))
+    others = {name: each for name, each in histories.items() if each not in same}
+    return others | {_name_history(each): each for each in [*same, last]}
+
+
+def _select_same_terms(histories: Mapping[str, SplitHistory], digest: str) -> list[SplitHistory]:
+    """Return the histories of terms, one for each number of folds."""
+    return [each for name, each in histories.items() if name.partition("-")[0] == digest]
+
+
+def _name_history(history: SplitHistory) -> str:
+    """Return the key of a history among others: the digest of its terms, and its number of folds."""
+    digest = digest_terms(history.terms)
+    return digest if history.folds is None else f"{digest}-{history.folds}"
 
 
 def _explain_new_split(histories: Mapping[str, SplitHistory]) -> str:

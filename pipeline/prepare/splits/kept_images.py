@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from pipeline.core.paths import SPLITS_LOCK_FILE
@@ -28,16 +28,41 @@ def describe_kept_images(
     """
     if not known:
         return []
+    undecided = sum(side == UNDECIDED for side in known.values())
     moved = sorted(key for key, side in known.items() if side not in {UNDECIDED, folded[key]})
     sides = defaultdict(set)
     for key, side in known.items():
         sides[groups[key]].add(side)
     linked = [key for key in moved if len(sides[groups[key]]) > 1]
     freed = [key for key in moved if len(sides[groups[key]]) == 1]
-    stayed = format_count(len(known) - len(moved), "image keeps its split", "images keep their split")
+    stayed = format_count(
+        len(known) - len(moved) - undecided, "image keeps its split", "images keep their split"
+    )
     added = format_count(new, "image is", "images are")
     remark = f"{stayed} of the last prepare ({SPLITS_LOCK_FILE}), {added} new"
-    return [remark, *_describe_linked(linked), *_describe_freed(freed, known, folded)]
+    return [
+        remark,
+        *_describe_undecided(undecided),
+        *_describe_linked(linked),
+        *_describe_freed(freed, known, folded),
+    ]
+
+
+def describe_lost_test(sides: Mapping[str, str], present: Collection[str]) -> list[str]:
+    """Say that no image of the last split is here, if images of its test may be in train now.
+
+    Args:
+        sides: The split history: the split or fold by `shorten_hash` of the contents.
+        present: The images by the same hash.
+    """
+    in_test = sum(side == "test" for side in sides.values())
+    if not in_test or not sides.keys().isdisjoint(present):
+        return []
+    return [
+        f"none of the {format_count(len(sides), 'image')} of the last split ({SPLITS_LOCK_FILE}) is here: no "
+        f"image keeps its split; if these are the same images in new files, some of the {in_test} of its "
+        "test may be in train now"
+    ]
 
 
 def describe_overridden_splits(given: Mapping[str, str], assigned: Mapping[str, str]) -> list[str]:
@@ -88,6 +113,15 @@ def describe_small_splits(
     return [
         f"{listed} of {len(assigned)} images, because images keep their split of the last prepare "
         f"({SPLITS_LOCK_FILE}): set data.seed to another number to split all images anew"
+    ]
+
+
+def _describe_undecided(number: int) -> list[str]:
+    if not number:
+        return []
+    return [
+        f"{format_count(number, 'image')} outside of test {'is' if number == 1 else 'are'} assigned anew, "
+        f"because {SPLITS_LOCK_FILE} knows them only from another data.folds"
     ]
 
 

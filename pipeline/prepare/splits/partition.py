@@ -23,6 +23,7 @@ from pipeline.prepare.splits.assign import (
     assign_splits,
     complete_source_splits,
     find_missing_splits,
+    select_fold,
 )
 from pipeline.prepare.splits.groups import (
     ImageLink,
@@ -38,6 +39,7 @@ from pipeline.prepare.splits.groups import (
 from pipeline.prepare.splits.history import SplitHistory, select_terms, shorten_hash
 from pipeline.prepare.splits.kept_images import (
     describe_kept_images,
+    describe_lost_test,
     describe_overridden_splits,
     describe_small_splits,
 )
@@ -159,13 +161,18 @@ def split_dataset(
         notes += _check_leak(leak, rules, can_split_again=len(set(groups.values())) >= len(rules.split))
         folded = _assign_folds(assigned, samples, rules, known) if rules.folds else assigned
         subset = reduce_train_split(
-            _select_fold(folded, rules), samples, rules.fraction, seed=rules.fraction_seed
+            folded if rules.folds is None else select_fold(folded, rules.fold),
+            samples,
+            rules.fraction,
+            seed=rules.fraction_seed,
         )
     except UserError as error:
         raise (UserError(*str(error).split("\n  "), scene) if scene else error) from None
-    notes += describe_overridden_splits(given, assigned) + describe_kept_images(
-        known, folded, groups, new=len(assignable) - len(known)
-    )
+    notes += [
+        *describe_overridden_splits(given, assigned),
+        *describe_kept_images(known, folded, groups, new=len(assignable) - len(known)),
+        *describe_lost_test(history.sides, [shorten_hash(image.sha256) for image in used]),
+    ]
     notes += [] if given or rules.folds else describe_small_splits(known, assigned, groups, rules.split)
     remarks = [*_count_duplicates(duplicate_links, duplicate_groups), *filter(None, [scene]), *remarks]
     return SplitResult(
@@ -251,16 +258,6 @@ def _assign_folds(
     assigned: dict[str, str], samples: Sequence[SplitSample], rules: SplitRules, known: Mapping[str, str]
 ) -> dict[str, str]:
     return assign_folds(assigned, samples, folds=rules.folds or 0, seed=rules.seed, known=known)
-
-
-def _select_fold(folded: Mapping[str, str], rules: SplitRules) -> dict[str, str]:
-    """Turn numbers of folds into splits: one fold is val, the others are train."""
-    if rules.folds is None:
-        return dict(folded)
-    val = str(rules.fold)
-    return {
-        key: side if side == "test" else "val" if side == val else "train" for key, side in folded.items()
-    }
 
 
 def _update_history(

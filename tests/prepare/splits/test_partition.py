@@ -15,6 +15,7 @@ from pipeline.prepare.images.appearance import make_thumbnail
 from pipeline.prepare.splits.history import (
     NO_HISTORY,
     SplitHistory,
+    add_history,
     digest_terms,
     find_history,
     parse_histories,
@@ -32,7 +33,7 @@ RULES = SplitRules(WEIGHTS, True, None, True, "refuse", None, 0, 0)
 def make_image(
     key: str, *, sha: str = "", split: str | None = None, classes=(0,), thumbnail: int | None = None
 ) -> SplitImage:
-    return SplitImage(key, (sha or f"sha of {key}").ljust(64, "."), split, frozenset(classes), {}, thumbnail)
+    return SplitImage(key, (sha or f"sha-of-{key}").ljust(64, "."), split, frozenset(classes), {}, thumbnail)
 
 
 def make_images(count: int, start: int = 0) -> list[SplitImage]:
@@ -254,6 +255,55 @@ def test_test_split_stays_when_folds_are_switched_on_and_off():
     assert {key for key in folded.splits if folded.splits[key] == "test"} == {
         key for key in again.splits if again.splits[key] == "test"
     }
+
+
+def split_again(histories, count, folds=None):
+    """Split as the next `prepare` does, and add the result to the histories."""
+    rules = RULES._replace(folds=folds)
+    start, _ = find_history(histories, rules._asdict())
+    made = split_dataset(make_images(count), rules, start)
+    return made, parse_histories(render_histories(add_history(histories, made.history)))
+
+
+def test_train_val_and_folds_come_back_when_folds_are_switched():
+    plain, histories = split_again({}, 40)
+    grown, histories = split_again(histories, 60)
+    assert select_keys(grown.splits, plain.splits) == plain.splits
+    folded, histories = split_again(histories, 60, folds=3)
+    wider, histories = split_again(histories, 70, folds=5)
+    back, histories = split_again(histories, 70)
+    assert select_keys(back.splits, grown.splits) == grown.splits
+    folded_back, _ = split_again(histories, 70, folds=3)
+    assert select_keys(folded_back.history.sides, folded.history.sides) == folded.history.sides
+    tests = [
+        {key for key, side in made.splits.items() if side == "test"} for made in (wider, back, folded_back)
+    ]
+    assert tests[0] == tests[1] == tests[2]
+
+
+def test_history_of_folds_in_an_earlier_file_is_read_and_undecided_images_are_not_called_kept():
+    folded = split_dataset(make_images(40), RULES._replace(folds=3), NO_HISTORY)
+    earlier = {digest_terms(folded.history.terms): folded.history}
+    plain, histories = split_again(earlier, 40)
+    in_test = sum(side == "test" for side in folded.splits.values())
+    assert any(line.startswith(f"{in_test} images keep their split") for line in plain.remarks)
+    assert any(f"{40 - in_test} images outside of test" in line for line in plain.remarks)
+    assert find_history(histories, RULES._asdict() | {"folds": 3})[0] == folded.history
+    again, _ = split_again(histories, 40)
+    assert again.splits == plain.splits
+    assert len(again.remarks) == 1
+    assert again.remarks[0].startswith("40 images keep their split")
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_history_of_which_no_image_is_here_is_named(split):
+    made = split_dataset(make_images(20), RULES, NO_HISTORY)
+    others = [image._replace(sha256=f"new {image.sha256}", split=split) for image in make_images(20)]
+    again = split_dataset(others, RULES, made.history)
+    (remark,) = (line for line in again.remarks if "splits.lock.json" in line)
+    assert "none of the 20 images" in remark
+    one = [*others, make_image("000")._replace(split=split)]
+    assert not any("none of" in line for line in split_dataset(one, RULES, made.history).remarks)
 
 
 def test_near_duplicates_stay_in_one_split_and_are_listed():
