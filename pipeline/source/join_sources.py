@@ -14,7 +14,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
 from pipeline.core.tasks import Keypoints, Task, can_convert_task
 from pipeline.core.text import format_count
-from pipeline.source.reading.class_selection import select_objects
+from pipeline.source.reading.class_selection import doubt_spellings, select_objects
 from pipeline.source.reading.unicode_names import escape_text
 from pipeline.source.recognize_format import RecognizedSource, recognize_source
 from pipeline.source.types import DEFAULT_OPTIONS, AnnotatedImage, ReadOptions, Source
@@ -61,7 +61,7 @@ def read_sources(
     found = {name: recognize_source(form, folder, options) for name, folder in folders.items()}
     if len(found) == 1:
         [only] = found.values()
-        remarks = (*only.source.remarks, *_doubt_spellings(only.source.names))
+        remarks = (*only.source.remarks, *doubt_spellings(only.source.names))
         return only._replace(source=only.source._replace(remarks=remarks))
     return join_sources({escape_text(name): each for name, each in found.items()}, options.task)
 
@@ -178,7 +178,7 @@ def _find_point_order(points: Keypoints, target: Keypoints) -> IntArray | None:
 
 def _doubt_class_names(sources: Mapping[str, Source], names: Sequence[str]) -> Iterator[str]:
     """Name the classes that may be the same under two names, or two under the same name."""
-    yield from _doubt_spellings(names)
+    yield from doubt_spellings(names)
     unnamed = [
         name for name, source in sources.items() if any(map(_PLACEHOLDER_NAME.fullmatch, source.names))
     ]
@@ -189,17 +189,6 @@ def _doubt_class_names(sources: Mapping[str, Source], names: Sequence[str]) -> I
         )
     elif unnamed and len(names) > len(sources[unnamed[0]].names):
         yield f"{unnamed[0]} numbers its classes instead of naming them: they are classes of their own"
-
-
-def _doubt_spellings(names: Sequence[str]) -> Iterator[str]:
-    """Name the classes that differ in capitals and signs alone; single letters are meant."""
-    by_letters: dict[str, list[str]] = {}
-    for name in names:
-        by_letters.setdefault("".join(filter(str.isalnum, name.casefold())) or name, []).append(name)
-    for letters, similar in by_letters.items():
-        if len(similar) > 1 and len(letters) > 1:
-            listed = " and ".join(map(repr, similar))
-            yield f"{listed} are classes of their own: data.classes.rename can make one of them"
 
 
 def _warn_of_partial_classes(sources: Mapping[str, Source], task: Task) -> Iterator[str]:

@@ -69,12 +69,12 @@ def _read_class_list(path: Path, start: int) -> dict[int, str]:
     return dict(enumerate(lines, 0 if lines[0].strip().lower() in BACKGROUND_NAMES else start))
 
 
-def check_distinct_names(names: Iterable[str], place: Path, *, ignore_blanks: bool = False) -> None:
+def check_distinct_names(names: Iterable[str], place: Path | str, *, ignore_blanks: bool = False) -> None:
     """Refuse two classes with the same name.
 
     Args:
         names: The name of each class as it is spelled.
-        place: The file or folder that names them.
+        place: The file, folder or setting that names them.
         ignore_blanks: Names that differ in blanks alone are the same.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple, TypeVar
 
@@ -13,6 +13,8 @@ from pipeline.core.annotations import RawObjects
 from pipeline.core.arrays import IntArray
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.source.reading.class_lists import check_distinct_names
+from pipeline.source.reading.unicode_names import escape_text
 from pipeline.source.types import Source
 
 
@@ -31,14 +33,15 @@ def filter_source_classes(
         rename: New names by old names; two classes with one new name are merged.
 
     Raises:
-        UserError: A name is no class of the source, the options contradict each other, or no class or no
-            object is left.
+        UserError: A name is no class of the source, the options contradict each other, no class or no object
+            is left, or a new name is empty or differs from another in blanks alone.
     """
     if not source.names:
         raise UserError(f"the annotations hold no object with a class{_explain_missing_classes(source)}")
     choice = select_classes(source.names, keep=keep, drop=drop, rename=rename)
+    doubts = [doubt for doubt in doubt_spellings(choice.names) if doubt not in source.remarks]
     if choice.becomes == tuple(range(len(choice.names))):
-        return source._replace(names=choice.names)
+        return source._replace(names=choice.names, remarks=(*source.remarks, *doubts))
     counts = Counter(cls for image in source.images for cls in image.raw.classes.tolist())
     _check_objects_left(source.names, choice, counts)
     images = tuple(image._replace(raw=apply_class_selection(choice, image.raw)) for image in source.images)
@@ -50,6 +53,7 @@ def filter_source_classes(
         *source.remarks,
         *_describe_dropped_classes(source, choice, counts),
         *_describe_merged_classes(source.names, choice),
+        *doubts,
     ]
     if source.task == "classify":
         images = tuple(image for image, empty in zip(images, bare, strict=True) if not empty)
@@ -123,7 +127,8 @@ def select_classes(
         rename: New names by old names.
 
     Raises:
-        UserError: A name is no class of the source, the options contradict each other, or no class is left.
+        UserError: A name is no class of the source, the options contradict each other, no class is left, or
+            a new name is empty or differs from another in blanks alone.
     """
     for key, wanted in (("keep", keep or ()), ("drop", drop), ("rename", rename)):
         _check_known_names(wanted, names, key)
@@ -133,10 +138,25 @@ def select_classes(
             raise UserError(f"data.classes leaves out {name!r}, and keeps or renames it too: decide for one")
     if not used:
         raise UserError(f"data.classes leaves no class: keep one or more of {', '.join(names)}")
-    called = {name: rename.get(name, name) for name in used}
+    for name, new in rename.items():
+        if not new.strip():
+            raise UserError(f"data.classes.rename gives {name!r} an empty name: give it another")
+    called = {name: escape_text(rename[name]) if name in rename else name for name in used}
     chosen = tuple(dict.fromkeys(called.values()))
+    check_distinct_names(chosen, "data.classes.rename", ignore_blanks=True)
     becomes = tuple(chosen.index(called[name]) if name in called else None for name in names)
     return ClassSelection(chosen, becomes)
+
+
+def doubt_spellings(names: Sequence[str]) -> Iterator[str]:
+    """Name the classes that differ in capitals and signs alone; single letters are meant."""
+    by_letters: dict[str, list[str]] = {}
+    for name in names:
+        by_letters.setdefault("".join(filter(str.isalnum, name.casefold())) or name, []).append(name)
+    for letters, similar in by_letters.items():
+        if len(similar) > 1 and len(letters) > 1:
+            listed = " and ".join(map(repr, similar))
+            yield f"{listed} are classes of their own: data.classes.rename can make one of them"
 
 
 def apply_class_selection(choice: ClassSelection, raw: RawObjects) -> RawObjects:

@@ -23,6 +23,7 @@ NAMES = ("cat", "dog", "lorry", "truck")
         ({"rename": {"lorry": "truck"}}, ("cat", "dog", "truck"), (0, 1, 2, 2)),
         ({"rename": {"cat": "animal", "dog": "animal"}}, ("animal", "lorry", "truck"), (0, 0, 1, 2)),
         ({"rename": {"cat": "dog", "dog": "cat"}}, ("dog", "cat", "lorry", "truck"), (0, 1, 2, 3)),
+        ({"rename": {"cat": "a\nb"}}, ("a\\nb", "dog", "lorry", "truck"), (0, 1, 2, 3)),
         ({"keep": ["lorry"], "rename": {"lorry": "van"}}, ("van",), (None, None, 0, None)),
     ],
 )
@@ -44,6 +45,9 @@ def test_classes_are_kept_dropped_merged_and_renamed(wanted, names, becomes):
         ({"keep": ["cat"], "rename": {"dog": "x"}}, "leaves out 'dog', and keeps or renames it too"),
         ({"drop": list(NAMES)}, "leaves no class: keep one or more of cat, dog, lorry, truck"),
         ({"keep": []}, "leaves no class"),
+        ({"rename": {"cat": "dog "}}, "two classes of data.classes.rename are called 'dog ' and 'dog'"),
+        ({"rename": {"cat": "a  b", "dog": "a b"}}, "are called 'a  b' and 'a b'"),
+        ({"rename": {"cat": " "}}, "data.classes.rename gives 'cat' an empty name"),
     ],
 )
 def test_impossible_selection_is_refused(wanted, sentence):

@@ -56,6 +56,15 @@ def test_empty_selection_changes_nothing(folder):
     assert renamed == source._replace(names=("cat", "dog", "lorry"))
 
 
+@pytest.mark.parametrize("drop", [[], ["van"]])
+def test_new_name_that_differs_in_capitals_alone_is_named(folder, drop):
+    source = read_source("yolo", folder)
+    renamed = filter_source_classes(source, **class_options(rename={"cat": "DOG"}, drop=drop))
+    (remark,) = (remark for remark in renamed.remarks if "'DOG' and 'dog'" in remark)
+    again = filter_source_classes(renamed, **class_options(keep=["DOG", "dog"]))
+    assert again.remarks.count(remark) == 1
+
+
 def test_unknown_class_is_refused(folder):
     with pytest.raises(UserError, match=r"data.classes.drop names 'vans', .* did you mean 'van'\?"):
         filter_source_classes(read_source("yolo", folder), **class_options(drop=["vans"]))
