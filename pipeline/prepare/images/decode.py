@@ -134,9 +134,11 @@ def _read_header(data: bytes, suffix: str, *, decode: bool) -> ImageHeader:
             multiple = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
             require_small_tiles(image)
             depth = _bits_per_value(image, data)
+            # Pillow turns a TIFF while decoding, and takes the tag away. EXIF of a PNG may follow the pixels.
+            turned = image.format == "TIFF" and _is_turned(image)
             if decode:
                 image.load()
-            turned, transparent = _is_turned(image), _is_transparent(image)
+            turned, transparent = turned or _is_turned(image), _is_transparent(image)
             return ImageHeader(str(image.format), image.mode, depth, multiple, turned, transparent)
     except (UnidentifiedImageError, ModuleNotFoundError):  # Ultralytics patches Pillow to import pi_heif
         raise _unidentified_image_error(data, suffix) from None

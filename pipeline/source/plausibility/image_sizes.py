@@ -22,7 +22,10 @@ def read_displayed_size(path: Path) -> tuple[int, int] | None:
         return None
     try:
         with Image.open(path) as image:
-            is_rotated = image.getexif().get(_EXIF_ORIENTATION, 1) in _SWAPPED_SIDES
+            # Pillow gives the size of a TIFF as turned already, and its tag still.
+            is_rotated = (
+                image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION, 1) in _SWAPPED_SIDES
+            )
             return (image.height, image.width) if is_rotated else (image.width, image.height)
     except Exception:  # decoders raise any type; prepare reports the image
         return None

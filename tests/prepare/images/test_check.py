@@ -9,16 +9,35 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.prepare.images.check import check_image
 from pipeline.prepare.images.errors import UnusableImageError
+from pipeline.source.plausibility.image_sizes import read_displayed_size
 from tests.sources import SIZE, write_picture
 
 
 @pytest.fixture
 def jpeg(tmp_path):
     return write_picture(tmp_path / "x.jpg")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("suffix", "compression"), [(".png", None), (".tif", None), (".tif", "tiff_lzw")])
+def test_turned_image_is_rewritten_as_it_is_shown(tmp_path, orientation, suffix, compression):
+    noise = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"x{suffix}"
+    Image.fromarray(noise).save(path, exif=exif, compression=compression)
+    with Image.open(path) as opened:
+        shown = np.asarray(ImageOps.exif_transpose(opened))
+    found = check_image(path)
+    assert found.size == shown.shape[1::-1] == read_displayed_size(path)
+    assert [note.kind for note in found.notes] == ["turned"] * (orientation > 1)
+    assert found.suffix == (suffix if orientation == 1 else ".png")
+    used = cv2.imdecode(np.frombuffer(found.data or path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    assert (used[..., ::-1] == shown).all()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG", ".png", ".bmp", ".webp", ".tif"])
