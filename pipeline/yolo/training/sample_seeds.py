@@ -1,8 +1,9 @@
-"""Seed each sample of a loader with worker processes by (seed, epoch, image).
+"""Seed each sample of a loader by (seed, epoch, image), where it has worker processes or had some before.
 
 Worker processes outlive an epoch and load ahead of it, so their random numbers depend on what they did
 before, and on how many they are. With a seed for each sample a resumed training sees the same samples, with
-any number of workers. A loader without workers is seeded once per epoch instead: see `state.seed_epoch`.
+any number of workers, also none. A training that never had workers is seeded once per epoch instead: see
+`state.seed_epoch`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Self
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
+
+from pipeline.runtime.progress import print_notice
 
 MAX_IMAGES = 10_000_019
 """No dataset has more images: seeds of two epochs are further apart."""
@@ -69,8 +74,13 @@ class SeededSamplesMixin:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return a sample."""
-        if isinstance(index, EpochIndex):
+        if not isinstance(index, EpochIndex):
+            return self._read_sample(index)
+        with nullcontext() if get_worker_info() else _keep_generators():
             self._begin_sample(index)
+            return self._read_sample(index)
+
+    def _read_sample(self, index: int) -> dict[str, Any]:
         sample: dict[str, Any] = super().__getitem__(int(index))  # type: ignore[misc]
         return sample
 
@@ -86,16 +96,52 @@ class SeededSamplesMixin:
         _seed_generators(seed)
 
 
-def seed_samples(loader: Any, next_seed: Callable[[], int]) -> None:
+def seed_samples(loader: Any, next_seed: Callable[[], int], *, had_workers: bool = False) -> None:
     """Make a loader with worker processes seed each of its samples.
 
     Args:
-        loader: Ultralytics' endless loader, before its first batch.
+        loader: Ultralytics' endless loader, before its first batch; nothing changes for the GPU loader.
         next_seed: Returns the seed of the epoch that begins.
+        had_workers: The training had worker processes before: also a loader without any goes on like them.
     """
-    if loader.num_workers:
+    if loader.num_workers or (had_workers and hasattr(loader, "batch_sampler")):
         batches = EpochBatches(loader.batch_sampler.sampler, loader.generator, next_seed)
         object.__setattr__(loader, "batch_sampler", batches)  # as Ultralytics does; DataLoader forbids it
+
+
+def has_seeded_samples(loader: Any) -> bool:
+    """Tell whether a loader seeds each of its samples."""
+    return isinstance(getattr(loader, "batch_sampler", None), EpochBatches)
+
+
+def has_had_workers(trainer: Any) -> bool:
+    """Tell whether a training had worker processes in an earlier session.
+
+    A line says so if it had none and has some now: several processes cannot draw their samples from one
+    stream of random numbers.
+    """
+    if not trainer.state:
+        return False
+    effective = trainer.state["effective"]
+    had_workers = any(session.get("workers") for session in effective.get("sessions", [effective]))
+    if trainer.train_loader.num_workers and not had_workers and trainer.member.rank == 0:
+        print_notice(
+            f"finetune: from epoch {trainer.state['epoch'] + 2} on, images are drawn otherwise than without "
+            "this stop: the training began without worker processes (finetune.workers=0, or on a CPU)"
+        )
+    return had_workers
+
+
+@contextmanager
+def _keep_generators() -> Iterator[None]:
+    """Restore the random generators afterwards, which the training itself uses in this process."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
 
 
 def _seed_generators(seed: int) -> None:

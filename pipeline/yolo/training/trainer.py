@@ -52,7 +52,7 @@ from pipeline.yolo.training.resume.state import (
     seed_epoch,
     take_snapshot,
 )
-from pipeline.yolo.training.sample_seeds import seed_samples
+from pipeline.yolo.training.sample_seeds import has_had_workers, has_seeded_samples, seed_samples
 from pipeline.yolo.training.validation_schedule import is_validation_due
 from pipeline.yolo.unfreezing import count_open_groups, list_frozen_layers
 from pipeline.yolo.unwrap import unwrap_student
@@ -142,7 +142,7 @@ class TrainingMixin(FeatureDistillationMixin, RepeatFactorMixin, SharpnessMixin,
         super()._build_train_pipeline()
         self.frozen_features = attach_feature_stores(self, self.cache_limits)
         self.train_loader = choose_train_loader(self)
-        seed_samples(self.train_loader, self._get_epoch_seed)
+        seed_samples(self.train_loader, self._get_epoch_seed, had_workers=has_had_workers(self))
         if self.effective:  # out of memory in the first epoch: it starts again with a smaller batch
             self.effective = read_resolved_settings(self)
 
@@ -213,7 +213,7 @@ class TrainingMixin(FeatureDistillationMixin, RepeatFactorMixin, SharpnessMixin,
         self.waiting_gradients = {}
         self.steps.begin_epoch(self.epoch * len(self.train_loader))
         seed_epoch(self._get_epoch_seed(), loader=self.train_loader, rank=self.member.rank)
-        if self.is_shared and not self.train_loader.num_workers:
+        if self.is_shared and not has_seeded_samples(self.train_loader):
             self.train_loader.dataset.refill_buffer()  # a checkpoint has the buffer of one process only
         self.update_frozen_layers()
         self.threads.forget_steps()

@@ -18,6 +18,7 @@ from ultralytics.utils.torch_utils import ModelEMA, unwrap_model
 
 from pipeline.yolo.job import EmaSettings
 from pipeline.yolo.training.averaging.best_epochs import EpochWeights
+from pipeline.yolo.training.sample_seeds import has_seeded_samples
 from pipeline.yolo.unwrap import unwrap_student
 
 TrainerState = dict[str, Any]
@@ -124,14 +125,14 @@ def seed_epoch(seed: int, *, loader: Any, rank: int = 0) -> None:
 
     Args:
         seed: Of this epoch.
-        loader: Ultralytics' endless loader. One with worker processes seeds each sample: `sample_seeds`.
+        loader: Ultralytics' endless loader, or one that seeds each sample itself: `sample_seeds`.
         rank: Of this process among those of the training: each draws numbers of its own.
     """
     own = seed + rank * RANK_STRIDE
     random.seed(own)
     np.random.seed(own % 2**32)
     torch.manual_seed(own)
-    if loader.num_workers == 0:
+    if loader.num_workers == 0 and not has_seeded_samples(loader):
         loader.reset()
         loader.generator.manual_seed(seed)
 

@@ -184,6 +184,39 @@ def test_the_record_of_a_resumed_training_is_that_of_its_start(projects):
     assert "0" in found.effective["freeze"]
 
 
+@pytest.mark.slow
+@pytest.mark.fault(4, "another number of worker processes after a stop")
+@pytest.mark.parametrize("options", [{"cache": "ram", "mixup": 0.5}, {"multi_scale": 0.5, "mosaic": 0.0}])
+def test_training_with_workers_goes_on_without_them_to_the_same_weights(projects, capsys, options):
+    case = {"batch": 4, "nbs": 8, "average": 2, **options}
+    expected, found = _train_with_other_workers(projects, case, workers=[2, 2, 0])
+    assert found.weights == expected.weights
+    assert [{**row, "seconds": 0} for row in found.rows] == [{**row, "seconds": 0} for row in expected.rows]
+    assert [session["workers"] for session in found.effective["sessions"]] == [2, 0]
+    assert "worker processes" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.fault(4, "worker processes after a stop of a training without any")
+def test_training_without_workers_that_goes_on_with_them_says_that_images_differ(projects, capsys):
+    _, found = _train_with_other_workers(projects, {"batch": 4, "cache": "ram"}, workers=[0, 0, 2])
+    assert "from epoch 2 on, images are drawn otherwise" in capsys.readouterr().err
+    assert [session["workers"] for session in found.effective["sessions"]] == [0, 2]
+
+
+def _train_with_other_workers(projects, case, *, workers):
+    """Train without a stop, and with one after the first epoch; `workers` are those of the three sessions."""
+    whole, parts = projects
+    with _conditions({**case, "workers": workers[0]}):
+        expected = _train(_build_job(whole, case))
+    job = _build_job(parts, case)
+    with _conditions({**case, "workers": workers[1]}), contextlib.suppress(KeyboardInterrupt):
+        _train(job, stop_after=1)
+        pytest.fail("it ended before it was stopped")
+    with _conditions({**case, "workers": workers[2]}):
+        return expected, _train(job)
+
+
 CHOICES = {
     "batch": [4, 8, 16, 64],
     "nbs": [4, 12, 16, 64],
