@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import shlex
@@ -193,6 +194,8 @@ def run_sweep(asked: argparse.Namespace, trainings: Sequence[Training]) -> None:
     words += ["finetune.patience=0", "finetune.threads=1"]
     words += [f"finetune.time={asked.minutes / 60:.6f}"] if asked.minutes else []
     words += [f"seed={first.seed}", f"sweep.jobs={asked.jobs}", "sweep.sampler=grid", "sweep.output=json"]
+    name = hashlib.sha256(shlex.join(words).encode()).hexdigest()[:8]  # each seed has a sweep of its own
+    words += [f"sweep.name=recipes-{name}"]
     print(f"$ finetrack sweep {shlex.join(words)}", flush=True)
     clone = open_clone(asked, first.data)
     command = [sys.executable, "-m", "pipeline.sweep", "-m", *words]
