@@ -34,6 +34,11 @@ class ComparedImages(NamedTuple):
     objects: IntArray
     slices: Mapping[str, BoolArray]
 
+    @property
+    def has_objects(self) -> BoolArray:
+        """Whether each image (images,) has an object that counts; of classify each has."""
+        return np.asarray(self.objects.any(axis=1))
+
     def count_groups(self, images: BoolArray) -> int:
         """Count the groups of some of the images (images,)."""
         return len(np.unique(self.resamples.groups[images]))

@@ -13,6 +13,7 @@ from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
 from pipeline.comparison.statistics.paired_interval import DifferenceEstimate, estimate_difference
 from pipeline.core.arrays import BoolArray, FloatArray
 from pipeline.core.metric_names import TOP1, get_main_metric
+from pipeline.evaluate.further_metric_names import ECE
 
 
 class FigureDifference(NamedTuple):
@@ -75,7 +76,8 @@ def _compare_figure(
     differs = _find_differing_images(first, second, name)
     decisive = None if differs is None else test.count_groups(differs)
     values = [np.stack([each.figures[name] for each in side]) for side in (first, second)]
-    estimate = estimate_difference(values[0], values[1], test.resamples, decisive=decisive)
+    groups = test.resamples.group_count if name == ECE else test.count_groups(test.has_objects)
+    estimate = _estimate_part(values, test.resamples, groups, decisive)
     return FigureDifference(name, estimate, len(test.objects), int(test.objects.sum()))
 
 
@@ -120,17 +122,24 @@ def _compare_slices(
         where = test.slices[name]
         values = [np.stack([each.slices[name] for each in side]) for side in (first, second)]
         decisive = None if differs is None else test.count_groups(where & differs)
-        estimate = _estimate_part(values, resamples, test.count_groups(where), decisive)
+        estimate = _estimate_part(values, resamples, test.count_groups(where & test.has_objects), decisive)
         yield FigureDifference(name, estimate, int(where.sum()), int(test.objects[where].sum()))
 
 
 def _estimate_part(
     values: Sequence[FloatArray], resamples: ClusterResamples, groups: int, decisive: int | None = None
 ) -> DifferenceEstimate:
-    """Estimate the difference of a class, size or slice.
+    """Estimate the difference of a figure, class, size or slice.
 
     Where both models have one and the same value in all resamples, as of a class that both find without a
     fault, their outcomes are equal on every image.
+
+    Args:
+        values: (trainings, weightings) of the first model, and of the second one.
+        resamples: The weightings.
+        groups: Number of groups that the figure rests on: those with an object. An image without one can only
+            add false alarms; it is no evidence of what a model finds.
+        decisive: Of these, on how many the models can differ; `groups` by default.
     """
     known = np.concatenate(values)
     known = known[~np.isnan(known)]

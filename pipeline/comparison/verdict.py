@@ -59,7 +59,8 @@ def judge_difference(
     if estimate.groups < 2:
         return Judgment(
             "no difference shown",
-            f"no difference can be shown: {format_count(images, 'image')} of one group are like one image",
+            f"no difference can be shown: of {format_count(images, 'image')} only one group has an object, "
+            "and images of one group are like one image",
             None,
         )
     needed = round_needed_images(estimate_needed_images(estimate, images))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.comparison.compare_models import ComparedModel, compare_models, compare_predictions
-from pipeline.core.detections import Detections
+from pipeline.core.detections import Detections, GroundTruth
 from pipeline.core.errors import UserError
 from pipeline.evaluate.details import measure_details
 from pipeline.evaluate.metrics.classification import (
@@ -22,7 +22,7 @@ from pipeline.evaluate.metrics.detection import (
     collect_detection_metrics,
     evaluate_detections,
 )
-from tests.comparison.stored import draw_classifications, draw_detections
+from tests.comparison.stored import draw_classifications, draw_detections, list_images
 
 NO_FIGURES = {
     "mAP50-95", "threshold", "threshold_from", "images", "objects", "worst_slice", "mAP50-95_worst_slice",
@@ -244,6 +244,45 @@ def test_detectors_that_both_find_everything_are_not_shown_to_be_equal():
     for row in (*found.classes, *found.slices):
         assert (row.first, row.difference, row.p_value) == (1, 0, 1)
         assert row.high == -row.low == pytest.approx(1 - 0.025 ** (1 / row.images), abs=0.002)
+
+
+@pytest.mark.parametrize("make", [make_perfect, make_blind])
+def test_equal_outcomes_of_three_images_do_not_show_that_detectors_are_equal(make):
+    both = make(draw_detections(3, skill=0.5))
+    found = compare(both, both)
+    for row in (found.main, *found.classes):
+        assert row.high == -row.low == pytest.approx(1 - 0.025 ** (1 / row.images))
+
+
+def add_background(found, count):
+    """Return the same predictions, with further images that have no object and no detection."""
+    images = list_images(len(found.images) + count)[-count:]
+    boxes, labels = np.zeros((0, 4)), np.zeros(0, np.int64)
+    return replace(
+        found,
+        images=(*found.images, *images),
+        truths=[*found.truths, *[GroundTruth(boxes, labels)] * count],
+        detections=[*found.detections, *[Detections(boxes, np.zeros(0), labels)] * count],
+    )
+
+
+@pytest.mark.parametrize("objects", [1, 3, 5])
+def test_images_without_an_object_are_no_evidence(objects):
+    alone = draw_detections(objects, skill=0.5)
+    pairs = [(make_blind(each), make_perfect(each)) for each in (alone, add_background(alone, 60))]
+    few, with_background = (compare(*pair) for pair in pairs)
+    for found in (few, with_background):
+        for row in (found.main, *(each for each in found.figures if each.name != "ECE")):
+            assert row.p_value >= min(1, 2.0 ** (1 - objects))
+        assert found.verdict == "no difference shown"
+        assert all(row.p_value >= min(1, 2.0 ** (1 - row.images)) for row in found.classes)
+
+
+def test_images_of_a_slice_without_an_object_are_no_evidence():
+    alone = add_background(draw_detections(2, skill=0.5), 60)
+    found = compare(make_blind(alone), make_perfect(alone))
+    assert {row.objects > 0 for row in found.slices} == {True}
+    assert [(row.p_value, row.low, row.high) for row in found.slices] == [(1, -1, 1)] * len(found.slices)
 
 
 def test_results_are_finite_json(detectors):

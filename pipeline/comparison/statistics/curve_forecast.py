@@ -47,7 +47,7 @@ class CurveScores(NamedTuple):
         scores: (sizes, trainings) on all test images, 0 to 1.
         drawn: (sizes, resamples) how far the mean of a size's trainings is from that on all test images, in
             resamples of the test images that all sizes share; no resamples where predictions are not known.
-        groups: Number of groups of test images, which are resampled as a whole.
+        groups: Number of groups of test images with an object, which are resampled as a whole.
         chance: The score of guesses.
     """
 

@@ -59,7 +59,7 @@ def resample_scores(sizes: Sequence[CurveSize], *, seed: int) -> ResampledScores
 
 
 class _TestScores(NamedTuple):
-    """The scores (sizes, trainings, 1 + resamples), first on all images; groups; the score of guesses."""
+    """The scores (sizes, trainings, 1 + resamples), first on all images; groups with an object; the guesses' score."""
 
     scores: FloatArray
     groups: int
@@ -78,7 +78,7 @@ def _score_all(sizes: Sequence[CurveSize], folder: Path, seed: int) -> _TestScor
         for place, size in enumerate(sizes)
     ]
     chance = 1 / len(first.names) if first.task == "classify" else 0.0
-    return _TestScores(np.array(scores), test.resamples.group_count, chance)
+    return _TestScores(np.array(scores), test.count_groups(test.has_objects), chance)
 
 
 def _score(first: StoredPredictions, commit: str, folder: Path, weights: IntArray) -> FloatArray:
