@@ -36,8 +36,14 @@ APPLIED_TAG: Final = "finetrack.champion.applied"
 HISTORY_TAG: Final = "finetrack.champion.history"
 """Tag of the registered model: its champions in order, for people."""
 MAX_REASON_LENGTH: Final = 1000
-"""Characters of a reason in a change: MLflow cuts a parameter at 6,000."""
+"""Characters of a reason in a change."""
+MAX_CHANGE_LENGTH: Final = 5500
+"""Characters of a change as JSON: MLflow cuts a parameter at 6,000, without a word."""
 _CHANGE: Final = re.compile(r"champion\.(\d{5})")
+_CUT_CHANGE: Final = re.compile(
+    r'\{"kind": "(promote|rollback)", "version": "([^"\\]+)", "replaced": (?:null|"([^"\\]+)"), "reason": "'
+)
+"""The beginning of a change whose reason was cut."""
 
 
 class ChampionChangedError(UserError):
@@ -109,7 +115,7 @@ def read_champion_history(store: MlflowClientCache, name: str) -> ChampionHistor
             f"the MLflow run {run_id} was deleted, which holds the champions of {name}: restore it in MLflow "
             f"(`mlflow runs restore --run-id {run_id}`)"
         )
-    return ChampionHistory(run_id, _parse_changes(run.data.params))
+    return ChampionHistory(run_id, _parse_changes(run.data.params, run_id))
 
 
 def change_champion(
@@ -175,7 +181,8 @@ def _claim_change(
         user=_read_user(),
         claim=uuid.uuid4().hex,
     )
-    key, value = f"champion.{number:05d}", json.dumps(full._asdict(), allow_nan=False)
+    full = _shorten_reason(full)
+    key, value = f"champion.{number:05d}", _to_json(full)
     try:
         store.client.log_param(history.run_id, key, value)
     except MlflowException as error:
@@ -190,8 +197,20 @@ def _claim_change(
     return written
 
 
+def _to_json(change: ChampionChange) -> str:
+    """Convert to JSON in ASCII: not every database of MLflow holds all characters."""
+    return json.dumps(change._asdict(), allow_nan=False)
+
+
+def _shorten_reason(change: ChampionChange) -> ChampionChange:
+    """Shorten the reason so that MLflow holds the change; a letter takes up to 12 characters of JSON."""
+    while len(_to_json(change)) > MAX_CHANGE_LENGTH:
+        change = change._replace(reason=change.reason[: len(change.reason) * 9 // 10])
+    return change
+
+
 def _find_change(store: MlflowClientCache, run_id: str, number: int) -> ChampionChange | None:
-    changes = _parse_changes(store.client.get_run(run_id).data.params)
+    changes = _parse_changes(store.client.get_run(run_id).data.params, run_id)
     return next((change for change in changes if change.number == number), None)
 
 
@@ -235,13 +254,32 @@ def _read_applied(store: MlflowClientCache, name: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _parse_changes(params: Mapping[str, str]) -> tuple[ChampionChange, ...]:
-    found = []
-    for name in sorted(params):
-        if _CHANGE.fullmatch(name):
-            values: dict[str, Any] = json.loads(params[name])
-            found.append(ChampionChange(**values))
-    return tuple(found)
+def _parse_changes(params: Mapping[str, str], run_id: str) -> tuple[ChampionChange, ...]:
+    """Read the changes in order.
+
+    Raises:
+        UserError: One is damaged.
+    """
+    return tuple(
+        _parse_change(name, params[name], run_id) for name in sorted(params) if _CHANGE.fullmatch(name)
+    )
+
+
+def _parse_change(name: str, text: str, run_id: str) -> ChampionChange:
+    """Read a change; one that MLflow cut in its reason has the rest of what decides: kind and versions."""
+    try:
+        values: dict[str, Any] = json.loads(text)
+        return ChampionChange(**values)
+    except (ValueError, TypeError):
+        cut = _CUT_CHANGE.match(text)
+    if cut is None:
+        raise UserError(
+            f"the parameter {name} of the MLflow run {run_id}, which holds the champions, is damaged: "
+            "restore it from a backup of MLflow's database"
+        )
+    kind: Literal["promote", "rollback"] = "promote" if cut[1] == "promote" else "rollback"
+    number = int(name.rpartition(".")[2])
+    return ChampionChange(kind, cut[2], cut[3], "(longer than MLflow holds)", number)
 
 
 def _read_user() -> str | None:

@@ -128,6 +128,34 @@ def test_a_deleted_history_is_an_error_that_says_how_to_restore_it(store):
         complete_last_change(store, "parts")
 
 
+@pytest.mark.parametrize("reason", ["摄像头已更换" * 400, "\U0001f600" * 1000, '"\\' * 900, "a" * 5000])
+def test_a_long_reason_is_shortened_and_the_history_can_be_read(store, reason):
+    change_champion(store, "parts", promote("1")._replace(reason=reason), expected=None)
+    change_champion(store, "parts", promote("2", "1"), expected="1")
+    first, second = complete_last_change(store, "parts").changes
+    assert reason.startswith(first.reason)
+    assert len(first.reason) > 300
+    assert (first.number, first.version, second.number) == (1, "1", 2)
+
+
+def test_a_change_that_was_cut_in_its_reason_still_counts(store):
+    change_champion(store, "parts", promote("1"), expected=None)
+    history = complete_last_change(store, "parts")
+    lost = promote("2", "1")._replace(number=2, reason="x" * 7000)
+    store.client.log_param(history.run_id, "champion.00002", json.dumps(lost._asdict())[:6000])
+    changes = complete_last_change(store, "parts").changes
+    assert [(each.number, each.version, each.replaced) for each in changes] == [(1, "1", None), (2, "2", "1")]
+    assert change_champion(store, "parts", promote("3", "2"), expected="2").number == 3
+
+
+def test_a_change_that_cannot_be_read_is_an_error_that_names_it(store):
+    change_champion(store, "parts", promote("1"), expected=None)
+    history = complete_last_change(store, "parts")
+    store.client.log_param(history.run_id, "champion.00002", "{")
+    with pytest.raises(UserError, match=r"champion\.00002.*" + history.run_id):
+        complete_last_change(store, "parts")
+
+
 def race(uri, folder, rounds):
     """Let two processes change the champion at the same moments; return what each round printed."""
     command = [sys.executable, "-c", RACE, uri]
