@@ -16,8 +16,8 @@ _QUOTED: Final = r""""(?:\\.|[^"\\])*"|'(?:''|[^'])*'"""
 _VALUE: Final = rf"""(?:{_QUOTED}|\[(?:{_QUOTED}|[^\]"'#])*\]|[^#"'\[\s][^#]*?)?"""
 """A YAML value on one line: quoted, a list, or plain."""
 
-LineValue = str | int | None | Sequence[str]
-"""A value on one line of a YAML file; true and false are of type int."""
+LineValue = str | float | None | Sequence[str]
+"""A value on one line of a YAML file; whole numbers, true and false count as float."""
 
 
 class LineChange(NamedTuple):
@@ -154,6 +154,8 @@ def _replace_line(text: str, change: LineChange) -> str:
 def _to_yaml(value: LineValue) -> str:
     import yaml
 
+    if isinstance(value, float):
+        return _float_to_yaml(value)
     if value is None or isinstance(value, int):  # true and false are such, too
         return json.dumps(value, allow_nan=False)
     if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value) and yaml.safe_load(value) == value:
@@ -162,6 +164,13 @@ def _to_yaml(value: LineValue) -> str:
     return yaml.safe_dump(
         plain, default_style='"', default_flow_style=True, allow_unicode=True, width=float("inf")
     ).strip()
+
+
+def _float_to_yaml(value: float) -> str:
+    """Write a number so that YAML 1.1 reads it as one: 1e-05 without a point is text to it."""
+    import yaml
+
+    return yaml.safe_dump(value).partition("\n")[0]
 
 
 def _require_only_change(key: ConfigKey, value: LineValue, texts: tuple[str, str]) -> None:
@@ -177,7 +186,7 @@ def _require_only_change(key: ConfigKey, value: LineValue, texts: tuple[str, str
 
 
 def _set_value(values: Any, key: ConfigKey, value: LineValue) -> Any:
-    plain = value if value is None or isinstance(value, str | int) else list(value)
+    plain = value if value is None or isinstance(value, str | int | float) else list(value)
     if not key.in_defaults:
         return {**values, key.name: plain}
     items = [{key.name: plain} if _is_item(item, key) else item for item in values["defaults"]]

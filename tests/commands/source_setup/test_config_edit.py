@@ -17,6 +17,9 @@ from pipeline.commands.source_setup.config_edit import (
 from pipeline.core.errors import UserError
 
 VALUES = [
+    0.5,
+    1e-05,
+    -2.0,
     "/plain",
     "with blank # no comment",
     'it\'s "so"',
