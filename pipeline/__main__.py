@@ -165,7 +165,7 @@ def _compose() -> None:
 
 def _send_missed() -> None:
     """Send what a tracking server missed, as each stage does at its start and end."""
-    from pipeline.compose.stage import load_config
+    from pipeline.compose.stage import plan_config
     from pipeline.core.text import format_count
     from pipeline.storage.scratch_folder import SCRATCH_FOLDER, project_root
     from pipeline.tracking.delivery_report import describe_delivery, require_delivery
@@ -173,7 +173,7 @@ def _send_missed() -> None:
     from pipeline.tracking.runs import send_missed
     from pipeline.tracking.target import TrackingTarget
 
-    where = load_config().tracking
+    where = plan_config(()).tracking
     report = send_missed(TrackingTarget(where.uri, where.experiment, where.timeout))
     others = Counter(
         each.uri

@@ -20,8 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def local(target, tmp_path, monkeypatch):
-    """The store that params.yaml names."""
+    """The store that params.yaml and conf/ name."""
     monkeypatch.setattr(database_module, "LOCK_WAIT_SECONDS", 0.3)
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     return TrackingTarget(target.uri, load_config().tracking.experiment, 2.0)
 
@@ -57,3 +58,15 @@ def test_send_names_what_waits_for_another_store(local, capfd):
     said = capfd.readouterr().out
     assert "1 run waits for MLflow at http://127.0.0.1:9: set tracking.uri=http://127.0.0.1:9" in said
     assert "nothing waits" not in said
+
+
+def test_send_takes_the_store_that_conf_names_now(local, capfd):
+    elsewhere = TrackingTarget("http://127.0.0.1:9", local.experiment, 0.5)
+    with open_run(elsewhere, key="k1", name="demo", tags={}) as session:
+        session.log_metrics({"loss": 1.0})
+    file = Path("conf/tracking/local.yaml")
+    text = file.read_text().replace("timeout: 10.0", "timeout: 0.5")
+    file.write_text(text.replace("uri: sqlite:///mlflow.db", f"uri: {elsewhere.uri}"))
+    capfd.readouterr()
+    assert main(["send"]) == 1
+    assert f"1 run waits in .finetrack/outbox for MLflow at {elsewhere.uri}" in capfd.readouterr().err
