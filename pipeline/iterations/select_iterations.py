@@ -16,6 +16,10 @@ SORT_KEYS: Final = ("started", "val", "test", "seconds", "name")
 """`started`, `val` and `test`: the highest first; `seconds`, `name`: the lowest first."""
 
 
+INDIRECT_KEYS: Final = ("data.epochs", "data.imgsz")
+"""Keys that only set those of finetune, which may be set to something else: a short name is not theirs."""
+
+
 class IterationFilter(NamedTuple):
     """Which iterations are shown; a filter that is empty lets all pass.
 
@@ -61,12 +65,16 @@ def select_iterations(iterations: Iterable[Iteration], wanted: IterationFilter) 
     """Return the iterations that a filter lets pass.
 
     Raises:
-        UserError: No iteration has a key of the filter.
+        UserError: No iteration has a key of the filter, or several keys have its name.
     """
     known = list(iterations)
     for key, _ in wanted.values:
-        if known and not any(_find_values(iteration, key) for iteration in known):
+        names = {name for iteration in known for name in _find_names(iteration.params, key)}
+        if known and not names:
             raise UserError(f"no iteration has a key {key}: `finetrack runs --json` shows their keys")
+        if len(names) > 1:
+            listed = ", ".join(sorted(names))
+            raise UserError(f"several keys are called {key}: {listed}: write the whole name of one")
     return [iteration for iteration in known if _passes(iteration, wanted)]
 
 
@@ -126,8 +134,14 @@ def _has_value(iteration: Iteration, key: str, text: str) -> bool:
 
 
 def _find_values(iteration: Iteration, key: str) -> list[Any]:
-    """Return the values of the keys that are `key`, or end with it."""
+    """Return the value of the key that is `key`, or of those that end with it."""
     params = iteration.params
-    if key in params:
-        return [params[key]]
-    return [value for name, value in params.items() if name.endswith(f".{key}")]
+    return [params[name] for name in _find_names(params, key)]
+
+
+def _find_names(params: Iterable[str], key: str) -> list[str]:
+    """Return the key that is `key`, or those that end with it, without what only sets another key."""
+    names = [*params]
+    if key in names:
+        return [key]
+    return [name for name in names if name.endswith(f".{key}") and name not in INDIRECT_KEYS]

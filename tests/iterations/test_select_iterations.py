@@ -68,6 +68,23 @@ def test_iterations_without_a_value_come_last(key, order):
     assert "".join(item.label for item in sort_iterations(ALL, key)) == order
 
 
+def test_a_short_name_is_not_that_of_a_key_which_only_sets_another():
+    runs = [
+        iteration("short", params={"data.epochs": 12, "finetune.epochs": 12}),
+        iteration("long", params={"data.epochs": 12, "finetune.epochs": 100}),
+    ]
+    for words, found in ((["epochs=12"], ["short"]), (["data.epochs=12"], ["short", "long"])):
+        wanted = parse_filter(words, states=None, data=None, sweep=None)
+        assert [item.label for item in select_iterations(runs, wanted)] == found
+
+
+def test_a_short_name_of_several_keys_is_refused_with_their_names():
+    runs = [iteration("a", params={"finetune.batch": 16}), iteration("b", params={"evaluate.batch": 16})]
+    wanted = parse_filter(["batch=16"], states=None, data=None, sweep=None)
+    with pytest.raises(UserError, match=r"evaluate\.batch, finetune\.batch"):
+        select_iterations(runs, wanted)
+
+
 def test_an_unknown_sort_key_is_refused():
     with pytest.raises(UserError):
         sort_iterations(ALL, "lr0")
