@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from pipeline.comparison.compare_models import ComparedModel, compare_models
+from pipeline.comparison.compare_models import ComparedModel, align_models, compare_models
 from pipeline.comparison.comparison_result import ModelComparison, PairedDifference
 from pipeline.comparison.models.candidates import Candidate
 from pipeline.comparison.models.model_differences import ModelDifference, list_model_differences
+from pipeline.comparison.statistics.cluster_resamples import merge_groups
 from pipeline.core.tasks import Task
 
 MAX_NAME_LENGTH: Final = 250
@@ -22,7 +23,8 @@ class ComparedSplit(NamedTuple):
         task: The task.
         data: Digest of the prepared dataset.
         images: Number of test images.
-        groups: Number of groups: near copies, and images of one group of data.group_by, are one.
+        groups: Number of groups that are resampled: near copies, and images of one group of data.group_by,
+            are one, where the predictions of any model say so.
         objects: Number of true objects that count; of classify the images.
     """
 
@@ -77,13 +79,15 @@ def build_report(
     Raises:
         UserError: The models are of different tasks, classes or test data.
     """
+    models = align_models(models)
     comparisons = compare_models(models, resamples=resamples, seed=seed)
     test = models[0].trainings[0]
+    groups = merge_groups([[image.group for image in each.images] for of in models for each in of.trainings])
     split = ComparedSplit(
         test.task,
         test.data,
         len(test.images),
-        len({image.group for image in test.images}),
+        int(groups.max()) + 1,
         comparisons[0].main.objects,
     )
     return ComparisonReport(

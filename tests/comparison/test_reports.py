@@ -49,6 +49,17 @@ def test_json_has_finite_numbers_of_all_models(report):
     assert main["difference"] == pytest.approx(main["second"] - main["first"], abs=1e-5)
 
 
+def test_the_groups_are_those_that_any_model_knows_of():
+    alone, grouped = (draw_detections(40, skill=0.5, copies=copies) for copies in (1, 4))
+    models = [
+        ComparedModel("A", (alone,)),
+        ComparedModel("B", (replace(alone, images=grouped.images),)),
+    ]
+    candidates = [Candidate(each.label, (Iteration("r", "run", "r"),)) for each in models]
+    report = build_report(candidates, models, remarks=[], resamples=200, seed=0)
+    assert report_to_json(report)["test"]["groups"] == 10
+
+
 def test_metrics_of_several_models_have_their_number(report):
     names = build_metrics(report)
     assert {"2/difference/mAP50-95", "3/difference/mAP50-95_low", "3/difference/mAP50-95_p"} <= set(names)
