@@ -82,6 +82,7 @@ CASES = (
     Case("detect 55, one class, 1.5 objects", 55, shares=(1.0,), objects=1.5),
     Case("detect 55, ten classes", 55, shares=TEN),
     Case("detect 55, ten classes, better", 55, 0.3, shares=TEN),
+    Case("detect 310, a class in about 2 images", 310, shares=(0.6, 0.398, 0.002)),
     Case("detect 55, other calibration", 55, shift=1.5),
     Case("detect 55 groups of 3", 55, copies=3),
     Case("detect 55 groups of 3, better", 55, 0.3, copies=3),

@@ -43,6 +43,13 @@ class ComparedImages(NamedTuple):
         """Count the groups of some of the images (images,)."""
         return len(np.unique(self.resamples.groups[images]))
 
+    def count_class_groups(self, objects: IntArray) -> IntArray:
+        """Count the groups (classes,) that hold an object of each class, of objects (images, classes)."""
+        held = np.zeros((self.resamples.group_count, objects.shape[1]), bool)
+        images, classes = np.nonzero(objects)
+        held[self.resamples.groups[images], classes] = True
+        return np.asarray(held.sum(axis=0))
+
 
 def build_compared_images(
     predictions: Sequence[StoredPredictions], resamples: int, *, seed: int
@@ -62,10 +69,9 @@ def build_compared_images(
     drawn = resample_groups(groups, resamples, seed=seed)
     kept = np.asarray((drawn.weights @ objects).any(axis=1))
     kept[0] = True
-    drawn = drawn._replace(weights=drawn.weights[kept], times=int(kept[1 : 1 + drawn.times].sum()))
     named = ([image.slices for image in each.images] for each in predictions)
     slices = next((found for each in named if (found := build_slice_masks(each))), {})
-    return ComparedImages(predictions[0].task, predictions[0].names, drawn, objects, slices)
+    return ComparedImages(predictions[0].task, predictions[0].names, drawn.select(kept), objects, slices)
 
 
 def count_class_objects(predictions: StoredPredictions) -> IntArray:

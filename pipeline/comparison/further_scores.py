@@ -22,25 +22,31 @@ class SizeFigure(NamedTuple):
 
     Attributes:
         values: (weightings,) of the first `SLICE_RESAMPLES` resamples; nan without such an object.
-        objects: (images,) number of such objects.
+        classes: (weightings, classes) of which it is the mean; nan without such an object.
+        objects: (images, classes) number of such objects.
     """
 
     values: FloatArray
+    classes: FloatArray
     objects: IntArray
 
 
 def score_average_recalls(
     table: DetectionTable, test: ComparedImages, weights: IntArray
 ) -> dict[str, FloatArray]:
-    """Compute AR1, AR10 and AR100 for each weighting (weightings, images)."""
+    """Compute AR1, AR10 and AR100 of each class (weightings, classes); nan without objects."""
     ranks, objects = rank_detections(table), weights @ table.objects
-    present = objects > 0
-    number = np.maximum(present.sum(axis=1), 1)
     found = {}
     for limit in DETECTION_LIMITS:
         recall = (weights @ _average_hits(table, ranks < limit)) / np.maximum(objects, 1)
-        found[name_average_recall(limit, test.task)] = (recall * present).sum(axis=1) / number
+        found[name_average_recall(limit, test.task)] = np.where(objects > 0, recall, np.nan)
     return found
+
+
+def average_classes(values: FloatArray) -> FloatArray:
+    """Average values (weightings, classes) over the classes with objects; 0 without any."""
+    averages: FloatArray = np.nansum(values, axis=1) / np.maximum((~np.isnan(values)).sum(axis=1), 1)
+    return averages
 
 
 def score_sizes(
@@ -52,10 +58,11 @@ def score_sizes(
     found = {}
     for size, sized in build_size_tables(images, table).items():
         if sized.objects.any():
-            values = compute_mean_ap(compute_average_precisions(sized, weights))
+            aps = compute_average_precisions(sized, weights)
+            values = compute_mean_ap(aps)
             empty = ~(weights @ sized.objects).any(axis=1)
             name = name_size_metric(size, test.task)
-            found[name] = SizeFigure(np.where(empty, np.nan, values), sized.objects.sum(axis=1))
+            found[name] = SizeFigure(np.where(empty, np.nan, values), aps.mean(axis=2), sized.objects)
     return found
 
 

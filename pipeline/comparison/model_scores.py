@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.comparison.compared_images import SLICE_RESAMPLES, ComparedImages, list_true_classes
 from pipeline.comparison.further_scores import (
     SizeFigure,
+    average_classes,
     score_average_recalls,
     score_calibration,
     score_reliability,
@@ -40,6 +41,8 @@ class ModelScores(NamedTuple):
         figures: By the names of metrics.json: (weightings,).
         classes: (weightings, classes) the main metric of each class; nan without objects.
         slices: The main metric by slice: (weightings,) of `ClusterResamples.limit(SLICE_RESAMPLES)`.
+        parts: Of figures and slices that are means over classes, the values (weightings, classes) of which
+            they are; nan without objects.
         sizes: The mAP50-95 by size of the objects.
         outcomes: Of figures that are shares of images, whether each image (images,) is right.
     """
@@ -47,6 +50,7 @@ class ModelScores(NamedTuple):
     figures: dict[str, FloatArray]
     classes: FloatArray
     slices: dict[str, FloatArray]
+    parts: Mapping[str, FloatArray]
     sizes: Mapping[str, SizeFigure] = {}
     outcomes: Mapping[str, BoolArray] = {}
 
@@ -102,18 +106,22 @@ def _score_detections(
     prefix = TASK_PREFIXES.get(task, "")
     table = build_detection_table(predictions.truths, predictions.detections, len(predictions.names))
     aps = compute_average_precisions(table, weights)
-    figures = _name_means(aps, prefix)
+    parts = _name_precisions(aps, prefix)
     if threshold is not None:
-        figures |= _score_counts(_count_at_threshold(table, threshold), weights, prefix)
+        parts |= _score_counts(_count_at_threshold(table, threshold), weights, prefix)
     if prefix:
-        figures |= _name_means(compute_average_precisions(_build_box_table(predictions), weights), "")
-    figures |= score_average_recalls(table, test, weights) | score_calibration(table, weights)
+        parts |= _name_precisions(compute_average_precisions(_build_box_table(predictions), weights), "")
+    parts |= score_average_recalls(table, test, weights)
+    figures = {name: average_classes(values) for name, values in parts.items()}
+    figures |= score_calibration(table, weights)
     sizes = score_sizes(predictions, table, test)
-    return ModelScores(figures, aps.mean(axis=2), _score_detection_slices(table, test), sizes)
+    slices = _score_detection_slices(table, test)
+    averages = {name: _average_slice(values) for name, values in slices.items()}
+    return ModelScores(figures, aps.mean(axis=2), averages, parts | slices, sizes)
 
 
-def _name_means(aps: FloatArray, prefix: str) -> dict[str, FloatArray]:
-    return {prefix + MAP50_95: compute_mean_ap(aps), prefix + MAP50: compute_mean_ap(aps[:, :, :1])}
+def _name_precisions(aps: FloatArray, prefix: str) -> dict[str, FloatArray]:
+    return {prefix + MAP50_95: aps.mean(axis=2), prefix + MAP50: aps[:, :, 0]}
 
 
 def _build_box_table(predictions: StoredPredictions) -> DetectionTable:
@@ -133,28 +141,30 @@ def _count_at_threshold(table: DetectionTable, threshold: float) -> ClassCounts:
 
 
 def _score_counts(counts: ClassCounts, weights: IntArray, prefix: str) -> dict[str, FloatArray]:
-    """Average precision, recall and F1 over the classes with objects, for each weighting."""
+    """Compute precision, recall and F1 of each class (weightings, classes); nan without objects."""
     hits, shown, objects = (weights @ each for each in counts)
-    present = objects > 0
-    number = np.maximum(present.sum(axis=1), 1)
     values = {
         PRECISION: hits / np.maximum(shown, 1),
         RECALL: hits / np.maximum(objects, 1),
         F1: 2 * hits / np.maximum(shown + objects, 1),
     }
-    return {prefix + name: (value * present).sum(axis=1) / number for name, value in values.items()}
+    return {prefix + name: np.where(objects > 0, value, np.nan) for name, value in values.items()}
 
 
 def _score_detection_slices(table: DetectionTable, test: ComparedImages) -> dict[str, FloatArray]:
+    """Compute the mAP50-95 of each class (weightings, classes) by slice, of slices with objects."""
     weights = test.resamples.limit(SLICE_RESAMPLES).weights
     found = {}
     for name, mask in test.slices.items():
         part = table.select_images(mask)
         if part.objects.any():
-            aps = compute_average_precisions(part, weights[:, mask])
-            empty = ~(weights[:, mask] @ part.objects).any(axis=1)
-            found[name] = np.where(empty, np.nan, compute_mean_ap(aps))
+            found[name] = compute_average_precisions(part, weights[:, mask]).mean(axis=2)
     return found
+
+
+def _average_slice(values: FloatArray) -> FloatArray:
+    """Average over the classes; nan where a resample has no object of the slice."""
+    return np.where(np.isnan(values).all(axis=1), np.nan, average_classes(values))
 
 
 def _score_classes(predictions: StoredPredictions, test: ComparedImages) -> ModelScores:
@@ -172,9 +182,10 @@ def _score_classes(predictions: StoredPredictions, test: ComparedImages) -> Mode
     limited = test.resamples.limit(SLICE_RESAMPLES).weights
     slices = {name: _average(own[mask], limited[:, mask]) for name, mask in test.slices.items()}
     outcomes = {TOP1: right[:, 0], TOP5: right.any(axis=1)}
-    figures |= _score_counts(counts, weights, "")
+    parts = _score_counts(counts, weights, "")
+    figures |= {name: average_classes(values) for name, values in parts.items()}
     figures |= score_reliability(np.arange(len(truth)), scores[:, 0], right[:, 0], weights)
-    return ModelScores(figures, classes, slices, {}, outcomes)
+    return ModelScores(figures, classes, slices, parts, {}, outcomes)
 
 
 def _average(values: FloatArray, weights: IntArray) -> FloatArray:

@@ -10,8 +10,9 @@ import numpy as np
 from pipeline.comparison.compared_images import SLICE_RESAMPLES, ComparedImages
 from pipeline.comparison.model_scores import ModelScores
 from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
-from pipeline.comparison.statistics.paired_interval import DifferenceEstimate, estimate_difference
-from pipeline.core.arrays import BoolArray, FloatArray
+from pipeline.comparison.statistics.paired_interval import DifferenceEstimate, Evidence, estimate_difference
+from pipeline.comparison.statistics.rare_classes import ClassParts
+from pipeline.core.arrays import BoolArray, FloatArray, IntArray
 from pipeline.core.metric_names import TOP1, get_main_metric
 from pipeline.evaluate.further_metric_names import ECE
 
@@ -77,7 +78,8 @@ def _compare_figure(
     decisive = None if differs is None else test.count_groups(differs)
     values = [np.stack([each.figures[name] for each in side]) for side in (first, second)]
     groups = test.resamples.group_count if name == ECE else test.count_groups(test.has_objects)
-    estimate = _estimate_part(values, test.resamples, groups, decisive)
+    parts = _collect_parts(name, first, second, test.count_class_groups(test.objects))
+    estimate = _estimate_part(values, test.resamples, groups, decisive=decisive, parts=parts)
     return FigureDifference(name, estimate, len(test.objects), int(test.objects.sum()))
 
 
@@ -94,9 +96,11 @@ def _compare_sizes(
 ) -> Iterator[FigureDifference]:
     resamples = test.resamples.limit(SLICE_RESAMPLES)
     for name, figure in first[0].sizes.items():
-        where = figure.objects > 0
+        where = np.asarray(figure.objects.any(axis=1))
         values = [np.stack([each.sizes[name].values for each in side]) for side in (first, second)]
-        estimate = _estimate_part(values, resamples, test.count_groups(where))
+        classes = [np.stack([each.sizes[name].classes for each in side]) for side in (first, second)]
+        parts = ClassParts(classes[0], classes[1], test.count_class_groups(figure.objects))
+        estimate = _estimate_part(values, resamples, test.count_groups(where), parts=parts)
         yield FigureDifference(name, estimate, int(where.sum()), int(figure.objects.sum()))
 
 
@@ -108,7 +112,7 @@ def _compare_classes(
         where = test.objects[:, cls] > 0
         values = [np.stack([each.classes[:, cls] for each in side]) for side in (first, second)]
         decisive = None if differs is None else test.count_groups(where & differs)
-        estimate = _estimate_part(values, test.resamples, test.count_groups(where), decisive)
+        estimate = _estimate_part(values, test.resamples, test.count_groups(where), decisive=decisive)
         objects = int(test.objects[:, cls].sum())
         yield FigureDifference(test.names[cls], estimate, int(where.sum()), objects)
 
@@ -122,17 +126,34 @@ def _compare_slices(
         where = test.slices[name]
         values = [np.stack([each.slices[name] for each in side]) for side in (first, second)]
         decisive = None if differs is None else test.count_groups(where & differs)
-        estimate = _estimate_part(values, resamples, test.count_groups(where & test.has_objects), decisive)
+        groups = test.count_groups(where & test.has_objects)
+        parts = _collect_parts(name, first, second, test.count_class_groups(test.objects * where[:, None]))
+        estimate = _estimate_part(values, resamples, groups, decisive=decisive, parts=parts)
         yield FigureDifference(name, estimate, int(where.sum()), int(test.objects[where].sum()))
 
 
+def _collect_parts(
+    name: str, first: Sequence[ModelScores], second: Sequence[ModelScores], groups: IntArray
+) -> ClassParts | None:
+    """Collect the classes of a figure or slice; None if it is no mean over classes."""
+    if name not in first[0].parts:
+        return None
+    values = [np.stack([each.parts[name] for each in side]) for side in (first, second)]
+    return ClassParts(values[0], values[1], groups)
+
+
 def _estimate_part(
-    values: Sequence[FloatArray], resamples: ClusterResamples, groups: int, decisive: int | None = None
+    values: Sequence[FloatArray],
+    resamples: ClusterResamples,
+    groups: int,
+    *,
+    decisive: int | None = None,
+    parts: ClassParts | None = None,
 ) -> DifferenceEstimate:
     """Estimate the difference of a figure, class, size or slice.
 
     Where both models have one and the same value in all resamples, as of a class that both find without a
-    fault, their outcomes are equal on every image.
+    fault, their outcomes are equal on every image; so too where they have it of each class.
 
     Args:
         values: (trainings, weightings) of the first model, and of the second one.
@@ -140,9 +161,10 @@ def _estimate_part(
         groups: Number of groups that the figure rests on: those with an object. An image without one can only
             add false alarms; it is no evidence of what a model finds.
         decisive: Of these, on how many the models can differ; `groups` by default.
+        parts: The values of the classes, of a mean over them.
     """
     known = np.concatenate(values)
     known = known[~np.isnan(known)]
-    if len(known) and not np.ptp(known):
+    if (len(known) and not np.ptp(known)) or (parts is not None and parts.are_constant()):
         decisive = 0
-    return estimate_difference(values[0], values[1], resamples, groups=groups, decisive=decisive)
+    return estimate_difference(values[0], values[1], resamples, Evidence(groups, decisive, parts))

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pipeline.core.arrays import IntArray
+from pipeline.core.arrays import BoolArray, Float32Array, IntArray
 from pipeline.evaluate.metrics.bootstrap import number_groups
 
 MAX_LEFT_OUT_GROUPS: Final = 300
-"""With more groups than this, none is left out in turn: the normal distribution holds well enough."""
+"""With more groups than this, none is left out in turn, which would take longer than the resamples."""
 
 
 class ClusterResamples(NamedTuple):
@@ -21,11 +21,13 @@ class ClusterResamples(NamedTuple):
         weights: (1 + times + left out, images).
         times: Number of resamples.
         groups: (images,) index of each image's group.
+        drawn: (times, groups) how often each group counts in each resample.
     """
 
     weights: IntArray
     times: int
     groups: IntArray
+    drawn: Float32Array
 
     @property
     def group_count(self) -> int:
@@ -36,8 +38,14 @@ class ClusterResamples(NamedTuple):
         """Return the same with the first resamples only."""
         if times >= self.times:
             return self
-        kept = np.r_[0 : 1 + times, 1 + self.times : len(self.weights)]
-        return self._replace(weights=self.weights[kept], times=times)
+        kept = np.ones(len(self.weights), bool)
+        kept[1 + times : 1 + self.times] = False
+        return self.select(kept)
+
+    def select(self, kept: BoolArray) -> ClusterResamples:
+        """Return the same with some of the weightings only; the first one has to be among them."""
+        drawn = self.drawn[kept[1 : 1 + self.times]]
+        return ClusterResamples(self.weights[kept], len(drawn), self.groups, drawn)
 
 
 def merge_groups(groupings: Sequence[Sequence[Hashable]]) -> IntArray:
@@ -74,4 +82,4 @@ def resample_groups(groups: IntArray, times: int, *, seed: int) -> ClusterResamp
     left_out = count if 1 < count <= MAX_LEFT_OUT_GROUPS else 0
     others = 1 - np.eye(left_out, count, dtype=np.int64)
     rows = np.concatenate([np.ones((1, count), np.int64), drawn, others])
-    return ClusterResamples(rows[:, groups], times, groups)
+    return ClusterResamples(rows[:, groups], times, groups, drawn.astype(np.float32))

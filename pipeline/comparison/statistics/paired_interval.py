@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
+from pipeline.comparison.statistics.rare_classes import ClassParts, measure_class_variance
 from pipeline.comparison.statistics.student_t import compute_two_sided_p, find_two_sided_quantile
 from pipeline.core.arrays import FloatArray
 
@@ -98,6 +99,20 @@ class DifferenceEstimate(NamedTuple):
         return max(-1.0, self.difference - reach), min(1.0, self.difference + reach)
 
 
+class Evidence(NamedTuple):
+    """What a figure rests on.
+
+    Attributes:
+        groups: Number of groups of images.
+        decisive: Number of groups on which the models can differ; `groups` by default.
+        parts: The values of the classes, of a figure that is their mean.
+    """
+
+    groups: int
+    decisive: int | None = None
+    parts: ClassParts | None = None
+
+
 class _Spread(NamedTuple):
     """How a model's figure varies with the seed of its training.
 
@@ -116,9 +131,7 @@ def estimate_difference(
     first: FloatArray,
     second: FloatArray,
     resamples: ClusterResamples,
-    *,
-    groups: int | None = None,
-    decisive: int | None = None,
+    evidence: Evidence | None = None,
 ) -> DifferenceEstimate:
     """Estimate the difference of a figure, from its values for each weighting of the images.
 
@@ -126,13 +139,16 @@ def estimate_difference(
         first: (trainings, weightings) of the first model; nan where the figure is undefined.
         second: (trainings, weightings) of the second model.
         resamples: The weightings.
-        groups: Number of groups that the figure rests on; all by default.
-        decisive: Number of groups on which the models can differ; `groups` by default.
+        evidence: What the figure rests on; all groups by default.
     """
-    count = resamples.group_count if groups is None else groups
+    count, decisive, parts = evidence or Evidence(resamples.group_count)
     differences = second.mean(axis=0) - first.mean(axis=0)
     image_variance = _estimate_image_variance(differences[1 : 1 + resamples.times], count)
-    freedom = _estimate_freedom(differences[1 + resamples.times :], count)
+    freedom = _estimate_freedom(differences, resamples, count)
+    if parts is not None:
+        classes = measure_class_variance(parts, resamples.times)
+        image_variance = max(image_variance, classes.variance)
+        freedom = min(freedom, image_variance**2 / classes.terms) if classes.terms else freedom
     spreads = [_measure_spread(values, resamples.times, count) for values in (first, second)]
     seed_variance, seed_terms = _combine_spreads(spreads)
     total = image_variance + seed_variance
@@ -168,18 +184,49 @@ def _estimate_image_variance(drawn: FloatArray, groups: int) -> float:
     return float(known.var(ddof=1)) * groups / (groups - 1)
 
 
-def _estimate_freedom(left_out: FloatArray, groups: int) -> float:
+def _estimate_freedom(differences: FloatArray, resamples: ClusterResamples, groups: int) -> float:
     """Return the degrees of freedom of the image variance: few where a few groups carry most of it.
 
-    The variance of n influences is known as well as that of 2 n / (kurtosis - 1) normal values.
+    The variance of n influences is known as well as that of 2 n / (kurtosis - 1) normal values. An influence
+    is what a figure changes by without the group or, where no group is left out, its covariance with how
+    often the group is drawn.
+
+    Args:
+        differences: (weightings,).
+        resamples: The weightings.
+        groups: Number of groups that the figure rests on.
     """
     most = float(max(1, groups - 1))
+    left_out = differences[1 + resamples.times :]
     known = left_out[~np.isnan(left_out)]
+    if not len(known) and resamples.group_count > 1:
+        concentration = _measure_concentration(differences[1 : 1 + resamples.times], resamples)
+        return min(most, max(1.0, 2 / max(concentration - 1 / resamples.group_count, 1e-9)))
     squares = (known - known.mean()) ** 2 if len(known) else known
     if not squares.any():
         return most
     kurtosis = float((squares**2).mean() / squares.mean() ** 2)
     return min(most, max(1.0, 2 * len(known) / max(kurtosis - 1, 1e-9)))
+
+
+def _measure_concentration(drawn: FloatArray, resamples: ClusterResamples) -> float:
+    """Return the kurtosis of the influences of all groups by their number, from resamples (times,).
+
+    A covariance from B resamples has an error whose variance is that of the figure by B. What it adds to the
+    sums of squares and of fourth powers is taken off.
+    """
+    known = ~np.isnan(drawn)
+    times, count = int(known.sum()), resamples.group_count
+    if times < 2:
+        return 0.0
+    centred = np.where(known, drawn - drawn[known].mean(), 0.0)
+    influences = (centred.astype(np.float32) @ resamples.drawn).astype(np.float64) / times
+    noise = float((centred**2).sum()) / times**2
+    squares = float((influences**2).sum()) - count * noise
+    if squares <= count * noise * math.sqrt(2 / count):
+        return 0.0  # no influence is told from the error
+    fourths = float((influences**4).sum()) - 6 * noise * squares - 3 * count * noise**2
+    return max(0.0, fourths / squares**2)
 
 
 def _measure_spread(values: FloatArray, times: int, groups: int) -> _Spread:

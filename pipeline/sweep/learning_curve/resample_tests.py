@@ -59,7 +59,7 @@ def resample_scores(sizes: Sequence[CurveSize], *, seed: int) -> ResampledScores
 
 
 class _TestScores(NamedTuple):
-    """The scores (sizes, trainings, 1 + resamples), first on all images; groups with an object; the guesses' score."""
+    """The scores (sizes, trainings, 1 + resamples), first on all images; groups with an object; chance."""
 
     scores: FloatArray
     groups: int

@@ -9,9 +9,11 @@ from scipy import stats
 from pipeline.comparison.statistics.cluster_resamples import resample_groups
 from pipeline.comparison.statistics.paired_interval import (
     DifferenceEstimate,
+    Evidence,
     estimate_difference,
     estimate_needed_images,
 )
+from pipeline.comparison.statistics.rare_classes import ClassParts
 
 
 def means(per_image, resamples):
@@ -20,10 +22,10 @@ def means(per_image, resamples):
     return rows / resamples.weights.sum(axis=1)
 
 
-def estimate(first, second, *, times=4000, groups=None, **counts):
+def estimate(first, second, *, times=4000, groups=None, evidence=None):
     images = np.atleast_2d(first).shape[1]
     resamples = resample_groups(np.arange(images) if groups is None else groups, times, seed=0)
-    return estimate_difference(means(first, resamples), means(second, resamples), resamples, **counts)
+    return estimate_difference(means(first, resamples), means(second, resamples), resamples, evidence)
 
 
 def test_interval_and_p_value_of_a_mean_are_those_of_the_paired_t_test():
@@ -69,7 +71,7 @@ def test_equal_models_have_no_difference_and_no_width():
 
 @pytest.mark.parametrize(("groups", "reach"), [(3, 0.71), (60, 0.06), (400, 0.0092)])
 def test_equal_outcomes_of_a_few_groups_do_not_show_that_models_are_equal(groups, reach):
-    found = estimate(np.ones(groups), np.ones(groups), decisive=0, times=200)
+    found = estimate(np.ones(groups), np.ones(groups), times=200, evidence=Evidence(groups, 0))
     assert (found.difference, found.p_value) == (0, 1)
     assert found.interval == (pytest.approx(-reach, rel=0.02), pytest.approx(reach, rel=0.02))
 
@@ -87,6 +89,42 @@ def test_many_groups_that_all_agree_to_the_last_digit_show_a_difference_that_is_
     low, high = found.interval
     assert 0 < found.p_value < 1e-5
     assert low == -1 < high < -0.4
+
+
+@pytest.mark.parametrize("images", [200, 400, 1500])
+@pytest.mark.parametrize("carried", [3, 4])
+def test_a_few_groups_that_agree_among_many_show_nothing(images, carried):
+    second = np.zeros(images)
+    second[:carried] = 1
+    found = estimate(np.zeros(images), second)
+    assert found.p_value > 0.05
+    assert found.freedom < 4 * carried
+
+
+@pytest.mark.parametrize("images", [200, 400, 1500])
+def test_a_difference_that_many_groups_carry_has_many_degrees_of_freedom(images):
+    found = estimate(*np.random.default_rng(8).random((2, images)), times=1000)
+    assert found.freedom > 100
+
+
+@pytest.mark.parametrize("images", [290, 310])
+@pytest.mark.parametrize("rare", [1, 2, 3, 4])
+def test_a_class_in_few_groups_does_not_show_a_difference_of_the_mean_over_classes(images, rare):
+    resamples = resample_groups(np.arange(images), 2000, seed=0)
+    rng = np.random.default_rng(9)
+    held = np.arange(images) < rare
+    sides = []
+    for score in (0.0, 1.0):
+        common = resamples.weights @ rng.random(images) / resamples.weights.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            found = resamples.weights @ (held * score) / (resamples.weights @ held)
+        sides.append(np.stack([common, found], axis=1)[None])
+    parts = ClassParts(sides[0], sides[1], np.array([images, rare]))
+    figures = [np.nanmean(side, axis=2) for side in sides]
+    found = estimate_difference(figures[0], figures[1], resamples, Evidence(images, parts=parts))
+    assert found.difference > 0.4
+    assert found.p_value > 0.05
+    assert found.interval[0] < 0
 
 
 def test_nothing_is_known_of_a_figure_that_rests_on_one_group():
