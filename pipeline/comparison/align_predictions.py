@@ -52,6 +52,11 @@ def _require_same_task(first: StoredPredictions, other: StoredPredictions, label
         )
     if first.names != other.names:
         here, there = (", ".join(names) for names in (first.names, other.names))
+        if sorted(first.names) == sorted(other.names):
+            raise UserError(
+                f"{labels[0]} and {labels[1]} have the same classes in another order ({here}; {there}): add "
+                "--on REV to predict with both on the test images of one revision, such as --on workspace"
+            )
         raise UserError(
             f"{labels[0]} and {labels[1]} have different classes and cannot be compared: {here}; {there}"
         )

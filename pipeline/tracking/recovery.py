@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from pipeline.runtime.process_start import HiddenProcessError, read_boot_id, read_process_start
 from pipeline.tracking.delivery_report import DeliveryReport
 from pipeline.tracking.outbox import RunOutbox, claim_waiting_outboxes
 from pipeline.tracking.sender import (
@@ -130,8 +131,14 @@ def _find_last_time(store: MlflowClientCache, run: Any) -> int:
 
 
 def identify_process() -> str:
-    """Return an id of this process: machine, PID namespace (containers), PID, and start time in seconds."""
-    return f"{identify_machine()}{os.getpid()}:{_read_start_time(os.getpid())}"
+    """Return an id of this process: machine, PID namespace (containers), PID, and start time in seconds.
+
+    Where the system tells them, the machine's start and the process's start since then follow: they stay
+    where the clock is set.
+    """
+    pid, boot = os.getpid(), read_boot_id()
+    since_boot = f":{boot}:{read_process_start(pid) or 0:.0f}" if boot else ""
+    return f"{identify_machine()}{pid}:{psutil.Process(pid).create_time():.0f}{since_boot}"
 
 
 def identify_machine() -> str:
@@ -146,19 +153,19 @@ def identify_machine() -> str:
 
 
 def is_process_gone(process_id: str) -> bool:
-    """Check whether a process of this machine has ended; false for other machines, which cannot be asked."""
+    """Check whether a process of this machine has ended; false for other machines, which cannot be asked.
+
+    It is false, too, where the system hides the process that has its number now.
+    """
     if not process_id.startswith(identify_machine()):
         return False
-    with contextlib.suppress(ValueError):
-        pid, start = (int(part) for part in process_id.removeprefix(identify_machine()).split(":"))
-        now = _read_start_time(pid)
-        return now is None or abs(now - start) > 2  # the clock may have been set
+    with contextlib.suppress(ValueError, HiddenProcessError):
+        number, start, *since_boot = process_id.removeprefix(identify_machine()).split(":")
+        now = read_process_start(int(number))
+        if now is None:
+            return True
+        if since_boot:
+            return since_boot != [read_boot_id(), f"{now:.0f}"]
+        with contextlib.suppress(psutil.Error):  # the clock may have been set
+            return abs(psutil.Process(int(number)).create_time() - int(start)) > 2
     return False
-
-
-def _read_start_time(pid: int) -> int | None:
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
-    except psutil.Error:
-        return None

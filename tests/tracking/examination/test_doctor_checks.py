@@ -13,7 +13,7 @@ from pipeline.doctor.records.run_models import check_run_models
 from pipeline.doctor.records.tracking_store import check_tracking_store
 from pipeline.tracking.examination import database_file
 from pipeline.tracking.outbox import create_outbox
-from pipeline.tracking.recovery import identify_machine, identify_process
+from pipeline.tracking.recovery import identify_machine, identify_process, is_process_gone
 from pipeline.tracking.store.run_tags import PROCESS_TAG
 from pipeline.tracking.target import TrackingTarget
 from tests.tracking.examination.test_database_file import HOLD, change
@@ -44,6 +44,23 @@ def runs(target, client):
         name: client.create_run(experiment, tags={PROCESS_TAG: owner, **tags}, run_name=name).info.run_id
         for name, owner in owners.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        (lambda parts: parts, False),
+        (lambda parts: [parts[0], str(int(parts[1]) - 3600), *parts[2:]], False),  # the clock was set
+        (lambda parts: [*parts[:3], str(int(parts[3]) - 1)], True),  # another process has its number now
+        (lambda parts: [*parts[:2], "another-start", parts[3]], True),
+        (lambda parts: parts[:2], False),  # as runs before this edition have it
+        (lambda parts: [parts[0], str(int(parts[1]) - 3600)], True),
+        (lambda parts: parts[:1], False),
+    ],
+)
+def test_a_process_is_known_by_its_start_since_that_of_the_machine(change, gone):
+    known = identify_process().removeprefix(identify_machine()).split(":")
+    assert is_process_gone(identify_machine() + ":".join(change(known))) is gone
 
 
 def leave_messages(uri, experiment):

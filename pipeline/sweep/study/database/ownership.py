@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
 import sqlalchemy.exc
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+from pipeline.runtime.process_start import HiddenProcessError, read_boot_id, read_process_start
 from pipeline.sweep.study.database.connection import HEARTBEAT_SECONDS
 
 
@@ -39,14 +39,17 @@ class PointOwner(NamedTuple):
 def describe_this_process() -> PointOwner:
     """Return the owner of what this process runs."""
     pid = os.getpid()
-    return PointOwner(_get_machine(), pid, _get_start(pid) or 0.0, secrets.token_hex(4))
+    return PointOwner(_get_machine(), pid, read_process_start(pid) or 0.0, secrets.token_hex(4))
 
 
 def is_gone(owner: PointOwner) -> bool | None:
-    """Return whether the process of an owner has ended; None where it ran on another machine."""
+    """Return whether the process of an owner has ended; None where this machine cannot tell."""
     if owner.host != _get_machine():
         return None
-    return _get_start(owner.pid) != owner.started
+    try:
+        return read_process_start(owner.pid) != owner.started
+    except HiddenProcessError:
+        return None
 
 
 def is_abandoned(trial: FrozenTrial, own: PointOwner, *, stale: bool) -> bool:
@@ -120,21 +123,8 @@ def list_stale_trials(storage: BaseStorage, study_id: int) -> set[int]:
     return set(find(study_id))
 
 
-def _get_start(pid: int) -> float | None:
-    """Return when a process started, on a clock that nobody sets; None if it has ended."""
-    with suppress(OSError):
-        _, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
-        fields = rest.split()
-        return None if fields[0] in {"Z", "X"} else float(fields[19])
-    try:
-        return psutil.Process(pid).create_time() if not Path("/proc/self").exists() else None
-    except psutil.Error:
-        return None
-
-
 def _get_machine() -> str:
     """Return a name of this machine and its start; containers on one host have different ones."""
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    if boot := read_boot_id():
         return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
     return socket.gethostname()
