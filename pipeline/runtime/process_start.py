@@ -31,13 +31,11 @@ def read_process_start(pid: int) -> float | None:
         return None if fields[0] in {"Z", "X"} else float(fields[19])
     if not Path("/proc/self").exists():
         return _ask_system(pid)
-    try:
-        os.kill(pid, 0)  # it asks, and sends nothing
-    except PermissionError:
-        raise HiddenProcessError(str(pid)) from None
-    except (OSError, OverflowError):
-        return None
-    return read_process_start(pid)  # it began between both questions
+    with suppress(ProcessLookupError, OverflowError):
+        with suppress(PermissionError):
+            os.kill(pid, 0)  # it asks, and sends nothing
+        raise HiddenProcessError(str(pid))
+    return None
 
 
 def read_boot_id() -> str:

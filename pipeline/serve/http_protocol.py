@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import h11
@@ -11,11 +12,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS: Final = 10.0
 """From the connection, or the first byte of a further request, to the end of the headers."""
-LINGER_SECONDS: Final = 10.0
+LINGER_SECONDS: Final = 20.0
 """After an answer that came before the end of its request: to receive the rest, which is dropped."""
 LINGER_IDLE_SECONDS: Final = 2.0
 """Of these, without a byte of it."""
-LINGER_BYTES: Final = 32 << 20
+LINGER_BYTES: Final = 256 << 20
 """Of the rest."""
 
 
@@ -63,9 +64,10 @@ class LingeringTransport:
             self._transport.close()
             return
         self._end = self._loop.time() + LINGER_SECONDS
-        self._transport.write_eof()
-        self._transport.resume_reading()
         self._wait(self._end)
+        self._transport.resume_reading()
+        with suppress(OSError):  # the client has just reset the connection
+            self._transport.write_eof()
 
     def drop(self, data: bytes) -> None:
         """Drop a part of the rest, and wait for further ones within the limits."""
