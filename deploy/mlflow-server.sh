@@ -14,6 +14,12 @@ for name in FINETRACK_SERVER_NAME FINETRACK_SERVER_PORT PGHOST PGUSER MLFLOW_ART
     fi
 done
 
+# An empty variable, as Docker and systemd pass it for a setting that is left out, is no address.
+for name in MLFLOW_S3_ENDPOINT_URL AWS_DEFAULT_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do
+    eval "value=\${$name:-}"
+    [ -n "$value" ] || unset "$name"
+done
+
 # The databases' addresses hold no password: libpq reads PGHOST, PGPORT, PGUSER and PGPASSWORD.
 export MLFLOW_BACKEND_STORE_URI=postgresql+psycopg:///mlflow
 export MLFLOW_AUTH_CONFIG_PATH=$here/basic-auth.ini

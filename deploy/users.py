@@ -67,7 +67,10 @@ class UserApi:
             )
         if not answer.ok:
             raise RefusedError(f"the server answers {answer.status_code}: {describe_answer(answer)}")
-        return answer.json() if answer.content else {}
+        try:
+            return answer.json() if answer.content else {}
+        except ValueError:
+            raise RefusedError(f"{self._address} is no MLflow server: its answer is no JSON") from None
 
 
 def describe_answer(answer: requests.Response) -> str:

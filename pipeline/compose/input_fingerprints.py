@@ -23,7 +23,7 @@ from pipeline.compose.weight_fingerprints import (
 )
 from pipeline.config.source_paths import DATASET_FILES, find_source_folder, resolve_sources
 from pipeline.core.errors import UserError
-from pipeline.core.paths import COMPOSE_LOCK_FILE
+from pipeline.core.paths import COMPOSE_LOCK_FILE, expand_home
 from pipeline.dataset.image_columns import COLUMNS_FILE, COLUMNS_FOLDER, find_columns_root
 from pipeline.storage.fingerprint import fingerprint_file, fingerprint_source
 from pipeline.storage.scratch_folder import create_scratch_folder, project_root
@@ -135,7 +135,7 @@ def fingerprint_old_data(forget: str | None) -> InputFingerprint:
     name = f"evaluate.forget={'null' if forget is None else forget}"
     if forget in {None, "base"}:
         return InputFingerprint(name, forget or "none")
-    folder = project_root() / Path(str(forget)).expanduser()
+    folder = project_root() / expand_home(str(forget))
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.core.errors import UserError
 from pipeline.core.model_names import DOWNLOADABLE_WEIGHTS, TASK_SUFFIXES, model_name_for_task
+from pipeline.core.paths import expand_home
 from pipeline.storage.base_weights import find_base_weights, iterate_candidate_paths
 from pipeline.storage.checksums import check_sha256, read_listed_sha256
 from pipeline.storage.fingerprint import fingerprint_file
@@ -102,7 +103,7 @@ def _fingerprint_weights_file(key: str, weights: str, folder: str | None) -> Inp
     """Fingerprint weights; those that Ultralytics offers for download may be absent."""
     place = f" (model.folder={folder})" if folder and not Path(weights).is_absolute() else ""
     item = _fingerprint_named_file(f"{key}={weights}{place}", weights, folder)
-    is_folder = not folder or (project_root() / Path(folder).expanduser()).is_dir()
+    is_folder = not folder or (project_root() / expand_home(folder)).is_dir()
     if item.fingerprint is None and is_folder and DOWNLOADABLE_WEIGHTS.fullmatch(weights):
         return item._replace(otherwise=read_listed_sha256(weights) or weights)
     return item

@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from pipeline.core.errors import UserError
+from pipeline.core.paths import expand_home
 
 DATASET_FILES = (".yaml", ".yml", ".json")
 """Suffixes of files that describe a dataset beside them: a data.yaml, a COCO file."""
@@ -52,7 +53,7 @@ def resolve_source_path(root: Path, path: str) -> Path:
 
     `~name` stays as it is where there is no user of that name: it is a folder then.
     """
-    return root / os.path.expanduser(path)  # noqa: PTH111 - pathlib raises an error at an unknown user
+    return root / expand_home(path)
 
 
 def find_source_folder(path: Path) -> Path:
@@ -73,7 +74,7 @@ def find_source_folder(path: Path) -> Path:
 
 def may_hold_images(above: Path) -> bool:
     """Tell whether images may be looked for above a COCO file's folder: not on a whole disk."""
-    return above.resolve() not in {Path(above.resolve().anchor), Path(os.path.expanduser("~"))}  # noqa: PTH111
+    return above.resolve() not in {Path(above.resolve().anchor), expand_home("~")}
 
 
 def _holds_image(folder: Path) -> bool:

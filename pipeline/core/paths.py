@@ -1,5 +1,6 @@
-"""Files and folders that the stages read and write, relative to the folder that a stage runs in."""
+"""Files and folders that the stages read and write, relative to their folder; and the home folder."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,9 @@ SPLITS_LOCK_FILE: Final = Path("splits.lock.json")
 
 RUN_OUTPUTS: Final = (PARAMS_FILE, COMPOSE_LOCK_FILE, SPLITS_LOCK_FILE, Path("dvc.lock"), Path("reports"))
 """Files tracked by git that a run changes: changes in them do not count as changes of the code."""
+
+MACHINE_SETTINGS: Final = Path(".dvc")
+"""Tracked settings of DVC, where a password may stand that is not committed; no run depends on them."""
 
 RUN_INPUT_FOLDERS: Final = (Path("conf"), Path("pipeline"))
 """Folders in which a file that git does not track can change a run too."""
@@ -28,3 +32,11 @@ PREVIEW_FOLDER: Final = Path("reports/preview")
 
 SPLITS: Final = ("train", "val", "test")
 """The folders below images/ and labels/ of the prepared dataset."""
+
+
+def expand_home(path: str | Path) -> Path:
+    """Return a path with the home folder in place of `~`, or of `~name` where there is a user of that name.
+
+    Else `~name` stays as it is: it is a folder then, or a slip, about which the caller has a sentence.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises an error at an unknown user

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.core.errors import UserError
-from pipeline.core.paths import PREPARED_FOLDER
+from pipeline.core.paths import PREPARED_FOLDER, expand_home
 from pipeline.dataset.image_columns import (
     COLUMNS_FILE,
     COLUMNS_FOLDER,
@@ -104,4 +104,4 @@ def find_old_data_digest(wanted: str | None) -> str | None:
 
 
 def _find_folder(wanted: str) -> Path:
-    return project_root() / Path(wanted).expanduser()
+    return project_root() / expand_home(wanted)

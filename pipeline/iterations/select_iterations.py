@@ -72,7 +72,7 @@ def select_iterations(iterations: Iterable[Iteration], wanted: IterationFilter) 
         names = {name for iteration in known for name in _find_names(iteration.params, key)}
         if known and not names:
             raise UserError(f"no iteration has a key {key}: `finetrack runs --json` shows their keys")
-        if len(names) > 1:
+        if len(names) > 1 and key not in names:
             listed = ", ".join(sorted(names))
             raise UserError(f"several keys are called {key}: {listed}: write the whole name of one")
     return [iteration for iteration in known if _passes(iteration, wanted)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.core.errors import UserError
+from pipeline.core.paths import expand_home
 from pipeline.core.tasks import TASKS
 from pipeline.iterations.iteration import Iteration
 from pipeline.storage.files import hash_file
@@ -29,7 +30,7 @@ def read_weights_file(text: str) -> Iteration:
     Raises:
         UserError: There is no such file.
     """
-    path = Path(text).expanduser()
+    path = expand_home(text)
     if not path.exists():
         raise UserError(f"there is no file {text}: name an existing one, or a run")
     sha256 = hash_path(path)

@@ -15,7 +15,7 @@ from pipeline.dataset.coco_head import dump_compact
 from pipeline.dataset.coco_rows import CORNERS
 from pipeline.predict.build_result import OUTLINE
 from pipeline.predict.journal import ImageResult, read_results
-from pipeline.storage.files import name_failed_path
+from pipeline.storage.files import TEMPORARY_MARK, name_failed_path
 
 COCO_FILE: Final = "predictions.json"
 CSV_FILE: Final = "predictions.csv"
@@ -121,8 +121,9 @@ def _list_extra(row: dict[str, Any], task: Task) -> list[Any]:
 @contextmanager
 def _replace_file(path: Path) -> Iterator[IO[str]]:
     """Yield a text file that takes the place of `path` at the end, when all of it is on the disk."""
+    prefix = f".{path.name}.{TEMPORARY_MARK}"
     with NamedTemporaryFile(
-        "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
+        "w", encoding="utf-8", newline="", dir=path.parent, prefix=prefix, delete=False
     ) as file:
         part = Path(file.name)
         try:

@@ -50,9 +50,9 @@ class SyncedExperiments(NamedTuple):
     different: tuple[ExperimentRef, ...] = ()
 
 
-def has_git_remote(project: Path, remote: str) -> bool:
-    """Return whether git has a remote of this name."""
-    return remote in run_git(project, "remote").splitlines()
+def list_git_remotes(project: Path) -> list[str]:
+    """List the names of git's remotes."""
+    return run_git(project, "remote").splitlines()
 
 
 def list_experiment_refs(project: Path) -> list[ExperimentRef]:

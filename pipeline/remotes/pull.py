@@ -10,8 +10,8 @@ from pipeline.core.text import format_count
 from pipeline.remotes.experiment_refs import (
     SyncedExperiments,
     fetch_experiments,
-    has_git_remote,
     list_experiment_refs,
+    list_git_remotes,
     list_owners,
 )
 from pipeline.remotes.object_checks import check_cached_objects
@@ -55,7 +55,7 @@ def pull_iterations(project: Path, request: SyncRequest) -> Iterator[str]:
 
 def _fetch_experiments(project: Path, request: SyncRequest) -> Iterator[str]:
     remote = request.git_remote
-    if not has_git_remote(project, remote):
+    if remote not in list_git_remotes(project):
         yield f"git has no remote {remote}, so that no experiments come: `git remote add {remote} URL`"
         return
     done: SyncedExperiments = fetch_experiments(project, remote, force=request.force)

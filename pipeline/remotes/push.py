@@ -10,8 +10,8 @@ from pipeline.core.text import format_count
 from pipeline.remotes.branch import list_unpushed_owners, push_branch, read_pushable_branch
 from pipeline.remotes.experiment_refs import (
     SyncedExperiments,
-    has_git_remote,
     list_experiment_refs,
+    list_git_remotes,
     list_owners,
     push_experiments,
 )
@@ -40,7 +40,7 @@ def push_iterations(project: Path, request: SyncRequest) -> Iterator[str]:
         UserError: A remote is missing or fails, or something is damaged or lost.
     """
     own = list_experiment_refs(project) if request.experiments else []
-    git_remote = request.git_remote if has_git_remote(project, request.git_remote) else None
+    git_remote = _find_git_remote(project, request)
     branch = read_pushable_branch(project) if git_remote and request.branch else None
     owners = list_owners(project, own)
     if git_remote and branch:
@@ -59,6 +59,17 @@ def push_iterations(project: Path, request: SyncRequest) -> Iterator[str]:
         yield f"the branch {branch.name} is on {git_remote}"
     for step in list_remaining_steps(project, git_remote=git_remote, dvc_remote=name):
         yield f"left to do: {step}"
+
+
+def _find_git_remote(project: Path, request: SyncRequest) -> str | None:
+    """Return the git remote, or None where git has none at all and nothing was asked of it."""
+    known = list_git_remotes(project)
+    if request.git_remote in known:
+        return request.git_remote
+    if known or (request.branch and request.git_remote):
+        has = f"it has {', '.join(known)}" if known else "it has none: `git remote add origin URL`"
+        raise UserError(f"git has no remote {request.git_remote}: {has}; name one by --git-remote")
+    return None
 
 
 def _push_objects(store: ObjectStore, plan: ObjectPlan, *, verify: bool) -> Iterator[str]:

@@ -83,7 +83,8 @@ def read_recorded_state(iteration: Iteration, target: TrackingTarget, folder: Pa
     _require_finished(iteration)
     training = iteration.facts.get("training") or iteration.run_id
     logged = _LoggedFiles(RunReader(target), folder)
-    if iteration.kind in {"experiment", "revision"} or training is None:
+    is_committed = iteration.kind in {"experiment", "revision"} and iteration.revision is not None
+    if is_committed or training is None:
         return _add_machine(_describe_commit(iteration), iteration, logged)
     stage = next(
         (

@@ -17,6 +17,7 @@ from typing import Any, Final
 from pipeline.core.errors import UserError
 from pipeline.core.paths import (
     COMPOSE_LOCK_FILE,
+    MACHINE_SETTINGS,
     PARAMS_FILE,
     RUN_INPUT_FOLDERS,
     RUN_OUTPUTS,
@@ -163,7 +164,7 @@ def write_changes(project: Path, patch: Path) -> None:
         folders = [path.as_posix() for path in RUN_INPUT_FOLDERS if (project / path).is_dir()]
         if folders:
             run_git(project, "add", "--intent-to-add", "--", *folders, variables=variables)
-        left_out = [f":(exclude){path.as_posix()}" for path in RUN_OUTPUTS]
+        left_out = [f":(exclude){path.as_posix()}" for path in (*RUN_OUTPUTS, MACHINE_SETTINGS)]
         run_git(
             project, "diff", *_DIFF_OPTIONS, f"--output={patch.resolve()}", "HEAD", "--", ".", *left_out,
             variables=variables,

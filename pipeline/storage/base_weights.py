@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.core.paths import expand_home
 from pipeline.storage.scratch_folder import project_root
 
 
@@ -21,6 +22,6 @@ def find_base_weights(weights: str, folder: str | None) -> Path | None:
 def iterate_candidate_paths(weights: str, folder: str | None) -> Iterator[Path]:
     """Yield the paths where weights may be, in the order of the search."""
     root = project_root()
-    yield root / Path(weights).expanduser()
+    yield root / expand_home(weights)
     if folder:
-        yield root / Path(folder).expanduser() / weights
+        yield root / expand_home(folder) / weights

@@ -18,8 +18,10 @@ from pipeline.core.errors import UserError
 
 _CHUNK_BYTES = 1 << 20
 """Bytes that are read and hashed at a time; most files are smaller."""
-RANDOM_PART = "[a-z0-9_]{8}"
-"""A regular expression of what `tempfile` adds to the name of an output that is not finished."""
+TEMPORARY_MARK = "tmp-"
+"""Begins what the name of an output that is not finished has at its end: others have dotted names, too."""
+RANDOM_PART = f"{TEMPORARY_MARK}[a-z0-9_]{{8}}"
+"""A regular expression of that end; `tempfile` draws the letters."""
 WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """Errors of `write`, which name no file."""
 
@@ -33,7 +35,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{TEMPORARY_MARK}")
     try:
         with name_failed_path(path), os.fdopen(handle, "wb") as file:
             _lock_temporary(handle)
@@ -87,9 +89,7 @@ def remove_unfinished(path: Path) -> None:
     """
     import shutil
 
-    own = re.compile(
-        rf"\.{re.escape(path.name)}\.{RANDOM_PART}(\.old)?"
-    )  # .env.local beside env is the user's
+    own = re.compile(rf"\.{re.escape(path.name)}\.{RANDOM_PART}(\.old)?")
     for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*"):
         if not own.fullmatch(unfinished.name):
             continue
@@ -111,7 +111,7 @@ def _create_temporary_folder(path: Path) -> tuple[Path, int]:
     import tempfile
 
     while True:
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.{TEMPORARY_MARK}"))
         temporary.chmod(0o755)
         lock = os.open(temporary, os.O_RDONLY)
         if _lock_temporary(lock) is not False and temporary.exists():

@@ -91,13 +91,13 @@ def unfinished() -> list[Path]:
 
 @pytest.mark.fault(13, "a writer is killed (SIGKILL)")
 def test_leftovers_of_killed_process_are_removed_by_the_next_one(writer):
-    Path("data/.augmented.a_1b2c3d").write_text("of write_file")
-    Path("data/.augmented.local").write_text("of the user")
+    Path("data/.augmented.tmp-a_1b2c3d").write_text("of write_file")
+    Path("data/.augmented.template").write_text("of the user")
     writer.send_signal(signal.SIGKILL)
     writer.wait()
     assert len(unfinished()) == 3
     write("b")
-    assert unfinished() == [Path("data/.augmented.local")]
+    assert unfinished() == [Path("data/.augmented.template")]
     assert [path.name for path in Path("data/augmented").iterdir()] == ["b.txt"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.compose.stage import plan_config
+from pipeline.core.paths import expand_home
 from pipeline.iterations.resolve_reference import resolve_reference
 from pipeline.restore.restore_iteration import restore_iteration
 from pipeline.tracking.target import TrackingTarget
@@ -28,6 +29,6 @@ def run_command(arguments: Namespace) -> Iterator[str]:
     where = config.tracking
     target = TrackingTarget(where.uri, where.experiment, where.timeout)
     iteration = resolve_reference(arguments.run, target, registry_name=config.registry.name)
-    folder = Path(arguments.start, Path(arguments.folder).expanduser()).resolve()
+    folder = Path(arguments.start, expand_home(arguments.folder)).resolve()
     for line in restore_iteration(iteration, target, folder, rerun=arguments.rerun):
         yield f"restore: {line}"

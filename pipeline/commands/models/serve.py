@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from pipeline.core.paths import expand_home
 from pipeline.commands.models.prediction_settings import SETTINGS, check_limits, check_prediction_settings
 from pipeline.serve.listener import ServerAddress, bind_address
 from pipeline.serve.uploads.limits import ServeLimits
@@ -62,4 +63,4 @@ def _resolve_file(arguments: Namespace) -> str:
     from pipeline.iterations.resolve_reference import is_weights_path
 
     name = str(arguments.model)
-    return str(Path(arguments.start, Path(name).expanduser())) if is_weights_path(name) else name
+    return str(Path(arguments.start, expand_home(name))) if is_weights_path(name) else name

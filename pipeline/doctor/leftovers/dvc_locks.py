@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
 from pipeline.doctor.check_finding import CheckFinding
-from pipeline.doctor.leftovers.file_locks import hold_free_lock, is_on_network_disk
+from pipeline.doctor.leftovers.file_locks import hold_free_lock, is_on_network_disk, require_free_locks
 from pipeline.doctor.leftovers.project_processes import is_dvc
 from pipeline.storage.files import write_file
 
@@ -83,8 +83,7 @@ def read_rwlock(path: Path) -> RwlockEntries:
     content = json.loads(path.read_text("utf-8"))
     if not isinstance(content, dict) or not all(isinstance(content.get(mode, {}), dict) for mode in _MODES):
         raise ValueError("no rwlock")
-    changed = path.stat().st_mtime
-    states = {pid: _judge_process(pid, cmd, changed) for pid, cmd in _list_processes(content).items()}
+    states = {pid: _judge_process(pid, cmd) for pid, cmd in _list_processes(content).items()}
     stale = {pid for pid, state in states.items() if state != "held"}
     blocking = {pid for pid, state in states.items() if state == "taken"}
     return RwlockEntries(_drop_entries(content, stale), stale, blocking)
@@ -103,13 +102,12 @@ def _read_settled(path: Path) -> RwlockEntries:
     return read_rwlock(path)
 
 
-def _judge_process(pid: int, command: str, changed: float) -> str:
+def _judge_process(pid: int, command: str) -> str:
     """Return `held` for the process of an entry, `gone` if there is none, `taken` if that is another one.
 
     Args:
         pid: Of the entry.
         command: Of the entry: sys.argv of the process.
-        changed: When the file was written last, in seconds: a process that began later did not write it.
     """
     import psutil
 
@@ -118,7 +116,7 @@ def _judge_process(pid: int, command: str, changed: float) -> str:
         words = " ".join(process.cmdline())
         script = Path(command.split(" ")[0]).name or "dvc"
         is_other = bool(words) and not any(part in words for part in ("dvc", "pipeline", script))
-        return "taken" if is_other or process.create_time() > changed + 2 else "held"
+        return "taken" if is_other else "held"
     except psutil.ZombieProcess:
         return "taken"  # it has ended, and DVC takes it for alive
     except psutil.NoSuchProcess:
@@ -158,7 +156,12 @@ def _drop_entries(content: Mapping[str, Any], stale: set[int]) -> dict[str, Any]
 
 
 def _mend(project: ExaminedProject, path: Path) -> str:
-    """Remove entries that nobody holds, or a file that cannot be read, while no DVC writes it."""
+    """Remove entries that nobody holds, or a file that cannot be read, while no DVC writes it.
+
+    The process of an entry may be in a container, whose numbers mean other processes here: the locks of the
+    project's commands are seen across containers.
+    """
+    require_free_locks(project.scratch)
     with hold_free_lock(path.with_name(f"{path.name}.lock")) as held:
         if not held:
             raise UserError("a dvc command is writing it")

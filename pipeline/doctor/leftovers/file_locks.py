@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from pipeline.core.errors import UserError
+
 LOCKS_FILE: Final = Path("/proc/locks")
 """Where Linux lists the locks of all processes of this container."""
 _ROW: Final = re.compile(r"^\d+: (?:FLOCK|POSIX|OFDLCK) +\S+ +WRITE (-?\d+) \S+:(\d+) ", re.MULTILINE)
@@ -71,6 +73,21 @@ def hold_free_lock(path: Path) -> Iterator[bool]:
         yield _try_lock(handle)
     finally:
         os.close(handle)
+
+
+def require_free_locks(scratch: Path) -> None:
+    """Require that no command of a project holds a lock.
+
+    Args:
+        scratch: The project's scratch folder.
+
+    Raises:
+        UserError: One does.
+    """
+    for path in (scratch / "locks").glob("*.lock"):
+        with hold_free_lock(path) as free:
+            if not free:
+                raise UserError(f"a command of this project runs (it holds {path.name})")
 
 
 def _try_lock(handle: int) -> bool:

@@ -35,6 +35,7 @@ from pipeline.doctor.leftovers.file_locks import (
     hold_free_lock,
     is_on_network_disk,
     is_own_file,
+    require_free_locks,
 )
 from pipeline.storage.files import RANDOM_PART
 
@@ -160,19 +161,12 @@ def measure_files(paths: Iterable[Path]) -> tuple[int, bool]:
 
 def _delete(project: ExaminedProject) -> str:
     """Delete what is left now; nothing if a command holds a lock of the project, as in another container."""
-    _require_free_locks(project.scratch)
+    require_free_locks(project.scratch)
     found = list_leftovers(project.examine_again())
     done = [path for path in found if _delete_unused(path)]
     if found and not done:
         raise UserError("they cannot be deleted, or a process has just begun to use them")
     return f"deleted {format_count(len(done), 'temporary file or folder', 'temporary files and folders')}"
-
-
-def _require_free_locks(scratch: Path) -> None:
-    for path in (scratch / "locks").glob("*.lock"):
-        with hold_free_lock(path) as free:
-            if not free:
-                raise UserError(f"a command of this project runs (it holds {path.name})")
 
 
 def _delete_unused(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """DVC's rwlock, as a DVC that was killed leaves it."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ import time
 
 import pytest
 
+from pipeline.core.errors import UserError
 from pipeline.doctor.leftovers.dvc_locks import check_hardlink_lock, check_rwlock, read_rwlock
 
 HOLD = """
@@ -59,13 +61,37 @@ def test_what_a_living_dvc_holds_stays(project, folder):
 
 @pytest.mark.fault(13, "stale locks of a killed DVC")
 def test_a_number_that_another_process_has_now_blocks_dvc(project, folder):
-    entries = {"write": {"/a": {"pid": os.getpid(), "cmd": "dvc"}, "/b": {"pid": os.getppid(), "cmd": "dvc"}}}
-    write(folder, entries)
-    os.utime(folder / "rwlock", (time.time() - 10**8,) * 2)  # these processes began later
-    [found] = check_rwlock(project)
-    assert found.state == "fault"
-    found.repair()
+    with subprocess.Popen(["sleep", "60"]) as one, subprocess.Popen(["sleep", "60"]) as other:
+        entries = {path: {"pid": each.pid, "cmd": "dvc"} for path, each in (("/a", one), ("/b", other))}
+        write(folder, {"write": entries})
+        [found] = check_rwlock(project)
+        assert found.state == "fault"
+        found.repair()
+        one.kill(), other.kill()
     assert json.loads((folder / "rwlock").read_text())["write"] == {}
+
+
+@pytest.mark.fault(13, "a clock that was set while DVC runs")
+def test_a_dvc_that_seems_to_have_begun_after_its_entry_holds_it(project, folder):
+    process = start(folder, "wait")
+    os.utime(folder / "rwlock", (time.time() - 10**8,) * 2)
+    assert [*check_rwlock(project)] == []
+    process.communicate(b"")
+
+
+@pytest.mark.fault(13, "stale locks of a killed DVC")
+def test_entries_stay_while_a_command_of_the_project_runs_elsewhere(project, folder):
+    """In a container, the number of its process is not known here, and its lock is."""
+    start(folder, "die").communicate()
+    [found] = check_rwlock(project)
+    lock = project.scratch / "locks/prepare.lock"
+    lock.parent.mkdir(parents=True)
+    before = (folder / "rwlock").read_text()
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError):
+            found.repair()
+    assert (folder / "rwlock").read_text() == before
 
 
 @pytest.mark.fault(13, "stale locks of a killed DVC")

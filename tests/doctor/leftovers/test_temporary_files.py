@@ -43,7 +43,8 @@ STAYS = (
     ".finetrack/outbox/abc",
     ".finetrack/sweeps/one/workspaces/0",
     ".dvc/tmp/exps/run",
-    "data/.mine.abcdefgh",
+    "data/.mine.tmp-abcdefgh",
+    "data/.prepared.template",
     "data/prepared",
 )
 

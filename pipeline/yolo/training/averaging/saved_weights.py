@@ -24,7 +24,7 @@ from pipeline.yolo.training.divergence import check_stored_weights, find_overflo
 from pipeline.yolo.training.freezing import begin_training_mode
 from pipeline.yolo.training.precision import autocast_forward_pass
 from pipeline.yolo.training.resume.checkpoints import save_epoch_weights
-from pipeline.yolo.training.resume.state import read_averaged_weights, seed_epoch
+from pipeline.yolo.training.resume.state import compute_epoch_seed, read_averaged_weights, seed_epoch
 from pipeline.yolo.unwrap import unwrap_student
 
 
@@ -134,7 +134,7 @@ class SavedWeightsMixin(MemberMixin):
         network.eval()
 
     def _get_epoch_seed(self) -> int:
-        return int(self.args.seed + 1 + self.epoch)
+        return compute_epoch_seed(int(self.args.seed), self.epoch)
 
     def _report_average(self, average: WeightAverage) -> None:
         metric = WATCHED_METRICS[self.job.task]

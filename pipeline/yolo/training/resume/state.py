@@ -22,6 +22,8 @@ from pipeline.yolo.training.sample_seeds import has_seeded_samples
 from pipeline.yolo.unwrap import unwrap_student
 
 TrainerState = dict[str, Any]
+SEED_STRIDE: Final = 2_654_435_761
+"""2**32 by the golden ratio: multiples of it lie far apart, modulo 2**32 (Knuth, 6.4)."""
 RANK_STRIDE: Final = 1_000_003
 """Between the seeds of two processes of a training; no training has more epochs."""
 
@@ -118,6 +120,19 @@ def read_averaged_weights(trainer: Any) -> dict[str, torch.Tensor]:
     Numbers that do not fit into fp16 are infinite.
     """
     return {name: _to_half(tensor) for name, tensor in unwrap_student(trainer.ema.ema).state_dict().items()}
+
+
+def compute_epoch_seed(seed: int, epoch: int) -> int:
+    """Return the seed of an epoch, which no epoch of a training with another seed has.
+
+    Trainings with seeds that follow each other would see the same batches an epoch later; then the spread
+    between them would not be that of independent trainings.
+
+    Args:
+        seed: Of the training.
+        epoch: From 0.
+    """
+    return seed * SEED_STRIDE % 2**32 + 1 + epoch
 
 
 def seed_epoch(seed: int, *, loader: Any, rank: int = 0) -> None:
