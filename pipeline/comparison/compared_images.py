@@ -43,12 +43,12 @@ class ComparedImages(NamedTuple):
         """Count the groups of some of the images (images,)."""
         return len(np.unique(self.resamples.groups[images]))
 
-    def count_class_groups(self, objects: IntArray) -> IntArray:
-        """Count the groups (classes,) that hold an object of each class, of objects (images, classes)."""
+    def find_class_groups(self, objects: IntArray) -> BoolArray:
+        """Find the groups that have objects of a class (groups, classes), by objects (images, classes)."""
         held = np.zeros((self.resamples.group_count, objects.shape[1]), bool)
         images, classes = np.nonzero(objects)
         held[self.resamples.groups[images], classes] = True
-        return np.asarray(held.sum(axis=0))
+        return held
 
 
 def build_compared_images(

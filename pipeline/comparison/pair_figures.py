@@ -12,7 +12,7 @@ from pipeline.comparison.model_scores import ModelScores
 from pipeline.comparison.statistics.cluster_resamples import ClusterResamples
 from pipeline.comparison.statistics.paired_interval import DifferenceEstimate, Evidence, estimate_difference
 from pipeline.comparison.statistics.rare_classes import ClassParts
-from pipeline.core.arrays import BoolArray, FloatArray, IntArray
+from pipeline.core.arrays import BoolArray, FloatArray
 from pipeline.core.metric_names import TOP1, get_main_metric
 from pipeline.evaluate.further_metric_names import ECE
 
@@ -78,7 +78,7 @@ def _compare_figure(
     decisive = None if differs is None else test.count_groups(differs)
     values = [np.stack([each.figures[name] for each in side]) for side in (first, second)]
     groups = test.resamples.group_count if name == ECE else test.count_groups(test.has_objects)
-    parts = _collect_parts(name, first, second, test.count_class_groups(test.objects))
+    parts = _collect_parts(name, first, second, test.find_class_groups(test.objects))
     estimate = _estimate_part(values, test.resamples, groups, decisive=decisive, parts=parts)
     return FigureDifference(name, estimate, len(test.objects), int(test.objects.sum()))
 
@@ -99,7 +99,7 @@ def _compare_sizes(
         where = np.asarray(figure.objects.any(axis=1))
         values = [np.stack([each.sizes[name].values for each in side]) for side in (first, second)]
         classes = [np.stack([each.sizes[name].classes for each in side]) for side in (first, second)]
-        parts = ClassParts(classes[0], classes[1], test.count_class_groups(figure.objects))
+        parts = ClassParts(classes[0], classes[1], test.find_class_groups(figure.objects))
         estimate = _estimate_part(values, resamples, test.count_groups(where), parts=parts)
         yield FigureDifference(name, estimate, int(where.sum()), int(figure.objects.sum()))
 
@@ -127,19 +127,19 @@ def _compare_slices(
         values = [np.stack([each.slices[name] for each in side]) for side in (first, second)]
         decisive = None if differs is None else test.count_groups(where & differs)
         groups = test.count_groups(where & test.has_objects)
-        parts = _collect_parts(name, first, second, test.count_class_groups(test.objects * where[:, None]))
+        parts = _collect_parts(name, first, second, test.find_class_groups(test.objects * where[:, None]))
         estimate = _estimate_part(values, resamples, groups, decisive=decisive, parts=parts)
         yield FigureDifference(name, estimate, int(where.sum()), int(test.objects[where].sum()))
 
 
 def _collect_parts(
-    name: str, first: Sequence[ModelScores], second: Sequence[ModelScores], groups: IntArray
+    name: str, first: Sequence[ModelScores], second: Sequence[ModelScores], held: BoolArray
 ) -> ClassParts | None:
     """Collect the classes of a figure or slice; None if it is no mean over classes."""
     if name not in first[0].parts:
         return None
     values = [np.stack([each.parts[name] for each in side]) for side in (first, second)]
-    return ClassParts(values[0], values[1], groups)
+    return ClassParts(values[0], values[1], held)
 
 
 def _estimate_part(

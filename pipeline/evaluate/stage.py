@@ -62,7 +62,7 @@ from pipeline.evaluate.prediction_files import (
     describe_predicted_images,
     record_predictions,
 )
-from pipeline.evaluate.summary import summarize_latency, summarize_metrics
+from pipeline.evaluate.summary import describe_crowded_images, summarize_latency, summarize_metrics
 from pipeline.storage.files import hash_file, write_file, write_folder
 from pipeline.storage.finished_trainings import delete_recorded_outputs
 from pipeline.tracking.runs import attach_run
@@ -133,6 +133,8 @@ def _evaluate_weights(
     folder: Path, config: Config, manifest: Manifest, trained: Mapping[str, Any]
 ) -> Evaluation:
     """Evaluate the weights, and write everything but metrics.json into a folder."""
+    if crowded := describe_crowded_images(manifest, config.evaluate.max_det):
+        print(f"evaluate: {crowded}")
     plan = plan_forgetting(config, trained)
     merged = _find_merged_class(trained)
     names, weights = (merged,) if merged else manifest.names, trained["sha256"]["best"]

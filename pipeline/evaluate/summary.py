@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pipeline.core.metric_names import F1, HIGH, LOW, MAP50, MAP50_95, PRECISION, RECALL, TOP1, TOP5
+from pipeline.core.text import format_count
+from pipeline.dataset.manifest import Manifest
 from pipeline.evaluate.further_metric_names import WORST_SLICE
 
 MAX_BUSY_CORES: Final = 0.5
@@ -62,3 +64,24 @@ def _name_worst(test: Mapping[str, Any]) -> str:
     ending = f"_{WORST_SLICE}"
     [(name, value)] = [(name, value) for name, value in test.items() if name.endswith(ending)]
     return f"; worst slice {test[WORST_SLICE]}: {name.removesuffix(ending)} {value:.3f}"
+
+
+def describe_crowded_images(manifest: Manifest, max_det: int) -> str | None:
+    """Describe the images that have more objects than a prediction may have; None if there are none.
+
+    Args:
+        manifest: Of data/prepared.
+        max_det: evaluate.max_det.
+    """
+    if manifest.task == "classify":
+        return None
+    counts = {split: [len(item.classes) for item in manifest.in_split(split)] for split in ("val", "test")}
+    full = {split: sum(count > max_det for count in found) for split, found in counts.items()}
+    if not any(full.values()):
+        return None
+    listed = " and ".join(format_count(count, f"{split} image") for split, count in full.items() if count)
+    most = max(count for found in counts.values() for count in found)
+    return (
+        f"{listed} with more than {max_det} objects, of which no more can be found: set "
+        f"evaluate.max_det={most} or higher, or tiles (evaluate.tile)"
+    )

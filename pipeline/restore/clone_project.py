@@ -1,8 +1,8 @@
 """Clone the project at the commit of an iteration, with the changes that were beside it.
 
-The clone has its own copies of git's objects (hard links where the disk allows them): the project and what
-was restored can each be deleted, moved or cleaned up by git without the other. A worktree would break with
-the project.
+The clone has its own copies of git's objects (hard links where the disk allows them): git works in it where
+the project is moved or cleaned up. A worktree would break with the project. DVC's cache and the runs stay
+those of the project.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.evaluate.summary import summarize_latency, summarize_metrics
+from pipeline.dataset.manifest import ImageRecord, Manifest
+from pipeline.evaluate.summary import describe_crowded_images, summarize_latency, summarize_metrics
 
 TEST = {
     "mAP50": 0.5,
@@ -41,3 +42,21 @@ def test_metrics_are_summarized_with_their_intervals():
 def test_latency_is_summarized_with_what_it_was_measured_on(machine, ending):
     expected = "10.6 ms per image (0.2 pre-processing, 9.9 inference, 0.4 post-processing): "
     assert summarize_latency(LATENCY | machine) == f"{expected}median of 50 at 640 pixels {ending}"
+
+
+@pytest.mark.parametrize(
+    ("task", "max_det", "words"),
+    [
+        ("detect", 2, ("1 val image and 2 test images", "max_det=4")),
+        ("detect", 4, None),
+        ("classify", 1, None),
+    ],
+)
+def test_images_with_more_objects_than_can_be_found_are_told(task, max_det, words):
+    def image(split, number, count):
+        return ImageRecord(f"{split}/{number}.jpg", "", "", 64, 64, (0,) * count, "")
+
+    counts = (("val", 3), ("test", 4), ("test", 3), ("test", 2), ("train", 9))
+    items = tuple(image(split, number, count) for number, (split, count) in enumerate(counts))
+    found = describe_crowded_images(Manifest(task, ("a",), items), max_det)
+    assert found is None if words is None else all(word in found for word in words)

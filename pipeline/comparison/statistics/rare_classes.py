@@ -3,6 +3,7 @@
 A class with one object weighs as much in a mean over classes as one with hundreds, and resamples hardly
 vary it: of two images on which both models differ alike, each shows the same difference. So where a class
 is in one or two groups, or all of its groups agree, its error is at least the one that the sign test allows.
+Several rare classes in the same images have one error: those images are easy or hard for all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pipeline.comparison.statistics.student_t import find_two_sided_quantile
-from pipeline.core.arrays import FloatArray, IntArray
+from pipeline.core.arrays import BoolArray, FloatArray
 
 MAX_RARE_GROUPS: Final = 20
 """With objects in more groups than this, the variance between them tells enough."""
@@ -29,16 +30,16 @@ class ClassParts(NamedTuple):
     Attributes:
         first: (trainings, weightings, classes) of the first model; nan without objects.
         second: Likewise, of the second model.
-        groups: (classes,) in how many groups of images each class has objects.
+        held: (groups, classes) whether a group of images has objects of a class.
     """
 
     first: FloatArray
     second: FloatArray
-    groups: IntArray
+    held: BoolArray
 
     def are_constant(self) -> bool:
         """Tell whether both models have one and the same value of each class on all resamples."""
-        values = np.concatenate([self.first, self.second])[..., self.groups > 0]
+        values = np.concatenate([self.first, self.second])[..., self.held.any(axis=0)]
         if not values.size:
             return False
         lowest = np.where(np.isnan(values), np.inf, values).min(axis=(0, 1))
@@ -50,9 +51,9 @@ class ClassVariance(NamedTuple):
     """The variance of a difference of means over classes, as their own differences have it.
 
     Attributes:
-        variance: Of the mean, were classes independent of each other.
-        terms: The sum, over rare classes, of the square of each one's part in it, other than
-            that of a class in one group, by its number of groups (Satterthwaite 1946).
+        variance: Of the mean, were groups independent of each other, and classes that are not rare, too.
+        terms: The sum, over groups, of the square of each one's part in it, of rare classes in two groups or
+            more: the degrees of freedom are the square of the variance by it (Satterthwaite 1946).
     """
 
     variance: float
@@ -66,8 +67,9 @@ def measure_class_variance(parts: ClassParts, times: int) -> ClassVariance:
         parts: The values of the classes.
         times: Number of resamples, which follow the first weighting.
     """
-    present = parts.groups > 0
-    groups = parts.groups[present]
+    present = parts.held.any(axis=0)
+    held = parts.held[:, present]
+    groups = held.sum(axis=0)
     is_rare = groups <= MAX_RARE_GROUPS
     if not is_rare.any():
         return ClassVariance(0.0, 0.0)
@@ -79,9 +81,24 @@ def measure_class_variance(parts: ClassParts, times: int) -> ClassVariance:
     agrees = variances <= MIN_VARYING_SHARE * least
     variances = np.where(is_rare & agrees & (groups > 1), least, variances)
     least[~is_rare | (groups > MAX_SIGN_TEST_GROUPS)] = 0.0
-    share = 1 / len(groups) ** 2
-    terms = ((share * variances) ** 2 / groups)[is_rare]
-    return ClassVariance(share * float(np.maximum(variances, least).sum()), float(terms.sum()))
+    variances = np.maximum(variances, least)
+    errors = np.copysign(np.sqrt(variances / groups), differences[0]) / len(groups)
+    common = float(variances[~is_rare].sum()) / len(groups) ** 2
+    rare = _sum_by_group(held, errors, is_rare)
+    terms = _sum_by_group(held, errors, is_rare & (groups > 1))
+    return ClassVariance(common + float(rare.sum()), float((terms**2).sum()))
+
+
+def _sum_by_group(held: BoolArray, errors: FloatArray, chosen: BoolArray) -> FloatArray:
+    """Return the part (groups,) of each group in the variance: the errors of its classes are one error.
+
+    Args:
+        held: (groups, classes).
+        errors: (classes,) of each class in one of its groups, with the sign of its difference.
+        chosen: (classes,) the classes that count.
+    """
+    parts: FloatArray = (held[:, chosen] @ errors[chosen]) ** 2
+    return parts
 
 
 def _measure_variances(drawn: FloatArray) -> FloatArray:

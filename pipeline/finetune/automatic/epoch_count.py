@@ -43,8 +43,8 @@ def choose_epochs(
         images: Train images and their copies, at least 1; each once, whatever finetune.repeat_rare repeats.
         batch: finetune.batch; below 1 where a GPU's memory decides it.
         nbs: finetune.nbs, the images of an optimizer step.
-        share: The share (0..1, above 0) of the train images that these are: data.fraction. A smaller share
-            trains for more epochs, with as many steps as all images would have.
+        share: The share (0..1, above 0) of the train images that these are: see `compute_used_share`. A
+            smaller share trains for more epochs, with as many steps as all images would have.
         from_scratch: Whether the training starts from random weights.
     """
     size = int(batch) if batch >= 1 else USUAL_BATCH
@@ -56,3 +56,14 @@ def choose_epochs(
     total = round(whole * steps)
     limit = f", the {'fewest' if whole == MIN_EPOCHS else 'most'}" if whole != round(wanted) else ""
     return EpochChoice(epochs, f"about {total:,} optimizer steps on {images:,} images{limit}")
+
+
+def compute_used_share(images: int, *, fraction: float, pseudo: int) -> float:
+    """Return the share of all train images that is used.
+
+    Args:
+        images: Train images that are used, and their copies, at least 1.
+        fraction: Of the labelled ones (0..1, above 0): data.fraction.
+        pseudo: How many of the images have pseudo-labels, of which all are used.
+    """
+    return images / ((images - pseudo) / fraction + pseudo) if pseudo else fraction

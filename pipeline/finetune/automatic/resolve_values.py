@@ -12,7 +12,7 @@ from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.schema import Config, ConfigError, parse_config
 from pipeline.dataset.augmentation_records import AugmentationRecords
 from pipeline.dataset.manifest import Manifest
-from pipeline.finetune.automatic.epoch_count import EpochChoice, choose_epochs
+from pipeline.finetune.automatic.epoch_count import EpochChoice, choose_epochs, compute_used_share
 from pipeline.finetune.automatic.image_size import (
     ImageSizeChoice,
     choose_classify_size,
@@ -94,11 +94,12 @@ def set_automatic_values(config: Config, values: Sequence[AutomaticValue]) -> Co
 
 def _resolve_epochs(config: Config, prepared: Manifest, copies: AugmentationRecords) -> EpochChoice:
     finetune = config.finetune
-    images = len(prepared.in_split("train")) + copies.count
+    train = prepared.in_split("train")
+    images, pseudo = len(train) + copies.count, sum(item.pseudo for item in train)
     return choose_epochs(
         images,
         batch=finetune.batch,
         nbs=finetune.nbs,
-        share=config.data.fraction,
+        share=compute_used_share(images, fraction=config.data.fraction, pseudo=pseudo),
         from_scratch=finetune.strategy == "scratch",
     )

@@ -143,7 +143,9 @@ def select_classes(
             raise UserError(f"data.classes.rename gives {name!r} an empty name: give it another")
     called = {name: escape_text(rename[name]) if name in rename else name for name in used}
     chosen = tuple(dict.fromkeys(called.values()))
-    check_distinct_names(chosen, "data.classes.rename", ignore_blanks=True)
+    for name in rename:  # others were read as they are, and have a remark
+        alike = [other for other in chosen if other.split() == called[name].split()]
+        check_distinct_names(alike, "data.classes.rename", ignore_blanks=True)
     becomes = tuple(chosen.index(called[name]) if name in called else None for name in names)
     return ClassSelection(chosen, becomes)
 

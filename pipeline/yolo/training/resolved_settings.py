@@ -65,6 +65,7 @@ def _read_settings(trainer: Any) -> dict[str, Any]:
         "accumulate": int(trainer.accumulate),
         **_count_samples(trainer),
         "cache": trainer.train_cache or "none",
+        **({"max_det": int(trainer.args.max_det)} if trainer.job.task != "classify" else {}),
         "precision": _precision(trainer),
         "compiled": _is_compiled(trainer.model),  # Ultralytics skips it where there is no compiler
         "device": str(trainer.device),

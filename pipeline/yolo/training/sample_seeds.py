@@ -2,7 +2,8 @@
 
 Worker processes outlive an epoch and load ahead of it, so their random numbers depend on what they did
 before, and on how many they are. With a seed for each sample a resumed training sees the same samples, with
-any number of workers, also none. A training that never had workers is seeded once per epoch instead: see
+any number of workers, also none; but where no images are cached in memory, mosaics are drawn from those that
+each worker has just loaded. A training that never had workers is seeded once per epoch instead: see
 `state.seed_epoch`.
 """
 
@@ -117,19 +118,29 @@ def has_seeded_samples(loader: Any) -> bool:
 def has_had_workers(trainer: Any) -> bool:
     """Tell whether a training had worker processes in an earlier session.
 
-    A line says so if it had none and has some now: several processes cannot draw their samples from one
-    stream of random numbers.
+    A line says so if its samples are not those of an undisturbed training: it had none and has some now, as
+    several processes cannot draw from one stream of random numbers; or mosaics depend on their number.
     """
     if not trainer.state:
         return False
     effective = trainer.state["effective"]
-    had_workers = any(session.get("workers") for session in effective.get("sessions", [effective]))
-    if trainer.train_loader.num_workers and not had_workers and trainer.member.rank == 0:
+    numbers = [session.get("workers", 0) for session in effective.get("sessions", [effective])]
+    had_workers, now = any(numbers), trainer.train_loader.num_workers
+    depends = trainer.args.mosaic > 0 and _draws_from_buffer(trainer.train_loader.dataset)
+    changes = depends and {*numbers} != {now}
+    if trainer.member.rank == 0 and ((now and not had_workers) or (had_workers and changes)):
         print_notice(
             f"finetune: from epoch {trainer.state['epoch'] + 2} on, images are drawn otherwise than without "
-            "this stop: the training began without worker processes (finetune.workers=0, or on a CPU)"
+            f"this stop: the training had {' and '.join(map(str, numbers))} worker processes before "
+            f"(finetune.workers), and has {now} now"
         )
     return had_workers
+
+
+def _draws_from_buffer(dataset: Any) -> bool:
+    """Tell whether mosaics of a dataset are drawn from images that were just loaded, not from all."""
+    cached = {getattr(dataset, "cache", None), getattr(dataset, "began_with", None)}
+    return getattr(dataset, "max_buffer_length", 0) > 1 and "ram" not in cached
 
 
 @contextmanager

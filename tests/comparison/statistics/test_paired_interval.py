@@ -119,12 +119,32 @@ def test_a_class_in_few_groups_does_not_show_a_difference_of_the_mean_over_class
         with np.errstate(invalid="ignore"):
             found = resamples.weights @ (held * score) / (resamples.weights @ held)
         sides.append(np.stack([common, found], axis=1)[None])
-    parts = ClassParts(sides[0], sides[1], np.array([images, rare]))
+    parts = ClassParts(sides[0], sides[1], np.stack([np.ones(images, bool), held], axis=1))
     figures = [np.nanmean(side, axis=2) for side in sides]
     found = estimate_difference(figures[0], figures[1], resamples, Evidence(images, parts=parts))
     assert found.difference > 0.4
     assert found.p_value > 0.05
     assert found.interval[0] < 0
+
+
+@pytest.mark.parametrize(("same", "shown"), [(True, False), (False, True)])
+def test_rare_classes_in_the_same_images_are_no_more_evidence_than_one(same, shown):
+    """Eight classes in two images each, all of them found by one model alone, beside 20 that are equal."""
+    images, equal, rare = 60, 20, 8
+    resamples = resample_groups(np.arange(images), 2000, seed=0)
+    held = np.ones((images, equal + rare), bool)
+    for number in range(rare):
+        start = 0 if same else 2 * number
+        held[:, equal + number] = (np.arange(images) >= start) & (np.arange(images) < start + 2)
+    there = (resamples.weights @ held > 0)[None]
+    common = np.where(there, resamples.weights @ np.linspace(0, 1, images)[:, None] / images, np.nan)
+    is_equal = np.arange(equal + rare) < equal
+    sides = [np.where(is_equal, common, np.where(there, score, np.nan)) for score in (0.0, 1.0)]
+    figures = [np.nanmean(side, axis=2) for side in sides]
+    found = estimate_difference(
+        figures[0], figures[1], resamples, Evidence(images, parts=ClassParts(sides[0], sides[1], held))
+    )
+    assert (found.p_value < 0.05) is shown
 
 
 def test_nothing_is_known_of_a_figure_that_rests_on_one_group():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Sequence
@@ -103,7 +104,16 @@ class YoloTrainDataset(SeededSamplesMixin, CachedSamplesMixin, YOLODataset):  # 
 
     @npy_files.setter
     def npy_files(self, default: list[Path]) -> None:
-        self._npy_files = [self.cache_folder / f"{number:07d}.npy" for number in range(len(default))]
+        self._npy_files = [self.cache_folder / f"{_hash_place(path)}.npy" for path in default]
+
+
+def _hash_place(path: Path) -> str:
+    """Hash the place of an image in the project's data, such as prepared/images/train/a.npy.
+
+    Its number would not do: Ultralytics sorts images of one shape otherwise on other processors, and a
+    training may go on elsewhere.
+    """
+    return hashlib.sha256("/".join(path.parts[-4:]).encode()).hexdigest()[:32]
 
 
 def build_object_dataset(

@@ -197,11 +197,15 @@ def test_training_with_workers_goes_on_without_them_to_the_same_weights(projects
 
 
 @pytest.mark.slow
-@pytest.mark.fault(4, "worker processes after a stop of a training without any")
-def test_training_without_workers_that_goes_on_with_them_says_that_images_differ(projects, capsys):
-    _, found = _train_with_other_workers(projects, {"batch": 4, "cache": "ram"}, workers=[0, 0, 2])
+@pytest.mark.fault(4, "other worker processes after a stop")
+@pytest.mark.parametrize(("cache", "before", "after"), [("ram", 0, 2), (False, 2, 1)])
+def test_training_that_goes_on_with_other_workers_says_that_images_differ(
+    projects, capsys, cache, before, after
+):
+    workers = [before, before, after]
+    _, found = _train_with_other_workers(projects, {"batch": 4, "cache": cache}, workers=workers)
     assert "from epoch 2 on, images are drawn otherwise" in capsys.readouterr().err
-    assert [session["workers"] for session in found.effective["sessions"]] == [0, 2]
+    assert [session["workers"] for session in found.effective["sessions"]] == [before, after]
 
 
 def _train_with_other_workers(projects, case, *, workers):
