@@ -96,6 +96,11 @@ def test_a_training_is_repeated_and_compared_without_a_trace_in_the_project(made
     assert back.run("dvc repro").count("didn't change, skipping") == 4
 
 
+def test_the_results_of_the_workspace_are_restored_by_their_run(made, tmp_path):
+    made.run(f"python -m pipeline restore workspace {tmp_path / 'back'}")
+    assert checks(tmp_path / "back")
+
+
 def test_grown_images_leave_the_restored_iteration_and_its_record(made, run, tmp_path):
     source = made.folder.parent / "images"
     with move_aside(source):

@@ -122,6 +122,15 @@ def test_without_a_git_remote_data_is_pushed_and_said_what_is_missing(team):
     assert team.store(IMAGE).exists()
 
 
+@pytest.mark.parametrize("has_other", [True, False])
+def test_a_branch_for_a_git_remote_that_is_not_there_is_refused(team, has_other):
+    if not has_other:
+        team.git("remote", "remove", "origin")
+    with pytest.raises(UserError, match="origin" if has_other else "none"):
+        team.push(git_remote="orign", branch=True)
+    assert not team.store(IMAGE).exists()
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [

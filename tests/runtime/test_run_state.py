@@ -60,6 +60,19 @@ def test_a_patch_gives_the_changed_files_and_leaves_the_index(project, tmp_path)
     assert (clone / "vision/params.yaml").read_text() == "lr0: 1\n"
 
 
+@pytest.mark.fault(15, "a password in DVC's settings that is not committed")
+def test_a_password_in_the_settings_of_dvc_is_in_no_patch(project, tmp_path):
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text("[core]\n")
+    git(project, "add", ".dvc/config")
+    git(project, "commit", "--quiet", "-m", "settings")
+    (project / ".dvc/config").write_text("[core]\n['remote \"store\"']\n    password = hunter2\n")
+    (project / "old.py").write_text("changed\n")
+    write_changes(project, tmp_path / "changes.patch")
+    text = (tmp_path / "changes.patch").read_text()
+    assert ("hunter2" in text, "changed" in text) == (False, True)
+
+
 def test_a_clean_state_has_a_commit_and_no_patch(project):
     with collect_run_state("finetune", b"used: 1\n") as folder:
         state = json.loads((folder / STATE_FILE).read_text())
