@@ -125,8 +125,7 @@ def _write_precision_recall(folder: Path, inputs: CurveInputs) -> None:
     name_of_mean = "mAP" if inputs.threshold is None else MAP50
     name_of_class = "AP" if inputs.threshold is None else METRICS[MAP50].per_class
     notes = {name: f"{name_of_class} {line.mean():.3f}" for name, line in lines.items()}
-    notes["mean"] = f"{name_of_mean} {mean.mean():.3f}"
-    curves = ClassCurves(RECALL_LEVELS, lines, mean, notes)
+    curves = ClassCurves(RECALL_LEVELS, lines, mean, notes, f"{name_of_mean} {mean.mean():.3f}")
     plot_precision_recall(curves, folder / "pr_curve.png", at=inputs.criterion)
     _write_curves_csv(folder / "pr_curve.csv", ("class", RECALL, PRECISION), RECALL_LEVELS, lines)
 
@@ -136,8 +135,8 @@ def _write_f1(folder: Path, inputs: CurveInputs) -> None:
     lines = {name: f1[:, cls] for cls, name in inputs.present}
     mean = average_over_classes(f1)
     chosen = inputs.threshold
-    notes = {name: f"{_read_curve(line, chosen):.3f}" for name, line in [*lines.items(), ("mean", mean)]}
-    curves = ClassCurves(CONFIDENCE_THRESHOLDS, lines, mean, notes)
+    notes = {name: f"{_read_curve(line, chosen):.3f}" for name, line in lines.items()}
+    curves = ClassCurves(CONFIDENCE_THRESHOLDS, lines, mean, notes, f"{_read_curve(mean, chosen):.3f}")
     plot_f1_confidence(curves, folder / "f1_curve.png", threshold=chosen, at=inputs.criterion)
     thinned = {name: line[::F1_CSV_STEP] for name, line in lines.items()}
     x = CONFIDENCE_THRESHOLDS[::F1_CSV_STEP]

@@ -83,5 +83,5 @@ def describe_crowded_images(manifest: Manifest, max_det: int) -> str | None:
     most = max(count for found in counts.values() for count in found)
     return (
         f"{listed} with more than {max_det} objects, of which no more can be found: set "
-        f"evaluate.max_det={most} or higher, or tiles (evaluate.tile)"
+        f"evaluate.max_det={most} or higher"
     )

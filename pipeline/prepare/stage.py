@@ -101,6 +101,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
             groups=split.duplicate_groups,
             shown=data.samples,
             seed=data.seed,
+            left_out=len(split.outside),
         )
         warnings = _write_reports(folder, content, imgsz=get_number(config.finetune.imgsz))
         refuse_vanished_files(listings, source.findings, source.roots)

@@ -64,13 +64,15 @@ class ClassCurves:
         x: (n,) the x values.
         classes: Class name -> (n,); many classes are drawn in a faint color without names.
         mean: (n,) the average over the classes.
-        notes: Class name, or `mean`, -> the text beside the name in the legend.
+        notes: Class name -> the text beside the name in the legend.
+        mean_note: The same of the average.
     """
 
     x: FloatArray
     classes: Mapping[str, FloatArray]
     mean: FloatArray
     notes: Mapping[str, str]
+    mean_note: str = ""
 
 
 def plot_precision_recall(curves: ClassCurves, target: Path, *, at: str = "") -> None:
@@ -221,7 +223,7 @@ def _draw_curves(axes: Any, curves: ClassCurves) -> None:
     if not few:
         axes.plot([], [], color=FAINT_COLOR, linewidth=0.8, label=f"{len(curves.classes)} classes")
     if len(curves.classes) > 1:
-        label = f"mean  {curves.notes.get('mean', '')}".rstrip()
+        label = f"mean  {curves.mean_note}".rstrip()
         axes.plot(curves.x, curves.mean, label=label, color=TEXT_COLOR, linewidth=2.6)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
 

@@ -24,7 +24,7 @@ def drawn(path):
 
 def curves(count):
     lines = {f"class {index}": X ** (index + 1) for index in range(count)}
-    return ClassCurves(X, lines, X, {"class 0": "AP50 0.500", "mean": "mAP50 0.500"})
+    return ClassCurves(X, lines, X, {"class 0": "AP50 0.500"}, "mAP50 0.500")
 
 
 @pytest.mark.parametrize("count", [1, 4, 8, 9, 80])

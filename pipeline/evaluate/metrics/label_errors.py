@@ -3,7 +3,7 @@
 The score says how confident the model is, times how little the labels agree with it:
 
     missing:         confidence x (1 - overlap with the nearest label of any class)
-    loose:           confidence x (1 - overlap with the nearest label of its class)
+    loose:           confidence x (1 - overlap with the nearest label of its class), below AGREEMENT_IOU
     wrong class:     confidence - the confidence of the model in the label's own class there
 """
 
@@ -19,7 +19,7 @@ from pipeline.core.detections import Detections, GroundTruth
 from pipeline.evaluate.metrics.classification import ClassScores
 from pipeline.evaluate.metrics.detection import SplitPredictions
 from pipeline.evaluate.metrics.error_types import MIN_LOCALIZATION_IOU
-from pipeline.evaluate.metrics.iou import box_iou
+from pipeline.evaluate.metrics.iou import box_iou, rotated_box_iou
 from pipeline.evaluate.metrics.matching import IOU_THRESHOLDS, get_similarity
 
 LabelErrorKind = Literal["missing", "wrong class", "loose"]
@@ -29,6 +29,10 @@ MIN_CONFIDENCE: Final = 0.25
 
 MATCH_IOU: Final = float(IOU_THRESHOLDS[0])
 """The overlap from which a detection and a label are of the same object."""
+
+
+AGREEMENT_IOU: Final = 0.75
+"""The overlap from which a detection contradicts no box: people draw the same object about as unlike."""
 
 
 class SuspectLabel(NamedTuple):
@@ -72,6 +76,7 @@ def _find_suspects(image: int, truth: GroundTruth, found: Detections) -> list[Su
     same = found.classes[:, None] == truth.classes[None, :]
     support = _find_label_support(np.where(same, overlap, 0.0), found.scores)
     suspects: list[SuspectLabel] = []
+    explained: list[int] = []  # detections of labels, and of objects that are reported
     for row in np.argsort(-found.scores, kind="stable").tolist():
         if found.scores[row] < MIN_CONFIDENCE:
             break
@@ -80,7 +85,10 @@ def _find_suspects(image: int, truth: GroundTruth, found: Detections) -> list[Su
         suspect = _compare_with_labels(
             image, row, (overlap[row], same[row], support), float(found.scores[row])
         )
-        if suspect and suspect.score > 0 and not _is_reported(suspect, suspects, found):
+        if suspect and (suspect.score <= 0 or _is_reported(suspect, suspects, explained, found)):
+            continue
+        explained.append(row)
+        if suspect:
             suspects.append(suspect)
     return suspects
 
@@ -109,10 +117,9 @@ def _compare_with_labels(
     if own_overlap < MATCH_IOU <= other_overlap:
         return SuspectLabel(image, "wrong class", score - float(support[other]), row, other, other_overlap)
     if own_overlap >= MATCH_IOU:
-        better = support[own] > score
-        return (
-            None if better else SuspectLabel(image, "loose", score * (1 - own_overlap), row, own, own_overlap)
-        )
+        if support[own] > score or own_overlap >= AGREEMENT_IOU:
+            return None
+        return SuspectLabel(image, "loose", score * (1 - own_overlap), row, own, own_overlap)
     if own_overlap >= MIN_LOCALIZATION_IOU and support[own] < MIN_CONFIDENCE:
         return SuspectLabel(image, "loose", score * (1 - own_overlap), row, own, own_overlap)
     return SuspectLabel(image, "missing", score * (1 - max(own_overlap, other_overlap)), row, -1, 0.0)
@@ -126,12 +133,21 @@ def _find_nearest_label(overlap: FloatArray) -> tuple[int, float]:
     return best, float(overlap[best])
 
 
-def _is_reported(suspect: SuspectLabel, suspects: Sequence[SuspectLabel], found: Detections) -> bool:
-    """Check whether a detection of higher score reported the same label, or the same place, before."""
-    if suspect.label >= 0 and any(other.label == suspect.label for other in suspects):
-        return True
-    here = found.boxes[suspect.detection][None]
-    return any(box_iou(here, found.boxes[other.detection][None])[0, 0] >= MATCH_IOU for other in suspects)
+def _is_reported(
+    suspect: SuspectLabel, suspects: Sequence[SuspectLabel], explained: Sequence[int], found: Detections
+) -> bool:
+    """Check whether a detection of higher score reported the same label before, or is of the same object."""
+    if suspect.label >= 0:
+        return any(other.label == suspect.label for other in suspects)
+    return any(_overlap(found, suspect.detection, other) >= MATCH_IOU for other in explained)
+
+
+def _overlap(found: Detections, first: int, second: int) -> float:
+    """Return the IoU of two detections: of rotated boxes by their corners, of others by upright boxes."""
+    corners = [found.outlines[place] for place in (first, second) if place < len(found.outlines)]
+    if [len(each) for each in corners] == [4, 4]:
+        return float(rotated_box_iou(corners[0][None], corners[1][None])[0, 0])
+    return float(box_iou(found.boxes[first][None], found.boxes[second][None])[0, 0])
 
 
 def convert_class_scores(scores: ClassScores, sizes: Sequence[tuple[int, int]]) -> SplitPredictions:

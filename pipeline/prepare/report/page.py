@@ -44,6 +44,7 @@ class ReportContent(NamedTuple):
         groups: Groups of near duplicates, by their names in the source.
         shown: Maximum number of sample pictures.
         seed: Seed of their choice.
+        left_out: Number of images that data.fraction leaves out; findings may be of them, too.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ReportContent(NamedTuple):
     groups: Sequence[Sequence[str]] = ()
     shown: int = 12
     seed: int = 0
+    left_out: int = 0
 
 
 def write_report(
@@ -95,7 +97,7 @@ def write_report(
 def _group_warnings(content: ReportContent, warnings: Sequence[BiasWarning]) -> dict[str, list[str]]:
     """Return the texts of all warnings by kind."""
     texts: dict[str, list[str]] = {}
-    images = count_items(content.defects, used=len(content.images)).found
+    images = count_items(content.defects, used=len(content.images)).found + content.left_out
     for warning in [*find_unlabelled_images(content.defects, images), *warnings]:
         texts.setdefault(warning.kind, []).append(warning.text)
     return texts

@@ -103,11 +103,11 @@ def find_unlabelled_images(findings: Iterable[Finding], images: int) -> list[Bia
 
 
 def _find_absent_classes(data: _WarningInputs) -> Iterator[BiasWarning]:
-    for split in ("train", "test"):
+    uses = {"train": "to learn from", "val": "to choose the epoch by", "test": "to measure on"}
+    for split, use in uses.items():
         counts = _count_objects(data, split)
         absent = [name for name, count in zip(data.names, counts, strict=True) if not count]
-        use = "to learn from" if split == "train" else "to measure on"
-        if absent:
+        if absent and (split != "val" or sum(counts)):
             yield BiasWarning(f"{_NOTHING} {use}", f"no {data.unit} in {split} of {_join_names(absent)}")
 
 
@@ -189,10 +189,15 @@ def _find_dominant_class(data: _WarningInputs) -> Iterator[BiasWarning]:
     counts = np.bincount(data.table.classes, minlength=len(data.names))
     total, top = int(counts.sum()), int(counts.argmax())
     if np.count_nonzero(counts) > 1 and counts[top] > 0.8 * total:
+        effect = (
+            "mAP counts every class alike, training does not"
+            if data.unit == "objects"
+            else "a model that always says so has that top-1; compare the recall of each class"
+        )
         yield BiasWarning(
             "One class dominates",
-            f"{data.names[top]} has {counts[top] / total:.0%} of all {data.unit}: mAP counts every class "
-            "alike, training does not (augment.offline.balance draws rare classes more often)",
+            f"{data.names[top]} has {counts[top] / total:.0%} of all {data.unit}: {effect} "
+            "(augment.offline.balance draws rare classes more often)",
         )
 
 
@@ -204,8 +209,8 @@ def _find_centered_objects(data: _WarningInputs) -> Iterator[BiasWarning]:
     if len(inside) >= MIN_TEST_OBJECTS and inside.mean() > 0.6:
         yield BiasWarning(
             "Objects in one place",
-            f"{inside.mean():.0%} of the objects lie in the middle ninth of the image: "
-            "the model may learn where instead of what (augment with scale and crop)",
+            f"{inside.mean():.0%} of the {len(inside)} objects that are smaller than half the image lie in "
+            "its middle ninth: the model may learn where instead of what (augment with scale and crop)",
         )
 
 

@@ -44,6 +44,12 @@ CASES = {
     "the label's class is surer": (labels((HERE, 0)), seen((HERE, 0, 0.6), (HERE, 1, 0.3)), []),
     "loose, by two thirds": (labels((HERE, 0)), seen((HALF, 0, 0.9)), [("loose", 0.6, 0, 0)]),
     "loose, by a third": (labels((HERE, 0)), seen((NEAR, 0, 0.9)), [("loose", 0.3, 0, 0)]),
+    "agreement but for a few pixels": (labels((HERE, 0)), seen(([1, 0, 11, 10], 0, 0.9)), []),
+    "a wrong class beside an object that overlaps": (
+        labels((HERE, 0), (NEAR, 1)),
+        seen(([0, 0, 10, 9], 0, 0.9), (NEAR, 2, 0.8)),
+        [("wrong class", 0.8, 1, 1)],
+    ),
     "a second, worse detection": (labels((HERE, 0)), seen((HERE, 0, 0.9), (NEAR, 0, 0.5)), []),
     "one place once": (labels(), seen((HERE, 0, 0.9), (NEAR, 1, 0.5)), [("missing", 0.9, 0, -1)]),
     "a second object beside one that has its label": (
@@ -65,6 +71,18 @@ def test_pose_without_labelled_points_is_not_a_missing_label():
     truth = labels((HERE, 0), (THERE, 0))._replace(keypoints=points)
     found = seen((HERE, 0, 0.9))._replace(overlap=np.zeros((1, 2)))
     assert ranked(truth, found) == []
+
+
+def test_a_missing_label_beside_a_parallel_rotated_box_is_reported():
+    """Their upright boxes overlap by more than half, they themselves do not."""
+    box = np.array([[0, 10], [10, 0], [80, 70], [70, 80]], float)
+    both = [box, box + np.array([14, -14])]
+    extents = [np.concatenate([each.min(axis=0), each.max(axis=0)]) for each in both]
+    truth = labels((extents[0], 0))
+    found = seen((extents[0], 0, 0.9), (extents[1], 0, 0.8))._replace(
+        outlines=tuple(both), overlap=np.array([[1.0], [0.0]])
+    )
+    assert ranked(truth, found) == [("missing", 0.8, 1, -1)]
 
 
 def test_suspect_labels_of_all_images_are_sorted_by_score():

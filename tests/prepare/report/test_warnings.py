@@ -153,7 +153,7 @@ def test_dominant_class_is_named_with_its_share():
 def test_objects_always_in_the_middle_are_reported():
     middle = np.tile([[300.0, 220, 340, 260]], (2, 1))
     found = find_texts([item._replace(boxes=middle) for item in balanced_images()])
-    assert found["Objects in one place"].startswith("100% of the objects")
+    assert found["Objects in one place"].startswith("100% of the 360 objects")
 
 
 def test_split_of_mostly_backgrounds_is_reported():
