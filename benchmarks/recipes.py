@@ -96,7 +96,8 @@ def main() -> None:
             run_sweep(asked, ours)
         stock += [training for training in missing if is_stock(training.recipe)]
     train_stock(asked, stock)
-    print(render(read_scores(asked.scores), pixels=asked.pixels, budget=name_budget(asked)))
+    scores = {key: score for key, score in read_scores(asked.scores).items() if key.seed < asked.seeds}
+    print(render(scores, pixels=asked.pixels, budget=name_budget(asked)))
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -284,10 +285,14 @@ def _render_base(base: str, scores: Scores) -> str:
     for recipe in dict.fromkeys(key.recipe for key in found):
         own = {key: value for key, value in found.items() if key.recipe == recipe}
         pairs = {key: found.get(key._replace(recipe=DEFAULT, changes="")) for key in own}
-        gains = [own[key] - reference for key, reference in pairs.items() if reference is not None]
+        gains: dict[str, list[float]] = {}
+        for key, reference in pairs.items():
+            if reference is not None:
+                gains.setdefault(key.data, []).append(own[key] - reference)
+        means = [*map(mean, gains.values())]  # trainings on one set are not independent
         shown = [_format_mean([value for key, value in own.items() if key.data == data]) for data in sets]
-        error = f"{stdev(gains) / len(gains) ** 0.5:.3f}" if len(gains) > 1 else ""
-        gain = f"{mean(gains):+.3f}" if gains else ""
+        error = f"{stdev(means) / len(means) ** 0.5:.3f}" if len(means) > 1 else ""
+        gain = f"{mean(means):+.3f}" if means else ""
         lines.append(f"| {recipe} | {' | '.join(shown)} | {len(own)} | {gain} | {error} |")
     return "\n".join(lines)
 

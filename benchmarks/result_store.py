@@ -35,7 +35,7 @@ class Result(NamedTuple):
     """What is kept of a training.
 
     Attributes:
-        test: FIGURES on the test split.
+        test: FIGURES on the test split, and its number of images (images).
         spent: Wall and CPU seconds of the process that trained (wall, cpu), and cores that other programs
             used meanwhile (others); empty if it was interrupted.
         curve: Val mAP50-95 over the seconds of training.
@@ -118,7 +118,7 @@ def read_result(folder: Path, spent: Mapping[str, float], test: Mapping[str, flo
     prefix = "mask/" if "mask/mAP50-95" in test else ""
     curve = seconds.read_training(folder)
     return Result(
-        {name: round(test[prefix + name], 4) for name in FIGURES},
+        {**{name: round(test[prefix + name], 4) for name in FIGURES}, "images": test["images"]},
         {name: round(spent[name], 1) for name in ("wall", "cpu", "others") if name in spent},
         Curve([round(each, 1) for each in curve.seconds], [round(each, 4) for each in curve.accuracy]),
         describe_machine(),

@@ -71,7 +71,7 @@ def table(groups: Mapping[tuple[str, str], Group]) -> str:
 
 def _row(pair: tuple[str, str], group: Group) -> str:
     plain = group[PLAIN]
-    whole = plain.seconds[-1]
+    whole = plain.reaches(plain.best) or plain.seconds[-1]
     cells = []
     for method in STRATEGIES:
         when = group[method].reaches(plain.best) if method in group else None

@@ -89,7 +89,9 @@ def main() -> None:
         for each in pool.map(_train_or_tell, work):
             print(f"{each.data}, {each.base}, seed {each.seed}: done", flush=True)
     budget = recipes.name_budget(asked)
-    print(recipes.render(recipes.read_scores(asked.scores), pixels=asked.pixels, budget=budget))
+    scores = recipes.read_scores(asked.scores)
+    chosen = {key: score for key, score in scores.items() if key.seed < asked.seeds}
+    print(recipes.render(chosen, pixels=asked.pixels, budget=budget))
 
 
 def _parse_arguments() -> argparse.Namespace:
