@@ -108,7 +108,10 @@ def test_without_any_package_the_doctor_says_so(bare):
 def test_fix_mends_what_is_safe_and_says_so(bare):
     bare.run("git init -q && git add dvc.yaml && git commit -qm start")
     lock = bare.folder / ".git/index.lock"
-    left, kept = bare.folder / "data/.prepared.abcdefgh", bare.folder / ".finetrack/checkpoints/key/last.pt"
+    left, kept = (
+        bare.folder / "data/.prepared.tmp-abcdefgh",
+        bare.folder / ".finetrack/checkpoints/key/last.pt",
+    )
     rwlock = bare.folder / ".dvc/tmp/rwlock"
     for path in (left / "a.jpg", kept, rwlock):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,5 +128,5 @@ def test_fix_mends_what_is_safe_and_says_so(bare):
     assert kept.exists()
     after = list_contents(bare.folder)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert changed == {".git/index.lock", "data/.prepared.abcdefgh/a.jpg", ".dvc/tmp/rwlock"}
+    assert changed == {".git/index.lock", "data/.prepared.tmp-abcdefgh/a.jpg", ".dvc/tmp/rwlock"}
     assert find_states(report)["locks"] == find_states(report)["leftovers"] == {"ok"}

@@ -83,6 +83,7 @@ def wait_for_end(pid: int) -> None:
     pytest.fail(f"process {pid} still runs")
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_each_combination_and_scores_the_best_on_test(tiny):  # noqa: PLR0915
     command = f"{SWEEP} finetune.lr0=0.01,0.02 data.seed=1"
     output = tiny.run(command)

@@ -133,6 +133,7 @@ def _wait_until_kept(root):
     time.sleep(1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(12, "DVC's cache fails after a training; dvc is killed before it writes dvc.lock")
 def test_finished_training_survives_a_cache_that_fails_and_a_kill_of_dvc(project):
     code, said = _repro(project, "no cache")

@@ -63,6 +63,7 @@ def train(target, project, events=None):
     return session
 
 
+@pytest.mark.slow
 @pytest.mark.fault(6, "the server is away or dies")
 def test_messages_of_two_stages_during_an_outage_reach_one_run(server, project):
     server.kill()
@@ -143,6 +144,7 @@ def test_a_server_that_never_answers_does_not_delay_a_training(mute, project, ca
     assert len(list_outboxes(project)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.fault(6, "a server that accepts connections and never answers")
 def test_a_server_that_never_answers_does_not_delay_an_evaluation(mute, project):
     begin = time.monotonic()

@@ -76,6 +76,7 @@ def run_both_stages(source: Path, compute: ComputeConfig) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(found) if path.is_file()}
 
 
+@pytest.mark.slow
 def test_two_nodes_write_the_same_bytes_as_threads(address, source, monkeypatch):
     """One test for all: a cluster takes seconds to start, and each process of pytest would start its own."""
     on_cluster = run_both_stages(source, use_cluster(address))

@@ -162,7 +162,7 @@ def test_only_the_last_used_archives_are_kept(project):
 @pytest.mark.fault(13, "SIGKILL while an archive is unpacked")
 def test_partial_folder_of_a_killed_process_is_removed(project, folder):
     packed = project / shutil.make_archive(str(project / "packed"), "zip", folder)
-    begun = create_scratch_folder("sources") / f".{hash_file(packed)[:32]}.x1y2_abc"
+    begun = create_scratch_folder("sources") / f".{hash_file(packed)[:32]}.tmp-x1y2_abc"
     (begun / "images").mkdir(parents=True)
     assert read_contents(unpack_source(packed)) == read_contents(folder)
     assert not begun.exists()

@@ -114,6 +114,7 @@ def test_masks_count_as_memory_wherever_the_features_are_stored(tmp_path):
         assert trainer.frozen_features["frozen_features_val"].split()[0].strip(":") == place
 
 
+@pytest.mark.slow
 def test_val_features_are_stored_where_train_images_vary(tmp_path):
     limits = CacheLimits(memory=0, disk=1 << 30)
     kept = _trained(tmp_path / "kept", mosaic=0.5, train=4, limits=limits)
@@ -123,6 +124,7 @@ def test_val_features_are_stored_where_train_images_vary(tmp_path):
     assert _alike(kept, stock)
 
 
+@pytest.mark.slow
 def test_resumed_training_stores_the_features_again(tmp_path):
     whole = _trained(tmp_path / "whole", epochs=3)
 

@@ -351,6 +351,7 @@ def test_images_on_the_device_are_released_from_memory(tmp_path):
     assert _images(found).equal(expected)
 
 
+@pytest.mark.slow
 def test_training_out_of_memory_retries_with_the_stock_loader_and_records_it(tmp_path):
     trainings.dataset(tmp_path)
     trainer = build_trainer(trainings.job(tmp_path, epochs=1, nbs=6, fast="gpu"))

@@ -26,6 +26,7 @@ def _few_steps(monkeypatch):
     monkeypatch.setattr(module, "STEPS", 3)
 
 
+@pytest.mark.slow
 def test_a_test_repeats_itself_and_leaves_no_trace(tmp_path):
     trainings.dataset(tmp_path)
     job = trainings.job(tmp_path, weights=trainings.FOUNDATION, threads=1, nbs=8, batch=4, lr0="auto")

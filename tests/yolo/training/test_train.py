@@ -58,6 +58,7 @@ def test_automatic_batch_is_refused_without_a_gpu_before_the_work(tmp_path, batc
     assert not (tmp_path / "checkpoints/ultralytics").exists()
 
 
+@pytest.mark.slow
 def test_automatic_batch_is_the_measured_one_and_a_resumed_training_keeps_it(tmp_path, monkeypatch):
     trainings.dataset(tmp_path)
     measured = []
