@@ -3,7 +3,7 @@
 A class with one object weighs as much in a mean over classes as one with hundreds, and resamples hardly
 vary it: of two images on which both models differ alike, each shows the same difference. So where a class
 is in one or two groups, or all of its groups agree, its error is at least the one that the sign test allows.
-Several rare classes in the same images have one error: those images are easy or hard for all of them.
+Several such classes in the same images have one error: those images are easy or hard for all of them.
 """
 
 from __future__ import annotations
@@ -78,15 +78,14 @@ def measure_class_variance(parts: ClassParts, times: int) -> ClassVariance:
     variances = _measure_variances(differences[1:]) * groups / np.maximum(groups - 1, 1)
     ratios = np.array([_find_least_ratio(min(each, MAX_RARE_GROUPS + 1)) for each in groups.tolist()])
     least = (differences[0] / ratios) ** 2
-    agrees = variances <= MIN_VARYING_SHARE * least
-    variances = np.where(is_rare & agrees & (groups > 1), least, variances)
-    least[~is_rare | (groups > MAX_SIGN_TEST_GROUPS)] = 0.0
-    variances = np.maximum(variances, least)
-    errors = np.copysign(np.sqrt(variances / groups), differences[0]) / len(groups)
-    common = float(variances[~is_rare].sum()) / len(groups) ** 2
-    rare = _sum_by_group(held, errors, is_rare)
-    terms = _sum_by_group(held, errors, is_rare & (groups > 1))
-    return ClassVariance(common + float(rare.sum()), float((terms**2).sum()))
+    is_told = variances > MIN_VARYING_SHARE * least  # by the variance between the groups
+    is_least = is_rare & ((groups <= MAX_SIGN_TEST_GROUPS) | ~is_told)
+    variances = np.where(is_least, np.maximum(variances, least), variances) / len(groups) ** 2
+    errors = np.copysign(np.sqrt(variances / groups), differences[0])
+    shared = _sum_by_group(held, errors, is_least)
+    own = float(((variances**2) / groups)[is_rare & ~is_least].sum())
+    terms = float((_sum_by_group(held, errors, is_least & (groups > 1)) ** 2).sum())
+    return ClassVariance(float(variances[~is_least].sum()) + float(shared.sum()), own + terms)
 
 
 def _sum_by_group(held: BoolArray, errors: FloatArray, chosen: BoolArray) -> FloatArray:
