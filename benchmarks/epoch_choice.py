@@ -87,7 +87,7 @@ class Training(NamedTuple):
 
 def main() -> None:
     """Train what has no result, and print a table of rules."""
-    asked = _parse_arguments()
+    asked = recipes.parse_common_arguments(__doc__)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     boxes = [name for name in cells.sources(asked) if name not in cells.MASKS]
     sets = asked.sets.split(",") if asked.sets else boxes
@@ -104,14 +104,6 @@ def main() -> None:
     chosen = [training for training in read_results() if training[3:5] == (asked.pixels, asked.epochs)]
     for base in asked.bases.split(","):
         print(render([training for training in chosen if training.base == base]))
-
-
-def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    recipes.take_common_arguments(parser)
-    asked = parser.parse_args()
-    asked.minutes = None
-    return asked
 
 
 def _run_or_tell(asked: argparse.Namespace, cell: Cell) -> Cell:

@@ -121,6 +121,15 @@ def take_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", type=Path, default=SCORES, help="where the scores are kept")
 
 
+def parse_common_arguments(description: str | None) -> argparse.Namespace:
+    """Parse the arguments of a benchmark whose trainings are counted in epochs."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    take_common_arguments(parser)
+    asked = parser.parse_args()
+    asked.minutes = None
+    return asked
+
+
 def name_budget(asked: argparse.Namespace) -> str:
     """Return how long each training is, such as `20 epochs` or `2 minutes`."""
     return f"{asked.minutes:g} minutes" if asked.minutes else f"{asked.epochs} epochs"

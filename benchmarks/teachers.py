@@ -80,7 +80,7 @@ class Work(NamedTuple):
 
 def main() -> None:
     """Train what has no score, and print the table of all recipes."""
-    asked = _parse_arguments()
+    asked = recipes.parse_common_arguments(__doc__)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     boxes = [name for name in cells.sources(asked) if name not in cells.MASKS]
     sets = asked.sets.split(",") if asked.sets else boxes
@@ -92,14 +92,6 @@ def main() -> None:
     scores = recipes.read_scores(asked.scores)
     chosen = {key: score for key, score in scores.items() if key.seed < asked.seeds}
     print(recipes.render(chosen, pixels=asked.pixels, budget=budget))
-
-
-def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    recipes.take_common_arguments(parser)
-    asked = parser.parse_args()
-    asked.minutes = None
-    return asked
 
 
 def _train_or_tell(work: Work) -> Work:

@@ -31,9 +31,7 @@ def run_command(arguments: Namespace) -> Iterator[str]:
     from pipeline.export.packages import find_python
     from pipeline.export.variants import plan_variants
 
-    variants = plan_variants(
-        arguments.format, arguments.precision, arguments.nms, dynamic=arguments.dynamic
-    )
+    variants = plan_variants(arguments.format, arguments.precision, arguments.nms, dynamic=arguments.dynamic)
     if python := find_python(variants):
         _run_again(python, arguments)
     yield from _export(arguments, variants)

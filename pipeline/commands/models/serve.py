@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from pipeline.core.paths import expand_home
 from pipeline.commands.models.prediction_settings import SETTINGS, check_limits, check_prediction_settings
+from pipeline.core.paths import expand_home
 from pipeline.serve.listener import ServerAddress, bind_address
 from pipeline.serve.uploads.limits import ServeLimits
 

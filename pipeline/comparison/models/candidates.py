@@ -81,9 +81,7 @@ def _refuse_doubles(found: Sequence[Iteration]) -> None:
 def _pool(found: Sequence[Iteration]) -> list[list[Iteration]]:
     groups: list[list[Iteration]] = []
     for iteration in found:
-        group = next(
-            (group for group in groups if all(_are_seeds(each, iteration) for each in group)), None
-        )
+        group = next((group for group in groups if all(_are_seeds(each, iteration) for each in group)), None)
         if group is None:
             groups.append([iteration])
         else:

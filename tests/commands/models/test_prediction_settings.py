@@ -16,7 +16,9 @@ def test_possible_options_are_taken(command, options):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("options", [["--tile", "31"], ["--tile", "-1"], ["--overlap", "0"], ["--overlap", "0.85"]])
+@pytest.mark.parametrize(
+    "options", [["--tile", "31"], ["--tile", "-1"], ["--overlap", "0"], ["--overlap", "0.85"]]
+)
 def test_impossible_options_are_named(command, options):
     with pytest.raises(UserError, match=options[0]):
         check_prediction_settings(build_parser().parse_args([*command, *options]))

@@ -101,7 +101,7 @@ def test_a_file_has_an_unknown_configuration():
 
 
 def test_seeds_of_other_base_weights_or_of_the_workspace_are_models_of_their_own():
-    def label(*three):
+    def label(*three: object):
         return labels(run("a", lr0=0.2), *three)
 
     ones = {"facts": {"base": "1" * 64}}
