@@ -113,6 +113,12 @@ class Store:
             file.write(f"{line}\n")
 
 
+def list_terms(path: Path = PATH) -> list[tuple[int, int]]:
+    """Return the image sizes in pixels and numbers of epochs of which there are results, in order."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return sorted({(line["pixels"], line["epochs"]) for line in map(json.loads, lines)})
+
+
 def read_result(folder: Path, spent: Mapping[str, float], test: Mapping[str, float]) -> Result:
     """Return what is kept of a training, from the folder that it ran in."""
     prefix = "mask/" if "mask/mAP50-95" in test else ""

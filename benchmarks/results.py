@@ -10,8 +10,8 @@ train` runs as its own process with its defaults and no logging callbacks; its b
 same code on the same images. `same time` is the strategy `full` for the seconds that `yolo train`
 trained, start-up not counted. Results are kept in benchmarks/results.jsonl, each with its commit, and
 trainings that have one are skipped: after a change of the defaults, delete the lines that it makes
-untrue. Differences from `yolo train` are paired by test image and have the intervals of `finetrack
-compare`; they need the predictions in .finetrack/results.
+untrue. The page shows what there is at other image sizes, too. Differences from `yolo train` are paired by
+test image and have the intervals of `finetrack compare`; they need the predictions in .finetrack/results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import checkpoint
 import results_page
 import seconds
 from cells import PLAIN, ROOT, SAME_TIME, Cell, Terms
-from result_store import Difference, Method, Result, Store, describe_machine, read_result
+from result_store import Difference, Method, Result, Store, describe_machine, list_terms, read_result
 from results_page import BASES, BATCH, METHODS
 
 from pipeline.comparison.compare_models import MIN_RESAMPLES, ComparedModel, compare_models
@@ -67,7 +67,8 @@ def main() -> None:
     curves = seconds.group_curves({cell: result.curve for cell, result in store.results.items()})
     if curves:
         seconds.plot(curves, ROOT / "docs" / "images" / "seconds.svg")
-    page = results_page.render(store, curves=seconds.table(curves))
+    others = [Store(*terms) for terms in list_terms() if terms != (asked.pixels, asked.epochs)]
+    page = results_page.render(store, others, curves=seconds.table(curves))
     PAGE.write_text(page + _read_further_sections(), encoding="utf-8")
     print("wrote docs/results.md")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from statistics import mean
 from typing import Final
@@ -17,14 +17,15 @@ BATCH: Final = 16
 SETS: Final = tuple(PIXELS)
 
 
-def render(store: Store, *, curves: str) -> str:
+def render(store: Store, others: Sequence[Store], *, curves: str) -> str:
     """Return the page up to its sections that `make results` does not measure.
 
     Args:
         store: The results.
+        others: Those at other image sizes or numbers of epochs.
         curves: The table of mAP over seconds.
     """
-    machines = sorted({result.machine for result in store.results.values()})
+    machines = sorted({result.machine for each in (store, *others) for result in each.results.values()})
     head = f"""# Results
 
     make results DATA=FOLDER BASES=yolov8n,foundation SEEDS=0,1,2 METHODS="yolo train,full,same time"
@@ -47,14 +48,26 @@ with one thread less than the machine has cores, eight at most, and a strategy w
 process, start-up included; a training's own scan of labels, plots and last validation are part of `yolo train`, and of other stages here. Each
 result, its commit, and the cores that other programs used meanwhile: `benchmarks/results.jsonl`. The data: [results-data.md](results-data.md).
 """
-    pairs = [
-        (data, base)
-        for base, data in product(BASES, SETS)
-        if any((cell.data, cell.base) == (data, base) for cell in store.results)
-    ]
-    summary = "\n".join(filter(None, (_render_summary(base, store.differences) for base in BASES)))
-    tables = [_render_table(data, base, store) for data, base in pairs]
+    stores = {"": store} | {_describe_terms(each, store): each for each in others}
+    summaries = [_render_summary(base, terms, each) for terms, each in stores.items() for base in BASES]
+    summary = "\n".join(filter(None, summaries))
+    tables = [table for terms, each in stores.items() for table in _render_tables(terms, each)]
     return "\n".join([head, "## Beside `yolo train`\n", summary, *tables, OVER_TIME, f"{curves}\n"])
+
+
+def _describe_terms(store: Store, main: Store) -> str:
+    """Return in which of its terms a store differs from the main one."""
+    texts = {"pixels": "at {} px", "epochs": "{} epochs"}
+    different = [
+        text.format(store.terms[key]) for key, text in texts.items() if store.terms[key] != main.terms[key]
+    ]
+    return "".join(f", {text}" for text in different)
+
+
+def _render_tables(terms: str, store: Store) -> Iterator[str]:
+    for base, data in product(BASES, SETS):
+        if any((cell.data, cell.base) == (data, base) for cell in store.results):
+            yield _render_table(data, base, terms, store)
 
 
 OVER_TIME = """## mAP over seconds
@@ -69,13 +82,14 @@ COLUMNS = """| method | seeds | mAP50-95 | beside `yolo train` | mAP50 | seconds
 """
 
 
-def _render_summary(base: str, differences: Mapping[Method, Difference]) -> str:
+def _render_summary(base: str, terms: str, store: Store) -> str:
     """Return a table: methods, the difference on each set, and the mean over the sets."""
-    own = {(found.data, found.method): each for found, each in differences.items() if found.base == base}
+    found = store.differences.items()
+    own = {(method.data, method.method): each for method, each in found if method.base == base}
     sets = [data for data in SETS if any(data == name for name, _ in own)]
     counted = [data for data in sets if data not in cells.MASKS]  # those have the images of another set
     lines = [
-        f"| from {base} | mean of {len(counted)} sets | {' | '.join(sets)} |",
+        f"| from {base}{terms} | mean of {len(counted)} sets | {' | '.join(sets)} |",
         "|---" * (len(sets) + 2) + "|",
     ]
     methods = [method for method in METHODS if any(method == name for _, name in own)]
@@ -98,7 +112,7 @@ def _format(each: Difference | None) -> str:
     return f"{each.value:+.3f} ({each.low:+.3f} to {each.high:+.3f})" if each else ""
 
 
-def _render_table(data: str, base: str, store: Store) -> str:
+def _render_table(data: str, base: str, terms: str, store: Store) -> str:
     known = {cell: store.results[cell] for cell in sorted(store.results, key=lambda cell: cell.seed)}
     own = {cell: each for cell, each in known.items() if (cell.data, cell.base) == (data, base)}
     groups = {method: [each for cell, each in own.items() if cell.method == method] for method in METHODS}
@@ -109,7 +123,7 @@ def _render_table(data: str, base: str, store: Store) -> str:
     ]
     counts = {each.test["images"] for each in own.values() if "images" in each.test}
     count = f" ({counts.pop():.0f} test images)" if counts else ""
-    return f"## {data}, from {base}{count}\n\n{COLUMNS}" + "\n".join(rows) + "\n"
+    return f"## {data}, from {base}{terms}{count}\n\n{COLUMNS}" + "\n".join(rows) + "\n"
 
 
 def _render_row(

@@ -69,9 +69,9 @@ def test_kept_results_are_read_again_and_shown(results, tmp_path):
     again = results.Store(256, 20, path)
     assert again.results == store.results
     assert again.differences == {method: results.Difference(0.1, 0.05, 0.25, (0, 1))}
-    assert "Machine: a processor, 1 of 2 cores; no GPU" in results.results_page.render(again, curves="")
     assert not results.Store(320, 20, path).results
-    page = results.results_page.render(again, curves="")
+    page = results.results_page.render(again, [], curves="")
+    assert "Machine: a processor, 1 of 2 cores; no GPU" in page
     row = "| full | 2 | 0.600 / 0.700, mean 0.650 [0.100, 0.900] | +0.100 (+0.050 to +0.250) | 0.800 | 30 |"
     assert row in page
     assert "| full | +0.100 (+0.000 to +0.200) | +0.100 (+0.050 to +0.250) |" in page
@@ -79,3 +79,19 @@ def test_kept_results_are_read_again_and_shown(results, tmp_path):
     store.add_result(results.Cell("bccd", "yolov8n", "full", 2), build_result(results, 0.3))
     assert not store.differences  # it was that of two seeds
     assert not results.Store(256, 20, path).differences
+
+
+def test_results_at_another_size_have_tables_of_their_own(results, tmp_path):
+    path = tmp_path / "results.jsonl"
+    for pixels, accuracy in ((320, 0.65), (256, 0.6)):
+        store = results.Store(pixels, 20, path)
+        store.add_result(results.Cell("bccd", "yolov8n", "full", 0), build_result(results, accuracy))
+        difference = results.Difference(accuracy - 0.5, 0.05, 0.25, (0,))
+        store.add_difference(results.Method("bccd", "yolov8n", "full"), difference)
+    assert results.list_terms(path) == [(256, 20), (320, 20)]
+    page = results.results_page.render(store, [results.Store(320, 20, path)], curves="")
+    assert "| from yolov8n, at 320 px |" in page
+    table, heading, larger = page.partition("## bccd, from yolov8n, at 320 px")
+    assert heading
+    assert "| full | 1 | 0.650 [0.100, 0.900] | +0.150 (+0.050 to +0.250) |" in larger
+    assert "| full | 1 | 0.600 [0.100, 0.900] | +0.100 (+0.050 to +0.250) |" in table
