@@ -22,8 +22,10 @@ from pipeline.core.findings import (
     serialize_findings,
     summarize_findings,
 )
+from pipeline.core.geometry.rotated_boxes import measure_rotated_sides
 from pipeline.core.paths import PREPARED_FOLDER, SPLITS, SPLITS_FILE
 from pipeline.core.stages import UNGUARDED, StageGuard
+from pipeline.core.tasks import Task
 from pipeline.core.text import format_count
 from pipeline.dataset.image_columns import COLUMNS_FOLDER, ImageColumns, write_image_columns
 from pipeline.dataset.link_cache import LinkCache, link_cache_folder
@@ -89,7 +91,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
         content = ReportContent(
             name=data.source_name,
             manifest=manifest,
-            images=[_describe_image(ingested, split.splits) for ingested in used],
+            images=[_describe_image(ingested, split.splits, manifest.task) for ingested in used],
             defects=findings,
             remarks=[
                 *source.annotated.remarks,
@@ -216,7 +218,7 @@ def _write_images(
     return write_manifest(folder, Manifest(source.task, source.names, records, source.keypoints, split.leak))
 
 
-def _describe_image(ingested: IngestedImage, splits: Mapping[str, str]) -> ImageStatistics:
+def _describe_image(ingested: IngestedImage, splits: Mapping[str, str], task: Task) -> ImageStatistics:
     return ImageStatistics(
         splits[ingested.source],
         ingested.size,
@@ -225,6 +227,7 @@ def _describe_image(ingested: IngestedImage, splits: Mapping[str, str]) -> Image
         ingested.source,
         ingested.appearance.brightness,
         ingested.appearance.sharpness,
+        measure_rotated_sides(ingested.outlines) if task == "obb" else None,
     )
 
 

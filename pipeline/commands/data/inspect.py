@@ -37,6 +37,7 @@ from pipeline.config.automatic import get_number
 from pipeline.config.source_paths import find_source_folder, resolve_sources
 from pipeline.core.errors import UserError
 from pipeline.core.findings import AnnotationNote
+from pipeline.core.geometry.rotated_boxes import measure_rotated_sides
 from pipeline.core.text import format_count
 from pipeline.prepare.duplicates.perceptual_hash import THUMBNAIL_SIDE
 from pipeline.prepare.duplicates.search import NO_THUMBNAILS
@@ -141,11 +142,14 @@ def _inspect_image(
     image, checked = result
     classes, source, look = tuple(checked.classes.tolist()), annotated.source, image.appearance
     origin = name_origin(source, several=several)
+    sides = measure_rotated_sides(checked.outlines) if settings.required.task == "obb" else None
     usable = UsableImage(
         SplitImage(
             source, image.sha256, annotated.split, frozenset(classes), annotated.columns, origin=origin
         ),
-        ImageStatistics("", image.size, classes, checked.boxes, source, look.brightness, look.sharpness),
+        ImageStatistics(
+            "", image.size, classes, checked.boxes, source, look.brightness, look.sharpness, sides
+        ),
         look.thumbnail,
     )
     return InspectedImage(annotated.split, True, classes, tuple(findings)), usable

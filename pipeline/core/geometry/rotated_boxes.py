@@ -1,7 +1,8 @@
-"""Shrink a rotated box (four corners in order) to its visible part; its direction stays."""
+"""Measure rotated boxes (four corners in order), and shrink them to their visible part."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,13 @@ from pipeline.core.arrays import FloatArray
 
 MAX_EXTENT_SHARE: Final = 1.009
 """Largest extent of a label as a share of the image. Ultralytics allows 1.01; labels have six decimals."""
+
+
+def measure_rotated_sides(corners: Sequence[FloatArray]) -> FloatArray:
+    """Return the lengths (n, 2) of the first and second side of n rotated boxes (4, 2), in their unit."""
+    stacked = np.reshape(corners, (-1, 4, 2))
+    sides: FloatArray = np.linalg.norm(stacked[:, 1:3] - stacked[:, :2], axis=2)
+    return sides
 
 
 def shrink_rotated_box(corners: FloatArray, visible: FloatArray, extent: tuple[int, int]) -> FloatArray:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.core.arrays import FloatArray
+from pipeline.core.geometry.rotated_boxes import measure_rotated_sides
 from pipeline.core.tasks import Task
 from pipeline.dataset.labels import ImageLabels
 from pipeline.dataset.manifest import ImageRecord, Manifest
@@ -50,7 +51,7 @@ def _measure_areas(labels: ImageLabels, extent: FloatArray, task: Task) -> Float
     if task != "obb":
         areas: FloatArray = (labels.boxes[:, 2:] * extent).prod(axis=1)
         return areas
-    corners = np.stack(labels.outlines) * extent
-    sides = np.linalg.norm(corners[:, 1:3] - corners[:, :2], axis=2)
-    rotated: FloatArray = sides.prod(axis=1)
+    rotated: FloatArray = measure_rotated_sides([corners * extent for corners in labels.outlines]).prod(
+        axis=1
+    )
     return rotated

@@ -53,9 +53,9 @@ def count_objects_per_image(table: DatasetColumns, *, most: int = 24) -> Histogr
 
 
 def measure_shorter_sides(table: DatasetColumns, imgsz: int = DEFAULT_IMGSZ) -> NDArray[np.float64]:
-    """Return each object's shorter side in pixels after its image is scaled to `imgsz`."""
+    """Return each object's shorter side, of rotated boxes their own, in pixels of its image at `imgsz`."""
     longest = table.sizes.max(axis=1)[table.image_index]
-    sides: NDArray[np.float64] = np.round(table.extents.min(axis=1) * imgsz / longest, 3)
+    sides: NDArray[np.float64] = np.round(table.sides.min(axis=1) * imgsz / longest, 3)
     return sides  # rounded, because shares of an image give 8 pixels as 7.999999
 
 

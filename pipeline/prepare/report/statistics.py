@@ -27,6 +27,7 @@ class ImageStatistics(NamedTuple):
         source: The image's name in the source.
         brightness: Mean of its gray values, 0..1; NaN if it was not measured.
         sharpness: Variance of its Laplacian; NaN if it was not measured.
+        sides: (n, 2) the sides of each rotated box in pixels; None where those of `boxes` are meant.
     """
 
     split: str
@@ -36,6 +37,7 @@ class ImageStatistics(NamedTuple):
     source: str = ""
     brightness: float = float("nan")
     sharpness: float = float("nan")
+    sides: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class DatasetColumns:
         image_index: (objects,) the image of each object.
         classes: (objects,) its class.
         boxes: (objects, 4) x1 y1 x2 y2 in shares of its image.
+        sides: (objects, 2) two sides in pixels, of rotated boxes their own: a thin object that lies askew
+            has a large upright box.
     """
 
     splits: NDArray[np.str_]
@@ -61,6 +65,7 @@ class DatasetColumns:
     image_index: NDArray[np.int64]
     classes: NDArray[np.int64]
     boxes: NDArray[np.float64]
+    sides: NDArray[np.float64]
 
     @property
     def objects_per_image(self) -> NDArray[np.int64]:
@@ -68,15 +73,10 @@ class DatasetColumns:
         return np.bincount(self.image_index, minlength=len(self.splits))
 
     @property
-    def extents(self) -> NDArray[np.float64]:
-        """(objects, 2) width and height in pixels."""
-        shares: NDArray[np.float64] = self.boxes[:, 2:] - self.boxes[:, :2]
-        return shares * self.sizes[self.image_index]
-
-    @property
     def aspects(self) -> NDArray[np.float64]:
-        """(objects,) width over height."""
-        extents = np.maximum(self.extents, 1e-6)  # an outline may be a line
+        """(objects,) width over height of the upright box."""
+        shares = self.boxes[:, 2:] - self.boxes[:, :2]
+        extents = np.maximum(shares * self.sizes[self.image_index], 1e-6)  # an outline may be a line
         ratios: NDArray[np.float64] = extents[:, 0] / extents[:, 1]
         return ratios
 
@@ -93,6 +93,7 @@ class DatasetColumns:
             (np.cumsum(in_split) - 1)[self.image_index[objects]],
             self.classes[objects],
             self.boxes[objects],
+            self.sides[objects],
         )
 
 
@@ -102,7 +103,12 @@ def build_columns(images: Sequence[ImageStatistics]) -> DatasetColumns:
     lengths = [len(image.classes) for image in images]
     owners = np.repeat(np.arange(len(images)), lengths)
     classes = np.array([cls for image in images for cls in image.classes], np.int64)
-    boxes = np.concatenate([np.zeros((0, 4)), *(np.reshape(image.boxes, (-1, 4)) for image in images)])
+    corners = [np.reshape(image.boxes, (-1, 4)) for image in images]
+    boxes = np.concatenate([np.zeros((0, 4)), *corners])
+    sides = [
+        found[:, 2:] - found[:, :2] if image.sides is None else image.sides
+        for image, found in zip(images, corners, strict=True)
+    ]
     return DatasetColumns(
         np.array([image.split for image in images], np.str_),
         sizes,
@@ -112,6 +118,7 @@ def build_columns(images: Sequence[ImageStatistics]) -> DatasetColumns:
         owners,
         classes,
         boxes / np.tile(sizes, 2)[owners],
+        np.concatenate([np.zeros((0, 2)), *sides]),
     )
 
 
@@ -142,8 +149,8 @@ def select_representatives(samples: Iterable[SplitSample], count: int, *, seed: 
 
 def _describe_split(table: DatasetColumns, names: Sequence[str]) -> dict[str, Any]:
     counts = np.bincount(table.classes, minlength=len(names)).tolist()
-    extents, per_image = table.extents, table.objects_per_image
-    areas = extents.prod(axis=1) / table.sizes[table.image_index].prod(axis=1)
+    per_image = table.objects_per_image
+    areas = table.sides.prod(axis=1) / table.sizes[table.image_index].prod(axis=1)
     return {
         "images": len(table.splits),
         "objects": len(table.classes),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.geometry.rotated_boxes import measure_rotated_sides
 from pipeline.prepare.report.histograms import (
     HEAT_MAP_CELLS,
     compute_tiny_shares,
@@ -21,7 +22,7 @@ from pipeline.prepare.report.histograms import (
     find_extreme_images,
     measure_shorter_sides,
 )
-from pipeline.prepare.report.statistics import ImageStatistics, build_columns
+from pipeline.prepare.report.statistics import ImageStatistics, build_columns, describe_splits
 
 SHARES = st.floats(0, 1, width=32)
 
@@ -36,6 +37,18 @@ def test_object_size_is_the_shorter_side_in_the_scaled_image():
     assert measure_shorter_sides(found).tolist() == [10, 7]
     counts = count_object_sizes(found).counts["train"]
     assert counts == (0, 1, 1, 0, 0, 0, 0, 0, 0)
+
+
+def test_the_sides_of_a_rotated_box_are_its_own():
+    corners = np.array([[0.0, 4], [4, 0], [104, 100], [100, 104]])  # 5.66 x 141.4 pixels, askew
+    upright = np.array([[0.0, 0, 104, 104]])
+    sides = measure_rotated_sides([corners])
+    image = ImageStatistics("train", (640, 640), [0], upright, sides=sides)
+    found = build_columns([image, image._replace(split="val", sides=None)])
+    assert measure_shorter_sides(found).tolist() == [5.657, 104]
+    described = describe_splits([image], ["ship"])["train"]
+    assert described["box_area_share"]["max"] == pytest.approx(800 / 640**2, abs=1e-6)
+    assert measure_rotated_sides([]).shape == (0, 2)
 
 
 def test_tiny_share_depends_on_imgsz():
@@ -130,5 +143,5 @@ def test_selected_split_keeps_its_own_objects():
     ])  # fmt: skip
     val = both.select_split("val")
     assert (val.image_index.tolist(), val.classes.tolist(), val.sources) == ([0], [2], ("b",))
-    assert val.extents.tolist() == [[10, 5]]
+    assert val.sides.tolist() == [[10, 5]]
     assert both.select_split("train").objects_per_image.tolist() == [2]
