@@ -207,7 +207,9 @@ def _detect(
 
     images, task = data.images, data.manifest.task
     files = [data.folder / "images" / image.file for image in images]
-    found = predict_detections(weights, files, task, **_choose_settings(config))
+    settings = _choose_settings(config)
+    settings["classes"] = np.flatnonzero(places != ABSENT).tolist()  # others would use up max_det
+    found = predict_detections(weights, files, task, **settings)
     for image, truth, each in zip(images, truths, found, strict=True):
         kept = select_shared_detections(each, places)
         yield attach_similarity(truth, kept, task, size=(image.width, image.height))

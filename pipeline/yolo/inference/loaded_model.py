@@ -41,7 +41,7 @@ class InferenceSettings(TypedDict):
     several devices the first one predicts. `threads` are CPU threads of torch, None for as many as there are
     free cores; `on_threads` is called at the end with their average number. `tile` is the side in pixels of
     the tiles in which a larger image is predicted on, None for no tiles; `overlap` is the least share of it
-    that two neighbours have in common.
+    that two neighbours have in common. `classes` are the only ones to find: others take no place of max_det.
     """
 
     imgsz: int
@@ -54,6 +54,7 @@ class InferenceSettings(TypedDict):
     on_threads: NotRequired[Callable[[float], None]]
     tile: NotRequired[int | None]
     overlap: NotRequired[float]
+    classes: NotRequired[list[int]]
 
 
 _OWN_SETTINGS: Final = frozenset({"threads", "on_threads", "tile", "overlap"})

@@ -72,6 +72,15 @@ def test_results_equal_those_of_evaluate(model, tmp_path):
     _assert_same(model.predict(images), list(predict_detections(WEIGHTS, paths, **SETTINGS)))
 
 
+def test_chosen_classes_are_found_however_many_others_there_are():
+    with LoadedModel(WEIGHTS, settings=SETTINGS | {"max_det": 300}) as whole:
+        (every,) = whole.predict(_images()[:1])
+    other = int(every.classes[every.classes != every.classes[0]][0])
+    wanted = every.select(np.flatnonzero(every.classes == other)[:1])
+    with LoadedModel(WEIGHTS, settings=SETTINGS | {"classes": [other], "max_det": 1}) as chosen:
+        _assert_same(chosen.predict(_images()[:1]), [wanted])
+
+
 def test_concurrent_predictions_are_not_mixed(model):
     images = _images()
     expected = model.predict(images)
