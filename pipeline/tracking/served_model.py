@@ -36,6 +36,8 @@ TASK_COLUMNS = {
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 CHANNELS = (1, 3, 4)
 """Channels of an array: grey, RGB, RGBA."""
+MIN_LEVELS = 16
+"""Of eight bits, that an image of 16 bits has to reach: else its values have 12 bits or fewer."""
 OWN_PARAMS = ("top", "tile", "overlap")
 """Parameters that are no arguments of Ultralytics."""
 SERVER_MODULE = "mlflow.pyfunc.scoring_server.app"
@@ -156,6 +158,10 @@ def _decode_image(item: Any) -> Any:
     if pixels is None:
         shown = repr(item[:60] if isinstance(item, str | bytes) else item)
         _refuse(f"{shown} is not an image that can be read")
+    if pixels.max(initial=0) <= MIN_LEVELS:
+        values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        if values.dtype == np.uint16 and 0 < values.max() < MIN_LEVELS << 8:
+            _refuse("16 bits per value with nothing in the upper ones: scale its values to eight bits")
     return pixels
 
 

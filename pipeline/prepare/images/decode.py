@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from pipeline.core.text import format_count
 from pipeline.prepare.images.errors import UnusableImageError
 from pipeline.prepare.images.tiff_channels import count_tiff_channels
 from pipeline.prepare.images.truncation import classify_decoder_error, has_overlong_chunk, is_complete
@@ -34,6 +35,8 @@ _GRAY_PLANE_FORMATS: Final = {"JPEG", "MPO"}
 """Formats that store gray apart from color, in the modes below: OpenCV can decode gray alone."""
 _GRAY_PLANE_MODES: Final = {"L", "RGB"}
 _MAX_CHANNELS: Final = 4
+_MIN_LEVELS: Final = 16
+"""Of eight bits, that an image of 16 bits has to reach: else its values have 12 bits or fewer."""
 _TURNED_ORIENTATIONS: Final = {2, 3, 4, 5, 6, 7, 8}
 _ORIENTATION_TAG: Final = 274
 _BITS_PER_SAMPLE_TAG: Final = 258
@@ -89,7 +92,7 @@ def decode_color(data: bytes) -> NDArray[np.uint8]:
     """Return the pixels of an image file as training reads it: height x width x 3, blue green red.
 
     Raises:
-        UnusableImageError: OpenCV cannot read it.
+        UnusableImageError: OpenCV cannot read it, or eight bits cannot show it.
         MemoryError: The memory is not enough.
     """
     with _distinguish_memory(data):
@@ -170,7 +173,7 @@ def _bits_per_value(image: Image.Image, data: bytes) -> int:
         return data[24]  # in IHDR, which is always the first chunk
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(max(image.tag_v2.get(_BITS_PER_SAMPLE_TAG, (8,))))
-    return 16 if image.mode == "I" else 8  # I: a PGM with values above 255
+    return 16 if image.mode.startswith("I") else 8  # a PGM or a JPEG 2000 with values above 255
 
 
 def _is_turned(image: Image.Image) -> bool:
@@ -217,4 +220,22 @@ def _decode_with_opencv(data: bytes, flags: int) -> NDArray[np.uint8]:
         raise UnusableImageError(
             "unreadable-image", "OpenCV, with which training reads images, cannot read it"
         )
+    if image.max(initial=0) <= _MIN_LEVELS:  # of a TIFF OpenCV rounds the upper eight bits
+        _require_levels(data)
     return np.asarray(image, np.uint8)
+
+
+def _require_levels(data: bytes) -> None:
+    """Require that the upper eight bits of an image show it: they are all that training reads.
+
+    Raises:
+        UnusableImageError: It has 16 bits per value, and its values are of 12 bits or fewer.
+    """
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    highest = int(values.max())
+    if values.dtype == np.uint16 and 0 < highest < _MIN_LEVELS << 8:
+        reason = (
+            f"16 bits per value, and the highest is {highest:,}: the upper eight bits, which training reads, "
+            f"have {format_count((highest >> 8) + 1, 'level')}; scale the values to eight bits"
+        )
+        raise UnusableImageError("sixteen-bit", reason)

@@ -129,7 +129,9 @@ def suggest_grouping(paths: Iterable[str]) -> list[str]:
     counted = format_count(
         versions, "image is a further version of another", "images are further versions of others"
     )
-    return [f"{counted} by name (.rf.): data.group_by='{pattern}' keeps them together"] if versions else []
+    return (
+        [f"{counted} by name (.rf.): \"data.group_by='{pattern}'\" keeps them together"] if versions else []
+    )
 
 
 def find_group_name(group_by: str, path: str, row: Mapping[str, str]) -> str:

@@ -82,6 +82,26 @@ def test_sixteen_bit_image_keeps_its_upper_eight_bits(tmp_path):
     assert (found[..., 0] == values >> 8).all()
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("highest", "is_usable"), [(0, True), (4095, False), (4096, True)])
+def test_twelve_bits_in_sixteen_are_not_shown_in_the_dark(tmp_path, suffix, highest, is_usable):
+    path, values = tmp_path / f"x{suffix}", np.zeros((30, 30, 3), np.uint16)
+    values[5, 5] = highest
+    path.write_bytes(cv2.imencode(suffix, values)[1].tobytes())
+    if is_usable:
+        assert check_image(path).notes[0].kind == "sixteen-bit"
+        return
+    with pytest.raises(UnusableImageError, match="4,095") as unusable:
+        check_image(path)
+    assert unusable.value.kind == "sixteen-bit"
+
+
+def test_a_dark_image_of_eight_bits_is_one(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(cv2.imencode(".png", np.full((30, 30, 3), 3, np.uint8))[1].tobytes())
+    assert check_image(path).notes == ()
+
+
 def test_first_frame_of_an_animation_is_used(tmp_path):
     first, second = (Image.new("RGB", (40, 30), color) for color in ("red", "blue"))
     first.save(tmp_path / "x.png", save_all=True, append_images=[second])

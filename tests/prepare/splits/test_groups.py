@@ -1,6 +1,9 @@
 """Links between images and the groups that they make."""
 
+import shlex
+
 import pytest
+from dvc.utils.hydra import to_hydra_overrides
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,7 +94,9 @@ def test_grouping_is_suggested_for_versions_of_one_original():
     ]
     (suggestion,) = suggest_grouping(paths)
     assert "1 image is a further version of another" in suggestion
-    pattern = suggestion.partition("data.group_by='")[2].partition("'")[0]
+    typed = next(word for word in shlex.split(suggestion) if word.startswith("data.group_by="))
+    [override] = to_hydra_overrides([typed])
+    pattern = str(override.value())
     links, _ = link_named_groups(pattern, {path: {} for path in paths})
     assert [(one, other) for one, other, _ in links] == [(paths[0], paths[1])]
     assert suggest_grouping(["a.jpg", "b.jpg"]) == []
