@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,14 +10,15 @@ from pathlib import Path
 from pipeline.core.errors import ChangedInputError, UserError
 from pipeline.core.stages import StageGuard
 from pipeline.finetune.checkpoint_folder import RATE_TEST_FILE
+from pipeline.yolo.job import ULTRALYTICS_FOLDER
 
 
 @contextmanager
 def confirm_training_inputs(guard: StageGuard, folder: Path) -> Iterator[None]:
     """Confirm at the end of the block what a training worked from.
 
-    Checkpoints of a training whose images changed while it read them are deleted, and its rate test, also if
-    it fails or is stopped; then its own error is raised.
+    Checkpoints of a training whose images changed while it read them are deleted, with its rate test and the
+    images that it decoded, also if it fails or is stopped; then its own error is raised.
 
     Args:
         guard: Of the stage.
@@ -40,4 +42,7 @@ def _confirm(guard: StageGuard, folder: Path) -> None:
     except ChangedInputError:
         for path in [*folder.glob("*.ckpt"), *folder.glob(RATE_TEST_FILE)]:
             path.unlink()
+        shutil.rmtree(
+            folder / ULTRALYTICS_FOLDER, ignore_errors=True
+        )  # images decoded for finetune.cache=disk
         raise

@@ -159,7 +159,7 @@ def _decode_image(item: Any) -> Any:
         shown = repr(item[:60] if isinstance(item, str | bytes) else item)
         _refuse(f"{shown} is not an image that can be read")
     if pixels.max(initial=0) <= MIN_LEVELS:
-        values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        values = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
         if values.dtype == np.uint16 and 0 < values.max() < MIN_LEVELS << 8:
             _refuse("16 bits per value with nothing in the upper ones: scale its values to eight bits")
     return pixels

@@ -40,6 +40,26 @@ class FeatureDistillationMixin(BaseTrainer):  # type: ignore[misc]
             super()._setup_train()
 
 
+def check_teacher(student: Any, teacher: Any) -> None:
+    """Check that a network can learn from the detection head of another one.
+
+    Raises:
+        UserError: The teacher has no such head, or one that looks at another number of feature maps.
+    """
+    try:
+        theirs, own = (len(DistillationModel.get_distill_layers(each)) - 1 for each in (teacher, student))
+    except ValueError:
+        raise UserError(
+            "finetune.distill_model finds no objects, which the model is to learn: name weights for detect, "
+            "segment, obb or pose"
+        ) from None
+    if theirs != own:
+        raise UserError(
+            f"finetune.distill_model detects on {theirs} feature maps, and the model on {own}: name a "
+            "teacher with as many, such as yolov8n or yolo26n"
+        )
+
+
 @contextmanager
 def _distill_features(enabled: bool) -> Iterator[None]:
     """Let Ultralytics' trainer, which names the class itself, set up the model below."""

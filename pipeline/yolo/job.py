@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pipeline.config.devices import list_devices
 from pipeline.core.tasks import Keypoints, Task
 from pipeline.yolo.unfreezing import LayerDecay, UnfreezingSchedule
 
+ULTRALYTICS_FOLDER: Final = "ultralytics"
+"""In the folder of a training: what Ultralytics writes, and the images that finetune.cache=disk decodes."""
 MetricsRow = dict[str, float]
 """The figures of one epoch: epoch (from 1), seconds, train/*, val/*, metrics/*, lr/*."""
 

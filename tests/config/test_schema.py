@@ -216,6 +216,10 @@ WRONG_COMBINATIONS = [
         {"finetune.strategy": "gradual", "finetune.gradual.trigger": "plateau", "finetune.patience": 3},
         "finetune.patience=3",
     ),
+    (
+        {"finetune.strategy": "gradual", "finetune.gradual.every": 3, "finetune.patience": 3},
+        "finetune.patience=3",
+    ),
     ({"finetune.imgsz": 250}, "multiple of 32"),
     ({"compute.backend": "ray", "augment.offline.workers": 4}, "augment.offline.workers=0, or compute=local"),
     ({"finetune.fraction": 0.5}, "finetune.fraction is set by the pipeline: use data.fraction"),

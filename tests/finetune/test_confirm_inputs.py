@@ -7,12 +7,16 @@ import pytest
 from pipeline.core.errors import ChangedInputError, UserError
 from pipeline.core.stages import StageGuard
 from pipeline.finetune.confirm_inputs import confirm_training_inputs
+from pipeline.yolo.job import ULTRALYTICS_FOLDER
 
 
 @pytest.mark.parametrize("end", [None, UserError, KeyboardInterrupt])
 @pytest.mark.parametrize("change", [None, UserError, ChangedInputError])
 def test_checkpoints_go_where_images_changed_and_the_first_error_is_raised(tmp_path, end, change):
-    (tmp_path / "000001-a.ckpt").write_bytes(b"x")
+    decoded = tmp_path / ULTRALYTICS_FOLDER / "images" / "a.npy"
+    decoded.parent.mkdir(parents=True)
+    for path in (tmp_path / "000001-a.ckpt", decoded):
+        path.write_bytes(b"x")
 
     def confirm() -> None:
         if change:
@@ -29,4 +33,5 @@ def test_checkpoints_go_where_images_changed_and_the_first_error_is_raised(tmp_p
             train()
     else:
         train()
+    assert decoded.exists() == (change is not ChangedInputError)
     assert [*tmp_path.glob("*.ckpt")] == ([] if change is ChangedInputError else [tmp_path / "000001-a.ckpt"])

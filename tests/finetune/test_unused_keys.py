@@ -31,12 +31,25 @@ def _compose(*words: str):
         (["finetune=gradual"], "detect", []),
         (["finetune=scratch"], "segment", []),
         (["model=yolo11n", "tracking.timeout=9"], "classify", []),
+        (["augment.online.mixup=0.3"], "classify", ["augment.online.mixup"]),
+        (["augment.online.mixup=0.3"], "detect", []),
+        (["augment.online.erasing=0.9"], "detect", ["augment.online.erasing"]),
+        (["augment=none", "augment.offline.rotate=20"], "detect", ["augment.offline.rotate"]),
+        (["augment=strong"], "classify", []),
+        (["augment=none"], "classify", []),
+        (["augment=copy_paste"], "segment", []),
+        (
+            ["finetune=gradual", "finetune.gradual.trigger=plateau", "finetune.gradual.every=5"],
+            "detect",
+            ["finetune.gradual.every"],
+        ),
+        (["finetune=head", "finetune.angle=3"], "detect", ["finetune.angle"]),
     ],
 )
 def test_keys_without_effect_are_told_with_their_reason(tmp_path, words, task, told):
     lock = tmp_path / "compose.lock.json"
     lock.write_text(json.dumps({"composed": _compose()}))
-    reasons = list_unused_keys(_compose(*words), task, lock)
+    reasons = list_unused_keys(_compose(*words), task, lock, trainings.CONF)
     assert [reason.rpartition(" ")[2] for reason in reasons] == told
     assert all("=" in reason for reason in reasons)
 

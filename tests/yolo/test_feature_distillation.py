@@ -8,11 +8,11 @@ import pytest
 import torch
 from ultralytics.engine import trainer as ultralytics_trainer
 from ultralytics.nn.distill_model import DistillationModel
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import ClassificationModel, DetectionModel
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from pipeline.core.errors import UserError
-from pipeline.yolo.feature_distillation import FeatureDistillationModel, list_backbone_outputs
+from pipeline.yolo.feature_distillation import FeatureDistillationModel, check_teacher, list_backbone_outputs
 from pipeline.yolo.weights import load_weights
 from tests import trainings
 
@@ -39,6 +39,17 @@ def test_maps_of_backbone_and_neck_are_compared(name):
 def test_a_teacher_with_other_strides_is_refused():
     with pytest.raises(UserError, match=r"finetune\.distill_model has feature maps"):
         FeatureDistillationModel(_build("yolov8n-p6"), _build("yolo26n"))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "said"), [("yolov8n-p6", "on 4 feature maps"), ("yolo26n-cls", "finds no objects")]
+)
+def test_a_teacher_without_the_head_of_the_student_is_refused(teacher, said):
+    student = _build("yolo26n")
+    kind = ClassificationModel if teacher.endswith("-cls") else DetectionModel
+    with pytest.raises(UserError, match=rf"finetune\.distill_model .*{said}"):
+        check_teacher(student, kind(f"{teacher}.yaml", nc=2, verbose=False))
+    check_teacher(student, _build("yolov8n"))
 
 
 def test_the_student_learns_and_the_teacher_does_not():

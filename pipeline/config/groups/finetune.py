@@ -284,10 +284,11 @@ class FinetuneConfig(ConfigGroup):
                 f"finetune.val_every={self.val_every} skips epochs, but finetune.gradual.trigger=plateau "
                 "needs the val mAP of every epoch: set val_every=1, or trigger=schedule"
             )
-        if steps.trigger == "plateau" and 0 < self.patience <= steps.stall:
+        name, wait = ("every", steps.every) if steps.trigger == "schedule" else ("stall", steps.stall)
+        if 0 < self.patience <= wait:
             raise ValueError(
-                f"finetune.patience={self.patience} stops before finetune.gradual.stall={steps.stall} "
-                "can unfreeze anything: patience must be the larger of the two"
+                f"finetune.patience={self.patience} may end it before finetune.gradual.{name}={wait} "
+                "unfreezes anything: patience must be the larger of the two"
             )
         return self
 

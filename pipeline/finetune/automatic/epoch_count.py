@@ -62,7 +62,7 @@ def compute_used_share(images: int, *, fraction: float, pseudo: int) -> float:
     """Return the share of all train images that is used.
 
     Args:
-        images: Train images that are used, and their copies, at least 1.
+        images: Train images that are used, at least 1; copies are of all of them alike.
         fraction: Of the labelled ones (0..1, above 0): data.fraction.
         pseudo: How many of the images have pseudo-labels, of which all are used.
     """

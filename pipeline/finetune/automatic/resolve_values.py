@@ -95,11 +95,11 @@ def set_automatic_values(config: Config, values: Sequence[AutomaticValue]) -> Co
 def _resolve_epochs(config: Config, prepared: Manifest, copies: AugmentationRecords) -> EpochChoice:
     finetune = config.finetune
     train = prepared.in_split("train")
-    images, pseudo = len(train) + copies.count, sum(item.pseudo for item in train)
+    pseudo = sum(item.pseudo for item in train)
     return choose_epochs(
-        images,
+        len(train) + copies.count,
         batch=finetune.batch,
         nbs=finetune.nbs,
-        share=compute_used_share(images, fraction=config.data.fraction, pseudo=pseudo),
+        share=compute_used_share(len(train), fraction=config.data.fraction, pseudo=pseudo),
         from_scratch=finetune.strategy == "scratch",
     )

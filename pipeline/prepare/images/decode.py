@@ -231,7 +231,7 @@ def _require_levels(data: bytes) -> None:
     Raises:
         UnusableImageError: It has 16 bits per value, and its values are of 12 bits or fewer.
     """
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    values = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
     highest = int(values.max())
     if values.dtype == np.uint16 and 0 < highest < _MIN_LEVELS << 8:
         reason = (

@@ -18,6 +18,7 @@ from pipeline.yolo.distributed.process_group import (
     require_equal_weights,
     share_from_first,
 )
+from pipeline.yolo.training.resume.state import compute_epoch_seed
 from pipeline.yolo.ultralytics_environment import read_requested_threads
 
 _T = TypeVar("_T")
@@ -92,4 +93,5 @@ class MemberMixin(BaseTrainer):  # type: ignore[misc]
     def _build_train_pipeline(self) -> None:
         super()._build_train_pipeline()
         if self.is_shared:
-            self.train_loader.sampler.seed = int(self.args.seed)  # the same order in all processes
+            # the same order in all processes; the sampler adds the epoch
+            self.train_loader.sampler.seed = compute_epoch_seed(int(self.args.seed), 0)

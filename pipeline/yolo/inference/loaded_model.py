@@ -62,6 +62,8 @@ _OWN_SETTINGS: Final = frozenset({"threads", "on_threads", "tile", "overlap"})
 _STAGES_WITH_OPTIONS: Final = frozenset({"predict", "serve"})
 """Those whose device is an option of the command."""
 DEFAULT_OVERLAP: Final = 0.2
+_ALL_DETECTIONS: Final = 1_000_000
+"""More than any network has: its own number is the limit."""
 
 
 class LoadedModel(AbstractContextManager["LoadedModel"]):
@@ -206,7 +208,7 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
 
     def _load_checkpoint(self, weights: Path, task: Task | None) -> None:
         self._model = load_checkpoint_model(weights, task, self._stage)
-        self._model.add_callback("on_predict_start", self._set_up_cpu)
+        self._model.add_callback("on_predict_start", self._set_up_predictor)
         self.task: Task = self._model.task
         self.names = tuple(self._model.names[index] for index in range(len(self._model.names)))
         self._mixes_shapes = self.task == "classify"  # it scales and crops each image to one size
@@ -223,7 +225,7 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
         self.task, self.names = facts.task, facts.names
         self._mixes_shapes = facts.task == "classify" or facts.imgsz is not None
         with open_exported_model(weights, facts.task, self._stage) as self._model:
-            self._model.add_callback("on_predict_start", self._set_up_cpu)
+            self._model.add_callback("on_predict_start", self._set_up_predictor)
             self._run([np.zeros((wanted, wanted, 3), np.uint8)])
 
     def _run(self, batch: Sequence[NDArray[np.uint8]]) -> list[Any]:
@@ -246,8 +248,11 @@ class LoadedModel(AbstractContextManager["LoadedModel"]):
             )
         return found
 
-    def _set_up_cpu(self, predictor: Any) -> None:
-        """Restore threads and NMS when a prediction starts: Ultralytics changes both."""
+    def _set_up_predictor(self, predictor: Any) -> None:
+        """Prepare a prediction when it starts: Ultralytics has just set up the head, threads and NMS."""
+        if "classes" in self._settings and self._is_checkpoint and predictor.model.end2end:
+            # the head takes the best detections of all classes before those of others are left out
+            predictor.model.model.set_head_attr(max_det=_ALL_DETECTIONS)
         if predictor.device.type != "cpu":
             return
         if self._threads is not None:

@@ -183,13 +183,15 @@ def split_optimizer_groups(
 
 
 def read_learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Return the current learning rate of each group; 0 while the whole group is frozen.
+    """Return the current learning rate of each group with parameters; 0 while the whole group is frozen.
 
     Returns:
         lr/weight, lr/bn, lr/bias; where the groups are split by depth, with the depth at the end.
     """
     rates: dict[str, float] = {}
     for group in optimizer.param_groups:
+        if not group["params"]:
+            continue  # MuSGD has groups for two rates, and a model may have one of them alone
         learns = any(parameter.requires_grad for parameter in group["params"])
         name = f"lr/{group.get('param_group', 'all')}" + (f"_{group['depth']}" if "depth" in group else "")
         while name in rates:  # MuSGD: a second group, as the class branch learns three times as fast

@@ -16,8 +16,16 @@ from pipeline.storage.files import write_file
 from pipeline.yolo.distributed.group_member import read_member
 from pipeline.yolo.distributed.train_in_processes import train_in_processes
 from pipeline.yolo.errors import check_automatic_batch, check_device, explain_ultralytics_errors
+from pipeline.yolo.feature_distillation import check_teacher
 from pipeline.yolo.inference.nms import lift_time_limit
-from pipeline.yolo.job import MetricsRow, TrainingJob, TrainingResult, WeightAverage, drop_unset_arguments
+from pipeline.yolo.job import (
+    ULTRALYTICS_FOLDER,
+    MetricsRow,
+    TrainingJob,
+    TrainingResult,
+    WeightAverage,
+    drop_unset_arguments,
+)
 from pipeline.yolo.training.divergence import DivergedError, check_weights, describe_best_epoch
 from pipeline.yolo.training.export import copy_blank_network, export_checkpoint
 from pipeline.yolo.training.freezing import check_freeze, expand_freeze
@@ -149,14 +157,17 @@ def build_trainer(job: TrainingJob) -> TrainingMixin:
     """
     lift_time_limit()
     source = _load_finite(job.base.path, "model.weights", sha256=job.base.sha256) if job.base.path else None
-    if teacher := job.arguments["distill_model"]:  # Ultralytics loads it again
-        _load_finite(Path(teacher), "finetune.distill_model")
+    teacher = job.arguments["distill_model"] and _load_finite(
+        Path(job.arguments["distill_model"]), "finetune.distill_model"
+    )  # Ultralytics loads it again
     network = choose_architecture(job.base, source, job.task)
     trainer = TRAINING_CLASSES[job.task](_complete_arguments(job, network), job)
     trainer.architecture = name_architecture(job.base, network)
     if source is not None:
         source = align_layers(forget_words(source, trainer.data["nc"]), network)
     trainer.model = trainer.get_model(cfg=network, weights=source, verbose=False)
+    if teacher:
+        check_teacher(trainer.model, teacher)
     trainer.blank_network = copy_blank_network(trainer.model)
     check_freeze(trainer.model, trainer.args.freeze, head=job.head)
     if source is not None:
@@ -184,7 +195,7 @@ def _complete_arguments(job: TrainingJob, network: dict[str, Any]) -> dict[str, 
         "mode": "train",
         "model": job.base.path.name if job.base.path else Path(job.base.architecture).name,
         "data": "data/prepared",
-        "save_dir": str(job.folder / "ultralytics"),
+        "save_dir": str(job.folder / ULTRALYTICS_FOLDER),
         "exist_ok": True,
         "plots": False,
         "augmentations": [],  # or Ultralytics adds blur and CLAHE wherever albumentations is installed

@@ -46,10 +46,11 @@ def test_the_reason_counts_the_steps_and_names_a_bound():
     assert choose_epochs(8, batch=16, nbs=16, from_scratch=True).reason.endswith(", the most")
 
 
+@pytest.mark.parametrize("multiple", [1, 2])
 @pytest.mark.parametrize("pseudo", [0, 100, 300])
-def test_a_share_with_pseudo_labels_has_the_steps_of_all_images(pseudo):
-    """Of 400 labelled images all or a quarter, and as many pseudo-labelled ones beside them."""
+def test_a_share_with_pseudo_labels_has_the_steps_of_all_images(pseudo, multiple):
+    """Of 400 labelled images all or a quarter, pseudo-labelled ones beside them, and copies of all."""
     share = compute_used_share(100 + pseudo, fraction=0.25, pseudo=pseudo)
-    some = choose_epochs(100 + pseudo, batch=16, nbs=16, share=share).epochs
-    whole = choose_epochs(400 + pseudo, batch=16, nbs=16).epochs
+    some = choose_epochs(multiple * (100 + pseudo), batch=16, nbs=16, share=share).epochs
+    whole = choose_epochs(multiple * (400 + pseudo), batch=16, nbs=16).epochs
     assert some * (100 + pseudo) == pytest.approx(whole * (400 + pseudo), rel=0.03)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+import torch
 
+from pipeline.yolo.training.freezing import read_learning_rates
 from pipeline.yolo.training.train import build_trainer
 from pipeline.yolo.unfreezing import LayerDecay, UnfreezingSchedule
 from tests import trainings
@@ -88,6 +90,12 @@ def test_deeper_groups_have_a_lower_rate_and_frozen_groups_zero(tmp_path):
         pytest.approx([0.001, 0.0005, 0]),
         pytest.approx([0.001, 0.0005, 0.00025]),
     ]
+
+
+def test_a_group_without_parameters_has_no_rate():
+    some = {"params": [torch.ones(1, requires_grad=True)], "param_group": "weight"}
+    optimizer = torch.optim.SGD([some, {"params": [], "param_group": "bn"}], lr=0.1)
+    assert read_learning_rates(optimizer) == {"lr/weight": 0.1}
 
 
 def test_layer_decay_gives_deeper_groups_a_lower_rate_from_the_first_step(tmp_path):
