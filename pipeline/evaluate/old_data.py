@@ -81,10 +81,11 @@ def _open_test_split(name: str, folder: Path, manifest: Manifest) -> OldData:
 
 
 def _leave_out_known_images(data: OldData) -> OldData:
-    """Leave out images that the training has seen, as where old images are mixed in and split anew."""
+    """Leave out groups with an image that was trained on, as where old images are mixed in and split anew."""
     present = read_manifest(PREPARED_FOLDER, verify_files=False)  # the stage has verified them
     seen = {image.sha256 for split in ("train", "val") for image in present.in_split(split)}
-    kept = tuple(image for image in data.images if image.sha256 not in seen)
+    known = {data.groups[image.file] for image in data.images if image.sha256 in seen}
+    kept = tuple(image for image in data.images if data.groups[image.file] not in known)
     if not any(image.classes for image in kept):
         raise UserError(
             f"evaluate.forget={data.name}: its test images with objects are all in train or val of "

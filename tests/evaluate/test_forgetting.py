@@ -127,6 +127,21 @@ def test_images_that_were_trained_on_are_no_measure_of_what_was_forgotten():
         measure("older")
 
 
+def test_the_group_of_an_image_that_was_trained_on_is_left_out():
+    folder = Path("other/data/prepared")
+    old = prepared_dataset(folder, images={"train": 1, "val": 1, "test": 3}, pixels=64, classes=("disc",))
+    copy_image(PREPARED_FOLDER, folder)
+    copied = read_manifest(folder).in_split("test")
+    assert measure(str(folder))["images"] == 2
+    Path("other/data/columns").mkdir()
+    groups = {item.file: "apart" for item in old.items} | {each.file: "video" for each in copied[:2]}
+    rows = {file: {"group": group} for file, group in groups.items()}
+    text = json.dumps({"digest": read_manifest(folder).digest, "images": rows})
+    Path("other/data/columns/images.json").write_text(text)
+    found = measure(str(folder))
+    assert (found["images"], found["known_images"]) == (1, 2)
+
+
 def test_models_without_a_common_class_are_no_error():
     found = measure("base", base="other.pt")
     assert found == {"on": "test", "metric": "mAP50-95", "classes": 0}
