@@ -21,6 +21,7 @@ from pipeline.core.stages import UNGUARDED, StageGuard
 from pipeline.core.tasks import Task
 from pipeline.dataset.augmented import read_augmentation_records
 from pipeline.dataset.prepared import read_manifest, require_labeled_objects
+from pipeline.finetune.automatic.image_size import remark_on_classify_size
 from pipeline.finetune.automatic.learning_rate import (
     choose_learning_rate,
     describe_low_rate,
@@ -81,8 +82,10 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     require_first_machine(config.finetune.nodes)
     inputs = gather_inputs(config)
     delete_recorded_outputs()
-    for reason in list_unused_keys(config.model_dump(mode="json"), inputs.prepared.task):
-        print(f"finetune: {reason}")
+    task = inputs.prepared.task
+    unused = list_unused_keys(config.model_dump(mode="json"), task)
+    for line in (*unused, *remark_on_classify_size(task, config.finetune.imgsz)):
+        print(f"finetune: {line}")
     with lock_checkpoint_folder(inputs.key) as folder:
         for line in delete_abandoned_checkpoints(inputs.key):
             print(f"finetune: {line}")

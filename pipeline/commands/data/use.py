@@ -33,6 +33,7 @@ from pipeline.compose.stage import CONF, compose_conf, plan_config
 from pipeline.core.config_diff import format_yaml_value
 from pipeline.core.errors import UserError
 from pipeline.core.text import format_count
+from pipeline.finetune.automatic.image_size import CLASSIFY_SIZE, USUAL_SIZE
 from pipeline.prepare.report.warning_lines import format_warning_lines
 
 GROUP: Final = ConfigKey(CONF / "config.yaml", "data", in_defaults=True)
@@ -85,6 +86,9 @@ def use_source(paths: Sequence[str], typed: Sequence[str], overrides: Sequence[s
         raise UserError(f"conf/ was not changed, because prepare would stop: {overview.refusal}")
     yield from _describe_source(overview)
     options: dict[str, LineValue] = {name: getattr(config.data, name) for name in names}
+    if overview.task == "classify" and "imgsz" not in options and config.imgsz == USUAL_SIZE:
+        options["imgsz"] = CLASSIFY_SIZE
+        yield f"classify trains at {CLASSIFY_SIZE} pixels, as Ultralytics does by default (data.imgsz)"
     changes = [plan_change(ConfigKey(AUTO_FILE, name), value) for name, value in options.items()]
     changes += [plan_change(SOURCE, source), plan_change(GROUP, "auto")]
     yield from _change_conf([*resets, *changes], {"source": source, **options})

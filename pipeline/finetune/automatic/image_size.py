@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pipeline.config.automatic import Automatic
 from pipeline.core.arrays import FloatArray
+from pipeline.core.tasks import Task
 
 IMAGE_SIZES: Final = (320, 416, 512, 640, 800, 960, 1280)
 """The sizes to choose from, in pixels: multiples of 32, the largest stride."""
@@ -70,6 +72,17 @@ def choose_classify_size(image_sides: FloatArray) -> ImageSizeChoice:
     if limit < CLASSIFY_SIZE:
         return ImageSizeChoice(limit, "the images are no larger")
     return ImageSizeChoice(CLASSIFY_SIZE, "it is the usual size for classify")
+
+
+def remark_on_classify_size(task: Task, imgsz: int | Automatic) -> list[str]:
+    """Return a sentence if images are classified at the usual size for detection."""
+    if task != "classify" or imgsz != USUAL_SIZE:
+        return []
+    times = round((USUAL_SIZE / CLASSIFY_SIZE) ** 2)
+    return [
+        f"classify at {USUAL_SIZE} pixels takes about {times} times as long as at {CLASSIFY_SIZE}, the default "
+        f"of Ultralytics (finetune.imgsz={CLASSIFY_SIZE})"
+    ]
 
 
 def _find_limit(image_sides: FloatArray) -> int:

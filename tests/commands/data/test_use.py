@@ -220,6 +220,18 @@ def test_a_line_that_was_edited_since_is_not_undone(project, tmp_path, capsys):
     assert str(tmp_path) in (project / "conf/data/auto.yaml").read_text()
 
 
+def test_classes_of_images_are_trained_at_the_size_of_classify(project, tmp_path, capsys):
+    for name in ("cat/a", "cat/b", "cat/c", "dog/d", "dog/e", "dog/f"):
+        sources.write_picture(tmp_path / "pets" / f"{name}.png")
+    assert main(["use", str(tmp_path / "pets")]) == 0
+    assert "classify trains at 224 pixels" in capsys.readouterr().out
+    assert composed(project)["imgsz"] == 224
+    assert main(["use", str(tmp_path / "pets"), "data.imgsz=96"]) == 0
+    assert composed(project)["imgsz"] == 96
+    assert main(["use", str(write_set(tmp_path / "boxes"))]) == 0
+    assert composed(project)["imgsz"] == 640
+
+
 def test_using_the_same_again_changes_nothing(project, tmp_path, capsys):
     folder = str(write_set(tmp_path / "set"))
     assert main(["use", folder]) == 0

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.finetune.automatic.image_size import IMAGE_SIZES, choose_classify_size, choose_image_size
+from pipeline.finetune.automatic.image_size import (
+    IMAGE_SIZES,
+    choose_classify_size,
+    choose_image_size,
+    remark_on_classify_size,
+)
 
 
 def objects(small: float, large: float = 0.5) -> np.ndarray:
@@ -71,3 +76,11 @@ def test_more_detail_is_never_given_to_larger_objects():
     ]
     assert chosen == sorted(chosen, reverse=True)
     assert {*chosen} == {*IMAGE_SIZES}
+
+
+@pytest.mark.parametrize(
+    ("task", "imgsz", "told"),
+    [("classify", 640, True), ("classify", 224, False), ("classify", "auto", False), ("detect", 640, False)],
+)
+def test_classes_of_images_at_the_size_for_objects_are_remarked_on(task, imgsz, told):
+    assert bool(remark_on_classify_size(task, imgsz)) == told
