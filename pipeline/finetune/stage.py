@@ -82,9 +82,7 @@ def run_stage(config: Config, guard: StageGuard = UNGUARDED) -> None:
     require_first_machine(config.finetune.nodes)
     inputs = gather_inputs(config)
     delete_recorded_outputs()
-    task = inputs.prepared.task
-    unused = list_unused_keys(config.model_dump(mode="json"), task)
-    for line in (*unused, *remark_on_classify_size(task, config.finetune.imgsz)):
+    for line in _remark_on_settings(config, inputs.prepared.task):
         print(f"finetune: {line}")
     with lock_checkpoint_folder(inputs.key) as folder:
         for line in delete_abandoned_checkpoints(inputs.key):
@@ -119,6 +117,11 @@ def _keep_training(folder: Path, *, summary: str) -> None:
     """Keep the outputs until dvc.lock names them; where the disk is full, the last checkpoint is as good."""
     with suppress(OSError):
         keep_outputs(folder, OUTPUTS, facts={"summary": summary})
+
+
+def _remark_on_settings(config: Config, task: Task) -> list[str]:
+    unused = list_unused_keys(config.model_dump(mode="json"), task)
+    return [*unused, *remark_on_classify_size(task, config.finetune.imgsz)]
 
 
 def gather_inputs(config: Config) -> TrainingInputs:

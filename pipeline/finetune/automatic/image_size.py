@@ -80,8 +80,8 @@ def remark_on_classify_size(task: Task, imgsz: int | Automatic) -> list[str]:
         return []
     times = round((USUAL_SIZE / CLASSIFY_SIZE) ** 2)
     return [
-        f"classify at {USUAL_SIZE} pixels takes about {times} times as long as at {CLASSIFY_SIZE}, the default "
-        f"of Ultralytics (finetune.imgsz={CLASSIFY_SIZE})"
+        f"classify at {USUAL_SIZE} pixels takes about {times} times as long as at {CLASSIFY_SIZE}, the "
+        f"default of Ultralytics (finetune.imgsz={CLASSIFY_SIZE})"
     ]
 
 
