@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from statistics import mean
+from statistics import mean, variance
 from typing import Final
 
 import cells
@@ -25,7 +25,8 @@ def render(store: Store, others: Sequence[Store], *, curves: str) -> str:
         others: Those at other image sizes or numbers of epochs.
         curves: The table of mAP over seconds.
     """
-    machines = sorted({result.machine for each in (store, *others) for result in each.results.values()})
+    stores = {"": store} | {_describe_terms(each, store): each for each in others}
+    machines = sorted({result.machine for each in stores.values() for result in each.results.values()})
     head = f"""# Results
 
     make results DATA=FOLDER BASES=yolov8n,foundation SEEDS=0,1,2 METHODS="yolo train,full,same time"
@@ -34,8 +35,8 @@ writes this page (`benchmarks/results.py`): {store.terms["epochs"]} epochs, batc
 the same images, split, image size and base weights. mAP is that of the test split (of masks where the set has them), with the bootstrap 95% interval
 of the first seed in brackets. Differences from `yolo train` are means over the seeds, paired by test image, with 95% intervals
 that hold the spread of the images, and of the seeds where there are several; they are not corrected for their number
-([comparison](decisions/comparison.md)). **With one seed an interval holds the spread of the test images alone**; another seed moves a score by about
-0.01, on rbc-coco (10 test images) by 0.02. rbc-coco keeps its own split, the others are split 70/15/15 by one seed. `same time`: `full` for
+([comparison](decisions/comparison.md)). **With one seed an interval holds the spread of the test images alone**. {_describe_seed_spread(stores)}
+rbc-coco keeps its own split, the others are split 70/15/15 by one seed. `same time`: `full` for
 as long as `yolo train` trained, start-up and our caching of the images (1 to 3%) not counted.
 
 Both have the defaults of their program. Those of `full` (conf/) were chosen on these sets: by val, except that the first rates from official weights
@@ -48,11 +49,28 @@ with one thread less than the machine has cores, eight at most, and a strategy w
 process, start-up included; a training's own scan of labels, plots and last validation are part of `yolo train`, and of other stages here. Each
 result, its commit, and the cores that other programs used meanwhile: `benchmarks/results.jsonl`. The data: [results-data.md](results-data.md).
 """
-    stores = {"": store} | {_describe_terms(each, store): each for each in others}
     summaries = [_render_summary(base, terms, each) for terms, each in stores.items() for base in BASES]
     summary = "\n".join(filter(None, summaries))
     tables = [table for terms, each in stores.items() for table in _render_tables(terms, each)]
     return "\n".join([head, "## Beside `yolo train`\n", summary, *tables, OVER_TIME, f"{curves}\n"])
+
+
+def _describe_seed_spread(stores: Mapping[str, Store]) -> str:
+    """Describe how far the scores of trainings that differ in their seed alone are apart."""
+    scores: dict[tuple[str, Method], list[float]] = {}
+    for terms, store in stores.items():
+        for cell, result in store.results.items():
+            key = terms, Method(cell.data, cell.base, cell.method)
+            scores.setdefault(key, []).append(result.test["mAP50-95"])
+    groups = [group for group in scores.values() if len(group) > 1]
+    if not groups:
+        return ""
+    deviation = mean(variance(group) for group in groups) ** 0.5
+    largest = max(max(group) - min(group) for group in groups)
+    return (
+        f"Of {len(groups)} kinds of training with several seeds, their scores have a standard deviation of "
+        f"{deviation:.3f}, and are up to {largest:.3f} apart."
+    )
 
 
 def _describe_terms(store: Store, main: Store) -> str:

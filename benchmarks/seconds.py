@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,6 @@ sys.path.insert(0, str(ROOT))
 from pipeline.visualize.plots import LINE_COLORS, PLOT_STYLE
 
 STRATEGIES = ("full", "head", "gradual")
-COLUMNS = "| data, base | yolo train's best | after | " + " | ".join(STRATEGIES) + " |\n" + "|---" * 6 + "|"
 
 
 class Curve(NamedTuple):
@@ -66,14 +65,16 @@ def read_curve(file: Path) -> Curve:
 
 def table(groups: Mapping[tuple[str, str], Group]) -> str:
     """Return a table: when each strategy reaches the best mAP of `yolo train`, and the share of time."""
-    return "\n".join([COLUMNS, *(_row(pair, group) for pair, group in groups.items())])
+    shown = [method for method in STRATEGIES if any(method in group for group in groups.values())]
+    head = f"| data, base | yolo train's best | after | {' | '.join(shown)} |\n{'|---' * (3 + len(shown))}|"
+    return "\n".join([head, *(_row(pair, group, shown) for pair, group in groups.items())])
 
 
-def _row(pair: tuple[str, str], group: Group) -> str:
+def _row(pair: tuple[str, str], group: Group, shown: Sequence[str]) -> str:
     plain = group[PLAIN]
     whole = plain.reaches(plain.best) or plain.seconds[-1]
     cells = []
-    for method in STRATEGIES:
+    for method in shown:
         when = group[method].reaches(plain.best) if method in group else None
         missing = f"never ({group[method].best:.3f})" if method in group else ""
         cells.append(f"{when:.0f} s ({when / whole:.2f})" if when else missing)
