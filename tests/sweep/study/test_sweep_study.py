@@ -219,6 +219,28 @@ def test_epochs_that_are_reported_again_get_the_same_answer():
     study.close()
 
 
+@pytest.mark.parametrize("pruner", ["median", "asha"])
+@pytest.mark.parametrize("untrained", ["duplicate", "restored"])
+def test_points_that_were_not_trained_are_no_startup_points(pruner, untrained):
+    def restore(_, job):
+        return build_result(job, "restored", metrics={"mAP50-95": 0.9})
+
+    def compute_key(values):
+        return "full" if untrained == "duplicate" and values["finetune"] == "full" else str(values)
+
+    inputs = StudyInputs({}, compute_key=compute_key)
+    study = open_sweep(CHOICES, inputs=inputs, pruner=pruner, pruner_startup=2)
+    study.finish_job(train(study, study.next_job()))
+    for _ in range(2 if untrained == "restored" else 0):
+        study.finish_job(restore(study, study.next_job()))
+    job = study.next_job()
+    assert not any(study.report_epoch(job.number, epoch, 0.01 * epoch, epochs=9) for epoch in range(1, 6))
+    study.finish_job(build_result(job))
+    job = study.next_job()
+    assert any(study.report_epoch(job.number, epoch, 0.001 * epoch, epochs=9) for epoch in range(1, 6))
+    study.close()
+
+
 def test_the_last_epoch_is_not_pruned():
     study = open_sweep(CHOICES, pruner="median", pruner_startup=1)
     study.finish_job(train(study, study.next_job()))
