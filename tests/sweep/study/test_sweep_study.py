@@ -285,6 +285,43 @@ def test_a_sampler_without_new_points_ends_the_sweep(monkeypatch):
     study.close()
 
 
+def test_a_search_whose_end_is_a_time_has_ended_then_unless_something_is_unfinished(monkeypatch):
+    study = open_sweep(INTERVALS, hours=1, sampler="random")
+    study.finish_job(train(study, study.next_job()))
+    assert not study.has_ended
+    killed = study.next_job()
+    monkeypatch.setattr(study._clock, "_start", study._clock._start - 3600)
+    assert study.next_job() is None
+    assert not study.has_ended  # a training runs
+    study.finish_job(build_result(killed, "killed", metric=None))
+    assert not study.has_ended  # it goes on from its checkpoint
+    study.close()
+
+    study = open_sweep(INTERVALS, hours=1, sampler="random")
+    again = study.next_job()
+    assert again.number == killed.number
+    monkeypatch.setattr(study._clock, "_start", study._clock._start - 3600)
+    study.finish_job(train(study, again))
+    assert (study.has_ended, study.is_complete) == (True, False)
+    study.close()
+
+    study = open_sweep(INTERVALS, hours=1, sampler="random", trials=3)
+    monkeypatch.setattr(study._clock, "_start", study._clock._start - 3600)
+    assert study.find_used_setting()
+    assert not study.has_ended  # a point is left
+    study.close()
+
+
+def test_a_resumed_search_plans_beside_what_it_has():
+    study = open_sweep(INTERVALS, trials=3, sampler="random")
+    run_sweep(study)
+    study.close()
+    study = open_sweep(INTERVALS, hours=1, sampler="random")
+    study.finish_job(build_result(study.next_job(), seconds=1000.0))
+    assert study.plan_budget(capacity=1).points == 3 + 4
+    study.close()
+
+
 def test_several_objectives_have_a_front_within_the_constraints():
     def run(_, job):
         size = int(job.values["finetune.imgsz"])
