@@ -269,7 +269,7 @@ class SweepOutcome:
         """With sweep.keep=best remove the experiments of the other jobs, once all have ended."""
         if self._settings.keep == "all" or not summary.best:
             return []
-        if not self._study.is_complete:
+        if not self._study.has_ended:
             return ["no experiment was removed yet (sweep.keep=best): points are left to be trained"]
         count = max(len(point.jobs) for point in summary.best)
         keep = {name_evaluation(summary.name, place) for place in range(count)}

@@ -186,7 +186,7 @@ class Sweep:
         setting = None if study.is_complete else study.find_used_setting()
         if setting:
             _tell(f"{setting} is used up: no more points are started; the same command goes on")
-        if study.is_complete:
+        if study.has_ended:
             delete_workspaces(context)
             delete_sweep_commit(self._project, self._name)
 

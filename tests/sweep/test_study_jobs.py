@@ -24,7 +24,8 @@ def jobs(tmp_path, monkeypatch, request):
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     monkeypatch.setenv("FINETRACK_ROOT", str(tmp_path))
     monkeypatch.chdir(ROOT)
-    settings = SweepSettings(name="a", pruner="median")
+    others_are_val = request.param[0].startswith("data.")
+    settings = SweepSettings(name="a", pruner="none" if others_are_val else "median")
     plan = plan_space(request.param, settings)
     study = open_study(plan.space, settings, StudyInputs({}, grid=plan.points))
     yield StudyJobs(study, plan, settings), study

@@ -41,7 +41,11 @@ def run_command(arguments: Namespace) -> Iterator[str]:
         asked = write_zero_shot_weights(config, Path(folder) / output.name)
         write_file(output, (Path(folder) / output.name).read_bytes())
     yield from (f"{name}: {word}" for name, word in asked.words.items())
-    yield f"{output} finds these classes without training, as {asked.label} does"
+    yield (
+        f"{output} finds these classes without training, as {asked.label} does"
+        if asked.is_asked
+        else f"{output} finds these classes, which were set in {asked.label} before, perhaps by a training"
+    )
     yield "next: `finetrack compare` scores it, predict and export take it, and model.weights trains it"
 
 

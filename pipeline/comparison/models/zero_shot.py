@@ -44,12 +44,15 @@ class AskedModel(NamedTuple):
     Attributes:
         iteration: With the SHA-256 of the file.
         weights: Its file.
-        remarks: What it was asked for, in a sentence; empty where it was not asked.
+        remarks: What it was asked for, or that its classes were set before, in a sentence; empty for a model
+            that has classes of its own alone.
+        is_asked: Whether it was asked.
     """
 
     iteration: Iteration
     weights: Path
     remarks: tuple[str, ...] = ()
+    is_asked: bool = False
 
 
 def find_zero_shot_weights(config: Config) -> Path:
@@ -90,8 +93,14 @@ def ask_for_classes(model: AskedModel, data: PreparedData, config: Config, *, ta
         find_encoder=_prepare_encoder_search(config, file),
     )
     iteration = replace(model.iteration, file=target, sha256=hash_path(target))
-    asked = f"{iteration.label} finds the classes by words, without training: {', '.join(prompts.words)}"
-    return AskedModel(iteration, target, (asked,) if is_asked else ())
+    words = ", ".join(prompts.words)
+    remark = (
+        f"{iteration.label} finds the classes by words, without training: {words}"
+        if is_asked
+        else f"the classes of {iteration.label} were set before, so that it was not asked for them: "
+        "whether it was trained on images of them, such as these, is not known"
+    )
+    return AskedModel(iteration, target, (remark,), is_asked=is_asked)
 
 
 class WrittenModel(NamedTuple):
@@ -100,10 +109,12 @@ class WrittenModel(NamedTuple):
     Attributes:
         label: The file that was asked.
         words: What it was asked for, by class.
+        is_asked: Whether it was; else these classes were set in it before.
     """
 
     label: str
     words: dict[str, str]
+    is_asked: bool
 
 
 def write_zero_shot_weights(config: Config, target: Path) -> WrittenModel:
@@ -119,8 +130,8 @@ def write_zero_shot_weights(config: Config, target: Path) -> WrittenModel:
     data, file = PreparedData(read_manifest(PREPARED_FOLDER)), find_zero_shot_weights(config)
     load_promptable(file)  # another model would stay as it is
     found = AskedModel(read_weights_file(str(file)), file)
-    ask_for_classes(found, data, config, target=target)
-    return WrittenModel(found.iteration.label, _list_words(data, config))
+    asked = ask_for_classes(found, data, config, target=target)
+    return WrittenModel(found.iteration.label, _list_words(data, config), asked.is_asked)
 
 
 def _list_words(data: PreparedData, config: Config) -> dict[str, str]:

@@ -7,6 +7,7 @@ another node has to run it again. Other nodes get code and data by git and DVC r
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from tempfile import NamedTemporaryFile
@@ -54,7 +55,7 @@ class RayCluster:
         except BaseException:
             self._actors.close()
             raise
-        self._publisher: RemotePublisher | None = None
+        self._publisher = SharedPublisher(self._create_publisher)
 
     @property
     def capacity(self) -> int:
@@ -72,23 +73,44 @@ class RayCluster:
         del wait_for_stop
         place = NodePlace(str(self._context.project), sys.executable, self._marker.name, {})
         actor = self._actors.place(NodeProcess, tuple(place), options=self._options)
-        return RayAttempt(actor, request, self._get_publisher)
+        return RayAttempt(actor, request, self._publisher.get)
 
     def close(self) -> None:
         """Disconnect."""
         self._actors.close()
         self._marker.close()
 
-    def _get_publisher(self) -> RemotePublisher:
-        """Return what serves nodes without the project's disk; created when the first one is met."""
-        if self._publisher is None:
-            self._publisher = RemotePublisher(
-                self._context,
-                git_remote=self._settings.git_remote,
-                dvc_remote=self._settings.dvc_remote,
-                tracking_uri=self._tracking_uri,
-            )
-        return self._publisher
+    def _create_publisher(self) -> RemotePublisher:
+        return RemotePublisher(
+            self._context,
+            git_remote=self._settings.git_remote,
+            dvc_remote=self._settings.dvc_remote,
+            tracking_uri=self._tracking_uri,
+        )
+
+
+class SharedPublisher:
+    """What serves nodes without the project's disk, one for all jobs: it lets one at a time publish.
+
+    Args:
+        create: Creates it.
+    """
+
+    def __init__(self, create: Callable[[], RemotePublisher]) -> None:
+        self._create = create
+        self._lock = threading.Lock()
+        self._publisher: RemotePublisher | None = None
+
+    def get(self) -> RemotePublisher:
+        """Return it; created when the first such node is met. Each job asks in a thread of its own.
+
+        Raises:
+            UserError: The nodes cannot reach a remote, or MLflow's store.
+        """
+        with self._lock:
+            if self._publisher is None:
+                self._publisher = self._create()
+            return self._publisher
 
 
 class RayAttempt:

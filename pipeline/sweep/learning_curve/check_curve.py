@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 from pipeline.compose.stage import ParamValues
 from pipeline.config.automatic import AUTOMATIC
 from pipeline.config.schema import parse_config
 from pipeline.core.errors import UserError
-from pipeline.core.model_names import DOWNLOADABLE_WEIGHTS
-from pipeline.storage.checksums import read_listed_sha256
+from pipeline.sweep.learning_curve.published_weights import find_weights_origin
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchSpace
 
@@ -59,7 +57,7 @@ def check_learning_curve(space: SearchSpace, settings: SweepSettings, first: Par
             "scores, too: set finetune.imgsz to a number"
         )
     teacher = first["finetune"].get("distill_model")
-    if teacher is not None and not _is_published(teacher):
+    if teacher is not None and find_weights_origin(teacher, first["model"]["folder"]) == "own":
         raise UserError(
             f"finetune.distill_model={teacher} may have learned the images that {FRACTION_KEY} leaves out, "
             "and would teach them: set it to null, or to official weights by their name"
@@ -69,23 +67,6 @@ def check_learning_curve(space: SearchSpace, settings: SweepSettings, first: Par
             f"data.unlabelled_source={unlabelled} adds train images that nobody labelled, and a learning "
             "curve counts labelled ones: set it to null"
         )
-
-
-def remark_on_base(first: ParamValues) -> list[str]:
-    """Return a sentence where the base weights are the user's own: they may have learned these images."""
-    weights = first["model"]["weights"]
-    if weights is None or _is_published(weights):
-        return []
-    return [
-        f"if {weights} was trained on these images, small parts know the others through it, and the curve is "
-        "too flat"
-    ]
-
-
-def _is_published(weights: str) -> bool:
-    """Tell whether weights are official by their name, or listed beside them, as the bundled ones are."""
-    path = Path(weights)
-    return bool(DOWNLOADABLE_WEIGHTS.fullmatch(path.name) or read_listed_sha256(weights, path))
 
 
 def check_zero_shot(first: ParamValues) -> None:

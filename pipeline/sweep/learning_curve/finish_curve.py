@@ -10,10 +10,10 @@ from pipeline.config.schema import parse_config
 from pipeline.storage.files import write_file
 from pipeline.storage.scratch_folder import create_scratch_folder
 from pipeline.sweep.learning_curve.build_curve import build_learning_curve
-from pipeline.sweep.learning_curve.check_curve import remark_on_base
 from pipeline.sweep.learning_curve.curve_page import render_curve_page
 from pipeline.sweep.learning_curve.describe_curve import curve_to_json, describe_learning_curve
 from pipeline.sweep.learning_curve.mlflow_log import PAGE_FILE
+from pipeline.sweep.learning_curve.published_weights import remark_on_weights
 from pipeline.sweep.learning_curve.zero_shot import add_zero_shot
 from pipeline.sweep.report.mlflow_log import SweepLog
 from pipeline.sweep.report.points import SweepSummary
@@ -51,7 +51,7 @@ def finish_learning_curve(
     """
     curve = build_learning_curve(summary, project, seed=SEED)
     if values is not None:
-        curve = curve._replace(remarks=(*curve.remarks, *remark_on_base(values)))
+        curve = curve._replace(remarks=(*curve.remarks, *remark_on_weights(values, curve.task)))
         log.log_curve(summary, curve)  # before a model is asked that may fail in ways of its own
         curve = add_zero_shot(curve, parse_config(values), seed=SEED)
     log.log_curve(summary, curve)

@@ -69,6 +69,7 @@ class JobStates:
         self._clock = clock
         self._begin = clock()
         self._seconds: list[float] = []
+        self._lost: set[int] = set()
         self.jobs: dict[int, JobState] = {}
         self.scope = SweepScope(None)
         self.metric = ""
@@ -80,11 +81,14 @@ class JobStates:
     def add_results(self, results: Sequence[JobResult]) -> None:
         """Add jobs that an earlier command ran."""
         for result in results:
+            if result.status in ("failed", "killed"):  # it runs again
+                self._lost.add(result.job.number)
             self.metric = self.metric or result.metric or ""
             self.jobs[result.job.number] = self._end_job(JobState(result.job, self._clock()), result)
 
     def start(self, job: SweepJob) -> JobState:
         """Add a job that is being started."""
+        self._lost.discard(job.number)
         self.jobs[job.number] = JobState(job, self._clock())
         return self.jobs[job.number]
 
@@ -177,7 +181,8 @@ class JobStates:
         left = [max(0.0, usual - self.compute_seconds(state)) for state in self.running]
         if self.scope.points is None:
             return None if limit is None else max([limit, *left])
-        waiting = max(0, self.scope.points * self.scope.repetitions - len(self.trainings))
+        begun = len(self.trainings) - len(self._lost)
+        waiting = max(0, self.scope.points * self.scope.repetitions - begun)
         capacity = max(1, self.scope.capacity)
         whole = max([(waiting * usual + sum(left)) / capacity, *left, usual if waiting else 0.0])
         return whole if limit is None else min(whole, max([0.0, limit]) + usual)

@@ -15,11 +15,6 @@ from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 FOLD_KEY: Final = "data.fold"
 NUMBER_KEY: Final = "data.folds"
 SEED_KEY: Final = "seed"
-_SAME_VAL_KEYS: Final = (
-    *("data.epochs", "data.fraction", "data.fraction_seed", "data.imgsz", "data.on_leak", "data.samples"),
-    *("data.unlabelled_source", "data.unlabelled_share"),
-)
-"""Keys of conf/data that do not decide which images are val."""
 
 
 class FoldPlan(NamedTuple):
@@ -28,12 +23,10 @@ class FoldPlan(NamedTuple):
     Attributes:
         parsed: The search space without an axis of all folds.
         folds: How many folds; None for no cross-validation.
-        notes: Sentences for the user.
     """
 
     parsed: ParsedAxes
     folds: int | None
-    notes: tuple[str, ...]
 
 
 def plan_folds(parsed: ParsedAxes, settings: SweepSettings) -> FoldPlan:
@@ -54,12 +47,12 @@ def plan_folds(parsed: ParsedAxes, settings: SweepSettings) -> FoldPlan:
                 "add data.folds=5 for a cross-validation"
             )
         if _names_all(axes[FOLD_KEY], number):
-            return FoldPlan(_remove_axis(parsed, axes[FOLD_KEY]), number, ())
+            return FoldPlan(_remove_axis(parsed, axes[FOLD_KEY]), number)
     if settings.folds is not None and number not in {None, settings.folds}:
         raise UserError(
             f"the command: data.folds={number} and sweep.folds={settings.folds} differ: give one of them"
         )
-    return FoldPlan(parsed, settings.folds, tuple(_describe_val_axes(list(axes))))
+    return FoldPlan(parsed, settings.folds)
 
 
 def _refuse_repetition_axes(parsed: ParsedAxes, axes: dict[str, SearchAxis], settings: SweepSettings) -> None:
@@ -106,11 +99,3 @@ def _remove_axis(parsed: ParsedAxes, axis: SearchAxis) -> ParsedAxes:
 
 def _get_text(parsed: ParsedAxes, axis: SearchAxis) -> str:
     return parsed.texts[parsed.space.axes.index(axis)]
-
-
-def _describe_val_axes(keys: Sequence[str]) -> list[str]:
-    """Warn of axes whose values have other val images, so that their scores are of different images."""
-    found = [key for key in keys if key == "data" or (key.startswith("data.") and key not in _SAME_VAL_KEYS)]
-    if not found:
-        return []
-    return [f"the values of {', '.join(found)} may be scored on different val images: compare them with care"]

@@ -17,6 +17,7 @@ from pipeline.sweep.space.fold_axis import plan_folds
 from pipeline.sweep.space.parse_axes import MAX_VALUES, ParsedAxes, parse_axes
 from pipeline.sweep.space.point_configs import PointConfigs
 from pipeline.sweep.space.search_space import PointValues, SearchSpace
+from pipeline.sweep.space.val_axes import check_val_axes
 
 MAX_LISTED: Final = 10
 """Combinations that a message lists; the others are counted."""
@@ -58,12 +59,14 @@ def plan_space(overrides: Sequence[str], settings: SweepSettings) -> SpacePlan:
         settings: Of the sweep.
 
     Raises:
-        UserError: A key is unknown or has no effect, a value can run in no job, or, unless
-            `settings.impossible` is skip, a combination of values cannot run.
+        UserError: A key is unknown or has no effect, a value can run in no job, a pruner or a sampler would
+            compare scores on different val images, or, unless `settings.impossible` is skip, a combination of
+            values cannot run.
     """
     parsed = parse_axes(overrides, settings)
     folds = plan_folds(parsed, settings)
     parsed = folds.parsed
+    val_notes = check_val_axes(parsed.space, parsed.sampler, settings)
     configs = PointConfigs(parsed.space)
     if parsed.sampler == "grid" and math.prod(len(axis.choices) for axis in parsed.space.axes) > MAX_VALUES:
         raise UserError(
@@ -74,7 +77,7 @@ def plan_space(overrides: Sequence[str], settings: SweepSettings) -> SpacePlan:
     _refuse_idle_values(parsed, checked)
     for axis in range(len(parsed.space.axes)):
         _refuse_equal_values(parsed, configs, checked, axis)
-    notes = [*folds.notes, *_handle_impossible(parsed.space, checked, settings)]
+    notes = [*val_notes, *_handle_impossible(parsed.space, checked, settings)]
     distinct, repeated = _select_distinct(checked)
     first = configs.compose(checked.get_point(parsed.space, distinct[0]))
     if parsed.sampler != "grid":

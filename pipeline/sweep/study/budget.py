@@ -7,6 +7,7 @@ import time
 from statistics import fmean
 from typing import NamedTuple
 
+from pipeline.core.text import format_count
 from pipeline.sweep.job import JobResult
 from pipeline.sweep.settings import SweepSettings
 
@@ -15,7 +16,7 @@ class BudgetPlan(NamedTuple):
     """What fits into `sweep.hours`.
 
     Attributes:
-        points: How many points, those of the first jobs included; at least 1.
+        points: How many points the sweep will have: those that were done before this command, too.
         sentence: The plan, for the user.
     """
 
@@ -24,14 +25,16 @@ class BudgetPlan(NamedTuple):
 
 
 class BudgetClock:
-    """The time that this process has spent on a sweep, and what its jobs take.
+    """The time that this process has spent on a sweep, and what its jobs take: limits are of each command.
 
     Args:
         settings: `timeout` and `hours` are used.
+        done: How many points were done before.
+        limit: How many points the sweep will have at most; None where the time alone decides.
     """
 
-    def __init__(self, settings: SweepSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: SweepSettings, *, done: int = 0, limit: int | None = None) -> None:
+        self._settings, self._done, self._limit = settings, done, limit
         self._start = time.monotonic()
         self._job_seconds: list[float] = []
         self._plans: dict[int, BudgetPlan] = {}
@@ -91,20 +94,20 @@ class BudgetClock:
             capacity=capacity,
             repetitions=repetitions,
         )
-        if self._settings.trials is None or plan.points <= self._settings.trials:
-            return plan
-        return BudgetPlan(
-            self._settings.trials, f"{plan.sentence}; sweep.trials={self._settings.trials} ends it sooner"
-        )
+        earlier = f", beside {format_count(self._done, 'point')} of earlier commands" if self._done else ""
+        points, sentence = self._done + plan.points, f"{plan.sentence}{earlier}"
+        if self._limit is None or points <= self._limit:
+            return BudgetPlan(points, sentence)
+        return BudgetPlan(self._limit, f"{sentence}; the sweep has {self._limit} in all and ends sooner")
 
 
 def plan_budget(
     hours: float, *, job_seconds: float, used_seconds: float, capacity: int, repetitions: int
 ) -> BudgetPlan:
-    """Plan how many points fit into a time when the first job is done.
+    """Plan how many points fit into a time when the first job is done, those of the first jobs included.
 
     Args:
-        hours: The time of the whole sweep.
+        hours: The time of one command.
         job_seconds: What a job takes.
         used_seconds: What has passed; the first jobs, one in each place, are done then.
         capacity: How many jobs run at once.

@@ -22,6 +22,8 @@ PointStatus = Literal[
 
 _UNCOUNTED: Final[frozenset[PointStatus]] = frozenset({"infeasible", "duplicate"})
 
+_DONE: Final[frozenset[PointStatus]] = frozenset({"complete", "pruned", "unrated"})
+
 
 class StudyPoint(NamedTuple):
     """A point of a study.
@@ -80,6 +82,11 @@ def read_points(
 def count_points(trials: Sequence[FrozenTrial]) -> int:
     """Count the points that are trained, were trained, or will be; those of dead processes too."""
     return sum(_read_status(trial) not in _UNCOUNTED for trial in trials)
+
+
+def count_done(points: Sequence[StudyPoint]) -> int:
+    """Count the points that were trained, and need no further training."""
+    return sum(point.status in _DONE for point in points)
 
 
 def select_best_points(points: Sequence[StudyPoint], objectives: Sequence[str]) -> list[StudyPoint]:

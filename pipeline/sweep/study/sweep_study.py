@@ -24,14 +24,10 @@ from pipeline.sweep.study.database import records
 from pipeline.sweep.study.database.store import StudyStore
 from pipeline.sweep.study.evaluate_point import PointJudge
 from pipeline.sweep.study.open_point import OpenPoint, PlannedTraining, read_open_point
-from pipeline.sweep.study.points import StudyPoint, count_points, read_points, select_best_points
+from pipeline.sweep.study.points import StudyPoint, count_done, count_points, read_points, select_best_points
 from pipeline.sweep.study.pruning_summary import PruningSummary, summarize_pruning
 from pipeline.sweep.study.repetitions import get_repetitions
-from pipeline.sweep.study.sampling.distributions import (
-    build_distributions,
-    select_values,
-    suggest_value,
-)
+from pipeline.sweep.study.sampling.distributions import build_distributions, select_values, suggest_value
 from pipeline.sweep.study.sampling.samplers import build_sampler
 from pipeline.sweep.study.study_inputs import StudyInputs
 
@@ -62,7 +58,7 @@ class SweepStudy:
         self._grid = inputs.list_grid(space) if self._sampler == "grid" else []
         self._distributions = build_distributions(space)
         self._judge = PointJudge(store, settings)
-        self._clock = BudgetClock(settings)
+        self._clock = BudgetClock(settings, done=count_done(self.points), limit=self.limit)
         self._open: dict[int, OpenPoint] = {}
         self._is_exhausted = False
         self._is_stopping = False
@@ -87,8 +83,13 @@ class SweepStudy:
     @property
     def is_complete(self) -> bool:
         """Whether every point has ended, and none is left to be proposed or tried again."""
-        trials = self._store.retry(self._store.list_trials)
-        return self._is_full() and all(trial.state.is_finished() for trial in trials)
+        return self._is_full() and self._store.retry(self._is_settled)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is complete, or time alone decides, is used up, and nothing is unfinished."""
+        is_over = self.limit is None and self.find_used_setting() is not None
+        return self._store.retry(self._is_settled) if is_over else self.is_complete
 
     @property
     def points(self) -> list[StudyPoint]:
@@ -218,6 +219,9 @@ class SweepStudy:
             overrides=self.repetitions.build_overrides(repetition),
             attempt=attempt,
         )
+
+    def _is_settled(self) -> bool:
+        return all(trial.state.is_finished() for trial in self._store.list_trials())
 
     def _is_full(self) -> bool:
         limit = self.limit

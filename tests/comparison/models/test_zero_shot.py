@@ -74,6 +74,16 @@ def test_a_promptable_file_is_asked_for_the_classes_of_the_data(folder, asking):
     require_zero_shot(asking)
 
 
+def test_a_file_whose_classes_were_set_before_is_not_called_untrained(folder, asking, capsys):
+    save_promptable(folder / "yoloe.pt", ("square", "bar", "round thing"))
+    found = predict_zero_shot(asking, WORKSPACE, folder / "alone", stage="learning-curve")
+    assert any("were set before" in remark for remark in found.remarks)
+    assert not any("without training" in remark for remark in found.remarks)
+    shutil.copytree(CONF, folder / "conf")
+    assert main(["zero-shot", "yoloe.pt", "--words", "disc=round thing", "--output", "asked.pt"]) == 0
+    assert "without training" not in capsys.readouterr().out
+
+
 def test_the_command_writes_weights_that_find_the_classes(folder, capsys, monkeypatch):
     shutil.copytree(CONF, folder / "conf")
     words = ["--words", "disc=round thing"]

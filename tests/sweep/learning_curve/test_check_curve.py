@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from pipeline.core.errors import UserError
-from pipeline.sweep.learning_curve.check_curve import check_learning_curve, remark_on_base
+from pipeline.storage.files import hash_file
+from pipeline.sweep.learning_curve.check_curve import check_learning_curve
 from pipeline.sweep.learning_curve.curve_overrides import build_curve_overrides
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.space.search_space import SearchAxis, SearchSpace
 
-FIRST = {"finetune": {}, "data": {"unlabelled_source": None}}
+FIRST = {"finetune": {}, "data": {"unlabelled_source": None}, "model": {"folder": None}}
 SETTINGS = SweepSettings(curve=True, test=True, seeds=3)
 
 
@@ -54,22 +53,19 @@ def test_what_gives_no_curve_is_refused(space, changes, first):
         check_learning_curve(space, SETTINGS.model_copy(update=changes), first)
 
 
-def test_an_official_teacher_passes():
-    first = FIRST | {"finetune": {"distill_model": "weights/yolo11n-seg.pt"}}
+@pytest.mark.parametrize("teacher", ["yolo11n-seg.pt", "weights/yolo11n-seg.pt"])
+def test_a_teacher_with_an_official_name_passes(teacher):
+    first = FIRST | {"finetune": {"distill_model": teacher}}
     check_learning_curve(make_space("0.5", "1"), SETTINGS, first)
 
 
-@pytest.mark.parametrize(
-    ("weights", "count"),
-    [("yolov8n.pt", 0), ("/a/yolo26n-pose.pt", 0), (None, 0), ("/a/best.pt", 1), ("champion.pt", 1)],
-)
-def test_base_weights_of_ones_own_are_remarked_on(weights, count):
-    assert len(remark_on_base({"model": {"weights": weights}})) == count
-
-
-def test_the_bundled_weights_are_not_remarked_on(monkeypatch):
-    monkeypatch.chdir(Path(__file__).parents[3])
-    assert remark_on_base({"model": {"weights": "models/foundation/yolo26n-foundation.pt"}}) == []
+def test_a_list_of_ones_own_makes_no_teacher_official(tmp_path):
+    teacher = tmp_path / "parts.pt"
+    teacher.write_bytes(b"weights")
+    (tmp_path / "SHA256SUMS").write_text(f"{hash_file(teacher)}  parts.pt\n")
+    first = FIRST | {"finetune": {"distill_model": str(teacher)}}
+    with pytest.raises(UserError, match="may have learned"):
+        check_learning_curve(make_space("0.5", "1"), SETTINGS, first)
 
 
 def make_values(fraction: float, **finetune) -> dict:

@@ -96,6 +96,15 @@ def test_the_time_left_follows_jobs_capacity_and_limits(states, clock):
     assert states.estimate_seconds_left() == 0.0
 
 
+def test_what_an_earlier_command_lost_is_left_to_be_trained(states):
+    states.set_scope(SweepScope(10))
+    lost = [make_result(2, None, status="killed"), make_result(3, None, status="failed")]
+    states.add_results([make_result(0, 0.3), make_result(1, 0.3), *lost])
+    states.start(make_job(2))
+    states.handle(end(2, 0.3, seconds=50.0))
+    assert states.estimate_seconds_left() == pytest.approx(7 * 50.0)  # job 3, and six new ones
+
+
 @pytest.mark.parametrize("limit", [1, 5, 12, 200])
 def test_a_table_holds_running_jobs_first_then_the_best_then_the_last_ones(states, limit):
     for number in range(200):

@@ -57,12 +57,6 @@ def test_some_folds_are_points_of_their_own(overrides):
     assert found.folds is None
     swept = [word for word in overrides if "," in word]
     assert len(found.parsed.space.axes) == len(swept) + 1
-    assert bool(found.notes) == bool(swept)
-
-
-@pytest.mark.parametrize(("word", "told"), [("data.seed=1,2", True), ("data.imgsz=320,640", False)])
-def test_an_axis_that_changes_the_val_images_is_told(word, told):
-    assert bool(plan(word).notes) is told
 
 
 def test_the_number_of_folds_may_come_from_conf(tmp_path, monkeypatch):

@@ -29,6 +29,19 @@ def test_as_many_points_as_fit_are_planned(hours, seconds, capacity, repetitions
     assert f"about {points} point" in plan.sentence
 
 
+@pytest.mark.parametrize(
+    ("done", "limit", "repetitions", "points"),
+    [(0, None, 1, 12), (7, None, 1, 19), (7, None, 3, 11), (7, 10, 1, 10), (0, 30, 1, 12), (7, 30, 1, 19)],
+)
+def test_the_points_of_earlier_commands_are_planned_beside_those_of_this_one(
+    done, limit, repetitions, points
+):
+    clock = BudgetClock(SweepSettings(hours=2.0), done=done, limit=limit)
+    assert clock.plan(capacity=1, repetitions=repetitions) is None
+    clock.add_result(JobResult(JOB, "trained", seconds=640.0))
+    assert clock.plan(capacity=1, repetitions=repetitions).points == points
+
+
 def test_pruning_saves_the_epochs_that_were_left():
     pruned = StudyPoint(1, {}, "pruned", (JobResult(JOB, "pruned", epochs=4, seconds=40.0),), epochs=20)
     unknown = pruned._replace(epochs=None)

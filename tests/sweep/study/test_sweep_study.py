@@ -219,6 +219,28 @@ def test_epochs_that_are_reported_again_get_the_same_answer():
     study.close()
 
 
+@pytest.mark.parametrize("pruner", ["median", "asha"])
+@pytest.mark.parametrize("untrained", ["duplicate", "restored"])
+def test_points_that_were_not_trained_are_no_startup_points(pruner, untrained):
+    def restore(_, job):
+        return build_result(job, "restored", metrics={"mAP50-95": 0.9})
+
+    def compute_key(values):
+        return "full" if untrained == "duplicate" and values["finetune"] == "full" else str(values)
+
+    inputs = StudyInputs({}, compute_key=compute_key)
+    study = open_sweep(CHOICES, inputs=inputs, pruner=pruner, pruner_startup=2)
+    study.finish_job(train(study, study.next_job()))
+    for _ in range(2 if untrained == "restored" else 0):
+        study.finish_job(restore(study, study.next_job()))
+    job = study.next_job()
+    assert not any(study.report_epoch(job.number, epoch, 0.01 * epoch, epochs=9) for epoch in range(1, 6))
+    study.finish_job(build_result(job))
+    job = study.next_job()
+    assert any(study.report_epoch(job.number, epoch, 0.001 * epoch, epochs=9) for epoch in range(1, 6))
+    study.close()
+
+
 def test_the_last_epoch_is_not_pruned():
     study = open_sweep(CHOICES, pruner="median", pruner_startup=1)
     study.finish_job(train(study, study.next_job()))
@@ -260,6 +282,43 @@ def test_a_sampler_without_new_points_ends_the_sweep(monkeypatch):
     ]
     assert study.is_exhausted
     assert study.is_complete
+    study.close()
+
+
+def test_a_search_whose_end_is_a_time_has_ended_then_unless_something_is_unfinished(monkeypatch):
+    study = open_sweep(INTERVALS, hours=1, sampler="random")
+    study.finish_job(train(study, study.next_job()))
+    assert not study.has_ended
+    killed = study.next_job()
+    monkeypatch.setattr(study._clock, "_start", study._clock._start - 3600)
+    assert study.next_job() is None
+    assert not study.has_ended  # a training runs
+    study.finish_job(build_result(killed, "killed", metric=None))
+    assert not study.has_ended  # it goes on from its checkpoint
+    study.close()
+
+    study = open_sweep(INTERVALS, hours=1, sampler="random")
+    again = study.next_job()
+    assert again.number == killed.number
+    monkeypatch.setattr(study._clock, "_start", study._clock._start - 3600)
+    study.finish_job(train(study, again))
+    assert (study.has_ended, study.is_complete) == (True, False)
+    study.close()
+
+    study = open_sweep(INTERVALS, hours=1, sampler="random", trials=3)
+    monkeypatch.setattr(study._clock, "_start", study._clock._start - 3600)
+    assert study.find_used_setting()
+    assert not study.has_ended  # a point is left
+    study.close()
+
+
+def test_a_resumed_search_plans_beside_what_it_has():
+    study = open_sweep(INTERVALS, trials=3, sampler="random")
+    run_sweep(study)
+    study.close()
+    study = open_sweep(INTERVALS, hours=1, sampler="random")
+    study.finish_job(build_result(study.next_job(), seconds=1000.0))
+    assert study.plan_budget(capacity=1).points == 3 + 4
     study.close()
 
 

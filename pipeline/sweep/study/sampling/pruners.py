@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.sweep.settings import SweepSettings
 from pipeline.sweep.study.check_settings import WILCOXON_THRESHOLD
+from pipeline.sweep.study.database import records
 
 _REDUCTION: Final = 4
 """Of the trainings that reach a rung of successive halving, the best quarter goes on; Optuna's default."""
@@ -59,9 +60,8 @@ class HalvingPruner(BasePruner):
 def build_pruner(settings: SweepSettings) -> BasePruner:
     """Build the pruner of a sweep. Steps are epochs from 1; those of Wilcoxon are repetitions."""
     if settings.pruner == "median":
-        return MedianPruner(
-            n_startup_trials=settings.pruner_startup, n_warmup_steps=settings.pruner_warmup + 1
-        )
+        # has_enough_points counts: Optuna would count points that were not trained here, too
+        return MedianPruner(n_startup_trials=0, n_warmup_steps=settings.pruner_warmup + 1)
     if settings.pruner == "asha":
         return HalvingPruner(settings.pruner_warmup + 1)
     if settings.pruner == "wilcoxon":
@@ -72,8 +72,16 @@ def build_pruner(settings: SweepSettings) -> BasePruner:
 
 
 def has_enough_points(study: Study, startup: int) -> bool:
-    """Return whether enough points were trained to the end to judge others by them."""
-    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) >= max(1, startup)
+    """Return whether enough points were trained to the end to judge others by them.
+
+    A point that took the result of an equal one is no further training, and one that DVC restored has no
+    values to compare with.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trained = [
+        trial for trial in complete if trial.intermediate_values and records.DUPLICATE not in trial.user_attrs
+    ]
+    return len(trained) >= max(1, startup)
 
 
 def _find_rung_value(trial: FrozenTrial, rung: int) -> float | None:
