@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from statistics import mean, variance
+from statistics import mean, median
 from typing import Final
 
 import cells
@@ -62,14 +62,12 @@ def _describe_seed_spread(stores: Mapping[str, Store]) -> str:
         for cell, result in store.results.items():
             key = terms, Method(cell.data, cell.base, cell.method)
             scores.setdefault(key, []).append(result.test["mAP50-95"])
-    groups = [group for group in scores.values() if len(group) > 1]
-    if not groups:
+    ranges = [max(group) - min(group) for group in scores.values() if len(group) > 1]
+    if not ranges:
         return ""
-    deviation = mean(variance(group) for group in groups) ** 0.5
-    largest = max(max(group) - min(group) for group in groups)
     return (
-        f"Of {len(groups)} kinds of training with several seeds, their scores have a standard deviation of "
-        f"{deviation:.3f}, and are up to {largest:.3f} apart."
+        f"The scores of two or three seeds are {median(ranges):.3f} apart in the median of {len(ranges)} kinds "
+        f"of training, and {max(ranges):.3f} at most."
     )
 
 
