@@ -115,6 +115,32 @@ def test_files_with_different_category_ids_are_merged_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("key", "second", "named"),
+    [
+        ("images", {"id": 0, "file_name": "y.jpg"}, "x.jpg and y.jpg"),
+        ("categories", {"id": 1, "name": "c"}, "a and c"),
+        ("images", {"id": "0", "file_name": "x.jpg"}, None),
+        ("categories", {"id": 1.0, "name": "a"}, None),
+        ("images", {"id": 7, "file_name": "y.jpg"}, None),
+        ("categories", {"id": 2, "name": "c"}, None),
+    ],
+)
+def test_one_id_of_two_different_entries_in_use_is_refused(tmp_path, key, second, named):
+    write_dataset(tmp_path, {"x.jpg": [{"category_id": 1}]})
+    write_picture(tmp_path / "train/y.jpg")
+    file = tmp_path / "train/_annotations.coco.json"
+    data = json.loads(file.read_text())
+    file.write_text(json.dumps({**data, key: [*data[key], second]}))
+    if named:
+        with pytest.raises(UserError, match=named):
+            read_source("coco", tmp_path)
+    else:
+        found = objects_by_image(read_source("coco", tmp_path))
+        assert found["train/x.jpg"][0] == ("a", 10, 20, 50, 60)
+        assert not found.get("train/y.jpg")
+
+
+@pytest.mark.parametrize(
     ("row", "reason"),
     [
         ({"iscrowd": 1}, "annotation 1: a crowd, not one object (iscrowd)"),
