@@ -201,12 +201,35 @@ def test_masks_of_very_many_images_are_recognized(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("lines", "name"),
-    [("background\ncat\n", "cat"), ("cat\ndog\n", "cat"), ("0 none\n1 cat\n", "cat"), ("1: cat\n", "cat")],
+    [
+        ("background\ncat\n", "cat"),
+        ("unknown\n", "unknown"),
+        ("cat\ndog\n", "cat"),
+        ("0 none\n1 cat\n", "cat"),
+        ("1: cat\n", "cat"),
+    ],
 )
 def test_class_list_names_numbers(tmp_path, lines, name):
     write(tmp_path, painted((1, 10, 20, 50, 60)))
     (tmp_path / "classes.txt").write_text(lines)
     assert read_folder(tmp_path).names == (name,)
+
+
+@pytest.mark.parametrize("first", ["bg", "None", "other", "back", "no class", "unknown", "nothing"])
+@pytest.mark.parametrize("value", [1, 255])
+def test_first_name_that_means_background_is_number_0(tmp_path, first, value):
+    write(tmp_path, painted((value, 10, 20, 50, 60)))
+    (tmp_path / "classes.txt").write_text(f"{first}\ncrack\n")
+    assert read_folder(tmp_path).names == ("crack",)
+
+
+@pytest.mark.parametrize(("first", "named"), [("other", ("other", "crack")), ("bg", ("crack", "class_2"))])
+def test_other_is_a_class_if_the_masks_have_as_many_numbers(tmp_path, first, named):
+    write(tmp_path, painted((1, 10, 20, 50, 60), (2, 60, 5, 70, 15)))
+    (tmp_path / "classes.txt").write_text(f"{first}\ncrack\n")
+    source = read_folder(tmp_path)
+    assert source.names == named
+    assert len(source.remarks) == (first == "other")  # that its first name is number 1
 
 
 def test_roboflow_tables_name_numbers(tmp_path):
