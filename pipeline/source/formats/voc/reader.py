@@ -73,12 +73,13 @@ def read_folder(folder: Path, options: ReadOptions = DEFAULT_OPTIONS) -> Source:
     lists = SplitLists(root / "ImageSets" / "Main")
     files, images = [], []
     parts = _find_parts(root)
+    are_splits = len({part.split for part in parts}) > 1
     for part in parts:
         images += [path for path in list_images(part.images) if path.parent.name not in _MASK_FOLDERS]
         for file in list_files(part.annotations, ".xml"):
             found = read_voc_xml(file)
             place = format_relative_path(file.with_suffix(""), part.annotations)
-            split = part.split or lists.find_split((place, *found.entry.names))
+            split = (part.split if are_splits else None) or lists.find_split((place, *found.entry.names))
             files.append(found._replace(entry=found.entry._replace(split=split)))
     unread = _check_unread_files(folder, parts, {file.entry.file for file in files}, set(images))
     scores = [item.score for file in files for item in file.objects]

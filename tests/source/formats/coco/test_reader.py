@@ -76,7 +76,28 @@ def test_images_are_found_in_folders_of_common_exporters(tmp_path, file, image):
     sources.write_coco_file(tmp_path / file, {"x.jpg": [{}]}, categories={1: "a"})
     source = read_source("coco", tmp_path)
     assert objects_by_image(source) == {image: [("a", 10, 20, 50, 60)]}
-    assert source.images[0].split == "val"
+    assert source.images[0].split is None  # one split alone is none
+    assert [remark for remark in source.remarks if "no split but val" in remark]
+
+
+@pytest.mark.parametrize("files", [("train", "extra"), ("site_a", "field_test"), ("train", "train_2")])
+def test_split_that_only_some_files_name_is_none(tmp_path, files):
+    for name in files:
+        write_picture(tmp_path / f"images/{name}.jpg")
+        sources.write_coco_file(
+            tmp_path / f"annotations/{name}.json", {f"{name}.jpg": [{}]}, categories={1: "a"}
+        )
+    source = read_source("coco", tmp_path)
+    assert [image.split for image in source.images] == [None, None]
+    assert len(source.remarks) == ("train_2" not in files)
+
+
+def test_image_in_two_files_of_which_one_names_a_split_keeps_all_objects(tmp_path):
+    write_picture(tmp_path / "images/x.jpg")
+    for file, box in (("train", [10, 20, 40, 40]), ("extra", [0, 0, 9, 9])):
+        sources.write_coco_file(tmp_path / f"{file}.json", {"x.jpg": [{"bbox": box}]}, categories={1: "a"})
+    [boxes] = objects_by_image(read_source("coco", tmp_path)).values()
+    assert sorted(boxes) == [("a", 0, 0, 9, 9), ("a", 10, 20, 50, 60)]
 
 
 @pytest.mark.parametrize("name", ["/home/somebody/x.jpg", "../../x.jpg", "C:\\pictures\\x.jpg"])

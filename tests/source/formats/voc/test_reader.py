@@ -334,6 +334,13 @@ def test_splits_in_folders_of_their_own_are_read_as_one(tmp_path):
     }
 
 
+def test_one_split_alone_is_none(tmp_path):
+    write_pairs(tmp_path, [("test/annotations/x.xml", "test/images/x.jpg")])
+    source = read_source("voc", tmp_path)
+    assert [image.split for image in source.images] == [None]
+    assert [remark for remark in source.remarks if "no split but test, for 1 of 1 image" in remark]
+
+
 def test_valid_data_equals_the_result_of_supervision(tmp_path):
     rng = np.random.default_rng(0)
     boxes = [[1 + rng.uniform(0, 40, 2), 50 + rng.uniform(0, 30, 2)] for _ in range(8)]
