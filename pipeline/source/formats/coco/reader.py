@@ -204,7 +204,7 @@ def _path_in_source(name: str) -> str:
 def _build_images(
     entries: Mapping[Path, list[CocoImage]], folder: Path
 ) -> tuple[tuple[AnnotatedImage, ...], list[str]]:
-    """Build the images with the splits that files or folders name; and say so if a name is not used as one."""
+    """Build the images with the splits that files or folders name; say so if a name is not used."""
     entries, file_remarks = drop_lone_split(entries)
     images, folder_remarks = assign_folder_splits(
         tuple(_build_image(path, entries[path], folder) for path in sort_paths(entries))
