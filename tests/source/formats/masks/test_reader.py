@@ -17,6 +17,7 @@ from pipeline.source.formats.masks import reader, values
 from pipeline.source.formats.masks.reader import matches_folder, read_folder
 from pipeline.source.formats.masks.values import LARGE_MASK_LOCK, read_mask
 from pipeline.source.reading.trace_mask import trace_mask_outline
+from pipeline.source.recognize_format import recognize_source
 from tests.readings import (
     check_corrupted_source,
     corrupted_bytes,
@@ -213,6 +214,16 @@ def test_class_list_names_numbers(tmp_path, lines, name):
     write(tmp_path, painted((1, 10, 20, 50, 60)))
     (tmp_path / "classes.txt").write_text(lines)
     assert read_folder(tmp_path).names == (name,)
+
+
+@pytest.mark.parametrize("suffix", ["pgm", "ppm"])
+def test_portable_maps_are_masks(tmp_path, suffix):
+    write_picture(tmp_path / "images/x.ppm")
+    square = np.repeat(SQUARE[:, :, None], 3, axis=2) if suffix == "ppm" else SQUARE
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(square).save(tmp_path / f"masks/x.{suffix}")
+    form, source = recognize_source("auto", tmp_path)
+    assert (form, source.task, len(source.images), source.defects) == ("masks", "segment", 1, ())
 
 
 @pytest.mark.parametrize("first", ["bg", "None", "other", "back", "no class", "unknown", "nothing"])
