@@ -96,7 +96,7 @@ def read_data_yaml(file: Path, *, first_class: str | int = "auto") -> DataYaml:
     ]
     splits = _collect_splits(paths)
     remarks += _describe_paths(paths, splits, file)
-    remarks += _drop_repeated_splits(splits, file)
+    remarks += drop_repeated_splits(splits, file)
     keypoints, keypoint_remarks = parse_kpt_shape(raw, file)
     names = _parse_names(raw, text.get("names"), file, first_class)
     return DataYaml(
@@ -129,7 +129,7 @@ def _describe_paths(
             yield f"{file.name} names {path.split}: {path.stated}, but there are no images"
 
 
-def _drop_repeated_splits(splits: dict[str | None, tuple[Path, ...]], file: Path) -> Iterator[str]:
+def drop_repeated_splits(splits: dict[str | None, tuple[Path, ...]], file: Path) -> Iterator[str]:
     """Drop a split with the same images as another one; yield a remark for each."""
     for split, other in (("val", "train"), ("test", "train"), ("val", "test")):
         if splits.get(split) and set(splits[split]) == set(splits.get(other, ())):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.core.errors import UserError
-from pipeline.source.formats.yolo.data_yaml import DataYaml
+from pipeline.source.formats.yolo.data_yaml import DataYaml, drop_repeated_splits
 from pipeline.source.formats.yolo.image_paths import read_image_list
 from pipeline.source.formats.yolo.label_folders import (
     MAX_CHECKED_IMAGES,
@@ -65,7 +65,9 @@ def read_yolo_folders(folder: Path) -> DataYaml:
     """Read a dataset without data.yaml: obj.data of Darknet, else folders, or lists beside them."""
     darknet = folder / "obj.data"
     if darknet.is_file():
-        return DataYaml(folder, _read_darknet(darknet))
+        listed_splits = _read_darknet(darknet)
+        remarks = tuple(drop_repeated_splits(listed_splits, darknet))
+        return DataYaml(folder, listed_splits, remarks=remarks)
     splits = _find_splits(folder)
     if set(splits) != {None} or not has_split_lists(folder):
         return DataYaml(folder, splits)
@@ -125,7 +127,7 @@ def _split_images(folder: Path) -> Iterable[tuple[str | None, list[Path]]]:
     return [(find_split_in_name(folder.name), list_images(folder))]
 
 
-def _read_darknet(file: Path) -> Mapping[str | None, tuple[Path, ...]]:
+def _read_darknet(file: Path) -> dict[str | None, tuple[Path, ...]]:
     """Read obj.data: `train = data/train.txt` and `valid = ...` name lists of images."""
     pairs = [line.partition("=")[::2] for line in read_lines(file)]
     lists = [
@@ -138,7 +140,7 @@ def _read_darknet(file: Path) -> Mapping[str | None, tuple[Path, ...]]:
     )
 
 
-def _merge_splits(parts: Iterable[tuple[str | None, list[Path]]]) -> Mapping[str | None, tuple[Path, ...]]:
+def _merge_splits(parts: Iterable[tuple[str | None, list[Path]]]) -> dict[str | None, tuple[Path, ...]]:
     splits: dict[str | None, tuple[Path, ...]] = defaultdict(tuple)
     for split, images in parts:
         splits[split] += tuple(images)
