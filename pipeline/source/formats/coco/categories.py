@@ -104,8 +104,9 @@ def _check_repeated_ids(file: CocoJson, path: Path, *, rows: str, name: str, ref
     for row in file[rows]:
         if row.get(name):
             named[normalize_id(row.get("id"))].add(str(row[name]))
-    used = {normalize_id(row.get(reference)) for row in file["annotations"]}
-    repeated = [number for number, names in named.items() if len(names) > 1 and number in used]
+    several = [number for number, names in named.items() if len(names) > 1]
+    used = {normalize_id(row.get(reference)) for row in file["annotations"]} if several else set()
+    repeated = [number for number in several if number in used]
     if repeated:
         number = repeated[0]
         raise UserError(

@@ -130,7 +130,7 @@ def _check_unread_files(
     listed = f"{', '.join(named[:_MAX_NAMED])}{' and others' if len(named) > _MAX_NAMED else ''}"
     read = ", ".join(format_relative_path(part.annotations, folder) for part in parts)
     what = f"{format_count(len(unread), 'XML file')} in {listed}"
-    if not _annotate_other_images(unread, folder, files, images):
+    if not _have_other_images(unread, folder, files, images):
         return [f"{what} not read, since those in {read} have the same names"]
     raise UserError(
         f"{folder} holds annotations in several folders: those in {read} would be read, and {what} left out; "
@@ -139,7 +139,7 @@ def _check_unread_files(
     )
 
 
-def _annotate_other_images(
+def _have_other_images(
     unread: Sequence[Path], folder: Path, files: Collection[Path], images: Collection[Path]
 ) -> bool:
     """Check for an image that only an unread XML file names, or of its name in a folder beside it."""

@@ -28,7 +28,7 @@ from pipeline.source.reading.file_tree import (
 )
 from pipeline.source.reading.parsing import read_lines
 from pipeline.source.split_lists import SplitLists, has_split_lists
-from pipeline.source.types import find_split_in_name
+from pipeline.source.types import describe_lone_split, find_split_in_name
 
 _MAX_CHECKED_FOLDERS: Final = 5
 
@@ -68,9 +68,9 @@ def read_yolo_folders(folder: Path) -> DataYaml:
         listed_splits = _read_darknet(darknet)
         remarks = tuple(drop_repeated_splits(listed_splits, darknet))
         return DataYaml(folder, listed_splits, remarks=remarks)
-    splits = _find_splits(folder)
+    splits, lone_remarks = _merge_lone_split(_find_splits(folder))
     if set(splits) != {None} or not has_split_lists(folder):
-        return DataYaml(folder, splits)
+        return DataYaml(folder, splits, remarks=tuple(lone_remarks))
     lists = SplitLists(folder)
     listed: dict[str | None, list[Path]] = defaultdict(list)
     for image in splits[None]:
@@ -125,6 +125,20 @@ def _split_images(folder: Path) -> Iterable[tuple[str | None, list[Path]]]:
     if splits:
         return [(split, list_images(path)) for split, path in splits]
     return [(find_split_in_name(folder.name), list_images(folder))]
+
+
+def _merge_lone_split(
+    splits: Mapping[str | None, tuple[Path, ...]],
+) -> tuple[Mapping[str | None, tuple[Path, ...]], list[str]]:
+    """Take a split that folder names state alone for none, unless it is train for all images.
+
+    Returns:
+        The images by split; and a remark on a split that is not used.
+    """
+    claims = [split for split, images in splits.items() for _ in images]
+    if remarks := describe_lone_split(claims):
+        return _merge_splits((None, list(images)) for images in splits.values()), remarks
+    return splits, []
 
 
 def _read_darknet(file: Path) -> dict[str | None, tuple[Path, ...]]:

@@ -196,6 +196,17 @@ def test_darknet_obj_data_is_read(tmp_path):
     assert splits_by_image(source) == {"obj_train_data/one.jpg": "train", "obj_train_data/two.jpg": "val"}
 
 
+@pytest.mark.parametrize("place", ["images/val", "test/images"])
+def test_one_split_alone_is_none(tmp_path, place):
+    write_picture(tmp_path / place / "one.jpg")
+    label = tmp_path / place.replace("images", "labels") / "one.txt"
+    label.parent.mkdir(parents=True)
+    label.write_text(LABEL)
+    source = read_source("yolo", tmp_path)
+    assert splits_by_image(source) == {f"{place}/one.jpg": None}
+    assert [remark for remark in source.remarks if "no split but" in remark]
+
+
 def test_darknet_list_that_serves_twice_is_train_alone(tmp_path):
     write_picture(tmp_path / "obj_train_data/one.jpg")
     (tmp_path / "obj_train_data/one.txt").write_text(LABEL)
