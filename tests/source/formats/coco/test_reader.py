@@ -769,6 +769,8 @@ def test_image_of_a_split_that_a_file_without_a_split_lists_too_is_said_in_words
     write_picture(tmp_path / "images/x.jpg")
     sources.write_coco_file(tmp_path / "train.json", {"x.jpg": [{}]}, categories={1: "a"})
     sources.write_coco_file(tmp_path / "all.json", {"x.jpg": [{}, {}]}, categories={1: "a"})
+    write_picture(tmp_path / "images/y.jpg")
+    sources.write_coco_file(tmp_path / "test.json", {"y.jpg": [{}]}, categories={1: "a"})
     source = read_source("coco", tmp_path)
     assert list_reasons(source) == ["listed in train and in no split: kept in train alone"]
 
